@@ -1,0 +1,129 @@
+/** The public face of the engine: what `import { createEngine } from 'swarmhaul'` gives. Types only. */
+import type { EventEmitter } from 'node:events';
+import type { HaulError } from './errors.js';
+import type { Metainfo } from './metainfo/metainfo.js';
+import type { StorageKind } from './storage/port.js';
+
+export interface EngineOptions {
+  /** TCP port for incoming peers. A number, 0 for any free port, false for none; default: the first free one of 6881–6889. */
+  readonly port?: number | false;
+  /** Local address to listen on; default: all, IPv4 and IPv6. */
+  readonly host?: string;
+  /** Hash and prefault threads; default: cores − 1, at least 1. */
+  readonly threads?: number;
+  /** Peers unchoked at once per torrent; default 4. */
+  readonly uploadSlots?: number | 'unlimited';
+  /** 'auto' chooses by file system. */
+  readonly storage?: StorageKind | 'auto';
+  readonly maxConnections?: number;
+  readonly maxConnectionsPerTorrent?: number;
+  /** Receives one line per noteworthy event; never per block. */
+  readonly log?: (level: 'debug' | 'info' | 'warn' | 'error', message: string, facts?: Record<string, unknown>) => void;
+  /** Seed of all randomness in the engine; default: from the system. 32-bit unsigned integer. */
+  readonly seed?: number;
+}
+
+export interface AddOptions {
+  /** Folder that receives the data (the file, or the torrent's folder). Made when missing. */
+  readonly output: string;
+  /** Peers to connect to besides those of the trackers. */
+  readonly peers?: readonly { readonly host: string; readonly port: number }[];
+  /** Replaces the torrent's trackers when given; [] for none. */
+  readonly trackers?: readonly (readonly string[])[];
+  /** 'seed': data must be complete, files are opened read-only. Default 'download'. */
+  readonly mode?: 'download' | 'seed';
+  /** Seed mode: trust the data instead of hashing it first. */
+  readonly trustData?: boolean;
+  /** Stops the torrent; `done` rejects with ABORTED. */
+  readonly signal?: AbortSignal;
+}
+
+export type TorrentState = 'preparing' | 'checking' | 'downloading' | 'seeding' | 'stopping' | 'stopped' | 'failed';
+
+export interface TorrentStats {
+  readonly state: TorrentState;
+  readonly lengthBytes: number;
+  /** Bytes of verified pieces. */
+  readonly verifiedBytes: number;
+  readonly pieceCount: number;
+  readonly verifiedPieces: number;
+  /** Pieces checked so far while `state` is 'checking'. */
+  readonly checkedPieces: number;
+  /** Payload bytes, this session. */
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
+  /** Rolling averages. */
+  readonly downloadBytesPerSec: number;
+  readonly uploadBytesPerSec: number;
+  /** Received and thrown away: endgame duplicates, late blocks. */
+  readonly wastedBytes: number;
+  /** Bytes of pieces that failed their hash. */
+  readonly corruptBytes: number;
+  readonly peers: number;
+  readonly seeds: number;
+  readonly knownAddresses: number;
+  /** Estimated seconds to completion; Infinity when nothing arrives, 0 when complete. */
+  readonly secondsLeft: number;
+}
+
+export interface EngineStats {
+  readonly port: number | null;
+  readonly torrents: number;
+  readonly connections: number;
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
+  readonly downloadBytesPerSec: number;
+  readonly uploadBytesPerSec: number;
+}
+
+export interface PeerStats {
+  readonly address: string;
+  readonly client: string;
+  readonly isIncoming: boolean;
+  readonly isSeed: boolean;
+  readonly amChoking: boolean;
+  readonly amInterested: boolean;
+  readonly peerChoking: boolean;
+  readonly peerInterested: boolean;
+  readonly downloadBytesPerSec: number;
+  readonly uploadBytesPerSec: number;
+  readonly requestsInFlight: number;
+}
+
+export interface TorrentEvents {
+  state: [state: TorrentState];
+  /** A piece passed its hash. */
+  verified: [piece: number];
+  /** All pieces verified and on the device. */
+  done: [];
+  /** A tracker answered or failed; message is one line. */
+  tracker: [url: string, outcome: 'ok' | 'warning' | 'failure', message: string];
+  peer: [address: string, change: 'connected' | 'disconnected' | 'banned', reason: string];
+  warning: [error: HaulError];
+  /** The torrent cannot go on; verified data is kept. */
+  failed: [error: HaulError];
+}
+
+export interface Torrent extends Pick<EventEmitter<TorrentEvents>, 'on' | 'once' | 'off'> {
+  readonly metainfo: Metainfo;
+  readonly output: string;
+  readonly state: TorrentState;
+  /** Resolves when every piece is verified and synced; rejects with a HaulError when that cannot happen any more. Need not be awaited. */
+  readonly done: Promise<void>;
+  stats(): TorrentStats;
+  peers(): PeerStats[];
+  addPeer(host: string, port: number): void;
+  /** Announces 'stopped', closes peers, syncs, writes the resume file. Idempotent. */
+  stop(): Promise<void>;
+}
+
+export interface Engine {
+  /** The port peers reach us on, or null. */
+  readonly port: number | null;
+  readonly torrents: readonly Torrent[];
+  /** @throws HaulError when the torrent is already there or the engine is closed. Disk trouble comes through `done`. */
+  add(metainfo: Metainfo, options: AddOptions): Torrent;
+  stats(): EngineStats;
+  /** Stops all torrents and closes sockets, threads and files. Idempotent. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,73 @@
+/**
+ * Every knob and limit of the engine, with its unit and its reason.
+ * Limits guard against hostile input and are not options; defaults may be overridden through `EngineOptions`.
+ */
+
+/** The request unit all clients agree on (BEP 3; others refuse larger requests). Bytes. */
+export const BLOCK_LENGTH_BYTES = 16 * 1024;
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const LIMITS = {
+  /** Largest peer message body accepted. A bitfield of `pieceCount` pieces is 256 KiB, an extended message a few KiB. */
+  messageBytes: MIB,
+  /** Largest request length served. BEP 3 practice: 16 KiB; 128 KiB covers old clients that ask for more. */
+  requestBytes: 128 * KIB,
+  torrentFileBytes: 10 * MIB,
+  bencodeDepth: 100,
+  bencodeTokens: 2_000_000,
+  /** 2^21: keeps piece indices and bitfields well inside int32 and one message. */
+  pieceCount: 2_097_152,
+  /** A piece must fit the open-piece budget several times over. */
+  pieceLengthBytes: 64 * MIB,
+  /** Exact integers in a double, and far above any file system here. */
+  torrentLengthBytes: 2 ** 50,
+  fileCount: 1_000_000,
+  pathDepth: 100,
+  /** Bytes of one path component in UTF-8 (ext4, XFS, APFS and NTFS agree on 255). */
+  pathNameBytes: 255,
+  /** Requests queued per peer for serving; what we advertise as `reqq` (BEP 10). */
+  requestsPerPeer: 2000,
+  /** Bytes handed to a socket and not yet taken by the kernel, per peer. */
+  sendBytesPerPeer: 2 * MIB,
+  /** Bytes being read ahead for one peer's queued requests. */
+  readAheadBytesPerPeer: 8 * MIB,
+  connectionsPerTorrent: 500,
+  connectionsPerEngine: 4000,
+  dialsPerSecond: 30,
+  handshakeTimeoutMs: 10_000,
+  idleTimeoutMs: 120_000,
+  /** A keep-alive goes out after this much silence of ours, safely below the 2 minutes peers wait (BEP 3). */
+  keepAliveMs: 90_000,
+  trackerReplyBytes: MIB,
+  trackerRedirects: 5,
+  trackerTimeoutMs: 15_000,
+  announceIntervalMinMs: 30_000,
+  announceIntervalMaxMs: 2 * 60 * 60_000,
+  /** Addresses remembered per torrent. */
+  knownAddresses: 5000,
+  /** Extended messages other than metadata are small; the handshake too. */
+  extendedHandshakeBytes: 64 * KIB,
+} as const;
+
+export const DEFAULTS = {
+  /** The first free port of the classic range is taken (BEP 3). */
+  portRange: { first: 6881, last: 6889 },
+  uploadSlots: 4,
+  /** Memory held by pieces that are open for writing. Two 16 MiB pieces per peer pipeline, eight 1 MiB pieces ahead, with space left. */
+  openPieceBytes: 96 * MIB,
+  /** Memory kept populated for serving, beyond what is pinned by writes in flight. */
+  readCacheBytes: 96 * MIB,
+  /** One mapped window. Views of memory are made per window, and Node 20 limits one view to 4 GiB. */
+  windowBytes: 256 * MIB,
+  /** Mapped windows kept before the least recently used is unmapped (vm.max_map_count is 65,530). */
+  windowCount: 1024,
+  /** Unit in which ranges become resident for serving and prefault. */
+  residentUnitBytes: MIB,
+  /** The one receive buffer of the process. */
+  receiveBufferBytes: MIB,
+  /** How often verified pieces are forced to the device and recorded. */
+  syncIntervalMs: 5_000,
+  tickMs: 100,
+} as const;

@@ -1,0 +1,53 @@
+/**
+ * The work pool as the rest of the program sees it: batches of numbers in, numbers out.
+ * `room` travels back to the scheduler: when it is 0, nothing more may be submitted.
+ */
+
+/** A range of memory: `windowAddress`/`windowBytes` name the mapping (one view per window and thread), begin and length lie inside. */
+export interface MemoryRange {
+  readonly windowAddress: number;
+  readonly windowBytes: number;
+  readonly beginBytes: number;
+  readonly lengthBytes: number;
+}
+
+/** A range of an open file; `fd` is valid in every thread of the process. */
+export interface FileRange {
+  readonly fd: number;
+  readonly beginBytes: number;
+  readonly lengthBytes: number;
+}
+
+export type WorkJob =
+  /** Makes pages present (MADV_POPULATE_WRITE or _READ) so that no other thread faults on them. */
+  | { readonly kind: 'populate'; readonly forWriting: boolean; readonly ranges: readonly MemoryRange[] }
+  /** SHA-1 over the concatenated ranges, compared with `digest` (20 bytes). Pad bytes (BEP 47) are `zeroBytes` ranges with windowAddress 0. */
+  | { readonly kind: 'verify'; readonly ranges: readonly MemoryRange[]; readonly digest: Uint8Array }
+  /** SHA-1 of every 16 KiB block of the concatenated ranges. Result: 20 bytes per block. */
+  | { readonly kind: 'digest-blocks'; readonly ranges: readonly MemoryRange[] }
+  /** Gives page-table entries back (MADV_DONTNEED); data stays in the page cache. */
+  | { readonly kind: 'release'; readonly ranges: readonly MemoryRange[] }
+  /** pread into memory / pwrite from memory: `files` and `memory` have equal total length. */
+  | { readonly kind: 'read'; readonly files: readonly FileRange[]; readonly memory: MemoryRange }
+  | { readonly kind: 'write'; readonly files: readonly FileRange[]; readonly memory: MemoryRange }
+  /** SHA-1 of consecutive pieces read with pread: piece boundaries every `pieceLengthBytes` of the concatenated ranges. fd -1 means zeros. Result: 20 bytes per piece. */
+  | { readonly kind: 'digest-pieces'; readonly files: readonly FileRange[]; readonly pieceLengthBytes: number }
+  /** fdatasync of each descriptor. */
+  | { readonly kind: 'sync'; readonly fds: readonly number[] };
+
+export type WorkResult =
+  /** `good` is meaningful for 'verify' only; `bytes` for the digest jobs. */
+  | { readonly ok: true; readonly good: boolean; readonly bytes: Uint8Array }
+  /** `errno` is a name like 'ENOSPC', `operation` a verb like 'write'. */
+  | { readonly ok: false; readonly errno: string; readonly operation: string };
+
+export interface WorkPool {
+  readonly threadCount: number;
+  /** Jobs that may still be submitted now. */
+  readonly room: number;
+  /** Queues a job; `done` is called later on the main thread, never synchronously, exactly once. Returns false when there is no room. */
+  submit(job: WorkJob, done: (result: WorkResult) => void): boolean;
+  /** Called (once per transition) when room becomes available after a refused submit. */
+  onRoom: (() => void) | null;
+  close(): Promise<void>;
+}

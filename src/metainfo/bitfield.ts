@@ -1,0 +1,71 @@
+/** Bit sets in the order of BEP 3 `bitfield`: the high bit of the first byte is piece 0. */
+
+export class Bitfield {
+  readonly bytes: Uint8Array;
+  readonly bitCount: number;
+  #count = 0;
+
+  constructor(bitCount: number, bytes?: Uint8Array) {
+    this.bitCount = bitCount;
+    this.bytes = new Uint8Array(Math.ceil(bitCount / 8));
+    if (bytes !== undefined) {
+      if (!isCanonicalBitfield(bytes, bitCount)) throw new RangeError(`not a bitfield of ${bitCount} bits`);
+      this.bytes.set(bytes);
+      this.#count = countBits(bytes);
+    }
+  }
+
+  /** Number of set bits. */
+  get count(): number {
+    return this.#count;
+  }
+
+  get isFull(): boolean {
+    return this.#count === this.bitCount;
+  }
+
+  has(index: number): boolean {
+    return ((this.bytes[index >> 3] ?? 0) & (0x80 >> (index & 7))) !== 0;
+  }
+
+  /** Returns true when the bit changed. */
+  set(index: number): boolean {
+    if (index < 0 || index >= this.bitCount || this.has(index)) return false;
+    this.bytes[index >> 3]! |= 0x80 >> (index & 7);
+    this.#count++;
+    return true;
+  }
+
+  /** Returns true when the bit changed. */
+  clear(index: number): boolean {
+    if (!this.has(index)) return false;
+    this.bytes[index >> 3]! &= ~(0x80 >> (index & 7));
+    this.#count--;
+    return true;
+  }
+
+  setAll(): void {
+    this.bytes.fill(0xff);
+    const spare = this.bytes.length * 8 - this.bitCount;
+    if (spare > 0) this.bytes[this.bytes.length - 1] = (0xff << spare) & 0xff;
+    this.#count = this.bitCount;
+  }
+
+  clearAll(): void {
+    this.bytes.fill(0);
+    this.#count = 0;
+  }
+}
+
+/** True when the length fits and the spare bits at the end are zero (BEP 3 asks to drop peers that send others). */
+export function isCanonicalBitfield(bytes: Uint8Array, bitCount: number): boolean {
+  if (bytes.length !== Math.ceil(bitCount / 8)) return false;
+  const spare = bytes.length * 8 - bitCount;
+  return spare === 0 || (bytes[bytes.length - 1]! & ((1 << spare) - 1)) === 0;
+}
+
+function countBits(bytes: Uint8Array): number {
+  let count = 0;
+  for (let byte of bytes) for (; byte !== 0; byte &= byte - 1) count++;
+  return count;
+}

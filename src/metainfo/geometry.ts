@@ -1,0 +1,79 @@
+/**
+ * Piece and block arithmetic: the only place that multiplies indices by lengths.
+ * Numbers from outside become `PieceIndex` and `BlockIndex` here and nowhere else.
+ */
+import { BLOCK_LENGTH_BYTES } from '../config.js';
+
+declare const brand: unique symbol;
+/** 0-based piece number, checked against the torrent. */
+export type PieceIndex = number & { readonly [brand]: 'piece' };
+/** 0-based block number inside its piece, checked against the piece. */
+export type BlockIndex = number & { readonly [brand]: 'block' };
+/** Index of a connected peer in the tables of one torrent. */
+export type PeerSlot = number & { readonly [brand]: 'slot' };
+
+/** Returned by the `as…` checks when the number is not valid. Compare with `=== NONE`. */
+export const NONE = -1;
+
+export class Geometry {
+  readonly lengthBytes: number;
+  readonly pieceLengthBytes: number;
+  readonly pieceCount: number;
+  /** Blocks of every piece but the last, which may have fewer. */
+  readonly blocksPerPiece: number;
+
+  /** @param lengthBytes total torrent length, > 0. @param pieceLengthBytes > 0. Both are checked by the caller (metainfo). */
+  constructor(lengthBytes: number, pieceLengthBytes: number) {
+    this.lengthBytes = lengthBytes;
+    this.pieceLengthBytes = pieceLengthBytes;
+    this.pieceCount = Math.ceil(lengthBytes / pieceLengthBytes);
+    this.blocksPerPiece = Math.ceil(pieceLengthBytes / BLOCK_LENGTH_BYTES);
+  }
+
+  /** Checks a piece number from outside. */
+  asPiece(index: number): PieceIndex | typeof NONE {
+    return Number.isInteger(index) && index >= 0 && index < this.pieceCount ? (index as PieceIndex) : NONE;
+  }
+
+  /** Bytes in this piece; only the last may be shorter. */
+  pieceLength(piece: PieceIndex): number {
+    return piece === this.pieceCount - 1 ? this.lengthBytes - piece * this.pieceLengthBytes : this.pieceLengthBytes;
+  }
+
+  /** Torrent offset, in bytes, of the first byte of the piece. */
+  pieceBegin(piece: PieceIndex): number {
+    return piece * this.pieceLengthBytes;
+  }
+
+  /** Number of blocks in this piece. */
+  blockCount(piece: PieceIndex): number {
+    return Math.ceil(this.pieceLength(piece) / BLOCK_LENGTH_BYTES);
+  }
+
+  /** Byte offset of a block inside its piece (BEP 3 `begin`). */
+  blockBegin(block: BlockIndex): number {
+    return block * BLOCK_LENGTH_BYTES;
+  }
+
+  /** Bytes in this block; only the last of a piece may be shorter. */
+  blockLength(piece: PieceIndex, block: BlockIndex): number {
+    return Math.min(BLOCK_LENGTH_BYTES, this.pieceLength(piece) - block * BLOCK_LENGTH_BYTES);
+  }
+
+  /** The block that `begin` and `length` name exactly, or NONE when they are not a block of this piece. */
+  asBlock(piece: PieceIndex, begin: number, length: number): BlockIndex | typeof NONE {
+    if (begin < 0 || begin % BLOCK_LENGTH_BYTES !== 0 || begin >= this.pieceLength(piece)) return NONE;
+    const block = (begin / BLOCK_LENGTH_BYTES) as BlockIndex;
+    return this.blockLength(piece, block) === length ? block : NONE;
+  }
+
+  /** True when `begin` and `length` lie inside the piece (a request may name any range, BEP 3). */
+  containsRange(piece: PieceIndex, begin: number, length: number): boolean {
+    return begin >= 0 && length > 0 && begin + length <= this.pieceLength(piece);
+  }
+
+  /** Bytes of a bitfield of this torrent (BEP 3 `bitfield`). */
+  get bitfieldBytes(): number {
+    return Math.ceil(this.pieceCount / 8);
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Storage as a torrent sees it. Two implementations: mapped memory and positional reads and writes.
+ * A piece is opened (its range is made ready in a worker), blocks are stored, it is verified in place, then closed.
+ * Invariant: the main thread never touches memory that a worker has not made present.
+ */
+import type { HaulError } from '../errors.js';
+import type { PieceIndex } from '../metainfo/geometry.js';
+
+export type StorageKind = 'mapped' | 'positional';
+
+/** `loading`: a worker is reading ahead, `onReadable` follows. `full`: no room now, `onReadable` follows when there is. */
+export type PinOutcome = 'ready' | 'loading' | 'full';
+
+export interface Storage {
+  readonly kind: StorageKind;
+
+  /**
+   * Makes folders and files, checks what stands in the way, reserves the space. Must resolve before any other call.
+   * `forWriting: false` opens existing files only and checks their lengths.
+   * @throws HaulError NO_SPACE, NO_PERMISSION, NOT_A_DIRECTORY, NOT_FOUND, BAD_DATA, IO
+   */
+  prepare(options: { readonly forWriting: boolean }): Promise<void>;
+
+  /** How many pieces `openPiece` would accept now. Room in memory and in the pool; an input to the scheduler. */
+  readonly roomPieces: number;
+
+  /** Starts making the range of a piece ready for `store`. False: no room, nothing happened. `done` is never called synchronously. */
+  openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean;
+
+  /** Copies source[start, end) to `begin` of an open, ready piece. The path of a block: no allocation, no fault. */
+  store(piece: PieceIndex, begin: number, source: Buffer, start: number, end: number): void;
+
+  /** Hashes an open piece in a worker, and where the implementation needs it writes it out when good. `good: false` leaves it open. */
+  verifyPiece(piece: PieceIndex, done: (outcome: boolean | HaulError) => void): void;
+
+  /** SHA-1 of each block of an open piece, 20 bytes each: to tell which blocks of a bad piece differ from the good copy. */
+  digestBlocks(piece: PieceIndex, done: (digests: Uint8Array | HaulError) => void): void;
+
+  /** Gives an open piece up, after it verified good or when the download stops. */
+  closePiece(piece: PieceIndex): void;
+
+  /** Asks that a range of a verified piece be resident for reading. On 'ready' the range is pinned until `unpin`. */
+  pin(piece: PieceIndex, begin: number, length: number): PinOutcome;
+  /** Like `pin` but only starts the read-ahead. */
+  readAhead(piece: PieceIndex, begin: number, length: number): void;
+  /** Appends the memory of a pinned range to `out`: one slice for each file it touches. */
+  slices(piece: PieceIndex, begin: number, length: number, out: Buffer[]): void;
+  unpin(piece: PieceIndex, begin: number, length: number): void;
+  /** Called when something that was 'loading' or 'full' may now be asked for again, or failed (then `onError` came first). */
+  onReadable: (() => void) | null;
+  /** Trouble outside any call that has a `done`: a failed read-ahead and the like. */
+  onError: ((error: HaulError) => void) | null;
+
+  /** Forces all pieces closed as good before this call to the device. Resolves with them; at most one sync at a time. */
+  sync(): Promise<readonly PieceIndex[]>;
+
+  /** Waits for work under way, unmaps, closes files. Pins must be gone. */
+  close(): Promise<void>;
+}
