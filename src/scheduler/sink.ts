@@ -10,10 +10,17 @@ export interface SchedulerSink {
   choke(slot: PeerSlot, isChoked: boolean): void;
   /** Make this piece's range ready for stores; answer later with `pieceReady` or `pieceAbandoned`. False: no room now. */
   openPiece(piece: PieceIndex): boolean;
+  /**
+   * Give up a ready piece nobody can finish, so that its room serves peers who starve. What was stored of it is forgotten.
+   * Never called for a piece that is opening, being verified, or has a block arriving. The scheduler has already let go of it.
+   */
+  closePiece(piece: PieceIndex): void;
+  /** Close this connection soon, then call `removePeer`: a block of it began and never ended, and others wait for that block. */
+  drop(slot: PeerSlot, reason: DropReason): void;
 }
 
 /** What became of a block that starts to arrive. */
 export type BlockVerdict =
-  | 'wanted' // requested from this peer and nobody else is writing it: store it, then call blockStored
-  | 'duplicate' // requested, but already stored or being written by another peer: discard, waste is counted
-  | 'unrequested'; // never requested from this peer, or long cancelled
+  | 'wanted' // asked of this peer (perhaps long ago) and nobody else is writing it: store it, then call blockStored
+  | 'duplicate' // asked of this peer, but already stored or being written by another: discard, then call blockDiscarded
+  | 'unrequested'; // never asked of this peer: discard, then call blockDiscarded

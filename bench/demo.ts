@@ -1,0 +1,289 @@
+/**
+ * `npm run demo [-- PATH] [--size 512MiB] [--getters 4]`: one sharer and some getters as separate processes on loopback.
+ * Shows their progress, checks every copy with SHA-256, prints rates, CPU per GB and memory. Exit code 1 if a child fails
+ * or a copy differs. Everything it makes is in one temporary folder, which it removes.
+ */
+import { createHash, randomFillSync } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, mkdtemp, open, readdir, readlink, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { MultiBar, Presets, type SingleBar } from 'cli-progress';
+import { formatBytes, formatRate, formatSeconds, percent } from '../src/cli/format.js';
+import { parseSize, ValueError } from '../src/cli/values.js';
+import { Child, type JsonLine } from './child.js';
+
+const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
+const DEFAULT_SIZE = '512MiB';
+const DEFAULT_GETTERS = '4';
+const GETTERS_MAX = 64;
+/** Space that must stay free beside the copies: shared memory is memory. */
+const SPARE_BYTES = 256 * 2 ** 20;
+const LINE_INTERVAL_MS = 2000;
+
+interface Plan {
+  readonly path: string | null;
+  readonly sizeBytes: number;
+  readonly getters: number;
+}
+
+interface GetterReport {
+  readonly name: string;
+  readonly seconds: number;
+  readonly bytes: number;
+  readonly cpuSec: number;
+  readonly peakMemoryBytes: number;
+}
+
+function readPlan(): Plan {
+  const { values, positionals } = parseArgs({
+    options: {
+      size: { type: 'string', default: DEFAULT_SIZE },
+      getters: { type: 'string', default: DEFAULT_GETTERS },
+    },
+    allowPositionals: true,
+  });
+  if (positionals.length > 1) throw new ValueError('Give one PATH at most.');
+  const getters = Number(values.getters);
+  if (!Number.isInteger(getters) || getters < 1 || getters > GETTERS_MAX) {
+    throw new ValueError(`--getters is a number from 1 to ${GETTERS_MAX}.`);
+  }
+  return {
+    path: positionals[0] === undefined ? null : resolve(positionals[0]),
+    sizeBytes: parseSize(values.size),
+    getters,
+  };
+}
+
+/** Memory when there is room, so that the figures are the program's and not the disk's. */
+async function chooseRoot(neededBytes: number): Promise<string> {
+  const candidates = ['/dev/shm', tmpdir()];
+  for (const folder of candidates) {
+    const space = await statfs(folder).catch(() => null);
+    if (space !== null && space.bavail * space.bsize >= neededBytes + SPARE_BYTES) return folder;
+  }
+  throw new Error(
+    `no room: ${formatBytes(neededBytes + SPARE_BYTES)} are needed in ${candidates.join(' or ')}; try --size`,
+  );
+}
+
+/** A release in small: one big image, parts of odd sizes, text, an empty file. */
+async function makeData(root: string, sizeBytes: number): Promise<void> {
+  await mkdir(join(root, 'parts'), { recursive: true });
+  await writeFile(join(root, 'README.txt'), 'Made by the demo. Random bytes: nothing here compresses.\n');
+  await writeFile(join(root, 'empty'), '');
+  const partBytes = Math.floor(sizeBytes / 256);
+  for (let i = 0; i < 8; i++) await writeRandom(join(root, 'parts', `part-${i}.bin`), partBytes + i);
+  await writeRandom(join(root, 'disk.img'), Math.max(1, sizeBytes - 8 * partBytes));
+}
+
+async function writeRandom(path: string, lengthBytes: number): Promise<void> {
+  const file = await open(path, 'w');
+  const buffer = Buffer.alloc(Math.min(Math.max(lengthBytes, 1), 8 * 2 ** 20));
+  try {
+    for (let left = lengthBytes; left > 0; ) {
+      randomFillSync(buffer);
+      const { bytesWritten } = await file.write(buffer, 0, Math.min(left, buffer.length));
+      left -= bytesWritten;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** SHA-256 over the names, kinds and contents of everything below a path. */
+async function digest(path: string): Promise<{ hex: string; bytes: number }> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  const add = async (file: string): Promise<void> => {
+    await pipeline(createReadStream(file, { highWaterMark: 2 ** 20 }), async (parts: AsyncIterable<Buffer>) => {
+      for await (const part of parts) {
+        hash.update(part);
+        bytes += part.length;
+      }
+    });
+  };
+  if ((await stat(path)).isFile()) await add(path);
+  else {
+    const entries = await readdir(path, { recursive: true, withFileTypes: true });
+    const files = entries
+      // Empty folders are not part of a torrent (BEP 3).
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => ({ file: join(entry.parentPath, entry.name), isLink: entry.isSymbolicLink() }))
+      .sort((a, b) => (a.file.slice(path.length) < b.file.slice(path.length) ? -1 : 1));
+    for (const { file, isLink } of files) {
+      hash.update(`\n${file.slice(path.length)}\n${isLink ? `-> ${await readlink(file)}` : (await stat(file)).size}\n`);
+      if (!isLink) await add(file);
+    }
+  }
+  return { hex: hash.digest('hex'), bytes };
+}
+
+interface View {
+  update(index: number, line: JsonLine): void;
+  stop(): void;
+}
+
+/** A bar for each getter on a terminal, a line every two seconds elsewhere. */
+function makeView(names: readonly string[]): View {
+  if (!process.stderr.isTTY) {
+    const latest = new Map<number, string>();
+    const timer = setInterval(() => {
+      if (latest.size > 0) console.error([...latest.values()].join('  '));
+    }, LINE_INTERVAL_MS);
+    return {
+      update: (index, line) => void latest.set(index, `${names[index]} ${Number(line.percent ?? 100).toFixed(0)}%`),
+      stop: () => clearInterval(timer),
+    };
+  }
+  const bars = new MultiBar(
+    { format: ' {name} {bar} {percent}  {rate}  {peers} peers', barsize: 30, hideCursor: false, gracefulExit: false },
+    Presets.shades_classic,
+  );
+  const shown = names.map((name): SingleBar => bars.create(1, 0, { name, percent: '', rate: '', peers: 0 }));
+  return {
+    update: (index, line) => {
+      // While seeding there is no total any more: the bar stays full.
+      const total = Number(line.totalBytes) || Number(line.lengthBytes) || 1;
+      const done = Number(line.doneBytes);
+      shown[index]?.setTotal(total);
+      shown[index]?.update(done, {
+        percent: `${percent(done, total).toFixed(1).padStart(5)}%`,
+        rate: formatRate(Number(line.downloadBytesPerSec ?? 0)).padStart(10),
+        peers: Number(line.peers ?? 0),
+      });
+    },
+    stop: () => bars.stop(),
+  };
+}
+
+/** Starts the getters together; each seeds to the others until all have everything. */
+async function runGetters(url: string, folders: readonly string[], children: Child[]): Promise<GetterReport[]> {
+  const names = folders.map((folder) => basename(folder));
+  const view = makeView(names);
+  try {
+    const getters = folders.map((folder, index) => {
+      const args = ['get', url, '--output', folder, '--port', '0', '--seed-for', 'forever'];
+      const child = new Child(MAIN, [...args, '--json', '--progress-interval', '250'], (line) => {
+        if (line.type === 'progress') view.update(index, line);
+      });
+      children.push(child);
+      return child;
+    });
+    const results = await Promise.all(getters.map((getter) => getter.line((line) => line.type === 'result')));
+    const ends = await Promise.all(getters.map((getter) => getter.end('stopped')));
+    return results.map((result, index) => ({
+      name: names[index]!,
+      seconds: Number(result.seconds),
+      bytes: Number(result.lengthBytes),
+      cpuSec: cpuOf(ends[index]!),
+      peakMemoryBytes: Number(ends[index]!.peakMemoryBytes),
+    }));
+  } finally {
+    view.stop();
+  }
+}
+
+function cpuOf(line: JsonLine): number {
+  return Number(line.cpuUserSec) + Number(line.cpuSystemSec);
+}
+
+async function run(plan: Plan, root: string, children: Child[]): Promise<boolean> {
+  const source = plan.path ?? join(root, 'image');
+  if (plan.path === null) {
+    console.log(`making ${formatBytes(plan.sizeBytes)} of data in ${root}`);
+    await makeData(source, plan.sizeBytes);
+  }
+  const original = await digest(source);
+  const sharer = new Child(MAIN, ['share', source, '--http', '0', '--port', '0', '--json'], () => {});
+  children.push(sharer);
+  const listening = await sharer.line((line) => line.type === 'listening');
+  console.log(
+    `sharing ${basename(source)}, ${formatBytes(original.bytes)}; ${plan.getters} getters, ${availableParallelism()} cores`,
+  );
+
+  const folders = Array.from({ length: plan.getters }, (_, index) => join(root, `getter-${index + 1}`));
+  const started = performance.now();
+  const reports = await runGetters(String(listening.loopbackUrl), folders, children);
+  const seconds = Math.max(...reports.map((report) => report.seconds));
+  const sharerEnd = await sharer.end('result');
+  const total = (performance.now() - started) / 1000;
+
+  printReports(reports, seconds, sharerEnd);
+  console.log(`all processes from start to end: ${formatSeconds(total)}`);
+  return checkCopies(original.hex, folders, basename(source));
+}
+
+function printReports(reports: readonly GetterReport[], seconds: number, sharer: JsonLine): void {
+  const perGb = (cpuSec: number, bytes: number): string => `${(cpuSec / (bytes / 1e9)).toFixed(2)} CPU-s per GB`;
+  console.log('');
+  for (const { name, seconds: own, bytes, cpuSec, peakMemoryBytes } of reports) {
+    const figures = [
+      formatSeconds(own),
+      formatRate(bytes / own),
+      perGb(cpuSec, bytes),
+      `peak ${formatBytes(peakMemoryBytes)}`,
+    ];
+    console.log(`${name.padEnd(10)} ${figures.map((figure) => figure.padStart(18)).join('')}`);
+  }
+  const bytes = reports.reduce((sum, report) => sum + report.bytes, 0);
+  const cpuSec = reports.reduce((sum, report) => sum + report.cpuSec, 0) + cpuOf(sharer);
+  const sent = formatBytes(Number(sharer.uploadedBytes));
+  console.log(
+    `sharer     ${sent} sent, ${cpuOf(sharer).toFixed(2)} CPU-s (hashing included), peak ${formatBytes(Number(sharer.peakMemoryBytes))}`,
+  );
+  console.log(
+    `together   ${formatBytes(bytes)} in ${formatSeconds(seconds)}, ${formatRate(bytes / seconds)}, ${perGb(cpuSec, bytes)}`,
+  );
+}
+
+async function checkCopies(wanted: string, folders: readonly string[], name: string): Promise<boolean> {
+  let isGood = true;
+  for (const folder of folders) {
+    const copy = await digest(join(folder, name)).catch((error: unknown) => ({ hex: String(error), bytes: 0 }));
+    if (copy.hex === wanted) continue;
+    isGood = false;
+    console.error(`demo: ${join(folder, name)} differs: ${copy.hex}, not ${wanted}`);
+  }
+  if (isGood) console.log(`all ${folders.length} copies are equal: SHA-256 ${wanted}`);
+  return isGood;
+}
+
+async function main(): Promise<number> {
+  const children: Child[] = [];
+  let root = '';
+  let isInterrupted = false;
+  const clean = async (): Promise<void> => {
+    await Promise.all(children.map((child) => child.kill()));
+    if (root !== '') await rm(root, { recursive: true, force: true });
+  };
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.once(signal, () => {
+      isInterrupted = true;
+      void clean().finally(() => process.exit(code));
+    });
+  }
+  try {
+    const plan = readPlan();
+    const bytes = plan.path === null ? plan.sizeBytes : (await digest(plan.path)).bytes;
+    root = await mkdtemp(join(await chooseRoot(bytes * (plan.getters + (plan.path === null ? 1 : 0))), 'haul-demo-'));
+    return (await run(plan, root, children)) ? 0 : 1;
+  } catch (error) {
+    // Its children were stopped by the same Ctrl-C: their failing is no news.
+    if (isInterrupted) return 130;
+    console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
+    const code = (error as { code?: unknown }).code;
+    const isUsage = error instanceof ValueError || (typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS'));
+    return isUsage ? 2 : 1;
+  } finally {
+    await clean();
+  }
+}
+
+process.exitCode = await main();

@@ -1,0 +1,181 @@
+/** `haul create`: hashes a file or folder on all cores and writes the .torrent. */
+import { stat, writeFile } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import { LIMITS } from '../config.js';
+import { fromSystemError, HaulError } from '../errors.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import { VERSION } from '../version.js';
+import { count, formatBinary, formatBytes, formatRate, formatSeconds, printable } from './format.js';
+import { argument, type CommonOptions, examples, repeated, trackerOption } from './options.js';
+import type { Output } from './output.js';
+import type { Context, Outcome, Runner } from './run.js';
+import { Pace } from './sample.js';
+import { resourceFields } from './usage.js';
+import { parsePieceLength, parseWebSeedUrl } from './values.js';
+
+interface CreateOptions extends CommonOptions {
+  readonly output?: string;
+  readonly tracker?: readonly string[];
+  readonly webSeed?: readonly string[];
+  readonly pieceLength?: number;
+  readonly private?: boolean;
+  readonly comment?: string;
+  readonly force?: boolean;
+}
+
+export function createCommand(run: Runner): Command {
+  const parsePiece = argument((text) => parsePieceLength(text, LIMITS.pieceLengthBytes));
+  return new Command('create')
+    .description('Make a .torrent of a file or folder')
+    .argument('<path>', 'the file or folder')
+    .option('-o, --output <file>', 'where to write it (default: NAME.torrent in the current folder)')
+    .option('--force', 'overwrite the .torrent when it is already there')
+    .addOption(trackerOption())
+    .addOption(
+      new Option('--web-seed <url>', 'http(s) URL of the same data; may be repeated').argParser(
+        repeated(parseWebSeedUrl),
+      ),
+    )
+    .addOption(new Option('--piece-length <size>', 'power of two, e.g. 1MiB (default: by size)').argParser(parsePiece))
+    .option('--private', 'peers only from the trackers (BEP 27)')
+    .option('--comment <text>', 'free text')
+    .addHelpText(
+      'after',
+      examples(
+        'haul create image.iso --tracker http://tracker.example:6969/announce',
+        'haul create build/ -o build-42.torrent --piece-length 4MiB --private',
+      ),
+    )
+    .action((path: string, options: CreateOptions) =>
+      run('create', options, (context) => create(context, path, options)),
+    );
+}
+
+async function create({ output, signal }: Context, path: string, options: CreateOptions): Promise<Outcome> {
+  const source = await checkSource(path);
+  const target = resolve(options.output ?? `${basename(source)}.torrent`);
+  warnUncontacted(output, options.tracker ?? []);
+  // Told before the hashing, which may take minutes.
+  if (options.force !== true && (await isThere(target))) {
+    throw new HaulError('BAD_ARGUMENT', `${target} is already there; choose another with -o, or give --force`, {
+      target,
+    });
+  }
+  const started = performance.now();
+  const { bytes, metainfo } = await hashSource(output, signal, source, options);
+  try {
+    await writeFile(target, bytes, { flag: options.force === true ? 'w' : 'wx' });
+  } catch (error) {
+    throw fromSystemError(error, 'write torrent', target);
+  }
+  const seconds = (performance.now() - started) / 1000;
+  const { geometry } = metainfo;
+  output.event(
+    'result',
+    {
+      outcome: 'done',
+      torrentFile: target,
+      name: metainfo.name,
+      infoHash: metainfo.infoHashHex,
+      lengthBytes: geometry.lengthBytes,
+      pieceLengthBytes: geometry.pieceLengthBytes,
+      pieceCount: geometry.pieceCount,
+      fileCount: metainfo.files.length,
+      seconds,
+      ...resourceFields(),
+    },
+    `${printable(target)}: ${formatBytes(geometry.lengthBytes)} in ${count(metainfo.files.length, 'file')}, ` +
+      `${count(geometry.pieceCount, 'piece')} of ${formatBinary(geometry.pieceLengthBytes)}, ` +
+      `${formatSeconds(seconds)}, ${formatRate(geometry.lengthBytes / seconds)}\ninfo-hash ${metainfo.infoHashHex}`,
+  );
+  return 'done';
+}
+
+export interface HashOptions {
+  readonly tracker?: readonly string[];
+  readonly webSeed?: readonly string[];
+  readonly pieceLength?: number;
+  readonly private?: boolean;
+  readonly comment?: string;
+}
+
+export interface HashedSource {
+  readonly bytes: Buffer;
+  readonly metainfo: Metainfo;
+}
+
+/** Makes the torrent on all cores, with progress. Also what `haul share` does first. */
+export async function hashSource(
+  output: Output,
+  signal: AbortSignal,
+  source: string,
+  options: HashOptions,
+): Promise<HashedSource> {
+  const [{ createTorrent }, { parseTorrent }, { createWorkPool }, { availableParallelism }] = await Promise.all([
+    import('../metainfo/create.js'),
+    import('../metainfo/torrent.js'),
+    import('../hash/pool.js'),
+    import('node:os'),
+  ]);
+  const pool = createWorkPool({ threads: availableParallelism() });
+  const pace = new Pace();
+  let done = 0;
+  let total = 0;
+  // Shown from the first report on: until the folder has been walked there is no total.
+  let isShown = false;
+  try {
+    const bytes = await createTorrent(
+      source,
+      {
+        trackers: (options.tracker ?? []).map((url) => [url]),
+        ...(options.webSeed === undefined ? {} : { webSeeds: options.webSeed }),
+        ...(options.pieceLength === undefined ? {} : { pieceLengthBytes: options.pieceLength }),
+        ...(options.comment === undefined ? {} : { comment: options.comment }),
+        isPrivate: options.private === true,
+        createdBy: `swarmhaul ${VERSION}`,
+        creationDate: Math.floor(Date.now() / 1000),
+        onProgress: (doneBytes, totalBytes) => {
+          done = doneBytes;
+          total = totalBytes;
+          if (!isShown) output.progress(() => ({ phase: 'hashing', totalBytes: total, ...pace.at(done, total) }));
+          isShown = true;
+        },
+        signal,
+      },
+      pool,
+    );
+    return { bytes, metainfo: parseTorrent(bytes) };
+  } finally {
+    output.stopProgress();
+    await pool.close();
+  }
+}
+
+/** The absolute path of a file or folder that can have a torrent. */
+export async function checkSource(path: string): Promise<string> {
+  const source = resolve(path);
+  const found = await stat(source).catch((error: unknown) => {
+    throw fromSystemError(error, 'open', source);
+  });
+  if (!found.isFile() && !found.isDirectory()) {
+    throw new HaulError('BAD_ARGUMENT', `${source} is neither a file nor a folder`, { path: source });
+  }
+  if (basename(source) === '') throw new HaulError('BAD_ARGUMENT', `${source} has no name to give the torrent`);
+  return source;
+}
+
+/** Torrents may name udp:// trackers for other clients; ours does not speak BEP 15 yet. */
+export function warnUncontacted(output: Output, trackers: readonly string[]): void {
+  for (const url of trackers) {
+    if (/^udp:/i.test(url))
+      output.warn(`${url} is written into the torrent, but haul does not contact udp trackers yet`);
+  }
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

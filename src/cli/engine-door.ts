@@ -1,0 +1,31 @@
+/** The engine as the commands open it: logs, warnings and port trouble turned into lines for people. */
+import type { Engine, Torrent } from '../api.js';
+import { HaulError } from '../errors.js';
+import type { Output } from './output.js';
+
+/** @throws HaulError PORT_IN_USE that names the option to use */
+export async function openEngine(output: Output, port: number | undefined): Promise<Engine> {
+  const { createEngine } = await import('../engine.js');
+  return withPortHint('--port', () => createEngine({ log: output.log, ...(port === undefined ? {} : { port }) }));
+}
+
+/** A busy or forbidden port is the commonest trouble of all: say which option chooses another. */
+export async function withPortHint<T>(option: string, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    if (!(error instanceof HaulError)) throw error;
+    if (error.code !== 'PORT_IN_USE' && error.code !== 'NO_PERMISSION') throw error;
+    throw new HaulError(error.code, `${error.message} (${option} N; 0 takes any free port)`, error.facts, error);
+  }
+}
+
+/** Shows what a torrent meets on its way. Failure itself comes through `done`. */
+export function watchTorrent(output: Output, torrent: Torrent): void {
+  torrent.on('warning', (error) => output.warn(error.message, { code: error.code }));
+  torrent.on('tracker', (url, outcome, message) => {
+    if (outcome === 'ok') output.log('info', `tracker ${url}: ${message}`);
+    else output.warn(`tracker ${url}: ${message}`, { code: 'TRACKER', url });
+  });
+  torrent.on('peer', (address, change, reason) => output.log('info', `peer ${address} ${change}`, { reason }));
+}

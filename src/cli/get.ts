@@ -1,0 +1,148 @@
+/** `haul get`: downloads what a torrent describes, continues what an earlier run left, may seed afterwards. */
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
+import type { Engine, Torrent } from '../api.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import { formatBytes, formatRate, formatSeconds, percent, printable } from './format.js';
+import { argument, type CommonOptions, examples, portOption, repeated } from './options.js';
+import type { Output } from './output.js';
+import type { Context, Outcome, Runner } from './run.js';
+import { torrentFields, torrentSampler } from './sample.js';
+import { resourceFields } from './usage.js';
+import { type HostPort, parseDuration, parseHostPort } from './values.js';
+import { delayOrAborted, settledOrAborted } from './wait.js';
+
+interface GetOptions extends CommonOptions {
+  readonly output: string;
+  readonly peer?: readonly HostPort[];
+  readonly port?: number;
+  /** Milliseconds. */
+  readonly seedFor?: number;
+}
+
+export function getCommand(run: Runner): Command {
+  return new Command('get')
+    .description('Download what a torrent describes; run it again to continue')
+    .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
+    .option('--output <dir>', 'folder that receives the file, or the torrent’s folder', '.')
+    .addOption(
+      new Option('--peer <host:port>', 'a peer to connect to; may be repeated').argParser(repeated(parseHostPort)),
+    )
+    .addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'))
+    .addOption(
+      new Option('--seed-for <duration>', 'keep seeding after completion: 30s, 10m, 2h, 1d, forever').argParser(
+        argument(parseDuration),
+      ),
+    )
+    .addHelpText(
+      'after',
+      `${examples(
+        'haul get http://192.0.2.7:6969/image.iso.torrent --output /srv/images',
+        'haul get build.torrent --output . --peer [2001:db8::7]:6881 --seed-for 10m',
+      )}
+
+Ctrl-C while downloading exits with 130 and keeps what is verified; the same command continues.
+Ctrl-C while seeding afterwards exits with 0: the data is complete.`,
+    )
+    .action((torrent: string, options: GetOptions) => run('get', options, (context) => get(context, torrent, options)));
+}
+
+async function get(context: Context, source: string, options: GetOptions): Promise<Outcome> {
+  const { output, signal } = context;
+  const [{ loadTorrent }, { checkOutputFolder }, { openEngine, watchTorrent }] = await Promise.all([
+    import('./torrent-file.js'),
+    import('./folders.js'),
+    import('./engine-door.js'),
+  ]);
+  const folder = await checkOutputFolder(options.output);
+  const metainfo = await loadTorrent(source, signal);
+  warnLonely(output, metainfo, options);
+  const engine = await openEngine(output, options.port);
+  try {
+    if (signal.aborted) return 'interrupted';
+    const torrent = engine.add(metainfo, { output: folder, peers: options.peer ?? [] });
+    watchTorrent(output, torrent);
+    return await download(context, engine, torrent, options.seedFor ?? 0);
+  } finally {
+    output.stopProgress();
+    await engine.close();
+  }
+}
+
+async function download(context: Context, engine: Engine, torrent: Torrent, seedForMs: number): Promise<Outcome> {
+  const { output, signal } = context;
+  const started = performance.now();
+  const view = output.progress(torrentSampler(torrent));
+  const end = await settledOrAborted(torrent.done, signal);
+  const seconds = (performance.now() - started) / 1000;
+  if (end === 'aborted') {
+    await torrent.stop();
+    view.stop();
+    reportStopped(output, torrent, seconds);
+    return 'interrupted';
+  }
+  view.stop();
+  reportDone(output, torrent, seconds);
+  if (seedForMs > 0) {
+    const seeding = output.progress(torrentSampler(torrent));
+    await delayOrAborted(seedForMs, signal);
+    seeding.stop();
+  }
+  await engine.close();
+  const { uploadedBytes } = torrent.stats();
+  const text = seedForMs > 0 ? `seeded ${formatBytes(uploadedBytes)}` : '';
+  output.event('stopped', { uploadedBytes, ...resourceFields() }, text);
+  return 'done';
+}
+
+function reportDone(output: Output, torrent: Torrent, seconds: number): void {
+  const stats = torrent.stats();
+  const path = join(torrent.output, torrent.metainfo.name);
+  const isNew = stats.downloadedBytes > 0;
+  output.event(
+    'result',
+    {
+      outcome: 'done',
+      path,
+      name: torrent.metainfo.name,
+      infoHash: torrent.metainfo.infoHashHex,
+      seconds,
+      averageBytesPerSec: Math.round(stats.downloadedBytes / seconds),
+      ...torrentFields(stats),
+      ...resourceFields(),
+    },
+    isNew
+      ? `${printable(path, 4000)}: ${formatBytes(stats.lengthBytes)}, ${formatBytes(stats.downloadedBytes)} fetched in ` +
+          `${formatSeconds(seconds)}, ${formatRate(stats.downloadedBytes / seconds)}`
+      : `${printable(path, 4000)}: ${formatBytes(stats.lengthBytes)}, already complete`,
+  );
+}
+
+function reportStopped(output: Output, torrent: Torrent, seconds: number): void {
+  const stats = torrent.stats();
+  output.event(
+    'result',
+    {
+      outcome: 'interrupted',
+      path: join(torrent.output, torrent.metainfo.name),
+      name: torrent.metainfo.name,
+      infoHash: torrent.metainfo.infoHashHex,
+      seconds,
+      ...torrentFields(stats),
+      ...resourceFields(),
+    },
+    '',
+  );
+  const done = percent(stats.verifiedBytes, stats.lengthBytes).toFixed(1);
+  output.note(`stopped with ${done}% here; run the same command again to continue`);
+}
+
+/** A download that cannot find anyone would otherwise wait in silence. */
+function warnLonely(output: Output, metainfo: Metainfo, options: GetOptions): void {
+  for (const warning of metainfo.warnings) output.warn(warning);
+  const urls = metainfo.trackers.flat();
+  if ((options.peer ?? []).length > 0 || urls.some((url) => /^https?:/i.test(url))) return;
+  const reason =
+    urls.length === 0 ? 'the torrent names no tracker' : 'the torrent names only udp trackers (not contacted yet)';
+  output.warn(`${reason} and no --peer is given: waiting for peers that connect to us`);
+}

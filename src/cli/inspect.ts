@@ -1,0 +1,100 @@
+/** `haul inspect`: what a .torrent says. Everything in it comes from outside and is shown with escapes visible. */
+import { Command } from 'commander';
+import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
+import { count, formatBinary, formatBytes, printable } from './format.js';
+import { type CommonOptions, examples } from './options.js';
+import type { Context, Outcome, Runner } from './run.js';
+
+export function inspectCommand(run: Runner): Command {
+  return new Command('inspect')
+    .description('Show what is in a .torrent')
+    .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
+    .addHelpText('after', examples('haul inspect image.iso.torrent', 'haul inspect image.iso.torrent --json'))
+    .action((torrent: string, options: CommonOptions) =>
+      run('inspect', options, (context) => inspect(context, torrent)),
+    );
+}
+
+async function inspect({ output, signal }: Context, source: string): Promise<Outcome> {
+  const { loadTorrent } = await import('./torrent-file.js');
+  const metainfo = await loadTorrent(source, signal);
+  output.event('result', metainfoFields(metainfo), output.isJson ? '' : metainfoText(metainfo));
+  return 'done';
+}
+
+function metainfoFields(metainfo: Metainfo): Record<string, unknown> {
+  const { geometry } = metainfo;
+  return {
+    outcome: 'done',
+    name: metainfo.name,
+    infoHash: metainfo.infoHashHex,
+    lengthBytes: geometry.lengthBytes,
+    pieceLengthBytes: geometry.pieceLengthBytes,
+    pieceCount: geometry.pieceCount,
+    isMultiFile: metainfo.isMultiFile,
+    isPrivate: metainfo.isPrivate,
+    trackers: metainfo.trackers,
+    webSeeds: metainfo.webSeeds,
+    comment: metainfo.comment,
+    createdBy: metainfo.createdBy,
+    creationDate: metainfo.creationDate,
+    warnings: metainfo.warnings,
+    files: metainfo.files.map(fileFields),
+  };
+}
+
+function fileFields(file: FileEntry): Record<string, unknown> {
+  return {
+    path: file.path.join('/'),
+    lengthBytes: file.lengthBytes,
+    ...(file.isPad ? { isPad: true } : {}),
+    ...(file.isExecutable ? { isExecutable: true } : {}),
+    ...(file.isHidden ? { isHidden: true } : {}),
+    ...(file.symlinkPath === null ? {} : { symlinkTo: file.symlinkPath.join('/') }),
+  };
+}
+
+function metainfoText(metainfo: Metainfo): string {
+  const { geometry } = metainfo;
+  const shown = metainfo.files.filter((file) => !file.isPad);
+  const lines = [
+    row('name', printable(metainfo.name)),
+    row('info-hash', metainfo.infoHashHex),
+    row(
+      'size',
+      `${formatBytes(geometry.lengthBytes)} (${geometry.lengthBytes} bytes) in ${count(shown.length, 'file')}`,
+    ),
+    row('pieces', `${geometry.pieceCount} of ${formatBinary(geometry.pieceLengthBytes)}`),
+    row('private', metainfo.isPrivate ? 'yes' : 'no'),
+  ];
+  metainfo.trackers.forEach((tier, index) => {
+    lines.push(row(index === 0 ? 'trackers' : '', tier.map((url) => printable(url)).join(', ')));
+  });
+  metainfo.webSeeds.forEach((url, index) => {
+    lines.push(row(index === 0 ? 'web seeds' : '', printable(url)));
+  });
+  if (metainfo.comment !== null) lines.push(row('comment', printable(metainfo.comment)));
+  const by = metainfo.createdBy === null ? '' : ` by ${printable(metainfo.createdBy)}`;
+  const date = showDate(metainfo.creationDate);
+  if (date !== '' || by !== '') lines.push(row('created', `${date}${by}`.trim()));
+  for (const warning of metainfo.warnings) lines.push(row('warning', printable(warning)));
+  lines.push('', ...shown.map(fileLine));
+  return lines.join('\n');
+}
+
+function row(title: string, value: string): string {
+  return `${title.padEnd(10)} ${value}`;
+}
+
+function fileLine(file: FileEntry): string {
+  const target = file.symlinkPath === null ? '' : ` -> ${printable(file.symlinkPath.join('/'))}`;
+  const mark = file.isExecutable ? ' *' : '';
+  return `${String(file.lengthBytes).padStart(14)}  ${printable(file.path.join('/'), 4000)}${target}${mark}`;
+}
+
+/** Any integer may stand in a torrent: dates outside what a Date holds are shown as the number. */
+function showDate(seconds: number | null): string {
+  if (seconds === null) return '';
+  const date = new Date(seconds * 1000);
+  return Number.isNaN(date.getTime()) ? String(seconds) : date.toISOString().replace('.000Z', 'Z');
+}

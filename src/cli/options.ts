@@ -1,0 +1,60 @@
+/** Pieces of option definitions that several commands share. Loaded for `--help`, so it must stay light. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parsePort, parseTrackerUrl, ValueError } from './values.js';
+
+export interface CommonOptions {
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+  /** Milliseconds between progress reports; hidden, for tests and the demo. */
+  readonly progressInterval?: number;
+}
+
+/** Wraps a parser of `values.ts` so that its refusal is a usage error of commander. */
+export function argument<T>(parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (error instanceof ValueError) throw new InvalidArgumentError(error.message);
+      throw error;
+    }
+  };
+}
+
+/** For options that may be given more than once. */
+export function repeated<T>(parse: (text: string) => T): (text: string, previous: T[] | undefined) => T[] {
+  const one = argument(parse);
+  return (text, previous) => [...(previous ?? []), one(text)];
+}
+
+export function addCommonOptions(command: Command): Command {
+  return command
+    .option('--json', 'print one JSON object per line on standard output, for machines')
+    .option('--verbose', 'log what happens, and stack traces of errors, to standard error')
+    .addOption(
+      new Option('--progress-interval <ms>', 'time between progress reports')
+        .argParser(argument(parseInterval))
+        .hideHelp(),
+    );
+}
+
+export function trackerOption(): Option {
+  return new Option('--tracker <url>', 'announce there too; may be repeated, each is a further tier').argParser(
+    repeated(parseTrackerUrl),
+  );
+}
+
+export function portOption(description: string, flags = '--port <n>'): Option {
+  return new Option(flags, description).argParser(argument(parsePort));
+}
+
+/** A help text of examples, one `$ command` line each. */
+export function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
+}
+
+function parseInterval(text: string): number {
+  const ms = /^\d{1,7}$/.test(text) ? Number(text) : 0;
+  if (ms < 1) throw new ValueError('An interval is a number of milliseconds, 1 or more.');
+  return ms;
+}

@@ -1,0 +1,148 @@
+/**
+ * Progress in three styles: a bar on a terminal, a line every ten seconds in a log, JSON lines for machines.
+ * Owns one timer, from start to stop. Everything ends with one last report, so that a log says how it ended.
+ */
+import { createRequire } from 'node:module';
+import type { SingleBar } from 'cli-progress';
+import { count, formatBytes, formatRate, formatSeconds, percent } from './format.js';
+import type { Stream } from './output.js';
+import { type Sample, sampleFields, sampleText } from './sample.js';
+
+export type ProgressStyle = 'bar' | 'lines' | 'json';
+
+export interface ProgressView {
+  /** Makes room for another line of text; the bar is drawn again at its next report. */
+  erase(): void;
+  /** Reports once more and ends. Idempotent. */
+  stop(): void;
+}
+
+export interface ProgressOptions {
+  readonly style: ProgressStyle;
+  readonly intervalMs?: number | undefined;
+  readonly stderr: Stream;
+  readonly writeJson: (fields: Record<string, unknown>) => void;
+}
+
+/** Milliseconds between reports: a bar that moves smoothly, a log that stays short, a machine that is not flooded. */
+const INTERVAL_MS: Readonly<Record<ProgressStyle, number>> = { bar: 200, lines: 10_000, json: 1000 };
+
+interface Painter {
+  paint(sample: Sample, isLast: boolean): void;
+  erase(): void;
+  end(): void;
+}
+
+export function startProgress(sample: () => Sample, options: ProgressOptions): ProgressView {
+  const painter = makePainter(options);
+  const report = (isLast: boolean): void => painter.paint(sample(), isLast);
+  if (options.style !== 'lines') report(false);
+  const timer = setInterval(report, options.intervalMs ?? INTERVAL_MS[options.style], false);
+  let isStopped = false;
+  return {
+    erase: () => {
+      if (!isStopped) painter.erase();
+    },
+    stop: () => {
+      if (isStopped) return;
+      isStopped = true;
+      clearInterval(timer);
+      report(true);
+      painter.end();
+    },
+  };
+}
+
+function makePainter(options: ProgressOptions): Painter {
+  if (options.style === 'bar') return new BarPainter(options.stderr);
+  const nothing = (): void => {};
+  if (options.style === 'json') {
+    return { paint: (sample) => options.writeJson(sampleFields(sample)), erase: nothing, end: nothing };
+  }
+  let previous = '';
+  const paint = (sample: Sample): void => {
+    const text = sampleText(sample);
+    // An idle seed would otherwise write the same line for weeks.
+    if (text !== previous) options.stderr.write(`haul: ${text}\n`);
+    previous = text;
+  };
+  return { paint, erase: nothing, end: nothing };
+}
+
+const BAR_FORMAT = ' {phase} {bar} {percent}  {done}  {rate}  {left}{peers}';
+const STATUS_FORMAT = ' {phase}  {rate} up  {done} sent{peers}';
+
+/** cli-progress draws; a phase without an end (seeding) is a status line instead of a bar. */
+class BarPainter implements Painter {
+  readonly #stream: Stream;
+  #bar: SingleBar | null = null;
+  #phase = '';
+  #hasEnd = false;
+
+  constructor(stream: Stream) {
+    this.#stream = stream;
+  }
+
+  paint(sample: Sample, isLast: boolean): void {
+    const hasEnd = sample.totalBytes > 0;
+    // "preparing" and "stopping" last moments: they share the bar of what they belong to.
+    const isMoment = sample.phase === 'stopping' || this.#phase === 'preparing';
+    const isNew = this.#bar === null || hasEnd !== this.#hasEnd || (sample.phase !== this.#phase && !isMoment);
+    const payload = barPayload(sample);
+    if (isNew && !isLast) {
+      this.end();
+      this.#hasEnd = hasEnd;
+      this.#bar = makeBar(this.#stream, hasEnd ? BAR_FORMAT : STATUS_FORMAT);
+      this.#bar.start(hasEnd ? sample.totalBytes : 1, hasEnd ? sample.doneBytes : 0, payload);
+    } else if (hasEnd === this.#hasEnd) {
+      if (hasEnd) this.#bar?.setTotal(sample.totalBytes);
+      this.#bar?.update(hasEnd ? sample.doneBytes : 0, payload);
+    }
+    this.#phase = sample.phase;
+  }
+
+  erase(): void {
+    if (this.#bar !== null) this.#stream.write('\r\u001b[K');
+  }
+
+  end(): void {
+    this.#bar?.stop();
+    this.#bar = null;
+  }
+}
+
+function barPayload(sample: Sample): Record<string, string> {
+  const { torrent, totalBytes, doneBytes } = sample;
+  const isDone = doneBytes >= totalBytes;
+  return {
+    phase: sample.phase.padEnd(11),
+    percent: `${percent(doneBytes, totalBytes).toFixed(1).padStart(5)}%`,
+    done:
+      totalBytes > 0
+        ? `${formatBytes(doneBytes)}/${formatBytes(totalBytes)}`
+        : formatBytes(torrent === undefined ? 0 : torrent.uploadedBytes),
+    rate: formatRate(sample.bytesPerSec).padStart(10),
+    left: isDone ? '' : `${formatSeconds(sample.secondsLeft)} left`,
+    peers: torrent === undefined ? '' : `  ${count(torrent.peers, 'peer')}`,
+  };
+}
+
+function makeBar(stream: Stream, format: string): SingleBar {
+  // Loaded here because only terminals need it; require keeps the start of a bar synchronous.
+  const cliProgress = createRequire(import.meta.url)('cli-progress') as typeof import('cli-progress');
+  return new cliProgress.SingleBar(
+    {
+      format,
+      stream: stream as NodeJS.WriteStream,
+      barsize: 24,
+      // Signals are ours: the library would install handlers of its own.
+      gracefulExit: false,
+      hideCursor: false,
+      // The line may have been erased for a warning: draw it also when it has not changed.
+      forceRedraw: true,
+      stopOnComplete: false,
+      autopadding: false,
+    },
+    cliProgress.Presets.shades_classic,
+  );
+}

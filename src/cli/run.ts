@@ -1,0 +1,98 @@
+/**
+ * Runs one command: signals, exit codes, the one-line error. The only place that ends the process.
+ * Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted (SIGINT), 143 terminated (SIGTERM), 141 nobody reads our output.
+ */
+import { constants } from 'node:os';
+import { HaulError } from '../errors.js';
+import type { CommonOptions } from './options.js';
+import { Output } from './output.js';
+
+export type Outcome = 'done' | 'failed' | 'interrupted';
+
+export interface Context {
+  readonly output: Output;
+  /** Fires at the first Ctrl-C: stop cleanly and return 'interrupted'. */
+  readonly signal: AbortSignal;
+}
+
+/** Runs the body of a command and remembers the exit code. */
+export type Runner = (
+  command: string,
+  options: CommonOptions,
+  body: (context: Context) => Promise<Outcome>,
+) => Promise<void>;
+
+export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130, brokenPipe: 141 } as const;
+
+/** @param setExitCode called once, when the command has ended. */
+export function makeRunner(setExitCode: (code: number) => void): Runner {
+  return async (command, options, body) => {
+    const output = new Output({
+      command,
+      json: options.json === true,
+      verbose: options.verbose === true || isDebug(),
+      ...(options.progressInterval === undefined ? {} : { progressIntervalMs: options.progressInterval }),
+      stdout: process.stdout,
+      stderr: process.stderr,
+    });
+    const interrupt = listenForInterrupt(output);
+    let outcome: Outcome;
+    try {
+      outcome = await body({ output, signal: interrupt.signal });
+    } catch (error) {
+      output.stopProgress();
+      // What fails because it was told to stop has not failed.
+      outcome = interrupt.signal.aborted && isAbort(error) ? 'interrupted' : 'failed';
+      if (outcome === 'failed') output.error(error);
+    }
+    output.stopProgress();
+    setExitCode(outcome === 'interrupted' ? interrupt.exitCode() : EXIT[outcome]);
+  };
+}
+
+/** Ends the process once what was written has left it. Sockets kept alive by HTTP clients must not hold it back. */
+export function exitWhenWritten(code: number): void {
+  process.exitCode = code;
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+}
+
+/** HAUL_DEBUG=1 means --verbose everywhere, also where options are not parsed yet. */
+export function isDebug(): boolean {
+  const value = process.env.HAUL_DEBUG;
+  return value !== undefined && value !== '' && value !== '0';
+}
+
+function isAbort(error: unknown): boolean {
+  return (error instanceof HaulError && error.code === 'ABORTED') || (error as Error | null)?.name === 'AbortError';
+}
+
+interface Interrupt {
+  readonly signal: AbortSignal;
+  exitCode(): number;
+}
+
+function listenForInterrupt(output: Output): Interrupt {
+  const controller = new AbortController();
+  let exitCode: number = EXIT.interrupted;
+  const stop = (code: number): void => {
+    if (controller.signal.aborted) {
+      output.stopProgress();
+      process.exit(code);
+    }
+    exitCode = code;
+    controller.abort(new HaulError('ABORTED', 'interrupted'));
+  };
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (!controller.signal.aborted && process.stderr.isTTY)
+        output.note('stopping; press Ctrl-C again to exit at once');
+      stop(128 + constants.signals[name]);
+    });
+  }
+  // A reader such as `head` has gone: stop as if interrupted, without a word.
+  process.stdout.on('error', () => {
+    if (!controller.signal.aborted) stop(EXIT.brokenPipe);
+  });
+  process.stderr.on('error', () => {});
+  return { signal: controller.signal, exitCode: () => exitCode };
+}

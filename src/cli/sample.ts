@@ -1,0 +1,113 @@
+/** What progress shows at one moment, and how a torrent, a hash run or a seed becomes such a sample. */
+import type { Torrent, TorrentStats } from '../api.js';
+import { count, formatBytes, formatRate, formatSeconds, percent } from './format.js';
+
+export type Phase = 'preparing' | 'hashing' | 'checking' | 'downloading' | 'seeding' | 'tracking' | 'stopping';
+
+export interface Sample {
+  readonly phase: Phase;
+  readonly doneBytes: number;
+  /** 0: there is no end to measure against (seeding, tracking). */
+  readonly totalBytes: number;
+  /** Rate towards the end; upload rate when seeding. */
+  readonly bytesPerSec: number;
+  /** Infinity when unknown. */
+  readonly secondsLeft: number;
+  /** Absent while there is no torrent (hashing). */
+  readonly torrent?: TorrentStats;
+}
+
+/** The line of text for one sample: what a log gets, and what stands beside the bar. */
+export function sampleText(sample: Sample): string {
+  const { torrent } = sample;
+  const peers = torrent === undefined ? '' : `, ${count(torrent.peers, 'peer')}`;
+  if (sample.totalBytes === 0) {
+    const sent = torrent === undefined ? '' : `, ${formatBytes(torrent.uploadedBytes)} sent`;
+    return `${sample.phase}: ${formatRate(sample.bytesPerSec)} up${sent}${peers}`;
+  }
+  const done = `${percent(sample.doneBytes, sample.totalBytes).toFixed(1)}%`;
+  const bytes = `${formatBytes(sample.doneBytes)} of ${formatBytes(sample.totalBytes)}`;
+  const left = sample.doneBytes >= sample.totalBytes ? '' : `, ${formatSeconds(sample.secondsLeft)} left`;
+  return `${sample.phase}: ${done}, ${bytes}, ${formatRate(sample.bytesPerSec)}${left}${peers}`;
+}
+
+/** The fields of a `progress` JSON line. */
+export function sampleFields(sample: Sample): Record<string, unknown> {
+  const { phase, doneBytes, totalBytes, bytesPerSec, secondsLeft, torrent } = sample;
+  return {
+    phase,
+    doneBytes,
+    totalBytes,
+    percent: totalBytes === 0 ? null : percent(doneBytes, totalBytes),
+    bytesPerSec: Math.round(bytesPerSec),
+    secondsLeft: Number.isFinite(secondsLeft) ? Math.round(secondsLeft * 10) / 10 : null,
+    ...(torrent === undefined ? {} : torrentFields(torrent)),
+  };
+}
+
+/** The fields of a torrent's statistics in `progress` and `result` lines. */
+export function torrentFields(stats: TorrentStats): Record<string, unknown> {
+  return {
+    verifiedBytes: stats.verifiedBytes,
+    lengthBytes: stats.lengthBytes,
+    downloadedBytes: stats.downloadedBytes,
+    uploadedBytes: stats.uploadedBytes,
+    downloadBytesPerSec: Math.round(stats.downloadBytesPerSec),
+    uploadBytesPerSec: Math.round(stats.uploadBytesPerSec),
+    wastedBytes: stats.wastedBytes,
+    corruptBytes: stats.corruptBytes,
+    peers: stats.peers,
+    seeds: stats.seeds,
+    knownAddresses: stats.knownAddresses,
+  };
+}
+
+/** Samples a torrent: checking, then downloading, then seeding. */
+export function torrentSampler(torrent: Torrent): () => Sample {
+  const checking = new Pace();
+  return () => {
+    const stats = torrent.stats();
+    const total = stats.lengthBytes;
+    if (stats.state === 'preparing' || stats.state === 'checking') {
+      const doneBytes = Math.min(total, stats.checkedPieces * torrent.metainfo.geometry.pieceLengthBytes);
+      return { phase: stats.state, totalBytes: total, torrent: stats, ...checking.at(doneBytes, total) };
+    }
+    if (stats.state === 'seeding') {
+      const bytesPerSec = stats.uploadBytesPerSec;
+      return { phase: 'seeding', doneBytes: total, totalBytes: 0, bytesPerSec, secondsLeft: 0, torrent: stats };
+    }
+    return {
+      phase: stats.state === 'downloading' ? 'downloading' : 'stopping',
+      doneBytes: stats.verifiedBytes,
+      totalBytes: total,
+      bytesPerSec: stats.downloadBytesPerSec,
+      secondsLeft: stats.secondsLeft,
+      torrent: stats,
+    };
+  };
+}
+
+/** Average rate and time left of work that counts its own bytes. The clock starts with the first byte count. */
+export class Pace {
+  readonly #now: () => number;
+  #startMs = -1;
+  #startBytes = 0;
+
+  /** @param now milliseconds from any origin */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  at(doneBytes: number, totalBytes: number): { doneBytes: number; bytesPerSec: number; secondsLeft: number } {
+    const nowMs = this.#now();
+    if (this.#startMs < 0) {
+      this.#startMs = nowMs;
+      this.#startBytes = doneBytes;
+    }
+    const seconds = (nowMs - this.#startMs) / 1000;
+    const bytesPerSec = seconds > 0 ? (doneBytes - this.#startBytes) / seconds : 0;
+    const left = totalBytes - doneBytes;
+    const secondsLeft = left <= 0 ? 0 : bytesPerSec > 0 ? left / bytesPerSec : Number.POSITIVE_INFINITY;
+    return { doneBytes, bytesPerSec, secondsLeft };
+  }
+}

@@ -1,0 +1,81 @@
+/** `haul seed`: offers complete data that is already here, until interrupted. */
+import { Command } from 'commander';
+import type { Torrent } from '../api.js';
+import { formatBytes, formatSeconds, printable } from './format.js';
+import { type CommonOptions, examples, portOption } from './options.js';
+import type { Context, Outcome, Runner } from './run.js';
+import { torrentFields, torrentSampler } from './sample.js';
+import { resourceFields } from './usage.js';
+import { delayOrAborted, settledOrAborted } from './wait.js';
+
+interface SeedOptions extends CommonOptions {
+  readonly data: string;
+  readonly port?: number;
+  /** False with --no-verify. */
+  readonly verify: boolean;
+}
+
+export function seedCommand(run: Runner): Command {
+  return new Command('seed')
+    .description('Offer data that is already here, until interrupted')
+    .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
+    .requiredOption('--data <dir>', 'the folder that holds the file, or the torrent’s folder')
+    .addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'))
+    .option('--no-verify', 'trust the data instead of hashing it first')
+    .addHelpText('after', examples('haul seed image.iso.torrent --data /srv/images'))
+    .action((torrent: string, options: SeedOptions) =>
+      run('seed', options, (context) => seed(context, torrent, options)),
+    );
+}
+
+async function seed(context: Context, source: string, options: SeedOptions): Promise<Outcome> {
+  const { output, signal } = context;
+  const [{ loadTorrent }, { checkDataFolder }, { openEngine, watchTorrent }] = await Promise.all([
+    import('./torrent-file.js'),
+    import('./folders.js'),
+    import('./engine-door.js'),
+  ]);
+  const metainfo = await loadTorrent(source, signal);
+  const folder = await checkDataFolder(options.data, metainfo);
+  const engine = await openEngine(output, options.port);
+  try {
+    const torrent = engine.add(metainfo, { output: folder, mode: 'seed', trustData: !options.verify });
+    watchTorrent(output, torrent);
+    return await seedUntilInterrupted(context, torrent, () => {
+      output.event(
+        'listening',
+        { what: 'peers', port: engine.port, infoHash: metainfo.infoHashHex, name: metainfo.name },
+        `seeding ${printable(metainfo.name)} on port ${engine.port}; Ctrl-C ends it`,
+      );
+    });
+  } finally {
+    output.stopProgress();
+    await engine.close();
+  }
+}
+
+/** Waits until the data is known good, then serves until the signal. Also the second half of `haul share`. */
+export async function seedUntilInterrupted(
+  { output, signal }: Context,
+  torrent: Torrent,
+  onReady: () => void,
+): Promise<Outcome> {
+  const started = performance.now();
+  const view = output.progress(torrentSampler(torrent));
+  if ((await settledOrAborted(torrent.done, signal)) === 'settled') {
+    onReady();
+    // A torrent that fails while it seeds (a disk that goes away) ends the command.
+    const failure = new Promise<void>((_, reject) => torrent.once('failed', reject));
+    await Promise.race([delayOrAborted(Number.POSITIVE_INFINITY, signal), failure]);
+  }
+  await torrent.stop();
+  view.stop();
+  const stats = torrent.stats();
+  const seconds = (performance.now() - started) / 1000;
+  output.event(
+    'result',
+    { outcome: 'interrupted', seconds, ...torrentFields(stats), ...resourceFields() },
+    `${formatBytes(stats.uploadedBytes)} sent in ${formatSeconds(seconds)}`,
+  );
+  return 'interrupted';
+}

@@ -1,0 +1,116 @@
+/**
+ * `haul share`: one process that makes the torrent, serves it over HTTP, tracks and seeds.
+ * Ports are opened before the hashing, so that a busy port is told at once.
+ */
+import { basename, dirname } from 'node:path';
+import { Command } from 'commander';
+import type { Engine } from '../api.js';
+import type { TrackerServer } from '../tracker/server.js';
+import { LOOPBACK, localAddress, torrentUrlPath } from './addresses.js';
+import type { HashedSource } from './create.js';
+import { formatBytes, printable } from './format.js';
+import { type CommonOptions, examples, portOption, trackerOption } from './options.js';
+import type { Output } from './output.js';
+import type { Context, Outcome, Runner } from './run.js';
+
+interface ShareOptions extends CommonOptions {
+  readonly port?: number;
+  readonly http: number;
+  readonly tracker?: readonly string[];
+}
+
+const DEFAULT_HTTP_PORT = 6969;
+
+export function shareCommand(run: Runner): Command {
+  return new Command('share')
+    .description('Share a file or folder: makes the torrent, serves it, tracks and seeds, until interrupted')
+    .argument('<path>', 'the file or folder')
+    .addOption(portOption('port for peers, 0 for any (default: first free of 6881-6889)'))
+    .addOption(portOption('port of the .torrent and the tracker, 0 for any', '--http <n>').default(DEFAULT_HTTP_PORT))
+    .addOption(trackerOption())
+    .addHelpText('after', examples('haul share image.iso', 'haul share build/ --http 8080 --port 0'))
+    .action((path: string, options: ShareOptions) => run('share', options, (context) => share(context, path, options)));
+}
+
+async function share(context: Context, path: string, options: ShareOptions): Promise<Outcome> {
+  const { output, signal } = context;
+  const [{ checkSource, hashSource, warnUncontacted }, { openEngine, watchTorrent, withPortHint }, { startTracker }] =
+    await Promise.all([import('./create.js'), import('./engine-door.js'), import('../tracker/server.js')]);
+  const { seedUntilInterrupted } = await import('./seed.js');
+  const source = await checkSource(path);
+  const extraTiers = (options.tracker ?? []).map((url) => [url]);
+  warnUncontacted(output, options.tracker ?? []);
+  const tracker = await withPortHint('--http', () =>
+    startTracker({ port: options.http, registeredOnly: true, log: output.log }),
+  );
+  let engine: Engine | null = null;
+  try {
+    engine = await openEngine(output, options.port);
+    const hashed = await hashSource(output, signal, source, {});
+    if (signal.aborted) return 'interrupted';
+    const torrent = engine.add(hashed.metainfo, {
+      output: dirname(source),
+      mode: 'seed',
+      // Hashed a moment ago by ourselves.
+      trustData: true,
+      // Ours needs no announce: it lists this seed by itself.
+      trackers: extraTiers,
+    });
+    watchTorrent(output, torrent);
+    await offer(tracker, hashed, extraTiers, engine.port);
+    return await seedUntilInterrupted(context, torrent, () => {
+      announceToUser(output, hashed, tracker.port, engine?.port ?? null);
+    });
+  } finally {
+    output.stopProgress();
+    await engine?.close();
+    await tracker.close();
+  }
+}
+
+/** The tracker knows the torrent and this seed; each client gets a .torrent that names the address it reached us by. */
+async function offer(
+  tracker: TrackerServer,
+  { bytes, metainfo }: HashedSource,
+  extraTiers: readonly (readonly string[])[],
+  seedPort: number | null,
+): Promise<void> {
+  const { withTrackers } = await import('../metainfo/torrent.js');
+  tracker.register(metainfo.infoHash, seedPort === null ? {} : { seedPort });
+  tracker.serveTorrent(`${metainfo.name}.torrent`, (baseUrl) => {
+    const announceUrl = `${baseUrl.replace(/\/$/, '')}/announce`;
+    return withTrackers(bytes, [[announceUrl], ...extraTiers.map((tier) => [...tier])]);
+  });
+}
+
+function announceToUser(output: Output, { metainfo }: HashedSource, httpPort: number, port: number | null): void {
+  const { name, infoHashHex, geometry } = metainfo;
+  const path = torrentUrlPath(basename(name));
+  const host = localAddress();
+  const torrentUrl = `http://${host}:${httpPort}${path}`;
+  const loopbackUrl = `http://${LOOPBACK}:${httpPort}${path}`;
+  const lines = [
+    `sharing ${printable(name)}, ${formatBytes(geometry.lengthBytes)}, on port ${port}; Ctrl-C ends it`,
+    `info-hash ${infoHashHex}`,
+    '',
+    `  haul get ${torrentUrl} --output .`,
+    '',
+  ];
+  if (host !== LOOPBACK) lines.push(`on this machine: haul get ${loopbackUrl} --output DIR`);
+  output.event(
+    'listening',
+    {
+      what: 'share',
+      name,
+      infoHash: infoHashHex,
+      lengthBytes: geometry.lengthBytes,
+      port,
+      httpPort,
+      torrentUrl,
+      loopbackUrl,
+      announceUrl: `http://${host}:${httpPort}/announce`,
+      getCommand: `haul get ${torrentUrl} --output .`,
+    },
+    lines.join('\n'),
+  );
+}

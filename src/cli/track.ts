@@ -1,0 +1,51 @@
+/** `haul track`: a tracker alone, for any torrent, until interrupted. */
+import { Command } from 'commander';
+import { type CommonOptions, examples, portOption } from './options.js';
+import type { Context, Outcome, Runner } from './run.js';
+import { resourceFields } from './usage.js';
+import { delayOrAborted } from './wait.js';
+
+interface TrackOptions extends CommonOptions {
+  readonly host?: string;
+  readonly port: number;
+}
+
+/** The port trackers have used since the first ones. */
+const DEFAULT_PORT = 6969;
+
+export function trackCommand(run: Runner): Command {
+  return new Command('track')
+    .description('Run a tracker alone, until interrupted')
+    .option('--host <address>', 'local address to listen on (default: all)')
+    .addOption(portOption('port of the tracker, 0 for any').default(DEFAULT_PORT))
+    .addHelpText('after', examples('haul track', 'haul track --host 127.0.0.1 --port 0 --json'))
+    .action((options: TrackOptions) => run('track', options, (context) => track(context, options)));
+}
+
+async function track({ output, signal }: Context, options: TrackOptions): Promise<Outcome> {
+  const [{ startTracker }, { withPortHint }, { hostForUrl, localAddress }] = await Promise.all([
+    import('../tracker/server.js'),
+    import('./engine-door.js'),
+    import('./addresses.js'),
+  ]);
+  const tracker = await withPortHint('--port', () =>
+    startTracker({
+      port: options.port,
+      log: output.log,
+      ...(options.host === undefined ? {} : { host: options.host }),
+    }),
+  );
+  try {
+    const announceUrl = `http://${hostForUrl(options.host ?? localAddress())}:${tracker.port}/announce`;
+    output.event(
+      'listening',
+      { what: 'tracker', host: tracker.host, port: tracker.port, announceUrl },
+      `tracker at ${announceUrl}; Ctrl-C ends it`,
+    );
+    await delayOrAborted(Number.POSITIVE_INFINITY, signal);
+  } finally {
+    await tracker.close();
+  }
+  output.event('result', { outcome: 'interrupted', ...resourceFields() }, '');
+  return 'interrupted';
+}

@@ -1,0 +1,114 @@
+/** `haul verify`: hashes all data on all cores and says which pieces and files are bad. */
+import { Command } from 'commander';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import { count, formatBytes, formatRanges, formatRate, formatSeconds, printable } from './format.js';
+import { type CommonOptions, examples } from './options.js';
+import type { Context, Outcome, Runner } from './run.js';
+import { Pace } from './sample.js';
+import { resourceFields } from './usage.js';
+
+interface VerifyOptions extends CommonOptions {
+  readonly data: string;
+}
+
+/** Ranges of bad pieces shown to people; machines get all of them. */
+const SHOWN_RANGES = 20;
+/** Bad files shown to people. */
+const SHOWN_FILES = 100;
+
+export function verifyCommand(run: Runner): Command {
+  return new Command('verify')
+    .description('Check data against a .torrent; exit code 1 if anything is bad')
+    .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
+    .requiredOption('--data <dir>', 'the folder that holds the file, or the torrent’s folder')
+    .addHelpText('after', examples('haul verify image.iso.torrent --data /srv/images'))
+    .action((torrent: string, options: VerifyOptions) =>
+      run('verify', options, (context) => verify(context, torrent, options)),
+    );
+}
+
+async function verify({ output, signal }: Context, source: string, options: VerifyOptions): Promise<Outcome> {
+  const [{ loadTorrent }, { checkDataFolder }] = await Promise.all([
+    import('./torrent-file.js'),
+    import('./folders.js'),
+  ]);
+  const metainfo = await loadTorrent(source, signal);
+  const folder = await checkDataFolder(options.data, metainfo);
+  const started = performance.now();
+  const { good, files } = await recheck({ output, signal }, metainfo, folder);
+  const seconds = (performance.now() - started) / 1000;
+
+  const badPieces: number[] = [];
+  for (let piece = 0; piece < good.bitCount; piece++) if (!good.has(piece)) badPieces.push(piece);
+  const badFiles = files.filter((file) => file.state !== 'ok');
+  const isGood = badPieces.length === 0 && badFiles.length === 0;
+  const { geometry } = metainfo;
+  output.event(
+    'result',
+    {
+      outcome: isGood ? 'done' : 'failed',
+      isGood,
+      name: metainfo.name,
+      infoHash: metainfo.infoHashHex,
+      lengthBytes: geometry.lengthBytes,
+      pieceCount: geometry.pieceCount,
+      goodPieces: good.count,
+      badPieces,
+      files,
+      seconds,
+      ...resourceFields(),
+    },
+    isGood
+      ? `${printable(metainfo.name)}: all ${count(geometry.pieceCount, 'piece')} are good, ` +
+          `${formatBytes(geometry.lengthBytes)} in ${formatSeconds(seconds)}, ${formatRate(geometry.lengthBytes / seconds)}`
+      : badText(metainfo, badPieces, badFiles),
+  );
+  return isGood ? 'done' : 'failed';
+}
+
+async function recheck({ output, signal }: Context, metainfo: Metainfo, folder: string) {
+  const [{ recheckFiles }, { createWorkPool }, { availableParallelism }] = await Promise.all([
+    import('../torrent/recheck.js'),
+    import('../hash/pool.js'),
+    import('node:os'),
+  ]);
+  const pool = createWorkPool({ threads: availableParallelism() });
+  const { lengthBytes, pieceLengthBytes } = metainfo.geometry;
+  const pace = new Pace();
+  let done = 0;
+  const view = output.progress(() => ({ phase: 'checking', totalBytes: lengthBytes, ...pace.at(done, lengthBytes) }));
+  try {
+    return await recheckFiles(metainfo, folder, pool, {
+      onProgress: (checkedPieces) => {
+        done = Math.min(lengthBytes, checkedPieces * pieceLengthBytes);
+      },
+      signal,
+    });
+  } finally {
+    view.stop();
+    await pool.close();
+  }
+}
+
+const STATE_TEXT: Readonly<Record<string, string>> = {
+  bad: 'has bad pieces',
+  missing: 'is missing',
+  'wrong-length': 'has the wrong length',
+};
+
+function badText(
+  metainfo: Metainfo,
+  badPieces: readonly number[],
+  badFiles: readonly { path: string; state: string }[],
+): string {
+  const lines = badFiles
+    .slice(0, SHOWN_FILES)
+    .map((file) => `${printable(file.path, 4000)} ${STATE_TEXT[file.state] ?? file.state}`);
+  if (badFiles.length > SHOWN_FILES) lines.push(`… and ${badFiles.length - SHOWN_FILES} more files`);
+  const total = metainfo.geometry.pieceCount;
+  if (badPieces.length > 0) {
+    lines.push(`bad pieces: ${formatRanges(badPieces, SHOWN_RANGES)}`);
+  }
+  lines.push(`${printable(metainfo.name)}: ${badPieces.length} of ${count(total, 'piece')} are bad`);
+  return lines.join('\n');
+}

@@ -1,0 +1,266 @@
+/**
+ * The addresses known of one torrent, and which of them to dial next. Pure: time and dice are arguments.
+ * Owns: source, state and failures of each address. Must not know: sockets, trackers, peers.
+ * Invariants: an address is in `#ready` exactly when idle, in `#waiting` exactly when backing off, in `#evictable`
+ * exactly when backing off and not given by hand; at most `capacity` addresses are held. Every operation is O(log n).
+ *
+ *     add → idle ─dialled→ dialling ─connected→ connected ─disconnected→ backing-off ─time→ idle
+ *                             └────failed──────────────────────────────────↑
+ */
+import { LIMITS } from '../config.js';
+import { type Address, formatAddress, isDialable } from './address.js';
+import { Heap } from './heap.js';
+
+/** Where an address came from. `explicit`: given by the user, retried fast and never evicted. */
+export type AddressSource = 'explicit' | 'tracker' | 'incoming' | 'resume' | 'pex' | 'lsd' | 'dht';
+export type AddressState = 'idle' | 'dialling' | 'connected' | 'backing-off' | 'banned' | 'self';
+
+/** First and longest pause after a failure; it doubles in between. */
+export const RETRY_FIRST_MS = 15_000;
+export const RETRY_LAST_MS = 30 * 60_000;
+/** Pauses for a peer the user named: it is probably about to start. The last one repeats. */
+export const EXPLICIT_RETRY_MS: readonly number[] = [1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_000];
+/** A connection that lasted this long was worth something: its end does not count as a failure. */
+export const GOOD_CONNECTION_MS = 60_000;
+/** Failures are counted up to here: 15 s doubled seven times is beyond 30 min. */
+const FAILURES_MAX = 12;
+
+interface Entry {
+  readonly key: string;
+  readonly address: Address;
+  source: AddressSource;
+  state: AddressState;
+  failures: number;
+  /** Random place among equals, so that a list in a chosen order does not choose for us. */
+  readonly dice: number;
+  /** When backing off ends. */
+  readyAtMs: number;
+  connectedAtMs: number;
+  heapAt: number;
+}
+
+const isExplicit = (entry: Entry): boolean => entry.source === 'explicit';
+
+/** By hand before the rest, fresh before failed, then dice. */
+function dialsBefore(a: Entry, b: Entry): boolean {
+  if (isExplicit(a) !== isExplicit(b)) return isExplicit(a);
+  return a.failures !== b.failures ? a.failures < b.failures : a.dice < b.dice;
+}
+
+export class AddressBook {
+  readonly #random: () => number;
+  readonly #capacity: number;
+  readonly #entries = new Map<string, Entry>();
+  readonly #ready = new Heap<Entry>(dialsBefore);
+  readonly #waiting = new Heap<Entry>((a, b) => a.readyAtMs < b.readyAtMs);
+  /** Backing-off entries by number of failures, for eviction of the worst. */
+  readonly #evictable: Set<Entry>[] = Array.from({ length: FAILURES_MAX + 1 }, () => new Set());
+  /** Banned and own addresses in order of ban: the oldest goes when they fill more than half the book. */
+  readonly #barred = new Set<Entry>();
+
+  /** @param options.random a generator of [0, 1). @param options.capacity addresses kept; default LIMITS.knownAddresses. */
+  constructor(options: { readonly random: () => number; readonly capacity?: number }) {
+    this.#random = options.random;
+    this.#capacity = options.capacity ?? LIMITS.knownAddresses;
+  }
+
+  /** Addresses that are peers or may become peers: neither banned nor our own. */
+  get count(): number {
+    return this.#entries.size - this.#barred.size;
+  }
+
+  /** Addresses of which `next` may return one now or after their pause. */
+  get candidates(): number {
+    return this.#ready.size + this.#waiting.size;
+  }
+
+  state(address: Address): AddressState | null {
+    return this.#entries.get(formatAddress(address))?.state ?? null;
+  }
+
+  /**
+   * Remembers an address. 'refused': it cannot be dialled, or the book is full of better ones.
+   * An address given by hand again is dialled again at once, whatever happened before (unless banned or our own).
+   */
+  add(address: Address, source: AddressSource): 'added' | 'known' | 'refused' {
+    const known = this.#entries.get(formatAddress(address));
+    if (known !== undefined) {
+      if (source === 'explicit') this.#favour(known);
+      return 'known';
+    }
+    if (!isDialable(address) || !this.#makeRoom(source)) return 'refused';
+    this.#insert(address, source, 'idle');
+    return 'added';
+  }
+
+  /** The address to dial next, or null. Changes nothing for the caller: it stays next until `dialled`. */
+  next(nowMs: number): Address | null {
+    for (let entry = this.#waiting.peek(); entry !== null && entry.readyAtMs <= nowMs; entry = this.#waiting.peek()) {
+      this.#move(entry, 'idle');
+    }
+    return this.#ready.peek()?.address ?? null;
+  }
+
+  /** When `next` may have something, given that it had nothing: the end of the earliest pause, or Infinity. */
+  nextAtMs(): number {
+    return this.#waiting.peek()?.readyAtMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  dialled(address: Address): void {
+    const entry = this.#open(address);
+    if (entry !== null) this.#move(entry, 'dialling');
+  }
+
+  /** A handshake with this address succeeded, whoever dialled. */
+  connected(address: Address, nowMs: number): void {
+    const entry = this.#open(address);
+    if (entry === null) return;
+    entry.connectedAtMs = nowMs;
+    this.#move(entry, 'connected');
+  }
+
+  /** A dial or handshake failed. */
+  failed(address: Address, nowMs: number): void {
+    const entry = this.#open(address);
+    if (entry !== null) this.#backOff(entry, nowMs, true);
+  }
+
+  /** A connection ended. A short one counts as a failure, so that a peer that drops us at once is not dialled in a loop. */
+  disconnected(address: Address, nowMs: number): void {
+    const entry = this.#open(address);
+    if (entry === null) return;
+    const wasGood = entry.state === 'connected' && nowMs - entry.connectedAtMs >= GOOD_CONNECTION_MS;
+    if (wasGood) entry.failures = 0;
+    this.#backOff(entry, nowMs, !wasGood);
+  }
+
+  /** Never to be dialled again. The address need not be known. */
+  ban(address: Address): void {
+    this.#bar(address, 'banned');
+  }
+
+  /** Our own address, found by dialling ourselves. */
+  markSelf(address: Address): void {
+    this.#bar(address, 'self');
+  }
+
+  /** Throws when an invariant is broken; for tests. */
+  checkInvariants(): void {
+    let ready = 0;
+    let waiting = 0;
+    for (const entry of this.#entries.values()) {
+      if (entry.state === 'idle') ready++;
+      if (entry.state === 'backing-off') waiting++;
+      const isHeaped = entry.state === 'idle' || entry.state === 'backing-off';
+      if (isHeaped !== entry.heapAt >= 0) throw new Error(`${entry.key} is ${entry.state} and at ${entry.heapAt}`);
+      const isBarred = entry.state === 'banned' || entry.state === 'self';
+      if (isBarred !== this.#barred.has(entry)) throw new Error(`${entry.key} is wrongly barred`);
+      const isEvictable = entry.state === 'backing-off' && !isExplicit(entry);
+      if (isEvictable !== this.#evictable[entry.failures]!.has(entry)) throw new Error(`${entry.key} is misfiled`);
+    }
+    const evictable = this.#evictable.reduce((sum, set) => sum + set.size, 0);
+    if (ready !== this.#ready.size || waiting !== this.#waiting.size || evictable > waiting) throw new Error('heaps hold strangers');
+    if (this.#entries.size > this.#capacity) throw new Error('book is over its capacity');
+  }
+
+  /** The entry, unless unknown or barred: banned and own addresses never change state again. */
+  #open(address: Address): Entry | null {
+    const entry = this.#entries.get(formatAddress(address));
+    return entry === undefined || this.#barred.has(entry) ? null : entry;
+  }
+
+  #insert(address: Address, source: AddressSource, state: AddressState): Entry {
+    const entry: Entry = {
+      key: formatAddress(address),
+      address,
+      source,
+      state,
+      failures: 0,
+      dice: this.#random(),
+      readyAtMs: 0,
+      connectedAtMs: 0,
+      heapAt: -1,
+    };
+    this.#entries.set(entry.key, entry);
+    this.#file(entry);
+    return entry;
+  }
+
+  #move(entry: Entry, state: AddressState): void {
+    this.#unfile(entry);
+    entry.state = state;
+    this.#file(entry);
+  }
+
+  /** Puts an entry where its state belongs. */
+  #file(entry: Entry): void {
+    if (entry.state === 'idle') this.#ready.push(entry);
+    else if (entry.state === 'banned' || entry.state === 'self') this.#barred.add(entry);
+    else if (entry.state === 'backing-off') {
+      this.#waiting.push(entry);
+      if (!isExplicit(entry)) this.#evictable[entry.failures]!.add(entry);
+    }
+  }
+
+  #unfile(entry: Entry): void {
+    if (entry.state === 'idle') this.#ready.remove(entry);
+    else if (entry.state === 'backing-off') {
+      this.#waiting.remove(entry);
+      this.#evictable[entry.failures]!.delete(entry);
+    } else this.#barred.delete(entry);
+  }
+
+  #backOff(entry: Entry, nowMs: number, isFailure: boolean): void {
+    this.#unfile(entry);
+    if (isFailure) entry.failures = Math.min(entry.failures + 1, FAILURES_MAX);
+    entry.state = 'backing-off';
+    entry.readyAtMs = nowMs + this.#pauseMs(entry);
+    this.#file(entry);
+  }
+
+  #pauseMs(entry: Entry): number {
+    const step = Math.max(entry.failures - 1, 0);
+    if (isExplicit(entry)) return EXPLICIT_RETRY_MS[Math.min(step, EXPLICIT_RETRY_MS.length - 1)]!;
+    const pauseMs = Math.min(RETRY_FIRST_MS * 2 ** step, RETRY_LAST_MS);
+    // Up to a tenth more: a fleet that lost one machine shall not come back to it in one instant.
+    return pauseMs + Math.floor((pauseMs / 10) * this.#random());
+  }
+
+  #favour(entry: Entry): void {
+    if (this.#barred.has(entry)) return;
+    this.#unfile(entry);
+    entry.source = 'explicit';
+    entry.failures = 0;
+    if (entry.state === 'backing-off') entry.state = 'idle';
+    this.#file(entry);
+  }
+
+  #bar(address: Address, state: 'banned' | 'self'): void {
+    const known = this.#entries.get(formatAddress(address));
+    if (known !== undefined) this.#move(known, state);
+    else if (this.#makeRoom('explicit')) this.#insert(address, 'tracker', state);
+    if (this.#barred.size > this.#capacity / 2) {
+      for (const oldest of this.#barred) return this.#forget(oldest);
+    }
+  }
+
+  /** Frees one place when the book is full: the address that failed most, or, for one given by hand, an untried one. */
+  #makeRoom(source: AddressSource): boolean {
+    if (this.#entries.size < this.#capacity) return true;
+    for (let failures = FAILURES_MAX; failures >= 1; failures--) {
+      for (const worst of this.#evictable[failures]!) {
+        this.#forget(worst);
+        return true;
+      }
+    }
+    const late = source === 'explicit' ? this.#ready.last() : null;
+    if (late === null || isExplicit(late)) return false;
+    this.#forget(late);
+    return true;
+  }
+
+  #forget(entry: Entry): void {
+    this.#unfile(entry);
+    this.#entries.delete(entry.key);
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * Announces one torrent to its trackers: the shell around `Tiers`. Owns the requests under way; must not know HTTP.
+ * Time comes with `tick`; results that arrive between ticks are dated with the last one.
+ */
+import { HaulError } from '../errors.js';
+import type { Address } from './address.js';
+import type { AnnounceEvent, AnnounceReply, AnnounceRequest } from './announce.js';
+import { Tiers } from './tiers.js';
+import { shownUrl } from './tracker-url.js';
+
+/** How long `stop` waits for trackers to hear 'stopped'. */
+export const STOP_TIMEOUT_MS = 3_000;
+
+/** What the torrent says of itself at the moment of an announce. */
+export interface AnnounceStats {
+  readonly uploadedBytes: number;
+  readonly downloadedBytes: number;
+  readonly leftBytes: number;
+  /** The port we listen on, 0 for none. */
+  readonly port: number;
+  /** Peers wanted. */
+  readonly numwant: number;
+  /** Peers are few: ask again as early as the tracker permits. */
+  readonly isHungry?: boolean;
+}
+
+export type AnnounceOutcome = 'ok' | 'warning' | 'failure';
+
+export interface AnnouncerOptions {
+  /** Tiers of tracker URLs (BEP 12). */
+  readonly trackers: readonly (readonly string[])[];
+  readonly infoHash: Uint8Array;
+  readonly peerId: Uint8Array;
+  /** 32-bit unsigned, the same in all announces of a torrent. */
+  readonly key?: number;
+  /** Sends one announce; must settle soon after `signal` fires. Rejections are reported, not thrown. */
+  readonly announce: (url: string, request: AnnounceRequest, signal: AbortSignal) => Promise<AnnounceReply>;
+  /** A generator of [0, 1). */
+  readonly random: () => number;
+  readonly onPeers: (addresses: readonly Address[], url: string) => void;
+  /** `url` and `message` (one line) are fit to be shown. */
+  readonly onOutcome: (url: string, outcome: AnnounceOutcome, message: string) => void;
+  readonly stopTimeoutMs?: number;
+}
+
+interface UnderWay {
+  readonly url: string;
+  readonly controller: AbortController;
+}
+
+export class Announcer {
+  readonly #options: AnnouncerOptions;
+  readonly #tiers: Tiers;
+  /** What each tracker gave as `tracker id`. */
+  readonly #trackerIds = new Map<string, Uint8Array>();
+  readonly #unsupported: string[] = [];
+  #stats: (() => AnnounceStats) | null = null;
+  #nowMs = 0;
+  #underWay: UnderWay | null = null;
+  #stopping: Promise<void> | null = null;
+
+  constructor(options: AnnouncerOptions) {
+    this.#options = options;
+    const supported = options.trackers.map((tier) => tier.filter((url) => this.#isSupported(url)));
+    this.#tiers = new Tiers(supported, options.random);
+  }
+
+  /** True when there is no tracker to announce to. */
+  get isEmpty(): boolean {
+    return this.#tiers.isEmpty;
+  }
+
+  /** Begins to announce: 'started' goes out now. Trackers we cannot talk to are reported here, once. */
+  start(nowMs: number, statsFn: () => AnnounceStats): void {
+    if (this.#stats !== null || this.#stopping !== null) return;
+    this.#stats = statsFn;
+    for (const url of this.#unsupported) {
+      const scheme = URL.canParse(url) ? new URL(url).protocol.slice(0, -1) : '';
+      const message = scheme === '' ? 'not a tracker URL' : `${scheme} trackers are not supported yet`;
+      this.#options.onOutcome(shownUrl(url), 'warning', message);
+    }
+    this.#tiers.start(nowMs);
+    this.tick(nowMs);
+  }
+
+  /** Sends what is due. Cheap; call it several times a second. */
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    if (this.#stats === null || this.#stopping !== null || this.#underWay !== null) return;
+    const stats = this.#stats();
+    const url = this.#tiers.due(nowMs, stats.isHungry ?? false);
+    if (url !== null) this.#send(url, stats);
+  }
+
+  /** The download is complete: the trackers hear of it at once (BEP 3). */
+  completed(nowMs: number): void {
+    this.#tiers.completed(nowMs);
+    this.tick(nowMs);
+  }
+
+  /** Tells the trackers that knew us that we leave. Resolves when they heard or the time is up; never rejects. Idempotent. */
+  stop(nowMs: number): Promise<void> {
+    this.#stopping ??= this.#sayStopped(nowMs);
+    return this.#stopping;
+  }
+
+  #isSupported(url: string): boolean {
+    if (/^https?:\/\//i.test(url)) return true;
+    if (this.#unsupported.length < 20 && !this.#unsupported.includes(url)) this.#unsupported.push(url);
+    return false;
+  }
+
+  #send(url: string, stats: AnnounceStats): void {
+    const event = this.#tiers.eventFor(url);
+    const underWay: UnderWay = { url, controller: new AbortController() };
+    this.#underWay = underWay;
+    this.#tiers.begun();
+    this.#options.announce(url, this.#request(url, stats, event), underWay.controller.signal).then(
+      (reply) => {
+        if (this.#underWay === underWay) this.#answered(url, event, reply);
+      },
+      (error: unknown) => {
+        if (this.#underWay === underWay) this.#failed(url, error);
+      },
+    );
+  }
+
+  #answered(url: string, event: AnnounceEvent | undefined, reply: AnnounceReply): void {
+    this.#underWay = null;
+    if (reply.trackerId !== null) this.#trackerIds.set(url, reply.trackerId);
+    this.#tiers.succeeded(this.#nowMs, event, reply.intervalMs, reply.minIntervalMs);
+    const shown = shownUrl(url);
+    if (reply.warning !== null) this.#options.onOutcome(shown, 'warning', reply.warning);
+    this.#options.onOutcome(shown, 'ok', summary(reply, event));
+    if (reply.peers.length > 0) this.#options.onPeers(reply.peers, url);
+  }
+
+  #failed(url: string, error: unknown): void {
+    this.#underWay = null;
+    this.#tiers.failed(this.#nowMs);
+    const message = error instanceof HaulError ? error.message : `tracker ${shownUrl(url)}: ${String(error)}`;
+    this.#options.onOutcome(shownUrl(url), 'failure', message);
+  }
+
+  #request(url: string, stats: AnnounceStats, event: AnnounceEvent | undefined): AnnounceRequest {
+    const { infoHash, peerId, key } = this.#options;
+    const trackerId = this.#trackerIds.get(url);
+    return {
+      infoHash,
+      peerId,
+      port: stats.port,
+      uploadedBytes: stats.uploadedBytes,
+      downloadedBytes: stats.downloadedBytes,
+      leftBytes: stats.leftBytes,
+      numwant: stats.numwant,
+      ...(event === undefined ? {} : { event }),
+      ...(key === undefined ? {} : { key }),
+      ...(trackerId === undefined ? {} : { trackerId }),
+    };
+  }
+
+  async #sayStopped(nowMs: number): Promise<void> {
+    this.#nowMs = nowMs;
+    const told = new Set(this.#tiers.stop());
+    if (this.#underWay !== null) {
+      // It may have arrived already: without a 'stopped' this tracker would hand our address out until it expires.
+      told.add(this.#underWay.url);
+      this.#underWay.controller.abort();
+      this.#underWay = null;
+    }
+    if (told.size === 0 || this.#stats === null) return;
+    const stats = { ...this.#stats(), numwant: 0 };
+    const controller = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
+    const timeUp = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, this.#options.stopTimeoutMs ?? STOP_TIMEOUT_MS);
+    });
+    const farewells = [...told].map((url) => this.#options.announce(url, this.#request(url, stats, 'stopped'), controller.signal));
+    await Promise.race([Promise.allSettled(farewells), timeUp]);
+    clearTimeout(timer);
+    controller.abort();
+  }
+}
+
+function summary(reply: AnnounceReply, event: AnnounceEvent | undefined): string {
+  const parts = [`${event ?? 'announced'}, ${reply.peers.length} peers`];
+  if (reply.complete !== null) parts.push(`${reply.complete} seeds`);
+  if (reply.incomplete !== null) parts.push(`${reply.incomplete} leeches`);
+  return parts.join(', ');
+}

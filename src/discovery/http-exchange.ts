@@ -1,0 +1,185 @@
+/**
+ * One GET of a small binary reply: redirects, time-out, size limit before and after inflation. Never hangs, never
+ * buffers more than the limit. Knows HTTP; must not know what a tracker is.
+ */
+import { promisify } from 'node:util';
+import { gunzip, inflate, inflateRaw } from 'node:zlib';
+import { type Dispatcher, request } from 'undici';
+import { type ErrorCode, HaulError } from '../errors.js';
+import { parseHttpUrl, shownUrl } from './tracker-url.js';
+
+const gunzipAsync = promisify(gunzip);
+const inflateAsync = promisify(inflate);
+const inflateRawAsync = promisify(inflateRaw);
+
+export interface ExchangeOptions {
+  /** Aborts with HaulError ABORTED. */
+  readonly signal?: AbortSignal | undefined;
+  /** Connections to use; undici's global ones when absent. */
+  readonly dispatcher?: Dispatcher | undefined;
+  /** For the whole exchange, redirects included. */
+  readonly timeoutMs: number;
+  readonly redirectsMax: number;
+  /** Bytes of the body, as received and after inflation. */
+  readonly bodyBytesMax: number;
+  /** "tracker http://…": how messages name the other side. */
+  readonly where: string;
+  readonly userAgent: string;
+}
+
+export interface ExchangeReply {
+  readonly status: number;
+  readonly body: Buffer;
+}
+
+/**
+ * @throws HaulError TIMEOUT, ABORTED, NETWORK (name lookup, connect, reset) or TRACKER (not HTTP, too large, too many
+ * redirects). Messages begin with `where`.
+ */
+export async function exchange(url: URL, options: ExchangeOptions): Promise<ExchangeReply> {
+  const { where } = options;
+  const facts = { url: shownUrl(url.href) };
+  const controller = new AbortController();
+  // AbortSignal.any/timeout would do, but leave their timers and listeners behind until they fire.
+  let isTimedOut = false;
+  const timer = setTimeout(() => {
+    isTimedOut = true;
+    controller.abort();
+  }, options.timeoutMs);
+  const onAbort = (): void => controller.abort();
+  options.signal?.addEventListener('abort', onAbort);
+  if (options.signal?.aborted) controller.abort();
+  try {
+    return await follow(url, controller.signal, options);
+  } catch (error) {
+    if (options.signal?.aborted) throw new HaulError('ABORTED', `${where}: given up`, facts, error);
+    if (isTimedOut) {
+      throw new HaulError('TIMEOUT', `${where}: no complete answer within ${options.timeoutMs / 1000} s`, facts, error);
+    }
+    if (error instanceof HaulError) throw error;
+    const [code, text] = describe(error);
+    throw new HaulError(code, `${where}: ${text}`, facts, error);
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+async function follow(first: URL, signal: AbortSignal, options: ExchangeOptions): Promise<ExchangeReply> {
+  const { where } = options;
+  const facts = { url: shownUrl(first.href) };
+  let url = first;
+  for (let hops = 0; ; hops++) {
+    signal.throwIfAborted();
+    const reply = await request(url, {
+      method: 'GET',
+      signal,
+      headers: headersFor(url, options.userAgent),
+      ...(options.dispatcher === undefined ? {} : { dispatcher: options.dispatcher }),
+      // The timer above covers the whole exchange; undici's own are set to match so that they do not fire earlier.
+      headersTimeout: options.timeoutMs,
+      bodyTimeout: options.timeoutMs,
+    });
+    const location = reply.statusCode >= 300 && reply.statusCode < 400 ? headerText(reply.headers.location) : null;
+    if (location === null) {
+      const raw = await readBody(reply, where, facts, options.bodyBytesMax);
+      return { status: reply.statusCode, body: await inflated(raw, headerText(reply.headers['content-encoding']), where, facts, options.bodyBytesMax) };
+    }
+    discard(reply.body);
+    if (hops === options.redirectsMax) {
+      throw new HaulError('TRACKER', `${where}: redirected more than ${options.redirectsMax} times`, facts);
+    }
+    if (!URL.canParse(location, url.href)) throw new HaulError('TRACKER', `${where}: redirected to something that is not a URL`, facts);
+    url = parseHttpUrl(new URL(location, url).href, `${where}: redirected to`);
+  }
+}
+
+function headersFor(url: URL, userAgent: string): Record<string, string> {
+  const headers: Record<string, string> = { 'user-agent': userAgent, 'accept-encoding': 'gzip, deflate', accept: '*/*' };
+  if (url.username !== '' || url.password !== '') {
+    const pair = `${unescapePercent(url.username)}:${unescapePercent(url.password)}`;
+    headers.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
+  }
+  return headers;
+}
+
+function unescapePercent(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function headerText(value: string | string[] | undefined): string | null {
+  return (Array.isArray(value) ? value[0] : value) ?? null;
+}
+
+/** Closes a body nobody reads. Its abort error is expected. */
+function discard(body: Dispatcher.ResponseData['body']): void {
+  body.on('error', () => {});
+  body.destroy();
+}
+
+async function readBody(
+  reply: Dispatcher.ResponseData,
+  where: string,
+  facts: { url: string },
+  limitBytes: number,
+): Promise<Buffer> {
+  const tooLarge = (): HaulError => new HaulError('TRACKER', `${where}: answered more than ${limitBytes} bytes`, facts);
+  if (Number(headerText(reply.headers['content-length'])) > limitBytes) {
+    discard(reply.body);
+    throw tooLarge();
+  }
+  const chunks: Buffer[] = [];
+  let receivedBytes = 0;
+  for await (const chunk of reply.body as AsyncIterable<Buffer>) {
+    receivedBytes += chunk.length;
+    // Leaving the loop closes the body and with it the connection.
+    if (receivedBytes > limitBytes) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, receivedBytes);
+}
+
+async function inflated(raw: Buffer, encoding: string | null, where: string, facts: { url: string }, limitBytes: number): Promise<Buffer> {
+  const name = encoding?.trim().toLowerCase() ?? '';
+  if (name === '' || name === 'identity') return raw;
+  const options = { maxOutputLength: limitBytes };
+  try {
+    if (name === 'gzip' || name === 'x-gzip') return await gunzipAsync(raw, options);
+    // "deflate" means zlib framing, but some servers send the bare stream; the low nibble 8 tells.
+    if (name === 'deflate') return await (((raw[0] ?? 0) & 0x0f) === 8 ? inflateAsync : inflateRawAsync)(raw, options);
+  } catch (error) {
+    const isTooLarge = (error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE';
+    const text = isTooLarge ? `answered more than ${limitBytes} bytes after inflation` : `answered broken ${name} data`;
+    throw new HaulError('TRACKER', `${where}: ${text}`, facts, error);
+  }
+  throw new HaulError('TRACKER', `${where}: answered in an encoding we did not ask for`, facts);
+}
+
+const NETWORK_TEXTS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  EPIPE: 'connection reset',
+  UND_ERR_SOCKET: 'connection closed before the answer was complete',
+  ENOTFOUND: 'no such host',
+  EAI_AGAIN: 'name lookup failed for now',
+  EHOSTUNREACH: 'host unreachable',
+  ENETUNREACH: 'network unreachable',
+  ETIMEDOUT: 'connecting timed out',
+  UND_ERR_CONNECT_TIMEOUT: 'connecting timed out',
+  UND_ERR_CLOSED: 'our connections are closed',
+  UND_ERR_DESTROYED: 'our connections are closed',
+};
+
+/** Code and text for what undici and the system throw. */
+function describe(error: unknown): [ErrorCode, string] {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  const name = typeof code === 'string' ? code : '';
+  if (name.startsWith('HPE_') || name === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') return ['TRACKER', 'answered something that is not HTTP'];
+  if (name === 'UND_ERR_HEADERS_OVERFLOW') return ['TRACKER', 'answered too many headers'];
+  if (name === 'UND_ERR_HEADERS_TIMEOUT' || name === 'UND_ERR_BODY_TIMEOUT') return ['TIMEOUT', 'stopped answering'];
+  return ['NETWORK', NETWORK_TEXTS[name] ?? (name !== '' ? name : String(message ?? error).split('\n', 1)[0]!)];
+}

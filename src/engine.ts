@@ -1,0 +1,205 @@
+/**
+ * The composition root: builds the parts, connects them, owns the one timer. The only file that names concrete
+ * storage, pool, discovery and sockets to the torrents.
+ */
+import { randomBytes, randomInt } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { Agent } from 'undici';
+import type { AddOptions, Engine, EngineOptions, EngineStats, Torrent } from './api.js';
+import { DEFAULTS, LIMITS } from './config.js';
+import { HaulError } from './errors.js';
+import { createWorkPool } from './hash/pool.js';
+import type { WorkPool } from './hash/port.js';
+import type { Metainfo } from './metainfo/metainfo.js';
+import { Flusher } from './peer/flusher.js';
+import { type Door, Handshakes } from './peer/handshakes.js';
+import { type Listener, listen } from './peer/listen.js';
+import { makeRandom } from './random.js';
+import type { Log, Services } from './torrent/services.js';
+import { makeServices } from './services.js';
+import { LiveTorrent } from './torrent/torrent.js';
+import { makePeerId } from './wire/handshake.js';
+
+/**
+ * Starts an engine: listens for peers and starts the worker threads.
+ * @throws HaulError BAD_ARGUMENT, PORT_IN_USE, NO_PERMISSION
+ */
+export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
+  checkOptions(options);
+  const engine = new LiveEngine(options);
+  await engine.open();
+  return engine;
+}
+
+class LiveEngine implements Engine {
+  port: number | null = null;
+  readonly #options: EngineOptions;
+  readonly #log: Log;
+  readonly #pool: WorkPool;
+  readonly #random: () => number;
+  readonly #peerId: Buffer;
+  readonly #flusher = new Flusher();
+  readonly #handshakes: Handshakes;
+  readonly #torrents = new Map<string, LiveTorrent>();
+  readonly #dispatcher = new Agent();
+  #listener: Listener | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #lastSecondMs = 0;
+  /** Dials that may start now; refilled by the timer, never above one second's worth. */
+  #dials: number = LIMITS.dialsPerSecond;
+  #closing: Promise<void> | null = null;
+  /** Transferred by torrents that are gone. */
+  #pastDownloaded = 0;
+  #pastUploaded = 0;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#log = options.log ?? (() => {});
+    this.#random = makeRandom(options.seed ?? randomInt(2 ** 32 - 1));
+    // Never from the seed: two engines with one seed must not take each other for themselves.
+    this.#peerId = makePeerId(() => randomBytes(4).readUInt32BE() / 2 ** 32);
+    this.#pool = createWorkPool({ threads: options.threads ?? Math.max(1, availableParallelism() - 1) });
+    this.#handshakes = new Handshakes({
+      flusher: this.#flusher,
+      peerId: this.#peerId,
+      maxConnections: options.maxConnections ?? LIMITS.connectionsPerEngine,
+      lookUp: (infoHash) => this.#torrents.get(infoHash.toString('hex'))?.roster ?? null,
+      onEvent: (message, facts) => this.#log('debug', message, facts),
+    });
+  }
+
+  async open(): Promise<void> {
+    try {
+      if (this.#options.port !== false) await this.#listen(this.#options.port);
+    } catch (error) {
+      await this.#pool.close();
+      throw error;
+    }
+    this.#timer = setInterval(() => this.#tick(), DEFAULTS.tickMs);
+  }
+
+  async #listen(port: number | undefined): Promise<void> {
+    const { first, last } = DEFAULTS.portRange;
+    const range = Array.from({ length: last - first + 1 }, (_, i) => first + i);
+    this.#listener = await listen({
+      ports: port === undefined ? range : [port],
+      host: this.#options.host,
+      onSocket: (socket) => this.#handshakes.accept(socket),
+      onError: (error) => this.#log('warn', `listening socket: ${error.message}`),
+    });
+    this.port = this.#listener.port;
+    this.#log('info', `listening for peers on port ${this.port}`);
+  }
+
+  get torrents(): readonly Torrent[] {
+    return [...this.#torrents.values()];
+  }
+
+  add(metainfo: Metainfo, options: AddOptions): Torrent {
+    const { infoHashHex, name } = metainfo;
+    if (this.#closing !== null) throw new HaulError('CLOSED', `add ${name}: the engine is closed`);
+    if (this.#torrents.has(infoHashHex)) {
+      throw new HaulError('BAD_ARGUMENT', `add ${name}: torrent ${infoHashHex} is already there`, { infoHash: infoHashHex });
+    }
+    const torrent = new LiveTorrent(metainfo, { ...options, output: resolve(options.output) }, this.#services(infoHashHex));
+    this.#torrents.set(infoHashHex, torrent);
+    return torrent;
+  }
+
+  #services(infoHashHex: string): Services {
+    return makeServices({
+      pool: this.#pool,
+      log: this.#log,
+      random: this.#random,
+      peerId: this.#peerId,
+      listenPort: this.port,
+      uploadSlots: this.#options.uploadSlots === 'unlimited' ? Number.POSITIVE_INFINITY : (this.#options.uploadSlots ?? DEFAULTS.uploadSlots),
+      maxPeers: this.#options.maxConnectionsPerTorrent ?? LIMITS.connectionsPerTorrent,
+      storageKind: this.#options.storage ?? 'auto',
+      dispatcher: this.#dispatcher,
+      takeDial: () => this.#takeDial(),
+      dial: (door, address) => this.#handshakes.dial(door, address.host, address.port),
+      forgetLink: (link) => this.#handshakes.forget(link),
+      closeHandshakes: (door) => this.#handshakes.close(door),
+      onStopped: (door) => this.#forgetTorrent(infoHashHex, door),
+    });
+  }
+
+  #forgetTorrent(infoHashHex: string, door: Door): void {
+    const torrent = this.#torrents.get(infoHashHex);
+    if (torrent === undefined || torrent.roster !== door) return;
+    const { downloadedBytes, uploadedBytes } = torrent.stats();
+    this.#pastDownloaded += downloadedBytes;
+    this.#pastUploaded += uploadedBytes;
+    this.#torrents.delete(infoHashHex);
+  }
+
+  #takeDial(): boolean {
+    if (this.#dials < 1 || !this.#handshakes.hasRoom) return false;
+    this.#dials--;
+    return true;
+  }
+
+  /** The one timer: torrents, time-outs and the dial budget. */
+  #tick(): void {
+    const nowMs = performance.now();
+    const isSecond = nowMs - this.#lastSecondMs >= 1000;
+    if (isSecond) this.#lastSecondMs = nowMs;
+    this.#dials = Math.min(LIMITS.dialsPerSecond, this.#dials + (LIMITS.dialsPerSecond * DEFAULTS.tickMs) / 1000);
+    if (isSecond) this.#handshakes.tick(nowMs);
+    for (const torrent of this.#torrents.values()) torrent.tick(nowMs, isSecond);
+  }
+
+  stats(): EngineStats {
+    let downloadedBytes = this.#pastDownloaded;
+    let uploadedBytes = this.#pastUploaded;
+    let downloadBytesPerSec = 0;
+    let uploadBytesPerSec = 0;
+    for (const torrent of this.#torrents.values()) {
+      const stats = torrent.stats();
+      downloadedBytes += stats.downloadedBytes;
+      uploadedBytes += stats.uploadedBytes;
+      downloadBytesPerSec += stats.downloadBytesPerSec;
+      uploadBytesPerSec += stats.uploadBytesPerSec;
+    }
+    return {
+      port: this.port,
+      torrents: this.#torrents.size,
+      connections: this.#handshakes.connectionCount,
+      downloadedBytes,
+      uploadedBytes,
+      downloadBytesPerSec,
+      uploadBytesPerSec,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const listening = this.#listener?.close();
+    await Promise.all([...this.#torrents.values()].map((torrent) => torrent.stop()));
+    this.#handshakes.close();
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await listening;
+    await Promise.all([this.#pool.close(), this.#dispatcher.destroy()]);
+  }
+}
+
+function checkOptions(options: EngineOptions): void {
+  const { port, threads, uploadSlots, maxConnections, maxConnectionsPerTorrent } = options;
+  if (port !== undefined && port !== false) checkInteger('port', port, 0, 65_535);
+  if (threads !== undefined) checkInteger('threads', threads, 1, 256);
+  if (uploadSlots !== undefined && uploadSlots !== 'unlimited') checkInteger('uploadSlots', uploadSlots, 1, 10_000);
+  if (maxConnections !== undefined) checkInteger('maxConnections', maxConnections, 1, 65_535);
+  if (maxConnectionsPerTorrent !== undefined) checkInteger('maxConnectionsPerTorrent', maxConnectionsPerTorrent, 1, 65_535);
+}
+
+function checkInteger(name: string, value: number, low: number, high: number): void {
+  if (Number.isInteger(value) && value >= low && value <= high) return;
+  throw new HaulError('BAD_ARGUMENT', `${name} must be a whole number from ${low} to ${high}, not ${value}`, { option: name });
+}

@@ -1,0 +1,308 @@
+/**
+ * Drives the pool over the pieces of files on disk: for `create` (digests wanted) and for the hash check (digests compared).
+ * Whole pieces travel in batches of about 8 MiB; workers read and hash, this side only opens and closes.
+ *
+ * Invariants: a descriptor is closed only after its job has answered; no more than OPEN_FILES are open, however many files a
+ * torrent has; never more jobs than the pool has room for, and never so many that a download on the same pool starves.
+ */
+import { webcrypto } from 'node:crypto';
+import { close, constants, open, read } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { fromSystemError, HaulError } from '../errors.js';
+import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import type { FileEntry } from '../metainfo/metainfo.js';
+import { FileLayout, type FileSegment } from '../storage/layout.js';
+import type { FileRange, WorkPool, WorkResult } from './port.js';
+
+const MIB = 1024 * 1024;
+const BATCH_BYTES = 8 * MIB;
+/** Files of one batch. A piece with more is put together on this side: see `#digestCrowded`. */
+const BATCH_FILES = 128;
+/** Half of what a process may usually have open at the least (1,024). */
+const OPEN_FILES = 512;
+/** One hashing, one waiting in the worker, one being opened. */
+const BATCHES_PER_THREAD = 3;
+/** Waits for room when others fill the pool; `onRoom` is a single place and belongs to the engine. */
+const ROOM_POLL_MS = 5;
+const CROWD = 64;
+const DIGEST_BYTES = 20;
+/** Trouble of the process or the pool: no use in looking for the piece at fault. */
+const NOT_OF_A_FILE = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ECANCELED']);
+/** A FIFO that took the place of a file must not block the open. */
+const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
+const openFile = promisify(open);
+const closeFile = promisify(close);
+
+export interface DigestTask {
+  readonly pool: WorkPool;
+  readonly geometry: Geometry;
+  readonly files: readonly FileEntry[];
+  /** Where file number `file` is on disk. Not asked for padding, which reads as zeros. */
+  readonly pathOf: (file: number) => string;
+  /** Pieces to hash; the others are not read. */
+  readonly wants: (piece: PieceIndex) => boolean;
+  /**
+   * Called once for each wanted piece, in any order: its SHA-1, or why it could not be read (a file of it cannot be opened,
+   * ends too early, or fails). The digest is valid during the call. What it throws ends the task.
+   */
+  readonly onPiece: (piece: PieceIndex, digest: Uint8Array | HaulError) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** @throws HaulError ABORTED, IO (no descriptors, pool closed), and whatever `onPiece` throws. All descriptors are closed when the promise settles. */
+export function digestFiles(task: DigestTask): Promise<void> {
+  return new DigestRun(task).run();
+}
+
+interface Batch {
+  readonly first: number;
+  pieceCount: number;
+  lengthBytes: number;
+  readonly segments: FileSegment[];
+}
+
+class DigestRun {
+  readonly #task: DigestTask;
+  readonly #layout: FileLayout;
+  /** Batches that failed, cut into single pieces to find the one at fault. */
+  readonly #again: Batch[] = [];
+  #inFlight = 0;
+  #openFiles = 0;
+  #failure: unknown = null;
+  #wake: (() => void) | null = null;
+
+  constructor(task: DigestTask) {
+    this.#task = task;
+    this.#layout = new FileLayout(task.files);
+  }
+
+  async run(): Promise<void> {
+    const fresh = this.#plan();
+    for (;;) {
+      if (this.#task.signal?.aborted) this.#failure ??= aborted();
+      const batch = this.#failure !== null ? undefined : (this.#again.pop() ?? fresh.next().value);
+      if (batch === undefined) {
+        if (this.#inFlight === 0) break;
+        await this.#change();
+        continue;
+      }
+      while (!this.#hasPlaceFor(batch)) await this.#change();
+      this.#inFlight++;
+      this.#openFiles += slotsOf(batch);
+      void this.#perform(batch);
+    }
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  #hasPlaceFor(batch: Batch): boolean {
+    if (this.#inFlight === 0) return true;
+    if (this.#openFiles + slotsOf(batch) > OPEN_FILES) return false;
+    return this.#inFlight < BATCHES_PER_THREAD * this.#task.pool.threadCount;
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+
+  /** Runs of wanted pieces, cut at BATCH_BYTES and BATCH_FILES. */
+  *#plan(): Generator<Batch, undefined> {
+    const { geometry, wants } = this.#task;
+    let batch: Batch | null = null;
+    for (let index = 0; index < geometry.pieceCount; index++) {
+      const piece = index as PieceIndex;
+      if (!wants(piece)) {
+        if (batch !== null) yield batch;
+        batch = null;
+        continue;
+      }
+      const next = this.#single(piece);
+      if (batch !== null && !fits(batch, next)) {
+        yield batch;
+        batch = null;
+      }
+      if (batch === null) batch = next;
+      else join(batch, next);
+    }
+    if (batch !== null) yield batch;
+    return undefined;
+  }
+
+  #single(piece: PieceIndex): Batch {
+    const { geometry } = this.#task;
+    const lengthBytes = geometry.pieceLength(piece);
+    const segments = this.#layout.segments(geometry.pieceBegin(piece), lengthBytes);
+    return { first: piece, pieceCount: 1, lengthBytes, segments };
+  }
+
+  /** Never rejects. */
+  async #perform(batch: Batch): Promise<void> {
+    try {
+      const digests = await (isCrowded(batch) ? this.#digestCrowded(batch) : this.#digestInPool(batch));
+      for (let i = 0; i < batch.pieceCount && this.#failure === null; i++) {
+        const digest = digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES);
+        const piece = (batch.first + i) as PieceIndex;
+        this.#task.onPiece(piece, digest.every((byte) => byte === 0) ? this.#endsEarly(piece) : digest);
+      }
+    } catch (error) {
+      this.#fail(batch, error);
+    }
+    this.#inFlight--;
+    this.#openFiles -= slotsOf(batch);
+    this.#wake?.();
+  }
+
+  #fail(batch: Batch, error: unknown): void {
+    if (this.#failure !== null) return;
+    if (!(error instanceof HaulError) || error.code === 'ABORTED' || NOT_OF_A_FILE.has(String(error.facts.errno))) {
+      this.#failure = error;
+    } else if (batch.pieceCount > 1) {
+      for (let i = batch.pieceCount - 1; i >= 0; i--) this.#again.push(this.#single((batch.first + i) as PieceIndex));
+    } else {
+      try {
+        this.#task.onPiece(batch.first as PieceIndex, error);
+      } catch (thrown) {
+        this.#failure = thrown;
+      }
+    }
+  }
+
+  async #digestInPool(batch: Batch): Promise<Uint8Array> {
+    const fds: number[] = [];
+    try {
+      const opened = await Promise.allSettled(
+        batch.segments.map(async (segment): Promise<FileRange> => {
+          const { beginBytes, lengthBytes } = segment;
+          if (this.#isPad(segment)) return { fd: -1, beginBytes, lengthBytes };
+          const fd = await this.#open(segment);
+          fds.push(fd);
+          return { fd, beginBytes, lengthBytes };
+        }),
+      );
+      const files = opened.map((outcome) => {
+        if (outcome.status === 'rejected') throw outcome.reason;
+        return outcome.value;
+      });
+      const result = await this.#submit(files);
+      if (!result.ok) throw this.#readError(batch, result.operation, result.errno);
+      if (result.bytes.length !== batch.pieceCount * DIGEST_BYTES) throw new Error('wrong number of digests');
+      return result.bytes;
+    } finally {
+      await Promise.all(fds.map((fd) => closeFile(fd)));
+    }
+  }
+
+  async #submit(files: readonly FileRange[]): Promise<WorkResult> {
+    const { pool, geometry, signal } = this.#task;
+    for (;;) {
+      if (signal?.aborted) throw aborted();
+      let answer: (result: WorkResult) => void = () => {};
+      const result = new Promise<WorkResult>((resolve) => (answer = resolve));
+      const job = { kind: 'digest-pieces', files, pieceLengthBytes: geometry.pieceLengthBytes } as const;
+      if (pool.submit(job, answer)) return result;
+      await sleep(ROOM_POLL_MS);
+    }
+  }
+
+  /**
+   * One piece of very many small files. A job would need all of them open at once, so they are read here, some at a time, and
+   * hashed on libuv's threads.
+   */
+  async #digestCrowded(batch: Batch): Promise<Uint8Array> {
+    const bytes = new Uint8Array(batch.lengthBytes);
+    const parts: { segment: FileSegment; target: Uint8Array }[] = [];
+    let at = 0;
+    for (const segment of batch.segments) {
+      parts.push({ segment, target: bytes.subarray(at, at + segment.lengthBytes) });
+      at += segment.lengthBytes;
+    }
+    for (let i = 0; i < parts.length; i += CROWD) {
+      if (this.#task.signal?.aborted) throw aborted();
+      const group = parts.slice(i, i + CROWD).filter(({ segment }) => !this.#isPad(segment));
+      const outcomes = await Promise.allSettled(group.map(({ segment, target }) => this.#readInto(segment, target)));
+      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    }
+    return new Uint8Array(await webcrypto.subtle.digest('SHA-1', bytes));
+  }
+
+  async #readInto(segment: FileSegment, target: Uint8Array): Promise<void> {
+    const fd = await this.#open(segment);
+    try {
+      for (let at = 0; at < target.length; ) {
+        const count = await readSome(fd, target.subarray(at), segment.beginBytes + at);
+        if (count === 0) throw new HaulError('BAD_DATA', `read ${this.#task.pathOf(segment.file)}: it ends too early`);
+        at += count;
+      }
+    } catch (error) {
+      throw fromSystemError(error, 'read', this.#task.pathOf(segment.file));
+    } finally {
+      await closeFile(fd);
+    }
+  }
+
+  async #open(segment: FileSegment): Promise<number> {
+    const path = this.#task.pathOf(segment.file);
+    try {
+      return await openFile(path, OPEN_FLAGS);
+    } catch (error) {
+      throw fromSystemError(error, 'read', path);
+    }
+  }
+
+  #isPad(segment: FileSegment): boolean {
+    return this.#task.files[segment.file]!.isPad;
+  }
+
+  #readError(batch: Batch, operation: string, errno: string): HaulError {
+    const error = Object.assign(new Error(errno), { code: errno });
+    return fromSystemError(error, operation, this.#names(batch.segments));
+  }
+
+  /** The pool's way to say that bytes of a piece are missing is a digest of zeros; no data hashes to that. */
+  #endsEarly(piece: PieceIndex): HaulError {
+    return new HaulError('BAD_DATA', `read ${this.#names(this.#single(piece).segments)}: it ends too early`);
+  }
+
+  #names(segments: readonly FileSegment[]): string {
+    const real = segments.filter((segment) => !this.#isPad(segment));
+    if (real.length === 0) return 'padding';
+    const first = this.#task.pathOf(real[0]!.file);
+    return real.length === 1 ? first : `${first} or one of the next ${real.length - 1} files`;
+  }
+}
+
+const readSome = (fd: number, target: Uint8Array, position: number) =>
+  new Promise<number>((resolve, reject) => {
+    read(fd, target, 0, target.length, position, (error, count) => (error === null ? resolve(count) : reject(error)));
+  });
+
+function isCrowded(batch: Batch): boolean {
+  return batch.segments.length > BATCH_FILES;
+}
+
+/** Descriptors a batch may hold at once. */
+function slotsOf(batch: Batch): number {
+  return isCrowded(batch) ? CROWD : batch.segments.length;
+}
+
+function fits(batch: Batch, next: Batch): boolean {
+  if (batch.lengthBytes + next.lengthBytes > BATCH_BYTES) return false;
+  return batch.segments.length + next.segments.length <= BATCH_FILES;
+}
+
+/** Appends the batch that follows at once; a file that goes on in it stays one segment, so that it is opened once. */
+function join(batch: Batch, next: Batch): void {
+  batch.pieceCount += next.pieceCount;
+  batch.lengthBytes += next.lengthBytes;
+  for (const segment of next.segments) {
+    const last = batch.segments.at(-1)!;
+    if (last.file === segment.file) {
+      batch.segments[batch.segments.length - 1] = { ...last, lengthBytes: last.lengthBytes + segment.lengthBytes };
+    } else batch.segments.push(segment);
+  }
+}
+
+function aborted(): HaulError {
+  return new HaulError('ABORTED', 'hashing was stopped');
+}

@@ -1,0 +1,253 @@
+/**
+ * The layout of jobs and results on their way over the thread border: one Float64Array each way, no objects.
+ *
+ *   batch    jobs | job job job …
+ *   job      kind, a, then by kind:
+ *              memory list   n | (windowAddress, windowBytes, begin, length) × n        populate, release, digest-blocks
+ *              verify        digest (20 bytes in 3 doubles) | memory list
+ *              file list     n | (fd, begin, length) × n                                digest-pieces
+ *              read, write   windowAddress, windowBytes, begin, length | file list
+ *   results  (status, good, byteCount | bytes, padded to 8) for each job, in order
+ *
+ * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, else 0. `status` is 0 or an errno.
+ * Invariant: what `encodeBatch` writes, the readers here read to the last number.
+ */
+
+import { errnoName } from '../storage/errno.js';
+import type { FileRange, MemoryRange, WorkJob, WorkResult } from './port.js';
+
+/** Bytes of a SHA-1 digest. */
+export const DIGEST_BYTES = 20;
+const DIGEST_NUMBERS = 3;
+
+export const KIND = {
+  populate: 1,
+  verify: 2,
+  'digest-blocks': 3,
+  release: 4,
+  read: 5,
+  write: 6,
+  'digest-pieces': 7,
+  sync: 8,
+} as const satisfies Record<WorkJob['kind'], number>;
+
+/** The verb of a failed job, for error messages. */
+export const OPERATIONS: Readonly<Record<WorkJob['kind'], string>> = {
+  populate: 'prefault',
+  verify: 'hash',
+  'digest-blocks': 'hash',
+  release: 'release',
+  read: 'read',
+  write: 'write',
+  'digest-pieces': 'read',
+  sync: 'sync',
+};
+
+function sumLengths(ranges: readonly { readonly lengthBytes: number }[]): number {
+  let sum = 0;
+  for (const range of ranges) sum += range.lengthBytes;
+  return sum;
+}
+
+/** Bytes a job reads, hashes or faults: what a batch is bounded by. A populated byte counts as a third of a hashed one. */
+export function workBytes(job: WorkJob): number {
+  switch (job.kind) {
+    case 'populate':
+      return sumLengths(job.ranges) / 3;
+    case 'release':
+    case 'sync':
+      return 0;
+    case 'read':
+    case 'write':
+      return job.memory.lengthBytes / 2;
+    case 'digest-pieces':
+      return sumLengths(job.files);
+    default:
+      return sumLengths(job.ranges);
+  }
+}
+
+function sizeOf(job: WorkJob): number {
+  switch (job.kind) {
+    case 'verify':
+      return 3 + DIGEST_NUMBERS + job.ranges.length * 4;
+    case 'read':
+    case 'write':
+      return 7 + job.files.length * 3;
+    case 'digest-pieces':
+      return 3 + job.files.length * 3;
+    case 'sync':
+      return 2;
+    default:
+      return 3 + job.ranges.length * 4;
+  }
+}
+
+class Writer {
+  readonly numbers: Float64Array;
+  readonly bytes: Uint8Array;
+  at = 0;
+
+  constructor(length: number) {
+    this.numbers = new Float64Array(length);
+    this.bytes = new Uint8Array(this.numbers.buffer);
+  }
+
+  put(value: number): void {
+    this.numbers[this.at++] = value;
+  }
+
+  memory(range: MemoryRange): void {
+    this.put(range.windowAddress);
+    this.put(range.windowBytes);
+    this.put(range.beginBytes);
+    this.put(range.lengthBytes);
+  }
+
+  memories(ranges: readonly MemoryRange[]): void {
+    this.put(ranges.length);
+    for (const range of ranges) this.memory(range);
+  }
+
+  files(ranges: readonly FileRange[]): void {
+    this.put(ranges.length);
+    for (const range of ranges) {
+      this.put(range.fd);
+      this.put(range.beginBytes);
+      this.put(range.lengthBytes);
+    }
+  }
+
+  digest(digest: Uint8Array): void {
+    this.bytes.set(digest, this.at * 8);
+    this.at += DIGEST_NUMBERS;
+  }
+}
+
+function encodeJob(job: WorkJob, out: Writer): void {
+  out.put(KIND[job.kind]);
+  switch (job.kind) {
+    case 'populate':
+      out.put(job.forWriting ? 1 : 0);
+      out.memories(job.ranges);
+      break;
+    case 'verify':
+      out.put(0);
+      out.digest(job.digest);
+      out.memories(job.ranges);
+      break;
+    case 'digest-blocks':
+    case 'release':
+      out.put(0);
+      out.memories(job.ranges);
+      break;
+    case 'read':
+    case 'write':
+      out.put(0);
+      out.memory(job.memory);
+      out.files(job.files);
+      break;
+    case 'digest-pieces':
+      out.put(job.pieceLengthBytes);
+      out.files(job.files);
+      break;
+    case 'sync':
+      out.put(0);
+      break;
+  }
+}
+
+export function encodeBatch(jobs: readonly WorkJob[]): Float64Array {
+  let size = 1;
+  for (const job of jobs) size += sizeOf(job);
+  const out = new Writer(size);
+  out.put(jobs.length);
+  for (const job of jobs) encodeJob(job, out);
+  return out.numbers;
+}
+
+/** Reads a batch number by number, in the order the writer put them. */
+export class BatchReader {
+  readonly #numbers: Float64Array;
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(numbers: Float64Array) {
+    this.#numbers = numbers;
+    this.#bytes = new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
+  }
+
+  next(): number {
+    const value = this.#numbers[this.#at++];
+    if (value === undefined) throw new RangeError('batch ends inside a job');
+    return value;
+  }
+
+  memory(): MemoryRange {
+    return { windowAddress: this.next(), windowBytes: this.next(), beginBytes: this.next(), lengthBytes: this.next() };
+  }
+
+  memories(): MemoryRange[] {
+    return Array.from({ length: this.next() }, () => this.memory());
+  }
+
+  files(): FileRange[] {
+    return Array.from({ length: this.next() }, () => ({
+      fd: this.next(),
+      beginBytes: this.next(),
+      lengthBytes: this.next(),
+    }));
+  }
+
+  digest(): Uint8Array {
+    const begin = this.#at * 8;
+    this.#at += DIGEST_NUMBERS;
+    return this.#bytes.subarray(begin, begin + DIGEST_BYTES);
+  }
+}
+
+/** What the worker says about one job. */
+export interface Outcome {
+  /** 0 or a positive errno. */
+  readonly status: number;
+  readonly good: boolean;
+  readonly bytes: Uint8Array;
+}
+
+export function encodeOutcomes(outcomes: readonly Outcome[]): Float64Array {
+  let size = 0;
+  for (const outcome of outcomes) size += 3 + Math.ceil(outcome.bytes.length / 8);
+  const out = new Writer(size);
+  for (const { status, good, bytes } of outcomes) {
+    out.put(status);
+    out.put(good ? 1 : 0);
+    out.put(bytes.length);
+    out.bytes.set(bytes, out.at * 8);
+    out.at += Math.ceil(bytes.length / 8);
+  }
+  return out.numbers;
+}
+
+const NO_BYTES = new Uint8Array(0);
+/** Most results say just this: one shared object. */
+const GOOD: WorkResult = { ok: true, good: true, bytes: NO_BYTES };
+const NOT_GOOD: WorkResult = { ok: true, good: false, bytes: NO_BYTES };
+
+/** Calls `each` with the result of every job of the batch, in order. */
+export function decodeOutcomes(
+  jobs: readonly WorkJob[],
+  numbers: Float64Array,
+  each: (index: number, result: WorkResult) => void,
+): void {
+  let at = 0;
+  jobs.forEach((job, index) => {
+    const status = numbers[at]!;
+    const good = numbers[at + 1] === 1;
+    const byteCount = numbers[at + 2]!;
+    const begin = numbers.byteOffset + (at + 3) * 8;
+    at += 3 + Math.ceil(byteCount / 8);
+    if (status !== 0) each(index, { ok: false, errno: errnoName(status), operation: OPERATIONS[job.kind] });
+    else if (byteCount === 0) each(index, good ? GOOD : NOT_GOOD);
+    else each(index, { ok: true, good, bytes: new Uint8Array(numbers.buffer, begin, byteCount) });
+  });
+}

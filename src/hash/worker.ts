@@ -1,0 +1,222 @@
+/**
+ * The worker's side of the pool: takes a batch of numbers, does the slow work, gives numbers back.
+ * Everything here may block, fault and hash. It knows memory addresses and descriptors, nothing about torrents.
+ * Invariant: a job that fails says so in its own result; the jobs beside it are not touched.
+ */
+import * as crypto from 'node:crypto';
+import { readSync, writeSync } from 'node:fs';
+import { constants } from 'node:os';
+import { BLOCK_LENGTH_BYTES } from '../config.js';
+import { errnoOf, SystemCallError } from '../storage/errno.js';
+import * as mmap from '../storage/mmap-io.js';
+import { BatchReader, DIGEST_BYTES, encodeOutcomes, KIND, type Outcome } from './job.js';
+import type { FileRange, MemoryRange } from './port.js';
+import { viewOf, zeros } from './views.js';
+
+const MIB = 1024 * 1024;
+/** A populate holds the memory map's lock; in steps of this size the main thread never waits long for it. */
+const POPULATE_STEP_BYTES = MIB;
+const READ_STEP_BYTES = MIB;
+
+const NO_BYTES = new Uint8Array(0);
+const DONE: Outcome = { status: 0, good: true, bytes: NO_BYTES };
+
+/** Node 20.12 and later have a one-shot hash that is 5-20 % faster than `createHash` for one range. */
+const oneShot: typeof crypto.hash | undefined = crypto.hash;
+
+function sha1(ranges: readonly MemoryRange[]): Buffer {
+  const only = ranges[0];
+  if (oneShot !== undefined && ranges.length === 1 && only !== undefined && only.windowAddress !== 0) {
+    return oneShot('sha1', viewOf(only), 'buffer');
+  }
+  const hash = crypto.createHash('sha1');
+  for (const range of ranges) {
+    if (range.windowAddress !== 0) hash.update(viewOf(range));
+    else for (let left = range.lengthBytes; left > 0; left -= MIB) hash.update(zeros(Math.min(left, MIB)));
+  }
+  return hash.digest();
+}
+
+function verify(ranges: readonly MemoryRange[], digest: Uint8Array): Outcome {
+  makePresent(ranges);
+  return { status: 0, good: sha1(ranges).equals(digest), bytes: NO_BYTES };
+}
+
+/** Hashing memory whose file was cut off behind our back is a SIGBUS; asking first makes it EFAULT, and costs 10 µs per MiB. */
+function makePresent(ranges: readonly MemoryRange[]): void {
+  for (const range of ranges) if (range.windowAddress !== 0) populateRange(range, false);
+}
+
+/** The first `lengthBytes` of the queue of ranges, which is shortened by them. */
+function take(queue: MemoryRange[], lengthBytes: number): MemoryRange[] {
+  const taken: MemoryRange[] = [];
+  for (let left = lengthBytes; left > 0 && queue.length > 0; ) {
+    const head = queue[0]!;
+    const part = Math.min(left, head.lengthBytes);
+    taken.push({ ...head, lengthBytes: part });
+    left -= part;
+    if (part === head.lengthBytes) queue.shift();
+    else queue[0] = { ...head, beginBytes: head.beginBytes + part, lengthBytes: head.lengthBytes - part };
+  }
+  return taken;
+}
+
+function digestBlocks(ranges: MemoryRange[]): Outcome {
+  makePresent(ranges);
+  const queue = ranges.filter((range) => range.lengthBytes > 0);
+  const digests: Buffer[] = [];
+  while (queue.length > 0) digests.push(sha1(take(queue, BLOCK_LENGTH_BYTES)));
+  return { status: 0, good: true, bytes: Buffer.concat(digests) };
+}
+
+/** The page-aligned hull of a range: what madvise wants. */
+function pagesOf(range: MemoryRange): { address: number; lengthBytes: number } {
+  const page = mmap.pageSize();
+  const begin = range.windowAddress + range.beginBytes;
+  const address = begin - (begin % page);
+  return { address, lengthBytes: begin + range.lengthBytes - address };
+}
+
+/** Before Linux 5.14: touch one byte of the range in each page. Own bytes only: neighbours may be written by another thread now. */
+function touch(range: MemoryRange, forWriting: boolean): void {
+  const bytes = viewOf(range);
+  const page = mmap.pageSize();
+  const misaligned = (range.windowAddress + range.beginBytes) % page;
+  for (let at = 0; at < bytes.length; at = at === 0 ? page - misaligned : at + page) {
+    const value = bytes[at]!;
+    if (forWriting) bytes[at] = value;
+  }
+}
+
+function populateRange(range: MemoryRange, forWriting: boolean): void {
+  const advice = forWriting ? mmap.MADV_POPULATE_WRITE : mmap.MADV_POPULATE_READ;
+  const { address, lengthBytes } = pagesOf(range);
+  for (let at = 0; at < lengthBytes; at += POPULATE_STEP_BYTES) {
+    const errno = mmap.tryAdvise(address + at, Math.min(POPULATE_STEP_BYTES, lengthBytes - at), advice);
+    if (errno === constants.errno.EINVAL) {
+      touch(range, forWriting);
+      return;
+    }
+    if (errno !== 0) throw new SystemCallError('madvise', errno);
+  }
+}
+
+function populate(ranges: readonly MemoryRange[], forWriting: boolean): Outcome {
+  for (const range of ranges) populateRange(range, forWriting);
+  return DONE;
+}
+
+/** Whoever submits chooses whole pages that nobody else uses; see `storage/windows`. */
+function release(ranges: readonly MemoryRange[]): Outcome {
+  for (const range of ranges) {
+    mmap.advise(range.windowAddress + range.beginBytes, range.lengthBytes, mmap.MADV_DONTNEED);
+  }
+  return DONE;
+}
+
+/** pread of the whole range; false when the file ends before it. */
+function readFully(fd: number, target: Uint8Array, beginBytes: number): boolean {
+  for (let at = 0; at < target.length; ) {
+    const count = readSync(fd, target, at, Math.min(target.length - at, READ_STEP_BYTES), beginBytes + at);
+    if (count === 0) return false;
+    at += count;
+  }
+  return true;
+}
+
+function read(memory: MemoryRange, files: readonly FileRange[]): Outcome {
+  const target = viewOf(memory);
+  let at = 0;
+  for (const { fd, beginBytes, lengthBytes } of files) {
+    const part = target.subarray(at, at + lengthBytes);
+    if (fd < 0) part.fill(0);
+    else if (!readFully(fd, part, beginBytes)) return { status: constants.errno.ENODATA, good: false, bytes: NO_BYTES };
+    at += lengthBytes;
+  }
+  return DONE;
+}
+
+function write(memory: MemoryRange, files: readonly FileRange[]): Outcome {
+  const source = viewOf(memory);
+  let begin = 0;
+  for (const { fd, beginBytes, lengthBytes } of files) {
+    for (let at = 0; fd >= 0 && at < lengthBytes; ) {
+      at += writeSync(fd, source, begin + at, lengthBytes - at, beginBytes + at);
+    }
+    begin += lengthBytes;
+  }
+  return DONE;
+}
+
+let scratch: Buffer | null = null;
+
+/** A piece with a byte that is missing from its file gets twenty zeros, which no piece hashes to. */
+function digestPieces(files: readonly FileRange[], pieceLengthBytes: number): Outcome {
+  scratch ??= Buffer.allocUnsafeSlow(READ_STEP_BYTES);
+  const digests: Buffer[] = [];
+  let hash = crypto.createHash('sha1');
+  let left = pieceLengthBytes;
+  let isComplete = true;
+  const finish = (): void => {
+    digests.push(isComplete ? hash.digest() : Buffer.alloc(DIGEST_BYTES));
+    hash = crypto.createHash('sha1');
+    left = pieceLengthBytes;
+    isComplete = true;
+  };
+  for (const { fd, beginBytes, lengthBytes } of files) {
+    for (let at = 0; at < lengthBytes; ) {
+      const part = Math.min(lengthBytes - at, left, READ_STEP_BYTES);
+      if (fd === -1) hash.update(zeros(part));
+      else if (isComplete) {
+        const target = scratch.subarray(0, part);
+        isComplete = fd >= 0 && readFully(fd, target, beginBytes + at);
+        if (isComplete) hash.update(target);
+      }
+      at += part;
+      left -= part;
+      if (left === 0) finish();
+    }
+  }
+  if (left < pieceLengthBytes) finish();
+  return { status: 0, good: true, bytes: Buffer.concat(digests) };
+}
+
+/** Reads all of a job before doing any of it, so that a failure leaves the reader at the next job. */
+function readJob(reader: BatchReader): () => Outcome {
+  const kind = reader.next();
+  const argument = reader.next();
+  if (kind === KIND.verify) {
+    const digest = reader.digest();
+    const ranges = reader.memories();
+    return () => verify(ranges, digest);
+  }
+  if (kind === KIND.read || kind === KIND.write) {
+    const memory = reader.memory();
+    const files = reader.files();
+    return () => (kind === KIND.read ? read(memory, files) : write(memory, files));
+  }
+  if (kind === KIND['digest-pieces']) {
+    const files = reader.files();
+    return () => digestPieces(files, argument);
+  }
+  const ranges = reader.memories();
+  if (kind === KIND.populate) return () => populate(ranges, argument === 1);
+  if (kind === KIND['digest-blocks']) return () => digestBlocks(ranges);
+  if (kind === KIND.release) return () => release(ranges);
+  throw new RangeError(`no such job: ${kind}`);
+}
+
+/** Piscina calls this with each batch. */
+export default function run(numbers: Float64Array): Float64Array {
+  const reader = new BatchReader(numbers);
+  const outcomes: Outcome[] = [];
+  for (let count = reader.next(); count > 0; count--) {
+    const job = readJob(reader);
+    try {
+      outcomes.push(job());
+    } catch (error) {
+      outcomes.push({ status: errnoOf(error), good: false, bytes: NO_BYTES });
+    }
+  }
+  return encodeOutcomes(outcomes);
+}

@@ -1,0 +1,171 @@
+/** Makes a .torrent of a file or folder (BEP 3, 12, 19, 27, 47), hashing on all cores. */
+import { LIMITS } from '../config.js';
+import { HaulError } from '../errors.js';
+import { digestFiles } from '../hash/digest-files.js';
+import type { WorkPool } from '../hash/port.js';
+import { type BencodeInput, encodeBencode } from './bencode.js';
+import { Geometry } from './geometry.js';
+import type { FileEntry } from './metainfo.js';
+import { showName } from './paths.js';
+import { encodeTorrent } from './torrent-write.js';
+import { isTrackerUrl, isWebSeedUrl } from './urls.js';
+import { checkUnchanged, type Source, walk } from './walk.js';
+
+export interface CreateOptions {
+  /** Tiers of tracker URLs (BEP 12). */
+  readonly trackers?: readonly (readonly string[])[];
+  /** BEP 19 */
+  readonly webSeeds?: readonly string[];
+  /** A power of two from 16 KiB to `LIMITS.pieceLengthBytes`; default `choosePieceLength`. */
+  readonly pieceLengthBytes?: number;
+  /** BEP 27 */
+  readonly isPrivate?: boolean;
+  readonly comment?: string;
+  readonly createdBy?: string;
+  /** Seconds since 1970; null for none; default now. */
+  readonly creationDate?: number | null;
+  /** After each piece. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const DIGEST_BYTES = 20;
+const CHOSEN_MIN_BYTES = 256 * KIB;
+const CHOSEN_MAX_BYTES = 16 * MIB;
+const CHOSEN_PIECES = 4000;
+/** Smaller pieces than a block make no sense to any client. */
+const PIECE_MIN_BYTES = 16 * KIB;
+
+/**
+ * A power of two from 256 KiB to 16 MiB: the smallest that gives at most 4,000 pieces, so that a torrent between 256 MiB and
+ * 62 GiB has 2,000 to 4,000. Smaller pieces spread sooner through a swarm; more of them cost memory and messages.
+ */
+export function choosePieceLength(totalBytes: number): number {
+  let length = CHOSEN_MIN_BYTES;
+  while (length < CHOSEN_MAX_BYTES && totalBytes > length * CHOSEN_PIECES) length *= 2;
+  return length;
+}
+
+/**
+ * The bytes of a .torrent for `path`. The same tree gives the same info-hash on every machine: files are sorted, and nothing
+ * but names, lengths, contents, executable bits and links goes into the info dictionary.
+ * @throws HaulError BAD_ARGUMENT (options; what cannot be shared), NOT_FOUND, NO_PERMISSION, IO, LIMIT, ABORTED, and BAD_DATA
+ * when a file changes while it is hashed. Errors name the file.
+ */
+export async function createTorrent(path: string, options: CreateOptions, pool: WorkPool): Promise<Buffer> {
+  checkOptions(options);
+  const source = await walk(path, options.signal);
+  const files = layOut(source);
+  const lengthBytes = files.reduce((sum, file) => sum + file.lengthBytes, 0);
+  if (lengthBytes === 0) {
+    throw new HaulError('BAD_ARGUMENT', `cannot be shared: ${path}: it holds no data (all files are empty)`);
+  }
+  if (lengthBytes > LIMITS.torrentLengthBytes) throw limit(`${path}: more than ${LIMITS.torrentLengthBytes} bytes`);
+  const geometry = new Geometry(lengthBytes, options.pieceLengthBytes ?? choosePieceLength(lengthBytes));
+  if (geometry.pieceCount > LIMITS.pieceCount) {
+    throw limit(`${path}: ${geometry.pieceCount} pieces, more than ${LIMITS.pieceCount}; choose longer pieces`);
+  }
+  const pieces = await hashPieces(source, files, geometry, options, pool);
+  await checkUnchanged(source);
+
+  const torrent = encodeTorrent({
+    infoBytes: encodeBencode(infoOf(source, geometry, pieces, options.isPrivate === true)),
+    trackers: options.trackers ?? [],
+    webSeeds: options.webSeeds ?? [],
+    comment: options.comment ?? null,
+    createdBy: options.createdBy ?? 'swarmhaul',
+    creationDate: options.creationDate === undefined ? Math.floor(Date.now() / 1000) : options.creationDate,
+  });
+  if (torrent.length > LIMITS.torrentFileBytes) {
+    const tooMuch = `the .torrent would have ${torrent.length} bytes, more than ${LIMITS.torrentFileBytes}`;
+    throw limit(`${path}: ${tooMuch}; choose longer pieces or share fewer files`);
+  }
+  return torrent;
+}
+
+function checkOptions(options: CreateOptions): void {
+  const { pieceLengthBytes: length, creationDate } = options;
+  if (length !== undefined) {
+    const isPowerOfTwo = Number.isSafeInteger(length) && length > 0 && Number.isInteger(Math.log2(length));
+    if (!isPowerOfTwo || length < PIECE_MIN_BYTES || length > LIMITS.pieceLengthBytes) {
+      const range = `${PIECE_MIN_BYTES} to ${LIMITS.pieceLengthBytes}`;
+      throw new HaulError('BAD_ARGUMENT', `piece length ${length}: it must be a power of two from ${range} bytes`);
+    }
+  }
+  if (typeof creationDate === 'number' && !(Number.isSafeInteger(creationDate) && creationDate >= 0)) {
+    throw new HaulError('BAD_ARGUMENT', `creation date ${creationDate}: it must be whole seconds since 1970`);
+  }
+  for (const url of (options.trackers ?? []).flat()) {
+    if (!isTrackerUrl(url)) throw new HaulError('BAD_ARGUMENT', `not a tracker URL: ${showName(url)}`);
+  }
+  for (const url of options.webSeeds ?? []) {
+    if (!isWebSeedUrl(url)) throw new HaulError('BAD_ARGUMENT', `not a web seed URL (http or https): ${showName(url)}`);
+  }
+}
+
+/** The files with their torrent offsets. */
+function layOut(source: Source): FileEntry[] {
+  let beginBytes = 0;
+  return source.files.map(({ path, lengthBytes, isExecutable, symlinkPath }) => {
+    const entry = { path: [source.name, ...path], lengthBytes, beginBytes, isExecutable, symlinkPath };
+    beginBytes += lengthBytes;
+    return { ...entry, isPad: false, isHidden: false };
+  });
+}
+
+async function hashPieces(
+  source: Source,
+  files: readonly FileEntry[],
+  geometry: Geometry,
+  options: CreateOptions,
+  pool: WorkPool,
+): Promise<Buffer> {
+  const pieces = Buffer.alloc(geometry.pieceCount * DIGEST_BYTES);
+  let doneBytes = 0;
+  options.onProgress?.(0, geometry.lengthBytes);
+  await digestFiles({
+    pool,
+    geometry,
+    files,
+    signal: options.signal,
+    pathOf: (file) => source.files[file]!.absolutePath,
+    wants: () => true,
+    onPiece: (piece, digest) => {
+      if (digest instanceof HaulError) throw digest;
+      pieces.set(digest, piece * DIGEST_BYTES);
+      doneBytes += geometry.pieceLength(piece);
+      options.onProgress?.(doneBytes, geometry.lengthBytes);
+    },
+  }).catch(async (error: unknown) => {
+    // A file that ends too early has changed since the walk: the second look names it.
+    if (error instanceof HaulError && error.code === 'BAD_DATA') await checkUnchanged(source);
+    throw error;
+  });
+  return pieces;
+}
+
+function infoOf(source: Source, geometry: Geometry, pieces: Buffer, isPrivate: boolean): BencodeInput {
+  const common = {
+    name: source.name,
+    'piece length': geometry.pieceLengthBytes,
+    pieces,
+    private: isPrivate ? 1 : undefined,
+  };
+  if (!source.isFolder) {
+    const file = source.files[0]!;
+    return { ...common, length: file.lengthBytes, attr: file.isExecutable ? 'x' : undefined };
+  }
+  const files = source.files.map((file) => ({
+    attr: file.symlinkPath !== null ? 'l' : file.isExecutable ? 'x' : undefined,
+    length: file.lengthBytes,
+    path: file.path,
+    'symlink path': file.symlinkPath ?? undefined,
+  }));
+  return { ...common, files };
+}
+
+function limit(what: string): HaulError {
+  return new HaulError('LIMIT', `beyond a limit: ${what}`);
+}

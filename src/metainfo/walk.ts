@@ -1,0 +1,191 @@
+/**
+ * What a torrent can be made of: the files of a folder in a fixed order, each checked to be something that can be shared.
+ * Folders are entered once and links are never followed below the root, so the walk always ends.
+ */
+import type { Stats } from 'node:fs';
+import { lstat, readdir, readlink, realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { LIMITS } from '../config.js';
+import { fromSystemError, HaulError } from '../errors.js';
+import { decodeUtf8, showName, whyUnsafe } from './paths.js';
+
+export interface SourceFile {
+  readonly absolutePath: string;
+  /** Below the root; [] when the root is the file. */
+  readonly path: readonly string[];
+  readonly lengthBytes: number;
+  readonly modifiedMs: number;
+  readonly isExecutable: boolean;
+  /** Target below the root (BEP 47), for a link that stays inside. */
+  readonly symlinkPath: readonly string[] | null;
+}
+
+export interface Source {
+  /** Last component of the path as given, also when that is a link. */
+  readonly name: string;
+  readonly isFolder: boolean;
+  /** By path, component by component, in the order of the raw bytes. */
+  readonly files: readonly SourceFile[];
+}
+
+const LOOKS_AT_ONCE = 64;
+
+/**
+ * Lists a file, or a folder with everything below it. Empty folders leave no trace in a torrent.
+ *
+ * The root may be a symbolic link. Below it, links are recorded when they stay inside the folder; a link that leads outside
+ * is refused, for following it could publish what was never meant to be in the folder.
+ * @throws HaulError NOT_FOUND, NO_PERMISSION, IO; BAD_ARGUMENT naming what cannot be shared (device, name, link); LIMIT; ABORTED
+ */
+export async function walk(given: string, signal?: AbortSignal): Promise<Source> {
+  const root = path.resolve(given);
+  const name = path.basename(root);
+  const found = await attempt('read', root, () => stat(root));
+  checkName(name, root);
+  if (found.isDirectory()) {
+    const realRoot = await attempt('read', root, () => realpath(root));
+    return { name, isFolder: true, files: await new Walker(root, realRoot, signal).run() };
+  }
+  if (!found.isFile()) throw notShareable(root, kindOf(found));
+  return { name, isFolder: false, files: [toFile(root, [], found, null)] };
+}
+
+/**
+ * Looks at every file again.
+ * @throws HaulError BAD_DATA naming a file whose length or time of change is not what it was.
+ */
+export async function checkUnchanged(source: Source): Promise<void> {
+  const { files } = source;
+  for (let at = 0; at < files.length; at += LOOKS_AT_ONCE) {
+    await Promise.all(
+      files.slice(at, at + LOOKS_AT_ONCE).map(async (file) => {
+        if (file.symlinkPath !== null) return;
+        const now = await attempt('read', file.absolutePath, () => stat(file.absolutePath));
+        if (now.size !== file.lengthBytes || now.mtimeMs !== file.modifiedMs) throw changed(file);
+      }),
+    );
+  }
+}
+
+function changed(file: SourceFile): HaulError {
+  return new HaulError(
+    'BAD_DATA',
+    `${file.absolutePath}: the file changed while it was hashed; try again when it is at rest`,
+  );
+}
+
+class Walker {
+  readonly #root: string;
+  readonly #realRoot: string;
+  readonly #signal: AbortSignal | undefined;
+  readonly #files: SourceFile[] = [];
+
+  constructor(root: string, realRoot: string, signal: AbortSignal | undefined) {
+    this.#root = root;
+    this.#realRoot = realRoot;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<SourceFile[]> {
+    await this.#folder([]);
+    return this.#files;
+  }
+
+  /** Recursion is bounded by LIMITS.pathDepth. */
+  async #folder(below: readonly string[]): Promise<void> {
+    if (this.#signal?.aborted) throw new HaulError('ABORTED', 'the walk through the folder was stopped');
+    const folder = path.join(this.#root, ...below);
+    const names = await attempt('read folder', folder, () => readdir(folder, { encoding: 'buffer' }));
+    if (names.length > 0 && below.length >= LIMITS.pathDepth) {
+      throw new HaulError('LIMIT', `${folder}: deeper than ${LIMITS.pathDepth} folders`);
+    }
+    names.sort(Buffer.compare);
+    for (let at = 0; at < names.length; at += LOOKS_AT_ONCE) {
+      const group = names.slice(at, at + LOOKS_AT_ONCE);
+      const looked = await Promise.all(group.map((raw) => this.#look(folder, below, raw)));
+      for (const { entry, found } of looked) {
+        if (found.isDirectory()) await this.#folder(entry);
+        else await this.#file(entry, found);
+      }
+    }
+  }
+
+  async #look(folder: string, below: readonly string[], raw: Buffer): Promise<{ entry: string[]; found: Stats }> {
+    const name = decodeUtf8(raw);
+    if (name === null) throw notShareable(path.join(folder, raw.toString()), 'its name is not UTF-8; rename it');
+    const file = path.join(folder, name);
+    checkName(name, file);
+    return { entry: [...below, name], found: await attempt('read', file, () => lstat(file)) };
+  }
+
+  async #file(entry: readonly string[], found: Stats): Promise<void> {
+    if (this.#files.length >= LIMITS.fileCount) {
+      throw new HaulError('LIMIT', `${this.#root}: more than ${LIMITS.fileCount} files`);
+    }
+    const file = path.join(this.#root, ...entry);
+    if (found.isSymbolicLink()) this.#files.push(toFile(file, entry, found, await this.#linkTarget(file)));
+    else if (found.isFile()) this.#files.push(toFile(file, entry, found, null));
+    else throw notShareable(file, kindOf(found));
+  }
+
+  /** The target below the root, as text; where it exists, it must also really be there. */
+  async #linkTarget(link: string): Promise<string[]> {
+    const target = await attempt('read link', link, () => readlink(link));
+    const outside = () =>
+      notShareable(
+        link,
+        `a symbolic link that leads outside the folder (${target}); replace it by a copy or remove it`,
+      );
+    const components = inside(this.#root, path.resolve(path.dirname(link), target));
+    if (components === null) throw outside();
+    const real = await realpath(link).catch(() => null);
+    if (real !== null && inside(this.#realRoot, real) === null) throw outside();
+    for (const component of components) checkName(component, link);
+    return components;
+  }
+}
+
+/** Components of `file` below `root`, or null when it is not below. */
+function inside(root: string, file: string): string[] | null {
+  const relative = path.relative(root, file);
+  const isBelow = relative !== '' && !path.isAbsolute(relative) && relative.split(path.sep)[0] !== '..';
+  return isBelow ? relative.split(path.sep) : null;
+}
+
+function toFile(file: string, entry: readonly string[], found: Stats, target: string[] | null): SourceFile {
+  return {
+    absolutePath: file,
+    path: entry,
+    lengthBytes: target === null ? found.size : 0,
+    modifiedMs: found.mtimeMs,
+    isExecutable: target === null && (found.mode & 0o111) !== 0,
+    symlinkPath: target,
+  };
+}
+
+/** Names that our own reader, and other clients, would refuse. */
+function checkName(name: string, where: string): void {
+  const reason = whyUnsafe(name);
+  if (reason === null) return;
+  const what = name === '' ? 'a folder without a name' : `the name ${showName(name)} ${reason}; rename it`;
+  throw notShareable(name === '' ? where : path.dirname(where), what);
+}
+
+function kindOf(found: Stats): string {
+  if (found.isFIFO()) return 'a FIFO';
+  if (found.isSocket()) return 'a socket';
+  if (found.isBlockDevice() || found.isCharacterDevice()) return 'a device';
+  return 'neither a file nor a folder';
+}
+
+function notShareable(where: string, why: string): HaulError {
+  return new HaulError('BAD_ARGUMENT', `cannot be shared: ${where}: ${why}`, { path: where });
+}
+
+async function attempt<T>(operation: string, where: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw fromSystemError(error, operation, where);
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Links whose handshake is not done: dialled and accepted ones, from TCP connect to the 68 bytes of BEP 3.
+ * Owns their time-outs and the limit of connections per engine. After the handshake the torrent owns the link.
+ */
+import type net from 'node:net';
+import { LIMITS } from '../config.js';
+import { encodeHandshake, type Handshake } from '../wire/handshake.js';
+import type { WireSink } from '../wire/sink.js';
+import type { Flusher } from './flusher.js';
+import { type LinkHandlers, PeerLink } from './link.js';
+
+/** A torrent as seen from its front door. */
+export interface Door {
+  readonly infoHash: Buffer;
+  /** False while the torrent takes no peers. */
+  readonly isAdmitting: boolean;
+  /** Takes the link over (and sets its handlers), or closes it with a reason and returns null. */
+  admit(link: PeerLink, handshake: Handshake): WireSink | null;
+  /** A dialled connection ended before its handshake. */
+  dialFailed(host: string, port: number, reason: string): void;
+}
+
+export interface HandshakesOptions {
+  readonly flusher: Flusher;
+  readonly peerId: Buffer;
+  readonly maxConnections: number;
+  readonly lookUp: (infoHash: Buffer) => Door | null;
+  readonly onEvent: (message: string, facts: Record<string, unknown>) => void;
+}
+
+export class Handshakes implements LinkHandlers {
+  readonly #options: HandshakesOptions;
+  /** Links in handshake, with the torrent for those that we dialled. */
+  readonly #pending = new Map<PeerLink, Door | null>();
+  /** All links alive, those that torrents own included. */
+  readonly #links = new Set<PeerLink>();
+
+  constructor(options: HandshakesOptions) {
+    this.#options = options;
+  }
+
+  /** Links alive, in handshake or open. */
+  get connectionCount(): number {
+    return this.#links.size;
+  }
+
+  get hasRoom(): boolean {
+    return this.#links.size < this.#options.maxConnections;
+  }
+
+  dial(door: Door, host: string, port: number): void {
+    const link = PeerLink.dial(host, port, this.#options.flusher, this);
+    this.#links.add(link);
+    this.#pending.set(link, door);
+  }
+
+  accept(socket: net.Socket): void {
+    if (!this.hasRoom || socket.remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
+    const link = PeerLink.accept(socket, this.#options.flusher, this);
+    this.#links.add(link);
+    this.#pending.set(link, null);
+  }
+
+  tick(nowMs: number): void {
+    for (const link of this.#pending.keys()) {
+      if (nowMs - link.startedMs > LIMITS.handshakeTimeoutMs) link.close('no handshake within 10 s');
+    }
+  }
+
+  /** Called by a torrent's peer when its link has closed. */
+  forget(link: PeerLink): void {
+    this.#links.delete(link);
+  }
+
+  /** Closes all links in handshake, or those of one torrent. */
+  close(door?: Door): void {
+    for (const [link, dialled] of this.#pending) {
+      if (door === undefined || dialled === door) link.close('closing down');
+    }
+  }
+
+  // ---- LinkHandlers, until the torrent takes over ----
+
+  onConnected(link: PeerLink): void {
+    const door = this.#pending.get(link);
+    if (door) this.#greet(link, door);
+  }
+
+  onHandshake(link: PeerLink, handshake: Handshake): WireSink | null {
+    const dialled = this.#pending.get(link) ?? null;
+    const door = dialled ?? this.#options.lookUp(handshake.infoHash);
+    if (door === null || !door.isAdmitting || !door.infoHash.equals(handshake.infoHash)) {
+      link.close('asked for a torrent that is not here');
+      return null;
+    }
+    if (dialled === null) this.#greet(link, door);
+    const sink = door.admit(link, handshake);
+    if (sink !== null) this.#pending.delete(link);
+    return sink;
+  }
+
+  onReadEnd(): void {}
+
+  onSent(): void {}
+
+  onClosed(link: PeerLink, reason: string): void {
+    const door = this.#pending.get(link) ?? null;
+    this.#pending.delete(link);
+    this.forget(link);
+    this.#options.onEvent('peer dropped before its handshake', { address: link.address, reason });
+    door?.dialFailed(link.host, link.port, reason);
+  }
+
+  #greet(link: PeerLink, door: Door): void {
+    const extensions = { extended: true, fast: true, dht: false };
+    link.sendHandshake(encodeHandshake({ infoHash: door.infoHash, peerId: this.#options.peerId, extensions }));
+  }
+}

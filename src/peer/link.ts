@@ -1,0 +1,266 @@
+/**
+ * One TCP connection to a peer: bytes in to the handshake and then the decoder, messages and blocks out.
+ * Owns the socket and the order of what is sent. Knows nothing of torrents: the handlers decide.
+ *
+ * Outgoing: small messages and the 13-byte block headers gather in `out`; block payloads are slices of the map.
+ *   [ out bytes … header ] [payload slice] [header] [payload slice] [ out bytes ]   → one writev per turn
+ * Invariant: a slice is handed back (`onSent`) only after the kernel has taken it or the socket is closed.
+ */
+import type net from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { LIMITS } from '../config.js';
+import { Decoder } from '../wire/decoder.js';
+import { OutBuffer, writeKeepAlive, writePieceHeader } from '../wire/encoder.js';
+import { HANDSHAKE_BYTES, type Handshake, looksLikeHandshake, parseHandshake } from '../wire/handshake.js';
+import type { WireSink } from '../wire/sink.js';
+import type { Flusher } from './flusher.js';
+import { adoptSocket, connectSocket } from './socket.js';
+
+export interface LinkHandlers {
+  /** The TCP connection stands (dialled links only). */
+  onConnected(link: PeerLink): void;
+  /** A valid handshake arrived. Returns where the messages go, or null after closing the link. */
+  onHandshake(link: PeerLink, handshake: Handshake): WireSink | null;
+  /** All bytes of one socket read have been delivered. */
+  onReadEnd(link: PeerLink): void;
+  /** Blocks have left: flat triples piece, begin, length, in order of sending. Also called for what never left, on close. */
+  onSent(link: PeerLink, blocks: readonly number[]): void;
+  /** Called exactly once. */
+  onClosed(link: PeerLink, reason: string): void;
+}
+
+interface WriteBatch {
+  readonly lengthBytes: number;
+  readonly blocks: readonly number[];
+}
+
+const NO_BLOCKS: readonly number[] = [];
+/** Reading pauses while this much of ours is unsent: a peer that asks and does not read must not fill our memory. */
+const PAUSE_READING_BYTES = 2 * LIMITS.sendBytesPerPeer;
+
+export class PeerLink {
+  readonly isIncoming: boolean;
+  readonly host: string;
+  readonly port: number;
+  readonly out = new OutBuffer();
+  handlers: LinkHandlers;
+  /** Bytes given to `send…` and not yet taken by the kernel. */
+  queuedBytes = 0;
+  lastReadMs: number;
+  lastWriteMs: number;
+  readonly startedMs: number;
+  isOpen = false;
+
+  readonly #socket: net.Socket;
+  readonly #flusher: Flusher;
+  #decoder: Decoder | null = null;
+  #handshake: Buffer | null = Buffer.allocUnsafe(HANDSHAKE_BYTES);
+  #handshakeLength = 0;
+  #chunks: Buffer[] = [];
+  #blocks: number[] = [];
+  #inFlight: WriteBatch[] = [];
+  #isDirty = false;
+  #isPaused = false;
+  #closeReason: string | null = null;
+  #isClosed = false;
+
+  /** Dials `host:port`. */
+  static dial(host: string, port: number, flusher: Flusher, handlers: LinkHandlers): PeerLink {
+    return new PeerLink(host, port, false, flusher, handlers, (link) =>
+      connectSocket(host, port, (source, length) => link.#receive(source, length)),
+    );
+  }
+
+  /** Takes over a paused socket from the listener. */
+  static accept(accepted: net.Socket, flusher: Flusher, handlers: LinkHandlers): PeerLink {
+    const host = (accepted.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+    return new PeerLink(host, accepted.remotePort ?? 0, true, flusher, handlers, (link) =>
+      adoptSocket(accepted, (source, length) => link.#receive(source, length)),
+    );
+  }
+
+  private constructor(
+    host: string,
+    port: number,
+    isIncoming: boolean,
+    flusher: Flusher,
+    handlers: LinkHandlers,
+    open: (link: PeerLink) => net.Socket,
+  ) {
+    this.host = host;
+    this.port = port;
+    this.isIncoming = isIncoming;
+    this.handlers = handlers;
+    this.#flusher = flusher;
+    this.startedMs = performance.now();
+    this.lastReadMs = this.startedMs;
+    this.lastWriteMs = this.startedMs;
+    this.#socket = open(this);
+    this.#socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#closeReason ??= describeSocketError(error);
+    });
+    this.#socket.once('close', () => this.#closed());
+    if (isIncoming) this.#socket.resume();
+    else this.#socket.once('connect', () => this.handlers.onConnected(this));
+  }
+
+  /** The peer's address as text, "host:port". */
+  get address(): string {
+    return this.host.includes(':') ? `[${this.host}]:${this.port}` : `${this.host}:${this.port}`;
+  }
+
+  get isClosing(): boolean {
+    return this.#closeReason !== null || this.#isClosed;
+  }
+
+  /** Local address of the connection, for `yourip` and the like; empty when not connected. */
+  get localAddress(): string {
+    return this.#socket.localAddress ?? '';
+  }
+
+  /** Call after writing messages to `out`. */
+  touch(): void {
+    if (this.#isDirty || this.isClosing) return;
+    this.#isDirty = true;
+    this.#flusher.add(this);
+  }
+
+  /** Sends raw bytes before the message stream starts: the handshake. */
+  sendHandshake(bytes: Buffer): void {
+    this.#chunks.push(bytes);
+    this.touch();
+  }
+
+  /** Queues one block: header now, payload from `slices` (pinned by the caller until `onSent` names the block). */
+  sendBlock(piece: number, begin: number, length: number, slices: readonly Buffer[]): void {
+    writePieceHeader(this.out, piece, begin, length);
+    this.#chunks.push(this.out.take());
+    for (const slice of slices) this.#chunks.push(slice);
+    this.#blocks.push(piece, begin, length);
+    this.queuedBytes += length;
+    this.touch();
+  }
+
+  sendKeepAlive(): void {
+    writeKeepAlive(this.out);
+    this.touch();
+  }
+
+  /** One gathered write of all that is queued. Called by the flusher. */
+  flush(): void {
+    this.#isDirty = false;
+    if (this.#isClosed || this.#socket.destroyed) return;
+    if (this.out.length > 0) this.#chunks.push(this.out.take());
+    const chunks = this.#chunks;
+    if (chunks.length === 0) return;
+    const blocks = this.#blocks;
+    this.#chunks = [];
+    if (blocks.length > 0) this.#blocks = [];
+    let payloadBytes = 0;
+    for (let i = 2; i < blocks.length; i += 3) payloadBytes += blocks[i]!;
+    let lengthBytes = 0;
+    for (const chunk of chunks) lengthBytes += chunk.length;
+    this.queuedBytes += lengthBytes - payloadBytes;
+    this.#inFlight.push({ lengthBytes, blocks: blocks.length > 0 ? blocks : NO_BLOCKS });
+    this.lastWriteMs = performance.now();
+    const socket = this.#socket;
+    const last = chunks.length - 1;
+    socket.cork();
+    for (let i = 0; i < last; i++) socket.write(chunks[i]!);
+    socket.write(chunks[last]!, this.#written);
+    socket.uncork();
+  }
+
+  readonly #written = (error?: Error | null): void => {
+    // After an error or destroy the kernel may still hold the slices: 'close' hands them back.
+    if (error || this.#socket.destroyed) return;
+    const batch = this.#inFlight.shift();
+    if (batch === undefined) return;
+    this.queuedBytes -= batch.lengthBytes;
+    if (this.#isPaused && this.queuedBytes < LIMITS.sendBytesPerPeer) {
+      this.#isPaused = false;
+      this.#socket.resume();
+    }
+    if (batch.blocks.length > 0) this.handlers.onSent(this, batch.blocks);
+  };
+
+  /** Ends the connection now. `reason` is one phrase for logs and statistics. */
+  close(reason: string): void {
+    if (this.isClosing) return;
+    this.#closeReason = reason;
+    this.#decoder?.stop();
+    this.#socket.destroy();
+  }
+
+  #closed(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#decoder?.stop();
+    for (const batch of this.#inFlight) if (batch.blocks.length > 0) this.handlers.onSent(this, batch.blocks);
+    if (this.#blocks.length > 0) this.handlers.onSent(this, this.#blocks);
+    this.#inFlight = [];
+    this.#blocks = [];
+    this.#chunks = [];
+    this.handlers.onClosed(this, this.#closeReason ?? 'the peer closed the connection');
+  }
+
+  /** One socket read: source[0, length). Returns false to pause reading. */
+  #receive(source: Buffer, length: number): boolean {
+    if (this.isClosing) return true;
+    this.lastReadMs = performance.now();
+    let start = 0;
+    if (this.#decoder === null) {
+      start = this.#receiveHandshake(source, length);
+      if (this.#decoder === null) return true;
+    }
+    if (start < length && !this.#decoder.push(source, start, length) && !this.isClosing) {
+      this.close(this.#decoder.error?.reason ?? 'protocol error');
+      return true;
+    }
+    this.handlers.onReadEnd(this);
+    if (this.queuedBytes <= PAUSE_READING_BYTES) return true;
+    this.#isPaused = true;
+    return false;
+  }
+
+  /** Gathers the 68 bytes; returns how many of this read were used. */
+  #receiveHandshake(source: Buffer, length: number): number {
+    const handshake = this.#handshake!;
+    const used = Math.min(length, HANDSHAKE_BYTES - this.#handshakeLength);
+    source.copy(handshake, this.#handshakeLength, 0, used);
+    this.#handshakeLength += used;
+    if (!looksLikeHandshake(handshake, this.#handshakeLength)) {
+      this.close('not a BitTorrent handshake');
+      return used;
+    }
+    if (this.#handshakeLength < HANDSHAKE_BYTES) return used;
+    const parsed = parseHandshake(handshake);
+    this.#handshake = null;
+    if (!('infoHash' in parsed)) {
+      this.close(parsed.reason);
+      return used;
+    }
+    const sink = this.handlers.onHandshake(this, parsed);
+    if (sink === null || this.isClosing) return used;
+    this.isOpen = true;
+    this.#decoder = new Decoder(sink);
+    return used;
+  }
+}
+
+function describeSocketError(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'ECONNREFUSED':
+      return 'connection refused';
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return 'connection reset';
+    case 'ETIMEDOUT':
+      return 'connection timed out';
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return 'host unreachable';
+    default:
+      return error.message;
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Sockets that read into the one shared receive buffer of the process, dialled and accepted alike.
+ * The only file that touches a private field of Node.js: `net.Server` has no `onread`, so an accepted handle is
+ * re-wrapped in a new `net.Socket`. Where that is not possible the plain 'data' event does the same, with copies.
+ */
+import net from 'node:net';
+import { DEFAULTS } from '../config.js';
+
+/** Called with source[0, length) of the shared buffer; nothing may keep a view of it. Returns false to stop reading. */
+export type OnBytes = (source: Buffer, length: number) => boolean;
+
+let receiveBuffer: Buffer | null = null;
+
+/** One buffer serves all sockets: libuv fills it and calls back before it reads the next socket. */
+function sharedReceiveBuffer(): Buffer {
+  receiveBuffer ??= Buffer.allocUnsafeSlow(DEFAULTS.receiveBufferBytes);
+  return receiveBuffer;
+}
+
+function onread(onBytes: OnBytes): net.OnReadOpts {
+  const buffer = sharedReceiveBuffer();
+  return { buffer, callback: (length: number) => onBytes(buffer, length) };
+}
+
+/** Starts a TCP connection; 'connect', 'error' and 'close' are the caller's to listen to. */
+export function connectSocket(host: string, port: number, onBytes: OnBytes): net.Socket {
+  return net.connect({ host, port, noDelay: true, onread: onread(onBytes) });
+}
+
+interface ServerBound {
+  _handle?: unknown;
+  _server?: unknown;
+  server?: unknown;
+}
+
+/**
+ * Takes over a socket accepted by a server with `pauseOnConnect: true`. Reading starts when the caller calls `resume()`.
+ * The server's connection count moves with it, so `server.close()` still waits for the new socket.
+ */
+export function adoptSocket(accepted: net.Socket, onBytes: OnBytes): net.Socket {
+  const inner = accepted as net.Socket & ServerBound;
+  const handle = inner._handle;
+  if (handle === undefined || handle === null || inner._server === undefined) return readWithData(accepted, onBytes);
+  const options = { handle, onread: onread(onBytes) } as unknown as net.SocketConstructorOpts;
+  const socket = new net.Socket(options) as net.Socket & ServerBound;
+  socket._server = inner._server;
+  socket.server = inner._server;
+  inner._handle = null;
+  inner._server = null;
+  inner.server = null;
+  socket.setNoDelay(true);
+  return socket;
+}
+
+function readWithData(socket: net.Socket, onBytes: OnBytes): net.Socket {
+  socket.setNoDelay(true);
+  socket.on('data', (bytes: Buffer) => {
+    if (!onBytes(bytes, bytes.length)) socket.pause();
+  });
+  return socket;
+}

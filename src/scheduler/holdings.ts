@@ -1,0 +1,148 @@
+/**
+ * What peers have and what of it we still need, and the two conclusions: our interest in a peer, and how many peers serve us.
+ * Keeps the peers' bits, their wanted counts and the availability in step.
+ *
+ * Invariant: we are interested in a peer exactly while it has a piece that is not verified; the sink hears of changes only.
+ */
+import type { Bitfield } from '../metainfo/bitfield.js';
+import type { PeerSlot } from '../metainfo/geometry.js';
+import type { Availability } from './availability.js';
+import type { Peers } from './peers.js';
+import type { Picker } from './picker.js';
+import type { SchedulerSink } from './sink.js';
+
+export class Holdings {
+  /** 1 for every piece that is not verified. */
+  readonly isNeeded: Uint8Array;
+  needCount: number;
+  /** Unchoked peers that have something we need; they share the room. */
+  servingCount = 0;
+  /** Latest time seen by the scheduler: calls about pieces carry no clock. */
+  nowMs = 0;
+  readonly #peers: Peers;
+  readonly #availability: Availability;
+  readonly #picker: Picker;
+  readonly #sink: SchedulerSink;
+
+  constructor(peers: Peers, availability: Availability, picker: Picker, have: Bitfield, sink: SchedulerSink) {
+    this.#peers = peers;
+    this.#availability = availability;
+    this.#picker = picker;
+    this.#sink = sink;
+    this.isNeeded = new Uint8Array(peers.pieceCount);
+    for (let piece = 0; piece < peers.pieceCount; piece++) this.isNeeded[piece] = have.has(piece) ? 0 : 1;
+    this.needCount = peers.pieceCount - have.count;
+  }
+
+  /** Pieces the peer has and we still need. */
+  wantedOf(slot: number): number {
+    return this.#peers.isUniform[slot] !== 0 ? this.needCount : this.#peers.wanted[slot]!;
+  }
+
+  bitfield(slot: number, bits: Uint8Array): void {
+    if (bits.length !== Math.ceil(this.#peers.pieceCount / 8))
+      throw new RangeError('bitfield does not fit the torrent');
+    const before = this.#isServing(slot);
+    this.#forget(slot);
+    let wanted = 0;
+    for (let at = 0; at < bits.length; at++) {
+      for (let byte = bits[at]!; byte !== 0; ) {
+        const bit = Math.clz32(byte) - 24;
+        byte &= ~(0x80 >> bit);
+        const piece = at * 8 + bit;
+        if (piece < this.#peers.pieceCount && this.#peers.give(slot, piece)) wanted += this.isNeeded[piece]!;
+      }
+    }
+    if (this.#peers.isSeed(slot)) this.#becomeUniform(slot);
+    else {
+      this.#peers.wanted[slot] = wanted;
+      this.#eachPiece(slot, (piece) => this.#availability.increment(piece));
+    }
+    this.#changed(slot, before);
+  }
+
+  have(slot: number, piece: number): void {
+    if (!this.#peers.give(slot, piece)) return;
+    this.#availability.increment(piece);
+    if (this.isNeeded[piece] === 0) return;
+    const before = this.#isServing(slot);
+    this.#peers.wanted[slot]!++;
+    this.#changed(slot, before);
+    if (this.#peers.isPeerChoking[slot] === 0) this.#peers.hungry.add(slot);
+  }
+
+  haveAll(slot: number): void {
+    const before = this.#isServing(slot);
+    this.#forget(slot);
+    this.#becomeUniform(slot);
+    this.#changed(slot, before);
+  }
+
+  haveNone(slot: number): void {
+    const before = this.#isServing(slot);
+    this.#forget(slot);
+    this.#changed(slot, before);
+  }
+
+  setPeerChoking(slot: number, isChoking: boolean): void {
+    const before = this.#isServing(slot);
+    this.#peers.isPeerChoking[slot] = isChoking ? 1 : 0;
+    this.#changed(slot, before);
+  }
+
+  /** The piece is ours for good. */
+  verified(piece: number): void {
+    this.isNeeded[piece] = 0;
+    this.needCount--;
+    // Seeds have one count in common: they change only with the last piece.
+    const slots = this.needCount === 0 ? this.#peers.active : this.#peers.partial;
+    for (let index = 0; index < slots.size; index++) {
+      const slot = slots.at(index);
+      if (!this.#peers.has(slot, piece)) continue;
+      if (this.#peers.isUniform[slot] === 0) this.#peers.wanted[slot]!--;
+      if (this.wantedOf(slot) > 0) continue;
+      if (this.#peers.isPeerChoking[slot] === 0) this.servingCount--;
+      this.#peers.hungry.delete(slot);
+      this.#refreshInterest(slot);
+    }
+  }
+
+  #isServing(slot: number): boolean {
+    return this.#peers.isPeerChoking[slot] === 0 && this.wantedOf(slot) > 0;
+  }
+
+  #changed(slot: number, wasServing: boolean): void {
+    this.servingCount += Number(this.#isServing(slot)) - Number(wasServing);
+    this.#picker.forget(slot);
+    this.#refreshInterest(slot);
+  }
+
+  #refreshInterest(slot: number): void {
+    const isInterested = this.wantedOf(slot) > 0;
+    if (isInterested === (this.#peers.isInterested[slot] !== 0)) return;
+    this.#peers.isInterested[slot] = isInterested ? 1 : 0;
+    if (isInterested) this.#peers.gaveMs[slot] = this.nowMs;
+    this.#sink.interested(slot as PeerSlot, isInterested);
+  }
+
+  #becomeUniform(slot: number): void {
+    this.#peers.giveAll(slot);
+    this.#availability.seedCount++;
+  }
+
+  #forget(slot: number): void {
+    if (this.#peers.isUniform[slot] !== 0) this.#availability.seedCount--;
+    else this.#eachPiece(slot, (piece) => this.#availability.decrement(piece));
+    this.#peers.giveNone(slot);
+  }
+
+  #eachPiece(slot: number, visit: (piece: number) => void): void {
+    const words = this.#peers.words(slot);
+    if (words === null) return;
+    for (let word = 0; word < words.length; word++) {
+      if (words[word] === 0) continue;
+      const end = Math.min(word * 32 + 32, this.#peers.pieceCount);
+      for (let piece = word * 32; piece < end; piece++) if (this.#peers.has(slot, piece)) visit(piece);
+    }
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * The ledger of requests: who was asked for which block, and when. Four fixed cells per block of an open piece; the cells
+ * of one peer form a list, oldest first. Nothing is allocated after construction.
+ *
+ * A request is FIRM when it holds its block (the block is REQUESTED) and LAX when it does not: it timed out, or was made to try
+ * a snubbed peer. A lax request may still be answered, but others may take the block.
+ * Invariant: a peer has at most one cell per block; at most `MAX_HOLDERS` cells of a block are firm.
+ */
+export const CELLS_PER_BLOCK = 4;
+/** Most peers asked for one block in the endgame; the fourth cell remembers a late one. */
+export const MAX_HOLDERS = 3;
+
+export class Ledger {
+  readonly slot: Int32Array;
+  readonly isLax: Uint8Array;
+  readonly askedMs: Float64Array;
+  /** Firm and lax requests per peer. */
+  readonly firm: Int32Array;
+  readonly lax: Int32Array;
+  readonly #next: Int32Array;
+  readonly #previous: Int32Array;
+  readonly #head: Int32Array;
+  readonly #tail: Int32Array;
+
+  constructor(blockCapacity: number, maxSlots: number) {
+    const cells = blockCapacity * CELLS_PER_BLOCK;
+    this.slot = new Int32Array(cells).fill(-1);
+    this.isLax = new Uint8Array(cells);
+    this.askedMs = new Float64Array(cells);
+    this.firm = new Int32Array(maxSlots);
+    this.lax = new Int32Array(maxSlots);
+    this.#next = new Int32Array(cells).fill(-1);
+    this.#previous = new Int32Array(cells).fill(-1);
+    this.#head = new Int32Array(maxSlots).fill(-1);
+    this.#tail = new Int32Array(maxSlots).fill(-1);
+  }
+
+  /** The cell of this peer at this block, or -1. */
+  find(index: number, slot: number): number {
+    const begin = index * CELLS_PER_BLOCK;
+    for (let cell = begin; cell < begin + CELLS_PER_BLOCK; cell++) if (this.slot[cell] === slot) return cell;
+    return -1;
+  }
+
+  findFree(index: number): number {
+    return this.find(index, -1);
+  }
+
+  findLax(index: number): number {
+    const begin = index * CELLS_PER_BLOCK;
+    for (let cell = begin; cell < begin + CELLS_PER_BLOCK; cell++) {
+      if (this.slot[cell] !== -1 && this.isLax[cell] !== 0) return cell;
+    }
+    return -1;
+  }
+
+  /** Firm requests for a block. */
+  holders(index: number): number {
+    const begin = index * CELLS_PER_BLOCK;
+    let count = 0;
+    for (let cell = begin; cell < begin + CELLS_PER_BLOCK; cell++) {
+      if (this.slot[cell] !== -1 && this.isLax[cell] === 0) count++;
+    }
+    return count;
+  }
+
+  /** When a block was last asked for by a firm request; -Infinity when it was not. */
+  newestFirmMs(index: number): number {
+    const begin = index * CELLS_PER_BLOCK;
+    let newest = Number.NEGATIVE_INFINITY;
+    for (let cell = begin; cell < begin + CELLS_PER_BLOCK; cell++) {
+      if (this.slot[cell] !== -1 && this.isLax[cell] === 0) newest = Math.max(newest, this.askedMs[cell]!);
+    }
+    return newest;
+  }
+
+  /** Oldest request of a peer, or -1. Read `next` before freeing the one at hand. */
+  first(slot: number): number {
+    return this.#head[slot]!;
+  }
+
+  next(cell: number): number {
+    return this.#next[cell]!;
+  }
+
+  /** Fills a free cell. */
+  take(cell: number, slot: number, isLax: boolean, nowMs: number): void {
+    this.slot[cell] = slot;
+    this.isLax[cell] = isLax ? 1 : 0;
+    this.askedMs[cell] = nowMs;
+    (isLax ? this.lax : this.firm)[slot]!++;
+    const tail = this.#tail[slot]!;
+    this.#previous[cell] = tail;
+    this.#next[cell] = -1;
+    if (tail < 0) this.#head[slot] = cell;
+    else this.#next[tail] = cell;
+    this.#tail[slot] = cell;
+  }
+
+  free(cell: number): void {
+    const slot = this.slot[cell]!;
+    const next = this.#next[cell]!;
+    const previous = this.#previous[cell]!;
+    if (previous < 0) this.#head[slot] = next;
+    else this.#next[previous] = next;
+    if (next < 0) this.#tail[slot] = previous;
+    else this.#previous[next] = previous;
+    (this.isLax[cell] !== 0 ? this.lax : this.firm)[slot]!--;
+    this.slot[cell] = -1;
+  }
+
+  setLax(cell: number, isLax: boolean): void {
+    const slot = this.slot[cell]!;
+    (this.isLax[cell] !== 0 ? this.lax : this.firm)[slot]!--;
+    this.isLax[cell] = isLax ? 1 : 0;
+    (isLax ? this.lax : this.firm)[slot]!++;
+  }
+}

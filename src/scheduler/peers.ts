@@ -1,0 +1,153 @@
+/**
+ * The connected peers as a table of typed arrays, one row per slot; and what each of them has.
+ * Owns the facts only: who has what, who chokes whom, who wants what. Decisions are made elsewhere.
+ * Invariant: `wanted[slot]` is the number of pieces the peer has and we still need, for every peer that is not `isUniform`.
+ */
+import { SlotSet } from './slot-set.js';
+
+export class Peers {
+  readonly pieceCount: number;
+  readonly active: SlotSet;
+  /** Active peers counted piece by piece: all but those that said they have everything. */
+  readonly partial: SlotSet;
+  /** Unchoked peers whose pipeline could not be filled. */
+  readonly hungry: SlotSet;
+  readonly isFast: Uint8Array;
+  /** The peer has every piece and `bits` is not kept: its copies are `Availability.seedCount`. */
+  readonly isUniform: Uint8Array;
+  readonly isPeerChoking: Uint8Array;
+  readonly isPeerInterested: Uint8Array;
+  readonly isChoking: Uint8Array;
+  readonly isInterested: Uint8Array;
+  readonly isSnubbed: Uint8Array;
+  readonly pieces: Int32Array;
+  readonly wanted: Int32Array;
+  /** Requests we let go of that the peer may still answer: that many of its blocks are late, not unrequested. */
+  readonly late: Int32Array;
+  /** The one request a snubbed peer is tried with, a cell of the ledger, or -1. */
+  readonly probe: Int32Array;
+  /** Block under way from this peer (index into the tables of open pieces), or -1. */
+  readonly arriving: Int32Array;
+  readonly arrivingSinceMs: Float64Array;
+  /** When the block under way was asked for; NaN when that is forgotten. */
+  readonly arrivingAskedMs: Float64Array;
+  /** Last sign of life while requests are outstanding. */
+  readonly waitingSinceMs: Float64Array;
+  /** Later of: it gave us a block, we became interested. */
+  readonly gaveMs: Float64Array;
+  readonly joinedMs: Float64Array;
+  readonly pausedUntilMs: Float64Array;
+  readonly rejects: Int32Array;
+  readonly #bits: (Uint8Array | null)[];
+  readonly #words: (Uint32Array | null)[];
+
+  constructor(maxSlots: number, pieceCount: number) {
+    this.pieceCount = pieceCount;
+    this.active = new SlotSet(maxSlots);
+    this.partial = new SlotSet(maxSlots);
+    this.hungry = new SlotSet(maxSlots);
+    this.isFast = new Uint8Array(maxSlots);
+    this.isUniform = new Uint8Array(maxSlots);
+    this.isPeerChoking = new Uint8Array(maxSlots);
+    this.isPeerInterested = new Uint8Array(maxSlots);
+    this.isChoking = new Uint8Array(maxSlots);
+    this.isInterested = new Uint8Array(maxSlots);
+    this.isSnubbed = new Uint8Array(maxSlots);
+    this.pieces = new Int32Array(maxSlots);
+    this.wanted = new Int32Array(maxSlots);
+    this.late = new Int32Array(maxSlots);
+    this.probe = new Int32Array(maxSlots);
+    this.arriving = new Int32Array(maxSlots);
+    this.arrivingSinceMs = new Float64Array(maxSlots);
+    this.arrivingAskedMs = new Float64Array(maxSlots);
+    this.waitingSinceMs = new Float64Array(maxSlots);
+    this.gaveMs = new Float64Array(maxSlots);
+    this.joinedMs = new Float64Array(maxSlots);
+    this.pausedUntilMs = new Float64Array(maxSlots);
+    this.rejects = new Int32Array(maxSlots);
+    this.#bits = new Array<Uint8Array | null>(maxSlots).fill(null);
+    this.#words = new Array<Uint32Array | null>(maxSlots).fill(null);
+  }
+
+  /** The state BEP 3 gives a new connection: choked and not interested both ways, no pieces. */
+  join(slot: number, nowMs: number): void {
+    if (this.active.has(slot)) throw new Error(`slot ${slot} is taken`);
+    this.active.add(slot);
+    this.partial.add(slot);
+    this.isFast[slot] = 0;
+    this.isUniform[slot] = 0;
+    this.isPeerChoking[slot] = 1;
+    this.isPeerInterested[slot] = 0;
+    this.isChoking[slot] = 1;
+    this.isInterested[slot] = 0;
+    this.isSnubbed[slot] = 0;
+    this.pieces[slot] = 0;
+    this.wanted[slot] = 0;
+    this.late[slot] = 0;
+    this.probe[slot] = -1;
+    this.arriving[slot] = -1;
+    this.waitingSinceMs[slot] = nowMs;
+    this.gaveMs[slot] = nowMs;
+    this.joinedMs[slot] = nowMs;
+    this.pausedUntilMs[slot] = 0;
+    this.rejects[slot] = 0;
+  }
+
+  leave(slot: number): void {
+    this.active.delete(slot);
+    this.partial.delete(slot);
+    this.hungry.delete(slot);
+    this.#bits[slot] = null;
+    this.#words[slot] = null;
+  }
+
+  has(slot: number, piece: number): boolean {
+    if (this.isUniform[slot] !== 0) return true;
+    const bits = this.#bits[slot];
+    return bits != null && (bits[piece >> 3]! & (0x80 >> (piece & 7))) !== 0;
+  }
+
+  isSeed(slot: number): boolean {
+    return this.pieces[slot] === this.pieceCount;
+  }
+
+  /** The peer's bits as words in machine order, to be combined with other words only; null: it has none or is uniform. */
+  words(slot: number): Uint32Array | null {
+    return this.#words[slot] ?? null;
+  }
+
+  /** Marks one piece; false when the peer had it. */
+  give(slot: number, piece: number): boolean {
+    if (this.has(slot, piece)) return false;
+    const bits = this.#bits[slot] ?? this.#allocate(slot);
+    bits[piece >> 3]! |= 0x80 >> (piece & 7);
+    this.pieces[slot]!++;
+    return true;
+  }
+
+  giveAll(slot: number): void {
+    this.isUniform[slot] = 1;
+    this.pieces[slot] = this.pieceCount;
+    this.partial.delete(slot);
+    this.#bits[slot] = null;
+    this.#words[slot] = null;
+  }
+
+  /** Forgets what the peer has. The caller has taken it out of the availability first. */
+  giveNone(slot: number): void {
+    this.isUniform[slot] = 0;
+    this.pieces[slot] = 0;
+    this.wanted[slot] = 0;
+    this.partial.add(slot);
+    this.#bits[slot] = null;
+    this.#words[slot] = null;
+  }
+
+  #allocate(slot: number): Uint8Array {
+    const words = new Uint32Array(Math.ceil(this.pieceCount / 32));
+    const bits = new Uint8Array(words.buffer);
+    this.#words[slot] = words;
+    this.#bits[slot] = bits;
+    return bits;
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * How many requests each peer should have outstanding, and how long to wait for it.
+ *
+ * Depth: from 4, one more per block received (it doubles each round trip) until the rate stops growing; then 3 s of the peer's rate.
+ * Patience: mean + 4 deviations of the response time, smoothed as RFC 6298 does, doubled at every time-out.
+ */
+import { BLOCK_LENGTH_BYTES } from '../config.js';
+
+export const MIN_DEPTH = 4;
+const QUEUE_SECONDS = 3;
+/** Less growth than this from one second to the next ends the slow start. */
+const GROWTH = 1.1;
+const MIN_TIMEOUT_MS = 2_000;
+const MAX_TIMEOUT_MS = 60_000;
+/** Before the first answer there is nothing to judge by; a fresh peer may queue us behind others. */
+const FIRST_TIMEOUT_MS = 10_000;
+
+export class Pipeline {
+  readonly #limit: number;
+  readonly #reqq: Int32Array;
+  readonly #depth: Int32Array;
+  readonly #isSlowStart: Uint8Array;
+  readonly #wasStarved: Uint8Array;
+  readonly #previousBytes: Float64Array;
+  readonly #smoothBytes: Float64Array;
+  readonly #meanMs: Float64Array;
+  readonly #deviationMs: Float64Array;
+  readonly #timeoutMs: Float64Array;
+
+  constructor(maxSlots: number, limit: number) {
+    this.#limit = Math.max(1, limit);
+    this.#reqq = new Int32Array(maxSlots);
+    this.#depth = new Int32Array(maxSlots);
+    this.#isSlowStart = new Uint8Array(maxSlots);
+    this.#wasStarved = new Uint8Array(maxSlots);
+    this.#previousBytes = new Float64Array(maxSlots);
+    this.#smoothBytes = new Float64Array(maxSlots);
+    this.#meanMs = new Float64Array(maxSlots);
+    this.#deviationMs = new Float64Array(maxSlots);
+    this.#timeoutMs = new Float64Array(maxSlots);
+  }
+
+  join(slot: number): void {
+    this.#reqq[slot] = this.#limit;
+    this.#meanMs[slot] = -1;
+    this.#timeoutMs[slot] = FIRST_TIMEOUT_MS;
+    this.restart(slot);
+  }
+
+  /** BEP 10 `reqq`: the most requests the peer queues. Zero or nonsense counts as one. */
+  setReqq(slot: number, reqq: number): void {
+    this.#reqq[slot] = reqq >= 1 ? Math.min(Math.floor(reqq), this.#limit) : 1;
+  }
+
+  /** The peer may have a new rate: after unchoke, and when a snubbed peer delivers again. */
+  restart(slot: number): void {
+    this.#depth[slot] = MIN_DEPTH;
+    this.#isSlowStart[slot] = 1;
+    this.#wasStarved[slot] = 0;
+    this.#previousBytes[slot] = 0;
+    this.#smoothBytes[slot] = 0;
+  }
+
+  depth(slot: number): number {
+    return Math.min(this.#depth[slot]!, this.#reqq[slot]!);
+  }
+
+  timeoutMs(slot: number): number {
+    return this.#timeoutMs[slot]!;
+  }
+
+  isSlowStart(slot: number): boolean {
+    return this.#isSlowStart[slot] !== 0;
+  }
+
+  received(slot: number): void {
+    if (this.#isSlowStart[slot] !== 0 && this.#depth[slot]! < this.#limit) this.#depth[slot]!++;
+  }
+
+  /** The pipeline ran short for want of blocks to ask for: this second says nothing about the peer's rate. */
+  starved(slot: number): void {
+    this.#wasStarved[slot] = 1;
+  }
+
+  /** A second of the clock ended in which the peer gave this many bytes. */
+  secondEnded(slot: number, bytes: number): void {
+    const previous = this.#previousBytes[slot]!;
+    const smooth = this.#smoothBytes[slot]!;
+    const isStarved = this.#wasStarved[slot] !== 0;
+    this.#wasStarved[slot] = 0;
+    this.#previousBytes[slot] = bytes;
+    this.#smoothBytes[slot] = smooth === 0 ? bytes : (smooth + bytes) / 2;
+    if (this.#isSlowStart[slot] !== 0) {
+      if (isStarved || previous === 0 || bytes > previous * GROWTH) return;
+      this.#isSlowStart[slot] = 0;
+    }
+    const wanted = Math.ceil((QUEUE_SECONDS * this.#smoothBytes[slot]!) / BLOCK_LENGTH_BYTES);
+    const depth = Math.max(MIN_DEPTH, Math.min(wanted, this.#limit));
+    if (depth > this.#depth[slot]! || !isStarved) this.#depth[slot] = depth;
+  }
+
+  /** A block was answered this long after it was asked for. */
+  responded(slot: number, responseMs: number): void {
+    const mean = this.#meanMs[slot]!;
+    if (mean < 0) {
+      this.#meanMs[slot] = responseMs;
+      this.#deviationMs[slot] = responseMs / 2;
+    } else {
+      const error = responseMs - mean;
+      this.#meanMs[slot] = mean + error / 8;
+      this.#deviationMs[slot]! += (Math.abs(error) - this.#deviationMs[slot]!) / 4;
+    }
+    const timeout = this.#meanMs[slot]! + 4 * this.#deviationMs[slot]!;
+    this.#timeoutMs[slot] = Math.min(MAX_TIMEOUT_MS, Math.max(MIN_TIMEOUT_MS, timeout));
+  }
+
+  /** Nothing came in time: one request from now on, and twice the patience. */
+  timedOut(slot: number): void {
+    this.#depth[slot] = 1;
+    this.#isSlowStart[slot] = 0;
+    this.#timeoutMs[slot] = Math.min(MAX_TIMEOUT_MS, this.#timeoutMs[slot]! * 2);
+  }
+
+  /** The peer refuses requests: ask for less. */
+  refused(slot: number): void {
+    this.#depth[slot] = Math.max(1, this.#depth[slot]! >> 1);
+    this.#isSlowStart[slot] = 0;
+  }
+}

@@ -1,0 +1,63 @@
+/** Rolling byte rates: a window of 20 one-second buckets per row, so that adding is O(1) and a gap costs at most one turn of the ring. */
+export const RATE_WINDOW_SECONDS = 20;
+
+export class RollingRates {
+  readonly #buckets: Float64Array;
+  readonly #sums: Float64Array;
+  /** The second that the newest bucket of a row stands for. */
+  readonly #seconds: Float64Array;
+  readonly #startsMs: Float64Array;
+
+  constructor(rowCount: number) {
+    this.#buckets = new Float64Array(rowCount * RATE_WINDOW_SECONDS);
+    this.#sums = new Float64Array(rowCount);
+    this.#seconds = new Float64Array(rowCount);
+    this.#startsMs = new Float64Array(rowCount);
+  }
+
+  /** Empties a row; its window begins now. */
+  reset(row: number, nowMs: number): void {
+    const begin = row * RATE_WINDOW_SECONDS;
+    this.#buckets.fill(0, begin, begin + RATE_WINDOW_SECONDS);
+    this.#sums[row] = 0;
+    this.#seconds[row] = Math.floor(nowMs / 1000);
+    this.#startsMs[row] = nowMs;
+  }
+
+  add(row: number, bytes: number, nowMs: number): void {
+    this.#advance(row, nowMs);
+    const index = row * RATE_WINDOW_SECONDS + (this.#seconds[row]! % RATE_WINDOW_SECONDS);
+    this.#buckets[index]! += bytes;
+    this.#sums[row]! += bytes;
+  }
+
+  /** Bytes per second over the window, or over the row's life when that is shorter (but never less than a second). */
+  average(row: number, nowMs: number): number {
+    this.#advance(row, nowMs);
+    const windowBeginMs = (this.#seconds[row]! - RATE_WINDOW_SECONDS + 1) * 1000;
+    const spanMs = nowMs - Math.max(windowBeginMs, this.#startsMs[row]!);
+    return this.#sums[row]! / Math.max(1, spanMs / 1000);
+  }
+
+  /** Bytes of the last whole second before this one. */
+  lastSecond(row: number, nowMs: number): number {
+    this.#advance(row, nowMs);
+    const previous = this.#seconds[row]! + RATE_WINDOW_SECONDS - 1;
+    return this.#buckets[row * RATE_WINDOW_SECONDS + (previous % RATE_WINDOW_SECONDS)]!;
+  }
+
+  /** A clock that steps back is taken as standing still. */
+  #advance(row: number, nowMs: number): void {
+    const second = Math.floor(nowMs / 1000);
+    const last = this.#seconds[row]!;
+    if (second <= last) return;
+    const steps = Math.min(second - last, RATE_WINDOW_SECONDS);
+    const begin = row * RATE_WINDOW_SECONDS;
+    for (let step = 1; step <= steps; step++) {
+      const index = begin + ((last + step) % RATE_WINDOW_SECONDS);
+      this.#sums[row]! -= this.#buckets[index]!;
+      this.#buckets[index] = 0;
+    }
+    this.#seconds[row] = second;
+  }
+}

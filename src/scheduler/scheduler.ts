@@ -1,0 +1,448 @@
+/**
+ * The scheduler of one torrent: which blocks are asked of whom, who is served, when to give up on a request. Pure: peers are slot numbers,
+ * the clock and the dice are arguments, everything it wants done goes to the sink.
+ *
+ * This file composes; the parts are peers (who has what), availability (rarity), open-pieces and ledger (block states, requests),
+ * requests (their life), filler (what to ask for), picker (what to open), pipeline (how much, how patient), choker, rate.
+ * Every call is O(1) per block. Calls about a piece that changes hands (opened, verified, closed) may touch every peer once.
+ */
+import type { Bitfield } from '../metainfo/bitfield.js';
+import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
+import { Availability } from './availability.js';
+import { Choker } from './choker.js';
+import { Filler } from './filler.js';
+import { Holdings } from './holdings.js';
+import { checkInvariants } from './invariants.js';
+import { Ledger } from './ledger.js';
+import { OPENING, OpenPieces, type READY, VERIFYING } from './open-pieces.js';
+import { Peers } from './peers.js';
+import { Picker } from './picker.js';
+import { Pipeline } from './pipeline.js';
+import { RollingRates } from './rate.js';
+import { Requests } from './requests.js';
+import type { BlockVerdict, SchedulerSink } from './sink.js';
+
+/** A block that began and has not ended after this long (or the peer's own time-out, if longer) stalls: below 0.8 KB/s. */
+const STALL_MS = 20_000;
+/** Rejects in a row after which the peer is left alone for a while, so that request and reject do not chase each other. */
+const MAX_REJECTS = 8;
+const REJECT_PAUSE_MS = 5_000;
+
+export interface SchedulerLimits {
+  /** Slots are in [0, maxSlots). */
+  readonly maxSlots: number;
+  /** Most pieces open at once, those being verified included; at least 1. */
+  readonly openPieces: number;
+  /** Peers unchoked at once; Infinity: all that are interested. */
+  readonly uploadSlots: number;
+  /** Most requests outstanding at one peer. */
+  readonly requestsPerPeer: number;
+}
+
+export interface SchedulerOptions {
+  readonly geometry: Geometry;
+  /** Verified pieces, owned by the caller and read once, here; later ones come through `pieceVerified`. */
+  readonly have: Bitfield;
+  readonly sink: SchedulerSink;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly limits: SchedulerLimits;
+}
+
+export interface SchedulerTotals {
+  /** Bytes of stored blocks. */
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
+  /** Bytes received and thrown away: duplicates, unrequested blocks, stored blocks of pieces that were given up. */
+  readonly wastedBytes: number;
+}
+
+export class Scheduler {
+  readonly #geometry: Geometry;
+  readonly #sink: SchedulerSink;
+  readonly #peers: Peers;
+  readonly #availability: Availability;
+  readonly #open: OpenPieces;
+  readonly #ledger: Ledger;
+  readonly #requests: Requests;
+  readonly #pipeline: Pipeline;
+  readonly #picker: Picker;
+  readonly #holdings: Holdings;
+  readonly #filler: Filler;
+  readonly #choker: Choker;
+  readonly #given: RollingRates;
+  readonly #taken: RollingRates;
+  /** Row of the rate tables that sums all peers. */
+  readonly #totalRow: number;
+  #second = Number.NEGATIVE_INFINITY;
+  #downloadedBytes = 0;
+  #uploadedBytes = 0;
+  #wastedBytes = 0;
+
+  constructor(options: SchedulerOptions) {
+    const { geometry, have, sink, random, limits } = options;
+    const { maxSlots } = limits;
+    this.#geometry = geometry;
+    this.#sink = sink;
+    this.#peers = new Peers(maxSlots, geometry.pieceCount);
+    this.#availability = new Availability(geometry.pieceCount, maxSlots, (piece) => !have.has(piece), random);
+    this.#open = new OpenPieces(geometry, Math.max(1, limits.openPieces));
+    this.#ledger = new Ledger(this.#open.capacity * geometry.blocksPerPiece, maxSlots);
+    this.#requests = new Requests(this.#open, this.#ledger, this.#peers, sink);
+    this.#pipeline = new Pipeline(maxSlots, limits.requestsPerPeer);
+    this.#picker = new Picker(this.#availability, this.#peers, maxSlots, have.count, random);
+    this.#holdings = new Holdings(this.#peers, this.#availability, this.#picker, have, sink);
+    this.#given = new RollingRates(maxSlots + 1);
+    this.#taken = new RollingRates(maxSlots + 1);
+    this.#totalRow = maxSlots;
+    const rates = { given: this.#given, taken: this.#taken };
+    this.#choker = new Choker(this.#peers, rates, sink, { maxSlots, uploadSlots: limits.uploadSlots, random });
+    this.#filler = new Filler({
+      peers: this.#peers,
+      open: this.#open,
+      ledger: this.#ledger,
+      requests: this.#requests,
+      pipeline: this.#pipeline,
+      picker: this.#picker,
+      availability: this.#availability,
+      sink,
+      random,
+      roomBlocks: Math.max(1, limits.openPieces) * geometry.blocksPerPiece,
+      holdings: this.#holdings,
+    });
+  }
+
+  // Peers come and go
+
+  get isComplete(): boolean {
+    return this.#holdings.needCount === 0;
+  }
+
+  addPeer(slot: PeerSlot, nowMs: number): void {
+    this.#clock(nowMs);
+    this.#peers.join(slot, nowMs);
+    this.#open.forgetSender(slot);
+    this.#pipeline.join(slot);
+    this.#picker.forget(slot);
+    this.#given.reset(slot, nowMs);
+    this.#taken.reset(slot, nowMs);
+    this.#choker.joined(slot, nowMs);
+  }
+
+  /** All its requests go back, a block under way is missing again. Nothing is sent to it any more. */
+  removePeer(slot: PeerSlot, nowMs: number): void {
+    this.#clock(nowMs);
+    if (!this.#peers.active.has(slot)) return;
+    this.#requests.abort(slot);
+    this.#requests.releaseAll(slot, false);
+    this.#holdings.haveNone(slot);
+    this.#choker.left(slot, nowMs);
+    this.#peers.leave(slot);
+  }
+
+  /** Both sides support the fast extension (BEP 6): a choke leaves requests standing until each is answered or rejected. */
+  setFast(slot: PeerSlot, isFast: boolean): void {
+    this.#peers.isFast[slot] = isFast ? 1 : 0;
+  }
+
+  /** BEP 10 `reqq`. */
+  setReqq(slot: PeerSlot, reqq: number): void {
+    this.#pipeline.setReqq(slot, reqq);
+  }
+
+  // What peers have
+
+  /** A canonical bitfield (see `isCanonicalBitfield`) of this torrent; replaces what the peer had. */
+  peerBitfield(slot: PeerSlot, bits: Uint8Array): void {
+    this.#holdings.bitfield(slot, bits);
+  }
+
+  peerHave(slot: PeerSlot, piece: PieceIndex): void {
+    this.#holdings.have(slot, piece);
+  }
+
+  /** BEP 6 */
+  peerHaveAll(slot: PeerSlot): void {
+    this.#holdings.haveAll(slot);
+  }
+
+  /** BEP 6 */
+  peerHaveNone(slot: PeerSlot): void {
+    this.#holdings.haveNone(slot);
+  }
+
+  peerIsSeed(slot: PeerSlot): boolean {
+    return this.#peers.isSeed(slot);
+  }
+
+  peerPieceCount(slot: PeerSlot): number {
+    return this.#peers.pieces[slot]!;
+  }
+
+  peerHas(slot: PeerSlot, piece: PieceIndex): boolean {
+    return this.#peers.has(slot, piece);
+  }
+
+  /** Copies of a piece among connected peers. */
+  copies(piece: PieceIndex): number {
+    return this.#availability.copies(piece);
+  }
+
+  // Who chokes, who is interested
+
+  peerChoked(slot: PeerSlot, nowMs: number): void {
+    this.#clock(nowMs);
+    if (this.#peers.isPeerChoking[slot] !== 0) return;
+    this.#holdings.setPeerChoking(slot, true);
+    this.#peers.hungry.delete(slot);
+    if (this.#peers.isFast[slot] === 0) this.#requests.releaseAll(slot, true);
+  }
+
+  peerUnchoked(slot: PeerSlot, nowMs: number): void {
+    this.#clock(nowMs);
+    if (this.#peers.isPeerChoking[slot] === 0) return;
+    this.#holdings.setPeerChoking(slot, false);
+    this.#peers.rejects[slot] = 0;
+    this.#peers.waitingSinceMs[slot] = nowMs;
+    this.#pipeline.restart(slot);
+    if (this.#holdings.wantedOf(slot) > 0) this.#peers.hungry.add(slot);
+  }
+
+  peerInterested(slot: PeerSlot, isInterested: boolean, nowMs: number): void {
+    this.#clock(nowMs);
+    const flag = isInterested ? 1 : 0;
+    if (this.#peers.isPeerInterested[slot] === flag) return;
+    this.#peers.isPeerInterested[slot] = flag;
+    this.#choker.interestChanged(slot, nowMs);
+  }
+
+  /** We choke the peer. */
+  isChoking(slot: PeerSlot): boolean {
+    return this.#peers.isChoking[slot] !== 0;
+  }
+
+  /** We are interested in the peer. */
+  isInterestedIn(slot: PeerSlot): boolean {
+    return this.#peers.isInterested[slot] !== 0;
+  }
+
+  isPeerChoking(slot: PeerSlot): boolean {
+    return this.#peers.isPeerChoking[slot] !== 0;
+  }
+
+  isPeerInterested(slot: PeerSlot): boolean {
+    return this.#peers.isPeerInterested[slot] !== 0;
+  }
+
+  isSnubbed(slot: PeerSlot): boolean {
+    return this.#peers.isSnubbed[slot] !== 0;
+  }
+
+  // Requests
+
+  /** Tops the peer's pipeline up. Returns how many requests went to the sink. Call it once per socket read, after unchoke, after HAVE. */
+  fill(slot: PeerSlot, nowMs: number): number {
+    this.#clock(nowMs);
+    return this.#filler.fill(slot, nowMs);
+  }
+
+  /** Fills the peers that had nothing to ask for. Call it when pieces became ready or room came back. */
+  fillHungry(nowMs: number): void {
+    this.#clock(nowMs);
+    this.#filler.roomFreed();
+    this.#filler.fillHungry(nowMs);
+  }
+
+  /** Firm and late requests: what the peer may still answer. */
+  requestsInFlight(slot: PeerSlot): number {
+    return this.#ledger.firm[slot]! + this.#ledger.lax[slot]!;
+  }
+
+  /** Most requests the peer should have now. */
+  requestTarget(slot: PeerSlot): number {
+    return this.#filler.target(slot);
+  }
+
+  requestRejected(slot: PeerSlot, piece: PieceIndex, block: BlockIndex, nowMs: number): void {
+    this.#clock(nowMs);
+    const record = this.#open.recordOf(piece);
+    if (record < 0 || !this.#requests.answer(slot, record, block)) {
+      if (this.#peers.late[slot]! > 0) this.#peers.late[slot]!--;
+      return;
+    }
+    this.#peers.waitingSinceMs[slot] = nowMs;
+    if (this.#peers.isPeerChoking[slot] !== 0) return;
+    this.#pipeline.refused(slot);
+    this.#peers.hungry.add(slot);
+    if (++this.#peers.rejects[slot]! < MAX_REJECTS) return;
+    this.#peers.rejects[slot] = 0;
+    this.#peers.pausedUntilMs[slot] = nowMs + REJECT_PAUSE_MS;
+  }
+
+  // Blocks and pieces
+
+  blockArriving(slot: PeerSlot, piece: PieceIndex, block: BlockIndex): BlockVerdict {
+    const verdict = this.#requests.arrive(slot, piece, block, this.#holdings.nowMs);
+    if (verdict === 'duplicate') this.#delivered(slot, this.#holdings.nowMs);
+    return verdict;
+  }
+
+  /** True when the piece is now complete: start its verification, then answer `pieceVerified` or `pieceFailed`. */
+  blockStored(slot: PeerSlot, piece: PieceIndex, block: BlockIndex, nowMs: number): boolean {
+    this.#clock(nowMs);
+    const isComplete = this.#requests.store(slot, piece, block);
+    const bytes = this.#geometry.blockLength(piece, block);
+    this.#downloadedBytes += bytes;
+    this.#given.add(slot, bytes, nowMs);
+    this.#given.add(this.#totalRow, bytes, nowMs);
+    const askedMs = this.#peers.arrivingAskedMs[slot]!;
+    if (!Number.isNaN(askedMs)) this.#pipeline.responded(slot, nowMs - askedMs);
+    this.#delivered(slot, nowMs);
+    if (isComplete) this.#open.verifying(this.#open.recordOf(piece));
+    return isComplete;
+  }
+
+  /** The bytes of a block that was 'duplicate' or 'unrequested' have passed. */
+  blockDiscarded(_slot: PeerSlot, _piece: number, _block: number, lengthBytes: number, nowMs: number): void {
+    this.#clock(nowMs);
+    this.#wastedBytes += lengthBytes;
+  }
+
+  /** The peer vanished inside a 'wanted' block. `removePeer` implies it. */
+  blockAborted(slot: PeerSlot, _piece: PieceIndex, _block: BlockIndex): void {
+    this.#requests.abort(slot);
+  }
+
+  /** Answers `sink.openPiece`: blocks of the piece may be asked for. */
+  pieceReady(piece: PieceIndex): void {
+    this.#open.ready(this.#recordIn(piece, OPENING));
+  }
+
+  /** Answers `sink.openPiece`: the range could not be made ready. Also ends a ready piece that cannot be stored any more. */
+  pieceAbandoned(piece: PieceIndex): void {
+    const record = this.#open.recordOf(piece);
+    if (record < 0) return;
+    if (this.#open.arriving(record) > 0) throw new Error(`piece ${piece} is abandoned while a block of it arrives`);
+    this.#requests.cancelRecord(record);
+    this.#filler.giveBack(record);
+    this.#filler.roomFreed();
+  }
+
+  pieceVerified(piece: PieceIndex): void {
+    this.#open.close(this.#recordIn(piece, VERIFYING));
+    this.#filler.roomFreed();
+    this.#holdings.verified(piece);
+  }
+
+  /** All blocks are missing again; the piece stays open. Returns the senders of its blocks, each once, also those who left. */
+  pieceFailed(piece: PieceIndex): readonly PeerSlot[] {
+    const record = this.#recordIn(piece, VERIFYING);
+    const begin = this.#open.indexOf(record, 0);
+    const senders = new Set(this.#open.sender.subarray(begin, begin + this.#open.blockCount[record]!));
+    senders.delete(-1);
+    this.#open.restart(record);
+    return [...senders] as PeerSlot[];
+  }
+
+  /** Who sent a block of an open piece; -1: nobody yet, or someone who left and whose slot another peer has now. */
+  senderOf(piece: PieceIndex, block: BlockIndex): PeerSlot | -1 {
+    const record = this.#open.recordOf(piece);
+    return record < 0 ? -1 : (this.#open.sender[this.#open.indexOf(record, block)]! as PeerSlot);
+  }
+
+  // Rates
+
+  bytesUploaded(slot: PeerSlot, bytes: number, nowMs: number): void {
+    this.#clock(nowMs);
+    this.#uploadedBytes += bytes;
+    this.#taken.add(slot, bytes, nowMs);
+    this.#taken.add(this.#totalRow, bytes, nowMs);
+  }
+
+  /** Bytes per second, rolling average over 20 s. Without a slot: of all peers. */
+  downloadRate(slot: PeerSlot | null, nowMs: number): number {
+    return this.#given.average(slot ?? this.#totalRow, nowMs);
+  }
+
+  uploadRate(slot: PeerSlot | null, nowMs: number): number {
+    return this.#taken.average(slot ?? this.#totalRow, nowMs);
+  }
+
+  get totals(): SchedulerTotals {
+    return {
+      downloadedBytes: this.#downloadedBytes,
+      uploadedBytes: this.#uploadedBytes,
+      wastedBytes: this.#wastedBytes,
+    };
+  }
+
+  // Time
+
+  /** Call every second or more often: time-outs, choke rounds, rates, another look for the hungry. O(peers). */
+  tick(nowMs: number): void {
+    this.#clock(nowMs);
+    const second = Math.floor(nowMs / 1000);
+    const isNewSecond = second > this.#second;
+    if (isNewSecond) this.#second = second;
+    const { active } = this.#peers;
+    for (let index = 0; index < active.size; index++) {
+      const slot = active.at(index);
+      if (isNewSecond && this.#peers.isPeerChoking[slot] === 0 && this.#peers.isSnubbed[slot] === 0) {
+        this.#pipeline.secondEnded(slot, this.#given.lastSecond(slot, nowMs));
+      }
+      this.#checkPatience(slot, nowMs);
+    }
+    this.#choker.tick(nowMs, this.isComplete);
+    this.#filler.tick(nowMs);
+  }
+
+  #checkPatience(slot: number, nowMs: number): void {
+    const timeoutMs = this.#pipeline.timeoutMs(slot);
+    if (this.#peers.arriving[slot] !== -1) {
+      if (nowMs - this.#peers.arrivingSinceMs[slot]! > Math.max(STALL_MS, timeoutMs)) {
+        this.#sink.drop(slot as PeerSlot, 'stalled');
+      }
+      return;
+    }
+    if (this.#requests.pending(slot) === 0 || nowMs - this.#peers.waitingSinceMs[slot]! <= timeoutMs) return;
+    this.#peers.isSnubbed[slot] = 1;
+    this.#pipeline.timedOut(slot);
+    this.#requests.timeOut(slot);
+    if (this.#peers.isPeerChoking[slot] === 0) this.#peers.hungry.add(slot);
+  }
+
+  #delivered(slot: number, nowMs: number): void {
+    this.#peers.waitingSinceMs[slot] = nowMs;
+    this.#peers.gaveMs[slot] = nowMs;
+    this.#peers.rejects[slot] = 0;
+    if (this.#peers.isSnubbed[slot] !== 0) {
+      this.#peers.isSnubbed[slot] = 0;
+      this.#pipeline.restart(slot);
+      this.#requests.revive(slot);
+    }
+    this.#pipeline.received(slot);
+  }
+
+  /** Calls without a clock use the latest time seen. */
+  #clock(nowMs: number): void {
+    if (nowMs > this.#holdings.nowMs) this.#holdings.nowMs = nowMs;
+  }
+
+  #recordIn(piece: number, phase: typeof OPENING | typeof READY | typeof VERIFYING): number {
+    const record = this.#open.recordOf(piece);
+    if (record < 0 || this.#open.phase[record] !== phase) throw new Error(`piece ${piece} is not in phase ${phase}`);
+    return record;
+  }
+
+  /** Throws when the parts disagree. Thorough and slow, for tests. */
+  checkInvariants(): void {
+    checkInvariants({
+      peers: this.#peers,
+      availability: this.#availability,
+      open: this.#open,
+      ledger: this.#ledger,
+      choker: this.#choker,
+      holdings: this.#holdings,
+    });
+  }
+}

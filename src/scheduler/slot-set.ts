@@ -1,0 +1,40 @@
+/** A set of small integers in typed arrays: add, delete, has and indexed access are O(1), nothing is allocated after construction. */
+export class SlotSet {
+  readonly #items: Int32Array;
+  readonly #places: Int32Array;
+  #size = 0;
+
+  /** @param limit members are in [0, limit). */
+  constructor(limit: number) {
+    this.#items = new Int32Array(limit);
+    this.#places = new Int32Array(limit).fill(-1);
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  has(item: number): boolean {
+    return this.#places[item]! >= 0;
+  }
+
+  /** Members in no meaningful order. Deleting during a walk is safe when walking from the last index down. */
+  at(index: number): number {
+    return this.#items[index]!;
+  }
+
+  add(item: number): void {
+    if (this.#places[item]! >= 0) return;
+    this.#places[item] = this.#size;
+    this.#items[this.#size++] = item;
+  }
+
+  delete(item: number): void {
+    const place = this.#places[item]!;
+    if (place < 0) return;
+    const last = this.#items[--this.#size]!;
+    this.#items[place] = last;
+    this.#places[last] = place;
+    this.#places[item] = -1;
+  }
+}

@@ -1,0 +1,22 @@
+/** How much memory one storage may hold. Defaults come from `config.ts`; tests make them small. */
+import { DEFAULTS } from '../config.js';
+import type { Geometry } from '../metainfo/geometry.js';
+
+export interface Budgets {
+  readonly openPieceBytes: number;
+  readonly readCacheBytes: number;
+  readonly residentUnitBytes: number;
+  /** A multiple of every page size: 64 KiB. */
+  readonly windowBytes: number;
+  readonly windowCount: number;
+}
+
+export const DEFAULT_BUDGETS: Budgets = DEFAULTS;
+
+/** Small pieces: a scheduler never has more than this many open. */
+const OPEN_PIECES = 1024;
+
+/** Pieces open at once: what the budget allows, but two in any case, so that one can be verified while the next is filled. */
+export function openPieceLimit(geometry: Geometry, budgets: Budgets): number {
+  return Math.min(OPEN_PIECES, Math.max(2, Math.floor(budgets.openPieceBytes / geometry.pieceLengthBytes)));
+}

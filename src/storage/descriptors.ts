@@ -1,0 +1,132 @@
+/**
+ * Open descriptors of a torrent's files: at most so many, the least recently used is closed first. A torrent may have 30,000
+ * files. Opening is asynchronous: on a network file system it takes milliseconds.
+ * Invariant: a descriptor with holders stays open; waiters are served in order, each gets all its files at once or waits.
+ */
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { fromSystemError, HaulError } from '../errors.js';
+
+/** Far below any `ulimit -n`, and more than any piece of an ordinary torrent touches. */
+const OPEN_FILES = 256;
+
+interface Entry {
+  readonly handle: Promise<FileHandle>;
+  holders: number;
+}
+
+/** The descriptor of a file that is not there, when that was allowed. Work jobs take it for unreadable. */
+export const MISSING_FD = -2;
+
+export class Descriptors {
+  readonly #path: (file: number) => string;
+  readonly #flags: number;
+  readonly #limit: number;
+  readonly #allowMissing: boolean;
+  /** By file, in order of use. */
+  readonly #entries = new Map<number, Entry>();
+  readonly #waiting: { readonly count: number; readonly go: () => void }[] = [];
+  #heldCount = 0;
+  #isClosed = false;
+
+  constructor(
+    path: (file: number) => string,
+    options: { readonly forWriting: boolean; readonly allowMissing?: boolean; readonly limit?: number },
+  ) {
+    this.#path = path;
+    this.#flags = (options.forWriting ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NOFOLLOW;
+    this.#limit = options.limit ?? OPEN_FILES;
+    this.#allowMissing = options.allowMissing ?? false;
+  }
+
+  get openCount(): number {
+    return this.#entries.size;
+  }
+
+  /** Opens the files, each named once, and holds them until `release`. @throws HaulError, then nothing is held */
+  async acquire(files: readonly number[]): Promise<number[]> {
+    await this.#takeRoom(files.length);
+    const fds: number[] = [];
+    for (const file of files) this.#hold(file);
+    try {
+      for (const file of files) fds.push(await this.#fdOf(file));
+    } catch (error) {
+      this.release(files);
+      throw error;
+    }
+    return fds;
+  }
+
+  release(files: readonly number[]): void {
+    for (const file of files) {
+      const entry = this.#entries.get(file);
+      if (entry === undefined) throw new Error(`release of file ${file}, which is not held`);
+      entry.holders--;
+    }
+    this.#heldCount -= files.length;
+    this.#closeIdle();
+    this.#wake();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const entries = [...this.#entries.values()];
+    this.#entries.clear();
+    await Promise.all(entries.map((entry) => entry.handle.then((handle) => handle.close()).catch(() => {})));
+  }
+
+  /** More files than the limit are let through alone: a piece is one job. */
+  async #takeRoom(count: number): Promise<void> {
+    const fits = (): boolean => this.#heldCount === 0 || this.#heldCount + count <= this.#limit;
+    if (this.#isClosed) throw new HaulError('CLOSED', 'the files are closed');
+    if (this.#waiting.length > 0 || !fits()) await new Promise<void>((go) => this.#waiting.push({ count, go }));
+    else this.#heldCount += count;
+  }
+
+  #wake(): void {
+    while (this.#waiting.length > 0) {
+      const { count, go } = this.#waiting[0]!;
+      if (this.#heldCount > 0 && this.#heldCount + count > this.#limit) return;
+      this.#waiting.shift();
+      this.#heldCount += count;
+      go();
+    }
+  }
+
+  #hold(file: number): void {
+    const entry = this.#entries.get(file) ?? { handle: open(this.#path(file), this.#flags), holders: 0 };
+    // Handled where it is awaited; this only keeps an unawaited failure from ending the process.
+    if (entry.holders === 0) entry.handle.catch(() => {});
+    entry.holders++;
+    this.#entries.delete(file);
+    this.#entries.set(file, entry);
+  }
+
+  async #fdOf(file: number): Promise<number> {
+    const entry = this.#entries.get(file)!;
+    try {
+      return (await entry.handle).fd;
+    } catch (error) {
+      if (this.#allowMissing && (error as NodeJS.ErrnoException).code === 'ENOENT') return MISSING_FD;
+      throw fromSystemError(error, 'open', this.#path(file));
+    }
+  }
+
+  #closeIdle(): void {
+    for (const [file, entry] of this.#entries) {
+      if (entry.holders > 0) continue;
+      if (this.#entries.size > this.#limit) this.#forget(file, entry);
+      else entry.handle.catch(() => this.#forgetFailed(file, entry));
+    }
+  }
+
+  #forget(file: number, entry: Entry): void {
+    this.#entries.delete(file);
+    entry.handle.then((handle) => handle.close()).catch(() => {});
+  }
+
+  /** A failed open is not remembered: the file may be there the next time. */
+  #forgetFailed(file: number, entry: Entry): void {
+    if (entry.holders === 0 && this.#entries.get(file) === entry) this.#entries.delete(file);
+  }
+}

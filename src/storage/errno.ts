@@ -1,0 +1,31 @@
+/** Numbers of errno and their names, both ways: system calls made through koffi report numbers, people read names. */
+import { constants } from 'node:os';
+
+const NAMES = new Map<number, string>();
+for (const [name, value] of Object.entries(constants.errno)) if (!NAMES.has(value)) NAMES.set(value, name);
+
+/** 'ENOSPC' for 28, and so on; 'E<number>' when the platform has no name for it. */
+export function errnoName(errno: number): string {
+  return NAMES.get(errno) ?? `E${errno}`;
+}
+
+/** A failed system call in the shape of Node's own: `code` is the name, `errno` the positive number, `syscall` the call. */
+export class SystemCallError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+
+  constructor(syscall: string, errno: number) {
+    const code = errnoName(errno);
+    super(`${code}: ${syscall} failed`);
+    this.code = code;
+    this.errno = errno;
+    this.syscall = syscall;
+  }
+}
+
+/** The positive errno inside an error of Node or of `mmap-io`, or that of EIO when there is none. */
+export function errnoOf(error: unknown): number {
+  const errno = (error as { errno?: unknown } | null)?.errno;
+  return typeof errno === 'number' && errno !== 0 ? Math.abs(errno) : constants.errno.EIO;
+}

@@ -1,0 +1,174 @@
+/**
+ * The files of one torrent in the output folder: where they are, making them, reserving their space.
+ * Invariant: nothing outside the output folder is touched, and a failed `prepare` leaves what was there as it was.
+ */
+import { chmod, mkdir, open, realpath, rmdir, stat, statfs, symlink, truncate, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fromSystemError, HaulError } from '../errors.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import { Descriptors } from './descriptors.js';
+import { forEachConcurrently } from './concurrently.js';
+import * as mmap from './mmap-io.js';
+import { type FileState, type Survey, survey } from './survey.js';
+
+/** One reservation call: short enough to see a full disk early. */
+const RESERVE_STEP_BYTES = 1024 ** 3;
+/** Files looked at or made at the same time; libuv has four threads. */
+const AT_ONCE = 8;
+
+export interface PrepareOptions {
+  readonly forWriting: boolean;
+  /** False: files get their length without space behind it. For file systems that cannot reserve, and for tests. */
+  readonly reserve?: boolean;
+}
+
+export class DataFiles {
+  readonly metainfo: Metainfo;
+  readonly output: string;
+  readonly #realPaths = new Map<number, string>();
+  #descriptors: Descriptors | null = null;
+
+  constructor(metainfo: Metainfo, output: string) {
+    this.metainfo = metainfo;
+    this.output = output;
+  }
+
+  path(file: number): string {
+    return this.#realPaths.get(file) ?? join(this.output, ...this.metainfo.files[file]!.path);
+  }
+
+  get descriptors(): Descriptors {
+    if (this.#descriptors === null) throw new Error('files are used before prepare');
+    return this.#descriptors;
+  }
+
+  /**
+   * See `Storage.prepare`. An existing file that is longer than the torrent says is somebody's data: refused, not cut.
+   * @throws HaulError NO_SPACE, NO_PERMISSION, NOT_A_DIRECTORY, NOT_FOUND, BAD_DATA, IO
+   */
+  async prepare(options: PrepareOptions): Promise<void> {
+    const { forWriting } = options;
+    await prepareOutput(this.output, forWriting);
+    const found = await survey(this.metainfo.files, this.output, forWriting);
+    for (const [file, path] of found.realPaths) this.#realPaths.set(file, path);
+    if (forWriting) await this.#make(found, options.reserve ?? true);
+    this.#descriptors = new Descriptors((file) => this.path(file), { forWriting });
+  }
+
+  /** Opens nothing and checks nothing but that the output is a folder: for `haul verify`, where files may be missing or short. */
+  async prepareForCheck(): Promise<void> {
+    await prepareOutput(this.output, false);
+    this.#descriptors = new Descriptors((file) => this.path(file), { forWriting: false, allowMissing: true });
+  }
+
+  async close(): Promise<void> {
+    await this.#descriptors?.close();
+  }
+
+  async #make(found: Survey, reserve: boolean): Promise<void> {
+    if (reserve) await checkFreeSpace(this.output, found);
+    const undo: Undo[] = [];
+    try {
+      for (const folder of found.missingFolders) {
+        await mkdir(folder);
+        undo.push(() => rmdir(folder));
+      }
+      await forEachConcurrently(found.files, AT_ONCE, (state) => this.#makeFile(state, reserve, undo));
+      for (const { path, target } of found.missingLinks) {
+        await symlink(target, path);
+        undo.push(() => unlink(path));
+      }
+    } catch (error) {
+      for (const step of undo.reverse()) await step().catch(() => {});
+      throw fromSystemError(error, 'create', this.output);
+    }
+  }
+
+  async #makeFile(state: FileState, reserve: boolean, undo: Undo[]): Promise<void> {
+    const entry = this.metainfo.files[state.file]!;
+    const path = this.path(state.file);
+    const isReserved = !reserve || state.allocatedBytes >= entry.lengthBytes;
+    if (state.exists && state.lengthBytes === entry.lengthBytes && isReserved) return;
+    try {
+      const flags = state.exists ? 'r+' : 'wx+';
+      const handle = await open(path, flags, entry.isExecutable ? 0o777 : 0o666);
+      undo.push(() => (state.exists ? truncate(path, state.lengthBytes) : unlink(path)));
+      try {
+        if (reserve) await reserveSpace(handle.fd, entry.lengthBytes);
+        if ((await handle.stat()).size < entry.lengthBytes) await handle.truncate(entry.lengthBytes);
+      } finally {
+        await handle.close();
+      }
+      if (entry.isExecutable && state.exists) await makeExecutable(path);
+    } catch (error) {
+      if ((error as { code?: unknown }).code === 'ENOSPC') throw noSpace(path, entry.lengthBytes, error);
+      throw fromSystemError(error, 'reserve space for', path);
+    }
+  }
+}
+
+type Undo = () => Promise<void>;
+
+/** Execution for whoever may read, as `chmod +x` under a usual umask does. */
+async function makeExecutable(path: string): Promise<void> {
+  const { mode } = await stat(path);
+  await chmod(path, (mode & 0o777) | ((mode & 0o444) >> 2));
+}
+
+async function prepareOutput(output: string, forWriting: boolean): Promise<void> {
+  try {
+    if (forWriting) await mkdir(output, { recursive: true });
+    if (!(await stat(output)).isDirectory()) {
+      throw new HaulError('NOT_A_DIRECTORY', `${output} is a file, not a folder`, { path: output });
+    }
+  } catch (error) {
+    throw fromSystemError(error, forWriting ? 'create folder' : 'open folder', output);
+  }
+}
+
+function noSpace(where: string, bytes: number, cause?: unknown): HaulError {
+  const message = `no space for ${where}: ${bytes} bytes are needed; free some or choose another folder`;
+  return new HaulError('NO_SPACE', message, { path: where, neededBytes: bytes }, cause);
+}
+
+/** Says no before the disk is full. Blocks of 0 mean a file system that does not count (an unlimited tmpfs). */
+async function checkFreeSpace(output: string, found: Survey): Promise<void> {
+  const { bavail, blocks, bsize } = await statfs(output);
+  const freeBytes = bavail * bsize;
+  if (blocks === 0 || found.neededBytes <= freeBytes) return;
+  const message = `no space in ${output}: ${found.neededBytes} bytes are needed, ${freeBytes} are free`;
+  const largest = found.largestPath;
+  throw new HaulError('NO_SPACE', `${message} (largest file: ${largest})`, {
+    path: output,
+    largest,
+    neededBytes: found.neededBytes,
+    freeBytes,
+  });
+}
+
+/** Reserves [0, length) without writing. File systems that cannot are left to `truncate`; `choose` sends those to positional storage. */
+async function reserveSpace(fd: number, lengthBytes: number): Promise<void> {
+  if (!mmap.isSupported()) return;
+  for (let at = 0; at < lengthBytes; ) {
+    const part = Math.min(RESERVE_STEP_BYTES, lengthBytes - at);
+    try {
+      await mmap.fallocate(fd, at, part);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EINTR') continue;
+      if (code === 'EOPNOTSUPP' || code === 'ENOTSUP' || code === 'ENOSYS') return;
+      throw error;
+    }
+    at += part;
+  }
+}
+
+/** The nearest folder that exists at or above `path`: where a file system can be asked about. */
+export async function existingFolder(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch {
+    const parent = dirname(path);
+    return parent === path ? path : existingFolder(parent);
+  }
+}

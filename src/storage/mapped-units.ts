@@ -1,0 +1,168 @@
+/**
+ * Resident units of mapped files: makes their pages present by jobs, gives them back in batches.
+ * Invariant: a unit with a slot holds its windows.
+ */
+import { setImmediate } from 'node:timers';
+import type { HaulError } from '../errors.js';
+import type { MemoryRange } from '../hash/port.js';
+import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import type { Budgets } from './budgets.js';
+import type { ExtentTable } from './extents.js';
+import type { Jobs } from './jobs.js';
+import * as mmap from './mmap-io.js';
+import { memoryRanges, pageRanges } from './ranges.js';
+import { ResidentUnits, type UnitOwner } from './units.js';
+import type { Windows } from './windows.js';
+
+/** Units given back by one job: a job costs some 20 µs, giving back 1 MiB 30 µs. */
+const RELEASE_UNITS = 8;
+
+export interface MappedUnitsOptions {
+  readonly geometry: Geometry;
+  readonly extents: ExtentTable;
+  readonly windows: Windows;
+  readonly jobs: Jobs;
+  readonly budgets: Budgets;
+  readonly isOpen: (piece: PieceIndex) => boolean;
+  readonly onReadable: () => void;
+  readonly onError: (error: HaulError) => void;
+  readonly failure: (errno: string, operation: string, piece: PieceIndex) => HaulError;
+}
+
+export class MappedUnits implements UnitOwner {
+  readonly units: ResidentUnits;
+  readonly #options: MappedUnitsOptions;
+  /** Evicted slots to be let go, unless they are wanted again before. */
+  #evicted: number[] = [];
+  #flushIsScheduled = false;
+  #readableIsScheduled = false;
+  #isClosed = false;
+
+  constructor(options: MappedUnitsOptions) {
+    this.#options = options;
+    const { geometry, budgets } = options;
+    this.units = new ResidentUnits(geometry, budgets.residentUnitBytes, budgets.readCacheBytes, this);
+  }
+
+  load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): boolean {
+    const { extents, windows, jobs, geometry } = this.#options;
+    const offset = geometry.pieceBegin(piece) + begin;
+    const numbers = extents.windowsIn(offset, lengthBytes);
+    if (jobs.room === 0 || !windows.hasRoomFor(numbers)) return false;
+    try {
+      windows.hold(numbers);
+    } catch (error) {
+      this.#fail(error as HaulError);
+      return false;
+    }
+    const ranges = memoryRanges(extents, windows, offset, lengthBytes).filter((range) => range.windowAddress !== 0);
+    const isTaken = jobs.trySubmit({ kind: 'populate', forWriting: false, ranges }, (result) => {
+      if (!result.ok) {
+        windows.drop(numbers);
+        this.#options.onError(this.#options.failure(result.errno, result.operation, piece));
+      }
+      this.units.loaded(slot, result.ok);
+      this.#options.onReadable();
+    });
+    if (!isTaken) windows.drop(numbers);
+    return isTaken;
+  }
+
+  evict(slot: number): boolean {
+    this.#evicted.push(slot);
+    if (this.#evicted.length >= RELEASE_UNITS) this.#scheduleFlush();
+    return false;
+  }
+
+  roomCame(): void {
+    if (this.#readableIsScheduled || this.#isClosed) return;
+    this.#readableIsScheduled = true;
+    setImmediate(() => {
+      this.#readableIsScheduled = false;
+      if (!this.#isClosed) this.#options.onReadable();
+    });
+  }
+
+  /** The pages of an open piece are present: they become units of their own. The caller still holds its windows. */
+  adopt(piece: PieceIndex): void {
+    const { extents, windows } = this.#options;
+    for (const { begin, length } of this.#unitsOf(piece)) windows.hold(extents.windowsIn(begin, length));
+    this.units.adopt(piece);
+  }
+
+  /** The piece is about to be written: its pages are no longer ours to give back. False: some are in use. */
+  forget(piece: PieceIndex): boolean {
+    const { extents, windows, geometry } = this.#options;
+    const known = this.#unitsOf(piece).filter(({ begin }) => this.units.isKnown(piece, begin - geometry.pieceBegin(piece)));
+    if (!this.units.forget(piece)) return false;
+    for (const { begin, length } of known) windows.drop(extents.windowsIn(begin, length));
+    return true;
+  }
+
+  /** A job of this storage ended: what waits for room may go on. */
+  progress(): void {
+    if (this.#evicted.length > 0) this.#scheduleFlush();
+    this.units.retry();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  #fail(error: HaulError): void {
+    setImmediate(() => this.#options.onError(error));
+  }
+
+  #unitsOf(piece: PieceIndex): { begin: number; length: number }[] {
+    const { geometry } = this.#options;
+    const { unitBytes } = this.units;
+    const pieceLength = geometry.pieceLength(piece);
+    const parts: { begin: number; length: number }[] = [];
+    for (let at = 0; at < pieceLength; at += unitBytes) {
+      parts.push({ begin: geometry.pieceBegin(piece) + at, length: Math.min(unitBytes, pieceLength - at) });
+    }
+    return parts;
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushIsScheduled) return;
+    this.#flushIsScheduled = true;
+    setImmediate(() => {
+      this.#flushIsScheduled = false;
+      if (!this.#isClosed) this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const { extents, windows, jobs, geometry } = this.#options;
+    while (this.#evicted.length > 0 && jobs.room > 0) {
+      const slots = this.#evicted.splice(0, RELEASE_UNITS).filter((slot) => this.units.beginRelease(slot));
+      if (slots.length === 0) continue;
+      const ranges: MemoryRange[] = slots.flatMap((slot) => this.#pagesOf(slot));
+      jobs.submit({ kind: 'release', ranges }, () => {
+        for (const slot of slots) {
+          const begin = geometry.pieceBegin(this.units.pieceOf(slot)) + this.units.beginOf(slot);
+          windows.drop(extents.windowsIn(begin, this.units.lengthOf(slot)));
+          this.units.released(slot);
+        }
+      });
+    }
+  }
+
+  #pagesOf(slot: number): MemoryRange[] {
+    const { extents, windows, geometry } = this.#options;
+    const begin = geometry.pieceBegin(this.units.pieceOf(slot)) + this.units.beginOf(slot);
+    const length = this.units.lengthOf(slot);
+    const keepsBefore = this.#isInUse(begin - 1);
+    const keepsAfter = this.#isInUse(begin + length);
+    return pageRanges(extents, windows, { begin, length, keepsBefore, keepsAfter }, mmap.pageSize());
+  }
+
+  /** True when the byte at this torrent offset belongs to an open piece or a resident unit. */
+  #isInUse(offset: number): boolean {
+    const { geometry, isOpen } = this.#options;
+    if (offset < 0 || offset >= geometry.lengthBytes) return false;
+    const piece = Math.floor(offset / geometry.pieceLengthBytes) as PieceIndex;
+    return isOpen(piece) || this.units.isKnown(piece, offset - geometry.pieceBegin(piece));
+  }
+}

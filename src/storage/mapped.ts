@@ -1,0 +1,267 @@
+/**
+ * Storage over mapped files: blocks are copied straight to their final place, served straight from it.
+ *
+ * Invariant: the main thread touches only pages that a worker has made present: of open pieces that are ready, and of pinned
+ * units. A window stays mapped while an open piece, a resident unit or a job needs it.
+ * No view of this memory leaves, except the slices of pinned ranges.
+ */
+import { DEFAULTS } from '../config.js';
+import { HaulError } from '../errors.js';
+import type { MemoryRange, WorkPool } from '../hash/port.js';
+import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import { Durable } from './durable.js';
+import { ExtentTable, NO_WINDOW } from './extents.js';
+import { jobFailure } from './failures.js';
+import type { DataFiles, PrepareOptions } from './files.js';
+import { Jobs } from './jobs.js';
+import { FileLayout } from './layout.js';
+import * as mmap from './mmap-io.js';
+import { type Budgets, openPieceLimit } from './budgets.js';
+import type { PinOutcome, Storage } from './port.js';
+import { MappedUnits } from './mapped-units.js';
+import { memoryRanges } from './ranges.js';
+import { Windows } from './windows.js';
+
+interface OpenPiece {
+  readonly windows: readonly number[];
+  readonly ranges: readonly MemoryRange[];
+  isReady: boolean;
+  isGood: boolean;
+  isClosing: boolean;
+  /** Jobs under way over its memory. */
+  jobs: number;
+}
+
+const ZEROS = Buffer.alloc(DEFAULTS.residentUnitBytes);
+
+export class MappedStorage implements Storage {
+  readonly kind = 'mapped';
+  onReadable: (() => void) | null = null;
+  onError: ((error: HaulError) => void) | null = null;
+  readonly #files: DataFiles;
+  readonly #geometry: Geometry;
+  readonly #extents: ExtentTable;
+  readonly #jobs: Jobs;
+  readonly #durable: Durable;
+  readonly #openLimit: number;
+  readonly #budgets: Budgets;
+  readonly #open = new Map<PieceIndex, OpenPiece>();
+  #windows: Windows | null = null;
+  #units: MappedUnits | null = null;
+  /** The piece of the last `store`: blocks of one piece come in runs. */
+  #storePiece = -1;
+  #isClosed = false;
+
+  constructor(files: DataFiles, pool: WorkPool, budgets: Budgets) {
+    this.#files = files;
+    this.#geometry = files.metainfo.geometry;
+    this.#budgets = budgets;
+    const layout = new FileLayout(files.metainfo.files);
+    this.#extents = new ExtentTable(layout, budgets.windowBytes, mmap.pageSize());
+    this.#jobs = new Jobs(pool);
+    this.#durable = new Durable(files, layout, this.#jobs);
+    this.#openLimit = openPieceLimit(this.#geometry, budgets);
+  }
+
+  async prepare(options: PrepareOptions): Promise<void> {
+    await this.#files.prepare(options);
+    this.#windows = new Windows(this.#extents, this.#files, options.forWriting, this.#budgets.windowCount);
+    this.#units = new MappedUnits({
+      geometry: this.#geometry,
+      extents: this.#extents,
+      windows: this.#windows,
+      jobs: this.#jobs,
+      budgets: this.#budgets,
+      isOpen: (piece) => this.#open.has(piece),
+      onReadable: () => this.onReadable?.(),
+      onError: (error) => this.onError?.(error),
+      failure: (errno, operation, piece) => this.#failure(errno, operation, piece),
+    });
+    this.#jobs.onProgress = () => this.#units?.progress();
+  }
+
+  get roomPieces(): number {
+    return this.#isClosed ? 0 : Math.min(this.#openLimit - this.#open.size, this.#jobs.room);
+  }
+
+  openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
+    if (this.roomPieces <= 0 || this.#open.has(piece)) return false;
+    const begin = this.#geometry.pieceBegin(piece);
+    const length = this.#geometry.pieceLength(piece);
+    const numbers = this.#extents.windowsIn(begin, length);
+    const windows = this.#mapping();
+    if (!windows.hasRoomFor(numbers) || !this.#residents().forget(piece)) return false;
+    try {
+      windows.hold(numbers);
+    } catch (error) {
+      setImmediate(done, error as HaulError);
+      return true;
+    }
+    const ranges = memoryRanges(this.#extents, windows, begin, length);
+    const open: OpenPiece = { windows: numbers, ranges, isReady: false, isGood: false, isClosing: false, jobs: 1 };
+    const present = ranges.filter((range) => range.windowAddress !== 0);
+    const isTaken = this.#jobs.trySubmit({ kind: 'populate', forWriting: true, ranges: present }, (result) => {
+      open.isReady = result.ok && !open.isClosing;
+      const error = result.ok ? null : this.#failure(result.errno, result.operation, piece);
+      if (error !== null) this.#abandon(piece, open);
+      this.#endJob(piece, open);
+      done(open.isClosing && error === null ? new HaulError('CLOSED', `piece ${piece} was closed`, { piece }) : error);
+    });
+    if (isTaken) this.#open.set(piece, open);
+    else windows.drop(numbers);
+    return isTaken;
+  }
+
+  /** The path of a block: one copy, no allocation, no fault. */
+  store(piece: PieceIndex, begin: number, source: Buffer, start: number, end: number): void {
+    if (piece !== this.#storePiece) this.#beginStores(piece);
+    if (begin < 0 || begin + (end - start) > this.#geometry.pieceLength(piece)) {
+      throw new Error(`block ${begin}+${end - start} leaves piece ${piece}`);
+    }
+    const extents = this.#extents;
+    const windows = this.#windows!;
+    let offset = this.#geometry.pieceBegin(piece) + begin;
+    for (let extent = extents.find(offset); start < end; extent++) {
+      const inside = offset - extents.begin[extent]!;
+      const part = Math.min(end - start, extents.lengthBytes[extent]! - inside);
+      const window = extents.window[extent]!;
+      if (window !== NO_WINDOW) {
+        source.copy(windows.buffer(window), extents.windowBegin[extent]! + inside, start, start + part);
+      }
+      start += part;
+      offset += part;
+    }
+  }
+
+  verifyPiece(piece: PieceIndex, done: (outcome: boolean | HaulError) => void): void {
+    const open = this.#ready(piece);
+    const digest = this.#files.metainfo.pieceHashes.subarray(piece * 20, piece * 20 + 20);
+    open.jobs++;
+    this.#jobs.submit({ kind: 'verify', ranges: open.ranges, digest }, (result) => {
+      if (result.ok && result.good) open.isGood = true;
+      this.#endJob(piece, open);
+      done(result.ok ? result.good : this.#failure(result.errno, result.operation, piece));
+    });
+  }
+
+  digestBlocks(piece: PieceIndex, done: (digests: Uint8Array | HaulError) => void): void {
+    const open = this.#ready(piece);
+    open.jobs++;
+    this.#jobs.submit({ kind: 'digest-blocks', ranges: open.ranges }, (result) => {
+      this.#endJob(piece, open);
+      done(result.ok ? result.bytes : this.#failure(result.errno, result.operation, piece));
+    });
+  }
+
+  closePiece(piece: PieceIndex): void {
+    const open = this.#open.get(piece);
+    if (open === undefined) throw new Error(`piece ${piece} is not open`);
+    if (open.isClosing) return;
+    this.#abandon(piece, open);
+    this.#leave(piece, open);
+  }
+
+  pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
+    return this.#isClosed ? 'full' : this.#residents().units.pin(piece, begin, length);
+  }
+
+  readAhead(piece: PieceIndex, begin: number, length: number): void {
+    if (!this.#isClosed) this.#residents().units.readAhead(piece, begin, length);
+  }
+
+  unpin(piece: PieceIndex, begin: number, length: number): void {
+    this.#residents().units.unpin(piece, begin, length);
+  }
+
+  slices(piece: PieceIndex, begin: number, length: number, out: Buffer[]): void {
+    const extents = this.#extents;
+    const windows = this.#windows!;
+    let offset = this.#geometry.pieceBegin(piece) + begin;
+    const end = offset + length;
+    for (let extent = extents.find(offset); offset < end; extent++) {
+      const inside = offset - extents.begin[extent]!;
+      const part = Math.min(end - offset, extents.lengthBytes[extent]! - inside);
+      const window = extents.window[extent]!;
+      if (window === NO_WINDOW) pushZeros(part, out);
+      else {
+        const at = extents.windowBegin[extent]! + inside;
+        out.push(windows.buffer(window).subarray(at, at + part));
+      }
+      offset += part;
+    }
+  }
+
+  sync(): Promise<readonly PieceIndex[]> {
+    return this.#durable.sync();
+  }
+
+  /** For tests and metrics. */
+  get residentBytes(): number {
+    return this.#units?.units.residentBytes ?? 0;
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (const [piece, open] of this.#open) if (!open.isClosing) this.closePiece(piece);
+    await this.#durable.idle();
+    await this.#jobs.idle();
+    const pinned = this.#units?.units.pinnedUnits ?? 0;
+    if (pinned > 0) throw new Error(`storage closed with ${pinned} pinned units`);
+    this.#units?.close();
+    this.#windows?.close();
+    await this.#files.close();
+  }
+
+  #mapping(): Windows {
+    if (this.#windows === null) throw new Error('storage is used before prepare');
+    return this.#windows;
+  }
+
+  #residents(): MappedUnits {
+    if (this.#units === null) throw new Error('storage is used before prepare');
+    return this.#units;
+  }
+
+  #ready(piece: PieceIndex): OpenPiece {
+    const open = this.#open.get(piece);
+    if (open === undefined || !open.isReady || open.isClosing) throw new Error(`piece ${piece} is not open and ready`);
+    return open;
+  }
+
+  #beginStores(piece: PieceIndex): void {
+    this.#ready(piece);
+    this.#storePiece = piece;
+  }
+
+  /** No more stores. */
+  #abandon(piece: PieceIndex, open: OpenPiece): void {
+    open.isClosing = true;
+    if (this.#storePiece === piece) this.#storePiece = -1;
+  }
+
+  #endJob(piece: PieceIndex, open: OpenPiece): void {
+    open.jobs--;
+    if (open.isClosing) this.#leave(piece, open);
+  }
+
+  /** When no job needs the memory: its pages become ordinary resident units, and go when others need the room. */
+  #leave(piece: PieceIndex, open: OpenPiece): void {
+    if (open.jobs > 0 || this.#open.get(piece) !== open) return;
+    this.#open.delete(piece);
+    this.#residents().adopt(piece);
+    this.#mapping().drop(open.windows);
+    if (open.isGood) this.#durable.add(piece);
+  }
+
+  #failure(errno: string, operation: string, piece: PieceIndex): HaulError {
+    const extent = this.#extents.find(this.#geometry.pieceBegin(piece));
+    const end = this.#geometry.pieceBegin(piece) + this.#geometry.pieceLength(piece) - this.#extents.begin[extent]!;
+    const endBytes = this.#extents.fileBegin[extent]! + Math.min(this.#extents.lengthBytes[extent]!, end);
+    return jobFailure(errno, operation, this.#files.path(this.#extents.file[extent]!), endBytes);
+  }
+}
+
+function pushZeros(lengthBytes: number, out: Buffer[]): void {
+  for (let left = lengthBytes; left > 0; left -= ZEROS.length) out.push(ZEROS.subarray(0, Math.min(left, ZEROS.length)));
+}

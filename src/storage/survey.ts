@@ -1,0 +1,186 @@
+/**
+ * Looks at the output folder before anything in it is changed: what is there, what is missing, what stands in the way.
+ * Links are followed only while they stay inside the output folder.
+ */
+import { lstat, readlink, realpath, stat } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import { fromSystemError, HaulError } from '../errors.js';
+import type { FileEntry } from '../metainfo/metainfo.js';
+import { forEachConcurrently } from './concurrently.js';
+
+const AT_ONCE = 16;
+/** stat(2) counts blocks of 512 bytes, whatever the file system's own. */
+const STAT_BLOCK_BYTES = 512;
+
+export interface FileState {
+  readonly file: number;
+  readonly exists: boolean;
+  readonly lengthBytes: number;
+  readonly allocatedBytes: number;
+}
+
+export interface Survey {
+  /** Stored files: no pads, no links. */
+  readonly files: readonly FileState[];
+  /** Parents before children. */
+  readonly missingFolders: readonly string[];
+  readonly missingLinks: readonly { readonly path: string; readonly target: string }[];
+  /** Where a file is reached through a link inside the output folder. */
+  readonly realPaths: ReadonlyMap<number, string>;
+  /** Space still to be reserved. */
+  readonly neededBytes: number;
+  readonly largestPath: string;
+}
+
+/** @throws HaulError NOT_A_DIRECTORY, NOT_FOUND, BAD_DATA, NO_PERMISSION, IO */
+export async function survey(files: readonly FileEntry[], output: string, forWriting: boolean): Promise<Survey> {
+  const surveyor = new Surveyor(files, output, await realpath(output), forWriting);
+  const indices = [...files.keys()].filter((index) => !files[index]!.isPad);
+  await forEachConcurrently(indices, AT_ONCE, (index) => surveyor.look(index));
+  return surveyor.result();
+}
+
+async function lstatOrNull(path: string): Promise<Awaited<ReturnType<typeof lstat>> | null> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw fromSystemError(error, 'look at', path);
+  }
+}
+
+class Surveyor {
+  readonly #files: readonly FileEntry[];
+  readonly #output: string;
+  readonly #root: string;
+  readonly #forWriting: boolean;
+  /** By folder: true when it exists. One look each, however many files ask. */
+  readonly #folders = new Map<string, Promise<boolean>>();
+  readonly #missing: string[] = [];
+  readonly #links: { path: string; target: string }[] = [];
+  readonly #states: FileState[] = [];
+  readonly #realPaths = new Map<number, string>();
+
+  constructor(files: readonly FileEntry[], output: string, root: string, forWriting: boolean) {
+    this.#files = files;
+    this.#output = output;
+    this.#root = root;
+    this.#forWriting = forWriting;
+  }
+
+  async look(index: number): Promise<void> {
+    const entry = this.#files[index]!;
+    const path = join(this.#output, ...entry.path);
+    const hasFolder = await this.#folder(entry.path.length - 1, entry.path);
+    if (entry.symlinkPath !== null) await this.#lookAtLink(entry, path, hasFolder);
+    else if (hasFolder) await this.#lookAtFile(index, entry, path);
+    else this.#missingFile(index, path);
+  }
+
+  result(): Survey {
+    let neededBytes = 0;
+    let largest = 0;
+    for (const state of this.#states) {
+      const { lengthBytes } = this.#files[state.file]!;
+      neededBytes += Math.max(0, lengthBytes - state.allocatedBytes);
+      if (lengthBytes > this.#files[largest]!.lengthBytes) largest = state.file;
+    }
+    return {
+      files: this.#states,
+      missingFolders: this.#missing.sort((a, b) => a.length - b.length),
+      missingLinks: this.#links,
+      realPaths: this.#realPaths,
+      neededBytes,
+      largestPath: join(this.#output, ...(this.#files[largest]?.path ?? [])),
+    };
+  }
+
+  /** Looks at the folder of the first `depth` components. */
+  #folder(depth: number, components: readonly string[]): Promise<boolean> {
+    if (depth === 0) return Promise.resolve(true);
+    const path = join(this.#output, ...components.slice(0, depth));
+    let known = this.#folders.get(path);
+    if (known === undefined) {
+      known = this.#folder(depth - 1, components).then((hasParent) => this.#lookAtFolder(path, hasParent));
+      this.#folders.set(path, known);
+    }
+    return known;
+  }
+
+  async #lookAtFolder(path: string, hasParent: boolean): Promise<boolean> {
+    const status = hasParent ? await lstatOrNull(path) : null;
+    if (status === null) {
+      this.#missing.push(path);
+      return false;
+    }
+    const isFolder = status.isSymbolicLink() ? (await this.#follow(path)).isDirectory() : status.isDirectory();
+    if (!isFolder) throw new HaulError('NOT_A_DIRECTORY', `${path} is a file where the torrent has a folder`, { path });
+    return true;
+  }
+
+  #missingFile(index: number, path: string): void {
+    if (!this.#forWriting) throw new HaulError('NOT_FOUND', `${path} is missing`, { path });
+    this.#states.push({ file: index, exists: false, lengthBytes: 0, allocatedBytes: 0 });
+  }
+
+  async #lookAtFile(index: number, entry: FileEntry, path: string): Promise<void> {
+    const own = await lstatOrNull(path);
+    if (own === null) {
+      this.#missingFile(index, path);
+      return;
+    }
+    const status = own.isSymbolicLink() ? await this.#follow(path) : own;
+    if (own.isSymbolicLink()) this.#realPaths.set(index, await realpath(path));
+    if (status.isDirectory()) {
+      throw new HaulError('NOT_A_DIRECTORY', `${path} is a folder where the torrent has a file`, { path });
+    }
+    if (!status.isFile()) throw new HaulError('BAD_DATA', `${path} is not a regular file`, { path });
+    const lengthBytes = Number(status.size);
+    const facts = { path, lengthBytes, expectedBytes: entry.lengthBytes };
+    if (lengthBytes > entry.lengthBytes) {
+      const message = `${path} is longer than the torrent says (${lengthBytes} bytes, not ${entry.lengthBytes}); move it away`;
+      throw new HaulError('BAD_DATA', message, facts);
+    }
+    if (lengthBytes < entry.lengthBytes && !this.#forWriting) {
+      const message = `${path} is shorter than the torrent says (${lengthBytes} bytes, not ${entry.lengthBytes})`;
+      throw new HaulError('BAD_DATA', message, facts);
+    }
+    const allocatedBytes = Number(status.blocks) * STAT_BLOCK_BYTES;
+    this.#states.push({ file: index, exists: true, lengthBytes, allocatedBytes });
+  }
+
+  /** BEP 47: the target is relative to the torrent's root folder; on disk it is relative to the link's folder. */
+  async #lookAtLink(entry: FileEntry, path: string, hasFolder: boolean): Promise<void> {
+    const torrentRoot = join(this.#output, entry.path[0]!);
+    const target = join(torrentRoot, ...entry.symlinkPath!);
+    if (target !== torrentRoot && !target.startsWith(torrentRoot + sep)) {
+      throw new HaulError('BAD_TORRENT', `${path} would link to a place outside the torrent`, { path });
+    }
+    const text = relative(dirname(path), target) || '.';
+    const status = hasFolder ? await lstatOrNull(path) : null;
+    if (status === null) {
+      this.#links.push({ path, target: text });
+      return;
+    }
+    const isSame = status.isSymbolicLink() && (await readlink(path)) === text;
+    // A reader does not need the link, and a copied tree may hold a file in its place.
+    if (!isSame && this.#forWriting) {
+      throw new HaulError('BAD_DATA', `${path} is in the way of a link to ${text}`, { path });
+    }
+  }
+
+  /** What a link leads to. @throws HaulError when that is outside the output folder or nothing */
+  async #follow(path: string): Promise<Awaited<ReturnType<typeof stat>>> {
+    let target: string;
+    try {
+      target = await realpath(path);
+    } catch (error) {
+      throw fromSystemError(error, 'follow the link', path);
+    }
+    if (!target.startsWith(this.#root + sep)) {
+      const message = `${path} is a link that leads outside the output folder, to ${target}`;
+      throw new HaulError('NOT_A_DIRECTORY', message, { path, target });
+    }
+    return stat(target);
+  }
+}

@@ -1,0 +1,370 @@
+/**
+ * Which parts of verified pieces are resident for serving, which are pinned, and which go first when memory is short.
+ * A unit is up to 1 MiB of one piece. Pure state in flat arrays: pin and unpin run once per block served, 76,000 times a second.
+ *
+ *   absent -> loading -> ready <-> pinned
+ *      ^                   |  ^
+ *      |                   v  | asked for again before it was let go
+ *      +--- releasing <- evicted
+ *
+ * Every unit counts as a full one in the books; units divide a piece evenly, so little is lost.
+ * Invariant: bytes of loading and ready units <= capacity, except just after `adopt`, which trims at once what is not pinned.
+ * Must not know: what memory is, jobs, files. The owner loads and lets go.
+ */
+import { BLOCK_LENGTH_BYTES } from '../config.js';
+import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import type { PinOutcome } from './port.js';
+
+const FREE = 0;
+const LOADING = 1;
+const READY = 2;
+const EVICTED = 3;
+const RELEASING = 4;
+
+const NO_SLOT = -1;
+const CHUNK_UNITS = 1024;
+/** Evicted units whose memory is not back yet may hold this share of the capacity; then loading waits. */
+const EVICTED_SHARE = 0.25;
+/** Pins may keep half of the capacity loading, read-ahead a quarter: what is ready must be used before it is pushed out. */
+const LOADING_SHARE = 0.5;
+const READ_AHEAD_SHARE = 0.25;
+/** A capacity below this many units could not serve a range of two. */
+const UNITS_AT_LEAST = 8;
+
+/** Pieces are split into units of equal size, in whole blocks, so that none is a sliver. */
+function evenUnit(pieceLengthBytes: number, unitBytes: number): number {
+  const share = pieceLengthBytes / Math.ceil(pieceLengthBytes / unitBytes);
+  return Math.min(pieceLengthBytes, Math.ceil(share / BLOCK_LENGTH_BYTES) * BLOCK_LENGTH_BYTES);
+}
+
+export interface UnitOwner {
+  /** Makes the unit's range present, then calls `loaded`. False: no room for the job now, nothing happened. */
+  load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): boolean;
+  /** The unit is no longer wanted. True: its memory is gone. False: the owner calls `beginRelease`, later `released`. */
+  evict(slot: number): boolean;
+  /** Something that was refused may be asked for again. Called from inside `unpin` and others: defer. */
+  roomCame(): void;
+}
+
+export class ResidentUnits {
+  readonly unitBytes: number;
+  readonly capacityBytes: number;
+  /** Largest number of slots in use at once when every unit has full size. */
+  readonly slotLimit: number;
+  readonly #geometry: Geometry;
+  readonly #unitsPerPiece: number;
+  readonly #owner: UnitOwner;
+  /** Slot + 1 by unit number, in chunks made on demand: a torrent may have 2^27 units. */
+  readonly #chunks: (Int32Array | undefined)[] = [];
+  readonly #freeSlots: number[] = [];
+  #slotCount = 0;
+  #state = new Uint8Array(64);
+  #unit = new Int32Array(64);
+  #pins = new Int32Array(64);
+  /** Ready units without pins form a ring through these, least recently used first after the head. */
+  #next = new Int32Array(64);
+  #previous = new Int32Array(64);
+  #oldest = NO_SLOT;
+  #newest = NO_SLOT;
+  #loadingBytes = 0;
+  #readyBytes = 0;
+  #evictedBytes = 0;
+  #pinnedUnits = 0;
+  #isStarved = false;
+
+  constructor(geometry: Geometry, unitBytes: number, capacityBytes: number, owner: UnitOwner) {
+    this.#geometry = geometry;
+    this.unitBytes = evenUnit(geometry.pieceLengthBytes, unitBytes);
+    this.capacityBytes = Math.max(capacityBytes, UNITS_AT_LEAST * this.unitBytes);
+    this.slotLimit = Math.ceil((this.capacityBytes * (1 + EVICTED_SHARE)) / this.unitBytes) + 1;
+    this.#unitsPerPiece = Math.ceil(geometry.pieceLengthBytes / this.unitBytes);
+    this.#owner = owner;
+  }
+
+  get pinnedUnits(): number {
+    return this.#pinnedUnits;
+  }
+
+  /** Bytes whose memory may be present: loading, ready, and evicted but not given back yet. */
+  get residentBytes(): number {
+    return this.#loadingBytes + this.#readyBytes + this.#evictedBytes;
+  }
+
+  pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
+    const first = this.#unitAt(piece, begin);
+    const last = this.#unitAt(piece, begin + length - 1);
+    for (let unit = first; unit <= last; unit++) {
+      const slot = this.#slotOf(unit);
+      if (slot === NO_SLOT || this.#state[slot] !== READY) return this.#want(first, last, LOADING_SHARE);
+    }
+    for (let unit = first; unit <= last; unit++) {
+      const slot = this.#slotOf(unit);
+      if (this.#pins[slot]!++ > 0) continue;
+      this.#pinnedUnits++;
+      this.#unlink(slot);
+    }
+    return 'ready';
+  }
+
+  unpin(piece: PieceIndex, begin: number, length: number): void {
+    const last = this.#unitAt(piece, begin + length - 1);
+    for (let unit = this.#unitAt(piece, begin); unit <= last; unit++) {
+      const slot = this.#slotOf(unit);
+      if (slot === NO_SLOT || this.#pins[slot]! <= 0) throw new Error(`unpin of a range that is not pinned: piece ${piece}`);
+      if (--this.#pins[slot]! > 0) continue;
+      this.#pinnedUnits--;
+      this.#linkNewest(slot);
+      this.#trim(0);
+      this.#wake();
+    }
+  }
+
+  readAhead(piece: PieceIndex, begin: number, length: number): void {
+    const wasStarved = this.#isStarved;
+    this.#want(this.#unitAt(piece, begin), this.#unitAt(piece, begin + length - 1), READ_AHEAD_SHARE);
+    this.#isStarved = wasStarved;
+  }
+
+  /** The slot of a resident unit, and where in it this byte lies: for owners whose memory is by slot. */
+  slotAt(piece: PieceIndex, begin: number): number {
+    return this.#slotOf(this.#unitAt(piece, begin));
+  }
+
+  /** The owner has room again for what it refused. */
+  retry(): void {
+    this.#wake();
+  }
+
+  /** The owner finished, or failed, to load. */
+  loaded(slot: number, isGood: boolean): void {
+    const bytes = this.unitBytes;
+    this.#loadingBytes -= bytes;
+    if (isGood) {
+      this.#readyBytes += bytes;
+      this.#state[slot] = READY;
+      this.#linkNewest(slot);
+    } else {
+      this.#free(slot);
+    }
+    this.#wake();
+  }
+
+  /** True when an evicted unit is still to be let go; from now on it can not be had back before `released`. */
+  beginRelease(slot: number): boolean {
+    if (this.#state[slot] !== EVICTED) return false;
+    this.#state[slot] = RELEASING;
+    return true;
+  }
+
+  released(slot: number): void {
+    this.#evictedBytes -= this.unitBytes;
+    this.#free(slot);
+    this.#wake();
+  }
+
+  /** The memory of a piece that was written is present already: it becomes ready units, newest of all. */
+  adopt(piece: PieceIndex): void {
+    const first = piece * this.#unitsPerPiece;
+    const last = this.#unitAt(piece, this.#geometry.pieceLength(piece) - 1);
+    for (let unit = first; unit <= last; unit++) {
+      if (this.#slotOf(unit) !== NO_SLOT) continue;
+      const slot = this.#allocate(unit, READY);
+      this.#readyBytes += this.unitBytes;
+      this.#linkNewest(slot);
+    }
+    this.#trim(0);
+  }
+
+  /** Forgets the units of a piece that will be written. False: some are in use or on their way. */
+  forget(piece: PieceIndex): boolean {
+    const slots: number[] = [];
+    const last = this.#unitAt(piece, this.#geometry.pieceLength(piece) - 1);
+    for (let unit = piece * this.#unitsPerPiece; unit <= last; unit++) {
+      const slot = this.#slotOf(unit);
+      if (slot === NO_SLOT) continue;
+      if (this.#state[slot] !== READY || this.#pins[slot]! > 0) return false;
+      slots.push(slot);
+    }
+    for (const slot of slots) {
+      this.#unlink(slot);
+      this.#readyBytes -= this.unitBytes;
+      this.#free(slot);
+    }
+    return true;
+  }
+
+  /** True when the unit at this byte has a slot, so that its pages must stay. */
+  isKnown(piece: PieceIndex, begin: number): boolean {
+    return this.#slotOf(this.#unitAt(piece, begin)) !== NO_SLOT;
+  }
+
+  pieceOf(slot: number): PieceIndex {
+    return Math.floor(this.#unit[slot]! / this.#unitsPerPiece) as PieceIndex;
+  }
+
+  beginOf(slot: number): number {
+    return (this.#unit[slot]! % this.#unitsPerPiece) * this.unitBytes;
+  }
+
+  lengthOf(slot: number): number {
+    return Math.min(this.unitBytes, this.#geometry.pieceLength(this.pieceOf(slot)) - this.beginOf(slot));
+  }
+
+  /** For tests: throws when the books do not balance. */
+  checkInvariants(): void {
+    const sums = [0, 0, 0, 0, 0];
+    let pinned = 0;
+    for (let slot = 0; slot < this.#slotCount; slot++) {
+      const state = this.#state[slot]!;
+      if (state !== FREE) sums[state]! += this.unitBytes;
+      if (state !== FREE && this.#slotOf(this.#unit[slot]!) !== slot) throw new Error(`slot ${slot} is lost`);
+      if (this.#pins[slot]! > 0) pinned++;
+      if (this.#pins[slot]! !== 0 && state !== READY) throw new Error(`slot ${slot} is pinned and not ready`);
+    }
+    const isBalanced =
+      sums[LOADING] === this.#loadingBytes &&
+      sums[READY] === this.#readyBytes &&
+      sums[EVICTED]! + sums[RELEASING]! === this.#evictedBytes &&
+      pinned === this.#pinnedUnits;
+    if (!isBalanced) throw new Error('resident bytes do not add up');
+  }
+
+  #unitAt(piece: PieceIndex, begin: number): number {
+    return piece * this.#unitsPerPiece + Math.floor(begin / this.unitBytes);
+  }
+
+  #slotOf(unit: number): number {
+    const chunk = this.#chunks[Math.floor(unit / CHUNK_UNITS)];
+    return chunk === undefined ? NO_SLOT : chunk[unit % CHUNK_UNITS]! - 1;
+  }
+
+  /** Starts loading what is missing of these units. */
+  #want(first: number, last: number, loadingShare: number): PinOutcome {
+    let outcome: PinOutcome = 'ready';
+    // What is there must not be pushed out by what is missing.
+    for (let unit = first; unit <= last; unit++) this.#touch(this.#slotOf(unit));
+    for (let unit = first; unit <= last; unit++) {
+      const slot = this.#slotOf(unit);
+      const state = slot === NO_SLOT ? FREE : this.#state[slot];
+      if (state === READY) continue;
+      const isComing = state === LOADING || (state === FREE && this.#load(unit, loadingShare));
+      if (!isComing) {
+        this.#isStarved = true;
+        return 'full';
+      }
+      outcome = 'loading';
+    }
+    return outcome === 'ready' ? this.#wantedAgain() : outcome;
+  }
+
+  /** Everything was ready after all (evicted and had back): the caller comes again at once. */
+  #wantedAgain(): PinOutcome {
+    this.#isStarved = true;
+    this.#wake();
+    return 'loading';
+  }
+
+  #touch(slot: number): void {
+    if (slot === NO_SLOT) return;
+    if (this.#state[slot] === EVICTED) {
+      const bytes = this.unitBytes;
+      this.#evictedBytes -= bytes;
+      this.#readyBytes += bytes;
+      this.#state[slot] = READY;
+      this.#linkNewest(slot);
+    } else if (this.#state[slot] === READY && this.#pins[slot] === 0) {
+      this.#unlink(slot);
+      this.#linkNewest(slot);
+    }
+  }
+
+  #load(unit: number, loadingShare: number): boolean {
+    const slot = this.#allocate(unit, LOADING);
+    const bytes = this.unitBytes;
+    const hasRoom =
+      (this.#loadingBytes === 0 || this.#loadingBytes + bytes <= this.capacityBytes * loadingShare) &&
+      this.#evictedBytes <= this.capacityBytes * EVICTED_SHARE - bytes &&
+      this.#trim(bytes);
+    if (hasRoom && this.#owner.load(slot, this.pieceOf(slot), this.beginOf(slot), this.lengthOf(slot))) {
+      this.#loadingBytes += bytes;
+      return true;
+    }
+    this.#free(slot);
+    return false;
+  }
+
+  /** Lets the least recently used go until `wanted` more bytes fit. False: pins and loads hold too much. */
+  #trim(wanted: number): boolean {
+    while (this.#loadingBytes + this.#readyBytes + wanted > this.capacityBytes && this.#oldest !== NO_SLOT) {
+      const slot = this.#oldest;
+      const bytes = this.unitBytes;
+      this.#unlink(slot);
+      this.#readyBytes -= bytes;
+      if (this.#owner.evict(slot)) {
+        this.#free(slot);
+      } else {
+        this.#state[slot] = EVICTED;
+        this.#evictedBytes += bytes;
+      }
+    }
+    return this.#loadingBytes + this.#readyBytes + wanted <= this.capacityBytes;
+  }
+
+  #wake(): void {
+    if (!this.#isStarved) return;
+    this.#isStarved = false;
+    this.#owner.roomCame();
+  }
+
+  #allocate(unit: number, state: number): number {
+    const slot = this.#freeSlots.pop() ?? this.#slotCount++;
+    if (slot >= this.#state.length) this.#grow();
+    const at = Math.floor(unit / CHUNK_UNITS);
+    this.#chunks[at] ??= new Int32Array(CHUNK_UNITS);
+    this.#chunks[at][unit % CHUNK_UNITS] = slot + 1;
+    this.#unit[slot] = unit;
+    this.#state[slot] = state;
+    this.#pins[slot] = 0;
+    return slot;
+  }
+
+  #free(slot: number): void {
+    const unit = this.#unit[slot]!;
+    this.#chunks[Math.floor(unit / CHUNK_UNITS)]![unit % CHUNK_UNITS] = 0;
+    this.#state[slot] = FREE;
+    this.#freeSlots.push(slot);
+  }
+
+  #grow(): void {
+    const length = this.#state.length * 2;
+    const grown = (old: Int32Array): Int32Array<ArrayBuffer> => {
+      const array = new Int32Array(length);
+      array.set(old);
+      return array;
+    };
+    const state = new Uint8Array(length);
+    state.set(this.#state);
+    this.#state = state;
+    this.#unit = grown(this.#unit);
+    this.#pins = grown(this.#pins);
+    this.#next = grown(this.#next);
+    this.#previous = grown(this.#previous);
+  }
+
+  #linkNewest(slot: number): void {
+    this.#next[slot] = NO_SLOT;
+    this.#previous[slot] = this.#newest;
+    if (this.#newest === NO_SLOT) this.#oldest = slot;
+    else this.#next[this.#newest] = slot;
+    this.#newest = slot;
+  }
+
+  #unlink(slot: number): void {
+    const next = this.#next[slot]!;
+    const previous = this.#previous[slot]!;
+    if (previous === NO_SLOT) this.#oldest = next;
+    else this.#next[previous] = next;
+    if (next === NO_SLOT) this.#newest = previous;
+    else this.#previous[next] = previous;
+  }
+}

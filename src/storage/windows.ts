@@ -1,0 +1,148 @@
+/**
+ * Mapped windows: made when first needed, kept while somebody holds them, unmapped least recently used first.
+ * Invariant: a window with holders is mapped; nobody but its holders touches its memory.
+ * The only file that calls mmap for data files; it knows neither pieces nor jobs.
+ */
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { DEFAULTS } from '../config.js';
+import { fromSystemError, HaulError } from '../errors.js';
+import type { ExtentTable } from './extents.js';
+import * as mmap from './mmap-io.js';
+
+/** Files mapped at once by one storage: a quarter of Linux's vm.max_map_count, so that several torrents fit. */
+const MAPPED_EXTENTS = 16_384;
+
+export interface WindowFiles {
+  path(file: number): string;
+}
+
+export class Windows {
+  readonly #extents: ExtentTable;
+  readonly #files: WindowFiles;
+  readonly #forWriting: boolean;
+  readonly #limit: number;
+  /** By window; undefined where not mapped. */
+  readonly #buffers: (Buffer | undefined)[];
+  readonly #addresses: Float64Array;
+  readonly #holders: Int32Array;
+  /** Mapped windows without holders, least recently used first. */
+  readonly #idle = new Set<number>();
+  #mappedCount = 0;
+  #mappedExtents = 0;
+
+  constructor(extents: ExtentTable, files: WindowFiles, forWriting: boolean, limit: number = DEFAULTS.windowCount) {
+    this.#extents = extents;
+    this.#files = files;
+    this.#forWriting = forWriting;
+    this.#limit = limit;
+    this.#buffers = new Array<Buffer | undefined>(extents.windowCount);
+    this.#addresses = new Float64Array(extents.windowCount);
+    this.#holders = new Int32Array(extents.windowCount);
+  }
+
+  get mappedCount(): number {
+    return this.#mappedCount;
+  }
+
+  /** The memory of a held window. */
+  buffer(window: number): Buffer {
+    return this.#buffers[window]!;
+  }
+
+  address(window: number): number {
+    return this.#addresses[window]!;
+  }
+
+  /** True when these windows can be held without exceeding the number of mappings. */
+  hasRoomFor(windows: readonly number[]): boolean {
+    let extents = 0;
+    for (const window of windows) if (this.#buffers[window] === undefined) extents += this.#extentCount(window);
+    if (this.#mappedExtents + extents > MAPPED_EXTENTS) this.#shrink(MAPPED_EXTENTS - extents);
+    return this.#mappedExtents + extents <= MAPPED_EXTENTS || this.#mappedExtents === 0;
+  }
+
+  /** Maps what is not mapped yet and holds all of it, or none. @throws HaulError */
+  hold(windows: readonly number[]): void {
+    let held = 0;
+    try {
+      for (const window of windows) {
+        if (this.#buffers[window] === undefined) this.#map(window);
+        if (this.#holders[window]!++ === 0) this.#idle.delete(window);
+        held++;
+      }
+    } catch (error) {
+      this.drop(windows.slice(0, held));
+      throw error;
+    }
+  }
+
+  drop(windows: readonly number[]): void {
+    for (const window of windows) {
+      if (--this.#holders[window]! === 0) this.#idle.add(window);
+    }
+    this.#shrink(MAPPED_EXTENTS);
+  }
+
+  /** Unmaps everything. Only when no thread touches any of it any more. */
+  close(): void {
+    this.#buffers.forEach((buffer, window) => {
+      if (buffer !== undefined) this.#unmap(window);
+    });
+  }
+
+  #extentCount(window: number): number {
+    return (this.#extents.windowFirst[window + 1] ?? this.#extents.extentCount) - this.#extents.windowFirst[window]!;
+  }
+
+  #shrink(extentLimit: number): void {
+    while ((this.#mappedCount > this.#limit || this.#mappedExtents > extentLimit) && this.#idle.size > 0) {
+      this.#unmap(this.#idle.values().next().value!);
+    }
+  }
+
+  #unmap(window: number): void {
+    this.#idle.delete(window);
+    this.#buffers[window] = undefined;
+    mmap.unmap(this.#addresses[window]!, this.#extents.windowBytes[window]!);
+    this.#mappedCount--;
+    this.#mappedExtents -= this.#extentCount(window);
+  }
+
+  /** Reserves the window's address space, then puts each file in its place there. */
+  #map(window: number): void {
+    const lengthBytes = this.#extents.windowBytes[window]!;
+    const reserve = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE;
+    const first = this.#extents.windowFirst[window]!;
+    let address = 0;
+    try {
+      address = mmap.map(lengthBytes, mmap.PROT_NONE, reserve, -1);
+      for (let extent = first; extent < first + this.#extentCount(window); extent++) {
+        if (this.#extents.window[extent] === window) this.#mapExtent(extent, address);
+      }
+    } catch (error) {
+      if (address !== 0) mmap.unmap(address, lengthBytes);
+      throw fromSystemError(error, 'map', this.#files.path(this.#extents.file[first]!));
+    }
+    this.#addresses[window] = address;
+    this.#buffers[window] = Buffer.from(mmap.view(address, lengthBytes));
+    this.#mappedCount++;
+    this.#mappedExtents += this.#extentCount(window);
+  }
+
+  #mapExtent(extent: number, address: number): void {
+    const { file, fileBegin, lengthBytes, windowBegin } = this.#extents;
+    const path = this.#files.path(file[extent]!);
+    const fd = openSync(path, (this.#forWriting ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NOFOLLOW);
+    try {
+      // A mapping past the end of its file is a SIGBUS waiting to happen.
+      if (fstatSync(fd).size < fileBegin[extent]! + lengthBytes[extent]!) {
+        throw new HaulError('BAD_DATA', `${path} was cut off while it was in use`, { path });
+      }
+      const protection = this.#forWriting ? mmap.PROT_READ | mmap.PROT_WRITE : mmap.PROT_READ;
+      const flags = mmap.MAP_SHARED | mmap.MAP_FIXED;
+      mmap.map(lengthBytes[extent]!, protection, flags, fd, fileBegin[extent]!, address + windowBegin[extent]!);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}

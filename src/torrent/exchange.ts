@@ -1,0 +1,212 @@
+/**
+ * A torrent while it exchanges data: the table of connected peers, the scheduler and the counters.
+ * Turns what the scheduler decides into messages. The way of a block down is in `receive.ts`, the way up in `serve.ts`.
+ * Invariant: `peers[slot]` and the scheduler know exactly the same slots.
+ */
+import { DEFAULTS, LIMITS } from '../config.js';
+import type { HaulError } from '../errors.js';
+import type { Bitfield } from '../metainfo/bitfield.js';
+import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import type { PeerLink } from '../peer/link.js';
+import { Scheduler } from '../scheduler/scheduler.js';
+import type { DropReason, SchedulerSink } from '../scheduler/sink.js';
+import type { Storage } from '../storage/port.js';
+import {
+  writeCancel,
+  writeChoke,
+  writeHave,
+  writeInterested,
+  writeNotInterested,
+  writeRequest,
+  writeUnchoke,
+} from '../wire/encoder.js';
+import type { Handshake } from '../wire/handshake.js';
+import { Peer } from './peer.js';
+import { Receiver } from './receive.js';
+import { dropRequests, pumpAll } from './serve.js';
+
+/** What the exchange tells its owner, the torrent. */
+export interface ExchangeOwner {
+  onPieceVerified(piece: PieceIndex): void;
+  /** Every piece is verified; not yet synced. */
+  onComplete(): void;
+  onPeerGone(peer: Peer, reason: string): void;
+  onPeerConnected(peer: Peer): void;
+  onBanned(peer: Peer, reason: string): void;
+  onDiskError(error: HaulError): void;
+}
+
+export interface ExchangeOptions {
+  readonly metainfo: Metainfo;
+  readonly storage: Storage;
+  readonly have: Bitfield;
+  readonly random: () => number;
+  readonly now: () => number;
+  readonly maxPeers: number;
+  readonly uploadSlots: number;
+  readonly listenPort: number | null;
+  readonly owner: ExchangeOwner;
+}
+
+export class Exchange implements SchedulerSink {
+  readonly metainfo: Metainfo;
+  readonly geometry: Geometry;
+  readonly storage: Storage;
+  readonly have: Bitfield;
+  readonly scheduler: Scheduler;
+  readonly owner: ExchangeOwner;
+  readonly receiver: Receiver;
+  readonly now: () => number;
+  readonly listenPort: number | null;
+  readonly peers: (Peer | null)[] = [];
+  peerCount = 0;
+  /** Bytes of pieces that failed their hash. */
+  corruptBytes = 0;
+  isClosed = false;
+  /** Freed longest ago first, and taken only when no slot is fresh: a block's sender is remembered by slot for a while. */
+  readonly #freeSlots: PeerSlot[] = [];
+  readonly #maxPeers: number;
+  #whenEmpty: (() => void) | null = null;
+
+  constructor(options: ExchangeOptions) {
+    this.metainfo = options.metainfo;
+    this.geometry = options.metainfo.geometry;
+    this.storage = options.storage;
+    this.have = options.have;
+    this.owner = options.owner;
+    this.now = options.now;
+    this.listenPort = options.listenPort;
+    this.#maxPeers = options.maxPeers;
+    const openPieces = Math.floor(DEFAULTS.openPieceBytes / this.geometry.pieceLengthBytes);
+    this.scheduler = new Scheduler({
+      geometry: this.geometry,
+      have: options.have,
+      sink: this,
+      random: options.random,
+      limits: {
+        maxSlots: options.maxPeers,
+        openPieces: Math.max(2, openPieces),
+        uploadSlots: options.uploadSlots,
+        requestsPerPeer: LIMITS.requestsPerPeer,
+      },
+    });
+    this.receiver = new Receiver(this);
+    this.storage.onReadable = () => pumpAll(this);
+    this.storage.onError = (error) => this.owner.onDiskError(error);
+  }
+
+  get isComplete(): boolean {
+    return this.have.isFull;
+  }
+
+  get hasRoom(): boolean {
+    return this.peerCount < this.#maxPeers && !this.isClosed;
+  }
+
+  /** Takes a peer whose handshake is done. Returns where its messages go, or null when there is no room. */
+  addPeer(link: PeerLink, handshake: Handshake): Peer | null {
+    if (!this.hasRoom) return null;
+    const isFresh = this.peers.length < this.#maxPeers;
+    const slot = isFresh ? (this.peers.length as PeerSlot) : this.#freeSlots.shift()!;
+    const peer = new Peer(this, link, handshake, slot);
+    this.peers[slot] = peer;
+    this.peerCount++;
+    link.handlers = peer;
+    this.scheduler.addPeer(slot, this.now());
+    if (handshake.supportsFast) this.scheduler.setFast(slot, true);
+    peer.greet();
+    this.owner.onPeerConnected(peer);
+    return peer;
+  }
+
+  /** The link is closed: the slot may be used again. */
+  removePeer(peer: Peer, reason: string): void {
+    if (this.peers[peer.slot] !== peer) return;
+    this.scheduler.removePeer(peer.slot, this.now());
+    this.peers[peer.slot] = null;
+    this.#freeSlots.push(peer.slot);
+    this.peerCount--;
+    this.owner.onPeerGone(peer, reason);
+    if (this.peerCount === 0) this.#whenEmpty?.();
+    if (!this.isClosed) this.scheduler.fillHungry(this.now());
+  }
+
+  /** Once a second or so. */
+  tick(nowMs: number): void {
+    this.scheduler.tick(nowMs);
+    this.scheduler.fillHungry(nowMs);
+    for (const peer of this.peers) peer?.tick(nowMs);
+  }
+
+  /** Says HAVE to everybody, in one batch (BEP 3), and lets go of peers that neither side needs any more. */
+  announceHave(piece: PieceIndex): void {
+    for (const peer of this.peers) {
+      if (peer === null || this.scheduler.peerIsSeed(peer.slot)) continue;
+      writeHave(peer.link.out, piece);
+      peer.link.touch();
+    }
+  }
+
+  dropRedundantPeers(): void {
+    for (const peer of this.peers) peer?.dropIfRedundant();
+  }
+
+  /** Closes every connection. Storage stays open; slices come back through `onSent` before `onClosed`. */
+  close(reason: string): void {
+    this.isClosed = true;
+    for (const peer of this.peers) peer?.link.close(reason);
+  }
+
+  /** Resolves when every link is closed and no job of the receive path is in the pool. Call after `close`. */
+  async quiet(): Promise<void> {
+    if (this.peerCount > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenEmpty = resolve;
+      });
+    }
+    await this.receiver.idle();
+  }
+
+  // ---- SchedulerSink: decisions become messages ----
+
+  request(slot: PeerSlot, piece: PieceIndex, block: BlockIndex): void {
+    const link = this.peers[slot]!.link;
+    writeRequest(link.out, piece, this.geometry.blockBegin(block), this.geometry.blockLength(piece, block));
+    link.touch();
+  }
+
+  cancel(slot: PeerSlot, piece: PieceIndex, block: BlockIndex): void {
+    const link = this.peers[slot]!.link;
+    writeCancel(link.out, piece, this.geometry.blockBegin(block), this.geometry.blockLength(piece, block));
+    link.touch();
+  }
+
+  interested(slot: PeerSlot, isInterested: boolean): void {
+    const link = this.peers[slot]!.link;
+    if (isInterested) writeInterested(link.out);
+    else writeNotInterested(link.out);
+    link.touch();
+  }
+
+  choke(slot: PeerSlot, isChoked: boolean): void {
+    const peer = this.peers[slot]!;
+    if (isChoked) {
+      writeChoke(peer.link.out);
+      dropRequests(peer);
+    } else writeUnchoke(peer.link.out);
+    peer.link.touch();
+  }
+
+  openPiece(piece: PieceIndex): boolean {
+    return this.receiver.openPiece(piece);
+  }
+
+  closePiece(piece: PieceIndex): void {
+    this.storage.closePiece(piece);
+  }
+
+  drop(slot: PeerSlot, reason: DropReason): void {
+    this.peers[slot]?.link.close(reason);
+  }
+}

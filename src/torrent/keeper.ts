@@ -1,0 +1,91 @@
+/**
+ * Keeps what is verified: forces finished pieces to the device in the background and records them only after that.
+ * Invariant: the record never claims a piece whose bytes were not synced.
+ */
+import { DEFAULTS } from '../config.js';
+import { HaulError } from '../errors.js';
+import { Bitfield } from '../metainfo/bitfield.js';
+import type { Storage } from '../storage/port.js';
+
+export interface KeeperOptions {
+  readonly storage: Storage;
+  /** Verified pieces, kept current by the exchange. */
+  readonly have: Bitfield;
+  readonly save: (synced: Bitfield, isClean: boolean) => Promise<void>;
+  readonly onTrouble: (error: HaulError) => void;
+  /** False: a seed of somebody's data keeps no record beside it. */
+  readonly isKept: boolean;
+}
+
+export class Keeper {
+  readonly #options: KeeperOptions;
+  readonly #synced: Bitfield;
+  #unsynced = 0;
+  #lastMs = Number.NEGATIVE_INFINITY;
+  /** Syncs and saves run one after the other. */
+  #chain: Promise<void> = Promise.resolve();
+  #isBusy = false;
+
+  constructor(options: KeeperOptions) {
+    this.#options = options;
+    this.#synced = new Bitfield(options.have.bitCount, options.have.bytes);
+  }
+
+  /** The first record, before any block is written: files that exist are ours from now on. */
+  open(): Promise<void> {
+    return this.#enqueue(() => this.#save(this.#options.have.isFull));
+  }
+
+  pieceVerified(): void {
+    this.#unsynced++;
+  }
+
+  tick(nowMs: number): void {
+    if (this.#unsynced === 0 || this.#isBusy || nowMs - this.#lastMs < DEFAULTS.syncIntervalMs) return;
+    this.#lastMs = nowMs;
+    this.#enqueue(() => this.#syncAndSave(false)).catch((error: unknown) => this.#trouble(error));
+  }
+
+  /** Everything is verified. Resolves when it is on the device and recorded. */
+  async finish(): Promise<void> {
+    try {
+      await this.#enqueue(() => this.#syncAndSave(true));
+    } catch (error) {
+      this.#trouble(error);
+    }
+  }
+
+  /** The last sync and record. @throws HaulError when the disk refuses. */
+  close(isClean: boolean): Promise<void> {
+    return this.#enqueue(() => (this.#unsynced > 0 || !this.#options.have.isFull ? this.#syncAndSave(isClean) : Promise.resolve()));
+  }
+
+  async #syncAndSave(isClean: boolean): Promise<void> {
+    if (!this.#options.isKept) return;
+    this.#unsynced = 0;
+    for (const piece of await this.#options.storage.sync()) this.#synced.set(piece);
+    await this.#save(isClean);
+  }
+
+  async #save(isClean: boolean): Promise<void> {
+    if (this.#options.isKept) await this.#options.save(this.#synced, isClean);
+  }
+
+  #enqueue(step: () => Promise<void>): Promise<void> {
+    const run = this.#chain.then(async () => {
+      this.#isBusy = true;
+      try {
+        await step();
+      } finally {
+        this.#isBusy = false;
+      }
+    });
+    this.#chain = run.catch(() => {});
+    return run;
+  }
+
+  #trouble(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    this.#options.onTrouble(error instanceof HaulError ? error : new HaulError('IO', `record verified pieces: ${text}`, {}, error));
+  }
+}

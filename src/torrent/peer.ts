@@ -1,0 +1,229 @@
+/**
+ * One connected peer of a torrent: takes its messages, checks their numbers, hands blocks to `receive.ts`, requests to
+ * `serve.ts` and the rest to the scheduler. Lives from the handshake to the close of the link.
+ */
+import { LIMITS } from '../config.js';
+import { isCanonicalBitfield } from '../metainfo/bitfield.js';
+import { type BlockIndex, NONE, type PeerSlot, type PieceIndex } from '../metainfo/geometry.js';
+import type { LinkHandlers, PeerLink } from '../peer/link.js';
+import { writeBitfield, writeExtended, writeHaveAll, writeHaveNone } from '../wire/encoder.js';
+import { encodeExtendedHandshake, parseExtendedHandshake } from '../wire/extensions.js';
+import { clientName, type Handshake } from '../wire/handshake.js';
+import type { WireSink } from '../wire/sink.js';
+import type { Exchange } from './exchange.js';
+import type { Arrival } from './receive.js';
+import { RequestQueue } from './request-queue.js';
+import { cancelArrives, pump, requestArrives, sent } from './serve.js';
+import { VERSION } from '../version.js';
+
+export class Peer implements WireSink, LinkHandlers {
+  readonly exchange: Exchange;
+  readonly link: PeerLink;
+  readonly slot: PeerSlot;
+  readonly peerId: Buffer;
+  readonly supportsFast: boolean;
+  readonly supportsExtended: boolean;
+  client: string;
+  /** The port the peer listens on (BEP 10 `p`, or the one we dialled), null when unknown. */
+  listenPort: number | null;
+  readonly requests = new RequestQueue();
+  /** The head request waits for a read-ahead. */
+  isWaitingForData = false;
+  readonly arrival: Arrival = { piece: 0 as PieceIndex, block: 0 as BlockIndex, begin: 0, isStoring: false, lengthBytes: 0 };
+  unrequestedBlocks = 0;
+  #hasSaidPieces = false;
+  #isReadEndPending = false;
+
+  constructor(exchange: Exchange, link: PeerLink, handshake: Handshake, slot: PeerSlot) {
+    this.exchange = exchange;
+    this.link = link;
+    this.slot = slot;
+    this.peerId = handshake.peerId;
+    this.supportsFast = handshake.supportsFast;
+    this.supportsExtended = handshake.supportsExtended;
+    this.client = clientName(handshake.peerId);
+    this.listenPort = link.isIncoming ? null : link.port;
+  }
+
+  /** Our first messages: what we can do (BEP 10) and what we have (BEP 3, 6). */
+  greet(): void {
+    const { have, listenPort } = this.exchange;
+    const out = this.link.out;
+    if (this.supportsExtended) {
+      const payload = encodeExtendedHandshake({
+        m: {},
+        version: `Swarmhaul ${VERSION}`,
+        port: listenPort,
+        reqq: LIMITS.requestsPerPeer,
+        yourIp: this.link.host,
+      });
+      writeExtended(out, 0, payload);
+    }
+    if (this.supportsFast && have.isFull) writeHaveAll(out);
+    else if (this.supportsFast && have.count === 0) writeHaveNone(out);
+    else if (have.count > 0) writeBitfield(out, have.bytes);
+    this.link.touch();
+  }
+
+  tick(nowMs: number): void {
+    if (nowMs - this.link.lastReadMs > LIMITS.idleTimeoutMs) this.link.close('silent for two minutes');
+    else if (nowMs - this.link.lastWriteMs > LIMITS.keepAliveMs) this.link.sendKeepAlive();
+  }
+
+  /** Two seeds have nothing to say to each other. */
+  dropIfRedundant(): void {
+    const { exchange } = this;
+    if (exchange.isComplete && exchange.scheduler.peerIsSeed(this.slot)) this.link.close('both sides are complete');
+  }
+
+  // ---- LinkHandlers ----
+
+  onConnected(): void {}
+
+  onHandshake(): null {
+    return null;
+  }
+
+  onReadEnd(): void {
+    if (!this.#isReadEndPending) return;
+    this.#isReadEndPending = false;
+    this.exchange.scheduler.fill(this.slot, this.link.lastReadMs);
+    if (this.requests.length > 0) pump(this);
+  }
+
+  onSent(_link: PeerLink, blocks: readonly number[]): void {
+    sent(this, blocks);
+  }
+
+  onClosed(_link: PeerLink, reason: string): void {
+    this.requests.clear();
+    this.exchange.removePeer(this, reason);
+  }
+
+  // ---- WireSink: the data path ----
+
+  onBlockBegin(piece: number, begin: number, length: number): void {
+    this.exchange.receiver.blockBegins(this, piece, begin, length);
+  }
+
+  onBlockBytes(source: Buffer, start: number, end: number): void {
+    this.exchange.receiver.blockBytes(this, source, start, end);
+  }
+
+  onBlockEnd(): void {
+    this.#isReadEndPending = true;
+    this.exchange.receiver.blockEnds(this);
+  }
+
+  onRequest(piece: number, begin: number, length: number): void {
+    this.#isReadEndPending = true;
+    requestArrives(this, piece, begin, length);
+  }
+
+  onCancel(piece: number, begin: number, length: number): void {
+    cancelArrives(this, piece, begin, length);
+  }
+
+  // ---- WireSink: state ----
+
+  onKeepAlive(): void {}
+
+  onChoke(): void {
+    this.exchange.scheduler.peerChoked(this.slot, this.link.lastReadMs);
+  }
+
+  onUnchoke(): void {
+    this.exchange.scheduler.peerUnchoked(this.slot, this.link.lastReadMs);
+    this.#isReadEndPending = true;
+  }
+
+  onInterested(): void {
+    this.exchange.scheduler.peerInterested(this.slot, true, this.link.lastReadMs);
+  }
+
+  onNotInterested(): void {
+    this.exchange.scheduler.peerInterested(this.slot, false, this.link.lastReadMs);
+  }
+
+  onHave(index: number): void {
+    this.#hasSaidPieces = true;
+    const piece = this.exchange.geometry.asPiece(index);
+    if (piece === NONE) {
+      this.link.close(`said HAVE for piece ${index}, which does not exist`);
+      return;
+    }
+    this.exchange.scheduler.peerHave(this.slot, piece);
+    this.#isReadEndPending = true;
+    this.dropIfRedundant();
+  }
+
+  onBitfield(bits: Uint8Array): void {
+    if (!this.#firstPieces('bitfield')) return;
+    if (!isCanonicalBitfield(bits, this.exchange.geometry.pieceCount)) {
+      this.link.close(`sent a bitfield of ${bits.length} bytes that does not fit ${this.exchange.geometry.pieceCount} pieces`);
+      return;
+    }
+    this.exchange.scheduler.peerBitfield(this.slot, bits);
+    this.dropIfRedundant();
+  }
+
+  onHaveAll(): void {
+    if (!this.#requireFast('have all') || !this.#firstPieces('have all')) return;
+    this.exchange.scheduler.peerHaveAll(this.slot);
+    this.dropIfRedundant();
+  }
+
+  onHaveNone(): void {
+    if (!this.#requireFast('have none') || !this.#firstPieces('have none')) return;
+    this.exchange.scheduler.peerHaveNone(this.slot);
+  }
+
+  onReject(index: number, begin: number, length: number): void {
+    if (!this.#requireFast('reject')) return;
+    const { geometry, scheduler } = this.exchange;
+    const piece = geometry.asPiece(index);
+    const block = piece === NONE ? NONE : geometry.asBlock(piece, begin, length);
+    if (piece === NONE || block === NONE) this.link.close('rejected a request for a block that does not exist');
+    else scheduler.requestRejected(this.slot, piece, block, this.link.lastReadMs);
+    this.#isReadEndPending = true;
+  }
+
+  onSuggest(): void {
+    this.#requireFast('suggest');
+  }
+
+  onAllowedFast(): void {
+    this.#requireFast('allowed fast');
+  }
+
+  onPort(): void {}
+
+  onExtended(id: number, payload: Uint8Array): void {
+    if (id !== 0 || payload.length > LIMITS.extendedHandshakeBytes) return;
+    const said = parseExtendedHandshake(payload);
+    if ('code' in said) {
+      this.link.close(said.reason);
+      return;
+    }
+    if (said.version !== null) this.client = said.version;
+    if (said.port !== null) this.listenPort = said.port;
+    if (said.reqq !== null) this.exchange.scheduler.setReqq(this.slot, said.reqq);
+  }
+
+  /** BEP 3: what a peer has comes once, first. */
+  #firstPieces(message: string): boolean {
+    if (this.#hasSaidPieces) {
+      this.link.close(`sent ${message} after it had said what it has`);
+      return false;
+    }
+    this.#hasSaidPieces = true;
+    this.#isReadEndPending = true;
+    return true;
+  }
+
+  #requireFast(message: string): boolean {
+    if (this.supportsFast) return true;
+    this.link.close(`sent ${message} without the fast extension`);
+    return false;
+  }
+}

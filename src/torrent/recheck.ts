@@ -1,0 +1,164 @@
+/**
+ * The hash check of a torrent's files on disk.
+ *
+ * Symbolic links are followed, the output folder itself and links below it alike: this only reads regular files, a digest
+ * that matches proves the bytes to be the torrent's own, and no link that a torrent brings leads outside its folder
+ * (`metainfo/paths`). So data that the user linked in from elsewhere can be checked and seeded. What is not a regular file
+ * counts as missing.
+ */
+import type { Stats } from 'node:fs';
+import { lstat, readlink, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { fromSystemError, HaulError } from '../errors.js';
+import { digestFiles } from '../hash/digest-files.js';
+import type { WorkPool } from '../hash/port.js';
+import { Bitfield } from '../metainfo/bitfield.js';
+import type { PieceIndex } from '../metainfo/geometry.js';
+import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
+
+export interface RecheckOptions {
+  /** Pieces to check; default all. The others stay unset in the result. */
+  readonly only?: Bitfield;
+  /** `pieceCount` is the number of pieces to check. */
+  readonly onProgress?: (checkedPieces: number, pieceCount: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * 'bad': right length, but a checked piece that it shares in is not good. A piece may span files: the neighbour of a missing
+ * file can be 'bad' too, because nothing proves its last bytes. Symbolic links (BEP 47) are 'bad' when they lead elsewhere.
+ */
+export type FileState = 'ok' | 'bad' | 'missing' | 'wrong-length';
+
+export interface RecheckedFile {
+  /** Below the output folder, with '/'. */
+  readonly path: string;
+  readonly state: FileState;
+}
+
+export interface RecheckResult {
+  readonly good: Bitfield;
+  /** In the torrent's order, padding left out. */
+  readonly files: RecheckedFile[];
+}
+
+const DIGEST_BYTES = 20;
+const STATS_AT_ONCE = 64;
+/** What a file can lose between two looks without that being trouble of the machine. */
+const GONE = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
+
+/**
+ * Hashes the files at `path.join(outputFolder, ...entry.path)` in the pool. Pieces of missing and short files are bad; a
+ * file that is too long has its pieces checked all the same.
+ * @throws HaulError ABORTED; NO_PERMISSION and IO when a file is there and cannot be looked at or opened.
+ */
+export async function recheckFiles(
+  metainfo: Metainfo,
+  outputFolder: string,
+  pool: WorkPool,
+  options: RecheckOptions = {},
+): Promise<RecheckResult> {
+  const { geometry, files, pieceHashes } = metainfo;
+  const { only, signal } = options;
+  const pathOf = (file: number) => path.join(outputFolder, ...files[file]!.path);
+  const onDisk = await lookAt(metainfo, pathOf, signal);
+  const unreadable = unreadablePieces(metainfo, onDisk);
+  const good = new Bitfield(geometry.pieceCount);
+  const isChecked = (piece: number) => only === undefined || only.has(piece);
+
+  const total = only === undefined ? geometry.pieceCount : only.count;
+  let checked = 0;
+  for (let piece = 0; piece < geometry.pieceCount; piece++) if (isChecked(piece) && unreadable.has(piece)) checked++;
+  options.onProgress?.(checked, total);
+  await digestFiles({
+    pool,
+    geometry,
+    files,
+    pathOf,
+    signal,
+    wants: (piece: PieceIndex) => isChecked(piece) && !unreadable.has(piece),
+    onPiece: (piece, digest) => {
+      if (digest instanceof HaulError) throwIfForbidden(digest);
+      else if (pieceHashes.subarray(piece * DIGEST_BYTES, (piece + 1) * DIGEST_BYTES).equals(digest)) good.set(piece);
+      options.onProgress?.(++checked, total);
+    },
+  });
+
+  const isBad = (piece: number) => isChecked(piece) && !good.has(piece);
+  const states = files.flatMap((entry, index): RecheckedFile[] => {
+    if (entry.isPad) return [];
+    return [{ path: entry.path.join('/'), state: stateOf(entry, onDisk[index]!, geometry.pieceLengthBytes, isBad) }];
+  });
+  return { good, files: states };
+}
+
+/** A bad sector is a bad piece; no permission is not the data's fault, and must not look like it. */
+function throwIfForbidden(error: HaulError): void {
+  if (error.code === 'NO_PERMISSION') throw error;
+}
+
+/** Length on disk; or 'missing'; for a symbolic link of the torrent 'link' or 'wrong-link'. */
+type OnDisk = number | 'missing' | 'link' | 'wrong-link';
+
+async function lookAt(metainfo: Metainfo, pathOf: (file: number) => string, signal?: AbortSignal): Promise<OnDisk[]> {
+  const found: OnDisk[] = [];
+  for (let at = 0; at < metainfo.files.length; at += STATS_AT_ONCE) {
+    if (signal?.aborted) throw new HaulError('ABORTED', 'the hash check was stopped');
+    const group = metainfo.files.slice(at, at + STATS_AT_ONCE);
+    found.push(...(await Promise.all(group.map((entry, i) => lookAtFile(entry, pathOf(at + i))))));
+  }
+  return found;
+}
+
+async function lookAtFile(entry: FileEntry, file: string): Promise<OnDisk> {
+  if (entry.isPad) return entry.lengthBytes;
+  try {
+    if (entry.symlinkPath !== null) return await lookAtLink(entry, entry.symlinkPath, file);
+    const found: Stats = await stat(file);
+    return found.isFile() ? found.size : 'missing';
+  } catch (error) {
+    if (GONE.has(String((error as NodeJS.ErrnoException).code))) return 'missing';
+    throw fromSystemError(error, 'look at', file);
+  }
+}
+
+/** A link is right when it leads, as text, to its target below the torrent's root folder. */
+async function lookAtLink(entry: FileEntry, target: readonly string[], file: string): Promise<OnDisk> {
+  if (!(await lstat(file)).isSymbolicLink()) return 'wrong-link';
+  const leadsTo = await readlink(file);
+  if (path.isAbsolute(leadsTo)) return 'wrong-link';
+  return path.join(...entry.path.slice(1, -1), leadsTo) === path.join(...target) ? 'link' : 'wrong-link';
+}
+
+/** Pieces with bytes beyond the end of their file. */
+function unreadablePieces(metainfo: Metainfo, onDisk: readonly OnDisk[]): Bitfield {
+  const { geometry, files } = metainfo;
+  const unreadable = new Bitfield(geometry.pieceCount);
+  files.forEach((entry, index) => {
+    const found = onDisk[index]!;
+    const lengthBytes = typeof found === 'number' ? found : 0;
+    if (lengthBytes >= entry.lengthBytes) return;
+    const first = Math.floor((entry.beginBytes + lengthBytes) / geometry.pieceLengthBytes);
+    const last = Math.floor((entry.beginBytes + entry.lengthBytes - 1) / geometry.pieceLengthBytes);
+    for (let piece = first; piece <= last; piece++) unreadable.set(piece);
+  });
+  return unreadable;
+}
+
+function stateOf(
+  entry: FileEntry,
+  found: OnDisk,
+  pieceLengthBytes: number,
+  isBad: (piece: number) => boolean,
+): FileState {
+  if (found === 'missing') return 'missing';
+  if (found === 'link') return 'ok';
+  if (found === 'wrong-link') return 'bad';
+  if (found !== entry.lengthBytes) return 'wrong-length';
+  if (entry.lengthBytes === 0) return 'ok';
+  const last = Math.floor((entry.beginBytes + entry.lengthBytes - 1) / pieceLengthBytes);
+  for (let piece = Math.floor(entry.beginBytes / pieceLengthBytes); piece <= last; piece++) {
+    if (isBad(piece)) return 'bad';
+  }
+  return 'ok';
+}

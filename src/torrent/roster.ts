@@ -1,0 +1,135 @@
+/**
+ * Who may be a peer of this torrent: dials known addresses within the budget, admits or refuses after the handshake
+ * (ourselves, duplicates, banned, no room).
+ */
+import type { Door } from '../peer/handshakes.js';
+import type { PeerLink } from '../peer/link.js';
+import type { Handshake } from '../wire/handshake.js';
+import type { WireSink } from '../wire/sink.js';
+import type { Peer } from './peer.js';
+import type { Addresses, PeerAddress } from './services.js';
+import type { LiveTorrent } from './torrent.js';
+
+/** Banned peers of one host before the whole host is refused: one liar must not take its neighbours behind a NAT with it. */
+const BANS_PER_HOST = 3;
+
+export class Roster implements Door {
+  readonly infoHash: Buffer;
+  readonly #torrent: LiveTorrent;
+  readonly #addresses: Addresses;
+  readonly #bannedIds = new Set<string>();
+  readonly #bansByHost = new Map<string, number>();
+  /** Dialled and not yet through their handshake. */
+  #dialling = 0;
+
+  constructor(torrent: LiveTorrent) {
+    this.#torrent = torrent;
+    this.infoHash = torrent.metainfo.infoHash;
+    this.#addresses = torrent.services.makeAddresses();
+  }
+
+  get isAdmitting(): boolean {
+    return this.#torrent.exchange !== null && !this.#torrent.isStopping;
+  }
+
+  get knownAddresses(): number {
+    return this.#addresses.count;
+  }
+
+  /** Addresses from a tracker. */
+  add(addresses: readonly PeerAddress[]): void {
+    for (const address of addresses) this.#addresses.add(address, 'tracker');
+  }
+
+  /** A peer named by the user; a host name is looked up first. */
+  async addByHand(host: string, port: number): Promise<void> {
+    const { services } = this.#torrent;
+    try {
+      for (const address of await services.resolveHost(host)) this.#addresses.add({ host: address, port }, 'explicit');
+    } catch (error) {
+      services.log('warn', `peer ${host}:${port}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    this.dialSome(services.now());
+  }
+
+  /** Dials while there is room, budget and somebody to dial. */
+  dialSome(nowMs: number): void {
+    const { exchange, services } = this.#torrent;
+    if (exchange === null || this.#torrent.isStopping) return;
+    while (exchange.peerCount + this.#dialling < services.maxPeers && exchange.hasRoom) {
+      const address = this.#addresses.next(nowMs);
+      if (address === null) return;
+      if (!services.takeDial()) return;
+      this.#addresses.dialled(address);
+      this.#dialling++;
+      services.dial(this, address);
+    }
+  }
+
+  // ---- Door ----
+
+  admit(link: PeerLink, handshake: Handshake): WireSink | null {
+    const { exchange, services } = this.#torrent;
+    const nowMs = services.now();
+    const address = { host: link.host, port: link.port };
+    if (!link.isIncoming) this.#dialling--;
+    const refusal = this.#refusal(link, handshake);
+    const peer = refusal === null ? (exchange?.addPeer(link, handshake) ?? null) : null;
+    if (peer === null) {
+      if (!link.isIncoming && refusal !== SELF) this.#addresses.failed(address, nowMs);
+      link.close(refusal ?? 'no room for more peers');
+      return null;
+    }
+    if (!link.isIncoming) this.#addresses.connected(address, nowMs);
+    return peer;
+  }
+
+  dialFailed(host: string, port: number, reason: string): void {
+    const { services } = this.#torrent;
+    this.#dialling--;
+    this.#addresses.failed({ host, port }, services.now());
+    services.log('debug', 'dial failed', { host, port, reason });
+  }
+
+  peerGone(peer: Peer): void {
+    if (!peer.link.isIncoming) {
+      this.#addresses.disconnected({ host: peer.link.host, port: peer.link.port }, this.#torrent.services.now());
+    }
+  }
+
+  ban(peer: Peer): void {
+    const { host } = peer.link;
+    this.#bannedIds.add(peer.peerId.toString('hex'));
+    this.#bansByHost.set(host, (this.#bansByHost.get(host) ?? 0) + 1);
+    if (peer.listenPort !== null) this.#addresses.ban({ host, port: peer.listenPort });
+  }
+
+  /** Why this peer may not join, or null. */
+  #refusal(link: PeerLink, handshake: Handshake): string | null {
+    if (handshake.peerId.equals(this.#torrent.services.peerId)) {
+      if (!link.isIncoming) this.#addresses.markSelf({ host: link.host, port: link.port });
+      return SELF;
+    }
+    if (this.#bannedIds.has(handshake.peerId.toString('hex'))) return 'banned: it sent corrupt data';
+    if ((this.#bansByHost.get(link.host) ?? 0) >= BANS_PER_HOST) return 'banned: its host sent corrupt data';
+    for (const other of this.#torrent.exchange?.peers ?? []) {
+      if (other === null || !other.peerId.equals(handshake.peerId)) continue;
+      if (!this.#isPreferred(link, other)) return 'a second connection of the same peer';
+      other.link.close('replaced by the connection that both sides keep');
+    }
+    return null;
+  }
+
+  /**
+   * When both sides dial each other at once, each must keep the same connection: the one dialled by the smaller peer id.
+   * A second connection in the same direction is never preferred.
+   */
+  #isPreferred(link: PeerLink, other: Peer): boolean {
+    if (link.isIncoming === other.link.isIncoming) return false;
+    const weAreSmaller = Buffer.compare(this.#torrent.services.peerId, other.peerId) < 0;
+    return link.isIncoming !== weAreSmaller;
+  }
+}
+
+const SELF = 'connected to ourselves';
+

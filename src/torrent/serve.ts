@@ -1,0 +1,100 @@
+/**
+ * The way of a block up, one function per step, in order:
+ *   request arrives → queued per peer → its range is made resident → header and slices go to the link → sent, unpinned.
+ * Holds no algorithm: the choker has decided who may ask, storage decides what is resident.
+ */
+import { LIMITS } from '../config.js';
+import { NONE, type PieceIndex } from '../metainfo/geometry.js';
+import { writeReject } from '../wire/encoder.js';
+import type { Exchange } from './exchange.js';
+import type { Peer } from './peer.js';
+
+/** Step 1: checked and queued, or refused (BEP 6 `reject`). */
+export function requestArrives(peer: Peer, index: number, begin: number, length: number): void {
+  const { geometry, scheduler, have } = peer.exchange;
+  const piece = geometry.asPiece(index);
+  if (piece === NONE || length > LIMITS.requestBytes || !geometry.containsRange(piece, begin, length)) {
+    peer.link.close(`asked for a range that does not exist: piece ${index}, begin ${begin}, length ${length}`);
+    return;
+  }
+  if (scheduler.isChoking(peer.slot) || !have.has(piece) || peer.requests.length >= LIMITS.requestsPerPeer) {
+    refuse(peer, piece, begin, length);
+    return;
+  }
+  peer.requests.push(piece, begin, length);
+}
+
+function refuse(peer: Peer, piece: number, begin: number, length: number): void {
+  if (!peer.supportsFast) return;
+  writeReject(peer.link.out, piece, begin, length);
+  peer.link.touch();
+}
+
+export function cancelArrives(peer: Peer, piece: number, begin: number, length: number): void {
+  if (peer.requests.remove(piece, begin, length)) refuse(peer, piece, begin, length);
+}
+
+/** We choke the peer: what it asked for and did not get is void (BEP 3), said so where BEP 6 asks for it. */
+export function dropRequests(peer: Peer): void {
+  const { requests } = peer;
+  if (peer.supportsFast) {
+    for (let i = 0; i < requests.length; i++) {
+      writeReject(peer.link.out, requests.pieceAt(i), requests.beginAt(i), requests.lengthAt(i));
+    }
+  }
+  requests.clear();
+}
+
+/** Steps 2 and 3: sends as much as the socket and the resident ranges allow. */
+export function pump(peer: Peer): void {
+  const { requests, link, exchange } = peer;
+  const { storage, scheduler } = exchange;
+  peer.isWaitingForData = false;
+  if (link.isClosing || exchange.isClosed) return;
+  let sentBytes = 0;
+  while (requests.length > 0 && link.queuedBytes < LIMITS.sendBytesPerPeer) {
+    readAhead(peer);
+    const piece = requests.pieceAt(0) as PieceIndex;
+    const begin = requests.beginAt(0);
+    const length = requests.lengthAt(0);
+    if (storage.pin(piece, begin, length) !== 'ready') {
+      peer.isWaitingForData = true;
+      break;
+    }
+    requests.shift();
+    slices.length = 0;
+    storage.slices(piece, begin, length, slices);
+    link.sendBlock(piece, begin, length, slices);
+    sentBytes += length;
+  }
+  slices.length = 0;
+  if (sentBytes === 0) return;
+  scheduler.bytesUploaded(peer.slot, sentBytes, exchange.now());
+}
+
+/** Reused by every call: only its elements are kept by the link. */
+const slices: Buffer[] = [];
+
+/** Starts reading what is queued next, each request once, up to the peer's share. */
+function readAhead(peer: Peer): void {
+  const { requests, exchange } = peer;
+  while (requests.aheadCount < requests.length && requests.aheadBytes < LIMITS.readAheadBytesPerPeer) {
+    const at = requests.aheadCount;
+    const length = requests.lengthAt(at);
+    exchange.storage.readAhead(requests.pieceAt(at) as PieceIndex, requests.beginAt(at), length);
+    requests.aheadCount++;
+    requests.aheadBytes += length;
+  }
+}
+
+/** A read-ahead came in: whoever waited goes on. */
+export function pumpAll(exchange: Exchange): void {
+  for (const peer of exchange.peers) if (peer?.isWaitingForData) pump(peer);
+}
+
+/** Step 4: the kernel has the bytes (or the link is gone): their ranges may leave memory. */
+export function sent(peer: Peer, blocks: readonly number[]): void {
+  const { storage } = peer.exchange;
+  for (let i = 0; i < blocks.length; i += 3) storage.unpin(blocks[i] as PieceIndex, blocks[i + 1]!, blocks[i + 2]!);
+  if (peer.requests.length > 0) pump(peer);
+}

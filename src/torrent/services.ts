@@ -1,0 +1,97 @@
+/** What a torrent needs from outside, as interfaces: `engine.ts` alone names the implementations. */
+import type { HaulError } from '../errors.js';
+import type { WorkPool } from '../hash/port.js';
+import type { Bitfield } from '../metainfo/bitfield.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import type { PeerLink } from '../peer/link.js';
+import type { Storage } from '../storage/port.js';
+import type { Door } from '../peer/handshakes.js';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+export type Log = (level: LogLevel, message: string, facts?: Record<string, unknown>) => void;
+
+export interface PeerAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Known addresses of one torrent and when each may be dialled. */
+export interface Addresses {
+  readonly count: number;
+  add(address: PeerAddress, source: 'explicit' | 'tracker'): unknown;
+  next(nowMs: number): PeerAddress | null;
+  dialled(address: PeerAddress): void;
+  connected(address: PeerAddress, nowMs: number): void;
+  failed(address: PeerAddress, nowMs: number): void;
+  disconnected(address: PeerAddress, nowMs: number): void;
+  ban(address: PeerAddress): void;
+  markSelf(address: PeerAddress): void;
+}
+
+export interface AnnounceFigures {
+  readonly uploadedBytes: number;
+  readonly downloadedBytes: number;
+  readonly leftBytes: number;
+  /** The port we listen on, 0 for none. */
+  readonly port: number;
+  /** Peers wanted. */
+  readonly numwant: number;
+  /** Peers are few: ask again as early as the tracker permits. */
+  readonly isHungry: boolean;
+}
+
+/** Talks to the trackers of one torrent. */
+export interface Announces {
+  start(nowMs: number, figures: () => AnnounceFigures): void;
+  tick(nowMs: number): void;
+  completed(nowMs: number): void;
+  /** Says goodbye within a short time limit; never rejects. */
+  stop(nowMs: number): Promise<void>;
+}
+
+export interface AnnounceOwner {
+  onPeers(addresses: readonly PeerAddress[]): void;
+  onOutcome(url: string, outcome: 'ok' | 'warning' | 'failure', message: string): void;
+}
+
+export interface ResumeVerdict {
+  /** Pieces that need no check. */
+  readonly trusted: Bitfield;
+  /** Pieces that must be hashed before they count. */
+  readonly recheck: Bitfield;
+  /** Why the record could not be used, or null. */
+  readonly problem: string | null;
+}
+
+export interface Services {
+  readonly pool: WorkPool;
+  readonly log: Log;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly peerId: Buffer;
+  readonly listenPort: number | null;
+  readonly uploadSlots: number;
+  readonly maxPeers: number;
+  openStorage(metainfo: Metainfo, output: string): Promise<Storage>;
+  loadResume(metainfo: Metainfo, output: string): Promise<ResumeVerdict>;
+  saveResume(metainfo: Metainfo, output: string, synced: Bitfield, isClean: boolean): Promise<void>;
+  recheck(
+    metainfo: Metainfo,
+    output: string,
+    options: { readonly only: Bitfield; readonly onProgress: (checkedPieces: number) => void; readonly signal: AbortSignal },
+  ): Promise<Bitfield>;
+  makeAddresses(): Addresses;
+  /** IP addresses of a host name (or of an address, itself). Rejects when there are none. */
+  resolveHost(host: string): Promise<readonly string[]>;
+  makeAnnounces(metainfo: Metainfo, trackers: readonly (readonly string[])[], owner: AnnounceOwner): Announces;
+  /** Takes one dial from the engine's budget (30 a second); false: not now. */
+  takeDial(): boolean;
+  dial(door: Door, address: PeerAddress): void;
+  /** A link of this torrent has closed. */
+  forgetLink(link: PeerLink): void;
+  /** Ends the handshakes under way for this torrent. */
+  closeHandshakes(door: Door): void;
+  /** The torrent is gone: take it off the list. */
+  onStopped(door: Door): void;
+  onTrouble(error: HaulError): void;
+}

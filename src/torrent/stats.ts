@@ -1,0 +1,60 @@
+/** What a torrent says of itself, worked out when asked. */
+import type { PeerStats, TorrentStats } from '../api.js';
+import type { PieceIndex } from '../metainfo/geometry.js';
+import type { Exchange } from './exchange.js';
+import type { LiveTorrent } from './torrent.js';
+
+export function torrentStats(torrent: LiveTorrent): TorrentStats {
+  const { metainfo, have, exchange } = torrent;
+  const { geometry } = metainfo;
+  const lengthBytes = geometry.lengthBytes;
+  const last = (geometry.pieceCount - 1) as PieceIndex;
+  const missingOfLast = have.has(last) ? geometry.pieceLengthBytes - geometry.pieceLength(last) : 0;
+  const verifiedBytes = have.count * geometry.pieceLengthBytes - missingOfLast;
+  const nowMs = torrent.services.now();
+  const downloadBytesPerSec = exchange?.scheduler.downloadRate(null, nowMs) ?? 0;
+  const totals = exchange?.scheduler.totals;
+  const leftBytes = lengthBytes - verifiedBytes;
+  return {
+    state: torrent.state,
+    lengthBytes,
+    verifiedBytes,
+    pieceCount: geometry.pieceCount,
+    verifiedPieces: have.count,
+    checkedPieces: torrent.checkedPieces,
+    downloadedBytes: totals?.downloadedBytes ?? 0,
+    uploadedBytes: totals?.uploadedBytes ?? 0,
+    downloadBytesPerSec,
+    uploadBytesPerSec: exchange?.scheduler.uploadRate(null, nowMs) ?? 0,
+    wastedBytes: totals?.wastedBytes ?? 0,
+    corruptBytes: exchange?.corruptBytes ?? 0,
+    peers: exchange?.peerCount ?? 0,
+    seeds: exchange?.peers.filter((peer) => peer !== null && exchange.scheduler.peerIsSeed(peer.slot)).length ?? 0,
+    knownAddresses: torrent.roster.knownAddresses,
+    secondsLeft: leftBytes === 0 ? 0 : downloadBytesPerSec > 0 ? leftBytes / downloadBytesPerSec : Number.POSITIVE_INFINITY,
+  };
+}
+
+export function peerStats(exchange: Exchange): PeerStats[] {
+  const nowMs = exchange.now();
+  const { scheduler } = exchange;
+  const stats: PeerStats[] = [];
+  for (const peer of exchange.peers) {
+    if (peer === null) continue;
+    const { slot } = peer;
+    stats.push({
+      address: peer.link.address,
+      client: peer.client,
+      isIncoming: peer.link.isIncoming,
+      isSeed: scheduler.peerIsSeed(slot),
+      amChoking: scheduler.isChoking(slot),
+      amInterested: scheduler.isInterestedIn(slot),
+      peerChoking: scheduler.isPeerChoking(slot),
+      peerInterested: scheduler.isPeerInterested(slot),
+      downloadBytesPerSec: scheduler.downloadRate(slot, nowMs),
+      uploadBytesPerSec: scheduler.uploadRate(slot, nowMs),
+      requestsInFlight: scheduler.requestsInFlight(slot),
+    });
+  }
+  return stats;
+}

@@ -1,0 +1,311 @@
+/**
+ * The life of a torrent: preparing → checking → downloading → seeding → stopped, or failed at any point.
+ * Owns the order of those steps and the promise `done`. Data exchange is in `exchange.ts`, durability in `keeper.ts`,
+ * finding and admitting peers in `roster.ts`.
+ */
+import { EventEmitter } from 'node:events';
+import type { AddOptions, PeerStats, Torrent, TorrentEvents, TorrentState, TorrentStats } from '../api.js';
+import { HaulError } from '../errors.js';
+import { Bitfield } from '../metainfo/bitfield.js';
+import type { PieceIndex } from '../metainfo/geometry.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import type { Storage } from '../storage/port.js';
+import { Exchange, type ExchangeOwner } from './exchange.js';
+import { Keeper } from './keeper.js';
+import type { Peer } from './peer.js';
+import { Roster } from './roster.js';
+import type { AnnounceFigures, Announces, Services } from './services.js';
+import { peerStats, torrentStats } from './stats.js';
+
+/** Addresses asked of a tracker at once. */
+const NUMWANT = 50;
+/** With fewer peers than this a download asks its trackers for more. */
+const FEW_PEERS = 4;
+
+export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent, ExchangeOwner {
+  readonly metainfo: Metainfo;
+  readonly output: string;
+  readonly done: Promise<void>;
+  readonly have: Bitfield;
+  readonly roster: Roster;
+  readonly services: Services;
+  exchange: Exchange | null = null;
+  checkedPieces = 0;
+  #state: TorrentState = 'preparing';
+  #settle!: { resolve: () => void; reject: (error: HaulError) => void };
+  #failure: HaulError | null = null;
+  #storage: Storage | null = null;
+  #announces: Announces | null = null;
+  #keeper: Keeper | null = null;
+  #stopping: Promise<void> | null = null;
+  #running: Promise<void>;
+  readonly #options: AddOptions;
+  readonly #abort = new AbortController();
+
+  constructor(metainfo: Metainfo, options: AddOptions, services: Services) {
+    super();
+    this.metainfo = metainfo;
+    this.output = options.output;
+    this.services = services;
+    this.#options = options;
+    this.have = new Bitfield(metainfo.geometry.pieceCount);
+    this.done = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    // `done` need not be awaited: a failure nobody waits for must not end the embedder's process.
+    this.done.catch(() => {});
+    this.roster = new Roster(this);
+    for (const peer of options.peers ?? []) this.addPeer(peer.host, peer.port);
+    this.#watchSignal(options.signal);
+    this.#running = this.#run();
+  }
+
+  get state(): TorrentState {
+    return this.#state;
+  }
+
+  get isStopping(): boolean {
+    return this.#state === 'stopping' || this.#state === 'stopped' || this.#state === 'failed';
+  }
+
+  stats(): TorrentStats {
+    return torrentStats(this);
+  }
+
+  peers(): PeerStats[] {
+    return this.exchange === null ? [] : peerStats(this.exchange);
+  }
+
+  addPeer(host: string, port: number): void {
+    void this.roster.addByHand(host, port);
+  }
+
+  /** Every engine tick (100 ms). */
+  tick(nowMs: number, isSecond: boolean): void {
+    if (this.exchange === null || this.isStopping) return;
+    this.roster.dialSome(nowMs);
+    if (!isSecond) return;
+    this.exchange.tick(nowMs);
+    this.#announces?.tick(nowMs);
+    this.#keeper?.tick(nowMs);
+  }
+
+  // ---- the steps ----
+
+  async #run(): Promise<void> {
+    try {
+      this.#storage = await this.services.openStorage(this.metainfo, this.output);
+      if (!this.isStopping) await this.#findVerified();
+      if (!this.isStopping) await this.#prepareStorage();
+      if (!this.isStopping) this.#begin();
+    } catch (error) {
+      if (!this.isStopping) this.#fail(toHaulError(error, `prepare ${this.metainfo.name}`));
+    }
+  }
+
+  /** What is already on disk and good: from the resume record where it can be trusted, by hashing where it cannot. */
+  async #findVerified(): Promise<void> {
+    const { services, metainfo, output } = this;
+    if (this.#options.mode === 'seed' && this.#options.trustData === true) {
+      this.have.setAll();
+      return;
+    }
+    let only = new Bitfield(metainfo.geometry.pieceCount);
+    if (this.#options.mode === 'seed') only.setAll();
+    else {
+      const verdict = await services.loadResume(metainfo, output);
+      if (verdict.problem !== null) services.log('info', `resume record not used: ${verdict.problem}`);
+      for (let piece = 0; piece < verdict.trusted.bitCount; piece++) if (verdict.trusted.has(piece)) this.have.set(piece);
+      only = verdict.recheck;
+    }
+    if (only.count === 0 || this.isStopping) return;
+    this.#enter('checking');
+    const good = await services.recheck(metainfo, output, {
+      only,
+      onProgress: (checkedPieces) => {
+        this.checkedPieces = checkedPieces;
+      },
+      signal: this.#abort.signal,
+    });
+    for (let piece = 0; piece < good.bitCount; piece++) if (good.has(piece)) this.have.set(piece);
+    const badCount = this.have.bitCount - this.have.count;
+    if (this.#options.mode === 'seed' && badCount > 0) {
+      throw new HaulError(
+        'BAD_DATA',
+        `seed ${metainfo.name}: ${badCount} of ${this.have.bitCount} pieces in ${output} are missing or bad; ` +
+          '`haul verify` names them, `haul get` into the same folder repairs them',
+        { badPieces: badCount },
+      );
+    }
+  }
+
+  async #prepareStorage(): Promise<void> {
+    const { services, metainfo, output, have } = this;
+    await this.#storage!.prepare({ forWriting: !have.isFull });
+    this.#keeper = new Keeper({
+      storage: this.#storage!,
+      have,
+      save: (synced, isClean) => services.saveResume(metainfo, output, synced, isClean),
+      onTrouble: (error) => this.onDiskError(error),
+      isKept: this.#options.mode !== 'seed',
+    });
+    await this.#keeper.open();
+  }
+
+  #begin(): void {
+    const { services, metainfo } = this;
+    this.exchange = new Exchange({
+      metainfo,
+      storage: this.#storage!,
+      have: this.have,
+      random: services.random,
+      now: services.now,
+      maxPeers: services.maxPeers,
+      uploadSlots: services.uploadSlots,
+      listenPort: services.listenPort,
+      owner: this,
+    });
+    this.#enter('downloading');
+    this.#announces = services.makeAnnounces(metainfo, this.#options.trackers ?? metainfo.trackers, {
+      onPeers: (addresses) => {
+        this.roster.add(addresses);
+        this.roster.dialSome(services.now());
+      },
+      onOutcome: (url, outcome, message) => this.tell('tracker', url, outcome, message),
+    });
+    this.#announces.start(services.now(), () => this.#figures());
+    if (this.have.isFull) void this.#finish(false);
+    this.roster.dialSome(services.now());
+  }
+
+  #figures(): AnnounceFigures {
+    const { uploadedBytes, downloadedBytes, lengthBytes, verifiedBytes, peers } = this.stats();
+    const leftBytes = lengthBytes - verifiedBytes;
+    return {
+      uploadedBytes,
+      downloadedBytes,
+      leftBytes,
+      port: this.services.listenPort ?? 0,
+      numwant: this.exchange?.hasRoom ? NUMWANT : 0,
+      isHungry: leftBytes > 0 && peers < FEW_PEERS,
+    };
+  }
+
+  /** All verified: force to the device, then say so. */
+  async #finish(isFresh: boolean): Promise<void> {
+    await this.#keeper!.finish();
+    if (this.isStopping) return;
+    if (isFresh) this.#announces?.completed(this.services.now());
+    this.#enter('seeding');
+    this.#settle.resolve();
+    this.tell('done');
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop(null);
+    return this.#stopping;
+  }
+
+  #fail(error: HaulError): void {
+    if (this.isStopping) return;
+    this.services.onTrouble(error);
+    this.#stopping = this.#stop(error);
+  }
+
+  /** The one way out: peers first, then the pool, then the disk; what is verified is synced and recorded. */
+  async #stop(failure: HaulError | null): Promise<void> {
+    this.#failure = failure;
+    this.#enter('stopping');
+    this.#abort.abort();
+    this.services.closeHandshakes(this.roster);
+    const goodbye = this.#announces?.stop(this.services.now());
+    this.exchange?.close(failure === null ? 'the torrent was stopped' : 'the torrent failed');
+    // A failure comes from inside #run: only a stop from outside waits for it.
+    if (failure === null) await this.#running;
+    await this.exchange?.quiet();
+    try {
+      await this.#keeper?.close(failure === null);
+    } catch (error) {
+      this.tell('warning', toHaulError(error, `record what is verified of ${this.metainfo.name}`));
+    }
+    await this.#storage?.close();
+    await goodbye;
+    this.services.onStopped(this.roster);
+    const ended = this.#failure ?? new HaulError('CLOSED', `${this.metainfo.name}: stopped before it was complete`);
+    this.#settle.reject(this.#options.signal?.aborted ? abortedError(this.metainfo.name) : ended);
+    this.#enter(failure === null ? 'stopped' : 'failed');
+    if (failure !== null) this.tell('failed', failure);
+  }
+
+  #enter(state: TorrentState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.services.log('info', `${this.metainfo.name}: ${state}`);
+    this.tell('state', state);
+  }
+
+  #watchSignal(signal: AbortSignal | undefined): void {
+    if (signal === undefined) return;
+    const stop = (): void => void this.stop();
+    if (signal.aborted) queueMicrotask(stop);
+    else {
+      signal.addEventListener('abort', stop, { once: true });
+      this.done.then(
+        () => signal.removeEventListener('abort', stop),
+        () => signal.removeEventListener('abort', stop),
+      );
+    }
+  }
+
+  /** Emits; a listener that throws breaks its own program, not the engine's bookkeeping. */
+  tell<K extends keyof TorrentEvents>(event: K, ...args: TorrentEvents[K]): void {
+    try {
+      (this.emit as (event: K, ...args: TorrentEvents[K]) => boolean).call(this, event, ...args);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+
+  // ---- ExchangeOwner ----
+
+  onPieceVerified(piece: PieceIndex): void {
+    this.#keeper?.pieceVerified();
+    this.tell('verified', piece);
+  }
+
+  onComplete(): void {
+    void this.#finish(true);
+  }
+
+  onPeerConnected(peer: Peer): void {
+    this.tell('peer', peer.link.address, 'connected', peer.client);
+  }
+
+  onPeerGone(peer: Peer, reason: string): void {
+    this.services.forgetLink(peer.link);
+    this.roster.peerGone(peer);
+    this.services.log('debug', 'peer gone', { address: peer.link.address, client: peer.client, reason });
+    this.tell('peer', peer.link.address, 'disconnected', reason);
+  }
+
+  onBanned(peer: Peer, reason: string): void {
+    this.roster.ban(peer);
+    this.services.log('warn', 'peer banned', { address: peer.link.address, client: peer.client, reason });
+    this.tell('peer', peer.link.address, 'banned', reason);
+  }
+
+  onDiskError(error: HaulError): void {
+    this.#fail(error);
+  }
+}
+
+function abortedError(name: string): HaulError {
+  return new HaulError('ABORTED', `${name}: aborted before it was complete`);
+}
+
+function toHaulError(error: unknown, operation: string): HaulError {
+  if (error instanceof HaulError) return error;
+  return new HaulError('IO', `${operation}: ${error instanceof Error ? error.message : String(error)}`, {}, error);
+}

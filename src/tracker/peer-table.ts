@@ -1,0 +1,163 @@
+/**
+ * The peers of one swarm and one address family, as dense arrays of bytes. Pure.
+ * Owns: compact addresses, peer ids, last announce. Seeds stand before leeches, so that either kind, or all, is one range:
+ *
+ *     slot  0 … seedCount−1 | seedCount … count−1
+ *           seeds           | leeches
+ *
+ * Adding, moving and removing is O(1): the slot at a border is swapped in. Memory: 30 to 42 bytes a peer and one map entry.
+ */
+
+const PEER_ID_BYTES = 20;
+const CAPACITY_FIRST = 4;
+
+/** A key of an address: a number below 2^48 for IPv4, 18 Latin-1 characters for IPv6. */
+type PeerKey = number | string;
+
+export class PeerTable {
+  /** 6 (BEP 23) or 18 (BEP 7): IP and port in network order. */
+  readonly recordBytes: number;
+  count = 0;
+  seedCount = 0;
+  #capacity = 0;
+  #addresses: Buffer = Buffer.alloc(0);
+  #ids: Buffer = Buffer.alloc(0);
+  #seenAtS: Uint32Array = new Uint32Array(0);
+  readonly #slots = new Map<PeerKey, number>();
+
+  constructor(recordBytes: 6 | 18) {
+    this.recordBytes = recordBytes;
+  }
+
+  get leechCount(): number {
+    return this.count - this.seedCount;
+  }
+
+  /** Slot of this compact address, or −1. */
+  find(compact: Uint8Array): number {
+    return this.#slots.get(this.#key(compact, 0)) ?? -1;
+  }
+
+  isSeed(slot: number): boolean {
+    return slot < this.seedCount;
+  }
+
+  seenAtS(slot: number): number {
+    return this.#seenAtS[slot]!;
+  }
+
+  /** Adds a peer or replaces what stood at its address. @param peerId 20 Latin-1 characters. Returns its slot. */
+  put(compact: Uint8Array, peerId: string, isSeed: boolean, nowS: number): number {
+    let slot = this.find(compact);
+    if (slot < 0) {
+      slot = this.count;
+      if (slot === this.#capacity) this.#resize(Math.max(CAPACITY_FIRST, this.#capacity * 2));
+      this.#addresses.set(compact, slot * this.recordBytes);
+      this.#slots.set(this.#key(compact, 0), slot);
+      this.count++;
+    }
+    this.#ids.write(peerId, slot * PEER_ID_BYTES, PEER_ID_BYTES, 'latin1');
+    this.#seenAtS[slot] = nowS;
+    if (isSeed === this.isSeed(slot)) return slot;
+    // Crossing the border: swap with the slot next to it, then move the border.
+    const border = isSeed ? this.seedCount++ : --this.seedCount;
+    this.#swap(slot, border);
+    return border;
+  }
+
+  remove(slot: number): void {
+    let hole = slot;
+    if (this.isSeed(hole)) {
+      this.seedCount--;
+      this.#swap(hole, this.seedCount);
+      hole = this.seedCount;
+    }
+    this.count--;
+    this.#swap(hole, this.count);
+    this.#slots.delete(this.#key(this.#addresses, this.count * this.recordBytes));
+    if (this.#capacity > CAPACITY_FIRST * 4 && this.count < this.#capacity / 4) this.#resize(this.#capacity / 2);
+  }
+
+  /** The compact address of a slot: a view, valid until the table changes. */
+  address(slot: number): Buffer {
+    return this.#addresses.subarray(slot * this.recordBytes, (slot + 1) * this.recordBytes);
+  }
+
+  /** Copies the compact address of a slot to `target` at `at`. */
+  copyAddress(slot: number, target: Buffer, at: number): void {
+    const begin = slot * this.recordBytes;
+    this.#addresses.copy(target, at, begin, begin + this.recordBytes);
+  }
+
+  peerId(slot: number): Buffer {
+    return this.#ids.subarray(slot * PEER_ID_BYTES, (slot + 1) * PEER_ID_BYTES);
+  }
+
+  /** Peers a sample may hold: leeches, or all, without `except` (a slot or −1). */
+  sampleSize(leechesOnly: boolean, except: number): number {
+    const first = leechesOnly ? this.seedCount : 0;
+    return this.count - first - (except >= first ? 1 : 0);
+  }
+
+  /**
+   * Writes up to `wanted` different random slots to `out`: one from each of as many stretches of equal length (give or
+   * take one), so that no memory of what was drawn is needed. Returns how many were written.
+   */
+  sample(leechesOnly: boolean, except: number, wanted: number, random: () => number, out: number[]): number {
+    const first = leechesOnly ? this.seedCount : 0;
+    const size = this.sampleSize(leechesOnly, except);
+    const picked = Math.min(wanted, size);
+    for (let i = 0; i < picked; i++) {
+      const low = Math.floor((i * size) / picked);
+      const high = Math.floor(((i + 1) * size) / picked);
+      const slot = first + low + (high - low === 1 ? 0 : Math.floor(random() * (high - low)));
+      // The excepted slot is left out by counting past it.
+      out[i] = except >= first && slot >= except ? slot + 1 : slot;
+    }
+    return picked;
+  }
+
+  #key(bytes: Uint8Array, at: number): PeerKey {
+    if (this.recordBytes === 6) {
+      const high = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
+      const low = (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!;
+      return high * 2 ** 24 + low;
+    }
+    let key = '';
+    for (let i = 0; i < 18; i++) key += String.fromCharCode(bytes[at + i]!);
+    return key;
+  }
+
+  #swap(a: number, b: number): void {
+    if (a === b) return;
+    const width = this.recordBytes;
+    swapBytes(this.#addresses, a * width, b * width, width);
+    swapBytes(this.#ids, a * PEER_ID_BYTES, b * PEER_ID_BYTES, PEER_ID_BYTES);
+    const seenAtS = this.#seenAtS[a]!;
+    this.#seenAtS[a] = this.#seenAtS[b]!;
+    this.#seenAtS[b] = seenAtS;
+    this.#slots.set(this.#key(this.#addresses, a * width), a);
+    this.#slots.set(this.#key(this.#addresses, b * width), b);
+  }
+
+  #resize(capacity: number): void {
+    const addresses = Buffer.alloc(capacity * this.recordBytes);
+    this.#addresses.copy(addresses, 0, 0, this.count * this.recordBytes);
+    this.#addresses = addresses;
+    const ids = Buffer.alloc(capacity * PEER_ID_BYTES);
+    this.#ids.copy(ids, 0, 0, this.count * PEER_ID_BYTES);
+    this.#ids = ids;
+    const seenAtS = new Uint32Array(capacity);
+    seenAtS.set(this.#seenAtS.subarray(0, this.count));
+    this.#seenAtS = seenAtS;
+    this.#capacity = capacity;
+  }
+}
+
+function swapBytes(bytes: Uint8Array, a: number, b: number, length: number): void {
+  for (let i = 0; i < length; i++) {
+    const byte = bytes[a + i]!;
+    bytes[a + i] = bytes[b + i]!;
+    bytes[b + i] = byte;
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * The tracker we run, over HTTP: announce and scrape (BEP 3, 23, 48), the .torrent files of `haul share`, and a page of counts.
+ * Owns the listening socket and its limits; what is answered is decided in `TrackerService`.
+ */
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { urlHost } from '../discovery/address.js';
+import { fromSystemError } from '../errors.js';
+import { TrackerService } from './service.js';
+import { baseUrl, TorrentShelf } from './torrent-shelf.js';
+
+/** A few hundred runners that come and go want to find each other within minutes, and a tracker hardly notices. */
+export const INTERVAL_DEFAULT_S = 300;
+/** A request line with 100 info-hashes fits. */
+const HEADER_BYTES_MAX = 16 * 1024;
+/** Silent connections, and requests that trickle in, are closed after this. */
+const CONNECTION_TIMEOUT_MS = 30_000;
+const REQUEST_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_TIMEOUT_MS = 10_000;
+/** Half of the descriptors a process usually may open on a server. */
+const CONNECTIONS_MAX = 16_384;
+const SWEEP_INTERVAL_MS = 1_000;
+const SWEEP_BUDGET = 2_000;
+
+export interface TrackerOptions {
+  /** Local address; default all, IPv6 and IPv4, or IPv4 alone where there is no IPv6. */
+  readonly host?: string;
+  /** 0 for any free port. */
+  readonly port: number;
+  /** How often clients shall announce; default 300 s. */
+  readonly intervalSeconds?: number;
+  /** Serve registered info-hashes only; default false. */
+  readonly registeredOnly?: boolean;
+  /** Receives one line per noteworthy event; never per announce. */
+  readonly log?: (level: 'debug' | 'info' | 'warn' | 'error', message: string, facts?: Record<string, unknown>) => void;
+  /** A generator of [0, 1); default Math.random. */
+  readonly random?: () => number;
+}
+
+export interface TrackerServer {
+  /** The address it listens on. */
+  readonly host: string;
+  readonly port: number;
+  /** "http://host:port" for a host name or IP address; the announce URL is this and "/announce". */
+  url(host: string): string;
+  /** Tracks this info-hash (20 bytes). `seedPort`: a seed of this process; every reply names it at the address the client reached us by. */
+  register(infoHash: Uint8Array, options?: { readonly seedPort?: number }): void;
+  /** GET /<fileName> answers `render(baseUrl)`, the .torrent for a client that reached us by "http://host:port". */
+  serveTorrent(fileName: string, render: (baseUrl: string) => Uint8Array): void;
+  /** Stops listening and ends all connections. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** @throws HaulError PORT_IN_USE, NO_PERMISSION (ports below 1024) or IO (no such local address). */
+export async function startTracker(options: TrackerOptions): Promise<TrackerServer> {
+  const service = new TrackerService({
+    intervalS: options.intervalSeconds ?? INTERVAL_DEFAULT_S,
+    registeredOnly: options.registeredOnly ?? false,
+    random: options.random ?? Math.random,
+  });
+  const shelf = new TorrentShelf();
+  const app = await listen(options, service, shelf);
+  const bound = app.server.address();
+  if (bound === null || typeof bound === 'string') throw new Error('the tracker listens on no port');
+  const sweeper = setInterval(() => service.sweep(performance.now(), SWEEP_BUDGET), SWEEP_INTERVAL_MS).unref();
+  options.log?.('info', `tracker listens on ${urlHost(bound.address)}:${bound.port}`);
+  let closing: Promise<void> | null = null;
+  return {
+    host: bound.address,
+    port: bound.port,
+    url: (host) => `http://${urlHost(host)}:${bound.port}`,
+    register: (infoHash, { seedPort } = {}) => service.register(infoHash, seedPort ?? null),
+    serveTorrent: (fileName, render) => shelf.put(fileName, render),
+    close: () => {
+      clearInterval(sweeper);
+      closing ??= Promise.resolve(app.close());
+      return closing;
+    },
+  };
+}
+
+type App = FastifyInstance<Server>;
+
+async function listen(options: TrackerOptions, service: TrackerService, shelf: TorrentShelf): Promise<App> {
+  const hosts = options.host === undefined ? ['::', '0.0.0.0'] : [options.host];
+  for (const [attempt, host] of hosts.entries()) {
+    const app = makeApp(options, service, shelf);
+    try {
+      await app.listen({ host, port: options.port });
+      return app;
+    } catch (error) {
+      await app.close();
+      const errno = (error as { code?: unknown }).code;
+      const isWithoutIPv6 = errno === 'EAFNOSUPPORT' || errno === 'EADDRNOTAVAIL';
+      if (!isWithoutIPv6 || attempt === hosts.length - 1) {
+        throw fromSystemError(error, 'tracker: listen on', `${urlHost(host)} port ${options.port}`);
+      }
+    }
+  }
+  throw new Error('no address to listen on');
+}
+
+function makeApp(options: TrackerOptions, service: TrackerService, shelf: TorrentShelf): App {
+  const app: App = fastify({
+    logger: false,
+    forceCloseConnections: true,
+    bodyLimit: 1024,
+    // Queries are raw bytes: each handler reads its own from the raw URL.
+    routerOptions: { maxParamLength: 1024, querystringParser: () => ({}) },
+    serverFactory: (handler) => makeServer(handler, service),
+    clientErrorHandler: refuseConnection,
+  });
+  app.get('/', (_request, reply) => {
+    reply.type('text/plain; charset=utf-8').send(page(service, shelf));
+  });
+  app.get('/stats.json', (_request, reply) => {
+    reply.send(service.counts);
+  });
+  app.get('/announce', (request, reply) => {
+    reply.type('text/plain').send(announce(service, request.raw));
+  });
+  app.get('/scrape', (request, reply) => {
+    reply.type('text/plain').send(service.scrape(queryOf(request.raw.url ?? '')));
+  });
+  app.get<{ Params: { file: string } }>('/:file', (request, reply) => sendTorrent(shelf, request, reply));
+  app.setNotFoundHandler((_request, reply) => {
+    reply.code(404).type('text/plain').send('not found\n');
+  });
+  app.setErrorHandler((error: { statusCode?: number; message?: string }, request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status >= 500) options.log?.('error', `tracker: ${request.method}: ${error.message ?? 'unknown error'}`);
+    reply.code(status).type('text/plain').send(status >= 500 ? 'internal error\n' : 'bad request\n');
+  });
+  return app;
+}
+
+/** Announces are answered before Fastify's router sees them: they are nearly all the traffic, and it would cost them a third. */
+function makeServer(handler: RequestListener, service: TrackerService): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      connectionsCheckingInterval: 2_000,
+      noDelay: true,
+    },
+    (request: IncomingMessage, response: ServerResponse) => {
+      if (request.method !== 'GET' || !request.url?.startsWith('/announce?')) return handler(request, response);
+      const body = announce(service, request);
+      response.writeHead(200, ['content-type', 'text/plain', 'content-length', String(body.length)]);
+      response.end(body);
+    },
+  );
+  server.timeout = CONNECTION_TIMEOUT_MS;
+  server.maxConnections = CONNECTIONS_MAX;
+  return server;
+}
+
+function announce(service: TrackerService, request: IncomingMessage): Buffer {
+  const { remoteAddress, localAddress } = request.socket;
+  return service.announce(queryOf(request.url ?? ''), remoteAddress ?? '', localAddress ?? '', performance.now());
+}
+
+function queryOf(url: string): string {
+  const mark = url.indexOf('?');
+  return mark < 0 ? '' : url.slice(mark + 1);
+}
+
+function sendTorrent(shelf: TorrentShelf, request: FastifyRequest<{ Params: { file: string } }>, reply: FastifyReply): void {
+  const { localAddress, localPort } = request.raw.socket;
+  const base = baseUrl(request.headers.host, { address: localAddress ?? '', port: localPort ?? 0 });
+  const item = shelf.get(request.params.file, base);
+  if (item === null) return reply.callNotFound();
+  // One URL, as many answers as ways to reach us.
+  reply.header('vary', 'host').header('etag', item.etag);
+  if (request.headers['if-none-match'] === item.etag) {
+    reply.code(304).send();
+    return;
+  }
+  reply.type('application/x-bittorrent').send(Buffer.from(item.bytes.buffer, item.bytes.byteOffset, item.bytes.byteLength));
+}
+
+function page(service: TrackerService, shelf: TorrentShelf): string {
+  const { swarms, peers, announces, scrapes, failures } = service.counts;
+  const lines = ['Swarmhaul tracker', '', `torrents  ${swarms}`, `peers     ${peers}`, `announces ${announces}`];
+  lines.push(`scrapes   ${scrapes}`, `failures  ${failures}`, '');
+  for (const name of shelf.names) lines.push(`/${encodeURIComponent(name)}`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** Bytes that are no HTTP request: a short answer, and the end of the connection. */
+function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`, () => socket.destroy());
+}

@@ -1,0 +1,112 @@
+/**
+ * Announce and scrape as functions from a query and two addresses to bytes: what the HTTP door calls, and nothing of HTTP.
+ * Owns the counters. Whoever the peer says it is, its address is the one it connects from: `ip` and forwarding headers
+ * are ignored, so nobody can make a swarm dial a third party.
+ */
+import { ipBytes } from '../discovery/address.js';
+import { parseAnnounce, parseScrape } from './query.js';
+import { announceReply, failureReply, scrapeReply } from './reply.js';
+import { Swarms } from './swarms.js';
+
+/** A client may ask again this soon when it is short of peers. */
+const MIN_INTERVAL_MAX_S = 60;
+
+export interface ServiceOptions {
+  readonly intervalS: number;
+  readonly registeredOnly: boolean;
+  readonly random: () => number;
+}
+
+export interface TrackerCounts {
+  readonly swarms: number;
+  readonly peers: number;
+  /** Since the start. */
+  readonly announces: number;
+  readonly scrapes: number;
+  /** Announces and scrapes answered with a failure reason. */
+  readonly failures: number;
+}
+
+export class TrackerService {
+  readonly #swarms: Swarms;
+  readonly #intervalS: number;
+  #announces = 0;
+  #scrapes = 0;
+  #failures = 0;
+
+  constructor(options: ServiceOptions) {
+    this.#intervalS = options.intervalS;
+    this.#swarms = new Swarms(options);
+  }
+
+  get counts(): TrackerCounts {
+    return {
+      swarms: this.#swarms.swarmCount,
+      peers: this.#swarms.peerCount,
+      announces: this.#announces,
+      scrapes: this.#scrapes,
+      failures: this.#failures,
+    };
+  }
+
+  /** @param infoHash 20 bytes. @param seedPort where a seed of this process listens, or null. */
+  register(infoHash: Uint8Array, seedPort: number | null): void {
+    if (infoHash.length !== 20) throw new Error(`an info-hash has 20 bytes, not ${infoHash.length}`);
+    this.#swarms.register(Buffer.from(infoHash).toString('latin1'), seedPort);
+  }
+
+  /** @param query after the `?`. @param remote, local: addresses of the connection as sockets name them. */
+  announce(query: string, remote: string, local: string, nowMs: number): Buffer {
+    this.#announces++;
+    const parsed = parseAnnounce(query);
+    if (typeof parsed === 'string') return this.#failure(parsed);
+    const compact = compactOf(remote, parsed.port);
+    if (compact === null) return this.#failure('your address cannot be used');
+    const view = this.#swarms.announce(parsed, compact, nowMs);
+    if (typeof view === 'string') return this.#failure(view);
+    const localSeed = view.seedPort === null ? null : compactOf(local, view.seedPort);
+    return announceReply(view, localSeed, {
+      intervalS: this.#intervalS,
+      minIntervalS: Math.min(this.#intervalS, MIN_INTERVAL_MAX_S),
+      isCompact: parsed.isCompact,
+      noPeerId: parsed.noPeerId,
+    });
+  }
+
+  scrape(query: string): Buffer {
+    this.#scrapes++;
+    const hashes = parseScrape(query);
+    if (typeof hashes === 'string') return this.#failure(hashes);
+    const files = new Map<string, { complete: number; downloaded: number; incomplete: number }>();
+    for (const hash of hashes) {
+      const view = this.#swarms.scrape(hash);
+      if (view === null) continue;
+      files.set(hash, { complete: view.complete, downloaded: view.downloaded, incomplete: view.incomplete });
+    }
+    return scrapeReply(files);
+  }
+
+  /** Forgets silent peers; for a timer, since announces alone do it only while there are some. */
+  sweep(nowMs: number, budget: number): void {
+    this.#swarms.sweep(nowMs, budget);
+  }
+
+  #failure(text: string): Buffer {
+    this.#failures++;
+    return failureReply(text);
+  }
+}
+
+/** 6 or 18 bytes for the address of a socket (IPv4-mapped and zoned forms included), or null. */
+function compactOf(socketAddress: string, port: number): Uint8Array | null {
+  // What a dual-stack socket calls an IPv4 peer; cut here because the general reading is ten times slower.
+  const host = socketAddress.startsWith('::ffff:') ? socketAddress.slice(7) : socketAddress;
+  const zone = host.indexOf('%');
+  const ip = ipBytes(zone < 0 ? host : host.slice(0, zone));
+  if (ip === null) return null;
+  const compact = new Uint8Array(ip.length + 2);
+  compact.set(ip);
+  compact[ip.length] = port >> 8;
+  compact[ip.length + 1] = port & 0xff;
+  return compact;
+}

@@ -1,0 +1,248 @@
+/**
+ * Who shares what: the memory of the tracker we run (BEP 3, 7, 23, 48). Pure: time and dice are arguments.
+ * Owns every swarm and its peers. Must not know HTTP or bencode.
+ * Invariant: a swarm without peers is kept only while it is registered; `peerCount` is the sum over all tables. Peers that did
+ * not announce for two intervals are found by a sweep that goes round, a few peers with every announce: O(1) per call.
+ */
+import { PeerTable } from './peer-table.js';
+import type { AnnounceQuery } from './query.js';
+
+export const TRACKER_LIMITS = {
+  /** Swarms of an open tracker: anybody can make one, and an empty one costs about 500 bytes. */
+  swarms: 100_000,
+  /** Peers of one swarm, both families together. */
+  peersPerSwarm: 100_000,
+  /** Peers of all swarms: about 100 bytes each. */
+  peers: 1_000_000,
+  /** Peers in one reply. */
+  numwantMax: 200,
+  numwantDefault: 50,
+} as const;
+
+/** What a reply is made of. Reused: valid until the next call. */
+export interface SwarmView {
+  complete: number;
+  incomplete: number;
+  downloaded: number;
+  /** Where the seed of this process listens, or null (see `register`). */
+  seedPort: number | null;
+  readonly picks4: number[];
+  readonly picks6: number[];
+  count4: number;
+  count6: number;
+  table4: PeerTable;
+  table6: PeerTable;
+}
+
+interface Swarm {
+  readonly infoHash: string;
+  readonly table4: PeerTable;
+  readonly table6: PeerTable;
+  /** BEP 48: completed downloads. */
+  downloaded: number;
+  isRegistered: boolean;
+  seedPort: number | null;
+  /** Index in the list of swarms. */
+  listAt: number;
+}
+
+export interface SwarmsOptions {
+  readonly intervalS: number;
+  /** Serve registered info-hashes only. */
+  readonly registeredOnly: boolean;
+  /** A generator of [0, 1). */
+  readonly random: () => number;
+  readonly limits?: Partial<Record<'swarms' | 'peersPerSwarm' | 'peers', number>>;
+}
+
+/** Announces come late for good reasons: a slow tracker, a sleeping laptop. */
+const EXPIRY_SLACK_S = 60;
+/** Peers looked at with every announce: more than one, so that the sweep is faster than the growth. */
+const SWEEP_PER_ANNOUNCE = 4;
+
+export class Swarms {
+  readonly #options: SwarmsOptions;
+  readonly #limits: Record<'swarms' | 'peersPerSwarm' | 'peers', number>;
+  readonly #swarms = new Map<string, Swarm>();
+  readonly #list: Swarm[] = [];
+  readonly #view: SwarmView;
+  readonly #absent: Swarm = newSwarm('', -1);
+  /** Where the sweep stands: swarm, table (0: IPv4), slot. */
+  #sweepSwarm = 0;
+  #sweepTable = 0;
+  #sweepSlot = 0;
+  peerCount = 0;
+
+  constructor(options: SwarmsOptions) {
+    this.#options = options;
+    this.#limits = { ...TRACKER_LIMITS, ...options.limits };
+    const { table4, table6 } = this.#absent;
+    const counts = { complete: 0, incomplete: 0, downloaded: 0, count4: 0, count6: 0 };
+    this.#view = { ...counts, seedPort: null, picks4: [], picks6: [], table4, table6 };
+  }
+
+  get swarmCount(): number {
+    return this.#list.length;
+  }
+
+  /** Seconds after which a silent peer is forgotten. */
+  get expiryS(): number {
+    return 2 * this.#options.intervalS + EXPIRY_SLACK_S;
+  }
+
+  /** Keeps a swarm for this info-hash (20 Latin-1 characters) for good. `seedPort`: a seed of this process listens there. */
+  register(infoHash: string, seedPort: number | null): void {
+    const swarm = this.#swarms.get(infoHash) ?? this.#create(infoHash);
+    swarm.isRegistered = true;
+    swarm.seedPort = seedPort;
+  }
+
+  /**
+   * One announce from `compact` (6 or 18 bytes: the peer's address and port). Returns what to answer, or a failure reason.
+   * A peer without a port is answered but not remembered: nobody could reach it.
+   */
+  announce(query: AnnounceQuery, compact: Uint8Array, nowMs: number): SwarmView | string {
+    const nowS = Math.floor(nowMs / 1000);
+    this.sweep(nowMs, SWEEP_PER_ANNOUNCE);
+    const swarm = this.#swarmFor(query);
+    if (typeof swarm === 'string') return swarm;
+    const table = compact.length === 6 ? swarm.table4 : swarm.table6;
+    let slot = table.find(compact);
+    if (query.event === 'stopped') {
+      // A late farewell of an earlier run on this port must not remove the present one.
+      if (slot >= 0 && table.peerId(slot).toString('latin1') === query.peerId) this.#remove(table, slot);
+      return this.#fill(swarm, table, -1, 0, query.isSeed, compact);
+    }
+    if (query.port !== 0) {
+      if (slot < 0) {
+        if (swarm.table4.count + swarm.table6.count >= this.#limits.peersPerSwarm) return 'this swarm is full';
+        if (this.peerCount >= this.#limits.peers) return 'this tracker is full';
+        this.peerCount++;
+      }
+      const wasSeed = slot >= 0 && table.isSeed(slot);
+      if (query.event === 'completed' && query.isSeed && !wasSeed) swarm.downloaded++;
+      slot = table.put(compact, query.peerId, query.isSeed, nowS);
+    }
+    const wanted = query.numwant < 0 ? TRACKER_LIMITS.numwantDefault : Math.min(query.numwant, TRACKER_LIMITS.numwantMax);
+    return this.#fill(swarm, table, slot, wanted, query.isSeed, compact);
+  }
+
+  /** Counts of one swarm (BEP 48), or null. Reused: valid until the next call. */
+  scrape(infoHash: string): SwarmView | null {
+    const swarm = this.#swarms.get(infoHash);
+    return swarm === undefined ? null : this.#count(swarm);
+  }
+
+  /** Looks at up to `budget` peers and forgets the silent ones, and swarms that are empty and not registered. */
+  sweep(nowMs: number, budget: number): void {
+    const lastS = Math.floor(nowMs / 1000) - this.expiryS;
+    for (let steps = 0; steps < budget && this.#list.length > 0; steps++) {
+      if (this.#sweepSwarm >= this.#list.length) this.#sweepSwarm = 0;
+      const swarm = this.#list[this.#sweepSwarm]!;
+      const table = this.#sweepTable === 0 ? swarm.table4 : swarm.table6;
+      if (this.#sweepSlot < table.count) {
+        // After a removal another peer stands in this slot: look again.
+        if (table.seenAtS(this.#sweepSlot) < lastS) this.#remove(table, this.#sweepSlot);
+        else this.#sweepSlot++;
+      } else {
+        this.#sweepSlot = 0;
+        this.#sweepTable = 1 - this.#sweepTable;
+        if (this.#sweepTable === 0 && !this.#dropIfEmpty(swarm)) this.#sweepSwarm++;
+      }
+    }
+  }
+
+  #swarmFor(query: AnnounceQuery): Swarm | string {
+    const swarm = this.#swarms.get(query.infoHash);
+    if (swarm !== undefined) {
+      if (this.#options.registeredOnly && !swarm.isRegistered) throw new Error('a swarm that is not registered');
+      return swarm;
+    }
+    if (this.#options.registeredOnly) return 'this tracker does not serve this torrent';
+    if (query.event === 'stopped' || query.port === 0) return this.#absent;
+    return this.#list.length >= this.#limits.swarms ? 'this tracker is full' : this.#create(query.infoHash);
+  }
+
+  #create(infoHash: string): Swarm {
+    const swarm = newSwarm(infoHash, this.#list.length);
+    this.#list.push(swarm);
+    this.#swarms.set(infoHash, swarm);
+    return swarm;
+  }
+
+  #dropIfEmpty(swarm: Swarm): boolean {
+    if (swarm.isRegistered || swarm.table4.count + swarm.table6.count > 0) return false;
+    this.#swarms.delete(swarm.infoHash);
+    const last = this.#list.pop()!;
+    if (last !== swarm) {
+      this.#list[swarm.listAt] = last;
+      last.listAt = swarm.listAt;
+    }
+    return true;
+  }
+
+  #remove(table: PeerTable, slot: number): void {
+    table.remove(slot);
+    this.peerCount--;
+  }
+
+  #count(swarm: Swarm): SwarmView {
+    const view = this.#view;
+    view.complete = swarm.table4.seedCount + swarm.table6.seedCount + (swarm.seedPort === null ? 0 : 1);
+    view.incomplete = swarm.table4.leechCount + swarm.table6.leechCount;
+    view.downloaded = swarm.downloaded;
+    view.seedPort = swarm.seedPort;
+    view.table4 = swarm.table4;
+    view.table6 = swarm.table6;
+    view.count4 = 0;
+    view.count6 = 0;
+    return view;
+  }
+
+  /** Counts, and a random sample: seeds are of no use to seeds; the other family gets a quarter when there is enough of ours. */
+  #fill(swarm: Swarm, own: PeerTable, ownSlot: number, wanted: number, isSeed: boolean, compact: Uint8Array): SwarmView {
+    const view = this.#count(swarm);
+    if (wanted === 0) {
+      view.seedPort = null;
+      return view;
+    }
+    if (isSeed) view.seedPort = null;
+    const isOwn4 = own === swarm.table4;
+    const other = isOwn4 ? swarm.table6 : swarm.table4;
+    const reserved = Math.min(other.sampleSize(isSeed, -1), wanted >> 2);
+    const ownPicks = isOwn4 ? view.picks4 : view.picks6;
+    const otherPicks = isOwn4 ? view.picks6 : view.picks4;
+    const { random } = this.#options;
+    let ownCount = own.sample(isSeed, ownSlot, wanted - reserved, random, ownPicks);
+    let otherCount = other.sample(isSeed, -1, wanted - ownCount, random, otherPicks);
+    if (!isLoopback(compact, 0)) {
+      ownCount = dropLoopback(own, ownPicks, ownCount);
+      otherCount = dropLoopback(other, otherPicks, otherCount);
+    }
+    view.count4 = isOwn4 ? ownCount : otherCount;
+    view.count6 = isOwn4 ? otherCount : ownCount;
+    return view;
+  }
+}
+
+function newSwarm(infoHash: string, listAt: number): Swarm {
+  const tables = { table4: new PeerTable(6), table6: new PeerTable(18) };
+  return { infoHash, ...tables, downloaded: 0, isRegistered: false, seedPort: null, listAt };
+}
+
+/** A compact address of this machine only. */
+function isLoopback(bytes: Uint8Array, at: number): boolean {
+  if (bytes.length === 6) return bytes[at] === 127;
+  for (let i = 0; i < 15; i++) if (bytes[at + i] !== 0) return false;
+  return bytes[at + 15] === 1;
+}
+
+/** 127.0.0.1 means something else to everyone who is not on this machine. */
+function dropLoopback(table: PeerTable, picks: number[], count: number): number {
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const slot = picks[i]!;
+    if (!isLoopback(table.address(slot), 0)) picks[kept++] = slot;
+  }
+  return kept;
+}

@@ -1,0 +1,59 @@
+/** The .torrent files a tracker hands out, each rendered for the address by which the client reached it. */
+import { createHash } from 'node:crypto';
+import { canonicalHost, urlHost } from '../discovery/address.js';
+
+/** Renderings kept per file. A client may send any Host header: what it makes us remember is bounded. */
+const RENDERINGS_MAX = 8;
+
+export interface ShelfItem {
+  readonly bytes: Uint8Array;
+  /** With quotes, as it stands in the header. */
+  readonly etag: string;
+}
+
+interface ShelfFile {
+  readonly render: (baseUrl: string) => Uint8Array;
+  readonly renderings: Map<string, ShelfItem>;
+}
+
+export class TorrentShelf {
+  readonly #files = new Map<string, ShelfFile>();
+
+  get names(): string[] {
+    return [...this.#files.keys()];
+  }
+
+  /** Adds or replaces a file; ".torrent" is added to the name when it is missing. */
+  put(fileName: string, render: (baseUrl: string) => Uint8Array): void {
+    this.#files.set(fileName.endsWith('.torrent') ? fileName : `${fileName}.torrent`, { render, renderings: new Map() });
+  }
+
+  get(fileName: string, baseUrl: string): ShelfItem | null {
+    const file = this.#files.get(fileName);
+    if (file === undefined) return null;
+    const known = file.renderings.get(baseUrl);
+    if (known !== undefined) return known;
+    const bytes = file.render(baseUrl);
+    const item = { bytes, etag: `"${createHash('sha1').update(bytes).digest('base64url')}"` };
+    for (const oldest of file.renderings.keys()) {
+      if (file.renderings.size < RENDERINGS_MAX) break;
+      file.renderings.delete(oldest);
+    }
+    file.renderings.set(baseUrl, item);
+    return item;
+  }
+}
+
+/**
+ * "http://host:port" by which a client reached us: its Host header when that is a plain host and port, else the local
+ * end of its connection. @param local address and port of the socket.
+ */
+export function baseUrl(hostHeader: string | undefined, local: { readonly address: string; readonly port: number }): string {
+  const match = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::(\d{1,5}))?$/.exec(hostHeader ?? '');
+  const host = match === null ? null : canonicalHost(match[1] ?? match[2]!);
+  const port = match?.[3] === undefined ? 80 : Number(match[3]);
+  if (host === null || port < 1 || port > 65535) {
+    return `http://${urlHost(canonicalHost(local.address.split('%', 1)[0]!) ?? 'localhost')}:${local.port}`;
+  }
+  return match?.[3] === undefined ? `http://${urlHost(host)}` : `http://${urlHost(host)}:${port}`;
+}

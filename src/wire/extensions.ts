@@ -1,0 +1,134 @@
+/**
+ * The extension handshake (BEP 10): the bencoded dictionary in the extended message with id 0.
+ * What a field says wrongly is ignored, as other clients do; only a payload that is no dictionary is refused.
+ */
+import { LIMITS } from '../config.js';
+import { ipBytes, ipText } from '../discovery/address.js';
+import { HaulError } from '../errors.js';
+import {
+  type BencodeDictionary,
+  type BencodeInput,
+  type BencodeValue,
+  decodeChecked,
+  encodeBencode,
+} from '../metainfo/bencode.js';
+import { WireError } from './error.js';
+import { printable } from './text.js';
+
+/** The id of the handshake itself in `writeExtended` and `onExtended`. */
+export const EXTENDED_HANDSHAKE_ID = 0;
+
+/** Real handshakes have two levels and about thirty values. */
+const SCAN_LIMITS = { depth: 8, tokens: 2000, requireSortedKeys: false };
+/** Real clients name about ten; more would only be memory held for a peer. */
+const MAX_EXTENSIONS = 64;
+const MAX_NAME_BYTES = 64;
+const MAX_VERSION_CHARS = 100;
+
+export interface ExtendedHandshake {
+  /** Extension name to the id (1–255) that the sender wants it under. Names that were given id 0 (disabled) are left out. */
+  readonly m: ReadonlyMap<string, number>;
+  /** Names that were given id 0: the peer switches them off, which matters in a second handshake. */
+  readonly disabled: ReadonlySet<string>;
+  /** `v`: client name and version, printable, at most 100 characters. */
+  readonly version: string | null;
+  /** `p`: the port the peer listens on, 1–65535. */
+  readonly port: number | null;
+  /** Requests the peer queues, 1 to `LIMITS.requestsPerPeer` (capped: we never send more). */
+  readonly reqq: number | null;
+  /** `yourip`: our address as the peer sees it, as text. A claim, not a fact. */
+  readonly yourIp: string | null;
+  /** BEP 9, bytes, > 0; not checked against any limit. */
+  readonly metadataSize: number | null;
+  /** BEP 21: a partial seed. */
+  readonly uploadOnly: boolean;
+}
+
+export interface ExtendedHandshakeOptions {
+  /** Extension name to the id (1–255; 0 disables) under which we want to receive it. */
+  readonly m: Readonly<Record<string, number>> | ReadonlyMap<string, number>;
+  readonly version: string;
+  /** Left out when we do not listen. */
+  readonly port?: number | null;
+  readonly reqq: number;
+  /** The peer's address as text; left out when it is none. */
+  readonly yourIp?: string | null;
+  readonly metadataSize?: number;
+  readonly uploadOnly?: boolean;
+}
+
+/** @returns the payload for `writeExtended(out, EXTENDED_HANDSHAKE_ID, payload)` */
+export function encodeExtendedHandshake(options: ExtendedHandshakeOptions): Buffer {
+  const ids: ReadonlyMap<string, number> = options.m instanceof Map ? options.m : new Map(Object.entries(options.m));
+  const fields: Record<string, BencodeInput | undefined> = {
+    m: ids,
+    metadata_size: options.metadataSize,
+    p: options.port ?? undefined,
+    reqq: options.reqq,
+    upload_only: options.uploadOnly === true ? 1 : undefined,
+    v: options.version,
+    yourip: (options.yourIp && ipBytes(options.yourIp)) || undefined,
+  };
+  return encodeBencode(fields);
+}
+
+/** @param payload of the extended message with id 0, hostile */
+export function parseExtendedHandshake(payload: Uint8Array): ExtendedHandshake | WireError {
+  if (payload.length > LIMITS.extendedHandshakeBytes) {
+    return bad(`${payload.length} bytes, the limit is ${LIMITS.extendedHandshakeBytes}`);
+  }
+  let fields: BencodeValue;
+  try {
+    fields = decodeChecked(payload, SCAN_LIMITS);
+  } catch (error) {
+    if (error instanceof HaulError) return bad(error.message);
+    throw error;
+  }
+  if (!(fields instanceof Map)) return bad('not a dictionary');
+  const reqq = integer(fields, 'reqq', Number.MAX_SAFE_INTEGER);
+  return {
+    ...extensionIds(fields.get('m')),
+    version: version(fields.get('v')),
+    port: integer(fields, 'p', 65535),
+    reqq: reqq === null ? null : Math.min(reqq, LIMITS.requestsPerPeer),
+    yourIp: address(fields.get('yourip')),
+    metadataSize: integer(fields, 'metadata_size', Number.MAX_SAFE_INTEGER),
+    uploadOnly: integer(fields, 'upload_only', Number.MAX_SAFE_INTEGER) !== null,
+  };
+}
+
+function bad(what: string): WireError {
+  return new WireError('BAD_EXTENDED', `extension handshake: ${what}`);
+}
+
+/** A field that is an integer of 1 to `max`, else null. */
+function integer(fields: BencodeDictionary, key: string, max: number): number | null {
+  const value = fields.get(key);
+  return typeof value === 'number' && value >= 1 && value <= max ? value : null;
+}
+
+function address(value: BencodeValue | undefined): string | null {
+  if (!(value instanceof Uint8Array) || (value.length !== 4 && value.length !== 16)) return null;
+  return ipText(value, 0, value.length);
+}
+
+function version(value: BencodeValue | undefined): string | null {
+  if (!(value instanceof Uint8Array)) return null;
+  // Four bytes are the longest character.
+  const head = value.subarray(0, MAX_VERSION_CHARS * 4);
+  const text = Buffer.from(head.buffer, head.byteOffset, head.length).toString('utf8');
+  return printable(text, MAX_VERSION_CHARS) || null;
+}
+
+function extensionIds(value: BencodeValue | undefined): Pick<ExtendedHandshake, 'm' | 'disabled'> {
+  const m = new Map<string, number>();
+  const disabled = new Set<string>();
+  if (!(value instanceof Map)) return { m, disabled };
+  for (const [name, id] of value) {
+    if (m.size + disabled.size >= MAX_EXTENSIONS) break;
+    if (typeof id !== 'number' || id < 0 || id > 255 || name.length > MAX_NAME_BYTES) continue;
+    if (id === 0) disabled.add(name);
+    else m.set(name, id);
+  }
+  return { m, disabled };
+}

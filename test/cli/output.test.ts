@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { describe, it, mock } from 'node:test';
+import { Output, type Stream } from '../../src/cli/output.js';
+import { Pace, type Sample, sampleText } from '../../src/cli/sample.js';
+import { HaulError } from '../../src/errors.js';
+
+class Memory implements Stream {
+  text = '';
+  readonly isTTY: boolean;
+  constructor(isTTY = false) {
+    this.isTTY = isTTY;
+  }
+  write(text: string): boolean {
+    this.text += text;
+    return true;
+  }
+  get lines(): string[] {
+    return this.text.split('\n').slice(0, -1);
+  }
+  get objects(): Record<string, unknown>[] {
+    return this.lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+}
+
+function open(options: { json?: boolean; verbose?: boolean; isTTY?: boolean } = {}) {
+  const stdout = new Memory();
+  const stderr = new Memory(options.isTTY);
+  const output = new Output({
+    command: 'get',
+    json: options.json === true,
+    verbose: options.verbose === true,
+    stdout,
+    stderr,
+  });
+  return { output, stdout, stderr };
+}
+
+const SAMPLE: Sample = { phase: 'checking', doneBytes: 250, totalBytes: 1000, bytesPerSec: 100, secondsLeft: 7.5 };
+
+describe('output', () => {
+  it('prints text for people and one object per line for machines', () => {
+    const people = open();
+    people.output.event('result', { size: 1 }, 'one\ntwo');
+    assert.equal(people.stdout.text, 'one\ntwo\n');
+    const machine = open({ json: true });
+    machine.output.event('result', { size: 1, name: 'a\nb' }, 'one');
+    assert.deepEqual(machine.stdout.objects, [{ type: 'result', command: 'get', size: 1, name: 'a\nb' }]);
+    assert.equal(machine.stderr.text, '');
+  });
+
+  it('says an operating error in one line, with its code and facts for machines', () => {
+    const { output, stdout, stderr } = open({ json: true });
+    output.error(new HaulError('NOT_FOUND', 'open x\u001b: no such\nfile', { path: 'x' }));
+    assert.deepEqual(stderr.lines, ['haul: open x\\u{1b}: no such\\u{a}file']);
+    assert.deepEqual(stdout.objects, [
+      {
+        type: 'error',
+        command: 'get',
+        code: 'NOT_FOUND',
+        message: 'open x\u001b: no such\nfile',
+        facts: { path: 'x' },
+      },
+    ]);
+  });
+
+  it('shows a stack trace only when verbose', () => {
+    const quiet = open();
+    quiet.output.error(new TypeError('x is undefined'));
+    assert.equal(quiet.stderr.lines.length, 1);
+    assert.match(quiet.stderr.text, /^haul: internal error: x is undefined .*--verbose/);
+    const verbose = open({ verbose: true });
+    verbose.output.error(new TypeError('x is undefined'));
+    assert.match(verbose.stderr.text, /\n {4}at /);
+  });
+
+  it('says the same warning once', () => {
+    const { output, stderr } = open();
+    output.warn('tracker is down');
+    output.warn('tracker is down');
+    output.warn('disk is slow');
+    assert.deepEqual(stderr.lines, ['haul: warning: tracker is down', 'haul: warning: disk is slow']);
+  });
+
+  it('logs to standard error only when verbose', () => {
+    const quiet = open();
+    quiet.output.log('info', 'hello');
+    assert.equal(quiet.stderr.text, '');
+    const verbose = open({ verbose: true });
+    verbose.output.log('info', 'hello', { port: 1 });
+    assert.equal(verbose.stderr.text, 'haul: info: hello port=1\n');
+  });
+});
+
+describe('progress', () => {
+  it('writes a line every ten seconds where there is no terminal, and one at the end', (context) => {
+    mock.timers.enable({ apis: ['setInterval'] });
+    context.after(() => mock.timers.reset());
+    const { output, stderr } = open();
+    let doneBytes = 0;
+    const view = output.progress(() => ({ ...SAMPLE, doneBytes }));
+    doneBytes = 250;
+    mock.timers.tick(9_999);
+    assert.deepEqual(stderr.lines, []);
+    mock.timers.tick(1);
+    assert.deepEqual(stderr.lines, ['haul: checking: 25.0%, 250 B of 1.0 kB, 100 B/s, 7.5 s left']);
+    doneBytes = 1000;
+    view.stop();
+    view.stop();
+    assert.equal(stderr.lines.length, 2);
+    assert.equal(stderr.lines[1], 'haul: checking: 100.0%, 1.0 kB of 1.0 kB, 100 B/s');
+    mock.timers.tick(60_000);
+    assert.equal(stderr.lines.length, 2);
+  });
+
+  it('does not repeat a line when nothing has changed', (context) => {
+    mock.timers.enable({ apis: ['setInterval'] });
+    context.after(() => mock.timers.reset());
+    const { output, stderr } = open();
+    const view = output.progress(() => SAMPLE);
+    mock.timers.tick(60_000);
+    view.stop();
+    assert.equal(stderr.lines.length, 1);
+  });
+
+  it('writes JSON objects with null for what is unknown', () => {
+    const { output, stdout, stderr } = open({ json: true });
+    output.progress(() => ({ ...SAMPLE, secondsLeft: Number.POSITIVE_INFINITY })).stop();
+    assert.equal(stderr.text, '');
+    assert.deepEqual(stdout.objects[0], {
+      type: 'progress',
+      command: 'get',
+      phase: 'checking',
+      doneBytes: 250,
+      totalBytes: 1000,
+      percent: 25,
+      bytesPerSec: 100,
+      secondsLeft: null,
+    });
+  });
+
+  it('describes seeding by what is sent, since it has no end', () => {
+    const text = sampleText({ phase: 'seeding', doneBytes: 5, totalBytes: 0, bytesPerSec: 2_000_000, secondsLeft: 0 });
+    assert.equal(text, 'seeding: 2.0 MB/s up');
+  });
+
+  it('estimates the time left from the average since the start', () => {
+    let nowMs = 5000;
+    const pace = new Pace(() => nowMs);
+    assert.deepEqual(pace.at(100, 1100), { doneBytes: 100, bytesPerSec: 0, secondsLeft: Number.POSITIVE_INFINITY });
+    nowMs = 7000;
+    assert.deepEqual(pace.at(600, 1100), { doneBytes: 600, bytesPerSec: 250, secondsLeft: 2 });
+    assert.equal(pace.at(1100, 1100).secondsLeft, 0);
+  });
+});

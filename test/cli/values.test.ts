@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import {
+  isHttpUrl,
+  parseDuration,
+  parseHostPort,
+  parsePieceLength,
+  parsePort,
+  parseSize,
+  parseTrackerUrl,
+  parseWebSeedUrl,
+  ValueError,
+} from '../../src/cli/values.js';
+
+function refuses(parse: (text: string) => unknown, texts: readonly string[]): void {
+  for (const text of texts) assert.throws(() => parse(text), ValueError, `"${text}" must be refused`);
+}
+
+describe('values of the command line', () => {
+  it('reads ports from 0 to 65535 and nothing else', () => {
+    assert.equal(parsePort('0'), 0);
+    assert.equal(parsePort('65535'), 65_535);
+    refuses(parsePort, ['65536', '-1', '', ' ', '1.5', '0x10', '1e3', '٣', '6881 ', '000001']);
+  });
+
+  it('reads sizes in bytes and in binary units', () => {
+    assert.equal(parseSize('16384'), 16_384);
+    assert.equal(parseSize('256KiB'), 262_144);
+    assert.equal(parseSize('1M'), 1_048_576);
+    assert.equal(parseSize('4 MiB'), 4_194_304);
+    assert.equal(parseSize('1.5g'), 1_610_612_736);
+    refuses(parseSize, ['0', '-1', '', 'KiB', '1KB', '1MB', '1.3', '9999999999999999T', '1 M B', 'NaN', 'Infinity']);
+  });
+
+  it('accepts a piece length only when it is a power of two within bounds', () => {
+    assert.equal(parsePieceLength('1MiB', 2 ** 26), 2 ** 20);
+    assert.equal(parsePieceLength('16KiB', 2 ** 26), 2 ** 14);
+    assert.equal(parsePieceLength('64MiB', 2 ** 26), 2 ** 26);
+    refuses((text) => parsePieceLength(text, 2 ** 26), ['8KiB', '128MiB', '3MiB', '1000000']);
+  });
+
+  it('reads durations in seconds, minutes, hours, days, and for ever', () => {
+    assert.equal(parseDuration('30s'), 30_000);
+    assert.equal(parseDuration('10m'), 600_000);
+    assert.equal(parseDuration('2h'), 7_200_000);
+    assert.equal(parseDuration('1d'), 86_400_000);
+    assert.equal(parseDuration('0.5s'), 500);
+    assert.equal(parseDuration('90'), 90_000);
+    assert.equal(parseDuration('0'), 0);
+    assert.equal(parseDuration('forever'), Number.POSITIVE_INFINITY);
+    refuses(parseDuration, ['', '-1s', '1w', 's', '1 s', '999999999999d', 'NaN', 'Infinity']);
+  });
+
+  it('accepts http, https and udp trackers, and http or https web seeds', () => {
+    for (const url of ['http://t.example/announce', 'https://[2001:db8::1]:1/a', 'udp://t.example:6969']) {
+      assert.equal(parseTrackerUrl(url), url);
+    }
+    assert.equal(parseWebSeedUrl('https://s.example/x'), 'https://s.example/x');
+    refuses(parseTrackerUrl, ['', 't.example', 'ftp://t.example', 'wss://t.example', 'javascript:1', 'http://']);
+    refuses(parseWebSeedUrl, ['udp://t.example:1', 'file:///etc/passwd', 'x']);
+  });
+
+  it('tells URLs from paths', () => {
+    assert.equal(isHttpUrl('HTTP://h/x.torrent'), true);
+    assert.equal(isHttpUrl('http/x.torrent'), false);
+    assert.equal(isHttpUrl('C:\\x.torrent'), false);
+  });
+
+  it('reads names, IPv4 and bracketed IPv6 addresses with a port', () => {
+    assert.deepEqual(parseHostPort('seed.example:6881'), { host: 'seed.example', port: 6881 });
+    assert.deepEqual(parseHostPort('192.0.2.7:1'), { host: '192.0.2.7', port: 1 });
+    assert.deepEqual(parseHostPort('[2001:db8::7]:65535'), { host: '2001:db8::7', port: 65_535 });
+    refuses(parseHostPort, ['a', 'a:0', 'a:65536', ':1', '2001:db8::7:1', '[a]:1', '[::1]', 'a b:1', 'a:1:2', 'a/b:1']);
+  });
+
+  it('either returns a usable number or refuses, whatever the text', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[0-9.]{0,20}[a-zA-Z]{0,4}$/)), (text) => {
+        for (const [parse, isUsable] of [
+          [parsePort, (value: number) => Number.isInteger(value) && value >= 0 && value <= 65_535],
+          [parseSize, (value: number) => Number.isSafeInteger(value) && value > 0],
+          [parseDuration, (value: number) => value >= 0],
+        ] as const) {
+          try {
+            assert.ok(isUsable(parse(text)));
+          } catch (error) {
+            assert.ok(error instanceof ValueError, String(error));
+          }
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Address } from '../../src/discovery/address.js';
+import {
+  AddressBook,
+  EXPLICIT_RETRY_MS,
+  GOOD_CONNECTION_MS,
+  RETRY_FIRST_MS,
+  RETRY_LAST_MS,
+} from '../../src/discovery/address-book.js';
+
+const at = (last: number): Address => ({ host: `10.0.${last >> 8}.${last & 255}`, port: 6881 });
+const book = (capacity = 100): AddressBook => new AddressBook({ random: () => 0, capacity });
+
+test('an address is known once and offered until it is dialled', () => {
+  const known = book();
+  assert.equal(known.add(at(1), 'tracker'), 'added');
+  assert.equal(known.add(at(1), 'pex'), 'known');
+  assert.deepEqual(known.next(0), at(1));
+  assert.deepEqual(known.next(0), at(1));
+  known.dialled(at(1));
+  assert.equal(known.next(0), null);
+  assert.equal(known.state(at(1)), 'dialling');
+  assert.equal(known.count, 1);
+});
+
+test('addresses that cannot be dialled are refused', () => {
+  const known = book();
+  assert.equal(known.add({ host: '10.0.0.1', port: 0 }, 'tracker'), 'refused');
+  assert.equal(known.add({ host: '255.255.255.255', port: 1 }, 'explicit'), 'refused');
+  assert.equal(known.count, 0);
+});
+
+test('pauses double from 15 seconds to 30 minutes', () => {
+  const known = book();
+  known.add(at(1), 'tracker');
+  let nowMs = 0;
+  const pauses: number[] = [];
+  for (let i = 0; i < 10; i++) {
+    known.dialled(at(1));
+    known.failed(at(1), nowMs);
+    pauses.push(known.nextAtMs() - nowMs);
+    assert.equal(known.next(known.nextAtMs() - 1), null);
+    nowMs = known.nextAtMs();
+    assert.deepEqual(known.next(nowMs), at(1));
+  }
+  assert.deepEqual(pauses.slice(0, 4), [RETRY_FIRST_MS, 30_000, 60_000, 120_000]);
+  assert.deepEqual(pauses.slice(-2), [RETRY_LAST_MS, RETRY_LAST_MS]);
+});
+
+test('pauses of a fleet are spread by the dice', () => {
+  const known = new AddressBook({ random: () => 0.5 });
+  known.add(at(1), 'tracker');
+  known.failed(at(1), 0);
+  assert.equal(known.nextAtMs(), RETRY_FIRST_MS * 1.05);
+});
+
+test('a peer given by hand comes first and is retried after 1, 2, 5 and 10 seconds', () => {
+  const known = book();
+  known.add(at(1), 'tracker');
+  known.add(at(2), 'explicit');
+  let nowMs = 0;
+  for (const pauseMs of [...EXPLICIT_RETRY_MS, 60_000]) {
+    assert.deepEqual(known.next(nowMs), at(2));
+    known.dialled(at(2));
+    known.failed(at(2), nowMs);
+    assert.equal(known.nextAtMs(), nowMs + pauseMs);
+    nowMs += pauseMs;
+  }
+  assert.deepEqual(EXPLICIT_RETRY_MS.slice(0, 4), [1_000, 2_000, 5_000, 10_000]);
+});
+
+test('giving an address by hand ends its pause', () => {
+  const known = book();
+  known.add(at(1), 'tracker');
+  known.failed(at(1), 0);
+  assert.equal(known.next(1), null);
+  assert.equal(known.add(at(1), 'explicit'), 'known');
+  assert.deepEqual(known.next(1), at(1));
+});
+
+test('fresh addresses come before those that failed, and those with fewest failures first', () => {
+  const known = book();
+  for (const last of [1, 2, 3]) known.add(at(last), 'tracker');
+  known.failed(at(1), 0);
+  known.failed(at(1), 0);
+  known.failed(at(2), 0);
+  const order: Address[] = [];
+  for (let next = known.next(1e9); next !== null; next = known.next(1e9)) {
+    order.push(next);
+    known.dialled(next);
+  }
+  assert.deepEqual(order, [at(3), at(2), at(1)]);
+});
+
+test('a connection that ended at once counts as a failure, a long one clears them', () => {
+  const known = book();
+  known.add(at(1), 'tracker');
+  known.failed(at(1), 0);
+  known.connected(at(1), 0);
+  known.disconnected(at(1), 10);
+  assert.equal(known.nextAtMs(), 10 + 2 * RETRY_FIRST_MS);
+  known.connected(at(1), 100);
+  assert.equal(known.state(at(1)), 'connected');
+  known.disconnected(at(1), 100 + GOOD_CONNECTION_MS);
+  assert.equal(known.nextAtMs(), 100 + GOOD_CONNECTION_MS + RETRY_FIRST_MS);
+});
+
+test('banned and own addresses never come back, also when they were not known before', () => {
+  const known = book();
+  known.add(at(1), 'explicit');
+  known.ban(at(1));
+  known.markSelf(at(2));
+  for (const last of [1, 2]) {
+    assert.equal(known.add(at(last), 'explicit'), 'known');
+    known.connected(at(last), 0);
+    known.failed(at(last), 0);
+  }
+  assert.equal(known.next(1e12), null);
+  assert.equal(known.state(at(1)), 'banned');
+  assert.equal(known.state(at(2)), 'self');
+  assert.equal(known.count, 0);
+});
+
+test('a full book forgets the address that failed most, and refuses when there is none', () => {
+  const known = book(3);
+  for (const last of [1, 2, 3]) known.add(at(last), 'tracker');
+  assert.equal(known.add(at(4), 'tracker'), 'refused');
+  known.failed(at(1), 0);
+  known.failed(at(2), 0);
+  known.failed(at(2), 0);
+  assert.equal(known.add(at(4), 'tracker'), 'added');
+  assert.equal(known.state(at(2)), null);
+  assert.equal(known.state(at(1)), 'backing-off');
+  assert.equal(known.count, 3);
+});
+
+test('a full book always takes a peer given by hand, unless it holds no others', () => {
+  const known = book(2);
+  known.add(at(1), 'pex');
+  known.add(at(2), 'pex');
+  assert.equal(known.add(at(3), 'explicit'), 'added');
+  assert.equal(known.add(at(4), 'explicit'), 'added');
+  assert.equal(known.add(at(5), 'explicit'), 'refused');
+  assert.equal(known.count, 2);
+});
+
+test('bans fill at most half the book', () => {
+  const known = book(10);
+  for (let last = 1; last <= 50; last++) known.ban(at(last));
+  known.checkInvariants();
+  assert.equal(known.state(at(50)), 'banned');
+  assert.equal(known.state(at(1)), null);
+  assert.equal(known.add(at(60), 'tracker'), 'added');
+});
+
+test('any order of events keeps the book consistent, and an offered address is idle', () => {
+  const event = fc.record({
+    what: fc.constantFrom('add', 'explicit', 'dial', 'connected', 'failed', 'disconnected', 'ban', 'self', 'next'),
+    last: fc.integer({ min: 1, max: 12 }),
+    passMs: fc.integer({ min: 0, max: 40_000 }),
+  });
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 120 }), fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })), (events, dice) => {
+      const known = new AddressBook({ random: () => dice.next().value, capacity: 8 });
+      let nowMs = 0;
+      for (const { what, last, passMs } of events) {
+        nowMs += passMs;
+        const next = known.next(nowMs);
+        if (next !== null) assert.equal(known.state(next), 'idle');
+        if (what === 'add') known.add(at(last), 'tracker');
+        else if (what === 'explicit') known.add(at(last), 'explicit');
+        else if (what === 'dial' && next !== null) known.dialled(next);
+        else if (what === 'connected') known.connected(at(last), nowMs);
+        else if (what === 'failed') known.failed(at(last), nowMs);
+        else if (what === 'disconnected') known.disconnected(at(last), nowMs);
+        else if (what === 'ban') known.ban(at(last));
+        else if (what === 'self') known.markSelf(at(last));
+        known.checkInvariants();
+      }
+    }),
+  );
+});

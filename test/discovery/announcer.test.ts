@@ -1,0 +1,250 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AnnounceReply, AnnounceRequest } from '../../src/discovery/announce.js';
+import { Announcer, type AnnouncerOptions, type AnnounceStats } from '../../src/discovery/announcer.js';
+import { RETRY_FIRST_MS, RETRY_LAST_MS, TRACKERS_MAX, Tiers } from '../../src/discovery/tiers.js';
+import { HaulError } from '../../src/errors.js';
+
+const MINUTE = 60_000;
+const REPLY: AnnounceReply = {
+  intervalMs: 10 * MINUTE,
+  minIntervalMs: 2 * MINUTE,
+  complete: 1,
+  incomplete: 2,
+  warning: null,
+  trackerId: null,
+  peers: [],
+};
+
+/** An announcer whose trackers answer from a table; `settle` lets the promises run. */
+function scene(trackers: string[][], overrides: Partial<AnnouncerOptions> = {}) {
+  const sent: { url: string; request: AnnounceRequest }[] = [];
+  const outcomes: string[] = [];
+  const peers: string[] = [];
+  const answers = new Map<string, AnnounceReply | Error | 'silence'>();
+  const stats: { -readonly [K in keyof AnnounceStats]: AnnounceStats[K] } = {
+    uploadedBytes: 1,
+    downloadedBytes: 2,
+    leftBytes: 3,
+    port: 6881,
+    numwant: 50,
+    isHungry: false,
+  };
+  const announcer = new Announcer({
+    trackers,
+    infoHash: new Uint8Array(20),
+    peerId: new Uint8Array(20),
+    random: () => 0.999,
+    announce: (url, request) => {
+      sent.push({ url, request });
+      const answer = answers.get(url) ?? REPLY;
+      if (answer === 'silence') return new Promise(() => {});
+      return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+    },
+    onPeers: (addresses) => peers.push(...addresses.map(({ host }) => host)),
+    onOutcome: (url, outcome, message) => outcomes.push(`${outcome} ${url} ${message}`),
+    ...overrides,
+  });
+  const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const tick = async (nowMs: number) => {
+    announcer.tick(nowMs);
+    await settle();
+  };
+  const events = () => sent.map(({ url, request }) => `${request.event ?? '-'} ${new URL(url).host}`);
+  return { announcer, sent, outcomes, peers, answers, stats, settle, tick, events };
+}
+
+const A = 'http://a/announce';
+const B = 'http://b/announce';
+const C = 'http://c/announce';
+const down = new HaulError('NETWORK', 'down');
+
+test('started goes out at once, then regular announces at the interval', async () => {
+  const { announcer, stats, settle, tick, events, sent } = scene([[A]]);
+  announcer.start(0, () => stats);
+  await settle();
+  await tick(10 * MINUTE - 1);
+  assert.deepEqual(events(), ['started a']);
+  await tick(10 * MINUTE);
+  assert.deepEqual(events(), ['started a', '- a']);
+  const { port, leftBytes, numwant } = sent[0]!.request;
+  assert.deepEqual([port, leftBytes, numwant], [6881, 3, 50]);
+});
+
+test('the next tier is asked only when all of a tier failed, and an answer ends the round', async () => {
+  const { announcer, answers, stats, settle, tick, events } = scene([[A, B], [C]]);
+  answers.set(A, down).set(B, down);
+  announcer.start(0, () => stats);
+  await settle();
+  await tick(1);
+  await tick(2);
+  await tick(3);
+  assert.deepEqual(events(), ['started a', 'started b', 'started c']);
+});
+
+test('the tracker that answers moves to the front of its tier', async () => {
+  const { announcer, answers, stats, settle, tick, events } = scene([[A, B, C]]);
+  answers.set(A, down).set(B, down);
+  announcer.start(0, () => stats);
+  await settle();
+  await tick(1);
+  await tick(2);
+  await tick(2 + 10 * MINUTE);
+  assert.deepEqual(events(), ['started a', 'started b', 'started c', '- c']);
+});
+
+test('tiers are shuffled within, each by the dice, and never across', () => {
+  const rolls = [0, 0.5, 0];
+  const tiers = new Tiers([['1', '2', '3'], ['4', '5']], () => rolls.shift()!);
+  assert.deepEqual(tiers.order, [
+    ['3', '2', '1'],
+    ['5', '4'],
+  ]);
+});
+
+test('repeated trackers count once, and a file cannot make us visit thousands', () => {
+  const many = Array.from({ length: 500 }, (_, index) => `http://t${index}/`);
+  assert.deepEqual(new Tiers([['a', 'a'], ['a'], ['b']], () => 0.999).order, [['a'], ['b']]);
+  assert.equal(new Tiers([many], () => 0).order.flat().length, TRACKERS_MAX);
+});
+
+test('rounds of failures are repeated after 5 seconds, doubling to 30 minutes', () => {
+  const tiers = new Tiers([['a', 'b']], () => 0.999);
+  tiers.start(0);
+  let nowMs = 0;
+  const pauses: number[] = [];
+  for (let round = 0; round < 12; round++) {
+    for (const url of ['a', 'b']) {
+      assert.equal(tiers.due(nowMs, true), url);
+      tiers.begun();
+      assert.equal(tiers.due(nowMs, true), null);
+      tiers.failed(nowMs);
+    }
+    assert.equal(tiers.due(tiers.nextAtMs - 1, true), null);
+    pauses.push(tiers.nextAtMs - nowMs);
+    nowMs = tiers.nextAtMs;
+  }
+  assert.deepEqual(pauses.slice(0, 4), [RETRY_FIRST_MS, 10_000, 20_000, 40_000]);
+  assert.deepEqual(pauses.slice(-2), [RETRY_LAST_MS, RETRY_LAST_MS]);
+});
+
+test('a torrent short of peers asks again after the minimum interval and no sooner', async () => {
+  const { announcer, stats, settle, tick, events } = scene([[A]]);
+  announcer.start(0, () => stats);
+  await settle();
+  await tick(2 * MINUTE);
+  assert.equal(events().length, 1);
+  stats.isHungry = true;
+  await tick(2 * MINUTE - 1);
+  assert.equal(events().length, 1);
+  await tick(2 * MINUTE);
+  assert.deepEqual(events(), ['started a', '- a']);
+});
+
+test('intervals beyond reason are bent to our limits', () => {
+  const tiers = new Tiers([['a']], () => 0);
+  const after = (intervalMs: number | null, minIntervalMs: number | null): [number, boolean] => {
+    tiers.begun();
+    tiers.succeeded(0, undefined, intervalMs, minIntervalMs);
+    return [tiers.nextAtMs, tiers.due(29_999, true) !== null];
+  };
+  assert.deepEqual(after(1_000, null), [30_000, false]);
+  assert.deepEqual(after(1e15, null), [2 * 60 * MINUTE, false]);
+  assert.deepEqual(after(MINUTE, 5 * MINUTE), [5 * MINUTE, false]);
+  assert.deepEqual(after(null, null), [30 * MINUTE, false]);
+  assert.deepEqual(after(MINUTE, 1), [MINUTE, false]);
+});
+
+test('completed is told at once and once, after started', async () => {
+  const { announcer, stats, settle, tick, events } = scene([[A]]);
+  announcer.start(0, () => stats);
+  announcer.completed(1);
+  await settle();
+  await tick(2);
+  await tick(3);
+  assert.deepEqual(events(), ['started a', 'completed a']);
+});
+
+test('a completed that failed is told to the next tracker, which hears started first', async () => {
+  const { announcer, answers, stats, settle, tick, events } = scene([[A], [B]]);
+  announcer.start(0, () => stats);
+  await settle();
+  answers.set(A, down);
+  announcer.completed(5);
+  await settle();
+  await tick(6);
+  await tick(7);
+  await tick(8);
+  assert.deepEqual(events(), ['started a', 'completed a', 'started b', 'completed a', 'completed b']);
+});
+
+test('stop tells every tracker that knew us, with the tracker id it gave, and sends nothing more', async () => {
+  const { announcer, answers, stats, settle, tick, events, sent } = scene([[A], [B]]);
+  answers.set(A, { ...REPLY, trackerId: Buffer.from('id') });
+  announcer.start(0, () => stats);
+  await settle();
+  await announcer.stop(5);
+  await announcer.stop(6);
+  await tick(100 * MINUTE);
+  announcer.completed(100 * MINUTE);
+  assert.deepEqual(events(), ['started a', 'stopped a']);
+  assert.deepEqual(Buffer.from(sent[1]!.request.trackerId!).toString(), 'id');
+  assert.equal(sent[1]!.request.numwant, 0);
+});
+
+test('stop aborts what is under way, still says stopped, and returns though the tracker is silent', async () => {
+  const signals: AbortSignal[] = [];
+  const { announcer, stats, outcomes, settle } = scene([[A]], {
+    announce: (_url, _request, signal) => {
+      signals.push(signal);
+      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))));
+    },
+    stopTimeoutMs: 1,
+  });
+  announcer.start(0, () => stats);
+  await announcer.stop(1);
+  await settle();
+  assert.deepEqual(signals.map(({ aborted }) => aborted), [true, true]);
+  assert.deepEqual(outcomes, []);
+});
+
+test('stop before start, and a tracker that refuses the farewell, are no errors', async () => {
+  const { announcer, answers, stats, settle, sent } = scene([[A]]);
+  announcer.start(0, () => stats);
+  await settle();
+  answers.set(A, down);
+  await announcer.stop(1);
+  const idle = scene([[A]]);
+  await idle.announcer.stop(0);
+  idle.announcer.start(1, () => stats);
+  assert.equal(sent.length, 2);
+  assert.equal(idle.sent.length, 0);
+});
+
+test('peers, warnings and failures are handed on, and URLs are shown without their query', async () => {
+  const secret = 'http://a/announce?passkey=secret';
+  const { announcer, answers, stats, outcomes, peers, settle, tick } = scene([[secret], [B]]);
+  answers.set(secret, { ...REPLY, warning: 'old client', peers: [{ host: '10.0.0.1', port: 1 }] });
+  announcer.start(0, () => stats);
+  await settle();
+  answers.set(secret, new HaulError('TRACKER', 'refused'));
+  await tick(10 * MINUTE);
+  assert.deepEqual(peers, ['10.0.0.1']);
+  assert.deepEqual(outcomes, [
+    'warning http://a/announce?… old client',
+    'ok http://a/announce?… started, 1 peers, 1 seeds, 2 leeches',
+    'failure http://a/announce?… refused',
+  ]);
+});
+
+test('trackers we cannot talk to are reported once and skipped', async () => {
+  const { announcer, stats, outcomes, settle, tick, events } = scene([['udp://u:80/announce', 'nonsense'], [A]]);
+  announcer.start(0, () => stats);
+  await settle();
+  await tick(10 * MINUTE);
+  assert.deepEqual(events(), ['started a', '- a']);
+  assert.deepEqual(outcomes.filter((line) => line.startsWith('warning')), [
+    'warning udp://u:80/announce udp trackers are not supported yet',
+    'warning "nonsense" not a tracker URL',
+  ]);
+});

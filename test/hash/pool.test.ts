@@ -1,0 +1,334 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { createWorkPool } from '../../src/hash/pool.js';
+import type { MemoryRange, WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
+import * as mmap from '../../src/storage/mmap-io.js';
+
+const KIB = 1024;
+const folder = fs.mkdtempSync(join(tmpdir(), 'haul-pool-'));
+const mappings: [number, number][] = [];
+after(() => {
+  for (const [address, length] of mappings) mmap.unmap(address, length);
+  fs.rmSync(folder, { recursive: true });
+});
+
+function anonymous(lengthBytes: number): { address: number; bytes: Buffer } {
+  const flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS;
+  const address = mmap.map(lengthBytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1);
+  mappings.push([address, lengthBytes]);
+  return { address, bytes: Buffer.from(mmap.view(address, lengthBytes)) };
+}
+
+function pattern(lengthBytes: number): Buffer {
+  return Buffer.from(Uint8Array.from({ length: lengthBytes }, (_, index) => (index * 31 + (index >> 8)) & 0xff));
+}
+
+const sha1 = (bytes: Uint8Array): Buffer => createHash('sha1').update(bytes).digest();
+
+function run(pool: WorkPool, job: WorkJob): Promise<WorkResult> {
+  return new Promise((resolve, reject) => {
+    if (!pool.submit(job, resolve)) reject(new Error('no room'));
+  });
+}
+
+const neverCalled = (): void => assert.fail('a refused job was answered');
+
+function bytesOf(result: WorkResult): Uint8Array {
+  assert.ok(result.ok);
+  return result.bytes;
+}
+
+async function withPool(body: (pool: WorkPool) => Promise<void>, threads = 1, maxJobs?: number): Promise<void> {
+  const pool = createWorkPool(maxJobs === undefined ? { threads } : { threads, maxJobs });
+  try {
+    await body(pool);
+  } finally {
+    await pool.close();
+  }
+}
+
+test('verify hashes the concatenation of memory ranges and pad bytes, and tells good from bad', async () => {
+  await withPool(async (pool) => {
+    const windowBytes = 256 * KIB;
+    const { address, bytes } = anonymous(windowBytes);
+    bytes.set(pattern(windowBytes));
+    const range = (beginBytes: number, lengthBytes: number): MemoryRange => ({
+      windowAddress: address,
+      windowBytes,
+      beginBytes,
+      lengthBytes,
+    });
+    const pad = { windowAddress: 0, windowBytes: 0, beginBytes: 0, lengthBytes: 1_200_000 };
+    const ranges = [range(5, 1000), pad, range(100_000, 77)];
+    const expected = Buffer.concat([
+      bytes.subarray(5, 1005),
+      Buffer.alloc(pad.lengthBytes),
+      bytes.subarray(100_000, 100_077),
+    ]);
+    const good = await run(pool, { kind: 'verify', ranges, digest: sha1(expected) });
+    assert.deepEqual(good, { ok: true, good: true, bytes: new Uint8Array(0) });
+    const single = await run(pool, { kind: 'verify', ranges: [range(0, 9)], digest: sha1(bytes.subarray(0, 9)) });
+    assert.equal(single.ok && single.good, true);
+    expected[1500]! ^= 1;
+    const bad = await run(pool, { kind: 'verify', ranges, digest: sha1(expected) });
+    assert.equal(bad.ok && !bad.good, true);
+  });
+});
+
+test('digest-blocks hashes every 16 KiB of ranges that do not end on blocks', async () => {
+  await withPool(async (pool) => {
+    const windowBytes = 64 * KIB;
+    const { address, bytes } = anonymous(windowBytes);
+    bytes.set(pattern(windowBytes));
+    const range = { windowAddress: address, windowBytes };
+    const ranges = [
+      { ...range, beginBytes: 0, lengthBytes: 10_000 },
+      { ...range, beginBytes: 20_000, lengthBytes: 30_000 },
+    ];
+    const all = Buffer.concat([bytes.subarray(0, 10_000), bytes.subarray(20_000, 50_000)]);
+    const expected = [all.subarray(0, 16_384), all.subarray(16_384, 32_768), all.subarray(32_768)].map(sha1);
+    const digests = bytesOf(await run(pool, { kind: 'digest-blocks', ranges }));
+    assert.deepEqual(Buffer.from(digests), Buffer.concat(expected));
+  });
+});
+
+test('write and read move bytes between memory and files, with zeros where there is no file', async () => {
+  await withPool(async (pool) => {
+    const windowBytes = 8 * KIB;
+    const { address, bytes } = anonymous(windowBytes);
+    const source = pattern(300);
+    bytes.set(source, 50);
+    const fd = fs.openSync(join(folder, 'moved'), 'w+');
+    try {
+      const memory = { windowAddress: address, windowBytes, beginBytes: 50, lengthBytes: 300 };
+      const files = [
+        { fd, beginBytes: 10, lengthBytes: 100 },
+        { fd: -1, beginBytes: 0, lengthBytes: 50 },
+        { fd, beginBytes: 200, lengthBytes: 150 },
+      ];
+      assert.equal((await run(pool, { kind: 'write', files, memory })).ok, true);
+      const written = fs.readFileSync(join(folder, 'moved'));
+      assert.deepEqual(written.subarray(10, 110), source.subarray(0, 100));
+      assert.deepEqual(written.subarray(200), source.subarray(150));
+      bytes.fill(0xff);
+      assert.equal((await run(pool, { kind: 'read', files, memory })).ok, true);
+      const expected = Buffer.concat([source.subarray(0, 100), Buffer.alloc(50), source.subarray(150)]);
+      assert.deepEqual(bytes.subarray(50, 350), expected);
+      const past = await run(pool, { kind: 'read', files: [{ fd, beginBytes: 100, lengthBytes: 300 }], memory });
+      assert.deepEqual(past, { ok: false, errno: 'ENODATA', operation: 'read' });
+    } finally {
+      fs.closeSync(fd);
+    }
+  });
+});
+
+test('digest-pieces hashes across files, counts pads as zeros and gives zeros for a piece with missing bytes', async () => {
+  await withPool(async (pool) => {
+    const first = pattern(40_000);
+    fs.writeFileSync(join(folder, 'first'), first);
+    fs.writeFileSync(join(folder, 'short'), first.subarray(0, 100));
+    const fd = fs.openSync(join(folder, 'first'), 'r');
+    const short = fs.openSync(join(folder, 'short'), 'r');
+    try {
+      const files = [
+        { fd, beginBytes: 0, lengthBytes: 40_000 },
+        { fd: -1, beginBytes: 0, lengthBytes: 8000 },
+        { fd: short, beginBytes: 0, lengthBytes: 20_000 },
+        { fd, beginBytes: 0, lengthBytes: 5000 },
+      ];
+      const bytes = bytesOf(await run(pool, { kind: 'digest-pieces', files, pieceLengthBytes: 24_000 }));
+      const expected = [
+        sha1(first.subarray(0, 24_000)),
+        sha1(Buffer.concat([first.subarray(24_000), Buffer.alloc(8000)])),
+        Buffer.alloc(20),
+        sha1(first.subarray(4000, 5000)),
+      ];
+      assert.deepEqual(Buffer.from(bytes), Buffer.concat(expected));
+    } finally {
+      fs.closeSync(fd);
+      fs.closeSync(short);
+    }
+  });
+});
+
+test('populating a mapping whose file was cut off is an errno, and the jobs beside it are done', async () => {
+  await withPool(async (pool) => {
+    const path = join(folder, 'cut');
+    fs.writeFileSync(path, Buffer.alloc(64 * KIB, 7));
+    const fd = fs.openSync(path, 'r+');
+    const windowBytes = 64 * KIB;
+    const address = mmap.map(windowBytes, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd);
+    mappings.push([address, windowBytes]);
+    fs.ftruncateSync(fd, 4 * KIB);
+    fs.closeSync(fd);
+    const range = (beginBytes: number, lengthBytes: number): MemoryRange[] => [
+      { windowAddress: address, windowBytes, beginBytes, lengthBytes },
+    ];
+    const digest = sha1(Buffer.alloc(4000, 7));
+    const results = await Promise.all([
+      run(pool, { kind: 'verify', ranges: range(0, 4000), digest }),
+      run(pool, { kind: 'populate', forWriting: true, ranges: range(0, windowBytes) }),
+      run(pool, { kind: 'populate', forWriting: false, ranges: range(16 * KIB, 4096) }),
+      run(pool, { kind: 'verify', ranges: range(0, 20_000), digest }),
+      run(pool, { kind: 'populate', forWriting: true, ranges: range(0, 4096) }),
+    ]);
+    assert.deepEqual(
+      results.map((result) => (result.ok ? result.good : result.errno)),
+      [true, 'EFAULT', 'EFAULT', 'EFAULT', true],
+    );
+  });
+});
+
+test('populated pages are present, released ones come back from the file', async () => {
+  await withPool(async (pool) => {
+    const path = join(folder, 'pages');
+    fs.writeFileSync(path, Buffer.alloc(256 * KIB, 9));
+    const fd = fs.openSync(path, 'r+');
+    const windowBytes = 256 * KIB;
+    const address = mmap.map(windowBytes, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd);
+    mappings.push([address, windowBytes]);
+    fs.closeSync(fd);
+    const ranges = [{ windowAddress: address, windowBytes, beginBytes: 0, lengthBytes: windowBytes }];
+    assert.equal((await run(pool, { kind: 'populate', forWriting: true, ranges })).ok, true);
+    assert.deepEqual(mmap.incore(address, windowBytes), { present: windowBytes / mmap.pageSize(), absent: 0 });
+    const bytes = Buffer.from(mmap.view(address, windowBytes));
+    bytes.fill(3, 1000, 2000);
+    assert.equal((await run(pool, { kind: 'release', ranges })).ok, true);
+    assert.equal(bytes[1500], 3);
+    mmap.sync(address, windowBytes);
+    assert.equal(fs.readFileSync(path)[1999], 3);
+  });
+});
+
+test('sync flushes good descriptors and names the errno of a bad one', async () => {
+  await withPool(async (pool) => {
+    const fds = ['a', 'b', 'c', 'd', 'e'].map((name) => fs.openSync(join(folder, `sync-${name}`), 'w'));
+    try {
+      assert.equal((await run(pool, { kind: 'sync', fds })).ok, true);
+      assert.equal((await run(pool, { kind: 'sync', fds: [] })).ok, true);
+      const bad = await run(pool, { kind: 'sync', fds: [...fds, 1_000_000] });
+      assert.deepEqual(bad, { ok: false, errno: 'EBADF', operation: 'sync' });
+    } finally {
+      for (const fd of fds) fs.closeSync(fd);
+    }
+  });
+});
+
+test('room counts down to a refusal, and onRoom follows once the queue empties', async () => {
+  await withPool(
+    async (pool) => {
+      const results: Promise<WorkResult>[] = [];
+      let roomCalls = 0;
+      const roomCame = new Promise<void>((resolve) => {
+        pool.onRoom = () => {
+          roomCalls++;
+          resolve();
+        };
+      });
+      for (let count = 0; count < 4; count++) {
+        assert.equal(pool.room, 4 - count);
+        results.push(run(pool, { kind: 'populate', forWriting: false, ranges: [] }));
+      }
+      assert.equal(pool.room, 0);
+      assert.equal(pool.submit({ kind: 'release', ranges: [] }, neverCalled), false);
+      assert.equal(pool.submit({ kind: 'release', ranges: [] }, neverCalled), false);
+      await roomCame;
+      assert.ok(pool.room > 0);
+      await Promise.all(results);
+      assert.equal(roomCalls, 1);
+      assert.equal(pool.room, 4);
+    },
+    1,
+    4,
+  );
+});
+
+test('a thousand jobs on two threads each get their own answer, never synchronously', async () => {
+  await withPool(async (pool) => {
+    const windowBytes = 4096;
+    const { address, bytes } = anonymous(windowBytes);
+    bytes.set(pattern(windowBytes));
+    let isSubmitting = true;
+    const answers = Array.from({ length: 1000 }, (_, index) => {
+      const isTrue = index % 3 === 0;
+      const digest = isTrue ? sha1(bytes.subarray(index, index + 9)) : Buffer.alloc(20, index);
+      const ranges = [{ windowAddress: address, windowBytes, beginBytes: index, lengthBytes: 9 }];
+      return run(pool, { kind: 'verify', ranges, digest }).then((result) => {
+        assert.equal(isSubmitting, false);
+        assert.deepEqual([result.ok && result.good, index], [isTrue, index]);
+      });
+    });
+    await new Promise((resolve) => process.nextTick(resolve));
+    isSubmitting = false;
+    await Promise.all(answers);
+  }, 2);
+});
+
+test('a range that leaves its window fails its own job only', async () => {
+  await withPool(async (pool) => {
+    const { address } = anonymous(4096);
+    const range = { windowAddress: address, windowBytes: 4096, beginBytes: 4000, lengthBytes: 200 };
+    const ranges = [{ ...range, lengthBytes: 96 }];
+    const [bad, good] = await Promise.all([
+      run(pool, { kind: 'write', files: [], memory: range }),
+      run(pool, { kind: 'populate', forWriting: true, ranges }),
+    ]);
+    assert.equal(bad.ok, false);
+    assert.equal(good.ok, true);
+  });
+});
+
+test('a worker that dies fails its jobs, and the pool goes on with a new one', async () => {
+  const marker = join(folder, 'died-once');
+  const source = `
+    import { existsSync, writeFileSync } from 'node:fs';
+    export default function (numbers) {
+      if (!existsSync(${JSON.stringify(marker)})) { writeFileSync(${JSON.stringify(marker)}, ''); process.exit(3); }
+      return new Float64Array(numbers[0] * 3);
+    }`;
+  const path = join(folder, 'dying-worker.mjs');
+  fs.writeFileSync(path, source);
+  const pool = createWorkPool({ threads: 1, workerUrl: pathToFileURL(path) });
+  try {
+    const job: WorkJob = { kind: 'release', ranges: [] };
+    assert.deepEqual(await run(pool, job), { ok: false, errno: 'EIO', operation: 'release' });
+    assert.equal((await run(pool, job)).ok, true);
+  } finally {
+    await pool.close();
+  }
+});
+
+test('close answers every job: those under way are waited for, the rest are cancelled, later ones refused', async () => {
+  const pool = createWorkPool({ threads: 1 });
+  const windowBytes = 16 * 1024 * KIB;
+  const { address } = anonymous(windowBytes);
+  const ranges = [{ windowAddress: address, windowBytes, beginBytes: 0, lengthBytes: windowBytes }];
+  const results: WorkResult[] = [];
+  for (let count = 0; count < 12; count++) {
+    pool.submit({ kind: 'verify', ranges, digest: Buffer.alloc(20) }, (result) => results.push(result));
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  await Promise.all([pool.close(), pool.close()]);
+  assert.equal(results.length, 12);
+  assert.ok(results.some((result) => result.ok));
+  assert.ok(results.some((result) => !result.ok && result.errno === 'ECANCELED'));
+  assert.equal(pool.room, 0);
+  assert.equal(pool.submit({ kind: 'release', ranges: [] }, neverCalled), false);
+});
+
+test('an idle pool does not keep the process alive', async () => {
+  const url = new URL('../../src/hash/pool.js', import.meta.url).href;
+  const program = `
+    const { createWorkPool } = await import(${JSON.stringify(url)});
+    const pool = createWorkPool({ threads: 2 });
+    pool.submit({ kind: 'release', ranges: [] }, () => console.log('done'));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program]);
+  assert.equal(stdout, 'done\n');
+});

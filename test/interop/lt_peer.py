@@ -1,0 +1,122 @@
+"""One libtorrent peer for interop tests: seeds or gets one torrent and talks JSON lines.
+
+usage: lt_peer.py seed|get TORRENT FOLDER --port N [--host A] [--tracker URL]... [--peer HOST:PORT]... [--plain]
+
+Prints {"event": "ready", "port": N} when peers can connect (as a seed: when all data is checked and complete),
+{"event": "progress", ...} twice a second, {"event": "done"} when the download is complete.
+'get' ends by itself when done; 'seed' ends with the line "quit", the end of standard input, or SIGTERM.
+"""
+import argparse
+import json
+import select
+import signal
+import sys
+import time
+
+import libtorrent as lt
+
+PE_DISABLED = 2
+
+
+def say(event, **facts):
+    print(json.dumps({"event": event, **facts}), flush=True)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("mode", choices=["seed", "get"])
+    parser.add_argument("torrent")
+    parser.add_argument("folder")
+    parser.add_argument("--host", default="0.0.0.0")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--tracker", action="append", default=[])
+    parser.add_argument("--peer", action="append", default=[])
+    parser.add_argument("--plain", action="store_true", help="no protocol encryption, in or out")
+    return parser.parse_args()
+
+
+def make_session(arguments):
+    settings = {
+        "listen_interfaces": f"{arguments.host}:{arguments.port}",
+        "enable_dht": False,
+        "enable_lsd": False,
+        "enable_upnp": False,
+        "enable_natpmp": False,
+        "enable_incoming_utp": False,
+        "enable_outgoing_utp": False,
+        "allow_multiple_connections_per_ip": True,
+        "validate_https_trackers": False,
+        # Tests pin privileged and loopback peers; libtorrent would skip some of them.
+        "no_connect_privileged_ports": False,
+        "alert_mask": lt.alert.category_t.error_notification
+        | lt.alert.category_t.status_notification
+        | lt.alert.category_t.peer_notification
+        | lt.alert.category_t.connect_notification,
+    }
+    if arguments.plain:
+        settings["out_enc_policy"] = PE_DISABLED
+        settings["in_enc_policy"] = PE_DISABLED
+    return lt.session(settings)
+
+
+def add_torrent(session, arguments):
+    parameters = lt.add_torrent_params()
+    parameters.ti = lt.torrent_info(arguments.torrent)
+    parameters.save_path = arguments.folder
+    parameters.trackers = arguments.tracker
+    parameters.flags &= ~lt.torrent_flags.auto_managed
+    parameters.flags &= ~lt.torrent_flags.paused
+    parameters.flags |= lt.torrent_flags.override_trackers
+    parameters.flags |= lt.torrent_flags.disable_pex | lt.torrent_flags.disable_lsd | lt.torrent_flags.disable_dht
+    return session.add_torrent(parameters)
+
+
+def told_to_quit():
+    readable, _, _ = select.select([sys.stdin], [], [], 0)
+    if not readable:
+        return False
+    line = sys.stdin.readline()
+    return line == "" or line.strip() == "quit"
+
+
+def report_alerts(session):
+    for alert in session.pop_alerts():
+        if isinstance(alert, (lt.torrent_error_alert, lt.file_error_alert, lt.listen_failed_alert)):
+            say("error", message=alert.message())
+            sys.exit(1)
+        print(alert.message(), file=sys.stderr)
+
+
+def connect_peers(handle, arguments):
+    for peer in arguments.peer:
+        host, port = peer.rsplit(":", 1)
+        handle.connect_peer((host, int(port)))
+
+
+def main():
+    arguments = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    session = make_session(arguments)
+    handle = add_torrent(session, arguments)
+    is_ready = False
+    last_report = 0.0
+    while not told_to_quit():
+        session.wait_for_alert(100)
+        report_alerts(session)
+        status = handle.status()
+        checking = status.state in (lt.torrent_status.checking_files, lt.torrent_status.checking_resume_data)
+        if not is_ready and not checking and (arguments.mode == "get" or status.is_seeding):
+            is_ready = True
+            connect_peers(handle, arguments)
+            say("ready", port=session.listen_port())
+        if arguments.mode == "get" and status.is_seeding:
+            handle.flush_cache()
+            say("done", total=status.total_wanted)
+            return
+        if time.monotonic() - last_report > 0.5:
+            last_report = time.monotonic()
+            say("progress", state=str(status.state), done=status.total_done, total=status.total_wanted,
+                rate=status.download_payload_rate, up=status.upload_payload_rate, peers=status.num_peers)
+
+
+main()

@@ -1,0 +1,83 @@
+/**
+ * aria2c. It has no way to be given a peer, so peers come from the tracker; and it says through JSON-RPC only whether it
+ * seeds. Exit code 0 of a download means complete and hash-checked.
+ */
+
+import { startChild } from '../child.js';
+import { freePort } from '../ports.js';
+import type { Scope } from '../scope.js';
+import type { PeerAddress } from '../tracker.js';
+import { until, withDeadline } from '../wait.js';
+import { type ClientJob, DOWNLOAD_TIMEOUT_MS, type ForeignClient, reachableHost } from './client.js';
+
+const QUIET = [
+  '--no-conf=true',
+  '--enable-dht=false',
+  '--enable-dht6=false',
+  '--disable-ipv6=true',
+  '--bt-enable-lpd=false',
+  '--enable-peer-exchange=false',
+  '--file-allocation=none',
+  '--summary-interval=0',
+  '--console-log-level=notice',
+  '--download-result=hide',
+  '--async-dns=false',
+];
+
+function commonArgs(job: ClientJob, port: number): string[] {
+  return [
+    ...QUIET,
+    `--listen-port=${port}`,
+    `--dir=${job.folder}`,
+    '--bt-exclude-tracker=*',
+    `--bt-tracker=${job.tracker}`,
+    `--stop-with-process=${process.pid}`,
+  ];
+}
+
+async function download(scope: Scope, job: ClientJob): Promise<void> {
+  const port = await freePort();
+  const args = [...commonArgs(job, port), '--seed-time=0', job.torrentFile];
+  const child = startChild(scope, 'aria2c', args, { namespace: job.namespace });
+  const timeoutMs = job.timeoutMs ?? DOWNLOAD_TIMEOUT_MS;
+  const { code, text } = await withDeadline(child.exited, 'aria2c download', timeoutMs).catch((error: Error) => {
+    throw new Error(`${error.message}\n${child.tail()}`);
+  });
+  if (code !== 0) throw new Error(`aria2c ${text}\n${child.tail()}`);
+}
+
+async function isSeeding(host: string, rpcPort: number): Promise<boolean> {
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'aria2.tellActive', params: [['seeder']] });
+  try {
+    const response = await fetch(`http://${host}:${rpcPort}/jsonrpc`, { method: 'POST', body });
+    const { result } = (await response.json()) as { result?: { seeder?: string }[] };
+    return result?.[0]?.seeder === 'true';
+  } catch {
+    return false; // Not listening yet.
+  }
+}
+
+async function seed(scope: Scope, job: ClientJob): Promise<PeerAddress> {
+  const port = await freePort();
+  const rpcPort = await freePort();
+  const rpc = ['--enable-rpc=true', `--rpc-listen-port=${rpcPort}`, `--rpc-listen-all=${job.namespace !== undefined}`];
+  const checks = ['--check-integrity=true', '--bt-hash-check-seed=true', '--seed-ratio=0.0'];
+  const args = [...commonArgs(job, port), ...rpc, ...checks, job.torrentFile];
+  const child = startChild(scope, 'aria2c', args, { namespace: job.namespace });
+  const host = reachableHost(job);
+  await Promise.race([
+    until('aria2c seeds', DOWNLOAD_TIMEOUT_MS, () => isSeeding(host, rpcPort)),
+    child.exited.then(({ text }) => Promise.reject(new Error(`aria2c ${text}\n${child.tail()}`))),
+  ]);
+  return { host, port };
+}
+
+export const aria2: ForeignClient = {
+  name: 'aria2',
+  needs: ['aria2c'],
+  needsNamespace: false,
+  takesPeers: false,
+  makesEmptyFiles: true,
+  download,
+  seed,
+};

@@ -1,0 +1,58 @@
+/** What every driver of a foreign client offers. */
+import { access } from 'node:fs/promises';
+import path from 'node:path';
+import type { Namespace } from '../namespace.js';
+import type { Scope } from '../scope.js';
+import type { PeerAddress } from '../tracker.js';
+
+export interface ClientJob {
+  readonly torrentFile: string;
+  /** The folder that holds, or receives, the torrent's file or folder. */
+  readonly folder: string;
+  /** Announce URL as this client reaches it. The only way to give peers to clients whose `takesPeers` is false. */
+  readonly tracker: string;
+  readonly peers?: readonly PeerAddress[];
+  /** Runs the client there instead of beside us. */
+  readonly namespace?: Namespace | undefined;
+  readonly timeoutMs?: number;
+}
+
+export interface ForeignClient {
+  readonly name: string;
+  /** Programs and modules it needs; see `missingTool`. */
+  readonly needs: readonly string[];
+  /** True: it refuses loopback peers and must run in a namespace. */
+  readonly needsNamespace: boolean;
+  readonly takesPeers: boolean;
+  /** False: it leaves the torrent's empty files out. */
+  readonly makesEmptyFiles: boolean;
+  /** Resolves when the client says that the download is complete; the client is ended then. */
+  download(scope: Scope, job: ClientJob): Promise<void>;
+  /** Resolves, with its address, when the client has checked the data and accepts peers; ended with the scope. */
+  seed(scope: Scope, job: ClientJob): Promise<PeerAddress>;
+}
+
+export const DOWNLOAD_TIMEOUT_MS = 60_000;
+
+/** Address where the test reaches a client that runs for this job. */
+export function reachableHost(job: ClientJob): string {
+  return job.namespace?.address ?? '127.0.0.1';
+}
+
+/** The first of the named programs that is not on the PATH, or null. */
+export async function missingTool(programs: readonly string[]): Promise<string | null> {
+  const folders = (process.env.PATH ?? '').split(':');
+  for (const program of programs) {
+    const places = path.isAbsolute(program) ? [program] : folders.map((folder) => path.join(folder, program));
+    const found = await Promise.all(
+      places.map((place) =>
+        access(place).then(
+          () => true,
+          () => false,
+        ),
+      ),
+    );
+    if (!found.includes(true)) return program;
+  }
+  return null;
+}

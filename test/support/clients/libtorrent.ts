@@ -1,0 +1,42 @@
+/** libtorrent through Debian's python3-libtorrent, which only Debian's own interpreter sees. */
+import path from 'node:path';
+import { type Child, startChild } from '../child.js';
+import { freePort } from '../ports.js';
+import { PACKAGE_ROOT } from '../root.js';
+import type { Scope } from '../scope.js';
+import type { PeerAddress } from '../tracker.js';
+import { type ClientJob, DOWNLOAD_TIMEOUT_MS, type ForeignClient, reachableHost } from './client.js';
+
+export const DEBIAN_PYTHON = '/usr/bin/python3';
+const SCRIPT = path.join(PACKAGE_ROOT, 'test/interop/lt_peer.py');
+
+function start(scope: Scope, mode: 'seed' | 'get', job: ClientJob, port: number): Child {
+  const args = [SCRIPT, mode, job.torrentFile, job.folder, '--port', String(port), '--tracker', job.tracker];
+  for (const { host, port: peerPort } of job.peers ?? []) args.push('--peer', `${host}:${peerPort}`);
+  return startChild(scope, DEBIAN_PYTHON, args, { namespace: job.namespace });
+}
+
+const isEvent = (name: string) => (line: string) => line.startsWith(`{"event": "${name}"`);
+
+async function download(scope: Scope, job: ClientJob): Promise<void> {
+  const child = start(scope, 'get', job, await freePort());
+  await child.line('download complete', job.timeoutMs ?? DOWNLOAD_TIMEOUT_MS, isEvent('done'));
+  await child.exited;
+}
+
+async function seed(scope: Scope, job: ClientJob): Promise<PeerAddress> {
+  const port = await freePort();
+  const child = start(scope, 'seed', job, port);
+  await child.line('seeding', DOWNLOAD_TIMEOUT_MS, isEvent('ready'));
+  return { host: reachableHost(job), port };
+}
+
+export const libtorrent: ForeignClient = {
+  name: 'libtorrent',
+  needs: [DEBIAN_PYTHON],
+  needsNamespace: false,
+  takesPeers: true,
+  makesEmptyFiles: true,
+  download,
+  seed,
+};

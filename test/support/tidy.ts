@@ -1,0 +1,214 @@
+/**
+ * The style rules that a machine can check (HABITS 18, DESIGN 4). Each takes a file and gives findings; none reads the disk.
+ * To let a new file be pure, or a new helper be shared, add it to the lists here: that is the place to argue about it.
+ */
+import ts from 'typescript';
+import { type Import, importsOf, lineOf, type SourceFile, visit } from './source.js';
+
+export interface Finding {
+  readonly file: string;
+  readonly line: number;
+  readonly rule: string;
+  readonly message: string;
+}
+
+export const MAX_FILE_LINES = 400;
+export const MAX_FUNCTION_LINES = 70;
+const OPENING_COMMENT_LINES = 100;
+
+/** Files that hold no I/O, clock or dice. Patterns match the whole path. */
+const PURE: readonly RegExp[] = [
+  /^src\/(?:api|config|errors|random|version)\.ts$/,
+  /^src\/(?:scheduler|wire)\/.*\.ts$/,
+  /^src\/metainfo\/.*\.ts$/,
+  /^src\/storage\/(?:layout|port)\.ts$/,
+  /^src\/hash\/port\.ts$/,
+  /^src\/discovery\/(?:address|address-book|announce|heap|tiers|tracker-reply|tracker-url)\.ts$/,
+  /^src\/tracker\/swarms\.ts$/,
+];
+
+/** Pure files that may import these: they compute, and read nothing from outside. */
+const PURE_MODULES: ReadonlyMap<string, readonly string[]> = new Map([['src/metainfo/info-hash.ts', ['node:crypto']]]);
+
+/** Modules of a shell that others may load: bindings and arithmetic without state. */
+const SHARED_HELPERS: ReadonlySet<string> = new Set([
+  'src/storage/errno.ts',
+  'src/storage/mmap-io.ts',
+  'src/hash/digest-files.ts',
+]);
+
+/** Folders whose concrete files only engine.ts and the commands name. */
+const SHELLS: ReadonlySet<string> = new Set(['storage', 'hash', 'peer', 'discovery', 'tracker', 'depot', 'torrent']);
+
+const SCHEDULER_MUST_NOT_KNOW = new Set(['peer', 'wire', 'storage', 'hash', 'torrent', 'discovery', 'tracker']);
+
+const CLOCKS_AND_DICE = new Set(['Date.now', 'performance.now', 'Math.random', 'process.hrtime']);
+const TIMERS = new Set(['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask']);
+
+export function isPure(file: string): boolean {
+  return PURE.some((pattern) => pattern.test(file));
+}
+
+/** 'storage' for src/storage/mapped.ts, '' for src/engine.ts, null outside src. */
+function partOf(file: string): string | null {
+  const match = /^src\/(?:([^/]+)\/)?/.exec(file);
+  return match === null ? null : (match[1] ?? '');
+}
+
+export function fileLength(source: SourceFile): Finding[] {
+  if (source.lineCount <= MAX_FILE_LINES) return [];
+  const message = `${source.lineCount} lines, at most ${MAX_FILE_LINES}: split its state, not its text`;
+  return [{ file: source.file, line: source.lineCount, rule: 'file length', message }];
+}
+
+/** `describe` and `suite` callbacks hold tests; they are lists, not functions. */
+function isSuite(node: ts.Node): boolean {
+  const call = node.parent;
+  return (
+    ts.isCallExpression(call) && ts.isIdentifier(call.expression) && /^(?:describe|suite)$/.test(call.expression.text)
+  );
+}
+
+export function functionLength(source: SourceFile): Finding[] {
+  const findings: Finding[] = [];
+  visit(source.tree, (node) => {
+    if (!ts.isFunctionLike(node) || !('body' in node) || node.body === undefined || isSuite(node)) return;
+    const line = lineOf(source, node.getStart());
+    const lines = lineOf(source, node.end) - line + 1;
+    if (lines <= MAX_FUNCTION_LINES) return;
+    const name = node.name?.getText() ?? 'function';
+    const message = `${name} has ${lines} lines, at most ${MAX_FUNCTION_LINES}`;
+    findings.push({ file: source.file, line, rule: 'function length', message });
+  });
+  return findings;
+}
+
+export function openingComment(source: SourceFile): Finding[] {
+  const isLong = source.lineCount > OPENING_COMMENT_LINES;
+  if (partOf(source.file) === null || !isLong || /^(?:#!.*\n)?\/[*/]/.test(source.text)) return [];
+  const message = `over ${OPENING_COMMENT_LINES} lines: open with what it owns, its invariant, what it must not know`;
+  return [{ file: source.file, line: 1, rule: 'opening comment', message }];
+}
+
+function pureImport(source: SourceFile, found: Import): string | null {
+  if (found.isTypeOnly) return null;
+  if (found.specifier.startsWith('node:')) {
+    return PURE_MODULES.get(source.file)?.includes(found.specifier) === true
+      ? null
+      : `a pure file imports ${found.specifier}`;
+  }
+  if (found.target !== null && !isPure(found.target)) return `a pure file loads ${found.target}, which is not pure`;
+  return null;
+}
+
+/** Pure files import no node: module and load only pure files. */
+export function pureImports(source: SourceFile): Finding[] {
+  if (!isPure(source.file)) return [];
+  return check(source, 'pure imports', (found) => pureImport(source, found));
+}
+
+/** The clock and the dice are arguments of pure files. */
+export function pureClock(source: SourceFile): Finding[] {
+  if (!isPure(source.file)) return [];
+  const findings: Finding[] = [];
+  const report = (node: ts.Node, what: string) =>
+    findings.push({
+      file: source.file,
+      line: lineOf(source, node.getStart()),
+      rule: 'pure clock',
+      message: `a pure file uses ${what}: make it an argument`,
+    });
+  visit(source.tree, (node) => {
+    if (ts.isPropertyAccessExpression(node)) {
+      const name = node.getText().replace(/^globalThis\./, '');
+      if (CLOCKS_AND_DICE.has(name)) report(node, name);
+    } else if (ts.isCallExpression(node) && TIMERS.has(node.expression.getText().replace(/^globalThis\./, ''))) {
+      report(node, node.expression.getText());
+    } else if (
+      ts.isNewExpression(node) &&
+      node.expression.getText() === 'Date' &&
+      (node.arguments?.length ?? 0) === 0
+    ) {
+      report(node, 'new Date()');
+    }
+  });
+  return findings;
+}
+
+/** Why this part of src may not have that import, or null. */
+function arrow(from: string, fromFile: string, found: Import): string | null {
+  if (from === 'scheduler' && found.specifier.startsWith('node:')) return `scheduler imports ${found.specifier}`;
+  if (found.target === null) return null;
+  const to = partOf(found.target);
+  if (to === null) return `src imports ${found.target}`;
+  if (to === from) return null;
+  if (from === 'scheduler' && SCHEDULER_MUST_NOT_KNOW.has(to)) return `scheduler imports ${to}: peers are slot numbers`;
+  if (to === 'cli') return `only the command line imports ${found.target}`;
+  if (from === 'metainfo' && to !== '') return `metainfo imports ${to}`;
+  if (from === 'wire' && to !== '' && to !== 'metainfo') return `wire imports ${to}`;
+  if (found.isTypeOnly) return null;
+  if (found.target === 'src/engine.ts' && from !== 'cli' && fromFile !== 'src/index.ts') {
+    return 'only index.ts and the commands load engine.ts';
+  }
+  const isConcrete = SHELLS.has(to) && !/\/port\.ts$/.test(found.target) && !isPure(found.target);
+  if (isConcrete && SHELLS.has(from) && !SHARED_HELPERS.has(found.target)) {
+    return `${from} loads ${found.target}: only engine.ts names concrete ${to}; declare an interface or import a type`;
+  }
+  return null;
+}
+
+/** Who may know whom (DESIGN 4). */
+export function importArrows(source: SourceFile): Finding[] {
+  const from = partOf(source.file);
+  if (from === null) return [];
+  return check(source, 'import arrows', (found) => arrow(from, source.file, found));
+}
+
+/** `.only(` left behind would switch every other test off. */
+export function onlyTests(source: SourceFile): Finding[] {
+  const findings: Finding[] = [];
+  visit(source.tree, (node) => {
+    const isOnly = ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression);
+    if (!isOnly || node.expression.name.text !== 'only') return;
+    const line = lineOf(source, node.getStart());
+    findings.push({
+      file: source.file,
+      line,
+      rule: 'no only',
+      message: `${node.expression.getText()} hides other tests`,
+    });
+  });
+  return findings;
+}
+
+/** Text of any committed file: notes to self, and paths of somebody's machine. */
+export function plainText(file: string, text: string): Finding[] {
+  const findings: Finding[] = [];
+  text.split('\n').forEach((content, index) => {
+    const note = /\b(?:TO(?:DO)|FIX(?:ME)|X(?:XX))\b/.exec(content);
+    if (note !== null)
+      findings.push({ file, line: index + 1, rule: 'no notes', message: `${note[0]}: do it or drop it` });
+    const machine = /(?<![\w.~/}-])\/(?:home|work|root)\/[\w.]/.exec(content);
+    if (machine !== null) findings.push({ file, line: index + 1, rule: 'machine path', message: content.trim() });
+  });
+  return findings;
+}
+
+function check(source: SourceFile, rule: string, why: (found: Import) => string | null): Finding[] {
+  const findings: Finding[] = [];
+  for (const found of importsOf(source)) {
+    const message = why(found);
+    if (message !== null) findings.push({ file: source.file, line: found.line, rule, message });
+  }
+  return findings;
+}
+
+export const SOURCE_RULES: readonly ((source: SourceFile) => Finding[])[] = [
+  fileLength,
+  functionLength,
+  openingComment,
+  pureImports,
+  pureClock,
+  importArrows,
+  onlyTests,
+];

@@ -1,0 +1,121 @@
+/** Style is a test (HABITS 18). The rules are in support/tidy.ts; here they meet the code, and bad examples of their own. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { PACKAGE_ROOT } from './support/root.js';
+import { listFiles, parseSource, readSource } from './support/source.js';
+import { type Finding, MAX_FILE_LINES, MAX_FUNCTION_LINES, plainText, SOURCE_RULES } from './support/tidy.js';
+
+const SOURCE_FOLDERS = ['src', 'test', 'bench'];
+const TEXT_FILE = /(?:\.(?:ts|js|mjs|cjs|py|md|json|sh|yml|yaml)|^\.ci\/.*|^\.npmrc|^LICENSE)$/;
+const NOT_OURS = new Set(['package-lock.json']);
+
+function lines(findings: readonly Finding[]): string {
+  return findings.map(({ file, line, rule, message }) => `${file}:${line}: ${rule}: ${message}`).join('\n');
+}
+
+function findingsFor(file: string, text: string): string[] {
+  const source = parseSource(file, text);
+  return SOURCE_RULES.flatMap((rule) => rule(source)).map(({ rule, line }) => `${rule}:${line}`);
+}
+
+test('every source file follows the rules', () => {
+  const files = SOURCE_FOLDERS.flatMap((folder) => listFiles(PACKAGE_ROOT, folder)).filter((file) =>
+    file.endsWith('.ts'),
+  );
+  assert.ok(files.length > 10, `found only ${files.length} source files below ${PACKAGE_ROOT}`);
+  const sources = files.map((file) => readSource(PACKAGE_ROOT, file));
+  const findings = sources.flatMap((source) => SOURCE_RULES.flatMap((rule) => rule(source)));
+  assert.equal(findings.length, 0, `\n${lines(findings)}`);
+});
+
+test('no text file holds notes to self or paths of a machine', () => {
+  const files = listFiles(PACKAGE_ROOT, '').filter((file) => TEXT_FILE.test(file) && !NOT_OURS.has(file));
+  assert.ok(files.includes('package.json'));
+  const findings = files.flatMap((file) => plainText(file, readFileSync(path.join(PACKAGE_ROOT, file), 'utf8')));
+  assert.equal(findings.length, 0, `\n${lines(findings)}`);
+});
+
+describe('the rules find', () => {
+  const long = (count: number) => 'let a = 1;\n'.repeat(count);
+
+  const examples: [title: string, file: string, text: string, expected: string[]][] = [
+    ['a file that is too long', 'test/a.ts', long(MAX_FILE_LINES + 1), [`file length:${MAX_FILE_LINES + 1}`]],
+    ['no fault in a file of just the length', 'test/a.ts', long(MAX_FILE_LINES), []],
+    ['a long file without a comment', 'src/cli/a.ts', long(101), ['opening comment:1']],
+    ['no fault in a long file with one', 'src/cli/a.ts', `/** x */\n${long(101)}`, []],
+    [
+      'a function that is too long',
+      'src/cli/a.ts',
+      `\nfunction f() {\n${'  g();\n'.repeat(MAX_FUNCTION_LINES - 1)}}\n`,
+      ['function length:2'],
+    ],
+    [
+      'a method that is too long',
+      'test/a.ts',
+      `class A {\n  m() {\n${'    g();\n'.repeat(MAX_FUNCTION_LINES)}  }\n}\n`,
+      ['function length:2'],
+    ],
+    ['no fault in a long suite', 'test/a.ts', `describe('x', () => {\n${'g();\n'.repeat(90)}});\n`, []],
+    ['a pure file that does I/O', 'src/wire/a.ts', "import fs from 'node:fs';\n", ['pure imports:1']],
+    ['no fault in a type', 'src/wire/a.ts', "import type { Socket } from 'node:net';\n", []],
+    [
+      'a pure file that loads another',
+      'src/discovery/heap.ts',
+      "import '../random.js';\nimport './udp.js';\n",
+      ['pure imports:2'],
+    ],
+    ['a clock in a pure file', 'src/tracker/swarms.ts', '\nconst a = Date.now();\n', ['pure clock:2']],
+    ['a date of now in a pure file', 'src/metainfo/a.ts', 'const a = [new Date(), new Date(5)];\n', ['pure clock:1']],
+    ['dice in a pure file', 'src/scheduler/a.ts', 'const a = globalThis.Math.random();\n', ['pure clock:1']],
+    ['a timer in a pure file', 'src/storage/layout.ts', 'setTimeout(f, 1);\n', ['pure clock:1']],
+    ['no fault in a clock elsewhere', 'src/peer/link.ts', 'const a = performance.now();\n', []],
+    [
+      'a scheduler that knows peers, even as types',
+      'src/scheduler/a.ts',
+      "import type { A } from '../peer/link.js';\nimport type { B } from '../wire/sink.js';\nimport type { C } from '../storage/port.js';\nimport type { D } from 'node:net';\n",
+      ['import arrows:1', 'import arrows:2', 'import arrows:3', 'import arrows:4'],
+    ],
+    [
+      'a torrent that names a storage',
+      'src/torrent/a.ts',
+      "import { M } from '../storage/mapped.js';\n",
+      ['import arrows:1'],
+    ],
+    [
+      'a torrent that hides it in a dynamic import or a re-export',
+      'src/torrent/a.ts',
+      "const a = import('../hash/pool.js');\nexport { b } from '../peer/link.js';\n",
+      ['import arrows:1', 'import arrows:2'],
+    ],
+    [
+      'no fault in ports, types and helpers',
+      'src/torrent/a.ts',
+      "import { P } from '../storage/port.js';\nimport type { L } from '../peer/link.js';\nimport { F } from '../storage/layout.js';\nimport { d } from '../hash/digest-files.js';\n",
+      [],
+    ],
+    ['no fault in the engine', 'src/engine.ts', "import { M } from './storage/mapped.js';\n", []],
+    ['a part that loads the engine', 'src/torrent/a.ts', "import { E } from '../engine.js';\n", ['import arrows:1']],
+    [
+      'a part that imports the commands',
+      'src/torrent/a.ts',
+      "import type { F } from '../cli/format.js';\n",
+      ['import arrows:1'],
+    ],
+    ['wire that knows the peer', 'src/wire/a.ts', "import type { F } from '../peer/link.js';\n", ['import arrows:1']],
+    ['a test that hides the others', 'test/a.ts', '\ntest.on' + "ly('a', () => {});\n", ['no only:2']],
+  ];
+
+  for (const [title, file, text, expected] of examples) {
+    test(title, () => assert.deepEqual(findingsFor(file, text), expected));
+  }
+
+  test('notes to self and machine paths in any text', () => {
+    const found = plainText('a.md', `fine\nTO${'DO'} later\nsee /${'home'}/me/x\nhttp://host/home/a and ./work/a\n`);
+    assert.deepEqual(
+      found.map(({ rule, line }) => `${rule}:${line}`),
+      ['no notes:2', 'machine path:3'],
+    );
+  });
+});
