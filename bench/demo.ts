@@ -5,9 +5,9 @@
  */
 import { createHash, randomFillSync } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, readlink, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, realpath, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -114,8 +114,11 @@ async function digest(path: string): Promise<{ hex: string; bytes: number }> {
       .filter((entry) => !entry.isDirectory())
       .map((entry) => ({ file: join(entry.parentPath, entry.name), isLink: entry.isSymbolicLink() }))
       .sort((a, b) => (a.file.slice(path.length) < b.file.slice(path.length) ? -1 : 1));
+    const root = await realpath(path);
     for (const { file, isLink } of files) {
-      hash.update(`\n${file.slice(path.length)}\n${isLink ? `-> ${await readlink(file)}` : (await stat(file)).size}\n`);
+      // A link is the place it leads to: the way it is written may differ.
+      const kind = isLink ? `-> ${relative(root, await realpath(file))}` : (await stat(file)).size;
+      hash.update(`\n${file.slice(path.length)}\n${kind}\n`);
       if (!isLink) await add(file);
     }
   }
@@ -130,12 +133,14 @@ interface View {
 /** A bar for each getter on a terminal, a line every two seconds elsewhere. */
 function makeView(names: readonly string[]): View {
   if (!process.stderr.isTTY) {
-    const latest = new Map<number, string>();
+    const latest = names.map((name) => `${name} 0%`);
     const timer = setInterval(() => {
-      if (latest.size > 0) console.error([...latest.values()].join('  '));
+      console.error(latest.join('  '));
     }, LINE_INTERVAL_MS);
     return {
-      update: (index, line) => void latest.set(index, `${names[index]} ${Number(line.percent ?? 100).toFixed(0)}%`),
+      update: (index, line) => {
+        latest[index] = `${names[index]} ${Number(line.percent ?? 100).toFixed(0)}%`;
+      },
       stop: () => clearInterval(timer),
     };
   }
@@ -227,7 +232,7 @@ function printReports(reports: readonly GetterReport[], seconds: number, sharer:
       perGb(cpuSec, bytes),
       `peak ${formatBytes(peakMemoryBytes)}`,
     ];
-    console.log(`${name.padEnd(10)} ${figures.map((figure) => figure.padStart(18)).join('')}`);
+    console.log(`${name.padEnd(10)} ${figures.map((figure) => figure.padStart(18)).join(' ')}`);
   }
   const bytes = reports.reduce((sum, report) => sum + report.bytes, 0);
   const cpuSec = reports.reduce((sum, report) => sum + report.cpuSec, 0) + cpuOf(sharer);

@@ -58,6 +58,7 @@ describe('the rules find', () => {
       ['function length:2'],
     ],
     ['no fault in a long suite', 'test/a.ts', `describe('x', () => {\n${'g();\n'.repeat(90)}});\n`, []],
+    ['no fault in a long list of tests', 'test/a.ts', `function f() {\n${"test('x', g);\n".repeat(90)}}\n`, []],
     ['a pure file that does I/O', 'src/wire/a.ts', "import fs from 'node:fs';\n", ['pure imports:1']],
     ['no fault in a type', 'src/wire/a.ts', "import type { Socket } from 'node:net';\n", []],
     [

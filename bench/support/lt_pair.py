@@ -68,9 +68,10 @@ def tuned_settings(threads):
         "request_queue_time": 3,
         "whole_pieces_threshold": 20,
         "max_queued_disk_bytes": 64 * MIB,
-        "send_buffer_watermark": 16 * MIB,
-        "send_buffer_low_watermark": 4 * MIB,
-        "send_buffer_watermark_factor": 200,
+        # Larger buffers are slower here: 1 MiB costs 5 %, the preset's 3 MiB 30 % of the rate.
+        "send_buffer_watermark": MIB // 2,
+        "send_buffer_low_watermark": MIB // 8,
+        "send_buffer_watermark_factor": 150,
         "recv_socket_buffer_size": 0,  # The kernel tunes it; a fixed one is cut to rmem_max and slower.
         "send_socket_buffer_size": 0,
         "aio_threads": max(threads, 2),

@@ -72,7 +72,7 @@ async function get(context: Context, source: string, options: GetOptions): Promi
 async function download(context: Context, engine: Engine, torrent: Torrent, seedForMs: number): Promise<Outcome> {
   const { output, signal } = context;
   const started = performance.now();
-  const view = output.progress(torrentSampler(torrent));
+  const view = output.progress(torrentSampler(torrent, 'complete'));
   const end = await settledOrAborted(torrent.done, signal);
   const seconds = (performance.now() - started) / 1000;
   if (end === 'aborted') {
@@ -84,7 +84,7 @@ async function download(context: Context, engine: Engine, torrent: Torrent, seed
   view.stop();
   reportDone(output, torrent, seconds);
   if (seedForMs > 0) {
-    const seeding = output.progress(torrentSampler(torrent));
+    const seeding = output.progress(torrentSampler(torrent, 'serve'));
     await delayOrAborted(seedForMs, signal);
     seeding.stop();
   }

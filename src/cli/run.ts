@@ -66,6 +66,9 @@ function isAbort(error: unknown): boolean {
   return (error instanceof HaulError && error.code === 'ABORTED') || (error as Error | null)?.name === 'AbortError';
 }
 
+/** npm and the like pass on a Ctrl-C that the terminal has sent to us as well: that pair is one. */
+const SAME_PRESS_MS = 400;
+
 interface Interrupt {
   readonly signal: AbortSignal;
   exitCode(): number;
@@ -74,12 +77,15 @@ interface Interrupt {
 function listenForInterrupt(output: Output): Interrupt {
   const controller = new AbortController();
   let exitCode: number = EXIT.interrupted;
+  let firstMs = 0;
   const stop = (code: number): void => {
     if (controller.signal.aborted) {
+      if (performance.now() - firstMs < SAME_PRESS_MS) return;
       output.stopProgress();
       process.exit(code);
     }
     exitCode = code;
+    firstMs = performance.now();
     controller.abort(new HaulError('ABORTED', 'interrupted'));
   };
   for (const name of ['SIGINT', 'SIGTERM'] as const) {

@@ -2,12 +2,12 @@
 import type { Torrent, TorrentStats } from '../api.js';
 import { count, formatBytes, formatRate, formatSeconds, percent } from './format.js';
 
-export type Phase = 'preparing' | 'hashing' | 'checking' | 'downloading' | 'seeding' | 'tracking' | 'stopping';
+export type Phase = 'preparing' | 'hashing' | 'checking' | 'downloading' | 'seeding' | 'stopping';
 
 export interface Sample {
   readonly phase: Phase;
   readonly doneBytes: number;
-  /** 0: there is no end to measure against (seeding, tracking). */
+  /** 0: there is no end to measure against (seeding). */
   readonly totalBytes: number;
   /** Rate towards the end; upload rate when seeding. */
   readonly bytesPerSec: number;
@@ -62,8 +62,11 @@ export function torrentFields(stats: TorrentStats): Record<string, unknown> {
   };
 }
 
-/** Samples a torrent: checking, then downloading, then seeding. */
-export function torrentSampler(torrent: Torrent): () => Sample {
+/** What a command waits for: all data here, or the end of serving it. */
+export type Goal = 'complete' | 'serve';
+
+/** Samples a torrent on the way to its goal: checking and downloading to the last byte, or checking and seeding. */
+export function torrentSampler(torrent: Pick<Torrent, 'stats' | 'metainfo'>, goal: Goal): () => Sample {
   const checking = new Pace();
   return () => {
     const stats = torrent.stats();
@@ -72,12 +75,13 @@ export function torrentSampler(torrent: Torrent): () => Sample {
       const doneBytes = Math.min(total, stats.checkedPieces * torrent.metainfo.geometry.pieceLengthBytes);
       return { phase: stats.state, totalBytes: total, torrent: stats, ...checking.at(doneBytes, total) };
     }
-    if (stats.state === 'seeding') {
+    if (goal === 'serve' && stats.verifiedBytes === total) {
       const bytesPerSec = stats.uploadBytesPerSec;
       return { phase: 'seeding', doneBytes: total, totalBytes: 0, bytesPerSec, secondsLeft: 0, torrent: stats };
     }
+    const isStopping = stats.state === 'stopping' || stats.state === 'stopped' || stats.state === 'failed';
     return {
-      phase: stats.state === 'downloading' ? 'downloading' : 'stopping',
+      phase: isStopping ? 'stopping' : 'downloading',
       doneBytes: stats.verifiedBytes,
       totalBytes: total,
       bytesPerSec: stats.downloadBytesPerSec,
@@ -87,25 +91,20 @@ export function torrentSampler(torrent: Torrent): () => Sample {
   };
 }
 
-/** Average rate and time left of work that counts its own bytes. The clock starts with the first byte count. */
+/** Average rate and time left of work that counts its own bytes; the clock starts when it is made. */
 export class Pace {
   readonly #now: () => number;
-  #startMs = -1;
-  #startBytes = 0;
+  readonly #startMs: number;
 
   /** @param now milliseconds from any origin */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
+    this.#startMs = now();
   }
 
   at(doneBytes: number, totalBytes: number): { doneBytes: number; bytesPerSec: number; secondsLeft: number } {
-    const nowMs = this.#now();
-    if (this.#startMs < 0) {
-      this.#startMs = nowMs;
-      this.#startBytes = doneBytes;
-    }
-    const seconds = (nowMs - this.#startMs) / 1000;
-    const bytesPerSec = seconds > 0 ? (doneBytes - this.#startBytes) / seconds : 0;
+    const seconds = (this.#now() - this.#startMs) / 1000;
+    const bytesPerSec = seconds > 0 ? doneBytes / seconds : 0;
     const left = totalBytes - doneBytes;
     const secondsLeft = left <= 0 ? 0 : bytesPerSec > 0 ? left / bytesPerSec : Number.POSITIVE_INFINITY;
     return { doneBytes, bytesPerSec, secondsLeft };

@@ -61,7 +61,7 @@ export async function seedUntilInterrupted(
   onReady: () => void,
 ): Promise<Outcome> {
   const started = performance.now();
-  const view = output.progress(torrentSampler(torrent));
+  const view = output.progress(torrentSampler(torrent, 'serve'));
   if ((await settledOrAborted(torrent.done, signal)) === 'settled') {
     onReady();
     // A torrent that fails while it seeds (a disk that goes away) ends the command.

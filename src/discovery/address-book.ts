@@ -159,7 +159,8 @@ export class AddressBook {
       if (isEvictable !== this.#evictable[entry.failures]!.has(entry)) throw new Error(`${entry.key} is misfiled`);
     }
     const evictable = this.#evictable.reduce((sum, set) => sum + set.size, 0);
-    if (ready !== this.#ready.size || waiting !== this.#waiting.size || evictable > waiting) throw new Error('heaps hold strangers');
+    if (ready !== this.#ready.size || waiting !== this.#waiting.size || evictable > waiting)
+      throw new Error('heaps hold strangers');
     if (this.#entries.size > this.#capacity) throw new Error('book is over its capacity');
   }
 

@@ -207,5 +207,8 @@ function isHostName(text: string): boolean {
   if (text.length === 0 || text.length > HOST_CHARS_MAX) return false;
   const name = text.endsWith('.') ? text.slice(0, -1) : text;
   const labels = name.split('.');
-  return labels.every((label) => /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/.test(label)) && !/^\d+$/.test(labels.at(-1)!);
+  return (
+    labels.every((label) => /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/.test(label)) &&
+    !/^\d+$/.test(labels.at(-1)!)
+  );
 }

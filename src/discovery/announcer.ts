@@ -175,7 +175,9 @@ export class Announcer {
     const timeUp = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, this.#options.stopTimeoutMs ?? STOP_TIMEOUT_MS);
     });
-    const farewells = [...told].map((url) => this.#options.announce(url, this.#request(url, stats, 'stopped'), controller.signal));
+    const farewells = [...told].map((url) =>
+      this.#options.announce(url, this.#request(url, stats, 'stopped'), controller.signal),
+    );
     await Promise.race([Promise.allSettled(farewells), timeUp]);
     clearTimeout(timer);
     controller.abort();

@@ -4,7 +4,7 @@
  */
 import { promisify } from 'node:util';
 import { gunzip, inflate, inflateRaw } from 'node:zlib';
-import { type Dispatcher, request } from 'undici';
+import { type Dispatcher, errors, request } from 'undici';
 import { type ErrorCode, HaulError } from '../errors.js';
 import { parseHttpUrl, shownUrl } from './tracker-url.js';
 
@@ -83,19 +83,27 @@ async function follow(first: URL, signal: AbortSignal, options: ExchangeOptions)
     const location = reply.statusCode >= 300 && reply.statusCode < 400 ? headerText(reply.headers.location) : null;
     if (location === null) {
       const raw = await readBody(reply, where, facts, options.bodyBytesMax);
-      return { status: reply.statusCode, body: await inflated(raw, headerText(reply.headers['content-encoding']), where, facts, options.bodyBytesMax) };
+      return {
+        status: reply.statusCode,
+        body: await inflated(raw, headerText(reply.headers['content-encoding']), where, facts, options.bodyBytesMax),
+      };
     }
     discard(reply.body);
     if (hops === options.redirectsMax) {
       throw new HaulError('TRACKER', `${where}: redirected more than ${options.redirectsMax} times`, facts);
     }
-    if (!URL.canParse(location, url.href)) throw new HaulError('TRACKER', `${where}: redirected to something that is not a URL`, facts);
+    if (!URL.canParse(location, url.href))
+      throw new HaulError('TRACKER', `${where}: redirected to something that is not a URL`, facts);
     url = parseHttpUrl(new URL(location, url).href, `${where}: redirected to`);
   }
 }
 
 function headersFor(url: URL, userAgent: string): Record<string, string> {
-  const headers: Record<string, string> = { 'user-agent': userAgent, 'accept-encoding': 'gzip, deflate', accept: '*/*' };
+  const headers: Record<string, string> = {
+    'user-agent': userAgent,
+    'accept-encoding': 'gzip, deflate',
+    accept: '*/*',
+  };
   if (url.username !== '' || url.password !== '') {
     const pair = `${unescapePercent(url.username)}:${unescapePercent(url.password)}`;
     headers.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
@@ -143,7 +151,13 @@ async function readBody(
   return Buffer.concat(chunks, receivedBytes);
 }
 
-async function inflated(raw: Buffer, encoding: string | null, where: string, facts: { url: string }, limitBytes: number): Promise<Buffer> {
+async function inflated(
+  raw: Buffer,
+  encoding: string | null,
+  where: string,
+  facts: { url: string },
+  limitBytes: number,
+): Promise<Buffer> {
   const name = encoding?.trim().toLowerCase() ?? '';
   if (name === '' || name === 'identity') return raw;
   const options = { maxOutputLength: limitBytes };
@@ -178,7 +192,9 @@ const NETWORK_TEXTS: Readonly<Record<string, string>> = {
 function describe(error: unknown): [ErrorCode, string] {
   const { code, message } = error as { code?: unknown; message?: unknown };
   const name = typeof code === 'string' ? code : '';
-  if (name.startsWith('HPE_') || name === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') return ['TRACKER', 'answered something that is not HTTP'];
+  // Not every parser error has a code.
+  if (error instanceof errors.HTTPParserError || name === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH')
+    return ['TRACKER', 'answered something that is not HTTP'];
   if (name === 'UND_ERR_HEADERS_OVERFLOW') return ['TRACKER', 'answered too many headers'];
   if (name === 'UND_ERR_HEADERS_TIMEOUT' || name === 'UND_ERR_BODY_TIMEOUT') return ['TIMEOUT', 'stopped answering'];
   return ['NETWORK', NETWORK_TEXTS[name] ?? (name !== '' ? name : String(message ?? error).split('\n', 1)[0]!)];

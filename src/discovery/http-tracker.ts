@@ -51,7 +51,9 @@ export async function scrapeHttp(
   const where = `tracker ${shownUrl(url)}`;
   const target = scrapeUrl(parseHttpUrl(url, 'tracker'), infoHashes);
   if (target === null) {
-    throw new HaulError('TRACKER', `${where}: cannot be scraped: its path does not end in /announce`, { url: shownUrl(url) });
+    throw new HaulError('TRACKER', `${where}: cannot be scraped: its path does not end in /announce`, {
+      url: shownUrl(url),
+    });
   }
   const body = await get(target, url, options);
   return readScrape(readReply(body, where, shownUrl(url)), infoHashes, where, shownUrl(url));

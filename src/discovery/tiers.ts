@@ -84,7 +84,12 @@ export class Tiers {
   }
 
   /** The tracker answered. Intervals as it said them, null when it did not. */
-  succeeded(nowMs: number, event: AnnounceEvent | undefined, intervalMs: number | null, minIntervalMs: number | null): void {
+  succeeded(
+    nowMs: number,
+    event: AnnounceEvent | undefined,
+    intervalMs: number | null,
+    minIntervalMs: number | null,
+  ): void {
     this.#isBusy = false;
     this.#failedRounds = 0;
     const tier = this.#tiers[this.#tier]!;

@@ -28,7 +28,8 @@ export function shownUrl(url: string): string {
 /** An http or https URL, or a HaulError TRACKER that says what is wrong with it. */
 export function parseHttpUrl(url: string, role: string): URL {
   const facts = { url: shownUrl(url) };
-  if (url.length > URL_CHARS_MAX) throw new HaulError('TRACKER', `${role} ${facts.url}: the URL is longer than ${URL_CHARS_MAX} characters`, facts);
+  if (url.length > URL_CHARS_MAX)
+    throw new HaulError('TRACKER', `${role} ${facts.url}: the URL is longer than ${URL_CHARS_MAX} characters`, facts);
   if (!URL.canParse(url)) throw new HaulError('TRACKER', `${role} ${facts.url}: not a URL`, facts);
   const parsed = new URL(url);
   if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') {
@@ -61,7 +62,10 @@ export function scrapeUrl(tracker: URL, infoHashes: readonly Uint8Array[]): URL 
   const slash = tracker.pathname.lastIndexOf('/');
   const last = tracker.pathname.slice(slash + 1);
   if (!last.startsWith('announce')) return null;
-  const url = withQuery(tracker, infoHashes.map((infoHash) => `info_hash=${percentBytes(infoHash)}`));
+  const url = withQuery(
+    tracker,
+    infoHashes.map((infoHash) => `info_hash=${percentBytes(infoHash)}`),
+  );
   url.pathname = `${tracker.pathname.slice(0, slash + 1)}scrape${last.slice('announce'.length)}`;
   return url;
 }

@@ -26,6 +26,9 @@ const ENDGAME_DEPTH = 2;
 const AGED_MS = 2_000;
 /** Starvation after which a half-stored piece is given up. */
 const STUCK_MS = 10_000;
+/** Time between two looks in vain for requests to take over: in the endgame, and while room is exhausted. */
+const LOOK_ENDGAME_MS = 100;
+const LOOK_EXHAUSTED_MS = 500;
 const NEVER = -1;
 
 export interface FillerParts {
@@ -177,6 +180,7 @@ export class Filler {
   /** An idle peer asks for blocks asked of others: in the endgame any, while room is exhausted only aged requests. */
   #takeOver(slot: number, nowMs: number): number {
     const { open, peers, ledger, random } = this.#p;
+    if (peers.lookAgainMs[slot]! > nowMs) return 0;
     const isOver = this.#isOver();
     if (ledger.firm[slot]! >= (isOver ? ENDGAME_DEPTH : 1)) return 0;
     if (!isOver && (this.#p.availability.pickableCount === 0 || !this.#mayNotOpen())) return 0;
@@ -196,6 +200,7 @@ export class Filler {
         nowMs,
       );
     }
+    if (made === 0) peers.lookAgainMs[slot] = nowMs + (isOver ? LOOK_ENDGAME_MS : LOOK_EXHAUSTED_MS);
     return made;
   }
 

@@ -37,6 +37,8 @@ export class Peers {
   readonly gaveMs: Float64Array;
   readonly joinedMs: Float64Array;
   readonly pausedUntilMs: Float64Array;
+  /** When to look again for requests of others to take over: a look in vain costs a walk over all open blocks. */
+  readonly lookAgainMs: Float64Array;
   readonly rejects: Int32Array;
   readonly #bits: (Uint8Array | null)[];
   readonly #words: (Uint32Array | null)[];
@@ -64,6 +66,7 @@ export class Peers {
     this.gaveMs = new Float64Array(maxSlots);
     this.joinedMs = new Float64Array(maxSlots);
     this.pausedUntilMs = new Float64Array(maxSlots);
+    this.lookAgainMs = new Float64Array(maxSlots);
     this.rejects = new Int32Array(maxSlots);
     this.#bits = new Array<Uint8Array | null>(maxSlots).fill(null);
     this.#words = new Array<Uint32Array | null>(maxSlots).fill(null);
@@ -90,6 +93,7 @@ export class Peers {
     this.gaveMs[slot] = nowMs;
     this.joinedMs[slot] = nowMs;
     this.pausedUntilMs[slot] = 0;
+    this.lookAgainMs[slot] = 0;
     this.rejects[slot] = 0;
   }
 

@@ -3,7 +3,7 @@
  * the clock and the dice are arguments, everything it wants done goes to the sink.
  *
  * This file composes; the parts are peers (who has what), availability (rarity), open-pieces and ledger (block states, requests),
- * requests (their life), filler (what to ask for), picker (what to open), pipeline (how much, how patient), choker, rate.
+ * requests (their life), filler (what to ask for), picker (what to open), pipeline (how much), patience (late, stalled, refused), choker, traffic.
  * Every call is O(1) per block. Calls about a piece that changes hands (opened, verified, closed) may touch every peer once.
  */
 import type { Bitfield } from '../metainfo/bitfield.js';
@@ -15,18 +15,13 @@ import { Holdings } from './holdings.js';
 import { checkInvariants } from './invariants.js';
 import { Ledger } from './ledger.js';
 import { OPENING, OpenPieces, type READY, VERIFYING } from './open-pieces.js';
+import { Patience } from './patience.js';
 import { Peers } from './peers.js';
 import { Picker } from './picker.js';
 import { Pipeline } from './pipeline.js';
-import { RollingRates } from './rate.js';
 import { Requests } from './requests.js';
 import type { BlockVerdict, SchedulerSink } from './sink.js';
-
-/** A block that began and has not ended after this long (or the peer's own time-out, if longer) stalls: below 0.8 KB/s. */
-const STALL_MS = 20_000;
-/** Rejects in a row after which the peer is left alone for a while, so that request and reject do not chase each other. */
-const MAX_REJECTS = 8;
-const REJECT_PAUSE_MS = 5_000;
+import { Traffic, type TrafficTotals } from './traffic.js';
 
 export interface SchedulerLimits {
   /** Slots are in [0, maxSlots). */
@@ -49,54 +44,39 @@ export interface SchedulerOptions {
   readonly limits: SchedulerLimits;
 }
 
-export interface SchedulerTotals {
-  /** Bytes of stored blocks. */
-  readonly downloadedBytes: number;
-  readonly uploadedBytes: number;
-  /** Bytes received and thrown away: duplicates, unrequested blocks, stored blocks of pieces that were given up. */
-  readonly wastedBytes: number;
-}
+export type SchedulerTotals = TrafficTotals;
 
 export class Scheduler {
   readonly #geometry: Geometry;
-  readonly #sink: SchedulerSink;
   readonly #peers: Peers;
   readonly #availability: Availability;
   readonly #open: OpenPieces;
   readonly #ledger: Ledger;
   readonly #requests: Requests;
   readonly #pipeline: Pipeline;
+  readonly #patience: Patience;
   readonly #picker: Picker;
   readonly #holdings: Holdings;
   readonly #filler: Filler;
   readonly #choker: Choker;
-  readonly #given: RollingRates;
-  readonly #taken: RollingRates;
-  /** Row of the rate tables that sums all peers. */
-  readonly #totalRow: number;
+  readonly #traffic: Traffic;
   #second = Number.NEGATIVE_INFINITY;
-  #downloadedBytes = 0;
-  #uploadedBytes = 0;
-  #wastedBytes = 0;
 
   constructor(options: SchedulerOptions) {
     const { geometry, have, sink, random, limits } = options;
     const { maxSlots } = limits;
     this.#geometry = geometry;
-    this.#sink = sink;
     this.#peers = new Peers(maxSlots, geometry.pieceCount);
     this.#availability = new Availability(geometry.pieceCount, maxSlots, (piece) => !have.has(piece), random);
     this.#open = new OpenPieces(geometry, Math.max(1, limits.openPieces));
     this.#ledger = new Ledger(this.#open.capacity * geometry.blocksPerPiece, maxSlots);
     this.#requests = new Requests(this.#open, this.#ledger, this.#peers, sink);
     this.#pipeline = new Pipeline(maxSlots, limits.requestsPerPeer);
+    this.#patience = new Patience(this.#peers, this.#pipeline, this.#requests, sink);
     this.#picker = new Picker(this.#availability, this.#peers, maxSlots, have.count, random);
     this.#holdings = new Holdings(this.#peers, this.#availability, this.#picker, have, sink);
-    this.#given = new RollingRates(maxSlots + 1);
-    this.#taken = new RollingRates(maxSlots + 1);
-    this.#totalRow = maxSlots;
-    const rates = { given: this.#given, taken: this.#taken };
-    this.#choker = new Choker(this.#peers, rates, sink, { maxSlots, uploadSlots: limits.uploadSlots, random });
+    this.#traffic = new Traffic(maxSlots);
+    this.#choker = new Choker(this.#peers, this.#traffic, sink, { maxSlots, uploadSlots: limits.uploadSlots, random });
     this.#filler = new Filler({
       peers: this.#peers,
       open: this.#open,
@@ -124,8 +104,7 @@ export class Scheduler {
     this.#open.forgetSender(slot);
     this.#pipeline.join(slot);
     this.#picker.forget(slot);
-    this.#given.reset(slot, nowMs);
-    this.#taken.reset(slot, nowMs);
+    this.#traffic.joined(slot, nowMs);
     this.#choker.joined(slot, nowMs);
   }
 
@@ -135,6 +114,7 @@ export class Scheduler {
     if (!this.#peers.active.has(slot)) return;
     this.#requests.abort(slot);
     this.#requests.releaseAll(slot, false);
+    this.#peers.isInterested[slot] = 0;
     this.#holdings.haveNone(slot);
     this.#choker.left(slot, nowMs);
     this.#peers.leave(slot);
@@ -154,6 +134,7 @@ export class Scheduler {
 
   /** A canonical bitfield (see `isCanonicalBitfield`) of this torrent; replaces what the peer had. */
   peerBitfield(slot: PeerSlot, bits: Uint8Array): void {
+    this.#requests.releaseAll(slot, true);
     this.#holdings.bitfield(slot, bits);
   }
 
@@ -168,6 +149,7 @@ export class Scheduler {
 
   /** BEP 6 */
   peerHaveNone(slot: PeerSlot): void {
+    this.#requests.releaseAll(slot, true);
     this.#holdings.haveNone(slot);
   }
 
@@ -270,20 +252,14 @@ export class Scheduler {
       if (this.#peers.late[slot]! > 0) this.#peers.late[slot]!--;
       return;
     }
-    this.#peers.waitingSinceMs[slot] = nowMs;
-    if (this.#peers.isPeerChoking[slot] !== 0) return;
-    this.#pipeline.refused(slot);
-    this.#peers.hungry.add(slot);
-    if (++this.#peers.rejects[slot]! < MAX_REJECTS) return;
-    this.#peers.rejects[slot] = 0;
-    this.#peers.pausedUntilMs[slot] = nowMs + REJECT_PAUSE_MS;
+    this.#patience.rejected(slot, nowMs);
   }
 
   // Blocks and pieces
 
   blockArriving(slot: PeerSlot, piece: PieceIndex, block: BlockIndex): BlockVerdict {
     const verdict = this.#requests.arrive(slot, piece, block, this.#holdings.nowMs);
-    if (verdict === 'duplicate') this.#delivered(slot, this.#holdings.nowMs);
+    if (verdict === 'duplicate') this.#patience.delivered(slot, this.#holdings.nowMs);
     return verdict;
   }
 
@@ -291,13 +267,10 @@ export class Scheduler {
   blockStored(slot: PeerSlot, piece: PieceIndex, block: BlockIndex, nowMs: number): boolean {
     this.#clock(nowMs);
     const isComplete = this.#requests.store(slot, piece, block);
-    const bytes = this.#geometry.blockLength(piece, block);
-    this.#downloadedBytes += bytes;
-    this.#given.add(slot, bytes, nowMs);
-    this.#given.add(this.#totalRow, bytes, nowMs);
+    this.#traffic.gave(slot, this.#geometry.blockLength(piece, block), nowMs);
     const askedMs = this.#peers.arrivingAskedMs[slot]!;
     if (!Number.isNaN(askedMs)) this.#pipeline.responded(slot, nowMs - askedMs);
-    this.#delivered(slot, nowMs);
+    this.#patience.delivered(slot, nowMs);
     if (isComplete) this.#open.verifying(this.#open.recordOf(piece));
     return isComplete;
   }
@@ -305,7 +278,7 @@ export class Scheduler {
   /** The bytes of a block that was 'duplicate' or 'unrequested' have passed. */
   blockDiscarded(_slot: PeerSlot, _piece: number, _block: number, lengthBytes: number, nowMs: number): void {
     this.#clock(nowMs);
-    this.#wastedBytes += lengthBytes;
+    this.#traffic.wastedBytes += lengthBytes;
   }
 
   /** The peer vanished inside a 'wanted' block. `removePeer` implies it. */
@@ -354,26 +327,20 @@ export class Scheduler {
 
   bytesUploaded(slot: PeerSlot, bytes: number, nowMs: number): void {
     this.#clock(nowMs);
-    this.#uploadedBytes += bytes;
-    this.#taken.add(slot, bytes, nowMs);
-    this.#taken.add(this.#totalRow, bytes, nowMs);
+    this.#traffic.took(slot, bytes, nowMs);
   }
 
   /** Bytes per second, rolling average over 20 s. Without a slot: of all peers. */
   downloadRate(slot: PeerSlot | null, nowMs: number): number {
-    return this.#given.average(slot ?? this.#totalRow, nowMs);
+    return this.#traffic.downloadRate(slot, nowMs);
   }
 
   uploadRate(slot: PeerSlot | null, nowMs: number): number {
-    return this.#taken.average(slot ?? this.#totalRow, nowMs);
+    return this.#traffic.uploadRate(slot, nowMs);
   }
 
   get totals(): SchedulerTotals {
-    return {
-      downloadedBytes: this.#downloadedBytes,
-      uploadedBytes: this.#uploadedBytes,
-      wastedBytes: this.#wastedBytes,
-    };
+    return this.#traffic.totals;
   }
 
   // Time
@@ -388,39 +355,12 @@ export class Scheduler {
     for (let index = 0; index < active.size; index++) {
       const slot = active.at(index);
       if (isNewSecond && this.#peers.isPeerChoking[slot] === 0 && this.#peers.isSnubbed[slot] === 0) {
-        this.#pipeline.secondEnded(slot, this.#given.lastSecond(slot, nowMs));
+        this.#pipeline.secondEnded(slot, this.#traffic.given.lastSecond(slot, nowMs));
       }
-      this.#checkPatience(slot, nowMs);
+      this.#patience.check(slot, nowMs);
     }
     this.#choker.tick(nowMs, this.isComplete);
     this.#filler.tick(nowMs);
-  }
-
-  #checkPatience(slot: number, nowMs: number): void {
-    const timeoutMs = this.#pipeline.timeoutMs(slot);
-    if (this.#peers.arriving[slot] !== -1) {
-      if (nowMs - this.#peers.arrivingSinceMs[slot]! > Math.max(STALL_MS, timeoutMs)) {
-        this.#sink.drop(slot as PeerSlot, 'stalled');
-      }
-      return;
-    }
-    if (this.#requests.pending(slot) === 0 || nowMs - this.#peers.waitingSinceMs[slot]! <= timeoutMs) return;
-    this.#peers.isSnubbed[slot] = 1;
-    this.#pipeline.timedOut(slot);
-    this.#requests.timeOut(slot);
-    if (this.#peers.isPeerChoking[slot] === 0) this.#peers.hungry.add(slot);
-  }
-
-  #delivered(slot: number, nowMs: number): void {
-    this.#peers.waitingSinceMs[slot] = nowMs;
-    this.#peers.gaveMs[slot] = nowMs;
-    this.#peers.rejects[slot] = 0;
-    if (this.#peers.isSnubbed[slot] !== 0) {
-      this.#peers.isSnubbed[slot] = 0;
-      this.#pipeline.restart(slot);
-      this.#requests.revive(slot);
-    }
-    this.#pipeline.received(slot);
   }
 
   /** Calls without a clock use the latest time seen. */

@@ -15,28 +15,20 @@ interface Entry {
   holders: number;
 }
 
-/** The descriptor of a file that is not there, when that was allowed. Work jobs take it for unreadable. */
-export const MISSING_FD = -2;
-
 export class Descriptors {
   readonly #path: (file: number) => string;
   readonly #flags: number;
   readonly #limit: number;
-  readonly #allowMissing: boolean;
   /** By file, in order of use. */
   readonly #entries = new Map<number, Entry>();
   readonly #waiting: { readonly count: number; readonly go: () => void }[] = [];
   #heldCount = 0;
   #isClosed = false;
 
-  constructor(
-    path: (file: number) => string,
-    options: { readonly forWriting: boolean; readonly allowMissing?: boolean; readonly limit?: number },
-  ) {
+  constructor(path: (file: number) => string, options: { readonly forWriting: boolean; readonly limit?: number }) {
     this.#path = path;
     this.#flags = (options.forWriting ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NOFOLLOW;
     this.#limit = options.limit ?? OPEN_FILES;
-    this.#allowMissing = options.allowMissing ?? false;
   }
 
   get openCount(): number {
@@ -107,7 +99,6 @@ export class Descriptors {
     try {
       return (await entry.handle).fd;
     } catch (error) {
-      if (this.#allowMissing && (error as NodeJS.ErrnoException).code === 'ENOENT') return MISSING_FD;
       throw fromSystemError(error, 'open', this.#path(file));
     }
   }

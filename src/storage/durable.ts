@@ -50,7 +50,9 @@ export class Durable {
     try {
       const touched = this.#touched(pieces);
       if (touched.length > FILES_ONE_BY_ONE && mmap.isSupported()) await this.#flushFileSystem();
-      else for (let at = 0; at < touched.length; at += FILES_ONE_BY_ONE) await this.#flushFiles(touched.slice(at, at + FILES_ONE_BY_ONE));
+      else
+        for (let at = 0; at < touched.length; at += FILES_ONE_BY_ONE)
+          await this.#flushFiles(touched.slice(at, at + FILES_ONE_BY_ONE));
       return pieces;
     } catch (error) {
       this.#pieces = [...pieces, ...this.#pieces];

@@ -6,8 +6,8 @@ import { chmod, mkdir, open, realpath, rmdir, stat, statfs, symlink, truncate, u
 import { dirname, join } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { Descriptors } from './descriptors.js';
 import { forEachConcurrently } from './concurrently.js';
+import { Descriptors } from './descriptors.js';
 import * as mmap from './mmap-io.js';
 import { type FileState, type Survey, survey } from './survey.js';
 
@@ -53,12 +53,6 @@ export class DataFiles {
     for (const [file, path] of found.realPaths) this.#realPaths.set(file, path);
     if (forWriting) await this.#make(found, options.reserve ?? true);
     this.#descriptors = new Descriptors((file) => this.path(file), { forWriting });
-  }
-
-  /** Opens nothing and checks nothing but that the output is a folder: for `haul verify`, where files may be missing or short. */
-  async prepareForCheck(): Promise<void> {
-    await prepareOutput(this.output, false);
-    this.#descriptors = new Descriptors((file) => this.path(file), { forWriting: false, allowMissing: true });
   }
 
   async close(): Promise<void> {

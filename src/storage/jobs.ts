@@ -34,7 +34,7 @@ export class Jobs {
   /** False: no room; `onProgress` follows. */
   trySubmit(job: WorkJob, done: Done): boolean {
     if (this.room > 0 && this.#start(job, done)) return true;
-    this.#watch();
+    this.watch();
     return false;
   }
 
@@ -42,7 +42,7 @@ export class Jobs {
   submit(job: WorkJob, done: Done): void {
     if (this.#waiting.length === 0 && this.#start(job, done)) return;
     this.#waiting.push({ job, done });
-    this.#watch();
+    this.watch();
   }
 
   /** Resolves when no job is under way or waiting. */
@@ -60,7 +60,8 @@ export class Jobs {
     return isTaken;
   }
 
-  #watch(): void {
+  /** Makes sure that `onProgress` comes, also when no job of this storage is under way. */
+  watch(): void {
     if (this.#inFlight > 0 || this.#timer !== null) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;
@@ -74,7 +75,7 @@ export class Jobs {
       if (!this.#start(next.job, next.done)) break;
       this.#waiting.shift();
     }
-    if (this.#waiting.length > 0) this.#watch();
+    if (this.#waiting.length > 0) this.watch();
     this.onProgress?.();
     if (!this.isIdle) return;
     const waiters = this.#onIdle;

@@ -34,6 +34,7 @@ export class MappedUnits implements UnitOwner {
   readonly #options: MappedUnitsOptions;
   /** Evicted slots to be let go, unless they are wanted again before. */
   #evicted: number[] = [];
+  readonly #releaseUnits: number;
   #flushIsScheduled = false;
   #readableIsScheduled = false;
   #isClosed = false;
@@ -42,13 +43,14 @@ export class MappedUnits implements UnitOwner {
     this.#options = options;
     const { geometry, budgets } = options;
     this.units = new ResidentUnits(geometry, budgets.residentUnitBytes, budgets.readCacheBytes, this);
+    this.#releaseUnits = Math.max(1, Math.min(RELEASE_UNITS, Math.floor(this.units.evictedLimit / 2)));
   }
 
   load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): boolean {
     const { extents, windows, jobs, geometry } = this.#options;
     const offset = geometry.pieceBegin(piece) + begin;
     const numbers = extents.windowsIn(offset, lengthBytes);
-    if (jobs.room === 0 || !windows.hasRoomFor(numbers)) return false;
+    if (!windows.hasRoomFor(numbers)) return false;
     try {
       windows.hold(numbers);
     } catch (error) {
@@ -70,7 +72,7 @@ export class MappedUnits implements UnitOwner {
 
   evict(slot: number): boolean {
     this.#evicted.push(slot);
-    if (this.#evicted.length >= RELEASE_UNITS) this.#scheduleFlush();
+    if (this.#evicted.length >= this.#releaseUnits) this.#scheduleFlush();
     return false;
   }
 
@@ -85,15 +87,21 @@ export class MappedUnits implements UnitOwner {
 
   /** The pages of an open piece are present: they become units of their own. The caller still holds its windows. */
   adopt(piece: PieceIndex): void {
-    const { extents, windows } = this.#options;
-    for (const { begin, length } of this.#unitsOf(piece)) windows.hold(extents.windowsIn(begin, length));
+    const { extents, windows, geometry } = this.#options;
+    for (const { begin, length } of this.#unitsOf(piece)) {
+      // A peer may have asked for part of the piece since it verified: then that part has its slot already.
+      if (!this.units.isKnown(piece, begin - geometry.pieceBegin(piece)))
+        windows.hold(extents.windowsIn(begin, length));
+    }
     this.units.adopt(piece);
   }
 
   /** The piece is about to be written: its pages are no longer ours to give back. False: some are in use. */
   forget(piece: PieceIndex): boolean {
     const { extents, windows, geometry } = this.#options;
-    const known = this.#unitsOf(piece).filter(({ begin }) => this.units.isKnown(piece, begin - geometry.pieceBegin(piece)));
+    const known = this.#unitsOf(piece).filter(({ begin }) =>
+      this.units.isKnown(piece, begin - geometry.pieceBegin(piece)),
+    );
     if (!this.units.forget(piece)) return false;
     for (const { begin, length } of known) windows.drop(extents.windowsIn(begin, length));
     return true;
@@ -101,7 +109,7 @@ export class MappedUnits implements UnitOwner {
 
   /** A job of this storage ended: what waits for room may go on. */
   progress(): void {
-    if (this.#evicted.length > 0) this.#scheduleFlush();
+    if (this.#evicted.length >= this.#releaseUnits || this.units.isStarved) this.#scheduleFlush();
     this.units.retry();
   }
 
@@ -110,7 +118,10 @@ export class MappedUnits implements UnitOwner {
   }
 
   #fail(error: HaulError): void {
-    setImmediate(() => this.#options.onError(error));
+    setImmediate(() => {
+      this.#options.onError(error);
+      this.#options.onReadable();
+    });
   }
 
   #unitsOf(piece: PieceIndex): { begin: number; length: number }[] {

@@ -9,22 +9,25 @@ import { DEFAULTS } from '../config.js';
 import { HaulError } from '../errors.js';
 import type { MemoryRange, WorkPool } from '../hash/port.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import { type Budgets, openPieceLimit } from './budgets.js';
 import { Durable } from './durable.js';
 import { ExtentTable, NO_WINDOW } from './extents.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles, PrepareOptions } from './files.js';
 import { Jobs } from './jobs.js';
 import { FileLayout } from './layout.js';
-import * as mmap from './mmap-io.js';
-import { type Budgets, openPieceLimit } from './budgets.js';
-import type { PinOutcome, Storage } from './port.js';
 import { MappedUnits } from './mapped-units.js';
+import * as mmap from './mmap-io.js';
+import type { PinOutcome, Storage } from './port.js';
 import { memoryRanges } from './ranges.js';
 import { Windows } from './windows.js';
 
 interface OpenPiece {
   readonly windows: readonly number[];
   readonly ranges: readonly MemoryRange[];
+  /** Its pages were made present. */
+  isPresent: boolean;
+  /** Blocks may be stored. */
   isReady: boolean;
   isGood: boolean;
   isClosing: boolean;
@@ -50,7 +53,7 @@ export class MappedStorage implements Storage {
   #units: MappedUnits | null = null;
   /** The piece of the last `store`: blocks of one piece come in runs. */
   #storePiece = -1;
-  #isClosed = false;
+  #closing: Promise<void> | null = null;
 
   constructor(files: DataFiles, pool: WorkPool, budgets: Budgets) {
     this.#files = files;
@@ -81,7 +84,7 @@ export class MappedStorage implements Storage {
   }
 
   get roomPieces(): number {
-    return this.#isClosed ? 0 : Math.min(this.#openLimit - this.#open.size, this.#jobs.room);
+    return this.#closing !== null ? 0 : Math.min(this.#openLimit - this.#open.size, this.#jobs.room);
   }
 
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
@@ -98,9 +101,18 @@ export class MappedStorage implements Storage {
       return true;
     }
     const ranges = memoryRanges(this.#extents, windows, begin, length);
-    const open: OpenPiece = { windows: numbers, ranges, isReady: false, isGood: false, isClosing: false, jobs: 1 };
+    const open: OpenPiece = {
+      windows: numbers,
+      ranges,
+      isPresent: false,
+      isReady: false,
+      isGood: false,
+      isClosing: false,
+      jobs: 1,
+    };
     const present = ranges.filter((range) => range.windowAddress !== 0);
     const isTaken = this.#jobs.trySubmit({ kind: 'populate', forWriting: true, ranges: present }, (result) => {
+      open.isPresent = result.ok;
       open.isReady = result.ok && !open.isClosing;
       const error = result.ok ? null : this.#failure(result.errno, result.operation, piece);
       if (error !== null) this.#abandon(piece, open);
@@ -155,18 +167,18 @@ export class MappedStorage implements Storage {
 
   closePiece(piece: PieceIndex): void {
     const open = this.#open.get(piece);
-    if (open === undefined) throw new Error(`piece ${piece} is not open`);
-    if (open.isClosing) return;
+    // A piece whose opening failed has closed itself.
+    if (open === undefined || open.isClosing) return;
     this.#abandon(piece, open);
     this.#leave(piece, open);
   }
 
   pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
-    return this.#isClosed ? 'full' : this.#residents().units.pin(piece, begin, length);
+    return this.#closing !== null ? 'full' : this.#residents().units.pin(piece, begin, length);
   }
 
   readAhead(piece: PieceIndex, begin: number, length: number): void {
-    if (!this.#isClosed) this.#residents().units.readAhead(piece, begin, length);
+    if (this.#closing === null) this.#residents().units.readAhead(piece, begin, length);
   }
 
   unpin(piece: PieceIndex, begin: number, length: number): void {
@@ -200,9 +212,12 @@ export class MappedStorage implements Storage {
     return this.#units?.units.residentBytes ?? 0;
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+  close(): Promise<void> {
+    this.#closing ??= this.#shutDown();
+    return this.#closing;
+  }
+
+  async #shutDown(): Promise<void> {
     for (const [piece, open] of this.#open) if (!open.isClosing) this.closePiece(piece);
     await this.#durable.idle();
     await this.#jobs.idle();
@@ -249,7 +264,7 @@ export class MappedStorage implements Storage {
   #leave(piece: PieceIndex, open: OpenPiece): void {
     if (open.jobs > 0 || this.#open.get(piece) !== open) return;
     this.#open.delete(piece);
-    this.#residents().adopt(piece);
+    if (open.isPresent) this.#residents().adopt(piece);
     this.#mapping().drop(open.windows);
     if (open.isGood) this.#durable.add(piece);
   }
@@ -263,5 +278,6 @@ export class MappedStorage implements Storage {
 }
 
 function pushZeros(lengthBytes: number, out: Buffer[]): void {
-  for (let left = lengthBytes; left > 0; left -= ZEROS.length) out.push(ZEROS.subarray(0, Math.min(left, ZEROS.length)));
+  for (let left = lengthBytes; left > 0; left -= ZEROS.length)
+    out.push(ZEROS.subarray(0, Math.min(left, ZEROS.length)));
 }

@@ -32,19 +32,26 @@ export function memoryRanges(extents: ExtentTable, windows: Windows, begin: numb
 export function pageRanges(
   extents: ExtentTable,
   windows: Windows,
-  range: { readonly begin: number; readonly length: number; readonly keepsBefore: boolean; readonly keepsAfter: boolean },
+  range: {
+    readonly begin: number;
+    readonly length: number;
+    readonly keepsBefore: boolean;
+    readonly keepsAfter: boolean;
+  },
   pageBytes: number,
 ): MemoryRange[] {
   const { begin, length, keepsBefore, keepsAfter } = range;
   const pages: MemoryRange[] = [];
-  for (const part of memoryRanges(extents, windows, begin, length)) {
-    if (part.windowAddress === 0) continue;
-    const isFirst = pages.length === 0 && keepsBefore;
-    const from = isFirst ? ceilTo(part.beginBytes, pageBytes) : part.beginBytes - (part.beginBytes % pageBytes);
+  const parts = memoryRanges(extents, windows, begin, length);
+  parts.forEach((part, index) => {
+    if (part.windowAddress === 0) return;
     const end = part.beginBytes + part.lengthBytes;
-    const to = keepsAfter ? end - (end % pageBytes) : ceilTo(end, pageBytes);
+    const isFirst = index === 0 && keepsBefore;
+    const isLast = index === parts.length - 1 && keepsAfter;
+    const from = isFirst ? ceilTo(part.beginBytes, pageBytes) : part.beginBytes - (part.beginBytes % pageBytes);
+    const to = isLast ? end - (end % pageBytes) : ceilTo(end, pageBytes);
     if (to > from) pages.push({ ...part, beginBytes: from, lengthBytes: to - from });
-  }
+  });
   return pages;
 }
 

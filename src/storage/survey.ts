@@ -1,6 +1,7 @@
 /**
  * Looks at the output folder before anything in it is changed: what is there, what is missing, what stands in the way.
- * Links are followed only while they stay inside the output folder.
+ * For writing, links are followed only while they stay inside the output folder. For reading they may lead anywhere: no link
+ * that a torrent brings leaves its folder, so such a one is the user's own, and digests prove what is behind it.
  */
 import { lstat, readlink, realpath, stat } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
@@ -177,7 +178,7 @@ class Surveyor {
     } catch (error) {
       throw fromSystemError(error, 'follow the link', path);
     }
-    if (!target.startsWith(this.#root + sep)) {
+    if (this.#forWriting && !target.startsWith(this.#root + sep)) {
       const message = `${path} is a link that leads outside the output folder, to ${target}`;
       throw new HaulError('NOT_A_DIRECTORY', message, { path, target });
     }

@@ -81,6 +81,16 @@ export class ResidentUnits {
     this.#owner = owner;
   }
 
+  /** Units that may be evicted and not yet given back before loading has to wait. */
+  get evictedLimit(): number {
+    return Math.floor((this.capacityBytes * EVICTED_SHARE) / this.unitBytes);
+  }
+
+  /** True when something was refused since room last came. */
+  get isStarved(): boolean {
+    return this.#isStarved;
+  }
+
   get pinnedUnits(): number {
     return this.#pinnedUnits;
   }
@@ -110,7 +120,8 @@ export class ResidentUnits {
     const last = this.#unitAt(piece, begin + length - 1);
     for (let unit = this.#unitAt(piece, begin); unit <= last; unit++) {
       const slot = this.#slotOf(unit);
-      if (slot === NO_SLOT || this.#pins[slot]! <= 0) throw new Error(`unpin of a range that is not pinned: piece ${piece}`);
+      if (slot === NO_SLOT || this.#pins[slot]! <= 0)
+        throw new Error(`unpin of a range that is not pinned: piece ${piece}`);
       if (--this.#pins[slot]! > 0) continue;
       this.#pinnedUnits--;
       this.#linkNewest(slot);
@@ -182,12 +193,16 @@ export class ResidentUnits {
     for (let unit = piece * this.#unitsPerPiece; unit <= last; unit++) {
       const slot = this.#slotOf(unit);
       if (slot === NO_SLOT) continue;
-      if (this.#state[slot] !== READY || this.#pins[slot]! > 0) return false;
+      if ((this.#state[slot] !== READY && this.#state[slot] !== EVICTED) || this.#pins[slot]! > 0) return false;
       slots.push(slot);
     }
     for (const slot of slots) {
-      this.#unlink(slot);
-      this.#readyBytes -= this.unitBytes;
+      if (this.#state[slot] === READY) {
+        this.#unlink(slot);
+        this.#readyBytes -= this.unitBytes;
+      } else {
+        this.#evictedBytes -= this.unitBytes;
+      }
       this.#free(slot);
     }
     return true;

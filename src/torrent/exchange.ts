@@ -64,7 +64,6 @@ export class Exchange implements SchedulerSink {
   /** Bytes of pieces that failed their hash. */
   corruptBytes = 0;
   isClosed = false;
-  /** Freed longest ago first, and taken only when no slot is fresh: a block's sender is remembered by slot for a while. */
   readonly #freeSlots: PeerSlot[] = [];
   readonly #maxPeers: number;
   #whenEmpty: (() => void) | null = null;
@@ -107,8 +106,7 @@ export class Exchange implements SchedulerSink {
   /** Takes a peer whose handshake is done. Returns where its messages go, or null when there is no room. */
   addPeer(link: PeerLink, handshake: Handshake): Peer | null {
     if (!this.hasRoom) return null;
-    const isFresh = this.peers.length < this.#maxPeers;
-    const slot = isFresh ? (this.peers.length as PeerSlot) : this.#freeSlots.shift()!;
+    const slot = this.#freeSlots.pop() ?? (this.peers.length as PeerSlot);
     const peer = new Peer(this, link, handshake, slot);
     this.peers[slot] = peer;
     this.peerCount++;

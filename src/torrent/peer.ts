@@ -146,36 +146,45 @@ export class Peer implements WireSink, LinkHandlers {
   }
 
   onHave(index: number): void {
-    this.#hasSaidPieces = true;
     const piece = this.exchange.geometry.asPiece(index);
     if (piece === NONE) {
       this.link.close(`said HAVE for piece ${index}, which does not exist`);
       return;
     }
     this.exchange.scheduler.peerHave(this.slot, piece);
-    this.#isReadEndPending = true;
-    this.dropIfRedundant();
+    this.#piecesSaid();
   }
 
   onBitfield(bits: Uint8Array): void {
-    if (!this.#firstPieces('bitfield')) return;
-    if (!isCanonicalBitfield(bits, this.exchange.geometry.pieceCount)) {
-      this.link.close(`sent a bitfield of ${bits.length} bytes that does not fit ${this.exchange.geometry.pieceCount} pieces`);
+    const { geometry, scheduler } = this.exchange;
+    if (!isCanonicalBitfield(bits, geometry.pieceCount)) {
+      this.link.close(`sent a bitfield of ${bits.length} bytes that does not fit ${geometry.pieceCount} pieces`);
       return;
     }
-    this.exchange.scheduler.peerBitfield(this.slot, bits);
-    this.dropIfRedundant();
+    if (this.#hasSaidPieces) this.#addPieces(bits);
+    else scheduler.peerBitfield(this.slot, bits);
+    this.#piecesSaid();
+  }
+
+  /** aria2 sends a bitfield in place of many HAVEs, in the middle of a session: it may only add. */
+  #addPieces(bits: Uint8Array): void {
+    const { geometry, scheduler } = this.exchange;
+    for (let piece = 0; piece < geometry.pieceCount; piece++) {
+      const isSet = (bits[piece >> 3]! & (0x80 >> (piece & 7))) !== 0;
+      if (isSet && !scheduler.peerHas(this.slot, piece as PieceIndex)) scheduler.peerHave(this.slot, piece as PieceIndex);
+    }
   }
 
   onHaveAll(): void {
-    if (!this.#requireFast('have all') || !this.#firstPieces('have all')) return;
+    if (!this.#requireFast('have all')) return;
     this.exchange.scheduler.peerHaveAll(this.slot);
-    this.dropIfRedundant();
+    this.#piecesSaid();
   }
 
   onHaveNone(): void {
-    if (!this.#requireFast('have none') || !this.#firstPieces('have none')) return;
-    this.exchange.scheduler.peerHaveNone(this.slot);
+    if (!this.#requireFast('have none')) return;
+    if (this.#hasSaidPieces) this.link.close('sent have none after it had said what it has');
+    else this.#piecesSaid();
   }
 
   onReject(index: number, begin: number, length: number): void {
@@ -210,15 +219,10 @@ export class Peer implements WireSink, LinkHandlers {
     if (said.reqq !== null) this.exchange.scheduler.setReqq(this.slot, said.reqq);
   }
 
-  /** BEP 3: what a peer has comes once, first. */
-  #firstPieces(message: string): boolean {
-    if (this.#hasSaidPieces) {
-      this.link.close(`sent ${message} after it had said what it has`);
-      return false;
-    }
+  #piecesSaid(): void {
     this.#hasSaidPieces = true;
     this.#isReadEndPending = true;
-    return true;
+    this.dropIfRedundant();
   }
 
   #requireFast(message: string): boolean {

@@ -124,7 +124,8 @@ function setParameter(result: AnnounceQuery, name: string, value: string): strin
 function setEvent(result: AnnounceQuery, value: string): string | null {
   if (value === 'started' || value === 'stopped' || value === 'completed') result.event = value;
   // BEP 21 `paused`, and `empty` or nothing from old clients, are regular announces.
-  else if (value !== '' && value !== 'paused' && value !== 'empty') return 'event must be started, stopped or completed';
+  else if (value !== '' && value !== 'paused' && value !== 'empty')
+    return 'event must be started, stopped or completed';
   return null;
 }
 

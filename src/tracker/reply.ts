@@ -85,7 +85,9 @@ function peerDictionary(compact: Uint8Array, peerId: Buffer | null): string {
 }
 
 /** BEP 48. @param files info-hash (20 Latin-1 characters) with its counts; each info-hash once. */
-export function scrapeReply(files: ReadonlyMap<string, { complete: number; downloaded: number; incomplete: number }>): Buffer {
+export function scrapeReply(
+  files: ReadonlyMap<string, { complete: number; downloaded: number; incomplete: number }>,
+): Buffer {
   const parts = ['d5:filesd'];
   for (const infoHash of [...files.keys()].sort()) {
     const { complete, downloaded, incomplete } = files.get(infoHash)!;

@@ -130,7 +130,10 @@ function makeApp(options: TrackerOptions, service: TrackerService, shelf: Torren
   app.setErrorHandler((error: { statusCode?: number; message?: string }, request, reply) => {
     const status = error.statusCode ?? 500;
     if (status >= 500) options.log?.('error', `tracker: ${request.method}: ${error.message ?? 'unknown error'}`);
-    reply.code(status).type('text/plain').send(status >= 500 ? 'internal error\n' : 'bad request\n');
+    reply
+      .code(status)
+      .type('text/plain')
+      .send(status >= 500 ? 'internal error\n' : 'bad request\n');
   });
   return app;
 }
@@ -168,7 +171,11 @@ function queryOf(url: string): string {
   return mark < 0 ? '' : url.slice(mark + 1);
 }
 
-function sendTorrent(shelf: TorrentShelf, request: FastifyRequest<{ Params: { file: string } }>, reply: FastifyReply): void {
+function sendTorrent(
+  shelf: TorrentShelf,
+  request: FastifyRequest<{ Params: { file: string } }>,
+  reply: FastifyReply,
+): void {
   const { localAddress, localPort } = request.raw.socket;
   const base = baseUrl(request.headers.host, { address: localAddress ?? '', port: localPort ?? 0 });
   const item = shelf.get(request.params.file, base);
@@ -179,7 +186,9 @@ function sendTorrent(shelf: TorrentShelf, request: FastifyRequest<{ Params: { fi
     reply.code(304).send();
     return;
   }
-  reply.type('application/x-bittorrent').send(Buffer.from(item.bytes.buffer, item.bytes.byteOffset, item.bytes.byteLength));
+  reply
+    .type('application/x-bittorrent')
+    .send(Buffer.from(item.bytes.buffer, item.bytes.byteOffset, item.bytes.byteLength));
 }
 
 function page(service: TrackerService, shelf: TorrentShelf): string {

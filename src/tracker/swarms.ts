@@ -123,7 +123,8 @@ export class Swarms {
       if (query.event === 'completed' && query.isSeed && !wasSeed) swarm.downloaded++;
       slot = table.put(compact, query.peerId, query.isSeed, nowS);
     }
-    const wanted = query.numwant < 0 ? TRACKER_LIMITS.numwantDefault : Math.min(query.numwant, TRACKER_LIMITS.numwantMax);
+    const wanted =
+      query.numwant < 0 ? TRACKER_LIMITS.numwantDefault : Math.min(query.numwant, TRACKER_LIMITS.numwantMax);
     return this.#fill(swarm, table, slot, wanted, query.isSeed, compact);
   }
 
@@ -200,7 +201,14 @@ export class Swarms {
   }
 
   /** Counts, and a random sample: seeds are of no use to seeds; the other family gets a quarter when there is enough of ours. */
-  #fill(swarm: Swarm, own: PeerTable, ownSlot: number, wanted: number, isSeed: boolean, compact: Uint8Array): SwarmView {
+  #fill(
+    swarm: Swarm,
+    own: PeerTable,
+    ownSlot: number,
+    wanted: number,
+    isSeed: boolean,
+    compact: Uint8Array,
+  ): SwarmView {
     const view = this.#count(swarm);
     if (wanted === 0) {
       view.seedPort = null;

@@ -25,7 +25,10 @@ export class TorrentShelf {
 
   /** Adds or replaces a file; ".torrent" is added to the name when it is missing. */
   put(fileName: string, render: (baseUrl: string) => Uint8Array): void {
-    this.#files.set(fileName.endsWith('.torrent') ? fileName : `${fileName}.torrent`, { render, renderings: new Map() });
+    this.#files.set(fileName.endsWith('.torrent') ? fileName : `${fileName}.torrent`, {
+      render,
+      renderings: new Map(),
+    });
   }
 
   get(fileName: string, baseUrl: string): ShelfItem | null {
@@ -48,7 +51,10 @@ export class TorrentShelf {
  * "http://host:port" by which a client reached us: its Host header when that is a plain host and port, else the local
  * end of its connection. @param local address and port of the socket.
  */
-export function baseUrl(hostHeader: string | undefined, local: { readonly address: string; readonly port: number }): string {
+export function baseUrl(
+  hostHeader: string | undefined,
+  local: { readonly address: string; readonly port: number },
+): string {
   const match = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::(\d{1,5}))?$/.exec(hostHeader ?? '');
   const host = match === null ? null : canonicalHost(match[1] ?? match[2]!);
   const port = match?.[3] === undefined ? 80 : Number(match[3]);

@@ -4,6 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { createWorkPool } from '../../src/hash/pool.js';
+import { createTorrent } from '../../src/metainfo/create.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 import { haul, haulWith, makeFolder, type Running, start } from './harness.js';
 
@@ -16,8 +18,12 @@ async function makeTree(folder: string): Promise<string> {
   await writeFile(join(root, 'sub', 'c.txt'), 'short');
   await writeFile(join(root, 'sub', 'empty'), '');
   const torrent = join(folder, 'set.torrent');
-  const { exitCode, stderr } = await haul('create', root, '-o', torrent, '--piece-length', '16KiB');
-  assert.equal(exitCode, 0, stderr);
+  const pool = createWorkPool({ threads: 1 });
+  try {
+    await writeFile(torrent, await createTorrent(root, { pieceLengthBytes: 16_384 }, pool));
+  } finally {
+    await pool.close();
+  }
   return torrent;
 }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
+import type { Torrent } from '../../src/api.js';
 import { Output, type Stream } from '../../src/cli/output.js';
-import { Pace, type Sample, sampleText } from '../../src/cli/sample.js';
+import { Pace, type Sample, sampleText, torrentSampler } from '../../src/cli/sample.js';
 import { HaulError } from '../../src/errors.js';
 
 class Memory implements Stream {
@@ -146,9 +147,27 @@ describe('progress', () => {
   it('estimates the time left from the average since the start', () => {
     let nowMs = 5000;
     const pace = new Pace(() => nowMs);
-    assert.deepEqual(pace.at(100, 1100), { doneBytes: 100, bytesPerSec: 0, secondsLeft: Number.POSITIVE_INFINITY });
+    assert.deepEqual(pace.at(0, 1100), { doneBytes: 0, bytesPerSec: 0, secondsLeft: Number.POSITIVE_INFINITY });
     nowMs = 7000;
-    assert.deepEqual(pace.at(600, 1100), { doneBytes: 600, bytesPerSec: 250, secondsLeft: 2 });
+    assert.deepEqual(pace.at(600, 1100), { doneBytes: 600, bytesPerSec: 300, secondsLeft: 500 / 300 });
     assert.equal(pace.at(1100, 1100).secondsLeft, 0);
+  });
+
+  it('ends a download at 100 percent, though the torrent seeds by then', () => {
+    const stats = {
+      state: 'seeding',
+      lengthBytes: 1000,
+      verifiedBytes: 1000,
+      peers: 2,
+      uploadedBytes: 70,
+      secondsLeft: 0,
+    };
+    const rates = { downloadBytesPerSec: 10, uploadBytesPerSec: 20 };
+    const torrent = { stats: () => ({ ...stats, ...rates }) } as unknown as Torrent;
+    assert.equal(
+      sampleText(torrentSampler(torrent, 'complete')()),
+      'downloading: 100.0%, 1.0 kB of 1.0 kB, 10 B/s, 2 peers',
+    );
+    assert.equal(sampleText(torrentSampler(torrent, 'serve')()), 'seeding: 20 B/s up, 70 B sent, 2 peers');
   });
 });

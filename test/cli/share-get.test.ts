@@ -144,8 +144,11 @@ describe('haul share and haul get', () => {
       ...['get', join(folder, 'a.torrent'), '--output', output, '--port', '0', '--json', '--progress-interval', '20'],
     );
     await getter.line((line) => line.type === 'progress' && line.phase === 'downloading');
+    // npm passes on a signal that the terminal has sent as well: the pair must not count as "exit at once".
+    getter.child.kill('SIGTERM');
     const { exitCode, lines } = await getter.stop('SIGTERM');
     assert.equal(exitCode, 143);
+    assert.equal(lines.at(-1)!.outcome, 'interrupted');
     assert.match(String(lines.find((line) => line.type === 'warning')?.message), /no --peer is given/);
   });
 

@@ -162,23 +162,27 @@ test('any order of events keeps the book consistent, and an offered address is i
     passMs: fc.integer({ min: 0, max: 40_000 }),
   });
   fc.assert(
-    fc.property(fc.array(event, { maxLength: 120 }), fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })), (events, dice) => {
-      const known = new AddressBook({ random: () => dice.next().value, capacity: 8 });
-      let nowMs = 0;
-      for (const { what, last, passMs } of events) {
-        nowMs += passMs;
-        const next = known.next(nowMs);
-        if (next !== null) assert.equal(known.state(next), 'idle');
-        if (what === 'add') known.add(at(last), 'tracker');
-        else if (what === 'explicit') known.add(at(last), 'explicit');
-        else if (what === 'dial' && next !== null) known.dialled(next);
-        else if (what === 'connected') known.connected(at(last), nowMs);
-        else if (what === 'failed') known.failed(at(last), nowMs);
-        else if (what === 'disconnected') known.disconnected(at(last), nowMs);
-        else if (what === 'ban') known.ban(at(last));
-        else if (what === 'self') known.markSelf(at(last));
-        known.checkInvariants();
-      }
-    }),
+    fc.property(
+      fc.array(event, { maxLength: 120 }),
+      fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
+      (events, dice) => {
+        const known = new AddressBook({ random: () => dice.next().value, capacity: 8 });
+        let nowMs = 0;
+        for (const { what, last, passMs } of events) {
+          nowMs += passMs;
+          const next = known.next(nowMs);
+          if (next !== null) assert.equal(known.state(next), 'idle');
+          if (what === 'add') known.add(at(last), 'tracker');
+          else if (what === 'explicit') known.add(at(last), 'explicit');
+          else if (what === 'dial' && next !== null) known.dialled(next);
+          else if (what === 'connected') known.connected(at(last), nowMs);
+          else if (what === 'failed') known.failed(at(last), nowMs);
+          else if (what === 'disconnected') known.disconnected(at(last), nowMs);
+          else if (what === 'ban') known.ban(at(last));
+          else if (what === 'self') known.markSelf(at(last));
+          known.checkInvariants();
+        }
+      },
+    ),
   );
 });

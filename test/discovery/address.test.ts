@@ -53,7 +53,10 @@ test('every spelling of an IPv6 address becomes the one of RFC 5952', () => {
 });
 
 test('whatever Node takes for an IP address is read, and nothing else', () => {
-  const part = fc.oneof(fc.constantFrom('', ':', '::', '.', '0', 'ffff', '1.2.3.4', '255', '::ffff:'), fc.hexaString());
+  const part = fc.oneof(
+    fc.constantFrom('', ':', '::', '.', '0', 'ffff', '1.2.3.4', '255', '::ffff:'),
+    fc.string({ unit: fc.constantFrom(...'0123456789abcdefF') }),
+  );
   const text = fc.array(part, { maxLength: 12 }).map((parts) => parts.join(''));
   fc.assert(
     fc.property(fc.oneof(text, fc.ipV6(), fc.ipV4()), (host) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AnnounceReply, AnnounceRequest } from '../../src/discovery/announce.js';
 import { Announcer, type AnnouncerOptions, type AnnounceStats } from '../../src/discovery/announcer.js';
-import { RETRY_FIRST_MS, RETRY_LAST_MS, TRACKERS_MAX, Tiers } from '../../src/discovery/tiers.js';
+import { RETRY_FIRST_MS, RETRY_LAST_MS, Tiers, TRACKERS_MAX } from '../../src/discovery/tiers.js';
 import { HaulError } from '../../src/errors.js';
 
 const MINUTE = 60_000;
@@ -95,7 +95,13 @@ test('the tracker that answers moves to the front of its tier', async () => {
 
 test('tiers are shuffled within, each by the dice, and never across', () => {
   const rolls = [0, 0.5, 0];
-  const tiers = new Tiers([['1', '2', '3'], ['4', '5']], () => rolls.shift()!);
+  const tiers = new Tiers(
+    [
+      ['1', '2', '3'],
+      ['4', '5'],
+    ],
+    () => rolls.shift()!,
+  );
   assert.deepEqual(tiers.order, [
     ['3', '2', '1'],
     ['5', '4'],
@@ -204,7 +210,10 @@ test('stop aborts what is under way, still says stopped, and returns though the 
   announcer.start(0, () => stats);
   await announcer.stop(1);
   await settle();
-  assert.deepEqual(signals.map(({ aborted }) => aborted), [true, true]);
+  assert.deepEqual(
+    signals.map(({ aborted }) => aborted),
+    [true, true],
+  );
   assert.deepEqual(outcomes, []);
 });
 
@@ -243,8 +252,8 @@ test('trackers we cannot talk to are reported once and skipped', async () => {
   await settle();
   await tick(10 * MINUTE);
   assert.deepEqual(events(), ['started a', '- a']);
-  assert.deepEqual(outcomes.filter((line) => line.startsWith('warning')), [
-    'warning udp://u:80/announce udp trackers are not supported yet',
-    'warning "nonsense" not a tracker URL',
-  ]);
+  assert.deepEqual(
+    outcomes.filter((line) => line.startsWith('warning')),
+    ['warning udp://u:80/announce udp trackers are not supported yet', 'warning "nonsense" not a tracker URL'],
+  );
 });

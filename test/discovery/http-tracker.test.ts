@@ -59,7 +59,12 @@ async function fails(promise: Promise<unknown>, code: ErrorCode, message: RegExp
 }
 
 test('the query has every byte escaped, keeps what the URL had, and names no ip', () => {
-  const target = announceUrl(new URL('http://h/announce?passkey=x#frag'), { ...request, event: 'started', key: 0xfeed, trackerId: Buffer.from('t&') });
+  const target = announceUrl(new URL('http://h/announce?passkey=x#frag'), {
+    ...request,
+    event: 'started',
+    key: 0xfeed,
+    trackerId: Buffer.from('t&'),
+  });
   assert.equal(
     target.href,
     `http://h/announce?passkey=x&info_hash=${percentBytes(infoHash)}&peer_id=${percentBytes(peerId)}&port=6881&uploaded=1` +
@@ -98,7 +103,10 @@ test('compact and IPv6 peers, counts and intervals are read', async () => {
     { host: '10.0.0.1', port: 6881 },
     { host: '2001:db8::1', port: 6881 },
   ]);
-  assert.deepEqual([reply.complete, reply.incomplete, reply.intervalMs, reply.minIntervalMs], [5, 7, 1_800_000, 60_000]);
+  assert.deepEqual(
+    [reply.complete, reply.incomplete, reply.intervalMs, reply.minIntervalMs],
+    [5, 7, 1_800_000, 60_000],
+  );
   assert.equal(reply.warning, 'be?[31mware');
   assert.equal(Buffer.from(reply.trackerId!).toString(), 'tid');
 });
@@ -118,7 +126,10 @@ test('dictionary peers may be host names; unusable ones and ourselves are left o
     ],
   });
   const { peers, intervalMs } = await announce();
-  assert.deepEqual(peers.map(({ host }) => host), ['10.0.0.1', 'seed.example', '2001:db8::2']);
+  assert.deepEqual(
+    peers.map(({ host }) => host),
+    ['10.0.0.1', 'seed.example', '2001:db8::2'],
+  );
   assert.equal(intervalMs, null);
 });
 
@@ -154,7 +165,11 @@ test('credentials in the URL become an Authorization header', async () => {
 
 test('gzip, zlib and bare deflate replies are inflated', async () => {
   const body = encodeBencode({ interval: 60, peers: '' });
-  for (const [encoding, bytes] of [['gzip', gzipSync(body)], ['deflate', deflateSync(body)], ['deflate', deflateRawSync(body)]] as const) {
+  for (const [encoding, bytes] of [
+    ['gzip', gzipSync(body)],
+    ['deflate', deflateSync(body)],
+    ['deflate', deflateRawSync(body)],
+  ] as const) {
     answer(bytes, { 'content-encoding': encoding });
     assert.equal((await announce()).intervalMs, 60_000);
   }
@@ -162,7 +177,11 @@ test('gzip, zlib and bare deflate replies are inflated', async () => {
 
 test('a failure reason is told, printable and short', async () => {
   answerValue({ 'failure reason': `go\u0000 away\u202e ${'x'.repeat(5000)}` });
-  const error = await fails(announce(), 'TRACKER', /^tracker http:\/\/127\.0\.0\.1:\d+\/announce: refused: go\? away\? xxx/);
+  const error = await fails(
+    announce(),
+    'TRACKER',
+    /^tracker http:\/\/127\.0\.0\.1:\d+\/announce: refused: go\? away\? xxx/,
+  );
   assert.ok(error.message.length < 300);
   answerValue({ 'failure reason': 5 });
   await fails(announce(), 'TRACKER', /no reason given/);
@@ -189,9 +208,11 @@ test('answers that are no tracker reply are named for what they are', async () =
 test('any bytes as a body give a reply or a HaulError TRACKER', async () => {
   const body = fc.oneof(
     fc.uint8Array({ maxLength: 60 }),
-    fc.array(fc.constantFrom('d', 'l', 'e', 'i1e', '5:peers', '8:interval', '4:port', '2:ip', '6:aaaaaa', '0:'), { maxLength: 12 }).map((parts) =>
-      Buffer.from(`d${parts.join('')}e`),
-    ),
+    fc
+      .array(fc.constantFrom('d', 'l', 'e', 'i1e', '5:peers', '8:interval', '4:port', '2:ip', '6:aaaaaa', '0:'), {
+        maxLength: 12,
+      })
+      .map((parts) => Buffer.from(`d${parts.join('')}e`)),
   );
   await fc.assert(
     fc.asyncProperty(body, async (bytes) => {
@@ -271,14 +292,19 @@ test('an abort ends the exchange, before and during', async () => {
   await fails(announceHttp(url, request, { dispatcher, signal: controller.signal }), 'ABORTED', /given up/);
 });
 
-test('trouble on the way is told in words', async () => {
-  const sockets = new Set<Socket>();
+test('trouble on the way is told in words', async (context) => {
   let reaction: (socket: Socket) => void = (socket) => socket.resetAndDestroy();
+  const sockets = new Set<Socket>();
   const tcp = createTcpServer((socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
     socket.once('data', () => reaction(socket));
   });
+  const close = () => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => tcp.close(resolve));
+  };
+  context.after(close);
   await new Promise<void>((resolve) => tcp.listen(0, '127.0.0.1', resolve));
   const at = `http://127.0.0.1:${(tcp.address() as { port: number }).port}/announce`;
   await fails(announce(at), 'NETWORK', /connection (reset|closed)/);
@@ -288,8 +314,7 @@ test('trouble on the way is told in words', async () => {
   await fails(announce(at), 'TRACKER', /not HTTP/);
   reaction = (socket) => socket.end(`HTTP/1.1 200 OK\r\n${`x: ${'y'.repeat(1000)}\r\n`.repeat(30)}\r\n`);
   await fails(announce(at), 'TRACKER', /too many headers/);
-  for (const socket of sockets) socket.destroy();
-  await new Promise((resolve) => tcp.close(resolve));
+  await close();
   await fails(announce(at), 'NETWORK', /connection refused/);
 });
 

@@ -46,7 +46,7 @@ async function finishesFromGoodSeed(scope: Scope, { set, torrent }: Scene): Prom
 }
 
 async function rawPeer(scope: Scope, { set, leech }: Scene, onEvent?: (peer: RawPeer, event: string) => void): Promise<RawPeer> {
-  const options = { port: leech.port!, metainfo: set.metainfo, peerId: '-XX0001-hostilehostil' };
+  const options = { port: leech.port!, metainfo: set.metainfo, peerId: '-XX0001-hostilehosti' };
   return connectRawPeer(scope, onEvent === undefined ? options : { ...options, onEvent });
 }
 
@@ -76,7 +76,7 @@ test('a handshake for another torrent is refused', async (t) => {
   const scope = openScope(t);
   const stage = await scene(scope);
   const metainfo = { ...stage.set.metainfo, infoHash: Buffer.alloc(20, 7) };
-  const peer = await connectRawPeer(scope, { port: stage.leech.port!, metainfo, peerId: '-XX0001-hostilehostil' });
+  const peer = await connectRawPeer(scope, { port: stage.leech.port!, metainfo, peerId: '-XX0001-hostilehosti' });
   await withDeadline(peer.closed, 'it is cut off', DEADLINE_MS);
   assert.equal(stage.torrent.stats().peers, 0);
 });
@@ -177,7 +177,7 @@ test('one bad block among the blocks of two peers convicts its sender only', asy
       connectRawPeer(scope, {
         port: stage.leech.port!,
         metainfo: stage.set.metainfo,
-        peerId: `-XX0001-serves-more-${index}`,
+        peerId: `-XX0001-serve-more-${index}`,
         onEvent: serve(spoil),
       }),
     ),
@@ -213,7 +213,7 @@ test('a peer that asks and never reads does not grow the memory of the seed with
   const scope = openScope(t);
   const set = await fileSet(scope, PIECES * PIECE_BYTES, { pieceLengthBytes: PIECE_BYTES });
   const seed = await startSeed(scope, set);
-  const peer = await connectRawPeer(scope, { port: seed.port!, metainfo: set.metainfo, peerId: '-XX0001-greedygreedyg' });
+  const peer = await connectRawPeer(scope, { port: seed.port!, metainfo: set.metainfo, peerId: '-XX0001-greedygreedy' });
   writeInterested(peer.out);
   peer.flush();
   await peer.event('unchoke');

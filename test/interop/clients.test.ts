@@ -29,6 +29,7 @@ const TREE_BINARY_BYTES = 20 * 1024 * 1024;
 const FILE_BYTES = 9_999_999;
 const CHECK_TIMEOUT_MS = 30_000;
 const DOWNLOAD_TIMEOUT_MS = 60_000;
+const CLOSE_TIMEOUT_MS = 15_000;
 /** Not used by anyone: each job names its own tracker. */
 const NO_TRACKER = 'http://127.0.0.1:9/announce';
 
@@ -69,7 +70,7 @@ async function readTorrent(payload: Payload): Promise<Metainfo> {
 
 async function openEngine(scope: Scope): Promise<Engine> {
   const engine = await createEngine({ port: 0 });
-  scope.defer(() => engine.close());
+  scope.defer(() => withDeadline(engine.close(), 'our engine closes', CLOSE_TIMEOUT_MS));
   return engine;
 }
 

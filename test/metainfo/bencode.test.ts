@@ -75,7 +75,9 @@ function reference(text: string): boolean {
   }
 }
 
-const key = fc.string({ unit: 'grapheme', maxLength: 6 }).filter((text) => text !== '__proto__' && !text.includes('\uFEFF'));
+const key = fc
+  .string({ unit: 'grapheme', maxLength: 6 })
+  .filter((text) => text !== '__proto__' && !text.includes('\uFEFF'));
 const { tree: anyValue } = fc.letrec<{ tree: BencodeInput }>((tie) => ({
   tree: fc.oneof(
     { maxDepth: 4, withCrossShrink: true },
@@ -116,7 +118,11 @@ describe('the bencode guard', () => {
   });
 
   it('agrees with a naive reference on mutated bytes', () => {
-    const mutation = fc.record({ at: fc.nat(), kind: fc.constantFrom('set', 'cut', 'insert', 'end'), byte: fc.nat(255) });
+    const mutation = fc.record({
+      at: fc.nat(),
+      kind: fc.constantFrom('set', 'cut', 'insert', 'end'),
+      byte: fc.nat(255),
+    });
     const byte = fc.oneof(fc.constantFrom(...latin1('0123456789ilde:-+')), fc.nat(255));
     fc.assert(
       fc.property(anyValue, fc.array(mutation, { minLength: 1, maxLength: 3 }), byte, (value, mutations, other) => {
@@ -129,14 +135,35 @@ describe('the bencode guard', () => {
           if (kind === 'end') bytes = bytes.slice(0, position);
         }
         const data = Buffer.from(bytes);
-        assert.equal(verdict(data) === null, reference(data.toString('latin1')), JSON.stringify(data.toString('latin1')));
+        assert.equal(
+          verdict(data) === null,
+          reference(data.toString('latin1')),
+          JSON.stringify(data.toString('latin1')),
+        );
       }),
       { numRuns: 3000 },
     );
   });
 
   it('agrees with the reference on text made of the characters of bencode', () => {
-    const words = fc.constantFrom('i', 'e', 'l', 'd', '0', '1', '2', ':', '-', '1:a', '1:b', '2:ab', 'i1e', 'le', 'de', '0:');
+    const words = fc.constantFrom(
+      'i',
+      'e',
+      'l',
+      'd',
+      '0',
+      '1',
+      '2',
+      ':',
+      '-',
+      '1:a',
+      '1:b',
+      '2:ab',
+      'i1e',
+      'le',
+      'de',
+      '0:',
+    );
     fc.assert(
       fc.property(fc.array(words, { maxLength: 12 }), (parts) => {
         const text = parts.join('');
@@ -249,7 +276,13 @@ describe('the bencode guard', () => {
 describe('decoding', () => {
   it('keeps keys of Object.prototype as plain entries', () => {
     const value = decodeChecked(latin1('d11:constructori1e8:toStringi2ee'));
-    assert.deepEqual(value, new Map([['constructor', 1], ['toString', 2]]));
+    assert.deepEqual(
+      value,
+      new Map([
+        ['constructor', 1],
+        ['toString', 2],
+      ]),
+    );
   });
 
   it('refuses keys that only the package would take for one another', () => {
@@ -274,7 +307,11 @@ describe('encoding', () => {
   it('sorts keys by raw bytes, not by UTF-16', () => {
     const bytes = encodeBencode({ '\u{1F600}': 1, '\uFF5E': 2, a: 3 });
     assert.equal(bytes.toString(), 'd1:ai3e3:\uFF5Ei2e4:\u{1F600}i1ee');
-    const raw = new Map([[Buffer.from([0xff]), 1], [Buffer.from([0x61]), 2], [Buffer.from([0x80]), 3]]);
+    const raw = new Map([
+      [Buffer.from([0xff]), 1],
+      [Buffer.from([0x61]), 2],
+      [Buffer.from([0x80]), 3],
+    ]);
     assert.equal(encodeBencode(raw).toString('latin1'), 'd1:ai2e1:\x80i3e1:\xffi1ee');
   });
 
@@ -283,6 +320,15 @@ describe('encoding', () => {
     for (const wrong of [1.5, Number.NaN, 2 ** 53, null, true, [undefined]]) {
       assert.throws(() => encodeBencode(wrong as BencodeInput), /bencode has no/);
     }
-    assert.throws(() => encodeBencode(new Map<string | Uint8Array, number>([['a', 1], [Buffer.from('a'), 2]])), /twice/);
+    assert.throws(
+      () =>
+        encodeBencode(
+          new Map<string | Uint8Array, number>([
+            ['a', 1],
+            [Buffer.from('a'), 2],
+          ]),
+        ),
+      /twice/,
+    );
   });
 });

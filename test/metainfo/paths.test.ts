@@ -18,22 +18,55 @@ function name(raw: string | Uint8Array, platform = 'linux'): { safe: string; war
 }
 
 describe('a path component', () => {
-  const attacks = ['', '.', '..', '/', 'a/b', '/etc', '../x', 'a\\b', '..\\x', 'C:', 'c:\\x', 'C:evil', 'a\0b', 'a\nb', '\x1b[2J', 'a\x7f', 'a\u009bb'];
+  const attacks = [
+    '',
+    '.',
+    '..',
+    '/',
+    'a/b',
+    '/etc',
+    '../x',
+    'a\\b',
+    '..\\x',
+    'C:',
+    'c:\\x',
+    'C:evil',
+    'a\0b',
+    'a\nb',
+    '\x1b[2J',
+    'a\x7f',
+    'a\u009bb',
+  ];
   for (const attack of attacks) {
     it(`is refused on every system when it is ${JSON.stringify(attack)}`, () => {
       for (const platform of ['linux', 'darwin', 'win32']) {
-        assert.throws(() => name(attack, platform), (error: Error & { code?: string }) => {
-          assert.equal(error.code, 'BAD_TORRENT');
-          // biome-ignore lint/suspicious/noControlCharactersInRegex: the message must hold none
-          assert.doesNotMatch(error.message, /[\x00-\x1f\x7f-\x9f]/);
-          return true;
-        });
+        assert.throws(
+          () => name(attack, platform),
+          (error: Error & { code?: string }) => {
+            assert.equal(error.code, 'BAD_TORRENT');
+            // biome-ignore lint/suspicious/noControlCharactersInRegex: the message must hold none
+            assert.doesNotMatch(error.message, /[\x00-\x1f\x7f-\x9f]/);
+            return true;
+          },
+        );
       }
     });
   }
 
   it('keeps ordinary names without a warning', () => {
-    for (const plain of ['a', '.hidden', '...x', 'ünïcödé', '日本', 'a b', 'console', 'com10', 'nullable.txt', "it's", '\u{1F600}']) {
+    for (const plain of [
+      'a',
+      '.hidden',
+      '...x',
+      'ünïcödé',
+      '日本',
+      'a b',
+      'console',
+      'com10',
+      'nullable.txt',
+      "it's",
+      '\u{1F600}',
+    ]) {
       assert.deepEqual(name(plain), { safe: plain, warnings: [] }, plain);
       assert.deepEqual(name(plain, 'win32'), { safe: plain, warnings: [] }, plain);
     }

@@ -12,7 +12,13 @@ type Fields = Record<string, BencodeInput | undefined>;
 const HASH = Buffer.alloc(20, 7);
 
 function single(info: Fields = {}, top: Fields = {}): Buffer {
-  const whole = { name: 'image.iso', length: 50_000, 'piece length': 32_768, pieces: Buffer.concat([HASH, HASH]), ...info };
+  const whole = {
+    name: 'image.iso',
+    length: 50_000,
+    'piece length': 32_768,
+    pieces: Buffer.concat([HASH, HASH]),
+    ...info,
+  };
   return encodeBencode({ info: whole, ...top });
 }
 
@@ -107,7 +113,13 @@ describe('reading a torrent', () => {
         { private: 1 },
         {
           announce: 'http://ignored.example/announce',
-          'announce-list': [['http://a.example/x', 'udp://b.example:80'], [], ['gopher://c', '', 'https://d.example'], 'junk', [5]],
+          'announce-list': [
+            ['http://a.example/x', 'udp://b.example:80'],
+            [],
+            ['gopher://c', '', 'https://d.example'],
+            'junk',
+            [5],
+          ],
           'url-list': ['http://seed.example/', 'ftp://old.example/', ''],
           comment: 'two\nlines\x1b[2J',
           'created by': 'someone',
@@ -130,13 +142,22 @@ describe('reading a torrent', () => {
     assert.deepEqual(plain.webSeeds, ['https://seed.example/f']);
     assert.equal(plain.creationDate, null);
     const junk = parseTorrent(
-      single({ private: 'yes' }, { announce: 3, 'announce-list': 'x', 'url-list': { a: 1 }, comment: [], 'creation date': -5 }),
+      single(
+        { private: 'yes' },
+        { announce: 3, 'announce-list': 'x', 'url-list': { a: 1 }, comment: [], 'creation date': -5 },
+      ),
     );
     assert.deepEqual([junk.trackers, junk.webSeeds, junk.comment, junk.isPrivate], [[], [], null, false]);
   });
 
   it('keeps URLs with spaces and control characters out', () => {
-    const urls = ['http://a.example/\r\nX: y', 'http://a b/', 'http:///', 'javascript:1', `http://a/${'x'.repeat(3000)}`];
+    const urls = [
+      'http://a.example/\r\nX: y',
+      'http://a b/',
+      'http:///',
+      'javascript:1',
+      `http://a/${'x'.repeat(3000)}`,
+    ];
     const metainfo = parseTorrent(single({}, { 'announce-list': [urls], 'url-list': urls }));
     assert.deepEqual([metainfo.trackers, metainfo.webSeeds], [[], []]);
   });
@@ -155,7 +176,11 @@ describe('reading a torrent', () => {
 
   it('reads a hybrid torrent as version 1 and says no to version 2 alone', () => {
     assert.equal(parseTorrent(single({ 'meta version': 2, 'file tree': { a: {} } })).files.length, 1);
-    refused(single({ pieces: undefined, 'meta version': 2, 'file tree': {} }), 'BAD_TORRENT', /v2-only .* not supported yet/);
+    refused(
+      single({ pieces: undefined, 'meta version': 2, 'file tree': {} }),
+      'BAD_TORRENT',
+      /v2-only .* not supported yet/,
+    );
     refused(single({ pieces: undefined }), 'BAD_TORRENT', /'pieces' is missing/);
   });
 
@@ -200,7 +225,12 @@ describe('a torrent is refused', () => {
     ['with an empty path', multi([{ length: 1, path: [] }]), 'BAD_TORRENT', /unsafe path/],
     ['with an empty path component', multi([file('a//b', 1)]), 'BAD_TORRENT', /unsafe path/],
     ['that climbs out', multi([file('../x', 1)]), 'BAD_TORRENT', /unsafe path: the name "\.\."/],
-    ['with padding that climbs out', multi([file('a', 1), file('../x', 1, { attr: 'p' })]), 'BAD_TORRENT', /unsafe path/],
+    [
+      'with padding that climbs out',
+      multi([file('a', 1), file('../x', 1, { attr: 'p' })]),
+      'BAD_TORRENT',
+      /unsafe path/,
+    ],
     ['with an absolute path', multi([{ path: ['/etc/passwd'], length: 1 }]), 'BAD_TORRENT', /unsafe path/],
     ['with a path twice', multi([file('a', 1), file('a', 1)]), 'BAD_TORRENT', /conflicting paths/],
     ['named ..', single({ name: '..' }), 'BAD_TORRENT', /unsafe path/],
@@ -260,11 +290,17 @@ describe('writing a torrent', () => {
     assert.deepEqual(metainfo.warnings, []);
     const { trackers, webSeeds, comment, createdBy, creationDate } = metainfo;
     assert.deepEqual({ infoBytes: metainfo.infoBytes, trackers, webSeeds, comment, createdBy, creationDate }, fields);
-    assert.equal(encodeTorrent({ infoBytes, trackers: [[]] }).toString('latin1'), `d4:info${infoBytes.toString('latin1')}e`);
+    assert.equal(
+      encodeTorrent({ infoBytes, trackers: [[]] }).toString('latin1'),
+      `d4:info${infoBytes.toString('latin1')}e`,
+    );
   });
 
   it('with other trackers keeps every other byte', () => {
-    const bytes = single({ extra: { deep: [1] } }, { announce: 'http://old.example/', 'announce-list': [['http://old.example/']], zebra: [1, { b: 2 }] });
+    const bytes = single(
+      { extra: { deep: [1] } },
+      { announce: 'http://old.example/', 'announce-list': [['http://old.example/']], zebra: [1, { b: 2 }] },
+    );
     const before = parseTorrent(bytes);
     const changed = withTrackers(bytes, [['http://new.example/a'], ['http://new.example/b']]);
     const after = parseTorrent(changed);

@@ -1,0 +1,181 @@
+/**
+ * What a block costs in storage, with nothing around it: `node dist/bench/micro/storage.js [--small] [--dir FOLDER]`.
+ * Prints one line per figure and a hash of what was stored, which must not change between runs of the same size.
+ */
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { parseArgs } from 'node:util';
+import { BLOCK_LENGTH_BYTES } from '../../src/config.js';
+import { createWorkPool } from '../../src/hash/pool.js';
+import type { MemoryRange, WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
+import { Geometry, type PieceIndex } from '../../src/metainfo/geometry.js';
+import type { Metainfo } from '../../src/metainfo/metainfo.js';
+import * as mmap from '../../src/storage/mmap-io.js';
+import { openStorage } from '../../src/storage/open.js';
+import type { Storage, StorageKind } from '../../src/storage/port.js';
+
+const MIB = 1024 * 1024;
+const PIECE_BYTES = MIB;
+const PIECES_AHEAD = 8;
+
+const { values } = parseArgs({ options: { small: { type: 'boolean' }, dir: { type: 'string' } } });
+const isSmall = values.small === true;
+const totalBytes = (isSmall ? 16 : 512) * MIB;
+
+function print(name: string, value: number, unit: string): void {
+  console.log(`${name.padEnd(44)} ${value.toFixed(value < 100 ? 1 : 0).padStart(8)} ${unit}`);
+}
+
+function run(pool: WorkPool, job: WorkJob): Promise<WorkResult> {
+  return new Promise((resolve) => pool.submit(job, resolve));
+}
+
+/** Minor faults of the main thread so far: field 10 of proc(5) `stat`. */
+function mainThreadFaults(): number {
+  const text = fs.readFileSync(`/proc/self/task/${process.pid}/stat`, 'latin1');
+  return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[7]);
+}
+
+function madeUp(lengthBytes: number, piece: Buffer): Metainfo {
+  const geometry = new Geometry(lengthBytes, PIECE_BYTES);
+  const digest = createHash('sha1').update(piece).digest();
+  const infoHash = Buffer.alloc(20, 1);
+  return {
+    name: 'file',
+    infoHash,
+    infoHashHex: infoHash.toString('hex'),
+    infoBytes: Buffer.alloc(0),
+    geometry,
+    pieceHashes: Buffer.concat(Array.from({ length: geometry.pieceCount }, () => digest)),
+    files: [
+      {
+        path: ['file'],
+        lengthBytes,
+        beginBytes: 0,
+        isPad: false,
+        isExecutable: false,
+        isHidden: false,
+        symlinkPath: null,
+      },
+    ],
+    isMultiFile: false,
+    isPrivate: false,
+    trackers: [],
+    webSeeds: [],
+    comment: null,
+    createdBy: null,
+    creationDate: null,
+    warnings: [],
+  };
+}
+
+async function benchPool(pool: WorkPool): Promise<void> {
+  const windowBytes = 64 * MIB;
+  const flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS;
+  const windowAddress = mmap.map(windowBytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1);
+  const range = (beginBytes: number): MemoryRange => ({ windowAddress, windowBytes, beginBytes, lengthBytes: MIB });
+  const pieces = Array.from({ length: 64 }, (_, index) => [range(index * MIB)]);
+  await Promise.all(pieces.map((ranges) => run(pool, { kind: 'populate', forWriting: true, ranges })));
+  const digest = Buffer.alloc(20);
+  await Promise.all(pieces.map((ranges) => run(pool, { kind: 'verify', ranges, digest })));
+
+  const trips = isSmall ? 200 : 5000;
+  let begin = performance.now();
+  for (let trip = 0; trip < trips; trip++) await run(pool, { kind: 'release', ranges: [] });
+  print('pool: round trip of one empty job', ((performance.now() - begin) * 1000) / trips, 'µs');
+
+  const rounds = isSmall ? 1 : 16;
+  begin = performance.now();
+  for (let round = 0; round < rounds; round++) {
+    await Promise.all(pieces.map((ranges) => run(pool, { kind: 'verify', ranges, digest })));
+  }
+  print(
+    `pool: verify 1 MiB pieces, ${pool.threadCount} thread`,
+    (rounds * 64 * MIB) / 1e3 / (performance.now() - begin),
+    'MB/s',
+  );
+  mmap.unmap(windowAddress, windowBytes);
+}
+
+function openAhead(storage: Storage, piece: PieceIndex): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const isTaken = storage.openPiece(piece, (error) => (error === null ? resolve() : reject(error)));
+    if (!isTaken) reject(new Error(`no room for piece ${piece}`));
+  });
+}
+
+/** Opens some pieces ahead, stores and verifies: the timings are of each step alone, the whole is not a rate of anything. */
+async function benchStorage(pool: WorkPool, kind: StorageKind, parent: string): Promise<string> {
+  const folder = fs.mkdtempSync(join(parent, 'haul-bench-'));
+  const piece = Buffer.alloc(PIECE_BYTES, 'the quick brown fox');
+  const metainfo = madeUp(totalBytes, piece);
+  const storage = await openStorage({ metainfo, output: folder, pool, kind });
+  await storage.prepare({ forWriting: true });
+  const times = { open: 0, store: 0, verify: 0, faults: 0 };
+  const { pieceCount } = metainfo.geometry;
+  for (let first = 0; first < pieceCount; first += PIECES_AHEAD) {
+    const group = Array.from({ length: PIECES_AHEAD }, (_, index) => (first + index) as PieceIndex);
+    let begin = performance.now();
+    await Promise.all(group.map((index) => openAhead(storage, index)));
+    times.open += performance.now() - begin;
+    const faults = mainThreadFaults();
+    begin = performance.now();
+    for (const index of group) {
+      for (let at = 0; at < PIECE_BYTES; at += BLOCK_LENGTH_BYTES)
+        storage.store(index, at, piece, at, at + BLOCK_LENGTH_BYTES);
+    }
+    times.store += performance.now() - begin;
+    times.faults += mainThreadFaults() - faults;
+    begin = performance.now();
+    await Promise.all(group.map((index) => new Promise((resolve) => storage.verifyPiece(index, resolve))));
+    times.verify += performance.now() - begin;
+    for (const index of group) storage.closePiece(index);
+  }
+  const blocks = totalBytes / BLOCK_LENGTH_BYTES;
+  print(`${kind}: open and prefault`, totalBytes / 1e3 / times.open, 'MB/s');
+  print(`${kind}: store a 16 KiB block`, (times.store * 1e6) / blocks, 'ns');
+  print(`${kind}: main thread faults while storing`, (times.faults * 1e9) / totalBytes, 'per GB');
+  print(`${kind}: verify${kind === 'positional' ? ' and write' : ''}`, totalBytes / 1e3 / times.verify, 'MB/s');
+  await benchServing(storage);
+  await storage.close();
+  const hash = createHash('sha1')
+    .update(fs.readFileSync(join(folder, 'file')))
+    .digest('hex');
+  fs.rmSync(folder, { recursive: true });
+  return hash;
+}
+
+async function benchServing(storage: Storage): Promise<void> {
+  const piece = 0 as PieceIndex;
+  while (storage.pin(piece, 0, PIECE_BYTES) !== 'ready')
+    await new Promise<void>((resolve) => (storage.onReadable = resolve));
+  storage.unpin(piece, 0, PIECE_BYTES);
+  const rounds = isSmall ? 20 : 2000;
+  const slices: Buffer[] = [];
+  const begin = performance.now();
+  for (let round = 0; round < rounds; round++) {
+    for (let at = 0; at < PIECE_BYTES; at += BLOCK_LENGTH_BYTES) {
+      storage.pin(piece, at, BLOCK_LENGTH_BYTES);
+      slices.length = 0;
+      storage.slices(piece, at, BLOCK_LENGTH_BYTES, slices);
+      storage.unpin(piece, at, BLOCK_LENGTH_BYTES);
+    }
+  }
+  const blocks = rounds * (PIECE_BYTES / BLOCK_LENGTH_BYTES);
+  print(`${storage.kind}: pin, slice and unpin a block`, ((performance.now() - begin) * 1e6) / blocks, 'ns');
+}
+
+const parents = values.dir !== undefined ? [values.dir] : ['/dev/shm', tmpdir()];
+const pool = createWorkPool({ threads: 1 });
+await benchPool(pool);
+const hashes: string[] = [];
+for (const parent of parents) {
+  console.log(`in ${parent}, ${totalBytes / MIB} MiB in ${PIECE_BYTES / MIB} MiB pieces`);
+  for (const kind of ['mapped', 'positional'] as const) hashes.push(await benchStorage(pool, kind, parent));
+}
+await pool.close();
+if (new Set(hashes).size !== 1) throw new Error('the storages do not agree on what was stored');
+console.log(`checksum ${hashes[0]}`);

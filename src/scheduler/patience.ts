@@ -1,0 +1,69 @@
+/**
+ * What to make of a peer's answers: late, stalled inside a block, refused, or delivered again after a silence.
+ *
+ *   punctual -- nothing for its time-out while asked --> snubbed -- any block that was asked for --> punctual
+ */
+import type { PeerSlot } from '../metainfo/geometry.js';
+import type { Peers } from './peers.js';
+import type { Pipeline } from './pipeline.js';
+import type { Requests } from './requests.js';
+import type { SchedulerSink } from './sink.js';
+
+/** A block that began and has not ended after this long (or the peer's own time-out, if longer) stalls: below 0.8 KB/s. */
+const STALL_MS = 20_000;
+/** Rejects in a row after which the peer is left alone for a while, so that request and reject do not chase each other. */
+const MAX_REJECTS = 8;
+const REJECT_PAUSE_MS = 5_000;
+
+export class Patience {
+  readonly #peers: Peers;
+  readonly #pipeline: Pipeline;
+  readonly #requests: Requests;
+  readonly #sink: SchedulerSink;
+
+  constructor(peers: Peers, pipeline: Pipeline, requests: Requests, sink: SchedulerSink) {
+    this.#peers = peers;
+    this.#pipeline = pipeline;
+    this.#requests = requests;
+    this.#sink = sink;
+  }
+
+  /** Time passed: is the peer late, or stuck inside a block? */
+  check(slot: number, nowMs: number): void {
+    const timeoutMs = this.#pipeline.timeoutMs(slot);
+    if (this.#peers.arriving[slot] !== -1) {
+      const arrivingMs = nowMs - this.#peers.arrivingSinceMs[slot]!;
+      if (arrivingMs > Math.max(STALL_MS, timeoutMs)) this.#sink.drop(slot as PeerSlot, 'stalled');
+      return;
+    }
+    if (this.#requests.pending(slot) === 0 || nowMs - this.#peers.waitingSinceMs[slot]! <= timeoutMs) return;
+    this.#peers.isSnubbed[slot] = 1;
+    this.#pipeline.timedOut(slot);
+    this.#requests.timeOut(slot);
+    if (this.#peers.isPeerChoking[slot] === 0) this.#peers.hungry.add(slot);
+  }
+
+  /** A block that was asked for came, needed or not. */
+  delivered(slot: number, nowMs: number): void {
+    this.#peers.waitingSinceMs[slot] = nowMs;
+    this.#peers.gaveMs[slot] = nowMs;
+    this.#peers.rejects[slot] = 0;
+    if (this.#peers.isSnubbed[slot] !== 0) {
+      this.#peers.isSnubbed[slot] = 0;
+      this.#pipeline.restart(slot);
+      this.#requests.revive(slot);
+    }
+    this.#pipeline.received(slot);
+  }
+
+  /** A standing request was rejected. After a choke that is how each one ends (BEP 6) and says nothing about the peer. */
+  rejected(slot: number, nowMs: number): void {
+    this.#peers.waitingSinceMs[slot] = nowMs;
+    if (this.#peers.isPeerChoking[slot] !== 0) return;
+    this.#pipeline.refused(slot);
+    this.#peers.hungry.add(slot);
+    if (++this.#peers.rejects[slot]! < MAX_REJECTS) return;
+    this.#peers.rejects[slot] = 0;
+    this.#peers.pausedUntilMs[slot] = nowMs + REJECT_PAUSE_MS;
+  }
+}

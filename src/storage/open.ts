@@ -1,0 +1,39 @@
+/** The door of storage: makes the one that fits. */
+import { HaulError } from '../errors.js';
+import type { WorkPool } from '../hash/port.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import { type Budgets, DEFAULT_BUDGETS } from './budgets.js';
+import { chooseStorage } from './choose.js';
+import { DataFiles } from './files.js';
+import { MappedStorage } from './mapped.js';
+import * as mmap from './mmap-io.js';
+import type { Storage, StorageKind } from './port.js';
+import { PositionalStorage } from './positional.js';
+
+export interface OpenStorageOptions {
+  readonly metainfo: Metainfo;
+  /** Folder that receives the data; need not exist. */
+  readonly output: string;
+  readonly pool: WorkPool;
+  /** 'auto' chooses by file system. */
+  readonly kind: StorageKind | 'auto';
+  readonly budgets?: Partial<Budgets>;
+}
+
+/**
+ * Touches nothing yet but a probe file: `prepare` does.
+ * @throws HaulError BAD_ARGUMENT when this platform cannot do it
+ */
+export async function openStorage(options: OpenStorageOptions): Promise<Storage> {
+  const { metainfo, output, pool } = options;
+  if (!mmap.isSupported()) {
+    throw new HaulError(
+      'BAD_ARGUMENT',
+      `storage is not available on ${process.platform} ${process.arch}: it needs Linux`,
+    );
+  }
+  const kind = options.kind === 'auto' ? (await chooseStorage(metainfo, output)).kind : options.kind;
+  const files = new DataFiles(metainfo, output);
+  const budgets = { ...DEFAULT_BUDGETS, ...options.budgets };
+  return kind === 'mapped' ? new MappedStorage(files, pool, budgets) : new PositionalStorage(files, pool, budgets);
+}

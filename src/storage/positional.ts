@@ -1,0 +1,281 @@
+/**
+ * Storage over pread and pwrite in workers: pieces are assembled in buffers of their own and written out when they verified.
+ * For file systems where mapping is not safe or not fast. Costs a copy each way and memory that the page cache holds as well.
+ *
+ * Invariant: a buffer slot belongs to one open piece or one resident unit; no job runs over a slot that was given back.
+ */
+import { HaulError } from '../errors.js';
+import type { MemoryRange, WorkPool } from '../hash/port.js';
+import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import { type Budgets, openPieceLimit } from './budgets.js';
+import { Durable } from './durable.js';
+import { jobFailure } from './failures.js';
+import type { DataFiles, PrepareOptions } from './files.js';
+import { Jobs } from './jobs.js';
+import { FileLayout } from './layout.js';
+import type { PinOutcome, Storage } from './port.js';
+import { Slab } from './slab.js';
+import { Transfer } from './transfer.js';
+import { ResidentUnits, type UnitOwner } from './units.js';
+
+interface OpenPiece {
+  readonly slot: number;
+  isReady: boolean;
+  isGood: boolean;
+  isClosing: boolean;
+  /** Jobs and transfers under way over its buffer. */
+  jobs: number;
+}
+
+export class PositionalStorage implements Storage, UnitOwner {
+  readonly kind = 'positional';
+  onReadable: (() => void) | null = null;
+  onError: ((error: HaulError) => void) | null = null;
+  readonly #files: DataFiles;
+  readonly #geometry: Geometry;
+  readonly #jobs: Jobs;
+  readonly #transfer: Transfer;
+  readonly #durable: Durable;
+  readonly #units: ResidentUnits;
+  readonly #openLimit: number;
+  readonly #open = new Map<PieceIndex, OpenPiece>();
+  readonly #freeSlots: number[] = [];
+  /** Slots whose pages were made present once; they stay so. */
+  readonly #presentSlots = new Set<number>();
+  readonly #transfers = new Set<Promise<void>>();
+  #pieceSlab: Slab | null = null;
+  #unitSlab: Slab | null = null;
+  #storePiece = -1;
+  #storeAt = 0;
+  #readableIsScheduled = false;
+  #closing: Promise<void> | null = null;
+
+  constructor(files: DataFiles, pool: WorkPool, budgets: Budgets) {
+    this.#files = files;
+    this.#geometry = files.metainfo.geometry;
+    const layout = new FileLayout(files.metainfo.files);
+    this.#jobs = new Jobs(pool);
+    this.#transfer = new Transfer(files, layout, this.#jobs);
+    this.#durable = new Durable(files, layout, this.#jobs);
+    this.#units = new ResidentUnits(this.#geometry, budgets.residentUnitBytes, budgets.readCacheBytes, this);
+    this.#openLimit = openPieceLimit(this.#geometry, budgets);
+    this.#jobs.onProgress = () => this.#units.retry();
+  }
+
+  async prepare(options: PrepareOptions): Promise<void> {
+    await this.#files.prepare(options);
+    if (options.forWriting) {
+      this.#pieceSlab = new Slab(this.#openLimit, this.#geometry.pieceLengthBytes);
+      for (let slot = this.#openLimit - 1; slot >= 0; slot--) this.#freeSlots.push(slot);
+    }
+    this.#unitSlab = new Slab(this.#units.slotLimit, this.#units.unitBytes);
+  }
+
+  get roomPieces(): number {
+    return this.#closing === null ? Math.min(this.#freeSlots.length, this.#jobs.room) : 0;
+  }
+
+  openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
+    if (this.roomPieces <= 0 || this.#open.has(piece) || !this.#units.forget(piece)) return false;
+    const slot = this.#freeSlots.pop()!;
+    const open: OpenPiece = { slot, isReady: false, isGood: false, isClosing: false, jobs: 1 };
+    this.#open.set(piece, open);
+    const finish = (error: HaulError | null): void => {
+      const isCancelled = open.isClosing && error === null;
+      open.isReady = error === null && !open.isClosing;
+      if (error !== null) this.#abandon(piece, open);
+      this.#endJob(piece, open);
+      done(isCancelled ? new HaulError('CLOSED', `piece ${piece} was closed`, { piece }) : error);
+    };
+    if (this.#presentSlots.has(slot)) {
+      setImmediate(finish, null);
+      return true;
+    }
+    const ranges = [this.#pieces().range(slot, this.#pieces().slotBytes)];
+    this.#jobs.submit({ kind: 'populate', forWriting: true, ranges }, (result) => {
+      if (result.ok) this.#presentSlots.add(slot);
+      finish(result.ok ? null : this.#memoryFailure(result.errno, result.operation));
+    });
+    return true;
+  }
+
+  store(piece: PieceIndex, begin: number, source: Buffer, start: number, end: number): void {
+    if (piece !== this.#storePiece) this.#beginStores(piece);
+    if (begin < 0 || begin + (end - start) > this.#geometry.pieceLength(piece)) {
+      throw new Error(`block ${begin}+${end - start} leaves piece ${piece}`);
+    }
+    source.copy(this.#pieceSlab!.buffer, this.#storeAt + begin, start, end);
+  }
+
+  verifyPiece(piece: PieceIndex, done: (outcome: boolean | HaulError) => void): void {
+    const open = this.#ready(piece);
+    const digest = this.#files.metainfo.pieceHashes.subarray(piece * 20, piece * 20 + 20);
+    const memory = this.#memoryOf(piece, open);
+    open.jobs++;
+    const finish = (outcome: boolean | HaulError): void => {
+      if (outcome === true) open.isGood = true;
+      this.#endJob(piece, open);
+      done(outcome);
+    };
+    this.#jobs.submit({ kind: 'verify', ranges: [memory], digest }, (result) => {
+      if (!result.ok) finish(this.#memoryFailure(result.errno, result.operation));
+      else if (!result.good) finish(false);
+      else
+        this.#track(this.#transfer.run('write', this.#geometry.pieceBegin(piece), memory), () => finish(true), finish);
+    });
+  }
+
+  digestBlocks(piece: PieceIndex, done: (digests: Uint8Array | HaulError) => void): void {
+    const open = this.#ready(piece);
+    open.jobs++;
+    this.#jobs.submit({ kind: 'digest-blocks', ranges: [this.#memoryOf(piece, open)] }, (result) => {
+      this.#endJob(piece, open);
+      done(result.ok ? result.bytes : this.#memoryFailure(result.errno, result.operation));
+    });
+  }
+
+  closePiece(piece: PieceIndex): void {
+    const open = this.#open.get(piece);
+    // A piece whose opening failed has closed itself.
+    if (open === undefined || open.isClosing) return;
+    this.#abandon(piece, open);
+    this.#leave(piece, open);
+  }
+
+  pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
+    return this.#closing === null ? this.#units.pin(piece, begin, length) : 'full';
+  }
+
+  readAhead(piece: PieceIndex, begin: number, length: number): void {
+    if (this.#closing === null) this.#units.readAhead(piece, begin, length);
+  }
+
+  unpin(piece: PieceIndex, begin: number, length: number): void {
+    this.#units.unpin(piece, begin, length);
+  }
+
+  slices(piece: PieceIndex, begin: number, length: number, out: Buffer[]): void {
+    const { unitBytes } = this.#units;
+    for (let at = begin; at < begin + length; ) {
+      const inside = at % unitBytes;
+      const part = Math.min(begin + length - at, unitBytes - inside);
+      const from = this.#units.slotAt(piece, at) * this.#unitSlab!.slotBytes + inside;
+      out.push(this.#unitSlab!.buffer.subarray(from, from + part));
+      at += part;
+    }
+  }
+
+  sync(): Promise<readonly PieceIndex[]> {
+    return this.#durable.sync();
+  }
+
+  /** For tests and metrics. */
+  get residentBytes(): number {
+    return this.#units.residentBytes;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#shutDown();
+    return this.#closing;
+  }
+
+  /** `UnitOwner`: reads the unit into its slot. */
+  load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): boolean {
+    if (this.#jobs.room === 0) {
+      this.#jobs.watch();
+      return false;
+    }
+    const memory = this.#unitSlab!.range(slot, lengthBytes);
+    const finish = (error: HaulError | null): void => {
+      if (error !== null) this.onError?.(error);
+      this.#units.loaded(slot, error === null);
+      this.onReadable?.();
+    };
+    this.#track(
+      this.#transfer.run('read', this.#geometry.pieceBegin(piece) + begin, memory),
+      () => finish(null),
+      finish,
+    );
+    return true;
+  }
+
+  /** `UnitOwner`: the slot can be used again at once, nobody holds its memory. */
+  evict(): boolean {
+    return true;
+  }
+
+  /** `UnitOwner` */
+  roomCame(): void {
+    if (this.#readableIsScheduled) return;
+    this.#readableIsScheduled = true;
+    setImmediate(() => {
+      this.#readableIsScheduled = false;
+      if (this.#closing === null) this.onReadable?.();
+    });
+  }
+
+  async #shutDown(): Promise<void> {
+    for (const [piece, open] of this.#open) if (!open.isClosing) this.closePiece(piece);
+    await this.#durable.idle();
+    while (this.#transfers.size > 0 || !this.#jobs.isIdle) {
+      await Promise.all(this.#transfers);
+      await this.#jobs.idle();
+    }
+    if (this.#units.pinnedUnits > 0) throw new Error(`storage closed with ${this.#units.pinnedUnits} pinned units`);
+    this.#pieceSlab?.close();
+    this.#unitSlab?.close();
+    await this.#files.close();
+  }
+
+  /** Runs a transfer to its end; `close` waits for it. A `done` that throws is a broken invariant and must crash. */
+  #track(transfer: Promise<void>, onGood: () => void, onBad: (error: HaulError) => void): void {
+    const run = transfer.then(
+      () => setImmediate(onGood),
+      (error: HaulError) => setImmediate(onBad, error),
+    );
+    const tracked = run.then(() => new Promise<void>((resolve) => setImmediate(resolve)));
+    this.#transfers.add(tracked);
+    void tracked.then(() => this.#transfers.delete(tracked));
+  }
+
+  #pieces(): Slab {
+    if (this.#pieceSlab === null) throw new Error('storage was not prepared for writing');
+    return this.#pieceSlab;
+  }
+
+  #memoryOf(piece: PieceIndex, open: OpenPiece): MemoryRange {
+    return this.#pieces().range(open.slot, this.#geometry.pieceLength(piece));
+  }
+
+  #ready(piece: PieceIndex): OpenPiece {
+    const open = this.#open.get(piece);
+    if (open === undefined || !open.isReady || open.isClosing) throw new Error(`piece ${piece} is not open and ready`);
+    return open;
+  }
+
+  #beginStores(piece: PieceIndex): void {
+    this.#storeAt = this.#ready(piece).slot * this.#pieces().slotBytes;
+    this.#storePiece = piece;
+  }
+
+  #abandon(piece: PieceIndex, open: OpenPiece): void {
+    open.isClosing = true;
+    if (this.#storePiece === piece) this.#storePiece = -1;
+  }
+
+  #endJob(piece: PieceIndex, open: OpenPiece): void {
+    open.jobs--;
+    if (open.isClosing) this.#leave(piece, open);
+  }
+
+  #leave(piece: PieceIndex, open: OpenPiece): void {
+    if (open.jobs > 0 || this.#open.get(piece) !== open) return;
+    this.#open.delete(piece);
+    this.#freeSlots.push(open.slot);
+    if (open.isGood) this.#durable.add(piece);
+  }
+
+  #memoryFailure(errno: string, operation: string): HaulError {
+    return jobFailure(errno, operation, this.#files.output, 0);
+  }
+}

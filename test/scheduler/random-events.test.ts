@@ -1,0 +1,89 @@
+import test from 'node:test';
+import fc from 'fast-check';
+import type { PeerSlot } from '../../src/metainfo/geometry.js';
+import { World } from './world.js';
+
+const SLOTS = 6;
+const KIB = 1024;
+
+type Happening = (world: World, slot: number, pick: number) => void;
+
+/** What may happen to a peer that is there. */
+const PEER_EVENTS: readonly Happening[] = [
+  (world, slot, pick) => {
+    if (pick % 4 === 0) world.leave(slot);
+  },
+  (world, slot) => {
+    if (world.peers.get(slot)!.isChoking) world.unchoke(slot);
+  },
+  (world, slot, pick) => {
+    if (pick % 3 === 0 && !world.peers.get(slot)!.isChoking) world.choke_(slot);
+  },
+  (world, slot, pick) => world.have(slot, pick % world.geometry.pieceCount),
+  (world, slot) => {
+    world.begin(slot);
+  },
+  (world, slot) => world.end(slot),
+  (world, slot, pick) => {
+    for (let count = 0; count < pick % 8; count++) world.deliver(slot);
+    world.fill(slot);
+  },
+  (world, slot, pick) => {
+    if (world.peers.get(slot)!.isFast) world.reject(slot);
+    world.scheduler.peerInterested(slot as PeerSlot, pick % 2 === 0, world.nowMs);
+  },
+];
+
+/** What happens around the peers. */
+const WORLD_EVENTS: readonly Happening[] = [
+  (world) => {
+    for (const piece of [...world.opening]) if (world.random() < 0.9) world.makeReady(piece);
+    for (const piece of [...world.opening]) if (world.random() < 0.3) world.abandon(piece);
+    world.scheduler.fillHungry(world.nowMs);
+  },
+  (world) => {
+    for (const piece of [...world.verifying]) world.verify(piece, world.random() < 0.8);
+  },
+  (world, _slot, pick) => {
+    world.isFull = pick % 5 === 0;
+  },
+  (world, _slot, pick) => world.pass(pick * 20),
+  (world, _slot, pick) => world.pass(1000 + pick * 200),
+];
+
+function join(world: World, slot: number, pick: number): void {
+  const { pieceCount } = world.geometry;
+  const some = Array.from({ length: pieceCount }, (_, piece) => piece).filter(() => world.random() < 0.5);
+  world.join(slot, pick % 3 === 0 ? 'all' : some, { fast: pick % 2 === 0 });
+}
+
+/** One random event; an event for a peer that is not there brings it. */
+function happen(world: World, kind: number, slot: number, pick: number): void {
+  const isAround = kind < WORLD_EVENTS.length;
+  if (isAround) WORLD_EVENTS[kind]!(world, slot, pick);
+  else if (world.peers.has(slot)) PEER_EVENTS[kind - WORLD_EVENTS.length]!(world, slot, pick);
+  else join(world, slot, pick);
+}
+
+test('whatever happens in whatever order, nothing is asked twice, asked in vain or lost, and all counts agree', () => {
+  const event = fc.tuple(fc.nat(PEER_EVENTS.length + WORLD_EVENTS.length - 1), fc.nat(SLOTS - 1), fc.nat(255));
+  const shape = fc.record({
+    seed: fc.nat(),
+    pieceLengthBytes: fc.constantFrom(16 * KIB, 32 * KIB, 50_000, 80 * KIB, 7_000),
+    pieces: fc.integer({ min: 1, max: 40 }),
+    openPieces: fc.constantFrom(1, 2, 3, 8, 1000),
+    uploadSlots: fc.constantFrom(0, 1, 2, 4, Number.POSITIVE_INFINITY),
+    events: fc.array(event, { minLength: 1, maxLength: 400, size: 'max' }),
+  });
+  fc.assert(
+    fc.property(shape, ({ events, pieces, ...options }) => {
+      const lengthBytes = Math.max(1, pieces * options.pieceLengthBytes - 3_000);
+      const world = new World({ ...options, lengthBytes, maxSlots: SLOTS });
+      for (const [kind, slot, pick] of events) {
+        happen(world, kind, slot, pick);
+        world.check();
+      }
+    }),
+    { numRuns: 200, includeErrorInReport: true },
+  );
+});

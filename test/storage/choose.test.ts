@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { chooseStorage, fileSystemOf, filesInOnePiece } from '../../src/storage/choose.js';
+import { makeFolder, metainfoOf } from './scene.js';
+
+const folder = makeFolder(fs.existsSync('/dev/shm') ? '/dev/shm' : undefined);
+after(() => fs.rmSync(folder, { recursive: true }));
+
+test('network, copy-on-write and unknown file systems are never mapped', () => {
+  const names = [0x6969, 0xff534d42, 0x65735546, 0x9123683e, 0x2fc12fc1, 0x794c7630, 0x01021997].map(fileSystemOf);
+  assert.deepEqual(
+    names.map(({ name, kind }) => `${name} ${kind}`),
+    ['NFS', 'CIFS', 'FUSE', 'Btrfs', 'ZFS', 'overlayfs', '9p'].map((name) => `${name} positional`),
+  );
+  assert.equal(fileSystemOf(0x12345678).kind, 'positional');
+  assert.equal(fileSystemOf(0xef53).kind, 'mapped');
+  // f_type as a signed number.
+  assert.equal(fileSystemOf(0xff534d42 | 0).name, 'CIFS');
+});
+
+test('a folder that does not exist yet is judged by the one above, and nothing is left behind', {
+  skip: !fs.existsSync('/dev/shm'),
+}, async () => {
+  const metainfo = metainfoOf([{ path: 'file', lengthBytes: 100 }], 16384);
+  const choice = await chooseStorage(metainfo, join(folder, 'not', 'there'));
+  assert.deepEqual(choice, { kind: 'mapped', reason: 'file system tmpfs' });
+  assert.deepEqual(fs.readdirSync(folder), []);
+  assert.deepEqual(await chooseStorage(metainfo, '/proc/self'), { kind: 'positional', reason: 'file system unknown' });
+});
+
+test('pieces that span very many files are not mapped', async () => {
+  const files = Array.from({ length: 3000 }, (_, index) => ({ path: `t/${index}`, lengthBytes: 10 }));
+  assert.equal(filesInOnePiece(metainfoOf(files, 100)), 10);
+  assert.equal(filesInOnePiece(metainfoOf(files, 105)), 11);
+  assert.equal(filesInOnePiece(metainfoOf(files, 16384)), 1639);
+  assert.equal((await chooseStorage(metainfoOf(files, 16384), folder)).kind, 'positional');
+});

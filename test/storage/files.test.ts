@@ -1,0 +1,218 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { HaulError } from '../../src/errors.js';
+import { DataFiles } from '../../src/storage/files.js';
+import * as scenes from './scene.js';
+
+const folder = scenes.makeFolder();
+after(() => fs.rmSync(folder, { recursive: true }));
+let count = 0;
+const fresh = (): string => join(folder, `${++count}`);
+
+const TREE: scenes.FileScene[] = [
+  { path: 't/a', lengthBytes: 10_000 },
+  { path: 't/sub/b', lengthBytes: 20_000 },
+  { path: 't/sub/deep/c', lengthBytes: 0 },
+];
+
+async function prepare(files: readonly scenes.FileScene[], output: string, forWriting: boolean): Promise<void> {
+  const data = new DataFiles(scenes.metainfoOf(files, 64 * 1024 * 1024), output);
+  try {
+    await data.prepare({ forWriting });
+  } finally {
+    await data.close();
+  }
+}
+
+function refuses(code: string, path: string): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof HaulError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.ok(error.message.includes(path), `"${error.message}" does not name ${path}`);
+    assert.ok(!error.message.includes('\n'));
+    return true;
+  };
+}
+
+/** Everything below a folder: path, kind and content. */
+function snapshot(path: string): string[] {
+  if (!fs.existsSync(path)) return [];
+  const names = fs.readdirSync(path, { recursive: true, withFileTypes: true });
+  return names.map((entry) => {
+    const full = join(entry.parentPath, entry.name);
+    return `${full} ${entry.isFile() ? fs.readFileSync(full, 'latin1') : 'folder'}`;
+  });
+}
+
+test('files get their full length and their space before the first byte', async () => {
+  const output = join(fresh(), 'made', 'as needed');
+  await prepare(TREE, output, true);
+  const a = fs.statSync(join(output, 't/a'));
+  assert.equal(a.size, 10_000);
+  assert.ok(a.blocks * 512 >= 10_000);
+  assert.equal(fs.statSync(join(output, 't/sub/deep/c')).size, 0);
+  await prepare(TREE, output, false);
+});
+
+test('what a shorter file holds is kept, and preparing again changes no mtime', async () => {
+  const output = fresh();
+  fs.mkdirSync(join(output, 't'), { recursive: true });
+  fs.writeFileSync(join(output, 't/a'), 'kept');
+  await prepare(TREE, output, true);
+  const path = join(output, 't/a');
+  assert.equal(fs.readFileSync(path, 'latin1'), `kept${'\0'.repeat(9996)}`);
+  const { mtimeNs } = fs.statSync(path, { bigint: true });
+  await prepare(TREE, output, true);
+  assert.equal(fs.statSync(path, { bigint: true }).mtimeNs, mtimeNs);
+});
+
+const obstacles: [string, string, string, (output: string) => void][] = [
+  ['a file in the way of a folder', 'NOT_A_DIRECTORY', 't/sub', (o) => fs.writeFileSync(join(o, 't/sub'), 'mine')],
+  ['a folder in the way of a file', 'NOT_A_DIRECTORY', 't/a', (o) => fs.mkdirSync(join(o, 't/a'))],
+  ['a longer file', 'BAD_DATA', 't/a', (o) => fs.writeFileSync(join(o, 't/a'), Buffer.alloc(10_001, 1))],
+  [
+    'a link that leads out for a file',
+    'NOT_A_DIRECTORY',
+    't/a',
+    (o) => fs.symlinkSync('/etc/hostname', join(o, 't/a')),
+  ],
+  ['a link that leads out for a folder', 'NOT_A_DIRECTORY', 't/sub', (o) => fs.symlinkSync('/tmp', join(o, 't/sub'))],
+  ['a link that leads nowhere', 'NOT_FOUND', 't/a', (o) => fs.symlinkSync('gone', join(o, 't/a'))],
+  ['a named pipe', 'BAD_DATA', 't/a', (o) => execFileSync('mkfifo', [join(o, 't/a')])],
+];
+for (const [what, code, path, make] of obstacles) {
+  test(`${what} is refused by name, before anything is made`, async () => {
+    const output = fresh();
+    fs.mkdirSync(join(output, 't'), { recursive: true });
+    make(output);
+    const before = fs.readdirSync(output, { recursive: true });
+    await assert.rejects(prepare(TREE, output, true), refuses(code, join(output, path)));
+    assert.deepEqual(fs.readdirSync(output, { recursive: true }), before);
+  });
+}
+
+test('an output folder that is a file is refused by name', async () => {
+  const output = fresh();
+  fs.writeFileSync(output, 'mine');
+  await assert.rejects(prepare(TREE, output, true), refuses('NOT_A_DIRECTORY', output));
+  await assert.rejects(prepare(TREE, output, false), refuses('NOT_A_DIRECTORY', output));
+  await assert.rejects(prepare(TREE, join(output, 'below'), true), refuses('NOT_A_DIRECTORY', output));
+  assert.equal(fs.readFileSync(output, 'latin1'), 'mine');
+});
+
+test('a link that stays inside the output folder is followed', async () => {
+  const output = fresh();
+  fs.mkdirSync(join(output, 't'), { recursive: true });
+  fs.mkdirSync(join(output, 'elsewhere'));
+  fs.symlinkSync(join(output, 'elsewhere'), join(output, 't/sub'));
+  await prepare(TREE, output, true);
+  assert.equal(fs.statSync(join(output, 'elsewhere/b')).size, 20_000);
+});
+
+test('a reader wants every file, whole, and makes nothing', async () => {
+  const output = fresh();
+  await assert.rejects(prepare(TREE, output, false), refuses('NOT_FOUND', output));
+  assert.equal(fs.existsSync(output), false);
+  await prepare(TREE, output, true);
+  fs.truncateSync(join(output, 't/sub/b'), 19_999);
+  await assert.rejects(prepare(TREE, output, false), refuses('BAD_DATA', join(output, 't/sub/b')));
+  fs.rmSync(join(output, 't/sub/b'));
+  await assert.rejects(prepare(TREE, output, false), refuses('NOT_FOUND', join(output, 't/sub/b')));
+});
+
+test('executables may be executed and links lead to their file inside the torrent', async () => {
+  const output = fresh();
+  const files: scenes.FileScene[] = [
+    { path: 't/bin/run', lengthBytes: 100, isExecutable: true },
+    { path: 't/bin/now', lengthBytes: 0, symlinkPath: ['data', 'x'] },
+    { path: 't/data/x', lengthBytes: 50 },
+  ];
+  await prepare(files, output, true);
+  assert.equal(fs.statSync(join(output, 't/bin/run')).mode & 0o100, 0o100);
+  assert.equal(fs.statSync(join(output, 't/data/x')).mode & 0o111, 0);
+  assert.equal(fs.readlinkSync(join(output, 't/bin/now')), '../data/x');
+  await prepare(files, output, true);
+  fs.rmSync(join(output, 't/bin/now'));
+  fs.writeFileSync(join(output, 't/bin/now'), 'mine');
+  await assert.rejects(prepare(files, output, true), refuses('BAD_DATA', join(output, 't/bin/now')));
+  await prepare(files, output, false);
+});
+
+test('a link out of the torrent is never made', async () => {
+  const output = fresh();
+  const files: scenes.FileScene[] = [
+    { path: 't/x', lengthBytes: 50 },
+    { path: 't/out', lengthBytes: 0, symlinkPath: ['..', '..', 'etc'] },
+  ];
+  await assert.rejects(prepare(files, output, true), refuses('BAD_TORRENT', join(output, 't/out')));
+  assert.deepEqual(fs.readdirSync(output), []);
+});
+
+test('more than the file system has is refused before anything is made', async () => {
+  const output = fresh();
+  const files = [...TREE, { path: 't/huge', lengthBytes: 2 ** 42 }];
+  await assert.rejects(prepare(files, output, true), (error) => {
+    refuses('NO_SPACE', output)(error);
+    assert.ok((error as HaulError).message.includes(String(2 ** 42 + 30_000)), (error as HaulError).message);
+    return true;
+  });
+  assert.deepEqual(fs.readdirSync(output), []);
+});
+
+test('a disk that fills up while space is reserved loses nothing that was there', async (t) => {
+  const mount = fresh();
+  fs.mkdirSync(mount);
+  try {
+    // Few inodes: the free space looks sufficient, and the disk is full all the same.
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m,nr_inodes=9', 'tmpfs', mount], { stdio: 'ignore' });
+  } catch {
+    t.skip('this user may not mount a tmpfs');
+    return;
+  }
+  try {
+    fs.mkdirSync(join(mount, 'out/t'), { recursive: true });
+    fs.writeFileSync(join(mount, 'out/t/0'), 'mine');
+    const before = snapshot(mount);
+    const files = Array.from({ length: 20 }, (_, index) => ({ path: `t/${index}`, lengthBytes: 1000 }));
+    await assert.rejects(prepare(files, join(mount, 'out'), true), refuses('NO_SPACE', join(mount, 'out/t/')));
+    assert.deepEqual(snapshot(mount), before);
+    const large = [{ path: 't/0', lengthBytes: 9 * 1024 * 1024 }];
+    await assert.rejects(prepare(large, join(mount, 'out'), true), refuses('NO_SPACE', join(mount, 'out')));
+    assert.deepEqual(snapshot(mount), before);
+  } finally {
+    execFileSync('umount', [mount]);
+  }
+});
+
+test('a thousand files need no more than the bounded number of descriptors', async () => {
+  const output = fresh();
+  const files = Array.from({ length: 1000 }, (_, index) => ({ path: `t/${index % 10}/${index}`, lengthBytes: index }));
+  const data = new DataFiles(scenes.metainfoOf(files, 16384), output);
+  await data.prepare({ forWriting: true });
+  const { descriptors } = data;
+  const held = await descriptors.acquire([1, 2, 3]);
+  assert.equal(new Set(held).size, 3);
+  let isBlocked = true;
+  const many = descriptors.acquire(Array.from({ length: 255 }, (_, index) => index + 10)).then(() => {
+    assert.equal(isBlocked, false);
+  });
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  isBlocked = false;
+  descriptors.release([1, 2, 3]);
+  await many;
+  descriptors.release(Array.from({ length: 255 }, (_, index) => index + 10));
+  for (let at = 300; at < 1000; at += 50) {
+    const group = Array.from({ length: 50 }, (_, index) => at + index);
+    await descriptors.acquire(group);
+    descriptors.release(group);
+    assert.ok(descriptors.openCount <= 256);
+  }
+  fs.rmSync(join(output, 't/9/9'));
+  await assert.rejects(descriptors.acquire([8, 9]), refuses('NOT_FOUND', join(output, 't/9/9')));
+  await descriptors.acquire([8]);
+  descriptors.release([8]);
+  await data.close();
+});

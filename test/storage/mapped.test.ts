@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { HaulError } from '../../src/errors.js';
+import { createWorkPool } from '../../src/hash/pool.js';
+import type { PieceIndex } from '../../src/metainfo/geometry.js';
+import { ExtentTable } from '../../src/storage/extents.js';
+import { FileLayout } from '../../src/storage/layout.js';
+import { openStorage } from '../../src/storage/open.js';
+import { Windows } from '../../src/storage/windows.js';
+import * as scenes from './scene.js';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const PAGE = 4096;
+const pool = createWorkPool({ threads: 1 });
+const folder = scenes.makeFolder(scenes.FILE_SYSTEMS[0][1]);
+after(async () => {
+  await pool.close();
+  fs.rmSync(folder, { recursive: true });
+});
+
+/** Minor faults of the main thread so far: field 10 of proc(5) `stat`. */
+function mainThreadFaults(): number {
+  const text = fs.readFileSync(`/proc/self/task/${process.pid}/stat`, 'latin1');
+  return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[7]);
+}
+
+/** Bytes of a mapped file that count as this process's memory: `Rss` of its entries in proc(5) `smaps`. */
+function residentBytesOf(path: string): number {
+  let sum = 0;
+  let isWanted = false;
+  for (const line of fs.readFileSync('/proc/self/smaps', 'latin1').split('\n')) {
+    if (/^[0-9a-f]+-[0-9a-f]+ /.test(line)) isWanted = line.endsWith(path);
+    else if (isWanted && line.startsWith('Rss:')) sum += Number(line.match(/\d+/)![0]) * KIB;
+  }
+  return sum;
+}
+
+for (const [name, parent] of scenes.FILE_SYSTEMS) {
+  test(`storing into prefaulted pieces and slicing resident ones costs the main thread no page faults on ${name}`, async () => {
+    const output = scenes.makeFolder(parent);
+    const metainfo = scenes.metainfoOf([{ path: 'file', lengthBytes: 16 * MIB }], MIB);
+    const storage = await openStorage({ metainfo, output, pool, kind: 'mapped' });
+    await storage.prepare({ forWriting: true });
+    const pieces = scenes.pieces(metainfo);
+    await Promise.all(pieces.map((piece) => scenes.openPiece(storage, piece)));
+    const source = Buffer.alloc(16 * KIB, 5);
+    const before = mainThreadFaults();
+    for (const piece of pieces) {
+      for (let begin = 0; begin < MIB; begin += source.length) storage.store(piece, begin, source, 0, source.length);
+    }
+    const faults = mainThreadFaults() - before;
+    assert.ok(faults < 100, `${faults} faults for ${(16 * MIB) / PAGE} pages`);
+    await storage.close();
+    fs.rmSync(output, { recursive: true });
+  });
+}
+
+test('what was served is given back: mapped memory stays within the budget', async () => {
+  const scene = scenes.sceneOf([{ path: 'served', lengthBytes: 16 * MIB + 5000 }], 300_000);
+  const output = join(folder, 'served');
+  scenes.writeScene(scene, output);
+  const path = join(output, 'served');
+  const budgets = { readCacheBytes: 2 * MIB, residentUnitBytes: 128 * KIB };
+  const storage = await openStorage({ metainfo: scene.metainfo, output, pool, kind: 'mapped', budgets });
+  await storage.prepare({ forWriting: false });
+  let most = 0;
+  for (const piece of scenes.pieces(scene.metainfo)) {
+    const length = scene.metainfo.geometry.pieceLength(piece);
+    const range = await scenes.readRange(storage, piece, 0, length);
+    assert.ok(range.equals(scene.bytes.subarray(piece * 300_000, piece * 300_000 + length)));
+    most = Math.max(most, residentBytesOf(path));
+  }
+  // Fault-around of the populating worker may map some pages beside the range.
+  assert.ok(most >= MIB && most <= 2 * MIB * 1.25 + MIB, `${most} bytes were resident`);
+  await storage.close();
+  assert.equal(residentBytesOf(path), 0);
+});
+
+test('pages of a finished piece stay for serving, those of an old one go', async () => {
+  const scene = scenes.sceneOf([{ path: 'written', lengthBytes: 12 * MIB }], MIB);
+  const output = join(folder, 'written');
+  const budgets = { openPieceBytes: 2 * MIB, readCacheBytes: 4 * MIB, residentUnitBytes: 512 * KIB };
+  const storage = await openStorage({ metainfo: scene.metainfo, output, pool, kind: 'mapped', budgets });
+  await storage.prepare({ forWriting: true });
+  for (const piece of scenes.pieces(scene.metainfo)) {
+    assert.equal(await scenes.download(storage, scene, piece), true);
+    assert.equal(storage.pin(piece, 0, MIB), 'ready');
+    storage.unpin(piece, 0, MIB);
+  }
+  const resident = residentBytesOf(join(output, 'written'));
+  assert.ok(resident <= 8 * MIB, `${resident} bytes were resident`);
+  assert.notEqual(storage.pin(0 as PieceIndex, 0, 10), 'ready');
+  await storage.close();
+});
+
+test('a file that is cut off before its piece is opened is an error that names it', async () => {
+  const metainfo = scenes.metainfoOf([{ path: 'cut', lengthBytes: 4 * MIB }], MIB);
+  const output = join(folder, 'cut');
+  const budgets = { windowBytes: MIB };
+  const storage = await openStorage({ metainfo, output, pool, kind: 'mapped', budgets });
+  await storage.prepare({ forWriting: true });
+  assert.equal(await scenes.openPiece(storage, 2 as PieceIndex), null);
+  fs.truncateSync(join(output, 'cut'), 100);
+  for (const piece of [1, 3] as PieceIndex[]) {
+    const error = await scenes.openPiece(storage, piece);
+    assert.ok(error instanceof HaulError);
+    assert.equal(error.code, 'BAD_DATA');
+    assert.ok(error.message.includes(join(output, 'cut')));
+  }
+  // A mapping that was good when it was made: hashing must not touch what is gone.
+  const outcome = await scenes.verifyPiece(storage, 2 as PieceIndex);
+  assert.ok(outcome instanceof HaulError);
+  await storage.close();
+});
+
+test('windows without holders are unmapped oldest first, held ones stay', () => {
+  const files = scenes.entriesOf([{ path: 'w', lengthBytes: 10 * 64 * KIB }]);
+  const extents = new ExtentTable(new FileLayout(files), 64 * KIB, PAGE);
+  const path = join(folder, 'windows');
+  fs.writeFileSync(path, scenes.noise(640 * KIB, 3));
+  const windows = new Windows(extents, { path: () => path }, true, 3);
+  windows.hold([0]);
+  const kept = windows.buffer(0);
+  for (let window = 1; window < 10; window++) {
+    windows.hold([window]);
+    windows.drop([window]);
+    assert.ok(windows.mappedCount <= 3);
+  }
+  assert.equal(windows.buffer(0), kept);
+  assert.deepEqual(kept.subarray(0, 100), scenes.noise(100, 3));
+  windows.drop([0]);
+  fs.truncateSync(path, 5 * 64 * KIB);
+  assert.throws(() => windows.hold([0, 6]), { code: 'BAD_DATA' });
+  windows.close();
+  assert.equal(windows.mappedCount, 0);
+});

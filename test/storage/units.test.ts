@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Geometry, type PieceIndex } from '../../src/metainfo/geometry.js';
+import { ResidentUnits, type UnitOwner } from '../../src/storage/units.js';
+
+const KIB = 1024;
+const UNIT = 16 * KIB;
+const PIECE = 64 * KIB;
+
+class FakeOwner implements UnitOwner {
+  readonly loading: number[] = [];
+  readonly evicted: number[] = [];
+  hasRoom = true;
+  isImmediate = true;
+  roomCalls = 0;
+
+  load(slot: number): boolean {
+    if (this.hasRoom) this.loading.push(slot);
+    return this.hasRoom;
+  }
+
+  evict(slot: number): boolean {
+    if (!this.isImmediate) this.evicted.push(slot);
+    return this.isImmediate;
+  }
+
+  roomCame(): void {
+    this.roomCalls++;
+  }
+}
+
+function setUp(units = 8): { owner: FakeOwner; resident: ResidentUnits; load: (unit: number) => void } {
+  const owner = new FakeOwner();
+  const resident = new ResidentUnits(new Geometry(100 * PIECE, PIECE), UNIT, units * UNIT, owner);
+  const load = (unit: number): void => {
+    resident.readAhead(Math.floor(unit / 4) as PieceIndex, (unit % 4) * UNIT, 1);
+    for (const slot of owner.loading.splice(0)) resident.loaded(slot, true);
+  };
+  return { owner, resident, load };
+}
+
+const at = (unit: number): [PieceIndex, number, number] => [Math.floor(unit / 4) as PieceIndex, (unit % 4) * UNIT, 10];
+
+test('a unit is loaded once, then ready, and pins nest', () => {
+  const { owner, resident } = setUp();
+  assert.equal(resident.pin(...at(5)), 'loading');
+  assert.equal(resident.pin(...at(5)), 'loading');
+  assert.equal(owner.loading.length, 1);
+  resident.loaded(owner.loading.pop()!, true);
+  assert.equal(resident.pin(...at(5)), 'ready');
+  assert.equal(resident.pin(...at(5)), 'ready');
+  resident.unpin(...at(5));
+  assert.equal(resident.pinnedUnits, 1);
+  resident.unpin(...at(5));
+  assert.equal(resident.pinnedUnits, 0);
+  resident.checkInvariants();
+});
+
+test('a range over two units needs both, and pins both or none', () => {
+  const { owner, resident, load } = setUp();
+  load(1);
+  const range: [PieceIndex, number, number] = [0 as PieceIndex, 2 * UNIT - 5, 10];
+  assert.equal(resident.pin(...range), 'loading');
+  assert.equal(resident.pinnedUnits, 0);
+  resident.loaded(owner.loading.pop()!, true);
+  assert.equal(resident.pin(...range), 'ready');
+  assert.equal(resident.pinnedUnits, 2);
+  resident.unpin(...range);
+  resident.checkInvariants();
+});
+
+test('the least recently used unit goes first, and using one makes it young', () => {
+  const { resident, load } = setUp();
+  for (let unit = 0; unit < 8; unit++) load(unit);
+  assert.equal(resident.pin(...at(0)), 'ready');
+  resident.unpin(...at(0));
+  load(8);
+  assert.equal(resident.isKnown(0 as PieceIndex, 0), true);
+  assert.equal(resident.isKnown(0 as PieceIndex, UNIT), false);
+  assert.equal(resident.residentBytes, 8 * UNIT);
+});
+
+test('an evicted unit that is wanted again before it was let go comes back without a load', () => {
+  const { owner, resident, load } = setUp();
+  owner.isImmediate = false;
+  for (let unit = 0; unit < 9; unit++) load(unit);
+  const [slot] = owner.evicted as [number];
+  assert.equal(resident.pin(...at(0)), 'loading');
+  assert.equal(owner.roomCalls, 1);
+  assert.equal(owner.loading.length, 0);
+  assert.equal(resident.pin(...at(0)), 'ready');
+  assert.equal(resident.beginRelease(slot), false);
+  resident.unpin(...at(0));
+  resident.checkInvariants();
+});
+
+test('a unit on its way out must be gone before it can be loaded again', () => {
+  const { owner, resident, load } = setUp();
+  owner.isImmediate = false;
+  for (let unit = 0; unit < 9; unit++) load(unit);
+  const slot = owner.evicted.pop()!;
+  assert.equal(resident.beginRelease(slot), true);
+  assert.equal(resident.pin(...at(0)), 'full');
+  resident.released(slot);
+  assert.equal(owner.roomCalls, 1);
+  assert.equal(resident.pin(...at(0)), 'loading');
+  resident.checkInvariants();
+});
+
+test('a failed load leaves nothing behind', () => {
+  const { owner, resident } = setUp();
+  assert.equal(resident.pin(...at(3)), 'loading');
+  resident.loaded(owner.loading.pop()!, false);
+  assert.equal(resident.residentBytes, 0);
+  assert.equal(resident.pin(...at(3)), 'loading');
+  owner.hasRoom = false;
+  assert.equal(resident.pin(...at(4)), 'full');
+  resident.checkInvariants();
+});
+
+test('units divide pieces of any length evenly and in whole blocks', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 64 * 1024 * KIB }), (pieceLength) => {
+      const geometry = new Geometry(pieceLength * 3, pieceLength);
+      const { unitBytes } = new ResidentUnits(geometry, 1024 * KIB, 96 * 1024 * KIB, new FakeOwner());
+      assert.ok(unitBytes <= Math.min(1024 * KIB, pieceLength));
+      assert.ok(unitBytes === pieceLength || unitBytes % UNIT === 0);
+    }),
+  );
+});
+
+test('whatever happens, in whatever order, the books balance and memory stays within its bounds', () => {
+  const step = fc.tuple(fc.nat(6), fc.nat(40), fc.nat(3));
+  fc.assert(
+    fc.property(fc.boolean(), fc.array(step, { maxLength: 300 }), (isImmediate, steps) => {
+      const { owner, resident } = setUp();
+      owner.isImmediate = isImmediate;
+      const pins: [PieceIndex, number, number][] = [];
+      const releasing: number[] = [];
+      for (const [action, unit, which] of steps) {
+        if (action === 0 && resident.pin(...at(unit)) === 'ready') pins.push(at(unit));
+        else if (action === 1) resident.readAhead(...at(unit));
+        else if (action === 2 && owner.loading.length > 0) resident.loaded(owner.loading.shift()!, which > 0);
+        else if (action === 3 && pins.length > 0) resident.unpin(...pins.splice(unit % pins.length, 1)[0]!);
+        else if (action === 4) releasing.push(...owner.evicted.splice(0).filter((slot) => resident.beginRelease(slot)));
+        else if (action === 5 && releasing.length > 0) resident.released(releasing.shift()!);
+        else if (action === 6 && resident.forget((unit % 10) as PieceIndex)) resident.adopt((unit % 10) as PieceIndex);
+        resident.checkInvariants();
+        for (const pin of pins) assert.equal(resident.isKnown(pin[0], pin[1]), true);
+        // adopt may push up to a piece of units out at once.
+        assert.ok(resident.residentBytes <= resident.capacityBytes * 1.25 + 12 * PIECE);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
