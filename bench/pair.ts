@@ -56,16 +56,32 @@ interface Job {
   readonly sha256: string;
 }
 
-async function startSide(scope: Scope, contender: Contender, role: string, folder: string, job: Job, peer?: number): Promise<Side> {
+async function startSide(
+  scope: Scope,
+  contender: Contender,
+  role: string,
+  folder: string,
+  job: Job,
+  peer?: number,
+): Promise<Side> {
   const [command = '', ...args] = contender.command;
   const peers = peer === undefined ? [] : ['--peer', `127.0.0.1:${peer}`];
   const child = startChild(scope, command, [...args, role, job.torrent, folder, ...peers]);
-  const line = await child.line('"ready"', DEADLINE_MS, (text) => text.includes('"event":') && /"(ready|error)"/.test(text));
+  const line = await child.line(
+    '"ready"',
+    DEADLINE_MS,
+    (text) => text.includes('"event":') && /"(ready|error)"/.test(text),
+  );
   const said = JSON.parse(line) as { event: string; port?: number; message?: string };
   if (said.event !== 'ready') throw new Error(`${contender.name} ${role}: ${said.message}`);
   resetPeak(child.pid);
   const before = sampleProcess(child.pid);
-  return { child, port: said.port ?? 0, startMs: performance.now(), use: () => usedBetween(before, sampleProcess(child.pid)) };
+  return {
+    child,
+    port: said.port ?? 0,
+    startMs: performance.now(),
+    use: () => usedBetween(before, sampleProcess(child.pid)),
+  };
 }
 
 async function runPair(contender: Contender, job: Job): Promise<PairRun> {
@@ -82,14 +98,22 @@ async function runPair(contender: Contender, job: Job): Promise<PairRun> {
     const loop = await quit(contender, leech.child);
     await quit(contender, seed.child);
     const copy = path.join(output, path.basename(job.torrent, '.torrent'));
-    if ((await sha256File(copy)) !== job.sha256) throw new Error(`${contender.name}: the copy differs from the original`);
+    if ((await sha256File(copy)) !== job.sha256)
+      throw new Error(`${contender.name}: the copy differs from the original`);
     return figures(contender, job, seconds, leechUse, seedUse, loop);
   } finally {
     await scope.close();
   }
 }
 
-function figures(contender: Contender, job: Job, seconds: number, leech: ProcessUse, seed: ProcessUse, loop: number | null): PairRun {
+function figures(
+  contender: Contender,
+  job: Job,
+  seconds: number,
+  leech: ProcessUse,
+  seed: ProcessUse,
+  loop: number | null,
+): PairRun {
   const gigabytes = job.lengthBytes / 1e9;
   const isOurs = contender.name.startsWith('swarmhaul');
   return {
@@ -188,7 +212,9 @@ export async function main(argv: readonly string[]): Promise<void> {
         process.stdout.write(`${JSON.stringify(run)}\n`);
       }
     }
-    const table = Object.fromEntries(entrants.map(({ name }) => [name, medians(runs.filter((run) => run.name === name))]));
+    const table = Object.fromEntries(
+      entrants.map(({ name }) => [name, medians(runs.filter((run) => run.name === name))]),
+    );
     process.stdout.write(`medians of ${turns} turns, ${lengthBytes} bytes, sha256 ${job.sha256.slice(0, 16)}\n`);
     console.table(table);
   } finally {

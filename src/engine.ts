@@ -17,8 +17,8 @@ import { Flusher } from './peer/flusher.js';
 import { type Door, Handshakes } from './peer/handshakes.js';
 import { type Listener, listen } from './peer/listen.js';
 import { makeRandom } from './random.js';
-import type { Log, Services } from './torrent/services.js';
 import { makeServices } from './services.js';
+import type { Log, Services } from './torrent/services.js';
 import { LiveTorrent } from './torrent/torrent.js';
 import { makePeerId } from './wire/handshake.js';
 
@@ -101,9 +101,15 @@ class LiveEngine implements Engine {
     const { infoHashHex, name } = metainfo;
     if (this.#closing !== null) throw new HaulError('CLOSED', `add ${name}: the engine is closed`);
     if (this.#torrents.has(infoHashHex)) {
-      throw new HaulError('BAD_ARGUMENT', `add ${name}: torrent ${infoHashHex} is already there`, { infoHash: infoHashHex });
+      throw new HaulError('BAD_ARGUMENT', `add ${name}: torrent ${infoHashHex} is already there`, {
+        infoHash: infoHashHex,
+      });
     }
-    const torrent = new LiveTorrent(metainfo, { ...options, output: resolve(options.output) }, this.#services(infoHashHex));
+    const torrent = new LiveTorrent(
+      metainfo,
+      { ...options, output: resolve(options.output) },
+      this.#services(infoHashHex),
+    );
     this.#torrents.set(infoHashHex, torrent);
     return torrent;
   }
@@ -115,7 +121,10 @@ class LiveEngine implements Engine {
       random: this.#random,
       peerId: this.#peerId,
       listenPort: this.port,
-      uploadSlots: this.#options.uploadSlots === 'unlimited' ? Number.POSITIVE_INFINITY : (this.#options.uploadSlots ?? DEFAULTS.uploadSlots),
+      uploadSlots:
+        this.#options.uploadSlots === 'unlimited'
+          ? Number.POSITIVE_INFINITY
+          : (this.#options.uploadSlots ?? DEFAULTS.uploadSlots),
       maxPeers: this.#options.maxConnectionsPerTorrent ?? LIMITS.connectionsPerTorrent,
       storageKind: this.#options.storage ?? 'auto',
       dispatcher: this.#dispatcher,
@@ -196,10 +205,13 @@ function checkOptions(options: EngineOptions): void {
   if (threads !== undefined) checkInteger('threads', threads, 1, 256);
   if (uploadSlots !== undefined && uploadSlots !== 'unlimited') checkInteger('uploadSlots', uploadSlots, 1, 10_000);
   if (maxConnections !== undefined) checkInteger('maxConnections', maxConnections, 1, 65_535);
-  if (maxConnectionsPerTorrent !== undefined) checkInteger('maxConnectionsPerTorrent', maxConnectionsPerTorrent, 1, 65_535);
+  if (maxConnectionsPerTorrent !== undefined)
+    checkInteger('maxConnectionsPerTorrent', maxConnectionsPerTorrent, 1, 65_535);
 }
 
 function checkInteger(name: string, value: number, low: number, high: number): void {
   if (Number.isInteger(value) && value >= low && value <= high) return;
-  throw new HaulError('BAD_ARGUMENT', `${name} must be a whole number from ${low} to ${high}, not ${value}`, { option: name });
+  throw new HaulError('BAD_ARGUMENT', `${name} must be a whole number from ${low} to ${high}, not ${value}`, {
+    option: name,
+  });
 }

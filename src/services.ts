@@ -2,13 +2,13 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { Agent } from 'undici';
+import type { Agent } from 'undici';
 import { AddressBook } from './discovery/address-book.js';
 import { Announcer } from './discovery/announcer.js';
 import { announceHttp } from './discovery/http-tracker.js';
 import { openStorage } from './storage/open.js';
-import { loadResume, saveResume } from './storage/resume.js';
 import type { StorageKind } from './storage/port.js';
+import { loadResume, saveResume } from './storage/resume.js';
 import { recheckFiles } from './torrent/recheck.js';
 import type { Services } from './torrent/services.js';
 
@@ -42,7 +42,8 @@ export function makeServices(options: ServicesOptions): Services {
     openStorage: (metainfo, output) => openStorage({ metainfo, output, pool, kind: storageKind }),
     loadResume,
     saveResume,
-    recheck: async (metainfo, output, recheckOptions) => (await recheckFiles(metainfo, output, pool, recheckOptions)).good,
+    recheck: async (metainfo, output, recheckOptions) =>
+      (await recheckFiles(metainfo, output, pool, recheckOptions)).good,
     makeAddresses: () => new AddressBook({ random }),
     resolveHost,
     makeAnnounces: (metainfo, trackers, owner) =>
@@ -65,4 +66,3 @@ async function resolveHost(host: string): Promise<readonly string[]> {
   const found = await lookup(host, { all: true });
   return found.map(({ address }) => address);
 }
-

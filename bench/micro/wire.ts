@@ -156,7 +156,7 @@ function checkSums(figures: readonly Figure[], count: number, rounds: number, is
   for (const { name, sum } of figures) if (sum !== wanted) throw new Error(`${name}: sum ${sum}, must be ${wanted}`);
 }
 
-function main(args: readonly string[]): void {
+export function main(args: readonly string[]): void {
   const isSmall = args.includes('--small');
   const blocks = isSmall ? 256 : 4096;
   const requests = isSmall ? 20_000 : 100_000;
@@ -193,5 +193,3 @@ function main(args: readonly string[]): void {
     );
   }
 }
-
-main(process.argv.slice(2));

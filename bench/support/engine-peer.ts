@@ -70,5 +70,6 @@ input.on('line', (line) => {
 input.once('close', () => {
   const ms = (nanoseconds: number): number => nanoseconds / 1e6;
   say('figures', { p50Ms: ms(delay.percentile(50)), p99Ms: ms(delay.percentile(99)), maxMs: ms(delay.max) });
-  void engine.close();
+  // The bench keeps its end of standard input open.
+  void engine.close().then(() => process.stdin.destroy());
 });

@@ -240,9 +240,8 @@ export class AddressBook {
     const known = this.#entries.get(formatAddress(address));
     if (known !== undefined) this.#move(known, state);
     else if (this.#makeRoom('explicit')) this.#insert(address, 'tracker', state);
-    if (this.#barred.size > this.#capacity / 2) {
-      for (const oldest of this.#barred) return this.#forget(oldest);
-    }
+    const [oldest] = this.#barred;
+    if (oldest !== undefined && this.#barred.size > this.#capacity / 2) this.#forget(oldest);
   }
 
   /** Frees one place when the book is full: the address that failed most, or, for one given by hand, an untried one. */

@@ -33,7 +33,9 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   }
   if (failure?.code === 'PORT_IN_USE' && options.ports.length > 1) {
     const range = `${options.ports[0]}-${options.ports.at(-1)}`;
-    throw new HaulError('PORT_IN_USE', `listen for peers: all ports ${range} are in use; choose one with --port`, { range });
+    throw new HaulError('PORT_IN_USE', `listen for peers: all ports ${range} are in use; choose one with --port`, {
+      range,
+    });
   }
   throw failure ?? new HaulError('BAD_ARGUMENT', 'listen for peers: no port given');
 }

@@ -71,11 +71,6 @@ export class ExtentTable {
     return low;
   }
 
-  /** How many extents the range [offset, offset + length) touches. */
-  countIn(offset: number, lengthBytes: number): number {
-    return this.find(offset + lengthBytes - 1) - this.find(offset) + 1;
-  }
-
   /** The windows of the range, each once, in order. */
   windowsIn(offset: number, lengthBytes: number): number[] {
     const windows: number[] = [];

@@ -121,11 +121,11 @@ export class Exchange implements SchedulerSink {
   /** The link is closed: the slot may be used again. */
   removePeer(peer: Peer, reason: string): void {
     if (this.peers[peer.slot] !== peer) return;
+    this.owner.onPeerGone(peer, reason);
     this.scheduler.removePeer(peer.slot, this.now());
     this.peers[peer.slot] = null;
     this.#freeSlots.push(peer.slot);
     this.peerCount--;
-    this.owner.onPeerGone(peer, reason);
     if (this.peerCount === 0) this.#whenEmpty?.();
     if (!this.isClosed) this.scheduler.fillHungry(this.now());
   }
@@ -148,6 +148,11 @@ export class Exchange implements SchedulerSink {
 
   dropRedundantPeers(): void {
     for (const peer of this.peers) peer?.dropIfRedundant();
+  }
+
+  /** Two seeds have nothing to say to each other. */
+  isRedundant(peer: Peer): boolean {
+    return this.isComplete && this.scheduler.peerIsSeed(peer.slot);
   }
 
   /** Closes every connection. Storage stays open; slices come back through `onSent` before `onClosed`. */

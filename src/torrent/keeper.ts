@@ -57,7 +57,9 @@ export class Keeper {
 
   /** The last sync and record. @throws HaulError when the disk refuses. */
   close(isClean: boolean): Promise<void> {
-    return this.#enqueue(() => (this.#unsynced > 0 || !this.#options.have.isFull ? this.#syncAndSave(isClean) : Promise.resolve()));
+    return this.#enqueue(() =>
+      this.#unsynced > 0 || !this.#options.have.isFull ? this.#syncAndSave(isClean) : Promise.resolve(),
+    );
   }
 
   async #syncAndSave(isClean: boolean): Promise<void> {
@@ -86,6 +88,8 @@ export class Keeper {
 
   #trouble(error: unknown): void {
     const text = error instanceof Error ? error.message : String(error);
-    this.#options.onTrouble(error instanceof HaulError ? error : new HaulError('IO', `record verified pieces: ${text}`, {}, error));
+    this.#options.onTrouble(
+      error instanceof HaulError ? error : new HaulError('IO', `record verified pieces: ${text}`, {}, error),
+    );
   }
 }

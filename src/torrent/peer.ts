@@ -6,6 +6,7 @@ import { LIMITS } from '../config.js';
 import { isCanonicalBitfield } from '../metainfo/bitfield.js';
 import { type BlockIndex, NONE, type PeerSlot, type PieceIndex } from '../metainfo/geometry.js';
 import type { LinkHandlers, PeerLink } from '../peer/link.js';
+import { VERSION } from '../version.js';
 import { writeBitfield, writeExtended, writeHaveAll, writeHaveNone } from '../wire/encoder.js';
 import { encodeExtendedHandshake, parseExtendedHandshake } from '../wire/extensions.js';
 import { clientName, type Handshake } from '../wire/handshake.js';
@@ -14,7 +15,6 @@ import type { Exchange } from './exchange.js';
 import type { Arrival } from './receive.js';
 import { RequestQueue } from './request-queue.js';
 import { cancelArrives, pump, requestArrives, sent } from './serve.js';
-import { VERSION } from '../version.js';
 
 export class Peer implements WireSink, LinkHandlers {
   readonly exchange: Exchange;
@@ -29,7 +29,13 @@ export class Peer implements WireSink, LinkHandlers {
   readonly requests = new RequestQueue();
   /** The head request waits for a read-ahead. */
   isWaitingForData = false;
-  readonly arrival: Arrival = { piece: 0 as PieceIndex, block: 0 as BlockIndex, begin: 0, isStoring: false, lengthBytes: 0 };
+  readonly arrival: Arrival = {
+    piece: 0 as PieceIndex,
+    block: 0 as BlockIndex,
+    begin: 0,
+    isStoring: false,
+    lengthBytes: 0,
+  };
   unrequestedBlocks = 0;
   #hasSaidPieces = false;
   #isReadEndPending = false;
@@ -70,10 +76,8 @@ export class Peer implements WireSink, LinkHandlers {
     else if (nowMs - this.link.lastWriteMs > LIMITS.keepAliveMs) this.link.sendKeepAlive();
   }
 
-  /** Two seeds have nothing to say to each other. */
   dropIfRedundant(): void {
-    const { exchange } = this;
-    if (exchange.isComplete && exchange.scheduler.peerIsSeed(this.slot)) this.link.close('both sides are complete');
+    if (this.exchange.isRedundant(this)) this.link.close('both sides are complete');
   }
 
   // ---- LinkHandlers ----
@@ -171,7 +175,8 @@ export class Peer implements WireSink, LinkHandlers {
     const { geometry, scheduler } = this.exchange;
     for (let piece = 0; piece < geometry.pieceCount; piece++) {
       const isSet = (bits[piece >> 3]! & (0x80 >> (piece & 7))) !== 0;
-      if (isSet && !scheduler.peerHas(this.slot, piece as PieceIndex)) scheduler.peerHave(this.slot, piece as PieceIndex);
+      if (isSet && !scheduler.peerHas(this.slot, piece as PieceIndex))
+        scheduler.peerHave(this.slot, piece as PieceIndex);
     }
   }
 

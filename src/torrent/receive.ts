@@ -161,6 +161,7 @@ export class Receiver {
 
   #ban(peers: Iterable<Peer>): void {
     for (const peer of peers) {
+      if (peer.link.isClosing) continue; // It is already banned, or gone: one liar counts once.
       const reason = 'sent corrupt data';
       this.#exchange.owner.onBanned(peer, reason);
       peer.link.close(reason);

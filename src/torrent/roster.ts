@@ -91,10 +91,12 @@ export class Roster implements Door {
     services.log('debug', 'dial failed', { host, port, reason });
   }
 
-  peerGone(peer: Peer): void {
-    if (!peer.link.isIncoming) {
-      this.#addresses.disconnected({ host: peer.link.host, port: peer.link.port }, this.#torrent.services.now());
-    }
+  peerGone(peer: Peer, isRedundant: boolean): void {
+    if (peer.link.isIncoming) return;
+    const address = { host: peer.link.host, port: peer.link.port };
+    // Two complete sides never need each other again: not a ban in name, but the same to the dialler.
+    if (isRedundant) this.#addresses.ban(address);
+    else this.#addresses.disconnected(address, this.#torrent.services.now());
   }
 
   ban(peer: Peer): void {
@@ -132,4 +134,3 @@ export class Roster implements Door {
 }
 
 const SELF = 'connected to ourselves';
-

@@ -3,9 +3,9 @@ import type { HaulError } from '../errors.js';
 import type { WorkPool } from '../hash/port.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
+import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import type { Storage } from '../storage/port.js';
-import type { Door } from '../peer/handshakes.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type Log = (level: LogLevel, message: string, facts?: Record<string, unknown>) => void;
@@ -78,7 +78,11 @@ export interface Services {
   recheck(
     metainfo: Metainfo,
     output: string,
-    options: { readonly only: Bitfield; readonly onProgress: (checkedPieces: number) => void; readonly signal: AbortSignal },
+    options: {
+      readonly only: Bitfield;
+      readonly onProgress: (checkedPieces: number) => void;
+      readonly signal: AbortSignal;
+    },
   ): Promise<Bitfield>;
   makeAddresses(): Addresses;
   /** IP addresses of a host name (or of an address, itself). Rejects when there are none. */

@@ -31,7 +31,8 @@ export function torrentStats(torrent: LiveTorrent): TorrentStats {
     peers: exchange?.peerCount ?? 0,
     seeds: exchange?.peers.filter((peer) => peer !== null && exchange.scheduler.peerIsSeed(peer.slot)).length ?? 0,
     knownAddresses: torrent.roster.knownAddresses,
-    secondsLeft: leftBytes === 0 ? 0 : downloadBytesPerSec > 0 ? leftBytes / downloadBytesPerSec : Number.POSITIVE_INFINITY,
+    secondsLeft:
+      leftBytes === 0 ? 0 : downloadBytesPerSec > 0 ? leftBytes / downloadBytesPerSec : Number.POSITIVE_INFINITY,
   };
 }
 

@@ -115,7 +115,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     else {
       const verdict = await services.loadResume(metainfo, output);
       if (verdict.problem !== null) services.log('info', `resume record not used: ${verdict.problem}`);
-      for (let piece = 0; piece < verdict.trusted.bitCount; piece++) if (verdict.trusted.has(piece)) this.have.set(piece);
+      for (let piece = 0; piece < verdict.trusted.bitCount; piece++)
+        if (verdict.trusted.has(piece)) this.have.set(piece);
       only = verdict.recheck;
     }
     if (only.count === 0 || this.isStopping) return;
@@ -285,7 +286,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
 
   onPeerGone(peer: Peer, reason: string): void {
     this.services.forgetLink(peer.link);
-    this.roster.peerGone(peer);
+    this.roster.peerGone(peer, this.exchange?.isRedundant(peer) ?? false);
     this.services.log('debug', 'peer gone', { address: peer.link.address, client: peer.client, reason });
     this.tell('peer', peer.link.address, 'disconnected', reason);
   }

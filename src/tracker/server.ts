@@ -179,7 +179,10 @@ function sendTorrent(
   const { localAddress, localPort } = request.raw.socket;
   const base = baseUrl(request.headers.host, { address: localAddress ?? '', port: localPort ?? 0 });
   const item = shelf.get(request.params.file, base);
-  if (item === null) return reply.callNotFound();
+  if (item === null) {
+    reply.callNotFound();
+    return;
+  }
   // One URL, as many answers as ways to reach us.
   reply.header('vary', 'host').header('etag', item.etag);
   if (request.headers['if-none-match'] === item.etag) {

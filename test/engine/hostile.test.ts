@@ -45,7 +45,11 @@ async function finishesFromGoodSeed(scope: Scope, { set, torrent }: Scene): Prom
   assert.deepEqual(await readTree(path.join(torrent.output, 'image.bin')), await readTree(set.path));
 }
 
-async function rawPeer(scope: Scope, { set, leech }: Scene, onEvent?: (peer: RawPeer, event: string) => void): Promise<RawPeer> {
+async function rawPeer(
+  scope: Scope,
+  { set, leech }: Scene,
+  onEvent?: (peer: RawPeer, event: string) => void,
+): Promise<RawPeer> {
   const options = { port: leech.port!, metainfo: set.metainfo, peerId: '-XX0001-hostilehosti' };
   return connectRawPeer(scope, onEvent === undefined ? options : { ...options, onEvent });
 }
@@ -68,7 +72,11 @@ test('garbage instead of a handshake ends the connection and nothing else', asyn
   scope.defer(() => void socket.destroy());
   socket.on('error', () => {});
   socket.write('GET / HTTP/1.1\r\n\r\n');
-  await withDeadline(new Promise<void>((resolve) => socket.once('close', () => resolve())), 'it is cut off', DEADLINE_MS);
+  await withDeadline(
+    new Promise<void>((resolve) => socket.once('close', () => resolve())),
+    'it is cut off',
+    DEADLINE_MS,
+  );
   await finishesFromGoodSeed(scope, stage);
 });
 
@@ -103,13 +111,21 @@ test('a connection without a handshake is closed when its time is over', async (
 });
 
 const wrongMessages: readonly [string, (peer: RawPeer) => void, string][] = [
-  ['a message of 4 GiB', (peer) => peer.sendBytes(Buffer.from('ffffffff07', 'hex')), 'longer'],
+  ['a message of 4 GiB', (peer) => peer.sendBytes(Buffer.from('ffffffff07', 'hex')), 'limit'],
   ['a HAVE of the wrong size', (peer) => peer.sendBytes(Buffer.from('000000060400000000ff', 'hex')), 'have'],
-  ['a HAVE for a piece that does not exist', (peer) => peer.sendBytes(Buffer.from('0000000504000f0000', 'hex')), 'HAVE'],
+  [
+    'a HAVE for a piece that does not exist',
+    (peer) => peer.sendBytes(Buffer.from('0000000504000f0000', 'hex')),
+    'HAVE',
+  ],
   ['a bitfield of the wrong length', (peer) => peer.sendBytes(Buffer.from('0000000405ffffff', 'hex')), 'bitfield'],
   ['a request beyond the end', (peer) => request(peer, PIECES - 1, PIECE_BYTES - 1, 2), 'does not exist'],
   ['a request of a megabyte', (peer) => request(peer, 0, 0, 1 << 20), 'does not exist'],
-  ['a block of a piece that does not exist', (peer) => peer.sendBlock(PIECES, 0, Buffer.alloc(BLOCK_BYTES)), 'does not exist'],
+  [
+    'a block of a piece that does not exist',
+    (peer) => peer.sendBlock(PIECES, 0, Buffer.alloc(BLOCK_BYTES)),
+    'does not exist',
+  ],
   ['a block that is no block', (peer) => peer.sendBlock(0, 1, Buffer.alloc(100)), 'does not exist'],
   ['a fast message without the fast extension', (peer) => peer.sendBytes(Buffer.from('000000010e', 'hex')), 'fast'],
 ];
@@ -213,14 +229,22 @@ test('a peer that asks and never reads does not grow the memory of the seed with
   const scope = openScope(t);
   const set = await fileSet(scope, PIECES * PIECE_BYTES, { pieceLengthBytes: PIECE_BYTES });
   const seed = await startSeed(scope, set);
-  const peer = await connectRawPeer(scope, { port: seed.port!, metainfo: set.metainfo, peerId: '-XX0001-greedygreedy' });
+  const peer = await connectRawPeer(scope, {
+    port: seed.port!,
+    metainfo: set.metainfo,
+    peerId: '-XX0001-greedygreedy',
+  });
   writeInterested(peer.out);
   peer.flush();
   await peer.event('unchoke');
   for (let i = 0; i < 3 * LIMITS.requestsPerPeer; i++) writeRequest(peer.out, i % PIECES, 0, BLOCK_BYTES);
   peer.flush();
   // Once the limit is reached further requests are refused; those within it are all answered.
-  await until('everything within the limit is sent', DEADLINE_MS, () => seed.stats().uploadedBytes >= LIMITS.requestsPerPeer * BLOCK_BYTES);
+  await until(
+    'everything within the limit is sent',
+    DEADLINE_MS,
+    () => seed.stats().uploadedBytes >= LIMITS.requestsPerPeer * BLOCK_BYTES,
+  );
   assert.ok(seed.stats().uploadedBytes <= 3 * LIMITS.requestsPerPeer * BLOCK_BYTES);
 });
 
@@ -236,7 +260,12 @@ test('two engines that dial each other at once keep one connection', async (t) =
   const scope = openScope(t);
   const stage = await scene(scope);
   const seed = await startEngine(scope);
-  const served = seed.add(stage.set.metainfo, { output: stage.set.folder, mode: 'seed', trustData: true, trackers: [] });
+  const served = seed.add(stage.set.metainfo, {
+    output: stage.set.folder,
+    mode: 'seed',
+    trustData: true,
+    trackers: [],
+  });
   await served.done;
   served.addPeer('127.0.0.1', stage.leech.port!);
   stage.torrent.addPeer('127.0.0.1', seed.port!);

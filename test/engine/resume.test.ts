@@ -50,7 +50,10 @@ test('a download that was stopped continues with what it had verified', async (t
   const verified = await downloadSome(scope, set, seed, output, 8);
   assert.ok(verified >= 8);
   const torrent = await finish(scope, set, seed, output);
-  assert.ok(torrent.stats().downloadedBytes <= 64 * MIB - verified * PIECE_BYTES, 'verified pieces are not fetched again');
+  assert.ok(
+    torrent.stats().downloadedBytes <= 64 * MIB - verified * PIECE_BYTES,
+    'verified pieces are not fetched again',
+  );
 });
 
 test('a piece that was changed on disk between two runs is found and fetched again', async (t) => {
@@ -111,7 +114,10 @@ test('an output that is a file fails with one clear line and leaves the file alo
   const engine = await startEngine(scope);
   const before = await readFile(set.path);
   const torrent = engine.add(set.metainfo, { output: set.path, trackers: [] });
-  await assert.rejects(torrent.done, (error: HaulError) => error.code === 'NOT_A_DIRECTORY' && error.message.includes(set.path));
+  await assert.rejects(
+    torrent.done,
+    (error: HaulError) => error.code === 'NOT_A_DIRECTORY' && error.message.includes(set.path),
+  );
   assert.ok(before.equals(await readFile(set.path)));
 });
 

@@ -11,7 +11,12 @@ import { readTree } from '../support/tree.js';
 
 const MIB = 1024 * 1024;
 
-async function fetch(scope: Scope, set: DataSet, seed: Engine, storage: StorageKind | 'auto' = 'auto'): Promise<string> {
+async function fetch(
+  scope: Scope,
+  set: DataSet,
+  seed: Engine,
+  storage: StorageKind | 'auto' = 'auto',
+): Promise<string> {
   const output = await tempFolder(scope);
   const engine = await startEngine(scope, { storage });
   const peers = [{ host: '127.0.0.1', port: seed.port! }];

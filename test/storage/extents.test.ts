@@ -65,6 +65,5 @@ test('a window holds a bounded number of files', () => {
   const files = entriesOf(Array.from({ length: 1000 }, (_, index) => ({ path: `${index}`, lengthBytes: 1 })));
   const table = new ExtentTable(new FileLayout(files), 1024 * PAGE, PAGE);
   assert.equal(table.windowCount, Math.ceil(1000 / 64));
-  assert.equal(table.countIn(0, 1000), 1000);
   assert.deepEqual(table.windowsIn(60, 10), [0, 1]);
 });

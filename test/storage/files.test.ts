@@ -9,6 +9,8 @@ import * as scenes from './scene.js';
 
 const folder = scenes.makeFolder();
 after(() => fs.rmSync(folder, { recursive: true }));
+const outside = join(folder, 'outside');
+fs.mkdirSync(outside);
 let count = 0;
 const fresh = (): string => join(folder, `${++count}`);
 
@@ -79,7 +81,7 @@ const obstacles: [string, string, string, (output: string) => void][] = [
     't/a',
     (o) => fs.symlinkSync('/etc/hostname', join(o, 't/a')),
   ],
-  ['a link that leads out for a folder', 'NOT_A_DIRECTORY', 't/sub', (o) => fs.symlinkSync('/tmp', join(o, 't/sub'))],
+  ['a link that leads out for a folder', 'NOT_A_DIRECTORY', 't/sub', (o) => fs.symlinkSync(outside, join(o, 't/sub'))],
   ['a link that leads nowhere', 'NOT_FOUND', 't/a', (o) => fs.symlinkSync('gone', join(o, 't/a'))],
   ['a named pipe', 'BAD_DATA', 't/a', (o) => execFileSync('mkfifo', [join(o, 't/a')])],
 ];
