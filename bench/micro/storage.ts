@@ -21,9 +21,9 @@ const MIB = 1024 * 1024;
 const PIECE_BYTES = MIB;
 const PIECES_AHEAD = 8;
 
-const { values } = parseArgs({ options: { small: { type: 'boolean' }, dir: { type: 'string' } } });
-const isSmall = values.small === true;
-const totalBytes = (isSmall ? 16 : 512) * MIB;
+/** Set by `main`. */
+let isSmall = false;
+let totalBytes = 512 * MIB;
 
 function print(name: string, value: number, unit: string): void {
   console.log(`${name.padEnd(44)} ${value.toFixed(value < 100 ? 1 : 0).padStart(8)} ${unit}`);
@@ -168,14 +168,19 @@ async function benchServing(storage: Storage): Promise<void> {
   print(`${storage.kind}: pin, slice and unpin a block`, ((performance.now() - begin) * 1e6) / blocks, 'ns');
 }
 
-const parents = values.dir !== undefined ? [values.dir] : ['/dev/shm', tmpdir()];
-const pool = createWorkPool({ threads: 1 });
-await benchPool(pool);
-const hashes: string[] = [];
-for (const parent of parents) {
-  console.log(`in ${parent}, ${totalBytes / MIB} MiB in ${PIECE_BYTES / MIB} MiB pieces`);
-  for (const kind of ['mapped', 'positional'] as const) hashes.push(await benchStorage(pool, kind, parent));
+export async function main(argv: readonly string[]): Promise<void> {
+  const { values } = parseArgs({ args: [...argv], options: { small: { type: 'boolean' }, dir: { type: 'string' } } });
+  isSmall = values.small === true;
+  if (isSmall) totalBytes = 16 * MIB;
+  const parents = values.dir !== undefined ? [values.dir] : ['/dev/shm', tmpdir()];
+  const pool = createWorkPool({ threads: 1 });
+  await benchPool(pool);
+  const hashes: string[] = [];
+  for (const parent of parents) {
+    console.log(`in ${parent}, ${totalBytes / MIB} MiB in ${PIECE_BYTES / MIB} MiB pieces`);
+    for (const kind of ['mapped', 'positional'] as const) hashes.push(await benchStorage(pool, kind, parent));
+  }
+  await pool.close();
+  if (new Set(hashes).size !== 1) throw new Error('the storages do not agree on what was stored');
+  console.log(`checksum ${hashes[0]}`);
 }
-await pool.close();
-if (new Set(hashes).size !== 1) throw new Error('the storages do not agree on what was stored');
-console.log(`checksum ${hashes[0]}`);
