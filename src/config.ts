@@ -49,6 +49,10 @@ export const LIMITS = {
   knownAddresses: 5000,
   /** Extended messages other than metadata are small; the handshake too. */
   extendedHandshakeBytes: 64 * KIB,
+  /** A handshake is repeated to switch an extension on or off (BEP 10). Each costs a parser run: a flood of them is refused. */
+  extendedHandshakesPerPeer: 32,
+  /** A peer for which the kernel has taken nothing of ours for that long reads nothing; what it holds goes to the others. */
+  stuckSendTimeoutMs: 60_000,
 } as const;
 
 export const DEFAULTS = {

@@ -27,8 +27,22 @@ import { makePeerId } from './wire/handshake.js';
  * @throws HaulError BAD_ARGUMENT, PORT_IN_USE, NO_PERMISSION
  */
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
+  return startEngine(options, {});
+}
+
+/** Parts that the bench suite takes out or replaces to see what they cost; not exported by the package. */
+export interface EngineInternals {
+  readonly wrapPool?: (pool: WorkPool) => WorkPool;
+  readonly openStorage?: Services['openStorage'];
+  /** A name for each connection, so that two engines may hold many between them. */
+  readonly makePeerId?: () => Buffer;
+  readonly dialsPerSecond?: number;
+}
+
+/** `createEngine` with other parts. */
+export async function startEngine(options: EngineOptions, internals: EngineInternals): Promise<Engine> {
   checkOptions(options);
-  const engine = new LiveEngine(options);
+  const engine = new LiveEngine(options, internals);
   await engine.open();
   return engine;
 }
@@ -36,6 +50,8 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
 class LiveEngine implements Engine {
   port: number | null = null;
   readonly #options: EngineOptions;
+  readonly #internals: EngineInternals;
+  readonly #dialsPerSecond: number;
   readonly #log: Log;
   readonly #pool: WorkPool;
   readonly #random: () => number;
@@ -48,22 +64,27 @@ class LiveEngine implements Engine {
   #timer: NodeJS.Timeout | null = null;
   #lastSecondMs = 0;
   /** Dials that may start now; refilled by the timer, never above one second's worth. */
-  #dials: number = LIMITS.dialsPerSecond;
+  #dials: number;
   #closing: Promise<void> | null = null;
   /** Transferred by torrents that are gone. */
   #pastDownloaded = 0;
   #pastUploaded = 0;
 
-  constructor(options: EngineOptions) {
+  constructor(options: EngineOptions, internals: EngineInternals) {
     this.#options = options;
-    this.#log = options.log ?? (() => {});
+    this.#internals = internals;
+    this.#dialsPerSecond = internals.dialsPerSecond ?? LIMITS.dialsPerSecond;
+    this.#dials = this.#dialsPerSecond;
+    this.#log = guarded(options.log);
     this.#random = makeRandom(options.seed ?? randomInt(2 ** 32 - 1));
     // Never from the seed: two engines with one seed must not take each other for themselves.
     this.#peerId = makePeerId(() => randomBytes(4).readUInt32BE() / 2 ** 32);
-    this.#pool = createWorkPool({ threads: options.threads ?? Math.max(1, availableParallelism() - 1) });
+    const pool = createWorkPool({ threads: options.threads ?? Math.max(1, availableParallelism() - 1) });
+    this.#pool = internals.wrapPool?.(pool) ?? pool;
     this.#handshakes = new Handshakes({
       flusher: this.#flusher,
       peerId: this.#peerId,
+      makePeerId: internals.makePeerId,
       maxConnections: options.maxConnections ?? LIMITS.connectionsPerEngine,
       lookUp: (infoHash) => this.#torrents.get(infoHash.toString('hex'))?.roster ?? null,
       onEvent: (message, facts) => this.#log('debug', message, facts),
@@ -115,7 +136,7 @@ class LiveEngine implements Engine {
   }
 
   #services(infoHashHex: string): Services {
-    return makeServices({
+    const services = makeServices({
       pool: this.#pool,
       log: this.#log,
       random: this.#random,
@@ -134,6 +155,8 @@ class LiveEngine implements Engine {
       closeHandshakes: (door) => this.#handshakes.close(door),
       onStopped: (door) => this.#forgetTorrent(infoHashHex, door),
     });
+    const { openStorage } = this.#internals;
+    return openStorage === undefined ? services : { ...services, openStorage };
   }
 
   #forgetTorrent(infoHashHex: string, door: Door): void {
@@ -156,7 +179,7 @@ class LiveEngine implements Engine {
     const nowMs = performance.now();
     const isSecond = nowMs - this.#lastSecondMs >= 1000;
     if (isSecond) this.#lastSecondMs = nowMs;
-    this.#dials = Math.min(LIMITS.dialsPerSecond, this.#dials + (LIMITS.dialsPerSecond * DEFAULTS.tickMs) / 1000);
+    this.#dials = Math.min(this.#dialsPerSecond, this.#dials + (this.#dialsPerSecond * DEFAULTS.tickMs) / 1000);
     if (isSecond) this.#handshakes.tick(nowMs);
     for (const torrent of this.#torrents.values()) torrent.tick(nowMs, isSecond);
   }
@@ -197,6 +220,20 @@ class LiveEngine implements Engine {
     await listening;
     await Promise.all([this.#pool.close(), this.#dispatcher.destroy()]);
   }
+}
+
+/** A log that throws breaks its own program, not the bookkeeping of whoever had something to say. */
+function guarded(log: Log | undefined): Log {
+  if (log === undefined) return () => {};
+  return (level, message, facts) => {
+    try {
+      log(level, message, facts);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  };
 }
 
 function checkOptions(options: EngineOptions): void {

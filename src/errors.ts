@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'NOT_A_DIRECTORY'
   | 'IO' // any other file system trouble
   | 'PORT_IN_USE'
+  | 'IN_USE' // another process is writing there
   | 'NETWORK' // name lookup, connect, reset
   | 'TIMEOUT'
   | 'TRACKER' // tracker answered a failure or nonsense
@@ -59,12 +60,25 @@ const ERRNO_HINTS: Partial<Record<ErrorCode, string>> = {
   PORT_IN_USE: 'the port is in use; choose another one',
 };
 
+const ERRNO_DETAILS: Readonly<Record<string, string>> = {
+  EADDRNOTAVAIL: 'this machine has no such address',
+  ENOTFOUND: 'no such host',
+};
+
+/** `ELOOP: too many symbolic links encountered, stat '/x'` without the call and the path, which the message names already. */
+function plainDetail(error: unknown): string {
+  const known = ERRNO_DETAILS[String((error as { code?: unknown } | null)?.code)];
+  if (known !== undefined) return known;
+  const message = error instanceof Error ? error.message : String(error);
+  return /^[A-Z0-9]+: (.+?), [a-z]+(?: '.*)?$/s.exec(message)?.[1] ?? message;
+}
+
 /** Turns a Node.js system error into a `HaulError` that names the operation and the path or address. */
 export function fromSystemError(error: unknown, operation: string, where: string): HaulError {
   if (error instanceof HaulError) return error;
   const errno = (error as { code?: unknown }).code;
   const code = (typeof errno === 'string' ? ERRNO_CODES[errno] : undefined) ?? 'IO';
-  const detail = ERRNO_HINTS[code] ?? (error instanceof Error ? error.message : String(error));
+  const detail = ERRNO_HINTS[code] ?? plainDetail(error);
   const facts: Record<string, string> = { operation, where };
   if (typeof errno === 'string') facts.errno = errno;
   return new HaulError(code, `${operation} ${where}: ${detail}`, facts, error);

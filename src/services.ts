@@ -1,11 +1,16 @@
 /** Builds what a torrent needs from outside: storage, resume record, hash check, addresses, trackers. Part of the composition root. */
 import { lookup } from 'node:dns/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { isIP } from 'node:net';
+import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Agent } from 'undici';
 import { AddressBook } from './discovery/address-book.js';
 import { Announcer } from './discovery/announcer.js';
 import { announceHttp } from './discovery/http-tracker.js';
+import { fromSystemError } from './errors.js';
+import type { Metainfo } from './metainfo/metainfo.js';
+import { isSupported, syncFileSystem } from './storage/mmap-io.js';
 import { openStorage } from './storage/open.js';
 import type { StorageKind } from './storage/port.js';
 import { loadResume, saveResume } from './storage/resume.js';
@@ -44,6 +49,7 @@ export function makeServices(options: ServicesOptions): Services {
     saveResume,
     recheck: async (metainfo, output, recheckOptions) =>
       (await recheckFiles(metainfo, output, pool, recheckOptions)).good,
+    syncData,
     makeAddresses: () => new AddressBook({ random }),
     resolveHost,
     makeAnnounces: (metainfo, trackers, owner) =>
@@ -59,6 +65,36 @@ export function makeServices(options: ServicesOptions): Services {
       }),
     onTrouble: (error) => log('error', error.message, { ...error.facts }),
   };
+}
+
+/** Above this many files one flush of the file system is cheaper than one journal commit for each. */
+const FILES_ONE_BY_ONE = 16;
+
+async function syncData(metainfo: Metainfo, output: string): Promise<void> {
+  const stored = metainfo.files.filter((file) => file.lengthBytes > 0 && !file.isPad && file.symlinkPath === null);
+  try {
+    if (stored.length > FILES_ONE_BY_ONE && isSupported()) {
+      await withOpen(output, (folder) => syncFileSystem(folder.fd));
+    } else for (const file of stored) await withOpen(join(output, ...file.path), (handle) => handle.datasync());
+  } catch (error) {
+    throw fromSystemError(error, 'sync', output);
+  }
+}
+
+/** Opens for reading; what is not there has nothing to be synced. */
+async function withOpen(path: string, use: (handle: FileHandle) => Promise<void>): Promise<void> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    await use(handle);
+  } finally {
+    await handle.close();
+  }
 }
 
 async function resolveHost(host: string): Promise<readonly string[]> {

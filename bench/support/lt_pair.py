@@ -1,6 +1,9 @@
 """One libtorrent process of the pair bench, tuned in its favour, as a seed or as a leech. Talks JSON lines.
 
-usage: lt_pair.py seed|leech TORRENT FOLDER --port N [--host A] [--peer HOST:PORT]... [--threads N]
+usage: lt_pair.py seed|leech TORRENT FOLDER --port N [--host A] [--peer HOST:PORT]... [--threads N] [--disk auto|mmap|pwrite]
+
+--disk: `auto` is what libtorrent chooses by itself, `mmap` writes through the mapping always, `pwrite` maps nothing and reads
+and writes by position. (Its third back-end, posix_disk_io, cannot be chosen from Python in 2.0.)
 
 The seed trusts its data (no hash check). Lines printed:
   {"event": "ready", "port": N, "version": "2.0.8.0", "settings": {...}}   it listens; a leech connects now
@@ -26,6 +29,8 @@ MIB = 1024 * 1024
 PE_DISABLED = 2
 FIXED_SLOTS = 0
 UNLIMITED = -1
+# Files of up to this many blocks of 16 KiB are not mapped: 1 TiB.
+UNMAPPED_BLOCKS = 1 << 26
 
 
 def say(event, **facts):
@@ -41,6 +46,7 @@ def parse_arguments():
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--peer", action="append", default=[])
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--disk", choices=["auto", "mmap", "pwrite"], default="auto")
     return parser.parse_args()
 
 
@@ -83,6 +89,15 @@ def tuned_settings(threads):
         "alert_mask": lt.alert.category_t.error_notification | lt.alert.category_t.status_notification,
     })
     return settings
+
+
+def disk_settings(disk):
+    modes = lt.mmap_write_mode_t
+    if disk == "mmap":
+        return {"disk_write_mode": int(modes.always_mmap_write), "mmap_file_size_cutoff": 0}
+    if disk == "pwrite":
+        return {"disk_write_mode": int(modes.always_pwrite), "mmap_file_size_cutoff": UNMAPPED_BLOCKS}
+    return {}
 
 
 def add_torrent(session, arguments):
@@ -155,6 +170,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = tuned_settings(arguments.threads)
     settings["listen_interfaces"] = f"{arguments.host}:{arguments.port}"
+    settings.update(disk_settings(arguments.disk))
     session = lt.session(settings)
     handle = add_torrent(session, arguments)
     meter = None

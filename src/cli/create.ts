@@ -1,12 +1,13 @@
 /** `haul create`: hashes a file or folder on all cores and writes the .torrent. */
-import { stat, writeFile } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { access, constants, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { LIMITS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { VERSION } from '../version.js';
 import { count, formatBinary, formatBytes, formatRate, formatSeconds, printable } from './format.js';
+import { jsonHelp, PLAIN_PROGRESS, RESOURCE_FIELDS } from './json-help.js';
 import { argument, type CommonOptions, examples, repeated, trackerOption } from './options.js';
 import type { Output } from './output.js';
 import type { Context, Outcome, Runner } from './run.js';
@@ -45,7 +46,13 @@ export function createCommand(run: Runner): Command {
       examples(
         'haul create image.iso --tracker http://tracker.example:6969/announce',
         'haul create build/ -o build-42.torrent --piece-length 4MiB --private',
-      ),
+      ) +
+        jsonHelp({
+          ...PLAIN_PROGRESS,
+          result:
+            'outcome torrentFile name infoHash lengthBytes pieceLengthBytes pieceCount fileCount seconds ' +
+            RESOURCE_FIELDS,
+        }),
     )
     .action((path: string, options: CreateOptions) =>
       run('create', options, (context) => create(context, path, options)),
@@ -56,12 +63,7 @@ async function create({ output, signal }: Context, path: string, options: Create
   const source = await checkSource(path);
   const target = resolve(options.output ?? `${basename(source)}.torrent`);
   warnUncontacted(output, options.tracker ?? []);
-  // Told before the hashing, which may take minutes.
-  if (options.force !== true && (await isThere(target))) {
-    throw new HaulError('BAD_ARGUMENT', `${target} is already there; choose another with -o, or give --force`, {
-      target,
-    });
-  }
+  await checkTarget(target, options.force === true);
   const started = performance.now();
   const { bytes, metainfo } = await hashSource(output, signal, source, options);
   try {
@@ -173,9 +175,20 @@ export function warnUncontacted(output: Output, trackers: readonly string[]): vo
   }
 }
 
-function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+/** Where the .torrent shall go, looked at before the hashing, which may take minutes. */
+async function checkTarget(target: string, isForced: boolean): Promise<void> {
+  const found = await stat(target).catch(() => null);
+  if (found?.isDirectory() === true) {
+    throw new HaulError('BAD_ARGUMENT', `-o ${target} is a folder; name the .torrent file to write`, { target });
+  }
+  if (found !== null && !isForced) {
+    throw new HaulError('BAD_ARGUMENT', `${target} is already there; choose another with -o, or give --force`, {
+      target,
+    });
+  }
+  try {
+    await access(found === null ? dirname(target) : target, constants.W_OK);
+  } catch (error) {
+    throw fromSystemError(error, 'write torrent', target);
+  }
 }

@@ -6,7 +6,12 @@ import type { Output } from './output.js';
 /** @throws HaulError PORT_IN_USE that names the option to use */
 export async function openEngine(output: Output, port: number | undefined): Promise<Engine> {
   const { createEngine } = await import('../engine.js');
-  return withPortHint('--port', () => createEngine({ log: output.log, ...(port === undefined ? {} : { port }) }));
+  const log: typeof output.log = (level, message, facts) => {
+    // A --peer whose name nobody knows, say: without a word the command would wait for it in silence.
+    if (level === 'warn' && !output.isVerbose) output.warn(message);
+    else output.log(level, message, facts);
+  };
+  return withPortHint('--port', () => createEngine({ log, ...(port === undefined ? {} : { port }) }));
 }
 
 /** A busy or forbidden port is the commonest trouble of all: say which option chooses another. */
@@ -16,6 +21,7 @@ export async function withPortHint<T>(option: string, open: () => Promise<T>): P
   } catch (error) {
     if (!(error instanceof HaulError)) throw error;
     if (error.code !== 'PORT_IN_USE' && error.code !== 'NO_PERMISSION') throw error;
+    if (error.message.includes(option)) throw error;
     throw new HaulError(error.code, `${error.message} (${option} N; 0 takes any free port)`, error.facts, error);
   }
 }
@@ -24,8 +30,10 @@ export async function withPortHint<T>(option: string, open: () => Promise<T>): P
 export function watchTorrent(output: Output, torrent: Torrent): void {
   torrent.on('warning', (error) => output.warn(error.message, { code: error.code }));
   torrent.on('tracker', (url, outcome, message) => {
-    if (outcome === 'ok') output.log('info', `tracker ${url}: ${message}`);
-    else output.warn(`tracker ${url}: ${message}`, { code: 'TRACKER', url });
+    // Errors name their tracker themselves.
+    const line = message.startsWith(`tracker ${url}`) ? message : `tracker ${url}: ${message}`;
+    if (outcome === 'ok') output.log('info', line);
+    else output.warn(line, { code: 'TRACKER', url });
   });
   torrent.on('peer', (address, change, reason) => output.log('info', `peer ${address} ${change}`, { reason }));
 }

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import type { Engine, Torrent } from '../api.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { formatBytes, formatRate, formatSeconds, percent, printable } from './format.js';
+import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
 import { argument, type CommonOptions, examples, portOption, repeated } from './options.js';
 import type { Output } from './output.js';
 import type { Context, Outcome, Runner } from './run.js';
@@ -38,25 +39,43 @@ export function getCommand(run: Runner): Command {
       'after',
       `${examples(
         'haul get http://192.0.2.7:6969/image.iso.torrent --output /srv/images',
-        'haul get build.torrent --output . --peer [2001:db8::7]:6881 --seed-for 10m',
+        "haul get build.torrent --output . --peer '[2001:db8::7]:6881' --seed-for 10m",
       )}
 
 Ctrl-C while downloading exits with 130 and keeps what is verified; the same command continues.
-Ctrl-C while seeding afterwards exits with 0: the data is complete.`,
+Ctrl-C while seeding afterwards exits with 0: the data is complete.
+One haul get at a time downloads to the same place: a second one says so and exits with 1.${jsonHelp({
+        ...TORRENT_PROGRESS,
+        result: `outcome path name infoHash seconds averageBytesPerSec ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
+        stopped: `uploadedBytes ${RESOURCE_FIELDS}`,
+      })}`,
     )
     .action((torrent: string, options: GetOptions) => run('get', options, (context) => get(context, torrent, options)));
 }
 
 async function get(context: Context, source: string, options: GetOptions): Promise<Outcome> {
   const { output, signal } = context;
-  const [{ loadTorrent }, { checkOutputFolder }, { openEngine, watchTorrent }] = await Promise.all([
+  const [{ loadTorrent }, { checkOutputFolder, makeFolder }, { lockOutput }] = await Promise.all([
     import('./torrent-file.js'),
     import('./folders.js'),
-    import('./engine-door.js'),
+    import('./lock.js'),
   ]);
   const folder = await checkOutputFolder(options.output);
   const metainfo = await loadTorrent(source, signal);
-  warnLonely(output, metainfo, options);
+  await makeFolder(folder);
+  const lock = await lockOutput(folder, metainfo.name);
+  try {
+    if (signal.aborted) return 'interrupted';
+    warnLonely(output, metainfo, options);
+    return await getInto(context, folder, metainfo, options);
+  } finally {
+    await lock?.release();
+  }
+}
+
+async function getInto(context: Context, folder: string, metainfo: Metainfo, options: GetOptions): Promise<Outcome> {
+  const { output, signal } = context;
+  const { openEngine, watchTorrent } = await import('./engine-door.js');
   const engine = await openEngine(output, options.port);
   try {
     if (signal.aborted) return 'interrupted';
@@ -76,9 +95,10 @@ async function download(context: Context, engine: Engine, torrent: Torrent, seed
   const end = await settledOrAborted(torrent.done, signal);
   const seconds = (performance.now() - started) / 1000;
   if (end === 'aborted') {
+    const isKnown = torrent.state === 'downloading';
     await torrent.stop();
     view.stop();
-    reportStopped(output, torrent, seconds);
+    reportStopped(output, torrent, seconds, isKnown);
     return 'interrupted';
   }
   view.stop();
@@ -118,7 +138,8 @@ function reportDone(output: Output, torrent: Torrent, seconds: number): void {
   );
 }
 
-function reportStopped(output: Output, torrent: Torrent, seconds: number): void {
+/** @param isKnown false before the end of the check of what is here: nobody knows then how much is good. */
+function reportStopped(output: Output, torrent: Torrent, seconds: number, isKnown: boolean): void {
   const stats = torrent.stats();
   output.event(
     'result',
@@ -133,8 +154,9 @@ function reportStopped(output: Output, torrent: Torrent, seconds: number): void 
     },
     '',
   );
-  const done = percent(stats.verifiedBytes, stats.lengthBytes).toFixed(1);
-  output.note(`stopped with ${done}% here; run the same command again to continue`);
+  const done = `with ${percent(stats.verifiedBytes, stats.lengthBytes).toFixed(1)}% here`;
+  const when = isKnown ? done : 'before what is here was checked';
+  output.note(`stopped ${when}; run the same command again to continue`);
 }
 
 /** A download that cannot find anyone would otherwise wait in silence. */

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import { count, formatBinary, formatBytes, printable } from './format.js';
+import { jsonHelp } from './json-help.js';
 import { type CommonOptions, examples } from './options.js';
 import type { Context, Outcome, Runner } from './run.js';
 
@@ -9,7 +10,15 @@ export function inspectCommand(run: Runner): Command {
   return new Command('inspect')
     .description('Show what is in a .torrent')
     .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
-    .addHelpText('after', examples('haul inspect image.iso.torrent', 'haul inspect image.iso.torrent --json'))
+    .addHelpText(
+      'after',
+      examples('haul inspect image.iso.torrent', 'haul inspect image.iso.torrent --json') +
+        jsonHelp({
+          result:
+            'outcome name infoHash lengthBytes pieceLengthBytes pieceCount isMultiFile isPrivate trackers webSeeds comment ' +
+            'createdBy creationDate warnings files[path lengthBytes isPad isExecutable isHidden symlinkTo]',
+        }),
+    )
     .action((torrent: string, options: CommonOptions) =>
       run('inspect', options, (context) => inspect(context, torrent)),
     );

@@ -25,6 +25,8 @@ function onCrash(error: unknown): void {
   process.exit(EXIT.failed);
 }
 
+// What could not be written is said once, at the exit.
+process.stdout.on('error', () => {});
 process.on('uncaughtException', onCrash);
 process.on('unhandledRejection', onCrash);
 

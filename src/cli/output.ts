@@ -12,6 +12,7 @@ import type { Sample } from './sample.js';
 export interface Stream {
   write(text: string): boolean;
   readonly isTTY?: boolean;
+  readonly columns?: number;
 }
 
 export interface OutputOptions {
@@ -21,6 +22,8 @@ export interface OutputOptions {
   readonly progressIntervalMs?: number;
   readonly stdout: Stream;
   readonly stderr: Stream;
+  /** The terminal knows no escape sequences: lines instead of a bar. */
+  readonly isPlain?: boolean;
 }
 
 /** Key and value of one JSON line; numbers that are not finite become null. */
@@ -82,10 +85,11 @@ export class Output {
   /** Starts showing progress; `sample` is called at every report. Stop it before the result is printed. */
   progress(sample: () => Sample): ProgressView {
     this.#view?.stop();
+    const { stderr, isPlain } = this.#options;
     const view = startProgress(sample, {
-      style: this.isJson ? 'json' : this.#options.stderr.isTTY === true ? 'bar' : 'lines',
+      style: this.isJson ? 'json' : stderr.isTTY === true && isPlain !== true ? 'bar' : 'lines',
       intervalMs: this.#options.progressIntervalMs,
-      stderr: this.#options.stderr,
+      stderr,
       writeJson: (fields) => this.#writeJson({ type: 'progress', command: this.#options.command, ...fields }),
     });
     this.#view = view;

@@ -1,6 +1,7 @@
 /**
  * Progress in three styles: a bar on a terminal, a line every ten seconds in a log, JSON lines for machines.
- * Owns one timer, from start to stop. Everything ends with one last report, so that a log says how it ended.
+ * Owns one timer, from start to stop. What was reported once ends with a last report, so that a log says how it ended; work
+ * that is over before the first line is told by its result alone.
  */
 import { createRequire } from 'node:module';
 import type { SingleBar } from 'cli-progress';
@@ -60,7 +61,8 @@ function makePainter(options: ProgressOptions): Painter {
     return { paint: (sample) => options.writeJson(sampleFields(sample)), erase: nothing, end: nothing };
   }
   let previous = '';
-  const paint = (sample: Sample): void => {
+  const paint = (sample: Sample, isLast: boolean): void => {
+    if (isLast && previous === '') return;
     const text = sampleText(sample);
     // An idle seed would otherwise write the same line for weeks.
     if (text !== previous) options.stderr.write(`haul: ${text}\n`);
@@ -74,13 +76,13 @@ const STATUS_FORMAT = ' {phase}  {rate} up  {done} sent{peers}';
 
 /** cli-progress draws; a phase without an end (seeding) is a status line instead of a bar. */
 class BarPainter implements Painter {
-  readonly #stream: Stream;
+  readonly #stream: BarStream;
   #bar: SingleBar | null = null;
   #phase = '';
   #hasEnd = false;
 
   constructor(stream: Stream) {
-    this.#stream = stream;
+    this.#stream = new BarStream(stream);
   }
 
   paint(sample: Sample, isLast: boolean): void {
@@ -90,7 +92,8 @@ class BarPainter implements Painter {
     const isNew = this.#bar === null || hasEnd !== this.#hasEnd || (sample.phase !== this.#phase && !isMoment);
     const payload = barPayload(sample);
     if (isNew && !isLast) {
-      this.end();
+      if (this.#phase === 'preparing') this.#discard();
+      else this.end();
       this.#hasEnd = hasEnd;
       this.#bar = makeBar(this.#stream, hasEnd ? BAR_FORMAT : STATUS_FORMAT);
       this.#bar.start(hasEnd ? sample.totalBytes : 1, hasEnd ? sample.doneBytes : 0, payload);
@@ -108,6 +111,14 @@ class BarPainter implements Painter {
   end(): void {
     this.#bar?.stop();
     this.#bar = null;
+  }
+
+  /** Ends a bar that never told anything, without leaving its line. */
+  #discard(): void {
+    this.#stream.isMuted = true;
+    this.end();
+    this.#stream.isMuted = false;
+    this.#stream.write('\r\u001b[K');
   }
 }
 
@@ -127,6 +138,35 @@ function barPayload(sample: Sample): Record<string, string> {
   };
 }
 
+const SAVE_CURSOR = '\u001b7';
+const RESTORE_CURSOR = '\u001b8';
+
+/**
+ * What cli-progress draws on. It keeps the cursor's place from the start of a bar to its end, and would go back there over
+ * every line of text that was printed in between: those two sequences are dropped, for a bar is always the last line.
+ */
+class BarStream implements Stream {
+  isMuted = false;
+  readonly isTTY = true;
+  readonly #stream: Stream;
+
+  constructor(stream: Stream) {
+    this.#stream = stream;
+  }
+
+  get columns(): number | undefined {
+    return this.#stream.columns;
+  }
+
+  write(text: string): boolean {
+    if (this.isMuted || text === SAVE_CURSOR || text === RESTORE_CURSOR) return true;
+    return this.#stream.write(text);
+  }
+}
+
+/** The longest text beside the bar, as long as figures have their usual width. */
+const TEXT_COLUMNS = 76;
+
 function makeBar(stream: Stream, format: string): SingleBar {
   // Loaded here because only terminals need it; require keeps the start of a bar synchronous.
   const cliProgress = createRequire(import.meta.url)('cli-progress') as typeof import('cli-progress');
@@ -134,7 +174,9 @@ function makeBar(stream: Stream, format: string): SingleBar {
     {
       format,
       stream: stream as NodeJS.WriteStream,
-      barsize: 24,
+      barsize: Math.max(8, Math.min(24, (stream.columns ?? 80) - TEXT_COLUMNS)),
+      // Left on, for warnings between two reports may be longer than a line; the bar itself is cut to the width.
+      linewrap: true,
       // Signals are ours: the library would install handlers of its own.
       gracefulExit: false,
       hideCursor: false,

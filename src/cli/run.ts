@@ -1,9 +1,10 @@
 /**
  * Runs one command: signals, exit codes, the one-line error. The only place that ends the process.
- * Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted (SIGINT), 143 terminated (SIGTERM), 141 nobody reads our output.
+ * Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted (SIGINT), 143 terminated (SIGTERM), 129 the terminal is gone (SIGHUP),
+ * 141 nobody reads our output.
  */
 import { constants } from 'node:os';
-import { HaulError } from '../errors.js';
+import { fromSystemError, HaulError } from '../errors.js';
 import type { CommonOptions } from './options.js';
 import { Output } from './output.js';
 
@@ -34,6 +35,7 @@ export function makeRunner(setExitCode: (code: number) => void): Runner {
       ...(options.progressInterval === undefined ? {} : { progressIntervalMs: options.progressInterval }),
       stdout: process.stdout,
       stderr: process.stderr,
+      isPlain: isPlainTerminal(),
     });
     const interrupt = listenForInterrupt(output);
     let outcome: Outcome;
@@ -53,13 +55,36 @@ export function makeRunner(setExitCode: (code: number) => void): Runner {
 /** Ends the process once what was written has left it. Sockets kept alive by HTTP clients must not hold it back. */
 export function exitWhenWritten(code: number): void {
   process.exitCode = code;
-  process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+  process.stdout.write('', () => {
+    const lost = process.stdout.errored;
+    if (lost !== null && !isBrokenPipe(lost)) {
+      process.stderr.write(`haul: ${fromSystemError(lost, 'write to', 'standard output').message}\n`);
+    }
+    // A result that did not arrive is not done.
+    const exitCode = lost !== null && code === EXIT.done ? exitCodeOfLostOutput(lost) : code;
+    process.stderr.write('', () => process.exit(exitCode));
+  });
+}
+
+function exitCodeOfLostOutput(error: Error): number {
+  return isBrokenPipe(error) ? EXIT.brokenPipe : EXIT.failed;
+}
+
+/** A reader such as `head` has gone; a full disk is another matter. */
+function isBrokenPipe(error: Error): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EPIPE';
 }
 
 /** HAUL_DEBUG=1 means --verbose everywhere, also where options are not parsed yet. */
 export function isDebug(): boolean {
   const value = process.env.HAUL_DEBUG;
   return value !== undefined && value !== '' && value !== '0';
+}
+
+/** Terminals that cannot move the cursor (an editor's shell, a serial console) get lines instead of a bar. */
+function isPlainTerminal(): boolean {
+  const { TERM } = process.env;
+  return process.platform !== 'win32' && (TERM === undefined || TERM === '' || TERM === 'dumb');
 }
 
 function isAbort(error: unknown): boolean {
@@ -88,16 +113,17 @@ function listenForInterrupt(output: Output): Interrupt {
     firstMs = performance.now();
     controller.abort(new HaulError('ABORTED', 'interrupted'));
   };
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  // SIGHUP: the terminal was closed or the ssh connection fell. What is verified must be recorded then too.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
       if (!controller.signal.aborted && process.stderr.isTTY)
         output.note('stopping; press Ctrl-C again to exit at once');
       stop(128 + constants.signals[name]);
     });
   }
-  // A reader such as `head` has gone: stop as if interrupted, without a word.
-  process.stdout.on('error', () => {
-    if (!controller.signal.aborted) stop(EXIT.brokenPipe);
+  // Nobody gets our results any more: stop as if interrupted. Why is said at the exit.
+  process.stdout.on('error', (error) => {
+    if (!controller.signal.aborted) stop(exitCodeOfLostOutput(error));
   });
   process.stderr.on('error', () => {});
   return { signal: controller.signal, exitCode: () => exitCode };

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { Torrent } from '../api.js';
 import { formatBytes, formatSeconds, printable } from './format.js';
+import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
 import { type CommonOptions, examples, portOption } from './options.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { torrentFields, torrentSampler } from './sample.js';
@@ -22,7 +23,15 @@ export function seedCommand(run: Runner): Command {
     .requiredOption('--data <dir>', 'the folder that holds the file, or the torrent’s folder')
     .addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'))
     .option('--no-verify', 'trust the data instead of hashing it first')
-    .addHelpText('after', examples('haul seed image.iso.torrent --data /srv/images'))
+    .addHelpText(
+      'after',
+      examples('haul seed image.iso.torrent --data /srv/images') +
+        jsonHelp({
+          ...TORRENT_PROGRESS,
+          listening: 'what port infoHash name',
+          result: `outcome seconds ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
+        }),
+    )
     .action((torrent: string, options: SeedOptions) =>
       run('seed', options, (context) => seed(context, torrent, options)),
     );

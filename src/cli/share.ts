@@ -6,9 +6,10 @@ import { basename, dirname } from 'node:path';
 import { Command } from 'commander';
 import type { Engine } from '../api.js';
 import type { TrackerServer } from '../tracker/server.js';
-import { LOOPBACK, localAddress, torrentUrlPath } from './addresses.js';
+import { hostForUrl, LOOPBACK, localAddresses, shellWord, torrentUrlPath } from './addresses.js';
 import type { HashedSource } from './create.js';
 import { formatBytes, printable } from './format.js';
+import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
 import { type CommonOptions, examples, portOption, trackerOption } from './options.js';
 import type { Output } from './output.js';
 import type { Context, Outcome, Runner } from './run.js';
@@ -28,7 +29,15 @@ export function shareCommand(run: Runner): Command {
     .addOption(portOption('port for peers, 0 for any (default: first free of 6881-6889)'))
     .addOption(portOption('port of the .torrent and the tracker, 0 for any', '--http <n>').default(DEFAULT_HTTP_PORT))
     .addOption(trackerOption())
-    .addHelpText('after', examples('haul share image.iso', 'haul share build/ --http 8080 --port 0'))
+    .addHelpText(
+      'after',
+      examples('haul share image.iso', 'haul share build/ --http 8080 --port 0') +
+        jsonHelp({
+          ...TORRENT_PROGRESS,
+          listening: 'what name infoHash lengthBytes port httpPort torrentUrl loopbackUrl announceUrl getCommand',
+          result: `outcome seconds ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
+        }),
+    )
     .action((path: string, options: ShareOptions) => run('share', options, (context) => share(context, path, options)));
 }
 
@@ -86,17 +95,21 @@ async function offer(
 function announceToUser(output: Output, { metainfo }: HashedSource, httpPort: number, port: number | null): void {
   const { name, infoHashHex, geometry } = metainfo;
   const path = torrentUrlPath(basename(name));
-  const host = localAddress();
+  const hosts = localAddresses();
+  const host = hostForUrl(hosts[0] ?? LOOPBACK);
   const torrentUrl = `http://${host}:${httpPort}${path}`;
   const loopbackUrl = `http://${LOOPBACK}:${httpPort}${path}`;
+  const getCommand = `haul get ${shellWord(torrentUrl)} --output .`;
   const lines = [
     `sharing ${printable(name)}, ${formatBytes(geometry.lengthBytes)}, on port ${port}; Ctrl-C ends it`,
     `info-hash ${infoHashHex}`,
     '',
-    `  haul get ${torrentUrl} --output .`,
+    `  ${getCommand}`,
     '',
   ];
-  if (host !== LOOPBACK) lines.push(`on this machine: haul get ${loopbackUrl} --output DIR`);
+  if (hosts.length > 1) lines.push(`other addresses of this machine: ${hosts.slice(1).map(hostForUrl).join(', ')}`);
+  if (hosts.length > 0) lines.push(`on this machine: haul get ${loopbackUrl} --output DIR`);
+  else lines.push('this machine has no address that others could reach: the line works here only');
   output.event(
     'listening',
     {
@@ -109,7 +122,7 @@ function announceToUser(output: Output, { metainfo }: HashedSource, httpPort: nu
       torrentUrl,
       loopbackUrl,
       announceUrl: `http://${host}:${httpPort}/announce`,
-      getCommand: `haul get ${torrentUrl} --output .`,
+      getCommand,
     },
     lines.join('\n'),
   );

@@ -20,14 +20,27 @@ export async function loadTorrent(source: string, signal: AbortSignal): Promise<
   if (/^magnet:/i.test(source)) {
     throw new HaulError('BAD_ARGUMENT', 'magnet links are not supported; give a .torrent file or the URL of one');
   }
+  checkSourceText(source);
   const shown = isHttpUrl(source) ? withoutPassword(source) : source;
   const bytes = isHttpUrl(source) ? await fetchTorrent(source, signal) : await readTorrent(source);
   try {
     return parseTorrent(bytes);
   } catch (error) {
     if (!(error instanceof HaulError)) throw error;
-    const hint = looksLikeHtml(bytes) ? 'this is a web page, not a .torrent file' : error.message;
+    const detail = error.code === 'BAD_BENCODE' ? `this is no .torrent file: ${error.message}` : error.message;
+    const hint = notATorrent(bytes) ?? detail;
     throw new HaulError(error.code, `${shown}: ${hint}`, { ...error.facts, source: shown }, error);
+  }
+}
+
+/** A URL that cannot be one is said here, not by the file system or the HTTP client. */
+function checkSourceText(source: string): void {
+  const wrong = (why: string) => new HaulError('BAD_ARGUMENT', `${JSON.stringify(source)}: ${why}`, { source });
+  if (source === '') throw wrong('name a .torrent file, or an http(s) URL of one');
+  if (isHttpUrl(source)) {
+    if (!URL.canParse(source)) throw wrong('not a valid URL; it looks like http://host:6969/name.torrent');
+  } else if (/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) {
+    throw wrong('only http:// and https:// URLs can be fetched');
   }
 }
 
@@ -171,8 +184,11 @@ function tooLarge(source: string): HaulError {
   });
 }
 
-function looksLikeHtml(bytes: Buffer): boolean {
-  return bytes.toString('latin1', 0, 256).trimStart().startsWith('<');
+/** What these bytes are instead of a torrent, where that can be said better than by the parser. */
+function notATorrent(bytes: Buffer): string | null {
+  if (bytes.length === 0) return 'this is empty, not a .torrent file';
+  const isMarkup = bytes.toString('latin1', 0, 256).trimStart().startsWith('<');
+  return isMarkup ? 'this is a web page, not a .torrent file' : null;
 }
 
 function withoutPassword(source: string): string {

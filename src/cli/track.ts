@@ -1,5 +1,6 @@
 /** `haul track`: a tracker alone, for any torrent, until interrupted. */
 import { Command } from 'commander';
+import { jsonHelp, RESOURCE_FIELDS } from './json-help.js';
 import { type CommonOptions, examples, portOption } from './options.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { resourceFields } from './usage.js';
@@ -18,7 +19,11 @@ export function trackCommand(run: Runner): Command {
     .description('Run a tracker alone, until interrupted')
     .option('--host <address>', 'local address to listen on (default: all)')
     .addOption(portOption('port of the tracker, 0 for any').default(DEFAULT_PORT))
-    .addHelpText('after', examples('haul track', 'haul track --host 127.0.0.1 --port 0 --json'))
+    .addHelpText(
+      'after',
+      examples('haul track', 'haul track --host 127.0.0.1 --port 0 --json') +
+        jsonHelp({ listening: 'what host port announceUrl', result: `outcome ${RESOURCE_FIELDS}` }),
+    )
     .action((options: TrackOptions) => run('track', options, (context) => track(context, options)));
 }
 

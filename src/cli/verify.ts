@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { count, formatBytes, formatRanges, formatRate, formatSeconds, printable } from './format.js';
+import { jsonHelp, PLAIN_PROGRESS, RESOURCE_FIELDS } from './json-help.js';
 import { type CommonOptions, examples } from './options.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { Pace } from './sample.js';
@@ -21,7 +22,16 @@ export function verifyCommand(run: Runner): Command {
     .description('Check data against a .torrent; exit code 1 if anything is bad')
     .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
     .requiredOption('--data <dir>', 'the folder that holds the file, or the torrent’s folder')
-    .addHelpText('after', examples('haul verify image.iso.torrent --data /srv/images'))
+    .addHelpText(
+      'after',
+      examples('haul verify image.iso.torrent --data /srv/images') +
+        jsonHelp({
+          ...PLAIN_PROGRESS,
+          result:
+            'outcome isGood name infoHash lengthBytes pieceCount goodPieces badPieces files[path state] seconds ' +
+            RESOURCE_FIELDS,
+        }),
+    )
     .action((torrent: string, options: VerifyOptions) =>
       run('verify', options, (context) => verify(context, torrent, options)),
     );

@@ -60,7 +60,8 @@ export async function createTorrent(path: string, options: CreateOptions, pool: 
   const files = layOut(source);
   const lengthBytes = files.reduce((sum, file) => sum + file.lengthBytes, 0);
   if (lengthBytes === 0) {
-    throw new HaulError('BAD_ARGUMENT', `cannot be shared: ${path}: it holds no data (all files are empty)`);
+    const why = source.isFolder && files.length === 0 ? 'there is no file in it' : 'all files are empty';
+    throw new HaulError('BAD_ARGUMENT', `cannot be shared: ${path}: it holds no data (${why})`);
   }
   if (lengthBytes > LIMITS.torrentLengthBytes) throw limit(`${path}: more than ${LIMITS.torrentLengthBytes} bytes`);
   const geometry = new Geometry(lengthBytes, options.pieceLengthBytes ?? choosePieceLength(lengthBytes));

@@ -136,7 +136,10 @@ class Walker {
         link,
         `a symbolic link that leads outside the folder (${target}); replace it by a copy or remove it`,
       );
-    const components = inside(this.#root, path.resolve(path.dirname(link), target));
+    const leadsTo = path.resolve(path.dirname(link), target);
+    const components = inside(this.#root, leadsTo);
+    // BEP 47 has no way to name the folder itself.
+    if (leadsTo === this.#root) throw notShareable(link, 'a symbolic link to the shared folder itself; remove it');
     if (components === null) throw outside();
     const real = await realpath(link).catch(() => null);
     if (real !== null && inside(this.#realRoot, real) === null) throw outside();

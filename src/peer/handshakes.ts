@@ -23,6 +23,8 @@ export interface Door {
 export interface HandshakesOptions {
   readonly flusher: Flusher;
   readonly peerId: Buffer;
+  /** A name for each connection instead of `peerId`: only in a bench, where two engines hold many between them. */
+  readonly makePeerId?: (() => Buffer) | undefined;
   readonly maxConnections: number;
   readonly lookUp: (infoHash: Buffer) => Door | null;
   readonly onEvent: (message: string, facts: Record<string, unknown>) => void;
@@ -96,7 +98,13 @@ export class Handshakes implements LinkHandlers {
       link.close('asked for a torrent that is not here');
       return null;
     }
-    if (dialled === null) this.#greet(link, door);
+    if (dialled === null) {
+      this.#greet(link, door);
+      // At once, also to a peer that is refused: its peer id is how the dialler learns that it dialled itself, or the same peer twice.
+      link.flush();
+    }
+    // From here on the end of the link is no failed dial, whether it is admitted or not.
+    this.#pending.set(link, null);
     const sink = door.admit(link, handshake);
     if (sink !== null) this.#pending.delete(link);
     return sink;
@@ -116,6 +124,7 @@ export class Handshakes implements LinkHandlers {
 
   #greet(link: PeerLink, door: Door): void {
     const extensions = { extended: true, fast: true, dht: false };
-    link.sendHandshake(encodeHandshake({ infoHash: door.infoHash, peerId: this.#options.peerId, extensions }));
+    const peerId = this.#options.makePeerId?.() ?? this.#options.peerId;
+    link.sendHandshake(encodeHandshake({ infoHash: door.infoHash, peerId, extensions }));
   }
 }

@@ -14,7 +14,7 @@ import { OutBuffer, writeKeepAlive, writePieceHeader } from '../wire/encoder.js'
 import { HANDSHAKE_BYTES, type Handshake, looksLikeHandshake, parseHandshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import type { Flusher } from './flusher.js';
-import { adoptSocket, connectSocket } from './socket.js';
+import { adoptSocket, connectSocket, unsentBytes } from './socket.js';
 
 export interface LinkHandlers {
   /** The TCP connection stands (dialled links only). */
@@ -50,6 +50,8 @@ export class PeerLink {
   lastWriteMs: number;
   readonly startedMs: number;
   isOpen = false;
+  /** The memory of a block was gone when the kernel came to send it. Known when the link has closed. */
+  hasLostMemory = false;
 
   readonly #socket: net.Socket;
   readonly #flusher: Flusher;
@@ -61,6 +63,9 @@ export class PeerLink {
   #inFlight: WriteBatch[] = [];
   #isDirty = false;
   #isPaused = false;
+  /** What the kernel had not taken when last asked, and since when it is that much. */
+  #unsentBytes = 0;
+  #unsentSinceMs = 0;
   #closeReason: string | null = null;
   #isClosed = false;
 
@@ -97,6 +102,7 @@ export class PeerLink {
     this.lastWriteMs = this.startedMs;
     this.#socket = open(this);
     this.#socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.hasLostMemory ||= error.code === 'EFAULT';
       this.#closeReason ??= describeSocketError(error);
     });
     this.#socket.once('close', () => this.#closed());
@@ -141,6 +147,14 @@ export class PeerLink {
     this.touch();
   }
 
+  /** How long the kernel has taken nothing although there is something to take. Ask regularly: it compares with the last time. */
+  unsentForMs(nowMs: number): number {
+    const bytes = unsentBytes(this.#socket);
+    if (bytes === 0 || bytes !== this.#unsentBytes) this.#unsentSinceMs = nowMs;
+    this.#unsentBytes = bytes;
+    return nowMs - this.#unsentSinceMs;
+  }
+
   sendKeepAlive(): void {
     writeKeepAlive(this.out);
     this.touch();
@@ -177,6 +191,7 @@ export class PeerLink {
     const batch = this.#inFlight.shift();
     if (batch === undefined) return;
     this.queuedBytes -= batch.lengthBytes;
+    this.#unsentBytes = 0;
     if (this.#isPaused && this.queuedBytes < LIMITS.sendBytesPerPeer) {
       this.#isPaused = false;
       this.#socket.resume();
@@ -218,7 +233,8 @@ export class PeerLink {
       return true;
     }
     this.handlers.onReadEnd(this);
-    if (this.queuedBytes <= PAUSE_READING_BYTES) return true;
+    // What is not flushed yet counts: several reads may come before the next flush.
+    if (this.queuedBytes + this.out.length <= PAUSE_READING_BYTES) return true;
     this.#isPaused = true;
     return false;
   }
@@ -260,6 +276,8 @@ function describeSocketError(error: NodeJS.ErrnoException): string {
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
       return 'host unreachable';
+    case 'EFAULT':
+      return 'the data was cut off while it was being sent';
     default:
       return error.message;
   }

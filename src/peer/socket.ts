@@ -52,6 +52,12 @@ export function adoptSocket(accepted: net.Socket, onBytes: OnBytes): net.Socket 
   return socket;
 }
 
+/** Bytes of the write under way that the kernel has not taken yet. */
+export function unsentBytes(socket: net.Socket): number {
+  const handle = (socket as net.Socket & ServerBound)._handle as { writeQueueSize?: number } | null | undefined;
+  return handle?.writeQueueSize ?? 0;
+}
+
 function readWithData(socket: net.Socket, onBytes: OnBytes): net.Socket {
   socket.setNoDelay(true);
   socket.on('data', (bytes: Buffer) => {

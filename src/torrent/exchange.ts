@@ -4,7 +4,7 @@
  * Invariant: `peers[slot]` and the scheduler know exactly the same slots.
  */
 import { DEFAULTS, LIMITS } from '../config.js';
-import type { HaulError } from '../errors.js';
+import { HaulError } from '../errors.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
@@ -58,6 +58,7 @@ export class Exchange implements SchedulerSink {
   readonly owner: ExchangeOwner;
   readonly receiver: Receiver;
   readonly now: () => number;
+  readonly random: () => number;
   readonly listenPort: number | null;
   readonly peers: (Peer | null)[] = [];
   peerCount = 0;
@@ -75,6 +76,7 @@ export class Exchange implements SchedulerSink {
     this.have = options.have;
     this.owner = options.owner;
     this.now = options.now;
+    this.random = options.random;
     this.listenPort = options.listenPort;
     this.#maxPeers = options.maxPeers;
     const openPieces = Math.floor(DEFAULTS.openPieceBytes / this.geometry.pieceLengthBytes);
@@ -153,6 +155,14 @@ export class Exchange implements SchedulerSink {
   /** Two seeds have nothing to say to each other. */
   isRedundant(peer: Peer): boolean {
     return this.isComplete && this.scheduler.peerIsSeed(peer.slot);
+  }
+
+  /** A file was cut off after it had been read ahead: the kernel found nothing to send where a block was. */
+  servedMemoryLost(): void {
+    const { name } = this.metainfo;
+    this.owner.onDiskError(
+      new HaulError('BAD_DATA', `${name}: a file was cut off while it was being served`, { name }),
+    );
   }
 
   /** Closes every connection. Storage stays open; slices come back through `onSent` before `onClosed`. */

@@ -12,6 +12,7 @@ import { encodeExtendedHandshake, parseExtendedHandshake } from '../wire/extensi
 import { clientName, type Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import type { Exchange } from './exchange.js';
+import { PinnedShare } from './pinned-share.js';
 import type { Arrival } from './receive.js';
 import { RequestQueue } from './request-queue.js';
 import { cancelArrives, pump, requestArrives, sent } from './serve.js';
@@ -26,7 +27,9 @@ export class Peer implements WireSink, LinkHandlers {
   client: string;
   /** The port the peer listens on (BEP 10 `p`, or the one we dialled), null when unknown. */
   listenPort: number | null;
-  readonly requests = new RequestQueue();
+  readonly requests: RequestQueue;
+  /** What blocks on their way to this peer keep in memory. */
+  readonly pinned: PinnedShare;
   /** The head request waits for a read-ahead. */
   isWaitingForData = false;
   readonly arrival: Arrival = {
@@ -38,6 +41,7 @@ export class Peer implements WireSink, LinkHandlers {
   };
   unrequestedBlocks = 0;
   #hasSaidPieces = false;
+  #extendedHandshakes = 0;
   #isReadEndPending = false;
 
   constructor(exchange: Exchange, link: PeerLink, handshake: Handshake, slot: PeerSlot) {
@@ -49,6 +53,8 @@ export class Peer implements WireSink, LinkHandlers {
     this.supportsExtended = handshake.supportsExtended;
     this.client = clientName(handshake.peerId);
     this.listenPort = link.isIncoming ? null : link.port;
+    this.requests = new RequestQueue(exchange.random);
+    this.pinned = new PinnedShare(exchange.geometry);
   }
 
   /** Our first messages: what we can do (BEP 10) and what we have (BEP 3, 6). */
@@ -73,6 +79,8 @@ export class Peer implements WireSink, LinkHandlers {
 
   tick(nowMs: number): void {
     if (nowMs - this.link.lastReadMs > LIMITS.idleTimeoutMs) this.link.close('silent for two minutes');
+    else if (this.link.unsentForMs(nowMs) > LIMITS.stuckSendTimeoutMs)
+      this.link.close('reads nothing of what it asked for');
     else if (nowMs - this.link.lastWriteMs > LIMITS.keepAliveMs) this.link.sendKeepAlive();
   }
 
@@ -99,9 +107,10 @@ export class Peer implements WireSink, LinkHandlers {
     sent(this, blocks);
   }
 
-  onClosed(_link: PeerLink, reason: string): void {
+  onClosed(link: PeerLink, reason: string): void {
     this.requests.clear();
     this.exchange.removePeer(this, reason);
+    if (link.hasLostMemory) this.exchange.servedMemoryLost();
   }
 
   // ---- WireSink: the data path ----
@@ -214,13 +223,18 @@ export class Peer implements WireSink, LinkHandlers {
 
   onExtended(id: number, payload: Uint8Array): void {
     if (id !== 0 || payload.length > LIMITS.extendedHandshakeBytes) return;
+    if (++this.#extendedHandshakes > LIMITS.extendedHandshakesPerPeer) {
+      this.link.close('sent too many extension handshakes');
+      return;
+    }
     const said = parseExtendedHandshake(payload);
     if ('code' in said) {
       this.link.close(said.reason);
       return;
     }
     if (said.version !== null) this.client = said.version;
-    if (said.port !== null) this.listenPort = said.port;
+    // Where we dialled it is a fact, what it says is a claim.
+    if (said.port !== null && this.link.isIncoming) this.listenPort = said.port;
     if (said.reqq !== null) this.exchange.scheduler.setReqq(this.slot, said.reqq);
   }
 

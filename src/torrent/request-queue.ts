@@ -1,88 +1,198 @@
-/** What one peer has asked for and not yet got: a first-in first-out ring of (piece, begin, length), grown as needed. */
+/**
+ * What one peer has asked for and not yet got: a first-in first-out ring of (piece, begin, length), grown as needed.
+ *
+ * A request that was cancelled leaves a hole, stepped over when its turn comes; a table of chains finds it in O(1), because a
+ * flood of cancels must cost no more than any other message.
+ * Invariant: the first place of a queue that is not empty is no hole, and every request is in the chain of its hash.
+ */
 
 const FIRST_CAPACITY = 32;
+const FIELDS = 3;
+/** In place of a piece: the request was cancelled. */
+const HOLE = -1;
+const END = -1;
 
 export class RequestQueue {
-  #ring = new Int32Array(FIRST_CAPACITY * 3);
+  #ring = new Int32Array(FIRST_CAPACITY * FIELDS);
+  /** A power of two. */
   #capacity = FIRST_CAPACITY;
+  /** Places are counted up for ever (below 2^53) and wrapped by the capacity. */
   #head = 0;
+  #tail = 0;
   #length = 0;
-  /** How many entries from the head have had their read-ahead started. */
-  aheadCount = 0;
-  /** Bytes of those entries. */
+  /** First place of each chain, and the next place after each: ring positions, or END. */
+  #first = new Int32Array(FIRST_CAPACITY).fill(END);
+  #next = new Int32Array(FIRST_CAPACITY);
+  /** Odd multipliers of the hash: a peer that does not know them cannot make long chains. */
+  readonly #salts: readonly [number, number, number];
+  /** The place after the last one whose read-ahead was started. */
+  #ahead = 0;
+  /** Bytes of the requests whose read-ahead was started. */
   aheadBytes = 0;
 
+  /** @param random a generator of [0, 1). */
+  constructor(random: () => number) {
+    const salt = (): number => Math.floor(random() * 2 ** 32) | 1;
+    this.#salts = [salt(), salt(), salt()];
+  }
+
+  /** Requests that wait, cancelled ones not counted. */
   get length(): number {
     return this.#length;
   }
 
   push(piece: number, begin: number, length: number): void {
-    if (this.#length === this.#capacity) this.#grow();
-    const at = ((this.#head + this.#length) % this.#capacity) * 3;
-    this.#ring[at] = piece;
-    this.#ring[at + 1] = begin;
-    this.#ring[at + 2] = length;
+    if (this.#tail - this.#head === this.#capacity) this.#rebuild();
+    const position = this.#tail++ & (this.#capacity - 1);
+    this.#put(position, piece, begin, length);
     this.#length++;
   }
 
-  pieceAt(index: number): number {
-    return this.#ring[((this.#head + index) % this.#capacity) * 3]!;
+  /** The oldest request. The queue must not be empty. */
+  get piece(): number {
+    return this.#ring[this.#position(this.#head)]!;
   }
 
-  beginAt(index: number): number {
-    return this.#ring[((this.#head + index) % this.#capacity) * 3 + 1]!;
+  get begin(): number {
+    return this.#ring[this.#position(this.#head) + 1]!;
   }
 
-  lengthAt(index: number): number {
-    return this.#ring[((this.#head + index) % this.#capacity) * 3 + 2]!;
+  get lengthBytes(): number {
+    return this.#ring[this.#position(this.#head) + 2]!;
   }
 
-  /** Removes the oldest entry. */
+  /** Removes the oldest request. */
   shift(): void {
-    if (this.aheadCount > 0) {
-      this.aheadCount--;
-      this.aheadBytes -= this.lengthAt(0);
-    }
-    this.#head = (this.#head + 1) % this.#capacity;
+    const at = this.#position(this.#head);
+    if (this.#head < this.#ahead) this.aheadBytes -= this.#ring[at + 2]!;
+    this.#unchain(
+      this.#head & (this.#capacity - 1),
+      this.#hash(this.#ring[at]!, this.#ring[at + 1]!, this.#ring[at + 2]!),
+    );
+    this.#head++;
     this.#length--;
+    this.#skipHoles();
   }
 
-  /** Removes the first equal entry (BEP 3 `cancel`); false when there is none. */
+  /** Removes one equal request (BEP 3 `cancel`); false when there is none. */
   remove(piece: number, begin: number, length: number): boolean {
-    for (let i = 0; i < this.#length; i++) {
-      if (this.pieceAt(i) !== piece || this.beginAt(i) !== begin || this.lengthAt(i) !== length) continue;
-      if (i < this.aheadCount) {
-        this.aheadCount--;
-        this.aheadBytes -= length;
-      }
-      for (let k = i; k > 0; k--) this.#copy(k - 1, k);
-      this.#head = (this.#head + 1) % this.#capacity;
+    const hash = this.#hash(piece, begin, length);
+    for (let position = this.#first[hash]!; position !== END; position = this.#next[position]!) {
+      const at = position * FIELDS;
+      if (this.#ring[at] !== piece || this.#ring[at + 1] !== begin || this.#ring[at + 2] !== length) continue;
+      const headPosition = this.#head & (this.#capacity - 1);
+      const place = this.#head + ((position - headPosition) & (this.#capacity - 1));
+      if (place < this.#ahead) this.aheadBytes -= length;
+      this.#unchain(position, hash);
+      this.#ring[at] = HOLE;
       this.#length--;
+      this.#skipHoles();
       return true;
     }
     return false;
   }
 
+  /** Each waiting request, oldest first. */
+  forEach(visit: (piece: number, begin: number, length: number) => void): void {
+    for (let place = this.#head; place < this.#tail; place++) {
+      const at = this.#position(place);
+      if (this.#ring[at] !== HOLE) visit(this.#ring[at]!, this.#ring[at + 1]!, this.#ring[at + 2]!);
+    }
+  }
+
+  /** Moves on to the next request whose read-ahead was not started yet; false when there is none or the limit is reached. */
+  advance(limitBytes: number): boolean {
+    if (this.#ahead < this.#head) this.#ahead = this.#head;
+    while (this.#ahead < this.#tail && this.aheadBytes < limitBytes) {
+      const at = this.#position(this.#ahead++);
+      if (this.#ring[at] === HOLE) continue;
+      this.aheadBytes += this.#ring[at + 2]!;
+      return true;
+    }
+    return false;
+  }
+
+  /** The request that `advance` came to. */
+  get aheadPiece(): number {
+    return this.#ring[this.#position(this.#ahead - 1)]!;
+  }
+
+  get aheadBegin(): number {
+    return this.#ring[this.#position(this.#ahead - 1) + 1]!;
+  }
+
+  get aheadLengthBytes(): number {
+    return this.#ring[this.#position(this.#ahead - 1) + 2]!;
+  }
+
   clear(): void {
     this.#head = 0;
+    this.#tail = 0;
+    this.#ahead = 0;
     this.#length = 0;
-    this.aheadCount = 0;
     this.aheadBytes = 0;
+    this.#first.fill(END);
   }
 
-  #copy(from: number, to: number): void {
-    const source = ((this.#head + from) % this.#capacity) * 3;
-    const target = ((this.#head + to) % this.#capacity) * 3;
-    this.#ring.copyWithin(target, source, source + 3);
+  #position(place: number): number {
+    return (place & (this.#capacity - 1)) * FIELDS;
   }
 
-  #grow(): void {
-    const grown = new Int32Array(this.#capacity * 2 * 3);
-    const tail = this.#ring.subarray(this.#head * 3);
-    grown.set(tail);
-    grown.set(this.#ring.subarray(0, this.#head * 3), tail.length);
-    this.#ring = grown;
-    this.#capacity *= 2;
+  #hash(piece: number, begin: number, length: number): number {
+    const [a, b, c] = this.#salts;
+    const mixed = Math.imul(piece, a) + Math.imul(begin, b) + Math.imul(length, c);
+    // The high bits are the well mixed ones.
+    return Math.imul(mixed ^ (mixed >>> 15), a) >>> (Math.clz32(this.#capacity) + 1);
+  }
+
+  #put(position: number, piece: number, begin: number, length: number): void {
+    const at = position * FIELDS;
+    this.#ring[at] = piece;
+    this.#ring[at + 1] = begin;
+    this.#ring[at + 2] = length;
+    const hash = this.#hash(piece, begin, length);
+    this.#next[position] = this.#first[hash]!;
+    this.#first[hash] = position;
+  }
+
+  #unchain(position: number, hash: number): void {
+    if (this.#first[hash] === position) {
+      this.#first[hash] = this.#next[position]!;
+      return;
+    }
+    let before = this.#first[hash]!;
+    while (this.#next[before] !== position) before = this.#next[before]!;
+    this.#next[before] = this.#next[position]!;
+  }
+
+  #skipHoles(): void {
+    if (this.#length === 0) {
+      this.#head = this.#tail;
+      return;
+    }
+    while (this.#ring[this.#position(this.#head)] === HOLE) this.#head++;
+  }
+
+  /** No place is left: without its holes, or else twice as large, the ring has room again. */
+  #rebuild(): void {
+    const old = this.#ring;
+    const oldCapacity = this.#capacity;
+    const { head, tail, ahead } = { head: this.#head, tail: this.#tail, ahead: this.#ahead };
+    if (this.#length > oldCapacity / 2) {
+      this.#capacity = oldCapacity * 2;
+      this.#first = new Int32Array(this.#capacity);
+      this.#next = new Int32Array(this.#capacity);
+    }
+    this.#ring = new Int32Array(this.#capacity * FIELDS);
+    this.#first.fill(END);
     this.#head = 0;
+    this.#tail = 0;
+    this.#ahead = 0;
+    for (let place = head; place < tail; place++) {
+      const at = (place & (oldCapacity - 1)) * FIELDS;
+      if (old[at] === HOLE) continue;
+      this.#put(this.#tail++, old[at]!, old[at + 1]!, old[at + 2]!);
+      if (place < ahead) this.#ahead = this.#tail;
+    }
   }
 }

@@ -101,7 +101,7 @@ export class Roster implements Door {
 
   ban(peer: Peer): void {
     const { host } = peer.link;
-    this.#bannedIds.add(peer.peerId.toString('hex'));
+    this.#bannedIds.add(nameOf(host, peer.peerId));
     this.#bansByHost.set(host, (this.#bansByHost.get(host) ?? 0) + 1);
     if (peer.listenPort !== null) this.#addresses.ban({ host, port: peer.listenPort });
   }
@@ -112,11 +112,13 @@ export class Roster implements Door {
       if (!link.isIncoming) this.#addresses.markSelf({ host: link.host, port: link.port });
       return SELF;
     }
-    if (this.#bannedIds.has(handshake.peerId.toString('hex'))) return 'banned: it sent corrupt data';
+    if (this.#bannedIds.has(nameOf(link.host, handshake.peerId))) return 'banned: it sent corrupt data';
     if ((this.#bansByHost.get(link.host) ?? 0) >= BANS_PER_HOST) return 'banned: its host sent corrupt data';
     for (const other of this.#torrent.exchange?.peers ?? []) {
-      if (other === null || !other.peerId.equals(handshake.peerId)) continue;
-      if (!this.#isPreferred(link, other)) return 'a second connection of the same peer';
+      if (other === null || other.link.isClosing || !other.peerId.equals(handshake.peerId)) continue;
+      // The place of the other one comes free only when its link has closed: without another place both would be lost.
+      const hasRoom = this.#torrent.exchange?.hasRoom === true;
+      if (!hasRoom || !this.#isPreferred(link, other)) return 'a second connection of the same peer';
       other.link.close('replaced by the connection that both sides keep');
     }
     return null;
@@ -134,3 +136,8 @@ export class Roster implements Door {
 }
 
 const SELF = 'connected to ourselves';
+
+/** A peer id alone is a claim: whoever borrows the id of an honest peer on another host must not get that one banned. */
+function nameOf(host: string, peerId: Buffer): string {
+  return `${host} ${peerId.toString('hex')}`;
+}

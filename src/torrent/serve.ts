@@ -38,9 +38,9 @@ export function cancelArrives(peer: Peer, piece: number, begin: number, length: 
 export function dropRequests(peer: Peer): void {
   const { requests } = peer;
   if (peer.supportsFast) {
-    for (let i = 0; i < requests.length; i++) {
-      writeReject(peer.link.out, requests.pieceAt(i), requests.beginAt(i), requests.lengthAt(i));
-    }
+    requests.forEach((piece, begin, length) => {
+      writeReject(peer.link.out, piece, begin, length);
+    });
   }
   requests.clear();
 }
@@ -54,14 +54,16 @@ export function pump(peer: Peer): void {
   let sentBytes = 0;
   while (requests.length > 0 && link.queuedBytes < LIMITS.sendBytesPerPeer) {
     readAhead(peer);
-    const piece = requests.pieceAt(0) as PieceIndex;
-    const begin = requests.beginAt(0);
-    const length = requests.lengthAt(0);
+    const piece = requests.piece as PieceIndex;
+    const { begin, lengthBytes: length } = requests;
+    // `sent` comes back here when some of its blocks have left.
+    if (!peer.pinned.hasRoomFor(piece, begin)) break;
     if (storage.pin(piece, begin, length) !== 'ready') {
       peer.isWaitingForData = true;
       break;
     }
     requests.shift();
+    peer.pinned.add(piece, begin);
     slices.length = 0;
     storage.slices(piece, begin, length, slices);
     link.sendBlock(piece, begin, length, slices);
@@ -78,12 +80,8 @@ const slices: Buffer[] = [];
 /** Starts reading what is queued next, each request once, up to the peer's share. */
 function readAhead(peer: Peer): void {
   const { requests, exchange } = peer;
-  while (requests.aheadCount < requests.length && requests.aheadBytes < LIMITS.readAheadBytesPerPeer) {
-    const at = requests.aheadCount;
-    const length = requests.lengthAt(at);
-    exchange.storage.readAhead(requests.pieceAt(at) as PieceIndex, requests.beginAt(at), length);
-    requests.aheadCount++;
-    requests.aheadBytes += length;
+  while (requests.advance(LIMITS.readAheadBytesPerPeer)) {
+    exchange.storage.readAhead(requests.aheadPiece as PieceIndex, requests.aheadBegin, requests.aheadLengthBytes);
   }
 }
 
@@ -95,6 +93,9 @@ export function pumpAll(exchange: Exchange): void {
 /** Step 4: the kernel has the bytes (or the link is gone): their ranges may leave memory. */
 export function sent(peer: Peer, blocks: readonly number[]): void {
   const { storage } = peer.exchange;
-  for (let i = 0; i < blocks.length; i += 3) storage.unpin(blocks[i] as PieceIndex, blocks[i + 1]!, blocks[i + 2]!);
+  for (let i = 0; i < blocks.length; i += 3) {
+    storage.unpin(blocks[i] as PieceIndex, blocks[i + 1]!, blocks[i + 2]!);
+    peer.pinned.remove(blocks[i]!, blocks[i + 1]!);
+  }
   if (peer.requests.length > 0) pump(peer);
 }

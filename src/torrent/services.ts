@@ -84,6 +84,8 @@ export interface Services {
       readonly signal: AbortSignal;
     },
   ): Promise<Bitfield>;
+  /** Forces what the files hold to the device, whoever wrote it. @throws HaulError */
+  syncData(metainfo: Metainfo, output: string): Promise<void>;
   makeAddresses(): Addresses;
   /** IP addresses of a host name (or of an address, itself). Rejects when there are none. */
   resolveHost(host: string): Promise<readonly string[]>;

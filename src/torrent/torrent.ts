@@ -33,12 +33,12 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   checkedPieces = 0;
   #state: TorrentState = 'preparing';
   #settle!: { resolve: () => void; reject: (error: HaulError) => void };
-  #failure: HaulError | null = null;
   #storage: Storage | null = null;
   #announces: Announces | null = null;
   #keeper: Keeper | null = null;
   #stopping: Promise<void> | null = null;
   #running: Promise<void>;
+  #unwatchSignal: () => void = () => {};
   readonly #options: AddOptions;
   readonly #abort = new AbortController();
 
@@ -129,6 +129,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       signal: this.#abort.signal,
     });
     for (let piece = 0; piece < good.bitCount; piece++) if (good.has(piece)) this.have.set(piece);
+    // Found good means readable, not on the device: after a crash it may be in the page cache only, and is about to be recorded.
+    if (this.#options.mode !== 'seed' && good.count > 0) await services.syncData(metainfo, output);
     const badCount = this.have.bitCount - this.have.count;
     if (this.#options.mode === 'seed' && badCount > 0) {
       throw new HaulError(
@@ -203,19 +205,26 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   }
 
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop(null);
-    return this.#stopping;
+    return this.#stopping ?? this.#beginStop(null);
   }
 
   #fail(error: HaulError): void {
     if (this.isStopping) return;
     this.services.onTrouble(error);
-    this.#stopping = this.#stop(error);
+    void this.#beginStop(error);
   }
 
-  /** The one way out: peers first, then the pool, then the disk; what is verified is synced and recorded. */
+  /** `#stopping` is set before anybody is told: a listener may call `stop` from inside. */
+  #beginStop(failure: HaulError | null): Promise<void> {
+    const { promise, resolve } = deferred();
+    this.#stopping = promise;
+    void this.#stop(failure).then(resolve);
+    return promise;
+  }
+
+  /** The one way out: peers first, then the pool, then the disk; what is verified is synced and recorded. Never rejects. */
   async #stop(failure: HaulError | null): Promise<void> {
-    this.#failure = failure;
+    const { name } = this.metainfo;
     this.#enter('stopping');
     this.#abort.abort();
     this.services.closeHandshakes(this.roster);
@@ -224,18 +233,26 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     // A failure comes from inside #run: only a stop from outside waits for it.
     if (failure === null) await this.#running;
     await this.exchange?.quiet();
-    try {
-      await this.#keeper?.close(failure === null);
-    } catch (error) {
-      this.tell('warning', toHaulError(error, `record what is verified of ${this.metainfo.name}`));
-    }
-    await this.#storage?.close();
+    await this.#attempt(`record what is verified of ${name}`, () => this.#keeper?.close(failure === null));
+    await this.#attempt(`close the files of ${name}`, () => this.#storage?.close());
     await goodbye;
     this.services.onStopped(this.roster);
-    const ended = this.#failure ?? new HaulError('CLOSED', `${this.metainfo.name}: stopped before it was complete`);
-    this.#settle.reject(this.#options.signal?.aborted ? abortedError(this.metainfo.name) : ended);
+    this.#unwatchSignal();
+    const isAborted = this.#options.signal?.aborted === true;
+    this.#settle.reject(failure ?? (isAborted ? abortedError(name) : stoppedError(name)));
     this.#enter(failure === null ? 'stopped' : 'failed');
     if (failure !== null) this.tell('failed', failure);
+  }
+
+  /** A step of the way out: what goes wrong is told, and must not keep the rest from closing. */
+  async #attempt(operation: string, step: () => Promise<void> | undefined): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      const trouble = toHaulError(error, operation);
+      this.services.log('error', trouble.message, { ...trouble.facts });
+      this.tell('warning', trouble);
+    }
   }
 
   #enter(state: TorrentState): void {
@@ -245,16 +262,14 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.tell('state', state);
   }
 
+  /** The signal stops the torrent at any time of its life, also when it is complete and seeds. */
   #watchSignal(signal: AbortSignal | undefined): void {
     if (signal === undefined) return;
     const stop = (): void => void this.stop();
     if (signal.aborted) queueMicrotask(stop);
     else {
       signal.addEventListener('abort', stop, { once: true });
-      this.done.then(
-        () => signal.removeEventListener('abort', stop),
-        () => signal.removeEventListener('abort', stop),
-      );
+      this.#unwatchSignal = () => signal.removeEventListener('abort', stop);
     }
   }
 
@@ -302,8 +317,20 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   }
 }
 
+function stoppedError(name: string): HaulError {
+  return new HaulError('CLOSED', `${name}: stopped before it was complete`);
+}
+
 function abortedError(name: string): HaulError {
   return new HaulError('ABORTED', `${name}: aborted before it was complete`);
+}
+
+function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve!: () => void;
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
 }
 
 function toHaulError(error: unknown, operation: string): HaulError {

@@ -2,11 +2,12 @@
  * The tracker we run, over HTTP: announce and scrape (BEP 3, 23, 48), the .torrent files of `haul share`, and a page of counts.
  * Owns the listening socket and its limits; what is answered is decided in `TrackerService`.
  */
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { urlHost } from '../discovery/address.js';
 import { fromSystemError } from '../errors.js';
+import { AnnounceDoor } from './announce-door.js';
 import { TrackerService } from './service.js';
 import { baseUrl, TorrentShelf } from './torrent-shelf.js';
 
@@ -20,7 +21,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_TIMEOUT_MS = 10_000;
 /** Half of the descriptors a process usually may open on a server. */
 const CONNECTIONS_MAX = 16_384;
-const SWEEP_INTERVAL_MS = 1_000;
+const TICK_MS = 1_000;
 const SWEEP_BUDGET = 2_000;
 
 export interface TrackerOptions {
@@ -63,7 +64,13 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
   const app = await listen(options, service, shelf);
   const bound = app.server.address();
   if (bound === null || typeof bound === 'string') throw new Error('the tracker listens on no port');
-  const sweeper = setInterval(() => service.sweep(performance.now(), SWEEP_BUDGET), SWEEP_INTERVAL_MS).unref();
+  const answer = (query: string, socket: Socket) => announce(service, query, socket);
+  const door = new AnnounceDoor(app.server, { idleTimeoutMs: KEEP_ALIVE_TIMEOUT_MS, answer });
+  const everySecond = (): void => {
+    service.sweep(performance.now(), SWEEP_BUDGET);
+    door.tick();
+  };
+  const timer = setInterval(everySecond, TICK_MS).unref();
   options.log?.('info', `tracker listens on ${urlHost(bound.address)}:${bound.port}`);
   let closing: Promise<void> | null = null;
   return {
@@ -73,7 +80,8 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
     register: (infoHash, { seedPort } = {}) => service.register(infoHash, seedPort ?? null),
     serveTorrent: (fileName, render) => shelf.put(fileName, render),
     close: () => {
-      clearInterval(sweeper);
+      clearInterval(timer);
+      door.close();
       closing ??= Promise.resolve(app.close());
       return closing;
     },
@@ -108,7 +116,7 @@ function makeApp(options: TrackerOptions, service: TrackerService, shelf: Torren
     bodyLimit: 1024,
     // Queries are raw bytes: each handler reads its own from the raw URL.
     routerOptions: { maxParamLength: 1024, querystringParser: () => ({}) },
-    serverFactory: (handler) => makeServer(handler, service),
+    serverFactory: (handler) => makeServer(handler),
     clientErrorHandler: refuseConnection,
   });
   app.get('/', (_request, reply) => {
@@ -118,7 +126,7 @@ function makeApp(options: TrackerOptions, service: TrackerService, shelf: Torren
     reply.send(service.counts);
   });
   app.get('/announce', (request, reply) => {
-    reply.type('text/plain').send(announce(service, request.raw));
+    reply.type('text/plain').send(announce(service, queryOf(request.raw.url ?? ''), request.raw.socket));
   });
   app.get('/scrape', (request, reply) => {
     reply.type('text/plain').send(service.scrape(queryOf(request.raw.url ?? '')));
@@ -138,32 +146,24 @@ function makeApp(options: TrackerOptions, service: TrackerService, shelf: Torren
   return app;
 }
 
-/** Announces are answered before Fastify's router sees them: they are nearly all the traffic, and it would cost them a third. */
-function makeServer(handler: RequestListener, service: TrackerService): Server {
-  const server = createServer(
-    {
-      maxHeaderSize: HEADER_BYTES_MAX,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-      connectionsCheckingInterval: 2_000,
-      noDelay: true,
-    },
-    (request: IncomingMessage, response: ServerResponse) => {
-      if (request.method !== 'GET' || !request.url?.startsWith('/announce?')) return handler(request, response);
-      const body = announce(service, request);
-      response.writeHead(200, ['content-type', 'text/plain', 'content-length', String(body.length)]);
-      response.end(body);
-    },
-  );
+function makeServer(handler: RequestListener): Server {
+  const limits = {
+    maxHeaderSize: HEADER_BYTES_MAX,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    connectionsCheckingInterval: 2_000,
+    noDelay: true,
+  };
+  const server = createServer(limits, handler);
   server.timeout = CONNECTION_TIMEOUT_MS;
   server.maxConnections = CONNECTIONS_MAX;
   return server;
 }
 
-function announce(service: TrackerService, request: IncomingMessage): Buffer {
-  const { remoteAddress, localAddress } = request.socket;
-  return service.announce(queryOf(request.url ?? ''), remoteAddress ?? '', localAddress ?? '', performance.now());
+function announce(service: TrackerService, query: string, socket: Socket): Buffer {
+  // Asking for the local address is a system call, and few swarms have a seed here.
+  return service.announce(query, socket.remoteAddress ?? '', () => socket.localAddress ?? '', performance.now());
 }
 
 function queryOf(url: string): string {

@@ -56,7 +56,7 @@ export class TrackerService {
   }
 
   /** @param query after the `?`. @param remote, local: addresses of the connection as sockets name them. */
-  announce(query: string, remote: string, local: string, nowMs: number): Buffer {
+  announce(query: string, remote: string, local: () => string, nowMs: number): Buffer {
     this.#announces++;
     const parsed = parseAnnounce(query);
     if (typeof parsed === 'string') return this.#failure(parsed);
@@ -64,7 +64,7 @@ export class TrackerService {
     if (compact === null) return this.#failure('your address cannot be used');
     const view = this.#swarms.announce(parsed, compact, nowMs);
     if (typeof view === 'string') return this.#failure(view);
-    const localSeed = view.seedPort === null ? null : compactOf(local, view.seedPort);
+    const localSeed = view.seedPort === null ? null : compactOf(local(), view.seedPort);
     return announceReply(view, localSeed, {
       intervalS: this.#intervalS,
       minIntervalS: Math.min(this.#intervalS, MIN_INTERVAL_MAX_S),

@@ -12,6 +12,10 @@ import type { AnnounceReply, AnnounceRequest } from '../../src/discovery/announc
 import { Announcer } from '../../src/discovery/announcer.js';
 import { announceHttp, scrapeHttp } from '../../src/discovery/http-tracker.js';
 import { HaulError } from '../../src/errors.js';
+import { missingTool } from '../support/clients/client.js';
+import { requirePrograms } from '../support/requirements.js';
+
+const OPENTRACKER = 'opentracker';
 
 // Bytes that must survive the query: zero, percent, ampersand, plus, space, high ones.
 const infoHash = Buffer.from('00ff2526203d2b41617e7f80c3283f2f5c0a0d22', 'hex');
@@ -47,13 +51,15 @@ async function listening(child: ChildProcess, port: number): Promise<void> {
 }
 
 before(async () => {
+  // Each test says so.
+  if ((await missingTool([OPENTRACKER])) !== null) return;
   folder = await mkdtemp(join(tmpdir(), 'haul-opentracker-'));
   // As root it changes root to its folder and user to nobody, who must be able to read the list.
   await chmod(folder, 0o755);
   await writeFile(join(folder, 'whitelist'), `${infoHash.toString('hex')}\n`);
   const port = await freePort();
   url = `http://127.0.0.1:${port}/announce`;
-  opentracker = spawn('opentracker', ['-i', '127.0.0.1', '-p', String(port), '-d', folder, '-w', 'whitelist'], {
+  opentracker = spawn(OPENTRACKER, ['-i', '127.0.0.1', '-p', String(port), '-d', folder, '-w', 'whitelist'], {
     stdio: 'ignore',
     cwd: folder,
   });
@@ -80,7 +86,8 @@ function announce(last: number, overrides: Partial<AnnounceRequest> = {}): Promi
   return announceHttp(url, { ...plain, ...overrides }, { dispatcher });
 }
 
-test('opentracker tells two of our clients of each other, counts the seed, and forgets who stopped', async () => {
+test('opentracker tells two of our clients of each other, counts the seed, and forgets who stopped', async (t) => {
+  if (await requirePrograms(t, [OPENTRACKER])) return;
   await announce(1, { event: 'started', leftBytes: 0, key: 1 });
   const second = await announce(2, { event: 'started', key: 2 });
   assert.deepEqual([second.complete, second.incomplete], [1, 1]);
@@ -101,7 +108,8 @@ test('opentracker tells two of our clients of each other, counts the seed, and f
   );
 });
 
-test("opentracker's refusal arrives as a tracker error with its words", async () => {
+test("opentracker's refusal arrives as a tracker error with its words", async (t) => {
+  if (await requirePrograms(t, [OPENTRACKER])) return;
   await assert.rejects(announce(3, { infoHash: Buffer.alloc(20, 7) }), (error: unknown) => {
     assert.ok(error instanceof HaulError && error.code === 'TRACKER');
     assert.match(error.message, /refused: Requested download is not authorized/);
@@ -109,7 +117,8 @@ test("opentracker's refusal arrives as a tracker error with its words", async ()
   });
 });
 
-test('an announcer starts, completes and stops at opentracker', async () => {
+test('an announcer starts, completes and stops at opentracker', async (t) => {
+  if (await requirePrograms(t, [OPENTRACKER])) return;
   const outcomes: string[] = [];
   const { promise: completed, resolve } = withResolvers();
   const stats = { uploadedBytes: 0, downloadedBytes: 0, leftBytes: 5, port: 7009, numwant: 50 };

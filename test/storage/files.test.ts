@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
 import { DataFiles } from '../../src/storage/files.js';
+import { skipWithout } from '../support/requirements.js';
 import * as scenes from './scene.js';
 
 const folder = scenes.makeFolder();
@@ -171,7 +172,7 @@ test('a disk that fills up while space is reserved loses nothing that was there'
     // Few inodes: the free space looks sufficient, and the disk is full all the same.
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m,nr_inodes=9', 'tmpfs', mount], { stdio: 'ignore' });
   } catch {
-    t.skip('this user may not mount a tmpfs');
+    skipWithout(t, 'this user may not mount a tmpfs');
     return;
   }
   try {

@@ -90,6 +90,16 @@ async function freeNetwork(): Promise<{ hostAddress: string; address: string }> 
   throw new Error('no free network below 10.77.0.0/16');
 }
 
+/** An empty namespace with loopback up; gone when the scope closes. */
+export async function newNamespace(scope: Scope): Promise<string> {
+  await removeStale();
+  const name = `swarmhaul-${process.pid}-${made++}`;
+  await ip('netns', 'add', name);
+  scope.defer(() => ip('netns', 'del', name).then(() => {}));
+  await ip('-n', name, 'link', 'set', 'lo', 'up');
+  return name;
+}
+
 /** A namespace with loopback and a cable up; gone when the scope closes. */
 export async function openNamespace(scope: Scope): Promise<Namespace> {
   await removeStale();

@@ -1,4 +1,7 @@
-/** A machine without the foreign clients skips the interop tests; CI sets SWARMHAUL_INTEROP=required and must have them. */
+/**
+ * What a test needs of the machine beyond Node: foreign programs, network namespaces, the right to mount. Without it the test
+ * is skipped with the reason; CI sets SWARMHAUL_INTEROP=required, and there it fails.
+ */
 
 import { execFile } from 'node:child_process';
 import type { TestContext } from 'node:test';
@@ -9,17 +12,40 @@ import { namespacesMissing } from './namespace.js';
 
 const exec = promisify(execFile);
 
-async function whyNot(clients: readonly ForeignClient[], programs: readonly string[]): Promise<string | null> {
-  const missing = await missingTool([...programs, ...clients.flatMap((client) => client.needs)]);
+/** @param programs on the PATH or absolute; Debian's python means its libtorrent too. */
+async function programMissing(programs: readonly string[]): Promise<string | null> {
+  const missing = await missingTool(programs);
   if (missing !== null) return `${missing} is not installed`;
-  if (clients.some((client) => client.needs.includes(DEBIAN_PYTHON))) {
-    const found = await exec(DEBIAN_PYTHON, ['-c', 'import libtorrent']).then(
-      () => true,
-      () => false,
-    );
-    if (!found) return 'python3-libtorrent is not installed';
-  }
+  if (!programs.includes(DEBIAN_PYTHON)) return null;
+  const found = await exec(DEBIAN_PYTHON, ['-c', 'import libtorrent']).then(
+    () => true,
+    () => false,
+  );
+  return found ? null : 'python3-libtorrent is not installed';
+}
+
+async function whyNot(clients: readonly ForeignClient[], programs: readonly string[]): Promise<string | null> {
+  const missing = await programMissing([...programs, ...clients.flatMap((client) => client.needs)]);
+  if (missing !== null) return missing;
   return clients.some((client) => client.needsNamespace) ? namespacesMissing() : null;
+}
+
+/** Skips the test for this reason, or fails it where nothing may be missing. Null: nothing is. @returns true when skipped */
+export function skipWithout(test: TestContext, reason: string | null): boolean {
+  if (reason === null) return false;
+  if (process.env.SWARMHAUL_INTEROP === 'required') throw new Error(`this test cannot run: ${reason}`);
+  test.skip(reason);
+  return true;
+}
+
+/** True when the test was skipped because a program is missing. */
+export async function requirePrograms(test: TestContext, programs: readonly string[]): Promise<boolean> {
+  return skipWithout(test, await programMissing(programs));
+}
+
+/** True when the test was skipped because there are no network namespaces here. */
+export async function requireNamespaces(test: TestContext): Promise<boolean> {
+  return skipWithout(test, await namespacesMissing());
 }
 
 /** True when the test was skipped because something is missing. Throws instead of skipping where they are required. */
@@ -28,9 +54,5 @@ export async function requireClients(
   clients: readonly ForeignClient[],
   programs: readonly string[] = ['mktorrent'],
 ): Promise<boolean> {
-  const reason = await whyNot(clients, programs);
-  if (reason === null) return false;
-  if (process.env.SWARMHAUL_INTEROP === 'required') throw new Error(`interop test cannot run: ${reason}`);
-  test.skip(reason);
-  return true;
+  return skipWithout(test, await whyNot(clients, programs));
 }

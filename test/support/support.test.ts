@@ -8,7 +8,8 @@ import { test } from 'node:test';
 import { cpuSeconds, sampleProcess, usedBetween } from '../../bench/support/procstat.js';
 import { run, startChild } from './child.js';
 import { AWKWARD_FILES, SeededBytes, seededBytes, writeTree } from './data.js';
-import { namespacesMissing, openNamespace } from './namespace.js';
+import { openNamespace } from './namespace.js';
+import { requireNamespaces, skipWithout } from './requirements.js';
 import { openScope, Scope } from './scope.js';
 import { tempFolder } from './temp.js';
 import { startTestTracker } from './tracker.js';
@@ -130,8 +131,7 @@ test('the test tracker gives pinned peers to all and announced ones to the other
 });
 
 test('a namespace reaches us over its cable and leaves neither itself nor the cable', async (t) => {
-  const reason = await namespacesMissing();
-  if (reason !== null) return t.skip(reason);
+  if (await requireNamespaces(t)) return;
   // What a crashed run leaves: its maker's pid is no longer in use.
   const gone = execFileSync('sh', ['-c', 'echo $$'], { encoding: 'utf8' }).trim();
   execFileSync('ip', ['netns', 'add', `swarmhaul-${gone}-0`]);
@@ -146,7 +146,24 @@ test('a namespace reaches us over its cable and leaves neither itself nor the ca
   const left = execFileSync('sh', ['-c', 'ip netns list; ip -o -4 addr'], { encoding: 'utf8' });
   assert.ok(!left.includes(namespace.name) && !left.includes(`swarmhaul-${gone}-0`), left);
   assert.ok(!left.includes(` ${namespace.hostAddress}/`), left);
-  return undefined;
+});
+
+test('what is missing skips a test, and fails it where nothing may be missing', (t) => {
+  const given = process.env.SWARMHAUL_INTEROP;
+  t.after(() => {
+    if (given === undefined) delete process.env.SWARMHAUL_INTEROP;
+    else process.env.SWARMHAUL_INTEROP = given;
+  });
+  const skipped: (string | undefined)[] = [];
+  const context = { skip: (reason?: string) => void skipped.push(reason) } as unknown as typeof t;
+  delete process.env.SWARMHAUL_INTEROP;
+  assert.equal(skipWithout(context, null), false);
+  assert.equal(skipWithout(context, 'no such program'), true);
+  assert.deepEqual(skipped, ['no such program']);
+  process.env.SWARMHAUL_INTEROP = 'required';
+  assert.equal(skipWithout(context, null), false);
+  assert.throws(() => skipWithout(context, 'no such program'), /no such program/);
+  assert.equal(skipped.length, 1);
 });
 
 test('process samples see the CPU that was used', { skip: process.platform !== 'linux' }, () => {

@@ -25,7 +25,7 @@ const PURE: readonly RegExp[] = [
   /^src\/storage\/(?:layout|port)\.ts$/,
   /^src\/hash\/port\.ts$/,
   /^src\/discovery\/(?:address|address-book|announce|heap|tiers|tracker-reply|tracker-url)\.ts$/,
-  /^src\/tracker\/(?:peer-table|query|reply|swarms|torrent-shelf)\.ts$/,
+  /^src\/tracker\/(?:peer-table|plain-announce|query|reply|swarms|torrent-shelf)\.ts$/,
 ];
 
 /** Pure files that may import these: they compute, and read nothing from outside. */

@@ -10,7 +10,7 @@ import type { PeerAddress } from '../tracker.js';
 import { until, withDeadline } from '../wait.js';
 import { type ClientJob, DOWNLOAD_TIMEOUT_MS, type ForeignClient, reachableHost } from './client.js';
 
-const QUIET = [
+export const QUIET = [
   '--no-conf=true',
   '--enable-dht=false',
   '--enable-dht6=false',
@@ -46,7 +46,7 @@ async function download(scope: Scope, job: ClientJob): Promise<void> {
   if (code !== 0) throw new Error(`aria2c ${text}\n${child.tail()}`);
 }
 
-async function isSeeding(host: string, rpcPort: number): Promise<boolean> {
+export async function isSeeding(host: string, rpcPort: number): Promise<boolean> {
   const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'aria2.tellActive', params: [['seeder']] });
   try {
     const response = await fetch(`http://${host}:${rpcPort}/jsonrpc`, { method: 'POST', body });

@@ -16,9 +16,9 @@ const PEER_PORT = 51_413;
 const RPC_PORT = 9_091;
 const START_TIMEOUT_MS = 20_000;
 /** `status` of torrent-get. */
-const SEEDING = 6;
+export const SEEDING = 6;
 
-function settings(folder: string): Record<string, unknown> {
+export function settings(folder: string): Record<string, unknown> {
   return {
     'download-dir': folder,
     'peer-port': PEER_PORT,
@@ -48,12 +48,12 @@ interface TorrentStatus {
   readonly trackers: readonly { readonly id: number; readonly announce: string }[];
 }
 
-class Rpc {
+export class TransmissionRpc {
   readonly #url: string;
   #session = '';
 
-  constructor(host: string) {
-    this.#url = `http://${host}:${RPC_PORT}/transmission/rpc`;
+  constructor(host: string, port: number = RPC_PORT) {
+    this.#url = `http://${host}:${port}/transmission/rpc`;
   }
 
   /** Answers 409 with a session id first: that is its guard against cross-site requests. */
@@ -84,7 +84,7 @@ class Rpc {
 }
 
 /** A daemon with the torrent added, paused until its only tracker is the job's, then started. */
-async function start(scope: Scope, job: ClientJob): Promise<{ child: Child; rpc: Rpc }> {
+async function start(scope: Scope, job: ClientJob): Promise<{ child: Child; rpc: TransmissionRpc }> {
   const { namespace } = job;
   if (namespace === undefined) throw new Error('transmission needs a namespace');
   const config = await tempFolder(scope);
@@ -96,7 +96,7 @@ async function start(scope: Scope, job: ClientJob): Promise<{ child: Child; rpc:
   await until('transmission answers', START_TIMEOUT_MS, isUp).catch((error: Error) => {
     throw new Error(`${error.message}\n${child.tail()}`);
   });
-  const rpc = new Rpc(namespace.address);
+  const rpc = new TransmissionRpc(namespace.address);
   const metainfo = (await readFile(job.torrentFile)).toString('base64');
   await rpc.call('torrent-add', { metainfo, paused: true, 'download-dir': job.folder });
   const { trackers } = await rpc.status();
@@ -108,7 +108,7 @@ async function start(scope: Scope, job: ClientJob): Promise<{ child: Child; rpc:
   return { child, rpc };
 }
 
-async function untilComplete(what: string, timeoutMs: number, child: Child, rpc: Rpc): Promise<void> {
+async function untilComplete(what: string, timeoutMs: number, child: Child, rpc: TransmissionRpc): Promise<void> {
   const probe = async () => {
     const { status, percentDone, error, errorString } = await rpc.status();
     if (error === 3) throw new Error(`transmission: ${errorString}`); // 3: local trouble; 1 and 2 are the tracker's.

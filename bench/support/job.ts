@@ -1,0 +1,117 @@
+/** The bytes of a bench and the torrents of them: one file in a folder of its own, one torrent per piece length. */
+import { existsSync, statfsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { createWorkPool } from '../../src/hash/pool.js';
+import { createTorrent } from '../../src/metainfo/create.js';
+import type { Scope } from '../../test/support/scope.js';
+import { sha256File } from '../../test/support/tree.js';
+import { makeFile, parseLength } from './make-file.js';
+
+export const FILE_NAME = 'image.bin';
+
+export interface Job {
+  readonly torrent: string;
+  /** Holds the original. */
+  readonly dataFolder: string;
+  /** For copies and everything else; gone with the job. */
+  readonly workFolder: string;
+  readonly lengthBytes: number;
+  readonly pieceLengthBytes: number;
+  readonly sha256: string;
+  /** 'tmpfs', 'ext4' … */
+  readonly fileSystem: string;
+}
+
+export interface JobOptions {
+  readonly folder: string;
+  readonly lengthBytes: number;
+  readonly pieceLengths: readonly number[];
+  readonly trackers?: readonly string[];
+}
+
+/** Magic numbers of statfs(2). */
+const FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
+  [0x01021994, 'tmpfs'],
+  [0xef53, 'ext4'],
+  [0x58465342, 'xfs'],
+  [0x9123683e, 'btrfs'],
+  [0x794c7630, 'overlay'],
+  [0x2fc12fc1, 'zfs'],
+]);
+
+/** The kind, not the place: results name no folder of anybody's machine. */
+export function fileSystemOf(folder: string): string {
+  const { type } = statfsSync(folder);
+  return FILE_SYSTEMS.get(type) ?? `0x${type.toString(16)}`;
+}
+
+export function defaultFolder(): string {
+  return existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir();
+}
+
+/** Writes the file once and a torrent for each piece length. Everything is removed when the scope closes. */
+export async function makeJobs(scope: Scope, options: JobOptions): Promise<Job[]> {
+  const { folder, lengthBytes, pieceLengths } = options;
+  await mkdir(folder, { recursive: true });
+  const workFolder = await mkdtemp(path.join(folder, 'swarmhaul-bench-'));
+  scope.defer(() => rm(workFolder, { recursive: true, force: true }));
+  const dataFolder = path.join(workFolder, 'data');
+  await mkdir(dataFolder);
+  const file = path.join(dataFolder, FILE_NAME);
+  await makeFile(file, lengthBytes, 1);
+  const sha256 = await sha256File(file);
+  const pool = createWorkPool({ threads: os.availableParallelism() });
+  const trackers = (options.trackers ?? []).map((url) => [url]);
+  const jobs: Job[] = [];
+  try {
+    for (const pieceLengthBytes of pieceLengths) {
+      const torrent = path.join(workFolder, `${pieceLengthBytes}.torrent`);
+      await writeFile(torrent, await createTorrent(file, { pieceLengthBytes, trackers }, pool));
+      const fileSystem = fileSystemOf(workFolder);
+      jobs.push({ torrent, dataFolder, workFolder, lengthBytes, pieceLengthBytes, sha256, fileSystem });
+    }
+  } finally {
+    await pool.close();
+  }
+  return jobs;
+}
+
+/** An empty folder for one copy; `remove` when it was looked at. */
+export async function outputFolder(job: Job): Promise<{ folder: string; copy: string; remove: () => Promise<void> }> {
+  const folder = await mkdtemp(path.join(job.workFolder, 'copy-'));
+  return { folder, copy: path.join(folder, FILE_NAME), remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** SHA-256 of the copy. @throws when it is not the original's */
+export async function checkCopy(who: string, copy: string, job: Job): Promise<string> {
+  const sha256 = await sha256File(copy);
+  if (sha256 !== job.sha256) throw new Error(`${who}: the copy differs from the original`);
+  return sha256;
+}
+
+/** '1M,4M' or repeated options: the values of a sweep. */
+export function list(values: readonly string[] | string): string[] {
+  return (typeof values === 'string' ? [values] : values)
+    .flatMap((value) => value.split(','))
+    .filter((value) => value !== '');
+}
+
+/** @throws on what is not a length */
+export function lengths(values: readonly string[] | string): number[] {
+  return list(values).map((text) => {
+    const bytes = parseLength(text);
+    if (!(bytes > 0)) throw new Error(`not a length: ${text}; write 256K, 1M or 8G`);
+    return bytes;
+  });
+}
+
+/** @throws on what is not a whole number above 0 */
+export function counts(values: readonly string[] | string): number[] {
+  return list(values).map((text) => {
+    const count = Number(text);
+    if (!Number.isInteger(count) || count < 1) throw new Error(`not a whole number above 0: ${text}`);
+    return count;
+  });
+}

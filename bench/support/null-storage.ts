@@ -1,0 +1,76 @@
+/**
+ * Storage that keeps nothing: what is stored is thrown away, every piece is good, and zeros are served. It takes disk, page
+ * cache, prefault and hash out of a run, so that what is left is sockets, protocol and scheduling. Only for the bench.
+ */
+import type { HaulError } from '../../src/errors.js';
+import type { PieceIndex } from '../../src/metainfo/geometry.js';
+import type { PinOutcome, Storage } from '../../src/storage/port.js';
+
+/** As many as the real storages keep open of 1 MiB pieces. */
+const OPEN_PIECES = 96;
+/** Slices of this are served; as large as the largest request. */
+const ZEROS = Buffer.alloc(128 * 1024);
+
+export class NullStorage implements Storage {
+  readonly kind = 'mapped';
+  onReadable: (() => void) | null = null;
+  onError: ((error: HaulError) => void) | null = null;
+  /** Thrown away so far. */
+  storedBytes = 0;
+  readonly #open = new Set<PieceIndex>();
+  #unsynced: PieceIndex[] = [];
+
+  prepare(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  get roomPieces(): number {
+    return OPEN_PIECES - this.#open.size;
+  }
+
+  openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
+    if (this.roomPieces < 1 || this.#open.has(piece)) return false;
+    this.#open.add(piece);
+    setImmediate(done, null);
+    return true;
+  }
+
+  store(_piece: PieceIndex, _begin: number, _source: Buffer, start: number, end: number): void {
+    this.storedBytes += end - start;
+  }
+
+  verifyPiece(piece: PieceIndex, done: (outcome: boolean | HaulError) => void): void {
+    this.#unsynced.push(piece);
+    setImmediate(done, true);
+  }
+
+  digestBlocks(_piece: PieceIndex, _done: (digests: Uint8Array | HaulError) => void): void {
+    throw new Error('nothing is kept that could be digested');
+  }
+
+  closePiece(piece: PieceIndex): void {
+    this.#open.delete(piece);
+  }
+
+  pin(): PinOutcome {
+    return 'ready';
+  }
+
+  readAhead(): void {}
+
+  slices(_piece: PieceIndex, _begin: number, length: number, out: Buffer[]): void {
+    out.push(ZEROS.subarray(0, length));
+  }
+
+  unpin(): void {}
+
+  sync(): Promise<readonly PieceIndex[]> {
+    const pieces = this.#unsynced;
+    this.#unsynced = [];
+    return Promise.resolve(pieces);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,42 @@
+/** What every contender of the rivals bench offers, so that one loop can run them all. */
+import type { Namespace } from '../../../test/support/namespace.js';
+import type { Scope } from '../../../test/support/scope.js';
+import type { PeerAddress } from '../../../test/support/tracker.js';
+import type { LoopFigures } from '../sides.js';
+
+export interface RivalJob {
+  readonly role: 'seed' | 'leech';
+  /** Names the tracker, as reached from where the rival runs. */
+  readonly torrent: string;
+  readonly tracker: string;
+  /** Holds the original, or receives the copy. */
+  readonly folder: string;
+  /** For a leech: the seed. Those that cannot be given peers hear of it from the tracker. */
+  readonly peers: readonly PeerAddress[];
+  readonly namespace: Namespace | undefined;
+}
+
+export interface Running {
+  readonly pid: number;
+  readonly port: number;
+  /** Resident bytes of the idle process, where it tells; else what it holds when the clock starts. */
+  readonly idleBytes?: number | undefined;
+  /** Resolves when the client says that all of the torrent is there and checked. Rejects when it ends before. */
+  complete(): Promise<void>;
+  /** Ends it; one of ours tells of its event loop. */
+  stop(): Promise<LoopFigures | undefined>;
+}
+
+export interface Rival {
+  readonly name: string;
+  /** True: it refuses loopback peers and runs in a network namespace. */
+  readonly needsNamespace: boolean;
+  /** Why it cannot run here, or null. */
+  missing(): Promise<string | null>;
+  version(): Promise<string>;
+  /** A seed: resolves when it has all data and takes peers. A leech: when it was told to begin. */
+  start(scope: Scope, job: RivalJob): Promise<Running>;
+}
+
+/** Clients that must be asked are asked this often: an error of half of it at the end. */
+export const POLL_MS = 25;

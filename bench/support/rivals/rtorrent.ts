@@ -1,0 +1,89 @@
+/** rtorrent as a daemon without a terminal, steered through XML-RPC over SCGI on a local socket. */
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
+import { startChild } from '../../../test/support/child.js';
+import { missingTool } from '../../../test/support/clients/client.js';
+import { accepts, freePort } from '../../../test/support/ports.js';
+import { tempFolder } from '../../../test/support/temp.js';
+import { until } from '../../../test/support/wait.js';
+import { DEADLINE_MS } from '../sides.js';
+import type { Rival } from './rival.js';
+
+/** In its favour: slots for everybody, no second hash of the whole at the end, room for every piece in flight. */
+function settings(folder: string, socket: string, port: number): string {
+  return [
+    'system.daemon.set = true',
+    `network.scgi.open_local = ${socket}`,
+    `directory.default.set = ${folder}`,
+    `network.port_range.set = ${port}-${port}`,
+    'network.port_random.set = no',
+    'dht.mode.set = disable',
+    'protocol.pex.set = no',
+    'trackers.use_udp.set = no',
+    'protocol.encryption.set = none',
+    'throttle.max_uploads.set = 100',
+    'throttle.max_uploads.global.set = 1000',
+    'throttle.max_downloads.global.set = 1000',
+    'pieces.hash.on_completion.set = no',
+    'pieces.memory.max.set = 1800M',
+    '',
+  ].join('\n');
+}
+
+const escaped = (value: string) => value.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+
+/** One call; the value of the answer as text. */
+async function call(socket: string, method: string, ...parameters: readonly string[]): Promise<string> {
+  const values = parameters.map((value) => `<param><value><string>${escaped(value)}</string></value></param>`);
+  const body = `<?xml version="1.0"?><methodCall><methodName>${method}</methodName><params>${values.join('')}</params></methodCall>`;
+  const head = `CONTENT_LENGTH\0${Buffer.byteLength(body)}\0SCGI\x001\0`;
+  const connection = net.connect({ path: socket });
+  connection.end(`${head.length}:${head},${body}`);
+  const answer = await text(connection);
+  const value = /<value>(?:<\w+>)?([^<]*)/.exec(answer)?.[1] ?? '';
+  if (answer.includes('<fault>')) throw new Error(`rtorrent ${method}: ${/<string>([^<]*)/.exec(answer)?.[1]}`);
+  return value;
+}
+
+async function hasAll(socket: string): Promise<boolean> {
+  const hash = await call(socket, 'd.multicall2', '', 'main', 'd.hash=');
+  const name = /[0-9A-F]{40}/.exec(hash)?.[0];
+  if (name === undefined) return false;
+  const message = await call(socket, 'd.message', name);
+  if (message !== '' && !message.startsWith('Tracker')) throw new Error(`rtorrent: ${message}`);
+  return (await call(socket, 'd.complete', name)) === '1' && (await call(socket, 'd.hashing', name)) === '0';
+}
+
+export const rtorrent: Rival = {
+  name: 'rtorrent',
+  needsNamespace: false,
+  async missing() {
+    const program = await missingTool(['rtorrent']);
+    return program === null ? null : `${program} is not installed (apt-get install rtorrent)`;
+  },
+  async version() {
+    const { stdout } = await promisify(execFile)('rtorrent', ['-h']);
+    return /version (\S+?)\.?\n/.exec(stdout)?.[1] ?? 'unknown';
+  },
+  async start(scope, job) {
+    const port = await freePort();
+    const config = await tempFolder(scope);
+    const socket = path.join(config, 'rpc');
+    const file = path.join(config, 'rtorrent.rc');
+    await writeFile(file, settings(job.folder, socket, port));
+    const args = ['-n', '-o', `import=${file}`];
+    const child = startChild(scope, 'rtorrent', args, { namespace: job.namespace, env: { HOME: config } });
+    const ended = child.exited.then(({ text: how }) => Promise.reject(new Error(`rtorrent ${how}\n${child.tail()}`)));
+    ended.catch(() => {}); // Looked at only while something waits.
+    await Promise.race([until('rtorrent listens', 20_000, () => accepts('127.0.0.1', port)), ended]);
+    await call(socket, 'load.start', '', job.torrent);
+    const complete = () =>
+      Promise.race([until('rtorrent has all', DEADLINE_MS, () => hasAll(socket)), ended]).then(() => {});
+    if (job.role === 'seed') await complete();
+    return { pid: child.pid, port, complete, stop: async () => void (await child.stop()) };
+  },
+};

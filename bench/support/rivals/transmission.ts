@@ -1,0 +1,67 @@
+/** transmission-daemon in a network namespace (it refuses peers of 127.0.0.0/8), steered through its RPC. */
+import { execFile } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { startChild } from '../../../test/support/child.js';
+import { missingTool } from '../../../test/support/clients/client.js';
+import { SEEDING, settings, TransmissionRpc } from '../../../test/support/clients/transmission.js';
+import { namespacesMissing } from '../../../test/support/namespace.js';
+import { accepts } from '../../../test/support/ports.js';
+import { tempFolder } from '../../../test/support/temp.js';
+import { until } from '../../../test/support/wait.js';
+import { DEADLINE_MS } from '../sides.js';
+import type { Rival } from './rival.js';
+
+/** Two may run in one namespace. */
+const PORTS = { seed: { peer: 51_413, rpc: 9_091 }, leech: { peer: 51_414, rpc: 9_092 } } as const;
+
+/** In its favour: a large cache, no encryption, slots for everybody. */
+const TUNING = {
+  'cache-size-mb': 64,
+  encryption: 0,
+  'upload-slots-per-torrent': 100,
+  'speed-limit-up-enabled': false,
+  'speed-limit-down-enabled': false,
+};
+
+export const transmission: Rival = {
+  name: 'transmission',
+  needsNamespace: true,
+  async missing() {
+    const program = await missingTool(['transmission-daemon', 'ip']);
+    if (program !== null) return `${program} is not installed (apt-get install transmission-daemon iproute2)`;
+    return namespacesMissing();
+  },
+  async version() {
+    // It says so on standard error, and exits with 1.
+    const { stdout, stderr } = await promisify(execFile)('transmission-daemon', ['--version']).catch(
+      (error: { stdout: string; stderr: string }) => error,
+    );
+    return /transmission-daemon (\S+)/.exec(`${stdout}${stderr}`)?.[1] ?? 'unknown';
+  },
+  async start(scope, job) {
+    const { namespace, role } = job;
+    if (namespace === undefined) throw new Error('transmission needs a namespace');
+    const ports = PORTS[role];
+    const config = await tempFolder(scope);
+    const all = { ...settings(job.folder), ...TUNING, 'peer-port': ports.peer, 'rpc-port': ports.rpc };
+    await writeFile(path.join(config, 'settings.json'), JSON.stringify(all));
+    const args = ['--foreground', '--config-dir', config];
+    const child = startChild(scope, 'transmission-daemon', args, { namespace, env: { HOME: config } });
+    await until('transmission answers', 20_000, () => accepts(namespace.address, ports.rpc));
+    const rpc = new TransmissionRpc(namespace.address, ports.rpc);
+    const metainfo = (await readFile(job.torrent)).toString('base64');
+    await rpc.call('torrent-add', { metainfo, paused: true, 'download-dir': job.folder });
+    const complete = () =>
+      until('transmission has all', DEADLINE_MS, async () => {
+        const { status, percentDone, error, errorString } = await rpc.status();
+        if (error === 3) throw new Error(`transmission: ${errorString}`); // 3: local trouble; 1 and 2 are the tracker's.
+        return percentDone === 1 && status === SEEDING;
+      }).then(() => {});
+    if (role === 'seed') await rpc.call('torrent-verify', {});
+    await rpc.call('torrent-start', {});
+    if (role === 'seed') await complete();
+    return { pid: child.pid, port: ports.peer, complete, stop: async () => void (await child.stop()) };
+  },
+};

@@ -1,0 +1,37 @@
+/** What the lines of --json hold, as `--help` shows it. A test runs every command and compares. Loaded for help: light. */
+
+const WIDTH = 116;
+const TITLE = 11;
+
+export const TORRENT_FIELDS =
+  'verifiedBytes lengthBytes downloadedBytes uploadedBytes downloadBytesPerSec uploadBytesPerSec wastedBytes ' +
+  'corruptBytes peers seeds knownAddresses';
+export const RESOURCE_FIELDS = 'cpuUserSec cpuSystemSec peakMemoryBytes';
+
+const PROGRESS_FIELDS = 'phase doneBytes totalBytes percent bytesPerSec secondsLeft';
+
+/** Progress of work on a torrent: once a second. */
+export const TORRENT_PROGRESS = { progress: `${PROGRESS_FIELDS} ${TORRENT_FIELDS}` };
+/** Progress of hashing alone. */
+export const PLAIN_PROGRESS = { progress: PROGRESS_FIELDS };
+
+const ALWAYS = { warning: 'message code url', error: 'code message facts' };
+
+/** A help text: one paragraph for each type of line, in the order in which they come. */
+export function jsonHelp(types: Readonly<Record<string, string>>): string {
+  const lines = Object.entries({ ...types, ...ALWAYS }).flatMap(([type, fields]) => paragraph(type, fields.split(' ')));
+  return `\n\nLines of --json, by their field type; null is for what is not known:\n${lines.join('\n')}`;
+}
+
+function paragraph(type: string, fields: readonly string[]): string[] {
+  const lines: string[] = [];
+  let line = `  ${type.padEnd(TITLE)}`;
+  for (const field of fields) {
+    if (line.length + field.length + 1 > WIDTH) {
+      lines.push(line.trimEnd());
+      line = ' '.repeat(TITLE + 2);
+    }
+    line += `${field} `;
+  }
+  return [...lines, line.trimEnd()];
+}

@@ -1,0 +1,33 @@
+/**
+ * A program around one engine, for tests that must kill it or look at what reaches its event loop.
+ * Arguments: TORRENT OUTPUT PORT [throw]. Prints `verified N` for each piece, `thrown` for each exception of its own log, `done`.
+ */
+import { readFile } from 'node:fs/promises';
+import { createEngine } from '../../src/engine.js';
+import { parseTorrent } from '../../src/metainfo/torrent.js';
+
+const [torrentFile, output, port, mode] = process.argv.slice(2) as [string, string, string, string?];
+
+process.on('uncaughtException', (error) => console.log(error.message === 'from the log' ? 'thrown' : error.stack));
+
+const engine = await createEngine({
+  port: 0,
+  host: '127.0.0.1',
+  threads: 1,
+  ...(mode === 'throw' ? { log: fail } : {}),
+});
+const torrent = engine.add(parseTorrent(await readFile(torrentFile)), {
+  output,
+  trackers: [],
+  // Nobody listens on port 1: a dial that fails is one more thing to log.
+  peers: [Number(port), 1].map((each) => ({ host: '127.0.0.1', port: each })),
+});
+torrent.on('verified', (piece) => console.log(`verified ${piece}`));
+await torrent.done;
+console.log('done');
+await engine.close();
+console.log('closed');
+
+function fail(): void {
+  throw new Error('from the log');
+}

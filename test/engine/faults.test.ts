@@ -1,0 +1,131 @@
+/** Disks that fail under a running torrent: a clear error, an end, and no crash. */
+import assert from 'node:assert/strict';
+import { rm, truncate } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Agent } from 'undici';
+import type { Torrent } from '../../src/api.js';
+import type { HaulError } from '../../src/errors.js';
+import { createWorkPool } from '../../src/hash/pool.js';
+import { makeServices } from '../../src/services.js';
+import type { Services } from '../../src/torrent/services.js';
+import { LiveTorrent } from '../../src/torrent/torrent.js';
+import { fileSet, startEngine, startSeed } from '../support/engines.js';
+import { openScope, type Scope } from '../support/scope.js';
+import { tempFolder } from '../support/temp.js';
+import { until, withDeadline } from '../support/wait.js';
+
+const MIB = 1024 * 1024;
+const PIECE_BYTES = 256 * 1024;
+const DEADLINE_MS = 20_000;
+
+const failure = (torrent: Torrent): Promise<HaulError> =>
+  new Promise((resolve) => torrent.once('failed', (error) => resolve(error)));
+
+test('a seed whose file is cut off while it is in memory says so, and does not crash', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 16 * MIB, { pieceLengthBytes: PIECE_BYTES });
+  const seed = await startSeed(scope, set, { storage: 'mapped' });
+  const served = seed.torrents[0]!;
+  const failed = failure(served);
+  const peers = [{ host: '127.0.0.1', port: seed.port! }];
+  const first = await startEngine(scope);
+  await first.add(set.metainfo, { output: await tempFolder(scope), trackers: [], peers }).done;
+  await truncate(set.path, MIB);
+  const second = await startEngine(scope);
+  second.add(set.metainfo, { output: await tempFolder(scope), trackers: [], peers });
+  const error = await withDeadline(failed, 'the seed fails', DEADLINE_MS);
+  assert.equal(error.code, 'BAD_DATA');
+  assert.match(error.message, /image\.bin.* was cut off/);
+  assert.deepEqual(seed.torrents, []);
+});
+
+for (const storage of ['mapped', 'positional'] as const) {
+  test(`a folder that is removed under a download fails it with one clear line (${storage})`, async (t) => {
+    const scope = openScope(t);
+    const set = await fileSet(scope, 32 * MIB, { pieceLengthBytes: PIECE_BYTES });
+    const seed = await startSeed(scope, set);
+    const output = path.join(await tempFolder(scope), 'gone');
+    const engine = await startEngine(scope, { storage });
+    const torrent = engine.add(set.metainfo, { output, trackers: [] });
+    await until('the files are made', DEADLINE_MS, () => torrent.state === 'downloading');
+    await rm(output, { recursive: true });
+    torrent.addPeer('127.0.0.1', seed.port!);
+    await assert.rejects(
+      withDeadline(torrent.done, 'the download ends', DEADLINE_MS),
+      (error: HaulError) => error.code === 'NOT_FOUND' && error.message.includes(output),
+    );
+    await torrent.stop();
+    assert.equal(torrent.state, 'failed');
+  });
+}
+
+/** Real services without an engine, to see in which order they are used. */
+function watchedServices(scope: Scope, calls: string[]): Services {
+  const pool = createWorkPool({ threads: 1 });
+  const dispatcher = new Agent();
+  scope.defer(() => dispatcher.destroy());
+  scope.defer(() => pool.close());
+  const services = makeServices({
+    pool,
+    dispatcher,
+    log: () => {},
+    random: () => 0.5,
+    peerId: Buffer.alloc(20),
+    listenPort: null,
+    uploadSlots: 4,
+    maxPeers: 4,
+    storageKind: 'auto',
+    takeDial: () => false,
+    dial: () => {},
+    forgetLink: () => {},
+    closeHandshakes: () => {},
+    onStopped: () => {},
+  });
+  return {
+    ...services,
+    recheck: (...args) => {
+      calls.push('recheck');
+      return services.recheck(...args);
+    },
+    syncData: (...args) => {
+      calls.push('sync');
+      return services.syncData(...args);
+    },
+    saveResume: (metainfo, output, synced, isClean) => {
+      calls.push(`record ${synced.count}`);
+      return services.saveResume(metainfo, output, synced, isClean);
+    },
+  };
+}
+
+test('what a check found good is on the device before it is recorded', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 2 * MIB, { pieceLengthBytes: PIECE_BYTES });
+  const calls: string[] = [];
+  const options = { output: set.folder, trackers: [] };
+  const torrent = new LiveTorrent(set.metainfo, options, watchedServices(scope, calls));
+  await withDeadline(torrent.done, 'the check ends', DEADLINE_MS);
+  await torrent.stop();
+  assert.deepEqual(calls.slice(0, 3), ['recheck', 'sync', 'record 8']);
+});
+
+test('a disk that refuses to close does not keep a torrent from stopping', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, MIB);
+  const services = watchedServices(scope, []);
+  const openStorage: Services['openStorage'] = async (...args) => {
+    const storage = await services.openStorage(...args);
+    const close = storage.close.bind(storage);
+    storage.close = () => close().then(() => Promise.reject(new Error('the disk is gone')));
+    return storage;
+  };
+  const options = { output: await tempFolder(scope), trackers: [] };
+  const torrent = new LiveTorrent(set.metainfo, options, { ...services, openStorage });
+  const warnings: string[] = [];
+  torrent.on('warning', (error) => warnings.push(error.message));
+  await until('it is under way', DEADLINE_MS, () => torrent.state === 'downloading');
+  await withDeadline(torrent.stop(), 'it has stopped', DEADLINE_MS);
+  assert.equal(torrent.state, 'stopped');
+  assert.deepEqual(warnings, ['close the files of image.bin: the disk is gone']);
+});

@@ -1,0 +1,103 @@
+/** The books of dials and links, with real sockets and a torrent that only counts. */
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { test } from 'node:test';
+import { Flusher } from '../../src/peer/flusher.js';
+import { type Door, Handshakes } from '../../src/peer/handshakes.js';
+import { encodeHandshake, HANDSHAKE_BYTES } from '../../src/wire/handshake.js';
+import { openScope, type Scope } from '../support/scope.js';
+import { until, withDeadline } from '../support/wait.js';
+
+const DEADLINE_MS = 15_000;
+const INFO_HASH = Buffer.alloc(20, 3);
+const OURS = Buffer.from('-XX0001-ourselvesour', 'latin1');
+const THEIRS = Buffer.from('-XX0001-somebodyelse', 'latin1');
+
+/** Refuses everybody, as for a banned peer. */
+class RefusingDoor implements Door {
+  readonly infoHash = INFO_HASH;
+  readonly isAdmitting = true;
+  readonly said: string[] = [];
+
+  admit(link: Parameters<Door['admit']>[0]): null {
+    this.said.push('admit');
+    link.close('refused');
+    return null;
+  }
+
+  dialFailed(): void {
+    this.said.push('dial failed');
+  }
+}
+
+function makeHandshakes(scope: Scope, door: Door): Handshakes {
+  const handshakes = new Handshakes({
+    flusher: new Flusher(),
+    peerId: OURS,
+    maxConnections: 10,
+    lookUp: () => door,
+    onEvent: () => {},
+  });
+  scope.defer(() => handshakes.close());
+  return handshakes;
+}
+
+async function serve(scope: Scope, onSocket: (socket: net.Socket) => void, pauseOnConnect: boolean): Promise<number> {
+  const server = net.createServer({ pauseOnConnect }, onSocket);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  scope.defer(() => new Promise<void>((resolve) => server.close(() => resolve())));
+  return (server.address() as net.AddressInfo).port;
+}
+
+const greeting = (peerId: Buffer): Buffer =>
+  encodeHandshake({ infoHash: INFO_HASH, peerId, extensions: { fast: false, extended: false } });
+
+test('a dialled peer that is refused after its handshake is accounted for once', async (t) => {
+  const scope = openScope(t);
+  const door = new RefusingDoor();
+  const handshakes = makeHandshakes(scope, door);
+  const port = await serve(
+    scope,
+    (socket) => {
+      socket.on('error', () => {});
+      socket.write(greeting(THEIRS));
+      socket.resume();
+    },
+    false,
+  );
+  handshakes.dial(door, '127.0.0.1', port);
+  await until('it is refused', DEADLINE_MS, () => door.said.length > 0);
+  await until('its link is gone', DEADLINE_MS, () => handshakes.connectionCount === 0);
+  assert.deepEqual(door.said, ['admit']);
+});
+
+test('a dial that ends before the handshake has failed, once', async (t) => {
+  const scope = openScope(t);
+  const door = new RefusingDoor();
+  const handshakes = makeHandshakes(scope, door);
+  const port = await serve(scope, (socket) => void socket.destroy(), false);
+  handshakes.dial(door, '127.0.0.1', port);
+  await until('its link is gone', DEADLINE_MS, () => handshakes.connectionCount === 0);
+  assert.deepEqual(door.said, ['dial failed']);
+});
+
+test('a peer that is refused still learns who refused it', async (t) => {
+  const scope = openScope(t);
+  const door = new RefusingDoor();
+  const handshakes = makeHandshakes(scope, door);
+  const port = await serve(scope, (socket) => handshakes.accept(socket), true);
+  const socket = net.connect(port, '127.0.0.1');
+  scope.defer(() => void socket.destroy());
+  socket.on('error', () => {});
+  const chunks: Buffer[] = [];
+  socket.on('data', (bytes: Buffer) => chunks.push(bytes));
+  socket.write(greeting(THEIRS));
+  await withDeadline(
+    new Promise<void>((resolve) => socket.once('close', () => resolve())),
+    'it is cut off',
+    DEADLINE_MS,
+  );
+  const bytes = Buffer.concat(chunks);
+  assert.equal(bytes.length, HANDSHAKE_BYTES);
+  assert.ok(bytes.subarray(48).equals(OURS));
+});

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { makeRandom } from '../../src/random.js';
+import { RequestQueue } from '../../src/torrent/request-queue.js';
+
+const BLOCK = 16 * 1024;
+
+function waiting(queue: RequestQueue): string[] {
+  const found: string[] = [];
+  queue.forEach((...numbers) => {
+    found.push(numbers.join(' '));
+  });
+  return found;
+}
+
+test('any run of pushes, shifts, cancels and read-aheads leaves what a plain list would hold', () => {
+  const step = fc.record({
+    what: fc.constantFrom('push', 'push', 'push', 'shift', 'remove', 'advance', 'clear'),
+    piece: fc.nat(6),
+    block: fc.nat(3),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+      const queue = new RequestQueue(makeRandom(1));
+      let list: { text: string; isAhead: boolean }[] = [];
+      for (const { what, piece, block } of steps) {
+        const text = `${piece} ${block * BLOCK} ${BLOCK}`;
+        if (what === 'push') {
+          queue.push(piece, block * BLOCK, BLOCK);
+          list.push({ text, isAhead: false });
+        } else if (what === 'shift' && list.length > 0) {
+          assert.equal(`${queue.piece} ${queue.begin} ${queue.lengthBytes}`, list.shift()!.text);
+          queue.shift();
+        } else if (what === 'remove') {
+          const isThere = list.some((entry) => entry.text === text);
+          // Of equal requests any one may go; the list follows the queue's choice by what is left.
+          assert.equal(queue.remove(piece, block * BLOCK, BLOCK), isThere);
+          if (isThere) list = without(list, text, queue.aheadBytes / BLOCK);
+        } else if (what === 'advance') {
+          const next = list.find((entry) => !entry.isAhead);
+          assert.equal(queue.advance(Number.POSITIVE_INFINITY), next !== undefined);
+          if (next !== undefined) {
+            next.isAhead = true;
+            assert.equal(`${queue.aheadPiece} ${queue.aheadBegin} ${queue.aheadLengthBytes}`, next.text);
+          }
+        } else if (what === 'clear') {
+          queue.clear();
+          list = [];
+        }
+        assert.equal(queue.length, list.length);
+        assert.equal(queue.aheadBytes, list.filter((entry) => entry.isAhead).length * BLOCK);
+      }
+      assert.deepEqual(waiting(queue).sort(), list.map((entry) => entry.text).sort());
+    }),
+  );
+});
+
+/** The list without one of its equal entries: the newest, which is the one the queue lets go. */
+function without(
+  list: { text: string; isAhead: boolean }[],
+  text: string,
+  aheadCount: number,
+): { text: string; isAhead: boolean }[] {
+  const at = list.findLastIndex((entry) => entry.text === text);
+  const left = list.filter((_, index) => index !== at);
+  assert.equal(left.filter((entry) => entry.isAhead).length, aheadCount);
+  return left;
+}
+
+test('a cancel costs the same in a full queue as in a short one', () => {
+  const timeMs = (length: number): number => {
+    const queue = new RequestQueue(makeRandom(1));
+    for (let piece = 0; piece < length; piece++) queue.push(piece, 0, BLOCK);
+    const begin = performance.now();
+    for (let i = 0; i < 50_000; i++) queue.remove(i % length, 1, BLOCK);
+    for (let i = 0; i < 50_000; i++) {
+      queue.remove((i * 7919) % length, 0, BLOCK);
+      queue.push((i * 7919) % length, 0, BLOCK);
+    }
+    return performance.now() - begin;
+  };
+  timeMs(16);
+  const shortMs = timeMs(16);
+  const fullMs = timeMs(2000);
+  assert.equal(fullMs < 20 * shortMs + 20, true, `${fullMs} ms with 2,000 requests, ${shortMs} ms with 16`);
+});

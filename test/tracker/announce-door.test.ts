@@ -1,0 +1,101 @@
+/** Plain announces are answered before HTTP sees them; everything else must reach HTTP as if nothing stood before it. */
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { readPlainAnnounce } from '../../src/tracker/plain-announce.js';
+import { startTracker } from '../../src/tracker/server.js';
+
+const HOST = 'Host: x\r\n';
+const QUERY = `info_hash=${'%aa'.repeat(20)}&peer_id=${'p'.repeat(20)}&port=9&left=1`;
+const ANNOUNCE = `GET /announce?${QUERY} HTTP/1.1\r\n${HOST}\r\n`;
+const LAST = `GET /announce?${QUERY} HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`;
+
+test('a plain announce is read up to its end, and says whether it is the last', () => {
+  const text = `..${ANNOUNCE}${LAST}`;
+  const first = readPlainAnnounce(text, 2);
+  assert.deepEqual(first, { query: QUERY, end: 2 + ANNOUNCE.length, isLast: false });
+  assert.deepEqual(readPlainAnnounce(text, first.end), { query: QUERY, end: text.length, isLast: true });
+  const usual =
+    'User-Agent: libtorrent/2.0\r\nACCEPT-ENCODING: gzip\r\nhost: a:1\r\naccept: */*\r\nconnection: Keep-Alive\r\n';
+  assert.equal(readPlainAnnounce(`GET /announce?a HTTP/1.1\r\n${usual}\r\n`, 0)?.isLast, false);
+});
+
+test('whatever is not plain is left to HTTP', () => {
+  const requests = [
+    '',
+    'GET /announce?a HTTP/1.1\r\n\r\n',
+    `GET /announce?a HTTP/1.1\r\n${HOST}${HOST}\r\n`,
+    `GET /announce?a HTTP/1.1\r\n${HOST}`,
+    `GET /announce?a HTTP/1.1\r\n${HOST}\n`,
+    `GET /announce?a HTTP/1.1\n${HOST}\r\n`,
+    `GET /announce?a HTTP/1.0\r\n${HOST}\r\n`,
+    `GET /announce?a  HTTP/1.1\r\n${HOST}\r\n`,
+    `GET /announce?\xff HTTP/1.1\r\n${HOST}\r\n`,
+    `GET /announce HTTP/1.1\r\n${HOST}\r\n`,
+    `GET /scrape?a HTTP/1.1\r\n${HOST}\r\n`,
+    `HEAD /announce?a HTTP/1.1\r\n${HOST}\r\n`,
+    `GET /announce?a HTTP/1.1\r\n${HOST}Content-Length: 1\r\n\r\n`,
+    `GET /announce?a HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n`,
+    `GET /announce?a HTTP/1.1\r\n${HOST}Expect: 100-continue\r\n\r\n`,
+    `GET /announce?a HTTP/1.1\r\n${HOST}Connection: upgrade\r\n\r\n`,
+    `GET /announce?a HTTP/1.1\r\n${HOST}Connection: close, te\r\n\r\n`,
+    `GET /announce?a HTTP/1.1\r\n${HOST} folded: 1\r\n\r\n`,
+    `GET /announce?a HTTP/1.1\r\n${HOST}accept : 1\r\n\r\n`,
+    `GET /announce?a HTTP/1.1\r\n${HOST}accept: \0\r\n\r\n`,
+  ];
+  for (const request of requests) assert.equal(readPlainAnnounce(request, 0), null, JSON.stringify(request));
+});
+
+/** Sends parts of a conversation, a moment apart; returns everything until the server ends the connection. */
+async function talk(context: TestContext, parts: readonly string[], endsOwnSide = false): Promise<string> {
+  const tracker = await startTracker({ port: 0, host: '127.0.0.1' });
+  context.after(() => tracker.close());
+  const socket = connect(tracker.port, '127.0.0.1');
+  let answer = '';
+  socket.setEncoding('latin1').on('data', (text) => {
+    answer += text;
+  });
+  const ended = new Promise((resolve, reject) => socket.once('end', resolve).once('error', reject));
+  for (const [index, part] of parts.entries()) {
+    if (index > 0) await delay(30);
+    socket.write(part, 'latin1');
+  }
+  if (endsOwnSide) socket.end();
+  await ended;
+  return answer;
+}
+
+const count = (answer: string, pattern: RegExp): number => answer.match(pattern)?.length ?? 0;
+
+test('announces, other requests and announces again share one connection, in order', async (context) => {
+  const stats = `GET /stats.json HTTP/1.1\r\n${HOST}\r\n`;
+  const answer = await talk(context, [`${ANNOUNCE}${ANNOUNCE}${stats}${ANNOUNCE}`, ANNOUNCE, LAST]);
+  assert.equal(count(answer, /HTTP\/1\.1 200 OK\r\n/g), 6);
+  assert.ok(answer.includes('"announces":2,'), answer);
+  assert.ok(answer.lastIndexOf('d8:complete') > answer.indexOf('"announces":2,'));
+});
+
+test('a request that comes in two parts is answered', async (context) => {
+  const cut = ANNOUNCE.length - 40;
+  const answer = await talk(context, [ANNOUNCE + ANNOUNCE.slice(0, cut), ANNOUNCE.slice(cut) + LAST]);
+  assert.equal(count(answer, /8:intervali300e/g), 3);
+});
+
+test('an answer tells its length, its date and how long the connection stays', async (context) => {
+  const [first = '', last = ''] = (await talk(context, [ANNOUNCE, LAST])).split(/(?<=e)(?=HTTP)/);
+  const [head = '', body = ''] = first.split('\r\n\r\n');
+  assert.equal(Number(/content-length: (\d+)/.exec(head)?.[1]), body.length);
+  assert.ok(Math.abs(Date.parse(/date: (.*)/.exec(head)![1]!) - Date.now()) < 10_000, head);
+  assert.match(head, /keep-alive: timeout=10/);
+  assert.match(last, /connection: close/);
+});
+
+test('thousands of announces in one write are all answered', async (context) => {
+  const answer = await talk(context, [ANNOUNCE.repeat(3000) + LAST]);
+  assert.equal(count(answer, /8:intervali300e/g), 3001);
+});
+
+test('a client that ends its side gets its answer and the end of the connection', async (context) => {
+  assert.equal(count(await talk(context, [ANNOUNCE], true), /8:intervali300e/g), 1);
+});
