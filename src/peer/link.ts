@@ -44,8 +44,8 @@ export class PeerLink {
   readonly port: number;
   readonly out = new OutBuffer();
   handlers: LinkHandlers;
-  /** Bytes given to `send…` and not yet taken by the kernel. */
-  queuedBytes = 0;
+  /** Bytes in `#chunks` and `#inFlight`. */
+  #givenBytes = 0;
   lastReadMs: number;
   lastWriteMs: number;
   readonly startedMs: number;
@@ -59,6 +59,7 @@ export class PeerLink {
   #handshake: Buffer | null = Buffer.allocUnsafe(HANDSHAKE_BYTES);
   #handshakeLength = 0;
   #chunks: Buffer[] = [];
+  #chunkBytes = 0;
   #blocks: number[] = [];
   #inFlight: WriteBatch[] = [];
   #isDirty = false;
@@ -115,6 +116,11 @@ export class PeerLink {
     return this.host.includes(':') ? `[${this.host}]:${this.port}` : `${this.host}:${this.port}`;
   }
 
+  /** Bytes written to `out` or given to `send…` and not yet taken by the kernel. */
+  get queuedBytes(): number {
+    return this.#givenBytes + this.out.length;
+  }
+
   get isClosing(): boolean {
     return this.#closeReason !== null || this.#isClosed;
   }
@@ -133,18 +139,23 @@ export class PeerLink {
 
   /** Sends raw bytes before the message stream starts: the handshake. */
   sendHandshake(bytes: Buffer): void {
-    this.#chunks.push(bytes);
+    this.#push(bytes);
     this.touch();
   }
 
   /** Queues one block: header now, payload from `slices` (pinned by the caller until `onSent` names the block). */
   sendBlock(piece: number, begin: number, length: number, slices: readonly Buffer[]): void {
     writePieceHeader(this.out, piece, begin, length);
-    this.#chunks.push(this.out.take());
-    for (const slice of slices) this.#chunks.push(slice);
+    this.#push(this.out.take());
+    for (const slice of slices) this.#push(slice);
     this.#blocks.push(piece, begin, length);
-    this.queuedBytes += length;
     this.touch();
+  }
+
+  #push(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#chunkBytes += chunk.length;
+    this.#givenBytes += chunk.length;
   }
 
   /** How long the kernel has taken nothing although there is something to take. Ask regularly: it compares with the last time. */
@@ -164,18 +175,14 @@ export class PeerLink {
   flush(): void {
     this.#isDirty = false;
     if (this.#isClosed || this.#socket.destroyed) return;
-    if (this.out.length > 0) this.#chunks.push(this.out.take());
+    if (this.out.length > 0) this.#push(this.out.take());
     const chunks = this.#chunks;
     if (chunks.length === 0) return;
     const blocks = this.#blocks;
     this.#chunks = [];
     if (blocks.length > 0) this.#blocks = [];
-    let payloadBytes = 0;
-    for (let i = 2; i < blocks.length; i += 3) payloadBytes += blocks[i]!;
-    let lengthBytes = 0;
-    for (const chunk of chunks) lengthBytes += chunk.length;
-    this.queuedBytes += lengthBytes - payloadBytes;
-    this.#inFlight.push({ lengthBytes, blocks: blocks.length > 0 ? blocks : NO_BLOCKS });
+    this.#inFlight.push({ lengthBytes: this.#chunkBytes, blocks: blocks.length > 0 ? blocks : NO_BLOCKS });
+    this.#chunkBytes = 0;
     this.lastWriteMs = performance.now();
     const socket = this.#socket;
     const last = chunks.length - 1;
@@ -190,7 +197,7 @@ export class PeerLink {
     if (error || this.#socket.destroyed) return;
     const batch = this.#inFlight.shift();
     if (batch === undefined) return;
-    this.queuedBytes -= batch.lengthBytes;
+    this.#givenBytes -= batch.lengthBytes;
     this.#unsentBytes = 0;
     if (this.#isPaused && this.queuedBytes < LIMITS.sendBytesPerPeer) {
       this.#isPaused = false;
@@ -233,8 +240,7 @@ export class PeerLink {
       return true;
     }
     this.handlers.onReadEnd(this);
-    // What is not flushed yet counts: several reads may come before the next flush.
-    if (this.queuedBytes + this.out.length <= PAUSE_READING_BYTES) return true;
+    if (this.queuedBytes <= PAUSE_READING_BYTES) return true;
     this.#isPaused = true;
     return false;
   }

@@ -8,12 +8,14 @@
  * One copy more or less moves a piece across one border: O(1). Closing or returning a piece crosses at most `copies + 1`
  * borders; that happens once per opened piece. Peers that have everything are one number added to every piece.
  */
+import { grown } from './grown.js';
+
 export class Availability {
   readonly #order: Int32Array;
   readonly #positions: Int32Array;
   readonly #levels: Int32Array;
   readonly #copies: Int32Array;
-  readonly #starts: Int32Array;
+  #starts: Int32Array;
   readonly #random: () => number;
   readonly #pickableBytes: Uint8Array;
   /** One bit per piece that may be opened, in the byte order of BEP 3 `bitfield`, padded with zeros to whole words. */
@@ -45,6 +47,11 @@ export class Availability {
       this.#pickableBytes[piece >> 3]! |= 0x80 >> (piece & 7);
     }
     for (let at = 0; at < pieceCount; at++) this.#positions[this.#order[at]!] = at;
+  }
+
+  /** At most `maxPeers` are counted from now on. */
+  grow(maxPeers: number): void {
+    this.#starts = grown(this.#starts, maxPeers + 3, this.#order.length);
   }
 
   /** Copies of a piece among connected peers. */

@@ -6,6 +6,7 @@
  * It must not know what the peers have; the two rates and the flags are all it reads.
  */
 import type { PeerSlot } from '../metainfo/geometry.js';
+import { grown } from './grown.js';
 import type { Peers } from './peers.js';
 import type { RollingRates } from './rate.js';
 import type { SchedulerSink } from './sink.js';
@@ -28,9 +29,9 @@ export class Choker {
   readonly #random: () => number;
   readonly #slots: number;
   /** When the peer was last choked or unchoked by us. */
-  readonly #sinceMs: Float64Array;
+  #sinceMs: Float64Array;
   /** When the peer last got the optimistic slot; its join time before that. */
-  readonly #turnMs: Float64Array;
+  #turnMs: Float64Array;
   #optimistic = NOBODY;
   #unchoked = 0;
   #roundMs = Number.NEGATIVE_INFINITY;
@@ -41,7 +42,7 @@ export class Choker {
     peers: Peers,
     rates: { readonly given: RollingRates; readonly taken: RollingRates },
     sink: SchedulerSink,
-    options: { readonly maxSlots: number; readonly uploadSlots: number; readonly random: () => number },
+    options: { readonly rows: number; readonly uploadSlots: number; readonly random: () => number },
   ) {
     this.#peers = peers;
     this.#given = rates.given;
@@ -49,8 +50,14 @@ export class Choker {
     this.#sink = sink;
     this.#random = options.random;
     this.#slots = Math.max(0, options.uploadSlots);
-    this.#sinceMs = new Float64Array(options.maxSlots);
-    this.#turnMs = new Float64Array(options.maxSlots);
+    this.#sinceMs = new Float64Array(options.rows);
+    this.#turnMs = new Float64Array(options.rows);
+  }
+
+  /** Slots may be up to `rows` from now on. */
+  grow(rows: number): void {
+    this.#sinceMs = grown(this.#sinceMs, rows);
+    this.#turnMs = grown(this.#turnMs, rows);
   }
 
   get unchokedCount(): number {

@@ -1,11 +1,13 @@
 /**
  * The ledger of requests: who was asked for which block, and when. Four fixed cells per block of an open piece; the cells
- * of one peer form a list, oldest first. Nothing is allocated after construction.
+ * of one peer form a list, oldest first. Nothing is allocated but by `grow`.
  *
  * A request is FIRM when it holds its block (the block is REQUESTED) and LAX when it does not: it timed out, or was made to try
  * a snubbed peer. A lax request may still be answered, but others may take the block.
  * Invariant: a peer has at most one cell per block; at most `MAX_HOLDERS` cells of a block are firm.
  */
+import { grown } from './grown.js';
+
 export const CELLS_PER_BLOCK = 4;
 /** Most peers asked for one block in the endgame; the fourth cell remembers a late one. */
 export const MAX_HOLDERS = 3;
@@ -15,24 +17,32 @@ export class Ledger {
   readonly isLax: Uint8Array;
   readonly askedMs: Float64Array;
   /** Firm and lax requests per peer. */
-  readonly firm: Int32Array;
-  readonly lax: Int32Array;
+  firm: Int32Array;
+  lax: Int32Array;
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
-  readonly #head: Int32Array;
-  readonly #tail: Int32Array;
+  #head: Int32Array;
+  #tail: Int32Array;
 
-  constructor(blockCapacity: number, maxSlots: number) {
+  constructor(blockCapacity: number, rows: number) {
     const cells = blockCapacity * CELLS_PER_BLOCK;
     this.slot = new Int32Array(cells).fill(-1);
     this.isLax = new Uint8Array(cells);
     this.askedMs = new Float64Array(cells);
-    this.firm = new Int32Array(maxSlots);
-    this.lax = new Int32Array(maxSlots);
+    this.firm = new Int32Array(rows);
+    this.lax = new Int32Array(rows);
     this.#next = new Int32Array(cells).fill(-1);
     this.#previous = new Int32Array(cells).fill(-1);
-    this.#head = new Int32Array(maxSlots).fill(-1);
-    this.#tail = new Int32Array(maxSlots).fill(-1);
+    this.#head = new Int32Array(rows).fill(-1);
+    this.#tail = new Int32Array(rows).fill(-1);
+  }
+
+  /** Slots may be up to `rows` from now on. */
+  grow(rows: number): void {
+    this.firm = grown(this.firm, rows);
+    this.lax = grown(this.lax, rows);
+    this.#head = grown(this.#head, rows, -1);
+    this.#tail = grown(this.#tail, rows, -1);
   }
 
   /** The cell of this peer at this block, or -1. */

@@ -48,9 +48,10 @@ export class OpenPieces {
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
 
-  constructor(geometry: Geometry, openPieces: number) {
+  /** @param missingPieces pieces that may ever be opened: of a complete torrent none, and no table is needed. */
+  constructor(geometry: Geometry, openPieces: number, missingPieces: number) {
     this.geometry = geometry;
-    this.capacity = Math.min(openPieces, geometry.pieceCount);
+    this.capacity = Math.min(openPieces, missingPieces);
     const blocks = this.capacity * geometry.blocksPerPiece;
     this.records = new SlotSet(this.capacity);
     this.pieceOf = new Int32Array(this.capacity).fill(-1);

@@ -1,8 +1,10 @@
 /**
  * The connected peers as a table of typed arrays, one row per slot; and what each of them has.
+ * Tables are replaced when they grow: none may be kept from one call to the next.
  * Owns the facts only: who has what, who chokes whom, who wants what. Decisions are made elsewhere.
  * Invariant: `wanted[slot]` is the number of pieces the peer has and we still need, for every peer that is not `isUniform`.
  */
+import { grown } from './grown.js';
 import { SlotSet } from './slot-set.js';
 
 export class Peers {
@@ -12,64 +14,89 @@ export class Peers {
   readonly partial: SlotSet;
   /** Unchoked peers whose pipeline could not be filled. */
   readonly hungry: SlotSet;
-  readonly isFast: Uint8Array;
+  isFast: Uint8Array;
   /** The peer has every piece and `bits` is not kept: its copies are `Availability.seedCount`. */
-  readonly isUniform: Uint8Array;
-  readonly isPeerChoking: Uint8Array;
-  readonly isPeerInterested: Uint8Array;
-  readonly isChoking: Uint8Array;
-  readonly isInterested: Uint8Array;
-  readonly isSnubbed: Uint8Array;
-  readonly pieces: Int32Array;
-  readonly wanted: Int32Array;
+  isUniform: Uint8Array;
+  isPeerChoking: Uint8Array;
+  isPeerInterested: Uint8Array;
+  isChoking: Uint8Array;
+  isInterested: Uint8Array;
+  isSnubbed: Uint8Array;
+  pieces: Int32Array;
+  wanted: Int32Array;
   /** Requests we let go of that the peer may still answer: that many of its blocks are late, not unrequested. */
-  readonly late: Int32Array;
+  late: Int32Array;
   /** The one request a snubbed peer is tried with, a cell of the ledger, or -1. */
-  readonly probe: Int32Array;
+  probe: Int32Array;
   /** Block under way from this peer (index into the tables of open pieces), or -1. */
-  readonly arriving: Int32Array;
-  readonly arrivingSinceMs: Float64Array;
+  arriving: Int32Array;
+  arrivingSinceMs: Float64Array;
   /** When the block under way was asked for; NaN when that is forgotten. */
-  readonly arrivingAskedMs: Float64Array;
+  arrivingAskedMs: Float64Array;
   /** Last sign of life while requests are outstanding. */
-  readonly waitingSinceMs: Float64Array;
+  waitingSinceMs: Float64Array;
   /** Later of: it gave us a block, we became interested. */
-  readonly gaveMs: Float64Array;
-  readonly joinedMs: Float64Array;
-  readonly pausedUntilMs: Float64Array;
+  gaveMs: Float64Array;
+  joinedMs: Float64Array;
+  pausedUntilMs: Float64Array;
   /** When to look again for requests of others to take over: a look in vain costs a walk over all open blocks. */
-  readonly lookAgainMs: Float64Array;
-  readonly rejects: Int32Array;
-  readonly #bits: (Uint8Array | null)[];
-  readonly #words: (Uint32Array | null)[];
+  lookAgainMs: Float64Array;
+  rejects: Int32Array;
+  readonly #bits: (Uint8Array | null | undefined)[] = [];
+  readonly #words: (Uint32Array | null | undefined)[] = [];
 
-  constructor(maxSlots: number, pieceCount: number) {
+  constructor(rows: number, pieceCount: number) {
     this.pieceCount = pieceCount;
-    this.active = new SlotSet(maxSlots);
-    this.partial = new SlotSet(maxSlots);
-    this.hungry = new SlotSet(maxSlots);
-    this.isFast = new Uint8Array(maxSlots);
-    this.isUniform = new Uint8Array(maxSlots);
-    this.isPeerChoking = new Uint8Array(maxSlots);
-    this.isPeerInterested = new Uint8Array(maxSlots);
-    this.isChoking = new Uint8Array(maxSlots);
-    this.isInterested = new Uint8Array(maxSlots);
-    this.isSnubbed = new Uint8Array(maxSlots);
-    this.pieces = new Int32Array(maxSlots);
-    this.wanted = new Int32Array(maxSlots);
-    this.late = new Int32Array(maxSlots);
-    this.probe = new Int32Array(maxSlots);
-    this.arriving = new Int32Array(maxSlots);
-    this.arrivingSinceMs = new Float64Array(maxSlots);
-    this.arrivingAskedMs = new Float64Array(maxSlots);
-    this.waitingSinceMs = new Float64Array(maxSlots);
-    this.gaveMs = new Float64Array(maxSlots);
-    this.joinedMs = new Float64Array(maxSlots);
-    this.pausedUntilMs = new Float64Array(maxSlots);
-    this.lookAgainMs = new Float64Array(maxSlots);
-    this.rejects = new Int32Array(maxSlots);
-    this.#bits = new Array<Uint8Array | null>(maxSlots).fill(null);
-    this.#words = new Array<Uint32Array | null>(maxSlots).fill(null);
+    this.active = new SlotSet(rows);
+    this.partial = new SlotSet(rows);
+    this.hungry = new SlotSet(rows);
+    this.isFast = new Uint8Array(rows);
+    this.isUniform = new Uint8Array(rows);
+    this.isPeerChoking = new Uint8Array(rows);
+    this.isPeerInterested = new Uint8Array(rows);
+    this.isChoking = new Uint8Array(rows);
+    this.isInterested = new Uint8Array(rows);
+    this.isSnubbed = new Uint8Array(rows);
+    this.pieces = new Int32Array(rows);
+    this.wanted = new Int32Array(rows);
+    this.late = new Int32Array(rows);
+    this.probe = new Int32Array(rows);
+    this.arriving = new Int32Array(rows);
+    this.arrivingSinceMs = new Float64Array(rows);
+    this.arrivingAskedMs = new Float64Array(rows);
+    this.waitingSinceMs = new Float64Array(rows);
+    this.gaveMs = new Float64Array(rows);
+    this.joinedMs = new Float64Array(rows);
+    this.pausedUntilMs = new Float64Array(rows);
+    this.lookAgainMs = new Float64Array(rows);
+    this.rejects = new Int32Array(rows);
+  }
+
+  /** Slots may be up to `rows` from now on. */
+  grow(rows: number): void {
+    this.active.grow(rows);
+    this.partial.grow(rows);
+    this.hungry.grow(rows);
+    this.isFast = grown(this.isFast, rows);
+    this.isUniform = grown(this.isUniform, rows);
+    this.isPeerChoking = grown(this.isPeerChoking, rows);
+    this.isPeerInterested = grown(this.isPeerInterested, rows);
+    this.isChoking = grown(this.isChoking, rows);
+    this.isInterested = grown(this.isInterested, rows);
+    this.isSnubbed = grown(this.isSnubbed, rows);
+    this.pieces = grown(this.pieces, rows);
+    this.wanted = grown(this.wanted, rows);
+    this.late = grown(this.late, rows);
+    this.probe = grown(this.probe, rows);
+    this.arriving = grown(this.arriving, rows);
+    this.arrivingSinceMs = grown(this.arrivingSinceMs, rows);
+    this.arrivingAskedMs = grown(this.arrivingAskedMs, rows);
+    this.waitingSinceMs = grown(this.waitingSinceMs, rows);
+    this.gaveMs = grown(this.gaveMs, rows);
+    this.joinedMs = grown(this.joinedMs, rows);
+    this.pausedUntilMs = grown(this.pausedUntilMs, rows);
+    this.lookAgainMs = grown(this.lookAgainMs, rows);
+    this.rejects = grown(this.rejects, rows);
   }
 
   /** The state BEP 3 gives a new connection: choked and not interested both ways, no pieces. */

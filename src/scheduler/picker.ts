@@ -4,6 +4,7 @@
  * of its bitfield are compared with those of the pickable pieces. That is once per opened piece, never per block.
  */
 import type { Availability } from './availability.js';
+import { grown } from './grown.js';
 import type { Peers } from './peers.js';
 
 /** Pieces taken at random before rarity counts. */
@@ -20,15 +21,20 @@ export class Picker {
   readonly #peers: Peers;
   readonly #random: () => number;
   /** Peers known to have no pickable piece, by the generation in which that was found. */
-  readonly #barren: Int32Array;
+  #barren: Int32Array;
   #generation = 1;
 
-  constructor(availability: Availability, peers: Peers, maxSlots: number, haveCount: number, random: () => number) {
+  constructor(availability: Availability, peers: Peers, rows: number, haveCount: number, random: () => number) {
     this.#availability = availability;
     this.#peers = peers;
     this.#random = random;
-    this.#barren = new Int32Array(maxSlots);
+    this.#barren = new Int32Array(rows);
     this.randomPieces = Math.max(0, RANDOM_PIECES - haveCount);
+  }
+
+  /** Slots may be up to `rows` from now on. */
+  grow(rows: number): void {
+    this.#barren = grown(this.#barren, rows);
   }
 
   /** The peer's pieces changed. */

@@ -5,6 +5,7 @@
  * Patience: mean + 4 deviations of the response time, smoothed as RFC 6298 does, doubled at every time-out.
  */
 import { BLOCK_LENGTH_BYTES } from '../config.js';
+import { grown } from './grown.js';
 
 export const MIN_DEPTH = 4;
 const QUEUE_SECONDS = 3;
@@ -17,27 +18,40 @@ const FIRST_TIMEOUT_MS = 10_000;
 
 export class Pipeline {
   readonly #limit: number;
-  readonly #reqq: Int32Array;
-  readonly #depth: Int32Array;
-  readonly #isSlowStart: Uint8Array;
-  readonly #wasStarved: Uint8Array;
-  readonly #previousBytes: Float64Array;
-  readonly #smoothBytes: Float64Array;
-  readonly #meanMs: Float64Array;
-  readonly #deviationMs: Float64Array;
-  readonly #timeoutMs: Float64Array;
+  #reqq: Int32Array;
+  #depth: Int32Array;
+  #isSlowStart: Uint8Array;
+  #wasStarved: Uint8Array;
+  #previousBytes: Float64Array;
+  #smoothBytes: Float64Array;
+  #meanMs: Float64Array;
+  #deviationMs: Float64Array;
+  #timeoutMs: Float64Array;
 
-  constructor(maxSlots: number, limit: number) {
+  constructor(rows: number, limit: number) {
     this.#limit = Math.max(1, limit);
-    this.#reqq = new Int32Array(maxSlots);
-    this.#depth = new Int32Array(maxSlots);
-    this.#isSlowStart = new Uint8Array(maxSlots);
-    this.#wasStarved = new Uint8Array(maxSlots);
-    this.#previousBytes = new Float64Array(maxSlots);
-    this.#smoothBytes = new Float64Array(maxSlots);
-    this.#meanMs = new Float64Array(maxSlots);
-    this.#deviationMs = new Float64Array(maxSlots);
-    this.#timeoutMs = new Float64Array(maxSlots);
+    this.#reqq = new Int32Array(rows);
+    this.#depth = new Int32Array(rows);
+    this.#isSlowStart = new Uint8Array(rows);
+    this.#wasStarved = new Uint8Array(rows);
+    this.#previousBytes = new Float64Array(rows);
+    this.#smoothBytes = new Float64Array(rows);
+    this.#meanMs = new Float64Array(rows);
+    this.#deviationMs = new Float64Array(rows);
+    this.#timeoutMs = new Float64Array(rows);
+  }
+
+  /** Slots may be up to `rows` from now on. */
+  grow(rows: number): void {
+    this.#reqq = grown(this.#reqq, rows);
+    this.#depth = grown(this.#depth, rows);
+    this.#isSlowStart = grown(this.#isSlowStart, rows);
+    this.#wasStarved = grown(this.#wasStarved, rows);
+    this.#previousBytes = grown(this.#previousBytes, rows);
+    this.#smoothBytes = grown(this.#smoothBytes, rows);
+    this.#meanMs = grown(this.#meanMs, rows);
+    this.#deviationMs = grown(this.#deviationMs, rows);
+    this.#timeoutMs = grown(this.#timeoutMs, rows);
   }
 
   join(slot: number): void {

@@ -1,18 +1,28 @@
 /** Rolling byte rates: a window of 20 one-second buckets per row, so that adding is O(1) and a gap costs at most one turn of the ring. */
+import { grown } from './grown.js';
+
 export const RATE_WINDOW_SECONDS = 20;
 
 export class RollingRates {
-  readonly #buckets: Float64Array;
-  readonly #sums: Float64Array;
+  #buckets: Float64Array;
+  #sums: Float64Array;
   /** The second that the newest bucket of a row stands for. */
-  readonly #seconds: Float64Array;
-  readonly #startsMs: Float64Array;
+  #seconds: Float64Array;
+  #startsMs: Float64Array;
 
   constructor(rowCount: number) {
     this.#buckets = new Float64Array(rowCount * RATE_WINDOW_SECONDS);
     this.#sums = new Float64Array(rowCount);
     this.#seconds = new Float64Array(rowCount);
     this.#startsMs = new Float64Array(rowCount);
+  }
+
+  /** There are `rowCount` rows from now on. */
+  grow(rowCount: number): void {
+    this.#buckets = grown(this.#buckets, rowCount * RATE_WINDOW_SECONDS);
+    this.#sums = grown(this.#sums, rowCount);
+    this.#seconds = grown(this.#seconds, rowCount);
+    this.#startsMs = grown(this.#startsMs, rowCount);
   }
 
   /** Empties a row; its window begins now. */

@@ -46,6 +46,9 @@ export interface SchedulerOptions {
 
 export type SchedulerTotals = TrafficTotals;
 
+/** Rows of the tables when the first peer joins. */
+const FIRST_ROWS = 4;
+
 export class Scheduler {
   readonly #geometry: Geometry;
   readonly #peers: Peers;
@@ -60,23 +63,26 @@ export class Scheduler {
   readonly #filler: Filler;
   readonly #choker: Choker;
   readonly #traffic: Traffic;
+  readonly #maxSlots: number;
+  /** Slots that the tables have rows for. */
+  #rows = 0;
   #second = Number.NEGATIVE_INFINITY;
 
   constructor(options: SchedulerOptions) {
     const { geometry, have, sink, random, limits } = options;
-    const { maxSlots } = limits;
     this.#geometry = geometry;
-    this.#peers = new Peers(maxSlots, geometry.pieceCount);
-    this.#availability = new Availability(geometry.pieceCount, maxSlots, (piece) => !have.has(piece), random);
-    this.#open = new OpenPieces(geometry, Math.max(1, limits.openPieces));
-    this.#ledger = new Ledger(this.#open.capacity * geometry.blocksPerPiece, maxSlots);
+    this.#maxSlots = limits.maxSlots;
+    this.#peers = new Peers(0, geometry.pieceCount);
+    this.#availability = new Availability(geometry.pieceCount, 0, (piece) => !have.has(piece), random);
+    this.#open = new OpenPieces(geometry, Math.max(1, limits.openPieces), geometry.pieceCount - have.count);
+    this.#ledger = new Ledger(this.#open.capacity * geometry.blocksPerPiece, 0);
     this.#requests = new Requests(this.#open, this.#ledger, this.#peers, sink);
-    this.#pipeline = new Pipeline(maxSlots, limits.requestsPerPeer);
+    this.#pipeline = new Pipeline(0, limits.requestsPerPeer);
     this.#patience = new Patience(this.#peers, this.#pipeline, this.#requests, sink);
-    this.#picker = new Picker(this.#availability, this.#peers, maxSlots, have.count, random);
+    this.#picker = new Picker(this.#availability, this.#peers, 0, have.count, random);
     this.#holdings = new Holdings(this.#peers, this.#availability, this.#picker, have, sink);
-    this.#traffic = new Traffic(maxSlots);
-    this.#choker = new Choker(this.#peers, this.#traffic, sink, { maxSlots, uploadSlots: limits.uploadSlots, random });
+    this.#traffic = new Traffic(0);
+    this.#choker = new Choker(this.#peers, this.#traffic, sink, { rows: 0, uploadSlots: limits.uploadSlots, random });
     this.#filler = new Filler({
       peers: this.#peers,
       open: this.#open,
@@ -100,12 +106,26 @@ export class Scheduler {
 
   addPeer(slot: PeerSlot, nowMs: number): void {
     this.#clock(nowMs);
+    if (slot >= this.#rows) this.#growTables(slot);
     this.#peers.join(slot, nowMs);
     this.#open.forgetSender(slot);
     this.#pipeline.join(slot);
     this.#picker.forget(slot);
     this.#traffic.joined(slot, nowMs);
     this.#choker.joined(slot, nowMs);
+  }
+
+  /** To the next power of two: slots are given out from 0, so the tables are as long as the most peers there ever were need. */
+  #growTables(slot: PeerSlot): void {
+    if (slot >= this.#maxSlots) throw new Error(`slot ${slot} is not below ${this.#maxSlots}`);
+    this.#rows = Math.min(this.#maxSlots, Math.max(FIRST_ROWS, 2 ** Math.ceil(Math.log2(slot + 1))));
+    this.#peers.grow(this.#rows);
+    this.#availability.grow(this.#rows);
+    this.#ledger.grow(this.#rows);
+    this.#pipeline.grow(this.#rows);
+    this.#picker.grow(this.#rows);
+    this.#traffic.grow(this.#rows);
+    this.#choker.grow(this.#rows);
   }
 
   /** All its requests go back, a block under way is missing again. Nothing is sent to it any more. */

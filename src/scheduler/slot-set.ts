@@ -1,13 +1,21 @@
-/** A set of small integers in typed arrays: add, delete, has and indexed access are O(1), nothing is allocated after construction. */
+/** A set of small integers in typed arrays: add, delete, has and indexed access are O(1), nothing is allocated but by `grow`. */
+import { grown } from './grown.js';
+
 export class SlotSet {
-  readonly #items: Int32Array;
-  readonly #places: Int32Array;
+  #items: Int32Array;
+  #places: Int32Array;
   #size = 0;
 
   /** @param limit members are in [0, limit). */
   constructor(limit: number) {
     this.#items = new Int32Array(limit);
     this.#places = new Int32Array(limit).fill(-1);
+  }
+
+  /** Members may be up to `limit` from now on. */
+  grow(limit: number): void {
+    this.#items = grown(this.#items, limit);
+    this.#places = grown(this.#places, limit, -1);
   }
 
   get size(): number {

@@ -13,14 +13,21 @@ export class Traffic {
   readonly given: RollingRates;
   readonly taken: RollingRates;
   wastedBytes = 0;
-  readonly #allRow: number;
+  /** One row each: all peers. */
+  readonly #givenByAll = new RollingRates(1);
+  readonly #takenByAll = new RollingRates(1);
   #downloadedBytes = 0;
   #uploadedBytes = 0;
 
-  constructor(maxSlots: number) {
-    this.given = new RollingRates(maxSlots + 1);
-    this.taken = new RollingRates(maxSlots + 1);
-    this.#allRow = maxSlots;
+  constructor(rows: number) {
+    this.given = new RollingRates(rows);
+    this.taken = new RollingRates(rows);
+  }
+
+  /** Slots may be up to `rows` from now on. */
+  grow(rows: number): void {
+    this.given.grow(rows);
+    this.taken.grow(rows);
   }
 
   joined(slot: number, nowMs: number): void {
@@ -31,22 +38,22 @@ export class Traffic {
   gave(slot: number, bytes: number, nowMs: number): void {
     this.#downloadedBytes += bytes;
     this.given.add(slot, bytes, nowMs);
-    this.given.add(this.#allRow, bytes, nowMs);
+    this.#givenByAll.add(0, bytes, nowMs);
   }
 
   took(slot: number, bytes: number, nowMs: number): void {
     this.#uploadedBytes += bytes;
     this.taken.add(slot, bytes, nowMs);
-    this.taken.add(this.#allRow, bytes, nowMs);
+    this.#takenByAll.add(0, bytes, nowMs);
   }
 
   /** Bytes per second, rolling average; `null`: of all peers. */
   downloadRate(slot: number | null, nowMs: number): number {
-    return this.given.average(slot ?? this.#allRow, nowMs);
+    return slot === null ? this.#givenByAll.average(0, nowMs) : this.given.average(slot, nowMs);
   }
 
   uploadRate(slot: number | null, nowMs: number): number {
-    return this.taken.average(slot ?? this.#allRow, nowMs);
+    return slot === null ? this.#takenByAll.average(0, nowMs) : this.taken.average(slot, nowMs);
   }
 
   get totals(): TrafficTotals {

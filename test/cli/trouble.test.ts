@@ -58,9 +58,9 @@ describe('the torrent argument', () => {
 
 describe('an address that is not ours', () => {
   it('is named, with why it cannot be listened on', async () => {
-    const foreign = await haul('track', '--host', '192.0.2.1', '--port', '0');
+    const foreign = await haul('track', '--host', '203.0.113.77', '--port', '0');
     assert.equal(foreign.exitCode, 1);
-    assert.equal(foreign.stderr, 'haul: tracker: listen on 192.0.2.1 port 0: this machine has no such address\n');
+    assert.equal(foreign.stderr, 'haul: tracker: listen on 203.0.113.77 port 0: this machine has no such address\n');
     const unknown = await haul('track', '--host', 'no-such-host.invalid', '--port', '0');
     assert.equal(unknown.exitCode, 1);
     assert.match(unknown.stderr, /^haul: tracker: listen on no-such-host\.invalid port 0: [^\n]+\n$/);

@@ -25,7 +25,7 @@ class Scene {
     this.taken = new RollingRates(peerCount);
     this.turns = new Array<number>(peerCount).fill(0);
     const sink = { choke: (slot: PeerSlot, isChoked: boolean) => this.log.push(`${isChoked ? '-' : '+'}${slot}`) };
-    const options = { maxSlots: peerCount, uploadSlots, random: seeded(seed) };
+    const options = { rows: peerCount, uploadSlots, random: seeded(seed) };
     const rates = { given: this.given, taken: this.taken };
     this.choker = new Choker(this.peers, rates, sink as unknown as SchedulerSink, options);
   }
