@@ -51,8 +51,8 @@ function parseOptions(argv: readonly string[]) {
   const { values } = parseArgs({
     args: [...argv],
     options: {
-      only: { type: 'string', multiple: true, default: [...DEFAULT_RIVALS] },
-      roles: { type: 'string', multiple: true, default: [...ROLES] },
+      only: { type: 'string', default: DEFAULT_RIVALS.join(',') },
+      roles: { type: 'string', default: ROLES.join(',') },
       seed: { type: 'string', default: 'swarmhaul' },
       leech: { type: 'string', default: 'swarmhaul' },
       size: { type: 'string', default: '1G' },
@@ -67,8 +67,8 @@ function parseOptions(argv: readonly string[]) {
   if (!values.small) return values;
   // The others need seconds to find each other.
   const small = {
-    only: ['swarmhaul', 'libtorrent', 'webtorrent'],
-    roles: ['pair'],
+    only: 'swarmhaul,libtorrent,webtorrent',
+    roles: 'pair',
     size: '16M',
     'piece-length': '256K',
   };

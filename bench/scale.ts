@@ -7,7 +7,7 @@
  *   torrents      1 to 5,000 seeding torrents of 16 pieces in one engine
  * Every point is a process of its own that measures itself before and after; memory is what is held after a garbage collection,
  * above the idle engine. Where there is something to serve, one block is fetched and checked. The data are zeros in sparse files.
- * At the end: growth exponents (log-log least squares over the medians) and bytes per unit between the ends.
+ * At the end: growth exponents (log-log least squares over the medians, above the smallest point) and bytes per unit between the ends.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
@@ -70,7 +70,7 @@ const AXES = {
   },
   torrents: {
     full: [1, 10, 100, 500, 1_500, 5_000],
-    small: [1, 4, 16],
+    small: [1, 2, 4, 8],
     point: (n) => ({ role: 'seed', torrents: n, pieces: 16, pieceLengthBytes: 256 * 1024, connections: 1 }),
   },
 } satisfies Record<string, Axis>;
@@ -173,17 +173,21 @@ async function makeData(folder: string, point: Point): Promise<void> {
 
 type Measured = { readonly n: number; readonly figures: Record<string, number> };
 
-/** Exponents, and bytes for one more unit between the smallest and the largest point. */
+/**
+ * Exponents of what comes on top of the smallest point, whose cost is mostly that of doing the thing at all;
+ * and bytes for one more unit between the smallest and the largest point.
+ */
 function growth(measured: readonly Measured[], sizes: readonly number[]): Record<string, number> {
   const middle = (n: number, name: string) =>
     median(measured.filter((point) => point.n === n).map((point) => point.figures[name]!));
+  const [first, last] = [sizes[0]!, sizes.at(-1)!];
   const found: Record<string, number> = {};
   for (const [name, resolution] of GROWING) {
-    const points = sizes.map((n) => ({ n, y: middle(n, name) }));
+    const base = middle(first, name);
+    const points = sizes.slice(1).map((n) => ({ n: n - first, y: middle(n, name) - base }));
     const exponent = growthExponent(points, resolution);
     if (exponent !== null) found[`${name}Exponent`] = exponent;
   }
-  const [first, last] = [sizes[0]!, sizes.at(-1)!];
   const perUnit = (name: string) => ((middle(last, name) - middle(first, name)) * MIB) / (last - first);
   found.rssPerUnitBytes = perUnit('rssMiBAboveIdle');
   found.heldPerUnitBytes = perUnit('heapMiBAboveIdle') + perUnit('buffersMiBAboveIdle');

@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- swarm [--leeches 20] [--size 128M] [--piece-length 256K] [--rate 4M] [--seed-rate 4M] [--leaving-seed-rate 12M]
- *   [--slots 4|unlimited] [--cap auto|namespace|engine|none] [--turns 3] [--only SCENARIO]... [--folder /dev/shm] [--out FILE] [--small]`
+ * `npm run bench -- swarm [--leeches 20] [--size 128M] [--piece-length 256K] [--rate 2M] [--seed-rate 2M] [--leaving-seed-rate 6M]
+ *   [--slots 4|unlimited] [--cap auto|namespace|engine|none] [--turns 3] [--only SCENARIO]... [--folder /dev/shm] [--profile FOLDER] [--out FILE] [--small]`
  * One seed and many leeches, a process each with a rate cap each, meeting through our tracker. Times are compared with the bound
  * that the caps set (support/swarm-ideal.ts), bytes served by the seed with the size of the image; every copy is checked.
  *   together     all leeches start at once
@@ -53,6 +53,8 @@ interface Plan {
   readonly turns: number;
   readonly scenarios: readonly Scenario[];
   readonly folder: string;
+  /** Folder for a CPU profile of each process, or null. */
+  readonly profile: string | null;
 }
 
 interface Image {
@@ -152,7 +154,9 @@ class SwarmRun {
 
   #member(role: string, folder: string, place: Place, tracker: string, onSaid: (said: Said) => void): Member {
     const { uploadBytesPerSec, downloadBytesPerSec } = place.engine;
-    const args = [SWARM_PEER, role, this.#image.torrent, folder, '--host', place.host, '--tracker', tracker];
+    const { profile } = this.#plan;
+    const node = profile === null ? [] : ['--cpu-prof', '--cpu-prof-dir', profile];
+    const args = [...node, SWARM_PEER, role, this.#image.torrent, folder, '--host', place.host, '--tracker', tracker];
     args.push('--slots', this.#plan.slots);
     if (uploadBytesPerSec !== undefined) args.push('--up', String(uploadBytesPerSec));
     if (downloadBytesPerSec !== undefined) args.push('--down', String(downloadBytesPerSec));
@@ -271,12 +275,13 @@ function readPlan(argv: readonly string[]): Plan {
       turns: { type: 'string' },
       only: { type: 'string', multiple: true, default: [...SCENARIOS] },
       folder: { type: 'string', default: existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir() },
+      profile: { type: 'string' },
       out: { type: 'string' },
       small: { type: 'boolean', default: false },
     },
   });
   const pick = (given: string | undefined, full: string, small: string) => given ?? (values.small ? small : full);
-  const rateBytesPerSec = parseLength(pick(values.rate, '4M', '8M'));
+  const rateBytesPerSec = parseLength(pick(values.rate, '2M', '8M'));
   return {
     leeches: Number(pick(values.leeches, '20', '3')),
     imageBytes: parseLength(pick(values.size, '128M', '4M')),
@@ -289,6 +294,7 @@ function readPlan(argv: readonly string[]): Plan {
     turns: Number(pick(values.turns, '3', '1')),
     scenarios: values.only.map((name) => oneOf('only', name, SCENARIOS)),
     folder: values.folder,
+    profile: values.profile ?? null,
   };
 }
 
@@ -306,7 +312,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   const scope = new Scope();
   try {
     const image = await makeImage(scope, plan);
-    const { folder: _folder, scenarios: _scenarios, cap: _cap, ...parameters } = plan;
+    const { folder: _folder, scenarios: _scenarios, cap: _cap, profile: _profile, ...parameters } = plan;
     const results = new Results('swarm', { argv, parameters });
     for (let turn = 0; turn < plan.turns; turn++) {
       for (const scenario of plan.scenarios) {

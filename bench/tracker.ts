@@ -156,7 +156,8 @@ async function load(url: string, shape: Shape, connections: Connections, seconds
 
 async function measure(contender: Contender, shape: Shape, connections: Connections, cores: Cores, hasLoad: boolean) {
   const scope = new Scope();
-  const dispatcher = new Agent({ connections: PRIMERS });
+  // No connection is used twice: opentracker closes them without saying so.
+  const dispatcher = new Agent({ connections: PRIMERS, pipelining: 0 });
   scope.defer(() => dispatcher.destroy());
   try {
     const port = await freePort('127.0.0.1');

@@ -15,6 +15,9 @@ export interface EngineOptions {
   readonly uploadSlots?: number | 'unlimited';
   /** 'auto' chooses by file system. */
   readonly storage?: StorageKind | 'auto';
+  /** Rate limits over all torrents, bytes per second, > 0. Default: none. */
+  readonly downloadBytesPerSec?: number;
+  readonly uploadBytesPerSec?: number;
   readonly maxConnections?: number;
   readonly maxConnectionsPerTorrent?: number;
   /** Receives one line per noteworthy event; never per block. */
@@ -34,6 +37,9 @@ export interface AddOptions {
   readonly mode?: 'download' | 'seed';
   /** Seed mode: trust the data instead of hashing it first. */
   readonly trustData?: boolean;
+  /** Rate limits of this torrent, within those of the engine, bytes per second, > 0. Default: none. */
+  readonly downloadBytesPerSec?: number;
+  readonly uploadBytesPerSec?: number;
   /** Stops the torrent; `done` rejects with ABORTED. */
   readonly signal?: AbortSignal;
 }

@@ -16,6 +16,7 @@ import type { Metainfo } from './metainfo/metainfo.js';
 import { Flusher } from './peer/flusher.js';
 import { type Door, Handshakes } from './peer/handshakes.js';
 import { type Listener, listen } from './peer/listen.js';
+import { Limits, type RateOptions } from './peer/throttle.js';
 import { makeRandom } from './random.js';
 import { makeServices } from './services.js';
 import type { Log, Services } from './torrent/services.js';
@@ -60,6 +61,7 @@ class LiveEngine implements Engine {
   readonly #handshakes: Handshakes;
   readonly #torrents = new Map<string, LiveTorrent>();
   readonly #dispatcher = new Agent();
+  readonly #limits: Limits;
   #listener: Listener | null = null;
   #timer: NodeJS.Timeout | null = null;
   #lastSecondMs = 0;
@@ -76,6 +78,7 @@ class LiveEngine implements Engine {
     this.#dialsPerSecond = internals.dialsPerSecond ?? LIMITS.dialsPerSecond;
     this.#dials = this.#dialsPerSecond;
     this.#log = guarded(options.log);
+    this.#limits = new Limits(options, () => performance.now());
     this.#random = makeRandom(options.seed ?? randomInt(2 ** 32 - 1));
     // Never from the seed: two engines with one seed must not take each other for themselves.
     this.#peerId = makePeerId(() => randomBytes(4).readUInt32BE() / 2 ** 32);
@@ -121,6 +124,7 @@ class LiveEngine implements Engine {
   add(metainfo: Metainfo, options: AddOptions): Torrent {
     const { infoHashHex, name } = metainfo;
     if (this.#closing !== null) throw new HaulError('CLOSED', `add ${name}: the engine is closed`);
+    checkRates(options);
     if (this.#torrents.has(infoHashHex)) {
       throw new HaulError('BAD_ARGUMENT', `add ${name}: torrent ${infoHashHex} is already there`, {
         infoHash: infoHashHex,
@@ -129,13 +133,14 @@ class LiveEngine implements Engine {
     const torrent = new LiveTorrent(
       metainfo,
       { ...options, output: resolve(options.output) },
-      this.#services(infoHashHex),
+      this.#services(infoHashHex, options),
     );
     this.#torrents.set(infoHashHex, torrent);
     return torrent;
   }
 
-  #services(infoHashHex: string): Services {
+  #services(infoHashHex: string, rates: RateOptions): Services {
+    const throttles = this.#limits.forTorrent(rates);
     const services = makeServices({
       pool: this.#pool,
       log: this.#log,
@@ -149,11 +154,15 @@ class LiveEngine implements Engine {
       maxPeers: this.#options.maxConnectionsPerTorrent ?? LIMITS.connectionsPerTorrent,
       storageKind: this.#options.storage ?? 'auto',
       dispatcher: this.#dispatcher,
+      throttles,
       takeDial: () => this.#takeDial(),
       dial: (door, address) => this.#handshakes.dial(door, address.host, address.port),
       forgetLink: (link) => this.#handshakes.forget(link),
       closeHandshakes: (door) => this.#handshakes.close(door),
-      onStopped: (door) => this.#forgetTorrent(infoHashHex, door),
+      onStopped: (door) => {
+        this.#limits.forget(throttles);
+        this.#forgetTorrent(infoHashHex, door);
+      },
     });
     const { openStorage } = this.#internals;
     return openStorage === undefined ? services : { ...services, openStorage };
@@ -217,6 +226,7 @@ class LiveEngine implements Engine {
     await Promise.all([...this.#torrents.values()].map((torrent) => torrent.stop()));
     this.#handshakes.close();
     if (this.#timer !== null) clearInterval(this.#timer);
+    this.#limits.close();
     await listening;
     await Promise.all([this.#pool.close(), this.#dispatcher.destroy()]);
   }
@@ -241,9 +251,19 @@ function checkOptions(options: EngineOptions): void {
   if (port !== undefined && port !== false) checkInteger('port', port, 0, 65_535);
   if (threads !== undefined) checkInteger('threads', threads, 1, 256);
   if (uploadSlots !== undefined && uploadSlots !== 'unlimited') checkInteger('uploadSlots', uploadSlots, 1, 10_000);
+  checkRates(options);
   if (maxConnections !== undefined) checkInteger('maxConnections', maxConnections, 1, 65_535);
   if (maxConnectionsPerTorrent !== undefined)
     checkInteger('maxConnectionsPerTorrent', maxConnectionsPerTorrent, 1, 65_535);
+}
+
+function checkRates({ downloadBytesPerSec, uploadBytesPerSec }: RateOptions): void {
+  for (const [name, rate] of Object.entries({ downloadBytesPerSec, uploadBytesPerSec })) {
+    if (rate === undefined || (Number.isFinite(rate) && rate > 0)) continue;
+    throw new HaulError('BAD_ARGUMENT', `${name} must be a number of bytes per second above 0, not ${rate}`, {
+      option: name,
+    });
+  }
 }
 
 function checkInteger(name: string, value: number, low: number, high: number): void {

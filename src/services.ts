@@ -27,6 +27,7 @@ export interface ServicesOptions
     | 'listenPort'
     | 'uploadSlots'
     | 'maxPeers'
+    | 'throttles'
     | 'takeDial'
     | 'dial'
     | 'forgetLink'

@@ -2,12 +2,13 @@
  * CPU nanoseconds per block through the whole scheduler: picked, arriving, stored, with every piece opened, made ready and verified on the
  * way. 1,000 peers, half of them seeds, the others with a random half of the pieces. Budget: 2 µs per block at 100,000 pieces.
  *
- *   npm run bench -- scheduler [--small]
+ *   npm run bench -- scheduler [--turns 5] [--small]
  */
 import { createHash } from 'node:crypto';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
 import { type BlockIndex, Geometry, type PeerSlot, type PieceIndex } from '../../src/metainfo/geometry.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
+import { microBench, type Turn } from '../support/micro.js';
 
 const MIB = 1024 * 1024;
 const PEERS = 1000;
@@ -65,7 +66,7 @@ function joinAll(scheduler: Scheduler, pieceCount: number, random: () => number)
   }
 }
 
-function run(pieceCount: number, blockGoal: number): string {
+function run(pieceCount: number, blockGoal: number): Turn {
   const random = mulberry(7);
   const geometry = new Geometry(pieceCount * MIB, MIB);
   const outboxes = Array.from({ length: PEERS }, () => new Outbox());
@@ -129,17 +130,14 @@ function run(pieceCount: number, blockGoal: number): string {
     becomeReady();
   }
   const used = process.cpuUsage(begin);
-  const nanoseconds = ((used.user + used.system) * 1000) / blocks;
-  return (
-    `scheduler pieces=${pieceCount} peers=${PEERS} blocks=${blocks} cpu_ns_per_block=${nanoseconds.toFixed(0)} ` +
-    `us_per_join=${((joinMs * 1000) / PEERS).toFixed(0)} checksum=${hash.digest('hex').slice(0, 16)}`
-  );
+  const cpuNsPerBlock = ((used.user + used.system) * 1000) / blocks;
+  return {
+    figures: { cpuNsPerBlock, microsPerJoin: (joinMs * 1000) / PEERS, blocks },
+    checksum: hash.digest('hex'),
+  };
 }
 
-export function main(argv: readonly string[]): void {
-  const isSmall = argv.includes('--small');
-  // The first 100,000 blocks measure the compiler.
-  for (let round = 0; round < 3; round++) run(1_000, isSmall ? 20_000 : 64_000);
-  console.log(run(1_000, isSmall ? 20_000 : 64_000));
-  console.log(run(isSmall ? 10_000 : 100_000, isSmall ? 20_000 : 1_000_000));
+export function main(argv: readonly string[]): Promise<void> {
+  const sizes = { parameter: 'pieces', small: [1000, 10_000], full: [1000, 10_000, 100_000] };
+  return microBench('scheduler', argv, sizes, (pieces, isSmall) => run(pieces, isSmall ? 20_000 : 1_000_000));
 }

@@ -1,6 +1,6 @@
 /**
- * What a block costs in storage, with nothing around it: `node dist/bench/micro/storage.js [--small] [--dir FOLDER]`.
- * Prints one line per figure and a hash of what was stored, which must not change between runs of the same size.
+ * What a block costs in storage, with nothing around it: `npm run bench -- storage [--turns 3] [--dir FOLDER] [--small]`.
+ * The checksum is of what was stored: the same for every kind of storage and every file system.
  */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -16,6 +16,8 @@ import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import * as mmap from '../../src/storage/mmap-io.js';
 import { openStorage } from '../../src/storage/open.js';
 import type { Storage, StorageKind } from '../../src/storage/port.js';
+import { fileSystemOf } from '../support/job.js';
+import { Results } from '../support/results.js';
 
 const MIB = 1024 * 1024;
 const PIECE_BYTES = MIB;
@@ -24,10 +26,6 @@ const PIECES_AHEAD = 8;
 /** Set by `main`. */
 let isSmall = false;
 let totalBytes = 512 * MIB;
-
-function print(name: string, value: number, unit: string): void {
-  console.log(`${name.padEnd(44)} ${value.toFixed(value < 100 ? 1 : 0).padStart(8)} ${unit}`);
-}
 
 function run(pool: WorkPool, job: WorkJob): Promise<WorkResult> {
   return new Promise((resolve) => pool.submit(job, resolve));
@@ -72,7 +70,7 @@ function madeUp(lengthBytes: number, piece: Buffer): Metainfo {
   };
 }
 
-async function benchPool(pool: WorkPool): Promise<void> {
+async function benchPool(pool: WorkPool): Promise<Record<string, number>> {
   const windowBytes = 64 * MIB;
   const flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS;
   const windowAddress = mmap.map(windowBytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1);
@@ -85,19 +83,16 @@ async function benchPool(pool: WorkPool): Promise<void> {
   const trips = isSmall ? 200 : 5000;
   let begin = performance.now();
   for (let trip = 0; trip < trips; trip++) await run(pool, { kind: 'release', ranges: [] });
-  print('pool: round trip of one empty job', ((performance.now() - begin) * 1000) / trips, 'µs');
+  const roundTripMicros = ((performance.now() - begin) * 1000) / trips;
 
   const rounds = isSmall ? 1 : 16;
   begin = performance.now();
   for (let round = 0; round < rounds; round++) {
     await Promise.all(pieces.map((ranges) => run(pool, { kind: 'verify', ranges, digest })));
   }
-  print(
-    `pool: verify 1 MiB pieces, ${pool.threadCount} thread`,
-    (rounds * 64 * MIB) / 1e3 / (performance.now() - begin),
-    'MB/s',
-  );
+  const verifyMbPerSec = (rounds * 64 * MIB) / 1e3 / (performance.now() - begin);
   mmap.unmap(windowAddress, windowBytes);
+  return { roundTripMicros, verifyMbPerSec };
 }
 
 function openAhead(storage: Storage, piece: PieceIndex): Promise<void> {
@@ -107,8 +102,13 @@ function openAhead(storage: Storage, piece: PieceIndex): Promise<void> {
   });
 }
 
+interface Measured {
+  readonly figures: Record<string, number>;
+  readonly checksum: string;
+}
+
 /** Opens some pieces ahead, stores and verifies: the timings are of each step alone, the whole is not a rate of anything. */
-async function benchStorage(pool: WorkPool, kind: StorageKind, parent: string): Promise<string> {
+async function benchStorage(pool: WorkPool, kind: StorageKind, parent: string): Promise<Measured> {
   const folder = fs.mkdtempSync(join(parent, 'haul-bench-'));
   const piece = Buffer.alloc(PIECE_BYTES, 'the quick brown fox');
   const metainfo = madeUp(totalBytes, piece);
@@ -135,20 +135,23 @@ async function benchStorage(pool: WorkPool, kind: StorageKind, parent: string): 
     for (const index of group) storage.closePiece(index);
   }
   const blocks = totalBytes / BLOCK_LENGTH_BYTES;
-  print(`${kind}: open and prefault`, totalBytes / 1e3 / times.open, 'MB/s');
-  print(`${kind}: store a 16 KiB block`, (times.store * 1e6) / blocks, 'ns');
-  print(`${kind}: main thread faults while storing`, (times.faults * 1e9) / totalBytes, 'per GB');
-  print(`${kind}: verify${kind === 'positional' ? ' and write' : ''}`, totalBytes / 1e3 / times.verify, 'MB/s');
-  await benchServing(storage);
+  const figures = {
+    openMbPerSec: totalBytes / 1e3 / times.open,
+    storeNsPerBlock: (times.store * 1e6) / blocks,
+    mainFaultsPerGb: (times.faults * 1e9) / totalBytes,
+    // Positional storage writes here.
+    verifyMbPerSec: totalBytes / 1e3 / times.verify,
+    serveNsPerBlock: await benchServing(storage),
+  };
   await storage.close();
-  const hash = createHash('sha1')
+  const checksum = createHash('sha1')
     .update(fs.readFileSync(join(folder, 'file')))
     .digest('hex');
   fs.rmSync(folder, { recursive: true });
-  return hash;
+  return { figures, checksum };
 }
 
-async function benchServing(storage: Storage): Promise<void> {
+async function benchServing(storage: Storage): Promise<number> {
   const piece = 0 as PieceIndex;
   while (storage.pin(piece, 0, PIECE_BYTES) !== 'ready')
     await new Promise<void>((resolve) => (storage.onReadable = resolve));
@@ -165,22 +168,38 @@ async function benchServing(storage: Storage): Promise<void> {
     }
   }
   const blocks = rounds * (PIECE_BYTES / BLOCK_LENGTH_BYTES);
-  print(`${storage.kind}: pin, slice and unpin a block`, ((performance.now() - begin) * 1e6) / blocks, 'ns');
+  return ((performance.now() - begin) * 1e6) / blocks;
 }
 
+const OPTIONS = {
+  small: { type: 'boolean', default: false },
+  dir: { type: 'string' },
+  turns: { type: 'string', default: '3' },
+  out: { type: 'string' },
+} as const;
+
 export async function main(argv: readonly string[]): Promise<void> {
-  const { values } = parseArgs({ args: [...argv], options: { small: { type: 'boolean' }, dir: { type: 'string' } } });
-  isSmall = values.small === true;
-  if (isSmall) totalBytes = 16 * MIB;
-  const parents = values.dir !== undefined ? [values.dir] : ['/dev/shm', tmpdir()];
+  const { values } = parseArgs({ args: [...argv], options: OPTIONS });
+  isSmall = values.small;
+  totalBytes = isSmall ? 16 * MIB : 512 * MIB;
+  const turns = isSmall ? 1 : Number(values.turns);
+  const parents =
+    values.dir !== undefined ? [values.dir] : ['/dev/shm', tmpdir()].filter((each) => fs.existsSync(each));
+  const parameters = { pieceLengthBytes: PIECE_BYTES, lengthBytes: totalBytes, turns };
+  const results = new Results('storage', { argv, parameters });
   const pool = createWorkPool({ threads: 1 });
-  await benchPool(pool);
-  const hashes: string[] = [];
-  for (const parent of parents) {
-    console.log(`in ${parent}, ${totalBytes / MIB} MiB in ${PIECE_BYTES / MIB} MiB pieces`);
-    for (const kind of ['mapped', 'positional'] as const) hashes.push(await benchStorage(pool, kind, parent));
+  const checksums = new Set<string>();
+  for (let turn = 0; turn < turns; turn++) {
+    results.add({ series: 'pool, 1 thread', turn, figures: await benchPool(pool) });
+    for (const parent of parents) {
+      for (const kind of ['mapped', 'positional'] as const) {
+        const measured = await benchStorage(pool, kind, parent);
+        checksums.add(measured.checksum);
+        results.add({ series: kind, turn, parameters: { fileSystem: fileSystemOf(parent) }, ...measured });
+      }
+    }
   }
   await pool.close();
-  if (new Set(hashes).size !== 1) throw new Error('the storages do not agree on what was stored');
-  console.log(`checksum ${hashes[0]}`);
+  if (checksums.size !== 1) throw new Error('the storages do not agree on what was stored');
+  await results.finish();
 }

@@ -1,5 +1,5 @@
 /**
- * Cost of the wire codec per message: `node dist/bench/micro/wire.js [--small] [--json]`.
+ * Cost of the wire codec per message: `npm run bench -- wire [--turns 5] [--small]`.
  * Decodes a stream of 16 KiB piece messages and one of requests, as sockets would deliver them, and encodes both.
  * The sink sums what it sees; the sums are compared with the stream that was made, so a run is also a smoke test.
  */
@@ -8,6 +8,7 @@ import { BLOCK_LENGTH_BYTES } from '../../src/config.js';
 import { Decoder } from '../../src/wire/decoder.js';
 import { OutBuffer, writePieceHeader, writeRequest } from '../../src/wire/encoder.js';
 import type { WireSink } from '../../src/wire/sink.js';
+import { microBench } from '../support/micro.js';
 
 const KIB = 1024;
 const BLOCKS_PER_PIECE = 64;
@@ -88,51 +89,40 @@ function pieceStream(count: number): Buffer {
 
 interface Figure {
   readonly name: string;
-  readonly messages: number;
   readonly nsPerMessage: number;
   readonly sum: string;
 }
 
-/** Pushes the stream `rounds` times in reads of `readBytes`; the best of three, after a warm-up, counts. */
+/** Pushes the stream `rounds` times in reads of `readBytes`. */
 function decode(name: string, stream: Buffer, readBytes: number, count: number, rounds: number): Figure {
-  let best = Number.POSITIVE_INFINITY;
-  let sink = new SumSink();
-  for (let turn = 0; turn < 4; turn++) {
-    sink = new SumSink();
-    const decoder = new Decoder(sink);
-    const begin = process.hrtime.bigint();
-    for (let round = 0; round < rounds; round++) {
-      for (let at = 0; at < stream.length; at += readBytes) {
-        if (!decoder.push(stream, at, Math.min(stream.length, at + readBytes)))
-          throw new Error(`${name}: stream is bad`);
-      }
+  const sink = new SumSink();
+  const decoder = new Decoder(sink);
+  const begin = process.hrtime.bigint();
+  for (let round = 0; round < rounds; round++) {
+    for (let at = 0; at < stream.length; at += readBytes) {
+      if (!decoder.push(stream, at, Math.min(stream.length, at + readBytes))) throw new Error(`${name}: stream is bad`);
     }
-    const ns = Number(process.hrtime.bigint() - begin);
-    if (turn > 0) best = Math.min(best, ns);
-    if (sink.messages !== count * rounds) throw new Error(`${name}: ${sink.messages} messages of ${count * rounds}`);
   }
-  return { name, messages: count, nsPerMessage: best / (count * rounds), sum: sink.sum.toString(16) };
+  const ns = Number(process.hrtime.bigint() - begin);
+  if (sink.messages !== count * rounds) throw new Error(`${name}: ${sink.messages} messages of ${count * rounds}`);
+  return { name, nsPerMessage: ns / (count * rounds), sum: sink.sum.toString(16) };
 }
 
 /** A tick's worth of messages, then one take, as a link does. */
 function encode(name: string, write: (out: OutBuffer, i: number) => void, perTake: number, count: number): Figure {
-  let best = Number.POSITIVE_INFINITY;
-  for (let turn = 0; turn < 4; turn++) {
-    const out = new OutBuffer();
-    let bytes = 0;
-    const begin = process.hrtime.bigint();
-    for (let i = 0; i < count; i++) {
-      write(out, i);
-      if (i % perTake === perTake - 1) bytes += out.take().length;
-    }
-    const ns = Number(process.hrtime.bigint() - begin);
-    if (bytes + out.length === 0) throw new Error(`${name}: nothing written`);
-    if (turn > 0) best = Math.min(best, ns);
+  let out = new OutBuffer();
+  let bytes = 0;
+  const begin = process.hrtime.bigint();
+  for (let i = 0; i < count; i++) {
+    write(out, i);
+    if (i % perTake === perTake - 1) bytes += out.take().length;
   }
-  const out = new OutBuffer();
+  const ns = Number(process.hrtime.bigint() - begin);
+  if (bytes + out.length === 0) throw new Error(`${name}: nothing written`);
+  out = new OutBuffer();
   for (let i = 0; i < 100; i++) write(out, i);
   const sum = createHash('sha1').update(out.take()).digest('hex').slice(0, 8);
-  return { name, messages: count, nsPerMessage: best / count, sum };
+  return { name, nsPerMessage: ns / count, sum };
 }
 
 /** Feeds a sink with what went into the stream, without wire code between, and compares. */
@@ -156,40 +146,38 @@ function checkSums(figures: readonly Figure[], count: number, rounds: number, is
   for (const { name, sum } of figures) if (sum !== wanted) throw new Error(`${name}: sum ${sum}, must be ${wanted}`);
 }
 
-export function main(args: readonly string[]): void {
-  const isSmall = args.includes('--small');
-  const blocks = isSmall ? 256 : 4096;
-  const requests = isSmall ? 20_000 : 100_000;
-  const rounds = isSmall ? 4 : 40;
-  const pieces = pieceStream(blocks);
-  const wanted = requestStream(requests);
+interface Streams {
+  readonly pieces: Buffer;
+  readonly requests: Buffer;
+}
+
+function measure(streams: Streams, blocks: number, requests: number, rounds: number): Figure[] {
+  const { pieces, requests: wanted } = streams;
+  const request = (out: OutBuffer, i: number): void => writeRequest(out, i >> 6, (i & 63) << 14, BLOCK_LENGTH_BYTES);
+  const header = (out: OutBuffer, i: number): void => writePieceHeader(out, i >> 6, (i & 63) << 14, BLOCK_LENGTH_BYTES);
   const figures = [
     decode('decode piece, 64 KiB reads', pieces, 64 * KIB, blocks, rounds),
     decode('decode piece, 1 MiB reads', pieces, 1024 * KIB, blocks, rounds),
     decode('decode piece, 1,448 B reads', pieces, 1448, blocks, rounds),
     decode('decode request, 34,000 B reads', wanted, 34_000, requests, rounds),
     decode('decode request, 1 MiB reads', wanted, 1024 * KIB, requests, rounds),
-    encode(
-      'encode request, 32 per take',
-      (out, i) => writeRequest(out, i >> 6, (i & 63) << 14, 16384),
-      32,
-      requests * 10,
-    ),
-    encode(
-      'encode piece header, 1 per take',
-      (out, i) => writePieceHeader(out, i >> 6, (i & 63) << 14, 16384),
-      1,
-      requests * 10,
-    ),
+    encode('encode request, 32 per take', request, 32, requests * 10),
+    encode('encode piece header, 1 per take', header, 1, requests * 10),
   ];
   checkSums(figures.slice(0, 3), blocks, rounds, true);
   checkSums(figures.slice(3, 5), requests, rounds, false);
-  for (const figure of figures) {
-    const ns = figure.nsPerMessage.toFixed(1);
-    console.log(
-      args.includes('--json')
-        ? JSON.stringify(figure)
-        : `${figure.name.padEnd(34)} ${ns.padStart(8)} ns  ${figure.sum}`,
-    );
-  }
+  return figures;
+}
+
+export function main(argv: readonly string[]): Promise<void> {
+  const isSmall = argv.includes('--small');
+  const [blocks, requests, rounds] = isSmall ? [256, 20_000, 4] : [4096, 100_000, 40];
+  const streams = { pieces: pieceStream(blocks), requests: requestStream(requests) };
+  return microBench('wire', argv, { parameter: null, small: [rounds], full: [rounds] }, () =>
+    measure(streams, blocks, requests, rounds).map(({ name, nsPerMessage, sum }) => ({
+      series: name,
+      figures: { nsPerMessage },
+      checksum: sum,
+    })),
+  );
 }

@@ -2,7 +2,8 @@
  * One Swarmhaul process of a bench, as a seed or as a leech. Talks the JSON lines of `lt_pair.py`:
  *   engine-peer seed|leech TORRENT FOLDER [--peer HOST:PORT]... [--host A] [--port N] [--storage KIND] [--threads N]
  *               [--connections N] [--no-verify] [--tracker URL]
- *   {"event":"ready","port":N,"idleBytes":N}  it listens; a leech connects now    {"event":"done",…}  all verified and synced
+ *   {"event":"ready","port":N,"idleBytes":N}  it listens; a leech connects now
+ *   {"event":"first"}  a leech has received something    {"event":"done",…}  all verified and synced
  * Stays until the line "quit" or the end of standard input, then prints {"event":"figures",…} of its event loop.
  *
  * `--connections N` holds N connections between two engines. An engine keeps one connection per peer id and one address per
@@ -26,6 +27,8 @@ import { NullStorage } from './null-storage.js';
 const DIALS_PER_SEC = 2_000;
 /** Worker threads start, the heap settles: what is resident then is the idle engine. */
 const SETTLE_MS = 300;
+/** The first block is looked for this often. */
+const FIRST_MS = 4;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -133,7 +136,16 @@ torrent.done.catch((error: unknown) => say('error', { message: String(error) }))
 if (role === 'seed') torrent.once('done', ready);
 else {
   ready();
+  watchFirst();
   torrent.once('done', () => say('done', { ...torrent.stats() }));
+}
+
+function watchFirst(): void {
+  const timer = setInterval(() => {
+    if (torrent.stats().downloadedBytes === 0) return;
+    clearInterval(timer);
+    say('first');
+  }, FIRST_MS);
 }
 
 function ready(): void {

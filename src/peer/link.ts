@@ -15,6 +15,7 @@ import { HANDSHAKE_BYTES, type Handshake, looksLikeHandshake, parseHandshake } f
 import type { WireSink } from '../wire/sink.js';
 import type { Flusher } from './flusher.js';
 import { adoptSocket, connectSocket, unsentBytes } from './socket.js';
+import type { Throttle } from './throttle.js';
 
 export interface LinkHandlers {
   /** The TCP connection stands (dialled links only). */
@@ -63,7 +64,11 @@ export class PeerLink {
   #blocks: number[] = [];
   #inFlight: WriteBatch[] = [];
   #isDirty = false;
+  /** What is read counts against this; set by the torrent that owns the link. */
+  downloads: Throttle | null = null;
+  /** Reading rests because too much of ours is unsent, or because a rate limit is reached. */
   #isPaused = false;
+  #isThrottled = false;
   /** What the kernel had not taken when last asked, and since when it is that much. */
   #unsentBytes = 0;
   #unsentSinceMs = 0;
@@ -201,7 +206,7 @@ export class PeerLink {
     this.#unsentBytes = 0;
     if (this.#isPaused && this.queuedBytes < LIMITS.sendBytesPerPeer) {
       this.#isPaused = false;
-      this.#socket.resume();
+      this.#readOn();
     }
     if (batch.blocks.length > 0) this.handlers.onSent(this, batch.blocks);
   };
@@ -240,9 +245,23 @@ export class PeerLink {
       return true;
     }
     this.handlers.onReadEnd(this);
-    if (this.queuedBytes <= PAUSE_READING_BYTES) return true;
-    this.#isPaused = true;
-    return false;
+    if (this.downloads?.isLimited) this.#countRead(this.downloads, length);
+    if (this.queuedBytes > PAUSE_READING_BYTES) this.#isPaused = true;
+    return !this.#isPaused && !this.#isThrottled;
+  }
+
+  #countRead(downloads: Throttle, length: number): void {
+    downloads.take(length);
+    if (!downloads.isDry || this.#isThrottled) return;
+    this.#isThrottled = true;
+    downloads.wait(() => {
+      this.#isThrottled = false;
+      this.#readOn();
+    });
+  }
+
+  #readOn(): void {
+    if (!this.#isPaused && !this.#isThrottled && !this.isClosing) this.#socket.resume();
   }
 
   /** Gathers the 68 bytes; returns how many of this read were used. */

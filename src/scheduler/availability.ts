@@ -8,7 +8,7 @@
  * One copy more or less moves a piece across one border: O(1). Closing or returning a piece crosses at most `copies + 1`
  * borders; that happens once per opened piece. Peers that have everything are one number added to every piece.
  */
-import { grown } from './grown.js';
+import { grown } from './slot-rows.js';
 
 export class Availability {
   readonly #order: Int32Array;

@@ -6,10 +6,10 @@
  * It must not know what the peers have; the two rates and the flags are all it reads.
  */
 import type { PeerSlot } from '../metainfo/geometry.js';
-import { grown } from './grown.js';
 import type { Peers } from './peers.js';
 import type { RollingRates } from './rate.js';
 import type { SchedulerSink } from './sink.js';
+import { grown } from './slot-rows.js';
 
 export const ROUND_MS = 10_000;
 /** The optimistic slot moves every third round; a peer is new for as long. */

@@ -6,7 +6,7 @@
  * a snubbed peer. A lax request may still be answered, but others may take the block.
  * Invariant: a peer has at most one cell per block; at most `MAX_HOLDERS` cells of a block are firm.
  */
-import { grown } from './grown.js';
+import { grown } from './slot-rows.js';
 
 export const CELLS_PER_BLOCK = 4;
 /** Most peers asked for one block in the endgame; the fourth cell remembers a late one. */

@@ -4,7 +4,7 @@
  * Owns the facts only: who has what, who chokes whom, who wants what. Decisions are made elsewhere.
  * Invariant: `wanted[slot]` is the number of pieces the peer has and we still need, for every peer that is not `isUniform`.
  */
-import { grown } from './grown.js';
+import { grown } from './slot-rows.js';
 import { SlotSet } from './slot-set.js';
 
 export class Peers {

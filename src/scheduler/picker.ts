@@ -4,8 +4,8 @@
  * of its bitfield are compared with those of the pickable pieces. That is once per opened piece, never per block.
  */
 import type { Availability } from './availability.js';
-import { grown } from './grown.js';
 import type { Peers } from './peers.js';
+import { grown } from './slot-rows.js';
 
 /** Pieces taken at random before rarity counts. */
 export const RANDOM_PIECES = 4;

@@ -5,7 +5,7 @@
  * Patience: mean + 4 deviations of the response time, smoothed as RFC 6298 does, doubled at every time-out.
  */
 import { BLOCK_LENGTH_BYTES } from '../config.js';
-import { grown } from './grown.js';
+import { grown } from './slot-rows.js';
 
 export const MIN_DEPTH = 4;
 const QUEUE_SECONDS = 3;

@@ -21,6 +21,7 @@ import { Picker } from './picker.js';
 import { Pipeline } from './pipeline.js';
 import { Requests } from './requests.js';
 import type { BlockVerdict, SchedulerSink } from './sink.js';
+import { SlotRows } from './slot-rows.js';
 import { Traffic, type TrafficTotals } from './traffic.js';
 
 export interface SchedulerLimits {
@@ -46,9 +47,6 @@ export interface SchedulerOptions {
 
 export type SchedulerTotals = TrafficTotals;
 
-/** Rows of the tables when the first peer joins. */
-const FIRST_ROWS = 4;
-
 export class Scheduler {
   readonly #geometry: Geometry;
   readonly #peers: Peers;
@@ -63,15 +61,12 @@ export class Scheduler {
   readonly #filler: Filler;
   readonly #choker: Choker;
   readonly #traffic: Traffic;
-  readonly #maxSlots: number;
-  /** Slots that the tables have rows for. */
-  #rows = 0;
+  readonly #rows: SlotRows;
   #second = Number.NEGATIVE_INFINITY;
 
   constructor(options: SchedulerOptions) {
     const { geometry, have, sink, random, limits } = options;
     this.#geometry = geometry;
-    this.#maxSlots = limits.maxSlots;
     this.#peers = new Peers(0, geometry.pieceCount);
     this.#availability = new Availability(geometry.pieceCount, 0, (piece) => !have.has(piece), random);
     this.#open = new OpenPieces(geometry, Math.max(1, limits.openPieces), geometry.pieceCount - have.count);
@@ -96,6 +91,15 @@ export class Scheduler {
       roomBlocks: Math.max(1, limits.openPieces) * geometry.blocksPerPiece,
       holdings: this.#holdings,
     });
+    this.#rows = new SlotRows(limits.maxSlots, [
+      this.#peers,
+      this.#availability,
+      this.#ledger,
+      this.#pipeline,
+      this.#picker,
+      this.#traffic,
+      this.#choker,
+    ]);
   }
 
   // Peers come and go
@@ -106,26 +110,13 @@ export class Scheduler {
 
   addPeer(slot: PeerSlot, nowMs: number): void {
     this.#clock(nowMs);
-    if (slot >= this.#rows) this.#growTables(slot);
+    this.#rows.include(slot);
     this.#peers.join(slot, nowMs);
     this.#open.forgetSender(slot);
     this.#pipeline.join(slot);
     this.#picker.forget(slot);
     this.#traffic.joined(slot, nowMs);
     this.#choker.joined(slot, nowMs);
-  }
-
-  /** To the next power of two: slots are given out from 0, so the tables are as long as the most peers there ever were need. */
-  #growTables(slot: PeerSlot): void {
-    if (slot >= this.#maxSlots) throw new Error(`slot ${slot} is not below ${this.#maxSlots}`);
-    this.#rows = Math.min(this.#maxSlots, Math.max(FIRST_ROWS, 2 ** Math.ceil(Math.log2(slot + 1))));
-    this.#peers.grow(this.#rows);
-    this.#availability.grow(this.#rows);
-    this.#ledger.grow(this.#rows);
-    this.#pipeline.grow(this.#rows);
-    this.#picker.grow(this.#rows);
-    this.#traffic.grow(this.#rows);
-    this.#choker.grow(this.#rows);
   }
 
   /** All its requests go back, a block under way is missing again. Nothing is sent to it any more. */

@@ -9,6 +9,7 @@ import type { Bitfield } from '../metainfo/bitfield.js';
 import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { PeerLink } from '../peer/link.js';
+import type { Throttle, TorrentThrottles } from '../peer/throttle.js';
 import { Scheduler } from '../scheduler/scheduler.js';
 import type { DropReason, SchedulerSink } from '../scheduler/sink.js';
 import type { Storage } from '../storage/port.js';
@@ -46,6 +47,7 @@ export interface ExchangeOptions {
   readonly maxPeers: number;
   readonly uploadSlots: number;
   readonly listenPort: number | null;
+  readonly throttles: TorrentThrottles;
   readonly owner: ExchangeOwner;
 }
 
@@ -60,6 +62,8 @@ export class Exchange implements SchedulerSink {
   readonly now: () => number;
   readonly random: () => number;
   readonly listenPort: number | null;
+  readonly uploads: Throttle;
+  readonly #downloads: Throttle;
   readonly peers: (Peer | null)[] = [];
   peerCount = 0;
   /** Bytes of pieces that failed their hash. */
@@ -78,6 +82,8 @@ export class Exchange implements SchedulerSink {
     this.now = options.now;
     this.random = options.random;
     this.listenPort = options.listenPort;
+    this.uploads = options.throttles.uploads;
+    this.#downloads = options.throttles.downloads;
     this.#maxPeers = options.maxPeers;
     const openPieces = Math.floor(DEFAULTS.openPieceBytes / this.geometry.pieceLengthBytes);
     this.scheduler = new Scheduler({
@@ -113,6 +119,7 @@ export class Exchange implements SchedulerSink {
     this.peers[slot] = peer;
     this.peerCount++;
     link.handlers = peer;
+    link.downloads = this.#downloads;
     this.scheduler.addPeer(slot, this.now());
     if (handshake.supportsFast) this.scheduler.setFast(slot, true);
     peer.greet();

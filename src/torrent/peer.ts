@@ -32,6 +32,8 @@ export class Peer implements WireSink, LinkHandlers {
   readonly pinned: PinnedShare;
   /** The head request waits for a read-ahead. */
   isWaitingForData = false;
+  /** An upload limit is reached. */
+  isWaitingForTokens = false;
   readonly arrival: Arrival = {
     piece: 0 as PieceIndex,
     block: 0 as BlockIndex,

@@ -48,7 +48,7 @@ export function dropRequests(peer: Peer): void {
 /** Steps 2 and 3: sends as much as the socket and the resident ranges allow. */
 export function pump(peer: Peer): void {
   const { requests, link, exchange } = peer;
-  const { storage, scheduler } = exchange;
+  const { storage, scheduler, uploads } = exchange;
   peer.isWaitingForData = false;
   if (link.isClosing || exchange.isClosed) return;
   let sentBytes = 0;
@@ -58,6 +58,10 @@ export function pump(peer: Peer): void {
     const { begin, lengthBytes: length } = requests;
     // `sent` comes back here when some of its blocks have left.
     if (!peer.pinned.hasRoomFor(piece, begin)) break;
+    if (uploads.isDry) {
+      waitForTokens(peer);
+      break;
+    }
     if (storage.pin(piece, begin, length) !== 'ready') {
       peer.isWaitingForData = true;
       break;
@@ -67,11 +71,22 @@ export function pump(peer: Peer): void {
     slices.length = 0;
     storage.slices(piece, begin, length, slices);
     link.sendBlock(piece, begin, length, slices);
+    uploads.take(length);
     sentBytes += length;
   }
   slices.length = 0;
   if (sentBytes === 0) return;
   scheduler.bytesUploaded(peer.slot, sentBytes, exchange.now());
+}
+
+/** A rate limit is reached: the peer goes on when its turn comes. */
+function waitForTokens(peer: Peer): void {
+  if (peer.isWaitingForTokens) return;
+  peer.isWaitingForTokens = true;
+  peer.exchange.uploads.wait(() => {
+    peer.isWaitingForTokens = false;
+    pump(peer);
+  });
 }
 
 /** Reused by every call: only its elements are kept by the link. */

@@ -5,6 +5,7 @@ import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
+import type { TorrentThrottles } from '../peer/throttle.js';
 import type { Storage } from '../storage/port.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -72,6 +73,7 @@ export interface Services {
   readonly listenPort: number | null;
   readonly uploadSlots: number;
   readonly maxPeers: number;
+  readonly throttles: TorrentThrottles;
   openStorage(metainfo: Metainfo, output: string): Promise<Storage>;
   loadResume(metainfo: Metainfo, output: string): Promise<ResumeVerdict>;
   saveResume(metainfo: Metainfo, output: string, synced: Bitfield, isClean: boolean): Promise<void>;

@@ -166,6 +166,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       maxPeers: services.maxPeers,
       uploadSlots: services.uploadSlots,
       listenPort: services.listenPort,
+      throttles: services.throttles,
       owner: this,
     });
     this.#enter('downloading');

@@ -7,6 +7,7 @@ import { Agent } from 'undici';
 import type { Torrent } from '../../src/api.js';
 import type { HaulError } from '../../src/errors.js';
 import { createWorkPool } from '../../src/hash/pool.js';
+import { Throttle } from '../../src/peer/throttle.js';
 import { makeServices } from '../../src/services.js';
 import type { Services } from '../../src/torrent/services.js';
 import { LiveTorrent } from '../../src/torrent/torrent.js';
@@ -75,6 +76,7 @@ function watchedServices(scope: Scope, calls: string[]): Services {
     listenPort: null,
     uploadSlots: 4,
     maxPeers: 4,
+    throttles: { downloads: new Throttle([]), uploads: new Throttle([]) },
     storageKind: 'auto',
     takeDial: () => false,
     dial: () => {},

@@ -36,6 +36,7 @@ function jsonPeer(peer: JsonPeer): Rival {
         pid: child.pid,
         port,
         idleBytes,
+        began: isOurs === true ? async () => void (await event(child, 'first')) : undefined,
         complete: async () => void (await event(child, 'done')),
         stop: async () => {
           if (isOurs === true) return quitOurs(child);

@@ -1,6 +1,7 @@
 /**
  * One transfer between two contenders, watched from outside. The clock is the same for all, also for those that say nothing
- * when they begin: it starts when the first block of the copy takes up space on disk, and ends when the leech says it has all.
+ * when they begin: it starts when the first block of the copy takes up space on disk (ours, which reserve all space beforehand, say
+ * when the first block came), and ends when the leech says it has all.
  * CPU, memory and switches of both sides are counted over the same time, from /proc.
  */
 import { statSync } from 'node:fs';
@@ -72,7 +73,7 @@ export async function meet(
     const startMs = performance.now();
     const leechJob = await jobOf(leechRival, { role: 'leech', folder: output.folder, peers: [address] });
     const leech = await leechRival.start(scope, leechJob);
-    await firstBlock(output.copy, leech);
+    await (leech.began?.() ?? firstBlock(output.copy, leech));
     const [leechUse, seedUse] = [meter(leech.pid, leech.idleBytes), meter(seed.pid, seed.idleBytes)];
     const beginMs = performance.now();
     await leech.complete();

@@ -1,10 +1,11 @@
 /** rtorrent as a daemon without a terminal, steered through XML-RPC over SCGI on a local socket. */
 import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
+import { parseTorrent } from '../../../src/metainfo/torrent.js';
 import { startChild } from '../../../test/support/child.js';
 import { missingTool } from '../../../test/support/clients/client.js';
 import { accepts, freePort } from '../../../test/support/ports.js';
@@ -49,13 +50,10 @@ async function call(socket: string, method: string, ...parameters: readonly stri
   return value;
 }
 
-async function hasAll(socket: string): Promise<boolean> {
-  const hash = await call(socket, 'd.multicall2', '', 'main', 'd.hash=');
-  const name = /[0-9A-F]{40}/.exec(hash)?.[0];
-  if (name === undefined) return false;
-  const message = await call(socket, 'd.message', name);
+async function hasAll(socket: string, infoHash: string): Promise<boolean> {
+  const message = await call(socket, 'd.message', infoHash);
   if (message !== '' && !message.startsWith('Tracker')) throw new Error(`rtorrent: ${message}`);
-  return (await call(socket, 'd.complete', name)) === '1' && (await call(socket, 'd.hashing', name)) === '0';
+  return (await call(socket, 'd.complete', infoHash)) === '1' && (await call(socket, 'd.hashing', infoHash)) === '0';
 }
 
 export const rtorrent: Rival = {
@@ -81,8 +79,9 @@ export const rtorrent: Rival = {
     ended.catch(() => {}); // Looked at only while something waits.
     await Promise.race([until('rtorrent listens', 20_000, () => accepts('127.0.0.1', port)), ended]);
     await call(socket, 'load.start', '', job.torrent);
+    const infoHash = parseTorrent(await readFile(job.torrent)).infoHashHex.toUpperCase();
     const complete = () =>
-      Promise.race([until('rtorrent has all', DEADLINE_MS, () => hasAll(socket)), ended]).then(() => {});
+      Promise.race([until('rtorrent has all', DEADLINE_MS, () => hasAll(socket, infoHash)), ended]).then(() => {});
     if (job.role === 'seed') await complete();
     return { pid: child.pid, port, complete, stop: async () => void (await child.stop()) };
   },

@@ -1,0 +1,141 @@
+/**
+ * Rate limits as token buckets that may go into debt: a read or a block is taken whole, and what was too much is waited out.
+ * So the average holds exactly however large one read is. Refilled by the engine's throttle timer, which runs only while
+ * a limit is set. Invariant: tokens never exceed BURST_MS worth of the rate.
+ */
+
+/** Tokens kept for a late timer: a tenth of a second, 1 % of the 10 s over which a limit must hold. */
+const BURST_MS = 100;
+/** Links woken per refill: one for each of these many bytes of tokens. A woken link reads at most one receive buffer. */
+const WAKE_BYTES = 256 * 1024;
+
+export class RateLimit {
+  readonly bytesPerSec: number;
+  #tokens: number;
+  #lastMs: number;
+
+  /** @param bytesPerSec > 0, bytes per second. */
+  constructor(bytesPerSec: number, nowMs: number) {
+    this.bytesPerSec = bytesPerSec;
+    this.#tokens = 0;
+    this.#lastMs = nowMs;
+  }
+
+  /** Bytes that may pass now; negative while a debt is waited out. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  take(bytes: number): void {
+    this.#tokens -= bytes;
+  }
+
+  refill(nowMs: number): void {
+    const most = (this.bytesPerSec * BURST_MS) / 1000;
+    this.#tokens = Math.min(most, this.#tokens + (this.bytesPerSec * (nowMs - this.#lastMs)) / 1000);
+    this.#lastMs = nowMs;
+  }
+}
+
+/** What passes through one or more limits (the engine's and a torrent's), in one direction. */
+export class Throttle {
+  readonly limits: readonly RateLimit[];
+  /** Who waits for tokens, first come first served. */
+  #waiting: (() => void)[] = [];
+
+  constructor(limits: readonly RateLimit[]) {
+    this.limits = limits;
+  }
+
+  get isLimited(): boolean {
+    return this.limits.length > 0;
+  }
+
+  /** Nothing may pass until the next refill. */
+  get isDry(): boolean {
+    for (const limit of this.limits) if (limit.tokens <= 0) return true;
+    return false;
+  }
+
+  take(bytes: number): void {
+    for (const limit of this.limits) limit.take(bytes);
+  }
+
+  /** Calls back, once, when something may pass. */
+  wait(wake: () => void): void {
+    this.#waiting.push(wake);
+  }
+
+  /** After the limits were refilled. */
+  wakeSome(): void {
+    if (this.#waiting.length === 0 || this.isDry) return;
+    let tokens = Number.POSITIVE_INFINITY;
+    for (const limit of this.limits) tokens = Math.min(tokens, limit.tokens);
+    let count = Math.min(this.#waiting.length, Math.ceil(tokens / WAKE_BYTES));
+    // Who finds the bucket dry again waits behind the others.
+    for (; count > 0 && !this.isDry; count--) this.#waiting.shift()!();
+  }
+}
+
+/** The throttles of one torrent. */
+export interface TorrentThrottles {
+  readonly downloads: Throttle;
+  readonly uploads: Throttle;
+}
+
+/** Bytes per second; undefined: unlimited. */
+export interface RateOptions {
+  readonly downloadBytesPerSec?: number | undefined;
+  readonly uploadBytesPerSec?: number | undefined;
+}
+
+const REFILL_MS = 10;
+
+/** All limits of an engine: its own, shared by its torrents, and each torrent's. Its timer runs only while there is one. */
+export class Limits {
+  readonly #now: () => number;
+  readonly #engine: { readonly down: RateLimit[]; readonly up: RateLimit[] };
+  readonly #limits = new Set<RateLimit>();
+  readonly #throttles = new Set<Throttle>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(options: RateOptions, now: () => number) {
+    this.#now = now;
+    this.#engine = { down: this.#make(options.downloadBytesPerSec), up: this.#make(options.uploadBytesPerSec) };
+  }
+
+  forTorrent(options: RateOptions): TorrentThrottles {
+    const downloads = new Throttle([...this.#engine.down, ...this.#make(options.downloadBytesPerSec)]);
+    const uploads = new Throttle([...this.#engine.up, ...this.#make(options.uploadBytesPerSec)]);
+    for (const throttle of [downloads, uploads]) if (throttle.isLimited) this.#throttles.add(throttle);
+    if (this.#limits.size > 0) this.#timer ??= setInterval(() => this.refill(), REFILL_MS);
+    return { downloads, uploads };
+  }
+
+  forget({ downloads, uploads }: TorrentThrottles): void {
+    const shared = [...this.#engine.down, ...this.#engine.up];
+    for (const throttle of [downloads, uploads]) {
+      this.#throttles.delete(throttle);
+      for (const limit of throttle.limits) if (!shared.includes(limit)) this.#limits.delete(limit);
+    }
+    if (this.#throttles.size === 0) this.close();
+  }
+
+  refill(): void {
+    const nowMs = this.#now();
+    for (const limit of this.#limits) limit.refill(nowMs);
+    for (const throttle of this.#throttles) throttle.wakeSome();
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  #make(bytesPerSec: number | undefined): RateLimit[] {
+    if (bytesPerSec === undefined) return [];
+    const limit = new RateLimit(bytesPerSec, this.#now());
+    this.#limits.add(limit);
+    return [limit];
+  }
+}

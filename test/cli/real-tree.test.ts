@@ -1,0 +1,23 @@
+/** Real input: the packages this project is built on, thousands of small files with empty ones, links and programs among them. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { PACKAGE_ROOT } from '../support/root.js';
+import { readTree, treeDifferences } from '../support/tree.js';
+import { makeFolder, start } from './harness.js';
+
+test('a real tree of packages arrives whole, with its empty files, links and executable bits', async (context) => {
+  const source = join(PACKAGE_ROOT, 'node_modules');
+  const entries = [...(await readTree(source)).values()];
+  assert.ok(entries.length > 1000);
+  assert.ok(entries.some(({ isSymlink }) => isSymlink) && entries.some(({ isExecutable }) => isExecutable));
+  assert.ok(entries.some(({ isSymlink, lengthBytes }) => !isSymlink && lengthBytes === 0));
+
+  const folder = await makeFolder(context);
+  const share = start(context, 'share', source, '--http', '0', '--port', '0', '--json');
+  const { loopbackUrl } = await share.line((line) => line.type === 'listening');
+  const got = await start(context, 'get', String(loopbackUrl), '--output', folder, '--port', '0', '--json').finished;
+  assert.equal(got.exitCode, 0, got.stderr);
+  assert.deepEqual(await treeDifferences(source, join(folder, 'node_modules'), { modes: true }), []);
+  assert.equal((await share.stop()).exitCode, 130);
+});

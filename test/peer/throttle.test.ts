@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Limits, RateLimit, Throttle } from '../../src/peer/throttle.js';
+
+const MIB = 2 ** 20;
+
+/** A greedy reader in virtual time: takes `readBytes` whenever the throttle lets it. Returns bytes per second over `seconds`. */
+function averageOf(bytesPerSec: number, readBytes: number, refillMs: number, seconds: number): number {
+  const limit = new RateLimit(bytesPerSec, 0);
+  const throttle = new Throttle([limit]);
+  let bytes = 0;
+  for (let nowMs = 0; nowMs <= seconds * 1000; nowMs += refillMs) {
+    limit.refill(nowMs);
+    while (!throttle.isDry) {
+      throttle.take(readBytes);
+      bytes += readBytes;
+    }
+  }
+  return bytes / seconds;
+}
+
+test('a limit holds within 3 % over 10 s, from 10 MB/s to 2 GB/s, whatever the size of one read', () => {
+  for (const bytesPerSec of [10e6, 100e6, 800e6, 2e9]) {
+    for (const readBytes of [16_384, 65_536, MIB]) {
+      const ratio = averageOf(bytesPerSec, readBytes, 10, 10) / bytesPerSec;
+      assert.ok(ratio > 0.97 && ratio < 1.03, `${bytesPerSec} in reads of ${readBytes}: ${ratio}`);
+    }
+  }
+});
+
+test('a timer that comes late by up to a tenth of a second loses nothing', () => {
+  const ratio = averageOf(800e6, MIB, 90, 10) / 800e6;
+  assert.ok(ratio > 0.97 && ratio < 1.03, `${ratio}`);
+});
+
+test('a timer that was away for an hour gives no hour of tokens', () => {
+  const limit = new RateLimit(1e6, 0);
+  limit.refill(3_600_000);
+  assert.equal(limit.tokens, 1e5);
+});
+
+test('what a read took too much is waited out before the next', () => {
+  const limit = new RateLimit(1e6, 0);
+  const throttle = new Throttle([limit]);
+  limit.refill(10);
+  throttle.take(MIB);
+  for (let nowMs = 20; nowMs <= 1_000; nowMs += 10) limit.refill(nowMs);
+  assert.equal(throttle.isDry, true, 'one megabyte at one megabyte a second takes more than a second');
+  limit.refill(1_100);
+  assert.equal(throttle.isDry, false);
+});
+
+test('those who wait are woken in turn, and who finds the bucket dry goes behind the others', () => {
+  let nowMs = 0;
+  const limits = new Limits({ uploadBytesPerSec: 1e6 }, () => nowMs);
+  const throttles = limits.forTorrent({});
+  const { uploads } = throttles;
+  const served = [0, 0, 0];
+  const serve = (peer: number): void => {
+    if (!uploads.isDry) {
+      uploads.take(16_384);
+      served[peer]!++;
+    }
+    uploads.wait(() => serve(peer));
+  };
+  for (const peer of [0, 1, 2]) uploads.wait(() => serve(peer));
+  for (; nowMs <= 10_000; nowMs += 10) limits.refill();
+  limits.forget(throttles);
+  const total = served.reduce((sum, count) => sum + count, 0);
+  assert.ok(Math.abs((total * 16_384) / 10e6 - 1) < 0.03, `${total} blocks`);
+  for (const count of served) assert.ok(Math.abs(count - total / 3) <= 2, served.join(' '));
+});
+
+test('the smaller of two limits counts, and both are charged', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 1000 }), fc.integer({ min: 1, max: 1000 }), (first, second) => {
+      const limits = [new RateLimit(first * 1e6, 0), new RateLimit(second * 1e6, 0)];
+      const throttle = new Throttle(limits);
+      let bytes = 0;
+      for (let nowMs = 10; nowMs <= 5_000; nowMs += 10) {
+        for (const limit of limits) limit.refill(nowMs);
+        while (!throttle.isDry) {
+          throttle.take(16_384);
+          bytes += 16_384;
+        }
+      }
+      assert.ok(Math.abs(bytes / 5 / (Math.min(first, second) * 1e6) - 1) < 0.03);
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test('limits of a torrent end with it, those of the engine stay', () => {
+  const nowMs = 0;
+  const limits = new Limits({ downloadBytesPerSec: 5e6 }, () => nowMs);
+  const throttles = limits.forTorrent({ downloadBytesPerSec: 1e6, uploadBytesPerSec: 1e6 });
+  assert.equal(throttles.downloads.limits.length, 2);
+  assert.equal(throttles.uploads.limits.length, 1);
+  limits.forget(throttles);
+  const later = limits.forTorrent({});
+  assert.equal(later.downloads.limits.length, 1);
+  assert.equal(later.uploads.isLimited, false);
+  limits.forget(later);
+});
