@@ -1,5 +1,5 @@
 /** The bytes of a bench and the torrents of them: one file in a folder of its own, one torrent per piece length. */
-import { existsSync, statfsSync } from 'node:fs';
+import { existsSync, rmSync, statfsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -51,12 +51,25 @@ export function defaultFolder(): string {
   return existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir();
 }
 
+/** Also when the bench is interrupted: gigabytes in memory must not stay. */
+function removeAtEnd(scope: Scope, folder: string): void {
+  const interrupted = (): void => {
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(130);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, interrupted);
+    scope.defer(() => void process.off(signal, interrupted));
+  }
+  scope.defer(() => rm(folder, { recursive: true, force: true }));
+}
+
 /** Writes the file once and a torrent for each piece length. Everything is removed when the scope closes. */
 export async function makeJobs(scope: Scope, options: JobOptions): Promise<Job[]> {
   const { folder, lengthBytes, pieceLengths } = options;
   await mkdir(folder, { recursive: true });
   const workFolder = await mkdtemp(path.join(folder, 'swarmhaul-bench-'));
-  scope.defer(() => rm(workFolder, { recursive: true, force: true }));
+  removeAtEnd(scope, workFolder);
   const dataFolder = path.join(workFolder, 'data');
   await mkdir(dataFolder);
   const file = path.join(dataFolder, FILE_NAME);
