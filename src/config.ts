@@ -64,7 +64,7 @@ export const DEFAULTS = {
   /** Memory kept populated for serving, beyond what is pinned by writes in flight. */
   readCacheBytes: 96 * MIB,
   /** One mapped window. Views of memory are made per window, and Node 20 limits one view to 4 GiB. */
-  windowBytes: 256 * MIB,
+  windowBytes: 1024 * MIB,
   /** Mapped windows kept before the least recently used is unmapped (vm.max_map_count is 65,530). */
   windowCount: 1024,
   /** Unit in which ranges become resident for serving and prefault. */
