@@ -1,6 +1,6 @@
 /** Checks of the folders a user names, made early so that the message can say what to do. */
-import { mkdir, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 
@@ -22,29 +22,6 @@ export async function checkDataFolder(path: string, metainfo: Metainfo): Promise
   throw new HaulError('NOT_FOUND', `${metainfo.name} is not in ${folder}; --data is the folder that holds it`, {
     path: data,
   });
-}
-
-/**
- * Makes a folder and those above it, one by one: where a file system refuses with "no such file" (autofs, /proc), the recursive
- * mkdir of Node.js never returns.
- * @throws HaulError NOT_FOUND, NO_PERMISSION, NOT_A_DIRECTORY, NO_SPACE, IO
- */
-export async function makeFolder(folder: string): Promise<void> {
-  const missing: string[] = [];
-  for (let at = folder; !(await isFolder(at)) && dirname(at) !== at; at = dirname(at)) missing.push(at);
-  for (const path of missing.reverse()) {
-    await mkdir(path).catch(async (error: unknown) => {
-      // Made by somebody else a moment ago: as good.
-      if (!(await isFolder(path))) throw fromSystemError(error, 'create folder', path);
-    });
-  }
-}
-
-function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
 }
 
 /** The folder to download to, absolute; need not exist yet. */

@@ -55,9 +55,10 @@ One haul get at a time downloads to the same place: a second one says so and exi
 
 async function get(context: Context, source: string, options: GetOptions): Promise<Outcome> {
   const { output, signal } = context;
-  const [{ loadTorrent }, { checkOutputFolder, makeFolder }, { lockOutput }] = await Promise.all([
+  const [{ loadTorrent }, { checkOutputFolder }, { makeFolder }, { lockOutput }] = await Promise.all([
     import('./torrent-file.js'),
     import('./folders.js'),
+    import('../storage/folders.js'),
     import('./lock.js'),
   ]);
   const folder = await checkOutputFolder(options.output);

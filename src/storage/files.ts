@@ -8,6 +8,7 @@ import { fromSystemError, HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { forEachConcurrently } from './concurrently.js';
 import { Descriptors } from './descriptors.js';
+import { makeFolder } from './folders.js';
 import * as mmap from './mmap-io.js';
 import { type FileState, type Survey, survey } from './survey.js';
 
@@ -111,7 +112,7 @@ async function makeExecutable(path: string): Promise<void> {
 
 async function prepareOutput(output: string, forWriting: boolean): Promise<void> {
   try {
-    if (forWriting) await mkdir(output, { recursive: true });
+    if (forWriting) await makeFolder(output);
     if (!(await stat(output)).isDirectory()) {
       throw new HaulError('NOT_A_DIRECTORY', `${output} is a file, not a folder`, { path: output });
     }

@@ -13,6 +13,8 @@ export interface KeeperOptions {
   readonly have: Bitfield;
   readonly save: (synced: Bitfield, isClean: boolean) => Promise<void>;
   readonly onTrouble: (error: HaulError) => void;
+  /** The record could not be written, and nothing is lost by that. */
+  readonly onWarning: (error: HaulError) => void;
   /** False: a seed of somebody's data keeps no record beside it. */
   readonly isKept: boolean;
 }
@@ -69,8 +71,15 @@ export class Keeper {
     await this.#save(isClean);
   }
 
+  /** Data that is complete does without a record (a read-only folder): the next run checks it again. */
   async #save(isClean: boolean): Promise<void> {
-    if (this.#options.isKept) await this.#options.save(this.#synced, isClean);
+    if (!this.#options.isKept) return;
+    try {
+      await this.#options.save(this.#synced, isClean);
+    } catch (error) {
+      if (!this.#synced.isFull) throw error;
+      this.#options.onWarning(asHaulError(error));
+    }
   }
 
   #enqueue(step: () => Promise<void>): Promise<void> {
@@ -87,9 +96,12 @@ export class Keeper {
   }
 
   #trouble(error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error);
-    this.#options.onTrouble(
-      error instanceof HaulError ? error : new HaulError('IO', `record verified pieces: ${text}`, {}, error),
-    );
+    this.#options.onTrouble(asHaulError(error));
   }
+}
+
+function asHaulError(error: unknown): HaulError {
+  if (error instanceof HaulError) return error;
+  const text = error instanceof Error ? error.message : String(error);
+  return new HaulError('IO', `record verified pieces: ${text}`, {}, error);
 }

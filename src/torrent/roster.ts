@@ -19,6 +19,8 @@ export class Roster implements Door {
   readonly #addresses: Addresses;
   readonly #bannedIds = new Set<string>();
   readonly #bansByHost = new Map<string, number>();
+  /** "host:port" of peers that the user named: it should be heard why they do not answer. */
+  readonly #byHand = new Set<string>();
   /** Dialled and not yet through their handshake. */
   #dialling = 0;
 
@@ -45,7 +47,10 @@ export class Roster implements Door {
   async addByHand(host: string, port: number): Promise<void> {
     const { services } = this.#torrent;
     try {
-      for (const address of await services.resolveHost(host)) this.#addresses.add({ host: address, port }, 'explicit');
+      for (const address of await services.resolveHost(host)) {
+        this.#byHand.add(`${address}:${port}`);
+        this.#addresses.add({ host: address, port }, 'explicit');
+      }
     } catch (error) {
       services.log('warn', `peer ${host}:${port}: ${error instanceof Error ? error.message : String(error)}`);
     }
@@ -88,7 +93,8 @@ export class Roster implements Door {
     const { services } = this.#torrent;
     this.#dialling--;
     this.#addresses.failed({ host, port }, services.now());
-    services.log('debug', 'dial failed', { host, port, reason });
+    const isByHand = this.#byHand.has(`${host}:${port}`);
+    services.log(isByHand ? 'warn' : 'debug', `peer ${host}:${port}: ${reason}`, { host, port });
   }
 
   peerGone(peer: Peer, isRedundant: boolean): void {

@@ -150,6 +150,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       have,
       save: (synced, isClean) => services.saveResume(metainfo, output, synced, isClean),
       onTrouble: (error) => this.onDiskError(error),
+      onWarning: (error) => this.tell('warning', error),
       isKept: this.#options.mode !== 'seed',
     });
     await this.#keeper.open();

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HaulError } from '../../src/errors.js';
+import { Bitfield } from '../../src/metainfo/bitfield.js';
+import type { PieceIndex } from '../../src/metainfo/geometry.js';
+import type { Storage } from '../../src/storage/port.js';
+import { Keeper } from '../../src/torrent/keeper.js';
+
+interface Stage {
+  readonly have: Bitfield;
+  readonly keeper: Keeper;
+  readonly saved: string[];
+  readonly heard: string[];
+  /** What the next sync gives. */
+  synced: number[];
+  saveFails: boolean;
+}
+
+function stage(pieces: string, isKept = true): Stage {
+  const have = new Bitfield(pieces.length);
+  [...pieces].forEach((mark, piece) => mark === '#' && have.set(piece));
+  const self: Omit<Stage, 'keeper'> = { have, saved: [], heard: [], synced: [], saveFails: false };
+  const storage = { sync: () => Promise.resolve(self.synced as PieceIndex[]) } as unknown as Storage;
+  const keeper = new Keeper({
+    storage,
+    have,
+    isKept,
+    save: (synced, isClean) => {
+      if (self.saveFails) return Promise.reject(new HaulError('NO_PERMISSION', 'write resume: permission denied'));
+      const marks = Array.from({ length: synced.bitCount }, (_, piece) => (synced.has(piece) ? '#' : '.')).join('');
+      self.saved.push(`${marks} ${isClean ? 'clean' : 'open'}`);
+      return Promise.resolve();
+    },
+    onTrouble: (error) => self.heard.push(`trouble ${error.code}`),
+    onWarning: (error) => self.heard.push(`warning ${error.code}`),
+  });
+  return Object.assign(self, { keeper });
+}
+
+test('a piece is recorded only after it was synced', async () => {
+  const self = stage('#...');
+  await self.keeper.open();
+  self.have.set(1);
+  self.have.set(2);
+  self.keeper.pieceVerified();
+  self.synced = [2];
+  await self.keeper.close(true);
+  assert.deepEqual(self.saved, ['#... open', '#.#. clean']);
+});
+
+test('nothing is synced or written while nothing new is verified', async () => {
+  const self = stage('#...');
+  self.keeper.tick(0);
+  self.keeper.tick(100_000);
+  await self.keeper.finish();
+  assert.deepEqual(self.saved, ['#... clean']);
+});
+
+test('a record that cannot be written is trouble while pieces are missing', async () => {
+  const self = stage('#...');
+  self.saveFails = true;
+  await assert.rejects(self.keeper.open(), { code: 'NO_PERMISSION' });
+  await self.keeper.finish();
+  assert.deepEqual(self.heard, ['trouble NO_PERMISSION']);
+});
+
+test('a record that cannot be written is a warning when all is verified and synced', async () => {
+  const self = stage('####');
+  self.saveFails = true;
+  await self.keeper.open();
+  await self.keeper.finish();
+  assert.deepEqual(self.heard, ['warning NO_PERMISSION', 'warning NO_PERMISSION']);
+});
+
+test('a seed of somebody else’s data writes nothing beside it', async () => {
+  const self = stage('####', false);
+  await self.keeper.open();
+  await self.keeper.finish();
+  await self.keeper.close(true);
+  assert.deepEqual(self.saved, []);
+});
