@@ -1,17 +1,26 @@
 /** The engine as the commands open it: logs, warnings and port trouble turned into lines for people. */
 import type { Engine, Torrent } from '../api.js';
 import { HaulError } from '../errors.js';
+import type { EngineCliOptions } from './options.js';
 import type { Output } from './output.js';
 
 /** @throws HaulError PORT_IN_USE that names the option to use */
-export async function openEngine(output: Output, port: number | undefined): Promise<Engine> {
+export async function openEngine(output: Output, options: EngineCliOptions): Promise<Engine> {
   const { createEngine } = await import('../engine.js');
   const log: typeof output.log = (level, message, facts) => {
     // A --peer whose name nobody knows, say: without a word the command would wait for it in silence.
     if (level === 'warn' && !output.isVerbose) output.warn(message);
     else output.log(level, message, facts);
   };
-  return withPortHint('--port', () => createEngine({ log, ...(port === undefined ? {} : { port }) }));
+  const { port, downloadLimit, uploadLimit } = options;
+  return withPortHint('--port', () =>
+    createEngine({
+      log,
+      ...(port === undefined ? {} : { port }),
+      ...(downloadLimit === undefined ? {} : { downloadBytesPerSec: downloadLimit }),
+      ...(uploadLimit === undefined ? {} : { uploadBytesPerSec: uploadLimit }),
+    }),
+  );
 }
 
 /** A busy or forbidden port is the commonest trouble of all: say which option chooses another. */

@@ -5,7 +5,14 @@ import type { Engine, Torrent } from '../api.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { formatBytes, formatRate, formatSeconds, percent, printable } from './format.js';
 import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
-import { argument, type CommonOptions, examples, portOption, repeated } from './options.js';
+import {
+  addEngineOptions,
+  argument,
+  type CommonOptions,
+  type EngineCliOptions,
+  examples,
+  repeated,
+} from './options.js';
 import type { Output } from './output.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { torrentFields, torrentSampler } from './sample.js';
@@ -13,28 +20,27 @@ import { resourceFields } from './usage.js';
 import { type HostPort, parseDuration, parseHostPort } from './values.js';
 import { delayOrAborted, settledOrAborted } from './wait.js';
 
-interface GetOptions extends CommonOptions {
+interface GetOptions extends CommonOptions, EngineCliOptions {
   readonly output: string;
   readonly peer?: readonly HostPort[];
-  readonly port?: number;
   /** Milliseconds. */
   readonly seedFor?: number;
 }
 
 export function getCommand(run: Runner): Command {
-  return new Command('get')
+  const command = new Command('get')
     .description('Download what a torrent describes; run it again to continue')
     .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
     .option('--output <dir>', 'folder that receives the file, or the torrent’s folder', '.')
     .addOption(
       new Option('--peer <host:port>', 'a peer to connect to; may be repeated').argParser(repeated(parseHostPort)),
     )
-    .addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'))
     .addOption(
       new Option('--seed-for <duration>', 'keep seeding after completion: 30s, 10m, 2h, 1d, forever').argParser(
         argument(parseDuration),
       ),
-    )
+    );
+  return addEngineOptions(command, true)
     .addHelpText(
       'after',
       `${examples(
@@ -77,7 +83,7 @@ async function get(context: Context, source: string, options: GetOptions): Promi
 async function getInto(context: Context, folder: string, metainfo: Metainfo, options: GetOptions): Promise<Outcome> {
   const { output, signal } = context;
   const { openEngine, watchTorrent } = await import('./engine-door.js');
-  const engine = await openEngine(output, options.port);
+  const engine = await openEngine(output, options);
   try {
     if (signal.aborted) return 'interrupted';
     const torrent = engine.add(metainfo, { output: folder, peers: options.peer ?? [] });

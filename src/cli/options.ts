@@ -1,6 +1,6 @@
 /** Pieces of option definitions that several commands share. Loaded for `--help`, so it must stay light. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { parsePort, parseTrackerUrl, ValueError } from './values.js';
+import { parsePort, parseRate, parseTrackerUrl, ValueError } from './values.js';
 
 export interface CommonOptions {
   readonly json?: boolean;
@@ -36,6 +36,25 @@ export function addCommonOptions(command: Command): Command {
         .argParser(argument(parseInterval))
         .hideHelp(),
     );
+}
+
+/** What commands that run an engine share. */
+export interface EngineCliOptions {
+  readonly port?: number;
+  readonly downloadLimit?: number;
+  readonly uploadLimit?: number;
+}
+
+/** `--port` and the rate limits; `--download-limit` only where something is downloaded. */
+export function addEngineOptions(command: Command, downloads: boolean): Command {
+  command.addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'));
+  if (downloads)
+    command.addOption(rateOption('--download-limit <rate>', 'most bytes per second down, e.g. 50M or 1.5MiB'));
+  return command.addOption(rateOption('--upload-limit <rate>', 'most bytes per second up'));
+}
+
+function rateOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(argument(parseRate));
 }
 
 export function trackerOption(): Option {

@@ -3,26 +3,25 @@ import { Command } from 'commander';
 import type { Torrent } from '../api.js';
 import { formatBytes, formatSeconds, printable } from './format.js';
 import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
-import { type CommonOptions, examples, portOption } from './options.js';
+import { addEngineOptions, type CommonOptions, type EngineCliOptions, examples } from './options.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { torrentFields, torrentSampler } from './sample.js';
 import { resourceFields } from './usage.js';
 import { delayOrAborted, settledOrAborted } from './wait.js';
 
-interface SeedOptions extends CommonOptions {
+interface SeedOptions extends CommonOptions, EngineCliOptions {
   readonly data: string;
-  readonly port?: number;
   /** False with --no-verify. */
   readonly verify: boolean;
 }
 
 export function seedCommand(run: Runner): Command {
-  return new Command('seed')
+  const command = new Command('seed')
     .description('Offer data that is already here, until interrupted')
     .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
     .requiredOption('--data <dir>', 'the folder that holds the file, or the torrent’s folder')
-    .addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'))
-    .option('--no-verify', 'trust the data instead of hashing it first')
+    .option('--no-verify', 'trust the data instead of hashing it first');
+  return addEngineOptions(command, false)
     .addHelpText(
       'after',
       examples('haul seed image.iso.torrent --data /srv/images') +
@@ -46,7 +45,7 @@ async function seed(context: Context, source: string, options: SeedOptions): Pro
   ]);
   const metainfo = await loadTorrent(source, signal);
   const folder = await checkDataFolder(options.data, metainfo);
-  const engine = await openEngine(output, options.port);
+  const engine = await openEngine(output, options);
   try {
     const torrent = engine.add(metainfo, { output: folder, mode: 'seed', trustData: !options.verify });
     watchTorrent(output, torrent);

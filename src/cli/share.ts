@@ -10,12 +10,18 @@ import { hostForUrl, LOOPBACK, localAddresses, shellWord, torrentUrlPath } from 
 import type { HashedSource } from './create.js';
 import { formatBytes, printable } from './format.js';
 import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
-import { type CommonOptions, examples, portOption, trackerOption } from './options.js';
+import {
+  addEngineOptions,
+  type CommonOptions,
+  type EngineCliOptions,
+  examples,
+  portOption,
+  trackerOption,
+} from './options.js';
 import type { Output } from './output.js';
 import type { Context, Outcome, Runner } from './run.js';
 
-interface ShareOptions extends CommonOptions {
-  readonly port?: number;
+interface ShareOptions extends CommonOptions, EngineCliOptions {
   readonly http: number;
   readonly tracker?: readonly string[];
 }
@@ -23,12 +29,12 @@ interface ShareOptions extends CommonOptions {
 const DEFAULT_HTTP_PORT = 6969;
 
 export function shareCommand(run: Runner): Command {
-  return new Command('share')
+  const command = new Command('share')
     .description('Share a file or folder: makes the torrent, serves it, tracks and seeds, until interrupted')
     .argument('<path>', 'the file or folder')
-    .addOption(portOption('port for peers, 0 for any (default: first free of 6881-6889)'))
     .addOption(portOption('port of the .torrent and the tracker, 0 for any', '--http <n>').default(DEFAULT_HTTP_PORT))
-    .addOption(trackerOption())
+    .addOption(trackerOption());
+  return addEngineOptions(command, false)
     .addHelpText(
       'after',
       examples('haul share image.iso', 'haul share build/ --http 8080 --port 0') +
@@ -54,7 +60,7 @@ async function share(context: Context, path: string, options: ShareOptions): Pro
   );
   let engine: Engine | null = null;
   try {
-    engine = await openEngine(output, options.port);
+    engine = await openEngine(output, options);
     const hashed = await hashSource(output, signal, source, {});
     if (signal.aborted) return 'interrupted';
     const torrent = engine.add(hashed.metainfo, {

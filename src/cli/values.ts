@@ -40,6 +40,17 @@ export function parseSize(text: string): number {
   return bytes;
 }
 
+/** Bytes per second: a size, with `/s` behind it or not. */
+export function parseRate(text: string): number {
+  try {
+    return parseSize(text.replace(/\/s$/i, ''));
+  } catch {
+    throw new ValueError(
+      'A rate is a number of bytes per second above 0, or one with KiB, MiB, GiB (K, M, G mean the same).',
+    );
+  }
+}
+
 /** Piece length in bytes: a power of two between 16 KiB (one block) and `maxBytes`. */
 export function parsePieceLength(text: string, maxBytes: number): number {
   const bytes = parseSize(text);
