@@ -7,6 +7,7 @@ import {
   parseHostPort,
   parsePieceLength,
   parsePort,
+  parseRate,
   parseSize,
   parseTrackerUrl,
   parseWebSeedUrl,
@@ -31,6 +32,13 @@ describe('values of the command line', () => {
     assert.equal(parseSize('4 MiB'), 4_194_304);
     assert.equal(parseSize('1.5g'), 1_610_612_736);
     refuses(parseSize, ['0', '-1', '', 'KiB', '1KB', '1MB', '1.3', '9999999999999999T', '1 M B', 'NaN', 'Infinity']);
+  });
+
+  it('rates are sizes per second, with or without saying so', () => {
+    assert.equal(parseRate('50M'), 50 * 2 ** 20);
+    assert.equal(parseRate('1.5MiB/s'), 1.5 * 2 ** 20);
+    assert.equal(parseRate('1000'), 1000);
+    refuses(parseRate, ['0', '-1', 'fast', '/s', '1M/h', '']);
   });
 
   it('accepts a piece length only when it is a power of two within bounds', () => {
