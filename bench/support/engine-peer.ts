@@ -3,7 +3,7 @@
  *   engine-peer seed|leech TORRENT FOLDER [--peer HOST:PORT]... [--host A] [--port N] [--storage KIND] [--threads N]
  *               [--connections N] [--no-verify] [--tracker URL]
  *   {"event":"ready","port":N,"idleBytes":N}  it listens; a leech connects now
- *   {"event":"first"}  a leech has received something    {"event":"done",…}  all verified and synced
+ *   {"event":"first"}  a leech has received something    {"event":"verified"}  all verified    {"event":"done",…}  and synced
  * Stays until the line "quit" or the end of standard input, then prints {"event":"figures",…} of its event loop.
  *
  * `--connections N` holds N connections between two engines. An engine keeps one connection per peer id and one address per
@@ -137,6 +137,10 @@ if (role === 'seed') torrent.once('done', ready);
 else {
   ready();
   watchFirst();
+  torrent.on('verified', () => {
+    const { verifiedPieces, pieceCount } = torrent.stats();
+    if (verifiedPieces === pieceCount) say('verified');
+  });
   torrent.once('done', () => say('done', { ...torrent.stats() }));
 }
 

@@ -37,7 +37,9 @@ function jsonPeer(peer: JsonPeer): Rival {
         port,
         idleBytes,
         began: isOurs === true ? async () => void (await event(child, 'first')) : undefined,
-        complete: async () => void (await event(child, 'done')),
+        // Ours is done only when the data is on the device; the others do not wait for that.
+        complete: async () => void (await event(child, isOurs === true ? 'verified' : 'done')),
+        synced: isOurs === true ? async () => void (await event(child, 'done')) : undefined,
         stop: async () => {
           if (isOurs === true) return quitOurs(child);
           child.send('quit');

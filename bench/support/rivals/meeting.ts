@@ -1,7 +1,8 @@
 /**
  * One transfer between two contenders, watched from outside. The clock is the same for all, also for those that say nothing
  * when they begin: it starts when the first block of the copy takes up space on disk (ours, which reserve all space beforehand, say
- * when the first block came), and ends when the leech says it has all.
+ * when the first block came), and ends when the leech says it has all, checked. What ours then needs to have it on the device, which
+ * the others do not promise, is printed apart as `syncSec`.
  * CPU, memory and switches of both sides are counted over the same time, from /proc.
  */
 import { statSync } from 'node:fs';
@@ -79,6 +80,8 @@ export async function meet(
     await leech.complete();
     const seconds = (performance.now() - beginMs) / 1000;
     const [used, given] = [leechUse(), seedUse()];
+    await leech.synced?.();
+    const syncSec = (performance.now() - beginMs) / 1000 - seconds;
     const [leechLoop] = [await leech.stop(), await seed.stop()];
     const figures = {
       mbPerSec: job.lengthBytes / 1e6 / seconds,
@@ -88,6 +91,7 @@ export async function meet(
       ...(isOurs(seedRival) ? mainThreadFigures('seed', given, job.lengthBytes) : {}),
       ...(leechLoop === undefined ? {} : loopFigures('leech', leechLoop, used)),
       startSec: (beginMs - startMs) / 1000,
+      ...(leech.synced === undefined ? {} : { syncSec }),
     };
     return { figures, checksum: await checkCopy(leechRival.name, output.copy, job) };
   } finally {

@@ -25,6 +25,8 @@ export interface Running {
   readonly began?: (() => Promise<void>) | undefined;
   /** Resolves when the client says that all of the torrent is there and checked. Rejects when it ends before. */
   complete(): Promise<void>;
+  /** Of one that tells: resolves when all is on the device too. */
+  readonly synced?: (() => Promise<void>) | undefined;
   /** Ends it; one of ours tells of its event loop. */
   stop(): Promise<LoopFigures | undefined>;
 }
