@@ -86,7 +86,7 @@ export class Announcer {
   /** Sends what is due. Cheap; call it several times a second. */
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
-    if (this.#stats === null || this.#stopping !== null || this.#underWay !== null) return;
+    if (this.isEmpty || this.#stats === null || this.#stopping !== null || this.#underWay !== null) return;
     const stats = this.#stats();
     const url = this.#tiers.due(nowMs, stats.isHungry ?? false);
     if (url !== null) this.#send(url, stats);

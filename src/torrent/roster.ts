@@ -57,14 +57,19 @@ export class Roster implements Door {
     this.dialSome(services.now());
   }
 
+  /** Somebody is to be dialled and the engine's budget was spent: worth another look at its next tick, not in a second. */
+  isHeldBack = false;
+
   /** Dials while there is room, budget and somebody to dial. */
   dialSome(nowMs: number): void {
     const { exchange, services } = this.#torrent;
+    this.isHeldBack = false;
     if (exchange === null || this.#torrent.isStopping) return;
     while (exchange.peerCount + this.#dialling < services.maxPeers && exchange.hasRoom) {
       const address = this.#addresses.next(nowMs);
       if (address === null) return;
-      if (!services.takeDial()) return;
+      this.isHeldBack = !services.takeDial();
+      if (this.isHeldBack) return;
       this.#addresses.dialled(address);
       this.#dialling++;
       services.dial(this, address);

@@ -83,7 +83,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   /** Every engine tick (100 ms). */
   tick(nowMs: number, isSecond: boolean): void {
     if (this.exchange === null || this.isStopping) return;
-    this.roster.dialSome(nowMs);
+    if (isSecond || this.roster.isHeldBack) this.roster.dialSome(nowMs);
     if (!isSecond) return;
     this.exchange.tick(nowMs);
     this.#announces?.tick(nowMs);
