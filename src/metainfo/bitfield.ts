@@ -50,11 +50,6 @@ export class Bitfield {
     if (spare > 0) this.bytes[this.bytes.length - 1] = (0xff << spare) & 0xff;
     this.#count = this.bitCount;
   }
-
-  clearAll(): void {
-    this.bytes.fill(0);
-    this.#count = 0;
-  }
 }
 
 /** True when the length fits and the spare bits at the end are zero (BEP 3 asks to drop peers that send others). */

@@ -50,7 +50,6 @@ export class PeerLink {
   lastReadMs: number;
   lastWriteMs: number;
   readonly startedMs: number;
-  isOpen = false;
   /** The memory of a block was gone when the kernel came to send it. Known when the link has closed. */
   hasLostMemory = false;
 
@@ -128,11 +127,6 @@ export class PeerLink {
 
   get isClosing(): boolean {
     return this.#closeReason !== null || this.#isClosed;
-  }
-
-  /** Local address of the connection, for `yourip` and the like; empty when not connected. */
-  get localAddress(): string {
-    return this.#socket.localAddress ?? '';
   }
 
   /** Call after writing messages to `out`. */
@@ -283,7 +277,6 @@ export class PeerLink {
     }
     const sink = this.handlers.onHandshake(this, parsed);
     if (sink === null || this.isClosing) return used;
-    this.isOpen = true;
     this.#decoder = new Decoder(sink);
     return used;
   }

@@ -60,10 +60,6 @@ export class Choker {
     this.#turnMs = grown(this.#turnMs, rows);
   }
 
-  get unchokedCount(): number {
-    return this.#unchoked;
-  }
-
   /** Slot that is unchoked whatever it gives, or -1. */
   get optimistic(): number {
     return this.#optimistic;

@@ -158,12 +158,6 @@ export class Scheduler {
     this.#holdings.haveAll(slot);
   }
 
-  /** BEP 6 */
-  peerHaveNone(slot: PeerSlot): void {
-    this.#requests.releaseAll(slot, true);
-    this.#holdings.haveNone(slot);
-  }
-
   peerIsSeed(slot: PeerSlot): boolean {
     return this.#peers.isSeed(slot);
   }
