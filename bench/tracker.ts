@@ -1,14 +1,17 @@
 /**
- * `npm run bench -- tracker [--seconds 8] [--turns 5] [--swarms 100] [--peers 100] [--connections 64] [--profile] [--only ours] [--small]`
- * HTTP announces of our tracker and of opentracker, each a process pinned to one core, under the same load of `wrk` on the other cores, in turns;
- * with connections that are kept and with one connection per announce (opentracker ends every connection, whatever is asked).
- *   announcesPerSec         answered; the load may be what limits it
- *   cpuMicrosPerAnnounce    user and kernel time of the tracker's process, from /proc
- *   announcesPerSecPerCore  what a core would answer if it did nothing else: 1,000,000 ÷ the line above
+ * `npm run bench -- tracker [--seconds 8] [--turns 5] [--swarms 100] [--peers 100] [--connections 64] [--sockets 4] [--outstanding 32]
+ *   [--parts http,udp] [--profile] [--only ours] [--small]`
+ * Announces to our tracker and to opentracker, each a process pinned to one core, under the same load on the other cores, in turns.
+ * HTTP by `wrk`: with connections that are kept and with one connection per announce (opentracker ends every connection, whatever is asked).
+ * UDP (BEP 15) by udp-load: so many sockets, each with so many announces outstanding; one without an answer for 500 ms is lost and sent again.
+ *   announcesPerSec          answered; the load may be what limits it
+ *   cpuMicrosPerAnnounce     user and kernel time of the tracker's process, from /proc
+ *   announcesPerSecPerCore   what a core would answer if it did nothing else: 1,000,000 ÷ the line above
+ *   lostPercent              UDP: time-outs, of all announces sent
+ *   loadCpuMicrosPerAnnounce UDP: of the load's process. Above cpuMicrosPerAnnounce the load is the slower of the two, and announcesPerSec is its own
  * Before and after the load every swarm is scraped: both trackers must know the same seeds and leeches.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -16,51 +19,44 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Agent } from 'undici';
 import { announceHttp, SCRAPE_HASHES_MAX, scrapeHttp } from '../src/discovery/http-tracker.js';
-import { type Child, run, startChild } from '../test/support/child.js';
+import { type Child, startChild } from '../test/support/child.js';
 import { missingTool } from '../test/support/clients/client.js';
 import { accepts, freePort } from '../test/support/ports.js';
-import { PACKAGE_ROOT } from '../test/support/root.js';
 import { Scope } from '../test/support/scope.js';
 import { until } from '../test/support/wait.js';
-import { cpuSeconds, sampleProcess, usedBetween } from './support/procstat.js';
+import {
+  type Cores,
+  chooseCores,
+  httpLoad,
+  type LoadRun,
+  pinned,
+  type Shape,
+  udpLoad,
+} from './support/announce-loads.js';
+import { list } from './support/job.js';
+import { OUT_FOLDER } from './support/place.js';
+import { cpuSeconds, sampleProcess, type ThreadUse, usedBetween } from './support/procstat.js';
 import { Results } from './support/results.js';
 
 const TRACKER_PROCESS = fileURLToPath(new URL('./support/tracker-process.js', import.meta.url));
-const LOAD = path.join(PACKAGE_ROOT, 'bench/support/announces.lua');
 const START_MS = 10_000;
 const PRIMERS = 32;
 const NUMWANT = 50;
-
-type Connections = 'kept' | 'each';
-
-interface Shape {
-  readonly swarms: number;
-  readonly peers: number;
-  readonly connections: number;
-  readonly seconds: number;
-}
-
-interface Cores {
-  /** A core number for `taskset -c`, or null where cores cannot be told apart. */
-  readonly tracker: string | null;
-  readonly load: string | null;
-}
+const SMALL_ANNOUNCES = 200;
 
 interface Contender {
   readonly name: string;
+  readonly hasUdp: boolean;
+  /** On this port, of TCP and where it has it of UDP. */
   start(scope: Scope, port: number, hashes: readonly string[], cores: Cores): Promise<Child>;
-}
-
-function pinned(core: string | null, words: readonly string[]): [string, string[]] {
-  const [command = '', ...args] = core === null ? words : ['taskset', '-c', core, ...words];
-  return [command, args];
 }
 
 function ours(profile: boolean): Contender {
   return {
     name: 'swarmhaul',
+    hasUdp: false,
     async start(scope, port, hashes, cores) {
-      const options = profile ? ['--cpu-prof', '--cpu-prof-dir', path.join(PACKAGE_ROOT, 'bench/out')] : [];
+      const options = profile ? ['--cpu-prof', '--cpu-prof-dir', OUT_FOLDER] : [];
       const words = [process.execPath, ...options, TRACKER_PROCESS, String(port), ...hashes];
       const child = startChild(scope, ...pinned(cores.tracker, words));
       await child.line('ready', START_MS, (line) => line === 'ready');
@@ -71,13 +67,15 @@ function ours(profile: boolean): Contender {
 
 const OPENTRACKER: Contender = {
   name: 'opentracker',
+  hasUdp: true,
   async start(scope, port, hashes, cores) {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'swarmhaul-opentracker-'));
     scope.defer(() => rm(folder, { recursive: true, force: true }));
     // As root it changes root to its folder and user to nobody, who must be able to read the list.
     await chmod(folder, 0o755);
     await writeFile(path.join(folder, 'whitelist'), hashes.map((hash) => `${hash}\n`).join(''));
-    const words = ['opentracker', '-i', '127.0.0.1', '-p', String(port), '-d', folder, '-w', 'whitelist'];
+    const words = ['opentracker', '-i', '127.0.0.1', '-p', String(port), '-P', String(port)];
+    words.push('-d', folder, '-w', 'whitelist');
     const child = startChild(scope, ...pinned(cores.tracker, words), { cwd: folder });
     const listens = async () => ((await accepts('127.0.0.1', port)) ? true : undefined);
     await until('opentracker listens', START_MS, listens);
@@ -128,34 +126,48 @@ async function check(url: string, shape: Shape, dispatcher: Agent): Promise<stri
   return hash.digest('hex');
 }
 
-interface Load {
-  readonly requests: number;
+/** A load, or why there is none. */
+interface Part {
+  readonly parameters: Readonly<Record<string, string | number>>;
+  readonly load: LoadRun | null;
+}
+
+interface Run {
+  readonly shape: Shape;
   readonly seconds: number;
-  readonly bytes: number;
-  readonly refused: number;
-  readonly connectErrors: number;
-  readonly timeouts: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
+  readonly announces: number;
+  readonly cores: Cores;
 }
 
-async function load(url: string, shape: Shape, connections: Connections, seconds: number, cores: Cores): Promise<Load> {
-  const scope = new Scope();
-  try {
-    const threads = cores.load === null ? 1 : cores.load.split(',').length;
-    const words = ['wrk', `-t${threads}`, `-c${shape.connections}`, `-d${seconds}s`, '-s', LOAD, url];
-    words.push('--', connections, String(shape.swarms), String(shape.peers));
-    const text = await run(scope, ...pinned(cores.load, words), { timeoutMs: seconds * 1000 + 30_000 });
-    const line = text.split('\n').find((each) => each.startsWith('{'));
-    if (line === undefined) throw new Error(`wrk said:\n${text}`);
-    return JSON.parse(line) as Load;
-  } finally {
-    await scope.close();
-  }
+/** Of a run too short for the clock of /proc, 10 ms, nothing is said about CPU. */
+function cpuFigures(use: ThreadUse, requests: number): Record<string, number> {
+  const seconds = cpuSeconds(use);
+  if (seconds === 0) return {};
+  return {
+    cpuMicrosPerAnnounce: (seconds * 1e6) / requests,
+    announcesPerSecPerCore: requests / seconds,
+    kernelShare: use.systemSeconds / seconds,
+  };
 }
 
-async function measure(contender: Contender, shape: Shape, connections: Connections, cores: Cores, hasLoad: boolean) {
+async function figuresOf(child: Child, port: number, load: LoadRun, { shape, cores, ...extent }: Run) {
+  // The first second measures the compiler, and the allocator of the other.
+  await load(port, shape, { ...extent, seconds: 1 }, cores);
+  const before = sampleProcess(child.pid);
+  const done = await load(port, shape, extent, cores);
+  const use = usedBetween(before, sampleProcess(child.pid));
+  return {
+    announcesPerSec: done.requests / done.seconds,
+    ...cpuFigures(use.process, done.requests),
+    bytesPerAnswer: done.bytes / done.requests,
+    ...done.figures,
+    peakMiB: use.peakResidentBytes / 2 ** 20,
+  };
+}
+
+async function measure(contender: Contender, load: LoadRun | null, run: Run) {
   const scope = new Scope();
+  const { shape, cores } = run;
   // No connection is used twice: opentracker closes them without saying so.
   const dispatcher = new Agent({ connections: PRIMERS, pipelining: 0 });
   scope.defer(() => dispatcher.destroy());
@@ -166,42 +178,29 @@ async function measure(contender: Contender, shape: Shape, connections: Connecti
     const child = await contender.start(scope, port, hashes, cores);
     await prime(url, shape, dispatcher);
     const checksum = await check(url, shape, dispatcher);
-    if (!hasLoad) return { checksum, figures: null };
-    // The first second measures the compiler, and the allocator of the other.
-    await load(url, shape, connections, 1, cores);
-    const before = sampleProcess(child.pid);
-    const done = await load(url, shape, connections, shape.seconds, cores);
-    const use = usedBetween(before, sampleProcess(child.pid));
-    if (done.refused + done.connectErrors + done.timeouts > 0) throw new Error(`wrk: ${JSON.stringify(done)}`);
+    if (load === null) return { checksum, figures: {} };
+    const figures = await figuresOf(child, port, load, run);
     if ((await check(url, shape, dispatcher)) !== checksum)
       throw new Error(`${contender.name}: other peers afterwards`);
-    const cpuMicrosPerAnnounce = (cpuSeconds(use.process) * 1e6) / done.requests;
-    const figures = {
-      announcesPerSec: done.requests / done.seconds,
-      cpuMicrosPerAnnounce,
-      announcesPerSecPerCore: 1e6 / cpuMicrosPerAnnounce,
-      kernelShare: use.process.systemSeconds / cpuSeconds(use.process),
-      bytesPerAnswer: done.bytes / done.requests,
-      p50Ms: done.p50Ms,
-      p99Ms: done.p99Ms,
-      peakMiB: use.peakResidentBytes / 2 ** 20,
-    };
     return { checksum, figures };
   } finally {
     await scope.close();
   }
 }
 
-/** The first core this process may use for the tracker, the others for the load. */
-async function chooseCores(): Promise<Cores> {
-  const none = { tracker: null, load: null };
-  if ((await missingTool(['taskset'])) !== null) return none;
-  const text = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '';
-  const cores = text.split(',').flatMap((range) => {
-    const [first = 0, last = first] = range.split('-').map(Number);
-    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
-  });
-  return cores.length < 2 ? none : { tracker: String(cores[0]), load: cores.slice(1).join(',') };
+/** Loads by name; null where the tool for it is missing. */
+async function chooseParts(names: readonly string[], shape: Shape, results: Results): Promise<Part[]> {
+  const parts: Part[] = [];
+  if (names.includes('http')) {
+    const hasWrk = (await missingTool(['wrk'])) === null;
+    if (!hasWrk)
+      results.skip('load', 'wrk is not installed (apt-get install wrk): answers are checked, nothing is timed');
+    for (const connections of ['kept', 'each'] as const)
+      parts.push({ parameters: { connections }, load: hasWrk ? httpLoad(connections) : null });
+  }
+  const { sockets, outstanding } = shape;
+  if (names.includes('udp')) parts.push({ parameters: { protocol: 'udp', sockets, outstanding }, load: udpLoad });
+  return parts;
 }
 
 const OPTIONS = {
@@ -210,6 +209,9 @@ const OPTIONS = {
   swarms: { type: 'string', default: '100' },
   peers: { type: 'string', default: '100' },
   connections: { type: 'string', default: '64' },
+  sockets: { type: 'string', default: '4' },
+  outstanding: { type: 'string', default: '32' },
+  parts: { type: 'string', multiple: true },
   only: { type: 'string' },
   profile: { type: 'boolean', default: false },
   out: { type: 'string' },
@@ -218,32 +220,39 @@ const OPTIONS = {
 
 export async function main(argv: readonly string[]): Promise<void> {
   const { values } = parseArgs({ args: [...argv], options: OPTIONS });
-  const shape: Shape = values.small
-    ? { swarms: 8, peers: 25, connections: 16, seconds: 1 }
-    : {
-        swarms: Math.min(256, Number(values.swarms)),
-        peers: Number(values.peers),
-        connections: Number(values.connections),
-        seconds: Number(values.seconds),
-      };
+  const wide = {
+    swarms: Math.min(256, Number(values.swarms)),
+    peers: Number(values.peers),
+    connections: Number(values.connections),
+  };
+  const small = { swarms: 8, peers: 25, connections: 16 };
+  const shape: Shape = {
+    ...(values.small ? small : wide),
+    sockets: Number(values.sockets),
+    outstanding: Number(values.outstanding),
+  };
+  const seconds = values.small ? 1 : Number(values.seconds);
   const turns = values.small ? 1 : Number(values.turns);
   const cores = await chooseCores();
-  const results = new Results('tracker', { argv, parameters: { ...shape, turns, isPinned: cores.tracker !== null } });
+  const run: Run = { shape, seconds, announces: values.small ? SMALL_ANNOUNCES : Number.POSITIVE_INFINITY, cores };
+  const parameters = { ...shape, seconds, turns, isPinned: cores.tracker !== null };
+  const results = new Results('tracker', { argv, parameters });
+  const parts = await chooseParts(list(values.parts ?? ['http', 'udp']), shape, results);
   const entrants = [ours(values.profile)];
   if (values.only !== 'ours') {
     if ((await missingTool(['opentracker'])) === null) entrants.push(OPENTRACKER);
     else results.skip('opentracker', 'not installed (apt-get install opentracker)');
   }
-  const hasLoad = (await missingTool(['wrk'])) === null;
-  if (!hasLoad)
-    results.skip('load', 'wrk is not installed (apt-get install wrk): answers are checked, nothing is timed');
+  if (parts.some(({ load }) => load === udpLoad))
+    for (const { name, hasUdp } of entrants) if (!hasUdp) results.skip(`${name}, udp`, 'it has no UDP (BEP 15) yet');
   const checksums = new Set<string>();
   for (let turn = 0; turn < turns; turn++) {
-    for (const connections of ['kept', 'each'] as const) {
+    for (const part of parts) {
       for (const entrant of entrants) {
-        const { checksum, figures } = await measure(entrant, shape, connections, cores, hasLoad);
+        if (part.load === udpLoad && !entrant.hasUdp) continue;
+        const { checksum, figures } = await measure(entrant, part.load, run);
         checksums.add(checksum);
-        results.add({ series: entrant.name, turn, parameters: { connections }, figures: figures ?? {}, checksum });
+        results.add({ series: entrant.name, turn, parameters: part.parameters, figures, checksum });
       }
     }
   }

@@ -2,111 +2,120 @@
  * Stands before the HTTP server of the tracker and answers plain announces straight from the bytes of their connection: they are nearly all the
  * traffic, and an HTTP request as an object costs three times the announce. At the first thing that is no plain announce the connection, with
  * what it has sent, goes to the HTTP server and stays there; nothing is kept here between two reads.
- * Owns the connections until then: their idle time-out, back-pressure, and their end.
+ * Owns the connections until then: their number, idle time-out, back-pressure, and their end. Where connections cannot be had raw, all of them
+ * are HTTP's, which answers the same.
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { readPlainAnnounce } from './plain-announce.js';
+import { type Endpoints, type Intercepted, interceptConnections, type RawSocket } from './raw-socket.js';
 
 export interface DoorOptions {
-  /** Silent connections are closed after this. */
-  readonly idleTimeoutMs: number;
+  /** Silent connections are closed after this; counted in ticks of a second. */
+  readonly idleTimeoutS: number;
+  /** Connections above this many are closed at once. */
+  readonly connectionsMax: number;
   /** The body of a 200. */
-  readonly answer: (query: string, socket: Socket) => Buffer;
+  readonly answer: (query: string, socket: Endpoints) => Buffer;
 }
 
-type Listener = (this: Server, socket: Socket) => void;
+/** Answers of one read are one write; more than this is rare and gets memory of its own. */
+const REPLY_BYTES = 16 * 1024;
 
 export class AnnounceDoor {
   readonly #options: DoorOptions;
   readonly #server: Server;
-  readonly #toHttp: readonly Listener[];
-  readonly #sockets = new Set<Socket>();
-  readonly #headEnd: string;
-  #head = '';
+  readonly #sockets = new Set<RawSocket>();
+  readonly #raw: Intercepted | null;
+  readonly #keepHint: string;
+  /** Answers that wait for their write: the first `#length` bytes. */
+  #reply = Buffer.allocUnsafeSlow(REPLY_BYTES);
+  #length = 0;
+  #keptHead = '';
+  #lastHead = '';
   #isClosed = false;
 
+  /** @param server listens already. */
   constructor(server: Server, options: DoorOptions) {
     this.#server = server;
     this.#options = options;
-    this.#toHttp = server.listeners('connection') as Listener[];
-    this.#headEnd = `keep-alive: timeout=${Math.floor(options.idleTimeoutMs / 1000)}\r\ncontent-length: `;
-    this.tick();
-    server.removeAllListeners('connection');
-    server.on('connection', (socket) => this.#accept(socket));
+    this.#keepHint = `keep-alive: timeout=${options.idleTimeoutS}\r\ncontent-length: `;
+    this.#writeHeads();
+    const owner = {
+      onBytes: (socket: RawSocket, bytes: Buffer) => this.#onBytes(socket, bytes),
+      onClose: (socket: RawSocket) => void this.#sockets.delete(socket),
+    };
+    this.#raw = interceptConnections(server, owner, (socket) => this.#accept(socket));
   }
 
-  /** To be called every second: answers carry the date. */
+  /** To be called every second. */
   tick(): void {
-    this.#head = `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ndate: ${new Date().toUTCString()}\r\n`;
+    this.#writeHeads();
+    for (const socket of this.#sockets) if (++socket.silentTicks > this.#options.idleTimeoutS) socket.close();
   }
 
   /** Ends the connections that are still here, and those that come. */
   close(): void {
     this.#isClosed = true;
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets) socket.close();
   }
 
-  #accept(socket: Socket): void {
-    if (this.#isClosed) {
-      socket.destroy();
-      return;
-    }
+  /** Answers carry the date. */
+  #writeHeads(): void {
+    const head = `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ndate: ${new Date().toUTCString()}\r\n`;
+    this.#keptHead = head + this.#keepHint;
+    this.#lastHead = `${head}connection: close\r\ncontent-length: `;
+  }
+
+  #accept(socket: RawSocket): void {
     this.#sockets.add(socket);
-    const onData = (bytes: Buffer): void => {
-      const done = this.#answer(socket, bytes);
-      if (done < 0) return;
-      this.#sockets.delete(socket);
-      socket.off('data', onData).off('timeout', socket.destroy).off('error', ignore);
-      socket.off('drain', socket.resume).off('end', socket.destroySoon).off('close', onClose);
-      this.#handOver(socket, bytes.subarray(done));
-    };
-    const onClose = (): void => {
-      this.#sockets.delete(socket);
-    };
-    socket.setTimeout(this.#options.idleTimeoutMs);
-    socket.on('data', onData).on('timeout', socket.destroy).on('error', ignore);
-    // The server lets connections be half open, which is for HTTP to use.
-    socket.on('drain', socket.resume).on('end', socket.destroySoon).on('close', onClose);
+    if (this.#isClosed || this.#sockets.size > this.#options.connectionsMax) socket.close();
+    else socket.start();
   }
 
-  #handOver(socket: Socket, unread: Buffer): void {
-    socket.setTimeout(0);
-    socket.pause();
-    socket.unshift(unread);
-    for (const listener of this.#toHttp) listener.call(this.#server, socket);
-    socket.resume();
-  }
-
-  /** Answers all plain announces of one read. Returns where something else begins, or −1. */
-  #answer(socket: Socket, bytes: Buffer): number {
+  /** Answers all plain announces of one read; from the first other thing on, the bytes are HTTP's. */
+  #onBytes(socket: RawSocket, bytes: Buffer): void {
     const text = bytes.toString('latin1');
-    for (let at = 0; at < text.length; ) {
+    let at = 0;
+    let isLast = false;
+    while (at < text.length && !isLast) {
       const request = readPlainAnnounce(text, at);
-      if (request === null) return at;
+      if (request === null) break;
       at = request.end;
-      const body = this.#options.answer(request.query, socket);
-      const hint = request.isLast ? 'connection: close\r\ncontent-length: ' : this.#headEnd;
-      const head = `${this.#head}${hint}${body.length}\r\n\r\n`;
-      const reply = Buffer.allocUnsafe(head.length + body.length);
-      reply.write(head, 0, 'latin1');
-      reply.set(body, head.length);
-      const isRoom = socket.write(reply);
-      if (request.isLast) {
-        finish(socket);
-        return -1;
-      }
-      if (!isRoom) socket.pause();
+      isLast = request.isLast;
+      this.#append(isLast ? this.#lastHead : this.#keptHead, this.#options.answer(request.query, socket));
     }
-    return -1;
+    this.#send(socket);
+    if (isLast) socket.end();
+    else if (at < text.length) this.#handOver(socket, bytes.subarray(at));
+  }
+
+  #append(headStart: string, body: Buffer): void {
+    const head = `${headStart}${body.length}\r\n\r\n`;
+    const end = this.#length + head.length + body.length;
+    if (end > this.#reply.length) {
+      const larger = Buffer.allocUnsafeSlow(end * 2);
+      this.#reply.copy(larger, 0, 0, this.#length);
+      this.#reply = larger;
+    }
+    this.#reply.write(head, this.#length, 'latin1');
+    this.#reply.set(body, this.#length + head.length);
+    this.#length = end;
+  }
+
+  #send(socket: RawSocket): void {
+    if (this.#length === 0) return;
+    const isMineAgain = socket.write(this.#reply.subarray(0, this.#length));
+    this.#length = 0;
+    if (!isMineAgain || this.#reply.length > REPLY_BYTES) this.#reply = Buffer.allocUnsafeSlow(REPLY_BYTES);
+  }
+
+  #handOver(socket: RawSocket, unread: Buffer): void {
+    this.#sockets.delete(socket);
+    const giveBack = (ordinary: Socket): void => ordinary.unshift(unread);
+    // Before the listener that makes HTTP of it. The server may have no room for it: then there is no event.
+    this.#server.prependListener('connection', giveBack);
+    this.#raw?.adopt(socket);
+    this.#server.off('connection', giveBack);
   }
 }
-
-/** Usually the kernel has the whole answer by now, and the orderly way costs another turn of the event loop. */
-function finish(socket: Socket): void {
-  if (socket.writableLength === 0) socket.destroy();
-  else socket.destroySoon();
-}
-
-/** What happened shows as 'close'; the client is gone and there is nobody to tell. */
-function ignore(): void {}

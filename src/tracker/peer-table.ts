@@ -46,9 +46,12 @@ export class PeerTable {
     return this.#seenAtS[slot]!;
   }
 
-  /** Adds a peer or replaces what stood at its address. @param peerId 20 Latin-1 characters. Returns its slot. */
-  put(compact: Uint8Array, peerId: string, isSeed: boolean, nowS: number): number {
-    let slot = this.find(compact);
+  /**
+   * Adds a peer, or replaces what stands at its address.
+   * @param found what `find(compact)` says. @param peerId 20 Latin-1 characters. Returns its slot.
+   */
+  put(found: number, compact: Uint8Array, peerId: string, isSeed: boolean, nowS: number): number {
+    let slot = found;
     if (slot < 0) {
       slot = this.count;
       if (slot === this.#capacity) this.#resize(Math.max(CAPACITY_FIRST, this.#capacity * 2));
@@ -56,7 +59,8 @@ export class PeerTable {
       this.#slots.set(this.#key(compact, 0), slot);
       this.count++;
     }
-    this.#ids.write(peerId, slot * PEER_ID_BYTES, PEER_ID_BYTES, 'latin1');
+    const idAt = slot * PEER_ID_BYTES;
+    for (let i = 0; i < PEER_ID_BYTES; i++) this.#ids[idAt + i] = peerId.charCodeAt(i);
     this.#seenAtS[slot] = nowS;
     if (isSeed === this.isSeed(slot)) return slot;
     // Crossing the border: swap with the slot next to it, then move the border.
@@ -83,12 +87,22 @@ export class PeerTable {
     return this.#addresses.subarray(slot * this.recordBytes, (slot + 1) * this.recordBytes);
   }
 
-  /** Copies the compact address of a slot to `target` at `at`. */
-  copyAddress(slot: number, target: Buffer, at: number): void {
+  /** Copies the compact addresses of the first `count` picked slots to `target`, from `at` on. */
+  copyAddresses(picks: readonly number[], count: number, target: Buffer, at: number): void {
     const addresses = this.#addresses;
-    const begin = slot * this.recordBytes;
+    const width = this.recordBytes;
+    let to = at;
     // For so few bytes a call into the runtime costs more than the copy, and a reply has fifty of them.
-    for (let i = 0; i < this.recordBytes; i++) target[at + i] = addresses[begin + i]!;
+    for (let k = 0; k < count; k++) {
+      const begin = picks[k]! * width;
+      for (let i = 0; i < width; i++) target[to + i] = addresses[begin + i]!;
+      to += width;
+    }
+  }
+
+  /** Whether a slot holds an address of this machine only. */
+  isLoopback(slot: number): boolean {
+    return isLoopback(this.#addresses, slot * this.recordBytes, this.recordBytes);
   }
 
   peerId(slot: number): Buffer {
@@ -154,6 +168,13 @@ export class PeerTable {
     this.#seenAtS = seenAtS;
     this.#capacity = capacity;
   }
+}
+
+/** Whether the compact address at `begin`, of 6 or 18 bytes, is one of this machine only. */
+export function isLoopback(bytes: Uint8Array, begin: number, recordBytes: number): boolean {
+  if (recordBytes === 6) return bytes[begin] === 127;
+  for (let i = 0; i < 15; i++) if (bytes[begin + i] !== 0) return false;
+  return bytes[begin + 15] === 1;
 }
 
 function swapBytes(bytes: Uint8Array, a: number, b: number, length: number): void {

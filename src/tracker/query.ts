@@ -45,7 +45,7 @@ export function parseAnnounce(query: string): AnnounceQuery | string {
     const end = ampersand < 0 ? query.length : ampersand;
     const equals = query.indexOf('=', begin);
     if (equals >= 0 && equals < end) {
-      const failure = setParameter(result, query.slice(begin, equals), query.slice(equals + 1, end));
+      const failure = setParameter(result, query, begin, equals, end);
       if (failure !== null) return failure;
     }
     begin = end + 1;
@@ -61,64 +61,73 @@ export function parseScrape(query: string): string[] | string {
   const hashes: string[] = [];
   for (const part of query.split('&', SCRAPE_HASHES_MAX + 1)) {
     if (!part.startsWith('info_hash=')) continue;
-    const hash = unescapeBytes(part.slice('info_hash='.length));
-    if (hash?.length !== HASH_CHARS) return 'info_hash must be 20 bytes, percent-encoded';
+    const hash = unescapeHash(part, 'info_hash='.length, part.length);
+    if (hash === null) return 'info_hash must be 20 bytes, percent-encoded';
     if (hashes.length === SCRAPE_HASHES_MAX) return `more than ${SCRAPE_HASHES_MAX} info-hashes in one scrape`;
     hashes.push(hash);
   }
   return hashes.length === 0 ? 'info_hash is missing' : hashes;
 }
 
-/** Null, or what is wrong with this parameter. Unknown ones are ignored, as BEP 3 leaves room for them. */
-function setParameter(result: AnnounceQuery, name: string, value: string): string | null {
-  switch (name) {
-    case 'info_hash': {
+/**
+ * Null, or what is wrong with the parameter [begin, equals) = (equals, end). Unknown ones are ignored, as BEP 3 leaves room for them.
+ * Names are compared in place: a string for each would cost more than all the rest.
+ */
+function setParameter(result: AnnounceQuery, query: string, begin: number, equals: number, end: number): string | null {
+  const isNamed = (name: string): boolean => equals - begin === name.length && query.startsWith(name, begin);
+  const at = equals + 1;
+  switch (equals - begin) {
+    case 'port'.length:
+      if (isNamed('port')) return setPort(result, wholeNumber(query, at, end));
+      return isNamed('left') ? setLeft(result, wholeNumber(query, at, end)) : null;
+    case 'event'.length:
+      return isNamed('event') ? setEvent(result, query.slice(at, end)) : null;
+    case 'peer_id'.length:
+      if (isNamed('peer_id')) {
+        if (result.peerId !== '') return 'peer_id is given twice';
+        const id = unescapeHash(query, at, end);
+        if (id === null) return 'peer_id must be 20 bytes, percent-encoded';
+        result.peerId = id;
+      } else if (isNamed('compact')) result.isCompact = !isZero(query, at, end);
+      else if (isNamed('numwant')) return setNumwant(result, query, at, end);
+      return null;
+    case 'info_hash'.length: {
+      if (!isNamed('info_hash')) return null;
       if (result.infoHash !== '') return 'info_hash is given twice';
-      const hash = unescapeBytes(value);
-      if (hash?.length !== HASH_CHARS) return 'info_hash must be 20 bytes, percent-encoded';
+      const hash = unescapeHash(query, at, end);
+      if (hash === null) return 'info_hash must be 20 bytes, percent-encoded';
       result.infoHash = hash;
       return null;
     }
-    case 'peer_id': {
-      if (result.peerId !== '') return 'peer_id is given twice';
-      const id = unescapeBytes(value);
-      if (id?.length !== HASH_CHARS) return 'peer_id must be 20 bytes, percent-encoded';
-      result.peerId = id;
-      return null;
-    }
-    case 'port': {
-      const port = wholeNumber(value);
-      if (port === null || port > 65535) return 'port must be 0 to 65535';
-      result.port = port;
-      return null;
-    }
-    case 'left': {
-      const left = wholeNumber(value);
-      if (left === null) return 'left must be a number of bytes';
-      result.isSeed = left === 0;
-      return null;
-    }
-    case 'uploaded':
-    case 'downloaded':
-      return wholeNumber(value) === null ? `${name} must be a number of bytes` : null;
-    case 'numwant': {
-      // −1 is how some clients say "as you like".
-      const numwant = value === '-1' || value === '' ? -1 : wholeNumber(value);
-      if (numwant === null) return 'numwant must be a number';
-      result.numwant = numwant;
-      return null;
-    }
-    case 'event':
-      return setEvent(result, value);
-    case 'compact':
-      result.isCompact = value !== '0';
-      return null;
-    case 'no_peer_id':
-      result.noPeerId = value !== '0';
-      return null;
+    case 'uploaded'.length:
+      return isNamed('uploaded') ? checkBytes('uploaded', query, at, end) : null;
+    case 'downloaded'.length:
+      if (isNamed('no_peer_id')) result.noPeerId = !isZero(query, at, end);
+      return isNamed('downloaded') ? checkBytes('downloaded', query, at, end) : null;
     default:
       return null;
   }
+}
+
+function setPort(result: AnnounceQuery, port: number | null): string | null {
+  if (port === null || port > 65535) return 'port must be 0 to 65535';
+  result.port = port;
+  return null;
+}
+
+function setLeft(result: AnnounceQuery, left: number | null): string | null {
+  if (left === null) return 'left must be a number of bytes';
+  result.isSeed = left === 0;
+  return null;
+}
+
+function setNumwant(result: AnnounceQuery, query: string, at: number, end: number): string | null {
+  // −1 is how some clients say "as you like".
+  const isOpen = at === end || (end - at === 2 && query.startsWith('-1', at));
+  const numwant = isOpen ? -1 : wholeNumber(query, at, end);
+  if (numwant === null) return 'numwant must be a number';
+  result.numwant = numwant;
+  return null;
 }
 
 function setEvent(result: AnnounceQuery, value: string): string | null {
@@ -129,11 +138,19 @@ function setEvent(result: AnnounceQuery, value: string): string | null {
   return null;
 }
 
-function wholeNumber(value: string): number | null {
-  if (value.length === 0 || value.length > DIGITS_MAX) return null;
+function checkBytes(name: string, query: string, at: number, end: number): string | null {
+  return wholeNumber(query, at, end) === null ? `${name} must be a number of bytes` : null;
+}
+
+function isZero(query: string, at: number, end: number): boolean {
+  return end - at === 1 && query.charCodeAt(at) === 0x30;
+}
+
+function wholeNumber(text: string, begin: number, end: number): number | null {
+  if (begin === end || end - begin > DIGITS_MAX) return null;
   let number = 0;
-  for (let i = 0; i < value.length; i++) {
-    const digit = value.charCodeAt(i) - 0x30;
+  for (let i = begin; i < end; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
     if (digit < 0 || digit > 9) return null;
     number = number * 10 + digit;
   }
@@ -146,22 +163,23 @@ function hexDigit(code: number): number {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }
 
-/** Percent-decoding to one character per byte. Null for a broken escape or too many bytes. */
-function unescapeBytes(value: string): string | null {
-  if (value.length > HASH_CHARS * 3) return null;
-  let bytes = '';
-  for (let i = 0; i < value.length; i++) {
-    const code = value.charCodeAt(i);
-    if (code > 0xff) return null;
-    if (code !== 0x25) {
-      bytes += String.fromCharCode(code);
-      continue;
+/** Reused: one string is made of all of them at the end. */
+const codes: number[] = new Array(HASH_CHARS).fill(0);
+
+/** Percent-decoding of 20 bytes to one character each. Null for a broken escape or another number of bytes. */
+function unescapeHash(text: string, begin: number, end: number): string | null {
+  let count = 0;
+  for (let i = begin; i < end; i++) {
+    let code = text.charCodeAt(i);
+    if (code === 0x25) {
+      const high = i + 2 < end ? hexDigit(text.charCodeAt(i + 1)) : -1;
+      const low = hexDigit(text.charCodeAt(i + 2));
+      if (high < 0 || low < 0) return null;
+      code = (high << 4) | low;
+      i += 2;
     }
-    const high = hexDigit(value.charCodeAt(i + 1));
-    const low = hexDigit(value.charCodeAt(i + 2));
-    if (high < 0 || low < 0) return null;
-    bytes += String.fromCharCode((high << 4) | low);
-    i += 2;
+    if (code > 0xff || count === HASH_CHARS) return null;
+    codes[count++] = code;
   }
-  return bytes;
+  return count === HASH_CHARS ? String.fromCharCode(...codes) : null;
 }

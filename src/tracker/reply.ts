@@ -55,11 +55,8 @@ function writeRecords(
     reply.set(localSeed, at);
     at += table.recordBytes;
   }
-  for (let i = 0; i < count; i++) {
-    table.copyAddress(picks[i]!, reply, at);
-    at += table.recordBytes;
-  }
-  return at;
+  table.copyAddresses(picks, count, reply, at);
+  return at + count * table.recordBytes;
 }
 
 /** BEP 3's original form: one dictionary per peer, both families in one list. */

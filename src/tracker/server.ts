@@ -8,6 +8,7 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import { urlHost } from '../discovery/address.js';
 import { fromSystemError } from '../errors.js';
 import { AnnounceDoor } from './announce-door.js';
+import type { Endpoints } from './raw-socket.js';
 import { TrackerService } from './service.js';
 import { baseUrl, TorrentShelf } from './torrent-shelf.js';
 
@@ -18,9 +19,10 @@ const HEADER_BYTES_MAX = 16 * 1024;
 /** Silent connections, and requests that trickle in, are closed after this. */
 const CONNECTION_TIMEOUT_MS = 30_000;
 const REQUEST_TIMEOUT_MS = 10_000;
-const KEEP_ALIVE_TIMEOUT_MS = 10_000;
-/** Half of the descriptors a process usually may open on a server. */
-const CONNECTIONS_MAX = 16_384;
+const KEEP_ALIVE_TIMEOUT_S = 10;
+/** Together half of the descriptors a process usually may open on a server. */
+const ANNOUNCE_CONNECTIONS_MAX = 12_288;
+const HTTP_CONNECTIONS_MAX = 4_096;
 const TICK_MS = 1_000;
 const SWEEP_BUDGET = 2_000;
 
@@ -64,8 +66,11 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
   const app = await listen(options, service, shelf);
   const bound = app.server.address();
   if (bound === null || typeof bound === 'string') throw new Error('the tracker listens on no port');
-  const answer = (query: string, socket: Socket) => announce(service, query, socket);
-  const door = new AnnounceDoor(app.server, { idleTimeoutMs: KEEP_ALIVE_TIMEOUT_MS, answer });
+  const door = new AnnounceDoor(app.server, {
+    idleTimeoutS: KEEP_ALIVE_TIMEOUT_S,
+    connectionsMax: ANNOUNCE_CONNECTIONS_MAX,
+    answer: (query, socket) => announce(service, query, socket),
+  });
   const everySecond = (): void => {
     service.sweep(performance.now(), SWEEP_BUDGET);
     door.tick();
@@ -151,17 +156,17 @@ function makeServer(handler: RequestListener): Server {
     maxHeaderSize: HEADER_BYTES_MAX,
     requestTimeout: REQUEST_TIMEOUT_MS,
     headersTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_S * 1000,
     connectionsCheckingInterval: 2_000,
     noDelay: true,
   };
   const server = createServer(limits, handler);
   server.timeout = CONNECTION_TIMEOUT_MS;
-  server.maxConnections = CONNECTIONS_MAX;
+  server.maxConnections = HTTP_CONNECTIONS_MAX;
   return server;
 }
 
-function announce(service: TrackerService, query: string, socket: Socket): Buffer {
+function announce(service: TrackerService, query: string, socket: Endpoints): Buffer {
   // Asking for the local address is a system call, and few swarms have a seed here.
   return service.announce(query, socket.remoteAddress ?? '', () => socket.localAddress ?? '', performance.now());
 }

@@ -4,7 +4,7 @@
  * Invariant: a swarm without peers is kept only while it is registered; `peerCount` is the sum over all tables. Peers that did
  * not announce for two intervals are found by a sweep that goes round, a few peers with every announce: O(1) per call.
  */
-import { PeerTable } from './peer-table.js';
+import { isLoopback, PeerTable } from './peer-table.js';
 import type { AnnounceQuery } from './query.js';
 
 export const TRACKER_LIMITS = {
@@ -121,7 +121,7 @@ export class Swarms {
       }
       const wasSeed = slot >= 0 && table.isSeed(slot);
       if (query.event === 'completed' && query.isSeed && !wasSeed) swarm.downloaded++;
-      slot = table.put(compact, query.peerId, query.isSeed, nowS);
+      slot = table.put(slot, compact, query.peerId, query.isSeed, nowS);
     }
     const wanted =
       query.numwant < 0 ? TRACKER_LIMITS.numwantDefault : Math.min(query.numwant, TRACKER_LIMITS.numwantMax);
@@ -223,7 +223,7 @@ export class Swarms {
     const { random } = this.#options;
     let ownCount = own.sample(isSeed, ownSlot, wanted - reserved, random, ownPicks);
     let otherCount = other.sample(isSeed, -1, wanted - ownCount, random, otherPicks);
-    if (!isLoopback(compact, 0)) {
+    if (!isLoopback(compact, 0, compact.length)) {
       ownCount = dropLoopback(own, ownPicks, ownCount);
       otherCount = dropLoopback(other, otherPicks, otherCount);
     }
@@ -238,19 +238,12 @@ function newSwarm(infoHash: string, listAt: number): Swarm {
   return { infoHash, ...tables, downloaded: 0, isRegistered: false, seedPort: null, listAt };
 }
 
-/** A compact address of this machine only. */
-function isLoopback(bytes: Uint8Array, at: number): boolean {
-  if (bytes.length === 6) return bytes[at] === 127;
-  for (let i = 0; i < 15; i++) if (bytes[at + i] !== 0) return false;
-  return bytes[at + 15] === 1;
-}
-
 /** 127.0.0.1 means something else to everyone who is not on this machine. */
 function dropLoopback(table: PeerTable, picks: number[], count: number): number {
   let kept = 0;
   for (let i = 0; i < count; i++) {
     const slot = picks[i]!;
-    if (!isLoopback(table.address(slot), 0)) picks[kept++] = slot;
+    if (!table.isLoopback(slot)) picks[kept++] = slot;
   }
   return kept;
 }

@@ -1,8 +1,11 @@
 /** Plain announces are answered before HTTP sees them; everything else must reach HTTP as if nothing stood before it. */
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { AnnounceDoor } from '../../src/tracker/announce-door.js';
 import { readPlainAnnounce } from '../../src/tracker/plain-announce.js';
 import { startTracker } from '../../src/tracker/server.js';
 
@@ -98,4 +101,116 @@ test('thousands of announces in one write are all answered', async (context) => 
 
 test('a client that ends its side gets its answer and the end of the connection', async (context) => {
   assert.equal(count(await talk(context, [ANNOUNCE], true), /8:intervali300e/g), 1);
+});
+
+/** A door before a bare HTTP server that answers "http" to everything. `isEarly`: made before the server listens, when there is nothing to stand before. */
+async function doorScene(
+  context: TestContext,
+  options: { connectionsMax?: number; isEarly?: boolean; answer?: (query: string) => Buffer } = {},
+) {
+  const server = createServer((_request, response) => response.end('http'));
+  const makeDoor = () =>
+    new AnnounceDoor(server, {
+      idleTimeoutS: 2,
+      connectionsMax: options.connectionsMax ?? 10,
+      answer: options.answer ?? ((query) => Buffer.from(`door ${query}`)),
+    });
+  const early = options.isEarly === true ? makeDoor() : null;
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const door = early ?? makeDoor();
+  context.after(() => {
+    door.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const open = () => {
+    const socket = connect(port, '127.0.0.1').setEncoding('latin1');
+    const ended = once(socket, 'close');
+    socket.on('error', () => {}); // A refused one may see a reset: 'close' tells all the same.
+    return { socket, ended };
+  };
+  return { server, door, open };
+}
+
+/** More than the buffers of a connection hold, so that writes have to wait. */
+const LARGE = Buffer.alloc(8 * 2 ** 20);
+const SHORT = `GET /announce?a=b HTTP/1.1\r\n${HOST}\r\n`;
+const OTHER = `GET /other HTTP/1.1\r\n${HOST}\r\n`;
+
+test('a connection that says nothing is closed after the idle time, one that speaks is not', async (context) => {
+  const { door, open } = await doorScene(context);
+  const silent = open();
+  const speaking = open();
+  speaking.socket.write(SHORT);
+  await once(speaking.socket, 'data');
+  await once(open().socket.end(SHORT), 'data'); // Connections come in order: the silent one is there.
+  door.tick();
+  door.tick();
+  speaking.socket.write(SHORT);
+  await once(speaking.socket, 'data');
+  door.tick();
+  await silent.ended;
+  speaking.socket.write(SHORT);
+  await once(speaking.socket, 'data');
+});
+
+test('connections above the limit are closed, and one that ends makes room', async (context) => {
+  const { open } = await doorScene(context, { connectionsMax: 1 });
+  const first = open();
+  first.socket.write(SHORT);
+  await once(first.socket, 'data');
+  await open().ended;
+  first.socket.end(SHORT);
+  assert.match(String(await once(first.socket, 'data')), /door a=b$/);
+  await first.ended;
+  const next = open();
+  next.socket.write(SHORT);
+  assert.match(String(await once(next.socket, 'data')), /door a=b$/);
+});
+
+test('a connection that HTTP has no room for is closed and leaves nothing behind', async (context) => {
+  const { server, open } = await doorScene(context);
+  server.maxConnections = 1;
+  const first = open();
+  first.socket.write(OTHER);
+  assert.match(String(await once(first.socket, 'data')), /http$/);
+  const listeners = server.listenerCount('connection');
+  const second = open();
+  second.socket.write(OTHER);
+  await second.ended;
+  assert.equal(server.listenerCount('connection'), listeners);
+});
+
+test('answers that the kernel does not take at once arrive whole, before the end that was asked for', async (context) => {
+  const { open } = await doorScene(context, { answer: () => LARGE });
+  const { socket, ended } = open();
+  const parts = [SHORT.repeat(3), SHORT + SHORT.replace(HOST, `${HOST}Connection: close\r\n`)];
+  let bytes = 0;
+  socket.on('data', (text) => {
+    bytes += text.length;
+    // The next part comes while the door still writes.
+    socket.write(parts.shift() ?? '');
+  });
+  socket.write(SHORT.repeat(4));
+  await ended;
+  assert.ok(bytes > 9 * LARGE.length && bytes < 9 * (LARGE.length + 300), String(bytes));
+});
+
+test('a client that does not read its answers is silent too', async (context) => {
+  const { door, open } = await doorScene(context, { answer: () => LARGE });
+  const { socket, ended } = open();
+  socket.pause().write(SHORT.repeat(4));
+  await once(socket, 'readable');
+  for (let tick = 0; tick < 3; tick++) door.tick();
+  socket.resume();
+  await ended;
+  assert.ok(socket.bytesRead < 4 * LARGE.length, String(socket.bytesRead));
+});
+
+test('where connections cannot be had raw, HTTP answers announces too', async (context) => {
+  const { open } = await doorScene(context, { isEarly: true });
+  const { socket } = open();
+  socket.write(SHORT);
+  assert.match(String(await once(socket, 'data')), /http$/);
 });

@@ -214,7 +214,7 @@ test('a table behaves like a map from address to peer through any sequence of ch
           assert.equal(slot >= 0, model.delete(hex(address)));
           if (slot >= 0) table.remove(slot);
         } else {
-          const slot = table.put(address, id.repeat(20), isSeed, step);
+          const slot = table.put(table.find(address), address, id.repeat(20), isSeed, step);
           assert.equal(slot, table.find(address));
           model.set(hex(address), { isSeed, id, seenAtS: step });
         }
@@ -245,7 +245,8 @@ test('a full sample is every peer, and no sample holds the excepted one or a pee
       fc.double({ min: 0, max: 0.9999, noNaN: true }),
       ({ seeds, leeches, wanted, leechesOnly, except }, dice) => {
         const table = new PeerTable(6);
-        for (let last = 0; last < seeds + leeches; last++) table.put(compact(last), 'p'.repeat(20), last < seeds, 0);
+        for (let last = 0; last < seeds + leeches; last++)
+          table.put(-1, compact(last), 'p'.repeat(20), last < seeds, 0);
         const spared = except < table.count ? except : -1;
         const out: number[] = [];
         const count = table.sample(leechesOnly, spared, wanted, () => dice, out);
