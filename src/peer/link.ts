@@ -77,7 +77,12 @@ export class PeerLink {
   /** Dials `host:port`. */
   static dial(host: string, port: number, flusher: Flusher, handlers: LinkHandlers): PeerLink {
     return new PeerLink(host, port, false, flusher, handlers, (link) =>
-      connectSocket(host, port, (source, length) => link.#receive(source, length)),
+      connectSocket(
+        host,
+        port,
+        (source, length) => link.#receive(source, length),
+        () => link.#mostBytes(),
+      ),
     );
   }
 
@@ -85,7 +90,11 @@ export class PeerLink {
   static accept(accepted: net.Socket, flusher: Flusher, handlers: LinkHandlers): PeerLink {
     const host = (accepted.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
     return new PeerLink(host, accepted.remotePort ?? 0, true, flusher, handlers, (link) =>
-      adoptSocket(accepted, (source, length) => link.#receive(source, length)),
+      adoptSocket(
+        accepted,
+        (source, length) => link.#receive(source, length),
+        () => link.#mostBytes(),
+      ),
     );
   }
 
@@ -223,6 +232,10 @@ export class PeerLink {
     this.#blocks = [];
     this.#chunks = [];
     this.handlers.onClosed(this, this.#closeReason ?? 'the peer closed the connection');
+  }
+
+  #mostBytes(): number {
+    return this.downloads === null ? Number.POSITIVE_INFINITY : this.downloads.readBytes;
   }
 
   /** One socket read: source[0, length). Returns false to pause reading. */

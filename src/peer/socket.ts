@@ -9,6 +9,11 @@ import { DEFAULTS } from '../config.js';
 /** Called with source[0, length) of the shared buffer; nothing may keep a view of it. Returns false to stop reading. */
 export type OnBytes = (source: Buffer, length: number) => boolean;
 
+/** Asked before each read: more bytes than that are left for the next. */
+export type MostBytes = () => number;
+
+const EVERYTHING: MostBytes = () => Number.POSITIVE_INFINITY;
+
 let receiveBuffer: Buffer | null = null;
 
 /** One buffer serves all sockets: libuv fills it and calls back before it reads the next socket. */
@@ -17,14 +22,20 @@ function sharedReceiveBuffer(): Buffer {
   return receiveBuffer;
 }
 
-function onread(onBytes: OnBytes): net.OnReadOpts {
+function onread(onBytes: OnBytes, mostBytes: MostBytes): net.OnReadOpts {
   const buffer = sharedReceiveBuffer();
-  return { buffer, callback: (length: number) => onBytes(buffer, length) };
+  let view = buffer;
+  const next = (): Buffer => {
+    const length = Math.min(mostBytes(), buffer.length);
+    if (length !== view.length) view = buffer.subarray(0, length);
+    return view;
+  };
+  return { buffer: next, callback: (length: number) => onBytes(buffer, length) };
 }
 
 /** Starts a TCP connection; 'connect', 'error' and 'close' are the caller's to listen to. */
-export function connectSocket(host: string, port: number, onBytes: OnBytes): net.Socket {
-  return net.connect({ host, port, noDelay: true, onread: onread(onBytes) });
+export function connectSocket(host: string, port: number, onBytes: OnBytes, mostBytes = EVERYTHING): net.Socket {
+  return net.connect({ host, port, noDelay: true, onread: onread(onBytes, mostBytes) });
 }
 
 interface ServerBound {
@@ -37,11 +48,11 @@ interface ServerBound {
  * Takes over a socket accepted by a server with `pauseOnConnect: true`. Reading starts when the caller calls `resume()`.
  * The server's connection count moves with it, so `server.close()` still waits for the new socket.
  */
-export function adoptSocket(accepted: net.Socket, onBytes: OnBytes): net.Socket {
+export function adoptSocket(accepted: net.Socket, onBytes: OnBytes, mostBytes = EVERYTHING): net.Socket {
   const inner = accepted as net.Socket & ServerBound;
   const handle = inner._handle;
   if (handle === undefined || handle === null || inner._server === undefined) return readWithData(accepted, onBytes);
-  const options = { handle, onread: onread(onBytes) } as unknown as net.SocketConstructorOpts;
+  const options = { handle, onread: onread(onBytes, mostBytes) } as unknown as net.SocketConstructorOpts;
   const socket = new net.Socket(options) as net.Socket & ServerBound;
   socket._server = inner._server;
   socket.server = inner._server;

@@ -29,6 +29,33 @@ test('a limit holds within 3 % over 10 s, from 10 MB/s to 2 GB/s, whatever the s
   }
 });
 
+test('in reads of the size that a throttle names a limit holds within 3 % in every single second, from 1 MB/s on', () => {
+  for (const bytesPerSec of [1e6, 3e6, 10e6, 100e6, 800e6]) {
+    const limit = new RateLimit(bytesPerSec, 0);
+    const throttle = new Throttle([limit]);
+    for (let second = 0; second < 10; second++) {
+      let bytes = 0;
+      for (let ms = 10; ms <= 1000; ms += 10) {
+        limit.refill(second * 1000 + ms);
+        while (!throttle.isDry) {
+          const readBytes = Math.min(MIB, throttle.readBytes);
+          throttle.take(readBytes);
+          bytes += readBytes;
+        }
+      }
+      assert.ok(Math.abs(bytes / bytesPerSec - 1) < 0.03, `${bytesPerSec}, second ${second}: ${bytes}`);
+    }
+  }
+});
+
+test('a read should take what one refill brings: of the slowest limit, and a block at least', () => {
+  const readBytes = (...rates: number[]): number => new Throttle(rates.map((rate) => new RateLimit(rate, 0))).readBytes;
+  assert.equal(readBytes(), Number.POSITIVE_INFINITY);
+  assert.equal(readBytes(1), 16_384);
+  assert.equal(readBytes(10e6), 100_000);
+  assert.equal(readBytes(800e6, 10e6), 100_000);
+});
+
 test('a timer that comes late by up to a tenth of a second loses nothing', () => {
   const ratio = averageOf(800e6, MIB, 90, 10) / 800e6;
   assert.ok(ratio > 0.97 && ratio < 1.03, `${ratio}`);
@@ -70,6 +97,45 @@ test('those who wait are woken in turn, and who finds the bucket dry goes behind
   const total = served.reduce((sum, count) => sum + count, 0);
   assert.ok(Math.abs((total * 16_384) / 10e6 - 1) < 0.03, `${total} blocks`);
   for (const count of served) assert.ok(Math.abs(count - total / 3) <= 2, served.join(' '));
+});
+
+test('torrents that share a limit get the same of it', () => {
+  for (const torrents of [2, 3, 4]) {
+    let nowMs = 0;
+    const limits = new Limits({ uploadBytesPerSec: 1e6 }, () => nowMs);
+    const throttles = Array.from({ length: torrents }, () => limits.forTorrent({}));
+    const served = throttles.map(() => 0);
+    const serve = (torrent: number): void => {
+      const { uploads } = throttles[torrent]!;
+      while (!uploads.isDry) {
+        uploads.take(16_384);
+        served[torrent]!++;
+      }
+      uploads.wait(() => serve(torrent));
+    };
+    for (let torrent = 0; torrent < torrents; torrent++) serve(torrent);
+    for (; nowMs <= 10_000; nowMs += 10) limits.refill();
+    for (const each of throttles) limits.forget(each);
+    const total = served.reduce((sum, count) => sum + count, 0);
+    assert.ok(Math.abs((total * 16_384) / 10e6 - 1) < 0.03, `${total} blocks`);
+    for (const count of served) assert.ok(Math.abs((count * torrents) / total - 1) < 0.05, served.join(' '));
+  }
+});
+
+test('the slowest limit there can be lets a block pass now and then', () => {
+  let nowMs = 0;
+  const limits = new Limits({ uploadBytesPerSec: 1000 }, () => nowMs);
+  const throttles = limits.forTorrent({});
+  let blocks = 0;
+  const serve = (): void => {
+    throttles.uploads.take(16_384);
+    blocks++;
+    throttles.uploads.wait(serve);
+  };
+  throttles.uploads.wait(serve);
+  for (; nowMs <= 100_000; nowMs += 10) limits.refill();
+  limits.forget(throttles);
+  assert.ok(blocks === 6 || blocks === 7, `${blocks} blocks of 16 KiB in 100 s of 1,000 bytes a second`);
 });
 
 test('the smaller of two limits counts, and both are charged', () => {
