@@ -4,7 +4,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { LIMITS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
-import type { Metainfo } from '../metainfo/metainfo.js';
+import type { MadeTorrent } from '../metainfo/create.js';
 import { VERSION } from '../version.js';
 import { count, formatBinary, formatBytes, formatRate, formatSeconds, printable } from './format.js';
 import { jsonHelp, PLAIN_PROGRESS, RESOURCE_FIELDS } from './json-help.js';
@@ -65,31 +65,31 @@ async function create({ output, signal }: Context, path: string, options: Create
   warnUncontacted(output, options.tracker ?? []);
   await checkTarget(target, options.force === true);
   const started = performance.now();
-  const { bytes, metainfo } = await hashSource(output, signal, source, options);
+  const { bytes, name, infoHash, geometry, fileCount } = await hashSource(output, signal, source, options);
   try {
     await writeFile(target, bytes, { flag: options.force === true ? 'w' : 'wx' });
   } catch (error) {
     throw fromSystemError(error, 'write torrent', target);
   }
   const seconds = (performance.now() - started) / 1000;
-  const { geometry } = metainfo;
+  const infoHashHex = infoHash.toString('hex');
   output.event(
     'result',
     {
       outcome: 'done',
       torrentFile: target,
-      name: metainfo.name,
-      infoHash: metainfo.infoHashHex,
+      name,
+      infoHash: infoHashHex,
       lengthBytes: geometry.lengthBytes,
       pieceLengthBytes: geometry.pieceLengthBytes,
       pieceCount: geometry.pieceCount,
-      fileCount: metainfo.files.length,
+      fileCount,
       seconds,
       ...resourceFields(),
     },
-    `${printable(target)}: ${formatBytes(geometry.lengthBytes)} in ${count(metainfo.files.length, 'file')}, ` +
+    `${printable(target)}: ${formatBytes(geometry.lengthBytes)} in ${count(fileCount, 'file')}, ` +
       `${count(geometry.pieceCount, 'piece')} of ${formatBinary(geometry.pieceLengthBytes)}, ` +
-      `${formatSeconds(seconds)}, ${formatRate(geometry.lengthBytes / seconds)}\ninfo-hash ${metainfo.infoHashHex}`,
+      `${formatSeconds(seconds)}, ${formatRate(geometry.lengthBytes / seconds)}\ninfo-hash ${infoHashHex}`,
   );
   return 'done';
 }
@@ -102,21 +102,15 @@ export interface HashOptions {
   readonly comment?: string;
 }
 
-export interface HashedSource {
-  readonly bytes: Buffer;
-  readonly metainfo: Metainfo;
-}
-
 /** Makes the torrent on all cores, with progress. Also what `haul share` does first. */
 export async function hashSource(
   output: Output,
   signal: AbortSignal,
   source: string,
   options: HashOptions,
-): Promise<HashedSource> {
-  const [{ createTorrent }, { parseTorrent }, { createWorkPool }, { availableParallelism }] = await Promise.all([
+): Promise<MadeTorrent> {
+  const [{ makeTorrent }, { createWorkPool }, { availableParallelism }] = await Promise.all([
     import('../metainfo/create.js'),
-    import('../metainfo/torrent.js'),
     import('../hash/pool.js'),
     import('node:os'),
   ]);
@@ -127,7 +121,7 @@ export async function hashSource(
   // Shown from the first report on: until the folder has been walked there is no total.
   let isShown = false;
   try {
-    const bytes = await createTorrent(
+    return await makeTorrent(
       source,
       {
         trackers: (options.tracker ?? []).map((url) => [url]),
@@ -147,7 +141,6 @@ export async function hashSource(
       },
       pool,
     );
-    return { bytes, metainfo: parseTorrent(bytes) };
   } finally {
     output.stopProgress();
     await pool.close();

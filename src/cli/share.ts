@@ -5,9 +5,9 @@
 import { basename, dirname } from 'node:path';
 import { Command } from 'commander';
 import type { Engine } from '../api.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
 import type { TrackerServer } from '../tracker/server.js';
 import { hostForUrl, LOOPBACK, localAddresses, shellWord, torrentUrlPath } from './addresses.js';
-import type { HashedSource } from './create.js';
 import { formatBytes, printable } from './format.js';
 import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
 import {
@@ -61,7 +61,9 @@ async function share(context: Context, path: string, options: ShareOptions): Pro
   let engine: Engine | null = null;
   try {
     engine = await openEngine(output, options);
-    const hashed = await hashSource(output, signal, source, {});
+    const { bytes } = await hashSource(output, signal, source, {});
+    const { parseTorrent } = await import('../metainfo/torrent.js');
+    const hashed = { bytes, metainfo: parseTorrent(bytes) };
     if (signal.aborted) return 'interrupted';
     const torrent = engine.add(hashed.metainfo, {
       output: dirname(source),
@@ -81,6 +83,11 @@ async function share(context: Context, path: string, options: ShareOptions): Pro
     await engine?.close();
     await tracker.close();
   }
+}
+
+interface HashedSource {
+  readonly bytes: Buffer;
+  readonly metainfo: Metainfo;
 }
 
 /** The tracker knows the torrent and this seed; each client gets a .torrent that names the address it reached us by. */

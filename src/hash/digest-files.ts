@@ -1,30 +1,30 @@
 /**
  * Drives the pool over the pieces of files on disk: for `create` (digests wanted) and for the hash check (digests compared).
- * Whole pieces travel in batches of about 8 MiB; workers read and hash, this side only opens and closes.
+ * Whole pieces travel in batches of about 8 MiB; workers open, read and hash.
  *
- * Invariants: a descriptor is closed only after its job has answered; no more than OPEN_FILES are open, however many files a
- * torrent has; never more jobs than the pool has room for, and never so many that a download on the same pool starves.
+ * Invariants: no more than OPEN_FILES are open, however many files a torrent has; never more jobs than the pool has room for, and
+ * never so many that a download on the same pool starves.
  */
 import { webcrypto } from 'node:crypto';
 import { close, constants, open, read } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import type { FileEntry } from '../metainfo/metainfo.js';
+import { systemError } from '../storage/errno.js';
 import { FileLayout, type FileSegment } from '../storage/layout.js';
-import type { FileRange, WorkPool, WorkResult } from './port.js';
+import type { WorkPool } from './port.js';
+import { aborted, submit } from './submit.js';
+import { type Trouble, troubleOf } from './trouble.js';
 
 const MIB = 1024 * 1024;
 const BATCH_BYTES = 8 * MIB;
 /** Files of one batch. A piece with more is put together on this side: see `#digestCrowded`. */
-const BATCH_FILES = 128;
+const BATCH_FILES = 256;
 /** Half of what a process may usually have open at the least (1,024). */
 const OPEN_FILES = 512;
-/** One hashing, one waiting in the worker, one being opened. */
+/** One hashing, one waiting in the worker, one on its way. */
 const BATCHES_PER_THREAD = 3;
-/** Waits for room when others fill the pool; `onRoom` is a single place and belongs to the engine. */
-const ROOM_POLL_MS = 5;
 const CROWD = 64;
 const DIGEST_BYTES = 20;
 /** Trouble of the process or the pool: no use in looking for the piece at fault. */
@@ -138,19 +138,29 @@ class DigestRun {
 
   /** Never rejects. */
   async #perform(batch: Batch): Promise<void> {
+    let digests: Uint8Array | null = null;
     try {
-      const digests = await (isCrowded(batch) ? this.#digestCrowded(batch) : this.#digestInPool(batch));
-      for (let i = 0; i < batch.pieceCount && this.#failure === null; i++) {
-        const digest = digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES);
-        const piece = (batch.first + i) as PieceIndex;
-        this.#task.onPiece(piece, digest.every((byte) => byte === 0) ? this.#endsEarly(piece) : digest);
-      }
+      digests = await (isCrowded(batch) ? this.#digestCrowded(batch) : this.#digestInPool(batch));
     } catch (error) {
       this.#fail(batch, error);
+    }
+    try {
+      if (digests !== null) this.#deliver(batch, digests);
+    } catch (error) {
+      this.#failure ??= error;
     }
     this.#inFlight--;
     this.#openFiles -= slotsOf(batch);
     this.#wake?.();
+  }
+
+  #deliver(batch: Batch, digests: Uint8Array): void {
+    for (let i = 0; i < batch.pieceCount && this.#failure === null; i++) {
+      const digest = digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES);
+      const trouble = troubleOf(digest);
+      const piece = (batch.first + i) as PieceIndex;
+      this.#task.onPiece(piece, trouble === null ? digest : this.#errorOf(batch, trouble));
+    }
   }
 
   #fail(batch: Batch, error: unknown): void {
@@ -169,45 +179,24 @@ class DigestRun {
   }
 
   async #digestInPool(batch: Batch): Promise<Uint8Array> {
-    const fds: number[] = [];
-    try {
-      const opened = await Promise.allSettled(
-        batch.segments.map(async (segment): Promise<FileRange> => {
-          const { beginBytes, lengthBytes } = segment;
-          if (this.#isPad(segment)) return { fd: -1, beginBytes, lengthBytes };
-          const fd = await this.#open(segment);
-          fds.push(fd);
-          return { fd, beginBytes, lengthBytes };
-        }),
-      );
-      const files = opened.map((outcome) => {
-        if (outcome.status === 'rejected') throw outcome.reason;
-        return outcome.value;
-      });
-      const result = await this.#submit(files);
-      if (!result.ok) throw this.#readError(batch, result.operation, result.errno);
-      if (result.bytes.length !== batch.pieceCount * DIGEST_BYTES) throw new Error('wrong number of digests');
-      return result.bytes;
-    } finally {
-      await Promise.all(fds.map((fd) => closeFile(fd)));
+    const { pool, geometry, pathOf, signal } = this.#task;
+    const files = batch.segments.map((segment) => {
+      const path = this.#isPad(segment) ? null : pathOf(segment.file);
+      return { path, beginBytes: segment.beginBytes, lengthBytes: segment.lengthBytes };
+    });
+    const { pieceLengthBytes } = geometry;
+    const result = await submit(pool, { kind: 'digest-pieces', files, pieceLengthBytes }, signal);
+    if (!result.ok) {
+      const error = Object.assign(new Error(result.errno), { code: result.errno });
+      throw fromSystemError(error, result.operation, this.#names(batch.segments));
     }
-  }
-
-  async #submit(files: readonly FileRange[]): Promise<WorkResult> {
-    const { pool, geometry, signal } = this.#task;
-    for (;;) {
-      if (signal?.aborted) throw aborted();
-      let answer: (result: WorkResult) => void = () => {};
-      const result = new Promise<WorkResult>((resolve) => (answer = resolve));
-      const job = { kind: 'digest-pieces', files, pieceLengthBytes: geometry.pieceLengthBytes } as const;
-      if (pool.submit(job, answer)) return result;
-      await sleep(ROOM_POLL_MS);
-    }
+    if (result.bytes.length !== batch.pieceCount * DIGEST_BYTES) throw new Error('wrong number of digests');
+    return result.bytes;
   }
 
   /**
-   * One piece of very many small files. A job would need all of them open at once, so they are read here, some at a time, and
-   * hashed on libuv's threads.
+   * One piece of very many small files. A job would keep a worker from downloads for too long, so they are read here, some at a
+   * time, and hashed on libuv's threads.
    */
   async #digestCrowded(batch: Batch): Promise<Uint8Array> {
     const bytes = new Uint8Array(batch.lengthBytes);
@@ -254,14 +243,13 @@ class DigestRun {
     return this.#task.files[segment.file]!.isPad;
   }
 
-  #readError(batch: Batch, operation: string, errno: string): HaulError {
-    const error = Object.assign(new Error(errno), { code: errno });
-    return fromSystemError(error, operation, this.#names(batch.segments));
-  }
-
-  /** The pool's way to say that bytes of a piece are missing is a digest of zeros; no data hashes to that. */
-  #endsEarly(piece: PieceIndex): HaulError {
-    return new HaulError('BAD_DATA', `read ${this.#names(this.#single(piece).segments)}: it ends too early`);
+  /** @throws when it is not the file's. */
+  #errorOf(batch: Batch, { errno, file }: Trouble): HaulError {
+    const path = this.#task.pathOf(batch.segments[file]!.file);
+    if (errno === 'ENODATA') return new HaulError('BAD_DATA', `read ${path}: it ends too early`);
+    const error = fromSystemError(systemError(errno, 'read'), 'read', path);
+    if (NOT_OF_A_FILE.has(errno)) throw error;
+    return error;
   }
 
   #names(segments: readonly FileSegment[]): string {
@@ -283,7 +271,7 @@ function isCrowded(batch: Batch): boolean {
 
 /** Descriptors a batch may hold at once. */
 function slotsOf(batch: Batch): number {
-  return isCrowded(batch) ? CROWD : batch.segments.length;
+  return isCrowded(batch) ? CROWD : 1;
 }
 
 function fits(batch: Batch, next: Batch): boolean {
@@ -301,8 +289,4 @@ function join(batch: Batch, next: Batch): void {
       batch.segments[batch.segments.length - 1] = { ...last, lengthBytes: last.lengthBytes + segment.lengthBytes };
     } else batch.segments.push(segment);
   }
-}
-
-function aborted(): HaulError {
-  return new HaulError('ABORTED', 'hashing was stopped');
 }

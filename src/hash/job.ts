@@ -5,17 +5,22 @@
  *   job      kind, a, then by kind:
  *              memory list   n | (windowAddress, windowBytes, begin, length) × n        populate, release, digest-blocks
  *              verify        digest (20 bytes in 3 doubles) | memory list
- *              file list     n | (fd, begin, length) × n                                digest-pieces
+ *              file list     n | (fd, begin, length) × n
  *              read, write   windowAddress, windowBytes, begin, length | file list
+ *              digest-pieces n | (begin, length, path) × n
+ *              look          n | path × n
+ *   path     byteCount, or -1 for none | UTF-8, padded to 8
  *   results  (status, good, byteCount | bytes, padded to 8) for each job, in order
  *
- * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, else 0. `status` is 0 or an errno.
+ * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, follows for look, else 0. `status` is 0 or an errno.
  * Invariant: what `encodeBatch` writes, the readers here read to the last number.
  */
 
 import { errnoName } from '../storage/errno.js';
-import type { FileRange, MemoryRange, WorkJob, WorkResult } from './port.js';
+import type { FileRange, MemoryRange, PathRange, WorkJob, WorkResult } from './port.js';
 
+/** A look at a path: errno or 0, mode, length, time of change in milliseconds. */
+export const LOOK_NUMBERS = 4;
 /** Bytes of a SHA-1 digest. */
 export const DIGEST_BYTES = 20;
 const DIGEST_NUMBERS = 3;
@@ -29,6 +34,7 @@ export const KIND = {
   write: 6,
   'digest-pieces': 7,
   sync: 8,
+  look: 9,
 } as const satisfies Record<WorkJob['kind'], number>;
 
 /** The verb of a failed job, for error messages. */
@@ -41,7 +47,11 @@ export const OPERATIONS: Readonly<Record<WorkJob['kind'], string>> = {
   write: 'write',
   'digest-pieces': 'read',
   sync: 'sync',
+  look: 'look at',
 };
+
+/** What looking at a file counts for in a batch: some microseconds when the file system knows it, far more when it must be fetched. */
+const LOOK_WORK_BYTES = 32 * 1024;
 
 function sumLengths(ranges: readonly { readonly lengthBytes: number }[]): number {
   let sum = 0;
@@ -62,9 +72,15 @@ export function workBytes(job: WorkJob): number {
       return job.memory.lengthBytes / 2;
     case 'digest-pieces':
       return sumLengths(job.files);
+    case 'look':
+      return job.paths.length * LOOK_WORK_BYTES;
     default:
       return sumLengths(job.ranges);
   }
+}
+
+function pathSize(path: string | null): number {
+  return 1 + (path === null ? 0 : Math.ceil(Buffer.byteLength(path) / 8));
 }
 
 function sizeOf(job: WorkJob): number {
@@ -75,7 +91,9 @@ function sizeOf(job: WorkJob): number {
     case 'write':
       return 7 + job.files.length * 3;
     case 'digest-pieces':
-      return 3 + job.files.length * 3;
+      return job.files.reduce((size, { path }) => size + 2 + pathSize(path), 3);
+    case 'look':
+      return job.paths.reduce((size, path) => size + pathSize(path), 3);
     case 'sync':
       return 2;
     default:
@@ -85,12 +103,12 @@ function sizeOf(job: WorkJob): number {
 
 class Writer {
   readonly numbers: Float64Array;
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
   at = 0;
 
   constructor(length: number) {
     this.numbers = new Float64Array(length);
-    this.bytes = new Uint8Array(this.numbers.buffer);
+    this.bytes = Buffer.from(this.numbers.buffer);
   }
 
   put(value: number): void {
@@ -116,6 +134,12 @@ class Writer {
       this.put(range.beginBytes);
       this.put(range.lengthBytes);
     }
+  }
+
+  path(path: string | null): void {
+    const byteCount = path === null ? 0 : this.bytes.write(path, (this.at + 1) * 8);
+    this.put(path === null ? -1 : byteCount);
+    this.at += Math.ceil(byteCount / 8);
   }
 
   digest(digest: Uint8Array): void {
@@ -149,7 +173,17 @@ function encodeJob(job: WorkJob, out: Writer): void {
       break;
     case 'digest-pieces':
       out.put(job.pieceLengthBytes);
-      out.files(job.files);
+      out.put(job.files.length);
+      for (const { beginBytes, lengthBytes, path } of job.files) {
+        out.put(beginBytes);
+        out.put(lengthBytes);
+        out.path(path);
+      }
+      break;
+    case 'look':
+      out.put(job.follows ? 1 : 0);
+      out.put(job.paths.length);
+      for (const path of job.paths) out.path(path);
       break;
     case 'sync':
       out.put(0);
@@ -164,6 +198,11 @@ export function encodeBatch(jobs: readonly WorkJob[]): Float64Array {
   out.put(jobs.length);
   for (const job of jobs) encodeJob(job, out);
   return out.numbers;
+}
+
+/** As the worker sees it: the path is in the memory of the batch. */
+export interface RawPathRange extends Omit<PathRange, 'path'> {
+  readonly path: Buffer | null;
 }
 
 /** Reads a batch number by number, in the order the writer put them. */
@@ -196,6 +235,26 @@ export class BatchReader {
       fd: this.next(),
       beginBytes: this.next(),
       lengthBytes: this.next(),
+    }));
+  }
+
+  path(): Buffer | null {
+    const byteCount = this.next();
+    if (byteCount < 0) return null;
+    const begin = this.#bytes.byteOffset + this.#at * 8;
+    this.#at += Math.ceil(byteCount / 8);
+    return Buffer.from(this.#bytes.buffer, begin, byteCount);
+  }
+
+  paths(): Buffer[] {
+    return Array.from({ length: this.next() }, () => this.path()!);
+  }
+
+  pathRanges(): RawPathRange[] {
+    return Array.from({ length: this.next() }, () => ({
+      beginBytes: this.next(),
+      lengthBytes: this.next(),
+      path: this.path(),
     }));
   }
 

@@ -24,6 +24,9 @@ const MAX_JOBS = 1024;
 /** Descriptors flushed at once: libuv has four threads, and file opening needs one too. */
 const SYNCS_AT_ONCE = 2;
 
+/** Nobody waits for these in a hurry. */
+const ORDINARY: ReadonlySet<WorkJob['kind']> = new Set(['verify', 'digest-blocks', 'digest-pieces', 'look']);
+
 export interface WorkPoolOptions {
   /** Worker threads, at least 1. */
   readonly threads: number;
@@ -83,8 +86,7 @@ class PiscinaPool implements WorkPool {
       this.#sync(job.fds, { job, done });
       return true;
     }
-    const isHash = job.kind === 'verify' || job.kind === 'digest-blocks' || job.kind === 'digest-pieces';
-    (isHash ? this.#ordinary : this.#urgent).push({ job, done });
+    (ORDINARY.has(job.kind) ? this.#ordinary : this.#urgent).push({ job, done });
     this.#scheduleFlush();
     return true;
   }

@@ -11,9 +11,16 @@ export interface MemoryRange {
   readonly lengthBytes: number;
 }
 
-/** A range of an open file; `fd` is valid in every thread of the process. */
+/** A range of an open file; `fd` is valid in every thread of the process, -1 means padding. */
 export interface FileRange {
   readonly fd: number;
+  readonly beginBytes: number;
+  readonly lengthBytes: number;
+}
+
+/** A range of a file that the worker opens by itself; `path` null means zeros. */
+export interface PathRange {
+  readonly path: string | null;
   readonly beginBytes: number;
   readonly lengthBytes: number;
 }
@@ -30,13 +37,18 @@ export type WorkJob =
   /** pread into memory / pwrite from memory: `files` and `memory` have equal total length. */
   | { readonly kind: 'read'; readonly files: readonly FileRange[]; readonly memory: MemoryRange }
   | { readonly kind: 'write'; readonly files: readonly FileRange[]; readonly memory: MemoryRange }
-  /** SHA-1 of consecutive pieces read with pread: piece boundaries every `pieceLengthBytes` of the concatenated ranges. fd -1 means zeros. Result: 20 bytes per piece. */
-  | { readonly kind: 'digest-pieces'; readonly files: readonly FileRange[]; readonly pieceLengthBytes: number }
+  /**
+   * SHA-1 of consecutive pieces: piece boundaries every `pieceLengthBytes` of the concatenated ranges. Files are opened one at a time.
+   * Result: 20 bytes per piece, a digest or what `troubleOf` understands.
+   */
+  | { readonly kind: 'digest-pieces'; readonly files: readonly PathRange[]; readonly pieceLengthBytes: number }
+  /** stat (`follows` links) or lstat of each path. Result: LOOK_NUMBERS doubles for each. */
+  | { readonly kind: 'look'; readonly paths: readonly string[]; readonly follows: boolean }
   /** fdatasync of each descriptor. */
   | { readonly kind: 'sync'; readonly fds: readonly number[] };
 
 export type WorkResult =
-  /** `good` is meaningful for 'verify' only; `bytes` for the digest jobs. */
+  /** `good` is meaningful for 'verify' only; `bytes` for the digest jobs and 'look'. */
   | { readonly ok: true; readonly good: boolean; readonly bytes: Uint8Array }
   /** `errno` is a name like 'ENOSPC', `operation` a verb like 'write'. */
   | { readonly ok: false; readonly errno: string; readonly operation: string };

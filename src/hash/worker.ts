@@ -4,12 +4,13 @@
  * Invariant: a job that fails says so in its own result; the jobs beside it are not touched.
  */
 import * as crypto from 'node:crypto';
-import { readSync, writeSync } from 'node:fs';
+import { lstatSync, readSync, statSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { BLOCK_LENGTH_BYTES } from '../config.js';
 import { errnoOf, SystemCallError } from '../storage/errno.js';
 import * as mmap from '../storage/mmap-io.js';
-import { BatchReader, DIGEST_BYTES, encodeOutcomes, KIND, type Outcome } from './job.js';
+import { digestPieces } from './digest-pieces.js';
+import { BatchReader, encodeOutcomes, KIND, LOOK_NUMBERS, type Outcome } from './job.js';
 import type { FileRange, MemoryRange } from './port.js';
 import { viewOf, zeros } from './views.js';
 
@@ -17,6 +18,8 @@ const MIB = 1024 * 1024;
 /** A populate holds the memory map's lock; in steps of this size the main thread never waits long for it. */
 const POPULATE_STEP_BYTES = MIB;
 const READ_STEP_BYTES = MIB;
+/** The usual read-ahead of a device. */
+const WILL_NEED_STEP_BYTES = 128 * 1024;
 
 const NO_BYTES = new Uint8Array(0);
 const DONE: Outcome = { status: 0, good: true, bytes: NO_BYTES };
@@ -88,6 +91,19 @@ function touch(range: MemoryRange, forWriting: boolean): void {
   }
 }
 
+/**
+ * Asks the device for exactly these pages, and does not wait. A fault alone would read what the device's read-ahead says: as much as
+ * 8 MiB around a random MiB, or, after many such faults, page by page. Longer calls than a step may be cut to the read-ahead.
+ */
+function beginReading(ranges: readonly MemoryRange[]): void {
+  for (const range of ranges) {
+    const { address, lengthBytes } = pagesOf(range);
+    for (let at = 0; at < lengthBytes; at += WILL_NEED_STEP_BYTES) {
+      mmap.tryAdvise(address + at, Math.min(WILL_NEED_STEP_BYTES, lengthBytes - at), mmap.MADV_WILLNEED);
+    }
+  }
+}
+
 function populateRange(range: MemoryRange, forWriting: boolean): void {
   const advice = forWriting ? mmap.MADV_POPULATE_WRITE : mmap.MADV_POPULATE_READ;
   const { address, lengthBytes } = pagesOf(range);
@@ -148,37 +164,19 @@ function write(memory: MemoryRange, files: readonly FileRange[]): Outcome {
   return DONE;
 }
 
-let scratch: Buffer | null = null;
-
-/** A piece with a byte that is missing from its file gets twenty zeros, which no piece hashes to. */
-function digestPieces(files: readonly FileRange[], pieceLengthBytes: number): Outcome {
-  scratch ??= Buffer.allocUnsafeSlow(READ_STEP_BYTES);
-  const digests: Buffer[] = [];
-  let hash = crypto.createHash('sha1');
-  let left = pieceLengthBytes;
-  let isComplete = true;
-  const finish = (): void => {
-    digests.push(isComplete ? hash.digest() : Buffer.alloc(DIGEST_BYTES));
-    hash = crypto.createHash('sha1');
-    left = pieceLengthBytes;
-    isComplete = true;
-  };
-  for (const { fd, beginBytes, lengthBytes } of files) {
-    for (let at = 0; at < lengthBytes; ) {
-      const part = Math.min(lengthBytes - at, left, READ_STEP_BYTES);
-      if (fd === -1) hash.update(zeros(part));
-      else if (isComplete) {
-        const target = scratch.subarray(0, part);
-        isComplete = fd >= 0 && readFully(fd, target, beginBytes + at);
-        if (isComplete) hash.update(target);
-      }
-      at += part;
-      left -= part;
-      if (left === 0) finish();
+function look(paths: readonly Buffer[], follows: boolean): Outcome {
+  const numbers = new Float64Array(paths.length * LOOK_NUMBERS);
+  paths.forEach((path, index) => {
+    const at = index * LOOK_NUMBERS;
+    try {
+      const found = (follows ? statSync : lstatSync)(path, { throwIfNoEntry: false });
+      if (found === undefined) numbers[at] = constants.errno.ENOENT;
+      else numbers.set([0, found.mode, found.size, found.mtimeMs], at);
+    } catch (error) {
+      numbers[at] = errnoOf(error);
     }
-  }
-  if (left < pieceLengthBytes) finish();
-  return { status: 0, good: true, bytes: Buffer.concat(digests) };
+  });
+  return { status: 0, good: true, bytes: new Uint8Array(numbers.buffer) };
 }
 
 /** Reads all of a job before doing any of it, so that a failure leaves the reader at the next job. */
@@ -196,11 +194,18 @@ function readJob(reader: BatchReader): () => Outcome {
     return () => (kind === KIND.read ? read(memory, files) : write(memory, files));
   }
   if (kind === KIND['digest-pieces']) {
-    const files = reader.files();
-    return () => digestPieces(files, argument);
+    const files = reader.pathRanges();
+    return () => ({ status: 0, good: true, bytes: digestPieces(files, argument) });
+  }
+  if (kind === KIND.look) {
+    const paths = reader.paths();
+    return () => look(paths, argument === 1);
   }
   const ranges = reader.memories();
-  if (kind === KIND.populate) return () => populate(ranges, argument === 1);
+  if (kind === KIND.populate) {
+    if (argument === 0) beginReading(ranges);
+    return () => populate(ranges, argument === 1);
+  }
   if (kind === KIND['digest-blocks']) return () => digestBlocks(ranges);
   if (kind === KIND.release) return () => release(ranges);
   throw new RangeError(`no such job: ${kind}`);
@@ -210,8 +215,9 @@ function readJob(reader: BatchReader): () => Outcome {
 export default function run(numbers: Float64Array): Float64Array {
   const reader = new BatchReader(numbers);
   const outcomes: Outcome[] = [];
-  for (let count = reader.next(); count > 0; count--) {
-    const job = readJob(reader);
+  // All are read before the first is done: what they want from the device is fetched at the same time.
+  const jobs = Array.from({ length: reader.next() }, () => readJob(reader));
+  for (const job of jobs) {
     try {
       outcomes.push(job());
     } catch (error) {

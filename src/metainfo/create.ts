@@ -1,10 +1,12 @@
 /** Makes a .torrent of a file or folder (BEP 3, 12, 19, 27, 47), hashing on all cores. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import { digestFiles } from '../hash/digest-files.js';
 import type { WorkPool } from '../hash/port.js';
-import { type BencodeInput, encodeBencode } from './bencode.js';
+import { encodeBencode } from './bencode.js';
 import { Geometry } from './geometry.js';
+import { infoHashOf } from './info-hash.js';
 import type { FileEntry } from './metainfo.js';
 import { showName } from './paths.js';
 import { encodeTorrent } from './torrent-write.js';
@@ -32,6 +34,8 @@ export interface CreateOptions {
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const DIGEST_BYTES = 20;
+/** About 2 ms of encoding. */
+const FILES_PER_STEP = 200;
 const CHOSEN_MIN_BYTES = 256 * KIB;
 const CHOSEN_MAX_BYTES = 16 * MIB;
 const CHOSEN_PIECES = 4000;
@@ -55,8 +59,21 @@ export function choosePieceLength(totalBytes: number): number {
  * when a file changes while it is hashed. Errors name the file.
  */
 export async function createTorrent(path: string, options: CreateOptions, pool: WorkPool): Promise<Buffer> {
+  return (await makeTorrent(path, options, pool)).bytes;
+}
+
+export interface MadeTorrent {
+  readonly bytes: Buffer;
+  readonly name: string;
+  readonly infoHash: Buffer;
+  readonly geometry: Geometry;
+  readonly fileCount: number;
+}
+
+/** `createTorrent` with what a reader would find: reading a tree of many files again costs as much as encoding it. */
+export async function makeTorrent(path: string, options: CreateOptions, pool: WorkPool): Promise<MadeTorrent> {
   checkOptions(options);
-  const source = await walk(path, options.signal);
+  const source = await walk(path, pool, options.signal);
   const files = layOut(source);
   const lengthBytes = files.reduce((sum, file) => sum + file.lengthBytes, 0);
   if (lengthBytes === 0) {
@@ -68,22 +85,23 @@ export async function createTorrent(path: string, options: CreateOptions, pool: 
   if (geometry.pieceCount > LIMITS.pieceCount) {
     throw limit(`${path}: ${geometry.pieceCount} pieces, more than ${LIMITS.pieceCount}; choose longer pieces`);
   }
-  const pieces = await hashPieces(source, files, geometry, options, pool);
-  await checkUnchanged(source);
+  const [pieces, list] = await Promise.all([hashPieces(source, files, geometry, options, pool), encodeFiles(source)]);
+  await checkUnchanged(source, pool, options.signal);
 
-  const torrent = encodeTorrent({
-    infoBytes: encodeBencode(infoOf(source, geometry, pieces, options.isPrivate === true)),
+  const infoBytes = encodeInfo(source, list, geometry, pieces, options.isPrivate === true);
+  const bytes = encodeTorrent({
+    infoBytes,
     trackers: options.trackers ?? [],
     webSeeds: options.webSeeds ?? [],
     comment: options.comment ?? null,
     createdBy: options.createdBy ?? 'swarmhaul',
     creationDate: options.creationDate === undefined ? Math.floor(Date.now() / 1000) : options.creationDate,
   });
-  if (torrent.length > LIMITS.torrentFileBytes) {
-    const tooMuch = `the .torrent would have ${torrent.length} bytes, more than ${LIMITS.torrentFileBytes}`;
+  if (bytes.length > LIMITS.torrentFileBytes) {
+    const tooMuch = `the .torrent would have ${bytes.length} bytes, more than ${LIMITS.torrentFileBytes}`;
     throw limit(`${path}: ${tooMuch}; choose longer pieces or share fewer files`);
   }
-  return torrent;
+  return { bytes, name: source.name, infoHash: infoHashOf(infoBytes), geometry, fileCount: files.length };
 }
 
 function checkOptions(options: CreateOptions): void {
@@ -141,30 +159,41 @@ async function hashPieces(
     },
   }).catch(async (error: unknown) => {
     // A file that ends too early has changed since the walk: the second look names it.
-    if (error instanceof HaulError && error.code === 'BAD_DATA') await checkUnchanged(source);
+    if (error instanceof HaulError && error.code === 'BAD_DATA') await checkUnchanged(source, pool, options.signal);
     throw error;
   });
   return pieces;
 }
 
-function infoOf(source: Source, geometry: Geometry, pieces: Buffer, isPrivate: boolean): BencodeInput {
-  const common = {
+/** `5:files` and its list; nothing for a single file. In steps, because it is done while the workers hash and must be fed. */
+async function encodeFiles({ isFolder, files }: Source): Promise<Buffer> {
+  if (!isFolder) return Buffer.alloc(0);
+  const parts: Uint8Array[] = [Buffer.from('5:filesl')];
+  for (let at = 0; at < files.length; at += FILES_PER_STEP) {
+    await nextTurn();
+    const step = files.slice(at, at + FILES_PER_STEP).map((file) => ({
+      attr: file.symlinkPath !== null ? 'l' : file.isExecutable ? 'x' : undefined,
+      length: file.lengthBytes,
+      path: file.path,
+      'symlink path': file.symlinkPath ?? undefined,
+    }));
+    parts.push(encodeBencode(step).subarray(1, -1));
+  }
+  return Buffer.concat([...parts, Buffer.from('e')]);
+}
+
+/** `list` comes first: no key of ours sorts before `files` where there is one. */
+function encodeInfo(source: Source, list: Buffer, geometry: Geometry, pieces: Buffer, isPrivate: boolean): Buffer {
+  const only = source.isFolder ? null : source.files[0]!;
+  const rest = encodeBencode({
+    attr: only?.isExecutable === true ? 'x' : undefined,
+    length: only?.lengthBytes,
     name: source.name,
     'piece length': geometry.pieceLengthBytes,
     pieces,
     private: isPrivate ? 1 : undefined,
-  };
-  if (!source.isFolder) {
-    const file = source.files[0]!;
-    return { ...common, length: file.lengthBytes, attr: file.isExecutable ? 'x' : undefined };
-  }
-  const files = source.files.map((file) => ({
-    attr: file.symlinkPath !== null ? 'l' : file.isExecutable ? 'x' : undefined,
-    length: file.lengthBytes,
-    path: file.path,
-    'symlink path': file.symlinkPath ?? undefined,
-  }));
-  return { ...common, files };
+  });
+  return Buffer.concat([rest.subarray(0, 1), list, rest.subarray(1)]);
 }
 
 function limit(what: string): HaulError {

@@ -2,11 +2,12 @@
  * What a torrent can be made of: the files of a folder in a fixed order, each checked to be something that can be shared.
  * Folders are entered once and links are never followed below the root, so the walk always ends.
  */
-import type { Stats } from 'node:fs';
-import { lstat, readdir, readlink, realpath, stat } from 'node:fs/promises';
+import { readdir, readlink, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { LIMITS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
+import { type Look, look } from '../hash/look.js';
+import type { WorkPool } from '../hash/port.js';
 import { decodeUtf8, showName, whyUnsafe } from './paths.js';
 
 export interface SourceFile {
@@ -28,7 +29,9 @@ export interface Source {
   readonly files: readonly SourceFile[];
 }
 
-const LOOKS_AT_ONCE = 64;
+const LOOKS_AT_ONCE = 4096;
+/** Enough that the pool has the next folder while this one is gone through. */
+const LISTED_AHEAD = 2;
 
 /**
  * Lists a file, or a folder with everything below it. Empty folders leave no trace in a torrent.
@@ -37,16 +40,16 @@ const LOOKS_AT_ONCE = 64;
  * is refused, for following it could publish what was never meant to be in the folder.
  * @throws HaulError NOT_FOUND, NO_PERMISSION, IO; BAD_ARGUMENT naming what cannot be shared (device, name, link); LIMIT; ABORTED
  */
-export async function walk(given: string, signal?: AbortSignal): Promise<Source> {
+export async function walk(given: string, pool: WorkPool, signal?: AbortSignal): Promise<Source> {
   const root = path.resolve(given);
   const name = path.basename(root);
-  const found = await attempt('read', root, () => stat(root));
+  const found = seen((await look(pool, [root], true, signal))[0]!, root);
   checkName(name, root);
-  if (found.isDirectory()) {
+  if (found.kind === 'folder') {
     const realRoot = await attempt('read', root, () => realpath(root));
-    return { name, isFolder: true, files: await new Walker(root, realRoot, signal).run() };
+    return { name, isFolder: true, files: await new Walker(root, realRoot, pool, signal).run() };
   }
-  if (!found.isFile()) throw notShareable(root, kindOf(found));
+  if (found.kind !== 'file') throw notShareable(root, kindOf(found));
   return { name, isFolder: false, files: [toFile(root, [], found, null)] };
 }
 
@@ -54,16 +57,16 @@ export async function walk(given: string, signal?: AbortSignal): Promise<Source>
  * Looks at every file again.
  * @throws HaulError BAD_DATA naming a file whose length or time of change is not what it was.
  */
-export async function checkUnchanged(source: Source): Promise<void> {
-  const { files } = source;
+export async function checkUnchanged(source: Source, pool: WorkPool, signal?: AbortSignal): Promise<void> {
+  const files = source.files.filter(({ symlinkPath }) => symlinkPath === null);
   for (let at = 0; at < files.length; at += LOOKS_AT_ONCE) {
-    await Promise.all(
-      files.slice(at, at + LOOKS_AT_ONCE).map(async (file) => {
-        if (file.symlinkPath !== null) return;
-        const now = await attempt('read', file.absolutePath, () => stat(file.absolutePath));
-        if (now.size !== file.lengthBytes || now.mtimeMs !== file.modifiedMs) throw changed(file);
-      }),
-    );
+    const group = files.slice(at, at + LOOKS_AT_ONCE);
+    const paths = group.map(({ absolutePath }) => absolutePath);
+    const looks = await look(pool, paths, true, signal);
+    group.forEach((file, index) => {
+      const now = seen(looks[index]!, file.absolutePath);
+      if (now.lengthBytes !== file.lengthBytes || now.modifiedMs !== file.modifiedMs) throw changed(file);
+    });
   }
 }
 
@@ -74,15 +77,22 @@ function changed(file: SourceFile): HaulError {
   );
 }
 
+interface Listed {
+  readonly name: string;
+  readonly found: Look;
+}
+
 class Walker {
   readonly #root: string;
   readonly #realRoot: string;
+  readonly #pool: WorkPool;
   readonly #signal: AbortSignal | undefined;
   readonly #files: SourceFile[] = [];
 
-  constructor(root: string, realRoot: string, signal: AbortSignal | undefined) {
+  constructor(root: string, realRoot: string, pool: WorkPool, signal: AbortSignal | undefined) {
     this.#root = root;
     this.#realRoot = realRoot;
+    this.#pool = pool;
     this.#signal = signal;
   }
 
@@ -91,41 +101,58 @@ class Walker {
     return this.#files;
   }
 
-  /** Recursion is bounded by LIMITS.pathDepth. */
-  async #folder(below: readonly string[]): Promise<void> {
+  /** Recursion is bounded by LIMITS.pathDepth. The next folders are listed while this one is entered. */
+  async #folder(below: readonly string[], listing: Promise<Listed[]> = this.#list(below)): Promise<void> {
+    const listed = await listing;
+    const folders = listed.filter(({ found }) => found.kind === 'folder').values();
+    const ahead: Promise<Listed[]>[] = [];
+    const lookAhead = (): void => {
+      const next = folders.next().value;
+      if (next === undefined) return;
+      const promise = this.#list([...below, next.name]);
+      promise.catch(() => {}); // Told when its turn comes, if it does.
+      ahead.push(promise);
+    };
+    for (let i = 0; i < LISTED_AHEAD; i++) lookAhead();
+    try {
+      for (const { name, found } of listed) {
+        const entry = [...below, name];
+        if (found.kind === 'folder') {
+          const next = ahead.shift();
+          lookAhead();
+          await this.#folder(entry, next);
+        } else await this.#file(entry, found);
+      }
+    } finally {
+      await Promise.allSettled(ahead);
+    }
+  }
+
+  async #list(below: readonly string[]): Promise<Listed[]> {
     if (this.#signal?.aborted) throw new HaulError('ABORTED', 'the walk through the folder was stopped');
     const folder = path.join(this.#root, ...below);
     const names = await attempt('read folder', folder, () => readdir(folder, { encoding: 'buffer' }));
     if (names.length > 0 && below.length >= LIMITS.pathDepth) {
       throw new HaulError('LIMIT', `${folder}: deeper than ${LIMITS.pathDepth} folders`);
     }
+    if (names.length > LIMITS.fileCount) throw this.#tooManyFiles();
     names.sort(Buffer.compare);
-    for (let at = 0; at < names.length; at += LOOKS_AT_ONCE) {
-      const group = names.slice(at, at + LOOKS_AT_ONCE);
-      const looked = await Promise.all(group.map((raw) => this.#look(folder, below, raw)));
-      for (const { entry, found } of looked) {
-        if (found.isDirectory()) await this.#folder(entry);
-        else await this.#file(entry, found);
-      }
-    }
+    const checked = names.map((raw) => checkedName(folder, raw));
+    const files = checked.map((name) => path.join(folder, name));
+    const looks = await look(this.#pool, files, false, this.#signal);
+    return checked.map((name, index) => ({ name, found: seen(looks[index]!, files[index]!) }));
   }
 
-  async #look(folder: string, below: readonly string[], raw: Buffer): Promise<{ entry: string[]; found: Stats }> {
-    const name = decodeUtf8(raw);
-    if (name === null) throw notShareable(path.join(folder, raw.toString()), 'its name is not UTF-8; rename it');
-    const file = path.join(folder, name);
-    checkName(name, file);
-    return { entry: [...below, name], found: await attempt('read', file, () => lstat(file)) };
-  }
-
-  async #file(entry: readonly string[], found: Stats): Promise<void> {
-    if (this.#files.length >= LIMITS.fileCount) {
-      throw new HaulError('LIMIT', `${this.#root}: more than ${LIMITS.fileCount} files`);
-    }
+  async #file(entry: readonly string[], found: Look): Promise<void> {
+    if (this.#files.length >= LIMITS.fileCount) throw this.#tooManyFiles();
     const file = path.join(this.#root, ...entry);
-    if (found.isSymbolicLink()) this.#files.push(toFile(file, entry, found, await this.#linkTarget(file)));
-    else if (found.isFile()) this.#files.push(toFile(file, entry, found, null));
+    if (found.kind === 'link') this.#files.push(toFile(file, entry, found, await this.#linkTarget(file)));
+    else if (found.kind === 'file') this.#files.push(toFile(file, entry, found, null));
     else throw notShareable(file, kindOf(found));
+  }
+
+  #tooManyFiles(): HaulError {
+    return new HaulError('LIMIT', `${this.#root}: more than ${LIMITS.fileCount} files`);
   }
 
   /** The target below the root, as text; where it exists, it must also really be there. */
@@ -155,15 +182,22 @@ function inside(root: string, file: string): string[] | null {
   return isBelow ? relative.split(path.sep) : null;
 }
 
-function toFile(file: string, entry: readonly string[], found: Stats, target: string[] | null): SourceFile {
+function toFile(file: string, entry: readonly string[], found: Look, target: string[] | null): SourceFile {
   return {
     absolutePath: file,
     path: entry,
-    lengthBytes: target === null ? found.size : 0,
-    modifiedMs: found.mtimeMs,
-    isExecutable: target === null && (found.mode & 0o111) !== 0,
+    lengthBytes: target === null ? found.lengthBytes : 0,
+    modifiedMs: found.modifiedMs,
+    isExecutable: target === null && found.isExecutable,
     symlinkPath: target,
   };
+}
+
+function checkedName(folder: string, raw: Buffer): string {
+  const name = decodeUtf8(raw);
+  if (name === null) throw notShareable(path.join(folder, raw.toString()), 'its name is not UTF-8; rename it');
+  checkName(name, path.join(folder, name));
+  return name;
 }
 
 /** Names that our own reader, and other clients, would refuse. */
@@ -174,11 +208,13 @@ function checkName(name: string, where: string): void {
   throw notShareable(name === '' ? where : path.dirname(where), what);
 }
 
-function kindOf(found: Stats): string {
-  if (found.isFIFO()) return 'a FIFO';
-  if (found.isSocket()) return 'a socket';
-  if (found.isBlockDevice() || found.isCharacterDevice()) return 'a device';
-  return 'neither a file nor a folder';
+function kindOf({ kind }: Look): string {
+  return kind === 'other' ? 'neither a file nor a folder' : `a ${kind}`;
+}
+
+function seen(found: Look, where: string): Look {
+  if (found.error !== null) throw fromSystemError(found.error, 'read', where);
+  return found;
 }
 
 function notShareable(where: string, why: string): HaulError {

@@ -1,5 +1,6 @@
 /** Numbers of errno and their names, both ways: system calls made through koffi report numbers, people read names. */
 import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
 
 const NAMES = new Map<number, string>();
 for (const [name, value] of Object.entries(constants.errno)) if (!NAMES.has(value)) NAMES.set(value, name);
@@ -22,6 +23,13 @@ export class SystemCallError extends Error {
     this.errno = errno;
     this.syscall = syscall;
   }
+}
+
+/** What Node would have thrown, of an errno that came from another thread. */
+export function systemError(code: string, syscall: string): NodeJS.ErrnoException {
+  const errno = (constants.errno as Readonly<Record<string, number>>)[code] ?? 0;
+  const detail = getSystemErrorMap().get(-errno)?.[1] ?? 'it failed';
+  return Object.assign(new Error(`${code}: ${detail}, ${syscall}`), { code, errno: -errno, syscall });
 }
 
 /** The positive errno inside an error of Node or of `mmap-io`, or that of EIO when there is none. */

@@ -6,11 +6,11 @@
  * (`metainfo/paths`). So data that the user linked in from elsewhere can be checked and seeded. What is not a regular file
  * counts as missing.
  */
-import type { Stats } from 'node:fs';
-import { lstat, readlink, stat } from 'node:fs/promises';
+import { lstat, readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
 import { digestFiles } from '../hash/digest-files.js';
+import { type Look, look } from '../hash/look.js';
 import type { WorkPool } from '../hash/port.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
@@ -43,7 +43,8 @@ export interface RecheckResult {
 }
 
 const DIGEST_BYTES = 20;
-const STATS_AT_ONCE = 64;
+/** Bounds what is known of files before they are judged. */
+const LOOKS_AT_ONCE = 4096;
 /** What a file can lose between two looks without that being trouble of the machine. */
 const GONE = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
 
@@ -61,7 +62,7 @@ export async function recheckFiles(
   const { geometry, files, pieceHashes } = metainfo;
   const { only, signal } = options;
   const pathOf = (file: number) => path.join(outputFolder, ...files[file]!.path);
-  const onDisk = await lookAt(metainfo, pathOf, signal);
+  const onDisk = await lookAt(metainfo, pathOf, pool, signal);
   const unreadable = unreadablePieces(metainfo, onDisk);
   const good = new Bitfield(geometry.pieceCount);
   const isChecked = (piece: number) => only === undefined || only.has(piece);
@@ -100,34 +101,48 @@ function throwIfForbidden(error: HaulError): void {
 /** Length on disk; or 'missing'; for a symbolic link of the torrent 'link' or 'wrong-link'. */
 type OnDisk = number | 'missing' | 'link' | 'wrong-link';
 
-async function lookAt(metainfo: Metainfo, pathOf: (file: number) => string, signal?: AbortSignal): Promise<OnDisk[]> {
-  const found: OnDisk[] = [];
-  for (let at = 0; at < metainfo.files.length; at += STATS_AT_ONCE) {
+async function lookAt(
+  metainfo: Metainfo,
+  pathOf: (file: number) => string,
+  pool: WorkPool,
+  signal?: AbortSignal,
+): Promise<OnDisk[]> {
+  const { files } = metainfo;
+  const found: OnDisk[] = files.map(({ isPad, lengthBytes }) => (isPad ? lengthBytes : 'missing'));
+  for (const [index, { symlinkPath }] of files.entries()) {
+    if (symlinkPath === null) continue;
     if (signal?.aborted) throw new HaulError('ABORTED', 'the hash check was stopped');
-    const group = metainfo.files.slice(at, at + STATS_AT_ONCE);
-    found.push(...(await Promise.all(group.map((entry, i) => lookAtFile(entry, pathOf(at + i))))));
+    found[index] = await lookAtLink(files[index]!, symlinkPath, pathOf(index));
+  }
+  const plain = files.flatMap((entry, index) => (entry.isPad || entry.symlinkPath !== null ? [] : [index]));
+  for (let at = 0; at < plain.length; at += LOOKS_AT_ONCE) {
+    const group = plain.slice(at, at + LOOKS_AT_ONCE);
+    const looks = await look(pool, group.map(pathOf), true, signal);
+    for (const [i, index] of group.entries()) found[index] = onDisk(looks[i]!, pathOf(index));
   }
   return found;
 }
 
-async function lookAtFile(entry: FileEntry, file: string): Promise<OnDisk> {
-  if (entry.isPad) return entry.lengthBytes;
-  try {
-    if (entry.symlinkPath !== null) return await lookAtLink(entry, entry.symlinkPath, file);
-    const found: Stats = await stat(file);
-    return found.isFile() ? found.size : 'missing';
-  } catch (error) {
-    if (GONE.has(String((error as NodeJS.ErrnoException).code))) return 'missing';
-    throw fromSystemError(error, 'look at', file);
-  }
+function onDisk({ error, kind, lengthBytes }: Look, file: string): OnDisk {
+  if (error === null) return kind === 'file' ? lengthBytes : 'missing';
+  return goneOrThrow(error, file);
+}
+
+function goneOrThrow(error: unknown, file: string): 'missing' {
+  if (GONE.has(String((error as NodeJS.ErrnoException).code))) return 'missing';
+  throw fromSystemError(error, 'look at', file);
 }
 
 /** A link is right when it leads, as text, to its target below the torrent's root folder. */
 async function lookAtLink(entry: FileEntry, target: readonly string[], file: string): Promise<OnDisk> {
-  if (!(await lstat(file)).isSymbolicLink()) return 'wrong-link';
-  const leadsTo = await readlink(file);
-  if (path.isAbsolute(leadsTo)) return 'wrong-link';
-  return path.join(...entry.path.slice(1, -1), leadsTo) === path.join(...target) ? 'link' : 'wrong-link';
+  try {
+    if (!(await lstat(file)).isSymbolicLink()) return 'wrong-link';
+    const leadsTo = await readlink(file);
+    if (path.isAbsolute(leadsTo)) return 'wrong-link';
+    return path.join(...entry.path.slice(1, -1), leadsTo) === path.join(...target) ? 'link' : 'wrong-link';
+  } catch (error) {
+    return goneOrThrow(error, file);
+  }
 }
 
 /** Pieces with bytes beyond the end of their file. */

@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
+import { type Look, look } from '../../src/hash/look.js';
 import { createWorkPool } from '../../src/hash/pool.js';
 import type { MemoryRange, WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
+import { troubleOf } from '../../src/hash/trouble.js';
 import * as mmap from '../../src/storage/mmap-io.js';
 
 const KIB = 1024;
@@ -129,33 +131,81 @@ test('write and read move bytes between memory and files, with zeros where there
   });
 });
 
-test('digest-pieces hashes across files, counts pads as zeros and gives zeros for a piece with missing bytes', async () => {
+test('digest-pieces hashes across files, counts pads as zeros, and says of a piece that cannot be read which file is at fault', async () => {
   await withPool(async (pool) => {
     const first = pattern(40_000);
-    fs.writeFileSync(join(folder, 'first'), first);
-    fs.writeFileSync(join(folder, 'short'), first.subarray(0, 100));
-    const fd = fs.openSync(join(folder, 'first'), 'r');
-    const short = fs.openSync(join(folder, 'short'), 'r');
-    try {
-      const files = [
-        { fd, beginBytes: 0, lengthBytes: 40_000 },
-        { fd: -1, beginBytes: 0, lengthBytes: 8000 },
-        { fd: short, beginBytes: 0, lengthBytes: 20_000 },
-        { fd, beginBytes: 0, lengthBytes: 5000 },
-      ];
-      const bytes = bytesOf(await run(pool, { kind: 'digest-pieces', files, pieceLengthBytes: 24_000 }));
-      const expected = [
-        sha1(first.subarray(0, 24_000)),
-        sha1(Buffer.concat([first.subarray(24_000), Buffer.alloc(8000)])),
-        Buffer.alloc(20),
-        sha1(first.subarray(4000, 5000)),
-      ];
-      assert.deepEqual(Buffer.from(bytes), Buffer.concat(expected));
-    } finally {
-      fs.closeSync(fd);
-      fs.closeSync(short);
-    }
+    const [path, short] = [join(folder, 'first é'), join(folder, 'short')];
+    fs.writeFileSync(path, first);
+    fs.writeFileSync(short, first.subarray(0, 100));
+    const descriptors = fs.readdirSync('/proc/self/fd').length;
+    const files = [
+      { path, beginBytes: 0, lengthBytes: 40_000 },
+      { path: null, beginBytes: 0, lengthBytes: 8000 },
+      { path: short, beginBytes: 0, lengthBytes: 20_000 },
+      { path, beginBytes: 0, lengthBytes: 5000 },
+      { path: join(folder, 'none'), beginBytes: 0, lengthBytes: 23_000 },
+      { path: folder, beginBytes: 0, lengthBytes: 10_000 },
+      { path, beginBytes: 1, lengthBytes: 14_000 },
+    ];
+    const bytes = bytesOf(await run(pool, { kind: 'digest-pieces', files, pieceLengthBytes: 24_000 }));
+    const pieces = Array.from({ length: 5 }, (_, i) => Buffer.from(bytes.subarray(i * 20, (i + 1) * 20)));
+    assert.equal(bytes.length, 100);
+    assert.deepEqual(pieces[0], sha1(first.subarray(0, 24_000)));
+    assert.deepEqual(pieces[1], sha1(Buffer.concat([first.subarray(24_000), Buffer.alloc(8000)])));
+    assert.deepEqual(troubleOf(pieces[2]!), { errno: 'ENODATA', file: 2 });
+    assert.deepEqual(troubleOf(pieces[3]!), { errno: 'ENOENT', file: 4 });
+    assert.deepEqual(troubleOf(pieces[4]!), { errno: 'EISDIR', file: 5 });
+    assert.equal(troubleOf(pieces[0]!), null);
+    assert.equal(fs.readdirSync('/proc/self/fd').length, descriptors);
   });
+});
+
+test('a piece longer than the buffer, of files shorter and longer than it, has the digest of its bytes', async () => {
+  await withPool(async (pool) => {
+    const path = join(folder, 'long');
+    const content = pattern(1_500_000);
+    fs.writeFileSync(path, content);
+    const ranges = [
+      [10, 700_000],
+      [5, 1],
+      [0, 1_500_000],
+      [400_000, 524_288],
+    ] as const;
+    const files = ranges.map(([beginBytes, lengthBytes]) => ({ path, beginBytes, lengthBytes }));
+    const bytes = Buffer.concat(ranges.map(([begin, length]) => content.subarray(begin, begin + length)));
+    const pieceLengthBytes = 1_048_576;
+    const expected = [0, 1, 2].map((i) => sha1(bytes.subarray(i * pieceLengthBytes, (i + 1) * pieceLengthBytes)));
+    const result = bytesOf(await run(pool, { kind: 'digest-pieces', files, pieceLengthBytes }));
+    assert.deepEqual(Buffer.from(result), Buffer.concat(expected));
+  });
+});
+
+test('looks at many files say in order what stat and lstat say, and what is wrong with one is its own', async () => {
+  await withPool(async (pool) => {
+    const root = fs.mkdtempSync(join(folder, 'look-'));
+    const paths = Array.from({ length: 300 }, (_, i) => join(root, `f${i}`));
+    paths.forEach((path, i) => void fs.writeFileSync(path, 'x'.repeat(i)));
+    fs.chmodSync(paths[7]!, 0o755);
+    fs.symlinkSync('f9', join(root, 'link'));
+    fs.symlinkSync('loop', join(root, 'loop'));
+    const all = [...paths, root, join(root, 'link'), join(root, 'loop'), join(root, 'none'), join(paths[0]!, 'below')];
+    const [there, here] = [await look(pool, all, true), await look(pool, all, false)];
+    assert.equal(there.length, all.length);
+    for (const [i, path] of paths.entries()) {
+      assert.deepEqual([there[i]!.kind, there[i]!.lengthBytes, there[i]!.error], ['file', i, null]);
+      assert.equal(there[i]!.modifiedMs, fs.statSync(path).mtimeMs);
+      assert.equal(there[i]!.isExecutable, i === 7);
+    }
+    const shown = (looks: readonly Look[]) => looks.slice(300).map(({ error, kind }) => error?.code ?? kind);
+    assert.deepEqual(shown(there), ['folder', 'file', 'ELOOP', 'ENOENT', 'ENOTDIR']);
+    assert.deepEqual(shown(here), ['folder', 'link', 'link', 'ENOENT', 'ENOTDIR']);
+    assert.deepEqual(await look(pool, [], true), []);
+    await assert.rejects(look(pool, all, true, AbortSignal.abort()), { code: 'ABORTED' });
+  });
+  const dead = createWorkPool({ threads: 1 });
+  const refused = assert.rejects(look(dead, [folder], true), { code: 'IO', message: /look at/ });
+  await dead.close();
+  await refused;
 });
 
 test('populating a mapping whose file was cut off is an errno, and the jobs beside it are done', async () => {

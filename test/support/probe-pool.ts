@@ -1,4 +1,4 @@
-/** The real pool behind a glass: counts what is submitted, and can refuse or fail jobs on demand. */
+/** The real pool behind a glass: counts what is submitted, and can refuse or fail jobs on demand; looks at files pass by. */
 import type { WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
 
 export class ProbePool implements WorkPool {
@@ -6,9 +6,8 @@ export class ProbePool implements WorkPool {
   jobs = 0;
   inFlight = 0;
   mostInFlight = 0;
-  /** Descriptors named by jobs in flight. */
-  #descriptors = 0;
-  mostDescriptors = 0;
+  /** Files of the job with the most of them. */
+  mostFiles = 0;
   /** Set to refuse this many submits. */
   refusals = 0;
   /** An errno to fail the job with, or null to let it through. Called before the job runs. */
@@ -28,18 +27,16 @@ export class ProbePool implements WorkPool {
   }
 
   submit(job: WorkJob, done: (result: WorkResult) => void): boolean {
+    if (job.kind === 'look') return this.#real.submit(job, done);
     if (this.refusals > 0) {
       this.refusals--;
       return false;
     }
     this.jobs++;
-    const descriptors = job.kind === 'digest-pieces' ? job.files.filter(({ fd }) => fd >= 0).length : 0;
     this.mostInFlight = Math.max(this.mostInFlight, ++this.inFlight);
-    this.#descriptors += descriptors;
-    this.mostDescriptors = Math.max(this.mostDescriptors, this.#descriptors);
+    if (job.kind === 'digest-pieces') this.mostFiles = Math.max(this.mostFiles, job.files.length);
     const finish = (result: WorkResult): void => {
       this.inFlight--;
-      this.#descriptors -= descriptors;
       done(result);
     };
     const errno = this.fault(job);

@@ -171,6 +171,7 @@ test('process samples see the CPU that was used', { skip: process.platform !== '
   let ticks = 0;
   while (cpuSeconds(usedBetween(before, sampleProcess(process.pid)).mainThread) < 0.05) ticks++;
   const { process: all, mainThread, peakResidentBytes } = usedBetween(before, sampleProcess(process.pid));
-  assert.ok(ticks > 0 && cpuSeconds(all) >= cpuSeconds(mainThread));
+  // User and system of both are rounded to ticks of 10 ms, and are read one after the other.
+  assert.ok(ticks > 0 && cpuSeconds(all) > cpuSeconds(mainThread) - 0.04);
   assert.ok(peakResidentBytes > 10 * 2 ** 20, `peak ${peakResidentBytes}`);
 });

@@ -39,6 +39,7 @@ const SHARED_HELPERS: ReadonlySet<string> = new Set([
   'src/storage/errno.ts',
   'src/storage/mmap-io.ts',
   'src/hash/digest-files.ts',
+  'src/hash/look.ts',
   'src/discovery/address.ts',
 ]);
 

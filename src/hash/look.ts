@@ -1,0 +1,77 @@
+/**
+ * Looks at many files through the pool: a `stat` in a worker costs a fifth of one that goes through libuv's threads and a promise.
+ */
+import { constants } from 'node:fs';
+import { fromSystemError } from '../errors.js';
+import { errnoName, systemError } from '../storage/errno.js';
+import { LOOK_NUMBERS } from './job.js';
+import type { WorkPool } from './port.js';
+import { submit } from './submit.js';
+
+export interface Look {
+  /** What `stat` would have thrown; then the rest means nothing. */
+  readonly error: NodeJS.ErrnoException | null;
+  readonly kind: FileKind;
+  readonly isExecutable: boolean;
+  readonly lengthBytes: number;
+  readonly modifiedMs: number;
+}
+
+export type FileKind = 'file' | 'folder' | 'link' | 'FIFO' | 'socket' | 'device' | 'other';
+
+const LOOKS_PER_JOB = 128;
+/** One being worked on, one waiting. */
+const JOBS_PER_THREAD = 2;
+
+const KINDS = new Map<number, FileKind>([
+  [constants.S_IFREG, 'file'],
+  [constants.S_IFDIR, 'folder'],
+  [constants.S_IFLNK, 'link'],
+  [constants.S_IFIFO, 'FIFO'],
+  [constants.S_IFSOCK, 'socket'],
+  [constants.S_IFBLK, 'device'],
+  [constants.S_IFCHR, 'device'],
+]);
+
+/**
+ * What is at each path, in order; with `follows`, where links lead.
+ * @throws HaulError ABORTED; IO when the pool fails. What is wrong with one path is in its result.
+ */
+export async function look(
+  pool: WorkPool,
+  paths: readonly string[],
+  follows: boolean,
+  signal?: AbortSignal,
+): Promise<Look[]> {
+  const found: Look[][] = [];
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (;;) {
+      const group = next++;
+      const part = paths.slice(group * LOOKS_PER_JOB, (group + 1) * LOOKS_PER_JOB);
+      if (part.length === 0) return;
+      const result = await submit(pool, { kind: 'look', paths: part, follows }, signal);
+      if (!result.ok) throw fromSystemError(systemError(result.errno, 'stat'), result.operation, part[0]!);
+      found[group] = decodeLooks(result.bytes);
+    }
+  };
+  await Promise.all(Array.from({ length: JOBS_PER_THREAD * pool.threadCount }, lane));
+  return found.flat();
+}
+
+function decodeLooks(bytes: Uint8Array): Look[] {
+  const numbers = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
+  return Array.from({ length: numbers.length / LOOK_NUMBERS }, (_, index): Look => {
+    const [errno = 0, mode = 0, lengthBytes = 0, modifiedMs = 0] = numbers.subarray(
+      index * LOOK_NUMBERS,
+      (index + 1) * LOOK_NUMBERS,
+    );
+    return {
+      error: errno === 0 ? null : systemError(errnoName(errno), 'stat'),
+      kind: KINDS.get(mode & constants.S_IFMT) ?? 'other',
+      isExecutable: (mode & 0o111) !== 0,
+      lengthBytes,
+      modifiedMs,
+    };
+  });
+}
