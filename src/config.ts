@@ -63,6 +63,8 @@ export const DEFAULTS = {
   openPieceBytes: 96 * MIB,
   /** Memory kept populated for serving, beyond what is pinned by writes in flight. */
   readCacheBytes: 96 * MIB,
+  /** Written and not yet on the device; beyond it no piece is opened until the device has caught up. */
+  dirtyBytes: 1024 * MIB,
   /** One mapped window. Views of memory are made per window, and Node 20 limits one view to 4 GiB. */
   windowBytes: 1024 * MIB,
   /** Mapped windows kept before the least recently used is unmapped (vm.max_map_count is 65,530). */

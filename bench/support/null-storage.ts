@@ -13,6 +13,7 @@ const ZEROS = Buffer.alloc(128 * 1024);
 
 export class NullStorage implements Storage {
   readonly kind = 'mapped';
+  onRoom: (() => void) | null = null;
   onReadable: (() => void) | null = null;
   onError: ((error: HaulError) => void) | null = null;
   /** Thrown away so far. */

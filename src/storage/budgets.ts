@@ -6,6 +6,8 @@ export interface Budgets {
   readonly openPieceBytes: number;
   readonly readCacheBytes: number;
   readonly residentUnitBytes: number;
+  /** A lower bound is twice the read cache, an upper one a tenth of the machine's memory. */
+  readonly dirtyBytes: number;
   /** A multiple of every page size: 64 KiB. */
   readonly windowBytes: number;
   readonly windowCount: number;

@@ -1,34 +1,64 @@
 /**
- * From verified to synced: collects the pieces that closed as good and forces their files to the device.
- * Invariant: a piece is reported only after a flush that began after it closed; at most one flush at a time.
+ * From verified to synced: collects the pieces that closed as good, has them written back at the pace of the device, and forces
+ * their files to it. Invariant: a piece is reported only after a flush that began after it closed; at most one flush at a time.
  */
 import { open } from 'node:fs/promises';
+import { totalmem } from 'node:os';
 import { fromSystemError } from '../errors.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
+import type { Budgets } from './budgets.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles } from './files.js';
 import type { Jobs } from './jobs.js';
 import type { FileLayout } from './layout.js';
 import * as mmap from './mmap-io.js';
+import { WriteBack } from './write-back.js';
 
 /** Above this many files one flush of the file system is cheaper than one journal commit for each. */
 const FILES_ONE_BY_ONE = 16;
+/** Where the kernel would begin to write by itself: a tenth of the memory. */
+const KERNEL_SHARE = 0.1;
+/** Short files are opened, written and closed again: their write-back is left to the sync. */
+const PACED_FILE_BYTES = 4 * 1024 * 1024;
 
 export class Durable {
   readonly #files: DataFiles;
   readonly #layout: FileLayout;
   readonly #jobs: Jobs;
+  readonly #writeBack: WriteBack;
   #pieces: PieceIndex[] = [];
   #running: Promise<unknown> = Promise.resolve();
 
-  constructor(files: DataFiles, layout: FileLayout, jobs: Jobs) {
+  constructor(files: DataFiles, layout: FileLayout, jobs: Jobs, budgets: Budgets) {
     this.#files = files;
     this.#layout = layout;
     this.#jobs = jobs;
+    this.#writeBack = new WriteBack({
+      descriptors: () => files.descriptors,
+      path: (file) => files.path(file),
+      write: mmap.writeRange,
+      // Pages of the read cache are mapped, and a quarter more may wait to be given back.
+      lagBytes: budgets.readCacheBytes * 1.25,
+      limitBytes: Math.max(Math.min(budgets.dirtyBytes, totalmem() * KERNEL_SHARE), budgets.readCacheBytes * 2),
+    });
+  }
+
+  /** True: the device is behind, nothing more should be written now; `onRoom` follows. */
+  get isBehind(): boolean {
+    return this.#writeBack.isFull;
+  }
+
+  set onRoom(listener: () => void) {
+    this.#writeBack.onRoom = listener;
   }
 
   add(piece: PieceIndex): void {
     this.#pieces.push(piece);
+    const { geometry, files } = this.#files.metainfo;
+    const segments = this.#layout.segments(geometry.pieceBegin(piece), geometry.pieceLength(piece));
+    this.#writeBack.add(
+      segments.filter(({ file }) => !files[file]!.isPad && files[file]!.lengthBytes >= PACED_FILE_BYTES),
+    );
   }
 
   /** Resolves with the pieces that are on the device now. @throws HaulError, and they stay for the next time */
@@ -38,8 +68,9 @@ export class Durable {
     return run;
   }
 
-  /** Resolves when no flush is under way. */
-  async idle(): Promise<void> {
+  /** Resolves when no flush and no write-back is under way. */
+  async close(): Promise<void> {
+    await this.#writeBack.close();
     await this.#running;
   }
 
@@ -47,16 +78,22 @@ export class Durable {
     const pieces = this.#pieces;
     if (pieces.length === 0) return pieces;
     this.#pieces = [];
+    const ended = this.#writeBack.leaveToSync();
     try {
+      if (this.#writeBack.failure !== null) throw this.#writeBack.failure;
       const touched = this.#touched(pieces);
       if (touched.length > FILES_ONE_BY_ONE && mmap.isSupported()) await this.#flushFileSystem();
       else
         for (let at = 0; at < touched.length; at += FILES_ONE_BY_ONE)
           await this.#flushFiles(touched.slice(at, at + FILES_ONE_BY_ONE));
+      // A range that was being written meanwhile took the device's complaint with it.
+      if (this.#writeBack.failure !== null) throw this.#writeBack.failure;
       return pieces;
     } catch (error) {
       this.#pieces = [...pieces, ...this.#pieces];
       throw fromSystemError(error, 'sync', this.#files.output);
+    } finally {
+      ended();
     }
   }
 

@@ -39,6 +39,7 @@ const ZEROS = Buffer.alloc(DEFAULTS.residentUnitBytes);
 
 export class MappedStorage implements Storage {
   readonly kind = 'mapped';
+  onRoom: (() => void) | null = null;
   onReadable: (() => void) | null = null;
   onError: ((error: HaulError) => void) | null = null;
   readonly #files: DataFiles;
@@ -62,7 +63,8 @@ export class MappedStorage implements Storage {
     const layout = new FileLayout(files.metainfo.files);
     this.#extents = new ExtentTable(layout, budgets.windowBytes, mmap.pageSize());
     this.#jobs = new Jobs(pool);
-    this.#durable = new Durable(files, layout, this.#jobs);
+    this.#durable = new Durable(files, layout, this.#jobs, budgets);
+    this.#durable.onRoom = () => this.onRoom?.();
     this.#openLimit = openPieceLimit(this.#geometry, budgets);
   }
 
@@ -84,7 +86,8 @@ export class MappedStorage implements Storage {
   }
 
   get roomPieces(): number {
-    return this.#closing !== null ? 0 : Math.min(this.#openLimit - this.#open.size, this.#jobs.room);
+    if (this.#closing !== null || this.#durable.isBehind) return 0;
+    return Math.min(this.#openLimit - this.#open.size, this.#jobs.room);
   }
 
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
@@ -219,7 +222,7 @@ export class MappedStorage implements Storage {
 
   async #shutDown(): Promise<void> {
     for (const [piece, open] of this.#open) if (!open.isClosing) this.closePiece(piece);
-    await this.#durable.idle();
+    await this.#durable.close();
     await this.#jobs.idle();
     const pinned = this.#units?.units.pinnedUnits ?? 0;
     if (pinned > 0) throw new Error(`storage closed with ${pinned} pinned units`);

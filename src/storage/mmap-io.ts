@@ -7,6 +7,7 @@
  * A view can not be detached: touching one after `unmap` is a segmentation fault. Only storage/ and the hash worker may call this.
  */
 import { createRequire } from 'node:module';
+import { constants } from 'node:os';
 import { SystemCallError } from './errno.js';
 
 export const PROT_NONE = 0;
@@ -32,6 +33,10 @@ export const MS_ASYNC = 1;
 export const MS_INVALIDATE = 2;
 export const MS_SYNC = 4;
 
+const SYNC_FILE_RANGE_WAIT_BEFORE = 1;
+const SYNC_FILE_RANGE_WRITE = 2;
+const SYNC_FILE_RANGE_WAIT_AFTER = 4;
+
 const SC_PAGESIZE = 30;
 
 type Call = (...args: (number | Uint8Array)[]) => number;
@@ -45,6 +50,7 @@ interface Native {
   readonly mincore: Call;
   readonly fallocate: AsyncCall;
   readonly syncfs: AsyncCall;
+  readonly syncFileRange: AsyncCall;
   readonly view: (address: number, lengthBytes: number) => ArrayBuffer;
   readonly errno: () => number;
   readonly pageBytes: number;
@@ -65,6 +71,9 @@ function load(): Native | null {
       mincore: libc.func('int mincore(uintptr_t address, size_t length, _Out_ uint8_t *vec)'),
       fallocate: libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)') as unknown as AsyncCall,
       syncfs: libc.func('int syncfs(int fd)') as unknown as AsyncCall,
+      syncFileRange: libc.func(
+        'int sync_file_range(int fd, int64_t offset, int64_t length, unsigned int flags)',
+      ) as unknown as AsyncCall,
       view: (address, lengthBytes) => koffi.view(address, lengthBytes),
       errno: () => koffi.errno(),
       pageBytes: Number(libc.func('long sysconf(int name)')(SC_PAGESIZE)),
@@ -173,4 +182,14 @@ export function fallocate(fd: number, offsetBytes: number, lengthBytes: number):
 /** syncfs(2): forces the whole file system of `fd` to the device, off the calling thread. @throws SystemCallError */
 export function syncFileSystem(fd: number): Promise<void> {
   return settle('syncfs', library().syncfs, fd);
+}
+
+/**
+ * sync_file_range(2): writes the dirty pages of the range and waits for the device, off the calling thread. No metadata, no flush of the
+ * device's cache: it is for pacing, not for durability. @throws SystemCallError
+ */
+export function writeRange(fd: number, offsetBytes: number, lengthBytes: number): Promise<void> {
+  if (!isSupported()) return Promise.reject(new SystemCallError('sync_file_range', constants.errno.ENOSYS));
+  const flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  return settle('sync_file_range', library().syncFileRange, fd, offsetBytes, lengthBytes, flags);
 }

@@ -21,8 +21,10 @@ export interface Storage {
    */
   prepare(options: { readonly forWriting: boolean }): Promise<void>;
 
-  /** How many pieces `openPiece` would accept now. Room in memory and in the pool; an input to the scheduler. */
+  /** How many pieces `openPiece` would accept now. Room in memory, in the pool and on the device; an input to the scheduler. */
   readonly roomPieces: number;
+  /** Called when the device has caught up: `openPiece` may be tried again, though nothing was closed. */
+  onRoom: (() => void) | null;
 
   /** Starts making the range of a piece ready for `store`. False: no room, nothing happened. `done` is never called synchronously. */
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean;

@@ -29,6 +29,7 @@ interface OpenPiece {
 
 export class PositionalStorage implements Storage, UnitOwner {
   readonly kind = 'positional';
+  onRoom: (() => void) | null = null;
   onReadable: (() => void) | null = null;
   onError: ((error: HaulError) => void) | null = null;
   readonly #files: DataFiles;
@@ -56,7 +57,8 @@ export class PositionalStorage implements Storage, UnitOwner {
     const layout = new FileLayout(files.metainfo.files);
     this.#jobs = new Jobs(pool);
     this.#transfer = new Transfer(files, layout, this.#jobs);
-    this.#durable = new Durable(files, layout, this.#jobs);
+    this.#durable = new Durable(files, layout, this.#jobs, budgets);
+    this.#durable.onRoom = () => this.onRoom?.();
     this.#units = new ResidentUnits(this.#geometry, budgets.residentUnitBytes, budgets.readCacheBytes, this);
     this.#openLimit = openPieceLimit(this.#geometry, budgets);
     this.#jobs.onProgress = () => this.#units.retry();
@@ -72,7 +74,8 @@ export class PositionalStorage implements Storage, UnitOwner {
   }
 
   get roomPieces(): number {
-    return this.#closing === null ? Math.min(this.#freeSlots.length, this.#jobs.room) : 0;
+    if (this.#closing !== null || this.#durable.isBehind) return 0;
+    return Math.min(this.#freeSlots.length, this.#jobs.room);
   }
 
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
@@ -216,7 +219,7 @@ export class PositionalStorage implements Storage, UnitOwner {
 
   async #shutDown(): Promise<void> {
     for (const [piece, open] of this.#open) if (!open.isClosing) this.closePiece(piece);
-    await this.#durable.idle();
+    await this.#durable.close();
     while (this.#transfers.size > 0 || !this.#jobs.isIdle) {
       await Promise.all(this.#transfers);
       await this.#jobs.idle();

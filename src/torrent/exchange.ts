@@ -66,6 +66,8 @@ export class Exchange implements SchedulerSink {
   readonly #downloads: Throttle;
   readonly peers: (Peer | null)[] = [];
   peerCount = 0;
+  /** Slot of the peer whose turn it is when there is room to read for one. */
+  firstToPump = 0;
   /** Bytes of pieces that failed their hash. */
   corruptBytes = 0;
   isClosed = false;
@@ -100,6 +102,9 @@ export class Exchange implements SchedulerSink {
     });
     this.receiver = new Receiver(this);
     this.storage.onReadable = () => pumpAll(this);
+    this.storage.onRoom = () => {
+      if (!this.isClosed) this.scheduler.fillHungry(this.now());
+    };
     this.storage.onError = (error) => this.owner.onDiskError(error);
   }
 

@@ -30,8 +30,8 @@ export class Peer implements WireSink, LinkHandlers {
   readonly requests: RequestQueue;
   /** What blocks on their way to this peer keep in memory. */
   readonly pinned: PinnedShare;
-  /** The head request waits for a read-ahead. */
-  isWaitingForData = false;
+  /** What the oldest request waits for: its read-ahead, or room to begin one. */
+  waitsFor: 'nothing' | 'load' | 'room' = 'nothing';
   /** An upload limit is reached. */
   isWaitingForTokens = false;
   readonly arrival: Arrival = {

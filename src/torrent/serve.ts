@@ -49,7 +49,7 @@ export function dropRequests(peer: Peer): void {
 export function pump(peer: Peer): void {
   const { requests, link, exchange } = peer;
   const { storage, scheduler, uploads } = exchange;
-  peer.isWaitingForData = false;
+  peer.waitsFor = 'nothing';
   if (link.isClosing || exchange.isClosed) return;
   let sentBytes = 0;
   while (requests.length > 0 && link.queuedBytes < LIMITS.sendBytesPerPeer) {
@@ -62,8 +62,9 @@ export function pump(peer: Peer): void {
       waitForTokens(peer);
       break;
     }
-    if (storage.pin(piece, begin, length) !== 'ready') {
-      peer.isWaitingForData = true;
+    const outcome = storage.pin(piece, begin, length);
+    if (outcome !== 'ready') {
+      peer.waitsFor = outcome === 'full' ? 'room' : 'load';
       break;
     }
     requests.shift();
@@ -92,17 +93,31 @@ function waitForTokens(peer: Peer): void {
 /** Reused by every call: only its elements are kept by the link. */
 const slices: Buffer[] = [];
 
-/** Starts reading what is queued next, each request once, up to the peer's share. */
+/** Starts reading what is queued next, each request once, up to the peer's share: in bursts, because waking a worker costs some 50 µs. */
 function readAhead(peer: Peer): void {
   const { requests, exchange } = peer;
+  if (requests.aheadBytes > LIMITS.readAheadBytesPerPeer / 2) return;
   while (requests.advance(LIMITS.readAheadBytesPerPeer)) {
     exchange.storage.readAhead(requests.aheadPiece as PieceIndex, requests.aheadBegin, requests.aheadLengthBytes);
   }
 }
 
-/** A read-ahead came in: whoever waited goes on. */
+/**
+ * A read-ahead came in, or memory was let go: whoever waited goes on. Where one finds no room the others need not ask, and it is
+ * the first to ask next time: a disk that is slower than all peers together is shared evenly.
+ */
 export function pumpAll(exchange: Exchange): void {
-  for (const peer of exchange.peers) if (peer?.isWaitingForData) pump(peer);
+  const { peers, firstToPump } = exchange;
+  let isFull = false;
+  for (let i = 0; i < peers.length; i++) {
+    const slot = (firstToPump + i) % peers.length;
+    const peer = peers[slot];
+    if (!peer || peer.waitsFor === 'nothing' || (isFull && peer.waitsFor === 'room')) continue;
+    pump(peer);
+    if (isFull || peer.waitsFor !== 'room') continue;
+    isFull = true;
+    exchange.firstToPump = slot;
+  }
 }
 
 /** Step 4: the kernel has the bytes (or the link is gone): their ranges may leave memory. */

@@ -120,6 +120,31 @@ function contract(kind: StorageKind, parent: string): void {
     await storage.close();
   });
 
+  test('when the device is behind no piece is opened, and onRoom follows', async () => {
+    const scene = scenes.sceneOf([{ path: 'file', lengthBytes: 6144 * KIB }], 256 * KIB);
+    const output = fresh();
+    const budgets = { ...SMALL_BUDGETS, openPieceBytes: 2048 * KIB, windowCount: 64, dirtyBytes: 1 };
+    const storage = await open(scene, output, true, budgets);
+    const pieces = scenes.pieces(scene.metainfo);
+    for (let at = 0; at < pieces.length; at += 6) {
+      const some = pieces.slice(at, at + 6);
+      assert.deepEqual(await Promise.all(some.map((piece) => scenes.openPiece(storage, piece))), Array(6).fill(null));
+      for (const piece of some) scenes.storePiece(storage, scene, piece);
+      for (const piece of some) assert.equal(await scenes.verifyPiece(storage, piece), true);
+      const room = new Promise<void>((resolve) => {
+        storage.onRoom = resolve;
+      });
+      for (const piece of some) storage.closePiece(piece);
+      // 1.5 MiB at once, and the limit is twice the read cache: 1 MiB.
+      assert.equal(storage.roomPieces, 0);
+      await room;
+      assert.ok(storage.roomPieces > 0);
+    }
+    assert.equal((await storage.sync()).length, pieces.length);
+    assert.ok(fs.readFileSync(join(output, 'file')).equals(scene.bytes));
+    await storage.close();
+  });
+
   test('pieces larger than the budget may still be opened two at a time', async () => {
     const scene = scenes.sceneOf([{ path: 'file', lengthBytes: 300 * KIB }], 100 * KIB);
     const storage = await open(scene, fresh(), true, { openPieceBytes: 1 });
