@@ -2,6 +2,7 @@
  * `npm run bench -- loopback [options]`: one seed process, one leech process, both Swarmhaul, on loopback.
  *
  *   --size 2G  --piece-length 1M  --connections 1  --folder DIR  --storage auto   lists (`1,4,50` or repeated) make a sweep, in turns
+ *   --node PATH   runs both peers, its version is the parameter `node`; a list too
  *   --seed-storage auto   --threads N   --turns 5   --no-verify   --no-warm-up   --small   --out FILE
  *
  * `--storage null` throws the bytes away on the leech (no disk, no hash), `--seed-storage null` serves zeros (needs a null leech),
@@ -11,13 +12,16 @@
  */
 import { parseArgs } from 'node:util';
 import { Scope } from '../test/support/scope.js';
+import { watchDirty } from './support/dirty.js';
 import { checkCopy, counts, defaultFolder, type Job, lengths, list, makeJobs, outputFolder } from './support/job.js';
+import { type NodeBinary, nodeBinaries } from './support/node-binaries.js';
 import { Results } from './support/results.js';
 import {
   event,
   loopFigures,
   mainThreadFigures,
   OUR_PEER,
+  ourPeerOn,
   quitOurs,
   type Side,
   startSide,
@@ -33,6 +37,8 @@ export interface LoopbackCase {
   readonly seedStorage: string;
   readonly isVerified: boolean;
   readonly threads: string | undefined;
+  /** What runs both peers; absent: what runs the bench. */
+  readonly node?: NodeBinary;
 }
 
 export interface LoopbackRun {
@@ -43,7 +49,8 @@ export interface LoopbackRun {
 
 function startPeer(scope: Scope, role: string, run: LoopbackCase, folder: string, peer?: Side): Promise<Side> {
   const { job, connections, threads } = run;
-  const words = [...OUR_PEER, role, job.torrent, folder, '--connections', String(connections)];
+  const peerWords = run.node === undefined ? OUR_PEER : ourPeerOn(run.node.path);
+  const words = [...peerWords, role, job.torrent, folder, '--connections', String(connections)];
   words.push('--storage', role === 'seed' ? run.seedStorage : run.storage);
   if (threads !== undefined) words.push('--threads', threads);
   if (!run.isVerified) words.push('--no-verify');
@@ -60,7 +67,10 @@ export async function runLoopback(run: LoopbackCase): Promise<LoopbackRun> {
   try {
     const seed = await startPeer(scope, 'seed', run, job.dataFolder);
     const leech = await startPeer(scope, 'leech', run, output.folder, seed);
+    const dirty = watchDirty();
+    scope.defer(() => void dirty());
     await event(leech.child, 'done');
+    const mostDirtyMiB = dirty();
     const seconds = (performance.now() - leech.readyMs) / 1000;
     const [leechUse, seedUse] = [leech.use(), seed.use()];
     const leechLoop = await quitOurs(leech.child);
@@ -73,6 +83,7 @@ export async function runLoopback(run: LoopbackCase): Promise<LoopbackRun> {
       ...mainThreadFigures('seed', seedUse, job.lengthBytes),
       ...loopFigures('leech', leechLoop, leechUse),
       ...loopFigures('seed', seedLoop, seedUse),
+      ...(job.fileSystem === 'tmpfs' ? {} : { mostDirtyMiB }),
       heldConnections: leechLoop.connections,
     };
     const isKept = run.storage !== 'null' && run.seedStorage !== 'null';
@@ -93,6 +104,7 @@ export function parametersOf(run: LoopbackCase): Record<string, string | number 
     storage,
     ...(seedStorage === 'auto' ? {} : { seedStorage }),
     ...(isVerified ? {} : { isVerified }),
+    ...(run.node === undefined ? {} : { node: run.node.name }),
   };
 }
 
@@ -107,6 +119,7 @@ function parseOptions(argv: readonly string[]) {
       storage: { type: 'string', multiple: true, default: ['auto'] },
       'seed-storage': { type: 'string', default: 'auto' },
       threads: { type: 'string' },
+      node: { type: 'string', multiple: true, default: [] },
       turns: { type: 'string', default: '5' },
       'no-verify': { type: 'boolean', default: false },
       'no-warm-up': { type: 'boolean', default: false },
@@ -121,7 +134,7 @@ function parseOptions(argv: readonly string[]) {
 
 type Values = ReturnType<typeof parseOptions>;
 
-function casesOf(jobs: readonly Job[], values: Values): LoopbackCase[] {
+function casesOf(jobs: readonly Job[], values: Values, nodes: readonly NodeBinary[]): LoopbackCase[] {
   const storages = list(values.storage);
   const seedStorage = values['seed-storage'];
   for (const kind of [...storages, seedStorage]) if (!STORAGES.has(kind)) throw new Error(`no such storage: ${kind}`);
@@ -130,7 +143,10 @@ function casesOf(jobs: readonly Job[], values: Values): LoopbackCase[] {
   const common = { seedStorage, isVerified: !values['no-verify'], threads: values.threads };
   return jobs.flatMap((job) =>
     counts(values.connections).flatMap((connections) =>
-      storages.map((storage) => ({ job, connections, storage, ...common })),
+      storages.flatMap((storage) => {
+        const run = { job, connections, storage, ...common };
+        return nodes.length === 0 ? [run] : nodes.map((node) => ({ ...run, node }));
+      }),
     ),
   );
 }
@@ -151,13 +167,14 @@ async function runCases(cases: readonly LoopbackCase[], values: Values, results:
 
 export async function main(argv: readonly string[]): Promise<void> {
   const values = parseOptions(argv);
+  const nodes = await nodeBinaries(values.node);
   const results = new Results('loopback', { argv, parameters: { turns: Number(values.turns) } });
   for (const folder of list(values.folder)) {
     for (const lengthBytes of lengths(values.size)) {
       const scope = new Scope();
       try {
         const jobs = await makeJobs(scope, { folder, lengthBytes, pieceLengths: lengths(values['piece-length']) });
-        await runCases(casesOf(jobs, values), values, results);
+        await runCases(casesOf(jobs, values, nodes), values, results);
       } finally {
         await scope.close();
       }

@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- report [FILES…] [--out report.html] | --markdown | --readme`
- * One HTML page of the results in FILES (default: bench/results/*.json), or their figures as Markdown, or these put into
- * README.md between its two marks. `--small` draws made-up results and writes nothing.
+ * One HTML page of the results in FILES (default: bench/results/*.json, of an installed package ./bench-results/*.json), or
+ * their figures as Markdown, or these put into README.md between its two marks. `--small` draws made-up results and writes nothing.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,13 +9,12 @@ import { parseArgs } from 'node:util';
 import { PACKAGE_ROOT } from '../test/support/root.js';
 import { reportPage } from './report/page.js';
 import { figuresMarkdown, withFigures } from './report/readme.js';
+import { RESULTS_FOLDER } from './support/place.js';
 import { Results, type ResultsFile } from './support/results.js';
 
-const FOLDER = path.join(PACKAGE_ROOT, 'bench', 'results');
-
 function defaultFiles(): string[] {
-  const names = existsSync(FOLDER) ? readdirSync(FOLDER) : [];
-  return names.filter((name) => name.endsWith('.json')).map((name) => path.join(FOLDER, name));
+  const names = existsSync(RESULTS_FOLDER) ? readdirSync(RESULTS_FOLDER) : [];
+  return names.filter((name) => name.endsWith('.json')).map((name) => path.join(RESULTS_FOLDER, name));
 }
 
 /** @throws with the file's name when it holds no results. */
@@ -61,7 +60,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     return;
   }
   const files = (positionals.length === 0 ? defaultFiles() : positionals).sort().map(readResults);
-  if (files.length === 0) throw new Error('no results: name JSON files, or put some into bench/results/');
+  if (files.length === 0) throw new Error(`no results: name JSON files, or put some into ${RESULTS_FOLDER}`);
   if (values.markdown) process.stdout.write(figuresMarkdown(files));
   if (values.readme) {
     const readme = path.join(PACKAGE_ROOT, 'README.md');

@@ -1,4 +1,9 @@
-/** `npm run bench -- NAME [options]`: runs one benchmark, or all of them small with `--small`. */
+/**
+ * `npm run bench -- NAME [options]`, of an installed package `haul bench NAME [options]`: runs one benchmark, or all of them
+ * small with `--small`. Ends with 2 when the words are not understood.
+ */
+import { COMMAND } from './support/place.js';
+import { descriptionOf, usage } from './support/usage.js';
 
 const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<unknown> }>> = {
   loopback: { about: 'one seed, one leech: sizes, connections, pieces, storages', load: () => import('./loopback.js') },
@@ -13,16 +18,21 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
   create: { about: 'making a .torrent: Swarmhaul and mktorrent', load: () => import('./create.js') },
   verify: { about: 'checking data against its .torrent', load: () => import('./verify.js') },
   hash: { about: 'SHA-1 in the pool against sha1sum and openssl', load: () => import('./hash.js') },
-  tracker: { about: 'HTTP announces: Swarmhaul and opentracker', load: () => import('./tracker.js') },
+  tracker: { about: 'announces over HTTP and UDP: Swarmhaul and opentracker', load: () => import('./tracker.js') },
   swarm: { about: 'a seed and 20 leeches with rate caps: times over the ideal', load: () => import('./swarm.js') },
   scale: { about: 'start-up, CPU and memory as pieces, connections, torrents grow', load: () => import('./scale.js') },
+  limits: { about: 'rate limits: how well they hold and what they cost', load: () => import('./limits.js') },
+  cold: {
+    about: 'a seed whose file is not in memory: who waits for the disk, and who must not',
+    load: () => import('./cold.js'),
+  },
   report: { about: 'one HTML page, or the table of the README, from results', load: () => import('./report.js') },
 };
 
 /** A short way to say a longer line. */
-const ALIASES: Readonly<Record<string, readonly string[]>> = {
-  pair: ['rivals', '--roles', 'pair', '--only', 'swarmhaul,libtorrent'],
-};
+const ALIASES: ReadonlyMap<string, readonly string[]> = new Map([
+  ['pair', ['rivals', '--roles', 'pair', '--only', 'swarmhaul,libtorrent']],
+]);
 
 interface Bench {
   main(argv: readonly string[]): Promise<void> | void;
@@ -33,12 +43,31 @@ async function runBench(name: string, argv: readonly string[]): Promise<void> {
   await ((await BENCHES[name]!.load()) as Bench).main(argv);
 }
 
+/** Words that a bench does not know are the user's mistake, told in a line. */
+async function runNamed(name: string, argv: readonly string[]): Promise<void> {
+  try {
+    await runBench(name, argv);
+  } catch (error) {
+    if (!(error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS_')))
+      throw error;
+    process.stderr.write(`bench: ${error.message.split('. ')[0]}. See: ${COMMAND} ${name} --help\n`);
+    process.exitCode = 2;
+  }
+}
+
+const abouts = (): Record<string, string> =>
+  Object.fromEntries(Object.entries(BENCHES).map(([name, { about }]) => [name, about]));
+
 const words = process.argv.slice(2);
-const [name, ...argv] = [...(ALIASES[words[0] ?? ''] ?? words.slice(0, 1)), ...words.slice(1)];
+const [name, ...argv] = [...(ALIASES.get(words[0] ?? '') ?? words.slice(0, 1)), ...words.slice(1)];
 if (name === '--small') for (const each of Object.keys(BENCHES)) await runBench(each, ['--small']);
-else if (name !== undefined && name in BENCHES) await runBench(name, argv);
-else {
-  const list = Object.entries(BENCHES).map(([key, { about }]) => `  ${key.padEnd(10)} ${about}\n`);
-  process.stderr.write(`usage: npm run bench -- NAME [options] | --small\n${list.join('')}`);
+else if (name === '--help') process.stdout.write(usage(abouts()));
+else if (name !== undefined && Object.hasOwn(BENCHES, name)) {
+  if (argv.includes('--help')) process.stdout.write(descriptionOf(name) ?? usage(abouts()));
+  else await runNamed(name, argv);
+} else {
+  process.stderr.write(
+    name === undefined ? usage(abouts()) : `bench: no such bench: ${name}. See: ${COMMAND} --help\n`,
+  );
   process.exitCode = 2;
 }

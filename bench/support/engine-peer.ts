@@ -1,9 +1,12 @@
 /**
  * One Swarmhaul process of a bench, as a seed or as a leech. Talks the JSON lines of `lt_pair.py`:
  *   engine-peer seed|leech TORRENT FOLDER [--peer HOST:PORT]... [--host A] [--port N] [--storage KIND] [--threads N]
- *               [--connections N] [--no-verify] [--tracker URL]
+ *               [--connections N] [--no-verify] [--tracker URL] [--sample-seconds N]
+ *               [--download-limit N] [--upload-limit N] [--torrent-download-limit N] [--torrent-upload-limit N]   bytes a second
  *   {"event":"ready","port":N,"idleBytes":N}  it listens; a leech connects now
  *   {"event":"first"}  a leech has received something    {"event":"verified"}  all verified    {"event":"done",…}  and synced
+ *   {"event":"samples","samples":[…]}  what moved in each second, from the first byte on, when N seconds after the first are over
+ * The line "begin" begins the figures anew.
  * Stays until the line "quit" or the end of standard input, then prints {"event":"figures",…} of its event loop.
  *
  * `--connections N` holds N connections between two engines. An engine keeps one connection per peer id and one address per
@@ -22,6 +25,7 @@ import type { WorkPool } from '../../src/hash/port.js';
 import { parseTorrent } from '../../src/index.js';
 import { makePeerId } from '../../src/wire/handshake.js';
 import { NullStorage } from './null-storage.js';
+import { sampleTraffic } from './traffic-samples.js';
 
 /** The engine's own 30 a second would make the dialling of 1,000 the longest part of the run. */
 const DIALS_PER_SEC = 2_000;
@@ -40,6 +44,11 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string' },
     connections: { type: 'string', default: '1' },
     tracker: { type: 'string' },
+    'sample-seconds': { type: 'string' },
+    'download-limit': { type: 'string' },
+    'upload-limit': { type: 'string' },
+    'torrent-download-limit': { type: 'string' },
+    'torrent-upload-limit': { type: 'string' },
     'no-verify': { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
@@ -87,6 +96,13 @@ function internals(): EngineInternals {
   };
 }
 
+function rates(down: string | undefined, up: string | undefined) {
+  return {
+    ...(down === undefined ? {} : { downloadBytesPerSec: Number(down) }),
+    ...(up === undefined ? {} : { uploadBytesPerSec: Number(up) }),
+  };
+}
+
 /** HOST:PORT, or with many connections that many neighbours of 127.0.0.1. */
 function peers(texts: readonly string[]): { host: string; port: number }[] {
   return texts.flatMap((text) => {
@@ -107,6 +123,7 @@ const engine = await startEngine(
     host: connections > 1 ? '0.0.0.0' : values.host,
     storage: isNull ? 'auto' : (values.storage as NonNullable<EngineOptions['storage']>),
     uploadSlots: 'unlimited',
+    ...rates(values['download-limit'], values['upload-limit']),
     ...(connections > 1 ? { maxConnections: room, maxConnectionsPerTorrent: room } : {}),
     ...(values.threads === undefined ? {} : { threads: Number(values.threads) }),
     ...(values.verbose ? { log: (level, message, facts) => console.error(level, message, facts ?? '') } : {}),
@@ -127,12 +144,20 @@ const torrent = engine.add(metainfo, {
   trustData: true,
   trackers: values.tracker === undefined ? [] : [[values.tracker]],
   peers: role === 'seed' ? [] : peers(values.peer),
+  ...rates(values['torrent-download-limit'], values['torrent-upload-limit']),
 });
 let mostPeers = 0;
 torrent.on('peer', () => {
   mostPeers = Math.max(mostPeers, torrent.stats().peers);
 });
 torrent.done.catch((error: unknown) => say('error', { message: String(error) }));
+const sampleSeconds = values['sample-seconds'];
+if (sampleSeconds !== undefined)
+  sampleTraffic(
+    () => torrent.stats(),
+    Number(sampleSeconds),
+    (samples) => say('samples', { samples }),
+  );
 if (role === 'seed') torrent.once('done', ready);
 else {
   ready();
@@ -152,14 +177,21 @@ function watchFirst(): void {
   }, FIRST_MS);
 }
 
-function ready(): void {
-  delay.enable();
+function beginFigures(): void {
+  delay.reset();
   gcMs = 0;
+}
+
+function ready(): void {
+  // It wakes a thousand times a second: more than all else does at a low rate.
+  if (sampleSeconds === undefined) delay.enable();
+  beginFigures();
   say('ready', { port: engine.port, idleBytes });
 }
 
 const input = createInterface({ input: process.stdin });
 input.on('line', (line) => {
+  if (line.trim() === 'begin') beginFigures();
   if (line.trim() === 'quit') input.close();
 });
 input.once('close', () => {

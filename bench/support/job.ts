@@ -8,6 +8,7 @@ import { createTorrent } from '../../src/metainfo/create.js';
 import type { Scope } from '../../test/support/scope.js';
 import { sha256File } from '../../test/support/tree.js';
 import { makeFile, parseLength } from './make-file.js';
+import { warmMemory } from './warm.js';
 
 export const FILE_NAME = 'image.bin';
 
@@ -52,7 +53,7 @@ export function defaultFolder(): string {
 }
 
 /** Also when the bench is interrupted: gigabytes in memory must not stay. */
-function removeAtEnd(scope: Scope, folder: string): void {
+export function removeAtEnd(scope: Scope, folder: string): void {
   const interrupted = (): void => {
     rmSync(folder, { recursive: true, force: true });
     process.exit(130);
@@ -91,8 +92,9 @@ export async function makeJobs(scope: Scope, options: JobOptions): Promise<Job[]
   return jobs;
 }
 
-/** An empty folder for one copy; `remove` when it was looked at. */
+/** An empty folder for one copy, and warm memory for it; `remove` when it was looked at. */
 export async function outputFolder(job: Job): Promise<{ folder: string; copy: string; remove: () => Promise<void> }> {
+  warmMemory(job.lengthBytes);
   const folder = await mkdtemp(path.join(job.workFolder, 'copy-'));
   return { folder, copy: path.join(folder, FILE_NAME), remove: () => rm(folder, { recursive: true, force: true }) };
 }

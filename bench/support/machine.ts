@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { VERSION } from '../../src/version.js';
 import { PACKAGE_ROOT } from '../../test/support/root.js';
+import { IS_CHECKOUT } from './place.js';
 
 export interface Machine {
   readonly cpu: string;
@@ -44,8 +45,9 @@ function git(...args: readonly string[]): string {
   return execFileSync('git', args, { cwd: PACKAGE_ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
 }
 
-/** Short commit, followed by `+changes` when sources differ from it; null outside a checkout. */
+/** Short commit, followed by `+changes` when sources differ from it. Null for an installed package: the commit around it is another's. */
 export function currentCommit(): string | null {
+  if (!IS_CHECKOUT) return null;
   try {
     const changes = git('status', '--porcelain', '--', 'src', 'bench', 'test', 'package.json');
     return git('rev-parse', '--short=12', 'HEAD') + (changes === '' ? '' : '+changes');

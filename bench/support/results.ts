@@ -1,12 +1,13 @@
 /**
  * The figures of one run of a bench: collected turn by turn, printed as a table (median, min–max) and written as JSON to
- * `--out FILE`, else to bench/out/BENCH.json. What is in the file is `ResultsFile`; `report` draws it.
+ * `--out FILE`, else to bench/out/BENCH.json (of an installed package: ./bench-results/BENCH.json). What is in the file is
+ * `ResultsFile`; `report` draws it.
  * A bench must declare `out` among its own options when it parses strictly.
  */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { PACKAGE_ROOT } from '../../test/support/root.js';
 import { currentCommit, describeMachine, type Machine, ownVersions } from './machine.js';
+import { OUT_FOLDER } from './place.js';
 
 export type Parameters = Readonly<Record<string, string | number | boolean>>;
 
@@ -171,7 +172,7 @@ export class Results {
     this.#bench = bench;
     this.#argv = rest;
     this.#parameters = options.parameters ?? {};
-    this.file = out === null ? path.join(PACKAGE_ROOT, 'bench', 'out', `${bench}.json`) : path.resolve(out);
+    this.file = out === null ? path.join(OUT_FOLDER, `${bench}.json`) : path.resolve(out);
   }
 
   add(run: Run): void {

@@ -1,6 +1,7 @@
 /** Puts the commands together. Only definitions are loaded here: `haul --help` must be quick. */
 import { Command } from 'commander';
 import { VERSION } from '../version.js';
+import { benchCommand } from './bench.js';
 import { createCommand } from './create.js';
 import { getCommand } from './get.js';
 import { inspectCommand } from './inspect.js';
@@ -44,6 +45,8 @@ export function makeProgram(run: Runner): Command {
       .helpOption('--help', 'show this help')
       .configureOutput({ outputError: (text, write) => write(usageText(text, command)) });
   }
+  // Without the common options: all its words go to the suite.
+  program.addCommand(benchCommand(run).copyInheritedSettings(program).helpOption(false));
   return program;
 }
 

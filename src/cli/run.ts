@@ -8,7 +8,7 @@ import { fromSystemError, HaulError } from '../errors.js';
 import type { CommonOptions } from './options.js';
 import { Output } from './output.js';
 
-export type Outcome = 'done' | 'failed' | 'interrupted';
+export type Outcome = 'done' | 'failed' | 'usage' | 'interrupted';
 
 export interface Context {
   readonly output: Output;

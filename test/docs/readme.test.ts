@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { withTrackers } from '../../src/metainfo/torrent.js';
 import { startTracker } from '../../src/tracker/server.js';
 import { VERSION } from '../../src/version.js';
+import { MAIN } from '../cli/harness.js';
 import { run } from '../support/child.js';
 import { fileSet, startSeed } from '../support/engines.js';
 import { PACKAGE_ROOT } from '../support/root.js';
@@ -45,9 +46,9 @@ test('the version in the code is that of the package', async () => {
 
 test('every command of the README is one that haul knows', async (t) => {
   const scope = openScope(t);
-  const help = await run(scope, process.execPath, [path.join(PACKAGE_ROOT, 'dist/src/cli/main.js'), '--help']);
+  const help = await run(scope, process.execPath, [MAIN, '--help']);
   const commands = [...(await readRoot('README.md')).matchAll(/^\| `haul (\w+)/gm)].map((match) => match[1]!);
-  assert.equal(commands.length, 7);
+  assert.equal(commands.length, 8);
   for (const command of commands) assert.match(help, new RegExp(`^ {2}${command} `, 'm'));
 });
 

@@ -87,17 +87,23 @@ export function libtorrent(disk: 'auto' | 'mmap' | 'pwrite'): Rival {
 const WEBTORRENT_PEER = fileURLToPath(new URL('./webtorrent-peer.js', import.meta.url));
 const load = createRequire(import.meta.url);
 
+function webtorrentVersion(): string | null {
+  try {
+    return (load('webtorrent/package.json') as { version: string }).version;
+  } catch {
+    return null;
+  }
+}
+
 export const webtorrent: Rival = jsonPeer({
   name: 'webtorrent',
   words: [process.execPath, WEBTORRENT_PEER],
   options: [],
   missing: () => {
-    try {
-      load.resolve('webtorrent');
-      return Promise.resolve(null);
-    } catch {
-      return Promise.resolve('webtorrent is not installed (npm ci)');
-    }
+    // An installed package may find one of another generation, which is a module that cannot be loaded this way.
+    const version = webtorrentVersion();
+    if (version === null) return Promise.resolve('webtorrent 1 is not installed (npm install webtorrent@1.9.7)');
+    return Promise.resolve(version.startsWith('1.') ? null : `this is webtorrent ${version}, and not 1.9`);
   },
-  version: () => Promise.resolve((load('webtorrent/package.json') as { version: string }).version),
+  version: () => Promise.resolve(webtorrentVersion() ?? 'unknown'),
 });

@@ -12,6 +12,7 @@ import { withTrackers } from '../../../src/metainfo/torrent.js';
 import { openNamespace } from '../../../test/support/namespace.js';
 import { Scope } from '../../../test/support/scope.js';
 import type { TestTracker } from '../../../test/support/tracker.js';
+import { watchDirty } from '../dirty.js';
 import { checkCopy, type Job, outputFolder } from '../job.js';
 import { DEADLINE_MS, loopFigures, mainThreadFigures, meter, useFigures } from '../sides.js';
 import type { Rival, RivalJob, Running } from './rival.js';
@@ -77,9 +78,12 @@ export async function meet(
     await (leech.began?.() ?? firstBlock(output.copy, leech));
     const [leechUse, seedUse] = [meter(leech.pid, leech.idleBytes), meter(seed.pid, seed.idleBytes)];
     const beginMs = performance.now();
+    const dirty = watchDirty();
+    scope.defer(() => void dirty());
     await leech.complete();
     const seconds = (performance.now() - beginMs) / 1000;
     const [used, given] = [leechUse(), seedUse()];
+    const mostDirtyMiB = dirty();
     await leech.synced?.();
     const syncSec = (performance.now() - beginMs) / 1000 - seconds;
     const [leechLoop] = [await leech.stop(), await seed.stop()];
@@ -90,6 +94,7 @@ export async function meet(
       ...(isOurs(leechRival) ? mainThreadFigures('leech', used, job.lengthBytes) : {}),
       ...(isOurs(seedRival) ? mainThreadFigures('seed', given, job.lengthBytes) : {}),
       ...(leechLoop === undefined ? {} : loopFigures('leech', leechLoop, used)),
+      ...(job.fileSystem === 'tmpfs' ? {} : { mostDirtyMiB }),
       startSec: (beginMs - startMs) / 1000,
       ...(leech.synced === undefined ? {} : { syncSec }),
     };

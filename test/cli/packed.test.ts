@@ -1,0 +1,198 @@
+/** The package as npm packs it, unpacked beside nothing but its own dependencies: what a user has, and no more. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { run } from '../support/child.js';
+import { missingTool } from '../support/clients/client.js';
+import { PACKAGE_ROOT } from '../support/root.js';
+import { Scope } from '../support/scope.js';
+import { importsOf, listFiles, readSource } from '../support/source.js';
+import { tempFolder } from '../support/temp.js';
+
+interface Manifest {
+  readonly files: readonly string[];
+  readonly dependencies: Readonly<Record<string, string>>;
+}
+
+interface Finished {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface Figures {
+  readonly bench: string;
+  readonly runs: readonly {
+    readonly series: string;
+    readonly checksum?: string;
+    readonly parameters: Readonly<Record<string, unknown>>;
+  }[];
+  readonly skipped: readonly { readonly series: string; readonly reason: string }[];
+}
+
+/** This build, which need not be the one in dist. */
+const BUILD = fileURLToPath(new URL('../..', import.meta.url));
+/** Only run from a checkout: not part of the package. */
+const DEMO = new Set(['bench/child.ts', 'bench/demo.ts']);
+
+/** What is there to be packed: the sources, and this build in the place of dist. */
+async function stage(folder: string, manifest: Manifest): Promise<void> {
+  for (const name of ['package.json', ...manifest.files.filter((name) => !/^!?dist\//.test(name))]) {
+    await cp(path.join(PACKAGE_ROOT, name), path.join(folder, name));
+  }
+  for (const part of ['src', 'bench', 'test']) {
+    await cp(path.join(BUILD, part), path.join(folder, 'dist', part), { recursive: true });
+  }
+}
+
+/** The test helpers that a bench loads, with what these load. */
+function helpersOfBenches(): string[] {
+  const seen = new Set<string>();
+  const waiting = listFiles(PACKAGE_ROOT, 'bench').filter((file) => file.endsWith('.ts') && !DEMO.has(file));
+  for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
+    if (seen.has(file)) continue;
+    seen.add(file);
+    for (const { target, isTypeOnly } of importsOf(readSource(PACKAGE_ROOT, file))) {
+      if (target !== null && !isTypeOnly) waiting.push(target);
+    }
+  }
+  return [...seen].filter((file) => file.startsWith('test/')).sort();
+}
+
+describe('the packed package', { skip: process.platform === 'win32' }, () => {
+  const scope = new Scope();
+  let application = '';
+  let installed = '';
+  let missing: string | null = null;
+
+  before(async () => {
+    missing = await missingTool(['npm', 'tar']);
+    if (missing !== null) return;
+    const manifest = JSON.parse(await readFile(path.join(PACKAGE_ROOT, 'package.json'), 'utf8')) as Manifest;
+    const staged = await tempFolder(scope);
+    application = await tempFolder(scope);
+    await stage(staged, manifest);
+    const pack = ['pack', '--ignore-scripts', '--offline', '--silent', '--pack-destination', application];
+    await run(scope, 'npm', pack, { cwd: staged });
+    const [tarball = ''] = await readdir(application);
+    await run(scope, 'tar', ['-xzf', tarball], { cwd: application });
+    const modules = path.join(application, 'node_modules');
+    installed = path.join(modules, 'swarmhaul');
+    await mkdir(path.join(modules, '.bin'), { recursive: true });
+    await cp(path.join(application, 'package'), installed, { recursive: true });
+    await symlink('../swarmhaul/dist/src/cli/main.js', path.join(modules, '.bin', 'haul'));
+    for (const name of Object.keys(manifest.dependencies)) {
+      await symlink(path.join(PACKAGE_ROOT, 'node_modules', name), path.join(modules, name));
+    }
+  });
+  after(() => scope.close());
+
+  function haul(...args: string[]): Promise<Finished> {
+    const words = [path.join('node_modules', '.bin', 'haul'), ...args];
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const child = spawn(process.execPath, words, { cwd: application, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    scope.defer(() => void child.kill('SIGKILL'));
+    let [stdout, stderr] = ['', ''];
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    return new Promise((resolve) => child.once('close', (exitCode) => resolve({ exitCode, stdout, stderr })));
+  }
+
+  async function figures(bench: string): Promise<Figures> {
+    return JSON.parse(await readFile(path.join(application, 'bench-results', `${bench}.json`), 'utf8')) as Figures;
+  }
+
+  const packedTest = (name: string, body: () => Promise<void>): void => {
+    test(name, async (t) => (missing === null ? body() : t.skip(`${missing} is not installed`)));
+  };
+
+  packedTest('holds the helpers that benches load, no other part of the tests, and no source maps', async () => {
+    const files = listFiles(installed, 'dist');
+    const helpers = files.filter((file) => file.startsWith('dist/test/'));
+    const wanted = helpersOfBenches().map((file) => `dist/${file.replace(/\.ts$/, '.js')}`);
+    assert.deepEqual(helpers, wanted, '"files" of package.json names other helpers than the benches load');
+    assert.deepEqual(
+      files.filter((file) => file.endsWith('.map')),
+      [],
+    );
+  });
+
+  packedTest('lists its benches, each with a line, and says what one does', async () => {
+    const list = await haul('bench', '--help');
+    assert.deepEqual([list.exitCode, list.stderr], [0, '']);
+    assert.match(list.stdout, /^Usage: haul bench NAME \[options\]$/m);
+    assert.match(list.stdout, /^ {2}loopback {2,}one seed, one leech/m);
+    assert.match(list.stdout, /^ {2}\$ haul bench loopback --size/m);
+    const help = await haul('bench', 'loopback', '--help');
+    assert.deepEqual([help.exitCode, help.stderr], [0, '']);
+    assert.match(help.stdout, /^`haul bench loopback \[options\]`/);
+    assert.match(help.stdout, /--piece-length/);
+  });
+
+  packedTest('ends with 2 and a line when the words are not understood', async () => {
+    const none = await haul('bench');
+    assert.deepEqual([none.exitCode, none.stdout], [2, '']);
+    assert.match(none.stderr, /^Usage: haul bench/);
+    const other = await haul('bench', 'toString');
+    assert.equal(other.stderr, 'bench: no such bench: toString. See: haul bench --help\n');
+    assert.equal(other.exitCode, 2);
+    const option = await haul('bench', 'wire', '--bogus');
+    assert.equal(option.stderr, "bench: Unknown option '--bogus'. See: haul bench wire --help\n");
+    assert.equal(option.exitCode, 2);
+  });
+
+  packedTest('runs a small bench and writes its figures into the current folder', async () => {
+    const { exitCode, stdout, stderr } = await haul('bench', 'wire', '--small');
+    assert.equal(exitCode, 0, stderr);
+    assert.match(stdout, /^figures in bench-results\/wire\.json$/m);
+    const { bench, runs } = await figures('wire');
+    assert.equal(bench, 'wire');
+    assert.ok(runs.length > 0);
+  });
+
+  packedTest('moves a file between two processes, run by the Node that was named', async () => {
+    const node = path.join(application, 'another-node');
+    const log = path.join(application, 'starts');
+    await writeFile(node, `#!/bin/sh\necho start >>'${log}'\nexec '${process.execPath}' "$@"\n`, { mode: 0o755 });
+    const { exitCode, stderr } = await haul('bench', 'loopback', '--small', '--node', node);
+    assert.equal(exitCode, 0, stderr);
+    const { runs } = await figures('loopback');
+    assert.equal(runs.length, 4, 'two numbers of connections, with and without a storage');
+    assert.equal(runs.filter(({ checksum }) => checksum !== undefined).length, 2);
+    for (const { parameters } of runs) assert.equal(parameters.node, process.version);
+    const starts = (await readFile(log, 'utf8')).split('\n').length - 1;
+    assert.equal(starts, 1 + 2 * runs.length, 'asked for its version, then a seed and a leech for each run');
+  });
+
+  packedTest('names a rival that is not installed, and runs the rest', async () => {
+    const words = ['--only', 'swarmhaul,webtorrent', '--roles', 'pair', '--size', '4M', '--piece-length', '256K'];
+    const { exitCode, stderr } = await haul('bench', 'rivals', ...words, '--turns', '1', '--no-warm-up');
+    assert.equal(exitCode, 0, stderr);
+    const { runs, skipped } = await figures('rivals');
+    assert.deepEqual(
+      runs.map(({ series }) => series),
+      ['swarmhaul'],
+    );
+    assert.match(skipped[0]?.reason ?? '', /^webtorrent 1 is not installed/);
+  });
+
+  packedTest('refuses a Node that is none', async () => {
+    const { exitCode, stderr } = await haul('bench', 'loopback', '--small', '--node', '/bin/false');
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /--node \/bin\/false: /);
+  });
+
+  packedTest('says in one line that its benches are gone', async () => {
+    await rm(path.join(installed, 'dist', 'bench'), { recursive: true });
+    const { exitCode, stdout, stderr } = await haul('bench', 'wire', '--small');
+    assert.deepEqual([exitCode, stdout], [1, '']);
+    assert.match(stderr, /^haul: the bench suite is missing: .*run\.js.*\n$/);
+  });
+});
