@@ -26,6 +26,10 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
     about: 'a seed whose file is not in memory: who waits for the disk, and who must not',
     load: () => import('./cold.js'),
   },
+  warm: {
+    about: 'holds the memory of a virtual machine ready while other benches run',
+    load: () => import('./warm.js'),
+  },
   report: { about: 'one HTML page, or the table of the README, from results', load: () => import('./report.js') },
 };
 

@@ -4,7 +4,7 @@
  *               [--connections N] [--no-verify] [--tracker URL] [--sample-seconds N]
  *               [--download-limit N] [--upload-limit N] [--torrent-download-limit N] [--torrent-upload-limit N]   bytes a second
  *   {"event":"ready","port":N,"idleBytes":N}  it listens; a leech connects now
- *   {"event":"first"}  a leech has received something    {"event":"verified"}  all verified    {"event":"done",…}  and synced
+ *   {"event":"verified"}  all verified    {"event":"done",…}  and synced
  *   {"event":"samples","samples":[…]}  what moved in each second, from the first byte on, when N seconds after the first are over
  * The line "begin" begins the figures anew.
  * Stays until the line "quit" or the end of standard input, then prints {"event":"figures",…} of its event loop.
@@ -13,6 +13,7 @@
  * host and port, so both sides show a fresh id on each connection, and the leech dials the seed at N addresses of 127.0.0.0/8
  * (the seed listens on all of them). Everything behind the handshake is as it always is: N sockets, N pipelines, N upload queues.
  */
+import '../../src/cli/tune.js';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
@@ -31,8 +32,6 @@ import { sampleTraffic } from './traffic-samples.js';
 const DIALS_PER_SEC = 2_000;
 /** Worker threads start, the heap settles: what is resident then is the idle engine. */
 const SETTLE_MS = 300;
-/** The first block is looked for this often. */
-const FIRST_MS = 4;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -161,20 +160,11 @@ if (sampleSeconds !== undefined)
 if (role === 'seed') torrent.once('done', ready);
 else {
   ready();
-  watchFirst();
   torrent.on('verified', () => {
     const { verifiedPieces, pieceCount } = torrent.stats();
     if (verifiedPieces === pieceCount) say('verified');
   });
   torrent.once('done', () => say('done', { ...torrent.stats() }));
-}
-
-function watchFirst(): void {
-  const timer = setInterval(() => {
-    if (torrent.stats().downloadedBytes === 0) return;
-    clearInterval(timer);
-    say('first');
-  }, FIRST_MS);
 }
 
 function beginFigures(): void {

@@ -8,7 +8,7 @@ import { createTorrent } from '../../src/metainfo/create.js';
 import type { Scope } from '../../test/support/scope.js';
 import { sha256File } from '../../test/support/tree.js';
 import { makeFile, parseLength } from './make-file.js';
-import { warmMemory } from './warm.js';
+import { warmForCopy } from './warm.js';
 
 export const FILE_NAME = 'image.bin';
 
@@ -89,12 +89,12 @@ export async function makeJobs(scope: Scope, options: JobOptions): Promise<Job[]
   } finally {
     await pool.close();
   }
+  scope.defer(warmForCopy(lengthBytes));
   return jobs;
 }
 
-/** An empty folder for one copy, and warm memory for it; `remove` when it was looked at. */
+/** An empty folder for one copy; `remove` when it was looked at. */
 export async function outputFolder(job: Job): Promise<{ folder: string; copy: string; remove: () => Promise<void> }> {
-  warmMemory(job.lengthBytes);
   const folder = await mkdtemp(path.join(job.workFolder, 'copy-'));
   return { folder, copy: path.join(folder, FILE_NAME), remove: () => rm(folder, { recursive: true, force: true }) };
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command `haul`. Loads commander and option definitions only; each command loads the rest when it runs. */
+import './tune.js';
 import { CommanderError } from 'commander';
 import { printable } from './format.js';
 import { Output } from './output.js';

@@ -45,7 +45,7 @@ function verify(ranges: readonly MemoryRange[], digest: Uint8Array): Outcome {
   return { status: 0, good: sha1(ranges).equals(digest), bytes: NO_BYTES };
 }
 
-/** Hashing memory whose file was cut off behind our back is a SIGBUS; asking first makes it EFAULT, and costs 10 µs per MiB. */
+/** Hashing memory whose file was cut off behind our back is a SIGBUS; asking first makes it EFAULT, and costs some 30 µs per MiB. */
 function makePresent(ranges: readonly MemoryRange[]): void {
   for (const range of ranges) if (range.windowAddress !== 0) populateRange(range, false);
 }

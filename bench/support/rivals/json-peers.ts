@@ -36,7 +36,6 @@ function jsonPeer(peer: JsonPeer): Rival {
         pid: child.pid,
         port,
         idleBytes,
-        began: isOurs === true ? async () => void (await event(child, 'first')) : undefined,
         // Ours is done only when the data is on the device; the others do not wait for that.
         complete: async () => void (await event(child, isOurs === true ? 'verified' : 'done')),
         synced: isOurs === true ? async () => void (await event(child, 'done')) : undefined,

@@ -1,8 +1,8 @@
 /**
  * One transfer between two contenders, watched from outside. The clock is the same for all, also for those that say nothing
- * when they begin: it starts when the first block of the copy takes up space on disk (ours, which reserve all space beforehand, say
- * when the first block came), and ends when the leech says it has all, checked. What ours then needs to have it on the device, which
- * the others do not promise, is printed apart as `syncSec`.
+ * when they begin: it starts when the copy begins to take up space on disk, and ends when the leech says it has all, checked. Ours
+ * reserve all space before they dial, so both are inside. What ours then needs to have it on the device, which the others do not
+ * promise, is printed apart as `syncSec`.
  * CPU, memory and switches of both sides are counted over the same time, from /proc.
  */
 import { statSync } from 'node:fs';
@@ -28,7 +28,7 @@ const WATCH_MS = 4;
 
 const isOurs = (rival: Rival) => rival.name.startsWith('swarmhaul');
 
-/** Resolves when the copy has its first block. */
+/** Resolves when the copy takes up space. */
 async function firstBlock(copy: string, leech: Running): Promise<void> {
   let failure: unknown = null;
   leech.complete().catch((error: unknown) => {
@@ -75,7 +75,7 @@ export async function meet(
     const startMs = performance.now();
     const leechJob = await jobOf(leechRival, { role: 'leech', folder: output.folder, peers: [address] });
     const leech = await leechRival.start(scope, leechJob);
-    await (leech.began?.() ?? firstBlock(output.copy, leech));
+    await firstBlock(output.copy, leech);
     const [leechUse, seedUse] = [meter(leech.pid, leech.idleBytes), meter(seed.pid, seed.idleBytes)];
     const beginMs = performance.now();
     const dirty = watchDirty();

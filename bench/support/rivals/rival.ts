@@ -21,8 +21,6 @@ export interface Running {
   readonly port: number;
   /** Resident bytes of the idle process, where it tells; else what it holds when the clock starts. */
   readonly idleBytes?: number | undefined;
-  /** Of a leech that tells: resolves when the first block has come. The others are known by their copy beginning to grow. */
-  readonly began?: (() => Promise<void>) | undefined;
   /** Resolves when the client says that all of the torrent is there and checked. Rejects when it ends before. */
   complete(): Promise<void>;
   /** Of one that tells: resolves when all is on the device too. */
