@@ -45,7 +45,8 @@ export function makeServices(options: ServicesOptions): Services {
   return {
     ...given,
     now: () => performance.now(),
-    openStorage: (metainfo, output) => openStorage({ metainfo, output, pool, kind: storageKind }),
+    openStorage: (metainfo, output, forWriting) =>
+      openStorage({ metainfo, output, pool, kind: storageKind, forWriting }),
     loadResume,
     saveResume,
     recheck: async (metainfo, output, recheckOptions) =>

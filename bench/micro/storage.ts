@@ -112,7 +112,7 @@ async function benchStorage(pool: WorkPool, kind: StorageKind, parent: string): 
   const folder = fs.mkdtempSync(join(parent, 'haul-bench-'));
   const piece = Buffer.alloc(PIECE_BYTES, 'the quick brown fox');
   const metainfo = madeUp(totalBytes, piece);
-  const storage = await openStorage({ metainfo, output: folder, pool, kind });
+  const storage = await openStorage({ metainfo, output: folder, pool, kind, forWriting: true });
   await storage.prepare({ forWriting: true });
   const times = { open: 0, store: 0, verify: 0, faults: 0 };
   const { pieceCount } = metainfo.geometry;

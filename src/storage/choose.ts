@@ -1,9 +1,13 @@
 /**
  * Which storage fits a folder. Mapped memory only where it is known to be safe and fast: Linux, a plain local file system that
  * reserves space, files of a sensible size. Everything else, and everything unknown, is positional.
+ *
+ * A download to ext4 on a new kernel is positional too: it then takes a written piece as a few long folios, while a mapped one is filled, made
+ * writable and cleaned page by page. 2 GiB on Linux 6.18, 2 turns: 672 against 516 MB/s, 1.8 against 2.5 CPU-s per GB. Seeds are mapped.
  */
 import { randomBytes } from 'node:crypto';
 import { open, statfs, unlink } from 'node:fs/promises';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { DEFAULTS } from '../config.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
@@ -11,14 +15,16 @@ import { existingFolder } from './files.js';
 import * as mmap from './mmap-io.js';
 import type { StorageKind } from './port.js';
 
-interface FileSystem {
+export interface FileSystem {
   readonly name: string;
   readonly kind: StorageKind;
+  /** The first Linux, major and minor, that writes it in long folios. */
+  readonly longFoliosFrom?: readonly [number, number];
 }
 
 /** f_type of statfs(2), as in Linux's linux/magic.h and the file systems' own headers. */
 const FILE_SYSTEMS: ReadonlyMap<number, FileSystem> = new Map([
-  [0xef53, { name: 'ext2/3/4', kind: 'mapped' }],
+  [0xef53, { name: 'ext2/3/4', kind: 'mapped', longFoliosFrom: [6, 16] }],
   [0x58465342, { name: 'XFS', kind: 'mapped' }],
   [0x01021994, { name: 'tmpfs', kind: 'mapped' }],
   [0xf2f52010, { name: 'F2FS', kind: 'mapped' }],
@@ -56,18 +62,28 @@ export interface Choice {
   readonly reason: string;
 }
 
+/** True when this kernel ('6.18.44-amd64') writes long folios to it. */
+export function writesLongFolios({ longFoliosFrom }: FileSystem, kernel: string): boolean {
+  if (longFoliosFrom === undefined) return false;
+  const [major = 0, minor = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
+  return major > longFoliosFrom[0] || (major === longFoliosFrom[0] && minor >= longFoliosFrom[1]);
+}
+
 /** Looks at the file system of `output`, or of the nearest folder above it that exists. */
-export async function chooseStorage(metainfo: Metainfo, output: string): Promise<Choice> {
+export async function chooseStorage(metainfo: Metainfo, output: string, forWriting: boolean): Promise<Choice> {
   if (process.platform !== 'linux' || !mmap.isSupported())
     return { kind: 'positional', reason: 'no mapping on this platform' };
   if (DEFAULTS.windowBytes % mmap.pageSize() !== 0) return { kind: 'positional', reason: 'unusual page size' };
   const crowded = filesInOnePiece(metainfo);
   if (crowded > FILES_PER_PIECE) return { kind: 'positional', reason: `a piece spans ${crowded} files` };
   const folder = await existingFolder(output);
-  const { name, kind } = await statfs(folder).then(
+  const fileSystem = await statfs(folder).then(
     ({ type }) => fileSystemOf(type),
     () => UNKNOWN,
   );
+  const { name, kind } = fileSystem;
+  if (forWriting && writesLongFolios(fileSystem, release()))
+    return { kind: 'positional', reason: `file system ${name} in long folios` };
   if (kind === 'mapped' && !(await canReserve(folder)))
     return { kind: 'positional', reason: `${name} without fallocate` };
   return { kind, reason: `file system ${name}` };

@@ -17,6 +17,8 @@ export interface OpenStorageOptions {
   readonly pool: WorkPool;
   /** 'auto' chooses by file system. */
   readonly kind: StorageKind | 'auto';
+  /** What `prepare` will be told; 'auto' wants to know. */
+  readonly forWriting: boolean;
   readonly budgets?: Partial<Budgets>;
 }
 
@@ -25,14 +27,14 @@ export interface OpenStorageOptions {
  * @throws HaulError BAD_ARGUMENT when this platform cannot do it
  */
 export async function openStorage(options: OpenStorageOptions): Promise<Storage> {
-  const { metainfo, output, pool } = options;
+  const { metainfo, output, pool, forWriting } = options;
   if (!mmap.isSupported()) {
     throw new HaulError(
       'BAD_ARGUMENT',
       `storage is not available on ${process.platform} ${process.arch}: it needs Linux`,
     );
   }
-  const kind = options.kind === 'auto' ? (await chooseStorage(metainfo, output)).kind : options.kind;
+  const kind = options.kind === 'auto' ? (await chooseStorage(metainfo, output, forWriting)).kind : options.kind;
   const files = new DataFiles(metainfo, output);
   const budgets = { ...DEFAULT_BUDGETS, ...options.budgets };
   return kind === 'mapped' ? new MappedStorage(files, pool, budgets) : new PositionalStorage(files, pool, budgets);

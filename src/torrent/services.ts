@@ -74,7 +74,7 @@ export interface Services {
   readonly uploadSlots: number;
   readonly maxPeers: number;
   readonly throttles: TorrentThrottles;
-  openStorage(metainfo: Metainfo, output: string): Promise<Storage>;
+  openStorage(metainfo: Metainfo, output: string, forWriting: boolean): Promise<Storage>;
   loadResume(metainfo: Metainfo, output: string): Promise<ResumeVerdict>;
   saveResume(metainfo: Metainfo, output: string, synced: Bitfield, isClean: boolean): Promise<void>;
   recheck(

@@ -94,8 +94,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
 
   async #run(): Promise<void> {
     try {
-      this.#storage = await this.services.openStorage(this.metainfo, this.output);
-      if (!this.isStopping) await this.#findVerified();
+      await this.#findVerified();
       if (!this.isStopping) await this.#prepareStorage();
       if (!this.isStopping) this.#begin();
     } catch (error) {
@@ -144,9 +143,12 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
 
   async #prepareStorage(): Promise<void> {
     const { services, metainfo, output, have } = this;
-    await this.#storage!.prepare({ forWriting: !have.isFull });
+    const forWriting = !have.isFull;
+    const storage = await services.openStorage(metainfo, output, forWriting);
+    this.#storage = storage;
+    await storage.prepare({ forWriting });
     this.#keeper = new Keeper({
-      storage: this.#storage!,
+      storage,
       have,
       save: (synced, isClean) => services.saveResume(metainfo, output, synced, isClean),
       onTrouble: (error) => this.onDiskError(error),

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { chooseStorage, fileSystemOf, filesInOnePiece } from '../../src/storage/choose.js';
+import { chooseStorage, fileSystemOf, filesInOnePiece, writesLongFolios } from '../../src/storage/choose.js';
 import { makeFolder, metainfoOf } from './scene.js';
 
 const folder = makeFolder(fs.existsSync('/dev/shm') ? '/dev/shm' : undefined);
@@ -24,10 +25,13 @@ test('a folder that does not exist yet is judged by the one above, and nothing i
   skip: !fs.existsSync('/dev/shm'),
 }, async () => {
   const metainfo = metainfoOf([{ path: 'file', lengthBytes: 100 }], 16384);
-  const choice = await chooseStorage(metainfo, join(folder, 'not', 'there'));
+  const choice = await chooseStorage(metainfo, join(folder, 'not', 'there'), true);
   assert.deepEqual(choice, { kind: 'mapped', reason: 'file system tmpfs' });
   assert.deepEqual(fs.readdirSync(folder), []);
-  assert.deepEqual(await chooseStorage(metainfo, '/proc/self'), { kind: 'positional', reason: 'file system unknown' });
+  assert.deepEqual(await chooseStorage(metainfo, '/proc/self', true), {
+    kind: 'positional',
+    reason: 'file system unknown',
+  });
 });
 
 test('pieces that span very many files are not mapped', async () => {
@@ -35,5 +39,26 @@ test('pieces that span very many files are not mapped', async () => {
   assert.equal(filesInOnePiece(metainfoOf(files, 100)), 10);
   assert.equal(filesInOnePiece(metainfoOf(files, 105)), 11);
   assert.equal(filesInOnePiece(metainfoOf(files, 16384)), 1639);
-  assert.equal((await chooseStorage(metainfoOf(files, 16384), folder)).kind, 'positional');
+  assert.equal((await chooseStorage(metainfoOf(files, 16384), folder, true)).kind, 'positional');
+});
+
+test('long folios: ext4 from Linux 6.16 on, others not at all', () => {
+  const ext4 = fileSystemOf(0xef53);
+  const kernels = ['5.15.0-91-generic', '6.1.0', '6.15.11', '6.16.0-rc1', '6.18.44-fc-v657', '7.0', 'unknown'];
+  assert.deepEqual(
+    kernels.map((kernel) => writesLongFolios(ext4, kernel)),
+    [false, false, false, true, true, true, false],
+  );
+  assert.equal(writesLongFolios(fileSystemOf(0x01021994), '7.0'), false);
+});
+
+test('a seed on ext4 is mapped whatever the kernel', async (t) => {
+  const onDisk = makeFolder();
+  t.after(() => fs.rmSync(onDisk, { recursive: true }));
+  const metainfo = metainfoOf([{ path: 'file', lengthBytes: 100 }], 16384);
+  const { type } = fs.statfsSync(onDisk);
+  if (fileSystemOf(type).longFoliosFrom === undefined) return t.skip('the temporary folder is not on ext4');
+  assert.equal((await chooseStorage(metainfo, onDisk, false)).kind, 'mapped');
+  const kind = writesLongFolios(fileSystemOf(type), release()) ? 'positional' : 'mapped';
+  assert.equal((await chooseStorage(metainfo, onDisk, true)).kind, kind);
 });

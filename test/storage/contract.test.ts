@@ -45,7 +45,7 @@ function contract(kind: StorageKind, parent: string): void {
   after(() => fs.rmSync(folder, { recursive: true }));
 
   const open = async (scene: scenes.Scene, output: string, forWriting: boolean, budgets = {}): Promise<Storage> => {
-    const storage = await openStorage({ metainfo: scene.metainfo, output, pool, kind, budgets });
+    const storage = await openStorage({ metainfo: scene.metainfo, output, pool, kind, forWriting: true, budgets });
     await storage.prepare({ forWriting });
     return storage;
   };
@@ -270,7 +270,7 @@ function contract(kind: StorageKind, parent: string): void {
     const path = join(output, 'huge');
     fs.writeFileSync(path, '');
     fs.truncateSync(path, lengthBytes);
-    const storage = await openStorage({ metainfo, output, pool, kind });
+    const storage = await openStorage({ metainfo, output, pool, kind, forWriting: true });
     const prepare = storage.prepare.bind(storage) as (options: {
       forWriting: boolean;
       reserve: boolean;

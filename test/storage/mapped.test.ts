@@ -42,7 +42,7 @@ for (const [name, parent] of scenes.FILE_SYSTEMS) {
   const faultsOfStores = async (): Promise<number> => {
     const output = scenes.makeFolder(parent);
     const metainfo = scenes.metainfoOf([{ path: 'file', lengthBytes: 16 * MIB }], MIB);
-    const storage = await openStorage({ metainfo, output, pool, kind: 'mapped' });
+    const storage = await openStorage({ metainfo, output, pool, kind: 'mapped', forWriting: true });
     await storage.prepare({ forWriting: true });
     const pieces = scenes.pieces(metainfo);
     await Promise.all(pieces.map((piece) => scenes.openPiece(storage, piece)));
@@ -71,7 +71,14 @@ test('what was served is given back: mapped memory stays within the budget', asy
   scenes.writeScene(scene, output);
   const path = join(output, 'served');
   const budgets = { readCacheBytes: 2 * MIB, residentUnitBytes: 128 * KIB };
-  const storage = await openStorage({ metainfo: scene.metainfo, output, pool, kind: 'mapped', budgets });
+  const storage = await openStorage({
+    metainfo: scene.metainfo,
+    output,
+    pool,
+    kind: 'mapped',
+    forWriting: true,
+    budgets,
+  });
   await storage.prepare({ forWriting: false });
   let most = 0;
   for (const piece of scenes.pieces(scene.metainfo)) {
@@ -90,7 +97,14 @@ test('pages of a finished piece stay for serving, those of an old one go', async
   const scene = scenes.sceneOf([{ path: 'written', lengthBytes: 12 * MIB }], MIB);
   const output = join(folder, 'written');
   const budgets = { openPieceBytes: 2 * MIB, readCacheBytes: 4 * MIB, residentUnitBytes: 512 * KIB };
-  const storage = await openStorage({ metainfo: scene.metainfo, output, pool, kind: 'mapped', budgets });
+  const storage = await openStorage({
+    metainfo: scene.metainfo,
+    output,
+    pool,
+    kind: 'mapped',
+    forWriting: true,
+    budgets,
+  });
   await storage.prepare({ forWriting: true });
   for (const piece of scenes.pieces(scene.metainfo)) {
     assert.equal(await scenes.download(storage, scene, piece), true);
@@ -107,7 +121,7 @@ test('a file that is cut off before its piece is opened is an error that names i
   const metainfo = scenes.metainfoOf([{ path: 'cut', lengthBytes: 4 * MIB }], MIB);
   const output = join(folder, 'cut');
   const budgets = { windowBytes: MIB };
-  const storage = await openStorage({ metainfo, output, pool, kind: 'mapped', budgets });
+  const storage = await openStorage({ metainfo, output, pool, kind: 'mapped', forWriting: true, budgets });
   await storage.prepare({ forWriting: true });
   assert.equal(await scenes.openPiece(storage, 2 as PieceIndex), null);
   fs.truncateSync(join(output, 'cut'), 100);
