@@ -4,7 +4,7 @@
  */
 import { open } from 'node:fs/promises';
 import { totalmem } from 'node:os';
-import { fromSystemError } from '../errors.js';
+import { fromSystemError, type HaulError } from '../errors.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Budgets } from './budgets.js';
 import { jobFailure } from './failures.js';
@@ -27,6 +27,8 @@ export class Durable {
   readonly #jobs: Jobs;
   readonly #writeBack: WriteBack;
   #pieces: PieceIndex[] = [];
+  /** What the device said when it refused bytes: it says so once, and a later sync would succeed without them. */
+  #refusal: HaulError | null = null;
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(files: DataFiles, layout: FileLayout, jobs: Jobs, budgets: Budgets) {
@@ -61,7 +63,10 @@ export class Durable {
     );
   }
 
-  /** Resolves with the pieces that are on the device now. @throws HaulError, and they stay for the next time */
+  /**
+   * Resolves with the pieces that are on the device now.
+   * @throws HaulError; when the device refused bytes, then from now on
+   */
   sync(): Promise<readonly PieceIndex[]> {
     const run = this.#running.then(() => this.#flush());
     this.#running = run.catch(() => {});
@@ -80,14 +85,14 @@ export class Durable {
     this.#pieces = [];
     const ended = this.#writeBack.leaveToSync();
     try {
-      if (this.#writeBack.failure !== null) throw this.#writeBack.failure;
+      this.#checkRefusal();
       const touched = this.#touched(pieces);
       if (touched.length > FILES_ONE_BY_ONE && mmap.isSupported()) await this.#flushFileSystem();
       else
         for (let at = 0; at < touched.length; at += FILES_ONE_BY_ONE)
           await this.#flushFiles(touched.slice(at, at + FILES_ONE_BY_ONE));
       // A range that was being written meanwhile took the device's complaint with it.
-      if (this.#writeBack.failure !== null) throw this.#writeBack.failure;
+      this.#checkRefusal();
       return pieces;
     } catch (error) {
       this.#pieces = [...pieces, ...this.#pieces];
@@ -95,6 +100,11 @@ export class Durable {
     } finally {
       ended();
     }
+  }
+
+  #checkRefusal(): void {
+    const refusal = this.#refusal ?? this.#writeBack.failure;
+    if (refusal !== null) throw refusal;
   }
 
   #touched(pieces: readonly PieceIndex[]): number[] {
@@ -113,8 +123,9 @@ export class Durable {
     try {
       await new Promise<void>((resolve, reject) => {
         this.#jobs.submit({ kind: 'sync', fds }, (result) => {
-          if (result.ok) resolve();
-          else reject(jobFailure(result.errno, result.operation, this.#files.path(files[0]!), 0));
+          if (result.ok) return resolve();
+          this.#refusal = jobFailure(result.errno, result.operation, this.#files.path(files[0]!), 0);
+          reject(this.#refusal);
         });
       });
     } finally {
@@ -126,6 +137,9 @@ export class Durable {
     const folder = await open(this.#files.output, 'r');
     try {
       await mmap.syncFileSystem(folder.fd);
+    } catch (error) {
+      this.#refusal = fromSystemError(error, 'sync', this.#files.output);
+      throw this.#refusal;
     } finally {
       await folder.close();
     }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
 import { createWorkPool } from '../../src/hash/pool.js';
+import type { WorkPool } from '../../src/hash/port.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import type { Budgets } from '../../src/storage/budgets.js';
 import { openStorage } from '../../src/storage/open.js';
@@ -142,6 +143,32 @@ function contract(kind: StorageKind, parent: string): void {
     }
     assert.equal((await storage.sync()).length, pieces.length);
     assert.ok(fs.readFileSync(join(output, 'file')).equals(scene.bytes));
+    await storage.close();
+  });
+
+  test('after the device refused a sync no later one claims what was in it', async () => {
+    const scene = scenes.sceneOf([{ path: 'file', lengthBytes: 128 * KIB }], 64 * KIB);
+    const output = fresh();
+    let refusals = 1;
+    const refusing: WorkPool = {
+      threadCount: pool.threadCount,
+      room: 64,
+      onRoom: null,
+      submit: (job, done) => {
+        if (job.kind !== 'sync' || refusals-- <= 0) return pool.submit(job, done);
+        setImmediate(done, { ok: false, errno: 'EIO', operation: 'sync' });
+        return true;
+      },
+      close: () => Promise.resolve(),
+    };
+    const options = { metainfo: scene.metainfo, output, pool: refusing, kind, forWriting: true };
+    const storage = await openStorage(options);
+    await storage.prepare({ forWriting: true });
+    assert.equal(await scenes.openPiece(storage, P0), null);
+    scenes.storePiece(storage, scene, P0);
+    assert.equal(await scenes.verifyPiece(storage, P0), true);
+    storage.closePiece(P0);
+    for (let turn = 0; turn < 2; turn++) await assert.rejects(storage.sync(), { code: 'IO' });
     await storage.close();
   });
 
