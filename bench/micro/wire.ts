@@ -7,14 +7,14 @@ import { createHash } from 'node:crypto';
 import { BLOCK_LENGTH_BYTES } from '../../src/config.js';
 import { Decoder } from '../../src/wire/decoder.js';
 import { OutBuffer, writePieceHeader, writeRequest } from '../../src/wire/encoder.js';
-import type { WireSink } from '../../src/wire/sink.js';
 import { microBench } from '../support/micro.js';
+import { QuietSink } from '../support/quiet-sink.js';
 
 const KIB = 1024;
 const BLOCKS_PER_PIECE = 64;
 
 /** Does what a receiver must at least do: note the numbers, count the payload. Its sum does not depend on how the bytes were split. */
-class SumSink implements WireSink {
+class SumSink extends QuietSink {
   messages = 0;
   sum = 0;
   #payload = 0;
@@ -22,38 +22,23 @@ class SumSink implements WireSink {
     const product = Math.imul(this.sum ^ value, 0x85ebca6b);
     this.sum = (product ^ (product >>> 15)) >>> 0;
   }
-  onBlockBegin(piece: number, begin: number, length: number): void {
+  override onBlockBegin(piece: number, begin: number, length: number): void {
     this.onRequest(piece, begin, length);
     this.#payload = 0;
   }
-  onBlockBytes(source: Buffer, start: number, end: number): void {
+  override onBlockBytes(source: Buffer, start: number, end: number): void {
     // All payload bytes of a block are equal.
     this.#payload += source[start]! * (end - start);
   }
-  onBlockEnd(): void {
+  override onBlockEnd(): void {
     this.#mix(this.#payload);
   }
-  onRequest(piece: number, begin: number, length: number): void {
+  override onRequest(piece: number, begin: number, length: number): void {
     this.messages++;
     this.#mix(piece);
     this.#mix(begin);
     this.#mix(length);
   }
-  onCancel(): void {}
-  onReject(): void {}
-  onKeepAlive(): void {}
-  onChoke(): void {}
-  onUnchoke(): void {}
-  onInterested(): void {}
-  onNotInterested(): void {}
-  onHave(): void {}
-  onBitfield(): void {}
-  onPort(): void {}
-  onSuggest(): void {}
-  onHaveAll(): void {}
-  onHaveNone(): void {}
-  onAllowedFast(): void {}
-  onExtended(): void {}
 }
 
 function requestStream(count: number): Buffer {

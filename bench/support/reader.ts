@@ -10,7 +10,7 @@ import { connectSocket } from '../../src/peer/socket.js';
 import { Decoder } from '../../src/wire/decoder.js';
 import { OutBuffer, writeInterested, writeRequest } from '../../src/wire/encoder.js';
 import { encodeHandshake, HANDSHAKE_BYTES } from '../../src/wire/handshake.js';
-import type { WireSink } from '../../src/wire/sink.js';
+import { QuietSink } from './quiet-sink.js';
 
 const SAMPLE = 16;
 const FREE = -1;
@@ -34,7 +34,7 @@ export interface ReaderOptions {
   readonly onTrouble: (message: string) => void;
 }
 
-export class Reader implements WireSink {
+export class Reader extends QuietSink {
   /** Blocks received. */
   blockCount = 0;
   readonly #options: ReaderOptions;
@@ -48,6 +48,7 @@ export class Reader implements WireSink {
   #received = 0;
 
   constructor(options: ReaderOptions) {
+    super();
     this.#options = options;
     this.#asked = new Float64Array(options.depth).fill(FREE);
     this.#askedMs = new Float64Array(options.depth);
@@ -93,7 +94,7 @@ export class Reader implements WireSink {
     });
   }
 
-  onBlockBegin(piece: number, begin: number, length: number): void {
+  override onBlockBegin(piece: number, begin: number, length: number): void {
     const { blocksPerPiece } = this.#options.metainfo.geometry;
     this.#place = this.#asked.indexOf(piece * blocksPerPiece + begin / BLOCK_LENGTH_BYTES);
     this.#received = 0;
@@ -101,12 +102,12 @@ export class Reader implements WireSink {
       this.#options.onTrouble(`not asked for: ${piece} ${begin} ${length}`);
   }
 
-  onBlockBytes(source: Buffer, start: number, end: number): void {
+  override onBlockBytes(source: Buffer, start: number, end: number): void {
     if (this.blockCount % SAMPLE === 0) source.copy(this.#sample, this.#received, start, end);
     this.#received += end - start;
   }
 
-  onBlockEnd(): void {
+  override onBlockEnd(): void {
     const block = this.#asked[this.#place]!;
     this.#asked[this.#place] = FREE;
     if (this.blockCount++ % SAMPLE === 0) {
@@ -116,26 +117,13 @@ export class Reader implements WireSink {
     this.#options.onBlock(this, performance.now() - this.#askedMs[this.#place]!);
   }
 
-  onUnchoke(): void {
+  override onUnchoke(): void {
     this.#options.onUnchoked();
   }
-  onChoke(): void {
+  override onChoke(): void {
     this.#options.onTrouble('choked, and every slot should be ours');
   }
-  onReject(): void {
+  override onReject(): void {
     this.#options.onTrouble('a request was rejected');
   }
-  onRequest(): void {}
-  onCancel(): void {}
-  onKeepAlive(): void {}
-  onInterested(): void {}
-  onNotInterested(): void {}
-  onHave(): void {}
-  onBitfield(): void {}
-  onPort(): void {}
-  onSuggest(): void {}
-  onHaveAll(): void {}
-  onHaveNone(): void {}
-  onAllowedFast(): void {}
-  onExtended(): void {}
 }

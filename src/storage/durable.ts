@@ -91,7 +91,8 @@ export class Durable {
       else
         for (let at = 0; at < touched.length; at += FILES_ONE_BY_ONE)
           await this.#flushFiles(touched.slice(at, at + FILES_ONE_BY_ONE));
-      // A range that was being written meanwhile took the device's complaint with it.
+      // A range that was being written meanwhile took the device's complaint with it, and may be about to tell.
+      await this.#writeBack.settled();
       this.#checkRefusal();
       return pieces;
     } catch (error) {

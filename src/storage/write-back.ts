@@ -47,10 +47,9 @@ export class WriteBack {
   #head = 0;
   #waitingBytes = 0;
   #writingBytes = 0;
-  #active = 0;
+  readonly #calls = new Set<Promise<void>>();
   #isOff = false;
   #failure: HaulError | null = null;
-  #onIdle: (() => void)[] = [];
 
   constructor(options: WriteBackOptions) {
     this.#options = options;
@@ -96,7 +95,12 @@ export class WriteBack {
   async close(): Promise<void> {
     this.#isOff = true;
     this.#clear();
-    if (this.#active > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+    await this.settled();
+  }
+
+  /** Resolves when the calls that are under way now have ended: only then `failure` is complete. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#calls);
   }
 
   #clear(): void {
@@ -106,15 +110,19 @@ export class WriteBack {
   }
 
   #pump(): void {
-    while (this.#active < AT_ONCE && this.#head < this.#waiting.length) {
+    while (this.#calls.size < AT_ONCE && this.#head < this.#waiting.length) {
       const range = this.#waiting[this.#head]!;
       if (!this.isFull && this.#waitingBytes - range.lengthBytes < this.#options.lagBytes) return;
       this.#head++;
       this.#waitingBytes -= range.lengthBytes;
       this.#shorten();
-      this.#active++;
       this.#writingBytes += range.lengthBytes;
-      void this.#write(range);
+      const call = this.#write(range).then(() => {
+        this.#calls.delete(call);
+        this.#pump();
+        this.#written(range.lengthBytes);
+      });
+      this.#calls.add(call);
     }
   }
 
@@ -136,24 +144,23 @@ export class WriteBack {
     } catch (error) {
       this.#stop(fromSystemError(error, 'write', path(file)));
     }
-    this.#active--;
-    this.#pump();
-    this.#written(lengthBytes);
-    if (this.#active > 0) return;
-    const waiters = this.#onIdle;
-    this.#onIdle = [];
-    for (const resolve of waiters) resolve();
   }
 
   #stop(error: HaulError): void {
     if (!UNSUPPORTED.has(String(error.facts.errno))) this.#failure ??= error;
     this.#isOff = true;
+    const wasFull = this.isFull;
     this.#clear();
+    this.#tellRoom(wasFull);
   }
 
   #written(lengthBytes: number): void {
     const wasFull = this.isFull;
     this.#writingBytes -= lengthBytes;
+    this.#tellRoom(wasFull);
+  }
+
+  #tellRoom(wasFull: boolean): void {
     if (wasFull && !this.isFull) this.onRoom?.();
   }
 }

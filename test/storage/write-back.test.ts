@@ -143,6 +143,22 @@ test('a device that refuses is remembered, because a later sync would not hear o
   assert.equal(device.held, 0);
 });
 
+test('room is told when a failure drops what waits, also while another call is under way', async () => {
+  const device = new Device();
+  const writeBack = device.writeBack(0, 4);
+  let told = 0;
+  writeBack.onRoom = () => told++;
+  for (const at of [0, 10, 20, 30]) writeBack.add(piece(at));
+  assert.equal(writeBack.isFull, true);
+  await settle();
+  device.calls[0]!.end(new SystemCallError('sync_file_range', constants.errno.EIO));
+  await settle();
+  assert.equal(told, 1);
+  device.calls[1]!.end();
+  await writeBack.close();
+  assert.equal(told, 1);
+});
+
 test('where ranges cannot be written the kernel is left to pace, without a word', async () => {
   const device = new Device();
   const writeBack = device.writeBack(0, 1);
@@ -155,6 +171,26 @@ test('where ranges cannot be written the kernel is left to pace, without a word'
   await settle();
   assert.equal(device.calls.length, 1);
   assert.equal(writeBack.isFull, false);
+});
+
+test('settled waits for the calls under way, so that their failure is known, and not for later ones', async () => {
+  const device = new Device();
+  const writeBack = device.writeBack(0, 100);
+  for (const at of [0, 10, 20]) writeBack.add(piece(at));
+  await settle();
+  let failure: string | null = 'not settled';
+  const settled = writeBack.settled().then(() => {
+    failure = writeBack.failure?.code ?? null;
+  });
+  device.calls[0]!.end();
+  await settle();
+  assert.equal(device.calls.length, 3);
+  assert.equal(failure, 'not settled');
+  device.calls[1]!.end(new SystemCallError('sync_file_range', constants.errno.EIO));
+  await settled;
+  assert.equal(failure, 'IO');
+  device.calls[2]!.end();
+  await writeBack.close();
 });
 
 test('close waits for the calls under way and begins no other', async () => {
