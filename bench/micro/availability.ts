@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { makeRandom } from '../../src/random.js';
 import { Availability } from '../../src/scheduler/availability.js';
+import { NORMAL } from '../../src/scheduler/priority.js';
 import { cpuNanoseconds, microBench, type Turn } from '../support/micro.js';
 
 const COPIES = 50;
@@ -34,8 +35,9 @@ function measure(pieces: number, isSmall: boolean): Turn {
     });
   }
   const hash = createHash('sha1');
-  for (let index = availability.firstIndex(0); index < availability.pickableEnd; index++) {
-    hash.update(`${availability.pieceAt(index)} ${availability.copies(availability.pieceAt(index))}\n`);
+  const rarity = availability.order(NORMAL)!;
+  for (let index = rarity.firstIndex(0); index < rarity.end; index++) {
+    hash.update(`${rarity.pieceAt(index)} ${availability.copies(rarity.pieceAt(index))}\n`);
   }
   const steps = rounds * pieces;
   return {

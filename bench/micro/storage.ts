@@ -17,6 +17,7 @@ import * as mmap from '../../src/storage/mmap-io.js';
 import { openStorage } from '../../src/storage/open.js';
 import type { Storage, StorageKind } from '../../src/storage/port.js';
 import { fileSystemOf } from '../support/job.js';
+import { count } from '../support/options.js';
 import { Results } from '../support/results.js';
 
 const MIB = 1024 * 1024;
@@ -182,7 +183,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   const { values } = parseArgs({ args: [...argv], options: OPTIONS });
   isSmall = values.small;
   totalBytes = isSmall ? 16 * MIB : 512 * MIB;
-  const turns = isSmall ? 1 : Number(values.turns);
+  const turns = isSmall ? 1 : count('turns', values.turns);
   const parents =
     values.dir !== undefined ? [values.dir] : ['/dev/shm', tmpdir()].filter((each) => fs.existsSync(each));
   const parameters = { pieceLengthBytes: PIECE_BYTES, lengthBytes: totalBytes, turns };

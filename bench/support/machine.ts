@@ -49,7 +49,7 @@ function git(...args: readonly string[]): string {
 export function currentCommit(): string | null {
   if (!IS_CHECKOUT) return null;
   try {
-    const changes = git('status', '--porcelain', '--', 'src', 'bench', 'test', 'package.json');
+    const changes = git('status', '--porcelain', '--', 'src', 'bench', 'sim', 'test', 'package.json');
     return git('rev-parse', '--short=12', 'HEAD') + (changes === '' ? '' : '+changes');
   } catch {
     return null;

@@ -1,24 +1,31 @@
 /**
  * Whom we upload to. Every 10 s the interested peers are ranked by the 20 s average of what they gave us, or, when we are complete,
- * of what they take; all slots but one go to the first, the last one is optimistic and moves every third round.
+ * of what they take; all slots but one go to the first, the last one is optimistic and moves after three rounds.
  *
  * Invariant: an unchoked peer is interested, and at most `uploadSlots` are unchoked; no slot is free while an interested peer is choked.
  * It must not know what the peers have; the two rates and the flags are all it reads.
  */
 import type { PeerSlot } from '../metainfo/geometry.js';
+import type { Outlets } from './outlets.js';
 import type { Peers } from './peers.js';
 import type { RollingRates } from './rate.js';
 import type { SchedulerSink } from './sink.js';
 import { grown } from './slot-rows.js';
+import type { SuperSeed } from './super-seed.js';
 
 export const ROUND_MS = 10_000;
-/** The optimistic slot moves every third round; a peer is new for as long. */
-const OPTIMISTIC_ROUNDS = 3;
-const NEW_PEER_WEIGHT = 3;
+/** Longest turn of the optimistic slot: three rounds. */
+export const TURN_MS = 3 * ROUND_MS;
+/** While newcomers wait, that many turns of four are theirs; the fourth is not, so that who joins again and again gains little. */
+const NEWCOMERS_IN_A_ROW = 3;
+/** Who joined within two turns comes before newcomers of before: in a large swarm those may be dozens, and they have got data from somebody. */
+const FRESH_MS = 2 * TURN_MS;
 /** BEP 3 practice: who gave nothing for a minute although we want from it is not paid back. */
 const ANTI_SNUB_MS = 60_000;
-/** A seed's regular slot may be passed on after this long. */
+/** A seed's regular slot is kept for this long by whoever takes something, and may be passed on after that. */
 const SEED_TURN_MS = 60_000;
+/** As a super-seed: who has less than this share of what the peers have on average needs pieces that others want. */
+const BEHIND_SHARE = 0.95;
 const NOBODY = -1;
 
 export class Choker {
@@ -28,21 +35,34 @@ export class Choker {
   readonly #sink: SchedulerSink;
   readonly #random: () => number;
   readonly #slots: number;
+  readonly #superSeed: SuperSeed | null;
+  readonly #outlets: Outlets | null;
   /** When the peer was last choked or unchoked by us. */
   #sinceMs: Float64Array;
-  /** When the peer last got the optimistic slot; its join time before that. */
-  #turnMs: Float64Array;
+  /** How long the peer had the optimistic slot; who joins begins behind the others, but a newcomer's turn does not depend on it. */
+  #servedMs: Float64Array;
+  /** 1: the peer has not had the optimistic slot yet. */
+  #isNew: Uint8Array;
+  /** Nobody who is interested had the slot for less than this (see `#dueMs`). */
+  #levelMs = 0;
+  #newcomersInARow = 0;
   #optimistic = NOBODY;
+  #turnBeganMs = 0;
   #unchoked = 0;
   #roundMs = Number.NEGATIVE_INFINITY;
-  #round = 0;
 
   /** @param rates what peers gave us and what they took. @param uploadSlots Infinity: everyone interested is unchoked. */
   constructor(
     peers: Peers,
     rates: { readonly given: RollingRates; readonly taken: RollingRates },
     sink: SchedulerSink,
-    options: { readonly rows: number; readonly uploadSlots: number; readonly random: () => number },
+    options: {
+      readonly rows: number;
+      readonly uploadSlots: number;
+      readonly random: () => number;
+      readonly superSeed?: SuperSeed | null;
+      readonly outlets?: Outlets | null;
+    },
   ) {
     this.#peers = peers;
     this.#given = rates.given;
@@ -50,14 +70,18 @@ export class Choker {
     this.#sink = sink;
     this.#random = options.random;
     this.#slots = Math.max(0, options.uploadSlots);
+    this.#superSeed = options.superSeed ?? null;
+    this.#outlets = options.outlets ?? null;
     this.#sinceMs = new Float64Array(options.rows);
-    this.#turnMs = new Float64Array(options.rows);
+    this.#servedMs = new Float64Array(options.rows);
+    this.#isNew = new Uint8Array(options.rows);
   }
 
   /** Slots may be up to `rows` from now on. */
   grow(rows: number): void {
     this.#sinceMs = grown(this.#sinceMs, rows);
-    this.#turnMs = grown(this.#turnMs, rows);
+    this.#servedMs = grown(this.#servedMs, rows);
+    this.#isNew = grown(this.#isNew, rows);
   }
 
   /** Slot that is unchoked whatever it gives, or -1. */
@@ -67,12 +91,13 @@ export class Choker {
 
   joined(slot: number, nowMs: number): void {
     this.#sinceMs[slot] = nowMs;
-    this.#turnMs[slot] = nowMs;
+    this.#servedMs[slot] = this.#levelMs + TURN_MS;
+    this.#isNew[slot] = 1;
   }
 
   /** The peer's row is still readable; nothing is sent to it. */
   left(slot: number, nowMs: number): void {
-    if (this.#optimistic === slot) this.#optimistic = NOBODY;
+    if (this.#optimistic === slot) this.#endTurn(nowMs);
     if (this.#peers.isChoking[slot] !== 0) return;
     this.#peers.isChoking[slot] = 1;
     this.#peers.isPeerInterested[slot] = 0;
@@ -86,7 +111,7 @@ export class Choker {
       return;
     }
     if (this.#peers.isChoking[slot] !== 0) return;
-    if (this.#optimistic === slot) this.#optimistic = NOBODY;
+    if (this.#optimistic === slot) this.#endTurn(nowMs);
     this.#choke(slot, nowMs);
     this.#giveFreeSlots(nowMs);
   }
@@ -94,19 +119,17 @@ export class Choker {
   tick(nowMs: number, isComplete: boolean): void {
     if (nowMs - this.#roundMs < ROUND_MS) return;
     this.#roundMs = nowMs;
-    const moveOptimistic = this.#round % OPTIMISTIC_ROUNDS === 0;
-    this.#round++;
     if (this.#slots === Number.POSITIVE_INFINITY || this.#slots === 0) return;
-    const ranked = isComplete ? this.#rankTakers(nowMs, moveOptimistic) : this.#rankGivers(nowMs);
-    this.#award(ranked, moveOptimistic, nowMs);
+    const isTurnOver = this.#optimistic === NOBODY || nowMs - this.#turnBeganMs >= TURN_MS;
+    const ranked = isComplete ? this.#rankTakers(nowMs, isTurnOver) : this.#rankGivers(nowMs);
+    this.#award(ranked, isTurnOver, nowMs);
   }
 
   /** The first of the ranking get the regular slots, the optimistic peer one more; what is left over goes by turns. */
-  #award(ranked: number[], moveOptimistic: boolean, nowMs: number): void {
+  #award(ranked: number[], isTurnOver: boolean, nowMs: number): void {
     const chosen = new Set(ranked.slice(0, Math.max(0, this.#slots - 1)));
     const rest = this.#interested().filter((slot) => !chosen.has(slot));
-    if (moveOptimistic || chosen.has(this.#optimistic)) this.#optimistic = this.#pickOptimistic(rest, nowMs);
-    else if (this.#optimistic === NOBODY) this.#optimistic = this.#pickOptimistic(rest, nowMs);
+    if (isTurnOver || chosen.has(this.#optimistic)) this.#moveOptimistic(rest, nowMs);
     if (this.#optimistic !== NOBODY) chosen.add(this.#optimistic);
     for (const slot of rest) {
       if (chosen.size >= this.#slots) break;
@@ -119,51 +142,104 @@ export class Choker {
     this.#giveFreeSlots(nowMs);
   }
 
-  /** Interested peers that may be paid back, best first; equal ones by chance, those unchoked before others. */
+  /**
+   * Interested peers that may be paid back, best first, equal ones by chance. Of those who give nothing the choked come first, the longest
+   * waiting before others: whoever got a slot and does not give anything for it must not keep it while somebody else might.
+   */
   #rankGivers(nowMs: number): number[] {
     const peers = this.#peers;
     const eligible = this.#interested().filter(
       (slot) => peers.isInterested[slot] === 0 || nowMs - peers.gaveMs[slot]! <= ANTI_SNUB_MS,
     );
     return this.#shuffle(eligible)
-      .map((slot) => ({ slot, rate: this.#given.average(slot, nowMs), kept: peers.isChoking[slot] === 0 ? 1 : 0 }))
-      .sort((a, b) => b.rate - a.rate || b.kept - a.kept)
+      .map((slot) => ({ slot, rate: this.#given.average(slot, nowMs), isServed: peers.isChoking[slot] === 0 ? 1 : 0 }))
+      .sort((a, b) => b.rate - a.rate || a.isServed - b.isServed || this.#sinceMs[a.slot]! - this.#sinceMs[b.slot]!)
       .map(({ slot }) => slot);
   }
 
   /**
-   * As a seed: fastest takers first, equal ones by how long they wait. So that fast takers do not keep their slots for ever, the regular
-   * one that had its slot longest goes to the end whenever the optimistic slot moves.
+   * As a seed: fastest takers first, equal ones by how long they wait; but who takes anything keeps a slot for its minute, so that chance in
+   * the rates does not share the time out. So that fast takers do not keep their slots for ever, the regular one that had its slot longest
+   * goes to the end when a turn of the optimistic slot is over.
    */
   #rankTakers(nowMs: number, mayRotate: boolean): number[] {
-    const peers = this.#peers;
     const ranked = this.#shuffle(this.#interested())
-      .map((slot) => ({ slot, rate: this.#taken.average(slot, nowMs), sinceMs: this.#sinceMs[slot]! }))
-      .sort((a, b) => b.rate - a.rate || a.sinceMs - b.sinceMs)
+      .map((slot) => {
+        const rate = this.#taken.average(slot, nowMs);
+        const isKept = rate > 0 && this.#isRegular(slot) && nowMs - this.#sinceMs[slot]! < SEED_TURN_MS;
+        return { slot, rank: isKept ? Number.POSITIVE_INFINITY : rate, sinceMs: this.#sinceMs[slot]! };
+      })
+      .sort((a, b) => (a.rank === b.rank ? a.sinceMs - b.sinceMs : b.rank - a.rank))
       .map(({ slot }) => slot);
-    if (!mayRotate || ranked.length <= this.#slots) return ranked;
-    const held = ranked.filter((slot) => peers.isChoking[slot] === 0 && slot !== this.#optimistic);
+    if (this.#superSeed?.isActive === true) return this.#rankOutlets(ranked, this.#superSeed);
+    const outlets = lastly(ranked, (slot) => this.#outlets?.isHeldBack(slot, nowMs) === true);
+    if (!mayRotate || ranked.length <= this.#slots) return outlets;
+    const held = outlets.filter((slot) => this.#isRegular(slot));
     held.sort((a, b) => this.#sinceMs[a]! - this.#sinceMs[b]!);
     const oldest = held[0];
-    if (oldest === undefined || nowMs - this.#sinceMs[oldest]! < SEED_TURN_MS) return ranked;
-    return [...ranked.filter((slot) => slot !== oldest), oldest];
+    if (oldest === undefined || nowMs - this.#sinceMs[oldest]! < SEED_TURN_MS) return outlets;
+    return lastly(outlets, (slot) => slot === oldest);
+  }
+
+  #isRegular(slot: number): boolean {
+    return this.#peers.isChoking[slot] === 0 && slot !== this.#optimistic;
   }
 
   /**
-   * New peers three times as likely as others. Among the old, whoever waited longest for the optimistic slot, and never the one that
-   * has it while there is another: pure chance would need hours to be fair.
+   * Super-seeding: those who pass on what they get, fastest takers first. They keep their slots, for the pieces that a choked peer did not
+   * finish leave here twice; the others get the data from them. But whoever falls behind has nothing that others want, so nobody pays it back
+   * and it falls behind further: such a peer takes the place of the one that has most, while at most half of the slots went that way.
    */
-  #pickOptimistic(candidates: number[], nowMs: number): number {
+  #rankOutlets(ranked: number[], superSeed: SuperSeed): number[] {
+    const { pieces } = this.#peers;
+    const heldBack = ranked.filter((slot) => superSeed.isHeldBack(slot));
+    const outlets = ranked.filter((slot) => !superSeed.isHeldBack(slot));
+    const mean = outlets.reduce((sum, slot) => sum + pieces[slot]!, 0) / outlets.length;
+    const isBehind = (slot: number): boolean => pieces[slot]! < BEHIND_SHARE * mean;
+    const byPieces = [...outlets].sort((a, b) => pieces[a]! - pieces[b]!);
+    const behind = byPieces.find((slot) => isBehind(slot) && this.#peers.isChoking[slot] !== 0);
+    const regular = byPieces.filter((slot) => this.#isRegular(slot));
+    const ahead = regular.at(-1);
+    if (behind === undefined || ahead === undefined || 2 * regular.filter(isBehind).length >= regular.length)
+      return [...outlets, ...heldBack];
+    const others = outlets.filter((slot) => slot !== behind && slot !== ahead);
+    return [behind, ...others, ahead, ...heldBack];
+  }
+
+  /**
+   * Three turns of four go to newcomers while some wait, the others to whoever had the slot for the least time; and never to the one
+   * that has it while there is another. Pure chance would need hours to be fair, and so would counting turns: they end early when
+   * the peer leaves or earns a regular slot.
+   */
+  #moveOptimistic(candidates: number[], nowMs: number): void {
     const others = candidates.filter((slot) => slot !== this.#optimistic);
+    if (this.#optimistic !== NOBODY) this.#endTurn(nowMs);
     const pool = this.#shuffle(others.length > 0 ? others : candidates);
-    const fresh = pool.filter((slot) => nowMs - this.#peers.joinedMs[slot]! < OPTIMISTIC_ROUNDS * ROUND_MS);
-    const old = pool.filter((slot) => !fresh.includes(slot));
-    const weight = fresh.length * NEW_PEER_WEIGHT;
-    const group = this.#random() * (weight + old.length) < weight ? fresh : old;
-    let best = NOBODY;
-    for (const slot of group) if (best === NOBODY || this.#turnMs[slot]! < this.#turnMs[best]!) best = slot;
-    if (best !== NOBODY) this.#turnMs[best] = nowMs;
-    return best;
+    if (pool.length === 0) return;
+    const newcomers = pool.filter((slot) => this.#isNew[slot] !== 0);
+    const isForNewcomers = newcomers.length > 0 && this.#newcomersInARow < NEWCOMERS_IN_A_ROW;
+    const waiting = (a: number, b: number): number => this.#sinceMs[a]! - this.#sinceMs[b]!;
+    const due = (a: number, b: number): number =>
+      this.#dueMs(a) - this.#dueMs(b) || this.#isNew[a]! - this.#isNew[b]! || waiting(a, b);
+    // All neighbours of a newcomer see the same order: the fresh ones by chance, or the neighbours would all choose the same one.
+    const fresh = newcomers.find((slot) => nowMs - this.#peers.joinedMs[slot]! <= FRESH_MS);
+    const next = isForNewcomers ? (fresh ?? newcomers.sort(waiting)[0]!) : pool.sort(due)[0]!;
+    this.#newcomersInARow = isForNewcomers ? this.#newcomersInARow + 1 : 0;
+    this.#servedMs[next] = this.#dueMs(next);
+    if (!isForNewcomers) this.#levelMs = Math.max(this.#levelMs, this.#servedMs[next]!);
+    this.#isNew[next] = 0;
+    this.#optimistic = next;
+    this.#turnBeganMs = nowMs;
+  }
+
+  /** Who had no use for the slot for long (regular, or not interested) is ahead of the others by one turn at most. */
+  #dueMs(slot: number): number {
+    return Math.max(this.#servedMs[slot]!, this.#levelMs - TURN_MS);
+  }
+
+  #endTurn(nowMs: number): void {
+    this.#servedMs[this.#optimistic]! += Math.min(TURN_MS, nowMs - this.#turnBeganMs);
+    this.#optimistic = NOBODY;
   }
 
   /** Choked interested peers get what is free, the longest waiting first. */
@@ -204,6 +280,7 @@ export class Choker {
     this.#sinceMs[slot] = nowMs;
     this.#unchoked--;
     this.#sink.choke(slot as PeerSlot, true);
+    this.#superSeed?.choked(slot, true);
   }
 
   #unchoke(slot: number, nowMs: number): void {
@@ -211,6 +288,7 @@ export class Choker {
     this.#sinceMs[slot] = nowMs;
     this.#unchoked++;
     this.#sink.choke(slot as PeerSlot, false);
+    this.#superSeed?.choked(slot, false);
   }
 
   /** For tests. */
@@ -229,4 +307,8 @@ export class Choker {
     if (unchoked > this.#slots) throw new Error('more peers unchoked than slots');
     if (waiting > 0 && unchoked < this.#slots) throw new Error('a slot is free while a peer waits');
   }
+}
+
+function lastly(slots: readonly number[], isLast: (slot: number) => boolean): number[] {
+  return [...slots.filter((slot) => !isLast(slot)), ...slots.filter(isLast)];
 }

@@ -4,10 +4,11 @@
  *
  *   fill:  missing blocks of ready pieces (oldest piece first, blocks in order) -> open pieces ahead -> endgame
  *
- * Open pieces are finished before new ones are asked for; rarity decides what is opened. Look-ahead is counted in time (the peer's
- * depth again, 3 s of its rate), so that requests never wait for a prefault and a slow peer does not sit on room it cannot use.
+ * Open pieces are finished before new ones are asked for, except where the peer could open a rarer one: it would fetch what many have, while
+ * what it alone has stays rare. Look-ahead is counted in time (the peer's depth again), so that requests never wait for a prefault and a slow peer does not sit on room it cannot use.
  * Room is finite. When it is exhausted, idle peers may take over requests that have aged (as in the endgame), and a piece that no
  * unchoked, punctual peer can finish is closed: at once when nothing is stored of it, else after `STUCK_MS` of starvation.
+ * A piece that is skipped while it is open is finished if something is stored of it and peers that we need anyway serve it; else closed.
  */
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Availability } from './availability.js';
@@ -17,6 +18,7 @@ import { MISSING, type OpenPieces, READY, REQUESTED } from './open-pieces.js';
 import type { Peers } from './peers.js';
 import type { Picker } from './picker.js';
 import { MIN_DEPTH, type Pipeline } from './pipeline.js';
+import { SKIP } from './priority.js';
 import type { Requests } from './requests.js';
 import type { SchedulerSink } from './sink.js';
 
@@ -51,6 +53,9 @@ export class Filler {
   /** `sink.openPiece` said no and nothing was closed since. */
   #isRefused = false;
   #starvingSinceMs = NEVER;
+  /** Copies and priority of the piece that the peer being filled could open; Infinity: none, or it does not matter. */
+  #barCopies = Number.POSITIVE_INFINITY;
+  #barPriority = 0;
 
   constructor(parts: FillerParts) {
     this.#p = parts;
@@ -85,9 +90,15 @@ export class Filler {
       peers.hungry.delete(slot);
       return 0;
     }
+    this.#setBar(slot);
     let made = this.#takeMissing(slot, room, nowMs);
     const { blocksPerPiece } = this.#p.open.geometry;
     this.#openAhead(slot, room - made + target + (target >= blocksPerPiece ? 2 * blocksPerPiece : 0));
+    if (made < room && ledger.firm[slot]! < MIN_DEPTH) {
+      // Better a common block than an idle peer, while the rarer pieces are made ready.
+      this.#clearBar();
+      made += this.#takeMissing(slot, Math.min(room - made, MIN_DEPTH - ledger.firm[slot]!), nowMs);
+    }
     if (made < room) {
       made += this.#takeOver(slot, nowMs);
       pipeline.starved(slot);
@@ -112,8 +123,11 @@ export class Filler {
 
   /** Once a second or so: the hungry look again, and room held by pieces that cannot be finished is taken back. */
   tick(nowMs: number): void {
-    const { peers } = this.#p;
+    const { peers, open, availability } = this.#p;
     this.#isRefused = false;
+    if (availability.hasPriorities) {
+      for (let place = open.records.size - 1; place >= 0; place--) this.dropSkipped(open.records.at(place), nowMs);
+    }
     for (const wantSnubbed of [0, 1]) {
       for (let index = peers.hungry.size - 1; index >= 0; index--) {
         const slot = peers.hungry.at(index);
@@ -129,7 +143,44 @@ export class Filler {
 
   /** Endgame: every needed piece is open and every block of them asked for or stored. */
   #isOver(): boolean {
-    return this.#p.availability.pickableCount === 0 && this.#p.open.supplyBlocks === 0;
+    const { availability, open } = this.#p;
+    if (availability.pickableCount > 0) return false;
+    if (open.supplyBlocks === 0 || !availability.hasPriorities) return open.supplyBlocks === 0;
+    for (let place = 0; place < open.records.size; place++) {
+      const record = open.records.at(place);
+      if (open.missing(record) > 0 && !this.#isSkipped(record)) return false;
+    }
+    return true;
+  }
+
+  #isSkipped(record: number): boolean {
+    return this.#p.availability.priority(this.#p.open.pieceOf[record]!) === SKIP;
+  }
+
+  /** Open pieces that are more common than what this peer could open instead are left to the peers they were opened for. */
+  #setBar(slot: number): void {
+    this.#clearBar();
+    const { peers, picker, availability } = this.#p;
+    // Seeds have the same of everything.
+    if (peers.partial.size === 0 || picker.isSequential || this.#mayNotOpen()) return;
+    const piece = picker.pick(slot);
+    if (piece < 0) return;
+    this.#barCopies = availability.copies(piece);
+    this.#barPriority = availability.priority(piece);
+  }
+
+  #clearBar(): void {
+    this.#barCopies = Number.POSITIVE_INFINITY;
+  }
+
+  #isRareEnough(record: number): boolean {
+    if (this.#barCopies === Number.POSITIVE_INFINITY) return true;
+    const { open, availability } = this.#p;
+    const piece = open.pieceOf[record]!;
+    const priority = availability.priority(piece);
+    return priority === this.#barPriority
+      ? availability.copies(piece) <= this.#barCopies
+      : priority > this.#barPriority;
   }
 
   #takeMissing(slot: number, room: number, nowMs: number): number {
@@ -137,7 +188,7 @@ export class Filler {
     let made = 0;
     for (let record = open.firstServable(); record >= 0 && made < room; ) {
       const next = open.nextServable(record);
-      if (peers.has(slot, open.pieceOf[record]!)) {
+      if (peers.has(slot, open.pieceOf[record]!) && this.#isRareEnough(record)) {
         for (; made < room && open.missing(record) > 0; made++) {
           requests.ask(slot, record, open.firstMissing(record), nowMs);
         }
@@ -168,11 +219,13 @@ export class Filler {
   /** Missing blocks that this peer can serve, counted up to `goal`. */
   #supply(slot: number, goal: number): number {
     const { open, peers } = this.#p;
-    if (open.supplyBlocks < goal || peers.isUniform[slot] !== 0) return open.supplyBlocks;
+    const isBarred = this.#barCopies !== Number.POSITIVE_INFINITY;
+    if (open.supplyBlocks < goal || (peers.isUniform[slot] !== 0 && !isBarred)) return open.supplyBlocks;
     let supply = 0;
     for (let place = 0; place < open.records.size && supply < goal; place++) {
       const record = open.records.at(place);
-      if (open.missing(record) > 0 && peers.has(slot, open.pieceOf[record]!)) supply += open.missing(record);
+      if (open.missing(record) === 0 || !peers.has(slot, open.pieceOf[record]!)) continue;
+      if (this.#isRareEnough(record)) supply += open.missing(record);
     }
     return supply;
   }
@@ -190,7 +243,7 @@ export class Filler {
     let made = 0;
     for (let step = 0; step < size && made < limit; step++) {
       const record = open.records.at((offset + step) % size);
-      if (open.phase[record] !== READY || open.requested(record) === 0) continue;
+      if (open.phase[record] !== READY || open.requested(record) === 0 || this.#isSkipped(record)) continue;
       if (!peers.has(slot, open.pieceOf[record]!)) continue;
       made += this.#takeOverFrom(
         slot,
@@ -253,7 +306,7 @@ export class Filler {
 
   /** Closes what cannot be finished when a punctual peer starves for room. True when something was closed. */
   #relieve(nowMs: number): boolean {
-    const { open, requests, sink } = this.#p;
+    const { open } = this.#p;
     if (!this.#isStarving()) {
       this.#starvingSinceMs = NEVER;
       return false;
@@ -269,22 +322,39 @@ export class Filler {
       if (!this.#isServed(open.pieceOf[record]!, nowMs)) victim = record;
     }
     if (victim < 0) return false;
-    const piece = open.pieceOf[victim]!;
-    requests.cancelRecord(victim);
-    sink.closePiece(piece as PieceIndex);
-    this.giveBack(victim);
-    this.#isRefused = false;
+    this.#close(victim);
     this.#starvingSinceMs = NEVER;
     return true;
   }
 
-  /** The record is no longer open; its piece may be picked again. */
-  giveBack(record: number): void {
-    const { open, availability, picker } = this.#p;
+  /** Closes a piece that is skipped, unless it is to be finished. */
+  dropSkipped(record: number, nowMs: number): void {
+    const { open, peers } = this.#p;
+    if (!this.#isSkipped(record) || open.phase[record] !== READY || open.arriving(record) > 0) return;
+    const isServed = open.missing(record) === 0 || this.#isServed(open.pieceOf[record]!, nowMs);
+    if (open.stored(record) > 0 && isServed) return;
+    this.#close(record);
+    // Whoever was asked for its blocks may have nothing asked of it now.
+    for (let index = 0; index < peers.active.size; index++) {
+      const slot = peers.active.at(index);
+      if (peers.isPeerChoking[slot] === 0 && peers.isInterested[slot] !== 0) peers.hungry.add(slot);
+    }
+  }
+
+  #close(record: number): void {
+    const { open, requests, sink } = this.#p;
     const piece = open.pieceOf[record]!;
-    open.close(record);
-    availability.reopen(piece);
-    picker.reopened();
+    requests.cancelRecord(record);
+    sink.closePiece(piece as PieceIndex);
+    this.giveBack(record);
+  }
+
+  /** The record is no longer open, there is room for another; its piece may be picked again. */
+  giveBack(record: number): void {
+    const piece = this.#p.open.pieceOf[record]!;
+    this.#p.open.close(record);
+    this.#p.holdings.offer(piece);
+    this.#isRefused = false;
   }
 
   /** A punctual, hungry peer with nothing asked of it could open a piece if there were room. */
@@ -298,12 +368,12 @@ export class Filler {
     return false;
   }
 
-  /** An unchoked, punctual and willing peer has the piece. */
+  /** An unchoked, punctual and willing peer that we are interested in has the piece. */
   #isServed(piece: number, nowMs: number): boolean {
     const { peers } = this.#p;
     for (let index = 0; index < peers.active.size; index++) {
       const slot = peers.active.at(index);
-      if (peers.isPeerChoking[slot] !== 0 || peers.isSnubbed[slot] !== 0) continue;
+      if (peers.isPeerChoking[slot] !== 0 || peers.isSnubbed[slot] !== 0 || peers.isInterested[slot] === 0) continue;
       if (peers.pausedUntilMs[slot]! <= nowMs && peers.has(slot, piece)) return true;
     }
     return false;

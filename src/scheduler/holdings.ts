@@ -2,19 +2,22 @@
  * What peers have and what of it we still need, and the two conclusions: our interest in a peer, and how many peers serve us.
  * Keeps the peers' bits, their wanted counts and the availability in step.
  *
- * Invariant: we are interested in a peer exactly while it has a piece that is not verified; the sink hears of changes only.
+ * Invariant: we are interested in a peer exactly while it has a piece that is needed: neither verified nor skipped; the sink hears of
+ * changes only.
  */
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { PeerSlot } from '../metainfo/geometry.js';
 import type { Availability } from './availability.js';
 import type { Peers } from './peers.js';
 import type { Picker } from './picker.js';
+import { type Priority, SKIP } from './priority.js';
 import type { SchedulerSink } from './sink.js';
 
 export class Holdings {
-  /** 1 for every piece that is not verified. */
+  /** 1 for every piece that is neither verified nor skipped. */
   readonly isNeeded: Uint8Array;
-  needCount: number;
+  readonly isVerified: Uint8Array;
+  needCount = 0;
   /** Unchoked peers that have something we need; they share the room. */
   servingCount = 0;
   /** Latest time seen by the scheduler: calls about pieces carry no clock. */
@@ -30,11 +33,15 @@ export class Holdings {
     this.#picker = picker;
     this.#sink = sink;
     this.isNeeded = new Uint8Array(peers.pieceCount);
-    for (let piece = 0; piece < peers.pieceCount; piece++) this.isNeeded[piece] = have.has(piece) ? 0 : 1;
-    this.needCount = peers.pieceCount - have.count;
+    this.isVerified = new Uint8Array(peers.pieceCount);
+    for (let piece = 0; piece < peers.pieceCount; piece++) {
+      if (have.has(piece)) this.isVerified[piece] = 1;
+      else if (availability.priority(piece) !== SKIP) this.isNeeded[piece] = 1;
+      this.needCount += this.isNeeded[piece]!;
+    }
   }
 
-  /** Pieces the peer has and we still need. */
+  /** Pieces the peer has and we need. */
   wantedOf(slot: number): number {
     return this.#peers.isUniform[slot] !== 0 ? this.needCount : this.#peers.wanted[slot]!;
   }
@@ -67,6 +74,7 @@ export class Holdings {
     if (this.isNeeded[piece] === 0) return;
     const before = this.#isServing(slot);
     this.#peers.wanted[slot]!++;
+    this.#picker.gained(slot, piece);
     this.#changed(slot, before);
     if (this.#peers.isPeerChoking[slot] === 0) this.#peers.hungry.add(slot);
   }
@@ -92,6 +100,27 @@ export class Holdings {
 
   /** The piece is ours for good. */
   verified(piece: number): void {
+    this.isVerified[piece] = 1;
+    if (this.isNeeded[piece] !== 0) this.#needLess(piece);
+  }
+
+  /** @param isOpen an open piece is not pickable, whatever its priority. */
+  setPriority(piece: number, priority: Priority, isOpen: boolean): void {
+    if (this.#availability.priority(piece) === priority) return;
+    this.#availability.setPriority(piece, priority);
+    if (this.isVerified[piece] !== 0) return;
+    if (!isOpen) this.offer(piece);
+    if (priority === SKIP) this.#needLess(piece);
+    else if (this.isNeeded[piece] === 0) this.#needMore(piece);
+  }
+
+  /** A piece that is not open and not verified may be picked, unless it is skipped. */
+  offer(piece: number): void {
+    this.#availability.reopen(piece);
+    this.#picker.offered(piece);
+  }
+
+  #needLess(piece: number): void {
     this.isNeeded[piece] = 0;
     this.needCount--;
     // Seeds have one count in common: they change only with the last piece.
@@ -107,13 +136,27 @@ export class Holdings {
     }
   }
 
+  #needMore(piece: number): void {
+    this.isNeeded[piece] = 1;
+    this.needCount++;
+    for (let index = 0; index < this.#peers.active.size; index++) {
+      const slot = this.#peers.active.at(index);
+      if (!this.#peers.has(slot, piece)) continue;
+      if (this.#peers.isUniform[slot] === 0) this.#peers.wanted[slot]!++;
+      if (this.#peers.isPeerChoking[slot] === 0) {
+        if (this.wantedOf(slot) === 1) this.servingCount++;
+        this.#peers.hungry.add(slot);
+      }
+      this.#refreshInterest(slot);
+    }
+  }
+
   #isServing(slot: number): boolean {
     return this.#peers.isPeerChoking[slot] === 0 && this.wantedOf(slot) > 0;
   }
 
   #changed(slot: number, wasServing: boolean): void {
     this.servingCount += Number(this.#isServing(slot)) - Number(wasServing);
-    this.#picker.forget(slot);
     this.#refreshInterest(slot);
   }
 
@@ -127,6 +170,7 @@ export class Holdings {
 
   #becomeUniform(slot: number): void {
     this.#peers.giveAll(slot);
+    this.#picker.forget(slot);
     this.#availability.seedCount++;
   }
 
@@ -134,6 +178,7 @@ export class Holdings {
     if (this.#peers.isUniform[slot] !== 0) this.#availability.seedCount--;
     else this.#eachPiece(slot, (piece) => this.#availability.decrement(piece));
     this.#peers.giveNone(slot);
+    this.#picker.forget(slot);
   }
 
   #eachPiece(slot: number, visit: (piece: number) => void): void {

@@ -5,10 +5,13 @@ import type { Holdings } from './holdings.js';
 import { CELLS_PER_BLOCK, type Ledger, MAX_HOLDERS } from './ledger.js';
 import { ARRIVING, MISSING, type OpenPieces, READY, REQUESTED, STORED } from './open-pieces.js';
 import type { Peers } from './peers.js';
+import type { Picker } from './picker.js';
+import { SKIP } from './priority.js';
 
 export interface SchedulerParts {
   readonly peers: Peers;
   readonly availability: Availability;
+  readonly picker: Picker;
   readonly open: OpenPieces;
   readonly ledger: Ledger;
   readonly choker: Choker;
@@ -17,6 +20,7 @@ export interface SchedulerParts {
 
 export function checkInvariants(parts: SchedulerParts): void {
   parts.availability.checkInvariants();
+  parts.picker.checkInvariants();
   parts.open.checkInvariants();
   parts.choker.checkInvariants();
   checkPieces(parts);
@@ -33,16 +37,18 @@ function slotsOf(peers: Peers): number[] {
 }
 
 function checkPieces({ peers, availability, open, holdings }: SchedulerParts): void {
-  const { isNeeded, needCount } = holdings;
+  const { isNeeded, isVerified, needCount } = holdings;
   const slots = slotsOf(peers);
   let needed = 0;
   for (let piece = 0; piece < peers.pieceCount; piece++) {
     needed += isNeeded[piece]!;
     const copies = slots.filter((slot) => peers.has(slot, piece)).length;
     assert(copies === availability.copies(piece), `piece ${piece} has ${copies} copies`);
-    const isPickable = isNeeded[piece] !== 0 && open.recordOf(piece) < 0;
+    const isWanted = isVerified[piece] === 0 && availability.priority(piece) !== SKIP;
+    assert(isWanted === (isNeeded[piece] !== 0), `piece ${piece} needed: ${isWanted}`);
+    const isPickable = isWanted && open.recordOf(piece) < 0;
     assert(isPickable === availability.isPickable(piece), `piece ${piece} pickable: ${isPickable}`);
-    assert(isNeeded[piece] !== 0 || open.recordOf(piece) < 0, `verified piece ${piece} is open`);
+    assert(isVerified[piece] === 0 || open.recordOf(piece) < 0, `verified piece ${piece} is open`);
   }
   assert(needed === needCount, `${needed} pieces are needed`);
 }

@@ -147,6 +147,11 @@ export class Peers {
     return this.#words[slot] ?? null;
   }
 
+  /** The same bits as bytes, in the order of BEP 3 `bitfield`. */
+  bytes(slot: number): Uint8Array | null {
+    return this.#bits[slot] ?? null;
+  }
+
   /** Marks one piece; false when the peer had it. */
   give(slot: number, piece: number): boolean {
     if (this.has(slot, piece)) return false;

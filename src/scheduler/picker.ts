@@ -1,17 +1,27 @@
 /**
- * Which piece to open next for a peer: the first few at random, so that a newcomer soon has something to give; then the rarest,
- * ties at random. Bounded probes of the rarity order find it nearly always; for a peer with few useful pieces the words
- * of its bitfield are compared with those of the pickable pieces. That is once per opened piece, never per block.
+ * Which piece to open next for a peer: of the highest priority in which it has one, the rarest, ties at random; or the one of lowest index
+ * (sequential). Not sequential, the first few pieces are taken at random from the highest priority there is, so that a newcomer soon has
+ * something to give.
+ *
+ * The rarest is found by bounded probes, in time that does not grow with the number of pieces: the `PROBES` rarest pieces, which is
+ * exact unless that many that the peer lacks are as rare; else the rarest of `CANDIDATES` of the peer's pieces from a random word on,
+ * which is exact for a peer with no more than that, or with all of them in one word. A piece is always found when there is one.
+ *
+ * Invariant: per peer and priority, words outside of [from, until) hold no pickable piece of the peer. The scan of a sequential pick moves
+ * `from` on, and a peer with nothing to pick has an empty range, so no word is looked at in vain twice.
  */
 import type { Availability } from './availability.js';
 import type { Peers } from './peers.js';
+import { HIGH, LOW, PRIORITIES } from './priority.js';
+import type { RarityOrder } from './rarity-order.js';
 import { grown } from './slot-rows.js';
 
 /** Pieces taken at random before rarity counts. */
 export const RANDOM_PIECES = 4;
-const PROBES = 64;
+/** Pieces of the rarity order that are tried. */
+export const PROBES = 64;
 /** Pickable pieces compared for rarity when the probes found none. */
-const CANDIDATES = 32;
+export const CANDIDATES = 8;
 const NOTHING = -1;
 
 export class Picker {
@@ -20,79 +30,166 @@ export class Picker {
   readonly #availability: Availability;
   readonly #peers: Peers;
   readonly #random: () => number;
-  /** Peers known to have no pickable piece, by the generation in which that was found. */
-  #barren: Int32Array;
-  #generation = 1;
+  /** By index instead of rarest first. */
+  readonly isSequential: boolean;
+  readonly #wordCount: number;
+  /** Words worth a look: `[slot * PRIORITIES + priority]`. */
+  #from: Int32Array;
+  #until: Int32Array;
 
-  constructor(availability: Availability, peers: Peers, rows: number, haveCount: number, random: () => number) {
+  /** @param isSequential by index instead of rarest first. */
+  constructor(
+    availability: Availability,
+    peers: Peers,
+    rows: number,
+    haveCount: number,
+    random: () => number,
+    isSequential = false,
+  ) {
     this.#availability = availability;
     this.#peers = peers;
     this.#random = random;
-    this.#barren = new Int32Array(rows);
-    this.randomPieces = Math.max(0, RANDOM_PIECES - haveCount);
+    this.isSequential = isSequential;
+    this.#wordCount = Math.ceil(peers.pieceCount / 32);
+    this.#from = new Int32Array(rows * PRIORITIES);
+    this.#until = new Int32Array(rows * PRIORITIES).fill(this.#wordCount);
+    this.randomPieces = isSequential ? 0 : Math.max(0, RANDOM_PIECES - haveCount);
   }
 
   /** Slots may be up to `rows` from now on. */
   grow(rows: number): void {
-    this.#barren = grown(this.#barren, rows);
+    this.#from = grown(this.#from, rows * PRIORITIES);
+    this.#until = grown(this.#until, rows * PRIORITIES, this.#wordCount);
   }
 
-  /** The peer's pieces changed. */
+  /** The peer's pieces are others now. */
   forget(slot: number): void {
-    this.#barren[slot] = 0;
+    this.#from.fill(0, slot * PRIORITIES, (slot + 1) * PRIORITIES);
+    this.#until.fill(this.#wordCount, slot * PRIORITIES, (slot + 1) * PRIORITIES);
   }
 
-  /** A piece became pickable again. */
-  reopened(): void {
-    this.#generation++;
+  /** The peer got one more piece. */
+  gained(slot: number, piece: number): void {
+    if (this.#availability.isPickable(piece))
+      this.#include(slot * PRIORITIES + this.#availability.priority(piece), piece);
+  }
+
+  /** A piece became pickable, for everybody. */
+  offered(piece: number): void {
+    if (!this.#availability.isPickable(piece)) return;
+    for (let row = this.#availability.priority(piece); row < this.#from.length; row += PRIORITIES)
+      this.#include(row, piece);
+  }
+
+  #include(row: number, piece: number): void {
+    const word = piece >> 5;
+    if (word < this.#from[row]!) this.#from[row] = word;
+    if (word >= this.#until[row]!) this.#until[row] = word + 1;
   }
 
   /** A pickable piece that the peer has, or -1. */
   pick(slot: number): number {
-    if (this.#barren[slot] === this.#generation) return NOTHING;
-    const { pickableEnd } = this.#availability;
-    if (this.randomPieces > 0) {
-      const begin = this.#availability.firstIndex(0);
-      for (let probe = 0; probe < PROBES && begin < pickableEnd; probe++) {
-        const piece = this.#availability.pieceAt(begin + Math.floor(this.#random() * (pickableEnd - begin)));
-        if (this.#peers.has(slot, piece)) return piece;
+    let mayBeRandom = this.randomPieces > 0;
+    for (let priority = HIGH; priority >= LOW; priority--) {
+      const order = this.#availability.order(priority);
+      if (order === null || order.size === 0) continue;
+      const row = slot * PRIORITIES + priority;
+      if (this.#from[row]! < this.#until[row]!) {
+        let piece = mayBeRandom ? this.#any(slot, order) : NOTHING;
+        if (piece === NOTHING)
+          piece = this.isSequential ? this.#lowest(slot, order, row) : this.#rarest(slot, order, row);
+        if (piece !== NOTHING) return piece;
+        this.#from[row] = this.#wordCount;
+        this.#until[row] = 0;
       }
+      mayBeRandom = false;
     }
-    // A piece with no copies outside of seeds cannot be this peer's, unless it is one of them.
-    const begin = this.#availability.firstIndex(this.#peers.isUniform[slot] !== 0 ? 0 : 1);
-    const end = Math.min(pickableEnd, begin + PROBES);
-    for (let index = begin; index < end; index++) {
-      const piece = this.#availability.pieceAt(index);
+    return NOTHING;
+  }
+
+  #any(slot: number, order: RarityOrder): number {
+    const begin = order.firstIndex(0);
+    for (let probe = 0; probe < PROBES; probe++) {
+      const piece = order.pieceAt(begin + Math.floor(this.#random() * (order.end - begin)));
       if (this.#peers.has(slot, piece)) return piece;
     }
-    const piece = end === pickableEnd ? NOTHING : this.#search(slot);
-    if (piece === NOTHING) this.#barren[slot] = this.#generation;
-    return piece;
+    return NOTHING;
+  }
+
+  #rarest(slot: number, order: RarityOrder, row: number): number {
+    if (this.#peers.isUniform[slot] !== 0) return order.pieceAt(order.firstIndex(0));
+    const bytes = this.#peers.bytes(slot);
+    if (bytes === null) return NOTHING;
+    // All it can have lies in one word: a HAVE of a peer that had nothing for us, most often.
+    if (this.#until[row]! - this.#from[row]! === 1 && this.#wordCount > 1) return this.#search(slot, bytes, order, row);
+    // A piece without copies cannot be this peer's.
+    const begin = order.firstIndex(1);
+    const end = Math.min(order.end, begin + PROBES);
+    for (let index = begin; index < end; index++) {
+      const piece = order.pieceAt(index);
+      if ((bytes[piece >> 3]! & (0x80 >> (piece & 7))) !== 0) return piece;
+    }
+    return end === order.end ? NOTHING : this.#search(slot, bytes, order, row);
   }
 
   /** From a random word on: the rarest of the first candidates. */
-  #search(slot: number): number {
-    const mine = this.#peers.words(slot);
-    if (mine === null) return NOTHING;
-    const pickable = this.#availability.pickableWords;
-    const { length } = pickable;
+  #search(slot: number, bytes: Uint8Array, order: RarityOrder, row: number): number {
+    const words = this.#peers.words(slot)!;
+    const from = this.#from[row]!;
+    const length = this.#until[row]! - from;
     const offset = Math.floor(this.#random() * length);
     let best = NOTHING;
     let bestCopies = Number.POSITIVE_INFINITY;
     let seen = 0;
     for (let step = 0; step < length && seen < CANDIDATES; step++) {
-      const word = offset + step < length ? offset + step : offset + step - length;
-      if ((mine[word]! & pickable[word]!) === 0) continue;
-      const end = Math.min(word * 32 + 32, this.#peers.pieceCount);
-      for (let piece = word * 32; piece < end; piece++) {
-        if (!this.#availability.isPickable(piece) || !this.#peers.has(slot, piece)) continue;
-        seen++;
-        const copies = this.#availability.copies(piece);
-        if (copies >= bestCopies) continue;
-        best = piece;
-        bestCopies = copies;
+      const word = from + (offset + step < length ? offset + step : offset + step - length);
+      if ((words[word]! & order.words[word]!) === 0) continue;
+      for (let at = word * 4; at < word * 4 + 4; at++) {
+        for (let both = bytes[at]! & order.bytes[at]!; both !== 0; seen++) {
+          const piece = at * 8 + firstBit(both);
+          both &= ~(0x80 >> (piece & 7));
+          const copies = this.#availability.copies(piece);
+          if (copies >= bestCopies) continue;
+          best = piece;
+          bestCopies = copies;
+        }
       }
     }
     return best;
   }
+
+  #lowest(slot: number, order: RarityOrder, row: number): number {
+    const words = this.#peers.words(slot);
+    const bytes = this.#peers.bytes(slot);
+    const isUniform = this.#peers.isUniform[slot] !== 0;
+    if (words === null && !isUniform) return NOTHING;
+    const until = this.#until[row]!;
+    let word = this.#from[row]!;
+    if (words === null) while (word < until && order.words[word] === 0) word++;
+    else while (word < until && (words[word]! & order.words[word]!) === 0) word++;
+    this.#from[row] = word;
+    for (let at = word * 4; at < until * 4; at++) {
+      const both = order.bytes[at]! & (bytes === null ? 0xff : bytes[at]!);
+      if (both !== 0) return at * 8 + firstBit(both);
+    }
+    return NOTHING;
+  }
+
+  /** Throws when a pickable piece of a peer lies outside of its range. For tests: O(peers × pieces). */
+  checkInvariants(): void {
+    for (let index = 0; index < this.#peers.active.size; index++) {
+      const slot = this.#peers.active.at(index);
+      for (let piece = 0; piece < this.#peers.pieceCount; piece++) {
+        if (!this.#availability.isPickable(piece) || !this.#peers.has(slot, piece)) continue;
+        const row = slot * PRIORITIES + this.#availability.priority(piece);
+        if (piece >> 5 < this.#from[row]! || piece >> 5 >= this.#until[row]!)
+          throw new Error(`piece ${piece} would not be found for slot ${slot}`);
+      }
+    }
+  }
+}
+
+/** Position of the first bit set in a byte, in the order of BEP 3 `bitfield`. */
+function firstBit(byte: number): number {
+  return Math.clz32(byte) - 24;
 }

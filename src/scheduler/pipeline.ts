@@ -1,14 +1,17 @@
 /**
  * How many requests each peer should have outstanding, and how long to wait for it.
  *
- * Depth: from 4, one more per block received (it doubles each round trip) until the rate stops growing; then 3 s of the peer's rate.
+ * Depth: from 4, one more per block received (it doubles each round trip) until the rate stops growing or blocks wait at the peer for longer
+ * than `QUEUE_MS`; then what the peer gives in the time of its quickest answer and `QUEUE_MS`. Longer queues bind blocks to slow peers
+ * that others could give sooner, and pieces are chosen long before they come: 100 equal leeches took 1.38 times the ideal with 3 s, 1.23 with 0.5.
  * Patience: mean + 4 deviations of the response time, smoothed as RFC 6298 does, doubled at every time-out.
  */
 import { BLOCK_LENGTH_BYTES } from '../config.js';
 import { grown } from './slot-rows.js';
 
 export const MIN_DEPTH = 4;
-const QUEUE_SECONDS = 3;
+/** What should wait at the peer, as time. */
+const QUEUE_MS = 500;
 /** Less growth than this from one second to the next ends the slow start. */
 const GROWTH = 1.1;
 const MIN_TIMEOUT_MS = 2_000;
@@ -25,6 +28,8 @@ export class Pipeline {
   #previousBytes: Float64Array;
   #smoothBytes: Float64Array;
   #meanMs: Float64Array;
+  /** Quickest answer since the peer unchoked us; Infinity before the first. */
+  #quickestMs: Float64Array;
   #deviationMs: Float64Array;
   #timeoutMs: Float64Array;
 
@@ -37,6 +42,7 @@ export class Pipeline {
     this.#previousBytes = new Float64Array(rows);
     this.#smoothBytes = new Float64Array(rows);
     this.#meanMs = new Float64Array(rows);
+    this.#quickestMs = new Float64Array(rows);
     this.#deviationMs = new Float64Array(rows);
     this.#timeoutMs = new Float64Array(rows);
   }
@@ -50,6 +56,7 @@ export class Pipeline {
     this.#previousBytes = grown(this.#previousBytes, rows);
     this.#smoothBytes = grown(this.#smoothBytes, rows);
     this.#meanMs = grown(this.#meanMs, rows);
+    this.#quickestMs = grown(this.#quickestMs, rows);
     this.#deviationMs = grown(this.#deviationMs, rows);
     this.#timeoutMs = grown(this.#timeoutMs, rows);
   }
@@ -73,6 +80,7 @@ export class Pipeline {
     this.#wasStarved[slot] = 0;
     this.#previousBytes[slot] = 0;
     this.#smoothBytes[slot] = 0;
+    this.#quickestMs[slot] = Number.POSITIVE_INFINITY;
   }
 
   depth(slot: number): number {
@@ -88,7 +96,8 @@ export class Pipeline {
   }
 
   received(slot: number): void {
-    if (this.#isSlowStart[slot] !== 0 && this.#depth[slot]! < this.#limit) this.#depth[slot]!++;
+    if (this.#isSlowStart[slot] === 0 || this.#depth[slot]! >= this.#limit) return;
+    if (this.#meanMs[slot]! <= this.#quickestMs[slot]! + QUEUE_MS) this.#depth[slot]!++;
   }
 
   /** The pipeline ran short for want of blocks to ask for: this second says nothing about the peer's rate. */
@@ -108,7 +117,8 @@ export class Pipeline {
       if (isStarved || previous === 0 || bytes > previous * GROWTH) return;
       this.#isSlowStart[slot] = 0;
     }
-    const wanted = Math.ceil((QUEUE_SECONDS * this.#smoothBytes[slot]!) / BLOCK_LENGTH_BYTES);
+    const quickestMs = Math.min(this.#quickestMs[slot]!, MIN_TIMEOUT_MS);
+    const wanted = Math.ceil((((quickestMs + QUEUE_MS) / 1000) * this.#smoothBytes[slot]!) / BLOCK_LENGTH_BYTES);
     const depth = Math.max(MIN_DEPTH, Math.min(wanted, this.#limit));
     if (depth > this.#depth[slot]! || !isStarved) this.#depth[slot] = depth;
   }
@@ -116,6 +126,7 @@ export class Pipeline {
   /** A block was answered this long after it was asked for. */
   responded(slot: number, responseMs: number): void {
     const mean = this.#meanMs[slot]!;
+    if (responseMs < this.#quickestMs[slot]!) this.#quickestMs[slot] = responseMs;
     if (mean < 0) {
       this.#meanMs[slot] = responseMs;
       this.#deviationMs[slot] = responseMs / 2;

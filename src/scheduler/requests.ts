@@ -173,6 +173,8 @@ export class Requests {
     const record = this.#open.recordAt(index);
     this.#owe(slot);
     this.#release(cell);
+    // It may have nothing else to answer, and then nothing of it would let us ask it again.
+    if (this.#peers.isPeerChoking[slot] === 0) this.#peers.hungry.add(slot);
     const block = (index - this.#open.indexOf(record, 0)) as BlockIndex;
     this.#sink.cancel(slot, this.#open.pieceOf[record] as PieceIndex, block);
   }

@@ -6,48 +6,32 @@
  * requests (their life), filler (what to ask for), picker (what to open), pipeline (how much), patience (late, stalled, refused), choker, traffic.
  * Every call is O(1) per block. Calls about a piece that changes hands (opened, verified, closed) may touch every peer once.
  */
-import type { Bitfield } from '../metainfo/bitfield.js';
 import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import { Availability } from './availability.js';
 import { Choker } from './choker.js';
+import { SchedulerFacts } from './facts.js';
 import { Filler } from './filler.js';
 import { Holdings } from './holdings.js';
 import { checkInvariants } from './invariants.js';
 import { Ledger } from './ledger.js';
 import { OPENING, OpenPieces, type READY, VERIFYING } from './open-pieces.js';
+import type { SchedulerOptions } from './options.js';
+import { Outlets } from './outlets.js';
 import { Patience } from './patience.js';
 import { Peers } from './peers.js';
 import { Picker } from './picker.js';
 import { Pipeline } from './pipeline.js';
+import { checkPriorities, checkPriority, type Priority } from './priority.js';
 import { Requests } from './requests.js';
-import type { BlockVerdict, SchedulerSink } from './sink.js';
+import type { BlockVerdict } from './sink.js';
 import { SlotRows } from './slot-rows.js';
+import { SuperSeed } from './super-seed.js';
 import { Traffic, type TrafficTotals } from './traffic.js';
 
-export interface SchedulerLimits {
-  /** Slots are in [0, maxSlots). */
-  readonly maxSlots: number;
-  /** Most pieces open at once, those being verified included; at least 1. */
-  readonly openPieces: number;
-  /** Peers unchoked at once; Infinity: all that are interested. */
-  readonly uploadSlots: number;
-  /** Most requests outstanding at one peer. */
-  readonly requestsPerPeer: number;
-}
-
-export interface SchedulerOptions {
-  readonly geometry: Geometry;
-  /** Verified pieces, owned by the caller and read once, here; later ones come through `pieceVerified`. */
-  readonly have: Bitfield;
-  readonly sink: SchedulerSink;
-  /** In [0, 1). */
-  readonly random: () => number;
-  readonly limits: SchedulerLimits;
-}
-
+export type { SchedulerLimits, SchedulerOptions } from './options.js';
 export type SchedulerTotals = TrafficTotals;
 
-export class Scheduler {
+export class Scheduler extends SchedulerFacts {
   readonly #geometry: Geometry;
   readonly #peers: Peers;
   readonly #availability: Availability;
@@ -61,23 +45,39 @@ export class Scheduler {
   readonly #filler: Filler;
   readonly #choker: Choker;
   readonly #traffic: Traffic;
+  readonly #superSeed: SuperSeed | null;
+  readonly #outlets: Outlets;
   readonly #rows: SlotRows;
   #second = Number.NEGATIVE_INFINITY;
 
+  /** Throws RangeError when `priorities` are not one per piece. */
   constructor(options: SchedulerOptions) {
-    const { geometry, have, sink, random, limits } = options;
+    const { geometry, have, sink, random, limits, priorities = null, isSequential = false } = options;
+    if (priorities !== null) checkPriorities(priorities, geometry.pieceCount);
+    const peers = new Peers(0, geometry.pieceCount);
+    const availability = new Availability(geometry.pieceCount, 0, (piece) => !have.has(piece), random, priorities);
+    super(peers, availability);
     this.#geometry = geometry;
-    this.#peers = new Peers(0, geometry.pieceCount);
-    this.#availability = new Availability(geometry.pieceCount, 0, (piece) => !have.has(piece), random);
+    this.#peers = peers;
+    this.#availability = availability;
     this.#open = new OpenPieces(geometry, Math.max(1, limits.openPieces), geometry.pieceCount - have.count);
     this.#ledger = new Ledger(this.#open.capacity * geometry.blocksPerPiece, 0);
     this.#requests = new Requests(this.#open, this.#ledger, this.#peers, sink);
     this.#pipeline = new Pipeline(0, limits.requestsPerPeer);
     this.#patience = new Patience(this.#peers, this.#pipeline, this.#requests, sink);
-    this.#picker = new Picker(this.#availability, this.#peers, 0, have.count, random);
+    this.#picker = new Picker(this.#availability, this.#peers, 0, have.count, random, isSequential);
     this.#holdings = new Holdings(this.#peers, this.#availability, this.#picker, have, sink);
     this.#traffic = new Traffic(0);
-    this.#choker = new Choker(this.#peers, this.#traffic, sink, { rows: 0, uploadSlots: limits.uploadSlots, random });
+    const { taken } = this.#traffic;
+    // A single piece cannot be shown before we are known for a seed.
+    const isSuper = options.isSuperSeeding === true && have.isFull && geometry.pieceCount > 1;
+    this.#superSeed = isSuper
+      ? new SuperSeed({ peers, availability, taken, sink, random, clock: this.#holdings })
+      : null;
+    this.#outlets = new Outlets(geometry.pieceCount, availability);
+    const superSeed = this.#superSeed;
+    const choking = { rows: 0, uploadSlots: limits.uploadSlots, random, superSeed, outlets: this.#outlets };
+    this.#choker = new Choker(this.#peers, this.#traffic, sink, choking);
     this.#filler = new Filler({
       peers: this.#peers,
       open: this.#open,
@@ -99,14 +99,30 @@ export class Scheduler {
       this.#picker,
       this.#traffic,
       this.#choker,
+      ...(this.#superSeed === null ? [] : [this.#superSeed]),
     ]);
   }
 
-  // Peers come and go
+  // What we want
 
+  /** Every piece that is not skipped is verified. */
   get isComplete(): boolean {
     return this.#holdings.needCount === 0;
   }
+
+  /**
+   * A piece that is skipped while it is open may still be finished; if nothing is stored of it, it is closed (`sink.closePiece`), at once or
+   * when it is ready. Interest follows at once; call `fillHungry` after the last piece of a batch. O(peers + copies). Throws RangeError.
+   */
+  setPriority(piece: PieceIndex, priority: Priority, nowMs: number): void {
+    this.#clock(nowMs);
+    checkPriority(priority);
+    const record = this.#open.recordOf(piece);
+    this.#holdings.setPriority(piece, priority, record >= 0);
+    if (record >= 0) this.#filler.dropSkipped(record, nowMs);
+  }
+
+  // Peers come and go
 
   addPeer(slot: PeerSlot, nowMs: number): void {
     this.#clock(nowMs);
@@ -117,6 +133,7 @@ export class Scheduler {
     this.#picker.forget(slot);
     this.#traffic.joined(slot, nowMs);
     this.#choker.joined(slot, nowMs);
+    this.#superSeed?.joined(slot);
   }
 
   /** All its requests go back, a block under way is missing again. Nothing is sent to it any more. */
@@ -127,6 +144,8 @@ export class Scheduler {
     this.#requests.releaseAll(slot, false);
     this.#peers.isInterested[slot] = 0;
     this.#holdings.haveNone(slot);
+    this.#superSeed?.left(slot);
+    this.#outlets.left(slot);
     this.#choker.left(slot, nowMs);
     this.#peers.leave(slot);
   }
@@ -147,32 +166,19 @@ export class Scheduler {
   peerBitfield(slot: PeerSlot, bits: Uint8Array): void {
     this.#requests.releaseAll(slot, true);
     this.#holdings.bitfield(slot, bits);
+    this.#superSeed?.hadMany(slot);
   }
 
   peerHave(slot: PeerSlot, piece: PieceIndex): void {
     this.#holdings.have(slot, piece);
+    if (this.isComplete) this.#outlets.had(slot, piece, this.#holdings.nowMs);
+    this.#superSeed?.had(slot, piece);
   }
 
   /** BEP 6 */
   peerHaveAll(slot: PeerSlot): void {
     this.#holdings.haveAll(slot);
-  }
-
-  peerIsSeed(slot: PeerSlot): boolean {
-    return this.#peers.isSeed(slot);
-  }
-
-  peerPieceCount(slot: PeerSlot): number {
-    return this.#peers.pieces[slot]!;
-  }
-
-  peerHas(slot: PeerSlot, piece: PieceIndex): boolean {
-    return this.#peers.has(slot, piece);
-  }
-
-  /** Copies of a piece among connected peers. */
-  copies(piece: PieceIndex): number {
-    return this.#availability.copies(piece);
+    this.#superSeed?.hadMany(slot);
   }
 
   // Who chokes, who is interested
@@ -203,26 +209,16 @@ export class Scheduler {
     this.#choker.interestChanged(slot, nowMs);
   }
 
-  /** We choke the peer. */
-  isChoking(slot: PeerSlot): boolean {
-    return this.#peers.isChoking[slot] !== 0;
+  // Super-seeding (BEP 16)
+
+  /** Greet peers as if we had nothing. Ends by itself when every piece was seen at some peer; the rest then comes through `sink.reveal`. */
+  get isSuperSeeding(): boolean {
+    return this.#superSeed?.isActive ?? false;
   }
 
-  /** We are interested in the peer. */
-  isInterestedIn(slot: PeerSlot): boolean {
-    return this.#peers.isInterested[slot] !== 0;
-  }
-
-  isPeerChoking(slot: PeerSlot): boolean {
-    return this.#peers.isPeerChoking[slot] !== 0;
-  }
-
-  isPeerInterested(slot: PeerSlot): boolean {
-    return this.#peers.isPeerInterested[slot] !== 0;
-  }
-
-  isSnubbed(slot: PeerSlot): boolean {
-    return this.#peers.isSnubbed[slot] !== 0;
+  /** Requests for a piece that was not revealed to the peer are refused. */
+  mayServe(slot: PeerSlot, piece: PieceIndex): boolean {
+    return this.#superSeed === null || this.#superSeed.mayServe(slot, piece);
   }
 
   // Requests
@@ -293,7 +289,9 @@ export class Scheduler {
 
   /** Answers `sink.openPiece`: blocks of the piece may be asked for. */
   pieceReady(piece: PieceIndex): void {
-    this.#open.ready(this.#recordIn(piece, OPENING));
+    const record = this.#recordIn(piece, OPENING);
+    this.#open.ready(record);
+    this.#filler.dropSkipped(record, this.#holdings.nowMs);
   }
 
   /** Answers `sink.openPiece`: the range could not be made ready. Also ends a ready piece that cannot be stored any more. */
@@ -303,7 +301,6 @@ export class Scheduler {
     if (this.#open.arriving(record) > 0) throw new Error(`piece ${piece} is abandoned while a block of it arrives`);
     this.#requests.cancelRecord(record);
     this.#filler.giveBack(record);
-    this.#filler.roomFreed();
   }
 
   pieceVerified(piece: PieceIndex): void {
@@ -312,13 +309,14 @@ export class Scheduler {
     this.#holdings.verified(piece);
   }
 
-  /** All blocks are missing again; the piece stays open. Returns the senders of its blocks, each once, also those who left. */
+  /** All blocks are missing again; the piece stays open, unless it is skipped. Returns the senders of its blocks, each once, also those who left. */
   pieceFailed(piece: PieceIndex): readonly PeerSlot[] {
     const record = this.#recordIn(piece, VERIFYING);
     const begin = this.#open.indexOf(record, 0);
     const senders = new Set(this.#open.sender.subarray(begin, begin + this.#open.blockCount[record]!));
     senders.delete(-1);
     this.#open.restart(record);
+    this.#filler.dropSkipped(record, this.#holdings.nowMs);
     return [...senders] as PeerSlot[];
   }
 
@@ -365,6 +363,7 @@ export class Scheduler {
       this.#patience.check(slot, nowMs);
     }
     this.#choker.tick(nowMs, this.isComplete);
+    this.#superSeed?.tick();
     this.#filler.tick(nowMs);
   }
 
@@ -381,9 +380,11 @@ export class Scheduler {
 
   /** Throws when the parts disagree. Thorough and slow, for tests. */
   checkInvariants(): void {
+    this.#superSeed?.checkInvariants();
     checkInvariants({
       peers: this.#peers,
       availability: this.#availability,
+      picker: this.#picker,
       open: this.#open,
       ledger: this.#ledger,
       choker: this.#choker,

@@ -15,6 +15,8 @@ export interface SchedulerSink {
    * Never called for a piece that is opening, being verified, or has a block arriving. The scheduler has already let go of it.
    */
   closePiece(piece: PieceIndex): void;
+  /** Super-seeding (BEP 16): say HAVE for this piece to this peer; its requests for the piece may be served from now on. Also from `addPeer`. */
+  reveal?(slot: PeerSlot, piece: PieceIndex): void;
   /** Close this connection soon, then call `removePeer`: a block of it began and never ended, and others wait for that block. */
   drop(slot: PeerSlot, reason: DropReason): void;
 }

@@ -132,3 +132,25 @@ test('any swarm with a copy of every piece completes in bounded virtual time', (
     { numRuns: 60, includeErrorInReport: true },
   );
 });
+
+test('a slow peer whose requests were all taken over and cancelled is asked again', () => {
+  const world = new World({ seed: 1, lengthBytes: 512 * KIB, pieceLengthBytes: 64 * KIB, openPieces: 1 });
+  const [slow, fast] = [0, 1];
+  world.join(slow, 'all');
+  world.unchoke(slow);
+  world.settle();
+  world.pass(2500);
+  world.join(fast, 'all');
+  world.unchoke(fast);
+  while (world.verifying.size === 0) {
+    world.deliver(fast);
+    world.fill(fast);
+    world.pass(10);
+  }
+  assert.equal(world.cancels.filter(({ slot }) => slot === slow).length, 4);
+  world.leave(fast);
+  world.settle();
+  world.settle();
+  assert.ok(world.scheduler.requestsInFlight(slow as PeerSlot) > 0);
+  world.check();
+});

@@ -1,7 +1,8 @@
 import test from 'node:test';
 import fc from 'fast-check';
 import type { PeerSlot } from '../../src/metainfo/geometry.js';
-import { World } from './world.js';
+import { PRIORITIES, type Priority } from '../../src/scheduler/priority.js';
+import { seeded, World } from './world.js';
 
 const SLOTS = 6;
 const KIB = 1024;
@@ -49,6 +50,10 @@ const WORLD_EVENTS: readonly Happening[] = [
   },
   (world, _slot, pick) => world.pass(pick * 20),
   (world, _slot, pick) => world.pass(1000 + pick * 200),
+  (world, _slot, pick) => {
+    const piece = Math.floor(world.random() * world.geometry.pieceCount);
+    world.prioritize(piece, (pick % PRIORITIES) as Priority);
+  },
 ];
 
 function join(world: World, slot: number, pick: number): void {
@@ -73,12 +78,18 @@ test('whatever happens in whatever order, nothing is asked twice, asked in vain 
     pieces: fc.integer({ min: 1, max: 40 }),
     openPieces: fc.constantFrom(1, 2, 3, 8, 1000),
     uploadSlots: fc.constantFrom(0, 1, 2, 4, Number.POSITIVE_INFINITY),
+    isSequential: fc.boolean(),
+    hasPriorities: fc.boolean(),
     events: fc.array(event, { minLength: 1, maxLength: 400, size: 'max' }),
   });
   fc.assert(
-    fc.property(shape, ({ events, pieces, ...options }) => {
+    fc.property(shape, ({ events, pieces, hasPriorities, ...options }) => {
       const lengthBytes = Math.max(1, pieces * options.pieceLengthBytes - 3_000);
-      const world = new World({ ...options, lengthBytes, maxSlots: SLOTS });
+      const dice = seeded(options.seed);
+      const priorities = Uint8Array.from({ length: Math.ceil(lengthBytes / options.pieceLengthBytes) }, () =>
+        Math.floor(dice() * PRIORITIES),
+      );
+      const world = new World({ ...options, ...(hasPriorities ? { priorities } : {}), lengthBytes, maxSlots: SLOTS });
       for (const [kind, slot, pick] of events) {
         happen(world, kind, slot, pick);
         world.check();

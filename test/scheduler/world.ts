@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
 import { type BlockIndex, Geometry, type PeerSlot, type PieceIndex } from '../../src/metainfo/geometry.js';
+import { NORMAL, type Priority, SKIP } from '../../src/scheduler/priority.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
 import type { DropReason, SchedulerSink } from '../../src/scheduler/sink.js';
 
@@ -27,6 +28,8 @@ export interface WorldOptions {
   readonly uploadSlots?: number;
   readonly requestsPerPeer?: number;
   readonly have?: readonly number[];
+  readonly priorities?: Uint8Array;
+  readonly isSequential?: boolean;
 }
 
 interface Ask {
@@ -56,6 +59,7 @@ export class World implements SchedulerSink {
   readonly verifying = new Set<number>();
   readonly verified = new Set<number>();
   readonly dropped = new Set<number>();
+  readonly priorities: Uint8Array;
   readonly cancels: { slot: number; piece: number; block: number }[] = [];
   nowMs = 0;
   /** `openPiece` says no. */
@@ -70,6 +74,7 @@ export class World implements SchedulerSink {
     this.random = seeded(options.seed);
     this.geometry = new Geometry(options.lengthBytes, options.pieceLengthBytes);
     this.#openPieces = Math.min(options.openPieces ?? 8, this.geometry.pieceCount);
+    this.priorities = options.priorities ?? new Uint8Array(this.geometry.pieceCount).fill(NORMAL);
     const have = new Bitfield(this.geometry.pieceCount);
     for (const piece of options.have ?? []) {
       have.set(piece);
@@ -86,6 +91,8 @@ export class World implements SchedulerSink {
         uploadSlots: options.uploadSlots ?? 4,
         requestsPerPeer: options.requestsPerPeer ?? 50,
       },
+      ...(options.priorities === undefined ? {} : { priorities: options.priorities }),
+      isSequential: options.isSequential ?? false,
     });
   }
 
@@ -136,6 +143,7 @@ export class World implements SchedulerSink {
       !this.opening.has(piece) && !this.ready.has(piece) && !this.verified.has(piece),
       `piece ${piece} reopened`,
     );
+    assert.notEqual(this.priorities[piece], SKIP, `skipped piece ${piece} opened`);
     this.opening.add(piece);
     assert.ok(this.openCount <= this.#openPieces, 'too many pieces open');
     return true;
@@ -143,6 +151,7 @@ export class World implements SchedulerSink {
 
   closePiece(piece: PieceIndex): void {
     assert.ok(this.ready.delete(piece), 'closed a piece that is not ready');
+    assert.ok(!this.isArriving(piece), `closed piece ${piece} while a block of it arrives`);
     this.closedPieces++;
   }
 
@@ -173,9 +182,11 @@ export class World implements SchedulerSink {
   }
 
   isEndgame(): boolean {
-    if (this.opening.size > 0) return false;
-    if (this.verified.size + this.ready.size + this.verifying.size < this.geometry.pieceCount) return false;
+    for (let piece = 0; piece < this.geometry.pieceCount; piece++) {
+      if (this.isNeeded(piece) && !this.ready.has(piece) && !this.verifying.has(piece)) return false;
+    }
     for (const [piece, stored] of this.ready) {
+      if (!this.isNeeded(piece)) continue;
       for (let block = 0; block < this.geometry.blockCount(piece as PieceIndex); block++) {
         if (stored.has(block)) continue;
         const key = this.key(piece, block);
@@ -184,6 +195,10 @@ export class World implements SchedulerSink {
       }
     }
     return true;
+  }
+
+  isNeeded(piece: number): boolean {
+    return this.priorities[piece] !== SKIP && !this.verified.has(piece);
   }
 
   /** Blocks whose bytes are under way, by key. */
@@ -294,6 +309,18 @@ export class World implements SchedulerSink {
     return begun?.verdict ?? null;
   }
 
+  prioritize(piece: number, priority: Priority): void {
+    this.priorities[piece] = priority;
+    this.scheduler.setPriority(piece as PieceIndex, priority, this.nowMs);
+    // Nothing is stored of it: no reason to keep it.
+    if (priority === SKIP && this.ready.get(piece)?.size === 0 && !this.isArriving(piece))
+      assert.fail(`${piece} is open`);
+  }
+
+  isArriving(piece: number): boolean {
+    return [...this.arriving.keys()].some((key) => Math.floor(key / this.geometry.blocksPerPiece) === piece);
+  }
+
   // The storage and the verifier
 
   makeReady(piece: number): void {
@@ -338,11 +365,12 @@ export class World implements SchedulerSink {
   /** Both sides agree, and so do the scheduler's parts. */
   check(): void {
     this.scheduler.checkInvariants();
-    assert.equal(this.scheduler.isComplete, this.verified.size === this.geometry.pieceCount);
+    const isComplete = this.priorities.every((_, piece) => !this.isNeeded(piece));
+    assert.equal(this.scheduler.isComplete, isComplete);
     for (const [slot, peer] of this.peers) {
       assert.equal(this.scheduler.requestsInFlight(slot as PeerSlot), peer.asked.size, `in flight at slot ${slot}`);
       assert.equal(this.scheduler.peerPieceCount(slot as PeerSlot), peer.has.size);
-      const isWanted = [...peer.has].some((piece) => !this.verified.has(piece));
+      const isWanted = [...peer.has].some((piece) => this.isNeeded(piece));
       assert.equal(this.scheduler.isInterestedIn(slot as PeerSlot), isWanted);
     }
   }

@@ -1,0 +1,176 @@
+/**
+ * Independent books of one host in a checked swarm: what it asked of whom, kept from its messages alone, and compared after every event
+ * with the scheduler and with the other ends of its connections. Slow and obvious.
+ */
+import type { BlockIndex, PieceIndex } from '../src/metainfo/geometry.js';
+import type { Host } from './host.js';
+import type { SimPeer } from './peer.js';
+
+/** While room is exhausted a request may be taken over after this long (scheduler/filler.ts). */
+const AGED_MS = 2_000;
+
+interface Ask {
+  readonly askedMs: number;
+  /** The peer was late: others may be asked. */
+  isLate: boolean;
+}
+
+export class Books {
+  readonly #host: Host;
+  readonly #asked = new Map<SimPeer, Map<number, Ask>>();
+  /** Blocks that have begun and not ended. */
+  readonly #arriving = new Map<SimPeer, number>();
+  /** Blocks asked of two peers at a time. */
+  doubled = 0;
+  #wasRefusedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  requested(peer: SimPeer, piece: PieceIndex, block: BlockIndex): void {
+    const { scheduler, storage, nowMs } = this.#host;
+    const key = this.#key(piece, block);
+    assert(!scheduler.isPeerChoking(peer.slot), `asks host ${peer.other.id}, who chokes it`);
+    assert(scheduler.peerHas(peer.slot, piece), `asks host ${peer.other.id} for piece ${piece}, which it lacks`);
+    assert(storage.isReady(piece), `asks for piece ${piece}, which is not ready`);
+    assert(storage.content(piece, block) === 0, 'asks for a block that is stored');
+    const own = this.#of(peer).get(key);
+    const isSnubbed = scheduler.isSnubbed(peer.slot);
+    assert(own === undefined || own.isLate || isSnubbed, `asks host ${peer.other.id} twice for ${piece}:${block}`);
+    this.#checkOthers(peer, key, isSnubbed);
+    this.#of(peer).set(key, { askedMs: nowMs, isLate: isSnubbed });
+  }
+
+  isAsked(peer: SimPeer, piece: PieceIndex, block: BlockIndex): boolean {
+    return this.#of(peer).has(this.#key(piece, block));
+  }
+
+  refused(): void {
+    this.#wasRefusedMs = this.#host.nowMs;
+  }
+
+  cancelled(peer: SimPeer, piece: number, block: number): void {
+    assert(this.#of(peer).delete(this.#key(piece, block)), 'cancels what it never asked for');
+  }
+
+  /** A block begins. */
+  answered(peer: SimPeer, piece: number, block: number): void {
+    const key = this.#key(piece, block);
+    this.#of(peer).delete(key);
+    this.#arriving.set(peer, key);
+  }
+
+  /** It ends. */
+  arrived(peer: SimPeer): void {
+    this.#arriving.delete(peer);
+  }
+
+  rejected(peer: SimPeer, piece: number, block: number): void {
+    this.#of(peer).delete(this.#key(piece, block));
+  }
+
+  /** Without the fast extension a choke voids every request. */
+  choked(peer: SimPeer): void {
+    if (!peer.isFast) this.#of(peer).clear();
+  }
+
+  pieceFailed(_piece: number): void {}
+
+  left(peer: SimPeer): void {
+    this.#asked.delete(peer);
+    this.#arriving.delete(peer);
+  }
+
+  /** The reference for "may be asked of two peers": endgame, late answers, aged requests while there is no room. */
+  #checkOthers(peer: SimPeer, key: number, isSnubbed: boolean): void {
+    const { scheduler, nowMs } = this.#host;
+    for (const [other, asked] of this.#asked) {
+      const ask = asked.get(key);
+      if (other === peer || ask === undefined) continue;
+      this.doubled++;
+      if (isSnubbed || ask.isLate || scheduler.isSnubbed(other.slot)) continue;
+      const isFull = this.#host.storage.openCount >= this.#host.swarm.openPieces || nowMs - this.#wasRefusedMs <= 1000;
+      if (isFull && nowMs - ask.askedMs >= AGED_MS) continue;
+      assert(this.isEndgame, `block ${key} is asked of two peers outside of the endgame`);
+    }
+  }
+
+  /** Every block that is needed is stored, arriving or asked for. */
+  get isEndgame(): boolean {
+    const { geometry, have, storage } = this.#host;
+    const arriving = new Set(this.#arriving.values());
+    for (let piece = 0 as PieceIndex; piece < geometry.pieceCount; piece++) {
+      if (have.has(piece) || !this.#host.isWanted(piece)) continue;
+      if (!storage.isReady(piece)) return false;
+      for (let block = 0; block < geometry.blockCount(piece); block++) {
+        if (storage.content(piece, block) !== 0) continue;
+        const key = this.#key(piece, block);
+        if (!arriving.has(key) && ![...this.#asked.values()].some((asked) => asked.has(key))) return false;
+      }
+    }
+    return true;
+  }
+
+  /** Everything that must hold between events. @throws Error */
+  check(): void {
+    const { scheduler } = this.#host;
+    scheduler.checkInvariants();
+    for (const peer of this.#host.peers) {
+      if (peer === null) continue;
+      this.#checkRequests(peer);
+      this.#checkPieces(peer);
+    }
+    for (const [peer, asked] of this.#asked) {
+      if (!scheduler.isSnubbed(peer.slot)) continue;
+      for (const ask of asked.values()) ask.isLate = true;
+    }
+  }
+
+  /** Both sides agree: what the scheduler waits for is on its way there, queued there, or on its way back. */
+  #checkRequests(peer: SimPeer): void {
+    const asked = this.#of(peer);
+    const inFlight = this.#host.scheduler.requestsInFlight(peer.slot);
+    assert(inFlight === asked.size, `waits for ${inFlight} blocks of host ${peer.other.id}, asked for ${asked.size}`);
+    if (asked.size === 0) return;
+    const alive = new Set<number>();
+    const visit = (piece: number, begin: number): void => {
+      alive.add(this.#key(piece, begin / this.#host.swarm.blockBytes));
+    };
+    peer.out.requestsUnderWay(visit);
+    peer.remote.requests.forEach(visit);
+    peer.remote.out.blocksUnderWay(visit);
+    if (!peer.remote.out.isQuiet) return; // A choke or a reject may be on its way.
+    for (const key of asked.keys()) {
+      assert(alive.has(key), `a request to host ${peer.other.id} was lost: block ${key}`);
+    }
+  }
+
+  /** Nobody believes in pieces that are not there; when nothing is on its way, everybody knows of all. */
+  #checkPieces(peer: SimPeer): void {
+    const believed = this.#host.scheduler.peerPieceCount(peer.slot);
+    const count = peer.other.have.count;
+    assert(believed <= count, `believes that host ${peer.other.id} has ${believed} pieces, it has ${count}`);
+    const { remote } = peer;
+    if (!peer.hasSaidPieces || !remote.out.isQuiet || peer.other.spec.isSuperSeeding === true) return;
+    if (peer.other.scheduler.peerIsSeed(remote.slot)) return; // We need no HAVE.
+    assert(believed === count, `does not know of ${count - believed} pieces of host ${peer.other.id}`);
+  }
+
+  #of(peer: SimPeer): Map<number, Ask> {
+    let asked = this.#asked.get(peer);
+    if (asked === undefined) {
+      asked = new Map();
+      this.#asked.set(peer, asked);
+    }
+    return asked;
+  }
+
+  #key(piece: number, block: number): number {
+    return piece * this.#host.geometry.blocksPerPiece + block;
+  }
+}
+
+function assert(isTrue: boolean, message: string): asserts isTrue {
+  if (!isTrue) throw new Error(message);
+}

@@ -1,0 +1,143 @@
+/** How a virtual host finds peers: the real address book and announcer, the dial budget of the engine, a virtual tracker. */
+import { LIMITS } from '../src/config.js';
+import { AddressBook } from '../src/discovery/address-book.js';
+import type { AnnounceReply, AnnounceRequest } from '../src/discovery/announce.js';
+import { Announcer } from '../src/discovery/announcer.js';
+import type { Host } from './host.js';
+import type { SimPeer } from './peer.js';
+import { addressOf, hostOf } from './tracker.js';
+
+const TRACKER_URL = 'http://tracker.sim/announce';
+const NUMWANT = 50;
+/** As in `torrent/torrent.ts`. */
+const FEW_PEERS = 4;
+const DIAL_AGAIN_MS = 100;
+
+export class SimRoster {
+  readonly connected = new Map<number, SimPeer>();
+  readonly #host: Host;
+  readonly #book: AddressBook;
+  readonly #announcer: Announcer;
+  readonly #dialsPerSecond: number;
+  #dials: number;
+  #dialsMs = 0;
+  #dialling = 0;
+  #isDialPlanned = false;
+
+  constructor(host: Host, random: () => number) {
+    this.#host = host;
+    this.#book = new AddressBook({ random });
+    this.#dials = this.#dialsPerSecond = host.swarm.spec.dialsPerSecond ?? LIMITS.dialsPerSecond;
+    this.#announcer = new Announcer({
+      trackers: [[TRACKER_URL]],
+      infoHash: host.swarm.infoHash,
+      peerId: peerIdOf(host.id),
+      announce: (_url, request) => this.#announce(request),
+      random,
+      onPeers: (addresses) => {
+        for (const address of addresses) this.#book.add(address, 'tracker');
+        this.dialSome(host.nowMs);
+      },
+      onOutcome: () => {},
+    });
+  }
+
+  start(nowMs: number): void {
+    this.#dialsMs = nowMs;
+    this.#announcer.start(nowMs, () => this.#figures());
+  }
+
+  tick(nowMs: number): void {
+    this.#announcer.tick(nowMs);
+    this.dialSome(nowMs);
+  }
+
+  completed(nowMs: number): void {
+    this.#announcer.completed(nowMs);
+  }
+
+  #figures() {
+    const { have, geometry, peerCount, uploadedBytes } = this.#host;
+    return {
+      uploadedBytes,
+      downloadedBytes: 0,
+      leftBytes: (geometry.pieceCount - have.count) * geometry.pieceLengthBytes,
+      port: 6881,
+      numwant: this.#host.swarm.spec.numwant ?? NUMWANT,
+      isHungry: !this.#host.isDone && peerCount < FEW_PEERS,
+    };
+  }
+
+  #announce(request: AnnounceRequest): Promise<AnnounceReply> {
+    const { swarm } = this.#host;
+    return new Promise((resolve) => {
+      swarm.events.callAt(swarm.events.nowMs + 2 * swarm.latencyMs, () => {
+        if (!this.#host.isAlive) return;
+        swarm.promised();
+        resolve(swarm.tracker.announce(this.#host, request, swarm.events.nowMs));
+      });
+    });
+  }
+
+  /** Dials while there is room, budget and somebody to dial. */
+  dialSome(nowMs: number): void {
+    const { swarm } = this.#host;
+    this.#dials = Math.min(this.#dialsPerSecond, this.#dials + ((nowMs - this.#dialsMs) / 1000) * this.#dialsPerSecond);
+    this.#dialsMs = nowMs;
+    while (this.#host.isAlive && this.#host.peerCount + this.#dialling < swarm.maxPeers) {
+      const address = this.#book.next(nowMs);
+      if (address === null) return;
+      if (this.#dials < 1) {
+        this.#dialLater();
+        return;
+      }
+      this.#dials--;
+      this.#book.dialled(address);
+      this.#dialling++;
+      const other = swarm.hosts[hostOf(address)]!;
+      // A round trip for the connection and one for the handshakes.
+      swarm.events.callAt(nowMs + 4 * swarm.latencyBetween(this.#host, other), () => this.#dialled(other));
+    }
+  }
+
+  #dialLater(): void {
+    if (this.#isDialPlanned) return;
+    this.#isDialPlanned = true;
+    this.#host.swarm.events.callAt(this.#host.nowMs + DIAL_AGAIN_MS, () => {
+      this.#isDialPlanned = false;
+      this.dialSome(this.#host.nowMs);
+    });
+  }
+
+  #dialled(other: Host): void {
+    this.#dialling--;
+    const { nowMs, swarm } = this.#host;
+    const address = addressOf(other.id);
+    if (!this.#host.isAlive) return;
+    const isRefused =
+      !other.isAlive ||
+      this.connected.has(other.id) ||
+      other.peerCount >= swarm.maxPeers ||
+      this.#host.peerCount >= swarm.maxPeers ||
+      this.#host.banned.has(other.id) ||
+      other.banned.has(this.#host.id);
+    if (other === this.#host) this.#book.markSelf(address);
+    else if (isRefused) this.#book.failed(address, nowMs);
+    else {
+      this.#book.connected(address, nowMs);
+      swarm.connect(this.#host, other);
+    }
+  }
+
+  gone(peer: SimPeer, isRedundant: boolean): void {
+    this.connected.delete(peer.other.id);
+    if (!peer.isDialled) return;
+    const address = addressOf(peer.other.id);
+    if (isRedundant || this.#host.banned.has(peer.other.id)) this.#book.ban(address);
+    else this.#book.disconnected(address, this.#host.nowMs);
+  }
+}
+
+export function peerIdOf(host: number): Buffer {
+  return Buffer.from(`-SH0000-${String(host).padStart(12, '0')}`, 'latin1');
+}

@@ -1,0 +1,80 @@
+/** What a simulated swarm is made of: sizes, caps, times and manners. Plain data; bytes and bytes per second are real ones, before scaling. */
+import type { Priority } from '../src/scheduler/priority.js';
+
+export type Manner =
+  | 'good'
+  | 'stall' // takes requests and sends nothing
+  | 'corrupt'; // some of the blocks it sends are not what they should be
+
+export interface HostSpec {
+  readonly upBytesPerSec: number;
+  readonly downBytesPerSec: number;
+  readonly isSeed?: boolean;
+  /** Default 0. */
+  readonly joinMs?: number;
+  readonly zone?: string;
+  readonly manner?: Manner;
+  /** Default: the swarm's. 0: a free rider. */
+  readonly uploadSlots?: number;
+  readonly isSuperSeeding?: boolean;
+  readonly isSequential?: boolean;
+  /** Of every piece; default: normal. */
+  readonly priorities?: readonly Priority[];
+  /** Supports BEP 6. Default true. */
+  readonly isFast?: boolean;
+  /** Pieces it has at the start, besides a seed, who has all. */
+  readonly have?: readonly number[];
+}
+
+export interface StorageSpec {
+  /** From `openPiece` to `pieceReady`. */
+  readonly openMs: number;
+  /** Share of opens that are refused for want of room, or end as abandoned; 0 to 1. */
+  readonly refusals?: number;
+  readonly abandons?: number;
+}
+
+export interface HashSpec {
+  /** For one piece. */
+  readonly pieceMs: number;
+}
+
+export interface SwarmSpec {
+  readonly seed: number;
+  readonly imageBytes: number;
+  readonly pieceBytes: number;
+  /** What moves as one block: 16 KiB, or a multiple of it that divides the piece. Default 16 KiB. */
+  readonly unitBytes?: number;
+  readonly hosts: readonly HostSpec[];
+  /** One way, between hosts of one zone and of two. */
+  readonly latencyMs: number;
+  readonly farLatencyMs?: number;
+  /** Hosts tell the tracker their zone. Default true; false: zones make distances, and nobody is told. */
+  readonly areZonesTold?: boolean;
+  readonly uploadSlots?: number;
+  readonly numwant?: number;
+  readonly maxPeers?: number;
+  readonly dialsPerSecond?: number;
+  /** Memory for open pieces, bytes. */
+  readonly openPieceBytes?: number;
+  /** Most bytes under way on one connection. Default: what its bandwidth and delay need, at least two blocks and 256 KiB. */
+  readonly windowBytes?: number;
+  readonly storage?: StorageSpec;
+  readonly hash?: HashSpec;
+  /** 'direct': messages are calls. 'wire': messages are bytes, through the real encoder and decoder, cut at random. */
+  readonly transport?: 'direct' | 'wire';
+  /** Invariants after every event. Slow: for small swarms. */
+  readonly isChecked?: boolean;
+  /** Virtual time after which the run has failed. */
+  readonly limitMs: number;
+  /** Virtual time without a verified piece after which nobody will ever finish. Default 30 minutes. */
+  readonly stillMs?: number;
+  /** A planted bug, for the canary: the invariants must catch it. */
+  readonly canary?: Canary;
+}
+
+export type Canary =
+  | 'lost-request' // one request in a hundred never leaves, and nobody is told
+  | 'early-have' // a piece is said to be there before its hash was looked at
+  | 'ghost-piece' // a host believes in one piece that its peer does not have
+  | 'twice'; // a block is asked of two peers outside of the endgame
