@@ -33,6 +33,8 @@ export interface AnnouncerOptions {
   readonly peerId: Uint8Array;
   /** 32-bit unsigned, the same in all announces of a torrent. */
   readonly key?: number;
+  /** Where this host is (`zone.ts`); nothing is said when absent. */
+  readonly zone?: string;
   /** Sends one announce; must settle soon after `signal` fires. Rejections are reported, not thrown. */
   readonly announce: (url: string, request: AnnounceRequest, signal: AbortSignal) => Promise<AnnounceReply>;
   /** A generator of [0, 1). */
@@ -143,7 +145,7 @@ export class Announcer {
   }
 
   #request(url: string, stats: AnnounceStats, event: AnnounceEvent | undefined): AnnounceRequest {
-    const { infoHash, peerId, key } = this.#options;
+    const { infoHash, peerId, key, zone } = this.#options;
     const trackerId = this.#trackerIds.get(url);
     return {
       infoHash,
@@ -156,6 +158,7 @@ export class Announcer {
       ...(event === undefined ? {} : { event }),
       ...(key === undefined ? {} : { key }),
       ...(trackerId === undefined ? {} : { trackerId }),
+      ...(zone === undefined ? {} : { zone }),
     };
   }
 

@@ -54,6 +54,8 @@ export function announceUrl(tracker: URL, request: AnnounceRequest): URL {
   if (request.event !== undefined) parts.push(`event=${request.event}`);
   if (request.key !== undefined) parts.push(`key=${(request.key >>> 0).toString(16).padStart(8, '0')}`);
   if (request.trackerId !== undefined) parts.push(`trackerid=${percentBytes(request.trackerId)}`);
+  // Not of BEP 3: safe because trackers ignore what they do not know, and sent only when the user named a zone. It needs no escapes.
+  if (request.zone !== undefined) parts.push(`zone=${request.zone}`);
   return withQuery(tracker, parts);
 }
 

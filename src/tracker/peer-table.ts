@@ -6,7 +6,9 @@
  *           seeds           | leeches
  *
  * Adding, moving and removing is O(1): the slot at a border is swapped in. Memory: 30 to 42 bytes a peer and one map entry.
+ * Once a peer has named a zone an index of zones is kept as well, at about 30 bytes more.
  */
+import { ZoneIndex } from './zone-index.js';
 
 const PEER_ID_BYTES = 20;
 const CAPACITY_FIRST = 4;
@@ -24,6 +26,7 @@ export class PeerTable {
   #ids: Buffer = Buffer.alloc(0);
   #seenAtS: Uint32Array = new Uint32Array(0);
   readonly #slots = new Map<PeerKey, number>();
+  #zones: ZoneIndex | null = null;
 
   constructor(recordBytes: 6 | 18) {
     this.recordBytes = recordBytes;
@@ -48,9 +51,41 @@ export class PeerTable {
 
   /**
    * Adds a peer, or replaces what stands at its address.
-   * @param found what `find(compact)` says. @param peerId 20 Latin-1 characters. Returns its slot.
+   * @param found what `find(compact)` says. @param peerId 20 Latin-1 characters. @param zone '' for none. Returns its slot.
    */
-  put(found: number, compact: Uint8Array, peerId: string, isSeed: boolean, nowS: number): number {
+  put(found: number, compact: Uint8Array, peerId: string, isSeed: boolean, nowS: number, zone = ''): number {
+    if (zone === '' && this.#zones === null) return this.#place(found, compact, peerId, isSeed, nowS);
+    const zones = this.zones();
+    const key = zone === '' ? '' : `${zone}/`;
+    const isOther = found < 0 || isSeed !== this.isSeed(found) || key !== zones.keyOf(found);
+    if (isOther && found >= 0) zones.remove(found);
+    const slot = this.#place(found, compact, peerId, isSeed, nowS);
+    if (isOther) zones.add(slot, key, isSeed);
+    return slot;
+  }
+
+  /** The key of the zone of a peer that says it is in `zone`: '' where there were too many to remember this one. @param slot or −1. */
+  zoneKey(zone: string, slot: number): string {
+    return slot < 0 ? `${zone}/` : this.zones().keyOf(slot);
+  }
+
+  /** Whether a seed is in this zone or one inside it. @param key not ''. */
+  hasSeedIn(key: string): boolean {
+    if (this.#zones === null) return false;
+    const { begin, end } = this.#zones.seeds.range(key);
+    return begin < end;
+  }
+
+  /** The zones of the peers. Made at the first call, O(peers), and kept from then on. */
+  zones(): ZoneIndex {
+    if (this.#zones !== null) return this.#zones;
+    const zones = new ZoneIndex();
+    for (let slot = 0; slot < this.count; slot++) zones.add(slot, '', this.isSeed(slot));
+    this.#zones = zones;
+    return zones;
+  }
+
+  #place(found: number, compact: Uint8Array, peerId: string, isSeed: boolean, nowS: number): number {
     let slot = found;
     if (slot < 0) {
       slot = this.count;
@@ -70,6 +105,7 @@ export class PeerTable {
   }
 
   remove(slot: number): void {
+    this.#zones?.remove(slot);
     let hole = slot;
     if (this.isSeed(hole)) {
       this.seedCount--;
@@ -78,6 +114,7 @@ export class PeerTable {
     }
     this.count--;
     this.#swap(hole, this.count);
+    this.#zones?.truncate(this.count);
     this.#slots.delete(this.#key(this.#addresses, this.count * this.recordBytes));
     if (this.#capacity > CAPACITY_FIRST * 4 && this.count < this.#capacity / 4) this.#resize(this.#capacity / 2);
   }
@@ -146,6 +183,7 @@ export class PeerTable {
 
   #swap(a: number, b: number): void {
     if (a === b) return;
+    this.#zones?.swap(a, b);
     const width = this.recordBytes;
     swapBytes(this.#addresses, a * width, b * width, width);
     swapBytes(this.#ids, a * PEER_ID_BYTES, b * PEER_ID_BYTES, PEER_ID_BYTES);

@@ -3,6 +3,7 @@
  * as Latin-1 strings, one character per byte, which also are the keys of the swarms. `+` is a plus: this is no form.
  * `ip` is ignored: an address that a stranger may choose turns a tracker into a weapon against that address.
  */
+import { isZone, ZONE_RULE } from '../discovery/zone.js';
 
 export type AnnounceEventWord = '' | 'started' | 'stopped' | 'completed';
 
@@ -20,6 +21,8 @@ export interface AnnounceQuery {
   /** BEP 23; the default here, since every client of this century asks for it. */
   isCompact: boolean;
   noPeerId: boolean;
+  /** Ours alone: where the peer is (`discovery/zone.ts`). Absent: not said. */
+  zone?: string;
 }
 
 const HASH_CHARS = 20;
@@ -79,7 +82,8 @@ function setParameter(result: AnnounceQuery, query: string, begin: number, equal
   switch (equals - begin) {
     case 'port'.length:
       if (isNamed('port')) return setPort(result, wholeNumber(query, at, end));
-      return isNamed('left') ? setLeft(result, wholeNumber(query, at, end)) : null;
+      if (isNamed('left')) return setLeft(result, wholeNumber(query, at, end));
+      return isNamed('zone') ? setZone(result, query.slice(at, end)) : null;
     case 'event'.length:
       return isNamed('event') ? setEvent(result, query.slice(at, end)) : null;
     case 'peer_id'.length:
@@ -135,6 +139,15 @@ function setEvent(result: AnnounceQuery, value: string): string | null {
   // BEP 21 `paused`, and `empty` or nothing from old clients, are regular announces.
   else if (value !== '' && value !== 'paused' && value !== 'empty')
     return 'event must be started, stopped or completed';
+  return null;
+}
+
+function setZone(result: AnnounceQuery, value: string): string | null {
+  if (result.zone !== undefined) return 'zone is given twice';
+  // The one character of a zone that some would escape.
+  const zone = value.replace(/%2f/gi, '/');
+  if (!isZone(zone)) return `zone ${ZONE_RULE}`;
+  result.zone = zone;
   return null;
 }
 

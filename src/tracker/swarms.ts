@@ -4,6 +4,7 @@
  * Invariant: a swarm without peers is kept only while it is registered; `peerCount` is the sum over all tables. Peers that did
  * not announce for two intervals are found by a sweep that goes round, a few peers with every announce: O(1) per call.
  */
+import { REPLY_FEWEST, sampleNearFirst } from './near-first.js';
 import { isLoopback, PeerTable } from './peer-table.js';
 import type { AnnounceQuery } from './query.js';
 
@@ -111,7 +112,7 @@ export class Swarms {
     if (query.event === 'stopped') {
       // A late farewell of an earlier run on this port must not remove the present one.
       if (slot >= 0 && table.peerId(slot).toString('latin1') === query.peerId) this.#remove(table, slot);
-      return this.#fill(swarm, table, -1, 0, query.isSeed, compact);
+      return this.#fill(swarm, table, -1, 0, query, compact);
     }
     if (query.port !== 0) {
       if (slot < 0) {
@@ -121,11 +122,11 @@ export class Swarms {
       }
       const wasSeed = slot >= 0 && table.isSeed(slot);
       if (query.event === 'completed' && query.isSeed && !wasSeed) swarm.downloaded++;
-      slot = table.put(slot, compact, query.peerId, query.isSeed, nowS);
+      slot = table.put(slot, compact, query.peerId, query.isSeed, nowS, query.zone);
     }
     const wanted =
       query.numwant < 0 ? TRACKER_LIMITS.numwantDefault : Math.min(query.numwant, TRACKER_LIMITS.numwantMax);
-    return this.#fill(swarm, table, slot, wanted, query.isSeed, compact);
+    return this.#fill(swarm, table, slot, wanted, query, compact);
   }
 
   /** Counts of one swarm (BEP 48), or null. Reused: valid until the next call. */
@@ -200,13 +201,16 @@ export class Swarms {
     return view;
   }
 
-  /** Counts, and a random sample: seeds are of no use to seeds; the other family gets a quarter when there is enough of ours. */
+  /**
+   * Counts, and a random sample: seeds are of no use to seeds; the other family gets a quarter when there is enough of ours.
+   * A peer that says where it is gets mostly its neighbours.
+   */
   #fill(
     swarm: Swarm,
     own: PeerTable,
     ownSlot: number,
     wanted: number,
-    isSeed: boolean,
+    { isSeed, zone }: AnnounceQuery,
     compact: Uint8Array,
   ): SwarmView {
     const view = this.#count(swarm);
@@ -221,8 +225,32 @@ export class Swarms {
     const ownPicks = isOwn4 ? view.picks4 : view.picks6;
     const otherPicks = isOwn4 ? view.picks6 : view.picks4;
     const { random } = this.#options;
-    let ownCount = own.sample(isSeed, ownSlot, wanted - reserved, random, ownPicks);
-    let otherCount = other.sample(isSeed, -1, wanted - ownCount, random, otherPicks);
+    const key = zone === undefined || zone === '' ? '' : own.zoneKey(zone, ownSlot);
+    let ownCount: number;
+    let otherCount: number;
+    if (key === '') {
+      ownCount = own.sample(isSeed, ownSlot, wanted - reserved, random, ownPicks);
+      otherCount = other.sample(isSeed, -1, wanted - ownCount, random, otherPicks);
+    } else {
+      const needsSeed = !isSeed && view.seedPort === null && !own.hasSeedIn(key) && !other.hasSeedIn(key);
+      const ask = {
+        key,
+        leechesOnly: isSeed,
+        needsSeed,
+        except: ownSlot,
+        wanted: wanted - reserved,
+        fewest: REPLY_FEWEST,
+      };
+      ownCount = sampleNearFirst(own.zones(), ask, random, ownPicks);
+      otherCount = 0;
+      if (other.count > 0) {
+        ask.needsSeed = needsSeed && own.seedCount === 0;
+        ask.except = -1;
+        ask.wanted = wanted - ownCount;
+        ask.fewest = REPLY_FEWEST - ownCount;
+        otherCount = sampleNearFirst(other.zones(), ask, random, otherPicks);
+      }
+    }
     if (!isLoopback(compact, 0, compact.length)) {
       ownCount = dropLoopback(own, ownPicks, ownCount);
       otherCount = dropLoopback(other, otherPicks, otherCount);

@@ -59,6 +59,23 @@ const B = 'http://b/announce';
 const C = 'http://c/announce';
 const down = new HaulError('NETWORK', 'down');
 
+test('a zone is said with every announce, and none where there is none', async () => {
+  const { announcer, stats, settle, sent } = scene([[A]], { zone: 'eu-1/rack7' });
+  announcer.start(0, () => stats);
+  await settle();
+  await announcer.stop(1);
+  assert.deepEqual(
+    sent.map(({ request }) => [request.event, request.zone]),
+    [
+      ['started', 'eu-1/rack7'],
+      ['stopped', 'eu-1/rack7'],
+    ],
+  );
+  const silent = scene([[A]]);
+  silent.announcer.start(0, () => silent.stats);
+  assert.ok(!('zone' in silent.sent[0]!.request));
+});
+
 test('started goes out at once, then regular announces at the interval', async () => {
   const { announcer, stats, settle, tick, events, sent } = scene([[A]]);
   announcer.start(0, () => stats);

@@ -73,6 +73,12 @@ test('the query has every byte escaped, keeps what the URL had, and names no ip'
   assert.equal(percentBytes(infoHash).slice(0, 9), '%00%ff%25');
 });
 
+test('a zone is said only when there is one', () => {
+  const tracker = new URL('http://h/announce');
+  assert.match(announceUrl(tracker, { ...request, zone: 'eu-1/rack7' }).href, /&numwant=50&zone=eu-1\/rack7$/);
+  assert.ok(!announceUrl(tracker, request).href.includes('zone'));
+});
+
 test('a scrape URL exists only where BEP 48 finds one', () => {
   const scrape = (text: string) => scrapeUrl(new URL(text), [])?.href ?? null;
   assert.equal(scrape('http://h/a/announce'), 'http://h/a/scrape');

@@ -73,6 +73,18 @@ test('our client and our tracker understand each other', async (context) => {
   assert.deepEqual(JSON.parse(bodyOf(await get(tracker, '/stats.json'))).announces, 5);
 });
 
+test('a zone that our client says brings the neighbours first', async (context) => {
+  const { announce } = await scene(context);
+  for (let last = 1; last <= 60; last++) {
+    await announce(requestOf(last, { numwant: 0, zone: last <= 20 ? 'eu-1/rack7' : 'eu-2' }));
+  }
+  const { peers } = await announce(requestOf(1, { zone: 'eu-1/rack7' }));
+  const near = peers.filter(({ port }) => port <= 7020);
+  assert.deepEqual([near.length, peers.length], [19, 22]);
+  assert.equal((await announce(requestOf(1))).peers.length, 50);
+  await assert.rejects(announce(requestOf(1, { zone: 'no zone' })), /refused: zone must be 1 to 64 letters/);
+});
+
 test('one port serves IPv4 and IPv6, and gives each the peers of both', async (context) => {
   const { tracker, announce } = await scene(context, { host: '::' });
   await announce(requestOf(1), `${tracker.url('127.0.0.1')}/announce`);
