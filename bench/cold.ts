@@ -21,7 +21,8 @@ import { BLOCK_LENGTH_BYTES } from '../src/config.js';
 import { startChild } from '../test/support/child.js';
 import { Scope } from '../test/support/scope.js';
 import type { Done } from './support/cold-readers.js';
-import { counts, FILE_NAME, fileSystemOf, type Job, lengths, list, makeJobs } from './support/job.js';
+import { FILE_NAME, fileSystemOf, type Job, makeJobs } from './support/job.js';
+import { count, length, lengths, makeFolder, positive, someOf } from './support/options.js';
 import { dropFromCache, residentPercent } from './support/page-cache.js';
 import { Results } from './support/results.js';
 import {
@@ -36,7 +37,7 @@ import {
 } from './support/sides.js';
 
 const READERS = fileURLToPath(new URL('./support/cold-readers.js', import.meta.url));
-const STORAGES = new Set(['mapped', 'positional']);
+const STORAGES = ['mapped', 'positional'] as const;
 
 function parseOptions(argv: readonly string[]) {
   const { values } = parseArgs({
@@ -77,7 +78,7 @@ async function runCold(job: Job, storage: string, values: Values): Promise<Recor
   try {
     const seedWords = [...OUR_PEER, 'seed', job.torrent, job.dataFolder, '--storage', storage];
     const seed = await startSide(scope, values.threads ? [...seedWords, '--threads', values.threads] : seedWords);
-    const words = ['--peers', values.peers, '--depth', values.depth, '--hot-bytes', String(lengths(values.hot)[0])];
+    const words = ['--peers', values.peers, '--depth', values.depth, '--hot-bytes', String(length('hot', values.hot))];
     words.push('--hot-gap-ms', values['hot-gap-ms'], '--seconds', values.seconds);
     const readers = startChild(scope, process.execPath, [READERS, String(seed.port), job.torrent, file, ...words]);
     await event(readers, 'ready');
@@ -122,10 +123,10 @@ function readerFigures({ seconds, coldBlocks, cold, hot, leastSharePercent }: Do
 async function runTurns(values: Values, storages: readonly string[], results: Results): Promise<void> {
   const scope = new Scope();
   try {
-    const pieceLengths = lengths(values['piece-length']);
-    const [lengthBytes = 0] = lengths(values.size);
+    const pieceLengths = lengths('piece-length', values['piece-length']);
+    const lengthBytes = length('size', values.size);
     const jobs = await makeJobs(scope, { folder: values.folder, lengthBytes, pieceLengths });
-    const [turns = 1] = counts(values.turns);
+    const turns = count('turns', values.turns);
     for (let turn = 0; turn < turns; turn++) {
       for (const job of jobs) {
         for (const storage of storages) {
@@ -148,11 +149,21 @@ async function runTurns(values: Values, storages: readonly string[], results: Re
   }
 }
 
+/** Before gigabytes are written. @throws what cannot be measured */
+function check(values: Values): void {
+  length('size', values.size);
+  length('hot', values.hot);
+  lengths('piece-length', values['piece-length']);
+  for (const name of ['peers', 'depth', 'turns'] as const) count(name, values[name]);
+  for (const name of ['hot-gap-ms', 'seconds'] as const) positive(name, values[name]);
+  if (values.threads !== undefined) count('threads', values.threads);
+}
+
 export async function main(argv: readonly string[]): Promise<void> {
   const values = parseOptions(argv);
-  const storages = list(values.storage);
-  for (const kind of storages) if (!STORAGES.has(kind)) throw new Error(`no such storage: ${kind}`);
-  counts([values.peers, values.depth]);
+  check(values);
+  const storages = someOf('storage', values.storage, STORAGES);
+  await makeFolder(values.folder);
   const results = new Results('cold', {
     argv,
     parameters: { turns: Number(values.turns), seconds: Number(values.seconds) },

@@ -11,19 +11,12 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { ValueError } from '../src/cli/values.js';
 import { parseTorrent } from '../src/metainfo/torrent.js';
 import { Scope } from '../test/support/scope.js';
 import { runLoopback } from './loopback.js';
-import {
-  checkCopy,
-  counts,
-  defaultFolder,
-  FILE_NAME,
-  type Job,
-  lengths,
-  makeJobs,
-  outputFolder,
-} from './support/job.js';
+import { checkCopy, defaultFolder, FILE_NAME, type Job, makeJobs, outputFolder } from './support/job.js';
+import { count, length } from './support/options.js';
 import { cpuSeconds } from './support/procstat.js';
 import { Results, type ResultsFile } from './support/results.js';
 import { event, type Side, startSide } from './support/sides.js';
@@ -108,7 +101,7 @@ async function hashAlone(job: Job): Promise<Measured> {
 function figuresOf(file: string): Figures {
   const { bench, summary } = JSON.parse(readFileSync(file, 'utf8')) as ResultsFile;
   const row = summary[0];
-  if (bench !== 'loopback' || row === undefined) throw new Error(`${file}: not the results of loopback`);
+  if (bench !== 'loopback' || row === undefined) throw new ValueError(`--ours ${file}: not the results of loopback`);
   return Object.fromEntries(Object.entries(row.figures).map(([name, { median }]) => [name, median]));
 }
 
@@ -152,9 +145,9 @@ function parseOptions(argv: readonly string[]) {
 
 export async function main(argv: readonly string[]): Promise<void> {
   const values = parseOptions(argv);
-  const [lengthBytes = 0] = lengths(values.size);
-  if (lengthBytes % 2 ** 20 !== 0) throw new Error('the size must be a multiple of 1 MiB');
-  const [turns = 1] = counts(values.turns);
+  const lengthBytes = length('size', values.size);
+  if (lengthBytes % 2 ** 20 !== 0) throw new ValueError(`--size ${values.size} is not a multiple of 1 MiB`);
+  const turns = count('turns', values.turns);
   const scope = new Scope();
   try {
     const [job] = await makeJobs(scope, { folder: values.folder, lengthBytes, pieceLengths: [2 ** 20] });

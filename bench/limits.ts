@@ -18,22 +18,14 @@
  *
  * @throws when more arrives than the limit and all buffers allow: that a limit is there at all is checked also with `--small`.
  */
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { ValueError } from '../src/cli/values.js';
 import { Scope } from '../test/support/scope.js';
 import type { Job } from './support/job.js';
-import {
-  checkCopy,
-  counts,
-  defaultFolder,
-  fileSystemOf,
-  lengths,
-  list,
-  makeJobs,
-  outputFolder,
-  removeAtEnd,
-} from './support/job.js';
+import { checkCopy, defaultFolder, fileSystemOf, makeJobs, outputFolder, removeAtEnd } from './support/job.js';
+import { count, length, list, makeFolder, someOf } from './support/options.js';
 import { Results } from './support/results.js';
 import { event, OUR_PEER, quitOurs, type Side, startSide, useFigures } from './support/sides.js';
 import { type TrafficSample, type WindowFigures, windowFigures } from './support/traffic-samples.js';
@@ -86,10 +78,10 @@ interface Pair {
 type Words = Readonly<Record<'seed' | 'leech', readonly string[]>>;
 
 /** '100M' to bytes per second. @throws on what is not a rate */
-function parseRate(text: string): number {
+function parseRate(option: string, text: string): number {
   const match = /^(\d+)([KMG]?)$/.exec(text);
   const rate = match === null ? 0 : Number(match[1]) * 1000 ** ['', 'K', 'M', 'G'].indexOf(match[2]!);
-  if (!(rate > 0)) throw new Error(`not a rate: ${text}; write 500K, 10M or 1G bytes a second`);
+  if (!(rate > 0)) throw new ValueError(`--${option} ${text} is not a rate: write 500K, 10M or 1G bytes a second`);
   return rate;
 }
 
@@ -190,8 +182,11 @@ function parseOptions(argv: readonly string[]) {
       out: { type: 'string' },
     },
   });
-  for (const place of list(values.place))
-    if (!(place in PLACES)) throw new Error(`no such place for a limit: ${place}`);
+  someOf('place', values.place, Object.keys(PLACES));
+  for (const rate of list(values.limit)) parseRate('limit', rate);
+  parseRate('real-up-to', values['real-up-to']);
+  length('cost-size', values['cost-size']);
+  count('seconds', values.seconds);
   if (!values.small) return values;
   return { ...values, limit: ['20M'], place: ['seed engine up'], seconds: '1', 'cost-size': '64M', turns: '1' };
 }
@@ -213,11 +208,11 @@ async function real(scope: Scope, folder: string, lengthBytes: number): Promise<
 
 /** Every place with every limit, then the same without one. */
 async function holdCases(scope: Scope, values: Values, workFolder: string): Promise<Hold[]> {
-  const [seconds = 1] = counts(values.seconds);
-  const realUpTo = parseRate(values['real-up-to']);
+  const seconds = count('seconds', values.seconds);
+  const realUpTo = parseRate('real-up-to', values['real-up-to']);
   const endless = await zeros(workFolder, (seconds + 2) * FASTEST_BYTES_PER_SEC);
   const cases: Hold[] = [];
-  for (const bytesPerSec of list(values.limit).map(parseRate)) {
+  for (const bytesPerSec of list(values.limit).map((rate) => parseRate('limit', rate))) {
     const isReal = bytesPerSec <= realUpTo;
     const source = isReal ? await real(scope, values.folder, (seconds + 2) * bytesPerSec) : endless;
     for (const place of list(values.place)) cases.push({ source, place: place as Place, bytesPerSec, seconds });
@@ -244,17 +239,17 @@ async function addCost(results: Results, source: Source, turn: number, workFolde
 
 export async function main(argv: readonly string[]): Promise<void> {
   const values = parseOptions(argv);
-  const parts = list(values.only);
-  const [turns = 1] = counts(values.turns);
+  const parts = someOf('only', values.only, ['hold', 'cost']);
+  const turns = count('turns', values.turns);
   const scope = new Scope();
   try {
-    await mkdir(values.folder, { recursive: true });
+    await makeFolder(values.folder);
     const workFolder = await mkdtemp(path.join(values.folder, 'swarmhaul-bench-'));
     removeAtEnd(scope, workFolder);
     const fileSystem = fileSystemOf(workFolder);
     const results = new Results('limits', { argv, parameters: { turns, seconds: Number(values.seconds), fileSystem } });
     const cases = parts.includes('hold') ? await holdCases(scope, values, workFolder) : [];
-    const costs = parts.includes('cost') ? await zeros(workFolder, lengths(values['cost-size'])[0]!) : null;
+    const costs = parts.includes('cost') ? await zeros(workFolder, length('cost-size', values['cost-size'])) : null;
     for (let turn = 0; turn < turns; turn++) {
       for (const each of cases) {
         const storage = each.source.job === null ? 'null' : 'auto';

@@ -11,10 +11,12 @@
  * switches come from /proc, read by this process; the event loop's delay and garbage collection from the peers themselves.
  */
 import { parseArgs } from 'node:util';
+import { ValueError } from '../src/cli/values.js';
 import { Scope } from '../test/support/scope.js';
 import { watchDirty } from './support/dirty.js';
-import { checkCopy, counts, defaultFolder, type Job, lengths, list, makeJobs, outputFolder } from './support/job.js';
+import { checkCopy, defaultFolder, type Job, makeJobs, outputFolder } from './support/job.js';
 import { type NodeBinary, nodeBinaries } from './support/node-binaries.js';
+import { count, counts, lengths, list, oneOf, someOf } from './support/options.js';
 import { Results } from './support/results.js';
 import {
   event,
@@ -28,7 +30,7 @@ import {
   useFigures,
 } from './support/sides.js';
 
-const STORAGES = new Set(['auto', 'mapped', 'positional', 'null']);
+const STORAGES = ['auto', 'mapped', 'positional', 'null'] as const;
 
 export interface LoopbackCase {
   readonly job: Job;
@@ -137,12 +139,9 @@ type Values = ReturnType<typeof parseOptions>;
 function casesOf(jobs: readonly Job[], values: Values, nodes: readonly NodeBinary[]): LoopbackCase[] {
   const storages = list(values.storage);
   const seedStorage = values['seed-storage'];
-  for (const kind of [...storages, seedStorage]) if (!STORAGES.has(kind)) throw new Error(`no such storage: ${kind}`);
-  if (seedStorage === 'null' && !values['no-verify'] && storages.some((kind) => kind !== 'null'))
-    throw new Error('a seed that serves zeros needs --storage null or --no-verify');
   const common = { seedStorage, isVerified: !values['no-verify'], threads: values.threads };
   return jobs.flatMap((job) =>
-    counts(values.connections).flatMap((connections) =>
+    counts('connections', values.connections).flatMap((connections) =>
       storages.flatMap((storage) => {
         const run = { job, connections, storage, ...common };
         return nodes.length === 0 ? [run] : nodes.map((node) => ({ ...run, node }));
@@ -154,7 +153,7 @@ function casesOf(jobs: readonly Job[], values: Values, nodes: readonly NodeBinar
 async function runCases(cases: readonly LoopbackCase[], values: Values, results: Results): Promise<void> {
   // The first run after a large file was written is not like the others.
   if (!values['no-warm-up']) await runLoopback(cases[0]!);
-  const [turns = 1] = counts(values.turns);
+  const turns = count('turns', values.turns);
   for (let turn = 0; turn < turns; turn++) {
     for (const each of cases) {
       const parameters = parametersOf(each);
@@ -165,15 +164,33 @@ async function runCases(cases: readonly LoopbackCase[], values: Values, results:
   }
 }
 
+/** Before gigabytes are written. @throws what cannot be measured */
+function check(values: Values): void {
+  lengths('size', values.size);
+  lengths('piece-length', values['piece-length']);
+  counts('connections', values.connections);
+  count('turns', values.turns);
+  if (values.threads !== undefined) count('threads', values.threads);
+  const storages = someOf('storage', values.storage, STORAGES);
+  const seedStorage = oneOf('seed-storage', values['seed-storage'], STORAGES);
+  if (seedStorage === 'null' && !values['no-verify'] && storages.some((kind) => kind !== 'null'))
+    throw new ValueError('a seed that serves zeros needs --storage null or --no-verify');
+}
+
 export async function main(argv: readonly string[]): Promise<void> {
   const values = parseOptions(argv);
+  check(values);
   const nodes = await nodeBinaries(values.node);
   const results = new Results('loopback', { argv, parameters: { turns: Number(values.turns) } });
   for (const folder of list(values.folder)) {
-    for (const lengthBytes of lengths(values.size)) {
+    for (const lengthBytes of lengths('size', values.size)) {
       const scope = new Scope();
       try {
-        const jobs = await makeJobs(scope, { folder, lengthBytes, pieceLengths: lengths(values['piece-length']) });
+        const jobs = await makeJobs(scope, {
+          folder,
+          lengthBytes,
+          pieceLengths: lengths('piece-length', values['piece-length']),
+        });
         await runCases(casesOf(jobs, values, nodes), values, results);
       } finally {
         await scope.close();

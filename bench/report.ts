@@ -6,6 +6,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { ValueError } from '../src/cli/values.js';
+import { fromSystemError } from '../src/errors.js';
 import { PACKAGE_ROOT } from '../test/support/root.js';
 import { reportPage } from './report/page.js';
 import { figuresMarkdown, withFigures } from './report/readme.js';
@@ -19,9 +21,16 @@ function defaultFiles(): string[] {
 
 /** @throws with the file's name when it holds no results. */
 function readResults(file: string): ResultsFile {
-  const results = JSON.parse(readFileSync(file, 'utf8')) as Partial<ResultsFile>;
+  let results: Partial<ResultsFile>;
+  try {
+    results = JSON.parse(readFileSync(file, 'utf8')) as Partial<ResultsFile>;
+  } catch (error) {
+    throw new ValueError(
+      error instanceof SyntaxError ? `${file} is not JSON` : fromSystemError(error, 'read', file).message,
+    );
+  }
   if (typeof results.bench !== 'string' || !Array.isArray(results.summary) || results.machine === undefined) {
-    throw new Error(`${file}: these are no results of a bench`);
+    throw new ValueError(`${file}: these are no results of a bench`);
   }
   return results as ResultsFile;
 }
@@ -60,7 +69,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     return;
   }
   const files = (positionals.length === 0 ? defaultFiles() : positionals).sort().map(readResults);
-  if (files.length === 0) throw new Error(`no results: name JSON files, or put some into ${RESULTS_FOLDER}`);
+  if (files.length === 0) throw new ValueError(`no results: name JSON files, or put some into ${RESULTS_FOLDER}`);
   if (values.markdown) process.stdout.write(figuresMarkdown(files));
   if (values.readme) {
     const readme = path.join(PACKAGE_ROOT, 'README.md');

@@ -12,7 +12,8 @@
 import { parseArgs } from 'node:util';
 import { Scope } from '../test/support/scope.js';
 import { startTestTracker, type TestTracker } from '../test/support/tracker.js';
-import { counts, defaultFolder, type Job, lengths, list, makeJobs } from './support/job.js';
+import { defaultFolder, type Job, makeJobs } from './support/job.js';
+import { count, length, lengths, list, oneOf, someOf } from './support/options.js';
 import { Results } from './support/results.js';
 import { DEFAULT_RIVALS, RIVALS } from './support/rivals/all.js';
 import { meet } from './support/rivals/meeting.js';
@@ -31,21 +32,13 @@ interface Common {
   readonly leech: Rival;
 }
 
-function rivalNamed(name: string): Rival {
-  const wanted = name === 'ours' ? 'swarmhaul' : name;
-  const found = RIVALS.find((rival) => rival.name === wanted);
-  if (found === undefined)
-    throw new Error(`no such rival: ${name}; there are ${RIVALS.map((each) => each.name).join(', ')}`);
-  return found;
+function rivalNamed(option: string, name: string): Rival {
+  const names = RIVALS.map((rival) => rival.name);
+  const wanted = oneOf(option, name === 'ours' ? 'swarmhaul' : name, names);
+  return RIVALS.find((rival) => rival.name === wanted)!;
 }
 
-function rolesNamed(names: readonly string[]): Role[] {
-  return names.map((name) => {
-    const role = ROLES.find((each) => each === name);
-    if (role === undefined) throw new Error(`no such role: ${name}; there are ${ROLES.join(', ')}`);
-    return role;
-  });
-}
+const OURS = rivalNamed('only', 'swarmhaul');
 
 function parseOptions(argv: readonly string[]) {
   const { values } = parseArgs({
@@ -126,21 +119,23 @@ async function runTurns(
 
 export async function main(argv: readonly string[]): Promise<void> {
   const values = parseOptions(argv);
-  const [lengthBytes = 0] = lengths(values.size);
-  const [turns = 1] = counts(values.turns);
+  const lengthBytes = length('size', values.size);
+  const turns = count('turns', values.turns);
+  const pieceLengths = lengths('piece-length', values['piece-length']);
+  const common = { seed: rivalNamed('seed', values.seed), leech: rivalNamed('leech', values.leech) };
+  const wanted = list(values.only).map((name) => rivalNamed('only', name));
+  const roles = someOf('roles', values.roles, ROLES);
   const scope = new Scope();
   try {
-    const common = { seed: rivalNamed(values.seed), leech: rivalNamed(values.leech) };
-    const pieceLengths = lengths(values['piece-length']);
     const [job] = await makeJobs(scope, { folder: values.folder, lengthBytes, pieceLengths });
     const { fileSystem, pieceLengthBytes } = job!;
     const parameters = { lengthBytes, pieceLengthBytes, fileSystem, turns };
     const results = new Results('rivals', { argv, parameters });
-    const rivals = await present(list(values.only).map(rivalNamed), results);
-    const entries = rolesNamed(list(values.roles)).flatMap((role) => rivals.map((rival) => ({ rival, role })));
+    const rivals = await present(wanted, results);
+    const entries = roles.flatMap((role) => rivals.map((rival) => ({ rival, role })));
     const tracker = await startTestTracker(scope);
     // The first run after a large file was written is not like the others.
-    if (!values['no-warm-up']) await meet(rivalNamed('swarmhaul'), rivalNamed('swarmhaul'), job!, tracker);
+    if (!values['no-warm-up']) await meet(OURS, OURS, job!, tracker);
     await runTurns(entries, common, turns, job!, tracker, results);
     await results.finish();
   } finally {

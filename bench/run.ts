@@ -2,6 +2,7 @@
  * `npm run bench -- NAME [options]`, of an installed package `haul bench NAME [options]`: runs one benchmark, or all of them
  * small with `--small`. Ends with 2 when the words are not understood.
  */
+import { ValueError } from '../src/cli/values.js';
 import { COMMAND } from './support/place.js';
 import { descriptionOf, usage } from './support/usage.js';
 
@@ -47,14 +48,21 @@ async function runBench(name: string, argv: readonly string[]): Promise<void> {
   await ((await BENCHES[name]!.load()) as Bench).main(argv);
 }
 
-/** Words that a bench does not know are the user's mistake, told in a line. */
+/** What is wrong with the words, when that is what the error is about. */
+function usageProblem(error: unknown): string | null {
+  if (error instanceof ValueError) return error.message;
+  if (!(error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS_'))) return null;
+  return error.message.split(/\.\s/)[0]!;
+}
+
+/** Words that a bench does not know, and values it cannot use, are the user's mistake, told in a line. */
 async function runNamed(name: string, argv: readonly string[]): Promise<void> {
   try {
     await runBench(name, argv);
   } catch (error) {
-    if (!(error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS_')))
-      throw error;
-    process.stderr.write(`bench: ${error.message.split('. ')[0]}. See: ${COMMAND} ${name} --help\n`);
+    const problem = usageProblem(error);
+    if (problem === null) throw error;
+    process.stderr.write(`bench: ${problem}. See: ${COMMAND} ${name} --help\n`);
     process.exitCode = 2;
   }
 }

@@ -10,7 +10,7 @@
  * At the end: growth exponents (log-log least squares over the medians, above the smallest point) and bytes per unit between the ends.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,8 @@ import { BLOCK_LENGTH_BYTES } from '../src/config.js';
 import { type Child, startChild } from '../test/support/child.js';
 import { Scope } from '../test/support/scope.js';
 import { growthExponent } from './support/growth.js';
+import { removeAtEnd } from './support/job.js';
+import { count, makeFolder, positive, someOf } from './support/options.js';
 import { median, Results } from './support/results.js';
 import { makeHole } from './support/zeros.js';
 
@@ -214,13 +216,11 @@ function readPlan(argv: readonly string[]): Plan {
       small: { type: 'boolean', default: false },
     },
   });
-  const unknown = values.only.find((name) => !(name in AXES));
-  if (unknown !== undefined) throw new Error(`--only is one of ${Object.keys(AXES).join(', ')}`);
   return {
-    axes: values.only as AxisName[],
+    axes: someOf('only', values.only, Object.keys(AXES) as AxisName[]),
     isSmall: values.small,
-    idleMs: Number(values.idle ?? (values.small ? '0.1' : '3')) * 1000,
-    turns: Number(values.turns ?? (values.small ? '1' : '3')),
+    idleMs: positive('idle', values.idle ?? (values.small ? '0.1' : '3')) * 1000,
+    turns: count('turns', values.turns ?? (values.small ? '1' : '3')),
     folder: values.folder,
   };
 }
@@ -246,9 +246,9 @@ export async function main(argv: readonly string[]): Promise<void> {
   const plan = readPlan(argv);
   const scope = new Scope();
   try {
-    await mkdir(plan.folder, { recursive: true });
+    await makeFolder(plan.folder);
     const folder = await mkdtemp(path.join(plan.folder, 'swarmhaul-scale-'));
-    scope.defer(() => rm(folder, { recursive: true, force: true }));
+    removeAtEnd(scope, folder);
     const results = new Results('scale', { argv, parameters: { idleMs: plan.idleMs, turns: plan.turns } });
     for (const name of plan.axes) await measureAxis(name, plan, folder, results);
     await results.finish();

@@ -22,7 +22,9 @@ import { Scope } from '../test/support/scope.js';
 import { sha256File } from '../test/support/tree.js';
 import { withDeadline } from '../test/support/wait.js';
 import { CAP_NAMES, type CapMethod, type CapName, openCaps, type Place } from './support/caps.js';
-import { makeFile, parseLength } from './support/make-file.js';
+import { removeAtEnd } from './support/job.js';
+import { makeFile } from './support/make-file.js';
+import { count, length, makeFolder, oneOf } from './support/options.js';
 import { Results } from './support/results.js';
 import { type CappedSwarm, idealLastSec, idealLeechSec, quantile } from './support/swarm-ideal.js';
 import { Member, type PeerFigures, Progress, type Said, START_DEADLINE_MS } from './support/swarm-members.js';
@@ -240,9 +242,9 @@ function busyBetween(before: MachineTimes, after: MachineTimes): number {
 }
 
 async function makeImage(scope: Scope, plan: Plan): Promise<Image> {
-  await mkdir(plan.folder, { recursive: true });
+  await makeFolder(plan.folder);
   const workFolder = await mkdtemp(path.join(plan.folder, 'swarmhaul-swarm-'));
-  scope.defer(() => rm(workFolder, { recursive: true, force: true }));
+  removeAtEnd(scope, workFolder);
   const folder = path.join(workFolder, 'data');
   await mkdir(folder);
   const file = path.join(folder, IMAGE);
@@ -253,11 +255,6 @@ async function makeImage(scope: Scope, plan: Plan): Promise<Image> {
   await pool.close();
   const pieceCount = Math.ceil(plan.imageBytes / plan.pieceLengthBytes);
   return { torrent, folder, workFolder, sha256: await sha256File(file), pieceCount };
-}
-
-function oneOf<T extends string>(option: string, text: string, known: readonly T[]): T {
-  if (!known.includes(text as T)) throw new Error(`--${option} is one of ${known.join(', ')}`);
-  return text as T;
 }
 
 function readPlan(argv: readonly string[]): Plan {
@@ -281,17 +278,17 @@ function readPlan(argv: readonly string[]): Plan {
     },
   });
   const pick = (given: string | undefined, full: string, small: string) => given ?? (values.small ? small : full);
-  const rateBytesPerSec = parseLength(pick(values.rate, '2M', '8M'));
+  const rateBytesPerSec = length('rate', pick(values.rate, '2M', '8M'));
   return {
-    leeches: Number(pick(values.leeches, '20', '3')),
-    imageBytes: parseLength(pick(values.size, '128M', '4M')),
-    pieceLengthBytes: parseLength(pick(values['piece-length'], '256K', '64K')),
+    leeches: count('leeches', pick(values.leeches, '20', '3')),
+    imageBytes: length('size', pick(values.size, '128M', '4M')),
+    pieceLengthBytes: length('piece-length', pick(values['piece-length'], '256K', '64K')),
     rateBytesPerSec,
-    seedRateBytesPerSec: parseLength(values['seed-rate'] ?? String(rateBytesPerSec)),
-    leavingSeedRateBytesPerSec: parseLength(values['leaving-seed-rate'] ?? String(3 * rateBytesPerSec)),
-    slots: values.slots,
+    seedRateBytesPerSec: length('seed-rate', values['seed-rate'] ?? String(rateBytesPerSec)),
+    leavingSeedRateBytesPerSec: length('leaving-seed-rate', values['leaving-seed-rate'] ?? String(3 * rateBytesPerSec)),
+    slots: values.slots === 'unlimited' ? values.slots : String(count('slots', values.slots)),
     cap: oneOf('cap', values.cap, CAP_NAMES),
-    turns: Number(pick(values.turns, '3', '1')),
+    turns: count('turns', pick(values.turns, '3', '1')),
     scenarios: values.only.map((name) => oneOf('only', name, SCENARIOS)),
     folder: values.folder,
     profile: values.profile ?? null,

@@ -33,7 +33,7 @@ import {
   type Shape,
   udpLoad,
 } from './support/announce-loads.js';
-import { list } from './support/job.js';
+import { count, positive, someOf } from './support/options.js';
 import { OUT_FOLDER } from './support/place.js';
 import { cpuSeconds, sampleProcess, type ThreadUse, usedBetween } from './support/procstat.js';
 import { Results } from './support/results.js';
@@ -221,23 +221,23 @@ const OPTIONS = {
 export async function main(argv: readonly string[]): Promise<void> {
   const { values } = parseArgs({ args: [...argv], options: OPTIONS });
   const wide = {
-    swarms: Math.min(256, Number(values.swarms)),
-    peers: Number(values.peers),
-    connections: Number(values.connections),
+    swarms: Math.min(256, count('swarms', values.swarms)),
+    peers: count('peers', values.peers),
+    connections: count('connections', values.connections),
   };
   const small = { swarms: 8, peers: 25, connections: 16 };
   const shape: Shape = {
     ...(values.small ? small : wide),
-    sockets: Number(values.sockets),
-    outstanding: Number(values.outstanding),
+    sockets: count('sockets', values.sockets),
+    outstanding: count('outstanding', values.outstanding),
   };
-  const seconds = values.small ? 1 : Number(values.seconds);
-  const turns = values.small ? 1 : Number(values.turns);
+  const seconds = values.small ? 1 : positive('seconds', values.seconds);
+  const turns = values.small ? 1 : count('turns', values.turns);
   const cores = await chooseCores();
   const run: Run = { shape, seconds, announces: values.small ? SMALL_ANNOUNCES : Number.POSITIVE_INFINITY, cores };
   const parameters = { ...shape, seconds, turns, isPinned: cores.tracker !== null };
   const results = new Results('tracker', { argv, parameters });
-  const parts = await chooseParts(list(values.parts ?? ['http', 'udp']), shape, results);
+  const parts = await chooseParts(someOf('parts', values.parts ?? ['http', 'udp'], ['http', 'udp']), shape, results);
   const entrants = [ours(values.profile)];
   if (values.only !== 'ours') {
     if ((await missingTool(['opentracker'])) === null) entrants.push(OPENTRACKER);

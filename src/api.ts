@@ -2,6 +2,7 @@
 import type { EventEmitter } from 'node:events';
 import type { HaulError } from './errors.js';
 import type { Metainfo } from './metainfo/metainfo.js';
+import type { FilePriorities } from './metainfo/selection.js';
 import type { StorageKind } from './storage/port.js';
 
 export interface EngineOptions {
@@ -20,6 +21,11 @@ export interface EngineOptions {
   readonly uploadBytesPerSec?: number;
   readonly maxConnections?: number;
   readonly maxConnectionsPerTorrent?: number;
+  /**
+   * Where this host is, from the large to the small: "eu-1/rack7", up to 4 parts of letters, digits, dots, dashes and underscores, 64 in all.
+   * Told to HTTP trackers; ours lets peers of one zone find each other first. Default: nothing is said.
+   */
+  readonly zone?: string;
   /** Receives one line per noteworthy event; never per block. */
   readonly log?: (level: 'debug' | 'info' | 'warn' | 'error', message: string, facts?: Record<string, unknown>) => void;
   /** Seed of all randomness in the engine; default: from the system. 32-bit unsigned integer. */
@@ -37,6 +43,20 @@ export interface AddOptions {
   readonly mode?: 'download' | 'seed';
   /** Seed mode: trust the data instead of hashing it first. */
   readonly trustData?: boolean;
+  /**
+   * BEP 16, for the first push of an image: pieces are revealed to one peer at a time until each was seen at some peer, then the torrent is
+   * an ordinary seed ('spread'). Without effect unless the data is complete at the start; of no use where others already have it.
+   */
+  readonly superSeeding?: boolean;
+  /**
+   * How much each file is wanted: 'skip', 'low', 'normal' or 'high', as a list in the order of `Metainfo.files` or as a function.
+   * Higher ones come first; a skipped file is neither made nor touched. A piece has the highest priority of its files: what it holds of
+   * skipped ones goes to a hidden part file in `output`, which is removed when a later download completes without skipping. Another
+   * selection later keeps what is verified, but for pieces whose bytes then lie elsewhere. Download mode only. Default: all 'normal'.
+   */
+  readonly priorities?: FilePriorities;
+  /** Pieces of equal priority in order instead of rarest first: for reading along, at the cost of the swarm. */
+  readonly sequential?: boolean;
   /** Rate limits of this torrent, within those of the engine, bytes per second, > 0. Default: none. */
   readonly downloadBytesPerSec?: number;
   readonly uploadBytesPerSec?: number;
@@ -49,9 +69,12 @@ export type TorrentState = 'preparing' | 'checking' | 'downloading' | 'seeding' 
 export interface TorrentStats {
   readonly state: TorrentState;
   readonly lengthBytes: number;
+  /** Bytes of the wanted pieces: with that many verified the download is complete. */
+  readonly wantedBytes: number;
   /** Bytes of verified pieces. */
   readonly verifiedBytes: number;
   readonly pieceCount: number;
+  readonly wantedPieces: number;
   readonly verifiedPieces: number;
   /** Pieces checked so far while `state` is 'checking'. */
   readonly checkedPieces: number;
@@ -68,7 +91,9 @@ export interface TorrentStats {
   readonly peers: number;
   readonly seeds: number;
   readonly knownAddresses: number;
-  /** Estimated seconds to completion; Infinity when nothing arrives, 0 when complete. */
+  /** Pieces are still revealed one at a time. */
+  readonly superSeeding: boolean;
+  /** Estimated seconds until all that is wanted is verified; Infinity when nothing arrives, 0 when complete. */
   readonly secondsLeft: number;
 }
 
@@ -100,8 +125,10 @@ export interface TorrentEvents {
   state: [state: TorrentState];
   /** A piece passed its hash. */
   verified: [piece: number];
-  /** All pieces verified and on the device. */
+  /** All wanted pieces verified and on the device. */
   done: [];
+  /** Super-seeding ended: every piece was seen at some peer. */
+  spread: [];
   /** A tracker answered or failed; message is one line. */
   tracker: [url: string, outcome: 'ok' | 'warning' | 'failure', message: string];
   peer: [address: string, change: 'connected' | 'disconnected' | 'banned', reason: string];
@@ -114,7 +141,7 @@ export interface Torrent extends Pick<EventEmitter<TorrentEvents>, 'on' | 'once'
   readonly metainfo: Metainfo;
   readonly output: string;
   readonly state: TorrentState;
-  /** Resolves when every piece is verified and synced; rejects with a HaulError when that cannot happen any more. Need not be awaited. */
+  /** Resolves when every wanted piece is verified and synced; rejects with a HaulError when that cannot happen any more. Need not be awaited. */
   readonly done: Promise<void>;
   stats(): TorrentStats;
   peers(): PeerStats[];
@@ -127,7 +154,7 @@ export interface Engine {
   /** The port peers reach us on, or null. */
   readonly port: number | null;
   readonly torrents: readonly Torrent[];
-  /** @throws HaulError when the torrent is already there or the engine is closed. Disk trouble comes through `done`. */
+  /** @throws HaulError BAD_ARGUMENT (an option, or the torrent is already there), CLOSED. Disk trouble comes through `done`. */
   add(metainfo: Metainfo, options: AddOptions): Torrent;
   stats(): EngineStats;
   /** Stops all torrents and closes sockets, threads and files. Idempotent. */

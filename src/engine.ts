@@ -9,10 +9,12 @@ import { performance } from 'node:perf_hooks';
 import { Agent } from 'undici';
 import type { AddOptions, Engine, EngineOptions, EngineStats, Torrent } from './api.js';
 import { DEFAULTS, LIMITS } from './config.js';
+import { isZone, ZONE_RULE } from './discovery/zone.js';
 import { HaulError } from './errors.js';
 import { createWorkPool } from './hash/pool.js';
 import type { WorkPool } from './hash/port.js';
 import type { Metainfo } from './metainfo/metainfo.js';
+import { Selection } from './metainfo/selection.js';
 import { Flusher } from './peer/flusher.js';
 import { type Door, Handshakes } from './peer/handshakes.js';
 import { type Listener, listen } from './peer/listen.js';
@@ -125,6 +127,7 @@ class LiveEngine implements Engine {
     const { infoHashHex, name } = metainfo;
     if (this.#closing !== null) throw new HaulError('CLOSED', `add ${name}: the engine is closed`);
     checkRates(options);
+    checkSelection(metainfo, options);
     if (this.#torrents.has(infoHashHex)) {
       throw new HaulError('BAD_ARGUMENT', `add ${name}: torrent ${infoHashHex} is already there`, {
         infoHash: infoHashHex,
@@ -154,6 +157,7 @@ class LiveEngine implements Engine {
       maxPeers: this.#options.maxConnectionsPerTorrent ?? LIMITS.connectionsPerTorrent,
       storageKind: this.#options.storage ?? 'auto',
       dispatcher: this.#dispatcher,
+      zone: this.#options.zone,
       throttles,
       takeDial: () => this.#takeDial(),
       dial: (door, address) => this.#handshakes.dial(door, address.host, address.port),
@@ -247,7 +251,7 @@ function guarded(log: Log | undefined): Log {
 }
 
 function checkOptions(options: EngineOptions): void {
-  const { port, threads, uploadSlots, maxConnections, maxConnectionsPerTorrent } = options;
+  const { port, threads, uploadSlots, maxConnections, maxConnectionsPerTorrent, zone } = options;
   if (port !== undefined && port !== false) checkInteger('port', port, 0, 65_535);
   if (threads !== undefined) checkInteger('threads', threads, 1, 256);
   if (uploadSlots !== undefined && uploadSlots !== 'unlimited') checkInteger('uploadSlots', uploadSlots, 1, 10_000);
@@ -255,6 +259,16 @@ function checkOptions(options: EngineOptions): void {
   if (maxConnections !== undefined) checkInteger('maxConnections', maxConnections, 1, 65_535);
   if (maxConnectionsPerTorrent !== undefined)
     checkInteger('maxConnectionsPerTorrent', maxConnectionsPerTorrent, 1, 65_535);
+  if (zone !== undefined && !isZone(zone)) throw new HaulError('BAD_ARGUMENT', `zone ${ZONE_RULE}`, { option: 'zone' });
+}
+
+function checkSelection(metainfo: Metainfo, { priorities, sequential, mode }: AddOptions): void {
+  if (sequential !== undefined && typeof sequential !== 'boolean')
+    throw new HaulError('BAD_ARGUMENT', 'sequential is true or false', { option: 'sequential' });
+  if (priorities === undefined) return;
+  if (mode === 'seed')
+    throw new HaulError('BAD_ARGUMENT', 'priorities are for downloads: a seed has all files', { option: 'priorities' });
+  Selection.of(metainfo, priorities);
 }
 
 function checkRates({ downloadBytesPerSec, uploadBytesPerSec }: RateOptions): void {

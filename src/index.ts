@@ -13,5 +13,6 @@ export type {
 export { createEngine } from './engine.js';
 export { type ErrorCode, type ErrorFacts, HaulError } from './errors.js';
 export type { FileEntry, Metainfo } from './metainfo/metainfo.js';
+export type { FilePriorities, FilePriority } from './metainfo/selection.js';
 export { parseTorrent, withTrackers } from './metainfo/torrent.js';
 export { VERSION } from './version.js';

@@ -10,10 +10,11 @@ import { Announcer } from './discovery/announcer.js';
 import { announceHttp } from './discovery/http-tracker.js';
 import { fromSystemError } from './errors.js';
 import type { Metainfo } from './metainfo/metainfo.js';
+import type { Selection } from './metainfo/selection.js';
 import { isSupported, syncFileSystem } from './storage/mmap-io.js';
 import { openStorage } from './storage/open.js';
 import type { StorageKind } from './storage/port.js';
-import { loadResume, saveResume } from './storage/resume.js';
+import { loadResume, partFilePath, removePartFile, saveResume } from './storage/resume.js';
 import { recheckFiles } from './torrent/recheck.js';
 import type { Services } from './torrent/services.js';
 
@@ -37,18 +38,21 @@ export interface ServicesOptions
   readonly storageKind: StorageKind | 'auto';
   /** HTTP connections of the engine. */
   readonly dispatcher: Agent;
+  /** Where this host is (`EngineOptions.zone`). */
+  readonly zone?: string | undefined;
 }
 
 export function makeServices(options: ServicesOptions): Services {
-  const { storageKind, dispatcher, ...given } = options;
+  const { storageKind, dispatcher, zone, ...given } = options;
   const { pool, log, random, peerId } = given;
   return {
     ...given,
     now: () => performance.now(),
-    openStorage: (metainfo, output, forWriting) =>
-      openStorage({ metainfo, output, pool, kind: storageKind, forWriting }),
+    openStorage: (metainfo, output, forWriting, selection) =>
+      openStorage({ metainfo, output, pool, kind: storageKind, forWriting, selection }),
     loadResume,
     saveResume,
+    removePartFile,
     recheck: async (metainfo, output, recheckOptions) =>
       (await recheckFiles(metainfo, output, pool, recheckOptions)).good,
     syncData,
@@ -60,6 +64,7 @@ export function makeServices(options: ServicesOptions): Services {
         infoHash: metainfo.infoHash,
         peerId,
         key: Math.floor(random() * 2 ** 32),
+        ...(zone === undefined ? {} : { zone }),
         announce: (url, request, signal) => announceHttp(url, request, { signal, dispatcher }),
         random,
         onPeers: (addresses) => owner.onPeers(addresses),
@@ -72,12 +77,15 @@ export function makeServices(options: ServicesOptions): Services {
 /** Above this many files one flush of the file system is cheaper than one journal commit for each. */
 const FILES_ONE_BY_ONE = 16;
 
-async function syncData(metainfo: Metainfo, output: string): Promise<void> {
-  const stored = metainfo.files.filter((file) => file.lengthBytes > 0 && !file.isPad && file.symlinkPath === null);
+async function syncData(metainfo: Metainfo, output: string, selection: Selection | null): Promise<void> {
+  const stored = metainfo.files
+    .filter(({ lengthBytes, isPad }, index) => lengthBytes > 0 && !isPad && selection?.isSkipped(index) !== true)
+    .map((file) => join(output, ...file.path));
+  if (selection?.isWhole === false) stored.push(partFilePath(metainfo, output));
   try {
     if (stored.length > FILES_ONE_BY_ONE && isSupported()) {
       await withOpen(output, (folder) => syncFileSystem(folder.fd));
-    } else for (const file of stored) await withOpen(join(output, ...file.path), (handle) => handle.datasync());
+    } else for (const path of stored) await withOpen(path, (handle) => handle.datasync());
   } catch (error) {
     throw fromSystemError(error, 'sync', output);
   }

@@ -10,6 +10,7 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { ValueError } from '../../src/cli/values.js';
 import { namespacesMissing } from '../../test/support/namespace.js';
 import type { Scope } from '../../test/support/scope.js';
 
@@ -130,7 +131,7 @@ export async function openCaps(scope: Scope, name: CapName): Promise<CapMethod> 
   if (name === 'engine' || name === 'none') return loopbackCaps(name);
   const missing = await namespaceCapsMissing();
   if (missing === null) return openNamespaceCaps(scope);
-  if (name === 'namespace') throw new Error(`--cap namespace: ${missing}`);
+  if (name === 'namespace') throw new ValueError(`--cap namespace: ${missing}`);
   process.stderr.write(`caps by the engine, not by namespaces: ${missing}\n`);
   return loopbackCaps('engine');
 }

@@ -17,8 +17,9 @@ import { recheckFiles } from '../../src/torrent/recheck.js';
 import { missingTool } from '../../test/support/clients/client.js';
 import { writeTree } from '../../test/support/data.js';
 import { Scope } from '../../test/support/scope.js';
-import { defaultFolder, fileSystemOf } from './job.js';
-import { makeFile, parseLength } from './make-file.js';
+import { defaultFolder, fileSystemOf, removeAtEnd } from './job.js';
+import { makeFile } from './make-file.js';
+import { count, length, makeFolder, oneOf } from './options.js';
 import { Results } from './results.js';
 import { type Timed, timedCommand, timedHere } from './timed.js';
 
@@ -97,20 +98,24 @@ export async function hashingBench(
   contenders: (bench: Bench) => Promise<readonly Contender[]>,
 ): Promise<void> {
   const { values } = parseArgs({ args: [...argv], options: OPTIONS });
-  const [sizeBytes, fileCount] = values.small ? [32 * 2 ** 20, 200] : [parseLength(values.size), Number(values.files)];
-  const turns = values.small ? 1 : Number(values.turns);
-  const threads = values.threads === undefined ? os.availableParallelism() : Number(values.threads);
-  const pieceLengthBytes = parseLength(values['piece-length']);
+  const [sizeBytes, fileCount] = values.small
+    ? [32 * 2 ** 20, 200]
+    : [length('size', values.size), count('files', values.files)];
+  const turns = values.small ? 1 : count('turns', values.turns);
+  const threads = values.threads === undefined ? os.availableParallelism() : count('threads', values.threads);
+  const pieceLengthBytes = length('piece-length', values['piece-length']);
+  const wanted = oneOf('input', values.input, ['both', 'file', 'tree']);
   const parent = values.folder ?? defaultFolder();
+  await makeFolder(parent);
   const scope = new Scope();
   try {
     const workFolder = await mkdtemp(path.join(parent, 'swarmhaul-bench-'));
-    scope.defer(() => rm(workFolder, { recursive: true, force: true }));
+    removeAtEnd(scope, workFolder);
     const parameters = { pieceLengthBytes, threads, turns, fileSystem: fileSystemOf(workFolder) };
     const results = new Results(name, { argv, parameters });
     const pool = createWorkPool({ threads });
     scope.defer(() => pool.close());
-    const kinds = (['file', 'tree'] as const).filter((kind) => values.input === 'both' || values.input === kind);
+    const kinds = (['file', 'tree'] as const).filter((kind) => wanted === 'both' || wanted === kind);
     for (const kind of kinds) {
       const input = await makeInput(kind, workFolder, sizeBytes, fileCount);
       const bench: Bench = { input, pool, pieceLengthBytes, threads, workFolder };

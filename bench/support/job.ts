@@ -7,7 +7,8 @@ import { createWorkPool } from '../../src/hash/pool.js';
 import { createTorrent } from '../../src/metainfo/create.js';
 import type { Scope } from '../../test/support/scope.js';
 import { sha256File } from '../../test/support/tree.js';
-import { makeFile, parseLength } from './make-file.js';
+import { makeFile } from './make-file.js';
+import { makeFolder } from './options.js';
 import { warmForCopy } from './warm.js';
 
 export const FILE_NAME = 'image.bin';
@@ -52,10 +53,33 @@ export function defaultFolder(): string {
   return existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir();
 }
 
+const REMOVE_TRIES = 50;
+const REMOVE_PAUSE_MS = 50;
+
+/**
+ * Removes a folder at once, without a turn of the event loop. Children that were interrupted as well may write into it a little longer.
+ * @param remove of a test. @throws when they do so for seconds
+ */
+export function removeNow(folder: string, remove: typeof rmSync = rmSync): void {
+  for (let tries = 1; ; tries++) {
+    try {
+      remove(folder, { recursive: true, force: true });
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY' || tries === REMOVE_TRIES) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, REMOVE_PAUSE_MS);
+    }
+  }
+}
+
 /** Also when the bench is interrupted: gigabytes in memory must not stay. */
 export function removeAtEnd(scope: Scope, folder: string): void {
   const interrupted = (): void => {
-    rmSync(folder, { recursive: true, force: true });
+    try {
+      removeNow(folder);
+    } catch (error) {
+      process.stderr.write(`bench: ${folder} stays behind: ${(error as Error).message}\n`);
+    }
     process.exit(130);
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -68,7 +92,7 @@ export function removeAtEnd(scope: Scope, folder: string): void {
 /** Writes the file once and a torrent for each piece length. Everything is removed when the scope closes. */
 export async function makeJobs(scope: Scope, options: JobOptions): Promise<Job[]> {
   const { folder, lengthBytes, pieceLengths } = options;
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const workFolder = await mkdtemp(path.join(folder, 'swarmhaul-bench-'));
   removeAtEnd(scope, workFolder);
   const dataFolder = path.join(workFolder, 'data');
@@ -104,29 +128,4 @@ export async function checkCopy(who: string, copy: string, job: Job): Promise<st
   const sha256 = await sha256File(copy);
   if (sha256 !== job.sha256) throw new Error(`${who}: the copy differs from the original`);
   return sha256;
-}
-
-/** '1M,4M' or repeated options: the values of a sweep. */
-export function list(values: readonly string[] | string): string[] {
-  return (typeof values === 'string' ? [values] : values)
-    .flatMap((value) => value.split(','))
-    .filter((value) => value !== '');
-}
-
-/** @throws on what is not a length */
-export function lengths(values: readonly string[] | string): number[] {
-  return list(values).map((text) => {
-    const bytes = parseLength(text);
-    if (!(bytes > 0)) throw new Error(`not a length: ${text}; write 256K, 1M or 8G`);
-    return bytes;
-  });
-}
-
-/** @throws on what is not a whole number above 0 */
-export function counts(values: readonly string[] | string): number[] {
-  return list(values).map((text) => {
-    const count = Number(text);
-    if (!Number.isInteger(count) || count < 1) throw new Error(`not a whole number above 0: ${text}`);
-    return count;
-  });
 }

@@ -1,5 +1,6 @@
 /** What micro benches share: turns, sizes, CPU time of a stretch of work. */
 import { parseArgs } from 'node:util';
+import { count } from './options.js';
 import { Results } from './results.js';
 
 /** CPU nanoseconds of this process for the work: steadier than wall time on a busy machine. Meant for 10 ms and more. */
@@ -29,7 +30,7 @@ export async function microBench(
     args: [...argv],
     options: { small: { type: 'boolean', default: false }, turns: { type: 'string' }, out: { type: 'string' } },
   });
-  const turns = Number(values.turns ?? (values.small ? 1 : 5));
+  const turns = count('turns', values.turns ?? (values.small ? '1' : '5'));
   const counts = values.small ? sizes.small : sizes.full;
   const results = new Results(name, { argv, parameters: { turns } });
   const checksums = new Map<string, string>();

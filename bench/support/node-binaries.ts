@@ -1,7 +1,8 @@
 /** `--node PATH`: other builds of Node, for the peers of a bench. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { list } from './job.js';
+import { ValueError } from '../../src/cli/values.js';
+import { list } from './options.js';
 
 export interface NodeBinary {
   readonly path: string;
@@ -12,10 +13,10 @@ export interface NodeBinary {
 /** @throws when it does not run, or is no Node */
 async function versionOf(path: string): Promise<string> {
   const { stdout } = await promisify(execFile)(path, ['--print', 'process.version']).catch((error: Error) => {
-    throw new Error(`--node ${path}: ${error.message.split('\n')[0]}`);
+    throw new ValueError(`--node ${path}: ${error.message.split('\n')[0]}`);
   });
   const version = stdout.trim();
-  if (!/^v\d+\.\d+\.\d+/.test(version)) throw new Error(`--node ${path}: this is not Node`);
+  if (!/^v\d+\.\d+\.\d+/.test(version)) throw new ValueError(`--node ${path}: this is not Node`);
   return version;
 }
 

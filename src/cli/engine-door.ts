@@ -12,13 +12,14 @@ export async function openEngine(output: Output, options: EngineCliOptions): Pro
     if (level === 'warn' && !output.isVerbose) output.warn(message);
     else output.log(level, message, facts);
   };
-  const { port, downloadLimit, uploadLimit } = options;
+  const { port, downloadLimit, uploadLimit, zone } = options;
   return withPortHint('--port', () =>
     createEngine({
       log,
       ...(port === undefined ? {} : { port }),
       ...(downloadLimit === undefined ? {} : { downloadBytesPerSec: downloadLimit }),
       ...(uploadLimit === undefined ? {} : { uploadBytesPerSec: uploadLimit }),
+      ...(zone === undefined ? {} : { zone }),
     }),
   );
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { Engine, Torrent } from '../api.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { formatBytes, formatRate, formatSeconds, percent, printable } from './format.js';
+import { count, formatBytes, formatRate, formatSeconds, percent, printable } from './format.js';
 import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
 import {
   addEngineOptions,
@@ -16,15 +16,17 @@ import {
 import type { Output } from './output.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { torrentFields, torrentSampler } from './sample.js';
+import type { FileChoice, SelectOptions } from './select.js';
 import { resourceFields } from './usage.js';
-import { type HostPort, parseDuration, parseHostPort } from './values.js';
+import { type HostPort, parseDuration, parseGlob, parseHostPort } from './values.js';
 import { delayOrAborted, settledOrAborted } from './wait.js';
 
-interface GetOptions extends CommonOptions, EngineCliOptions {
+interface GetOptions extends CommonOptions, EngineCliOptions, SelectOptions {
   readonly output: string;
   readonly peer?: readonly HostPort[];
   /** Milliseconds. */
   readonly seedFor?: number;
+  readonly sequential?: boolean;
 }
 
 export function getCommand(run: Runner): Command {
@@ -39,64 +41,101 @@ export function getCommand(run: Runner): Command {
       new Option('--seed-for <duration>', 'keep seeding after completion: 30s, 10m, 2h, 1d, forever').argParser(
         argument(parseDuration),
       ),
-    );
+    )
+    .addOption(globOption('--only <glob>', 'download only these files; may be repeated'))
+    .addOption(globOption('--skip <glob>', 'leave these files out, also of what --only names; may be repeated'))
+    .addOption(globOption('--high <glob>', 'download these files before the others; may be repeated'))
+    .addOption(globOption('--low <glob>', 'download these files after the others; may be repeated'))
+    .option('--sequential', 'download in order instead of rarest first, to read along');
   return addEngineOptions(command, true)
     .addHelpText(
       'after',
       `${examples(
         'haul get http://192.0.2.7:6969/image.iso.torrent --output /srv/images',
         "haul get build.torrent --output . --peer '[2001:db8::7]:6881' --seed-for 10m",
+        'haul get http://192.0.2.7:6969/image.iso.torrent --zone eu-1/rack7',
+        "haul get build.torrent --only 'bin/**' --only '*.txt' --skip '**/*.map'",
+        "haul get build.torrent --high 'docs/{index,start}.html' --sequential",
       )}
+
+Globs match paths inside the torrent, with '/' and without its own folder; for a single file its name. * and ? match within
+a name, ** across folders; [a-z] and {a,b} work too. A skipped file is not made, and one that is there is not touched. Run
+again with other globs, or none, to fetch more: pieces that lie across the border of a skipped file may be fetched anew.
 
 Ctrl-C while downloading exits with 130 and keeps what is verified; the same command continues.
 Ctrl-C while seeding afterwards exits with 0: the data is complete.
 One haul get at a time downloads to the same place: a second one says so and exits with 1.${jsonHelp({
         ...TORRENT_PROGRESS,
-        result: `outcome path name infoHash seconds averageBytesPerSec ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
+        result: `outcome path name infoHash wantedFiles fileCount seconds averageBytesPerSec ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
         stopped: `uploadedBytes ${RESOURCE_FIELDS}`,
       })}`,
     )
     .action((torrent: string, options: GetOptions) => run('get', options, (context) => get(context, torrent, options)));
 }
 
+function globOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(repeated(parseGlob));
+}
+
 async function get(context: Context, source: string, options: GetOptions): Promise<Outcome> {
   const { output, signal } = context;
-  const [{ loadTorrent }, { checkOutputFolder }, { makeFolder }, { lockOutput }] = await Promise.all([
+  const [{ loadTorrent }, { checkOutputFolder }, { makeFolder }, { lockOutput }, { chooseFiles }] = await Promise.all([
     import('./torrent-file.js'),
     import('./folders.js'),
     import('../storage/folders.js'),
     import('./lock.js'),
+    import('./select.js'),
   ]);
   const folder = await checkOutputFolder(options.output);
   const metainfo = await loadTorrent(source, signal);
+  const choice = chooseFiles(metainfo, options);
   await makeFolder(folder);
   const lock = await lockOutput(folder, metainfo.name);
   try {
     if (signal.aborted) return 'interrupted';
     warnLonely(output, metainfo, options);
-    return await getInto(context, folder, metainfo, options);
+    return await getInto(context, { folder, metainfo, choice }, options);
   } finally {
     await lock?.release();
   }
 }
 
-async function getInto(context: Context, folder: string, metainfo: Metainfo, options: GetOptions): Promise<Outcome> {
+interface Goal {
+  readonly folder: string;
+  readonly metainfo: Metainfo;
+  readonly choice: FileChoice;
+}
+
+async function getInto(context: Context, goal: Goal, options: GetOptions): Promise<Outcome> {
   const { output, signal } = context;
   const { openEngine, watchTorrent } = await import('./engine-door.js');
   const engine = await openEngine(output, options);
   try {
     if (signal.aborted) return 'interrupted';
-    const torrent = engine.add(metainfo, { output: folder, peers: options.peer ?? [] });
+    const { folder, metainfo, choice } = goal;
+    const torrent = engine.add(metainfo, {
+      output: folder,
+      peers: options.peer ?? [],
+      sequential: options.sequential === true,
+      ...(choice.priorities === undefined ? {} : { priorities: choice.priorities }),
+    });
     watchTorrent(output, torrent);
-    return await download(context, engine, torrent, options.seedFor ?? 0);
+    return await download(context, { engine, torrent, choice }, options.seedFor ?? 0);
   } finally {
     output.stopProgress();
     await engine.close();
   }
 }
 
-async function download(context: Context, engine: Engine, torrent: Torrent, seedForMs: number): Promise<Outcome> {
+interface Running {
+  readonly engine: Engine;
+  readonly torrent: Torrent;
+  readonly choice: FileChoice;
+}
+
+async function download(context: Context, running: Running, seedForMs: number): Promise<Outcome> {
   const { output, signal } = context;
+  const { engine, torrent } = running;
   const started = performance.now();
   const view = output.progress(torrentSampler(torrent, 'complete'));
   const end = await settledOrAborted(torrent.done, signal);
@@ -105,11 +144,11 @@ async function download(context: Context, engine: Engine, torrent: Torrent, seed
     const isKnown = torrent.state === 'downloading';
     await torrent.stop();
     view.stop();
-    reportStopped(output, torrent, seconds, isKnown);
+    reportStopped(output, running, seconds, isKnown);
     return 'interrupted';
   }
   view.stop();
-  reportDone(output, torrent, seconds);
+  reportDone(output, running, seconds);
   if (seedForMs > 0) {
     const seeding = output.progress(torrentSampler(torrent, 'serve'));
     await delayOrAborted(seedForMs, signal);
@@ -122,10 +161,13 @@ async function download(context: Context, engine: Engine, torrent: Torrent, seed
   return 'done';
 }
 
-function reportDone(output: Output, torrent: Torrent, seconds: number): void {
+function reportDone(output: Output, { torrent, choice }: Running, seconds: number): void {
   const stats = torrent.stats();
   const path = join(torrent.output, torrent.metainfo.name);
   const isNew = stats.downloadedBytes > 0;
+  const { wantedFiles, fileCount } = choice;
+  const part = wantedFiles < fileCount ? `${wantedFiles} of ${count(fileCount, 'file')}, ` : '';
+  const what = `${printable(path, 4000)}: ${part}${formatBytes(stats.wantedBytes)}`;
   output.event(
     'result',
     {
@@ -133,20 +175,22 @@ function reportDone(output: Output, torrent: Torrent, seconds: number): void {
       path,
       name: torrent.metainfo.name,
       infoHash: torrent.metainfo.infoHashHex,
+      wantedFiles,
+      fileCount,
       seconds,
       averageBytesPerSec: Math.round(stats.downloadedBytes / seconds),
       ...torrentFields(stats),
       ...resourceFields(),
     },
     isNew
-      ? `${printable(path, 4000)}: ${formatBytes(stats.lengthBytes)}, ${formatBytes(stats.downloadedBytes)} fetched in ` +
+      ? `${what}, ${formatBytes(stats.downloadedBytes)} fetched in ` +
           `${formatSeconds(seconds)}, ${formatRate(stats.downloadedBytes / seconds)}`
-      : `${printable(path, 4000)}: ${formatBytes(stats.lengthBytes)}, already complete`,
+      : `${what}, already complete`,
   );
 }
 
 /** @param isKnown false before the end of the check of what is here: nobody knows then how much is good. */
-function reportStopped(output: Output, torrent: Torrent, seconds: number, isKnown: boolean): void {
+function reportStopped(output: Output, { torrent, choice }: Running, seconds: number, isKnown: boolean): void {
   const stats = torrent.stats();
   output.event(
     'result',
@@ -155,13 +199,15 @@ function reportStopped(output: Output, torrent: Torrent, seconds: number, isKnow
       path: join(torrent.output, torrent.metainfo.name),
       name: torrent.metainfo.name,
       infoHash: torrent.metainfo.infoHashHex,
+      wantedFiles: choice.wantedFiles,
+      fileCount: choice.fileCount,
       seconds,
       ...torrentFields(stats),
       ...resourceFields(),
     },
     '',
   );
-  const done = `with ${percent(stats.verifiedBytes, stats.lengthBytes).toFixed(1)}% here`;
+  const done = `with ${percent(stats.verifiedBytes, stats.wantedBytes).toFixed(1)}% here`;
   const when = isKnown ? done : 'before what is here was checked';
   output.note(`stopped ${when}; run the same command again to continue`);
 }

@@ -4,9 +4,12 @@ const WIDTH = 116;
 const TITLE = 11;
 
 export const TORRENT_FIELDS =
-  'verifiedBytes lengthBytes downloadedBytes uploadedBytes downloadBytesPerSec uploadBytesPerSec wastedBytes ' +
+  'verifiedBytes wantedBytes lengthBytes downloadedBytes uploadedBytes downloadBytesPerSec uploadBytesPerSec wastedBytes ' +
   'corruptBytes peers seeds knownAddresses';
 export const RESOURCE_FIELDS = 'cpuUserSec cpuSystemSec peakMemoryBytes';
+
+/** With --super, when super-seeding ends. */
+export const SPREAD_FIELDS = 'seconds uploadedBytes lengthBytes';
 
 const PROGRESS_FIELDS = 'phase doneBytes totalBytes percent bytesPerSec secondsLeft';
 

@@ -1,6 +1,6 @@
 /** Pieces of option definitions that several commands share. Loaded for `--help`, so it must stay light. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { parsePort, parseRate, parseTrackerUrl, ValueError } from './values.js';
+import { parsePort, parseRate, parseTrackerUrl, parseZone, ValueError } from './values.js';
 
 export interface CommonOptions {
   readonly json?: boolean;
@@ -43,18 +43,33 @@ export interface EngineCliOptions {
   readonly port?: number;
   readonly downloadLimit?: number;
   readonly uploadLimit?: number;
+  readonly zone?: string;
 }
 
-/** `--port` and the rate limits; `--download-limit` only where something is downloaded. */
+/** `--port`, the rate limits and `--zone`; `--download-limit` only where something is downloaded. */
 export function addEngineOptions(command: Command, downloads: boolean): Command {
   command.addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'));
   if (downloads)
     command.addOption(rateOption('--download-limit <rate>', 'most bytes per second down, e.g. 50M or 1.5MiB'));
-  return command.addOption(rateOption('--upload-limit <rate>', 'most bytes per second up'));
+  command.addOption(rateOption('--upload-limit <rate>', 'most bytes per second up'));
+  return command.addOption(
+    new Option(
+      '--zone <name>',
+      'where this host is, e.g. rack7 or eu-1/rack7; our tracker gives peers of its own zone first',
+    ).argParser(argument(parseZone)),
+  );
 }
 
 function rateOption(flags: string, description: string): Option {
   return new Option(flags, description).argParser(argument(parseRate));
+}
+
+/** BEP 16; for `haul seed` and `haul share`. */
+export function superOption(): Option {
+  return new Option(
+    '--super',
+    'super-seed: reveal pieces one at a time until every one is in the swarm, to send each once',
+  );
 }
 
 export function trackerOption(): Option {

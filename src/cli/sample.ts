@@ -49,6 +49,7 @@ export function sampleFields(sample: Sample): Record<string, unknown> {
 export function torrentFields(stats: TorrentStats): Record<string, unknown> {
   return {
     verifiedBytes: stats.verifiedBytes,
+    wantedBytes: stats.wantedBytes,
     lengthBytes: stats.lengthBytes,
     downloadedBytes: stats.downloadedBytes,
     uploadedBytes: stats.uploadedBytes,
@@ -70,7 +71,7 @@ export function torrentSampler(torrent: Pick<Torrent, 'stats' | 'metainfo'>, goa
   const checking = new Pace();
   return () => {
     const stats = torrent.stats();
-    const total = stats.lengthBytes;
+    const total = stats.wantedBytes;
     if (stats.state === 'preparing' || stats.state === 'checking') {
       const doneBytes = Math.min(total, stats.checkedPieces * torrent.metainfo.geometry.pieceLengthBytes);
       return { phase: stats.state, totalBytes: total, torrent: stats, ...checking.at(doneBytes, total) };

@@ -2,8 +2,8 @@
 import { Command } from 'commander';
 import type { Torrent } from '../api.js';
 import { formatBytes, formatSeconds, printable } from './format.js';
-import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
-import { addEngineOptions, type CommonOptions, type EngineCliOptions, examples } from './options.js';
+import { jsonHelp, RESOURCE_FIELDS, SPREAD_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
+import { addEngineOptions, type CommonOptions, type EngineCliOptions, examples, superOption } from './options.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { torrentFields, torrentSampler } from './sample.js';
 import { resourceFields } from './usage.js';
@@ -13,6 +13,7 @@ interface SeedOptions extends CommonOptions, EngineCliOptions {
   readonly data: string;
   /** False with --no-verify. */
   readonly verify: boolean;
+  readonly super?: boolean;
 }
 
 export function seedCommand(run: Runner): Command {
@@ -20,14 +21,19 @@ export function seedCommand(run: Runner): Command {
     .description('Offer data that is already here, until interrupted')
     .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
     .requiredOption('--data <dir>', 'the folder that holds the file, or the torrent’s folder')
-    .option('--no-verify', 'trust the data instead of hashing it first');
+    .option('--no-verify', 'trust the data instead of hashing it first')
+    .addOption(superOption());
   return addEngineOptions(command, false)
     .addHelpText(
       'after',
-      examples('haul seed image.iso.torrent --data /srv/images') +
+      examples(
+        'haul seed image.iso.torrent --data /srv/images',
+        'haul seed image.iso.torrent --data /srv/images --super   # first push: one copy leaves, the swarm does the rest',
+      ) +
         jsonHelp({
           ...TORRENT_PROGRESS,
           listening: 'what port infoHash name',
+          spread: SPREAD_FIELDS,
           result: `outcome seconds ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
         }),
     )
@@ -47,7 +53,12 @@ async function seed(context: Context, source: string, options: SeedOptions): Pro
   const folder = await checkDataFolder(options.data, metainfo);
   const engine = await openEngine(output, options);
   try {
-    const torrent = engine.add(metainfo, { output: folder, mode: 'seed', trustData: !options.verify });
+    const torrent = engine.add(metainfo, {
+      output: folder,
+      mode: 'seed',
+      trustData: !options.verify,
+      superSeeding: options.super === true,
+    });
     watchTorrent(output, torrent);
     return await seedUntilInterrupted(context, torrent, () => {
       output.event(
@@ -69,6 +80,11 @@ export async function seedUntilInterrupted(
   onReady: () => void,
 ): Promise<Outcome> {
   const started = performance.now();
+  torrent.once('spread', () => {
+    const { uploadedBytes, lengthBytes } = torrent.stats();
+    const text = `every piece is in the swarm after ${formatBytes(uploadedBytes)}; seeding goes on as usual`;
+    output.event('spread', { seconds: (performance.now() - started) / 1000, uploadedBytes, lengthBytes }, text);
+  });
   const view = output.progress(torrentSampler(torrent, 'serve'));
   if ((await settledOrAborted(torrent.done, signal)) === 'settled') {
     onReady();

@@ -9,13 +9,14 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import type { TrackerServer } from '../tracker/server.js';
 import { hostForUrl, LOOPBACK, localAddresses, shellWord, torrentUrlPath } from './addresses.js';
 import { formatBytes, printable } from './format.js';
-import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
+import { jsonHelp, RESOURCE_FIELDS, SPREAD_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
 import {
   addEngineOptions,
   type CommonOptions,
   type EngineCliOptions,
   examples,
   portOption,
+  superOption,
   trackerOption,
 } from './options.js';
 import type { Output } from './output.js';
@@ -24,6 +25,7 @@ import type { Context, Outcome, Runner } from './run.js';
 interface ShareOptions extends CommonOptions, EngineCliOptions {
   readonly http: number;
   readonly tracker?: readonly string[];
+  readonly super?: boolean;
 }
 
 const DEFAULT_HTTP_PORT = 6969;
@@ -33,14 +35,16 @@ export function shareCommand(run: Runner): Command {
     .description('Share a file or folder: makes the torrent, serves it, tracks and seeds, until interrupted')
     .argument('<path>', 'the file or folder')
     .addOption(portOption('port of the .torrent and the tracker, 0 for any', '--http <n>').default(DEFAULT_HTTP_PORT))
-    .addOption(trackerOption());
+    .addOption(trackerOption())
+    .addOption(superOption());
   return addEngineOptions(command, false)
     .addHelpText(
       'after',
-      examples('haul share image.iso', 'haul share build/ --http 8080 --port 0') +
+      examples('haul share image.iso', 'haul share build/ --http 8080 --port 0', 'haul share image.iso --super') +
         jsonHelp({
           ...TORRENT_PROGRESS,
           listening: 'what name infoHash lengthBytes port httpPort torrentUrl loopbackUrl announceUrl getCommand',
+          spread: SPREAD_FIELDS,
           result: `outcome seconds ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
         }),
     )
@@ -72,6 +76,7 @@ async function share(context: Context, path: string, options: ShareOptions): Pro
       trustData: true,
       // Ours needs no announce: it lists this seed by itself.
       trackers: extraTiers,
+      superSeeding: options.super === true,
     });
     watchTorrent(output, torrent);
     await offer(tracker, hashed, extraTiers, engine.port);

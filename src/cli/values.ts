@@ -3,6 +3,7 @@
  * Pure. Every function throws `ValueError` with one line that says what would be accepted.
  */
 import { isIPv6 } from 'node:net';
+import { isZone, ZONE_RULE } from '../discovery/zone.js';
 
 /** A value on the command line cannot be used; the message completes "'xyz' is invalid. …". */
 export class ValueError extends Error {
@@ -76,6 +77,12 @@ export function parseDuration(text: string): number {
   return ms;
 }
 
+/** Which files of a torrent; what it means is `select.ts`'s to know. */
+export function parseGlob(text: string): string {
+  if (text === '' || text.length > 4096) throw new ValueError('A glob names files inside the torrent, e.g. "docs/**".');
+  return text;
+}
+
 /** Tracker URL. udp:// is accepted because torrents carry such trackers for other clients (BEP 15). */
 export function parseTrackerUrl(text: string): string {
   return parseUrl(text, ['http:', 'https:', 'udp:'], 'A tracker is an http://, https:// or udp:// URL.');
@@ -94,6 +101,12 @@ export function isHttpUrl(text: string): boolean {
 function parseUrl(text: string, protocols: readonly string[], help: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !protocols.includes(url.protocol) || url.hostname === '') throw new ValueError(help);
+  return text;
+}
+
+/** Name of a zone, such as `rack7` or `eu-1/rack7`. */
+export function parseZone(text: string): string {
+  if (!isZone(text)) throw new ValueError(`A zone ${ZONE_RULE}.`);
   return text;
 }
 

@@ -39,7 +39,9 @@ export interface DigestTask {
   readonly pool: WorkPool;
   readonly geometry: Geometry;
   readonly files: readonly FileEntry[];
-  /** Where file number `file` is on disk. Not asked for padding, which reads as zeros. */
+  /** Where the pieces lie; default: `files` and nothing else. */
+  readonly layout?: FileLayout | undefined;
+  /** Where file number `file` is on disk. Not asked for what is not stored (padding), which reads as zeros. */
   readonly pathOf: (file: number) => string;
   /** Pieces to hash; the others are not read. */
   readonly wants: (piece: PieceIndex) => boolean;
@@ -75,7 +77,7 @@ class DigestRun {
 
   constructor(task: DigestTask) {
     this.#task = task;
-    this.#layout = new FileLayout(task.files);
+    this.#layout = task.layout ?? new FileLayout(task);
   }
 
   async run(): Promise<void> {
@@ -181,7 +183,7 @@ class DigestRun {
   async #digestInPool(batch: Batch): Promise<Uint8Array> {
     const { pool, geometry, pathOf, signal } = this.#task;
     const files = batch.segments.map((segment) => {
-      const path = this.#isPad(segment) ? null : pathOf(segment.file);
+      const path = segment.isStored ? pathOf(segment.file) : null;
       return { path, beginBytes: segment.beginBytes, lengthBytes: segment.lengthBytes };
     });
     const { pieceLengthBytes } = geometry;
@@ -208,7 +210,7 @@ class DigestRun {
     }
     for (let i = 0; i < parts.length; i += CROWD) {
       if (this.#task.signal?.aborted) throw aborted();
-      const group = parts.slice(i, i + CROWD).filter(({ segment }) => !this.#isPad(segment));
+      const group = parts.slice(i, i + CROWD).filter(({ segment }) => segment.isStored);
       const outcomes = await Promise.allSettled(group.map(({ segment, target }) => this.#readInto(segment, target)));
       for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     }
@@ -239,10 +241,6 @@ class DigestRun {
     }
   }
 
-  #isPad(segment: FileSegment): boolean {
-    return this.#task.files[segment.file]!.isPad;
-  }
-
   /** @throws when it is not the file's. */
   #errorOf(batch: Batch, { errno, file }: Trouble): HaulError {
     const path = this.#task.pathOf(batch.segments[file]!.file);
@@ -253,7 +251,7 @@ class DigestRun {
   }
 
   #names(segments: readonly FileSegment[]): string {
-    const real = segments.filter((segment) => !this.#isPad(segment));
+    const real = segments.filter(({ isStored }) => isStored);
     if (real.length === 0) return 'padding';
     const first = this.#task.pathOf(real[0]!.file);
     return real.length === 1 ? first : `${first} or one of the next ${real.length - 1} files`;
@@ -285,7 +283,7 @@ function join(batch: Batch, next: Batch): void {
   batch.lengthBytes += next.lengthBytes;
   for (const segment of next.segments) {
     const last = batch.segments.at(-1)!;
-    if (last.file === segment.file) {
+    if (last.file === segment.file && last.beginBytes + last.lengthBytes === segment.beginBytes) {
       batch.segments[batch.segments.length - 1] = { ...last, lengthBytes: last.lengthBytes + segment.lengthBytes };
     } else batch.segments.push(segment);
   }

@@ -56,10 +56,10 @@ export class Durable {
 
   add(piece: PieceIndex): void {
     this.#pieces.push(piece);
-    const { geometry, files } = this.#files.metainfo;
+    const { geometry } = this.#files.metainfo;
     const segments = this.#layout.segments(geometry.pieceBegin(piece), geometry.pieceLength(piece));
     this.#writeBack.add(
-      segments.filter(({ file }) => !files[file]!.isPad && files[file]!.lengthBytes >= PACED_FILE_BYTES),
+      segments.filter(({ file, isStored }) => isStored && this.#layout.fileLength(file) >= PACED_FILE_BYTES),
     );
   }
 
@@ -109,11 +109,11 @@ export class Durable {
   }
 
   #touched(pieces: readonly PieceIndex[]): number[] {
-    const { geometry, files } = this.#files.metainfo;
+    const { geometry } = this.#files.metainfo;
     const touched = new Set<number>();
     for (const piece of pieces) {
-      for (const { file } of this.#layout.segments(geometry.pieceBegin(piece), geometry.pieceLength(piece))) {
-        if (!files[file]!.isPad) touched.add(file);
+      for (const { file, isStored } of this.#layout.segments(geometry.pieceBegin(piece), geometry.pieceLength(piece))) {
+        if (isStored) touched.add(file);
       }
     }
     return [...touched];

@@ -9,9 +9,9 @@
  * at its own page, because a view and a system call per tiny file would cost more than its bytes.
  * Invariant: extents are in torrent order and cover it; an extent begins on a page of its window and of its file.
  */
-import type { FileLayout } from './layout.js';
+import type { FileLayout, Stretch } from './layout.js';
 
-/** The window of an extent that is not stored: a pad file (BEP 47). */
+/** The window of an extent that is not stored: a pad file (BEP 47), or bytes that are not wanted. */
 export const NO_WINDOW = -1;
 
 /** Files mapped into one window: bounds the time the main thread spends on opening them in a row (8 µs each). */
@@ -38,9 +38,7 @@ export class ExtentTable {
   /** @param windowBytes largest window, a multiple of `pageBytes`. */
   constructor(layout: FileLayout, windowBytes: number, pageBytes: number) {
     const plan = new Plan(windowBytes, pageBytes);
-    layout.files.forEach((file, index) => {
-      if (file.lengthBytes > 0) plan.addFile(index, file.beginBytes, file.lengthBytes, file.isPad);
-    });
+    for (const stretch of layout.stretches) plan.add(stretch);
     this.begin = Float64Array.from(plan.begin);
     this.lengthBytes = Float64Array.from(plan.lengthBytes);
     this.file = Int32Array.from(plan.file);
@@ -100,16 +98,16 @@ class Plan {
     this.#pageBytes = pageBytes;
   }
 
-  addFile(file: number, begin: number, lengthBytes: number, isPad: boolean): void {
-    if (isPad) {
-      this.#add(file, begin, 0, lengthBytes, NO_WINDOW, 0);
+  add({ file, torrentBegin, beginBytes, lengthBytes, isStored }: Stretch): void {
+    if (!isStored) {
+      this.#add(file, torrentBegin, beginBytes, lengthBytes, NO_WINDOW, 0);
       return;
     }
     for (let at = 0; at < lengthBytes; ) {
       const window = this.#windowWithRoom();
       const used = this.windowBytes[window]!;
       const part = Math.min(lengthBytes - at, this.#limitBytes - used);
-      this.#add(file, begin + at, at, part, window, used);
+      this.#add(file, torrentBegin + at, beginBytes + at, part, window, used);
       this.windowBytes[window] = used + Math.ceil(part / this.#pageBytes) * this.#pageBytes;
       at += part;
     }

@@ -5,10 +5,12 @@
 import { chmod, mkdir, open, realpath, rmdir, stat, statfs, symlink, truncate, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
-import type { Metainfo } from '../metainfo/metainfo.js';
+import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
+import type { Selection } from '../metainfo/selection.js';
 import { forEachConcurrently } from './concurrently.js';
 import { Descriptors } from './descriptors.js';
 import { makeFolder } from './folders.js';
+import { FileLayout, partFileName } from './layout.js';
 import * as mmap from './mmap-io.js';
 import { type FileState, type Survey, survey } from './survey.js';
 
@@ -26,16 +28,22 @@ export interface PrepareOptions {
 export class DataFiles {
   readonly metainfo: Metainfo;
   readonly output: string;
+  readonly layout: FileLayout;
+  readonly #selection: Selection | null;
   readonly #realPaths = new Map<number, string>();
   #descriptors: Descriptors | null = null;
 
-  constructor(metainfo: Metainfo, output: string) {
+  /** @param selection files left out are neither made nor looked at; null: all are stored */
+  constructor(metainfo: Metainfo, output: string, selection: Selection | null = null) {
     this.metainfo = metainfo;
     this.output = output;
+    this.layout = new FileLayout(metainfo, selection);
+    this.#selection = selection;
   }
 
+  /** The part file is one of them. */
   path(file: number): string {
-    return this.#realPaths.get(file) ?? join(this.output, ...this.metainfo.files[file]!.path);
+    return this.#realPaths.get(file) ?? join(this.output, ...this.#entry(file).path);
   }
 
   get descriptors(): Descriptors {
@@ -50,7 +58,14 @@ export class DataFiles {
   async prepare(options: PrepareOptions): Promise<void> {
     const { forWriting } = options;
     await prepareOutput(this.output, forWriting);
-    const found = await survey(this.metainfo.files, this.output, forWriting);
+    const { partFile, partFileBytes } = this.layout;
+    const found = await survey({
+      files: partFileBytes > 0 ? [...this.metainfo.files, this.#entry(partFile)] : this.metainfo.files,
+      isSkipped: (file) => this.#selection?.isSkipped(file) === true,
+      ownFile: partFile,
+      output: this.output,
+      forWriting,
+    });
     for (const [file, path] of found.realPaths) this.#realPaths.set(file, path);
     if (forWriting) await this.#make(found, options.reserve ?? true);
     this.#descriptors = new Descriptors((file) => this.path(file), { forWriting });
@@ -58,6 +73,11 @@ export class DataFiles {
 
   async close(): Promise<void> {
     await this.#descriptors?.close();
+  }
+
+  #entry(file: number): FileEntry {
+    const { partFile, partFileBytes } = this.layout;
+    return file === partFile ? partFileEntry(this.metainfo, partFileBytes) : this.metainfo.files[file]!;
   }
 
   async #make(found: Survey, reserve: boolean): Promise<void> {
@@ -80,10 +100,10 @@ export class DataFiles {
   }
 
   async #makeFile(state: FileState, reserve: boolean, undo: Undo[]): Promise<void> {
-    const entry = this.metainfo.files[state.file]!;
+    const entry = this.#entry(state.file);
     const path = this.path(state.file);
     const isReserved = !reserve || state.allocatedBytes >= entry.lengthBytes;
-    if (state.exists && state.lengthBytes === entry.lengthBytes && isReserved) return;
+    if (state.exists && state.lengthBytes >= entry.lengthBytes && isReserved) return;
     try {
       const flags = state.exists ? 'r+' : 'wx+';
       const handle = await open(path, flags, entry.isExecutable ? 0o777 : 0o666);
@@ -103,6 +123,18 @@ export class DataFiles {
 }
 
 type Undo = () => Promise<void>;
+
+function partFileEntry(metainfo: Metainfo, lengthBytes: number): FileEntry {
+  return {
+    path: [partFileName(metainfo)],
+    lengthBytes,
+    beginBytes: 0,
+    isPad: false,
+    isExecutable: false,
+    isHidden: true,
+    symlinkPath: null,
+  };
+}
 
 /** Execution for whoever may read, as `chmod +x` under a usual umask does. */
 async function makeExecutable(path: string): Promise<void> {

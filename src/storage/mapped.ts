@@ -15,7 +15,6 @@ import { ExtentTable, NO_WINDOW } from './extents.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles, PrepareOptions } from './files.js';
 import { Jobs } from './jobs.js';
-import { FileLayout } from './layout.js';
 import { MappedUnits } from './mapped-units.js';
 import * as mmap from './mmap-io.js';
 import type { PinOutcome, Storage } from './port.js';
@@ -60,7 +59,7 @@ export class MappedStorage implements Storage {
     this.#files = files;
     this.#geometry = files.metainfo.geometry;
     this.#budgets = budgets;
-    const layout = new FileLayout(files.metainfo.files);
+    const { layout } = files;
     this.#extents = new ExtentTable(layout, budgets.windowBytes, mmap.pageSize());
     this.#jobs = new Jobs(pool);
     this.#durable = new Durable(files, layout, this.#jobs, budgets);

@@ -2,9 +2,11 @@
 import { HaulError } from '../errors.js';
 import type { WorkPool } from '../hash/port.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
+import type { Selection } from '../metainfo/selection.js';
 import { type Budgets, DEFAULT_BUDGETS } from './budgets.js';
 import { chooseStorage } from './choose.js';
 import { DataFiles } from './files.js';
+import { PART_ALIGN_BYTES } from './layout.js';
 import { MappedStorage } from './mapped.js';
 import * as mmap from './mmap-io.js';
 import type { Storage, StorageKind } from './port.js';
@@ -19,6 +21,8 @@ export interface OpenStorageOptions {
   readonly kind: StorageKind | 'auto';
   /** What `prepare` will be told; 'auto' wants to know. */
   readonly forWriting: boolean;
+  /** Files that are left out; default: none. */
+  readonly selection?: Selection | null;
   readonly budgets?: Partial<Budgets>;
 }
 
@@ -35,7 +39,10 @@ export async function openStorage(options: OpenStorageOptions): Promise<Storage>
     );
   }
   const kind = options.kind === 'auto' ? (await chooseStorage(metainfo, output, forWriting)).kind : options.kind;
-  const files = new DataFiles(metainfo, output);
+  const files = new DataFiles(metainfo, output, options.selection);
   const budgets = { ...DEFAULT_BUDGETS, ...options.budgets };
-  return kind === 'mapped' ? new MappedStorage(files, pool, budgets) : new PositionalStorage(files, pool, budgets);
+  const canMap = files.layout.partFileBytes === 0 || mmap.pageSize() <= PART_ALIGN_BYTES;
+  return kind === 'mapped' && canMap
+    ? new MappedStorage(files, pool, budgets)
+    : new PositionalStorage(files, pool, budgets);
 }

@@ -12,7 +12,6 @@ import { Durable } from './durable.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles, PrepareOptions } from './files.js';
 import { Jobs } from './jobs.js';
-import { FileLayout } from './layout.js';
 import type { PinOutcome, Storage } from './port.js';
 import { Slab } from './slab.js';
 import { Transfer } from './transfer.js';
@@ -54,7 +53,7 @@ export class PositionalStorage implements Storage, UnitOwner {
   constructor(files: DataFiles, pool: WorkPool, budgets: Budgets) {
     this.#files = files;
     this.#geometry = files.metainfo.geometry;
-    const layout = new FileLayout(files.metainfo.files);
+    const { layout } = files;
     this.#jobs = new Jobs(pool);
     this.#transfer = new Transfer(files, layout, this.#jobs);
     this.#durable = new Durable(files, layout, this.#jobs, budgets);

@@ -3,9 +3,12 @@
  *
  *   "haul-resume 1\n" | info-hash 20 | flags 1 (1: clean end) | pieces u32 | files u32 | bits | (size f64, mtimeNs i64) per file
  *   | SHA-256 of all that
+ *   "haul-resume 2\n" | the same | a bit for each skipped file | (size, mtimeNs) of the part file | SHA-256 of all that
  *
+ * The second is written when files are skipped: what is recorded lies where that selection put it.
  * Numbers are big-endian. The length follows from the torrent, so a record of any other length is damaged.
- * Invariant: nothing in a record is believed unless all of it is whole and the files still look as they did then.
+ * Invariant: nothing in a record is believed unless all of it is whole, the files still look as they did then, and the piece
+ * still has its bytes in the same places.
  */
 import { createHash } from 'node:crypto';
 import { type BigIntStats, constants, statSync } from 'node:fs';
@@ -13,10 +16,14 @@ import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromSystemError } from '../errors.js';
 import { Bitfield, isCanonicalBitfield } from '../metainfo/bitfield.js';
+import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
+import { Selection } from '../metainfo/selection.js';
 import { forEachConcurrently } from './concurrently.js';
+import { FileLayout, partFileName } from './layout.js';
 
 const MAGIC = Buffer.from('haul-resume 1\n', 'latin1');
+const MAGIC_SELECTION = Buffer.from('haul-resume 2\n', 'latin1');
 const HEADER_BYTES = MAGIC.length + 20 + 1 + 4 + 4;
 const FILE_BYTES = 16;
 const CHECKSUM_BYTES = 32;
@@ -49,24 +56,47 @@ interface ResumeRecord {
   readonly isClean: boolean;
   readonly bits: Bitfield;
   readonly files: readonly FileStamp[];
+  /** Null: no file was skipped. */
+  readonly skipped: { readonly files: Bitfield; readonly partFile: FileStamp } | null;
 }
 
 export function resumePath(metainfo: Metainfo, output: string): string {
   return join(output, `.${metainfo.infoHashHex.slice(0, 16)}.haul-resume`);
 }
 
-/** Writes the record: temporary name, fsync, rename, fsync of the folder. Files are looked at now. @throws HaulError */
+export function partFilePath(metainfo: Metainfo, output: string): string {
+  return join(output, partFileName(metainfo));
+}
+
+/** The part file serves nobody any more: every file has its own bytes. @throws HaulError */
+export async function removePartFile(metainfo: Metainfo, output: string): Promise<void> {
+  const path = partFilePath(metainfo, output);
+  await unlink(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw fromSystemError(error, 'remove', path);
+  });
+}
+
+/**
+ * Writes the record: temporary name, fsync, rename, fsync of the folder. Files are looked at now.
+ * @param selection where the pieces lie; null: no file is skipped
+ * @throws HaulError
+ */
 export async function saveResume(
   metainfo: Metainfo,
   output: string,
   synced: Bitfield,
   isClean: boolean,
+  selection: Selection | null = null,
 ): Promise<void> {
   const path = resumePath(metainfo, output);
   const temporary = `${path}.tmp`;
   try {
-    const files = await stampFiles(metainfo, output);
-    const bytes = encodeResume(metainfo, { isClean, bits: synced, files });
+    const files = await stampFiles(metainfo, output, selection);
+    const skipped =
+      selection === null || selection.isWhole
+        ? null
+        : { files: selection.skippedFiles, partFile: await stampPartFile(metainfo, output) };
+    const bytes = encodeResume(metainfo, { isClean, bits: synced, files, skipped });
     // Not followed, should somebody have put a link there.
     await unlink(temporary).catch(() => {});
     const handle = await open(temporary, 'wx', 0o644);
@@ -88,9 +118,14 @@ export async function saveResume(
  * A recorded piece is trusted while all its files have the recorded size and mtime; other recorded pieces are to be checked.
  * After an unclean end, or without a usable record, all others with data on disk are to be checked too: a verified piece must
  * not be downloaded again.
+ * Only pieces that `selection` wants count; recorded ones whose bytes lay elsewhere under the selection of then are to be checked.
  */
-export async function loadResume(metainfo: Metainfo, output: string): Promise<ResumeVerdict> {
-  const now = await stampFiles(metainfo, output);
+export async function loadResume(
+  metainfo: Metainfo,
+  output: string,
+  selection: Selection | null = null,
+): Promise<ResumeVerdict> {
+  const now = await stampFiles(metainfo, output, selection);
   const read = await readRecord(metainfo, output);
   const record = typeof read === 'string' ? null : read;
   const trusted = new Bitfield(metainfo.geometry.pieceCount);
@@ -98,9 +133,11 @@ export async function loadResume(metainfo: Metainfo, output: string): Promise<Re
   const spans = new PieceSpans(metainfo);
   const isSame = now.map((stamp, file) => isSameFile(stamp, record?.files[file]));
   const hasData = now.map((stamp) => stamp.sizeBytes > 0);
-  const changed = spans.touching((file) => !isSame[file]);
+  const changed = spans.touching((file) => selection?.isSkipped(file) !== true && !isSame[file]);
+  for (const piece of await movedPieces(metainfo, output, record, selection)) changed.set(piece);
   const present = spans.touching((file) => hasData[file] === true);
   for (let piece = 0; piece < trusted.bitCount; piece++) {
+    if (selection?.isWanted(piece) === false) continue;
     const isRecorded = record?.bits.has(piece) === true;
     if (isRecorded && !changed.has(piece)) trusted.set(piece);
     else if (isRecorded || ((record === null || !record.isClean || changed.has(piece)) && present.has(piece))) {
@@ -110,28 +147,70 @@ export async function loadResume(metainfo: Metainfo, output: string): Promise<Re
   return { trusted, recheck, problem: typeof read === 'string' ? read : null };
 }
 
+/**
+ * Pieces with bytes in the part file, then or now, whose places are not the same any more, or whose part file is not: the
+ * selection is another one, or somebody touched it.
+ */
+async function movedPieces(
+  metainfo: Metainfo,
+  output: string,
+  record: ResumeRecord | null,
+  selection: Selection | null,
+): Promise<readonly number[]> {
+  if (record === null || (record.skipped === null && selection === null)) return [];
+  const { geometry } = metainfo;
+  const then = record.skipped === null ? null : Selection.without(metainfo, record.skipped.files);
+  const isPartFileSame = isSameFile(await stampPartFile(metainfo, output), record.skipped?.partFile);
+  const before = new FileLayout(metainfo, then);
+  const after = new FileLayout(metainfo, selection);
+  const bordersThen = then?.borders();
+  const bordersNow = selection?.borders();
+  const suspects = Array.from({ length: geometry.pieceCount }, (_, piece) => piece).filter(
+    (piece) => bordersThen?.has(piece) || bordersNow?.has(piece) || then?.isWanted(piece) === false,
+  );
+  return suspects.filter((piece) => {
+    const begin = geometry.pieceBegin(piece as PieceIndex);
+    const length = geometry.pieceLength(piece as PieceIndex);
+    const places = (layout: FileLayout): string => JSON.stringify(layout.segments(begin, length));
+    return !isPartFileSame || places(before) !== places(after);
+  });
+}
+
 export function encodeResume(metainfo: Metainfo, record: ResumeRecord): Buffer {
-  const bytes = Buffer.alloc(recordBytes(metainfo));
-  let at = MAGIC.copy(bytes);
+  const { skipped } = record;
+  const bytes = Buffer.alloc(recordBytes(metainfo, skipped !== null));
+  let at = (skipped === null ? MAGIC : MAGIC_SELECTION).copy(bytes);
   at += metainfo.infoHash.copy(bytes, at);
   at = bytes.writeUInt8(record.isClean ? CLEAN : 0, at);
   at = bytes.writeUInt32BE(record.bits.bitCount, at);
   at = bytes.writeUInt32BE(record.files.length, at);
   bytes.set(record.bits.bytes, at);
   at += record.bits.bytes.length;
-  for (const { sizeBytes, mtimeNs } of record.files) {
-    at = bytes.writeDoubleBE(sizeBytes, at);
-    at = bytes.writeBigInt64BE(BigInt.asIntN(64, mtimeNs), at);
+  for (const stamp of record.files) at = writeStamp(bytes, at, stamp);
+  if (skipped !== null) {
+    bytes.set(skipped.files.bytes, at);
+    at = writeStamp(bytes, at + skipped.files.bytes.length, skipped.partFile);
   }
   bytes.set(createHash('sha256').update(bytes.subarray(0, at)).digest(), at);
   return bytes;
 }
 
+function writeStamp(bytes: Buffer, at: number, { sizeBytes, mtimeNs }: FileStamp): number {
+  return bytes.writeBigInt64BE(BigInt.asIntN(64, mtimeNs), bytes.writeDoubleBE(sizeBytes, at));
+}
+
+function readStamp(bytes: Buffer, at: number): FileStamp {
+  return { sizeBytes: bytes.readDoubleBE(at), mtimeNs: bytes.readBigInt64BE(at + 8) };
+}
+
 /** The record in these bytes, or why it cannot be used. */
 export function decodeResume(metainfo: Metainfo, bytes: Buffer): ResumeRecord | string {
   const { geometry, files, infoHash } = metainfo;
-  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) return 'it is not a resume record of this version';
-  if (bytes.length !== recordBytes(metainfo)) return 'it does not have the length that this torrent asks for';
+  const magic = bytes.subarray(0, MAGIC.length);
+  const hasSkipped = magic.equals(MAGIC_SELECTION);
+  if (!hasSkipped && !magic.equals(MAGIC)) return 'it is not a resume record of this version';
+  if (bytes.length !== recordBytes(metainfo, hasSkipped))
+    return 'it does not have the length that this torrent asks for';
   const body = bytes.subarray(0, bytes.length - CHECKSUM_BYTES);
   if (!createHash('sha256').update(body).digest().equals(bytes.subarray(body.length))) return 'its checksum is wrong';
   let at = MAGIC.length;
@@ -144,15 +223,19 @@ export function decodeResume(metainfo: Metainfo, bytes: Buffer): ResumeRecord | 
   const bits = body.subarray(at, at + geometry.bitfieldBytes);
   if (!isCanonicalBitfield(bits, geometry.pieceCount)) return 'its bits are not a bitfield';
   at += bits.length;
-  const stamps = files.map((_, index): FileStamp => {
-    const begin = at + index * FILE_BYTES;
-    return { sizeBytes: body.readDoubleBE(begin), mtimeNs: body.readBigInt64BE(begin + 8) };
-  });
-  return { isClean, bits: new Bitfield(geometry.pieceCount, bits), files: stamps };
+  const stamps = files.map((_, index) => readStamp(body, at + index * FILE_BYTES));
+  at += files.length * FILE_BYTES;
+  const record = { isClean, bits: new Bitfield(geometry.pieceCount, bits), files: stamps };
+  if (!hasSkipped) return { ...record, skipped: null };
+  const skipped = body.subarray(at, at + Math.ceil(files.length / 8));
+  if (!isCanonicalBitfield(skipped, files.length)) return 'its skipped files are not a bitfield';
+  const partFile = readStamp(body, at + skipped.length);
+  return { ...record, skipped: { files: new Bitfield(files.length, skipped), partFile } };
 }
 
-function recordBytes({ geometry, files }: Metainfo): number {
-  return HEADER_BYTES + geometry.bitfieldBytes + files.length * FILE_BYTES + CHECKSUM_BYTES;
+function recordBytes({ geometry, files }: Metainfo, hasSkipped: boolean): number {
+  const selectionBytes = hasSkipped ? Math.ceil(files.length / 8) + FILE_BYTES : 0;
+  return HEADER_BYTES + geometry.bitfieldBytes + files.length * FILE_BYTES + selectionBytes + CHECKSUM_BYTES;
 }
 
 /** Null: there is none. */
@@ -167,7 +250,7 @@ async function readRecord(metainfo: Metainfo, output: string): Promise<ResumeRec
   }
   try {
     const status = await handle.stat();
-    if (!status.isFile() || status.size !== recordBytes(metainfo)) {
+    if (!status.isFile() || ![false, true].some((has) => status.size === recordBytes(metainfo, has))) {
       return `${path}: it does not have the length that this torrent asks for`;
     }
     const record = decodeResume(metainfo, await handle.readFile());
@@ -179,10 +262,16 @@ async function readRecord(metainfo: Metainfo, output: string): Promise<ResumeRec
   }
 }
 
-/** Size and mtime of every file now. Pads and links (BEP 47) hold no data of their own: always the same. */
-async function stampFiles({ files }: Metainfo, output: string): Promise<FileStamp[]> {
+async function stampPartFile(metainfo: Metainfo, output: string): Promise<FileStamp> {
+  return stat(partFilePath(metainfo, output), { bigint: true }).then(stampOf, () => ABSENT);
+}
+
+/** Size and mtime of every file now. Pads, links (BEP 47) and skipped files hold no data of ours: always the same. */
+async function stampFiles({ files }: Metainfo, output: string, selection: Selection | null): Promise<FileStamp[]> {
   const stamps: FileStamp[] = files.map(() => ABSENT);
-  const stored = files.flatMap((entry, index) => (entry.isPad || entry.symlinkPath !== null ? [] : [index]));
+  const isStored = (index: number): boolean =>
+    !files[index]!.isPad && files[index]!.symlinkPath === null && selection?.isSkipped(index) !== true;
+  const stored = [...files.keys()].filter(isStored);
   const pathOf = (index: number): string => join(output, ...files[index]!.path);
   if (stored.length <= STATS_ASYNC) {
     await forEachConcurrently(stored, STATS_AT_ONCE, async (index) => {

@@ -33,10 +33,21 @@ export interface Survey {
   readonly largestPath: string;
 }
 
+export interface SurveyOptions {
+  readonly files: readonly FileEntry[];
+  /** True for files that are not ours to look at. Padding is never looked at. */
+  readonly isSkipped: (file: number) => boolean;
+  /** The file that we alone write: it may be longer than needed, and no link may be in its place. */
+  readonly ownFile: number;
+  readonly output: string;
+  readonly forWriting: boolean;
+}
+
 /** @throws HaulError NOT_A_DIRECTORY, NOT_FOUND, BAD_DATA, NO_PERMISSION, IO */
-export async function survey(files: readonly FileEntry[], output: string, forWriting: boolean): Promise<Survey> {
-  const surveyor = new Surveyor(files, output, await realpath(output), forWriting);
-  const indices = [...files.keys()].filter((index) => !files[index]!.isPad);
+export async function survey(options: SurveyOptions): Promise<Survey> {
+  const { files, isSkipped, output } = options;
+  const surveyor = new Surveyor(options, await realpath(output));
+  const indices = [...files.keys()].filter((index) => !files[index]!.isPad && !isSkipped(index));
   await forEachConcurrently(indices, AT_ONCE, (index) => surveyor.look(index));
   return surveyor.result();
 }
@@ -55,6 +66,7 @@ class Surveyor {
   readonly #output: string;
   readonly #root: string;
   readonly #forWriting: boolean;
+  readonly #ownFile: number;
   /** By folder: true when it exists. One look each, however many files ask. */
   readonly #folders = new Map<string, Promise<boolean>>();
   readonly #missing: string[] = [];
@@ -62,8 +74,9 @@ class Surveyor {
   readonly #states: FileState[] = [];
   readonly #realPaths = new Map<number, string>();
 
-  constructor(files: readonly FileEntry[], output: string, root: string, forWriting: boolean) {
+  constructor({ files, ownFile, output, forWriting }: SurveyOptions, root: string) {
     this.#files = files;
+    this.#ownFile = ownFile;
     this.#output = output;
     this.#root = root;
     this.#forWriting = forWriting;
@@ -80,11 +93,11 @@ class Surveyor {
 
   result(): Survey {
     let neededBytes = 0;
-    let largest = 0;
+    let largest: FileEntry | undefined;
     for (const state of this.#states) {
-      const { lengthBytes } = this.#files[state.file]!;
-      neededBytes += Math.max(0, lengthBytes - state.allocatedBytes);
-      if (lengthBytes > this.#files[largest]!.lengthBytes) largest = state.file;
+      const entry = this.#files[state.file]!;
+      neededBytes += Math.max(0, entry.lengthBytes - state.allocatedBytes);
+      if (largest === undefined || entry.lengthBytes > largest.lengthBytes) largest = entry;
     }
     return {
       files: this.#states,
@@ -92,7 +105,7 @@ class Surveyor {
       missingLinks: this.#links,
       realPaths: this.#realPaths,
       neededBytes,
-      largestPath: join(this.#output, ...(this.#files[largest]?.path ?? [])),
+      largestPath: join(this.#output, ...(largest?.path ?? [])),
     };
   }
 
@@ -130,6 +143,8 @@ class Surveyor {
       this.#missingFile(index, path);
       return;
     }
+    const isOurOwn = index === this.#ownFile;
+    if (isOurOwn && own.isSymbolicLink()) throw new HaulError('BAD_DATA', `${path} is a link; move it away`, { path });
     const status = own.isSymbolicLink() ? await this.#follow(path) : own;
     if (own.isSymbolicLink()) this.#realPaths.set(index, await realpath(path));
     if (status.isDirectory()) {
@@ -138,7 +153,7 @@ class Surveyor {
     if (!status.isFile()) throw new HaulError('BAD_DATA', `${path} is not a regular file`, { path });
     const lengthBytes = Number(status.size);
     const facts = { path, lengthBytes, expectedBytes: entry.lengthBytes };
-    if (lengthBytes > entry.lengthBytes) {
+    if (lengthBytes > entry.lengthBytes && !isOurOwn) {
       const message = `${path} is longer than the torrent says (${lengthBytes} bytes, not ${entry.lengthBytes}); move it away`;
       throw new HaulError('BAD_DATA', message, facts);
     }

@@ -32,13 +32,13 @@ export class Transfer {
   }
 
   async #move(kind: 'read' | 'write', segments: readonly FileSegment[], memory: MemoryRange): Promise<void> {
-    const { descriptors, metainfo } = this.#files;
-    const stored = segments.filter(({ file }) => !metainfo.files[file]!.isPad);
-    const held = stored.map(({ file }) => file);
+    const { descriptors } = this.#files;
+    const stored = segments.filter(({ isStored }) => isStored);
+    const held = [...new Set(stored.map(({ file }) => file))];
     const fds = await descriptors.acquire(held);
     const fdByFile = new Map(held.map((file, index) => [file, fds[index]!]));
-    const files = segments.map(({ file, beginBytes, lengthBytes }) => {
-      return { fd: fdByFile.get(file) ?? -1, beginBytes, lengthBytes };
+    const files = segments.map(({ file, beginBytes, lengthBytes, isStored }) => {
+      return { fd: isStored ? fdByFile.get(file)! : -1, beginBytes, lengthBytes };
     });
     try {
       const result = await new Promise<WorkResult>((resolve) => this.#jobs.submit({ kind, files, memory }, resolve));

@@ -9,7 +9,6 @@
  */
 import { fromSystemError, type HaulError } from '../errors.js';
 import type { Descriptors } from './descriptors.js';
-import type { FileSegment } from './layout.js';
 
 /** Calls that wait for the device, each in one of libuv's four threads; two keep a device busy and leave threads for the rest. */
 const AT_ONCE = 2;
@@ -70,7 +69,7 @@ export class WriteBack {
   }
 
   /** These parts of files are dirty and will not change any more. */
-  add(segments: readonly FileSegment[]): void {
+  add(segments: readonly Range[]): void {
     if (this.#isOff) return;
     for (const { file, beginBytes, lengthBytes } of segments) {
       if (lengthBytes < SHORTEST_RANGE_BYTES) continue;

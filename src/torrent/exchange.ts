@@ -30,12 +30,14 @@ import { dropRequests, pumpAll } from './serve.js';
 /** What the exchange tells its owner, the torrent. */
 export interface ExchangeOwner {
   onPieceVerified(piece: PieceIndex): void;
-  /** Every piece is verified; not yet synced. */
+  /** Every wanted piece is verified; not yet synced. */
   onComplete(): void;
   onPeerGone(peer: Peer, reason: string): void;
   onPeerConnected(peer: Peer): void;
   onBanned(peer: Peer, reason: string): void;
   onDiskError(error: HaulError): void;
+  /** Every piece was seen at some peer; we are an ordinary seed now. */
+  onSuperSeedingEnded(): void;
 }
 
 export interface ExchangeOptions {
@@ -47,6 +49,12 @@ export interface ExchangeOptions {
   readonly maxPeers: number;
   readonly uploadSlots: number;
   readonly listenPort: number | null;
+  /** BEP 16; without effect unless `have` is full. */
+  readonly isSuperSeeding: boolean;
+  /** By piece, see `Selection.pieces`; undefined: all normal. */
+  readonly priorities: Uint8Array | undefined;
+  /** Pieces in order instead of rarest first. */
+  readonly isSequential: boolean;
   readonly throttles: TorrentThrottles;
   readonly owner: ExchangeOwner;
 }
@@ -73,6 +81,7 @@ export class Exchange implements SchedulerSink {
   isClosed = false;
   readonly #freeSlots: PeerSlot[] = [];
   readonly #maxPeers: number;
+  #wasSuperSeeding: boolean;
   #whenEmpty: (() => void) | null = null;
 
   constructor(options: ExchangeOptions) {
@@ -99,7 +108,11 @@ export class Exchange implements SchedulerSink {
         uploadSlots: options.uploadSlots,
         requestsPerPeer: LIMITS.requestsPerPeer,
       },
+      isSuperSeeding: options.isSuperSeeding,
+      isSequential: options.isSequential,
+      ...(options.priorities === undefined ? {} : { priorities: options.priorities }),
     });
+    this.#wasSuperSeeding = this.scheduler.isSuperSeeding;
     this.receiver = new Receiver(this);
     this.storage.onReadable = () => pumpAll(this);
     this.storage.onRoom = () => {
@@ -108,8 +121,9 @@ export class Exchange implements SchedulerSink {
     this.storage.onError = (error) => this.owner.onDiskError(error);
   }
 
+  /** Every wanted piece is verified. */
   get isComplete(): boolean {
-    return this.have.isFull;
+    return this.scheduler.isComplete;
   }
 
   get hasRoom(): boolean {
@@ -125,9 +139,10 @@ export class Exchange implements SchedulerSink {
     this.peerCount++;
     link.handlers = peer;
     link.downloads = this.#downloads;
+    // What we have is said first (BEP 3, 6): a super-seed may reveal a piece as soon as the scheduler knows the peer.
+    peer.greet();
     this.scheduler.addPeer(slot, this.now());
     if (handshake.supportsFast) this.scheduler.setFast(slot, true);
-    peer.greet();
     this.owner.onPeerConnected(peer);
     return peer;
   }
@@ -149,6 +164,10 @@ export class Exchange implements SchedulerSink {
     this.scheduler.tick(nowMs);
     this.scheduler.fillHungry(nowMs);
     for (const peer of this.peers) peer?.tick(nowMs);
+    if (!this.#wasSuperSeeding || this.scheduler.isSuperSeeding) return;
+    this.#wasSuperSeeding = false;
+    this.dropRedundantPeers();
+    this.owner.onSuperSeedingEnded();
   }
 
   /** Says HAVE to everybody, in one batch (BEP 3), and lets go of peers that neither side needs any more. */
@@ -164,9 +183,9 @@ export class Exchange implements SchedulerSink {
     for (const peer of this.peers) peer?.dropIfRedundant();
   }
 
-  /** Two seeds have nothing to say to each other. */
+  /** A seed wants nothing of us; when we want nothing more either, whole or a selection, we have nothing to say to each other. A super-seed counts on its peers. */
   isRedundant(peer: Peer): boolean {
-    return this.isComplete && this.scheduler.peerIsSeed(peer.slot);
+    return this.isComplete && !this.scheduler.isSuperSeeding && this.scheduler.peerIsSeed(peer.slot);
   }
 
   /** A file was cut off after it had been read ahead: the kernel found nothing to send where a block was. */
@@ -221,6 +240,12 @@ export class Exchange implements SchedulerSink {
       dropRequests(peer);
     } else writeUnchoke(peer.link.out);
     peer.link.touch();
+  }
+
+  reveal(slot: PeerSlot, piece: PieceIndex): void {
+    const link = this.peers[slot]!.link;
+    writeHave(link.out, piece);
+    link.touch();
   }
 
   openPiece(piece: PieceIndex): boolean {

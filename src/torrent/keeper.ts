@@ -11,6 +11,8 @@ export interface KeeperOptions {
   readonly storage: Storage;
   /** Verified pieces, kept current by the exchange. */
   readonly have: Bitfield;
+  /** With that many verified the download is complete. */
+  readonly wantedPieces: number;
   readonly save: (synced: Bitfield, isClean: boolean) => Promise<void>;
   readonly onTrouble: (error: HaulError) => void;
   /** The record could not be written, and nothing is lost by that. */
@@ -35,7 +37,7 @@ export class Keeper {
 
   /** The first record, before any block is written: files that exist are ours from now on. */
   open(): Promise<void> {
-    return this.#enqueue(() => this.#save(this.#options.have.isFull));
+    return this.#enqueue(() => this.#save(this.#isComplete(this.#options.have)));
   }
 
   pieceVerified(): void {
@@ -60,7 +62,7 @@ export class Keeper {
   /** The last sync and record. @throws HaulError when the disk refuses. */
   close(isClean: boolean): Promise<void> {
     return this.#enqueue(() =>
-      this.#unsynced > 0 || !this.#options.have.isFull ? this.#syncAndSave(isClean) : Promise.resolve(),
+      this.#unsynced > 0 || !this.#isComplete(this.#options.have) ? this.#syncAndSave(isClean) : Promise.resolve(),
     );
   }
 
@@ -77,9 +79,13 @@ export class Keeper {
     try {
       await this.#options.save(this.#synced, isClean);
     } catch (error) {
-      if (!this.#synced.isFull) throw error;
+      if (!this.#isComplete(this.#synced)) throw error;
       this.#options.onWarning(asHaulError(error));
     }
+  }
+
+  #isComplete(pieces: Bitfield): boolean {
+    return pieces.count === this.#options.wantedPieces;
   }
 
   #enqueue(step: () => Promise<void>): Promise<void> {

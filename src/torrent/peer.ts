@@ -59,9 +59,10 @@ export class Peer implements WireSink, LinkHandlers {
     this.pinned = new PinnedShare(exchange.geometry);
   }
 
-  /** Our first messages: what we can do (BEP 10) and what we have (BEP 3, 6). */
+  /** Our first messages: what we can do (BEP 10) and what we have (BEP 3, 6), or what we choose to say of it (BEP 16). */
   greet(): void {
-    const { have, listenPort } = this.exchange;
+    const { have, listenPort, scheduler } = this.exchange;
+    const saidCount = scheduler.isSuperSeeding ? 0 : have.count;
     const out = this.link.out;
     if (this.supportsExtended) {
       const payload = encodeExtendedHandshake({
@@ -73,9 +74,9 @@ export class Peer implements WireSink, LinkHandlers {
       });
       writeExtended(out, 0, payload);
     }
-    if (this.supportsFast && have.isFull) writeHaveAll(out);
-    else if (this.supportsFast && have.count === 0) writeHaveNone(out);
-    else if (have.count > 0) writeBitfield(out, have.bytes);
+    if (this.supportsFast && saidCount === have.bitCount) writeHaveAll(out);
+    else if (this.supportsFast && saidCount === 0) writeHaveNone(out);
+    else if (saidCount > 0) writeBitfield(out, have.bytes);
     this.link.touch();
   }
 
@@ -87,7 +88,7 @@ export class Peer implements WireSink, LinkHandlers {
   }
 
   dropIfRedundant(): void {
-    if (this.exchange.isRedundant(this)) this.link.close('both sides are complete');
+    if (this.exchange.isRedundant(this)) this.link.close('neither side needs the other');
   }
 
   // ---- LinkHandlers ----

@@ -15,10 +15,14 @@ import type { WorkPool } from '../hash/port.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
+import type { Selection } from '../metainfo/selection.js';
+import { FileLayout, partFileName } from '../storage/layout.js';
 
 export interface RecheckOptions {
   /** Pieces to check; default all. The others stay unset in the result. */
   readonly only?: Bitfield;
+  /** Skipped files are not looked at, what wanted pieces hold of them is in the part file; other pieces are not checked. */
+  readonly selection?: Selection | null;
   /** `pieceCount` is the number of pieces to check. */
   readonly onProgress?: (checkedPieces: number, pieceCount: number) => void;
   readonly signal?: AbortSignal;
@@ -38,7 +42,7 @@ export interface RecheckedFile {
 
 export interface RecheckResult {
   readonly good: Bitfield;
-  /** In the torrent's order, padding left out. */
+  /** In the torrent's order, padding and skipped files left out. */
   readonly files: RecheckedFile[];
 }
 
@@ -60,12 +64,15 @@ export async function recheckFiles(
   options: RecheckOptions = {},
 ): Promise<RecheckResult> {
   const { geometry, files, pieceHashes } = metainfo;
-  const { only, signal } = options;
-  const pathOf = (file: number) => path.join(outputFolder, ...files[file]!.path);
-  const onDisk = await lookAt(metainfo, pathOf, pool, signal);
-  const unreadable = unreadablePieces(metainfo, onDisk);
+  const { only, signal, selection = null } = options;
+  const layout = new FileLayout(metainfo, selection);
+  const pathOf = (file: number) =>
+    path.join(outputFolder, ...(file === layout.partFile ? [partFileName(metainfo)] : files[file]!.path));
+  const isOurs = (file: number) => selection?.isSkipped(file) !== true;
+  const onDisk = await lookAt({ layout, isOurs, pathOf, pool, signal });
   const good = new Bitfield(geometry.pieceCount);
-  const isChecked = (piece: number) => only === undefined || only.has(piece);
+  const isChecked = (piece: number) => (only === undefined || only.has(piece)) && selection?.isWanted(piece) !== false;
+  const unreadable = unreadablePieces(metainfo, layout, onDisk, selection);
 
   const total = only === undefined ? geometry.pieceCount : only.count;
   let checked = 0;
@@ -75,6 +82,7 @@ export async function recheckFiles(
     pool,
     geometry,
     files,
+    layout,
     pathOf,
     signal,
     wants: (piece: PieceIndex) => isChecked(piece) && !unreadable.has(piece),
@@ -87,7 +95,7 @@ export async function recheckFiles(
 
   const isBad = (piece: number) => isChecked(piece) && !good.has(piece);
   const states = files.flatMap((entry, index): RecheckedFile[] => {
-    if (entry.isPad) return [];
+    if (entry.isPad || !isOurs(index)) return [];
     return [{ path: entry.path.join('/'), state: stateOf(entry, onDisk[index]!, geometry.pieceLengthBytes, isBad) }];
   });
   return { good, files: states };
@@ -101,20 +109,28 @@ function throwIfForbidden(error: HaulError): void {
 /** Length on disk; or 'missing'; for a symbolic link of the torrent 'link' or 'wrong-link'. */
 type OnDisk = number | 'missing' | 'link' | 'wrong-link';
 
-async function lookAt(
-  metainfo: Metainfo,
-  pathOf: (file: number) => string,
-  pool: WorkPool,
-  signal?: AbortSignal,
-): Promise<OnDisk[]> {
-  const { files } = metainfo;
+interface Surroundings {
+  readonly layout: FileLayout;
+  readonly isOurs: (file: number) => boolean;
+  readonly pathOf: (file: number) => string;
+  readonly pool: WorkPool;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One for each file, and one for the part file. */
+async function lookAt({ layout, isOurs, pathOf, pool, signal }: Surroundings): Promise<OnDisk[]> {
+  const { files, partFile, partFileBytes } = layout;
   const found: OnDisk[] = files.map(({ isPad, lengthBytes }) => (isPad ? lengthBytes : 'missing'));
+  found.push('missing');
   for (const [index, { symlinkPath }] of files.entries()) {
-    if (symlinkPath === null) continue;
+    if (symlinkPath === null || !isOurs(index)) continue;
     if (signal?.aborted) throw new HaulError('ABORTED', 'the hash check was stopped');
     found[index] = await lookAtLink(files[index]!, symlinkPath, pathOf(index));
   }
-  const plain = files.flatMap((entry, index) => (entry.isPad || entry.symlinkPath !== null ? [] : [index]));
+  const plain = files.flatMap((entry, index) =>
+    entry.isPad || entry.symlinkPath !== null || !isOurs(index) ? [] : [index],
+  );
+  if (partFileBytes > 0) plain.push(partFile);
   for (let at = 0; at < plain.length; at += LOOKS_AT_ONCE) {
     const group = plain.slice(at, at + LOOKS_AT_ONCE);
     const looks = await look(pool, group.map(pathOf), true, signal);
@@ -146,13 +162,27 @@ async function lookAtLink(entry: FileEntry, target: readonly string[], file: str
 }
 
 /** Pieces with bytes beyond the end of their file. */
-function unreadablePieces(metainfo: Metainfo, onDisk: readonly OnDisk[]): Bitfield {
-  const { geometry, files } = metainfo;
+function unreadablePieces(
+  { geometry, files }: Metainfo,
+  layout: FileLayout,
+  onDisk: readonly OnDisk[],
+  selection: Selection | null,
+): Bitfield {
   const unreadable = new Bitfield(geometry.pieceCount);
+  const lengthOf = (file: number): number => (typeof onDisk[file] === 'number' ? onDisk[file] : 0);
+  const borders = selection?.borders();
+  for (let piece = 0; borders !== undefined && piece < geometry.pieceCount; piece++) {
+    if (!borders.has(piece)) continue;
+    const segments = layout.segments(
+      geometry.pieceBegin(piece as PieceIndex),
+      geometry.pieceLength(piece as PieceIndex),
+    );
+    const end = segments.findLast(({ file }) => file === layout.partFile)!;
+    if (end.beginBytes + end.lengthBytes > lengthOf(layout.partFile)) unreadable.set(piece);
+  }
   files.forEach((entry, index) => {
-    const found = onDisk[index]!;
-    const lengthBytes = typeof found === 'number' ? found : 0;
-    if (lengthBytes >= entry.lengthBytes) return;
+    const lengthBytes = lengthOf(index);
+    if (lengthBytes >= entry.lengthBytes || selection?.isSkipped(index) === true) return;
     const first = Math.floor((entry.beginBytes + lengthBytes) / geometry.pieceLengthBytes);
     const last = Math.floor((entry.beginBytes + entry.lengthBytes - 1) / geometry.pieceLengthBytes);
     for (let piece = first; piece <= last; piece++) unreadable.set(piece);

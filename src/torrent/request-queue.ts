@@ -92,6 +92,16 @@ export class RequestQueue {
     return false;
   }
 
+  /** Requests in the longest chain: what a cancel costs at most. For tests. */
+  get longestChain(): number {
+    const lengths = Array.from(this.#first, (first) => {
+      let length = 0;
+      for (let position = first; position !== END; position = this.#next[position]!) length++;
+      return length;
+    });
+    return Math.max(...lengths);
+  }
+
   /** Each waiting request, oldest first. */
   forEach(visit: (piece: number, begin: number, length: number) => void): void {
     for (let place = this.#head; place < this.#tail; place++) {

@@ -17,7 +17,8 @@ export function requestArrives(peer: Peer, index: number, begin: number, length:
     peer.link.close(`asked for a range that does not exist: piece ${index}, begin ${begin}, length ${length}`);
     return;
   }
-  if (scheduler.isChoking(peer.slot) || !have.has(piece) || peer.requests.length >= LIMITS.requestsPerPeer) {
+  const isOffered = have.has(piece) && scheduler.mayServe(peer.slot, piece);
+  if (scheduler.isChoking(peer.slot) || !isOffered || peer.requests.length >= LIMITS.requestsPerPeer) {
     refuse(peer, piece, begin, length);
     return;
   }

@@ -3,6 +3,7 @@ import type { HaulError } from '../errors.js';
 import type { WorkPool } from '../hash/port.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
+import type { Selection } from '../metainfo/selection.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import type { TorrentThrottles } from '../peer/throttle.js';
@@ -74,20 +75,30 @@ export interface Services {
   readonly uploadSlots: number;
   readonly maxPeers: number;
   readonly throttles: TorrentThrottles;
-  openStorage(metainfo: Metainfo, output: string, forWriting: boolean): Promise<Storage>;
-  loadResume(metainfo: Metainfo, output: string): Promise<ResumeVerdict>;
-  saveResume(metainfo: Metainfo, output: string, synced: Bitfield, isClean: boolean): Promise<void>;
+  // The selection says which files are left out and so where pieces lie; null: all files are there.
+  openStorage(metainfo: Metainfo, output: string, forWriting: boolean, selection: Selection | null): Promise<Storage>;
+  loadResume(metainfo: Metainfo, output: string, selection: Selection | null): Promise<ResumeVerdict>;
+  saveResume(
+    metainfo: Metainfo,
+    output: string,
+    synced: Bitfield,
+    isClean: boolean,
+    selection: Selection | null,
+  ): Promise<void>;
+  /** Of an earlier selection; nothing happens where there is none. @throws HaulError */
+  removePartFile(metainfo: Metainfo, output: string): Promise<void>;
   recheck(
     metainfo: Metainfo,
     output: string,
     options: {
       readonly only: Bitfield;
+      readonly selection: Selection | null;
       readonly onProgress: (checkedPieces: number) => void;
       readonly signal: AbortSignal;
     },
   ): Promise<Bitfield>;
   /** Forces what the files hold to the device, whoever wrote it. @throws HaulError */
-  syncData(metainfo: Metainfo, output: string): Promise<void>;
+  syncData(metainfo: Metainfo, output: string, selection: Selection | null): Promise<void>;
   makeAddresses(): Addresses;
   /** IP addresses of a host name (or of an address, itself). Rejects when there are none. */
   resolveHost(host: string): Promise<readonly string[]>;

@@ -14,12 +14,15 @@ export function torrentStats(torrent: LiveTorrent): TorrentStats {
   const nowMs = torrent.services.now();
   const downloadBytesPerSec = exchange?.scheduler.downloadRate(null, nowMs) ?? 0;
   const totals = exchange?.scheduler.totals;
-  const leftBytes = lengthBytes - verifiedBytes;
+  const wantedBytes = torrent.selection?.wantedBytes ?? lengthBytes;
+  const leftBytes = wantedBytes - verifiedBytes;
   return {
     state: torrent.state,
     lengthBytes,
+    wantedBytes,
     verifiedBytes,
     pieceCount: geometry.pieceCount,
+    wantedPieces: torrent.wantedPieces,
     verifiedPieces: have.count,
     checkedPieces: torrent.checkedPieces,
     downloadedBytes: totals?.downloadedBytes ?? 0,
@@ -31,6 +34,7 @@ export function torrentStats(torrent: LiveTorrent): TorrentStats {
     peers: exchange?.peerCount ?? 0,
     seeds: exchange?.peers.filter((peer) => peer !== null && exchange.scheduler.peerIsSeed(peer.slot)).length ?? 0,
     knownAddresses: torrent.roster.knownAddresses,
+    superSeeding: exchange?.scheduler.isSuperSeeding ?? false,
     secondsLeft:
       leftBytes === 0 ? 0 : downloadBytesPerSec > 0 ? leftBytes / downloadBytesPerSec : Number.POSITIVE_INFINITY,
   };

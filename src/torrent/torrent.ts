@@ -9,6 +9,7 @@ import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
+import { Selection } from '../metainfo/selection.js';
 import type { Storage } from '../storage/port.js';
 import { Exchange, type ExchangeOwner } from './exchange.js';
 import { Keeper } from './keeper.js';
@@ -26,7 +27,10 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   readonly metainfo: Metainfo;
   readonly output: string;
   readonly done: Promise<void>;
+  /** Verified pieces; of a selection the wanted ones only, for the others have no place. */
   readonly have: Bitfield;
+  /** Null: everything is wanted. */
+  readonly selection: Selection | null;
   readonly roster: Roster;
   readonly services: Services;
   exchange: Exchange | null = null;
@@ -49,6 +53,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.services = services;
     this.#options = options;
     this.have = new Bitfield(metainfo.geometry.pieceCount);
+    this.selection = options.priorities === undefined ? null : Selection.of(metainfo, options.priorities);
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
@@ -62,6 +67,15 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
 
   get state(): TorrentState {
     return this.#state;
+  }
+
+  get wantedPieces(): number {
+    return this.selection?.wantedPieces ?? this.metainfo.geometry.pieceCount;
+  }
+
+  /** Every wanted piece is verified. */
+  get isComplete(): boolean {
+    return this.have.count === this.wantedPieces;
   }
 
   get isStopping(): boolean {
@@ -104,7 +118,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
 
   /** What is already on disk and good: from the resume record where it can be trusted, by hashing where it cannot. */
   async #findVerified(): Promise<void> {
-    const { services, metainfo, output } = this;
+    const { services, metainfo, output, selection } = this;
     if (this.#options.mode === 'seed' && this.#options.trustData === true) {
       this.have.setAll();
       return;
@@ -112,7 +126,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     let only = new Bitfield(metainfo.geometry.pieceCount);
     if (this.#options.mode === 'seed') only.setAll();
     else {
-      const verdict = await services.loadResume(metainfo, output);
+      const verdict = await services.loadResume(metainfo, output, selection);
       if (verdict.problem !== null) services.log('info', `resume record not used: ${verdict.problem}`);
       for (let piece = 0; piece < verdict.trusted.bitCount; piece++)
         if (verdict.trusted.has(piece)) this.have.set(piece);
@@ -122,6 +136,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.#enter('checking');
     const good = await services.recheck(metainfo, output, {
       only,
+      selection,
       onProgress: (checkedPieces) => {
         this.checkedPieces = checkedPieces;
       },
@@ -129,7 +144,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     });
     for (let piece = 0; piece < good.bitCount; piece++) if (good.has(piece)) this.have.set(piece);
     // Found good means readable, not on the device: after a crash it may be in the page cache only, and is about to be recorded.
-    if (this.#options.mode !== 'seed' && good.count > 0) await services.syncData(metainfo, output);
+    if (this.#options.mode !== 'seed' && good.count > 0) await services.syncData(metainfo, output, selection);
     const badCount = this.have.bitCount - this.have.count;
     if (this.#options.mode === 'seed' && badCount > 0) {
       throw new HaulError(
@@ -142,20 +157,34 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   }
 
   async #prepareStorage(): Promise<void> {
-    const { services, metainfo, output, have } = this;
-    const forWriting = !have.isFull;
-    const storage = await services.openStorage(metainfo, output, forWriting);
-    this.#storage = storage;
-    await storage.prepare({ forWriting });
+    const { services, metainfo, output, have, selection, wantedPieces } = this;
+    const storage = await this.#openStorage(!this.isComplete);
     this.#keeper = new Keeper({
       storage,
       have,
-      save: (synced, isClean) => services.saveResume(metainfo, output, synced, isClean),
+      wantedPieces,
+      save: (synced, isClean) => services.saveResume(metainfo, output, synced, isClean, selection),
       onTrouble: (error) => this.onDiskError(error),
       onWarning: (error) => this.tell('warning', error),
       isKept: this.#options.mode !== 'seed',
     });
     await this.#keeper.open();
+  }
+
+  async #openStorage(forWriting: boolean): Promise<Storage> {
+    const { services, metainfo, output, selection } = this;
+    const storage = await services.openStorage(metainfo, output, forWriting, selection);
+    this.#storage = storage;
+    try {
+      await storage.prepare({ forWriting });
+      return storage;
+    } catch (error) {
+      // Every piece is here, but not every file: one that is empty, or a link, lies in no piece.
+      const isIncomplete = !forWriting && this.#options.mode !== 'seed' && toHaulError(error, '').code === 'NOT_FOUND';
+      if (!isIncomplete) throw error;
+      await storage.close();
+      return this.#openStorage(true);
+    }
   }
 
   #begin(): void {
@@ -169,6 +198,9 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       maxPeers: services.maxPeers,
       uploadSlots: services.uploadSlots,
       listenPort: services.listenPort,
+      isSuperSeeding: this.#options.superSeeding === true,
+      priorities: this.selection?.pieces,
+      isSequential: this.#options.sequential === true,
       throttles: services.throttles,
       owner: this,
     });
@@ -181,12 +213,13 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       onOutcome: (url, outcome, message) => this.tell('tracker', url, outcome, message),
     });
     this.#announces.start(services.now(), () => this.#figures());
-    if (this.have.isFull) void this.#finish(false);
+    if (this.isComplete) void this.#finish(false);
     this.roster.dialSome(services.now());
   }
 
   #figures(): AnnounceFigures {
     const { uploadedBytes, downloadedBytes, lengthBytes, verifiedBytes, peers } = this.stats();
+    // Of the whole torrent: a tracker takes whoever has nothing left for a seed (BEP 3), and a part is none (BEP 21).
     const leftBytes = lengthBytes - verifiedBytes;
     return {
       uploadedBytes,
@@ -194,15 +227,20 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       leftBytes,
       port: this.services.listenPort ?? 0,
       numwant: this.exchange?.hasRoom ? NUMWANT : 0,
-      isHungry: leftBytes > 0 && peers < FEW_PEERS,
+      isHungry: !this.isComplete && peers < FEW_PEERS,
     };
   }
 
-  /** All verified: force to the device, then say so. */
+  /** All that is wanted is verified: force to the device, then say so. */
   async #finish(isFresh: boolean): Promise<void> {
     await this.#keeper!.finish();
     if (this.isStopping) return;
-    if (isFresh) this.#announces?.completed(this.services.now());
+    const { metainfo, output, services } = this;
+    if (this.have.isFull && this.selection?.isWhole !== false && this.#options.mode !== 'seed') {
+      await this.#attempt(`tidy up ${metainfo.name}`, () => services.removePartFile(metainfo, output));
+    }
+    if (this.isStopping) return;
+    if (isFresh && this.have.isFull) this.#announces?.completed(services.now());
     this.#enter('seeding');
     this.#settle.resolve();
     this.tell('done');
@@ -318,6 +356,11 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
 
   onDiskError(error: HaulError): void {
     this.#fail(error);
+  }
+
+  onSuperSeedingEnded(): void {
+    this.services.log('info', `${this.metainfo.name}: every piece is in the swarm, super-seeding ends`);
+    this.tell('spread');
   }
 }
 

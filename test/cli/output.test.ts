@@ -156,7 +156,8 @@ describe('progress', () => {
   it('ends a download at 100 percent, though the torrent seeds by then', () => {
     const stats = {
       state: 'seeding',
-      lengthBytes: 1000,
+      lengthBytes: 1200,
+      wantedBytes: 1000,
       verifiedBytes: 1000,
       peers: 2,
       uploadedBytes: 70,

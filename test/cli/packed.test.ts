@@ -185,7 +185,7 @@ describe('the packed package', { skip: process.platform === 'win32' }, () => {
 
   packedTest('refuses a Node that is none', async () => {
     const { exitCode, stderr } = await haul('bench', 'loopback', '--small', '--node', '/bin/false');
-    assert.equal(exitCode, 1);
+    assert.equal(exitCode, 2);
     assert.match(stderr, /--node \/bin\/false: /);
   });
 

@@ -65,6 +65,7 @@ describe('haul on the command line', () => {
       [['verify', 'x.torrent'], /required option '--data <dir>' not specified/],
       [['get', 'x.torrent', '--port', '70000'], /A port is a number from 0 to 65535/],
       [['get', 'x.torrent', '--peer', 'nowhere'], /HOST:PORT/],
+      [['get', 'x.torrent', '--zone', 'rack 7'], /A zone must be 1 to 64 letters/],
       [['get', 'x.torrent', '--seed-for', 'soon'], /A duration is/],
       [['create', 'x', '--piece-length', '3MiB'], /power of two/],
       [['create', 'x', '--tracker', 'tracker.example'], /A tracker is/],

@@ -11,6 +11,7 @@ import {
   parseSize,
   parseTrackerUrl,
   parseWebSeedUrl,
+  parseZone,
   ValueError,
 } from '../../src/cli/values.js';
 
@@ -32,6 +33,22 @@ describe('values of the command line', () => {
     assert.equal(parseSize('4 MiB'), 4_194_304);
     assert.equal(parseSize('1.5g'), 1_610_612_736);
     refuses(parseSize, ['0', '-1', '', 'KiB', '1KB', '1MB', '1.3', '9999999999999999T', '1 M B', 'NaN', 'Infinity']);
+  });
+
+  it('reads names of zones and nothing else', () => {
+    assert.equal(parseZone('rack7'), 'rack7');
+    assert.equal(parseZone('eu-1/row_2/rack.7'), 'eu-1/row_2/rack.7');
+    refuses(parseZone, [
+      '',
+      ' ',
+      'rack 7',
+      '/rack7',
+      'eu//rack7',
+      'a/b/c/d/e',
+      'x'.repeat(65),
+      'räck',
+      'a&event=stopped',
+    ]);
   });
 
   it('rates are sizes per second, with or without saying so', () => {

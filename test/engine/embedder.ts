@@ -1,6 +1,6 @@
 /**
  * A program around one engine, for tests that must kill it or look at what reaches its event loop.
- * Arguments: TORRENT OUTPUT PORT [throw]. Prints `verified N` for each piece, `thrown` for each exception of its own log, `done`.
+ * Arguments: TORRENT OUTPUT PORT [throw | only=NAME]. Prints `verified N` for each piece, `thrown` for each exception of its own log, `done`.
  */
 import { readFile } from 'node:fs/promises';
 import { createEngine } from '../../src/engine.js';
@@ -19,6 +19,9 @@ const engine = await createEngine({
 const torrent = engine.add(parseTorrent(await readFile(torrentFile)), {
   output,
   trackers: [],
+  ...(mode?.startsWith('only=')
+    ? { priorities: (file) => (file.path.at(-1) === mode.slice(5) ? 'normal' : 'skip') }
+    : {}),
   // Nobody listens on port 1: a dial that fails is one more thing to log.
   peers: [Number(port), 1].map((each) => ({ host: '127.0.0.1', port: each })),
 });

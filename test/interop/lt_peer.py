@@ -1,9 +1,11 @@
 """One libtorrent peer for interop tests: seeds or gets one torrent and talks JSON lines.
 
-usage: lt_peer.py seed|get TORRENT FOLDER --port N [--host A] [--tracker URL]... [--peer HOST:PORT]... [--plain]
+usage: lt_peer.py seed|get TORRENT FOLDER --port N [--host A] [--tracker URL]... [--peer HOST:PORT]...
+       [--only INDEX]... [--plain] [--super]
 
 Prints {"event": "ready", "port": N} when peers can connect (as a seed: when all data is checked and complete),
 {"event": "progress", ...} twice a second, {"event": "done"} when the download is complete.
+With --only the other files are not wanted, and complete means those of the named indices (from 0).
 'get' ends by itself when done; 'seed' ends with the line "quit", the end of standard input, or SIGTERM.
 """
 import argparse
@@ -31,7 +33,9 @@ def parse_arguments():
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--tracker", action="append", default=[])
     parser.add_argument("--peer", action="append", default=[])
+    parser.add_argument("--only", action="append", type=int, default=[])
     parser.add_argument("--plain", action="store_true", help="no protocol encryption, in or out")
+    parser.add_argument("--super", action="store_true", help="super-seed (BEP 16)")
     return parser.parse_args()
 
 
@@ -68,6 +72,11 @@ def add_torrent(session, arguments):
     parameters.flags &= ~lt.torrent_flags.paused
     parameters.flags |= lt.torrent_flags.override_trackers
     parameters.flags |= lt.torrent_flags.disable_pex | lt.torrent_flags.disable_lsd | lt.torrent_flags.disable_dht
+    if arguments.super:
+        parameters.flags |= lt.torrent_flags.super_seeding
+    if arguments.only:
+        count = parameters.ti.num_files()
+        parameters.file_priorities = [4 if index in arguments.only else 0 for index in range(count)]
     return session.add_torrent(parameters)
 
 
@@ -109,7 +118,7 @@ def main():
             is_ready = True
             connect_peers(handle, arguments)
             say("ready", port=session.listen_port())
-        if arguments.mode == "get" and status.is_seeding:
+        if arguments.mode == "get" and (status.is_finished if arguments.only else status.is_seeding):
             handle.flush_cache()
             say("done", total=status.total_wanted)
             return

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ExtentTable, NO_WINDOW } from '../../src/storage/extents.js';
-import { FileLayout } from '../../src/storage/layout.js';
-import { entriesOf } from './scene.js';
+import { entriesOf, layoutOf } from './scene.js';
 
 const PAGE = 4096;
 const WINDOW = 8 * PAGE;
@@ -19,7 +18,7 @@ const tree = fc
 test('extents cover every byte of the torrent once, each on a page of its window and of its file', () => {
   fc.assert(
     fc.property(tree, (files) => {
-      const table = new ExtentTable(new FileLayout(files), WINDOW, PAGE);
+      const table = new ExtentTable(layoutOf(files), WINDOW, PAGE);
       let position = 0;
       const used = new Array<number>(table.windowCount).fill(0);
       for (let extent = 0; extent < table.extentCount; extent++) {
@@ -49,7 +48,7 @@ test('the extent of any offset is found, in any order of asking', () => {
       tree,
       fc.array(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), { maxLength: 30 }),
       (files, at) => {
-        const table = new ExtentTable(new FileLayout(files), WINDOW, PAGE);
+        const table = new ExtentTable(layoutOf(files), WINDOW, PAGE);
         const length = files.at(-1)!.beginBytes + files.at(-1)!.lengthBytes;
         for (const share of at) {
           const offset = Math.floor(share * length);
@@ -63,7 +62,7 @@ test('the extent of any offset is found, in any order of asking', () => {
 
 test('a window holds a bounded number of files', () => {
   const files = entriesOf(Array.from({ length: 1000 }, (_, index) => ({ path: `${index}`, lengthBytes: 1 })));
-  const table = new ExtentTable(new FileLayout(files), 1024 * PAGE, PAGE);
+  const table = new ExtentTable(layoutOf(files), 1024 * PAGE, PAGE);
   assert.equal(table.windowCount, Math.ceil(1000 / 64));
   assert.deepEqual(table.windowsIn(60, 10), [0, 1]);
 });

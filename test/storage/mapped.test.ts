@@ -6,7 +6,6 @@ import { HaulError } from '../../src/errors.js';
 import { createWorkPool } from '../../src/hash/pool.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { ExtentTable } from '../../src/storage/extents.js';
-import { FileLayout } from '../../src/storage/layout.js';
 import { openStorage } from '../../src/storage/open.js';
 import { Windows } from '../../src/storage/windows.js';
 import * as scenes from './scene.js';
@@ -139,7 +138,7 @@ test('a file that is cut off before its piece is opened is an error that names i
 
 test('windows without holders are unmapped oldest first, held ones stay', () => {
   const files = scenes.entriesOf([{ path: 'w', lengthBytes: 10 * 64 * KIB }]);
-  const extents = new ExtentTable(new FileLayout(files), 64 * KIB, PAGE);
+  const extents = new ExtentTable(scenes.layoutOf(files), 64 * KIB, PAGE);
   const path = join(folder, 'windows');
   fs.writeFileSync(path, scenes.noise(640 * KIB, 3));
   const windows = new Windows(extents, { path: () => path }, true, 3);

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import type { HaulError } from '../../src/errors.js';
 import { Geometry, type PieceIndex } from '../../src/metainfo/geometry.js';
 import type { FileEntry, Metainfo } from '../../src/metainfo/metainfo.js';
+import { FileLayout } from '../../src/storage/layout.js';
 import type { Storage } from '../../src/storage/port.js';
 
 export interface FileScene {
@@ -50,6 +51,11 @@ export function entriesOf(files: readonly FileScene[]): FileEntry[] {
     beginBytes += file.lengthBytes;
     return entry;
   });
+}
+
+/** Where the bytes of these files lie, with nothing skipped. */
+export function layoutOf(files: readonly FileEntry[]): FileLayout {
+  return new FileLayout({ files, geometry: new Geometry(1, BLOCK) });
 }
 
 /** Metainfo with the given hashes, or with zeros where the content does not matter. */

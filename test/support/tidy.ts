@@ -24,8 +24,8 @@ const PURE: readonly RegExp[] = [
   /^src\/metainfo\/(?!(?:create|walk)\.ts$).*\.ts$/,
   /^src\/storage\/(?:layout|port)\.ts$/,
   /^src\/hash\/port\.ts$/,
-  /^src\/discovery\/(?:address|address-book|announce|heap|tiers|tracker-reply|tracker-url)\.ts$/,
-  /^src\/tracker\/(?:peer-table|plain-announce|query|reply|swarms|torrent-shelf)\.ts$/,
+  /^src\/discovery\/(?:address|address-book|announce|heap|tiers|tracker-reply|tracker-url|zone)\.ts$/,
+  /^src\/tracker\/(?:near-first|peer-table|plain-announce|query|reply|swarms|torrent-shelf|zone-index|zone-order)\.ts$/,
 ];
 
 /** Pure files that may import these: they compute, and read nothing from outside. */

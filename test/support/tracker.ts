@@ -20,6 +20,8 @@ export interface Announce extends PeerAddress {
   /** '' for a regular one. */
   readonly event: string;
   readonly userAgent: string;
+  /** Null when nothing is said. */
+  readonly zone: string | null;
 }
 
 /** `info_hash=%12...` to hex; URLSearchParams would decode it as UTF-8 and lose it. */
@@ -62,6 +64,7 @@ export class TestTracker {
       left: Number(query.get('left')),
       event: query.get('event') ?? '',
       userAgent: request.headers['user-agent'] ?? '',
+      zone: query.get('zone'),
     };
     this.announces.push(announce);
     const peers = compact(this.#peersFor(announce));

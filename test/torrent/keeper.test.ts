@@ -16,7 +16,7 @@ interface Stage {
   saveFails: boolean;
 }
 
-function stage(pieces: string, isKept = true): Stage {
+function stage(pieces: string, isKept = true, wantedPieces = pieces.length): Stage {
   const have = new Bitfield(pieces.length);
   for (let piece = 0; piece < pieces.length; piece++) if (pieces[piece] === '#') have.set(piece);
   const self: Omit<Stage, 'keeper'> = { have, saved: [], heard: [], synced: [], saveFails: false };
@@ -24,6 +24,7 @@ function stage(pieces: string, isKept = true): Stage {
   const keeper = new Keeper({
     storage,
     have,
+    wantedPieces,
     isKept,
     save: (synced, isClean) => {
       if (self.saveFails) return Promise.reject(new HaulError('NO_PERMISSION', 'write resume: permission denied'));
@@ -62,6 +63,19 @@ test('a record that cannot be written is trouble while pieces are missing', asyn
   await assert.rejects(self.keeper.open(), { code: 'NO_PERMISSION' });
   await self.keeper.finish();
   assert.deepEqual(self.heard, ['trouble NO_PERMISSION']);
+});
+
+test('a selection is complete, and its record clean, without the pieces that nobody wants', async () => {
+  const self = stage('##..', true, 3);
+  await self.keeper.open();
+  self.have.set(2);
+  self.keeper.pieceVerified();
+  self.synced = [2];
+  await self.keeper.finish();
+  assert.deepEqual(self.saved, ['##.. open', '###. clean']);
+  self.saveFails = true;
+  await self.keeper.finish();
+  assert.deepEqual(self.heard, ['warning NO_PERMISSION']);
 });
 
 test('a record that cannot be written is a warning when all is verified and synced', async () => {

@@ -37,7 +37,9 @@ function commonArgs(job: ClientJob, port: number): string[] {
 
 async function download(scope: Scope, job: ClientJob): Promise<void> {
   const port = await freePort();
-  const args = [...commonArgs(job, port), '--seed-time=0', job.torrentFile];
+  const only = (job.onlyFiles ?? []).map((file) => file + 1).join(',');
+  const selection = only === '' ? [] : [`--select-file=${only}`];
+  const args = [...commonArgs(job, port), ...selection, '--seed-time=0', job.torrentFile];
   const child = startChild(scope, 'aria2c', args, { namespace: job.namespace });
   const timeoutMs = job.timeoutMs ?? DOWNLOAD_TIMEOUT_MS;
   const { code, text } = await withDeadline(child.exited, 'aria2c download', timeoutMs).catch((error: Error) => {

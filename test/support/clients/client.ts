@@ -15,6 +15,8 @@ export interface ClientJob {
   /** Runs the client there instead of beside us. */
   readonly namespace?: Namespace | undefined;
   readonly timeoutMs?: number;
+  /** Files to download, by index from 0; default all. libtorrent and aria2 only. */
+  readonly onlyFiles?: readonly number[];
 }
 
 export interface ForeignClient {

@@ -10,9 +10,10 @@ import { type ClientJob, DOWNLOAD_TIMEOUT_MS, type ForeignClient, reachableHost 
 export const DEBIAN_PYTHON = '/usr/bin/python3';
 const SCRIPT = path.join(PACKAGE_ROOT, 'test/interop/lt_peer.py');
 
-function start(scope: Scope, mode: 'seed' | 'get', job: ClientJob, port: number): Child {
-  const args = [SCRIPT, mode, job.torrentFile, job.folder, '--port', String(port), '--tracker', job.tracker];
+function start(scope: Scope, mode: 'seed' | 'get', job: ClientJob, port: number, flags: readonly string[] = []): Child {
+  const args = [SCRIPT, mode, job.torrentFile, job.folder, '--port', String(port), '--tracker', job.tracker, ...flags];
   for (const { host, port: peerPort } of job.peers ?? []) args.push('--peer', `${host}:${peerPort}`);
+  for (const file of job.onlyFiles ?? []) args.push('--only', String(file));
   return startChild(scope, DEBIAN_PYTHON, args, { namespace: job.namespace });
 }
 
@@ -24,11 +25,16 @@ async function download(scope: Scope, job: ClientJob): Promise<void> {
   await child.exited;
 }
 
-async function seed(scope: Scope, job: ClientJob): Promise<PeerAddress> {
+async function seed(scope: Scope, job: ClientJob, flags: readonly string[] = []): Promise<PeerAddress> {
   const port = await freePort();
-  const child = start(scope, 'seed', job, port);
+  const child = start(scope, 'seed', job, port, flags);
   await child.line('seeding', DOWNLOAD_TIMEOUT_MS, isEvent('ready'));
   return { host: reachableHost(job), port };
+}
+
+/** Like `seed`, in its super-seeding mode (BEP 16). */
+export function superSeed(scope: Scope, job: ClientJob): Promise<PeerAddress> {
+  return seed(scope, job, ['--super']);
 }
 
 export const libtorrent: ForeignClient = {

@@ -1,0 +1,86 @@
+/** Which files `haul get` downloads: the globs of --only, --skip, --high and --low as one priority for each file of a torrent. */
+import picomatch from 'picomatch';
+import { HaulError } from '../errors.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import type { FilePriority } from '../metainfo/selection.js';
+import { count, printable } from './format.js';
+
+export interface SelectOptions {
+  readonly only?: readonly string[];
+  readonly skip?: readonly string[];
+  readonly high?: readonly string[];
+  readonly low?: readonly string[];
+}
+
+export interface FileChoice {
+  /** By file; undefined: no option was given. */
+  readonly priorities: readonly FilePriority[] | undefined;
+  /** Files that are downloaded and files there are, padding left out. */
+  readonly wantedFiles: number;
+  readonly fileCount: number;
+}
+
+/** Names shown of what a torrent has. */
+const SHOWN_NAMES = 3;
+const SHOWN_CHARACTERS = 80;
+
+/**
+ * Without --only every file is wanted; --skip wins over --only, --high over --low.
+ * @throws HaulError BAD_ARGUMENT: a glob matches no file, or nothing is left
+ */
+export function chooseFiles(metainfo: Metainfo, { only, skip, high, low }: SelectOptions): FileChoice {
+  const stored = metainfo.files.flatMap(({ isPad }, file) => (isPad ? [] : [file]));
+  const fileCount = stored.length;
+  if ([only, skip, high, low].every((globs) => globs === undefined)) {
+    return { priorities: undefined, wantedFiles: fileCount, fileCount };
+  }
+  const paths = metainfo.files.map((file) => (metainfo.isMultiFile ? file.path.slice(1) : file.path).join('/'));
+  const matching = (option: string, globs: readonly string[] = []): Set<number> => {
+    const found = globs.map((glob) => filesOf(metainfo, paths, stored, option, glob));
+    return new Set(found.flat());
+  };
+  const isOnly = matching('--only', only);
+  const isSkipped = matching('--skip', skip);
+  const isHigh = matching('--high', high);
+  const isLow = matching('--low', low);
+  const priorities = metainfo.files.map((_, file): FilePriority => {
+    if (isSkipped.has(file) || (only !== undefined && !isOnly.has(file))) return 'skip';
+    if (isHigh.has(file)) return 'high';
+    return isLow.has(file) ? 'low' : 'normal';
+  });
+  const wantedFiles = stored.filter((file) => priorities[file] !== 'skip').length;
+  if (wantedFiles === 0) {
+    const message = `--only and --skip leave none of the ${count(fileCount, 'file')} of ${printable(metainfo.name)}`;
+    throw new HaulError('BAD_ARGUMENT', message, { option: '--skip' });
+  }
+  return { priorities, wantedFiles, fileCount };
+}
+
+function filesOf(
+  { name, isMultiFile }: Metainfo,
+  paths: readonly string[],
+  stored: readonly number[],
+  option: string,
+  glob: string,
+): number[] {
+  const isMatch = matcher(glob);
+  // `haul inspect` shows paths with the torrent's folder: what is copied from there must work.
+  const isMatchBelow = isMultiFile && glob.startsWith(`${name}/`) ? matcher(glob.slice(name.length + 1)) : () => false;
+  const found = stored.filter((file) => isMatch(paths[file]!) || isMatchBelow(paths[file]!));
+  if (found.length > 0) return found;
+  const folder = glob.replace(/\/+$/, '');
+  const isFolder = stored.some((file) => paths[file]!.startsWith(`${folder}/`));
+  const hint = isFolder ? `; for what is in a folder: '${printable(folder, SHOWN_CHARACTERS)}/**'` : '';
+  const shown = stored.slice(0, SHOWN_NAMES).map((file) => printable(paths[file]!, SHOWN_CHARACTERS));
+  const more = stored.length > shown.length ? ` and ${stored.length - shown.length} more` : '';
+  const what = `${option} '${printable(glob, SHOWN_CHARACTERS)}' matches no file of ${printable(name)}`;
+  throw new HaulError('BAD_ARGUMENT', `${what}, which has ${shown.join(', ')}${more}${hint}`, { option, glob });
+}
+
+/** `*` and `?` stay within a name, `**` crosses folders; a name that is itself full of brackets matches as it is. */
+function matcher(glob: string): (path: string) => boolean {
+  // Parentheses are common in names; picomatch would hand them to the regular expression.
+  const plain = glob.replace(/\\.|[()|]/g, (found) => (found.length > 1 ? found : `\\${found}`));
+  const isMatch = picomatch(plain, { dot: true, nonegate: true, noextglob: true, windows: false });
+  return (path) => path === glob || isMatch(path);
+}
