@@ -2,7 +2,7 @@
  * One virtual machine with a download or a seed: the real scheduler and address book, virtual storage and hash pool. What it decides becomes
  * messages; finding peers is in roster.ts. The order of steps is that of `torrent/receive.ts`.
  */
-import { LIMITS } from '../src/config.js';
+import { DEFAULTS, LIMITS } from '../src/config.js';
 import { Bitfield } from '../src/metainfo/bitfield.js';
 import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../src/metainfo/geometry.js';
 import { makeRandom } from '../src/random.js';
@@ -79,7 +79,7 @@ export class Host implements SchedulerSink {
       limits: {
         maxSlots: swarm.maxPeers,
         openPieces: swarm.openPieces,
-        uploadSlots: spec.uploadSlots ?? swarm.spec.uploadSlots ?? 4,
+        uploadSlots: spec.uploadSlots ?? swarm.spec.uploadSlots ?? DEFAULTS.uploadSlots,
         requestsPerPeer: LIMITS.requestsPerPeer,
       },
       isSequential: spec.isSequential ?? false,

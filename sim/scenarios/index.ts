@@ -15,6 +15,10 @@ export const SCENARIOS: Readonly<Record<string, ScenarioEntry>> = {
     title: 'the same with super-seeding',
     load: async () => (await import('./flash.js')).flashSuper,
   },
+  kraken: {
+    title: 'Kraken’s table: 5 origins, 2,600 hosts, 3 GB, 300 MB/s',
+    load: async () => (await import('./kraken.js')).kraken,
+  },
   late: {
     title: 'a 20 GB image, shared by 20 hosts that have it, for one more',
     load: async () => (await import('./late.js')).late,

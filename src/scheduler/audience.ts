@@ -3,7 +3,7 @@
 /** One piece arrives while the next is ready to be asked for. More are a loss when the peer is choked or leaves. */
 export const MIN_WINDOW = 2;
 /** From reveal to HAVE: below, the window was too small to tell what the peer can take; above, it is larger than round trips ask for. */
-const QUICK_MS = 1_000;
+const QUICK_MS = 500;
 const SLOW_MS = 2_000;
 /** A piece should be at a second peer after this long, and later the slower the links: four times what it took to come from us. */
 export const PASS_ON_MS = 10_000;

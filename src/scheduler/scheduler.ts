@@ -16,7 +16,6 @@ import { checkInvariants } from './invariants.js';
 import { Ledger } from './ledger.js';
 import { OPENING, OpenPieces, type READY, VERIFYING } from './open-pieces.js';
 import type { SchedulerOptions } from './options.js';
-import { Outlets } from './outlets.js';
 import { Patience } from './patience.js';
 import { Peers } from './peers.js';
 import { Picker } from './picker.js';
@@ -46,7 +45,6 @@ export class Scheduler extends SchedulerFacts {
   readonly #choker: Choker;
   readonly #traffic: Traffic;
   readonly #superSeed: SuperSeed | null;
-  readonly #outlets: Outlets;
   readonly #rows: SlotRows;
   #second = Number.NEGATIVE_INFINITY;
 
@@ -74,9 +72,8 @@ export class Scheduler extends SchedulerFacts {
     this.#superSeed = isSuper
       ? new SuperSeed({ peers, availability, taken, sink, random, clock: this.#holdings })
       : null;
-    this.#outlets = new Outlets(geometry.pieceCount, availability);
-    const superSeed = this.#superSeed;
-    const choking = { rows: 0, uploadSlots: limits.uploadSlots, random, superSeed, outlets: this.#outlets };
+    const { pieceLengthBytes } = geometry;
+    const choking = { rows: 0, uploadSlots: limits.uploadSlots, pieceLengthBytes, random, superSeed: this.#superSeed };
     this.#choker = new Choker(this.#peers, this.#traffic, sink, choking);
     this.#filler = new Filler({
       peers: this.#peers,
@@ -145,7 +142,6 @@ export class Scheduler extends SchedulerFacts {
     this.#peers.isInterested[slot] = 0;
     this.#holdings.haveNone(slot);
     this.#superSeed?.left(slot);
-    this.#outlets.left(slot);
     this.#choker.left(slot, nowMs);
     this.#peers.leave(slot);
   }
@@ -171,7 +167,6 @@ export class Scheduler extends SchedulerFacts {
 
   peerHave(slot: PeerSlot, piece: PieceIndex): void {
     this.#holdings.have(slot, piece);
-    if (this.isComplete) this.#outlets.had(slot, piece, this.#holdings.nowMs);
     this.#superSeed?.had(slot, piece);
   }
 

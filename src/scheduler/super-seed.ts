@@ -357,7 +357,9 @@ export class SuperSeed {
     const { active } = this.#p.peers;
     for (let index = 0; index < active.size; index++) {
       const slot = active.at(index);
-      this.#unsaid.add(slot, this.#audience[slot]!.revealed);
+      const audience = this.#audience[slot];
+      // Without: it is leaving, and its upload slot went to the peer that this ends with.
+      if (audience !== undefined) this.#unsaid.add(slot, audience.revealed);
     }
     this.#audience.length = 0;
     this.#isActive = false;

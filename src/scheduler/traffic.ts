@@ -56,6 +56,10 @@ export class Traffic {
     return slot === null ? this.#takenByAll.average(0, nowMs) : this.taken.average(slot, nowMs);
   }
 
+  get uploadedBytes(): number {
+    return this.#uploadedBytes;
+  }
+
   get totals(): TrafficTotals {
     return {
       downloadedBytes: this.#downloadedBytes,

@@ -12,11 +12,15 @@ export type BytesPerSecond = readonly number[] | ((slot: number) => number);
 const bytesOf = (source: BytesPerSecond, slot: number): number =>
   (typeof source === 'function' ? source(slot) : source[slot]) ?? 0;
 
+export const PIECE_BYTES = 1000;
+
 export class Scene {
   readonly peers: Peers;
   readonly given: RollingRates;
   readonly taken: RollingRates;
   readonly choker: Choker;
+  /** `uploadedBytes` is for tests of short rounds; the others leave it. */
+  readonly rates: { uploadedBytes: number };
   readonly log: string[] = [];
   /** By slot: turns of the optimistic slot, seconds of it, seconds unchoked. */
   readonly turns: number[];
@@ -33,8 +37,9 @@ export class Scene {
     this.optimisticSec = new Array<number>(peerCount).fill(0);
     this.servedSec = new Array<number>(peerCount).fill(0);
     const sink = { choke: (slot: PeerSlot, isChoked: boolean) => this.log.push(`${isChoked ? '-' : '+'}${slot}`) };
-    const options = { rows: peerCount, uploadSlots, random: seeded(seed) };
-    const rates = { given: this.given, taken: this.taken };
+    const options = { rows: peerCount, uploadSlots, pieceLengthBytes: PIECE_BYTES, random: seeded(seed) };
+    const rates = { given: this.given, taken: this.taken, uploadedBytes: 0 };
+    this.rates = rates;
     this.choker = new Choker(this.peers, rates, sink as unknown as SchedulerSink, options);
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { crowd } from './choke-scene.js';
+import { crowd, PIECE_BYTES } from './choke-scene.js';
 
 test('a newly interested peer is unchoked at once while a slot is free, and no further', () => {
   const scene = crowd(6, 4);
@@ -71,4 +71,56 @@ test('who gave nothing for a minute although we want from it is not paid back', 
     quiet.map((bytes) => (bytes > 0 ? 1 : 0)),
   );
   assert.ok(!scene.unchoked.includes(4) || scene.choker.optimistic === 4);
+});
+
+test('on fast links a round is over when each slot gave eight pieces, after a second at least', () => {
+  const scene = crowd(8, 4);
+  const gives = [0, 50, 10, 0, 90, 20, 0, 70];
+  const isRanked = (): boolean => [1, 4, 7].every((slot) => scene.unchoked.includes(slot));
+  scene.pass(1);
+  scene.pass(3, gives);
+  assert.ok(!isRanked(), 'ten seconds are not over');
+  scene.rates.uploadedBytes += 4 * 8 * PIECE_BYTES - 1;
+  scene.pass(1, gives);
+  assert.ok(!isRanked(), 'a byte is missing');
+  scene.rates.uploadedBytes++;
+  scene.pass(1, gives);
+  assert.ok(isRanked());
+});
+
+/** Slots 0 to 9 give, 10 and 11 have nothing for us; everybody is interested. */
+function withPoor(): ReturnType<typeof crowd> {
+  const scene = crowd(12, 8);
+  for (let slot = 0; slot < 10; slot++) scene.peers.isInterested[slot] = 1;
+  scene.peers.pieces.fill(50);
+  scene.peers.pieces[10] = 20;
+  scene.peers.pieces[11] = 10;
+  return scene;
+}
+
+const GIVERS = (slot: number): number => (slot < 10 ? 100 - slot : 0);
+
+test('with eight slots one lifts the peer that has least among those with nothing for us, as long as it gets on', () => {
+  const scene = withPoor();
+  scene.pass(1, GIVERS);
+  assert.ok(scene.unchoked.includes(11));
+  for (let round = 1; round <= 5; round++) {
+    scene.peers.pieces[11]!++;
+    scene.pass(10, GIVERS);
+    assert.ok(scene.unchoked.includes(11), `round ${round}`);
+    for (const slot of [0, 1, 2, 3, 4, 5]) assert.ok(scene.unchoked.includes(slot), `giver ${slot} in round ${round}`);
+  }
+  // It says nothing of what it got: the next one has its turn, and then nobody.
+  scene.pass(10, GIVERS);
+  assert.ok(scene.choker.optimistic === 11 || !scene.unchoked.includes(11));
+  assert.ok(scene.unchoked.includes(10));
+  scene.pass(10, GIVERS);
+  assert.ok(scene.unchoked.includes(6));
+});
+
+test('who has something for us and gives nothing is not lifted', () => {
+  const scene = withPoor();
+  for (const slot of [10, 11]) scene.peers.isInterested[slot] = 1;
+  scene.pass(200, GIVERS);
+  for (const slot of [0, 1, 2, 3, 4, 5, 6]) assert.ok(scene.unchoked.includes(slot), `giver ${slot}`);
 });

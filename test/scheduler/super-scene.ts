@@ -83,7 +83,7 @@ export class SuperScene {
     this.log.push(`${slot}:${piece}`);
   }
 
-  join(slot: number, isInterested = true): ScenePeer {
+  join(slot: number, isInterested = true, isFast = false): ScenePeer {
     const peer = {
       has: new Set<number>(),
       revealed: new Set<number>(),
@@ -92,6 +92,7 @@ export class SuperScene {
     };
     this.peers.set(slot, peer);
     this.scheduler.addPeer(slot as PeerSlot, this.nowMs);
+    this.scheduler.setFast(slot as PeerSlot, isFast);
     if (isInterested) this.scheduler.peerInterested(slot as PeerSlot, true, this.nowMs);
     return peer;
   }
