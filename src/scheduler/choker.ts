@@ -17,6 +17,9 @@ export const ROUND_MS = 10_000;
 /** A round is over earlier when each slot gave so many pieces on average. */
 const TRIAL_PIECES = 8;
 const MIN_ROUND_MS = 1_000;
+/** A seed serves others first when a peer took this many times the mean, and so many pieces more. */
+const ENOUGH_TIMES = 1.5;
+const ENOUGH_PIECES = 16;
 /** With fewer slots none is given to who has nothing for us. */
 const LIFTING_SLOTS = 8;
 /** A turn of the optimistic slot, in rounds, and at most. */
@@ -40,6 +43,8 @@ export interface ChokerRates {
   readonly taken: RollingRates;
   /** To all peers, ever. */
   readonly uploadedBytes: number;
+  /** What a peer took since it joined. */
+  tookBytes(slot: number): number;
 }
 
 export class Choker {
@@ -50,7 +55,7 @@ export class Choker {
   readonly #sink: SchedulerSink;
   readonly #random: () => number;
   readonly #slots: number;
-  readonly #trialBytes: number;
+  readonly #pieceLengthBytes: number;
   readonly #superSeed: SuperSeed | null;
   /** When the peer was last choked or unchoked by us. */
   #sinceMs: Float64Array;
@@ -86,7 +91,7 @@ export class Choker {
   ) {
     this.#peers = peers;
     this.#rates = rates;
-    this.#trialBytes = TRIAL_PIECES * options.pieceLengthBytes;
+    this.#pieceLengthBytes = options.pieceLengthBytes;
     this.#given = rates.given;
     this.#taken = rates.taken;
     this.#sink = sink;
@@ -160,7 +165,10 @@ export class Choker {
     if (passedMs >= ROUND_MS) return true;
     // A super-seed's slots change hands once a round, and a piece that is cut off leaves twice.
     if (this.#superSeed?.isActive === true) return false;
-    return passedMs >= MIN_ROUND_MS && this.#rates.uploadedBytes - this.#roundBytes >= this.#slots * this.#trialBytes;
+    return (
+      passedMs >= MIN_ROUND_MS &&
+      this.#rates.uploadedBytes - this.#roundBytes >= this.#slots * TRIAL_PIECES * this.#pieceLengthBytes
+    );
   }
 
   /** The first of the ranking get the regular slots, the optimistic peer one more; what is left over goes by turns. */
@@ -210,6 +218,8 @@ export class Choker {
       .sort((a, b) => (a.rank === b.rank ? a.sinceMs - b.sinceMs : b.rank - a.rank))
       .map(({ slot }) => slot);
     if (this.#superSeed?.isActive === true) return this.#rankOutlets(ranked, this.#superSeed);
+    const isLast = this.#hasHadEnough(ranked);
+    ranked.sort((a, b) => isLast(a) - isLast(b));
     if (!mayRotate || ranked.length <= this.#slots) return ranked;
     const held = ranked.filter((slot) => this.#isRegular(slot));
     held.sort((a, b) => this.#sinceMs[a]! - this.#sinceMs[b]!);
@@ -236,6 +246,13 @@ export class Choker {
     this.#liftedPieces[poorest] = pieces[poorest]!;
     const others = ranked.filter((slot) => slot !== poorest);
     return [...others.slice(0, last), poorest, ...others.slice(last)];
+  }
+
+  /** 1 for those a seed serves after the others: a peer that passes nothing on has its whole link for taking, and would be ranked first for ever. */
+  #hasHadEnough(ranked: readonly number[]): (slot: number) => number {
+    const mean = ranked.reduce((sum, slot) => sum + this.#rates.tookBytes(slot), 0) / ranked.length;
+    const limit = ENOUGH_TIMES * mean + ENOUGH_PIECES * this.#pieceLengthBytes;
+    return (slot) => Number(this.#rates.tookBytes(slot) > limit);
   }
 
   #isRegular(slot: number): boolean {

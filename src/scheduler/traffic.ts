@@ -1,5 +1,6 @@
 /** Bytes given to us and taken from us: totals, and rolling rates per peer and over all peers. */
 import { RollingRates } from './rate.js';
+import { grown } from './slot-rows.js';
 
 export interface TrafficTotals {
   /** Bytes of stored blocks. */
@@ -12,6 +13,8 @@ export interface TrafficTotals {
 export class Traffic {
   readonly given: RollingRates;
   readonly taken: RollingRates;
+  /** Bytes per peer since it joined. */
+  #took: Float64Array;
   wastedBytes = 0;
   /** One row each: all peers. */
   readonly #givenByAll = new RollingRates(1);
@@ -22,17 +25,20 @@ export class Traffic {
   constructor(rows: number) {
     this.given = new RollingRates(rows);
     this.taken = new RollingRates(rows);
+    this.#took = new Float64Array(rows);
   }
 
   /** Slots may be up to `rows` from now on. */
   grow(rows: number): void {
     this.given.grow(rows);
     this.taken.grow(rows);
+    this.#took = grown(this.#took, rows);
   }
 
   joined(slot: number, nowMs: number): void {
     this.given.reset(slot, nowMs);
     this.taken.reset(slot, nowMs);
+    this.#took[slot] = 0;
   }
 
   gave(slot: number, bytes: number, nowMs: number): void {
@@ -43,6 +49,7 @@ export class Traffic {
 
   took(slot: number, bytes: number, nowMs: number): void {
     this.#uploadedBytes += bytes;
+    this.#took[slot]! += bytes;
     this.taken.add(slot, bytes, nowMs);
     this.#takenByAll.add(0, bytes, nowMs);
   }
@@ -54,6 +61,10 @@ export class Traffic {
 
   uploadRate(slot: number | null, nowMs: number): number {
     return slot === null ? this.#takenByAll.average(0, nowMs) : this.taken.average(slot, nowMs);
+  }
+
+  tookBytes(slot: number): number {
+    return this.#took[slot]!;
   }
 
   get uploadedBytes(): number {

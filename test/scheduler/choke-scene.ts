@@ -21,6 +21,7 @@ export class Scene {
   readonly choker: Choker;
   /** `uploadedBytes` is for tests of short rounds; the others leave it. */
   readonly rates: { uploadedBytes: number };
+  readonly tookBytes: number[];
   readonly log: string[] = [];
   /** By slot: turns of the optimistic slot, seconds of it, seconds unchoked. */
   readonly turns: number[];
@@ -38,7 +39,9 @@ export class Scene {
     this.servedSec = new Array<number>(peerCount).fill(0);
     const sink = { choke: (slot: PeerSlot, isChoked: boolean) => this.log.push(`${isChoked ? '-' : '+'}${slot}`) };
     const options = { rows: peerCount, uploadSlots, pieceLengthBytes: PIECE_BYTES, random: seeded(seed) };
-    const rates = { given: this.given, taken: this.taken, uploadedBytes: 0 };
+    this.tookBytes = new Array<number>(peerCount).fill(0);
+    const tookBytes = (slot: number): number => this.tookBytes[slot]!;
+    const rates = { given: this.given, taken: this.taken, uploadedBytes: 0, tookBytes };
     this.rates = rates;
     this.choker = new Choker(this.peers, rates, sink as unknown as SchedulerSink, options);
   }
@@ -75,6 +78,7 @@ export class Scene {
         }
         if (this.peers.isChoking[slot] !== 0) continue;
         this.taken.add(slot, bytesOf(takes, slot), this.nowMs);
+        this.tookBytes[slot]! += bytesOf(takes, slot);
         this.servedSec[slot]!++;
       }
       if (this.choker.optimistic >= 0) this.optimisticSec[this.choker.optimistic]!++;

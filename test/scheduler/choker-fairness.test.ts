@@ -234,12 +234,12 @@ test('a seed serves takers of one speed within 1 % of the mean, of about one spe
   }
 });
 
-test('a seed prefers fast takers, and the slowest of 1 : 20 still has half of an even share of four slots', () => {
+test('a seed serves takers of 1 : 20 so that none takes much more than half as much again as the mean, nor has less than half of an even share', () => {
   for (const seed of SEEDS) {
-    const { servedSec, optimisticSec } = served((slot) => (slot + 1) * 100, 4, seed);
+    const { servedSec, optimisticSec, tookBytes } = served((slot) => (slot + 1) * 100, 4, seed);
     const even = (4 * MINUTES_90_SEC) / PEERS;
-    const [slow, fast] = [servedSec.slice(0, 5), servedSec.slice(15)];
-    assert.ok(meanOf(fast) > 1.5 * meanOf(slow), `${servedSec}`);
+    // A turn of a minute is not cut short, and the optimistic slot is everybody's.
+    for (const bytes of tookBytes) assert.ok(bytes < 2.2 * meanOf(tookBytes), `${tookBytes}`);
     for (const seconds of servedSec) assert.ok(seconds >= even / 2 && seconds <= 4 * even, `${servedSec}`);
     assertNearMean(optimisticSec, 0.2, 'optimistic slot');
   }

@@ -124,3 +124,16 @@ test('who has something for us and gives nothing is not lifted', () => {
   scene.pass(200, GIVERS);
   for (const slot of [0, 1, 2, 3, 4, 5, 6]) assert.ok(scene.unchoked.includes(slot), `giver ${slot}`);
 });
+
+test('a seed serves the fastest taker first, but after the others when it took half as much again as the mean', () => {
+  const servedSec = (tookPieces: number): number => {
+    const scene = crowd(6, 2);
+    scene.isComplete = true;
+    scene.tookBytes.fill(100 * PIECE_BYTES);
+    scene.tookBytes[0] = tookPieces * PIECE_BYTES;
+    scene.pass(600, [], (slot) => (slot === 0 ? 50 : 10));
+    return scene.servedSec[0]!;
+  };
+  const [equal, tooMuch] = [servedSec(100), servedSec(250)];
+  assert.ok(equal > 120 && tooMuch < 0.75 * equal, `${[equal, tooMuch]}`);
+});
