@@ -61,7 +61,7 @@ class PiscinaPool implements WorkPool {
     this.threadCount = Math.max(1, Math.floor(options.threads));
     this.#maxJobs = options.maxJobs ?? MAX_JOBS;
     this.#piscina = new Piscina<Float64Array, Float64Array>({
-      filename: fileURLToPath(options.workerUrl ?? new URL('./worker.js', import.meta.url)),
+      filename: fileURLToPath(options.workerUrl ?? new URL('./worker-entry.cjs', import.meta.url)),
       minThreads: this.threadCount,
       maxThreads: this.threadCount,
       concurrentTasksPerWorker: BATCHES_PER_THREAD,
