@@ -20,8 +20,6 @@ export class Books {
   readonly #asked = new Map<SimPeer, Map<number, Ask>>();
   /** Blocks that have begun and not ended. */
   readonly #arriving = new Map<SimPeer, number>();
-  /** Blocks asked of two peers at a time. */
-  doubled = 0;
   #wasRefusedMs = Number.NEGATIVE_INFINITY;
 
   constructor(host: Host) {
@@ -75,8 +73,6 @@ export class Books {
     if (!peer.isFast) this.#of(peer).clear();
   }
 
-  pieceFailed(_piece: number): void {}
-
   left(peer: SimPeer): void {
     this.#asked.delete(peer);
     this.#arriving.delete(peer);
@@ -88,7 +84,6 @@ export class Books {
     for (const [other, asked] of this.#asked) {
       const ask = asked.get(key);
       if (other === peer || ask === undefined) continue;
-      this.doubled++;
       if (isSnubbed || ask.isLate || scheduler.isSnubbed(other.slot)) continue;
       const isFull = this.#host.storage.openCount >= this.#host.swarm.openPieces || nowMs - this.#wasRefusedMs <= 1000;
       if (isFull && nowMs - ask.askedMs >= AGED_MS) continue;

@@ -177,7 +177,6 @@ export class Host implements SchedulerSink {
   blockSent(peer: SimPeer, bytes: number): void {
     if (this.scheduler.isChoking(peer.slot)) throw new Error(`host ${this.id} serves a peer that it chokes`);
     this.uploadedBytes += bytes;
-    peer.sentBytes += bytes;
     this.scheduler.bytesUploaded(peer.slot, bytes, this.nowMs);
   }
 
@@ -244,7 +243,6 @@ export class Host implements SchedulerSink {
     }
     this.#ban(this.#suspects.remember(piece, senders, this.storage.digests(piece)));
     this.storage.restart(piece);
-    this.books?.pieceFailed(piece);
     this.scheduler.pieceFailed(piece);
     this.scheduler.fillHungry(this.nowMs);
   }

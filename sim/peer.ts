@@ -54,7 +54,6 @@ export class SimPeer {
   readonly requests = new Fifo();
   /** What the block that is arriving contains (see VirtualStorage). */
   content = GOOD;
-  sentBytes = 0;
   readonly #arrival: Arrival = { piece: 0 as PieceIndex, block: 0 as BlockIndex, isStoring: false, lengthBytes: 0 };
 
   constructor(host: Host, other: Host, slot: PeerSlot, isDialled: boolean) {
