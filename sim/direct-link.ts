@@ -140,7 +140,7 @@ export class DirectLink implements PeerOut, Source {
     const { a: piece, b: begin, c: length } = requests;
     requests.shift();
     this.#blocks.push(piece, begin, this.#host.contentToSend());
-    this.#host.blockSent(this.#local, length);
+    this.#host.blockSent(this.#local, piece, length);
     return length;
   }
 

@@ -174,9 +174,10 @@ export class Host implements SchedulerSink {
 
   // ---- the way of a block, up ----
 
-  blockSent(peer: SimPeer, bytes: number): void {
+  blockSent(peer: SimPeer, piece: number, bytes: number): void {
     if (this.scheduler.isChoking(peer.slot)) throw new Error(`host ${this.id} serves a peer that it chokes`);
     this.uploadedBytes += bytes;
+    this.scheduler.blockServed(peer.slot, piece as PieceIndex);
     this.scheduler.bytesUploaded(peer.slot, bytes, this.nowMs);
   }
 
@@ -232,7 +233,7 @@ export class Host implements SchedulerSink {
 
   #tellHave(piece: number): void {
     if (this.swarm.broadcast(this, piece)) return;
-    for (const peer of this.peers) if (peer !== null && !this.scheduler.peerIsSeed(peer.slot)) peer.out.have(piece);
+    for (const peer of this.peers) if (peer !== null && this.scheduler.isTold(peer.slot)) peer.out.have(piece);
   }
 
   #pieceBad(piece: PieceIndex): void {

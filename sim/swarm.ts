@@ -188,7 +188,7 @@ export class Swarm {
     for (const peer of host.peers) {
       const remote = peer?.remote;
       // Who has not been greeted yet hears of it in the bitfield.
-      if (remote === undefined || !remote.hasSaidPieces || host.scheduler.peerIsSeed(peer!.slot)) continue;
+      if (remote === undefined || !remote.hasSaidPieces || !host.scheduler.isTold(peer!.slot)) continue;
       remote.onHave(piece);
       remote.onReadEnd();
     }

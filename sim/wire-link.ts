@@ -153,7 +153,7 @@ export class WireLink implements PeerOut, Source {
     if (content !== GOOD) this.#out.bytes[at + (content % length)]! ^= 1 + ((content >> 16) & 0x7f);
     this.#blocks.push(piece, begin);
     this.#takeOut();
-    this.#host.blockSent(this.#local, length);
+    this.#host.blockSent(this.#local, piece, length);
   }
 
   arrive(): void {

@@ -7,6 +7,7 @@
  * Of what the peers have it knows the number of pieces only.
  */
 import type { PeerSlot } from '../metainfo/geometry.js';
+import type { Outlets } from './outlets.js';
 import type { Peers } from './peers.js';
 import type { RollingRates } from './rate.js';
 import type { SchedulerSink } from './sink.js';
@@ -17,9 +18,6 @@ export const ROUND_MS = 10_000;
 /** A round is over earlier when each slot gave so many pieces on average. */
 const TRIAL_PIECES = 8;
 const MIN_ROUND_MS = 1_000;
-/** A seed serves others first when a peer took this many times the mean, and so many pieces more. */
-const ENOUGH_TIMES = 1.5;
-const ENOUGH_PIECES = 16;
 /** With fewer slots none is given to who has nothing for us. */
 const LIFTING_SLOTS = 8;
 /** A turn of the optimistic slot, in rounds, and at most. */
@@ -56,6 +54,7 @@ export class Choker {
   readonly #random: () => number;
   readonly #slots: number;
   readonly #pieceLengthBytes: number;
+  readonly #outlets: Outlets;
   readonly #superSeed: SuperSeed | null;
   /** When the peer was last choked or unchoked by us. */
   #sinceMs: Float64Array;
@@ -86,6 +85,7 @@ export class Choker {
       readonly uploadSlots: number;
       readonly pieceLengthBytes: number;
       readonly random: () => number;
+      readonly outlets: Outlets;
       readonly superSeed?: SuperSeed | null;
     },
   ) {
@@ -97,6 +97,7 @@ export class Choker {
     this.#sink = sink;
     this.#random = options.random;
     this.#slots = Math.max(0, options.uploadSlots);
+    this.#outlets = options.outlets;
     this.#superSeed = options.superSeed ?? null;
     this.#sinceMs = new Float64Array(options.rows);
     this.#servedMs = new Float64Array(options.rows);
@@ -195,7 +196,8 @@ export class Choker {
   #rankGivers(nowMs: number): number[] {
     const peers = this.#peers;
     const eligible = this.#interested().filter(
-      (slot) => peers.isInterested[slot] === 0 || nowMs - peers.gaveMs[slot]! <= ANTI_SNUB_MS,
+      (slot) =>
+        peers.isSnubbed[slot] === 0 && (peers.isInterested[slot] === 0 || nowMs - peers.gaveMs[slot]! <= ANTI_SNUB_MS),
     );
     return this.#shuffle(eligible)
       .map((slot) => ({ slot, rate: this.#given.average(slot, nowMs), isServed: peers.isChoking[slot] === 0 ? 1 : 0 }))
@@ -218,7 +220,7 @@ export class Choker {
       .sort((a, b) => (a.rank === b.rank ? a.sinceMs - b.sinceMs : b.rank - a.rank))
       .map(({ slot }) => slot);
     if (this.#superSeed?.isActive === true) return this.#rankOutlets(ranked, this.#superSeed);
-    const isLast = this.#hasHadEnough(ranked);
+    const isLast = this.#outlets.last(ranked, (slot) => this.#rates.tookBytes(slot));
     ranked.sort((a, b) => isLast(a) - isLast(b));
     if (!mayRotate || ranked.length <= this.#slots) return ranked;
     const held = ranked.filter((slot) => this.#isRegular(slot));
@@ -236,23 +238,16 @@ export class Choker {
   #liftOne(ranked: number[]): number[] {
     if (this.#slots < LIFTING_SLOTS) return ranked;
     const last = this.#slots - 2;
-    const { isInterested, pieces } = this.#peers;
+    const { isInterested, isSnubbed, pieces } = this.#peers;
     let poorest = NOBODY;
     for (const slot of this.#interested()) {
-      if (isInterested[slot] !== 0 || pieces[slot]! <= this.#liftedPieces[slot]!) continue;
+      if (isInterested[slot] !== 0 || isSnubbed[slot] !== 0 || pieces[slot]! <= this.#liftedPieces[slot]!) continue;
       if (poorest === NOBODY || pieces[slot]! < pieces[poorest]!) poorest = slot;
     }
     if (poorest === NOBODY) return ranked;
     this.#liftedPieces[poorest] = pieces[poorest]!;
     const others = ranked.filter((slot) => slot !== poorest);
     return [...others.slice(0, last), poorest, ...others.slice(last)];
-  }
-
-  /** 1 for those a seed serves after the others: a peer that passes nothing on has its whole link for taking, and would be ranked first for ever. */
-  #hasHadEnough(ranked: readonly number[]): (slot: number) => number {
-    const mean = ranked.reduce((sum, slot) => sum + this.#rates.tookBytes(slot), 0) / ranked.length;
-    const limit = ENOUGH_TIMES * mean + ENOUGH_PIECES * this.#pieceLengthBytes;
-    return (slot) => Number(this.#rates.tookBytes(slot) > limit);
   }
 
   #isRegular(slot: number): boolean {

@@ -1,19 +1,33 @@
-/** What the owner may ask of the peers' state: who has what, who chokes whom, who is interested. */
+/** What the owner may ask of the peers' state: who has what, who chokes whom, who is interested, how much came and went. */
 import type { PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import type { Availability } from './availability.js';
 import type { Peers } from './peers.js';
+import type { Traffic, TrafficTotals } from './traffic.js';
+
+/** Seeds hear our HAVE messages while they are at most one peer of so many. */
+const SEEDS_TOLD = 8;
 
 export abstract class SchedulerFacts {
   readonly #peers: Peers;
   readonly #availability: Availability;
+  readonly #traffic: Traffic;
 
-  constructor(peers: Peers, availability: Availability) {
+  constructor(peers: Peers, availability: Availability, traffic: Traffic) {
     this.#peers = peers;
     this.#availability = availability;
+    this.#traffic = traffic;
   }
 
   peerIsSeed(slot: PeerSlot): boolean {
     return this.#peers.isSeed(slot);
+  }
+
+  /**
+   * Our HAVE messages go to this peer. Seeds need none, but learn from them who passes pieces on (outlets.ts); where seeds are
+   * many their choice matters little, and a HAVE to each costs us more than it is worth.
+   */
+  isTold(slot: PeerSlot): boolean {
+    return !this.#peers.isSeed(slot) || SEEDS_TOLD * this.#availability.seedCount <= this.#peers.active.size;
   }
 
   peerPieceCount(slot: PeerSlot): number {
@@ -49,5 +63,18 @@ export abstract class SchedulerFacts {
 
   isSnubbed(slot: PeerSlot): boolean {
     return this.#peers.isSnubbed[slot] !== 0;
+  }
+
+  /** Bytes per second, rolling average over 20 s. Without a slot: of all peers. */
+  downloadRate(slot: PeerSlot | null, nowMs: number): number {
+    return this.#traffic.downloadRate(slot, nowMs);
+  }
+
+  uploadRate(slot: PeerSlot | null, nowMs: number): number {
+    return this.#traffic.uploadRate(slot, nowMs);
+  }
+
+  get totals(): TrafficTotals {
+    return this.#traffic.totals;
   }
 }

@@ -13,19 +13,16 @@
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Availability } from './availability.js';
 import type { Holdings } from './holdings.js';
-import { type Ledger, MAX_HOLDERS } from './ledger.js';
-import { MISSING, type OpenPieces, READY, REQUESTED } from './open-pieces.js';
+import type { Ledger } from './ledger.js';
+import { MISSING, type OpenPieces, READY } from './open-pieces.js';
 import type { Peers } from './peers.js';
 import type { Picker } from './picker.js';
 import { MIN_DEPTH, type Pipeline } from './pipeline.js';
 import { SKIP } from './priority.js';
 import type { Requests } from './requests.js';
 import type { SchedulerSink } from './sink.js';
+import { TAKE_OVER_DEPTH, type TakeOver } from './take-over.js';
 
-/** Requests an idle peer may have for blocks asked of others. More is waste: the block is on its way from two sides. */
-const ENDGAME_DEPTH = 2;
-/** While room is exhausted, a request may be taken over by an idle peer after this long. */
-const AGED_MS = 2_000;
 /** Starvation after which a half-stored piece is given up. */
 const STUCK_MS = 10_000;
 /** Time between two looks in vain for requests to take over: in the endgame, and while room is exhausted. */
@@ -38,6 +35,7 @@ export interface FillerParts {
   readonly open: OpenPieces;
   readonly ledger: Ledger;
   readonly requests: Requests;
+  readonly takeOver: TakeOver;
   readonly pipeline: Pipeline;
   readonly picker: Picker;
   readonly availability: Availability;
@@ -230,47 +228,22 @@ export class Filler {
     return supply;
   }
 
-  /** An idle peer asks for blocks asked of others: in the endgame any, while room is exhausted only aged requests. */
+  /** The peer has nothing else to do: see take-over.ts. */
   #takeOver(slot: number, nowMs: number): number {
-    const { open, peers, ledger, random } = this.#p;
+    const { open, peers, ledger, random, takeOver } = this.#p;
     if (peers.lookAgainMs[slot]! > nowMs) return 0;
     const isOver = this.#isOver();
-    if (ledger.firm[slot]! >= (isOver ? ENDGAME_DEPTH : 1)) return 0;
+    if (ledger.firm[slot]! >= (isOver ? TAKE_OVER_DEPTH : 1)) return 0;
     if (!isOver && (this.#p.availability.pickableCount === 0 || !this.#mayNotOpen())) return 0;
-    const limit = Math.min(ENDGAME_DEPTH, this.target(slot)) - ledger.firm[slot]!;
+    const limit = Math.min(TAKE_OVER_DEPTH, this.target(slot)) - ledger.firm[slot]!;
     const { size } = open.records;
     const offset = Math.floor(random() * size);
     let made = 0;
     for (let step = 0; step < size && made < limit; step++) {
       const record = open.records.at((offset + step) % size);
-      if (open.phase[record] !== READY || open.requested(record) === 0 || this.#isSkipped(record)) continue;
-      if (!peers.has(slot, open.pieceOf[record]!)) continue;
-      made += this.#takeOverFrom(
-        slot,
-        record,
-        limit - made,
-        isOver ? Number.POSITIVE_INFINITY : nowMs - AGED_MS,
-        nowMs,
-      );
+      if (!this.#isSkipped(record)) made += takeOver.from(slot, record, limit - made, isOver, nowMs);
     }
     if (made === 0) peers.lookAgainMs[slot] = nowMs + (isOver ? LOOK_ENDGAME_MS : LOOK_EXHAUSTED_MS);
-    return made;
-  }
-
-  #takeOverFrom(slot: number, record: number, limit: number, askedBeforeMs: number, nowMs: number): number {
-    const { open, ledger, requests, random } = this.#p;
-    const blocks = open.blockCount[record]!;
-    const offset = Math.floor(random() * blocks);
-    let made = 0;
-    for (let step = 0; step < blocks && made < limit; step++) {
-      const block = (offset + step) % blocks;
-      const index = open.indexOf(record, block);
-      if (open.state[index] !== REQUESTED || ledger.newestFirmMs(index) > askedBeforeMs) continue;
-      const own = ledger.find(index, slot);
-      if ((own >= 0 && ledger.isLax[own] === 0) || ledger.holders(index) >= MAX_HOLDERS) continue;
-      requests.ask(slot, record, block, nowMs);
-      made++;
-    }
     return made;
   }
 

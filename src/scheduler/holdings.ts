@@ -68,15 +68,17 @@ export class Holdings {
     this.#changed(slot, before);
   }
 
-  have(slot: number, piece: number): void {
-    if (!this.#peers.give(slot, piece)) return;
+  /** False: that is nothing new. */
+  have(slot: number, piece: number): boolean {
+    if (!this.#peers.give(slot, piece)) return false;
     this.#availability.increment(piece);
-    if (this.isNeeded[piece] === 0) return;
+    if (this.isNeeded[piece] === 0) return true;
     const before = this.#isServing(slot);
     this.#peers.wanted[slot]!++;
     this.#picker.gained(slot, piece);
     this.#changed(slot, before);
     if (this.#peers.isPeerChoking[slot] === 0) this.#peers.hungry.add(slot);
+    return true;
   }
 
   haveAll(slot: number): void {

@@ -37,6 +37,11 @@ export class Patience {
       return;
     }
     if (this.#requests.pending(slot) === 0 || nowMs - this.#peers.waitingSinceMs[slot]! <= timeoutMs) return;
+    this.giveUp(slot);
+  }
+
+  /** The peer is late, whatever its time-out: its blocks are anyone's, it is tried with one request until it delivers. */
+  giveUp(slot: number): void {
     this.#peers.isSnubbed[slot] = 1;
     this.#pipeline.timedOut(slot);
     this.#requests.timeOut(slot);

@@ -105,6 +105,17 @@ export class Requests {
     }
   }
 
+  /** A peer that was firmly asked for the block before that time and has given nothing since; or -1. */
+  silentHolder(index: number, beforeMs: number): number {
+    const begin = index * CELLS_PER_BLOCK;
+    for (let cell = begin; cell < begin + CELLS_PER_BLOCK; cell++) {
+      const slot = this.#ledger.slot[cell]!;
+      if (slot === -1 || this.#ledger.isLax[cell] !== 0 || this.#ledger.askedMs[cell]! > beforeMs) continue;
+      if (this.#peers.waitingSinceMs[slot]! <= beforeMs) return slot;
+    }
+    return -1;
+  }
+
   /** First lax request of a peer whose block is still missing, as a block index; or -1. */
   oldestLate(slot: number): number {
     for (let cell = this.#ledger.first(slot); cell >= 0; cell = this.#ledger.next(cell)) {

@@ -16,6 +16,7 @@ import { checkInvariants } from './invariants.js';
 import { Ledger } from './ledger.js';
 import { OPENING, OpenPieces, type READY, VERIFYING } from './open-pieces.js';
 import type { SchedulerOptions } from './options.js';
+import { Outlets } from './outlets.js';
 import { Patience } from './patience.js';
 import { Peers } from './peers.js';
 import { Picker } from './picker.js';
@@ -25,10 +26,10 @@ import { Requests } from './requests.js';
 import type { BlockVerdict } from './sink.js';
 import { SlotRows } from './slot-rows.js';
 import { SuperSeed } from './super-seed.js';
-import { Traffic, type TrafficTotals } from './traffic.js';
+import { TakeOver } from './take-over.js';
+import { Traffic } from './traffic.js';
 
 export type { SchedulerLimits, SchedulerOptions } from './options.js';
-export type SchedulerTotals = TrafficTotals;
 
 export class Scheduler extends SchedulerFacts {
   readonly #geometry: Geometry;
@@ -45,6 +46,7 @@ export class Scheduler extends SchedulerFacts {
   readonly #choker: Choker;
   readonly #traffic: Traffic;
   readonly #superSeed: SuperSeed | null;
+  readonly #outlets: Outlets;
   readonly #rows: SlotRows;
   #second = Number.NEGATIVE_INFINITY;
 
@@ -54,7 +56,8 @@ export class Scheduler extends SchedulerFacts {
     if (priorities !== null) checkPriorities(priorities, geometry.pieceCount);
     const peers = new Peers(0, geometry.pieceCount);
     const availability = new Availability(geometry.pieceCount, 0, (piece) => !have.has(piece), random, priorities);
-    super(peers, availability);
+    const traffic = new Traffic(0);
+    super(peers, availability, traffic);
     this.#geometry = geometry;
     this.#peers = peers;
     this.#availability = availability;
@@ -65,21 +68,32 @@ export class Scheduler extends SchedulerFacts {
     this.#patience = new Patience(this.#peers, this.#pipeline, this.#requests, sink);
     this.#picker = new Picker(this.#availability, this.#peers, 0, have.count, random, isSequential);
     this.#holdings = new Holdings(this.#peers, this.#availability, this.#picker, have, sink);
-    this.#traffic = new Traffic(0);
-    const { taken } = this.#traffic;
+    this.#traffic = traffic;
+    const { taken } = traffic;
     // A single piece cannot be shown before we are known for a seed.
     const isSuper = options.isSuperSeeding === true && have.isFull && geometry.pieceCount > 1;
     this.#superSeed = isSuper
       ? new SuperSeed({ peers, availability, taken, sink, random, clock: this.#holdings })
       : null;
     const { pieceLengthBytes } = geometry;
-    const choking = { rows: 0, uploadSlots: limits.uploadSlots, pieceLengthBytes, random, superSeed: this.#superSeed };
+    const outlets = new Outlets(geometry.pieceCount, pieceLengthBytes);
+    this.#outlets = outlets;
+    const { uploadSlots } = limits;
+    const choking = { rows: 0, uploadSlots, pieceLengthBytes, random, outlets, superSeed: this.#superSeed };
     this.#choker = new Choker(this.#peers, this.#traffic, sink, choking);
     this.#filler = new Filler({
       peers: this.#peers,
       open: this.#open,
       ledger: this.#ledger,
       requests: this.#requests,
+      takeOver: new TakeOver({
+        peers,
+        open: this.#open,
+        ledger: this.#ledger,
+        requests: this.#requests,
+        patience: this.#patience,
+        random,
+      }),
       pipeline: this.#pipeline,
       picker: this.#picker,
       availability: this.#availability,
@@ -96,6 +110,7 @@ export class Scheduler extends SchedulerFacts {
       this.#picker,
       this.#traffic,
       this.#choker,
+      outlets,
       ...(this.#superSeed === null ? [] : [this.#superSeed]),
     ]);
   }
@@ -130,6 +145,7 @@ export class Scheduler extends SchedulerFacts {
     this.#picker.forget(slot);
     this.#traffic.joined(slot, nowMs);
     this.#choker.joined(slot, nowMs);
+    this.#outlets.joined(slot);
     this.#superSeed?.joined(slot);
   }
 
@@ -142,6 +158,7 @@ export class Scheduler extends SchedulerFacts {
     this.#peers.isInterested[slot] = 0;
     this.#holdings.haveNone(slot);
     this.#superSeed?.left(slot);
+    this.#outlets.left(slot);
     this.#choker.left(slot, nowMs);
     this.#peers.leave(slot);
   }
@@ -166,7 +183,8 @@ export class Scheduler extends SchedulerFacts {
   }
 
   peerHave(slot: PeerSlot, piece: PieceIndex): void {
-    this.#holdings.have(slot, piece);
+    if (!this.#holdings.have(slot, piece)) return;
+    if (this.isComplete) this.#outlets.had(slot, piece, this.copies(piece));
     this.#superSeed?.had(slot, piece);
   }
 
@@ -323,22 +341,14 @@ export class Scheduler extends SchedulerFacts {
 
   // Rates
 
+  /** A block of the piece goes to the peer: who passes on what it gets is served first. */
+  blockServed(slot: PeerSlot, piece: PieceIndex): void {
+    this.#outlets.serves(slot, piece);
+  }
+
   bytesUploaded(slot: PeerSlot, bytes: number, nowMs: number): void {
     this.#clock(nowMs);
     this.#traffic.took(slot, bytes, nowMs);
-  }
-
-  /** Bytes per second, rolling average over 20 s. Without a slot: of all peers. */
-  downloadRate(slot: PeerSlot | null, nowMs: number): number {
-    return this.#traffic.downloadRate(slot, nowMs);
-  }
-
-  uploadRate(slot: PeerSlot | null, nowMs: number): number {
-    return this.#traffic.uploadRate(slot, nowMs);
-  }
-
-  get totals(): SchedulerTotals {
-    return this.#traffic.totals;
   }
 
   // Time

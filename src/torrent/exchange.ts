@@ -170,10 +170,10 @@ export class Exchange implements SchedulerSink {
     this.owner.onSuperSeedingEnded();
   }
 
-  /** Says HAVE to everybody, in one batch (BEP 3), and lets go of peers that neither side needs any more. */
+  /** Says HAVE to everybody who should hear it, in one batch (BEP 3), and lets go of peers that neither side needs any more. */
   announceHave(piece: PieceIndex): void {
     for (const peer of this.peers) {
-      if (peer === null || this.scheduler.peerIsSeed(peer.slot)) continue;
+      if (peer === null || !this.scheduler.isTold(peer.slot)) continue;
       writeHave(peer.link.out, piece);
       peer.link.touch();
     }

@@ -74,6 +74,7 @@ export function pump(peer: Peer): void {
     storage.slices(piece, begin, length, slices);
     link.sendBlock(piece, begin, length, slices);
     uploads.take(length);
+    scheduler.blockServed(peer.slot, piece);
     sentBytes += length;
   }
   slices.length = 0;

@@ -1,6 +1,7 @@
 /** A choker, its peers and their rates, second by second; checked after every step. */
 import type { PeerSlot } from '../../src/metainfo/geometry.js';
 import { Choker } from '../../src/scheduler/choker.js';
+import { Outlets } from '../../src/scheduler/outlets.js';
 import { Peers } from '../../src/scheduler/peers.js';
 import { RollingRates } from '../../src/scheduler/rate.js';
 import type { SchedulerSink } from '../../src/scheduler/sink.js';
@@ -19,6 +20,7 @@ export class Scene {
   readonly given: RollingRates;
   readonly taken: RollingRates;
   readonly choker: Choker;
+  readonly outlets: Outlets;
   /** `uploadedBytes` is for tests of short rounds; the others leave it. */
   readonly rates: { uploadedBytes: number };
   readonly tookBytes: number[];
@@ -38,7 +40,10 @@ export class Scene {
     this.optimisticSec = new Array<number>(peerCount).fill(0);
     this.servedSec = new Array<number>(peerCount).fill(0);
     const sink = { choke: (slot: PeerSlot, isChoked: boolean) => this.log.push(`${isChoked ? '-' : '+'}${slot}`) };
-    const options = { rows: peerCount, uploadSlots, pieceLengthBytes: PIECE_BYTES, random: seeded(seed) };
+    const outlets = new Outlets(8, PIECE_BYTES);
+    outlets.grow(peerCount);
+    this.outlets = outlets;
+    const options = { rows: peerCount, uploadSlots, pieceLengthBytes: PIECE_BYTES, random: seeded(seed), outlets };
     this.tookBytes = new Array<number>(peerCount).fill(0);
     const tookBytes = (slot: number): number => this.tookBytes[slot]!;
     const rates = { given: this.given, taken: this.taken, uploadedBytes: 0, tookBytes };

@@ -125,6 +125,22 @@ test('who has something for us and gives nothing is not lifted', () => {
   for (const slot of [0, 1, 2, 3, 4, 5, 6]) assert.ok(scene.unchoked.includes(slot), `giver ${slot}`);
 });
 
+test('a peer that was asked and did not answer gets no regular slot and is not lifted', () => {
+  const scene = withPoor();
+  for (const slot of [0, 11]) scene.peers.isSnubbed[slot] = 1;
+  for (let round = 0; round < 30; round++) {
+    scene.peers.pieces[11]!++;
+    scene.pass(10, GIVERS);
+  }
+  for (const slot of [1, 2, 3, 4, 5, 6]) assert.ok(scene.unchoked.includes(slot), `giver ${slot}`);
+  // The optimistic slot goes round all the same.
+  for (const slot of [0, 11]) {
+    const regularSec = scene.servedSec[slot]! - scene.optimisticSec[slot]!;
+    // Before the first round whoever came first was served.
+    assert.ok(scene.turns[slot]! >= 1 && regularSec <= 10, `slot ${slot}: ${scene.turns[slot]} turns, ${regularSec} s`);
+  }
+});
+
 test('a seed serves the fastest taker first, but after the others when it took half as much again as the mean', () => {
   const servedSec = (tookPieces: number): number => {
     const scene = crowd(6, 2);

@@ -114,6 +114,33 @@ test('in the endgame idle peers are asked too; the first to begin owns the block
   for (const { piece, block } of cancelled) assert.deepEqual({ piece, block }, first);
 });
 
+test('in the endgame three peers that were asked for a block and are silent for two seconds are given up for one that is idle', () => {
+  const scene = world({ lengthBytes: 16 * KIB });
+  seeds(scene, 0, 1, 2, 3);
+  assert.deepEqual(
+    [0, 1, 2, 3].map((slot) => queued(scene, slot).length),
+    [1, 1, 1, 0],
+  );
+  scene.nowMs += 1_999;
+  assert.equal(scene.fill(3), 0);
+  scene.nowMs += 200;
+  assert.equal(scene.fill(3), 1);
+  const isSnubbed = [0, 1, 2].map((slot) => scene.scheduler.isSnubbed(at(slot)));
+  assert.equal(isSnubbed.filter(Boolean).length, 1);
+  // Late as it is, its block is still welcome.
+  assert.equal(scene.deliver(isSnubbed.indexOf(true)), 'wanted');
+  assert.equal(scene.verifying.size, 1);
+});
+
+test('seeds hear our HAVE messages while they are one peer of eight at most', () => {
+  const scene = world();
+  for (let slot = 0; slot < 7; slot++) scene.join(slot, []);
+  scene.join(7, 'all', { fast: true });
+  assert.ok(scene.scheduler.isTold(at(7)) && scene.scheduler.isTold(at(0)));
+  scene.join(8, 'all');
+  assert.ok(!scene.scheduler.isTold(at(7)) && !scene.scheduler.isTold(at(8)) && scene.scheduler.isTold(at(0)));
+});
+
 test('a second peer that begins a block under way sends a duplicate; if the owner vanishes the block is missing again', () => {
   const scene = world({ lengthBytes: 16 * KIB });
   seeds(scene, 0, 1);

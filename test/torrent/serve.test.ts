@@ -53,7 +53,7 @@ function scene(peerCount: number, requestsEach: number) {
     peers,
     firstToPump: 0,
     isClosed: false,
-    scheduler: { bytesUploaded: () => {} },
+    scheduler: { bytesUploaded: () => {}, blockServed: () => {} },
     uploads: { isDry: false, take: () => {} },
     now: () => 0,
   } as unknown as Exchange;
