@@ -5,7 +5,8 @@
  *   fill:  missing blocks of ready pieces (oldest piece first, blocks in order) -> open pieces ahead -> endgame
  *
  * Open pieces are finished before new ones are asked for, except where the peer could open a rarer one: it would fetch what many have, while
- * what it alone has stays rare. Look-ahead is counted in time (the peer's depth again), so that requests never wait for a prefault and a slow peer does not sit on room it cannot use.
+ * what it alone has stays rare. Look-ahead is counted in time (the peer's depth again, or half of what all want), so that requests never wait
+ * for a prefault and a slow peer does not sit on room it cannot use.
  * Room is finite. When it is exhausted, idle peers may take over requests that have aged (as in the endgame), and a piece that no
  * unchoked, punctual peer can finish is closed: at once when nothing is stored of it, else after `STUCK_MS` of starvation.
  * A piece that is skipped while it is open is finished if something is stored of it and peers that we need anyway serve it; else closed.
@@ -19,16 +20,22 @@ import type { Peers } from './peers.js';
 import type { Picker } from './picker.js';
 import { MIN_DEPTH, type Pipeline } from './pipeline.js';
 import { SKIP } from './priority.js';
+import { RarityBar } from './rarity-bar.js';
 import type { Requests } from './requests.js';
 import type { SchedulerSink } from './sink.js';
 import { TAKE_OVER_DEPTH, type TakeOver } from './take-over.js';
+import { TURN_BLOCKS, type Turns } from './turns.js';
 
 /** Starvation after which a half-stored piece is given up. */
 const STUCK_MS = 10_000;
 /** Time between two looks in vain for requests to take over: in the endgame, and while room is exhausted. */
 const LOOK_ENDGAME_MS = 100;
 const LOOK_EXHAUSTED_MS = 500;
+/** With more peers than this each looks less often. */
+const LOOKING_PEERS = 64;
 const NEVER = -1;
+/** So many of the line may find nothing to ask for before the others have to wait for the next look. */
+const MAX_VAIN_TRIES = 8;
 
 export interface FillerParts {
   readonly peers: Peers;
@@ -36,6 +43,7 @@ export interface FillerParts {
   readonly ledger: Ledger;
   readonly requests: Requests;
   readonly takeOver: TakeOver;
+  readonly turns: Turns;
   readonly pipeline: Pipeline;
   readonly picker: Picker;
   readonly availability: Availability;
@@ -48,15 +56,14 @@ export interface FillerParts {
 
 export class Filler {
   readonly #p: FillerParts;
+  readonly #bar: RarityBar;
   /** `sink.openPiece` said no and nothing was closed since. */
   #isRefused = false;
   #starvingSinceMs = NEVER;
-  /** Copies and priority of the piece that the peer being filled could open; Infinity: none, or it does not matter. */
-  #barCopies = Number.POSITIVE_INFINITY;
-  #barPriority = 0;
 
   constructor(parts: FillerParts) {
     this.#p = parts;
+    this.#bar = new RarityBar(parts.peers, parts.picker, parts.availability);
   }
 
   /** Room came back. */
@@ -70,10 +77,10 @@ export class Filler {
     return Math.min(this.#p.pipeline.depth(slot), Math.max(MIN_DEPTH, share));
   }
 
-  /** Returns how many requests were made. */
+  /** Returns how many requests were made, of this peer or of those before it in the line. */
   fill(slot: number, nowMs: number): number {
-    const { peers, ledger, pipeline } = this.#p;
-    if (!peers.active.has(slot) || peers.isPeerChoking[slot] !== 0 || this.#p.holdings.wantedOf(slot) === 0) {
+    const { peers, holdings } = this.#p;
+    if (!peers.active.has(slot) || peers.isPeerChoking[slot] !== 0 || holdings.wantedOf(slot) === 0) {
       peers.hungry.delete(slot);
       return 0;
     }
@@ -82,19 +89,70 @@ export class Filler {
       return 0;
     }
     if (peers.isSnubbed[slot] !== 0) return this.#probe(slot, nowMs);
-    const target = this.target(slot);
+    return this.#p.turns.isCrowded(holdings.servingCount)
+      ? this.#fillInTurn(slot, nowMs)
+      : this.#fillTo(slot, this.target(slot), nowMs);
+  }
+
+  /** Too many peers for the room: see turns.ts. While nobody waits and there is room, a peer is topped up as ever. */
+  #fillInTurn(slot: number, nowMs: number): number {
+    const { ledger, peers, turns, pipeline } = this.#p;
+    peers.hungry.delete(slot);
+    const mustWait = turns.size > 0 || ledger.firmCount + TURN_BLOCKS > turns.budgetBlocks;
+    if (mustWait) pipeline.starved(slot);
+    if (mustWait && ledger.firm[slot]! > 0) return 0;
+    turns.wait(slot);
+    return this.#serveLine(nowMs, MAX_VAIN_TRIES);
+  }
+
+  /** Those who wait longest ask for what is there, until so many found nothing. */
+  #serveLine(nowMs: number, vainTries: number): number {
+    const { ledger, open, peers, pipeline, turns } = this.#p;
+    let made = 0;
+    let tries = vainTries;
+    while (turns.size > 0 && tries > 0 && ledger.firmCount + TURN_BLOCKS <= turns.budgetBlocks) {
+      const slot = turns.next();
+      if (!this.#mayAsk(slot, nowMs)) continue;
+      const count = this.#fillTo(slot, Math.min(TURN_BLOCKS, pipeline.depth(slot)), nowMs);
+      made += count;
+      peers.hungry.delete(slot);
+      if (count > 0 || ledger.firm[slot]! > 0) continue;
+      if (open.readyBlocks === 0 && !this.#isOver()) {
+        turns.staysFirst(slot);
+        break;
+      }
+      turns.wait(slot);
+      tries--;
+    }
+    return made;
+  }
+
+  /** False also for those that are looked after elsewhere. */
+  #mayAsk(slot: number, nowMs: number): boolean {
+    const { peers, holdings } = this.#p;
+    if (!peers.active.has(slot) || peers.isPeerChoking[slot] !== 0 || holdings.wantedOf(slot) === 0) return false;
+    if (peers.isSnubbed[slot] === 0 && peers.pausedUntilMs[slot]! <= nowMs) return true;
+    peers.hungry.add(slot);
+    return false;
+  }
+
+  #fillTo(slot: number, target: number, nowMs: number): number {
+    const { peers, ledger, pipeline, turns } = this.#p;
     const room = target - ledger.firm[slot]!;
     if (room <= 0) {
       peers.hungry.delete(slot);
       return 0;
     }
-    this.#setBar(slot);
+    if (this.#mayNotOpen()) this.#bar.clear();
+    else this.#bar.set(slot);
     let made = this.#takeMissing(slot, room, nowMs);
     const { blocksPerPiece } = this.#p.open.geometry;
-    this.#openAhead(slot, room - made + target + (target >= blocksPerPiece ? 2 * blocksPerPiece : 0));
+    // All peers live on the same supply: with fifty of them a few pieces ready are gone before the next ones are.
+    const ahead = Math.max(target, Math.ceil(turns.wantedBlocks(ledger.firmCount) / 2));
+    this.#openAhead(slot, room - made + ahead + (ahead >= blocksPerPiece ? 2 * blocksPerPiece : 0));
     if (made < room && ledger.firm[slot]! < MIN_DEPTH) {
       // Better a common block than an idle peer, while the rarer pieces are made ready.
-      this.#clearBar();
+      this.#bar.clear();
       made += this.#takeMissing(slot, Math.min(room - made, MIN_DEPTH - ledger.firm[slot]!), nowMs);
     }
     if (made < room) {
@@ -108,6 +166,7 @@ export class Filler {
   /** Punctual peers first: a snubbed one must not take the room that came back. */
   fillHungry(nowMs: number): void {
     const { peers, open } = this.#p;
+    this.#serveLine(nowMs, MAX_VAIN_TRIES);
     for (const wantSnubbed of [0, 1]) {
       for (let index = peers.hungry.size - 1; index >= 0; index--) {
         // Nothing to give and no way to open more: the rest would only look. The tick still lets everyone look once.
@@ -123,6 +182,7 @@ export class Filler {
   tick(nowMs: number): void {
     const { peers, open, availability } = this.#p;
     this.#isRefused = false;
+    this.#tickLine(nowMs);
     if (availability.hasPriorities) {
       for (let place = open.records.size - 1; place >= 0; place--) this.dropSkipped(open.records.at(place), nowMs);
     }
@@ -133,6 +193,12 @@ export class Filler {
       }
       if (wantSnubbed === 0 && this.#relieve(nowMs)) this.fillHungry(nowMs);
     }
+  }
+
+  #tickLine(nowMs: number): void {
+    const { peers, holdings, turns } = this.#p;
+    if (turns.isCrowded(holdings.servingCount)) this.#serveLine(nowMs, turns.size);
+    else while (turns.size > 0) peers.hungry.add(turns.next());
   }
 
   #mayNotOpen(): boolean {
@@ -155,38 +221,12 @@ export class Filler {
     return this.#p.availability.priority(this.#p.open.pieceOf[record]!) === SKIP;
   }
 
-  /** Open pieces that are more common than what this peer could open instead are left to the peers they were opened for. */
-  #setBar(slot: number): void {
-    this.#clearBar();
-    const { peers, picker, availability } = this.#p;
-    // Seeds have the same of everything.
-    if (peers.partial.size === 0 || picker.isSequential || this.#mayNotOpen()) return;
-    const piece = picker.pick(slot);
-    if (piece < 0) return;
-    this.#barCopies = availability.copies(piece);
-    this.#barPriority = availability.priority(piece);
-  }
-
-  #clearBar(): void {
-    this.#barCopies = Number.POSITIVE_INFINITY;
-  }
-
-  #isRareEnough(record: number): boolean {
-    if (this.#barCopies === Number.POSITIVE_INFINITY) return true;
-    const { open, availability } = this.#p;
-    const piece = open.pieceOf[record]!;
-    const priority = availability.priority(piece);
-    return priority === this.#barPriority
-      ? availability.copies(piece) <= this.#barCopies
-      : priority > this.#barPriority;
-  }
-
   #takeMissing(slot: number, room: number, nowMs: number): number {
     const { open, peers, requests } = this.#p;
     let made = 0;
     for (let record = open.firstServable(); record >= 0 && made < room; ) {
       const next = open.nextServable(record);
-      if (peers.has(slot, open.pieceOf[record]!) && this.#isRareEnough(record)) {
+      if (peers.has(slot, open.pieceOf[record]!) && this.#bar.admits(open.pieceOf[record]!)) {
         for (; made < room && open.missing(record) > 0; made++) {
           requests.ask(slot, record, open.firstMissing(record), nowMs);
         }
@@ -217,13 +257,12 @@ export class Filler {
   /** Missing blocks that this peer can serve, counted up to `goal`. */
   #supply(slot: number, goal: number): number {
     const { open, peers } = this.#p;
-    const isBarred = this.#barCopies !== Number.POSITIVE_INFINITY;
-    if (open.supplyBlocks < goal || (peers.isUniform[slot] !== 0 && !isBarred)) return open.supplyBlocks;
+    if (open.supplyBlocks < goal || (peers.isUniform[slot] !== 0 && !this.#bar.isSet)) return open.supplyBlocks;
     let supply = 0;
     for (let place = 0; place < open.records.size && supply < goal; place++) {
       const record = open.records.at(place);
       if (open.missing(record) === 0 || !peers.has(slot, open.pieceOf[record]!)) continue;
-      if (this.#isRareEnough(record)) supply += open.missing(record);
+      if (this.#bar.admits(open.pieceOf[record]!)) supply += open.missing(record);
     }
     return supply;
   }
@@ -243,7 +282,9 @@ export class Filler {
       const record = open.records.at((offset + step) % size);
       if (!this.#isSkipped(record)) made += takeOver.from(slot, record, limit - made, isOver, nowMs);
     }
-    if (made === 0) peers.lookAgainMs[slot] = nowMs + (isOver ? LOOK_ENDGAME_MS : LOOK_EXHAUSTED_MS);
+    if (made > 0) return made;
+    const crowd = Math.max(1, this.#p.holdings.servingCount / LOOKING_PEERS);
+    peers.lookAgainMs[slot] = nowMs + crowd * (isOver ? LOOK_ENDGAME_MS : LOOK_EXHAUSTED_MS);
     return made;
   }
 

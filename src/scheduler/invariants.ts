@@ -104,6 +104,8 @@ function checkRequests({ peers, open, ledger }: SchedulerParts): void {
     if (state === STORED) assert(holders.size === 0, 'a stored block is still asked for');
     assert((state === ARRIVING) === arriving.has(index), 'arriving blocks and their senders agree');
   }
+  const firmCount = [...firm.values()].reduce((sum, count) => sum + count, 0);
+  assert(firmCount === ledger.firmCount, 'firm requests of all peers');
   for (const slot of slotsOf(peers)) {
     assert((firm.get(slot) ?? 0) === ledger.firm[slot], `slot ${slot} firm requests`);
     assert((lax.get(slot) ?? 0) === ledger.lax[slot], `slot ${slot} lax requests`);

@@ -19,6 +19,8 @@ export class Ledger {
   /** Firm and lax requests per peer. */
   firm: Int32Array;
   lax: Int32Array;
+  /** Firm requests of all peers. */
+  firmCount = 0;
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
   #head: Int32Array;
@@ -99,6 +101,7 @@ export class Ledger {
     this.isLax[cell] = isLax ? 1 : 0;
     this.askedMs[cell] = nowMs;
     (isLax ? this.lax : this.firm)[slot]!++;
+    if (!isLax) this.firmCount++;
     const tail = this.#tail[slot]!;
     this.#previous[cell] = tail;
     this.#next[cell] = -1;
@@ -115,14 +118,21 @@ export class Ledger {
     else this.#next[previous] = next;
     if (next < 0) this.#tail[slot] = previous;
     else this.#previous[next] = previous;
-    (this.isLax[cell] !== 0 ? this.lax : this.firm)[slot]!--;
+    if (this.isLax[cell] !== 0) this.lax[slot]!--;
+    else {
+      this.firm[slot]!--;
+      this.firmCount--;
+    }
     this.slot[cell] = -1;
   }
 
   setLax(cell: number, isLax: boolean): void {
     const slot = this.slot[cell]!;
-    (this.isLax[cell] !== 0 ? this.lax : this.firm)[slot]!--;
+    const step = isLax ? 1 : -1;
+    if ((this.isLax[cell] !== 0) === isLax) return;
     this.isLax[cell] = isLax ? 1 : 0;
-    (isLax ? this.lax : this.firm)[slot]!++;
+    this.lax[slot]! += step;
+    this.firm[slot]! -= step;
+    this.firmCount -= step;
   }
 }

@@ -28,6 +28,7 @@ import { SlotRows } from './slot-rows.js';
 import { SuperSeed } from './super-seed.js';
 import { TakeOver } from './take-over.js';
 import { Traffic } from './traffic.js';
+import { Turns } from './turns.js';
 
 export type { SchedulerLimits, SchedulerOptions } from './options.js';
 
@@ -81,6 +82,8 @@ export class Scheduler extends SchedulerFacts {
     const { uploadSlots } = limits;
     const choking = { rows: 0, uploadSlots, pieceLengthBytes, random, outlets, superSeed: this.#superSeed };
     this.#choker = new Choker(this.#peers, this.#traffic, sink, choking);
+    const roomBlocks = Math.max(1, limits.openPieces) * geometry.blocksPerPiece;
+    const turns = new Turns(roomBlocks);
     this.#filler = new Filler({
       peers: this.#peers,
       open: this.#open,
@@ -99,7 +102,8 @@ export class Scheduler extends SchedulerFacts {
       availability: this.#availability,
       sink,
       random,
-      roomBlocks: Math.max(1, limits.openPieces) * geometry.blocksPerPiece,
+      roomBlocks,
+      turns,
       holdings: this.#holdings,
     });
     this.#rows = new SlotRows(limits.maxSlots, [
@@ -110,6 +114,7 @@ export class Scheduler extends SchedulerFacts {
       this.#picker,
       this.#traffic,
       this.#choker,
+      turns,
       outlets,
       ...(this.#superSeed === null ? [] : [this.#superSeed]),
     ]);

@@ -1,0 +1,47 @@
+/**
+ * Open pieces that are more common than what a peer could open instead are left to the peers they were opened for: else it would fetch what many
+ * have, while what it alone has stays rare. The bar is set for the one peer that is being filled.
+ */
+import type { Availability } from './availability.js';
+import type { Peers } from './peers.js';
+import type { Picker } from './picker.js';
+
+export class RarityBar {
+  readonly #peers: Peers;
+  readonly #picker: Picker;
+  readonly #availability: Availability;
+  /** Copies and priority of the piece that the peer could open; Infinity: none, or it does not matter. */
+  #copies = Number.POSITIVE_INFINITY;
+  #priority = 0;
+
+  constructor(peers: Peers, picker: Picker, availability: Availability) {
+    this.#peers = peers;
+    this.#picker = picker;
+    this.#availability = availability;
+  }
+
+  set(slot: number): void {
+    this.clear();
+    // Seeds have the same of everything.
+    if (this.#peers.partial.size === 0 || this.#picker.isSequential) return;
+    const piece = this.#picker.pick(slot);
+    if (piece < 0) return;
+    this.#copies = this.#availability.copies(piece);
+    this.#priority = this.#availability.priority(piece);
+  }
+
+  clear(): void {
+    this.#copies = Number.POSITIVE_INFINITY;
+  }
+
+  get isSet(): boolean {
+    return this.#copies !== Number.POSITIVE_INFINITY;
+  }
+
+  /** The open piece may be asked of this peer. */
+  admits(piece: number): boolean {
+    if (!this.isSet) return true;
+    const priority = this.#availability.priority(piece);
+    return priority === this.#priority ? this.#availability.copies(piece) <= this.#copies : priority > this.#priority;
+  }
+}
