@@ -3,6 +3,8 @@
  * What this machine could do at best from Node, on the same bytes, and our multiple of it:
  *   discard  a plain socket read into one shared buffer, bytes dropped          copy   the same, copied into mapped, prefaulted memory
  *   writev   sending 13-byte headers and 16 KiB slices of mapped memory         sha1   SHA-1 of each MiB in one worker
+ *   together  a plain stream copied into memory that one worker makes present ahead and hashes behind: the least a verified download takes with
+ *             everything at once, when cores, caches and memory are shared
  * The floor of receiving is copy + prefault + sha1, that of sending is writev. Ours is `loopback` in the same turns, or the
  * medians in a FILE that it wrote.
  */
@@ -78,15 +80,46 @@ async function transfer(sendMode: 'stream' | 'writev', receiveMode: 'discard' | 
   }
 }
 
+/** All that a verified copy needs, and nothing else. */
+async function together(job: Job): Promise<Measured> {
+  const scope = new Scope();
+  const output = await outputFolder(job);
+  scope.defer(output.remove);
+  try {
+    const sender = await startPeer(scope, 'send', 'stream', path.join(job.dataFolder, FILE_NAME), job.lengthBytes);
+    const receiver = await startPeer(scope, 'receive', 'together', output.copy, job.lengthBytes, sender.port);
+    const { seconds, said } = await go(receiver);
+    const [received, sent] = [receiver.use(), sender.use()];
+    checkDigest(job, said.digest);
+    const gigabytes = job.lengthBytes / 1e9;
+    const figures = {
+      mbPerSec: job.lengthBytes / 1e6 / seconds,
+      receiveCpuSecPerGb: cpuSeconds(received.process) / gigabytes,
+      receiveUsPerBlock: (cpuSeconds(received.mainThread) * 1e6) / (job.lengthBytes / BLOCK_BYTES),
+      sendCpuSecPerGb: cpuSeconds(sent.process) / gigabytes,
+    };
+    await receiver.child.stop();
+    return { figures, checksum: await checkCopy('floor', output.copy, job) };
+  } finally {
+    await scope.close();
+  }
+}
+
+/** The digest of all digests of pieces. */
+function checkDigest(job: Job, digest: unknown): string {
+  const { pieceHashes } = parseTorrent(readFileSync(job.torrent));
+  const expected = createHash('sha256').update(pieceHashes).digest('hex');
+  if (digest !== expected) throw new Error('floor: the digests of the pieces are not those of the torrent');
+  return expected;
+}
+
 async function hashAlone(job: Job): Promise<Measured> {
   const scope = new Scope();
   try {
     const hasher = await startPeer(scope, 'hash', 'sha1', path.join(job.dataFolder, FILE_NAME), job.lengthBytes);
     const { seconds, said } = await go(hasher);
     const used = hasher.use();
-    const { pieceHashes } = parseTorrent(readFileSync(job.torrent));
-    const expected = createHash('sha256').update(pieceHashes).digest('hex');
-    if (said.digest !== expected) throw new Error('floor: the digests of the pieces are not those of the torrent');
+    const expected = checkDigest(job, said.digest);
     const figures = {
       mbPerSec: job.lengthBytes / 1e6 / seconds,
       hashCpuSecPerGb: cpuSeconds(used.process) / (job.lengthBytes / 1e9),
@@ -112,7 +145,8 @@ async function ours(job: Job, file: string | undefined): Promise<Measured> {
 }
 
 /** Ours over the floor of the same turn. */
-function multiples(own: Figures, copy: Figures, writev: Figures, hash: Figures): Figures {
+function multiples(own: Figures, floors: Record<'copy' | 'writev' | 'hash' | 'atOnce', Figures>): Figures {
+  const { copy, writev, hash, atOnce } = floors;
   const receiveFloor = copy.receiveCpuSecPerGb! + copy.prefaultCpuSecPerGb! + hash.hashCpuSecPerGb!;
   return {
     mbPerSec: own.mbPerSec!,
@@ -123,6 +157,8 @@ function multiples(own: Figures, copy: Figures, writev: Figures, hash: Figures):
     receiveMultiple: own.leechCpuSecPerGb! / receiveFloor,
     sendMultiple: own.seedCpuSecPerGb! / writev.sendCpuSecPerGb!,
     rateShareOfCopy: own.mbPerSec! / copy.mbPerSec!,
+    rateShareOfTogether: own.mbPerSec! / atOnce.mbPerSec!,
+    receiveMultipleOfTogether: own.leechCpuSecPerGb! / atOnce.receiveCpuSecPerGb!,
   };
 }
 
@@ -163,9 +199,10 @@ export async function main(argv: readonly string[]): Promise<void> {
       const copy = add('copy', turn, await transfer('stream', 'copy', job!));
       const writev = add('writev', turn, await transfer('writev', 'discard', job!));
       const hash = add('sha1', turn, await hashAlone(job!));
+      const atOnce = add('together', turn, await together(job!));
       if (values['no-ours']) continue;
       const own = await ours(job!, values.ours);
-      add('swarmhaul', turn, { ...own, figures: multiples(own.figures, copy, writev, hash) });
+      add('swarmhaul', turn, { ...own, figures: multiples(own.figures, { copy, writev, hash, atOnce }) });
     }
     await results.finish();
   } finally {

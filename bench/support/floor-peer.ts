@@ -3,7 +3,9 @@
  *   floor-peer send stream|writev FILE BYTES          listens, and sends the bytes of the file to whoever connects
  *   floor-peer receive discard|copy FILE BYTES PORT   connects at the line "go", and drops or stores what comes
  *   floor-peer hash sha1 FILE BYTES                   at "go": SHA-1 of each MiB, in one worker
- * The file is mapped in windows, as the engine does, and present before "ready"; what that cost is told there as `prefaultSec`.
+ *   floor-peer receive together FILE BYTES PORT       at "go" all of it at once: stores what comes, while one worker makes pages present ahead and
+ *                                                     takes the SHA-1 of each MiB behind
+ * The file is mapped in windows, as the engine does, and present before "ready" (but for `together`); what that cost is told there as `prefaultSec`.
  * Says {"event":"ready"}, then {"event":"done"}; ends at the line "quit".
  */
 import * as crypto from 'node:crypto';
@@ -22,6 +24,11 @@ const BLOCKS_PER_WRITE = MIB / BLOCK_LENGTH_BYTES;
 /** Bytes handed to the socket and not yet taken, as in the engine. */
 const IN_FLIGHT_BYTES = 2 * MIB;
 const RECEIVE_BUFFER_BYTES = MIB;
+/** Pieces made present ahead of what has come, as many as the engine keeps open. */
+const AHEAD_PIECES = 96;
+/** Shared words of `together`: pieces that are present, and pieces that have come. */
+const PRESENT = 0;
+const CAME = 1;
 
 function say(event: string, facts: Record<string, unknown> = {}): void {
   process.stdout.write(`${JSON.stringify({ event, ...facts })}\n`);
@@ -32,7 +39,7 @@ interface Mapping {
   readonly prefaultSec: number;
 }
 
-function mapFile(file: string, lengthBytes: number, forWriting: boolean): Mapping {
+function mapFile(file: string, lengthBytes: number, forWriting: boolean, isPresent = true): Mapping {
   const fd = openSync(file, forWriting ? 'w+' : 'r');
   if (forWriting) ftruncateSync(fd, lengthBytes);
   const before = process.cpuUsage();
@@ -41,7 +48,7 @@ function mapFile(file: string, lengthBytes: number, forWriting: boolean): Mappin
     const length = Math.min(WINDOW_BYTES, lengthBytes - at);
     const protection = forWriting ? mmap.PROT_READ | mmap.PROT_WRITE : mmap.PROT_READ;
     const address = mmap.map(length, protection, mmap.MAP_SHARED, fd, at);
-    mmap.advise(address, length, forWriting ? mmap.MADV_POPULATE_WRITE : mmap.MADV_POPULATE_READ);
+    if (isPresent) mmap.advise(address, length, forWriting ? mmap.MADV_POPULATE_WRITE : mmap.MADV_POPULATE_READ);
     addresses.push({ address, lengthBytes: length });
   }
   const { user, system } = process.cpuUsage(before);
@@ -95,11 +102,17 @@ function send(mode: string, views: readonly Buffer[], lengthBytes: number, socke
   more();
 }
 
-/** What comes goes nowhere, or to its place in the mapping. */
-function receive(views: readonly Buffer[] | null, expectedBytes: number, port: number): void {
+/** What comes goes nowhere, or to its place in the mapping. With `shared` its pages are waited for, and the worker hears of what came. */
+function receive(
+  views: readonly Buffer[] | null,
+  expectedBytes: number,
+  port: number,
+  shared: Int32Array | null = null,
+): void {
   const buffer = Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES);
   let received = 0;
   const callback = (length: number): boolean => {
+    if (shared !== null) waitFor(shared, PRESENT, Math.ceil((received + length) / MIB));
     for (let from = 0; views !== null && from < length; ) {
       const at = received + from;
       const part = Math.min(length - from, WINDOW_BYTES - (at % WINDOW_BYTES));
@@ -107,10 +120,47 @@ function receive(views: readonly Buffer[] | null, expectedBytes: number, port: n
       from += part;
     }
     received += length;
-    if (received === expectedBytes) say('done', { bytes: received });
+    if (shared !== null)
+      tell(shared, CAME, received === expectedBytes ? pieceCount(received) : Math.floor(received / MIB));
+    else if (received === expectedBytes) say('done', { bytes: received });
     return true;
   };
   net.connect({ host: '127.0.0.1', port, noDelay: true, onread: { buffer, callback } });
+}
+
+const pieceCount = (lengthBytes: number): number => Math.ceil(lengthBytes / MIB);
+
+function waitFor(shared: Int32Array, word: number, least: number): void {
+  for (let value = Atomics.load(shared, word); value < least; value = Atomics.load(shared, word)) {
+    Atomics.wait(shared, word, value);
+  }
+}
+
+function tell(shared: Int32Array, word: number, value: number): void {
+  Atomics.store(shared, word, value);
+  Atomics.notify(shared, word);
+}
+
+/** In the worker: pages before hashes, as long as they are needed. Returns the digest of all digests. */
+function work({ addresses }: Mapping, shared: Int32Array): string {
+  const pieces = addresses.flatMap(({ address, lengthBytes }) => {
+    const view = Buffer.from(mmap.view(address, lengthBytes));
+    return Array.from({ length: pieceCount(lengthBytes) }, (_, piece) => ({
+      address: address + piece * MIB,
+      bytes: view.subarray(piece * MIB, Math.min((piece + 1) * MIB, lengthBytes)),
+    }));
+  });
+  const all = crypto.createHash('sha256');
+  for (let present = 0, hashed = 0; hashed < pieces.length; ) {
+    const came = Atomics.load(shared, CAME);
+    if (present < Math.min(pieces.length, came + AHEAD_PIECES)) {
+      const { address, bytes } = pieces[present]!;
+      mmap.advise(address, bytes.length, mmap.MADV_POPULATE_WRITE);
+      tell(shared, PRESENT, ++present);
+    } else if (hashed < came) all.update(digestOf(pieces[hashed++]!.bytes));
+    else Atomics.wait(shared, CAME, came);
+  }
+  return all.digest('hex');
 }
 
 /** In the worker: digests of all pieces, as one digest. */
@@ -119,19 +169,30 @@ function hashAll({ addresses }: Mapping): string {
   for (const view of viewsOf({ addresses, prefaultSec: 0 })) {
     for (let at = 0; at < view.length; at += MIB) {
       const piece = view.subarray(at, Math.min(at + MIB, view.length));
-      all.update(crypto.hash === undefined ? sha1(piece) : crypto.hash('sha1', piece, 'buffer'));
+      all.update(digestOf(piece));
     }
   }
   return all.digest('hex');
 }
 
-const sha1 = (bytes: Buffer): Buffer => crypto.createHash('sha1').update(bytes).digest();
+function digestOf(bytes: Buffer): Buffer {
+  return crypto.hash === undefined
+    ? crypto.createHash('sha1').update(bytes).digest()
+    : crypto.hash('sha1', bytes, 'buffer');
+}
+
+interface WorkerJob {
+  readonly mapping: Mapping;
+  /** Null: only hash what is there. */
+  readonly shared: Int32Array | null;
+}
 
 function main(): void {
   const [role = '', mode = '', file = '', length = '', port = ''] = process.argv.slice(2);
   const lengthBytes = Number(length);
   const needsFile = mode !== 'discard';
-  const mapping = needsFile ? mapFile(file, lengthBytes, mode === 'copy') : null;
+  const isTogether = mode === 'together';
+  const mapping = needsFile ? mapFile(file, lengthBytes, mode === 'copy' || isTogether, !isTogether) : null;
   const prefaultSec = mapping?.prefaultSec ?? 0;
   // Views are made before the clock starts.
   const views = mapping === null ? null : viewsOf(mapping);
@@ -141,14 +202,19 @@ function main(): void {
     server.listen(0, '127.0.0.1', () =>
       say('ready', { port: (server.address() as net.AddressInfo).port, prefaultSec }),
     );
-  } else if (role === 'receive') {
+  } else if (role === 'receive' && !isTogether) {
     go = () => receive(views, lengthBytes, Number(port));
     say('ready', { port: 0, prefaultSec });
   } else {
-    const worker = new Worker(fileURLToPath(import.meta.url), { workerData: mapping });
+    const shared = isTogether ? new Int32Array(new SharedArrayBuffer(8)) : null;
+    const workerData = { mapping: mapping!, shared } satisfies WorkerJob;
+    const worker = new Worker(fileURLToPath(import.meta.url), { workerData });
     worker.once('online', () => say('ready', { port: 0, prefaultSec }));
     worker.once('message', (digest: string) => say('done', { digest }));
-    go = () => worker.postMessage('go');
+    go = () => {
+      worker.postMessage('go');
+      if (isTogether) receive(views, lengthBytes, Number(port), shared);
+    };
   }
   createInterface({ input: process.stdin }).on('line', (line) => {
     if (line === 'go') go();
@@ -156,5 +222,11 @@ function main(): void {
   });
 }
 
+function runWorker({ mapping, shared }: WorkerJob): void {
+  parentPort!.once('message', () =>
+    parentPort!.postMessage(shared === null ? hashAll(mapping) : work(mapping, shared)),
+  );
+}
+
 if (isMainThread) main();
-else parentPort!.once('message', () => parentPort!.postMessage(hashAll(workerData as Mapping)));
+else runWorker(workerData as WorkerJob);
