@@ -16,6 +16,7 @@ import type { Availability } from './availability.js';
 import type { Holdings } from './holdings.js';
 import type { Ledger } from './ledger.js';
 import { MISSING, type OpenPieces, READY } from './open-pieces.js';
+import type { Patience } from './patience.js';
 import type { Peers } from './peers.js';
 import type { Picker } from './picker.js';
 import { MIN_DEPTH, type Pipeline } from './pipeline.js';
@@ -23,7 +24,7 @@ import { SKIP } from './priority.js';
 import { RarityBar } from './rarity-bar.js';
 import type { Requests } from './requests.js';
 import type { SchedulerSink } from './sink.js';
-import { TAKE_OVER_DEPTH, type TakeOver } from './take-over.js';
+import { TAKE_OVER_DEPTH, TakeOver } from './take-over.js';
 import { TURN_BLOCKS, type Turns } from './turns.js';
 
 /** Starvation after which a half-stored piece is given up. */
@@ -42,7 +43,7 @@ export interface FillerParts {
   readonly open: OpenPieces;
   readonly ledger: Ledger;
   readonly requests: Requests;
-  readonly takeOver: TakeOver;
+  readonly patience: Patience;
   readonly turns: Turns;
   readonly pipeline: Pipeline;
   readonly picker: Picker;
@@ -57,12 +58,14 @@ export interface FillerParts {
 export class Filler {
   readonly #p: FillerParts;
   readonly #bar: RarityBar;
+  readonly #takeOvers: TakeOver;
   /** `sink.openPiece` said no and nothing was closed since. */
   #isRefused = false;
   #starvingSinceMs = NEVER;
 
   constructor(parts: FillerParts) {
     this.#p = parts;
+    this.#takeOvers = new TakeOver(parts);
     this.#bar = new RarityBar(parts.peers, parts.picker, parts.availability);
   }
 
@@ -269,7 +272,7 @@ export class Filler {
 
   /** The peer has nothing else to do: see take-over.ts. */
   #takeOver(slot: number, nowMs: number): number {
-    const { open, peers, ledger, random, takeOver } = this.#p;
+    const { open, peers, ledger, random } = this.#p;
     if (peers.lookAgainMs[slot]! > nowMs) return 0;
     const isOver = this.#isOver();
     if (ledger.firm[slot]! >= (isOver ? TAKE_OVER_DEPTH : 1)) return 0;
@@ -280,7 +283,7 @@ export class Filler {
     let made = 0;
     for (let step = 0; step < size && made < limit; step++) {
       const record = open.records.at((offset + step) % size);
-      if (!this.#isSkipped(record)) made += takeOver.from(slot, record, limit - made, isOver, nowMs);
+      if (!this.#isSkipped(record)) made += this.#takeOvers.from(slot, record, limit - made, isOver, nowMs);
     }
     if (made > 0) return made;
     const crowd = Math.max(1, this.#p.holdings.servingCount / LOOKING_PEERS);

@@ -26,7 +26,6 @@ import { Requests } from './requests.js';
 import type { BlockVerdict } from './sink.js';
 import { SlotRows } from './slot-rows.js';
 import { SuperSeed } from './super-seed.js';
-import { TakeOver } from './take-over.js';
 import { Traffic } from './traffic.js';
 import { Turns } from './turns.js';
 
@@ -89,14 +88,7 @@ export class Scheduler extends SchedulerFacts {
       open: this.#open,
       ledger: this.#ledger,
       requests: this.#requests,
-      takeOver: new TakeOver({
-        peers,
-        open: this.#open,
-        ledger: this.#ledger,
-        requests: this.#requests,
-        patience: this.#patience,
-        random,
-      }),
+      patience: this.#patience,
       pipeline: this.#pipeline,
       picker: this.#picker,
       availability: this.#availability,
