@@ -77,7 +77,8 @@ function reference(text: string): boolean {
 
 const key = fc
   .string({ unit: 'grapheme', maxLength: 6 })
-  .filter((text) => text !== '__proto__' && !text.includes('\uFEFF'));
+  // A key with U+FFFD in it is named in hex, like one that is not UTF-8.
+  .filter((text) => text !== '__proto__' && !/[\uFEFF\uFFFD]/.test(text));
 const { tree: anyValue } = fc.letrec<{ tree: BencodeInput }>((tie) => ({
   tree: fc.oneof(
     { maxDepth: 4, withCrossShrink: true },
