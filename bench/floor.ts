@@ -51,7 +51,11 @@ async function go(side: Side): Promise<{ seconds: number; said: Record<string, u
 }
 
 /** A sender and a receiver. Blocks with headers are more bytes on the wire; the rate is of the payload. */
-async function transfer(sendMode: 'stream' | 'writev', receiveMode: 'discard' | 'copy', job: Job): Promise<Measured> {
+async function transfer(
+  sendMode: 'stream' | 'writev',
+  receiveMode: 'discard' | 'copy' | 'together',
+  job: Job,
+): Promise<Measured> {
   const scope = new Scope();
   const output = await outputFolder(job);
   scope.defer(output.remove);
@@ -61,8 +65,9 @@ async function transfer(sendMode: 'stream' | 'writev', receiveMode: 'discard' | 
     const sender = await startPeer(scope, 'send', sendMode, original, job.lengthBytes);
     const wireBytes = job.lengthBytes + headers;
     const receiver = await startPeer(scope, 'receive', receiveMode, output.copy, wireBytes, sender.port);
-    const { seconds } = await go(receiver);
+    const { seconds, said } = await go(receiver);
     const [received, sent] = [receiver.use(), sender.use()];
+    if (receiveMode === 'together') checkDigest(job, said.digest);
     const prefault = await prefaultSecPerGb(receiver, job);
     await receiver.child.stop();
     const gigabytes = job.lengthBytes / 1e9;
@@ -73,32 +78,7 @@ async function transfer(sendMode: 'stream' | 'writev', receiveMode: 'discard' | 
       sendCpuSecPerGb: cpuSeconds(sent.process) / gigabytes,
     };
     if (receiveMode === 'discard') return { figures };
-    figures.prefaultCpuSecPerGb = prefault;
-    return { figures, checksum: await checkCopy('floor', output.copy, job) };
-  } finally {
-    await scope.close();
-  }
-}
-
-/** All that a verified copy needs, and nothing else. */
-async function together(job: Job): Promise<Measured> {
-  const scope = new Scope();
-  const output = await outputFolder(job);
-  scope.defer(output.remove);
-  try {
-    const sender = await startPeer(scope, 'send', 'stream', path.join(job.dataFolder, FILE_NAME), job.lengthBytes);
-    const receiver = await startPeer(scope, 'receive', 'together', output.copy, job.lengthBytes, sender.port);
-    const { seconds, said } = await go(receiver);
-    const [received, sent] = [receiver.use(), sender.use()];
-    checkDigest(job, said.digest);
-    const gigabytes = job.lengthBytes / 1e9;
-    const figures = {
-      mbPerSec: job.lengthBytes / 1e6 / seconds,
-      receiveCpuSecPerGb: cpuSeconds(received.process) / gigabytes,
-      receiveUsPerBlock: (cpuSeconds(received.mainThread) * 1e6) / (job.lengthBytes / BLOCK_BYTES),
-      sendCpuSecPerGb: cpuSeconds(sent.process) / gigabytes,
-    };
-    await receiver.child.stop();
+    if (receiveMode === 'copy') figures.prefaultCpuSecPerGb = prefault;
     return { figures, checksum: await checkCopy('floor', output.copy, job) };
   } finally {
     await scope.close();
@@ -199,7 +179,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       const copy = add('copy', turn, await transfer('stream', 'copy', job!));
       const writev = add('writev', turn, await transfer('writev', 'discard', job!));
       const hash = add('sha1', turn, await hashAlone(job!));
-      const atOnce = add('together', turn, await together(job!));
+      const atOnce = add('together', turn, await transfer('stream', 'together', job!));
       if (values['no-ours']) continue;
       const own = await ours(job!, values.ours);
       add('swarmhaul', turn, { ...own, figures: multiples(own.figures, { copy, writev, hash, atOnce }) });
