@@ -6,13 +6,15 @@ import type { BlockIndex, PieceIndex } from '../src/metainfo/geometry.js';
 import type { Host } from './host.js';
 import type { SimPeer } from './peer.js';
 
-/** While room is exhausted a request may be taken over after this long (scheduler/filler.ts). */
+/** While room is exhausted a request may be taken over after this long (scheduler/take-over.ts). */
 const AGED_MS = 2_000;
 
 interface Ask {
   readonly askedMs: number;
-  /** The peer was late: others may be asked. */
-  isLate: boolean;
+  /** How often the peer had been late. When that is more now, others may be asked, and the peer again. */
+  readonly timesLate: number;
+  /** Asked to try a late peer: the block stays free for others. */
+  readonly isProbe: boolean;
 }
 
 export class Books {
@@ -35,9 +37,12 @@ export class Books {
     assert(storage.content(piece, block) === 0, 'asks for a block that is stored');
     const own = this.#of(peer).get(key);
     const isSnubbed = scheduler.isSnubbed(peer.slot);
-    assert(own === undefined || own.isLate || isSnubbed, `asks host ${peer.other.id} twice for ${piece}:${block}`);
+    assert(
+      own === undefined || this.#isLate(peer, own) || isSnubbed,
+      `asks host ${peer.other.id} twice for ${piece}:${block}`,
+    );
     this.#checkOthers(peer, key, isSnubbed);
-    this.#of(peer).set(key, { askedMs: nowMs, isLate: isSnubbed });
+    this.#of(peer).set(key, { askedMs: nowMs, timesLate: scheduler.timesLate(peer.slot), isProbe: isSnubbed });
   }
 
   isAsked(peer: SimPeer, piece: PieceIndex, block: BlockIndex): boolean {
@@ -78,13 +83,18 @@ export class Books {
     this.#arriving.delete(peer);
   }
 
+  /** The peer was late since, perhaps within this event. */
+  #isLate(peer: SimPeer, ask: Ask): boolean {
+    return ask.isProbe || this.#host.scheduler.timesLate(peer.slot) > ask.timesLate;
+  }
+
   /** The reference for "may be asked of two peers": endgame, late answers, aged requests while there is no room. */
   #checkOthers(peer: SimPeer, key: number, isSnubbed: boolean): void {
-    const { scheduler, nowMs } = this.#host;
+    const { nowMs } = this.#host;
     for (const [other, asked] of this.#asked) {
       const ask = asked.get(key);
       if (other === peer || ask === undefined) continue;
-      if (isSnubbed || ask.isLate || scheduler.isSnubbed(other.slot)) continue;
+      if (isSnubbed || this.#isLate(other, ask)) continue;
       const isFull = this.#host.storage.openCount >= this.#host.swarm.openPieces || nowMs - this.#wasRefusedMs <= 1000;
       if (isFull && nowMs - ask.askedMs >= AGED_MS) continue;
       assert(this.isEndgame, `block ${key} is asked of two peers outside of the endgame`);
@@ -115,10 +125,6 @@ export class Books {
       if (peer === null) continue;
       this.#checkRequests(peer);
       this.#checkPieces(peer);
-    }
-    for (const [peer, asked] of this.#asked) {
-      if (!scheduler.isSnubbed(peer.slot)) continue;
-      for (const ask of asked.values()) ask.isLate = true;
     }
   }
 

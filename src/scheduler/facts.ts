@@ -65,6 +65,11 @@ export abstract class SchedulerFacts {
     return this.#peers.isSnubbed[slot] !== 0;
   }
 
+  /** How often the peer was late since it joined: what it was asked for before the last time may be asked for again. */
+  timesLate(slot: PeerSlot): number {
+    return this.#peers.snubs[slot]!;
+  }
+
   /** Bytes per second, rolling average over 20 s. Without a slot: of all peers. */
   downloadRate(slot: PeerSlot | null, nowMs: number): number {
     return this.#traffic.downloadRate(slot, nowMs);

@@ -43,6 +43,7 @@ export class Patience {
   /** The peer is late, whatever its time-out: its blocks are anyone's, it is tried with one request until it delivers. */
   giveUp(slot: number): void {
     this.#peers.isSnubbed[slot] = 1;
+    this.#peers.snubs[slot]!++;
     this.#pipeline.timedOut(slot);
     this.#requests.timeOut(slot);
     if (this.#peers.isPeerChoking[slot] === 0) this.#peers.hungry.add(slot);

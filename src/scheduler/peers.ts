@@ -22,6 +22,8 @@ export class Peers {
   isChoking: Uint8Array;
   isInterested: Uint8Array;
   isSnubbed: Uint8Array;
+  /** How often it became snubbed. */
+  snubs: Int32Array;
   pieces: Int32Array;
   wanted: Int32Array;
   /** Requests we let go of that the peer may still answer: that many of its blocks are late, not unrequested. */
@@ -57,6 +59,7 @@ export class Peers {
     this.isChoking = new Uint8Array(rows);
     this.isInterested = new Uint8Array(rows);
     this.isSnubbed = new Uint8Array(rows);
+    this.snubs = new Int32Array(rows);
     this.pieces = new Int32Array(rows);
     this.wanted = new Int32Array(rows);
     this.late = new Int32Array(rows);
@@ -84,6 +87,7 @@ export class Peers {
     this.isChoking = grown(this.isChoking, rows);
     this.isInterested = grown(this.isInterested, rows);
     this.isSnubbed = grown(this.isSnubbed, rows);
+    this.snubs = grown(this.snubs, rows);
     this.pieces = grown(this.pieces, rows);
     this.wanted = grown(this.wanted, rows);
     this.late = grown(this.late, rows);
@@ -111,6 +115,7 @@ export class Peers {
     this.isChoking[slot] = 1;
     this.isInterested[slot] = 0;
     this.isSnubbed[slot] = 0;
+    this.snubs[slot] = 0;
     this.pieces[slot] = 0;
     this.wanted[slot] = 0;
     this.late[slot] = 0;
