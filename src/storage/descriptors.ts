@@ -13,6 +13,8 @@ const OPEN_FILES = 256;
 interface Entry {
   readonly handle: Promise<FileHandle>;
   holders: number;
+  /** A failed open is not remembered: the file may be there the next time. */
+  hasFailed: boolean;
 }
 
 export class Descriptors {
@@ -53,7 +55,7 @@ export class Descriptors {
     for (const file of files) {
       const entry = this.#entries.get(file);
       if (entry === undefined) throw new Error(`release of file ${file}, which is not held`);
-      entry.holders--;
+      if (--entry.holders === 0 && entry.hasFailed) this.#entries.delete(file);
     }
     this.#heldCount -= files.length;
     this.#closeIdle();
@@ -86,12 +88,19 @@ export class Descriptors {
   }
 
   #hold(file: number): void {
-    const entry = this.#entries.get(file) ?? { handle: open(this.#path(file), this.#flags), holders: 0 };
-    // Handled where it is awaited; this only keeps an unawaited failure from ending the process.
-    if (entry.holders === 0) entry.handle.catch(() => {});
+    const entry = this.#entries.get(file) ?? this.#open(file);
     entry.holders++;
     this.#entries.delete(file);
     this.#entries.set(file, entry);
+  }
+
+  #open(file: number): Entry {
+    const entry: Entry = { handle: open(this.#path(file), this.#flags), holders: 0, hasFailed: false };
+    // Reported where it is awaited, which is after this.
+    entry.handle.catch(() => {
+      entry.hasFailed = true;
+    });
+    return entry;
   }
 
   async #fdOf(file: number): Promise<number> {
@@ -103,21 +112,14 @@ export class Descriptors {
     }
   }
 
+  /** Leaves it at the limit, the least recently used go first. */
   #closeIdle(): void {
+    if (this.#entries.size <= this.#limit) return;
     for (const [file, entry] of this.#entries) {
       if (entry.holders > 0) continue;
-      if (this.#entries.size > this.#limit) this.#forget(file, entry);
-      else entry.handle.catch(() => this.#forgetFailed(file, entry));
+      this.#entries.delete(file);
+      entry.handle.then((handle) => handle.close()).catch(() => {});
+      if (this.#entries.size <= this.#limit) return;
     }
-  }
-
-  #forget(file: number, entry: Entry): void {
-    this.#entries.delete(file);
-    entry.handle.then((handle) => handle.close()).catch(() => {});
-  }
-
-  /** A failed open is not remembered: the file may be there the next time. */
-  #forgetFailed(file: number, entry: Entry): void {
-    if (entry.holders === 0 && this.#entries.get(file) === entry) this.#entries.delete(file);
   }
 }

@@ -2,6 +2,7 @@
  * The files of one torrent in the output folder: where they are, making them, reserving their space.
  * Invariant: nothing outside the output folder is touched, and a failed `prepare` leaves what was there as it was.
  */
+import type { StatsFs } from 'node:fs';
 import { chmod, mkdir, open, realpath, rmdir, stat, statfs, symlink, truncate, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
@@ -9,6 +10,7 @@ import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
 import { forEachConcurrently } from './concurrently.js';
 import { Descriptors } from './descriptors.js';
+import { fileSystemOf } from './file-systems.js';
 import { makeFolder } from './folders.js';
 import { FileLayout, partFileName } from './layout.js';
 import * as mmap from './mmap-io.js';
@@ -32,6 +34,7 @@ export class DataFiles {
   readonly #selection: Selection | null;
   readonly #realPaths = new Map<number, string>();
   #descriptors: Descriptors | null = null;
+  #hasNoDevice = false;
 
   /** @param selection files left out are neither made nor looked at; null: all are stored */
   constructor(metainfo: Metainfo, output: string, selection: Selection | null = null) {
@@ -49,6 +52,11 @@ export class DataFiles {
   get descriptors(): Descriptors {
     if (this.#descriptors === null) throw new Error('files are used before prepare');
     return this.#descriptors;
+  }
+
+  /** True: what is written stays in memory whatever one does, as on tmpfs. */
+  get hasNoDevice(): boolean {
+    return this.#hasNoDevice;
   }
 
   /**
@@ -81,7 +89,9 @@ export class DataFiles {
   }
 
   async #make(found: Survey, reserve: boolean): Promise<void> {
-    if (reserve) await checkFreeSpace(this.output, found);
+    const volume = await statfs(this.output);
+    this.#hasNoDevice = fileSystemOf(volume.type).hasNoDevice === true;
+    if (reserve) checkFreeSpace(this.output, found, volume);
     const undo: Undo[] = [];
     try {
       for (const folder of found.missingFolders) {
@@ -159,8 +169,7 @@ function noSpace(where: string, bytes: number, cause?: unknown): HaulError {
 }
 
 /** Says no before the disk is full. Blocks of 0 mean a file system that does not count (an unlimited tmpfs). */
-async function checkFreeSpace(output: string, found: Survey): Promise<void> {
-  const { bavail, blocks, bsize } = await statfs(output);
+function checkFreeSpace(output: string, found: Survey, { bavail, blocks, bsize }: StatsFs): void {
   const freeBytes = bavail * bsize;
   if (blocks === 0 || found.neededBytes <= freeBytes) return;
   const message = `no space in ${output}: ${found.neededBytes} bytes are needed, ${freeBytes} are free`;

@@ -9,6 +9,7 @@ import { createWorkPool } from '../../src/hash/pool.js';
 import type { WorkPool } from '../../src/hash/port.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import type { Budgets } from '../../src/storage/budgets.js';
+import { fileSystemOf } from '../../src/storage/file-systems.js';
 import { openStorage } from '../../src/storage/open.js';
 import type { Storage, StorageKind } from '../../src/storage/port.js';
 import * as scenes from './scene.js';
@@ -121,11 +122,12 @@ function contract(kind: StorageKind, parent: string): void {
     await storage.close();
   });
 
-  test('when the device is behind no piece is opened, and onRoom follows', async () => {
+  test('when the device is behind no piece is opened, and onRoom follows; memory is never behind', async () => {
     const scene = scenes.sceneOf([{ path: 'file', lengthBytes: 6144 * KIB }], 256 * KIB);
     const output = fresh();
     const budgets = { ...SMALL_BUDGETS, openPieceBytes: 2048 * KIB, windowCount: 64, dirtyBytes: 1 };
     const storage = await open(scene, output, true, budgets);
+    const hasDevice = fileSystemOf(fs.statfsSync(output).type).hasNoDevice !== true;
     const pieces = scenes.pieces(scene.metainfo);
     for (let at = 0; at < pieces.length; at += 6) {
       const some = pieces.slice(at, at + 6);
@@ -137,8 +139,10 @@ function contract(kind: StorageKind, parent: string): void {
       });
       for (const piece of some) storage.closePiece(piece);
       // 1.5 MiB at once, and the limit is twice the read cache: 1 MiB.
-      assert.equal(storage.roomPieces, 0);
-      await room;
+      if (hasDevice) {
+        assert.equal(storage.roomPieces, 0);
+        await room;
+      }
       assert.ok(storage.roomPieces > 0);
     }
     assert.equal((await storage.sync()).length, pieces.length);

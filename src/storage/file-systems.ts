@@ -1,0 +1,49 @@
+/** What is known of a file system from its number alone. */
+import type { StorageKind } from './port.js';
+
+export interface FileSystem {
+  readonly name: string;
+  readonly kind: StorageKind;
+  /** The first Linux, major and minor, that writes it in long folios. */
+  readonly longFoliosFrom?: readonly [number, number];
+  /** Memory is all it has: there is no device to write back to. */
+  readonly hasNoDevice?: boolean;
+}
+
+/** f_type of statfs(2), as in Linux's linux/magic.h and the file systems' own headers. */
+const FILE_SYSTEMS: ReadonlyMap<number, FileSystem> = new Map([
+  [0xef53, { name: 'ext2/3/4', kind: 'mapped', longFoliosFrom: [6, 16] }],
+  [0x58465342, { name: 'XFS', kind: 'mapped' }],
+  [0x01021994, { name: 'tmpfs', kind: 'mapped', hasNoDevice: true }],
+  [0xf2f52010, { name: 'F2FS', kind: 'mapped' }],
+  [0x3153464a, { name: 'JFS', kind: 'mapped' }],
+  [0x9123683e, { name: 'Btrfs', kind: 'positional' }],
+  [0x2fc12fc1, { name: 'ZFS', kind: 'positional' }],
+  [0xca451a4e, { name: 'bcachefs', kind: 'positional' }],
+  [0x794c7630, { name: 'overlayfs', kind: 'positional' }],
+  [0x6969, { name: 'NFS', kind: 'positional' }],
+  [0x517b, { name: 'SMB', kind: 'positional' }],
+  [0xff534d42, { name: 'CIFS', kind: 'positional' }],
+  [0xfe534d42, { name: 'SMB2', kind: 'positional' }],
+  [0x65735546, { name: 'FUSE', kind: 'positional' }],
+  [0x01021997, { name: '9p', kind: 'positional' }],
+  [0x00c36400, { name: 'Ceph', kind: 'positional' }],
+  [0x4d44, { name: 'FAT', kind: 'positional' }],
+  [0x2011bab0, { name: 'exFAT', kind: 'positional' }],
+  [0x7366746e, { name: 'NTFS', kind: 'positional' }],
+]);
+
+export const UNKNOWN: FileSystem = { name: 'unknown', kind: 'positional' };
+
+/** The file system behind a magic number; virtiofs reports FUSE's. */
+export function fileSystemOf(magic: number): FileSystem {
+  // statfs(2) has it as a signed long on some machines.
+  return FILE_SYSTEMS.get(magic >>> 0) ?? UNKNOWN;
+}
+
+/** True when this kernel ('6.18.44-amd64') writes long folios to it. */
+export function writesLongFolios({ longFoliosFrom }: FileSystem, kernel: string): boolean {
+  if (longFoliosFrom === undefined) return false;
+  const [major = 0, minor = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
+  return major > longFoliosFrom[0] || (major === longFoliosFrom[0] && minor >= longFoliosFrom[1]);
+}

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Descriptors } from '../../src/storage/descriptors.js';
+import { makeFolder } from './scene.js';
+
+test('a failed open is told to everybody who waits for it, and tried again the next time', async (t) => {
+  const folder = makeFolder();
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const descriptors = new Descriptors((file) => join(folder, String(file)), { forWriting: false });
+  t.after(() => descriptors.close());
+  const missing = { code: 'NOT_FOUND' };
+  await Promise.all([
+    assert.rejects(descriptors.acquire([1]), missing),
+    assert.rejects(descriptors.acquire([1]), missing),
+  ]);
+  assert.equal(descriptors.openCount, 0);
+  fs.writeFileSync(join(folder, '1'), 'here');
+  const [fd = -1] = await descriptors.acquire([1]);
+  assert.equal(fs.fstatSync(fd).size, 4);
+  descriptors.release([1]);
+});
+
+test('above the limit the least recently used are closed, never one that is held', async (t) => {
+  const folder = makeFolder();
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  for (const file of [0, 1, 2, 3]) fs.writeFileSync(join(folder, String(file)), '');
+  const descriptors = new Descriptors((file) => join(folder, String(file)), { forWriting: false, limit: 2 });
+  t.after(() => descriptors.close());
+  const [held = -1] = await descriptors.acquire([0]);
+  await descriptors.acquire([1]);
+  descriptors.release([1]);
+  const [third = -1] = await descriptors.acquire([2]);
+  descriptors.release([2]);
+  assert.equal(descriptors.openCount, 2);
+  assert.doesNotThrow(() => fs.fstatSync(held));
+  assert.deepEqual(await descriptors.acquire([2]), [third], 'the newest stays open');
+  descriptors.release([2]);
+  descriptors.release([0]);
+});
