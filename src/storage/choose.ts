@@ -2,8 +2,8 @@
  * Which storage fits a folder. Mapped memory only where it is known to be safe and fast: Linux, a plain local file system that
  * reserves space, files of a sensible size. Everything else, and everything unknown, is positional.
  *
- * A download to ext4 on a new kernel is positional too: it then takes a written piece as a few long folios, while a mapped one is filled, made
- * writable and cleaned page by page. 2 GiB on Linux 6.18, 2 turns: 672 against 516 MB/s, 1.8 against 2.5 CPU-s per GB. Seeds are mapped.
+ * A download to ext4 or XFS on a new kernel is positional too: it then takes a written piece as a few long folios, while a mapped one is filled,
+ * made writable and cleaned page by page (bench/EXPERIMENTS.md has the figures). Seeds are mapped.
  */
 import { randomBytes } from 'node:crypto';
 import { open, statfs, unlink } from 'node:fs/promises';

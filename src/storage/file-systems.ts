@@ -13,7 +13,7 @@ export interface FileSystem {
 /** f_type of statfs(2), as in Linux's linux/magic.h and the file systems' own headers. */
 const FILE_SYSTEMS: ReadonlyMap<number, FileSystem> = new Map([
   [0xef53, { name: 'ext2/3/4', kind: 'mapped', longFoliosFrom: [6, 16] }],
-  [0x58465342, { name: 'XFS', kind: 'mapped' }],
+  [0x58465342, { name: 'XFS', kind: 'mapped', longFoliosFrom: [6, 6] }],
   [0x01021994, { name: 'tmpfs', kind: 'mapped', hasNoDevice: true }],
   [0xf2f52010, { name: 'F2FS', kind: 'mapped' }],
   [0x3153464a, { name: 'JFS', kind: 'mapped' }],

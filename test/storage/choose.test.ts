@@ -43,12 +43,17 @@ test('pieces that span very many files are not mapped', async () => {
   assert.equal((await chooseStorage(metainfoOf(files, 16384), folder, true)).kind, 'positional');
 });
 
-test('long folios: ext4 from Linux 6.16 on, others not at all', () => {
+test('long folios: ext4 from Linux 6.16 on, XFS from 6.6 on, others not at all', () => {
   const ext4 = fileSystemOf(0xef53);
+  const xfs = fileSystemOf(0x58465342);
   const kernels = ['5.15.0-91-generic', '6.1.0', '6.15.11', '6.16.0-rc1', '6.18.44-fc-v657', '7.0', 'unknown'];
   assert.deepEqual(
     kernels.map((kernel) => writesLongFolios(ext4, kernel)),
     [false, false, false, true, true, true, false],
+  );
+  assert.deepEqual(
+    ['6.5.13', '6.6.0', '6.18.44-fc-v657'].map((kernel) => writesLongFolios(xfs, kernel)),
+    [false, true, true],
   );
   assert.equal(writesLongFolios(fileSystemOf(0x01021994), '7.0'), false);
 });
