@@ -4,7 +4,7 @@
  *   discard  a plain socket read into one shared buffer, bytes dropped          copy   the same, copied into mapped, prefaulted memory
  *   writev   sending 13-byte headers and 16 KiB slices of mapped memory         sha1   SHA-1 of each MiB in one worker
  *   together  a plain stream copied into memory that one worker makes present ahead and hashes behind: the least a verified download takes with
- *             everything at once, when cores, caches and memory are shared
+ *             everything at once, when cores, caches and memory are shared. together-2: with one worker for the pages and one for the SHA-1
  * The floor of receiving is copy + prefault + sha1, that of sending is writev. Ours is `loopback` in the same turns, or the
  * medians in a FILE that it wrote.
  */
@@ -53,7 +53,7 @@ async function go(side: Side): Promise<{ seconds: number; said: Record<string, u
 /** A sender and a receiver. Blocks with headers are more bytes on the wire; the rate is of the payload. */
 async function transfer(
   sendMode: 'stream' | 'writev',
-  receiveMode: 'discard' | 'copy' | 'together',
+  receiveMode: 'discard' | 'copy' | 'together' | 'together-2',
   job: Job,
 ): Promise<Measured> {
   const scope = new Scope();
@@ -67,7 +67,7 @@ async function transfer(
     const receiver = await startPeer(scope, 'receive', receiveMode, output.copy, wireBytes, sender.port);
     const { seconds, said } = await go(receiver);
     const [received, sent] = [receiver.use(), sender.use()];
-    if (receiveMode === 'together') checkDigest(job, said.digest);
+    if (said.digest !== undefined) checkDigest(job, said.digest);
     const prefault = await prefaultSecPerGb(receiver, job);
     await receiver.child.stop();
     const gigabytes = job.lengthBytes / 1e9;
@@ -180,6 +180,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       const writev = add('writev', turn, await transfer('writev', 'discard', job!));
       const hash = add('sha1', turn, await hashAlone(job!));
       const atOnce = add('together', turn, await transfer('stream', 'together', job!));
+      add('together-2', turn, await transfer('stream', 'together-2', job!));
       if (values['no-ours']) continue;
       const own = await ours(job!, values.ours);
       add('swarmhaul', turn, { ...own, figures: multiples(own.figures, { copy, writev, hash, atOnce }) });

@@ -5,7 +5,8 @@
  *   floor-peer hash sha1 FILE BYTES                   at "go": SHA-1 of each MiB, in one worker
  *   floor-peer receive together FILE BYTES PORT       at "go" all of it at once: stores what comes, while one worker makes pages present ahead and
  *                                                     takes the SHA-1 of each MiB behind
- * The file is mapped in windows, as the engine does, and present before "ready" (but for `together`); what that cost is told there as `prefaultSec`.
+ *   floor-peer receive together-2 FILE BYTES PORT     the same with a worker for the pages and one for the SHA-1
+ * The file is mapped in windows, as the engine does, and present before "ready" (but for these two); what that cost is told there as `prefaultSec`.
  * Says {"event":"ready"}, then {"event":"done"}; ends at the line "quit".
  */
 import * as crypto from 'node:crypto';
@@ -141,17 +142,27 @@ function tell(shared: Int32Array, word: number, value: number): void {
   Atomics.notify(shared, word);
 }
 
-/** In the worker: pages before hashes, as long as they are needed. Returns the digest of all digests. */
-function work({ addresses }: Mapping, shared: Int32Array): string {
-  const pieces = addresses.flatMap(({ address, lengthBytes }) => {
+interface Piece {
+  readonly address: number;
+  readonly bytes: Buffer;
+}
+
+const piecesOf = ({ addresses }: Mapping): Piece[] =>
+  addresses.flatMap(({ address, lengthBytes }) => {
     const view = Buffer.from(mmap.view(address, lengthBytes));
     return Array.from({ length: pieceCount(lengthBytes) }, (_, piece) => ({
       address: address + piece * MIB,
       bytes: view.subarray(piece * MIB, Math.min((piece + 1) * MIB, lengthBytes)),
     }));
   });
+
+/** In a worker: its duties as long as they are needed, pages before hashes. Returns the digest of all digests. */
+function work(mapping: Mapping, shared: Int32Array, duties: Duties): string {
+  const pieces = piecesOf(mapping);
   const all = crypto.createHash('sha256');
-  for (let present = 0, hashed = 0; hashed < pieces.length; ) {
+  let present = duties === 'hashes' ? pieces.length : 0;
+  let hashed = duties === 'pages' ? pieces.length : 0;
+  while (present < pieces.length || hashed < pieces.length) {
     const came = Atomics.load(shared, CAME);
     if (present < Math.min(pieces.length, came + AHEAD_PIECES)) {
       const { address, bytes } = pieces[present]!;
@@ -181,17 +192,39 @@ function digestOf(bytes: Buffer): Buffer {
     : crypto.hash('sha1', bytes, 'buffer');
 }
 
+type Duties = 'pages' | 'hashes' | 'both';
+
 interface WorkerJob {
   readonly mapping: Mapping;
+  readonly duties: Duties;
   /** Null: only hash what is there. */
   readonly shared: Int32Array | null;
+}
+
+/** Says "ready" when the workers run; what the last of them answers is the digest. */
+function startWorkers(
+  mapping: Mapping,
+  shared: Int32Array | null,
+  duties: readonly Duties[],
+  prefaultSec: number,
+): Worker[] {
+  let online = 0;
+  return duties.map((each) => {
+    const workerData = { mapping, duties: each, shared } satisfies WorkerJob;
+    const worker = new Worker(fileURLToPath(import.meta.url), { workerData });
+    worker.once('online', () => {
+      if (++online === duties.length) say('ready', { port: 0, prefaultSec });
+    });
+    if (each !== 'pages') worker.once('message', (digest: string) => say('done', { digest }));
+    return worker;
+  });
 }
 
 function main(): void {
   const [role = '', mode = '', file = '', length = '', port = ''] = process.argv.slice(2);
   const lengthBytes = Number(length);
   const needsFile = mode !== 'discard';
-  const isTogether = mode === 'together';
+  const isTogether = mode === 'together' || mode === 'together-2';
   const mapping = needsFile ? mapFile(file, lengthBytes, mode === 'copy' || isTogether, !isTogether) : null;
   const prefaultSec = mapping?.prefaultSec ?? 0;
   // Views are made before the clock starts.
@@ -207,12 +240,9 @@ function main(): void {
     say('ready', { port: 0, prefaultSec });
   } else {
     const shared = isTogether ? new Int32Array(new SharedArrayBuffer(8)) : null;
-    const workerData = { mapping: mapping!, shared } satisfies WorkerJob;
-    const worker = new Worker(fileURLToPath(import.meta.url), { workerData });
-    worker.once('online', () => say('ready', { port: 0, prefaultSec }));
-    worker.once('message', (digest: string) => say('done', { digest }));
+    const workers = startWorkers(mapping!, shared, mode === 'together-2' ? ['pages', 'hashes'] : ['both'], prefaultSec);
     go = () => {
-      worker.postMessage('go');
+      for (const worker of workers) worker.postMessage('go');
       if (isTogether) receive(views, lengthBytes, Number(port), shared);
     };
   }
@@ -222,9 +252,9 @@ function main(): void {
   });
 }
 
-function runWorker({ mapping, shared }: WorkerJob): void {
+function runWorker({ mapping, duties, shared }: WorkerJob): void {
   parentPort!.once('message', () =>
-    parentPort!.postMessage(shared === null ? hashAll(mapping) : work(mapping, shared)),
+    parentPort!.postMessage(shared === null ? hashAll(mapping) : work(mapping, shared, duties)),
   );
 }
 
