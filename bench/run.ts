@@ -4,6 +4,7 @@
  */
 import { ValueError } from '../src/cli/values.js';
 import { COMMAND } from './support/place.js';
+import { checkOut } from './support/results.js';
 import { descriptionOf, usage } from './support/usage.js';
 
 const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<unknown> }>> = {
@@ -45,6 +46,7 @@ interface Bench {
 
 async function runBench(name: string, argv: readonly string[]): Promise<void> {
   process.stdout.write(`== ${name}\n`);
+  checkOut(argv);
   await ((await BENCHES[name]!.load()) as Bench).main(argv);
 }
 

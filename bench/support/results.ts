@@ -4,8 +4,9 @@
  * `ResultsFile`; `report` draws it.
  * A bench must declare `out` among its own options when it parses strictly.
  */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { ValueError } from '../../src/cli/values.js';
 import { currentCommit, describeMachine, type Machine, ownVersions } from './machine.js';
 import { OUT_FOLDER } from './place.js';
 
@@ -155,6 +156,20 @@ function splitOut(argv: readonly string[]): { out: string | null; rest: string[]
     else rest.push(word);
   }
   return { out, rest };
+}
+
+/** Before minutes of measuring: can the file of `--out` be made? @throws ValueError */
+export function checkOut(argv: readonly string[]): void {
+  const { out } = splitOut(argv);
+  if (out === null) return;
+  const file = path.resolve(out);
+  try {
+    if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) throw new Error('it is a folder');
+    mkdirSync(path.dirname(file), { recursive: true });
+    accessSync(path.dirname(file), constants.W_OK);
+  } catch (error) {
+    throw new ValueError(`--out ${out} cannot be written: ${(error as Error).message}`);
+  }
 }
 
 export class Results {

@@ -95,6 +95,8 @@ test('a wrong value ends a bench in one line and with 2, before anything is meas
     ['report', path.join(cwd, 'file')],
     ['report', path.join(cwd, 'missing')],
     ['picker', '--unknown'],
+    ['wire', '--out', cwd],
+    ['floor', `--out=${path.join(cwd, 'file', 'floor.json')}`],
   ];
   for (const words of lines) {
     const { exitCode, stdout, stderr } = await bench(cwd, ...words);
