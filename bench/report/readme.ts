@@ -7,14 +7,15 @@ export const FIGURES_END = '<!-- /figures -->';
 /** Columns that people ask for first; a bench without any of them shows its first ones. */
 const HEADLINES: readonly RegExp[] = [
   /^(?:mbPerSec|rateMbPerSec)$/,
-  /^(?:leech|seed)?CpuSecPerGb$|^cpuSecPerGb$/i,
-  /MicrosPerBlock$|^usPerBlock$/,
+  /^(?:leech|seed|receive|send|hash)?CpuSecPerGb$/i,
+  /UsPerBlock$/i,
   /p99Ms$/i,
   /peakMiB$/i,
   /^announcesPerSec/,
   /^cpuMicrosPer/,
   /^ns/,
-  /ToIdeal$|^idealTimes/i,
+  /TimesIdeal$/,
+  /^seedServedImages$/,
 ];
 const COLUMNS_MAX = 6;
 
