@@ -96,9 +96,10 @@ export class Descriptors {
 
   #open(file: number): Entry {
     const entry: Entry = { handle: open(this.#path(file), this.#flags), holders: 0, hasFailed: false };
-    // Reported where it is awaited, which is after this.
+    // Reported where it is awaited, which is after this, or nowhere: who wanted it may have failed at another file.
     entry.handle.catch(() => {
       entry.hasFailed = true;
+      if (entry.holders === 0 && this.#entries.get(file) === entry) this.#entries.delete(file);
     });
     return entry;
   }

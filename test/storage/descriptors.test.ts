@@ -22,6 +22,17 @@ test('a failed open is told to everybody who waits for it, and tried again the n
   descriptors.release([1]);
 });
 
+test('a file whose open fails after its caller failed at another one is not remembered either', async (t) => {
+  const folder = makeFolder();
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const descriptors = new Descriptors((file) => join(folder, String(file)), { forWriting: false });
+  t.after(() => descriptors.close());
+  const files = Array.from({ length: 64 }, (_, file) => file);
+  await assert.rejects(descriptors.acquire(files), { code: 'NOT_FOUND' });
+  for (let turn = 0; descriptors.openCount > 0 && turn < 100_000; turn++) await new Promise(setImmediate);
+  assert.equal(descriptors.openCount, 0);
+});
+
 test('above the limit the least recently used are closed, never one that is held', async (t) => {
   const folder = makeFolder();
   t.after(() => fs.rmSync(folder, { recursive: true }));
