@@ -9,7 +9,8 @@ import { type BencodeDictionary, type BencodeValue, decodeScanned, scan } from '
 import { Geometry } from './geometry.js';
 import { infoHashOf } from './info-hash.js';
 import type { FileEntry, Metainfo } from './metainfo.js';
-import { decodeUtf8, type PathRules, safeName, type Warn } from './paths.js';
+import { decodeUtf8, type PathRules, safeName, showName, type Warn } from './paths.js';
+import { isStateName } from './state-names.js';
 import { readFiles } from './torrent-files.js';
 import { isTrackerUrl, isWebSeedUrl } from './urls.js';
 
@@ -108,7 +109,10 @@ function readName(info: BencodeDictionary, rules: PathRules): string {
   const usable = preferred instanceof Uint8Array && preferred.length > 0 && decodeUtf8(preferred) !== null;
   const raw = usable ? preferred : info.get('name');
   if (!(raw instanceof Uint8Array)) throw bad("'name' is missing or not a string");
-  return safeName(raw, rules);
+  const name = safeName(raw, rules);
+  if (isStateName(name))
+    throw bad(`it is named ${showName(name)}, like a file that this program keeps beside its data`);
+  return name;
 }
 
 function readPieceLength(info: BencodeDictionary): number {

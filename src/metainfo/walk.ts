@@ -9,6 +9,7 @@ import { fromSystemError, HaulError } from '../errors.js';
 import { type Look, look } from '../hash/look.js';
 import type { WorkPool } from '../hash/port.js';
 import { decodeUtf8, showName, whyUnsafe } from './paths.js';
+import { isStateName } from './state-names.js';
 
 export interface SourceFile {
   readonly absolutePath: string;
@@ -45,6 +46,7 @@ export async function walk(given: string, pool: WorkPool, signal?: AbortSignal):
   const name = path.basename(root);
   const found = seen((await look(pool, [root], true, signal))[0]!, root);
   checkName(name, root);
+  if (isStateName(name)) throw notShareable(root, 'it is a file that this program keeps beside its data');
   if (found.kind === 'folder') {
     const realRoot = await attempt('read', root, () => realpath(root));
     return { name, isFolder: true, files: await new Walker(root, realRoot, pool, signal).run() };

@@ -11,6 +11,7 @@
  */
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
+import { stateName } from '../metainfo/state-names.js';
 
 /** Each run of bytes in the part file begins on a page, for it may be mapped. Where pages are larger it is not mapped. */
 export const PART_ALIGN_BYTES = 4096;
@@ -32,7 +33,7 @@ export interface Stretch extends FileSegment {
 
 /** The name of a torrent's part file in the output folder. */
 export function partFileName({ infoHashHex }: Pick<Metainfo, 'infoHashHex'>): string {
-  return `.${infoHashHex.slice(0, 16)}.haul-parts`;
+  return stateName(infoHashHex, 'parts');
 }
 
 export class FileLayout {

@@ -19,6 +19,7 @@ import { Bitfield, isCanonicalBitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { Selection } from '../metainfo/selection.js';
+import { stateName } from '../metainfo/state-names.js';
 import { forEachConcurrently } from './concurrently.js';
 import { FileLayout, partFileName } from './layout.js';
 
@@ -61,7 +62,7 @@ interface ResumeRecord {
 }
 
 export function resumePath(metainfo: Metainfo, output: string): string {
-  return join(output, `.${metainfo.infoHashHex.slice(0, 16)}.haul-resume`);
+  return join(output, stateName(metainfo.infoHashHex, 'resume'));
 }
 
 export function partFilePath(metainfo: Metainfo, output: string): string {

@@ -241,6 +241,7 @@ describe('what cannot be shared', () => {
     };
     await fails(path.join(base, 'nothing'), 'NOT_FOUND', /nothing: no such file/);
     await fails('/', 'BAD_ARGUMENT', /without a name/);
+    await fails(await make('.0123456789abcdef.haul-parts'), 'BAD_ARGUMENT', /keeps beside its data/);
 
     const fifo = await make('with fifo');
     execFileSync('mkfifo', [path.join(fifo, 'pipe')]);

@@ -236,6 +236,16 @@ describe('a torrent is refused', () => {
     ['named ..', single({ name: '..' }), 'BAD_TORRENT', /unsafe path/],
     ['named by nothing', single({ name: '' }), 'BAD_TORRENT', /unsafe path/],
     ['without a name', single({ name: undefined }), 'BAD_TORRENT', /'name'/],
+    ...['resume', 'parts', 'lock', 'resume.tmp', 'PARTS'].map((kind): [string, Buffer, string, RegExp] => {
+      const name = `.0123456789abcdef.haul-${kind}`;
+      return [`named like our own ${kind} file`, single({ name }), 'BAD_TORRENT', /keeps beside its data/];
+    }),
+    [
+      'whose folder is named like our own record',
+      multi([file('a', 1)], { name: '.0123456789abcdef.haul-resume' }),
+      'BAD_TORRENT',
+      /keeps beside its data/,
+    ],
     ['whose name.utf-8 climbs out', single({ 'name.utf-8': '../x' }), 'BAD_TORRENT', /unsafe path/],
     ['with a link without target', multi([file('a', 1), file('l', 0, { attr: 'l' })]), 'BAD_TORRENT', /'symlink path'/],
     [
