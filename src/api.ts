@@ -60,6 +60,12 @@ export interface AddOptions {
   /** Rate limits of this torrent, within those of the engine, bytes per second, > 0. Default: none. */
   readonly downloadBytesPerSec?: number;
   readonly uploadBytesPerSec?: number;
+  /**
+   * Download mode: overwrite what is in the place of the torrent's files. Default false: a file is overwritten, and cut when it is longer,
+   * only if our own record knows it, a piece of it matches (an earlier version) or it holds nothing but zeros; otherwise `done` rejects
+   * with FILE_EXISTS and nothing was changed.
+   */
+  readonly overwrite?: boolean;
   /** Stops the torrent; `done` rejects with ABORTED. */
   readonly signal?: AbortSignal;
 }

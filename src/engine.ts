@@ -262,7 +262,9 @@ function checkOptions(options: EngineOptions): void {
   if (zone !== undefined && !isZone(zone)) throw new HaulError('BAD_ARGUMENT', `zone ${ZONE_RULE}`, { option: 'zone' });
 }
 
-function checkSelection(metainfo: Metainfo, { priorities, sequential, mode }: AddOptions): void {
+function checkSelection(metainfo: Metainfo, { priorities, sequential, overwrite, mode }: AddOptions): void {
+  if (overwrite !== undefined && typeof overwrite !== 'boolean')
+    throw new HaulError('BAD_ARGUMENT', 'overwrite is true or false', { option: 'overwrite' });
   if (sequential !== undefined && typeof sequential !== 'boolean')
     throw new HaulError('BAD_ARGUMENT', 'sequential is true or false', { option: 'sequential' });
   if (priorities === undefined) return;

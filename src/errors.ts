@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'BAD_DATA' // data on disk does not match the torrent
   | 'BAD_RESUME' // resume file cannot be used
   | 'NOT_FOUND'
+  | 'FILE_EXISTS' // a file that is not the torrent's is where one of the torrent's goes
   | 'NO_SPACE'
   | 'NO_PERMISSION'
   | 'NOT_A_DIRECTORY'

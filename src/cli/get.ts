@@ -27,6 +27,8 @@ interface GetOptions extends CommonOptions, EngineCliOptions, SelectOptions {
   /** Milliseconds. */
   readonly seedFor?: number;
   readonly sequential?: boolean;
+  /** Overwrite files that are not the torrent's. */
+  readonly force?: boolean;
 }
 
 export function getCommand(run: Runner): Command {
@@ -46,7 +48,8 @@ export function getCommand(run: Runner): Command {
     .addOption(globOption('--skip <glob>', 'leave these files out, also of what --only names; may be repeated'))
     .addOption(globOption('--high <glob>', 'download these files before the others; may be repeated'))
     .addOption(globOption('--low <glob>', 'download these files after the others; may be repeated'))
-    .option('--sequential', 'download in order instead of rarest first, to read along');
+    .option('--sequential', 'download in order instead of rarest first, to read along')
+    .option('--force', 'overwrite files that are there and are not this torrent’s');
   return addEngineOptions(command, true)
     .addHelpText(
       'after',
@@ -61,6 +64,10 @@ export function getCommand(run: Runner): Command {
 Globs match paths inside the torrent, with '/' and without its own folder; for a single file its name. * and ? match within
 a name, ** across folders; [a-z] and {a,b} work too. A skipped file is not made, and one that is there is not touched. Run
 again with other globs, or none, to fetch more: pieces that lie across the border of a skipped file may be fetched anew.
+
+A file that is there already is checked. What matches is kept: a new version of an image may be fetched into the place of the old
+one, and a longer file is then cut to size. A file in which no piece matches is not touched: the command says so and exits with 1,
+unless --force is given.
 
 Ctrl-C while downloading exits with 130 and keeps what is verified; the same command continues.
 Ctrl-C while seeding afterwards exits with 0: the data is complete.
@@ -117,6 +124,7 @@ async function getInto(context: Context, goal: Goal, options: GetOptions): Promi
       output: folder,
       peers: options.peer ?? [],
       sequential: options.sequential === true,
+      overwrite: options.force === true,
       ...(choice.priorities === undefined ? {} : { priorities: choice.priorities }),
     });
     watchTorrent(output, torrent);

@@ -2,7 +2,7 @@
  * The files of one torrent in the output folder: where they are, making them, reserving their space.
  * Invariant: nothing outside the output folder is touched, and a failed `prepare` leaves what was there as it was.
  */
-import type { StatsFs } from 'node:fs';
+import { constants, type StatsFs } from 'node:fs';
 import { chmod, mkdir, open, realpath, rmdir, stat, statfs, symlink, truncate, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
@@ -12,8 +12,10 @@ import { forEachConcurrently } from './concurrently.js';
 import { Descriptors } from './descriptors.js';
 import { fileSystemOf } from './file-systems.js';
 import { makeFolder } from './folders.js';
+import { refuseForeign } from './foreign.js';
 import { FileLayout, partFileName } from './layout.js';
 import * as mmap from './mmap-io.js';
+import type { PrepareRequest } from './port.js';
 import { type FileState, type Survey, survey } from './survey.js';
 
 /** One reservation call: short enough to see a full disk early. */
@@ -21,8 +23,7 @@ const RESERVE_STEP_BYTES = 1024 ** 3;
 /** Files looked at or made at the same time; libuv has four threads. */
 const AT_ONCE = 8;
 
-export interface PrepareOptions {
-  readonly forWriting: boolean;
+export interface PrepareOptions extends PrepareRequest {
   /** False: files get their length without space behind it. For file systems that cannot reserve, and for tests. */
   readonly reserve?: boolean;
 }
@@ -60,8 +61,8 @@ export class DataFiles {
   }
 
   /**
-   * See `Storage.prepare`. An existing file that is longer than the torrent says is somebody's data: refused, not cut.
-   * @throws HaulError NO_SPACE, NO_PERMISSION, NOT_A_DIRECTORY, NOT_FOUND, BAD_DATA, IO
+   * See `Storage.prepare`. Nothing is changed before it is clear that all that is there may be.
+   * @throws HaulError FILE_EXISTS, NO_SPACE, NO_PERMISSION, NOT_A_DIRECTORY, NOT_FOUND, BAD_DATA, IO
    */
   async prepare(options: PrepareOptions): Promise<void> {
     const { forWriting } = options;
@@ -75,7 +76,10 @@ export class DataFiles {
       forWriting,
     });
     for (const [file, path] of found.realPaths) this.#realPaths.set(file, path);
-    if (forWriting) await this.#make(found, options.reserve ?? true);
+    if (forWriting) {
+      await this.#refuseForeign(found, options);
+      await this.#make(found, options.reserve ?? true);
+    }
     this.#descriptors = new Descriptors((file) => this.path(file), { forWriting });
   }
 
@@ -86,6 +90,19 @@ export class DataFiles {
   #entry(file: number): FileEntry {
     const { partFile, partFileBytes } = this.layout;
     return file === partFile ? partFileEntry(this.metainfo, partFileBytes) : this.metainfo.files[file]!;
+  }
+
+  async #refuseForeign({ files }: Survey, { isOurs, signal }: PrepareOptions): Promise<void> {
+    if (isOurs === undefined) return;
+    const { partFile } = this.layout;
+    await refuseForeign({
+      states: files.filter(({ file }) => file !== partFile),
+      entry: (file) => this.#entry(file),
+      path: (file) => this.path(file),
+      output: this.output,
+      isOurs,
+      signal,
+    });
   }
 
   async #make(found: Survey, reserve: boolean): Promise<void> {
@@ -103,9 +120,24 @@ export class DataFiles {
         await symlink(target, path);
         undo.push(() => unlink(path));
       }
+      // Last, for this cannot be undone.
+      await forEachConcurrently(found.files, AT_ONCE, (state) => this.#cut(state));
     } catch (error) {
       for (const step of undo.reverse()) await step().catch(() => {});
       throw fromSystemError(error, 'create', this.output);
+    }
+  }
+
+  /** A longer file of ours, an earlier version: to the length that the torrent says. The part file may be longer than needed. */
+  async #cut({ file, lengthBytes }: FileState): Promise<void> {
+    const wanted = this.#entry(file).lengthBytes;
+    if (lengthBytes <= wanted || file === this.layout.partFile) return;
+    const path = this.path(file);
+    try {
+      const handle = await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
+      await handle.truncate(wanted).finally(() => handle.close());
+    } catch (error) {
+      throw fromSystemError(error, 'cut', path);
     }
   }
 

@@ -11,15 +11,25 @@ export type StorageKind = 'mapped' | 'positional';
 /** `loading`: a worker is reading ahead, `onReadable` follows. `full`: no room now, `onReadable` follows when there is. */
 export type PinOutcome = 'ready' | 'loading' | 'full';
 
+export interface PrepareRequest {
+  readonly forWriting: boolean;
+  /**
+   * By file: what is there is the torrent's and may be changed, also cut to its length. Any other file with something in it is refused.
+   * Default: all are.
+   */
+  readonly isOurs?: (file: number) => boolean;
+  readonly signal?: AbortSignal;
+}
+
 export interface Storage {
   readonly kind: StorageKind;
 
   /**
    * Makes folders and files, checks what stands in the way, reserves the space. Must resolve before any other call.
    * `forWriting: false` opens existing files only and checks their lengths.
-   * @throws HaulError NO_SPACE, NO_PERMISSION, NOT_A_DIRECTORY, NOT_FOUND, BAD_DATA, IO
+   * @throws HaulError FILE_EXISTS, NO_SPACE, NO_PERMISSION, NOT_A_DIRECTORY, NOT_FOUND, BAD_DATA, IO
    */
-  prepare(options: { readonly forWriting: boolean }): Promise<void>;
+  prepare(request: PrepareRequest): Promise<void>;
 
   /** How many pieces `openPiece` would accept now. Room in memory, in the pool and on the device; an input to the scheduler. */
   readonly roomPieces: number;

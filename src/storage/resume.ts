@@ -41,6 +41,8 @@ export interface ResumeVerdict {
   readonly trusted: Bitfield;
   /** Pieces that must be hashed before they count. */
   readonly recheck: Bitfield;
+  /** By file: the record knows it, so that it is ours, whatever it looks like now. */
+  readonly ours: Bitfield;
   /** Why there is a record that could not be used, or null. */
   readonly problem: string | null;
 }
@@ -145,7 +147,11 @@ export async function loadResume(
       recheck.set(piece);
     }
   }
-  return { trusted, recheck, problem: typeof read === 'string' ? read : null };
+  const ours = new Bitfield(now.length);
+  record?.files.forEach(({ sizeBytes }, file) => {
+    if (sizeBytes !== ABSENT.sizeBytes) ours.set(file);
+  });
+  return { trusted, recheck, ours, problem: typeof read === 'string' ? read : null };
 }
 
 /**

@@ -153,8 +153,9 @@ class Surveyor {
     if (!status.isFile()) throw new HaulError('BAD_DATA', `${path} is not a regular file`, { path });
     const lengthBytes = Number(status.size);
     const facts = { path, lengthBytes, expectedBytes: entry.lengthBytes };
-    if (lengthBytes > entry.lengthBytes && !isOurOwn) {
-      const message = `${path} is longer than the torrent says (${lengthBytes} bytes, not ${entry.lengthBytes}); move it away`;
+    // A writer decides by what is in it: see `foreign`.
+    if (lengthBytes > entry.lengthBytes && !isOurOwn && !this.#forWriting) {
+      const message = `${path} is longer than the torrent says (${lengthBytes} bytes, not ${entry.lengthBytes})`;
       throw new HaulError('BAD_DATA', message, facts);
     }
     if (lengthBytes < entry.lengthBytes && !this.#forWriting) {

@@ -61,6 +61,8 @@ export interface ResumeVerdict {
   readonly trusted: Bitfield;
   /** Pieces that must be hashed before they count. */
   readonly recheck: Bitfield;
+  /** By file: the record knows it, so that what is there is ours. */
+  readonly ours: Bitfield;
   /** Why the record could not be used, or null. */
   readonly problem: string | null;
 }

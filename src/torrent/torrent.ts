@@ -13,6 +13,7 @@ import { Selection } from '../metainfo/selection.js';
 import type { Storage } from '../storage/port.js';
 import { Exchange, type ExchangeOwner } from './exchange.js';
 import { Keeper } from './keeper.js';
+import { isFileOurs } from './ours.js';
 import type { Peer } from './peer.js';
 import { Roster } from './roster.js';
 import type { AnnounceFigures, Announces, Services } from './services.js';
@@ -40,6 +41,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   #storage: Storage | null = null;
   #announces: Announces | null = null;
   #keeper: Keeper | null = null;
+  /** By file: the resume record knows what is there. */
+  #recorded: Bitfield;
   #stopping: Promise<void> | null = null;
   #running: Promise<void>;
   #unwatchSignal: () => void = () => {};
@@ -53,6 +56,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.services = services;
     this.#options = options;
     this.have = new Bitfield(metainfo.geometry.pieceCount);
+    this.#recorded = new Bitfield(metainfo.files.length);
     this.selection = options.priorities === undefined ? null : Selection.of(metainfo, options.priorities);
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -131,6 +135,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       for (let piece = 0; piece < verdict.trusted.bitCount; piece++)
         if (verdict.trusted.has(piece)) this.have.set(piece);
       only = verdict.recheck;
+      this.#recorded = verdict.ours;
     }
     if (only.count === 0 || this.isStopping) return;
     this.#enter('checking');
@@ -176,11 +181,15 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     const storage = await services.openStorage(metainfo, output, forWriting, selection);
     this.#storage = storage;
     try {
-      await storage.prepare({ forWriting });
+      const isOurs = (file: number): boolean =>
+        this.#options.overwrite === true || isFileOurs(metainfo, this.#recorded, this.have, file);
+      await storage.prepare({ forWriting, isOurs, signal: this.#abort.signal });
       return storage;
     } catch (error) {
-      // Every piece is here, but not every file: one that is empty, or a link, lies in no piece.
-      const isIncomplete = !forWriting && this.#options.mode !== 'seed' && toHaulError(error, '').code === 'NOT_FOUND';
+      // Every piece is here, but not every file: one that is empty, or a link, lies in no piece; or one is too long.
+      const { code } = toHaulError(error, '');
+      const isIncomplete =
+        !forWriting && this.#options.mode !== 'seed' && (code === 'NOT_FOUND' || code === 'BAD_DATA');
       if (!isIncomplete) throw error;
       await storage.close();
       return this.#openStorage(true);
