@@ -84,3 +84,34 @@ export const DEFAULTS = {
   syncIntervalMs: 5_000,
   tickMs: 100,
 } as const;
+
+/** Of the tracker we run. Strangers talk to it: whatever they can make it hold is bounded here. */
+export const TRACKER_LIMITS = {
+  /** Swarms of an open tracker: anybody can make one. */
+  swarms: 100_000,
+  /** Peers of one swarm, both families together. */
+  peersPerSwarm: 100_000,
+  /** Peers of all swarms. */
+  peers: 1_000_000,
+  /** Peers in one reply. */
+  numwantMax: 200,
+  numwantDefault: 50,
+  /** Connections at the door of announces; with those of HTTP about half of the descriptors a process usually may open on a server. */
+  announceConnections: 12_288,
+  /** Of one address (IPv6: one /64) once all are taken: a sixteenth. */
+  announceConnectionsPerAddress: 768,
+  httpConnections: 4_096,
+  httpConnectionsPerAddress: 256,
+  /** One announce; 100 info-hashes of a scrape fit. Bytes. */
+  requestBytes: 16 * KIB,
+  /**
+   * Replies made for one connection before its next request is read: four of the largest (200 peers, not compact). 64 KiB of pipelined
+   * requests made 9.4 MB of replies for somebody who reads none.
+   */
+  replyBytesPerConnection: 64 * KIB,
+  /** Replies, and requests behind them, that wait for slow readers: the whole tracker, and one address once that is used up. */
+  waitingBytes: 64 * MIB,
+  waitingBytesPerAddress: 4 * MIB,
+  /** Requests of one HTTP connection without an answer; no client sends more than one at a time. Node reads 64 KiB of them at once. */
+  httpRequestsPerConnection: 8,
+} as const;

@@ -12,6 +12,8 @@ export interface PlainAnnounce {
 }
 
 const START = 'GET /announce?';
+/** Also as those end it who have no carriage return: HTTP tells them. */
+const REQUEST_END = /\n\r?\n/;
 const REQUEST_LINE = /GET \/announce\?([\x21-\x7e]*) HTTP\/1\.1\r\n/y;
 /** Headers that change nothing about the answer; a body, an upgrade or an expectation would. */
 const HEADER =
@@ -40,4 +42,10 @@ export function readPlainAnnounce(text: string, begin: number): PlainAnnounce | 
     }
   }
   return hosts === 1 ? { query: line[1]!, end: at + 2, isLast } : null;
+}
+
+/** Whether more bytes may make a plain announce of what stands from `begin` to the end: it starts like one, and has no end yet. */
+export function isBegunAnnounce(text: string, begin: number): boolean {
+  const rest = text.slice(begin);
+  return rest.length < START.length ? START.startsWith(rest) : rest.startsWith(START) && !REQUEST_END.test(rest);
 }

@@ -54,14 +54,18 @@ function findBinding(): StreamBinding | null {
 export interface RawSocketOwner {
   /** Bytes that are the receiver's to keep. */
   onBytes(socket: RawSocket, bytes: Buffer): void;
+  /** A write that the kernel did not take at once has ended; it does not read yet. */
+  onWritten(socket: RawSocket): void;
   /** Once, however it ends; not when it is given away. */
   onClose(socket: RawSocket): void;
 }
 
 export class RawSocket {
   readonly remoteAddress: string;
-  /** For the owner to count up: ticks in which nothing came and no write ended. */
+  /** For the owner to count up: ticks in which no request came and no write ended. */
   silentTicks = 0;
+  /** For the owner to keep: what came and is not answered yet. */
+  unread: Buffer | null = null;
   readonly #binding: StreamBinding;
   readonly #owner: RawSocketOwner;
   #handle: TcpHandle | null;
@@ -89,8 +93,18 @@ export class RawSocket {
     return this.#handle !== null;
   }
 
+  /** What it sends is under way, or kept here. */
+  get isWriting(): boolean {
+    return this.#isWriting;
+  }
+
   start(): void {
     if (this.#handle?.readStart() !== 0) this.close();
+  }
+
+  /** Reads nothing until `start`. */
+  pause(): void {
+    this.#handle?.readStop();
   }
 
   /**
@@ -142,12 +156,13 @@ export class RawSocket {
     this.#isWriting = false;
     this.silentTicks = 0;
     if (status < 0 || this.#endsWhenWritten) this.close();
-    else this.start();
+    else this.#owner.onWritten(this);
   }
 
   #detach(): TcpHandle | null {
     const handle = this.#handle;
     this.#handle = null;
+    this.unread = null;
     return handle;
   }
 
@@ -160,7 +175,6 @@ export class RawSocket {
       this.end();
       return;
     }
-    this.silentTicks = 0;
     this.#owner.onBytes(this, Buffer.from(bytes, streamBaseState[kArrayBufferOffset], length));
   }
 }

@@ -4,25 +4,23 @@
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { TRACKER_LIMITS } from '../config.js';
 import { urlHost } from '../discovery/address.js';
 import { fromSystemError } from '../errors.js';
 import { AnnounceDoor } from './announce-door.js';
+import { HttpConnections } from './http-connections.js';
 import type { Endpoints } from './raw-socket.js';
 import { TrackerService } from './service.js';
 import { baseUrl, TorrentShelf } from './torrent-shelf.js';
 
 /** A few hundred runners that come and go want to find each other within minutes, and a tracker hardly notices. */
 export const INTERVAL_DEFAULT_S = 300;
-/** A request line with 100 info-hashes fits. */
-const HEADER_BYTES_MAX = 16 * 1024;
 /** Silent connections, and requests that trickle in, are closed after this. */
 const CONNECTION_TIMEOUT_MS = 30_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_TIMEOUT_S = 10;
-/** Together half of the descriptors a process usually may open on a server. */
-const ANNOUNCE_CONNECTIONS_MAX = 12_288;
-const HTTP_CONNECTIONS_MAX = 4_096;
 const TICK_MS = 1_000;
 const SWEEP_BUDGET = 2_000;
 
@@ -68,7 +66,6 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
   if (bound === null || typeof bound === 'string') throw new Error('the tracker listens on no port');
   const door = new AnnounceDoor(app.server, {
     idleTimeoutS: KEEP_ALIVE_TIMEOUT_S,
-    connectionsMax: ANNOUNCE_CONNECTIONS_MAX,
     answer: (query, socket) => announce(service, query, socket),
   });
   const everySecond = (): void => {
@@ -153,16 +150,17 @@ function makeApp(options: TrackerOptions, service: TrackerService, shelf: Torren
 
 function makeServer(handler: RequestListener): Server {
   const limits = {
-    maxHeaderSize: HEADER_BYTES_MAX,
+    maxHeaderSize: TRACKER_LIMITS.requestBytes,
     requestTimeout: REQUEST_TIMEOUT_MS,
     headersTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_S * 1000,
     connectionsCheckingInterval: 2_000,
     noDelay: true,
   };
-  const server = createServer(limits, handler);
+  const connections = new HttpConnections();
+  const server = createServer(limits, connections.guard(handler));
   server.timeout = CONNECTION_TIMEOUT_MS;
-  server.maxConnections = HTTP_CONNECTIONS_MAX;
+  connections.watch(server);
   return server;
 }
 
@@ -194,9 +192,9 @@ function sendTorrent(
     reply.code(304).send();
     return;
   }
-  reply
-    .type('application/x-bittorrent')
-    .send(Buffer.from(item.bytes.buffer, item.bytes.byteOffset, item.bytes.byteLength));
+  const { head, tail } = item;
+  reply.header('content-length', head.length + tail.length).type('application/x-bittorrent');
+  reply.send(tail.length === 0 ? head : Readable.from([head, tail], { objectMode: false }));
 }
 
 function page(service: TrackerService, shelf: TorrentShelf): string {

@@ -4,21 +4,10 @@
  * Invariant: a swarm without peers is kept only while it is registered; `peerCount` is the sum over all tables. Peers that did
  * not announce for two intervals are found by a sweep that goes round, a few peers with every announce: O(1) per call.
  */
+import { TRACKER_LIMITS } from '../config.js';
 import { REPLY_FEWEST, sampleNearFirst } from './near-first.js';
 import { isLoopback, PeerTable } from './peer-table.js';
 import type { AnnounceQuery } from './query.js';
-
-export const TRACKER_LIMITS = {
-  /** Swarms of an open tracker: anybody can make one, and an empty one costs about 500 bytes. */
-  swarms: 100_000,
-  /** Peers of one swarm, both families together. */
-  peersPerSwarm: 100_000,
-  /** Peers of all swarms: about 100 bytes each. */
-  peers: 1_000_000,
-  /** Peers in one reply. */
-  numwantMax: 200,
-  numwantDefault: 50,
-} as const;
 
 /** What a reply is made of. Reused: valid until the next call. */
 export interface SwarmView {

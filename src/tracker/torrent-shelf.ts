@@ -6,7 +6,10 @@ import { canonicalHost, urlHost } from '../discovery/address.js';
 const RENDERINGS_MAX = 8;
 
 export interface ShelfItem {
-  readonly bytes: Uint8Array;
+  /** What differs from address to address, some hundred bytes. */
+  readonly head: Buffer;
+  /** All behind that: one memory for all renderings, however many slow readers hold one. */
+  readonly tail: Buffer;
   /** With quotes, as it stands in the header. */
   readonly etag: string;
 }
@@ -14,7 +17,12 @@ export interface ShelfItem {
 interface ShelfFile {
   readonly render: (baseUrl: string) => Uint8Array;
   readonly renderings: Map<string, ShelfItem>;
+  /** Of the first rendering: what the others end with as well. */
+  first: { readonly bytes: Buffer; readonly digest: string } | null;
 }
+
+/** Two renderings are compared in stretches of this many bytes from their ends. */
+const STRETCH_BYTES = 4096;
 
 export class TorrentShelf {
   readonly #files = new Map<string, ShelfFile>();
@@ -28,6 +36,7 @@ export class TorrentShelf {
     this.#files.set(fileName.endsWith('.torrent') ? fileName : `${fileName}.torrent`, {
       render,
       renderings: new Map(),
+      first: null,
     });
   }
 
@@ -36,8 +45,7 @@ export class TorrentShelf {
     if (file === undefined) return null;
     const known = file.renderings.get(baseUrl);
     if (known !== undefined) return known;
-    const bytes = file.render(baseUrl);
-    const item = { bytes, etag: `"${createHash('sha1').update(bytes).digest('base64url')}"` };
+    const item = split(file, file.render(baseUrl));
     for (const oldest of file.renderings.keys()) {
       if (file.renderings.size < RENDERINGS_MAX) break;
       file.renderings.delete(oldest);
@@ -45,6 +53,33 @@ export class TorrentShelf {
     file.renderings.set(baseUrl, item);
     return item;
   }
+}
+
+function split(file: ShelfFile, rendering: Uint8Array): ShelfItem {
+  const bytes = Buffer.from(rendering.buffer, rendering.byteOffset, rendering.byteLength);
+  file.first ??= { bytes, digest: digestOf(bytes) };
+  const { bytes: first, digest } = file.first;
+  const tail = first.subarray(first.length - commonEnd(first, bytes));
+  // Not a view: it would keep the whole rendering.
+  const head = Buffer.from(bytes.subarray(0, bytes.length - tail.length));
+  return { head, tail, etag: `"${digestOf(head)}.${tail.length.toString(36)}.${digest}"` };
+}
+
+function digestOf(bytes: Uint8Array): string {
+  return createHash('sha1').update(bytes).digest('base64url');
+}
+
+/** Bytes with which both end, in whole stretches. */
+function commonEnd(a: Buffer, b: Buffer): number {
+  const limit = Math.min(a.length, b.length);
+  let common = 0;
+  while (common + STRETCH_BYTES <= limit) {
+    const next = common + STRETCH_BYTES;
+    const isSame = a.compare(b, b.length - next, b.length - common, a.length - next, a.length - common) === 0;
+    if (!isSame) break;
+    common = next;
+  }
+  return common;
 }
 
 /**

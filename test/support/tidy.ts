@@ -25,7 +25,7 @@ const PURE: readonly RegExp[] = [
   /^src\/storage\/(?:layout|port)\.ts$/,
   /^src\/hash\/port\.ts$/,
   /^src\/discovery\/(?:address|address-book|announce|heap|tiers|tracker-reply|tracker-url|zone)\.ts$/,
-  /^src\/tracker\/(?:near-first|peer-table|plain-announce|query|reply|swarms|torrent-shelf|zone-index|zone-order)\.ts$/,
+  /^src\/tracker\/(?:near-first|peer-table|plain-announce|query|remote-group|reply|share-table|swarms|torrent-shelf|zone-index|zone-order)\.ts$/,
 ];
 
 /** Pure files that may import these: they compute, and read nothing from outside. */

@@ -5,8 +5,8 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { AnnounceDoor } from '../../src/tracker/announce-door.js';
-import { readPlainAnnounce } from '../../src/tracker/plain-announce.js';
+import { AnnounceDoor, type DoorOptions } from '../../src/tracker/announce-door.js';
+import { isBegunAnnounce, readPlainAnnounce } from '../../src/tracker/plain-announce.js';
 import { startTracker } from '../../src/tracker/server.js';
 
 const HOST = 'Host: x\r\n';
@@ -48,6 +48,19 @@ test('whatever is not plain is left to HTTP', () => {
     `GET /announce?a HTTP/1.1\r\n${HOST}accept: \0\r\n\r\n`,
   ];
   for (const request of requests) assert.equal(readPlainAnnounce(request, 0), null, JSON.stringify(request));
+});
+
+test('a request that has not come as a whole is known by its beginning', () => {
+  for (const text of ['G', 'GET /announce?', ANNOUNCE.slice(0, -1), `GET /announce?${'a'.repeat(9000)}`])
+    assert.equal(isBegunAnnounce(`..${text}`, 2), true, text);
+  for (const text of [
+    'GET /s',
+    'get',
+    ANNOUNCE,
+    'GET /announce?a HTTP/1.1\n\n',
+    'GET /announce? HTTP/1.1\nhost: x\n\r\n',
+  ])
+    assert.equal(isBegunAnnounce(`..${text}`, 2), false, text);
 });
 
 /** Sends parts of a conversation, a moment apart; returns everything until the server ends the connection. */
@@ -106,14 +119,15 @@ test('a client that ends its side gets its answer and the end of the connection'
 /** A door before a bare HTTP server that answers "http" to everything. `isEarly`: made before the server listens, when there is nothing to stand before. */
 async function doorScene(
   context: TestContext,
-  options: { connectionsMax?: number; isEarly?: boolean; answer?: (query: string) => Buffer } = {},
+  options: Partial<DoorOptions> & { isEarly?: boolean; answer?: (query: string) => Buffer } = {},
 ) {
   const server = createServer((_request, response) => response.end('http'));
   const makeDoor = () =>
     new AnnounceDoor(server, {
       idleTimeoutS: 2,
-      connectionsMax: options.connectionsMax ?? 10,
-      answer: options.answer ?? ((query) => Buffer.from(`door ${query}`)),
+      connectionsMax: 10,
+      answer: (query) => Buffer.from(`door ${query}`),
+      ...options,
     });
   const early = options.isEarly === true ? makeDoor() : null;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -155,18 +169,30 @@ test('a connection that says nothing is closed after the idle time, one that spe
   await once(speaking.socket, 'data');
 });
 
-test('connections above the limit are closed, and one that ends makes room', async (context) => {
-  const { open } = await doorScene(context, { connectionsMax: 1 });
-  const first = open();
-  first.socket.write(SHORT);
-  await once(first.socket, 'data');
-  await open().ended;
-  first.socket.end(SHORT);
-  assert.match(String(await once(first.socket, 'data')), /door a=b$/);
-  await first.ended;
-  const next = open();
-  next.socket.write(SHORT);
-  assert.match(String(await once(next.socket, 'data')), /door a=b$/);
+test('above the limit of connections the oldest is closed, and one that ends makes room', async (context) => {
+  const { open } = await doorScene(context, { connectionsMax: 2 });
+  const asks = async ({ socket }: ReturnType<typeof open>) => {
+    socket.write(SHORT);
+    assert.match(String(await once(socket, 'data')), /door a=b$/);
+  };
+  const [oldest, second, third] = [open(), open(), open()];
+  await oldest.ended;
+  await asks(second);
+  await asks(third);
+  second.socket.end(SHORT);
+  assert.match(String(await once(second.socket, 'data')), /door a=b$/);
+  await second.ended;
+  await asks(open());
+  await asks(third);
+});
+
+test('an idle crowd of one address keeps nobody out', async (context) => {
+  const { open } = await doorScene(context, { connectionsMax: 50 });
+  const crowd = Array.from({ length: 200 }, open);
+  const { socket } = open();
+  socket.write(SHORT);
+  assert.match(String(await once(socket, 'data')), /door a=b$/);
+  await Promise.all(crowd.slice(0, 151).map(({ ended }) => ended));
 });
 
 test('a connection that HTTP has no room for is closed and leaves nothing behind', async (context) => {
@@ -206,6 +232,83 @@ test('a client that does not read its answers is silent too', async (context) =>
   socket.resume();
   await ended;
   assert.ok(socket.bytesRead < 4 * LARGE.length, String(socket.bytesRead));
+});
+
+test('requests behind an answer that nobody reads are not answered before it is read, and then in order', async (context) => {
+  let answers = 0;
+  const answer = (query: string) => {
+    answers++;
+    // More than the buffers of a connection may grow to.
+    return query === 'a=b' ? Buffer.alloc(1) : Buffer.alloc(4 * LARGE.length, query.slice(-1));
+  };
+  const { door, open } = await doorScene(context, { answer });
+  const { socket, ended } = open();
+  socket.pause().write(['x', 'y', 'z'].map((letter) => SHORT.replace('a=b', `a=${letter}`)).join(''));
+  await once(socket, 'readable');
+  await once(open().socket.end(SHORT), 'data');
+  assert.equal(answers, 2);
+  assert.ok(door.waitingBytes < 4 * LARGE.length + 200_000, String(door.waitingBytes));
+  let letters = '';
+  socket.on('data', (part) => {
+    const letter = String(part).at(-1)!;
+    if (!letters.endsWith(letter) && 'xyz'.includes(letter)) letters += letter;
+    if (letters === 'xyz') socket.end();
+  });
+  await ended;
+  assert.deepEqual([letters, answers, door.waitingBytes], ['xyz', 4, 0]);
+});
+
+test('one read makes at most 64 KiB of answers and one more before the others have their turn', async (context) => {
+  const turns: number[] = [];
+  let inTurn = 0;
+  const answer = () => {
+    if (inTurn++ === 0) setImmediate(() => turns.push(inTurn)).ref();
+    setImmediate(() => {
+      inTurn = 0;
+    });
+    return Buffer.alloc(10_000);
+  };
+  const { open } = await doorScene(context, { answer });
+  const { socket, ended } = open();
+  socket.resume();
+  socket.write(SHORT.repeat(100) + SHORT.replace(HOST, `${HOST}Connection: close\r\n`));
+  await ended;
+  assert.ok(turns.length > 10 && Math.max(...turns) <= 7, String(turns));
+});
+
+test('of the bytes that wait for slow readers there is a budget, and who waits longest gives way', async (context) => {
+  const { door, open } = await doorScene(context, { answer: () => LARGE, waitingBytes: 3 * LARGE.length });
+  const slow = [];
+  for (let k = 0; k < 5; k++) {
+    const { socket, ended } = open();
+    socket.pause().write(SHORT.repeat(4));
+    await once(socket, 'readable');
+    slow.push({ socket, ended });
+    assert.ok(door.waitingBytes <= 3 * LARGE.length, String(door.waitingBytes));
+  }
+  for (const { socket } of slow.slice(0, 2)) socket.resume();
+  await Promise.all(slow.slice(0, 2).map(({ ended }) => ended));
+  assert.ok(slow.slice(3).every(({ socket }) => !socket.closed));
+});
+
+test('a request that trickles in is closed after the idle time', async (context) => {
+  const { door, open } = await doorScene(context);
+  const { socket, ended } = open();
+  socket.write(SHORT.slice(0, 20));
+  await once(open().socket.end(SHORT), 'data');
+  for (const byte of SHORT.slice(20, 24)) {
+    socket.write(byte);
+    await once(open().socket.end(SHORT), 'data');
+    door.tick();
+  }
+  await ended;
+});
+
+test('a request longer than any announce goes to HTTP unfinished', async (context) => {
+  const { open } = await doorScene(context);
+  const { socket } = open();
+  socket.write(`GET /announce?${'a'.repeat(17_000)}`);
+  assert.match(String(await once(socket, 'data')), /^HTTP\/1\.1 431 /);
 });
 
 test('where connections cannot be had raw, HTTP answers announces too', async (context) => {

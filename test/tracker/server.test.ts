@@ -291,3 +291,33 @@ test('a connection serves many announces', async (context) => {
   const answer = await raw(tracker, `${`${line}\r\n`.repeat(5)}${line}connection: close\r\n\r\n`);
   assert.equal(answer.match(/HTTP\/1\.1 200 OK/g)?.length, 6);
 });
+
+test('who pipelines over HTTP without reading is closed, and the others are served', async (context) => {
+  const { tracker, announce } = await scene(context);
+  const line = `GET /announce?info_hash=${percentBytes(infoHash)}&peer_id=${'p'.repeat(20)}&port=9&left=1 HTTP/1.1\r\nhost: x\r\nx: y\r\n\r\n`;
+  const socket = connect(tracker.port, '127.0.0.1').on('error', () => {});
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.resume().write(line.repeat(200));
+  await closed;
+  assert.ok(JSON.parse(bodyOf(await get(tracker, '/stats.json'))).announces <= 8);
+  await announce(requestOf(1));
+});
+
+test('a few requests in a row over HTTP are answered in order', async (context) => {
+  const { tracker } = await scene(context);
+  const paths = ['/stats.json', '/', '/none', '/stats.json'];
+  const lines = paths.map((path) => `GET ${path} HTTP/1.1\r\nhost: x\r\nx: y\r\n\r\n`).join('');
+  const answer = await raw(tracker, `${lines}GET /last HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+  assert.deepEqual(answer.match(/(?<=HTTP\/1\.1 )\d+/g), ['200', '200', '404', '200', '404']);
+});
+
+test('a large .torrent arrives whole, whatever the address by which it is asked for', async (context) => {
+  const { tracker } = await scene(context);
+  const rest = 'r'.repeat(100_000);
+  tracker.serveTorrent('a.torrent', (base) => Buffer.from(`${base}${rest}`));
+  for (const host of ['x', 'longer.example', 'x']) {
+    const answer = await raw(tracker, `GET /a.torrent HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+    assert.equal(bodyOf(answer), `http://${host}${rest}`);
+    assert.match(answer, new RegExp(`content-length: ${bodyOf(answer).length}\r\n`));
+  }
+});
