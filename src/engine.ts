@@ -21,6 +21,7 @@ import { type Listener, listen } from './peer/listen.js';
 import { Limits, type RateOptions } from './peer/throttle.js';
 import { makeRandom } from './random.js';
 import { makeServices } from './services.js';
+import { isSupported } from './storage/mmap-io.js';
 import type { Log, Services } from './torrent/services.js';
 import { LiveTorrent } from './torrent/torrent.js';
 import { makePeerId } from './wire/handshake.js';
@@ -84,7 +85,12 @@ class LiveEngine implements Engine {
     this.#random = makeRandom(options.seed ?? randomInt(2 ** 32 - 1));
     // Never from the seed: two engines with one seed must not take each other for themselves.
     this.#peerId = makePeerId(() => randomBytes(4).readUInt32BE() / 2 ** 32);
-    const pool = createWorkPool({ threads: options.threads ?? Math.max(1, availableParallelism() - 1) });
+    const pool = createWorkPool({
+      threads: options.threads ?? Math.max(1, availableParallelism() - 1),
+      needsMemory: isSupported(),
+      onDeath: (cause) => this.#log('warn', `a worker thread ended and is started again: ${cause}`),
+      onDown: (error) => this.#log('error', error.message),
+    });
     this.#pool = internals.wrapPool?.(pool) ?? pool;
     this.#handshakes = new Handshakes({
       flusher: this.#flusher,

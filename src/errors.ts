@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'NO_PERMISSION'
   | 'NOT_A_DIRECTORY'
   | 'IO' // any other file system trouble
+  | 'POOL' // no worker thread can be started, or a job ended each one that tried it
   | 'PORT_IN_USE'
   | 'IN_USE' // another process is writing there
   | 'NETWORK' // name lookup, connect, reset

@@ -167,7 +167,7 @@ class DigestRun {
 
   #fail(batch: Batch, error: unknown): void {
     if (this.#failure !== null) return;
-    if (!(error instanceof HaulError) || error.code === 'ABORTED' || NOT_OF_A_FILE.has(String(error.facts.errno))) {
+    if (!isOfAFile(error)) {
       this.#failure = error;
     } else if (batch.pieceCount > 1) {
       for (let i = batch.pieceCount - 1; i >= 0; i--) this.#again.push(this.#single((batch.first + i) as PieceIndex));
@@ -189,6 +189,7 @@ class DigestRun {
     const { pieceLengthBytes } = geometry;
     const result = await submit(pool, { kind: 'digest-pieces', files, pieceLengthBytes }, signal);
     if (!result.ok) {
+      if (result.error !== undefined) throw result.error;
       const error = Object.assign(new Error(result.errno), { code: result.errno });
       throw fromSystemError(error, result.operation, this.#names(batch.segments));
     }
@@ -262,6 +263,12 @@ const readSome = (fd: number, target: Uint8Array, position: number) =>
   new Promise<number>((resolve, reject) => {
     read(fd, target, 0, target.length, position, (error, count) => (error === null ? resolve(count) : reject(error)));
   });
+
+/** Not so: the process, the pool or whoever called is at fault. No use in looking for the piece. */
+function isOfAFile(error: unknown): error is HaulError {
+  if (!(error instanceof HaulError) || error.code === 'ABORTED' || error.code === 'POOL') return false;
+  return !NOT_OF_A_FILE.has(String(error.facts.errno));
+}
 
 function isCrowded(batch: Batch): boolean {
   return batch.segments.length > BATCH_FILES;

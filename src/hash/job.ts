@@ -12,6 +12,8 @@
  *   path     byteCount, or -1 for none | UTF-8, padded to 8
  *   results  (status, good, byteCount | bytes, padded to 8) for each job, in order
  *
+ *   proof    -1, needsMemory; answered with the digest of PROOF_BYTES (3 doubles), or an exception
+ *
  * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, follows for look, else 0. `status` is 0 or an errno.
  * Invariant: what `encodeBatch` writes, the readers here read to the last number.
  */
@@ -36,6 +38,33 @@ export const KIND = {
   sync: 8,
   look: 9,
 } as const satisfies Record<WorkJob['kind'], number>;
+
+/** A batch of this many jobs is the proof of a new worker. */
+const PROOF_JOBS = -1;
+/** What a new worker hashes, and its SHA-1 (the first vector of FIPS 180). */
+export const PROOF_BYTES = Buffer.from('abc');
+const PROOF_DIGEST = Buffer.from('a9993e364706816aba3e25717850c26c9cd0d89d', 'hex');
+
+export function encodeProof(needsMemory: boolean): Float64Array {
+  return Float64Array.of(PROOF_JOBS, needsMemory ? 1 : 0);
+}
+
+/** Null for an ordinary batch. */
+export function decodeProof(numbers: Float64Array): { readonly needsMemory: boolean } | null {
+  return numbers[0] === PROOF_JOBS ? { needsMemory: numbers[1] === 1 } : null;
+}
+
+export function encodeDigest(digest: Uint8Array): Float64Array {
+  const numbers = new Float64Array(DIGEST_NUMBERS);
+  new Uint8Array(numbers.buffer).set(digest);
+  return numbers;
+}
+
+/** True when the answer is the digest that a proof gives. */
+export function isProof(answer: unknown): boolean {
+  if (!(answer instanceof Float64Array) || answer.byteLength < DIGEST_BYTES) return false;
+  return PROOF_DIGEST.equals(new Uint8Array(answer.buffer, answer.byteOffset, DIGEST_BYTES));
+}
 
 /** The verb of a failed job, for error messages. */
 export const OPERATIONS: Readonly<Record<WorkJob['kind'], string>> = {

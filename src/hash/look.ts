@@ -51,7 +51,9 @@ export async function look(
       const part = paths.slice(group * LOOKS_PER_JOB, (group + 1) * LOOKS_PER_JOB);
       if (part.length === 0) return;
       const result = await submit(pool, { kind: 'look', paths: part, follows }, signal);
-      if (!result.ok) throw fromSystemError(systemError(result.errno, 'stat'), result.operation, part[0]!);
+      if (!result.ok) {
+        throw result.error ?? fromSystemError(systemError(result.errno, 'stat'), result.operation, part[0]!);
+      }
       found[group] = decodeLooks(result.bytes);
     }
   };

@@ -1,21 +1,24 @@
 /**
- * The work pool: jobs queue here and travel to piscina's workers in batches.
+ * The work pool: jobs queue here and travel to the workers in batches.
  *
  * Batching is natural: while the workers are busy the queue grows, and whatever is there when a batch returns makes the next
  * one. At most BATCHES_PER_THREAD batches are on their way to each worker, so that it never waits for the main thread, and a
  * batch is bounded in jobs and in bytes, so that a starved download's prefault waits milliseconds at most.
+ *
+ * A worker that dies takes its batches with it. All jobs can be repeated (they read, hash, prefault, give back, or write the same bytes to the same
+ * place), so each is done again, alone on its thread, to find the one that kills; that one fails.
  * Invariant: every accepted job gets exactly one `done`, later; `queued + in flight <= maxJobs`.
  */
 import { fdatasync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Piscina } from 'piscina';
+import { HaulError } from '../errors.js';
 import { errnoName, errnoOf } from '../storage/errno.js';
+import { Crew, causeText } from './crew.js';
 import { decodeOutcomes, encodeBatch, OPERATIONS, workBytes } from './job.js';
 import type { WorkJob, WorkPool, WorkResult } from './port.js';
+import type { PoolThread } from './thread.js';
 
 const MIB = 1024 * 1024;
-/** One being worked on, one waiting in the worker's port. */
-const BATCHES_PER_THREAD = 2;
 const BATCH_JOBS = 32;
 /** About 4 ms of SHA-1. */
 const BATCH_BYTES = 8 * MIB;
@@ -23,6 +26,10 @@ const BATCH_BYTES = 8 * MIB;
 const MAX_JOBS = 1024;
 /** Descriptors flushed at once: libuv has four threads, and file opening needs one too. */
 const SYNCS_AT_ONCE = 2;
+/** Workers that may die of a job: once in company, twice alone. */
+const TRIES_PER_JOB = 3;
+/** A worker loads in 0.1 s; on a machine that is very busy or reads from a slow disk, in some seconds. */
+const PROOF_TIMEOUT_MS = 30_000;
 
 /** Nobody waits for these in a hurry. */
 const ORDINARY: ReadonlySet<WorkJob['kind']> = new Set(['verify', 'digest-blocks', 'digest-pieces', 'look']);
@@ -32,26 +39,37 @@ export interface WorkPoolOptions {
   readonly threads: number;
   /** Jobs queued and in flight before `submit` refuses; default 1024. */
   readonly maxJobs?: number;
-  /** Another worker file, for tests of crashes. */
+  /** A worker that cannot use mapped memory is no use: true where jobs will name memory. Default false. */
+  readonly needsMemory?: boolean;
+  /** A worker died, and another one is on its way. One line. */
+  readonly onDeath?: (cause: string) => void;
+  /** No worker can be started: jobs fail with this until one can. */
+  readonly onDown?: (error: HaulError) => void;
+  /** Another worker file, its heap and the time it may take to start, for tests. */
   readonly workerUrl?: URL;
+  readonly heapMib?: number;
+  readonly proofTimeoutMs?: number;
 }
 
 interface Entry {
   readonly job: WorkJob;
   readonly done: (result: WorkResult) => void;
+  /** Workers that died with it. */
+  deaths: number;
 }
 
-class PiscinaPool implements WorkPool {
+class CrewPool implements WorkPool {
   readonly threadCount: number;
   onRoom: (() => void) | null = null;
   readonly #maxJobs: number;
-  readonly #piscina: Piscina<Float64Array, Float64Array>;
+  readonly #crew: Crew;
   /** Prefaults, reads and releases go first: a download or a peer waits for them. */
   #urgent: Entry[] = [];
   #ordinary: Entry[] = [];
+  /** They were with a worker when it died: each is tried alone. */
+  #suspects: Entry[] = [];
   /** Jobs accepted and not yet answered. */
   #jobCount = 0;
-  #batchCount = 0;
   #flushIsScheduled = false;
   #wasRefused = false;
   #closing: Promise<void> | null = null;
@@ -60,16 +78,20 @@ class PiscinaPool implements WorkPool {
   constructor(options: WorkPoolOptions) {
     this.threadCount = Math.max(1, Math.floor(options.threads));
     this.#maxJobs = options.maxJobs ?? MAX_JOBS;
-    this.#piscina = new Piscina<Float64Array, Float64Array>({
+    this.#crew = new Crew({
+      threads: this.threadCount,
       filename: fileURLToPath(options.workerUrl ?? new URL('./worker-entry.cjs', import.meta.url)),
-      minThreads: this.threadCount,
-      maxThreads: this.threadCount,
-      concurrentTasksPerWorker: BATCHES_PER_THREAD,
-      atomics: 'sync',
-      recordTiming: false,
+      needsMemory: options.needsMemory ?? false,
+      proofTimeoutMs: options.proofTimeoutMs ?? PROOF_TIMEOUT_MS,
+      heapMib: options.heapMib,
+      onFree: () => this.#flush(),
+      onDeath: (cause) => options.onDeath?.(cause),
+      onDown: (error) => {
+        options.onDown?.(error);
+        this.#abandon('EIO', error);
+      },
+      isNeeded: () => this.#jobCount > 0,
     });
-    // A worker that dies takes its batches with it; piscina starts another and rejects those runs. Nothing else to do here.
-    this.#piscina.on('error', () => {});
   }
 
   get room(): number {
@@ -81,12 +103,13 @@ class PiscinaPool implements WorkPool {
       this.#wasRefused = true;
       return false;
     }
-    this.#jobCount++;
+    const entry: Entry = { job, done, deaths: 0 };
+    if (this.#jobCount++ === 0) this.#crew.hold();
     if (job.kind === 'sync') {
-      this.#sync(job.fds, { job, done });
+      this.#sync(job.fds, entry);
       return true;
     }
-    (ORDINARY.has(job.kind) ? this.#ordinary : this.#urgent).push({ job, done });
+    (ORDINARY.has(job.kind) ? this.#ordinary : this.#urgent).push(entry);
     this.#scheduleFlush();
     return true;
   }
@@ -97,18 +120,25 @@ class PiscinaPool implements WorkPool {
   }
 
   async #shutDown(): Promise<void> {
-    const abandoned = [...this.#urgent, ...this.#ordinary];
+    await null;
+    this.#abandon('ECANCELED');
+    if (this.#jobCount > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    await this.#crew.stop();
+  }
+
+  /** Fails what no worker has begun. */
+  #abandon(errno: string, error?: HaulError): void {
+    const abandoned = [...this.#urgent, ...this.#ordinary, ...this.#suspects];
     this.#urgent = [];
     this.#ordinary = [];
-    await null;
-    for (const entry of abandoned) this.#fail(entry, 'ECANCELED');
-    if (this.#jobCount > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
-    await this.#piscina.destroy();
+    this.#suspects = [];
+    for (const entry of abandoned) this.#fail(entry, errno, error);
+    this.#afterDone();
   }
 
   /** At the end of the current callback: what it submits together travels together. */
   #scheduleFlush(): void {
-    if (this.#flushIsScheduled || this.#batchCount >= BATCHES_PER_THREAD * this.threadCount) return;
+    if (this.#flushIsScheduled) return;
     this.#flushIsScheduled = true;
     queueMicrotask(() => {
       this.#flushIsScheduled = false;
@@ -117,16 +147,23 @@ class PiscinaPool implements WorkPool {
   }
 
   #flush(): void {
-    while (this.#batchCount < BATCHES_PER_THREAD * this.threadCount) {
-      const batch = this.#takeBatch();
+    const { failure } = this.#crew;
+    if (failure !== null) this.#abandon('EIO', failure);
+    for (;;) {
+      const suspect = this.#suspects[0];
+      // A thread is kept free for a suspect: with new work all the time none would ever be idle.
+      const thread = this.#crew.pick(suspect !== undefined);
+      if (thread === null) return;
+      const batch = suspect === undefined ? this.#takeBatch() : [suspect];
       if (batch.length === 0) return;
-      void this.#runBatch(batch);
+      if (suspect !== undefined) this.#suspects.shift();
+      void this.#runBatch(thread, batch, suspect !== undefined);
     }
   }
 
   /** The next jobs: urgent ones first, an even share for each idle worker, within the bounds of a batch. */
   #takeBatch(): Entry[] {
-    const idle = Math.max(1, this.threadCount - this.#batchCount);
+    const idle = Math.max(1, this.#crew.idleCount);
     const share = Math.ceil((this.#urgent.length + this.#ordinary.length) / idle);
     const limit = Math.min(BATCH_JOBS, share);
     const batch: Entry[] = [];
@@ -143,24 +180,43 @@ class PiscinaPool implements WorkPool {
     return batch;
   }
 
-  async #runBatch(batch: readonly Entry[]): Promise<void> {
-    this.#batchCount++;
+  async #runBatch(thread: PoolThread, batch: readonly Entry[], isAlone: boolean): Promise<void> {
     const jobs = batch.map((entry) => entry.job);
     let outcomes: Float64Array | null = null;
+    let cause: unknown = null;
+    thread.load++;
+    thread.isReserved = isAlone;
     try {
-      outcomes = await this.#piscina.run(encodeBatch(jobs));
-    } catch {
-      // The worker died or could not answer: its jobs fail below, the pool lives on.
+      outcomes = await thread.run(encodeBatch(jobs));
+      this.#crew.succeeded(thread);
+    } catch (error) {
+      cause = error;
     }
-    this.#batchCount--;
+    thread.load--;
+    if (isAlone) thread.isReserved = false;
+    if (outcomes === null) for (const entry of batch) this.#lost(entry, cause);
     this.#flush();
-    if (outcomes === null) for (const entry of batch) this.#fail(entry, 'EIO');
-    else decodeOutcomes(jobs, outcomes, (index, result) => this.#finish(batch[index]!, result));
+    if (outcomes !== null) decodeOutcomes(jobs, outcomes, (index, result) => this.#finish(batch[index]!, result));
     this.#afterDone();
   }
 
-  #fail(entry: Entry, errno: string): void {
-    this.#finish(entry, { ok: false, errno, operation: OPERATIONS[entry.job.kind] });
+  /** The worker died with this job, or could not answer. */
+  #lost(entry: Entry, cause: unknown): void {
+    if (this.#closing !== null) {
+      this.#fail(entry, 'ECANCELED');
+      return;
+    }
+    if (++entry.deaths < TRIES_PER_JOB) {
+      this.#suspects.push(entry);
+      return;
+    }
+    const message = `${OPERATIONS[entry.job.kind]}: ${TRIES_PER_JOB} worker threads ended over one job: ${causeText(cause)}`;
+    this.#fail(entry, 'EIO', new HaulError('POOL', message, { tries: TRIES_PER_JOB }, cause));
+  }
+
+  #fail(entry: Entry, errno: string, error?: HaulError): void {
+    const operation = OPERATIONS[entry.job.kind];
+    this.#finish(entry, { ok: false, errno, operation, ...(error === undefined ? {} : { error }) });
   }
 
   #finish(entry: Entry, result: WorkResult): void {
@@ -211,7 +267,7 @@ class PiscinaPool implements WorkPool {
   }
 }
 
-/** Starts the worker threads. The pool does not keep the process alive while it is idle. */
+/** Starts the worker threads. Never throws for want of them: see `onDown`. The pool does not keep the process alive while it is idle. */
 export function createWorkPool(options: WorkPoolOptions): WorkPool {
-  return new PiscinaPool(options);
+  return new CrewPool(options);
 }

@@ -2,6 +2,7 @@
  * The work pool as the rest of the program sees it: batches of numbers in, numbers out.
  * `room` travels back to the scheduler: when it is 0, nothing more may be submitted.
  */
+import type { HaulError } from '../errors.js';
 
 /** A range of memory: `windowAddress`/`windowBytes` name the mapping (one view per window and thread), begin and length lie inside. */
 export interface MemoryRange {
@@ -49,9 +50,17 @@ export type WorkJob =
 
 export type WorkResult =
   /** `good` is meaningful for 'verify' only; `bytes` for the digest jobs and 'look'. */
-  | { readonly ok: true; readonly good: boolean; readonly bytes: Uint8Array }
-  /** `errno` is a name like 'ENOSPC', `operation` a verb like 'write'. */
-  | { readonly ok: false; readonly errno: string; readonly operation: string };
+  { readonly ok: true; readonly good: boolean; readonly bytes: Uint8Array } | WorkFailure;
+
+export interface WorkFailure {
+  readonly ok: false;
+  /** A name like 'ENOSPC'. */
+  readonly errno: string;
+  /** A verb like 'write'. */
+  readonly operation: string;
+  /** The pool is at fault, not the job: what to tell in place of the errno. */
+  readonly error?: HaulError;
+}
 
 export interface WorkPool {
   readonly threadCount: number;

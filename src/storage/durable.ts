@@ -128,7 +128,7 @@ export class Durable {
       await new Promise<void>((resolve, reject) => {
         this.#jobs.submit({ kind: 'sync', fds }, (result) => {
           if (result.ok) return resolve();
-          this.#refusal = jobFailure(result.errno, result.operation, this.#files.path(files[0]!), 0);
+          this.#refusal = jobFailure(result, this.#files.path(files[0]!), 0);
           reject(this.#refusal);
         });
       });

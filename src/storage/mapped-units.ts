@@ -4,7 +4,7 @@
  */
 import { setImmediate } from 'node:timers';
 import type { HaulError } from '../errors.js';
-import type { MemoryRange } from '../hash/port.js';
+import type { MemoryRange, WorkFailure } from '../hash/port.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import type { Budgets } from './budgets.js';
 import type { ExtentTable } from './extents.js';
@@ -26,7 +26,7 @@ export interface MappedUnitsOptions {
   readonly isOpen: (piece: PieceIndex) => boolean;
   readonly onReadable: () => void;
   readonly onError: (error: HaulError) => void;
-  readonly failure: (errno: string, operation: string, piece: PieceIndex) => HaulError;
+  readonly failure: (result: WorkFailure, piece: PieceIndex) => HaulError;
 }
 
 export class MappedUnits implements UnitOwner {
@@ -61,7 +61,7 @@ export class MappedUnits implements UnitOwner {
     const isTaken = jobs.trySubmit({ kind: 'populate', forWriting: false, ranges }, (result) => {
       if (!result.ok) {
         windows.drop(numbers);
-        this.#options.onError(this.#options.failure(result.errno, result.operation, piece));
+        this.#options.onError(this.#options.failure(result, piece));
       }
       this.units.loaded(slot, result.ok);
       this.#options.onReadable();

@@ -7,7 +7,7 @@
  */
 import { DEFAULTS } from '../config.js';
 import { HaulError } from '../errors.js';
-import type { MemoryRange, WorkPool } from '../hash/port.js';
+import type { MemoryRange, WorkFailure, WorkPool } from '../hash/port.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import { type Budgets, openPieceLimit } from './budgets.js';
 import { Durable } from './durable.js';
@@ -79,7 +79,7 @@ export class MappedStorage implements Storage {
       isOpen: (piece) => this.#open.has(piece),
       onReadable: () => this.onReadable?.(),
       onError: (error) => this.onError?.(error),
-      failure: (errno, operation, piece) => this.#failure(errno, operation, piece),
+      failure: (result, piece) => this.#failure(result, piece),
     });
     this.#jobs.onProgress = () => this.#units?.progress();
   }
@@ -116,7 +116,7 @@ export class MappedStorage implements Storage {
     const isTaken = this.#jobs.trySubmit({ kind: 'populate', forWriting: true, ranges: present }, (result) => {
       open.isPresent = result.ok;
       open.isReady = result.ok && !open.isClosing;
-      const error = result.ok ? null : this.#failure(result.errno, result.operation, piece);
+      const error = result.ok ? null : this.#failure(result, piece);
       if (error !== null) this.#abandon(piece, open);
       this.#endJob(piece, open);
       done(open.isClosing && error === null ? new HaulError('CLOSED', `piece ${piece} was closed`, { piece }) : error);
@@ -154,7 +154,7 @@ export class MappedStorage implements Storage {
     this.#jobs.submit({ kind: 'verify', ranges: open.ranges, digest }, (result) => {
       if (result.ok && result.good) open.isGood = true;
       this.#endJob(piece, open);
-      done(result.ok ? result.good : this.#failure(result.errno, result.operation, piece));
+      done(result.ok ? result.good : this.#failure(result, piece));
     });
   }
 
@@ -163,7 +163,7 @@ export class MappedStorage implements Storage {
     open.jobs++;
     this.#jobs.submit({ kind: 'digest-blocks', ranges: open.ranges }, (result) => {
       this.#endJob(piece, open);
-      done(result.ok ? result.bytes : this.#failure(result.errno, result.operation, piece));
+      done(result.ok ? result.bytes : this.#failure(result, piece));
     });
   }
 
@@ -271,11 +271,11 @@ export class MappedStorage implements Storage {
     if (open.isGood) this.#durable.add(piece);
   }
 
-  #failure(errno: string, operation: string, piece: PieceIndex): HaulError {
+  #failure(result: WorkFailure, piece: PieceIndex): HaulError {
     const extent = this.#extents.find(this.#geometry.pieceBegin(piece));
     const end = this.#geometry.pieceBegin(piece) + this.#geometry.pieceLength(piece) - this.#extents.begin[extent]!;
     const endBytes = this.#extents.fileBegin[extent]! + Math.min(this.#extents.lengthBytes[extent]!, end);
-    return jobFailure(errno, operation, this.#files.path(this.#extents.file[extent]!), endBytes);
+    return jobFailure(result, this.#files.path(this.#extents.file[extent]!), endBytes);
   }
 }
 

@@ -57,6 +57,7 @@ interface Native {
 }
 
 let native: Native | null | undefined;
+let trouble = 'it needs Linux';
 
 function load(): Native | null {
   if (process.platform !== 'linux') return null;
@@ -78,14 +79,15 @@ function load(): Native | null {
       errno: () => koffi.errno(),
       pageBytes: Number(libc.func('long sysconf(int name)')(SC_PAGESIZE)),
     };
-  } catch {
+  } catch (error) {
+    trouble = `koffi could not be loaded: ${error instanceof Error ? error.message.split('\n', 1)[0] : String(error)}`;
     return null;
   }
 }
 
 function library(): Native {
   if (native === undefined) native = load();
-  if (native === null) throw new Error(`memory mapping is not available on ${process.platform} ${process.arch}`);
+  if (native === null) throw new Error(unsupportedText());
   return native;
 }
 
@@ -93,6 +95,11 @@ function library(): Native {
 export function isSupported(): boolean {
   if (native === undefined) native = load();
   return native !== null;
+}
+
+/** Why there is none, when `isSupported()` is false. */
+export function unsupportedText(): string {
+  return `memory mapping is not available on ${process.platform} ${process.arch}: ${trouble}`;
 }
 
 /** Bytes of a memory page: 4096 on x86-64, up to 65536 on others. */

@@ -32,12 +32,7 @@ export interface OpenStorageOptions {
  */
 export async function openStorage(options: OpenStorageOptions): Promise<Storage> {
   const { metainfo, output, pool, forWriting } = options;
-  if (!mmap.isSupported()) {
-    throw new HaulError(
-      'BAD_ARGUMENT',
-      `storage is not available on ${process.platform} ${process.arch}: it needs Linux`,
-    );
-  }
+  if (!mmap.isSupported()) throw new HaulError('BAD_ARGUMENT', `open storage: ${mmap.unsupportedText()}`);
   const kind = options.kind === 'auto' ? (await chooseStorage(metainfo, output, forWriting)).kind : options.kind;
   const files = new DataFiles(metainfo, output, options.selection);
   const budgets = { ...DEFAULT_BUDGETS, ...options.budgets };

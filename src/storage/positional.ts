@@ -5,7 +5,7 @@
  * Invariant: a buffer slot belongs to one open piece or one resident unit; no job runs over a slot that was given back.
  */
 import { HaulError } from '../errors.js';
-import type { MemoryRange, WorkPool } from '../hash/port.js';
+import type { MemoryRange, WorkFailure, WorkPool } from '../hash/port.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import { type Budgets, openPieceLimit } from './budgets.js';
 import { Durable } from './durable.js';
@@ -96,7 +96,7 @@ export class PositionalStorage implements Storage, UnitOwner {
     const ranges = [this.#pieces().range(slot, this.#pieces().slotBytes)];
     this.#jobs.submit({ kind: 'populate', forWriting: true, ranges }, (result) => {
       if (result.ok) this.#presentSlots.add(slot);
-      finish(result.ok ? null : this.#memoryFailure(result.errno, result.operation));
+      finish(result.ok ? null : this.#memoryFailure(result));
     });
     return true;
   }
@@ -120,7 +120,7 @@ export class PositionalStorage implements Storage, UnitOwner {
       done(outcome);
     };
     this.#jobs.submit({ kind: 'verify', ranges: [memory], digest }, (result) => {
-      if (!result.ok) finish(this.#memoryFailure(result.errno, result.operation));
+      if (!result.ok) finish(this.#memoryFailure(result));
       else if (!result.good) finish(false);
       else
         this.#track(this.#transfer.run('write', this.#geometry.pieceBegin(piece), memory), () => finish(true), finish);
@@ -132,7 +132,7 @@ export class PositionalStorage implements Storage, UnitOwner {
     open.jobs++;
     this.#jobs.submit({ kind: 'digest-blocks', ranges: [this.#memoryOf(piece, open)] }, (result) => {
       this.#endJob(piece, open);
-      done(result.ok ? result.bytes : this.#memoryFailure(result.errno, result.operation));
+      done(result.ok ? result.bytes : this.#memoryFailure(result));
     });
   }
 
@@ -277,7 +277,7 @@ export class PositionalStorage implements Storage, UnitOwner {
     if (open.isGood) this.#durable.add(piece);
   }
 
-  #memoryFailure(errno: string, operation: string): HaulError {
-    return jobFailure(errno, operation, this.#files.output, 0);
+  #memoryFailure(result: WorkFailure): HaulError {
+    return jobFailure(result, this.#files.output, 0);
   }
 }

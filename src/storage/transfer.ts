@@ -45,7 +45,7 @@ export class Transfer {
       if (result.ok) return;
       const first = stored[0] ?? segments[0]!;
       const end = first.beginBytes + first.lengthBytes;
-      throw jobFailure(result.errno, result.operation, this.#files.path(first.file), end);
+      throw jobFailure(result, this.#files.path(first.file), end);
     } finally {
       descriptors.release(held);
     }
