@@ -31,6 +31,10 @@ export const LIMITS = {
   requestsPerPeer: 2000,
   /** Bytes handed to a socket and not yet taken by the kernel, per peer. */
   sendBytesPerPeer: 2 * MIB,
+  /** The same for a peer that is new, or slow to read: two units of memory at most are kept for it. */
+  slowSendBytesPerPeer: 256 * KIB,
+  /** Seconds for which a peer may let what it asked for lie while others wait for the memory that this keeps. */
+  idleHolderSeconds: 3,
   /** Bytes being read ahead for one peer's queued requests. */
   readAheadBytesPerPeer: 8 * MIB,
   connectionsPerTorrent: 500,

@@ -65,6 +65,9 @@ export class NullStorage implements Storage {
 
   unpin(): void {}
 
+  readonly readUnits = { lengthBytes: 1024 * 1024, count: OPEN_PIECES };
+  readonly pinnedUnits = 0;
+
   sync(): Promise<readonly PieceIndex[]> {
     const pieces = this.#unsynced;
     this.#unsynced = [];

@@ -68,6 +68,10 @@ export class PeerLink {
   /** Reading rests because too much of ours is unsent, or because a rate limit is reached. */
   #isPaused = false;
   #isThrottled = false;
+  /** What the kernel has taken, of a write under way as much as was known when last asked. */
+  takenBytes = 0;
+  /** How much of that is of the write under way. */
+  #partlyTakenBytes = 0;
   /** What the kernel had not taken when last asked, and since when it is that much. */
   #unsentBytes = 0;
   #unsentSinceMs = 0;
@@ -169,6 +173,10 @@ export class PeerLink {
   /** How long the kernel has taken nothing although there is something to take. Ask regularly: it compares with the last time. */
   unsentForMs(nowMs: number): number {
     const bytes = unsentBytes(this.#socket);
+    if (bytes < this.#unsentBytes) {
+      this.takenBytes += this.#unsentBytes - bytes;
+      this.#partlyTakenBytes += this.#unsentBytes - bytes;
+    }
     if (bytes === 0 || bytes !== this.#unsentBytes) this.#unsentSinceMs = nowMs;
     this.#unsentBytes = bytes;
     return nowMs - this.#unsentSinceMs;
@@ -206,6 +214,9 @@ export class PeerLink {
     const batch = this.#inFlight.shift();
     if (batch === undefined) return;
     this.#givenBytes -= batch.lengthBytes;
+    const knownBytes = Math.min(this.#partlyTakenBytes, batch.lengthBytes);
+    this.takenBytes += batch.lengthBytes - knownBytes;
+    this.#partlyTakenBytes -= knownBytes;
     this.#unsentBytes = 0;
     if (this.#isPaused && this.queuedBytes < LIMITS.sendBytesPerPeer) {
       this.#isPaused = false;

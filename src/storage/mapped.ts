@@ -19,6 +19,7 @@ import { MappedUnits } from './mapped-units.js';
 import * as mmap from './mmap-io.js';
 import type { PinOutcome, Storage } from './port.js';
 import { memoryRanges } from './ranges.js';
+import type { ResidentUnits } from './units.js';
 import { Windows } from './windows.js';
 
 interface OpenPiece {
@@ -185,6 +186,14 @@ export class MappedStorage implements Storage {
 
   unpin(piece: PieceIndex, begin: number, length: number): void {
     this.#residents().units.unpin(piece, begin, length);
+  }
+
+  get readUnits(): ResidentUnits {
+    return this.#residents().units;
+  }
+
+  get pinnedUnits(): number {
+    return this.#units?.units.pinnedUnits ?? 0;
   }
 
   slices(piece: PieceIndex, begin: number, length: number, out: Buffer[]): void {

@@ -58,6 +58,10 @@ export interface Storage {
   /** Appends the memory of a pinned range to `out`: one slice for each file it touches. */
   slices(piece: PieceIndex, begin: number, length: number, out: Buffer[]): void;
   unpin(piece: PieceIndex, begin: number, length: number): void;
+  /** Ranges become resident for reading in units of so many bytes, counted from the begin of their piece; at most `count` at once. */
+  readonly readUnits: { readonly lengthBytes: number; readonly count: number };
+  /** Units that are pinned now. */
+  readonly pinnedUnits: number;
   /** Called when something that was 'loading' or 'full' may now be asked for again, or failed (then `onError` came first). */
   onReadable: (() => void) | null;
   /** Trouble outside any call that has a `done`: a failed read-ahead and the like. */

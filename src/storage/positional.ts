@@ -167,6 +167,14 @@ export class PositionalStorage implements Storage, UnitOwner {
     }
   }
 
+  get readUnits(): ResidentUnits {
+    return this.#units;
+  }
+
+  get pinnedUnits(): number {
+    return this.#units.pinnedUnits;
+  }
+
   sync(): Promise<readonly PieceIndex[]> {
     return this.#durable.sync();
   }

@@ -49,6 +49,8 @@ export interface UnitOwner {
 export class ResidentUnits {
   readonly unitBytes: number;
   readonly capacityBytes: number;
+  /** Units that fit the capacity. */
+  readonly count: number;
   /** Largest number of slots in use at once when every unit has full size. */
   readonly slotLimit: number;
   readonly #geometry: Geometry;
@@ -76,6 +78,7 @@ export class ResidentUnits {
     this.#geometry = geometry;
     this.unitBytes = evenUnit(geometry.pieceLengthBytes, unitBytes);
     this.capacityBytes = Math.max(capacityBytes, UNITS_AT_LEAST * this.unitBytes);
+    this.count = Math.floor(this.capacityBytes / this.unitBytes);
     this.slotLimit = Math.ceil((this.capacityBytes * (1 + EVICTED_SHARE)) / this.unitBytes) + 1;
     this.#unitsPerPiece = Math.ceil(geometry.pieceLengthBytes / this.unitBytes);
     this.#owner = owner;
@@ -84,6 +87,10 @@ export class ResidentUnits {
   /** Units that may be evicted and not yet given back before loading has to wait. */
   get evictedLimit(): number {
     return Math.floor((this.capacityBytes * EVICTED_SHARE) / this.unitBytes);
+  }
+
+  get lengthBytes(): number {
+    return this.unitBytes;
   }
 
   /** True when something was refused since room last came. */

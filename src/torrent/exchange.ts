@@ -24,8 +24,9 @@ import {
 } from '../wire/encoder.js';
 import type { Handshake } from '../wire/handshake.js';
 import { Peer } from './peer.js';
+import { PinBook } from './pinned-share.js';
 import { Receiver } from './receive.js';
-import { dropRequests, pumpAll } from './serve.js';
+import { dropRequests, giveWay, pumpAll } from './serve.js';
 
 /** What the exchange tells its owner, the torrent. */
 export interface ExchangeOwner {
@@ -71,11 +72,14 @@ export class Exchange implements SchedulerSink {
   readonly random: () => number;
   readonly listenPort: number | null;
   readonly uploads: Throttle;
+  readonly pins: PinBook;
   readonly #downloads: Throttle;
   readonly peers: (Peer | null)[] = [];
   peerCount = 0;
   /** Slot of the peer whose turn it is when there is room to read for one. */
   firstToPump = 0;
+  /** `pumpAll` comes at the end of this turn of the event loop. */
+  isWaking = false;
   /** Bytes of pieces that failed their hash. */
   corruptBytes = 0;
   isClosed = false;
@@ -96,6 +100,7 @@ export class Exchange implements SchedulerSink {
     this.uploads = options.throttles.uploads;
     this.#downloads = options.throttles.downloads;
     this.#maxPeers = options.maxPeers;
+    this.pins = new PinBook(this.geometry, this.storage);
     const openPieces = Math.floor(DEFAULTS.openPieceBytes / this.geometry.pieceLengthBytes);
     this.scheduler = new Scheduler({
       geometry: this.geometry,
@@ -164,6 +169,7 @@ export class Exchange implements SchedulerSink {
     this.scheduler.tick(nowMs);
     this.scheduler.fillHungry(nowMs);
     for (const peer of this.peers) peer?.tick(nowMs);
+    giveWay(this);
     if (!this.#wasSuperSeeding || this.scheduler.isSuperSeeding) return;
     this.#wasSuperSeeding = false;
     this.dropRedundantPeers();

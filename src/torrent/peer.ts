@@ -12,7 +12,7 @@ import { encodeExtendedHandshake, parseExtendedHandshake } from '../wire/extensi
 import { clientName, type Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import type { Exchange } from './exchange.js';
-import { PinnedShare } from './pinned-share.js';
+import type { PinnedShare } from './pinned-share.js';
 import type { Arrival } from './receive.js';
 import { RequestQueue } from './request-queue.js';
 import { cancelArrives, pump, requestArrives, sent } from './serve.js';
@@ -30,8 +30,8 @@ export class Peer implements WireSink, LinkHandlers {
   readonly requests: RequestQueue;
   /** What blocks on their way to this peer keep in memory. */
   readonly pinned: PinnedShare;
-  /** What the oldest request waits for: its read-ahead, or room to begin one. */
-  waitsFor: 'nothing' | 'load' | 'room' = 'nothing';
+  /** What the oldest request waits for: its read-ahead, room to begin one, or that others keep less in memory. */
+  waitsFor: 'nothing' | 'load' | 'room' | 'turn' = 'nothing';
   /** An upload limit is reached. */
   isWaitingForTokens = false;
   readonly arrival: Arrival = {
@@ -55,8 +55,8 @@ export class Peer implements WireSink, LinkHandlers {
     this.supportsExtended = handshake.supportsExtended;
     this.client = clientName(handshake.peerId);
     this.listenPort = link.isIncoming ? null : link.port;
-    this.requests = new RequestQueue(exchange.random);
-    this.pinned = new PinnedShare(exchange.geometry);
+    this.requests = new RequestQueue(exchange.random, exchange.pins.unitBytes);
+    this.pinned = exchange.pins.join(link.host);
   }
 
   /** Our first messages: what we can do (BEP 10) and what we have (BEP 3, 6), or what we choose to say of it (BEP 16). */
@@ -85,6 +85,7 @@ export class Peer implements WireSink, LinkHandlers {
     else if (this.link.unsentForMs(nowMs) > LIMITS.stuckSendTimeoutMs)
       this.link.close('reads nothing of what it asked for');
     else if (nowMs - this.link.lastWriteMs > LIMITS.keepAliveMs) this.link.sendKeepAlive();
+    this.pinned.uptake.secondPassed(this.link.takenBytes, this.link.queuedBytes > 0);
   }
 
   dropIfRedundant(): void {
@@ -112,6 +113,7 @@ export class Peer implements WireSink, LinkHandlers {
 
   onClosed(link: PeerLink, reason: string): void {
     this.requests.clear();
+    this.exchange.pins.leave(link.host);
     this.exchange.removePeer(this, reason);
     if (link.hasLostMemory) this.exchange.servedMemoryLost();
   }

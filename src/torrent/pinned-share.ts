@@ -1,46 +1,136 @@
 /**
- * Which stretches of resident memory the unsent blocks of one peer keep pinned. Without a bound a single peer that asks for a block of
- * each stretch and then reads nothing would pin all the memory there is for serving, and nobody else would be served.
- * A stretch is what becomes resident as one (see `storage/units`), near enough: a MiB of a piece, or a smaller piece.
+ * What the unsent blocks of one peer keep resident, and what of it one torrent allows. Without a bound a few peers that ask for a block of
+ * each unit and then read nothing would pin all the memory there is for serving, and nobody else would be served.
+ * A unit is what becomes resident as one (see `Storage.readUnits`).
+ *
+ * A peer that reads briskly may pin 8 MiB; one that is new, or slow to read, two units. Together they leave a quarter of the units free,
+ * the slow ones half, so that whoever reads on always finds room. One address holds a quarter while others are served too.
  */
-import { DEFAULTS, LIMITS } from '../config.js';
+import { LIMITS } from '../config.js';
 import type { Geometry } from '../metainfo/geometry.js';
+import type { Storage } from '../storage/port.js';
+import { Uptake } from './uptake.js';
 
-export class PinnedShare {
-  readonly #stretchBytes: number;
-  readonly #perPiece: number;
-  readonly #most: number;
-  /** Blocks by stretch; a peer that asks in order has two or three. */
-  readonly #blocks = new Map<number, number>();
+/** Of all units, this share may be pinned; by peers that do not read briskly; by peers of one address. */
+const PINNED_SHARE = 0.75;
+const SLOW_SHARE = 0.5;
+const ADDRESS_SHARE = 0.25;
+/** Units of a peer that is new or slow: it asks in order, and goes on to the next one. */
+const SLOW_UNITS = 2;
 
-  constructor(geometry: Geometry) {
-    this.#stretchBytes = Math.min(geometry.pieceLengthBytes, DEFAULTS.residentUnitBytes);
-    this.#perPiece = Math.ceil(geometry.pieceLengthBytes / this.#stretchBytes);
-    this.#most = Math.floor(LIMITS.readAheadBytesPerPeer / this.#stretchBytes);
+/** `own`: the peer holds all that it may, and goes on when some of it was sent. `turn`: others hold too much. */
+export type PinVerdict = 'free' | 'own' | 'turn';
+
+/** All peers of one address. */
+interface Host {
+  peers: number;
+  units: number;
+}
+
+/** The pins of one torrent. */
+export class PinBook {
+  readonly unitBytes: number;
+  readonly unitsPerPiece: number;
+  readonly briskUnits: number;
+  /** Read ahead for one peer. */
+  readonly aheadUnits: number;
+  readonly slowUnits: number;
+  /** Somebody waits for a turn. */
+  hasWaiting = false;
+  /** Looks in a row, one a second, that found somebody waiting. */
+  crowdedSeconds = 0;
+  readonly #storage: Storage;
+  readonly #hosts = new Map<string, Host>();
+
+  constructor(geometry: Geometry, storage: Storage) {
+    this.#storage = storage;
+    this.unitBytes = storage.readUnits.lengthBytes;
+    this.unitsPerPiece = Math.ceil(geometry.pieceLengthBytes / this.unitBytes);
+    this.briskUnits = Math.max(1, Math.floor(LIMITS.readAheadBytesPerPeer / this.unitBytes));
+    this.aheadUnits = this.briskUnits + 1;
+    this.slowUnits = Math.max(SLOW_UNITS, Math.floor(LIMITS.slowSendBytesPerPeer / this.unitBytes));
   }
 
-  get stretches(): number {
+  join(host: string): PinnedShare {
+    const entry = this.#hosts.get(host) ?? { peers: 0, units: 0 };
+    this.#hosts.set(host, entry);
+    entry.peers++;
+    return new PinnedShare(this, entry);
+  }
+
+  leave(host: string): void {
+    const entry = this.#hosts.get(host);
+    if (entry !== undefined && --entry.peers === 0) this.#hosts.delete(host);
+  }
+
+  /** True when this many more units may be pinned. */
+  hasRoomFor(units: number, host: Host, isSlow: boolean): boolean {
+    const { count } = this.#storage.readUnits;
+    const most = Math.floor(count * (isSlow ? SLOW_SHARE : PINNED_SHARE));
+    const isShared = this.#hosts.size > 1;
+    return (
+      this.#storage.pinnedUnits + units <= most &&
+      (!isShared || host.units + units <= Math.floor(count * ADDRESS_SHARE))
+    );
+  }
+}
+
+export class PinnedShare {
+  /** How the peer reads what it asked for. */
+  readonly uptake = new Uptake();
+  readonly #book: PinBook;
+  readonly #host: Host;
+  /** Blocks by unit; a peer that asks in order has two or three. */
+  readonly #blocks = new Map<number, number>();
+
+  constructor(book: PinBook, host: Host) {
+    this.#book = book;
+    this.#host = host;
+  }
+
+  get units(): number {
     return this.#blocks.size;
   }
 
-  /** True when this block may be pinned too. What has stretches in common with earlier blocks costs nothing. */
-  hasRoomFor(piece: number, begin: number): boolean {
-    return this.#blocks.size < this.#most || this.#blocks.has(this.#stretch(piece, begin));
+  /** Whether this block may be pinned too. What has its units in common with earlier blocks costs nothing. */
+  verdict(piece: number, begin: number, length: number): PinVerdict {
+    const first = this.#unitAt(piece, begin);
+    const last = this.#unitAt(piece, begin + length - 1);
+    let more = 0;
+    for (let unit = first; unit <= last; unit++) if (!this.#blocks.has(unit)) more++;
+    if (more === 0) return 'free';
+    const { isBrisk, slowSeconds } = this.uptake;
+    const most = isBrisk ? this.#book.briskUnits : this.#book.slowUnits;
+    // One block may lie in more units than a peer may hold: then it goes alone.
+    if (this.#blocks.size + more > most && this.#blocks.size > 0) return 'own';
+    if (this.#book.hasRoomFor(more, this.#host, slowSeconds > 0)) return 'free';
+    this.#book.hasWaiting = true;
+    return 'turn';
   }
 
-  add(piece: number, begin: number): void {
-    const stretch = this.#stretch(piece, begin);
-    this.#blocks.set(stretch, (this.#blocks.get(stretch) ?? 0) + 1);
+  add(piece: number, begin: number, length: number): void {
+    const last = this.#unitAt(piece, begin + length - 1);
+    for (let unit = this.#unitAt(piece, begin); unit <= last; unit++) {
+      const blocks = this.#blocks.get(unit) ?? 0;
+      if (blocks === 0) this.#host.units++;
+      this.#blocks.set(unit, blocks + 1);
+    }
   }
 
-  remove(piece: number, begin: number): void {
-    const stretch = this.#stretch(piece, begin);
-    const left = this.#blocks.get(stretch)! - 1;
-    if (left === 0) this.#blocks.delete(stretch);
-    else this.#blocks.set(stretch, left);
+  remove(piece: number, begin: number, length: number): void {
+    const last = this.#unitAt(piece, begin + length - 1);
+    for (let unit = this.#unitAt(piece, begin); unit <= last; unit++) {
+      const left = this.#blocks.get(unit)! - 1;
+      if (left > 0) {
+        this.#blocks.set(unit, left);
+        continue;
+      }
+      this.#blocks.delete(unit);
+      this.#host.units--;
+    }
   }
 
-  #stretch(piece: number, begin: number): number {
-    return piece * this.#perPiece + Math.floor(begin / this.#stretchBytes);
+  #unitAt(piece: number, begin: number): number {
+    return piece * this.#book.unitsPerPiece + Math.floor(begin / this.#book.unitBytes);
   }
 }

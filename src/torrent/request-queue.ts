@@ -5,9 +5,15 @@
  * flood of cancels must cost no more than any other message.
  * Invariant: the first place of a queue that is not empty is no hole, and every request is in the chain of its hash.
  */
+import { DEFAULTS } from '../config.js';
 
 const FIRST_CAPACITY = 32;
-const FIELDS = 3;
+/** Piece, begin, length, and how many units of memory a read-ahead of it touches that the requests before it did not. */
+const FIELDS = 4;
+/** Peers ask for the blocks of a few pieces by turns: units seen that lately are not counted again. */
+const LATE_UNITS = 4;
+/** More than the units of any piece, so that one number names a unit of the torrent. */
+const UNITS_PER_PIECE = 2 ** 12;
 /** In place of a piece: the request was cancelled. */
 const HOLE = -1;
 const END = -1;
@@ -27,11 +33,18 @@ export class RequestQueue {
   readonly #salts: readonly [number, number, number];
   /** The place after the last one whose read-ahead was started. */
   #ahead = 0;
-  /** Bytes of the requests whose read-ahead was started. */
+  /** Bytes of the requests whose read-ahead was started, and units that these touch, near enough. */
   aheadBytes = 0;
+  aheadUnits = 0;
+  readonly #unitBytes: number;
+  /** Units of the requests that came last. */
+  readonly #lateUnits = new Float64Array(LATE_UNITS).fill(-1);
+  #lateUnitAt = 0;
+  #newestUnit = -1;
 
-  /** @param random a generator of [0, 1). */
-  constructor(random: () => number) {
+  /** @param random a generator of [0, 1). @param unitBytes what becomes resident as one, of a piece from its begin on. */
+  constructor(random: () => number, unitBytes: number = DEFAULTS.residentUnitBytes) {
+    this.#unitBytes = unitBytes;
     const salt = (): number => Math.floor(random() * 2 ** 32) | 1;
     this.#salts = [salt(), salt(), salt()];
   }
@@ -44,7 +57,7 @@ export class RequestQueue {
   push(piece: number, begin: number, length: number): void {
     if (this.#tail - this.#head === this.#capacity) this.#rebuild();
     const position = this.#tail++ & (this.#capacity - 1);
-    this.#put(position, piece, begin, length);
+    this.#put(position, piece, begin, length, this.#newUnits(piece, begin, length));
     this.#length++;
   }
 
@@ -64,7 +77,7 @@ export class RequestQueue {
   /** Removes the oldest request. */
   shift(): void {
     const at = this.#position(this.#head);
-    if (this.#head < this.#ahead) this.aheadBytes -= this.#ring[at + 2]!;
+    if (this.#head < this.#ahead) this.#countAhead(at, -1);
     this.#unchain(
       this.#head & (this.#capacity - 1),
       this.#hash(this.#ring[at]!, this.#ring[at + 1]!, this.#ring[at + 2]!),
@@ -82,7 +95,7 @@ export class RequestQueue {
       if (this.#ring[at] !== piece || this.#ring[at + 1] !== begin || this.#ring[at + 2] !== length) continue;
       const headPosition = this.#head & (this.#capacity - 1);
       const place = this.#head + ((position - headPosition) & (this.#capacity - 1));
-      if (place < this.#ahead) this.aheadBytes -= length;
+      if (place < this.#ahead) this.#countAhead(at, -1);
       this.#unchain(position, hash);
       this.#ring[at] = HOLE;
       this.#length--;
@@ -110,13 +123,13 @@ export class RequestQueue {
     }
   }
 
-  /** Moves on to the next request whose read-ahead was not started yet; false when there is none or the limit is reached. */
-  advance(limitBytes: number): boolean {
+  /** Moves on to the next request whose read-ahead was not started yet; false when there is none or a limit is reached. */
+  advance(limitBytes: number, limitUnits = Number.POSITIVE_INFINITY): boolean {
     if (this.#ahead < this.#head) this.#ahead = this.#head;
-    while (this.#ahead < this.#tail && this.aheadBytes < limitBytes) {
+    while (this.#ahead < this.#tail && this.aheadBytes < limitBytes && this.aheadUnits < limitUnits) {
       const at = this.#position(this.#ahead++);
       if (this.#ring[at] === HOLE) continue;
-      this.aheadBytes += this.#ring[at + 2]!;
+      this.#countAhead(at, 1);
       return true;
     }
     return false;
@@ -141,6 +154,9 @@ export class RequestQueue {
     this.#ahead = 0;
     this.#length = 0;
     this.aheadBytes = 0;
+    this.aheadUnits = 0;
+    this.#lateUnits.fill(-1);
+    this.#newestUnit = -1;
     this.#first.fill(END);
   }
 
@@ -155,11 +171,33 @@ export class RequestQueue {
     return Math.imul(mixed ^ (mixed >>> 15), a) >>> (Math.clz32(this.#capacity) + 1);
   }
 
-  #put(position: number, piece: number, begin: number, length: number): void {
+  #countAhead(at: number, sign: 1 | -1): void {
+    this.aheadBytes += sign * this.#ring[at + 2]!;
+    this.aheadUnits += sign * this.#ring[at + 3]!;
+  }
+
+  /** How many units of this range none of the last requests touched. */
+  #newUnits(piece: number, begin: number, length: number): number {
+    const late = this.#lateUnits;
+    const first = piece * UNITS_PER_PIECE + Math.floor(begin / this.#unitBytes);
+    const last = piece * UNITS_PER_PIECE + Math.floor((begin + length - 1) / this.#unitBytes);
+    let count = 0;
+    for (let unit = first; unit <= last; unit++) {
+      if (unit === this.#newestUnit || late.includes(unit)) continue;
+      this.#newestUnit = unit;
+      late[this.#lateUnitAt] = unit;
+      this.#lateUnitAt = (this.#lateUnitAt + 1) % LATE_UNITS;
+      count++;
+    }
+    return count;
+  }
+
+  #put(position: number, piece: number, begin: number, length: number, units: number): void {
     const at = position * FIELDS;
     this.#ring[at] = piece;
     this.#ring[at + 1] = begin;
     this.#ring[at + 2] = length;
+    this.#ring[at + 3] = units;
     const hash = this.#hash(piece, begin, length);
     this.#next[position] = this.#first[hash]!;
     this.#first[hash] = position;
@@ -201,7 +239,7 @@ export class RequestQueue {
     for (let place = head; place < tail; place++) {
       const at = (place & (oldCapacity - 1)) * FIELDS;
       if (old[at] === HOLE) continue;
-      this.#put(this.#tail++, old[at]!, old[at + 1]!, old[at + 2]!);
+      this.#put(this.#tail++, old[at]!, old[at + 1]!, old[at + 2]!, old[at + 3]!);
       if (place < ahead) this.#ahead = this.#tail;
     }
   }

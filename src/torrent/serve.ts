@@ -53,12 +53,17 @@ export function pump(peer: Peer): void {
   peer.waitsFor = 'nothing';
   if (link.isClosing || exchange.isClosed) return;
   let sentBytes = 0;
-  while (requests.length > 0 && link.queuedBytes < LIMITS.sendBytesPerPeer) {
+  const mostBytes = peer.pinned.uptake.isBrisk ? LIMITS.sendBytesPerPeer : LIMITS.slowSendBytesPerPeer;
+  while (requests.length > 0 && link.queuedBytes < mostBytes) {
     readAhead(peer);
     const piece = requests.piece as PieceIndex;
     const { begin, lengthBytes: length } = requests;
-    // `sent` comes back here when some of its blocks have left.
-    if (!peer.pinned.hasRoomFor(piece, begin)) break;
+    const verdict = peer.pinned.verdict(piece, begin, length);
+    if (verdict !== 'free') {
+      // `sent` comes back here when some of its own blocks have left, or wakes it when those of others have.
+      if (verdict === 'turn') peer.waitsFor = 'turn';
+      break;
+    }
     if (uploads.isDry) {
       waitForTokens(peer);
       break;
@@ -69,7 +74,7 @@ export function pump(peer: Peer): void {
       break;
     }
     requests.shift();
-    peer.pinned.add(piece, begin);
+    peer.pinned.add(piece, begin, length);
     slices.length = 0;
     storage.slices(piece, begin, length, slices);
     link.sendBlock(piece, begin, length, slices);
@@ -99,7 +104,8 @@ const slices: Buffer[] = [];
 function readAhead(peer: Peer): void {
   const { requests, exchange } = peer;
   if (requests.aheadBytes > LIMITS.readAheadBytesPerPeer / 2) return;
-  while (requests.advance(LIMITS.readAheadBytesPerPeer)) {
+  // A small request reads a whole unit: who asks all over must not push out what others are about to be sent.
+  while (requests.advance(LIMITS.readAheadBytesPerPeer, exchange.pins.aheadUnits)) {
     exchange.storage.readAhead(requests.aheadPiece as PieceIndex, requests.aheadBegin, requests.aheadLengthBytes);
   }
 }
@@ -111,6 +117,7 @@ function readAhead(peer: Peer): void {
 export function pumpAll(exchange: Exchange): void {
   const { peers, firstToPump } = exchange;
   let isFull = false;
+  exchange.pins.hasWaiting = false;
   for (let i = 0; i < peers.length; i++) {
     const slot = (firstToPump + i) % peers.length;
     const peer = peers[slot];
@@ -124,10 +131,47 @@ export function pumpAll(exchange: Exchange): void {
 
 /** Step 4: the kernel has the bytes (or the link is gone): their ranges may leave memory. */
 export function sent(peer: Peer, blocks: readonly number[]): void {
-  const { storage } = peer.exchange;
+  const { storage, pins } = peer.exchange;
   for (let i = 0; i < blocks.length; i += 3) {
     storage.unpin(blocks[i] as PieceIndex, blocks[i + 1]!, blocks[i + 2]!);
-    peer.pinned.remove(blocks[i]!, blocks[i + 1]!);
+    peer.pinned.remove(blocks[i]!, blocks[i + 1]!, blocks[i + 2]!);
   }
+  peer.pinned.uptake.took(peer.link.takenBytes);
+  if (pins.hasWaiting) wakeWaiting(peer.exchange);
   if (peer.requests.length > 0) pump(peer);
+}
+
+/** Memory was let go: once per turn of the event loop whoever waits for others looks again. */
+function wakeWaiting(exchange: Exchange): void {
+  if (exchange.isWaking) return;
+  exchange.isWaking = true;
+  setImmediate(() => {
+    exchange.isWaking = false;
+    if (!exchange.isClosed) pumpAll(exchange);
+  });
+}
+
+/**
+ * Once a second: while somebody waits because others keep too much in memory, whoever asked and does not read is let go of. What was
+ * handed to the kernel cannot be taken back in another way. Where all read a little, the slowest goes.
+ */
+export function giveWay(exchange: Exchange): void {
+  const { pins } = exchange;
+  pins.crowdedSeconds = pins.hasWaiting ? pins.crowdedSeconds + 1 : 0;
+  if (pins.crowdedSeconds === 0) return;
+  let slowest: Peer | null = null;
+  let hasIdle = false;
+  for (const peer of exchange.peers) {
+    if (peer === null || peer.pinned.units === 0 || peer.link.isClosing) continue;
+    const { uptake } = peer.pinned;
+    if (uptake.idleSeconds >= LIMITS.idleHolderSeconds) {
+      peer.link.close('reads nothing of what it asked for while others wait');
+      hasIdle = true;
+    } else if (uptake.slowSeconds >= LIMITS.idleHolderSeconds) {
+      if (slowest === null || uptake.lastSecondBytes < slowest.pinned.uptake.lastSecondBytes) slowest = peer;
+    }
+  }
+  if (!hasIdle && pins.crowdedSeconds > LIMITS.idleHolderSeconds)
+    slowest?.link.close('reads too slowly while others wait');
+  wakeWaiting(exchange);
 }

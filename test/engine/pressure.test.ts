@@ -4,6 +4,7 @@ import net from 'node:net';
 import { test } from 'node:test';
 import type { Engine } from '../../src/api.js';
 import { LIMITS } from '../../src/config.js';
+import { giveWay } from '../../src/torrent/serve.js';
 import type { LiveTorrent } from '../../src/torrent/torrent.js';
 import { OutBuffer, writeExtended, writeInterested, writeRequest } from '../../src/wire/encoder.js';
 import { encodeHandshake } from '../../src/wire/handshake.js';
@@ -46,6 +47,14 @@ async function deafPeer(scope: Scope, seed: Engine, set: DataSet, options: DeafO
   return socket;
 }
 
+/** Asks for blocks of eight units by turns, 24 MiB in all. */
+function askAll(socket: net.Socket, firstPiece: number): void {
+  const out = new OutBuffer();
+  for (let block = 0; block < 3 * 64 * 8; block++)
+    writeRequest(out, firstPiece + (block % 8), ((block >> 3) % 64) * BLOCK_BYTES, BLOCK_BYTES);
+  socket.write(out.take());
+}
+
 const live = (engine: Engine): LiveTorrent => engine.torrents[0] as LiveTorrent;
 
 for (const storage of STORAGES) {
@@ -60,7 +69,7 @@ for (const storage of STORAGES) {
     }
     socket.write(out.take());
     const greedy = live(seed).exchange!.peers.find((peer) => peer !== null)!;
-    await until('it holds all that it may', DEADLINE_MS, () => greedy.pinned.stretches === 8);
+    await until('it holds all that it may', DEADLINE_MS, () => greedy.pinned.units === 8);
     const leech = await startEngine(scope);
     const peers = [{ host: '127.0.0.1', port: seed.port! }];
     const torrent = leech.add(set.metainfo, { output: await tempFolder(scope), trackers: [], peers });
@@ -68,6 +77,50 @@ for (const storage of STORAGES) {
     assert.ok(greedy.requests.length > 0);
   });
 }
+
+for (const storage of STORAGES) {
+  test(`fourteen peers that ask all over and read nothing do not freeze a seed (${storage})`, async (t) => {
+    const scope = openScope(t);
+    const set = await fileSet(scope, 128 * MIB, { pieceLengthBytes: MIB });
+    const seed = await startSeed(scope, set, { storage, uploadSlots: 'unlimited' });
+    for (let i = 0; i < 14; i++) {
+      const peerId = `-XX0001-deafdeafde${String(i).padStart(2, '0')}`;
+      const socket = await deafPeer(scope, seed, set, { peerId });
+      // Eight units each, no unit twice: 112 of the 96 that there are; and more than the kernel takes.
+      askAll(socket, i * 8);
+    }
+    const { pins, storage: store } = live(seed).exchange!;
+    await until('they hold what they may', DEADLINE_MS, () => pins.hasWaiting);
+    assert.ok(store.pinnedUnits <= 72, `${store.pinnedUnits} units are pinned`);
+    const leech = await startEngine(scope);
+    const addresses = [{ host: '127.0.0.1', port: seed.port! }];
+    const torrent = leech.add(set.metainfo, { output: await tempFolder(scope), trackers: [], peers: addresses });
+    await withDeadline(torrent.done, 'another peer is served', DEADLINE_MS);
+  });
+}
+
+test('who lets lie what it asked for is let go of while others wait for memory', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 16 * MIB, { pieceLengthBytes: MIB });
+  const seed = await startSeed(scope, set);
+  const socket = await deafPeer(scope, seed, set);
+  askAll(socket, 0);
+  const { exchange } = live(seed);
+  const peer = exchange!.peers.find((other) => other !== null)!;
+  await until('the kernel is full', DEADLINE_MS, () => peer.link.queuedBytes >= LIMITS.slowSendBytesPerPeer);
+  const gone = new Promise<string>((resolve) => live(seed).once('peer', (_, __, reason) => resolve(reason)));
+  for (let second = 0; second <= LIMITS.idleHolderSeconds; second++)
+    peer.pinned.uptake.secondPassed(peer.link.takenBytes, true);
+  giveWay(exchange!);
+  assert.ok(!peer.link.isClosing, 'nobody waits');
+  exchange!.pins.hasWaiting = true;
+  giveWay(exchange!);
+  assert.equal(
+    await withDeadline(gone, 'it is dropped', DEADLINE_MS),
+    'reads nothing of what it asked for while others wait',
+  );
+  assert.equal(exchange!.storage.pinnedUnits, 0);
+});
 
 test('a peer that makes us answer and does not read the answers is not read any more', async (t) => {
   const scope = openScope(t);

@@ -81,3 +81,29 @@ test('a cancel looks at a few requests only, however full the queue is and howev
     assert.ok(queue.longestChain <= 16, `seed ${seed}: ${queue.longestChain}`);
   }
 });
+
+test('a read-ahead counts the units it touches: in order as many as the bytes fill, all over one for each request', () => {
+  const MIB = 1024 * 1024;
+  const ordered = new RequestQueue(makeRandom(1), MIB);
+  const scattered = new RequestQueue(makeRandom(1), MIB);
+  const inTurns = new RequestQueue(makeRandom(1), MIB);
+  for (let i = 0; i < 256; i++) {
+    ordered.push(Math.floor(i / 64), (i % 64) * BLOCK, BLOCK);
+    scattered.push(i, 0, BLOCK);
+    inTurns.push(i % 3, Math.floor(i / 3) * BLOCK, BLOCK);
+  }
+  const ahead = (queue: RequestQueue): number => {
+    let count = 0;
+    while (queue.advance(Number.POSITIVE_INFINITY, 8)) count++;
+    return count;
+  };
+  assert.deepEqual([ahead(ordered), ahead(scattered), ahead(inTurns)], [256, 8, 256]);
+  assert.deepEqual([ordered.aheadUnits, scattered.aheadUnits], [4, 8]);
+  scattered.shift();
+  assert.ok(scattered.remove(1, 0, BLOCK));
+  assert.equal(scattered.aheadUnits, 6);
+  assert.equal(ahead(scattered), 2);
+  const astride = new RequestQueue(makeRandom(1), MIB);
+  for (let i = 0; i < 8; i++) astride.push(i, MIB - 1, 2);
+  assert.equal(ahead(astride), 4, 'a range over two units counts twice');
+});

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Geometry } from '../../src/metainfo/geometry.js';
-import type { PinOutcome } from '../../src/storage/port.js';
+import type { PinOutcome, Storage } from '../../src/storage/port.js';
 import type { Exchange } from '../../src/torrent/exchange.js';
 import type { Peer } from '../../src/torrent/peer.js';
-import { PinnedShare } from '../../src/torrent/pinned-share.js';
+import { PinBook } from '../../src/torrent/pinned-share.js';
 import { RequestQueue } from '../../src/torrent/request-queue.js';
 import { pump, pumpAll } from '../../src/torrent/serve.js';
 
@@ -17,6 +17,8 @@ const NOBODYS_PIECE = 1_000_000;
  * Writes down whose turn it was: peer N asks for piece N.
  */
 class NarrowStorage {
+  readonly readUnits = { lengthBytes: PIECE_BYTES, count: 1000 };
+  readonly pinnedUnits = 0;
   readonly turns: number[] = [];
   asked = 0;
   #loading = NOBODYS_PIECE;
@@ -48,8 +50,10 @@ function scene(peerCount: number, requestsEach: number) {
   const geometry = new Geometry(peerCount * PIECE_BYTES, PIECE_BYTES);
   const storage = new NarrowStorage();
   const peers: Peer[] = [];
+  const pins = new PinBook(geometry, storage as unknown as Storage);
   const exchange = {
     storage,
+    pins,
     peers,
     firstToPump: 0,
     isClosed: false,
@@ -61,7 +65,7 @@ function scene(peerCount: number, requestsEach: number) {
     const requests = new RequestQueue(() => 0.5);
     for (let i = 0; i < requestsEach; i++) requests.push(piece, 0, PIECE_BYTES);
     const link = { isClosing: false, queuedBytes: 0, sendBlock: () => {} };
-    peers.push({ exchange, requests, link, pinned: new PinnedShare(geometry), waitsFor: 'nothing' } as unknown as Peer);
+    peers.push({ exchange, requests, link, pinned: pins.join('192.0.2.1'), waitsFor: 'nothing' } as unknown as Peer);
   }
   for (const peer of peers) pump(peer);
   return { exchange, storage };

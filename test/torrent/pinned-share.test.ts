@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Geometry } from '../../src/metainfo/geometry.js';
+import type { Storage } from '../../src/storage/port.js';
+import { PinBook, type PinnedShare } from '../../src/torrent/pinned-share.js';
+import { Uptake } from '../../src/torrent/uptake.js';
+
+const MIB = 1024 * 1024;
+const BLOCK = 16 * 1024;
+
+function scene(count: number) {
+  const storage = { readUnits: { lengthBytes: MIB, count }, pinnedUnits: 0 };
+  const book = new PinBook(new Geometry(1000 * MIB, MIB), storage as unknown as Storage);
+  /** Pins a block of each piece from `first` on until it is refused; returns how many it got, and why no more. */
+  const fill = (share: PinnedShare, first: number): string => {
+    for (let piece = first; ; piece++) {
+      const verdict = share.verdict(piece, 0, BLOCK);
+      if (verdict !== 'free') return `${piece - first} ${verdict}`;
+      share.add(piece, 0, BLOCK);
+      storage.pinnedUnits++;
+    }
+  };
+  const join = (host: string): PinnedShare => {
+    const share = book.join(host);
+    share.uptake.took(MIB);
+    return share;
+  };
+  return { storage, book, fill, join };
+}
+
+test('a peer that reads briskly pins eight units, a new one two', () => {
+  const { book, fill, join } = scene(96);
+  assert.equal(fill(join('192.0.2.1'), 0), '8 own');
+  assert.equal(fill(book.join('192.0.2.2'), 100), '2 own');
+});
+
+test('a range over two units counts as two', () => {
+  const { join } = scene(96);
+  const book = new PinBook(new Geometry(8 * 4 * MIB, 4 * MIB), {
+    readUnits: { lengthBytes: MIB, count: 96 },
+    pinnedUnits: 0,
+  } as unknown as Storage);
+  const share = book.join('192.0.2.1');
+  share.add(0, MIB - BLOCK, 2 * BLOCK);
+  assert.equal(share.units, 2);
+  assert.equal(share.verdict(0, MIB - 1, 2), 'free', 'what is pinned costs nothing');
+  assert.equal(share.verdict(1, 0, BLOCK), 'own');
+  share.remove(0, MIB - BLOCK, 2 * BLOCK);
+  assert.equal(share.units, 0);
+  assert.equal(join('192.0.2.1').verdict(0, 0, BLOCK), 'free');
+});
+
+test('all peers together leave a quarter of the units free, the slow ones half', () => {
+  const { storage, book, fill, join } = scene(96);
+  for (let i = 0; i < 9; i++) assert.equal(fill(join(`192.0.2.${i}`), i * 10), '8 own');
+  assert.equal(storage.pinnedUnits, 72);
+  assert.equal(fill(join('192.0.2.100'), 500), '0 turn');
+  assert.ok(book.hasWaiting);
+  storage.pinnedUnits = 48;
+  const slow = book.join('192.0.2.101');
+  slow.uptake.secondPassed(0, true);
+  assert.equal(fill(slow, 600), '0 turn');
+  assert.equal(fill(book.join('192.0.2.102'), 700), '2 own', 'who is new is not slow yet');
+});
+
+test('one address holds a quarter of the units while others are there, and more when it is alone', () => {
+  const { book, fill, join } = scene(96);
+  for (let i = 0; i < 4; i++) assert.equal(fill(join('192.0.2.1'), i * 10), '8 own');
+  book.join('192.0.2.2');
+  assert.equal(fill(join('192.0.2.1'), 100), '0 turn');
+  assert.equal(fill(join('192.0.2.3'), 200), '8 own');
+  book.leave('192.0.2.2');
+  book.leave('192.0.2.3');
+  assert.equal(fill(join('192.0.2.1'), 300), '8 own');
+});
+
+test('a peer is brisk while it takes a MiB a second or all there is, slow and idle when the rest lies', () => {
+  const uptake = new Uptake();
+  uptake.took(MIB - 1);
+  assert.equal(uptake.isBrisk, false);
+  uptake.took(MIB);
+  assert.equal(uptake.isBrisk, true);
+  uptake.secondPassed(MIB, true);
+  assert.deepEqual([uptake.isBrisk, uptake.slowSeconds], [true, 0]);
+  uptake.secondPassed(MIB + 100 * 1024, true);
+  assert.deepEqual([uptake.isBrisk, uptake.slowSeconds, uptake.idleSeconds], [false, 1, 0]);
+  uptake.secondPassed(MIB + 100 * 1024, true);
+  assert.deepEqual([uptake.slowSeconds, uptake.idleSeconds], [2, 1]);
+  uptake.secondPassed(MIB + 200 * 1024, false);
+  assert.deepEqual([uptake.isBrisk, uptake.slowSeconds, uptake.idleSeconds], [true, 0, 0]);
+  uptake.secondPassed(MIB + 200 * 1024, false);
+  assert.equal(uptake.isBrisk, true, 'asking for nothing is not slow');
+});
