@@ -1,6 +1,6 @@
 /** The public face of the engine: what `import { createEngine } from 'swarmhaul'` gives. Types only. */
 import type { EventEmitter } from 'node:events';
-import type { HaulError } from './errors.js';
+import type { ErrorFacts, HaulError } from './errors.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import type { FilePriorities } from './metainfo/selection.js';
 import type { StorageKind } from './storage/port.js';
@@ -101,6 +101,75 @@ export interface TorrentStats {
   readonly superSeeding: boolean;
   /** Estimated seconds until all that is wanted is verified; Infinity when nothing arrives, 0 when complete. */
   readonly secondsLeft: number;
+  /** What is wrong now, the most telling first; empty when all is well, and while it prepares, checks or has stopped. */
+  readonly health: readonly HealthProblem[];
+}
+
+export type HealthCode =
+  | 'paused' // rests until the disk can be used again
+  | 'disk-slow' // the device is behind
+  | 'all-banned' // every peer we knew sent corrupt data
+  | 'unreachable-peers' // peers are known, none answers
+  | 'no-peers' // none is known, or none has answered yet
+  | 'no-seed' // no connected peer has anything that is missing here
+  | 'choked' // peers have what is missing and do not serve us
+  | 'no-progress' // peers serve us and nothing comes
+  | 'no-trackers'
+  | 'udp-trackers-only' // or of other kinds that cannot be contacted
+  | 'tracker-failing'
+  | 'tracker-silent'; // has not answered yet
+
+export interface HealthProblem {
+  readonly code: HealthCode;
+  /** Nothing is downloaded as long as it lasts. */
+  readonly isBlocking: boolean;
+  /** One line. */
+  readonly message: string;
+  readonly facts: ErrorFacts;
+}
+
+/** One tracker and how it answered last. */
+export interface TrackerReport {
+  /** Without what may be secret: user, password and query. */
+  readonly url: string;
+  /** 'waiting': asked or still to be asked, no answer yet. 'unsupported': of a kind that we cannot contact. */
+  readonly outcome: 'ok' | 'failure' | 'waiting' | 'unsupported';
+  /** One line; empty while waiting. */
+  readonly message: string;
+  /** Failures since the last answer. */
+  readonly failures: number;
+}
+
+/** Addresses whose last dial or connection ended for the same reason. */
+export interface AddressFailure {
+  readonly reason: string;
+  readonly addresses: number;
+  /** "host:port" of the one that failed last. */
+  readonly example: string;
+}
+
+export interface BannedPeer {
+  /** "host:port" */
+  readonly address: string;
+  readonly reason: string;
+}
+
+/** Where data could come from, and what became of each source. */
+export interface TorrentSources {
+  readonly trackers: readonly TrackerReport[];
+  readonly addresses: {
+    /** That may be dialled: neither banned nor our own. */
+    readonly known: number;
+    /** Dials begun; connections that became peers, of either side; dials that failed. This session. */
+    readonly dialled: number;
+    readonly connected: number;
+    readonly failed: number;
+    readonly banned: number;
+    /** The commonest first. */
+    readonly failures: readonly AddressFailure[];
+    /** The latest bans, oldest first, at most 20. */
+    readonly bans: readonly BannedPeer[];
+  };
 }
 
 export interface EngineStats {
@@ -151,6 +220,7 @@ export interface Torrent extends Pick<EventEmitter<TorrentEvents>, 'on' | 'once'
   readonly done: Promise<void>;
   stats(): TorrentStats;
   peers(): PeerStats[];
+  sources(): TorrentSources;
   addPeer(host: string, port: number): void;
   /** Announces 'stopped', closes peers, syncs, writes the resume file. Idempotent. */
   stop(): Promise<void>;

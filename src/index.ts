@@ -1,14 +1,20 @@
 /** The library door of Swarmhaul. */
 export type {
   AddOptions,
+  AddressFailure,
+  BannedPeer,
   Engine,
   EngineOptions,
   EngineStats,
+  HealthCode,
+  HealthProblem,
   PeerStats,
   Torrent,
   TorrentEvents,
+  TorrentSources,
   TorrentState,
   TorrentStats,
+  TrackerReport,
 } from './api.js';
 export { createEngine } from './engine.js';
 export { type ErrorCode, type ErrorFacts, HaulError } from './errors.js';

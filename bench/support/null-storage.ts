@@ -13,6 +13,7 @@ const ZEROS = Buffer.alloc(128 * 1024);
 
 export class NullStorage implements Storage {
   readonly kind = 'mapped';
+  readonly isBehind = false;
   onRoom: (() => void) | null = null;
   onReadable: (() => void) | null = null;
   onError: ((error: HaulError) => void) | null = null;

@@ -2,10 +2,12 @@
  * Announces one torrent to its trackers: the shell around `Tiers`. Owns the requests under way; must not know HTTP.
  * Time comes with `tick`; results that arrive between ticks are dated with the last one.
  */
+import type { TrackerReport } from '../api.js';
 import { HaulError } from '../errors.js';
 import type { Address } from './address.js';
 import type { AnnounceEvent, AnnounceReply, AnnounceRequest } from './announce.js';
 import { Tiers } from './tiers.js';
+import { TrackerRecord } from './tracker-record.js';
 import { shownUrl } from './tracker-url.js';
 
 /** How long `stop` waits for trackers to hear 'stopped'. */
@@ -56,6 +58,7 @@ export class Announcer {
   /** What each tracker gave as `tracker id`. */
   readonly #trackerIds = new Map<string, Uint8Array>();
   readonly #unsupported: string[] = [];
+  readonly #record = new TrackerRecord();
   #stats: (() => AnnounceStats) | null = null;
   #nowMs = 0;
   #underWay: UnderWay | null = null;
@@ -65,6 +68,8 @@ export class Announcer {
     this.#options = options;
     const supported = options.trackers.map((tier) => tier.filter((url) => this.#isSupported(url)));
     this.#tiers = new Tiers(supported, options.random);
+    for (const url of this.#tiers.order.flat()) this.#record.expect(url);
+    for (const url of this.#unsupported) this.#record.unsupported(url, unsupportedText(url));
   }
 
   /** True when there is no tracker to announce to. */
@@ -72,15 +77,16 @@ export class Announcer {
     return this.#tiers.isEmpty;
   }
 
+  /** Every tracker, also those we cannot talk to, and how it answered last. */
+  reports(): readonly TrackerReport[] {
+    return this.#record.reports;
+  }
+
   /** Begins to announce: 'started' goes out now. Trackers we cannot talk to are reported here, once. */
   start(nowMs: number, statsFn: () => AnnounceStats): void {
     if (this.#stats !== null || this.#stopping !== null) return;
     this.#stats = statsFn;
-    for (const url of this.#unsupported) {
-      const scheme = URL.canParse(url) ? new URL(url).protocol.slice(0, -1) : '';
-      const message = scheme === '' ? 'not a tracker URL' : `${scheme} trackers are not supported yet`;
-      this.#options.onOutcome(shownUrl(url), 'warning', message);
-    }
+    for (const url of this.#unsupported) this.#options.onOutcome(shownUrl(url), 'warning', unsupportedText(url));
     this.#tiers.start(nowMs);
     this.tick(nowMs);
   }
@@ -133,6 +139,7 @@ export class Announcer {
     this.#tiers.succeeded(this.#nowMs, event, reply.intervalMs, reply.minIntervalMs);
     const shown = shownUrl(url);
     if (reply.warning !== null) this.#options.onOutcome(shown, 'warning', reply.warning);
+    this.#record.answered(url, summary(reply, event));
     this.#options.onOutcome(shown, 'ok', summary(reply, event));
     if (reply.peers.length > 0) this.#options.onPeers(reply.peers, url);
   }
@@ -141,6 +148,7 @@ export class Announcer {
     this.#underWay = null;
     this.#tiers.failed(this.#nowMs);
     const message = error instanceof HaulError ? error.message : `tracker ${shownUrl(url)}: ${String(error)}`;
+    this.#record.failed(url, message);
     this.#options.onOutcome(shownUrl(url), 'failure', message);
   }
 
@@ -185,6 +193,11 @@ export class Announcer {
     clearTimeout(timer);
     controller.abort();
   }
+}
+
+function unsupportedText(url: string): string {
+  const scheme = URL.canParse(url) ? new URL(url).protocol.slice(0, -1) : '';
+  return scheme === '' ? 'not a tracker URL' : `${scheme} trackers are not supported yet`;
 }
 
 function summary(reply: AnnounceReply, event: AnnounceEvent | undefined): string {

@@ -90,6 +90,10 @@ export class MappedStorage implements Storage {
     return Math.min(this.#openLimit - this.#open.size, this.#jobs.room);
   }
 
+  get isBehind(): boolean {
+    return this.#durable.isBehind;
+  }
+
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
     if (this.roomPieces <= 0 || this.#open.has(piece)) return false;
     const begin = this.#geometry.pieceBegin(piece);

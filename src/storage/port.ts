@@ -33,6 +33,8 @@ export interface Storage {
 
   /** How many pieces `openPiece` would accept now. Room in memory, in the pool and on the device; an input to the scheduler. */
   readonly roomPieces: number;
+  /** The device is behind: no piece is opened until it has caught up, then `onRoom` follows. */
+  readonly isBehind: boolean;
   /** Called when the device has caught up: `openPiece` may be tried again, though nothing was closed. */
   onRoom: (() => void) | null;
 

@@ -77,6 +77,10 @@ export class PositionalStorage implements Storage, UnitOwner {
     return Math.min(this.#freeSlots.length, this.#jobs.room);
   }
 
+  get isBehind(): boolean {
+    return this.#durable.isBehind;
+  }
+
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
     if (this.roomPieces <= 0 || this.#open.has(piece) || !this.#units.forget(piece)) return false;
     const slot = this.#freeSlots.pop()!;

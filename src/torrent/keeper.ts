@@ -40,6 +40,11 @@ export class Keeper {
     return this.#enqueue(() => this.#save(this.#isComplete(this.#options.have)));
   }
 
+  /** A sync or a record is under way. */
+  get isBusy(): boolean {
+    return this.#isBusy;
+  }
+
   pieceVerified(): void {
     this.#unsynced++;
   }

@@ -72,6 +72,7 @@ export class Roster implements Door {
       if (this.isHeldBack) return;
       this.#addresses.dialled(address);
       this.#dialling++;
+      this.#torrent.condition.contacts.dialled++;
       services.dial(this, address);
     }
   }
@@ -85,11 +86,14 @@ export class Roster implements Door {
     if (!link.isIncoming) this.#dialling--;
     const refusal = this.#refusal(link, handshake);
     const peer = refusal === null ? (exchange?.addPeer(link, handshake) ?? null) : null;
+    const { contacts } = this.#torrent.condition;
     if (peer === null) {
+      if (!link.isIncoming) contacts.dialFailed(link.address, refusal ?? 'no room for more peers');
       if (!link.isIncoming && refusal !== SELF) this.#addresses.failed(address, nowMs);
       link.close(refusal ?? 'no room for more peers');
       return null;
     }
+    contacts.becamePeer(link.address);
     if (!link.isIncoming) this.#addresses.connected(address, nowMs);
     return peer;
   }
@@ -98,12 +102,15 @@ export class Roster implements Door {
     const { services } = this.#torrent;
     this.#dialling--;
     this.#addresses.failed({ host, port }, services.now());
+    this.#torrent.condition.contacts.dialFailed(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, reason);
     const isByHand = this.#byHand.has(`${host}:${port}`);
     services.log(isByHand ? 'warn' : 'debug', `peer ${host}:${port}: ${reason}`, { host, port });
   }
 
-  peerGone(peer: Peer, isRedundant: boolean): void {
+  peerGone(peer: Peer, isRedundant: boolean, reason: string): void {
+    // From where an incoming peer connected nobody can be dialled.
     if (peer.link.isIncoming) return;
+    this.#torrent.condition.contacts.left(peer.link.address, reason);
     const address = { host: peer.link.host, port: peer.link.port };
     // Two complete sides never need each other again: not a ban in name, but the same to the dialler.
     if (isRedundant) this.#addresses.ban(address);

@@ -1,4 +1,5 @@
 /** What a torrent needs from outside, as interfaces: `engine.ts` alone names the implementations. */
+import type { TrackerReport } from '../api.js';
 import type { HaulError } from '../errors.js';
 import type { WorkPool } from '../hash/port.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
@@ -47,6 +48,8 @@ export interface Announces {
   start(nowMs: number, figures: () => AnnounceFigures): void;
   tick(nowMs: number): void;
   completed(nowMs: number): void;
+  /** Every tracker of the torrent, also those that cannot be contacted, and how it answered last. */
+  reports(): readonly TrackerReport[];
   /** Says goodbye within a short time limit; never rejects. */
   stop(nowMs: number): Promise<void>;
 }

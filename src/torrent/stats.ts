@@ -37,6 +37,7 @@ export function torrentStats(torrent: LiveTorrent): TorrentStats {
     superSeeding: exchange?.scheduler.isSuperSeeding ?? false,
     secondsLeft:
       leftBytes === 0 ? 0 : downloadBytesPerSec > 0 ? leftBytes / downloadBytesPerSec : Number.POSITIVE_INFINITY,
+    health: torrent.condition.health(),
   };
 }
 

@@ -4,13 +4,24 @@
  * finding and admitting peers in `roster.ts`.
  */
 import { EventEmitter } from 'node:events';
-import type { AddOptions, PeerStats, Torrent, TorrentEvents, TorrentState, TorrentStats } from '../api.js';
+import type {
+  AddOptions,
+  PeerStats,
+  Torrent,
+  TorrentEvents,
+  TorrentSources,
+  TorrentState,
+  TorrentStats,
+  TrackerReport,
+} from '../api.js';
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { Selection } from '../metainfo/selection.js';
 import type { Storage } from '../storage/port.js';
+import { Condition } from './condition.js';
+import { abortedError, deferred, stoppedError, toHaulError } from './endings.js';
 import { Exchange, type ExchangeOwner } from './exchange.js';
 import { Keeper } from './keeper.js';
 import { isFileOurs } from './ours.js';
@@ -33,6 +44,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   /** Null: everything is wanted. */
   readonly selection: Selection | null;
   readonly roster: Roster;
+  readonly condition: Condition;
   readonly services: Services;
   exchange: Exchange | null = null;
   checkedPieces = 0;
@@ -63,6 +75,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     });
     // `done` need not be awaited: a failure nobody waits for must not end the embedder's process.
     this.done.catch(() => {});
+    this.condition = new Condition(this, options.trackers !== undefined);
     this.roster = new Roster(this);
     for (const peer of options.peers ?? []) this.addPeer(peer.host, peer.port);
     this.#watchSignal(options.signal);
@@ -94,6 +107,18 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     return this.exchange === null ? [] : peerStats(this.exchange);
   }
 
+  sources(): TorrentSources {
+    return this.condition.sources();
+  }
+
+  get trackerReports(): readonly TrackerReport[] {
+    return this.#announces?.reports() ?? [];
+  }
+
+  get isSyncing(): boolean {
+    return this.#keeper?.isBusy ?? false;
+  }
+
   addPeer(host: string, port: number): void {
     void this.roster.addByHand(host, port);
   }
@@ -106,6 +131,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.exchange.tick(nowMs);
     this.#announces?.tick(nowMs);
     this.#keeper?.tick(nowMs);
+    this.condition.tick(nowMs);
   }
 
   // ---- the steps ----
@@ -352,15 +378,18 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
 
   onPeerGone(peer: Peer, reason: string): void {
     this.services.forgetLink(peer.link);
-    this.roster.peerGone(peer, this.exchange?.isRedundant(peer) ?? false);
+    this.roster.peerGone(peer, this.exchange?.isRedundant(peer) ?? false, reason);
     this.services.log('debug', 'peer gone', { address: peer.link.address, client: peer.client, reason });
     this.tell('peer', peer.link.address, 'disconnected', reason);
   }
 
   onBanned(peer: Peer, reason: string): void {
+    const { client } = peer;
+    const { address } = peer.link;
     this.roster.ban(peer);
-    this.services.log('warn', 'peer banned', { address: peer.link.address, client: peer.client, reason });
-    this.tell('peer', peer.link.address, 'banned', reason);
+    this.condition.contacts.ban(address, reason);
+    this.services.log('warn', `peer ${address} banned: ${reason}`, { code: 'PEER_BANNED', address, client, reason });
+    this.tell('peer', address, 'banned', reason);
   }
 
   onDiskError(error: HaulError): void {
@@ -371,25 +400,4 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.services.log('info', `${this.metainfo.name}: every piece is in the swarm, super-seeding ends`);
     this.tell('spread');
   }
-}
-
-function stoppedError(name: string): HaulError {
-  return new HaulError('CLOSED', `${name}: stopped before it was complete`);
-}
-
-function abortedError(name: string): HaulError {
-  return new HaulError('ABORTED', `${name}: aborted before it was complete`);
-}
-
-function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve!: () => void;
-  const promise = new Promise<void>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
-}
-
-function toHaulError(error: unknown, operation: string): HaulError {
-  if (error instanceof HaulError) return error;
-  return new HaulError('IO', `${operation}: ${error instanceof Error ? error.message : String(error)}`, {}, error);
 }

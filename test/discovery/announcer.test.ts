@@ -274,3 +274,16 @@ test('trackers we cannot talk to are reported once and skipped', async () => {
     ['warning udp://u:80/announce udp trackers are not supported yet', 'warning "nonsense" not a tracker URL'],
   );
 });
+
+test('how each tracker answered last is known, also of those that are never asked', async () => {
+  const { announcer, stats, tick, settle, answers } = scene([[A], [B], ['udp://c:80']]);
+  const reports = () => announcer.reports().map(({ url, outcome, failures }) => `${outcome} ${url} ${failures}`);
+  answers.set(A, down);
+  answers.set(B, 'silence');
+  assert.deepEqual(reports(), [`waiting ${A} 0`, `waiting ${B} 0`, 'unsupported udp://c:80 0']);
+  announcer.start(0, () => stats);
+  await settle();
+  await tick(1);
+  assert.deepEqual(reports(), [`failure ${A} 1`, `waiting ${B} 0`, 'unsupported udp://c:80 0']);
+  assert.equal(announcer.reports()[0]!.message, 'down');
+});

@@ -24,7 +24,8 @@ const PURE: readonly RegExp[] = [
   /^src\/metainfo\/(?!(?:create|walk)\.ts$).*\.ts$/,
   /^src\/storage\/(?:layout|port)\.ts$/,
   /^src\/hash\/port\.ts$/,
-  /^src\/discovery\/(?:address|address-book|announce|heap|tiers|tracker-reply|tracker-url|zone)\.ts$/,
+  /^src\/torrent\/(?:contacts|health)\.ts$/,
+  /^src\/discovery\/(?:address|address-book|announce|heap|tiers|tracker-record|tracker-reply|tracker-url|zone)\.ts$/,
   /^src\/tracker\/(?:near-first|peer-table|plain-announce|query|remote-group|reply|share-table|swarms|torrent-shelf|zone-index|zone-order)\.ts$/,
 ];
 

@@ -1,0 +1,36 @@
+/** How each tracker of one torrent answered last. Pure; for people and programs that ask, it decides nothing. */
+import type { TrackerReport } from '../api.js';
+import { shownUrl } from './tracker-url.js';
+
+/** As many as are used (`TRACKERS_MAX`) and some of those that are not. */
+const TRACKERS_RECORDED = 120;
+
+export class TrackerRecord {
+  readonly #reports = new Map<string, TrackerReport>();
+
+  /** A tracker that will be asked. */
+  expect(url: string): void {
+    this.#set(url, { url: shownUrl(url), outcome: 'waiting', message: '', failures: 0 });
+  }
+
+  unsupported(url: string, message: string): void {
+    this.#set(url, { url: shownUrl(url), outcome: 'unsupported', message, failures: 0 });
+  }
+
+  answered(url: string, message: string): void {
+    this.#set(url, { url: shownUrl(url), outcome: 'ok', message, failures: 0 });
+  }
+
+  failed(url: string, message: string): void {
+    const failures = (this.#reports.get(url)?.failures ?? 0) + 1;
+    this.#set(url, { url: shownUrl(url), outcome: 'failure', message, failures });
+  }
+
+  get reports(): readonly TrackerReport[] {
+    return [...this.#reports.values()];
+  }
+
+  #set(url: string, report: TrackerReport): void {
+    if (this.#reports.size < TRACKERS_RECORDED || this.#reports.has(url)) this.#reports.set(url, report);
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * The condition of one torrent: gathers the facts for `health.ts` and for `sources()`, and remembers since when things are as they are.
+ * Looks once a second; must not be called per block.
+ */
+import type { HealthProblem, TorrentSources, TrackerReport } from '../api.js';
+import { Contacts } from './contacts.js';
+import { type HealthFacts, healthOf } from './health.js';
+import type { LiveTorrent } from './torrent.js';
+
+export class Condition {
+  readonly contacts = new Contacts();
+  readonly #torrent: LiveTorrent;
+  readonly #areTrackersGiven: boolean;
+  #withoutPeers = new Since();
+  #nothingCame = new Since();
+  #diskBehind = new Since();
+  #syncing = new Since();
+  #receivedBytes = -1;
+
+  /** @param areTrackersGiven they were given in place of the torrent's own */
+  constructor(torrent: LiveTorrent, areTrackersGiven: boolean) {
+    this.#torrent = torrent;
+    this.#areTrackersGiven = areTrackersGiven;
+  }
+
+  /** Once a second. */
+  tick(nowMs: number): void {
+    const { exchange, isSyncing } = this.#torrent;
+    if (exchange === null) return;
+    const { downloadedBytes } = exchange.scheduler.totals;
+    this.#withoutPeers.is(exchange.peerCount === 0, nowMs);
+    this.#nothingCame.is(downloadedBytes === this.#receivedBytes, nowMs);
+    this.#diskBehind.is(exchange.storage.isBehind, nowMs);
+    this.#syncing.is(isSyncing, nowMs);
+    this.#receivedBytes = downloadedBytes;
+  }
+
+  health(): readonly HealthProblem[] {
+    const { goal } = this;
+    return goal === 'nothing' ? [] : healthOf(this.#facts(goal));
+  }
+
+  sources(): TorrentSources {
+    const { contacts } = this;
+    const { dialled, connected, failed, banned, bans, failures } = contacts;
+    return {
+      trackers: this.#trackers,
+      addresses: { known: this.#torrent.roster.knownAddresses, dialled, connected, failed, banned, failures, bans },
+    };
+  }
+
+  get goal(): HealthFacts['goal'] {
+    const { state, isComplete } = this.#torrent;
+    if (state === 'seeding') return 'seed';
+    if (state !== 'downloading') return 'nothing';
+    return isComplete ? 'saving' : 'download';
+  }
+
+  get #trackers(): readonly TrackerReport[] {
+    return this.#torrent.trackerReports;
+  }
+
+  #facts(goal: HealthFacts['goal']): HealthFacts {
+    const { exchange, roster, services } = this.#torrent;
+    const nowMs = services.now();
+    let holders = 0;
+    let servers = 0;
+    for (const peer of exchange?.peers ?? []) {
+      if (peer === null || !exchange!.scheduler.isInterestedIn(peer.slot)) continue;
+      holders++;
+      if (!exchange!.scheduler.isPeerChoking(peer.slot)) servers++;
+    }
+    return {
+      goal,
+      trackers: this.#trackers,
+      areTrackersGiven: this.#areTrackersGiven,
+      peers: exchange?.peerCount ?? 0,
+      holders,
+      servers,
+      known: roster.knownAddresses,
+      failures: this.contacts.failures,
+      banned: this.contacts.banned,
+      lastBan: this.contacts.bans.at(-1) ?? null,
+      withoutPeersMs: this.#withoutPeers.forMs(nowMs),
+      nothingCameMs: this.#nothingCame.forMs(nowMs),
+      diskBehindMs: this.#diskBehind.forMs(nowMs),
+      syncingMs: this.#syncing.forMs(nowMs),
+      paused: null,
+    };
+  }
+}
+
+/** For how long something has been true at every look. */
+class Since {
+  #sinceMs: number | null = null;
+
+  is(isSo: boolean, nowMs: number): void {
+    if (!isSo) this.#sinceMs = null;
+    else this.#sinceMs ??= nowMs;
+  }
+
+  forMs(nowMs: number): number {
+    return this.#sinceMs === null ? 0 : nowMs - this.#sinceMs;
+  }
+}

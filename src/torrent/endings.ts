@@ -1,0 +1,23 @@
+/** How the life of a torrent ends, as errors and as a promise that is settled from outside. */
+import { HaulError } from '../errors.js';
+
+export function stoppedError(name: string): HaulError {
+  return new HaulError('CLOSED', `${name}: stopped before it was complete`);
+}
+
+export function abortedError(name: string): HaulError {
+  return new HaulError('ABORTED', `${name}: aborted before it was complete`);
+}
+
+export function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve!: () => void;
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+export function toHaulError(error: unknown, operation: string): HaulError {
+  if (error instanceof HaulError) return error;
+  return new HaulError('IO', `${operation}: ${error instanceof Error ? error.message : String(error)}`, {}, error);
+}
