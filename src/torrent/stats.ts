@@ -2,7 +2,13 @@
 import type { PeerStats, TorrentStats } from '../api.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Exchange } from './exchange.js';
+import type { AnnounceFigures } from './services.js';
 import type { LiveTorrent } from './torrent.js';
+
+/** Addresses asked of a tracker at once. */
+const NUMWANT = 50;
+/** With fewer peers than this a download asks its trackers for more. */
+const FEW_PEERS = 4;
 
 export function torrentStats(torrent: LiveTorrent): TorrentStats {
   const { metainfo, have, exchange } = torrent;
@@ -63,4 +69,19 @@ export function peerStats(exchange: Exchange): PeerStats[] {
     });
   }
   return stats;
+}
+
+/** What the trackers are told. */
+export function announceFigures(torrent: LiveTorrent): AnnounceFigures {
+  const { uploadedBytes, downloadedBytes, lengthBytes, verifiedBytes, peers } = torrentStats(torrent);
+  // Of the whole torrent: a tracker takes whoever has nothing left for a seed (BEP 3), and a part is none (BEP 21).
+  const leftBytes = lengthBytes - verifiedBytes;
+  return {
+    uploadedBytes,
+    downloadedBytes,
+    leftBytes,
+    port: torrent.services.listenPort ?? 0,
+    numwant: torrent.exchange?.hasRoom ? NUMWANT : 0,
+    isHungry: !torrent.isComplete && peers < FEW_PEERS,
+  };
 }

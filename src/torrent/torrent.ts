@@ -27,13 +27,8 @@ import { Keeper } from './keeper.js';
 import { isFileOurs } from './ours.js';
 import type { Peer } from './peer.js';
 import { Roster } from './roster.js';
-import type { AnnounceFigures, Announces, Services } from './services.js';
-import { peerStats, torrentStats } from './stats.js';
-
-/** Addresses asked of a tracker at once. */
-const NUMWANT = 50;
-/** With fewer peers than this a download asks its trackers for more. */
-const FEW_PEERS = 4;
+import type { Announces, Services } from './services.js';
+import { announceFigures, peerStats, torrentStats } from './stats.js';
 
 export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent, ExchangeOwner {
   readonly metainfo: Metainfo;
@@ -247,23 +242,9 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       },
       onOutcome: (url, outcome, message) => this.tell('tracker', url, outcome, message),
     });
-    this.#announces.start(services.now(), () => this.#figures());
+    this.#announces.start(services.now(), () => announceFigures(this));
     if (this.isComplete) void this.#finish(false);
     this.roster.dialSome(services.now());
-  }
-
-  #figures(): AnnounceFigures {
-    const { uploadedBytes, downloadedBytes, lengthBytes, verifiedBytes, peers } = this.stats();
-    // Of the whole torrent: a tracker takes whoever has nothing left for a seed (BEP 3), and a part is none (BEP 21).
-    const leftBytes = lengthBytes - verifiedBytes;
-    return {
-      uploadedBytes,
-      downloadedBytes,
-      leftBytes,
-      port: this.services.listenPort ?? 0,
-      numwant: this.exchange?.hasRoom ? NUMWANT : 0,
-      isHungry: !this.isComplete && peers < FEW_PEERS,
-    };
   }
 
   /** All that is wanted is verified: force to the device, then say so. */
