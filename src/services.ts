@@ -15,6 +15,7 @@ import { isSupported, syncFileSystem } from './storage/mmap-io.js';
 import { openStorage } from './storage/open.js';
 import type { StorageKind } from './storage/port.js';
 import { loadResume, partFilePath, removePartFile, saveResume } from './storage/resume.js';
+import { stampFiles } from './storage/stamp-files.js';
 import { recheckFiles } from './torrent/recheck.js';
 import type { Services } from './torrent/services.js';
 
@@ -50,6 +51,7 @@ export function makeServices(options: ServicesOptions): Services {
     now: () => performance.now(),
     openStorage: (metainfo, output, forWriting, selection) =>
       openStorage({ metainfo, output, pool, kind: storageKind, forWriting, selection }),
+    stampFiles,
     loadResume,
     saveResume,
     removePartFile,

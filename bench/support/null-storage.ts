@@ -4,6 +4,7 @@
  */
 import type { HaulError } from '../../src/errors.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
+import type { FilesNow } from '../../src/storage/identities.js';
 import type { PinOutcome, Storage } from '../../src/storage/port.js';
 
 /** As many as the real storages keep open of 1 MiB pieces. */
@@ -73,6 +74,14 @@ export class NullStorage implements Storage {
     const pieces = this.#unsynced;
     this.#unsynced = [];
     return Promise.resolve(pieces);
+  }
+
+  inspect(): Promise<FilesNow> {
+    return Promise.resolve({ stamps: [], trouble: null });
+  }
+
+  glance(): Promise<null> {
+    return Promise.resolve(null);
   }
 
   close(): Promise<void> {

@@ -159,7 +159,9 @@ async function download(context: Context, running: Running, seedForMs: number): 
   reportDone(output, running, seconds);
   if (seedForMs > 0) {
     const seeding = output.progress(torrentSampler(torrent, 'serve'));
-    await delayOrAborted(seedForMs, signal);
+    // A torrent that fails while it seeds (its file is gone, say) ends the command.
+    const failure = new Promise<never>((_, reject) => torrent.once('failed', reject));
+    await Promise.race([delayOrAborted(seedForMs, signal), failure]);
     seeding.stop();
   }
   await engine.close();

@@ -17,18 +17,27 @@ interface Entry {
   hasFailed: boolean;
 }
 
+export interface DescriptorOptions {
+  readonly forWriting: boolean;
+  readonly limit?: number;
+  /** Called with every file that was opened, also again. @throws when it is not the file it was */
+  readonly check?: (file: number, fd: number) => void;
+}
+
 export class Descriptors {
   readonly #path: (file: number) => string;
   readonly #flags: number;
   readonly #limit: number;
+  readonly #check: (file: number, fd: number) => void;
   /** By file, in order of use. */
   readonly #entries = new Map<number, Entry>();
   readonly #waiting: { readonly count: number; readonly go: () => void }[] = [];
   #heldCount = 0;
   #isClosed = false;
 
-  constructor(path: (file: number) => string, options: { readonly forWriting: boolean; readonly limit?: number }) {
+  constructor(path: (file: number) => string, options: DescriptorOptions) {
     this.#path = path;
+    this.#check = options.check ?? (() => {});
     this.#flags = (options.forWriting ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NOFOLLOW;
     this.#limit = options.limit ?? OPEN_FILES;
   }
@@ -95,13 +104,24 @@ export class Descriptors {
   }
 
   #open(file: number): Entry {
-    const entry: Entry = { handle: open(this.#path(file), this.#flags), holders: 0, hasFailed: false };
+    const entry: Entry = { handle: this.#openChecked(file), holders: 0, hasFailed: false };
     // Reported where it is awaited, which is after this, or nowhere: who wanted it may have failed at another file.
     entry.handle.catch(() => {
       entry.hasFailed = true;
       if (entry.holders === 0 && this.#entries.get(file) === entry) this.#entries.delete(file);
     });
     return entry;
+  }
+
+  async #openChecked(file: number): Promise<FileHandle> {
+    const handle = await open(this.#path(file), this.#flags);
+    try {
+      this.#check(file, handle.fd);
+      return handle;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
   }
 
   async #fdOf(file: number): Promise<number> {

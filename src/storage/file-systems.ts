@@ -8,13 +8,17 @@ export interface FileSystem {
   readonly longFoliosFrom?: readonly [number, number];
   /** Memory is all it has: there is no device to write back to. */
   readonly hasNoDevice?: boolean;
+  /** A file may get another inode number when nobody has it open: the number says nothing. */
+  readonly makesUpInodes?: boolean;
+  /** Blocks of a file never become fewer by themselves, as they may where data is compressed. */
+  readonly keepsBlocks?: boolean;
 }
 
 /** f_type of statfs(2), as in Linux's linux/magic.h and the file systems' own headers. */
 const FILE_SYSTEMS: ReadonlyMap<number, FileSystem> = new Map([
-  [0xef53, { name: 'ext2/3/4', kind: 'mapped', longFoliosFrom: [6, 16] }],
-  [0x58465342, { name: 'XFS', kind: 'mapped', longFoliosFrom: [6, 6] }],
-  [0x01021994, { name: 'tmpfs', kind: 'mapped', hasNoDevice: true }],
+  [0xef53, { name: 'ext2/3/4', kind: 'mapped', longFoliosFrom: [6, 16], keepsBlocks: true }],
+  [0x58465342, { name: 'XFS', kind: 'mapped', longFoliosFrom: [6, 6], keepsBlocks: true }],
+  [0x01021994, { name: 'tmpfs', kind: 'mapped', hasNoDevice: true, keepsBlocks: true }],
   [0xf2f52010, { name: 'F2FS', kind: 'mapped' }],
   [0x3153464a, { name: 'JFS', kind: 'mapped' }],
   [0x9123683e, { name: 'Btrfs', kind: 'positional' }],
@@ -22,18 +26,18 @@ const FILE_SYSTEMS: ReadonlyMap<number, FileSystem> = new Map([
   [0xca451a4e, { name: 'bcachefs', kind: 'positional' }],
   [0x794c7630, { name: 'overlayfs', kind: 'positional' }],
   [0x6969, { name: 'NFS', kind: 'positional' }],
-  [0x517b, { name: 'SMB', kind: 'positional' }],
-  [0xff534d42, { name: 'CIFS', kind: 'positional' }],
-  [0xfe534d42, { name: 'SMB2', kind: 'positional' }],
-  [0x65735546, { name: 'FUSE', kind: 'positional' }],
-  [0x01021997, { name: '9p', kind: 'positional' }],
+  [0x517b, { name: 'SMB', kind: 'positional', makesUpInodes: true }],
+  [0xff534d42, { name: 'CIFS', kind: 'positional', makesUpInodes: true }],
+  [0xfe534d42, { name: 'SMB2', kind: 'positional', makesUpInodes: true }],
+  [0x65735546, { name: 'FUSE', kind: 'positional', makesUpInodes: true }],
+  [0x01021997, { name: '9p', kind: 'positional', makesUpInodes: true }],
   [0x00c36400, { name: 'Ceph', kind: 'positional' }],
-  [0x4d44, { name: 'FAT', kind: 'positional' }],
-  [0x2011bab0, { name: 'exFAT', kind: 'positional' }],
+  [0x4d44, { name: 'FAT', kind: 'positional', makesUpInodes: true }],
+  [0x2011bab0, { name: 'exFAT', kind: 'positional', makesUpInodes: true }],
   [0x7366746e, { name: 'NTFS', kind: 'positional' }],
 ]);
 
-export const UNKNOWN: FileSystem = { name: 'unknown', kind: 'positional' };
+export const UNKNOWN: FileSystem = { name: 'unknown', kind: 'positional', makesUpInodes: true };
 
 /** The file system behind a magic number; virtiofs reports FUSE's. */
 export function fileSystemOf(magic: number): FileSystem {

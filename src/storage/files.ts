@@ -13,9 +13,11 @@ import { Descriptors } from './descriptors.js';
 import { fileSystemOf } from './file-systems.js';
 import { makeFolder } from './folders.js';
 import { refuseForeign } from './foreign.js';
+import { Identities } from './identities.js';
 import { FileLayout, partFileName } from './layout.js';
 import * as mmap from './mmap-io.js';
 import type { PrepareRequest } from './port.js';
+import { stampedFiles } from './stamp-files.js';
 import { type FileState, type Survey, survey } from './survey.js';
 
 /** One reservation call: short enough to see a full disk early. */
@@ -35,6 +37,7 @@ export class DataFiles {
   readonly #selection: Selection | null;
   readonly #realPaths = new Map<number, string>();
   #descriptors: Descriptors | null = null;
+  #identities: Identities | null = null;
   #hasNoDevice = false;
 
   /** @param selection files left out are neither made nor looked at; null: all are stored */
@@ -53,6 +56,16 @@ export class DataFiles {
   get descriptors(): Descriptors {
     if (this.#descriptors === null) throw new Error('files are used before prepare');
     return this.#descriptors;
+  }
+
+  get identities(): Identities {
+    if (this.#identities === null) throw new Error('files are used before prepare');
+    return this.#identities;
+  }
+
+  /** @throws HaulError when what was opened is not the file that `prepare` saw */
+  checkOpen(file: number, fd: number): void {
+    this.identities.checkOpen(file, fd);
   }
 
   /** True: what is written stays in memory whatever one does, as on tmpfs. */
@@ -80,7 +93,25 @@ export class DataFiles {
       await this.#refuseForeign(found, options);
       await this.#make(found, options.reserve ?? true);
     }
-    this.#descriptors = new Descriptors((file) => this.path(file), { forWriting });
+    this.#identities = await this.#identify();
+    const check = (file: number, fd: number): void => this.checkOpen(file, fd);
+    this.#descriptors = new Descriptors((file) => this.path(file), { forWriting, check });
+  }
+
+  async #identify(): Promise<Identities> {
+    const { partFile, partFileBytes } = this.layout;
+    const { keepsBlocks, makesUpInodes } = fileSystemOf((await statfs(this.output)).type);
+    const stored = stampedFiles(this.metainfo, this.#selection);
+    const identities = new Identities({
+      files: partFileBytes > 0 ? [...stored, partFile] : stored,
+      pathOf: (file) => join(this.output, ...this.#entry(file).path),
+      lengthOf: (file) => (file === partFile ? partFileBytes : this.metainfo.files[file]!.lengthBytes),
+      partFile,
+      hasInodes: makesUpInodes !== true,
+      keepsBlocks: keepsBlocks === true,
+    });
+    await identities.note();
+    return identities;
   }
 
   async close(): Promise<void> {

@@ -14,6 +14,7 @@ import { Durable } from './durable.js';
 import { ExtentTable, NO_WINDOW } from './extents.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles, PrepareOptions } from './files.js';
+import type { FilesNow } from './identities.js';
 import { Jobs } from './jobs.js';
 import { MappedUnits } from './mapped-units.js';
 import * as mmap from './mmap-io.js';
@@ -220,6 +221,14 @@ export class MappedStorage implements Storage {
 
   sync(): Promise<readonly PieceIndex[]> {
     return this.#durable.sync();
+  }
+
+  inspect(): Promise<FilesNow> {
+    return this.#files.identities.inspect();
+  }
+
+  glance(count: number): Promise<HaulError | null> {
+    return this.#files.identities.glance(count);
   }
 
   /** For tests and metrics. */

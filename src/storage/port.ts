@@ -5,6 +5,7 @@
  */
 import type { HaulError } from '../errors.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
+import type { FilesNow } from './identities.js';
 
 export type StorageKind = 'mapped' | 'positional';
 
@@ -71,6 +72,11 @@ export interface Storage {
 
   /** Forces all pieces closed as good before this call to the device. Resolves with them; at most one sync at a time. */
   sync(): Promise<readonly PieceIndex[]>;
+
+  /** Looks at every stored file under its own name: is it still the one in use, and whole? */
+  inspect(): Promise<FilesNow>;
+  /** The same for the next `count` files only; after the last comes the first again. Resolves with what is wrong with one of them. */
+  glance(count: number): Promise<HaulError | null>;
 
   /** Waits for work under way, unmaps, closes files. Pins must be gone. */
   close(): Promise<void>;

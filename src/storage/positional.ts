@@ -11,6 +11,7 @@ import { type Budgets, openPieceLimit } from './budgets.js';
 import { Durable } from './durable.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles, PrepareOptions } from './files.js';
+import type { FilesNow } from './identities.js';
 import { Jobs } from './jobs.js';
 import type { PinOutcome, Storage } from './port.js';
 import { Slab } from './slab.js';
@@ -181,6 +182,14 @@ export class PositionalStorage implements Storage, UnitOwner {
 
   sync(): Promise<readonly PieceIndex[]> {
     return this.#durable.sync();
+  }
+
+  inspect(): Promise<FilesNow> {
+    return this.#files.identities.inspect();
+  }
+
+  glance(count: number): Promise<HaulError | null> {
+    return this.#files.identities.glance(count);
   }
 
   /** For tests and metrics. */

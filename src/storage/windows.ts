@@ -14,6 +14,8 @@ const MAPPED_EXTENTS = 16_384;
 
 export interface WindowFiles {
   path(file: number): string;
+  /** @throws HaulError when this is not the file it was */
+  checkOpen(file: number, fd: number): void;
 }
 
 export class Windows {
@@ -134,6 +136,7 @@ export class Windows {
     const path = this.#files.path(file[extent]!);
     const fd = openSync(path, (this.#forWriting ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NOFOLLOW);
     try {
+      this.#files.checkOpen(file[extent]!, fd);
       // A mapping past the end of its file is a SIGBUS waiting to happen.
       if (fstatSync(fd).size < fileBegin[extent]! + lengthBytes[extent]!) {
         throw new HaulError('BAD_DATA', `${path} was cut off while it was in use`, { path });

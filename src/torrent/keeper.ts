@@ -1,11 +1,13 @@
 /**
  * Keeps what is verified: forces finished pieces to the device in the background and records them only after that.
- * Invariant: the record never claims a piece whose bytes were not synced.
+ * Invariant: the record never claims a piece whose bytes were not synced, or whose file is not under its own name any more.
  */
 import { DEFAULTS } from '../config.js';
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
+import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Storage } from '../storage/port.js';
+import type { Claim } from '../storage/resume.js';
 
 export interface KeeperOptions {
   readonly storage: Storage;
@@ -13,7 +15,7 @@ export interface KeeperOptions {
   readonly have: Bitfield;
   /** With that many verified the download is complete. */
   readonly wantedPieces: number;
-  readonly save: (synced: Bitfield, isClean: boolean) => Promise<void>;
+  readonly save: (claim: Claim) => Promise<void>;
   readonly onTrouble: (error: HaulError) => void;
   /** The record could not be written, and nothing is lost by that. */
   readonly onWarning: (error: HaulError) => void;
@@ -29,6 +31,8 @@ export class Keeper {
   /** Syncs and saves run one after the other. */
   #chain: Promise<void> = Promise.resolve();
   #isBusy = false;
+  /** Trouble with files that was thrown already: the way out after it must not tell it once more. */
+  readonly #told = new Set<string>();
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -74,18 +78,36 @@ export class Keeper {
   async #syncAndSave(isClean: boolean): Promise<void> {
     if (!this.#options.isKept) return;
     this.#unsynced = 0;
-    for (const piece of await this.#options.storage.sync()) this.#synced.set(piece);
-    await this.#save(isClean);
+    const { failure, pieces } = await this.#sync();
+    for (const piece of pieces) this.#synced.set(piece);
+    await this.#save(isClean && failure === null);
+    if (failure !== null) throw failure;
   }
 
-  /** Data that is complete does without a record (a read-only folder): the next run checks it again. */
+  /** A failure is kept back until the files were looked at: one that is gone or replaced explains it better. */
+  #sync(): Promise<{ readonly pieces: readonly PieceIndex[]; readonly failure: HaulError | null }> {
+    return this.#options.storage.sync().then(
+      (pieces) => ({ pieces, failure: null }),
+      (error: unknown) => ({ pieces: [], failure: asHaulError(error) }),
+    );
+  }
+
+  /**
+   * Data that is complete does without a record (a read-only folder): the next run checks it again.
+   * @throws HaulError also when a file in use is gone, replaced or cut, after a record without its pieces
+   */
   async #save(isClean: boolean): Promise<void> {
     if (!this.#options.isKept) return;
+    const { stamps, trouble } = await this.#options.storage.inspect();
     try {
-      await this.#options.save(this.#synced, isClean);
+      await this.#options.save({ synced: this.#synced, isClean: isClean && trouble === null, stamps });
     } catch (error) {
-      if (!this.#isComplete(this.#synced)) throw error;
+      if (trouble === null && !this.#isComplete(this.#synced)) throw error;
       this.#options.onWarning(asHaulError(error));
+    }
+    if (trouble !== null && !this.#told.has(trouble.message)) {
+      this.#told.add(trouble.message);
+      throw trouble;
     }
   }
 

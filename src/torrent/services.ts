@@ -8,7 +8,9 @@ import type { Selection } from '../metainfo/selection.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import type { TorrentThrottles } from '../peer/throttle.js';
+import type { FileStamp } from '../storage/file-stamp.js';
 import type { Storage } from '../storage/port.js';
+import type { Claim, ResumeVerdict } from '../storage/resume.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type Log = (level: LogLevel, message: string, facts?: Record<string, unknown>) => void;
@@ -59,17 +61,6 @@ export interface AnnounceOwner {
   onOutcome(url: string, outcome: 'ok' | 'warning' | 'failure', message: string): void;
 }
 
-export interface ResumeVerdict {
-  /** Pieces that need no check. */
-  readonly trusted: Bitfield;
-  /** Pieces that must be hashed before they count. */
-  readonly recheck: Bitfield;
-  /** By file: the record knows it, so that what is there is ours. */
-  readonly ours: Bitfield;
-  /** Why the record could not be used, or null. */
-  readonly problem: string | null;
-}
-
 export interface Services {
   readonly pool: WorkPool;
   readonly log: Log;
@@ -82,14 +73,10 @@ export interface Services {
   readonly throttles: TorrentThrottles;
   // The selection says which files are left out and so where pieces lie; null: all files are there.
   openStorage(metainfo: Metainfo, output: string, forWriting: boolean, selection: Selection | null): Promise<Storage>;
+  /** Files as they are now, under their own names; the part file last. */
+  stampFiles(metainfo: Metainfo, output: string, selection: Selection | null): Promise<readonly FileStamp[]>;
   loadResume(metainfo: Metainfo, output: string, selection: Selection | null): Promise<ResumeVerdict>;
-  saveResume(
-    metainfo: Metainfo,
-    output: string,
-    synced: Bitfield,
-    isClean: boolean,
-    selection: Selection | null,
-  ): Promise<void>;
+  saveResume(metainfo: Metainfo, output: string, claim: Claim, selection: Selection | null): Promise<void>;
   /** Of an earlier selection; nothing happens where there is none. @throws HaulError */
   removePartFile(metainfo: Metainfo, output: string): Promise<void>;
   recheck(

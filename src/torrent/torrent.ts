@@ -14,7 +14,7 @@ import type {
   TorrentStats,
   TrackerReport,
 } from '../api.js';
-import { HaulError } from '../errors.js';
+import type { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
@@ -23,8 +23,9 @@ import type { Storage } from '../storage/port.js';
 import { Condition } from './condition.js';
 import { abortedError, deferred, stoppedError, toHaulError } from './endings.js';
 import { Exchange, type ExchangeOwner } from './exchange.js';
+import { FileWatch } from './file-watch.js';
 import { Keeper } from './keeper.js';
-import { isFileOurs } from './ours.js';
+import { OnDisk } from './on-disk.js';
 import type { Peer } from './peer.js';
 import { Roster } from './roster.js';
 import type { Announces, Services } from './services.js';
@@ -48,8 +49,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   #storage: Storage | null = null;
   #announces: Announces | null = null;
   #keeper: Keeper | null = null;
-  /** By file: the resume record knows what is there. */
-  #recorded: Bitfield;
+  #watch: FileWatch | null = null;
   #stopping: Promise<void> | null = null;
   #running: Promise<void>;
   #unwatchSignal: () => void = () => {};
@@ -63,7 +63,6 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.services = services;
     this.#options = options;
     this.have = new Bitfield(metainfo.geometry.pieceCount);
-    this.#recorded = new Bitfield(metainfo.files.length);
     this.selection = options.priorities === undefined ? null : Selection.of(metainfo, options.priorities);
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -127,94 +126,54 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.#announces?.tick(nowMs);
     this.#keeper?.tick(nowMs);
     this.condition.tick(nowMs);
+    this.#watch?.tick();
   }
 
   // ---- the steps ----
 
   async #run(): Promise<void> {
     try {
-      await this.#findVerified();
-      if (!this.isStopping) await this.#prepareStorage();
-      if (!this.isStopping) this.#begin();
+      if (await this.#prepareStorage()) this.#begin();
     } catch (error) {
       if (!this.isStopping) this.#fail(toHaulError(error, `prepare ${this.metainfo.name}`));
     }
   }
 
-  /** What is already on disk and good: from the resume record where it can be trusted, by hashing where it cannot. */
-  async #findVerified(): Promise<void> {
-    const { services, metainfo, output, selection } = this;
-    if (this.#options.mode === 'seed' && this.#options.trustData === true) {
-      this.have.setAll();
-      return;
-    }
-    let only = new Bitfield(metainfo.geometry.pieceCount);
-    if (this.#options.mode === 'seed') only.setAll();
-    else {
-      const verdict = await services.loadResume(metainfo, output, selection);
-      if (verdict.problem !== null) services.log('info', `resume record not used: ${verdict.problem}`);
-      for (let piece = 0; piece < verdict.trusted.bitCount; piece++)
-        if (verdict.trusted.has(piece)) this.have.set(piece);
-      only = verdict.recheck;
-      this.#recorded = verdict.ours;
-    }
-    if (only.count === 0 || this.isStopping) return;
-    this.#enter('checking');
-    const good = await services.recheck(metainfo, output, {
-      only,
-      selection,
-      onProgress: (checkedPieces) => {
-        this.checkedPieces = checkedPieces;
-      },
-      signal: this.#abort.signal,
-    });
-    for (let piece = 0; piece < good.bitCount; piece++) if (good.has(piece)) this.have.set(piece);
-    // Found good means readable, not on the device: after a crash it may be in the page cache only, and is about to be recorded.
-    if (this.#options.mode !== 'seed' && good.count > 0) await services.syncData(metainfo, output, selection);
-    const badCount = this.have.bitCount - this.have.count;
-    if (this.#options.mode === 'seed' && badCount > 0) {
-      throw new HaulError(
-        'BAD_DATA',
-        `seed ${metainfo.name}: ${badCount} of ${this.have.bitCount} pieces in ${output} are missing or bad; ` +
-          '`haul verify` names them, `haul get` into the same folder repairs them',
-        { badPieces: badCount },
-      );
-    }
-  }
-
-  async #prepareStorage(): Promise<void> {
+  /** False: stopped meanwhile. */
+  async #prepareStorage(): Promise<boolean> {
     const { services, metainfo, output, have, selection, wantedPieces } = this;
-    const storage = await this.#openStorage(!this.isComplete);
+    const { mode, trustData, overwrite } = this.#options;
+    const onDisk = new OnDisk({
+      metainfo,
+      output,
+      selection,
+      wantedPieces,
+      have,
+      services,
+      isSeed: mode === 'seed',
+      trustsData: trustData === true,
+      overwrites: overwrite === true,
+      signal: this.#abort.signal,
+      onChecking: () => this.#enter('checking'),
+      onChecked: (count) => {
+        this.checkedPieces = count;
+      },
+    });
+    const storage = await onDisk.open();
+    this.#storage = storage;
+    if (storage === null) return false;
+    this.#watch = new FileWatch(storage, (error) => this.onDiskError(error));
     this.#keeper = new Keeper({
       storage,
       have,
       wantedPieces,
-      save: (synced, isClean) => services.saveResume(metainfo, output, synced, isClean, selection),
+      save: (claim) => services.saveResume(metainfo, output, claim, selection),
       onTrouble: (error) => this.onDiskError(error),
       onWarning: (error) => this.tell('warning', error),
-      isKept: this.#options.mode !== 'seed',
+      isKept: mode !== 'seed',
     });
     await this.#keeper.open();
-  }
-
-  async #openStorage(forWriting: boolean): Promise<Storage> {
-    const { services, metainfo, output, selection } = this;
-    const storage = await services.openStorage(metainfo, output, forWriting, selection);
-    this.#storage = storage;
-    try {
-      const isOurs = (file: number): boolean =>
-        this.#options.overwrite === true || isFileOurs(metainfo, this.#recorded, this.have, file);
-      await storage.prepare({ forWriting, isOurs, signal: this.#abort.signal });
-      return storage;
-    } catch (error) {
-      // Every piece is here, but not every file: one that is empty, or a link, lies in no piece; or one is too long.
-      const { code } = toHaulError(error, '');
-      const isIncomplete =
-        !forWriting && this.#options.mode !== 'seed' && (code === 'NOT_FOUND' || code === 'BAD_DATA');
-      if (!isIncomplete) throw error;
-      await storage.close();
-      return this.#openStorage(true);
-    }
+    return !this.isStopping;
   }
 
   #begin(): void {
@@ -291,8 +250,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     // A failure comes from inside #run: only a stop from outside waits for it.
     if (failure === null) await this.#running;
     await this.exchange?.quiet();
-    await this.#attempt(`record what is verified of ${name}`, () => this.#keeper?.close(failure === null));
-    await this.#attempt(`close the files of ${name}`, () => this.#storage?.close());
+    await this.#attempt(`record what is verified of ${name}`, () => this.#keeper?.close(failure === null), failure);
+    await this.#attempt(`close the files of ${name}`, () => this.#storage?.close(), failure);
     await goodbye;
     this.services.onStopped(this.roster);
     this.#unwatchSignal();
@@ -303,11 +262,16 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   }
 
   /** A step of the way out: what goes wrong is told, and must not keep the rest from closing. */
-  async #attempt(operation: string, step: () => Promise<void> | undefined): Promise<void> {
+  async #attempt(
+    operation: string,
+    step: () => Promise<void> | undefined,
+    told: HaulError | null = null,
+  ): Promise<void> {
     try {
       await step();
     } catch (error) {
       const trouble = toHaulError(error, operation);
+      if (trouble.message === told?.message) return;
       this.services.log('error', trouble.message, { ...trouble.facts });
       this.tell('warning', trouble);
     }

@@ -94,9 +94,9 @@ function watchedServices(scope: Scope, calls: string[]): Services {
       calls.push('sync');
       return services.syncData(...args);
     },
-    saveResume: (metainfo, output, synced, isClean, selection) => {
-      calls.push(`record ${synced.count}`);
-      return services.saveResume(metainfo, output, synced, isClean, selection);
+    saveResume: (metainfo, output, claim, selection) => {
+      calls.push(`record ${claim.synced.count}`);
+      return services.saveResume(metainfo, output, claim, selection);
     },
   };
 }

@@ -141,7 +141,7 @@ test('windows without holders are unmapped oldest first, held ones stay', () => 
   const extents = new ExtentTable(scenes.layoutOf(files), 64 * KIB, PAGE);
   const path = join(folder, 'windows');
   fs.writeFileSync(path, scenes.noise(640 * KIB, 3));
-  const windows = new Windows(extents, { path: () => path }, true, 3);
+  const windows = new Windows(extents, { path: () => path, checkOpen: () => {} }, true, 3);
   windows.hold([0]);
   const kept = windows.buffer(0);
   for (let window = 1; window < 10; window++) {

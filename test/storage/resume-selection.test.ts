@@ -6,7 +6,8 @@ import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
 import { type FilePriority, Selection } from '../../src/metainfo/selection.js';
-import { decodeResume, loadResume, partFilePath, resumePath, saveResume } from '../../src/storage/resume.js';
+import { loadResume, partFilePath, resumePath } from '../../src/storage/resume.js';
+import { decodeResume } from '../../src/storage/resume-record.js';
 import * as scenes from './scene.js';
 
 const folder = scenes.makeFolder();
@@ -56,7 +57,7 @@ async function finished(names: string): Promise<string> {
   if (!selection.isWhole) fs.writeFileSync(partFilePath(metainfo, output), 'borders');
   const all = new Bitfield(metainfo.geometry.pieceCount);
   for (let piece = 0; piece < all.bitCount; piece++) if (selection.isWanted(piece)) all.set(piece);
-  await saveResume(metainfo, output, all, true, selection);
+  await scenes.record(metainfo, output, all, true, selection);
   return output;
 }
 
@@ -102,7 +103,7 @@ test('a part file that was touched or removed puts the borders in doubt and noth
 
 test('after an unclean end every wanted piece with data is checked, and none that is skipped', async () => {
   const output = await finished('b');
-  await saveResume(metainfo, output, bits('0000010000'), false, only('b'));
+  await scenes.record(metainfo, output, bits('0000010000'), false, only('b'));
   assert.equal(await load(output, only('b')), '0000010000 0001101100 ');
   fs.unlinkSync(resumePath(metainfo, output));
   assert.equal(await load(output, only('b')), '0000000000 0001111100 ');
@@ -110,15 +111,15 @@ test('after an unclean end every wanted piece with data is checked, and none tha
 
 test('a record that claims pieces of files it says were skipped is not believed there', async () => {
   const output = await finished('b');
-  await saveResume(metainfo, output, bits('1111111111'), true, only('b'));
+  await scenes.record(metainfo, output, bits('1111111111'), true, only('b'));
   assert.equal(await load(output, null), '0000111000 1111000111 ');
 });
 
-test('a record without skipped files is written as before and read by both', async () => {
+test('a record without skipped files has no place for them', async () => {
   const output = await finished('abcd');
   const record = fs.readFileSync(resumePath(metainfo, output));
-  assert.equal(record.toString('latin1', 0, 14), 'haul-resume 1\n');
-  await saveResume(metainfo, output, bits('1111111111'), true);
+  assert.equal(record.toString('latin1', 0, 14), 'haul-resume 3\n');
+  await scenes.record(metainfo, output, bits('1111111111'), true);
   assert.ok(fs.readFileSync(resumePath(metainfo, output)).equals(record));
 });
 

@@ -5,7 +5,10 @@ import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
-import { decodeResume, loadResume, resumePath, saveResume } from '../../src/storage/resume.js';
+import { spoiled } from '../../src/storage/file-stamp.js';
+import { loadResume, resumePath, saveResume } from '../../src/storage/resume.js';
+import { decodeResume } from '../../src/storage/resume-record.js';
+import { stampFiles } from '../../src/storage/stamp-files.js';
 import * as scenes from './scene.js';
 
 const folder = scenes.makeFolder();
@@ -52,20 +55,20 @@ function touch(path: string): void {
 
 test('after a clean end recorded pieces are trusted and the rest is missing', async () => {
   const output = scene();
-  await saveResume(metainfo, output, bits('10110101'), true);
+  await scenes.record(metainfo, output, bits('10110101'), true);
   assert.equal(await load(output), '10110101 00000000 ');
   assert.deepEqual(fs.readdirSync(output).sort(), [`.${metainfo.infoHashHex.slice(0, 16)}.haul-resume`, 't']);
 });
 
 test('after an unclean end everything that is not recorded is checked', async () => {
   const output = scene();
-  await saveResume(metainfo, output, bits('10110101'), false);
+  await scenes.record(metainfo, output, bits('10110101'), false);
   assert.equal(await load(output), '10110101 01001010 ');
 });
 
 test('pieces of a file that changed are checked, recorded or not, those of its neighbours trusted', async () => {
   const output = scene();
-  await saveResume(metainfo, output, bits('11011111'), true);
+  await scenes.record(metainfo, output, bits('11011111'), true);
   touch(join(output, 't/b'));
   assert.equal(await load(output), '11000000 00011111 ');
   touch(join(output, 't/a'));
@@ -74,7 +77,7 @@ test('pieces of a file that changed are checked, recorded or not, those of its n
 
 test('a file that grew shorter with its old mtime is not trusted', async () => {
   const output = scene();
-  await saveResume(metainfo, output, bits('11111111'), true);
+  await scenes.record(metainfo, output, bits('11111111'), true);
   const path = join(output, 't/a');
   const { atime, mtime } = fs.statSync(path);
   fs.truncateSync(path, 3000);
@@ -94,7 +97,7 @@ test('without a record everything that has data is checked, and nothing in an em
 test('a record of another torrent, a folder or a link in its place are problems, not trusted', async () => {
   const output = scene();
   const other = scenes.metainfoOf([{ path: 't/a', lengthBytes: 3500 }], 1000);
-  await saveResume(other, output, bits('1111'), true);
+  await scenes.record(other, output, bits('1111'), true);
   fs.renameSync(resumePath(other, output), resumePath(metainfo, output));
   assert.equal(await load(output), '00000000 11111111 problem');
   fs.rmSync(resumePath(metainfo, output));
@@ -102,7 +105,7 @@ test('a record of another torrent, a folder or a link in its place are problems,
   assert.equal(await load(output), '00000000 11111111 problem');
   fs.rmdirSync(resumePath(metainfo, output));
   const real = join(output, 'real');
-  await saveResume(metainfo, output, bits('11111111'), true);
+  await scenes.record(metainfo, output, bits('11111111'), true);
   fs.renameSync(resumePath(metainfo, output), real);
   fs.symlinkSync(real, resumePath(metainfo, output));
   assert.equal(await load(output), '00000000 11111111 problem');
@@ -110,7 +113,7 @@ test('a record of another torrent, a folder or a link in its place are problems,
 
 test('any damage to a record makes it unusable and never throws', async () => {
   const output = scene();
-  await saveResume(metainfo, output, bits('10110101'), true);
+  await scenes.record(metainfo, output, bits('10110101'), true);
   const whole = fs.readFileSync(resumePath(metainfo, output));
   assert.equal(typeof decodeResume(metainfo, whole), 'object');
   fc.assert(
@@ -137,11 +140,11 @@ test('any damage to a record makes it unusable and never throws', async () => {
 
 test('a record that could not be finished leaves the old one, and does not stop the next', async () => {
   const output = scene();
-  await saveResume(metainfo, output, bits('10000000'), true);
+  await scenes.record(metainfo, output, bits('10000000'), true);
   // What a process that was killed while writing leaves behind.
   fs.writeFileSync(`${resumePath(metainfo, output)}.tmp`, 'half a rec');
   assert.equal(await load(output), '10000000 00000000 ');
-  await saveResume(metainfo, output, bits('11000000'), true);
+  await scenes.record(metainfo, output, bits('11000000'), true);
   assert.equal(await load(output), '11000000 00000000 ');
   assert.equal(fs.existsSync(`${resumePath(metainfo, output)}.tmp`), false);
 });
@@ -151,13 +154,16 @@ test('a link where the temporary record goes is not followed', async () => {
   const victim = join(output, 'victim');
   fs.writeFileSync(victim, 'mine');
   fs.symlinkSync(victim, `${resumePath(metainfo, output)}.tmp`);
-  await saveResume(metainfo, output, bits('11111111'), true);
+  await scenes.record(metainfo, output, bits('11111111'), true);
   assert.equal(fs.readFileSync(victim, 'latin1'), 'mine');
 });
 
 test('a folder that is gone is an error with one line', async () => {
   const output = join(folder, 'gone');
-  await assert.rejects(saveResume(metainfo, output, bits('11111111'), true), { name: 'HaulError', code: 'NOT_FOUND' });
+  await assert.rejects(scenes.record(metainfo, output, bits('11111111'), true), {
+    name: 'HaulError',
+    code: 'NOT_FOUND',
+  });
 });
 
 test('more files than are looked at one by one are all looked at', async () => {
@@ -169,10 +175,53 @@ test('more files than are looked at one by one are all looked at', async () => {
   scenes.writeScene(many, output);
   const all = new Bitfield(90);
   all.setAll();
-  await saveResume(many.metainfo, output, all, true);
+  await scenes.record(many.metainfo, output, all, true);
   touch(join(output, 'm/455'));
   const verdict = await loadResume(many.metainfo, output);
   assert.equal(verdict.trusted.count, 89);
   assert.equal(drawn(verdict.recheck).indexOf('1'), 45);
   assert.equal(verdict.recheck.count, 1);
+});
+
+test('a file that is gone is trusted for nothing, also when it was gone when the record was written', async () => {
+  const output = scene();
+  fs.rmSync(join(output, 't/b'));
+  await scenes.record(metainfo, output, bits('11111111'), true);
+  // Pieces 3 and 7 hold bytes of neighbours; 4 to 6 have nothing at all to be checked.
+  assert.equal(await load(output), '11100000 00010001 ');
+  fs.rmSync(join(output, 't'), { recursive: true });
+  assert.equal(await load(output), '00000000 11100000 ', 'asked for again by the hash check, which finds nothing');
+});
+
+test('a file that took the place of another is not trusted, though it is as long and as old', async () => {
+  const output = scene();
+  const path = join(output, 't/a');
+  touch(path);
+  await scenes.record(metainfo, output, bits('11111111'), true);
+  fs.writeFileSync(`${path}2`, Buffer.alloc(3500));
+  touch(`${path}2`);
+  fs.renameSync(`${path}2`, path);
+  const verdict = await loadResume(metainfo, output);
+  assert.equal(drawn(verdict.trusted), '00001111');
+  assert.equal(verdict.ours.has(0), false, 'it is somebody’s own');
+  assert.equal(verdict.ours.has(1), true);
+});
+
+test('pieces in a file that is not whole when the record is written are not in it', async () => {
+  const output = scene();
+  const stamps = await stampFiles(metainfo, output, null);
+  stamps[1] = spoiled(stamps[1]!);
+  await saveResume(metainfo, output, { synced: bits('11111111'), isClean: true, stamps });
+  assert.equal(await load(output), '11100000 00011111 ');
+  assert.equal((await loadResume(metainfo, output)).ours.has(1), true, 'it is still known as ours');
+});
+
+test('a record of an earlier version is said to be one, and everything with data is checked', async () => {
+  const output = scene();
+  for (const version of ['1', '2']) {
+    fs.writeFileSync(resumePath(metainfo, output), `haul-resume ${version}\n${'x'.repeat(150)}`);
+    assert.equal(await load(output), '00000000 11111111 problem');
+    const { problem } = await loadResume(metainfo, output);
+    assert.match(problem ?? '', /haul-resume: it was written by another version of this program/);
+  }
 });

@@ -4,10 +4,14 @@ import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { HaulError } from '../../src/errors.js';
+import type { Bitfield } from '../../src/metainfo/bitfield.js';
 import { Geometry, type PieceIndex } from '../../src/metainfo/geometry.js';
 import type { FileEntry, Metainfo } from '../../src/metainfo/metainfo.js';
+import type { Selection } from '../../src/metainfo/selection.js';
 import { FileLayout } from '../../src/storage/layout.js';
 import type { Storage } from '../../src/storage/port.js';
+import { saveResume } from '../../src/storage/resume.js';
+import { stampFiles } from '../../src/storage/stamp-files.js';
 
 export interface FileScene {
   readonly path: string;
@@ -191,4 +195,16 @@ export async function readRange(storage: Storage, piece: PieceIndex, begin: numb
 
 export function pieces({ geometry }: Metainfo): PieceIndex[] {
   return Array.from({ length: geometry.pieceCount }, (_, piece) => piece as PieceIndex);
+}
+
+/** Records these pieces as a download would that finds the files as they are now. */
+export async function record(
+  metainfo: Metainfo,
+  output: string,
+  synced: Bitfield,
+  isClean: boolean,
+  selection: Selection | null = null,
+): Promise<void> {
+  const stamps = await stampFiles(metainfo, output, selection);
+  await saveResume(metainfo, output, { synced, isClean, stamps }, selection);
 }

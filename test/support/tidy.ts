@@ -22,7 +22,7 @@ const PURE: readonly RegExp[] = [
   /^src\/(?:scheduler|wire)\/.*\.ts$/,
   // Making a torrent walks folders and hashes; reading one does not.
   /^src\/metainfo\/(?!(?:create|walk)\.ts$).*\.ts$/,
-  /^src\/storage\/(?:layout|port)\.ts$/,
+  /^src\/storage\/(?:file-stamp|layout|port)\.ts$/,
   /^src\/hash\/port\.ts$/,
   /^src\/torrent\/(?:contacts|health)\.ts$/,
   /^src\/discovery\/(?:address|address-book|announce|heap|tiers|tracker-record|tracker-reply|tracker-url|zone)\.ts$/,

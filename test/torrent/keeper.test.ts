@@ -14,19 +14,24 @@ interface Stage {
   /** What the next sync gives. */
   synced: number[];
   saveFails: boolean;
+  /** What is wrong with the files. */
+  trouble: HaulError | null;
 }
 
 function stage(pieces: string, isKept = true, wantedPieces = pieces.length): Stage {
   const have = new Bitfield(pieces.length);
   for (let piece = 0; piece < pieces.length; piece++) if (pieces[piece] === '#') have.set(piece);
-  const self: Omit<Stage, 'keeper'> = { have, saved: [], heard: [], synced: [], saveFails: false };
-  const storage = { sync: () => Promise.resolve(self.synced as PieceIndex[]) } as unknown as Storage;
+  const self: Omit<Stage, 'keeper'> = { have, saved: [], heard: [], synced: [], saveFails: false, trouble: null };
+  const storage = {
+    sync: () => Promise.resolve(self.synced as PieceIndex[]),
+    inspect: () => Promise.resolve({ stamps: [], trouble: self.trouble }),
+  } as unknown as Storage;
   const keeper = new Keeper({
     storage,
     have,
     wantedPieces,
     isKept,
-    save: (synced, isClean) => {
+    save: ({ synced, isClean }) => {
       if (self.saveFails) return Promise.reject(new HaulError('NO_PERMISSION', 'write resume: permission denied'));
       const marks = Array.from({ length: synced.bitCount }, (_, piece) => (synced.has(piece) ? '#' : '.')).join('');
       self.saved.push(`${marks} ${isClean ? 'clean' : 'open'}`);

@@ -1,0 +1,149 @@
+/**
+ * Which files a storage uses, so that another file of the same name is never taken for one of them.
+ *
+ *   prepare: noted (device, inode) -> every open: the same, or it fails -> now and then, before a record and before "done":
+ *   the path still leads there, and the file is as long as the torrent says
+ *
+ * Bytes go to open files and mappings, whatever happens to their names: without this a download could end in a file that nobody finds.
+ */
+import { type BigIntStats, fstatSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { fromSystemError, HaulError } from '../errors.js';
+import { forEachConcurrently } from './concurrently.js';
+import { ABSENT, type FileStamp, spoiled, stampOf } from './file-stamp.js';
+import { forEachStatus } from './stamp-files.js';
+
+/** stat(2) counts blocks of 512 bytes, whatever the file system's own. */
+const STAT_BLOCK_BYTES = 512n;
+const AT_ONCE = 8;
+
+export interface IdentityOptions {
+  /** Files in use: stored ones, and the part file where there is one. */
+  readonly files: readonly number[];
+  /** Under its own name, where users look for it. */
+  readonly pathOf: (file: number) => string;
+  readonly lengthOf: (file: number) => number;
+  /** May be longer than it needs to be. */
+  readonly partFile: number;
+  /** False: the file system gives files new numbers at will (FAT, FUSE, SMB). */
+  readonly hasInodes: boolean;
+  /** True: blocks of a file never become fewer unless somebody makes a hole. */
+  readonly keepsBlocks: boolean;
+}
+
+export interface FilesNow {
+  /** By file, the part file last; ABSENT for what is not the file in use any more, and not usable for what is not whole. */
+  readonly stamps: FileStamp[];
+  /** What is wrong with the first file that is not as it should be. */
+  readonly trouble: HaulError | null;
+}
+
+interface Identity {
+  readonly device: bigint;
+  readonly inode: bigint;
+  /** All its bytes had blocks when it was noted. */
+  readonly isWhole: boolean;
+}
+
+export class Identities {
+  readonly #options: IdentityOptions;
+  readonly #known = new Map<number, Identity>();
+  /** The next file that `glance` looks at. */
+  #next = 0;
+
+  constructor(options: IdentityOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at each file and remembers it. @throws HaulError where one is missing */
+  async note(): Promise<void> {
+    const { files, pathOf, lengthOf } = this.#options;
+    let missing: HaulError | null = null;
+    await forEachStatus(files, pathOf, (file, status) => {
+      if (status === null) missing ??= gone(pathOf(file));
+      else {
+        const isWhole = status.blocks * STAT_BLOCK_BYTES >= BigInt(lengthOf(file));
+        this.#known.set(file, { device: status.dev, inode: status.ino, isWhole });
+      }
+    });
+    if (missing !== null) throw missing;
+  }
+
+  /** @param fd a descriptor of this file, just opened. @throws HaulError when it is another one */
+  checkOpen(file: number, fd: number): void {
+    const status = fstatSync(fd, { bigint: true });
+    if (!this.#isKnown(file, status)) throw replaced(this.#options.pathOf(file));
+  }
+
+  /** Looks at all files. */
+  async inspect(): Promise<FilesNow> {
+    const { files, pathOf, partFile, hasInodes } = this.#options;
+    const stamps: FileStamp[] = Array.from({ length: partFile + 1 }, () => ABSENT);
+    let trouble: HaulError | null = null;
+    await forEachStatus(files, pathOf, (file, status) => {
+      const wrong = this.#judge(file, status);
+      trouble ??= wrong;
+      if (status === null || !this.#isKnown(file, status)) return;
+      const stamp = hasInodes ? stampOf(status) : { ...stampOf(status), device: 0n, inode: 0n };
+      stamps[file] = wrong === null ? stamp : spoiled(stamp);
+    });
+    return { stamps, trouble };
+  }
+
+  /** Looks at the next `count` files; after the last comes the first again. Resolves with what is wrong with one of them. */
+  async glance(count: number): Promise<HaulError | null> {
+    const { files, pathOf } = this.#options;
+    const turn = Array.from(
+      { length: Math.min(count, files.length) },
+      (_, i) => files[(this.#next + i) % files.length]!,
+    );
+    this.#next = (this.#next + turn.length) % Math.max(1, files.length);
+    let trouble: HaulError | null = null;
+    await forEachConcurrently(turn, AT_ONCE, async (file) => {
+      const status = await stat(pathOf(file), { bigint: true }).catch((error: NodeJS.ErrnoException) => error);
+      trouble ??= status instanceof Error ? unreachable(status, pathOf(file)) : this.#judge(file, status);
+    });
+    return trouble;
+  }
+
+  #isKnown(file: number, status: BigIntStats): boolean {
+    const known = this.#known.get(file);
+    if (known === undefined || !this.#options.hasInodes) return known !== undefined;
+    return known.inode === status.ino && known.device === status.dev;
+  }
+
+  #judge(file: number, status: BigIntStats | null): HaulError | null {
+    const { pathOf, lengthOf, partFile, keepsBlocks } = this.#options;
+    const path = pathOf(file);
+    if (status === null) return gone(path);
+    if (!status.isFile() || !this.#isKnown(file, status)) return replaced(path);
+    const [lengthBytes, wantedBytes] = [Number(status.size), lengthOf(file)];
+    const facts = { path, lengthBytes, expectedBytes: wantedBytes };
+    const lengths = `${lengthBytes} bytes, not ${wantedBytes}`;
+    if (lengthBytes < wantedBytes)
+      return new HaulError('BAD_DATA', `${path} was cut off while it was in use (${lengths}); ${AGAIN}`, facts);
+    if (lengthBytes > wantedBytes && file !== partFile)
+      return new HaulError('BAD_DATA', `${path} has grown while it was in use (${lengths}); ${AGAIN}`, facts);
+    const hasHole = keepsBlocks && status.blocks * STAT_BLOCK_BYTES < BigInt(wantedBytes);
+    if (hasHole && this.#known.get(file)!.isWhole)
+      return new HaulError('BAD_DATA', `${path} lost data while it was in use: it has holes now; ${AGAIN}`, { path });
+    return null;
+  }
+}
+
+const AGAIN = 'run the same command again';
+
+function gone(path: string): HaulError {
+  return new HaulError('NOT_FOUND', `${path} is gone: it was removed or moved while it was in use; ${AGAIN}`, { path });
+}
+
+function replaced(path: string): HaulError {
+  const message = `${path} is another file now: it was replaced while it was in use; ${AGAIN}`;
+  return new HaulError('BAD_DATA', message, { path });
+}
+
+/** Trouble of the machine (no descriptors, say) is not trouble of the file: the next look will tell. */
+function unreachable(error: NodeJS.ErrnoException, path: string): HaulError | null {
+  if (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'ELOOP') return gone(path);
+  return error.code === 'EACCES' || error.code === 'EIO' ? fromSystemError(error, 'look at', path) : null;
+}

@@ -1,0 +1,108 @@
+/**
+ * The bytes of a resume record.
+ *
+ *   "haul-resume 3\n" | info-hash 20 | flags 1 (1: clean end, 2: files are skipped) | pieces u32 | files u32 | bits
+ *   | (device u64, inode u64, size f64, mtimeNs i64) per file | with flag 2: a bit for each skipped file, then the same of the part file
+ *   | SHA-256 of all that
+ *
+ * Numbers are big-endian. The length follows from the torrent and the flags, so a record of any other length is damaged.
+ */
+import { createHash } from 'node:crypto';
+import { Bitfield, isCanonicalBitfield } from '../metainfo/bitfield.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import type { FileStamp } from './file-stamp.js';
+
+const VERSIONS = 'haul-resume ';
+const MAGIC = Buffer.from(`${VERSIONS}3\n`, 'latin1');
+const HEADER_BYTES = MAGIC.length + 20 + 1 + 4 + 4;
+const STAMP_BYTES = 32;
+const CHECKSUM_BYTES = 32;
+const CLEAN = 1;
+const SKIPS = 2;
+
+export interface ResumeRecord {
+  readonly isClean: boolean;
+  readonly bits: Bitfield;
+  readonly files: readonly FileStamp[];
+  /** Null: no file was skipped. */
+  readonly skipped: { readonly files: Bitfield; readonly partFile: FileStamp } | null;
+}
+
+/** No record of this torrent is longer. */
+export function longestRecordBytes(metainfo: Metainfo): number {
+  return recordBytes(metainfo, true);
+}
+
+export function encodeResume(metainfo: Metainfo, record: ResumeRecord): Buffer {
+  const { skipped } = record;
+  const bytes = Buffer.alloc(recordBytes(metainfo, skipped !== null));
+  let at = MAGIC.copy(bytes);
+  at += metainfo.infoHash.copy(bytes, at);
+  at = bytes.writeUInt8((record.isClean ? CLEAN : 0) | (skipped === null ? 0 : SKIPS), at);
+  at = bytes.writeUInt32BE(record.bits.bitCount, at);
+  at = bytes.writeUInt32BE(record.files.length, at);
+  bytes.set(record.bits.bytes, at);
+  at += record.bits.bytes.length;
+  for (const stamp of record.files) at = writeStamp(bytes, at, stamp);
+  if (skipped !== null) {
+    bytes.set(skipped.files.bytes, at);
+    at = writeStamp(bytes, at + skipped.files.bytes.length, skipped.partFile);
+  }
+  bytes.set(createHash('sha256').update(bytes.subarray(0, at)).digest(), at);
+  return bytes;
+}
+
+/** The record in these bytes, or why it cannot be used. */
+export function decodeResume(metainfo: Metainfo, bytes: Buffer): ResumeRecord | string {
+  const { geometry, files, infoHash } = metainfo;
+  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) return whyOther(bytes);
+  if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) return 'it is cut off';
+  const body = bytes.subarray(0, bytes.length - CHECKSUM_BYTES);
+  let at = MAGIC.length + 20;
+  const flags = body.readUInt8(at);
+  const hasSkipped = (flags & SKIPS) !== 0;
+  if (bytes.length !== recordBytes(metainfo, hasSkipped))
+    return 'it does not have the length that this torrent asks for';
+  if (!createHash('sha256').update(body).digest().equals(bytes.subarray(body.length))) return 'its checksum is wrong';
+  if (!body.subarray(at - 20, at).equals(infoHash)) return 'it belongs to another torrent';
+  const hasCounts = body.readUInt32BE(at + 1) === geometry.pieceCount && body.readUInt32BE(at + 5) === files.length;
+  if (!hasCounts) return 'it counts pieces or files differently';
+  at += 9;
+  const bits = body.subarray(at, at + geometry.bitfieldBytes);
+  if (!isCanonicalBitfield(bits, geometry.pieceCount)) return 'its bits are not a bitfield';
+  at += bits.length;
+  const stamps = files.map((_, index) => readStamp(body, at + index * STAMP_BYTES));
+  at += files.length * STAMP_BYTES;
+  const isClean = (flags & CLEAN) !== 0;
+  const record = { isClean, bits: new Bitfield(geometry.pieceCount, bits), files: stamps };
+  if (!hasSkipped) return { ...record, skipped: null };
+  const skipped = body.subarray(at, at + Math.ceil(files.length / 8));
+  if (!isCanonicalBitfield(skipped, files.length)) return 'its skipped files are not a bitfield';
+  const partFile = readStamp(body, at + skipped.length);
+  return { ...record, skipped: { files: new Bitfield(files.length, skipped), partFile } };
+}
+
+function whyOther(bytes: Buffer): string {
+  const isOfOurs = bytes.subarray(0, VERSIONS.length).toString('latin1') === VERSIONS;
+  return isOfOurs ? 'it was written by another version of this program' : 'it is not a resume record';
+}
+
+function writeStamp(bytes: Buffer, at: number, { device, inode, sizeBytes, mtimeNs }: FileStamp): number {
+  let end = bytes.writeBigUInt64BE(BigInt.asUintN(64, device), at);
+  end = bytes.writeBigUInt64BE(BigInt.asUintN(64, inode), end);
+  return bytes.writeBigInt64BE(BigInt.asIntN(64, mtimeNs), bytes.writeDoubleBE(sizeBytes, end));
+}
+
+function readStamp(bytes: Buffer, at: number): FileStamp {
+  return {
+    device: bytes.readBigUInt64BE(at),
+    inode: bytes.readBigUInt64BE(at + 8),
+    sizeBytes: bytes.readDoubleBE(at + 16),
+    mtimeNs: bytes.readBigInt64BE(at + 24),
+  };
+}
+
+function recordBytes({ geometry, files }: Metainfo, hasSkipped: boolean): number {
+  const selectionBytes = hasSkipped ? Math.ceil(files.length / 8) + STAMP_BYTES : 0;
+  return HEADER_BYTES + geometry.bitfieldBytes + files.length * STAMP_BYTES + selectionBytes + CHECKSUM_BYTES;
+}

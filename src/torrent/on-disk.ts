@@ -1,0 +1,206 @@
+/**
+ * What of a torrent is on disk and good, and the storage over just those files.
+ *
+ *   looked at -> recorded pieces trusted, others hashed -> a sample of the trusted hashed -> storage opened -> the same files still?
+ *
+ * Invariant: a piece is in `have` only when the file that the storage uses is the one that was looked at before the piece was trusted
+ * or hashed. A file that comes, goes or is replaced meanwhile starts all of it again.
+ */
+import { HaulError } from '../errors.js';
+import { Bitfield } from '../metainfo/bitfield.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import type { Selection } from '../metainfo/selection.js';
+import { type FileStamp, isSameInode } from '../storage/file-stamp.js';
+import type { Storage } from '../storage/port.js';
+import { isFileOurs } from './ours.js';
+import { drawSample } from './sample.js';
+import type { Services } from './services.js';
+
+/** Somebody who replaces files faster than they can be hashed is told so. */
+const TRIES = 3;
+
+export interface OnDiskOptions {
+  readonly metainfo: Metainfo;
+  readonly output: string;
+  /** Null: everything is wanted. */
+  readonly selection: Selection | null;
+  readonly wantedPieces: number;
+  /** Filled with what is good. */
+  readonly have: Bitfield;
+  readonly services: Services;
+  readonly isSeed: boolean;
+  /** A seed's data is taken as good. */
+  readonly trustsData: boolean;
+  /** Files that are not the torrent's may be overwritten. */
+  readonly overwrites: boolean;
+  readonly signal: AbortSignal;
+  onChecking(): void;
+  onChecked(pieceCount: number): void;
+}
+
+export class OnDisk {
+  readonly #options: OnDiskOptions;
+  /** By file: the very one that the resume record knows. */
+  #recorded: Bitfield;
+  #checked = 0;
+
+  constructor(options: OnDiskOptions) {
+    this.#options = options;
+    this.#recorded = new Bitfield(options.metainfo.files.length);
+  }
+
+  /** Fills `have` and opens the storage. Null when the signal fired meanwhile. @throws HaulError */
+  async open(): Promise<Storage | null> {
+    const { have, signal, metainfo, output } = this.#options;
+    for (let tries = 1; ; tries++) {
+      const seen = await this.#findVerified();
+      if (signal.aborted) return null;
+      const storage = await this.#openStorage(have.count < this.#options.wantedPieces);
+      try {
+        const { stamps } = await storage.inspect();
+        if (!signal.aborted && (seen === null || this.#isSame(seen, stamps))) return storage;
+      } catch (error) {
+        await storage.close();
+        throw error;
+      }
+      await storage.close();
+      if (signal.aborted) return null;
+      if (tries === TRIES) {
+        const message = `${output}: files of ${metainfo.name} are being replaced while they are checked; try again when that is over`;
+        throw new HaulError('BAD_DATA', message, { path: output });
+      }
+      this.#options.services.log('warn', `${metainfo.name}: files were replaced while they were checked; once more`);
+      for (let piece = 0; piece < have.bitCount; piece++) have.clear(piece);
+    }
+  }
+
+  /** @returns the files as they were before anything of them was trusted; null: nobody looked */
+  async #findVerified(): Promise<readonly FileStamp[] | null> {
+    const { isSeed, trustsData, have, services, metainfo, output, selection } = this.#options;
+    this.#checked = 0;
+    if (isSeed) {
+      if (trustsData) {
+        have.setAll();
+        return null;
+      }
+      const stamps = await services.stampFiles(metainfo, output, selection);
+      const all = new Bitfield(have.bitCount);
+      all.setAll();
+      addTo(have, await this.#check(all));
+      if (!this.#options.signal.aborted && !have.isFull) throw this.#badSeed();
+      return stamps;
+    }
+    const { trusted, recheck, ours, stamps, problem } = await services.loadResume(metainfo, output, selection);
+    if (problem !== null) services.log('info', `resume record not used, what is here is hashed again: ${problem}`);
+    this.#recorded = ours;
+    const good = await this.#checkSampled(trusted, recheck);
+    // Found good means readable, not on the device: after a crash it may be in the page cache only, and is about to be recorded.
+    if (good.count > 0) await services.syncData(metainfo, output, selection);
+    addTo(have, good);
+    return stamps;
+  }
+
+  /**
+   * Hashes what must be, and some of what is trusted: stamps do not show what another program wrote into a file while we ran.
+   * One bad piece, and all of them are hashed. Puts into `have` what stays trusted.
+   * @returns what was found good by its hash
+   */
+  async #checkSampled(trusted: Bitfield, recheck: Bitfield): Promise<Bitfield> {
+    const { have, services, metainfo, signal } = this.#options;
+    const sample = drawSample(trusted, metainfo.geometry, services.random);
+    const only = new Bitfield(recheck.bitCount, recheck.bytes);
+    addTo(only, sample);
+    const good = await this.#check(only);
+    if (signal.aborted) return good;
+    const badCount = countMissing(sample, good);
+    if (badCount === 0) addTo(have, trusted);
+    else {
+      services.log(
+        'warn',
+        `${metainfo.name}: ${badCount} of ${sample.count} recorded pieces are bad; all are hashed again`,
+      );
+      const rest = new Bitfield(trusted.bitCount, trusted.bytes);
+      for (let piece = 0; piece < rest.bitCount; piece++) if (sample.has(piece)) rest.clear(piece);
+      addTo(good, await this.#check(rest));
+    }
+    return good;
+  }
+
+  async #check(only: Bitfield): Promise<Bitfield> {
+    const { services, metainfo, output, selection, signal } = this.#options;
+    if (only.count === 0 || signal.aborted) return new Bitfield(only.bitCount);
+    this.#options.onChecking();
+    const before = this.#checked;
+    return services.recheck(metainfo, output, {
+      only,
+      selection,
+      onProgress: (count) => {
+        this.#checked = before + count;
+        this.#options.onChecked(this.#checked);
+      },
+      signal,
+    });
+  }
+
+  async #openStorage(forWriting: boolean): Promise<Storage> {
+    const { services, metainfo, output, selection, have, isSeed, overwrites, signal } = this.#options;
+    const storage = await services.openStorage(metainfo, output, forWriting, selection);
+    try {
+      const isOurs = (file: number): boolean => overwrites || isFileOurs(metainfo, this.#recorded, have, file);
+      await storage.prepare({ forWriting, isOurs, signal });
+      return storage;
+    } catch (error) {
+      await storage.close();
+      // Every piece is here, but not every file: one that is empty, or a link, lies in no piece; or one is too long.
+      // Should one with pieces have gone this very moment, it is made anew, is not the one that was seen, and all is looked at again.
+      const code = error instanceof HaulError ? error.code : '';
+      const isIncomplete = !forWriting && !isSeed && (code === 'NOT_FOUND' || code === 'BAD_DATA');
+      if (!isIncomplete) throw error;
+      return this.#openStorage(true);
+    }
+  }
+
+  /** Every file that holds a piece of ours is the one that was seen. */
+  #isSame(seen: readonly FileStamp[], now: readonly FileStamp[]): boolean {
+    const { metainfo, have, selection } = this.#options;
+    const { files, geometry } = metainfo;
+    const holdsPiece = (file: number): boolean => {
+      const { beginBytes, lengthBytes } = files[file]!;
+      const last = Math.floor((beginBytes + lengthBytes - 1) / geometry.pieceLengthBytes);
+      for (let piece = Math.floor(beginBytes / geometry.pieceLengthBytes); piece <= last; piece++)
+        if (have.has(piece)) return true;
+      return false;
+    };
+    const isStored = (file: number): boolean => {
+      const { isPad, lengthBytes, symlinkPath } = files[file]!;
+      return !isPad && lengthBytes > 0 && symlinkPath === null && selection?.isSkipped(file) !== true;
+    };
+    const borders = selection?.isWhole === false ? selection.borders() : null;
+    const partFile = files.length;
+    if (borders !== null && overlaps(borders, have) && !isSameInode(seen[partFile]!, now[partFile]!)) return false;
+    return files.every((_, file) => !isStored(file) || isSameInode(seen[file]!, now[file]!) || !holdsPiece(file));
+  }
+
+  #badSeed(): HaulError {
+    const { metainfo, output, have } = this.#options;
+    const badPieces = have.bitCount - have.count;
+    const message =
+      `seed ${metainfo.name}: ${badPieces} of ${have.bitCount} pieces in ${output} are missing or bad; ` +
+      '`haul verify` names them, `haul get` into the same folder repairs them';
+    return new HaulError('BAD_DATA', message, { badPieces });
+  }
+}
+
+function addTo(target: Bitfield, pieces: Bitfield): void {
+  for (let piece = 0; piece < pieces.bitCount; piece++) if (pieces.has(piece)) target.set(piece);
+}
+
+function countMissing(wanted: Bitfield, found: Bitfield): number {
+  let count = 0;
+  for (let piece = 0; piece < wanted.bitCount; piece++) if (wanted.has(piece) && !found.has(piece)) count++;
+  return count;
+}
+
+function overlaps(a: Bitfield, b: Bitfield): boolean {
+  return a.bytes.some((byte, at) => (byte & b.bytes[at]!) !== 0);
+}
