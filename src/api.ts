@@ -230,7 +230,11 @@ export interface Engine {
   /** The port peers reach us on, or null. */
   readonly port: number | null;
   readonly torrents: readonly Torrent[];
-  /** @throws HaulError BAD_ARGUMENT (an option, or the torrent is already there), CLOSED. Disk trouble comes through `done`. */
+  /**
+   * One place has one download, or any number of seeds, in all engines and processes; a download that is complete counts as a seed.
+   * @throws HaulError BAD_ARGUMENT (an option, or the torrent is already there), CLOSED. Disk trouble comes through `done`, and so does
+   * IN_USE, whose facts name the owner: pid, infoHash, name.
+   */
   add(metainfo: Metainfo, options: AddOptions): Torrent;
   stats(): EngineStats;
   /** Stops all torrents and closes sockets, threads and files. Idempotent. */

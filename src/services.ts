@@ -13,6 +13,7 @@ import type { Metainfo } from './metainfo/metainfo.js';
 import type { Selection } from './metainfo/selection.js';
 import { isSupported, syncFileSystem } from './storage/mmap-io.js';
 import { openStorage } from './storage/open.js';
+import { claimPlace } from './storage/places.js';
 import type { StorageKind } from './storage/port.js';
 import { loadResume, partFilePath, removePartFile, saveResume } from './storage/resume.js';
 import { stampFiles } from './storage/stamp-files.js';
@@ -49,6 +50,7 @@ export function makeServices(options: ServicesOptions): Services {
   return {
     ...given,
     now: () => performance.now(),
+    claimPlace,
     openStorage: (metainfo, output, forWriting, selection) =>
       openStorage({ metainfo, output, pool, kind: storageKind, forWriting, selection }),
     stampFiles,

@@ -71,11 +71,13 @@ unless --force is given.
 
 Ctrl-C while downloading exits with 130 and keeps what is verified; the same command continues.
 Ctrl-C while seeding afterwards exits with 0: the data is complete.
-One haul get at a time downloads to the same place: a second one says so and exits with 1.${jsonHelp({
-        ...TORRENT_PROGRESS,
-        result: `outcome path name infoHash wantedFiles fileCount seconds averageBytesPerSec ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
-        stopped: `uploadedBytes ${RESOURCE_FIELDS}`,
-      })}`,
+One haul get at a time downloads to the same place, and nobody seeds from it meanwhile: a second one says so and exits with 1.${jsonHelp(
+        {
+          ...TORRENT_PROGRESS,
+          result: `outcome path name infoHash wantedFiles fileCount seconds averageBytesPerSec ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
+          stopped: `uploadedBytes ${RESOURCE_FIELDS}`,
+        },
+      )}`,
     )
     .action((torrent: string, options: GetOptions) => run('get', options, (context) => get(context, torrent, options)));
 }
@@ -86,25 +88,19 @@ function globOption(flags: string, description: string): Option {
 
 async function get(context: Context, source: string, options: GetOptions): Promise<Outcome> {
   const { output, signal } = context;
-  const [{ loadTorrent }, { checkOutputFolder }, { makeFolder }, { lockOutput }, { chooseFiles }] = await Promise.all([
+  const [{ loadTorrent }, { checkOutputFolder }, { makeFolder }, { chooseFiles }] = await Promise.all([
     import('./torrent-file.js'),
     import('./folders.js'),
     import('../storage/folders.js'),
-    import('./lock.js'),
     import('./select.js'),
   ]);
   const folder = await checkOutputFolder(options.output);
   const metainfo = await loadTorrent(source, signal);
   const choice = chooseFiles(metainfo, options);
   await makeFolder(folder);
-  const lock = await lockOutput(folder, metainfo.name);
-  try {
-    if (signal.aborted) return 'interrupted';
-    warnLonely(output, metainfo, options);
-    return await getInto(context, { folder, metainfo, choice }, options);
-  } finally {
-    await lock?.release();
-  }
+  if (signal.aborted) return 'interrupted';
+  warnLonely(output, metainfo, options);
+  return getInto(context, { folder, metainfo, choice }, options);
 }
 
 interface Goal {

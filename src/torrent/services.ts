@@ -61,6 +61,13 @@ export interface AnnounceOwner {
   onOutcome(url: string, outcome: 'ok' | 'warning' | 'failure', message: string): void;
 }
 
+/** Where a torrent's data lies: one writer, or any number of readers, whatever engine or process they are in. */
+export interface Place {
+  /** The download is complete: others may read it too. */
+  share(): Promise<void>;
+  release(): Promise<void>;
+}
+
 export interface Services {
   readonly pool: WorkPool;
   readonly log: Log;
@@ -71,6 +78,8 @@ export interface Services {
   readonly uploadSlots: number;
   readonly maxPeers: number;
   readonly throttles: TorrentThrottles;
+  /** @throws HaulError IN_USE naming the owner */
+  claimPlace(metainfo: Metainfo, output: string, isWriting: boolean): Promise<Place>;
   // The selection says which files are left out and so where pieces lie; null: all files are there.
   openStorage(metainfo: Metainfo, output: string, forWriting: boolean, selection: Selection | null): Promise<Storage>;
   /** Files as they are now, under their own names; the part file last. */

@@ -28,7 +28,7 @@ import { Keeper } from './keeper.js';
 import { OnDisk } from './on-disk.js';
 import type { Peer } from './peer.js';
 import { Roster } from './roster.js';
-import type { Announces, Services } from './services.js';
+import type { Announces, Place, Services } from './services.js';
 import { announceFigures, peerStats, torrentStats } from './stats.js';
 
 export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent, ExchangeOwner {
@@ -46,6 +46,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   checkedPieces = 0;
   #state: TorrentState = 'preparing';
   #settle!: { resolve: () => void; reject: (error: HaulError) => void };
+  #place: Place | null = null;
   #storage: Storage | null = null;
   #announces: Announces | null = null;
   #keeper: Keeper | null = null;
@@ -133,7 +134,9 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
 
   async #run(): Promise<void> {
     try {
-      if (await this.#prepareStorage()) this.#begin();
+      const { services, metainfo, output } = this;
+      this.#place = await services.claimPlace(metainfo, output, this.#options.mode !== 'seed');
+      if (!this.isStopping && (await this.#prepareStorage())) this.#begin();
     } catch (error) {
       if (!this.isStopping) this.#fail(toHaulError(error, `prepare ${this.metainfo.name}`));
     }
@@ -215,6 +218,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       await this.#attempt(`tidy up ${metainfo.name}`, () => services.removePartFile(metainfo, output));
     }
     if (this.isStopping) return;
+    await this.#place!.share();
+    if (this.isStopping) return;
     if (isFresh && this.have.isFull) this.#announces?.completed(services.now());
     this.#enter('seeding');
     this.#settle.resolve();
@@ -252,6 +257,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     await this.exchange?.quiet();
     await this.#attempt(`record what is verified of ${name}`, () => this.#keeper?.close(failure === null), failure);
     await this.#attempt(`close the files of ${name}`, () => this.#storage?.close(), failure);
+    await this.#attempt(`give the place of ${name} back`, () => this.#place?.release(), failure);
     await goodbye;
     this.services.onStopped(this.roster);
     this.#unwatchSignal();

@@ -9,8 +9,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { withPortHint } from '../../src/cli/engine-door.js';
-import { lockOutput, lockPath } from '../../src/cli/lock.js';
 import { HaulError } from '../../src/errors.js';
+import { lockPath } from '../../src/storage/owner-lock.js';
 import { haul, MAIN, makeFolder, start } from './harness.js';
 
 const ONE_LINE = /^haul: [^\n]+\n$/;
@@ -178,35 +178,64 @@ describe('two downloads into one place', () => {
     assert.equal(second.exitCode, 1);
     assert.equal(second.lines.at(-1)!.code, 'IN_USE');
     assert.match(second.stderr, ONE_LINE);
-    assert.ok(second.stderr.includes(`(process ${first.child.pid}) is downloading a to ${output}; wait for it`));
+    const { infoHash } = (await haul('inspect', torrent, '--json')).lines.at(-1)!;
+    assert.equal(
+      second.stderr,
+      `haul: another haul (process ${first.child.pid}) is downloading a (info-hash ${infoHash}) in ${output}; ` +
+        'wait for it, or choose another --output\n',
+    );
+    assert.equal((second.lines.at(-1)!.facts as { pid?: number }).pid, first.child.pid);
 
     // The kernel gives the lock of a killed process back.
     await first.stop('SIGKILL');
     const third = start(context, ...get);
     await third.line((line) => line.type === 'progress' && line.phase === 'downloading');
-    assert.equal(await readFile(lockPath(output, 'a'), 'utf8'), `${third.child.pid}\n`);
+    const lock = lockPath(join(output, 'a'));
+    assert.equal(await readFile(lock, 'utf8'), `${third.child.pid} ${infoHash} download "a"\n`);
     assert.equal((await third.stop()).exitCode, 130);
-    assert.equal(existsSync(lockPath(output, 'a')), false);
+    assert.equal(existsSync(lock), false);
   });
+});
 
-  it('are kept apart by name, and a lock that is given back can be taken', async (context) => {
+describe('seeds and downloads in one place', () => {
+  it('shut each other out, and seeds do not', async (context) => {
     const folder = await makeFolder(context);
-    const lock = await lockOutput(folder, 'a');
-    await assert.rejects(lockOutput(folder, 'a'), (error: unknown) => {
-      assert.ok(error instanceof HaulError && error.code === 'IN_USE');
-      assert.equal(error.facts.pid, process.pid);
-      return true;
-    });
-    const other = await lockOutput(folder, 'b');
-    await lock!.release();
-    await lock!.release();
-    const again = await lockOutput(folder, 'a');
-    await Promise.all([other!.release(), again!.release()]);
-    assert.deepEqual(await readdir(folder), []);
-  });
+    const torrent = await torrentOf(folder, 'a', Buffer.alloc(100_000, 1));
+    const seed = ['seed', torrent, '--data', folder, '--port', '0', '--json'];
+    const first = start(context, ...seed);
+    await first.line((line) => line.type === 'listening');
+    const second = start(context, ...seed);
+    const sharer = start(context, 'share', join(folder, 'a'), '--http', '0', '--port', '0', '--json');
+    await Promise.all([second, sharer].map((other) => other.line((line) => line.type === 'listening')));
+    const get = ['get', torrent, '--output', folder, '--port', '0', '--json', '--progress-interval', '20'];
+    const refused = await haul(...get);
+    assert.equal(refused.exitCode, 1);
+    assert.match(refused.stderr, /^haul: another haul \(process \d+\) is seeding a \(info-hash [0-9a-f]{40}\) in /);
+    assert.match(refused.stderr, /; stop it first, or choose another --output\n$/);
+    await Promise.all([first, second, sharer].map((seeder) => seeder.stop()));
+    assert.deepEqual((await readdir(folder)).sort(), ['a', 'a.torrent']);
 
-  it('need no lock where none can be had', async () => {
-    assert.equal(await lockOutput('/proc', 'a'), null);
+    const output = join(folder, 'copy');
+    const getter = start(
+      context,
+      'get',
+      torrent,
+      '--output',
+      output,
+      '--port',
+      '0',
+      '--json',
+      '--progress-interval',
+      '20',
+    );
+    await getter.line((line) => line.type === 'progress' && line.phase === 'downloading');
+    const late = await haul('seed', torrent, '--data', output, '--port', '0', '--no-verify');
+    assert.equal(late.exitCode, 1);
+    assert.match(
+      late.stderr,
+      /^haul: another haul \(process \d+\) is downloading a \([^)]+\) in [^;]+; wait for it\n$/,
+    );
+    assert.equal((await getter.stop()).exitCode, 130);
   });
 });
 

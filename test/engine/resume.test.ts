@@ -39,6 +39,8 @@ async function finish(scope: Scope, set: DataSet, seed: Engine, output: string):
   const torrent = engine.add(set.metainfo, { output, trackers: [], peers: [{ host: '127.0.0.1', port: seed.port! }] });
   await withDeadline(torrent.done, 'the download ends', DEADLINE_MS);
   assert.deepEqual(await readTree(path.join(output, 'image.bin')), await readTree(set.path));
+  // The next run is the next owner of the place.
+  await torrent.stop();
   return torrent;
 }
 

@@ -1,0 +1,192 @@
+/**
+ * Who uses a place on disk, between processes (and the threads of one): flock(2) on a small file beside the data. Writers hold it alone,
+ * readers share it. The kernel gives a lock back when its process ends, however it ends, so none is ever stale.
+ *
+ * The file is named after the data, not the torrent: two torrents may want the same name. Each owner has a line in it:
+ *   pid info-hash download|seed "name"\n
+ * What it says is for messages only: in a folder that others may write anybody could have written it.
+ */
+import { createHash } from 'node:crypto';
+import { constants, fstatSync, statSync, unlinkSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const EWOULDBLOCK = 11;
+/** The file may vanish between opening and locking it, when its owner has just ended. */
+const TRIES = 40;
+/** A reader that leaves holds the lock alone for an instant, to see whether it is the last: only who is refused again is refused. */
+const REFUSALS = 10;
+const PAUSE_MS = 5;
+/** The last lines are read: some readers each of which has a name of at most 255 bytes. */
+const READ_BYTES = 4096;
+const LINE = /^(\d{1,10}) ([0-9a-f]{40}) (download|seed) (".{0,1600}")$/;
+const FLAGS = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+export interface Owner {
+  readonly pid: number;
+  readonly infoHashHex: string;
+  readonly name: string;
+  readonly isWriting: boolean;
+}
+
+export interface OwnerLock {
+  /** From a writer to a reader. */
+  share(): Promise<void>;
+  /** Removes the file with the last owner. Idempotent. */
+  release(): Promise<void>;
+}
+
+/** Null as owner: somebody, who has not said who. */
+export type LockOutcome =
+  | { readonly isTaken: true; readonly lock: OwnerLock }
+  | { readonly isTaken: false; readonly owner: Owner | null };
+
+/**
+ * @param root the file or folder to own, a real path; need not exist
+ * @returns null where nothing can be locked (a folder that cannot be written, a file system without locks)
+ */
+export async function lockRoot(root: string, owner: Owner): Promise<LockOutcome | null> {
+  const flock = loadFlock();
+  if (flock === null) return null;
+  const path = lockPath(root);
+  let refusals = 0;
+  for (let tries = 0; tries < TRIES; tries++) {
+    const handle = await openLock(path);
+    if (handle === null) return null;
+    const outcome = flock(handle.fd, owner.isWriting ? LOCK_EX : LOCK_SH);
+    if (outcome === 'locked' && isSameFile(handle.fd, path)) {
+      await sign(handle, owner);
+      return { isTaken: true, lock: makeLock(handle, path, owner, flock) };
+    }
+    const found = outcome === 'busy' ? await readOwner(handle) : null;
+    await handle.close();
+    if (outcome === 'unknown') return null;
+    if (outcome !== 'busy') continue;
+    if (++refusals === REFUSALS) return { isTaken: false, owner: found };
+    await delay(PAUSE_MS);
+  }
+  return { isTaken: false, owner: null };
+}
+
+/** In the folder itself: every process that can write the data sees it, in whatever container it runs. */
+export function lockPath(root: string): string {
+  const name = createHash('sha1').update(basename(root)).digest('hex').slice(0, 16);
+  return join(dirname(root), `.${name}.haul-lock`);
+}
+
+/** Null: there is no file of that kind to be had. Somebody else's can at least be looked at and locked. */
+async function openLock(path: string): Promise<FileHandle | null> {
+  const flags = FLAGS | constants.O_APPEND | constants.O_CREAT | constants.O_RDWR;
+  const handle = await open(path, flags, 0o644).catch(() => open(path, FLAGS | constants.O_RDONLY).catch(() => null));
+  if (handle === null) return null;
+  // A hard link that somebody made to a file of ours is not to be written.
+  const status = await handle.stat().catch(() => null);
+  if (status?.isFile() && status.nlink <= 1) return handle;
+  await handle.close();
+  return null;
+}
+
+function makeLock(handle: FileHandle, path: string, owner: Owner, flock: Flock): OwnerLock {
+  let isReleased = false;
+  return {
+    share: async () => {
+      if (isReleased) return;
+      await sign(handle, { ...owner, isWriting: false });
+      // The number of a closed descriptor may be another file's by now.
+      if (!isReleased) flock(handle.fd, LOCK_SH);
+    },
+    release: async () => {
+      if (isReleased) return;
+      isReleased = true;
+      // Of several readers that leave at once the last to ask gets it: each has given up its share before it asks for all.
+      const isLast = flock(handle.fd, LOCK_EX) === 'locked';
+      // While still locked: nobody else can have made it theirs. At once: who comes meanwhile finds it busy.
+      if (isLast) removeQuietly(handle.fd, path);
+      await handle.close().catch(() => {});
+    },
+  };
+}
+
+function removeQuietly(fd: number, path: string): void {
+  try {
+    if (isSameFile(fd, path)) unlinkSync(path);
+  } catch {}
+}
+
+/** False: what was locked has been removed by the owner before us, and another may lock a new file of that name. */
+function isSameFile(fd: number, path: string): boolean {
+  const ours = fstatSync(fd, { bigint: true });
+  const there = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return there !== undefined && there.ino === ours.ino && there.dev === ours.dev;
+}
+
+/** A writer is alone and leaves no line but its own. That it cannot be written (another user's file) harms nothing but messages. */
+async function sign(handle: FileHandle, { pid, infoHashHex, name, isWriting }: Owner): Promise<void> {
+  const line = `${pid} ${infoHashHex} ${isWriting ? 'download' : 'seed'} ${JSON.stringify(name)}\n`;
+  try {
+    if (isWriting) await handle.truncate(0);
+    await handle.appendFile(line);
+  } catch {}
+}
+
+/** The last of them that lives, or else the last. */
+async function readOwner(handle: FileHandle): Promise<Owner | null> {
+  try {
+    const { size } = await handle.stat();
+    const { buffer, bytesRead } = await handle.read(
+      Buffer.alloc(READ_BYTES),
+      0,
+      READ_BYTES,
+      Math.max(0, size - READ_BYTES),
+    );
+    const owners = buffer.toString('utf8', 0, bytesRead).split('\n').flatMap(parseLine);
+    return owners.findLast(({ pid }) => isAlive(pid)) ?? owners.at(-1) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function parseLine(line: string): Owner[] {
+  const [, pid, infoHashHex, mode, name] = LINE.exec(line) ?? [];
+  if (name === undefined) return [];
+  try {
+    return [{ pid: Number(pid), infoHashHex: infoHashHex!, isWriting: mode === 'download', name: JSON.parse(name) }];
+  } catch {
+    return [];
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+type Flock = (fd: number, operation: number) => 'locked' | 'busy' | 'unknown';
+
+let loaded: Flock | null | undefined;
+
+function loadFlock(): Flock | null {
+  if (loaded !== undefined) return loaded;
+  try {
+    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    const flock = koffi.load(null).func('int flock(int fd, int operation)') as (
+      fd: number,
+      operation: number,
+    ) => number;
+    loaded = (fd, operation) => {
+      if (flock(fd, operation | LOCK_NB) === 0) return 'locked';
+      return koffi.errno() === EWOULDBLOCK ? 'busy' : 'unknown';
+    };
+  } catch {
+    loaded = null;
+  }
+  return loaded;
+}

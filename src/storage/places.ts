@@ -1,0 +1,135 @@
+/**
+ * One place on disk has one writer, or any number of readers: two torrents that write one file would each believe pieces that the other
+ * overwrites, and a seed would serve what is being written.
+ *
+ * A place is the real file or folder that a torrent's files lie in, whatever links lead there. Inside this thread a list is kept, which
+ * always holds; other threads and processes are met by `owner-lock`, where locks are to be had.
+ */
+import { realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative, sep } from 'node:path';
+import { HaulError } from '../errors.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import { showName } from '../metainfo/paths.js';
+import { makeFolder } from './folders.js';
+import { lockRoot, type Owner, type OwnerLock } from './owner-lock.js';
+
+export interface Place {
+  /** The download is complete: others may read it too. */
+  share(): Promise<void>;
+  /** Idempotent. */
+  release(): Promise<void>;
+}
+
+interface Holder {
+  readonly metainfo: Metainfo;
+  readonly root: string;
+  /** Device, inode: of the root, of its folder with the name. Known again where a bind mount or a hard link leads to the same. */
+  readonly numbers: readonly string[];
+  isWriting: boolean;
+}
+
+const holders = new Set<Holder>();
+
+const NOBODYS: Place = { share: async () => {}, release: async () => {} };
+
+/**
+ * For writing the output folder is made, so that the lock can be beside the data.
+ * @throws HaulError IN_USE naming the owner; NO_PERMISSION, NOT_A_DIRECTORY, NO_SPACE, IO
+ */
+export async function claimPlace(metainfo: Metainfo, output: string, isWriting: boolean): Promise<Place> {
+  if (isWriting) await makeFolder(output);
+  const root = await realRoot(metainfo, output);
+  // A reader of nothing: the next step says so.
+  if (root === null) return NOBODYS;
+  const holder: Holder = { metainfo, root, numbers: await numbersOf(root), isWriting };
+  for (const other of holders) {
+    if ((isWriting || other.isWriting) && isOnePlace(holder, other)) {
+      const { infoHashHex, name } = other.metainfo;
+      throw inUse(holder, { pid: process.pid, infoHashHex, name, isWriting: other.isWriting }, true);
+    }
+  }
+  holders.add(holder);
+  try {
+    return holding(holder, await lock(holder));
+  } catch (error) {
+    holders.delete(holder);
+    throw error;
+  }
+}
+
+function holding(holder: Holder, lock: OwnerLock | null): Place {
+  return {
+    share: async () => {
+      holder.isWriting = false;
+      await lock?.share();
+    },
+    release: async () => {
+      await lock?.release();
+      holders.delete(holder);
+    },
+  };
+}
+
+async function lock(holder: Holder): Promise<OwnerLock | null> {
+  const { infoHashHex, name } = holder.metainfo;
+  const outcome = await lockRoot(holder.root, { pid: process.pid, infoHashHex, name, isWriting: holder.isWriting });
+  if (outcome?.isTaken === false) throw inUse(holder, outcome.owner, false);
+  return outcome?.lock ?? null;
+}
+
+/** Null: the output folder is not there, or not to be entered. */
+async function realRoot({ files }: Metainfo, output: string): Promise<string | null> {
+  const folder = await realpath(output).catch(() => null);
+  if (folder === null) return null;
+  const root = join(folder, files[0]!.path[0]!);
+  return realpath(root).catch(() => root);
+}
+
+async function numbersOf(root: string): Promise<string[]> {
+  const [own, parent] = await Promise.all(
+    [root, dirname(root)].map((path) => stat(path, { bigint: true }).catch(() => null)),
+  );
+  const numbers: string[] = [];
+  if (own) numbers.push(`${own.dev}:${own.ino}`);
+  if (parent) numbers.push(`${parent.dev}:${parent.ino}/${basename(root)}`);
+  return numbers;
+}
+
+function isOnePlace(a: Holder, b: Holder): boolean {
+  if (a.root === b.root || a.numbers.some((number) => b.numbers.includes(number))) return true;
+  return isInside(a, b) || isInside(b, a);
+}
+
+/** One lies in the folder of the other, at a path that the other has too. */
+function isInside(inner: Holder, { root, metainfo }: Holder): boolean {
+  if (!inner.root.startsWith(root + sep)) return false;
+  const below = relative(root, inner.root).split(sep);
+  return metainfo.files.some(({ path, isPad }) => {
+    const depth = Math.min(below.length, path.length - 1);
+    return !isPad && below.slice(0, depth).every((name, at) => name === path[at + 1]);
+  });
+}
+
+function inUse({ root, isWriting }: Holder, owner: Owner | null, isSelf: boolean): HaulError {
+  const process = owner === null ? 'another haul' : `another haul (process ${owner.pid})`;
+  const who = isSelf ? 'this program' : process;
+  const what = owner === null ? '' : ` ${shown(owner.name)} (info-hash ${owner.infoHashHex})`;
+  const folder = dirname(root);
+  const use =
+    owner === null ? `is using ${root}` : `is ${owner.isWriting ? 'downloading' : 'seeding'}${what} in ${folder}`;
+  const wait = owner?.isWriting === false ? 'stop it first' : 'wait for it';
+  const message = `${who} ${use}; ${wait}${isWriting ? ', or choose another --output' : ''}`;
+  if (owner === null) return new HaulError('IN_USE', message, { path: root });
+  return new HaulError('IN_USE', message, {
+    path: root,
+    pid: owner.pid,
+    infoHash: owner.infoHashHex,
+    name: owner.name,
+  });
+}
+
+/** Quoted only where it must be: it may come from a file that anybody could write. */
+function shown(name: string): string {
+  const quoted = showName(name);
+  return quoted === `"${name}"` && !name.includes(' ') ? name : quoted;
+}

@@ -1,0 +1,151 @@
+/** Who may use a place on disk: in this thread, and between processes by a lock beside the data. */
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { HaulError } from '../../src/errors.js';
+import type { Metainfo } from '../../src/metainfo/metainfo.js';
+import { lockPath, lockRoot, type OwnerLock } from '../../src/storage/owner-lock.js';
+import { claimPlace } from '../../src/storage/places.js';
+import * as scenes from './scene.js';
+
+function folderOf(t: TestContext): string {
+  const folder = scenes.makeFolder();
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** Another length is another torrent. */
+const torrent = (path: string, lengthBytes = 10): Metainfo => scenes.metainfoOf([{ path, lengthBytes }], 16384);
+
+function isInUse(text: RegExp, owner?: Metainfo): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof HaulError && error.code === 'IN_USE', String(error));
+    assert.match(error.message, text);
+    assert.doesNotMatch(error.message, /\n/);
+    if (owner !== undefined) assert.equal(error.facts.infoHash, owner.infoHashHex);
+    return true;
+  };
+}
+
+const owner = (isWriting: boolean, pid = process.pid) => ({
+  pid,
+  isWriting,
+  name: 'an "x"',
+  infoHashHex: 'ab'.repeat(20),
+});
+
+async function take(root: string, isWriting: boolean): Promise<OwnerLock> {
+  const outcome = await lockRoot(root, owner(isWriting));
+  assert.ok(outcome?.isTaken, 'the lock is free');
+  return outcome.lock;
+}
+
+test('a lock is one writer’s or any number of readers’, names an owner, and leaves no file', async (t) => {
+  const root = join(folderOf(t), 'data');
+  const writer = await take(root, true);
+  for (const isWriting of [true, false]) {
+    assert.deepEqual(await lockRoot(root, owner(isWriting, 1)), { isTaken: false, owner: owner(true) });
+  }
+  await writer.share();
+  const readers = [await take(root, false), await take(root, false)];
+  const refused = await lockRoot(root, owner(true, 1));
+  assert.deepEqual(refused, { isTaken: false, owner: owner(false) });
+  await Promise.all([writer.release(), ...readers.map((reader) => reader.release())]);
+  await writer.release();
+  assert.equal(fs.existsSync(lockPath(root)), false);
+  await (await take(root, true)).release();
+});
+
+test('many readers that come and go at once never leave the file or shut each other out', async (t) => {
+  const root = join(folderOf(t), 'data');
+  await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      for (let turn = 0; turn < 10; turn++) await (await take(root, false)).release();
+    }),
+  );
+  assert.equal(fs.existsSync(lockPath(root)), false);
+});
+
+test('a line in the lock that nobody of us wrote is not repeated, and what is no plain file is left alone', async (t) => {
+  const folder = folderOf(t);
+  const root = join(folder, 'data');
+  const reader = await take(root, false);
+  fs.writeFileSync(lockPath(root), `${process.pid} ${'0'.repeat(40)} seed "\x1b[2J"\nrm -rf /\n`);
+  const refused = await lockRoot(root, owner(true));
+  assert.deepEqual(refused, { isTaken: false, owner: null });
+  await reader.release();
+
+  const precious = join(folder, 'precious');
+  fs.writeFileSync(precious, 'mine');
+  for (const make of [fs.symlinkSync, fs.linkSync]) {
+    make(precious, lockPath(root));
+    assert.equal(await lockRoot(root, owner(true)), null);
+    assert.equal(fs.readFileSync(precious, 'utf8'), 'mine');
+    fs.rmSync(lockPath(root));
+  }
+});
+
+test('no lock is needed where none can be had', async () => {
+  assert.equal(await lockRoot('/proc/data', owner(true)), null);
+});
+
+test('a second writer is refused whatever torrent it has, and may come when the first has gone', async (t) => {
+  const output = join(folderOf(t), 'made');
+  const [file, tree] = [torrent('x'), torrent('x/a')];
+  const first = await claimPlace(file, output, true);
+  for (const isWriting of [true, false]) {
+    await assert.rejects(claimPlace(tree, output, isWriting), isInUse(/^this program is downloading x \(info-/, file));
+  }
+  const beside = await claimPlace(torrent('y'), output, true);
+  await first.share();
+  const reader = await claimPlace(tree, output, false);
+  await first.release();
+  await first.release();
+  await assert.rejects(claimPlace(file, output, true), isInUse(/seeding x .*; stop it first, or choose/, tree));
+  await reader.release();
+  await (await claimPlace(file, output, true)).release();
+  await beside.release();
+  assert.deepEqual(fs.readdirSync(output), []);
+});
+
+test('links, hard links and nested folders are no way around', async (t) => {
+  const folder = folderOf(t);
+  const real = join(folder, 'real');
+  fs.mkdirSync(join(real, 't'), { recursive: true });
+  fs.writeFileSync(join(real, 'image'), 'bytes');
+  fs.symlinkSync('real', join(folder, 'link'));
+  fs.mkdirSync(join(folder, 'other'));
+  fs.symlinkSync('../real/t', join(folder, 'other/t'));
+  fs.linkSync(join(real, 'image'), join(folder, 'other/image'));
+  const isWriting = true;
+
+  const image = await claimPlace(torrent('image'), real, isWriting);
+  await assert.rejects(claimPlace(torrent('image', 11), join(folder, 'link'), isWriting), isInUse(/downloading image/));
+  await assert.rejects(
+    claimPlace(torrent('image', 11), join(folder, 'other'), isWriting),
+    isInUse(/downloading image/),
+  );
+  await image.release();
+
+  const tree = await claimPlace(torrent('t/sub/a'), real, isWriting);
+  await assert.rejects(claimPlace(torrent('t/b'), join(folder, 'other'), isWriting), isInUse(/downloading t/));
+  await assert.rejects(claimPlace(torrent('sub/b'), join(real, 't'), isWriting), isInUse(/downloading t/));
+  await assert.rejects(claimPlace(torrent('a'), join(real, 't/sub'), isWriting), isInUse(/downloading t/));
+  await (await claimPlace(torrent('else'), join(real, 't'), isWriting)).release();
+  await tree.release();
+});
+
+test('where nothing can be locked the list of this thread holds all the same', async (t) => {
+  if (process.getuid?.() === 0) {
+    const first = await claimPlace(torrent('self'), '/proc', false);
+    await assert.rejects(claimPlace(torrent('self/a'), '/proc', true), isInUse(/seeding self/));
+    await first.release();
+  } else {
+    const output = folderOf(t);
+    fs.chmodSync(output, 0o555);
+    const first = await claimPlace(torrent('x'), output, true);
+    await assert.rejects(claimPlace(torrent('x', 11), output, true), isInUse(/downloading x/));
+    await first.release();
+  }
+});
