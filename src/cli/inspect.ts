@@ -16,7 +16,7 @@ export function inspectCommand(run: Runner): Command {
         jsonHelp({
           result:
             'outcome name infoHash lengthBytes pieceLengthBytes pieceCount isMultiFile isPrivate trackers webSeeds comment ' +
-            'createdBy creationDate warnings files[path lengthBytes isPad isExecutable isHidden symlinkTo]',
+            'createdBy creationDate warnings files[path pathInTorrent lengthBytes isPad isExecutable isHidden symlinkTo]',
         }),
     )
     .action((torrent: string, options: CommonOptions) =>
@@ -55,6 +55,7 @@ function metainfoFields(metainfo: Metainfo): Record<string, unknown> {
 function fileFields(file: FileEntry): Record<string, unknown> {
   return {
     path: file.path.join('/'),
+    ...(file.pathInTorrent === undefined ? {} : { pathInTorrent: file.pathInTorrent.join('/') }),
     lengthBytes: file.lengthBytes,
     ...(file.isPad ? { isPad: true } : {}),
     ...(file.isExecutable ? { isExecutable: true } : {}),
@@ -98,7 +99,9 @@ function row(title: string, value: string): string {
 function fileLine(file: FileEntry): string {
   const target = file.symlinkPath === null ? '' : ` -> ${printable(file.symlinkPath.join('/'))}`;
   const mark = file.isExecutable ? ' *' : '';
-  return `${String(file.lengthBytes).padStart(14)}  ${printable(file.path.join('/'), 4000)}${target}${mark}`;
+  const given =
+    file.pathInTorrent === undefined ? '' : `  (in the torrent: ${printable(file.pathInTorrent.join('/'))})`;
+  return `${String(file.lengthBytes).padStart(14)}  ${printable(file.path.join('/'), 4000)}${target}${mark}${given}`;
 }
 
 /** Any integer may stand in a torrent: dates outside what a Date holds are shown as the number. */

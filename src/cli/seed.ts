@@ -50,6 +50,7 @@ async function seed(context: Context, source: string, options: SeedOptions): Pro
     import('./engine-door.js'),
   ]);
   const metainfo = await loadTorrent(source, signal);
+  for (const warning of metainfo.warnings) output.warn(warning);
   const folder = await checkDataFolder(options.data, metainfo);
   const engine = await openEngine(output, options);
   try {

@@ -43,6 +43,7 @@ async function verify({ output, signal }: Context, source: string, options: Veri
     import('./folders.js'),
   ]);
   const metainfo = await loadTorrent(source, signal);
+  for (const warning of metainfo.warnings) output.warn(warning);
   const folder = await checkDataFolder(options.data, metainfo);
   const started = performance.now();
   const { good, files } = await recheck({ output, signal }, metainfo, folder);

@@ -30,6 +30,8 @@ export interface ScanLimits {
   readonly tokens?: number;
   /** Default true. False accepts keys out of order, which some writers of torrents and trackers produce; duplicates never. */
   readonly requireSortedKeys?: boolean;
+  /** Default false. True ignores what follows the value, as others do with torrents (BEP 3 ends where its dictionary ends). */
+  readonly allowBytesAfter?: boolean;
 }
 
 /** One entry of the top-level dictionary: byte positions, ends exclusive. The key's are those of its content. */
@@ -47,6 +49,8 @@ export interface Scan {
   readonly keyCount: number;
   /** Position of the first key that is out of order, or -1. */
   readonly unsortedAt: number;
+  /** Position after the value; less than the length of the bytes only where `allowBytesAfter`. */
+  readonly end: number;
   /** [begin, end) of the value of a top-level key (ASCII), or null. */
   span(key: string): readonly [number, number] | null;
 }
@@ -103,10 +107,12 @@ class Scanner implements Scan {
   readonly entries: EntrySpan[] = [];
   keyCount = 0;
   unsortedAt = -1;
+  end = 0;
   readonly #bytes: Uint8Array;
   readonly #maxDepth: number;
   readonly #maxTokens: number;
   readonly #requireSortedKeys: boolean;
+  readonly #allowBytesAfter: boolean;
   readonly #frames: Frame[] = [];
   #depth = 0;
   #tokens = 0;
@@ -118,12 +124,14 @@ class Scanner implements Scan {
     this.#maxDepth = limits.depth ?? LIMITS.bencodeDepth;
     this.#maxTokens = limits.tokens ?? LIMITS.bencodeTokens;
     this.#requireSortedKeys = limits.requireSortedKeys ?? true;
+    this.#allowBytesAfter = limits.allowBytesAfter ?? false;
   }
 
   run(): this {
     do this.#step();
     while (this.#depth > 0);
-    if (this.#position !== this.#bytes.length) throw fail('bytes after the end', this.#position);
+    this.end = this.#position;
+    if (this.end !== this.#bytes.length && !this.#allowBytesAfter) throw fail('bytes after the end', this.end);
     return this;
   }
 
@@ -274,7 +282,7 @@ class Scanner implements Scan {
 }
 
 /**
- * Accepts exactly one canonical bencoded value that fills `bytes`.
+ * Accepts exactly one canonical bencoded value that fills `bytes`, but for what the limits allow.
  * @throws HaulError BAD_BENCODE with `facts.position`, the byte at fault.
  */
 export function scan(bytes: Uint8Array, limits: ScanLimits = {}): Scan {
@@ -301,7 +309,7 @@ export function decodeScanned(bytes: Uint8Array, scanned: Scan): BencodeValue {
     keyCount += dictionary.size;
     return dictionary;
   };
-  const value = convert(bencode.decode(bytes));
+  const value = convert(bencode.decode(bytes.subarray(0, scanned.end)));
   // Different bytes can get one name (a byte order mark is dropped, invalid UTF-8 becomes hex), and then a value is lost.
   if (keyCount !== scanned.keyCount) throw fail('two keys of one dictionary that read the same', 0);
   return value;

@@ -13,6 +13,11 @@ export interface FileEntry {
   readonly isHidden: boolean;
   /** BEP 47 symlink target relative to the torrent's root folder, checked to stay inside; then `lengthBytes` is 0. */
   readonly symlinkPath: readonly string[] | null;
+  /**
+   * Only where `path` was mended (see `path-table.ts`): the path in the torrent's list of files, without the torrent's name. For
+   * people: bytes that are not UTF-8 are U+FFFD, and anything else may be in it.
+   */
+  readonly pathInTorrent?: readonly string[];
 }
 
 export interface Metainfo {

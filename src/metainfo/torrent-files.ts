@@ -1,52 +1,82 @@
-/** The file list of an info dictionary (BEP 3; attributes, padding and symlinks of BEP 47). */
+/** The file list of an info dictionary (BEP 3; attributes, padding and symlinks of BEP 47), and its entries with safe paths. */
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import type { BencodeDictionary, BencodeValue } from './bencode.js';
 import type { FileEntry } from './metainfo.js';
-import { decodeUtf8, type PathRules, PathTable } from './paths.js';
+import { PathTable, readablePath } from './path-table.js';
+import { decodeUtf8, type PathRules } from './paths.js';
+
+/** A file as the torrent lists it. */
+export interface ListedFile {
+  /** Components below the torrent's name; null only for padding that gives none. Empty for the file of a single-file torrent. */
+  readonly rawPath: readonly Uint8Array[] | null;
+  readonly lengthBytes: number;
+  /** Torrent offset of the first byte. */
+  readonly beginBytes: number;
+  readonly isPad: boolean;
+  readonly isExecutable: boolean;
+  readonly isHidden: boolean;
+  /** Symlink target, components below the torrent's name, or null. */
+  readonly rawTarget: readonly Uint8Array[] | null;
+}
 
 /**
- * Files in order with their torrent offsets. Paths begin with `name`, the safe name of the torrent.
+ * Files in order with their torrent offsets: what places bytes, before any path is mended.
  * @throws HaulError BAD_TORRENT, LIMIT
  */
-export function readFiles(info: BencodeDictionary, name: string, rules: PathRules): FileEntry[] {
+export function listFiles(info: BencodeDictionary): ListedFile[] {
   const list = info.get('files');
-  if (list === undefined) return [readSingle(info, name)];
+  if (list === undefined) return [listSingle(info)];
   if (!Array.isArray(list)) throw new HaulError('BAD_TORRENT', "bad torrent: 'files' is not a list");
   if (list.length > LIMITS.fileCount) {
     throw new HaulError('LIMIT', `torrent beyond a limit: ${list.length} files, more than ${LIMITS.fileCount}`);
   }
-  const table = new PathTable(rules);
-  const links = new Map<number, Uint8Array[]>();
-  const files: FileEntry[] = [];
   let beginBytes = 0;
-  for (const [index, value] of list.entries()) {
+  return list.map((value, index) => {
     if (!(value instanceof Map)) throw bad(index, 'it is not a dictionary');
-    const flags = readFlags(value);
-    const raw = readPath(value, 'path', index);
-    const lengthBytes = flags.isLink ? 0 : checkLength(value.get('length'), beginBytes, index);
-    if (flags.isLink) links.set(index, readPath(value, 'symlink path', index));
-    files.push({
-      path: [name, ...(flags.isPad ? table.padPath(raw) : table.addFile(raw))],
-      lengthBytes,
-      beginBytes,
-      isPad: flags.isPad,
-      isExecutable: flags.isExecutable,
-      isHidden: flags.isHidden,
-      symlinkPath: null,
-    });
+    const { isPad, isExecutable, isHidden, isLink } = readFlags(value);
+    const rawPath = readPath(value, 'path');
+    if (rawPath === null && !isPad) throw notAPath(index, 'path');
+    const rawTarget = isLink ? readPath(value, 'symlink path') : null;
+    if (isLink && rawTarget === null) throw notAPath(index, 'symlink path');
+    const lengthBytes = isLink ? 0 : checkLength(value.get('length'), beginBytes, index);
+    const file = { rawPath, lengthBytes, beginBytes, isPad, isExecutable, isHidden, rawTarget };
     beginBytes += lengthBytes;
-  }
-  // Last, so that targets follow the renames of files that come later in the list.
-  for (const [index, raw] of links) files[index] = { ...files[index]!, symlinkPath: table.linkTarget(raw) };
-  return files;
+    return file;
+  });
 }
 
-function readSingle(info: BencodeDictionary, name: string): FileEntry {
+/**
+ * The entries of the files of a torrent of many files, under the paths they are stored at, which begin with `name`.
+ * @param name the safe name of the torrent
+ * @throws HaulError BAD_TORRENT
+ */
+export function placeFiles(listed: readonly ListedFile[], name: string, rules: PathRules): FileEntry[] {
+  const table = new PathTable(rules);
+  const nodes = listed.map((file, index) => (file.isPad ? null : table.addFile(file.rawPath!, index)));
+  table.settle();
+  return listed.map((file, index) => {
+    const { lengthBytes, beginBytes, isPad, isExecutable, isHidden, rawTarget } = file;
+    const node = nodes[index]!;
+    const path = [name, ...(node === null ? table.padPath(file.rawPath, lengthBytes) : table.pathOf(node))];
+    const symlinkPath = rawTarget === null ? null : table.linkTarget(rawTarget);
+    const entry = { path, lengthBytes, beginBytes, isPad, isExecutable, isHidden, symlinkPath };
+    if (node === null || !table.isMended(node)) return entry;
+    return { ...entry, pathInTorrent: readablePath(file.rawPath!) };
+  });
+}
+
+/** The entry of the only file of a torrent without a list. */
+export function placeSingle(file: ListedFile, name: string): FileEntry {
+  const { lengthBytes, isExecutable, isHidden } = file;
+  return { path: [name], lengthBytes, beginBytes: 0, isPad: false, isExecutable, isHidden, symlinkPath: null };
+}
+
+function listSingle(info: BencodeDictionary): ListedFile {
   const { isExecutable, isHidden, isLink } = readFlags(info);
   if (isLink) throw new HaulError('BAD_TORRENT', 'bad torrent: it holds nothing but a symbolic link');
   const lengthBytes = checkLength(info.get('length'), 0, 0);
-  return { path: [name], lengthBytes, beginBytes: 0, isPad: false, isExecutable, isHidden, symlinkPath: null };
+  return { rawPath: [], lengthBytes, beginBytes: 0, isPad: false, isExecutable, isHidden, rawTarget: null };
 }
 
 interface Flags {
@@ -72,13 +102,11 @@ function checkLength(value: BencodeValue | undefined, beginBytes: number, index:
   return value;
 }
 
-/** `path.utf-8` is honoured when all of it is UTF-8. */
-function readPath(entry: BencodeDictionary, key: string, index: number): Uint8Array[] {
+/** `path.utf-8` is honoured when all of it is UTF-8. Null: there is no list of strings. */
+function readPath(entry: BencodeDictionary, key: string): Uint8Array[] | null {
   const preferred = asByteStrings(entry.get(`${key}.utf-8`));
   if (preferred?.every((component) => decodeUtf8(component) !== null) && preferred.length > 0) return preferred;
-  const path = asByteStrings(entry.get(key));
-  if (path === null) throw bad(index, `'${key}' is missing or not a list of strings`);
-  return path;
+  return asByteStrings(entry.get(key));
 }
 
 function asByteStrings(value: BencodeValue | undefined): Uint8Array[] | null {
@@ -89,6 +117,10 @@ function asByteStrings(value: BencodeValue | undefined): Uint8Array[] | null {
     strings.push(item);
   }
   return strings;
+}
+
+function notAPath(index: number, key: string): HaulError {
+  return bad(index, `'${key}' is missing or not a list of strings`);
 }
 
 function bad(index: number, what: string): HaulError {

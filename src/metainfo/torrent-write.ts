@@ -31,11 +31,12 @@ export function encodeTorrent(fields: TorrentFields): Buffer {
 }
 
 /**
- * The same torrent with other trackers ([] for none): info dictionary and every other entry keep their bytes.
+ * The same torrent with other trackers ([] for none): info dictionary and every other entry keep their bytes; what follows the
+ * torrent is dropped.
  * @throws HaulError BAD_BENCODE, BAD_TORRENT
  */
 export function withTrackers(torrentBytes: Uint8Array, trackers: readonly (readonly string[])[]): Buffer {
-  const scanned = scan(torrentBytes, { requireSortedKeys: false });
+  const scanned = scan(torrentBytes, { requireSortedKeys: false, allowBytesAfter: true });
   if (scanned.span('info') === null) throw new HaulError('BAD_TORRENT', "bad torrent: it has no 'info' dictionary");
   const kept = scanned.entries.map(({ keyBegin, keyEnd, begin, end }) => ({
     key: Buffer.from(torrentBytes.subarray(keyBegin, keyEnd)),

@@ -1,17 +1,18 @@
 /**
  * Reads a .torrent (BEP 3, with 12, 19, 27 and 47; hybrid torrents of BEP 52 are read as version 1).
- * What makes the data ambiguous or unsafe is refused; what is only odd gives a warning.
+ * What makes the data ambiguous or unsafe is refused; what is only odd is mended, and gives a warning.
  * The info dictionary is never encoded again: its hash and its bytes are the original ones.
  */
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import { type BencodeDictionary, type BencodeValue, decodeScanned, scan } from './bencode.js';
 import { Geometry } from './geometry.js';
+import { checkHalves, isHybrid } from './hybrid.js';
 import { infoHashOf } from './info-hash.js';
 import type { FileEntry, Metainfo } from './metainfo.js';
-import { decodeUtf8, type PathRules, safeName, showName, type Warn } from './paths.js';
+import { decodeUtf8, type PathRules, safeName, showName, type Warn, warnOfName } from './paths.js';
 import { isStateName } from './state-names.js';
-import { readFiles } from './torrent-files.js';
+import { listFiles, placeFiles, placeSingle } from './torrent-files.js';
 import { isTrackerUrl, isWebSeedUrl } from './urls.js';
 
 export { encodeTorrent, type TorrentFields, withTrackers } from './torrent-write.js';
@@ -37,7 +38,7 @@ export function parseTorrent(bytes: Uint8Array, options: ParseOptions = {}): Met
   if (bytes.length > LIMITS.torrentFileBytes) {
     throw limit(`the .torrent has ${bytes.length} bytes, more than ${LIMITS.torrentFileBytes}`);
   }
-  const scanned = scan(bytes, { requireSortedKeys: false });
+  const scanned = scan(bytes, { requireSortedKeys: false, allowBytesAfter: true });
   const top = decodeScanned(bytes, scanned);
   if (!(top instanceof Map)) throw bad('it is not a dictionary');
   const info = top.get('info');
@@ -45,12 +46,15 @@ export function parseTorrent(bytes: Uint8Array, options: ParseOptions = {}): Met
   if (span === null || !(info instanceof Map)) throw bad("it has no 'info' dictionary");
 
   const warnings = new Warnings();
-  if (scanned.unsortedAt >= 0) warnings.add(`dictionary keys are out of order, first at byte ${scanned.unsortedAt}`);
+  const after = bytes.length - scanned.end;
+  if (after > 0) warnings.add(() => `it has bytes after its end, which are ignored: ${after}`);
+  if (scanned.unsortedAt >= 0)
+    warnings.add(() => `dictionary keys are out of order, first at byte ${scanned.unsortedAt}`);
   const warn: Warn = (line) => warnings.add(line);
   const infoBytes = Buffer.from(bytes.subarray(span[0], span[1]));
   const infoHash = infoHashOf(infoBytes);
   return {
-    ...readInfo(info, { platform: options.platform ?? process.platform, warn }),
+    ...readInfo(info, infoBytes, { platform: options.platform ?? process.platform, warn }),
     infoHash,
     infoHashHex: infoHash.toString('hex'),
     infoBytes,
@@ -67,8 +71,8 @@ class Warnings {
   readonly #lines: string[] = [];
   #more = 0;
 
-  add(line: string): void {
-    if (this.#lines.length < WARNING_COUNT) this.#lines.push(line);
+  add(line: () => string): void {
+    if (this.#lines.length < WARNING_COUNT) this.#lines.push(line());
     else this.#more++;
   }
 
@@ -79,13 +83,16 @@ class Warnings {
 
 type InfoPart = Pick<Metainfo, 'name' | 'geometry' | 'pieceHashes' | 'files' | 'isMultiFile' | 'isPrivate'>;
 
-function readInfo(info: BencodeDictionary, rules: PathRules): InfoPart {
+function readInfo(info: BencodeDictionary, infoBytes: Uint8Array, rules: PathRules): InfoPart {
   refuseVersion2(info);
-  const name = readName(info, rules);
+  const rawName = readName(info);
+  const name = nameFolder(rawName, rules);
   const pieceLengthBytes = readPieceLength(info);
   const isMultiFile = info.has('files');
   if (isMultiFile && info.has('length')) throw bad("it has both 'length' and 'files'");
-  const files = readFiles(info, name, rules);
+  const listed = listFiles(info);
+  if (isHybrid(info)) checkHalves(infoBytes, rawName, listed, pieceLengthBytes);
+  const files = isMultiFile ? placeFiles(listed, name, rules) : [placeSingle(listed[0]!, name)];
   const geometry = new Geometry(totalLength(files), pieceLengthBytes);
   return {
     name,
@@ -104,12 +111,19 @@ function refuseVersion2(info: BencodeDictionary): void {
   throw bad(isVersion2 ? 'v2-only torrents are not supported yet' : "'pieces' is missing");
 }
 
-function readName(info: BencodeDictionary, rules: PathRules): string {
+function readName(info: BencodeDictionary): Uint8Array {
   const preferred = info.get('name.utf-8');
   const usable = preferred instanceof Uint8Array && preferred.length > 0 && decodeUtf8(preferred) !== null;
   const raw = usable ? preferred : info.get('name');
   if (!(raw instanceof Uint8Array)) throw bad("'name' is missing or not a string");
-  const name = safeName(raw, rules);
+  return raw;
+}
+
+/** The name of the file or folder in the output folder. */
+function nameFolder(raw: Uint8Array, rules: PathRules): string {
+  const wanted = safeName(raw, rules.platform);
+  const { name } = wanted;
+  warnOfName(wanted, name, rules.warn);
   if (isStateName(name))
     throw bad(`it is named ${showName(name)}, like a file that this program keeps beside its data`);
   return name;
@@ -155,10 +169,10 @@ function readTrackers(top: BencodeDictionary, warn: Warn): string[][] {
   const tiers: string[][] = [];
   let count = 0;
   const list = top.get('announce-list');
-  if (list !== undefined && !Array.isArray(list)) warn("'announce-list' is not a list and is ignored");
+  if (list !== undefined && !Array.isArray(list)) warn(() => "'announce-list' is not a list and is ignored");
   for (const tier of Array.isArray(list) ? list : []) {
     if (!Array.isArray(tier)) {
-      warn("a tier of 'announce-list' is not a list and is ignored");
+      warn(() => "a tier of 'announce-list' is not a list and is ignored");
       continue;
     }
     const urls = readUrls(tier, isTrackerUrl, TRACKER_COUNT - count, 'tracker', warn);
@@ -192,10 +206,10 @@ function readUrls(
     // Writers leave empty strings where there is no URL: not worth a warning.
     if (value instanceof Uint8Array && value.length === 0) continue;
     const url = value instanceof Uint8Array ? decodeUtf8(value)?.trim() : undefined;
-    if (url === undefined || !isUsable(url)) warn(`a ${what} is ignored: not a URL this program can use`);
+    if (url === undefined || !isUsable(url)) warn(() => `a ${what} is ignored: not a URL this program can use`);
     else if (urls.size < max || urls.has(url)) urls.add(url);
     else {
-      warn(`more than ${max} of kind ${what}; the rest is ignored`);
+      warn(() => `more than ${max} of kind ${what}; the rest is ignored`);
       break;
     }
   }
@@ -216,7 +230,7 @@ function readDate(top: BencodeDictionary, warn: Warn): number | null {
   const value = top.get('creation date');
   if (value === undefined) return null;
   if (typeof value === 'number' && value >= 0) return value;
-  warn("'creation date' is not a date and is ignored");
+  warn(() => "'creation date' is not a date and is ignored");
   return null;
 }
 

@@ -1,10 +1,11 @@
 /** create, inspect and verify as a person runs them. */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { createWorkPool } from '../../src/hash/pool.js';
+import { encodeBencode } from '../../src/metainfo/bencode.js';
 import { createTorrent } from '../../src/metainfo/create.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 import { haul, haulWith, makeFolder, type Running, start } from './harness.js';
@@ -120,6 +121,41 @@ describe('haul inspect', () => {
         ['set/sub/empty', 0],
       ],
     );
+  });
+
+  it('notes each file that is stored under another name than the torrent gives it', async (context) => {
+    const path = join(await makeFolder(context), 'odd.torrent');
+    const files = ['a.txt', 'b\\c', 'a.txt', 'd//e'].map((name) => ({ path: name.split('/'), length: 5 }));
+    const pieces = createHash('sha1').update('firstothertwicedepth').digest();
+    const info = { name: 'odd', files, 'piece length': 16_384, pieces };
+    await writeFile(path, Buffer.concat([encodeBencode({ info }), Buffer.from('\n')]));
+    const { stdout } = await haul('inspect', path);
+    for (const line of [
+      'warning    it has bytes after its end, which are ignored: 1',
+      'warning    renamed to "a (2).txt": "a.txt" is taken',
+      '             5  odd/a.txt',
+      '             5  odd/b_c  (in the torrent: b\\c)',
+      '             5  odd/a (2).txt  (in the torrent: a.txt)',
+      '             5  odd/d/e  (in the torrent: d//e)',
+    ]) {
+      assert.ok(stdout.split('\n').includes(line), `${line}\n${stdout}`);
+    }
+    const [result] = (await haul('inspect', path, '--json')).lines;
+    assert.equal((result!.warnings as string[]).length, 4);
+    assert.deepEqual(result!.files, [
+      { path: 'odd/a.txt', lengthBytes: 5 },
+      { path: 'odd/b_c', pathInTorrent: 'b\\c', lengthBytes: 5 },
+      { path: 'odd/a (2).txt', pathInTorrent: 'a.txt', lengthBytes: 5 },
+      { path: 'odd/d/e', pathInTorrent: 'd//e', lengthBytes: 5 },
+    ]);
+
+    const data = await makeFolder(context);
+    await mkdir(join(data, 'odd', 'd'), { recursive: true });
+    const contents = { 'a.txt': 'first', b_c: 'other', 'a (2).txt': 'twice', 'd/e': 'depth' };
+    for (const [name, content] of Object.entries(contents)) await writeFile(join(data, 'odd', name), content);
+    const { stderr, exitCode } = await haul('verify', path, '--data', data);
+    assert.equal(exitCode, 0);
+    assert.match(stderr, /warning: renamed to "b_c"/);
   });
 
   it('fails with one line for what is no torrent, and a stack trace only in debug mode', async (context) => {

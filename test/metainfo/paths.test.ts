@@ -1,20 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { PathTable, safeName } from '../../src/metainfo/paths.js';
+import { safeName, warnOfName, whyUnsafe } from '../../src/metainfo/paths.js';
 
 const bytes = (name: string) => Buffer.from(name);
 
-function table(platform: string): { add: (path: string) => string; paths: PathTable; warnings: string[] } {
-  const warnings: string[] = [];
-  const paths = new PathTable({ platform, warn: (line) => warnings.push(line) });
-  return { add: (path) => paths.addFile(path.split('/').map(bytes)).join('/'), paths, warnings };
-}
-
 function name(raw: string | Uint8Array, platform = 'linux'): { safe: string; warnings: string[] } {
   const warnings: string[] = [];
-  const safe = safeName(typeof raw === 'string' ? bytes(raw) : raw, { platform, warn: (line) => warnings.push(line) });
-  return { safe, warnings };
+  const wanted = safeName(typeof raw === 'string' ? bytes(raw) : raw, platform);
+  warnOfName(wanted, wanted.name, (line) => warnings.push(line()));
+  return { safe: wanted.name, warnings };
 }
 
 describe('a path component', () => {
@@ -26,8 +21,11 @@ describe('a path component', () => {
     'a/b',
     '/etc',
     '../x',
-    'a\\b',
     '..\\x',
+    'a\\..',
+    'a\\..\\b',
+    '\\x',
+    '\\\\host\\x',
     'C:',
     'c:\\x',
     'C:evil',
@@ -95,6 +93,23 @@ describe('a path component', () => {
     });
   }
 
+  it('with a backslash that leads nowhere else is renamed everywhere, with the reason, and cannot be shared from here', () => {
+    const cases: [name: string, safe: string][] = [
+      ['a\\b', 'a_b'],
+      ['dir\\sub\\file.txt', 'dir_sub_file.txt'],
+      ['a\\', 'a_'],
+      ['..a\\b..', '..a_b..'],
+    ];
+    for (const [given, safe] of cases) {
+      const here = name(given);
+      assert.equal(here.safe, safe);
+      assert.equal(here.warnings.length, 1);
+      assert.match(here.warnings[0]!, /^renamed to ".*": ".*" holds a backslash$/);
+      assert.equal(whyUnsafe(given), 'holds a backslash');
+    }
+    assert.equal(name('..a\\b..', 'win32').safe, '..a_b__');
+  });
+
   it('is cut to 255 bytes between code points, its extension kept', () => {
     const long = name(`${'é'.repeat(200)}.tar`);
     assert.equal(long.safe, `${'é'.repeat(125)}.tar`);
@@ -125,86 +140,10 @@ describe('a path component', () => {
         assert.ok(Buffer.byteLength(safe) <= 255 && safe !== '' && safe !== '.' && safe !== '..');
         assert.doesNotMatch(safe, /[/\\\0]/);
         if (platform === 'win32') assert.doesNotMatch(safe, /[. ]$|[<>:"|?*]/);
+        assert.equal(whyUnsafe(safe), null);
+        assert.deepEqual(name(safe, platform).safe, safe, 'what is safe stays as it is');
       }),
       { numRuns: 500 },
     );
-  });
-});
-
-describe('the paths of a torrent', () => {
-  it('may not repeat, nor be file and folder at once, in any order', () => {
-    const conflicts = [
-      ['a/b', 'a/b'],
-      ['a', 'a/b'],
-      ['a/b', 'a'],
-      ['a/b/c', 'a/b'],
-      ['x', 'y', 'x'],
-    ];
-    for (const paths of conflicts) {
-      const { add } = table('linux');
-      assert.throws(() => paths.forEach(add), { code: 'BAD_TORRENT' }, paths.join());
-    }
-    const { add, warnings } = table('linux');
-    assert.deepEqual(['a/b', 'a/c', 'b', 'c/a/b'].map(add), ['a/b', 'a/c', 'b', 'c/a/b']);
-    assert.deepEqual(warnings, []);
-  });
-
-  it('that differ only in case or Unicode form are told apart where the system does, renamed where it does not', () => {
-    const paths = ['Read.me', 'read.me', 'READ.ME', 'Dir/a', 'dir/b', 'e\u0301', '\u00e9'];
-    const here = table('linux');
-    assert.deepEqual(paths.map(here.add), paths);
-    assert.equal(here.warnings.length, 4);
-    for (const platform of ['win32', 'darwin']) {
-      const there = table(platform);
-      assert.deepEqual(paths.map(there.add), [
-        'Read.me',
-        'read (2).me',
-        'READ (3).ME',
-        'Dir/a',
-        'dir (2)/b',
-        'e\u0301',
-        '\u00e9 (2)',
-      ]);
-      assert.equal(there.warnings.length, 4);
-    }
-  });
-
-  it('never become one path by renaming', () => {
-    const { paths, add } = table('linux');
-    const raw = [Buffer.from([0xff]), Buffer.from([0xfe]), bytes('_'), bytes('_ (2)')];
-    const names = raw.map((component) => paths.addFile([component]).join('/'));
-    assert.deepEqual(names, ['_', '_ (2)', '_ (3)', '_ (2) (2)']);
-    const long = 'x'.repeat(300);
-    const cut = [add(`${long}1`), add(`${long}2`)];
-    assert.equal(new Set(cut).size, 2);
-    assert.ok(cut.every((path) => path.length === 255));
-  });
-
-  it('are at most 100 folders deep', () => {
-    const { add } = table('linux');
-    assert.equal(add(Array(100).fill('d').join('/')).length, 199);
-    assert.throws(() => add(Array(101).fill('d').join('/')), { code: 'BAD_TORRENT' });
-    assert.throws(() => table('linux').paths.addFile([]), { code: 'BAD_TORRENT' });
-  });
-
-  it('follow renames in symlink targets', () => {
-    const { add, paths } = table('win32');
-    add('aux/con.txt');
-    assert.deepEqual(paths.linkTarget([bytes('aux'), bytes('con.txt')]), ['_aux', '_con.txt']);
-    assert.deepEqual(paths.linkTarget([bytes('nowhere')]), ['nowhere']);
-    for (const attack of [['..', 'x'], ['a', '..'], [''], ['/etc']]) {
-      assert.throws(() => paths.linkTarget(attack.map(bytes)), { code: 'BAD_TORRENT' });
-    }
-  });
-
-  it('cost one step per collision, however many there are', () => {
-    const { paths } = table('linux');
-    const names = new Set<string>();
-    for (let i = 0; i < 20_000; i++) {
-      const raw = Buffer.from([0x80 + (i & 0x3f), 0x80 + ((i >> 6) & 0x3f), 0x80 + ((i >> 12) & 0x3f)]);
-      names.add(paths.addFile([raw]).join());
-    }
-    assert.equal(names.size, 20_000);
-    assert.ok(names.has('_ (20000)'));
   });
 });

@@ -4,44 +4,9 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { LIMITS } from '../../src/config.js';
 import { HaulError } from '../../src/errors.js';
-import { type BencodeInput, encodeBencode } from '../../src/metainfo/bencode.js';
+import { encodeBencode } from '../../src/metainfo/bencode.js';
 import { encodeTorrent, parseTorrent, withTrackers } from '../../src/metainfo/torrent.js';
-
-type Fields = Record<string, BencodeInput | undefined>;
-
-const HASH = Buffer.alloc(20, 7);
-
-function single(info: Fields = {}, top: Fields = {}): Buffer {
-  const whole = {
-    name: 'image.iso',
-    length: 50_000,
-    'piece length': 32_768,
-    pieces: Buffer.concat([HASH, HASH]),
-    ...info,
-  };
-  return encodeBencode({ info: whole, ...top });
-}
-
-function file(path: string, length: number, more: Fields = {}): BencodeInput {
-  return { path: path.split('/'), length, ...more };
-}
-
-function multi(files: BencodeInput, info: Fields = {}): Buffer {
-  return single({ length: undefined, name: 'tree', files, pieces: HASH, ...info });
-}
-
-function refused(bytes: Uint8Array, code: string, message: RegExp): void {
-  assert.throws(
-    () => parseTorrent(bytes),
-    (error) => {
-      assert.ok(error instanceof HaulError, String(error));
-      assert.equal(error.code, code, error.message);
-      assert.match(error.message, message);
-      assert.doesNotMatch(error.message, /\n/);
-      return true;
-    },
-  );
-}
+import { file, HASH, multi, refused, single } from './scene.js';
 
 describe('reading a torrent', () => {
   it('with one file gives its geometry and a path of one name', () => {
@@ -174,8 +139,7 @@ describe('reading a torrent', () => {
     assert.deepEqual(bad.files[0]?.path, ['name', 'plain']);
   });
 
-  it('reads a hybrid torrent as version 1 and says no to version 2 alone', () => {
-    assert.equal(parseTorrent(single({ 'meta version': 2, 'file tree': { a: {} } })).files.length, 1);
+  it('says no to version 2 alone', () => {
     refused(
       single({ pieces: undefined, 'meta version': 2, 'file tree': {} }),
       'BAD_TORRENT',
@@ -196,7 +160,6 @@ describe('a torrent is refused', () => {
   const cases: [what: string, bytes: Buffer, code: string, message: RegExp][] = [
     ['that is HTML', Buffer.from('<html>'), 'BAD_BENCODE', /byte 0$/],
     ['that is cut off', single().subarray(0, 40), 'BAD_BENCODE', /byte \d+$/],
-    ['with bytes after it', Buffer.concat([single(), Buffer.from('\n')]), 'BAD_BENCODE', /after the end at byte \d+$/],
     ['that is a list', Buffer.from('le'), 'BAD_TORRENT', /not a dictionary/],
     ['without info', encodeBencode({ a: 1 }), 'BAD_TORRENT', /no 'info'/],
     ['whose info is a list', encodeBencode({ info: [] }), 'BAD_TORRENT', /no 'info'/],
@@ -223,7 +186,6 @@ describe('a torrent is refused', () => {
     ['with a file without path', multi([{ length: 1 }]), 'BAD_TORRENT', /file 1: 'path'/],
     ['with a path of numbers', multi([{ length: 1, path: [1] }]), 'BAD_TORRENT', /file 1: 'path'/],
     ['with an empty path', multi([{ length: 1, path: [] }]), 'BAD_TORRENT', /unsafe path/],
-    ['with an empty path component', multi([file('a//b', 1)]), 'BAD_TORRENT', /unsafe path/],
     ['that climbs out', multi([file('../x', 1)]), 'BAD_TORRENT', /unsafe path: the name "\.\."/],
     [
       'with padding that climbs out',
@@ -232,7 +194,7 @@ describe('a torrent is refused', () => {
       /unsafe path/,
     ],
     ['with an absolute path', multi([{ path: ['/etc/passwd'], length: 1 }]), 'BAD_TORRENT', /unsafe path/],
-    ['with a path twice', multi([file('a', 1), file('a', 1)]), 'BAD_TORRENT', /conflicting paths/],
+    ['with a path that climbs by backslashes', multi([file('..\\x', 1)]), 'BAD_TORRENT', /unsafe path/],
     ['named ..', single({ name: '..' }), 'BAD_TORRENT', /unsafe path/],
     ['named by nothing', single({ name: '' }), 'BAD_TORRENT', /unsafe path/],
     ['without a name', single({ name: undefined }), 'BAD_TORRENT', /'name'/],
