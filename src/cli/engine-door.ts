@@ -9,7 +9,8 @@ export async function openEngine(output: Output, options: EngineCliOptions): Pro
   const { createEngine } = await import('../engine.js');
   const log: typeof output.log = (level, message, facts) => {
     // A --peer whose name nobody knows, say: without a word the command would wait for it in silence.
-    if (level === 'warn' && !output.isVerbose) output.warn(message);
+    const isTold = level === 'warn' && (output.isJson || !output.isVerbose);
+    if (isTold) output.warn(message, { code: facts?.code ?? 'WARNING', facts: facts ?? {} });
     else output.log(level, message, facts);
   };
   const { port, downloadLimit, uploadLimit, zone } = options;
@@ -38,12 +39,12 @@ export async function withPortHint<T>(option: string, open: () => Promise<T>): P
 
 /** Shows what a torrent meets on its way. Failure itself comes through `done`. */
 export function watchTorrent(output: Output, torrent: Torrent): void {
-  torrent.on('warning', (error) => output.warn(error.message, { code: error.code }));
+  torrent.on('warning', (error) => output.warn(error.message, { code: error.code, facts: error.facts }));
   torrent.on('tracker', (url, outcome, message) => {
     // Errors name their tracker themselves.
     const line = message.startsWith(`tracker ${url}`) ? message : `tracker ${url}: ${message}`;
     if (outcome === 'ok') output.log('info', line);
-    else output.warn(line, { code: 'TRACKER', url });
+    else output.warn(line, { code: 'TRACKER', url, facts: { outcome } });
   });
   torrent.on('peer', (address, change, reason) => output.log('info', `peer ${address} ${change}`, { reason }));
 }

@@ -1,9 +1,9 @@
 /** `haul get`: downloads what a torrent describes, continues what an earlier run left, may seed afterwards. */
-import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import type { Engine, Torrent } from '../api.js';
+import type { Engine } from '../api.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { count, formatBytes, formatRate, formatSeconds, percent, printable } from './format.js';
+import { formatBytes } from './format.js';
+import { type Fetched, gaveUpError, reportDone, reportGaveUp, reportStopped } from './get-report.js';
 import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
 import {
   addEngineOptions,
@@ -14,18 +14,22 @@ import {
   repeated,
 } from './options.js';
 import type { Output } from './output.js';
+import { Patience, UNATTENDED_TIMEOUT_MS } from './patience.js';
 import type { Context, Outcome, Runner } from './run.js';
-import { torrentFields, torrentSampler } from './sample.js';
+import { torrentSampler } from './sample.js';
 import type { FileChoice, SelectOptions } from './select.js';
 import { resourceFields } from './usage.js';
-import { type HostPort, parseDuration, parseGlob, parseHostPort } from './values.js';
+import { type HostPort, parseDuration, parseGlob, parseHostPort, parseTimeLimit } from './values.js';
 import { delayOrAborted, settledOrAborted } from './wait.js';
+import { makeProgressLook, sayWaiting } from './waiting.js';
 
 interface GetOptions extends CommonOptions, EngineCliOptions, SelectOptions {
   readonly output: string;
   readonly peer?: readonly HostPort[];
   /** Milliseconds. */
   readonly seedFor?: number;
+  readonly timeout?: number;
+  readonly deadline?: number;
   readonly sequential?: boolean;
   /** Overwrite files that are not the torrent's. */
   readonly force?: boolean;
@@ -44,6 +48,13 @@ export function getCommand(run: Runner): Command {
         argument(parseDuration),
       ),
     )
+    .addOption(
+      limitOption(
+        '--timeout <duration>',
+        'give up when nothing was verified for so long (default: never on a terminal, else 10m)',
+      ),
+    )
+    .addOption(limitOption('--deadline <duration>', 'give up when the download is not complete after so long in all'))
     .addOption(globOption('--only <glob>', 'download only these files; may be repeated'))
     .addOption(globOption('--skip <glob>', 'leave these files out, also of what --only names; may be repeated'))
     .addOption(globOption('--high <glob>', 'download these files before the others; may be repeated'))
@@ -58,6 +69,7 @@ export function getCommand(run: Runner): Command {
         "haul get build.torrent --output . --peer '[2001:db8::7]:6881' --seed-for 10m",
         'haul get http://192.0.2.7:6969/image.iso.torrent --zone eu-1/rack7',
         "haul get build.torrent --only 'bin/**' --only '*.txt' --skip '**/*.map'",
+        'haul get http://192.0.2.7:6969/image.iso.torrent --timeout 2m --deadline 1h   # unattended',
         "haul get build.torrent --high 'docs/{index,start}.html' --sequential",
       )}
 
@@ -69,12 +81,17 @@ A file that is there already is checked. What matches is kept: a new version of 
 one, and a longer file is then cut to size. A file in which no piece matches is not touched: the command says so and exits with 1,
 unless --force is given.
 
+While nothing comes, a line says what the download waits for: peers that cannot be reached, trackers that fail, a slow disk. When
+--timeout or --deadline ends it, the reason of each tracker and of the peers is printed. Checking what is here is no waiting, and
+--seed-for comes after the limits. What is verified is kept: the same command continues.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 nothing was verified for --timeout, 4 not complete at the --deadline.
 Ctrl-C while downloading exits with 130 and keeps what is verified; the same command continues.
 Ctrl-C while seeding afterwards exits with 0: the data is complete.
 One haul get at a time downloads to the same place, and nobody seeds from it meanwhile: a second one says so and exits with 1.${jsonHelp(
         {
           ...TORRENT_PROGRESS,
-          result: `outcome path name infoHash wantedFiles fileCount seconds averageBytesPerSec ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
+          result: `outcome path name infoHash wantedFiles fileCount seconds averageBytesPerSec sources[trackers,addresses] ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
           stopped: `uploadedBytes ${RESOURCE_FIELDS}`,
         },
       )}`,
@@ -82,11 +99,25 @@ One haul get at a time downloads to the same place, and nobody seeds from it mea
     .action((torrent: string, options: GetOptions) => run('get', options, (context) => get(context, torrent, options)));
 }
 
+function limitOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(argument(parseTimeLimit));
+}
+
 function globOption(flags: string, description: string): Option {
   return new Option(flags, description).argParser(repeated(parseGlob));
 }
 
 async function get(context: Context, source: string, options: GetOptions): Promise<Outcome> {
+  const timeoutMs = options.timeout ?? (context.output.isTerminal ? Number.POSITIVE_INFINITY : UNATTENDED_TIMEOUT_MS);
+  const patience = new Patience({ timeoutMs, deadlineMs: options.deadline ?? Number.POSITIVE_INFINITY });
+  try {
+    return await getWithin(context, patience, source, options);
+  } finally {
+    patience.end();
+  }
+}
+
+async function getWithin(context: Context, patience: Patience, source: string, options: GetOptions): Promise<Outcome> {
   const { output, signal } = context;
   const [{ loadTorrent }, { checkOutputFolder }, { makeFolder }, { chooseFiles }] = await Promise.all([
     import('./torrent-file.js'),
@@ -95,18 +126,26 @@ async function get(context: Context, source: string, options: GetOptions): Promi
     import('./select.js'),
   ]);
   const folder = await checkOutputFolder(options.output);
-  const metainfo = await loadTorrent(source, signal);
+  const metainfo = await loadTorrent(source, AbortSignal.any([signal, patience.signal])).catch((error: unknown) => {
+    if (patience.gaveUp === null || signal.aborted) throw error;
+    output.error(gaveUpError(patience, 'the .torrent has not come', error));
+    return patience.gaveUp;
+  });
+  if (typeof metainfo === 'string') return metainfo;
+  // From here to the first sample it is our own work that takes time.
+  patience.watch(() => true);
   const choice = chooseFiles(metainfo, options);
   await makeFolder(folder);
   if (signal.aborted) return 'interrupted';
   warnLonely(output, metainfo, options);
-  return getInto(context, { folder, metainfo, choice }, options);
+  return getInto(context, { folder, metainfo, choice, patience }, options);
 }
 
 interface Goal {
   readonly folder: string;
   readonly metainfo: Metainfo;
   readonly choice: FileChoice;
+  readonly patience: Patience;
 }
 
 async function getInto(context: Context, goal: Goal, options: GetOptions): Promise<Outcome> {
@@ -115,7 +154,7 @@ async function getInto(context: Context, goal: Goal, options: GetOptions): Promi
   const engine = await openEngine(output, options);
   try {
     if (signal.aborted) return 'interrupted';
-    const { folder, metainfo, choice } = goal;
+    const { folder, metainfo, choice, patience } = goal;
     const torrent = engine.add(metainfo, {
       output: folder,
       peers: options.peer ?? [],
@@ -124,32 +163,38 @@ async function getInto(context: Context, goal: Goal, options: GetOptions): Promi
       ...(choice.priorities === undefined ? {} : { priorities: choice.priorities }),
     });
     watchTorrent(output, torrent);
-    return await download(context, { engine, torrent, choice }, options.seedFor ?? 0);
+    return await download(context, { engine, torrent, choice, patience }, options.seedFor ?? 0);
   } finally {
     output.stopProgress();
     await engine.close();
   }
 }
 
-interface Running {
+interface Running extends Fetched {
   readonly engine: Engine;
-  readonly torrent: Torrent;
-  readonly choice: FileChoice;
+  readonly patience: Patience;
 }
 
 async function download(context: Context, running: Running, seedForMs: number): Promise<Outcome> {
   const { output, signal } = context;
-  const { engine, torrent } = running;
+  const { engine, torrent, patience } = running;
   const started = performance.now();
   const view = output.progress(torrentSampler(torrent, 'complete'));
-  const end = await settledOrAborted(torrent.done, signal);
+  patience.watch(makeProgressLook(torrent));
+  const waiting = sayWaiting(output, torrent);
+  const end = await settledOrAborted(torrent.done, AbortSignal.any([signal, patience.signal])).finally(waiting.end);
+  patience.end();
   const seconds = (performance.now() - started) / 1000;
   if (end === 'aborted') {
-    const isKnown = torrent.state === 'downloading';
+    const before = { stats: torrent.stats(), sources: torrent.sources() };
     await torrent.stop();
     view.stop();
-    reportStopped(output, running, seconds, isKnown);
-    return 'interrupted';
+    if (signal.aborted || patience.gaveUp === null) {
+      reportStopped(output, running, seconds, before.stats.state === 'downloading');
+      return 'interrupted';
+    }
+    reportGaveUp(output, running, seconds, before, patience);
+    return patience.gaveUp;
   }
   view.stop();
   reportDone(output, running, seconds);
@@ -167,63 +212,14 @@ async function download(context: Context, running: Running, seedForMs: number): 
   return 'done';
 }
 
-function reportDone(output: Output, { torrent, choice }: Running, seconds: number): void {
-  const stats = torrent.stats();
-  const path = join(torrent.output, torrent.metainfo.name);
-  const isNew = stats.downloadedBytes > 0;
-  const { wantedFiles, fileCount } = choice;
-  const part = wantedFiles < fileCount ? `${wantedFiles} of ${count(fileCount, 'file')}, ` : '';
-  const what = `${printable(path, 4000)}: ${part}${formatBytes(stats.wantedBytes)}`;
-  output.event(
-    'result',
-    {
-      outcome: 'done',
-      path,
-      name: torrent.metainfo.name,
-      infoHash: torrent.metainfo.infoHashHex,
-      wantedFiles,
-      fileCount,
-      seconds,
-      averageBytesPerSec: Math.round(stats.downloadedBytes / seconds),
-      ...torrentFields(stats),
-      ...resourceFields(),
-    },
-    isNew
-      ? `${what}, ${formatBytes(stats.downloadedBytes)} fetched in ` +
-          `${formatSeconds(seconds)}, ${formatRate(stats.downloadedBytes / seconds)}`
-      : `${what}, already complete`,
-  );
-}
-
-/** @param isKnown false before the end of the check of what is here: nobody knows then how much is good. */
-function reportStopped(output: Output, { torrent, choice }: Running, seconds: number, isKnown: boolean): void {
-  const stats = torrent.stats();
-  output.event(
-    'result',
-    {
-      outcome: 'interrupted',
-      path: join(torrent.output, torrent.metainfo.name),
-      name: torrent.metainfo.name,
-      infoHash: torrent.metainfo.infoHashHex,
-      wantedFiles: choice.wantedFiles,
-      fileCount: choice.fileCount,
-      seconds,
-      ...torrentFields(stats),
-      ...resourceFields(),
-    },
-    '',
-  );
-  const done = `with ${percent(stats.verifiedBytes, stats.wantedBytes).toFixed(1)}% here`;
-  const when = isKnown ? done : 'before what is here was checked';
-  output.note(`stopped ${when}; run the same command again to continue`);
-}
-
 /** A download that cannot find anyone would otherwise wait in silence. */
 function warnLonely(output: Output, metainfo: Metainfo, options: GetOptions): void {
   for (const warning of metainfo.warnings) output.warn(warning);
   const urls = metainfo.trackers.flat();
   if ((options.peer ?? []).length > 0 || urls.some((url) => /^https?:/i.test(url))) return;
-  const reason =
-    urls.length === 0 ? 'the torrent names no tracker' : 'the torrent names only udp trackers (not contacted yet)';
-  output.warn(`${reason} and no --peer is given: waiting for peers that connect to us`);
+  const [code, reason] =
+    urls.length === 0
+      ? ['no-trackers', 'the torrent names no tracker']
+      : ['udp-trackers-only', 'the torrent names only udp trackers (not contacted yet)'];
+  output.warn(`${reason} and no --peer is given: waiting for peers that connect to us`, { code });
 }

@@ -5,7 +5,7 @@ const TITLE = 11;
 
 export const TORRENT_FIELDS =
   'verifiedBytes wantedBytes lengthBytes downloadedBytes uploadedBytes downloadBytesPerSec uploadBytesPerSec wastedBytes ' +
-  'corruptBytes peers seeds knownAddresses';
+  'corruptBytes peers seeds knownAddresses waitingFor health[code,isBlocking,message,facts]';
 export const RESOURCE_FIELDS = 'cpuUserSec cpuSystemSec peakMemoryBytes';
 
 /** With --super, when super-seeding ends. */
@@ -18,7 +18,7 @@ export const TORRENT_PROGRESS = { progress: `${PROGRESS_FIELDS} ${TORRENT_FIELDS
 /** Progress of hashing alone. */
 export const PLAIN_PROGRESS = { progress: PROGRESS_FIELDS };
 
-const ALWAYS = { warning: 'message code url', error: 'code message facts' };
+const ALWAYS = { warning: 'message code url facts', error: 'code message facts' };
 
 /** A help text: one paragraph for each type of line, in the order in which they come. */
 export function jsonHelp(types: Readonly<Record<string, string>>): string {

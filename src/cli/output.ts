@@ -42,6 +42,11 @@ export class Output {
     this.isVerbose = options.verbose;
   }
 
+  /** Somebody looks on: progress and remarks go to a terminal. */
+  get isTerminal(): boolean {
+    return this.#options.stderr.isTTY === true;
+  }
+
   /** One event: `fields` for machines, `text` (lines, no final newline) for people. An empty text prints nothing. */
   event(type: string, fields: Fields, text: string): void {
     if (this.isJson) this.#writeJson({ type, command: this.#options.command, ...fields });

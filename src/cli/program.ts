@@ -13,8 +13,8 @@ import { trackCommand } from './track.js';
 import { verifyCommand } from './verify.js';
 
 const FOOTER = `
-Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted (Ctrl-C), 129 and 143 hung up or terminated,
-141 nobody reads the output.
+Exit codes: 0 done, 1 failed, 2 usage, 3 and 4 given up (get --timeout, --deadline), 130 interrupted (Ctrl-C),
+129 and 143 hung up or terminated, 141 nobody reads the output.
 HAUL_DEBUG=1 in the environment is the same as --verbose.
 
 Share a file, then fetch it elsewhere with the line that is printed:

@@ -1,6 +1,6 @@
 /**
  * Runs one command: signals, exit codes, the one-line error. The only place that ends the process.
- * Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted (SIGINT), 143 terminated (SIGTERM), 129 the terminal is gone (SIGHUP),
+ * Exit codes: 0 done, 1 failed, 2 usage, 3 nothing came for --timeout, 4 the --deadline passed, 130 interrupted (SIGINT), 143 terminated (SIGTERM), 129 the terminal is gone (SIGHUP),
  * 141 nobody reads our output.
  */
 import { constants } from 'node:os';
@@ -8,7 +8,7 @@ import { fromSystemError, HaulError } from '../errors.js';
 import type { CommonOptions } from './options.js';
 import { Output } from './output.js';
 
-export type Outcome = 'done' | 'failed' | 'usage' | 'interrupted';
+export type Outcome = 'done' | 'failed' | 'usage' | 'timeout' | 'deadline' | 'interrupted';
 
 export interface Context {
   readonly output: Output;
@@ -23,7 +23,15 @@ export type Runner = (
   body: (context: Context) => Promise<Outcome>,
 ) => Promise<void>;
 
-export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130, brokenPipe: 141 } as const;
+export const EXIT = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  timeout: 3,
+  deadline: 4,
+  interrupted: 130,
+  brokenPipe: 141,
+} as const;
 
 /** @param setExitCode called once, when the command has ended. */
 export function makeRunner(setExitCode: (code: number) => void): Runner {

@@ -1,5 +1,6 @@
 /** What progress shows at one moment, and how a torrent, a hash run or a seed becomes such a sample. */
 import type { Torrent, TorrentStats } from '../api.js';
+import { waitingFor } from '../torrent/health.js';
 import { count, formatBytes, formatRate, formatSeconds, percent } from './format.js';
 
 export type Phase = 'preparing' | 'hashing' | 'checking' | 'downloading' | 'seeding' | 'stopping';
@@ -60,6 +61,8 @@ export function torrentFields(stats: TorrentStats): Record<string, unknown> {
     peers: stats.peers,
     seeds: stats.seeds,
     knownAddresses: stats.knownAddresses,
+    waitingFor: waitingFor(stats.health),
+    health: stats.health,
   };
 }
 

@@ -8,6 +8,7 @@ import type { Context, Outcome, Runner } from './run.js';
 import { torrentFields, torrentSampler } from './sample.js';
 import { resourceFields } from './usage.js';
 import { delayOrAborted, settledOrAborted } from './wait.js';
+import { warnOfProblems } from './waiting.js';
 
 interface SeedOptions extends CommonOptions, EngineCliOptions {
   readonly data: string;
@@ -87,12 +88,14 @@ export async function seedUntilInterrupted(
     output.event('spread', { seconds: (performance.now() - started) / 1000, uploadedBytes, lengthBytes }, text);
   });
   const view = output.progress(torrentSampler(torrent, 'serve'));
+  const problems = warnOfProblems(output, torrent);
   if ((await settledOrAborted(torrent.done, signal)) === 'settled') {
     onReady();
     // A torrent that fails while it seeds (a disk that goes away) ends the command.
     const failure = new Promise<void>((_, reject) => torrent.once('failed', reject));
     await Promise.race([delayOrAborted(Number.POSITIVE_INFINITY, signal), failure]);
   }
+  problems.end();
   await torrent.stop();
   view.stop();
   const stats = torrent.stats();

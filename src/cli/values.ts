@@ -77,6 +77,13 @@ export function parseDuration(text: string): number {
   return ms;
 }
 
+/** Milliseconds above 0, for limits; `forever` is none. */
+export function parseTimeLimit(text: string): number {
+  const ms = parseDuration(text);
+  if (ms <= 0) throw new ValueError('A time limit is above 0: 30s, 10m, 2h, 1d, or forever for none.');
+  return ms;
+}
+
 /** Which files of a torrent; what it means is `select.ts`'s to know. */
 export function parseGlob(text: string): string {
   if (text === '' || text.length > 4096) throw new ValueError('A glob names files inside the torrent, e.g. "docs/**".');

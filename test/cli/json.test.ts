@@ -75,7 +75,19 @@ describe('the fields of --json', () => {
     const output = join(folder, 'copy');
     const got = await start(context, 'get', String(loopbackUrl), '--output', output, '--port', '0', '--json').finished;
     assert.equal(got.exitCode, 0, got.stderr);
-    await compare('get', got.lines, ['progress', 'result', 'stopped']);
+    const lost = await haul(
+      'get',
+      torrent,
+      '--output',
+      join(folder, 'none'),
+      '--port',
+      '0',
+      '--timeout',
+      '1s',
+      '--json',
+    );
+    assert.equal(lost.exitCode, 3, lost.stderr);
+    await compare('get', [...got.lines, ...lost.lines], ['progress', 'result', 'stopped', 'warning']);
     await compare('share', (await share.stop()).lines, ['listening', 'progress', 'result']);
   });
 });
