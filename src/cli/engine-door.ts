@@ -13,7 +13,7 @@ export async function openEngine(output: Output, options: EngineCliOptions): Pro
     if (isTold) output.warn(message, { code: facts?.code ?? 'WARNING', facts: facts ?? {} });
     else output.log(level, message, facts);
   };
-  const { port, downloadLimit, uploadLimit, zone } = options;
+  const { port, downloadLimit, uploadLimit, zone, storage } = options;
   return withPortHint('--port', () =>
     createEngine({
       log,
@@ -21,6 +21,7 @@ export async function openEngine(output: Output, options: EngineCliOptions): Pro
       ...(downloadLimit === undefined ? {} : { downloadBytesPerSec: downloadLimit }),
       ...(uploadLimit === undefined ? {} : { uploadBytesPerSec: uploadLimit }),
       ...(zone === undefined ? {} : { zone }),
+      ...(storage === undefined ? {} : { storage }),
     }),
   );
 }

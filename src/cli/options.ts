@@ -44,7 +44,11 @@ export interface EngineCliOptions {
   readonly downloadLimit?: number;
   readonly uploadLimit?: number;
   readonly zone?: string;
+  /** Hidden, for tests. */
+  readonly storage?: 'mapped' | 'positional';
 }
+
+const STORAGE_KINDS = ['mapped', 'positional'];
 
 /** `--port`, the rate limits and `--zone`; `--download-limit` only where something is downloaded. */
 export function addEngineOptions(command: Command, downloads: boolean): Command {
@@ -52,6 +56,7 @@ export function addEngineOptions(command: Command, downloads: boolean): Command 
   if (downloads)
     command.addOption(rateOption('--download-limit <rate>', 'most bytes per second down, e.g. 50M or 1.5MiB'));
   command.addOption(rateOption('--upload-limit <rate>', 'most bytes per second up'));
+  command.addOption(new Option('--storage <kind>', 'how files are written and read').choices(STORAGE_KINDS).hideHelp());
   return command.addOption(
     new Option(
       '--zone <name>',

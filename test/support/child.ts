@@ -82,6 +82,11 @@ export class Child {
     return this.#all.slice(-TAIL_LINES).join('\n');
   }
 
+  /** True when standard output has had such a line. */
+  has(accept: (line: string) => boolean): boolean {
+    return this.#output.some(accept);
+  }
+
   /** The first line of standard output, past or future, that `accept` takes. Rejects when the child ends without one. */
   async line(what: string, timeoutMs: number, accept: (line: string) => boolean): Promise<string> {
     const past = this.#output.find(accept);

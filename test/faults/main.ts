@@ -1,0 +1,36 @@
+/**
+ * Downloads that are disturbed, from a seed: `npm run faults -- --seed N --count 200`.
+ * Options: --only K runs case K alone; --jobs N cases at a time (default 2); --haul FILE tests another build (its dist/src/cli/main.js).
+ * Exits with 1 when a case was lost.
+ */
+import { parseArgs } from 'node:util';
+import { runFaults } from './run.js';
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    count: { type: 'string', default: '84' },
+    only: { type: 'string' },
+    jobs: { type: 'string' },
+    haul: { type: 'string' },
+  },
+});
+
+function number(name: string, text: string | undefined): number | undefined {
+  if (text === undefined || /^\d{1,9}$/.test(text)) return text === undefined ? undefined : Number(text);
+  throw new Error(`--${name} is a whole number, not ${text}`);
+}
+
+const seed = number('seed', values.seed)!;
+const lost = await runFaults({
+  seed,
+  count: number('count', values.count)!,
+  only: number('only', values.only),
+  jobs: number('jobs', values.jobs),
+  haul: values.haul,
+  say: (line) => console.log(line),
+});
+console.log(
+  lost.length === 0 ? `nothing lost (seed ${seed})` : `${lost.length} lost (seed ${seed}):\n${lost.join('\n')}`,
+);
+process.exitCode = lost.length === 0 ? 0 : 1;
