@@ -13,6 +13,7 @@ import type { Metainfo } from './metainfo/metainfo.js';
 import type { Selection } from './metainfo/selection.js';
 import { isSupported, syncFileSystem } from './storage/mmap-io.js';
 import { openStorage } from './storage/open.js';
+import { whenRoom } from './storage/patience.js';
 import { claimPlace } from './storage/places.js';
 import type { StorageKind } from './storage/port.js';
 import { loadResume, partFilePath, removePartFile, saveResume } from './storage/resume.js';
@@ -55,7 +56,7 @@ export function makeServices(options: ServicesOptions): Services {
       openStorage({ metainfo, output, pool, kind: storageKind, forWriting, selection }),
     stampFiles,
     loadResume,
-    saveResume,
+    saveResume: (...args) => whenRoom(() => saveResume(...args)),
     removePartFile,
     recheck: async (metainfo, output, recheckOptions) =>
       (await recheckFiles(metainfo, output, pool, recheckOptions)).good,

@@ -122,7 +122,12 @@ export class Crew implements ThreadOwner {
     const limit = this.#wasProven ? TRIES_LATER : TRIES_AT_START;
     const text = causeText(cause);
     if (this.#places.every(({ failures, thread }) => failures >= limit && thread?.isProven !== true)) {
-      this.#failure = new HaulError('POOL', `no worker thread can be started: ${text}`, { threads: 0 }, cause);
+      this.#failure = new HaulError(
+        'POOL',
+        `no worker thread can be started: ${text}`,
+        { atStart: !this.#wasProven },
+        cause,
+      );
       this.#options.onDown(this.#failure);
     } else if (place.failures === (this.#wasProven ? 1 : limit)) this.#options.onDeath(text);
     const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (place.failures - 1));

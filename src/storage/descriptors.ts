@@ -6,9 +6,13 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { fromSystemError, HaulError } from '../errors.js';
+import { whenRoom } from './patience.js';
 
 /** Far below any `ulimit -n`, and more than any piece of an ordinary torrent touches. */
 const OPEN_FILES = 256;
+
+/** What a table shrinks to when descriptors are short. */
+const OPEN_FILES_AT_LEAST = 4;
 
 interface Entry {
   readonly handle: Promise<FileHandle>;
@@ -27,8 +31,9 @@ export interface DescriptorOptions {
 export class Descriptors {
   readonly #path: (file: number) => string;
   readonly #flags: number;
-  readonly #limit: number;
   readonly #check: (file: number, fd: number) => void;
+  /** Halved when the process has no descriptors left. */
+  #limit: number;
   /** By file, in order of use. */
   readonly #entries = new Map<number, Entry>();
   readonly #waiting: { readonly count: number; readonly go: () => void }[] = [];
@@ -114,7 +119,13 @@ export class Descriptors {
   }
 
   async #openChecked(file: number): Promise<FileHandle> {
-    const handle = await open(this.#path(file), this.#flags);
+    const handle = await whenRoom(
+      () => open(this.#path(file), this.#flags),
+      () => {
+        this.#limit = Math.max(OPEN_FILES_AT_LEAST, Math.floor(Math.min(this.#limit, this.#entries.size) / 2));
+        this.#closeIdle();
+      },
+    );
     try {
       this.#check(file, handle.fd);
       return handle;

@@ -12,6 +12,7 @@ import type { DataFiles } from './files.js';
 import type { Jobs } from './jobs.js';
 import type { FileLayout } from './layout.js';
 import * as mmap from './mmap-io.js';
+import { whenRoom } from './patience.js';
 import { WriteBack } from './write-back.js';
 
 /** Above this many files one flush of the file system is cheaper than one journal commit for each. */
@@ -138,7 +139,7 @@ export class Durable {
   }
 
   async #flushFileSystem(): Promise<void> {
-    const folder = await open(this.#files.output, 'r');
+    const folder = await whenRoom(() => open(this.#files.output, 'r'));
     try {
       await mmap.syncFileSystem(folder.fd);
     } catch (error) {

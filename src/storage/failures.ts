@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { WorkFailure } from '../hash/port.js';
+import { systemError } from './errno.js';
 
 /**
  * @param path the file, or the first of the files, that the job was about; @param endBytes how far into it the job reached.
@@ -13,7 +14,7 @@ export function jobFailure({ errno, operation, error }: WorkFailure, path: strin
   const isCutOff = (errno === 'EFAULT' || errno === 'ENODATA') && lengthOf(path) < endBytes;
   if (isCutOff) return new HaulError('BAD_DATA', `${path} was cut off while it was in use`, { path, errno });
   const code = errno === 'EFAULT' ? 'ENOSPC' : errno;
-  return fromSystemError(Object.assign(new Error(errno), { code }), operation, path);
+  return fromSystemError(systemError(code, operation), operation, path);
 }
 
 function lengthOf(path: string): number {

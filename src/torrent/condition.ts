@@ -85,7 +85,7 @@ export class Condition {
       nothingCameMs: this.#nothingCame.forMs(nowMs),
       diskBehindMs: this.#diskBehind.forMs(nowMs),
       syncingMs: this.#syncing.forMs(nowMs),
-      paused: null,
+      paused: exchange?.trouble.pausedText ?? null,
     };
   }
 }

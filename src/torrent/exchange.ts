@@ -23,6 +23,7 @@ import {
   writeUnchoke,
 } from '../wire/encoder.js';
 import type { Handshake } from '../wire/handshake.js';
+import { DiskTrouble, mayPass } from './disk-trouble.js';
 import { Peer } from './peer.js';
 import { PinBook } from './pinned-share.js';
 import { Receiver } from './receive.js';
@@ -37,6 +38,8 @@ export interface ExchangeOwner {
   onPeerConnected(peer: Peer): void;
   onBanned(peer: Peer, reason: string): void;
   onDiskError(error: HaulError): void;
+  /** The disk fails again and again in a way that may pass: nothing is opened or read until it does. */
+  onDiskPause(error: HaulError): void;
   /** Every piece was seen at some peer; we are an ordinary seed now. */
   onSuperSeedingEnded(): void;
 }
@@ -72,6 +75,7 @@ export class Exchange implements SchedulerSink {
   readonly random: () => number;
   readonly listenPort: number | null;
   readonly uploads: Throttle;
+  readonly trouble: DiskTrouble;
   readonly pins: PinBook;
   readonly #downloads: Throttle;
   readonly peers: (Peer | null)[] = [];
@@ -98,6 +102,8 @@ export class Exchange implements SchedulerSink {
     this.random = options.random;
     this.listenPort = options.listenPort;
     this.uploads = options.throttles.uploads;
+    this.trouble = new DiskTrouble(options.now);
+    this.trouble.onPause = (error) => this.owner.onDiskPause(error);
     this.#downloads = options.throttles.downloads;
     this.#maxPeers = options.maxPeers;
     this.pins = new PinBook(this.geometry, this.storage);
@@ -123,7 +129,7 @@ export class Exchange implements SchedulerSink {
     this.storage.onRoom = () => {
       if (!this.isClosed) this.scheduler.fillHungry(this.now());
     };
-    this.storage.onError = (error) => this.owner.onDiskError(error);
+    this.storage.onError = (error) => this.diskFailed(error);
   }
 
   /** Every wanted piece is verified. */
@@ -166,6 +172,7 @@ export class Exchange implements SchedulerSink {
 
   /** Once a second or so. */
   tick(nowMs: number): void {
+    if (this.trouble.tick()) pumpAll(this);
     this.scheduler.tick(nowMs);
     this.scheduler.fillHungry(nowMs);
     for (const peer of this.peers) peer?.tick(nowMs);
@@ -192,6 +199,12 @@ export class Exchange implements SchedulerSink {
   /** A seed wants nothing of us; when we want nothing more either, whole or a selection, we have nothing to say to each other. A super-seed counts on its peers. */
   isRedundant(peer: Peer): boolean {
     return this.isComplete && !this.scheduler.isSuperSeeding && this.scheduler.peerIsSeed(peer.slot);
+  }
+
+  /** @param piece whose work is to be done `again` when the disk has recovered; without it, it is asked for anew */
+  diskFailed(error: HaulError, piece?: PieceIndex, again?: () => void): void {
+    if (!this.isClosed && mayPass(error)) this.trouble.add(error, piece, again);
+    else this.owner.onDiskError(error);
   }
 
   /** A file was cut off after it had been read ahead: the kernel found nothing to send where a block was. */

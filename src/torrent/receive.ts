@@ -36,15 +36,21 @@ export class Receiver {
 
   /** Step 1: the range of a piece is made ready by a worker. False: no room now. */
   openPiece(piece: PieceIndex): boolean {
-    const { storage } = this.#exchange;
-    if (this.#exchange.isClosed || storage.roomPieces < 1) return false;
+    const { storage, trouble } = this.#exchange;
+    if (this.#exchange.isClosed || trouble.isHolding || storage.roomPieces < 1) return false;
     const isTaken = storage.openPiece(piece, (error) => {
       this.#settled();
-      if (error !== null) this.#exchange.owner.onDiskError(error);
+      if (error !== null) this.#notOpened(piece, error);
       else if (!this.#exchange.isClosed) this.#pieceReady(piece);
     });
     if (isTaken) this.#busy++;
     return isTaken;
+  }
+
+  /** It may be chosen again later. */
+  #notOpened(piece: PieceIndex, error: HaulError): void {
+    this.#exchange.diskFailed(error);
+    if (!this.#exchange.isClosed) this.#exchange.scheduler.pieceAbandoned(piece);
   }
 
   #pieceReady(piece: PieceIndex): void {
@@ -104,7 +110,14 @@ export class Receiver {
       this.#settled();
       if (outcome === true) this.#pieceGood(piece);
       else if (outcome === false) this.#pieceBad(piece);
-      else this.#exchange.owner.onDiskError(outcome);
+      else this.#notVerified(piece, outcome);
+    });
+  }
+
+  /** Its blocks are all there still, in memory or on the disk: the same is done again. */
+  #notVerified(piece: PieceIndex, error: HaulError): void {
+    this.#exchange.diskFailed(error, piece, () => {
+      if (!this.#exchange.isClosed) this.#verify(piece);
     });
   }
 
@@ -122,6 +135,7 @@ export class Receiver {
 
   #finish(piece: PieceIndex): void {
     const exchange = this.#exchange;
+    exchange.trouble.good(piece);
     exchange.have.set(piece);
     exchange.storage.closePiece(piece);
     exchange.scheduler.pieceVerified(piece);
@@ -137,6 +151,7 @@ export class Receiver {
   /** Step 6, bad: remember what each sender gave, then fetch the blocks again. */
   #pieceBad(piece: PieceIndex): void {
     const exchange = this.#exchange;
+    exchange.trouble.good(piece);
     exchange.corruptBytes += exchange.geometry.pieceLength(piece);
     const senders: (Peer | null)[] = [];
     for (let block = 0; block < exchange.geometry.blockCount(piece); block++) {

@@ -52,6 +52,10 @@ export function pump(peer: Peer): void {
   const { storage, scheduler, uploads } = exchange;
   peer.waitsFor = 'nothing';
   if (link.isClosing || exchange.isClosed) return;
+  if (exchange.trouble.isHolding) {
+    if (requests.length > 0) peer.waitsFor = 'load';
+    return;
+  }
   let sentBytes = 0;
   const mostBytes = peer.pinned.uptake.isBrisk ? LIMITS.sendBytesPerPeer : LIMITS.slowSendBytesPerPeer;
   while (requests.length > 0 && link.queuedBytes < mostBytes) {

@@ -14,7 +14,7 @@ import type {
   TorrentStats,
   TrackerReport,
 } from '../api.js';
-import type { HaulError } from '../errors.js';
+import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
@@ -345,6 +345,11 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
 
   onDiskError(error: HaulError): void {
     this.#fail(error);
+  }
+
+  onDiskPause(error: HaulError): void {
+    const { name } = this.metainfo;
+    this.tell('warning', new HaulError(error.code, `${name}: paused: ${error.message}`, error.facts, error));
   }
 
   onSuperSeedingEnded(): void {

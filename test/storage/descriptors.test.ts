@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { Descriptors } from '../../src/storage/descriptors.js';
 import { makeFolder } from './scene.js';
 
@@ -49,4 +51,22 @@ test('above the limit the least recently used are closed, never one that is held
   assert.deepEqual(await descriptors.acquire([2]), [third], 'the newest stays open');
   descriptors.release([2]);
   descriptors.release([0]);
+});
+
+test('where the process has no descriptor left, idle ones are closed and the file is opened all the same', async (t) => {
+  const folder = makeFolder();
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  for (let file = 0; file < 12; file++) fs.writeFileSync(join(folder, String(file)), '');
+  const url = new URL('../../src/storage/descriptors.js', import.meta.url).href;
+  const program = `
+    const fs = await import('node:fs');
+    const { Descriptors } = await import(${JSON.stringify(url)});
+    const descriptors = new Descriptors((file) => ${JSON.stringify(folder)} + '/' + file, { forWriting: false });
+    for (let file = 0; file < 11; file++) { await descriptors.acquire([file]); descriptors.release([file]); }
+    try { for (;;) fs.openSync('/dev/null'); } catch (error) { console.log(error.code); }
+    await descriptors.acquire([11]);
+    console.log(descriptors.openCount < 11);`;
+  const command = `ulimit -n 64; exec "$0" --input-type=module -e "$1"`;
+  const { stdout } = await promisify(execFile)('sh', ['-c', command, process.execPath, program]);
+  assert.equal(stdout, 'EMFILE\ntrue\n');
 });

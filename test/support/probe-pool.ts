@@ -41,7 +41,7 @@ export class ProbePool implements WorkPool {
     };
     const errno = this.fault(job);
     if (errno === null) return this.#real.submit(job, finish);
-    queueMicrotask(() => finish({ ok: false, errno, operation: 'read' }));
+    queueMicrotask(() => finish({ ok: false, errno, operation: job.kind === 'write' ? 'write' : 'read' }));
     return true;
   }
 

@@ -57,6 +57,7 @@ function scene(peerCount: number, requestsEach: number) {
     peers,
     firstToPump: 0,
     isClosed: false,
+    trouble: { isHolding: false },
     scheduler: { bytesUploaded: () => {}, blockServed: () => {} },
     uploads: { isDry: false, take: () => {} },
     now: () => 0,

@@ -1,0 +1,128 @@
+/** A disk, memory or descriptors that fail for a while: the transfer pauses, says so when it lasts, and ends whole. */
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import type { Engine, Torrent } from '../../src/api.js';
+import { startEngine } from '../../src/engine.js';
+import type { WorkJob } from '../../src/hash/port.js';
+import type { StorageKind } from '../../src/storage/port.js';
+import { type DataSet, fileSet, startSeed } from '../support/engines.js';
+import { ProbePool } from '../support/probe-pool.js';
+import { openScope, type Scope } from '../support/scope.js';
+import { tempFolder } from '../support/temp.js';
+import { readTree } from '../support/tree.js';
+import { until, withDeadline } from '../support/wait.js';
+
+const MIB = 1024 * 1024;
+const PIECE_BYTES = 256 * 1024;
+const DEADLINE_MS = 60_000;
+
+type Fault = (job: WorkJob) => string | null;
+
+async function startFaulty(scope: Scope, storage: StorageKind, fault: Fault): Promise<Engine> {
+  const engine = await startEngine(
+    { port: 0, host: '127.0.0.1', storage, seed: 1, threads: 1 },
+    {
+      wrapPool: (real) => {
+        const pool = new ProbePool(real);
+        pool.fault = fault;
+        return pool;
+      },
+    },
+  );
+  scope.defer(() => withDeadline(engine.close(), 'the engine closes', DEADLINE_MS));
+  return engine;
+}
+
+/** Fails the job of this kind that has this number, counted from 1. */
+function once(kind: WorkJob['kind'], number: number, errno: string): Fault {
+  let count = 0;
+  return (job) => (job.kind === kind && ++count === number ? errno : null);
+}
+
+async function fetchFrom(
+  scope: Scope,
+  leech: Engine,
+  seed: Engine,
+  set: DataSet,
+): Promise<{ torrent: Torrent; file: string }> {
+  const output = await tempFolder(scope);
+  const peers = [{ host: '127.0.0.1', port: seed.port! }];
+  return { torrent: leech.add(set.metainfo, { output, trackers: [], peers }), file: path.join(output, 'image.bin') };
+}
+
+for (const [storage, kind, errno] of [
+  ['positional', 'write', 'EIO'],
+  ['positional', 'populate', 'ENOMEM'],
+  ['mapped', 'populate', 'EMFILE'],
+  ['mapped', 'verify', 'EIO'],
+] as const) {
+  test(`one ${errno} of a ${kind} costs a second and nothing else (${storage})`, async (t) => {
+    const scope = openScope(t);
+    const set = await fileSet(scope, 4 * MIB, { pieceLengthBytes: PIECE_BYTES });
+    const seed = await startSeed(scope, set);
+    const leech = await startFaulty(scope, storage, once(kind, 3, errno));
+    const { torrent, file } = await fetchFrom(scope, leech, seed, set);
+    const warnings: string[] = [];
+    torrent.on('warning', (error) => warnings.push(error.message));
+    await withDeadline(torrent.done, 'the download ends', DEADLINE_MS);
+    assert.deepEqual(await readTree(file), await readTree(set.path));
+    assert.deepEqual(warnings, []);
+  });
+}
+
+for (const storage of ['mapped', 'positional'] as const) {
+  test(`a seed that fails to read for a while goes on serving (${storage})`, async (t) => {
+    const scope = openScope(t);
+    const set = await fileSet(scope, 4 * MIB, { pieceLengthBytes: PIECE_BYTES });
+    let faults = 3;
+    const seed = await startFaulty(scope, storage, (job) => {
+      const isRead = job.kind === 'read' || (job.kind === 'populate' && !job.forWriting);
+      return isRead && faults-- > 0 ? 'EIO' : null;
+    });
+    const served = seed.add(set.metainfo, { output: set.folder, mode: 'seed', trustData: true, trackers: [] });
+    await served.done;
+    const leech = await startFaulty(scope, 'mapped', () => null);
+    const { torrent, file } = await fetchFrom(scope, leech, seed, set);
+    await withDeadline(torrent.done, 'the download ends', DEADLINE_MS);
+    assert.deepEqual(await readTree(file), await readTree(set.path));
+    assert.equal(served.state, 'seeding');
+    assert.ok(faults <= 0);
+  });
+}
+
+test('a disk that goes on failing is a pause that is told, and the download ends when the disk is back', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 4 * MIB, { pieceLengthBytes: PIECE_BYTES });
+  const seed = await startSeed(scope, set);
+  let isBroken = true;
+  const leech = await startFaulty(scope, 'positional', (job) => (isBroken && job.kind === 'write' ? 'EIO' : null));
+  const { torrent, file } = await fetchFrom(scope, leech, seed, set);
+  const warnings: string[] = [];
+  torrent.on('warning', (error) => warnings.push(error.message));
+  await until('it is paused', DEADLINE_MS, () => torrent.stats().health[0]?.code === 'paused');
+  assert.match(
+    torrent.stats().health[0]!.message,
+    /^paused: write .*image\.bin: .*; it is tried again (?:now|in \d+ s)$/,
+  );
+  assert.equal(torrent.state, 'downloading');
+  isBroken = false;
+  await withDeadline(torrent.done, 'the download ends', DEADLINE_MS);
+  assert.deepEqual(await readTree(file), await readTree(set.path));
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0]!, /^image\.bin: paused: write /);
+});
+
+test('a torrent that is paused can be stopped, and a full disk still fails it', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 4 * MIB, { pieceLengthBytes: PIECE_BYTES });
+  const seed = await startSeed(scope, set);
+  let errno = 'EIO';
+  const leech = await startFaulty(scope, 'positional', (job) => (job.kind === 'write' ? errno : null));
+  const first = await fetchFrom(scope, leech, seed, set);
+  await until('it is paused', DEADLINE_MS, () => first.torrent.stats().health[0]?.code === 'paused');
+  await withDeadline(first.torrent.stop(), 'it stops', DEADLINE_MS);
+  errno = 'ENOSPC';
+  const second = await fetchFrom(scope, leech, seed, set);
+  await assert.rejects(withDeadline(second.torrent.done, 'it fails', DEADLINE_MS), { code: 'NO_SPACE' });
+});
