@@ -4,7 +4,7 @@
  * that a torrent brings leaves its folder, so such a one is the user's own, and digests prove what is behind it.
  */
 import { lstat, readlink, realpath, stat } from 'node:fs/promises';
-import { dirname, join, relative, sep } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { FileEntry } from '../metainfo/metainfo.js';
 import { forEachConcurrently } from './concurrently.js';
@@ -69,6 +69,8 @@ class Surveyor {
   readonly #ownFile: number;
   /** By folder: true when it exists. One look each, however many files ask. */
   readonly #folders = new Map<string, Promise<boolean>>();
+  /** By folder: where it is with all links followed. */
+  readonly #realFolders = new Map<string, Promise<string>>();
   readonly #missing: string[] = [];
   readonly #links: { path: string; target: string }[] = [];
   readonly #states: FileState[] = [];
@@ -174,6 +176,7 @@ class Surveyor {
       throw new HaulError('BAD_TORRENT', `${path} would link to a place outside the torrent`, { path });
     }
     const text = relative(dirname(path), target) || '.';
+    if (this.#forWriting && entry.path.length > 1) await this.#checkWhereItLeads(entry, text, path);
     const status = hasFolder ? await lstatOrNull(path) : null;
     if (status === null) {
       this.#links.push({ path, target: text });
@@ -184,6 +187,32 @@ class Surveyor {
     if (!isSame && this.#forWriting) {
       throw new HaulError('BAD_DATA', `${path} is in the way of a link to ${text}`, { path });
     }
+  }
+
+  /**
+   * A link that a torrent brought before may be on the way to this one, and from behind it the same text leads elsewhere, also out of
+   * the output folder: it must lead to its target from the folder that it will really be in.
+   */
+  async #checkWhereItLeads({ path: components, symlinkPath }: FileEntry, text: string, path: string): Promise<void> {
+    const folder = await this.#realFolder(components.slice(0, -1));
+    const wanted = join(await this.#realFolder(components.slice(0, 1)), ...symlinkPath!);
+    if (resolve(folder, text) === wanted) return;
+    const message = `${path} would lead to ${resolve(folder, text)}: a link is in the place of a folder on the way to it; move it away`;
+    throw new HaulError('BAD_DATA', message, { path });
+  }
+
+  /** Where a folder really is, or will be: what is missing will be made in the last folder that is there. One look each. */
+  #realFolder(components: readonly string[]): Promise<string> {
+    if (components.length === 0) return Promise.resolve(this.#root);
+    const path = join(this.#output, ...components);
+    let known = this.#realFolders.get(path);
+    if (known === undefined) {
+      known = this.#folder(components.length, components).then(async (isThere) =>
+        isThere ? realpath(path) : join(await this.#realFolder(components.slice(0, -1)), components.at(-1)!),
+      );
+      this.#realFolders.set(path, known);
+    }
+    return known;
   }
 
   /** What a link leads to. @throws HaulError when that is outside the output folder or nothing */

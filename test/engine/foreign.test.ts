@@ -1,6 +1,6 @@
 /** What is in the place of a torrent's files and is not the torrent's: never changed unasked. */
 import assert from 'node:assert/strict';
-import { appendFile, cp, mkdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { AddOptions, Engine } from '../../src/api.js';
@@ -173,6 +173,24 @@ test('what our record knows stays ours when nothing of it matches any more', asy
   await writeFile(path.join(output, 'image.bin'), seededBytes('changed in place', MIB + 5), { flag: 'r+' });
   assert.equal(await get(scope, set, seed, output), MIB);
   assert.deepEqual(await readTree(path.join(output, 'image.bin')), await readTree(set.path));
+});
+
+test('a file of ours that somebody replaced by his own is not ours any more', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, MIB, { pieceLengthBytes: PIECE_BYTES });
+  const seed = await startSeed(scope, set);
+  const output = await tempFolder(scope);
+  const file = path.join(output, 'image.bin');
+  await get(scope, set, seed, output);
+  const { mtime } = await stat(file);
+  const precious = seededBytes('precious', MIB);
+  await writeFile(`${file}.new`, precious);
+  await rename(`${file}.new`, file);
+  await assert.rejects(get(scope, set, seed, output), isRefusal(file));
+  assert.ok(precious.equals(await readFile(file)));
+  await rm(file);
+  await get(scope, set, seed, output);
+  assert.ok((await stat(file)).mtime > mtime);
 });
 
 test('overwrite must be a boolean', async (t) => {

@@ -173,6 +173,50 @@ test('a link out of the torrent is never made', async () => {
   assert.deepEqual(fs.readdirSync(output), []);
 });
 
+/** The torrents of the attack: the first brings a link where the second has a folder. */
+const TRAP: scenes.FileScene[] = [
+  { path: 't/a', lengthBytes: 10 },
+  { path: 't/d1/d2/d3', lengthBytes: 0, symlinkPath: ['z'] },
+  { path: 't/z/b', lengthBytes: 10 },
+];
+
+for (const [what, springing] of [
+  ['in it', { path: 't/d1/d2/d3/l', lengthBytes: 0, symlinkPath: ['x'] }],
+  ['in a folder to be made in it', { path: 't/d1/d2/d3/new/er/l', lengthBytes: 0, symlinkPath: ['x'] }],
+] as const) {
+  test(`a link of one torrent cannot make the link of another lead out: ${what}`, async () => {
+    const output = fresh();
+    await prepare(TRAP, output, true);
+    const before = snapshot(output);
+    const second: scenes.FileScene[] = [{ path: 't/c', lengthBytes: 10 }, springing];
+    await assert.rejects(prepare(second, output, true), refuses('BAD_DATA', join(output, springing.path)));
+    assert.deepEqual(snapshot(output), before, 'nothing was made');
+    // As an older version of us left it: now it is in the way.
+    fs.mkdirSync(join(output, springing.path, '..'), { recursive: true });
+    fs.symlinkSync('../../../x', join(output, springing.path));
+    await assert.rejects(prepare(second, output, true), refuses('BAD_DATA', join(output, springing.path)));
+    // Files may pass through such links: they stay inside.
+    await prepare([...TRAP, { path: 't/d1/d2/d3/file', lengthBytes: 5 }].slice(2), output, true);
+    assert.equal(fs.statSync(join(output, 't/z/file')).size, 5);
+  });
+}
+
+test('links of one torrent may pass through each other, wherever its folder really is', async () => {
+  const output = fresh();
+  fs.mkdirSync(join(output, 'elsewhere/deep'), { recursive: true });
+  fs.symlinkSync('elsewhere/deep', join(output, 't'));
+  const files: scenes.FileScene[] = [
+    { path: 't/x/data', lengthBytes: 50 },
+    { path: 't/one', lengthBytes: 0, symlinkPath: ['x'] },
+    { path: 't/y/two', lengthBytes: 0, symlinkPath: ['one', 'data'] },
+    { path: 't/three', lengthBytes: 0, symlinkPath: ['y'] },
+  ];
+  await prepare(files, output, true);
+  await prepare(files, output, true);
+  const root = fs.realpathSync(output);
+  assert.equal(fs.realpathSync(join(output, 't/three/two')), join(root, 'elsewhere/deep/x/data'));
+});
+
 test('more than the file system has is refused before anything is made', async () => {
   const output = fresh();
   const files = [...TREE, { path: 't/huge', lengthBytes: 2 ** 42 }];
