@@ -1,5 +1,6 @@
 /** Pieces of option definitions that several commands share. Loaded for `--help`, so it must stay light. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { TRACKER_LIMITS } from '../config.js';
 import { parsePort, parseRate, parseTrackerUrl, parseZone, ValueError } from './values.js';
 
 export interface CommonOptions {
@@ -85,6 +86,22 @@ export function trackerOption(): Option {
 
 export function portOption(description: string, flags = '--port <n>'): Option {
   return new Option(flags, description).argParser(argument(parsePort));
+}
+
+/** For `haul track` and `haul share`. */
+export function entriesOption(): Option {
+  return new Option(
+    '--peers-per-address <n>',
+    'peers of one address (IPv6: /64) that the tracker keeps when it is full; a /24 or /48 keeps four times as many',
+  )
+    .argParser(argument(parseCount))
+    .default(TRACKER_LIMITS.entriesPerAddress);
+}
+
+function parseCount(text: string): number {
+  const count = /^\d{1,7}$/.test(text) ? Number(text) : 0;
+  if (count < 1) throw new ValueError('A number of peers is 1 or more.');
+  return count;
 }
 
 /** A help text of examples, one `$ command` line each. */

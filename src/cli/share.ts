@@ -14,6 +14,7 @@ import {
   addEngineOptions,
   type CommonOptions,
   type EngineCliOptions,
+  entriesOption,
   examples,
   portOption,
   superOption,
@@ -26,6 +27,7 @@ interface ShareOptions extends CommonOptions, EngineCliOptions {
   readonly http: number;
   readonly tracker?: readonly string[];
   readonly super?: boolean;
+  readonly peersPerAddress: number;
 }
 
 const DEFAULT_HTTP_PORT = 6969;
@@ -36,7 +38,8 @@ export function shareCommand(run: Runner): Command {
     .argument('<path>', 'the file or folder')
     .addOption(portOption('port of the .torrent and the tracker, 0 for any', '--http <n>').default(DEFAULT_HTTP_PORT))
     .addOption(trackerOption())
-    .addOption(superOption());
+    .addOption(superOption())
+    .addOption(entriesOption());
   return addEngineOptions(command, false)
     .addHelpText(
       'after',
@@ -60,7 +63,12 @@ async function share(context: Context, path: string, options: ShareOptions): Pro
   const extraTiers = (options.tracker ?? []).map((url) => [url]);
   warnUncontacted(output, options.tracker ?? []);
   const tracker = await withPortHint('--http', () =>
-    startTracker({ port: options.http, registeredOnly: true, log: output.log }),
+    startTracker({
+      port: options.http,
+      registeredOnly: true,
+      entriesPerAddress: options.peersPerAddress,
+      log: output.log,
+    }),
   );
   let engine: Engine | null = null;
   try {

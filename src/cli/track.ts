@@ -1,7 +1,7 @@
 /** `haul track`: a tracker alone, for any torrent, until interrupted. */
 import { Command } from 'commander';
 import { jsonHelp, RESOURCE_FIELDS } from './json-help.js';
-import { type CommonOptions, examples, portOption } from './options.js';
+import { type CommonOptions, entriesOption, examples, portOption } from './options.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { resourceFields } from './usage.js';
 import { delayOrAborted } from './wait.js';
@@ -9,6 +9,7 @@ import { delayOrAborted } from './wait.js';
 interface TrackOptions extends CommonOptions {
   readonly host?: string;
   readonly port: number;
+  readonly peersPerAddress: number;
 }
 
 /** The port trackers have used since the first ones. */
@@ -19,6 +20,7 @@ export function trackCommand(run: Runner): Command {
     .description('Run a tracker alone, until interrupted')
     .option('--host <address>', 'local address to listen on (default: all)')
     .addOption(portOption('port of the tracker, 0 for any').default(DEFAULT_PORT))
+    .addOption(entriesOption())
     .addHelpText(
       'after',
       examples('haul track', 'haul track --host 127.0.0.1 --port 0 --json') +
@@ -36,6 +38,7 @@ async function track({ output, signal }: Context, options: TrackOptions): Promis
   const tracker = await withPortHint('--port', () =>
     startTracker({
       port: options.port,
+      entriesPerAddress: options.peersPerAddress,
       log: output.log,
       ...(options.host === undefined ? {} : { host: options.host }),
     }),

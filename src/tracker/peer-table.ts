@@ -5,16 +5,21 @@
  *     slot  0 … seedCount−1 | seedCount … count−1
  *           seeds           | leeches
  *
- * Adding, moving and removing is O(1): the slot at a border is swapped in. Memory: 30 to 42 bytes a peer and one map entry.
+ * Adding, moving and removing is O(1): the slot at a border is swapped in. Memory: 30 to 42 bytes a peer and one map entry, in all
+ * 100 bytes (IPv4) or 320 (IPv6).
  * Once a peer has named a zone an index of zones is kept as well, at about 30 bytes more.
  */
 import { ZoneIndex } from './zone-index.js';
 
 const PEER_ID_BYTES = 20;
 const CAPACITY_FIRST = 4;
-
 /** A key of an address: a number below 2^48 for IPv4, 18 Latin-1 characters for IPv6. */
-type PeerKey = number | string;
+export type PeerKey = number | string;
+
+/** Of all tables that have no peer: most swarms have none of one family. Never written to. */
+const NO_BYTES: Buffer = Buffer.alloc(0);
+const NO_NUMBERS: Uint32Array = new Uint32Array(0);
+const NO_SLOTS: Map<PeerKey, number> = new Map();
 
 export class PeerTable {
   /** 6 (BEP 23) or 18 (BEP 7): IP and port in network order. */
@@ -22,10 +27,10 @@ export class PeerTable {
   count = 0;
   seedCount = 0;
   #capacity = 0;
-  #addresses: Buffer = Buffer.alloc(0);
-  #ids: Buffer = Buffer.alloc(0);
-  #seenAtS: Uint32Array = new Uint32Array(0);
-  readonly #slots = new Map<PeerKey, number>();
+  #addresses = NO_BYTES;
+  #ids = NO_BYTES;
+  #seenAtS = NO_NUMBERS;
+  #slots = NO_SLOTS;
   #zones: ZoneIndex | null = null;
 
   constructor(recordBytes: 6 | 18) {
@@ -39,6 +44,15 @@ export class PeerTable {
   /** Slot of this compact address, or −1. */
   find(compact: Uint8Array): number {
     return this.#slots.get(this.#key(compact, 0)) ?? -1;
+  }
+
+  keyOf(compact: Uint8Array): PeerKey {
+    return this.#key(compact, 0);
+  }
+
+  /** Slot of the peer with this key, or −1. */
+  slotOf(key: PeerKey): number {
+    return this.#slots.get(key) ?? -1;
   }
 
   isSeed(slot: number): boolean {
@@ -90,6 +104,7 @@ export class PeerTable {
     if (slot < 0) {
       slot = this.count;
       if (slot === this.#capacity) this.#resize(Math.max(CAPACITY_FIRST, this.#capacity * 2));
+      if (this.#slots === NO_SLOTS) this.#slots = new Map();
       this.#addresses.set(compact, slot * this.recordBytes);
       this.#slots.set(this.#key(compact, 0), slot);
       this.count++;

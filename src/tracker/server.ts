@@ -33,6 +33,11 @@ export interface TrackerOptions {
   readonly intervalSeconds?: number;
   /** Serve registered info-hashes only; default false. */
   readonly registeredOnly?: boolean;
+  /**
+   * Entries that one address (IPv6: one /64) keeps when a swarm or the tracker is full; a /24 or /48 keeps four times as many. Below that
+   * nobody is limited. Default 4096.
+   */
+  readonly entriesPerAddress?: number;
   /** Receives one line per noteworthy event; never per announce. */
   readonly log?: (level: 'debug' | 'info' | 'warn' | 'error', message: string, facts?: Record<string, unknown>) => void;
   /** A generator of [0, 1); default Math.random. */
@@ -59,6 +64,7 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
     intervalS: options.intervalSeconds ?? INTERVAL_DEFAULT_S,
     registeredOnly: options.registeredOnly ?? false,
     random: options.random ?? Math.random,
+    entriesPerAddress: options.entriesPerAddress,
   });
   const shelf = new TorrentShelf();
   const app = await listen(options, service, shelf);

@@ -15,6 +15,8 @@ export interface ServiceOptions {
   readonly intervalS: number;
   readonly registeredOnly: boolean;
   readonly random: () => number;
+  /** Entries that one address keeps when a table is full; default TRACKER_LIMITS.entriesPerAddress. */
+  readonly entriesPerAddress?: number | undefined;
 }
 
 export interface TrackerCounts {
@@ -36,7 +38,7 @@ export class TrackerService {
 
   constructor(options: ServiceOptions) {
     this.#intervalS = options.intervalS;
-    this.#swarms = new Swarms(options);
+    this.#swarms = new Swarms({ ...options, secret: Math.floor(options.random() * 2 ** 32) });
   }
 
   get counts(): TrackerCounts {

@@ -2,7 +2,8 @@
  * What many hold of something that is bounded: connections, bytes that wait. Pure.
  * Nobody is refused. When all is given out the newcomer's own group gives way if it holds its share already, else whoever has held for
  * longest: a crowd behind one address gets all of it while nobody else asks, and nothing of what others need.
- * Invariant: `total` is the sum of all weights, and no group is empty.
+ * Invariant: `total` is the sum of all weights, and no group is empty. Every holding stands in two rings, of all and of its group, the
+ * oldest behind the head; a `Map` has the same order, but finding its first costs as much as was deleted before it.
  */
 
 export interface ShareLimits {
@@ -12,22 +13,48 @@ export interface ShareLimits {
   readonly share: number;
 }
 
-interface Group {
-  sum: number;
-  /** In the order in which they came: the oldest first. */
-  readonly holders: Set<unknown>;
+class Ring<T> {
+  previous: Ring<T> = this;
+  next: Ring<T> = this;
+  /** Null: the head of a ring. */
+  readonly value: T | null;
+
+  constructor(value: T | null) {
+    this.value = value;
+  }
+
+  /** Puts a link before this one: at the end, when this is the head. */
+  append(link: Ring<T>): void {
+    link.previous = this.previous;
+    link.next = this;
+    this.previous.next = link;
+    this.previous = link;
+  }
+
+  unlink(): void {
+    this.previous.next = this.next;
+    this.next.previous = this.previous;
+  }
 }
 
-interface Holding {
+interface Group<Holder> {
+  sum: number;
+  readonly head: Ring<Holder>;
+}
+
+interface Holding<Holder> {
   readonly key: string;
   readonly weight: number;
+  readonly inAll: Ring<Holder>;
+  readonly inGroup: Ring<Holder>;
 }
 
 export class ShareTable<Holder> {
   readonly #limits: ShareLimits;
   readonly #give: (holder: Holder) => void;
-  readonly #holdings = new Map<Holder, Holding>();
-  readonly #groups = new Map<string, Group>();
+  readonly #holdings = new Map<Holder, Holding<Holder>>();
+  readonly #groups = new Map<string, Group<Holder>>();
+  readonly #head = new Ring<Holder>(null);
   total = 0;
 
   /** @param give is called for who must give way, after it has left the table. */
@@ -44,7 +71,6 @@ export class ShareTable<Holder> {
     return this.#holdings.has(holder);
   }
 
-  /** All holders, the oldest first. */
   holders(): IterableIterator<Holder> {
     return this.#holdings.keys();
   }
@@ -55,12 +81,14 @@ export class ShareTable<Holder> {
     while (this.total + weight > this.#limits.total && this.total > 0) this.#turnOut(this.#victim(key, weight));
     let group = this.#groups.get(key);
     if (group === undefined) {
-      group = { sum: 0, holders: new Set() };
+      group = { sum: 0, head: new Ring<Holder>(null) };
       this.#groups.set(key, group);
     }
+    const holding = { key, weight, inAll: new Ring(holder), inGroup: new Ring(holder) };
     group.sum += weight;
-    group.holders.add(holder);
-    this.#holdings.set(holder, { key, weight });
+    group.head.append(holding.inGroup);
+    this.#head.append(holding.inAll);
+    this.#holdings.set(holder, holding);
     this.total += weight;
   }
 
@@ -68,18 +96,17 @@ export class ShareTable<Holder> {
     const holding = this.#holdings.get(holder);
     if (holding === undefined) return;
     this.#holdings.delete(holder);
+    holding.inAll.unlink();
+    holding.inGroup.unlink();
     this.total -= holding.weight;
     const group = this.#groups.get(holding.key)!;
     group.sum -= holding.weight;
-    group.holders.delete(holder);
-    if (group.holders.size === 0) this.#groups.delete(holding.key);
+    if (group.head.next === group.head) this.#groups.delete(holding.key);
   }
 
   #victim(key: string, weight: number): Holder {
     const own = this.#groups.get(key);
-    const from = own !== undefined && own.sum + weight > this.#limits.share ? own.holders : this.#holdings.keys();
-    for (const holder of from) return holder as Holder;
-    throw new Error('nobody holds what is given out');
+    return (own !== undefined && own.sum + weight > this.#limits.share ? own.head : this.#head).next.value!;
   }
 
   #turnOut(holder: Holder): void {

@@ -3,11 +3,15 @@
  * Owns every swarm and its peers. Must not know HTTP or bencode.
  * Invariant: a swarm without peers is kept only while it is registered; `peerCount` is the sum over all tables. Peers that did
  * not announce for two intervals are found by a sweep that goes round, a few peers with every announce: O(1) per call.
+ * Where a limit is reached somebody else gives way (`Yielding`), and who is not let in is answered all the same: with peers.
  */
 import { TRACKER_LIMITS } from '../config.js';
+import { EntryShares } from './entry-shares.js';
 import { REPLY_FEWEST, sampleNearFirst } from './near-first.js';
 import { isLoopback, PeerTable } from './peer-table.js';
 import type { AnnounceQuery } from './query.js';
+import { Representatives } from './representatives.js';
+import { leastOf, Yielding } from './yielding.js';
 
 /** What a reply is made of. Reused: valid until the next call. */
 export interface SwarmView {
@@ -34,6 +38,9 @@ interface Swarm {
   seedPort: number | null;
   /** Index in the list of swarms. */
   listAt: number;
+  /** Since one address had a crowd of entries among those of table4, or table6; else null. */
+  speakers4: Representatives | null;
+  speakers6: Representatives | null;
 }
 
 export interface SwarmsOptions {
@@ -42,6 +49,10 @@ export interface SwarmsOptions {
   readonly registeredOnly: boolean;
   /** A generator of [0, 1). */
   readonly random: () => number;
+  /** Entries that one address keeps when a table is full; default TRACKER_LIMITS.entriesPerAddress. */
+  readonly entriesPerAddress?: number | undefined;
+  /** 32 bits that no client knows; default 0. */
+  readonly secret?: number;
   readonly limits?: Partial<Record<'swarms' | 'peersPerSwarm' | 'peers', number>>;
 }
 
@@ -49,6 +60,14 @@ export interface SwarmsOptions {
 const EXPIRY_SLACK_S = 60;
 /** Peers looked at with every announce: more than one, so that the sweep is faster than the growth. */
 const SWEEP_PER_ANNOUNCE = 4;
+/** Entries, or swarms, looked at to find who gives way: a crowd that has half of a table is missed once in 65,000 times. */
+const LOOKS_IN_SWARM = 16;
+const LOOKS_ANYWHERE = 64;
+/** A swarm of more peers than this does not give way to another. */
+const SMALL_SWARM_PEERS = 16;
+/** Entries of one address that are a crowd, and peers of a swarm that it can hide. */
+const CROWD_ENTRIES = 256;
+const CROWDED_SWARM_PEERS = 64;
 
 export class Swarms {
   readonly #options: SwarmsOptions;
@@ -61,11 +80,20 @@ export class Swarms {
   #sweepSwarm = 0;
   #sweepTable = 0;
   #sweepSlot = 0;
+  /** Where the search of the whole tracker for who gives way stands: swarm, slot of table4 and table6 in a row. */
+  #handSwarm = 0;
+  #handSlot = 0;
+  readonly #shares: EntryShares;
+  readonly #yielding: Yielding;
   peerCount = 0;
 
   constructor(options: SwarmsOptions) {
     this.#options = options;
     this.#limits = { ...TRACKER_LIMITS, ...options.limits };
+    const perAddress = options.entriesPerAddress ?? TRACKER_LIMITS.entriesPerAddress;
+    const perPrefix = perAddress * TRACKER_LIMITS.addressSharesPerPrefix;
+    this.#shares = new EntryShares({ perAddress, perPrefix }, options.secret ?? 0);
+    this.#yielding = new Yielding(this.#shares);
     const { table4, table6 } = this.#absent;
     const counts = { complete: 0, incomplete: 0, downloaded: 0, count4: 0, count6: 0 };
     this.#view = { ...counts, seedPort: null, picks4: [], picks6: [], table4, table6 };
@@ -89,12 +117,12 @@ export class Swarms {
 
   /**
    * One announce from `compact` (6 or 18 bytes: the peer's address and port). Returns what to answer, or a failure reason.
-   * A peer without a port is answered but not remembered: nobody could reach it.
+   * A peer without a port is answered but not remembered: nobody could reach it. Nor is one whose address has its share of a full table.
    */
   announce(query: AnnounceQuery, compact: Uint8Array, nowMs: number): SwarmView | string {
     const nowS = Math.floor(nowMs / 1000);
     this.sweep(nowMs, SWEEP_PER_ANNOUNCE);
-    const swarm = this.#swarmFor(query);
+    const swarm = this.#swarmFor(query, compact);
     if (typeof swarm === 'string') return swarm;
     const table = compact.length === 6 ? swarm.table4 : swarm.table6;
     let slot = table.find(compact);
@@ -103,15 +131,11 @@ export class Swarms {
       if (slot >= 0 && table.peerId(slot).toString('latin1') === query.peerId) this.#remove(table, slot);
       return this.#fill(swarm, table, -1, 0, query, compact);
     }
-    if (query.port !== 0) {
-      if (slot < 0) {
-        if (swarm.table4.count + swarm.table6.count >= this.#limits.peersPerSwarm) return 'this swarm is full';
-        if (this.peerCount >= this.#limits.peers) return 'this tracker is full';
-        this.peerCount++;
-      }
+    const isListed = slot >= 0 || (query.port !== 0 && swarm !== this.#absent && this.#makeRoom(swarm, compact));
+    if (isListed && query.port !== 0) {
       const wasSeed = slot >= 0 && table.isSeed(slot);
       if (query.event === 'completed' && query.isSeed && !wasSeed) swarm.downloaded++;
-      slot = table.put(slot, compact, query.peerId, query.isSeed, nowS, query.zone);
+      slot = this.#put(swarm, table, slot, compact, query, nowS);
     }
     const wanted =
       query.numwant < 0 ? TRACKER_LIMITS.numwantDefault : Math.min(query.numwant, TRACKER_LIMITS.numwantMax);
@@ -143,7 +167,78 @@ export class Swarms {
     }
   }
 
-  #swarmFor(query: AnnounceQuery): Swarm | string {
+  #put(swarm: Swarm, table: PeerTable, found: number, compact: Uint8Array, query: AnnounceQuery, nowS: number): number {
+    if (found < 0) {
+      this.peerCount++;
+      this.#shares.change(compact, 1);
+    }
+    const slot = table.put(found, compact, query.peerId, query.isSeed, nowS, query.zone);
+    const is4 = table === swarm.table4;
+    let speakers = is4 ? swarm.speakers4 : swarm.speakers6;
+    const isNoted = speakers !== null;
+    if (found < 0 && speakers === null && table.count > CROWDED_SWARM_PEERS) {
+      if (this.#shares.ofAddress(compact) <= CROWD_ENTRIES) return slot;
+      speakers = new Representatives(this.#shares, table);
+      if (is4) swarm.speakers4 = speakers;
+      else swarm.speakers6 = speakers;
+    }
+    if (isNoted) speakers?.note(compact);
+    return slot;
+  }
+
+  /** Room for one more entry in this swarm, if need be another's. False: there is none for this address. */
+  #makeRoom(swarm: Swarm, compact: Uint8Array): boolean {
+    const yielding = this.#yielding;
+    const count4 = swarm.table4.count;
+    const inSwarm = count4 + swarm.table6.count;
+    if (inSwarm < this.#limits.peersPerSwarm && this.peerCount < this.#limits.peers) return true;
+    yielding.begin();
+    if (inSwarm >= this.#limits.peersPerSwarm) {
+      for (let k = 0; k < LOOKS_IN_SWARM; k++) {
+        const slot = Math.floor(this.#options.random() * inSwarm);
+        if (slot < count4) yielding.consider(swarm.table4, slot);
+        else yielding.consider(swarm.table6, slot - count4);
+      }
+    } else this.#lookAnywhere(compact);
+    if (!yielding.isFit(compact)) return false;
+    this.#remove(yielding.table!, yielding.slot);
+    return true;
+  }
+
+  /** The entries that come next after those looked at last time: a random swarm would be a small one, and that is not who fills a tracker. */
+  #lookAnywhere(compact: Uint8Array): void {
+    for (let k = 0; k < LOOKS_ANYWHERE && !this.#yielding.isFoundFor(compact); k++) {
+      if (this.#handSwarm >= this.#list.length) this.#handSwarm = 0;
+      const { table4, table6 } = this.#list[this.#handSwarm]!;
+      const slot = this.#handSlot++;
+      if (slot < table4.count) this.#yielding.consider(table4, slot);
+      else if (slot - table4.count < table6.count) this.#yielding.consider(table6, slot - table4.count);
+      else {
+        this.#handSlot = 0;
+        this.#handSwarm++;
+      }
+    }
+  }
+
+  /** Room for one more swarm, made by an announce from this address: in the place of a small one whose peers all have more than their share. */
+  #makeRoomForSwarm(compact: Uint8Array): boolean {
+    if (this.#list.length < this.#limits.swarms) return true;
+    let victim: Swarm | null = null;
+    let best = { excess: this.#shares.excess(compact), seenAtS: Number.POSITIVE_INFINITY };
+    for (let k = 0; k < LOOKS_IN_SWARM; k++) {
+      const swarm = this.#list[Math.floor(this.#options.random() * this.#list.length)]!;
+      if (swarm.isRegistered || swarm.table4.count + swarm.table6.count > SMALL_SWARM_PEERS) continue;
+      const found = leastOf(this.#shares, [swarm.table4, swarm.table6]);
+      if (found.excess < best.excess || (found.excess === best.excess && found.seenAtS >= best.seenAtS)) continue;
+      victim = swarm;
+      best = found;
+    }
+    if (victim === null) return false;
+    for (const table of [victim.table4, victim.table6]) while (table.count > 0) this.#remove(table, table.count - 1);
+    return this.#dropIfEmpty(victim);
+  }
+
+  #swarmFor(query: AnnounceQuery, compact: Uint8Array): Swarm | string {
     const swarm = this.#swarms.get(query.infoHash);
     if (swarm !== undefined) {
       if (this.#options.registeredOnly && !swarm.isRegistered) throw new Error('a swarm that is not registered');
@@ -151,7 +246,7 @@ export class Swarms {
     }
     if (this.#options.registeredOnly) return 'this tracker does not serve this torrent';
     if (query.event === 'stopped' || query.port === 0) return this.#absent;
-    return this.#list.length >= this.#limits.swarms ? 'this tracker is full' : this.#create(query.infoHash);
+    return this.#makeRoomForSwarm(compact) ? this.#create(query.infoHash) : this.#absent;
   }
 
   #create(infoHash: string): Swarm {
@@ -173,6 +268,7 @@ export class Swarms {
   }
 
   #remove(table: PeerTable, slot: number): void {
+    this.#shares.change(table.address(slot), -1);
     table.remove(slot);
     this.peerCount--;
   }
@@ -240,6 +336,12 @@ export class Swarms {
         otherCount = sampleNearFirst(other.zones(), ask, random, otherPicks);
       }
     }
+    const ownSpeakers = isOwn4 ? swarm.speakers4 : swarm.speakers6;
+    const otherSpeakers = isOwn4 ? swarm.speakers6 : swarm.speakers4;
+    if (ownSpeakers !== null)
+      ownCount = ownSpeakers.mixInto(ownPicks, ownCount, wanted - reserved, isSeed, ownSlot, random());
+    if (otherSpeakers !== null)
+      otherCount = otherSpeakers.mixInto(otherPicks, otherCount, wanted - ownCount, isSeed, -1, random());
     if (!isLoopback(compact, 0, compact.length)) {
       ownCount = dropLoopback(own, ownPicks, ownCount);
       otherCount = dropLoopback(other, otherPicks, otherCount);
@@ -252,7 +354,8 @@ export class Swarms {
 
 function newSwarm(infoHash: string, listAt: number): Swarm {
   const tables = { table4: new PeerTable(6), table6: new PeerTable(18) };
-  return { infoHash, ...tables, downloaded: 0, isRegistered: false, seedPort: null, listAt };
+  const speakers = { speakers4: null, speakers6: null };
+  return { infoHash, ...tables, ...speakers, downloaded: 0, isRegistered: false, seedPort: null, listAt };
 }
 
 /** 127.0.0.1 means something else to everyone who is not on this machine. */

@@ -26,7 +26,7 @@ const PURE: readonly RegExp[] = [
   /^src\/hash\/port\.ts$/,
   /^src\/torrent\/(?:contacts|health)\.ts$/,
   /^src\/discovery\/(?:address|address-book|announce|heap|tiers|tracker-record|tracker-reply|tracker-url|zone)\.ts$/,
-  /^src\/tracker\/(?:near-first|peer-table|plain-announce|query|remote-group|reply|share-table|swarms|torrent-shelf|zone-index|zone-order)\.ts$/,
+  /^src\/tracker\/(?!(?:announce-door|http-connections|raw-socket|server|table-file)\.ts$).*\.ts$/,
 ];
 
 /** Pure files that may import these: they compute, and read nothing from outside. */

@@ -7,7 +7,6 @@ import { Swarms, type SwarmView } from '../../src/tracker/swarms.js';
 
 const HASH = 'a'.repeat(20);
 const INTERVAL_S = 100;
-const MINUTE = 60_000;
 
 function compact(last: number, port = 6881, family: 4 | 6 = 4): Uint8Array {
   const bytes = new Uint8Array(family === 4 ? 6 : 18);
@@ -181,19 +180,6 @@ test('a registered-only tracker refuses other torrents and remembers nothing of 
   assert.deepEqual([leech.seedPort, leech.complete], [7000, 1]);
   assert.equal((swarms.announce(query({ isSeed: true }), compact(2), 0) as SwarmView).seedPort, null);
   assert.equal((swarms.announce(query({ event: 'stopped' }), compact(1), 0) as SwarmView).seedPort, null);
-});
-
-test('limits on peers and swarms refuse the newcomer and keep serving the others', () => {
-  const swarms = make({ limits: { swarms: 2, peersPerSwarm: 2, peers: 3 } });
-  const other = query({ infoHash: 'b'.repeat(20) });
-  swarms.announce(query(), compact(1), 0);
-  swarms.announce(query(), compact(2), 0);
-  assert.equal(swarms.announce(query(), compact(3), 0), 'this swarm is full');
-  assert.equal(swarms.announce(query(), compact(3, 1, 6), 0), 'this swarm is full');
-  swarms.announce(other, compact(1), 0);
-  assert.equal(swarms.announce(other, compact(2), 0), 'this tracker is full');
-  assert.equal(swarms.announce(query({ infoHash: 'c'.repeat(20) }), compact(1), 0), 'this tracker is full');
-  assert.deepEqual(picked(swarms.announce(query(), compact(1), MINUTE)), [hex(compact(2))]);
 });
 
 test('a table behaves like a map from address to peer through any sequence of changes', () => {

@@ -1,0 +1,55 @@
+/**
+ * For a swarm in which one address has a crowd of entries: one peer each of up to 256 groups of addresses, so that a reply can name peers
+ * that the crowd would drown. Pure. The group is a hash of the address alone: whatever the number of its entries, an address speaks in one
+ * group. The latest to announce represents its group, so that over time all do.
+ */
+import type { EntryShares } from './entry-shares.js';
+import type { PeerKey, PeerTable } from './peer-table.js';
+
+/** Some hundred honest peers mostly have a group each; a reply has at most 200 places. */
+const GROUPS = 256;
+
+export class Representatives {
+  readonly #shares: EntryShares;
+  readonly #table: PeerTable;
+  readonly #keys: (PeerKey | undefined)[] = new Array(GROUPS).fill(undefined);
+
+  /** O(peers): those that are there already are represented as well. */
+  constructor(shares: EntryShares, table: PeerTable) {
+    this.#shares = shares;
+    this.#table = table;
+    for (let slot = 0; slot < table.count; slot++) this.note(table.address(slot));
+  }
+
+  /** This peer has announced. @param compact its address, in the table. */
+  note(compact: Uint8Array): void {
+    this.#keys[this.#shares.addressHash(compact) >>> 24] = this.#table.keyOf(compact);
+  }
+
+  /**
+   * Puts representatives in the place of up to half of `count` picks. Returns the number of picks.
+   * @param wanted as many are added, without half, when there are fewer picks. @param except a slot or −1.
+   */
+  mixInto(picks: number[], count: number, wanted: number, leechesOnly: boolean, except: number, dice: number): number {
+    const first = Math.floor(dice * GROUPS);
+    const speakers: number[] = [];
+    for (let k = 0; k < GROUPS; k++) {
+      const key = this.#keys[(first + k) % GROUPS];
+      const slot = key === undefined ? -1 : this.#table.slotOf(key);
+      if (slot >= 0) speakers.push(slot);
+    }
+    // All of one address: there is nobody to be heard beside it.
+    if (speakers.length === 1) return count;
+    const drawn = new Set(picks.slice(0, count));
+    let end = count;
+    let at = 0;
+    for (const slot of speakers) {
+      if (end >= wanted && at >= wanted / 2) break;
+      if (slot === except || drawn.has(slot) || (leechesOnly && this.#table.isSeed(slot))) continue;
+      if (end < wanted) picks[end++] = slot;
+      else picks[at++] = slot;
+      drawn.add(slot);
+    }
+    return end;
+  }
+}
