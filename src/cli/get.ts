@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import type { Engine } from '../api.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { formatBytes } from './format.js';
-import { type Fetched, gaveUpError, reportDone, reportGaveUp, reportStopped } from './get-report.js';
+import { type Fetched, reportDone, reportGaveUp, reportStopped } from './get-report.js';
 import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
 import {
   addEngineOptions,
@@ -20,7 +20,7 @@ import { torrentSampler } from './sample.js';
 import type { FileChoice, SelectOptions } from './select.js';
 import { resourceFields } from './usage.js';
 import { type HostPort, parseDuration, parseGlob, parseHostPort, parseTimeLimit } from './values.js';
-import { delayOrAborted, settledOrAborted } from './wait.js';
+import { delayOrAborted, eitherSignal, settledOrAborted } from './wait.js';
 import { makeProgressLook, sayWaiting } from './waiting.js';
 
 interface GetOptions extends CommonOptions, EngineCliOptions, SelectOptions {
@@ -81,9 +81,10 @@ A file that is there already is checked. What matches is kept: a new version of 
 one, and a longer file is then cut to size. A file in which no piece matches is not touched: the command says so and exits with 1,
 unless --force is given.
 
-While nothing comes, a line says what the download waits for: peers that cannot be reached, trackers that fail, a slow disk. When
---timeout or --deadline ends it, the reason of each tracker and of the peers is printed. Checking what is here is no waiting, and
---seed-for comes after the limits. What is verified is kept: the same command continues.
+A server of the .torrent that is not there yet, breaks off or answers 5xx or 429 is asked again for a minute (with --timeout: for
+that long); one that answers 404 is not. While nothing comes, a line says what the download waits for: peers that cannot be reached,
+trackers that fail, a slow disk. When --timeout or --deadline ends it, the reason of each tracker and of the peers is printed.
+Checking what is here is no waiting, and --seed-for comes after the limits. What is verified is kept: the same command continues.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 nothing was verified for --timeout, 4 not complete at the --deadline.
 Ctrl-C while downloading exits with 130 and keeps what is verified; the same command continues.
@@ -119,18 +120,16 @@ async function get(context: Context, source: string, options: GetOptions): Promi
 
 async function getWithin(context: Context, patience: Patience, source: string, options: GetOptions): Promise<Outcome> {
   const { output, signal } = context;
-  const [{ loadTorrent }, { checkOutputFolder }, { makeFolder }, { chooseFiles }] = await Promise.all([
-    import('./torrent-file.js'),
+  const [{ awaitTorrent }, { checkOutputFolder }, { makeFolder }, { chooseFiles }] = await Promise.all([
+    import('./await-torrent.js'),
     import('./folders.js'),
     import('../storage/folders.js'),
     import('./select.js'),
   ]);
   const folder = await checkOutputFolder(options.output);
-  const metainfo = await loadTorrent(source, AbortSignal.any([signal, patience.signal])).catch((error: unknown) => {
-    if (patience.gaveUp === null || signal.aborted) throw error;
-    output.error(gaveUpError(patience, 'the .torrent has not come', error));
-    return patience.gaveUp;
-  });
+  // Who says how long to wait means the .torrent as well.
+  const retryForMs = options.timeout === undefined ? {} : { retryForMs: Number.POSITIVE_INFINITY };
+  const metainfo = await awaitTorrent(output, source, signal, { patience, ...retryForMs });
   if (typeof metainfo === 'string') return metainfo;
   // From here to the first sample it is our own work that takes time.
   patience.watch(() => true);
@@ -182,7 +181,8 @@ async function download(context: Context, running: Running, seedForMs: number): 
   const view = output.progress(torrentSampler(torrent, 'complete'));
   patience.watch(makeProgressLook(torrent));
   const waiting = sayWaiting(output, torrent);
-  const end = await settledOrAborted(torrent.done, AbortSignal.any([signal, patience.signal])).finally(waiting.end);
+  const either = eitherSignal(signal, patience.signal);
+  const end = await settledOrAborted(torrent.done, either).finally(waiting.end);
   patience.end();
   const seconds = (performance.now() - started) / 1000;
   if (end === 'aborted') {

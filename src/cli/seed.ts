@@ -45,12 +45,13 @@ export function seedCommand(run: Runner): Command {
 
 async function seed(context: Context, source: string, options: SeedOptions): Promise<Outcome> {
   const { output, signal } = context;
-  const [{ loadTorrent }, { checkDataFolder }, { openEngine, watchTorrent }] = await Promise.all([
-    import('./torrent-file.js'),
+  const [{ awaitTorrent }, { checkDataFolder }, { openEngine, watchTorrent }] = await Promise.all([
+    import('./await-torrent.js'),
     import('./folders.js'),
     import('./engine-door.js'),
   ]);
-  const metainfo = await loadTorrent(source, signal);
+  const metainfo = await awaitTorrent(output, source, signal);
+  if (typeof metainfo === 'string') return metainfo;
   for (const warning of metainfo.warnings) output.warn(warning);
   const folder = await checkDataFolder(options.data, metainfo);
   const engine = await openEngine(output, options);

@@ -1,28 +1,23 @@
-/**
- * Reads a .torrent from a path or an http(s) URL, checked while it comes in.
- * Bounds: LIMITS.torrentFileBytes, five redirects, time-outs for connecting, each silence and the whole.
- */
+/** Reads a .torrent from a path or an http(s) URL, checked while it comes in; at most LIMITS.torrentFileBytes. */
 import { open } from 'node:fs/promises';
 import { LIMITS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { parseTorrent } from '../metainfo/torrent.js';
+import { type FetchOptions, fetchTorrent, tooLarge, withoutPassword } from './torrent-fetch.js';
 import { isHttpUrl } from './values.js';
 
-const REDIRECTS_MAX = 5;
-const CONNECT_TIMEOUT_MS = 10_000;
-const SILENCE_TIMEOUT_MS = 15_000;
-/** 10 MiB at 100 kB/s. */
-const WHOLE_TIMEOUT_MS = 120_000;
-
-/** @throws HaulError NOT_FOUND, NO_PERMISSION, IO, LIMIT, HTTP, NETWORK, TIMEOUT, ABORTED, BAD_BENCODE, BAD_TORRENT */
-export async function loadTorrent(source: string, signal: AbortSignal): Promise<Metainfo> {
+/**
+ * @param fetching of a URL: whether and for how long a fetch that failed is tried again; default once
+ * @throws HaulError NOT_FOUND, NO_PERMISSION, IO, LIMIT, HTTP, NETWORK, TIMEOUT, ABORTED, BAD_BENCODE, BAD_TORRENT
+ */
+export async function loadTorrent(source: string, signal: AbortSignal, fetching: FetchOptions = {}): Promise<Metainfo> {
   if (/^magnet:/i.test(source)) {
     throw new HaulError('BAD_ARGUMENT', 'magnet links are not supported; give a .torrent file or the URL of one');
   }
   checkSourceText(source);
   const shown = isHttpUrl(source) ? withoutPassword(source) : source;
-  const bytes = isHttpUrl(source) ? await fetchTorrent(source, signal) : await readTorrent(source);
+  const bytes = isHttpUrl(source) ? await fetchTorrent(source, signal, fetching) : await readTorrent(source);
   try {
     return parseTorrent(bytes);
   } catch (error) {
@@ -67,134 +62,9 @@ async function readTorrent(path: string): Promise<Buffer> {
   }
 }
 
-async function fetchTorrent(source: string, signal: AbortSignal): Promise<Buffer> {
-  const { Agent } = await import('undici');
-  const agent = new Agent({
-    connect: { timeout: CONNECT_TIMEOUT_MS },
-    headersTimeout: SILENCE_TIMEOUT_MS,
-    bodyTimeout: SILENCE_TIMEOUT_MS,
-  });
-  const whole = AbortSignal.any([signal, AbortSignal.timeout(WHOLE_TIMEOUT_MS)]);
-  const start = new URL(source);
-  try {
-    let url = start;
-    for (let redirects = 0; ; redirects++) {
-      const outcome = await fetchOnce(agent, url, start, whole);
-      if (!(outcome instanceof URL)) return outcome;
-      if (redirects === REDIRECTS_MAX) throw httpError(start, `more than ${REDIRECTS_MAX} redirects`);
-      url = outcome;
-    }
-  } catch (error) {
-    throw signal.aborted ? new HaulError('ABORTED', 'interrupted') : networkError(error, start);
-  } finally {
-    await agent.destroy();
-  }
-}
-
-/** The body, or where to go next. Credentials in the URL are sent to their own origin only. */
-async function fetchOnce(
-  agent: import('undici').Agent,
-  url: URL,
-  start: URL,
-  signal: AbortSignal,
-): Promise<Buffer | URL> {
-  const headers: Record<string, string> = { accept: 'application/x-bittorrent, */*', 'accept-encoding': 'identity' };
-  if (start.username !== '' && url.origin === start.origin) {
-    const pair = `${decodeURIComponent(start.username)}:${decodeURIComponent(start.password)}`;
-    headers.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
-  }
-  const {
-    statusCode,
-    headers: answer,
-    body,
-  } = await agent.request({
-    origin: url.origin,
-    path: `${url.pathname}${url.search}`,
-    method: 'GET',
-    headers,
-    signal,
-  });
-  const location = answer.location;
-  if (statusCode >= 300 && statusCode < 400 && typeof location === 'string') {
-    body.on('error', () => {}).destroy();
-    const next = URL.canParse(location, url.href) ? new URL(location, url.href) : null;
-    if (next === null || !isHttpUrl(next.href)) throw httpError(start, 'redirected to something that is not http(s)');
-    return next;
-  }
-  if (statusCode !== 200) {
-    body.on('error', () => {}).destroy();
-    throw httpError(start, `the server answered ${statusCode}${STATUS_HINTS[statusCode] ?? ''}`, { statusCode });
-  }
-  const parts: Buffer[] = [];
-  let total = 0;
-  for await (const part of body as AsyncIterable<Buffer>) {
-    total += part.length;
-    if (total > LIMITS.torrentFileBytes) throw tooLarge(withoutPassword(start.href));
-    parts.push(part);
-  }
-  return Buffer.concat(parts);
-}
-
-const STATUS_HINTS: Readonly<Record<number, string>> = {
-  401: ' (it wants a user and password: http://user:password@host/…)',
-  403: ' (forbidden)',
-  404: ' (not found); check the URL',
-  410: ' (gone); check the URL',
-};
-
-function httpError(url: URL, detail: string, facts: Record<string, number> = {}): HaulError {
-  const shown = withoutPassword(url.href);
-  return new HaulError('HTTP', `fetch ${shown}: ${detail}`, { ...facts, url: shown });
-}
-
-const NETWORK_HINTS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connection refused; is the sharer running, and is the port right?',
-  ENOTFOUND: 'no such host',
-  EAI_AGAIN: 'the host name cannot be looked up now',
-  EHOSTUNREACH: 'host unreachable',
-  ENETUNREACH: 'network unreachable',
-  ECONNRESET: 'the server closed the connection',
-  UND_ERR_SOCKET: 'the server closed the connection',
-};
-
-function networkError(error: unknown, url: URL): HaulError {
-  if (error instanceof HaulError) return error;
-  const shown = withoutPassword(url.href);
-  const code = errorCode(error);
-  if ((error as Error).name === 'TimeoutError' || code.endsWith('_TIMEOUT') || code === 'ETIMEDOUT') {
-    return new HaulError('TIMEOUT', `fetch ${shown}: no answer in time`, { url: shown }, error);
-  }
-  const detail = NETWORK_HINTS[code] ?? (error instanceof Error ? error.message : String(error));
-  return new HaulError('NETWORK', `fetch ${shown}: ${detail}`, { url: shown, errno: code }, error);
-}
-
-/** Node wraps the attempts on several addresses of one host in an AggregateError. */
-function errorCode(error: unknown): string {
-  const code = (error as { code?: unknown }).code;
-  if (typeof code === 'string') return code;
-  const first = error instanceof AggregateError ? (error.errors[0] as unknown) : undefined;
-  return first === undefined ? '' : errorCode(first);
-}
-
-function tooLarge(source: string): HaulError {
-  const limitBytes = LIMITS.torrentFileBytes;
-  return new HaulError('LIMIT', `${source}: larger than ${limitBytes / 2 ** 20} MiB, so it is no .torrent file`, {
-    source,
-    limitBytes,
-  });
-}
-
 /** What these bytes are instead of a torrent, where that can be said better than by the parser. */
 function notATorrent(bytes: Buffer): string | null {
   if (bytes.length === 0) return 'this is empty, not a .torrent file';
   const isMarkup = bytes.toString('latin1', 0, 256).trimStart().startsWith('<');
   return isMarkup ? 'this is a web page, not a .torrent file' : null;
-}
-
-function withoutPassword(source: string): string {
-  const url = new URL(source);
-  if (url.username === '' && url.password === '') return source;
-  url.username = '';
-  url.password = '';
-  return url.href;
 }

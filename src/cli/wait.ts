@@ -3,6 +3,19 @@
 /** The longest delay setTimeout takes; longer waits are made of several. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
+/**
+ * Fires when one of the two does. Not `AbortSignal.any`, which holds its sources weakly: on Node 20 one over `AbortSignal.timeout`
+ * never fires once garbage was collected. The listeners stay: for signals that live as long as the command.
+ */
+export function eitherSignal(a: AbortSignal, b: AbortSignal): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of [a, b]) {
+    if (signal.aborted) controller.abort();
+    else signal.addEventListener('abort', () => controller.abort(), { once: true });
+  }
+  return controller.signal;
+}
+
 /** Waits for a promise or the signal. A rejection of the promise passes through; after an abort it is ignored. */
 export function settledOrAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<'settled' | 'aborted'> {
   return new Promise((resolve, reject) => {

@@ -1,0 +1,252 @@
+/**
+ * Fetches a .torrent over HTTP(S). Every attempt has limits for connecting, each silence, the rate and the whole; what failed for a
+ * reason that may pass (refused, reset, too slow, 5xx, 429, broken off) is tried again for a while, what will not change is told at once.
+ * Bounds: LIMITS.torrentFileBytes, five redirects.
+ */
+import { LIMITS } from '../config.js';
+import { HaulError } from '../errors.js';
+import { isTransient, pauseMs, retryAfterMs } from './retry.js';
+import { isHttpUrl } from './values.js';
+import { delayOrAborted } from './wait.js';
+
+const REDIRECTS_MAX = 5;
+
+/** For how long a command that runs unattended tries again by default: a sharer that restarts, a proxy that reloads. */
+export const RETRY_FOR_MS = 60_000;
+
+/** Of one attempt; milliseconds and bytes. */
+export interface FetchLimits {
+  readonly connectMs: number;
+  /** Without a byte. */
+  readonly silenceMs: number;
+  /** Less than `leastBytes` of the body in so long: the attempt ends. 1 KiB in 10 s is below any link of this century. */
+  readonly slowMs: number;
+  readonly leastBytes: number;
+  /** 10 MiB at 100 kB/s. */
+  readonly wholeMs: number;
+}
+
+const FETCH_LIMITS: FetchLimits = {
+  connectMs: 5_000,
+  silenceMs: 10_000,
+  slowMs: 10_000,
+  leastBytes: 1024,
+  wholeMs: 120_000,
+};
+
+export interface FetchOptions {
+  /** Milliseconds from the start during which another attempt begins; 0: one attempt. */
+  readonly retryForMs?: number;
+  /** An attempt failed and another follows. */
+  readonly onRetry?: (error: HaulError, pauseMs: number) => void;
+  readonly limits?: Partial<FetchLimits>;
+  /** A generator of [0, 1). */
+  readonly random?: () => number;
+}
+
+/** @throws HaulError HTTP, NETWORK, TIMEOUT, LIMIT; ABORTED when `signal` fires */
+export async function fetchTorrent(source: string, signal: AbortSignal, options: FetchOptions): Promise<Buffer> {
+  const { retryForMs = 0, onRetry, random = Math.random } = options;
+  const limits = { ...FETCH_LIMITS, ...options.limits };
+  const startMs = performance.now();
+  for (let failures = 1; ; failures++) {
+    const outcome = await attempt(source, signal, limits);
+    if (!(outcome instanceof HaulError)) return outcome;
+    if (!isTransient(outcome)) throw outcome;
+    const pause = pauseMs(failures, random(), Number(outcome.facts.retryAfterMs ?? 0));
+    if (performance.now() - startMs + pause > retryForMs)
+      throw failures === 1 ? outcome : afterTries(outcome, failures);
+    onRetry?.(outcome, pause);
+    if ((await delayOrAborted(pause, signal)) === 'aborted') throw interrupted();
+  }
+}
+
+function afterTries(error: HaulError, tries: number): HaulError {
+  return new HaulError(error.code, `${error.message} (tried ${tries} times)`, { ...error.facts, tries }, error);
+}
+
+function interrupted(): HaulError {
+  return new HaulError('ABORTED', 'interrupted');
+}
+
+/** One attempt with its redirects. Failures are values; only the end of `signal` throws. */
+async function attempt(source: string, signal: AbortSignal, limits: FetchLimits): Promise<Buffer | HaulError> {
+  const { Agent } = await import('undici');
+  if (signal.aborted) throw interrupted();
+  const agent = new Agent({
+    connect: { timeout: limits.connectMs },
+    headersTimeout: limits.silenceMs,
+    bodyTimeout: limits.silenceMs,
+  });
+  const start = new URL(source);
+  const meter = new Meter(limits, signal);
+  try {
+    let url = start;
+    for (let redirects = 0; ; redirects++) {
+      const outcome = await fetchOnce(agent, url, start, meter.signal, meter);
+      if (!(outcome instanceof URL)) return outcome;
+      if (redirects === REDIRECTS_MAX) throw httpError(start, `more than ${REDIRECTS_MAX} redirects`);
+      url = outcome;
+    }
+  } catch (error) {
+    if (signal.aborted) throw interrupted();
+    return meter.verdict === null ? networkError(error, start) : timeoutError(start, meter.verdict, error);
+  } finally {
+    meter.end();
+    await agent.destroy();
+  }
+}
+
+/** Ends an attempt that takes too long in all, or of which too little comes: a server may send one byte a second for ever. */
+class Meter {
+  receivedBytes = 0;
+  /** Which limit was reached, or null. */
+  verdict: string | null = null;
+  readonly #controller = new AbortController();
+  readonly #timers: readonly NodeJS.Timeout[];
+  readonly #outer: AbortSignal;
+  readonly #onAbort = (): void => this.#controller.abort();
+
+  constructor(limits: FetchLimits, outer: AbortSignal) {
+    this.#outer = outer;
+    outer.addEventListener('abort', this.#onAbort, { once: true });
+    let previousBytes = 0;
+    const look = (): void => {
+      // Before the first byte it is a silence, which has its own limit.
+      const isSlow = this.receivedBytes > 0 && this.receivedBytes - previousBytes < limits.leastBytes;
+      previousBytes = this.receivedBytes;
+      if (isSlow) this.#give(`less than ${limits.leastBytes} bytes came in ${limits.slowMs / 1000} s`);
+    };
+    const whole = (): void => this.#give(`not complete after ${limits.wholeMs / 1000} s`);
+    this.#timers = [setInterval(look, limits.slowMs), setTimeout(whole, limits.wholeMs)];
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  end(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#outer.removeEventListener('abort', this.#onAbort);
+  }
+
+  #give(verdict: string): void {
+    this.verdict ??= verdict;
+    this.#controller.abort();
+  }
+}
+
+/** The body, or where to go next. Credentials in the URL are sent to their own origin only. */
+async function fetchOnce(
+  agent: import('undici').Agent,
+  url: URL,
+  start: URL,
+  signal: AbortSignal,
+  meter: Meter,
+): Promise<Buffer | URL> {
+  const headers: Record<string, string> = { accept: 'application/x-bittorrent, */*', 'accept-encoding': 'identity' };
+  if (start.username !== '' && url.origin === start.origin) {
+    const pair = `${decodeURIComponent(start.username)}:${decodeURIComponent(start.password)}`;
+    headers.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
+  }
+  const {
+    statusCode,
+    headers: answer,
+    body,
+  } = await agent.request({
+    origin: url.origin,
+    path: `${url.pathname}${url.search}`,
+    method: 'GET',
+    headers,
+    signal,
+  });
+  const location = answer.location;
+  if (statusCode >= 300 && statusCode < 400 && typeof location === 'string') {
+    body.on('error', () => {}).destroy();
+    const next = URL.canParse(location, url.href) ? new URL(location, url.href) : null;
+    if (next === null || !isHttpUrl(next.href)) throw httpError(start, 'redirected to something that is not http(s)');
+    return next;
+  }
+  if (statusCode !== 200) {
+    body.on('error', () => {}).destroy();
+    const header = answer['retry-after'];
+    const askedMs = retryAfterMs(typeof header === 'string' ? header : undefined, Date.now());
+    const facts = { statusCode, ...(askedMs > 0 ? { retryAfterMs: askedMs } : {}) };
+    throw httpError(start, `the server answered ${statusCode}${STATUS_HINTS[statusCode] ?? ''}`, facts);
+  }
+  const parts: Buffer[] = [];
+  let total = 0;
+  for await (const part of body as AsyncIterable<Buffer>) {
+    total += part.length;
+    meter.receivedBytes = total;
+    if (total > LIMITS.torrentFileBytes) throw tooLarge(withoutPassword(start.href));
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+const STATUS_HINTS: Readonly<Record<number, string>> = {
+  401: ' (it wants a user and password: http://user:password@host/…)',
+  403: ' (forbidden)',
+  404: ' (not found); check the URL',
+  410: ' (gone); check the URL',
+  429: ' (too many requests)',
+  503: ' (unavailable for now)',
+};
+
+function httpError(url: URL, detail: string, facts: Record<string, number> = {}): HaulError {
+  const shown = withoutPassword(url.href);
+  return new HaulError('HTTP', `fetch ${shown}: ${detail}`, { ...facts, url: shown });
+}
+
+const NETWORK_HINTS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused; is the sharer running, and is the port right?',
+  ENOTFOUND: 'no such host',
+  EAI_AGAIN: 'the host name cannot be looked up now',
+  EHOSTUNREACH: 'host unreachable',
+  ENETUNREACH: 'network unreachable',
+  ECONNRESET: 'the server closed the connection',
+  UND_ERR_SOCKET: 'the server closed the connection',
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'the server broke the answer off',
+};
+
+function networkError(error: unknown, url: URL): HaulError {
+  if (error instanceof HaulError) return error;
+  const shown = withoutPassword(url.href);
+  const code = errorCode(error);
+  if (code.endsWith('_TIMEOUT') || code === 'ETIMEDOUT') {
+    return timeoutError(url, 'no answer in time', error);
+  }
+  const detail = NETWORK_HINTS[code] ?? (error instanceof Error ? error.message : String(error));
+  return new HaulError('NETWORK', `fetch ${shown}: ${detail}`, { url: shown, errno: code }, error);
+}
+
+/** Node wraps the attempts on several addresses of one host in an AggregateError. */
+function errorCode(error: unknown): string {
+  const code = (error as { code?: unknown }).code;
+  if (typeof code === 'string') return code;
+  const first = error instanceof AggregateError ? (error.errors[0] as unknown) : undefined;
+  return first === undefined ? '' : errorCode(first);
+}
+
+function timeoutError(url: URL, detail: string, error: unknown): HaulError {
+  const shown = withoutPassword(url.href);
+  return new HaulError('TIMEOUT', `fetch ${shown}: ${detail}`, { url: shown }, error);
+}
+
+export function tooLarge(source: string): HaulError {
+  const limitBytes = LIMITS.torrentFileBytes;
+  return new HaulError('LIMIT', `${source}: larger than ${limitBytes / 2 ** 20} MiB, so it is no .torrent file`, {
+    source,
+    limitBytes,
+  });
+}
+
+/** As it may be shown. */
+export function withoutPassword(source: string): string {
+  const url = new URL(source);
+  if (url.username === '' && url.password === '') return source;
+  url.username = '';
+  url.password = '';
+  return url.href;
+}
