@@ -149,12 +149,13 @@ export class Books {
 
   /** Nobody believes in pieces that are not there; when nothing is on its way, everybody knows of all. */
   #checkPieces(peer: SimPeer): void {
-    const believed = this.#host.scheduler.peerPieceCount(peer.slot);
+    const believed = this.#host.scheduler.peerPieceCount(peer.slot) + this.#host.badPieces.withheldFrom(peer);
     const count = peer.other.have.count;
     assert(believed <= count, `believes that host ${peer.other.id} has ${believed} pieces, it has ${count}`);
     const { remote } = peer;
     if (!peer.hasSaidPieces || !remote.out.isQuiet || peer.other.spec.isSuperSeeding === true) return;
     if (peer.other.scheduler.peerIsSeed(remote.slot)) return; // We need no HAVE.
+    if (peer.other.badPieces.withheldFrom(remote) > 0) return; // We may be a seed that it does not count as one now.
     assert(believed === count, `does not know of ${count - believed} pieces of host ${peer.other.id}`);
   }
 

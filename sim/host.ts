@@ -9,7 +9,7 @@ import { makeRandom } from '../src/random.js';
 import { NORMAL, type Priority, SKIP } from '../src/scheduler/priority.js';
 import { Scheduler } from '../src/scheduler/scheduler.js';
 import type { DropReason, SchedulerSink } from '../src/scheduler/sink.js';
-import { Suspects } from '../src/torrent/suspects.js';
+import { type BadPieceOwner, BadPieces } from '../src/torrent/bad-pieces.js';
 import type { Books } from './books.js';
 import { SimPeer } from './peer.js';
 import { SimRoster } from './roster.js';
@@ -46,7 +46,7 @@ export class Host implements SchedulerSink {
   /** The independent books of a checked swarm. */
   books: Books | null = null;
   readonly #random: () => number;
-  readonly #suspects: Suspects<SimPeer>;
+  readonly badPieces: BadPieces<SimPeer>;
   readonly #freeSlots: PeerSlot[] = [];
   #hashFreeMs = 0;
   #wantedCount: number;
@@ -65,7 +65,7 @@ export class Host implements SchedulerSink {
     if (spec.isSeed === true) this.have.setAll();
     else for (const piece of spec.have ?? []) this.have.set(piece);
     this.storage = new VirtualStorage(this.geometry);
-    this.#suspects = new Suspects(this.geometry);
+    this.badPieces = new BadPieces(this.geometry, this.#distrust());
     this.#priorities = Array.from(
       { length: this.geometry.pieceCount },
       (_, piece) => spec.priorities?.[piece] ?? NORMAL,
@@ -157,6 +157,7 @@ export class Host implements SchedulerSink {
     peer.requests.clear();
     peer.out.close();
     this.books?.left(peer);
+    this.badPieces.forget(peer, null);
     this.scheduler.removePeer(peer.slot, this.nowMs);
     this.peers[peer.slot] = null;
     this.peerCount--;
@@ -167,6 +168,7 @@ export class Host implements SchedulerSink {
 
   tick(): void {
     if (!this.isAlive) return;
+    this.badPieces.tick(this.nowMs);
     this.scheduler.tick(this.nowMs);
     this.scheduler.fillHungry(this.nowMs);
     this.roster.tick(this.nowMs);
@@ -214,7 +216,9 @@ export class Host implements SchedulerSink {
   }
 
   #pieceGood(piece: PieceIndex): void {
-    if (this.#suspects.has(piece)) this.#ban(this.#suspects.convict(piece, this.storage.digests(piece)));
+    if (this.badPieces.has(piece)) {
+      this.#ban(this.badPieces.good(piece, this.#senders(piece), this.storage.digests(piece)));
+    }
     this.have.set(piece);
     this.storage.close(piece);
     this.scheduler.pieceVerified(piece);
@@ -237,20 +241,39 @@ export class Host implements SchedulerSink {
   }
 
   #pieceBad(piece: PieceIndex): void {
-    const senders: (SimPeer | null)[] = [];
-    for (let block = 0; block < this.geometry.blockCount(piece); block++) {
-      const slot = this.scheduler.senderOf(piece, block as BlockIndex);
-      senders.push(slot === -1 ? null : (this.peers[slot] ?? null));
-    }
-    this.#ban(this.#suspects.remember(piece, senders, this.storage.digests(piece)));
+    const senders = this.#senders(piece);
+    const digests = this.storage.digests(piece);
     this.storage.restart(piece);
     this.scheduler.pieceFailed(piece);
+    this.badPieces.failed(piece, senders, digests, this.nowMs);
     this.scheduler.fillHungry(this.nowMs);
+  }
+
+  #senders(piece: PieceIndex): (SimPeer | null)[] {
+    return Array.from({ length: this.geometry.blockCount(piece) }, (_, block) => {
+      const slot = this.scheduler.senderOf(piece, block as BlockIndex);
+      return slot === -1 ? null : (this.peers[slot] ?? null);
+    });
+  }
+
+  /** As in `torrent/receive.ts`; nobody here has a bad disk, so nobody is told. */
+  #distrust(): BadPieceOwner<SimPeer> {
+    return {
+      hostOf: (peer) => String(peer.other.id),
+      copies: (piece) => this.scheduler.copies(piece),
+      hasPiece: (peer, piece) => peer.isOpen && this.scheduler.peerHas(peer.slot, piece),
+      worth: ({ slot }) => (this.scheduler.isPeerChoking(slot) ? -1 : this.scheduler.downloadRate(slot, this.nowMs)),
+      withhold: ({ slot }, piece) => this.scheduler.peerLacks(slot, piece),
+      restore: (peer, piece) => {
+        if (peer.isOpen) this.scheduler.peerHave(peer.slot, piece);
+      },
+      tellSharer: () => {},
+      onPoisonedSource: () => {},
+    };
   }
 
   #ban(guilty: Iterable<SimPeer>): void {
     for (const peer of guilty) {
-      if (peer.isClosing) continue;
       this.banned.add(peer.other.id);
       this.close(peer, false);
     }

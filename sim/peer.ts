@@ -143,7 +143,8 @@ export class SimPeer {
   }
 
   onHave(piece: number): void {
-    this.host.scheduler.peerHave(this.slot, piece as PieceIndex);
+    if (!this.host.badPieces.isWithheld(this, piece as PieceIndex))
+      this.host.scheduler.peerHave(this.slot, piece as PieceIndex);
     if (this.host.swarm.spec.canary === 'ghost-piece') this.#believeInOneMore();
     this.#dropIfRedundant();
   }

@@ -133,7 +133,7 @@ export class SimRoster {
     this.connected.delete(peer.other.id);
     if (!peer.isDialled) return;
     const address = addressOf(peer.other.id);
-    if (isRedundant || this.#host.banned.has(peer.other.id)) this.#book.ban(address);
+    if (isRedundant || this.#host.banned.has(peer.other.id)) this.#book.retire(address);
     else this.#book.disconnected(address, this.#host.nowMs);
   }
 }

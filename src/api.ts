@@ -94,6 +94,8 @@ export interface TorrentStats {
   readonly wastedBytes: number;
   /** Bytes of pieces that failed their hash. */
   readonly corruptBytes: number;
+  /** Pieces of ours that were good and are bad on disk now: no longer served. */
+  readonly badPieces: number;
   readonly peers: number;
   readonly seeds: number;
   readonly knownAddresses: number;

@@ -1,11 +1,11 @@
 /**
  * The addresses known of one torrent, and which of them to dial next. Pure: time and dice are arguments.
  * Owns: source, state and failures of each address. Must not know: sockets, trackers, peers.
- * Invariants: an address is in `#ready` exactly when idle, in `#waiting` exactly when backing off, in `#evictable`
+ * Invariants: an address is in `#ready` exactly when idle, in `#waiting` exactly when backing off or banned, in `#evictable`
  * exactly when backing off and not given by hand; at most `capacity` addresses are held. Every operation is O(log n).
  *
  *     add → idle ─dialled→ dialling ─connected→ connected ─disconnected→ backing-off ─time→ idle
- *                             └────failed──────────────────────────────────↑
+ *                             └────failed──────────────────────────────────↑   banned ─time──↑
  */
 import { LIMITS } from '../config.js';
 import { type Address, formatAddress, isDialable } from './address.js';
@@ -13,7 +13,7 @@ import { Heap } from './heap.js';
 
 /** Where an address came from. `explicit`: given by the user, retried fast and never evicted. */
 export type AddressSource = 'explicit' | 'tracker' | 'incoming' | 'resume' | 'pex' | 'lsd' | 'dht';
-export type AddressState = 'idle' | 'dialling' | 'connected' | 'backing-off' | 'banned' | 'self';
+export type AddressState = 'idle' | 'dialling' | 'connected' | 'backing-off' | 'banned' | 'retired' | 'self';
 
 /** First and longest pause after a failure; it doubles in between. */
 export const RETRY_FIRST_MS = 15_000;
@@ -33,11 +33,13 @@ interface Entry {
   failures: number;
   /** Random place among equals, so that a list in a chosen order does not choose for us. */
   readonly dice: number;
-  /** When backing off ends. */
+  /** When backing off, or the ban, ends. */
   readyAtMs: number;
   connectedAtMs: number;
   heapAt: number;
 }
+
+const BARRED: ReadonlySet<AddressState> = new Set<AddressState>(['banned', 'retired', 'self']);
 
 const isExplicit = (entry: Entry): boolean => entry.source === 'explicit';
 
@@ -55,7 +57,7 @@ export class AddressBook {
   readonly #waiting = new Heap<Entry>((a, b) => a.readyAtMs < b.readyAtMs);
   /** Backing-off entries by number of failures, for eviction of the worst. */
   readonly #evictable: Set<Entry>[] = Array.from({ length: FAILURES_MAX + 1 }, () => new Set());
-  /** Banned and own addresses in order of ban: the oldest goes when they fill more than half the book. */
+  /** Banned, retired and own addresses in that order: the oldest goes when they fill more than half the book. */
   readonly #barred = new Set<Entry>();
 
   /** @param options.random a generator of [0, 1). @param options.capacity addresses kept; default LIMITS.knownAddresses. */
@@ -64,14 +66,9 @@ export class AddressBook {
     this.#capacity = options.capacity ?? LIMITS.knownAddresses;
   }
 
-  /** Addresses that are peers or may become peers: neither banned nor our own. */
+  /** Addresses that are peers or may become peers: neither banned nor retired nor our own. */
   get count(): number {
     return this.#entries.size - this.#barred.size;
-  }
-
-  /** Addresses of which `next` may return one now or after their pause. */
-  get candidates(): number {
-    return this.#ready.size + this.#waiting.size;
   }
 
   state(address: Address): AddressState | null {
@@ -80,7 +77,7 @@ export class AddressBook {
 
   /**
    * Remembers an address. 'refused': it cannot be dialled, or the book is full of better ones.
-   * An address given by hand again is dialled again at once, whatever happened before (unless banned or our own).
+   * An address given by hand again is dialled again at once, whatever happened before (unless retired or our own).
    */
   add(address: Address, source: AddressSource): 'added' | 'known' | 'refused' {
     const known = this.#entries.get(formatAddress(address));
@@ -134,14 +131,29 @@ export class AddressBook {
     this.#backOff(entry, nowMs, !wasGood);
   }
 
-  /** Never to be dialled again. The address need not be known. */
-  ban(address: Address): void {
-    this.#bar(address, 'banned');
+  /** Not to be dialled before that time. The address need not be known. One given by hand is not banned: the user knows better. */
+  ban(address: Address, untilMs: number): void {
+    const known = this.#entries.get(formatAddress(address));
+    if (known === undefined || !isExplicit(known)) this.#bar(address, 'banned', untilMs);
+  }
+
+  /** Of no use any more, whoever gave it: never to be dialled again. */
+  retire(address: Address): void {
+    this.#bar(address, 'retired', Number.POSITIVE_INFINITY);
   }
 
   /** Our own address, found by dialling ourselves. */
   markSelf(address: Address): void {
-    this.#bar(address, 'self');
+    this.#bar(address, 'self', Number.POSITIVE_INFINITY);
+  }
+
+  /** There is nobody else: the address whose ban ends first may be dialled now. False: none is banned. */
+  pardon(): boolean {
+    let first: Entry | null = null;
+    for (const entry of this.#barred)
+      if (entry.state === 'banned' && entry.readyAtMs < (first?.readyAtMs ?? Number.POSITIVE_INFINITY)) first = entry;
+    if (first !== null) this.#move(first, 'idle');
+    return first !== null;
   }
 
   /** Throws when an invariant is broken; for tests. */
@@ -151,9 +163,10 @@ export class AddressBook {
     for (const entry of this.#entries.values()) {
       if (entry.state === 'idle') ready++;
       if (entry.state === 'backing-off') waiting++;
-      const isHeaped = entry.state === 'idle' || entry.state === 'backing-off';
+      if (entry.state === 'banned') waiting++;
+      const isHeaped = entry.state === 'idle' || entry.state === 'backing-off' || entry.state === 'banned';
       if (isHeaped !== entry.heapAt >= 0) throw new Error(`${entry.key} is ${entry.state} and at ${entry.heapAt}`);
-      const isBarred = entry.state === 'banned' || entry.state === 'self';
+      const isBarred = BARRED.has(entry.state);
       if (isBarred !== this.#barred.has(entry)) throw new Error(`${entry.key} is wrongly barred`);
       const isEvictable = entry.state === 'backing-off' && !isExplicit(entry);
       if (isEvictable !== this.#evictable[entry.failures]!.has(entry)) throw new Error(`${entry.key} is misfiled`);
@@ -164,13 +177,13 @@ export class AddressBook {
     if (this.#entries.size > this.#capacity) throw new Error('book is over its capacity');
   }
 
-  /** The entry, unless unknown or barred: banned and own addresses never change state again. */
+  /** The entry, unless unknown or barred: these change state with time, or by hand. */
   #open(address: Address): Entry | null {
     const entry = this.#entries.get(formatAddress(address));
     return entry === undefined || this.#barred.has(entry) ? null : entry;
   }
 
-  #insert(address: Address, source: AddressSource, state: AddressState): Entry {
+  #insert(address: Address, source: AddressSource, state: AddressState, readyAtMs = 0): Entry {
     const entry: Entry = {
       key: formatAddress(address),
       address,
@@ -178,7 +191,7 @@ export class AddressBook {
       state,
       failures: 0,
       dice: this.#random(),
-      readyAtMs: 0,
+      readyAtMs,
       connectedAtMs: 0,
       heapAt: -1,
     };
@@ -187,28 +200,26 @@ export class AddressBook {
     return entry;
   }
 
-  #move(entry: Entry, state: AddressState): void {
+  #move(entry: Entry, state: AddressState, readyAtMs = 0): void {
     this.#unfile(entry);
     entry.state = state;
+    entry.readyAtMs = readyAtMs;
     this.#file(entry);
   }
 
   /** Puts an entry where its state belongs. */
   #file(entry: Entry): void {
     if (entry.state === 'idle') this.#ready.push(entry);
-    else if (entry.state === 'banned' || entry.state === 'self') this.#barred.add(entry);
-    else if (entry.state === 'backing-off') {
-      this.#waiting.push(entry);
-      if (!isExplicit(entry)) this.#evictable[entry.failures]!.add(entry);
-    }
+    else if (BARRED.has(entry.state)) this.#barred.add(entry);
+    if (entry.state === 'backing-off' || entry.state === 'banned') this.#waiting.push(entry);
+    if (entry.state === 'backing-off' && !isExplicit(entry)) this.#evictable[entry.failures]!.add(entry);
   }
 
   #unfile(entry: Entry): void {
     if (entry.state === 'idle') this.#ready.remove(entry);
-    else if (entry.state === 'backing-off') {
-      this.#waiting.remove(entry);
-      this.#evictable[entry.failures]!.delete(entry);
-    } else this.#barred.delete(entry);
+    if (entry.state === 'backing-off' || entry.state === 'banned') this.#waiting.remove(entry);
+    this.#evictable[entry.failures]!.delete(entry);
+    this.#barred.delete(entry);
   }
 
   #backOff(entry: Entry, nowMs: number, isFailure: boolean): void {
@@ -228,18 +239,18 @@ export class AddressBook {
   }
 
   #favour(entry: Entry): void {
-    if (this.#barred.has(entry)) return;
+    if (entry.state === 'self' || entry.state === 'retired') return;
     this.#unfile(entry);
     entry.source = 'explicit';
     entry.failures = 0;
-    if (entry.state === 'backing-off') entry.state = 'idle';
+    if (entry.state === 'backing-off' || entry.state === 'banned') entry.state = 'idle';
     this.#file(entry);
   }
 
-  #bar(address: Address, state: 'banned' | 'self'): void {
+  #bar(address: Address, state: 'banned' | 'retired' | 'self', untilMs: number): void {
     const known = this.#entries.get(formatAddress(address));
-    if (known !== undefined) this.#move(known, state);
-    else if (this.#makeRoom('explicit')) this.#insert(address, 'tracker', state);
+    if (known !== undefined) this.#move(known, state, untilMs);
+    else if (this.#makeRoom('explicit')) this.#insert(address, 'tracker', state, untilMs);
     const [oldest] = this.#barred;
     if (oldest !== undefined && this.#barred.size > this.#capacity / 2) this.#forget(oldest);
   }

@@ -81,6 +81,26 @@ export class Holdings {
     return true;
   }
 
+  /** The peer has this piece no more. O(1), but for a seed O(pieces). */
+  lack(slot: number, piece: number): void {
+    if (!this.#peers.has(slot, piece)) return;
+    if (this.#peers.isUniform[slot] !== 0) this.#countEach(slot);
+    const before = this.#isServing(slot);
+    this.#peers.take(slot, piece);
+    this.#availability.decrement(piece);
+    this.#peers.wanted[slot]! -= this.isNeeded[piece]!;
+    this.#changed(slot, before);
+    if (this.wantedOf(slot) === 0) this.#peers.hungry.delete(slot);
+  }
+
+  /** A peer that has everything is counted piece by piece from now on. */
+  #countEach(slot: number): void {
+    this.#forget(slot);
+    for (let piece = 0; piece < this.#peers.pieceCount; piece++) this.#peers.give(slot, piece);
+    this.#peers.wanted[slot] = this.needCount;
+    this.#eachPiece(slot, (piece) => this.#availability.increment(piece));
+  }
+
   haveAll(slot: number): void {
     const before = this.#isServing(slot);
     this.#forget(slot);

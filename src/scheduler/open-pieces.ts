@@ -7,7 +7,7 @@
  * Invariant: per record, missing + requested + arriving + stored = blocks of the piece; a READY record is in the list of
  * servable records exactly while it has missing blocks. Who was asked for a block is the ledger's business (ledger.ts).
  */
-import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import type { Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import { SlotSet } from './slot-set.js';
 
 export const OPENING = 1;
@@ -127,11 +127,13 @@ export class OpenPieces {
     this.phase[record] = VERIFYING;
   }
 
-  /** A bad piece: every block is missing again. */
-  restart(record: number): void {
+  /** A bad piece: every block is missing again. Returns who sent them. */
+  restart(record: number): PeerSlot[] {
+    const senders = this.#senders(record);
     this.#clear(record);
     this.supplyBlocks += this.blockCount[record]!;
     this.ready(record);
+    return senders;
   }
 
   /** The record's requests are already out of the ledger. */
@@ -168,6 +170,14 @@ export class OpenPieces {
       // A piece that comes back is the one nearest to its end: it goes first.
       if (this.missing(record) === 1) this.#link(record, this.capacity);
     }
+  }
+
+  /** Who sent blocks of the record, each once. */
+  #senders(record: number): PeerSlot[] {
+    const begin = this.indexOf(record, 0);
+    const senders = new Set(this.sender.subarray(begin, begin + this.blockCount[record]!));
+    senders.delete(-1);
+    return [...senders] as PeerSlot[];
   }
 
   /** The slot has a new owner, who must not be blamed for what the last one sent. */

@@ -166,6 +166,14 @@ export class Peers {
     return true;
   }
 
+  /** Unmarks one piece of a peer that is not `isUniform`; false when it had not the piece. */
+  take(slot: number, piece: number): boolean {
+    if (!this.has(slot, piece)) return false;
+    this.#bits[slot]![piece >> 3]! &= ~(0x80 >> (piece & 7));
+    this.pieces[slot]!--;
+    return true;
+  }
+
   giveAll(slot: number): void {
     this.isUniform[slot] = 1;
     this.pieces[slot] = this.pieceCount;

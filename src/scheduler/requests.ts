@@ -83,6 +83,19 @@ export class Requests {
     }
   }
 
+  /** The same for one piece: the peer may still answer. @param record −1: not open */
+  releaseRecord(slot: number, record: number): void {
+    if (record < 0) return;
+    for (let cell = this.#ledger.first(slot); cell >= 0; ) {
+      const next = this.#ledger.next(cell);
+      if (this.#open.recordAt(Math.floor(cell / CELLS_PER_BLOCK)) === record) {
+        this.#owe(slot);
+        this.#release(cell);
+      }
+      cell = next;
+    }
+  }
+
   /** The peer is late: its blocks are anyone's again, its answers still welcome. */
   timeOut(slot: number): void {
     this.#peers.probe[slot] = -1;

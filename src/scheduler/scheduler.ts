@@ -185,6 +185,13 @@ export class Scheduler extends SchedulerFacts {
     this.#superSeed?.had(slot, piece);
   }
 
+  /** The peer has it no more, or is not to be asked for it: its requests go back. A super-seed counts on what it saw. O(1), for a seed O(pieces). */
+  peerLacks(slot: PeerSlot, piece: PieceIndex): void {
+    if (this.isSuperSeeding) return;
+    this.#requests.releaseRecord(slot, this.#open.recordOf(piece));
+    this.#holdings.lack(slot, piece);
+  }
+
   /** BEP 6 */
   peerHaveAll(slot: PeerSlot): void {
     this.#holdings.haveAll(slot);
@@ -304,7 +311,7 @@ export class Scheduler extends SchedulerFacts {
     this.#filler.dropSkipped(record, this.#holdings.nowMs);
   }
 
-  /** Answers `sink.openPiece`: the range could not be made ready. Also ends a ready piece that cannot be stored any more. */
+  /** Answers `sink.openPiece`: it could not be made ready. Also ends a ready piece that cannot be stored any more. */
   pieceAbandoned(piece: PieceIndex): void {
     const record = this.#open.recordOf(piece);
     if (record < 0) return;
@@ -322,12 +329,9 @@ export class Scheduler extends SchedulerFacts {
   /** All blocks are missing again; the piece stays open, unless it is skipped. Returns the senders of its blocks, each once, also those who left. */
   pieceFailed(piece: PieceIndex): readonly PeerSlot[] {
     const record = this.#recordIn(piece, VERIFYING);
-    const begin = this.#open.indexOf(record, 0);
-    const senders = new Set(this.#open.sender.subarray(begin, begin + this.#open.blockCount[record]!));
-    senders.delete(-1);
-    this.#open.restart(record);
+    const senders = this.#open.restart(record);
     this.#filler.dropSkipped(record, this.#holdings.nowMs);
-    return [...senders] as PeerSlot[];
+    return senders;
   }
 
   /** Who sent a block of an open piece; -1: nobody yet, or someone who left and whose slot another peer has now. */

@@ -21,3 +21,8 @@ export function toHaulError(error: unknown, operation: string): HaulError {
   if (error instanceof HaulError) return error;
   return new HaulError('IO', `${operation}: ${error instanceof Error ? error.message : String(error)}`, {}, error);
 }
+
+export function wentBadError(name: string, badPieces: number): HaulError {
+  const message = `${name}: ${badPieces} pieces went bad on disk after they were verified; run it again to fetch them again`;
+  return new HaulError('BAD_DATA', message, { badPieces });
+}

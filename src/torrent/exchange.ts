@@ -27,7 +27,7 @@ import { DiskTrouble, mayPass } from './disk-trouble.js';
 import { Peer } from './peer.js';
 import { PinBook } from './pinned-share.js';
 import { Receiver } from './receive.js';
-import { dropRequests, giveWay, pumpAll } from './serve.js';
+import { dropRequests, dropRequestsFor, giveWay, pumpAll } from './serve.js';
 
 /** What the exchange tells its owner, the torrent. */
 export interface ExchangeOwner {
@@ -37,6 +37,10 @@ export interface ExchangeOwner {
   onPeerGone(peer: Peer, reason: string): void;
   onPeerConnected(peer: Peer): void;
   onBanned(peer: Peer, reason: string): void;
+  /** The only source of a piece gave so many bad copies; it is asked again after the pause. */
+  onPoisonedSource(peer: Peer, piece: PieceIndex, copies: number, pauseMs: number): void;
+  /** A peer says that our copy of this piece, which we have, is bad. */
+  onPieceDoubted(peer: Peer, piece: PieceIndex): void;
   onDiskError(error: HaulError): void;
   /** The disk fails again and again in a way that may pass: nothing is opened or read until it does. */
   onDiskPause(error: HaulError): void;
@@ -162,6 +166,7 @@ export class Exchange implements SchedulerSink {
   removePeer(peer: Peer, reason: string): void {
     if (this.peers[peer.slot] !== peer) return;
     this.owner.onPeerGone(peer, reason);
+    this.receiver.peerGone(peer);
     this.scheduler.removePeer(peer.slot, this.now());
     this.peers[peer.slot] = null;
     this.#freeSlots.push(peer.slot);
@@ -173,6 +178,7 @@ export class Exchange implements SchedulerSink {
   /** Once a second or so. */
   tick(nowMs: number): void {
     if (this.trouble.tick()) pumpAll(this);
+    this.receiver.tick(nowMs);
     this.scheduler.tick(nowMs);
     this.scheduler.fillHungry(nowMs);
     for (const peer of this.peers) peer?.tick(nowMs);
@@ -189,6 +195,16 @@ export class Exchange implements SchedulerSink {
       if (peer === null || !this.scheduler.isTold(peer.slot)) continue;
       writeHave(peer.link.out, piece);
       peer.link.touch();
+    }
+  }
+
+  /** Our copy of a piece is bad: nobody gets it any more, and who can hear it hears it (BEP 54). */
+  withdraw(piece: PieceIndex): void {
+    this.have.clear(piece);
+    for (const peer of this.peers) {
+      if (peer === null) continue;
+      dropRequestsFor(peer, piece);
+      peer.extensions.tellDontHave(piece);
     }
   }
 

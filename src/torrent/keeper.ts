@@ -53,6 +53,12 @@ export class Keeper {
     this.#unsynced++;
   }
 
+  /** A piece that was verified is bad now: the record must not claim it. */
+  pieceLost(piece: number): void {
+    this.#synced.clear(piece);
+    this.#unsynced++;
+  }
+
   tick(nowMs: number): void {
     if (this.#unsynced === 0 || this.#isBusy || nowMs - this.#lastMs < DEFAULTS.syncIntervalMs) return;
     this.#lastMs = nowMs;

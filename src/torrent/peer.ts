@@ -8,10 +8,11 @@ import { type BlockIndex, NONE, type PeerSlot, type PieceIndex } from '../metain
 import type { LinkHandlers, PeerLink } from '../peer/link.js';
 import { VERSION } from '../version.js';
 import { writeBitfield, writeExtended, writeHaveAll, writeHaveNone } from '../wire/encoder.js';
-import { encodeExtendedHandshake, parseExtendedHandshake } from '../wire/extensions.js';
+import { EXTENDED_HANDSHAKE_ID, encodeExtendedHandshake } from '../wire/extensions.js';
 import { clientName, type Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import type { Exchange } from './exchange.js';
+import { EXTENSIONS, PeerExtensions } from './peer-extensions.js';
 import type { PinnedShare } from './pinned-share.js';
 import type { Arrival } from './receive.js';
 import { RequestQueue } from './request-queue.js';
@@ -34,6 +35,7 @@ export class Peer implements WireSink, LinkHandlers {
   waitsFor: 'nothing' | 'load' | 'room' | 'turn' = 'nothing';
   /** An upload limit is reached. */
   isWaitingForTokens = false;
+  readonly extensions: PeerExtensions;
   readonly arrival: Arrival = {
     piece: 0 as PieceIndex,
     block: 0 as BlockIndex,
@@ -43,7 +45,6 @@ export class Peer implements WireSink, LinkHandlers {
   };
   unrequestedBlocks = 0;
   #hasSaidPieces = false;
-  #extendedHandshakes = 0;
   #isReadEndPending = false;
 
   constructor(exchange: Exchange, link: PeerLink, handshake: Handshake, slot: PeerSlot) {
@@ -55,6 +56,7 @@ export class Peer implements WireSink, LinkHandlers {
     this.supportsExtended = handshake.supportsExtended;
     this.client = clientName(handshake.peerId);
     this.listenPort = link.isIncoming ? null : link.port;
+    this.extensions = new PeerExtensions(this);
     this.requests = new RequestQueue(exchange.random, exchange.pins.unitBytes);
     this.pinned = exchange.pins.join(link.host);
   }
@@ -66,13 +68,13 @@ export class Peer implements WireSink, LinkHandlers {
     const out = this.link.out;
     if (this.supportsExtended) {
       const payload = encodeExtendedHandshake({
-        m: {},
+        m: EXTENSIONS,
         version: `Swarmhaul ${VERSION}`,
         port: listenPort,
         reqq: LIMITS.requestsPerPeer,
         yourIp: this.link.host,
       });
-      writeExtended(out, 0, payload);
+      writeExtended(out, EXTENDED_HANDSHAKE_ID, payload);
     }
     if (this.supportsFast && saidCount === have.bitCount) writeHaveAll(out);
     else if (this.supportsFast && saidCount === 0) writeHaveNone(out);
@@ -169,7 +171,8 @@ export class Peer implements WireSink, LinkHandlers {
       this.link.close(`said HAVE for piece ${index}, which does not exist`);
       return;
     }
-    this.exchange.scheduler.peerHave(this.slot, piece);
+    // Of a bad copy it has nothing new to say until its pause is over.
+    if (!this.exchange.receiver.isWithheld(this, piece)) this.exchange.scheduler.peerHave(this.slot, piece);
     this.#piecesSaid();
   }
 
@@ -184,19 +187,19 @@ export class Peer implements WireSink, LinkHandlers {
     this.#piecesSaid();
   }
 
-  /** aria2 sends a bitfield in place of many HAVEs, in the middle of a session: it may only add. */
-  #addPieces(bits: Uint8Array): void {
+  /** aria2 sends a bitfield in place of many HAVEs, in the middle of a session: it may only add. @param bits null: all */
+  #addPieces(bits: Uint8Array | null): void {
     const { geometry, scheduler } = this.exchange;
-    for (let piece = 0; piece < geometry.pieceCount; piece++) {
-      const isSet = (bits[piece >> 3]! & (0x80 >> (piece & 7))) !== 0;
-      if (isSet && !scheduler.peerHas(this.slot, piece as PieceIndex))
-        scheduler.peerHave(this.slot, piece as PieceIndex);
+    for (let piece = 0; piece < geometry.pieceCount && !this.link.isClosing; piece++) {
+      const isSet = bits === null || (bits[piece >> 3]! & (0x80 >> (piece & 7))) !== 0;
+      if (isSet && !scheduler.peerHas(this.slot, piece as PieceIndex)) this.onHave(piece);
     }
   }
 
   onHaveAll(): void {
     if (!this.#requireFast('have all')) return;
-    this.exchange.scheduler.peerHaveAll(this.slot);
+    if (this.#hasSaidPieces) this.#addPieces(null);
+    else this.exchange.scheduler.peerHaveAll(this.slot);
     this.#piecesSaid();
   }
 
@@ -227,20 +230,7 @@ export class Peer implements WireSink, LinkHandlers {
   onPort(): void {}
 
   onExtended(id: number, payload: Uint8Array): void {
-    if (id !== 0 || payload.length > LIMITS.extendedHandshakeBytes) return;
-    if (++this.#extendedHandshakes > LIMITS.extendedHandshakesPerPeer) {
-      this.link.close('sent too many extension handshakes');
-      return;
-    }
-    const said = parseExtendedHandshake(payload);
-    if ('code' in said) {
-      this.link.close(said.reason);
-      return;
-    }
-    if (said.version !== null) this.client = said.version;
-    // Where we dialled it is a fact, what it says is a claim.
-    if (said.port !== null && this.link.isIncoming) this.listenPort = said.port;
-    if (said.reqq !== null) this.exchange.scheduler.setReqq(this.slot, said.reqq);
+    this.extensions.onMessage(id, payload);
   }
 
   #piecesSaid(): void {

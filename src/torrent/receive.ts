@@ -5,9 +5,9 @@
  */
 import type { HaulError } from '../errors.js';
 import { type BlockIndex, NONE, type PieceIndex } from '../metainfo/geometry.js';
+import { type BadPieceOwner, BadPieces } from './bad-pieces.js';
 import type { Exchange } from './exchange.js';
 import type { Peer } from './peer.js';
-import { Suspects } from './suspects.js';
 
 /** Well-formed blocks that nobody asked for, beyond those a peer has earned by good ones, before it is dropped. */
 const UNREQUESTED_TOLERANCE = 256;
@@ -24,14 +24,16 @@ export interface Arrival {
 
 export class Receiver {
   readonly #exchange: Exchange;
-  readonly #suspects: Suspects;
+  readonly #badPieces: BadPieces<Peer>;
+  /** One liar counts once, however many pieces it spoilt. */
+  readonly #convicted = new WeakSet<Peer>();
   /** Jobs of ours under way in the pool; `idle` resolves when there are none. */
   #busy = 0;
   #whenIdle: (() => void) | null = null;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
-    this.#suspects = new Suspects(exchange.geometry);
+    this.#badPieces = new BadPieces(exchange.geometry, new Distrust(exchange));
   }
 
   /** Step 1: the range of a piece is made ready by a worker. False: no room now. */
@@ -123,12 +125,13 @@ export class Receiver {
 
   /** Step 6, good: everybody is told; who spoiled an earlier copy is found by comparing. */
   #pieceGood(piece: PieceIndex): void {
-    if (!this.#suspects.has(piece)) {
+    if (!this.#badPieces.has(piece)) {
       this.#finish(piece);
       return;
     }
+    const senders = this.#senders(piece);
     this.#digest(piece, (digests) => {
-      if (digests instanceof Uint8Array) this.#ban(this.#suspects.convict(piece, digests));
+      this.#ban(piece, this.#badPieces.good(piece, senders, digests instanceof Uint8Array ? digests : null));
       this.#finish(piece);
     });
   }
@@ -153,16 +156,21 @@ export class Receiver {
     const exchange = this.#exchange;
     exchange.trouble.good(piece);
     exchange.corruptBytes += exchange.geometry.pieceLength(piece);
-    const senders: (Peer | null)[] = [];
-    for (let block = 0; block < exchange.geometry.blockCount(piece); block++) {
-      const slot = exchange.scheduler.senderOf(piece, block as BlockIndex);
-      senders.push(slot === NONE ? null : (exchange.peers[slot] ?? null));
-    }
+    const senders = this.#senders(piece);
     this.#digest(piece, (digests) => {
-      if (digests instanceof Uint8Array) this.#ban(this.#suspects.remember(piece, senders, digests));
       if (exchange.isClosed) return;
       exchange.scheduler.pieceFailed(piece);
+      this.#badPieces.failed(piece, senders, digests instanceof Uint8Array ? digests : null, exchange.now());
       exchange.scheduler.fillHungry(exchange.now());
+    });
+  }
+
+  /** Who sent each block; null: it has left. */
+  #senders(piece: PieceIndex): (Peer | null)[] {
+    const { geometry, scheduler, peers } = this.#exchange;
+    return Array.from({ length: geometry.blockCount(piece) }, (_, block) => {
+      const slot = scheduler.senderOf(piece, block as BlockIndex);
+      return slot === NONE ? null : (peers[slot] ?? null);
     });
   }
 
@@ -174,13 +182,36 @@ export class Receiver {
     });
   }
 
-  #ban(peers: Iterable<Peer>): void {
+  #ban(piece: PieceIndex, peers: Iterable<Peer>): void {
     for (const peer of peers) {
-      if (peer.link.isClosing) continue; // It is already banned, or gone: one liar counts once.
-      const reason = 'sent corrupt data';
+      if (this.#exchange.isClosed || this.#convicted.has(peer)) continue;
+      this.#convicted.add(peer);
+      peer.extensions.tellBadPiece(piece, this.#exchange.now());
+      // Before it is cut off: perhaps it does not know.
+      peer.link.flush();
+      const reason = `sent corrupt data: piece ${piece}`;
       this.#exchange.owner.onBanned(peer, reason);
       peer.link.close(reason);
     }
+  }
+
+  /** Once a second. */
+  tick(nowMs: number): void {
+    this.#badPieces.tick(nowMs);
+  }
+
+  /** The peer gave a bad copy of the piece and is not asked for it now. */
+  isWithheld(peer: Peer, piece: PieceIndex): boolean {
+    return this.#badPieces.isWithheld(peer, piece);
+  }
+
+  /** The peer says that it has the piece no more. */
+  peerLacks(peer: Peer, piece: PieceIndex): void {
+    this.#badPieces.forget(peer, piece);
+  }
+
+  peerGone(peer: Peer): void {
+    this.#badPieces.forget(peer, null);
   }
 
   /** Resolves when no job of this torrent's receive path is in the pool. */
@@ -200,5 +231,51 @@ export class Receiver {
       this.#whenIdle?.();
       this.#whenIdle = null;
     });
+  }
+}
+
+/** What the rules of `bad-pieces.ts` mean for connected peers. */
+class Distrust implements BadPieceOwner<Peer> {
+  readonly #exchange: Exchange;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  hostOf(peer: Peer): string {
+    return peer.link.host;
+  }
+
+  copies(piece: PieceIndex): number {
+    return this.#exchange.scheduler.copies(piece);
+  }
+
+  hasPiece(peer: Peer, piece: PieceIndex): boolean {
+    return this.#isHere(peer) && this.#exchange.scheduler.peerHas(peer.slot, piece);
+  }
+
+  worth(peer: Peer): number {
+    const { scheduler, now } = this.#exchange;
+    return scheduler.isPeerChoking(peer.slot) ? -1 : scheduler.downloadRate(peer.slot, now());
+  }
+
+  withhold(peer: Peer, piece: PieceIndex): void {
+    this.#exchange.scheduler.peerLacks(peer.slot, piece);
+  }
+
+  restore(peer: Peer, piece: PieceIndex): void {
+    if (this.#isHere(peer)) this.#exchange.scheduler.peerHave(peer.slot, piece);
+  }
+
+  tellSharer(peer: Peer, piece: PieceIndex): void {
+    peer.extensions.tellBadPiece(piece, this.#exchange.now());
+  }
+
+  onPoisonedSource(peer: Peer, piece: PieceIndex, copies: number, pauseMs: number): void {
+    this.#exchange.owner.onPoisonedSource(peer, piece, copies, pauseMs);
+  }
+
+  #isHere(peer: Peer): boolean {
+    return this.#exchange.peers[peer.slot] === peer && !this.#exchange.isClosed;
   }
 }

@@ -6,19 +6,20 @@ import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import type { Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
+import { Bans } from './bans.js';
 import type { Peer } from './peer.js';
 import type { Addresses, PeerAddress } from './services.js';
 import type { LiveTorrent } from './torrent.js';
 
-/** Banned peers of one host before the whole host is refused: one liar must not take its neighbours behind a NAT with it. */
-const BANS_PER_HOST = 3;
+/** Time between two banned addresses that are dialled because there is nobody else. */
+const PARDON_MS = 60_000;
 
 export class Roster implements Door {
   readonly infoHash: Buffer;
   readonly #torrent: LiveTorrent;
   readonly #addresses: Addresses;
-  readonly #bannedIds = new Set<string>();
-  readonly #bansByHost = new Map<string, number>();
+  readonly #bans = new Bans();
+  #pardonedMs = Number.NEGATIVE_INFINITY;
   /** "host:port" of peers that the user named: it should be heard why they do not answer. */
   readonly #byHand = new Set<string>();
   /** Dialled and not yet through their handshake. */
@@ -66,7 +67,7 @@ export class Roster implements Door {
     this.isHeldBack = false;
     if (exchange === null || this.#torrent.isStopping) return;
     while (exchange.peerCount + this.#dialling < services.maxPeers && exchange.hasRoom) {
-      const address = this.#addresses.next(nowMs);
+      const address = this.#addresses.next(nowMs) ?? this.#pardoned(nowMs);
       if (address === null) return;
       this.isHeldBack = !services.takeDial();
       if (this.isHeldBack) return;
@@ -75,6 +76,15 @@ export class Roster implements Door {
       this.#torrent.condition.contacts.dialled++;
       services.dial(this, address);
     }
+  }
+
+  /** Of those that lied some are better than nobody: every piece is checked, and what they spoil is not asked of them again at once. */
+  #pardoned(nowMs: number): PeerAddress | null {
+    const { exchange, isComplete } = this.#torrent;
+    const isAlone = exchange?.peerCount === 0 && this.#dialling === 0 && !isComplete;
+    if (!isAlone || nowMs - this.#pardonedMs < PARDON_MS || !this.#addresses.pardon()) return null;
+    this.#pardonedMs = nowMs;
+    return this.#addresses.next(nowMs);
   }
 
   // ---- Door ----
@@ -113,15 +123,23 @@ export class Roster implements Door {
     this.#torrent.condition.contacts.left(peer.link.address, reason);
     const address = { host: peer.link.host, port: peer.link.port };
     // Two complete sides never need each other again: not a ban in name, but the same to the dialler.
-    if (isRedundant) this.#addresses.ban(address);
+    if (isRedundant) this.#addresses.retire(address);
     else this.#addresses.disconnected(address, this.#torrent.services.now());
   }
 
+  /** It is known by content that the peer sent bad blocks. */
   ban(peer: Peer): void {
     const { host } = peer.link;
-    this.#bannedIds.add(nameOf(host, peer.peerId));
-    this.#bansByHost.set(host, (this.#bansByHost.get(host) ?? 0) + 1);
-    if (peer.listenPort !== null) this.#addresses.ban({ host, port: peer.listenPort });
+    const untilMs = this.#bans.add(host, peer.peerId, this.#torrent.services.now());
+    // What an incoming peer says of its port is a claim: it must not close the door to somebody else at its host.
+    if (!peer.link.isIncoming) this.#addresses.ban({ host, port: peer.link.port }, untilMs);
+  }
+
+  /** Why the peer is kept out, or null. Never one that the user named, and nobody while there is no other peer. */
+  #banOf(link: PeerLink, handshake: Handshake): string | null {
+    const isByHand = !link.isIncoming && this.#byHand.has(`${link.host}:${link.port}`);
+    if (isByHand || this.#torrent.exchange?.peerCount === 0) return null;
+    return this.#bans.refusal(link.host, handshake.peerId, this.#torrent.services.now());
   }
 
   /** Why this peer may not join, or null. */
@@ -130,8 +148,8 @@ export class Roster implements Door {
       if (!link.isIncoming) this.#addresses.markSelf({ host: link.host, port: link.port });
       return SELF;
     }
-    if (this.#bannedIds.has(nameOf(link.host, handshake.peerId))) return 'banned: it sent corrupt data';
-    if ((this.#bansByHost.get(link.host) ?? 0) >= BANS_PER_HOST) return 'banned: its host sent corrupt data';
+    const ban = this.#banOf(link, handshake);
+    if (ban !== null) return ban;
     for (const other of this.#torrent.exchange?.peers ?? []) {
       if (other === null || other.link.isClosing || !other.peerId.equals(handshake.peerId)) continue;
       // The place of the other one comes free only when its link has closed: without another place both would be lost.
@@ -154,8 +172,3 @@ export class Roster implements Door {
 }
 
 const SELF = 'connected to ourselves';
-
-/** A peer id alone is a claim: whoever borrows the id of an honest peer on another host must not get that one banned. */
-function nameOf(host: string, peerId: Buffer): string {
-  return `${host} ${peerId.toString('hex')}`;
-}

@@ -46,6 +46,15 @@ export function dropRequests(peer: Peer): void {
   requests.clear();
 }
 
+/** We do not have the piece any more: the same for its requests alone. */
+export function dropRequestsFor(peer: Peer, lost: PieceIndex): void {
+  const lostRequests: { begin: number; length: number }[] = [];
+  peer.requests.forEach((piece, begin, length) => {
+    if (piece === lost) lostRequests.push({ begin, length });
+  });
+  for (const { begin, length } of lostRequests) cancelArrives(peer, lost, begin, length);
+}
+
 /** Steps 2 and 3: sends as much as the socket and the resident ranges allow. */
 export function pump(peer: Peer): void {
   const { requests, link, exchange } = peer;

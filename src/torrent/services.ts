@@ -29,7 +29,12 @@ export interface Addresses {
   connected(address: PeerAddress, nowMs: number): void;
   failed(address: PeerAddress, nowMs: number): void;
   disconnected(address: PeerAddress, nowMs: number): void;
-  ban(address: PeerAddress): void;
+  /** Not to be dialled before that time, unless the user named it. */
+  ban(address: PeerAddress, untilMs: number): void;
+  /** Of no use any more: never to be dialled again. */
+  retire(address: PeerAddress): void;
+  /** The address whose ban ends first may be dialled now. False: none is banned. */
+  pardon(): boolean;
   markSelf(address: PeerAddress): void;
 }
 

@@ -37,6 +37,7 @@ export function torrentStats(torrent: LiveTorrent): TorrentStats {
     uploadBytesPerSec: exchange?.scheduler.uploadRate(null, nowMs) ?? 0,
     wastedBytes: totals?.wastedBytes ?? 0,
     corruptBytes: exchange?.corruptBytes ?? 0,
+    badPieces: torrent.doubts.badPieces,
     peers: exchange?.peerCount ?? 0,
     seeds: exchange?.peers.filter((peer) => peer !== null && exchange.scheduler.peerIsSeed(peer.slot)).length ?? 0,
     knownAddresses: torrent.roster.knownAddresses,

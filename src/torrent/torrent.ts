@@ -21,7 +21,8 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import { Selection } from '../metainfo/selection.js';
 import type { Storage } from '../storage/port.js';
 import { Condition } from './condition.js';
-import { abortedError, deferred, stoppedError, toHaulError } from './endings.js';
+import { Doubts } from './doubts.js';
+import { abortedError, deferred, stoppedError, toHaulError, wentBadError } from './endings.js';
 import { Exchange, type ExchangeOwner } from './exchange.js';
 import { FileWatch } from './file-watch.js';
 import { Keeper } from './keeper.js';
@@ -41,6 +42,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   readonly selection: Selection | null;
   readonly roster: Roster;
   readonly condition: Condition;
+  readonly doubts: Doubts;
   readonly services: Services;
   exchange: Exchange | null = null;
   checkedPieces = 0;
@@ -72,6 +74,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.done.catch(() => {});
     this.condition = new Condition(this, options.trackers !== undefined);
     this.roster = new Roster(this);
+    this.doubts = new Doubts(this);
     for (const peer of options.peers ?? []) this.addPeer(peer.host, peer.port);
     this.#watchSignal(options.signal);
     this.#running = this.#run();
@@ -128,6 +131,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.#keeper?.tick(nowMs);
     this.condition.tick(nowMs);
     this.#watch?.tick();
+    this.doubts.tick(nowMs);
   }
 
   // ---- the steps ----
@@ -249,6 +253,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     const { name } = this.metainfo;
     this.#enter('stopping');
     this.#abort.abort();
+    this.doubts.close();
     this.services.closeHandshakes(this.roster);
     const goodbye = this.#announces?.stop(this.services.now());
     this.exchange?.close(failure === null ? 'the torrent was stopped' : 'the torrent failed');
@@ -320,7 +325,9 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   }
 
   onComplete(): void {
-    void this.#finish(true);
+    const { badPieces } = this.doubts;
+    if (badPieces === 0) void this.#finish(true);
+    else this.#fail(wentBadError(this.metainfo.name, badPieces));
   }
 
   onPeerConnected(peer: Peer): void {
@@ -341,6 +348,20 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.condition.contacts.ban(address, reason);
     this.services.log('warn', `peer ${address} banned: ${reason}`, { code: 'PEER_BANNED', address, client, reason });
     this.tell('peer', address, 'banned', reason);
+  }
+
+  onPoisonedSource(peer: Peer, piece: PieceIndex, copies: number, pauseMs: number): void {
+    this.doubts.poisonedSource(peer, piece, copies, pauseMs);
+  }
+
+  onPieceDoubted(_peer: Peer, piece: PieceIndex): void {
+    this.doubts.pieceDoubted(piece);
+  }
+
+  /** A piece of ours is bad on disk: it is neither offered nor recorded any more. */
+  withdraw(piece: PieceIndex): void {
+    this.exchange?.withdraw(piece);
+    this.#keeper?.pieceLost(piece);
   }
 
   onDiskError(error: HaulError): void {

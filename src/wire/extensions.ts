@@ -97,6 +97,19 @@ export function parseExtendedHandshake(payload: Uint8Array): ExtendedHandshake |
   };
 }
 
+/** The payload of a message that names one piece: 4 bytes, big-endian (BEP 54 and others). */
+export function pieceMessage(piece: number): Uint8Array {
+  const payload = Buffer.alloc(4);
+  payload.writeUInt32BE(piece);
+  return payload;
+}
+
+/** The piece that the payload names, any number below 2^32, or null when it is not of that form. */
+export function pieceOfMessage(payload: Uint8Array): number | null {
+  if (payload.length !== 4) return null;
+  return payload[0]! * 0x1000000 + ((payload[1]! << 16) | (payload[2]! << 8) | payload[3]!);
+}
+
 function bad(what: string): WireError {
   return new WireError('BAD_EXTENDED', `extension handshake: ${what}`);
 }

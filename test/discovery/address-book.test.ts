@@ -107,10 +107,40 @@ test('a connection that ended at once counts as a failure, a long one clears the
   assert.equal(known.nextAtMs(), 100 + GOOD_CONNECTION_MS + RETRY_FIRST_MS);
 });
 
-test('banned and own addresses never come back, also when they were not known before', () => {
+test('a ban ends by itself, and for an address that is given by hand there is none', () => {
+  const known = book();
+  known.add(at(1), 'tracker');
+  known.ban(at(1), 1000);
+  known.ban(at(2), 2000);
+  assert.equal(known.count, 0);
+  assert.equal(known.next(999), null);
+  assert.equal(known.nextAtMs(), 1000);
+  assert.deepEqual(known.next(1000), at(1));
+  known.add(at(3), 'explicit');
+  known.ban(at(3), 1e9);
+  assert.deepEqual(known.next(1000), at(3));
+  assert.equal(known.add(at(2), 'explicit'), 'known');
+  assert.equal(known.state(at(2)), 'idle');
+  known.checkInvariants();
+});
+
+test('where there is nobody else the ban that would end first is lifted', () => {
+  const known = book();
+  assert.equal(known.pardon(), false);
+  known.ban(at(1), 2000);
+  known.ban(at(2), 1000);
+  known.retire(at(3));
+  assert.equal(known.pardon(), true);
+  assert.deepEqual(known.next(0), at(2));
+  assert.equal(known.pardon(), true);
+  assert.equal(known.pardon(), false);
+  known.checkInvariants();
+});
+
+test('retired and own addresses never come back, also when they were not known before', () => {
   const known = book();
   known.add(at(1), 'explicit');
-  known.ban(at(1));
+  known.retire(at(1));
   known.markSelf(at(2));
   for (const last of [1, 2]) {
     assert.equal(known.add(at(last), 'explicit'), 'known');
@@ -118,7 +148,7 @@ test('banned and own addresses never come back, also when they were not known be
     known.failed(at(last), 0);
   }
   assert.equal(known.next(1e12), null);
-  assert.equal(known.state(at(1)), 'banned');
+  assert.equal(known.state(at(1)), 'retired');
   assert.equal(known.state(at(2)), 'self');
   assert.equal(known.count, 0);
 });
@@ -148,7 +178,7 @@ test('a full book always takes a peer given by hand, unless it holds no others',
 
 test('bans fill at most half the book', () => {
   const known = book(10);
-  for (let last = 1; last <= 50; last++) known.ban(at(last));
+  for (let last = 1; last <= 50; last++) known.ban(at(last), 1e9);
   known.checkInvariants();
   assert.equal(known.state(at(50)), 'banned');
   assert.equal(known.state(at(1)), null);
@@ -157,7 +187,19 @@ test('bans fill at most half the book', () => {
 
 test('any order of events keeps the book consistent, and an offered address is idle', () => {
   const event = fc.record({
-    what: fc.constantFrom('add', 'explicit', 'dial', 'connected', 'failed', 'disconnected', 'ban', 'self', 'next'),
+    what: fc.constantFrom(
+      'add',
+      'explicit',
+      'dial',
+      'connected',
+      'failed',
+      'disconnected',
+      'ban',
+      'retire',
+      'pardon',
+      'self',
+      'next',
+    ),
     last: fc.integer({ min: 1, max: 12 }),
     passMs: fc.integer({ min: 0, max: 40_000 }),
   });
@@ -178,7 +220,9 @@ test('any order of events keeps the book consistent, and an offered address is i
           else if (what === 'connected') known.connected(at(last), nowMs);
           else if (what === 'failed') known.failed(at(last), nowMs);
           else if (what === 'disconnected') known.disconnected(at(last), nowMs);
-          else if (what === 'ban') known.ban(at(last));
+          else if (what === 'ban') known.ban(at(last), nowMs + 20_000);
+          else if (what === 'retire') known.retire(at(last));
+          else if (what === 'pardon') known.pardon();
           else if (what === 'self') known.markSelf(at(last));
           known.checkInvariants();
         }

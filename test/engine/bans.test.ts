@@ -1,5 +1,6 @@
 /** Who may be taken for whom: bans, our own address, second connections, both families of addresses. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -8,6 +9,7 @@ import { writeBitfield, writeUnchoke } from '../../src/wire/encoder.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
 import { eventNumbers, RawPeer } from '../support/raw-peer.js';
 import { openScope, type Scope } from '../support/scope.js';
+import { startScriptedSeed } from '../support/scripted-seed.js';
 import { tempFolder } from '../support/temp.js';
 import { readTree } from '../support/tree.js';
 import { until, withDeadline } from '../support/wait.js';
@@ -50,6 +52,15 @@ test('a liar under a borrowed peer id is banned, the owner of the name on anothe
   writeBitfield(liar.out, Uint8Array.of(0xf0));
   writeUnchoke(liar.out);
   liar.flush();
+  await until('it has lied', DEADLINE_MS, () => torrent.stats().corruptBytes > 0);
+  // By its own bad copy alone nobody is convicted: a good one shows it.
+  const seed = await startScriptedSeed(scope, {
+    metainfo: set.metainfo,
+    bytes: await readFile(set.path),
+    host: '127.0.0.4',
+    pieceCount: 3,
+  });
+  torrent.addPeer(seed.host, seed.port);
   await withDeadline(liar.closed, 'the liar is cut off', DEADLINE_MS);
   await until('it is banned', DEADLINE_MS, () => said.includes('banned'));
   const again = new RawPeer(await connectFrom(scope, '127.0.0.2', leech.port!), options);

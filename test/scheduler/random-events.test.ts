@@ -21,6 +21,7 @@ const PEER_EVENTS: readonly Happening[] = [
     if (pick % 3 === 0 && !world.peers.get(slot)!.isChoking) world.choke_(slot);
   },
   (world, slot, pick) => world.have(slot, pick % world.geometry.pieceCount),
+  (world, slot, pick) => world.lack(slot, pick % world.geometry.pieceCount),
   (world, slot) => {
     world.begin(slot);
   },

@@ -237,6 +237,15 @@ export class World implements SchedulerSink {
     this.scheduler.peerHave(slot as PeerSlot, piece as PieceIndex);
   }
 
+  /** What it was asked for of the piece it may still answer. */
+  lack(slot: number, piece: number): void {
+    const peer = this.#peer(slot);
+    peer.has.delete(piece);
+    for (const key of [...peer.asked.keys()])
+      if (Math.floor(key / this.geometry.blocksPerPiece) === piece) peer.asked.delete(key);
+    this.scheduler.peerLacks(slot as PeerSlot, piece as PieceIndex);
+  }
+
   unchoke(slot: number): number {
     this.#peer(slot).isChoking = false;
     this.scheduler.peerUnchoked(slot as PeerSlot, this.nowMs);

@@ -3,7 +3,13 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { LIMITS } from '../../src/config.js';
 import { WireError } from '../../src/wire/error.js';
-import { type ExtendedHandshake, encodeExtendedHandshake, parseExtendedHandshake } from '../../src/wire/extensions.js';
+import {
+  type ExtendedHandshake,
+  encodeExtendedHandshake,
+  parseExtendedHandshake,
+  pieceMessage,
+  pieceOfMessage,
+} from '../../src/wire/extensions.js';
 
 const NOTHING: ExtendedHandshake = {
   m: new Map(),
@@ -150,4 +156,10 @@ test('any payload is read or refused, never thrown', () => {
     }),
     { numRuns: 1000 },
   );
+});
+
+test('a message that names a piece says it in 4 bytes, and other lengths name none', () => {
+  for (const piece of [0, 5, 0x01020304, 2 ** 32 - 1]) assert.equal(pieceOfMessage(pieceMessage(piece)), piece);
+  assert.deepEqual([...pieceMessage(0x01020304)], [1, 2, 3, 4]);
+  for (const length of [0, 3, 5, 64]) assert.equal(pieceOfMessage(new Uint8Array(length)), null);
 });

@@ -1,0 +1,53 @@
+/**
+ * Who is kept out of one torrent, and for how long. Pure: the clock is an argument.
+ *
+ * A ban needs evidence by content (`suspects.ts`: a good copy shows whose blocks were bad), names one peer id at one host, and ends by
+ * itself: a disk that was bad is replaced, an address passes on to somebody else. The host as a whole is refused only when several of its
+ * peers were caught. What the user named is never refused (`roster.ts`).
+ */
+
+/** The first ban of a peer; each further one is twice as long, up to the last. */
+export const BAN_FIRST_MS = 30 * 60_000;
+export const BAN_LAST_MS = 2 * 60 * 60_000;
+/** Banned peers of one host before the whole host is refused: one liar must not take its neighbours behind a NAT with it. */
+export const BANS_PER_HOST = 3;
+/** Bans remembered, ended ones included: about 150 bytes each. */
+const BANS_MAX = 4096;
+
+interface Ban {
+  readonly host: string;
+  untilMs: number;
+  times: number;
+}
+
+export class Bans {
+  /** By host and peer id, in order of the last ban. */
+  readonly #bans = new Map<string, Ban>();
+
+  /** Returns when the ban ends. */
+  add(host: string, peerId: Buffer, nowMs: number): number {
+    const name = nameOf(host, peerId);
+    const ban = this.#bans.get(name) ?? { host, untilMs: 0, times: 0 };
+    this.#bans.delete(name);
+    ban.untilMs = nowMs + Math.min(BAN_LAST_MS, BAN_FIRST_MS * 2 ** ban.times);
+    ban.times++;
+    this.#bans.set(name, ban);
+    const [oldest] = this.#bans.keys();
+    if (this.#bans.size > BANS_MAX) this.#bans.delete(oldest!);
+    return ban.untilMs;
+  }
+
+  /** Why this peer may not join now, or null. */
+  refusal(host: string, peerId: Buffer, nowMs: number): string | null {
+    if (this.#bans.size === 0) return null;
+    if ((this.#bans.get(nameOf(host, peerId))?.untilMs ?? 0) > nowMs) return 'banned: it sent corrupt data';
+    let ofHost = 0;
+    for (const ban of this.#bans.values()) if (ban.host === host && ban.untilMs > nowMs) ofHost++;
+    return ofHost >= BANS_PER_HOST ? 'banned: its host sent corrupt data' : null;
+  }
+}
+
+/** A peer id alone is a claim: whoever borrows the id of an honest peer on another host must not get that one banned. */
+function nameOf(host: string, peerId: Buffer): string {
+  return `${host} ${peerId.toString('hex')}`;
+}

@@ -1,0 +1,99 @@
+/**
+ * The extension messages (BEP 10) of one connected peer: which it takes under which number, and what we do with those that we take.
+ *
+ *   lt_donthave     4 bytes, a piece (BEP 54): the sender has it no more
+ *   haul_bad_piece  4 bytes, a piece: all of it came from the receiver of this message and it failed its hash. The receiver hashes its copy of
+ *                   that one piece (`spot-checks.ts`, rate limited), and if it is bad, no longer offers it. Asks for nothing else, is not answered
+ */
+import { LIMITS } from '../config.js';
+import { NONE, type PieceIndex } from '../metainfo/geometry.js';
+import { writeExtended } from '../wire/encoder.js';
+import { EXTENDED_HANDSHAKE_ID, parseExtendedHandshake, pieceMessage, pieceOfMessage } from '../wire/extensions.js';
+import type { Peer } from './peer.js';
+
+/** The numbers under which we take messages. */
+export const EXTENSIONS = { haul_bad_piece: 1, lt_donthave: 2 } as const;
+type ExtensionName = keyof typeof EXTENSIONS;
+
+/** One peer hears of one bad piece at most this often; the receiver checks it no more often either. */
+export const TELL_AGAIN_MS = 60_000;
+/** Bad pieces remembered per peer; one that is bad all over need not hear of each. */
+const TOLD_MAX = 64;
+
+export class PeerExtensions {
+  readonly #peer: Peer;
+  readonly #numbers = new Map<string, number>();
+  readonly #told = new Map<PieceIndex, number>();
+  #handshakes = 0;
+
+  constructor(peer: Peer) {
+    this.#peer = peer;
+  }
+
+  /** @param payload hostile */
+  onMessage(id: number, payload: Uint8Array): void {
+    if (payload.length > LIMITS.extendedHandshakeBytes) return;
+    if (id === EXTENDED_HANDSHAKE_ID) this.#onHandshake(payload);
+    else if (id === EXTENSIONS.haul_bad_piece) this.#onBadPiece(payload);
+    else if (id === EXTENSIONS.lt_donthave) this.#onDontHave(payload);
+  }
+
+  tellBadPiece(piece: PieceIndex, nowMs: number): void {
+    const lastMs = this.#told.get(piece) ?? Number.NEGATIVE_INFINITY;
+    if (nowMs - lastMs < TELL_AGAIN_MS || (this.#told.size >= TOLD_MAX && !this.#told.has(piece))) return;
+    this.#told.set(piece, nowMs);
+    this.#send('haul_bad_piece', piece);
+  }
+
+  tellDontHave(piece: PieceIndex): void {
+    this.#send('lt_donthave', piece);
+  }
+
+  #send(name: ExtensionName, piece: PieceIndex): void {
+    const number = this.#numbers.get(name);
+    if (number === undefined) return;
+    writeExtended(this.#peer.link.out, number, pieceMessage(piece));
+    this.#peer.link.touch();
+  }
+
+  #onHandshake(payload: Uint8Array): void {
+    const peer = this.#peer;
+    if (++this.#handshakes > LIMITS.extendedHandshakesPerPeer) {
+      peer.link.close('sent too many extension handshakes');
+      return;
+    }
+    const said = parseExtendedHandshake(payload);
+    if ('code' in said) {
+      peer.link.close(said.reason);
+      return;
+    }
+    for (const name of Object.keys(EXTENSIONS)) {
+      const number = said.m.get(name);
+      if (number !== undefined) this.#numbers.set(name, number);
+      else if (said.disabled.has(name)) this.#numbers.delete(name);
+    }
+    if (said.version !== null) peer.client = said.version;
+    // Where we dialled it is a fact, what it says is a claim.
+    if (said.port !== null && peer.link.isIncoming) peer.listenPort = said.port;
+    if (said.reqq !== null) peer.exchange.scheduler.setReqq(peer.slot, said.reqq);
+  }
+
+  #onBadPiece(payload: Uint8Array): void {
+    const { exchange } = this.#peer;
+    const piece = this.#pieceIn(payload);
+    if (piece !== NONE && exchange.have.has(piece)) exchange.owner.onPieceDoubted(this.#peer, piece);
+  }
+
+  #onDontHave(payload: Uint8Array): void {
+    const { exchange, slot } = this.#peer;
+    const piece = this.#pieceIn(payload);
+    if (piece === NONE) return;
+    exchange.receiver.peerLacks(this.#peer, piece);
+    exchange.scheduler.peerLacks(slot, piece);
+  }
+
+  #pieceIn(payload: Uint8Array): PieceIndex | typeof NONE {
+    const index = pieceOfMessage(payload);
+    return index === null ? NONE : this.#peer.exchange.geometry.asPiece(index);
+  }
+}

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BAN_FIRST_MS, BAN_LAST_MS, BANS_PER_HOST, Bans } from '../../src/torrent/bans.js';
+
+const id = (n: number): Buffer => Buffer.from(`-XX0001-${String(n).padStart(12, '0')}`);
+
+test('a ban ends, and the next one of the same peer is longer, up to two hours', () => {
+  const bans = new Bans();
+  let nowMs = 1000;
+  for (const lengthMs of [BAN_FIRST_MS, BAN_FIRST_MS * 2, BAN_LAST_MS, BAN_LAST_MS]) {
+    assert.equal(bans.add('192.0.2.1', id(1), nowMs), nowMs + lengthMs);
+    assert.equal(bans.refusal('192.0.2.1', id(1), nowMs + lengthMs - 1), 'banned: it sent corrupt data');
+    nowMs += lengthMs;
+    assert.equal(bans.refusal('192.0.2.1', id(1), nowMs), null);
+  }
+});
+
+test('a host is refused while several of its peers are banned, and no other host is', () => {
+  const bans = new Bans();
+  for (let n = 1; n < BANS_PER_HOST; n++) bans.add('192.0.2.1', id(n), 0);
+  assert.equal(bans.refusal('192.0.2.1', id(99), 1), null);
+  bans.add('192.0.2.1', id(BANS_PER_HOST), 10);
+  assert.equal(bans.refusal('192.0.2.1', id(99), 11), 'banned: its host sent corrupt data');
+  assert.equal(bans.refusal('192.0.2.2', id(1), 11), null);
+  assert.equal(bans.refusal('192.0.2.1', id(99), BAN_FIRST_MS), null);
+});
+
+test('bans fill no memory', () => {
+  const bans = new Bans();
+  for (let n = 0; n < 5000; n++) bans.add(`192.0.2.${n % 250}`, id(n), n);
+  assert.equal(bans.refusal('192.0.2.3', id(4999), 5000) !== null, true);
+});
