@@ -13,3 +13,13 @@ export function makeRandom(seed: number): () => number {
     return (mixed >>> 0) / 2 ** 32;
   };
 }
+
+/** 0 … count − 1, each once, in random order; as cheap as what is taken of it, but for four bytes each. @param random a generator of [0, 1) */
+export function* inRandomOrder(count: number, random: () => number): Generator<number> {
+  const left = Uint32Array.from({ length: count }, (_, index) => index);
+  for (let at = 0; at < count; at++) {
+    const other = at + Math.floor(random() * (count - at));
+    yield left[other]!;
+    left[other] = left[at]!;
+  }
+}

@@ -70,7 +70,7 @@ export function makeServices(options: ServicesOptions): Services {
         peerId,
         key: Math.floor(random() * 2 ** 32),
         ...(zone === undefined ? {} : { zone }),
-        announce: (url, request, signal) => announceHttp(url, request, { signal, dispatcher }),
+        announce: (url, request, signal) => announceHttp(url, request, { signal, dispatcher, random }),
         random,
         onPeers: (addresses) => owner.onPeers(addresses),
         onOutcome: (url, outcome, message) => owner.onOutcome(url, outcome, message),

@@ -4,6 +4,8 @@
  * turned into IPv4; lower-case host name), so two spellings of one address have one key.
  */
 
+import { inRandomOrder } from '../random.js';
+
 export interface Address {
   readonly host: string;
   /** 0–65535; 0 can be parsed but not dialled. */
@@ -12,8 +14,9 @@ export interface Address {
 
 /** Longest host name of the DNS (RFC 1035), and room for an IPv6 zone. */
 const HOST_CHARS_MAX = 253;
-const COMPACT4_BYTES = 6;
-const COMPACT6_BYTES = 18;
+/** One record of compact peers: the address and two bytes of port (BEP 23, BEP 7). */
+export const COMPACT4_BYTES = 6;
+export const COMPACT6_BYTES = 18;
 
 /** Four or sixteen bytes for an IP literal (brackets and zone not allowed, IPv4-mapped IPv6 gives four); null for anything else. */
 export function ipBytes(host: string): Uint8Array | null {
@@ -100,22 +103,27 @@ export function encodeCompact(addresses: readonly Address[]): { peers: Buffer; p
 }
 
 /**
- * Addresses of a compact `peers` string (BEP 23), at most `limit`. Null when the length is not a multiple of 6.
- * Addresses that cannot be dialled are left out.
+ * Addresses of a compact `peers` string (BEP 23), at most `limit`: of a longer one a random sample, for whoever fills its head would
+ * hide the rest. Null when the length is not a multiple of 6. Addresses that cannot be dialled are left out.
+ * @param random a generator of [0, 1)
  */
-export function decodeCompact(bytes: Uint8Array, limit: number): Address[] | null {
-  return decodeRecords(bytes, COMPACT4_BYTES, limit);
+export function decodeCompact(bytes: Uint8Array, limit: number, random: () => number): Address[] | null {
+  return decodeRecords(bytes, COMPACT4_BYTES, limit, random);
 }
 
 /** Like `decodeCompact` for `peers6` (BEP 7): 18 bytes each; IPv4-mapped addresses become IPv4. */
-export function decodeCompact6(bytes: Uint8Array, limit: number): Address[] | null {
-  return decodeRecords(bytes, COMPACT6_BYTES, limit);
+export function decodeCompact6(bytes: Uint8Array, limit: number, random: () => number): Address[] | null {
+  return decodeRecords(bytes, COMPACT6_BYTES, limit, random);
 }
 
-function decodeRecords(bytes: Uint8Array, recordBytes: number, limit: number): Address[] | null {
+function decodeRecords(bytes: Uint8Array, recordBytes: number, limit: number, random: () => number): Address[] | null {
   if (bytes.length % recordBytes !== 0) return null;
+  const count = bytes.length / recordBytes;
+  const order = count > limit ? inRandomOrder(count, random) : Array(count).keys();
   const addresses: Address[] = [];
-  for (let at = 0; at < bytes.length && addresses.length < limit; at += recordBytes) {
+  for (const index of order) {
+    if (addresses.length >= limit) break;
+    const at = index * recordBytes;
     const portAt = at + recordBytes - 2;
     const address = {
       host: ipText(bytes, at, recordBytes - 2),

@@ -35,7 +35,7 @@ export interface AnnounceReply {
   /** Printable, at most 200 characters. */
   readonly warning: string | null;
   readonly trackerId: Uint8Array | null;
-  /** Addresses that can be dialled, in the tracker's order, at most LIMITS.knownAddresses. */
+  /** Addresses that can be dialled, at most LIMITS.knownAddresses: of more a random sample. */
   readonly peers: readonly Address[];
 }
 

@@ -19,6 +19,8 @@ export interface TrackerCallOptions {
   readonly dispatcher?: Dispatcher | undefined;
   /** For the whole exchange with redirects; default LIMITS.trackerTimeoutMs. */
   readonly timeoutMs?: number | undefined;
+  /** Chooses among the addresses of a reply that is too long; a generator of [0, 1), default Math.random. */
+  readonly random?: (() => number) | undefined;
 }
 
 /**
@@ -32,7 +34,8 @@ export async function announceHttp(
 ): Promise<AnnounceReply> {
   const body = await get(announceUrl(parseHttpUrl(url, 'tracker'), request), url, options);
   const where = `tracker ${shownUrl(url)}`;
-  return readAnnounce(readReply(body, where, shownUrl(url)), request.peerId, where, shownUrl(url));
+  const reading = { ownId: request.peerId, random: options.random ?? Math.random };
+  return readAnnounce(readReply(body, where, shownUrl(url)), reading, where, shownUrl(url));
 }
 
 /**

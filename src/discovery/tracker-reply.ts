@@ -2,8 +2,17 @@
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import { type BencodeDictionary, type BencodeValue, decodeChecked, keyName } from '../metainfo/bencode.js';
+import { inRandomOrder } from '../random.js';
 import { printable } from '../wire/text.js';
-import { type Address, decodeCompact, decodeCompact6, isDialable, makeAddress } from './address.js';
+import {
+  type Address,
+  COMPACT4_BYTES,
+  COMPACT6_BYTES,
+  decodeCompact,
+  decodeCompact6,
+  isDialable,
+  makeAddress,
+} from './address.js';
 import type { AnnounceReply, ScrapeEntry } from './announce.js';
 
 const TEXT_CHARS_MAX = 200;
@@ -31,8 +40,13 @@ export function peekFailure(body: Uint8Array): string | null {
 }
 
 /** The announce answer in a dictionary. `ownId` drops ourselves from a list of peers with ids. @throws HaulError TRACKER */
-export function readAnnounce(reply: BencodeDictionary, ownId: Uint8Array, where: string, url: string): AnnounceReply {
-  const peers = readPeers(reply, ownId);
+export function readAnnounce(
+  reply: BencodeDictionary,
+  reading: PeerReading,
+  where: string,
+  url: string,
+): AnnounceReply {
+  const peers = readPeers(reply, reading);
   if (peers === null) throw new HaulError('TRACKER', `${where}: answered peers that cannot be read`, { url });
   const trackerId = reply.get('tracker id');
   return {
@@ -109,42 +123,56 @@ function milliseconds(value: BencodeValue | undefined): number | null {
   return typeof value === 'number' && value > 0 ? Math.min(value, SECONDS_MAX) * 1000 : null;
 }
 
-/** All peers of a reply, or null when a field has a form that no BEP knows. */
-function readPeers(reply: BencodeDictionary, ownId: Uint8Array): Address[] | null {
-  const limit = LIMITS.knownAddresses;
-  const peers = reply.get('peers');
-  const peers6 = reply.get('peers6');
-  const list: Address[] = [];
-  if (peers instanceof Uint8Array) {
-    const decoded = decodeCompact(peers, limit);
-    if (decoded === null) return null;
-    list.push(...decoded);
-  } else if (Array.isArray(peers)) {
-    list.push(...readPeerList(peers, ownId, limit));
-  } else if (peers !== undefined) return null;
-  if (peers6 instanceof Uint8Array) {
-    const decoded = decodeCompact6(peers6, limit - list.length);
-    if (decoded === null) return null;
-    list.push(...decoded);
-  } else if (Array.isArray(peers6)) {
-    list.push(...readPeerList(peers6, ownId, limit - list.length));
-  } else if (peers6 !== undefined) return null;
-  return list;
+interface PeerReading {
+  readonly ownId: Uint8Array;
+  /** A generator of [0, 1). */
+  readonly random: () => number;
 }
 
-/** BEP 3's original form: dictionaries of `ip` (address or host name), `port` and `peer id`. Unusable ones are left out. */
-function readPeerList(list: readonly BencodeValue[], ownId: Uint8Array, limit: number): Address[] {
+/** The peers of a reply, of many a random sample of both families; null when a field has a form that no BEP knows. */
+function readPeers(reply: BencodeDictionary, reading: PeerReading): Address[] | null {
+  const peers = reply.get('peers') ?? [];
+  const peers6 = reply.get('peers6') ?? [];
+  const count = entryCount(peers, COMPACT4_BYTES);
+  const count6 = entryCount(peers6, COMPACT6_BYTES);
+  const limit = LIMITS.knownAddresses;
+  const limit6 = count + count6 <= limit ? count6 : Math.ceil((limit * count6) / (count + count6));
+  const list = readField(peers, decodeCompact, limit - limit6, reading);
+  const list6 = readField(peers6, decodeCompact6, limit6, reading);
+  return list === null || list6 === null ? null : [...list, ...list6];
+}
+
+function entryCount(field: BencodeValue, recordBytes: number): number {
+  if (field instanceof Uint8Array) return Math.floor(field.length / recordBytes);
+  return Array.isArray(field) ? field.length : 0;
+}
+
+function readField(
+  field: BencodeValue,
+  decode: typeof decodeCompact,
+  limit: number,
+  { ownId, random }: PeerReading,
+): Address[] | null {
+  if (field instanceof Uint8Array) return decode(field, limit, random);
+  if (!Array.isArray(field)) return null;
+  const items = field.length > limit ? inRandomOrder(field.length, random) : field.keys();
   const peers: Address[] = [];
-  for (const item of list) {
+  for (const index of items) {
     if (peers.length >= limit) break;
-    if (!(item instanceof Map)) continue;
-    const ip = item.get('ip');
-    const port = item.get('port');
-    const id = item.get('peer id');
-    if (!(ip instanceof Uint8Array) || typeof port !== 'number' || ip.length > 255) continue;
-    if (id instanceof Uint8Array && Buffer.from(ownId).equals(id)) continue;
-    const address = makeAddress(Buffer.from(ip).toString('latin1'), port);
-    if (address !== null && isDialable(address)) peers.push(address);
+    const address = readPeer(field[index]!, ownId);
+    if (address !== null) peers.push(address);
   }
   return peers;
+}
+
+/** BEP 3's original form: a dictionary of `ip` (address or host name), `port` and `peer id`. Null for one that cannot be used. */
+function readPeer(item: BencodeValue, ownId: Uint8Array): Address | null {
+  if (!(item instanceof Map)) return null;
+  const ip = item.get('ip');
+  const port = item.get('port');
+  const id = item.get('peer id');
+  if (!(ip instanceof Uint8Array) || typeof port !== 'number' || ip.length > 255) return null;
+  if (id instanceof Uint8Array && Buffer.from(ownId).equals(id)) return null;
+  const address = makeAddress(Buffer.from(ip).toString('latin1'), port);
+  return address !== null && isDialable(address) ? address : null;
 }

@@ -14,6 +14,9 @@ import {
   parseAddress,
   toCompact,
 } from '../../src/discovery/address.js';
+import { makeRandom } from '../../src/random.js';
+
+const first = (): number => 0;
 
 test('addresses are read with IPv4, bracketed IPv6 and host names', () => {
   assert.deepEqual(parseAddress('10.0.0.1:6881'), { host: '10.0.0.1', port: 6881 });
@@ -69,7 +72,7 @@ test('whatever Node takes for an IP address is read, and nothing else', () => {
 test('the canonical text of any sixteen bytes reads back as the same address', () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom(0, 0, 0, 1, 255, 16), { minLength: 16, maxLength: 16 }), (list) => {
-      const [peer] = decodeCompact6(Uint8Array.from([...list, 0x1a, 0xe1]), 1) ?? [];
+      const [peer] = decodeCompact6(Uint8Array.from([...list, 0x1a, 0xe1]), 1, first) ?? [];
       if (peer === undefined) return;
       assert.equal(canonicalHost(peer.host), peer.host);
       assert.deepEqual(parseAddress(formatAddress(peer)), peer);
@@ -92,19 +95,31 @@ test('what no peer can be reached at is not dialable', () => {
 
 test('compact peers leave out what cannot be dialled, keep to the limit, and must have whole entries', () => {
   const bytes = Uint8Array.from([10, 0, 0, 1, 0x1a, 0xe1, 0, 0, 0, 0, 0, 80, 10, 0, 0, 2, 0, 0, 10, 0, 0, 3, 0, 1]);
-  assert.deepEqual(decodeCompact(bytes, 10), [
+  assert.deepEqual(decodeCompact(bytes, 10, first), [
     { host: '10.0.0.1', port: 6881 },
     { host: '10.0.0.3', port: 1 },
   ]);
-  assert.equal(decodeCompact(bytes, 1)!.length, 1);
-  assert.equal(decodeCompact(bytes.subarray(1), 10), null);
-  assert.equal(decodeCompact6(bytes.subarray(0, 17), 10), null);
-  assert.deepEqual(decodeCompact(new Uint8Array(0), 10), []);
+  assert.equal(decodeCompact(bytes, 1, first)!.length, 1);
+  assert.equal(decodeCompact(bytes.subarray(1), 10, first), null);
+  assert.equal(decodeCompact6(bytes.subarray(0, 17), 10, first), null);
+  assert.deepEqual(decodeCompact(new Uint8Array(0), 10, first), []);
+});
+
+test('of too many compact peers a random sample is taken, wherever they stand', () => {
+  const bytes = Uint8Array.from(Array.from({ length: 100 }, (_, i) => [10, 0, 0, i, 0, 80]).flat());
+  const seen = new Set<string>();
+  for (let seed = 0; seed < 60; seed++) {
+    const sample = decodeCompact(bytes, 10, makeRandom(seed))!;
+    assert.equal(new Set(sample.map(({ host }) => host)).size, 10);
+    for (const { host } of sample) seen.add(host);
+  }
+  assert.ok(seen.size > 90, `${seen.size} of 100`);
+  assert.ok(seen.has('10.0.0.99'));
 });
 
 test('a mapped IPv4 address in peers6 becomes IPv4', () => {
   const mapped = Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 9, 0, 5]);
-  assert.deepEqual(decodeCompact6(mapped, 1), [{ host: '10.0.0.9', port: 5 }]);
+  assert.deepEqual(decodeCompact6(mapped, 1, first), [{ host: '10.0.0.9', port: 5 }]);
 });
 
 test('encoding sorts by family and leaves out names', () => {

@@ -5,11 +5,13 @@ import { after, before, test } from 'node:test';
 import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { Agent } from 'undici';
+import { LIMITS } from '../../src/config.js';
 import type { AnnounceRequest } from '../../src/discovery/announce.js';
 import { announceHttp, scrapeHttp } from '../../src/discovery/http-tracker.js';
 import { announceUrl, percentBytes, scrapeUrl, shownUrl } from '../../src/discovery/tracker-url.js';
 import { type ErrorCode, HaulError } from '../../src/errors.js';
 import { type BencodeInput, encodeBencode } from '../../src/metainfo/bencode.js';
+import { makeRandom } from '../../src/random.js';
 
 const infoHash = Buffer.from('00ff2526203d2b41617e7f80c3283f2f5c0a0d22', 'hex');
 const peerId = Buffer.from('-SH0001-abcdefghijkl');
@@ -144,6 +146,33 @@ test('keys out of order are accepted, keys given twice are not', async () => {
   assert.equal((await announce()).intervalMs, 60_000);
   answer('d8:intervali60e8:intervali61ee');
   await fails(announce(), 'TRACKER', /no tracker reply: .*duplicate/);
+});
+
+test('of a reply that is too long a sample of both families is kept, not the head', async () => {
+  const dead = (count: number) => Buffer.from(Array.from({ length: count }, (_, i) => [10, 1, i >> 8, i, 0, 9]).flat());
+  const six = (count: number) =>
+    Buffer.from(Array.from({ length: count }, (_, i) => [0x20, 1, ...Array(12).fill(0), i >> 8, i, 0, 9]).flat());
+  const good = Buffer.from([10, 9, 9, 9, 0, 80]);
+  const announceWith = (seed: number) => announceHttp(url, request, { dispatcher, random: makeRandom(seed) });
+  answerValue({ interval: 60, peers: Buffer.concat([dead(10_000), good]), peers6: six(5_000) });
+  let found = 0;
+  for (let seed = 0; seed < 12; seed++) {
+    const { peers } = await announceWith(seed);
+    assert.equal(peers.length, LIMITS.knownAddresses);
+    assert.equal(new Set(peers.map(({ host }) => host)).size, LIMITS.knownAddresses);
+    assert.equal(
+      peers.filter(({ host }) => host.includes(':')).length,
+      Math.ceil(LIMITS.knownAddresses * (5000 / 15_001)),
+    );
+    if (peers.some(({ host }) => host === '10.9.9.9')) found++;
+  }
+  // One in three is expected; the head of the list never holds it.
+  assert.ok(found >= 1 && found <= 10, `${found} of 12`);
+  const named = Array.from({ length: 6000 }, (_, i) => ({ ip: `10.2.${i >> 8}.${i & 255}`, port: 9 }));
+  answerValue({ interval: 60, peers: named });
+  const { peers } = await announceWith(1);
+  assert.equal(peers.length, LIMITS.knownAddresses);
+  assert.ok(peers.some(({ host }) => host.startsWith('10.2.23.')));
 });
 
 test('the request line carries the hash unharmed and the headers an agent', async () => {
@@ -289,6 +318,13 @@ test('a tracker that never answers, or never ends, is given up', async () => {
     response.writeHead(200).write('d');
   };
   await fails(announceHttp(url, request, { dispatcher, timeoutMs: 30 }), 'TIMEOUT', /no complete answer/);
+  // A byte now and then does not keep it open.
+  handler = (_incoming, response) => {
+    response.writeHead(200);
+    const timer = setInterval(() => response.write('d'), 5);
+    response.on('close', () => clearInterval(timer));
+  };
+  await fails(announceHttp(url, request, { dispatcher, timeoutMs: 60 }), 'TIMEOUT', /no complete answer/);
 });
 
 test('an abort ends the exchange, before and during', async () => {
