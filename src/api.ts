@@ -22,6 +22,11 @@ export interface EngineOptions {
   readonly maxConnections?: number;
   readonly maxConnectionsPerTorrent?: number;
   /**
+   * Connections of one torrent that one address (IPv6: one /64) keeps when its table is full and others knock. No limit while there is room:
+   * a fleet behind one address may be larger. Default: an eighth of `maxConnectionsPerTorrent`.
+   */
+  readonly maxConnectionsPerAddress?: number;
+  /**
    * Where this host is, from the large to the small: "eu-1/rack7", up to 4 parts of letters, digits, dots, dashes and underscores, 64 in all.
    * Told to HTTP trackers; ours lets peers of one zone find each other first. Default: nothing is said.
    */

@@ -41,6 +41,17 @@ export const LIMITS = {
   connectionsPerEngine: 4000,
   dialsPerSecond: 30,
   handshakeTimeoutMs: 10_000,
+  /** Accepted connections without a handshake: of one address, and of all. Beyond them whoever is silent for longest makes room. */
+  handshakesPerAddress: 64,
+  handshakesPending: 512,
+  /** An honest handshake comes within a second or two, also when a whole fleet comes at once. */
+  silentHandshakeMs: 2_000,
+  /** Let in beyond a full table until it is known who they are and whose place they might take. */
+  doorstepConnections: 32,
+  /** In a full table: after this long a new peer has said what it has and wants, */
+  settleMs: 5_000,
+  /** and one that neither gave nor took a block for this long may have to yield. */
+  idlePlaceMs: 60_000,
   idleTimeoutMs: 120_000,
   /** A keep-alive goes out after this much silence of ours, safely below the 2 minutes peers wait (BEP 3). */
   keepAliveMs: 90_000,
@@ -60,6 +71,8 @@ export const LIMITS = {
 } as const;
 
 export const DEFAULTS = {
+  /** One address (IPv6: one /64) keeps an eighth of a full table when others knock; while there is room it may have all of it. */
+  addressesPerTable: 8,
   /** The first free port of the classic range is taken (BEP 3). */
   portRange: { first: 6881, last: 6889 },
   /**

@@ -150,6 +150,7 @@ class LiveEngine implements Engine {
 
   #services(infoHashHex: string, rates: RateOptions): Services {
     const throttles = this.#limits.forTorrent(rates);
+    const maxPeers = this.#options.maxConnectionsPerTorrent ?? LIMITS.connectionsPerTorrent;
     const services = makeServices({
       pool: this.#pool,
       log: this.#log,
@@ -160,12 +161,15 @@ class LiveEngine implements Engine {
         this.#options.uploadSlots === 'unlimited'
           ? Number.POSITIVE_INFINITY
           : (this.#options.uploadSlots ?? DEFAULTS.uploadSlots),
-      maxPeers: this.#options.maxConnectionsPerTorrent ?? LIMITS.connectionsPerTorrent,
+      maxPeers,
+      maxPeersPerAddress: this.#options.maxConnectionsPerAddress ?? Math.ceil(maxPeers / DEFAULTS.addressesPerTable),
       storageKind: this.#options.storage ?? 'auto',
       dispatcher: this.#dispatcher,
       zone: this.#options.zone,
       throttles,
       takeDial: () => this.#takeDial(),
+      hasConnectionRoom: () => this.#handshakes.hasPlace,
+      dropUselessElsewhere: (door) => this.#dropUseless(door),
       dial: (door, address) => this.#handshakes.dial(door, address.host, address.port),
       forgetLink: (link) => this.#handshakes.forget(link),
       closeHandshakes: (door) => this.#handshakes.close(door),
@@ -188,9 +192,16 @@ class LiveEngine implements Engine {
   }
 
   #takeDial(): boolean {
-    if (this.#dials < 1 || !this.#handshakes.hasRoom) return false;
+    if (this.#dials < 1 || (!this.#handshakes.hasRoom && !this.#dropUseless(null))) return false;
     this.#dials--;
     return true;
+  }
+
+  /** In a full engine: a peer that is of no use to its torrent goes. */
+  #dropUseless(except: Door | null): boolean {
+    const nowMs = performance.now();
+    for (const { roster } of this.#torrents.values()) if (roster !== except && roster.dropUseless(nowMs)) return true;
+    return false;
   }
 
   /** The one timer: torrents, time-outs and the dial budget. */
@@ -258,6 +269,7 @@ function guarded(log: Log | undefined): Log {
 
 function checkOptions(options: EngineOptions): void {
   const { port, threads, uploadSlots, maxConnections, maxConnectionsPerTorrent, zone } = options;
+  const { maxConnectionsPerAddress } = options;
   if (port !== undefined && port !== false) checkInteger('port', port, 0, 65_535);
   if (threads !== undefined) checkInteger('threads', threads, 1, 256);
   if (uploadSlots !== undefined && uploadSlots !== 'unlimited') checkInteger('uploadSlots', uploadSlots, 1, 10_000);
@@ -265,6 +277,8 @@ function checkOptions(options: EngineOptions): void {
   if (maxConnections !== undefined) checkInteger('maxConnections', maxConnections, 1, 65_535);
   if (maxConnectionsPerTorrent !== undefined)
     checkInteger('maxConnectionsPerTorrent', maxConnectionsPerTorrent, 1, 65_535);
+  if (maxConnectionsPerAddress !== undefined)
+    checkInteger('maxConnectionsPerAddress', maxConnectionsPerAddress, 1, 65_535);
   if (zone !== undefined && !isZone(zone)) throw new HaulError('BAD_ARGUMENT', `zone ${ZONE_RULE}`, { option: 'zone' });
 }
 

@@ -13,13 +13,14 @@ export async function openEngine(output: Output, options: EngineCliOptions): Pro
     if (isTold) output.warn(message, { code: facts?.code ?? 'WARNING', facts: facts ?? {} });
     else output.log(level, message, facts);
   };
-  const { port, downloadLimit, uploadLimit, zone, storage } = options;
+  const { port, downloadLimit, uploadLimit, zone, storage, maxPerAddress } = options;
   return withPortHint('--port', () =>
     createEngine({
       log,
       ...(port === undefined ? {} : { port }),
       ...(downloadLimit === undefined ? {} : { downloadBytesPerSec: downloadLimit }),
       ...(uploadLimit === undefined ? {} : { uploadBytesPerSec: uploadLimit }),
+      ...(maxPerAddress === undefined ? {} : { maxConnectionsPerAddress: maxPerAddress }),
       ...(zone === undefined ? {} : { zone }),
       ...(storage === undefined ? {} : { storage }),
     }),

@@ -1,7 +1,7 @@
 /** Pieces of option definitions that several commands share. Loaded for `--help`, so it must stay light. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TRACKER_LIMITS } from '../config.js';
-import { parsePort, parseRate, parseTrackerUrl, parseZone, ValueError } from './values.js';
+import { parseConnections, parsePort, parseRate, parseTrackerUrl, parseZone, ValueError } from './values.js';
 
 export interface CommonOptions {
   readonly json?: boolean;
@@ -45,19 +45,26 @@ export interface EngineCliOptions {
   readonly downloadLimit?: number;
   readonly uploadLimit?: number;
   readonly zone?: string;
+  readonly maxPerAddress?: number;
   /** Hidden, for tests. */
   readonly storage?: 'mapped' | 'positional';
 }
 
 const STORAGE_KINDS = ['mapped', 'positional'];
 
-/** `--port`, the rate limits and `--zone`; `--download-limit` only where something is downloaded. */
+/** `--port`, the rate limits, `--max-per-address` and `--zone`; `--download-limit` only where something is downloaded. */
 export function addEngineOptions(command: Command, downloads: boolean): Command {
   command.addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'));
   if (downloads)
     command.addOption(rateOption('--download-limit <rate>', 'most bytes per second down, e.g. 50M or 1.5MiB'));
   command.addOption(rateOption('--upload-limit <rate>', 'most bytes per second up'));
   command.addOption(new Option('--storage <kind>', 'how files are written and read').choices(STORAGE_KINDS).hideHelp());
+  command.addOption(
+    new Option(
+      '--max-per-address <n>',
+      'connections of one torrent that one address keeps when all places are taken (default: an eighth of them)',
+    ).argParser(argument(parseConnections)),
+  );
   return command.addOption(
     new Option(
       '--zone <name>',

@@ -84,6 +84,12 @@ export function parseTimeLimit(text: string): number {
   return ms;
 }
 
+export function parseConnections(text: string): number {
+  const count = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > 65_535) throw new ValueError('A number of connections, 1 to 65535.');
+  return count;
+}
+
 /** Which files of a torrent; what it means is `select.ts`'s to know. */
 export function parseGlob(text: string): string {
   if (text === '' || text.length > 4096) throw new ValueError('A glob names files inside the torrent, e.g. "docs/**".');

@@ -8,6 +8,7 @@ import { encodeHandshake, type Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import type { Flusher } from './flusher.js';
 import { type LinkHandlers, PeerLink } from './link.js';
+import { WaitingRoom } from './waiting-room.js';
 
 /** A torrent as seen from its front door. */
 export interface Door {
@@ -34,6 +35,8 @@ export class Handshakes implements LinkHandlers {
   readonly #options: HandshakesOptions;
   /** Links in handshake, with the torrent for those that we dialled. */
   readonly #pending = new Map<PeerLink, Door | null>();
+  /** The accepted ones among them. */
+  readonly #waiting = new WaitingRoom<PeerLink>();
   /** All links alive, those that torrents own included. */
   readonly #links = new Set<PeerLink>();
 
@@ -50,6 +53,11 @@ export class Handshakes implements LinkHandlers {
     return this.#links.size < this.#options.maxConnections;
   }
 
+  /** Torrents own fewer links than there may be. */
+  get hasPlace(): boolean {
+    return this.#links.size - this.#pending.size < this.#options.maxConnections;
+  }
+
   dial(door: Door, host: string, port: number): void {
     const link = PeerLink.dial(host, port, this.#options.flusher, this);
     this.#links.add(link);
@@ -57,13 +65,23 @@ export class Handshakes implements LinkHandlers {
   }
 
   accept(socket: net.Socket): void {
-    if (!this.hasRoom || socket.remoteAddress === undefined) {
+    if (!this.#letsIn() || socket.remoteAddress === undefined) {
       socket.destroy();
       return;
     }
     const link = PeerLink.accept(socket, this.#options.flusher, this);
     this.#links.add(link);
     this.#pending.set(link, null);
+    this.#waiting.enter(link);
+    this.#waiting.overdue(link.host, link.startedMs)?.close('silent while others want to come in');
+  }
+
+  /** In a full engine too, some: only after the handshake it is known whose place they might take. */
+  #letsIn(): boolean {
+    if (this.#links.size < this.#options.maxConnections + LIMITS.doorstepConnections) return true;
+    const longest = this.#waiting.longest();
+    longest?.close('silent while others want to come in');
+    return longest !== null;
   }
 
   tick(nowMs: number): void {
@@ -105,6 +123,7 @@ export class Handshakes implements LinkHandlers {
     }
     // From here on the end of the link is no failed dial, whether it is admitted or not.
     this.#pending.set(link, null);
+    this.#waiting.leave(link);
     const sink = door.admit(link, handshake);
     if (sink !== null) this.#pending.delete(link);
     return sink;
@@ -117,6 +136,7 @@ export class Handshakes implements LinkHandlers {
   onClosed(link: PeerLink, reason: string): void {
     const door = this.#pending.get(link) ?? null;
     this.#pending.delete(link);
+    this.#waiting.leave(link);
     this.forget(link);
     this.#options.onEvent('peer dropped before its handshake', { address: link.address, reason });
     door?.dialFailed(link.host, link.port, reason);

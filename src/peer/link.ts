@@ -92,7 +92,7 @@ export class PeerLink {
 
   /** Takes over a paused socket from the listener. */
   static accept(accepted: net.Socket, flusher: Flusher, handlers: LinkHandlers): PeerLink {
-    const host = (accepted.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+    const host = plainHost(accepted.remoteAddress);
     return new PeerLink(host, accepted.remotePort ?? 0, true, flusher, handlers, (link) =>
       adoptSocket(
         accepted,
@@ -131,6 +131,11 @@ export class PeerLink {
   /** The peer's address as text, "host:port". */
   get address(): string {
     return this.host.includes(':') ? `[${this.host}]:${this.port}` : `${this.host}:${this.port}`;
+  }
+
+  /** Our own address on this connection, "" when it is closed. */
+  get localHost(): string {
+    return plainHost(this.#socket.localAddress);
   }
 
   /** Bytes written to `out` or given to `send…` and not yet taken by the kernel. */
@@ -304,6 +309,10 @@ export class PeerLink {
     this.#decoder = new Decoder(sink);
     return used;
   }
+}
+
+function plainHost(address: string | undefined): string {
+  return (address ?? '').replace(/^::ffff:(?=\d+\.)/, '');
 }
 
 function describeSocketError(error: NodeJS.ErrnoException): string {

@@ -118,7 +118,8 @@ export class Exchange implements SchedulerSink {
       sink: this,
       random: options.random,
       limits: {
-        maxSlots: options.maxPeers,
+        // Who yields its place has a slot until its connection is closed.
+        maxSlots: options.maxPeers + LIMITS.doorstepConnections,
         openPieces: Math.max(2, openPieces),
         uploadSlots: options.uploadSlots,
         requestsPerPeer: LIMITS.requestsPerPeer,
@@ -145,9 +146,13 @@ export class Exchange implements SchedulerSink {
     return this.peerCount < this.#maxPeers && !this.isClosed;
   }
 
-  /** Takes a peer whose handshake is done. Returns where its messages go, or null when there is no room. */
-  addPeer(link: PeerLink, handshake: Handshake): Peer | null {
-    if (!this.hasRoom) return null;
+  /**
+   * Takes a peer whose handshake is done. Returns where its messages go, or null when there is no room.
+   * @param takesPlace another one is about to leave in its favour.
+   */
+  addPeer(link: PeerLink, handshake: Handshake, takesPlace: boolean): Peer | null {
+    const spare = takesPlace ? LIMITS.doorstepConnections : 0;
+    if (this.isClosed || this.peerCount >= this.#maxPeers + spare) return null;
     const slot = this.#freeSlots.pop() ?? (this.peers.length as PeerSlot);
     const peer = new Peer(this, link, handshake, slot);
     this.peers[slot] = peer;
@@ -270,6 +275,7 @@ export class Exchange implements SchedulerSink {
 
   choke(slot: PeerSlot, isChoked: boolean): void {
     const peer = this.peers[slot]!;
+    peer.turnChanged(isChoked, this.now());
     if (isChoked) {
       writeChoke(peer.link.out);
       dropRequests(peer);

@@ -44,6 +44,13 @@ export class Peer implements WireSink, LinkHandlers {
     lengthBytes: 0,
   };
   unrequestedBlocks = 0;
+  readonly joinedMs: number;
+  /** When it last gave or took something, or joined; to some 20 s. */
+  activeMs: number;
+  /** When we last unchoked it; Infinity while it is choked. */
+  #turnBeganMs = Number.POSITIVE_INFINITY;
+  /** It was unchoked for a while and took nothing, and that is the last we know of it. */
+  #wastedTurn = false;
   #hasSaidPieces = false;
   #isReadEndPending = false;
 
@@ -58,6 +65,8 @@ export class Peer implements WireSink, LinkHandlers {
     this.listenPort = link.isIncoming ? null : link.port;
     this.extensions = new PeerExtensions(this);
     this.requests = new RequestQueue(exchange.random, exchange.pins.unitBytes);
+    this.joinedMs = exchange.now();
+    this.activeMs = this.joinedMs;
     this.pinned = exchange.pins.join(link.host);
   }
 
@@ -82,7 +91,23 @@ export class Peer implements WireSink, LinkHandlers {
     this.link.touch();
   }
 
+  /** Its turn to be served begins or ends. */
+  turnChanged(isChoked: boolean, nowMs: number): void {
+    if (isChoked) this.#wastedTurn = this.hadChance(nowMs);
+    this.#turnBeganMs = isChoked ? Number.POSITIVE_INFINITY : nowMs;
+  }
+
+  /** It could have taken something, and did not. */
+  hadChance(nowMs: number): boolean {
+    return this.#wastedTurn || (nowMs - this.#turnBeganMs >= LIMITS.settleMs && this.activeMs < this.#turnBeganMs);
+  }
+
   tick(nowMs: number): void {
+    const { scheduler } = this.exchange;
+    if (scheduler.uploadRate(this.slot, nowMs) + scheduler.downloadRate(this.slot, nowMs) > 0) {
+      this.activeMs = nowMs;
+      this.#wastedTurn = false;
+    }
     if (nowMs - this.link.lastReadMs > LIMITS.idleTimeoutMs) this.link.close('silent for two minutes');
     else if (this.link.unsentForMs(nowMs) > LIMITS.stuckSendTimeoutMs)
       this.link.close('reads nothing of what it asked for');

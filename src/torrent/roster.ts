@@ -10,9 +10,13 @@ import { Bans } from './bans.js';
 import type { Peer } from './peer.js';
 import type { Addresses, PeerAddress } from './services.js';
 import type { LiveTorrent } from './torrent.js';
+import { dropUseless, hasUseless, makeRoom, type TurnoverOptions } from './turnover.js';
 
 /** Time between two banned addresses that are dialled because there is nobody else. */
 const PARDON_MS = 60_000;
+
+/** Dials under way while every place is taken. */
+const SPARE_DIALS = 4;
 
 export class Roster implements Door {
   readonly infoHash: Buffer;
@@ -66,7 +70,9 @@ export class Roster implements Door {
     const { exchange, services } = this.#torrent;
     this.isHeldBack = false;
     if (exchange === null || this.#torrent.isStopping) return;
-    while (exchange.peerCount + this.#dialling < services.maxPeers && exchange.hasRoom) {
+    // In a table full of peers that are of no use some are dialled all the same: their places are decided at the door.
+    const spare = !exchange.hasRoom && !exchange.isComplete && this.hasUseless(nowMs) ? SPARE_DIALS : 0;
+    while (exchange.peerCount + this.#dialling < services.maxPeers + spare) {
       const address = this.#addresses.next(nowMs) ?? this.#pardoned(nowMs);
       if (address === null) return;
       this.isHeldBack = !services.takeDial();
@@ -95,7 +101,8 @@ export class Roster implements Door {
     const address = { host: link.host, port: link.port };
     if (!link.isIncoming) this.#dialling--;
     const refusal = this.#refusal(link, handshake);
-    const peer = refusal === null ? (exchange?.addPeer(link, handshake) ?? null) : null;
+    const takesPlace = refusal === null && this.#makeRoom(link, nowMs);
+    const peer = refusal === null ? (exchange?.addPeer(link, handshake, takesPlace) ?? null) : null;
     const { contacts } = this.#torrent.condition;
     if (peer === null) {
       if (!link.isIncoming) contacts.dialFailed(link.address, refusal ?? 'no room for more peers');
@@ -106,6 +113,37 @@ export class Roster implements Door {
     contacts.becamePeer(link.address);
     if (!link.isIncoming) this.#addresses.connected(address, nowMs);
     return peer;
+  }
+
+  /** In a full table, or a full engine, another one may have to go. True: somebody goes. */
+  #makeRoom(link: PeerLink, nowMs: number): boolean {
+    const { services } = this.#torrent;
+    const options = this.#turnover();
+    if (options === null) return false;
+    const isFull = !options.exchange.hasRoom;
+    const isOver = !services.hasConnectionRoom();
+    if (!isFull && !isOver) return false;
+    return makeRoom(link, options, nowMs) || (!isFull && services.dropUselessElsewhere(this));
+  }
+
+  /** Somebody is of no use here. */
+  hasUseless(nowMs: number): boolean {
+    const options = this.#turnover();
+    return options !== null && hasUseless(options, nowMs);
+  }
+
+  /** Lets go of a peer that is of no use here; false: there is none. */
+  dropUseless(nowMs: number): boolean {
+    const options = this.#turnover();
+    return options !== null && dropUseless(options, nowMs);
+  }
+
+  #turnover(): TurnoverOptions | null {
+    const { exchange, services } = this.#torrent;
+    if (exchange === null) return null;
+    const isNamed = ({ link, listenPort }: Peer): boolean =>
+      this.#byHand.has(`${link.host}:${listenPort ?? link.port}`);
+    return { exchange, share: services.maxPeersPerAddress, isNamed };
   }
 
   dialFailed(host: string, port: number, reason: string): void {

@@ -82,6 +82,8 @@ export interface Services {
   readonly listenPort: number | null;
   readonly uploadSlots: number;
   readonly maxPeers: number;
+  /** Places in a full table that one address keeps when others knock. */
+  readonly maxPeersPerAddress: number;
   readonly throttles: TorrentThrottles;
   /** @throws HaulError IN_USE naming the owner */
   claimPlace(metainfo: Metainfo, output: string, isWriting: boolean): Promise<Place>;
@@ -112,6 +114,10 @@ export interface Services {
   /** Takes one dial from the engine's budget (30 a second); false: not now. */
   takeDial(): boolean;
   dial(door: Door, address: PeerAddress): void;
+  /** False: the engine has more connections than it may, the one at the door included. */
+  hasConnectionRoom(): boolean;
+  /** Ends the connection of another torrent that is of no use there; false: there is none. */
+  dropUselessElsewhere(door: Door): boolean;
   /** A link of this torrent has closed. */
   forgetLink(link: PeerLink): void;
   /** Ends the handshakes under way for this torrent. */

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import {
   isHttpUrl,
+  parseConnections,
   parseDuration,
   parseHostPort,
   parsePieceLength,
@@ -24,6 +25,8 @@ describe('values of the command line', () => {
     assert.equal(parsePort('0'), 0);
     assert.equal(parsePort('65535'), 65_535);
     refuses(parsePort, ['65536', '-1', '', ' ', '1.5', '0x10', '1e3', '٣', '6881 ', '000001']);
+    assert.equal(parseConnections('65535'), 65_535);
+    refuses(parseConnections, ['0', '65536', '-1', '', '1.5', 'all']);
   });
 
   it('reads sizes in bytes and in binary units', () => {

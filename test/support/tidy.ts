@@ -42,6 +42,7 @@ const SHARED_HELPERS: ReadonlySet<string> = new Set([
   'src/hash/digest-files.ts',
   'src/hash/look.ts',
   'src/discovery/address.ts',
+  'src/tracker/remote-group.ts',
 ]);
 
 /** Folders whose concrete files only engine.ts and the commands name. */

@@ -1,0 +1,70 @@
+/**
+ * Who gives up a place in a full table of peers, of this torrent or of the engine: sees the connected peers as `seats.ts` wants them, and
+ * closes the connection that yields.
+ */
+import { LIMITS } from '../config.js';
+import type { PeerLink } from '../peer/link.js';
+import { groupOf } from '../tracker/remote-group.js';
+import type { Exchange } from './exchange.js';
+import type { Peer } from './peer.js';
+import { peerPriority } from './peer-priority.js';
+import { type Place, whoIsUseless, whoYields } from './seats.js';
+
+interface SeatedPeer extends Place {
+  readonly peer: Peer;
+}
+
+export interface TurnoverOptions {
+  readonly exchange: Exchange;
+  /** Places that one address keeps when the table is full and others knock. */
+  readonly share: number;
+  readonly isNamed: (peer: Peer) => boolean;
+}
+
+/** Frees a place for the peer that knocks, whose handshake is done. False: everybody stays. */
+export function makeRoom(link: PeerLink, options: TurnoverOptions, nowMs: number): boolean {
+  const { exchange, share } = options;
+  const newcomer = { group: groupOf(link.host), priority: () => priorityOf(link, link.port) };
+  return close(whoYields(seated(exchange, options, nowMs), newcomer, share));
+}
+
+export function hasUseless(options: TurnoverOptions, nowMs: number): boolean {
+  return whoIsUseless(seated(options.exchange, options, nowMs)) !== null;
+}
+
+/** Frees a place that is of no use to this torrent, for a peer that we want to dial or for another torrent. */
+export function dropUseless(options: TurnoverOptions, nowMs: number): boolean {
+  return close(whoIsUseless(seated(options.exchange, options, nowMs)));
+}
+
+function close(yielding: SeatedPeer | null): boolean {
+  yielding?.peer.link.close('gives its place in a full table to another peer');
+  return yielding !== null;
+}
+
+function seated(exchange: Exchange, { isNamed }: TurnoverOptions, nowMs: number): SeatedPeer[] {
+  const places: SeatedPeer[] = [];
+  for (const peer of exchange.peers) {
+    if (peer === null || peer.link.isClosing) continue;
+    const { link, slot } = peer;
+    const { scheduler } = exchange;
+    const idleMs = nowMs - peer.activeMs;
+    const mayGive = scheduler.isInterestedIn(slot);
+    const mayTake = scheduler.isPeerInterested(slot);
+    places.push({
+      peer,
+      group: groupOf(link.host),
+      isNamed: isNamed(peer),
+      ageMs: nowMs - peer.joinedMs,
+      idleMs,
+      isWanted: mayGive || mayTake,
+      hadChance: (!mayTake || peer.hadChance(nowMs)) && (!mayGive || idleMs >= LIMITS.idlePlaceMs),
+      priority: () => priorityOf(link, peer.listenPort ?? link.port),
+    });
+  }
+  return places;
+}
+
+function priorityOf(link: PeerLink, port: number): number {
+  return peerPriority({ host: link.localHost, port: 0 }, { host: link.host, port });
+}
