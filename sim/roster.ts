@@ -65,6 +65,7 @@ export class SimRoster {
       port: 6881,
       numwant: this.#host.swarm.spec.numwant ?? NUMWANT,
       isHungry: !this.#host.isDone && peerCount < FEW_PEERS,
+      isAlone: peerCount === 0,
     };
   }
 

@@ -59,6 +59,8 @@ export const LIMITS = {
   trackerRedirects: 5,
   trackerTimeoutMs: 15_000,
   announceIntervalMinMs: 30_000,
+  /** A tracker may permit who is short of peers to ask as often as this (`min interval`). */
+  announceMinIntervalMs: 10_000,
   announceIntervalMaxMs: 2 * 60 * 60_000,
   /** Addresses remembered per torrent. */
   knownAddresses: 5000,

@@ -3,7 +3,7 @@
  * Time comes with `tick`; results that arrive between ticks are dated with the last one.
  */
 import type { TrackerReport } from '../api.js';
-import { HaulError } from '../errors.js';
+import { type ErrorCode, HaulError } from '../errors.js';
 import type { Address } from './address.js';
 import type { AnnounceEvent, AnnounceReply, AnnounceRequest } from './announce.js';
 import { Tiers } from './tiers.js';
@@ -12,6 +12,9 @@ import { shownUrl } from './tracker-url.js';
 
 /** How long `stop` waits for trackers to hear 'stopped'. */
 export const STOP_TIMEOUT_MS = 3_000;
+
+/** Failures of trackers that have said nothing: they may be on their way back. */
+const UNREACHED: ReadonlySet<ErrorCode> = new Set(['NETWORK', 'TIMEOUT']);
 
 /** What the torrent says of itself at the moment of an announce. */
 export interface AnnounceStats {
@@ -24,6 +27,8 @@ export interface AnnounceStats {
   readonly numwant: number;
   /** Peers are few: ask again as early as the tracker permits. */
   readonly isHungry?: boolean;
+  /** No peer is connected. */
+  readonly isAlone?: boolean;
 }
 
 export type AnnounceOutcome = 'ok' | 'warning' | 'failure';
@@ -96,7 +101,8 @@ export class Announcer {
     this.#nowMs = nowMs;
     if (this.isEmpty || this.#stats === null || this.#stopping !== null || this.#underWay !== null) return;
     const stats = this.#stats();
-    const url = this.#tiers.due(nowMs, stats.isHungry ?? false);
+    const { isHungry = false, isAlone = false } = stats;
+    const url = this.#tiers.due(nowMs, { isHungry, isAlone });
     if (url !== null) this.#send(url, stats);
   }
 
@@ -146,7 +152,7 @@ export class Announcer {
 
   #failed(url: string, error: unknown): void {
     this.#underWay = null;
-    this.#tiers.failed(this.#nowMs);
+    this.#tiers.failed(this.#nowMs, !(error instanceof HaulError) || !UNREACHED.has(error.code));
     const message = error instanceof HaulError ? error.message : `tracker ${shownUrl(url)}: ${String(error)}`;
     this.#record.failed(url, message);
     this.#options.onOutcome(shownUrl(url), 'failure', message);

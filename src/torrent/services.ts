@@ -48,6 +48,8 @@ export interface AnnounceFigures {
   readonly numwant: number;
   /** Peers are few: ask again as early as the tracker permits. */
   readonly isHungry: boolean;
+  /** No peer is connected. */
+  readonly isAlone: boolean;
 }
 
 /** Talks to the trackers of one torrent. */

@@ -84,5 +84,6 @@ export function announceFigures(torrent: LiveTorrent): AnnounceFigures {
     port: torrent.services.listenPort ?? 0,
     numwant: torrent.exchange?.hasRoom ? NUMWANT : 0,
     isHungry: !torrent.isComplete && peers < FEW_PEERS,
+    isAlone: peers === 0,
   };
 }

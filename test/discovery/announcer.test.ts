@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AnnounceReply, AnnounceRequest } from '../../src/discovery/announce.js';
 import { Announcer, type AnnouncerOptions, type AnnounceStats } from '../../src/discovery/announcer.js';
-import { RETRY_FIRST_MS, RETRY_LAST_MS, Tiers, TRACKERS_MAX } from '../../src/discovery/tiers.js';
+import {
+  type Company,
+  RETRY,
+  RETRY_ALONE,
+  RETRY_WAITING,
+  type RetryPauses,
+  Tiers,
+  TRACKERS_MAX,
+} from '../../src/discovery/tiers.js';
 import { HaulError } from '../../src/errors.js';
 
 const MINUTE = 60_000;
@@ -131,24 +139,100 @@ test('repeated trackers count once, and a file cannot make us visit thousands', 
   assert.equal(new Tiers([many], () => 0).order.flat().length, TRACKERS_MAX);
 });
 
-test('rounds of failures are repeated after 5 seconds, doubling to 30 minutes', () => {
-  const tiers = new Tiers([['a', 'b']], () => 0.999);
+const CONTENT = { isHungry: false, isAlone: false };
+const HUNGRY = { isHungry: true, isAlone: false };
+const ALONE = { isHungry: false, isAlone: true };
+const WAITING = { isHungry: true, isAlone: true };
+
+/** The pauses after so many rounds in which both trackers fail. */
+function pausesOf(company: Company, rounds: number, random: () => number, isRefusal = false): number[] {
+  const tiers = new Tiers([['a', 'b']], random);
   tiers.start(0);
   let nowMs = 0;
   const pauses: number[] = [];
-  for (let round = 0; round < 12; round++) {
-    for (const url of ['a', 'b']) {
-      assert.equal(tiers.due(nowMs, true), url);
+  for (let round = 0; round < rounds; round++) {
+    const [first] = tiers.order[0]!;
+    for (const url of [first, first === 'a' ? 'b' : 'a']) {
+      assert.equal(tiers.due(nowMs, company), url);
       tiers.begun();
-      assert.equal(tiers.due(nowMs, true), null);
-      tiers.failed(nowMs);
+      assert.equal(tiers.due(nowMs, company), null);
+      tiers.failed(nowMs, isRefusal && url === 'a');
     }
-    assert.equal(tiers.due(tiers.nextAtMs - 1, true), null);
-    pauses.push(tiers.nextAtMs - nowMs);
-    nowMs = tiers.nextAtMs;
+    let atMs = nowMs;
+    while (tiers.due(atMs, company) === null) atMs += 1;
+    pauses.push(atMs - nowMs);
+    nowMs = atMs;
   }
-  assert.deepEqual(pauses.slice(0, 4), [RETRY_FIRST_MS, 10_000, 20_000, 40_000]);
-  assert.deepEqual(pauses.slice(-2), [RETRY_LAST_MS, RETRY_LAST_MS]);
+  return pauses;
+}
+
+const growing = ({ firstMs, growth, lastMs }: RetryPauses, rounds: number): number[] =>
+  Array.from({ length: rounds }, (_, round) => Math.min(firstMs * growth ** round, lastMs));
+
+test('rounds of failures are repeated with pauses that grow, the shorter the more somebody is needed', () => {
+  const middle = (): number => 0.5;
+  assert.deepEqual(pausesOf(CONTENT, 12, middle), growing(RETRY, 12));
+  assert.deepEqual(pausesOf(HUNGRY, 12, middle), growing(RETRY, 12));
+  assert.deepEqual(pausesOf(ALONE, 12, middle), growing(RETRY_ALONE, 12));
+  assert.deepEqual(pausesOf(WAITING, 12, middle), growing(RETRY_WAITING, 12).map(Math.ceil));
+  assert.deepEqual(pausesOf(WAITING, 3, middle), [1_000, 1_500, 2_250]);
+  assert.ok(RETRY_WAITING.lastMs <= MINUTE && RETRY_ALONE.lastMs <= 5 * MINUTE);
+});
+
+test('a tracker that refuses us is not hurried', () => {
+  const middle = (): number => 0.5;
+  assert.deepEqual(pausesOf(WAITING, 8, middle, true), growing(RETRY_ALONE, 8));
+});
+
+test('those who lost a tracker together come back one by one', () => {
+  assert.equal(pausesOf(WAITING, 1, () => 0)[0], 750);
+  assert.equal(pausesOf(WAITING, 1, () => 0.999)[0], 1_250);
+});
+
+test('who loses its peers while a long pause runs does not wait for its end', () => {
+  const tiers = new Tiers([['a']], () => 0.5);
+  tiers.start(0);
+  for (let round = 0; round < 12; round++) {
+    assert.equal(tiers.due(tiers.nextAtMs, CONTENT), 'a');
+    tiers.begun();
+    tiers.failed(tiers.nextAtMs, false);
+  }
+  const failedAtMs = tiers.nextAtMs - RETRY.lastMs;
+  assert.equal(tiers.due(failedAtMs + MINUTE, CONTENT), null);
+  assert.equal(tiers.due(failedAtMs + MINUTE, WAITING), 'a');
+});
+
+test('a download without peers finds its trackers again within seconds of their return', async () => {
+  const { announcer, answers, stats, settle, tick, events, peers } = scene([[A]], { random: () => 0.5 });
+  Object.assign(stats, WAITING);
+  announcer.start(0, () => stats);
+  await settle();
+  answers.set(A, down);
+  let nowMs = 2 * MINUTE;
+  await tick(nowMs);
+  const awayMs = 15_000;
+  const begunMs = nowMs;
+  for (; nowMs < begunMs + awayMs; nowMs += 100) await tick(nowMs);
+  assert.deepEqual(events().length, 2 + 5, 'after 1, 1.5, 2.3, 3.4 and 5 s');
+  answers.set(A, { ...REPLY, peers: [{ host: '10.0.0.1', port: 1 }] });
+  for (; peers.length === 0; nowMs += 100) await tick(nowMs);
+  assert.ok(nowMs - begunMs <= 23_000, String(nowMs - begunMs));
+});
+
+test('a seed without peers announces as often as the tracker says it may, and where it says nothing at the interval', async () => {
+  const { announcer, answers, stats, settle, tick, events } = scene([[A]]);
+  Object.assign(stats, ALONE);
+  announcer.start(0, () => stats);
+  await settle();
+  await tick(2 * MINUTE - 1);
+  assert.equal(events().length, 1);
+  answers.set(A, { ...REPLY, minIntervalMs: null });
+  await tick(2 * MINUTE);
+  assert.equal(events().length, 2);
+  await tick(12 * MINUTE - 1);
+  assert.equal(events().length, 2);
+  await tick(12 * MINUTE);
+  assert.equal(events().length, 3);
 });
 
 test('a torrent short of peers asks again after the minimum interval and no sooner', async () => {
@@ -169,7 +253,7 @@ test('intervals beyond reason are bent to our limits', () => {
   const after = (intervalMs: number | null, minIntervalMs: number | null): [number, boolean] => {
     tiers.begun();
     tiers.succeeded(0, undefined, intervalMs, minIntervalMs);
-    return [tiers.nextAtMs, tiers.due(29_999, true) !== null];
+    return [tiers.nextAtMs, tiers.due(9_999, HUNGRY) !== null];
   };
   assert.deepEqual(after(1_000, null), [30_000, false]);
   assert.deepEqual(after(1e15, null), [2 * 60 * MINUTE, false]);
