@@ -31,6 +31,8 @@ export class Keeper {
   /** Syncs and saves run one after the other. */
   #chain: Promise<void> = Promise.resolve();
   #isBusy = false;
+  /** The last record did not fit on the device; it is tried again with the next sync. */
+  #lacksRoom = false;
   /** Trouble with files that was thrown already: the way out after it must not tell it once more. */
   readonly #told = new Set<string>();
 
@@ -99,7 +101,8 @@ export class Keeper {
   }
 
   /**
-   * Data that is complete does without a record (a read-only folder): the next run checks it again.
+   * Data that is complete does without a record (a read-only folder): the next run checks it again. So does a download whose device is
+   * full, for its own space is reserved: the record is tried again, and until it fits an interruption costs a check of what is here.
    * @throws HaulError also when a file in use is gone, replaced or cut, after a record without its pieces
    */
   async #save(isClean: boolean): Promise<void> {
@@ -107,9 +110,15 @@ export class Keeper {
     const { stamps, trouble } = await this.#options.storage.inspect();
     try {
       await this.#options.save({ synced: this.#synced, isClean: isClean && trouble === null, stamps });
+      this.#lacksRoom = false;
     } catch (error) {
-      if (trouble === null && !this.#isComplete(this.#synced)) throw error;
-      this.#options.onWarning(asHaulError(error));
+      const failure = asHaulError(error);
+      const isComplete = this.#isComplete(this.#synced);
+      const lacksRoom = failure.code === 'NO_SPACE';
+      if (trouble === null && !isComplete && !lacksRoom) throw failure;
+      if (!lacksRoom || !this.#lacksRoom) this.#options.onWarning(isComplete ? failure : goesOnWithout(failure));
+      this.#lacksRoom = lacksRoom;
+      if (lacksRoom && !isComplete) this.#unsynced++;
     }
     if (trouble !== null && !this.#told.has(trouble.message)) {
       this.#told.add(trouble.message);
@@ -137,6 +146,12 @@ export class Keeper {
   #trouble(error: unknown): void {
     this.#options.onTrouble(asHaulError(error));
   }
+}
+
+function goesOnWithout(error: HaulError): HaulError {
+  if (error.code !== 'NO_SPACE') return error;
+  const text = `${error.message}; the download goes on, but after an interruption all that is here is checked again`;
+  return new HaulError(error.code, text, error.facts, error);
 }
 
 function asHaulError(error: unknown): HaulError {

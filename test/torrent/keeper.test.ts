@@ -14,6 +14,8 @@ interface Stage {
   /** What the next sync gives. */
   synced: number[];
   saveFails: boolean;
+  /** How a record fails. */
+  saveFailure: HaulError;
   /** What is wrong with the files. */
   trouble: HaulError | null;
 }
@@ -21,7 +23,15 @@ interface Stage {
 function stage(pieces: string, isKept = true, wantedPieces = pieces.length): Stage {
   const have = new Bitfield(pieces.length);
   for (let piece = 0; piece < pieces.length; piece++) if (pieces[piece] === '#') have.set(piece);
-  const self: Omit<Stage, 'keeper'> = { have, saved: [], heard: [], synced: [], saveFails: false, trouble: null };
+  const self: Omit<Stage, 'keeper'> = {
+    have,
+    saved: [],
+    heard: [],
+    synced: [],
+    saveFails: false,
+    saveFailure: new HaulError('NO_PERMISSION', 'write resume: permission denied'),
+    trouble: null,
+  };
   const storage = {
     sync: () => Promise.resolve(self.synced as PieceIndex[]),
     inspect: () => Promise.resolve({ stamps: [], trouble: self.trouble }),
@@ -32,7 +42,7 @@ function stage(pieces: string, isKept = true, wantedPieces = pieces.length): Sta
     wantedPieces,
     isKept,
     save: ({ synced, isClean }) => {
-      if (self.saveFails) return Promise.reject(new HaulError('NO_PERMISSION', 'write resume: permission denied'));
+      if (self.saveFails) return Promise.reject(self.saveFailure);
       const marks = Array.from({ length: synced.bitCount }, (_, piece) => (synced.has(piece) ? '#' : '.')).join('');
       self.saved.push(`${marks} ${isClean ? 'clean' : 'open'}`);
       return Promise.resolve();
@@ -97,4 +107,35 @@ test('a seed of somebody else’s data writes nothing beside it', async () => {
   await self.keeper.finish();
   await self.keeper.close(true);
   assert.deepEqual(self.saved, []);
+});
+
+test('a record for which there is no room is a warning, told once, and tried again while the download goes on', async () => {
+  const self = stage('....');
+  const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  self.saveFails = true;
+  self.saveFailure = new HaulError('NO_SPACE', 'write the resume record: no space left on the device');
+  await self.keeper.open();
+  self.have.set(1);
+  self.keeper.pieceVerified();
+  self.synced = [1];
+  self.keeper.tick(0);
+  await settled();
+  self.keeper.tick(5_000);
+  await settled();
+  assert.deepEqual(self.heard, ['warning NO_SPACE']);
+  assert.deepEqual(self.saved, []);
+  self.saveFails = false;
+  // Nothing new was verified: the record is still owed.
+  self.keeper.tick(10_000);
+  await settled();
+  assert.deepEqual(self.saved, ['.#.. open']);
+  self.keeper.tick(15_000);
+  await settled();
+  assert.deepEqual(self.saved, ['.#.. open']);
+  self.saveFails = true;
+  self.have.set(2);
+  self.keeper.pieceVerified();
+  self.synced = [2];
+  await self.keeper.close(true);
+  assert.deepEqual(self.heard, ['warning NO_SPACE', 'warning NO_SPACE']);
 });
