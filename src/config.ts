@@ -46,6 +46,12 @@ export const LIMITS = {
   handshakesPending: 512,
   /** An honest handshake comes within a second or two, also when a whole fleet comes at once. */
   silentHandshakeMs: 2_000,
+  /** A connection silent for that long gives way to a newer one of the same peer and host, */
+  silentTwinMs: 5_000,
+  /** from another host only when it has also taken nothing for that long. */
+  deadTwinMs: 15_000,
+  /** When all that should send are silent for that long their addresses are dialled anew: a link that was down comes back at once that way. */
+  silentSourceMs: 8_000,
   /** Let in beyond a full table until it is known who they are and whose place they might take. */
   doorstepConnections: 32,
   /** In a full table: after this long a new peer has said what it has and wants, */

@@ -122,6 +122,12 @@ export class AddressBook {
     if (entry !== null) this.#backOff(entry, nowMs, true);
   }
 
+  /** A peer of this address is silent: another connection is tried, without a pause. Nothing happens while one is being tried. */
+  dialAgain(address: Address): void {
+    const entry = this.#open(address);
+    if (entry?.state === 'connected' || entry?.state === 'backing-off') this.#move(entry, 'idle');
+  }
+
   /** A connection ended. A short one counts as a failure, so that a peer that drops us at once is not dialled in a loop. */
   disconnected(address: Address, nowMs: number): void {
     const entry = this.#open(address);

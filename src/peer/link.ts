@@ -283,6 +283,11 @@ export class PeerLink {
     });
   }
 
+  /** We do not read now: a rate limit is reached, or too much of ours is unsent. */
+  get isResting(): boolean {
+    return this.#isPaused || this.#isThrottled;
+  }
+
   #readOn(): void {
     if (!this.#isPaused && !this.#isThrottled && !this.isClosing) this.#socket.resume();
   }

@@ -28,6 +28,7 @@ import { Peer } from './peer.js';
 import { PinBook } from './pinned-share.js';
 import { Receiver } from './receive.js';
 import { dropRequests, dropRequestsFor, giveWay, pumpAll } from './serve.js';
+import { silentSources } from './silence.js';
 
 /** What the exchange tells its owner, the torrent. */
 export interface ExchangeOwner {
@@ -298,6 +299,8 @@ export class Exchange implements SchedulerSink {
   }
 
   drop(slot: PeerSlot, reason: DropReason): void {
-    this.peers[slot]?.link.close(reason);
+    const peer = this.peers[slot];
+    if (peer == null || (reason === 'stalled' && silentSources(this, this.now()).includes(peer))) return;
+    peer.link.close(reason);
   }
 }

@@ -44,6 +44,8 @@ export class Peer implements WireSink, LinkHandlers {
     lengthBytes: 0,
   };
   unrequestedBlocks = 0;
+  /** A silent connection of the same peer, to be closed when this one has shown that the other side keeps it. */
+  replaces: Peer | null = null;
   readonly joinedMs: number;
   /** When it last gave or took something, or joined; to some 20 s. */
   activeMs: number;
@@ -178,11 +180,13 @@ export class Peer implements WireSink, LinkHandlers {
   }
 
   onUnchoke(): void {
+    this.#speaks();
     this.exchange.scheduler.peerUnchoked(this.slot, this.link.lastReadMs);
     this.#isReadEndPending = true;
   }
 
   onInterested(): void {
+    this.#speaks();
     this.exchange.scheduler.peerInterested(this.slot, true, this.link.lastReadMs);
   }
 
@@ -255,10 +259,18 @@ export class Peer implements WireSink, LinkHandlers {
   onPort(): void {}
 
   onExtended(id: number, payload: Uint8Array): void {
+    this.#speaks();
     this.extensions.onMessage(id, payload);
   }
 
+  /** The first message: the other side has let us in. */
+  #speaks(): void {
+    this.replaces?.link.close('silent: the peer came back by another connection');
+    this.replaces = null;
+  }
+
   #piecesSaid(): void {
+    this.#speaks();
     this.#hasSaidPieces = true;
     this.#isReadEndPending = true;
     this.dropIfRedundant();

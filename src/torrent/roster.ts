@@ -2,6 +2,7 @@
  * Who may be a peer of this torrent: dials known addresses within the budget, admits or refuses after the handshake
  * (ourselves, duplicates, banned, no room).
  */
+import { LIMITS } from '../config.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import type { Handshake } from '../wire/handshake.js';
@@ -9,8 +10,10 @@ import type { WireSink } from '../wire/sink.js';
 import { Bans } from './bans.js';
 import type { Peer } from './peer.js';
 import type { Addresses, PeerAddress } from './services.js';
+import { silentSources } from './silence.js';
 import type { LiveTorrent } from './torrent.js';
 import { dropUseless, hasUseless, makeRoom, type TurnoverOptions } from './turnover.js';
+import { judgeTwin } from './twins.js';
 
 /** Time between two banned addresses that are dialled because there is nobody else. */
 const PARDON_MS = 60_000;
@@ -24,6 +27,7 @@ export class Roster implements Door {
   readonly #addresses: Addresses;
   readonly #bans = new Bans();
   #pardonedMs = Number.NEGATIVE_INFINITY;
+  #soughtMs = Number.NEGATIVE_INFINITY;
   /** "host:port" of peers that the user named: it should be heard why they do not answer. */
   readonly #byHand = new Set<string>();
   /** Dialled and not yet through their handshake. */
@@ -96,13 +100,11 @@ export class Roster implements Door {
   // ---- Door ----
 
   admit(link: PeerLink, handshake: Handshake): WireSink | null {
-    const { exchange, services } = this.#torrent;
-    const nowMs = services.now();
+    const nowMs = this.#torrent.services.now();
     const address = { host: link.host, port: link.port };
     if (!link.isIncoming) this.#dialling--;
     const refusal = this.#refusal(link, handshake);
-    const takesPlace = refusal === null && this.#makeRoom(link, nowMs);
-    const peer = refusal === null ? (exchange?.addPeer(link, handshake, takesPlace) ?? null) : null;
+    const peer = refusal === null ? this.#seat(link, handshake, nowMs) : null;
     const { contacts } = this.#torrent.condition;
     if (peer === null) {
       if (!link.isIncoming) contacts.dialFailed(link.address, refusal ?? 'no room for more peers');
@@ -115,15 +117,26 @@ export class Roster implements Door {
     return peer;
   }
 
-  /** In a full table, or a full engine, another one may have to go. True: somebody goes. */
-  #makeRoom(link: PeerLink, nowMs: number): boolean {
+  /** In a full table, or a full engine, another one may have to go. Null: nobody does. */
+  #seat(link: PeerLink, handshake: Handshake, nowMs: number): Peer | null {
     const { services } = this.#torrent;
     const options = this.#turnover();
-    if (options === null) return false;
-    const isFull = !options.exchange.hasRoom;
-    const isOver = !services.hasConnectionRoom();
-    if (!isFull && !isOver) return false;
-    return makeRoom(link, options, nowMs) || (!isFull && services.dropUselessElsewhere(this));
+    if (options === null) return null;
+    const { exchange } = options;
+    const twin = this.#twinOf(handshake);
+    const isFull = !exchange.hasRoom;
+    const takesPlace = isFull || !services.hasConnectionRoom();
+    const hasPlace =
+      !takesPlace ||
+      twin !== null ||
+      makeRoom(link, options, nowMs) ||
+      (!isFull && services.dropUselessElsewhere(this));
+    if (!hasPlace) return null;
+    const isBetter = twin !== null && judgeTwin(link, twin, services.peerId, nowMs) === 'replaces';
+    if (isBetter) twin.link.close('replaced by the connection that both sides keep');
+    const peer = exchange.addPeer(link, handshake, takesPlace);
+    if (peer !== null && !isBetter) peer.replaces = twin;
+    return peer;
   }
 
   /** Somebody is of no use here. */
@@ -162,7 +175,28 @@ export class Roster implements Door {
     const address = { host: peer.link.host, port: peer.link.port };
     // Two complete sides never need each other again: not a ban in name, but the same to the dialler.
     if (isRedundant) this.#addresses.retire(address);
+    // Replaced by a newer connection to the same address, which stands.
+    else if (this.#isDialled(address)) return;
     else this.#addresses.disconnected(address, this.#torrent.services.now());
+  }
+
+  #isDialled({ host, port }: PeerAddress): boolean {
+    const peers = this.#torrent.exchange?.peers ?? [];
+    return peers.some((peer) => {
+      const link = peer?.link;
+      return link !== undefined && !link.isIncoming && !link.isClosing && link.host === host && link.port === port;
+    });
+  }
+
+  /** All sources are silent: to those that we dialled a second connection is tried, at once and again while it lasts. */
+  seekSilent(nowMs: number): void {
+    const { exchange } = this.#torrent;
+    if (exchange === null || nowMs - this.#soughtMs < LIMITS.silentTwinMs) return;
+    for (const { link } of silentSources(exchange, nowMs)) {
+      if (link.isIncoming) continue;
+      this.#soughtMs = nowMs;
+      this.#addresses.dialAgain({ host: link.host, port: link.port });
+    }
   }
 
   /** It is known by content that the peer sent bad blocks. */
@@ -182,30 +216,27 @@ export class Roster implements Door {
 
   /** Why this peer may not join, or null. */
   #refusal(link: PeerLink, handshake: Handshake): string | null {
-    if (handshake.peerId.equals(this.#torrent.services.peerId)) {
+    const { services } = this.#torrent;
+    if (handshake.peerId.equals(services.peerId)) {
       if (!link.isIncoming) this.#addresses.markSelf({ host: link.host, port: link.port });
       return SELF;
     }
     const ban = this.#banOf(link, handshake);
     if (ban !== null) return ban;
-    for (const other of this.#torrent.exchange?.peers ?? []) {
-      if (other === null || other.link.isClosing || !other.peerId.equals(handshake.peerId)) continue;
-      // The place of the other one comes free only when its link has closed: without another place both would be lost.
-      const hasRoom = this.#torrent.exchange?.hasRoom === true;
-      if (!hasRoom || !this.#isPreferred(link, other)) return 'a second connection of the same peer';
-      other.link.close('replaced by the connection that both sides keep');
-    }
+    const twin = this.#twinOf(handshake);
+    if (twin !== null && judgeTwin(link, twin, services.peerId, services.now()) === 'refused')
+      return 'a second connection of the same peer';
     return null;
   }
 
-  /**
-   * When both sides dial each other at once, each must keep the same connection: the one dialled by the smaller peer id.
-   * A second connection in the same direction is never preferred.
-   */
-  #isPreferred(link: PeerLink, other: Peer): boolean {
-    if (link.isIncoming === other.link.isIncoming) return false;
-    const weAreSmaller = Buffer.compare(this.#torrent.services.peerId, other.peerId) < 0;
-    return link.isIncoming !== weAreSmaller;
+  /** The newest connection that goes by the same id. */
+  #twinOf(handshake: Handshake): Peer | null {
+    let newest: Peer | null = null;
+    for (const other of this.#torrent.exchange?.peers ?? []) {
+      if (other === null || other.link.isClosing || !other.peerId.equals(handshake.peerId)) continue;
+      if (newest === null || other.joinedMs > newest.joinedMs) newest = other;
+    }
+    return newest;
   }
 }
 

@@ -28,6 +28,8 @@ export interface Addresses {
   dialled(address: PeerAddress): void;
   connected(address: PeerAddress, nowMs: number): void;
   failed(address: PeerAddress, nowMs: number): void;
+  /** The connection to this address is silent: another one is dialled beside it, without a pause. */
+  dialAgain(address: PeerAddress): void;
   disconnected(address: PeerAddress, nowMs: number): void;
   /** Not to be dialled before that time, unless the user named it. */
   ban(address: PeerAddress, untilMs: number): void;

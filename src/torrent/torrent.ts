@@ -127,6 +127,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     if (isSecond || this.roster.isHeldBack) this.roster.dialSome(nowMs);
     if (!isSecond) return;
     this.exchange.tick(nowMs);
+    this.roster.seekSilent(nowMs);
     this.#announces?.tick(nowMs);
     this.#keeper?.tick(nowMs);
     this.condition.tick(nowMs);
