@@ -3,6 +3,7 @@ import type { EventEmitter } from 'node:events';
 import type { ErrorFacts, HaulError } from './errors.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import type { FilePriorities } from './metainfo/selection.js';
+import type { FileStamp } from './storage/file-stamp.js';
 import type { StorageKind } from './storage/port.js';
 
 export interface EngineOptions {
@@ -48,6 +49,11 @@ export interface AddOptions {
   readonly mode?: 'download' | 'seed';
   /** Seed mode: trust the data instead of hashing it first. */
   readonly trustData?: boolean;
+  /**
+   * Trusted data: the very files that the torrent was made of, in the order of `Metainfo.files`. Where one is another file now, or was
+   * written since, `done` rejects with BAD_DATA; without this, what is there now is served.
+   */
+  readonly hashed?: readonly FileStamp[];
   /**
    * BEP 16, for the first push of an image: pieces are revealed to one peer at a time until each was seen at some peer, then the torrent is
    * an ordinary seed ('spread'). Without effect unless the data is complete at the start; of no use where others already have it.

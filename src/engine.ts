@@ -134,6 +134,8 @@ class LiveEngine implements Engine {
     if (this.#closing !== null) throw new HaulError('CLOSED', `add ${name}: the engine is closed`);
     checkRates(options);
     checkSelection(metainfo, options);
+    if (options.hashed !== undefined && options.hashed.length !== metainfo.files.length)
+      throw new HaulError('BAD_ARGUMENT', 'hashed has one stamp for each file', { option: 'hashed' });
     if (this.#torrents.has(infoHashHex)) {
       throw new HaulError('BAD_ARGUMENT', `add ${name}: torrent ${infoHashHex} is already there`, {
         infoHash: infoHashHex,

@@ -21,4 +21,5 @@ export { type ErrorCode, type ErrorFacts, HaulError } from './errors.js';
 export type { FileEntry, Metainfo } from './metainfo/metainfo.js';
 export type { FilePriorities, FilePriority } from './metainfo/selection.js';
 export { parseTorrent, withTrackers } from './metainfo/torrent.js';
+export type { FileStamp } from './storage/file-stamp.js';
 export { VERSION } from './version.js';

@@ -1,6 +1,6 @@
 /** Builds what a torrent needs from outside: storage, resume record, hash check, addresses, trackers. Part of the composition root. */
 import { lookup } from 'node:dns/promises';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, statfs } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -11,6 +11,7 @@ import { announceHttp } from './discovery/http-tracker.js';
 import { fromSystemError } from './errors.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import type { Selection } from './metainfo/selection.js';
+import { fileSystemOf } from './storage/file-systems.js';
 import { isSupported, syncFileSystem } from './storage/mmap-io.js';
 import { openStorage } from './storage/open.js';
 import { whenRoom } from './storage/patience.js';
@@ -61,8 +62,10 @@ export function makeServices(options: ServicesOptions): Services {
     loadResume,
     saveResume: (...args) => whenRoom(() => saveResume(...args)),
     removePartFile,
-    recheck: async (metainfo, output, recheckOptions) =>
-      (await recheckFiles(metainfo, output, pool, recheckOptions)).good,
+    recheck: async (metainfo, output, recheckOptions) => {
+      const stamps = (await hasLastingInodes(output)) ? recheckOptions.stamps : undefined;
+      return (await recheckFiles(metainfo, output, pool, { ...recheckOptions, stamps })).good;
+    },
     syncData,
     makeAddresses: () => new AddressBook({ random }),
     resolveHost,
@@ -80,6 +83,12 @@ export function makeServices(options: ServicesOptions): Services {
       }),
     onTrouble: (error) => log('error', error.message, { ...error.facts }),
   };
+}
+
+/** False where the file system gives files new numbers at will, or nobody can tell. */
+async function hasLastingInodes(output: string): Promise<boolean> {
+  const volume = await statfs(output).catch(() => null);
+  return volume !== null && fileSystemOf(volume.type).makesUpInodes !== true;
 }
 
 /** Above this many files one flush of the file system is cheaper than one journal commit for each. */

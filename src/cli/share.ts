@@ -73,15 +73,16 @@ async function share(context: Context, path: string, options: ShareOptions): Pro
   let engine: Engine | null = null;
   try {
     engine = await openEngine(output, options);
-    const { bytes } = await hashSource(output, signal, source, {});
+    const { bytes, stamps } = await hashSource(output, signal, source, {});
     const { parseTorrent } = await import('../metainfo/torrent.js');
     const hashed = { bytes, metainfo: parseTorrent(bytes) };
     if (signal.aborted) return 'interrupted';
     const torrent = engine.add(hashed.metainfo, {
       output: dirname(source),
       mode: 'seed',
-      // Hashed a moment ago by ourselves.
+      // Hashed a moment ago by ourselves; what somebody puts in their place is not served.
       trustData: true,
+      hashed: stamps,
       // Ours needs no announce: it lists this seed by itself.
       trackers: extraTiers,
       superSeeding: options.super === true,

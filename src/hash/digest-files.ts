@@ -6,14 +6,14 @@
  * never so many that a download on the same pool starves.
  */
 import { webcrypto } from 'node:crypto';
-import { close, constants, open, read } from 'node:fs';
+import { close, constants, fstatSync, open, read } from 'node:fs';
 import { promisify } from 'node:util';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import type { FileEntry } from '../metainfo/metainfo.js';
 import { systemError } from '../storage/errno.js';
 import { FileLayout, type FileSegment } from '../storage/layout.js';
-import type { WorkPool } from './port.js';
+import type { FileIdentity, WorkPool } from './port.js';
 import { aborted, submit } from './submit.js';
 import { type Trouble, troubleOf } from './trouble.js';
 
@@ -43,6 +43,8 @@ export interface DigestTask {
   readonly layout?: FileLayout | undefined;
   /** Where file number `file` is on disk. Not asked for what is not stored (padding), which reads as zeros. */
   readonly pathOf: (file: number) => string;
+  /** The file that must be there, when it has been looked at before; null: any. Trouble with the piece when it is another one. */
+  readonly identityOf?: ((file: number) => FileIdentity | null) | undefined;
   /** Pieces to hash; the others are not read. */
   readonly wants: (piece: PieceIndex) => boolean;
   /**
@@ -181,10 +183,10 @@ class DigestRun {
   }
 
   async #digestInPool(batch: Batch): Promise<Uint8Array> {
-    const { pool, geometry, pathOf, signal } = this.#task;
-    const files = batch.segments.map((segment) => {
-      const path = segment.isStored ? pathOf(segment.file) : null;
-      return { path, beginBytes: segment.beginBytes, lengthBytes: segment.lengthBytes };
+    const { pool, geometry, pathOf, identityOf, signal } = this.#task;
+    const files = batch.segments.map(({ file, isStored, beginBytes, lengthBytes }) => {
+      if (!isStored) return { path: null, beginBytes, lengthBytes };
+      return { path: pathOf(file), identity: identityOf?.(file) ?? null, beginBytes, lengthBytes };
     });
     const { pieceLengthBytes } = geometry;
     const result = await submit(pool, { kind: 'digest-pieces', files, pieceLengthBytes }, signal);
@@ -235,17 +237,25 @@ class DigestRun {
 
   async #open(segment: FileSegment): Promise<number> {
     const path = this.#task.pathOf(segment.file);
+    const identity = this.#task.identityOf?.(segment.file) ?? null;
+    let fd: number;
     try {
-      return await openFile(path, OPEN_FLAGS);
+      fd = await openFile(path, OPEN_FLAGS);
     } catch (error) {
       throw fromSystemError(error, 'read', path);
     }
+    if (identity === null || identity.inode === 0n) return fd;
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    if (dev === identity.device && ino === identity.inode) return fd;
+    await closeFile(fd);
+    throw replaced(path);
   }
 
   /** @throws when it is not the file's. */
   #errorOf(batch: Batch, { errno, file }: Trouble): HaulError {
     const path = this.#task.pathOf(batch.segments[file]!.file);
     if (errno === 'ENODATA') return new HaulError('BAD_DATA', `read ${path}: it ends too early`);
+    if (errno === 'ESTALE') return replaced(path);
     const error = fromSystemError(systemError(errno, 'read'), 'read', path);
     if (NOT_OF_A_FILE.has(errno)) throw error;
     return error;
@@ -268,6 +278,10 @@ const readSome = (fd: number, target: Uint8Array, position: number) =>
 function isOfAFile(error: unknown): error is HaulError {
   if (!(error instanceof HaulError) || error.code === 'ABORTED' || error.code === 'POOL') return false;
   return !NOT_OF_A_FILE.has(String(error.facts.errno));
+}
+
+function replaced(path: string): HaulError {
+  return new HaulError('BAD_DATA', `read ${path}: another file is in its place`, { path });
 }
 
 function isCrowded(batch: Batch): boolean {

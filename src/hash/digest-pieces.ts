@@ -4,10 +4,11 @@
  * Invariant: trouble with a file spoils the pieces it has a part in, and no other.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
-import { errnoOf } from '../storage/errno.js';
+import { errnoOf, SystemCallError } from '../storage/errno.js';
 import type { RawPathRange } from './job.js';
+import type { FileIdentity } from './port.js';
 import { encodeTrouble } from './trouble.js';
 
 /** Stays in the second-level cache between reading and hashing. */
@@ -20,9 +21,9 @@ let scratch: Buffer | null = null;
 /** 20 bytes for each piece. */
 export function digestPieces(files: readonly RawPathRange[], pieceLengthBytes: number): Buffer {
   const digester = new Digester(pieceLengthBytes);
-  files.forEach(({ path, beginBytes, lengthBytes }, index) => {
-    if (path === null) digester.add(lengthBytes, index, zeros);
-    else digestFile(digester, index, path, beginBytes, lengthBytes);
+  files.forEach(({ path, ...range }, index) => {
+    if (path === null) digester.add(range.lengthBytes, index, zeros);
+    else digestFile(digester, index, path, range);
   });
   return digester.end();
 }
@@ -35,10 +36,13 @@ const zeros: Fill = (target, begin, length) => {
   return 0;
 };
 
-function digestFile(digester: Digester, index: number, path: Buffer, beginBytes: number, lengthBytes: number): void {
+type Range = Omit<RawPathRange, 'path'>;
+
+function digestFile(digester: Digester, index: number, path: Buffer, range: Range): void {
+  const { beginBytes, lengthBytes, identity } = range;
   let fd: number;
   try {
-    fd = openSync(path, OPEN_FLAGS);
+    fd = openSame(path, identity);
   } catch (error) {
     const errno = errnoOf(error);
     digester.add(lengthBytes, index, () => errno);
@@ -50,6 +54,20 @@ function digestFile(digester: Digester, index: number, path: Buffer, beginBytes:
     );
   } finally {
     closeSync(fd);
+  }
+}
+
+/** @throws errno ESTALE when it is not the file that was looked at */
+function openSame(path: Buffer, identity: FileIdentity | null): number {
+  const fd = openSync(path, OPEN_FLAGS);
+  if (identity === null) return fd;
+  try {
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    if (dev === identity.device && ino === identity.inode) return fd;
+    throw new SystemCallError('open', osConstants.errno.ESTALE);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
   }
 }
 

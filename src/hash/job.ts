@@ -7,7 +7,7 @@
  *              verify        digest (20 bytes in 3 doubles) | memory list
  *              file list     n | (fd, begin, length) × n
  *              read, write   windowAddress, windowBytes, begin, length | file list
- *              digest-pieces n | (begin, length, path) × n
+ *              digest-pieces n | (begin, length, device, inode, path) × n
  *              look          n | path × n
  *   path     byteCount, or -1 for none | UTF-8, padded to 8
  *   results  (status, good, byteCount | bytes, padded to 8) for each job, in order
@@ -15,14 +15,15 @@
  *   proof    -1, needsMemory; answered with the digest of PROOF_BYTES (3 doubles), or an exception
  *
  * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, follows for look, else 0. `status` is 0 or an errno.
+ * Device and inode are 64-bit integers in the place of a double; inode 0: any file will do.
  * Invariant: what `encodeBatch` writes, the readers here read to the last number.
  */
 
 import { errnoName } from '../storage/errno.js';
-import type { FileRange, MemoryRange, PathRange, WorkJob, WorkResult } from './port.js';
+import type { FileIdentity, FileRange, MemoryRange, PathRange, WorkJob, WorkResult } from './port.js';
 
-/** A look at a path: errno or 0, mode, length, time of change in milliseconds. */
-export const LOOK_NUMBERS = 4;
+/** A look at a path: errno or 0, mode, length; as 64-bit integers time of change in nanoseconds, device, inode. */
+export const LOOK_NUMBERS = 6;
 /** Bytes of a SHA-1 digest. */
 export const DIGEST_BYTES = 20;
 const DIGEST_NUMBERS = 3;
@@ -120,7 +121,7 @@ function sizeOf(job: WorkJob): number {
     case 'write':
       return 7 + job.files.length * 3;
     case 'digest-pieces':
-      return job.files.reduce((size, { path }) => size + 2 + pathSize(path), 3);
+      return job.files.reduce((size, { path }) => size + 4 + pathSize(path), 3);
     case 'look':
       return job.paths.reduce((size, path) => size + pathSize(path), 3);
     case 'sync':
@@ -133,15 +134,22 @@ function sizeOf(job: WorkJob): number {
 class Writer {
   readonly numbers: Float64Array;
   readonly bytes: Buffer;
+  readonly #integers: BigUint64Array;
   at = 0;
 
   constructor(length: number) {
     this.numbers = new Float64Array(length);
     this.bytes = Buffer.from(this.numbers.buffer);
+    this.#integers = new BigUint64Array(this.numbers.buffer);
   }
 
   put(value: number): void {
     this.numbers[this.at++] = value;
+  }
+
+  identity(identity: FileIdentity | null): void {
+    this.#integers[this.at++] = identity?.device ?? 0n;
+    this.#integers[this.at++] = identity?.inode ?? 0n;
   }
 
   memory(range: MemoryRange): void {
@@ -203,9 +211,10 @@ function encodeJob(job: WorkJob, out: Writer): void {
     case 'digest-pieces':
       out.put(job.pieceLengthBytes);
       out.put(job.files.length);
-      for (const { beginBytes, lengthBytes, path } of job.files) {
+      for (const { beginBytes, lengthBytes, path, identity } of job.files) {
         out.put(beginBytes);
         out.put(lengthBytes);
+        out.identity(identity ?? null);
         out.path(path);
       }
       break;
@@ -232,17 +241,20 @@ export function encodeBatch(jobs: readonly WorkJob[]): Float64Array {
 /** As the worker sees it: the path is in the memory of the batch. */
 export interface RawPathRange extends Omit<PathRange, 'path'> {
   readonly path: Buffer | null;
+  readonly identity: FileIdentity | null;
 }
 
 /** Reads a batch number by number, in the order the writer put them. */
 export class BatchReader {
   readonly #numbers: Float64Array;
   readonly #bytes: Uint8Array;
+  readonly #integers: BigUint64Array;
   #at = 0;
 
   constructor(numbers: Float64Array) {
     this.#numbers = numbers;
     this.#bytes = new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
+    this.#integers = new BigUint64Array(numbers.buffer, numbers.byteOffset, numbers.length);
   }
 
   next(): number {
@@ -275,6 +287,12 @@ export class BatchReader {
     return Buffer.from(this.#bytes.buffer, begin, byteCount);
   }
 
+  identity(): FileIdentity | null {
+    const device = this.#integers[this.#at++] ?? 0n;
+    const inode = this.#integers[this.#at++] ?? 0n;
+    return inode === 0n ? null : { device, inode };
+  }
+
   paths(): Buffer[] {
     return Array.from({ length: this.next() }, () => this.path()!);
   }
@@ -283,6 +301,7 @@ export class BatchReader {
     return Array.from({ length: this.next() }, () => ({
       beginBytes: this.next(),
       lengthBytes: this.next(),
+      identity: this.identity(),
       path: this.path(),
     }));
   }

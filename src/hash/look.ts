@@ -4,6 +4,7 @@
 import { constants } from 'node:fs';
 import { fromSystemError } from '../errors.js';
 import { errnoName, systemError } from '../storage/errno.js';
+import type { FileStamp } from '../storage/file-stamp.js';
 import { LOOK_NUMBERS } from './job.js';
 import type { WorkPool } from './port.js';
 import { submit } from './submit.js';
@@ -14,7 +15,8 @@ export interface Look {
   readonly kind: FileKind;
   readonly isExecutable: boolean;
   readonly lengthBytes: number;
-  readonly modifiedMs: number;
+  /** Which file, how long, last written when: also of what is no file. */
+  readonly stamp: FileStamp;
 }
 
 export type FileKind = 'file' | 'folder' | 'link' | 'FIFO' | 'socket' | 'device' | 'other';
@@ -63,17 +65,18 @@ export async function look(
 
 function decodeLooks(bytes: Uint8Array): Look[] {
   const numbers = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
+  const integers = new BigUint64Array(numbers.buffer, numbers.byteOffset, numbers.length);
   return Array.from({ length: numbers.length / LOOK_NUMBERS }, (_, index): Look => {
-    const [errno = 0, mode = 0, lengthBytes = 0, modifiedMs = 0] = numbers.subarray(
-      index * LOOK_NUMBERS,
-      (index + 1) * LOOK_NUMBERS,
-    );
+    const at = index * LOOK_NUMBERS;
+    const [errno = 0, mode = 0, lengthBytes = 0] = numbers.subarray(at, at + 3);
+    const [modifiedNs = 0n, device = 0n, inode = 0n] = integers.subarray(at + 3, at + LOOK_NUMBERS);
     return {
       error: errno === 0 ? null : systemError(errnoName(errno), 'stat'),
       kind: KINDS.get(mode & constants.S_IFMT) ?? 'other',
       isExecutable: (mode & 0o111) !== 0,
       lengthBytes,
-      modifiedMs,
+      // A time before 1970 is negative.
+      stamp: { device, inode, sizeBytes: lengthBytes, mtimeNs: BigInt.asIntN(64, modifiedNs) },
     };
   });
 }

@@ -19,8 +19,17 @@ export interface FileRange {
   readonly lengthBytes: number;
 }
 
+/** Which file a path led to when it was looked at. Numbers of 64 bits. */
+export interface FileIdentity {
+  readonly device: bigint;
+  /** 0 where the file system gives a file new numbers at will. */
+  readonly inode: bigint;
+}
+
 /** A range of a file that the worker opens by itself; `path` null means zeros. */
 export interface PathRange {
+  /** The file that must be there; trouble ESTALE when it is another one. Default: any. */
+  readonly identity?: FileIdentity | null;
   readonly path: string | null;
   readonly beginBytes: number;
   readonly lengthBytes: number;

@@ -175,12 +175,19 @@ function write(memory: MemoryRange, files: readonly FileRange[]): Outcome {
 
 function look(paths: readonly Buffer[], follows: boolean): Outcome {
   const numbers = new Float64Array(paths.length * LOOK_NUMBERS);
+  const integers = new BigUint64Array(numbers.buffer);
   paths.forEach((path, index) => {
     const at = index * LOOK_NUMBERS;
     try {
-      const found = (follows ? statSync : lstatSync)(path, { throwIfNoEntry: false });
+      const found = (follows ? statSync : lstatSync)(path, { throwIfNoEntry: false, bigint: true });
       if (found === undefined) numbers[at] = constants.errno.ENOENT;
-      else numbers.set([0, found.mode, found.size, found.mtimeMs], at);
+      else {
+        numbers[at + 1] = Number(found.mode);
+        numbers[at + 2] = Number(found.size);
+        integers[at + 3] = found.mtimeNs;
+        integers[at + 4] = found.dev;
+        integers[at + 5] = found.ino;
+      }
     } catch (error) {
       numbers[at] = errnoOf(error);
     }

@@ -4,6 +4,7 @@ import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import { digestFiles } from '../hash/digest-files.js';
 import type { WorkPool } from '../hash/port.js';
+import type { FileStamp } from '../storage/file-stamp.js';
 import { encodeBencode } from './bencode.js';
 import { Geometry } from './geometry.js';
 import { infoHashOf } from './info-hash.js';
@@ -68,6 +69,8 @@ export interface MadeTorrent {
   readonly infoHash: Buffer;
   readonly geometry: Geometry;
   readonly fileCount: number;
+  /** The very files that were hashed, in the torrent's order: for `AddOptions.hashed`. */
+  readonly stamps: readonly FileStamp[];
 }
 
 /** `createTorrent` with what a reader would find: reading a tree of many files again costs as much as encoding it. */
@@ -101,7 +104,14 @@ export async function makeTorrent(path: string, options: CreateOptions, pool: Wo
     const tooMuch = `the .torrent would have ${bytes.length} bytes, more than ${LIMITS.torrentFileBytes}`;
     throw limit(`${path}: ${tooMuch}; choose longer pieces or share fewer files`);
   }
-  return { bytes, name: source.name, infoHash: infoHashOf(infoBytes), geometry, fileCount: files.length };
+  return {
+    bytes,
+    name: source.name,
+    infoHash: infoHashOf(infoBytes),
+    geometry,
+    fileCount: files.length,
+    stamps: source.files.map(({ stamp }) => stamp),
+  };
 }
 
 function checkOptions(options: CreateOptions): void {
@@ -150,6 +160,7 @@ async function hashPieces(
     files,
     signal: options.signal,
     pathOf: (file) => source.files[file]!.absolutePath,
+    identityOf: (file) => source.files[file]!.stamp,
     wants: () => true,
     onPiece: (piece, digest) => {
       if (digest instanceof HaulError) throw digest;

@@ -2,12 +2,14 @@
  * What a torrent can be made of: the files of a folder in a fixed order, each checked to be something that can be shared.
  * Folders are entered once and links are never followed below the root, so the walk always ends.
  */
-import { readdir, readlink, realpath } from 'node:fs/promises';
+import { readdir, readlink, realpath, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { LIMITS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import { type Look, look } from '../hash/look.js';
 import type { WorkPool } from '../hash/port.js';
+import { ABSENT, type FileStamp, isUnchanged } from '../storage/file-stamp.js';
+import { fileSystemOf } from '../storage/file-systems.js';
 import { decodeUtf8, showName, whyUnsafe } from './paths.js';
 import { isStateName } from './state-names.js';
 
@@ -16,7 +18,8 @@ export interface SourceFile {
   /** Below the root; [] when the root is the file. */
   readonly path: readonly string[];
   readonly lengthBytes: number;
-  readonly modifiedMs: number;
+  /** The file as it was seen; inode 0 where the file system gives a file new numbers at will. */
+  readonly stamp: FileStamp;
   readonly isExecutable: boolean;
   /** Target below the root (BEP 47), for a link that stays inside. */
   readonly symlinkPath: readonly string[] | null;
@@ -49,15 +52,29 @@ export async function walk(given: string, pool: WorkPool, signal?: AbortSignal):
   if (isStateName(name)) throw notShareable(root, 'it is a file that this program keeps beside its data');
   if (found.kind === 'folder') {
     const realRoot = await attempt('read', root, () => realpath(root));
-    return { name, isFolder: true, files: await new Walker(root, realRoot, pool, signal).run() };
+    const files = await new Walker(root, realRoot, pool, signal).run();
+    return { name, isFolder: true, files: await withLastingNumbers(files) };
   }
   if (found.kind !== 'file') throw notShareable(root, kindOf(found));
-  return { name, isFolder: false, files: [toFile(root, [], found, null)] };
+  return { name, isFolder: false, files: await withLastingNumbers([toFile(root, [], found, null)]) };
+}
+
+/** Takes the inode numbers away that say nothing. File systems are few, also where others are mounted below the root. */
+async function withLastingNumbers(files: readonly SourceFile[]): Promise<SourceFile[]> {
+  const lasts = new Map<bigint, boolean>();
+  for (const { absolutePath, stamp } of files) {
+    if (stamp === ABSENT || lasts.has(stamp.device)) continue;
+    const volume = await attempt('look at', absolutePath, () => statfs(absolutePath));
+    lasts.set(stamp.device, fileSystemOf(volume.type).makesUpInodes !== true);
+  }
+  return files.map((file) =>
+    lasts.get(file.stamp.device) === false ? { ...file, stamp: { ...file.stamp, inode: 0n } } : file,
+  );
 }
 
 /**
  * Looks at every file again.
- * @throws HaulError BAD_DATA naming a file whose length or time of change is not what it was.
+ * @throws HaulError BAD_DATA naming a file that is another one now, or whose length or time of change is not what it was.
  */
 export async function checkUnchanged(source: Source, pool: WorkPool, signal?: AbortSignal): Promise<void> {
   const files = source.files.filter(({ symlinkPath }) => symlinkPath === null);
@@ -67,7 +84,7 @@ export async function checkUnchanged(source: Source, pool: WorkPool, signal?: Ab
     const looks = await look(pool, paths, true, signal);
     group.forEach((file, index) => {
       const now = seen(looks[index]!, file.absolutePath);
-      if (now.lengthBytes !== file.lengthBytes || now.modifiedMs !== file.modifiedMs) throw changed(file);
+      if (!isUnchanged(now.stamp, file.stamp)) throw changed(file);
     });
   }
 }
@@ -189,7 +206,7 @@ function toFile(file: string, entry: readonly string[], found: Look, target: str
     absolutePath: file,
     path: entry,
     lengthBytes: target === null ? found.lengthBytes : 0,
-    modifiedMs: found.modifiedMs,
+    stamp: target === null ? found.stamp : ABSENT,
     isExecutable: target === null && found.isExecutable,
     symlinkPath: target,
   };

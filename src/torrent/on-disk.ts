@@ -6,11 +6,12 @@
  * Invariant: a piece is in `have` only when the file that the storage uses is the one that was looked at before the piece was trusted
  * or hashed. A file that comes, goes or is replaced meanwhile starts all of it again.
  */
+import { join } from 'node:path';
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
-import { type FileStamp, isSameInode } from '../storage/file-stamp.js';
+import { type FileStamp, isSameInode, isUnchanged } from '../storage/file-stamp.js';
 import type { Storage } from '../storage/port.js';
 import { isFileOurs } from './ours.js';
 import { drawSample } from './sample.js';
@@ -31,6 +32,8 @@ export interface OnDiskOptions {
   readonly isSeed: boolean;
   /** A seed's data is taken as good. */
   readonly trustsData: boolean;
+  /** The files that the torrent was made of: with `trustsData` only these are. Null: whatever is there. */
+  readonly hashed: readonly FileStamp[] | null;
   /** Files that are not the torrent's may be overwritten. */
   readonly overwrites: boolean;
   readonly signal: AbortSignal;
@@ -79,21 +82,21 @@ export class OnDisk {
     const { isSeed, trustsData, have, services, metainfo, output, selection } = this.#options;
     this.#checked = 0;
     if (isSeed) {
+      const stamps = await services.stampFiles(metainfo, output, selection);
       if (trustsData) {
         have.setAll();
-        return null;
+        return this.#options.hashed === null ? null : this.#checkHashed(stamps);
       }
-      const stamps = await services.stampFiles(metainfo, output, selection);
       const all = new Bitfield(have.bitCount);
       all.setAll();
-      addTo(have, await this.#check(all));
+      addTo(have, await this.#check(all, stamps));
       if (!this.#options.signal.aborted && !have.isFull) throw this.#badSeed();
       return stamps;
     }
     const { trusted, recheck, ours, stamps, problem } = await services.loadResume(metainfo, output, selection);
     if (problem !== null) services.log('info', `resume record not used, what is here is hashed again: ${problem}`);
     this.#recorded = ours;
-    const good = await this.#checkSampled(trusted, recheck);
+    const good = await this.#checkSampled(trusted, recheck, stamps);
     // Found good means readable, not on the device: after a crash it may be in the page cache only, and is about to be recorded.
     if (good.count > 0) await services.syncData(metainfo, output, selection);
     addTo(have, good);
@@ -105,12 +108,12 @@ export class OnDisk {
    * One bad piece, and all of them are hashed. Puts into `have` what stays trusted.
    * @returns what was found good by its hash
    */
-  async #checkSampled(trusted: Bitfield, recheck: Bitfield): Promise<Bitfield> {
+  async #checkSampled(trusted: Bitfield, recheck: Bitfield, stamps: readonly FileStamp[]): Promise<Bitfield> {
     const { have, services, metainfo, signal } = this.#options;
     const sample = drawSample(trusted, metainfo.geometry, services.random);
     const only = new Bitfield(recheck.bitCount, recheck.bytes);
     addTo(only, sample);
-    const good = await this.#check(only);
+    const good = await this.#check(only, stamps);
     if (signal.aborted) return good;
     const badCount = countMissing(sample, good);
     if (badCount === 0) addTo(have, trusted);
@@ -121,12 +124,13 @@ export class OnDisk {
       );
       const rest = new Bitfield(trusted.bitCount, trusted.bytes);
       for (let piece = 0; piece < rest.bitCount; piece++) if (sample.has(piece)) rest.clear(piece);
-      addTo(good, await this.#check(rest));
+      addTo(good, await this.#check(rest, stamps));
     }
     return good;
   }
 
-  async #check(only: Bitfield): Promise<Bitfield> {
+  /** Hashes the files that were seen: others in their places count as bad. */
+  async #check(only: Bitfield, stamps: readonly FileStamp[]): Promise<Bitfield> {
     const { services, metainfo, output, selection, signal } = this.#options;
     if (only.count === 0 || signal.aborted) return new Bitfield(only.bitCount);
     this.#options.onChecking();
@@ -134,6 +138,7 @@ export class OnDisk {
     return services.recheck(metainfo, output, {
       only,
       selection,
+      stamps,
       onProgress: (count) => {
         this.#checked = before + count;
         this.#options.onChecked(this.#checked);
@@ -158,6 +163,18 @@ export class OnDisk {
       if (!isIncomplete) throw error;
       return this.#openStorage(true);
     }
+  }
+
+  /** @returns the files that were hashed when the torrent was made. @throws HaulError when one is not there any more as it was */
+  #checkHashed(now: readonly FileStamp[]): readonly FileStamp[] {
+    const { metainfo, output, hashed } = this.#options;
+    metainfo.files.forEach(({ isPad, symlinkPath, path }, file) => {
+      if (isPad || symlinkPath !== null || isUnchanged(now[file]!, hashed![file])) return;
+      const where = join(output, ...path);
+      const message = `${where} is not any more as it was when the torrent was made of it; make it again`;
+      throw new HaulError('BAD_DATA', message, { path: where });
+    });
+    return hashed!;
   }
 
   /** Every file that holds a piece of ours is the one that was seen. */

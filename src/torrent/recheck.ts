@@ -16,6 +16,7 @@ import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
+import type { FileStamp } from '../storage/file-stamp.js';
 import { FileLayout, partFileName } from '../storage/layout.js';
 
 export interface RecheckOptions {
@@ -23,6 +24,8 @@ export interface RecheckOptions {
   readonly only?: Bitfield;
   /** Skipped files are not looked at, what wanted pieces hold of them is in the part file; other pieces are not checked. */
   readonly selection?: Selection | null;
+  /** The files as they were looked at, the part file last: pieces of others that take their places are bad. Default: any will do. */
+  readonly stamps?: readonly FileStamp[] | undefined;
   /** `pieceCount` is the number of pieces to check. */
   readonly onProgress?: (checkedPieces: number, pieceCount: number) => void;
   readonly signal?: AbortSignal;
@@ -84,6 +87,7 @@ export async function recheckFiles(
     files,
     layout,
     pathOf,
+    identityOf: (file) => options.stamps?.[file] ?? null,
     signal,
     wants: (piece: PieceIndex) => isChecked(piece) && !unreadable.has(piece),
     onPiece: (piece, digest) => {

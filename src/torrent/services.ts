@@ -105,6 +105,8 @@ export interface Services {
     options: {
       readonly only: Bitfield;
       readonly selection: Selection | null;
+      /** The files as they were looked at, the part file last: others in their places are not hashed. Default: whatever is there. */
+      readonly stamps?: readonly FileStamp[];
       readonly onProgress: (checkedPieces: number) => void;
       readonly signal: AbortSignal;
     },

@@ -150,7 +150,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   /** False: stopped meanwhile. */
   async #prepareStorage(): Promise<boolean> {
     const { services, metainfo, output, have, selection, wantedPieces } = this;
-    const { mode, trustData, overwrite } = this.#options;
+    const { mode, trustData, hashed, overwrite } = this.#options;
     const onDisk = new OnDisk({
       metainfo,
       output,
@@ -160,6 +160,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       services,
       isSeed: mode === 'seed',
       trustsData: trustData === true,
+      hashed: hashed ?? null,
       overwrites: overwrite === true,
       signal: this.#abort.signal,
       onChecking: () => this.#enter('checking'),

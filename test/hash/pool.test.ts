@@ -191,7 +191,7 @@ test('looks at many files say in order what stat and lstat say, and what is wron
     assert.equal(there.length, all.length);
     for (const [i, path] of paths.entries()) {
       assert.deepEqual([there[i]!.kind, there[i]!.lengthBytes, there[i]!.error], ['file', i, null]);
-      assert.equal(there[i]!.modifiedMs, fs.statSync(path).mtimeMs);
+      assert.equal(there[i]!.stamp.mtimeNs, fs.statSync(path, { bigint: true }).mtimeNs);
       assert.equal(there[i]!.isExecutable, i === 7);
     }
     const shown = (looks: readonly Look[]) => looks.slice(300).map(({ error, kind }) => error?.code ?? kind);
