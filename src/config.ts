@@ -135,6 +135,8 @@ export const TRACKER_LIMITS = {
   entriesPerAddress: 4_096,
   /** Shares of addresses that a /24 (IPv6: a /48) may have together. */
   addressSharesPerPrefix: 4,
+  /** The file that keeps the tables: of 30 to 110 bytes a peer; what does not fit is left out. */
+  stateBytes: 64 * MIB,
   /** Peers in one reply. */
   numwantMax: 200,
   numwantDefault: 50,

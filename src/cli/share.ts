@@ -22,12 +22,14 @@ import {
 } from './options.js';
 import type { Output } from './output.js';
 import type { Context, Outcome, Runner } from './run.js';
+import { stateFileOf, stateOptions } from './state-file.js';
 
 interface ShareOptions extends CommonOptions, EngineCliOptions {
   readonly http: number;
   readonly tracker?: readonly string[];
   readonly super?: boolean;
   readonly peersPerAddress: number;
+  readonly state?: string | boolean;
 }
 
 const DEFAULT_HTTP_PORT = 6969;
@@ -40,6 +42,7 @@ export function shareCommand(run: Runner): Command {
     .addOption(trackerOption())
     .addOption(superOption())
     .addOption(entriesOption());
+  for (const option of stateOptions()) command.addOption(option);
   return addEngineOptions(command, false)
     .addHelpText(
       'after',
@@ -62,11 +65,13 @@ async function share(context: Context, path: string, options: ShareOptions): Pro
   const source = await checkSource(path);
   const extraTiers = (options.tracker ?? []).map((url) => [url]);
   warnUncontacted(output, options.tracker ?? []);
+  const stateFile = stateFileOf({ ...options, host: undefined, port: options.http });
   const tracker = await withPortHint('--http', () =>
     startTracker({
       port: options.http,
       registeredOnly: true,
       entriesPerAddress: options.peersPerAddress,
+      ...(stateFile === null ? {} : { stateFile }),
       log: output.log,
     }),
   );

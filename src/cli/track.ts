@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { jsonHelp, RESOURCE_FIELDS } from './json-help.js';
 import { type CommonOptions, entriesOption, examples, portOption } from './options.js';
 import type { Context, Outcome, Runner } from './run.js';
+import { stateFileOf, stateOptions } from './state-file.js';
 import { resourceFields } from './usage.js';
 import { delayOrAborted } from './wait.js';
 
@@ -10,17 +11,20 @@ interface TrackOptions extends CommonOptions {
   readonly host?: string;
   readonly port: number;
   readonly peersPerAddress: number;
+  readonly state?: string | boolean;
 }
 
 /** The port trackers have used since the first ones. */
 const DEFAULT_PORT = 6969;
 
 export function trackCommand(run: Runner): Command {
-  return new Command('track')
+  const command = new Command('track')
     .description('Run a tracker alone, until interrupted')
     .option('--host <address>', 'local address to listen on (default: all)')
     .addOption(portOption('port of the tracker, 0 for any').default(DEFAULT_PORT))
-    .addOption(entriesOption())
+    .addOption(entriesOption());
+  for (const option of stateOptions()) command.addOption(option);
+  return command
     .addHelpText(
       'after',
       examples('haul track', 'haul track --host 127.0.0.1 --port 0 --json') +
@@ -35,12 +39,14 @@ async function track({ output, signal }: Context, options: TrackOptions): Promis
     import('./engine-door.js'),
     import('./addresses.js'),
   ]);
+  const stateFile = stateFileOf(options);
   const tracker = await withPortHint('--port', () =>
     startTracker({
       port: options.port,
       entriesPerAddress: options.peersPerAddress,
       log: output.log,
       ...(options.host === undefined ? {} : { host: options.host }),
+      ...(stateFile === null ? {} : { stateFile }),
     }),
   );
   try {

@@ -83,6 +83,11 @@ export class PeerTable {
     return slot < 0 ? `${zone}/` : this.zones().keyOf(slot);
   }
 
+  /** What this peer said, '' for nothing, and where there were too many zones to remember it. */
+  zoneOf(slot: number): string {
+    return this.#zones === null ? '' : this.#zones.keyOf(slot).slice(0, -1);
+  }
+
   /** Whether a seed is in this zone or one inside it. @param key not ''. */
   hasSeedIn(key: string): boolean {
     if (this.#zones === null) return false;

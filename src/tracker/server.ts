@@ -13,6 +13,7 @@ import { AnnounceDoor } from './announce-door.js';
 import { HttpConnections } from './http-connections.js';
 import type { Endpoints } from './raw-socket.js';
 import { TrackerService } from './service.js';
+import { TableFile } from './table-file.js';
 import { baseUrl, TorrentShelf } from './torrent-shelf.js';
 
 /** A few hundred runners that come and go want to find each other within minutes, and a tracker hardly notices. */
@@ -23,6 +24,8 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_TIMEOUT_S = 10;
 const TICK_MS = 1_000;
 const SWEEP_BUDGET = 2_000;
+/** Entries from before a restart are older than this process. */
+const CLOCK_START_MS = 86_400_000;
 
 export interface TrackerOptions {
   /** Local address; default all, IPv6 and IPv4, or IPv4 alone where there is no IPv6. */
@@ -42,6 +45,13 @@ export interface TrackerOptions {
   readonly log?: (level: 'debug' | 'info' | 'warn' | 'error', message: string, facts?: Record<string, unknown>) => void;
   /** A generator of [0, 1); default Math.random. */
   readonly random?: () => number;
+  /**
+   * A file that keeps the peers over a restart, made with its folder when it is missing. Written some seconds after a change; what is in it
+   * is forgotten as if the tracker had run on. One that is damaged is ignored. Default none.
+   */
+  readonly stateFile?: string;
+  /** A clock in milliseconds; default one that begins a day after 0. */
+  readonly now?: () => number;
 }
 
 export interface TrackerServer {
@@ -60,13 +70,16 @@ export interface TrackerServer {
 
 /** @throws HaulError PORT_IN_USE, NO_PERMISSION (ports below 1024) or IO (no such local address). */
 export async function startTracker(options: TrackerOptions): Promise<TrackerServer> {
+  const now = options.now ?? (() => performance.now() + CLOCK_START_MS);
   const service = new TrackerService({
     intervalS: options.intervalSeconds ?? INTERVAL_DEFAULT_S,
     registeredOnly: options.registeredOnly ?? false,
     random: options.random ?? Math.random,
     entriesPerAddress: options.entriesPerAddress,
+    now,
   });
   const shelf = new TorrentShelf();
+  const table = await openTable(options, service, now);
   const app = await listen(options, service, shelf);
   const bound = app.server.address();
   if (bound === null || typeof bound === 'string') throw new Error('the tracker listens on no port');
@@ -75,8 +88,9 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
     answer: (query, socket) => announce(service, query, socket),
   });
   const everySecond = (): void => {
-    service.sweep(performance.now(), SWEEP_BUDGET);
+    service.sweep(SWEEP_BUDGET);
     door.tick();
+    table?.tick();
   };
   const timer = setInterval(everySecond, TICK_MS).unref();
   options.log?.('info', `tracker listens on ${urlHost(bound.address)}:${bound.port}`);
@@ -85,15 +99,32 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
     host: bound.address,
     port: bound.port,
     url: (host) => `http://${urlHost(host)}:${bound.port}`,
-    register: (infoHash, { seedPort } = {}) => service.register(infoHash, seedPort ?? null),
+    register: (infoHash, { seedPort } = {}) => {
+      service.register(infoHash, seedPort ?? null);
+      table?.restore(Buffer.from(infoHash).toString('latin1'));
+    },
     serveTorrent: (fileName, render) => shelf.put(fileName, render),
     close: () => {
       clearInterval(timer);
       door.close();
-      closing ??= Promise.resolve(app.close());
+      closing ??= Promise.all([app.close(), table?.close()]).then(() => {});
       return closing;
     },
   };
+}
+
+/** What an earlier run left; null when nothing is kept. A tracker of registered torrents takes it torrent by torrent. */
+async function openTable(
+  { stateFile, registeredOnly, log }: TrackerOptions,
+  service: TrackerService,
+  now: () => number,
+): Promise<TableFile | null> {
+  if (stateFile === undefined) return null;
+  const table = new TableFile(service.swarms, { path: stateFile, now, log });
+  if (!(await table.load())) return table;
+  service.settle();
+  if (registeredOnly !== true) table.restore(null);
+  return table;
 }
 
 type App = FastifyInstance<Server>;
@@ -172,7 +203,7 @@ function makeServer(handler: RequestListener): Server {
 
 function announce(service: TrackerService, query: string, socket: Endpoints): Buffer {
   // Asking for the local address is a system call, and few swarms have a seed here.
-  return service.announce(query, socket.remoteAddress ?? '', () => socket.localAddress ?? '', performance.now());
+  return service.announce(query, socket.remoteAddress ?? '', () => socket.localAddress ?? '');
 }
 
 function queryOf(url: string): string {

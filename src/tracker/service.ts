@@ -10,6 +10,10 @@ import { Swarms } from './swarms.js';
 
 /** A client may ask again this soon when it is short of peers. */
 const MIN_INTERVAL_MAX_S = 60;
+/** A tracker that knows nobody yet learns its peers sooner, and tells those who came too early sooner: for so long, with these intervals. */
+const SETTLING_MS = 5 * 60_000;
+const SETTLING_INTERVAL_S = 60;
+const SETTLING_MIN_INTERVAL_S = 15;
 
 export interface ServiceOptions {
   readonly intervalS: number;
@@ -17,6 +21,8 @@ export interface ServiceOptions {
   readonly random: () => number;
   /** Entries that one address keeps when a table is full; default TRACKER_LIMITS.entriesPerAddress. */
   readonly entriesPerAddress?: number | undefined;
+  /** Milliseconds; far enough from 0 that the age of an entry from before can be taken off. */
+  readonly now: () => number;
 }
 
 export interface TrackerCounts {
@@ -31,6 +37,9 @@ export interface TrackerCounts {
 
 export class TrackerService {
   readonly #swarms: Swarms;
+  readonly #now: () => number;
+  /** When it began, and knew nobody; null: it knows its peers from before. */
+  #emptySinceMs: number | null;
   readonly #intervalS: number;
   #announces = 0;
   #scrapes = 0;
@@ -38,7 +47,18 @@ export class TrackerService {
 
   constructor(options: ServiceOptions) {
     this.#intervalS = options.intervalS;
+    this.#now = options.now;
+    this.#emptySinceMs = options.now();
     this.#swarms = new Swarms({ ...options, secret: Math.floor(options.random() * 2 ** 32) });
+  }
+
+  get swarms(): Swarms {
+    return this.#swarms;
+  }
+
+  /** It knows its peers from before: nobody need hurry. */
+  settle(): void {
+    this.#emptySinceMs = null;
   }
 
   get counts(): TrackerCounts {
@@ -58,8 +78,9 @@ export class TrackerService {
   }
 
   /** @param query after the `?`. @param remote, local: addresses of the connection as sockets name them. */
-  announce(query: string, remote: string, local: () => string, nowMs: number): Buffer {
+  announce(query: string, remote: string, local: () => string): Buffer {
     this.#announces++;
+    const nowMs = this.#now();
     const parsed = parseAnnounce(query);
     if (typeof parsed === 'string') return this.#failure(parsed);
     const compact = compactOf(remote, parsed.port);
@@ -67,9 +88,11 @@ export class TrackerService {
     const view = this.#swarms.announce(parsed, compact, nowMs);
     if (typeof view === 'string') return this.#failure(view);
     const localSeed = view.seedPort === null ? null : compactOf(local(), view.seedPort);
+    const isSettling = this.#emptySinceMs !== null && nowMs < this.#emptySinceMs + SETTLING_MS;
+    const minIntervalMaxS = isSettling ? SETTLING_MIN_INTERVAL_S : MIN_INTERVAL_MAX_S;
     return announceReply(view, localSeed, {
-      intervalS: this.#intervalS,
-      minIntervalS: Math.min(this.#intervalS, MIN_INTERVAL_MAX_S),
+      intervalS: isSettling ? Math.min(this.#intervalS, SETTLING_INTERVAL_S) : this.#intervalS,
+      minIntervalS: Math.min(this.#intervalS, minIntervalMaxS),
       isCompact: parsed.isCompact,
       noPeerId: parsed.noPeerId,
     });
@@ -89,8 +112,8 @@ export class TrackerService {
   }
 
   /** Forgets silent peers; for a timer, since announces alone do it only while there are some. */
-  sweep(nowMs: number, budget: number): void {
-    this.#swarms.sweep(nowMs, budget);
+  sweep(budget: number): void {
+    this.#swarms.sweep(this.#now(), budget);
   }
 
   #failure(text: string): Buffer {

@@ -11,6 +11,7 @@ import { REPLY_FEWEST, sampleNearFirst } from './near-first.js';
 import { isLoopback, PeerTable } from './peer-table.js';
 import type { AnnounceQuery } from './query.js';
 import { Representatives } from './representatives.js';
+import type { RecordedPeer, RecordedSwarm } from './table-record.js';
 import { leastOf, Yielding } from './yielding.js';
 
 /** What a reply is made of. Reused: valid until the next call. */
@@ -86,6 +87,8 @@ export class Swarms {
   readonly #shares: EntryShares;
   readonly #yielding: Yielding;
   peerCount = 0;
+  /** Counts every change of a table. */
+  changes = 0;
 
   constructor(options: SwarmsOptions) {
     this.#options = options;
@@ -101,6 +104,11 @@ export class Swarms {
 
   get swarmCount(): number {
     return this.#list.length;
+  }
+
+  /** All swarms, to be read. */
+  get list(): readonly Readonly<Pick<Swarm, 'infoHash' | 'downloaded' | 'table4' | 'table6'>>[] {
+    return this.#list;
   }
 
   /** Seconds after which a silent peer is forgotten. */
@@ -142,6 +150,18 @@ export class Swarms {
     return this.#fill(swarm, table, slot, wanted, query, compact);
   }
 
+  /** A peer from before a restart, unless it is known, expired, of no torrent we serve, or one too many. @param ageS since its announce. */
+  restore(recorded: RecordedSwarm, peer: RecordedPeer, nowMs: number, ageS: number): void {
+    const known = this.#swarms.get(recorded.infoHash);
+    const isRefused = known === undefined && (this.#options.registeredOnly || this.#list.length >= this.#limits.swarms);
+    if (ageS > this.expiryS || this.peerCount >= this.#limits.peers || isRefused) return;
+    const swarm = known ?? this.#create(recorded.infoHash);
+    swarm.downloaded = Math.max(swarm.downloaded, recorded.downloaded);
+    const table = peer.compact.length === 6 ? swarm.table4 : swarm.table6;
+    if (table.find(peer.compact) >= 0 || swarm.table4.count + swarm.table6.count >= this.#limits.peersPerSwarm) return;
+    this.#put(swarm, table, -1, peer.compact, peer, Math.max(0, Math.floor(nowMs / 1000 - ageS)));
+  }
+
   /** Counts of one swarm (BEP 48), or null. Reused: valid until the next call. */
   scrape(infoHash: string): SwarmView | null {
     const swarm = this.#swarms.get(infoHash);
@@ -167,12 +187,20 @@ export class Swarms {
     }
   }
 
-  #put(swarm: Swarm, table: PeerTable, found: number, compact: Uint8Array, query: AnnounceQuery, nowS: number): number {
+  #put(
+    swarm: Swarm,
+    table: PeerTable,
+    found: number,
+    compact: Uint8Array,
+    peer: Pick<AnnounceQuery, 'peerId' | 'isSeed' | 'zone'>,
+    nowS: number,
+  ): number {
+    this.changes++;
     if (found < 0) {
       this.peerCount++;
       this.#shares.change(compact, 1);
     }
-    const slot = table.put(found, compact, query.peerId, query.isSeed, nowS, query.zone);
+    const slot = table.put(found, compact, peer.peerId, peer.isSeed, nowS, peer.zone);
     const is4 = table === swarm.table4;
     let speakers = is4 ? swarm.speakers4 : swarm.speakers6;
     const isNoted = speakers !== null;
@@ -268,6 +296,7 @@ export class Swarms {
   }
 
   #remove(table: PeerTable, slot: number): void {
+    this.changes++;
     this.#shares.change(table.address(slot), -1);
     table.remove(slot);
     this.peerCount--;

@@ -60,7 +60,7 @@ const bodyOf = (answer: string): string => answer.slice(answer.indexOf('\r\n\r\n
 test('our client and our tracker understand each other', async (context) => {
   const { tracker, dispatcher, url, announce } = await scene(context, { intervalSeconds: 120 });
   const first = await announce(requestOf(1, { event: 'started' }));
-  assert.deepEqual([first.intervalMs, first.minIntervalMs, first.peers], [120_000, 60_000, []]);
+  assert.deepEqual([first.intervalMs, first.minIntervalMs, first.peers], [60_000, 15_000, []]);
   const second = await announce(requestOf(2, { leftBytes: 0 }));
   assert.deepEqual(second.peers, [{ host: '127.0.0.1', port: 7001 }]);
   assert.deepEqual([second.complete, second.incomplete], [1, 1]);
@@ -320,4 +320,16 @@ test('a large .torrent arrives whole, whatever the address by which it is asked 
     assert.equal(bodyOf(answer), `http://${host}${rest}`);
     assert.match(answer, new RegExp(`content-length: ${bodyOf(answer).length}\r\n`));
   }
+});
+
+test('a tracker that knows nobody asks for announces sooner, for five minutes', async (context) => {
+  let nowMs = 1e9;
+  const { announce } = await scene(context, { now: () => nowMs });
+  const intervals = async () => {
+    const { intervalMs, minIntervalMs } = await announce(requestOf(1));
+    return [intervalMs, minIntervalMs];
+  };
+  assert.deepEqual(await intervals(), [60_000, 15_000]);
+  nowMs += 5 * 60_000;
+  assert.deepEqual(await intervals(), [300_000, 60_000]);
 });
