@@ -107,11 +107,12 @@ function trackerLine({ url, outcome, message, failures }: TrackerReport): string
   return failures > 1 ? `${prefix}${said} (${failures} times)` : `${prefix}${said}`;
 }
 
-function whatWasDone({ state, verifiedBytes, wantedBytes, downloadBytesPerSec }: TorrentStats): string {
+function whatWasDone({ state, verifiedBytes, wantedBytes, downloadBytesPerSec, peers }: TorrentStats): string {
   if (state !== 'downloading')
     return state === 'checking' ? 'still checking what is here' : 'still preparing the files';
   if (verifiedBytes === wantedBytes) return 'all is here, and not yet on the disk';
-  return `${percent(verifiedBytes, wantedBytes).toFixed(1)}% is here, ${formatRate(downloadBytesPerSec)}`;
+  const done = `${percent(verifiedBytes, wantedBytes).toFixed(1)}% is here`;
+  return `${done}, ${count(peers, 'peer')}, ${formatRate(downloadBytesPerSec)}`;
 }
 
 function noteStopped(output: Output, { verifiedBytes, wantedBytes }: TorrentStats, isKnown: boolean): void {

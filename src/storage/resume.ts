@@ -87,6 +87,7 @@ export async function saveResume(
     await rename(temporary, path);
     await syncFolder(output);
   } catch (error) {
+    await unlink(temporary).catch(() => {});
     throw fromSystemError(error, 'write the resume record', path);
   }
 }

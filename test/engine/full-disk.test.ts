@@ -1,7 +1,7 @@
 /** A device that has room for the data and for nothing else. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
@@ -44,5 +44,6 @@ test('a download whose space is reserved goes on where its record finds no room,
     /^NO_SPACE write the resume record .*no space left on the device.*the download goes on/,
   );
   await leech.close();
+  assert.deepEqual(await readdir(mount), ['image.bin']);
   assert.equal(await sha256File(path.join(mount, 'image.bin')), await sha256File(set.path));
 });
