@@ -15,7 +15,7 @@ import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Availability } from './availability.js';
 import type { Holdings } from './holdings.js';
 import type { Ledger } from './ledger.js';
-import { MISSING, type OpenPieces, READY } from './open-pieces.js';
+import { type OpenPieces, READY } from './open-pieces.js';
 import type { Patience } from './patience.js';
 import type { Peers } from './peers.js';
 import type { Picker } from './picker.js';
@@ -62,6 +62,8 @@ export class Filler {
   /** `sink.openPiece` said no and nothing was closed since. */
   #isRefused = false;
   #starvingSinceMs = NEVER;
+  /** Blocks went back since the hungry looked last. */
+  #hasFreed = false;
 
   constructor(parts: FillerParts) {
     this.#p = parts;
@@ -74,7 +76,12 @@ export class Filler {
     this.#isRefused = false;
   }
 
-  /** Most requests this peer should have now. A peer's share of the room bounds it: else the first few peers would take it all. */
+  /** Blocks went back of a peer that is not asked again now: when the rest of what it says is read (`fill`), others are. */
+  blocksFreed(): void {
+    this.#hasFreed = true;
+  }
+
+  /** Most requests this peer should have now. Its share of the room bounds it: else the first few peers would take it all. */
   target(slot: number): number {
     const share = Math.floor(this.#p.roomBlocks / (2 * Math.max(1, this.#p.holdings.servingCount)));
     return Math.min(this.#p.pipeline.depth(slot), Math.max(MIN_DEPTH, share));
@@ -83,6 +90,7 @@ export class Filler {
   /** Returns how many requests were made, of this peer or of those before it in the line. */
   fill(slot: number, nowMs: number): number {
     const { peers, holdings } = this.#p;
+    if (this.#hasFreed && !this.#mayAsk(slot, nowMs)) this.fillHungry(nowMs);
     if (!peers.active.has(slot) || peers.isPeerChoking[slot] !== 0 || holdings.wantedOf(slot) === 0) {
       peers.hungry.delete(slot);
       return 0;
@@ -169,6 +177,7 @@ export class Filler {
   /** Punctual peers first: a snubbed one must not take the room that came back. */
   fillHungry(nowMs: number): void {
     const { peers, open } = this.#p;
+    this.#hasFreed = false;
     this.#serveLine(nowMs, MAX_VAIN_TRIES);
     for (const wantSnubbed of [0, 1]) {
       for (let index = peers.hungry.size - 1; index >= 0; index--) {
@@ -293,7 +302,7 @@ export class Filler {
 
   /** One request at a time for a snubbed peer, and not one that others would wait for. */
   #probe(slot: number, nowMs: number): number {
-    const { peers, open, requests } = this.#p;
+    const { peers, open, requests, random } = this.#p;
     if (peers.probe[slot] !== -1) {
       peers.hungry.delete(slot);
       return 0;
@@ -306,19 +315,10 @@ export class Filler {
     }
     for (let record = open.firstServable(); record >= 0; record = open.nextServable(record)) {
       if (!peers.has(slot, open.pieceOf[record]!)) continue;
-      return requests.probe(slot, record, this.#anyMissing(record), nowMs) ? 1 : 0;
+      return requests.probe(slot, record, open.anyMissing(record, random), nowMs) ? 1 : 0;
     }
     this.#openAhead(slot, 1);
     return 0;
-  }
-
-  /** From a random block on: the first missing ones are what the others are asked for next. */
-  #anyMissing(record: number): number {
-    const { open, random } = this.#p;
-    const blocks = open.blockCount[record]!;
-    let block = Math.floor(random() * blocks);
-    while (open.state[open.indexOf(record, block)] !== MISSING) block = (block + 1) % blocks;
-    return block;
   }
 
   /** Closes what cannot be finished when a punctual peer starves for room. True when something was closed. */

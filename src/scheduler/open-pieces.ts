@@ -209,6 +209,14 @@ export class OpenPieces {
     return block;
   }
 
+  /** From a random block on: the first missing ones are what others are asked for next. */
+  anyMissing(record: number, random: () => number): number {
+    const blocks = this.blockCount[record]!;
+    let block = Math.floor(random() * blocks);
+    while (this.state[this.indexOf(record, block)] !== MISSING) block = (block + 1) % blocks;
+    return block;
+  }
+
   #clear(record: number): void {
     const begin = record * this.geometry.blocksPerPiece;
     const blocks = this.blockCount[record]!;

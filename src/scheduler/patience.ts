@@ -1,7 +1,7 @@
 /**
  * What to make of a peer's answers: late, stalled inside a block, refused, or delivered again after a silence.
  *
- *   punctual -- nothing for its time-out while asked --> snubbed -- any block that was asked for --> punctual
+ *   punctual -- nothing for its time-out while asked, or choked us on our requests twice --> snubbed -- a block that was asked for --> punctual
  */
 import type { PeerSlot } from '../metainfo/geometry.js';
 import type { Peers } from './peers.js';
@@ -14,6 +14,8 @@ const STALL_MS = 20_000;
 /** Rejects in a row after which the peer is left alone for a while, so that request and reject do not chase each other. */
 const MAX_REJECTS = 8;
 const REJECT_PAUSE_MS = 5_000;
+/** Times that a peer unchokes us, takes requests and chokes us again without a block before it counts as one that does not answer. */
+const MAX_DROPS = 2;
 
 export class Patience {
   readonly #peers: Peers;
@@ -49,8 +51,30 @@ export class Patience {
     if (this.#peers.isPeerChoking[slot] === 0) this.#peers.hungry.add(slot);
   }
 
+  /** The peer unchoked us. What it was asked for before (BEP 6) it still owes: its time goes on. */
+  unchoked(slot: number, nowMs: number): void {
+    this.#peers.rejects[slot] = 0;
+    this.#peers.unchokedMs[slot] = nowMs;
+    if (this.#requests.pending(slot) === 0) this.#peers.waitingSinceMs[slot] = nowMs;
+  }
+
+  /** The peer choked us. Returns whether requests went back: others may be asked now. */
+  choked(slot: number): boolean {
+    const { isFast, gaveMs, unchokedMs, drops, isSnubbed } = this.#peers;
+    const wasAsked = this.#requests.pending(slot) > 0;
+    if (isFast[slot] === 0) this.#requests.releaseAll(slot, true);
+    if (wasAsked && gaveMs[slot]! <= unchokedMs[slot]! && ++drops[slot]! >= MAX_DROPS && isSnubbed[slot] === 0) {
+      isSnubbed[slot] = 1;
+      this.#peers.snubs[slot]!++;
+      this.#pipeline.timedOut(slot);
+      this.#requests.timeOut(slot);
+    }
+    return wasAsked;
+  }
+
   /** A block that was asked for came, needed or not. */
   delivered(slot: number, nowMs: number): void {
+    this.#peers.drops[slot] = 0;
     this.#peers.waitingSinceMs[slot] = nowMs;
     this.#peers.gaveMs[slot] = nowMs;
     this.#peers.rejects[slot] = 0;
@@ -62,14 +86,18 @@ export class Patience {
     this.#pipeline.received(slot);
   }
 
-  /** A standing request was rejected. After a choke that is how each one ends (BEP 6) and says nothing about the peer. */
-  rejected(slot: number, nowMs: number): void {
+  /**
+   * A standing request was rejected. After a choke that is how each one ends (BEP 6) and says nothing about the peer.
+   * Returns whether this peer will not be asked now, and others should be.
+   */
+  rejected(slot: number, nowMs: number): boolean {
     this.#peers.waitingSinceMs[slot] = nowMs;
-    if (this.#peers.isPeerChoking[slot] !== 0) return;
+    if (this.#peers.isPeerChoking[slot] !== 0) return true;
     this.#pipeline.refused(slot);
     this.#peers.hungry.add(slot);
-    if (++this.#peers.rejects[slot]! < MAX_REJECTS) return;
+    if (++this.#peers.rejects[slot]! < MAX_REJECTS) return false;
     this.#peers.rejects[slot] = 0;
     this.#peers.pausedUntilMs[slot] = nowMs + REJECT_PAUSE_MS;
+    return true;
   }
 }

@@ -40,6 +40,10 @@ export class Peers {
   /** Later of: it gave us a block, we became interested. */
   gaveMs: Float64Array;
   joinedMs: Float64Array;
+  /** When it last unchoked us. */
+  unchokedMs: Float64Array;
+  /** Times in a row that it unchoked us, was asked, gave nothing and choked us again. */
+  drops: Int32Array;
   pausedUntilMs: Float64Array;
   /** When to look again for requests of others to take over: a look in vain costs a walk over all open blocks. */
   lookAgainMs: Float64Array;
@@ -70,6 +74,8 @@ export class Peers {
     this.waitingSinceMs = new Float64Array(rows);
     this.gaveMs = new Float64Array(rows);
     this.joinedMs = new Float64Array(rows);
+    this.unchokedMs = new Float64Array(rows);
+    this.drops = new Int32Array(rows);
     this.pausedUntilMs = new Float64Array(rows);
     this.lookAgainMs = new Float64Array(rows);
     this.rejects = new Int32Array(rows);
@@ -98,6 +104,8 @@ export class Peers {
     this.waitingSinceMs = grown(this.waitingSinceMs, rows);
     this.gaveMs = grown(this.gaveMs, rows);
     this.joinedMs = grown(this.joinedMs, rows);
+    this.unchokedMs = grown(this.unchokedMs, rows);
+    this.drops = grown(this.drops, rows);
     this.pausedUntilMs = grown(this.pausedUntilMs, rows);
     this.lookAgainMs = grown(this.lookAgainMs, rows);
     this.rejects = grown(this.rejects, rows);
@@ -124,6 +132,8 @@ export class Peers {
     this.waitingSinceMs[slot] = nowMs;
     this.gaveMs[slot] = nowMs;
     this.joinedMs[slot] = nowMs;
+    this.unchokedMs[slot] = nowMs;
+    this.drops[slot] = 0;
     this.pausedUntilMs[slot] = 0;
     this.lookAgainMs[slot] = 0;
     this.rejects[slot] = 0;

@@ -91,6 +91,11 @@ export class Pipeline {
     return this.#timeoutMs[slot]!;
   }
 
+  /** It gave a block that was asked for. */
+  hasAnswered(slot: number): boolean {
+    return this.#meanMs[slot]! >= 0;
+  }
+
   isSlowStart(slot: number): boolean {
     return this.#isSlowStart[slot] !== 0;
   }

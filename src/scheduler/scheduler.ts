@@ -205,15 +205,14 @@ export class Scheduler extends SchedulerFacts {
     if (this.#peers.isPeerChoking[slot] !== 0) return;
     this.#holdings.setPeerChoking(slot, true);
     this.#peers.hungry.delete(slot);
-    if (this.#peers.isFast[slot] === 0) this.#requests.releaseAll(slot, true);
+    if (this.#patience.choked(slot)) this.#filler.fillHungry(nowMs);
   }
 
   peerUnchoked(slot: PeerSlot, nowMs: number): void {
     this.#clock(nowMs);
     if (this.#peers.isPeerChoking[slot] === 0) return;
     this.#holdings.setPeerChoking(slot, false);
-    this.#peers.rejects[slot] = 0;
-    this.#peers.waitingSinceMs[slot] = nowMs;
+    this.#patience.unchoked(slot, nowMs);
     this.#pipeline.restart(slot);
     if (this.#holdings.wantedOf(slot) > 0) this.#peers.hungry.add(slot);
   }
@@ -270,7 +269,7 @@ export class Scheduler extends SchedulerFacts {
       if (this.#peers.late[slot]! > 0) this.#peers.late[slot]!--;
       return;
     }
-    this.#patience.rejected(slot, nowMs);
+    if (this.#patience.rejected(slot, nowMs)) this.#filler.blocksFreed();
   }
 
   // Blocks and pieces

@@ -1,17 +1,28 @@
 /**
  * An idle peer asks for blocks asked of others: in the endgame any, while room is exhausted only those asked for long ago. Where the peers
  * that were asked are silent for as long, they are given up: three of them would hold the block until the last one's time is out.
+ * Who is late with a block of its own takes over none: a few that hold blocks back would pass them from one to the next.
  */
+
+import type { PeerSlot } from '../metainfo/geometry.js';
 import { type Ledger, MAX_HOLDERS } from './ledger.js';
-import { type OpenPieces, READY, REQUESTED } from './open-pieces.js';
+import { ARRIVING, type OpenPieces, READY, REQUESTED } from './open-pieces.js';
 import type { Patience } from './patience.js';
 import type { Peers } from './peers.js';
+import type { Pipeline } from './pipeline.js';
 import type { Requests } from './requests.js';
+import type { SchedulerSink } from './sink.js';
 
 /** Requests an idle peer may have for blocks asked of others. More is waste: the block is on its way from two sides. */
 export const TAKE_OVER_DEPTH = 2;
 /** A request may be taken over by an idle peer, or from a silent one, after this long. */
 const AGED_MS = 2_000;
+/**
+ * A block that began and has not ended after this long is stuck, when somebody else could fetch it: below 3 KB/s from a peer that never gave
+ * a block, below 1.6 KB/s from one that did.
+ */
+const STUCK_UNPROVEN_MS = 5_000;
+const STUCK_MS = 10_000;
 
 export interface TakeOverParts {
   readonly peers: Peers;
@@ -19,6 +30,8 @@ export interface TakeOverParts {
   readonly ledger: Ledger;
   readonly requests: Requests;
   readonly patience: Patience;
+  readonly pipeline: Pipeline;
+  readonly sink: SchedulerSink;
   readonly random: () => number;
 }
 
@@ -37,8 +50,10 @@ export class TakeOver {
    */
   from(slot: number, record: number, limit: number, isOver: boolean, nowMs: number): number {
     const { open, random, requests } = this.#p;
-    if (open.phase[record] !== READY || open.requested(record) === 0) return 0;
+    if (open.phase[record] !== READY || open.requested(record) + open.arriving(record) === 0) return 0;
     if (!this.#p.peers.has(slot, open.pieceOf[record]!)) return 0;
+    if (open.arriving(record) > 0) this.#dropStuck(slot, record, nowMs);
+    if (this.#isLate(slot, nowMs)) return 0;
     const blocks = open.blockCount[record]!;
     const offset = Math.floor(random() * blocks);
     let made = 0;
@@ -49,6 +64,33 @@ export class TakeOver {
       made++;
     }
     return made;
+  }
+
+  /** It was asked for a block long ago and has not answered. */
+  #isLate(slot: number, nowMs: number): boolean {
+    const { ledger } = this.#p;
+    const oldest = ledger.first(slot);
+    return oldest >= 0 && ledger.isLax[oldest] === 0 && ledger.askedMs[oldest]! <= nowMs - AGED_MS;
+  }
+
+  /** Whose block is stuck is dropped: nobody else may write its place before. */
+  #dropStuck(slot: number, record: number, nowMs: number): void {
+    const { open, peers, sink } = this.#p;
+    for (let block = 0; block < open.blockCount[record]!; block++) {
+      const index = open.indexOf(record, block);
+      if (open.state[index] !== ARRIVING) continue;
+      const sender = open.sender[index]!;
+      if (sender === slot) continue;
+      const limitMs = this.#stuckMs(sender, nowMs);
+      if (nowMs - peers.arrivingSinceMs[sender]! > limitMs) sink.drop(sender as PeerSlot, 'stalled');
+    }
+  }
+
+  #stuckMs(sender: number, nowMs: number): number {
+    const { peers, pipeline } = this.#p;
+    if (pipeline.hasAnswered(sender)) return Math.max(STUCK_MS, pipeline.timeoutMs(sender));
+    // Many that stall must not take a block over from each other for that time each.
+    return nowMs - peers.unchokedMs[sender]! > STUCK_UNPROVEN_MS + AGED_MS ? AGED_MS : STUCK_UNPROVEN_MS;
   }
 
   #mayAsk(slot: number, index: number, isOver: boolean, nowMs: number): boolean {

@@ -197,13 +197,23 @@ test('what a late peer still owes is its own again when it wakes and nobody else
   assert.ok(scene.scheduler.isComplete);
 });
 
-test('a peer that stalls inside a block is dropped after 20 s, and others deliver the block', () => {
+test('a peer that stalls inside a block is dropped after 20 s when nobody else could fetch it', () => {
   const scene = world({ lengthBytes: 16 * KIB });
-  seeds(scene, 0, 1);
+  seeds(scene, 0);
   scene.begin(0);
   scene.pass(19_000);
   assert.equal(scene.dropped.size, 0);
   scene.pass(2_000);
+  assert.deepEqual([...scene.dropped], [0]);
+});
+
+test('a peer that stalls inside its first block is dropped after 5 s when another has nothing to do, and that one delivers it', () => {
+  const scene = world({ lengthBytes: 16 * KIB });
+  seeds(scene, 0, 1);
+  scene.begin(0);
+  scene.pass(5_000);
+  assert.equal(scene.dropped.size, 0);
+  scene.pass(1_000);
   assert.deepEqual([...scene.dropped], [0]);
   scene.leave(0);
   scene.pass(1000);
