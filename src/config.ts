@@ -58,7 +58,8 @@ export const LIMITS = {
   settleMs: 5_000,
   /** and one that neither gave nor took a block for this long may have to yield. */
   idlePlaceMs: 60_000,
-  idleTimeoutMs: 120_000,
+  /** Others send a keep-alive every two minutes (BEP 3), some just then: who closes after 120 s cuts them off. */
+  idleTimeoutMs: 150_000,
   /** A keep-alive goes out after this much silence of ours, safely below the 2 minutes peers wait (BEP 3). */
   keepAliveMs: 90_000,
   trackerReplyBytes: MIB,

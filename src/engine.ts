@@ -15,6 +15,7 @@ import { createWorkPool } from './hash/pool.js';
 import type { WorkPool } from './hash/port.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import { Selection } from './metainfo/selection.js';
+import { type OpenFiles, openFilesLimit, shareOpenFiles } from './open-files.js';
 import { Flusher } from './peer/flusher.js';
 import { type Door, Handshakes } from './peer/handshakes.js';
 import { type Listener, listen } from './peer/listen.js';
@@ -85,8 +86,9 @@ class LiveEngine implements Engine {
     this.#random = makeRandom(options.seed ?? randomInt(2 ** 32 - 1));
     // Never from the seed: two engines with one seed must not take each other for themselves.
     this.#peerId = makePeerId(() => randomBytes(4).readUInt32BE() / 2 ** 32);
+    const room = roomOf(options);
     const pool = createWorkPool({
-      threads: options.threads ?? Math.max(1, availableParallelism() - 1),
+      threads: room.threads,
       needsMemory: isSupported(),
       onDeath: (cause) => this.#log('warn', `a worker thread ended and is started again: ${cause}`),
       onDown: (error) => this.#log('error', error.message),
@@ -96,7 +98,7 @@ class LiveEngine implements Engine {
       flusher: this.#flusher,
       peerId: this.#peerId,
       makePeerId: internals.makePeerId,
-      maxConnections: options.maxConnections ?? LIMITS.connectionsPerEngine,
+      maxConnections: room.connections,
       lookUp: (infoHash) => this.#torrents.get(infoHash.toString('hex'))?.roster ?? null,
       onEvent: (message, facts) => this.#log('debug', message, facts),
     });
@@ -253,6 +255,15 @@ class LiveEngine implements Engine {
     await listening;
     await Promise.all([this.#pool.close(), this.#dispatcher.destroy()]);
   }
+}
+
+/** Threads and connections as asked for, or as many as the process may open files for. */
+function roomOf({ threads, maxConnections }: EngineOptions): OpenFiles {
+  return shareOpenFiles(openFilesLimit(), {
+    threads: threads ?? Math.max(1, availableParallelism() - 1),
+    connections: maxConnections ?? LIMITS.connectionsPerEngine,
+    files: 0,
+  });
 }
 
 /** A log that throws breaks its own program, not the bookkeeping of whoever had something to say. */

@@ -16,6 +16,8 @@ export type ErrorCode =
   | 'NOT_A_DIRECTORY'
   | 'IO' // any other file system trouble
   | 'POOL' // no worker thread can be started, or a job ended each one that tried it
+  | 'READ_ONLY' // the file system is mounted read-only
+  | 'SYSTEM_LIMIT' // a limit of the process or the machine: open files, memory, threads, size of a file
   | 'PORT_IN_USE'
   | 'IN_USE' // another process is writing there
   | 'NETWORK' // name lookup, connect, reset
@@ -45,10 +47,13 @@ const ERRNO_CODES: Readonly<Record<string, ErrorCode>> = {
   ENOENT: 'NOT_FOUND',
   ENOSPC: 'NO_SPACE',
   EDQUOT: 'NO_SPACE',
-  EFBIG: 'NO_SPACE',
+  EFBIG: 'SYSTEM_LIMIT',
+  EMFILE: 'SYSTEM_LIMIT',
+  ENFILE: 'SYSTEM_LIMIT',
+  ENOMEM: 'SYSTEM_LIMIT',
   EACCES: 'NO_PERMISSION',
   EPERM: 'NO_PERMISSION',
-  EROFS: 'NO_PERMISSION',
+  EROFS: 'READ_ONLY',
   ENOTDIR: 'NOT_A_DIRECTORY',
   EEXIST: 'NOT_A_DIRECTORY',
   EADDRINUSE: 'PORT_IN_USE',
@@ -59,10 +64,16 @@ const ERRNO_HINTS: Partial<Record<ErrorCode, string>> = {
   NO_SPACE: 'no space left on the device; free some or choose another folder',
   NO_PERMISSION: 'permission denied',
   NOT_A_DIRECTORY: 'a file is in the way of a folder',
+  READ_ONLY: 'the file system is read-only; mount it writable or choose another folder',
   PORT_IN_USE: 'the port is in use; choose another one',
 };
 
 const ERRNO_DETAILS: Readonly<Record<string, string>> = {
+  EMFILE: 'this process has too many open files; raise the limit with: ulimit -n 1024',
+  ENFILE: 'the machine has too many open files; close some programs or raise fs.file-max',
+  ENOMEM:
+    'out of memory, or of the mappings a process may have; see ulimit -v, vm.max_map_count and the limit of the container',
+  EFBIG: 'the file may not become that large; raise the limit (ulimit -f), or choose a file system for larger files',
   EADDRNOTAVAIL: 'this machine has no such address',
   ENOTFOUND: 'no such host',
 };
@@ -84,4 +95,24 @@ export function fromSystemError(error: unknown, operation: string, where: string
   const facts: Record<string, string> = { operation, where };
   if (typeof errno === 'string') facts.errno = errno;
   return new HaulError(code, `${operation} ${where}: ${detail}`, facts, error);
+}
+
+const THREADS_HINT =
+  'no more threads can be started; raise the limit of processes (ulimit -u, or pids.max of the container)';
+const WASM_HINT =
+  'the address space is limited (ulimit -v) and WebAssembly reserves 10 GB of it; raise the limit to 16 GB, ' +
+  'or set NODE_OPTIONS=--disable-wasm-trap-handler';
+
+/** Limits of the system that show where no operation of ours is under way: while modules load, in libraries. Null for anything else. */
+export function asSystemLimit(error: unknown): HaulError | null {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  const errno = String(code);
+  if (/allocate Wasm memory|Wasm.*Out of memory|WebAssembly.*Out of memory/i.test(String(message))) {
+    return new HaulError('SYSTEM_LIMIT', WASM_HINT, { resource: 'address space' }, error);
+  }
+  if (errno === 'ERR_WORKER_INIT_FAILED' || errno === 'EAGAIN') {
+    return new HaulError('SYSTEM_LIMIT', THREADS_HINT, { resource: 'threads' }, error);
+  }
+  if (ERRNO_CODES[errno] !== 'SYSTEM_LIMIT') return null;
+  return new HaulError('SYSTEM_LIMIT', ERRNO_DETAILS[errno]!, { errno }, error);
 }

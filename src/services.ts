@@ -13,6 +13,7 @@ import type { Metainfo } from './metainfo/metainfo.js';
 import type { Selection } from './metainfo/selection.js';
 import { fileSystemOf } from './storage/file-systems.js';
 import { isSupported, syncFileSystem } from './storage/mmap-io.js';
+import { explainNoSpace } from './storage/no-space.js';
 import { openStorage } from './storage/open.js';
 import { whenRoom } from './storage/patience.js';
 import { claimPlace } from './storage/places.js';
@@ -81,6 +82,7 @@ export function makeServices(options: ServicesOptions): Services {
         onPeers: (addresses) => owner.onPeers(addresses),
         onOutcome: (url, outcome, message) => owner.onOutcome(url, outcome, message),
       }),
+    explain: explainNoSpace,
     onTrouble: (error) => log('error', error.message, { ...error.facts }),
   };
 }

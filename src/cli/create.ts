@@ -5,6 +5,7 @@ import { Command, Option } from 'commander';
 import { LIMITS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { MadeTorrent } from '../metainfo/create.js';
+import { explainNoSpace } from '../storage/no-space.js';
 import { VERSION } from '../version.js';
 import { count, formatBinary, formatBytes, formatRate, formatSeconds, printable } from './format.js';
 import { jsonHelp, PLAIN_PROGRESS, RESOURCE_FIELDS } from './json-help.js';
@@ -69,7 +70,7 @@ async function create({ output, signal }: Context, path: string, options: Create
   try {
     await writeFile(target, bytes, { flag: options.force === true ? 'w' : 'wx' });
   } catch (error) {
-    throw fromSystemError(error, 'write torrent', target);
+    throw explainNoSpace(fromSystemError(error, 'write torrent', target), dirname(target));
   }
   const seconds = (performance.now() - started) / 1000;
   const infoHashHex = infoHash.toString('hex');

@@ -3,7 +3,7 @@
  * With --json everything but logs is one JSON object per line on standard output, each with a `type`.
  * Knows nothing of torrents; must not be called for anything that happens once per block.
  */
-import { type ErrorFacts, HaulError } from '../errors.js';
+import { asSystemLimit, type ErrorFacts, HaulError } from '../errors.js';
 import { printable } from './format.js';
 import { type ProgressView, startProgress } from './progress.js';
 import type { Sample } from './sample.js';
@@ -125,7 +125,8 @@ interface ErrorDescription {
 
 /** Operating errors speak for themselves; anything else is a mistake in the program and says so. */
 export function describeError(error: unknown): ErrorDescription {
-  if (error instanceof HaulError) return { code: error.code, message: error.message, facts: error.facts };
+  const known = error instanceof HaulError ? error : asSystemLimit(error);
+  if (known !== null) return { code: known.code, message: known.message, facts: known.facts };
   const detail = error instanceof Error ? error.message : String(error);
   const message = `internal error: ${detail.split('\n')[0]} (run again with --verbose for a stack trace, and report it)`;
   return { code: 'INTERNAL', message, facts: {} };

@@ -6,9 +6,10 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { fromSystemError, HaulError } from '../errors.js';
+import { openFilesLimit, shareOpenFiles } from '../open-files.js';
 import { whenRoom } from './patience.js';
 
-/** Far below any `ulimit -n`, and more than any piece of an ordinary torrent touches. */
+/** More than any piece of an ordinary torrent touches; fewer where `ulimit -n` is low. */
 const OPEN_FILES = 256;
 
 /** What a table shrinks to when descriptors are short. */
@@ -44,7 +45,7 @@ export class Descriptors {
     this.#path = path;
     this.#check = options.check ?? (() => {});
     this.#flags = (options.forWriting ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NOFOLLOW;
-    this.#limit = options.limit ?? OPEN_FILES;
+    this.#limit = options.limit ?? defaultLimit();
   }
 
   get openCount(): number {
@@ -154,4 +155,8 @@ export class Descriptors {
       if (this.#entries.size <= this.#limit) return;
     }
   }
+}
+
+function defaultLimit(): number {
+  return shareOpenFiles(openFilesLimit(), { connections: 0, threads: 1, files: OPEN_FILES }).files;
 }

@@ -3,8 +3,8 @@
  * their files to it. Invariant: a piece is reported only after a flush that began after it closed; at most one flush at a time.
  */
 import { open } from 'node:fs/promises';
-import { totalmem } from 'node:os';
 import { fromSystemError, type HaulError } from '../errors.js';
+import { memoryLimitBytes } from '../memory-limit.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Budgets } from './budgets.js';
 import { jobFailure } from './failures.js';
@@ -17,7 +17,7 @@ import { WriteBack } from './write-back.js';
 
 /** Above this many files one flush of the file system is cheaper than one journal commit for each. */
 const FILES_ONE_BY_ONE = 16;
-/** Where the kernel would begin to write by itself: a tenth of the memory. */
+/** Where the kernel would begin to write by itself: a tenth of the memory, of the container where there is one. */
 const KERNEL_SHARE = 0.1;
 /** Short files are opened, written and closed again: their write-back is left to the sync. */
 const PACED_FILE_BYTES = 4 * 1024 * 1024;
@@ -43,7 +43,7 @@ export class Durable {
       write,
       // Pages of the read cache are mapped, and a quarter more may wait to be given back.
       lagBytes: budgets.readCacheBytes * 1.25,
-      limitBytes: Math.max(Math.min(budgets.dirtyBytes, totalmem() * KERNEL_SHARE), budgets.readCacheBytes * 2),
+      limitBytes: Math.max(Math.min(budgets.dirtyBytes, memoryLimitBytes() * KERNEL_SHARE), budgets.readCacheBytes * 2),
     });
   }
 

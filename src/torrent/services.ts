@@ -131,4 +131,6 @@ export interface Services {
   /** The torrent is gone: take it off the list. */
   onStopped(door: Door): void;
   onTrouble(error: HaulError): void;
+  /** The same error, or one that knows more of what is wrong with the disk. */
+  explain(error: HaulError, output: string): HaulError;
 }

@@ -236,8 +236,9 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     return this.#stopping ?? this.#beginStop(null);
   }
 
-  #fail(error: HaulError): void {
+  #fail(cause: HaulError): void {
     if (this.isStopping) return;
+    const error = this.services.explain(cause, this.output);
     this.services.onTrouble(error);
     void this.#beginStop(error);
   }

@@ -83,7 +83,7 @@ describe('the packed package', { skip: process.platform === 'win32' }, () => {
     installed = path.join(modules, 'swarmhaul');
     await mkdir(path.join(modules, '.bin'), { recursive: true });
     await cp(path.join(application, 'package'), installed, { recursive: true });
-    await symlink('../swarmhaul/dist/src/cli/main.js', path.join(modules, '.bin', 'haul'));
+    await symlink('../swarmhaul/dist/src/cli/haul.cjs', path.join(modules, '.bin', 'haul'));
     for (const name of Object.keys(manifest.dependencies)) {
       await symlink(path.join(PACKAGE_ROOT, 'node_modules', name), path.join(modules, name));
     }

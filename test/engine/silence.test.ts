@@ -10,7 +10,7 @@ import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 20_000;
 
-test('a keep-alive goes out after 90 s of our silence, and a peer silent for two minutes is dropped', async (t) => {
+test('a keep-alive goes out after 90 s of our silence, and a peer silent for longer than two and a half is dropped', async (t) => {
   const scope = openScope(t);
   const set = await fileSet(scope, 100_000);
   const seed = await startSeed(scope, set);
@@ -31,5 +31,5 @@ test('a keep-alive goes out after 90 s of our silence, and a peer silent for two
   assert.equal(peer.link.isClosing, false);
   peer.tick(peer.link.lastReadMs + LIMITS.idleTimeoutMs + 1);
   await withDeadline(raw.closed, 'it is dropped', DEADLINE_MS);
-  await until('the reason is told', DEADLINE_MS, () => said.includes('disconnected silent for two minutes'));
+  await until('the reason is told', DEADLINE_MS, () => said.includes('disconnected silent for more than two minutes'));
 });

@@ -1,0 +1,12 @@
+/** Loads the command proper, and says in one line when the machine does not let it: then nothing of it is there to say so. */
+const RESOURCES: Readonly<Record<string, string>> = {
+  EMFILE: 'too many open files; raise the limit with: ulimit -n 1024',
+  ENFILE: 'the machine has too many open files; close some programs or raise fs.file-max',
+  ENOMEM: 'out of memory',
+};
+
+import('./main.js').catch((error: NodeJS.ErrnoException) => {
+  const text = RESOURCES[String(error.code)];
+  process.stderr.write(text === undefined ? `${error.stack ?? error}\n` : `haul: ${text}\n`);
+  process.exit(1);
+});
