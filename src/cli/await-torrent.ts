@@ -9,7 +9,7 @@ import { loadTorrent } from './torrent-file.js';
 import { eitherSignal } from './wait.js';
 
 /** A server that says nothing for so long is named. */
-const SILENCE_TOLD_MS = 5_000;
+const SILENCE_TOLD_MS = 3_000;
 
 export interface TorrentWait {
   /** Milliseconds during which a fetch that failed is tried again; default RETRY_FOR_MS. */
@@ -25,7 +25,9 @@ export async function awaitTorrent(
   { retryForMs = RETRY_FOR_MS, patience }: TorrentWait = {},
 ): Promise<Metainfo | GaveUp> {
   let last: HaulError | null = null;
-  const silence = setTimeout(() => output.note('waiting: the .torrent has not come yet'), SILENCE_TOLD_MS);
+  const silence = setTimeout(() => {
+    output.warn('the .torrent has not come yet, still waiting for its server', { code: 'WAITING', facts: {} });
+  }, SILENCE_TOLD_MS);
   const onRetry = (error: HaulError): void => {
     clearTimeout(silence);
     last = error;
