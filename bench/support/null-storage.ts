@@ -84,6 +84,16 @@ export class NullStorage implements Storage {
     return Promise.resolve(null);
   }
 
+  get suspects(): readonly never[] {
+    return [];
+  }
+
+  acquit(): void {}
+
+  hasOtherWriter(): boolean {
+    return false;
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -14,7 +14,7 @@
  *
  *   proof    -1, needsMemory; answered with the digest of PROOF_BYTES (3 doubles), or an exception
  *
- * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, follows for look, else 0. `status` is 0 or an errno.
+ * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, follows for look, wantsTimes for write, else 0. `status` is 0 or an errno.
  * Device and inode are 64-bit integers in the place of a double; inode 0: any file will do.
  * Invariant: what `encodeBatch` writes, the readers here read to the last number.
  */
@@ -204,7 +204,7 @@ function encodeJob(job: WorkJob, out: Writer): void {
       break;
     case 'read':
     case 'write':
-      out.put(0);
+      out.put(job.kind === 'write' && job.wantsTimes === true ? 1 : 0);
       out.memory(job.memory);
       out.files(job.files);
       break;

@@ -46,7 +46,13 @@ export type WorkJob =
   | { readonly kind: 'release'; readonly ranges: readonly MemoryRange[] }
   /** pread into memory / pwrite from memory: `files` and `memory` have equal total length. */
   | { readonly kind: 'read'; readonly files: readonly FileRange[]; readonly memory: MemoryRange }
-  | { readonly kind: 'write'; readonly files: readonly FileRange[]; readonly memory: MemoryRange }
+  /** With `wantsTimes` the result holds for each file range its time of change in nanoseconds, before and after (two 64-bit integers). */
+  | {
+      readonly kind: 'write';
+      readonly files: readonly FileRange[];
+      readonly memory: MemoryRange;
+      readonly wantsTimes?: boolean;
+    }
   /**
    * SHA-1 of consecutive pieces: piece boundaries every `pieceLengthBytes` of the concatenated ranges. Files are opened one at a time.
    * Result: 20 bytes per piece, a digest or what `troubleOf` understands.

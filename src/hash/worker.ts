@@ -4,7 +4,7 @@
  * Invariant: a job that fails says so in its own result; the jobs beside it are not touched.
  */
 import * as crypto from 'node:crypto';
-import { lstatSync, readSync, statSync, writeSync } from 'node:fs';
+import { fstatSync, lstatSync, readSync, statSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { BLOCK_LENGTH_BYTES } from '../config.js';
 import { errnoOf, SystemCallError } from '../storage/errno.js';
@@ -161,16 +161,24 @@ function read(memory: MemoryRange, files: readonly FileRange[]): Outcome {
   return DONE;
 }
 
-function write(memory: MemoryRange, files: readonly FileRange[]): Outcome {
+function write(memory: MemoryRange, files: readonly FileRange[], wantsTimes: boolean): Outcome {
   const source = viewOf(memory);
+  const times = new BigInt64Array(wantsTimes ? files.length * 2 : 0);
   let begin = 0;
-  for (const { fd, beginBytes, lengthBytes } of files) {
+  for (const [index, { fd, beginBytes, lengthBytes }] of files.entries()) {
+    if (wantsTimes && fd >= 0) times[index * 2] = timeOf(fd);
     for (let at = 0; fd >= 0 && at < lengthBytes; ) {
       at += writeSync(fd, source, begin + at, lengthBytes - at, beginBytes + at);
     }
+    if (wantsTimes && fd >= 0) times[index * 2 + 1] = timeOf(fd);
     begin += lengthBytes;
   }
-  return DONE;
+  return wantsTimes ? { status: 0, good: true, bytes: new Uint8Array(times.buffer) } : DONE;
+}
+
+/** When the file was changed last, in nanoseconds. */
+function timeOf(fd: number): bigint {
+  return fstatSync(fd, { bigint: true }).mtimeNs;
 }
 
 function look(paths: readonly Buffer[], follows: boolean): Outcome {
@@ -207,7 +215,7 @@ function readJob(reader: BatchReader): () => Outcome {
   if (kind === KIND.read || kind === KIND.write) {
     const memory = reader.memory();
     const files = reader.files();
-    return () => (kind === KIND.read ? read(memory, files) : write(memory, files));
+    return () => (kind === KIND.read ? read(memory, files) : write(memory, files, argument === 1));
   }
   if (kind === KIND['digest-pieces']) {
     const files = reader.pathRanges();

@@ -10,15 +10,15 @@ export interface FileSystem {
   readonly hasNoDevice?: boolean;
   /** A file may get another inode number when nobody has it open: the number says nothing. */
   readonly makesUpInodes?: boolean;
-  /** Blocks of a file never become fewer by themselves, as they may where data is compressed. */
-  readonly keepsBlocks?: boolean;
+  /** Blocks of a file never become fewer by themselves, as they may where data is compressed, and its mtime is that of the last write. */
+  readonly isExact?: boolean;
 }
 
 /** f_type of statfs(2), as in Linux's linux/magic.h and the file systems' own headers. */
 const FILE_SYSTEMS: ReadonlyMap<number, FileSystem> = new Map([
-  [0xef53, { name: 'ext2/3/4', kind: 'mapped', longFoliosFrom: [6, 16], keepsBlocks: true }],
-  [0x58465342, { name: 'XFS', kind: 'mapped', longFoliosFrom: [6, 6], keepsBlocks: true }],
-  [0x01021994, { name: 'tmpfs', kind: 'mapped', hasNoDevice: true, keepsBlocks: true }],
+  [0xef53, { name: 'ext2/3/4', kind: 'mapped', longFoliosFrom: [6, 16], isExact: true }],
+  [0x58465342, { name: 'XFS', kind: 'mapped', longFoliosFrom: [6, 6], isExact: true }],
+  [0x01021994, { name: 'tmpfs', kind: 'mapped', hasNoDevice: true, isExact: true }],
   [0xf2f52010, { name: 'F2FS', kind: 'mapped' }],
   [0x3153464a, { name: 'JFS', kind: 'mapped' }],
   [0x9123683e, { name: 'Btrfs', kind: 'positional' }],

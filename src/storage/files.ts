@@ -35,17 +35,22 @@ export class DataFiles {
   readonly output: string;
   readonly layout: FileLayout;
   readonly #selection: Selection | null;
+  readonly #isSerial: boolean;
   readonly #realPaths = new Map<number, string>();
   #descriptors: Descriptors | null = null;
   #identities: Identities | null = null;
   #hasNoDevice = false;
 
-  /** @param selection files left out are neither made nor looked at; null: all are stored */
-  constructor(metainfo: Metainfo, output: string, selection: Selection | null = null) {
+  /**
+   * @param selection files left out are neither made nor looked at; null: all are stored
+   * @param isSerial writes never overlap, for there is one worker
+   */
+  constructor(metainfo: Metainfo, output: string, selection: Selection | null = null, isSerial = false) {
     this.metainfo = metainfo;
     this.output = output;
     this.layout = new FileLayout(metainfo, selection);
     this.#selection = selection;
+    this.#isSerial = isSerial;
   }
 
   /** The part file is one of them. */
@@ -100,7 +105,7 @@ export class DataFiles {
 
   async #identify(): Promise<Identities> {
     const { partFile, partFileBytes } = this.layout;
-    const { keepsBlocks, makesUpInodes } = fileSystemOf((await statfs(this.output)).type);
+    const { isExact, makesUpInodes } = fileSystemOf((await statfs(this.output)).type);
     const stored = stampedFiles(this.metainfo, this.#selection);
     const identities = new Identities({
       files: partFileBytes > 0 ? [...stored, partFile] : stored,
@@ -108,13 +113,15 @@ export class DataFiles {
       lengthOf: (file) => (file === partFile ? partFileBytes : this.metainfo.files[file]!.lengthBytes),
       partFile,
       hasInodes: makesUpInodes !== true,
-      keepsBlocks: keepsBlocks === true,
+      isExact: isExact === true,
+      isSerial: this.#isSerial,
     });
     await identities.note();
     return identities;
   }
 
   async close(): Promise<void> {
+    this.#identities?.writers.close();
     await this.#descriptors?.close();
   }
 

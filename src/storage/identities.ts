@@ -11,6 +11,7 @@ import { stat } from 'node:fs/promises';
 import { fromSystemError, HaulError } from '../errors.js';
 import { forEachConcurrently } from './concurrently.js';
 import { ABSENT, type FileStamp, spoiled, stampOf } from './file-stamp.js';
+import { OtherWriters } from './other-writers.js';
 import { forEachStatus } from './stamp-files.js';
 
 /** stat(2) counts blocks of 512 bytes, whatever the file system's own. */
@@ -27,12 +28,14 @@ export interface IdentityOptions {
   readonly partFile: number;
   /** False: the file system gives files new numbers at will (FAT, FUSE, SMB). */
   readonly hasInodes: boolean;
-  /** True: blocks of a file never become fewer unless somebody makes a hole. */
-  readonly keepsBlocks: boolean;
+  /** True: blocks of a file never become fewer unless somebody makes a hole, and its time of change is that of the last write. */
+  readonly isExact: boolean;
+  /** Writes of ours never overlap. */
+  readonly isSerial: boolean;
 }
 
 export interface FilesNow {
-  /** By file, the part file last; ABSENT for what is not the file in use any more, and not usable for what is not whole. */
+  /** By file, the part file last; ABSENT for what is not the file in use any more, and not usable for what is not whole or under suspicion. */
   readonly stamps: FileStamp[];
   /** What is wrong with the first file that is not as it should be. */
   readonly trouble: HaulError | null;
@@ -41,11 +44,13 @@ export interface FilesNow {
 interface Identity {
   readonly device: bigint;
   readonly inode: bigint;
+  readonly mtimeNs: bigint;
   /** All its bytes had blocks when it was noted. */
   readonly isWhole: boolean;
 }
 
 export class Identities {
+  readonly writers: OtherWriters;
   readonly #options: IdentityOptions;
   readonly #known = new Map<number, Identity>();
   /** The next file that `glance` looks at. */
@@ -53,6 +58,7 @@ export class Identities {
 
   constructor(options: IdentityOptions) {
     this.#options = options;
+    this.writers = new OtherWriters(options.isSerial);
   }
 
   /** Looks at each file and remembers it. @throws HaulError where one is missing */
@@ -63,10 +69,21 @@ export class Identities {
       if (status === null) missing ??= gone(pathOf(file));
       else {
         const isWhole = status.blocks * STAT_BLOCK_BYTES >= BigInt(lengthOf(file));
-        this.#known.set(file, { device: status.dev, inode: status.ino, isWhole });
+        this.#known.set(file, { device: status.dev, inode: status.ino, mtimeNs: status.mtimeNs, isWhole });
       }
     });
     if (missing !== null) throw missing;
+  }
+
+  /** From now on what others write is noticed, by time: our writes report it. */
+  trackWrites(): void {
+    if (!this.#options.isExact) return;
+    for (const [file, { mtimeNs }] of this.#known) this.writers.track(file, mtimeNs);
+  }
+
+  /** The same by event: we write through mappings alone. */
+  watchWrites(): void {
+    this.writers.watch(this.#options.files, this.#options.pathOf);
   }
 
   /** @param fd a descriptor of this file, just opened. @throws HaulError when it is another one */
@@ -80,13 +97,16 @@ export class Identities {
     const { files, pathOf, partFile, hasInodes } = this.#options;
     const stamps: FileStamp[] = Array.from({ length: partFile + 1 }, () => ABSENT);
     let trouble: HaulError | null = null;
+    const tokens = new Map(files.map((file) => [file, this.writers.token(file)]));
     await forEachStatus(files, pathOf, (file, status) => {
       const wrong = this.#judge(file, status);
       trouble ??= wrong;
+      if (status !== null) this.writers.seen(file, status.mtimeNs, tokens.get(file)!);
       if (status === null || !this.#isKnown(file, status)) return;
       const stamp = hasInodes ? stampOf(status) : { ...stampOf(status), device: 0n, inode: 0n };
       stamps[file] = wrong === null ? stamp : spoiled(stamp);
     });
+    for (const { file } of this.writers.suspects) stamps[file] = spoiled(stamps[file]!);
     return { stamps, trouble };
   }
 
@@ -100,7 +120,9 @@ export class Identities {
     this.#next = (this.#next + turn.length) % Math.max(1, files.length);
     let trouble: HaulError | null = null;
     await forEachConcurrently(turn, AT_ONCE, async (file) => {
+      const token = this.writers.token(file);
       const status = await stat(pathOf(file), { bigint: true }).catch((error: NodeJS.ErrnoException) => error);
+      if (!(status instanceof Error)) this.writers.seen(file, status.mtimeNs, token);
       trouble ??= status instanceof Error ? unreachable(status, pathOf(file)) : this.#judge(file, status);
     });
     return trouble;
@@ -113,7 +135,7 @@ export class Identities {
   }
 
   #judge(file: number, status: BigIntStats | null): HaulError | null {
-    const { pathOf, lengthOf, partFile, keepsBlocks } = this.#options;
+    const { pathOf, lengthOf, partFile, isExact } = this.#options;
     const path = pathOf(file);
     if (status === null) return gone(path);
     if (!status.isFile() || !this.#isKnown(file, status)) return replaced(path);
@@ -124,7 +146,7 @@ export class Identities {
       return new HaulError('BAD_DATA', `${path} was cut off while it was in use (${lengths}); ${AGAIN}`, facts);
     if (lengthBytes > wantedBytes && file !== partFile)
       return new HaulError('BAD_DATA', `${path} has grown while it was in use (${lengths}); ${AGAIN}`, facts);
-    const hasHole = keepsBlocks && status.blocks * STAT_BLOCK_BYTES < BigInt(wantedBytes);
+    const hasHole = isExact && status.blocks * STAT_BLOCK_BYTES < BigInt(wantedBytes);
     if (hasHole && this.#known.get(file)!.isWhole)
       return new HaulError('BAD_DATA', `${path} lost data while it was in use: it has holes now; ${AGAIN}`, { path });
     return null;

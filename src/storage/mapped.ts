@@ -18,6 +18,7 @@ import type { FilesNow } from './identities.js';
 import { Jobs } from './jobs.js';
 import { MappedUnits } from './mapped-units.js';
 import * as mmap from './mmap-io.js';
+import type { Suspect } from './other-writers.js';
 import type { PinOutcome, Storage } from './port.js';
 import { memoryRanges } from './ranges.js';
 import type { ResidentUnits } from './units.js';
@@ -71,6 +72,7 @@ export class MappedStorage implements Storage {
 
   async prepare(options: PrepareOptions): Promise<void> {
     await this.#files.prepare(options);
+    if (options.forWriting) this.#files.identities.watchWrites();
     this.#windows = new Windows(this.#extents, this.#files, options.forWriting, this.#budgets.windowCount);
     this.#units = new MappedUnits({
       geometry: this.#geometry,
@@ -229,6 +231,21 @@ export class MappedStorage implements Storage {
 
   glance(count: number): Promise<HaulError | null> {
     return this.#files.identities.glance(count);
+  }
+
+  get suspects(): readonly Suspect[] {
+    return this.#files.identities.writers.suspects;
+  }
+
+  acquit(suspects: readonly Suspect[]): void {
+    this.#files.identities.writers.acquit(suspects);
+  }
+
+  hasOtherWriter(piece: PieceIndex): boolean {
+    const { writers } = this.#files.identities;
+    const begin = this.#geometry.pieceBegin(piece);
+    const segments = this.#files.layout.segments(begin, this.#geometry.pieceLength(piece));
+    return segments.some(({ file, isStored }) => isStored && writers.wasSuspected(file));
   }
 
   /** For tests and metrics. */

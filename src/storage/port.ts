@@ -6,6 +6,7 @@
 import type { HaulError } from '../errors.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { FilesNow } from './identities.js';
+import type { Suspect } from './other-writers.js';
 
 export type StorageKind = 'mapped' | 'positional';
 
@@ -77,6 +78,13 @@ export interface Storage {
   inspect(): Promise<FilesNow>;
   /** The same for the next `count` files only; after the last comes the first again. Resolves with what is wrong with one of them. */
   glance(count: number): Promise<HaulError | null>;
+
+  /** Files that another program may have written into since `prepare`, where a storage can tell; the part file is one above the last. */
+  readonly suspects: readonly Suspect[];
+  /** They were hashed after they had been taken from `suspects`, and are good. */
+  acquit(suspects: readonly Suspect[]): void;
+  /** True: another program wrote where the blocks of this open piece lie, so a bad hash proves nothing against who sent them. */
+  hasOtherWriter(piece: PieceIndex): boolean;
 
   /** Waits for work under way, unmaps, closes files. Pins must be gone. */
   close(): Promise<void>;

@@ -13,6 +13,7 @@ import { jobFailure } from './failures.js';
 import type { DataFiles, PrepareOptions } from './files.js';
 import type { FilesNow } from './identities.js';
 import { Jobs } from './jobs.js';
+import type { Suspect } from './other-writers.js';
 import type { PinOutcome, Storage } from './port.js';
 import { Slab } from './slab.js';
 import { Transfer } from './transfer.js';
@@ -66,6 +67,7 @@ export class PositionalStorage implements Storage, UnitOwner {
 
   async prepare(options: PrepareOptions): Promise<void> {
     await this.#files.prepare(options);
+    if (options.forWriting) this.#files.identities.trackWrites();
     if (options.forWriting) {
       this.#pieceSlab = new Slab(this.#openLimit, this.#geometry.pieceLengthBytes);
       for (let slot = this.#openLimit - 1; slot >= 0; slot--) this.#freeSlots.push(slot);
@@ -190,6 +192,19 @@ export class PositionalStorage implements Storage, UnitOwner {
 
   glance(count: number): Promise<HaulError | null> {
     return this.#files.identities.glance(count);
+  }
+
+  get suspects(): readonly Suspect[] {
+    return this.#files.identities.writers.suspects;
+  }
+
+  acquit(suspects: readonly Suspect[]): void {
+    this.#files.identities.writers.acquit(suspects);
+  }
+
+  /** Open pieces are gathered in memory of our own. */
+  hasOtherWriter(): boolean {
+    return false;
   }
 
   /** For tests and metrics. */

@@ -10,6 +10,7 @@ import { fromSystemError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
+import { piecesTouching } from '../metainfo/piece-spans.js';
 import { Selection } from '../metainfo/selection.js';
 import { stateName } from '../metainfo/state-names.js';
 import { ABSENT, type FileStamp, isSameInode, isUnchanged, isUsable } from './file-stamp.js';
@@ -96,7 +97,7 @@ export async function saveResume(
 function withStamps(metainfo: Metainfo, { synced, stamps }: Claim, selection: Selection | null): Bitfield {
   const bits = new Bitfield(synced.bitCount, synced.bytes);
   const isLost = (file: number): boolean => selection?.isSkipped(file) !== true && !isUsable(stamps[file]!);
-  const lost = new PieceSpans(metainfo).touching(isLost);
+  const lost = piecesTouching(metainfo, isLost);
   const inPartFile = !isUsable(stamps[metainfo.files.length]!) ? selection?.borders() : undefined;
   for (let piece = 0; piece < bits.bitCount; piece++)
     if (lost.has(piece) || inPartFile?.has(piece) === true) bits.clear(piece);
@@ -120,14 +121,13 @@ export async function loadResume(
   const record = typeof read === 'string' ? null : read;
   const trusted = new Bitfield(metainfo.geometry.pieceCount);
   const recheck = new Bitfield(metainfo.geometry.pieceCount);
-  const spans = new PieceSpans(metainfo);
   const isSame = metainfo.files.map(({ lengthBytes }, file) => {
     const now = stamps[file]!;
     return now.sizeBytes === lengthBytes && isUnchanged(now, record?.files[file]);
   });
-  const changed = spans.touching((file) => selection?.isSkipped(file) !== true && !isSame[file]);
+  const changed = piecesTouching(metainfo, (file) => selection?.isSkipped(file) !== true && !isSame[file]);
   for (const piece of movedPieces(metainfo, stamps.at(-1)!, record, selection)) changed.set(piece);
-  const present = spans.touching((file) => stamps[file]!.sizeBytes > 0);
+  const present = piecesTouching(metainfo, (file) => stamps[file]!.sizeBytes > 0);
   for (let piece = 0; piece < trusted.bitCount; piece++) {
     if (selection?.isWanted(piece) === false) continue;
     const isRecorded = record?.bits.has(piece) === true;
@@ -202,27 +202,5 @@ async function syncFolder(folder: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
-  }
-}
-
-/** Which pieces touch which files, without a list for each piece. */
-class PieceSpans {
-  readonly #metainfo: Metainfo;
-
-  constructor(metainfo: Metainfo) {
-    this.#metainfo = metainfo;
-  }
-
-  /** The pieces with at least one byte in a file that `isWanted`. */
-  touching(isWanted: (file: number) => boolean): Bitfield {
-    const { files, geometry } = this.#metainfo;
-    const pieces = new Bitfield(geometry.pieceCount);
-    files.forEach((entry, file) => {
-      if (entry.lengthBytes === 0 || entry.isPad || !isWanted(file)) return;
-      const last = Math.floor((entry.beginBytes + entry.lengthBytes - 1) / geometry.pieceLengthBytes);
-      for (let piece = Math.floor(entry.beginBytes / geometry.pieceLengthBytes); piece <= last; piece++)
-        pieces.set(piece);
-    });
-    return pieces;
   }
 }

@@ -1,5 +1,6 @@
 /** Moves a torrent range between memory and its files with pread and pwrite in the pool, some files at a time. */
-import type { MemoryRange, WorkResult } from '../hash/port.js';
+import { endianness } from 'node:os';
+import type { MemoryRange, WorkJob, WorkResult } from '../hash/port.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles } from './files.js';
 import type { Jobs } from './jobs.js';
@@ -7,6 +8,8 @@ import type { FileLayout, FileSegment } from './layout.js';
 
 /** Descriptors held by one job: a piece may span thousands of files. */
 const FILES_PER_JOB = 64;
+
+const IS_LITTLE_ENDIAN = endianness() === 'LE';
 
 export class Transfer {
   readonly #files: DataFiles;
@@ -40,8 +43,12 @@ export class Transfer {
     const files = segments.map(({ file, beginBytes, lengthBytes, isStored }) => {
       return { fd: isStored ? fdByFile.get(file)! : -1, beginBytes, lengthBytes };
     });
+    const watches = kind === 'write' && this.#files.identities.writers.isTracking;
+    if (watches) for (const file of held) this.#files.identities.writers.writeBegins(file);
     try {
-      const result = await new Promise<WorkResult>((resolve) => this.#jobs.submit({ kind, files, memory }, resolve));
+      const job: WorkJob = kind === 'read' ? { kind, files, memory } : { kind, files, memory, wantsTimes: watches };
+      const result = await new Promise<WorkResult>((resolve) => this.#jobs.submit(job, resolve));
+      if (watches) this.#tellTimes(segments, held, result.ok ? result.bytes : null);
       if (result.ok) return;
       const first = stored[0] ?? segments[0]!;
       const end = first.beginBytes + first.lengthBytes;
@@ -50,4 +57,21 @@ export class Transfer {
       descriptors.release(held);
     }
   }
+
+  /** @param bytes two 64-bit times for each segment; null: the write failed */
+  #tellTimes(segments: readonly FileSegment[], held: readonly number[], bytes: Uint8Array | null): void {
+    const spans = new Map<number, [bigint, bigint][]>(held.map((file) => [file, []]));
+    if (bytes !== null) {
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      segments.forEach(({ file, isStored }, at) => {
+        if (isStored) spans.get(file)!.push([timeAt(view, at * 2), timeAt(view, at * 2 + 1)]);
+      });
+    }
+    for (const [file, each] of spans) this.#files.identities.writers.writeEnded(file, each);
+  }
+}
+
+/** As a worker of this machine wrote it. */
+function timeAt(view: DataView, index: number): bigint {
+  return view.getBigInt64(index * 8, IS_LITTLE_ENDIAN);
 }

@@ -1,28 +1,48 @@
-/** Looks now and then whether the files in use are still there, the same ones and as long as they should be. */
+/**
+ * Looks now and then whether the files in use are still there, the same ones and as long as they should be, and has those proved that
+ * another program may have written into.
+ */
 import { DEFAULTS } from '../config.js';
-import type { HaulError } from '../errors.js';
+import { HaulError } from '../errors.js';
 import type { Storage } from '../storage/port.js';
 
-export class FileWatch {
-  readonly #storage: Pick<Storage, 'glance'>;
-  readonly #onTrouble: (error: HaulError) => void;
-  #isLooking = false;
+export interface FileWatchOptions {
+  readonly storage: Pick<Storage, 'glance' | 'suspects'>;
+  /** Hashes what is under suspicion. @throws HaulError */
+  readonly prove: () => Promise<void>;
+  readonly onTrouble: (error: unknown) => void;
+}
 
-  constructor(storage: Pick<Storage, 'glance'>, onTrouble: (error: HaulError) => void) {
-    this.#storage = storage;
-    this.#onTrouble = onTrouble;
+export class FileWatch {
+  readonly #options: FileWatchOptions;
+  #isLooking = false;
+  #provedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: FileWatchOptions) {
+    this.#options = options;
   }
 
   /** Once a second; a look that takes longer is waited for. */
-  tick(): void {
+  tick(nowMs: number): void {
     if (this.#isLooking) return;
     this.#isLooking = true;
-    void this.#look();
+    this.#look(nowMs).then(
+      () => {
+        this.#isLooking = false;
+      },
+      (error: unknown) => {
+        this.#isLooking = false;
+        if (!(error instanceof HaulError && error.code === 'ABORTED')) this.#options.onTrouble(error);
+      },
+    );
   }
 
-  async #look(): Promise<void> {
-    const trouble = await this.#storage.glance(DEFAULTS.filesWatchedPerSecond);
-    this.#isLooking = false;
-    if (trouble !== null) this.#onTrouble(trouble);
+  async #look(nowMs: number): Promise<void> {
+    const { storage, prove } = this.#options;
+    const trouble = await storage.glance(DEFAULTS.filesWatchedPerSecond);
+    if (trouble !== null) throw trouble;
+    if (storage.suspects.length === 0 || nowMs - this.#provedMs < DEFAULTS.syncIntervalMs) return;
+    this.#provedMs = nowMs;
+    await prove();
   }
 }

@@ -160,7 +160,9 @@ export class Receiver {
     this.#digest(piece, (digests) => {
       if (exchange.isClosed) return;
       exchange.scheduler.pieceFailed(piece);
-      this.#badPieces.failed(piece, senders, digests instanceof Uint8Array ? digests : null, exchange.now());
+      // Asked after the digest: by then word of it has come. What another program spoiled in place is nobody's fault here.
+      if (!exchange.storage.hasOtherWriter(piece))
+        this.#badPieces.failed(piece, senders, digests instanceof Uint8Array ? digests : null, exchange.now());
       exchange.scheduler.fillHungry(exchange.now());
     });
   }

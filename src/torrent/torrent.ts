@@ -31,6 +31,7 @@ import type { Peer } from './peer.js';
 import { Roster } from './roster.js';
 import type { Announces, Place, Services } from './services.js';
 import { announceFigures, peerStats, torrentStats } from './stats.js';
+import { proveSuspects } from './suspicion.js';
 
 export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent, ExchangeOwner {
   readonly metainfo: Metainfo;
@@ -131,7 +132,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.#announces?.tick(nowMs);
     this.#keeper?.tick(nowMs);
     this.condition.tick(nowMs);
-    this.#watch?.tick();
+    this.#watch?.tick(nowMs);
     this.doubts.tick(nowMs);
   }
 
@@ -171,7 +172,11 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     const storage = await onDisk.open();
     this.#storage = storage;
     if (storage === null) return false;
-    this.#watch = new FileWatch(storage, (error) => this.onDiskError(error));
+    this.#watch = new FileWatch({
+      storage,
+      prove: () => this.#proveSuspects(false),
+      onTrouble: (error) => this.#fail(toHaulError(error, `look at ${metainfo.name}`)),
+    });
     this.#keeper = new Keeper({
       storage,
       have,
@@ -215,11 +220,23 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.roster.dialSome(services.now());
   }
 
+  async #proveSuspects(untilQuiet: boolean): Promise<void> {
+    const { metainfo, output, services, selection, have } = this;
+    const { signal } = this.#abort;
+    await proveSuspects({ storage: this.#storage!, services, metainfo, output, selection, have, signal, untilQuiet });
+  }
+
   /** All that is wanted is verified: force to the device, then say so. */
   async #finish(isFresh: boolean): Promise<void> {
+    const { metainfo, output, services } = this;
+    try {
+      await this.#proveSuspects(true);
+    } catch (error) {
+      this.#fail(toHaulError(error, `check ${metainfo.name}`));
+    }
+    if (this.isStopping) return;
     await this.#keeper!.finish();
     if (this.isStopping) return;
-    const { metainfo, output, services } = this;
     if (this.have.isFull && this.selection?.isWhole !== false && this.#options.mode !== 'seed') {
       await this.#attempt(`tidy up ${metainfo.name}`, () => services.removePartFile(metainfo, output));
     }

@@ -4,7 +4,7 @@
  *   get (slow) -> at a drawn moment the output is disturbed -> Ctrl-C, kill -9, or it runs on -> the next get -> what it asks for, if it fails
  *
  * Survived: the next get ends with equal bytes, or with a clear error after which one more get ends with equal bytes. Lost: anything else,
- * above all exit 0 over other bytes.
+ * above all exit 0 over other bytes, and whatever hangs.
  */
 import * as fs from 'node:fs';
 import os from 'node:os';
@@ -52,6 +52,7 @@ const DELAY_MS = 400;
 /** Slow enough that the disturbance hits the middle. */
 const SLOW_BYTES_PER_SEC = 10_000_000;
 const DEADLINE_MS = 60_000;
+const HUNG = 'HUNG';
 
 /** All classes, in an order of the seed, again and again: what a run misses is left to chance no more than it must be. */
 function classOf(seed: number, number: number): Pick<Case, 'disturbance' | 'storage' | 'end' | 'shape'> {
@@ -122,6 +123,7 @@ class CaseRun {
     const isSigbus = first.text.includes('SIGBUS');
     const next = await this.#get([]);
     const told = `first: ${first.text}; next: ${next.text}`;
+    if (first.text === HUNG) return { isSurvived: false, isSigbus, isLie, isRefused: false, story: told };
     if (next.code === 0) {
       const isSurvived = await this.#isEqual();
       return { isSurvived, isSigbus, isLie, isRefused: false, story: isSurvived ? told : `${told}: OTHER BYTES` };
@@ -175,7 +177,7 @@ class CaseRun {
     } catch {
       signal(child, 'SIGKILL');
       await child.exited;
-      return { code: null, text: 'HUNG', complaint: '' };
+      return { code: null, text: HUNG, complaint: '' };
     }
   }
 

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { createWorkPool } from '../../src/hash/pool.js';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
+import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { isUsable } from '../../src/storage/file-stamp.js';
 import { Identities } from '../../src/storage/identities.js';
 import { openStorage } from '../../src/storage/open.js';
@@ -12,9 +13,11 @@ import type { Storage } from '../../src/storage/port.js';
 import { loadResume, saveResume } from '../../src/storage/resume.js';
 import { openScope, type Scope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
+import { until } from '../support/wait.js';
 import * as scenes from './scene.js';
 
 const KIB = 1024;
+const DEADLINE_MS = 20_000;
 /** Pieces 0 to 3 lie in a, 4 to 7 in b. */
 const SCENE = scenes.sceneOf(
   [
@@ -25,6 +28,12 @@ const SCENE = scenes.sceneOf(
   64 * KIB,
 );
 const { metainfo } = SCENE;
+
+/** Also those that only a look shows. */
+async function suspects(storage: Storage): Promise<number[]> {
+  await storage.inspect();
+  return storage.suspects.map(({ file }) => file);
+}
 
 interface Stage {
   readonly output: string;
@@ -137,7 +146,8 @@ test('a look goes on where the last one ended', async (t) => {
     lengthOf: () => 1,
     partFile: 5,
     hasInodes: true,
-    keepsBlocks: false,
+    isExact: false,
+    isSerial: true,
   });
   await identities.note();
   fs.rmSync(join(folder, '4'));
@@ -156,7 +166,8 @@ test('where inode numbers are made up only lengths and names count', async (t) =
     lengthOf: () => 1,
     partFile: 1,
     hasInodes: false,
-    keepsBlocks: false,
+    isExact: false,
+    isSerial: true,
   };
   const identities = new Identities(options);
   await identities.note();
@@ -167,3 +178,29 @@ test('where inode numbers are made up only lengths and names count', async (t) =
   fs.rmSync(file);
   assert.equal((await identities.glance(1))?.code, 'NOT_FOUND');
 });
+
+for (const kind of ['mapped', 'positional'] as const) {
+  test(`what another program writes while we do puts a file under suspicion, and nothing else does (${kind})`, async (t) => {
+    const scope = openScope(t);
+    for (const [, parent] of scenes.FILE_SYSTEMS) {
+      const { storage, a } = await stage(scope, parent, kind);
+      assert.deepEqual(await suspects(storage), [], 'what we wrote ourselves is no cause');
+      await storage.sync();
+      await scenes.readRange(storage, scenes.pieces(metainfo)[1]!, 0, 1000);
+      assert.deepEqual(await suspects(storage), [], 'nor what we read and synced');
+      const fd = fs.openSync(a, 'r+');
+      fs.writeSync(fd, 'x', 5000);
+      fs.closeSync(fd);
+      await until('it is noticed', DEADLINE_MS, async () => !isUsable((await storage.inspect()).stamps[0]!));
+      const { stamps, trouble } = await storage.inspect();
+      assert.equal(trouble, null);
+      assert.equal(isUsable(stamps[1]!), true);
+      const taken = storage.suspects;
+      assert.deepEqual(await suspects(storage), [0]);
+      const [piece = 0 as PieceIndex] = scenes.pieces(metainfo);
+      assert.equal(storage.hasOtherWriter(piece), kind === 'mapped');
+      storage.acquit(taken);
+      assert.deepEqual(await suspects(storage), []);
+    }
+  });
+}
