@@ -128,6 +128,12 @@ export class AddressBook {
     if (entry?.state === 'connected' || entry?.state === 'backing-off') this.#move(entry, 'idle');
   }
 
+  /** The dial did not begin, for want of something of ours: the address is as it was. */
+  postponed(address: Address): void {
+    const entry = this.#open(address);
+    if (entry?.state === 'dialling') this.#move(entry, 'idle');
+  }
+
   /** A connection ended. A short one counts as a failure, so that a peer that drops us at once is not dialled in a loop. */
   disconnected(address: Address, nowMs: number): void {
     const entry = this.#open(address);

@@ -8,6 +8,7 @@ import type { PeerLink } from '../peer/link.js';
 import type { Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import { Bans } from './bans.js';
+import { NamedPeers } from './named-peers.js';
 import type { Peer } from './peer.js';
 import type { Addresses, PeerAddress } from './services.js';
 import { silentSources } from './silence.js';
@@ -17,6 +18,10 @@ import { judgeTwin } from './twins.js';
 
 /** Time between two banned addresses that are dialled because there is nobody else. */
 const PARDON_MS = 60_000;
+
+/** Errors of a dial that are ours: no descriptors, no memory, no local port. Others give theirs back within seconds. */
+const OUR_SHORTAGE = /\b(?:EMFILE|ENFILE|ENOMEM|ENOBUFS)\b/;
+const SHORTAGE_PAUSE_MS = 5_000;
 
 /** Dials under way while every place is taken. */
 const SPARE_DIALS = 4;
@@ -28,8 +33,10 @@ export class Roster implements Door {
   readonly #bans = new Bans();
   #pardonedMs = Number.NEGATIVE_INFINITY;
   #soughtMs = Number.NEGATIVE_INFINITY;
-  /** "host:port" of peers that the user named: it should be heard why they do not answer. */
-  readonly #byHand = new Set<string>();
+  /** Peers that the user named: it should be heard why they do not answer. */
+  readonly #named: NamedPeers;
+  /** We had no descriptor or no memory for a connection: no dials before this. */
+  #shortUntilMs = 0;
   /** Dialled and not yet through their handshake. */
   #dialling = 0;
 
@@ -37,6 +44,17 @@ export class Roster implements Door {
     this.#torrent = torrent;
     this.infoHash = torrent.metainfo.infoHash;
     this.#addresses = torrent.services.makeAddresses();
+    const { resolveHost, now, log } = torrent.services;
+    this.#named = new NamedPeers({
+      resolveHost,
+      now,
+      onAddress: (address) => this.#addresses.add(address, 'explicit'),
+      onTrouble: (peer, reason, isFirst) => log(isFirst ? 'warn' : 'debug', `peer ${peer}: ${reason}`),
+      isPeer: ({ host, port }) => {
+        const peers = torrent.exchange?.peers ?? [];
+        return peers.some((peer) => peer?.link.host === host && (peer.listenPort ?? peer.link.port) === port);
+      },
+    });
   }
 
   get isAdmitting(): boolean {
@@ -54,16 +72,8 @@ export class Roster implements Door {
 
   /** A peer named by the user; a host name is looked up first. */
   async addByHand(host: string, port: number): Promise<void> {
-    const { services } = this.#torrent;
-    try {
-      for (const address of await services.resolveHost(host)) {
-        this.#byHand.add(`${address}:${port}`);
-        this.#addresses.add({ host: address, port }, 'explicit');
-      }
-    } catch (error) {
-      services.log('warn', `peer ${host}:${port}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-    this.dialSome(services.now());
+    await this.#named.add(host, port);
+    this.dialSome(this.#torrent.services.now());
   }
 
   /** Somebody is to be dialled and the engine's budget was spent: worth another look at its next tick, not in a second. */
@@ -74,6 +84,8 @@ export class Roster implements Door {
     const { exchange, services } = this.#torrent;
     this.isHeldBack = false;
     if (exchange === null || this.#torrent.isStopping) return;
+    this.#named.tick(nowMs);
+    if (nowMs < this.#shortUntilMs) return;
     // In a table full of peers that are of no use some are dialled all the same: their places are decided at the door.
     const spare = !exchange.hasRoom && !exchange.isComplete && this.hasUseless(nowMs) ? SPARE_DIALS : 0;
     while (exchange.peerCount + this.#dialling < services.maxPeers + spare) {
@@ -155,16 +167,20 @@ export class Roster implements Door {
     const { exchange, services } = this.#torrent;
     if (exchange === null) return null;
     const isNamed = ({ link, listenPort }: Peer): boolean =>
-      this.#byHand.has(`${link.host}:${listenPort ?? link.port}`);
+      this.#named.has({ host: link.host, port: listenPort ?? link.port });
     return { exchange, share: services.maxPeersPerAddress, isNamed };
   }
 
   dialFailed(host: string, port: number, reason: string): void {
     const { services } = this.#torrent;
     this.#dialling--;
-    this.#addresses.failed({ host, port }, services.now());
+    if (OUR_SHORTAGE.test(reason)) {
+      // No fault of the peer: it keeps its place in the book.
+      this.#addresses.postponed({ host, port });
+      this.#shortUntilMs = services.now() + SHORTAGE_PAUSE_MS;
+    } else this.#addresses.failed({ host, port }, services.now());
     this.#torrent.condition.contacts.dialFailed(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, reason);
-    const isByHand = this.#byHand.has(`${host}:${port}`);
+    const isByHand = this.#named.has({ host, port });
     services.log(isByHand ? 'warn' : 'debug', `peer ${host}:${port}: ${reason}`, { host, port });
   }
 
@@ -209,7 +225,7 @@ export class Roster implements Door {
 
   /** Why the peer is kept out, or null. Never one that the user named, and nobody while there is no other peer. */
   #banOf(link: PeerLink, handshake: Handshake): string | null {
-    const isByHand = !link.isIncoming && this.#byHand.has(`${link.host}:${link.port}`);
+    const isByHand = !link.isIncoming && this.#named.has(link);
     if (isByHand || this.#torrent.exchange?.peerCount === 0) return null;
     return this.#bans.refusal(link.host, handshake.peerId, this.#torrent.services.now());
   }

@@ -28,6 +28,8 @@ export interface Addresses {
   dialled(address: PeerAddress): void;
   connected(address: PeerAddress, nowMs: number): void;
   failed(address: PeerAddress, nowMs: number): void;
+  /** The dial did not begin, for want of something of ours: it may be dialled again. */
+  postponed(address: PeerAddress): void;
   /** The connection to this address is silent: another one is dialled beside it, without a pause. */
   dialAgain(address: PeerAddress): void;
   disconnected(address: PeerAddress, nowMs: number): void;

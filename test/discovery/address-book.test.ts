@@ -230,3 +230,15 @@ test('any order of events keeps the book consistent, and an offered address is i
     ),
   );
 });
+
+test('a dial that did not begin for want of something of ours leaves the address as it was', () => {
+  const book = new AddressBook({ random: () => 0.5 });
+  const address = { host: '10.0.0.1', port: 6881 };
+  book.add(address, 'tracker');
+  book.dialled(address);
+  assert.equal(book.next(0), null);
+  book.postponed(address);
+  assert.equal(book.state(address), 'idle');
+  assert.deepEqual(book.next(0), address);
+  book.checkInvariants();
+});

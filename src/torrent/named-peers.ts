@@ -1,0 +1,85 @@
+/**
+ * Peers that the user named: host names are looked up, and looked up again while none of their addresses is a peer. The machine behind a
+ * name may move, and a name may not be known yet. Knows no clock and no sockets.
+ */
+import type { PeerAddress } from './services.js';
+
+/** Between two look-ups of one name; doubles from the first to the last while nobody answers. */
+export const LOOK_AGAIN_FIRST_MS = 5_000;
+export const LOOK_AGAIN_LAST_MS = 5 * 60_000;
+
+export interface NamedPeersOptions {
+  readonly resolveHost: (host: string) => Promise<readonly string[]>;
+  readonly onAddress: (address: PeerAddress) => void;
+  readonly onTrouble: (peer: string, reason: string, isFirst: boolean) => void;
+  readonly isPeer: (address: PeerAddress) => boolean;
+  readonly now: () => number;
+}
+
+interface Name {
+  readonly host: string;
+  readonly port: number;
+  readonly addresses: Set<string>;
+  isBusy: boolean;
+  nextMs: number;
+  pauseMs: number;
+  failures: number;
+}
+
+export class NamedPeers {
+  readonly #options: NamedPeersOptions;
+  readonly #names: Name[] = [];
+  /** "host:port" of all addresses found. */
+  readonly #keys = new Set<string>();
+
+  constructor(options: NamedPeersOptions) {
+    this.#options = options;
+  }
+
+  /** True when the address is one of a peer that the user named. */
+  has({ host, port }: PeerAddress): boolean {
+    return this.#keys.has(`${host}:${port}`);
+  }
+
+  add(host: string, port: number): Promise<void> {
+    const pauseMs = LOOK_AGAIN_FIRST_MS;
+    const name = { host, port, addresses: new Set<string>(), isBusy: false, nextMs: 0, pauseMs, failures: 0 };
+    this.#names.push(name);
+    return this.#lookUp(name);
+  }
+
+  /** Every second or so. */
+  tick(nowMs: number): void {
+    for (const name of this.#names) {
+      if (name.isBusy || nowMs < name.nextMs) continue;
+      const { host, port, addresses } = name;
+      // An address is its own name.
+      if (addresses.has(host)) continue;
+      if ([...addresses].some((address) => this.#options.isPeer({ host: address, port }))) {
+        name.pauseMs = LOOK_AGAIN_FIRST_MS;
+        name.nextMs = nowMs + name.pauseMs;
+      } else void this.#lookUp(name);
+    }
+  }
+
+  async #lookUp(name: Name): Promise<void> {
+    const { resolveHost, onAddress, onTrouble, now } = this.#options;
+    const { host, port, addresses } = name;
+    name.isBusy = true;
+    try {
+      for (const address of await resolveHost(host)) {
+        // One that is known has its own pauses between dials.
+        if (addresses.has(address)) continue;
+        addresses.add(address);
+        this.#keys.add(`${address}:${port}`);
+        onAddress({ host: address, port });
+      }
+      name.failures = 0;
+    } catch (error) {
+      onTrouble(`${host}:${port}`, error instanceof Error ? error.message : String(error), name.failures++ === 0);
+    }
+    name.isBusy = false;
+    name.nextMs = now() + name.pauseMs;
+    name.pauseMs = Math.min(LOOK_AGAIN_LAST_MS, name.pauseMs * 2);
+  }
+}
