@@ -13,6 +13,8 @@ export class Representatives {
   readonly #shares: EntryShares;
   readonly #table: PeerTable;
   readonly #keys: (PeerKey | undefined)[] = new Array(GROUPS).fill(undefined);
+  /** Groups that had somebody once. */
+  #groupCount = 0;
 
   /** O(peers): those that are there already are represented as well. */
   constructor(shares: EntryShares, table: PeerTable) {
@@ -23,7 +25,9 @@ export class Representatives {
 
   /** This peer has announced. @param compact its address, in the table. */
   note(compact: Uint8Array): void {
-    this.#keys[this.#shares.addressHash(compact) >>> 24] = this.#table.keyOf(compact);
+    const group = this.#shares.addressHash(compact) >>> 24;
+    if (this.#keys[group] === undefined) this.#groupCount++;
+    this.#keys[group] = this.#table.keyOf(compact);
   }
 
   /**
@@ -31,6 +35,8 @@ export class Representatives {
    * @param wanted as many are added, without half, when there are fewer picks. @param except a slot or −1.
    */
   mixInto(picks: number[], count: number, wanted: number, leechesOnly: boolean, except: number, dice: number): number {
+    // All of one address: there is nobody to be heard beside it.
+    if (this.#groupCount < 2) return count;
     const first = Math.floor(dice * GROUPS);
     const speakers: number[] = [];
     for (let k = 0; k < GROUPS; k++) {
@@ -38,8 +44,7 @@ export class Representatives {
       const slot = key === undefined ? -1 : this.#table.slotOf(key);
       if (slot >= 0) speakers.push(slot);
     }
-    // All of one address: there is nobody to be heard beside it.
-    if (speakers.length === 1) return count;
+    if (speakers.length < 2) return count;
     const drawn = new Set(picks.slice(0, count));
     let end = count;
     let at = 0;
