@@ -3,10 +3,13 @@
  * when we are complete, of what they take; all slots but one go to the first, the last one is optimistic and moves after three rounds. With
  * many slots one more lifts who has nothing to give.
  *
- * Invariant: an unchoked peer is interested, and at most `uploadSlots` are unchoked; no slot is free while an interested peer is choked.
+ * Invariant: an unchoked peer is interested, and at most `uploadSlots` are unchoked besides those that leave theirs unused (idle-slots.ts), of
+ * which there are at most some times as many; no slot is free while an interested peer is choked.
  * Of what the peers have it knows the number of pieces only.
  */
 import type { PeerSlot } from '../metainfo/geometry.js';
+import { IdleSlots, LOOK_SECONDS } from './idle-slots.js';
+import { NOBODY, OptimisticSlot } from './optimistic-slot.js';
 import type { Outlets } from './outlets.js';
 import type { Peers } from './peers.js';
 import type { RollingRates } from './rate.js';
@@ -20,20 +23,14 @@ const TRIAL_PIECES = 8;
 const MIN_ROUND_MS = 1_000;
 /** With fewer slots none is given to who has nothing for us. */
 const LIFTING_SLOTS = 8;
-/** A turn of the optimistic slot, in rounds, and at most. */
-const TURN_ROUNDS = 3;
-export const TURN_MS = TURN_ROUNDS * ROUND_MS;
-/** While newcomers wait, that many turns of four are theirs; the fourth is not, so that who joins again and again gains little. */
-const NEWCOMERS_IN_A_ROW = 3;
-/** Who joined within two turns comes before newcomers of before: in a large swarm those may be dozens, and they have got data from somebody. */
-const FRESH_MS = 2 * TURN_MS;
 /** BEP 3 practice: who gave nothing for a minute although we want from it is not paid back. */
 const ANTI_SNUB_MS = 60_000;
 /** A seed's regular slot is kept for this long by whoever takes something, and may be passed on after that. */
 const SEED_TURN_MS = 60_000;
 /** As a super-seed: who has less than this share of what the peers have on average needs pieces that others want. */
 const LAGGING_SHARE = 0.98;
-const NOBODY = -1;
+/** For each slot so many peers at most stay unchoked that do not use it: what is kept in memory for each of them is little. */
+const IDLE_PER_SLOT = 16;
 
 export interface ChokerRates {
   /** What peers gave us and what they took. */
@@ -58,19 +55,11 @@ export class Choker {
   readonly #superSeed: SuperSeed | null;
   /** When the peer was last choked or unchoked by us. */
   #sinceMs: Float64Array;
-  /** How long the peer had the optimistic slot; who joins begins behind the others, but a newcomer's turn does not depend on it. */
-  #servedMs: Float64Array;
-  /** 1: the peer has not had the optimistic slot yet. */
-  #isNew: Uint8Array;
   /** Pieces that the peer had when it was last lifted (see `#liftOne`); -1 before that. */
   #liftedPieces: Int32Array;
-  /** Nobody who is interested had the slot for less than this (see `#dueMs`). */
-  #levelMs = 0;
-  #newcomersInARow = 0;
-  #optimistic = NOBODY;
-  #turnBeganMs = 0;
-  #turnRounds = 0;
+  readonly #optimistic: OptimisticSlot;
   #unchoked = 0;
+  readonly #idle: IdleSlots;
   #roundMs = Number.NEGATIVE_INFINITY;
   /** Uploaded when the round began. */
   #roundBytes = 0;
@@ -99,60 +88,63 @@ export class Choker {
     this.#slots = Math.max(0, options.uploadSlots);
     this.#outlets = options.outlets;
     this.#superSeed = options.superSeed ?? null;
+    this.#idle = new IdleSlots(this.#slots);
+    this.#idle.grow(options.rows);
     this.#sinceMs = new Float64Array(options.rows);
-    this.#servedMs = new Float64Array(options.rows);
-    this.#isNew = new Uint8Array(options.rows);
+    this.#optimistic = new OptimisticSlot(peers, options.rows);
     this.#liftedPieces = new Int32Array(options.rows);
   }
 
   /** Slots may be up to `rows` from now on. */
   grow(rows: number): void {
+    this.#idle.grow(rows);
     this.#sinceMs = grown(this.#sinceMs, rows);
-    this.#servedMs = grown(this.#servedMs, rows);
-    this.#isNew = grown(this.#isNew, rows);
+    this.#optimistic.grow(rows);
     this.#liftedPieces = grown(this.#liftedPieces, rows);
   }
 
   /** Slot that is unchoked whatever it gives, or -1. */
   get optimistic(): number {
-    return this.#optimistic;
+    return this.#optimistic.holder;
   }
 
   joined(slot: number, nowMs: number): void {
+    this.#idle.joined(slot);
     this.#sinceMs[slot] = nowMs;
-    this.#servedMs[slot] = this.#levelMs + TURN_MS;
-    this.#isNew[slot] = 1;
+    this.#optimistic.joined(slot);
     this.#liftedPieces[slot] = -1;
   }
 
   /** The peer's row is still readable; nothing is sent to it. */
   left(slot: number, nowMs: number): void {
-    if (this.#optimistic === slot) this.#endTurn(nowMs);
+    this.#optimistic.vacate(slot, nowMs);
     if (this.#peers.isChoking[slot] !== 0) return;
     this.#peers.isChoking[slot] = 1;
     this.#peers.isPeerInterested[slot] = 0;
     this.#unchoked--;
+    this.#idle.choked(slot);
     this.#giveFreeSlots(nowMs);
   }
 
   interestChanged(slot: number, nowMs: number): void {
     if (this.#peers.isPeerInterested[slot] !== 0) {
-      if (this.#unchoked < this.#slots) this.#unchoke(slot, nowMs);
+      this.#giveFreeSlots(nowMs);
       return;
     }
     if (this.#peers.isChoking[slot] !== 0) return;
-    if (this.#optimistic === slot) this.#endTurn(nowMs);
+    this.#optimistic.vacate(slot, nowMs);
     this.#choke(slot, nowMs);
     this.#giveFreeSlots(nowMs);
   }
 
   tick(nowMs: number, isComplete: boolean): void {
+    if (this.#idle.secondPassed(this.#rates.uploadedBytes, nowMs)) this.#lookForIdle(nowMs);
     if (!this.#isRoundOver(nowMs)) return;
     this.#roundMs = nowMs;
     this.#roundBytes = this.#rates.uploadedBytes;
-    this.#turnRounds++;
+    this.#optimistic.roundBegins();
     if (this.#slots === Number.POSITIVE_INFINITY || this.#slots === 0) return;
-    const isTurnOver = this.#optimistic === NOBODY || this.#turnRounds >= TURN_ROUNDS;
+    const { isTurnOver } = this.#optimistic;
     const ranked = isComplete ? this.#rankTakers(nowMs, isTurnOver) : this.#liftOne(this.#rankGivers(nowMs));
     this.#award(ranked, isTurnOver, nowMs);
   }
@@ -172,18 +164,38 @@ export class Choker {
     );
   }
 
+  /** Peers that leave their slots unused make room for others, and keep them for themselves while there is room beside them. */
+  #lookForIdle(nowMs: number): void {
+    if (this.#slots === Number.POSITIVE_INFINITY || this.#superSeed?.isActive === true) return;
+    const { active, isChoking, isHeldUp } = this.#peers;
+    for (let index = 0; index < active.size; index++) {
+      const slot = active.at(index);
+      if (isChoking[slot] !== 0 || isHeldUp[slot] !== 0) continue;
+      if (nowMs - this.#sinceMs[slot]! < (LOOK_SECONDS + 1) * 1000) continue;
+      const isBack = this.#idle.look(slot, this.#taken.lastSeconds(slot, LOOK_SECONDS, nowMs));
+      if (!isBack || this.#unchoked - this.#idle.count <= this.#idle.limit) continue;
+      // Others have its slot by now.
+      this.#optimistic.vacate(slot, nowMs);
+      this.#choke(slot, nowMs);
+    }
+    this.#giveFreeSlots(nowMs);
+  }
+
   /** The first of the ranking get the regular slots, the optimistic peer one more; what is left over goes by turns. */
   #award(ranked: number[], isTurnOver: boolean, nowMs: number): void {
     const chosen = new Set(ranked.slice(0, Math.max(0, this.#slots - 1)));
     const rest = this.#interested().filter((slot) => !chosen.has(slot));
-    if (isTurnOver || chosen.has(this.#optimistic)) this.#moveOptimistic(rest, nowMs);
-    if (this.#optimistic !== NOBODY) chosen.add(this.#optimistic);
+    if (isTurnOver || chosen.has(this.#optimistic.holder)) this.#moveOptimistic(rest, nowMs);
+    if (this.#optimistic.holder !== NOBODY) chosen.add(this.#optimistic.holder);
     for (const slot of rest) {
       if (chosen.size >= this.#slots) break;
       if (this.#peers.isChoking[slot] === 0) chosen.add(slot);
     }
     for (const slot of this.#interested()) {
-      if (this.#peers.isChoking[slot] === 0 && !chosen.has(slot)) this.#choke(slot, nowMs);
+      // Idle ones stay beside them, as long as there is room for the chosen.
+      const isHarmless = this.#idle.isIdle(slot) && this.#unchoked <= this.#slots * IDLE_PER_SLOT;
+      const isInTheWay = this.#peers.isChoking[slot] === 0 && !isHarmless;
+      if (isInTheWay && !chosen.has(slot)) this.#choke(slot, nowMs);
     }
     for (const slot of chosen) if (this.#peers.isChoking[slot] !== 0) this.#unchoke(slot, nowMs);
     this.#giveFreeSlots(nowMs);
@@ -214,7 +226,8 @@ export class Choker {
     const ranked = this.#shuffle(this.#interested())
       .map((slot) => {
         const rate = this.#taken.average(slot, nowMs);
-        const isKept = rate > 0 && this.#isRegular(slot) && nowMs - this.#sinceMs[slot]! < SEED_TURN_MS;
+        const isKept =
+          rate > 0 && !this.#idle.isIdle(slot) && this.#isRegular(slot) && nowMs - this.#sinceMs[slot]! < SEED_TURN_MS;
         return { slot, rank: isKept ? Number.POSITIVE_INFINITY : rate, sinceMs: this.#sinceMs[slot]! };
       })
       .sort((a, b) => (a.rank === b.rank ? a.sinceMs - b.sinceMs : b.rank - a.rank))
@@ -251,7 +264,7 @@ export class Choker {
   }
 
   #isRegular(slot: number): boolean {
-    return this.#peers.isChoking[slot] === 0 && slot !== this.#optimistic;
+    return this.#peers.isChoking[slot] === 0 && slot !== this.#optimistic.holder;
   }
 
   /**
@@ -275,55 +288,42 @@ export class Choker {
     return [last, ...outlets.filter((slot) => slot !== last && slot !== first), first, ...heldBack];
   }
 
-  /**
-   * Three turns of four go to newcomers while some wait, the others to whoever had the slot for the least time; and never to the one
-   * that has it while there is another. Pure chance would need hours to be fair, and so would counting turns: they end early when
-   * the peer leaves or earns a regular slot.
-   */
+  /** Never to the one that has it while there is another. */
   #moveOptimistic(candidates: number[], nowMs: number): void {
-    const others = candidates.filter((slot) => slot !== this.#optimistic);
-    if (this.#optimistic !== NOBODY) this.#endTurn(nowMs);
-    const pool = this.#shuffle(others.length > 0 ? others : candidates);
-    if (pool.length === 0) return;
-    const newcomers = pool.filter((slot) => this.#isNew[slot] !== 0);
-    const isForNewcomers = newcomers.length > 0 && this.#newcomersInARow < NEWCOMERS_IN_A_ROW;
-    const waiting = (a: number, b: number): number => this.#sinceMs[a]! - this.#sinceMs[b]!;
-    const due = (a: number, b: number): number =>
-      this.#dueMs(a) - this.#dueMs(b) || this.#isNew[a]! - this.#isNew[b]! || waiting(a, b);
-    // All neighbours of a newcomer see the same order: the fresh ones by chance, or the neighbours would all choose the same one.
-    const fresh = newcomers.find((slot) => nowMs - this.#peers.joinedMs[slot]! <= FRESH_MS);
-    const next = isForNewcomers ? (fresh ?? newcomers.sort(waiting)[0]!) : pool.sort(due)[0]!;
-    this.#newcomersInARow = isForNewcomers ? this.#newcomersInARow + 1 : 0;
-    this.#servedMs[next] = this.#dueMs(next);
-    if (!isForNewcomers) this.#levelMs = Math.max(this.#levelMs, this.#servedMs[next]!);
-    this.#isNew[next] = 0;
-    this.#optimistic = next;
-    this.#turnBeganMs = nowMs;
-    this.#turnRounds = 0;
+    const others = candidates.filter((slot) => slot !== this.#optimistic.holder);
+    this.#optimistic.move(this.#shuffle(others.length > 0 ? others : candidates), this.#sinceMs, nowMs);
   }
 
-  /** Who had no use for the slot for long (regular, or not interested) is ahead of the others by one turn at most. */
-  #dueMs(slot: number): number {
-    return Math.max(this.#servedMs[slot]!, this.#levelMs - TURN_MS);
-  }
-
-  #endTurn(nowMs: number): void {
-    this.#servedMs[this.#optimistic]! += Math.min(TURN_MS, nowMs - this.#turnBeganMs);
-    this.#optimistic = NOBODY;
-  }
-
-  /** Choked interested peers get what is free, the longest waiting first. */
+  /**
+   * Choked interested peers get what is free, the longest waiting first, but before them those that have not left a slot unused. These
+   * also take the place of an idle peer when there are too many of them.
+   */
   #giveFreeSlots(nowMs: number): void {
-    while (this.#unchoked < this.#slots) {
+    while (this.#unchoked - this.#idle.count < this.#idle.limit) {
       let best = NOBODY;
+      let idlest = NOBODY;
       for (let index = 0; index < this.#peers.active.size; index++) {
         const slot = this.#peers.active.at(index);
-        if (this.#peers.isPeerInterested[slot] === 0 || this.#peers.isChoking[slot] === 0) continue;
-        if (best === NOBODY || this.#sinceMs[slot]! < this.#sinceMs[best]!) best = slot;
+        if (this.#peers.isPeerInterested[slot] === 0) continue;
+        if (this.#peers.isChoking[slot] === 0) {
+          if (this.#idle.isIdle(slot) && this.#waitsLonger(slot, idlest)) idlest = slot;
+        } else if (this.#waitsLonger(slot, best)) best = slot;
       }
       if (best === NOBODY) return;
+      if (this.#unchoked >= this.#slots * (1 + IDLE_PER_SLOT)) {
+        if (idlest === NOBODY || this.#idle.hasWasted(best)) return;
+        this.#optimistic.vacate(idlest, nowMs);
+        this.#choke(idlest, nowMs);
+      }
       this.#unchoke(best, nowMs);
     }
+  }
+
+  /** Both choked, or both unchoked. */
+  #waitsLonger(slot: number, other: number): boolean {
+    if (other === NOBODY) return true;
+    const order = Number(this.#idle.hasWasted(slot)) - Number(this.#idle.hasWasted(other));
+    return order === 0 ? this.#sinceMs[slot]! < this.#sinceMs[other]! : order < 0;
   }
 
   #interested(): number[] {
@@ -349,6 +349,7 @@ export class Choker {
     this.#peers.isChoking[slot] = 1;
     this.#sinceMs[slot] = nowMs;
     this.#unchoked--;
+    this.#idle.choked(slot);
     this.#sink.choke(slot as PeerSlot, true);
     this.#superSeed?.choked(slot, true);
   }
@@ -357,6 +358,7 @@ export class Choker {
     this.#peers.isChoking[slot] = 0;
     this.#sinceMs[slot] = nowMs;
     this.#unchoked++;
+    this.#idle.unchoked(slot);
     this.#sink.choke(slot as PeerSlot, false);
     this.#superSeed?.choked(slot, false);
   }
@@ -374,7 +376,10 @@ export class Choker {
         throw new Error(`slot ${slot} is unchoked without interest`);
     }
     if (unchoked !== this.#unchoked) throw new Error('unchoked peers are miscounted');
-    if (unchoked > this.#slots) throw new Error('more peers unchoked than slots');
+    const idle = this.#idle.count;
+    if (idle > unchoked || unchoked - idle > this.#slots + this.#idle.most)
+      throw new Error('more peers unchoked than slots');
+    if (unchoked > this.#slots * (2 + IDLE_PER_SLOT)) throw new Error('too many peers leave their slots unused');
     if (waiting > 0 && unchoked < this.#slots) throw new Error('a slot is free while a peer waits');
   }
 }

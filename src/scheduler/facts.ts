@@ -1,4 +1,4 @@
-/** What the owner may ask of the peers' state: who has what, who chokes whom, who is interested, how much came and went. */
+/** What the owner may ask of the peers' state: who has what, who chokes whom, who is interested, how much came and went; and the one fact that the owner tells. */
 import type { PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import type { Availability } from './availability.js';
 import type { Peers } from './peers.js';
@@ -59,6 +59,11 @@ export abstract class SchedulerFacts {
 
   isPeerInterested(slot: PeerSlot): boolean {
     return this.#peers.isPeerInterested[slot] !== 0;
+  }
+
+  /** Told once a second or so: what the peer asked for waits for us, so that it is not to blame for taking nothing. */
+  setHeldUp(slot: PeerSlot, isHeldUp: boolean): void {
+    this.#peers.isHeldUp[slot] = isHeldUp ? 1 : 0;
   }
 
   isSnubbed(slot: PeerSlot): boolean {

@@ -22,6 +22,8 @@ export class Peers {
   isChoking: Uint8Array;
   isInterested: Uint8Array;
   isSnubbed: Uint8Array;
+  /** What the peer asked for waits for us: for the disk, or a rate limit. */
+  isHeldUp: Uint8Array;
   /** How often it became snubbed. */
   snubs: Int32Array;
   pieces: Int32Array;
@@ -63,6 +65,7 @@ export class Peers {
     this.isChoking = new Uint8Array(rows);
     this.isInterested = new Uint8Array(rows);
     this.isSnubbed = new Uint8Array(rows);
+    this.isHeldUp = new Uint8Array(rows);
     this.snubs = new Int32Array(rows);
     this.pieces = new Int32Array(rows);
     this.wanted = new Int32Array(rows);
@@ -93,6 +96,7 @@ export class Peers {
     this.isChoking = grown(this.isChoking, rows);
     this.isInterested = grown(this.isInterested, rows);
     this.isSnubbed = grown(this.isSnubbed, rows);
+    this.isHeldUp = grown(this.isHeldUp, rows);
     this.snubs = grown(this.snubs, rows);
     this.pieces = grown(this.pieces, rows);
     this.wanted = grown(this.wanted, rows);
@@ -123,6 +127,7 @@ export class Peers {
     this.isChoking[slot] = 1;
     this.isInterested[slot] = 0;
     this.isSnubbed[slot] = 0;
+    this.isHeldUp[slot] = 0;
     this.snubs[slot] = 0;
     this.pieces[slot] = 0;
     this.wanted[slot] = 0;

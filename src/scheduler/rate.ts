@@ -56,6 +56,17 @@ export class RollingRates {
     return this.#buckets[row * RATE_WINDOW_SECONDS + (previous % RATE_WINDOW_SECONDS)]!;
   }
 
+  /** Bytes of so many whole seconds before this one; fewer than the window has. */
+  lastSeconds(row: number, count: number, nowMs: number): number {
+    this.#advance(row, nowMs);
+    let bytes = 0;
+    for (let back = 1; back <= count; back++) {
+      const second = this.#seconds[row]! + RATE_WINDOW_SECONDS - back;
+      bytes += this.#buckets[row * RATE_WINDOW_SECONDS + (second % RATE_WINDOW_SECONDS)]!;
+    }
+    return bytes;
+  }
+
   /** A clock that steps back is taken as standing still. */
   #advance(row: number, nowMs: number): void {
     const second = Math.floor(nowMs / 1000);

@@ -106,6 +106,7 @@ export class Peer implements WireSink, LinkHandlers {
 
   tick(nowMs: number): void {
     const { scheduler } = this.exchange;
+    scheduler.setHeldUp(this.slot, this.requests.length > 0 && this.link.queuedBytes === 0);
     if (scheduler.uploadRate(this.slot, nowMs) + scheduler.downloadRate(this.slot, nowMs) > 0) {
       this.activeMs = nowMs;
       this.#wastedTurn = false;

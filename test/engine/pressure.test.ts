@@ -99,6 +99,34 @@ for (const storage of STORAGES) {
   });
 }
 
+test('sixty-four peers that take a byte now and then do not keep an honest one waiting for a slot', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 16 * MIB, { pieceLengthBytes: MIB });
+  const seed = await startSeed(scope, set);
+  const torrent = live(seed);
+  for (let i = 0; i < 64; i++) {
+    const socket = net.connect({ port: seed.port!, host: '127.0.0.1', noDelay: true });
+    scope.defer(() => void socket.destroy());
+    socket.on('error', () => {});
+    socket.pause();
+    await withDeadline(new Promise<void>((resolve) => socket.once('connect', resolve)), 'it connects', DEADLINE_MS);
+    const peerId = Buffer.from(`-XX0001-deafdeafde${String(i).padStart(2, '0')}`, 'latin1');
+    const extensions = { fast: false, extended: false };
+    socket.write(encodeHandshake({ infoHash: set.metainfo.infoHash, peerId, extensions }));
+    const out = new OutBuffer();
+    writeInterested(out);
+    socket.write(out.take());
+  }
+  await until('all have had their turn', DEADLINE_MS, () => {
+    const peers = torrent.peers();
+    return peers.length === 64 && peers.every(({ amChoking }) => !amChoking);
+  });
+  const leech = await startEngine(scope);
+  const peers = [{ host: '127.0.0.1', port: seed.port! }];
+  const fetched = leech.add(set.metainfo, { output: await tempFolder(scope), trackers: [], peers });
+  await withDeadline(fetched.done, 'another peer is served', DEADLINE_MS / 2);
+});
+
 test('who lets lie what it asked for is let go of while others wait for memory', async (t) => {
   const scope = openScope(t);
   const set = await fileSet(scope, 16 * MIB, { pieceLengthBytes: MIB });
