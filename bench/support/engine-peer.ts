@@ -88,7 +88,7 @@ function withoutVerify(pool: WorkPool): WorkPool {
 function internals(): EngineInternals {
   return {
     ...(values['no-verify'] ? { wrapPool: withoutVerify } : {}),
-    ...(isNull ? { openStorage: () => Promise.resolve(new NullStorage()) } : {}),
+    ...(isNull ? { openStorage: ({ files }) => Promise.resolve(new NullStorage(files.length)) } : {}),
     ...(connections > 1
       ? { makePeerId: () => makePeerId(() => randomBytes(4).readUInt32BE() / 2 ** 32), dialsPerSecond: DIALS_PER_SEC }
       : {}),

@@ -4,6 +4,7 @@
  */
 import type { HaulError } from '../../src/errors.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
+import { ABSENT } from '../../src/storage/file-stamp.js';
 import type { FilesNow } from '../../src/storage/identities.js';
 import type { PinOutcome, Storage } from '../../src/storage/port.js';
 
@@ -21,7 +22,13 @@ export class NullStorage implements Storage {
   /** Thrown away so far. */
   storedBytes = 0;
   readonly #open = new Set<PieceIndex>();
+  readonly #fileCount: number;
   #unsynced: PieceIndex[] = [];
+
+  /** @param fileCount of the torrent, the part file not counted */
+  constructor(fileCount: number) {
+    this.#fileCount = fileCount;
+  }
 
   prepare(): Promise<void> {
     return Promise.resolve();
@@ -77,7 +84,8 @@ export class NullStorage implements Storage {
   }
 
   inspect(): Promise<FilesNow> {
-    return Promise.resolve({ stamps: [], trouble: null });
+    // No file is there, so a record claims nothing.
+    return Promise.resolve({ stamps: Array.from({ length: this.#fileCount + 1 }, () => ABSENT), trouble: null });
   }
 
   glance(): Promise<null> {
