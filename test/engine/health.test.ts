@@ -5,7 +5,7 @@ import net, { type AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import type { Torrent } from '../../src/api.js';
 import { writeBitfield, writeUnchoke } from '../../src/wire/encoder.js';
-import { fileSet, startEngine } from '../support/engines.js';
+import { fileSet, startEngine, startSeed } from '../support/engines.js';
 import { eventNumbers, RawPeer } from '../support/raw-peer.js';
 import { openScope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
@@ -99,6 +99,10 @@ test('the ban of a peer names its address and the reason, in the log and among t
   writeBitfield(liar.out, Uint8Array.of(0xc0));
   writeUnchoke(liar.out);
   liar.flush();
+  await until('a piece was bad', DEADLINE_MS, () => torrent.stats().corruptBytes > 0);
+  // Who gave it is known when there is a good copy.
+  const seed = await startSeed(scope, set);
+  torrent.addPeer('127.0.0.1', seed.port!);
   await until('it is banned', DEADLINE_MS, () => torrent.sources().addresses.banned === 1);
   const [ban] = torrent.sources().addresses.bans;
   assert.equal(ban!.address, address);
