@@ -1,5 +1,6 @@
 /** Builds what a torrent needs from outside: storage, resume record, hash check, addresses, trackers. Part of the composition root. */
 import { lookup } from 'node:dns/promises';
+import { constants } from 'node:fs';
 import { type FileHandle, open, statfs } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
@@ -114,7 +115,7 @@ async function syncData(metainfo: Metainfo, output: string, selection: Selection
 async function withOpen(path: string, use: (handle: FileHandle) => Promise<void>): Promise<void> {
   let handle: FileHandle;
   try {
-    handle = await open(path, 'r');
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     throw error;

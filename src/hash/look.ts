@@ -76,7 +76,7 @@ function decodeLooks(bytes: Uint8Array): Look[] {
       isExecutable: (mode & 0o111) !== 0,
       lengthBytes,
       // A time before 1970 is negative.
-      stamp: { device, inode, sizeBytes: lengthBytes, mtimeNs: BigInt.asIntN(64, modifiedNs) },
+      stamp: { device, inode, birthNs: 0n, sizeBytes: lengthBytes, mtimeNs: BigInt.asIntN(64, modifiedNs) },
     };
   });
 }

@@ -44,7 +44,9 @@ export class Descriptors {
   constructor(path: (file: number) => string, options: DescriptorOptions) {
     this.#path = path;
     this.#check = options.check ?? (() => {});
-    this.#flags = (options.forWriting ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NOFOLLOW;
+    // Somebody may have put a pipe there: opening it for reading would wait for a writer, for ever.
+    this.#flags =
+      (options.forWriting ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NOFOLLOW | constants.O_NONBLOCK;
     this.#limit = options.limit ?? defaultLimit();
   }
 

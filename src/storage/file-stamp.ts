@@ -1,17 +1,18 @@
 /** What is remembered of a file to know it again: which file it is, how long, and when it was last written. */
-import type { BigIntStats } from 'node:fs';
 
 export interface FileStamp {
   /** With `inode` 0 where the file system gives a file new numbers at will. */
   readonly device: bigint;
   readonly inode: bigint;
+  /** When it was made: an inode number is given out again once its file is deleted. 0: not known. */
+  readonly birthNs: bigint;
   /** -1: there is no such file. */
   readonly sizeBytes: number;
   readonly mtimeNs: bigint;
 }
 
 /** A file that is not there, or that is not the one in use. It equals nothing, not even itself. */
-export const ABSENT: FileStamp = { device: 0n, inode: 0n, sizeBytes: -1, mtimeNs: 0n };
+export const ABSENT: FileStamp = { device: 0n, inode: 0n, birthNs: 0n, sizeBytes: -1, mtimeNs: 0n };
 
 /** The time of a file that is the one in use but not whole: its stamp tells whose it is, and equals nothing. */
 const NEVER = -1n;
@@ -25,15 +26,15 @@ export function isUsable(stamp: FileStamp): boolean {
   return stamp.sizeBytes >= 0 && stamp.mtimeNs !== NEVER;
 }
 
-export function stampOf(status: BigIntStats): FileStamp {
-  if (!status.isFile()) return ABSENT;
-  return { device: status.dev, inode: status.ino, sizeBytes: Number(status.size), mtimeNs: status.mtimeNs };
+export function isSameBirth(a: bigint, b: bigint): boolean {
+  return a === 0n || b === 0n || a === b;
 }
 
-/** The same file: device and inode where both are known. */
+/** The same file: device, inode and birth where both are known. */
 export function isSameInode(a: FileStamp, b: FileStamp): boolean {
   if (a.sizeBytes < 0 || b.sizeBytes < 0) return false;
-  return a.inode === 0n || b.inode === 0n || (a.inode === b.inode && a.device === b.device);
+  if (a.inode === 0n || b.inode === 0n) return true;
+  return a.inode === b.inode && a.device === b.device && isSameBirth(a.birthNs, b.birthNs);
 }
 
 /** The same file, as long as it was and not written since. */

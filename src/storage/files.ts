@@ -16,6 +16,7 @@ import { refuseForeign } from './foreign.js';
 import { Identities } from './identities.js';
 import { FileLayout, partFileName } from './layout.js';
 import * as mmap from './mmap-io.js';
+import { refuseOneFile } from './one-file.js';
 import type { PrepareRequest } from './port.js';
 import { stampedFiles } from './stamp-files.js';
 import { type FileState, type Survey, survey } from './survey.js';
@@ -96,6 +97,7 @@ export class DataFiles {
     for (const [file, path] of found.realPaths) this.#realPaths.set(file, path);
     if (forWriting) {
       await this.#refuseForeign(found, options);
+      await this.#refuseOneFile(found, options);
       await this.#make(found, options.reserve ?? true);
     }
     this.#identities = await this.#identify();
@@ -140,6 +142,19 @@ export class DataFiles {
       output: this.output,
       isOurs,
       signal,
+    });
+  }
+
+  async #refuseOneFile({ files }: Survey, { isFinished }: PrepareOptions): Promise<void> {
+    const { makesUpInodes } = fileSystemOf((await statfs(this.output)).type);
+    if (makesUpInodes === true) return;
+    const there = files.filter(({ exists, file }) => exists && this.#entry(file).lengthBytes > 0);
+    await refuseOneFile({
+      files: there.map(({ file }) => file),
+      path: (file) => this.path(file),
+      name: (file) => join(...this.#entry(file).path),
+      output: this.output,
+      isFinished: isFinished ?? (() => false),
     });
   }
 

@@ -1,7 +1,7 @@
 /**
  * Which files a storage uses, so that another file of the same name is never taken for one of them.
  *
- *   prepare: noted (device, inode) -> every open: the same, or it fails -> now and then, before a record and before "done":
+ *   prepare: noted (device, inode, birth) -> every open: the same, or it fails -> now and then, before a record and before "done":
  *   the path still leads there, and the file is as long as the torrent says
  *
  * Bytes go to open files and mappings, whatever happens to their names: without this a download could end in a file that nobody finds.
@@ -10,9 +10,9 @@ import { type BigIntStats, fstatSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { fromSystemError, HaulError } from '../errors.js';
 import { forEachConcurrently } from './concurrently.js';
-import { ABSENT, type FileStamp, spoiled, stampOf } from './file-stamp.js';
+import { ABSENT, type FileStamp, isSameBirth, spoiled } from './file-stamp.js';
 import { OtherWriters } from './other-writers.js';
-import { forEachStatus } from './stamp-files.js';
+import { birthOf, forEachStatus, stampOf } from './stamp-files.js';
 
 /** stat(2) counts blocks of 512 bytes, whatever the file system's own. */
 const STAT_BLOCK_BYTES = 512n;
@@ -44,6 +44,7 @@ export interface FilesNow {
 interface Identity {
   readonly device: bigint;
   readonly inode: bigint;
+  readonly birthNs: bigint;
   readonly mtimeNs: bigint;
   /** All its bytes had blocks when it was noted. */
   readonly isWhole: boolean;
@@ -69,7 +70,8 @@ export class Identities {
       if (status === null) missing ??= gone(pathOf(file));
       else {
         const isWhole = status.blocks * STAT_BLOCK_BYTES >= BigInt(lengthOf(file));
-        this.#known.set(file, { device: status.dev, inode: status.ino, mtimeNs: status.mtimeNs, isWhole });
+        const { dev: device, ino: inode, mtimeNs } = status;
+        this.#known.set(file, { device, inode, birthNs: birthOf(status), mtimeNs, isWhole });
       }
     });
     if (missing !== null) throw missing;
@@ -131,7 +133,7 @@ export class Identities {
   #isKnown(file: number, status: BigIntStats): boolean {
     const known = this.#known.get(file);
     if (known === undefined || !this.#options.hasInodes) return known !== undefined;
-    return known.inode === status.ino && known.device === status.dev;
+    return known.inode === status.ino && known.device === status.dev && isSameBirth(known.birthNs, birthOf(status));
   }
 
   #judge(file: number, status: BigIntStats | null): HaulError | null {

@@ -20,6 +20,8 @@ export interface PrepareRequest {
    * Default: all are.
    */
   readonly isOurs?: (file: number) => boolean;
+  /** By file: all its pieces are good, nothing will be written to it. Default: none is. */
+  readonly isFinished?: (file: number) => boolean;
   readonly signal?: AbortSignal;
 }
 

@@ -1,8 +1,8 @@
 /**
  * The bytes of a resume record.
  *
- *   "haul-resume 3\n" | info-hash 20 | flags 1 (1: clean end, 2: files are skipped) | pieces u32 | files u32 | bits
- *   | (device u64, inode u64, size f64, mtimeNs i64) per file | with flag 2: a bit for each skipped file, then the same of the part file
+ *   "haul-resume 4\n" | info-hash 20 | flags 1 (1: clean end, 2: files are skipped) | pieces u32 | files u32 | bits
+ *   | (device u64, inode u64, birthNs i64, size f64, mtimeNs i64) per file | with flag 2: a bit for each skipped file, then the same of the part file
  *   | SHA-256 of all that
  *
  * Numbers are big-endian. The length follows from the torrent and the flags, so a record of any other length is damaged.
@@ -13,9 +13,9 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import type { FileStamp } from './file-stamp.js';
 
 const VERSIONS = 'haul-resume ';
-const MAGIC = Buffer.from(`${VERSIONS}3\n`, 'latin1');
+const MAGIC = Buffer.from(`${VERSIONS}4\n`, 'latin1');
 const HEADER_BYTES = MAGIC.length + 20 + 1 + 4 + 4;
-const STAMP_BYTES = 32;
+const STAMP_BYTES = 40;
 const CHECKSUM_BYTES = 32;
 const CLEAN = 1;
 const SKIPS = 2;
@@ -87,9 +87,10 @@ function whyOther(bytes: Buffer): string {
   return isOfOurs ? 'it was written by another version of this program' : 'it is not a resume record';
 }
 
-function writeStamp(bytes: Buffer, at: number, { device, inode, sizeBytes, mtimeNs }: FileStamp): number {
+function writeStamp(bytes: Buffer, at: number, { device, inode, birthNs, sizeBytes, mtimeNs }: FileStamp): number {
   let end = bytes.writeBigUInt64BE(BigInt.asUintN(64, device), at);
   end = bytes.writeBigUInt64BE(BigInt.asUintN(64, inode), end);
+  end = bytes.writeBigInt64BE(BigInt.asIntN(64, birthNs), end);
   return bytes.writeBigInt64BE(BigInt.asIntN(64, mtimeNs), bytes.writeDoubleBE(sizeBytes, end));
 }
 
@@ -97,8 +98,9 @@ function readStamp(bytes: Buffer, at: number): FileStamp {
   return {
     device: bytes.readBigUInt64BE(at),
     inode: bytes.readBigUInt64BE(at + 8),
-    sizeBytes: bytes.readDoubleBE(at + 16),
-    mtimeNs: bytes.readBigInt64BE(at + 24),
+    birthNs: bytes.readBigInt64BE(at + 16),
+    sizeBytes: bytes.readDoubleBE(at + 24),
+    mtimeNs: bytes.readBigInt64BE(at + 32),
   };
 }
 

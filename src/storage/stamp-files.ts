@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
 import { forEachConcurrently } from './concurrently.js';
-import { ABSENT, type FileStamp, stampOf } from './file-stamp.js';
+import { ABSENT, type FileStamp } from './file-stamp.js';
 import { partFileName } from './layout.js';
 
 const STATS_AT_ONCE = 8;
@@ -13,6 +13,31 @@ const STATS_AT_ONCE = 8;
 const STATS_ASYNC = 256;
 /** Files looked at before other work gets its turn: about a millisecond. */
 const STATS_IN_A_ROW = 400;
+
+export function stampOf(status: BigIntStats): FileStamp {
+  if (!status.isFile()) return ABSENT;
+  return {
+    device: status.dev,
+    inode: status.ino,
+    birthNs: birthOf(status),
+    sizeBytes: Number(status.size),
+    mtimeNs: status.mtimeNs,
+  };
+}
+
+let hasBirths: boolean | undefined;
+
+/**
+ * When the file was made, 0 where nobody says. Without statx(2) (an old kernel, a sandbox) Node gives the time of the last change instead;
+ * our own executable shows that: it has been renamed or given its mode after it was made.
+ */
+export function birthOf(status: BigIntStats): bigint {
+  if (hasBirths === undefined) {
+    const own = statSync(process.execPath, { bigint: true, throwIfNoEntry: false });
+    hasBirths = own !== undefined && own.birthtimeNs !== own.ctimeNs;
+  }
+  return hasBirths && status.birthtimeNs > 0n ? status.birthtimeNs : 0n;
+}
 
 /** The files that have a stamp; the part file is another one. */
 export function stampedFiles({ files }: Metainfo, selection: Selection | null): number[] {

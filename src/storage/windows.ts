@@ -134,7 +134,10 @@ export class Windows {
   #mapExtent(extent: number, address: number): void {
     const { file, fileBegin, lengthBytes, windowBegin } = this.#extents;
     const path = this.#files.path(file[extent]!);
-    const fd = openSync(path, (this.#forWriting ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NOFOLLOW);
+    // A pipe in the place of the file must not hold up the main thread.
+    const flags =
+      (this.#forWriting ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    const fd = openSync(path, flags);
     try {
       this.#files.checkOpen(file[extent]!, fd);
       // A mapping past the end of its file is a SIGBUS waiting to happen.
@@ -142,8 +145,8 @@ export class Windows {
         throw new HaulError('BAD_DATA', `${path} was cut off while it was in use`, { path });
       }
       const protection = this.#forWriting ? mmap.PROT_READ | mmap.PROT_WRITE : mmap.PROT_READ;
-      const flags = mmap.MAP_SHARED | mmap.MAP_FIXED;
-      mmap.map(lengthBytes[extent]!, protection, flags, fd, fileBegin[extent]!, address + windowBegin[extent]!);
+      const shared = mmap.MAP_SHARED | mmap.MAP_FIXED;
+      mmap.map(lengthBytes[extent]!, protection, shared, fd, fileBegin[extent]!, address + windowBegin[extent]!);
     } finally {
       closeSync(fd);
     }

@@ -1,10 +1,11 @@
 /**
  * What of a torrent is on disk and good, and the storage over just those files.
  *
- *   looked at -> recorded pieces trusted, others hashed -> a sample of the trusted hashed -> storage opened -> the same files still?
+ *   looked at -> recorded pieces trusted, others hashed -> a sample of the trusted hashed -> not written meanwhile? -> storage opened
+ *   -> the same files still?
  *
  * Invariant: a piece is in `have` only when the file that the storage uses is the one that was looked at before the piece was trusted
- * or hashed. A file that comes, goes or is replaced meanwhile starts all of it again.
+ * or hashed. A file that comes, goes, is replaced or written meanwhile starts all of it again.
  */
 import { join } from 'node:path';
 import { HaulError } from '../errors.js';
@@ -13,7 +14,7 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
 import { type FileStamp, isSameInode, isUnchanged } from '../storage/file-stamp.js';
 import type { Storage } from '../storage/port.js';
-import { isFileOurs } from './ours.js';
+import { isFileFinished, isFileOurs } from './ours.js';
 import { drawSample } from './sample.js';
 import type { Services } from './services.js';
 
@@ -57,24 +58,37 @@ export class OnDisk {
     const { have, signal, metainfo, output } = this.#options;
     for (let tries = 1; ; tries++) {
       const seen = await this.#findVerified();
-      if (signal.aborted) return null;
-      const storage = await this.#openStorage(have.count < this.#options.wantedPieces);
-      try {
-        const { stamps } = await storage.inspect();
-        if (!signal.aborted && (seen === null || this.#isSame(seen, stamps))) return storage;
-      } catch (error) {
-        await storage.close();
-        throw error;
-      }
-      await storage.close();
+      const storage = signal.aborted ? null : await this.#openOverSame(seen);
+      if (storage !== null) return storage;
       if (signal.aborted) return null;
       if (tries === TRIES) {
-        const message = `${output}: files of ${metainfo.name} are being replaced while they are checked; try again when that is over`;
+        const message = `${output}: files of ${metainfo.name} are being replaced or written while they are checked; try again when that is over`;
         throw new HaulError('BAD_DATA', message, { path: output });
       }
-      this.#options.services.log('warn', `${metainfo.name}: files were replaced while they were checked; once more`);
+      this.#options.services.log(
+        'warn',
+        `${metainfo.name}: files were replaced or written while they were checked; once more`,
+      );
       for (let piece = 0; piece < have.bitCount; piece++) have.clear(piece);
     }
+  }
+
+  /** Null: what was trusted or hashed is not what is there now, or the signal fired. */
+  async #openOverSame(seen: readonly FileStamp[] | null): Promise<Storage | null> {
+    const { have, signal, services, metainfo, output, selection, wantedPieces } = this.#options;
+    // Before we change the files ourselves: bytes may have been written behind the check, into the very same file.
+    const checked = seen === null ? null : await services.stampFiles(metainfo, output, selection);
+    if (seen !== null && !this.#isSame(seen, checked!, isUnchanged)) return null;
+    const storage = await this.#openStorage(have.count < wantedPieces);
+    try {
+      const { stamps } = await storage.inspect();
+      if (!signal.aborted && (seen === null || this.#isSame(seen, stamps, isSameInode))) return storage;
+    } catch (error) {
+      await storage.close();
+      throw error;
+    }
+    await storage.close();
+    return null;
   }
 
   /** @returns the files as they were before anything of them was trusted; null: nobody looked */
@@ -152,7 +166,8 @@ export class OnDisk {
     const storage = await services.openStorage(metainfo, output, forWriting, selection);
     try {
       const isOurs = (file: number): boolean => overwrites || isFileOurs(metainfo, this.#recorded, have, file);
-      await storage.prepare({ forWriting, isOurs, signal });
+      const isFinished = (file: number): boolean => isFileFinished(metainfo, have, file);
+      await storage.prepare({ forWriting, isOurs, isFinished, signal });
       return storage;
     } catch (error) {
       await storage.close();
@@ -178,7 +193,11 @@ export class OnDisk {
   }
 
   /** Every file that holds a piece of ours is the one that was seen. */
-  #isSame(seen: readonly FileStamp[], now: readonly FileStamp[]): boolean {
+  #isSame(
+    seen: readonly FileStamp[],
+    now: readonly FileStamp[],
+    isOne: (now: FileStamp, seen: FileStamp) => boolean,
+  ): boolean {
     const { metainfo, have, selection } = this.#options;
     const { files, geometry } = metainfo;
     const holdsPiece = (file: number): boolean => {
@@ -194,8 +213,8 @@ export class OnDisk {
     };
     const borders = selection?.isWhole === false ? selection.borders() : null;
     const partFile = files.length;
-    if (borders !== null && overlaps(borders, have) && !isSameInode(seen[partFile]!, now[partFile]!)) return false;
-    return files.every((_, file) => !isStored(file) || isSameInode(seen[file]!, now[file]!) || !holdsPiece(file));
+    if (borders !== null && overlaps(borders, have) && !isOne(now[partFile]!, seen[partFile]!)) return false;
+    return files.every((_, file) => !isStored(file) || isOne(now[file]!, seen[file]!) || !holdsPiece(file));
   }
 
   #badSeed(): HaulError {

@@ -19,7 +19,22 @@ export function isFileOurs({ files, geometry }: Metainfo, recorded: Bitfield, ha
   const isLast = endBytes === geometry.lengthBytes;
   const endWhole = isLast ? geometry.pieceCount : Math.floor(endBytes / pieceLengthBytes);
   if (firstWhole < endWhole) return hasAny(have, firstWhole, endWhole);
-  return hasAll(have, Math.floor(beginBytes / pieceLengthBytes), Math.ceil(endBytes / pieceLengthBytes));
+  return isFileFinished({ files, geometry }, have, file);
+}
+
+/** Every piece that it shares in is good. */
+export function isFileFinished(
+  { files, geometry }: Pick<Metainfo, 'files' | 'geometry'>,
+  have: Bitfield,
+  file: number,
+): boolean {
+  const { beginBytes, lengthBytes } = files[file]!;
+  const { pieceLengthBytes } = geometry;
+  return hasAll(
+    have,
+    Math.floor(beginBytes / pieceLengthBytes),
+    Math.ceil((beginBytes + lengthBytes) / pieceLengthBytes),
+  );
 }
 
 function hasAny(have: Bitfield, first: number, end: number): boolean {

@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { HaulError } from '../../src/errors.js';
 import { Descriptors } from '../../src/storage/descriptors.js';
 import { makeFolder } from './scene.js';
 
@@ -33,6 +34,20 @@ test('a file whose open fails after its caller failed at another one is not reme
   await assert.rejects(descriptors.acquire(files), { code: 'NOT_FOUND' });
   for (let turn = 0; descriptors.openCount > 0 && turn < 100_000; turn++) await new Promise(setImmediate);
   assert.equal(descriptors.openCount, 0);
+});
+
+test('a pipe in the place of a file holds nobody up, whoever reads or writes', { timeout: 20_000 }, async (t) => {
+  const folder = makeFolder();
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  await promisify(execFile)('mkfifo', [join(folder, '1')]);
+  const check = (_: number, fd: number): void => {
+    if (!fs.fstatSync(fd).isFile()) throw new HaulError('BAD_DATA', 'it is another file now');
+  };
+  for (const forWriting of [false, true]) {
+    const descriptors = new Descriptors((file) => join(folder, String(file)), { forWriting, check });
+    await assert.rejects(descriptors.acquire([1]), { code: 'BAD_DATA' });
+    await descriptors.close();
+  }
 });
 
 test('above the limit the least recently used are closed, never one that is held', async (t) => {

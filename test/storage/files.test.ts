@@ -116,6 +116,26 @@ test('files that are not ours are refused by name before anything is made; a lon
   await prepare(TREE, output, false);
 });
 
+for (const [what, makeLink] of [
+  ['a hard link', (output: string) => fs.linkSync(join(output, 't/a'), join(output, 't/sub/b'))],
+  ['a link', (output: string) => fs.symlinkSync('../a', join(output, 't/sub/b'))],
+] as const) {
+  test(`two files of a torrent that are one on disk through ${what} are not written, unless both are finished`, async () => {
+    const output = fresh();
+    fs.mkdirSync(join(output, 't/sub'), { recursive: true });
+    fs.writeFileSync(join(output, 't/a'), Buffer.alloc(5000, 1));
+    makeLink(output);
+    const before = snapshot(output);
+    const data = new DataFiles(scenes.metainfoOf(TREE, 64 * 1024 * 1024), output);
+    const refusal = refuses('BAD_DATA', `${join(output, 't/a')} and t/sub/b are one file on disk`);
+    await assert.rejects(data.prepare({ forWriting: true }), refusal);
+    await assert.rejects(data.prepare({ forWriting: true, isFinished: (file) => file === 0 }), refusal);
+    assert.deepEqual(snapshot(output), before);
+    await data.prepare({ forWriting: true, isFinished: () => true });
+    await data.close();
+  });
+}
+
 test('an output folder that is a file is refused by name', async () => {
   const output = fresh();
   fs.writeFileSync(output, 'mine');

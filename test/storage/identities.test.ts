@@ -204,3 +204,33 @@ for (const kind of ['mapped', 'positional'] as const) {
     }
   });
 }
+
+test('a file that was deleted and made anew is another one, also with the same inode number', async (t) => {
+  const file = join(await tempFolder(openScope(t)), '0');
+  fs.writeFileSync(file, 'x');
+  const identities = new Identities({
+    files: [0],
+    pathOf: () => file,
+    lengthOf: () => 1,
+    partFile: 1,
+    hasInodes: true,
+    isExact: false,
+    isSerial: true,
+  });
+  await identities.note();
+  fs.appendFileSync(file, 'more');
+  fs.truncateSync(file, 1);
+  fs.chmodSync(file, 0o600);
+  assert.equal(await identities.glance(1), null, 'changes do not make it another file');
+  if (!scenes.rebear(file, Buffer.from('y'))) {
+    t.skip('inode numbers are not given out again here');
+    return;
+  }
+  assert.match((await identities.glance(1))?.message ?? '', /is another file now/);
+  const { stamps, trouble } = await identities.inspect();
+  assert.ok(!isUsable(stamps[0]!));
+  assert.equal(trouble?.code, 'BAD_DATA');
+  const fd = fs.openSync(file, 'r');
+  t.after(() => fs.closeSync(fd));
+  assert.throws(() => identities.checkOpen(0, fd), { code: 'BAD_DATA' });
+});

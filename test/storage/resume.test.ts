@@ -85,6 +85,18 @@ test('a file that grew shorter with its old mtime is not trusted', async () => {
   assert.equal(await load(output), '00001111 11110000 ');
 });
 
+test('another file that was given the inode number of a deleted one is neither trusted nor ours', async (t) => {
+  const output = scene();
+  await scenes.record(metainfo, output, bits('11111111'), true);
+  assert.ok((await loadResume(metainfo, output)).ours.has(0));
+  if (!scenes.rebear(join(output, 't/a'), Buffer.alloc(3500, 'precious'))) {
+    t.skip('inode numbers are not given out again here');
+    return;
+  }
+  assert.equal(await load(output), '00001111 11110000 ');
+  assert.ok(!(await loadResume(metainfo, output)).ours.has(0));
+});
+
 test('without a record everything that has data is checked, and nothing in an empty folder', async () => {
   const output = scene();
   assert.equal(await load(output), '00000000 11111111 ');

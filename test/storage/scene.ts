@@ -208,3 +208,22 @@ export async function record(
   const stamps = await stampFiles(metainfo, output, selection);
   await saveResume(metainfo, output, { synced, isClean, stamps }, selection);
 }
+
+/**
+ * Deletes the file and puts another one of the same length and time into its place, with the same inode number.
+ * False where the file system does not give a number out again soon.
+ */
+export function rebear(path: string, bytes: Buffer): boolean {
+  const { ino, atime, mtime } = fs.statSync(path);
+  fs.rmSync(path);
+  const spare: string[] = [];
+  for (let tries = 0; tries < 500; tries++) {
+    fs.writeFileSync(path, bytes);
+    fs.utimesSync(path, atime, mtime);
+    if (fs.statSync(path).ino === ino) break;
+    spare.push(`${path}.${tries}`);
+    fs.renameSync(path, spare.at(-1)!);
+  }
+  for (const name of spare) fs.rmSync(name);
+  return fs.existsSync(path);
+}
