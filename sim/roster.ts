@@ -123,11 +123,16 @@ export class SimRoster {
       this.#host.banned.has(other.id) ||
       other.banned.has(this.#host.id);
     if (other === this.#host) this.#book.markSelf(address);
-    else if (isRefused) this.#book.failed(address, nowMs);
+    else if (isRefused) this.#book.failed(address, nowMs, this.#isAlone);
     else {
       this.#book.connected(address, nowMs);
       swarm.connect(this.#host, other);
     }
+  }
+
+  /** As in `torrent/roster.ts`. */
+  get #isAlone(): boolean {
+    return !this.#host.isDone && this.#host.peerCount === 0;
   }
 
   gone(peer: SimPeer, isRedundant: boolean): void {
@@ -135,7 +140,7 @@ export class SimRoster {
     if (!peer.isDialled) return;
     const address = addressOf(peer.other.id);
     if (isRedundant || this.#host.banned.has(peer.other.id)) this.#book.retire(address);
-    else this.#book.disconnected(address, this.#host.nowMs);
+    else this.#book.disconnected(address, this.#host.nowMs, this.#isAlone);
   }
 }
 

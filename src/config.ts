@@ -40,6 +40,12 @@ export const LIMITS = {
   connectionsPerTorrent: 500,
   connectionsPerEngine: 4000,
   dialsPerSecond: 30,
+  /** Dials of peers that the user named, beside the others: there are few, and somebody waits for them. */
+  namedDialsPerSecond: 10,
+  /** Dials under way per engine, shared evenly by its torrents: ten seconds' worth, for a dead address keeps one for as long as a handshake may take. */
+  halfOpenDials: 300,
+  /** Whatever the number of torrents, each may have so many under way. */
+  halfOpenMin: 8,
   handshakeTimeoutMs: 10_000,
   /** Accepted connections without a handshake: of one address, and of all. Beyond them whoever is silent for longest makes room. */
   handshakesPerAddress: 64,

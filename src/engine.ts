@@ -9,6 +9,7 @@ import { performance } from 'node:perf_hooks';
 import { Agent } from 'undici';
 import type { AddOptions, Engine, EngineOptions, EngineStats, Torrent } from './api.js';
 import { DEFAULTS, LIMITS } from './config.js';
+import { DialBudget } from './dial-budget.js';
 import { isZone, ZONE_RULE } from './discovery/zone.js';
 import { HaulError } from './errors.js';
 import { createWorkPool } from './hash/pool.js';
@@ -56,7 +57,7 @@ class LiveEngine implements Engine {
   port: number | null = null;
   readonly #options: EngineOptions;
   readonly #internals: EngineInternals;
-  readonly #dialsPerSecond: number;
+  readonly #dials: DialBudget<Door>;
   readonly #log: Log;
   readonly #pool: WorkPool;
   readonly #random: () => number;
@@ -69,8 +70,7 @@ class LiveEngine implements Engine {
   #listener: Listener | null = null;
   #timer: NodeJS.Timeout | null = null;
   #lastSecondMs = 0;
-  /** Dials that may start now; refilled by the timer, never above one second's worth. */
-  #dials: number;
+  #firstToTick = 0;
   #closing: Promise<void> | null = null;
   /** Transferred by torrents that are gone. */
   #pastDownloaded = 0;
@@ -79,8 +79,7 @@ class LiveEngine implements Engine {
   constructor(options: EngineOptions, internals: EngineInternals) {
     this.#options = options;
     this.#internals = internals;
-    this.#dialsPerSecond = internals.dialsPerSecond ?? LIMITS.dialsPerSecond;
-    this.#dials = this.#dialsPerSecond;
+    this.#dials = new DialBudget(internals.dialsPerSecond ?? LIMITS.dialsPerSecond);
     this.#log = guarded(options.log);
     this.#limits = new Limits(options, () => performance.now());
     this.#random = makeRandom(options.seed ?? randomInt(2 ** 32 - 1));
@@ -171,7 +170,8 @@ class LiveEngine implements Engine {
       dispatcher: this.#dispatcher,
       zone: this.#options.zone,
       throttles,
-      takeDial: () => this.#takeDial(),
+      takeDial: (door, isNamed) => this.#takeDial(door, isNamed),
+      halfOpenDials: () => DialBudget.halfOpen(this.#torrents.size),
       hasConnectionRoom: () => this.#handshakes.hasPlace,
       dropUselessElsewhere: (door) => this.#dropUseless(door),
       dial: (door, address) => this.#handshakes.dial(door, address.host, address.port),
@@ -195,10 +195,9 @@ class LiveEngine implements Engine {
     this.#torrents.delete(infoHashHex);
   }
 
-  #takeDial(): boolean {
-    if (this.#dials < 1 || (!this.#handshakes.hasRoom && !this.#dropUseless(null))) return false;
-    this.#dials--;
-    return true;
+  #takeDial(door: Door, isNamed: boolean): boolean {
+    if (!this.#handshakes.hasRoom && !this.#dropUseless(null)) return false;
+    return this.#dials.take(door, isNamed);
   }
 
   /** In a full engine: a peer that is of no use to its torrent goes. */
@@ -213,9 +212,13 @@ class LiveEngine implements Engine {
     const nowMs = performance.now();
     const isSecond = nowMs - this.#lastSecondMs >= 1000;
     if (isSecond) this.#lastSecondMs = nowMs;
-    this.#dials = Math.min(this.#dialsPerSecond, this.#dials + (this.#dialsPerSecond * DEFAULTS.tickMs) / 1000);
+    this.#dials.refill(DEFAULTS.tickMs);
     if (isSecond) this.#handshakes.tick(nowMs);
-    for (const torrent of this.#torrents.values()) torrent.tick(nowMs, isSecond);
+    const torrents = [...this.#torrents.values()];
+    // Each is the first in its turn: what they share is often gone before the last one asks.
+    this.#firstToTick = (this.#firstToTick + 1) % Math.max(1, torrents.length);
+    for (let i = 0; i < torrents.length; i++)
+      torrents[(this.#firstToTick + i) % torrents.length]!.tick(nowMs, isSecond);
   }
 
   stats(): EngineStats {

@@ -37,6 +37,7 @@ export interface ServicesOptions
     | 'maxPeersPerAddress'
     | 'throttles'
     | 'takeDial'
+    | 'halfOpenDials'
     | 'dial'
     | 'hasConnectionRoom'
     | 'dropUselessElsewhere'

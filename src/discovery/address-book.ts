@@ -18,12 +18,21 @@ export type AddressState = 'idle' | 'dialling' | 'connected' | 'backing-off' | '
 /** First and longest pause after a failure; it doubles in between. */
 export const RETRY_FIRST_MS = 15_000;
 export const RETRY_LAST_MS = 30 * 60_000;
+/** Pauses while there is no other peer: there is nothing else to wait for. After two minutes of them the last one. */
+export const ALONE_RETRY_MS: readonly number[] = [1_000, 2_000, 4_000, ...Array.from({ length: 22 }, () => 5_000)];
+export const ALONE_LAST_MS = 60_000;
+/** First pause of an address that answered before, doubling like the others: it is worth more than one that never did. */
+export const ANSWERED_FIRST_MS = 5_000;
 /** Pauses for a peer the user named: it is probably about to start. The last one repeats. */
 export const EXPLICIT_RETRY_MS: readonly number[] = [1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_000];
 /** A connection that lasted this long was worth something: its end does not count as a failure. */
 export const GOOD_CONNECTION_MS = 60_000;
 /** Failures are counted up to here: 15 s doubled seven times is beyond 30 min. */
 const FAILURES_MAX = 12;
+/** Failures while there was no other peer count up to here. */
+const LONELY_FAILURES_MAX = 3;
+/** Being named more often than this says nothing more. */
+const NAMED_MAX = 3;
 
 interface Entry {
   readonly key: string;
@@ -31,6 +40,12 @@ interface Entry {
   source: AddressSource;
   state: AddressState;
   failures: number;
+  /** Failures in a row that happened while there was no other peer. */
+  lonely: number;
+  /** A handshake with it succeeded once. */
+  hasAnswered: boolean;
+  /** How often it was named: a tracker that names it again has heard of it again. Up to `NAMED_MAX`. */
+  named: number;
   /** Random place among equals, so that a list in a chosen order does not choose for us. */
   readonly dice: number;
   /** When backing off, or the ban, ends. */
@@ -43,10 +58,12 @@ const BARRED: ReadonlySet<AddressState> = new Set<AddressState>(['banned', 'reti
 
 const isExplicit = (entry: Entry): boolean => entry.source === 'explicit';
 
-/** By hand before the rest, fresh before failed, then dice. */
+/** By hand before the rest; then who answered before, fresh before failed, named often before named once, then dice. */
 function dialsBefore(a: Entry, b: Entry): boolean {
   if (isExplicit(a) !== isExplicit(b)) return isExplicit(a);
-  return a.failures !== b.failures ? a.failures < b.failures : a.dice < b.dice;
+  if (a.hasAnswered !== b.hasAnswered) return a.hasAnswered;
+  if (a.failures !== b.failures) return a.failures < b.failures;
+  return a.named !== b.named ? a.named > b.named : a.dice < b.dice;
 }
 
 export class AddressBook {
@@ -83,6 +100,7 @@ export class AddressBook {
     const known = this.#entries.get(formatAddress(address));
     if (known !== undefined) {
       if (source === 'explicit') this.#favour(known);
+      else if (known.named < NAMED_MAX) this.#nameAgain(known);
       return 'known';
     }
     if (!isDialable(address) || !this.#makeRoom(source)) return 'refused';
@@ -113,13 +131,15 @@ export class AddressBook {
     const entry = this.#open(address);
     if (entry === null) return;
     entry.connectedAtMs = nowMs;
+    entry.hasAnswered = true;
+    entry.lonely = 0;
     this.#move(entry, 'connected');
   }
 
   /** A dial or handshake failed. */
-  failed(address: Address, nowMs: number): void {
+  failed(address: Address, nowMs: number, isAlone = false): void {
     const entry = this.#open(address);
-    if (entry !== null) this.#backOff(entry, nowMs, true);
+    if (entry !== null) this.#backOff(entry, nowMs, true, isAlone);
   }
 
   /** A peer of this address is silent: another connection is tried, without a pause. Nothing happens while one is being tried. */
@@ -135,12 +155,12 @@ export class AddressBook {
   }
 
   /** A connection ended. A short one counts as a failure, so that a peer that drops us at once is not dialled in a loop. */
-  disconnected(address: Address, nowMs: number): void {
+  disconnected(address: Address, nowMs: number, isAlone = false): void {
     const entry = this.#open(address);
     if (entry === null) return;
     const wasGood = entry.state === 'connected' && nowMs - entry.connectedAtMs >= GOOD_CONNECTION_MS;
     if (wasGood) entry.failures = 0;
-    this.#backOff(entry, nowMs, !wasGood);
+    this.#backOff(entry, nowMs, !wasGood, isAlone);
   }
 
   /** Not to be dialled before that time. The address need not be known. One given by hand is not banned: the user knows better. */
@@ -202,6 +222,9 @@ export class AddressBook {
       source,
       state,
       failures: 0,
+      lonely: 0,
+      hasAnswered: false,
+      named: 1,
       dice: this.#random(),
       readyAtMs,
       connectedAtMs: 0,
@@ -234,9 +257,12 @@ export class AddressBook {
     this.#barred.delete(entry);
   }
 
-  #backOff(entry: Entry, nowMs: number, isFailure: boolean): void {
+  #backOff(entry: Entry, nowMs: number, isFailure: boolean, isAlone: boolean): void {
     this.#unfile(entry);
-    if (isFailure) entry.failures = Math.min(entry.failures + 1, FAILURES_MAX);
+    entry.lonely = isAlone ? entry.lonely + 1 : 0;
+    // Nobody answers a host that lost its own link: that says little of each address.
+    const most = isAlone ? Math.max(entry.failures, LONELY_FAILURES_MAX) : FAILURES_MAX;
+    if (isFailure) entry.failures = Math.min(entry.failures + 1, most);
     entry.state = 'backing-off';
     entry.readyAtMs = nowMs + this.#pauseMs(entry);
     this.#file(entry);
@@ -245,9 +271,17 @@ export class AddressBook {
   #pauseMs(entry: Entry): number {
     const step = Math.max(entry.failures - 1, 0);
     if (isExplicit(entry)) return EXPLICIT_RETRY_MS[Math.min(step, EXPLICIT_RETRY_MS.length - 1)]!;
-    const pauseMs = Math.min(RETRY_FIRST_MS * 2 ** step, RETRY_LAST_MS);
+    const aloneMs = ALONE_RETRY_MS[entry.lonely - 1] ?? ALONE_LAST_MS;
+    const firstMs = entry.hasAnswered ? ANSWERED_FIRST_MS : RETRY_FIRST_MS;
+    const pauseMs = entry.lonely > 0 ? aloneMs : Math.min(firstMs * 2 ** step, RETRY_LAST_MS);
     // Up to a tenth more: a fleet that lost one machine shall not come back to it in one instant.
     return pauseMs + Math.floor((pauseMs / 10) * this.#random());
+  }
+
+  #nameAgain(entry: Entry): void {
+    this.#unfile(entry);
+    entry.named++;
+    this.#file(entry);
   }
 
   #favour(entry: Entry): void {

@@ -88,10 +88,13 @@ export class Roster implements Door {
     if (nowMs < this.#shortUntilMs) return;
     // In a table full of peers that are of no use some are dialled all the same: their places are decided at the door.
     const spare = !exchange.hasRoom && !exchange.isComplete && this.hasUseless(nowMs) ? SPARE_DIALS : 0;
+    const mostDialling = services.halfOpenDials();
     while (exchange.peerCount + this.#dialling < services.maxPeers + spare) {
       const address = this.#addresses.next(nowMs) ?? this.#pardoned(nowMs);
       if (address === null) return;
-      this.isHeldBack = !services.takeDial();
+      const isNamed = this.#named.has(address);
+      if (this.#dialling >= mostDialling && !isNamed) return;
+      this.isHeldBack = !services.takeDial(this, isNamed);
       if (this.isHeldBack) return;
       this.#addresses.dialled(address);
       this.#dialling++;
@@ -120,7 +123,7 @@ export class Roster implements Door {
     const { contacts } = this.#torrent.condition;
     if (peer === null) {
       if (!link.isIncoming) contacts.dialFailed(link.address, refusal ?? 'no room for more peers');
-      if (!link.isIncoming && refusal !== SELF) this.#addresses.failed(address, nowMs);
+      if (!link.isIncoming && refusal !== SELF) this.#addresses.failed(address, nowMs, this.#isAlone);
       link.close(refusal ?? 'no room for more peers');
       return null;
     }
@@ -178,7 +181,7 @@ export class Roster implements Door {
       // No fault of the peer: it keeps its place in the book.
       this.#addresses.postponed({ host, port });
       this.#shortUntilMs = services.now() + SHORTAGE_PAUSE_MS;
-    } else this.#addresses.failed({ host, port }, services.now());
+    } else this.#addresses.failed({ host, port }, services.now(), this.#isAlone);
     this.#torrent.condition.contacts.dialFailed(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, reason);
     const isByHand = this.#named.has({ host, port });
     services.log(isByHand ? 'warn' : 'debug', `peer ${host}:${port}: ${reason}`, { host, port });
@@ -193,7 +196,13 @@ export class Roster implements Door {
     if (isRedundant) this.#addresses.retire(address);
     // Replaced by a newer connection to the same address, which stands.
     else if (this.#isDialled(address)) return;
-    else this.#addresses.disconnected(address, this.#torrent.services.now());
+    else this.#addresses.disconnected(address, this.#torrent.services.now(), this.#isAlone);
+  }
+
+  /** Nobody else is connected; one that is just leaving still counts. */
+  get #isAlone(): boolean {
+    const { exchange, isComplete } = this.#torrent;
+    return !isComplete && (exchange === null || exchange.peers.every((peer) => peer === null || peer.link.isClosing));
   }
 
   #isDialled({ host, port }: PeerAddress): boolean {

@@ -27,12 +27,13 @@ export interface Addresses {
   next(nowMs: number): PeerAddress | null;
   dialled(address: PeerAddress): void;
   connected(address: PeerAddress, nowMs: number): void;
-  failed(address: PeerAddress, nowMs: number): void;
+  /** @param isAlone there is no other peer: it is tried again soon. */
+  failed(address: PeerAddress, nowMs: number, isAlone: boolean): void;
   /** The dial did not begin, for want of something of ours: it may be dialled again. */
   postponed(address: PeerAddress): void;
   /** The connection to this address is silent: another one is dialled beside it, without a pause. */
   dialAgain(address: PeerAddress): void;
-  disconnected(address: PeerAddress, nowMs: number): void;
+  disconnected(address: PeerAddress, nowMs: number, isAlone: boolean): void;
   /** Not to be dialled before that time, unless the user named it. */
   ban(address: PeerAddress, untilMs: number): void;
   /** Of no use any more: never to be dialled again. */
@@ -120,7 +121,9 @@ export interface Services {
   resolveHost(host: string): Promise<readonly string[]>;
   makeAnnounces(metainfo: Metainfo, trackers: readonly (readonly string[])[], owner: AnnounceOwner): Announces;
   /** Takes one dial from the engine's budget (30 a second); false: not now. */
-  takeDial(): boolean;
+  takeDial(door: Door, isNamed: boolean): boolean;
+  /** Most dials of this torrent under way. */
+  halfOpenDials(): number;
   dial(door: Door, address: PeerAddress): void;
   /** False: the engine has more connections than it may, the one at the door included. */
   hasConnectionRoom(): boolean;

@@ -4,6 +4,9 @@ import fc from 'fast-check';
 import type { Address } from '../../src/discovery/address.js';
 import {
   AddressBook,
+  ALONE_LAST_MS,
+  ALONE_RETRY_MS,
+  ANSWERED_FIRST_MS,
   EXPLICIT_RETRY_MS,
   GOOD_CONNECTION_MS,
   RETRY_FIRST_MS,
@@ -94,17 +97,47 @@ test('fresh addresses come before those that failed, and those with fewest failu
   assert.deepEqual(order, [at(3), at(2), at(1)]);
 });
 
+test('while there is no other peer an address is tried again after 1, 2, 4, 5 s and so on, and every minute in the end', () => {
+  const known = book();
+  known.add(at(1), 'tracker');
+  let nowMs = 0;
+  for (const pauseMs of [...ALONE_RETRY_MS, ALONE_LAST_MS, ALONE_LAST_MS]) {
+    known.failed(at(1), nowMs, true);
+    assert.equal(known.nextAtMs(), nowMs + pauseMs);
+    nowMs += pauseMs;
+  }
+  assert.deepEqual(ALONE_RETRY_MS.slice(0, 5), [1000, 2000, 4000, 5000, 5000]);
+  // With others there it backs off as ever, from where a few failures would have brought it.
+  known.failed(at(1), nowMs);
+  assert.equal(known.nextAtMs(), nowMs + RETRY_FIRST_MS * 2 ** 3);
+});
+
+test('an address that answered before goes before fresh ones, and one that was named again before one named once', () => {
+  const known = book();
+  for (const last of [1, 2, 3]) known.add(at(last), 'tracker');
+  known.connected(at(3), 0);
+  known.disconnected(at(3), 10);
+  known.add(at(2), 'tracker');
+  const order: Address[] = [];
+  for (let next = known.next(1e9); next !== null; next = known.next(1e9)) {
+    order.push(next);
+    known.dialled(next);
+  }
+  assert.deepEqual(order, [at(3), at(2), at(1)]);
+  known.checkInvariants();
+});
+
 test('a connection that ended at once counts as a failure, a long one clears them', () => {
   const known = book();
   known.add(at(1), 'tracker');
   known.failed(at(1), 0);
   known.connected(at(1), 0);
   known.disconnected(at(1), 10);
-  assert.equal(known.nextAtMs(), 10 + 2 * RETRY_FIRST_MS);
+  assert.equal(known.nextAtMs(), 10 + 2 * ANSWERED_FIRST_MS);
   known.connected(at(1), 100);
   assert.equal(known.state(at(1)), 'connected');
   known.disconnected(at(1), 100 + GOOD_CONNECTION_MS);
-  assert.equal(known.nextAtMs(), 100 + GOOD_CONNECTION_MS + RETRY_FIRST_MS);
+  assert.equal(known.nextAtMs(), 100 + GOOD_CONNECTION_MS + ANSWERED_FIRST_MS);
 });
 
 test('a ban ends by itself, and for an address that is given by hand there is none', () => {

@@ -82,6 +82,7 @@ function watchedServices(scope: Scope, calls: string[]): Services {
     throttles: { downloads: new Throttle([]), uploads: new Throttle([]) },
     storageKind: 'auto',
     takeDial: () => false,
+    halfOpenDials: () => 0,
     dial: () => {},
     forgetLink: () => {},
     closeHandshakes: () => {},
