@@ -73,8 +73,8 @@ export interface AddOptions {
   readonly uploadBytesPerSec?: number;
   /**
    * Download mode: overwrite what is in the place of the torrent's files. Default false: a file is overwritten, and cut when it is longer,
-   * only if our own record knows it, a piece of it matches (an earlier version) or it holds nothing but zeros; otherwise `done` rejects
-   * with FILE_EXISTS and nothing was changed.
+   * only if our own record knows it, a piece of it matches (an earlier version) or it holds nothing but zeros, and only if it has no
+   * other name on disk (a hard link) that would change with it; otherwise `done` rejects with FILE_EXISTS and nothing was changed.
    */
   readonly overwrite?: boolean;
   /** Stops the torrent; `done` rejects with ABORTED. */

@@ -78,8 +78,8 @@ a name, ** across folders; [a-z] and {a,b} work too. A skipped file is not made,
 again with other globs, or none, to fetch more: pieces that lie across the border of a skipped file may be fetched anew.
 
 A file that is there already is checked. What matches is kept: a new version of an image may be fetched into the place of the old
-one, and a longer file is then cut to size. A file in which no piece matches is not touched: the command says so and exits with 1,
-unless --force is given.
+one, and a longer file is then cut to size. A file in which no piece matches is not touched, nor one with a second name (a hard link)
+that would change with it: the command says so and exits with 1, unless --force is given.
 
 A server of the .torrent that is not there yet, breaks off or answers 5xx or 429 is asked again for a minute (with --timeout: for
 that long); one that answers 404 is not. While nothing comes, a line says what the download waits for: peers that cannot be reached,

@@ -145,16 +145,23 @@ export class DataFiles {
     });
   }
 
-  async #refuseOneFile({ files }: Survey, { isFinished }: PrepareOptions): Promise<void> {
+  async #refuseOneFile({ files }: Survey, { isFinished, isOverwriting }: PrepareOptions): Promise<void> {
     const { makesUpInodes } = fileSystemOf((await statfs(this.output)).type);
-    if (makesUpInodes === true) return;
-    const there = files.filter(({ exists, file }) => exists && this.#entry(file).lengthBytes > 0);
+    const { partFile } = this.layout;
+    const there = files.filter(
+      ({ exists, file, lengthBytes }) => exists && this.#entry(file).lengthBytes + lengthBytes > 0,
+    );
+    const longer = new Set(
+      there.filter(({ file, lengthBytes }) => lengthBytes > this.#entry(file).lengthBytes).map(({ file }) => file),
+    );
     await refuseOneFile({
       files: there.map(({ file }) => file),
       path: (file) => this.path(file),
       name: (file) => join(...this.#entry(file).path),
       output: this.output,
-      isFinished: isFinished ?? (() => false),
+      isLeftAlone: (file) => file !== partFile && !longer.has(file) && isFinished?.(file) === true,
+      hasInodes: makesUpInodes !== true,
+      isOverwriting: isOverwriting === true,
     });
   }
 

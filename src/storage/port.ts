@@ -22,6 +22,8 @@ export interface PrepareRequest {
   readonly isOurs?: (file: number) => boolean;
   /** By file: all its pieces are good, nothing will be written to it. Default: none is. */
   readonly isFinished?: (file: number) => boolean;
+  /** A file that has another name outside the torrent (a hard link) may be written, and that one with it. Default: it is refused. */
+  readonly isOverwriting?: boolean;
   readonly signal?: AbortSignal;
 }
 

@@ -167,7 +167,7 @@ export class OnDisk {
     try {
       const isOurs = (file: number): boolean => overwrites || isFileOurs(metainfo, this.#recorded, have, file);
       const isFinished = (file: number): boolean => isFileFinished(metainfo, have, file);
-      await storage.prepare({ forWriting, isOurs, isFinished, signal });
+      await storage.prepare({ forWriting, isOurs, isFinished, isOverwriting: overwrites, signal });
       return storage;
     } catch (error) {
       await storage.close();

@@ -1,6 +1,6 @@
 /** What is in the place of a torrent's files and is not the torrent's: never changed unasked. */
 import assert from 'node:assert/strict';
-import { appendFile, cp, mkdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, cp, link, mkdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { AddOptions, Engine } from '../../src/api.js';
@@ -191,6 +191,36 @@ test('a file of ours that somebody replaced by his own is not ours any more', as
   await rm(file);
   await get(scope, set, seed, output);
   assert.ok((await stat(file)).mtime > mtime);
+});
+
+test('a snapshot made of hard links keeps its bytes when a new version comes', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, MIB, { pieceLengthBytes: PIECE_BYTES });
+  const seed = await startSeed(scope, set);
+  const output = await tempFolder(scope);
+  const [file, kept] = [path.join(output, 'image.bin'), path.join(output, 'snapshot')];
+  const old = seededBytes('old', MIB);
+  (await readFile(set.path)).copy(old, PIECE_BYTES, PIECE_BYTES, 2 * PIECE_BYTES);
+  await writeFile(file, old);
+  await link(file, kept);
+  await assert.rejects(get(scope, set, seed, output), (error) => {
+    assert.ok(error instanceof HaulError && error.code === 'FILE_EXISTS', String(error));
+    assert.match(error.message, /^\S+image\.bin has another name on this disk [^\n]+--force writes to both$/);
+    return true;
+  });
+  assert.ok(old.equals(await readFile(kept)));
+  await cp(file, `${file}.copy`);
+  await rename(`${file}.copy`, file);
+  assert.equal(await get(scope, set, seed, output), MIB - PIECE_BYTES);
+  assert.ok(old.equals(await readFile(kept)));
+  // Complete: nothing will be written, so a second name harms nothing.
+  await link(file, `${kept}-2`);
+  assert.equal(await get(scope, set, seed, output), 0);
+
+  await rm(file);
+  await link(kept, file);
+  assert.equal(await get(scope, set, seed, output, { overwrite: true }), MIB - PIECE_BYTES);
+  assert.deepEqual(await readTree(kept), await readTree(set.path));
 });
 
 test('overwrite must be a boolean', async (t) => {

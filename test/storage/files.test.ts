@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
-import { DataFiles } from '../../src/storage/files.js';
+import { DataFiles, type PrepareOptions } from '../../src/storage/files.js';
 import { skipWithout } from '../support/requirements.js';
 import * as scenes from './scene.js';
 
@@ -135,6 +135,36 @@ for (const [what, makeLink] of [
     await data.close();
   });
 }
+
+test('a file that has a name elsewhere is not written through, unless it is finished or that is asked for', async () => {
+  const output = fresh();
+  const isFinished = (file: number): boolean => file === 0;
+  fs.mkdirSync(join(output, 't/sub'), { recursive: true });
+  fs.writeFileSync(join(output, 't/a'), Buffer.alloc(10_000, 1));
+  fs.writeFileSync(join(output, 't/sub/b'), 'mine');
+  fs.linkSync(join(output, 't/a'), join(output, 'snap-a'));
+  const write = async (options: Partial<PrepareOptions> = {}): Promise<void> => {
+    const data = new DataFiles(scenes.metainfoOf(TREE, 64 * 1024 * 1024), output);
+    await data.prepare({ forWriting: true, ...options }).finally(() => data.close());
+  };
+  const refused = async (text: string, options: Partial<PrepareOptions> = {}): Promise<void> => {
+    const before = snapshot(output);
+    await assert.rejects(write(options), refuses('FILE_EXISTS', `${join(output, 't/a')} ${text}`));
+    assert.deepEqual(snapshot(output), before);
+  };
+  await refused('has another name on this disk (a hard link)');
+  fs.appendFileSync(join(output, 't/a'), 'to be cut off');
+  await refused('has another name on this disk (a hard link)', { isFinished });
+  fs.linkSync(join(output, 't/sub/b'), join(output, 'snap-b'));
+  await refused('and 1 more have other names on this disk (hard links)');
+  fs.truncateSync(join(output, 't/a'), 10_000);
+  fs.rmSync(join(output, 'snap-b'));
+  await write({ isFinished });
+  fs.truncateSync(join(output, 't/a'), 9_000);
+  await refused('has another name on this disk (a hard link)');
+  await write({ isOverwriting: true });
+  assert.equal(fs.statSync(join(output, 'snap-a')).size, 10_000);
+});
 
 test('an output folder that is a file is refused by name', async () => {
   const output = fresh();
