@@ -1,5 +1,5 @@
 /**
- * Which of the unchoked peers leave their slot unused. Their slots do not count: others are unchoked beside them, so that readers who take
+ * Which of the peers that a seed has unchoked leave their slot unused. Their slots do not count: others are unchoked beside them, so that readers who take
  * a byte now and then cannot keep the seed's uplink idle. Who had a slot and did not use it stands behind those who had none.
  *
  * A peer uses its slot when it takes a sixteenth of what its share of the uplink would be, by the best second of the last minute or so; and
