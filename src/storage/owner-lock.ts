@@ -16,6 +16,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const LOCK_UN = 8;
 const EWOULDBLOCK = 11;
 /** The file may vanish between opening and locking it, when its owner has just ended. */
 const TRIES = 40;
@@ -24,6 +25,7 @@ const REFUSALS = 10;
 const PAUSE_MS = 5;
 /** The last lines are read: some readers each of which has a name of at most 255 bytes. */
 const READ_BYTES = 4096;
+const NAME = /^\.[0-9a-f]{16}\.haul-lock$/;
 const LINE = /^(\d{1,10}) ([0-9a-f]{40}) (download|seed) (".{0,1600}")$/;
 const FLAGS = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -56,7 +58,7 @@ export async function lockRoot(root: string, owner: Owner): Promise<LockOutcome 
   const path = lockPath(root);
   let refusals = 0;
   for (let tries = 0; tries < TRIES; tries++) {
-    const handle = await openLock(path);
+    const handle = await openLock(path, constants.O_CREAT);
     if (handle === null) return null;
     const outcome = flock(handle.fd, owner.isWriting ? LOCK_EX : LOCK_SH);
     if (outcome === 'locked' && isSameFile(handle.fd, path)) {
@@ -79,9 +81,42 @@ export function lockPath(root: string): string {
   return join(dirname(root), `.${name}.haul-lock`);
 }
 
-/** Null: there is no file of that kind to be had. Somebody else's can at least be looked at and locked. */
-async function openLock(path: string): Promise<FileHandle | null> {
-  const flags = FLAGS | constants.O_APPEND | constants.O_CREAT | constants.O_RDWR;
+export function isLockName(name: string): boolean {
+  return NAME.test(name);
+}
+
+/**
+ * Looks whether somebody holds a lock, and takes it for no longer than that.
+ * @param isAlone readers count too
+ * @param looks so often it must be found held: others look too, and each holds it for an instant
+ * @returns null: nobody does, or it cannot be told
+ */
+export async function findOwner(
+  path: string,
+  isAlone: boolean,
+  looks: number,
+): Promise<{ readonly owner: Owner | null } | null> {
+  const flock = loadFlock();
+  if (flock === null) return null;
+  for (let count = 1; ; count++) {
+    const handle = await openLock(path, 0);
+    if (handle === null) return null;
+    const outcome = flock(handle.fd, isAlone ? LOCK_EX : LOCK_SH);
+    if (outcome === 'locked') flock(handle.fd, LOCK_UN);
+    const owner = outcome === 'busy' ? await readOwner(handle) : null;
+    await handle.close();
+    if (outcome !== 'busy') return null;
+    if (count >= looks) return { owner };
+    await delay(PAUSE_MS);
+  }
+}
+
+/**
+ * Null: there is no file of that kind to be had. Somebody else's can at least be looked at and locked.
+ * @param creation O_CREAT, or 0
+ */
+async function openLock(path: string, creation: number): Promise<FileHandle | null> {
+  const flags = FLAGS | constants.O_APPEND | creation | constants.O_RDWR;
   const handle = await open(path, flags, 0o644).catch(() => open(path, FLAGS | constants.O_RDONLY).catch(() => null));
   if (handle === null) return null;
   // A hard link that somebody made to a file of ours is not to be written.

@@ -3,7 +3,7 @@
  * overwrites, and a seed would serve what is being written.
  *
  * A place is the real file or folder that a torrent's files lie in, whatever links lead there. Inside this thread a list is kept, which
- * always holds; other threads and processes are met by `owner-lock`, where locks are to be had.
+ * always holds; other threads and processes are met by `owner-lock` and `nested-places`, where locks are to be had.
  */
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
@@ -11,7 +11,8 @@ import { HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { showName } from '../metainfo/paths.js';
 import { makeFolder } from './folders.js';
-import { lockRoot, type Owner, type OwnerLock } from './owner-lock.js';
+import { findNested } from './nested-places.js';
+import { lockPath, lockRoot, type Owner, type OwnerLock } from './owner-lock.js';
 
 export interface Place {
   /** The download is complete: others may read it too. */
@@ -45,7 +46,7 @@ export async function claimPlace(metainfo: Metainfo, output: string, isWriting: 
   for (const other of holders) {
     if ((isWriting || other.isWriting) && isOnePlace(holder, other)) {
       const { infoHashHex, name } = other.metainfo;
-      throw inUse(holder, { pid: process.pid, infoHashHex, name, isWriting: other.isWriting }, true);
+      throw inUse(holder, { pid: process.pid, infoHashHex, name, isWriting: other.isWriting }, holder.root, true);
     }
   }
   holders.add(holder);
@@ -71,9 +72,18 @@ function holding(holder: Holder, lock: OwnerLock | null): Place {
 }
 
 async function lock(holder: Holder): Promise<OwnerLock | null> {
-  const { infoHashHex, name } = holder.metainfo;
-  const outcome = await lockRoot(holder.root, { pid: process.pid, infoHashHex, name, isWriting: holder.isWriting });
-  if (outcome?.isTaken === false) throw inUse(holder, outcome.owner, false);
+  const { metainfo, root, isWriting } = holder;
+  const { infoHashHex, name } = metainfo;
+  const outcome = await lockRoot(root, { pid: process.pid, infoHashHex, name, isWriting });
+  if (outcome?.isTaken === false) throw inUse(holder, outcome.owner, root);
+  const isKnown = (path: string): boolean => [...holders].some((other) => lockPath(other.root) === path);
+  try {
+    const nested = await findNested({ metainfo, root, isWriting, isKnown });
+    if (nested !== null) throw inUse(holder, nested.owner, nested.root);
+  } catch (error) {
+    await outcome?.lock.release();
+    throw error;
+  }
   return outcome?.lock ?? null;
 }
 
@@ -110,7 +120,8 @@ function isInside(inner: Holder, { root, metainfo }: Holder): boolean {
   });
 }
 
-function inUse({ root, isWriting }: Holder, owner: Owner | null, isSelf: boolean): HaulError {
+/** @param root the place that is in use: the wanted one, or one around it or in it */
+function inUse({ isWriting }: Holder, owner: Owner | null, root: string, isSelf = false): HaulError {
   const process = owner === null ? 'another haul' : `another haul (process ${owner.pid})`;
   const who = isSelf ? 'this program' : process;
   const what = owner === null ? '' : ` ${shown(owner.name)} (info-hash ${owner.infoHashHex})`;

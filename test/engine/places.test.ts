@@ -1,12 +1,12 @@
 /** Two torrents on one path: in one engine, in two, in two threads. */
 import assert from 'node:assert/strict';
-import { readdir, symlink, writeFile } from 'node:fs/promises';
+import { readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import type { AddOptions, Engine, Torrent } from '../../src/api.js';
 import { HaulError } from '../../src/errors.js';
-import { type DataSet, fileSet, startEngine, startSeed } from '../support/engines.js';
+import { type DataSet, fileSet, startEngine, startSeed, treeSet } from '../support/engines.js';
 import { openScope, type Scope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
 import { readTree } from '../support/tree.js';
@@ -121,13 +121,8 @@ test('a torrent that fails or is stopped early gives its place back', async (t) 
   await begun(good);
 });
 
-test('an engine in another thread is met by the lock', async (t) => {
-  const scope = openScope(t);
-  const [a, b] = await twoSets(scope);
-  const output = await tempFolder(scope);
-  const engine = await startEngine(scope);
-  const first = engine.add(a.metainfo, { output, trackers: [] });
-  await begun(first);
+/** How a download in another thread ends: 'done', or the error. */
+async function getElsewhere(scope: Scope, { torrent }: DataSet, output: string): Promise<string> {
   const worker = new Worker(
     `const { parentPort, workerData } = require('node:worker_threads');
      (async () => {
@@ -144,20 +139,53 @@ test('an engine in another thread is met by the lock', async (t) => {
       workerData: {
         index: new URL('../../src/engine.js', import.meta.url).href,
         parse: new URL('../../src/metainfo/torrent.js', import.meta.url).href,
-        bytes: b.torrent,
+        bytes: torrent,
         output,
       },
     },
   );
   scope.defer(async () => void (await worker.terminate()));
-  const outcome = await withDeadline(
+  return withDeadline(
     new Promise<string>((resolve, reject) => worker.once('message', resolve).once('error', reject)),
     'the other thread is told',
     30_000,
   );
+}
+
+test('an engine in another thread is met by the lock', async (t) => {
+  const scope = openScope(t);
+  const [a, b] = await twoSets(scope);
+  const output = await tempFolder(scope);
+  const engine = await startEngine(scope);
+  const first = engine.add(a.metainfo, { output, trackers: [] });
+  await begun(first);
+  const outcome = await getElsewhere(scope, b, output);
   assert.ok(
     outcome.startsWith(`IN_USE another haul (process ${process.pid}) is downloading image.bin (info-hash `),
     outcome,
   );
   await first.stop();
+});
+
+test('an engine in another thread gets no folder inside a download of ours, nor one around it', async (t) => {
+  const scope = openScope(t);
+  const image = await fileSet(scope, 256 * KIB);
+  const tree = await treeSet(scope, [
+    { path: 'sub/image.bin', lengthBytes: 300 * KIB },
+    { path: 'y', lengthBytes: 5 },
+  ]);
+  const output = await tempFolder(scope);
+  const engine = await startEngine(scope);
+  for (const [first, second, name] of [
+    [{ set: tree, where: '' }, { set: image, where: 'tree/sub' }, 'tree'],
+    [{ set: image, where: 'tree/sub' }, { set: tree, where: '' }, 'image.bin'],
+  ] as const) {
+    const torrent = engine.add(first.set.metainfo, { output: path.join(output, first.where), trackers: [] });
+    await begun(torrent);
+    const outcome = await getElsewhere(scope, second.set, path.join(output, second.where));
+    const expected = `IN_USE another haul (process ${process.pid}) is downloading ${name} (info-hash `;
+    assert.ok(outcome.startsWith(expected), outcome);
+    await torrent.stop();
+    await rm(path.join(output, 'tree'), { recursive: true });
+  }
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
-import { lockPath, lockRoot, type OwnerLock } from '../../src/storage/owner-lock.js';
+import { findOwner, lockPath, lockRoot, type OwnerLock } from '../../src/storage/owner-lock.js';
 import { claimPlace } from '../../src/storage/places.js';
 import * as scenes from './scene.js';
 
@@ -134,6 +134,77 @@ test('links, hard links and nested folders are no way around', async (t) => {
   await assert.rejects(claimPlace(torrent('a'), join(real, 't/sub'), isWriting), isInUse(/downloading t/));
   await (await claimPlace(torrent('else'), join(real, 't'), isWriting)).release();
   await tree.release();
+});
+
+test('a place inside another process’s, or around it, is refused while that one writes', async (t) => {
+  const folder = folderOf(t);
+  const dir = join(folder, 'dir');
+  fs.mkdirSync(join(dir, 'sub/deep'), { recursive: true });
+  const around = await take(dir, true);
+  for (const isWriting of [true, false]) {
+    for (const [path, output] of [
+      ['sub/x', dir],
+      ['new', dir],
+      ['x', join(dir, 'sub/deep')],
+    ] as const) {
+      const text = new RegExp(
+        `^another haul \\(process ${process.pid}\\) is downloading "an .* in ${folder}; wait for it`,
+      );
+      await assert.rejects(claimPlace(torrent(path), output, isWriting), isInUse(text));
+    }
+  }
+  await (await claimPlace(torrent('beside'), folder, true)).release();
+  await around.release();
+  await (await claimPlace(torrent('sub/x'), dir, true)).release();
+
+  const inside = await take(join(dir, 'sub/x'), true);
+  for (const isWriting of [true, false]) {
+    for (const path of ['dir/sub/x', 'dir/sub/x/a']) {
+      await assert.rejects(
+        claimPlace(torrent(path), folder, isWriting),
+        isInUse(/another haul .* in \S+\/dir\/sub; wait/),
+      );
+    }
+    await (await claimPlace(torrent('dir/sub/y'), folder, isWriting)).release();
+  }
+  await inside.release();
+  await (await claimPlace(torrent('dir/sub/x'), folder, true)).release();
+  assert.deepEqual(fs.readdirSync(folder, { recursive: true }).sort(), ['dir', 'dir/sub', 'dir/sub/deep']);
+});
+
+test('seeds of nested places go together; a writer comes to a seed only where the seed has nothing', async (t) => {
+  const folder = folderOf(t);
+  const dir = join(folder, 'dir');
+  fs.mkdirSync(join(dir, 'sub'), { recursive: true });
+  const around = await take(dir, false);
+  await (await claimPlace(torrent('sub/x'), dir, false)).release();
+  await assert.rejects(claimPlace(torrent('sub/x'), dir, true), isInUse(/is seeding .*; stop it first, or choose/));
+  await (await claimPlace(torrent('new'), dir, true)).release();
+  await around.release();
+  const inside = await take(join(dir, 'sub'), false);
+  await (await claimPlace(torrent('dir/sub/x'), folder, false)).release();
+  await assert.rejects(claimPlace(torrent('dir/sub/x'), folder, true), isInUse(/is seeding .*; stop it first/));
+  await inside.release();
+});
+
+test('a lock that its owner left behind, or that a torrent brought, is in nobody’s way', async (t) => {
+  const folder = folderOf(t);
+  const dir = join(folder, 'dir');
+  fs.mkdirSync(dir);
+  for (const root of [dir, join(dir, 'x')]) fs.writeFileSync(lockPath(root), `1 ${'ab'.repeat(20)} download "x"\n`);
+  const places = [await claimPlace(torrent('y/a'), dir, true), await claimPlace(torrent('dir/x'), folder, true)];
+  for (const place of places) await place.release();
+});
+
+test('a place inside that is given up while it is looked at is in nobody’s way', async (t) => {
+  const folder = folderOf(t);
+  const dir = join(folder, 'dir');
+  fs.mkdirSync(dir);
+  const inside = await take(join(dir, 'x'), true);
+  const claim = claimPlace(torrent('dir/x'), folder, true);
+  await findOwner(lockPath(join(dir, 'x')), true, 2);
+  await inside.release();
+  await (await claim).release();
 });
 
 test('where nothing can be locked the list of this thread holds all the same', async (t) => {
