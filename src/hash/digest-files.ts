@@ -255,7 +255,9 @@ class DigestRun {
   #errorOf(batch: Batch, { errno, file }: Trouble): HaulError {
     const path = this.#task.pathOf(batch.segments[file]!.file);
     if (errno === 'ENODATA') return new HaulError('BAD_DATA', `read ${path}: it ends too early`);
-    if (errno === 'ESTALE') return replaced(path);
+    // A network file system says it of itself, too.
+    const isExpected = (this.#task.identityOf?.(batch.segments[file]!.file) ?? null) !== null;
+    if (errno === 'ESTALE' && isExpected) return replaced(path);
     const error = fromSystemError(systemError(errno, 'read'), 'read', path);
     if (NOT_OF_A_FILE.has(errno)) throw error;
     return error;

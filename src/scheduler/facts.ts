@@ -84,6 +84,11 @@ export abstract class SchedulerFacts {
     return this.#traffic.uploadRate(slot, nowMs);
   }
 
+  /** Bytes of blocks that the peer took from us since it joined. */
+  tookBytes(slot: PeerSlot): number {
+    return this.#traffic.tookBytes(slot);
+  }
+
   get totals(): TrafficTotals {
     return this.#traffic.totals;
   }

@@ -3,7 +3,7 @@
  *
  *   one peer sent all of it     it is not asked for this piece while others have it (`OTHERS_MS`). Where it is the only source it is asked
  *                               again: at once, and from the third bad copy on after a pause that doubles
- *   several sent it, twice      one of them alone is tried with it (`OTHERS_MS`): its copy is good and shows the others' bad blocks, or it
+ *   several sent it, twice      one of them alone, the one tried least, is tried with it (`OTHERS_MS`): its copy is good and shows the others' bad blocks, or it
  *                               is bad and the case above
  *   a good copy                 shows by content who sent bad blocks (`suspects.ts`): only they are guilty
  *
@@ -24,6 +24,8 @@ export const SOLE_LAST_MS = 5 * 60_000;
 const COUNTS_MAX = 1024;
 /** Failed copies of pieces with several senders before one of them is tried alone. */
 const MIXED_COPIES = 2;
+/** Hosts remembered as tried with one piece; beyond that all begin anew. */
+const TRIALS_MAX = 64;
 
 /** What the owner does about it; peers are objects of its own. */
 export interface BadPieceOwner<P> {
@@ -52,6 +54,14 @@ interface Withheld<P> {
   readonly sinceMs: number;
 }
 
+interface Mixed<P extends object> {
+  times: number;
+  /** How often somebody of each host was tried alone. */
+  readonly trials: Map<string, number>;
+  /** Of several behind one address, those that were. */
+  readonly tried: WeakSet<P>;
+}
+
 export class BadPieces<P extends object> {
   readonly #owner: BadPieceOwner<P>;
   readonly #suspects: Suspects<P>;
@@ -59,7 +69,7 @@ export class BadPieces<P extends object> {
   /** Bad copies by "piece host", oldest first. By host: whoever comes back under a new name goes on where it was. */
   readonly #counts = new Map<string, number>();
   /** Failed copies that came from several peers, by piece. */
-  readonly #mixed = new Map<PieceIndex, number>();
+  readonly #mixed = new Map<PieceIndex, Mixed<P>>();
 
   constructor(geometry: Geometry, owner: BadPieceOwner<P>) {
     this.#owner = owner;
@@ -125,11 +135,22 @@ export class BadPieces<P extends object> {
   }
 
   #mixedFailed(piece: PieceIndex, senders: readonly (P | null)[], nowMs: number): void {
-    const times = (this.#mixed.get(piece) ?? 0) + 1;
-    this.#mixed.set(piece, times);
-    if (times < MIXED_COPIES) return;
+    const mixed = this.#mixed.get(piece) ?? { times: 0, trials: new Map(), tried: new WeakSet() };
+    this.#mixed.set(piece, mixed);
+    if (++mixed.times < MIXED_COPIES) return;
     const present = [...new Set(senders)].filter((peer) => peer !== null && this.#owner.hasPiece(peer, piece)) as P[];
-    present.sort((a, b) => this.#owner.worth(b) - this.#owner.worth(a));
+    // Who was tried before brought no verdict: the fastest could stall and be chosen for ever.
+    const trials = (peer: P): number => mixed.trials.get(this.#owner.hostOf(peer)) ?? 0;
+    const wasTried = (peer: P): number => Number(mixed.tried.has(peer));
+    present.sort(
+      (a, b) => trials(a) - trials(b) || wasTried(a) - wasTried(b) || this.#owner.worth(b) - this.#owner.worth(a),
+    );
+    const [first] = present;
+    if (first !== undefined && present.length > 1) {
+      if (mixed.trials.size >= TRIALS_MAX) mixed.trials.clear();
+      mixed.trials.set(this.#owner.hostOf(first), trials(first) + 1);
+      mixed.tried.add(first);
+    }
     for (const peer of present.slice(1)) {
       this.#owner.withhold(peer, piece);
       this.#withheld.add({ peer, piece, copies: 0, sinceMs: nowMs });

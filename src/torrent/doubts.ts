@@ -5,6 +5,7 @@
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
+import { groupOf } from '../tracker/remote-group.js';
 import type { Peer } from './peer.js';
 import { SpotChecks } from './spot-checks.js';
 import type { LiveTorrent } from './torrent.js';
@@ -33,9 +34,9 @@ export class Doubts {
     void this.#checks.tick(nowMs);
   }
 
-  /** Somebody says that our copy of the piece is bad. */
-  pieceDoubted(piece: PieceIndex): void {
-    this.#checks.report(piece);
+  /** Somebody at that address says that our copy of the piece is bad. */
+  pieceDoubted(piece: PieceIndex, host: string): void {
+    this.#checks.report(piece, groupOf(host));
   }
 
   /** No check begins any more, and one under way comes to no verdict. */
@@ -44,23 +45,27 @@ export class Doubts {
   }
 
   poisonedSource(peer: Peer, piece: PieceIndex, copies: number, pauseMs: number): void {
-    const { metainfo, services } = this.#torrent;
+    const { metainfo, services, exchange } = this.#torrent;
     const { address } = peer.link;
     const nowMs = services.now();
     if (nowMs - this.#saidMs < SAY_AGAIN_MS) return;
     this.#saidMs = nowMs;
+    const hasOther = exchange?.storage.hasOtherWriter(piece) === true;
+    const fault = hasOther ? 'its copy is bad, or another program spoils it here' : 'its copy is bad';
     const message =
-      `${metainfo.name}: ${address} is the only source of piece ${piece} and its copy is bad (${copies} times now); ` +
+      `${metainfo.name}: ${address} is the only source of piece ${piece} and ${fault} (${copies} times now); ` +
       `asking again in ${Math.round(pauseMs / 1000)} s, or when another source comes`;
     this.#torrent.tell('warning', new HaulError('BAD_DATA', message, { address, piece, copies, pauseMs }));
   }
 
+  /** @throws HaulError when the disk does not say: a piece that cannot be read now is not lost */
   async #isGood(piece: PieceIndex): Promise<boolean> {
     const { metainfo, output, selection, services } = this.#torrent;
     const only = new Bitfield(metainfo.geometry.pieceCount);
     only.set(piece);
     const { signal } = this.#abort;
-    const good = await services.recheck(metainfo, output, { only, selection, signal, onProgress: () => {} });
+    const options = { only, selection, signal, onProgress: () => {}, isStrict: true };
+    const good = await services.recheck(metainfo, output, options);
     signal.throwIfAborted();
     return good.has(piece);
   }

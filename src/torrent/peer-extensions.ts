@@ -79,9 +79,11 @@ export class PeerExtensions {
   }
 
   #onBadPiece(payload: Uint8Array): void {
-    const { exchange } = this.#peer;
+    const { exchange, slot } = this.#peer;
     const piece = this.#pieceIn(payload);
-    if (piece !== NONE && exchange.have.has(piece)) exchange.owner.onPieceDoubted(this.#peer, piece);
+    if (piece === NONE || !exchange.have.has(piece)) return;
+    // Who was sent nothing cannot know.
+    if (exchange.scheduler.tookBytes(slot) > 0) exchange.owner.onPieceDoubted(this.#peer, piece);
   }
 
   #onDontHave(payload: Uint8Array): void {

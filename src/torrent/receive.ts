@@ -126,6 +126,8 @@ export class Receiver {
   /** Step 6, good: everybody is told; who spoiled an earlier copy is found by comparing. */
   #pieceGood(piece: PieceIndex): void {
     if (!this.#badPieces.has(piece)) {
+      // A failed copy of it may have been no evidence.
+      this.#badPieces.good(piece, [], null);
       this.#finish(piece);
       return;
     }
@@ -160,9 +162,10 @@ export class Receiver {
     this.#digest(piece, (digests) => {
       if (exchange.isClosed) return;
       exchange.scheduler.pieceFailed(piece);
-      // Asked after the digest: by then word of it has come. What another program spoiled in place is nobody's fault here.
-      if (!exchange.storage.hasOtherWriter(piece))
-        this.#badPieces.failed(piece, senders, digests instanceof Uint8Array ? digests : null, exchange.now());
+      // Asked after the digest: by then word of it has come. What another program spoiled in place convicts nobody, but it is not fetched
+      // without a pause either.
+      const isEvidence = digests instanceof Uint8Array && !exchange.storage.hasOtherWriter(piece);
+      this.#badPieces.failed(piece, senders, isEvidence ? digests : null, exchange.now());
       exchange.scheduler.fillHungry(exchange.now());
     });
   }

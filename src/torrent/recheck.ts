@@ -20,8 +20,10 @@ import type { FileStamp } from '../storage/file-stamp.js';
 import { FileLayout, partFileName } from '../storage/layout.js';
 
 export interface RecheckOptions {
-  /** Pieces to check; default all. The others stay unset in the result. */
+  /** Pieces to check; default all. The others stay unset in the result, and only files that hold bytes of these are looked at. */
   readonly only?: Bitfield;
+  /** Trouble in reading is no verdict, and thrown. Default: a piece that cannot be read is bad. */
+  readonly isStrict?: boolean;
   /** Skipped files are not looked at, what wanted pieces hold of them is in the part file; other pieces are not checked. */
   readonly selection?: Selection | null;
   /** The files as they were looked at, the part file last: pieces of others that take their places are bad. Default: any will do. */
@@ -45,7 +47,7 @@ export interface RecheckedFile {
 
 export interface RecheckResult {
   readonly good: Bitfield;
-  /** In the torrent's order, padding and skipped files left out. */
+  /** In the torrent's order, padding and files that were not looked at left out. */
   readonly files: RecheckedFile[];
 }
 
@@ -58,7 +60,7 @@ const GONE = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
 /**
  * Hashes the files at `path.join(outputFolder, ...entry.path)` in the pool. Pieces of missing and short files are bad; a
  * file that is too long has its pieces checked all the same.
- * @throws HaulError ABORTED; NO_PERMISSION and IO when a file is there and cannot be looked at or opened.
+ * @throws HaulError ABORTED; NO_PERMISSION and IO when a file is there and cannot be looked at or opened; with `isStrict` what the disk says.
  */
 export async function recheckFiles(
   metainfo: Metainfo,
@@ -71,7 +73,8 @@ export async function recheckFiles(
   const layout = new FileLayout(metainfo, selection);
   const pathOf = (file: number) =>
     path.join(outputFolder, ...(file === layout.partFile ? [partFileName(metainfo)] : files[file]!.path));
-  const isOurs = (file: number) => selection?.isSkipped(file) !== true;
+  const isTouched = only === undefined ? () => true : (file: number) => holdsAny(metainfo, file, only);
+  const isOurs = (file: number) => selection?.isSkipped(file) !== true && isTouched(file);
   const onDisk = await lookAt({ layout, isOurs, pathOf, pool, signal });
   const good = new Bitfield(geometry.pieceCount);
   const isChecked = (piece: number) => (only === undefined || only.has(piece)) && selection?.isWanted(piece) !== false;
@@ -91,7 +94,7 @@ export async function recheckFiles(
     signal,
     wants: (piece: PieceIndex) => isChecked(piece) && !unreadable.has(piece),
     onPiece: (piece, digest) => {
-      if (digest instanceof HaulError) throwIfForbidden(digest);
+      if (digest instanceof HaulError) throwIfNoVerdict(digest, options.isStrict === true);
       else if (pieceHashes.subarray(piece * DIGEST_BYTES, (piece + 1) * DIGEST_BYTES).equals(digest)) good.set(piece);
       options.onProgress?.(++checked, total);
     },
@@ -105,9 +108,20 @@ export async function recheckFiles(
   return { good, files: states };
 }
 
-/** A bad sector is a bad piece; no permission is not the data's fault, and must not look like it. */
-function throwIfForbidden(error: HaulError): void {
-  if (error.code === 'NO_PERMISSION') throw error;
+/** A bad sector is a bad piece; no permission is not the data's fault, and must not look like it. What is gone or too short is no trouble. */
+function throwIfNoVerdict(error: HaulError, isStrict: boolean): void {
+  const isAboutData = error.code === 'BAD_DATA' || error.code === 'NOT_FOUND';
+  if (error.code === 'NO_PERMISSION' || (isStrict && !isAboutData)) throw error;
+}
+
+/** A check of one piece must not cost a look at every file of the torrent. */
+function holdsAny({ files, geometry }: Metainfo, file: number, pieces: Bitfield): boolean {
+  const { beginBytes, lengthBytes } = files[file]!;
+  if (lengthBytes === 0) return false;
+  const last = Math.floor((beginBytes + lengthBytes - 1) / geometry.pieceLengthBytes);
+  for (let piece = Math.floor(beginBytes / geometry.pieceLengthBytes); piece <= last; piece++)
+    if (pieces.has(piece)) return true;
+  return false;
 }
 
 /** Length on disk; or 'missing'; for a symbolic link of the torrent 'link' or 'wrong-link'. */

@@ -110,6 +110,8 @@ export interface Services {
       readonly selection: Selection | null;
       /** The files as they were looked at, the part file last: others in their places are not hashed. Default: whatever is there. */
       readonly stamps?: readonly FileStamp[];
+      /** Trouble in reading is thrown. Default: a piece that cannot be read is bad. */
+      readonly isStrict?: boolean;
       readonly onProgress: (checkedPieces: number) => void;
       readonly signal: AbortSignal;
     },

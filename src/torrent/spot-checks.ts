@@ -10,6 +10,8 @@ export const CHECK_AGAIN_MS = 60_000;
 export const CHECK_GAP_MS = 1_000;
 /** Reports waiting; more are dropped, and made again by whoever still gets bad copies. */
 export const WAITING_MAX = 64;
+/** And of one host, so that a liar does not keep the line full. */
+export const WAITING_MAX_PER_HOST = 8;
 
 export interface SpotCheckOptions {
   /** Hashes one piece on disk. Rejects when it cannot be read: that is no verdict. */
@@ -20,7 +22,8 @@ export interface SpotCheckOptions {
 
 export class SpotChecks {
   readonly #options: SpotCheckOptions;
-  readonly #waiting = new Set<PieceIndex>();
+  /** By piece, who said so, in the order in which they are checked. */
+  readonly #waiting = new Map<PieceIndex, string>();
   /** When each piece was checked, oldest first. */
   readonly #checkedMs = new Map<PieceIndex, number>();
   #lastMs = Number.NEGATIVE_INFINITY;
@@ -30,9 +33,12 @@ export class SpotChecks {
     this.#options = options;
   }
 
-  /** Somebody says that this piece, which we have, is bad. */
-  report(piece: PieceIndex): void {
-    if (this.#waiting.size < WAITING_MAX && !this.#checkedMs.has(piece)) this.#waiting.add(piece);
+  /** Somebody of that host (or group of hosts) says that this piece, which we have, is bad. */
+  report(piece: PieceIndex, host: string): void {
+    if (this.#waiting.size >= WAITING_MAX || this.#checkedMs.has(piece) || this.#waiting.has(piece)) return;
+    let ofHost = 0;
+    for (const other of this.#waiting.values()) if (other === host) ofHost++;
+    if (ofHost < WAITING_MAX_PER_HOST) this.#waiting.set(piece, host);
   }
 
   /** Once a second. Resolves when the check that it started, if any, is over. */
@@ -41,7 +47,7 @@ export class SpotChecks {
       if (nowMs - checkedMs < CHECK_AGAIN_MS) break;
       this.#checkedMs.delete(piece);
     }
-    const [piece] = this.#waiting;
+    const [piece] = this.#waiting.keys();
     if (piece === undefined || this.#isBusy || nowMs - this.#lastMs < CHECK_GAP_MS) return;
     this.#waiting.delete(piece);
     this.#checkedMs.set(piece, nowMs);

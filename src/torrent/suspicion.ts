@@ -34,7 +34,9 @@ export async function proveSuspects(suspected: Suspected): Promise<void> {
     const names = namesOf(metainfo, files);
     services.log('warn', `another program wrote to ${names} while it was in use; what is here of it is hashed again`);
     const only = piecesOf(suspected, files);
-    const good = await services.recheck(metainfo, output, { only, selection, onProgress: () => {}, signal });
+    // What the disk does not give back is no other program's doing.
+    const options = { only, selection, onProgress: () => {}, signal, isStrict: true };
+    const good = await services.recheck(metainfo, output, options);
     if (good.count === only.count) {
       storage.acquit(suspects);
       if (!untilQuiet) return;

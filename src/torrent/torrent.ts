@@ -374,8 +374,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.doubts.poisonedSource(peer, piece, copies, pauseMs);
   }
 
-  onPieceDoubted(_peer: Peer, piece: PieceIndex): void {
-    this.doubts.pieceDoubted(piece);
+  onPieceDoubted(peer: Peer, piece: PieceIndex): void {
+    this.doubts.pieceDoubted(piece, peer.link.host);
   }
 
   /** A piece of ours is bad on disk: it is neither offered nor recorded any more. */

@@ -66,6 +66,30 @@ test('a piece that is bad at the only source is asked for ever more seldom, and 
   await withDeadline(torrent.done, 'it is asked again and gives good data', DEADLINE_MS);
 });
 
+test('where another program has written into our file, bad data convicts nobody and is not fetched without a pause either', async (t) => {
+  const { scope, set, bytes, output } = await scene(t);
+  let isRepaired = false;
+  const seed = await startScriptedSeed(scope, {
+    metainfo: set.metainfo,
+    bytes,
+    answer: (piece, begin, good) => (piece === 5 && begin === 0 && !isRepaired ? spoilt(good) : good),
+  });
+  const leech = await startEngine(scope);
+  const torrent = leech.add(set.metainfo, { output, trackers: [] });
+  const warnings: HaulError[] = [];
+  torrent.on('warning', (error) => warnings.push(error));
+  await until('it takes peers', DEADLINE_MS, () => torrent.state === 'downloading');
+  const { storage } = (torrent as unknown as { exchange: { storage: { hasOtherWriter(): boolean } } }).exchange;
+  storage.hasOtherWriter = () => true;
+  torrent.addPeer(seed.host, seed.port);
+  const copies = (): number => seed.requests.filter((request) => request === '5:0').length;
+  await until('it is warned, or goes on and on', DEADLINE_MS, () => warnings.length > 0 || copies() > 20);
+  assert.match(warnings[0]!.message, /its copy is bad, or another program spoils it here/);
+  assert.equal(copies(), 3);
+  isRepaired = true;
+  await withDeadline(torrent.done, 'it is asked again and gives good data', DEADLINE_MS);
+});
+
 test('a seed that hears of its bad copy hashes that piece, serves it no more and says so; another source completes the download', async (t) => {
   const { scope, set, output } = await scene(t);
   const rotten = await startSeed(scope, set);
@@ -97,8 +121,8 @@ test('a false complaint about a good piece changes nothing', async (t) => {
   const { scope, set, output } = await scene(t);
   const seed = await startSeed(scope, set);
   const torrent = seed.torrents[0]!;
-  const { doubts } = torrent as unknown as { doubts: { pieceDoubted(piece: number): void } };
-  for (let time = 0; time < 100; time++) doubts.pieceDoubted(time % 8);
+  const { doubts } = torrent as unknown as { doubts: { pieceDoubted(piece: number, host: string): void } };
+  for (let time = 0; time < 100; time++) doubts.pieceDoubted(time % 8, '127.0.0.1');
   const leech = await startEngine(scope);
   const peers = [{ host: '127.0.0.1', port: seed.port! }];
   await withDeadline(leech.add(set.metainfo, { output, trackers: [], peers }).done, 'it ends', DEADLINE_MS);

@@ -4,6 +4,8 @@ import type { WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
 export class ProbePool implements WorkPool {
   onRoom: (() => void) | null = null;
   jobs = 0;
+  /** Paths looked at. */
+  looks = 0;
   inFlight = 0;
   mostInFlight = 0;
   /** Files of the job with the most of them. */
@@ -27,7 +29,10 @@ export class ProbePool implements WorkPool {
   }
 
   submit(job: WorkJob, done: (result: WorkResult) => void): boolean {
-    if (job.kind === 'look') return this.#real.submit(job, done);
+    if (job.kind === 'look') {
+      this.looks += job.paths.length;
+      return this.#real.submit(job, done);
+    }
     if (this.refusals > 0) {
       this.refusals--;
       return false;

@@ -122,6 +122,38 @@ test('of several senders one is tried alone: its good copy convicts the other', 
   assert.deepEqual([...pieces.good(PIECE, [a, a], digests('xq'))], [b]);
 });
 
+test('of several senders another one is tried when the fastest, tried alone, sends nothing', () => {
+  const { pieces, join, names } = scene();
+  const [liar, honest] = [join('a'), join('b')];
+  for (let time = 0; time < 2; time++) pieces.failed(PIECE, [liar, honest], digests('xy'), 0);
+  assert.equal(names(), 'a');
+  pieces.tick(OTHERS_MS);
+  assert.equal(names(), 'ab');
+  pieces.failed(PIECE, [liar, honest], digests('zy'), OTHERS_MS);
+  assert.equal(names(), 'b');
+  assert.deepEqual([...pieces.good(PIECE, [honest, honest], digests('qy'))], [liar]);
+});
+
+test('also when both have one address, or the liar comes back under another name', () => {
+  const { pieces, join, names, holders } = scene();
+  const [liar, honest] = [join('a', 'nat'), join('b', 'nat')];
+  for (let time = 0; time < 2; time++) pieces.failed(PIECE, [liar, honest], digests('xy'), 0);
+  pieces.tick(OTHERS_MS);
+  pieces.failed(PIECE, [liar, honest], digests('zy'), OTHERS_MS);
+  assert.equal(names(), 'b');
+
+  const other = scene();
+  const [first, good] = [other.join('a', 'liar'), other.join('b', 'honest')];
+  for (let time = 0; time < 2; time++) other.pieces.failed(PIECE, [first, good], digests('xy'), 0);
+  other.pieces.forget(first, null);
+  other.holders.delete(first);
+  other.pieces.tick(OTHERS_MS);
+  const again = other.join('a', 'liar');
+  other.pieces.failed(PIECE, [again, good], digests('zy'), OTHERS_MS);
+  assert.equal(other.names(), 'b');
+  assert.equal(holders.size, 1);
+});
+
 test('of several senders one is tried alone: when its copy is bad the others are asked', () => {
   const { pieces, join, names } = scene();
   const [a, b] = [join('a'), join('b')];
