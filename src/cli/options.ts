@@ -46,7 +46,6 @@ export interface EngineCliOptions {
   readonly uploadLimit?: number;
   readonly zone?: string;
   readonly maxPerAddress?: number;
-  /** Hidden, for tests. */
   readonly storage?: 'mapped' | 'positional';
 }
 
@@ -58,7 +57,12 @@ export function addEngineOptions(command: Command, downloads: boolean): Command 
   if (downloads)
     command.addOption(rateOption('--download-limit <rate>', 'most bytes per second down, e.g. 50M or 1.5MiB'));
   command.addOption(rateOption('--upload-limit <rate>', 'most bytes per second up'));
-  command.addOption(new Option('--storage <kind>', 'how files are written and read').choices(STORAGE_KINDS).hideHelp());
+  command.addOption(
+    new Option(
+      '--storage <kind>',
+      'mapped memory, or reads and writes where others may cut the files (default: by file system)',
+    ).choices(STORAGE_KINDS),
+  );
   command.addOption(
     new Option(
       '--max-per-address <n>',
