@@ -68,6 +68,10 @@ export class PeerLink {
   /** Reading rests because too much of ours is unsent, or because a rate limit is reached. */
   #isPaused = false;
   #isThrottled = false;
+  /** When the limit last began to keep us from reading, or last ceased to. */
+  #throttleTurnMs = 0;
+  /** How long it did since last asked, up to then. */
+  #heldMs = 0;
   /** What the kernel has taken, of a write under way as much as was known when last asked. */
   takenBytes = 0;
   /** How much of that is of the write under way. */
@@ -277,10 +281,29 @@ export class PeerLink {
     downloads.take(length);
     if (!downloads.isDry || this.#isThrottled) return;
     this.#isThrottled = true;
+    this.#throttleTurnMs = this.lastReadMs;
     downloads.wait(() => {
+      const nowMs = performance.now();
       this.#isThrottled = false;
+      this.#heldMs += nowMs - this.#throttleTurnMs;
+      this.#throttleTurnMs = nowMs;
       this.#readOn();
     });
+  }
+
+  /** How long we have read, or would have, and nothing came. */
+  silentMs(nowMs: number): number {
+    return this.#isThrottled ? 0 : nowMs - Math.max(this.lastReadMs, this.#throttleTurnMs);
+  }
+
+  /** How long a rate limit kept us from reading since last asked. */
+  takeHeldMs(nowMs: number): number {
+    let heldMs = this.#heldMs;
+    this.#heldMs = 0;
+    if (!this.#isThrottled) return heldMs;
+    heldMs += Math.max(0, nowMs - this.#throttleTurnMs);
+    this.#throttleTurnMs = Math.max(nowMs, this.#throttleTurnMs);
+    return heldMs;
   }
 
   /** We do not read now: a rate limit is reached, or too much of ours is unsent. */

@@ -42,6 +42,8 @@ export class RateLimit {
 /** What passes through one or more limits (the engine's and a torrent's), in one direction. */
 export class Throttle {
   readonly limits: readonly RateLimit[];
+  /** Of the lowest limit; infinite without one. */
+  readonly bytesPerSec: number;
   /**
    * The most that one read should take: what a refill brings, so that nobody is in debt for long. (Reads of 1 MiB at 10 MB/s made
    * single seconds uneven by 6 %.) A block at least; infinite without a limit.
@@ -52,8 +54,8 @@ export class Throttle {
 
   constructor(limits: readonly RateLimit[]) {
     this.limits = limits;
-    const slowest = Math.min(...limits.map((limit) => limit.bytesPerSec));
-    this.readBytes = Math.max(BLOCK_LENGTH_BYTES, Math.floor((slowest * REFILL_MS) / 1000));
+    this.bytesPerSec = Math.min(...limits.map((limit) => limit.bytesPerSec));
+    this.readBytes = Math.max(BLOCK_LENGTH_BYTES, Math.floor((this.bytesPerSec * REFILL_MS) / 1000));
   }
 
   get isLimited(): boolean {

@@ -1,21 +1,35 @@
-/** What the owner may ask of the peers' state: who has what, who chokes whom, who is interested, how much came and went; and the one fact that the owner tells. */
+/** What the owner may ask of the peers' state: who has what, who chokes whom, who is interested, how much came and went; and the few facts that the owner tells. */
 import type { PeerSlot, PieceIndex } from '../metainfo/geometry.js';
+import type { Allowance } from './allowance.js';
 import type { Availability } from './availability.js';
+import type { Ledger } from './ledger.js';
 import type { Peers } from './peers.js';
 import type { Traffic, TrafficTotals } from './traffic.js';
 
 /** Seeds hear our HAVE messages while they are at most one peer of so many. */
 const SEEDS_TOLD = 8;
 
+export interface FactsParts {
+  readonly peers: Peers;
+  readonly availability: Availability;
+  readonly traffic: Traffic;
+  readonly ledger: Ledger;
+  readonly allowance: Allowance;
+}
+
 export abstract class SchedulerFacts {
   readonly #peers: Peers;
   readonly #availability: Availability;
   readonly #traffic: Traffic;
+  readonly #ledger: Ledger;
+  readonly #allowance: Allowance;
 
-  constructor(peers: Peers, availability: Availability, traffic: Traffic) {
-    this.#peers = peers;
-    this.#availability = availability;
-    this.#traffic = traffic;
+  constructor(parts: FactsParts) {
+    this.#peers = parts.peers;
+    this.#availability = parts.availability;
+    this.#traffic = parts.traffic;
+    this.#ledger = parts.ledger;
+    this.#allowance = parts.allowance;
   }
 
   peerIsSeed(slot: PeerSlot): boolean {
@@ -64,6 +78,28 @@ export abstract class SchedulerFacts {
   /** Told once a second or so: what the peer asked for waits for us, so that it is not to blame for taking nothing. */
   setHeldUp(slot: PeerSlot, isHeldUp: boolean): void {
     this.#peers.isHeldUp[slot] = isHeldUp ? 1 : 0;
+  }
+
+  /**
+   * Told before each tick: for so long since the last one we left unread what the peer sent, for the sake of our own limit. Whatever
+   * we wait for from it, that time does not count.
+   */
+  setHeldBack(slot: PeerSlot, heldMs: number, nowMs: number): void {
+    this.#peers.isHeldBack[slot] = heldMs > 0 ? 1 : 0;
+    if (heldMs <= 0) return;
+    this.#peers.shiftClocks(slot, heldMs, nowMs);
+    this.#ledger.shiftClocks(slot, heldMs, nowMs);
+    this.#allowance.heldBack();
+  }
+
+  /** Our own limit decides how many are asked: those that are not owe us nothing. */
+  get isMetered(): boolean {
+    return this.#allowance.isFinite;
+  }
+
+  /** Firm and late requests: what the peer may still answer. */
+  requestsInFlight(slot: PeerSlot): number {
+    return this.#ledger.firm[slot]! + this.#ledger.lax[slot]!;
   }
 
   isSnubbed(slot: PeerSlot): boolean {

@@ -12,6 +12,7 @@
  * A piece that is skipped while it is open is finished if something is stored of it and peers that we need anyway serve it; else closed.
  */
 import type { PieceIndex } from '../metainfo/geometry.js';
+import type { Allowance } from './allowance.js';
 import type { Availability } from './availability.js';
 import type { Holdings } from './holdings.js';
 import type { Ledger } from './ledger.js';
@@ -24,16 +25,11 @@ import { SKIP } from './priority.js';
 import { RarityBar } from './rarity-bar.js';
 import type { Requests } from './requests.js';
 import type { SchedulerSink } from './sink.js';
-import { TAKE_OVER_DEPTH, TakeOver } from './take-over.js';
+import { TakeOver } from './take-over.js';
 import { TURN_BLOCKS, type Turns } from './turns.js';
 
 /** Starvation after which a half-stored piece is given up. */
 const STUCK_MS = 10_000;
-/** Time between two looks in vain for requests to take over: in the endgame, and while room is exhausted. */
-const LOOK_ENDGAME_MS = 100;
-const LOOK_EXHAUSTED_MS = 500;
-/** With more peers than this each looks less often. */
-const LOOKING_PEERS = 64;
 const NEVER = -1;
 /** So many of the line may find nothing to ask for before the others have to wait for the next look. */
 const MAX_VAIN_TRIES = 8;
@@ -45,6 +41,7 @@ export interface FillerParts {
   readonly requests: Requests;
   readonly patience: Patience;
   readonly turns: Turns;
+  readonly allowance: Allowance;
   readonly pipeline: Pipeline;
   readonly picker: Picker;
   readonly availability: Availability;
@@ -100,9 +97,13 @@ export class Filler {
       return 0;
     }
     if (peers.isSnubbed[slot] !== 0) return this.#probe(slot, nowMs);
-    return this.#p.turns.isCrowded(holdings.servingCount)
-      ? this.#fillInTurn(slot, nowMs)
-      : this.#fillTo(slot, this.target(slot), nowMs);
+    return this.#isCrowded() ? this.#fillInTurn(slot, nowMs) : this.#fillTo(slot, this.target(slot), nowMs);
+  }
+
+  /** Those who wait for a small allowance stand in no line: it has no room for a turn. */
+  #isCrowded(): boolean {
+    const { allowance, holdings, turns } = this.#p;
+    return allowance.blocks >= turns.budgetBlocks && turns.isCrowded(holdings.servingCount);
   }
 
   /** Too many peers for the room: see turns.ts. While nobody waits and there is room, a peer is topped up as ever. */
@@ -148,8 +149,10 @@ export class Filler {
   }
 
   #fillTo(slot: number, target: number, nowMs: number): number {
-    const { peers, ledger, pipeline, turns } = this.#p;
-    const room = target - ledger.firm[slot]!;
+    const { peers, ledger, pipeline, turns, allowance } = this.#p;
+    const allowed = allowance.blocks - ledger.firmCount;
+    const room = Math.min(target - ledger.firm[slot]!, allowed);
+    if (allowed <= 0) return this.#notAllowed(slot, nowMs);
     if (room <= 0) {
       peers.hungry.delete(slot);
       return 0;
@@ -174,6 +177,16 @@ export class Filler {
     return made;
   }
 
+  /** Our own limit lets in no more than is asked for: the peer looks again, and nobody thinks the less of it. */
+  #notAllowed(slot: number, nowMs: number): 0 {
+    const { peers, ledger, pipeline, allowance } = this.#p;
+    allowance.usedUp();
+    pipeline.starved(slot);
+    if (ledger.firm[slot] === 0) peers.gaveMs[slot] = nowMs;
+    peers.hungry.add(slot);
+    return 0;
+  }
+
   /** Punctual peers first: a snubbed one must not take the room that came back. */
   fillHungry(nowMs: number): void {
     const { peers, open } = this.#p;
@@ -194,6 +207,7 @@ export class Filler {
   tick(nowMs: number): void {
     const { peers, open, availability } = this.#p;
     this.#isRefused = false;
+    this.#p.allowance.tick(nowMs);
     this.#tickLine(nowMs);
     if (availability.hasPriorities) {
       for (let place = open.records.size - 1; place >= 0; place--) this.dropSkipped(open.records.at(place), nowMs);
@@ -208,8 +222,8 @@ export class Filler {
   }
 
   #tickLine(nowMs: number): void {
-    const { peers, holdings, turns } = this.#p;
-    if (turns.isCrowded(holdings.servingCount)) this.#serveLine(nowMs, turns.size);
+    const { peers, turns } = this.#p;
+    if (this.#isCrowded()) this.#serveLine(nowMs, turns.size);
     else while (turns.size > 0) peers.hungry.add(turns.next());
   }
 
@@ -281,23 +295,11 @@ export class Filler {
 
   /** The peer has nothing else to do: see take-over.ts. */
   #takeOver(slot: number, nowMs: number): number {
-    const { open, peers, ledger, random } = this.#p;
+    const { peers, availability } = this.#p;
     if (peers.lookAgainMs[slot]! > nowMs) return 0;
     const isOver = this.#isOver();
-    if (ledger.firm[slot]! >= (isOver ? TAKE_OVER_DEPTH : 1)) return 0;
-    if (!isOver && (this.#p.availability.pickableCount === 0 || !this.#mayNotOpen())) return 0;
-    const limit = Math.min(TAKE_OVER_DEPTH, this.target(slot)) - ledger.firm[slot]!;
-    const { size } = open.records;
-    const offset = Math.floor(random() * size);
-    let made = 0;
-    for (let step = 0; step < size && made < limit; step++) {
-      const record = open.records.at((offset + step) % size);
-      if (!this.#isSkipped(record)) made += this.#takeOvers.from(slot, record, limit - made, isOver, nowMs);
-    }
-    if (made > 0) return made;
-    const crowd = Math.max(1, this.#p.holdings.servingCount / LOOKING_PEERS);
-    peers.lookAgainMs[slot] = nowMs + crowd * (isOver ? LOOK_ENDGAME_MS : LOOK_EXHAUSTED_MS);
-    return made;
+    if (!isOver && (availability.pickableCount === 0 || !this.#mayNotOpen())) return 0;
+    return this.#takeOvers.look(slot, this.target(slot), isOver, nowMs);
   }
 
   /** One request at a time for a snubbed peer, and not one that others would wait for. */

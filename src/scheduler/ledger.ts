@@ -110,6 +110,12 @@ export class Ledger {
     this.#tail[slot] = cell;
   }
 
+  /** As if the peer had been asked for all of it later, but not later than now. */
+  shiftClocks(slot: number, ms: number, nowMs: number): void {
+    for (let cell = this.#head[slot]!; cell >= 0; cell = this.#next[cell]!)
+      this.askedMs[cell] = Math.min(nowMs, this.askedMs[cell]! + ms);
+  }
+
   free(cell: number): void {
     const slot = this.slot[cell]!;
     const next = this.#next[cell]!;

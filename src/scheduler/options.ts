@@ -12,6 +12,8 @@ export interface SchedulerLimits {
   readonly uploadSlots: number;
   /** Most requests outstanding at one peer. */
   readonly requestsPerPeer: number;
+  /** The owner reads no faster than that, bytes per second; default: as fast as it comes. */
+  readonly downloadBytesPerSec?: number;
 }
 
 export interface SchedulerOptions {

@@ -24,6 +24,8 @@ export class Peers {
   isSnubbed: Uint8Array;
   /** What the peer asked for waits for us: for the disk, or a rate limit. */
   isHeldUp: Uint8Array;
+  /** What it sent waits for us, unread: for our own limit. */
+  isHeldBack: Uint8Array;
   /** How often it became snubbed. */
   snubs: Int32Array;
   pieces: Int32Array;
@@ -39,7 +41,7 @@ export class Peers {
   arrivingAskedMs: Float64Array;
   /** Last sign of life while requests are outstanding. */
   waitingSinceMs: Float64Array;
-  /** Later of: it gave us a block, we became interested. */
+  /** Latest of: it gave us a block, we became interested, we could have asked it and did not for the sake of our own limit. */
   gaveMs: Float64Array;
   joinedMs: Float64Array;
   /** When it last unchoked us. */
@@ -66,6 +68,7 @@ export class Peers {
     this.isInterested = new Uint8Array(rows);
     this.isSnubbed = new Uint8Array(rows);
     this.isHeldUp = new Uint8Array(rows);
+    this.isHeldBack = new Uint8Array(rows);
     this.snubs = new Int32Array(rows);
     this.pieces = new Int32Array(rows);
     this.wanted = new Int32Array(rows);
@@ -97,6 +100,7 @@ export class Peers {
     this.isInterested = grown(this.isInterested, rows);
     this.isSnubbed = grown(this.isSnubbed, rows);
     this.isHeldUp = grown(this.isHeldUp, rows);
+    this.isHeldBack = grown(this.isHeldBack, rows);
     this.snubs = grown(this.snubs, rows);
     this.pieces = grown(this.pieces, rows);
     this.wanted = grown(this.wanted, rows);
@@ -128,6 +132,7 @@ export class Peers {
     this.isInterested[slot] = 0;
     this.isSnubbed[slot] = 0;
     this.isHeldUp[slot] = 0;
+    this.isHeldBack[slot] = 0;
     this.snubs[slot] = 0;
     this.pieces[slot] = 0;
     this.wanted[slot] = 0;
@@ -142,6 +147,12 @@ export class Peers {
     this.pausedUntilMs[slot] = 0;
     this.lookAgainMs[slot] = 0;
     this.rejects[slot] = 0;
+  }
+
+  /** Its clocks stood still for a while. */
+  shiftClocks(slot: number, ms: number, nowMs: number): void {
+    const clocks = [this.arrivingSinceMs, this.arrivingAskedMs, this.waitingSinceMs, this.gaveMs, this.unchokedMs];
+    for (const clock of clocks) clock[slot] = Math.min(nowMs, clock[slot]! + ms);
   }
 
   leave(slot: number): void {

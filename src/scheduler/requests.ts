@@ -124,7 +124,7 @@ export class Requests {
     for (let cell = begin; cell < begin + CELLS_PER_BLOCK; cell++) {
       const slot = this.#ledger.slot[cell]!;
       if (slot === -1 || this.#ledger.isLax[cell] !== 0 || this.#ledger.askedMs[cell]! > beforeMs) continue;
-      if (this.#peers.waitingSinceMs[slot]! <= beforeMs) return slot;
+      if (this.#peers.waitingSinceMs[slot]! <= beforeMs && this.#peers.isHeldBack[slot] === 0) return slot;
     }
     return -1;
   }

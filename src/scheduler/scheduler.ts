@@ -7,6 +7,7 @@
  * Every call is O(1) per block. Calls about a piece that changes hands (opened, verified, closed) may touch every peer once.
  */
 import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
+import { Allowance } from './allowance.js';
 import { Availability } from './availability.js';
 import { Choker } from './choker.js';
 import { SchedulerFacts } from './facts.js';
@@ -57,12 +58,15 @@ export class Scheduler extends SchedulerFacts {
     const peers = new Peers(0, geometry.pieceCount);
     const availability = new Availability(geometry.pieceCount, 0, (piece) => !have.has(piece), random, priorities);
     const traffic = new Traffic(0);
-    super(peers, availability, traffic);
+    const open = new OpenPieces(geometry, Math.max(1, limits.openPieces), geometry.pieceCount - have.count);
+    const ledger = new Ledger(open.capacity * geometry.blocksPerPiece, 0);
+    const allowance = new Allowance(limits.downloadBytesPerSec ?? Number.POSITIVE_INFINITY);
+    super({ peers, availability, traffic, ledger, allowance });
     this.#geometry = geometry;
     this.#peers = peers;
     this.#availability = availability;
-    this.#open = new OpenPieces(geometry, Math.max(1, limits.openPieces), geometry.pieceCount - have.count);
-    this.#ledger = new Ledger(this.#open.capacity * geometry.blocksPerPiece, 0);
+    this.#open = open;
+    this.#ledger = ledger;
     this.#requests = new Requests(this.#open, this.#ledger, this.#peers, sink);
     this.#pipeline = new Pipeline(0, limits.requestsPerPeer);
     this.#patience = new Patience(this.#peers, this.#pipeline, this.#requests, sink);
@@ -96,6 +100,7 @@ export class Scheduler extends SchedulerFacts {
       random,
       roomBlocks,
       turns,
+      allowance,
       holdings: this.#holdings,
     });
     this.#rows = new SlotRows(limits.maxSlots, [
@@ -250,11 +255,6 @@ export class Scheduler extends SchedulerFacts {
     this.#clock(nowMs);
     this.#filler.roomFreed();
     this.#filler.fillHungry(nowMs);
-  }
-
-  /** Firm and late requests: what the peer may still answer. */
-  requestsInFlight(slot: PeerSlot): number {
-    return this.#ledger.firm[slot]! + this.#ledger.lax[slot]!;
   }
 
   /** Most requests the peer should have now. */

@@ -5,16 +5,25 @@
  */
 
 import type { PeerSlot } from '../metainfo/geometry.js';
+import type { Allowance } from './allowance.js';
+import type { Availability } from './availability.js';
+import type { Holdings } from './holdings.js';
 import { type Ledger, MAX_HOLDERS } from './ledger.js';
 import { ARRIVING, type OpenPieces, READY, REQUESTED } from './open-pieces.js';
 import type { Patience } from './patience.js';
 import type { Peers } from './peers.js';
 import type { Pipeline } from './pipeline.js';
+import { SKIP } from './priority.js';
 import type { Requests } from './requests.js';
 import type { SchedulerSink } from './sink.js';
 
 /** Requests an idle peer may have for blocks asked of others. More is waste: the block is on its way from two sides. */
-export const TAKE_OVER_DEPTH = 2;
+const TAKE_OVER_DEPTH = 2;
+/** Time between two looks in vain: in the endgame, and while room is exhausted. */
+const LOOK_ENDGAME_MS = 100;
+const LOOK_EXHAUSTED_MS = 500;
+/** With more peers than this each looks less often. */
+const LOOKING_PEERS = 64;
 /** A request may be taken over by an idle peer, or from a silent one, after this long. */
 const AGED_MS = 2_000;
 /**
@@ -31,6 +40,9 @@ export interface TakeOverParts {
   readonly requests: Requests;
   readonly patience: Patience;
   readonly pipeline: Pipeline;
+  readonly availability: Availability;
+  readonly holdings: Holdings;
+  readonly allowance: Allowance;
   readonly sink: SchedulerSink;
   readonly random: () => number;
 }
@@ -43,12 +55,38 @@ export class TakeOver {
   }
 
   /**
+   * Looks through all open pieces, from a random one on. Returns how many requests were made.
+   *
+   * @param target most requests that the peer should have.
+   * @param isOver the endgame: every block is as good as another. Where a second copy costs much time of our own limit, only aged ones.
+   */
+  look(slot: number, target: number, isOver: boolean, nowMs: number): number {
+    const { open, peers, ledger, random, allowance, availability } = this.#p;
+    if (ledger.firm[slot]! >= (isOver ? TAKE_OVER_DEPTH : 1)) return 0;
+    const most = Math.min(TAKE_OVER_DEPTH, target) - ledger.firm[slot]!;
+    const limit = Math.min(most, allowance.blocks - ledger.firmCount);
+    const mayDouble = isOver && !allowance.isCostly;
+    const { size } = open.records;
+    const offset = Math.floor(random() * size);
+    let made = 0;
+    for (let step = 0; step < size && made < limit; step++) {
+      const record = open.records.at((offset + step) % size);
+      if (availability.priority(open.pieceOf[record]!) === SKIP) continue;
+      made += this.#from(slot, record, limit - made, mayDouble, nowMs);
+    }
+    if (made > 0) return made;
+    const crowd = Math.max(1, this.#p.holdings.servingCount / LOOKING_PEERS);
+    peers.lookAgainMs[slot] = nowMs + crowd * (isOver ? LOOK_ENDGAME_MS : LOOK_EXHAUSTED_MS);
+    return made;
+  }
+
+  /**
    * From a random block of the record on. Returns how many requests were made.
    *
    * @param limit most requests.
-   * @param isOver the endgame: every block is as good as another.
+   * @param mayDouble also what was asked for just now.
    */
-  from(slot: number, record: number, limit: number, isOver: boolean, nowMs: number): number {
+  #from(slot: number, record: number, limit: number, mayDouble: boolean, nowMs: number): number {
     const { open, random, requests } = this.#p;
     if (open.phase[record] !== READY || open.requested(record) + open.arriving(record) === 0) return 0;
     if (!this.#p.peers.has(slot, open.pieceOf[record]!)) return 0;
@@ -59,7 +97,7 @@ export class TakeOver {
     let made = 0;
     for (let step = 0; step < blocks && made < limit; step++) {
       const block = (offset + step) % blocks;
-      if (!this.#mayAsk(slot, open.indexOf(record, block), isOver, nowMs)) continue;
+      if (!this.#mayAsk(slot, open.indexOf(record, block), mayDouble, nowMs)) continue;
       requests.ask(slot, record, block, nowMs);
       made++;
     }
@@ -80,7 +118,7 @@ export class TakeOver {
       const index = open.indexOf(record, block);
       if (open.state[index] !== ARRIVING) continue;
       const sender = open.sender[index]!;
-      if (sender === slot) continue;
+      if (sender === slot || peers.isHeldBack[sender] !== 0) continue;
       const limitMs = this.#stuckMs(sender, nowMs);
       if (nowMs - peers.arrivingSinceMs[sender]! > limitMs) sink.drop(sender as PeerSlot, 'stalled');
     }
@@ -93,10 +131,10 @@ export class TakeOver {
     return nowMs - peers.unchokedMs[sender]! > STUCK_UNPROVEN_MS + AGED_MS ? AGED_MS : STUCK_UNPROVEN_MS;
   }
 
-  #mayAsk(slot: number, index: number, isOver: boolean, nowMs: number): boolean {
+  #mayAsk(slot: number, index: number, mayDouble: boolean, nowMs: number): boolean {
     const { open, ledger } = this.#p;
     if (open.state[index] !== REQUESTED) return false;
-    if (!isOver && ledger.newestFirmMs(index) > nowMs - AGED_MS) return false;
+    if (!mayDouble && ledger.newestFirmMs(index) > nowMs - AGED_MS) return false;
     // Also when it was late with it: it gives again, and most likely has the request in its queue.
     if (ledger.find(index, slot) >= 0) return false;
     return ledger.holders(index) < MAX_HOLDERS || this.#isFreed(index, nowMs);

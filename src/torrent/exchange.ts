@@ -124,6 +124,7 @@ export class Exchange implements SchedulerSink {
         openPieces: Math.max(2, openPieces),
         uploadSlots: options.uploadSlots,
         requestsPerPeer: LIMITS.requestsPerPeer,
+        downloadBytesPerSec: this.#downloads.bytesPerSec,
       },
       isSuperSeeding: options.isSuperSeeding,
       isSequential: options.isSequential,
@@ -185,6 +186,7 @@ export class Exchange implements SchedulerSink {
   tick(nowMs: number): void {
     if (this.trouble.tick()) pumpAll(this);
     this.receiver.tick(nowMs);
+    if (this.#downloads.isLimited) this.#tellHeldBack(nowMs);
     this.scheduler.tick(nowMs);
     this.scheduler.fillHungry(nowMs);
     for (const peer of this.peers) peer?.tick(nowMs);
@@ -193,6 +195,13 @@ export class Exchange implements SchedulerSink {
     this.#wasSuperSeeding = false;
     this.dropRedundantPeers();
     this.owner.onSuperSeedingEnded();
+  }
+
+  /** What a peer sent and we left unread for our limit's sake is not late. */
+  #tellHeldBack(nowMs: number): void {
+    for (const peer of this.peers) {
+      if (peer !== null) this.scheduler.setHeldBack(peer.slot, peer.link.takeHeldMs(nowMs), nowMs);
+    }
   }
 
   /** Says HAVE to everybody who should hear it, in one batch (BEP 3), and lets go of peers that neither side needs any more. */

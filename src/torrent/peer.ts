@@ -111,7 +111,7 @@ export class Peer implements WireSink, LinkHandlers {
       this.activeMs = nowMs;
       this.#wastedTurn = false;
     }
-    if (nowMs - this.link.lastReadMs > LIMITS.idleTimeoutMs) this.link.close('silent for more than two minutes');
+    if (this.link.silentMs(nowMs) > LIMITS.idleTimeoutMs) this.link.close('silent for more than two minutes');
     else if (this.link.unsentForMs(nowMs) > LIMITS.stuckSendTimeoutMs)
       this.link.close('reads nothing of what it asked for');
     else if (nowMs - this.link.lastWriteMs > LIMITS.keepAliveMs) this.link.sendKeepAlive();

@@ -15,7 +15,9 @@ export function silentSources(exchange: Exchange, nowMs: number): readonly Peer[
     if (peer === null || peer.link.isClosing) continue;
     const { slot, link } = peer;
     if (!scheduler.isInterestedIn(slot) || scheduler.isPeerChoking(slot)) continue;
-    if (link.isResting || nowMs - link.lastReadMs <= LIMITS.silentSourceMs) return [];
+    // Our own limit keeps us from asking some.
+    if (scheduler.isMetered && scheduler.requestsInFlight(slot) === 0 && !peer.arrival.isStoring) continue;
+    if (link.isResting || link.silentMs(nowMs) <= LIMITS.silentSourceMs) return [];
     silent.push(peer);
   }
   return silent;

@@ -14,7 +14,7 @@ export type TwinVerdict = 'refused' | 'replaces' | 'replaces-when-it-speaks';
 /** @param link the new connection. @param ours our own peer id. */
 export function judgeTwin(link: PeerLink, other: Peer, ours: Buffer, nowMs: number): TwinVerdict {
   if (isPreferred(link, other, ours)) return 'replaces';
-  const silentMs = nowMs - other.link.lastReadMs;
+  const silentMs = other.link.silentMs(nowMs);
   if (link.host === other.link.host) return silentMs > LIMITS.silentTwinMs ? 'replaces-when-it-speaks' : 'refused';
   const isDead = silentMs > LIMITS.deadTwinMs && other.pinned.uptake.idleSeconds * 1000 > LIMITS.deadTwinMs;
   return isDead ? 'replaces-when-it-speaks' : 'refused';

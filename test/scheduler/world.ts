@@ -27,6 +27,7 @@ export interface WorldOptions {
   readonly openPieces?: number;
   readonly uploadSlots?: number;
   readonly requestsPerPeer?: number;
+  readonly downloadBytesPerSec?: number;
   readonly have?: readonly number[];
   readonly priorities?: Uint8Array;
   readonly isSequential?: boolean;
@@ -90,6 +91,7 @@ export class World implements SchedulerSink {
         openPieces: options.openPieces ?? 8,
         uploadSlots: options.uploadSlots ?? 4,
         requestsPerPeer: options.requestsPerPeer ?? 50,
+        downloadBytesPerSec: options.downloadBytesPerSec ?? Number.POSITIVE_INFINITY,
       },
       ...(options.priorities === undefined ? {} : { priorities: options.priorities }),
       isSequential: options.isSequential ?? false,

@@ -1,0 +1,58 @@
+/** A download limit far below what the peers give: nobody is given up for what we leave unread, and no block is fetched twice. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LIMITS } from '../../src/config.js';
+import type { LiveTorrent } from '../../src/torrent/torrent.js';
+import { fileSet, startEngine, startSeed } from '../support/engines.js';
+import { connectRawPeer } from '../support/raw-peer.js';
+import { openScope } from '../support/scope.js';
+import { tempFolder } from '../support/temp.js';
+import { until, withDeadline } from '../support/wait.js';
+
+const KIB = 1024;
+const DEADLINE_MS = 60_000;
+
+test('eight seeds and 20 kB/s: few are asked, no block comes twice, nobody is dropped', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 96 * KIB, { pieceLengthBytes: 32 * KIB });
+  const peers: { host: string; port: number }[] = [];
+  for (let count = 0; count < 8; count++) peers.push({ host: '127.0.0.1', port: (await startSeed(scope, set)).port! });
+  const leech = await startEngine(scope, { downloadBytesPerSec: 20_000 });
+  const torrent = leech.add(set.metainfo, { output: await tempFolder(scope), peers, trackers: [] }) as LiveTorrent;
+  const dropped: string[] = [];
+  torrent.on('peer', (_, change, reason) => {
+    if (change === 'disconnected' && torrent.state === 'downloading') dropped.push(reason ?? '');
+  });
+  await until('it is ready', DEADLINE_MS, () => torrent.exchange !== null);
+  const { scheduler } = torrent.exchange!;
+  await withDeadline(torrent.done, 'the download ends', DEADLINE_MS);
+  assert.equal(scheduler.totals.wastedBytes, 0);
+  assert.equal(scheduler.totals.downloadedBytes, 96 * KIB);
+  assert.deepEqual(
+    dropped.filter((reason) => !reason.startsWith('neither side')),
+    [],
+  );
+});
+
+test('a peer is not silent while our limit keeps us from reading', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 96 * KIB);
+  const leech = await startEngine(scope, { downloadBytesPerSec: 1000 });
+  const output = await tempFolder(scope);
+  const torrent = leech.add(set.metainfo, { output, peers: [], trackers: [] }) as LiveTorrent;
+  await until('it is ready', DEADLINE_MS, () => torrent.exchange !== null);
+  const raw = await connectRawPeer(scope, {
+    port: leech.port!,
+    metainfo: set.metainfo,
+    peerId: '-XX0001-heldbackheld',
+  });
+  await until('it has joined', DEADLINE_MS, () => torrent.exchange!.peers.some((other) => other !== null));
+  const peer = torrent.exchange!.peers.find((other) => other !== null)!;
+  // Keep-alives: more than a minute's worth of the limit.
+  raw.sendBytes(Buffer.alloc(96 * KIB));
+  await until('we read no more', DEADLINE_MS, () => peer.link.isResting);
+  peer.tick(peer.link.lastReadMs + LIMITS.idleTimeoutMs + 1);
+  assert.equal(peer.link.isClosing, false);
+  assert.equal(peer.link.silentMs(peer.link.lastReadMs + LIMITS.idleTimeoutMs), 0);
+  assert.ok(peer.link.takeHeldMs(peer.link.lastReadMs + 5000) >= 5000 - 1);
+});
