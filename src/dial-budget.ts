@@ -29,19 +29,23 @@ export class DialBudget<K extends object> {
     this.#refused = new Set();
   }
 
-  /** Takes one dial. False: not now. @param isNamed the user named the peer. */
-  take(torrent: K, isNamed: boolean): boolean {
-    if (isNamed && this.#named >= 1) {
-      this.#named--;
-      return true;
-    }
+  /**
+   * Takes one dial. False: not now. @param isNamed the user named the peer.
+   * @param makePlace asked last, since it may cost somebody a connection. False: there is none, and the dial is kept.
+   */
+  take(torrent: K, isNamed: boolean, makePlace: () => boolean = () => true): boolean {
+    const isOfNamed = isNamed && this.#named >= 1;
     const taken = this.#taken.get(torrent) ?? 0;
-    if (this.#dials < 1 || taken >= this.#share) {
+    if (!isOfNamed && (this.#dials < 1 || taken >= this.#share)) {
       this.#refused.add(torrent);
       return false;
     }
-    this.#dials--;
-    this.#taken.set(torrent, taken + 1);
+    if (!makePlace()) return false;
+    if (isOfNamed) this.#named--;
+    else {
+      this.#dials--;
+      this.#taken.set(torrent, taken + 1);
+    }
     return true;
   }
 

@@ -196,8 +196,7 @@ class LiveEngine implements Engine {
   }
 
   #takeDial(door: Door, isNamed: boolean): boolean {
-    if (!this.#handshakes.hasRoom && !this.#dropUseless(null)) return false;
-    return this.#dials.take(door, isNamed);
+    return this.#dials.take(door, isNamed, () => this.#handshakes.hasRoom || this.#dropUseless(null));
   }
 
   /** In a full engine: a peer that is of no use to its torrent goes. */

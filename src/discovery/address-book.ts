@@ -40,7 +40,7 @@ interface Entry {
   source: AddressSource;
   state: AddressState;
   failures: number;
-  /** Failures in a row that happened while there was no other peer. */
+  /** Failures and short connections in a row that happened while there was no other peer. */
   lonely: number;
   /** A handshake with it succeeded once. */
   hasAnswered: boolean;
@@ -58,11 +58,15 @@ const BARRED: ReadonlySet<AddressState> = new Set<AddressState>(['banned', 'reti
 
 const isExplicit = (entry: Entry): boolean => entry.source === 'explicit';
 
-/** By hand before the rest; then who answered before, fresh before failed, named often before named once, then dice. */
+/** To have answered is worth one failure, not more: who answers and hangs up each time must not stand before those not tried yet. */
+const demerits = (entry: Entry): number => Math.max(0, entry.failures - (entry.hasAnswered ? 1 : 0));
+
+/** By hand before the rest; then few failures before many, who answered before, named often before named once, then dice. */
 function dialsBefore(a: Entry, b: Entry): boolean {
   if (isExplicit(a) !== isExplicit(b)) return isExplicit(a);
+  const difference = demerits(a) - demerits(b);
+  if (difference !== 0) return difference < 0;
   if (a.hasAnswered !== b.hasAnswered) return a.hasAnswered;
-  if (a.failures !== b.failures) return a.failures < b.failures;
   return a.named !== b.named ? a.named > b.named : a.dice < b.dice;
 }
 
@@ -132,7 +136,6 @@ export class AddressBook {
     if (entry === null) return;
     entry.connectedAtMs = nowMs;
     entry.hasAnswered = true;
-    entry.lonely = 0;
     this.#move(entry, 'connected');
   }
 
@@ -159,7 +162,10 @@ export class AddressBook {
     const entry = this.#open(address);
     if (entry === null) return;
     const wasGood = entry.state === 'connected' && nowMs - entry.connectedAtMs >= GOOD_CONNECTION_MS;
-    if (wasGood) entry.failures = 0;
+    if (wasGood) {
+      entry.failures = 0;
+      entry.lonely = 0;
+    }
     this.#backOff(entry, nowMs, !wasGood, isAlone);
   }
 

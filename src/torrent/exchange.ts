@@ -148,13 +148,18 @@ export class Exchange implements SchedulerSink {
     return this.peerCount < this.#maxPeers && !this.isClosed;
   }
 
+  /** There is a slot for one more, @param takesPlace also when those whose places were taken have not all left. */
+  hasSlot(takesPlace: boolean): boolean {
+    const spare = takesPlace ? LIMITS.doorstepConnections : 0;
+    return !this.isClosed && this.peerCount < this.#maxPeers + spare;
+  }
+
   /**
-   * Takes a peer whose handshake is done. Returns where its messages go, or null when there is no room.
+   * Takes a peer whose handshake is done. Returns where its messages go, or null when there is no slot.
    * @param takesPlace another one is about to leave in its favour.
    */
   addPeer(link: PeerLink, handshake: Handshake, takesPlace: boolean): Peer | null {
-    const spare = takesPlace ? LIMITS.doorstepConnections : 0;
-    if (this.isClosed || this.peerCount >= this.#maxPeers + spare) return null;
+    if (!this.hasSlot(takesPlace)) return null;
     const slot = this.#freeSlots.pop() ?? (this.peers.length as PeerSlot);
     const peer = new Peer(this, link, handshake, slot);
     this.peers[slot] = peer;

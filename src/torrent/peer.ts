@@ -143,6 +143,8 @@ export class Peer implements WireSink, LinkHandlers {
 
   onClosed(link: PeerLink, reason: string): void {
     this.requests.clear();
+    // Of connections that replace each other and never speak, each would keep all before it in memory.
+    this.replaces = null;
     this.exchange.pins.leave(link.host);
     this.exchange.removePeer(this, reason);
     if (link.hasLostMemory) this.exchange.servedMemoryLost();

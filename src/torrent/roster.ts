@@ -141,6 +141,8 @@ export class Roster implements Door {
     const twin = this.#twinOf(handshake);
     const isFull = !exchange.hasRoom;
     const takesPlace = isFull || !services.hasConnectionRoom();
+    // Asked first: nobody shall go for one that cannot stay.
+    if (!exchange.hasSlot(takesPlace)) return null;
     const hasPlace =
       !takesPlace ||
       twin !== null ||

@@ -1,8 +1,8 @@
 /**
  * Two connections of one peer, told by its id: which one stays. Both sides decide by themselves and must come to the same.
  *
- * When both dialled at once, it is the one dialled by the smaller id. A second one in the same direction means that the first is dead on the
- * other side, or that somebody borrows the name: the first goes only when it has been silent, from another host only when it also takes
+ * When both dialled at once, it is the one dialled by the smaller id. Any other second one means that the first is dead on the other side,
+ * or that somebody borrows the name: the first goes only when it has been silent, from another host only when it also takes
  * nothing of what waits for it, and in any case not before the new one has spoken, which it does when the other side has let us in.
  */
 import { LIMITS } from '../config.js';
@@ -13,7 +13,9 @@ export type TwinVerdict = 'refused' | 'replaces' | 'replaces-when-it-speaks';
 
 /** @param link the new connection. @param ours our own peer id. */
 export function judgeTwin(link: PeerLink, other: Peer, ours: Buffer, nowMs: number): TwinVerdict {
-  if (isPreferred(link, other, ours)) return 'replaces';
+  // Both dialled at once: that shows within the time of a handshake. From another host and later it is no more than a name.
+  const isAtOnce = link.host === other.link.host || nowMs - other.joinedMs < LIMITS.handshakeTimeoutMs;
+  if (isAtOnce && isPreferred(link, other, ours)) return 'replaces';
   const silentMs = other.link.silentMs(nowMs);
   if (link.host === other.link.host) return silentMs > LIMITS.silentTwinMs ? 'replaces-when-it-speaks' : 'refused';
   const isDead = silentMs > LIMITS.deadTwinMs && other.pinned.uptake.idleSeconds * 1000 > LIMITS.deadTwinMs;

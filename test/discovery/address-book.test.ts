@@ -127,6 +127,43 @@ test('an address that answered before goes before fresh ones, and one that was n
   known.checkInvariants();
 });
 
+test('who answers and hangs up each time does not stand before addresses that were not tried yet', () => {
+  const known = book();
+  const honest = at(1000);
+  for (let last = 1; last <= 60; last++) known.add(at(last), 'tracker');
+  let isDialled = false;
+  // Thirty dials a second for a minute; then somebody else is named.
+  for (let second = 0; second <= 61 && !isDialled; second++) {
+    if (second === 60) known.add(honest, 'tracker');
+    for (let dial = 0; dial < 30 && !isDialled; dial++) {
+      const nowMs = second * 1000;
+      const next = known.next(nowMs);
+      if (next === null) break;
+      known.dialled(next);
+      if (next.host === honest.host) isDialled = true;
+      known.connected(next, nowMs);
+      known.disconnected(next, nowMs, true);
+    }
+  }
+  assert.ok(isDialled);
+});
+
+test('also while there is no other peer short connections make the pauses longer, until one was good', () => {
+  const known = book();
+  known.add(at(1), 'tracker');
+  let nowMs = 0;
+  for (const pauseMs of ALONE_RETRY_MS.slice(0, 5)) {
+    known.connected(at(1), nowMs);
+    known.disconnected(at(1), nowMs, true);
+    assert.equal(known.nextAtMs(), nowMs + pauseMs);
+    nowMs += pauseMs;
+  }
+  known.connected(at(1), nowMs);
+  nowMs += GOOD_CONNECTION_MS;
+  known.disconnected(at(1), nowMs, true);
+  assert.equal(known.nextAtMs(), nowMs + ALONE_RETRY_MS[0]!);
+});
+
 test('a connection that ended at once counts as a failure, a long one clears them', () => {
   const known = book();
   known.add(at(1), 'tracker');

@@ -42,6 +42,22 @@ test('one torrent alone gets all dials, and never more', () => {
   assert.ok(made >= 30 + 29 * 9 && made <= 30 + 30 * 10, `${made}`);
 });
 
+test('nobody gives up a place for a dial that is refused, and without a place no dial is used up', () => {
+  const budget = new DialBudget<object>(1);
+  const torrent = {};
+  let places = 0;
+  const makePlace = (): boolean => ++places > 0;
+  assert.equal(
+    budget.take(torrent, false, () => false),
+    false,
+  );
+  assert.equal(budget.take(torrent, false, makePlace), true);
+  assert.equal(budget.take(torrent, false, makePlace), false);
+  assert.equal(places, 1);
+  assert.equal(budget.take(torrent, true, makePlace), true);
+  assert.equal(places, 2);
+});
+
 test('dials under way are shared by the torrents there are', () => {
   assert.equal(DialBudget.halfOpen(1), LIMITS.halfOpenDials);
   assert.equal(DialBudget.halfOpen(3), LIMITS.halfOpenDials / 3);

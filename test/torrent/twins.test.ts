@@ -14,15 +14,17 @@ interface TwinFacts {
   readonly isIncoming?: boolean;
   readonly silentMs?: number;
   readonly idleSeconds?: number;
+  readonly ageMs?: number;
 }
 
 /** The verdict on a new incoming connection from 192.0.2.1, beside an older one with these facts. */
 function verdict(facts: TwinFacts, ours = SMALL, theirs = LARGE): string {
-  const { host = '192.0.2.1', isIncoming = true, silentMs = 0, idleSeconds = 0 } = facts;
+  const { host = '192.0.2.1', isIncoming = true, silentMs = 0, idleSeconds = 0, ageMs = 1e5 } = facts;
   const link = { host: '192.0.2.1', isIncoming: true } as PeerLink;
   const other = {
-    link: { host, isIncoming, lastReadMs: NOW_MS - silentMs },
+    link: { host, isIncoming, silentMs: () => silentMs },
     peerId: theirs,
+    joinedMs: NOW_MS - ageMs,
     pinned: { uptake: { idleSeconds } },
   } as unknown as Peer;
   return judgeTwin(link, other, ours, NOW_MS);
@@ -31,6 +33,12 @@ function verdict(facts: TwinFacts, ours = SMALL, theirs = LARGE): string {
 test('of two connections dialled at once the one of the smaller id stays', () => {
   assert.equal(verdict({ isIncoming: false }, LARGE, SMALL), 'replaces');
   assert.equal(verdict({ isIncoming: false }, SMALL, LARGE), 'refused');
+});
+
+test('from another host that holds only while both handshakes are young: later it is a borrowed name', () => {
+  const facts = { host: '192.0.2.2', isIncoming: false };
+  assert.equal(verdict({ ...facts, ageMs: LIMITS.handshakeTimeoutMs - 1 }, LARGE, SMALL), 'replaces');
+  assert.equal(verdict({ ...facts, ageMs: LIMITS.handshakeTimeoutMs }, LARGE, SMALL), 'refused');
 });
 
 test('a connection that has been silent for some seconds gives way to a newer one from its host', () => {

@@ -1,0 +1,55 @@
+/** The door of a torrent, with a table of peers made up. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { PeerLink } from '../../src/peer/link.js';
+import { Roster } from '../../src/torrent/roster.js';
+import type { LiveTorrent } from '../../src/torrent/torrent.js';
+import type { Handshake } from '../../src/wire/handshake.js';
+
+const id = (n: number): Buffer => Buffer.alloc(20, n);
+
+/** A full table of one peer that is of no use. @returns who was closed when another one knocked */
+function knock(hasSlot: boolean): string[] {
+  const closed: string[] = [];
+  const makeLink = (host: string): PeerLink =>
+    ({
+      host,
+      port: 6881,
+      localHost: '192.0.2.99',
+      isIncoming: true,
+      isClosing: false,
+      lastReadMs: 0,
+      close: () => closed.push(host),
+    }) as unknown as PeerLink;
+  const idle = { link: makeLink('192.0.2.1'), slot: 0, peerId: id(1), joinedMs: 0, activeMs: 0, listenPort: null };
+  const exchange = {
+    hasRoom: false,
+    hasSlot: () => hasSlot,
+    peerCount: 1,
+    peers: [idle],
+    scheduler: { isInterestedIn: () => false, isPeerInterested: () => false },
+    addPeer: () => (hasSlot ? {} : null),
+  };
+  const services = {
+    makeAddresses: () => ({}),
+    resolveHost: async () => [],
+    now: () => 1e6,
+    log: () => {},
+    peerId: id(9),
+    maxPeersPerAddress: 1,
+    hasConnectionRoom: () => true,
+    dropUselessElsewhere: () => false,
+  };
+  const condition = { contacts: { becamePeer: () => {}, dialFailed: () => {} } };
+  const torrent = { metainfo: { infoHash: id(0) }, services, exchange, condition } as unknown as LiveTorrent;
+  new Roster(torrent).admit(makeLink('192.0.2.2'), { peerId: id(2) } as Handshake);
+  return closed;
+}
+
+test('in a full table who is of no use gives way to a newcomer', () => {
+  assert.deepEqual(knock(true), ['192.0.2.1']);
+});
+
+test('where there is no slot for the newcomer nobody goes for it', () => {
+  assert.deepEqual(knock(false), ['192.0.2.2']);
+});
