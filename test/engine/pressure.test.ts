@@ -83,6 +83,11 @@ for (const storage of STORAGES) {
     const scope = openScope(t);
     const set = await fileSet(scope, 128 * MIB, { pieceLengthBytes: MIB });
     const seed = await startSeed(scope, set, { storage, uploadSlots: 'unlimited' });
+    // On a busy machine the first of them have to go before the last one has come.
+    let hasYielded = false;
+    live(seed).on('peer', (_, __, reason) => {
+      hasYielded ||= reason === 'reads nothing of what it asked for while others wait';
+    });
     for (let i = 0; i < 14; i++) {
       const peerId = `-XX0001-deafdeafde${String(i).padStart(2, '0')}`;
       const socket = await deafPeer(scope, seed, set, { peerId });
@@ -90,7 +95,7 @@ for (const storage of STORAGES) {
       askAll(socket, i * 8);
     }
     const { pins, storage: store } = live(seed).exchange!;
-    await until('they hold what they may', DEADLINE_MS, () => pins.hasWaiting);
+    await until('they hold what they may', DEADLINE_MS, () => pins.hasWaiting || hasYielded);
     assert.ok(store.pinnedUnits <= 72, `${store.pinnedUnits} units are pinned`);
     const leech = await startEngine(scope);
     const addresses = [{ host: '127.0.0.1', port: seed.port! }];
