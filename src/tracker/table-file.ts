@@ -8,11 +8,13 @@ import { dirname } from 'node:path';
 import { TRACKER_LIMITS } from '../config.js';
 import { fromSystemError } from '../errors.js';
 import type { Swarms } from './swarms.js';
-import { DIGEST_BYTES, decodeTables, encodeTables, recordTimeS } from './table-record.js';
+import { DIGEST_BYTES, decodeTables, encodeTables, gathered, recordTimeS } from './table-record.js';
 
-/** Between two writes: so long, and a tenth of a millisecond more for each peer, which takes well below a microsecond to write. */
+/** Between two writes: so long, and a tenth of a millisecond more for each peer, which takes a microsecond to write, some ten alone in its swarm. */
 const PAUSE_MS = 5_000;
 const PAUSE_PER_PEER_MS = 0.1;
+/** One write to the file costs as much as to encode hundreds of small swarms; while so much is encoded an announce waits a millisecond or so. */
+const WRITE_BYTES = 64 * 1024;
 
 type Log = (level: 'debug' | 'info' | 'warn' | 'error', message: string, facts?: Record<string, unknown>) => void;
 
@@ -135,7 +137,8 @@ export class TableFile {
   async #writeTables(handle: FileHandle): Promise<void> {
     const hash = createHash('sha1');
     const clock = (): number => Math.floor(this.#options.now() / 1000);
-    for (const part of encodeTables(this.#swarms.list, Date.now() / 1000, clock)) {
+    const parts = encodeTables(this.#swarms.list, Date.now() / 1000, clock);
+    for (const part of gathered(parts, WRITE_BYTES)) {
       hash.update(part);
       await handle.writeFile(part);
     }

@@ -63,6 +63,21 @@ export function* encodeTables(list: readonly Tables[], savedAtS: number, clock: 
   }
 }
 
+/** The same bytes in fewer buffers, each of at least so many bytes but the last: what is done with one costs more than to make a small part. */
+export function* gathered(parts: Iterable<Buffer>, leastBytes: number): Generator<Buffer> {
+  let waiting: Buffer[] = [];
+  let bytes = 0;
+  for (const part of parts) {
+    waiting.push(part);
+    bytes += part.length;
+    if (bytes < leastBytes) continue;
+    yield Buffer.concat(waiting, bytes);
+    waiting = [];
+    bytes = 0;
+  }
+  if (bytes > 0) yield Buffer.concat(waiting, bytes);
+}
+
 function encodePart(swarm: RecordedSwarm, table: PeerTable, first: number, nowS: number): Buffer {
   const count = Math.min(PART_PEERS, table.count - first);
   const peerBytes = table.recordBytes + ID_BYTES + PEER_TAIL_BYTES + ZONE_CHARS_MAX;

@@ -10,7 +10,13 @@ import { stateFileOf } from '../../src/cli/state-file.js';
 import { announceHttp, scrapeHttp } from '../../src/discovery/http-tracker.js';
 import { startTracker, type TrackerOptions } from '../../src/tracker/server.js';
 import { Swarms } from '../../src/tracker/swarms.js';
-import { decodeTables, encodeTables, type RecordedPeer, recordTimeS } from '../../src/tracker/table-record.js';
+import {
+  decodeTables,
+  encodeTables,
+  gathered,
+  type RecordedPeer,
+  recordTimeS,
+} from '../../src/tracker/table-record.js';
 
 const HASH = Buffer.alloc(20, 0xab);
 const START_MS = 86_400_000;
@@ -173,6 +179,29 @@ const peerOf = fc.record({
   swarm: fc.nat(3),
 });
 
+test('small swarms are written together, not one by one', () => {
+  const swarms = new Swarms({ intervalS: 300, registeredOnly: false, random: () => 0.5 });
+  for (let n = 0; n < 200; n++) {
+    const peer = {
+      compact: Uint8Array.of(10, 0, 0, n, 1, 1),
+      peerId: 'p'.repeat(20),
+      isSeed: false,
+      zone: '',
+      ageS: 0,
+    };
+    const infoHash = String.fromCharCode(n).repeat(20);
+    swarms.restore({ infoHash, downloaded: 0 }, peer, START_MS, 0);
+  }
+  const parts = (): Generator<Buffer> => encodeTables(swarms.list, 1e9, () => START_MS / 1000);
+  const whole = Buffer.concat([...parts()]);
+  assert.equal([...parts()].length, 201);
+  const written = [...gathered(parts(), 4096)];
+  assert.ok(Buffer.concat(written).equals(whole));
+  assert.equal(written.length, Math.ceil(whole.length / 4096));
+  assert.ok(written.slice(0, -1).every(({ length }) => length >= 4096));
+  assert.deepEqual([...gathered([], 4096)], []);
+});
+
 test('whatever the tables hold comes back, and any change of a byte is met', () => {
   const options = { intervalS: 300, registeredOnly: false, random: () => 0.5 };
   fc.assert(
@@ -210,6 +239,11 @@ test('the file has a place of its own for each port, and none where the port is 
     /^\/var\/lib\/haul\/tracker-/,
   );
   assert.match(stateFileOf({ port: 1 }, {})!, /\.local\/state\/haul\/tracker-/);
+  const homeless = (): string => {
+    throw new Error('ENOENT: no such file or directory, uv_os_homedir');
+  };
+  assert.equal(stateFileOf({ port: 1 }, {}, homeless), null);
+  assert.match(stateFileOf({ port: 1 }, env, homeless)!, /^\/s\/haul\//);
   assert.equal(stateFileOf({ port: 0 }, env), null);
   assert.equal(stateFileOf({ port: 1, state: false }, env), null);
   assert.equal(stateFileOf({ port: 0, state: 'x' }, env), 'x');
