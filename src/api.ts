@@ -13,7 +13,7 @@ export interface EngineOptions {
   readonly host?: string;
   /** Hash and prefault threads; default: cores − 1, at least 1. */
   readonly threads?: number;
-  /** Peers unchoked at once per torrent; default 4. */
+  /** Peers unchoked at once per torrent; default 8. */
   readonly uploadSlots?: number | 'unlimited';
   /** 'auto' chooses by file system. */
   readonly storage?: StorageKind | 'auto';
@@ -121,6 +121,7 @@ export interface TorrentStats {
 export type HealthCode =
   | 'paused' // rests until the disk can be used again
   | 'disk-slow' // the device is behind
+  | 'bad-pieces' // pieces of ours have gone bad on disk and are not served any more
   | 'all-banned' // every peer we knew sent corrupt data
   | 'unreachable-peers' // peers are known, none answers
   | 'no-peers' // none is known, or none has answered yet

@@ -72,11 +72,16 @@ export function reportGaveUp(
 }
 
 /** One line: which limit, and why nothing came. */
-export function gaveUpError(patience: Patience, why: string, cause?: unknown): HaulError {
+export function gaveUpError(
+  patience: Pick<Patience, 'gaveUp' | 'timeoutMs' | 'deadlineMs' | 'countsBytes'>,
+  why: string,
+  cause?: unknown,
+): HaulError {
   const gaveUp: GaveUp = patience.gaveUp ?? 'timeout';
   const limitMs = gaveUp === 'timeout' ? patience.timeoutMs : patience.deadlineMs;
   const time = formatSeconds(limitMs / 1000);
-  const what = gaveUp === 'timeout' ? `nothing was verified for ${time}` : `not complete after ${time}`;
+  const nothing = patience.countsBytes ? 'nothing useful came' : 'nothing was verified';
+  const what = gaveUp === 'timeout' ? `${nothing} for ${time}` : `not complete after ${time}`;
   const facts = { option: `--${gaveUp}`, limitMs };
   return new HaulError('TIMEOUT', `${what} (--${gaveUp}): ${why}`, facts, cause);
 }

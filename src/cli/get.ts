@@ -51,7 +51,7 @@ export function getCommand(run: Runner): Command {
     .addOption(
       limitOption(
         '--timeout <duration>',
-        'give up when nothing was verified for so long (default: never on a terminal, else 10m)',
+        'give up when nothing was verified for so long (default: never on a terminal, else when nothing useful came for 10m)',
       ),
     )
     .addOption(limitOption('--deadline <duration>', 'give up when the download is not complete after so long in all'))
@@ -86,7 +86,7 @@ that long); one that answers 404 is not. While nothing comes, a line says what t
 trackers that fail, a slow disk. When --timeout or --deadline ends it, the reason of each tracker and of the peers is printed.
 Checking what is here is no waiting, and --seed-for comes after the limits. What is verified is kept: the same command continues.
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 nothing was verified for --timeout, 4 not complete at the --deadline.
+Exit codes: 0 done, 1 failed, 2 usage, 3 nothing was verified (default: nothing useful came) for --timeout, 4 not complete at the --deadline.
 Ctrl-C while downloading exits with 130 and keeps what is verified; the same command continues.
 Ctrl-C while seeding afterwards exits with 0: the data is complete.
 One haul get at a time downloads to the same place, and nobody seeds from it meanwhile: a second one says so and exits with 1.${jsonHelp(
@@ -110,7 +110,8 @@ function globOption(flags: string, description: string): Option {
 
 async function get(context: Context, source: string, options: GetOptions): Promise<Outcome> {
   const timeoutMs = options.timeout ?? (context.output.isTerminal ? Number.POSITIVE_INFINITY : UNATTENDED_TIMEOUT_MS);
-  const patience = new Patience({ timeoutMs, deadlineMs: options.deadline ?? Number.POSITIVE_INFINITY });
+  const countsBytes = options.timeout === undefined;
+  const patience = new Patience({ timeoutMs, deadlineMs: options.deadline ?? Number.POSITIVE_INFINITY, countsBytes });
   try {
     return await getWithin(context, patience, source, options);
   } finally {
@@ -179,7 +180,7 @@ async function download(context: Context, running: Running, seedForMs: number): 
   const { engine, torrent, patience } = running;
   const started = performance.now();
   const view = output.progress(torrentSampler(torrent, 'complete'));
-  patience.watch(makeProgressLook(torrent));
+  patience.watch(makeProgressLook(torrent, patience.countsBytes));
   const waiting = sayWaiting(output, torrent);
   const either = eitherSignal(signal, patience.signal);
   const end = await settledOrAborted(torrent.done, either).finally(waiting.end);

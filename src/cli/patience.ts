@@ -1,5 +1,5 @@
 /**
- * How long a command waits: `--timeout` since something was verified, `--deadline` in all. The arithmetic is pure (`TimeLimits`);
+ * How long a command waits: `--timeout` since something was verified (or, where nobody gave one, since something useful came), `--deadline` in all. The arithmetic is pure (`TimeLimits`);
  * `Patience` adds a clock that looks a few times a second and an AbortSignal that fires when the time is up.
  */
 
@@ -22,7 +22,7 @@ export class TimeLimits {
     this.#progressAtMs = nowMs;
   }
 
-  /** Something was verified, or work is done that is no waiting. */
+  /** Something was verified or came, or work is done that is no waiting. */
   progress(nowMs: number): void {
     this.#progressAtMs = nowMs;
   }
@@ -33,18 +33,27 @@ export class TimeLimits {
   }
 }
 
+interface PatienceLimits {
+  readonly timeoutMs: number;
+  readonly deadlineMs: number;
+  /** Nobody asked for the time-out: useful bytes are progress, too. Default: only what is verified is. */
+  readonly countsBytes?: boolean;
+}
+
 export class Patience {
   readonly timeoutMs: number;
   readonly deadlineMs: number;
+  readonly countsBytes: boolean;
   readonly #limits: TimeLimits;
   readonly #controller = new AbortController();
   readonly #timer: NodeJS.Timeout;
   #gaveUp: GaveUp | null = null;
   #look: () => boolean = () => false;
 
-  constructor(limits: { readonly timeoutMs: number; readonly deadlineMs: number }) {
+  constructor(limits: PatienceLimits) {
     this.timeoutMs = limits.timeoutMs;
     this.deadlineMs = limits.deadlineMs;
+    this.countsBytes = limits.countsBytes === true;
     this.#limits = new TimeLimits(limits, performance.now());
     this.#timer = setInterval(() => this.#check(), LOOK_EVERY_MS);
   }

@@ -1,11 +1,13 @@
 /** What a download waits for, as lines for people: said when it begins to wait and when the reason changes, not every second. */
-import type { HealthProblem, Torrent, TorrentStats } from '../api.js';
+import type { HealthCode, HealthProblem, Torrent, TorrentStats } from '../api.js';
 import { waitingFor } from '../torrent/health.js';
 import type { Output } from './output.js';
 
 const LOOK_EVERY_MS = 1000;
 /** Reasons may change back and forth as peers come and go. */
 const BETWEEN_LINES_MS = 10_000;
+/** In the ten minutes of an unattended command: some 0.4 KB/s, less than any line that works. */
+const PROGRESS_BYTES = 256 * 1024;
 
 export class WaitingLines {
   #said = '';
@@ -37,12 +39,15 @@ export function sayWaiting(output: Output, torrent: Pick<Torrent, 'stats'>): Loo
   });
 }
 
-/** A seed that nobody can learn of would wait in silence. Trackers that fail are told by themselves. */
+/** Told by themselves, as they happen. */
+const TOLD_ALREADY: ReadonlySet<HealthCode> = new Set(['tracker-failing', 'bad-pieces']);
+
+/** A seed that nobody can learn of would wait in silence. */
 export function warnOfProblems(output: Output, torrent: Pick<Torrent, 'stats'>): Looking {
   const said = new Set<string>();
   return lookAt(torrent, (health) => {
     for (const { code, message, facts } of health) {
-      if (code === 'tracker-failing' || said.has(code)) continue;
+      if (TOLD_ALREADY.has(code) || said.has(code)) continue;
       said.add(code);
       output.warn(message, { code, facts });
     }
@@ -54,15 +59,28 @@ function lookAt(torrent: Pick<Torrent, 'stats'>, use: (health: readonly HealthPr
   return { end: () => clearInterval(timer) };
 }
 
-/** Says whether a torrent got on since the last call: a piece was verified, or it does work that is no waiting, such as checking. */
-export function makeProgressLook(torrent: Pick<Torrent, 'stats'>): () => boolean {
+/**
+ * Says whether a torrent got on since the last call: a piece was verified, or it does work that is no waiting, such as checking.
+ * @param countsBytes so did it when a good deal came that has not proved bad: a large piece may take a slow line longer than the limit
+ */
+export function makeProgressLook(torrent: Pick<Torrent, 'stats'>, countsBytes: boolean): () => boolean {
   let verified = torrent.stats().verifiedPieces;
+  let usefulBytes = usefulBytesOf(torrent.stats());
   return () => {
     const stats = torrent.stats();
-    const isMore = stats.verifiedPieces > verified;
+    let isMore = stats.verifiedPieces > verified;
     verified = stats.verifiedPieces;
+    // A mark that only rises: a bad copy that is fetched again and again does not pass it.
+    if (countsBytes && usefulBytesOf(stats) >= usefulBytes + PROGRESS_BYTES) {
+      usefulBytes = usefulBytesOf(stats);
+      isMore = true;
+    }
     return isMore || !isWaitingForPieces(stats);
   };
+}
+
+function usefulBytesOf({ downloadedBytes, corruptBytes }: TorrentStats): number {
+  return downloadedBytes - corruptBytes;
 }
 
 function isWaitingForPieces({ state, verifiedPieces, wantedPieces }: TorrentStats): boolean {

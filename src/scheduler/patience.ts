@@ -58,7 +58,7 @@ export class Patience {
     if (this.#requests.pending(slot) === 0) this.#peers.waitingSinceMs[slot] = nowMs;
   }
 
-  /** The peer choked us. Returns whether requests went back: others may be asked now. */
+  /** The peer choked us. Returns whether it was asked for anything: what goes back (all of it, unless it owes it still, BEP 6) others may be asked for. */
   choked(slot: number): boolean {
     const { isFast, gaveMs, unchokedMs, drops, isSnubbed } = this.#peers;
     const wasAsked = this.#requests.pending(slot) > 0;

@@ -86,6 +86,7 @@ export class Condition {
       diskBehindMs: this.#diskBehind.forMs(nowMs),
       syncingMs: this.#syncing.forMs(nowMs),
       paused: exchange?.trouble.pausedText ?? null,
+      badPieces: this.#torrent.doubts.badPieces,
     };
   }
 }

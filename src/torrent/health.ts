@@ -28,6 +28,8 @@ export interface HealthFacts {
   readonly syncingMs: number;
   /** Why work rests until the disk is usable again. */
   readonly paused: string | null;
+  /** Pieces of ours that were good and are bad on disk now. */
+  readonly badPieces: number;
 }
 
 /** A start, or a peer that comes back at once, is no problem yet. */
@@ -49,9 +51,11 @@ export function healthOf(facts: HealthFacts): readonly HealthProblem[] {
     const idle = facts.peers > 0 && facts.nothingCameMs >= NOTHING_CAME_MS;
     if (alone) found.push(loneliness(facts));
     else if (idle && found.length === 0) found.push(idleness(facts));
+    found.push(...badPieceProblems(facts));
     // While data comes the trackers may be as they are.
     if (alone || facts.trackers.some(isAsked)) found.push(...trackerProblems(facts, alone));
   }
+  if (facts.goal !== 'download') found.push(...badPieceProblems(facts));
   const needsTrackers = facts.trackers.length > 0 || !facts.areTrackersGiven;
   if (facts.goal === 'seed' && needsTrackers) found.push(...trackerProblems(facts, false));
   return found;
@@ -81,6 +85,13 @@ function diskProblems({ paused, diskBehindMs, syncingMs, goal }: HealthFacts): H
   const isBlocking = diskBehindMs >= DISK_BEHIND_MS || goal === 'saving';
   const text = `the disk is slow: it has been behind for ${seconds(behindMs)}`;
   return [problem('disk-slow', isBlocking, text, { behindMs: Math.round(behindMs), isSyncing: syncingMs > 0 })];
+}
+
+function badPieceProblems({ badPieces }: HealthFacts): HealthProblem[] {
+  if (badPieces === 0) return [];
+  const what = badPieces === 1 ? 'one piece has' : `${badPieces} pieces have`;
+  const text = `${what} gone bad on disk and cannot be served; \`haul verify\` names the files`;
+  return [problem('bad-pieces', false, text, { badPieces })];
 }
 
 /** A download without peers. */

@@ -67,7 +67,7 @@ describe('a download that gets nothing', () => {
     const folder = await makeFolder(context);
     const torrent = await torrentOf(folder, Buffer.alloc(PIECE_BYTES, 1));
     const args = ['get', torrent, '--output', join(folder, 'copy'), '--port', '0', '--json'];
-    const getter = start(context, ...args, '--progress-interval', '50', '--deadline', '10s');
+    const getter = start(context, ...args, '--progress-interval', '50', '--deadline', '20s');
     const progress = await getter.line(({ type, waitingFor }) => type === 'progress' && typeof waitingFor === 'string');
     assert.equal(progress.waitingFor, 'no peers: none is known; the torrent names no tracker');
     assert.deepEqual(
@@ -85,7 +85,7 @@ describe('a download that gets nothing', () => {
     const error = lines.at(-1)!;
     assert.equal(error.type, 'error');
     assert.equal(error.code, 'TIMEOUT');
-    assert.deepEqual(error.facts, { option: '--deadline', limitMs: 10_000 });
+    assert.deepEqual(error.facts, { option: '--deadline', limitMs: 20_000 });
   });
 
   it('keeps what is verified, and the same command continues', async (context) => {

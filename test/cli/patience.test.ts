@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { HealthProblem, TorrentSources, TorrentStats } from '../../src/api.js';
-import { sourceLines } from '../../src/cli/get-report.js';
+import { gaveUpError, sourceLines } from '../../src/cli/get-report.js';
 import { TimeLimits } from '../../src/cli/patience.js';
 import { makeProgressLook, WaitingLines } from '../../src/cli/waiting.js';
 
@@ -29,7 +29,7 @@ describe('time limits', () => {
 describe('progress', () => {
   it('is what is verified; checking and the last sync are no waiting', () => {
     let stats = { state: 'downloading', verifiedPieces: 3, wantedPieces: 9 };
-    const look = makeProgressLook({ stats: () => stats as TorrentStats });
+    const look = makeProgressLook({ stats: () => stats as TorrentStats }, false);
     const after = (change: Partial<typeof stats>): boolean => {
       stats = { ...stats, ...change };
       return look();
@@ -43,6 +43,34 @@ describe('progress', () => {
     assert.equal(after({ state: 'preparing' }), true);
     assert.equal(after({ state: 'downloading', verifiedPieces: 9 }), true);
     assert.equal(after({}), true);
+  });
+
+  it('of a time-out that nobody gave is also what came and is not bad', () => {
+    const mib = 1024 * 1024;
+    let stats = { state: 'downloading', verifiedPieces: 0, wantedPieces: 9, downloadedBytes: 0, corruptBytes: 0 };
+    const bytes = makeProgressLook({ stats: () => stats as TorrentStats }, true);
+    const pieces = makeProgressLook({ stats: () => stats as TorrentStats }, false);
+    const after = (change: Partial<typeof stats>): [boolean, boolean] => {
+      stats = { ...stats, ...change };
+      return [bytes(), pieces()];
+    };
+    assert.deepEqual(after({ downloadedBytes: mib / 8 }), [false, false]);
+    assert.deepEqual(after({ downloadedBytes: mib / 4 }), [true, false]);
+    assert.deepEqual(after({}), [false, false]);
+    assert.deepEqual(after({ downloadedBytes: 16 * mib }), [true, false]);
+    // It was bad: the same piece once more is no progress.
+    assert.deepEqual(after({ corruptBytes: 16 * mib }), [false, false]);
+    assert.deepEqual(after({ downloadedBytes: 32 * mib }), [false, false]);
+    assert.deepEqual(after({ downloadedBytes: 33 * mib }), [true, false]);
+    assert.deepEqual(after({ verifiedPieces: 1 }), [true, true]);
+  });
+});
+
+describe('the end of a time-out', () => {
+  it('says what was waited for', () => {
+    const limits = { gaveUp: 'timeout', timeoutMs: 600_000, deadlineMs: never } as const;
+    assert.match(gaveUpError({ ...limits, countsBytes: true }, 'why').message, /^nothing useful came for .*: why$/);
+    assert.match(gaveUpError({ ...limits, countsBytes: false }, 'why').message, /^nothing was verified for .*: why$/);
   });
 });
 

@@ -108,6 +108,7 @@ test('a seed that hears of its bad copy hashes that piece, serves it no more and
   });
   await until('the seed knows', DEADLINE_MS, () => seeding.stats().badPieces === 1);
   assert.equal(seeding.stats().verifiedPieces, 7);
+  assert.ok(seeding.stats().health.some(({ code, facts }) => code === 'bad-pieces' && facts.badPieces === 1));
   assert.match(said.join(), /^BAD_DATA .*piece 5 on disk is bad/);
   await until('the rest is there', DEADLINE_MS, () => torrent.stats().verifiedPieces === 7);
   await until('the leech heard of it', DEADLINE_MS, () => torrent.stats().seeds === 0);

@@ -33,6 +33,7 @@ const WELL: HealthFacts = {
   diskBehindMs: 0,
   syncingMs: 0,
   paused: null,
+  badPieces: 0,
 };
 
 const ALONE: Partial<HealthFacts> = { peers: 0, holders: 0, servers: 0, withoutPeersMs: 5_000, nothingCameMs: 5_000 };
@@ -109,6 +110,13 @@ describe('the health of a torrent', () => {
     ],
     ['a seed alone', { ...ALONE, goal: 'seed' }, '', null],
     ['a seed without trackers', { ...ALONE, goal: 'seed', trackers: [] }, 'no-trackers', null],
+    ['a seed with bad pieces', { goal: 'seed', badPieces: 2, trackers: [REFUSED] }, 'bad-pieces tracker-failing', null],
+    [
+      'an idle download with a bad piece',
+      { nothingCameMs: 7_000, servers: 0, badPieces: 1 },
+      'choked bad-pieces',
+      /none serves us yet; one piece has gone bad on disk/,
+    ],
     ['a seed that wants none', { goal: 'seed', trackers: [], areTrackersGiven: true }, '', null],
     ['a seed whose tracker is down', { goal: 'seed', trackers: [REFUSED] }, 'tracker-failing', null],
   ];
