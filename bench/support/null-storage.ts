@@ -45,6 +45,14 @@ export class NullStorage implements Storage {
     return true;
   }
 
+  fillPiece(_piece: PieceIndex, done: (error: HaulError | null) => void): void {
+    setImmediate(done, null);
+  }
+
+  keepUnfinished(): Promise<void> {
+    return Promise.resolve();
+  }
+
   store(_piece: PieceIndex, _begin: number, _source: Buffer, start: number, end: number): void {
     this.storedBytes += end - start;
   }

@@ -1,8 +1,10 @@
 /** What the owner may ask of the peers' state: who has what, who chokes whom, who is interested, how much came and went; and the few facts that the owner tells. */
-import type { PeerSlot, PieceIndex } from '../metainfo/geometry.js';
+import type { BlockIndex, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
+import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import type { Allowance } from './allowance.js';
 import type { Availability } from './availability.js';
 import type { Ledger } from './ledger.js';
+import type { OpenPieces } from './open-pieces.js';
 import type { Peers } from './peers.js';
 import type { Traffic, TrafficTotals } from './traffic.js';
 
@@ -13,6 +15,7 @@ export interface FactsParts {
   readonly peers: Peers;
   readonly availability: Availability;
   readonly traffic: Traffic;
+  readonly open: OpenPieces;
   readonly ledger: Ledger;
   readonly allowance: Allowance;
 }
@@ -21,6 +24,7 @@ export abstract class SchedulerFacts {
   readonly #peers: Peers;
   readonly #availability: Availability;
   readonly #traffic: Traffic;
+  readonly #open: OpenPieces;
   readonly #ledger: Ledger;
   readonly #allowance: Allowance;
 
@@ -28,6 +32,7 @@ export abstract class SchedulerFacts {
     this.#peers = parts.peers;
     this.#availability = parts.availability;
     this.#traffic = parts.traffic;
+    this.#open = parts.open;
     this.#ledger = parts.ledger;
     this.#allowance = parts.allowance;
   }
@@ -109,6 +114,17 @@ export abstract class SchedulerFacts {
   /** How often the peer was late since it joined: what it was asked for before the last time may be asked for again. */
   timesLate(slot: PeerSlot): number {
     return this.#peers.snubs[slot]!;
+  }
+
+  /** Who sent a block of an open piece; -1: nobody yet or in an earlier run, or someone who left and whose slot another peer has now. */
+  senderOf(piece: PieceIndex, block: BlockIndex): PeerSlot | -1 {
+    const record = this.#open.recordOf(piece);
+    return record < 0 ? -1 : (this.#open.sender[this.#open.indexOf(record, block)]! as PeerSlot);
+  }
+
+  /** What is stored of pieces that are ready and not complete. */
+  unfinished(): readonly UnfinishedPiece[] {
+    return this.#open.unfinished();
   }
 
   /** Bytes per second, rolling average over 20 s. Without a slot: of all peers. */

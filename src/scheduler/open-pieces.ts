@@ -7,7 +7,9 @@
  * Invariant: per record, missing + requested + arriving + stored = blocks of the piece; a READY record is in the list of
  * servable records exactly while it has missing blocks. Who was asked for a block is the ledger's business (ledger.ts).
  */
+import { Bitfield } from '../metainfo/bitfield.js';
 import type { Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
+import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import { SlotSet } from './slot-set.js';
 
 export const OPENING = 1;
@@ -170,6 +172,26 @@ export class OpenPieces {
       // A piece that comes back is the one nearest to its end: it goes first.
       if (this.missing(record) === 1) this.#link(record, this.capacity);
     }
+  }
+
+  /** Blocks of a READY record that are here from an earlier run: nobody here sent them. */
+  restore(record: number, blocks: Bitfield): void {
+    for (let block = 0; block < this.blockCount[record]!; block++)
+      if (blocks.has(block)) this.move(record, block, STORED);
+  }
+
+  /** READY pieces with something stored. Not those in verification: their blocks may be known to be bad. */
+  unfinished(): UnfinishedPiece[] {
+    const pieces: UnfinishedPiece[] = [];
+    for (let place = 0; place < this.records.size; place++) {
+      const record = this.records.at(place);
+      if (this.phase[record] !== READY || this.stored(record) === 0) continue;
+      const blocks = new Bitfield(this.blockCount[record]!);
+      for (let block = 0; block < blocks.bitCount; block++)
+        if (this.state[this.indexOf(record, block)] === STORED) blocks.set(block);
+      pieces.push({ piece: this.pieceOf[record] as PieceIndex, blocks });
+    }
+    return pieces;
   }
 
   /** Who sent blocks of the record, each once. */

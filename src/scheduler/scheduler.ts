@@ -6,6 +6,7 @@
  * requests (their life), filler (what to ask for), picker (what to open), pipeline (how much), patience (late, stalled, refused), choker, traffic.
  * Every call is O(1) per block. Calls about a piece that changes hands (opened, verified, closed) may touch every peer once.
  */
+import type { Bitfield } from '../metainfo/bitfield.js';
 import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import { Allowance } from './allowance.js';
 import { Availability } from './availability.js';
@@ -61,7 +62,7 @@ export class Scheduler extends SchedulerFacts {
     const open = new OpenPieces(geometry, Math.max(1, limits.openPieces), geometry.pieceCount - have.count);
     const ledger = new Ledger(open.capacity * geometry.blocksPerPiece, 0);
     const allowance = new Allowance(limits.downloadBytesPerSec ?? Number.POSITIVE_INFINITY);
-    super({ peers, availability, traffic, ledger, allowance });
+    super({ peers, availability, traffic, open, ledger, allowance });
     this.#geometry = geometry;
     this.#peers = peers;
     this.#availability = availability;
@@ -303,11 +304,15 @@ export class Scheduler extends SchedulerFacts {
     this.#requests.abort(slot);
   }
 
-  /** Answers `sink.openPiece`: blocks of the piece may be asked for. */
-  pieceReady(piece: PieceIndex): void {
+  /** Answers `sink.openPiece`: blocks of the piece may be asked for, but for those that are here already. True: all are, see `blockStored`. */
+  pieceReady(piece: PieceIndex, stored: Bitfield | null = null): boolean {
     const record = this.#recordIn(piece, OPENING);
     this.#open.ready(record);
+    if (stored !== null) this.#open.restore(record, stored);
+    const isComplete = this.#open.missing(record) === 0;
+    if (isComplete) this.#open.verifying(record);
     this.#filler.dropSkipped(record, this.#holdings.nowMs);
+    return isComplete;
   }
 
   /** Answers `sink.openPiece`: it could not be made ready. Also ends a ready piece that cannot be stored any more. */
@@ -331,12 +336,6 @@ export class Scheduler extends SchedulerFacts {
     const senders = this.#open.restart(record);
     this.#filler.dropSkipped(record, this.#holdings.nowMs);
     return senders;
-  }
-
-  /** Who sent a block of an open piece; -1: nobody yet, or someone who left and whose slot another peer has now. */
-  senderOf(piece: PieceIndex, block: BlockIndex): PeerSlot | -1 {
-    const record = this.#open.recordOf(piece);
-    return record < 0 ? -1 : (this.#open.sender[this.#open.indexOf(record, block)]! as PeerSlot);
   }
 
   // Rates

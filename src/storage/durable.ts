@@ -28,6 +28,8 @@ export class Durable {
   readonly #jobs: Jobs;
   readonly #writeBack: WriteBack;
   #pieces: PieceIndex[] = [];
+  /** Their files are forced to the device as well, and nothing is said of them. */
+  #unfinished: readonly PieceIndex[] = [];
   /** What the device said when it refused bytes: it says so once, and a later sync would succeed without them. */
   #refusal: HaulError | null = null;
   #running: Promise<unknown> = Promise.resolve();
@@ -67,6 +69,11 @@ export class Durable {
     );
   }
 
+  /** Blocks of these pieces were written, and prove nothing. */
+  addUnfinished(pieces: readonly PieceIndex[]): void {
+    this.#unfinished = pieces;
+  }
+
   /**
    * Resolves with the pieces that are on the device now.
    * @throws HaulError; when the device refused bytes, then from now on
@@ -85,12 +92,14 @@ export class Durable {
 
   async #flush(): Promise<readonly PieceIndex[]> {
     const pieces = this.#pieces;
-    if (pieces.length === 0) return pieces;
+    const unfinished = this.#unfinished;
+    if (pieces.length === 0 && unfinished.length === 0) return pieces;
     this.#pieces = [];
+    this.#unfinished = [];
     const ended = this.#writeBack.leaveToSync();
     try {
       this.#checkRefusal();
-      const touched = this.#touched(pieces);
+      const touched = this.#touched([...pieces, ...unfinished]);
       if (touched.length > FILES_ONE_BY_ONE && mmap.isSupported()) await this.#flushFileSystem();
       else
         for (let at = 0; at < touched.length; at += FILES_ONE_BY_ONE)

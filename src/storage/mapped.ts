@@ -9,6 +9,7 @@ import { DEFAULTS } from '../config.js';
 import { HaulError } from '../errors.js';
 import type { MemoryRange, WorkFailure, WorkPool } from '../hash/port.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import { type Budgets, openPieceLimit } from './budgets.js';
 import { Durable } from './durable.js';
 import { ExtentTable, NO_WINDOW } from './extents.js';
@@ -132,6 +133,16 @@ export class MappedStorage implements Storage {
     if (isTaken) this.#open.set(piece, open);
     else windows.drop(numbers);
     return isTaken;
+  }
+
+  /** The memory of a piece is the file. */
+  fillPiece(piece: PieceIndex, done: (error: HaulError | null) => void): void {
+    this.#ready(piece);
+    setImmediate(done, null);
+  }
+
+  async keepUnfinished(pieces: readonly UnfinishedPiece[]): Promise<void> {
+    this.#durable.addUnfinished(pieces.map(({ piece }) => piece));
   }
 
   /** The path of a block: one copy, no allocation, no fault. */

@@ -5,6 +5,7 @@
  */
 import type { HaulError } from '../errors.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
+import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import type { FilesNow } from './identities.js';
 import type { Suspect } from './other-writers.js';
 
@@ -46,6 +47,11 @@ export interface Storage {
 
   /** Starts making the range of a piece ready for `store`. False: no room, nothing happened. `done` is never called synchronously. */
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean;
+
+  /** Brings what the files hold of an open, ready piece to where `store` puts blocks; before the first `store`. */
+  fillPiece(piece: PieceIndex, done: (error: HaulError | null) => void): void;
+  /** Puts blocks of open, ready pieces into the files, to be forced to the device by the next `sync`. Nothing is stored meanwhile. @throws HaulError */
+  keepUnfinished(pieces: readonly UnfinishedPiece[]): Promise<void>;
 
   /** Copies source[start, end) to `begin` of an open, ready piece. The path of a block: no allocation, no fault. */
   store(piece: PieceIndex, begin: number, source: Buffer, start: number, end: number): void;

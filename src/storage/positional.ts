@@ -6,7 +6,9 @@
  */
 import { HaulError } from '../errors.js';
 import type { MemoryRange, WorkFailure, WorkPool } from '../hash/port.js';
-import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import type { Bitfield } from '../metainfo/bitfield.js';
+import type { BlockIndex, Geometry, PieceIndex } from '../metainfo/geometry.js';
+import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import { type Budgets, openPieceLimit } from './budgets.js';
 import { Durable } from './durable.js';
 import { jobFailure } from './failures.js';
@@ -106,6 +108,39 @@ export class PositionalStorage implements Storage, UnitOwner {
       finish(result.ok ? null : this.#memoryFailure(result));
     });
     return true;
+  }
+
+  fillPiece(piece: PieceIndex, done: (error: HaulError | null) => void): void {
+    const open = this.#ready(piece);
+    open.jobs++;
+    const finish = (error: HaulError | null): void => {
+      this.#endJob(piece, open);
+      done(error);
+    };
+    const transfer = this.#transfer.run('read', this.#geometry.pieceBegin(piece), this.#memoryOf(piece, open));
+    this.#track(transfer, () => finish(null), finish);
+  }
+
+  async keepUnfinished(pieces: readonly UnfinishedPiece[]): Promise<void> {
+    for (const { piece, blocks } of pieces) {
+      const open = this.#ready(piece);
+      open.jobs++;
+      try {
+        for (const { first, end } of runs(blocks)) await this.#writeBlocks(piece, open, first, end);
+      } finally {
+        this.#endJob(piece, open);
+      }
+    }
+    this.#durable.addUnfinished(pieces.map(({ piece }) => piece));
+  }
+
+  #writeBlocks(piece: PieceIndex, open: OpenPiece, first: number, end: number): Promise<void> {
+    const memory = this.#memoryOf(piece, open);
+    const begin = this.#geometry.blockBegin(first as BlockIndex);
+    const last = (end - 1) as BlockIndex;
+    const lengthBytes = this.#geometry.blockBegin(last) + this.#geometry.blockLength(piece, last) - begin;
+    const part = { ...memory, beginBytes: memory.beginBytes + begin, lengthBytes };
+    return this.#transfer.run('write', this.#geometry.pieceBegin(piece) + begin, part);
   }
 
   store(piece: PieceIndex, begin: number, source: Buffer, start: number, end: number): void {
@@ -316,4 +351,16 @@ export class PositionalStorage implements Storage, UnitOwner {
   #memoryFailure(result: WorkFailure): HaulError {
     return jobFailure(result, this.#files.output, 0);
   }
+}
+
+/** Blocks in a row that are set. */
+function runs(blocks: Bitfield): { first: number; end: number }[] {
+  const found: { first: number; end: number }[] = [];
+  for (let block = 0; block < blocks.bitCount; block++) {
+    if (!blocks.has(block)) continue;
+    const last = found.at(-1);
+    if (last?.end === block) last.end++;
+    else found.push({ first: block, end: block + 1 });
+  }
+  return found;
 }

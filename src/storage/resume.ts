@@ -13,9 +13,10 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import { piecesTouching } from '../metainfo/piece-spans.js';
 import { Selection } from '../metainfo/selection.js';
 import { stateName } from '../metainfo/state-names.js';
+import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import { ABSENT, type FileStamp, isSameInode, isUnchanged, isUsable } from './file-stamp.js';
 import { FileLayout, partFileName } from './layout.js';
-import { decodeResume, encodeResume, longestRecordBytes, type ResumeRecord } from './resume-record.js';
+import { decodeResume, encodeResume, longestRecordBytes, type ResumeRecord, unfinishedLimit } from './resume-record.js';
 import { stampFiles } from './stamp-files.js';
 
 export interface ResumeVerdict {
@@ -23,6 +24,8 @@ export interface ResumeVerdict {
   readonly trusted: Bitfield;
   /** Pieces that must be hashed before they count. */
   readonly recheck: Bitfield;
+  /** Blocks of other pieces that were stored at a clean end, in files that look the same: nothing proves them. */
+  readonly unfinished: readonly UnfinishedPiece[];
   /** By file: the very file that the record knows, so that it is ours, whatever is in it now. */
   readonly ours: Bitfield;
   /** Why there is a record that could not be used, or null. */
@@ -36,6 +39,8 @@ export interface Claim {
   /** Pieces whose bytes are on the device. */
   readonly synced: Bitfield;
   readonly isClean: boolean;
+  /** Blocks in the files, of pieces that are not verified: kept at a clean end only. Default: none. */
+  readonly unfinished?: readonly UnfinishedPiece[];
   /** Of the files in use, the part file last. */
   readonly stamps: readonly FileStamp[];
 }
@@ -75,7 +80,9 @@ export async function saveResume(
   try {
     const skipped = selection === null || selection.isWhole ? null : { files: selection.skippedFiles, partFile };
     const bits = withStamps(metainfo, claim, selection);
-    const bytes = encodeResume(metainfo, { isClean, bits, files: stamps.slice(0, fileCount), skipped });
+    const all = isClean ? (claim.unfinished ?? []).filter(({ piece }) => !claim.synced.has(piece)) : [];
+    const unfinished = all.slice(0, unfinishedLimit(metainfo.geometry));
+    const bytes = encodeResume(metainfo, { isClean, bits, files: stamps.slice(0, fileCount), skipped, unfinished });
     // Not followed, should somebody have put a link there.
     await unlink(temporary).catch(() => {});
     const handle = await open(temporary, 'wx', 0o644);
@@ -140,7 +147,10 @@ export async function loadResume(
   record?.files.forEach((then, file) => {
     if (isSameInode(stamps[file]!, then)) ours.set(file);
   });
-  return { trusted, recheck, ours, stamps, problem: typeof read === 'string' ? read : null };
+  const isUsed = ({ piece }: UnfinishedPiece): boolean =>
+    selection?.isWanted(piece) !== false && !changed.has(piece) && !trusted.has(piece) && !recheck.has(piece);
+  const unfinished = record?.isClean === true ? record.unfinished.filter(isUsed) : [];
+  return { trusted, recheck, unfinished, ours, stamps, problem: typeof read === 'string' ? read : null };
 }
 
 /**

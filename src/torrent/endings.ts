@@ -9,6 +9,14 @@ export function abortedError(name: string): HaulError {
   return new HaulError('ABORTED', `${name}: aborted before it was complete`);
 }
 
+/** Calls `stop` when the signal fires; soon, when it has. @returns what ends the watch */
+export function whenAborted(signal: AbortSignal | undefined, stop: () => void): () => void {
+  if (signal === undefined) return () => {};
+  if (signal.aborted) queueMicrotask(stop);
+  else signal.addEventListener('abort', stop, { once: true });
+  return () => signal.removeEventListener('abort', stop);
+}
+
 export function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
   let resolve!: () => void;
   const promise = new Promise<void>((settle) => {

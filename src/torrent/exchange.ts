@@ -29,6 +29,7 @@ import { PinBook } from './pinned-share.js';
 import { Receiver } from './receive.js';
 import { dropRequests, dropRequestsFor, giveWay, pumpAll } from './serve.js';
 import { silentSources } from './silence.js';
+import type { Unfinished } from './unfinished.js';
 
 /** What the exchange tells its owner, the torrent. */
 export interface ExchangeOwner {
@@ -53,6 +54,7 @@ export interface ExchangeOptions {
   readonly metainfo: Metainfo;
   readonly storage: Storage;
   readonly have: Bitfield;
+  readonly unfinished: Unfinished;
   readonly random: () => number;
   readonly now: () => number;
   readonly maxPeers: number;
@@ -73,6 +75,7 @@ export class Exchange implements SchedulerSink {
   readonly geometry: Geometry;
   readonly storage: Storage;
   readonly have: Bitfield;
+  readonly unfinished: Unfinished;
   readonly scheduler: Scheduler;
   readonly owner: ExchangeOwner;
   readonly receiver: Receiver;
@@ -102,6 +105,7 @@ export class Exchange implements SchedulerSink {
     this.geometry = options.metainfo.geometry;
     this.storage = options.storage;
     this.have = options.have;
+    this.unfinished = options.unfinished;
     this.owner = options.owner;
     this.now = options.now;
     this.random = options.random;
@@ -130,6 +134,7 @@ export class Exchange implements SchedulerSink {
       isSequential: options.isSequential,
       ...(options.priorities === undefined ? {} : { priorities: options.priorities }),
     });
+    this.unfinished.gatherOpen = () => this.scheduler.unfinished();
     this.#wasSuperSeeding = this.scheduler.isSuperSeeding;
     this.receiver = new Receiver(this);
     this.storage.onReadable = () => pumpAll(this);

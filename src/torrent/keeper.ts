@@ -6,8 +6,10 @@ import { DEFAULTS } from '../config.js';
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
+import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import type { Storage } from '../storage/port.js';
 import type { Claim } from '../storage/resume.js';
+import type { Unfinished } from './unfinished.js';
 
 export interface KeeperOptions {
   readonly storage: Storage;
@@ -15,6 +17,8 @@ export interface KeeperOptions {
   readonly have: Bitfield;
   /** With that many verified the download is complete. */
   readonly wantedPieces: number;
+  /** Blocks of pieces that are not verified, recorded at the end only. */
+  readonly unfinished: Unfinished;
   readonly save: (claim: Claim) => Promise<void>;
   readonly onTrouble: (error: HaulError) => void;
   /** The record could not be written, and nothing is lost by that. */
@@ -78,17 +82,30 @@ export class Keeper {
 
   /** The last sync and record. @throws HaulError when the disk refuses. */
   close(isClean: boolean): Promise<void> {
-    return this.#enqueue(() =>
-      this.#unsynced > 0 || !this.#isComplete(this.#options.have) ? this.#syncAndSave(isClean) : Promise.resolve(),
-    );
+    return this.#enqueue(async () => {
+      if (this.#unsynced === 0 && this.#isComplete(this.#options.have)) return;
+      await this.#syncAndSave(isClean, isClean && this.#options.isKept ? await this.#keepUnfinished() : []);
+    });
   }
 
-  async #syncAndSave(isClean: boolean): Promise<void> {
+  /** Nothing is lost where they cannot be written: they are fetched again. */
+  async #keepUnfinished(): Promise<readonly UnfinishedPiece[]> {
+    const { storage, unfinished } = this.#options;
+    const open = unfinished.gatherOpen();
+    try {
+      if (open.length > 0) await storage.keepUnfinished(open);
+      return [...open, ...unfinished.waiting];
+    } catch {
+      return unfinished.waiting;
+    }
+  }
+
+  async #syncAndSave(isClean: boolean, unfinished: readonly UnfinishedPiece[] = []): Promise<void> {
     if (!this.#options.isKept) return;
     this.#unsynced = 0;
     const { failure, pieces } = await this.#sync();
     for (const piece of pieces) this.#synced.set(piece);
-    await this.#save(isClean && failure === null);
+    await this.#save(isClean && failure === null, failure === null ? unfinished : []);
     if (failure !== null) throw failure;
   }
 
@@ -105,11 +122,12 @@ export class Keeper {
    * full, for its own space is reserved: the record is tried again, and until it fits an interruption costs a check of what is here.
    * @throws HaulError also when a file in use is gone, replaced or cut, after a record without its pieces
    */
-  async #save(isClean: boolean): Promise<void> {
+  async #save(isClean: boolean, unfinished: readonly UnfinishedPiece[] = []): Promise<void> {
     if (!this.#options.isKept) return;
     const { stamps, trouble } = await this.#options.storage.inspect();
     try {
-      await this.#options.save({ synced: this.#synced, isClean: isClean && trouble === null, stamps });
+      const claim = { synced: this.#synced, isClean: isClean && trouble === null, stamps };
+      await this.#saveWith(claim, unfinished);
       this.#lacksRoom = false;
     } catch (error) {
       const failure = asHaulError(error);
@@ -124,6 +142,12 @@ export class Keeper {
       this.#told.add(trouble.message);
       throw trouble;
     }
+  }
+
+  /** A full device may have room for the shorter record. */
+  async #saveWith(claim: Claim, unfinished: readonly UnfinishedPiece[]): Promise<void> {
+    if (unfinished.length === 0) return this.#options.save(claim);
+    await this.#options.save({ ...claim, unfinished }).catch(() => this.#options.save(claim));
   }
 
   #isComplete(pieces: Bitfield): boolean {

@@ -12,6 +12,7 @@ import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
+import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import { type FileStamp, isSameInode, isUnchanged } from '../storage/file-stamp.js';
 import type { Storage } from '../storage/port.js';
 import { isFileFinished, isFileOurs } from './ours.js';
@@ -43,6 +44,8 @@ export interface OnDiskOptions {
 }
 
 export class OnDisk {
+  /** Blocks of pieces that are not in `have`, as the last run left them: not proved by anything. */
+  unfinished: readonly UnfinishedPiece[] = [];
   readonly #options: OnDiskOptions;
   /** By file: the very one that the resume record knows. */
   #recorded: Bitfield;
@@ -107,7 +110,9 @@ export class OnDisk {
       if (!this.#options.signal.aborted && !have.isFull) throw this.#badSeed();
       return stamps;
     }
-    const { trusted, recheck, ours, stamps, problem } = await services.loadResume(metainfo, output, selection);
+    const verdict = await services.loadResume(metainfo, output, selection);
+    const { trusted, recheck, ours, stamps, problem } = verdict;
+    this.unfinished = verdict.unfinished;
     if (problem !== null) services.log('info', `resume record not used, what is here is hashed again: ${problem}`);
     this.#recorded = ours;
     const good = await this.#checkSampled(trusted, recheck, stamps);

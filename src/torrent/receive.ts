@@ -4,6 +4,7 @@
  * Holds no algorithm: the scheduler decides, storage places and verifies.
  */
 import type { HaulError } from '../errors.js';
+import type { Bitfield } from '../metainfo/bitfield.js';
 import { type BlockIndex, NONE, type PieceIndex } from '../metainfo/geometry.js';
 import { type BadPieceOwner, BadPieces } from './bad-pieces.js';
 import type { Exchange } from './exchange.js';
@@ -55,9 +56,26 @@ export class Receiver {
     if (!this.#exchange.isClosed) this.#exchange.scheduler.pieceAbandoned(piece);
   }
 
+  /** Blocks that an earlier run left in the files are not fetched again. What cannot be read of them is. */
   #pieceReady(piece: PieceIndex): void {
+    const { unfinished, storage } = this.#exchange;
+    const kept = unfinished.of(piece);
+    if (kept === null) {
+      this.#begin(piece, null);
+      return;
+    }
+    this.#busy++;
+    storage.fillPiece(piece, (error) => {
+      this.#settled();
+      if (this.#exchange.isClosed) return;
+      unfinished.forget(piece);
+      this.#begin(piece, error === null ? kept : null);
+    });
+  }
+
+  #begin(piece: PieceIndex, stored: Bitfield | null): void {
     const { scheduler, now } = this.#exchange;
-    scheduler.pieceReady(piece);
+    if (scheduler.pieceReady(piece, stored)) this.#verify(piece);
     scheduler.fillHungry(now());
   }
 

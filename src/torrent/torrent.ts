@@ -22,7 +22,7 @@ import { Selection } from '../metainfo/selection.js';
 import type { Storage } from '../storage/port.js';
 import { Condition } from './condition.js';
 import { Doubts } from './doubts.js';
-import { abortedError, deferred, stoppedError, toHaulError, wentBadError } from './endings.js';
+import { abortedError, deferred, stoppedError, toHaulError, wentBadError, whenAborted } from './endings.js';
 import { Exchange, type ExchangeOwner } from './exchange.js';
 import { FileWatch } from './file-watch.js';
 import { Keeper } from './keeper.js';
@@ -32,6 +32,7 @@ import { Roster } from './roster.js';
 import type { Announces, Place, Services } from './services.js';
 import { announceFigures, peerStats, torrentStats } from './stats.js';
 import { proveSuspects } from './suspicion.js';
+import { Unfinished } from './unfinished.js';
 
 export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent, ExchangeOwner {
   readonly metainfo: Metainfo;
@@ -39,6 +40,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   readonly done: Promise<void>;
   /** Verified pieces; of a selection the wanted ones only, for the others have no place. */
   readonly have: Bitfield;
+  readonly unfinished: Unfinished;
   /** Null: everything is wanted. */
   readonly selection: Selection | null;
   readonly roster: Roster;
@@ -56,7 +58,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   #watch: FileWatch | null = null;
   #stopping: Promise<void> | null = null;
   #running: Promise<void>;
-  #unwatchSignal: () => void = () => {};
+  readonly #unwatchSignal: () => void;
   readonly #options: AddOptions;
   readonly #abort = new AbortController();
 
@@ -67,6 +69,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.services = services;
     this.#options = options;
     this.have = new Bitfield(metainfo.geometry.pieceCount);
+    this.unfinished = new Unfinished(this.have);
     this.selection = options.priorities === undefined ? null : Selection.of(metainfo, options.priorities);
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -77,7 +80,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.roster = new Roster(this);
     this.doubts = new Doubts(this);
     for (const peer of options.peers ?? []) this.addPeer(peer.host, peer.port);
-    this.#watchSignal(options.signal);
+    // The signal stops the torrent at any time of its life, also when it is complete and seeds.
+    this.#unwatchSignal = whenAborted(options.signal, () => void this.stop());
     this.#running = this.#run();
   }
 
@@ -172,6 +176,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     const storage = await onDisk.open();
     this.#storage = storage;
     if (storage === null) return false;
+    this.unfinished.remember(onDisk.unfinished);
     this.#watch = new FileWatch({
       storage,
       prove: () => this.#proveSuspects(false),
@@ -181,6 +186,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       storage,
       have,
       wantedPieces,
+      unfinished: this.unfinished,
       save: (claim) => services.saveResume(metainfo, output, claim, selection),
       onTrouble: (error) => this.onDiskError(error),
       onWarning: (error) => this.tell('warning', error),
@@ -196,6 +202,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       metainfo,
       storage: this.#storage!,
       have: this.have,
+      unfinished: this.unfinished,
       random: services.random,
       now: services.now,
       maxPeers: services.maxPeers,
@@ -313,17 +320,6 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.#state = state;
     this.services.log('info', `${this.metainfo.name}: ${state}`);
     this.tell('state', state);
-  }
-
-  /** The signal stops the torrent at any time of its life, also when it is complete and seeds. */
-  #watchSignal(signal: AbortSignal | undefined): void {
-    if (signal === undefined) return;
-    const stop = (): void => void this.stop();
-    if (signal.aborted) queueMicrotask(stop);
-    else {
-      signal.addEventListener('abort', stop, { once: true });
-      this.#unwatchSignal = () => signal.removeEventListener('abort', stop);
-    }
   }
 
   /** Emits; a listener that throws breaks its own program, not the engine's bookkeeping. */

@@ -1,6 +1,6 @@
 import test from 'node:test';
 import fc from 'fast-check';
-import type { PeerSlot } from '../../src/metainfo/geometry.js';
+import type { PeerSlot, PieceIndex } from '../../src/metainfo/geometry.js';
 import { PRIORITIES, type Priority } from '../../src/scheduler/priority.js';
 import { seeded, World } from './world.js';
 
@@ -39,7 +39,7 @@ const PEER_EVENTS: readonly Happening[] = [
 /** What happens around the peers. */
 const WORLD_EVENTS: readonly Happening[] = [
   (world) => {
-    for (const piece of [...world.opening]) if (world.random() < 0.9) world.makeReady(piece);
+    for (const piece of [...world.opening]) if (world.random() < 0.9) world.makeReady(piece, leftBlocks(world, piece));
     for (const piece of [...world.opening]) if (world.random() < 0.3) world.abandon(piece);
     world.scheduler.fillHungry(world.nowMs);
   },
@@ -99,3 +99,11 @@ test('whatever happens in whatever order, nothing is asked twice, asked in vain 
     { numRuns: 200, includeErrorInReport: true },
   );
 });
+
+/** Now and then an earlier run has left some of a piece, or all of it. */
+function leftBlocks(world: World, piece: number): number[] {
+  if (world.random() < 0.7) return [];
+  const share = world.random() * 1.3;
+  const blocks = Array.from({ length: world.geometry.blockCount(piece as PieceIndex) }, (_, block) => block);
+  return blocks.filter(() => world.random() < share);
+}

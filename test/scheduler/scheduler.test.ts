@@ -311,3 +311,28 @@ test('a bitfield of the wrong length is refused', () => {
   scene.join(0, []);
   assert.throws(() => scene.scheduler.peerBitfield(at(0), new Uint8Array(2)), RangeError);
 });
+
+test('blocks that an earlier run left are not asked for, nobody sent them, and a bad piece is asked for as a whole', () => {
+  const scene = world({ lengthBytes: 64 * KIB });
+  scene.join(0, 'all');
+  scene.unchoke(0);
+  scene.makeReady(0, [0, 2]);
+  scene.fill(0);
+  assert.deepEqual(queued(scene, 0).sort(), ['0:1', '0:3']);
+  const piece = 0 as PieceIndex;
+  assert.deepEqual(
+    scene.scheduler.unfinished().map(({ blocks }) => [...blocks.bytes]),
+    [[0b10100000]],
+  );
+  scene.deliver(0);
+  scene.deliver(0);
+  assert.deepEqual(
+    [0, 1, 2, 3].map((block) => scene.scheduler.senderOf(piece, block as BlockIndex)),
+    [-1, 0, -1, 0],
+  );
+  assert.deepEqual(scene.scheduler.unfinished(), [], 'what is being verified may be known to be bad');
+  assert.deepEqual(scene.verify(0, false), [0]);
+  scene.fill(0);
+  assert.deepEqual(queued(scene, 0).sort(), ['0:0', '0:1', '0:2', '0:3']);
+  scene.check();
+});

@@ -334,10 +334,16 @@ export class World implements SchedulerSink {
 
   // The storage and the verifier
 
-  makeReady(piece: number): void {
+  /** @param left blocks that an earlier run left */
+  makeReady(piece: number, left: readonly number[] = []): void {
     this.opening.delete(piece);
-    this.ready.set(piece, new Set());
-    this.scheduler.pieceReady(piece as PieceIndex);
+    const blockCount = this.geometry.blockCount(piece as PieceIndex);
+    const stored = new Bitfield(blockCount);
+    for (const block of left) stored.set(block);
+    const isComplete = stored.isFull;
+    if (isComplete) this.verifying.add(piece);
+    else this.ready.set(piece, new Set(left));
+    assert.equal(this.scheduler.pieceReady(piece as PieceIndex, left.length === 0 ? null : stored), isComplete);
   }
 
   abandon(piece: number): void {

@@ -3,8 +3,10 @@ import { test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
+import type { UnfinishedPiece } from '../../src/metainfo/unfinished.js';
 import type { Storage } from '../../src/storage/port.js';
 import { Keeper } from '../../src/torrent/keeper.js';
+import { Unfinished } from '../../src/torrent/unfinished.js';
 
 interface Stage {
   readonly have: Bitfield;
@@ -40,6 +42,7 @@ function stage(pieces: string, isKept = true, wantedPieces = pieces.length): Sta
     storage,
     have,
     wantedPieces,
+    unfinished: new Unfinished(have),
     isKept,
     save: ({ synced, isClean }) => {
       if (self.saveFails) return Promise.reject(self.saveFailure);
@@ -138,4 +141,45 @@ test('a record for which there is no room is a warning, told once, and tried aga
   self.synced = [2];
   await self.keeper.close(true);
   assert.deepEqual(self.heard, ['warning NO_SPACE', 'warning NO_SPACE']);
+});
+
+test('blocks of unfinished pieces are written before the last sync and recorded at a clean end only', async () => {
+  for (const [isClean, writeFails, expected] of [
+    [true, false, ['keep 1', 'sync', 'clean 1,2']],
+    [true, true, ['keep 1', 'sync', 'clean 2']],
+    [false, false, ['sync', 'open ']],
+  ] as const) {
+    const have = new Bitfield(3);
+    const steps: string[] = [];
+    const unfinished = new Unfinished(have);
+    const part = (piece: number) => ({ piece: piece as PieceIndex, blocks: new Bitfield(2, new Uint8Array([0x80])) });
+    unfinished.remember([part(2)]);
+    unfinished.gatherOpen = () => [part(1)];
+    const storage = {
+      keepUnfinished: (pieces: readonly UnfinishedPiece[]) => {
+        steps.push(`keep ${pieces.map(({ piece }) => piece)}`);
+        return writeFails ? Promise.reject(new HaulError('NO_SPACE', 'no space')) : Promise.resolve();
+      },
+      sync: () => {
+        steps.push('sync');
+        return Promise.resolve([]);
+      },
+      inspect: () => Promise.resolve({ stamps: [], trouble: null }),
+    } as unknown as Storage;
+    const keeper = new Keeper({
+      storage,
+      have,
+      wantedPieces: 3,
+      unfinished,
+      isKept: true,
+      save: (claim) => {
+        steps.push(`${claim.isClean ? 'clean' : 'open'} ${(claim.unfinished ?? []).map(({ piece }) => piece)}`);
+        return Promise.resolve();
+      },
+      onTrouble: () => {},
+      onWarning: () => {},
+    });
+    await keeper.close(isClean);
+    assert.deepEqual(steps, expected);
+  }
 });
