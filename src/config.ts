@@ -35,6 +35,8 @@ export const LIMITS = {
   slowSendBytesPerPeer: 256 * KIB,
   /** Seconds for which a peer may let what it asked for lie while others wait for the memory that this keeps. */
   idleHolderSeconds: 3,
+  /** Who takes less a second may be let go of while others wait for memory: two units for so little. A slow line takes more. */
+  leastHolderBytesPerSec: 64 * KIB,
   /** Bytes being read ahead for one peer's queued requests. */
   readAheadBytesPerPeer: 8 * MIB,
   connectionsPerTorrent: 500,

@@ -101,12 +101,18 @@ export class Peer implements WireSink, LinkHandlers {
 
   /** It could have taken something, and did not. */
   hadChance(nowMs: number): boolean {
-    return this.#wastedTurn || (nowMs - this.#turnBeganMs >= LIMITS.settleMs && this.activeMs < this.#turnBeganMs);
+    if (this.#wastedTurn) return true;
+    return nowMs - this.#turnBeganMs >= LIMITS.settleMs && this.activeMs < this.#turnBeganMs && !this.#isHeldUp;
+  }
+
+  /** It asked, and all that it waits for is with us: a rate limit, the disk, memory. */
+  get #isHeldUp(): boolean {
+    return this.requests.length > 0 && this.link.queuedBytes === 0;
   }
 
   tick(nowMs: number): void {
     const { scheduler } = this.exchange;
-    scheduler.setHeldUp(this.slot, this.requests.length > 0 && this.link.queuedBytes === 0);
+    scheduler.setHeldUp(this.slot, this.#isHeldUp);
     if (scheduler.uploadRate(this.slot, nowMs) + scheduler.downloadRate(this.slot, nowMs) > 0) {
       this.activeMs = nowMs;
       this.#wastedTurn = false;
@@ -134,7 +140,9 @@ export class Peer implements WireSink, LinkHandlers {
     if (!this.#isReadEndPending) return;
     this.#isReadEndPending = false;
     this.exchange.scheduler.fill(this.slot, this.link.lastReadMs);
-    if (this.requests.length > 0) pump(this);
+    // Another request is no reason to go before those that wait for memory too.
+    const isInQueue = this.waitsFor === 'turn' && this.exchange.pins.hasWaiting;
+    if (this.requests.length > 0 && !isInQueue) pump(this);
   }
 
   onSent(_link: PeerLink, blocks: readonly number[]): void {

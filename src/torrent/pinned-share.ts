@@ -4,11 +4,12 @@
  * A unit is what becomes resident as one (see `Storage.readUnits`).
  *
  * A peer that reads briskly may pin 8 MiB; one that is new, or slow to read, two units. Together they leave a quarter of the units free,
- * the slow ones half, so that whoever reads on always finds room. One address holds a quarter while others are served too.
+ * the slow ones half, so that whoever reads on always finds room. One address (IPv6: one /64) holds a quarter while others are served too.
  */
 import { LIMITS } from '../config.js';
 import type { Geometry } from '../metainfo/geometry.js';
 import type { Storage } from '../storage/port.js';
+import { groupOf } from '../tracker/remote-group.js';
 import { Uptake } from './uptake.js';
 
 /** Of all units, this share may be pinned; by peers that do not read briskly; by peers of one address. */
@@ -25,6 +26,8 @@ export type PinVerdict = 'free' | 'own' | 'turn';
 interface Host {
   peers: number;
   units: number;
+  /** One of them waits because the others hold all that the address may. */
+  isCrowded: boolean;
 }
 
 /** The pins of one torrent. */
@@ -37,7 +40,9 @@ export class PinBook {
   readonly slowUnits: number;
   /** Somebody waits for a turn. */
   hasWaiting = false;
-  /** Looks in a row, one a second, that found somebody waiting. */
+  /** Somebody does because of what all peers together hold. */
+  isShort = false;
+  /** Looks in a row, one a second, that found it short. */
   crowdedSeconds = 0;
   readonly #storage: Storage;
   readonly #hosts = new Map<string, Host>();
@@ -52,26 +57,38 @@ export class PinBook {
   }
 
   join(host: string): PinnedShare {
-    const entry = this.#hosts.get(host) ?? { peers: 0, units: 0 };
-    this.#hosts.set(host, entry);
+    const group = groupOf(host);
+    const entry = this.#hosts.get(group) ?? { peers: 0, units: 0, isCrowded: false };
+    this.#hosts.set(group, entry);
     entry.peers++;
     return new PinnedShare(this, entry);
   }
 
   leave(host: string): void {
-    const entry = this.#hosts.get(host);
-    if (entry !== undefined && --entry.peers === 0) this.#hosts.delete(host);
+    const group = groupOf(host);
+    const entry = this.#hosts.get(group);
+    if (entry !== undefined && --entry.peers === 0) this.#hosts.delete(group);
   }
 
-  /** True when this many more units may be pinned. */
+  /** All who wait look again: who finds no room says so anew. */
+  lookAgain(): void {
+    this.hasWaiting = false;
+    this.isShort = false;
+    for (const host of this.#hosts.values()) host.isCrowded = false;
+  }
+
+  /** Whether this many more units may be pinned. If not, somebody waits from now on. */
   hasRoomFor(units: number, host: Host, isSlow: boolean): boolean {
     const { count } = this.#storage.readUnits;
     const most = Math.floor(count * (isSlow ? SLOW_SHARE : PINNED_SHARE));
-    const isShared = this.#hosts.size > 1;
-    return (
-      this.#storage.pinnedUnits + units <= most &&
-      (!isShared || host.units + units <= Math.floor(count * ADDRESS_SHARE))
-    );
+    const isShort = this.#storage.pinnedUnits + units > most;
+    const isCrowded = this.#hosts.size > 1 && host.units + units > Math.floor(count * ADDRESS_SHARE);
+    if (!isShort && !isCrowded) return true;
+    this.hasWaiting = true;
+    // Who fills the share of its own address has nothing to ask of others.
+    if (isCrowded) host.isCrowded = true;
+    else this.isShort = true;
+    return false;
   }
 }
 
@@ -103,9 +120,12 @@ export class PinnedShare {
     const most = isBrisk ? this.#book.briskUnits : this.#book.slowUnits;
     // One block may lie in more units than a peer may hold: then it goes alone.
     if (this.#blocks.size + more > most && this.#blocks.size > 0) return 'own';
-    if (this.#book.hasRoomFor(more, this.#host, slowSeconds > 0)) return 'free';
-    this.#book.hasWaiting = true;
-    return 'turn';
+    return this.#book.hasRoomFor(more, this.#host, slowSeconds > 0) ? 'free' : 'turn';
+  }
+
+  /** What it holds is what somebody waits for. */
+  get isInTheWay(): boolean {
+    return this.units > 0 && (this.#book.isShort || this.#host.isCrowded);
   }
 
   add(piece: number, begin: number, length: number): void {

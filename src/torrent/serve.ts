@@ -124,22 +124,25 @@ function readAhead(peer: Peer): void {
 }
 
 /**
- * A read-ahead came in, or memory was let go: whoever waited goes on. Where one finds no room the others need not ask, and it is
- * the first to ask next time: a disk that is slower than all peers together is shared evenly.
+ * A read-ahead came in, or memory was let go: whoever waited goes on. Where one finds no room the others need not ask. The first that
+ * went away empty is the first to ask next time: a disk that is slower than all peers together, and memory, are shared evenly.
  */
 export function pumpAll(exchange: Exchange): void {
   const { peers, firstToPump } = exchange;
   let isFull = false;
-  exchange.pins.hasWaiting = false;
+  let firstInTurn = -1;
+  exchange.pins.lookAgain();
   for (let i = 0; i < peers.length; i++) {
     const slot = (firstToPump + i) % peers.length;
     const peer = peers[slot];
     if (!peer || peer.waitsFor === 'nothing' || (isFull && peer.waitsFor === 'room')) continue;
     pump(peer);
+    if (peer.waitsFor === 'turn' && firstInTurn < 0) firstInTurn = slot;
     if (isFull || peer.waitsFor !== 'room') continue;
     isFull = true;
     exchange.firstToPump = slot;
   }
+  if (!isFull && firstInTurn >= 0) exchange.firstToPump = firstInTurn;
 }
 
 /** Step 4: the kernel has the bytes (or the link is gone): their ranges may leave memory. */
@@ -151,7 +154,10 @@ export function sent(peer: Peer, blocks: readonly number[]): void {
   }
   peer.pinned.uptake.took(peer.link.takenBytes);
   if (pins.hasWaiting) wakeWaiting(peer.exchange);
-  if (peer.requests.length > 0) pump(peer);
+  if (peer.requests.length === 0) return;
+  // What it let go of is for those that waited first: it looks again after them.
+  if (pins.hasWaiting) peer.waitsFor = 'turn';
+  else pump(peer);
 }
 
 /** Memory was let go: once per turn of the event loop whoever waits for others looks again. */
@@ -166,21 +172,25 @@ function wakeWaiting(exchange: Exchange): void {
 
 /**
  * Once a second: while somebody waits because others keep too much in memory, whoever asked and does not read is let go of. What was
- * handed to the kernel cannot be taken back in another way. Where all read a little, the slowest goes.
+ * handed to the kernel cannot be taken back in another way. Where all read a little, the slowest goes, if it takes next to nothing: those
+ * on slow lines take turns.
  */
 export function giveWay(exchange: Exchange): void {
   const { pins } = exchange;
-  pins.crowdedSeconds = pins.hasWaiting ? pins.crowdedSeconds + 1 : 0;
-  if (pins.crowdedSeconds === 0) return;
+  pins.crowdedSeconds = pins.isShort ? pins.crowdedSeconds + 1 : 0;
+  if (!pins.hasWaiting) return;
   let slowest: Peer | null = null;
   let hasIdle = false;
   for (const peer of exchange.peers) {
-    if (peer === null || peer.pinned.units === 0 || peer.link.isClosing) continue;
+    if (peer === null || !peer.pinned.isInTheWay || peer.link.isClosing) continue;
     const { uptake } = peer.pinned;
     if (uptake.idleSeconds >= LIMITS.idleHolderSeconds) {
       peer.link.close('reads nothing of what it asked for while others wait');
       hasIdle = true;
-    } else if (uptake.slowSeconds >= LIMITS.idleHolderSeconds) {
+    } else if (
+      uptake.slowSeconds >= LIMITS.idleHolderSeconds &&
+      uptake.lastSecondBytes < LIMITS.leastHolderBytesPerSec
+    ) {
       if (slowest === null || uptake.lastSecondBytes < slowest.pinned.uptake.lastSecondBytes) slowest = peer;
     }
   }

@@ -147,6 +147,7 @@ test('who lets lie what it asked for is let go of while others wait for memory',
   giveWay(exchange!);
   assert.ok(!peer.link.isClosing, 'nobody waits');
   exchange!.pins.hasWaiting = true;
+  exchange!.pins.isShort = true;
   giveWay(exchange!);
   assert.equal(
     await withDeadline(gone, 'it is dropped', DEADLINE_MS),

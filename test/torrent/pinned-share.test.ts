@@ -55,7 +55,7 @@ test('all peers together leave a quarter of the units free, the slow ones half',
   for (let i = 0; i < 9; i++) assert.equal(fill(join(`192.0.2.${i}`), i * 10), '8 own');
   assert.equal(storage.pinnedUnits, 72);
   assert.equal(fill(join('192.0.2.100'), 500), '0 turn');
-  assert.ok(book.hasWaiting);
+  assert.ok(book.hasWaiting && book.isShort);
   storage.pinnedUnits = 48;
   const slow = book.join('192.0.2.101');
   slow.uptake.secondPassed(0, true);
@@ -72,6 +72,35 @@ test('one address holds a quarter of the units while others are there, and more 
   book.leave('192.0.2.2');
   book.leave('192.0.2.3');
   assert.equal(fill(join('192.0.2.1'), 300), '8 own');
+});
+
+test('who waits for the share of its own address has only its neighbours in its way', () => {
+  const { book, fill, join } = scene(96);
+  const stranger = join('192.0.2.2');
+  fill(stranger, 0);
+  const neighbours = [100, 200, 300].map((first) => {
+    const share = join('192.0.2.1');
+    fill(share, first);
+    return share;
+  });
+  assert.equal(book.hasWaiting, false);
+  assert.equal(fill(join('192.0.2.1'), 400), '0 turn');
+  assert.deepEqual([book.hasWaiting, book.isShort], [true, false]);
+  assert.ok(neighbours.every((share) => share.isInTheWay));
+  assert.equal(stranger.isInTheWay, false);
+  book.lookAgain();
+  assert.ok(!book.hasWaiting && !neighbours[0]!.isInTheWay);
+});
+
+test('all addresses of one IPv6 network count as one', () => {
+  const { book, fill, join } = scene(96);
+  join('192.0.2.1');
+  for (let i = 0; i < 3; i++) assert.equal(fill(join(`2001:db8::${i}`), i * 10), '8 own');
+  assert.equal(fill(join('2001:db8::ffff'), 100), '0 turn');
+  assert.equal(fill(join('2001:db8:0:1::1'), 200), '8 own');
+  book.leave('2001:db8:0:1::9');
+  book.leave('192.0.2.1');
+  assert.equal(fill(join('2001:db8::4'), 300), '8 own', 'one address alone has no share');
 });
 
 test('a peer is brisk while it takes a MiB a second or all there is, slow and idle when the rest lies', () => {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '../../src/config.js';
 import { Geometry } from '../../src/metainfo/geometry.js';
 import type { PinOutcome, Storage } from '../../src/storage/port.js';
 import type { Exchange } from '../../src/torrent/exchange.js';
 import type { Peer } from '../../src/torrent/peer.js';
 import { PinBook } from '../../src/torrent/pinned-share.js';
 import { RequestQueue } from '../../src/torrent/request-queue.js';
-import { pump, pumpAll } from '../../src/torrent/serve.js';
+import { giveWay, pump, pumpAll, sent } from '../../src/torrent/serve.js';
 
 const PIECE_BYTES = 16_384;
 
@@ -87,4 +88,96 @@ test('where one peer finds no room the others do not ask', () => {
   storage.asked = 0;
   pumpAll(exchange);
   assert.equal(storage.asked, 1);
+});
+
+const UNIT_BYTES = 1024 * 1024;
+const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+/** Peers of one host each, and memory for six units at a time, two for each peer. A block of each of many pieces is asked for. */
+function shortOfMemory(peerCount: number) {
+  const geometry = new Geometry(peerCount * 100 * UNIT_BYTES, UNIT_BYTES);
+  const storage = {
+    readUnits: { lengthBytes: UNIT_BYTES, count: 8 },
+    pinnedUnits: 0,
+    pin(): PinOutcome {
+      this.pinnedUnits++;
+      return 'ready';
+    },
+    unpin(): void {
+      this.pinnedUnits--;
+    },
+    readAhead: () => {},
+    slices: () => {},
+  };
+  const pins = new PinBook(geometry, storage as unknown as Storage);
+  const peers: Peer[] = [];
+  const exchange = {
+    storage,
+    pins,
+    peers,
+    firstToPump: 0,
+    isClosed: false,
+    trouble: { isHolding: false },
+    scheduler: { bytesUploaded: () => {}, blockServed: () => {} },
+    uploads: { isDry: false, take: () => {} },
+    now: () => 0,
+  } as unknown as Exchange;
+  /** By peer: pieces on their way, and how many were sent. */
+  const onTheWay: number[][] = [];
+  const served: number[] = [];
+  const closed: string[] = [];
+  for (let slot = 0; slot < peerCount; slot++) {
+    const host = `192.0.2.${slot}`;
+    const requests = new RequestQueue(() => 0.5, UNIT_BYTES);
+    for (let i = 0; i < 100; i++) requests.push(slot * 100 + i, 0, PIECE_BYTES);
+    onTheWay.push([]);
+    served.push(0);
+    const link = {
+      isClosing: false,
+      queuedBytes: 0,
+      takenBytes: 0,
+      sendBlock: (piece: number) => void onTheWay[slot]!.push(piece),
+      close: (reason: string) => void closed.push(`${host} ${reason}`),
+    };
+    peers.push({ exchange, requests, link, pinned: pins.join(host), waitsFor: 'nothing' } as unknown as Peer);
+  }
+  /** The kernel takes the oldest block of each peer that has one. */
+  const take = async (): Promise<void> => {
+    for (let slot = 0; slot < peerCount; slot++) {
+      const piece = onTheWay[slot]!.shift();
+      if (piece === undefined) continue;
+      served[slot]!++;
+      sent(peers[slot]!, [piece, 0, PIECE_BYTES]);
+      await nextTurn();
+    }
+  };
+  for (const peer of peers) pump(peer);
+  return { exchange, peers, served, closed, take };
+}
+
+test('where memory is short those who wait come before whoever let go of some', async () => {
+  const { served, take } = shortOfMemory(6);
+  for (let round = 0; round < 20; round++) await take();
+  assert.ok(Math.max(...served) - Math.min(...served) <= 2, served.join(' '));
+});
+
+test('while others wait for memory a slow line keeps its connection, and one that takes next to nothing does not', async () => {
+  const { exchange, peers, closed } = shortOfMemory(4);
+  const takesBytes = [100, 70, 200, 0].map((kib) => kib * 1024);
+  const seconds = async (): Promise<void> => {
+    for (let second = 0; second < 3 * LIMITS.idleHolderSeconds; second++) {
+      for (const [slot, { link, pinned }] of peers.entries()) {
+        (link as { takenBytes: number }).takenBytes += takesBytes[slot]!;
+        pinned.uptake.secondPassed(link.takenBytes, pinned.units > 0);
+      }
+      assert.ok(exchange.pins.isShort);
+      giveWay(exchange);
+      await nextTurn();
+    }
+  };
+  await seconds();
+  assert.deepEqual(closed, []);
+  takesBytes[1] = 20 * 1024;
+  await seconds();
+  assert.deepEqual([...new Set(closed)], ['192.0.2.1 reads too slowly while others wait']);
 });
