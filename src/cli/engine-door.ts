@@ -1,12 +1,13 @@
 /** The engine as the commands open it: logs, warnings and port trouble turned into lines for people. */
 import type { Engine, Torrent } from '../api.js';
 import { HaulError } from '../errors.js';
+import { openFilesLimit } from '../open-files.js';
 import type { EngineCliOptions } from './options.js';
 import type { Output } from './output.js';
 
 /** @throws HaulError PORT_IN_USE that names the option to use */
 export async function openEngine(output: Output, options: EngineCliOptions): Promise<Engine> {
-  const { createEngine } = await import('../engine.js');
+  const { createEngine } = await loadEngine();
   const log: typeof output.log = (level, message, facts) => {
     // A --peer whose name nobody knows, say: without a word the command would wait for it in silence.
     const isTold = level === 'warn' && (output.isJson || !output.isVerbose);
@@ -25,6 +26,23 @@ export async function openEngine(output: Output, options: EngineCliOptions): Pro
       ...(storage === undefined ? {} : { storage }),
     }),
   );
+}
+
+/** With fewer files to be had at once than this the engine is loaded part by part. */
+const FEW_OPEN_FILES = 128;
+
+/** Node opens all modules at once that are not loaded yet, some dozens: too many for a small `ulimit -n`. */
+async function loadEngine(): Promise<typeof import('../engine.js')> {
+  if (openFilesLimit() < FEW_OPEN_FILES) {
+    await import('undici');
+    await import('../hash/pool.js');
+    await import('../scheduler/scheduler.js');
+    await import('../storage/open.js');
+    await import('../discovery/announcer.js');
+    await import('../torrent/exchange.js');
+    await import('../torrent/torrent.js');
+  }
+  return import('../engine.js');
 }
 
 /** A busy or forbidden port is the commonest trouble of all: say which option chooses another. */

@@ -335,7 +335,9 @@ describe('a file that changes while it is hashed', () => {
     pool.fault = () => 'EACCES';
     await fails(path.join(base, 'tree'), 'NO_PERMISSION', /read .*tree\/a.*permission/, { pieceLengthBytes: 16 * KIB });
     pool.fault = () => 'EMFILE';
-    await fails(path.join(base, 'tree'), 'IO', /read .*tree\/a.*EMFILE/, { pieceLengthBytes: 16 * KIB });
+    await fails(path.join(base, 'tree'), 'SYSTEM_LIMIT', /read .*tree\/a.*too many open files/, {
+      pieceLengthBytes: 16 * KIB,
+    });
   });
 });
 
