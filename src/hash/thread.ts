@@ -38,6 +38,7 @@ export class PoolThread {
   readonly #owner: ThreadOwner;
   readonly #piscina: Piscina<Float64Array, Float64Array>;
   readonly #exited: Promise<void>;
+  readonly #proof: Promise<void>;
   #isOver = false;
   #isStopped = false;
   #cause: Error | null = null;
@@ -68,7 +69,7 @@ export class PoolThread {
         resolve();
       });
     });
-    void this.#prove(settings);
+    this.#proof = this.#prove(settings);
   }
 
   /** Rejects when the thread died or its code threw. */
@@ -81,10 +82,11 @@ export class PoolThread {
     }
   }
 
-  /** Resolves when the thread has ended, or will not. */
-  stop(): Promise<void> {
+  /** Resolves when the thread has ended, or will not. One that is ended while it loads native code takes the process with it: first its proof. */
+  async stop(): Promise<void> {
     this.#isStopped = true;
-    return this.#abandon();
+    await patiently(this.#proof);
+    await this.#abandon();
   }
 
   async #prove({ needsMemory, proofTimeoutMs }: ThreadSettings): Promise<void> {
@@ -96,7 +98,7 @@ export class PoolThread {
     try {
       const answer = await Promise.race([this.#piscina.run(encodeProof(needsMemory)), silence]);
       if (!isProof(answer)) throw new Error('it gives a wrong digest of known bytes');
-      this.isProven = !this.#isOver;
+      this.isProven = !this.#isOver && !this.#isStopped;
       if (this.isProven) this.#owner.onProven(this);
     } catch (error) {
       this.#cause ??= asError(error);
@@ -112,14 +114,19 @@ export class PoolThread {
     this.#isOver = true;
     this.isProven = false;
     if (isFirst) void this.#piscina.destroy();
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, EXIT_PATIENCE_MS);
-    });
-    await Promise.race([this.#exited, patience]);
-    clearTimeout(timer);
+    await patiently(this.#exited);
     if (isFirst && !this.#isStopped) this.#owner.onGone(this, this.#cause ?? new Error('it ended'));
   }
+}
+
+/** Waits for the step, but not for ever. */
+async function patiently(step: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, EXIT_PATIENCE_MS);
+  });
+  await Promise.race([step, patience]);
+  clearTimeout(timer);
 }
 
 function asError(error: unknown): Error {
