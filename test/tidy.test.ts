@@ -7,8 +7,8 @@ import { PACKAGE_ROOT } from './support/root.js';
 import { listFiles, parseSource, readSource } from './support/source.js';
 import { type Finding, MAX_FILE_LINES, MAX_FUNCTION_LINES, plainText, SOURCE_RULES } from './support/tidy.js';
 
-const SOURCE_FOLDERS = ['src', 'test', 'bench', 'sim'];
-const TEXT_FILE = /(?:\.(?:ts|js|mjs|cjs|py|md|json|sh|yml|yaml)|^\.ci\/.*|^\.npmrc|^LICENSE)$/;
+const SOURCE_FOLDERS = ['src', 'test', 'bench', 'sim', 'native'];
+const TEXT_FILE = /(?:\.(?:ts|js|mjs|cjs|c|h|py|md|json|sh|yml|yaml)|^\.ci\/.*|^\.npmrc|^LICENSE)$/;
 const NOT_OURS = new Set(['package-lock.json']);
 
 function lines(findings: readonly Finding[]): string {
