@@ -37,10 +37,24 @@ const SYNC_FILE_RANGE_WAIT_BEFORE = 1;
 const SYNC_FILE_RANGE_WRITE = 2;
 const SYNC_FILE_RANGE_WAIT_AFTER = 4;
 
+const AT_FDCWD = -100;
+const RENAME_EXCHANGE = 2;
+
 const SC_PAGESIZE = 30;
 
 type Call = (...args: (number | Uint8Array)[]) => number;
 type AsyncCall = { async(...args: [...number[], (error: unknown, result: number) => void]): void };
+
+type AsyncNameCall = {
+  async(
+    oldFd: number,
+    oldPath: string,
+    newFd: number,
+    newPath: string,
+    flags: number,
+    done: (error: unknown, result: number) => void,
+  ): void;
+};
 
 interface Native {
   readonly mmap: Call;
@@ -51,6 +65,8 @@ interface Native {
   readonly fallocate: AsyncCall;
   readonly syncfs: AsyncCall;
   readonly syncFileRange: AsyncCall;
+  /** Null: this libc has none. */
+  readonly renameat2: AsyncNameCall | null;
   readonly view: (address: number, lengthBytes: number) => ArrayBuffer;
   readonly errno: () => number;
   readonly pageBytes: number;
@@ -75,12 +91,24 @@ function load(): Native | null {
       syncFileRange: libc.func(
         'int sync_file_range(int fd, int64_t offset, int64_t length, unsigned int flags)',
       ) as unknown as AsyncCall,
+      renameat2: findRenameat2(libc),
       view: (address, lengthBytes) => koffi.view(address, lengthBytes),
       errno: () => koffi.errno(),
       pageBytes: Number(libc.func('long sysconf(int name)')(SC_PAGESIZE)),
     };
   } catch (error) {
     trouble = `koffi could not be loaded: ${error instanceof Error ? error.message.split('\n', 1)[0] : String(error)}`;
+    return null;
+  }
+}
+
+/** glibc has it since 2.28, musl since 1.2.6. */
+function findRenameat2(libc: { func(prototype: string): unknown }): AsyncNameCall | null {
+  try {
+    return libc.func(
+      'int renameat2(int oldFd, const char *oldPath, int newFd, const char *newPath, unsigned int flags)',
+    ) as AsyncNameCall;
+  } catch {
     return null;
   }
 }
@@ -199,4 +227,21 @@ export function writeRange(fd: number, offsetBytes: number, lengthBytes: number)
   if (!isSupported()) return Promise.reject(new SystemCallError('sync_file_range', constants.errno.ENOSYS));
   const flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
   return settle('sync_file_range', library().syncFileRange, fd, offsetBytes, lengthBytes, flags);
+}
+
+/**
+ * renameat2(2) with RENAME_EXCHANGE: two files change names in one step, off the calling thread. @throws SystemCallError ENOSYS or EINVAL
+ * where that cannot be done
+ */
+export function exchangeNames(a: string, b: string): Promise<void> {
+  const call = isSupported() ? library().renameat2 : null;
+  if (call === null) return Promise.reject(new SystemCallError('renameat2', constants.errno.ENOSYS));
+  const { errno } = library();
+  return new Promise((resolve, reject) => {
+    call.async(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE, (error, result) => {
+      if (error) reject(error);
+      else if (result !== 0) reject(new SystemCallError('renameat2', errno()));
+      else resolve();
+    });
+  });
 }

@@ -5,7 +5,8 @@
  *   | (device u64, inode u64, birthNs i64, size f64, mtimeNs i64) per file | with flag 2: a bit for each skipped file, then the same of the part file
  *   | with flag 4: unfinished pieces u32, then (piece u32, a bit for each block of a piece of full length) per piece | SHA-256 of all that
  *
- * Numbers are big-endian. The length follows from the torrent, the flags and that one count, so a record of any other length is damaged.
+ * Numbers are big-endian. The length follows from the torrent, the flags and that one count. Behind it there may be zeros, which keep room
+ * for the next record; a record of any other length is damaged.
  */
 import { createHash } from 'node:crypto';
 import { Bitfield, isCanonicalBitfield } from '../metainfo/bitfield.js';
@@ -20,6 +21,7 @@ const MAGIC = Buffer.from(`${VERSIONS}4\n`, 'latin1');
 const HEADER_BYTES = MAGIC.length + 20 + 1 + 4 + 4;
 const STAMP_BYTES = 40;
 const CHECKSUM_BYTES = 32;
+const FLAGS_AT = MAGIC.length + 20;
 const CLEAN = 1;
 const SKIPS = 2;
 const UNFINISHED = 4;
@@ -66,15 +68,14 @@ export function encodeResume(metainfo: Metainfo, record: ResumeRecord): Buffer {
 }
 
 /** The record in these bytes, or why it cannot be used. */
-export function decodeResume(metainfo: Metainfo, bytes: Buffer): ResumeRecord | string {
+export function decodeResume(metainfo: Metainfo, padded: Buffer): ResumeRecord | string {
   const { geometry, files, infoHash } = metainfo;
+  const bytes = withoutPadding(metainfo, padded);
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) return whyOther(bytes);
   if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) return 'it is cut off';
   const body = bytes.subarray(0, bytes.length - CHECKSUM_BYTES);
-  let at = MAGIC.length + 20;
-  const flags = body.readUInt8(at);
-  const hasSkipped = (flags & SKIPS) !== 0;
-  const unfinishedCount = (flags & UNFINISHED) === 0 ? 0 : countUnfinished(metainfo, hasSkipped, body);
+  let at = FLAGS_AT;
+  const { flags, hasSkipped, unfinishedCount } = shapeOf(metainfo, bytes);
   if (bytes.length !== recordBytes(metainfo, hasSkipped, unfinishedCount))
     return 'it does not have the length that this torrent asks for';
   if (!createHash('sha256').update(body).digest().equals(bytes.subarray(body.length))) return 'its checksum is wrong';
@@ -96,6 +97,26 @@ export function decodeResume(metainfo: Metainfo, bytes: Buffer): ResumeRecord | 
   if (!isCanonicalBitfield(skipped, files.length)) return 'its skipped files are not a bitfield';
   const partFile = readStamp(body, at + skipped.length);
   return { ...record, skipped: { files: new Bitfield(files.length, skipped), partFile } };
+}
+
+/** What decides about the length. */
+function shapeOf(metainfo: Metainfo, bytes: Buffer): { flags: number; hasSkipped: boolean; unfinishedCount: number } {
+  const flags = bytes.readUInt8(FLAGS_AT);
+  const hasSkipped = (flags & SKIPS) !== 0;
+  return {
+    flags,
+    hasSkipped,
+    unfinishedCount: (flags & UNFINISHED) === 0 ? 0 : countUnfinished(metainfo, hasSkipped, bytes),
+  };
+}
+
+function withoutPadding(metainfo: Metainfo, bytes: Buffer): Buffer {
+  if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) return bytes;
+  const { hasSkipped, unfinishedCount } = shapeOf(metainfo, bytes);
+  const lengthBytes = recordBytes(metainfo, hasSkipped, unfinishedCount);
+  const isPadded =
+    lengthBytes > 0 && bytes.length > lengthBytes && bytes.subarray(lengthBytes).every((byte) => byte === 0);
+  return isPadded ? bytes.subarray(0, lengthBytes) : bytes;
 }
 
 function whyOther(bytes: Buffer): string {

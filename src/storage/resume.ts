@@ -4,7 +4,7 @@
  * piece still has its bytes in the same places.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromSystemError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
@@ -16,6 +16,7 @@ import { stateName } from '../metainfo/state-names.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import { ABSENT, type FileStamp, isSameInode, isUnchanged, isUsable } from './file-stamp.js';
 import { FileLayout, partFileName } from './layout.js';
+import { replaceRecord } from './record-file.js';
 import { decodeResume, encodeResume, longestRecordBytes, type ResumeRecord, unfinishedLimit } from './resume-record.js';
 import { stampFiles } from './stamp-files.js';
 
@@ -62,7 +63,8 @@ export async function removePartFile(metainfo: Metainfo, output: string): Promis
 }
 
 /**
- * Writes the record: temporary name, fsync, rename, fsync of the folder. Pieces that lie in a file without a stamp are not in it.
+ * Writes the record: overwrites the spare beside it, fsync, names exchanged, fsync of the folder. Pieces that lie in a file without a
+ * stamp are not in it. Room for the next record is kept, but not after a clean end.
  * @param selection where the pieces lie; null: no file is skipped
  * @throws HaulError
  */
@@ -73,29 +75,17 @@ export async function saveResume(
   selection: Selection | null = null,
 ): Promise<void> {
   const path = resumePath(metainfo, output);
-  const temporary = `${path}.tmp`;
   const { isClean, stamps } = claim;
   const fileCount = metainfo.files.length;
   const partFile = stamps[fileCount] ?? ABSENT;
+  const skipped = selection === null || selection.isWhole ? null : { files: selection.skippedFiles, partFile };
+  const bits = withStamps(metainfo, claim, selection);
+  const all = isClean ? (claim.unfinished ?? []).filter(({ piece }) => !claim.synced.has(piece)) : [];
+  const unfinished = all.slice(0, unfinishedLimit(metainfo.geometry));
+  const bytes = encodeResume(metainfo, { isClean, bits, files: stamps.slice(0, fileCount), skipped, unfinished });
   try {
-    const skipped = selection === null || selection.isWhole ? null : { files: selection.skippedFiles, partFile };
-    const bits = withStamps(metainfo, claim, selection);
-    const all = isClean ? (claim.unfinished ?? []).filter(({ piece }) => !claim.synced.has(piece)) : [];
-    const unfinished = all.slice(0, unfinishedLimit(metainfo.geometry));
-    const bytes = encodeResume(metainfo, { isClean, bits, files: stamps.slice(0, fileCount), skipped, unfinished });
-    // Not followed, should somebody have put a link there.
-    await unlink(temporary).catch(() => {});
-    const handle = await open(temporary, 'wx', 0o644);
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-    await syncFolder(output);
+    await replaceRecord(path, bytes, isClean ? 0 : longestRecordBytes(metainfo));
   } catch (error) {
-    await unlink(temporary).catch(() => {});
     throw fromSystemError(error, 'write the resume record', path);
   }
 }
@@ -201,15 +191,6 @@ async function readRecord(metainfo: Metainfo, output: string): Promise<ResumeRec
     return typeof record === 'string' ? `${path}: ${record}` : record;
   } catch (error) {
     return `${path}: it cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`;
-  } finally {
-    await handle.close();
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
   } finally {
     await handle.close();
   }

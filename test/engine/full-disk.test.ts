@@ -1,33 +1,45 @@
 /** A device that has room for the data and for nothing else. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { Bitfield } from '../../src/metainfo/bitfield.js';
+import { loadResume, resumePath } from '../../src/storage/resume.js';
+import * as scenes from '../storage/scene.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
 import { skipWithout } from '../support/requirements.js';
-import { openScope } from '../support/scope.js';
+import { openScope, type Scope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
 import { sha256File } from '../support/tree.js';
-import { withDeadline } from '../support/wait.js';
+import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 30_000;
 const LENGTH_BYTES = 2 * 1024 * 1024;
 /** The lock names its owner; a tmpfs counts whole pages. */
 const LOCK_BYTES = 4096;
 
-test('a download whose space is reserved goes on where its record finds no room, and is right', async (t) => {
-  const scope = openScope(t);
+/** Null: this user may not mount one. */
+async function smallDisk(scope: Scope, sizeBytes: number): Promise<string | null> {
   const mount = path.join(await tempFolder(scope), 'small');
   await mkdir(mount);
-  const size = `size=${LENGTH_BYTES + LOCK_BYTES}`;
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', size, 'tmpfs', mount], { stdio: 'ignore' });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes}`, 'tmpfs', mount], { stdio: 'ignore' });
   } catch {
+    return null;
+  }
+  scope.defer(() => void execFileSync('umount', ['-l', mount]));
+  return mount;
+}
+
+test('a download whose space is reserved goes on where its record finds no room, and is right', async (t) => {
+  const scope = openScope(t);
+  const mount = await smallDisk(scope, LENGTH_BYTES + LOCK_BYTES);
+  if (mount === null) {
     skipWithout(t, 'this user may not mount a tmpfs');
     return;
   }
-  scope.defer(() => void execFileSync('umount', ['-l', mount]));
   const set = await fileSet(scope, LENGTH_BYTES, { pieceLengthBytes: 64 * 1024 });
   const seed = await startSeed(scope, set);
   const leech = await startEngine(scope);
@@ -47,3 +59,63 @@ test('a download whose space is reserved goes on where its record finds no room,
   assert.deepEqual(await readdir(mount), ['image.bin']);
   assert.equal(await sha256File(path.join(mount, 'image.bin')), await sha256File(set.path));
 });
+
+test('a disk that fills up to the last byte does not keep the record from advancing', async (t) => {
+  const scope = openScope(t);
+  const mount = await smallDisk(scope, LENGTH_BYTES + LOCK_BYTES + 64 * 1024);
+  if (mount === null) {
+    skipWithout(t, 'this user may not mount a tmpfs');
+    return;
+  }
+  const set = await fileSet(scope, LENGTH_BYTES, { pieceLengthBytes: 64 * 1024 });
+  const seed = await startSeed(scope, set);
+  const leech = await startEngine(scope);
+  const warnings: string[] = [];
+  const torrent = leech.add(set.metainfo, { output: mount, trackers: [], peers: [] });
+  torrent.on('warning', ({ code, message }) => warnings.push(`${code} ${message}`));
+  await until('the first record', DEADLINE_MS, () => torrent.state === 'downloading');
+  const filler = path.join(mount, 'filler');
+  fillUp(filler);
+  torrent.addPeer('127.0.0.1', seed.port!);
+  await withDeadline(torrent.done, 'the download', DEADLINE_MS);
+  assert.deepEqual(warnings, []);
+  const { trusted } = await loadResume(set.metainfo, mount);
+  assert.equal(trusted.count, 32);
+  await leech.close();
+  const record = path.basename(resumePath(set.metainfo, mount));
+  assert.deepEqual((await readdir(mount)).sort(), [record, 'filler', 'image.bin']);
+});
+
+test('records are written one after the other on a full disk, each from the room of the one before the last', async (t) => {
+  const scope = openScope(t);
+  const mount = await smallDisk(scope, 256 * 1024);
+  if (mount === null) {
+    skipWithout(t, 'this user may not mount a tmpfs');
+    return;
+  }
+  const scene = scenes.sceneOf([{ path: 'a', lengthBytes: 64_000 }], 1000);
+  scenes.writeScene(scene, mount);
+  const have = new Bitfield(64);
+  await scenes.record(scene.metainfo, mount, have, false);
+  fillUp(path.join(mount, 'filler'));
+  for (let piece = 0; piece < 64; piece++) {
+    have.set(piece);
+    await scenes.record(scene.metainfo, mount, have, piece === 63);
+    const { trusted } = await loadResume(scene.metainfo, mount);
+    assert.equal(trusted.count, piece + 1);
+    // What a record gives back is somebody else's at once.
+    fillUp(path.join(mount, `filler ${piece}`));
+  }
+});
+
+/** To the last byte. */
+function fillUp(file: string): void {
+  const fd = openSync(file, 'w');
+  try {
+    for (;;) writeSync(fd, Buffer.alloc(4096, 1));
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
+  } finally {
+    closeSync(fd);
+  }
+}

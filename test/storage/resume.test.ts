@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -7,7 +8,7 @@ import { Bitfield } from '../../src/metainfo/bitfield.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import { spoiled } from '../../src/storage/file-stamp.js';
 import { loadResume, resumePath, saveResume } from '../../src/storage/resume.js';
-import { decodeResume } from '../../src/storage/resume-record.js';
+import { decodeResume, longestRecordBytes } from '../../src/storage/resume-record.js';
 import { stampFiles } from '../../src/storage/stamp-files.js';
 import * as scenes from './scene.js';
 
@@ -159,6 +160,66 @@ test('a record that could not be finished leaves the old one, and does not stop 
   await scenes.record(metainfo, output, bits('11000000'), true);
   assert.equal(await load(output), '11000000 00000000 ');
   assert.equal(fs.existsSync(`${resumePath(metainfo, output)}.tmp`), false);
+});
+
+test('a record after an unclean end keeps the room of the next one, and a clean one gives it back', async () => {
+  const output = scene();
+  const spare = `${resumePath(metainfo, output)}.tmp`;
+  const longest = longestRecordBytes(metainfo);
+  await scenes.record(metainfo, output, bits('10000000'), false);
+  assert.equal(fs.statSync(spare).size, longest);
+  assert.equal(fs.statSync(resumePath(metainfo, output)).size, longest);
+  const { ino } = fs.statSync(spare);
+  await scenes.record(metainfo, output, bits('11000000'), false);
+  assert.equal(fs.statSync(resumePath(metainfo, output)).ino, ino, 'the spare has become the record');
+  assert.equal(fs.statSync(spare).size, longest);
+  assert.equal(await load(output), '11000000 00111111 ');
+  await scenes.record(metainfo, output, bits('11100000'), true);
+  assert.equal(fs.existsSync(spare), false);
+  assert.equal(await load(output), '11100000 00000000 ');
+  // After a clean end the record is short, and has less room than the next one needs.
+  await scenes.record(metainfo, output, bits('11110000'), false);
+  await scenes.record(metainfo, output, bits('11111000'), false);
+  assert.equal(fs.statSync(spare).size, longest);
+  assert.equal(await load(output), '11111000 00000111 ');
+});
+
+test('what lies in the place of the spare is not written through', async () => {
+  const output = scene();
+  const spare = `${resumePath(metainfo, output)}.tmp`;
+  const victim = join(output, 'victim');
+  fs.writeFileSync(victim, 'mine');
+  const put: [string, () => void][] = [
+    ['hard link', () => fs.linkSync(victim, spare)],
+    ['link', () => fs.symlinkSync(victim, spare)],
+    ['FIFO', () => execFileSync('mkfifo', [spare])],
+    ['socket or other bytes', () => fs.writeFileSync(spare, Buffer.alloc(100_000, 'x'))],
+  ];
+  for (const [what, make] of put) {
+    fs.rmSync(spare, { force: true });
+    make();
+    await scenes.record(metainfo, output, bits('11000000'), false);
+    assert.equal(await load(output), '11000000 00111111 ', what);
+    assert.equal(fs.readFileSync(victim, 'latin1'), 'mine', what);
+    assert.equal(fs.statSync(victim).nlink, 1, what);
+  }
+});
+
+test('a folder in the place of the record, or of its spare, is named', async () => {
+  for (const suffix of ['', '.tmp']) {
+    for (const isClean of [true, false]) {
+      const output = scene();
+      const path = resumePath(metainfo, output) + suffix;
+      fs.mkdirSync(path);
+      fs.writeFileSync(join(path, 'mine'), 'mine');
+      await assert.rejects(scenes.record(metainfo, output, bits('11000000'), isClean), {
+        code: 'NOT_A_DIRECTORY',
+        message: `${path} is a folder where the record of this download goes; move it away`,
+      });
+      assert.equal(fs.readFileSync(join(path, 'mine'), 'latin1'), 'mine');
+      assert.deepEqual(fs.readdirSync(output).length, 2, 'nothing else is left behind');
+    }
+  }
 });
 
 test('a link where the temporary record goes is not followed', async () => {
