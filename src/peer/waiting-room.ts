@@ -3,7 +3,7 @@
  * whole fleet may come at once; whoever is silent for longest makes room, of the address that has most.
  */
 import { LIMITS } from '../config.js';
-import { groupOf } from '../tracker/remote-group.js';
+import { groupOf } from '../discovery/remote-group.js';
 
 interface Waiting {
   readonly host: string;

@@ -29,6 +29,7 @@ const TRIALS_MAX = 64;
 
 /** What the owner does about it; peers are objects of its own. */
 export interface BadPieceOwner<P> {
+  /** Whom to blame for more than one connection: a host, or the /64 of one. */
   hostOf(peer: P): string;
   /** Connected peers that have the piece. */
   copies(piece: PieceIndex): number;

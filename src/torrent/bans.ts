@@ -3,8 +3,9 @@
  *
  * A ban needs evidence by content (`suspects.ts`: a good copy shows whose blocks were bad), names one peer id at one host, and ends by
  * itself: a disk that was bad is replaced, an address passes on to somebody else. The host as a whole is refused only when several of its
- * peers were caught. What the user named is never refused (`roster.ts`).
+ * peers were caught. What the user named is never refused (`roster.ts`). An IPv6 host is its /64: it has a new address whenever it likes.
  */
+import { groupOf } from '../discovery/remote-group.js';
 
 /** The first ban of a peer; each further one is twice as long, up to the last. */
 export const BAN_FIRST_MS = 30 * 60_000;
@@ -15,19 +16,21 @@ export const BANS_PER_HOST = 3;
 const BANS_MAX = 4096;
 
 interface Ban {
-  readonly host: string;
+  /** See `groupOf`. */
+  readonly group: string;
   untilMs: number;
   times: number;
 }
 
 export class Bans {
-  /** By host and peer id, in order of the last ban. */
+  /** By group and peer id, in order of the last ban. */
   readonly #bans = new Map<string, Ban>();
 
   /** Returns when the ban ends. */
   add(host: string, peerId: Buffer, nowMs: number): number {
-    const name = nameOf(host, peerId);
-    const ban = this.#bans.get(name) ?? { host, untilMs: 0, times: 0 };
+    const group = groupOf(host);
+    const name = nameOf(group, peerId);
+    const ban = this.#bans.get(name) ?? { group, untilMs: 0, times: 0 };
     this.#bans.delete(name);
     ban.untilMs = nowMs + Math.min(BAN_LAST_MS, BAN_FIRST_MS * 2 ** ban.times);
     ban.times++;
@@ -40,14 +43,15 @@ export class Bans {
   /** Why this peer may not join now, or null. */
   refusal(host: string, peerId: Buffer, nowMs: number): string | null {
     if (this.#bans.size === 0) return null;
-    if ((this.#bans.get(nameOf(host, peerId))?.untilMs ?? 0) > nowMs) return 'banned: it sent corrupt data';
+    const group = groupOf(host);
+    if ((this.#bans.get(nameOf(group, peerId))?.untilMs ?? 0) > nowMs) return 'banned: it sent corrupt data';
     let ofHost = 0;
-    for (const ban of this.#bans.values()) if (ban.host === host && ban.untilMs > nowMs) ofHost++;
+    for (const ban of this.#bans.values()) if (ban.group === group && ban.untilMs > nowMs) ofHost++;
     return ofHost >= BANS_PER_HOST ? 'banned: its host sent corrupt data' : null;
   }
 }
 
 /** A peer id alone is a claim: whoever borrows the id of an honest peer on another host must not get that one banned. */
-function nameOf(host: string, peerId: Buffer): string {
-  return `${host} ${peerId.toString('hex')}`;
+function nameOf(group: string, peerId: Buffer): string {
+  return `${group} ${peerId.toString('hex')}`;
 }

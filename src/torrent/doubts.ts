@@ -2,10 +2,11 @@
  * Bad data of this torrent as its user hears of it: sources that give nothing but bad copies of a piece, and pieces of ours that are bad
  * on disk. A piece of ours that somebody complains of is hashed again; a bad one is no longer offered, and a download never ends well over it.
  */
+
+import { groupOf } from '../discovery/remote-group.js';
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
-import { groupOf } from '../tracker/remote-group.js';
 import type { Peer } from './peer.js';
 import { SpotChecks } from './spot-checks.js';
 import type { LiveTorrent } from './torrent.js';

@@ -7,9 +7,9 @@
  * the slow ones half, so that whoever reads on always finds room. One address (IPv6: one /64) holds a quarter while others are served too.
  */
 import { LIMITS } from '../config.js';
+import { groupOf } from '../discovery/remote-group.js';
 import type { Geometry } from '../metainfo/geometry.js';
 import type { Storage } from '../storage/port.js';
-import { groupOf } from '../tracker/remote-group.js';
 import { Uptake } from './uptake.js';
 
 /** Of all units, this share may be pinned; by peers that do not read briskly; by peers of one address. */

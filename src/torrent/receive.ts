@@ -3,6 +3,7 @@
  *   piece opened → block begins → its bytes are stored → block ends → piece verified → good or bad.
  * Holds no algorithm: the scheduler decides, storage places and verifies.
  */
+import { groupOf } from '../discovery/remote-group.js';
 import type { HaulError } from '../errors.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import { type BlockIndex, NONE, type PieceIndex } from '../metainfo/geometry.js';
@@ -266,7 +267,7 @@ class Distrust implements BadPieceOwner<Peer> {
   }
 
   hostOf(peer: Peer): string {
-    return peer.link.host;
+    return groupOf(peer.link.host);
   }
 
   copies(piece: PieceIndex): number {

@@ -3,8 +3,8 @@
  * closes the connection that yields.
  */
 import { LIMITS } from '../config.js';
+import { groupOf } from '../discovery/remote-group.js';
 import type { PeerLink } from '../peer/link.js';
-import { groupOf } from '../tracker/remote-group.js';
 import type { Exchange } from './exchange.js';
 import type { Peer } from './peer.js';
 import { peerPriority } from './peer-priority.js';

@@ -25,7 +25,7 @@ const PURE: readonly RegExp[] = [
   /^src\/storage\/(?:file-stamp|layout|port)\.ts$/,
   /^src\/hash\/port\.ts$/,
   /^src\/torrent\/(?:contacts|health)\.ts$/,
-  /^src\/discovery\/(?:address|address-book|announce|heap|tiers|tracker-record|tracker-reply|tracker-url|zone)\.ts$/,
+  /^src\/discovery\/(?:address|address-book|announce|heap|remote-group|tiers|tracker-record|tracker-reply|tracker-url|zone)\.ts$/,
   /^src\/tracker\/(?!(?:announce-door|http-connections|raw-socket|server|table-file)\.ts$).*\.ts$/,
 ];
 
@@ -42,7 +42,7 @@ const SHARED_HELPERS: ReadonlySet<string> = new Set([
   'src/hash/digest-files.ts',
   'src/hash/look.ts',
   'src/discovery/address.ts',
-  'src/tracker/remote-group.ts',
+  'src/discovery/remote-group.ts',
 ]);
 
 /** Folders whose concrete files only engine.ts and the commands name. */

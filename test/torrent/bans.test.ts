@@ -25,6 +25,16 @@ test('a host is refused while several of its peers are banned, and no other host
   assert.equal(bans.refusal('192.0.2.1', id(99), BAN_FIRST_MS), null);
 });
 
+test('an IPv6 host is its /64: a new address does not lift its bans, and does not make a crowd of it', () => {
+  const bans = new Bans();
+  bans.add('2001:db8:1:2::1', id(1), 0);
+  assert.equal(bans.refusal('2001:db8:1:2:dead:beef:0:7', id(1), 1), 'banned: it sent corrupt data');
+  assert.equal(bans.refusal('2001:db8:1:3::1', id(1), 1), null);
+  for (let n = 2; n <= BANS_PER_HOST; n++) bans.add(`2001:db8:1:2::${n}`, id(n), 10);
+  assert.equal(bans.refusal('2001:db8:1:2::ffff', id(99), 11), 'banned: its host sent corrupt data');
+  assert.equal(bans.refusal('2001:db8:1:3::1', id(99), 11), null);
+});
+
 test('bans fill no memory', () => {
   const bans = new Bans();
   for (let n = 0; n < 5000; n++) bans.add(`192.0.2.${n % 250}`, id(n), n);
