@@ -2,22 +2,38 @@
  * `npm run bench -- rivals [options]`: the same bytes moved by Swarmhaul and by other clients, in turns, in one run.
  *
  *   --only NAME,…   --roles leech,seed,pair   --seed NAME   --leech NAME      (the common seed and the common leech: swarmhaul)
- *   --size 1G   --piece-length 1M   --folder DIR   --turns 3   --no-warm-up   --small   --out FILE
+ *   --size 1G   --folder DIR   --connections 1   lists (`10M,2G`) make a sweep; a folder `loop:xfs` (or `loop:ext4`) is a file system made for it
+ *   --piece-length 1M   --turns 3   --no-warm-up   --small   --out FILE
  *
  * Roles: `leech` takes from the common seed, `seed` gives to the common leech, `pair` has both sides. All clients run with settings
- * in their favour (bench/support/rivals). The clock is explained in meeting.ts: nobody's start-up counts (`startSec` shows it).
- * A leech of ours is complete when all is on the device, the others when they say so. Transmission refuses loopback peers and
- * runs behind a veth cable; as a pair both run in one namespace. A rival that is not there is named and skipped.
+ * in their favour (bench/support/rivals). In a turn every contender runs once, so that all see the same machine.
+ *   mbPerSec          bytes ÷ wholeSec: the whole process of the leech, from before it is started until its data is verified and on the device
+ *   startSec          of it, until the copy takes up space on disk (whoever reserves space does it before the first byte comes)
+ *   syncSec           of it, the sync that the bench adds after the leech's own end; ours and those that sync themselves leave nothing for it
+ *   transferMbPerSec  without these two
+ *   timesRqbit, cpuTimesRqbit, …   rate, and CPU of both sides, ÷ that of the pair of rqbit (libtorrent) in the same turn
+ *   cpuSecPerGb       user and kernel, all threads, leech and seed; the leech's from its start, and with the CPU of the sync (syncCpuSecPerGb)
+ *   …AnonMiB, …FileMiB, …SharedMiB   peaks of anonymous memory, of code and mapped files, of mapped shared memory (a file in tmpfs); …PeakMiB of all at once
+ * The seed is started before, has its data checked (aria2, WebTorrent and rtorrent's hash as they like), and waits.
+ *
+ * `swarmhaul` is the commands `haul get` and `haul seed`; `swarmhaul-engine` the engine in a process of the bench, which tells of its event loop too.
+ * `rqbit`: RQBIT=FILE or on the PATH. `libtorrent` is Debian's, `libtorrent-other` what the Python named by LT_PEER=FILE imports.
+ * With --connections above 1 the leech is given so many addresses of the seed; who keeps one connection per peer is left out
+ * (ours is `swarmhaul-engine` there). Transmission refuses loopback peers and runs behind a veth cable; as a pair both run in
+ * one namespace. A rival that is not there is named and skipped.
  */
 import { parseArgs } from 'node:util';
 import { Scope } from '../test/support/scope.js';
 import { startTestTracker, type TestTracker } from '../test/support/tracker.js';
 import { defaultFolder, type Job, makeJobs } from './support/job.js';
-import { count, length, lengths, list, oneOf, someOf } from './support/options.js';
-import { Results } from './support/results.js';
+import { checkLoopFolders, openLoopFolder } from './support/loop-folder.js';
+import { count, counts, length, lengths, list, oneOf, someOf } from './support/options.js';
+import { withRatios } from './support/ratios.js';
+import { type Parameters, Results, type Run } from './support/results.js';
 import { DEFAULT_RIVALS, RIVALS } from './support/rivals/all.js';
 import { meet } from './support/rivals/meeting.js';
 import type { Rival } from './support/rivals/rival.js';
+import { withoutMachineCertificates } from './support/timed.js';
 
 const ROLES = ['leech', 'seed', 'pair'] as const;
 type Role = (typeof ROLES)[number];
@@ -27,18 +43,48 @@ interface Entry {
   readonly role: Role;
 }
 
-interface Common {
+interface Plan {
+  readonly rivals: readonly Rival[];
+  readonly roles: readonly Role[];
   readonly seed: Rival;
   readonly leech: Rival;
+  readonly lengths: readonly number[];
+  readonly folders: readonly string[];
+  readonly connections: readonly number[];
+  readonly pieceLengthBytes: number;
+  readonly turns: number;
+  readonly isWarmedUp: boolean;
 }
+
+const TABLES = [
+  ['mbPerSec', 'timesRqbit', 'timesLibtorrent', 'wholeSec', 'startSec', 'syncSec', 'transferMbPerSec'],
+  [
+    'cpuSecPerGb',
+    'cpuTimesRqbit',
+    'cpuTimesLibtorrent',
+    'leechUserSecPerGb',
+    'leechKernelSecPerGb',
+    'syncCpuSecPerGb',
+    'seedUserSecPerGb',
+    'seedKernelSecPerGb',
+  ],
+  [
+    'leechAnonMiB',
+    'leechFileMiB',
+    'leechSharedMiB',
+    'leechPeakMiB',
+    'seedAnonMiB',
+    'seedFileMiB',
+    'seedSharedMiB',
+    'seedPeakMiB',
+  ],
+];
 
 function rivalNamed(option: string, name: string): Rival {
   const names = RIVALS.map((rival) => rival.name);
   const wanted = oneOf(option, name === 'ours' ? 'swarmhaul' : name, names);
   return RIVALS.find((rival) => rival.name === wanted)!;
 }
-
-const OURS = rivalNamed('only', 'swarmhaul');
 
 function parseOptions(argv: readonly string[]) {
   const { values } = parseArgs({
@@ -48,9 +94,10 @@ function parseOptions(argv: readonly string[]) {
       roles: { type: 'string', default: ROLES.join(',') },
       seed: { type: 'string', default: 'swarmhaul' },
       leech: { type: 'string', default: 'swarmhaul' },
-      size: { type: 'string', default: '1G' },
+      size: { type: 'string', multiple: true, default: ['1G'] },
       'piece-length': { type: 'string', default: '1M' },
-      folder: { type: 'string', default: defaultFolder() },
+      folder: { type: 'string', multiple: true, default: [defaultFolder()] },
+      connections: { type: 'string', multiple: true, default: ['1'] },
       turns: { type: 'string', default: '3' },
       'no-warm-up': { type: 'boolean', default: false },
       small: { type: 'boolean', default: false },
@@ -60,12 +107,31 @@ function parseOptions(argv: readonly string[]) {
   if (!values.small) return values;
   // The others need seconds to find each other.
   const small = {
-    only: 'swarmhaul,libtorrent,webtorrent',
+    only: 'swarmhaul,swarmhaul-engine,rqbit,libtorrent,webtorrent',
     roles: 'pair',
-    size: '16M',
+    size: ['16M'],
     'piece-length': '256K',
   };
   return { ...values, ...small, turns: '1', 'no-warm-up': true };
+}
+
+async function readPlan(argv: readonly string[]): Promise<Plan> {
+  const values = parseOptions(argv);
+  const folders = list(values.folder);
+  const plan: Plan = {
+    rivals: list(values.only).map((name) => rivalNamed('only', name)),
+    roles: someOf('roles', values.roles, ROLES),
+    seed: rivalNamed('seed', values.seed),
+    leech: rivalNamed('leech', values.leech),
+    lengths: lengths('size', values.size),
+    folders,
+    connections: counts('connections', values.connections),
+    pieceLengthBytes: length('piece-length', values['piece-length']),
+    turns: count('turns', values.turns),
+    isWarmedUp: !values['no-warm-up'],
+  };
+  checkLoopFolders(folders);
+  return plan;
 }
 
 /** Those that are here; the others are named and left out. */
@@ -82,62 +148,123 @@ async function present(rivals: readonly Rival[], results: Results): Promise<Riva
   return found;
 }
 
-async function runTurns(
-  entries: readonly Entry[],
-  common: Common,
-  turns: number,
-  job: Job,
-  tracker: TestTracker,
-  results: Results,
-): Promise<void> {
-  const broken = new Set<string>();
-  for (let turn = 0; turn < turns; turn++) {
-    for (const { rival, role } of entries) {
-      const key = `${rival.name} as ${role}`;
-      if (broken.has(key)) continue;
-      const seed = role === 'leech' ? common.seed : rival;
-      const leech = role === 'seed' ? common.leech : rival;
-      const other = role === 'pair' ? rival : common[role === 'seed' ? 'leech' : 'seed'];
-      try {
-        const run = {
-          series: rival.name,
-          turn,
-          parameters: { role, other: other.name },
-          ...(await meet(seed, leech, job, tracker)),
-        };
-        results.add(run);
+/** One place of the sweep. */
+interface Place {
+  readonly job: Job;
+  readonly connections: number;
+  /** What tells it from the others. */
+  readonly parameters: Parameters;
+}
+
+class Contest {
+  readonly #plan: Plan;
+  readonly #tracker: TestTracker;
+  readonly #results: Results;
+  readonly #broken = new Set<string>();
+
+  constructor(plan: Plan, tracker: TestTracker, results: Results) {
+    this.#plan = plan;
+    this.#tracker = tracker;
+    this.#results = results;
+  }
+
+  /** Every entry once a turn. */
+  async run(entries: readonly Entry[], place: Place): Promise<void> {
+    const able = entries.filter((entry) => this.#isAble(entry, place));
+    for (let turn = 0; turn < this.#plan.turns; turn++) {
+      const runs: Run[] = [];
+      for (const entry of able) {
+        const run = await this.#runOne(entry, place, turn);
+        if (run === null) continue;
+        runs.push(run);
         process.stdout.write(`${JSON.stringify(run)}\n`);
-      } catch (error) {
-        // Ours must work; of the others what they do not do is told.
-        if (rival.name.startsWith('swarmhaul')) throw error;
-        broken.add(key);
-        results.skip(key, `turn ${turn}: ${(error as Error).message}`);
       }
+      for (const run of withRatios(runs)) this.#results.add(run);
+    }
+  }
+
+  #sides({ rival, role }: Entry): { seed: Rival; leech: Rival; other: Rival } {
+    const seed = role === 'leech' ? this.#plan.seed : rival;
+    const leech = role === 'seed' ? this.#plan.leech : rival;
+    return { seed, leech, other: role === 'pair' ? rival : role === 'seed' ? leech : seed };
+  }
+
+  #isAble(entry: Entry, place: Place): boolean {
+    const { seed, leech } = this.#sides(entry);
+    if (place.connections === 1 || (seed.takesConnections && leech.takesConnections)) return true;
+    this.#results.skip(
+      `${entry.rival.name} as ${entry.role}`,
+      `${place.connections} connections: it keeps one per peer`,
+    );
+    return false;
+  }
+
+  async #runOne(entry: Entry, place: Place, turn: number): Promise<Run | null> {
+    const { rival, role } = entry;
+    const { seed, leech, other } = this.#sides(entry);
+    const key = [`${rival.name} as ${role}`, ...Object.values(place.parameters)].join(', ');
+    if (this.#broken.has(key)) return null;
+    const { job, connections } = place;
+    try {
+      const met = await meet({ seed, leech, job, tracker: this.#tracker, connections });
+      return { series: rival.name, turn, parameters: { role, other: other.name, ...place.parameters }, ...met };
+    } catch (error) {
+      // Ours must work; of the others what they do not do is told.
+      if (rival.name.startsWith('swarmhaul')) throw error;
+      this.#broken.add(key);
+      this.#results.skip(key, `turn ${turn}: ${(error as Error).message}`);
+      return null;
+    }
+  }
+
+  /** The first run after a large file was written is not like the others. */
+  async warmUp({ job }: Place): Promise<void> {
+    const ours = rivalNamed('only', 'swarmhaul');
+    if (this.#plan.isWarmedUp) await meet({ seed: ours, leech: ours, job, tracker: this.#tracker, connections: 1 });
+  }
+}
+
+/** Only what there is more than one of. */
+function parametersOf(plan: Plan, job: Job, connections: number): Parameters {
+  return {
+    ...(plan.folders.length > 1 ? { fileSystem: job.fileSystem } : {}),
+    ...(plan.lengths.length > 1 ? { sizeMiB: job.lengthBytes / 2 ** 20 } : {}),
+    ...(plan.connections.length > 1 ? { connections } : {}),
+  };
+}
+
+async function runFolder(plan: Plan, name: string, entries: readonly Entry[], contest: Contest): Promise<void> {
+  for (const lengthBytes of plan.lengths) {
+    const scope = new Scope();
+    try {
+      const folder = await openLoopFolder(scope, name, lengthBytes);
+      const [job] = await makeJobs(scope, { folder, lengthBytes, pieceLengths: [plan.pieceLengthBytes] });
+      const places = plan.connections.map((connections) => ({
+        job: job!,
+        connections,
+        parameters: parametersOf(plan, job!, connections),
+      }));
+      await contest.warmUp(places[0]!);
+      for (const place of places) await contest.run(entries, place);
+    } finally {
+      await scope.close();
     }
   }
 }
 
 export async function main(argv: readonly string[]): Promise<void> {
-  const values = parseOptions(argv);
-  const lengthBytes = length('size', values.size);
-  const turns = count('turns', values.turns);
-  const pieceLengths = lengths('piece-length', values['piece-length']);
-  const common = { seed: rivalNamed('seed', values.seed), leech: rivalNamed('leech', values.leech) };
-  const wanted = list(values.only).map((name) => rivalNamed('only', name));
-  const roles = someOf('roles', values.roles, ROLES);
+  const plan = await readPlan(argv);
+  const { turns, pieceLengthBytes, connections } = plan;
   const scope = new Scope();
   try {
-    const [job] = await makeJobs(scope, { folder: values.folder, lengthBytes, pieceLengths });
-    const { fileSystem, pieceLengthBytes } = job!;
-    const parameters = { lengthBytes, pieceLengthBytes, fileSystem, turns };
-    const results = new Results('rivals', { argv, parameters });
-    const rivals = await present(wanted, results);
-    const entries = roles.flatMap((role) => rivals.map((rival) => ({ rival, role })));
-    const tracker = await startTestTracker(scope);
-    // The first run after a large file was written is not like the others.
-    if (!values['no-warm-up']) await meet(OURS, OURS, job!, tracker);
-    await runTurns(entries, common, turns, job!, tracker, results);
-    await results.finish();
+    withoutMachineCertificates();
+    const common = { lengthBytes: plan.lengths.join(','), pieceLengthBytes, connections: connections.join(','), turns };
+    const results = new Results('rivals', { argv, parameters: common });
+    const rivals = await present(plan.rivals, results);
+    const entries = plan.roles.flatMap((role) => rivals.map((rival) => ({ rival, role })));
+    const contest = new Contest(plan, await startTestTracker(scope), results);
+    for (const folder of plan.folders) await runFolder(plan, folder, entries, contest);
+    await results.finish(TABLES);
   } finally {
     await scope.close();
   }

@@ -37,7 +37,7 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
 
 /** A short way to say a longer line. */
 const ALIASES: ReadonlyMap<string, readonly string[]> = new Map([
-  ['pair', ['rivals', '--roles', 'pair', '--only', 'swarmhaul,libtorrent']],
+  ['pair', ['rivals', '--roles', 'pair', '--only', 'swarmhaul,rqbit,libtorrent']],
 ]);
 
 interface Bench {

@@ -7,6 +7,7 @@ export const FIGURES_END = '<!-- /figures -->';
 /** Columns that people ask for first; a bench without any of them shows its first ones. */
 const HEADLINES: readonly RegExp[] = [
   /^(?:mbPerSec|rateMbPerSec)$/,
+  /^times(?:Rqbit|Libtorrent)$/,
   /^(?:leech|seed|receive|send|hash)?CpuSecPerGb$/i,
   /UsPerBlock$/i,
   /p99Ms$/i,

@@ -5,7 +5,7 @@ usage: lt_pair.py seed|leech TORRENT FOLDER --port N [--host A] [--peer HOST:POR
 --disk: `auto` is what libtorrent chooses by itself, `mmap` writes through the mapping always, `pwrite` maps nothing and reads
 and writes by position. (Its third back-end, posix_disk_io, cannot be chosen from Python in 2.0.)
 
-The seed trusts its data (no hash check). Lines printed:
+The seed checks its data before it is ready: in seed mode it would hash each piece when it is asked for. Lines printed:
   {"event": "ready", "port": N, "version": "2.0.8.0", "settings": {...}}   it listens; a leech connects now
   {"event": "progress", ...}                                              twice a second
   {"event": "done", ...}                                                  leech: every piece is verified
@@ -108,8 +108,6 @@ def add_torrent(session, arguments):
     flags = lt.torrent_flags
     parameters.flags &= ~(flags.auto_managed | flags.paused)
     parameters.flags |= flags.override_trackers | flags.disable_pex | flags.disable_lsd | flags.disable_dht
-    if arguments.mode == "seed":
-        parameters.flags |= flags.seed_mode
     return session.add_torrent(parameters)
 
 
@@ -182,7 +180,7 @@ def main():
         status = handle.status(0)  # No flags: distributed copies and the like cost time per piece.
         checking = status.state in (lt.torrent_status.checking_files, lt.torrent_status.checking_resume_data)
         if meter is None:
-            if checking or session.listen_port() == 0:
+            if checking or session.listen_port() == 0 or (arguments.mode == "seed" and not status.is_seeding):
                 continue
             meter = Meter()
             shown = {key: settings[key] for key in ("aio_threads", "hashing_threads", "max_out_request_queue")}

@@ -91,7 +91,7 @@ export function sampleProcess(pid: number): ProcessSample {
   };
 }
 
-function subtract(later: ThreadUse, earlier: ThreadUse): ThreadUse {
+export function subtract(later: ThreadUse, earlier: ThreadUse): ThreadUse {
   return {
     userSeconds: later.userSeconds - earlier.userSeconds,
     systemSeconds: later.systemSeconds - earlier.systemSeconds,

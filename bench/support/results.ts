@@ -131,10 +131,11 @@ function pad(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** The summary as text: a row per series, or a row per figure where that is narrower. */
-export function summaryTable(summary: readonly SummaryRow[]): string {
+/** The summary as text: a row per series, or a row per figure where that is narrower. Of the figures those that are named, else all. */
+export function summaryTable(summary: readonly SummaryRow[], columns?: readonly string[]): string {
   if (summary.length === 0) return 'no figures\n';
-  const names = [...new Set(summary.flatMap((row) => Object.keys(row.figures)))];
+  const there = [...new Set(summary.flatMap((row) => Object.keys(row.figures)))];
+  const names = columns?.filter((name) => there.includes(name)) ?? there;
   const rows = [['', ...names]];
   for (const row of summary) {
     const label = [row.series, parametersText(row.parameters)].filter((text) => text !== '').join(', ');
@@ -220,10 +221,10 @@ export class Results {
     };
   }
 
-  /** Prints the table and writes the file. */
-  async finish(): Promise<void> {
+  /** Prints all figures in a table, or those of each list in a table of its own, and writes the file. */
+  async finish(tables: readonly (readonly string[] | undefined)[] = [undefined]): Promise<void> {
     const contents = this.contents();
-    process.stdout.write(summaryTable(contents.summary));
+    process.stdout.write(tables.map((columns) => summaryTable(contents.summary, columns)).join('\n'));
     mkdirSync(path.dirname(this.file), { recursive: true });
     const part = `${this.file}.${process.pid}.part`;
     writeFileSync(part, `${JSON.stringify(contents, null, 2)}\n`);

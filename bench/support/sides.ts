@@ -13,7 +13,9 @@ const ENGINE_PEER = fileURLToPath(new URL('./engine-peer.js', import.meta.url));
 export const OUR_PEER: readonly string[] = [process.execPath, ENGINE_PEER];
 /** The same with another build of Node. */
 export const ourPeerOn = (node: string): readonly string[] => [node, ENGINE_PEER];
-export const LT_PEER: readonly string[] = ['/usr/bin/python3', path.join(PACKAGE_ROOT, 'bench/support/lt_pair.py')];
+export const LT_PAIR = path.join(PACKAGE_ROOT, 'bench/support/lt_pair.py');
+/** libtorrent of Debian. */
+export const LT_PEER: readonly string[] = ['/usr/bin/python3', LT_PAIR];
 
 /** What the event loop of one of our peers said at its end. */
 export interface LoopFigures {

@@ -12,10 +12,17 @@ const WITH_TIMES = '"$@"; code=$?; times >&2; exit $code';
 /** "0m1.234s 0m0.567s", in the last line: the children, user and system. */
 const TIMES = /(\d+)m([\d.]+)s (\d+)m([\d.]+)s\s*$/;
 
+/** Where it is set, Node reads all certificates of the machine before its first line: 50 ms for nothing, on some machines only. */
+const CERTIFICATES = 'NODE_EXTRA_CA_CERTS';
+
+/** For a bench whose children are started by others than `timedCommand`. */
+export function withoutMachineCertificates(): void {
+  delete process.env[CERTIFICATES];
+}
+
 /** Starts a program, waits for its end. @throws with what it said when it fails. */
 export function timedCommand(words: readonly string[], cwd?: string): Promise<Timed & { output: string }> {
-  // Where it is set, Node reads all certificates of the machine before its first line: 50 ms for nothing, on some machines only.
-  const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
+  const { [CERTIFICATES]: _, ...env } = process.env;
   const begin = performance.now();
   return new Promise((resolve, reject) => {
     const args = ['-c', WITH_TIMES, 'sh', ...words];

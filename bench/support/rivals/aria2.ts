@@ -15,6 +15,7 @@ const TUNING = ['--bt-max-peers=0', '--disk-cache=64M', '--bt-seed-unverified=tr
 export const aria2: Rival = {
   name: 'aria2',
   needsNamespace: false,
+  takesConnections: false,
   async missing() {
     const program = await missingTool(['aria2c']);
     return program === null ? null : `${program} is not installed (apt-get install aria2)`;

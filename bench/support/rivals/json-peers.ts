@@ -1,4 +1,4 @@
-/** Contenders that are programs of this bench and speak the JSON lines of `engine-peer`: Swarmhaul, libtorrent, WebTorrent. */
+/** Contenders that are programs of this bench and speak the JSON lines of `engine-peer`: our engine, libtorrent, WebTorrent. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -6,31 +6,37 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { VERSION } from '../../../src/version.js';
 import { freePort } from '../../../test/support/ports.js';
-import { event, LT_PEER, OUR_PEER, quitOurs, startSide } from '../sides.js';
+import { event, LT_PAIR, LT_PEER, OUR_PEER, quitOurs, startSide } from '../sides.js';
 import type { Rival } from './rival.js';
 
 const exec = promisify(execFile);
 
 interface JsonPeer extends Pick<Rival, 'name' | 'missing' | 'version'> {
-  /** Everything before the role. */
-  readonly words: readonly string[];
+  /** Everything before the role; asked when it starts. */
+  readonly words: () => readonly string[];
+  /** How it is told to hold many connections; absent: it cannot. */
+  readonly manyConnections?: (connections: number) => readonly string[];
   /** Further options. */
   readonly options: readonly string[];
   readonly isOurs?: boolean;
 }
 
 function jsonPeer(peer: JsonPeer): Rival {
-  const { name, missing, version, words, options, isOurs } = peer;
+  const { name, missing, version, options, isOurs } = peer;
   return {
     name,
     needsNamespace: false,
+    takesConnections: peer.manyConnections !== undefined,
     missing,
     version,
     async start(scope, job) {
       const port = await freePort();
-      const peers = job.peers.flatMap(({ host, port: at }) => ['--peer', `${host}:${at}`]);
+      const many = job.connections > 1 ? (peer.manyConnections?.(job.connections) ?? []) : [];
+      // Ours makes the addresses itself.
+      const addresses = isOurs === true ? job.peers.slice(0, 1) : job.peers;
+      const peers = addresses.flatMap(({ host, port: at }) => ['--peer', `${host}:${at}`]);
       const where = ['--host', '0.0.0.0', '--port', String(port)];
-      const all = [...words, job.role, job.torrent, job.folder, ...where, ...peers, ...options];
+      const all = [...peer.words(), job.role, job.torrent, job.folder, ...where, ...peers, ...many, ...options];
       const { child, idleBytes } = await startSide(scope, all, { namespace: job.namespace });
       return {
         pid: child.pid,
@@ -50,38 +56,61 @@ function jsonPeer(peer: JsonPeer): Rival {
   };
 }
 
-export function swarmhaul(storage: string): Rival {
-  return jsonPeer({
-    name: storage === 'auto' ? 'swarmhaul' : `swarmhaul-${storage}`,
-    words: OUR_PEER,
-    options: ['--storage', storage],
-    isOurs: true,
-    missing: () => Promise.resolve(null),
-    version: () => Promise.resolve(VERSION),
-  });
-}
+/** Our engine in a process of this bench, which tells more of itself than the command does, and waits 0.3 s before it begins. */
+export const engine: Rival = jsonPeer({
+  name: 'swarmhaul-engine',
+  words: () => OUR_PEER,
+  options: [],
+  isOurs: true,
+  manyConnections: (connections) => ['--connections', String(connections)],
+  missing: () => Promise.resolve(null),
+  version: () => Promise.resolve(VERSION),
+});
 
-async function libtorrentVersion(): Promise<string> {
-  const { stdout } = await exec(LT_PEER[0]!, ['-c', 'import libtorrent; print(libtorrent.version)']);
+async function libtorrentVersion(python: string): Promise<string> {
+  const { stdout } = await exec(python, ['-c', 'import libtorrent; print(libtorrent.version)']);
   return stdout.trim();
 }
 
-/** 2.0 from Python: `auto`, `mmap` and `pwrite` are what its disk settings can choose; see lt_pair.py. */
+/** The script takes every address as it comes. */
+const asTheyCome = (): readonly string[] => [];
+
+/** Debian's, from Python: `auto`, `mmap` and `pwrite` are what the disk settings of 2.0 can choose; see lt_pair.py. */
 export function libtorrent(disk: 'auto' | 'mmap' | 'pwrite'): Rival {
+  const python = LT_PEER[0]!;
   return jsonPeer({
     name: disk === 'auto' ? 'libtorrent' : `libtorrent-${disk}`,
-    words: LT_PEER,
+    words: () => LT_PEER,
     options: ['--disk', disk],
+    manyConnections: asTheyCome,
     missing: async () => {
-      if (!existsSync(LT_PEER[0]!)) return `there is no ${LT_PEER[0]} (apt-get install python3-libtorrent)`;
-      return libtorrentVersion().then(
+      if (!existsSync(python)) return `there is no ${python} (apt-get install python3-libtorrent)`;
+      return libtorrentVersion(python).then(
         () => null,
         () => 'python3-libtorrent is not installed',
       );
     },
-    version: libtorrentVersion,
+    version: () => libtorrentVersion(python),
   });
 }
+
+/** Another build: `LT_PEER` names a Python that can import it, such as that of a virtual environment. */
+const otherPython = (): string => process.env.LT_PEER ?? '';
+
+export const otherLibtorrent: Rival = jsonPeer({
+  name: 'libtorrent-other',
+  words: () => [otherPython(), LT_PAIR],
+  options: [],
+  manyConnections: asTheyCome,
+  missing: async () => {
+    if (otherPython() === '') return 'LT_PEER names no Python with another build of libtorrent';
+    return libtorrentVersion(otherPython()).then(
+      () => null,
+      (error: Error) => `LT_PEER: ${error.message.trim().split('\n').at(-1)}`,
+    );
+  },
+  version: () => libtorrentVersion(otherPython()),
+});
 
 const WEBTORRENT_PEER = fileURLToPath(new URL('./webtorrent-peer.js', import.meta.url));
 const load = createRequire(import.meta.url);
@@ -96,7 +125,7 @@ function webtorrentVersion(): string | null {
 
 export const webtorrent: Rival = jsonPeer({
   name: 'webtorrent',
-  words: [process.execPath, WEBTORRENT_PEER],
+  words: () => [process.execPath, WEBTORRENT_PEER],
   options: [],
   missing: () => {
     // An installed package may find one of another generation, which is a module that cannot be loaded this way.

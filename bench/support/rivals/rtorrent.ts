@@ -59,6 +59,7 @@ async function hasAll(socket: string, infoHash: string): Promise<boolean> {
 export const rtorrent: Rival = {
   name: 'rtorrent',
   needsNamespace: false,
+  takesConnections: false,
   async missing() {
     const program = await missingTool(['rtorrent']);
     return program === null ? null : `${program} is not installed (apt-get install rtorrent)`;

@@ -45,6 +45,7 @@ async function shortenSendBuffer(namespace: string): Promise<void> {
 export const transmission: Rival = {
   name: 'transmission',
   needsNamespace: true,
+  takesConnections: false,
   async missing() {
     const program = await missingTool(['transmission-daemon', 'ip']);
     if (program !== null) return `${program} is not installed (apt-get install transmission-daemon iproute2)`;
