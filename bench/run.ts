@@ -23,6 +23,7 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
   tracker: { about: 'announces over HTTP and UDP: Swarmhaul and opentracker', load: () => import('./tracker.js') },
   swarm: { about: 'a seed and 20 leeches with rate caps: times over the ideal', load: () => import('./swarm.js') },
   scale: { about: 'start-up, CPU and memory as pieces, connections, torrents grow', load: () => import('./scale.js') },
+  wan: { about: 'long, slow and bad links: ours and other clients', load: () => import('./wan.js') },
   limits: { about: 'rate limits: how well they hold and what they cost', load: () => import('./limits.js') },
   cold: {
     about: 'a seed whose file is not in memory: who waits for the disk, and who must not',
