@@ -5,9 +5,9 @@ import { type FileHandle, open, statfs } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import type { Agent } from 'undici';
 import { AddressBook } from './discovery/address-book.js';
 import { Announcer } from './discovery/announcer.js';
+import type { Requests } from './discovery/http-client.js';
 import { announceHttp } from './discovery/http-tracker.js';
 import { fromSystemError } from './errors.js';
 import type { Metainfo } from './metainfo/metainfo.js';
@@ -47,7 +47,7 @@ export interface ServicesOptions
   > {
   readonly storageKind: StorageKind | 'auto';
   /** HTTP connections of the engine. */
-  readonly dispatcher: Agent;
+  readonly dispatcher: Requests;
   /** Where this host is (`EngineOptions.zone`). */
   readonly zone?: string | undefined;
 }

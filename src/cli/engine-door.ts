@@ -34,7 +34,6 @@ const FEW_OPEN_FILES = 128;
 /** Node opens all modules at once that are not loaded yet, some dozens: too many for a small `ulimit -n`. */
 async function loadEngine(): Promise<typeof import('../engine.js')> {
   if (openFilesLimit() < FEW_OPEN_FILES) {
-    await import('undici');
     await import('../hash/pool.js');
     await import('../scheduler/scheduler.js');
     await import('../storage/open.js');

@@ -5,7 +5,15 @@ const RESOURCES: Readonly<Record<string, string>> = {
   ENOMEM: 'out of memory',
 };
 
-import('./main.js').catch((error: NodeJS.ErrnoException) => {
+const isVersionAsked = process.argv.length === 3 && process.argv[2] === '--version';
+
+/** What scripts ask first: nothing else is needed for it. */
+async function sayVersion(): Promise<void> {
+  const { VERSION } = await import('../version.js');
+  process.stdout.write(`${VERSION}\n`);
+}
+
+(isVersionAsked ? sayVersion() : import('./main.js')).catch((error: NodeJS.ErrnoException) => {
   const text = RESOURCES[String(error.code)];
   process.stderr.write(text === undefined ? `${error.stack ?? error}\n` : `haul: ${text}\n`);
   process.exit(1);

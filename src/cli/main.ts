@@ -31,11 +31,10 @@ process.stdout.on('error', () => {});
 process.on('uncaughtException', onCrash);
 process.on('unhandledRejection', onCrash);
 
-const program = makeProgram(
-  makeRunner((code) => {
-    exitCode = code;
-  }),
-);
+const run = makeRunner((code) => {
+  exitCode = code;
+});
+const program = await makeProgram(run, argv[0]);
 
 try {
   await program.parseAsync(argv, { from: 'user' });

@@ -1,16 +1,22 @@
-/** Puts the commands together. Only definitions are loaded here: `haul --help` must be quick. */
+/** Puts the commands together. Only definitions are loaded here, and of those the one that is called: the start must be quick. */
 import { Command } from 'commander';
 import { VERSION } from '../version.js';
-import { benchCommand } from './bench.js';
-import { createCommand } from './create.js';
-import { getCommand } from './get.js';
-import { inspectCommand } from './inspect.js';
 import { addCommonOptions } from './options.js';
 import type { Runner } from './run.js';
-import { seedCommand } from './seed.js';
-import { shareCommand } from './share.js';
-import { trackCommand } from './track.js';
-import { verifyCommand } from './verify.js';
+
+type MakeCommand = (run: Runner) => Command;
+
+/** In the order of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<MakeCommand>>> = {
+  share: async () => (await import('./share.js')).shareCommand,
+  get: async () => (await import('./get.js')).getCommand,
+  create: async () => (await import('./create.js')).createCommand,
+  inspect: async () => (await import('./inspect.js')).inspectCommand,
+  verify: async () => (await import('./verify.js')).verifyCommand,
+  seed: async () => (await import('./seed.js')).seedCommand,
+  track: async () => (await import('./track.js')).trackCommand,
+};
+const BENCH = 'bench';
 
 const FOOTER = `
 Exit codes: 0 done, 1 failed, 2 usage, 3 and 4 given up (get --timeout, --deadline), 130 interrupted (Ctrl-C),
@@ -21,22 +27,18 @@ Share a file, then fetch it elsewhere with the line that is printed:
   $ haul share image.iso
   $ haul get http://192.0.2.7:6969/image.iso.torrent --output /srv/images`;
 
-/** Commander throws a `CommanderError` instead of ending the process. */
-export function makeProgram(run: Runner): Command {
+/**
+ * Commander throws a `CommanderError` instead of ending the process.
+ * @param called the first word: when it is a command the others are left out
+ */
+export async function makeProgram(run: Runner, called: string | undefined): Promise<Command> {
   const program = new Command('haul')
     .description('Moves large files to many machines over BitTorrent.')
     .version(VERSION, '--version', 'print the version')
     .addHelpText('after', FOOTER);
-  for (const make of [
-    shareCommand,
-    getCommand,
-    createCommand,
-    inspectCommand,
-    verifyCommand,
-    seedCommand,
-    trackCommand,
-  ]) {
-    program.addCommand(addCommonOptions(make(run)));
+  const isKnown = called !== undefined && (called === BENCH || Object.hasOwn(COMMANDS, called));
+  for (const [name, load] of Object.entries(COMMANDS)) {
+    if (!isKnown || name === called) program.addCommand(addCommonOptions((await load())(run)));
   }
   for (const command of [program, ...program.commands]) {
     command
@@ -45,6 +47,8 @@ export function makeProgram(run: Runner): Command {
       .helpOption('--help', 'show this help')
       .configureOutput({ outputError: (text, write) => write(usageText(text, command)) });
   }
+  if (isKnown && called !== BENCH) return program;
+  const { benchCommand } = await import('./bench.js');
   // Without the common options: all its words go to the suite.
   program.addCommand(benchCommand(run).copyInheritedSettings(program).helpOption(false));
   return program;

@@ -1,5 +1,5 @@
 /** Which files `haul get` downloads: the globs of --only, --skip, --high and --low as one priority for each file of a torrent. */
-import picomatch from 'picomatch';
+import { createRequire } from 'node:module';
 import { HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { FilePriority } from '../metainfo/selection.js';
@@ -81,6 +81,8 @@ function filesOf(
 function matcher(glob: string): (path: string) => boolean {
   // Parentheses are common in names; picomatch would hand them to the regular expression.
   const plain = glob.replace(/\\.|[()|]/g, (found) => (found.length > 1 ? found : `\\${found}`));
+  // Most downloads take all files: loaded with the first glob.
+  const picomatch = createRequire(import.meta.url)('picomatch') as typeof import('picomatch');
   const isMatch = picomatch(plain, { dot: true, nonegate: true, noextglob: true, windows: false });
   return (path) => path === glob || isMatch(path);
 }

@@ -4,6 +4,7 @@
  * Bounds: LIMITS.torrentFileBytes, five redirects.
  */
 import { LIMITS } from '../config.js';
+import type { Requests } from '../discovery/http-client.js';
 import { HaulError } from '../errors.js';
 import { isTransient, pauseMs, retryAfterMs } from './retry.js';
 import { isHttpUrl } from './values.js';
@@ -71,9 +72,9 @@ function interrupted(): HaulError {
 
 /** One attempt with its redirects. Failures are values; only the end of `signal` throws. */
 async function attempt(source: string, signal: AbortSignal, limits: FetchLimits): Promise<Buffer | HaulError> {
-  const { Agent } = await import('undici');
+  const { HttpClient } = await import('../discovery/http-client.js');
   if (signal.aborted) throw interrupted();
-  const agent = new Agent({
+  const agent = new HttpClient({
     connect: { timeout: limits.connectMs },
     headersTimeout: limits.silenceMs,
     bodyTimeout: limits.silenceMs,
@@ -138,7 +139,7 @@ class Meter {
 
 /** The body, or where to go next. Credentials in the URL are sent to their own origin only. */
 async function fetchOnce(
-  agent: import('undici').Agent,
+  agent: Requests,
   url: URL,
   start: URL,
   signal: AbortSignal,

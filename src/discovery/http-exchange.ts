@@ -4,8 +4,9 @@
  */
 import { promisify } from 'node:util';
 import { gunzip, inflate, inflateRaw } from 'node:zlib';
-import { type Dispatcher, errors, request } from 'undici';
+import type { Dispatcher } from 'undici';
 import { type ErrorCode, HaulError } from '../errors.js';
+import { type Requests, sharedClient } from './http-client.js';
 import { parseHttpUrl, shownUrl } from './tracker-url.js';
 
 const gunzipAsync = promisify(gunzip);
@@ -15,8 +16,8 @@ const inflateRawAsync = promisify(inflateRaw);
 export interface ExchangeOptions {
   /** Aborts with HaulError ABORTED. */
   readonly signal?: AbortSignal | undefined;
-  /** Connections to use; undici's global ones when absent. */
-  readonly dispatcher?: Dispatcher | undefined;
+  /** Connections to use; default: those of `sharedClient`. */
+  readonly dispatcher?: Requests | undefined;
   /** For the whole exchange, redirects included. */
   readonly timeoutMs: number;
   readonly redirectsMax: number;
@@ -71,11 +72,12 @@ async function follow(first: URL, signal: AbortSignal, options: ExchangeOptions)
   let url = first;
   for (let hops = 0; ; hops++) {
     signal.throwIfAborted();
-    const reply = await request(url, {
+    const reply = await (options.dispatcher ?? sharedClient()).request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
       method: 'GET',
       signal,
       headers: headersFor(url, options.userAgent),
-      ...(options.dispatcher === undefined ? {} : { dispatcher: options.dispatcher }),
       // The timer above covers the whole exchange; undici's own are set to match so that they do not fire earlier.
       headersTimeout: options.timeoutMs,
       bodyTimeout: options.timeoutMs,
@@ -190,10 +192,10 @@ const NETWORK_TEXTS: Readonly<Record<string, string>> = {
 
 /** Code and text for what undici and the system throw. */
 function describe(error: unknown): [ErrorCode, string] {
-  const { code, message } = error as { code?: unknown; message?: unknown };
+  const { code, message, name: kind } = error as { code?: unknown; message?: unknown; name?: unknown };
   const name = typeof code === 'string' ? code : '';
   // Not every parser error has a code.
-  if (error instanceof errors.HTTPParserError || name === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH')
+  if (kind === 'HTTPParserError' || name === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH')
     return ['TRACKER', 'answered something that is not HTTP'];
   if (name === 'UND_ERR_HEADERS_OVERFLOW') return ['TRACKER', 'answered too many headers'];
   if (name === 'UND_ERR_HEADERS_TIMEOUT' || name === 'UND_ERR_BODY_TIMEOUT') return ['TIMEOUT', 'stopped answering'];

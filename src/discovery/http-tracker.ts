@@ -1,8 +1,8 @@
 /** HTTP and HTTPS trackers: announce (BEP 3, 7, 23) and scrape (BEP 48). */
-import type { Dispatcher } from 'undici';
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import type { AnnounceReply, AnnounceRequest, ScrapeEntry } from './announce.js';
+import type { Requests } from './http-client.js';
 import { exchange } from './http-exchange.js';
 import { peekFailure, readAnnounce, readReply, readScrape } from './tracker-reply.js';
 import { announceUrl, parseHttpUrl, scrapeUrl, shownUrl } from './tracker-url.js';
@@ -15,8 +15,8 @@ export const SCRAPE_HASHES_MAX = 64;
 export interface TrackerCallOptions {
   /** Aborts the exchange with HaulError ABORTED. */
   readonly signal?: AbortSignal | undefined;
-  /** undici's connections to use; its global ones when absent. An engine passes its own `Agent` and destroys it on close. */
-  readonly dispatcher?: Dispatcher | undefined;
+  /** Connections to use; default: those of `sharedClient`. An engine passes its own and destroys them on close. */
+  readonly dispatcher?: Requests | undefined;
   /** For the whole exchange with redirects; default LIMITS.trackerTimeoutMs. */
   readonly timeoutMs?: number | undefined;
   /** Chooses among the addresses of a reply that is too long; a generator of [0, 1), default Math.random. */

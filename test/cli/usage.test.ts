@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
+import { run } from '../support/child.js';
+import { openScope } from '../support/scope.js';
 import { haul } from './harness.js';
 
 /** The packages reached from a compiled module by static imports: what must be loaded before it runs. */
@@ -42,6 +44,22 @@ describe('haul on the command line', () => {
   it('loads nothing but commander before a command runs, so that help is quick', async () => {
     const packages = await staticPackages(new URL('../../src/cli/main.js', import.meta.url));
     assert.deepEqual([...packages], ['commander']);
+  });
+
+  it('loads neither undici nor picomatch with the engine and the files of a download', async (context) => {
+    const names = ['engine.js', 'cli/await-torrent.js', 'cli/select.js', 'cli/engine-door.js'];
+    const urls = names.map((name) => new URL(`../../src/${name}`, import.meta.url).href);
+    const code = `import { createRequire } from 'node:module';
+      for (const url of ${JSON.stringify(urls)}) await import(url);
+      console.log(JSON.stringify(Object.keys(createRequire(${JSON.stringify(urls[0])}).cache)));`;
+    const stdout = await run(openScope(context), process.execPath, ['--input-type=module', '--eval', code]);
+    const loaded = JSON.parse(stdout) as string[];
+    assert.ok(loaded.some((file) => file.includes('/piscina/')));
+    for (const name of ['undici', 'picomatch', 'fastify', 'cli-progress'])
+      assert.deepEqual(
+        loaded.filter((file) => file.includes(`/node_modules/${name}/`)),
+        [],
+      );
   });
 
   it('prints the version of the package', async () => {
