@@ -35,7 +35,8 @@ const FLAGS: Readonly<Record<string, FileFlags>> = {
   '.armv8.c': { architecture: 'arm64', flags: ['-march=armv8-a+crypto'] },
 };
 const COMMON = ['-std=c11', '-D_GNU_SOURCE', '-O2', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra'];
-const LINK = ['-shared', '-s', '-Wl,-z,relro', '-Wl,-z,now', '-Wl,--as-needed', '-pthread'];
+/** Never unloaded: the handler of SIGBUS stays when whoever loaded it is gone. */
+const LINK = ['-shared', '-s', '-Wl,-z,relro', '-Wl,-z,now', '-Wl,-z,nodelete', '-Wl,--as-needed', '-pthread'];
 const CROSS_COMPILERS: Readonly<Record<Architecture, string>> = {
   x64: 'x86_64-linux-gnu-gcc',
   arm64: 'aarch64-linux-gnu-gcc',

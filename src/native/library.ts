@@ -17,6 +17,12 @@ export const NATIVE_INTERFACE = 1;
 
 const FUNCTIONS = {
   interface: 'int32_t sh_interface(void)',
+  guardInstall: 'int32_t sh_guard_install(void)',
+  guardAdd: 'int32_t sh_guard_add(uintptr_t begin, uintptr_t length)',
+  guardRemove: 'void sh_guard_remove(int32_t window)',
+  guardFaults: 'uint32_t sh_guard_faults(int32_t window)',
+  guardFirst: 'uintptr_t sh_guard_first(int32_t window)',
+  guardTotal: 'uintptr_t sh_guard_total(void)',
 } as const;
 
 const NAME = 'libswarmhaul.so';

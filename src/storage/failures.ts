@@ -11,12 +11,35 @@ import { systemError } from './errno.js';
 export function jobFailure({ errno, operation, error }: WorkFailure, path: string, endBytes: number): HaulError {
   if (error !== undefined) return error;
   if (errno === 'ECANCELED') return new HaulError('CLOSED', `${operation} ${path}: the engine is closing`, { path });
-  const isCutOff = (errno === 'EFAULT' || errno === 'ENODATA') && lengthOf(path) < endBytes;
+  const isCutOff = (errno === 'EFAULT' || errno === 'ENODATA') && isShorter(path, endBytes);
   if (isCutOff) return new HaulError('BAD_DATA', `${path} was cut off while it was in use`, { path, errno });
   const code = errno === 'EFAULT' ? 'ENOSPC' : errno;
   return fromSystemError(systemError(code, operation), operation, path);
 }
 
+/**
+ * The guard put zeros where mapped memory of this file was gone.
+ * @param expectedBytes length of the file; @param offset where it was, in the file.
+ */
+export function lostMemory(path: string, expectedBytes: number, offset: number): HaulError {
+  const lengthBytes = lengthOf(path);
+  if (isShorter(path, expectedBytes)) {
+    const text = `${path} was cut off while it was in use (${lengthBytes} bytes, not ${expectedBytes}); run the same command again`;
+    return new HaulError('BAD_DATA', text, { path, lengthBytes, expectedBytes });
+  }
+  const text = `${path} lost data while it was in use: at byte ${offset} it was cut off for a moment, or has a hole without space behind it, or its device failed; run the same command again`;
+  return new HaulError('BAD_DATA', text, { path, offset });
+}
+
+/** True when the file is there no more, or ends before that many bytes. False also where nobody may look. */
+export function isShorter(path: string, lengthBytes: number): boolean {
+  return lengthOf(path) < lengthBytes;
+}
+
 function lengthOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  } catch {
+    return Number.NaN;
+  }
 }

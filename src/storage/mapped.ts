@@ -3,20 +3,23 @@
  *
  * Invariant: the main thread touches only pages that a worker has made present: of open pieces that are ready, and of pinned
  * units. A window stays mapped while an open piece, a resident unit or a job needs it.
+ * Where memory was lost because somebody cut a file off, whatever any window holds proves nothing: all is refused from then on. It is looked
+ * for before each store and after each job, and a piece is good only when none was lost up to the end of its hash.
  * No view of this memory leaves, except the slices of pinned ranges.
  */
 import { DEFAULTS } from '../config.js';
 import { HaulError } from '../errors.js';
-import type { MemoryRange, WorkFailure, WorkPool } from '../hash/port.js';
+import type { MemoryRange, WorkFailure, WorkPool, WorkResult } from '../hash/port.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import { type Budgets, openPieceLimit } from './budgets.js';
 import { Durable } from './durable.js';
 import { ExtentTable, NO_WINDOW } from './extents.js';
-import { jobFailure } from './failures.js';
+import { isShorter, jobFailure } from './failures.js';
 import type { DataFiles, PrepareOptions } from './files.js';
 import type { FilesNow } from './identities.js';
 import { Jobs } from './jobs.js';
+import { Losses } from './losses.js';
 import { MappedUnits } from './mapped-units.js';
 import * as mmap from './mmap-io.js';
 import type { Suspect } from './other-writers.js';
@@ -54,6 +57,7 @@ export class MappedStorage implements Storage {
   readonly #budgets: Budgets;
   readonly #open = new Map<PieceIndex, OpenPiece>();
   #windows: Windows | null = null;
+  #losses: Losses | null = null;
   #units: MappedUnits | null = null;
   /** The piece of the last `store`: blocks of one piece come in runs. */
   #storePiece = -1;
@@ -75,6 +79,7 @@ export class MappedStorage implements Storage {
     await this.#files.prepare(options);
     if (options.forWriting) this.#files.identities.watchWrites();
     this.#windows = new Windows(this.#extents, this.#files, options.forWriting, this.#budgets.windowCount);
+    this.#losses = new Losses(this.#windows, this.#extents, this.#files, (error) => this.onError?.(error));
     this.#units = new MappedUnits({
       geometry: this.#geometry,
       extents: this.#extents,
@@ -123,9 +128,9 @@ export class MappedStorage implements Storage {
     };
     const present = ranges.filter((range) => range.windowAddress !== 0);
     const isTaken = this.#jobs.trySubmit({ kind: 'populate', forWriting: true, ranges: present }, (result) => {
+      const error = this.#trouble(result, piece);
       open.isPresent = result.ok;
-      open.isReady = result.ok && !open.isClosing;
-      const error = result.ok ? null : this.#failure(result, piece);
+      open.isReady = error === null && !open.isClosing;
       if (error !== null) this.#abandon(piece, open);
       this.#endJob(piece, open);
       done(open.isClosing && error === null ? new HaulError('CLOSED', `piece ${piece} was closed`, { piece }) : error);
@@ -142,6 +147,8 @@ export class MappedStorage implements Storage {
   }
 
   async keepUnfinished(pieces: readonly UnfinishedPiece[]): Promise<void> {
+    const lost = this.#losses!.error;
+    if (lost !== null) throw lost;
     this.#durable.addUnfinished(pieces.map(({ piece }) => piece));
   }
 
@@ -151,6 +158,8 @@ export class MappedStorage implements Storage {
     if (begin < 0 || begin + (end - start) > this.#geometry.pieceLength(piece)) {
       throw new Error(`block ${begin}+${end - start} leaves piece ${piece}`);
     }
+    // Where files were cut off each page would be a fault: no more of them.
+    if (this.#losses!.hasAny) return;
     const extents = this.#extents;
     const windows = this.#windows!;
     let offset = this.#geometry.pieceBegin(piece) + begin;
@@ -171,9 +180,12 @@ export class MappedStorage implements Storage {
     const digest = this.#files.metainfo.pieceHashes.subarray(piece * 20, piece * 20 + 20);
     open.jobs++;
     this.#jobs.submit({ kind: 'verify', ranges: open.ranges, digest }, (result) => {
-      if (result.ok && result.good) open.isGood = true;
+      // Zeros in the place of the file hash as well as the file itself, once blocks are stored in them: asked first, and of all windows.
+      const error = this.#trouble(result, piece);
+      const isGood = error === null && result.ok && result.good;
+      if (isGood) open.isGood = true;
       this.#endJob(piece, open);
-      done(result.ok ? result.good : this.#failure(result, piece));
+      done(error ?? isGood);
     });
   }
 
@@ -181,8 +193,10 @@ export class MappedStorage implements Storage {
     const open = this.#ready(piece);
     open.jobs++;
     this.#jobs.submit({ kind: 'digest-blocks', ranges: open.ranges }, (result) => {
+      const error = this.#trouble(result, piece);
       this.#endJob(piece, open);
-      done(result.ok ? result.bytes : this.#failure(result, piece));
+      if (error !== null) done(error);
+      else if (result.ok) done(result.bytes);
     });
   }
 
@@ -195,7 +209,8 @@ export class MappedStorage implements Storage {
   }
 
   pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
-    return this.#closing !== null ? 'full' : this.#residents().units.pin(piece, begin, length);
+    if (this.#closing !== null || this.#losses!.hasAny) return 'full';
+    return this.#residents().units.pin(piece, begin, length);
   }
 
   readAhead(piece: PieceIndex, begin: number, length: number): void {
@@ -321,11 +336,24 @@ export class MappedStorage implements Storage {
     if (open.isGood) this.#durable.add(piece);
   }
 
+  /** What a job says, or what happened meanwhile. Null: the job is done, and no memory was lost up to its end. */
+  #trouble(result: WorkResult, piece: PieceIndex): HaulError | null {
+    const lost = this.#losses!.error;
+    if (lost !== null) return lost;
+    return result.ok ? null : this.#failure(result, piece);
+  }
+
+  /** Names the file that is cut off, else the first one of the piece. */
   #failure(result: WorkFailure, piece: PieceIndex): HaulError {
-    const extent = this.#extents.find(this.#geometry.pieceBegin(piece));
-    const end = this.#geometry.pieceBegin(piece) + this.#geometry.pieceLength(piece) - this.#extents.begin[extent]!;
-    const endBytes = this.#extents.fileBegin[extent]! + Math.min(this.#extents.lengthBytes[extent]!, end);
-    return jobFailure(result, this.#files.path(this.#extents.file[extent]!), endBytes);
+    const { layout } = this.#files;
+    const segments = layout.segments(this.#geometry.pieceBegin(piece), this.#geometry.pieceLength(piece));
+    const parts = segments.map(({ file, beginBytes, lengthBytes, isStored }) => {
+      return { path: this.#files.path(file), endBytes: beginBytes + lengthBytes, isStored };
+    });
+    const isCutOff = (part: (typeof parts)[0]): boolean => part.isStored && isShorter(part.path, part.endBytes);
+    const cut = result.errno === 'EFAULT' ? parts.find(isCutOff) : undefined;
+    const { path, endBytes } = cut ?? parts[0]!;
+    return jobFailure(result, path, endBytes);
   }
 }
 

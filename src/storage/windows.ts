@@ -1,11 +1,13 @@
 /**
  * Mapped windows: made when first needed, kept while somebody holds them, unmapped least recently used first.
- * Invariant: a window with holders is mapped; nobody but its holders touches its memory.
+ * Invariant: a window with holders is mapped; nobody but its holders touches its memory. While it is mapped it is guarded, where there is
+ * a guard: what then holds zeros in the place of a file that was cut off is told by `loss`.
  * The only file that calls mmap for data files; it knows neither pieces nor jobs.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { DEFAULTS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
+import { type SigbusGuard, sigbusGuard, UNGUARDED } from '../native/guard.js';
 import type { ExtentTable } from './extents.js';
 import * as mmap from './mmap-io.js';
 
@@ -18,7 +20,18 @@ export interface WindowFiles {
   checkOpen(file: number, fd: number): void;
 }
 
+/** Memory that was no memory of its file any more when it was touched. */
+export interface Loss {
+  readonly extent: number;
+  /** Offset in the file. */
+  readonly fileOffset: number;
+}
+
+const NO_FAULTS = new Uint32Array(1);
+
 export class Windows {
+  /** One element, which changes when memory was lost anywhere in the process: then ask `loss`. */
+  readonly faults: Uint32Array;
   readonly #extents: ExtentTable;
   readonly #files: WindowFiles;
   readonly #forWriting: boolean;
@@ -27,6 +40,10 @@ export class Windows {
   readonly #buffers: (Buffer | undefined)[];
   readonly #addresses: Float64Array;
   readonly #holders: Int32Array;
+  readonly #guard: SigbusGuard | null;
+  /** Their numbers there, or UNGUARDED. */
+  readonly #guarded: Int32Array;
+  #loss: Loss | null = null;
   /** Mapped windows without holders, least recently used first. */
   readonly #idle = new Set<number>();
   #mappedCount = 0;
@@ -40,6 +57,9 @@ export class Windows {
     this.#buffers = new Array<Buffer | undefined>(extents.windowCount);
     this.#addresses = new Float64Array(extents.windowCount);
     this.#holders = new Int32Array(extents.windowCount);
+    this.#guard = sigbusGuard();
+    this.#guarded = new Int32Array(extents.windowCount).fill(UNGUARDED);
+    this.faults = this.#guard?.total ?? NO_FAULTS;
   }
 
   get mappedCount(): number {
@@ -92,6 +112,24 @@ export class Windows {
     });
   }
 
+  /** The first loss in these windows, of those that were unmapped since as well; null: none. */
+  loss(): Loss | null {
+    for (let window = 0; window < this.#guarded.length && this.#loss === null; window++) this.#look(window);
+    return this.#loss;
+  }
+
+  #look(window: number): void {
+    const guarded = this.#guarded[window]!;
+    if (guarded === UNGUARDED || this.#loss !== null || this.#guard!.faults(guarded) === 0) return;
+    const at = this.#guard!.firstFault(guarded);
+    const first = this.#extents.windowFirst[window]!;
+    let extent = first;
+    for (let next = first; next < first + this.#extentCount(window); next++) {
+      if (this.#extents.window[next] === window && this.#extents.windowBegin[next]! <= at) extent = next;
+    }
+    this.#loss = { extent, fileOffset: this.#extents.fileBegin[extent]! + at - this.#extents.windowBegin[extent]! };
+  }
+
   #extentCount(window: number): number {
     return (this.#extents.windowFirst[window + 1] ?? this.#extents.extentCount) - this.#extents.windowFirst[window]!;
   }
@@ -105,6 +143,9 @@ export class Windows {
   #unmap(window: number): void {
     this.#idle.delete(window);
     this.#buffers[window] = undefined;
+    this.#look(window);
+    if (this.#guarded[window] !== UNGUARDED) this.#guard!.remove(this.#guarded[window]!);
+    this.#guarded[window] = UNGUARDED;
     mmap.unmap(this.#addresses[window]!, this.#extents.windowBytes[window]!);
     this.#mappedCount--;
     this.#mappedExtents -= this.#extentCount(window);
@@ -125,6 +166,7 @@ export class Windows {
       if (address !== 0) mmap.unmap(address, lengthBytes);
       throw fromSystemError(error, 'map', this.#files.path(this.#extents.file[first]!));
     }
+    this.#guarded[window] = this.#guard?.add(address, lengthBytes) ?? UNGUARDED;
     this.#addresses[window] = address;
     this.#buffers[window] = Buffer.from(mmap.view(address, lengthBytes));
     this.#mappedCount++;
