@@ -36,7 +36,7 @@ const FLAGS: Readonly<Record<string, FileFlags>> = {
 };
 const COMMON = ['-std=c11', '-D_GNU_SOURCE', '-O2', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra'];
 /** Never unloaded: the handler of SIGBUS stays when whoever loaded it is gone. */
-const LINK = ['-shared', '-s', '-Wl,-z,relro', '-Wl,-z,now', '-Wl,-z,nodelete', '-Wl,--as-needed', '-pthread'];
+const LINK = ['-shared', '-s', '-Wl,-z,relro', '-Wl,-z,now', '-Wl,-z,nodelete', '-Wl,--as-needed'];
 const CROSS_COMPILERS: Readonly<Record<Architecture, string>> = {
   x64: 'x86_64-linux-gnu-gcc',
   arm64: 'aarch64-linux-gnu-gcc',
@@ -55,12 +55,14 @@ export function thisArchitecture(): Architecture | null {
   return platform === 'linux' && (arch === 'x64' || arch === 'arm64') ? arch : null;
 }
 
-interface Source {
+export interface Source {
+  /** Its path below `native/`. */
   readonly name: string;
   readonly flags: readonly string[];
 }
 
-function sourcesFor(architecture: Architecture): Source[] {
+/** What the library for this processor is made of. */
+export function sourcesFor(architecture: Architecture): Source[] {
   const found: Source[] = [];
   for (const name of readdirSync(SOURCES).sort()) {
     if (!name.endsWith('.c')) continue;
@@ -87,6 +89,17 @@ function isMadeOf(file: string, key: Buffer): boolean {
   }
 }
 
+/** @returns the object files, in `folder`. @throws what the compiler said */
+export function compile(compiler: string, sources: readonly Source[], folder: string): Promise<string[]> {
+  const one = async ({ name, flags }: Source): Promise<string> => {
+    const object = path.join(folder, `${path.basename(name)}.o`);
+    const { stderr } = await exec(compiler, [...COMMON, ...flags, '-c', path.join(SOURCES, name), '-o', object]);
+    if (stderr !== '') process.stderr.write(stderr);
+    return object;
+  };
+  return Promise.all(sources.map(one));
+}
+
 /** @returns the file of the library. @throws what the compiler said */
 export async function build(task: BuildTask): Promise<string> {
   const { compiler, architecture, folder } = task;
@@ -97,13 +110,7 @@ export async function build(task: BuildTask): Promise<string> {
   mkdirSync(folder, { recursive: true });
   const work = mkdtempSync(path.join(folder, '.build-'));
   try {
-    const compile = async ({ name, flags }: Source): Promise<string> => {
-      const object = path.join(work, `${name}.o`);
-      const { stderr } = await exec(compiler, [...COMMON, ...flags, '-c', path.join(SOURCES, name), '-o', object]);
-      if (stderr !== '') process.stderr.write(stderr);
-      return object;
-    };
-    const objects = await Promise.all(sources.map(compile));
+    const objects = await compile(compiler, sources, work);
     const library = path.join(work, NAME);
     await exec(compiler, [...objects, ...LINK, '-o', library]);
     const content = Buffer.concat([readFileSync(library), key]);

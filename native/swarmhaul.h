@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define SH_INTERFACE 1
+#define SH_INTERFACE 3
 
 /* Everything else is hidden: the library is loaded into a process that has its own OpenSSL. */
 #define SH_API __attribute__((visibility("default")))
@@ -38,5 +38,43 @@ SH_API uintptr_t sh_guard_first(int32_t window);
 
 /* Address of the number of faults in all windows so far (uint32_t): tells without a call that something has happened. It stays valid. */
 SH_API uintptr_t sh_guard_total(void);
+
+/* ---- multihash: SHA-1 and SHA-256 of many messages at once ---- */
+
+/* A part of a message. Address 0: so many zeros (a pad file, BEP 47). */
+struct sh_range {
+  uint64_t address;
+  uint64_t length_bytes;
+};
+
+/* It begins here: `state` and `before_bytes` are not read. */
+#define SH_FIRST 1
+/* It ends here: `state` becomes the digest, 20 or 32 bytes as they are printed. */
+#define SH_LAST 2
+
+/*
+ * A message, or the next part of one. Without SH_LAST its ranges are a multiple of 64 bytes long together, and `state` and `before_bytes`
+ * are then what the next part begins with.
+ */
+struct sh_message {
+  uint32_t state[8];
+  uint64_t before_bytes;
+  /* The next so many of the call's ranges are its own. */
+  uint32_t range_count;
+  uint32_t flags;
+};
+
+/* `algorithm`: 0 SHA-1, 1 SHA-256. A bit for each way this machine has of hashing many messages; 0: none, and the functions below fail. */
+SH_API int32_t sh_hash_ways(int32_t algorithm);
+
+/* MB/s at which `count` messages (1 to 16) are hashed by the fastest way, as measured once for this process; 0: there is none. */
+SH_API int32_t sh_hash_rate(int32_t algorithm, int32_t count);
+
+/*
+ * Hashes `count` messages (struct sh_message) over `range_count` ranges (struct sh_range), in the order of the messages. They may be of
+ * unequal length. `way`: -1 the fastest for those that are left at each moment, else the number of a bit of `sh_hash_ways`.
+ * Returns 0, or -EINVAL for lengths that do not fit and -ENOSYS where there is no such way; then no memory was touched.
+ */
+SH_API int32_t sh_hash(int32_t algorithm, void *messages, int32_t count, const void *ranges, int32_t range_count, int32_t way);
 
 #endif

@@ -13,7 +13,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** SH_INTERFACE in `native/swarmhaul.h`. */
-export const NATIVE_INTERFACE = 1;
+export const NATIVE_INTERFACE = 3;
 
 const FUNCTIONS = {
   interface: 'int32_t sh_interface(void)',
@@ -23,12 +23,15 @@ const FUNCTIONS = {
   guardFaults: 'uint32_t sh_guard_faults(int32_t window)',
   guardFirst: 'uintptr_t sh_guard_first(int32_t window)',
   guardTotal: 'uintptr_t sh_guard_total(void)',
+  hashWays: 'int32_t sh_hash_ways(int32_t algorithm)',
+  hashRate: 'int32_t sh_hash_rate(int32_t algorithm, int32_t count)',
+  hash: 'int32_t sh_hash(int32_t algorithm, void *messages, int32_t count, void *ranges, int32_t range_count, int32_t way)',
 } as const;
 
 const NAME = 'libswarmhaul.so';
 const DIGEST_BYTES = 32;
 
-export type NativeCall = (...args: (number | Uint8Array | null)[]) => number;
+export type NativeCall = (...args: (number | Uint8Array | Uint32Array | null)[]) => number;
 export type NativeFunctions = Readonly<Record<keyof typeof FUNCTIONS, NativeCall>>;
 
 export interface NativeLoad {
