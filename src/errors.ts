@@ -78,6 +78,13 @@ const ERRNO_DETAILS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'no such host',
 };
 
+/** EPERM of one of these is about the file: permissions that are missing are EACCES. */
+const FILE_CALLS: ReadonlySet<unknown> = new Set(
+  'open mkdir rename unlink rmdir symlink link chmod ftruncate truncate fallocate copyfile'.split(' '),
+);
+const IMMUTABLE_HINT =
+  'not permitted; if it or its folder is immutable or append-only (see lsattr), chattr -i or chattr -a lifts that';
+
 /** `ELOOP: too many symbolic links encountered, stat '/x'` without the call and the path, which the message names already. */
 function plainDetail(error: unknown): string {
   const known = ERRNO_DETAILS[String((error as { code?: unknown } | null)?.code)];
@@ -91,7 +98,8 @@ export function fromSystemError(error: unknown, operation: string, where: string
   if (error instanceof HaulError) return error;
   const errno = (error as { code?: unknown }).code;
   const code = (typeof errno === 'string' ? ERRNO_CODES[errno] : undefined) ?? 'IO';
-  const detail = ERRNO_HINTS[code] ?? plainDetail(error);
+  const isFixed = errno === 'EPERM' && FILE_CALLS.has((error as { syscall?: unknown }).syscall);
+  const detail = isFixed ? IMMUTABLE_HINT : (ERRNO_HINTS[code] ?? plainDetail(error));
   const facts: Record<string, string> = { operation, where };
   if (typeof errno === 'string') facts.errno = errno;
   return new HaulError(code, `${operation} ${where}: ${detail}`, facts, error);

@@ -2,29 +2,25 @@
  * The files of one torrent in the output folder: where they are, making them, reserving their space.
  * Invariant: nothing outside the output folder is touched, and a failed `prepare` leaves what was there as it was.
  */
-import { constants, type StatsFs } from 'node:fs';
-import { chmod, mkdir, open, realpath, rmdir, stat, statfs, symlink, truncate, unlink } from 'node:fs/promises';
+import { realpath, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
-import { forEachConcurrently } from './concurrently.js';
 import { Descriptors } from './descriptors.js';
 import { fileSystemOf } from './file-systems.js';
 import { makeFolder } from './folders.js';
 import { refuseForeign } from './foreign.js';
 import { Identities } from './identities.js';
 import { FileLayout, partFileName } from './layout.js';
-import * as mmap from './mmap-io.js';
+import { type Changed, makeFiles } from './make-files.js';
 import { refuseOneFile } from './one-file.js';
 import type { PrepareRequest } from './port.js';
 import { stampedFiles } from './stamp-files.js';
-import { type FileState, type Survey, survey } from './survey.js';
+import { type Survey, survey } from './survey.js';
 
-/** One reservation call: short enough to see a full disk early. */
-const RESERVE_STEP_BYTES = 1024 ** 3;
-/** Files looked at or made at the same time; libuv has four threads. */
-const AT_ONCE = 8;
+/** Somebody who replaces files faster than they can be looked at is told so. */
+const TRIES = 3;
 
 export interface PrepareOptions extends PrepareRequest {
   /** False: files get their length without space behind it. For file systems that cannot reserve, and for tests. */
@@ -86,6 +82,19 @@ export class DataFiles {
   async prepare(options: PrepareOptions): Promise<void> {
     const { forWriting } = options;
     await prepareOutput(this.output, forWriting);
+    for (let tries = 1; ; tries++) {
+      const changed = await this.#makeReady(options);
+      if (changed === null) break;
+      if (tries === TRIES) throw keepsChanging(changed, this.metainfo.name);
+    }
+    this.#identities = await this.#identify();
+    const check = (file: number, fd: number): void => this.checkOpen(file, fd);
+    this.#descriptors = new Descriptors((file) => this.path(file), { forWriting, check });
+  }
+
+  /** Resolves with what is not as it was looked at any more, or null. */
+  async #makeReady(options: PrepareOptions): Promise<Changed | null> {
+    const { forWriting } = options;
     const { partFile, partFileBytes } = this.layout;
     const found = await survey({
       files: partFileBytes > 0 ? [...this.metainfo.files, this.#entry(partFile)] : this.metainfo.files,
@@ -94,15 +103,24 @@ export class DataFiles {
       output: this.output,
       forWriting,
     });
+    this.#realPaths.clear();
     for (const [file, path] of found.realPaths) this.#realPaths.set(file, path);
-    if (forWriting) {
-      await this.#refuseForeign(found, options);
-      await this.#refuseOneFile(found, options);
-      await this.#make(found, options.reserve ?? true);
-    }
-    this.#identities = await this.#identify();
-    const check = (file: number, fd: number): void => this.checkOpen(file, fd);
-    this.#descriptors = new Descriptors((file) => this.path(file), { forWriting, check });
+    if (!forWriting) return null;
+    await this.#refuseForeign(found, options);
+    await this.#refuseOneFile(found, options);
+    const volume = await statfs(this.output);
+    const { hasNoDevice, makesUpInodes } = fileSystemOf(volume.type);
+    this.#hasNoDevice = hasNoDevice === true;
+    return makeFiles({
+      found,
+      volume,
+      output: this.output,
+      entry: (file) => this.#entry(file),
+      path: (file) => this.path(file),
+      partFile,
+      reserve: options.reserve ?? true,
+      hasInodes: makesUpInodes !== true,
+    });
   }
 
   async #identify(): Promise<Identities> {
@@ -164,67 +182,16 @@ export class DataFiles {
       isOverwriting: isOverwriting === true,
     });
   }
-
-  async #make(found: Survey, reserve: boolean): Promise<void> {
-    const volume = await statfs(this.output);
-    this.#hasNoDevice = fileSystemOf(volume.type).hasNoDevice === true;
-    if (reserve) checkFreeSpace(this.output, found, volume);
-    const undo: Undo[] = [];
-    try {
-      for (const folder of found.missingFolders) {
-        await mkdir(folder);
-        undo.push(() => rmdir(folder));
-      }
-      await forEachConcurrently(found.files, AT_ONCE, (state) => this.#makeFile(state, reserve, undo));
-      for (const { path, target } of found.missingLinks) {
-        await symlink(target, path);
-        undo.push(() => unlink(path));
-      }
-      // Last, for this cannot be undone.
-      await forEachConcurrently(found.files, AT_ONCE, (state) => this.#cut(state));
-    } catch (error) {
-      for (const step of undo.reverse()) await step().catch(() => {});
-      throw fromSystemError(error, 'create', this.output);
-    }
-  }
-
-  /** A longer file of ours, an earlier version: to the length that the torrent says. The part file may be longer than needed. */
-  async #cut({ file, lengthBytes }: FileState): Promise<void> {
-    const wanted = this.#entry(file).lengthBytes;
-    if (lengthBytes <= wanted || file === this.layout.partFile) return;
-    const path = this.path(file);
-    try {
-      const handle = await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
-      await handle.truncate(wanted).finally(() => handle.close());
-    } catch (error) {
-      throw fromSystemError(error, 'cut', path);
-    }
-  }
-
-  async #makeFile(state: FileState, reserve: boolean, undo: Undo[]): Promise<void> {
-    const entry = this.#entry(state.file);
-    const path = this.path(state.file);
-    const isReserved = !reserve || state.allocatedBytes >= entry.lengthBytes;
-    if (state.exists && state.lengthBytes >= entry.lengthBytes && isReserved) return;
-    try {
-      const flags = state.exists ? 'r+' : 'wx+';
-      const handle = await open(path, flags, entry.isExecutable ? 0o777 : 0o666);
-      undo.push(() => (state.exists ? truncate(path, state.lengthBytes) : unlink(path)));
-      try {
-        if (reserve) await reserveSpace(handle.fd, entry.lengthBytes);
-        if ((await handle.stat()).size < entry.lengthBytes) await handle.truncate(entry.lengthBytes);
-      } finally {
-        await handle.close();
-      }
-      if (entry.isExecutable && state.exists) await makeExecutable(path);
-    } catch (error) {
-      if ((error as { code?: unknown }).code === 'ENOSPC') throw noSpace(path, entry.lengthBytes, error);
-      throw fromSystemError(error, 'reserve space for', path);
-    }
-  }
 }
 
-type Undo = () => Promise<void>;
+function keepsChanging({ path, cause }: Changed, name: string): HaulError {
+  const { code } = (cause ?? {}) as { code?: unknown };
+  const why = typeof code === 'string' ? ` (${code})` : '';
+  const message =
+    `${path} is not what it was a moment ago${why}, three times now: files of ${name} are being replaced, ` +
+    'or the file system takes two names for one';
+  return new HaulError('BAD_DATA', message, { path }, cause);
+}
 
 function partFileEntry(metainfo: Metainfo, lengthBytes: number): FileEntry {
   return {
@@ -238,12 +205,6 @@ function partFileEntry(metainfo: Metainfo, lengthBytes: number): FileEntry {
   };
 }
 
-/** Execution for whoever may read, as `chmod +x` under a usual umask does. */
-async function makeExecutable(path: string): Promise<void> {
-  const { mode } = await stat(path);
-  await chmod(path, (mode & 0o777) | ((mode & 0o444) >> 2));
-}
-
 async function prepareOutput(output: string, forWriting: boolean): Promise<void> {
   try {
     if (forWriting) await makeFolder(output);
@@ -252,42 +213,6 @@ async function prepareOutput(output: string, forWriting: boolean): Promise<void>
     }
   } catch (error) {
     throw fromSystemError(error, forWriting ? 'create folder' : 'open folder', output);
-  }
-}
-
-function noSpace(where: string, bytes: number, cause?: unknown): HaulError {
-  const message = `no space for ${where}: ${bytes} bytes are needed; free some or choose another folder`;
-  return new HaulError('NO_SPACE', message, { path: where, neededBytes: bytes }, cause);
-}
-
-/** Says no before the disk is full. Blocks of 0 mean a file system that does not count (an unlimited tmpfs). */
-function checkFreeSpace(output: string, found: Survey, { bavail, blocks, bsize }: StatsFs): void {
-  const freeBytes = bavail * bsize;
-  if (blocks === 0 || found.neededBytes <= freeBytes) return;
-  const message = `no space in ${output}: ${found.neededBytes} bytes are needed, ${freeBytes} are free`;
-  const largest = found.largestPath;
-  throw new HaulError('NO_SPACE', `${message} (largest file: ${largest})`, {
-    path: output,
-    largest,
-    neededBytes: found.neededBytes,
-    freeBytes,
-  });
-}
-
-/** Reserves [0, length) without writing. File systems that cannot are left to `truncate`; `choose` sends those to positional storage. */
-async function reserveSpace(fd: number, lengthBytes: number): Promise<void> {
-  if (!mmap.isSupported()) return;
-  for (let at = 0; at < lengthBytes; ) {
-    const part = Math.min(RESERVE_STEP_BYTES, lengthBytes - at);
-    try {
-      await mmap.fallocate(fd, at, part);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EINTR') continue;
-      if (code === 'EOPNOTSUPP' || code === 'ENOTSUP' || code === 'ENOSYS') return;
-      throw error;
-    }
-    at += part;
   }
 }
 

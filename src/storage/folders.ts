@@ -1,7 +1,7 @@
 /** Folders made step by step. */
-import { mkdir, stat } from 'node:fs/promises';
+import { lstat, mkdir, readlink, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { fromSystemError } from '../errors.js';
+import { fromSystemError, HaulError } from '../errors.js';
 
 /**
  * Makes a folder and those above it, one by one: where a file system refuses with "no such file" (autofs, /proc), the recursive
@@ -14,7 +14,7 @@ export async function makeFolder(folder: string): Promise<void> {
   for (const path of missing.reverse()) {
     await mkdir(path).catch(async (error: unknown) => {
       // Made by somebody else a moment ago: as good.
-      if (!(await isFolder(path))) throw fromSystemError(error, 'create folder', path);
+      if (!(await isFolder(path))) throw await inTheWay(error, path);
     });
   }
 }
@@ -24,4 +24,12 @@ function isFolder(path: string): Promise<boolean> {
     (found) => found.isDirectory(),
     () => false,
   );
+}
+
+async function inTheWay(error: unknown, path: string): Promise<HaulError> {
+  const there = await lstat(path).catch(() => null);
+  if (there?.isSymbolicLink() !== true) return fromSystemError(error, 'create folder', path);
+  const target = await readlink(path).catch(() => 'something');
+  const message = `${path} is a link to ${target}, which is no folder; remove the link, or make what it leads to`;
+  return new HaulError('NOT_A_DIRECTORY', message, { path, target }, error);
 }

@@ -18,6 +18,9 @@ export interface FileState {
   readonly exists: boolean;
   readonly lengthBytes: number;
   readonly allocatedBytes: number;
+  /** Which file it is, where the file system tells; 0 for one that is not there. */
+  readonly device: number;
+  readonly inode: number;
 }
 
 export interface Survey {
@@ -31,6 +34,8 @@ export interface Survey {
   /** Space still to be reserved. */
   readonly neededBytes: number;
   readonly largestPath: string;
+  /** The output folder with all links followed: everything that is made lies below it. */
+  readonly root: string;
 }
 
 export interface SurveyOptions {
@@ -52,7 +57,9 @@ export async function survey(options: SurveyOptions): Promise<Survey> {
   return surveyor.result();
 }
 
-async function lstatOrNull(path: string): Promise<Awaited<ReturnType<typeof lstat>> | null> {
+type Status = Awaited<ReturnType<typeof lstat>>;
+
+async function lstatOrNull(path: string): Promise<Status | null> {
   try {
     return await lstat(path);
   } catch (error) {
@@ -108,6 +115,7 @@ class Surveyor {
       realPaths: this.#realPaths,
       neededBytes,
       largestPath: join(this.#output, ...(largest?.path ?? [])),
+      root: this.#root,
     };
   }
 
@@ -136,7 +144,7 @@ class Surveyor {
 
   #missingFile(index: number, path: string): void {
     if (!this.#forWriting) throw new HaulError('NOT_FOUND', `${path} is missing`, { path });
-    this.#states.push({ file: index, exists: false, lengthBytes: 0, allocatedBytes: 0 });
+    this.#states.push({ file: index, exists: false, lengthBytes: 0, allocatedBytes: 0, device: 0, inode: 0 });
   }
 
   async #lookAtFile(index: number, entry: FileEntry, path: string): Promise<void> {
@@ -152,7 +160,10 @@ class Surveyor {
     if (status.isDirectory()) {
       throw new HaulError('NOT_A_DIRECTORY', `${path} is a folder where the torrent has a file`, { path });
     }
-    if (!status.isFile()) throw new HaulError('BAD_DATA', `${path} is not a regular file`, { path });
+    if (!status.isFile()) {
+      const message = `${path} is ${kindOf(status)} where the torrent has a file; move it away`;
+      throw new HaulError('BAD_DATA', message, { path });
+    }
     const lengthBytes = Number(status.size);
     const facts = { path, lengthBytes, expectedBytes: entry.lengthBytes };
     // A writer decides by what is in it: see `foreign`.
@@ -165,7 +176,8 @@ class Surveyor {
       throw new HaulError('BAD_DATA', message, facts);
     }
     const allocatedBytes = Number(status.blocks) * STAT_BLOCK_BYTES;
-    this.#states.push({ file: index, exists: true, lengthBytes, allocatedBytes });
+    const [device, inode] = [Number(status.dev), Number(status.ino)];
+    this.#states.push({ file: index, exists: true, lengthBytes, allocatedBytes, device, inode });
   }
 
   /** BEP 47: the target is relative to the torrent's root folder; on disk it is relative to the link's folder. */
@@ -216,12 +228,12 @@ class Surveyor {
   }
 
   /** What a link leads to. @throws HaulError when that is outside the output folder or nothing */
-  async #follow(path: string): Promise<Awaited<ReturnType<typeof stat>>> {
+  async #follow(path: string): Promise<Status> {
     let target: string;
     try {
       target = await realpath(path);
     } catch (error) {
-      throw fromSystemError(error, 'follow the link', path);
+      throw await leadsNowhere(error, path);
     }
     if (this.#forWriting && !target.startsWith(this.#root + sep)) {
       const message = `${path} is a link that leads outside the output folder, to ${target}`;
@@ -229,4 +241,20 @@ class Surveyor {
     }
     return stat(target);
   }
+}
+
+function kindOf(status: Status): string {
+  if (status.isFIFO()) return 'a named pipe (FIFO)';
+  if (status.isSocket()) return 'a socket';
+  return status.isBlockDevice() || status.isCharacterDevice() ? 'a device' : 'no regular file';
+}
+
+async function leadsNowhere(error: unknown, path: string): Promise<HaulError> {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ELOOP')
+    return new HaulError('BAD_DATA', `${path} is a link that leads back to itself; remove it`, { path }, error);
+  if (code !== 'ENOENT') return fromSystemError(error, 'follow the link', path);
+  const target = await readlink(path).catch(() => 'something');
+  const message = `${path} is a link to ${target}, which is not there; remove the link, or make what it leads to`;
+  return new HaulError('NOT_FOUND', message, { path, target }, error);
 }

@@ -82,8 +82,30 @@ const obstacles: [string, string, string, (output: string) => void][] = [
     (o) => fs.symlinkSync('/etc/hostname', join(o, 't/a')),
   ],
   ['a link that leads out for a folder', 'NOT_A_DIRECTORY', 't/sub', (o) => fs.symlinkSync(outside, join(o, 't/sub'))],
-  ['a link that leads nowhere', 'NOT_FOUND', 't/a', (o) => fs.symlinkSync('gone', join(o, 't/a'))],
-  ['a named pipe', 'BAD_DATA', 't/a', (o) => execFileSync('mkfifo', [join(o, 't/a')])],
+  [
+    'a link that leads nowhere',
+    'NOT_FOUND',
+    't/a is a link to gone, wh',
+    (o) => fs.symlinkSync('gone', join(o, 't/a')),
+  ],
+  [
+    'a link in a circle',
+    'BAD_DATA',
+    't/a is a link that leads back to itself',
+    (o) => fs.symlinkSync('a', join(o, 't/a')),
+  ],
+  [
+    'a link to no folder',
+    'NOT_FOUND',
+    't/sub is a link to gone, which is not there; remove the link',
+    (o) => fs.symlinkSync('gone', join(o, 't/sub')),
+  ],
+  [
+    'a named pipe',
+    'BAD_DATA',
+    't/a is a named pipe (FIFO) where the torrent has a file; move it away',
+    (o) => execFileSync('mkfifo', [join(o, 't/a')]),
+  ],
 ];
 for (const [what, code, path, make] of obstacles) {
   test(`${what} is refused by name, before anything is made`, async () => {
@@ -300,6 +322,34 @@ test('a disk that fills up while space is reserved loses nothing that was there'
     assert.deepEqual(snapshot(mount), before);
   } finally {
     execFileSync('umount', [mount]);
+  }
+});
+
+test('an output that is a link to nothing is told as that', async () => {
+  const output = fresh();
+  fs.symlinkSync('gone', output);
+  const text = `${output} is a link to gone, which is no folder; remove the link`;
+  await assert.rejects(prepare(TREE, output, true), refuses('NOT_A_DIRECTORY', text));
+});
+
+test('an immutable file is told as that', async (t) => {
+  const output = fresh();
+  fs.mkdirSync(join(output, 't'), { recursive: true });
+  const path = join(output, 't/a');
+  fs.writeFileSync(path, 'ours');
+  try {
+    execFileSync('chattr', ['+i', path], { stdio: 'ignore' });
+  } catch {
+    skipWithout(t, 'this user may not make files immutable');
+    return;
+  }
+  try {
+    await assert.rejects(
+      prepare(TREE, output, true),
+      refuses('NO_PERMISSION', `${path}: not permitted; if it or its folder is immutable`),
+    );
+  } finally {
+    execFileSync('chattr', ['-i', path]);
   }
 });
 

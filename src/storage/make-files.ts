@@ -1,0 +1,211 @@
+/**
+ * Makes the files of a torrent, after all that is there was looked at: folders, files with their space, links; longer ones of ours are cut.
+ * Invariants: what fails leaves what was there as it was. What was not looked at is not changed: a missing file is made by whoever makes
+ * it first (O_EXCL), one that was there must be the same still, and what was opened lies below the output folder, whatever became of the
+ * folders on the way to it.
+ */
+import { constants, fstatSync, readlinkSync, type Stats, type StatsFs } from 'node:fs';
+import { chmod, type FileHandle, mkdir, open, rmdir, stat, symlink, unlink } from 'node:fs/promises';
+import { sep } from 'node:path';
+import { fromSystemError, HaulError } from '../errors.js';
+import type { FileEntry } from '../metainfo/metainfo.js';
+import { forEachConcurrently } from './concurrently.js';
+import * as mmap from './mmap-io.js';
+import { whenRoom } from './patience.js';
+import type { FileState, Survey } from './survey.js';
+
+/** One reservation call: short enough to see a full disk early. */
+const RESERVE_STEP_BYTES = 1024 ** 3;
+/** Files made at the same time; libuv has four threads. */
+const AT_ONCE = 8;
+
+const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
+/** A pipe or a link that took the place of a file is neither waited for nor followed. */
+const OLD = O_RDWR | O_NOFOLLOW | O_NONBLOCK;
+const NEW = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+/** What a system call says when somebody was there between our look and it. */
+const CHANGED: ReadonlySet<unknown> = new Set(['EEXIST', 'ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO']);
+
+export interface MakeTask {
+  readonly found: Survey;
+  readonly volume: StatsFs;
+  readonly output: string;
+  readonly entry: (file: number) => FileEntry;
+  /** Where the file really is. */
+  readonly path: (file: number) => string;
+  /** It may be longer than needed. */
+  readonly partFile: number;
+  readonly reserve: boolean;
+  /** False: the file system gives files new numbers at will. */
+  readonly hasInodes: boolean;
+}
+
+type Undo = () => Promise<void>;
+
+/** What is not as it was looked at. */
+export class Changed extends Error {
+  readonly path: string;
+
+  constructor(path: string, cause?: unknown) {
+    super(`${path} is not what it was a moment ago`, { cause });
+    this.path = path;
+  }
+}
+
+/** @returns null, or what is not as it was looked at: then nothing was changed. @throws HaulError */
+export async function makeFiles(task: MakeTask): Promise<Changed | null> {
+  const { found, output, reserve } = task;
+  if (reserve) checkFreeSpace(task);
+  const undo: Undo[] = [];
+  try {
+    for (const folder of found.missingFolders) {
+      await mkdir(folder).catch(changed(folder));
+      undo.push(() => rmdir(folder));
+    }
+    await forEachConcurrently(found.files, AT_ONCE, (state) => makeFile(task, state, undo));
+    for (const { path, target } of found.missingLinks) {
+      await symlink(target, path).catch(changed(path));
+      undo.push(() => unlink(path));
+    }
+    // Last, for this cannot be undone.
+    await forEachConcurrently(found.files, AT_ONCE, (state) => cut(task, state));
+    return null;
+  } catch (error) {
+    for (const step of undo.reverse()) await step().catch(() => {});
+    if (error instanceof Changed) return error;
+    throw fromSystemError(error, 'create', output);
+  }
+}
+
+/** A longer file of ours, an earlier version: to the length that the torrent says. */
+async function cut(task: MakeTask, state: FileState): Promise<void> {
+  const wanted = task.entry(state.file).lengthBytes;
+  if (state.lengthBytes <= wanted || state.file === task.partFile) return;
+  const path = task.path(state.file);
+  try {
+    const handle = await openSeen(task, state, path);
+    await handle.truncate(wanted).finally(() => handle.close());
+  } catch (error) {
+    if (error instanceof Changed) throw error;
+    throw fromSystemError(error, 'cut', path);
+  }
+}
+
+async function makeFile(task: MakeTask, state: FileState, undo: Undo[]): Promise<void> {
+  const { reserve } = task;
+  const entry = task.entry(state.file);
+  const path = task.path(state.file);
+  const isReserved = !reserve || state.allocatedBytes >= entry.lengthBytes;
+  if (state.exists && state.lengthBytes >= entry.lengthBytes && isReserved) return;
+  try {
+    const handle = await openSeen(task, state, path, entry.isExecutable ? 0o777 : 0o666);
+    const made = fstatSync(handle.fd);
+    undo.push(() => undoFile(task, state, path, made));
+    try {
+      if (reserve) await reserveSpace(handle.fd, entry.lengthBytes);
+      if ((await handle.stat()).size < entry.lengthBytes) await handle.truncate(entry.lengthBytes);
+    } finally {
+      await handle.close();
+    }
+    if (entry.isExecutable && state.exists) await makeExecutable(path);
+  } catch (error) {
+    if (error instanceof Changed) throw error;
+    if ((error as { code?: unknown }).code === 'ENOSPC') throw noSpace(path, entry.lengthBytes, error);
+    throw fromSystemError(error, 'reserve space for', path);
+  }
+}
+
+/** Of the file that we made or lengthened, and of no other that has its name now. */
+async function undoFile({ hasInodes }: MakeTask, state: FileState, path: string, made: Stats): Promise<void> {
+  const handle = await open(path, OLD);
+  try {
+    const { dev, ino } = fstatSync(handle.fd);
+    if (hasInodes && (dev !== made.dev || ino !== made.ino)) return;
+    await (state.exists ? handle.truncate(state.lengthBytes) : unlink(path));
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The very file that was looked at, or a new one where there was none. @throws Changed */
+async function openSeen(task: MakeTask, state: FileState, path: string, mode = 0o666): Promise<FileHandle> {
+  const handle = await whenRoom(() => open(path, state.exists ? OLD : NEW, mode)).catch(changed(path));
+  const real = realPathOf(handle.fd);
+  const isInside = real === null || isBelow(task.found.root, real);
+  if (isInside && (!state.exists || isSame(task, state, handle.fd))) return handle;
+  await handle.close();
+  // Made a moment ago, behind a link that took the place of a folder.
+  if (!state.exists && real !== null) await unlink(real).catch(() => {});
+  throw new Changed(path);
+}
+
+function isSame({ hasInodes, entry }: MakeTask, { file, device, inode, lengthBytes }: FileState, fd: number): boolean {
+  const isToBeCut = lengthBytes > entry(file).lengthBytes;
+  const status = fstatSync(fd);
+  // What somebody added must not be cut; two names of one file, both finished, may have been lengthened under the other one.
+  if (!status.isFile() || status.size < lengthBytes || (isToBeCut && status.size > lengthBytes)) return false;
+  return !hasInodes || (status.dev === device && status.ino === inode);
+}
+
+function isBelow(root: string, path: string): boolean {
+  return path.startsWith(root.endsWith(sep) ? root : root + sep);
+}
+
+/** Null: nobody says (no /proc, a mount that cannot be reached any more). */
+function realPathOf(fd: number): string | null {
+  try {
+    const path = readlinkSync(`/proc/self/fd/${fd}`);
+    return path.startsWith(sep) ? path : null;
+  } catch {
+    return null;
+  }
+}
+
+function changed(path: string): (error: NodeJS.ErrnoException) => never {
+  return (error) => {
+    throw CHANGED.has(error.code) ? new Changed(path, error) : error;
+  };
+}
+
+/** Execution for whoever may read, as `chmod +x` under a usual umask does. */
+async function makeExecutable(path: string): Promise<void> {
+  const { mode } = await stat(path);
+  await chmod(path, (mode & 0o777) | ((mode & 0o444) >> 2));
+}
+
+function noSpace(where: string, bytes: number, cause?: unknown): HaulError {
+  const message = `no space for ${where}: ${bytes} bytes are needed; free some or choose another folder`;
+  return new HaulError('NO_SPACE', message, { path: where, neededBytes: bytes }, cause);
+}
+
+/** Says no before the disk is full. Blocks of 0 mean a file system that does not count (an unlimited tmpfs). */
+function checkFreeSpace({ output, found, volume }: MakeTask): void {
+  const { bavail, blocks, bsize } = volume;
+  const freeBytes = bavail * bsize;
+  if (blocks === 0 || found.neededBytes <= freeBytes) return;
+  const message = `no space in ${output}: ${found.neededBytes} bytes are needed, ${freeBytes} are free`;
+  const largest = found.largestPath;
+  throw new HaulError('NO_SPACE', `${message} (largest file: ${largest})`, {
+    path: output,
+    largest,
+    neededBytes: found.neededBytes,
+    freeBytes,
+  });
+}
+
+/** Reserves [0, length) without writing. File systems that cannot are left to `truncate`; `choose` sends those to positional storage. */
+async function reserveSpace(fd: number, lengthBytes: number): Promise<void> {
+  if (!mmap.isSupported()) return;
+  for (let at = 0; at < lengthBytes; ) {
+    const part = Math.min(RESERVE_STEP_BYTES, lengthBytes - at);
+    try {
+      await mmap.fallocate(fd, at, part);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EINTR') continue;
+      if (code === 'EOPNOTSUPP' || code === 'ENOTSUP' || code === 'ENOSYS') return;
+      throw error;
+    }
+    at += part;
+  }
+}

@@ -1,0 +1,146 @@
+/** Somebody who changes the output folder between our look at it and what we make of it. */
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { HaulError } from '../../src/errors.js';
+import { DataFiles } from '../../src/storage/files.js';
+import * as scenes from './scene.js';
+
+const folder = scenes.makeFolder();
+after(() => fs.rmSync(folder, { recursive: true }));
+let count = 0;
+
+const TREE: scenes.FileScene[] = [
+  { path: 't/a', lengthBytes: 10_000 },
+  { path: 't/sub/b', lengthBytes: 20_000 },
+  { path: 't/sub/c', lengthBytes: 100 },
+];
+
+interface Place {
+  readonly output: string;
+  readonly outside: string;
+}
+
+function place(): Place {
+  const home = join(folder, `${++count}`);
+  const [output, outside] = [join(home, 'output'), join(home, 'outside')];
+  for (const path of [join(output, 't/sub'), outside]) fs.mkdirSync(path, { recursive: true });
+  fs.writeFileSync(join(output, 't/a'), 'ours');
+  fs.writeFileSync(join(outside, 'precious'), 'x'.repeat(50));
+  return { output, outside };
+}
+
+/** Prepares; at the time between the look and the making `change` is called, so many times. */
+async function prepare({ output }: Place, change: () => void, times = 1, isOurs = [0]): Promise<void> {
+  const data = new DataFiles(scenes.metainfoOf(TREE, 64 * 1024 * 1024), output);
+  let changes = 0;
+  try {
+    await data.prepare({
+      forWriting: true,
+      isOurs: (file) => {
+        if (file === 0 && changes++ < times) change();
+        return isOurs.includes(file);
+      },
+    });
+  } finally {
+    await data.close();
+  }
+}
+
+function isError(code: string, text: string): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof HaulError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.ok(error.message.includes(text), error.message);
+    assert.doesNotMatch(error.message, /\n/);
+    return true;
+  };
+}
+
+function isIntact({ outside }: Place): void {
+  assert.deepEqual(fs.readdirSync(outside), ['precious']);
+  assert.equal(fs.readFileSync(join(outside, 'precious'), 'latin1'), 'x'.repeat(50));
+}
+
+test('a file that appears after the look is looked at, not written over', async () => {
+  const here = place();
+  const path = join(here.output, 't/sub/b');
+  await assert.rejects(
+    prepare(here, () => fs.writeFileSync(path, 'precious')),
+    isError('FILE_EXISTS', path),
+  );
+  assert.equal(fs.readFileSync(path, 'latin1'), 'precious');
+  assert.equal(fs.existsSync(join(here.output, 't/sub/c')), false, 'what was made is undone');
+  assert.equal(fs.readFileSync(join(here.output, 't/a'), 'latin1'), 'ours');
+});
+
+test('a file of ours that appears after the look is taken as it is', async () => {
+  const here = place();
+  const path = join(here.output, 't/sub/b');
+  await prepare(here, () => fs.writeFileSync(path, 'ours too'), 1, [0, 1]);
+  assert.equal(fs.statSync(path).size, 20_000);
+  assert.equal(fs.readFileSync(path, 'latin1').slice(0, 9), 'ours too\0');
+});
+
+test('another file in the place of one that was looked at is neither lengthened nor cut', async () => {
+  const here = place();
+  const path = join(here.output, 't/a');
+  for (const length of [30, 30_000]) {
+    fs.writeFileSync(path, Buffer.alloc(12_000, 'ours'));
+    let isOurs = true;
+    const data = new DataFiles(scenes.metainfoOf(TREE, 64 * 1024 * 1024), here.output);
+    const swap = (file: number): boolean => {
+      if (file !== 0 || !isOurs) return false;
+      isOurs = false;
+      fs.renameSync(path, `${path}.old`);
+      fs.writeFileSync(path, 'p'.repeat(length));
+      return true;
+    };
+    await assert.rejects(data.prepare({ forWriting: true, isOurs: swap }), isError('FILE_EXISTS', path));
+    await data.close();
+    assert.equal(fs.readFileSync(path, 'latin1'), 'p'.repeat(length));
+  }
+});
+
+test('a link in the place of a file that was looked at is not followed', async () => {
+  const here = place();
+  const path = join(here.output, 't/a');
+  const swap = (): void => {
+    fs.rmSync(path);
+    fs.symlinkSync(join(here.outside, 'precious'), path);
+  };
+  await assert.rejects(prepare(here, swap), isError('NOT_A_DIRECTORY', 'leads outside the output folder'));
+  isIntact(here);
+});
+
+test('a link in the place of a folder makes nothing outside the output folder', async () => {
+  const here = place();
+  const path = join(here.output, 't/sub');
+  const swap = (): void => {
+    fs.renameSync(path, `${path}.old`);
+    fs.symlinkSync(here.outside, path);
+  };
+  await assert.rejects(prepare(here, swap), isError('NOT_A_DIRECTORY', 'leads outside the output folder'));
+  isIntact(here);
+  assert.equal(fs.readFileSync(join(here.output, 't/a'), 'latin1'), 'ours', 'what was lengthened is undone');
+});
+
+test('a folder that somebody else makes meanwhile is as good', async () => {
+  const here = place();
+  fs.rmdirSync(join(here.output, 't/sub'));
+  await prepare(here, () => fs.mkdirSync(join(here.output, 't/sub')));
+  assert.equal(fs.statSync(join(here.output, 't/sub/b')).size, 20_000);
+});
+
+test('who replaces files for ever is named, and nothing of what is there is changed', async () => {
+  const here = place();
+  const path = join(here.output, 't/a');
+  const swap = (): void => {
+    fs.writeFileSync(`${path}.new`, 'ours');
+    fs.renameSync(`${path}.new`, path);
+  };
+  await assert.rejects(prepare(here, swap, 100), isError('BAD_DATA', `${path} is not what it was a moment ago`));
+  assert.equal(fs.readFileSync(path, 'latin1'), 'ours');
+  assert.deepEqual(fs.readdirSync(join(here.output, 't/sub')), []);
+});
