@@ -4,7 +4,7 @@
  * piece still has its bytes in the same places.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { type FileHandle, open, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromSystemError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
@@ -15,7 +15,9 @@ import { Selection } from '../metainfo/selection.js';
 import { stateName } from '../metainfo/state-names.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import { ABSENT, type FileStamp, isSameInode, isUnchanged, isUsable } from './file-stamp.js';
+import { fileSystemOf } from './file-systems.js';
 import { FileLayout, partFileName } from './layout.js';
+import { isOutOfRoom, whenRoom } from './patience.js';
 import { replaceRecord } from './record-file.js';
 import { decodeResume, encodeResume, longestRecordBytes, type ResumeRecord, unfinishedLimit } from './resume-record.js';
 import { stampFiles } from './stamp-files.js';
@@ -102,7 +104,7 @@ function withStamps(metainfo: Metainfo, { synced, stamps }: Claim, selection: Se
 }
 
 /**
- * What of the data on disk counts. Never throws for what it finds there.
+ * What of the data on disk counts. Never throws for what it finds there, only where no file can be opened at all.
  * A recorded piece is trusted while all its files have the recorded size and mtime; other recorded pieces are to be checked.
  * After an unclean end, or without a usable record, all others with data on disk are to be checked too: a verified piece must
  * not be downloaded again.
@@ -115,7 +117,7 @@ export async function loadResume(
 ): Promise<ResumeVerdict> {
   const stamps = await stampFiles(metainfo, output, selection);
   const read = await readRecord(metainfo, output);
-  const record = typeof read === 'string' ? null : read;
+  const record = typeof read === 'string' ? null : await believed(read, output);
   const trusted = new Bitfield(metainfo.geometry.pieceCount);
   const recheck = new Bitfield(metainfo.geometry.pieceCount);
   const isSame = metainfo.files.map(({ lengthBytes }, file) => {
@@ -135,12 +137,33 @@ export async function loadResume(
   }
   const ours = new Bitfield(metainfo.files.length);
   record?.files.forEach((then, file) => {
-    if (isSameInode(stamps[file]!, then)) ours.set(file);
+    if (isSameFile(stamps[file]!, then)) ours.set(file);
   });
   const isUsed = ({ piece }: UnfinishedPiece): boolean =>
     selection?.isWanted(piece) !== false && !changed.has(piece) && !trusted.has(piece) && !recheck.has(piece);
   const unfinished = record?.isClean === true ? record.unfinished.filter(isUsed) : [];
   return { trusted, recheck, unfinished, ours, stamps, problem: typeof read === 'string' ? read : null };
+}
+
+/** Where numbers say nothing the length must do: every file of ours has its full length from the first record on. */
+function isSameFile(now: FileStamp, then: FileStamp): boolean {
+  return isSameInode(now, then) && (then.inode !== 0n || now.sizeBytes === then.sizeBytes);
+}
+
+/** An inode number 0 equals any: it is what we write where a file system makes numbers up, and means nothing anywhere else. */
+async function believed(record: ResumeRecord | null, output: string): Promise<ResumeRecord | null> {
+  const hasWildcard =
+    record !== null && [...record.files, record.skipped?.partFile].some((stamp) => stamp?.inode === 0n);
+  if (!hasWildcard || (await makesUpInodes(output))) return record;
+  const checked = (stamp: FileStamp): FileStamp => (stamp.inode === 0n ? ABSENT : stamp);
+  const { skipped } = record;
+  const files = record.files.map(checked);
+  return { ...record, files, skipped: skipped === null ? null : { ...skipped, partFile: checked(skipped.partFile) } };
+}
+
+async function makesUpInodes(output: string): Promise<boolean> {
+  const volume = await statfs(output).catch(() => null);
+  return volume !== null && fileSystemOf(volume.type).makesUpInodes === true;
 }
 
 /**
@@ -177,8 +200,11 @@ async function readRecord(metainfo: Metainfo, output: string): Promise<ResumeRec
   const path = resumePath(metainfo, output);
   let handle: FileHandle;
   try {
-    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    handle = await whenRoom(() => open(path, flags));
   } catch (error) {
+    // Not the record's fault: it would cost a check of all that is here.
+    if (isOutOfRoom(error)) throw fromSystemError(error, 'open', path);
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
     return code === 'ENOENT' || code === 'ENOTDIR' ? null : `${path}: it cannot be opened (${code})`;
   }

@@ -10,9 +10,10 @@ import type { Metainfo } from '../metainfo/metainfo.js';
  * @param have verified pieces
  */
 export function isFileOurs({ files, geometry }: Metainfo, recorded: Bitfield, have: Bitfield, file: number): boolean {
-  if (recorded.has(file)) return true;
   const { beginBytes, lengthBytes } = files[file]!;
+  // What is in a file that should be empty came from somebody else.
   if (lengthBytes === 0) return false;
+  if (recorded.has(file)) return true;
   const { pieceLengthBytes } = geometry;
   const endBytes = beginBytes + lengthBytes;
   const firstWhole = Math.ceil(beginBytes / pieceLengthBytes);

@@ -230,3 +230,20 @@ test('overwrite must be a boolean', async (t) => {
   const overwrite = 'yes' as unknown as boolean;
   assert.throws(() => engine.add(set.metainfo, { output: set.folder, overwrite }), { code: 'BAD_ARGUMENT' });
 });
+
+test('an empty file of the torrent that somebody wrote into is refused by name, though it was ours', async (t) => {
+  const scope = openScope(t);
+  const set = await treeSet(scope, [
+    { path: 'a', lengthBytes: MIB },
+    { path: 'empty', lengthBytes: 0 },
+  ]);
+  const seed = await startSeed(scope, set);
+  const output = await tempFolder(scope);
+  await get(scope, set, seed, output);
+  const file = path.join(output, 'tree/empty');
+  await writeFile(file, 'notes of mine');
+  await assert.rejects(get(scope, set, seed, output), isRefusal(file));
+  assert.equal(await readFile(file, 'latin1'), 'notes of mine');
+  await get(scope, set, seed, output, { overwrite: true });
+  assert.equal(await readFile(file, 'latin1'), '');
+});

@@ -222,6 +222,15 @@ test('a folder in the place of the record, or of its spare, is named', async () 
   }
 });
 
+test('a record without inode numbers is believed only where the file system makes them up', async () => {
+  const output = scene();
+  const stamps = await stampFiles(metainfo, output, null);
+  const crafted = stamps.map((stamp) => ({ ...stamp, device: 0n, inode: 0n, birthNs: 0n }));
+  await saveResume(metainfo, output, { synced: bits('11111111'), isClean: true, stamps: crafted });
+  assert.equal(await load(output), '00000000 11111111 ');
+  assert.equal((await loadResume(metainfo, output)).ours.count, 0);
+});
+
 test('a link where the temporary record goes is not followed', async () => {
   const output = scene();
   const victim = join(output, 'victim');
