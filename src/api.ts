@@ -114,7 +114,7 @@ export interface TorrentStats {
   readonly superSeeding: boolean;
   /** Estimated seconds until all that is wanted is verified; Infinity when nothing arrives, 0 when complete. */
   readonly secondsLeft: number;
-  /** What is wrong now, the most telling first; empty when all is well, and while it prepares, checks or has stopped. */
+  /** What is wrong now, the most telling first; empty when all is well, and while it prepares or checks without trouble or has stopped. */
   readonly health: readonly HealthProblem[];
 }
 
@@ -128,6 +128,7 @@ export type HealthCode =
   | 'no-seed' // no connected peer has anything that is missing here
   | 'choked' // peers have what is missing and do not serve us
   | 'no-progress' // peers serve us and nothing comes
+  | 'not-accepting' // connections of others could not be accepted in the last minute
   | 'no-trackers'
   | 'udp-trackers-only' // or of other kinds that cannot be contacted
   | 'tracker-failing'

@@ -42,6 +42,8 @@ export const LIMITS = {
   connectionsPerTorrent: 500,
   connectionsPerEngine: 4000,
   dialsPerSecond: 30,
+  /** For so long a connection that could not be accepted is a problem worth showing. */
+  doorTroubleMs: 60_000,
   /** Dials of peers that the user named, beside the others: there are few, and somebody waits for them. */
   namedDialsPerSecond: 10,
   /** Dials under way per engine, shared evenly by its torrents: ten seconds' worth, for a dead address keeps one for as long as a handshake may take. */

@@ -11,7 +11,7 @@ import { DEFAULTS, LIMITS } from './config.js';
 import { DialBudget } from './dial-budget.js';
 import { HttpClient } from './discovery/http-client.js';
 import { isZone, ZONE_RULE } from './discovery/zone.js';
-import { HaulError } from './errors.js';
+import { fromSystemError, HaulError } from './errors.js';
 import { createWorkPool } from './hash/pool.js';
 import type { WorkPool } from './hash/port.js';
 import type { Metainfo } from './metainfo/metainfo.js';
@@ -68,6 +68,8 @@ class LiveEngine implements Engine {
   readonly #dispatcher = new HttpClient();
   readonly #limits: Limits;
   #listener: Listener | null = null;
+  /** The last connection that could not be accepted. */
+  #doorTrouble = { message: '', sinceMs: Number.NEGATIVE_INFINITY };
   #timer: NodeJS.Timeout | null = null;
   #lastSecondMs = 0;
   #firstToTick = 0;
@@ -120,7 +122,11 @@ class LiveEngine implements Engine {
       ports: port === undefined ? range : [port],
       host: this.#options.host,
       onSocket: (socket) => this.#handshakes.accept(socket),
-      onError: (error) => this.#log('warn', `listening socket: ${error.message}`),
+      onError: (error) => {
+        const { message } = fromSystemError(error, 'accept connections on', `port ${this.port}`);
+        this.#log('warn', message);
+        this.#doorTrouble = { message, sinceMs: performance.now() };
+      },
     });
     this.port = this.#listener.port;
     this.#log('info', `listening for peers on port ${this.port}`);
@@ -172,6 +178,10 @@ class LiveEngine implements Engine {
       throttles,
       takeDial: (door, isNamed) => this.#takeDial(door, isNamed),
       halfOpenDials: () => DialBudget.halfOpen(this.#torrents.size),
+      doorTrouble: () => {
+        const { message, sinceMs } = this.#doorTrouble;
+        return performance.now() - sinceMs < LIMITS.doorTroubleMs ? message : null;
+      },
       hasConnectionRoom: () => this.#handshakes.hasPlace,
       dropUselessElsewhere: (door) => this.#dropUseless(door),
       dial: (door, address) => this.#handshakes.dial(door, address.host, address.port),

@@ -12,7 +12,9 @@ import { announceHttp } from './discovery/http-tracker.js';
 import { fromSystemError } from './errors.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import type { Selection } from './metainfo/selection.js';
+import { cannotForce } from './storage/errno.js';
 import { fileSystemOf } from './storage/file-systems.js';
+import { forceData } from './storage/force.js';
 import { isSupported, syncFileSystem } from './storage/mmap-io.js';
 import { explainNoSpace } from './storage/no-space.js';
 import { openStorage } from './storage/open.js';
@@ -39,6 +41,7 @@ export interface ServicesOptions
     | 'takeDial'
     | 'halfOpenDials'
     | 'dial'
+    | 'doorTrouble'
     | 'hasConnectionRoom'
     | 'dropUselessElsewhere'
     | 'forgetLink'
@@ -104,9 +107,8 @@ async function syncData(metainfo: Metainfo, output: string, selection: Selection
     .map((file) => join(output, ...file.path));
   if (selection?.isWhole === false) stored.push(partFilePath(metainfo, output));
   try {
-    if (stored.length > FILES_ONE_BY_ONE && isSupported()) {
-      await withOpen(output, (folder) => syncFileSystem(folder.fd));
-    } else for (const path of stored) await withOpen(path, (handle) => handle.datasync());
+    const isMany = stored.length > FILES_ONE_BY_ONE && isSupported();
+    if (!isMany || !(await syncWhole(output))) for (const path of stored) await withOpen(path, forceData);
   } catch (error) {
     throw fromSystemError(error, 'sync', output);
   }
@@ -116,7 +118,7 @@ async function syncData(metainfo: Metainfo, output: string, selection: Selection
 async function withOpen(path: string, use: (handle: FileHandle) => Promise<void>): Promise<void> {
   let handle: FileHandle;
   try {
-    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    handle = await whenRoom(() => open(path, constants.O_RDONLY | constants.O_NONBLOCK));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     throw error;
@@ -126,6 +128,18 @@ async function withOpen(path: string, use: (handle: FileHandle) => Promise<void>
   } finally {
     await handle.close();
   }
+}
+
+/** False: there is no syncfs here. */
+async function syncWhole(output: string): Promise<boolean> {
+  let isDone = true;
+  await withOpen(output, (folder) =>
+    syncFileSystem(folder.fd).catch((error: unknown) => {
+      if (!cannotForce(error)) throw error;
+      isDone = false;
+    }),
+  );
+  return isDone;
 }
 
 async function resolveHost(host: string): Promise<readonly string[]> {

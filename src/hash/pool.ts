@@ -12,7 +12,7 @@
 import { fdatasync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { HaulError } from '../errors.js';
-import { errnoName, errnoOf } from '../storage/errno.js';
+import { cannotForce, errnoName, errnoOf } from '../storage/errno.js';
 import { Crew, causeText } from './crew.js';
 import { decodeOutcomes, encodeBatch, OPERATIONS, workBytes } from './job.js';
 import type { WorkJob, WorkPool, WorkResult } from './port.js';
@@ -248,7 +248,7 @@ class CrewPool implements WorkPool {
     let running = 0;
     let errno = 0;
     const step = (error: NodeJS.ErrnoException | null): void => {
-      if (error !== null && errno === 0) errno = errnoOf(error);
+      if (error !== null && errno === 0 && !cannotForce(error)) errno = errnoOf(error);
       running--;
       if (next < fds.length && errno === 0) start();
       else if (running === 0) finish();

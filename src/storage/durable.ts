@@ -7,6 +7,7 @@ import { fromSystemError, type HaulError } from '../errors.js';
 import { memoryLimitBytes } from '../memory-limit.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Budgets } from './budgets.js';
+import { cannotForce } from './errno.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles } from './files.js';
 import type { Jobs } from './jobs.js';
@@ -100,8 +101,8 @@ export class Durable {
     try {
       this.#checkRefusal();
       const touched = this.#touched([...pieces, ...unfinished]);
-      if (touched.length > FILES_ONE_BY_ONE && mmap.isSupported()) await this.#flushFileSystem();
-      else
+      const isMany = touched.length > FILES_ONE_BY_ONE && mmap.isSupported();
+      if (!isMany || !(await this.#flushFileSystem()))
         for (let at = 0; at < touched.length; at += FILES_ONE_BY_ONE)
           await this.#flushFiles(touched.slice(at, at + FILES_ONE_BY_ONE));
       // A range that was being written meanwhile took the device's complaint with it, and may be about to tell.
@@ -147,11 +148,14 @@ export class Durable {
     }
   }
 
-  async #flushFileSystem(): Promise<void> {
+  /** False: there is no syncfs here. */
+  async #flushFileSystem(): Promise<boolean> {
     const folder = await whenRoom(() => open(this.#files.output, 'r'));
     try {
       await mmap.syncFileSystem(folder.fd);
+      return true;
     } catch (error) {
+      if (cannotForce(error)) return false;
       this.#refusal = fromSystemError(error, 'sync', this.#files.output);
       throw this.#refusal;
     } finally {

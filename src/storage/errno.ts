@@ -37,3 +37,13 @@ export function errnoOf(error: unknown): number {
   const errno = (error as { errno?: unknown } | null)?.errno;
   return typeof errno === 'number' && errno !== 0 ? Math.abs(errno) : constants.errno.EIO;
 }
+
+const CANNOT_FORCE: ReadonlySet<unknown> = new Set(['EINVAL', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP']);
+
+/**
+ * True: the file system has no fsync for this file (some of FUSE and SMB, special files). That is no complaint of a device: nothing was
+ * lost, and nothing more can be done. EIO and ENOSPC are complaints.
+ */
+export function cannotForce(error: unknown): boolean {
+  return CANNOT_FORCE.has((error as { code?: unknown } | null)?.code);
+}

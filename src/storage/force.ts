@@ -1,15 +1,6 @@
-/**
- * Forcing to the device what a file system may have no answer to: fsync on some FUSE, SMB and special file systems is EINVAL or ENOSYS.
- * That is no complaint of a device: nothing was lost, and nothing more can be done. EIO and ENOSPC are complaints.
- */
+/** Forcing a file to the device, where its file system has a way to: see `cannotForce`. */
 import type { FileHandle } from 'node:fs/promises';
-
-const CANNOT: ReadonlySet<unknown> = new Set(['EINVAL', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP']);
-
-/** The system has no such call for this file. */
-export function cannotForce(error: unknown): boolean {
-  return CANNOT.has((error as { code?: unknown } | null)?.code);
-}
+import { cannotForce } from './errno.js';
 
 /** fsync(2), where there is one. */
 export async function forceFile(handle: FileHandle): Promise<void> {

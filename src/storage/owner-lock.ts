@@ -12,6 +12,8 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fromSystemError } from '../errors.js';
+import { isOutOfRoom, whenRoom } from './patience.js';
 
 const LOCK_SH = 1;
 const LOCK_EX = 2;
@@ -37,8 +39,8 @@ export interface Owner {
 }
 
 export interface OwnerLock {
-  /** From a writer to a reader. */
-  share(): Promise<void>;
+  /** From a writer to a reader. False: it is lost, and somebody else has it for writing. */
+  share(): Promise<boolean>;
   /** Removes the file with the last owner. Idempotent. */
   release(): Promise<void>;
 }
@@ -114,10 +116,16 @@ export async function findOwner(
 /**
  * Null: there is no file of that kind to be had. Somebody else's can at least be looked at and locked.
  * @param creation O_CREAT, or 0
+ * @throws HaulError where no file can be opened at all
  */
 async function openLock(path: string, creation: number): Promise<FileHandle | null> {
   const flags = FLAGS | constants.O_APPEND | creation | constants.O_RDWR;
-  const handle = await open(path, flags, 0o644).catch(() => open(path, FLAGS | constants.O_RDONLY).catch(() => null));
+  const reading = FLAGS | constants.O_RDONLY;
+  const handle = await whenRoom(() => open(path, flags, 0o644)).catch(async (error: unknown) => {
+    // That nobody can be asked is no answer.
+    if (isOutOfRoom(error)) throw fromSystemError(error, 'lock', path);
+    return open(path, reading).catch(() => null);
+  });
   if (handle === null) return null;
   // A hard link that somebody made to a file of ours is not to be written.
   const status = await handle.stat().catch(() => null);
@@ -130,10 +138,10 @@ function makeLock(handle: FileHandle, path: string, owner: Owner, flock: Flock):
   let isReleased = false;
   return {
     share: async () => {
-      if (isReleased) return;
+      if (isReleased) return true;
       await sign(handle, { ...owner, isWriting: false });
       // The number of a closed descriptor may be another file's by now.
-      if (!isReleased) flock(handle.fd, LOCK_SH);
+      return shareLock((operation) => (isReleased ? 'locked' : flock(handle.fd, operation)));
     },
     release: async () => {
       if (isReleased) return;
@@ -145,6 +153,18 @@ function makeLock(handle: FileHandle, path: string, owner: Owner, flock: Flock):
       await handle.close().catch(() => {});
     },
   };
+}
+
+/**
+ * The kernel gives the whole lock up before it takes the lesser one, and somebody may be quicker: who only looks has it for an instant.
+ * False: somebody keeps it. Where it cannot be told nothing is lost.
+ */
+export async function shareLock(flock: (operation: number) => FlockOutcome): Promise<boolean> {
+  for (let refusals = 0; refusals < REFUSALS; refusals++) {
+    if (flock(LOCK_SH) !== 'busy') return true;
+    await delay(PAUSE_MS);
+  }
+  return false;
 }
 
 function removeQuietly(fd: number, path: string): void {
@@ -204,7 +224,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
-type Flock = (fd: number, operation: number) => 'locked' | 'busy' | 'unknown';
+type FlockOutcome = 'locked' | 'busy' | 'unknown';
+type Flock = (fd: number, operation: number) => FlockOutcome;
 
 let loaded: Flock | null | undefined;
 

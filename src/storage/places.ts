@@ -15,7 +15,7 @@ import { findNested } from './nested-places.js';
 import { lockPath, lockRoot, type Owner, type OwnerLock } from './owner-lock.js';
 
 export interface Place {
-  /** The download is complete: others may read it too. */
+  /** The download is complete: others may read it too. @throws HaulError IN_USE: somebody else took it meanwhile */
   share(): Promise<void>;
   /** Idempotent. */
   release(): Promise<void>;
@@ -62,7 +62,7 @@ function holding(holder: Holder, lock: OwnerLock | null): Place {
   return {
     share: async () => {
       holder.isWriting = false;
-      await lock?.share();
+      if ((await lock?.share()) === false) throw inUse(holder, null, holder.root);
     },
     release: async () => {
       await lock?.release();

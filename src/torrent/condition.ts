@@ -3,9 +3,11 @@
  * Looks once a second; must not be called per block.
  */
 import type { HealthProblem, TorrentSources, TrackerReport } from '../api.js';
+import type { HaulError } from '../errors.js';
 import { Contacts } from './contacts.js';
 import { type HealthFacts, healthOf } from './health.js';
 import type { LiveTorrent } from './torrent.js';
+import { untilFiles } from './until-files.js';
 
 export class Condition {
   readonly contacts = new Contacts();
@@ -16,6 +18,8 @@ export class Condition {
   #diskBehind = new Since();
   #syncing = new Since();
   #receivedBytes = -1;
+  /** Why nothing is done before the first block. */
+  #pausedText: string | null = null;
 
   /** @param areTrackersGiven they were given in place of the torrent's own */
   constructor(torrent: LiveTorrent, areTrackersGiven: boolean) {
@@ -35,9 +39,18 @@ export class Condition {
     this.#receivedBytes = downloadedBytes;
   }
 
+  /** A step before the first block, repeated while no file can be opened; that is told. @throws what the step throws in the end */
+  patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const onPause = (error: HaulError | null): void => {
+      this.#pausedText = error === null ? null : `${error.message}; it is tried again soon`;
+      if (error !== null) this.#torrent.onDiskPause(error);
+    };
+    return untilFiles(step, { signal, onPause });
+  }
+
   health(): readonly HealthProblem[] {
     const { goal } = this;
-    return goal === 'nothing' ? [] : healthOf(this.#facts(goal));
+    return goal === 'nothing' && this.#pausedText === null ? [] : healthOf(this.#facts(goal));
   }
 
   sources(): TorrentSources {
@@ -85,7 +98,8 @@ export class Condition {
       nothingCameMs: this.#nothingCame.forMs(nowMs),
       diskBehindMs: this.#diskBehind.forMs(nowMs),
       syncingMs: this.#syncing.forMs(nowMs),
-      paused: exchange?.trouble.pausedText ?? null,
+      paused: this.#pausedText ?? exchange?.trouble.pausedText ?? null,
+      doorTrouble: services.doorTrouble(),
       badPieces: this.#torrent.doubts.badPieces,
     };
   }

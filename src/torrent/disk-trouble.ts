@@ -35,6 +35,13 @@ export function mayPass(error: HaulError): boolean {
   return PASSING.has(String(error.facts.errno));
 }
 
+const SHORT: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE']);
+
+/** No file can be opened at the moment: nothing is wrong with any of them. */
+export function isShortOfFiles(error: HaulError): boolean {
+  return SHORT.has(String(error.facts.errno));
+}
+
 export class DiskTrouble {
   /** Told once for each pause. */
   onPause: ((error: HaulError) => void) | null = null;

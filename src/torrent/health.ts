@@ -28,6 +28,8 @@ export interface HealthFacts {
   readonly syncingMs: number;
   /** Why work rests until the disk is usable again. */
   readonly paused: string | null;
+  /** Why peers that dial us could not be let in lately. */
+  readonly doorTrouble: string | null;
   /** Pieces of ours that were good and are bad on disk now. */
   readonly badPieces: number;
 }
@@ -44,7 +46,7 @@ export const SYNC_SLOW_MS = 15_000;
 const TRACKERS_NAMED = 5;
 
 export function healthOf(facts: HealthFacts): readonly HealthProblem[] {
-  if (facts.goal === 'nothing') return [];
+  if (facts.goal === 'nothing') return facts.paused === null ? [] : diskProblems(facts);
   const found: HealthProblem[] = [...diskProblems(facts)];
   if (facts.goal === 'download') {
     const alone = facts.peers === 0 && facts.withoutPeersMs >= WITHOUT_PEERS_MS;
@@ -56,6 +58,7 @@ export function healthOf(facts: HealthFacts): readonly HealthProblem[] {
     if (alone || facts.trackers.some(isAsked)) found.push(...trackerProblems(facts, alone));
   }
   if (facts.goal !== 'download') found.push(...badPieceProblems(facts));
+  if (facts.doorTrouble !== null) found.push(doorProblem(facts.doorTrouble));
   const needsTrackers = facts.trackers.length > 0 || !facts.areTrackersGiven;
   if (facts.goal === 'seed' && needsTrackers) found.push(...trackerProblems(facts, false));
   return found;
@@ -85,6 +88,10 @@ function diskProblems({ paused, diskBehindMs, syncingMs, goal }: HealthFacts): H
   const isBlocking = diskBehindMs >= DISK_BEHIND_MS || goal === 'saving';
   const text = `the disk is slow: it has been behind for ${seconds(behindMs)}`;
   return [problem('disk-slow', isBlocking, text, { behindMs: Math.round(behindMs), isSyncing: syncingMs > 0 })];
+}
+
+function doorProblem(trouble: string): HealthProblem {
+  return problem('not-accepting', false, `peers that dial us cannot be let in: ${trouble}`);
 }
 
 function badPieceProblems({ badPieces }: HealthFacts): HealthProblem[] {

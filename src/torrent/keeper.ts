@@ -9,6 +9,7 @@ import type { PieceIndex } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import type { Storage } from '../storage/port.js';
 import type { Claim } from '../storage/resume.js';
+import { isShortOfFiles } from './disk-trouble.js';
 import type { Unfinished } from './unfinished.js';
 
 export interface KeeperOptions {
@@ -37,6 +38,11 @@ export class Keeper {
   #isBusy = false;
   /** The last record did not fit on the device; it is tried again with the next sync. */
   #lacksRoom = false;
+  /** No file could be opened, and that was said. */
+  #lacksFiles = false;
+  /** Ends the wait of `finish` for the next try. */
+  #wake: (() => void) | null = null;
+  #isClosed = false;
   /** Trouble with files that was thrown already: the way out after it must not tell it once more. */
   readonly #told = new Set<string>();
 
@@ -68,20 +74,32 @@ export class Keeper {
   tick(nowMs: number): void {
     if (this.#unsynced === 0 || this.#isBusy || nowMs - this.#lastMs < DEFAULTS.syncIntervalMs) return;
     this.#lastMs = nowMs;
-    this.#enqueue(() => this.#syncAndSave(false)).catch((error: unknown) => this.#trouble(error));
+    if (this.#wake !== null) this.#wake();
+    else this.#enqueue(() => this.#syncAndSave(false)).catch((error: unknown) => this.#trouble(error));
   }
 
-  /** Everything is verified. Resolves when it is on the device and recorded. */
+  /** Everything is verified. Resolves when it is on the device and recorded, or the keeper is closed. */
   async finish(): Promise<void> {
-    try {
-      await this.#enqueue(() => this.#syncAndSave(true));
-    } catch (error) {
-      this.#trouble(error);
+    for (;;) {
+      try {
+        await this.#enqueue(() => this.#syncAndSave(true));
+        return;
+      } catch (error) {
+        this.#trouble(error);
+        if (!this.#lacksFiles || this.#isClosed) return;
+      }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = null;
+      if (this.#isClosed) return;
     }
   }
 
   /** The last sync and record. @throws HaulError when the disk refuses. */
   close(isClean: boolean): Promise<void> {
+    this.#isClosed = true;
+    this.#wake?.();
     return this.#enqueue(async () => {
       if (this.#unsynced === 0 && this.#isComplete(this.#options.have)) return;
       await this.#syncAndSave(isClean, isClean && this.#options.isKept ? await this.#keepUnfinished() : []);
@@ -107,6 +125,7 @@ export class Keeper {
     for (const piece of pieces) this.#synced.set(piece);
     await this.#save(isClean && failure === null, failure === null ? unfinished : []);
     if (failure !== null) throw failure;
+    this.#lacksFiles = false;
   }
 
   /** A failure is kept back until the files were looked at: one that is gone or replaced explains it better. */
@@ -167,8 +186,17 @@ export class Keeper {
     return run;
   }
 
+  /** That no file can be opened now is no trouble of the disk: the next sync tries again. */
   #trouble(error: unknown): void {
-    this.#options.onTrouble(asHaulError(error));
+    const failure = asHaulError(error);
+    if (!isShortOfFiles(failure)) {
+      this.#lacksFiles = false;
+      this.#options.onTrouble(failure);
+      return;
+    }
+    this.#unsynced++;
+    if (!this.#lacksFiles) this.#options.onWarning(failure);
+    this.#lacksFiles = true;
   }
 }
 

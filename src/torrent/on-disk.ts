@@ -56,10 +56,11 @@ export class OnDisk {
     this.#recorded = new Bitfield(options.metainfo.files.length);
   }
 
-  /** Fills `have` and opens the storage. Null when the signal fired meanwhile. @throws HaulError */
+  /** Fills `have` and opens the storage; may be called again when it failed. Null when the signal fired meanwhile. @throws HaulError */
   async open(): Promise<Storage | null> {
     const { have, signal, metainfo, output } = this.#options;
     for (let tries = 1; ; tries++) {
+      for (let piece = 0; piece < have.bitCount; piece++) have.clear(piece);
       const seen = await this.#findVerified();
       const storage = signal.aborted ? null : await this.#openOverSame(seen);
       if (storage !== null) return storage;
@@ -72,7 +73,6 @@ export class OnDisk {
         'warn',
         `${metainfo.name}: files were replaced or written while they were checked; once more`,
       );
-      for (let piece = 0; piece < have.bitCount; piece++) have.clear(piece);
     }
   }
 

@@ -75,7 +75,7 @@ export interface AnnounceOwner {
 
 /** Where a torrent's data lies: one writer, or any number of readers, whatever engine or process they are in. */
 export interface Place {
-  /** The download is complete: others may read it too. */
+  /** The download is complete: others may read it too. @throws HaulError IN_USE: somebody else took it meanwhile */
   share(): Promise<void>;
   release(): Promise<void>;
 }
@@ -127,6 +127,8 @@ export interface Services {
   /** Most dials of this torrent under way. */
   halfOpenDials(): number;
   dial(door: Door, address: PeerAddress): void;
+  /** Why connections of others could not be accepted lately, in one clause; null: they could. */
+  doorTrouble(): string | null;
   /** False: the engine has more connections than it may, the one at the door included. */
   hasConnectionRoom(): boolean;
   /** Ends the connection of another torrent that is of no use there; false: there is none. */

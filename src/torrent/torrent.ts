@@ -144,8 +144,10 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
 
   async #run(): Promise<void> {
     try {
-      const { services, metainfo, output } = this;
-      this.#place = await services.claimPlace(metainfo, output, this.#options.mode !== 'seed');
+      const { services, metainfo, output, condition } = this;
+      const isWriting = this.#options.mode !== 'seed';
+      const claim = (): Promise<Place> => services.claimPlace(metainfo, output, isWriting);
+      this.#place = await condition.patiently(claim, this.#abort.signal);
       if (!this.isStopping && (await this.#prepareStorage())) this.#begin();
     } catch (error) {
       if (!this.isStopping) this.#fail(toHaulError(error, `prepare ${this.metainfo.name}`));
@@ -173,7 +175,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
         this.checkedPieces = count;
       },
     });
-    const storage = await onDisk.open();
+    const storage = await this.condition.patiently(() => onDisk.open(), this.#abort.signal);
     this.#storage = storage;
     if (storage === null) return false;
     this.unfinished.remember(onDisk.unfinished);
@@ -192,7 +194,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       onWarning: (error) => this.tell('warning', error),
       isKept: mode !== 'seed',
     });
-    await this.#keeper.open();
+    await this.condition.patiently(() => this.#keeper!.open(), this.#abort.signal);
     return !this.isStopping;
   }
 
@@ -248,7 +250,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
       await this.#attempt(`tidy up ${metainfo.name}`, () => services.removePartFile(metainfo, output));
     }
     if (this.isStopping) return;
-    await this.#place!.share();
+    await this.#place!.share().catch((error: unknown) => this.#fail(toHaulError(error, `keep ${output}`)));
     if (this.isStopping) return;
     if (isFresh && this.have.isFull) this.#announces?.completed(services.now());
     this.#enter('seeding');

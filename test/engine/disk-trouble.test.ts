@@ -1,10 +1,14 @@
 /** A disk, memory or descriptors that fail for a while: the transfer pauses, says so when it lasts, and ends whole. */
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { Engine, Torrent } from '../../src/api.js';
 import { startEngine } from '../../src/engine.js';
+import { HaulError } from '../../src/errors.js';
+import { createWorkPool } from '../../src/hash/pool.js';
 import type { WorkJob } from '../../src/hash/port.js';
+import { openStorage } from '../../src/storage/open.js';
 import type { StorageKind } from '../../src/storage/port.js';
 import { type DataSet, fileSet, startSeed } from '../support/engines.js';
 import { ProbePool } from '../support/probe-pool.js';
@@ -125,4 +129,59 @@ test('a torrent that is paused can be stopped, and a full disk still fails it', 
   errno = 'ENOSPC';
   const second = await fetchFrom(scope, leech, seed, set);
   await assert.rejects(withDeadline(second.torrent.done, 'it fails', DEADLINE_MS), { code: 'NO_SPACE' });
+});
+
+test('a download that finds no descriptor while it prepares waits, says so, and goes on', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, MIB, { pieceLengthBytes: PIECE_BYTES });
+  const seed = await startSeed(scope, set);
+  let tries = 0;
+  const engine = await startEngine(
+    { port: 0, host: '127.0.0.1', threads: 1 },
+    {
+      openStorage: async (metainfo, output, forWriting) => {
+        if (++tries <= 2) {
+          throw new HaulError('SYSTEM_LIMIT', `open ${output}: too many open files`, { errno: 'EMFILE' });
+        }
+        return openStorage({ metainfo, output, pool: createWorkPool({ threads: 1 }), kind: 'positional', forWriting });
+      },
+    },
+  );
+  scope.defer(() => engine.close());
+  const peers = [{ host: '127.0.0.1', port: seed.port! }];
+  const torrent = engine.add(set.metainfo, { output: await tempFolder(scope), trackers: [], peers });
+  const warnings: string[] = [];
+  torrent.on('warning', ({ message }) => {
+    warnings.push(message);
+    assert.deepEqual(
+      torrent.stats().health.map(({ code, isBlocking }) => `${code} ${isBlocking}`),
+      ['paused true'],
+    );
+  });
+  await withDeadline(torrent.done, 'the download ends', DEADLINE_MS);
+  assert.equal(warnings.length, 2);
+  assert.match(warnings[0]!, /paused: open .*: too many open files/);
+  assert.deepEqual(
+    torrent
+      .stats()
+      .health.map(({ code }) => code)
+      .filter((code) => code === 'paused'),
+    [],
+  );
+});
+
+test('connections that cannot be accepted are a problem that is shown', async (t) => {
+  const scope = openScope(t);
+  const listening = t.mock.method(net.Server.prototype, 'listen');
+  const set = await fileSet(scope, MIB);
+  const seed = await startSeed(scope, set);
+  const server = listening.mock.calls[0]!.this as net.Server;
+  const codes = (): string[] => seed.torrents[0]!.stats().health.map(({ code }) => code);
+  assert.ok(!codes().includes('not-accepting'));
+  server.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' }));
+  const found = seed.torrents[0]!.stats().health.find(({ code }) => code === 'not-accepting');
+  assert.match(
+    found?.message ?? '',
+    /^peers that dial us cannot be let in: accept connections on port \d+: this process has too many/,
+  );
 });

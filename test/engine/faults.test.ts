@@ -84,6 +84,7 @@ function watchedServices(scope: Scope, calls: string[]): Services {
     storageKind: 'auto',
     takeDial: () => false,
     halfOpenDials: () => 0,
+    doorTrouble: () => null,
     dial: () => {},
     forgetLink: () => {},
     closeHandshakes: () => {},

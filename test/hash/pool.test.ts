@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -263,6 +263,12 @@ test('sync flushes good descriptors and names the errno of a bad one', async () 
       assert.equal((await run(pool, { kind: 'sync', fds: [] })).ok, true);
       const bad = await run(pool, { kind: 'sync', fds: [...fds, 1_000_000] });
       assert.deepEqual(bad, { ok: false, errno: 'EBADF', operation: 'sync' });
+      // A pipe has no fsync, as some file systems have none: EINVAL.
+      const pipe = join(folder, 'pipe');
+      execFileSync('mkfifo', [pipe]);
+      fds.push(fs.openSync(pipe, fs.constants.O_RDWR));
+      assert.throws(() => fs.fdatasyncSync(fds.at(-1)!), { code: 'EINVAL' });
+      assert.equal((await run(pool, { kind: 'sync', fds })).ok, true);
     } finally {
       for (const fd of fds) fs.closeSync(fd);
     }

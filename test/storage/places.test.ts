@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
-import { findOwner, lockPath, lockRoot, type OwnerLock } from '../../src/storage/owner-lock.js';
+import { findOwner, lockPath, lockRoot, type OwnerLock, shareLock } from '../../src/storage/owner-lock.js';
 import { claimPlace } from '../../src/storage/places.js';
 import * as scenes from './scene.js';
 
@@ -55,6 +55,17 @@ test('a lock is one writer’s or any number of readers’, names an owner, and 
   await writer.release();
   assert.equal(fs.existsSync(lockPath(root)), false);
   await (await take(root, true)).release();
+});
+
+test('a writer that becomes a reader knows when somebody else was quicker', async () => {
+  const answers = (list: readonly ('busy' | 'locked' | 'unknown')[]) => {
+    let at = 0;
+    return () => list[at++] ?? 'busy';
+  };
+  assert.equal(await shareLock(answers(['locked'])), true);
+  assert.equal(await shareLock(answers(['busy', 'busy', 'locked'])), true, 'who only looks is gone at once');
+  assert.equal(await shareLock(answers(['unknown'])), true);
+  assert.equal(await shareLock(answers([])), false);
 });
 
 test('many readers that come and go at once never leave the file or shut each other out', async (t) => {

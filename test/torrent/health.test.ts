@@ -34,6 +34,7 @@ const WELL: HealthFacts = {
   syncingMs: 0,
   paused: null,
   badPieces: 0,
+  doorTrouble: null,
 };
 
 const ALONE: Partial<HealthFacts> = { peers: 0, holders: 0, servers: 0, withoutPeersMs: 5_000, nothingCameMs: 5_000 };
@@ -47,6 +48,14 @@ describe('the health of a torrent', () => {
   const cases: [title: string, facts: Partial<HealthFacts>, codes: string, waits: RegExp | null][] = [
     ['well', {}, '', null],
     ['checking', { ...ALONE, goal: 'nothing' }, '', null],
+    [
+      'checking without files',
+      { goal: 'nothing', paused: 'too many open files' },
+      'paused',
+      /^paused: too many open f/,
+    ],
+    ['a door that does not open', { doorTrouble: 'too many open files' }, 'not-accepting', null],
+    ['a seed behind such a door', { goal: 'seed', doorTrouble: 'too many open files' }, 'not-accepting', null],
     ['just begun', { ...ALONE, withoutPeersMs: 1000, trackers: [tracker('waiting')] }, '', null],
     ['nobody known', { ...ALONE, known: 0 }, 'no-peers', /^no peers: the trackers know none$/],
     [

@@ -15,6 +15,8 @@ interface Stage {
   readonly heard: string[];
   /** What the next sync gives. */
   synced: number[];
+  /** How the next syncs fail; null: they do not. */
+  syncFailure: HaulError | null;
   saveFails: boolean;
   /** How a record fails. */
   saveFailure: HaulError;
@@ -30,12 +32,14 @@ function stage(pieces: string, isKept = true, wantedPieces = pieces.length): Sta
     saved: [],
     heard: [],
     synced: [],
+    syncFailure: null,
     saveFails: false,
     saveFailure: new HaulError('NO_PERMISSION', 'write resume: permission denied'),
     trouble: null,
   };
   const storage = {
-    sync: () => Promise.resolve(self.synced as PieceIndex[]),
+    sync: () =>
+      self.syncFailure === null ? Promise.resolve(self.synced as PieceIndex[]) : Promise.reject(self.syncFailure),
     inspect: () => Promise.resolve({ stamps: [], trouble: self.trouble }),
   } as unknown as Storage;
   const keeper = new Keeper({
@@ -141,6 +145,44 @@ test('a record for which there is no room is a warning, told once, and tried aga
   self.synced = [2];
   await self.keeper.close(true);
   assert.deepEqual(self.heard, ['warning NO_SPACE', 'warning NO_SPACE']);
+});
+
+test('while no file can be opened a sync is tried again, also the last one; that is told once', async () => {
+  const self = stage('##..', true, 3);
+  const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  self.have.set(2);
+  self.syncFailure = new HaulError('SYSTEM_LIMIT', 'open /data: too many open files', { errno: 'EMFILE' });
+  self.keeper.pieceVerified();
+  self.keeper.tick(0);
+  await settled();
+  let isFinished = false;
+  const finished = self.keeper.finish().then(() => {
+    isFinished = true;
+  });
+  await settled();
+  self.keeper.tick(5_000);
+  await settled();
+  assert.deepEqual([self.heard, isFinished], [['warning SYSTEM_LIMIT'], false]);
+  self.syncFailure = null;
+  self.synced = [2];
+  self.keeper.tick(6_000);
+  await settled();
+  assert.equal(isFinished, false, 'not before its time');
+  self.keeper.tick(10_000);
+  await finished;
+  assert.equal(self.saved.at(-1), '###. clean');
+  assert.deepEqual(self.heard, ['warning SYSTEM_LIMIT']);
+});
+
+test('a wait for files ends with the torrent', async () => {
+  const self = stage('##..', true, 3);
+  self.have.set(2);
+  self.syncFailure = new HaulError('SYSTEM_LIMIT', 'open /data: too many open files', { errno: 'EMFILE' });
+  const finished = self.keeper.finish();
+  await new Promise((resolve) => setImmediate(resolve));
+  self.keeper.pieceVerified();
+  await assert.rejects(self.keeper.close(true), { code: 'SYSTEM_LIMIT' });
+  await finished;
 });
 
 test('blocks of unfinished pieces are written before the last sync and recorded at a clean end only', async () => {
