@@ -248,11 +248,13 @@ export class Exchange implements SchedulerSink {
     else this.owner.onDiskError(error);
   }
 
-  /** A file was cut off after it had been read ahead: the kernel found nothing to send where a block was. */
+  /** A file was cut off after it had been read ahead: the kernel found nothing to send where a block was. Which one is looked for. */
   servedMemoryLost(): void {
     const { name } = this.metainfo;
-    this.owner.onDiskError(
-      new HaulError('BAD_DATA', `${name}: a file was cut off while it was being served`, { name }),
+    const error = new HaulError('BAD_DATA', `${name}: a file was cut off while it was being served`, { name });
+    this.storage.inspect().then(
+      ({ trouble }) => this.owner.onDiskError(trouble ?? error),
+      () => this.owner.onDiskError(error),
     );
   }
 

@@ -1,9 +1,11 @@
 /**
  * Downloads that are disturbed, from a seed: `npm run faults -- --seed N --count 200`.
+ * With --cuts: mapped files that are cut off beside another torrent of the same engine; --unguarded does so without the native library.
  * Options: --only K runs case K alone; --jobs N cases at a time (default 2); --haul FILE tests another build (its dist/src/cli/main.js).
  * Exits with 1 when a case was lost.
  */
 import { parseArgs } from 'node:util';
+import { runCuts } from './cuts.js';
 import { runFaults } from './run.js';
 
 const { values } = parseArgs({
@@ -13,6 +15,8 @@ const { values } = parseArgs({
     only: { type: 'string' },
     jobs: { type: 'string' },
     haul: { type: 'string' },
+    cuts: { type: 'boolean', default: false },
+    unguarded: { type: 'boolean', default: false },
   },
 });
 
@@ -22,14 +26,16 @@ function number(name: string, text: string | undefined): number | undefined {
 }
 
 const seed = number('seed', values.seed)!;
-const lost = await runFaults({
+const options = {
   seed,
   count: number('count', values.count)!,
   only: number('only', values.only),
   jobs: number('jobs', values.jobs),
-  haul: values.haul,
-  say: (line) => console.log(line),
-});
+  say: (line: string) => console.log(line),
+};
+const lost = values.cuts
+  ? (await runCuts({ ...options, isGuarded: !values.unguarded })).lost
+  : await runFaults({ ...options, haul: values.haul });
 console.log(
   lost.length === 0 ? `nothing lost (seed ${seed})` : `${lost.length} lost (seed ${seed}):\n${lost.join('\n')}`,
 );
