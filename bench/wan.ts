@@ -11,6 +11,7 @@
  * 5 ms, so that others overtake. A time is that of the whole round trip. The router in front of the link holds what fits into the link
  * (at least 64 KiB) and drops what comes then. The n-th packet of a way has the same fate for every client of a turn.
  * The clock is the whole process of the leech, from its start to its end (libtorrent: to its word that all is there).
+ * `onLinkSec` is the part of it from its first packet on: without the start of the program.
  * `ratio` is the time of the quickest other client through ours: above 1 ours is the quicker one.
  *
  * Two namespaces and a small program between them (support/wan/link.c): Linux, root, iproute2, cc and /dev/net/tun, or it is skipped.
@@ -25,6 +26,7 @@ import { compileLink, congestionOf, linkMissing, openLink } from './support/wan/
 import { DEFAULT_ROWS, type Row, rowNamed } from './support/wan/rows.js';
 
 const OURS = 'swarmhaul';
+const TABLES = { 'whole leech, s': 'seconds', 'from its first packet on, s': 'onLinkSec' } as const;
 
 interface Meeting {
   readonly leech: WanClient;
@@ -85,12 +87,14 @@ async function meet(row: Row, { leech, seed }: Meeting, dice: number, { job, pro
     await seed.seed(clients, { end: near, torrent: job.torrent, folder: job.dataFolder });
     const seat = { end: far, torrent: job.torrent, folder: output.folder };
     const seconds = await leech.leech(clients, seat, near.address);
+    const endMs = Number(process.hrtime.bigint()) / 1e6;
     const checksum = await checkCopy(leech.name, output.copy, job);
     await clients.close();
-    const { cpuSec, ways } = await link.report();
+    const { cpuSec, firstMs, ways } = await link.report();
     const [down] = ways;
     const figures = {
       seconds,
+      onLinkSec: (endMs - firstMs) / 1000,
       mbPerSec: job.lengthBytes / 1e6 / seconds,
       linkCpuPercent: (100 * cpuSec) / seconds,
       linkWorstMs: down.worstMs,
@@ -104,14 +108,14 @@ async function meet(row: Row, { leech, seed }: Meeting, dice: number, { job, pro
 }
 
 /** A row for each link, a column for each client: seconds, and the best other through ours. */
-function comparison(results: Results, rows: readonly Row[], names: readonly string[]): string {
+function comparison(results: Results, rows: readonly Row[], names: readonly string[], figure: string): string {
   const { runs } = results.contents();
   const lines = [['', ...names, 'ratio']];
   for (const row of rows) {
     const secondsOf = (name: string): number[] =>
       runs
         .filter(({ series, parameters }) => series === name && parameters?.link === row.name)
-        .map(({ figures }) => figures.seconds!);
+        .map(({ figures }) => figures[figure]!);
     const cells = names.map((name) => (secondsOf(name).length === 0 ? '–' : spreadText(spreadOf(secondsOf(name)))));
     const others = names.filter((name) => !name.startsWith(OURS) && secondsOf(name).length > 0);
     const best = Math.min(...others.map((name) => median(secondsOf(name))));
@@ -208,7 +212,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     const meetings = await presentMeetings({ only: values.only, seeds: values.seeds }, results);
     await runTurns(rows, meetings, turns, { job: job!, program, congestion: values.congestion }, results);
     await results.finish();
-    process.stdout.write(`\nseconds (${congestion})\n${comparison(results, rows, meetings.map(seriesOf))}`);
+    const names = meetings.map(seriesOf);
+    for (const [title, figure] of Object.entries(TABLES))
+      process.stdout.write(`\n${title}, ${congestion}\n${comparison(results, rows, names, figure)}`);
   } finally {
     await scope.close();
   }

@@ -2,25 +2,21 @@
  * The clients of the `wan` bench: how each is started at one end of a link, as a user would. One seed, one leech, one connection, which the
  * leech opens; a seed trusts its data where it can. Done is: the command has ended well, or says that all is there and checked.
  */
-import { execFile } from 'node:child_process';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { VERSION } from '../../../src/version.js';
 import { type Child, startChild } from '../../../test/support/child.js';
 import { QUIET } from '../../../test/support/clients/aria2.js';
-import { missingTool } from '../../../test/support/clients/client.js';
-import { PACKAGE_ROOT } from '../../../test/support/root.js';
 import type { Scope } from '../../../test/support/scope.js';
+import { aria2 as aria2Rival } from '../rivals/aria2.js';
+import { HAUL, swarmhaul as ownRival } from '../rivals/haul.js';
 import { libtorrent as libtorrentRival } from '../rivals/json-peers.js';
+import type { Rival } from '../rivals/rival.js';
+import { rqbit as rqbitRival } from '../rivals/rqbit.js';
 import { DEADLINE_MS, event, LT_PEER } from '../sides.js';
 import { type End, listens } from './link.js';
 
-const exec = promisify(execFile);
 const PORT = 6881;
 const TRACKER = fileURLToPath(new URL('./tracker.js', import.meta.url));
-const HAUL = path.join(PACKAGE_ROOT, 'dist/src/cli/haul.cjs');
-const RQBIT = process.env.RQBIT ?? 'rqbit';
+const RQBIT = process.env.RQBIT || 'rqbit';
 const ANY = () => true;
 
 /** A client at one end of the link. */
@@ -31,11 +27,7 @@ export interface Seat {
   readonly folder: string;
 }
 
-export interface WanClient {
-  readonly name: string;
-  /** Why it cannot run here, or null. */
-  missing(): Promise<string | null>;
-  version(): Promise<string>;
+export interface WanClient extends Pick<Rival, 'name' | 'missing' | 'version'> {
   /** Resolves when it has all data and takes peers at `PORT`. */
   seed(scope: Scope, seat: Seat): Promise<void>;
   /** Resolves when it says that the copy is complete, with the seconds since its process was started. */
@@ -55,22 +47,18 @@ async function timed(scope: Scope, end: End, words: readonly string[]): Promise<
   return (performance.now() - beginMs) / 1000;
 }
 
-async function programMissing(program: string, how: string): Promise<string | null> {
-  return (await missingTool([program])) === null ? null : `${program} is not installed (${how})`;
-}
+const identity = ({ name, missing, version }: Rival) => ({ name, missing, version });
 
 const swarmhaul: WanClient = {
-  name: 'swarmhaul',
-  missing: () => Promise.resolve(null),
-  version: () => Promise.resolve(VERSION),
+  ...identity(ownRival('auto')),
   async seed(scope, { end, torrent, folder }) {
     const words = ['seed', torrent, '--data', folder, '--no-verify', '--port', String(PORT), '--json'];
-    const child = start(scope, end, [process.execPath, HAUL, ...words]);
+    const child = start(scope, end, [...HAUL, ...words]);
     await child.line('it listens', DEADLINE_MS, (line) => line.includes('"type":"listening"'));
   },
   async leech(scope, { end, torrent, folder }, seedHost) {
     const words = ['get', torrent, '--output', folder, '--peer', `${seedHost}:${PORT}`, '--json'];
-    return timed(scope, end, [process.execPath, HAUL, ...words]);
+    return timed(scope, end, [...HAUL, ...words]);
   },
 };
 
@@ -82,17 +70,13 @@ function rqbitDownload(folder: string): string[] {
 }
 
 const rqbit: WanClient = {
-  name: 'rqbit',
-  missing: () => programMissing(RQBIT, 'or name it: RQBIT='),
-  async version() {
-    return (await exec(RQBIT, ['--version'])).stdout.trim().split(' ').at(-1)!;
-  },
+  ...identity(rqbitRival),
   async seed(scope, { end, torrent, folder }) {
     const listen = ['--listen-ip', '0.0.0.0', '--listen-port', String(PORT)];
     const words = [RQBIT, ...RQBIT_ALONE, ...listen, ...rqbitDownload(folder), torrent];
     // Its log tells when the data was checked.
     const child = start(scope, end, ['sh', '-c', 'exec "$@" 2>&1', 'sh', ...words]);
-    await child.line('it has all', DEADLINE_MS, (line) => /torrent finished|needed 0 /i.test(line));
+    await child.line('it has all', DEADLINE_MS, (line) => /needed 0\b/.test(line));
     await listens('rqbit', end, PORT);
   },
   async leech(scope, { end, torrent, folder }, seedHost) {
@@ -103,11 +87,7 @@ const rqbit: WanClient = {
 
 /** It cannot be given a peer, so it hears of it from a tracker beside it. */
 const aria2: WanClient = {
-  name: 'aria2',
-  missing: () => programMissing('aria2c', 'apt-get install aria2'),
-  async version() {
-    return /version (\S+)/.exec((await exec('aria2c', ['--version'])).stdout)?.[1] ?? 'unknown';
-  },
+  ...identity(aria2Rival),
   async seed(scope, { end, torrent, folder }) {
     const trust = ['--bt-seed-unverified=true', '--seed-ratio=0.0', '--bt-exclude-tracker=*'];
     const words = ['aria2c', ...QUIET, ...trust, `--listen-port=${PORT}`, `--dir=${folder}`, torrent];
@@ -123,9 +103,7 @@ const aria2: WanClient = {
 };
 
 const libtorrent: WanClient = {
-  name: 'libtorrent',
-  missing: () => libtorrentRival('auto').missing(),
-  version: () => libtorrentRival('auto').version(),
+  ...identity(libtorrentRival('auto')),
   async seed(scope, { end, torrent, folder }) {
     const child = start(scope, end, [...LT_PEER, 'seed', torrent, folder, '--port', String(PORT)]);
     await event(child, 'ready');

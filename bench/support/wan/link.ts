@@ -53,6 +53,8 @@ interface Way {
 /** What the link says of itself at its end; the first way is from `ends[0]`. */
 export interface LinkReport {
   readonly cpuSec: number;
+  /** When the first packet came, by the clock of `process.hrtime`. */
+  readonly firstMs: number;
   readonly ways: readonly [Way, Way];
 }
 
