@@ -18,7 +18,8 @@
  *
  * `swarmhaul` is the commands `haul get` and `haul seed`; `swarmhaul-engine` the engine in a process of the bench, which tells of its event loop too.
  * `rqbit`: RQBIT=FILE or on the PATH. `libtorrent` is Debian's, `libtorrent-other` what the Python named by LT_PEER=FILE imports.
- * With --connections above 1 the leech is given so many addresses of the seed; who keeps one connection per peer is left out
+ * With --connections above 1 the leech is given so many addresses of the seed, and heldConnections is what was there at once, counted from outside.
+ * Who keeps one connection per peer is left out
  * (ours is `swarmhaul-engine` there). Transmission refuses loopback peers and runs behind a veth cable; as a pair both run in
  * one namespace. A rival that is not there is named and skipped.
  */
@@ -57,7 +58,16 @@ interface Plan {
 }
 
 const TABLES = [
-  ['mbPerSec', 'timesRqbit', 'timesLibtorrent', 'wholeSec', 'startSec', 'syncSec', 'transferMbPerSec'],
+  [
+    'mbPerSec',
+    'timesRqbit',
+    'timesLibtorrent',
+    'wholeSec',
+    'startSec',
+    'syncSec',
+    'transferMbPerSec',
+    'heldConnections',
+  ],
   [
     'cpuSecPerGb',
     'cpuTimesRqbit',

@@ -10,6 +10,7 @@ import { descriptionOf, usage } from './support/usage.js';
 const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<unknown> }>> = {
   loopback: { about: 'one seed, one leech: sizes, connections, pieces, storages', load: () => import('./loopback.js') },
   rivals: { about: 'Swarmhaul and other clients in turns, as leech, seed and pair', load: () => import('./rivals.js') },
+  start: { about: 'start-up: an empty Node, haul --version, haul get of 10 MiB', load: () => import('./start.js') },
   floor: { about: 'sockets, copies and SHA-1 without a protocol', load: () => import('./floor.js') },
   wire: { about: 'decoder and encoder, ns per message', load: () => import('./micro/wire.js') },
   availability: { about: 'ns per HAVE, by pieces', load: () => import('./micro/availability.js') },

@@ -15,6 +15,7 @@ import type { PeerAddress, TestTracker } from '../../../test/support/tracker.js'
 import { watchEndedChildren } from '../children-use.js';
 import { costFigures } from '../costs.js';
 import { watchDirty } from '../dirty.js';
+import { watchConnections } from '../held-connections.js';
 import { checkCopy, type Job, outputFolder } from '../job.js';
 import { watchMemory } from '../memory-watch.js';
 import { sampleProcess, type ThreadUse } from '../procstat.js';
@@ -95,7 +96,6 @@ function loopFigures(role: 'leech' | 'seed', loop: LoopFigures | undefined): Rec
     [`${role}LoopP99Ms`]: loop.p99Ms,
     [`${role}LoopMaxMs`]: loop.maxMs,
     [`${role}GcMs`]: loop.gcMs,
-    ...(role === 'leech' ? { heldConnections: loop.connections } : {}),
   };
 }
 
@@ -104,6 +104,8 @@ async function transfer(scope: Scope, meeting: Meeting, seed: Running, leechJob:
   const { job } = meeting;
   const [endedChildren, seedUse, dirty] = [watchEndedChildren(), meter(seed.pid), watchDirty()];
   scope.defer(() => void dirty());
+  const held = meeting.connections > 1 ? watchConnections(seed.port) : null;
+  scope.defer(() => void held?.());
   const startMs = performance.now();
   const leech = await meeting.leech.start(scope, leechJob);
   const memories = [watchMemory(leech.pid), watchMemory(seed.pid)] as const;
@@ -135,6 +137,7 @@ async function transfer(scope: Scope, meeting: Meeting, seed: Running, leechJob:
     ...loopFigures('leech', loops[0]),
     ...loopFigures('seed', loops[1]),
     ...(job.fileSystem === 'tmpfs' ? {} : { mostDirtyMiB }),
+    ...(held === null ? {} : { heldConnections: held() }),
   };
 }
 
