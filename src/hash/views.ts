@@ -19,8 +19,14 @@ function windowView(address: number, lengthBytes: number): ArrayBuffer {
   return buffer;
 }
 
+/** @throws RangeError */
+export function checkRange({ beginBytes, lengthBytes, windowBytes }: MemoryRange): void {
+  if (beginBytes + lengthBytes > windowBytes) throw new RangeError('range leaves its window');
+}
+
+/** @throws RangeError */
 export function viewOf(range: MemoryRange): Buffer {
-  if (range.beginBytes + range.lengthBytes > range.windowBytes) throw new RangeError('range leaves its window');
+  checkRange(range);
   return Buffer.from(windowView(range.windowAddress, range.windowBytes), range.beginBytes, range.lengthBytes);
 }
 
