@@ -1,6 +1,6 @@
 /** What a scheduler is made of: plain values and the owner's ears. */
 import type { Bitfield } from '../metainfo/bitfield.js';
-import type { Geometry } from '../metainfo/geometry.js';
+import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import type { SchedulerSink } from './sink.js';
 
 export interface SchedulerLimits {
@@ -28,6 +28,8 @@ export interface SchedulerOptions {
   readonly priorities?: Uint8Array;
   /** Inside a priority pieces are opened by index instead of rarest first. */
   readonly isSequential?: boolean;
+  /** Pieces of which blocks are here from an earlier run: opened first. Default: none. */
+  readonly begun?: readonly PieceIndex[];
   /** BEP 16: say to nobody what we have, and reveal it by `sink.reveal`. Without effect unless `have` is full. */
   readonly isSuperSeeding?: boolean;
 }

@@ -1,7 +1,7 @@
 /**
  * Which piece to open next for a peer: of the highest priority in which it has one, the rarest, ties at random; or the one of lowest index
  * (sequential). Not sequential, the first few pieces are taken at random from the highest priority there is, so that a newcomer soon has
- * something to give.
+ * something to give; and before all of its priority go pieces of which blocks are here from an earlier run, as open pieces are finished first.
  *
  * The rarest is found by bounded probes, in time that does not grow with the number of pieces: the `PROBES` rarest pieces, which is
  * exact unless that many that the peer lacks are as rare; else the rarest of `CANDIDATES` of the peer's pieces from a random word on,
@@ -33,6 +33,9 @@ export class Picker {
   /** By index instead of rarest first. */
   readonly isSequential: boolean;
   readonly #wordCount: number;
+  /** Pieces of which some blocks are here; those that were opened since are taken off when they are met. */
+  #begun: number[] = [];
+  #nextBegun = 0;
   /** Words worth a look: `[slot * PRIORITIES + priority]`. */
   #from: Int32Array;
   #until: Int32Array;
@@ -54,6 +57,11 @@ export class Picker {
     this.#from = new Int32Array(rows * PRIORITIES);
     this.#until = new Int32Array(rows * PRIORITIES).fill(this.#wordCount);
     this.randomPieces = isSequential ? 0 : Math.max(0, RANDOM_PIECES - haveCount);
+  }
+
+  /** Of these some blocks are here. */
+  prefer(pieces: readonly number[]): void {
+    this.#begun = [...pieces];
   }
 
   /** Slots may be up to `rows` from now on. */
@@ -95,7 +103,8 @@ export class Picker {
       if (order === null || order.size === 0) continue;
       const row = slot * PRIORITIES + priority;
       if (this.#from[row]! < this.#until[row]!) {
-        let piece = mayBeRandom ? this.#any(slot, order) : NOTHING;
+        let piece = this.#begun.length > 0 ? this.#ofBegun(slot, priority) : NOTHING;
+        if (piece === NOTHING && mayBeRandom) piece = this.#any(slot, order);
         if (piece === NOTHING)
           piece = this.isSequential ? this.#lowest(slot, order, row) : this.#rarest(slot, order, row);
         if (piece !== NOTHING) return piece;
@@ -103,6 +112,23 @@ export class Picker {
         this.#until[row] = 0;
       }
       mayBeRandom = false;
+    }
+    return NOTHING;
+  }
+
+  /** In turn, so that pieces which nobody has do not hide the others. */
+  #ofBegun(slot: number, priority: number): number {
+    if (this.isSequential) return NOTHING;
+    for (let probe = Math.min(PROBES, this.#begun.length); probe > 0; probe--) {
+      if (this.#nextBegun >= this.#begun.length) this.#nextBegun = 0;
+      const piece = this.#begun[this.#nextBegun]!;
+      if (!this.#availability.isPickable(piece)) {
+        const last = this.#begun.pop()!;
+        if (last !== piece) this.#begun[this.#nextBegun] = last;
+        continue;
+      }
+      if (this.#availability.priority(piece) === priority && this.#peers.has(slot, piece)) return piece;
+      this.#nextBegun++;
     }
     return NOTHING;
   }

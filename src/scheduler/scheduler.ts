@@ -72,6 +72,7 @@ export class Scheduler extends SchedulerFacts {
     this.#pipeline = new Pipeline(0, limits.requestsPerPeer);
     this.#patience = new Patience(this.#peers, this.#pipeline, this.#requests, sink);
     this.#picker = new Picker(this.#availability, this.#peers, 0, have.count, random, isSequential);
+    this.#picker.prefer(options.begun ?? []);
     this.#holdings = new Holdings(this.#peers, this.#availability, this.#picker, have, sink);
     this.#traffic = traffic;
     const { taken } = traffic;

@@ -132,6 +132,7 @@ export class Exchange implements SchedulerSink {
       },
       isSuperSeeding: options.isSuperSeeding,
       isSequential: options.isSequential,
+      begun: options.unfinished.waiting.map(({ piece }) => piece),
       ...(options.priorities === undefined ? {} : { priorities: options.priorities }),
     });
     this.unfinished.gatherOpen = () => this.scheduler.unfinished();

@@ -16,6 +16,8 @@ export interface SceneOptions {
   readonly isSequential?: boolean;
   /** Pieces to be taken at random; default 0. */
   readonly randomPieces?: number;
+  /** Pieces of which blocks are here. */
+  readonly begun?: readonly number[];
 }
 
 export interface Scene {
@@ -49,6 +51,7 @@ export function scene(drawing: string, options: SceneOptions = {}, seed = 1): Sc
   );
   const picker = new Picker(availability, peers, holders.length, 0, random, options.isSequential ?? false);
   picker.randomPieces = options.randomPieces ?? 0;
+  picker.prefer(options.begun ?? []);
   holders.forEach(({ row }, slot) => {
     peers.join(slot, 0);
     if (row === 'all') {

@@ -47,6 +47,26 @@ describe('rarest first', () => {
       pick  ^^..`);
   });
 
+  test('pieces of which blocks are here go first, of those that the peer has and the highest priority', () => {
+    const begun = [1, 4, 5];
+    picksAre('me ###### \n b .#####\n pick .^....', { begun });
+    picksAre('me #.###. \n b .#####\n pick ....^.', { begun, randomPieces: 4 });
+    picksAre('me #.##.. \n b .#####\n pick ^.....', { begun });
+    picksAre('ours .#..#.\n me all\n pick .....^', { begun });
+    picksAre('ours .#..##\n me all\n b .#####\n pick ^.....', { begun });
+    picksAre('want 222332 \n me all\n pick ....^.', { begun });
+    picksAre('want 202222 \n me all\n pick ....^.', { begun: [1, 4] });
+    picksAre('me all\n pick ^.....\n b ######', { begun, isSequential: true });
+  });
+
+  test('begun pieces that nobody has hide no others, however many there are', () => {
+    const drawing = `me ${'.'.repeat(200)}##\n b ${'#'.repeat(202)}`;
+    const { picker } = scene(drawing, { begun: Array.from({ length: 201 }, (_, piece) => piece) });
+    const found = Array.from({ length: 4 }, () => picker.pick(0));
+    assert.ok(found.includes(200), found.join());
+    assert.ok(found.every((piece) => piece >= 200));
+  });
+
   test('what is open or verified is not picked', () => {
     picksAre(`
       ours  #.#.
