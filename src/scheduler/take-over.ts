@@ -32,6 +32,8 @@ const AGED_MS = 2_000;
  */
 const STUCK_UNPROVEN_MS = 5_000;
 const STUCK_MS = 10_000;
+/** The same of the former at the end, for somebody who did give: the download waits for that block alone. */
+const STUCK_AT_END_MS = 3_000;
 
 export interface TakeOverParts {
   readonly peers: Peers;
@@ -90,7 +92,7 @@ export class TakeOver {
     const { open, random, requests } = this.#p;
     if (open.phase[record] !== READY || open.requested(record) + open.arriving(record) === 0) return 0;
     if (!this.#p.peers.has(slot, open.pieceOf[record]!)) return 0;
-    if (open.arriving(record) > 0) this.#dropStuck(slot, record, nowMs);
+    if (open.arriving(record) > 0) this.#dropStuck(slot, record, mayDouble, nowMs);
     if (this.#isLate(slot, nowMs)) return 0;
     const blocks = open.blockCount[record]!;
     const offset = Math.floor(random() * blocks);
@@ -112,23 +114,25 @@ export class TakeOver {
   }
 
   /** Whose block is stuck is dropped: nobody else may write its place before. */
-  #dropStuck(slot: number, record: number, nowMs: number): void {
-    const { open, peers, sink } = this.#p;
+  #dropStuck(slot: number, record: number, isOver: boolean, nowMs: number): void {
+    const { open, peers, sink, pipeline } = this.#p;
+    const isHurried = isOver && pipeline.hasAnswered(slot);
     for (let block = 0; block < open.blockCount[record]!; block++) {
       const index = open.indexOf(record, block);
       if (open.state[index] !== ARRIVING) continue;
       const sender = open.sender[index]!;
       if (sender === slot || peers.isHeldBack[sender] !== 0) continue;
-      const limitMs = this.#stuckMs(sender, nowMs);
+      const limitMs = this.#stuckMs(sender, isHurried, nowMs);
       if (nowMs - peers.arrivingSinceMs[sender]! > limitMs) sink.drop(sender as PeerSlot, 'stalled');
     }
   }
 
-  #stuckMs(sender: number, nowMs: number): number {
+  #stuckMs(sender: number, isHurried: boolean, nowMs: number): number {
     const { peers, pipeline } = this.#p;
     if (pipeline.hasAnswered(sender)) return Math.max(STUCK_MS, pipeline.timeoutMs(sender));
     // Many that stall must not take a block over from each other for that time each.
-    return nowMs - peers.unchokedMs[sender]! > STUCK_UNPROVEN_MS + AGED_MS ? AGED_MS : STUCK_UNPROVEN_MS;
+    const limitMs = isHurried ? STUCK_AT_END_MS : STUCK_UNPROVEN_MS;
+    return nowMs - peers.unchokedMs[sender]! > limitMs + AGED_MS ? AGED_MS : limitMs;
   }
 
   #mayAsk(slot: number, index: number, mayDouble: boolean, nowMs: number): boolean {

@@ -1,9 +1,12 @@
 /** A download that is stopped inside its pieces goes on inside them: what was stored is not fetched twice, and not believed either. */
 import assert from 'node:assert/strict';
-import { open } from 'node:fs/promises';
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import type { Engine } from '../../src/api.js';
+import { Bitfield } from '../../src/metainfo/bitfield.js';
+import type { PieceIndex } from '../../src/metainfo/geometry.js';
+import type { UnfinishedPiece } from '../../src/metainfo/unfinished.js';
 import { loadResume, saveResume } from '../../src/storage/resume.js';
 import { stampFiles } from '../../src/storage/stamp-files.js';
 import { type DataSet, fileSet, startEngine, startSeed, treeSet } from '../support/engines.js';
@@ -88,6 +91,49 @@ for (const kind of ['mapped', 'positional'] as const) {
     });
   });
 }
+
+/** Every block of every piece, as a record that somebody made up may claim. */
+function allBlocks({ metainfo: { geometry } }: DataSet): UnfinishedPiece[] {
+  return Array.from({ length: geometry.pieceCount }, (_, piece) => {
+    const blocks = new Bitfield(geometry.blockCount(piece as PieceIndex));
+    blocks.setAll();
+    return { piece: piece as PieceIndex, blocks };
+  });
+}
+
+test('a record that claims blocks which nobody stored costs their hashes: nobody is banned, and nothing foreign is written', async (t) => {
+  const scope = openScope(t);
+  const files = ['a', 'b'].map((name) => ({ path: name, lengthBytes: 700_001 }));
+  const set = await treeSet(scope, files, { pieceLengthBytes: 64 * 1024 });
+  const seed = await startSeed(scope, set);
+  const { metainfo } = set;
+  const none = new Bitfield(metainfo.geometry.pieceCount);
+  for (const [isForeign, repeat] of [
+    [false, 1],
+    [false, 3],
+    [true, 1],
+  ] as const) {
+    const output = await tempFolder(scope);
+    await mkdir(path.join(output, 'tree'));
+    const precious = Buffer.alloc(700_001, 'precious');
+    await writeFile(path.join(output, 'tree/a'), isForeign ? precious : Buffer.alloc(700_001));
+    await writeFile(path.join(output, 'tree/b'), Buffer.alloc(700_001));
+    const stamps = [...(await stampFiles(metainfo, output, null))];
+    // Whoever made it up does not know the number of a file that is not his.
+    if (isForeign) stamps[0] = { ...stamps[0]!, device: 0n, inode: 0n, birthNs: 0n };
+    const unfinished = Array.from({ length: repeat }, () => allBlocks(set)).flat();
+    await saveResume(metainfo, output, { synced: none, isClean: true, stamps, unfinished });
+    if (isForeign) {
+      await assert.rejects(finish(scope, 'mapped', set, seed, output), { code: 'FILE_EXISTS' });
+      assert.ok((await readFile(path.join(output, 'tree/a'))).equals(precious));
+      continue;
+    }
+    const { banned, corruptBytes, downloadedBytes } = await finish(scope, 'mapped', set, seed, output);
+    assert.deepEqual(banned, []);
+    assert.equal(corruptBytes, metainfo.geometry.lengthBytes);
+    assert.equal(downloadedBytes, metainfo.geometry.lengthBytes);
+  }
+});
 
 /** Writes into a block that the record knows, in a way that the record does not show. */
 async function spoil(set: DataSet, output: string): Promise<void> {
