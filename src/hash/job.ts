@@ -7,6 +7,7 @@
  *              verify        digest (20 bytes in 3 doubles) | memory list
  *              file list     n | (fd, begin, length) × n
  *              read, write   windowAddress, windowBytes, begin, length | file list
+ *              verify-write  digest | windowAddress, windowBytes, begin, length | file list
  *              digest-pieces n | (begin, length, device, inode, path) × n
  *              look          n | path × n
  *   path     byteCount, or -1 for none | UTF-8, padded to 8
@@ -14,7 +15,7 @@
  *
  *   proof    -1, needsMemory; answered with the digest of PROOF_BYTES (3 doubles), or an exception
  *
- * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, follows for look, wantsTimes for write, else 0. `status` is 0 or an errno.
+ * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, follows for look, wantsTimes for write and verify-write, else 0. `status` is 0 or an errno.
  * Device and inode are 64-bit integers in the place of a double; inode 0: any file will do.
  * Invariant: what `encodeBatch` writes, the readers here read to the last number.
  */
@@ -38,6 +39,7 @@ export const KIND = {
   'digest-pieces': 7,
   sync: 8,
   look: 9,
+  'verify-write': 10,
 } as const satisfies Record<WorkJob['kind'], number>;
 
 /** A batch of this many jobs is the proof of a new worker. */
@@ -75,6 +77,7 @@ export const OPERATIONS: Readonly<Record<WorkJob['kind'], string>> = {
   release: 'release',
   read: 'read',
   write: 'write',
+  'verify-write': 'write',
   'digest-pieces': 'read',
   sync: 'sync',
   look: 'look at',
@@ -100,6 +103,8 @@ export function workBytes(job: WorkJob): number {
     case 'read':
     case 'write':
       return job.memory.lengthBytes / 2;
+    case 'verify-write':
+      return job.memory.lengthBytes * 1.5;
     case 'digest-pieces':
       return sumLengths(job.files);
     case 'look':
@@ -120,6 +125,8 @@ function sizeOf(job: WorkJob): number {
     case 'read':
     case 'write':
       return 7 + job.files.length * 3;
+    case 'verify-write':
+      return 7 + DIGEST_NUMBERS + job.files.length * 3;
     case 'digest-pieces':
       return job.files.reduce((size, { path }) => size + 4 + pathSize(path), 3);
     case 'look':
@@ -205,6 +212,12 @@ function encodeJob(job: WorkJob, out: Writer): void {
     case 'read':
     case 'write':
       out.put(job.kind === 'write' && job.wantsTimes === true ? 1 : 0);
+      out.memory(job.memory);
+      out.files(job.files);
+      break;
+    case 'verify-write':
+      out.put(job.wantsTimes === true ? 1 : 0);
+      out.digest(job.digest);
       out.memory(job.memory);
       out.files(job.files);
       break;

@@ -32,7 +32,13 @@ const TRIES_PER_JOB = 3;
 const PROOF_TIMEOUT_MS = 30_000;
 
 /** Nobody waits for these in a hurry. */
-const ORDINARY: ReadonlySet<WorkJob['kind']> = new Set(['verify', 'digest-blocks', 'digest-pieces', 'look']);
+const ORDINARY: ReadonlySet<WorkJob['kind']> = new Set([
+  'verify',
+  'verify-write',
+  'digest-blocks',
+  'digest-pieces',
+  'look',
+]);
 
 export interface WorkPoolOptions {
   /** Worker threads, at least 1. */

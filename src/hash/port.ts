@@ -53,6 +53,14 @@ export type WorkJob =
       readonly memory: MemoryRange;
       readonly wantsTimes?: boolean;
     }
+  /** 'verify' of the memory, and 'write' of it when it is good: it is in the processor's cache still. Without times no bytes. */
+  | {
+      readonly kind: 'verify-write';
+      readonly files: readonly FileRange[];
+      readonly memory: MemoryRange;
+      readonly digest: Uint8Array;
+      readonly wantsTimes?: boolean;
+    }
   /**
    * SHA-1 of consecutive pieces: piece boundaries every `pieceLengthBytes` of the concatenated ranges. Files are opened one at a time.
    * Result: 20 bytes per piece, a digest or what `troubleOf` understands.
@@ -64,7 +72,7 @@ export type WorkJob =
   | { readonly kind: 'sync'; readonly fds: readonly number[] };
 
 export type WorkResult =
-  /** `good` is meaningful for 'verify' only; `bytes` for the digest jobs and 'look'. */
+  /** `good` is meaningful for 'verify' and 'verify-write' only; `bytes` for the digest jobs, 'look' and times. */
   { readonly ok: true; readonly good: boolean; readonly bytes: Uint8Array } | WorkFailure;
 
 export interface WorkFailure {

@@ -33,6 +33,7 @@ const WILL_NEED_STEP_BYTES = 128 * 1024;
 
 const NO_BYTES = new Uint8Array(0);
 const DONE: Outcome = { status: 0, good: true, bytes: NO_BYTES };
+const NOT_GOOD: Outcome = { ...DONE, good: false };
 
 /** Hashing memory whose file was cut off behind our back is a SIGBUS; asking first makes it EFAULT, and costs some 30 µs per MiB. */
 function makePresent(ranges: readonly MemoryRange[]): void {
@@ -191,8 +192,9 @@ interface HashJob {
 }
 type Job = HashJob | (() => Outcome);
 
-function verifyJob(ranges: readonly MemoryRange[], digest: Uint8Array): HashJob {
-  const end = ([found]: readonly Buffer[]): Outcome => ({ status: 0, good: found!.equals(digest), bytes: NO_BYTES });
+/** @param then what is done with good bytes */
+function verifyJob(ranges: readonly MemoryRange[], digest: Uint8Array, then: () => Outcome = () => DONE): HashJob {
+  const end = ([found]: readonly Buffer[]): Outcome => (found!.equals(digest) ? then() : NOT_GOOD);
   return { ranges, messages: [ranges], end };
 }
 
@@ -208,6 +210,13 @@ function readJob(reader: BatchReader): Job {
   if (kind === KIND.verify) {
     const digest = reader.digest();
     return verifyJob(reader.memories(), digest);
+  }
+  if (kind === KIND['verify-write']) {
+    const digest = reader.digest();
+    const memory = reader.memory();
+    const files = reader.files();
+    // Gathered in memory of our own: nobody can have cut it off.
+    return { ...verifyJob([memory], digest, () => write(memory, files, argument === 1)), ranges: [] };
   }
   if (kind === KIND.read || kind === KIND.write) {
     const memory = reader.memory();
@@ -274,7 +283,8 @@ function hashTogether(jobs: readonly [index: number, job: HashJob][], outcomes: 
     const digests = sha1Memory(present.flatMap(([, { messages }]) => messages));
     let at = 0;
     for (const [index, { messages, end }] of present) {
-      outcomes[index] = end(digests.slice(at, at + messages.length));
+      const own = digests.slice(at, at + messages.length);
+      outcomes[index] = attempt(() => end(own));
       at += messages.length;
     }
   } catch {

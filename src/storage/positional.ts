@@ -161,12 +161,7 @@ export class PositionalStorage implements Storage, UnitOwner {
       this.#endJob(piece, open);
       done(outcome);
     };
-    this.#jobs.submit({ kind: 'verify', ranges: [memory], digest }, (result) => {
-      if (!result.ok) finish(this.#memoryFailure(result));
-      else if (!result.good) finish(false);
-      else
-        this.#track(this.#transfer.run('write', this.#geometry.pieceBegin(piece), memory), () => finish(true), finish);
-    });
+    this.#track(this.#transfer.verifyAndWrite(this.#geometry.pieceBegin(piece), memory, digest), finish, finish);
   }
 
   digestBlocks(piece: PieceIndex, done: (digests: Uint8Array | HaulError) => void): void {
@@ -301,9 +296,9 @@ export class PositionalStorage implements Storage, UnitOwner {
   }
 
   /** Runs a transfer to its end; `close` waits for it. A `done` that throws is a broken invariant and must crash. */
-  #track(transfer: Promise<void>, onGood: () => void, onBad: (error: HaulError) => void): void {
+  #track<T>(transfer: Promise<T>, onGood: (result: T) => void, onBad: (error: HaulError) => void): void {
     const run = transfer.then(
-      () => setImmediate(onGood),
+      (result) => setImmediate(onGood, result),
       (error: HaulError) => setImmediate(onBad, error),
     );
     const tracked = run.then(() => new Promise<void>((resolve) => setImmediate(resolve)));

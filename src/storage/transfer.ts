@@ -1,6 +1,6 @@
 /** Moves a torrent range between memory and its files with pread and pwrite in the pool, some files at a time. */
 import { endianness } from 'node:os';
-import type { MemoryRange, WorkJob, WorkResult } from '../hash/port.js';
+import type { FileRange, MemoryRange, WorkJob, WorkResult } from '../hash/port.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles } from './files.js';
 import type { Jobs } from './jobs.js';
@@ -24,18 +24,53 @@ export class Transfer {
 
   /** @param memory as long as the range that begins at this torrent offset. @throws HaulError */
   async run(kind: 'read' | 'write', begin: number, memory: MemoryRange): Promise<void> {
+    await this.#each(this.#layout.segments(begin, memory.lengthBytes), memory, (segments, part) =>
+      this.#move(segments, (files, wantsTimes) =>
+        kind === 'read' ? { kind, files, memory: part } : { kind, files, memory: part, wantsTimes },
+      ),
+    );
+  }
+
+  /**
+   * Writes the range when its SHA-1 is `digest` (20 bytes). Resolves with whether it was.
+   * @throws HaulError
+   */
+  async verifyAndWrite(begin: number, memory: MemoryRange, digest: Uint8Array): Promise<boolean> {
     const segments = this.#layout.segments(begin, memory.lengthBytes);
+    if (segments.length <= FILES_PER_JOB)
+      return this.#move(segments, (files, wantsTimes) => ({ kind: 'verify-write', files, memory, digest, wantsTimes }));
+    const job: WorkJob = { kind: 'verify', ranges: [memory], digest };
+    const result = await this.#submit(job);
+    if (!result.ok) throw jobFailure(result, this.#files.output, 0);
+    if (result.good) await this.run('write', begin, memory);
+    return result.good;
+  }
+
+  async #each(
+    segments: readonly FileSegment[],
+    memory: MemoryRange,
+    move: (segments: readonly FileSegment[], part: MemoryRange) => Promise<unknown>,
+  ): Promise<void> {
     let beginBytes = memory.beginBytes;
     for (let at = 0; at < segments.length; at += FILES_PER_JOB) {
       const part = segments.slice(at, at + FILES_PER_JOB);
       const lengthBytes = part.reduce((sum, segment) => sum + segment.lengthBytes, 0);
-      await this.#move(kind, part, { ...memory, beginBytes, lengthBytes });
+      await move(part, { ...memory, beginBytes, lengthBytes });
       beginBytes += lengthBytes;
     }
   }
 
-  async #move(kind: 'read' | 'write', segments: readonly FileSegment[], memory: MemoryRange): Promise<void> {
+  #submit(job: WorkJob): Promise<WorkResult> {
+    return new Promise((resolve) => this.#jobs.submit(job, resolve));
+  }
+
+  /** Resolves with whether the job found its bytes good. */
+  async #move(
+    segments: readonly FileSegment[],
+    jobOf: (files: FileRange[], wantsTimes: boolean) => WorkJob,
+  ): Promise<boolean> {
     const { descriptors } = this.#files;
+    const { writers } = this.#files.identities;
     const stored = segments.filter(({ isStored }) => isStored);
     const held = [...new Set(stored.map(({ file }) => file))];
     const fds = await descriptors.acquire(held);
@@ -43,13 +78,13 @@ export class Transfer {
     const files = segments.map(({ file, beginBytes, lengthBytes, isStored }) => {
       return { fd: isStored ? fdByFile.get(file)! : -1, beginBytes, lengthBytes };
     });
-    const watches = kind === 'write' && this.#files.identities.writers.isTracking;
-    if (watches) for (const file of held) this.#files.identities.writers.writeBegins(file);
+    const job = jobOf(files, writers.isTracking);
+    const watches = job.kind !== 'read' && writers.isTracking;
+    if (watches) for (const file of held) writers.writeBegins(file);
     try {
-      const job: WorkJob = kind === 'read' ? { kind, files, memory } : { kind, files, memory, wantsTimes: watches };
-      const result = await new Promise<WorkResult>((resolve) => this.#jobs.submit(job, resolve));
-      if (watches) this.#tellTimes(segments, held, result.ok ? result.bytes : null);
-      if (result.ok) return;
+      const result = await this.#submit(job);
+      if (watches) this.#tellTimes(segments, held, result.ok && result.good ? result.bytes : null);
+      if (result.ok) return result.good;
       const first = stored[0] ?? segments[0]!;
       const end = first.beginBytes + first.lengthBytes;
       throw jobFailure(result, this.#files.path(first.file), end);
@@ -58,7 +93,7 @@ export class Transfer {
     }
   }
 
-  /** @param bytes two 64-bit times for each segment; null: the write failed */
+  /** @param bytes two 64-bit times for each segment; null: nothing was written, or not all */
   #tellTimes(segments: readonly FileSegment[], held: readonly number[], bytes: Uint8Array | null): void {
     const spans = new Map<number, [bigint, bigint][]>(held.map((file) => [file, []]));
     if (bytes !== null) {

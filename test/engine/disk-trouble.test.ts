@@ -38,6 +38,10 @@ async function startFaulty(scope: Scope, storage: StorageKind, fault: Fault): Pr
   return engine;
 }
 
+function isWrite({ kind }: WorkJob): boolean {
+  return kind === 'write' || kind === 'verify-write';
+}
+
 /** Fails the job of this kind that has this number, counted from 1. */
 function once(kind: WorkJob['kind'], number: number, errno: string): Fault {
   let count = 0;
@@ -56,7 +60,7 @@ async function fetchFrom(
 }
 
 for (const [storage, kind, errno] of [
-  ['positional', 'write', 'EIO'],
+  ['positional', 'verify-write', 'EIO'],
   ['positional', 'populate', 'ENOMEM'],
   ['mapped', 'populate', 'EMFILE'],
   ['mapped', 'verify', 'EIO'],
@@ -100,7 +104,7 @@ test('a disk that goes on failing is a pause that is told, and the download ends
   const set = await fileSet(scope, 4 * MIB, { pieceLengthBytes: PIECE_BYTES });
   const seed = await startSeed(scope, set);
   let isBroken = true;
-  const leech = await startFaulty(scope, 'positional', (job) => (isBroken && job.kind === 'write' ? 'EIO' : null));
+  const leech = await startFaulty(scope, 'positional', (job) => (isBroken && isWrite(job) ? 'EIO' : null));
   const { torrent, file } = await fetchFrom(scope, leech, seed, set);
   const warnings: string[] = [];
   torrent.on('warning', (error) => warnings.push(error.message));
@@ -122,7 +126,7 @@ test('a torrent that is paused can be stopped, and a full disk still fails it', 
   const set = await fileSet(scope, 4 * MIB, { pieceLengthBytes: PIECE_BYTES });
   const seed = await startSeed(scope, set);
   let errno = 'EIO';
-  const leech = await startFaulty(scope, 'positional', (job) => (job.kind === 'write' ? errno : null));
+  const leech = await startFaulty(scope, 'positional', (job) => (isWrite(job) ? errno : null));
   const first = await fetchFrom(scope, leech, seed, set);
   await until('it is paused', DEADLINE_MS, () => first.torrent.stats().health[0]?.code === 'paused');
   await withDeadline(first.torrent.stop(), 'it stops', DEADLINE_MS);

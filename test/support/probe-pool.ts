@@ -46,7 +46,7 @@ export class ProbePool implements WorkPool {
     };
     const errno = this.fault(job);
     if (errno === null) return this.#real.submit(job, finish);
-    queueMicrotask(() => finish({ ok: false, errno, operation: job.kind === 'write' ? 'write' : 'read' }));
+    queueMicrotask(() => finish({ ok: false, errno, operation: job.kind.endsWith('write') ? 'write' : 'read' }));
     return true;
   }
 
