@@ -1,27 +1,34 @@
 /**
  * `npm run bench -- rivals [options]`: the same bytes moved by Swarmhaul and by other clients, in turns, in one run.
  *
- *   --only NAME,…   --roles leech,seed,pair   --seed NAME   --leech NAME      (the common seed and the common leech: swarmhaul)
- *   --size 1G   --folder DIR   --connections 1   lists (`10M,2G`) make a sweep; a folder `loop:xfs` (or `loop:ext4`) is a file system made for it
+ *   --only NAME,…   --roles leech,seed,pair
+ *   --seed NAME   --leech NAME      the common seed and the common leech (swarmhaul)
+ *   --size 1G   --folder DIR   --connections 1      lists (`10M,2G`, or repeated) make a sweep
  *   --piece-length 1M   --turns 3   --no-warm-up   --small   --out FILE
+ * A folder `loop:xfs` or `loop:ext4` is a file system that is made for the time of the bench (root).
  *
- * Roles: `leech` takes from the common seed, `seed` gives to the common leech, `pair` has both sides. All clients run with settings
- * in their favour (bench/support/rivals). In a turn every contender runs once, so that all see the same machine.
- *   mbPerSec          bytes ÷ wholeSec: the whole process of the leech, from before it is started until its data is verified and on the device
- *   startSec          of it, until the copy takes up space on disk (whoever reserves space does it before the first byte comes)
- *   syncSec           of it, the sync that the bench adds after the leech's own end; ours and those that sync themselves leave nothing for it
+ * Roles: `leech` takes from the common seed, `seed` gives to the common leech, `pair` has both sides. All clients run
+ * with settings in their favour (bench/support/rivals). In a turn every contender runs once: all see the same machine.
+ *   mbPerSec          bytes ÷ wholeSec: the whole process of the leech, from before it is started until its data is
+ *                     verified and on the device
+ *   startSec          of it, until the copy takes up space on disk; who reserves space does it before the first byte
+ *   syncSec           of it, the sync that the bench adds after the leech's own end; ours leaves nothing for it
  *   transferMbPerSec  without these two
- *   timesRqbit, cpuTimesRqbit, …   rate, and CPU of both sides, ÷ that of the pair of rqbit (libtorrent) in the same turn
- *   cpuSecPerGb       user and kernel, all threads, leech and seed; the leech's from its start, and with the CPU of the sync (syncCpuSecPerGb)
- *   …AnonMiB, …FileMiB, …SharedMiB   peaks of anonymous memory, of code and mapped files, of mapped shared memory (a file in tmpfs); …PeakMiB of all at once
- * The seed is started before, has its data checked (aria2, WebTorrent and rtorrent's hash as they like), and waits.
+ *   timesRqbit, timesLibtorrent         rate ÷ that of the pair of rqbit (libtorrent) in the same turn
+ *   cpuTimesRqbit, cpuTimesLibtorrent   CPU of both sides, likewise
+ *   cpuSecPerGb       user and kernel, all threads, leech and seed: the leech's from its start, and with the CPU of the
+ *                     sync (syncCpuSecPerGb), the seed's while the leech is there
+ *   …AnonMiB, …FileMiB, …SharedMiB   peaks of anonymous memory, of code and mapped files, and of mapped shared memory,
+ *                     which is what is mapped of a file in tmpfs; …PeakMiB of all at once
+ * The seed is started before and waits, with its data checked; aria2 and WebTorrent trust theirs.
  *
- * `swarmhaul` is the commands `haul get` and `haul seed`; `swarmhaul-engine` the engine in a process of the bench, which tells of its event loop too.
- * `rqbit`: RQBIT=FILE or on the PATH. `libtorrent` is Debian's, `libtorrent-other` what the Python named by LT_PEER=FILE imports.
- * With --connections above 1 the leech is given so many addresses of the seed, and heldConnections is what was there at once, counted from outside.
- * Who keeps one connection per peer is left out
- * (ours is `swarmhaul-engine` there). Transmission refuses loopback peers and runs behind a veth cable; as a pair both run in
- * one namespace. A rival that is not there is named and skipped.
+ * `swarmhaul` is the commands `haul get` and `haul seed`; `swarmhaul-engine` the engine in a process of the bench, which
+ * tells of its event loop too. `rqbit`: RQBIT=FILE or on the PATH. `libtorrent` is Debian's, `libtorrent-other` what the
+ * Python that LT_PEER=FILE names can import. Transmission refuses loopback peers and runs behind a veth cable; as a
+ * pair both run in one namespace. It dials its first peer some 20 s after it was told to: most of its wholeSec.
+ * With --connections above 1 the leech is given so many addresses of the seed; heldConnections is what was there at
+ * once, counted from outside. Who keeps one connection per peer is left out, our command too: the engine stands for it.
+ * A rival that is not there is named and skipped.
  */
 import { parseArgs } from 'node:util';
 import { Scope } from '../test/support/scope.js';

@@ -1,10 +1,13 @@
 /**
- * `npm run bench -- start [--size 10M] [--piece-length 256K] [--folder DIR] [--turns 9] [--no-warm-up] [--small] [--out FILE]`
- * What it costs to begin, in turns: an empty program of Node, `haul --version`, and `haul get` of a small file from a `haul seed` on loopback,
+ * `npm run bench -- start [options]`: what it costs to begin.
+ *   --size 10M   --piece-length 256K   --folder DIR   --turns 9   --no-warm-up   --small   --out FILE
+ *
+ * In turns: an empty program of Node, `haul --version`, and `haul get` of a small file from a `haul seed` on loopback,
  * which is mostly start. rqbit does the same between two of its own, where it is installed.
- *   ms          the whole process, from before it is started until it has ended, for a download with the data verified and on the device
+ *   ms          the whole process, from before it is started to its end; of a download, data verified and on the device
  *   timesNode   ÷ that of the empty program in the same turn, which is what Node itself needs
- *   cpuMs       user and kernel, all threads   startMs   of a download, until its copy takes up space on disk
+ *   cpuMs       user and kernel, all threads
+ *   startMs     of a download, until its copy takes up space on disk
  */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';

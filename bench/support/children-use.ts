@@ -1,6 +1,6 @@
 /**
- * What children of this process have used that have ended: getrusage(2) of RUSAGE_CHILDREN (Linux). The only place where the CPU of a
- * program that ends by itself is known to the last microsecond: its folder in /proc is gone with it.
+ * What children of this process have used that have ended: getrusage(2) of RUSAGE_CHILDREN (Linux). The only place
+ * where the CPU of a program that ends by itself is known to the last microsecond: its folder in /proc is gone with it.
  */
 import koffi from 'koffi';
 import { subtract, type ThreadUse } from './procstat.js';

@@ -1,4 +1,4 @@
-/** How many connections to a port of this machine are open at once, at most, counted from outside (Linux, /proc/net/tcp). */
+/** How many connections to a port are open at once, at most, counted from outside (Linux, /proc/net/tcp). */
 import { readFileSync } from 'node:fs';
 
 const LOOK_MS = 100;

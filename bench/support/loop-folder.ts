@@ -1,7 +1,7 @@
 /**
- * `--folder loop:xfs`: a file system of that kind in an image of its own, mounted through a loop device for the time of a bench (Linux, root).
- * The image lies in the folder for temporary files, or in the one after a second colon: `loop:xfs:/mnt/disk`. The loop device reads and writes it
- * past the page cache, so that the file system inside is the only one that caches.
+ * `--folder loop:xfs`: a file system of that kind in an image of its own, mounted through a loop device for the time
+ * of a bench (Linux, root). The image lies in the folder for temporary files, or in the one after a second colon:
+ * `loop:xfs:/mnt/disk`. The loop device reads and writes it past the page cache: only the file system inside caches.
  */
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
@@ -50,7 +50,10 @@ export function checkLoopFolders(names: readonly string[]): void {
   }
 }
 
-/** A folder as it is, or a mounted one that goes with the scope and when the bench is interrupted. Large enough for copies of that length. */
+/**
+ * A folder as it is, or a mounted one, large enough for copies of that length, which goes with the scope and when the
+ * bench is interrupted.
+ */
 export async function openLoopFolder(scope: Scope, name: string, lengthBytes: number): Promise<string> {
   const wanted = parse(name);
   if (wanted === null) return name;

@@ -1,6 +1,7 @@
 /**
- * What a process holds in memory at most, by kind (Linux, /proc/PID/status): anonymous (heaps, stacks, buffers), file-backed (its code,
- * and files that it maps on a disk) and shared (what it maps of a tmpfs). Looked at 50 times a second; each kind has its own greatest moment.
+ * What a process holds in memory at most, by kind (Linux, /proc/PID/status): anonymous (heaps, stacks, buffers),
+ * file-backed (its code, and files that it maps on a disk) and shared (what it maps of a tmpfs). Looked at 50 times a
+ * second; each kind has its own greatest moment.
  */
 import { readFileSync } from 'node:fs';
 

@@ -16,8 +16,8 @@ function pairOf(series: string, run: Run, runs: readonly Run[]): Run | undefined
 }
 
 /**
- * The runs with `timesRqbit`, `timesLibtorrent` (rate ÷ rate of that rival's pair) and `cpuTimesRqbit`, `cpuTimesLibtorrent` (CPU of both
- * sides ÷ that of the pair). Without them where that pair did not run in the same turn.
+ * The runs with `timesRqbit`, `timesLibtorrent` (rate ÷ rate of that rival's pair) and `cpuTimesRqbit`,
+ * `cpuTimesLibtorrent` (CPU of both sides ÷ that of the pair). Without them where that pair did not run in that turn.
  */
 export function withRatios(runs: readonly Run[]): Run[] {
   return runs.map((run) => {

@@ -131,7 +131,10 @@ function pad(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** The summary as text: a row per series, or a row per figure where that is narrower. Of the figures those that are named, else all. */
+/**
+ * The summary as text: a row per series, or a row per figure where that is narrower.
+ * @param columns figures to show; default: all
+ */
 export function summaryTable(summary: readonly SummaryRow[], columns?: readonly string[]): string {
   if (summary.length === 0) return 'no figures\n';
   const there = [...new Set(summary.flatMap((row) => Object.keys(row.figures)))];

@@ -3,7 +3,7 @@ import { closeSync, fsyncSync, openSync } from 'node:fs';
 
 export interface SyncCost {
   readonly seconds: number;
-  /** Of this process, nearly all of it in the kernel: who syncs finds the places on the device, and sends the pages there. */
+  /** Of this process, nearly all in the kernel: who syncs finds the places on the device and sends the pages there. */
   readonly cpuSeconds: number;
 }
 

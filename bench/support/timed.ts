@@ -12,7 +12,7 @@ const WITH_TIMES = '"$@"; code=$?; times >&2; exit $code';
 /** "0m1.234s 0m0.567s", in the last line: the children, user and system. */
 const TIMES = /(\d+)m([\d.]+)s (\d+)m([\d.]+)s\s*$/;
 
-/** Where it is set, Node reads all certificates of the machine before its first line: 50 ms for nothing, on some machines only. */
+/** Where it is set, Node reads all certificates of the machine before its first line: 50 ms for nothing. */
 const CERTIFICATES = 'NODE_EXTRA_CA_CERTS';
 
 /** For a bench whose children are started by others than `timedCommand`. */

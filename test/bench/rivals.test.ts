@@ -1,4 +1,4 @@
-/** The clock, the memory and the ratios of the rivals bench; and that a rival which is not there is named and left out. */
+/** The clock, the memory and the ratios of the rivals bench; a rival that is not there is named and left out. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';

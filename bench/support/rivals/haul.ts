@@ -1,4 +1,4 @@
-/** Swarmhaul as people run it: the commands `haul get` and `haul seed`, from the first line of Node to the end of the process. */
+/** Swarmhaul as people run it: the commands `haul get` and `haul seed`, from the first line of Node to the end. */
 import { fileURLToPath } from 'node:url';
 import { VERSION } from '../../../src/version.js';
 import { type Child, startChild } from '../../../test/support/child.js';

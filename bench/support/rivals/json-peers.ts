@@ -1,4 +1,4 @@
-/** Contenders that are programs of this bench and speak the JSON lines of `engine-peer`: our engine, libtorrent, WebTorrent. */
+/** Contenders that are programs of this bench: our engine, libtorrent, WebTorrent. All speak the lines of `engine-peer`. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -56,7 +56,7 @@ function jsonPeer(peer: JsonPeer): Rival {
   };
 }
 
-/** Our engine in a process of this bench, which tells more of itself than the command does, and waits 0.3 s before it begins. */
+/** Our engine in a process of this bench, which tells more than the command does; it waits 0.3 s before it begins. */
 export const engine: Rival = jsonPeer({
   name: 'swarmhaul-engine',
   words: () => OUR_PEER,

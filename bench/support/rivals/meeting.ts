@@ -1,9 +1,11 @@
 /**
- * One transfer between two contenders, watched from outside. The seed is there first, with its data checked, where it checks any. The clock is the
- * whole process of the leech: from before it is started to "verified and on the device". It says that it has all, or ends by itself; then
- * the bench syncs the file, which costs something only where the program did not. `startSec` is the part before the copy takes up
- * space on disk, `syncSec` what came after the program's own end; `transferMbPerSec` leaves out both.
- * CPU is that of the whole leech, with that of the sync, and of the seed in the same time; memory is looked at from outside all the while.
+ * One transfer between two contenders, watched from outside. The seed is there first, with its data checked, where it
+ * checks any. The clock is the whole process of the leech: from before it is started to "verified and on the device".
+ * It says that it has all, or ends by itself; then the bench syncs the file, which costs something only where the
+ * program did not. `startSec` is the part before the copy takes up space on disk, `syncSec` what came after the
+ * program's own end; `transferMbPerSec` leaves out both.
+ * CPU is that of the whole leech, with that of the sync, and of the seed in the same time; memory is looked at from
+ * outside all the while.
  */
 import { statSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';

@@ -27,7 +27,7 @@ export interface Running {
   readonly endsItself?: boolean;
   /** Resident bytes of the idle process, where it tells. */
   readonly idleBytes?: number | undefined;
-  /** Resolves when the client says that all of the torrent is there and checked, or ends by itself. Rejects when it ends before. */
+  /** Resolves when the client says that all is there and checked, or ends by itself. Rejects when it ends before. */
   complete(): Promise<void>;
   /** Of one that tells: resolves when all is on the device too. */
   readonly synced?: (() => Promise<void>) | undefined;
