@@ -1,11 +1,11 @@
 /*
- * The SIGBUS guard: memory whose file was cut off becomes a page of zeros, and the fault is counted, where it would end the process.
+ * The SIGBUS guard: memory whose file was cut off becomes zeros, and the fault is counted, where it would end the process.
  *
- *   fault -> inside a window that was added? -> count -> anonymous page in its place -> the instruction is done again
+ *   fault -> inside a window that was added? -> count -> anonymous memory in its place -> the instruction is done again
  *                  \-> the handler that was there before, or the death that was due
  *
  * What was read or stored from then on in that window proves nothing: whoever uses it asks for the count before it believes anything.
- * The counts are raised before the page is there, so nobody who has seen a zero of ours can miss them.
+ * The counts are raised before the zeros are there, so nobody who has seen a zero of ours can miss them.
  *
  * The handler is async-signal-safe: it takes no lock, allocates nothing and makes bare system calls. Adding and removing wait for nobody
  * but a handler that is just replacing a page of the very window that is removed.
@@ -25,6 +25,11 @@
 
 enum { FREE, MAKING, LIVE };
 enum { CHUNK_WINDOWS = 1024, CHUNK_COUNT = 1024 };
+/*
+ * What is replaced at once, up to the next multiple of it. A fault takes 14 us: page by page a hash of 16 MiB would stand for 57 ms. What follows
+ * in the window proves nothing from now on anyhow, and stays in its file.
+ */
+enum { STRETCH_BYTES = 65536 };
 
 struct window {
   _Atomic uint32_t state;
@@ -49,6 +54,7 @@ static struct sigaction previous;
 /* The handler before was one that is used once (SA_RESETHAND). */
 static _Atomic int previous_is_spent;
 static uintptr_t page_bytes;
+static uintptr_t stretch_bytes;
 
 static int put_zeros(uintptr_t begin, uintptr_t length)
 {
@@ -65,7 +71,9 @@ static int replace(struct window *window, uintptr_t address)
   atomic_compare_exchange_strong(&window->first, &none, address);
   atomic_fetch_add(&window->faults, 1);
   atomic_fetch_add(&total, 1);
-  if (put_zeros(address & ~(page_bytes - 1), page_bytes)) return 1;
+  const uintptr_t from = address & ~(page_bytes - 1);
+  const uintptr_t to = (from / stretch_bytes + 1) * stretch_bytes;
+  if (put_zeros(from, (to < end ? to : end) - from)) return 1;
   /* The process may have no mapping left to split this one with: as a whole it needs none. */
   return put_zeros(begin, end - begin);
 }
@@ -139,6 +147,7 @@ int32_t sh_guard_install(void)
     return atomic_load(&stage) == PRESENT ? 0 : EAGAIN;
   }
   page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
+  stretch_bytes = page_bytes > STRETCH_BYTES ? page_bytes : STRETCH_BYTES;
   struct sigaction action = {.sa_sigaction = on_sigbus};
   sigemptyset(&action.sa_mask);
   /* Without the flags of an alternate stack and of restarting, calls and threads that count on them would see us. */

@@ -22,8 +22,8 @@ SH_API int32_t sh_interface(void);
 SH_API int32_t sh_guard_install(void);
 
 /*
- * Guards mapped memory: whole pages. From then on a fault in it that would be a SIGBUS puts a page of zeros in that place, which is no
- * part of the file. Returns the number of the window, or -1: no room, or the handler is not in place.
+ * Guards mapped memory: whole pages. From then on a fault in it that would be a SIGBUS puts zeros there and behind it, up to 64 KiB,
+ * which are no part of the file. Returns the number of the window, or -1: no room, or the handler is not in place.
  */
 SH_API int32_t sh_guard_add(uintptr_t begin, uintptr_t length);
 

@@ -143,7 +143,7 @@ static void mode_removed(void)
   const int32_t window = sh_guard_add((uintptr_t)inside, PAGES * page);
   inside[page] = 1;
   sh_guard_remove(window);
-  inside[2 * page] = 1;
+  inside[100 * page] = 1;
 }
 
 static _Atomic int is_over;
@@ -192,7 +192,7 @@ static void mode_threads(void)
     for (int at = 0; at < TOUCHERS; at++) pthread_join(threads[at], NULL);
     for (int at = 0; at < TOUCHERS; at++) need(touchers[at].seen == 0, "zeros");
     const uint32_t faults = sh_guard_faults(window);
-    need(faults >= PAGES - 1 && faults <= TOUCHERS * (PAGES - 1), "each page is counted");
+    need(faults >= PAGES * page / 65536 && faults <= TOUCHERS * (PAGES - 1), "what was replaced is counted");
     need(memory[0] == 7, "what is there still is left alone");
     sh_guard_remove(window);
     munmap((void *)memory, PAGES * page);
@@ -217,8 +217,8 @@ static void mode_crowded(void)
   }
   need(mprotect((void *)(inside + page), page, PROT_NONE) != 0, "no room for one more");
   inside[5 * page] = 3;
-  inside[7 * page] = 4;
-  need(sh_guard_faults(window) == 1 && inside[5 * page] == 3 && inside[7 * page] == 4, "one fault for all of it");
+  inside[300 * page] = 4;
+  need(sh_guard_faults(window) == 1 && inside[5 * page] == 3 && inside[300 * page] == 4, "one fault for all of it");
 }
 
 int main(int count, char **arguments)
