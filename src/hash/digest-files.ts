@@ -1,6 +1,6 @@
 /**
  * Drives the pool over the pieces of files on disk: for `create` (digests wanted) and for the hash check (digests compared).
- * Whole pieces travel in batches of about 8 MiB; workers open, read and hash.
+ * Whole pieces travel in batches of 16 MiB; workers open, read and hash.
  *
  * Invariants: no more than OPEN_FILES are open, however many files a torrent has; never more jobs than the pool has room for, and
  * never so many that a download on the same pool starves.
@@ -18,7 +18,12 @@ import { aborted, submit } from './submit.js';
 import { type Trouble, troubleOf } from './trouble.js';
 
 const MIB = 1024 * 1024;
-const BATCH_BYTES = 8 * MIB;
+/** Sixteen pieces of the most usual length: as many as the widest way of hashing has lanes. */
+const BATCH_BYTES = 16 * MIB;
+/** Of longer pieces there are so many in a batch, */
+const COMPANY = 4;
+/** while they are together no longer than this: it keeps a worker busy for some 10 ms. */
+const COMPANY_BYTES = 32 * MIB;
 /** Files of one batch. A piece with more is put together on this side: see `#digestCrowded`. */
 const BATCH_FILES = 256;
 /** Half of what a process may usually have open at the least (1,024). */
@@ -296,7 +301,8 @@ function slotsOf(batch: Batch): number {
 }
 
 function fits(batch: Batch, next: Batch): boolean {
-  if (batch.lengthBytes + next.lengthBytes > BATCH_BYTES) return false;
+  const limit = batch.pieceCount < COMPANY ? COMPANY_BYTES : BATCH_BYTES;
+  if (batch.lengthBytes + next.lengthBytes > limit) return false;
   return batch.segments.length + next.segments.length <= BATCH_FILES;
 }
 

@@ -1,137 +1,107 @@
 /**
- * The worker's side of `create` and of the hash check: opens files one after the other, reads them through one buffer, and hashes.
- * Small files are gathered in that buffer, so that a piece of many is hashed in few steps.
+ * The worker's side of `create` and of the hash check: opens files one after the other, reads them through one buffer, and hashes. Where the
+ * native library hashes many pieces at once, some are read before they are hashed; long ones part by part, in turns.
  * Invariant: trouble with a file spoils the pieces it has a part in, and no other.
  */
-import { createHash, type Hash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { constants as osConstants } from 'node:os';
-import { errnoOf, SystemCallError } from '../storage/errno.js';
+import { createHash } from 'node:crypto';
+import { addressOf } from '../native/library.js';
+import { HashCall, type HashRates, hashRates } from '../native/multihash.js';
 import type { RawPathRange } from './job.js';
-import type { FileIdentity } from './port.js';
-import { encodeTrouble } from './trouble.js';
+import { RangeReader } from './range-reader.js';
 
+const KIB = 1024;
 /** Stays in the second-level cache between reading and hashing. */
-const SCRATCH_BYTES = 512 * 1024;
-/** A FIFO that took the place of a file must not block the open. */
-const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+const SINGLE_BYTES = 512 * KIB;
+/** For each piece that is hashed at the same time as others: 1 MiB in all for four of them, 4 MiB for sixteen. */
+const LANE_BYTES = 256 * KIB;
+/** Short pieces: no call of the library for less. */
+const CALL_BYTES = 512 * KIB;
 
-let scratch: Buffer | null = null;
+const PAGE_BYTES = 4096;
+/** Where a long buffer begins in its page, behind the allocator's own note. */
+const ALLOCATOR_BYTES = 16;
+
+let scratch = Buffer.alloc(0);
+let call: HashCall | null = null;
+
+/**
+ * At least so long; kept for the next job. It begins with a page: where what is copied to lies up to 32 bytes further into its page than what
+ * is copied, as any plain buffer does when a file is read, some processors (Zen 3) take three times as long to copy.
+ */
+function scratchOf(lengthBytes: number): Buffer {
+  if (scratch.length < lengthBytes) {
+    scratch = Buffer.allocUnsafeSlow(lengthBytes + PAGE_BYTES).subarray(PAGE_BYTES - ALLOCATOR_BYTES);
+  }
+  return scratch;
+}
 
 /** 20 bytes for each piece. */
 export function digestPieces(files: readonly RawPathRange[], pieceLengthBytes: number): Buffer {
-  const digester = new Digester(pieceLengthBytes);
-  files.forEach(({ path, ...range }, index) => {
-    if (path === null) digester.add(range.lengthBytes, index, zeros);
-    else digestFile(digester, index, path, range);
+  const totalBytes = files.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+  const pieceCount = Math.ceil(totalBytes / pieceLengthBytes);
+  const pieces: Piece[] = Array.from({ length: pieceCount }, (_, index) => {
+    const beginBytes = index * pieceLengthBytes;
+    return { beginBytes, lengthBytes: Math.min(pieceLengthBytes, totalBytes - beginBytes) };
   });
-  return digester.end();
-}
-
-/** Fills a part of the buffer with the bytes that lie `at` the given place of a range. Returns 0 or an errno. */
-type Fill = (target: Buffer, begin: number, length: number, at: number) => number;
-
-const zeros: Fill = (target, begin, length) => {
-  target.fill(0, begin, begin + length);
-  return 0;
-};
-
-type Range = Omit<RawPathRange, 'path'>;
-
-function digestFile(digester: Digester, index: number, path: Buffer, range: Range): void {
-  const { beginBytes, lengthBytes, identity } = range;
-  let fd: number;
+  const reader = new RangeReader(files);
   try {
-    fd = openSame(path, identity);
-  } catch (error) {
-    const errno = errnoOf(error);
-    digester.add(lengthBytes, index, () => errno);
-    return;
-  }
-  try {
-    digester.add(lengthBytes, index, (target, begin, length, at) =>
-      readRange(fd, target, begin, length, beginBytes + at),
-    );
+    const rates = pieceCount > 1 ? hashRates('sha1') : null;
+    const isWorthIt = rates !== null && pieceCount >= rates.atLeast;
+    const digests = isWorthIt ? digestInGroups(reader, pieces, rates) : pieces.map((piece) => digestOne(reader, piece));
+    return Buffer.concat(digests);
   } finally {
-    closeSync(fd);
+    reader.close();
   }
 }
 
-/** @throws errno ESTALE when it is not the file that was looked at */
-function openSame(path: Buffer, identity: FileIdentity | null): number {
-  const fd = openSync(path, OPEN_FLAGS);
-  if (identity === null) return fd;
-  try {
-    const { dev, ino } = fstatSync(fd, { bigint: true });
-    if (dev === identity.device && ino === identity.inode) return fd;
-    throw new SystemCallError('open', osConstants.errno.ESTALE);
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
+interface Piece {
+  readonly beginBytes: number;
+  readonly lengthBytes: number;
 }
 
-function readRange(fd: number, target: Buffer, begin: number, length: number, position: number): number {
-  try {
-    for (let done = 0; done < length; ) {
-      const count = readSync(fd, target, begin + done, length - done, position + done);
-      if (count === 0) return osConstants.errno.ENODATA;
-      done += count;
+function digestOne(reader: RangeReader, { beginBytes, lengthBytes }: Piece): Buffer {
+  const hash = createHash('sha1');
+  const buffer = scratchOf(Math.min(SINGLE_BYTES, lengthBytes));
+  for (let at = 0; at < lengthBytes; at += SINGLE_BYTES) {
+    const part = buffer.subarray(0, Math.min(SINGLE_BYTES, lengthBytes - at));
+    const trouble = reader.read(part, beginBytes + at);
+    if (trouble !== null) return trouble;
+    hash.update(part);
+  }
+  return hash.digest();
+}
+
+function digestInGroups(reader: RangeReader, pieces: readonly Piece[], { company }: HashRates): Buffer[] {
+  const most = Math.max(company, Math.floor(CALL_BYTES / pieces[0]!.lengthBytes));
+  // Equal groups: a last one of few pieces would be hashed slower.
+  const size = Math.ceil(pieces.length / Math.ceil(pieces.length / most));
+  const digests: Buffer[] = [];
+  for (let first = 0; first < pieces.length; first += size) {
+    digests.push(...digestGroup(reader, pieces.slice(first, first + size)));
+  }
+  return digests;
+}
+
+/** Only the last one may be shorter than the others. */
+function digestGroup(reader: RangeReader, pieces: readonly Piece[]): Buffer[] {
+  call ??= new HashCall('sha1');
+  const longest = pieces[0]!.lengthBytes;
+  const stepBytes = Math.min(LANE_BYTES, longest);
+  const buffer = scratchOf(stepBytes * pieces.length);
+  const address = addressOf(buffer);
+  const troubles: (Buffer | null)[] = pieces.map(() => null);
+  for (let at = 0; at < longest; at += stepBytes) {
+    call.clear();
+    for (const [index, { beginBytes, lengthBytes }] of pieces.entries()) {
+      if (at >= lengthBytes) continue;
+      const part = Math.min(stepBytes, lengthBytes - at);
+      const begin = index * stepBytes;
+      troubles[index] ??= reader.read(buffer.subarray(begin, begin + part), beginBytes + at);
+      const isSpoilt = troubles[index] !== null;
+      call.message(at === 0, !isSpoilt && at + part === lengthBytes);
+      if (!isSpoilt) call.range(address + begin, part);
     }
-    return 0;
-  } catch (error) {
-    return errnoOf(error);
+    call.run();
   }
-}
-
-class Digester {
-  readonly #pieceLengthBytes: number;
-  readonly #scratch: Buffer;
-  readonly #digests: Buffer[] = [];
-  #hash: Hash;
-  /** Bytes until the piece is full; bytes that wait in the buffer. */
-  #left: number;
-  #waiting = 0;
-  #trouble: Buffer | null = null;
-
-  constructor(pieceLengthBytes: number) {
-    scratch ??= Buffer.allocUnsafeSlow(SCRATCH_BYTES);
-    this.#scratch = scratch;
-    this.#pieceLengthBytes = pieceLengthBytes;
-    this.#left = pieceLengthBytes;
-    this.#hash = createHash('sha1');
-  }
-
-  add(lengthBytes: number, file: number, fill: Fill): void {
-    for (let at = 0; at < lengthBytes; ) {
-      const part = Math.min(lengthBytes - at, this.#left, SCRATCH_BYTES - this.#waiting);
-      if (this.#trouble === null) {
-        const errno = fill(this.#scratch, this.#waiting, part, at);
-        if (errno === 0) this.#waiting += part;
-        else this.#trouble = encodeTrouble(errno, file);
-      }
-      at += part;
-      this.#left -= part;
-      if (this.#waiting === SCRATCH_BYTES) this.#flush();
-      if (this.#left === 0) this.#finish();
-    }
-  }
-
-  end(): Buffer {
-    if (this.#left < this.#pieceLengthBytes) this.#finish();
-    return Buffer.concat(this.#digests);
-  }
-
-  #flush(): void {
-    this.#hash.update(this.#scratch.subarray(0, this.#waiting));
-    this.#waiting = 0;
-  }
-
-  #finish(): void {
-    if (this.#waiting > 0) this.#flush();
-    this.#digests.push(this.#trouble ?? this.#hash.digest());
-    this.#hash = createHash('sha1');
-    this.#left = this.#pieceLengthBytes;
-    this.#trouble = null;
-  }
+  return troubles.map((trouble, index) => trouble ?? call!.digest(index));
 }

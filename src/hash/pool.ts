@@ -12,8 +12,10 @@
 import { fdatasync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { HaulError } from '../errors.js';
+import { hashRates } from '../native/multihash.js';
 import { cannotForce, errnoName, errnoOf } from '../storage/errno.js';
 import { Crew, causeText } from './crew.js';
+import { Gathering } from './gathering.js';
 import { decodeOutcomes, encodeBatch, OPERATIONS, workBytes } from './job.js';
 import type { WorkJob, WorkPool, WorkResult } from './port.js';
 import type { PoolThread } from './thread.js';
@@ -22,6 +24,8 @@ const MIB = 1024 * 1024;
 const BATCH_JOBS = 32;
 /** About 4 ms of SHA-1. */
 const BATCH_BYTES = 8 * MIB;
+/** The same where many pieces are hashed at once, which takes half the time and less. */
+const GATHERED_BYTES = 16 * MIB;
 /** Pieces in flight for a 10 Gbit/s download are some dozens; this many jobs is a bound, not a target. */
 const MAX_JOBS = 1024;
 /** Descriptors flushed at once: libuv has four threads, and file opening needs one too. */
@@ -32,13 +36,9 @@ const TRIES_PER_JOB = 3;
 const PROOF_TIMEOUT_MS = 30_000;
 
 /** Nobody waits for these in a hurry. */
-const ORDINARY: ReadonlySet<WorkJob['kind']> = new Set([
-  'verify',
-  'verify-write',
-  'digest-blocks',
-  'digest-pieces',
-  'look',
-]);
+const ORDINARY: ReadonlySet<WorkJob['kind']> = new Set(['digest-blocks', 'digest-pieces', 'look']);
+/** These neither; they may even wait for company. */
+const OF_A_PIECE: ReadonlySet<WorkJob['kind']> = new Set(['verify', 'verify-write']);
 
 export interface WorkPoolOptions {
   /** Worker threads, at least 1. */
@@ -72,6 +72,10 @@ class CrewPool implements WorkPool {
   /** Prefaults, reads and releases go first: a download or a peer waits for them. */
   #urgent: Entry[] = [];
   #ordinary: Entry[] = [];
+  /** Pieces to hash: some of them may wait for company, for some milliseconds. */
+  #pieces: Entry[] = [];
+  #gathering: Gathering | null = null;
+  #gatherTimer: NodeJS.Timeout | null = null;
   /** They were with a worker when it died: each is tried alone. */
   #suspects: Entry[] = [];
   /** Jobs accepted and not yet answered. */
@@ -115,9 +119,28 @@ class CrewPool implements WorkPool {
       this.#sync(job.fds, entry);
       return true;
     }
-    (ORDINARY.has(job.kind) ? this.#ordinary : this.#urgent).push(entry);
+    if (OF_A_PIECE.has(job.kind)) this.#addPiece(entry);
+    else (ORDINARY.has(job.kind) ? this.#ordinary : this.#urgent).push(entry);
     this.#scheduleFlush();
     return true;
+  }
+
+  #addPiece(entry: Entry): void {
+    this.#gathering ??= new Gathering(hashRates('sha1')?.company ?? 1);
+    this.#pieces.push(entry);
+    this.#gathering.arrived(performance.now(), this.#pieces.length);
+  }
+
+  /** True when the pieces that wait are to be sent now; else they are looked at again when their time is over. */
+  get #sendsPieces(): boolean {
+    if (this.#gathering === null || this.#pieces.length === 0) return false;
+    const patienceMs = this.#gathering.patienceMs(performance.now(), this.#pieces.length);
+    if (patienceMs === 0) return true;
+    this.#gatherTimer ??= setTimeout(() => {
+      this.#gatherTimer = null;
+      this.#flush();
+    }, Math.ceil(patienceMs));
+    return false;
   }
 
   close(): Promise<void> {
@@ -134,9 +157,10 @@ class CrewPool implements WorkPool {
 
   /** Fails what no worker has begun. */
   #abandon(errno: string, error?: HaulError): void {
-    const abandoned = [...this.#urgent, ...this.#ordinary, ...this.#suspects];
+    const abandoned = [...this.#urgent, ...this.#ordinary, ...this.#pieces, ...this.#suspects];
     this.#urgent = [];
     this.#ordinary = [];
+    this.#pieces = [];
     this.#suspects = [];
     for (const entry of abandoned) this.#fail(entry, errno, error);
     this.#afterDone();
@@ -169,14 +193,18 @@ class CrewPool implements WorkPool {
 
   /** The next jobs: urgent ones first, an even share for each idle worker, within the bounds of a batch. */
   #takeBatch(): Entry[] {
-    const idle = Math.max(1, this.#crew.idleCount);
-    const share = Math.ceil((this.#urgent.length + this.#ordinary.length) / idle);
-    const limit = Math.min(BATCH_JOBS, share);
+    const queues = this.#sendsPieces ? [this.#urgent, this.#ordinary, this.#pieces] : [this.#urgent, this.#ordinary];
+    const waiting = queues.reduce((sum, { length }) => sum + length, 0);
+    const share = Math.ceil(waiting / Math.max(1, this.#crew.idleCount));
+    const company = this.#gathering?.company ?? 1;
     const batch: Entry[] = [];
     let bytes = 0;
-    for (const queue of [this.#urgent, this.#ordinary]) {
+    for (const queue of queues) {
+      const isPieces = queue === this.#pieces;
+      const limit = Math.min(BATCH_JOBS, isPieces ? Math.max(share, company) : share);
+      const limitBytes = isPieces && company > 1 ? GATHERED_BYTES : BATCH_BYTES;
       let count = 0;
-      while (count < queue.length && batch.length < limit && bytes < BATCH_BYTES) {
+      while (count < queue.length && batch.length < limit && bytes < limitBytes) {
         const entry = queue[count++]!;
         bytes += workBytes(entry.job);
         batch.push(entry);

@@ -82,6 +82,12 @@ export function loadFirst(files: readonly string[]): NativeLoad {
   return { functions: null, path: null, reasons };
 }
 
+/** Where the memory of an array lies. Whoever passes it on keeps the array while it is used. @throws where koffi cannot be loaded */
+export function addressOf(bytes: Uint8Array): number {
+  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+  return Number(koffi.address(bytes));
+}
+
 let load: NativeLoad | null = null;
 
 /** What became of loading it; loads it when nobody has yet. */

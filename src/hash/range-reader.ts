@@ -1,0 +1,107 @@
+/**
+ * Reads ranges of files as if they were one, in any order, with one file open at a time; a range without a file is zeros.
+ * Invariant: the file that is read is the one that was looked at, where that is asked for.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { constants as osConstants } from 'node:os';
+import { errnoOf, SystemCallError } from '../storage/errno.js';
+import type { RawPathRange } from './job.js';
+import type { FileIdentity } from './port.js';
+import { encodeTrouble } from './trouble.js';
+
+/** A FIFO that took the place of a file must not block the open. */
+const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+const NOBODY = -1;
+
+export class RangeReader {
+  readonly #files: readonly RawPathRange[];
+  /** Where each range begins, and where the last one ends. */
+  readonly #begins: number[] = [0];
+  /** The file that is open, or that could not be opened. */
+  #current = NOBODY;
+  #fd = NOBODY;
+  #errno = 0;
+  /** Where the last read ended: the next one usually goes on there. */
+  #near = 0;
+
+  constructor(files: readonly RawPathRange[]) {
+    this.#files = files;
+    for (const { lengthBytes } of files) this.#begins.push(this.#begins.at(-1)! + lengthBytes);
+  }
+
+  /** Fills all of it from this place on. @returns null, or the trouble as the 20 bytes of `encodeTrouble` */
+  read(target: Buffer, beginBytes: number): Buffer | null {
+    let index = this.#find(beginBytes);
+    for (let at = 0; at < target.length; index++) {
+      const inside = beginBytes + at - this.#begins[index]!;
+      const part = Math.min(target.length - at, this.#files[index]!.lengthBytes - inside);
+      const errno = part === 0 ? 0 : this.#readRange(index, target.subarray(at, at + part), inside);
+      if (errno !== 0) return encodeTrouble(errno, index);
+      this.#near = index;
+      at += part;
+    }
+    return null;
+  }
+
+  close(): void {
+    if (this.#fd !== NOBODY) closeSync(this.#fd);
+    this.#fd = NOBODY;
+    this.#current = NOBODY;
+  }
+
+  /** The range with this byte. */
+  #find(offset: number): number {
+    let index = this.#begins[this.#near]! <= offset ? this.#near : 0;
+    while (this.#begins[index + 1]! <= offset) index++;
+    return index;
+  }
+
+  /** 0 or an errno. */
+  #readRange(index: number, target: Buffer, inside: number): number {
+    const { path, identity, beginBytes } = this.#files[index]!;
+    if (path === null) {
+      target.fill(0);
+      return 0;
+    }
+    if (index !== this.#current) this.#open(index, path, identity);
+    return this.#fd === NOBODY ? this.#errno : readFully(this.#fd, target, beginBytes + inside);
+  }
+
+  #open(index: number, path: Buffer, identity: FileIdentity | null): void {
+    this.close();
+    this.#current = index;
+    try {
+      this.#fd = openSame(path, identity);
+    } catch (error) {
+      this.#errno = errnoOf(error);
+    }
+  }
+}
+
+/** @throws errno ESTALE when it is not the file that was looked at */
+function openSame(path: Buffer, identity: FileIdentity | null): number {
+  const fd = openSync(path, OPEN_FLAGS);
+  if (identity === null) return fd;
+  try {
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    if (dev === identity.device && ino === identity.inode) return fd;
+    throw new SystemCallError('open', osConstants.errno.ESTALE);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** 0 or an errno; ENODATA where the file ends too early. */
+function readFully(fd: number, target: Buffer, position: number): number {
+  try {
+    for (let done = 0; done < target.length; ) {
+      const count = readSync(fd, target, done, target.length - done, position + done);
+      if (count === 0) return osConstants.errno.ENODATA;
+      done += count;
+    }
+    return 0;
+  } catch (error) {
+    return errnoOf(error);
+  }
+}
