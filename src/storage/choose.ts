@@ -2,8 +2,8 @@
  * Which storage fits a folder. Mapped memory only where it is known to be safe and fast: Linux, a plain local file system that
  * reserves space, files of a sensible size. Everything else, and everything unknown, is positional.
  *
- * A download to ext4 or XFS on a new kernel is positional too: it then takes a written piece as a few long folios, while a mapped one is filled,
- * made writable and cleaned page by page (bench/EXPERIMENTS.md has the figures). Seeds are mapped.
+ * A download to tmpfs, and to ext4 or XFS on a new kernel, is positional too: a written piece is taken as a whole (by ext4 and XFS as a few long
+ * folios), while a mapped one is cleared, filled, made writable and cleaned page by page (bench/EXPERIMENTS.md has the figures). Seeds are mapped.
  */
 import { randomBytes } from 'node:crypto';
 import { open, statfs, unlink } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { release } from 'node:os';
 import { join } from 'node:path';
 import { DEFAULTS } from '../config.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { fileSystemOf, UNKNOWN, writesLongFolios } from './file-systems.js';
+import { fileSystemOf, UNKNOWN, isWrittenFaster } from './file-systems.js';
 import { existingFolder } from './files.js';
 import * as mmap from './mmap-io.js';
 import type { StorageKind } from './port.js';
@@ -38,8 +38,8 @@ export async function chooseStorage(metainfo: Metainfo, output: string, forWriti
     () => UNKNOWN,
   );
   const { name, kind } = fileSystem;
-  if (forWriting && writesLongFolios(fileSystem, release()))
-    return { kind: 'positional', reason: `file system ${name} in long folios` };
+  if (forWriting && isWrittenFaster(fileSystem, release()))
+    return { kind: 'positional', reason: `file system ${name} takes written pieces faster` };
   if (kind === 'mapped' && !(await canReserve(folder)))
     return { kind: 'positional', reason: `${name} without fallocate` };
   return { kind, reason: `file system ${name}` };

@@ -4,8 +4,8 @@ import type { StorageKind } from './port.js';
 export interface FileSystem {
   readonly name: string;
   readonly kind: StorageKind;
-  /** The first Linux, major and minor, that writes it in long folios. */
-  readonly longFoliosFrom?: readonly [number, number];
+  /** The first Linux, major and minor, that takes whole pieces faster by write(2) than through a mapping. */
+  readonly writesFasterFrom?: readonly [number, number];
   /** Memory is all it has: there is no device to write back to. */
   readonly hasNoDevice?: boolean;
   /** A file may get another inode number when nobody has it open: the number says nothing. */
@@ -16,9 +16,9 @@ export interface FileSystem {
 
 /** f_type of statfs(2), as in Linux's linux/magic.h and the file systems' own headers. */
 const FILE_SYSTEMS: ReadonlyMap<number, FileSystem> = new Map([
-  [0xef53, { name: 'ext2/3/4', kind: 'mapped', longFoliosFrom: [6, 16], isExact: true }],
-  [0x58465342, { name: 'XFS', kind: 'mapped', longFoliosFrom: [6, 6], isExact: true }],
-  [0x01021994, { name: 'tmpfs', kind: 'mapped', hasNoDevice: true, isExact: true }],
+  [0xef53, { name: 'ext2/3/4', kind: 'mapped', writesFasterFrom: [6, 16], isExact: true }],
+  [0x58465342, { name: 'XFS', kind: 'mapped', writesFasterFrom: [6, 6], isExact: true }],
+  [0x01021994, { name: 'tmpfs', kind: 'mapped', writesFasterFrom: [3, 0], hasNoDevice: true, isExact: true }],
   [0xf2f52010, { name: 'F2FS', kind: 'mapped' }],
   [0x3153464a, { name: 'JFS', kind: 'mapped' }],
   [0x9123683e, { name: 'Btrfs', kind: 'positional' }],
@@ -45,9 +45,9 @@ export function fileSystemOf(magic: number): FileSystem {
   return FILE_SYSTEMS.get(magic >>> 0) ?? UNKNOWN;
 }
 
-/** True when this kernel ('6.18.44-amd64') writes long folios to it. */
-export function writesLongFolios({ longFoliosFrom }: FileSystem, kernel: string): boolean {
-  if (longFoliosFrom === undefined) return false;
+/** True when this kernel ('6.18.44-amd64') takes whole pieces faster by write(2). */
+export function isWrittenFaster({ writesFasterFrom }: FileSystem, kernel: string): boolean {
+  if (writesFasterFrom === undefined) return false;
   const [major = 0, minor = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
-  return major > longFoliosFrom[0] || (major === longFoliosFrom[0] && minor >= longFoliosFrom[1]);
+  return major > writesFasterFrom[0] || (major === writesFasterFrom[0] && minor >= writesFasterFrom[1]);
 }

@@ -4,7 +4,7 @@ import { release } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { chooseStorage, filesInOnePiece } from '../../src/storage/choose.js';
-import { fileSystemOf, writesLongFolios } from '../../src/storage/file-systems.js';
+import { fileSystemOf, isWrittenFaster } from '../../src/storage/file-systems.js';
 import { makeFolder, metainfoOf } from './scene.js';
 
 const folder = makeFolder(fs.existsSync('/dev/shm') ? '/dev/shm' : undefined);
@@ -26,8 +26,10 @@ test('a folder that does not exist yet is judged by the one above, and nothing i
   skip: !fs.existsSync('/dev/shm'),
 }, async () => {
   const metainfo = metainfoOf([{ path: 'file', lengthBytes: 100 }], 16384);
-  const choice = await chooseStorage(metainfo, join(folder, 'not', 'there'), true);
-  assert.deepEqual(choice, { kind: 'mapped', reason: 'file system tmpfs' });
+  const later = join(folder, 'not', 'there');
+  assert.deepEqual(await chooseStorage(metainfo, later, false), { kind: 'mapped', reason: 'file system tmpfs' });
+  const reason = 'file system tmpfs takes written pieces faster';
+  assert.deepEqual(await chooseStorage(metainfo, later, true), { kind: 'positional', reason });
   assert.deepEqual(fs.readdirSync(folder), []);
   assert.deepEqual(await chooseStorage(metainfo, '/proc/self', true), {
     kind: 'positional',
@@ -43,19 +45,20 @@ test('pieces that span very many files are not mapped', async () => {
   assert.equal((await chooseStorage(metainfoOf(files, 16384), folder, true)).kind, 'positional');
 });
 
-test('long folios: ext4 from Linux 6.16 on, XFS from 6.6 on, others not at all', () => {
+test('written pieces are faster: ext4 from Linux 6.16 on, XFS from 6.6 on, tmpfs always, others not at all', () => {
   const ext4 = fileSystemOf(0xef53);
   const xfs = fileSystemOf(0x58465342);
   const kernels = ['5.15.0-91-generic', '6.1.0', '6.15.11', '6.16.0-rc1', '6.18.44-fc-v657', '7.0', 'unknown'];
   assert.deepEqual(
-    kernels.map((kernel) => writesLongFolios(ext4, kernel)),
+    kernels.map((kernel) => isWrittenFaster(ext4, kernel)),
     [false, false, false, true, true, true, false],
   );
   assert.deepEqual(
-    ['6.5.13', '6.6.0', '6.18.44-fc-v657'].map((kernel) => writesLongFolios(xfs, kernel)),
+    ['6.5.13', '6.6.0', '6.18.44-fc-v657'].map((kernel) => isWrittenFaster(xfs, kernel)),
     [false, true, true],
   );
-  assert.equal(writesLongFolios(fileSystemOf(0x01021994), '7.0'), false);
+  const [tmpfs, f2fs] = [0x01021994, 0xf2f52010].map((type) => isWrittenFaster(fileSystemOf(type), '5.15.0-91-generic'));
+  assert.deepEqual([tmpfs, f2fs], [true, false]);
 });
 
 test('a seed on ext4 is mapped whatever the kernel', async (t) => {
@@ -63,8 +66,8 @@ test('a seed on ext4 is mapped whatever the kernel', async (t) => {
   t.after(() => fs.rmSync(onDisk, { recursive: true }));
   const metainfo = metainfoOf([{ path: 'file', lengthBytes: 100 }], 16384);
   const { type } = fs.statfsSync(onDisk);
-  if (fileSystemOf(type).longFoliosFrom === undefined) return t.skip('the temporary folder is not on ext4');
+  if (fileSystemOf(type).writesFasterFrom === undefined) return t.skip('the temporary folder is not on ext4');
   assert.equal((await chooseStorage(metainfo, onDisk, false)).kind, 'mapped');
-  const kind = writesLongFolios(fileSystemOf(type), release()) ? 'positional' : 'mapped';
+  const kind = isWrittenFaster(fileSystemOf(type), release()) ? 'positional' : 'mapped';
   assert.equal((await chooseStorage(metainfo, onDisk, true)).kind, kind);
 });
