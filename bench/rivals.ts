@@ -27,7 +27,8 @@
  * Python that LT_PEER=FILE names can import. Transmission refuses loopback peers and runs behind a veth cable; as a
  * pair both run in one namespace. It dials its first peer some 20 s after it was told to: most of its wholeSec.
  * With --connections above 1 the leech is given so many addresses of the seed; heldConnections is what was there at
- * once, counted from outside. Who keeps one connection per peer is left out, our command too: the engine stands for it.
+ * once, counted from outside. Who keeps one connection per peer is left out, our command too (the engine stands for it)
+ * and libtorrent, whatever its settings are: it is told 500 addresses and holds one connection.
  * A rival that is not there is named and skipped.
  */
 import { parseArgs } from 'node:util';

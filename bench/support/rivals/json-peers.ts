@@ -72,9 +72,6 @@ async function libtorrentVersion(python: string): Promise<string> {
   return stdout.trim();
 }
 
-/** The script takes every address as it comes. */
-const asTheyCome = (): readonly string[] => [];
-
 /** Debian's, from Python: `auto`, `mmap` and `pwrite` are what the disk settings of 2.0 can choose; see lt_pair.py. */
 export function libtorrent(disk: 'auto' | 'mmap' | 'pwrite'): Rival {
   const python = LT_PEER[0]!;
@@ -82,7 +79,6 @@ export function libtorrent(disk: 'auto' | 'mmap' | 'pwrite'): Rival {
     name: disk === 'auto' ? 'libtorrent' : `libtorrent-${disk}`,
     words: () => LT_PEER,
     options: ['--disk', disk],
-    manyConnections: asTheyCome,
     missing: async () => {
       if (!existsSync(python)) return `there is no ${python} (apt-get install python3-libtorrent)`;
       return libtorrentVersion(python).then(
@@ -101,7 +97,6 @@ export const otherLibtorrent: Rival = jsonPeer({
   name: 'libtorrent-other',
   words: () => [otherPython(), LT_PAIR],
   options: [],
-  manyConnections: asTheyCome,
   missing: async () => {
     if (otherPython() === '') return 'LT_PEER names no Python with another build of libtorrent';
     return libtorrentVersion(otherPython()).then(
