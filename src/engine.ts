@@ -3,7 +3,6 @@
  * storage, pool, discovery and sockets to the torrents.
  */
 import { randomBytes, randomInt } from 'node:crypto';
-import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { AddOptions, Engine, EngineOptions, EngineStats, Torrent } from './api.js';
@@ -11,33 +10,33 @@ import { DEFAULTS, LIMITS } from './config.js';
 import { DialBudget } from './dial-budget.js';
 import { HttpClient } from './discovery/http-client.js';
 import { isZone, ZONE_RULE } from './discovery/zone.js';
+import { makeEnginePool, roomOf } from './engine-pool.js';
 import { fromSystemError, HaulError } from './errors.js';
-import { createWorkPool } from './hash/pool.js';
 import type { WorkPool } from './hash/port.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import { Selection } from './metainfo/selection.js';
-import { type OpenFiles, openFilesLimit, shareOpenFiles } from './open-files.js';
 import { Flusher } from './peer/flusher.js';
 import { type Door, Handshakes } from './peer/handshakes.js';
 import { type Listener, listen } from './peer/listen.js';
 import { Limits, type RateOptions } from './peer/throttle.js';
 import { makeRandom } from './random.js';
 import { makeServices } from './services.js';
-import { isSupported } from './storage/mmap-io.js';
 import type { Log, Services } from './torrent/services.js';
 import { LiveTorrent } from './torrent/torrent.js';
 import { makePeerId } from './wire/handshake.js';
 
 /**
- * Starts an engine: listens for peers and starts the worker threads.
+ * Starts an engine: listens for peers. Worker threads start with the first torrent that needs them.
  * @throws HaulError BAD_ARGUMENT, PORT_IN_USE, NO_PERMISSION
  */
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
   return startEngine(options, {});
 }
 
-/** Parts that the bench suite takes out or replaces to see what they cost; not exported by the package. */
+/** Parts that the bench suite takes out or replaces to see what they cost, or that a command made before; not exported by the package. */
 export interface EngineInternals {
+  /** Made with `makeEnginePool`; the engine closes it. */
+  readonly pool?: WorkPool;
   readonly wrapPool?: (pool: WorkPool) => WorkPool;
   readonly openStorage?: Services['openStorage'];
   /** A name for each connection, so that two engines may hold many between them. */
@@ -87,19 +86,13 @@ class LiveEngine implements Engine {
     this.#random = makeRandom(options.seed ?? randomInt(2 ** 32 - 1));
     // Never from the seed: two engines with one seed must not take each other for themselves.
     this.#peerId = makePeerId(() => randomBytes(4).readUInt32BE() / 2 ** 32);
-    const room = roomOf(options);
-    const pool = createWorkPool({
-      threads: room.threads,
-      needsMemory: isSupported(),
-      onDeath: (cause) => this.#log('warn', `a worker thread ended and is started again: ${cause}`),
-      onDown: (error) => this.#log('error', error.message),
-    });
+    const pool = internals.pool ?? makeEnginePool({ ...options, log: this.#log });
     this.#pool = internals.wrapPool?.(pool) ?? pool;
     this.#handshakes = new Handshakes({
       flusher: this.#flusher,
       peerId: this.#peerId,
       makePeerId: internals.makePeerId,
-      maxConnections: room.connections,
+      maxConnections: roomOf(options).connections,
       lookUp: (infoHash) => this.#torrents.get(infoHash.toString('hex'))?.roster ?? null,
       onEvent: (message, facts) => this.#log('debug', message, facts),
     });
@@ -148,6 +141,8 @@ class LiveEngine implements Engine {
         infoHash: infoHashHex,
       });
     }
+    // What is not taken on trust is hashed, and a download needs memory made present: soon.
+    if (options.mode !== 'seed' || options.trustData !== true) this.#pool.warmUp?.();
     const torrent = new LiveTorrent(
       metainfo,
       { ...options, output: resolve(options.output) },
@@ -267,15 +262,6 @@ class LiveEngine implements Engine {
     await listening;
     await Promise.all([this.#pool.close(), this.#dispatcher.destroy()]);
   }
-}
-
-/** Threads and connections as asked for, or as many as the process may open files for. */
-function roomOf({ threads, maxConnections }: EngineOptions): OpenFiles {
-  return shareOpenFiles(openFilesLimit(), {
-    threads: threads ?? Math.max(1, availableParallelism() - 1),
-    connections: maxConnections ?? LIMITS.connectionsPerEngine,
-    files: 0,
-  });
 }
 
 /** A log that throws breaks its own program, not the bookkeeping of whoever had something to say. */

@@ -1,13 +1,33 @@
 /** The engine as the commands open it: logs, warnings and port trouble turned into lines for people. */
-import type { Engine, Torrent } from '../api.js';
+import type { Engine, EngineOptions, Torrent } from '../api.js';
 import { HaulError } from '../errors.js';
 import { openFilesLimit } from '../open-files.js';
 import type { EngineCliOptions } from './options.js';
 import type { Output } from './output.js';
 
-/** @throws HaulError PORT_IN_USE that names the option to use */
-export async function openEngine(output: Output, options: EngineCliOptions): Promise<Engine> {
-  const { createEngine } = await loadEngine();
+/**
+ * @param isWorkExpected worker threads start at once, while the engine is being loaded
+ * @throws HaulError PORT_IN_USE that names the option to use
+ */
+export async function openEngine(
+  output: Output,
+  cliOptions: EngineCliOptions,
+  isWorkExpected: boolean,
+): Promise<Engine> {
+  const options = engineOptions(output, cliOptions);
+  const { makeEnginePool } = await import('../engine-pool.js');
+  const pool = makeEnginePool(options);
+  if (isWorkExpected) pool.warmUp?.();
+  try {
+    const { startEngine } = await loadEngine();
+    return await withPortHint('--port', () => startEngine(options, { pool }));
+  } catch (error) {
+    await pool.close();
+    throw error;
+  }
+}
+
+function engineOptions(output: Output, options: EngineCliOptions): EngineOptions {
   const log: typeof output.log = (level, message, facts) => {
     // A --peer whose name nobody knows, say: without a word the command would wait for it in silence.
     const isTold = level === 'warn' && (output.isJson || !output.isVerbose);
@@ -15,17 +35,15 @@ export async function openEngine(output: Output, options: EngineCliOptions): Pro
     else output.log(level, message, facts);
   };
   const { port, downloadLimit, uploadLimit, zone, storage, maxPerAddress } = options;
-  return withPortHint('--port', () =>
-    createEngine({
-      log,
-      ...(port === undefined ? {} : { port }),
-      ...(downloadLimit === undefined ? {} : { downloadBytesPerSec: downloadLimit }),
-      ...(uploadLimit === undefined ? {} : { uploadBytesPerSec: uploadLimit }),
-      ...(maxPerAddress === undefined ? {} : { maxConnectionsPerAddress: maxPerAddress }),
-      ...(zone === undefined ? {} : { zone }),
-      ...(storage === undefined ? {} : { storage }),
-    }),
-  );
+  return {
+    log,
+    ...(port === undefined ? {} : { port }),
+    ...(downloadLimit === undefined ? {} : { downloadBytesPerSec: downloadLimit }),
+    ...(uploadLimit === undefined ? {} : { uploadBytesPerSec: uploadLimit }),
+    ...(maxPerAddress === undefined ? {} : { maxConnectionsPerAddress: maxPerAddress }),
+    ...(zone === undefined ? {} : { zone }),
+    ...(storage === undefined ? {} : { storage }),
+  };
 }
 
 /** With fewer files to be had at once than this the engine is loaded part by part. */
@@ -34,7 +52,6 @@ const FEW_OPEN_FILES = 128;
 /** Node opens all modules at once that are not loaded yet, some dozens: too many for a small `ulimit -n`. */
 async function loadEngine(): Promise<typeof import('../engine.js')> {
   if (openFilesLimit() < FEW_OPEN_FILES) {
-    await import('../hash/pool.js');
     await import('../scheduler/scheduler.js');
     await import('../storage/open.js');
     await import('../discovery/announcer.js');

@@ -151,7 +151,7 @@ interface Goal {
 async function getInto(context: Context, goal: Goal, options: GetOptions): Promise<Outcome> {
   const { output, signal } = context;
   const { openEngine, watchTorrent } = await import('./engine-door.js');
-  const engine = await openEngine(output, options);
+  const engine = await openEngine(output, options, true);
   try {
     if (signal.aborted) return 'interrupted';
     const { folder, metainfo, choice, patience } = goal;

@@ -54,7 +54,7 @@ async function seed(context: Context, source: string, options: SeedOptions): Pro
   if (typeof metainfo === 'string') return metainfo;
   for (const warning of metainfo.warnings) output.warn(warning);
   const folder = await checkDataFolder(options.data, metainfo);
-  const engine = await openEngine(output, options);
+  const engine = await openEngine(output, options, options.verify);
   try {
     const torrent = engine.add(metainfo, {
       output: folder,

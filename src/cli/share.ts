@@ -77,7 +77,7 @@ async function share(context: Context, path: string, options: ShareOptions): Pro
   );
   let engine: Engine | null = null;
   try {
-    engine = await openEngine(output, options);
+    engine = await openEngine(output, options, false);
     const { bytes, stamps } = await hashSource(output, signal, source, {});
     const { parseTorrent } = await import('../metainfo/torrent.js');
     const hashed = { bytes, metainfo: parseTorrent(bytes) };

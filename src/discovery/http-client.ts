@@ -4,6 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import type { Agent, Dispatcher } from 'undici';
+import { asSystemLimit } from '../errors.js';
 
 /** What is needed of an undici `Agent`; a whole one will do. */
 export interface Requests {
@@ -42,12 +43,18 @@ export class HttpClient implements Requests {
     this.#options = options;
   }
 
-  /** @throws errors of undici and of the system, see their `code`; UND_ERR_DESTROYED after `destroy` */
+  /** @throws errors of undici and of the system, see their `code`; UND_ERR_DESTROYED after `destroy`; HaulError SYSTEM_LIMIT */
   async request(options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData> {
     if (this.#isDestroyed) throw Object.assign(new Error('the client is destroyed'), { code: 'UND_ERR_DESTROYED' });
     loaded ??= load();
     this.#agent ??= new loaded.Agent(this.#options);
-    return loaded.request.call(this.#agent, options);
+    try {
+      return await loaded.request.call(this.#agent, options);
+    } catch (error) {
+      // Its parser is WebAssembly, for which Node reserves ten gigabytes of addresses.
+      const limit = asSystemLimit(error);
+      throw limit?.facts.resource === 'address space' ? limit : error;
+    }
   }
 
   /** Ends what is under way and closes all connections. Idempotent. */

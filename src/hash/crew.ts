@@ -36,6 +36,7 @@ interface Place {
 export class Crew implements ThreadOwner {
   readonly #options: CrewOptions;
   readonly #places: Place[];
+  #wasStarted = false;
   #wasProven = false;
   #isStopped = false;
   #failure: HaulError | null = null;
@@ -43,6 +44,12 @@ export class Crew implements ThreadOwner {
   constructor(options: CrewOptions) {
     this.#options = options;
     this.#places = Array.from({ length: options.threads }, () => ({ thread: null, timer: null, failures: 0 }));
+  }
+
+  /** Starts the threads, the first time only. */
+  start(): void {
+    if (this.#wasStarted || this.#isStopped) return;
+    this.#wasStarted = true;
     for (const place of this.#places) this.#start(place);
   }
 
@@ -110,7 +117,7 @@ export class Crew implements ThreadOwner {
     try {
       place.thread = new PoolThread(this.#options, this);
     } catch (error) {
-      // Nobody may be told from inside the constructor.
+      // Nobody may be told from inside `submit`.
       queueMicrotask(() => {
         if (!this.#isStopped) this.#failed(place, error);
       });

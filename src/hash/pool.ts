@@ -45,8 +45,8 @@ export interface WorkPoolOptions {
   readonly threads: number;
   /** Jobs queued and in flight before `submit` refuses; default 1024. */
   readonly maxJobs?: number;
-  /** A worker that cannot use mapped memory is no use: true where jobs will name memory. Default false. */
-  readonly needsMemory?: boolean;
+  /** A worker that cannot use mapped memory is no use: true where jobs will name memory. Default false. Asked when the first thread starts. */
+  readonly needsMemory?: boolean | (() => boolean);
   /** A worker died, and another one is on its way. One line. */
   readonly onDeath?: (cause: string) => void;
   /** No worker can be started: jobs fail with this until one can. */
@@ -119,10 +119,15 @@ class CrewPool implements WorkPool {
       this.#sync(job.fds, entry);
       return true;
     }
+    this.#crew.start();
     if (OF_A_PIECE.has(job.kind)) this.#addPiece(entry);
     else (ORDINARY.has(job.kind) ? this.#ordinary : this.#urgent).push(entry);
     this.#scheduleFlush();
     return true;
+  }
+
+  warmUp(): void {
+    if (this.#closing === null) this.#crew.start();
   }
 
   #addPiece(entry: Entry): void {
@@ -301,7 +306,10 @@ class CrewPool implements WorkPool {
   }
 }
 
-/** Starts the worker threads. Never throws for want of them: see `onDown`. The pool does not keep the process alive while it is idle. */
+/**
+ * The worker threads start with the first job, or when `warmUp` says that one will come. Never throws for want of them: see `onDown`. The
+ * pool does not keep the process alive while it is idle.
+ */
 export function createWorkPool(options: WorkPoolOptions): WorkPool {
   return new CrewPool(options);
 }

@@ -91,6 +91,8 @@ export interface WorkPool {
   readonly room: number;
   /** Queues a job; `done` is called later on the main thread, never synchronously, exactly once. Returns false when there is no room. */
   submit(job: WorkJob, done: (result: WorkResult) => void): boolean;
+  /** Work is about to come: threads start now, not with the first job. */
+  warmUp?(): void;
   /** Called (once per transition) when room becomes available after a refused submit. */
   onRoom: (() => void) | null;
   close(): Promise<void>;

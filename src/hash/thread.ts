@@ -16,8 +16,8 @@ const EXIT_PATIENCE_MS = 2000;
 
 export interface ThreadSettings {
   readonly filename: string;
-  /** The proof covers mapped memory as well. */
-  readonly needsMemory: boolean;
+  /** The proof covers mapped memory as well. Where it has to be found out, that is done while the thread loads. */
+  readonly needsMemory: boolean | (() => boolean);
   readonly proofTimeoutMs: number;
   /** For tests of workers that run out of memory. */
   readonly heapMib?: number | undefined;
@@ -96,7 +96,8 @@ export class PoolThread {
       timer = setTimeout(reject, proofTimeoutMs, error);
     });
     try {
-      const answer = await Promise.race([this.#piscina.run(encodeProof(needsMemory)), silence]);
+      const isMapping = typeof needsMemory === 'function' ? needsMemory() : needsMemory;
+      const answer = await Promise.race([this.#piscina.run(encodeProof(isMapping)), silence]);
       if (!isProof(answer)) throw new Error('it gives a wrong digest of known bytes');
       this.isProven = !this.#isOver && !this.#isStopped;
       if (this.isProven) this.#owner.onProven(this);
