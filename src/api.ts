@@ -190,6 +190,8 @@ export interface TorrentSources {
 export interface EngineStats {
   readonly port: number | null;
   readonly torrents: number;
+  /** Rows of `registerDormant`, awake or not. */
+  readonly dormant: number;
   readonly connections: number;
   readonly downloadedBytes: number;
   readonly uploadedBytes: number;
@@ -241,6 +243,18 @@ export interface Torrent extends Pick<EventEmitter<TorrentEvents>, 'on' | 'once'
   stop(): Promise<void>;
 }
 
+/** What a dormant torrent is. */
+export interface WokenTorrent {
+  /** Its info-hash is the one that was registered. */
+  readonly metainfo: Metainfo;
+  readonly options: AddOptions;
+  /** Stopped, and dormant again, when it has seeded to nobody for so long. Default: it stays awake. */
+  readonly sleepAfterMs?: number;
+}
+
+/** Asked when somebody wants a dormant torrent. Null or a rejection: it cannot be had now; it is not asked again for 10 s. */
+export type WakeDormant = (infoHashHex: string) => Promise<WokenTorrent | null>;
+
 export interface Engine {
   /** The port peers reach us on, or null. */
   readonly port: number | null;
@@ -251,6 +265,17 @@ export interface Engine {
    * IN_USE, whose facts name the owner: pid, infoHash, name.
    */
   add(metainfo: Metainfo, options: AddOptions): Torrent;
+  /**
+   * Remembers a torrent by its info-hash (20 bytes, or 40 hexadecimal digits) and no more: a row in a table, without timer or descriptor.
+   * When a peer shakes hands for it, `wake` says what it is, it is added, and the peer waits meanwhile, within the 10 s of a handshake.
+   * One wake serves all who come; 8 torrents are woken at once. The row stays until `forgetDormant`, also while the torrent is awake.
+   * @throws HaulError BAD_ARGUMENT, CLOSED
+   */
+  registerDormant(infoHash: Uint8Array | string, wake: WakeDormant): void;
+  /** Not woken any more; one that is awake stays. False: it was not there. */
+  forgetDormant(infoHash: Uint8Array | string): boolean;
+  /** The torrent, woken as by a peer; null: it is not there, or cannot be had within 10 s. Never rejects but for a BAD_ARGUMENT. */
+  wake(infoHash: Uint8Array | string): Promise<Torrent | null>;
   stats(): EngineStats;
   /** Stops all torrents and closes sockets, threads and files. Idempotent. */
   close(): Promise<void>;

@@ -54,6 +54,14 @@ export const LIMITS = {
   /** Accepted connections without a handshake: of one address, and of all. Beyond them whoever is silent for longest makes room. */
   handshakesPerAddress: 64,
   handshakesPending: 512,
+  /** Torrents that are woken at the same time: each reads its metainfo and opens its files. Others wait their turn, as long as a handshake may take. */
+  wakesAtOnce: 8,
+  wakesWaiting: 256,
+  /** A torrent that could not be woken is not tried again before that: its owner would be asked by every stranger. */
+  wakeRetryMs: 10_000,
+  /** Connections that wait for a torrent to wake: of one address (IPv6: one /64), and of all. */
+  parkedPerAddress: 64,
+  parkedHandshakes: 256,
   /** An honest handshake comes within a second or two, also when a whole fleet comes at once. */
   silentHandshakeMs: 2_000,
   /** A connection silent for that long gives way to a newer one of the same peer and host, */

@@ -5,11 +5,12 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import type { AddOptions, Engine, EngineOptions, EngineStats, Torrent } from './api.js';
+import type { AddOptions, Engine, EngineOptions, EngineStats, Torrent, WakeDormant } from './api.js';
 import { DEFAULTS, LIMITS } from './config.js';
 import { DialBudget } from './dial-budget.js';
 import { HttpClient } from './discovery/http-client.js';
 import { isZone, ZONE_RULE } from './discovery/zone.js';
+import { Dormant } from './dormant.js';
 import { makeEnginePool, roomOf } from './engine-pool.js';
 import { fromSystemError, HaulError } from './errors.js';
 import type { WorkPool } from './hash/port.js';
@@ -66,6 +67,7 @@ class LiveEngine implements Engine {
   readonly #torrents = new Map<string, LiveTorrent>();
   readonly #dispatcher = new HttpClient();
   readonly #limits: Limits;
+  readonly #dormant: Dormant;
   #listener: Listener | null = null;
   /** The last connection that could not be accepted. */
   #doorTrouble = { message: '', sinceMs: Number.NEGATIVE_INFINITY };
@@ -88,14 +90,38 @@ class LiveEngine implements Engine {
     this.#peerId = makePeerId(() => randomBytes(4).readUInt32BE() / 2 ** 32);
     const pool = internals.pool ?? makeEnginePool({ ...options, log: this.#log });
     this.#pool = internals.wrapPool?.(pool) ?? pool;
+    this.#dormant = this.#makeDormant();
     this.#handshakes = new Handshakes({
       flusher: this.#flusher,
       peerId: this.#peerId,
       makePeerId: internals.makePeerId,
       maxConnections: roomOf(options).connections,
       lookUp: (infoHash) => this.#torrents.get(infoHash.toString('hex'))?.roster ?? null,
+      wake: (infoHash) => this.#dormant.wake(infoHash)?.then((torrent) => torrent?.roster ?? null) ?? null,
       onEvent: (message, facts) => this.#log('debug', message, facts),
     });
+  }
+
+  #makeDormant(): Dormant {
+    return new Dormant({
+      now: () => performance.now(),
+      find: (infoHashHex) => this.#torrents.get(infoHashHex) ?? null,
+      add: (metainfo, options) => this.#add(metainfo, options),
+      onTrouble: (message, facts) => this.#log('warn', message, facts),
+    });
+  }
+
+  registerDormant(infoHash: Uint8Array | string, wake: WakeDormant): void {
+    if (this.#closing !== null) throw new HaulError('CLOSED', 'register a dormant torrent: the engine is closed');
+    this.#dormant.register(infoHash, wake);
+  }
+
+  forgetDormant(infoHash: Uint8Array | string): boolean {
+    return this.#dormant.forget(infoHash);
+  }
+
+  async wake(infoHash: Uint8Array | string): Promise<Torrent | null> {
+    return this.#dormant.wake(infoHash);
   }
 
   async open(): Promise<void> {
@@ -130,6 +156,10 @@ class LiveEngine implements Engine {
   }
 
   add(metainfo: Metainfo, options: AddOptions): Torrent {
+    return this.#add(metainfo, options);
+  }
+
+  #add(metainfo: Metainfo, options: AddOptions): LiveTorrent {
     const { infoHashHex, name } = metainfo;
     if (this.#closing !== null) throw new HaulError('CLOSED', `add ${name}: the engine is closed`);
     checkRates(options);
@@ -218,6 +248,7 @@ class LiveEngine implements Engine {
     if (isSecond) this.#lastSecondMs = nowMs;
     this.#dials.refill(DEFAULTS.tickMs);
     if (isSecond) this.#handshakes.tick(nowMs);
+    if (isSecond) this.#dormant.tick(nowMs);
     const torrents = [...this.#torrents.values()];
     // Each is the first in its turn: what they share is often gone before the last one asks.
     this.#firstToTick = (this.#firstToTick + 1) % Math.max(1, torrents.length);
@@ -240,6 +271,7 @@ class LiveEngine implements Engine {
     return {
       port: this.port,
       torrents: this.#torrents.size,
+      dormant: this.#dormant.count,
       connections: this.#handshakes.connectionCount,
       downloadedBytes,
       uploadedBytes,
@@ -255,6 +287,7 @@ class LiveEngine implements Engine {
 
   async #close(): Promise<void> {
     const listening = this.#listener?.close();
+    this.#dormant.close();
     await Promise.all([...this.#torrents.values()].map((torrent) => torrent.stop()));
     this.#handshakes.close();
     if (this.#timer !== null) clearInterval(this.#timer);

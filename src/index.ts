@@ -15,6 +15,8 @@ export type {
   TorrentState,
   TorrentStats,
   TrackerReport,
+  WakeDormant,
+  WokenTorrent,
 } from './api.js';
 export { createEngine } from './engine.js';
 export { type ErrorCode, type ErrorFacts, HaulError } from './errors.js';

@@ -4,6 +4,7 @@
  */
 import type net from 'node:net';
 import { LIMITS } from '../config.js';
+import { groupOf } from '../discovery/remote-group.js';
 import { encodeHandshake, type Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import type { Flusher } from './flusher.js';
@@ -28,8 +29,14 @@ export interface HandshakesOptions {
   readonly makePeerId?: (() => Buffer) | undefined;
   readonly maxConnections: number;
   readonly lookUp: (infoHash: Buffer) => Door | null;
+  /** A torrent that sleeps: resolves with its door when it takes peers, null when it does not; never rejects. Null at once: there is none. */
+  readonly wake?: (infoHash: Buffer) => Promise<Door | null> | null;
   readonly onEvent: (message: string, facts: Record<string, unknown>) => void;
 }
+
+/** Otherwise they are bounded by a quarter of all connections: who waits takes the place of others. */
+const PARKED_AT_LEAST = 4;
+const NOT_HERE = 'asked for a torrent that is not here';
 
 export class Handshakes implements LinkHandlers {
   readonly #options: HandshakesOptions;
@@ -37,6 +44,9 @@ export class Handshakes implements LinkHandlers {
   readonly #pending = new Map<PeerLink, Door | null>();
   /** The accepted ones among them. */
   readonly #waiting = new WaitingRoom<PeerLink>();
+  /** Links whose torrent is being woken, by address (IPv6: by /64). */
+  readonly #parked = new Map<string, number>();
+  #parkedCount = 0;
   /** All links alive, those that torrents own included. */
   readonly #links = new Set<PeerLink>();
 
@@ -113,10 +123,41 @@ export class Handshakes implements LinkHandlers {
     const dialled = this.#pending.get(link) ?? null;
     const door = dialled ?? this.#options.lookUp(handshake.infoHash);
     if (door === null || !door.isAdmitting || !door.infoHash.equals(handshake.infoHash)) {
-      link.close('asked for a torrent that is not here');
+      const waking = dialled === null ? (this.#options.wake?.(handshake.infoHash) ?? null) : null;
+      if (waking === null) link.close(NOT_HERE);
+      else void this.#park(link, handshake, waking);
       return null;
     }
-    if (dialled === null) {
+    return this.#letIn(link, handshake, door, dialled === null);
+  }
+
+  /** The link waits until the torrent is awake, no longer than a handshake may take. */
+  async #park(link: PeerLink, handshake: Handshake, waking: Promise<Door | null>): Promise<void> {
+    const group = groupOf(link.host);
+    const ofGroup = this.#parked.get(group) ?? 0;
+    const most = Math.max(PARKED_AT_LEAST, Math.min(LIMITS.parkedHandshakes, this.#options.maxConnections / 4));
+    if (this.#parkedCount >= most || ofGroup >= LIMITS.parkedPerAddress) {
+      link.close('too many wait for torrents to wake');
+      return;
+    }
+    this.#parked.set(group, ofGroup + 1);
+    this.#parkedCount++;
+    // It has said all it has to say: silence is ours now.
+    this.#waiting.leave(link);
+    link.park();
+    const door = await waking;
+    this.#parkedCount--;
+    const left = this.#parked.get(group)! - 1;
+    if (left > 0) this.#parked.set(group, left);
+    else this.#parked.delete(group);
+    if (link.isClosing) return;
+    const sink = door?.isAdmitting ? this.#letIn(link, handshake, door, true) : null;
+    if (sink !== null) link.proceed(sink);
+    else link.close(NOT_HERE);
+  }
+
+  #letIn(link: PeerLink, handshake: Handshake, door: Door, isIncoming: boolean): WireSink | null {
+    if (isIncoming) {
       this.#greet(link, door);
       // At once, also to a peer that is refused: its peer id is how the dialler learns that it dialled itself, or the same peer twice.
       link.flush();

@@ -20,7 +20,7 @@ import type { Throttle } from './throttle.js';
 export interface LinkHandlers {
   /** The TCP connection stands (dialled links only). */
   onConnected(link: PeerLink): void;
-  /** A valid handshake arrived. Returns where the messages go, or null after closing the link. */
+  /** A valid handshake arrived. Returns where the messages go, or null after closing the link or parking it. */
   onHandshake(link: PeerLink, handshake: Handshake): WireSink | null;
   /** All bytes of one socket read have been delivered. */
   onReadEnd(link: PeerLink): void;
@@ -79,6 +79,8 @@ export class PeerLink {
   /** What the kernel had not taken when last asked, and since when it is that much. */
   #unsentBytes = 0;
   #unsentSinceMs = 0;
+  /** What came after a handshake that is still being answered: nothing is read until `proceed`. */
+  #parked: Buffer | null = null;
   #closeReason: string | null = null;
   #isClosed = false;
 
@@ -264,7 +266,8 @@ export class PeerLink {
     this.lastReadMs = performance.now();
     let start = 0;
     if (this.#decoder === null) {
-      start = this.#receiveHandshake(source, length);
+      if (this.#parked === null) start = this.#receiveHandshake(source, length);
+      if (this.#parked !== null) return this.#keepParked(source.subarray(start, length));
       if (this.#decoder === null) return true;
     }
     if (start < length && !this.#decoder.push(source, start, length) && !this.isClosing) {
@@ -275,6 +278,27 @@ export class PeerLink {
     if (this.downloads?.isLimited) this.#countRead(this.downloads, length);
     if (this.queuedBytes > PAUSE_READING_BYTES) this.#isPaused = true;
     return !this.#isPaused && !this.#isThrottled;
+  }
+
+  /** For `onHandshake`, which then returns null: whoever answers does so later, with `proceed` or by closing the link. */
+  park(): void {
+    this.#parked = Buffer.alloc(0);
+  }
+
+  /** Where the messages of a parked link go. */
+  proceed(sink: WireSink): void {
+    const bytes = this.#parked;
+    if (bytes === null || this.isClosing) return;
+    this.#parked = null;
+    this.#decoder = new Decoder(sink);
+    if (bytes.length > 0) this.#receive(bytes, bytes.length);
+    this.#readOn();
+  }
+
+  /** The buffer of the socket is everybody's. */
+  #keepParked(bytes: Buffer): false {
+    this.#parked = Buffer.concat([this.#parked!, bytes]);
+    return false;
   }
 
   #countRead(downloads: Throttle, length: number): void {

@@ -1,0 +1,159 @@
+/** Torrents known by their info-hash only: woken by a handshake, one wake for all, bounded, asleep again when nobody needs them. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import type { Engine, WokenTorrent } from '../../src/api.js';
+import type { HaulError } from '../../src/errors.js';
+import { writeInterested } from '../../src/wire/encoder.js';
+import { type DataSet, fileSet, startEngine } from '../support/engines.js';
+import { connectRawPeer } from '../support/raw-peer.js';
+import { openScope, type Scope } from '../support/scope.js';
+import { tempFolder } from '../support/temp.js';
+import { until, withDeadline } from '../support/wait.js';
+
+const KIB = 1024;
+const DEADLINE_MS = 20_000;
+
+function asSeed(set: DataSet, sleepAfterMs?: number): WokenTorrent {
+  const options = { output: set.folder, mode: 'seed', trustData: true, trackers: [] } as const;
+  return { metainfo: set.metainfo, options, ...(sleepAfterMs === undefined ? {} : { sleepAfterMs }) };
+}
+
+async function fetchFrom(scope: Scope, engine: Engine, set: DataSet): Promise<void> {
+  const leech = await startEngine(scope);
+  const output = await tempFolder(scope);
+  const peers = [{ host: '127.0.0.1', port: engine.port! }];
+  const torrent = leech.add(set.metainfo, { output, trackers: [], peers });
+  await withDeadline(torrent.done, 'the download', DEADLINE_MS);
+  assert.deepEqual(await readFile(path.join(output, 'image.bin')), await readFile(set.path));
+  await leech.close();
+}
+
+test('a dormant torrent wakes for a peer, serves it, sleeps again and wakes again', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 300 * KIB, { pieceLengthBytes: 64 * KIB });
+  const engine = await startEngine(scope);
+  const woken: string[] = [];
+  engine.registerDormant(set.metainfo.infoHash, async (infoHash) => {
+    woken.push(infoHash);
+    return asSeed(set, 0);
+  });
+  assert.equal(engine.torrents.length, 0);
+  assert.equal(engine.stats().dormant, 1);
+  await fetchFrom(scope, engine, set);
+  await until('it sleeps again', DEADLINE_MS, () => engine.torrents.length === 0);
+  await fetchFrom(scope, engine, set);
+  await until('it sleeps again', DEADLINE_MS, () => engine.torrents.length === 0);
+  assert.deepEqual(woken, [set.metainfo.infoHashHex, set.metainfo.infoHashHex]);
+  assert.equal(engine.stats().uploadedBytes, 2 * 300 * KIB);
+});
+
+test('whoever comes at once waits for one wake, and what was sent behind the handshake is not lost', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 64 * KIB, { pieceLengthBytes: 64 * KIB });
+  const engine = await startEngine(scope);
+  let wakes = 0;
+  let open!: () => void;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  engine.registerDormant(set.metainfo.infoHashHex, async () => {
+    wakes++;
+    await opened;
+    return asSeed(set);
+  });
+  const peers = await Promise.all(
+    Array.from({ length: 8 }, (_, number) =>
+      connectRawPeer(scope, { port: engine.port!, metainfo: set.metainfo, peerId: `-XX0001-peer${number}1234567` }),
+    ),
+  );
+  for (const peer of peers) {
+    writeInterested(peer.out);
+    peer.flush();
+  }
+  await until('they are here', DEADLINE_MS, () => engine.stats().connections === 8);
+  open();
+  await until('all are peers and have been heard', DEADLINE_MS, () => {
+    const seen = engine.torrents[0]?.peers() ?? [];
+    return seen.length === 8 && seen.every(({ peerInterested }) => peerInterested);
+  });
+  assert.equal(wakes, 1);
+});
+
+test('the owner may wake it, and other hashes, other torrents and closed engines are no harm', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 64 * KIB);
+  const engine = await startEngine(scope);
+  const { infoHash } = set.metainfo;
+  assert.equal(await engine.wake(infoHash), null);
+  engine.registerDormant(infoHash, async () => asSeed(set));
+  const torrent = await engine.wake(infoHash);
+  assert.equal(torrent?.metainfo.infoHashHex, set.metainfo.infoHashHex);
+  assert.equal(await engine.wake(infoHash), torrent);
+  assert.equal(engine.forgetDormant(infoHash), true);
+  assert.equal(engine.forgetDormant(infoHash), false);
+  assert.equal(engine.torrents.length, 1);
+  const isBad = (error: HaulError): boolean => error.code === 'BAD_ARGUMENT';
+  for (const bad of ['', 'f'.repeat(39), 'g'.repeat(40), Buffer.alloc(19), Buffer.alloc(32)])
+    assert.throws(() => engine.registerDormant(bad, async () => null), isBad);
+  await engine.close();
+  assert.throws(
+    () => engine.registerDormant(infoHash, async () => null),
+    (error: HaulError) => error.code === 'CLOSED',
+  );
+});
+
+test('a wake that fails closes the connections that wait, is told, and is not repeated for every stranger', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 64 * KIB);
+  const other = await fileSet(scope, 96 * KIB);
+  const warnings: string[] = [];
+  const log = (level: string, message: string): void => {
+    if (level === 'warn') warnings.push(message);
+  };
+  const engine = await startEngine(scope, { log });
+  let wakes = 0;
+  engine.registerDormant(set.metainfo.infoHash, async () => {
+    wakes++;
+    // Its owner is confused.
+    return asSeed(other);
+  });
+  for (let count = 0; count < 3; count++) {
+    const options = { port: engine.port!, metainfo: set.metainfo, peerId: '-XX0001-peer01234567' };
+    const peer = await connectRawPeer(scope, options);
+    await withDeadline(peer.closed, 'the connection is closed', DEADLINE_MS);
+  }
+  assert.equal(wakes, 1);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0]!, /^dormant torrent [0-9a-f]{40} cannot be woken: it was woken as torrent/);
+  assert.equal(engine.torrents.length, 0);
+});
+
+test('a flood of handshakes for many dormant torrents wakes a few at once, and takes a bounded number of connections', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 64 * KIB);
+  const engine = await startEngine(scope, { maxConnections: 100 });
+  let running = 0;
+  let most = 0;
+  let open!: () => void;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  const wake = async (): Promise<null> => {
+    most = Math.max(most, ++running);
+    await opened;
+    running--;
+    return null;
+  };
+  const hashes = Array.from({ length: 40 }, (_, number) => Buffer.alloc(20, number + 1));
+  for (const hash of hashes) engine.registerDormant(hash, wake);
+  const peers = await Promise.all(
+    hashes.map((infoHash) => {
+      const metainfo = { ...set.metainfo, infoHash };
+      return connectRawPeer(scope, { port: engine.port!, metainfo, peerId: '-XX0001-peer01234567' });
+    }),
+  );
+  // A quarter of the connections may wait.
+  await until('the others were turned away', DEADLINE_MS, () => engine.stats().connections === 25);
+  assert.equal(most, 8);
+  open();
+  await withDeadline(Promise.all(peers.map((peer) => peer.closed)), 'all are answered', DEADLINE_MS);
+  assert.equal(most, 8);
+});

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Waker } from '../../src/waker.js';
+
+const LIMITS = { atOnce: 2, waiting: 3, timeoutMs: 10_000, retryMs: 5_000 };
+
+/** Wakes that end when the test says so. */
+class Sleepers {
+  readonly begun: string[] = [];
+  readonly #ends = new Map<string, (found: string | null) => void>();
+
+  begin(name: string): () => Promise<string | null> {
+    return () => {
+      this.begun.push(name);
+      return new Promise((resolve) => this.#ends.set(name, resolve));
+    };
+  }
+
+  end(name: string, found: string | null): void {
+    this.#ends.get(name)!(found);
+  }
+}
+
+/** All that follows from what has happened so far. */
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('all who ask for one name share one wake', async () => {
+  const waker = new Waker<string>(LIMITS, 0);
+  const sleepers = new Sleepers();
+  const answers = [1, 2, 3].map(() => waker.wake('a', sleepers.begin('a')));
+  await settle();
+  assert.deepEqual(sleepers.begun, ['a']);
+  sleepers.end('a', 'awake');
+  assert.deepEqual(await Promise.all(answers), ['awake', 'awake', 'awake']);
+  assert.equal(waker.running, 0);
+});
+
+test('so many run at once, so many wait in turn, and the rest are refused', async () => {
+  const waker = new Waker<string>(LIMITS, 0);
+  const sleepers = new Sleepers();
+  const names = ['a', 'b', 'c', 'd', 'e'];
+  const answers = names.map((name) => waker.wake(name, sleepers.begin(name)));
+  assert.equal(await waker.wake('f', sleepers.begin('f')), null);
+  await settle();
+  assert.deepEqual(sleepers.begun, ['a', 'b']);
+  for (const name of names) {
+    sleepers.end(name, name);
+    await settle();
+    assert.ok(waker.running <= 2);
+  }
+  assert.deepEqual(sleepers.begun, names);
+  assert.deepEqual(await Promise.all(answers), names);
+});
+
+test('a wake that hangs ends for those who wait, and gives its turn to the next', async () => {
+  const waker = new Waker<string>({ ...LIMITS, atOnce: 1 }, 0);
+  const sleepers = new Sleepers();
+  const hanging = waker.wake('hangs', sleepers.begin('hangs'));
+  waker.tick(5_000);
+  const next = waker.wake('next', sleepers.begin('next'));
+  waker.tick(9_999);
+  await settle();
+  assert.deepEqual(sleepers.begun, ['hangs']);
+  waker.tick(10_000);
+  assert.equal(await hanging, null);
+  await settle();
+  assert.deepEqual(sleepers.begun, ['hangs', 'next']);
+  // What comes too late changes nothing.
+  sleepers.end('hangs', 'late');
+  sleepers.end('next', 'awake');
+  assert.equal(await next, 'awake');
+  assert.equal(waker.running, 0);
+});
+
+test('one that waited in vain for its turn may be asked for again at once', async () => {
+  const waker = new Waker<string>({ ...LIMITS, atOnce: 1 }, 0);
+  const sleepers = new Sleepers();
+  void waker.wake('a', sleepers.begin('a'));
+  const waiting = waker.wake('b', sleepers.begin('b'));
+  waker.tick(10_000);
+  assert.equal(await waiting, null);
+  const again = waker.wake('b', sleepers.begin('b'));
+  await settle();
+  sleepers.end('b', 'awake');
+  assert.equal(await again, 'awake');
+});
+
+for (const [title, begin] of [
+  ['resolves with nothing', async () => null],
+  ['rejects', () => Promise.reject(new Error('no'))],
+  [
+    'throws',
+    () => {
+      throw new Error('no');
+    },
+  ],
+] as const) {
+  test(`a wake that ${title} is not tried again for a while`, async () => {
+    const waker = new Waker<string>(LIMITS, 0);
+    let begun = 0;
+    const counting = (): Promise<string | null> => {
+      begun++;
+      return begin();
+    };
+    assert.equal(await waker.wake('a', counting), null);
+    assert.equal(await waker.wake('a', counting), null);
+    assert.equal(begun, 1);
+    waker.tick(4_999);
+    assert.equal(await waker.wake('a', counting), null);
+    waker.tick(5_000);
+    assert.equal(await waker.wake('a', async () => 'awake'), 'awake');
+    assert.equal(begun, 1);
+  });
+}
+
+test('the end answers all who wait', async () => {
+  const waker = new Waker<string>({ ...LIMITS, atOnce: 1 }, 0);
+  const sleepers = new Sleepers();
+  const answers = ['a', 'b'].map((name) => waker.wake(name, sleepers.begin(name)));
+  waker.close();
+  assert.deepEqual(await Promise.all(answers), [null, null]);
+});
