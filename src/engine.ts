@@ -24,6 +24,7 @@ import { makeRandom } from './random.js';
 import { makeServices } from './services.js';
 import type { Log, Services } from './torrent/services.js';
 import { LiveTorrent } from './torrent/torrent.js';
+import { Visits } from './visits.js';
 import { makePeerId } from './wire/handshake.js';
 
 /**
@@ -73,7 +74,7 @@ class LiveEngine implements Engine {
   #doorTrouble = { message: '', sinceMs: Number.NEGATIVE_INFINITY };
   #timer: NodeJS.Timeout | null = null;
   #lastSecondMs = 0;
-  #firstToTick = 0;
+  readonly #visits = new Visits<LiveTorrent>();
   #closing: Promise<void> | null = null;
   /** Transferred by torrents that are gone. */
   #pastDownloaded = 0;
@@ -179,6 +180,7 @@ class LiveEngine implements Engine {
       this.#services(infoHashHex, options),
     );
     this.#torrents.set(infoHashHex, torrent);
+    this.#visits.stir(torrent);
     return torrent;
   }
 
@@ -212,6 +214,10 @@ class LiveEngine implements Engine {
       dial: (door, address) => this.#handshakes.dial(door, address.host, address.port),
       forgetLink: (link) => this.#handshakes.forget(link),
       closeHandshakes: (door) => this.#handshakes.close(door),
+      stir: (door) => {
+        const torrent = this.#torrents.get(infoHashHex);
+        if (torrent?.roster === door) this.#visits.stir(torrent);
+      },
       onStopped: (door) => {
         this.#limits.forget(throttles);
         this.#forgetTorrent(infoHashHex, door);
@@ -228,6 +234,7 @@ class LiveEngine implements Engine {
     this.#pastDownloaded += downloadedBytes;
     this.#pastUploaded += uploadedBytes;
     this.#torrents.delete(infoHashHex);
+    this.#visits.delete(torrent);
   }
 
   #takeDial(door: Door, isNamed: boolean): boolean {
@@ -249,11 +256,7 @@ class LiveEngine implements Engine {
     this.#dials.refill(DEFAULTS.tickMs);
     if (isSecond) this.#handshakes.tick(nowMs);
     if (isSecond) this.#dormant.tick(nowMs);
-    const torrents = [...this.#torrents.values()];
-    // Each is the first in its turn: what they share is often gone before the last one asks.
-    this.#firstToTick = (this.#firstToTick + 1) % Math.max(1, torrents.length);
-    for (let i = 0; i < torrents.length; i++)
-      torrents[(this.#firstToTick + i) % torrents.length]!.tick(nowMs, isSecond);
+    this.#visits.tick(nowMs, isSecond);
   }
 
   stats(): EngineStats {

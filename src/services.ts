@@ -46,6 +46,7 @@ export interface ServicesOptions
     | 'dropUselessElsewhere'
     | 'forgetLink'
     | 'closeHandshakes'
+    | 'stir'
     | 'onStopped'
   > {
   readonly storageKind: StorageKind | 'auto';

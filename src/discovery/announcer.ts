@@ -106,6 +106,12 @@ export class Announcer {
     if (url !== null) this.#send(url, stats);
   }
 
+  /** When a seed without peers announces next; Infinity: while an announce is under way, and never. */
+  get dueAtMs(): number {
+    if (this.isEmpty || this.#stats === null || this.#stopping !== null) return Number.POSITIVE_INFINITY;
+    return this.#tiers.dueAtMs({ isHungry: false, isAlone: true });
+  }
+
   /** The download is complete: the trackers hear of it at once (BEP 3). */
   completed(nowMs: number): void {
     this.#tiers.completed(nowMs);

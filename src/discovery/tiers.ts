@@ -99,12 +99,17 @@ export class Tiers {
   }
 
   /** The tracker to announce to now, or null. */
-  due(nowMs: number, { isHungry, isAlone }: Company): string | null {
-    if (this.#isBusy) return null;
+  due(nowMs: number, company: Company): string | null {
+    return nowMs < this.dueAtMs(company) ? null : (this.#tiers[this.#tier]?.[this.#place] ?? null);
+  }
+
+  /** When the next announce is due; Infinity while one is under way. */
+  dueAtMs({ isHungry, isAlone }: Company): number {
+    if (this.#isBusy) return Number.POSITIVE_INFINITY;
     let atMs = this.#nextAtMs;
     if (isHungry) atMs = Math.min(atMs, this.#hungryAtMs);
     if (isAlone) atMs = Math.min(atMs, isHungry ? this.#waitingAtMs : this.#aloneAtMs);
-    return nowMs < atMs ? null : (this.#tiers[this.#tier]?.[this.#place] ?? null);
+    return atMs;
   }
 
   /** The event this tracker must hear next (BEP 3). */

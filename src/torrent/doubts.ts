@@ -30,6 +30,10 @@ export class Doubts {
     });
   }
 
+  get isIdle(): boolean {
+    return this.#checks.isIdle;
+  }
+
   /** Once a second. */
   tick(nowMs: number): void {
     void this.#checks.tick(nowMs);

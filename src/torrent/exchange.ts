@@ -154,6 +154,13 @@ export class Exchange implements SchedulerSink {
     return this.peerCount < this.#maxPeers && !this.isClosed;
   }
 
+  /** A seed with nobody to serve: a tick would find nothing to do. */
+  get isQuiet(): boolean {
+    return (
+      this.peerCount === 0 && this.isComplete && !this.scheduler.isSuperSeeding && this.trouble.pausedText === null
+    );
+  }
+
   /** There is a slot for one more, @param takesPlace also when those whose places were taken have not all left. */
   hasSlot(takesPlace: boolean): boolean {
     const spare = takesPlace ? LIMITS.doorstepConnections : 0;

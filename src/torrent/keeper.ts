@@ -56,6 +56,11 @@ export class Keeper {
     return this.#enqueue(() => this.#save(this.#isComplete(this.#options.have)));
   }
 
+  /** Nothing is left to be forced to the device or recorded. */
+  get isIdle(): boolean {
+    return !this.#isBusy && this.#unsynced === 0;
+  }
+
   /** A sync or a record is under way. */
   get isBusy(): boolean {
     return this.#isBusy;

@@ -36,6 +36,10 @@ export class NamedPeers {
     this.#options = options;
   }
 
+  get count(): number {
+    return this.#names.length;
+  }
+
   /** True when the address is one of a peer that the user named. */
   has({ host, port }: PeerAddress): boolean {
     return this.#keys.has(`${host}:${port}`);

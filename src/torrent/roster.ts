@@ -68,11 +68,13 @@ export class Roster implements Door {
   /** Addresses from a tracker. */
   add(addresses: readonly PeerAddress[]): void {
     for (const address of addresses) this.#addresses.add(address, 'tracker');
+    this.#torrent.services.stir(this);
   }
 
   /** A peer named by the user; a host name is looked up first. */
   async addByHand(host: string, port: number): Promise<void> {
     await this.#named.add(host, port);
+    this.#torrent.services.stir(this);
     this.dialSome(this.#torrent.services.now());
   }
 
@@ -103,6 +105,12 @@ export class Roster implements Door {
     }
   }
 
+  /** Nobody is dialled before that, unless an address is added; not in the future: somebody is. */
+  quietUntilMs(nowMs: number): number {
+    if (this.#dialling > 0 || this.#named.count > 0 || this.#addresses.next(nowMs) !== null) return nowMs;
+    return this.#addresses.nextAtMs();
+  }
+
   /** Of those that lied some are better than nobody: every piece is checked, and what they spoil is not asked of them again at once. */
   #pardoned(nowMs: number): PeerAddress | null {
     const { exchange, isComplete } = this.#torrent;
@@ -128,6 +136,7 @@ export class Roster implements Door {
       return null;
     }
     contacts.becamePeer(link.address);
+    this.#torrent.services.stir(this);
     if (!link.isIncoming) this.#addresses.connected(address, nowMs);
     return peer;
   }
@@ -190,6 +199,7 @@ export class Roster implements Door {
   }
 
   peerGone(peer: Peer, isRedundant: boolean, reason: string): void {
+    this.#torrent.services.log('debug', 'peer gone', { address: peer.link.address, client: peer.client, reason });
     // From where an incoming peer connected nobody can be dialled.
     if (peer.link.isIncoming) return;
     this.#torrent.condition.contacts.left(peer.link.address, reason);
@@ -227,11 +237,17 @@ export class Roster implements Door {
   }
 
   /** It is known by content that the peer sent bad blocks. */
-  ban(peer: Peer): void {
+  ban(peer: Peer, reason: string): void {
     const { host } = peer.link;
     const untilMs = this.#bans.add(host, peer.peerId, this.#torrent.services.now());
     // What an incoming peer says of its port is a claim: it must not close the door to somebody else at its host.
     if (!peer.link.isIncoming) this.#addresses.ban({ host, port: peer.link.port }, untilMs);
+    const { client, link } = peer;
+    const { services, condition } = this.#torrent;
+    const { address } = link;
+    condition.contacts.ban(address, reason);
+    services.log('warn', `peer ${address} banned: ${reason}`, { code: 'PEER_BANNED', address, client, reason });
+    this.#torrent.tell('peer', address, 'banned', reason);
   }
 
   /** Why the peer is kept out, or null. Never one that the user named, and nobody while there is no other peer. */

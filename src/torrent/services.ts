@@ -25,6 +25,8 @@ export interface Addresses {
   readonly count: number;
   add(address: PeerAddress, source: 'explicit' | 'tracker'): unknown;
   next(nowMs: number): PeerAddress | null;
+  /** When `next` may have something, given that it had nothing; Infinity: when one is added. */
+  nextAtMs(): number;
   dialled(address: PeerAddress): void;
   connected(address: PeerAddress, nowMs: number): void;
   /** @param isAlone there is no other peer: it is tried again soon. */
@@ -61,6 +63,8 @@ export interface AnnounceFigures {
 export interface Announces {
   start(nowMs: number, figures: () => AnnounceFigures): void;
   tick(nowMs: number): void;
+  /** When a seed without peers announces next; Infinity: while an announce is under way, and never. */
+  readonly dueAtMs: number;
   completed(nowMs: number): void;
   /** Every tracker of the torrent, also those that cannot be contacted, and how it answered last. */
   reports(): readonly TrackerReport[];
@@ -133,6 +137,8 @@ export interface Services {
   hasConnectionRoom(): boolean;
   /** Ends the connection of another torrent that is of no use there; false: there is none. */
   dropUselessElsewhere(door: Door): boolean;
+  /** Something has happened to this torrent: it is to be ticked again, should it have been quiet. */
+  stir(door: Door): void;
   /** A link of this torrent has closed. */
   forgetLink(link: PeerLink): void;
   /** Ends the handshakes under way for this torrent. */

@@ -33,6 +33,11 @@ export class SpotChecks {
     this.#options = options;
   }
 
+  /** No check is under way or waits. */
+  get isIdle(): boolean {
+    return !this.#isBusy && this.#waiting.size === 0;
+  }
+
   /** Somebody of that host (or group of hosts) says that this piece, which we have, is bad. */
   report(piece: PieceIndex, host: string): void {
     if (this.#waiting.size >= WAITING_MAX || this.#checkedMs.has(piece) || this.#waiting.has(piece)) return;

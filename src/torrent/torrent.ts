@@ -140,13 +140,18 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.doubts.tick(nowMs);
   }
 
+  /** See `Visited`: a seed to which nobody is connected has little to do. */
+  quietUntilMs(nowMs: number): number {
+    const isQuiet = this.#state === 'seeding' && this.exchange!.isQuiet && this.#keeper!.isIdle && this.doubts.isIdle;
+    return isQuiet ? Math.min(this.roster.quietUntilMs(nowMs), this.#announces!.dueAtMs) : nowMs;
+  }
+
   // ---- the steps ----
 
   async #run(): Promise<void> {
     try {
       const { services, metainfo, output, condition } = this;
-      const isWriting = this.#options.mode !== 'seed';
-      const claim = (): Promise<Place> => services.claimPlace(metainfo, output, isWriting);
+      const claim = (): Promise<Place> => services.claimPlace(metainfo, output, this.#options.mode !== 'seed');
       this.#place = await condition.patiently(claim, this.#abort.signal);
       if (!this.isStopping && (await this.#prepareStorage())) this.#begin();
     } catch (error) {
@@ -222,7 +227,10 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
         this.roster.add(addresses);
         this.roster.dialSome(services.now());
       },
-      onOutcome: (url, outcome, message) => this.tell('tracker', url, outcome, message),
+      onOutcome: (url, outcome, message) => {
+        services.stir(this.roster);
+        this.tell('tracker', url, outcome, message);
+      },
     });
     this.#announces.start(services.now(), () => announceFigures(this));
     if (this.isComplete) void this.#finish(false);
@@ -343,9 +351,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   }
 
   onComplete(): void {
-    const { badPieces } = this.doubts;
-    if (badPieces === 0) void this.#finish(true);
-    else this.#fail(wentBadError(this.metainfo.name, badPieces));
+    if (this.doubts.badPieces === 0) void this.#finish(true);
+    else this.#fail(wentBadError(this.metainfo.name, this.doubts.badPieces));
   }
 
   onPeerConnected(peer: Peer): void {
@@ -355,17 +362,11 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   onPeerGone(peer: Peer, reason: string): void {
     this.services.forgetLink(peer.link);
     this.roster.peerGone(peer, this.exchange?.isRedundant(peer) ?? false, reason);
-    this.services.log('debug', 'peer gone', { address: peer.link.address, client: peer.client, reason });
     this.tell('peer', peer.link.address, 'disconnected', reason);
   }
 
   onBanned(peer: Peer, reason: string): void {
-    const { client } = peer;
-    const { address } = peer.link;
-    this.roster.ban(peer);
-    this.condition.contacts.ban(address, reason);
-    this.services.log('warn', `peer ${address} banned: ${reason}`, { code: 'PEER_BANNED', address, client, reason });
-    this.tell('peer', address, 'banned', reason);
+    this.roster.ban(peer, reason);
   }
 
   onPoisonedSource(peer: Peer, piece: PieceIndex, copies: number, pauseMs: number): void {
@@ -387,8 +388,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   }
 
   onDiskPause(error: HaulError): void {
-    const { name } = this.metainfo;
-    this.tell('warning', new HaulError(error.code, `${name}: paused: ${error.message}`, error.facts, error));
+    const message = `${this.metainfo.name}: paused: ${error.message}`;
+    this.tell('warning', new HaulError(error.code, message, error.facts, error));
   }
 
   onSuperSeedingEnded(): void {

@@ -88,6 +88,7 @@ function watchedServices(scope: Scope, calls: string[]): Services {
     dial: () => {},
     forgetLink: () => {},
     closeHandshakes: () => {},
+    stir: () => {},
     onStopped: () => {},
   });
   return {

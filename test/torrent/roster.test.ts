@@ -32,6 +32,7 @@ function knock(hasSlot: boolean): string[] {
   };
   const services = {
     makeAddresses: () => ({}),
+    stir: () => {},
     resolveHost: async () => [],
     now: () => 1e6,
     log: () => {},
