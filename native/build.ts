@@ -145,16 +145,16 @@ export async function buildHere(): Promise<boolean> {
   return attempt({ compiler: process.env.CC ?? 'cc', architecture, folder });
 }
 
-/** What the package carries. */
-async function buildPrebuilds(): Promise<void> {
-  rmSync(path.join(ROOT, 'prebuilds'), { recursive: true, force: true });
+/** What the package carries: a library for each processor, below `folder`. */
+export async function buildPrebuilds(folder: string): Promise<void> {
+  rmSync(folder, { recursive: true, force: true });
   for (const architecture of ['x64', 'arm64'] as const) {
     const isOwn = architecture === thisArchitecture();
     const compiler = isOwn ? (process.env.CC ?? 'cc') : CROSS_COMPILERS[architecture];
-    await attempt({ compiler, architecture, folder: path.join(ROOT, 'prebuilds', `linux-${architecture}`) });
+    await attempt({ compiler, architecture, folder: path.join(folder, `linux-${architecture}`) });
   }
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  await (process.argv.includes('--prebuilds') ? buildPrebuilds() : buildHere());
+  await (process.argv.includes('--prebuilds') ? buildPrebuilds(path.join(ROOT, 'prebuilds')) : buildHere());
 }

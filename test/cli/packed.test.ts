@@ -5,8 +5,11 @@ import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/pr
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { buildPrebuilds } from '../../native/build.js';
+import { NATIVE_INTERFACE } from '../../src/native/library.js';
 import { run } from '../support/child.js';
 import { missingTool } from '../support/clients/client.js';
+import { requirePrograms } from '../support/requirements.js';
 import { PACKAGE_ROOT } from '../support/root.js';
 import { Scope } from '../support/scope.js';
 import { importsOf, listFiles, readSource } from '../support/source.js';
@@ -35,6 +38,12 @@ interface Figures {
 
 /** This build, which need not be the one in dist. */
 const BUILD = fileURLToPath(new URL('../..', import.meta.url));
+/** Of the package's two libraries. */
+const COMPILERS = ['cc', 'aarch64-linux-gnu-gcc'];
+/** EM_X86_64 and EM_AARCH64. */
+const ELF_MACHINES = [62, 183];
+/** 2.28 is what Node 20 itself needs. */
+const OLDEST_GLIBC = 28;
 /** Only run from a checkout: not part of the package. */
 const DEMO = new Set(['bench/child.ts', 'bench/demo.ts']);
 
@@ -46,6 +55,7 @@ async function stage(folder: string, manifest: Manifest): Promise<void> {
   for (const part of ['src', 'bench', 'test']) {
     await cp(path.join(BUILD, part), path.join(folder, 'dist', part), { recursive: true });
   }
+  await buildPrebuilds(path.join(folder, 'prebuilds'));
 }
 
 /** The test helpers that a bench loads, with what these load. */
@@ -121,6 +131,28 @@ describe('the packed package', { skip: process.platform === 'win32' }, () => {
     assert.deepEqual(
       files.filter((file) => file.endsWith('.map')),
       [],
+    );
+  });
+
+  test('carries the native library for x64 and arm64, for any system that Node 20 runs on, and loads it', async (t) => {
+    if (missing !== null || (await requirePrograms(t, COMPILERS))) return;
+    const libraries = ['x64', 'arm64'].map((name) => `prebuilds/linux-${name}/libswarmhaul.so`);
+    assert.deepEqual(listFiles(installed, 'prebuilds'), [...libraries].sort());
+    for (const [index, library] of libraries.entries()) {
+      const content = await readFile(path.join(installed, library));
+      assert.equal(content.readUInt16LE(18), ELF_MACHINES[index], library);
+      for (const [, version] of content.toString('latin1').matchAll(/GLIBC_2\.(\d+)/g)) {
+        assert.ok(Number(version) <= OLDEST_GLIBC, `${library} needs glibc 2.${version}`);
+      }
+    }
+    const code = `import('./node_modules/swarmhaul/dist/src/native/library.js').then(({ nativeLoad }) => console.log(nativeLoad().path, nativeLoad().functions.interface()))`;
+    const loaded = await run(scope, process.execPath, ['-e', code], {
+      cwd: application,
+      env: { SWARMHAUL_NATIVE: '' },
+    });
+    assert.match(
+      loaded,
+      new RegExp(`swarmhaul/prebuilds/linux-${process.arch}/libswarmhaul\\.so ${NATIVE_INTERFACE}$`),
     );
   });
 
