@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- hash [the options of create]`
- * SHA-1 of the pieces in our pool, on all cores and on one, against `sha1sum` and `openssl` (one core each; for a tree one
- * `sha1sum` per core), in turns on the same bytes. Every digest is compared with one that was made before.
+ * SHA-1 of the pieces in our pool, on all cores and on one, from files and from memory, against `node:crypto`, `sha1sum` and `openssl` (one
+ * core each; for a tree one `sha1sum` per core), in turns on the same bytes. Every digest is compared with one that was made before.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -13,6 +13,7 @@ import { createTorrent } from '../src/metainfo/create.js';
 import { parseTorrent } from '../src/metainfo/torrent.js';
 import { recheckFiles } from '../src/torrent/recheck.js';
 import { type Bench, type Contender, hashingBench } from './support/hashing.js';
+import { memoryHashes } from './support/memory-hash.js';
 import { timedCommand, timedHere } from './support/timed.js';
 
 async function sha1File(file: string): Promise<string> {
@@ -69,6 +70,7 @@ async function contenders(bench: Bench): Promise<Contender[]> {
   return [
     pooled(`pool, ${threads} threads`, threads),
     ...(threads === 1 ? [] : [pooled('pool, 1 thread', 1)]),
+    ...(bench.input.kind === 'file' ? memoryHashes(input.path, metainfo, checksum) : []),
     program('sha1sum', 'sha1sum', 'file', ['sha1sum', input.path], folder),
     program('openssl dgst -sha1', 'openssl', 'file', ['openssl', 'dgst', '-sha1', '-r', input.path], folder),
     program(`xargs -P ${threads} sha1sum`, 'xargs', 'tree', ['sh', '-c', every], input.path),
