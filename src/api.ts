@@ -17,6 +17,11 @@ export interface EngineOptions {
   readonly uploadSlots?: number | 'unlimited';
   /** 'auto' chooses by file system. */
   readonly storage?: StorageKind | 'auto';
+  /**
+   * Memory for pieces and for what is being served, over all torrents, bytes; 16 MiB or more. Two pieces and two units of up to 1 MiB of each
+   * torrent are held beyond it where they must be. Default: 256 MiB, or an eighth of the machine's memory (the container's) where that is less.
+   */
+  readonly memoryBytes?: number;
   /** Rate limits over all torrents, bytes per second, > 0. Default: none. */
   readonly downloadBytesPerSec?: number;
   readonly uploadBytesPerSec?: number;

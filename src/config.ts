@@ -14,6 +14,8 @@ export const LIMITS = {
   messageBytes: MIB,
   /** Largest request length served. BEP 3 practice: 16 KiB; 128 KiB covers old clients that ask for more. */
   requestBytes: 128 * KIB,
+  /** Less memory for pieces and units than this is asked for by mistake. */
+  memoryBytesMin: 16 * MIB,
   torrentFileBytes: 10 * MIB,
   bencodeDepth: 100,
   bencodeTokens: 2_000_000,
@@ -107,6 +109,11 @@ export const DEFAULTS = {
    * 1.37 times the ideal; with eight 1.23; with all of them 1.5, for then every piece is a long time on its way (`npm run sim -- flash`).
    */
   uploadSlots: 8,
+  /**
+   * What an engine may hold above its idle self: 3/16 in buffers of its own, 11/16 in mapped files (`storage/memory.ts`). The three below are
+   * the most that one torrent takes of it.
+   */
+  memoryBytes: 256 * MIB,
   /** Memory held by pieces that are open for writing. Two 16 MiB pieces per peer pipeline, eight 1 MiB pieces ahead, with space left. */
   openPieceBytes: 96 * MIB,
   /** Memory kept populated for serving, beyond what is pinned by writes in flight. */

@@ -22,6 +22,7 @@ import { type Listener, listen } from './peer/listen.js';
 import { Limits, type RateOptions } from './peer/throttle.js';
 import { makeRandom } from './random.js';
 import { makeServices } from './services.js';
+import { engineMemory, type StorageMemory } from './storage/memory.js';
 import type { Log, Services } from './torrent/services.js';
 import { LiveTorrent } from './torrent/torrent.js';
 import { Visits } from './visits.js';
@@ -61,6 +62,7 @@ class LiveEngine implements Engine {
   readonly #dials: DialBudget<Door>;
   readonly #log: Log;
   readonly #pool: WorkPool;
+  readonly #memory: StorageMemory;
   readonly #random: () => number;
   readonly #peerId: Buffer;
   readonly #flusher = new Flusher();
@@ -91,6 +93,7 @@ class LiveEngine implements Engine {
     this.#peerId = makePeerId(() => randomBytes(4).readUInt32BE() / 2 ** 32);
     const pool = internals.pool ?? makeEnginePool({ ...options, log: this.#log });
     this.#pool = internals.wrapPool?.(pool) ?? pool;
+    this.#memory = engineMemory(this.#pool, options.memoryBytes);
     this.#dormant = this.#makeDormant();
     this.#handshakes = new Handshakes({
       flusher: this.#flusher,
@@ -199,6 +202,7 @@ class LiveEngine implements Engine {
           : (this.#options.uploadSlots ?? DEFAULTS.uploadSlots),
       maxPeers,
       maxPeersPerAddress: this.#options.maxConnectionsPerAddress ?? Math.ceil(maxPeers / DEFAULTS.addressesPerTable),
+      memory: this.#memory,
       storageKind: this.#options.storage ?? 'auto',
       dispatcher: this.#dispatcher,
       zone: this.#options.zone,
@@ -254,8 +258,11 @@ class LiveEngine implements Engine {
     const isSecond = nowMs - this.#lastSecondMs >= 1000;
     if (isSecond) this.#lastSecondMs = nowMs;
     this.#dials.refill(DEFAULTS.tickMs);
-    if (isSecond) this.#handshakes.tick(nowMs);
-    if (isSecond) this.#dormant.tick(nowMs);
+    if (isSecond) {
+      this.#handshakes.tick(nowMs);
+      this.#dormant.tick(nowMs);
+      this.#memory.tick(nowMs);
+    }
     this.#visits.tick(nowMs, isSecond);
   }
 
@@ -296,6 +303,7 @@ class LiveEngine implements Engine {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#limits.close();
     await listening;
+    await this.#memory.close();
     await Promise.all([this.#pool.close(), this.#dispatcher.destroy()]);
   }
 }
@@ -315,12 +323,14 @@ function guarded(log: Log | undefined): Log {
 }
 
 function checkOptions(options: EngineOptions): void {
-  const { port, threads, uploadSlots, maxConnections, maxConnectionsPerTorrent, zone } = options;
+  const { port, threads, uploadSlots, memoryBytes, maxConnections, maxConnectionsPerTorrent, zone } = options;
   const { maxConnectionsPerAddress } = options;
   if (port !== undefined && port !== false) checkInteger('port', port, 0, 65_535);
   if (threads !== undefined) checkInteger('threads', threads, 1, 256);
   if (uploadSlots !== undefined && uploadSlots !== 'unlimited') checkInteger('uploadSlots', uploadSlots, 1, 10_000);
   checkRates(options);
+  if (memoryBytes !== undefined)
+    checkInteger('memoryBytes', memoryBytes, LIMITS.memoryBytesMin, Number.MAX_SAFE_INTEGER);
   if (maxConnections !== undefined) checkInteger('maxConnections', maxConnections, 1, 65_535);
   if (maxConnectionsPerTorrent !== undefined)
     checkInteger('maxConnectionsPerTorrent', maxConnectionsPerTorrent, 1, 65_535);

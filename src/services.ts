@@ -15,6 +15,7 @@ import type { Selection } from './metainfo/selection.js';
 import { cannotForce } from './storage/errno.js';
 import { fileSystemOf } from './storage/file-systems.js';
 import { forceData } from './storage/force.js';
+import type { StorageMemory } from './storage/memory.js';
 import { isSupported, syncFileSystem } from './storage/mmap-io.js';
 import { explainNoSpace } from './storage/no-space.js';
 import { openStorage } from './storage/open.js';
@@ -50,6 +51,7 @@ export interface ServicesOptions
     | 'onStopped'
   > {
   readonly storageKind: StorageKind | 'auto';
+  readonly memory: StorageMemory;
   /** HTTP connections of the engine. */
   readonly dispatcher: Requests;
   /** Where this host is (`EngineOptions.zone`). */
@@ -57,14 +59,14 @@ export interface ServicesOptions
 }
 
 export function makeServices(options: ServicesOptions): Services {
-  const { storageKind, dispatcher, zone, ...given } = options;
+  const { storageKind, memory, dispatcher, zone, ...given } = options;
   const { pool, log, random, peerId } = given;
   return {
     ...given,
     now: () => performance.now(),
     claimPlace,
     openStorage: (metainfo, output, forWriting, selection) =>
-      openStorage({ metainfo, output, pool, kind: storageKind, forWriting, selection }),
+      openStorage({ metainfo, output, pool, kind: storageKind, forWriting, selection, memory }),
     stampFiles,
     loadResume,
     saveResume: (...args) => whenRoom(() => saveResume(...args)),

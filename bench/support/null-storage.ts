@@ -16,6 +16,7 @@ const ZEROS = Buffer.alloc(128 * 1024);
 export class NullStorage implements Storage {
   readonly kind = 'mapped';
   readonly isBehind = false;
+  readonly mostPieces = OPEN_PIECES;
   onRoom: (() => void) | null = null;
   onReadable: (() => void) | null = null;
   onError: ((error: HaulError) => void) | null = null;

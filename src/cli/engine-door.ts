@@ -34,7 +34,7 @@ function engineOptions(output: Output, options: EngineCliOptions): EngineOptions
     if (isTold) output.warn(message, { code: facts?.code ?? 'WARNING', facts: facts ?? {} });
     else output.log(level, message, facts);
   };
-  const { port, downloadLimit, uploadLimit, zone, storage, maxPerAddress } = options;
+  const { port, downloadLimit, uploadLimit, zone, storage, memory, maxPerAddress } = options;
   return {
     log,
     ...(port === undefined ? {} : { port }),
@@ -43,6 +43,7 @@ function engineOptions(output: Output, options: EngineCliOptions): EngineOptions
     ...(maxPerAddress === undefined ? {} : { maxConnectionsPerAddress: maxPerAddress }),
     ...(zone === undefined ? {} : { zone }),
     ...(storage === undefined ? {} : { storage }),
+    ...(memory === undefined ? {} : { memoryBytes: memory }),
   };
 }
 

@@ -1,7 +1,15 @@
 /** Pieces of option definitions that several commands share. Loaded for `--help`, so it must stay light. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TRACKER_LIMITS } from '../config.js';
-import { parseConnections, parsePort, parseRate, parseTrackerUrl, parseZone, ValueError } from './values.js';
+import {
+  parseConnections,
+  parseMemory,
+  parsePort,
+  parseRate,
+  parseTrackerUrl,
+  parseZone,
+  ValueError,
+} from './values.js';
 
 export interface CommonOptions {
   readonly json?: boolean;
@@ -47,11 +55,12 @@ export interface EngineCliOptions {
   readonly zone?: string;
   readonly maxPerAddress?: number;
   readonly storage?: 'mapped' | 'positional';
+  readonly memory?: number;
 }
 
 const STORAGE_KINDS = ['mapped', 'positional'];
 
-/** `--port`, the rate limits, `--max-per-address` and `--zone`; `--download-limit` only where something is downloaded. */
+/** `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address` and `--zone`; `--download-limit` only where something is downloaded. */
 export function addEngineOptions(command: Command, downloads: boolean): Command {
   command.addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'));
   if (downloads)
@@ -62,6 +71,12 @@ export function addEngineOptions(command: Command, downloads: boolean): Command 
       '--storage <kind>',
       'mapped memory, or reads and writes where others may cut the files (default: by file system)',
     ).choices(STORAGE_KINDS),
+  );
+  command.addOption(
+    new Option(
+      '--memory <size>',
+      'memory for pieces and for what is served, 16MiB or more (default: 256MiB, less in a small container)',
+    ).argParser(argument(parseMemory)),
   );
   command.addOption(
     new Option(

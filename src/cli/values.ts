@@ -3,6 +3,7 @@
  * Pure. Every function throws `ValueError` with one line that says what would be accepted.
  */
 import { isIPv6 } from 'node:net';
+import { LIMITS } from '../config.js';
 import { isZone, ZONE_RULE } from '../discovery/zone.js';
 
 /** A value on the command line cannot be used; the message completes "'xyz' is invalid. …". */
@@ -38,6 +39,13 @@ export function parseSize(text: string): number {
   if (!Number.isSafeInteger(bytes) || bytes <= 0) {
     throw new ValueError('A size is a number of bytes above 0, or one with KiB, MiB, GiB (K, M, G mean the same).');
   }
+  return bytes;
+}
+
+/** Memory of the engine, bytes. */
+export function parseMemory(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes < LIMITS.memoryBytesMin) throw new ValueError(`It is ${LIMITS.memoryBytesMin / 2 ** 20}MiB or more.`);
   return bytes;
 }
 

@@ -1,5 +1,5 @@
-/** How much memory one storage may hold. Defaults come from `config.ts`; tests make them small. */
-import { DEFAULTS } from '../config.js';
+/** How much memory one storage may hold when there is plenty; `memory.ts` is what there is. Defaults come from `config.ts`; tests make them small. */
+import { BLOCK_LENGTH_BYTES, DEFAULTS } from '../config.js';
 import type { Geometry } from '../metainfo/geometry.js';
 
 export interface Budgets {
@@ -21,4 +21,10 @@ const OPEN_PIECES = 1024;
 /** Pieces open at once: what the budget allows, but two in any case, so that one can be verified while the next is filled. */
 export function openPieceLimit(geometry: Geometry, budgets: Budgets): number {
   return Math.min(OPEN_PIECES, Math.max(2, Math.floor(budgets.openPieceBytes / geometry.pieceLengthBytes)));
+}
+
+/** Pieces are split into units of equal size, in whole blocks, so that none is a sliver. */
+export function evenUnit(pieceLengthBytes: number, unitBytes: number): number {
+  const share = pieceLengthBytes / Math.ceil(pieceLengthBytes / unitBytes);
+  return Math.min(pieceLengthBytes, Math.ceil(share / BLOCK_LENGTH_BYTES) * BLOCK_LENGTH_BYTES);
 }

@@ -4,9 +4,9 @@
  */
 import { open } from 'node:fs/promises';
 import { fromSystemError, type HaulError } from '../errors.js';
-import { memoryLimitBytes } from '../memory-limit.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Budgets } from './budgets.js';
+import type { DirtyBudget } from './dirty-budget.js';
 import { cannotForce } from './errno.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles } from './files.js';
@@ -18,8 +18,6 @@ import { WriteBack } from './write-back.js';
 
 /** Above this many files one flush of the file system is cheaper than one journal commit for each. */
 const FILES_ONE_BY_ONE = 16;
-/** Where the kernel would begin to write by itself: a tenth of the memory, of the container where there is one. */
-const KERNEL_SHARE = 0.1;
 /** Short files are opened, written and closed again: their write-back is left to the sync. */
 const PACED_FILE_BYTES = 4 * 1024 * 1024;
 
@@ -36,7 +34,13 @@ export class Durable {
   #running: Promise<unknown> = Promise.resolve();
 
   /** @param write writes back a range of a file; tests look at it */
-  constructor(files: DataFiles, layout: FileLayout, jobs: Jobs, budgets: Budgets, write = mmap.writeRange) {
+  constructor(
+    files: DataFiles,
+    layout: FileLayout,
+    jobs: Jobs,
+    { budgets, dirty }: { readonly budgets: Pick<Budgets, 'readCacheBytes'>; readonly dirty: DirtyBudget },
+    write = mmap.writeRange,
+  ) {
     this.#files = files;
     this.#layout = layout;
     this.#jobs = jobs;
@@ -46,7 +50,7 @@ export class Durable {
       write,
       // Pages of the read cache are mapped, and a quarter more may wait to be given back.
       lagBytes: budgets.readCacheBytes * 1.25,
-      limitBytes: Math.max(Math.min(budgets.dirtyBytes, memoryLimitBytes() * KERNEL_SHARE), budgets.readCacheBytes * 2),
+      dirty,
     });
   }
 

@@ -6,12 +6,12 @@ import { setImmediate } from 'node:timers';
 import type { HaulError } from '../errors.js';
 import type { MemoryRange, WorkFailure } from '../hash/port.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
-import type { Budgets } from './budgets.js';
+import { type Budgets, evenUnit } from './budgets.js';
 import type { ExtentTable } from './extents.js';
 import type { Jobs } from './jobs.js';
 import * as mmap from './mmap-io.js';
 import { memoryRanges, pageRanges } from './ranges.js';
-import { ResidentUnits, type UnitOwner } from './units.js';
+import { ResidentUnits, type UnitOwner, type UnitRoom } from './units.js';
 import type { Windows } from './windows.js';
 
 /** Units given back by one job: a job costs some 20 µs, giving back 1 MiB 30 µs. */
@@ -23,6 +23,7 @@ export interface MappedUnitsOptions {
   readonly windows: Windows;
   readonly jobs: Jobs;
   readonly budgets: Budgets;
+  readonly room: UnitRoom;
   readonly isOpen: (piece: PieceIndex) => boolean;
   readonly onReadable: () => void;
   readonly onError: (error: HaulError) => void;
@@ -41,8 +42,9 @@ export class MappedUnits implements UnitOwner {
 
   constructor(options: MappedUnitsOptions) {
     this.#options = options;
-    const { geometry, budgets } = options;
-    this.units = new ResidentUnits(geometry, budgets.residentUnitBytes, budgets.readCacheBytes, this);
+    const { geometry, budgets, room } = options;
+    const unitBytes = evenUnit(geometry.pieceLengthBytes, budgets.residentUnitBytes);
+    this.units = new ResidentUnits(geometry, unitBytes, budgets.readCacheBytes, this, room);
     this.#releaseUnits = Math.max(1, Math.min(RELEASE_UNITS, Math.floor(this.units.evictedLimit / 2)));
   }
 
@@ -74,6 +76,14 @@ export class MappedUnits implements UnitOwner {
     this.#evicted.push(slot);
     if (this.#evicted.length >= this.#releaseUnits) this.#scheduleFlush();
     return false;
+  }
+
+  /** `forget` drops the windows. */
+  forgotten(): void {}
+
+  /** What was given up goes now, however little it is. */
+  hurry(): void {
+    if (this.#evicted.length > 0) this.#scheduleFlush();
   }
 
   roomCame(): void {

@@ -9,10 +9,10 @@
  */
 import { DEFAULTS } from '../config.js';
 import { HaulError } from '../errors.js';
-import type { MemoryRange, WorkFailure, WorkPool, WorkResult } from '../hash/port.js';
+import type { MemoryRange, WorkFailure, WorkResult } from '../hash/port.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
-import { type Budgets, openPieceLimit } from './budgets.js';
+import { type Budgets, evenUnit, openPieceLimit } from './budgets.js';
 import { Durable } from './durable.js';
 import { ExtentTable, NO_WINDOW } from './extents.js';
 import { isShorter, jobFailure } from './failures.js';
@@ -21,10 +21,13 @@ import type { FilesNow } from './identities.js';
 import { Jobs } from './jobs.js';
 import { Losses } from './losses.js';
 import { MappedUnits } from './mapped-units.js';
+import type { StorageMemory, StorageParts } from './memory.js';
+import type { Share } from './memory-pool.js';
 import * as mmap from './mmap-io.js';
 import type { Suspect } from './other-writers.js';
 import type { PinOutcome, Storage } from './port.js';
 import { memoryRanges } from './ranges.js';
+import { tenantOf } from './tenant.js';
 import type { ResidentUnits } from './units.js';
 import { Windows } from './windows.js';
 
@@ -55,6 +58,9 @@ export class MappedStorage implements Storage {
   readonly #durable: Durable;
   readonly #openLimit: number;
   readonly #budgets: Budgets;
+  readonly #memory: StorageMemory;
+  readonly #share: Share;
+  readonly #closeMemory: StorageParts['closeMemory'];
   readonly #open = new Map<PieceIndex, OpenPiece>();
   #windows: Windows | null = null;
   #losses: Losses | null = null;
@@ -63,14 +69,25 @@ export class MappedStorage implements Storage {
   #storePiece = -1;
   #closing: Promise<void> | null = null;
 
-  constructor(files: DataFiles, pool: WorkPool, budgets: Budgets) {
+  constructor({ files, pool, budgets, memory, closeMemory }: StorageParts) {
     this.#files = files;
     this.#geometry = files.metainfo.geometry;
     this.#budgets = budgets;
+    this.#memory = memory;
+    this.#closeMemory = closeMemory;
+    const { pieceLengthBytes } = this.#geometry;
+    const tenant = tenantOf({
+      units: () => this.#units?.units ?? null,
+      hurry: () => this.#units?.hurry(),
+      roomForPieces: () => {
+        if (this.#closing === null) this.onRoom?.();
+      },
+    });
+    this.#share = memory.mapped.join(pieceLengthBytes, evenUnit(pieceLengthBytes, budgets.residentUnitBytes), tenant);
     const { layout } = files;
     this.#extents = new ExtentTable(layout, budgets.windowBytes, mmap.pageSize());
     this.#jobs = new Jobs(pool);
-    this.#durable = new Durable(files, layout, this.#jobs, budgets);
+    this.#durable = new Durable(files, layout, this.#jobs, { budgets, dirty: memory.dirty });
     this.#durable.onRoom = () => this.onRoom?.();
     this.#openLimit = openPieceLimit(this.#geometry, budgets);
   }
@@ -78,7 +95,10 @@ export class MappedStorage implements Storage {
   async prepare(options: PrepareOptions): Promise<void> {
     await this.#files.prepare(options);
     if (options.forWriting) this.#files.identities.watchWrites();
-    this.#windows = new Windows(this.#extents, this.#files, options.forWriting, this.#budgets.windowCount);
+    this.#windows = new Windows(this.#extents, this.#files, options.forWriting, {
+      windowCount: this.#budgets.windowCount,
+      maps: this.#memory.maps,
+    });
     this.#losses = new Losses(this.#windows, this.#extents, this.#files, (error) => this.onError?.(error));
     this.#units = new MappedUnits({
       geometry: this.#geometry,
@@ -86,6 +106,7 @@ export class MappedStorage implements Storage {
       windows: this.#windows,
       jobs: this.#jobs,
       budgets: this.#budgets,
+      room: this.#share,
       isOpen: (piece) => this.#open.has(piece),
       onReadable: () => this.onReadable?.(),
       onError: (error) => this.onError?.(error),
@@ -96,7 +117,11 @@ export class MappedStorage implements Storage {
 
   get roomPieces(): number {
     if (this.#closing !== null || this.#durable.isBehind) return 0;
-    return Math.min(this.#openLimit - this.#open.size, this.#jobs.room);
+    return Math.min(this.#openLimit - this.#open.size, this.#share.roomPieces, this.#jobs.room);
+  }
+
+  get mostPieces(): number {
+    return Math.min(this.#openLimit, this.#share.mostPieces);
   }
 
   get isBehind(): boolean {
@@ -104,15 +129,21 @@ export class MappedStorage implements Storage {
   }
 
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
-    if (this.roomPieces <= 0 || this.#open.has(piece)) return false;
+    const hasRoom = this.#closing === null && !this.#durable.isBehind && this.#open.size < this.#openLimit;
+    if (!hasRoom || this.#jobs.room === 0 || this.#open.has(piece)) return false;
     const begin = this.#geometry.pieceBegin(piece);
     const length = this.#geometry.pieceLength(piece);
     const numbers = this.#extents.windowsIn(begin, length);
     const windows = this.#mapping();
-    if (!windows.hasRoomFor(numbers) || !this.#residents().forget(piece)) return false;
+    if (!this.#share.takePiece()) return false;
+    if (!windows.hasRoomFor(numbers) || !this.#residents().forget(piece)) {
+      this.#share.givePiece();
+      return false;
+    }
     try {
       windows.hold(numbers);
     } catch (error) {
+      this.#share.givePiece();
       setImmediate(done, error as HaulError);
       return true;
     }
@@ -136,7 +167,10 @@ export class MappedStorage implements Storage {
       done(open.isClosing && error === null ? new HaulError('CLOSED', `piece ${piece} was closed`, { piece }) : error);
     });
     if (isTaken) this.#open.set(piece, open);
-    else windows.drop(numbers);
+    else {
+      windows.drop(numbers);
+      this.#share.givePiece();
+    }
     return isTaken;
   }
 
@@ -292,6 +326,8 @@ export class MappedStorage implements Storage {
     if (pinned > 0) throw new Error(`storage closed with ${pinned} pinned units`);
     this.#units?.close();
     this.#windows?.close();
+    this.#share.leave();
+    await this.#closeMemory();
     await this.#files.close();
   }
 
@@ -331,6 +367,7 @@ export class MappedStorage implements Storage {
   #leave(piece: PieceIndex, open: OpenPiece): void {
     if (open.jobs > 0 || this.#open.get(piece) !== open) return;
     this.#open.delete(piece);
+    this.#share.givePiece();
     if (open.isPresent) this.#residents().adopt(piece);
     this.#mapping().drop(open.windows);
     if (open.isGood) this.#durable.add(piece);

@@ -8,6 +8,7 @@ import { chooseStorage } from './choose.js';
 import { DataFiles } from './files.js';
 import { PART_ALIGN_BYTES } from './layout.js';
 import { MappedStorage } from './mapped.js';
+import { ownMemory, type StorageMemory } from './memory.js';
 import * as mmap from './mmap-io.js';
 import type { Storage, StorageKind } from './port.js';
 import { PositionalStorage } from './positional.js';
@@ -24,6 +25,8 @@ export interface OpenStorageOptions {
   /** Files that are left out; default: none. */
   readonly selection?: Selection | null;
   readonly budgets?: Partial<Budgets>;
+  /** Of the engine; default: one of its own. */
+  readonly memory?: StorageMemory;
 }
 
 /**
@@ -37,7 +40,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<Storage>
   const files = new DataFiles(metainfo, output, options.selection, pool.threadCount === 1);
   const budgets = { ...DEFAULT_BUDGETS, ...options.budgets };
   const canMap = files.layout.partFileBytes === 0 || mmap.pageSize() <= PART_ALIGN_BYTES;
-  return kind === 'mapped' && canMap
-    ? new MappedStorage(files, pool, budgets)
-    : new PositionalStorage(files, pool, budgets);
+  const own = options.memory === undefined ? ownMemory(pool, metainfo.geometry, budgets) : null;
+  const parts = { files, pool, budgets, memory: options.memory ?? own!, closeMemory: () => own?.close() };
+  return kind === 'mapped' && canMap ? new MappedStorage(parts) : new PositionalStorage(parts);
 }

@@ -40,9 +40,11 @@ export interface Storage {
 
   /** How many pieces `openPiece` would accept now. Room in memory, in the pool and on the device; an input to the scheduler. */
   readonly roomPieces: number;
+  /** Most pieces that are ever open at once, as things are: other torrents share the memory. Two at least. */
+  readonly mostPieces: number;
   /** The device is behind: no piece is opened until it has caught up, then `onRoom` follows. */
   readonly isBehind: boolean;
-  /** Called when the device has caught up: `openPiece` may be tried again, though nothing was closed. */
+  /** `openPiece` may be tried again, though nothing was closed: the device has caught up, or another torrent gave memory back. */
   onRoom: (() => void) | null;
 
   /** Starts making the range of a piece ready for `store`. False: no room, nothing happened. `done` is never called synchronously. */

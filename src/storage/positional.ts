@@ -2,27 +2,32 @@
  * Storage over pread and pwrite in workers: pieces are assembled in buffers of their own and written out when they verified.
  * For file systems where mapping is not safe or not fast. Costs a copy each way and memory that the page cache holds as well.
  *
- * Invariant: a buffer slot belongs to one open piece or one resident unit; no job runs over a slot that was given back.
+ * Invariant: a place in the slab belongs to one open piece or one resident unit; no job runs over a place that was given back.
  */
 import { HaulError } from '../errors.js';
-import type { MemoryRange, WorkFailure, WorkPool } from '../hash/port.js';
+import type { MemoryRange, WorkFailure } from '../hash/port.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { BlockIndex, Geometry, PieceIndex } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
-import { type Budgets, openPieceLimit } from './budgets.js';
+import { evenUnit, openPieceLimit } from './budgets.js';
 import { Durable } from './durable.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles, PrepareOptions } from './files.js';
 import type { FilesNow } from './identities.js';
 import { Jobs } from './jobs.js';
+import type { StorageParts } from './memory.js';
+import type { Share } from './memory-pool.js';
 import type { Suspect } from './other-writers.js';
 import type { PinOutcome, Storage } from './port.js';
-import { Slab } from './slab.js';
+import { type Place, placeRange, type Slab } from './slab.js';
+import { tenantOf } from './tenant.js';
 import { Transfer } from './transfer.js';
 import { ResidentUnits, type UnitOwner } from './units.js';
 
 interface OpenPiece {
-  readonly slot: number;
+  readonly place: Place;
+  /** Its pages were made present. */
+  isPresent: boolean;
   isReady: boolean;
   isGood: boolean;
   isClosing: boolean;
@@ -43,26 +48,40 @@ export class PositionalStorage implements Storage, UnitOwner {
   readonly #units: ResidentUnits;
   readonly #openLimit: number;
   readonly #open = new Map<PieceIndex, OpenPiece>();
-  readonly #freeSlots: number[] = [];
-  /** Slots whose pages were made present once; they stay so. */
-  readonly #presentSlots = new Set<number>();
+  readonly #slab: Slab;
+  readonly #share: Share;
+  readonly #closeMemory: StorageParts['closeMemory'];
+  /** By slot of the units. */
+  readonly #unitPlaces: (Place | undefined)[] = [];
   readonly #transfers = new Set<Promise<void>>();
-  #pieceSlab: Slab | null = null;
-  #unitSlab: Slab | null = null;
+  #isForWriting = false;
   #storePiece = -1;
+  #storeIn: Buffer = Buffer.alloc(0);
   #storeAt = 0;
   #readableIsScheduled = false;
   #closing: Promise<void> | null = null;
 
-  constructor(files: DataFiles, pool: WorkPool, budgets: Budgets) {
+  constructor({ files, pool, budgets, memory, closeMemory }: StorageParts) {
     this.#files = files;
     this.#geometry = files.metainfo.geometry;
     const { layout } = files;
     this.#jobs = new Jobs(pool);
     this.#transfer = new Transfer(files, layout, this.#jobs);
-    this.#durable = new Durable(files, layout, this.#jobs, budgets);
+    this.#durable = new Durable(files, layout, this.#jobs, { budgets, dirty: memory.dirty });
     this.#durable.onRoom = () => this.onRoom?.();
-    this.#units = new ResidentUnits(this.#geometry, budgets.residentUnitBytes, budgets.readCacheBytes, this);
+    const unitBytes = evenUnit(this.#geometry.pieceLengthBytes, budgets.residentUnitBytes);
+    this.#slab = memory.slab;
+    this.#closeMemory = closeMemory;
+    const tenant = tenantOf({
+      units: () => this.#units,
+      // Nothing is ever on its way out.
+      hurry: () => {},
+      roomForPieces: () => {
+        if (this.#closing === null) this.onRoom?.();
+      },
+    });
+    this.#share = memory.anonymous.join(this.#geometry.pieceLengthBytes, unitBytes, tenant);
+    this.#units = new ResidentUnits(this.#geometry, unitBytes, budgets.readCacheBytes, this, this.#share);
     this.#openLimit = openPieceLimit(this.#geometry, budgets);
     this.#jobs.onProgress = () => this.#units.retry();
   }
@@ -70,16 +89,16 @@ export class PositionalStorage implements Storage, UnitOwner {
   async prepare(options: PrepareOptions): Promise<void> {
     await this.#files.prepare(options);
     if (options.forWriting) this.#files.identities.trackWrites();
-    if (options.forWriting) {
-      this.#pieceSlab = new Slab(this.#openLimit, this.#geometry.pieceLengthBytes);
-      for (let slot = this.#openLimit - 1; slot >= 0; slot--) this.#freeSlots.push(slot);
-    }
-    this.#unitSlab = new Slab(this.#units.slotLimit, this.#units.unitBytes);
+    this.#isForWriting = options.forWriting;
+  }
+
+  get mostPieces(): number {
+    return Math.min(this.#openLimit, this.#share.mostPieces);
   }
 
   get roomPieces(): number {
     if (this.#closing !== null || this.#durable.isBehind) return 0;
-    return Math.min(this.#freeSlots.length, this.#jobs.room);
+    return Math.min(this.#openLimit - this.#open.size, this.#share.roomPieces, this.#jobs.room);
   }
 
   get isBehind(): boolean {
@@ -87,27 +106,38 @@ export class PositionalStorage implements Storage, UnitOwner {
   }
 
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
-    if (this.roomPieces <= 0 || this.#open.has(piece) || !this.#units.forget(piece)) return false;
-    const slot = this.#freeSlots.pop()!;
-    const open: OpenPiece = { slot, isReady: false, isGood: false, isClosing: false, jobs: 1 };
+    if (!this.#isForWriting) throw new Error('storage was not prepared for writing');
+    const hasRoom = this.#closing === null && !this.#durable.isBehind && this.#open.size < this.#openLimit;
+    if (!hasRoom || this.#jobs.room === 0 || this.#open.has(piece)) return false;
+    const place = this.#placePiece(piece);
+    if (place === null) return false;
+    const open: OpenPiece = { place, isPresent: false, isReady: false, isGood: false, isClosing: false, jobs: 1 };
     this.#open.set(piece, open);
     const finish = (error: HaulError | null): void => {
       const isCancelled = open.isClosing && error === null;
+      open.isPresent = error === null;
       open.isReady = error === null && !open.isClosing;
       if (error !== null) this.#abandon(piece, open);
       this.#endJob(piece, open);
       done(isCancelled ? new HaulError('CLOSED', `piece ${piece} was closed`, { piece }) : error);
     };
-    if (this.#presentSlots.has(slot)) {
+    if (place.isPresent) {
       setImmediate(finish, null);
       return true;
     }
-    const ranges = [this.#pieces().range(slot, this.#pieces().slotBytes)];
+    const ranges = [placeRange(place, place.lengthBytes)];
     this.#jobs.submit({ kind: 'populate', forWriting: true, ranges }, (result) => {
-      if (result.ok) this.#presentSlots.add(slot);
       finish(result.ok ? null : this.#memoryFailure(result));
     });
     return true;
+  }
+
+  /** Null: no room, or somebody reads what is there. */
+  #placePiece(piece: PieceIndex): Place | null {
+    if (!this.#share.takePiece()) return null;
+    if (this.#units.forget(piece)) return this.#slab.take(this.#geometry.pieceLengthBytes);
+    this.#share.givePiece();
+    return null;
   }
 
   fillPiece(piece: PieceIndex, done: (error: HaulError | null) => void): void {
@@ -148,7 +178,7 @@ export class PositionalStorage implements Storage, UnitOwner {
     if (begin < 0 || begin + (end - start) > this.#geometry.pieceLength(piece)) {
       throw new Error(`block ${begin}+${end - start} leaves piece ${piece}`);
     }
-    source.copy(this.#pieceSlab!.buffer, this.#storeAt + begin, start, end);
+    source.copy(this.#storeIn, this.#storeAt + begin, start, end);
   }
 
   verifyPiece(piece: PieceIndex, done: (outcome: boolean | HaulError) => void): void {
@@ -198,8 +228,8 @@ export class PositionalStorage implements Storage, UnitOwner {
     for (let at = begin; at < begin + length; ) {
       const inside = at % unitBytes;
       const part = Math.min(begin + length - at, unitBytes - inside);
-      const from = this.#units.slotAt(piece, at) * this.#unitSlab!.slotBytes + inside;
-      out.push(this.#unitSlab!.buffer.subarray(from, from + part));
+      const { region, beginBytes } = this.#unitPlaces[this.#units.slotAt(piece, at)]!;
+      out.push(region.buffer.subarray(beginBytes + inside, beginBytes + inside + part));
       at += part;
     }
   }
@@ -253,9 +283,12 @@ export class PositionalStorage implements Storage, UnitOwner {
       this.#jobs.watch();
       return false;
     }
-    const memory = this.#unitSlab!.range(slot, lengthBytes);
+    const place = this.#slab.take(this.#units.unitBytes);
+    this.#unitPlaces[slot] = place;
+    const memory = placeRange(place, lengthBytes);
     const finish = (error: HaulError | null): void => {
       if (error !== null) this.onError?.(error);
+      if (error !== null) this.forgotten(slot);
       this.#units.loaded(slot, error === null);
       this.onReadable?.();
     };
@@ -267,9 +300,16 @@ export class PositionalStorage implements Storage, UnitOwner {
     return true;
   }
 
-  /** `UnitOwner`: the slot can be used again at once, nobody holds its memory. */
-  evict(): boolean {
+  /** `UnitOwner`: its place can be used again at once, nobody holds it. */
+  evict(slot: number): boolean {
+    this.forgotten(slot);
     return true;
+  }
+
+  /** `UnitOwner` */
+  forgotten(slot: number): void {
+    this.#slab.give(this.#unitPlaces[slot]!);
+    this.#unitPlaces[slot] = undefined;
   }
 
   /** `UnitOwner` */
@@ -290,8 +330,9 @@ export class PositionalStorage implements Storage, UnitOwner {
       await this.#jobs.idle();
     }
     if (this.#units.pinnedUnits > 0) throw new Error(`storage closed with ${this.#units.pinnedUnits} pinned units`);
-    this.#pieceSlab?.close();
-    this.#unitSlab?.close();
+    for (const place of this.#unitPlaces) if (place !== undefined) this.#slab.give(place);
+    this.#share.leave();
+    await this.#closeMemory();
     await this.#files.close();
   }
 
@@ -306,13 +347,8 @@ export class PositionalStorage implements Storage, UnitOwner {
     void tracked.then(() => this.#transfers.delete(tracked));
   }
 
-  #pieces(): Slab {
-    if (this.#pieceSlab === null) throw new Error('storage was not prepared for writing');
-    return this.#pieceSlab;
-  }
-
   #memoryOf(piece: PieceIndex, open: OpenPiece): MemoryRange {
-    return this.#pieces().range(open.slot, this.#geometry.pieceLength(piece));
+    return placeRange(open.place, this.#geometry.pieceLength(piece));
   }
 
   #ready(piece: PieceIndex): OpenPiece {
@@ -322,7 +358,9 @@ export class PositionalStorage implements Storage, UnitOwner {
   }
 
   #beginStores(piece: PieceIndex): void {
-    this.#storeAt = this.#ready(piece).slot * this.#pieces().slotBytes;
+    const { region, beginBytes } = this.#ready(piece).place;
+    this.#storeIn = region.buffer;
+    this.#storeAt = beginBytes;
     this.#storePiece = piece;
   }
 
@@ -339,7 +377,8 @@ export class PositionalStorage implements Storage, UnitOwner {
   #leave(piece: PieceIndex, open: OpenPiece): void {
     if (open.jobs > 0 || this.#open.get(piece) !== open) return;
     this.#open.delete(piece);
-    this.#freeSlots.push(open.slot);
+    this.#slab.give(open.place, open.isPresent);
+    this.#share.givePiece();
     if (open.isGood) this.#durable.add(piece);
   }
 

@@ -11,8 +11,9 @@
  * Invariant: bytes of loading and ready units <= capacity, except just after `adopt`, which trims at once what is not pinned.
  * Must not know: what memory is, jobs, files. The owner loads and lets go.
  */
-import { BLOCK_LENGTH_BYTES } from '../config.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import type { Share } from './memory-pool.js';
+import { grown, NO_SLOT, OldestFirst } from './oldest-first.js';
 import type { PinOutcome } from './port.js';
 
 const FREE = 0;
@@ -21,7 +22,6 @@ const READY = 2;
 const EVICTED = 3;
 const RELEASING = 4;
 
-const NO_SLOT = -1;
 const CHUNK_UNITS = 1024;
 /** Evicted units whose memory is not back yet may hold this share of the capacity; then loading waits. */
 const EVICTED_SHARE = 0.25;
@@ -30,18 +30,22 @@ const LOADING_SHARE = 0.5;
 const READ_AHEAD_SHARE = 0.25;
 /** A capacity below this many units could not serve a range of two. */
 const UNITS_AT_LEAST = 8;
+/** However many torrents there are: shares of fewer would be none. */
+const COUNT_AT_LEAST = 4;
 
-/** Pieces are split into units of equal size, in whole blocks, so that none is a sliver. */
-function evenUnit(pieceLengthBytes: number, unitBytes: number): number {
-  const share = pieceLengthBytes / Math.ceil(pieceLengthBytes / unitBytes);
-  return Math.min(pieceLengthBytes, Math.ceil(share / BLOCK_LENGTH_BYTES) * BLOCK_LENGTH_BYTES);
-}
+/** What the engine's memory allows; see `memory-pool.ts`. */
+export type UnitRoom = Pick<
+  Share,
+  'takeUnit' | 'addUnit' | 'giveUnit' | 'unitLeaves' | 'unitStays' | 'unitLeft' | 'unitIsFree' | 'reachUnits'
+>;
 
 export interface UnitOwner {
   /** Makes the unit's range present, then calls `loaded`. False: no room for the job now, nothing happened. */
   load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): boolean;
   /** The unit is no longer wanted. True: its memory is gone. False: the owner calls `beginRelease`, later `released`. */
   evict(slot: number): boolean;
+  /** The piece will be written: the memory of its units is not wanted, and no more the business of this book. */
+  forgotten(slot: number): void;
   /** Something that was refused may be asked for again. Called from inside `unpin` and others: defer. */
   roomCame(): void;
 }
@@ -49,13 +53,11 @@ export interface UnitOwner {
 export class ResidentUnits {
   readonly unitBytes: number;
   readonly capacityBytes: number;
-  /** Units that fit the capacity. */
-  readonly count: number;
-  /** Largest number of slots in use at once when every unit has full size. */
-  readonly slotLimit: number;
   readonly #geometry: Geometry;
   readonly #unitsPerPiece: number;
   readonly #owner: UnitOwner;
+  readonly #room: UnitRoom;
+  #wasUsed = false;
   /** Slot + 1 by unit number, in chunks made on demand: a torrent may have 2^27 units. */
   readonly #chunks: (Int32Array | undefined)[] = [];
   readonly #freeSlots: number[] = [];
@@ -63,23 +65,20 @@ export class ResidentUnits {
   #state = new Uint8Array(64);
   #unit = new Int32Array(64);
   #pins = new Int32Array(64);
-  /** Ready units without pins form a ring through these, least recently used first after the head. */
-  #next = new Int32Array(64);
-  #previous = new Int32Array(64);
-  #oldest = NO_SLOT;
-  #newest = NO_SLOT;
+  /** Ready units without pins, least recently used first. */
+  readonly #idle = new OldestFirst();
   #loadingBytes = 0;
   #readyBytes = 0;
   #evictedBytes = 0;
   #pinnedUnits = 0;
   #isStarved = false;
 
-  constructor(geometry: Geometry, unitBytes: number, capacityBytes: number, owner: UnitOwner) {
+  /** @param unitBytes as `evenUnit` makes them @param capacityBytes what one torrent may hold when there is plenty */
+  constructor(geometry: Geometry, unitBytes: number, capacityBytes: number, owner: UnitOwner, room: UnitRoom) {
     this.#geometry = geometry;
-    this.unitBytes = evenUnit(geometry.pieceLengthBytes, unitBytes);
-    this.capacityBytes = Math.max(capacityBytes, UNITS_AT_LEAST * this.unitBytes);
-    this.count = Math.floor(this.capacityBytes / this.unitBytes);
-    this.slotLimit = Math.ceil((this.capacityBytes * (1 + EVICTED_SHARE)) / this.unitBytes) + 1;
+    this.#room = room;
+    this.unitBytes = unitBytes;
+    this.capacityBytes = Math.max(capacityBytes, UNITS_AT_LEAST * unitBytes);
     this.#unitsPerPiece = Math.ceil(geometry.pieceLengthBytes / this.unitBytes);
     this.#owner = owner;
   }
@@ -87,6 +86,11 @@ export class ResidentUnits {
   /** Units that may be evicted and not yet given back before loading has to wait. */
   get evictedLimit(): number {
     return Math.floor((this.capacityBytes * EVICTED_SHARE) / this.unitBytes);
+  }
+
+  /** Units that may be resident now, with what other torrents hold. */
+  get count(): number {
+    return Math.min(Math.floor(this.capacityBytes / this.unitBytes), Math.max(COUNT_AT_LEAST, this.#room.reachUnits));
   }
 
   get lengthBytes(): number {
@@ -118,8 +122,9 @@ export class ResidentUnits {
       const slot = this.#slotOf(unit);
       if (this.#pins[slot]!++ > 0) continue;
       this.#pinnedUnits++;
-      this.#unlink(slot);
+      this.#idle.remove(slot);
     }
+    this.#wasUsed = true;
     return 'ready';
   }
 
@@ -131,10 +136,23 @@ export class ResidentUnits {
         throw new Error(`unpin of a range that is not pinned: piece ${piece}`);
       if (--this.#pins[slot]! > 0) continue;
       this.#pinnedUnits--;
-      this.#linkNewest(slot);
+      this.#idle.add(slot);
       this.#trim(0);
+      this.#room.unitIsFree();
       this.#wake();
     }
+  }
+
+  /** Lets the least recently used go until so many bytes were. */
+  shrink(bytes: number): void {
+    for (let left = bytes; left > 0 && this.#idle.oldest !== NO_SLOT; left -= this.unitBytes) this.#evictOldest();
+  }
+
+  /** Something was pinned since this was asked last. */
+  takeUsed(): boolean {
+    const wasUsed = this.#wasUsed;
+    this.#wasUsed = false;
+    return wasUsed;
   }
 
   readAhead(piece: PieceIndex, begin: number, length: number): void {
@@ -160,9 +178,10 @@ export class ResidentUnits {
     if (isGood) {
       this.#readyBytes += bytes;
       this.#state[slot] = READY;
-      this.#linkNewest(slot);
+      this.#idle.add(slot);
     } else {
       this.#free(slot);
+      this.#room.giveUnit();
     }
     this.#wake();
   }
@@ -177,6 +196,7 @@ export class ResidentUnits {
   released(slot: number): void {
     this.#evictedBytes -= this.unitBytes;
     this.#free(slot);
+    this.#room.unitLeft();
     this.#wake();
   }
 
@@ -188,7 +208,8 @@ export class ResidentUnits {
       if (this.#slotOf(unit) !== NO_SLOT) continue;
       const slot = this.#allocate(unit, READY);
       this.#readyBytes += this.unitBytes;
-      this.#linkNewest(slot);
+      this.#room.addUnit();
+      this.#idle.add(slot);
     }
     this.#trim(0);
   }
@@ -205,11 +226,14 @@ export class ResidentUnits {
     }
     for (const slot of slots) {
       if (this.#state[slot] === READY) {
-        this.#unlink(slot);
+        this.#idle.remove(slot);
         this.#readyBytes -= this.unitBytes;
+        this.#room.giveUnit();
       } else {
         this.#evictedBytes -= this.unitBytes;
+        this.#room.unitLeft();
       }
+      this.#owner.forgotten(slot);
       this.#free(slot);
     }
     return true;
@@ -293,10 +317,11 @@ export class ResidentUnits {
       this.#evictedBytes -= bytes;
       this.#readyBytes += bytes;
       this.#state[slot] = READY;
-      this.#linkNewest(slot);
+      this.#room.unitStays();
+      this.#idle.add(slot);
     } else if (this.#state[slot] === READY && this.#pins[slot] === 0) {
-      this.#unlink(slot);
-      this.#linkNewest(slot);
+      this.#idle.remove(slot);
+      this.#idle.add(slot);
     }
   }
 
@@ -304,32 +329,38 @@ export class ResidentUnits {
     const slot = this.#allocate(unit, LOADING);
     const bytes = this.unitBytes;
     const hasRoom =
-      (this.#loadingBytes === 0 || this.#loadingBytes + bytes <= this.capacityBytes * loadingShare) &&
+      (this.#loadingBytes === 0 || this.#loadingBytes + bytes <= this.count * bytes * loadingShare) &&
       this.#evictedBytes <= this.capacityBytes * EVICTED_SHARE - bytes &&
-      this.#trim(bytes);
+      this.#trim(bytes) &&
+      this.#room.takeUnit();
     if (hasRoom && this.#owner.load(slot, this.pieceOf(slot), this.beginOf(slot), this.lengthOf(slot))) {
       this.#loadingBytes += bytes;
       return true;
     }
     this.#free(slot);
+    if (hasRoom) this.#room.giveUnit();
     return false;
   }
 
   /** Lets the least recently used go until `wanted` more bytes fit. False: pins and loads hold too much. */
   #trim(wanted: number): boolean {
-    while (this.#loadingBytes + this.#readyBytes + wanted > this.capacityBytes && this.#oldest !== NO_SLOT) {
-      const slot = this.#oldest;
-      const bytes = this.unitBytes;
-      this.#unlink(slot);
-      this.#readyBytes -= bytes;
-      if (this.#owner.evict(slot)) {
-        this.#free(slot);
-      } else {
-        this.#state[slot] = EVICTED;
-        this.#evictedBytes += bytes;
-      }
-    }
+    while (this.#loadingBytes + this.#readyBytes + wanted > this.capacityBytes && this.#idle.oldest !== NO_SLOT)
+      this.#evictOldest();
     return this.#loadingBytes + this.#readyBytes + wanted <= this.capacityBytes;
+  }
+
+  #evictOldest(): void {
+    const slot = this.#idle.oldest;
+    this.#idle.remove(slot);
+    this.#readyBytes -= this.unitBytes;
+    if (this.#owner.evict(slot)) {
+      this.#free(slot);
+      this.#room.giveUnit();
+    } else {
+      this.#state[slot] = EVICTED;
+      this.#evictedBytes += this.unitBytes;
+      this.#room.unitLeaves();
+    }
   }
 
   #wake(): void {
@@ -359,34 +390,11 @@ export class ResidentUnits {
 
   #grow(): void {
     const length = this.#state.length * 2;
-    const grown = (old: Int32Array): Int32Array<ArrayBuffer> => {
-      const array = new Int32Array(length);
-      array.set(old);
-      return array;
-    };
     const state = new Uint8Array(length);
     state.set(this.#state);
     this.#state = state;
-    this.#unit = grown(this.#unit);
-    this.#pins = grown(this.#pins);
-    this.#next = grown(this.#next);
-    this.#previous = grown(this.#previous);
-  }
-
-  #linkNewest(slot: number): void {
-    this.#next[slot] = NO_SLOT;
-    this.#previous[slot] = this.#newest;
-    if (this.#newest === NO_SLOT) this.#oldest = slot;
-    else this.#next[this.#newest] = slot;
-    this.#newest = slot;
-  }
-
-  #unlink(slot: number): void {
-    const next = this.#next[slot]!;
-    const previous = this.#previous[slot]!;
-    if (previous === NO_SLOT) this.#oldest = next;
-    else this.#next[previous] = next;
-    if (next === NO_SLOT) this.#newest = previous;
-    else this.#previous[next] = previous;
+    this.#unit = grown(this.#unit, length);
+    this.#pins = grown(this.#pins, length);
+    this.#idle.grow(length);
   }
 }

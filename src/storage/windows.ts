@@ -9,10 +9,8 @@ import { DEFAULTS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import { type SigbusGuard, sigbusGuard, UNGUARDED } from '../native/guard.js';
 import type { ExtentTable } from './extents.js';
+import type { MapBudget, MapHolder } from './map-budget.js';
 import * as mmap from './mmap-io.js';
-
-/** Files mapped at once by one storage: a quarter of Linux's vm.max_map_count, so that several torrents fit. */
-const MAPPED_EXTENTS = 16_384;
 
 export interface WindowFiles {
   path(file: number): string;
@@ -29,13 +27,21 @@ export interface Loss {
 
 const NO_FAULTS = new Uint32Array(1);
 
-export class Windows {
+export interface WindowLimits {
+  /** Windows of this torrent that are kept. */
+  readonly windowCount?: number;
+  /** Mappings of all torrents. */
+  readonly maps: MapBudget;
+}
+
+export class Windows implements MapHolder {
   /** One element, which changes when memory was lost anywhere in the process: then ask `loss`. */
   readonly faults: Uint32Array;
   readonly #extents: ExtentTable;
   readonly #files: WindowFiles;
   readonly #forWriting: boolean;
   readonly #limit: number;
+  readonly #maps: MapBudget;
   /** By window; undefined where not mapped. */
   readonly #buffers: (Buffer | undefined)[];
   readonly #addresses: Float64Array;
@@ -47,13 +53,14 @@ export class Windows {
   /** Mapped windows without holders, least recently used first. */
   readonly #idle = new Set<number>();
   #mappedCount = 0;
-  #mappedExtents = 0;
+  #mapCount = 0;
 
-  constructor(extents: ExtentTable, files: WindowFiles, forWriting: boolean, limit: number = DEFAULTS.windowCount) {
+  constructor(extents: ExtentTable, files: WindowFiles, forWriting: boolean, limits: WindowLimits) {
     this.#extents = extents;
     this.#files = files;
     this.#forWriting = forWriting;
-    this.#limit = limit;
+    this.#limit = limits.windowCount ?? DEFAULTS.windowCount;
+    this.#maps = limits.maps;
     this.#buffers = new Array<Buffer | undefined>(extents.windowCount);
     this.#addresses = new Float64Array(extents.windowCount);
     this.#holders = new Int32Array(extents.windowCount);
@@ -77,10 +84,18 @@ export class Windows {
 
   /** True when these windows can be held without exceeding the number of mappings. */
   hasRoomFor(windows: readonly number[]): boolean {
-    let extents = 0;
-    for (const window of windows) if (this.#buffers[window] === undefined) extents += this.#extentCount(window);
-    if (this.#mappedExtents + extents > MAPPED_EXTENTS) this.#shrink(MAPPED_EXTENTS - extents);
-    return this.#mappedExtents + extents <= MAPPED_EXTENTS || this.#mappedExtents === 0;
+    let maps = 0;
+    for (const window of windows) if (this.#buffers[window] === undefined) maps += this.#mapsOf(window);
+    return this.#maps.hasRoomFor(maps, this);
+  }
+
+  get mapCount(): number {
+    return this.#mapCount;
+  }
+
+  unmapIdle(count: number): void {
+    const most = this.#mapCount - count;
+    while (this.#mapCount > most && this.#idle.size > 0) this.#unmap(this.#idle.values().next().value!);
   }
 
   /** Maps what is not mapped yet and holds all of it, or none. @throws HaulError */
@@ -102,7 +117,8 @@ export class Windows {
     for (const window of windows) {
       if (--this.#holders[window]! === 0) this.#idle.add(window);
     }
-    this.#shrink(MAPPED_EXTENTS);
+    while (this.#mappedCount > this.#limit && this.#idle.size > 0) this.#unmap(this.#idle.values().next().value!);
+    if (this.#maps.count > this.#maps.limit) this.unmapIdle(this.#maps.count - this.#maps.limit);
   }
 
   /** Unmaps everything. Only when no thread touches any of it any more. */
@@ -134,10 +150,15 @@ export class Windows {
     return (this.#extents.windowFirst[window + 1] ?? this.#extents.extentCount) - this.#extents.windowFirst[window]!;
   }
 
-  #shrink(extentLimit: number): void {
-    while ((this.#mappedCount > this.#limit || this.#mappedExtents > extentLimit) && this.#idle.size > 0) {
-      this.#unmap(this.#idle.values().next().value!);
-    }
+  /** One for each file, and what is left of the reserved address space. */
+  #mapsOf(window: number): number {
+    return this.#extentCount(window) + 1;
+  }
+
+  #mapped(window: number, sign: 1 | -1): void {
+    this.#mappedCount += sign;
+    this.#mapCount += sign * this.#mapsOf(window);
+    this.#maps.changed(this, sign * this.#mapsOf(window));
   }
 
   #unmap(window: number): void {
@@ -147,8 +168,7 @@ export class Windows {
     if (this.#guarded[window] !== UNGUARDED) this.#guard!.remove(this.#guarded[window]!);
     this.#guarded[window] = UNGUARDED;
     mmap.unmap(this.#addresses[window]!, this.#extents.windowBytes[window]!);
-    this.#mappedCount--;
-    this.#mappedExtents -= this.#extentCount(window);
+    this.#mapped(window, -1);
   }
 
   /** Reserves the window's address space, then puts each file in its place there. */
@@ -169,8 +189,7 @@ export class Windows {
     this.#guarded[window] = this.#guard?.add(address, lengthBytes) ?? UNGUARDED;
     this.#addresses[window] = address;
     this.#buffers[window] = Buffer.from(mmap.view(address, lengthBytes));
-    this.#mappedCount++;
-    this.#mappedExtents += this.#extentCount(window);
+    this.#mapped(window, 1);
   }
 
   #mapExtent(extent: number, address: number): void {

@@ -9,6 +9,7 @@
  */
 import { fromSystemError, type HaulError } from '../errors.js';
 import type { Descriptors } from './descriptors.js';
+import type { Dirty, DirtyBudget } from './dirty-budget.js';
 
 /** Calls that wait for the device, each in one of libuv's four threads; two keep a device busy and leave threads for the rest. */
 const AT_ONCE = 2;
@@ -28,8 +29,8 @@ export interface WriteBackOptions {
   readonly write: (fd: number, beginBytes: number, lengthBytes: number) => Promise<void>;
   /** So many of the newest bytes wait: cleaning a page that is still mapped interrupts every thread. */
   readonly lagBytes: number;
-  /** Dirty bytes from which `isFull`. */
-  readonly limitBytes: number;
+  /** What all torrents have dirty, and may. */
+  readonly dirty: DirtyBudget;
 }
 
 interface Range {
@@ -38,7 +39,7 @@ interface Range {
   lengthBytes: number;
 }
 
-export class WriteBack {
+export class WriteBack implements Dirty {
   /** `isFull` ended. */
   onRoom: (() => void) | null = null;
   readonly #options: WriteBackOptions;
@@ -48,6 +49,8 @@ export class WriteBack {
   #writingBytes = 0;
   readonly #calls = new Set<Promise<void>>();
   #isOff = false;
+  /** Said so, and not yet that it ended. */
+  #wasFull = false;
   #failure: HaulError | null = null;
 
   constructor(options: WriteBackOptions) {
@@ -60,7 +63,9 @@ export class WriteBack {
 
   /** True: nothing more should become dirty now; `onRoom` follows. */
   get isFull(): boolean {
-    return this.dirtyBytes >= this.#options.limitBytes;
+    const isFull = this.#options.dirty.isFull(this);
+    if (isFull) this.#wasFull = true;
+    return isFull;
   }
 
   /** What the device said. A later fdatasync would not say it again: what was added before may be lost. */
@@ -74,6 +79,7 @@ export class WriteBack {
     for (const { file, beginBytes, lengthBytes } of segments) {
       if (lengthBytes < SHORTEST_RANGE_BYTES) continue;
       this.#waitingBytes += lengthBytes;
+      this.#options.dirty.changed(this, lengthBytes);
       const last = this.#waiting.at(-1);
       const isNext = last !== undefined && last.file === file && last.beginBytes + last.lengthBytes === beginBytes;
       if (isNext && last.lengthBytes + lengthBytes <= LONGEST_RANGE_BYTES) last.lengthBytes += lengthBytes;
@@ -85,8 +91,8 @@ export class WriteBack {
   /** A sync begins, which writes all that waits here; call what this returns when it has ended. */
   leaveToSync(): () => void {
     const bytes = this.#waitingBytes;
-    this.#clear();
     this.#writingBytes += bytes;
+    this.#forget();
     return () => this.#written(bytes);
   }
 
@@ -102,7 +108,14 @@ export class WriteBack {
     await Promise.all(this.#calls);
   }
 
+  /** What waits is not to be written here. */
   #clear(): void {
+    const bytes = this.#waitingBytes;
+    this.#forget();
+    if (bytes > 0) this.#options.dirty.changed(this, -bytes);
+  }
+
+  #forget(): void {
     this.#waiting = [];
     this.#head = 0;
     this.#waitingBytes = 0;
@@ -148,18 +161,17 @@ export class WriteBack {
   #stop(error: HaulError): void {
     if (!UNSUPPORTED.has(String(error.facts.errno))) this.#failure ??= error;
     this.#isOff = true;
-    const wasFull = this.isFull;
     this.#clear();
-    this.#tellRoom(wasFull);
   }
 
   #written(lengthBytes: number): void {
-    const wasFull = this.isFull;
     this.#writingBytes -= lengthBytes;
-    this.#tellRoom(wasFull);
+    if (lengthBytes > 0) this.#options.dirty.changed(this, -lengthBytes);
   }
 
-  #tellRoom(wasFull: boolean): void {
-    if (wasFull && !this.isFull) this.onRoom?.();
+  lookForRoom(): void {
+    if (!this.#wasFull || this.isFull) return;
+    this.#wasFull = false;
+    this.onRoom?.();
   }
 }

@@ -3,7 +3,7 @@
  * Turns what the scheduler decides into messages. The way of a block down is in `receive.ts`, the way up in `serve.ts`.
  * Invariant: `peers[slot]` and the scheduler know exactly the same slots.
  */
-import { DEFAULTS, LIMITS } from '../config.js';
+import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
@@ -116,7 +116,6 @@ export class Exchange implements SchedulerSink {
     this.#downloads = options.throttles.downloads;
     this.#maxPeers = options.maxPeers;
     this.pins = new PinBook(this.geometry, this.storage);
-    const openPieces = Math.floor(DEFAULTS.openPieceBytes / this.geometry.pieceLengthBytes);
     this.scheduler = new Scheduler({
       geometry: this.geometry,
       have: options.have,
@@ -125,7 +124,7 @@ export class Exchange implements SchedulerSink {
       limits: {
         // Who yields its place has a slot until its connection is closed.
         maxSlots: options.maxPeers + LIMITS.doorstepConnections,
-        openPieces: Math.max(2, openPieces),
+        openPieces: this.storage.mostPieces,
         uploadSlots: options.uploadSlots,
         requestsPerPeer: LIMITS.requestsPerPeer,
         downloadBytesPerSec: this.#downloads.bytesPerSec,

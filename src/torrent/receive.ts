@@ -41,7 +41,7 @@ export class Receiver {
   /** Step 1: the range of a piece is made ready by a worker. False: no room now. */
   openPiece(piece: PieceIndex): boolean {
     const { storage, trouble } = this.#exchange;
-    if (this.#exchange.isClosed || trouble.isHolding || storage.roomPieces < 1) return false;
+    if (this.#exchange.isClosed || trouble.isHolding) return false;
     const isTaken = storage.openPiece(piece, (error) => {
       this.#settled();
       if (error !== null) this.#notOpened(piece, error);

@@ -9,6 +9,7 @@ import type { HaulError } from '../../src/errors.js';
 import { createWorkPool } from '../../src/hash/pool.js';
 import { Throttle } from '../../src/peer/throttle.js';
 import { makeServices } from '../../src/services.js';
+import { engineMemory } from '../../src/storage/memory.js';
 import type { Services } from '../../src/torrent/services.js';
 import { LiveTorrent } from '../../src/torrent/torrent.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
@@ -82,6 +83,7 @@ function watchedServices(scope: Scope, calls: string[]): Services {
     dropUselessElsewhere: () => false,
     throttles: { downloads: new Throttle([]), uploads: new Throttle([]) },
     storageKind: 'auto',
+    memory: engineMemory(pool),
     takeDial: () => false,
     halfOpenDials: () => 0,
     doorTrouble: () => null,

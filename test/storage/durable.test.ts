@@ -4,6 +4,7 @@ import { after, test } from 'node:test';
 import { createWorkPool } from '../../src/hash/pool.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { DEFAULT_BUDGETS } from '../../src/storage/budgets.js';
+import { DirtyBudget } from '../../src/storage/dirty-budget.js';
 import { Durable } from '../../src/storage/durable.js';
 import { fileSystemOf } from '../../src/storage/file-systems.js';
 import { DataFiles } from '../../src/storage/files.js';
@@ -27,8 +28,8 @@ for (const [name, parent] of scenes.FILE_SYSTEMS) {
       begun.push(beginBytes / MIB);
       return Promise.resolve();
     };
-    const budgets = { ...DEFAULT_BUDGETS, readCacheBytes: 0 };
-    const durable = new Durable(files, files.layout, new Jobs(pool), budgets, write);
+    const limits = { budgets: { readCacheBytes: 0 }, dirty: new DirtyBudget(DEFAULT_BUDGETS.dirtyBytes) };
+    const durable = new Durable(files, files.layout, new Jobs(pool), limits, write);
     for (const piece of [1, 3, 5] as PieceIndex[]) durable.add(piece);
     await durable.close();
     const hasDevice = fileSystemOf(fs.statfsSync(output).type).hasNoDevice !== true;

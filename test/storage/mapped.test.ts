@@ -6,6 +6,7 @@ import { HaulError } from '../../src/errors.js';
 import { createWorkPool } from '../../src/hash/pool.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { ExtentTable } from '../../src/storage/extents.js';
+import { MapBudget } from '../../src/storage/map-budget.js';
 import { openStorage } from '../../src/storage/open.js';
 import { Windows } from '../../src/storage/windows.js';
 import * as scenes from './scene.js';
@@ -136,12 +137,43 @@ test('a file that is cut off before its piece is opened is an error that names i
   await storage.close();
 });
 
+test('torrents share the mappings: what one does not use makes room for another, and whoever has none gets some', () => {
+  const files = scenes.entriesOf([{ path: 'w', lengthBytes: 10 * 64 * KIB }]);
+  const extents = new ExtentTable(scenes.layoutOf(files), 64 * KIB, PAGE);
+  const path = join(folder, 'shared-windows');
+  fs.writeFileSync(path, Buffer.alloc(640 * KIB));
+  // Each window is one file and one reservation.
+  const maps = new MapBudget(6);
+  const open = (): Windows => new Windows(extents, { path: () => path, checkOpen: () => {} }, true, { maps });
+  const [first, second] = [open(), open()];
+  for (const window of [0, 1, 2]) first.hold([window]);
+  assert.equal(first.hasRoomFor([3]), false);
+  assert.equal(second.hasRoomFor([0]), true, 'it has none');
+  second.hold([0]);
+  assert.equal(maps.count, 8);
+  assert.equal(second.hasRoomFor([1]), false);
+  first.drop([1]);
+  assert.equal(first.mappedCount, 2, 'above the limit what is idle goes at once');
+  first.drop([2]);
+  assert.equal(first.mappedCount, 2);
+  assert.equal(second.hasRoomFor([1]), true);
+  assert.equal(first.mappedCount, 1);
+  first.drop([0]);
+  second.drop([0]);
+  first.close();
+  second.close();
+  assert.equal(maps.count, 0);
+});
+
 test('windows without holders are unmapped oldest first, held ones stay', () => {
   const files = scenes.entriesOf([{ path: 'w', lengthBytes: 10 * 64 * KIB }]);
   const extents = new ExtentTable(scenes.layoutOf(files), 64 * KIB, PAGE);
   const path = join(folder, 'windows');
   fs.writeFileSync(path, scenes.noise(640 * KIB, 3));
-  const windows = new Windows(extents, { path: () => path, checkOpen: () => {} }, true, 3);
+  const windows = new Windows(extents, { path: () => path, checkOpen: () => {} }, true, {
+    windowCount: 3,
+    maps: new MapBudget(100),
+  });
   windows.hold([0]);
   const kept = windows.buffer(0);
   for (let window = 1; window < 10; window++) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { test } from 'node:test';
+import { DirtyBudget } from '../../src/storage/dirty-budget.js';
 import { SystemCallError } from '../../src/storage/errno.js';
 import { WriteBack } from '../../src/storage/write-back.js';
 
@@ -35,11 +36,11 @@ class Device {
     });
   };
 
-  writeBack(lagMiB: number, limitMiB: number): WriteBack {
+  writeBack(lagMiB: number, limitMiB: number, dirty = new DirtyBudget(limitMiB * MIB)): WriteBack {
     const { descriptors, write } = this;
     const path = (file: number): string => `file ${file}`;
     const options = { descriptors: () => descriptors, path, write };
-    return new WriteBack({ ...options, lagBytes: lagMiB * MIB, limitBytes: limitMiB * MIB });
+    return new WriteBack({ ...options, lagBytes: lagMiB * MIB, dirty });
   }
 
   get begun(): string[] {
@@ -221,4 +222,36 @@ test('a long download keeps a short list', async () => {
   }
   assert.equal(device.calls.length, 5000);
   assert.equal(writeBack.dirtyBytes, 0);
+});
+
+test('torrents share what may be dirty: one on a slow device does not hold up another below its even part', async () => {
+  const dirty = new DirtyBudget(4 * MIB);
+  const [slow, other] = [new Device(), new Device()];
+  const [hog, small] = [slow.writeBack(0, 4, dirty), other.writeBack(100, 4, dirty)];
+  for (const at of [10, 20, 30, 40]) hog.add(piece(at));
+  assert.equal(hog.isFull, true);
+  small.add(piece(10));
+  assert.equal(small.isFull, false);
+  small.add(piece(20));
+  assert.equal(small.isFull, true, 'half of the limit is its even part');
+  assert.equal(dirty.bytes, 6 * MIB);
+  let told = 0;
+  small.onRoom = () => told++;
+  await settle();
+  // What the other one wrote is room for this one too.
+  for (let count = 0; count < 3; count++) {
+    slow.calls.find(({ end }) => end !== ended)!.end();
+    await settle();
+  }
+  assert.equal(dirty.bytes, 3 * MIB);
+  assert.equal(told, 1);
+  for (const device of [slow, other]) {
+    for (let call = device.calls.find(({ end }) => end !== ended); call !== undefined; ) {
+      call.end();
+      await settle();
+      call = device.calls.find(({ end }) => end !== ended);
+    }
+  }
+  await Promise.all([hog.close(), small.close()]);
+  assert.equal(dirty.bytes, 0);
 });

@@ -1,0 +1,369 @@
+/**
+ * Who may hold how much of one kind of memory: all storages of an engine draw on it, for open pieces and for units ready to be served.
+ * Pure: it counts and decides. Whoever owns the memory takes it and gives it back.
+ *
+ *   live     pieces that are open and units that are resident: up to `softBytes`
+ *   leaving  units that were given up and whose memory is not back yet: with what is live up to `limitBytes`
+ *
+ * Nobody has a fixed part. Units that nobody uses now give way, first those of whoever took none for longest. Pieces give way to nobody: who is
+ * refused one stands in a line, and what comes free goes along it, a piece each, so busy torrents use what idle ones leave and none is forgotten.
+ * Pieces leave a quarter to units where there are any. A torrent among others holds fewer than two pieces or units only for so long: then it
+ * gets them beyond the bounds. So the most that is ever held is the limit, and two pieces and two units of each torrent.
+ */
+
+/** Of what may be live, pieces leave so much to units that are there or wanted. */
+const UNIT_SHARE = 0.25;
+/** Everybody may have so many pieces, and units; one piece is verified while the next is filled, a block may lie in two units. */
+const LEAST = 2;
+/** Without a piece, with one, and with fewer than two units: then the bounds count no more. */
+const NO_PIECE_MS = 2_000;
+const ONE_PIECE_MS = 10_000;
+const FEW_UNITS_MS = 1_000;
+/** Units of a torrent that served nothing meanwhile are given up. */
+const IDLE_MS = 10_000;
+
+/** A storage, as the pool sees it. */
+export interface Tenant {
+  /** Gives up units that nobody uses now, oldest first, until so many bytes are no longer live or there is none; its share is told meanwhile. */
+  shrink(bytes: number): void;
+  /** What is leaving is to go now. */
+  hurry(): void;
+  /** Units were used since this was asked last. */
+  takeUsed(): boolean;
+  /** A piece, or a unit, that was refused may be asked for. */
+  roomForPieces(): void;
+  roomForUnits(): void;
+}
+
+export interface PoolOptions {
+  readonly limitBytes: number;
+  readonly softBytes: number;
+  /** Runs it after the call at hand. */
+  readonly defer: (run: () => void) => void;
+}
+
+export class MemoryPool {
+  readonly limitBytes: number;
+  readonly softBytes: number;
+  readonly #defer: (run: () => void) => void;
+  /** Those that hold units or wait for the memory of some, who took none for longest first. */
+  readonly #readers = new Set<Share>();
+  readonly #pieceLine = new Set<Share>();
+  readonly #unitLine = new Set<Share>();
+  /** Whose turn it is, and whether the bounds count for it. */
+  #served: Share | null = null;
+  #isForced = false;
+  #isDeferred = false;
+  #nowMs = 0;
+  #pieceBytes = 0;
+  #unitBytes = 0;
+  #leavingBytes = 0;
+  /** Shares with open pieces. */
+  #writers = 0;
+
+  constructor(options: PoolOptions) {
+    this.limitBytes = options.limitBytes;
+    this.softBytes = options.softBytes;
+    this.#defer = options.defer;
+  }
+
+  get liveBytes(): number {
+    return this.#pieceBytes + this.#unitBytes;
+  }
+
+  get heldBytes(): number {
+    return this.liveBytes + this.#leavingBytes;
+  }
+
+  join(pieceBytes: number, unitBytes: number, tenant: Tenant): Share {
+    return new Share(this, pieceBytes, unitBytes, tenant);
+  }
+
+  /** Bytes that pieces may hold. */
+  get mostPieceBytes(): number {
+    return this.#unitBytes > 0 || this.#unitLine.size > 0 ? this.softBytes * (1 - UNIT_SHARE) : this.softBytes;
+  }
+
+  /** Even parts of what units may hold. */
+  get fairUnitBytes(): number {
+    return (this.softBytes - this.#pieceBytes) / Math.max(1, this.#readers.size);
+  }
+
+  /** Once a second or so, with a clock that only goes forward. */
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    for (const share of [...this.#readers]) this.#lookForIdle(share);
+    for (const share of [...this.#pieceLine]) {
+      const isLate = nowMs - share.piecesSinceMs >= (share.pieces === 0 ? NO_PIECE_MS : ONE_PIECE_MS);
+      if (isLate && share.pieces < LEAST) this.#serve(this.#pieceLine, share, true);
+    }
+    for (const share of [...this.#unitLine]) {
+      const isLate = nowMs - share.unitsSinceMs >= FEW_UNITS_MS;
+      if (!isLate || share.units >= LEAST) continue;
+      share.isLate = true;
+      this.#serve(this.#unitLine, share, false);
+    }
+    this.#serveLines();
+  }
+
+  #lookForIdle(share: Share): void {
+    if (share.tenant.takeUsed()) share.usedMs = this.#nowMs;
+    if (this.#nowMs - share.usedMs < IDLE_MS) return;
+    share.tenant.shrink(share.units * share.unitBytes);
+    share.tenant.hurry();
+  }
+
+  // ---- for shares ----
+
+  takePiece(share: Share): boolean {
+    if (!this.#isTurnOf(share, this.#pieceLine) || !this.#hasPieceRoom(share)) {
+      if (!this.#pieceLine.has(share)) {
+        share.piecesSinceMs = this.#nowMs;
+        this.#pieceLine.add(share);
+      }
+      return false;
+    }
+    this.#pieceLine.delete(share);
+    if (this.#served === share) this.#served = null;
+    if (share.pieces++ === 0) this.#writers++;
+    this.#pieceBytes += share.pieceBytes;
+    return true;
+  }
+
+  givePiece(share: Share): void {
+    if (--share.pieces === 0) this.#writers--;
+    this.#pieceBytes -= share.pieceBytes;
+    this.#roomCame();
+  }
+
+  /** Pieces that would be placed now. */
+  roomPieces(share: Share): number {
+    if (!this.#isTurnOf(share, this.#pieceLine)) return 0;
+    // Units count as room: those in use are few, and who is refused is told.
+    const room = Math.floor((this.mostPieceBytes - this.#pieceBytes) / share.pieceBytes);
+    return Math.max(0, room, this.#isAlone(share) ? LEAST - share.pieces : 0);
+  }
+
+  takeUnit(share: Share): boolean {
+    const isOwed = (): boolean => share.units < LEAST && (share.isLate || this.#isOnlyReader(share));
+    if (!this.#makeRoom(share.unitBytes, share) && !isOwed()) {
+      if (!this.#unitLine.has(share)) share.unitsSinceMs = this.#nowMs;
+      this.#unitLine.add(share);
+      return false;
+    }
+    this.addUnit(share);
+    return true;
+  }
+
+  /** Its memory is present already. */
+  addUnit(share: Share): void {
+    share.units++;
+    share.isLate = false;
+    share.usedMs = this.#nowMs;
+    this.#unitBytes += share.unitBytes;
+    this.#unitLine.delete(share);
+    this.#readers.delete(share);
+    this.#readers.add(share);
+  }
+
+  /** Given up, and its memory is still there. */
+  unitLeaves(share: Share): void {
+    share.leaving++;
+    this.#leavingBytes += share.unitBytes;
+    this.giveUnit(share);
+  }
+
+  /** Had back before its memory went. */
+  unitStays(share: Share): void {
+    share.leaving--;
+    this.#leavingBytes -= share.unitBytes;
+    this.addUnit(share);
+  }
+
+  giveUnit(share: Share): void {
+    share.units--;
+    this.#unitBytes -= share.unitBytes;
+    if (share.units + share.leaving === 0) this.#readers.delete(share);
+    this.#roomCame();
+  }
+
+  unitLeft(share: Share): void {
+    share.leaving--;
+    this.#leavingBytes -= share.unitBytes;
+    if (share.units + share.leaving === 0) this.#readers.delete(share);
+    this.#roomCame();
+  }
+
+  /** Nobody uses it now: it may make room for another. */
+  unitIsFree(): void {
+    this.#roomCame();
+  }
+
+  leave(share: Share): void {
+    while (share.pieces > 0) this.givePiece(share);
+    while (share.units > 0) this.giveUnit(share);
+    while (share.leaving > 0) this.unitLeft(share);
+    this.#pieceLine.delete(share);
+    this.#unitLine.delete(share);
+    this.#roomCame();
+  }
+
+  #isTurnOf(share: Share, line: ReadonlySet<Share>): boolean {
+    return this.#served === share || line.size === 0 || (line.size === 1 && line.has(share));
+  }
+
+  #isAlone(share: Share): boolean {
+    return this.#writers === (share.pieces > 0 ? 1 : 0);
+  }
+
+  #isOnlyReader(share: Share): boolean {
+    return this.#readers.size === (this.#readers.has(share) ? 1 : 0);
+  }
+
+  #hasPieceRoom(share: Share): boolean {
+    if (this.#served === share && this.#isForced) return share.pieces < LEAST;
+    if (this.#isAlone(share) && share.pieces < LEAST) {
+      this.#makeRoom(share.pieceBytes, null);
+      return true;
+    }
+    return this.#pieceBytes + share.pieceBytes <= this.mostPieceBytes && this.#makeRoom(share.pieceBytes, null);
+  }
+
+  #fits(bytes: number): boolean {
+    return this.liveBytes + bytes <= this.softBytes && this.heldBytes + bytes <= this.limitBytes;
+  }
+
+  /** Has units given up, @param reader for a unit of this one: then only by whoever has more, and by itself; null: for a piece. */
+  #makeRoom(bytes: number, reader: Share | null): boolean {
+    if (this.#fits(bytes)) return true;
+    const most = reader === null ? 0 : reader.units * reader.unitBytes + bytes;
+    for (const other of this.#readers) {
+      const missing = this.liveBytes + bytes - this.softBytes;
+      if (missing <= 0) break;
+      const spare = other.units * other.unitBytes - most;
+      if (other !== reader && spare > 0) other.tenant.shrink(Math.min(missing, spare));
+    }
+    const missing = this.liveBytes + bytes - this.softBytes;
+    const { heldBytes } = this;
+    // Not the other one of two that a block lies in.
+    const own = reader === null ? 0 : (reader.units - LEAST + 1) * reader.unitBytes;
+    if (missing > 0 && own > 0) reader!.tenant.shrink(Math.min(missing, own));
+    // One in the place of another, beyond the bounds too.
+    if (this.#fits(bytes) || this.heldBytes + bytes <= heldBytes) return true;
+    if (this.#leavingBytes > 0) for (const other of this.#readers) if (other.leaving > 0) other.tenant.hurry();
+    return false;
+  }
+
+  #roomCame(): void {
+    if (this.#isDeferred || (this.#pieceLine.size === 0 && this.#unitLine.size === 0)) return;
+    this.#isDeferred = true;
+    this.#defer(() => {
+      this.#isDeferred = false;
+      this.#serveLines();
+    });
+  }
+
+  /** Along the lines as far as it goes. Who does not want it any more is let past. */
+  #serveLines(): void {
+    for (const share of [...this.#unitLine]) {
+      if (!this.#makeRoom(share.unitBytes, share)) break;
+      this.#serve(this.#unitLine, share, false);
+    }
+    for (const share of [...this.#pieceLine]) {
+      if (!this.#hasPieceRoom(share)) break;
+      this.#serve(this.#pieceLine, share, false);
+    }
+  }
+
+  #serve(line: Set<Share>, share: Share, isForced: boolean): void {
+    if (!line.delete(share)) return;
+    this.#served = share;
+    this.#isForced = isForced;
+    if (line === this.#pieceLine) share.tenant.roomForPieces();
+    else share.tenant.roomForUnits();
+    this.#served = null;
+    this.#isForced = false;
+  }
+}
+
+/** What one storage holds of a pool. Its fields are the pool's to change. */
+export class Share {
+  readonly pieceBytes: number;
+  readonly unitBytes: number;
+  readonly tenant: Tenant;
+  pieces = 0;
+  units = 0;
+  /** Units whose memory is on its way back. */
+  leaving = 0;
+  /** In line since then. */
+  piecesSinceMs = 0;
+  unitsSinceMs = 0;
+  /** It stood in line for too long: the bounds count no more for its next unit. */
+  isLate = false;
+  usedMs = 0;
+  readonly #pool: MemoryPool;
+
+  constructor(pool: MemoryPool, pieceBytes: number, unitBytes: number, tenant: Tenant) {
+    this.#pool = pool;
+    this.pieceBytes = pieceBytes;
+    this.unitBytes = unitBytes;
+    this.tenant = tenant;
+  }
+
+  get roomPieces(): number {
+    return this.#pool.roomPieces(this);
+  }
+
+  /** Most pieces while nobody else wants any. */
+  get mostPieces(): number {
+    return Math.max(LEAST, Math.floor(this.#pool.mostPieceBytes / this.pieceBytes));
+  }
+
+  /** Units that it may count on having, or has. */
+  get reachUnits(): number {
+    return Math.max(this.units, Math.floor(this.#pool.fairUnitBytes / this.unitBytes));
+  }
+
+  /** False: `roomForPieces` follows. */
+  takePiece(): boolean {
+    return this.#pool.takePiece(this);
+  }
+
+  givePiece(): void {
+    this.#pool.givePiece(this);
+  }
+
+  /** False: `roomForUnits` follows. */
+  takeUnit(): boolean {
+    return this.#pool.takeUnit(this);
+  }
+
+  addUnit(): void {
+    this.#pool.addUnit(this);
+  }
+
+  unitLeaves(): void {
+    this.#pool.unitLeaves(this);
+  }
+
+  unitStays(): void {
+    this.#pool.unitStays(this);
+  }
+
+  giveUnit(): void {
+    this.#pool.giveUnit(this);
+  }
+
+  unitLeft(): void {
+    this.#pool.unitLeft(this);
+  }
+
+  unitIsFree(): void {
+    this.#pool.unitIsFree();
+  }
+
+  /** All it holds is gone. */
+  leave(): void {
+    this.#pool.leave(this);
+  }
+}

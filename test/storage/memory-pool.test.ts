@@ -1,0 +1,265 @@
+/** Who gets memory, who waits and who gives way; with a clock of our own and made-up torrents. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { MemoryPool, type Share, type Tenant } from '../../src/storage/memory-pool.js';
+
+/** A torrent with pieces and units; units that are not in use are given up at once, or leave slowly. */
+class Torrent implements Tenant {
+  readonly share: Share;
+  /** Pieces it would open if it could. */
+  wanted = 0;
+  used = 0;
+  leaving = 0;
+  wasUsed = false;
+  unitCalls = 0;
+  readonly #isSlow: boolean;
+
+  constructor(pool: MemoryPool, pieceBytes: number, unitBytes = 1, isSlow = false) {
+    this.share = pool.join(pieceBytes, unitBytes, this);
+    this.#isSlow = isSlow;
+  }
+
+  open(count: number): number {
+    let opened = 0;
+    while (opened < count && this.share.takePiece()) opened++;
+    return opened;
+  }
+
+  read(count: number): number {
+    let got = 0;
+    while (got < count && this.share.takeUnit()) got++;
+    return got;
+  }
+
+  shrink(bytes: number): void {
+    for (let left = bytes; left > 0 && this.share.units > this.used; left -= this.share.unitBytes) {
+      if (this.#isSlow) {
+        this.leaving++;
+        this.share.unitLeaves();
+      } else this.share.giveUnit();
+    }
+  }
+
+  hurry(): void {}
+
+  takeUsed(): boolean {
+    const { wasUsed } = this;
+    this.wasUsed = false;
+    return wasUsed;
+  }
+
+  roomForPieces(): void {
+    while (this.wanted > 0 && this.share.takePiece()) this.wanted--;
+  }
+
+  roomForUnits(): void {
+    this.unitCalls++;
+  }
+}
+
+function setUp(softBytes: number, limitBytes = softBytes): { pool: MemoryPool; later: () => void } {
+  const deferred: (() => void)[] = [];
+  const pool = new MemoryPool({ softBytes, limitBytes, defer: (run) => deferred.push(run) });
+  const later = (): void => {
+    for (let run = deferred.shift(); run !== undefined; run = deferred.shift()) run();
+  };
+  return { pool, later };
+}
+
+test('one torrent may have all of it, another that comes gets what is given back, a piece each in turn', () => {
+  const { pool, later } = setUp(10);
+  const [busy, other, third] = [new Torrent(pool, 1), new Torrent(pool, 1), new Torrent(pool, 1)];
+  assert.equal(busy.share.roomPieces, 10);
+  assert.equal(busy.open(100), 10);
+  assert.equal(other.open(1), 0);
+  assert.equal(third.open(1), 0);
+  [busy.wanted, other.wanted, third.wanted] = [99, 99, 99];
+  assert.equal(busy.share.roomPieces, 0);
+  for (let turn = 0; turn < 6; turn++) {
+    busy.share.givePiece();
+    later();
+  }
+  assert.deepEqual(
+    [busy, other, third].map(({ share }) => share.pieces),
+    [6, 2, 2],
+  );
+  assert.equal(pool.liveBytes, 10);
+});
+
+test('who is let past without wanting any more keeps nobody waiting', () => {
+  const { pool, later } = setUp(4);
+  const [a, b, c] = [new Torrent(pool, 2), new Torrent(pool, 2), new Torrent(pool, 2)];
+  assert.equal(a.open(9), 2);
+  assert.equal(b.open(1) + c.open(1), 0);
+  c.wanted = 1;
+  a.share.givePiece();
+  later();
+  assert.deepEqual([b.share.pieces, c.share.pieces], [0, 1]);
+});
+
+test('pieces larger than all there is: two of a torrent that is alone, then one after a while, and another much later', () => {
+  const { pool } = setUp(10);
+  const [alone, other] = [new Torrent(pool, 64), new Torrent(pool, 64)];
+  assert.equal(alone.share.mostPieces, 2);
+  assert.equal(alone.share.roomPieces, 2);
+  assert.equal(alone.open(9), 2);
+  pool.tick(1000);
+  assert.equal(other.open(1), 0);
+  other.wanted = 9;
+  pool.tick(2900);
+  assert.equal(other.share.pieces, 0);
+  pool.tick(3000);
+  assert.equal(other.share.pieces, 1);
+  pool.tick(12_900);
+  assert.equal(other.share.pieces, 1);
+  pool.tick(13_000);
+  assert.equal(other.share.pieces, 2);
+  pool.tick(100_000);
+  assert.equal(other.share.pieces, 2, 'never more than two beyond the bounds');
+});
+
+test('fifty torrents whose pieces go on share a small budget by turns, and it is kept', () => {
+  const { pool, later } = setUp(40);
+  const torrents = Array.from({ length: 50 }, () => new Torrent(pool, 1));
+  const done = new Map(torrents.map((torrent) => [torrent, 0]));
+  for (const torrent of torrents) torrent.wanted = 2 - torrent.open(2);
+  for (let ms = 0; ms < 20_000; ms += 100) {
+    for (const torrent of torrents) {
+      if (torrent.share.pieces === 0) continue;
+      torrent.share.givePiece();
+      torrent.wanted++;
+      done.set(torrent, done.get(torrent)! + 1);
+    }
+    for (const torrent of torrents) torrent.wanted -= torrent.open(torrent.wanted);
+    later();
+    if (ms % 1000 === 0) pool.tick(ms);
+    assert.ok(pool.liveBytes <= 40);
+  }
+  const counts = [...done.values()];
+  assert.ok(Math.min(...counts) > 100, `a torrent had ${Math.min(...counts)} pieces`);
+});
+
+test('pieces take what units do not use, up to three quarters; units that are wanted get the rest back', () => {
+  const { pool, later } = setUp(16);
+  const [leech, seed] = [new Torrent(pool, 1), new Torrent(pool, 1)];
+  assert.equal(seed.read(99), 99, 'each pushes out one that nobody uses');
+  assert.equal(pool.liveBytes, 16);
+  assert.equal(leech.open(99), 12);
+  assert.equal(seed.share.units, 4);
+  pool.tick(20_000);
+  later();
+  assert.equal(seed.share.units, 0);
+  assert.equal(leech.open(99), 4, 'no units, no part of them');
+  assert.equal(seed.read(3), 3, 'who serves alone has two in any case, one after the other');
+  assert.equal(seed.share.units, 2);
+  seed.used = 2;
+  assert.equal(seed.read(1), 0);
+  leech.share.givePiece();
+  leech.share.givePiece();
+  later();
+  assert.equal(seed.unitCalls, 0, 'that is what the two were beyond the bounds');
+  leech.share.givePiece();
+  later();
+  assert.equal(seed.unitCalls, 1);
+  assert.equal(seed.read(1), 1);
+});
+
+test('units nobody uses give way to whoever has fewer, those in use do not', () => {
+  const { pool } = setUp(8);
+  const [a, b, c] = [new Torrent(pool, 1), new Torrent(pool, 1), new Torrent(pool, 1)];
+  assert.equal(a.read(8), 8);
+  assert.equal(b.read(4), 4);
+  assert.deepEqual([a.share.units, b.share.units], [4, 4]);
+  [a.used, b.used] = [4, 4];
+  assert.equal(c.read(1), 0);
+  pool.tick(500);
+  assert.equal(c.unitCalls, 0);
+  pool.tick(1000);
+  assert.equal(c.unitCalls, 1);
+  assert.equal(c.read(5), 1, 'one beyond the bounds, then it stands in line again');
+  pool.tick(2000);
+  assert.equal(c.read(1), 1);
+  c.used = 2;
+  pool.tick(3000);
+  assert.equal(c.read(5), 0, 'two and no more');
+  b.used = 0;
+  b.share.unitIsFree();
+  assert.equal(c.read(1), 0, 'the two beyond the bounds count');
+  assert.equal(pool.liveBytes, 9);
+});
+
+test('memory on its way out counts up to the limit, and comes back as room', () => {
+  const { pool, later } = setUp(8, 10);
+  const [a, b] = [new Torrent(pool, 1, 1, true), new Torrent(pool, 1, 1, true)];
+  assert.equal(a.read(10), 10);
+  assert.deepEqual([pool.liveBytes, pool.heldBytes], [8, 10]);
+  assert.equal(b.read(1), 0);
+  assert.ok(pool.heldBytes <= 11);
+  a.share.unitLeft();
+  later();
+  assert.equal(b.unitCalls, 1);
+  assert.equal(b.read(1), 1);
+});
+
+test('a torrent that serves nothing for ten seconds gives its units up, and one that leaves everything', () => {
+  const { pool, later } = setUp(8);
+  const [idle, active, waiting] = [new Torrent(pool, 1), new Torrent(pool, 1), new Torrent(pool, 8)];
+  idle.read(4);
+  active.read(2);
+  for (let ms = 1000; ms < 10_000; ms += 1000) {
+    active.wasUsed = true;
+    pool.tick(ms);
+    assert.equal(idle.share.units, 4);
+  }
+  active.wasUsed = true;
+  pool.tick(10_000);
+  assert.deepEqual([idle.share.units, active.share.units], [0, 2]);
+  idle.open(6);
+  assert.equal(waiting.open(1), 0);
+  waiting.wanted = 1;
+  idle.share.leave();
+  active.share.leave();
+  later();
+  assert.equal(waiting.share.pieces, 1);
+  waiting.share.leave();
+  assert.equal(pool.heldBytes, 0);
+});
+
+test('whatever torrents do, the books balance and the bounds hold but for two pieces and two units each', () => {
+  const step = fc.tuple(fc.nat(7), fc.nat(3), fc.nat(3000));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 300 }), fc.boolean(), (steps, isSlow) => {
+      const { pool, later } = setUp(24, 27);
+      const torrents = [1, 4, 3, 16].map(
+        (pieceBytes) => new Torrent(pool, pieceBytes, Math.min(2, pieceBytes), isSlow),
+      );
+      let nowMs = 0;
+      for (const [action, which, ms] of steps) {
+        const torrent = torrents[which]!;
+        const { share } = torrent;
+        if (action === 0) torrent.wanted = 3 - torrent.open(3);
+        else if (action === 1 && share.pieces > 0) share.givePiece();
+        else if (action === 2) share.takeUnit();
+        else if (action === 3) torrent.used = Math.min(share.units, torrent.used + 1);
+        else if (action === 4 && torrent.used > 0) torrent.used--;
+        else if (action === 5 && share.leaving > 0) share.unitLeft();
+        else if (action === 6 && share.leaving > 0) share.unitStays();
+        else if (action === 7) {
+          nowMs += ms;
+          pool.tick(nowMs);
+        }
+        later();
+        const held = torrents.map((each) => each.share.pieces * each.share.pieceBytes);
+        const units = torrents.map((each) => each.share.units * each.share.unitBytes);
+        const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);
+        assert.equal(pool.liveBytes, sum(held) + sum(units));
+        const beyond = sum(torrents.map((each) => 2 * (each.share.pieceBytes + each.share.unitBytes)));
+        const back = isSlow ? steps.length : 0;
+        assert.ok(pool.liveBytes <= 24 + beyond + back);
+      }
+      for (const { share } of torrents) share.leave();
+      assert.equal(pool.heldBytes, 0);
+    }),
+  );
+});

@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, describe, test } from 'node:test';
+import fc from 'fast-check';
+import { createWorkPool } from '../../src/hash/pool.js';
+import type { WorkJob, WorkResult } from '../../src/hash/port.js';
+import { FreeRanges } from '../../src/storage/free-ranges.js';
+import { pageSize } from '../../src/storage/mmap-io.js';
+import { type Place, placeRange, Slab } from '../../src/storage/slab.js';
+
+const MIB = 1024 * 1024;
+const pool = createWorkPool({ threads: 1 });
+after(() => pool.close());
+
+describe('free ranges', () => {
+  test('warm memory is taken before cold, and neighbours become one', () => {
+    const free = new FreeRanges(100);
+    assert.deepEqual(free.take(30, false), { begin: 0, warmBytes: 0 });
+    assert.deepEqual(free.take(30, false), { begin: 30, warmBytes: 0 });
+    free.give(30, 30, true);
+    assert.equal(free.take(40, true), null);
+    free.give(0, 30, true);
+    assert.deepEqual(free.take(40, true), { begin: 0, warmBytes: 40 });
+    assert.deepEqual(free.take(50, false), { begin: 40, warmBytes: 20 });
+    assert.equal(free.take(11, false), null);
+    assert.equal(free.warmBytes, 0);
+  });
+
+  test('whatever is taken and given, in whatever order, no two places overlap and nothing is lost', () => {
+    const step = fc.tuple(fc.nat(3), fc.integer({ min: 1, max: 30 }), fc.boolean());
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const free = new FreeRanges(100);
+        const owners = new Array<number>(100).fill(0);
+        const warm = new Array<boolean>(100).fill(false);
+        const taken: { begin: number; length: number }[] = [];
+        const take = (begin: number, length: number, warmBytes: number): void => {
+          for (let at = begin; at < begin + length; at++) {
+            assert.equal(owners[at], 0);
+            owners[at] = 1;
+          }
+          assert.equal(warm.slice(begin, begin + length).filter(Boolean).length, warmBytes);
+          taken.push({ begin, length });
+        };
+        for (const [action, size, isWarm] of steps) {
+          if (action < 2) {
+            const found = free.take(size, isWarm);
+            if (found !== null) take(found.begin, size, found.warmBytes);
+          } else if (action === 2) {
+            const found = free.takeWarm(size);
+            if (found !== null) take(found.begin, found.lengthBytes, found.lengthBytes);
+          } else if (taken.length > 0) {
+            const { begin, length } = taken.splice(size % taken.length, 1)[0]!;
+            owners.fill(0, begin, begin + length);
+            warm.fill(isWarm, begin, begin + length);
+            free.give(begin, length, isWarm);
+          }
+          assert.equal(free.warmBytes, warm.filter((each, at) => each && owners[at] === 0).length);
+        }
+        for (const { begin, length } of taken) free.give(begin, length, true);
+        assert.deepEqual(free.take(100, false)?.begin, 0);
+      }),
+    );
+  });
+});
+
+/** Bytes of this process in memory that is nobody's file. */
+function anonymousBytes(): number {
+  return Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]) * 1024;
+}
+
+function makeSlab(limitBytes: number): { slab: Slab; quiet: () => Promise<void> } {
+  let running = 0;
+  let whenQuiet = (): void => {};
+  const submit = (job: WorkJob, done: (result: WorkResult) => void): boolean => {
+    running++;
+    return pool.submit(job, (result) => {
+      done(result);
+      if (--running === 0) whenQuiet();
+    });
+  };
+  const quiet = (): Promise<void> => (running === 0 ? Promise.resolve() : new Promise((go) => (whenQuiet = go)));
+  return { slab: new Slab({ reserveBytes: 64 * MIB, limitBytes, submit }), quiet };
+}
+
+const fill = (place: Place, value: number): Buffer =>
+  place.region.buffer.subarray(place.beginBytes, place.beginBytes + place.lengthBytes).fill(value);
+
+test('a place that was given back keeps its pages for the next, and what nobody takes goes back to the system', async () => {
+  const { slab, quiet } = makeSlab(64 * MIB);
+  // A thread takes memory of its own when it starts.
+  await new Promise<WorkResult>((done) => pool.submit({ kind: 'release', ranges: [] }, done));
+  const places = Array.from({ length: 32 }, () => slab.take(MIB));
+  assert.ok(places.every(({ isPresent }) => !isPresent));
+  places.forEach((place, at) => {
+    fill(place, at + 1);
+  });
+  const fullBytes = anonymousBytes();
+  for (const place of places) slab.give(place);
+  const again = slab.take(MIB);
+  assert.equal(again.isPresent, true);
+  slab.give(again);
+  const kept = slab.take(MIB);
+  fill(kept, 77);
+  for (let look = 0; look < 4; look++) slab.tick();
+  await quiet();
+  assert.equal(slab.heldBytes, 32 * MIB, 'not at once');
+  for (let look = 0; look < 6; look++) slab.tick();
+  await quiet();
+  assert.equal(slab.heldBytes, MIB);
+  assert.ok(anonymousBytes() < fullBytes - 24 * MIB, `${fullBytes} before, ${anonymousBytes()} after`);
+  const { buffer } = kept.region;
+  assert.equal(buffer[kept.beginBytes], 77);
+  assert.equal(buffer[kept.beginBytes + MIB - 1], 77);
+  slab.give(kept);
+  await slab.close();
+});
+
+test('free pages in places of the wrong length make room, and more is reserved when that is not enough', async () => {
+  const { slab, quiet } = makeSlab(8 * MIB);
+  const small = Array.from({ length: 8 }, () => slab.take(MIB));
+  for (const [at, place] of small.entries()) if (at % 2 === 0) slab.give(place);
+  const large = slab.take(4 * MIB);
+  await quiet();
+  assert.equal(large.isPresent, false);
+  assert.equal(slab.heldBytes, 8 * MIB);
+  const huge = slab.take(100 * MIB);
+  assert.notEqual(huge.region, large.region);
+  assert.deepEqual(placeRange(huge, 10, 5), {
+    windowAddress: huge.region.address,
+    windowBytes: huge.region.lengthBytes,
+    beginBytes: huge.beginBytes + 5,
+    lengthBytes: 10,
+  });
+  assert.equal(slab.take(1).lengthBytes, pageSize());
+  await slab.close();
+});
