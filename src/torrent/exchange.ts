@@ -182,6 +182,8 @@ export class Exchange implements SchedulerSink {
     peer.greet();
     this.scheduler.addPeer(slot, this.now());
     if (handshake.supportsFast) this.scheduler.setFast(slot, true);
+    // Who comes to a seed wants something of it: unchoked behind our first words it may ask a round trip sooner.
+    if (link.isIncoming && this.isComplete && !this.scheduler.isSuperSeeding) peer.assumeInterest();
     this.owner.onPeerConnected(peer);
     return peer;
   }

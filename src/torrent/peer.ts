@@ -54,6 +54,8 @@ export class Peer implements WireSink, LinkHandlers {
   /** It was unchoked for a while and took nothing, and that is the last we know of it. */
   #wastedTurn = false;
   #hasSaidPieces = false;
+  /** We take it for interested; it has not said whether it is. */
+  #isInterestAssumed = false;
   #isReadEndPending = false;
 
   constructor(exchange: Exchange, link: PeerLink, handshake: Handshake, slot: PeerSlot) {
@@ -93,6 +95,17 @@ export class Peer implements WireSink, LinkHandlers {
     this.link.touch();
   }
 
+  /** Until it says whether it is, and no longer than others need to say so. */
+  assumeInterest(): void {
+    this.#isInterestAssumed = true;
+    this.exchange.scheduler.peerInterested(this.slot, true, this.exchange.now());
+  }
+
+  #heardInterest(isInterested: boolean, nowMs: number): void {
+    this.#isInterestAssumed = false;
+    this.exchange.scheduler.peerInterested(this.slot, isInterested, nowMs);
+  }
+
   /** Its turn to be served begins or ends. */
   turnChanged(isChoked: boolean, nowMs: number): void {
     if (isChoked) this.#wastedTurn = this.hadChance(nowMs);
@@ -117,6 +130,7 @@ export class Peer implements WireSink, LinkHandlers {
       this.activeMs = nowMs;
       this.#wastedTurn = false;
     }
+    if (this.#isInterestAssumed && nowMs - this.joinedMs > LIMITS.settleMs) this.#heardInterest(false, nowMs);
     if (this.link.silentMs(nowMs) > LIMITS.idleTimeoutMs) this.link.close('silent for more than two minutes');
     else if (this.link.unsentForMs(nowMs) > LIMITS.stuckSendTimeoutMs)
       this.link.close('reads nothing of what it asked for');
@@ -198,11 +212,11 @@ export class Peer implements WireSink, LinkHandlers {
 
   onInterested(): void {
     this.#speaks();
-    this.exchange.scheduler.peerInterested(this.slot, true, this.link.lastReadMs);
+    this.#heardInterest(true, this.link.lastReadMs);
   }
 
   onNotInterested(): void {
-    this.exchange.scheduler.peerInterested(this.slot, false, this.link.lastReadMs);
+    this.#heardInterest(false, this.link.lastReadMs);
   }
 
   onHave(index: number): void {

@@ -1,0 +1,59 @@
+/** What a seed says to a peer that comes to it, before the peer has said more than its handshake. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { writeInterested, writeNotInterested } from '../../src/wire/encoder.js';
+import { fileSet, startEngine, startSeed } from '../support/engines.js';
+import { connectRawPeer } from '../support/raw-peer.js';
+import { openScope } from '../support/scope.js';
+import { tempFolder } from '../support/temp.js';
+import { until } from '../support/wait.js';
+
+const PIECE_BYTES = 32 * 1024;
+
+async function arrived(t: { after(hook: () => Promise<void>): void }) {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 4 * PIECE_BYTES, { pieceLengthBytes: PIECE_BYTES });
+  const seed = await startSeed(scope, set);
+  return connectRawPeer(scope, {
+    port: seed.port!,
+    metainfo: set.metainfo,
+    peerId: '-XX0000-firstwords00',
+    fast: true,
+  });
+}
+
+test('a seed unchokes who comes to it, before it has heard of its interest', async (t) => {
+  const peer = await arrived(t);
+  await peer.event('unchoke');
+  const { events } = peer.recorder;
+  assert.ok(events.indexOf('have all') < events.indexOf('unchoke'), events.join('; '));
+  // That it is interested is no news.
+  writeInterested(peer.out);
+  writeNotInterested(peer.out);
+  peer.flush();
+  await peer.event('choke');
+  assert.deepEqual(
+    events.filter((event) => event.endsWith('choke')),
+    ['unchoke', 'choke'],
+  );
+});
+
+test('who never says that it is interested has its slot for some seconds only', async (t) => {
+  const peer = await arrived(t);
+  await peer.event('unchoke');
+  await peer.event('choke');
+});
+
+test('a leech waits for the interest of a peer', async (t) => {
+  const scope = openScope(t);
+  const { metainfo } = await fileSet(scope, 4 * PIECE_BYTES, { pieceLengthBytes: PIECE_BYTES });
+  const leech = await startEngine(scope);
+  const torrent = leech.add(metainfo, { output: await tempFolder(scope), trackers: [] });
+  await until('it takes peers', 30_000, () => torrent.state === 'downloading');
+  const peer = await connectRawPeer(scope, { port: leech.port!, metainfo, peerId: '-XX0000-firstwords00', fast: true });
+  await peer.event('have none');
+  writeInterested(peer.out);
+  peer.flush();
+  await peer.event('unchoke');
+  assert.deepEqual(peer.recorder.events, ['have none', 'unchoke']);
+});
