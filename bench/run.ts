@@ -25,6 +25,7 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
   swarm: { about: 'a seed and 20 leeches with rate caps: times over the ideal', load: () => import('./swarm.js') },
   scale: { about: 'start-up, CPU and memory as pieces, connections, torrents grow', load: () => import('./scale.js') },
   wan: { about: 'long, slow and bad links: ours and other clients', load: () => import('./wan.js') },
+  idle: { about: 'torrents that nobody wants now: seeds without peers, dormant ones', load: () => import('./idle.js') },
   limits: { about: 'rate limits: how well they hold and what they cost', load: () => import('./limits.js') },
   cold: {
     about: 'a seed whose file is not in memory: who waits for the disk, and who must not',

@@ -11,7 +11,7 @@ import { release } from 'node:os';
 import { join } from 'node:path';
 import { DEFAULTS } from '../config.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { fileSystemOf, UNKNOWN, isWrittenFaster } from './file-systems.js';
+import { fileSystemOf, isWrittenFaster, UNKNOWN } from './file-systems.js';
 import { existingFolder } from './files.js';
 import * as mmap from './mmap-io.js';
 import type { StorageKind } from './port.js';

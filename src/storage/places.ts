@@ -30,6 +30,22 @@ interface Holder {
 }
 
 const holders = new Set<Holder>();
+/** The locks of all holders, with how many each has: thousands of seeds in one folder look at each other's. */
+const heldLocks = new Map<string, number>();
+
+function enter(holder: Holder): void {
+  const path = lockPath(holder.root);
+  holders.add(holder);
+  heldLocks.set(path, (heldLocks.get(path) ?? 0) + 1);
+}
+
+function leave(holder: Holder): void {
+  if (!holders.delete(holder)) return;
+  const path = lockPath(holder.root);
+  const left = heldLocks.get(path)! - 1;
+  if (left > 0) heldLocks.set(path, left);
+  else heldLocks.delete(path);
+}
 
 const NOBODYS: Place = { share: async () => {}, release: async () => {} };
 
@@ -49,11 +65,11 @@ export async function claimPlace(metainfo: Metainfo, output: string, isWriting: 
       throw inUse(holder, { pid: process.pid, infoHashHex, name, isWriting: other.isWriting }, holder.root, true);
     }
   }
-  holders.add(holder);
+  enter(holder);
   try {
     return holding(holder, await lock(holder));
   } catch (error) {
-    holders.delete(holder);
+    leave(holder);
     throw error;
   }
 }
@@ -66,7 +82,7 @@ function holding(holder: Holder, lock: OwnerLock | null): Place {
     },
     release: async () => {
       await lock?.release();
-      holders.delete(holder);
+      leave(holder);
     },
   };
 }
@@ -76,7 +92,7 @@ async function lock(holder: Holder): Promise<OwnerLock | null> {
   const { infoHashHex, name } = metainfo;
   const outcome = await lockRoot(root, { pid: process.pid, infoHashHex, name, isWriting });
   if (outcome?.isTaken === false) throw inUse(holder, outcome.owner, root);
-  const isKnown = (path: string): boolean => [...holders].some((other) => lockPath(other.root) === path);
+  const isKnown = (path: string): boolean => heldLocks.has(path);
   try {
     const nested = await findNested({ metainfo, root, isWriting, isKnown });
     if (nested !== null) throw inUse(holder, nested.owner, nested.root);
