@@ -24,6 +24,7 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
   tracker: { about: 'announces over HTTP and UDP: Swarmhaul and opentracker', load: () => import('./tracker.js') },
   swarm: { about: 'a seed and 20 leeches with rate caps: times over the ideal', load: () => import('./swarm.js') },
   scale: { about: 'start-up, CPU and memory as pieces, connections, torrents grow', load: () => import('./scale.js') },
+  memory: { about: 'what an engine holds with 1, 4, 50 busy torrents, and after', load: () => import('./memory.js') },
   wan: { about: 'long, slow and bad links: ours and other clients', load: () => import('./wan.js') },
   idle: { about: 'torrents that nobody wants now: seeds without peers, dormant ones', load: () => import('./idle.js') },
   limits: { about: 'rate limits: how well they hold and what they cost', load: () => import('./limits.js') },
