@@ -100,10 +100,17 @@ class LiveEngine implements Engine {
       peerId: this.#peerId,
       makePeerId: internals.makePeerId,
       maxConnections: roomOf(options).connections,
-      lookUp: (infoHash) => this.#torrents.get(infoHash.toString('hex'))?.roster ?? null,
+      lookUp: (infoHash) => this.#visited(infoHash),
       wake: (infoHash) => this.#dormant.wake(infoHash)?.then((torrent) => torrent?.roster ?? null) ?? null,
       onEvent: (message, facts) => this.#log('debug', message, facts),
     });
+  }
+
+  /** A peer is at the door of a torrent: a worker starts while its first requests are on their way. */
+  #visited(infoHash: Buffer): Door | null {
+    const roster = this.#torrents.get(infoHash.toString('hex'))?.roster ?? null;
+    if (roster !== null) this.#pool.warmUp?.();
+    return roster;
   }
 
   #makeDormant(): Dormant {

@@ -1,6 +1,9 @@
 /** What a seed says to a peer that comes to it, before the peer has said more than its handshake. */
 import assert from 'node:assert/strict';
+import { dirname } from 'node:path';
 import { test } from 'node:test';
+import { startEngine as startWithInternals } from '../../src/engine.js';
+import type { WorkPool } from '../../src/hash/port.js';
 import { writeInterested, writeNotInterested } from '../../src/wire/encoder.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
 import { connectRawPeer } from '../support/raw-peer.js';
@@ -56,4 +59,31 @@ test('a leech waits for the interest of a peer', async (t) => {
   peer.flush();
   await peer.event('unchoke');
   assert.deepEqual(peer.recorder.events, ['have none', 'unchoke']);
+});
+
+test('a seed that needed no worker yet starts one when a peer is at the door', async (t) => {
+  const scope = openScope(t);
+  const { metainfo, path } = await fileSet(scope, 4 * PIECE_BYTES, { pieceLengthBytes: PIECE_BYTES });
+  let started = 0;
+  const wrapPool = (pool: WorkPool): WorkPool => {
+    const warmUp = pool.warmUp?.bind(pool);
+    pool.warmUp = () => {
+      started++;
+      warmUp?.();
+    };
+    return pool;
+  };
+  const engine = await startWithInternals({ port: 0, host: '127.0.0.1' }, { wrapPool });
+  scope.defer(() => engine.close());
+  const torrent = engine.add(metainfo, { output: dirname(path), mode: 'seed', trustData: true, trackers: [] });
+  await torrent.done;
+  assert.equal(started, 0);
+  const peer = await connectRawPeer(scope, {
+    port: engine.port!,
+    metainfo,
+    peerId: '-XX0000-firstwords00',
+    fast: true,
+  });
+  await peer.event('unchoke');
+  assert.equal(started, 1);
 });
