@@ -34,6 +34,8 @@ const FLAGS: Readonly<Record<string, FileFlags>> = {
   '.avx512.c': { architecture: 'x64', flags: ['-mavx512f', '-mavx512bw', '-mavx512vl'] },
   '.armv8.c': { architecture: 'arm64', flags: ['-march=armv8-a+crypto'] },
 };
+/** Not what a distribution makes of it: what runs before the processor is asked runs on any. */
+const BASELINE: Readonly<Record<Architecture, string>> = { x64: '-march=x86-64', arm64: '-march=armv8-a' };
 const COMMON = ['-std=c11', '-D_GNU_SOURCE', '-O2', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra'];
 /** Never unloaded: the handler of SIGBUS stays when whoever loaded it is gone. */
 const LINK = ['-shared', '-s', '-Wl,-z,relro', '-Wl,-z,now', '-Wl,-z,nodelete', '-Wl,--as-needed'];
@@ -64,11 +66,12 @@ export interface Source {
 /** What the library for this processor is made of. */
 export function sourcesFor(architecture: Architecture): Source[] {
   const found: Source[] = [];
+  const baseline = [BASELINE[architecture]];
   for (const name of readdirSync(SOURCES).sort()) {
     if (!name.endsWith('.c')) continue;
     const special = Object.entries(FLAGS).find(([end]) => name.endsWith(end))?.[1];
-    if (special === undefined) found.push({ name, flags: [] });
-    else if (special.architecture === architecture) found.push({ name, flags: special.flags });
+    if (special === undefined) found.push({ name, flags: baseline });
+    else if (special.architecture === architecture) found.push({ name, flags: [...baseline, ...special.flags] });
   }
   return found;
 }

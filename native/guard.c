@@ -108,14 +108,16 @@ static void pass_on(int number, siginfo_t *info, void *context)
 {
   /* What the kernel says of a fault is positive, and ends the process also where the signal is ignored. */
   const int is_sent = info->si_code <= 0;
+  /* A bad page of memory that nobody touched yet is told of without a fault. */
+  const int comes_again = info->si_code != BUS_MCEERR_AO;
   const int is_plain = (previous.sa_flags & SA_SIGINFO) == 0;
   if (is_plain && previous.sa_handler == SIG_IGN && is_sent) return;
   if (is_plain && (previous.sa_handler == SIG_DFL || previous.sa_handler == SIG_IGN)) {
-    die(number, is_sent);
+    die(number, is_sent || !comes_again);
     return;
   }
   if ((previous.sa_flags & SA_RESETHAND) != 0 && atomic_exchange(&previous_is_spent, 1) != 0) {
-    die(number, is_sent);
+    die(number, is_sent || !comes_again);
     return;
   }
   /* The mask that it asked for. The kernel puts back the old one when we return. */

@@ -15,21 +15,28 @@ typedef uint8_t bytes __attribute__((vector_size(VECTOR_BYTES)));
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLLED _Pragma("GCC unroll 16")
 
+/* Elements of a and b by number. GCC before 12 knows it by another name only. */
+#if !defined OLD_SHUFFLE && (defined __clang__ || __GNUC__ >= 12)
+#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define PICK(a, b, ...) __builtin_shuffle(a, b, (__typeof__(a)){__VA_ARGS__})
+#endif
+
 /* Words 0, 1, 2, 3 of each 16 bytes of a and b: a0 b0 a1 b1, and a2 b2 a3 b3; the same with pairs of words; 16 bytes from here and there. */
 #if LANES == 8
-#define LOW_WORDS(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
-#define HIGH_WORDS(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
-#define LOW_PAIRS(a, b) ((words)__builtin_shufflevector((longs)(a), (longs)(b), 0, 4, 2, 6))
-#define HIGH_PAIRS(a, b) ((words)__builtin_shufflevector((longs)(a), (longs)(b), 1, 5, 3, 7))
-#define LOW_HALVES(a, b) ((words)__builtin_shufflevector((longs)(a), (longs)(b), 0, 1, 4, 5))
-#define HIGH_HALVES(a, b) ((words)__builtin_shufflevector((longs)(a), (longs)(b), 2, 3, 6, 7))
+#define LOW_WORDS(a, b) PICK(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define HIGH_WORDS(a, b) PICK(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define LOW_PAIRS(a, b) ((words)PICK((longs)(a), (longs)(b), 0, 4, 2, 6))
+#define HIGH_PAIRS(a, b) ((words)PICK((longs)(a), (longs)(b), 1, 5, 3, 7))
+#define LOW_HALVES(a, b) ((words)PICK((longs)(a), (longs)(b), 0, 1, 4, 5))
+#define HIGH_HALVES(a, b) ((words)PICK((longs)(a), (longs)(b), 2, 3, 6, 7))
 #elif LANES == 16
-#define LOW_WORDS(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
-#define HIGH_WORDS(a, b) __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
-#define LOW_PAIRS(a, b) ((words)__builtin_shufflevector((longs)(a), (longs)(b), 0, 8, 2, 10, 4, 12, 6, 14))
-#define HIGH_PAIRS(a, b) ((words)__builtin_shufflevector((longs)(a), (longs)(b), 1, 9, 3, 11, 5, 13, 7, 15))
-#define EVEN_QUARTERS(a, b) ((words)__builtin_shufflevector((longs)(a), (longs)(b), 0, 1, 4, 5, 8, 9, 12, 13))
-#define ODD_QUARTERS(a, b) ((words)__builtin_shufflevector((longs)(a), (longs)(b), 2, 3, 6, 7, 10, 11, 14, 15))
+#define LOW_WORDS(a, b) PICK(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define HIGH_WORDS(a, b) PICK(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#define LOW_PAIRS(a, b) ((words)PICK((longs)(a), (longs)(b), 0, 8, 2, 10, 4, 12, 6, 14))
+#define HIGH_PAIRS(a, b) ((words)PICK((longs)(a), (longs)(b), 1, 9, 3, 11, 5, 13, 7, 15))
+#define EVEN_QUARTERS(a, b) ((words)PICK((longs)(a), (longs)(b), 0, 1, 4, 5, 8, 9, 12, 13))
+#define ODD_QUARTERS(a, b) ((words)PICK((longs)(a), (longs)(b), 2, 3, 6, 7, 10, 11, 14, 15))
 #else
 #error "LANES is 8 or 16"
 #endif
@@ -42,9 +49,9 @@ INLINE words swapped(words x) {
 #define SWAP16(i) SWAP4(i), SWAP4(i + 4), SWAP4(i + 8), SWAP4(i + 12)
   bytes b = (bytes)x;
 #if LANES == 8
-  return (words)__builtin_shufflevector(b, b, SWAP16(0), SWAP16(16));
+  return (words)PICK(b, b, SWAP16(0), SWAP16(16));
 #else
-  return (words)__builtin_shufflevector(b, b, SWAP16(0), SWAP16(16), SWAP16(32), SWAP16(48));
+  return (words)PICK(b, b, SWAP16(0), SWAP16(16), SWAP16(32), SWAP16(48));
 #endif
 }
 

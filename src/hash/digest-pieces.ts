@@ -77,7 +77,7 @@ function digestInGroups(reader: RangeReader, pieces: readonly Piece[], { company
   const size = Math.ceil(pieces.length / Math.ceil(pieces.length / most));
   const digests: Buffer[] = [];
   for (let first = 0; first < pieces.length; first += size) {
-    digests.push(...digestGroup(reader, pieces.slice(first, first + size)));
+    for (const digest of digestGroup(reader, pieces.slice(first, first + size))) digests.push(digest);
   }
   return digests;
 }
