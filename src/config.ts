@@ -12,10 +12,15 @@ const MIB = 1024 * KIB;
 export const LIMITS = {
   /** Largest peer message body accepted. A bitfield of `pieceCount` pieces is 256 KiB, an extended message a few KiB. */
   messageBytes: MIB,
-  /** Largest request length served. BEP 3 practice: 16 KiB; 128 KiB covers old clients that ask for more. */
+  /** Largest request length served to anybody. BEP 3 practice: 16 KiB; 128 KiB covers old clients that ask for more. */
   requestBytes: 128 * KIB,
   /** Less memory for pieces and units than this is asked for by mistake. */
   memoryBytesMin: 16 * MIB,
+  /**
+   * Longest request for blocks in a row that is served to a peer that knows such runs (`haul_request_bytes`), and asked of one. One message
+   * costs as much as one block; beyond a quarter of a megabyte there is little left to save, and what is lost with a connection grows.
+   */
+  runBytes: 256 * KIB,
   torrentFileBytes: 10 * MIB,
   bencodeDepth: 100,
   bencodeTokens: 2_000_000,

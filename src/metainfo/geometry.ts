@@ -67,6 +67,25 @@ export class Geometry {
     return this.blockLength(piece, block) === length ? block : NONE;
   }
 
+  /** The block in which this byte of a piece lies. */
+  blockAt(begin: number): BlockIndex {
+    return Math.floor(begin / BLOCK_LENGTH_BYTES) as BlockIndex;
+  }
+
+  /** Bytes in so many blocks from this one on. */
+  runLength(piece: PieceIndex, block: BlockIndex, count: number): number {
+    const begin = block * BLOCK_LENGTH_BYTES;
+    return Math.min(count * BLOCK_LENGTH_BYTES, this.pieceLength(piece) - begin);
+  }
+
+  /** How many whole blocks of the piece `begin` and `length` name, 0 when they do not. */
+  asRun(piece: PieceIndex, begin: number, length: number): number {
+    if (begin < 0 || length <= 0 || begin % BLOCK_LENGTH_BYTES !== 0) return 0;
+    const over = begin + length - this.pieceLength(piece);
+    if (over > 0 || (over < 0 && length % BLOCK_LENGTH_BYTES !== 0)) return 0;
+    return Math.ceil(length / BLOCK_LENGTH_BYTES);
+  }
+
   /** True when `begin` and `length` lie inside the piece (a request may name any range, BEP 3). */
   containsRange(piece: PieceIndex, begin: number, length: number): boolean {
     return begin >= 0 && length > 0 && begin + length <= this.pieceLength(piece);

@@ -153,13 +153,14 @@ export class Filler {
     const allowed = allowance.blocks - ledger.firmCount;
     const room = Math.min(target - ledger.firm[slot]!, allowed);
     if (allowed <= 0) return this.#notAllowed(slot, nowMs);
-    if (room <= 0) {
+    const run = pipeline.runBlocks(slot, Math.min(target, allowed));
+    if (room < run) {
       peers.hungry.delete(slot);
       return 0;
     }
     if (this.#mayNotOpen()) this.#bar.clear();
     else this.#bar.set(slot);
-    let made = this.#takeMissing(slot, room, nowMs);
+    let made = this.#takeMissing(slot, room, run, nowMs);
     const { blocksPerPiece } = this.#p.open.geometry;
     // All peers live on the same supply: with fifty of them a few pieces ready are gone before the next ones are.
     const ahead = Math.max(target, Math.ceil(turns.wantedBlocks(ledger.firmCount) / 2));
@@ -167,9 +168,9 @@ export class Filler {
     if (made < room && ledger.firm[slot]! < MIN_DEPTH) {
       // Better a common block than an idle peer, while the rarer pieces are made ready.
       this.#bar.clear();
-      made += this.#takeMissing(slot, Math.min(room - made, MIN_DEPTH - ledger.firm[slot]!), nowMs);
+      made += this.#takeMissing(slot, Math.min(room - made, MIN_DEPTH - ledger.firm[slot]!), 1, nowMs);
     }
-    if (made < room) {
+    if (room - made >= run) {
       made += this.#takeOver(slot, nowMs);
       pipeline.starved(slot);
       peers.hungry.add(slot);
@@ -247,15 +248,14 @@ export class Filler {
     return this.#p.availability.priority(this.#p.open.pieceOf[record]!) === SKIP;
   }
 
-  #takeMissing(slot: number, room: number, nowMs: number): number {
+  /** @param run most blocks in one message; room for fewer may be left over. */
+  #takeMissing(slot: number, room: number, run: number, nowMs: number): number {
     const { open, peers, requests } = this.#p;
     let made = 0;
     for (let record = open.firstServable(); record >= 0 && made < room; ) {
       const next = open.nextServable(record);
       if (peers.has(slot, open.pieceOf[record]!) && this.#bar.admits(open.pieceOf[record]!)) {
-        for (; made < room && open.missing(record) > 0; made++) {
-          requests.ask(slot, record, open.firstMissing(record), nowMs);
-        }
+        made += requests.askMissing(slot, record, room - made, run, nowMs);
       }
       record = next;
     }

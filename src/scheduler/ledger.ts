@@ -54,6 +54,17 @@ export class Ledger {
     return -1;
   }
 
+  /** The cell of this peer at this block when nobody else has one there, or -1. */
+  onlyCell(index: number, slot: number): number {
+    const begin = index * CELLS_PER_BLOCK;
+    let found = -1;
+    for (let cell = begin; cell < begin + CELLS_PER_BLOCK; cell++) {
+      if (this.slot[cell] === slot) found = cell;
+      else if (this.slot[cell] !== -1) return -1;
+    }
+    return found;
+  }
+
   findFree(index: number): number {
     return this.find(index, -1);
   }

@@ -174,6 +174,16 @@ export class OpenPieces {
     }
   }
 
+  /** Blocks in a row that were REQUESTED are STORED. @param begin index of the first one */
+  storeRun(record: number, begin: number, count: number, slot: number): void {
+    for (let index = begin; index < begin + count; index++) {
+      this.state[index] = STORED;
+      this.sender[index] = slot;
+    }
+    this.counts[record * 4 + REQUESTED]! -= count;
+    this.counts[record * 4 + STORED]! += count;
+  }
+
   /** Blocks of a READY record that are here from an earlier run: nobody here sent them. */
   restore(record: number, blocks: Bitfield): void {
     for (let block = 0; block < this.blockCount[record]!; block++)
@@ -229,6 +239,21 @@ export class OpenPieces {
     while (this.state[begin + block] !== MISSING) block++;
     this.#cursor[record] = block;
     return block;
+  }
+
+  /**
+   * Blocks in a row from this missing one on that one request may name: a power of two up to `most`, at a multiple of itself, all missing;
+   * cut short only by the end of the piece.
+   */
+  missingRun(record: number, block: number, most: number): number {
+    const begin = record * this.geometry.blocksPerPiece;
+    const end = this.blockCount[record]!;
+    let count = block === 0 ? most : Math.min(most, block & -block);
+    for (let next = block + 1; next < Math.min(block + count, end); next++) {
+      if (this.state[begin + next] === MISSING) continue;
+      while (next < block + count) count >>= 1;
+    }
+    return Math.min(count, end - block);
   }
 
   /** From a random block on: the first missing ones are what others are asked for next. */

@@ -72,8 +72,8 @@ export class Patience {
     return wasAsked;
   }
 
-  /** A block that was asked for came, needed or not. */
-  delivered(slot: number, nowMs: number): void {
+  /** Blocks that were asked for came, needed or not. */
+  delivered(slot: number, blocks: number, nowMs: number): void {
     this.#peers.drops[slot] = 0;
     this.#peers.waitingSinceMs[slot] = nowMs;
     this.#peers.gaveMs[slot] = nowMs;
@@ -83,7 +83,7 @@ export class Patience {
       this.#pipeline.restart(slot);
       this.#requests.revive(slot);
     }
-    this.#pipeline.received(slot);
+    this.#pipeline.received(slot, blocks);
   }
 
   /**

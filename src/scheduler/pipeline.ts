@@ -10,6 +10,8 @@ import { BLOCK_LENGTH_BYTES } from '../config.js';
 import { grown } from './slot-rows.js';
 
 export const MIN_DEPTH = 4;
+/** Runs are asked for where the queue holds so many of them. */
+const RUNS_DEEP = 4;
 /** What should wait at the peer, as time. */
 const QUEUE_MS = 500;
 /** Less growth than this from one second to the next ends the slow start. */
@@ -22,6 +24,7 @@ const FIRST_TIMEOUT_MS = 10_000;
 export class Pipeline {
   readonly #limit: number;
   #reqq: Int32Array;
+  #runBlocks: Int32Array;
   #depth: Int32Array;
   #isSlowStart: Uint8Array;
   #wasStarved: Uint8Array;
@@ -36,6 +39,7 @@ export class Pipeline {
   constructor(rows: number, limit: number) {
     this.#limit = Math.max(1, limit);
     this.#reqq = new Int32Array(rows);
+    this.#runBlocks = new Int32Array(rows);
     this.#depth = new Int32Array(rows);
     this.#isSlowStart = new Uint8Array(rows);
     this.#wasStarved = new Uint8Array(rows);
@@ -50,6 +54,7 @@ export class Pipeline {
   /** Slots may be up to `rows` from now on. */
   grow(rows: number): void {
     this.#reqq = grown(this.#reqq, rows);
+    this.#runBlocks = grown(this.#runBlocks, rows);
     this.#depth = grown(this.#depth, rows);
     this.#isSlowStart = grown(this.#isSlowStart, rows);
     this.#wasStarved = grown(this.#wasStarved, rows);
@@ -63,6 +68,7 @@ export class Pipeline {
 
   join(slot: number): void {
     this.#reqq[slot] = this.#limit;
+    this.#runBlocks[slot] = 1;
     this.#meanMs[slot] = -1;
     this.#timeoutMs[slot] = FIRST_TIMEOUT_MS;
     this.restart(slot);
@@ -71,6 +77,17 @@ export class Pipeline {
   /** BEP 10 `reqq`: the most requests the peer queues. Zero or nonsense counts as one. */
   setReqq(slot: number, reqq: number): void {
     this.#reqq[slot] = reqq >= 1 ? Math.min(Math.floor(reqq), this.#limit) : 1;
+  }
+
+  /** The peer serves that many blocks in one message; a power of two. */
+  setRunBlocks(slot: number, blocks: number): void {
+    this.#runBlocks[slot] = blocks;
+  }
+
+  /** Blocks to ask for in one message while the peer should have so many requests: one, unless a run is a small part of them. */
+  runBlocks(slot: number, target: number): number {
+    const blocks = this.#runBlocks[slot]!;
+    return target >= RUNS_DEEP * blocks ? blocks : 1;
   }
 
   /** The peer may have a new rate: after unchoke, and when a snubbed peer delivers again. */
@@ -100,9 +117,10 @@ export class Pipeline {
     return this.#isSlowStart[slot] !== 0;
   }
 
-  received(slot: number): void {
+  received(slot: number, blocks: number): void {
     if (this.#isSlowStart[slot] === 0 || this.#depth[slot]! >= this.#limit) return;
-    if (this.#meanMs[slot]! <= this.#quickestMs[slot]! + QUEUE_MS) this.#depth[slot]!++;
+    if (this.#meanMs[slot]! > this.#quickestMs[slot]! + QUEUE_MS) return;
+    this.#depth[slot] = Math.min(this.#depth[slot]! + blocks, this.#limit);
   }
 
   /** The pipeline ran short for want of blocks to ask for: this second says nothing about the peer's rate. */

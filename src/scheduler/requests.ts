@@ -31,10 +31,31 @@ export class Requests {
 
   /** Asks for a block and holds it. The block is MISSING, or REQUESTED from others (endgame) with a free or lax cell left. */
   ask(slot: number, record: number, block: number, nowMs: number): void {
-    const index = this.#open.indexOf(record, block);
-    this.#put(slot, index, false, nowMs);
-    this.#open.move(record, block, REQUESTED);
-    this.#sink.request(slot as PeerSlot, this.#open.pieceOf[record] as PieceIndex, block as BlockIndex);
+    this.#askRun(slot, record, block, 1, nowMs);
+  }
+
+  /**
+   * Asks for the missing blocks of a record in order, up to `room` of them. Returns how many.
+   * @param run most blocks in one message. What goes together is not split for want of room: it is asked for when there is more.
+   */
+  askMissing(slot: number, record: number, room: number, run: number, nowMs: number): number {
+    let made = 0;
+    while (made < room && this.#open.missing(record) > 0) {
+      const block = this.#open.firstMissing(record);
+      const count = run === 1 ? 1 : this.#open.missingRun(record, block, run);
+      if (count > room - made) break;
+      this.#askRun(slot, record, block, count, nowMs);
+      made += count;
+    }
+    return made;
+  }
+
+  #askRun(slot: number, record: number, first: number, count: number, nowMs: number): void {
+    for (let block = first; block < first + count; block++) {
+      this.#put(slot, this.#open.indexOf(record, block), false, nowMs);
+      this.#open.move(record, block, REQUESTED);
+    }
+    this.#sink.request(slot as PeerSlot, this.#open.pieceOf[record] as PieceIndex, first as BlockIndex, count);
   }
 
   /** Tries a snubbed peer with a MISSING block, which stays missing for the others. False: enough are tried with it already. */
@@ -42,7 +63,7 @@ export class Requests {
     const index = this.#open.indexOf(record, block);
     if (this.#ledger.find(index, slot) < 0 && this.#ledger.findFree(index) < 0) return false;
     this.#peers.probe[slot] = this.#put(slot, index, true, nowMs);
-    this.#sink.request(slot as PeerSlot, this.#open.pieceOf[record] as PieceIndex, block as BlockIndex);
+    this.#sink.request(slot as PeerSlot, this.#open.pieceOf[record] as PieceIndex, block as BlockIndex, 1);
     return true;
   }
 
@@ -171,6 +192,26 @@ export class Requests {
     for (let cell = begin; cell < begin + CELLS_PER_BLOCK; cell++)
       if (this.#ledger.slot[cell] !== -1) this.#cancel(cell);
     return this.#open.stored(record) === this.#open.blockCount[record];
+  }
+
+  /**
+   * Whole blocks in a row came at once: `arrive` and `store` in one step, for as long as they were asked of this peer, of nobody else, and in
+   * time. Returns how many were; the next one is to be looked at by itself. When the first was asked for is `arrivingAskedMs` then.
+   */
+  storeRun(slot: number, piece: number, first: number, count: number): number {
+    if (this.#peers.arriving[slot] !== -1) throw new Error(`slot ${slot} stores a run inside a block`);
+    const record = this.#open.recordOf(piece);
+    if (record < 0 || this.#open.phase[record] !== READY) return 0;
+    const begin = this.#open.indexOf(record, first);
+    let index = begin;
+    for (; index < begin + count; index++) {
+      const cell = this.#ledger.onlyCell(index, slot);
+      if (cell < 0 || this.#ledger.isLax[cell] !== 0 || this.#open.state[index] !== REQUESTED) break;
+      if (index === begin) this.#peers.arrivingAskedMs[slot] = this.#ledger.askedMs[cell]!;
+      this.#ledger.free(cell);
+    }
+    this.#open.storeRun(record, begin, index - begin, slot);
+    return index - begin;
   }
 
   /** The block that was arriving from this peer, if any, is not going to be whole. */

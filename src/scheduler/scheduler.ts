@@ -7,8 +7,9 @@
  * Every call is O(1) per block. Calls about a piece that changes hands (opened, verified, closed) may touch every peer once.
  */
 import type { Bitfield } from '../metainfo/bitfield.js';
-import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
+import type { BlockIndex, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import { Allowance } from './allowance.js';
+import { Arrivals } from './arrivals.js';
 import { Availability } from './availability.js';
 import { Choker } from './choker.js';
 import { SchedulerFacts } from './facts.js';
@@ -34,7 +35,6 @@ import { Turns } from './turns.js';
 export type { SchedulerLimits, SchedulerOptions } from './options.js';
 
 export class Scheduler extends SchedulerFacts {
-  readonly #geometry: Geometry;
   readonly #peers: Peers;
   readonly #availability: Availability;
   readonly #open: OpenPieces;
@@ -45,6 +45,7 @@ export class Scheduler extends SchedulerFacts {
   readonly #picker: Picker;
   readonly #holdings: Holdings;
   readonly #filler: Filler;
+  readonly #arrivals: Arrivals;
   readonly #choker: Choker;
   readonly #traffic: Traffic;
   readonly #superSeed: SuperSeed | null;
@@ -63,23 +64,28 @@ export class Scheduler extends SchedulerFacts {
     const ledger = new Ledger(open.capacity * geometry.blocksPerPiece, 0);
     const allowance = new Allowance(limits.downloadBytesPerSec ?? Number.POSITIVE_INFINITY);
     super({ peers, availability, traffic, open, ledger, allowance });
-    this.#geometry = geometry;
     this.#peers = peers;
     this.#availability = availability;
     this.#open = open;
     this.#ledger = ledger;
-    this.#requests = new Requests(this.#open, this.#ledger, this.#peers, sink);
-    this.#pipeline = new Pipeline(0, limits.requestsPerPeer);
-    this.#patience = new Patience(this.#peers, this.#pipeline, this.#requests, sink);
-    this.#picker = new Picker(this.#availability, this.#peers, 0, have.count, random, isSequential);
-    this.#picker.prefer(options.begun ?? []);
-    this.#holdings = new Holdings(this.#peers, this.#availability, this.#picker, have, sink);
+    const requests = new Requests(open, ledger, peers, sink);
+    this.#requests = requests;
+    const pipeline = new Pipeline(0, limits.requestsPerPeer);
+    this.#pipeline = pipeline;
+    const patience = new Patience(peers, pipeline, requests, sink);
+    this.#patience = patience;
+    const parts = { peers, open, ledger, availability, requests, pipeline, patience };
+    this.#arrivals = new Arrivals({ ...parts, geometry, traffic });
+    const picker = new Picker(this.#availability, this.#peers, 0, have.count, random, isSequential);
+    this.#picker = picker;
+    picker.prefer(options.begun ?? []);
+    const holdings = new Holdings(peers, availability, picker, have, sink);
+    this.#holdings = holdings;
     this.#traffic = traffic;
-    const { taken } = traffic;
     // A single piece cannot be shown before we are known for a seed.
     const isSuper = options.isSuperSeeding === true && have.isFull && geometry.pieceCount > 1;
     this.#superSeed = isSuper
-      ? new SuperSeed({ peers, availability, taken, sink, random, clock: this.#holdings })
+      ? new SuperSeed({ peers, availability, taken: traffic.taken, sink, random, clock: holdings })
       : null;
     const { pieceLengthBytes } = geometry;
     const outlets = new Outlets(geometry.pieceCount, pieceLengthBytes);
@@ -89,34 +95,9 @@ export class Scheduler extends SchedulerFacts {
     this.#choker = new Choker(this.#peers, this.#traffic, sink, choking);
     const roomBlocks = Math.max(1, limits.openPieces) * geometry.blocksPerPiece;
     const turns = new Turns(roomBlocks);
-    this.#filler = new Filler({
-      peers: this.#peers,
-      open: this.#open,
-      ledger: this.#ledger,
-      requests: this.#requests,
-      patience: this.#patience,
-      pipeline: this.#pipeline,
-      picker: this.#picker,
-      availability: this.#availability,
-      sink,
-      random,
-      roomBlocks,
-      turns,
-      allowance,
-      holdings: this.#holdings,
-    });
-    this.#rows = new SlotRows(limits.maxSlots, [
-      this.#peers,
-      this.#availability,
-      this.#ledger,
-      this.#pipeline,
-      this.#picker,
-      this.#traffic,
-      this.#choker,
-      turns,
-      outlets,
-      ...(this.#superSeed === null ? [] : [this.#superSeed]),
-    ]);
+    this.#filler = new Filler({ ...parts, picker, holdings, sink, random, roomBlocks, turns, allowance });
+    const tables = [peers, availability, ledger, pipeline, picker, traffic, this.#choker, turns, outlets];
+    this.#rows = new SlotRows(limits.maxSlots, this.#superSeed === null ? tables : [...tables, this.#superSeed]);
   }
 
   // What we want
@@ -175,6 +156,11 @@ export class Scheduler extends SchedulerFacts {
   /** BEP 10 `reqq`. */
   setReqq(slot: PeerSlot, reqq: number): void {
     this.#pipeline.setReqq(slot, reqq);
+  }
+
+  /** The peer serves up to so many blocks of a piece in one message; a power of two. */
+  setRunBlocks(slot: PeerSlot, blocks: number): void {
+    this.#pipeline.setRunBlocks(slot, blocks);
   }
 
   // What peers have
@@ -277,21 +263,27 @@ export class Scheduler extends SchedulerFacts {
   // Blocks and pieces
 
   blockArriving(slot: PeerSlot, piece: PieceIndex, block: BlockIndex): BlockVerdict {
-    const verdict = this.#requests.arrive(slot, piece, block, this.#holdings.nowMs);
-    if (verdict === 'duplicate') this.#patience.delivered(slot, this.#holdings.nowMs);
-    return verdict;
+    return this.#arrivals.begins(slot, piece, block, this.#holdings.nowMs);
   }
 
   /** True when the piece is now complete: start its verification, then answer `pieceVerified` or `pieceFailed`. */
   blockStored(slot: PeerSlot, piece: PieceIndex, block: BlockIndex, nowMs: number): boolean {
     this.#clock(nowMs);
-    const isComplete = this.#requests.store(slot, piece, block);
-    this.#traffic.gave(slot, this.#geometry.blockLength(piece, block), nowMs);
-    const askedMs = this.#peers.arrivingAskedMs[slot]!;
-    if (!Number.isNaN(askedMs)) this.#pipeline.responded(slot, nowMs - askedMs);
-    this.#patience.delivered(slot, nowMs);
-    if (isComplete) this.#open.verifying(this.#open.recordOf(piece));
-    return isComplete;
+    return this.#arrivals.stored(slot, piece, block, nowMs);
+  }
+
+  /**
+   * Whole blocks in a row have come from a peer of which no block is under way. Returns how many of them were wanted, and are now as after
+   * `blockStored`; the next one is for `blockArriving`. After any, ask `becomesWhole`.
+   */
+  blocksStored(slot: PeerSlot, piece: PieceIndex, first: BlockIndex, count: number, nowMs: number): number {
+    this.#clock(nowMs);
+    return this.#arrivals.storedRun(slot, piece, first, count, nowMs);
+  }
+
+  /** True when `blocksStored` made the open piece complete: as when `blockStored` says so. */
+  becomesWhole(piece: PieceIndex): boolean {
+    return this.#arrivals.becomesWhole(piece);
   }
 
   /** The bytes of a block that was 'duplicate' or 'unrequested' have passed. */

@@ -4,7 +4,8 @@ import type { BlockIndex, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 export type DropReason = 'corrupt' | 'redundant' | 'stalled';
 
 export interface SchedulerSink {
-  request(slot: PeerSlot, piece: PieceIndex, block: BlockIndex): void;
+  /** @param count blocks from `block` on, in one message; more than one only of a peer that serves such runs (`setRunBlocks`) */
+  request(slot: PeerSlot, piece: PieceIndex, block: BlockIndex, count: number): void;
   cancel(slot: PeerSlot, piece: PieceIndex, block: BlockIndex): void;
   interested(slot: PeerSlot, isInterested: boolean): void;
   choke(slot: PeerSlot, isChoked: boolean): void;

@@ -285,9 +285,9 @@ export class Exchange implements SchedulerSink {
 
   // ---- SchedulerSink: decisions become messages ----
 
-  request(slot: PeerSlot, piece: PieceIndex, block: BlockIndex): void {
+  request(slot: PeerSlot, piece: PieceIndex, block: BlockIndex, count: number): void {
     const link = this.peers[slot]!.link;
-    writeRequest(link.out, piece, this.geometry.blockBegin(block), this.geometry.blockLength(piece, block));
+    writeRequest(link.out, piece, this.geometry.blockBegin(block), this.geometry.runLength(piece, block, count));
     link.touch();
   }
 

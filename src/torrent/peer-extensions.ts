@@ -4,8 +4,10 @@
  *   lt_donthave     4 bytes, a piece (BEP 54): the sender has it no more
  *   haul_bad_piece  4 bytes, a piece: all of it came from the receiver of this message and it failed its hash. The receiver hashes its copy of
  *                   that one piece (`spot-checks.ts`, rate limited), and if it is bad, no longer offers it. Asks for nothing else, is not answered
+ *
+ * In the handshake, beside what BEP 10 names: `haul_request_bytes`, the longest request for blocks in a row (a run) that the sender serves.
  */
-import { LIMITS } from '../config.js';
+import { BLOCK_LENGTH_BYTES, LIMITS } from '../config.js';
 import { NONE, type PieceIndex } from '../metainfo/geometry.js';
 import { writeExtended } from '../wire/encoder.js';
 import { EXTENDED_HANDSHAKE_ID, parseExtendedHandshake, pieceMessage, pieceOfMessage } from '../wire/extensions.js';
@@ -75,7 +77,17 @@ export class PeerExtensions {
     if (said.version !== null) peer.client = said.version;
     // Where we dialled it is a fact, what it says is a claim.
     if (said.port !== null && peer.link.isIncoming) peer.listenPort = said.port;
+    if (said.requestBytes !== null) this.#onRequestBytes(said.requestBytes);
     if (said.reqq !== null) peer.exchange.scheduler.setReqq(peer.slot, said.reqq);
+  }
+
+  /** What it serves in one message, as far as we ask for it: a power of two of blocks. Who says so knows what it means when we do. */
+  #onRequestBytes(bytes: number): void {
+    const blocks = Math.floor(Math.min(bytes, LIMITS.runBytes) / BLOCK_LENGTH_BYTES);
+    if (blocks < 1) return;
+    const peer = this.#peer;
+    peer.runBlocks = 2 ** Math.floor(Math.log2(blocks));
+    peer.exchange.scheduler.setRunBlocks(peer.slot, peer.runBlocks);
   }
 
   #onBadPiece(payload: Uint8Array): void {

@@ -42,8 +42,12 @@ export class Peer implements WireSink, LinkHandlers {
     begin: 0,
     isStoring: false,
     lengthBytes: 0,
+    blockEnd: 0,
+    end: 0,
   };
   unrequestedBlocks = 0;
+  /** Blocks in a row that the peer serves in one message (`haul_request_bytes`): 1 when it knows no such runs. */
+  runBlocks = 1;
   /** A silent connection of the same peer, to be closed when this one has shown that the other side keeps it. */
   replaces: Peer | null = null;
   readonly joinedMs: number;
@@ -85,6 +89,7 @@ export class Peer implements WireSink, LinkHandlers {
         version: `Swarmhaul ${VERSION}`,
         port: listenPort,
         reqq: LIMITS.requestsPerPeer,
+        requestBytes: LIMITS.runBytes,
         yourIp: this.link.host,
       });
       writeExtended(out, EXTENDED_HANDSHAKE_ID, payload);
@@ -179,13 +184,11 @@ export class Peer implements WireSink, LinkHandlers {
   }
 
   onBlockBytes(source: Buffer, start: number, end: number): void {
+    this.#isReadEndPending = true;
     this.exchange.receiver.blockBytes(this, source, start, end);
   }
 
-  onBlockEnd(): void {
-    this.#isReadEndPending = true;
-    this.exchange.receiver.blockEnds(this);
-  }
+  onBlockEnd(): void {}
 
   onRequest(piece: number, begin: number, length: number): void {
     this.#isReadEndPending = true;
@@ -267,9 +270,15 @@ export class Peer implements WireSink, LinkHandlers {
     if (!this.#requireFast('reject')) return;
     const { geometry, scheduler } = this.exchange;
     const piece = geometry.asPiece(index);
-    const block = piece === NONE ? NONE : geometry.asBlock(piece, begin, length);
-    if (piece === NONE || block === NONE) this.link.close('rejected a request for a block that does not exist');
-    else scheduler.requestRejected(this.slot, piece, block, this.link.lastReadMs);
+    const count = piece === NONE ? 0 : geometry.asRun(piece, begin, length);
+    if (piece === NONE || count === 0 || count > this.runBlocks) {
+      this.link.close('rejected a request for a block that does not exist');
+      return;
+    }
+    const first = geometry.blockAt(begin);
+    for (let block = first; block < first + count; block++) {
+      scheduler.requestRejected(this.slot, piece, block as BlockIndex, this.link.lastReadMs);
+    }
     this.#isReadEndPending = true;
   }
 

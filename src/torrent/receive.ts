@@ -3,6 +3,7 @@
  *   piece opened → block begins → its bytes are stored → block ends → piece verified → good or bad.
  * Holds no algorithm: the scheduler decides, storage places and verifies.
  */
+import { BLOCK_LENGTH_BYTES } from '../config.js';
 import { groupOf } from '../discovery/remote-group.js';
 import type { HaulError } from '../errors.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
@@ -21,7 +22,10 @@ export interface Arrival {
   /** Where the next byte goes, inside the piece. */
   begin: number;
   isStoring: boolean;
+  /** Of the block, and where it ends inside the piece; and the message. */
   lengthBytes: number;
+  blockEnd: number;
+  end: number;
 }
 
 export class Receiver {
@@ -80,48 +84,103 @@ export class Receiver {
     scheduler.fillHungry(now());
   }
 
-  /** Step 2: a `piece` message began. */
+  /** Step 2: a `piece` message began: one block, or as many in a row as the peer has said that it sends. */
   blockBegins(peer: Peer, index: number, begin: number, length: number): void {
-    const { geometry, scheduler } = this.#exchange;
+    const { geometry } = this.#exchange;
     const arrival = peer.arrival;
     arrival.isStoring = false;
-    arrival.lengthBytes = length;
+    arrival.lengthBytes = 0;
     const piece = geometry.asPiece(index);
-    const block = piece === NONE ? NONE : geometry.asBlock(piece, begin, length);
-    if (piece === NONE || block === NONE) {
+    const count = piece === NONE ? 0 : geometry.asRun(piece, begin, length);
+    if (piece === NONE || count === 0 || count > peer.runBlocks) {
       peer.link.close(`sent a block that does not exist: piece ${index}, begin ${begin}, length ${length}`);
       return;
     }
     arrival.piece = piece;
-    arrival.block = block;
     arrival.begin = begin;
+    arrival.end = begin + length;
+    this.#nextBlock(peer, arrival);
+  }
+
+  /** The block at `arrival.begin` begins. */
+  #nextBlock(peer: Peer, arrival: Arrival): void {
+    const { geometry, scheduler } = this.#exchange;
+    const { piece, begin } = arrival;
+    const block = geometry.blockAt(begin);
+    arrival.block = block;
+    arrival.lengthBytes = geometry.blockLength(piece, block);
+    arrival.blockEnd = begin + arrival.lengthBytes;
     const verdict = scheduler.blockArriving(peer.slot, piece, block);
-    if (verdict === 'wanted') arrival.isStoring = true;
-    else if (verdict === 'unrequested' && ++peer.unrequestedBlocks > UNREQUESTED_TOLERANCE) {
+    arrival.isStoring = verdict === 'wanted';
+    if (verdict === 'unrequested' && ++peer.unrequestedBlocks > UNREQUESTED_TOLERANCE) {
       peer.link.close('sent too many blocks that were not requested');
     }
   }
 
-  /** Step 3: bytes go to their final place. */
+  /** Step 3: bytes go to their final place, those of blocks in a row at once; each block that is whole counts. */
   blockBytes(peer: Peer, source: Buffer, start: number, end: number): void {
-    const arrival = peer.arrival;
-    if (!arrival.isStoring) return;
-    this.#exchange.storage.store(arrival.piece, arrival.begin, source, start, end);
-    arrival.begin += end - start;
+    const { arrival } = peer;
+    const { storage, scheduler } = this.#exchange;
+    const { piece } = arrival;
+    /** Bytes before `at` of source[start, end) have been looked at, those from `from` on are to be stored. */
+    let from = start;
+    let at = start;
+    let isComplete = false;
+    for (;;) {
+      const part = Math.min(end - at, arrival.blockEnd - arrival.begin);
+      at += part;
+      arrival.begin += part;
+      if (!arrival.isStoring) from = at;
+      if (arrival.begin < arrival.blockEnd) break;
+      const wasStoring = arrival.isStoring;
+      if (this.#blockEnds(peer, arrival)) isComplete = true;
+      if (arrival.begin === arrival.end || peer.link.isClosing) break;
+      if (wasStoring) {
+        const bytes = this.#wholeBlocks(peer, arrival, end - at);
+        at += bytes;
+        if (bytes > 0 && scheduler.becomesWhole(piece)) isComplete = true;
+        if (arrival.begin === arrival.end) break;
+      }
+      this.#nextBlock(peer, arrival);
+      if (wasStoring && !arrival.isStoring) {
+        storage.store(piece, arrival.begin - (at - from), source, from, at);
+        from = at;
+      }
+      if (at === end) break;
+    }
+    if (at > from) storage.store(piece, arrival.begin - (at - from), source, from, at);
+    if (isComplete) this.#verify(piece);
   }
 
-  /** Step 4: the block is whole. */
-  blockEnds(peer: Peer): void {
-    const exchange = this.#exchange;
-    const { piece, block, lengthBytes, isStoring } = peer.arrival;
+  /** Blocks that are all there, if they are wanted. Returns their bytes. */
+  #wholeBlocks(peer: Peer, arrival: Arrival, mostBytes: number): number {
+    const { geometry, scheduler } = this.#exchange;
+    const { piece, begin } = arrival;
+    const isToEnd = arrival.end - begin <= mostBytes;
+    const bytes = isToEnd ? arrival.end - begin : mostBytes;
+    const count = isToEnd ? Math.ceil(bytes / BLOCK_LENGTH_BYTES) : Math.floor(bytes / BLOCK_LENGTH_BYTES);
+    if (count === 0) return 0;
+    const first = geometry.blockAt(begin);
+    const stored = scheduler.blocksStored(peer.slot, piece, first, count, peer.link.lastReadMs);
+    if (stored === 0) return 0;
+    peer.unrequestedBlocks = Math.max(0, peer.unrequestedBlocks - stored);
+    const storedBytes = geometry.runLength(piece, first, stored);
+    arrival.begin += storedBytes;
+    return storedBytes;
+  }
+
+  /** Step 4: the block is whole. Returns whether the piece is. */
+  #blockEnds(peer: Peer, arrival: Arrival): boolean {
+    const { scheduler } = this.#exchange;
+    const { piece, block, lengthBytes, isStoring } = arrival;
     const nowMs = peer.link.lastReadMs;
+    arrival.isStoring = false;
     if (!isStoring) {
-      exchange.scheduler.blockDiscarded(peer.slot, piece, block, lengthBytes, nowMs);
-      return;
+      scheduler.blockDiscarded(peer.slot, piece, block, lengthBytes, nowMs);
+      return false;
     }
-    peer.arrival.isStoring = false;
     if (peer.unrequestedBlocks > 0) peer.unrequestedBlocks--;
-    if (exchange.scheduler.blockStored(peer.slot, piece, block, nowMs)) this.#verify(piece);
+    return scheduler.blockStored(peer.slot, piece, block, nowMs);
   }
 
   /** Step 5: all blocks are stored; a worker hashes the piece in place. */

@@ -2,14 +2,19 @@
  * What one peer has asked for and not yet got: a first-in first-out ring of (piece, begin, length), grown as needed.
  *
  * A request that was cancelled leaves a hole, stepped over when its turn comes; a table of chains finds it in O(1), because a
- * flood of cancels must cost no more than any other message.
+ * flood of cancels must cost no more than any other message. A run (one request for several blocks in a row) may lose blocks of it to
+ * cancels; the others come out as one part for each stretch that is left.
  * Invariant: the first place of a queue that is not empty is no hole, and every request is in the chain of its hash.
  */
-import { DEFAULTS } from '../config.js';
+import { BLOCK_LENGTH_BYTES, DEFAULTS } from '../config.js';
 
 const FIRST_CAPACITY = 32;
-/** Piece, begin, length, and how many units of memory a read-ahead of it touches that the requests before it did not. */
-const FIELDS = 4;
+/**
+ * Piece, begin, length, how many units of memory a read-ahead of it touches that the requests before it did not, and one bit for each of its
+ * blocks that was cancelled or sent before the others.
+ */
+const FIELDS = 5;
+const GONE = 4;
 /** Peers ask for the blocks of a few pieces by turns: units seen that lately are not counted again. */
 const LATE_UNITS = 4;
 /** More than the units of any piece, so that one number names a unit of the torrent. */
@@ -57,26 +62,29 @@ export class RequestQueue {
   push(piece: number, begin: number, length: number): void {
     if (this.#tail - this.#head === this.#capacity) this.#rebuild();
     const position = this.#tail++ & (this.#capacity - 1);
-    this.#put(position, piece, begin, length, this.#newUnits(piece, begin, length));
+    this.#put(position, piece, begin, length, this.#newUnits(piece, begin, length), 0);
     this.#length++;
   }
 
-  /** The oldest request. The queue must not be empty. */
+  /** The oldest request, or the first part of what is left of it. The queue must not be empty. */
   get piece(): number {
     return this.#ring[this.#position(this.#head)]!;
   }
 
   get begin(): number {
-    return this.#ring[this.#position(this.#head) + 1]!;
+    const at = this.#position(this.#head);
+    return this.#ring[at + 1]! + firstBlock(this.#ring[at + GONE]!) * BLOCK_LENGTH_BYTES;
   }
 
   get lengthBytes(): number {
-    return this.#ring[this.#position(this.#head) + 2]!;
+    const at = this.#position(this.#head);
+    return this.#ring[at + GONE] === 0 ? this.#ring[at + 2]! : partLength(this.#ring[at + 2]!, this.#ring[at + GONE]!);
   }
 
-  /** Removes the oldest request. */
+  /** Removes what `begin` and `lengthBytes` name. */
   shift(): void {
     const at = this.#position(this.#head);
+    if (this.#ring[at + GONE] !== 0 && this.#shiftPart(at)) return;
     if (this.#head < this.#ahead) this.#countAhead(at, -1);
     this.#unchain(
       this.#head & (this.#capacity - 1),
@@ -89,20 +97,68 @@ export class RequestQueue {
 
   /** Removes one equal request (BEP 3 `cancel`); false when there is none. */
   remove(piece: number, begin: number, length: number): boolean {
-    const hash = this.#hash(piece, begin, length);
-    for (let position = this.#first[hash]!; position !== END; position = this.#next[position]!) {
-      const at = position * FIELDS;
-      if (this.#ring[at] !== piece || this.#ring[at + 1] !== begin || this.#ring[at + 2] !== length) continue;
-      const headPosition = this.#head & (this.#capacity - 1);
-      const place = this.#head + ((position - headPosition) & (this.#capacity - 1));
-      if (place < this.#ahead) this.#countAhead(at, -1);
-      this.#unchain(position, hash);
-      this.#ring[at] = HOLE;
-      this.#length--;
+    const position = this.#find(piece, begin, length);
+    if (position === END) return false;
+    this.#drop(position);
+    this.#skipHoles();
+    return true;
+  }
+
+  /** Removes one block of such a request: 0 is its first. False when there is none, or its block is gone already. */
+  removeBlock(piece: number, begin: number, length: number, block: number): boolean {
+    const position = this.#find(piece, begin, length);
+    if (position === END) return false;
+    const at = position * FIELDS;
+    const gone = this.#ring[at + GONE]!;
+    if ((gone & (1 << block)) !== 0) return false;
+    this.#ring[at + GONE] = gone | (1 << block);
+    if (partLength(length, gone | (1 << block)) === 0) {
+      this.#drop(position);
       this.#skipHoles();
-      return true;
     }
-    return false;
+    return true;
+  }
+
+  /** Removes all requests for a piece. Returns what was left of them, oldest first. */
+  removePiece(piece: number): { begin: number; length: number }[] {
+    const removed: { begin: number; length: number }[] = [];
+    this.forEach((itsPiece, begin, length) => {
+      if (itsPiece === piece) removed.push({ begin, length });
+    });
+    for (let place = this.#head; place < this.#tail; place++) {
+      if (this.#ring[this.#position(place)] === piece) this.#drop(place & (this.#capacity - 1));
+    }
+    this.#skipHoles();
+    return removed;
+  }
+
+  /** Position of one equal request, or END. */
+  #find(piece: number, begin: number, length: number): number {
+    let position = this.#first[this.#hash(piece, begin, length)]!;
+    for (; position !== END; position = this.#next[position]!) {
+      const at = position * FIELDS;
+      if (this.#ring[at] === piece && this.#ring[at + 1] === begin && this.#ring[at + 2] === length) break;
+    }
+    return position;
+  }
+
+  /** Makes a request a hole. */
+  #drop(position: number): void {
+    const at = position * FIELDS;
+    const place = this.#head + ((position - this.#head) & (this.#capacity - 1));
+    if (place < this.#ahead) this.#countAhead(at, -1);
+    this.#unchain(position, this.#hash(this.#ring[at]!, this.#ring[at + 1]!, this.#ring[at + 2]!));
+    this.#ring[at] = HOLE;
+    this.#length--;
+  }
+
+  /** The first part of the oldest request was sent. False: there is no other. */
+  #shiftPart(at: number): boolean {
+    let gone = this.#ring[at + GONE]!;
+    for (let block = firstBlock(gone); block < 31 && (gone & (1 << block)) === 0; block++) gone |= 1 << block;
+    if (partLength(this.#ring[at + 2]!, gone) === 0) return false;
+    this.#ring[at + GONE] = gone;
+    return true;
   }
 
   /** Requests in the longest chain: what a cancel costs at most. For tests. */
@@ -115,11 +171,12 @@ export class RequestQueue {
     return Math.max(...lengths);
   }
 
-  /** Each waiting request, oldest first. */
+  /** Each waiting request, oldest first; of one that lost blocks each part. */
   forEach(visit: (piece: number, begin: number, length: number) => void): void {
     for (let place = this.#head; place < this.#tail; place++) {
       const at = this.#position(place);
-      if (this.#ring[at] !== HOLE) visit(this.#ring[at]!, this.#ring[at + 1]!, this.#ring[at + 2]!);
+      const [piece, begin, length] = [this.#ring[at]!, this.#ring[at + 1]!, this.#ring[at + 2]!];
+      if (piece !== HOLE) eachPart(begin, length, this.#ring[at + GONE]!, (from, part) => visit(piece, from, part));
     }
   }
 
@@ -192,12 +249,13 @@ export class RequestQueue {
     return count;
   }
 
-  #put(position: number, piece: number, begin: number, length: number, units: number): void {
+  #put(position: number, piece: number, begin: number, length: number, units: number, gone: number): void {
     const at = position * FIELDS;
     this.#ring[at] = piece;
     this.#ring[at + 1] = begin;
     this.#ring[at + 2] = length;
     this.#ring[at + 3] = units;
+    this.#ring[at + GONE] = gone;
     const hash = this.#hash(piece, begin, length);
     this.#next[position] = this.#first[hash]!;
     this.#first[hash] = position;
@@ -239,8 +297,37 @@ export class RequestQueue {
     for (let place = head; place < tail; place++) {
       const at = (place & (oldCapacity - 1)) * FIELDS;
       if (old[at] === HOLE) continue;
-      this.#put(this.#tail++, old[at]!, old[at + 1]!, old[at + 2]!, old[at + 3]!);
+      this.#put(this.#tail++, old[at]!, old[at + 1]!, old[at + 2]!, old[at + 3]!, old[at + GONE]!);
       if (place < ahead) this.#ahead = this.#tail;
     }
+  }
+}
+
+/** The first block that is not gone; 31: none. */
+function firstBlock(gone: number): number {
+  return 31 - Math.clz32(~gone & (gone + 1));
+}
+
+/** Bytes of the first part that is left of a request of so many bytes; 0: none is. */
+function partLength(length: number, gone: number): number {
+  const first = firstBlock(gone);
+  const blocks = Math.ceil(length / BLOCK_LENGTH_BYTES);
+  let end = first;
+  while (end < blocks && (gone & (1 << end)) === 0) end++;
+  return Math.max(0, Math.min(length, end * BLOCK_LENGTH_BYTES) - first * BLOCK_LENGTH_BYTES);
+}
+
+/** Each part that is left of a request: where it begins, and its length. */
+function eachPart(begin: number, length: number, gone: number, visit: (begin: number, length: number) => void): void {
+  if (gone === 0) {
+    visit(begin, length);
+    return;
+  }
+  for (;;) {
+    const first = firstBlock(gone);
+    const part = partLength(length, gone);
+    if (part === 0) return;
+    visit(begin + first * BLOCK_LENGTH_BYTES, part);
+    for (let block = first; block * BLOCK_LENGTH_BYTES < first * BLOCK_LENGTH_BYTES + part; block++) gone |= 1 << block;
   }
 }

@@ -3,8 +3,8 @@
  *   request arrives → queued per peer → its range is made resident → header and slices go to the link → sent, unpinned.
  * Holds no algorithm: the choker has decided who may ask, storage decides what is resident.
  */
-import { LIMITS } from '../config.js';
-import { NONE, type PieceIndex } from '../metainfo/geometry.js';
+import { BLOCK_LENGTH_BYTES, LIMITS } from '../config.js';
+import { type BlockIndex, NONE, type PieceIndex } from '../metainfo/geometry.js';
 import { writeReject } from '../wire/encoder.js';
 import type { Exchange } from './exchange.js';
 import type { Peer } from './peer.js';
@@ -13,7 +13,7 @@ import type { Peer } from './peer.js';
 export function requestArrives(peer: Peer, index: number, begin: number, length: number): void {
   const { geometry, scheduler, have } = peer.exchange;
   const piece = geometry.asPiece(index);
-  if (piece === NONE || length > LIMITS.requestBytes || !geometry.containsRange(piece, begin, length)) {
+  if (piece === NONE || !geometry.containsRange(piece, begin, length) || !isServedAtOnce(peer, piece, begin, length)) {
     peer.link.close(`asked for a range that does not exist: piece ${index}, begin ${begin}, length ${length}`);
     return;
   }
@@ -31,8 +31,31 @@ function refuse(peer: Peer, piece: number, begin: number, length: number): void 
   peer.link.touch();
 }
 
-export function cancelArrives(peer: Peer, piece: number, begin: number, length: number): void {
-  if (peer.requests.remove(piece, begin, length)) refuse(peer, piece, begin, length);
+/** More than anybody gets is for whole blocks in a row, for a peer that knows such runs. */
+function isServedAtOnce(peer: Peer, piece: PieceIndex, begin: number, length: number): boolean {
+  if (length <= LIMITS.requestBytes) return true;
+  return length <= LIMITS.runBytes && peer.runBlocks > 1 && peer.exchange.geometry.asRun(piece, begin, length) > 0;
+}
+
+/** The whole request, or one block of a run: the others are still sent. A flood of cancels must stay cheap: few runs have a block. */
+export function cancelArrives(peer: Peer, index: number, begin: number, length: number): void {
+  const { requests, runBlocks } = peer;
+  const { geometry } = peer.exchange;
+  if (requests.remove(index, begin, length)) {
+    refuse(peer, index, begin, length);
+    return;
+  }
+  if (runBlocks === 1) return;
+  const piece = geometry.asPiece(index);
+  const block = piece === NONE ? NONE : geometry.asBlock(piece, begin, length);
+  if (piece === NONE || block === NONE) return;
+  for (let count = 2; count <= LIMITS.runBytes / BLOCK_LENGTH_BYTES; count *= 2) {
+    const first = (block - (block % count)) as BlockIndex;
+    const runLength = geometry.runLength(piece, first, count);
+    if (!requests.removeBlock(piece, geometry.blockBegin(first), runLength, block - first)) continue;
+    refuse(peer, piece, begin, length);
+    return;
+  }
 }
 
 /** We choke the peer: what it asked for and did not get is void (BEP 3), said so where BEP 6 asks for it. */
@@ -48,11 +71,7 @@ export function dropRequests(peer: Peer): void {
 
 /** We do not have the piece any more: the same for its requests alone. */
 export function dropRequestsFor(peer: Peer, lost: PieceIndex): void {
-  const lostRequests: { begin: number; length: number }[] = [];
-  peer.requests.forEach((piece, begin, length) => {
-    if (piece === lost) lostRequests.push({ begin, length });
-  });
-  for (const { begin, length } of lostRequests) cancelArrives(peer, lost, begin, length);
+  for (const { begin, length } of peer.requests.removePiece(lost)) refuse(peer, lost, begin, length);
 }
 
 /** Steps 2 and 3: sends as much as the socket and the resident ranges allow. */

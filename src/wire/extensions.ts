@@ -36,6 +36,8 @@ export interface ExtendedHandshake {
   readonly port: number | null;
   /** Requests the peer queues, 1 to `LIMITS.requestsPerPeer` (capped: we never send more). */
   readonly reqq: number | null;
+  /** `haul_request_bytes`: the longest request that the peer serves, beyond the 16 KiB that all do. Not checked against any limit. */
+  readonly requestBytes: number | null;
   /** `yourip`: our address as the peer sees it, as text. A claim, not a fact. */
   readonly yourIp: string | null;
   /** BEP 9, bytes, > 0; not checked against any limit. */
@@ -51,6 +53,7 @@ export interface ExtendedHandshakeOptions {
   /** Left out when we do not listen. */
   readonly port?: number | null;
   readonly reqq: number;
+  readonly requestBytes?: number;
   /** The peer's address as text; left out when it is none. */
   readonly yourIp?: string | null;
   readonly metadataSize?: number;
@@ -61,6 +64,7 @@ export interface ExtendedHandshakeOptions {
 export function encodeExtendedHandshake(options: ExtendedHandshakeOptions): Buffer {
   const ids: ReadonlyMap<string, number> = options.m instanceof Map ? options.m : new Map(Object.entries(options.m));
   const fields: Record<string, BencodeInput | undefined> = {
+    haul_request_bytes: options.requestBytes,
     m: ids,
     metadata_size: options.metadataSize,
     p: options.port ?? undefined,
@@ -91,6 +95,7 @@ export function parseExtendedHandshake(payload: Uint8Array): ExtendedHandshake |
     version: version(fields.get('v')),
     port: integer(fields, 'p', 65535),
     reqq: reqq === null ? null : Math.min(reqq, LIMITS.requestsPerPeer),
+    requestBytes: integer(fields, 'haul_request_bytes', Number.MAX_SAFE_INTEGER),
     yourIp: address(fields.get('yourip')),
     metadataSize: integer(fields, 'metadata_size', Number.MAX_SAFE_INTEGER),
     uploadOnly: integer(fields, 'upload_only', Number.MAX_SAFE_INTEGER) !== null,

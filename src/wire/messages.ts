@@ -51,7 +51,7 @@ export interface WireLimits {
 
 export const WIRE_LIMITS: WireLimits = {
   messageBytes: LIMITS.messageBytes,
-  requestBytes: LIMITS.requestBytes,
+  requestBytes: LIMITS.runBytes,
   bitfieldBytes: LIMITS.pieceCount / 8,
   extendedBytes: LIMITS.extendedHandshakeBytes,
 };

@@ -11,7 +11,7 @@ function joined(limit = 2000): Pipeline {
 
 /** A second in which the peer sends this many blocks. */
 function second(pipeline: Pipeline, blocks: number): void {
-  for (let block = 0; block < blocks; block++) pipeline.received(0);
+  for (let block = 0; block < blocks; block++) pipeline.received(0, 1);
   pipeline.secondEnded(0, blocks * BLOCK_LENGTH_BYTES);
 }
 
@@ -19,7 +19,7 @@ test('a pipeline starts at 4 requests and grows by one with each block', () => {
   const pipeline = joined();
   assert.equal(pipeline.depth(0), 4);
   for (let block = 1; block <= 10; block++) {
-    pipeline.received(0);
+    pipeline.received(0, 1);
     assert.equal(pipeline.depth(0), 4 + block);
   }
 });
@@ -39,13 +39,13 @@ test('when the rate stops growing the depth becomes what comes in half a second 
 test('the depth does not grow while blocks wait at the peer for more than half a second', () => {
   const pipeline = joined();
   pipeline.responded(0, 100);
-  for (let count = 0; count < 6; count++) pipeline.received(0);
+  for (let count = 0; count < 6; count++) pipeline.received(0, 1);
   assert.equal(pipeline.depth(0), 10);
   for (let count = 0; count < 50; count++) pipeline.responded(0, 1_000);
-  pipeline.received(0);
+  pipeline.received(0, 1);
   assert.equal(pipeline.depth(0), 10);
   for (let count = 0; count < 50; count++) pipeline.responded(0, 500);
-  pipeline.received(0);
+  pipeline.received(0, 1);
   assert.equal(pipeline.depth(0), 11);
 });
 
@@ -156,7 +156,7 @@ function transfer({ bitsPerSec, roundTripMs, beginMs }: Link, seconds: number): 
       pipeline.responded(0, nowMs - asks[next++]!);
       bytes += BLOCK_LENGTH_BYTES;
       bytesOfClockSecond += BLOCK_LENGTH_BYTES;
-      pipeline.received(0);
+      pipeline.received(0, 1);
       fill(nowMs);
     }
     course.share.push((bytes * 8) / bitsPerSec);

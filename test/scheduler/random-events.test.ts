@@ -2,6 +2,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import type { PeerSlot, PieceIndex } from '../../src/metainfo/geometry.js';
 import { PRIORITIES, type Priority } from '../../src/scheduler/priority.js';
+import { deliverRun } from './run-steps.js';
 import { seeded, World } from './world.js';
 
 const SLOTS = 6;
@@ -28,6 +29,10 @@ const PEER_EVENTS: readonly Happening[] = [
   (world, slot) => world.end(slot),
   (world, slot, pick) => {
     for (let count = 0; count < pick % 8; count++) world.deliver(slot);
+    world.fill(slot);
+  },
+  (world, slot, pick) => {
+    for (let count = 0; count < 8; count++) if (deliverRun(world, slot, 1 + (pick % 9)) === 0) world.deliver(slot);
     world.fill(slot);
   },
   (world, slot, pick) => {
@@ -60,7 +65,7 @@ const WORLD_EVENTS: readonly Happening[] = [
 function join(world: World, slot: number, pick: number): void {
   const { pieceCount } = world.geometry;
   const some = Array.from({ length: pieceCount }, (_, piece) => piece).filter(() => world.random() < 0.5);
-  world.join(slot, pick % 3 === 0 ? 'all' : some, { fast: pick % 2 === 0 });
+  world.join(slot, pick % 3 === 0 ? 'all' : some, { fast: pick % 2 === 0, runBlocks: 2 ** (pick % 4) });
 }
 
 /** One random event; an event for a peer that is not there brings it. */
@@ -75,7 +80,7 @@ test('whatever happens in whatever order, nothing is asked twice, asked in vain 
   const event = fc.tuple(fc.nat(PEER_EVENTS.length + WORLD_EVENTS.length - 1), fc.nat(SLOTS - 1), fc.nat(255));
   const shape = fc.record({
     seed: fc.nat(),
-    pieceLengthBytes: fc.constantFrom(16 * KIB, 32 * KIB, 50_000, 80 * KIB, 7_000),
+    pieceLengthBytes: fc.constantFrom(16 * KIB, 32 * KIB, 50_000, 80 * KIB, 7_000, 256 * KIB, 170_000),
     pieces: fc.integer({ min: 1, max: 40 }),
     openPieces: fc.constantFrom(1, 2, 3, 8, 1000),
     uploadSlots: fc.constantFrom(0, 1, 2, 4, Number.POSITIVE_INFINITY),

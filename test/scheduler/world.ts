@@ -8,16 +8,10 @@ import { type BlockIndex, Geometry, type PeerSlot, type PieceIndex } from '../..
 import { NORMAL, type Priority, SKIP } from '../../src/scheduler/priority.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
 import type { DropReason, SchedulerSink } from '../../src/scheduler/sink.js';
+import { checkRun } from './run-steps.js';
+import { seeded } from './seeded.js';
 
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+export { seeded };
 
 export interface WorldOptions {
   readonly seed: number;
@@ -47,6 +41,8 @@ interface FakePeer {
   readonly asked: Map<number, Ask>;
   isFast: boolean;
   isChoking: boolean;
+  /** Blocks it serves in one message. */
+  runBlocks: number;
 }
 
 export class World implements SchedulerSink {
@@ -66,6 +62,8 @@ export class World implements SchedulerSink {
   /** `openPiece` says no. */
   isFull = false;
   closedPieces = 0;
+  /** Requests for more than one block. */
+  runs = 0;
   /** Requests made for a block that another peer was asked for too. */
   doubled = 0;
   readonly #openPieces: number;
@@ -100,7 +98,12 @@ export class World implements SchedulerSink {
 
   // The sink
 
-  request(slot: PeerSlot, piece: PieceIndex, block: BlockIndex): void {
+  request(slot: PeerSlot, piece: PieceIndex, first: BlockIndex, count: number): void {
+    if (count > 1) checkRun(this, slot, piece, first, count);
+    for (let block = first; block < first + count; block++) this.#requestBlock(slot, piece, block as BlockIndex);
+  }
+
+  #requestBlock(slot: PeerSlot, piece: PieceIndex, block: BlockIndex): void {
     const peer = this.#peer(slot);
     const stored = this.ready.get(piece);
     assert.ok(!peer.isChoking, `asked slot ${slot}, who chokes us`);
@@ -214,11 +217,13 @@ export class World implements SchedulerSink {
 
   // The network
 
-  join(slot: number, pieces: 'all' | readonly number[], options: { fast?: boolean } = {}): void {
+  join(slot: number, pieces: 'all' | readonly number[], options: { fast?: boolean; runBlocks?: number } = {}): void {
     const all = pieces === 'all' ? Array.from({ length: this.geometry.pieceCount }, (_, index) => index) : pieces;
     const isFast = options.fast ?? false;
-    this.peers.set(slot, { has: new Set(all), queue: [], asked: new Map(), isFast, isChoking: true });
+    const runBlocks = options.runBlocks ?? 1;
+    this.peers.set(slot, { has: new Set(all), queue: [], asked: new Map(), isFast, isChoking: true, runBlocks });
     this.scheduler.addPeer(slot as PeerSlot, this.nowMs);
+    this.scheduler.setRunBlocks(slot as PeerSlot, runBlocks);
     this.scheduler.setFast(slot as PeerSlot, isFast);
     const bits = new Bitfield(this.geometry.pieceCount);
     for (const piece of all) bits.set(piece);

@@ -17,6 +17,7 @@ export interface RawPeerOptions {
   /** 20 characters. */
   readonly peerId: string;
   readonly fast?: boolean;
+  readonly extended?: boolean;
   /** Called for each decoded event, e.g. `request 3 0 16384`. */
   readonly onEvent?: (peer: RawPeer, event: string) => void;
 }
@@ -44,8 +45,8 @@ export class RawPeer {
       options.onEvent?.(this, event);
       for (const waiter of [...this.#waiters]) if (waiter.accept(event)) waiter.resolve(event);
     };
-    const { metainfo, peerId, fast } = options;
-    const extensions = { fast: fast ?? false, extended: false };
+    const { metainfo, peerId, fast, extended } = options;
+    const extensions = { fast: fast ?? false, extended: extended ?? false };
     socket.write(encodeHandshake({ infoHash: metainfo.infoHash, peerId: Buffer.from(peerId, 'latin1'), extensions }));
   }
 

@@ -13,6 +13,8 @@ export interface ScriptedSeedOptions {
   readonly host?: string;
   /** 20 characters. */
   readonly peerId?: string;
+  /** It takes and sends extension messages (BEP 10). */
+  readonly extended?: boolean;
   /** What is sent for a request; null: nothing. Default: the good bytes. */
   readonly answer?: (piece: number, begin: number, good: Buffer, peer: RawPeer) => Buffer | null;
   /** It has the first so many; default: all. */
@@ -50,7 +52,7 @@ export async function startScriptedSeed(scope: Scope, options: ScriptedSeedOptio
     if (payload !== null) peer.sendBlock(piece, begin, payload);
   };
   const server = net.createServer({ noDelay: true }, (socket) => {
-    const peer = new RawPeer(socket, { port: 0, metainfo, peerId, onEvent });
+    const peer = new RawPeer(socket, { port: 0, metainfo, peerId, extended: options.extended ?? false, onEvent });
     peers.push(peer);
     writeBitfield(peer.out, all);
     if (options.greet === undefined) writeUnchoke(peer.out);

@@ -107,3 +107,57 @@ test('a read-ahead counts the units it touches: in order as many as the bytes fi
   for (let i = 0; i < 8; i++) astride.push(i, MIB - 1, 2);
   assert.equal(ahead(astride), 4, 'a range over two units counts twice');
 });
+
+test('a run that loses blocks comes out as the parts that are left, whatever is cancelled and sent in whatever order', () => {
+  const step = fc.record({
+    what: fc.constantFrom('push', 'push', 'shift', 'block', 'block', 'block', 'whole', 'piece', 'advance'),
+    piece: fc.nat(3),
+    block: fc.nat(15),
+    blocks: fc.constantFrom(1, 2, 5, 16),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+      const queue = new RequestQueue(makeRandom(1));
+      // One request for each piece and length at most, each a list of the blocks that are left.
+      let list: { piece: number; blocks: number; left: number[] }[] = [];
+      const partsOf = ({ piece, left }: { piece: number; left: number[] }): string[] => {
+        const starts = left.filter((block) => !left.includes(block - 1));
+        return starts.map((start) => {
+          let end = start;
+          while (left.includes(end)) end++;
+          return `${piece} ${start * BLOCK} ${(end - start) * BLOCK}`;
+        });
+      };
+      for (const { what, piece, block, blocks } of steps) {
+        const entry = list.find((one) => one.piece === piece && one.blocks === blocks);
+        if (what === 'push' && entry === undefined) {
+          queue.push(piece, 0, blocks * BLOCK);
+          list.push({ piece, blocks, left: Array.from({ length: blocks }, (_, index) => index) });
+        } else if (what === 'shift' && list.length > 0) {
+          const [part] = partsOf(list[0]!);
+          assert.equal(`${queue.piece} ${queue.begin} ${queue.lengthBytes}`, part);
+          const [, begin, length] = part!.split(' ').map(Number) as [number, number, number];
+          list[0]!.left = list[0]!.left.filter((one) => one * BLOCK >= begin + length);
+          queue.shift();
+        } else if (what === 'block' && block < blocks) {
+          const isThere = entry?.left.includes(block) ?? false;
+          assert.equal(queue.removeBlock(piece, 0, blocks * BLOCK, block), isThere);
+          if (isThere) entry!.left = entry!.left.filter((one) => one !== block);
+        } else if (what === 'whole') {
+          assert.equal(queue.remove(piece, 0, blocks * BLOCK), entry !== undefined);
+          if (entry !== undefined) entry.left = [];
+        } else if (what === 'piece') {
+          const gone = list.filter((one) => one.piece === piece);
+          const parts = queue.removePiece(piece).map(({ begin, length }) => `${piece} ${begin} ${length}`);
+          assert.deepEqual(parts, gone.flatMap(partsOf));
+          for (const one of gone) one.left = [];
+        } else if (what === 'advance') queue.advance(Number.POSITIVE_INFINITY);
+        list = list.filter((one) => one.left.length > 0);
+        assert.equal(queue.length, list.length);
+        assert.deepEqual(waiting(queue), list.flatMap(partsOf));
+      }
+      while (queue.length > 0) queue.shift();
+      assert.equal(queue.aheadBytes, 0);
+    }),
+  );
+});

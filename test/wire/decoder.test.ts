@@ -281,9 +281,9 @@ const WRONG_SIZES: readonly [length: number, id: number, reason: RegExp][] = [
   [262_146, 5, /^bitfield has a body of 262146 bytes, must be 1 to 262145$/],
   [12, 6, /^request has a body of 12 bytes, must be 13$/],
   [14, 6, /^request /],
-  [9, 7, /^piece has a body of 9 bytes, must be 10 to 131081$/],
+  [9, 7, /^piece has a body of 9 bytes, must be 10 to 262153$/],
   [1, 7, /^piece /],
-  [131_082, 7, /^piece has a body of 131082 bytes/],
+  [262_154, 7, /^piece has a body of 262154 bytes/],
   [1, 8, /^cancel /],
   [1, 9, /^port has a body of 1 bytes, must be 3$/],
   [6, 0x0d, /^suggest /],
@@ -309,7 +309,7 @@ test('a length that does not fit the id is refused as soon as both are known, na
 });
 
 test('sizes at the edge are accepted', () => {
-  const most = new Uint8Array(LIMITS.requestBytes);
+  const most = new Uint8Array(LIMITS.runBytes);
   const messages = [block(0, 0, most), block(0, 0, Uint8Array.of(1)), bitfield(new Uint8Array(LIMITS.pieceCount / 8))];
   messages.push(extended(1, new Uint8Array(LIMITS.extendedHandshakeBytes - 2)));
   messages.push(unknown(200, new Uint8Array(LIMITS.messageBytes - 1)));

@@ -17,6 +17,7 @@ const NOTHING: ExtendedHandshake = {
   version: null,
   port: null,
   reqq: null,
+  requestBytes: null,
   yourIp: null,
   metadataSize: null,
   uploadOnly: false,
@@ -56,6 +57,7 @@ test('what was encoded is parsed', () => {
     reqq: 500,
     yourIp: '2001:db8::1',
     metadataSize: 31235,
+    requestBytes: 262144,
     uploadOnly: true,
   });
   assert.deepEqual(parse(payload), {
@@ -69,6 +71,7 @@ test('what was encoded is parsed', () => {
     reqq: 500,
     yourIp: '2001:db8::1',
     metadataSize: 31235,
+    requestBytes: 262144,
     uploadOnly: true,
   });
 });
@@ -100,6 +103,8 @@ test('fields of a wrong type or range are ignored', () => {
   assert.deepEqual(parse('d1:mi1e1:p4:68814:reqq3:2501:vi5e6:youripi7ee'), NOTHING);
   assert.deepEqual(parse('d1:mle1:pi0e4:reqqi0e1:v0:6:yourip3:abce'), NOTHING);
   assert.deepEqual(parse('d13:metadata_sizei-5e1:pi65536e4:reqqi-1e11:upload_onlyi0ee'), NOTHING);
+  assert.deepEqual(parse('d18:haul_request_bytes3:abce'), NOTHING);
+  assert.deepEqual(parse('d18:haul_request_bytesi-16384ee'), NOTHING);
   const { m, disabled } = parse('d1:md1:ai-1e1:bi256e1:c1:x1:di0e1:ei255eee');
   assert.deepEqual([...m], [['e', 255]]);
   assert.deepEqual([...disabled], ['d']);

@@ -1,0 +1,62 @@
+/** Runs: several blocks of a piece in one request, of peers that serve them (`setRunBlocks`). */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { deliverRun } from './run-steps.js';
+import { World } from './world.js';
+
+const KIB = 1024;
+
+function world(): World {
+  return new World({ seed: 1, lengthBytes: 8192 * KIB, pieceLengthBytes: 256 * KIB, openPieces: 1000, maxSlots: 4 });
+}
+
+/** Gives so many blocks, and asks again after each few. */
+function give(of: World, slot: number, blocks: number): void {
+  for (let count = 0; count < blocks; count++) {
+    for (const piece of [...of.opening]) of.makeReady(piece);
+    of.deliver(slot);
+    for (const piece of [...of.verifying]) of.verify(piece, true);
+    of.fill(slot);
+  }
+}
+
+test('a peer that serves runs is asked for them as soon as four of them fit into its queue, and not before', () => {
+  const made = world();
+  made.join(0, 'all', { runBlocks: 4 });
+  made.unchoke(0);
+  for (const piece of [...made.opening]) made.makeReady(piece);
+  made.fill(0);
+  give(made, 0, 8);
+  assert.equal(made.runs, 0);
+  give(made, 0, 80);
+  assert.ok(made.runs >= 10, `${made.runs} runs`);
+  made.check();
+});
+
+test('a peer that does not say so is asked for single blocks, however deep its queue', () => {
+  const made = world();
+  made.join(0, 'all');
+  made.unchoke(0);
+  give(made, 0, 200);
+  assert.equal(made.runs, 0);
+});
+
+test('what of a run was taken over by another peer ends the step of the others: nothing is stored twice', () => {
+  const made = world();
+  made.join(0, 'all', { runBlocks: 4 });
+  made.unchoke(0);
+  give(made, 0, 300);
+  for (let step = 0; step < 600 && made.peers.get(0)!.queue.length > 0; step++) {
+    for (const piece of [...made.opening]) made.makeReady(piece);
+    if (step === 5) {
+      made.join(1, 'all', { runBlocks: 4 });
+      made.unchoke(1);
+    }
+    if (step > 5) made.deliver(1);
+    if (deliverRun(made, 0, 5) === 0) made.deliver(0);
+    for (const slot of [0, 1]) if (made.peers.has(slot)) made.fill(slot);
+    for (const piece of [...made.verifying]) made.verify(piece, true);
+    made.check();
+  }
+  assert.equal(made.verified.size, made.geometry.pieceCount);
+});
