@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- memory [--torrents 1,4,50] [--size 1G] [--piece-length 1M] [--storage mapped,positional] [--idle 20] [--turns 3]`
+ * `npm run bench -- memory [--torrents 1,4,50] [--size 1G] [--piece-length 1M] [--storage mapped,positional] [--idle 30] [--turns 3]`
  *                         `[--folder DIR] [--out FILE] [--small]`
  * How much memory an engine holds while all its torrents are busy, and once they are not: a seed process and a leech process, N torrents
  * between them at once, `--size` in all, every byte zero. The storage is that of both sides.
@@ -111,7 +111,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   const torrents = values.small ? [1, 2] : counts('torrents', values.torrents);
   const sizeBytes = length('size', values.size ?? (values.small ? '16M' : '1G'));
   const storages = someOf('storage', values.storage, ['mapped', 'positional'] as const);
-  const idleMs = positive('idle', values.idle ?? (values.small ? '0.1' : '20')) * 1000;
+  const idleMs = positive('idle', values.idle ?? (values.small ? '0.1' : '30')) * 1000;
   const turns = count('turns', values.turns ?? (values.small ? '1' : '3'));
   const points = lengths('piece-length', values['piece-length']).flatMap((pieceLengthBytes) =>
     torrents.flatMap((n) =>

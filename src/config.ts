@@ -115,7 +115,7 @@ export const DEFAULTS = {
    */
   uploadSlots: 8,
   /**
-   * What an engine may hold above its idle self: 3/16 in buffers of its own, 11/16 in mapped files (`storage/memory.ts`). The three below are
+   * What an engine may hold above its idle self: 5/32 in buffers of its own, 11/16 in mapped files (`storage/memory.ts`). The three below are
    * the most that one torrent takes of it.
    */
   memoryBytes: 256 * MIB,

@@ -34,7 +34,7 @@ for (const storage of ['mapped', 'positional'] as const) {
         return parseTorrent(await createTorrent(path.join(folder, name), { pieceLengthBytes }, pool));
       }),
     );
-    // 3 MiB of buffers, 11 MiB of mapped pages.
+    // 2.5 MiB of buffers, 11 MiB of mapped pages.
     const options = { storage, memoryBytes: 16 * MIB };
     const seed = await startEngine(scope, options);
     for (const metainfo of sets)
@@ -71,7 +71,7 @@ for (const storage of ['mapped', 'positional'] as const) {
     const kind = storage === 'mapped' ? memory.mapped : memory.anonymous;
     const pieces = scenes.pieces(scene.metainfo);
     const most = first.mostPieces;
-    assert.equal(most, storage === 'mapped' ? 9 : 3);
+    assert.equal(most, storage === 'mapped' ? 9 : 2);
     for (const piece of pieces.slice(0, most)) assert.equal(await scenes.openPiece(first, piece), null);
     assert.equal(first.roomPieces, 0);
     const refused = (): void => assert.fail('refused and answered');
