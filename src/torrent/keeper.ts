@@ -124,8 +124,9 @@ export class Keeper {
   }
 
   async #syncAndSave(isClean: boolean, unfinished: readonly UnfinishedPiece[] = []): Promise<void> {
-    if (!this.#options.isKept) return;
+    // First: a seed without a record is idle again, too.
     this.#unsynced = 0;
+    if (!this.#options.isKept) return;
     const { failure, pieces } = await this.#sync();
     for (const piece of pieces) this.#synced.set(piece);
     await this.#save(isClean && failure === null, failure === null ? unfinished : []);

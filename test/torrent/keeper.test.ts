@@ -116,6 +116,17 @@ test('a seed of somebody else’s data writes nothing beside it', async () => {
   assert.deepEqual(self.saved, []);
 });
 
+test('a seed of somebody else’s data is idle again after a piece was withdrawn', async () => {
+  const self = stage('####', false);
+  self.have.clear(2);
+  self.keeper.pieceLost(2);
+  assert.equal(self.keeper.isIdle, false);
+  self.keeper.tick(0);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(self.keeper.isIdle, true);
+  assert.deepEqual([self.saved, self.heard], [[], []]);
+});
+
 test('a record for which there is no room is a warning, told once, and tried again while the download goes on', async () => {
   const self = stage('....');
   const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
