@@ -34,6 +34,7 @@ export class SimRoster {
       peerId: peerIdOf(host.id),
       announce: (_url, request) => this.#announce(request),
       random,
+      now: () => host.nowMs,
       onPeers: (addresses) => {
         for (const address of addresses) this.#book.add(address, 'tracker');
         this.dialSome(host.nowMs);

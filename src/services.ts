@@ -87,6 +87,7 @@ export function makeServices(options: ServicesOptions): Services {
         ...(zone === undefined ? {} : { zone }),
         announce: (url, request, signal) => announceHttp(url, request, { signal, dispatcher, random }),
         random,
+        now: () => performance.now(),
         onPeers: (addresses) => owner.onPeers(addresses),
         onOutcome: (url, outcome, message) => owner.onOutcome(url, outcome, message),
       }),

@@ -1,6 +1,6 @@
 /**
  * Announces one torrent to its trackers: the shell around `Tiers`. Owns the requests under way; must not know HTTP.
- * Time comes with `tick`; results that arrive between ticks are dated with the last one.
+ * Time comes with `tick`; results are dated when they arrive: a quiet torrent is not ticked while its announce is under way.
  */
 import type { TrackerReport } from '../api.js';
 import { type ErrorCode, HaulError } from '../errors.js';
@@ -46,6 +46,8 @@ export interface AnnouncerOptions {
   readonly announce: (url: string, request: AnnounceRequest, signal: AbortSignal) => Promise<AnnounceReply>;
   /** A generator of [0, 1). */
   readonly random: () => number;
+  /** The clock of `tick`, in milliseconds, when a result arrives. */
+  readonly now: () => number;
   readonly onPeers: (addresses: readonly Address[], url: string) => void;
   /** `url` and `message` (one line) are fit to be shown. */
   readonly onOutcome: (url: string, outcome: AnnounceOutcome, message: string) => void;
@@ -147,6 +149,7 @@ export class Announcer {
 
   #answered(url: string, event: AnnounceEvent | undefined, reply: AnnounceReply): void {
     this.#underWay = null;
+    this.#nowMs = Math.max(this.#nowMs, this.#options.now());
     if (reply.trackerId !== null) this.#trackerIds.set(url, reply.trackerId);
     this.#tiers.succeeded(this.#nowMs, event, reply.intervalMs, reply.minIntervalMs);
     const shown = shownUrl(url);
@@ -158,6 +161,7 @@ export class Announcer {
 
   #failed(url: string, error: unknown): void {
     this.#underWay = null;
+    this.#nowMs = Math.max(this.#nowMs, this.#options.now());
     this.#tiers.failed(this.#nowMs, !(error instanceof HaulError) || !UNREACHED.has(error.code));
     const message = error instanceof HaulError ? error.message : `tracker ${shownUrl(url)}: ${String(error)}`;
     this.#record.failed(url, message);

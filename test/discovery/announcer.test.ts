@@ -43,6 +43,7 @@ function scene(trackers: string[][], overrides: Partial<AnnouncerOptions> = {}) 
     infoHash: new Uint8Array(20),
     peerId: new Uint8Array(20),
     random: () => 0.999,
+    now: () => 0,
     announce: (url, request) => {
       sent.push({ url, request });
       const answer = answers.get(url) ?? REPLY;
@@ -94,6 +95,32 @@ test('started goes out at once, then regular announces at the interval', async (
   assert.deepEqual(events(), ['started a', '- a']);
   const { port, leftBytes, numwant } = sent[0]!.request;
   assert.deepEqual([port, leftBytes, numwant], [6881, 3, 50]);
+});
+
+test('a result is dated when it arrives: nobody ticks a quiet torrent while its announce is under way', async () => {
+  let nowMs = 0;
+  const settled: ((reply: AnnounceReply | null) => void)[] = [];
+  const { announcer, stats, settle, tick } = scene([[A]], {
+    now: () => nowMs,
+    announce: () =>
+      new Promise((resolve, reject) =>
+        settled.push((reply) => (reply === null ? reject(new HaulError('TIMEOUT', 'silent')) : resolve(reply))),
+      ),
+  });
+  stats.isAlone = true;
+  announcer.start(0, () => stats);
+  nowMs = 15_000;
+  settled[0]!(null);
+  await settle();
+  assert.ok(announcer.dueAtMs > nowMs, `due at ${announcer.dueAtMs}`);
+  await tick(nowMs);
+  assert.equal(settled.length, 1, 'no second try without a pause');
+  await tick(announcer.dueAtMs);
+  assert.equal(settled.length, 2);
+  nowMs = 100_000;
+  settled[1]!(REPLY);
+  await settle();
+  assert.equal(announcer.dueAtMs, nowMs + 2 * MINUTE, 'a seed alone: the least interval after the answer');
 });
 
 test('the next tier is asked only when all of a tier failed, and an answer ends the round', async () => {

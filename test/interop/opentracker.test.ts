@@ -127,6 +127,7 @@ test('an announcer starts, completes and stops at opentracker', async (t) => {
     infoHash,
     peerId: Buffer.from('-SH0001-announcer009'),
     random: () => 0,
+    now: () => 0,
     announce: (to, request, signal) => announceHttp(to, request, { dispatcher, signal }),
     onPeers: () => {},
     onOutcome: (_url, outcome, message) => {
