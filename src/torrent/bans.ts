@@ -2,22 +2,27 @@
  * Who is kept out of one torrent, and for how long. Pure: the clock is an argument.
  *
  * A ban needs evidence by content (`suspects.ts`: a good copy shows whose blocks were bad), names one peer id at one host, and ends by
- * itself: a disk that was bad is replaced, an address passes on to somebody else. The host as a whole is refused only when several of its
- * peers were caught. What the user named is never refused (`roster.ts`). An IPv6 host is its /64: it has a new address whenever it likes.
+ * itself: a disk that was bad is replaced, an address passes on to somebody else. An address as a whole is refused only when several of its
+ * peers were caught. What the user named is never refused (`roster.ts`). A host of IPv6 has a new address of its /64 whenever it likes: its
+ * ban holds in all of it. But a /64 is also a whole LAN: it is refused when so many of its addresses were caught that most of it is bad.
  */
 import { groupOf } from '../discovery/remote-group.js';
 
 /** The first ban of a peer; each further one is twice as long, up to the last. */
 export const BAN_FIRST_MS = 30 * 60_000;
 export const BAN_LAST_MS = 2 * 60 * 60_000;
-/** Banned peers of one host before the whole host is refused: one liar must not take its neighbours behind a NAT with it. */
+/** Banned peers of one address before it is refused: one liar must not take its neighbours behind a NAT with it. */
 export const BANS_PER_HOST = 3;
+/** Addresses of one /64 with a banned peer before all of it is refused: a LAN of hundreds of hosts has a few bad disks. */
+export const BANNED_ADDRESSES_PER_GROUP = 16;
 /** Bans remembered, ended ones included: about 150 bytes each. */
 const BANS_MAX = 4096;
 
 interface Ban {
   /** See `groupOf`. */
   readonly group: string;
+  /** Where it was caught last. */
+  address: string;
   untilMs: number;
   times: number;
 }
@@ -30,7 +35,8 @@ export class Bans {
   add(host: string, peerId: Buffer, nowMs: number): number {
     const group = groupOf(host);
     const name = nameOf(group, peerId);
-    const ban = this.#bans.get(name) ?? { group, untilMs: 0, times: 0 };
+    const ban = this.#bans.get(name) ?? { group, address: '', untilMs: 0, times: 0 };
+    ban.address = addressOf(host);
     this.#bans.delete(name);
     ban.untilMs = nowMs + Math.min(BAN_LAST_MS, BAN_FIRST_MS * 2 ** ban.times);
     ban.times++;
@@ -45,13 +51,25 @@ export class Bans {
     if (this.#bans.size === 0) return null;
     const group = groupOf(host);
     if ((this.#bans.get(nameOf(group, peerId))?.untilMs ?? 0) > nowMs) return 'banned: it sent corrupt data';
-    let ofHost = 0;
-    for (const ban of this.#bans.values()) if (ban.group === group && ban.untilMs > nowMs) ofHost++;
-    return ofHost >= BANS_PER_HOST ? 'banned: its host sent corrupt data' : null;
+    const address = addressOf(host);
+    const addresses = new Set<string>();
+    let ofAddress = 0;
+    for (const ban of this.#bans.values()) {
+      if (ban.group !== group || ban.untilMs <= nowMs) continue;
+      if (ban.address === address) ofAddress++;
+      addresses.add(ban.address);
+    }
+    if (ofAddress >= BANS_PER_HOST) return 'banned: its host sent corrupt data';
+    return addresses.size >= BANNED_ADDRESSES_PER_GROUP ? 'banned: its network sent corrupt data' : null;
   }
 }
 
 /** A peer id alone is a claim: whoever borrows the id of an honest peer on another host must not get that one banned. */
 function nameOf(group: string, peerId: Buffer): string {
   return `${group} ${peerId.toString('hex')}`;
+}
+
+/** One host, as its socket names it; IPv4-mapped forms are IPv4. */
+function addressOf(host: string): string {
+  return host.includes('.') ? groupOf(host) : host;
 }
