@@ -13,7 +13,7 @@ import { makeFolder } from './folders.js';
 import { refuseForeign } from './foreign.js';
 import { Identities } from './identities.js';
 import { FileLayout, partFileName } from './layout.js';
-import { type Changed, makeFiles } from './make-files.js';
+import { Changed, type Made, makeFiles } from './make-files.js';
 import { refuseOneFile } from './one-file.js';
 import type { PrepareRequest } from './port.js';
 import { stampedFiles } from './stamp-files.js';
@@ -83,17 +83,17 @@ export class DataFiles {
     const { forWriting } = options;
     await prepareOutput(this.output, forWriting);
     for (let tries = 1; ; tries++) {
-      const changed = await this.#makeReady(options);
+      const made = await this.#makeReady(options);
+      const changed = made instanceof Changed ? made : await this.#identify(made);
       if (changed === null) break;
       if (tries === TRIES) throw keepsChanging(changed, this.metainfo.name);
     }
-    this.#identities = await this.#identify();
     const check = (file: number, fd: number): void => this.checkOpen(file, fd);
     this.#descriptors = new Descriptors((file) => this.path(file), { forWriting, check });
   }
 
-  /** Resolves with what is not as it was looked at any more, or null. */
-  async #makeReady(options: PrepareOptions): Promise<Changed | null> {
+  /** Resolves with what is not as it was looked at any more, or with which files they are; a reader takes what there is. */
+  async #makeReady(options: PrepareOptions): Promise<Made | Changed> {
     const { forWriting } = options;
     const { partFile, partFileBytes } = this.layout;
     const found = await survey({
@@ -105,7 +105,7 @@ export class DataFiles {
     });
     this.#realPaths.clear();
     for (const [file, path] of found.realPaths) this.#realPaths.set(file, path);
-    if (!forWriting) return null;
+    if (!forWriting) return new Map();
     await this.#refuseForeign(found, options);
     await this.#refuseOneFile(found, options);
     const volume = await statfs(this.output);
@@ -123,7 +123,8 @@ export class DataFiles {
     });
   }
 
-  async #identify(): Promise<Identities> {
+  /** Resolves with what is not as it was made any more, or null. */
+  async #identify(made: Made): Promise<Changed | null> {
     const { partFile, partFileBytes } = this.layout;
     const { isExact, makesUpInodes } = fileSystemOf((await statfs(this.output)).type);
     const stored = stampedFiles(this.metainfo, this.#selection);
@@ -136,8 +137,10 @@ export class DataFiles {
       isExact: isExact === true,
       isSerial: this.#isSerial,
     });
-    await identities.note();
-    return identities;
+    const other = await identities.note(made);
+    if (other !== null) return new Changed(this.path(other));
+    this.#identities = identities;
+    return null;
   }
 
   async close(): Promise<void> {

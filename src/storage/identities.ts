@@ -1,7 +1,7 @@
 /**
  * Which files a storage uses, so that another file of the same name is never taken for one of them.
  *
- *   prepare: noted (device, inode, birth) -> every open: the same, or it fails -> now and then, before a record and before "done":
+ *   prepare: noted (device, inode, birth), as looked at and made before -> every open: the same, or it fails -> now and then, before a record and before "done":
  *   the path still leads there, and the file is as long as the torrent says
  *
  * Bytes go to open files and mappings, whatever happens to their names: without this a download could end in a file that nobody finds.
@@ -11,6 +11,7 @@ import { stat } from 'node:fs/promises';
 import { fromSystemError, HaulError } from '../errors.js';
 import { forEachConcurrently } from './concurrently.js';
 import { ABSENT, type FileStamp, isSameBirth, spoiled } from './file-stamp.js';
+import type { Made } from './make-files.js';
 import { OtherWriters } from './other-writers.js';
 import { birthOf, forEachStatus, stampOf } from './stamp-files.js';
 
@@ -62,19 +63,27 @@ export class Identities {
     this.writers = new OtherWriters(options.isSerial);
   }
 
-  /** Looks at each file and remembers it. @throws HaulError where one is missing */
-  async note(): Promise<void> {
+  /**
+   * Looks at each file and remembers it.
+   * @param made which files they should be, as far as that is known
+   * @returns the first that is another one, or null @throws HaulError where one is missing
+   */
+  async note(made: Made = new Map()): Promise<number | null> {
     const { files, pathOf, lengthOf } = this.#options;
     let missing: HaulError | null = null;
+    let other: number | null = null;
     await forEachStatus(files, pathOf, (file, status) => {
       if (status === null) missing ??= gone(pathOf(file));
       else {
+        const expected = made.get(file) ?? { device: Number(status.dev), inode: Number(status.ino) };
+        if (expected.device !== Number(status.dev) || expected.inode !== Number(status.ino)) other ??= file;
         const isWhole = status.blocks * STAT_BLOCK_BYTES >= BigInt(lengthOf(file));
         const { dev: device, ino: inode, mtimeNs } = status;
         this.#known.set(file, { device, inode, birthNs: birthOf(status), mtimeNs, isWhole });
       }
     });
     if (missing !== null) throw missing;
+    return other;
   }
 
   /** From now on what others write is noticed, by time: our writes report it. */

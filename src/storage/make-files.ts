@@ -2,14 +2,15 @@
  * Makes the files of a torrent, after all that is there was looked at: folders, files with their space, links; longer ones of ours are cut.
  * Invariants: what fails leaves what was there as it was. What was not looked at is not changed: a missing file is made by whoever makes
  * it first (O_EXCL), one that was there must be the same still, and what was opened lies below the output folder, whatever became of the
- * folders on the way to it.
+ * folders on the way to it. A file that is not opened here, for it is whole, is compared when it is noted (`Identities.note`): which file
+ * each one is, is the result.
  */
-import { constants, fstatSync, readlinkSync, type Stats, type StatsFs } from 'node:fs';
+import { constants, fstatSync, type Stats, type StatsFs } from 'node:fs';
 import { chmod, type FileHandle, mkdir, open, rmdir, stat, symlink, unlink } from 'node:fs/promises';
-import { sep } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { FileEntry } from '../metainfo/metainfo.js';
 import { forEachConcurrently } from './concurrently.js';
+import { isBelow, nameOf } from './kernel-names.js';
 import * as mmap from './mmap-io.js';
 import { whenRoom } from './patience.js';
 import type { FileState, Survey } from './survey.js';
@@ -19,9 +20,11 @@ const RESERVE_STEP_BYTES = 1024 ** 3;
 /** Files made at the same time; libuv has four threads. */
 const AT_ONCE = 8;
 
-const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
+const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
 /** A pipe or a link that took the place of a file is neither waited for nor followed. */
 const OLD = O_RDWR | O_NOFOLLOW | O_NONBLOCK;
+/** Whole already: it may be protected against writing. */
+const WHOLE = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 const NEW = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
 /** What a system call says when somebody was there between our look and it. */
 const CHANGED: ReadonlySet<unknown> = new Set(['EEXIST', 'ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO']);
@@ -40,7 +43,22 @@ export interface MakeTask {
   readonly hasInodes: boolean;
 }
 
-type Undo = () => Promise<void>;
+/** Which file it is. */
+interface Id {
+  readonly device: number;
+  readonly inode: number;
+}
+
+/** By file; empty where the file system does not tell. */
+export type Made = ReadonlyMap<number, Id>;
+
+interface Work extends MakeTask {
+  /** What takes back what was done, in order. */
+  readonly undo: (() => Promise<void>)[];
+  readonly made: Map<number, Id>;
+  /** Files that have several names in this torrent: see `keyOf`. */
+  readonly twins: ReadonlySet<string>;
+}
 
 /** What is not as it was looked at. */
 export class Changed extends Error {
@@ -52,24 +70,25 @@ export class Changed extends Error {
   }
 }
 
-/** @returns null, or what is not as it was looked at: then nothing was changed. @throws HaulError */
-export async function makeFiles(task: MakeTask): Promise<Changed | null> {
-  const { found, output, reserve } = task;
+/** @returns the files, or what is not as it was looked at: then nothing was changed. @throws HaulError */
+export async function makeFiles(task: MakeTask): Promise<Made | Changed> {
+  const { found, output, reserve, hasInodes } = task;
   if (reserve) checkFreeSpace(task);
-  const undo: Undo[] = [];
+  const work: Work = { ...task, undo: [], made: new Map(), twins: twinsOf(found.files) };
+  const { undo, made } = work;
   try {
     for (const folder of found.missingFolders) {
       await mkdir(folder).catch(changed(folder));
       undo.push(() => rmdir(folder));
     }
-    await forEachConcurrently(found.files, AT_ONCE, (state) => makeFile(task, state, undo));
+    await forEachConcurrently(found.files, AT_ONCE, (state) => makeFile(work, state));
     for (const { path, target } of found.missingLinks) {
       await symlink(target, path).catch(changed(path));
       undo.push(() => unlink(path));
     }
     // Last, for this cannot be undone.
-    await forEachConcurrently(found.files, AT_ONCE, (state) => cut(task, state));
-    return null;
+    await forEachConcurrently(found.files, AT_ONCE, (state) => cut(work, state));
+    return hasInodes ? made : new Map();
   } catch (error) {
     for (const step of undo.reverse()) await step().catch(() => {});
     if (error instanceof Changed) return error;
@@ -77,8 +96,23 @@ export async function makeFiles(task: MakeTask): Promise<Changed | null> {
   }
 }
 
+function keyOf({ device, inode }: Id): string {
+  return `${device}:${inode}`;
+}
+
+function twinsOf(states: readonly FileState[]): Set<string> {
+  const [seen, twins] = [new Set<string>(), new Set<string>()];
+  for (const state of states) {
+    if (!state.exists) continue;
+    const key = keyOf(state);
+    if (seen.has(key)) twins.add(key);
+    seen.add(key);
+  }
+  return twins;
+}
+
 /** A longer file of ours, an earlier version: to the length that the torrent says. */
-async function cut(task: MakeTask, state: FileState): Promise<void> {
+async function cut(task: Work, state: FileState): Promise<void> {
   const wanted = task.entry(state.file).lengthBytes;
   if (state.lengthBytes <= wanted || state.file === task.partFile) return;
   const path = task.path(state.file);
@@ -91,16 +125,18 @@ async function cut(task: MakeTask, state: FileState): Promise<void> {
   }
 }
 
-async function makeFile(task: MakeTask, state: FileState, undo: Undo[]): Promise<void> {
-  const { reserve } = task;
-  const entry = task.entry(state.file);
-  const path = task.path(state.file);
+async function makeFile(work: Work, state: FileState): Promise<void> {
+  const { reserve, undo, made } = work;
+  const entry = work.entry(state.file);
+  const path = work.path(state.file);
+  if (state.exists) made.set(state.file, state);
   const isReserved = !reserve || state.allocatedBytes >= entry.lengthBytes;
-  if (state.exists && state.lengthBytes >= entry.lengthBytes && isReserved) return;
+  if (state.exists && state.lengthBytes >= entry.lengthBytes && isReserved) return lookAgain(work, state, path);
   try {
-    const handle = await openSeen(task, state, path, entry.isExecutable ? 0o777 : 0o666);
-    const made = fstatSync(handle.fd);
-    undo.push(() => undoFile(task, state, path, made));
+    const handle = await openSeen(work, state, path, OLD, entry.isExecutable ? 0o777 : 0o666);
+    const status = fstatSync(handle.fd);
+    made.set(state.file, { device: status.dev, inode: status.ino });
+    undo.push(() => undoFile(work, state, path, status));
     try {
       if (reserve) await reserveSpace(handle.fd, entry.lengthBytes);
       if ((await handle.stat()).size < entry.lengthBytes) await handle.truncate(entry.lengthBytes);
@@ -112,6 +148,17 @@ async function makeFile(task: MakeTask, state: FileState, undo: Undo[]): Promise
     if (error instanceof Changed) throw error;
     if ((error as { code?: unknown }).code === 'ENOSPC') throw noSpace(path, entry.lengthBytes, error);
     throw fromSystemError(error, 'reserve space for', path);
+  }
+}
+
+/** A whole file is not changed here, but it will be written to. Where files have numbers, the one that is noted is compared instead. */
+async function lookAgain(work: Work, state: FileState, path: string): Promise<void> {
+  if (work.hasInodes) return;
+  try {
+    await (await openSeen(work, state, path, WHOLE)).close();
+  } catch (error) {
+    if (error instanceof Changed) throw error;
+    throw fromSystemError(error, 'open', path);
   }
 }
 
@@ -127,10 +174,10 @@ async function undoFile({ hasInodes }: MakeTask, state: FileState, path: string,
   }
 }
 
-/** The very file that was looked at, or a new one where there was none. @throws Changed */
-async function openSeen(task: MakeTask, state: FileState, path: string, mode = 0o666): Promise<FileHandle> {
-  const handle = await whenRoom(() => open(path, state.exists ? OLD : NEW, mode)).catch(changed(path));
-  const real = realPathOf(handle.fd);
+/** The very file that was looked at, or a new one where there was none. @param old how one that is there is opened @throws Changed */
+async function openSeen(task: Work, state: FileState, path: string, old = OLD, mode = 0o666): Promise<FileHandle> {
+  const handle = await whenRoom(() => open(path, state.exists ? old : NEW, mode)).catch(changed(path));
+  const real = nameOf(handle.fd);
   const isInside = real === null || isBelow(task.found.root, real);
   if (isInside && (!state.exists || isSame(task, state, handle.fd))) return handle;
   await handle.close();
@@ -139,26 +186,13 @@ async function openSeen(task: MakeTask, state: FileState, path: string, mode = 0
   throw new Changed(path);
 }
 
-function isSame({ hasInodes, entry }: MakeTask, { file, device, inode, lengthBytes }: FileState, fd: number): boolean {
-  const isToBeCut = lengthBytes > entry(file).lengthBytes;
+function isSame({ hasInodes, entry, twins }: Work, state: FileState, fd: number): boolean {
+  const { file, device, inode, lengthBytes } = state;
   const status = fstatSync(fd);
-  // What somebody added must not be cut; two names of one file, both finished, may have been lengthened under the other one.
-  if (!status.isFile() || status.size < lengthBytes || (isToBeCut && status.size > lengthBytes)) return false;
-  return !hasInodes || (status.dev === device && status.ino === inode);
-}
-
-function isBelow(root: string, path: string): boolean {
-  return path.startsWith(root.endsWith(sep) ? root : root + sep);
-}
-
-/** Null: nobody says (no /proc, a mount that cannot be reached any more). */
-function realPathOf(fd: number): string | null {
-  try {
-    const path = readlinkSync(`/proc/self/fd/${fd}`);
-    return path.startsWith(sep) ? path : null;
-  } catch {
-    return null;
-  }
+  if (!status.isFile() || (hasInodes && (status.dev !== device || status.ino !== inode))) return false;
+  // What somebody added must be neither cut nor written over; we lengthen a file under another name that it has in this torrent.
+  const mayHaveGrown = lengthBytes <= entry(file).lengthBytes && twins.has(keyOf(state));
+  return status.size === lengthBytes || (mayHaveGrown && status.size > lengthBytes);
 }
 
 function changed(path: string): (error: NodeJS.ErrnoException) => never {

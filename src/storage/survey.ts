@@ -8,6 +8,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { FileEntry } from '../metainfo/metainfo.js';
 import { forEachConcurrently } from './concurrently.js';
+import { nameOfFolder } from './kernel-names.js';
 
 const AT_ONCE = 16;
 /** stat(2) counts blocks of 512 bytes, whatever the file system's own. */
@@ -34,7 +35,7 @@ export interface Survey {
   /** Space still to be reserved. */
   readonly neededBytes: number;
   readonly largestPath: string;
-  /** The output folder with all links followed: everything that is made lies below it. */
+  /** The output folder as the kernel names it: everything that is made lies below it. */
   readonly root: string;
 }
 
@@ -50,11 +51,13 @@ export interface SurveyOptions {
 
 /** @throws HaulError NOT_A_DIRECTORY, NOT_FOUND, BAD_DATA, NO_PERMISSION, IO */
 export async function survey(options: SurveyOptions): Promise<Survey> {
-  const { files, isSkipped, output } = options;
-  const surveyor = new Surveyor(options, await realpath(output));
+  const { files, isSkipped, output, forWriting } = options;
+  const real = await realpath(output);
+  const root = forWriting ? await nameOfFolder(output, real) : real;
+  const surveyor = new Surveyor(options, real);
   const indices = [...files.keys()].filter((index) => !files[index]!.isPad && !isSkipped(index));
   await forEachConcurrently(indices, AT_ONCE, (index) => surveyor.look(index));
-  return surveyor.result();
+  return surveyor.result(root);
 }
 
 type Status = Awaited<ReturnType<typeof lstat>>;
@@ -71,6 +74,7 @@ async function lstatOrNull(path: string): Promise<Status | null> {
 class Surveyor {
   readonly #files: readonly FileEntry[];
   readonly #output: string;
+  /** The output folder with all links followed. */
   readonly #root: string;
   readonly #forWriting: boolean;
   readonly #ownFile: number;
@@ -100,7 +104,7 @@ class Surveyor {
     else this.#missingFile(index, path);
   }
 
-  result(): Survey {
+  result(root: string): Survey {
     let neededBytes = 0;
     let largest: FileEntry | undefined;
     for (const state of this.#states) {
@@ -115,7 +119,7 @@ class Surveyor {
       realPaths: this.#realPaths,
       neededBytes,
       largestPath: join(this.#output, ...(largest?.path ?? [])),
-      root: this.#root,
+      root,
     };
   }
 

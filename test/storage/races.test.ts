@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
 import { DataFiles } from '../../src/storage/files.js';
+import { nameOfFolder } from '../../src/storage/kernel-names.js';
+import { Changed, type MakeTask, makeFiles } from '../../src/storage/make-files.js';
+import { survey } from '../../src/storage/survey.js';
 import * as scenes from './scene.js';
 
 const folder = scenes.makeFolder();
@@ -124,6 +127,97 @@ test('a link in the place of a folder makes nothing outside the output folder', 
   await assert.rejects(prepare(here, swap), isError('NOT_A_DIRECTORY', 'leads outside the output folder'));
   isIntact(here);
   assert.equal(fs.readFileSync(join(here.output, 't/a'), 'latin1'), 'ours', 'what was lengthened is undone');
+});
+
+/** Prepares; `change` is called once, when all files were looked at and read. Only `t/a` is ours, where it has content. */
+async function prepareLate({ output }: Place, change: () => void): Promise<void> {
+  const data = new DataFiles(scenes.metainfoOf(TREE, 64 * 1024 * 1024), output);
+  let isChanged = false;
+  try {
+    await data.prepare({
+      forWriting: true,
+      isOurs: (file) => file === 0 && fs.readFileSync(join(output, 't/a'), 'latin1') === 'ours',
+      // Asked for last of all.
+      get reserve(): boolean {
+        if (!isChanged) change();
+        isChanged = true;
+        return true;
+      },
+    });
+  } finally {
+    await data.close();
+  }
+}
+
+test('another file in the place of one that is whole is not taken for it', async () => {
+  const here = place();
+  const path = join(here.output, 't/a');
+  fs.writeFileSync(path, Buffer.alloc(10_000));
+  fs.writeFileSync(`${path}.mine`, 'p'.repeat(10_000));
+  const swap = (): void => fs.renameSync(`${path}.mine`, path);
+  await assert.rejects(prepareLate(here, swap), isError('FILE_EXISTS', path));
+  assert.equal(fs.readFileSync(path, 'latin1'), 'p'.repeat(10_000));
+});
+
+test('a link in the place of a folder is found also when all in it is whole', async () => {
+  const here = place();
+  const path = join(here.output, 't/sub');
+  for (const { path: name, lengthBytes } of TREE.slice(1)) {
+    fs.writeFileSync(join(here.output, name), Buffer.alloc(lengthBytes));
+    fs.writeFileSync(join(here.outside, name.slice(-1)), 'x'.repeat(lengthBytes));
+  }
+  const swap = (): void => {
+    fs.renameSync(path, `${path}.old`);
+    fs.symlinkSync(here.outside, path);
+  };
+  await assert.rejects(prepareLate(here, swap), isError('NOT_A_DIRECTORY', 'leads outside the output folder'));
+});
+
+test('where files have no numbers a whole one is opened again, and must be below the output folder', async () => {
+  const here = place();
+  const metainfo = scenes.metainfoOf(TREE.slice(1), 64 * 1024 * 1024);
+  for (const { path, lengthBytes } of TREE.slice(1)) {
+    fs.writeFileSync(join(here.output, path), Buffer.alloc(lengthBytes));
+    fs.writeFileSync(join(here.outside, path.slice(-1)), 'x'.repeat(lengthBytes));
+  }
+  const { output } = here;
+  const { files } = metainfo;
+  const found = await survey({ files, isSkipped: () => false, ownFile: files.length, output, forWriting: true });
+  const task: MakeTask = {
+    found,
+    volume: fs.statfsSync(output),
+    output,
+    entry: (file) => files[file]!,
+    path: (file) => join(output, ...files[file]!.path),
+    partFile: files.length,
+    reserve: true,
+    hasInodes: false,
+  };
+  assert.ok(!((await makeFiles(task)) instanceof Changed));
+  fs.renameSync(join(output, 't/sub'), join(output, 't/old'));
+  fs.symlinkSync(here.outside, join(output, 't/sub'));
+  assert.ok((await makeFiles(task)) instanceof Changed);
+});
+
+test('what somebody adds to a file after the look is not written over', async () => {
+  for (const before of ['', '\0\0\0']) {
+    const here = place();
+    const path = join(here.output, 't/sub/b');
+    fs.writeFileSync(path, before);
+    await assert.rejects(
+      prepareLate(here, () => fs.appendFileSync(path, 'precious')),
+      isError('FILE_EXISTS', path),
+    );
+    assert.equal(fs.readFileSync(path, 'latin1'), `${before}precious`);
+  }
+});
+
+test('the output folder is named as the kernel names it, whatever was typed', async () => {
+  const { output } = place();
+  assert.equal(await nameOfFolder(output, 'typed'), fs.realpathSync(output));
+  assert.equal(await nameOfFolder(output, '/mnt/Stick', () => '/mnt/STICK'), '/mnt/STICK');
+  assert.equal(await nameOfFolder(output, '/mnt/Stick', () => null), '/mnt/Stick');
+  assert.equal(await nameOfFolder(join(output, 'gone'), '/mnt/Stick'), '/mnt/Stick');
 });
 
 test('a folder that somebody else makes meanwhile is as good', async () => {
