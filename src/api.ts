@@ -33,6 +33,11 @@ export interface EngineOptions {
    */
   readonly maxConnectionsPerAddress?: number;
   /**
+   * Dormant torrents that are awake at once, of those with `sleepAfterMs`. One more puts the one to sleep that has had no peer for longest; it is
+   * not woken when all have peers. Default: 256.
+   */
+  readonly maxAwakeTorrents?: number;
+  /**
    * Where this host is, from the large to the small: "eu-1/rack7", up to 4 parts of letters, digits, dots, dashes and underscores, 64 in all.
    * Told to HTTP trackers; ours lets peers of one zone find each other first. Default: nothing is said.
    */
@@ -253,11 +258,14 @@ export interface WokenTorrent {
   /** Its info-hash is the one that was registered. */
   readonly metainfo: Metainfo;
   readonly options: AddOptions;
-  /** Stopped, and dormant again, when it has seeded to nobody for so long. Default: it stays awake. */
+  /**
+   * Stopped, and dormant again, when it has seeded to nobody for so long; sooner when `maxAwakeTorrents` are awake. Default: it stays awake, and
+   * whoever knows the hash decides that. Without meaning where the owner has added the torrent itself meanwhile.
+   */
   readonly sleepAfterMs?: number;
 }
 
-/** Asked when somebody wants a dormant torrent. Null or a rejection: it cannot be had now; it is not asked again for 10 s. */
+/** Asked when somebody wants a dormant torrent. Null or a rejection: it cannot be had now; it is not asked again for 10 s, nor while it has not answered. */
 export type WakeDormant = (infoHashHex: string) => Promise<WokenTorrent | null>;
 
 export interface Engine {
@@ -273,7 +281,7 @@ export interface Engine {
   /**
    * Remembers a torrent by its info-hash (20 bytes, or 40 hexadecimal digits) and no more: a row in a table, without timer or descriptor.
    * When a peer shakes hands for it, `wake` says what it is, it is added, and the peer waits meanwhile, within the 10 s of a handshake.
-   * One wake serves all who come; 8 torrents are woken at once. The row stays until `forgetDormant`, also while the torrent is awake.
+   * One wake serves all who come; 8 torrents are woken at once, and a wake that does not end counts for 70 s. The row stays until `forgetDormant`, also while the torrent is awake.
    * @throws HaulError BAD_ARGUMENT, CLOSED
    */
   registerDormant(infoHash: Uint8Array | string, wake: WakeDormant): void;

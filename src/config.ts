@@ -66,6 +66,8 @@ export const LIMITS = {
   wakesWaiting: 256,
   /** A torrent that could not be woken is not tried again before that: its owner would be asked by every stranger. */
   wakeRetryMs: 10_000,
+  /** A wake that nobody waits for any more keeps its turn for so long, while its owner is still at it: else each time-out would begin as many again. */
+  wakeHangMs: 60_000,
   /** Connections that wait for a torrent to wake: of one address (IPv6: one /64), and of all. */
   parkedPerAddress: 64,
   parkedHandshakes: 256,
@@ -114,6 +116,11 @@ export const DEFAULTS = {
    * 1.37 times the ideal; with eight 1.23; with all of them 1.5, for then every piece is a long time on its way (`npm run sim -- flash`).
    */
   uploadSlots: 8,
+  /**
+   * Torrents that were woken and may sleep again: strangers decide which, so their memory, timers and files need a bound. As many as may wait
+   * to be woken.
+   */
+  awakeTorrents: 256,
   /**
    * What an engine may hold above its idle self: 5/32 in buffers of its own, 11/16 in mapped files (`storage/memory.ts`). The three below are
    * the most that one torrent takes of it.

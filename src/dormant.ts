@@ -2,7 +2,7 @@
  * Torrents known by their info-hash alone: a row in a table until somebody shakes hands for one, then its owner says what it is, and it is
  * added; where the owner says so it goes back to sleep when nobody needed it for a while. The row stays as long as the owner wants.
  */
-import type { AddOptions, WakeDormant } from './api.js';
+import type { AddOptions, WakeDormant, WokenTorrent } from './api.js';
 import { LIMITS } from './config.js';
 import { HaulError } from './errors.js';
 import type { Metainfo } from './metainfo/metainfo.js';
@@ -12,9 +12,19 @@ import { Waker } from './waker.js';
 export interface DormantOptions {
   readonly now: () => number;
   readonly find: (infoHashHex: string) => LiveTorrent | null;
+  /** Torrents that go back to sleep: so many are awake at once. */
+  readonly maxAwake: number;
   /** @throws HaulError */
   readonly add: (metainfo: Metainfo, options: AddOptions) => LiveTorrent;
   readonly onTrouble: (message: string, facts: Record<string, unknown>) => void;
+}
+
+/** Somebody waits for it to take peers. */
+interface Admission {
+  readonly untilMs: number;
+  readonly answer: Promise<LiveTorrent | null>;
+  /** Takes its listener away, and answers with what is then. */
+  readonly end: () => void;
 }
 
 interface Awake {
@@ -29,11 +39,19 @@ export class Dormant {
   readonly #waker: Waker<LiveTorrent>;
   /** Those that go back to sleep. */
   readonly #awake = new Map<LiveTorrent, Awake>();
+  /** Those on their way to sleep: a tracker that does not answer the goodbye keeps them for a while. */
+  readonly #leaving = new Set<LiveTorrent>();
+  readonly #admissions = new Map<LiveTorrent, Admission>();
 
   constructor(options: DormantOptions) {
     this.#options = options;
-    const { wakesAtOnce, wakesWaiting, handshakeTimeoutMs, wakeRetryMs } = LIMITS;
-    const limits = { atOnce: wakesAtOnce, waiting: wakesWaiting, timeoutMs: handshakeTimeoutMs, retryMs: wakeRetryMs };
+    const limits = {
+      atOnce: LIMITS.wakesAtOnce,
+      waiting: LIMITS.wakesWaiting,
+      timeoutMs: LIMITS.handshakeTimeoutMs,
+      hangMs: LIMITS.wakeHangMs,
+      retryMs: LIMITS.wakeRetryMs,
+    };
     this.#waker = new Waker(limits, options.now());
   }
 
@@ -50,73 +68,118 @@ export class Dormant {
     return this.#rows.delete(keyOf(infoHash));
   }
 
-  /** Resolves when the torrent takes peers; with null when it cannot be had in time. Null at once: it is not in the table. */
-  wake(infoHash: Uint8Array | string): Promise<LiveTorrent | null> | null {
+  /**
+   * Resolves when the torrent takes peers; with null when it cannot be had in time. Null at once: it is not in the table.
+   * @param gone whoever asks waits no longer
+   */
+  wake(infoHash: Uint8Array | string, gone?: AbortSignal): Promise<LiveTorrent | null> | null {
     const key = keyOf(infoHash);
-    const row = this.#rows.get(key);
-    if (row === undefined) return null;
-    return this.#waker.wake(key, () => this.#rouse(Buffer.from(key, 'latin1').toString('hex'), row));
+    return this.#rows.has(key) ? this.#waker.wake(key, () => this.#rouse(key), gone) : null;
   }
 
   /** Once a second. */
   tick(nowMs: number): void {
     this.#waker.tick(nowMs);
+    for (const { untilMs, end } of [...this.#admissions.values()]) if (nowMs >= untilMs) end();
     for (const [torrent, awake] of this.#awake) {
       if (torrent.isStopping) this.#awake.delete(torrent);
-      else if (torrent.state !== 'seeding' || torrent.exchange?.peerCount !== 0) awake.idleSinceMs = nowMs;
-      else if (nowMs - awake.idleSinceMs >= awake.sleepAfterMs) {
-        this.#awake.delete(torrent);
-        void torrent.stop();
-      }
+      else if (!this.#isIdle(torrent)) awake.idleSinceMs = nowMs;
+      else if (nowMs - awake.idleSinceMs >= awake.sleepAfterMs) this.#putToSleep(torrent);
     }
   }
 
   close(): void {
-    this.#waker.close();
     this.#rows.clear();
+    this.#waker.close();
+    for (const { end } of [...this.#admissions.values()]) end();
   }
 
-  async #rouse(infoHashHex: string, wake: WakeDormant): Promise<LiveTorrent | null> {
-    const { find, add, now, onTrouble } = this.#options;
+  #isIdle(torrent: LiveTorrent): boolean {
+    return torrent.state === 'seeding' && torrent.exchange?.peerCount === 0 && !this.#admissions.has(torrent);
+  }
+
+  #putToSleep(torrent: LiveTorrent): void {
+    this.#awake.delete(torrent);
+    this.#leaving.add(torrent);
+    void torrent.stop().then(() => this.#leaving.delete(torrent));
+  }
+
+  async #rouse(key: string): Promise<LiveTorrent | null> {
+    const { find, onTrouble } = this.#options;
+    const infoHashHex = Buffer.from(key, 'latin1').toString('hex');
     try {
       // One that is just going to sleep has to be gone first.
       await gone(find(infoHashHex));
       const known = find(infoHashHex);
-      if (known !== null) return await admitting(known);
-      const found = await wake(infoHashHex);
-      if (found === null) return null;
-      const { metainfo, options, sleepAfterMs } = found;
-      if (metainfo.infoHashHex !== infoHashHex)
-        throw new HaulError('BAD_ARGUMENT', `it was woken as torrent ${metainfo.infoHashHex}`, {
+      // The owner's own, or one that somebody waited for before: who knows how long it is checked.
+      if (known !== null) return known.state === 'checking' ? null : await this.#admitting(known);
+      const wake = this.#rows.get(key);
+      const found = (await wake?.(infoHashHex)) ?? null;
+      // It may have been forgotten, or be somebody else's, since.
+      if (found === null || this.#rows.get(key) !== wake) return null;
+      if (found.metainfo.infoHashHex !== infoHashHex)
+        throw new HaulError('BAD_ARGUMENT', `it was woken as torrent ${found.metainfo.infoHashHex}`, {
           infoHash: infoHashHex,
         });
-      // The owner may have added it by itself meanwhile.
-      const torrent = find(infoHashHex) ?? add(metainfo, options);
-      if (sleepAfterMs !== undefined) this.#awake.set(torrent, { sleepAfterMs, idleSinceMs: now() });
-      return await admitting(torrent);
+      // The owner may have added it by itself meanwhile: then it is not ours to put to sleep.
+      return await this.#admitting(find(infoHashHex) ?? this.#addAwake(found));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       onTrouble(`dormant torrent ${infoHashHex} cannot be woken: ${reason}`, { infoHash: infoHashHex });
       return null;
     }
   }
+
+  #addAwake({ metainfo, options, sleepAfterMs }: WokenTorrent): LiveTorrent {
+    const { add, now } = this.#options;
+    if (sleepAfterMs === undefined) return add(metainfo, options);
+    this.#makeRoom();
+    const torrent = add(metainfo, options);
+    this.#awake.set(torrent, { sleepAfterMs, idleSinceMs: now() });
+    return torrent;
+  }
+
+  /** The one that has been idle for longest goes to sleep. @throws Error when none may */
+  #makeRoom(): void {
+    const { maxAwake } = this.#options;
+    for (const torrent of this.#awake.keys()) if (torrent.isStopping) this.#awake.delete(torrent);
+    if (this.#awake.size < maxAwake) return;
+    if (this.#leaving.size >= maxAwake) throw new Error(`${maxAwake} others are just going to sleep`);
+    let longest: { torrent: LiveTorrent; idleSinceMs: number } | null = null;
+    for (const [torrent, { idleSinceMs }] of this.#awake) {
+      if (this.#isIdle(torrent) && !(longest !== null && longest.idleSinceMs <= idleSinceMs))
+        longest = { torrent, idleSinceMs };
+    }
+    if (longest === null) throw new Error(`${maxAwake} others are awake, and all are busy`);
+    this.#putToSleep(longest.torrent);
+  }
+
+  /** Resolves when the torrent takes peers, with null when it ends before, or does not within the time of a handshake. */
+  #admitting(torrent: LiveTorrent): Promise<LiveTorrent | null> {
+    const { roster } = torrent;
+    if (roster.isAdmitting || torrent.isStopping) return Promise.resolve(roster.isAdmitting ? torrent : null);
+    const known = this.#admissions.get(torrent);
+    if (known !== undefined) return known.answer;
+    let resolve!: (found: LiveTorrent | null) => void;
+    const answer = new Promise<LiveTorrent | null>((settle) => {
+      resolve = settle;
+    });
+    const end = (): void => {
+      torrent.off('state', look);
+      this.#admissions.delete(torrent);
+      resolve(roster.isAdmitting ? torrent : null);
+    };
+    const look = (): void => {
+      if (roster.isAdmitting || torrent.isStopping) end();
+    };
+    torrent.on('state', look);
+    this.#admissions.set(torrent, { untilMs: this.#options.now() + LIMITS.handshakeTimeoutMs, answer, end });
+    return answer;
+  }
 }
 
 async function gone(torrent: LiveTorrent | null): Promise<void> {
   if (torrent?.isStopping === true) await torrent.stop();
-}
-
-/** Resolves when the torrent takes peers, with null when it ends before. */
-function admitting(torrent: LiveTorrent): Promise<LiveTorrent | null> {
-  return new Promise((resolve) => {
-    const look = (): void => {
-      if (!torrent.roster.isAdmitting && !torrent.isStopping) return;
-      torrent.off('state', look);
-      resolve(torrent.roster.isAdmitting ? torrent : null);
-    };
-    torrent.on('state', look);
-    look();
-  });
 }
 
 /** @throws HaulError BAD_ARGUMENT */

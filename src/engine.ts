@@ -101,7 +101,7 @@ class LiveEngine implements Engine {
       makePeerId: internals.makePeerId,
       maxConnections: roomOf(options).connections,
       lookUp: (infoHash) => this.#visited(infoHash),
-      wake: (infoHash) => this.#dormant.wake(infoHash)?.then((torrent) => torrent?.roster ?? null) ?? null,
+      wake: (infoHash, gone) => this.#dormant.wake(infoHash, gone)?.then((torrent) => torrent?.roster ?? null) ?? null,
       onEvent: (message, facts) => this.#log('debug', message, facts),
     });
   }
@@ -116,6 +116,7 @@ class LiveEngine implements Engine {
   #makeDormant(): Dormant {
     return new Dormant({
       now: () => performance.now(),
+      maxAwake: this.#options.maxAwakeTorrents ?? DEFAULTS.awakeTorrents,
       find: (infoHashHex) => this.#torrents.get(infoHashHex) ?? null,
       add: (metainfo, options) => this.#add(metainfo, options),
       onTrouble: (message, facts) => this.#log('warn', message, facts),
@@ -331,7 +332,7 @@ function guarded(log: Log | undefined): Log {
 
 function checkOptions(options: EngineOptions): void {
   const { port, threads, uploadSlots, memoryBytes, maxConnections, maxConnectionsPerTorrent, zone } = options;
-  const { maxConnectionsPerAddress } = options;
+  const { maxConnectionsPerAddress, maxAwakeTorrents } = options;
   if (port !== undefined && port !== false) checkInteger('port', port, 0, 65_535);
   if (threads !== undefined) checkInteger('threads', threads, 1, 256);
   if (uploadSlots !== undefined && uploadSlots !== 'unlimited') checkInteger('uploadSlots', uploadSlots, 1, 10_000);
@@ -343,6 +344,7 @@ function checkOptions(options: EngineOptions): void {
     checkInteger('maxConnectionsPerTorrent', maxConnectionsPerTorrent, 1, 65_535);
   if (maxConnectionsPerAddress !== undefined)
     checkInteger('maxConnectionsPerAddress', maxConnectionsPerAddress, 1, 65_535);
+  if (maxAwakeTorrents !== undefined) checkInteger('maxAwakeTorrents', maxAwakeTorrents, 1, 1_000_000);
   if (zone !== undefined && !isZone(zone)) throw new HaulError('BAD_ARGUMENT', `zone ${ZONE_RULE}`, { option: 'zone' });
 }
 

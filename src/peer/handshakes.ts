@@ -29,8 +29,11 @@ export interface HandshakesOptions {
   readonly makePeerId?: (() => Buffer) | undefined;
   readonly maxConnections: number;
   readonly lookUp: (infoHash: Buffer) => Door | null;
-  /** A torrent that sleeps: resolves with its door when it takes peers, null when it does not; never rejects. Null at once: there is none. */
-  readonly wake?: (infoHash: Buffer) => Promise<Door | null> | null;
+  /**
+   * A torrent that sleeps: resolves with its door when it takes peers, null when it does not; never rejects. Null at once: there is none.
+   * `gone` tells that the peer waits no longer.
+   */
+  readonly wake?: (infoHash: Buffer, gone: AbortSignal) => Promise<Door | null> | null;
   readonly onEvent: (message: string, facts: Record<string, unknown>) => void;
 }
 
@@ -44,9 +47,9 @@ export class Handshakes implements LinkHandlers {
   readonly #pending = new Map<PeerLink, Door | null>();
   /** The accepted ones among them. */
   readonly #waiting = new WaitingRoom<PeerLink>();
-  /** Links whose torrent is being woken, by address (IPv6: by /64). */
-  readonly #parked = new Map<string, number>();
-  #parkedCount = 0;
+  /** Links whose torrent is being woken; and how many of them an address has (IPv6: a /64). */
+  readonly #parked = new Map<PeerLink, AbortController>();
+  readonly #parkedOf = new Map<string, number>();
   /** All links alive, those that torrents own included. */
   readonly #links = new Set<PeerLink>();
 
@@ -123,37 +126,57 @@ export class Handshakes implements LinkHandlers {
     const dialled = this.#pending.get(link) ?? null;
     const door = dialled ?? this.#options.lookUp(handshake.infoHash);
     if (door === null || !door.isAdmitting || !door.infoHash.equals(handshake.infoHash)) {
-      const waking = dialled === null ? (this.#options.wake?.(handshake.infoHash) ?? null) : null;
-      if (waking === null) link.close(NOT_HERE);
-      else void this.#park(link, handshake, waking);
+      if (dialled === null && this.#options.wake !== undefined) this.#wake(link, handshake, this.#options.wake);
+      else link.close(NOT_HERE);
       return null;
     }
     return this.#letIn(link, handshake, door, dialled === null);
   }
 
-  /** The link waits until the torrent is awake, no longer than a handshake may take. */
-  async #park(link: PeerLink, handshake: Handshake, waking: Promise<Door | null>): Promise<void> {
-    const group = groupOf(link.host);
-    const ofGroup = this.#parked.get(group) ?? 0;
+  /** Nothing is begun for a link that may not wait for it. */
+  #wake(link: PeerLink, handshake: Handshake, wake: NonNullable<HandshakesOptions['wake']>): void {
+    const ofGroup = this.#parkedOf.get(groupOf(link.host)) ?? 0;
     const most = Math.max(PARKED_AT_LEAST, Math.min(LIMITS.parkedHandshakes, this.#options.maxConnections / 4));
-    if (this.#parkedCount >= most || ofGroup >= LIMITS.parkedPerAddress) {
+    if (this.#parked.size >= most || ofGroup >= LIMITS.parkedPerAddress) {
       link.close('too many wait for torrents to wake');
       return;
     }
-    this.#parked.set(group, ofGroup + 1);
-    this.#parkedCount++;
+    const gone = new AbortController();
+    const waking = wake(handshake.infoHash, gone.signal);
+    if (waking === null) link.close(NOT_HERE);
+    else void this.#park(link, handshake, waking, gone);
+  }
+
+  /** The link waits until the torrent is awake, no longer than a handshake may take. */
+  async #park(
+    link: PeerLink,
+    handshake: Handshake,
+    waking: Promise<Door | null>,
+    gone: AbortController,
+  ): Promise<void> {
+    const group = groupOf(link.host);
+    this.#parkedOf.set(group, (this.#parkedOf.get(group) ?? 0) + 1);
+    this.#parked.set(link, gone);
     // It has said all it has to say: silence is ours now.
     this.#waiting.leave(link);
     link.park();
     const door = await waking;
-    this.#parkedCount--;
-    const left = this.#parked.get(group)! - 1;
-    if (left > 0) this.#parked.set(group, left);
-    else this.#parked.delete(group);
+    this.#unpark(link);
     if (link.isClosing) return;
     const sink = door?.isAdmitting ? this.#letIn(link, handshake, door, true) : null;
     if (sink !== null) link.proceed(sink);
     else link.close(NOT_HERE);
+  }
+
+  #unpark(link: PeerLink): void {
+    const gone = this.#parked.get(link);
+    if (gone === undefined) return;
+    this.#parked.delete(link);
+    const group = groupOf(link.host);
+    const left = this.#parkedOf.get(group)! - 1;
+    if (left > 0) this.#parkedOf.set(group, left);
+    else this.#parkedOf.delete(group);
+    gone.abort();
   }
 
   #letIn(link: PeerLink, handshake: Handshake, door: Door, isIncoming: boolean): WireSink | null {
@@ -178,6 +201,7 @@ export class Handshakes implements LinkHandlers {
     const door = this.#pending.get(link) ?? null;
     this.#pending.delete(link);
     this.#waiting.leave(link);
+    this.#unpark(link);
     this.forget(link);
     this.#options.onEvent('peer dropped before its handshake', { address: link.address, reason });
     door?.dialFailed(link.host, link.port, reason);

@@ -157,3 +157,46 @@ test('a flood of handshakes for many dormant torrents wakes a few at once, and t
   await withDeadline(Promise.all(peers.map((peer) => peer.closed)), 'all are answered', DEADLINE_MS);
   assert.equal(most, 8);
 });
+
+test('what the owner added by itself while it was asked is not put to sleep', async (t) => {
+  const scope = openScope(t);
+  const [own, other] = [await fileSet(scope, 64 * KIB), await fileSet(scope, 96 * KIB)];
+  const engine = await startEngine(scope);
+  engine.registerDormant(own.metainfo.infoHash, async () => {
+    const { metainfo, options } = asSeed(own);
+    await engine.add(metainfo, options).done;
+    return asSeed(own, 0);
+  });
+  engine.registerDormant(other.metainfo.infoHash, async () => asSeed(other, 0));
+  const owned = await engine.wake(own.metainfo.infoHash);
+  assert.equal(owned?.state, 'seeding');
+  assert.notEqual(await engine.wake(other.metainfo.infoHash), null);
+  // Whatever is idle is looked at in the same tick.
+  await until('the other sleeps', DEADLINE_MS, () => engine.torrents.length === 1);
+  assert.equal(owned.state, 'seeding');
+  assert.equal(engine.torrents[0], owned);
+});
+
+test('so many are awake at once: the one idle for longest goes to sleep, and none is woken when all have peers', async (t) => {
+  const scope = openScope(t);
+  const sets = [await fileSet(scope, 64 * KIB), await fileSet(scope, 96 * KIB), await fileSet(scope, 128 * KIB)];
+  const warnings: string[] = [];
+  const log = (level: string, message: string): void => {
+    if (level === 'warn') warnings.push(message);
+  };
+  const engine = await startEngine(scope, { maxAwakeTorrents: 2, log });
+  for (const set of sets) engine.registerDormant(set.metainfo.infoHash, async () => asSeed(set, 3_600_000));
+  const names = (): string[] => engine.torrents.map(({ metainfo }) => metainfo.infoHashHex);
+  const [a, b, c] = sets.map(({ metainfo }) => metainfo);
+  for (const { infoHash } of [a!, b!, c!])
+    await withDeadline((await engine.wake(infoHash))!.done, 'it seeds', DEADLINE_MS);
+  await until('the first sleeps', DEADLINE_MS, () => engine.torrents.length === 2);
+  assert.deepEqual(names(), [b!.infoHashHex, c!.infoHashHex]);
+  for (const metainfo of [b!, c!])
+    await connectRawPeer(scope, { port: engine.port!, metainfo, peerId: '-XX0001-peer01234567' });
+  const isBusy = (): boolean => engine.torrents.every((torrent) => torrent.peers().length === 1);
+  await until('both have peers', DEADLINE_MS, isBusy);
+  assert.equal(await engine.wake(a!.infoHash), null);
+  assert.deepEqual(names(), [b!.infoHashHex, c!.infoHashHex]);
+  assert.match(warnings.join(), /cannot be woken: 2 others are awake, and all are busy$/);
+});

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
 import { Flusher } from '../../src/peer/flusher.js';
-import { type Door, Handshakes } from '../../src/peer/handshakes.js';
+import { type Door, Handshakes, type HandshakesOptions } from '../../src/peer/handshakes.js';
 import { encodeHandshake, HANDSHAKE_BYTES } from '../../src/wire/handshake.js';
 import { openScope, type Scope } from '../support/scope.js';
 import { until, withDeadline } from '../support/wait.js';
@@ -30,12 +30,13 @@ class RefusingDoor implements Door {
   }
 }
 
-function makeHandshakes(scope: Scope, door: Door): Handshakes {
+function makeHandshakes(scope: Scope, door: Door | null, wake?: HandshakesOptions['wake']): Handshakes {
   const handshakes = new Handshakes({
     flusher: new Flusher(),
     peerId: OURS,
     maxConnections: 10,
     lookUp: () => door,
+    wake,
     onEvent: () => {},
   });
   scope.defer(() => handshakes.close());
@@ -49,8 +50,8 @@ async function serve(scope: Scope, onSocket: (socket: net.Socket) => void, pause
   return (server.address() as net.AddressInfo).port;
 }
 
-const greeting = (peerId: Buffer): Buffer =>
-  encodeHandshake({ infoHash: INFO_HASH, peerId, extensions: { fast: false, extended: false } });
+const greeting = (peerId: Buffer, infoHash = INFO_HASH): Buffer =>
+  encodeHandshake({ infoHash, peerId, extensions: { fast: false, extended: false } });
 
 test('a dialled peer that is refused after its handshake is accounted for once', async (t) => {
   const scope = openScope(t);
@@ -100,4 +101,41 @@ test('a peer that is refused still learns who refused it', async (t) => {
   const bytes = Buffer.concat(chunks);
   assert.equal(bytes.length, HANDSHAKE_BYTES);
   assert.ok(bytes.subarray(48).equals(OURS));
+});
+
+test('nothing is woken for who may not wait, and who is gone leaves its place to others', async (t) => {
+  const scope = openScope(t);
+  const asked: string[] = [];
+  const leavers: string[] = [];
+  const handshakes = makeHandshakes(scope, null, (infoHash, gone) => {
+    const name = infoHash.toString('hex');
+    asked.push(name);
+    gone.addEventListener('abort', () => leavers.push(name));
+    return new Promise(() => {});
+  });
+  const port = await serve(scope, (socket) => handshakes.accept(socket), true);
+  let closed = 0;
+  const crowd = (first: number): void => {
+    for (let number = first; number < first + 10; number++) {
+      const socket = net.connect(port, '127.0.0.1');
+      scope.defer(() => void socket.destroy());
+      socket.on('error', () => {});
+      socket.resume();
+      socket.once('close', () => closed++);
+      socket.write(greeting(THEIRS, Buffer.alloc(20, number)));
+    }
+  };
+  // Four of ten connections may wait.
+  crowd(1);
+  await until('the others are turned away', DEADLINE_MS, () => closed === 6);
+  assert.equal(asked.length, 4);
+  assert.deepEqual(leavers, []);
+  handshakes.tick(performance.now() + 11_000);
+  await until('nobody waits', DEADLINE_MS, () => handshakes.connectionCount === 0);
+  assert.deepEqual(leavers.sort(), asked.sort());
+  crowd(101);
+  await until('the others are turned away', DEADLINE_MS, () => closed === 16);
+  assert.equal(asked.length, 8);
+  handshakes.close();
+  await until('all are gone', DEADLINE_MS, () => handshakes.connectionCount === 0);
 });
