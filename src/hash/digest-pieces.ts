@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { addressOf } from '../native/library.js';
 import { HashCall, type HashRates, hashRates } from '../native/multihash.js';
+import { pageBuffer } from '../page-buffer.js';
 import type { RawPathRange } from './job.js';
 import { RangeReader } from './range-reader.js';
 
@@ -17,21 +18,12 @@ const LANE_BYTES = 256 * KIB;
 /** Short pieces: no call of the library for less. */
 const CALL_BYTES = 512 * KIB;
 
-const PAGE_BYTES = 4096;
-/** Where a long buffer begins in its page, behind the allocator's own note. */
-const ALLOCATOR_BYTES = 16;
-
 let scratch = Buffer.alloc(0);
 let call: HashCall | null = null;
 
-/**
- * At least so long; kept for the next job. It begins with a page: where what is copied to lies up to 32 bytes further into its page than what
- * is copied, as any plain buffer does when a file is read, some processors (Zen 3) take three times as long to copy.
- */
+/** At least so long; kept for the next job. */
 function scratchOf(lengthBytes: number): Buffer {
-  if (scratch.length < lengthBytes) {
-    scratch = Buffer.allocUnsafeSlow(lengthBytes + PAGE_BYTES).subarray(PAGE_BYTES - ALLOCATOR_BYTES);
-  }
+  if (scratch.length < lengthBytes) scratch = pageBuffer(lengthBytes);
   return scratch;
 }
 

@@ -5,6 +5,7 @@
  */
 import net from 'node:net';
 import { DEFAULTS } from '../config.js';
+import { pageBuffer } from '../page-buffer.js';
 
 /** Called with source[0, length) of the shared buffer; nothing may keep a view of it. Returns false to stop reading. */
 export type OnBytes = (source: Buffer, length: number) => boolean;
@@ -18,7 +19,7 @@ let receiveBuffer: Buffer | null = null;
 
 /** One buffer serves all sockets: libuv fills it and calls back before it reads the next socket. */
 function sharedReceiveBuffer(): Buffer {
-  receiveBuffer ??= Buffer.allocUnsafeSlow(DEFAULTS.receiveBufferBytes);
+  receiveBuffer ??= pageBuffer(DEFAULTS.receiveBufferBytes);
   return receiveBuffer;
 }
 
