@@ -71,6 +71,8 @@ export const LIMITS = {
   /** Connections that wait for a torrent to wake: of one address (IPv6: one /64), and of all. */
   parkedPerAddress: 64,
   parkedHandshakes: 256,
+  /** What one of them has sent behind its handshake: words of extensions and which of a million pieces it has take 130 KB. */
+  parkedBytes: 256 * 1024,
   /** An honest handshake comes within a second or two, also when a whole fleet comes at once. */
   silentHandshakeMs: 2_000,
   /** A connection silent for that long gives way to a newer one of the same peer and host, */

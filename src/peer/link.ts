@@ -297,7 +297,9 @@ export class PeerLink {
 
   /** The buffer of the socket is everybody's. */
   #keepParked(bytes: Buffer): false {
-    this.#parked = Buffer.concat([this.#parked!, bytes]);
+    const kept = this.#parked!.length + bytes.length;
+    if (kept > LIMITS.parkedBytes) this.close('sends too much before the torrent is awake');
+    else this.#parked = Buffer.concat([this.#parked!, bytes]);
     return false;
   }
 

@@ -144,9 +144,7 @@ test('of a run that ends in the middle of a block all blocks before it count, an
   const scope = openScope(t);
   const { set, torrent, lengths, seed } = await download(scope, 9);
   const sentBytes = (): number => {
-    const runs = lengths.findIndex(
-      (_, at) => lengths.slice(0, at + 1).filter((one) => one > BLOCK_BYTES).length === 9,
-    );
+    const runs = lengths.findIndex((_, at) => lengths.slice(0, at + 1).filter((one) => one > BLOCK_BYTES).length === 9);
     return lengths.slice(0, runs).reduce((sum, length) => sum + length, 0) + 2 * BLOCK_BYTES;
   };
   await until(

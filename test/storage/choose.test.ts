@@ -57,7 +57,9 @@ test('written pieces are faster: ext4 from Linux 6.16 on, XFS from 6.6 on, tmpfs
     ['6.5.13', '6.6.0', '6.18.44-fc-v657'].map((kernel) => isWrittenFaster(xfs, kernel)),
     [false, true, true],
   );
-  const [tmpfs, f2fs] = [0x01021994, 0xf2f52010].map((type) => isWrittenFaster(fileSystemOf(type), '5.15.0-91-generic'));
+  const [tmpfs, f2fs] = [0x01021994, 0xf2f52010].map((type) =>
+    isWrittenFaster(fileSystemOf(type), '5.15.0-91-generic'),
+  );
   assert.deepEqual([tmpfs, f2fs], [true, false]);
 });
 
