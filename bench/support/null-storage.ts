@@ -2,6 +2,7 @@
  * Storage that keeps nothing: what is stored is thrown away, every piece is good, and zeros are served. It takes disk, page
  * cache, prefault and hash out of a run, so that what is left is sockets, protocol and scheduling. Only for the bench.
  */
+import { LIMITS } from '../../src/config.js';
 import type { HaulError } from '../../src/errors.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { ABSENT } from '../../src/storage/file-stamp.js';
@@ -11,7 +12,7 @@ import type { PinOutcome, Storage } from '../../src/storage/port.js';
 /** As many as the real storages keep open of 1 MiB pieces. */
 const OPEN_PIECES = 96;
 /** Slices of this are served; as large as the largest request. */
-const ZEROS = Buffer.alloc(128 * 1024);
+const ZEROS = Buffer.alloc(LIMITS.runBytes);
 
 export class NullStorage implements Storage {
   readonly kind = 'mapped';
