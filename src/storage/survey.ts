@@ -25,7 +25,7 @@ export interface FileState {
 }
 
 export interface Survey {
-  /** Stored files: no pads, no links. */
+  /** Stored files, in the torrent's order: no pads, no links. */
   readonly files: readonly FileState[];
   /** Parents before children. */
   readonly missingFolders: readonly string[];
@@ -105,15 +105,17 @@ class Surveyor {
   }
 
   result(root: string): Survey {
+    // Looked at several at a time, they come in any order.
+    const files = this.#states.sort((a, b) => a.file - b.file);
     let neededBytes = 0;
     let largest: FileEntry | undefined;
-    for (const state of this.#states) {
+    for (const state of files) {
       const entry = this.#files[state.file]!;
       neededBytes += Math.max(0, entry.lengthBytes - state.allocatedBytes);
       if (largest === undefined || entry.lengthBytes > largest.lengthBytes) largest = entry;
     }
     return {
-      files: this.#states,
+      files,
       missingFolders: this.#missing.sort((a, b) => a.length - b.length),
       missingLinks: this.#links,
       realPaths: this.#realPaths,
