@@ -23,6 +23,7 @@ import {
   writeUnchoke,
 } from '../wire/encoder.js';
 import type { Handshake } from '../wire/handshake.js';
+import { isOurClient } from '../wire/peer-id.js';
 import { DiskTrouble, mayPass } from './disk-trouble.js';
 import { Peer } from './peer.js';
 import { PinBook } from './pinned-share.js';
@@ -182,8 +183,10 @@ export class Exchange implements SchedulerSink {
     peer.greet();
     this.scheduler.addPeer(slot, this.now());
     if (handshake.supportsFast) this.scheduler.setFast(slot, true);
-    // Who comes to a seed wants something of it: unchoked behind our first words it may ask a round trip sooner.
-    if (link.isIncoming && this.isComplete && !this.scheduler.isSuperSeeding) peer.assumeInterest();
+    // Who comes to a seed wants something of it: unchoked behind our first words it may ask a round trip sooner. One of
+    // ours only: WebTorrent never learns of an unchoke that arrives together with our handshake, and waits for ever.
+    if (link.isIncoming && this.isComplete && !this.scheduler.isSuperSeeding && isOurClient(handshake.peerId))
+      peer.assumeInterest();
     this.owner.onPeerConnected(peer);
     return peer;
   }

@@ -2,6 +2,7 @@
 
 /** Azureus style: two letters and four digits of the version, 0.1.0. */
 const OUR_PREFIX = '-SH0100-';
+const OUR_CLIENT = '-SH';
 const URL_SAFE = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 /** @param random uniform in [0, 1) @returns 20 bytes: `-SH0100-` and 12 url-safe characters (72 random bits) */
@@ -9,6 +10,15 @@ export function makePeerId(random: () => number): Buffer {
   let text = OUR_PREFIX;
   while (text.length < 20) text += URL_SAFE[Math.floor(random() * URL_SAFE.length)]!;
   return Buffer.from(text, 'latin1');
+}
+
+/**
+ * True: the peer says that it is Swarmhaul, of any version. Anyone can claim so: only for courtesies that cost nothing.
+ * @param peerId 20 bytes, hostile
+ */
+export function isOurClient(peerId: Uint8Array): boolean {
+  for (let i = 0; i < OUR_CLIENT.length; i++) if (peerId[i] !== OUR_CLIENT.charCodeAt(i)) return false;
+  return true;
 }
 
 const AZUREUS_CLIENTS: ReadonlyMap<string, string> = new Map([

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { startEngine as startWithInternals } from '../../src/engine.js';
 import type { WorkPool } from '../../src/hash/port.js';
-import { writeInterested, writeNotInterested } from '../../src/wire/encoder.js';
+import { writeInterested, writeNotInterested, writeRequest } from '../../src/wire/encoder.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
 import { connectRawPeer } from '../support/raw-peer.js';
 import { openScope } from '../support/scope.js';
@@ -13,19 +13,19 @@ import { until } from '../support/wait.js';
 
 const PIECE_BYTES = 32 * 1024;
 
-async function arrived(t: { after(hook: () => Promise<void>): void }) {
+async function arrived(t: { after(hook: () => Promise<void>): void }, peerId = '-SH0100-firstwords00') {
   const scope = openScope(t);
   const set = await fileSet(scope, 4 * PIECE_BYTES, { pieceLengthBytes: PIECE_BYTES });
   const seed = await startSeed(scope, set);
   return connectRawPeer(scope, {
     port: seed.port!,
     metainfo: set.metainfo,
-    peerId: '-XX0000-firstwords00',
+    peerId,
     fast: true,
   });
 }
 
-test('a seed unchokes who comes to it, before it has heard of its interest', async (t) => {
+test('a seed unchokes one of ours that comes to it, before it has heard of its interest', async (t) => {
   const peer = await arrived(t);
   await peer.event('unchoke');
   const { events } = peer.recorder;
@@ -39,6 +39,17 @@ test('a seed unchokes who comes to it, before it has heard of its interest', asy
     events.filter((event) => event.endsWith('choke')),
     ['unchoke', 'choke'],
   );
+});
+
+test('a client of another make is unchoked when it is interested: WebTorrent loses what comes with the handshake', async (t) => {
+  const peer = await arrived(t, '-WW0109-firstwords00');
+  writeRequest(peer.out, 0, 0, 16_384);
+  peer.flush();
+  await peer.event('reject');
+  assert.ok(!peer.recorder.events.includes('unchoke'), peer.recorder.events.join('; '));
+  writeInterested(peer.out);
+  peer.flush();
+  await peer.event('unchoke');
 });
 
 test('who never says that it is interested has its slot for some seconds only', async (t) => {
@@ -81,7 +92,7 @@ test('a seed that needed no worker yet starts one when a peer is at the door', a
   const peer = await connectRawPeer(scope, {
     port: engine.port!,
     metainfo,
-    peerId: '-XX0000-firstwords00',
+    peerId: '-SH0100-firstwords00',
     fast: true,
   });
   await peer.event('unchoke');
