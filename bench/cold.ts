@@ -1,16 +1,19 @@
 /**
- * `npm run bench -- cold [options]`: a seed whose file is not in the page cache. Many peers ask for blocks all over it, one "hot"
- * peer for the beginning, which was read before: it shows whether those who wait for the disk hold up those who need not.
+ * `npm run bench -- cold [options]`: a seed whose file is not in the page cache. Many peers ask for blocks all over it,
+ * one "hot" peer for the beginning, which was read before: it shows whether those who wait for the disk hold up those
+ * who need not.
  *
  *   --size 8G  --folder DIR  --storage mapped,positional   in turns   --piece-length 1M  --threads N
  *   --peers 50  --depth 4 requests of 16 KiB each  --hot 8M  --hot-gap-ms 2  --seconds 20  --turns 3  --small  --out FILE
  *
- * The folder must be on a disk (default: the system's for temporary files). Before each turn the file's pages are dropped and what
- * is left is counted: pagesResidentBeforePercent. Every 16th block is compared with the file afterwards.
+ * The folder must be on a disk (default: the system's for temporary files). Before each turn the file's pages are
+ * dropped and what is left is counted: pagesResidentBeforePercent. Every 16th block is compared with the file
+ * afterwards.
  *
- * coldMbPerSec, coldBlocksPerSec: what the cold peers got. coldP50Ms, hotP50Ms …: from the request to the last byte of its block,
- * seen by the readers. leastSharePercent: the cold peer that got least, 100 is an even share. diskBytesPerServedByte: read from the
- * device by the seed ÷ payload sent. seed…: of the seed while they read (README). Loop figures are those of a 1 ms timer.
+ * coldMbPerSec, coldBlocksPerSec: what the cold peers got. coldP50Ms, hotP50Ms …: from the request to the last byte of
+ * its block, seen by the readers. leastSharePercent: the cold peer that got least, 100 is an even share.
+ * diskBytesPerServedByte: read from the device by the seed ÷ payload sent. seed…: of the seed while they read (README).
+ * Loop figures are those of a 1 ms timer.
  */
 import { readFileSync } from 'node:fs';
 import os from 'node:os';

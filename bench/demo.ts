@@ -1,7 +1,7 @@
 /**
- * `npm run demo [-- PATH] [--size 512MiB] [--getters 4]`: one sharer and some getters as separate processes on loopback.
- * Shows their progress, checks every copy with SHA-256, prints rates, CPU per GB and memory. Exit code 1 if a child fails
- * or a copy differs. Everything it makes is in one temporary folder, which it removes.
+ * `npm run demo [-- PATH] [--size 512MiB] [--getters 4]`: one sharer and some getters as separate processes on
+ * loopback. Shows their progress, checks every copy with SHA-256, prints rates, CPU per GB and memory. Exit code 1 if a
+ * child fails or a copy differs. Everything it makes is in one temporary folder, which it removes.
  */
 import { createHash, randomFillSync } from 'node:crypto';
 import { createReadStream } from 'node:fs';

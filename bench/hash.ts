@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- hash [the options of create]`
- * SHA-1 of the pieces in our pool, on all cores and on one, from files and from memory, against `node:crypto`, `sha1sum` and `openssl` (one
- * core each; for a tree one `sha1sum` per core), in turns on the same bytes. Every digest is compared with one that was made before.
+ * `npm run bench -- hash [the options of create]` SHA-1 of the pieces in our pool, on all cores and on one, from files
+ * and from memory, against `node:crypto`, `sha1sum` and `openssl` (one core each; for a tree one `sha1sum` per core),
+ * in turns on the same bytes. Every digest is compared with one that was made before.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';

@@ -5,10 +5,11 @@
  *   --node PATH   runs both peers, its version is the parameter `node`; a list too
  *   --seed-storage auto   --threads N   --turns 5   --no-verify   --no-warm-up   --small   --out FILE
  *
- * `--storage null` throws the bytes away on the leech (no disk, no hash), `--seed-storage null` serves zeros (needs a null leech),
- * `--no-verify` takes SHA-1 out; the copy is still compared with the original. What `--connections N` means: engine-peer.ts.
- * Rate is bytes ÷ time from the leech's "ready" to its "done" (verified and synced, dialling included). CPU, faults, memory and
- * switches come from /proc, read by this process; the event loop's delay and garbage collection from the peers themselves.
+ * `--storage null` throws the bytes away on the leech (no disk, no hash), `--seed-storage null` serves zeros (needs a
+ * null leech), `--no-verify` takes SHA-1 out; the copy is still compared with the original. What `--connections N`
+ * means: engine-peer.ts. Rate is bytes ÷ time from the leech's "ready" to its "done" (verified and synced, dialling
+ * included). CPU, faults, memory and switches come from /proc, read by this process; the event loop's delay and garbage
+ * collection from the peers themselves.
  */
 import { parseArgs } from 'node:util';
 import { ValueError } from '../src/cli/values.js';

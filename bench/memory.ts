@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- memory [--torrents 1,4,50] [--size 1G] [--piece-length 1M] [--storage mapped,positional] [--idle 30] [--turns 3]`
+ * `npm run bench -- memory [--torrents 1,4,50] [--size 1G] [--piece-length 1M] [--storage mapped,positional] [--idle
+ * 30] [--turns 3]`
  *                         `[--folder DIR] [--out FILE] [--small]`
  * How much memory an engine holds while all its torrents are busy, and once they are not: a seed process and a leech process, N torrents
  * between them at once, `--size` in all, every byte zero. The storage is that of both sides.

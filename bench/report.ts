@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- report [FILES…] [--out report.html] | --markdown | --readme`
- * One HTML page of the results in FILES (default: bench/results/*.json, of an installed package ./bench-results/*.json), or
- * their figures as Markdown, or these put into README.md between its two marks. `--small` draws made-up results and writes nothing.
+ * `npm run bench -- report [FILES…] [--out report.html] | --markdown | --readme` One HTML page of the results in FILES
+ * (default: bench/results/*.json, of an installed package ./bench-results/*.json), or their figures as Markdown, or
+ * these put into README.md between its two marks. `--small` draws made-up results and writes nothing.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

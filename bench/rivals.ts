@@ -22,10 +22,10 @@
  *                     which is what is mapped of a file in tmpfs; …PeakMiB of all at once
  * The seed is started before and waits, with its data checked; aria2 and WebTorrent trust theirs.
  *
- * `swarmhaul` is the commands `haul get` and `haul seed`; `swarmhaul-engine` the engine in a process of the bench, which
- * tells of its event loop too. `rqbit`: RQBIT=FILE or on the PATH. `libtorrent` is Debian's, `libtorrent-other` what the
- * Python that LT_PEER=FILE names can import. Transmission refuses loopback peers and runs behind a veth cable; as a
- * pair both run in one namespace. It dials its first peer some 20 s after it was told to: most of its wholeSec.
+ * `swarmhaul` is the commands `haul get` and `haul seed`; `swarmhaul-engine` the engine in a process of the bench,
+ * which tells of its event loop too. `rqbit`: RQBIT=FILE or on the PATH. `libtorrent` is Debian's, `libtorrent-other`
+ * what the Python that LT_PEER=FILE names can import. Transmission refuses loopback peers and runs behind a veth cable;
+ * as a pair both run in one namespace. It dials its first peer some 20 s after it was told to: most of its wholeSec.
  * With --connections above 1 the leech is given so many addresses of the seed; heldConnections is what was there at
  * once, counted from outside. Who keeps one connection per peer is left out, our command too (the engine stands for it)
  * and libtorrent, whatever its settings are: it is told 500 addresses and holds one connection.

@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- NAME [options]`, of an installed package `haul bench NAME [options]`: runs one benchmark, or all of them
- * small with `--small`. Ends with 2 when the words are not understood.
+ * `npm run bench -- NAME [options]`, of an installed package `haul bench NAME [options]`: runs one benchmark, or all of
+ * them small with `--small`. Ends with 2 when the words are not understood.
  */
 import { ValueError } from '../src/cli/values.js';
 import { COMMAND } from './support/place.js';

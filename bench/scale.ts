@@ -1,6 +1,7 @@
 /**
- * `npm run bench -- scale [--only pieces-seed|pieces-leech|connections|torrents]... [--idle 3] [--turns 3] [--folder DIR] [--out FILE] [--small]`
- * What it costs to be large and idle: start-up, CPU a second, memory, each as one number grows and all else stays.
+ * `npm run bench -- scale [--only pieces-seed|pieces-leech|connections|torrents]... [--idle 3] [--turns 3] [--folder
+ * DIR] [--out FILE] [--small]` What it costs to be large and idle: start-up, CPU a second, memory, each as one number
+ * grows and all else stays.
  *   pieces-seed   a seed of 1 k to 400 k pieces of 16 KiB, 10 quiet leeches connected
  *   pieces-leech  the same as a download that gets nothing: 10 quiet seeds that never unchoke
  *   connections   a seed of 2,048 pieces with 10 to 4,000 quiet leeches

@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- swarm [--leeches 20] [--size 128M] [--piece-length 256K] [--rate 2M] [--seed-rate 2M] [--leaving-seed-rate 6M]
+ * `npm run bench -- swarm [--leeches 20] [--size 128M] [--piece-length 256K] [--rate 2M] [--seed-rate 2M]
+ * [--leaving-seed-rate 6M]
  *   [--slots 4|unlimited] [--cap auto|namespace|engine|none] [--turns 3] [--only SCENARIO]... [--folder /dev/shm] [--profile FOLDER] [--out FILE] [--small]`
  * One seed and many leeches, a process each with a rate cap each, meeting through our tracker. Times are compared with the bound
  * that the caps set (support/swarm-ideal.ts), bytes served by the seed with the size of the image; every copy is checked.
@@ -39,7 +40,9 @@ const IMAGE = 'image.bin';
 const DEADLINE_TIMES_IDEAL = 20;
 const DEADLINE_FIXED_MS = 120_000;
 const LEAVE_AT_PROGRESS = 0.5;
-/** Below this part of the bound a cap did not hold. Not 1: buckets are full at the start, which a small image notices. */
+/**
+ * Below this part of the bound a cap did not hold. Not 1: buckets are full at the start, which a small image notices.
+ */
 const CAP_HOLDS_ABOVE = 0.8;
 const BUSY_SHARE_MAX = 0.85;
 

@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- tracker [--seconds 8] [--turns 5] [--swarms 100] [--peers 100] [--connections 64] [--sockets 4] [--outstanding 32]
+ * `npm run bench -- tracker [--seconds 8] [--turns 5] [--swarms 100] [--peers 100] [--connections 64] [--sockets 4]
+ * [--outstanding 32]
  *   [--parts http,udp] [--profile] [--only ours] [--small]`
  * Announces to our tracker and to opentracker, each a process pinned to one core, under the same load on the other cores, in turns.
  * HTTP by `wrk`: with connections that are kept and with one connection per announce (opentracker ends every connection, whatever is asked).
@@ -102,7 +103,9 @@ async function prime(url: string, shape: Shape, dispatcher: Agent): Promise<void
   await Promise.all(Array.from({ length: PRIMERS }, worker));
 }
 
-/** Throws unless the tracker knows every peer and names as many as were asked for. Returns a digest of what it knows. */
+/**
+ * Throws unless the tracker knows every peer and names as many as were asked for. Returns a digest of what it knows.
+ */
 async function check(url: string, shape: Shape, dispatcher: Agent): Promise<string> {
   const hash = createHash('sha256');
   const hashes = Array.from({ length: shape.swarms }, (_, swarm) => Buffer.from(hashOf(swarm), 'hex'));

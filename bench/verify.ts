@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- verify [the options of create]`
- * The hash check of data against its .torrent, on all cores: our library call and our command. mktorrent cannot check: what it
- * is measured with is making the torrent, which is to read and hash the same bytes.
+ * `npm run bench -- verify [the options of create]` The hash check of data against its .torrent, on all cores: our
+ * library call and our command. mktorrent cannot check: what it is measured with is making the torrent, which is to
+ * read and hash the same bytes.
  */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';

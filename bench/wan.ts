@@ -1,20 +1,22 @@
 /**
- * `npm run bench -- wan [options]`: one seed, one leech of the same client, and a long, slow or bad link between them: which client makes the most
- * of it, in turns, in one run.
+ * `npm run bench -- wan [options]`: one seed, one leech of the same client, and a long, slow or bad link between them:
+ * which client makes the most of it, in turns, in one run.
  *
  *   --only NAME,…   --rows NAME,…   --size 40M   --turns 3   --piece-length 1M   --folder DIR   --small   --out FILE
  *   --seeds NAME,…     for each client of --only another seed instead of its own
  *   --congestion NAME  of both ends: cubic, bbr … (default: the kernel's; the result names it)
  *   --first-turn N     other dice
  *
- * A row is RTTms-MBITm, and behind it what is bad: `50ms-100m-1%` loses 1 % of the packets each way, `50ms-100m-20late` delays 20 % of them by
- * 5 ms, so that others overtake. A time is that of the whole round trip. The router in front of the link holds what fits into the link
- * (at least 64 KiB) and drops what comes then. The n-th packet of a way has the same fate for every client of a turn.
- * The clock is the whole process of the leech, from its start to its end (libtorrent: to its word that all is there).
- * `onLinkSec` is the part of it from its first packet on: without the start of the program.
+ * A row is RTTms-MBITm, and behind it what is bad: `50ms-100m-1%` loses 1 % of the packets each way, `50ms-100m-20late`
+ * delays 20 % of them by 5 ms, so that others overtake. A time is that of the whole round trip. The router in front of
+ * the link holds what fits into the link (at least 64 KiB) and drops what comes then. The n-th packet of a way has the
+ * same fate for every client of a turn. The clock is the whole process of the leech, from its start to its end
+ * (libtorrent: to its word that all is there). `onLinkSec` is the part of it from its first packet on: without the
+ * start of the program.
  * `ratio` is the time of the quickest other client through ours: above 1 ours is the quicker one.
  *
- * Two namespaces and a small program between them (support/wan/link.c): Linux, root, iproute2, cc and /dev/net/tun, or it is skipped.
+ * Two namespaces and a small program between them (support/wan/link.c): Linux, root, iproute2, cc and /dev/net/tun, or
+ * it is skipped.
  */
 import { parseArgs } from 'node:util';
 import { Scope } from '../test/support/scope.js';

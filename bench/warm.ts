@@ -1,6 +1,7 @@
 /**
- * `npm run bench -- warm [--small]`: touches most of the free memory once and keeps it ready (see support/warm.ts) until Ctrl-C. For a
- * series of benches on a virtual machine, in another terminal; each bench by itself does so only for the bytes of its own copy.
+ * `npm run bench -- warm [--small]`: touches most of the free memory once and keeps it ready (see support/warm.ts)
+ * until Ctrl-C. For a series of benches on a virtual machine, in another terminal; each bench by itself does so only
+ * for the bytes of its own copy.
  */
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';

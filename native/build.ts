@@ -1,10 +1,11 @@
 /**
- * `node dist/native/build.js`: compiles every `native/*.c` into one shared library for this machine, where there is a C compiler;
- * says in a line when there is none, and that is no failure. With `--prebuilds`: for all that a package carries, into `prebuilds/`.
+ * `node dist/native/build.js`: compiles every `native/*.c` into one shared library for this machine, where there is a C
+ * compiler; says in a line when there is none, and that is no failure. With `--prebuilds`: for all that a package
+ * carries, into `prebuilds/`.
  *
- * A file whose name ends in one of FLAGS is compiled for those instructions and that processor only; the rest is for any machine of its
- * kind. The library ends in two digests: of what it was made of, so that nothing is compiled twice, and of all before it, because a
- * library that was cut off ends the process that loads it.
+ * A file whose name ends in one of FLAGS is compiled for those instructions and that processor only; the rest is for
+ * any machine of its kind. The library ends in two digests: of what it was made of, so that nothing is compiled twice,
+ * and of all before it, because a library that was cut off ends the process that loads it.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
- * Independent books of one host in a checked swarm: what it asked of whom, kept from its messages alone, and compared after every event
- * with the scheduler and with the other ends of its connections. Slow and obvious.
+ * Independent books of one host in a checked swarm: what it asked of whom, kept from its messages alone, and compared
+ * after every event with the scheduler and with the other ends of its connections. Slow and obvious.
  */
 import type { BlockIndex, PieceIndex } from '../src/metainfo/geometry.js';
 import type { Host } from './host.js';

@@ -1,4 +1,7 @@
-/** Messages as calls: they arrive after the latency of the connection, whatever is queued; blocks take their time on the network. */
+/**
+ * Messages as calls: they arrive after the latency of the connection, whatever is queued; blocks take their time on the
+ * network.
+ */
 import { Fifo } from './fifo.js';
 import type { Host } from './host.js';
 import type { Flow, Source } from './network.js';

@@ -1,6 +1,7 @@
 /**
- * Virtual time: a heap of events, ordered by time and, at equal times, by the order in which they were scheduled. An event is a kind
- * and two integers, so that millions of them allocate nothing. Every event goes into a hash: equal seeds must give equal hashes.
+ * Virtual time: a heap of events, ordered by time and, at equal times, by the order in which they were scheduled. An
+ * event is a kind and two integers, so that millions of them allocate nothing. Every event goes into a hash: equal
+ * seeds must give equal hashes.
  */
 
 export type Handler = (a: number, b: number) => void;

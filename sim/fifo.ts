@@ -1,4 +1,6 @@
-/** A first-in first-out ring of integer pairs with an optional time, grown as needed: nothing is allocated per entry. */
+/**
+ * A first-in first-out ring of integer pairs with an optional time, grown as needed: nothing is allocated per entry.
+ */
 
 const FIRST_CAPACITY = 8;
 

@@ -1,6 +1,6 @@
 /**
- * One virtual machine with a download or a seed: the real scheduler and address book, virtual storage and hash pool. What it decides becomes
- * messages; finding peers is in roster.ts. The order of steps is that of `torrent/receive.ts`.
+ * One virtual machine with a download or a seed: the real scheduler and address book, virtual storage and hash pool.
+ * What it decides becomes messages; finding peers is in roster.ts. The order of steps is that of `torrent/receive.ts`.
  */
 import { DEFAULTS, LIMITS } from '../src/config.js';
 import { Bitfield } from '../src/metainfo/bitfield.js';

@@ -3,9 +3,10 @@
  *
  *   flow (one direction of a connection) --round robin--> uplink of the sender --latency--> downlink of the receiver --> arrival
  *
- * An uplink sends one unit (a block, or some bytes of a stream) at a time and takes the flows that have something to send in turns, as
- * a kernel does with sockets. A downlink takes what comes in the order it was sent. A flow sends no more than its window ahead of what arrived,
- * so a crowded downlink slows its senders down. Queueing of control messages behind data is modelled for byte streams only (wire-link.ts).
+ * An uplink sends one unit (a block, or some bytes of a stream) at a time and takes the flows that have something to
+ * send in turns, as a kernel does with sockets. A downlink takes what comes in the order it was sent. A flow sends no
+ * more than its window ahead of what arrived, so a crowded downlink slows its senders down. Queueing of control
+ * messages behind data is modelled for byte streams only (wire-link.ts).
  */
 import type { Events } from './events.js';
 

@@ -1,6 +1,7 @@
 /**
- * What one host knows of one connected peer: takes its messages, as `torrent/peer.ts`, `receive.ts` and `serve.ts` do in the engine,
- * and hands them to the host's scheduler. Messages come from the real decoder or straight from a direct link.
+ * What one host knows of one connected peer: takes its messages, as `torrent/peer.ts`, `receive.ts` and `serve.ts` do
+ * in the engine, and hands them to the host's scheduler. Messages come from the real decoder or straight from a direct
+ * link.
  */
 import { LIMITS } from '../src/config.js';
 import { type BlockIndex, NONE, type PeerSlot, type PieceIndex } from '../src/metainfo/geometry.js';

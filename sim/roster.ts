@@ -1,4 +1,7 @@
-/** How a virtual host finds peers: the real address book and announcer, the dial budget of the engine, a virtual tracker. */
+/**
+ * How a virtual host finds peers: the real address book and announcer, the dial budget of the engine, a virtual
+ * tracker.
+ */
 import { LIMITS } from '../src/config.js';
 import { AddressBook } from '../src/discovery/address-book.js';
 import type { AnnounceReply, AnnounceRequest } from '../src/discovery/announce.js';

@@ -118,7 +118,8 @@ async function run(words: readonly string[]): Promise<boolean> {
   return scenarios(words);
 }
 
-// No handler for Ctrl-C: the event loop does not turn inside a run, and the default ends the process at once, which shells see as 130.
+// No handler for Ctrl-C: the event loop does not turn inside a run, and the default ends the process at once, which
+// shells see as 130.
 try {
   process.exitCode = (await run(process.argv.slice(2))) ? 0 : 1;
 } catch (error) {

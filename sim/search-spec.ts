@@ -1,6 +1,7 @@
 /**
  * A small swarm made of nothing but a seed: hosts of all manners that come late and leave, sizes, caps, delays, faults.
- * Host 0 is good, has everything and stays, so that everybody can finish; or it leaves once the others have all pieces among them.
+ * Host 0 is good, has everything and stays, so that everybody can finish; or it leaves once the others have all pieces
+ * among them.
  */
 import { makeRandom } from '../src/random.js';
 import type { Priority } from '../src/scheduler/priority.js';

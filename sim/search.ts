@@ -1,4 +1,6 @@
-/** The search: random swarms with faults, one per seed, each to its end with every invariant checked after every event. */
+/**
+ * The search: random swarms with faults, one per seed, each to its end with every invariant checked after every event.
+ */
 import type { PieceIndex } from '../src/metainfo/geometry.js';
 import type { Host } from './host.js';
 import { type SearchSpec, searchSpec } from './search-spec.js';

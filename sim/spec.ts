@@ -1,4 +1,7 @@
-/** What a simulated swarm is made of: sizes, caps, times and manners. Plain data; bytes and bytes per second are real ones, before scaling. */
+/**
+ * What a simulated swarm is made of: sizes, caps, times and manners. Plain data; bytes and bytes per second are real
+ * ones, before scaling.
+ */
 import type { Priority } from '../src/scheduler/priority.js';
 
 export type Manner =
@@ -57,7 +60,10 @@ export interface SwarmSpec {
   readonly dialsPerSecond?: number;
   /** Memory for open pieces, bytes. */
   readonly openPieceBytes?: number;
-  /** Most bytes under way on one connection. Default: what its bandwidth and delay need, at least two blocks and 256 KiB. */
+  /**
+   * Most bytes under way on one connection. Default: what its bandwidth and delay need, at least two blocks and 256
+   * KiB.
+   */
   readonly windowBytes?: number;
   readonly storage?: StorageSpec;
   readonly hash?: HashSpec;

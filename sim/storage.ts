@@ -1,5 +1,6 @@
 /**
- * Virtual storage and hash pool of one host: pieces open late, may be refused or abandoned; what a block holds is one number.
+ * Virtual storage and hash pool of one host: pieces open late, may be refused or abandoned; what a block holds is one
+ * number.
  * Invariant: a piece is open here exactly while the scheduler has it open.
  */
 import type { Geometry, PieceIndex } from '../src/metainfo/geometry.js';

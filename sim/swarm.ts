@@ -1,6 +1,6 @@
 /**
- * A whole swarm in one process and in virtual time: builds the hosts, connects them, lets events happen until everybody is done.
- * The same spec gives the same events, whatever the machine.
+ * A whole swarm in one process and in virtual time: builds the hosts, connects them, lets events happen until everybody
+ * is done. The same spec gives the same events, whatever the machine.
  */
 import { BLOCK_LENGTH_BYTES, DEFAULTS } from '../src/config.js';
 import { Geometry, type PieceIndex } from '../src/metainfo/geometry.js';
@@ -174,8 +174,8 @@ export class Swarm {
   }
 
   /**
-   * HAVE to all peers as one event, where all of them are equally far and the order among messages does not matter to a check.
-   * False: say it to each.
+   * HAVE to all peers as one event, where all of them are equally far and the order among messages does not matter to a
+   * check. False: say it to each.
    */
   broadcast(host: Host, piece: number): boolean {
     if (this.spec.isChecked === true || this.spec.transport === 'wire' || this.spec.farLatencyMs !== undefined)

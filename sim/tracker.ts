@@ -1,4 +1,7 @@
-/** The tracker of a virtual swarm: the real table of swarms, without HTTP. Host n has the address 10.x.y.z:6881 that its number makes. */
+/**
+ * The tracker of a virtual swarm: the real table of swarms, without HTTP. Host n has the address 10.x.y.z:6881 that its
+ * number makes.
+ */
 import type { Address } from '../src/discovery/address.js';
 import type { AnnounceReply, AnnounceRequest } from '../src/discovery/announce.js';
 import { Swarms } from '../src/tracker/swarms.js';

@@ -1,6 +1,6 @@
 /**
- * Messages as bytes: through the real encoder into one stream with the blocks, cut at random places, through the real decoder at the
- * other end. Control messages stand behind what was written before them, as on a socket.
+ * Messages as bytes: through the real encoder into one stream with the blocks, cut at random places, through the real
+ * decoder at the other end. Control messages stand behind what was written before them, as on a socket.
  */
 import { BLOCK_LENGTH_BYTES } from '../src/config.js';
 import { Decoder } from '../src/wire/decoder.js';

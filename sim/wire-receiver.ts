@@ -1,4 +1,7 @@
-/** Sink of a stream's decoder: hands messages to the peer, compares the bytes of blocks with what they should be, keeps the stream's books. */
+/**
+ * Sink of a stream's decoder: hands messages to the peer, compares the bytes of blocks with what they should be, keeps
+ * the stream's books.
+ */
 import type { WireSink } from '../src/wire/sink.js';
 import type { SimPeer } from './peer.js';
 import { GOOD } from './storage.js';

@@ -7,7 +7,10 @@ import type { FileStamp } from './storage/file-stamp.js';
 import type { StorageKind } from './storage/port.js';
 
 export interface EngineOptions {
-  /** TCP port for incoming peers. A number, 0 for any free port, false for none; default: the first free one of 6881–6889. */
+  /**
+   * TCP port for incoming peers. A number, 0 for any free port, false for none; default: the first free one of
+   * 6881–6889.
+   */
   readonly port?: number | false;
   /** Local address to listen on; default: all, IPv4 and IPv6. */
   readonly host?: string;
@@ -18,8 +21,9 @@ export interface EngineOptions {
   /** 'auto' chooses by file system. */
   readonly storage?: StorageKind | 'auto';
   /**
-   * Memory for pieces and for what is being served, over all torrents, bytes; 16 MiB or more. Two pieces and two units of up to 1 MiB of each
-   * torrent are held beyond it where they must be. Default: 256 MiB, or an eighth of the machine's memory (the container's) where that is less.
+   * Memory for pieces and for what is being served, over all torrents, bytes; 16 MiB or more. Two pieces and two units
+   * of up to 1 MiB of each torrent are held beyond it where they must be. Default: 256 MiB, or an eighth of the
+   * machine's memory (the container's) where that is less.
    */
   readonly memoryBytes?: number;
   /** Rate limits over all torrents, bytes per second, > 0. Default: none. */
@@ -28,18 +32,19 @@ export interface EngineOptions {
   readonly maxConnections?: number;
   readonly maxConnectionsPerTorrent?: number;
   /**
-   * Connections of one torrent that one address (IPv6: one /64) keeps when its table is full and others knock. No limit while there is room:
-   * a fleet behind one address may be larger. Default: an eighth of `maxConnectionsPerTorrent`.
+   * Connections of one torrent that one address (IPv6: one /64) keeps when its table is full and others knock. No limit
+   * while there is room: a fleet behind one address may be larger. Default: an eighth of `maxConnectionsPerTorrent`.
    */
   readonly maxConnectionsPerAddress?: number;
   /**
-   * Dormant torrents that are awake at once, of those with `sleepAfterMs`. One more puts the one to sleep that has had no peer for longest; it is
-   * not woken when all have peers. Default: 256.
+   * Dormant torrents that are awake at once, of those with `sleepAfterMs`. One more puts the one to sleep that has had
+   * no peer for longest; it is not woken when all have peers. Default: 256.
    */
   readonly maxAwakeTorrents?: number;
   /**
-   * Where this host is, from the large to the small: "eu-1/rack7", up to 4 parts of letters, digits, dots, dashes and underscores, 64 in all.
-   * Told to HTTP trackers; ours lets peers of one zone find each other first. Default: nothing is said.
+   * Where this host is, from the large to the small: "eu-1/rack7", up to 4 parts of letters, digits, dots, dashes and
+   * underscores, 64 in all. Told to HTTP trackers; ours lets peers of one zone find each other first. Default: nothing
+   * is said.
    */
   readonly zone?: string;
   /** Receives one line per noteworthy event; never per block. */
@@ -60,20 +65,22 @@ export interface AddOptions {
   /** Seed mode: trust the data instead of hashing it first. */
   readonly trustData?: boolean;
   /**
-   * Trusted data: the very files that the torrent was made of, in the order of `Metainfo.files`. Where one is another file now, or was
-   * written since, `done` rejects with BAD_DATA; without this, what is there now is served.
+   * Trusted data: the very files that the torrent was made of, in the order of `Metainfo.files`. Where one is another
+   * file now, or was written since, `done` rejects with BAD_DATA; without this, what is there now is served.
    */
   readonly hashed?: readonly FileStamp[];
   /**
-   * BEP 16, for the first push of an image: pieces are revealed to one peer at a time until each was seen at some peer, then the torrent is
-   * an ordinary seed ('spread'). Without effect unless the data is complete at the start; of no use where others already have it.
+   * BEP 16, for the first push of an image: pieces are revealed to one peer at a time until each was seen at some peer,
+   * then the torrent is an ordinary seed ('spread'). Without effect unless the data is complete at the start; of no use
+   * where others already have it.
    */
   readonly superSeeding?: boolean;
   /**
-   * How much each file is wanted: 'skip', 'low', 'normal' or 'high', as a list in the order of `Metainfo.files` or as a function.
-   * Higher ones come first; a skipped file is neither made nor touched. A piece has the highest priority of its files: what it holds of
-   * skipped ones goes to a hidden part file in `output`, which is removed when a later download completes without skipping. Another
-   * selection later keeps what is verified, but for pieces whose bytes then lie elsewhere. Download mode only. Default: all 'normal'.
+   * How much each file is wanted: 'skip', 'low', 'normal' or 'high', as a list in the order of `Metainfo.files` or as a
+   * function. Higher ones come first; a skipped file is neither made nor touched. A piece has the highest priority of
+   * its files: what it holds of skipped ones goes to a hidden part file in `output`, which is removed when a later
+   * download completes without skipping. Another selection later keeps what is verified, but for pieces whose bytes
+   * then lie elsewhere. Download mode only. Default: all 'normal'.
    */
   readonly priorities?: FilePriorities;
   /** Pieces of equal priority in order instead of rarest first: for reading along, at the cost of the swarm. */
@@ -82,9 +89,10 @@ export interface AddOptions {
   readonly downloadBytesPerSec?: number;
   readonly uploadBytesPerSec?: number;
   /**
-   * Download mode: overwrite what is in the place of the torrent's files. Default false: a file is overwritten, and cut when it is longer,
-   * only if our own record knows it, a piece of it matches (an earlier version) or it holds nothing but zeros, and only if it has no
-   * other name on disk (a hard link) that would change with it; otherwise `done` rejects with FILE_EXISTS and nothing was changed.
+   * Download mode: overwrite what is in the place of the torrent's files. Default false: a file is overwritten, and cut
+   * when it is longer, only if our own record knows it, a piece of it matches (an earlier version) or it holds nothing
+   * but zeros, and only if it has no other name on disk (a hard link) that would change with it; otherwise `done`
+   * rejects with FILE_EXISTS and nothing was changed.
    */
   readonly overwrite?: boolean;
   /** Stops the torrent; `done` rejects with ABORTED. */
@@ -124,7 +132,10 @@ export interface TorrentStats {
   readonly superSeeding: boolean;
   /** Estimated seconds until all that is wanted is verified; Infinity when nothing arrives, 0 when complete. */
   readonly secondsLeft: number;
-  /** What is wrong now, the most telling first; empty when all is well, and while it prepares or checks without trouble or has stopped. */
+  /**
+   * What is wrong now, the most telling first; empty when all is well, and while it prepares or checks without trouble
+   * or has stopped.
+   */
   readonly health: readonly HealthProblem[];
 }
 
@@ -243,7 +254,10 @@ export interface Torrent extends Pick<EventEmitter<TorrentEvents>, 'on' | 'once'
   readonly metainfo: Metainfo;
   readonly output: string;
   readonly state: TorrentState;
-  /** Resolves when every wanted piece is verified and synced; rejects with a HaulError when that cannot happen any more. Need not be awaited. */
+  /**
+   * Resolves when every wanted piece is verified and synced; rejects with a HaulError when that cannot happen any more.
+   * Need not be awaited.
+   */
   readonly done: Promise<void>;
   stats(): TorrentStats;
   peers(): PeerStats[];
@@ -259,13 +273,17 @@ export interface WokenTorrent {
   readonly metainfo: Metainfo;
   readonly options: AddOptions;
   /**
-   * Stopped, and dormant again, when it has seeded to nobody for so long; sooner when `maxAwakeTorrents` are awake. Default: it stays awake, and
-   * whoever knows the hash decides that. Without meaning where the owner has added the torrent itself meanwhile.
+   * Stopped, and dormant again, when it has seeded to nobody for so long; sooner when `maxAwakeTorrents` are awake.
+   * Default: it stays awake, and whoever knows the hash decides that. Without meaning where the owner has added the
+   * torrent itself meanwhile.
    */
   readonly sleepAfterMs?: number;
 }
 
-/** Asked when somebody wants a dormant torrent. Null or a rejection: it cannot be had now; it is not asked again for 10 s, nor while it has not answered. */
+/**
+ * Asked when somebody wants a dormant torrent. Null or a rejection: it cannot be had now; it is not asked again for 10
+ * s, nor while it has not answered.
+ */
 export type WakeDormant = (infoHashHex: string) => Promise<WokenTorrent | null>;
 
 export interface Engine {
@@ -273,21 +291,26 @@ export interface Engine {
   readonly port: number | null;
   readonly torrents: readonly Torrent[];
   /**
-   * One place has one download, or any number of seeds, in all engines and processes; a download that is complete counts as a seed.
-   * @throws HaulError BAD_ARGUMENT (an option, or the torrent is already there), CLOSED. Disk trouble comes through `done`, and so does
-   * IN_USE, whose facts name the owner: pid, infoHash, name.
+   * One place has one download, or any number of seeds, in all engines and processes; a download that is complete
+   * counts as a seed.
+   * @throws HaulError BAD_ARGUMENT (an option, or the torrent is already there), CLOSED. Disk trouble comes through
+   * `done`, and so does IN_USE, whose facts name the owner: pid, infoHash, name.
    */
   add(metainfo: Metainfo, options: AddOptions): Torrent;
   /**
-   * Remembers a torrent by its info-hash (20 bytes, or 40 hexadecimal digits) and no more: a row in a table, without timer or descriptor.
-   * When a peer shakes hands for it, `wake` says what it is, it is added, and the peer waits meanwhile, within the 10 s of a handshake.
-   * One wake serves all who come; 8 torrents are woken at once, and a wake that does not end counts for 70 s. The row stays until `forgetDormant`, also while the torrent is awake.
+   * Remembers a torrent by its info-hash (20 bytes, or 40 hexadecimal digits) and no more: a row in a table, without
+   * timer or descriptor. When a peer shakes hands for it, `wake` says what it is, it is added, and the peer waits
+   * meanwhile, within the 10 s of a handshake. One wake serves all who come; 8 torrents are woken at once, and a wake
+   * that does not end counts for 70 s. The row stays until `forgetDormant`, also while the torrent is awake.
    * @throws HaulError BAD_ARGUMENT, CLOSED
    */
   registerDormant(infoHash: Uint8Array | string, wake: WakeDormant): void;
   /** Not woken any more; one that is awake stays. False: it was not there. */
   forgetDormant(infoHash: Uint8Array | string): boolean;
-  /** The torrent, woken as by a peer; null: it is not there, or cannot be had within 10 s. Never rejects but for a BAD_ARGUMENT. */
+  /**
+   * The torrent, woken as by a peer; null: it is not there, or cannot be had within 10 s. Never rejects but for a
+   * BAD_ARGUMENT.
+   */
   wake(infoHash: Uint8Array | string): Promise<Torrent | null>;
   stats(): EngineStats;
   /** Stops all torrents and closes sockets, threads and files. Idempotent. */

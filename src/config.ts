@@ -10,15 +10,18 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 export const LIMITS = {
-  /** Largest peer message body accepted. A bitfield of `pieceCount` pieces is 256 KiB, an extended message a few KiB. */
+  /**
+   * Largest peer message body accepted. A bitfield of `pieceCount` pieces is 256 KiB, an extended message a few KiB.
+   */
   messageBytes: MIB,
   /** Largest request length served to anybody. BEP 3 practice: 16 KiB; 128 KiB covers old clients that ask for more. */
   requestBytes: 128 * KIB,
   /** Less memory for pieces and units than this is asked for by mistake. */
   memoryBytesMin: 16 * MIB,
   /**
-   * Longest request for blocks in a row that is served to a peer that knows such runs (`haul_request_bytes`), and asked of one. One message
-   * costs as much as one block; beyond a quarter of a megabyte there is little left to save, and what is lost with a connection grows.
+   * Longest request for blocks in a row that is served to a peer that knows such runs (`haul_request_bytes`), and asked
+   * of one. One message costs as much as one block; beyond a quarter of a megabyte there is little left to save, and
+   * what is lost with a connection grows.
    */
   runBytes: 256 * KIB,
   torrentFileBytes: 10 * MIB,
@@ -42,7 +45,10 @@ export const LIMITS = {
   slowSendBytesPerPeer: 256 * KIB,
   /** Seconds for which a peer may let what it asked for lie while others wait for the memory that this keeps. */
   idleHolderSeconds: 3,
-  /** Who takes less a second may be let go of while others wait for memory: two units for so little. A slow line takes more. */
+  /**
+   * Who takes less a second may be let go of while others wait for memory: two units for so little. A slow line takes
+   * more.
+   */
   leastHolderBytesPerSec: 64 * KIB,
   /** Bytes being read ahead for one peer's queued requests. */
   readAheadBytesPerPeer: 8 * MIB,
@@ -53,25 +59,40 @@ export const LIMITS = {
   doorTroubleMs: 60_000,
   /** Dials of peers that the user named, beside the others: there are few, and somebody waits for them. */
   namedDialsPerSecond: 10,
-  /** Dials under way per engine, shared evenly by its torrents: ten seconds' worth, for a dead address keeps one for as long as a handshake may take. */
+  /**
+   * Dials under way per engine, shared evenly by its torrents: ten seconds' worth, for a dead address keeps one for as
+   * long as a handshake may take.
+   */
   halfOpenDials: 300,
   /** Whatever the number of torrents, each may have so many under way. */
   halfOpenMin: 8,
   handshakeTimeoutMs: 10_000,
-  /** Accepted connections without a handshake: of one address, and of all. Beyond them whoever is silent for longest makes room. */
+  /**
+   * Accepted connections without a handshake: of one address, and of all. Beyond them whoever is silent for longest
+   * makes room.
+   */
   handshakesPerAddress: 64,
   handshakesPending: 512,
-  /** Torrents that are woken at the same time: each reads its metainfo and opens its files. Others wait their turn, as long as a handshake may take. */
+  /**
+   * Torrents that are woken at the same time: each reads its metainfo and opens its files. Others wait their turn, as
+   * long as a handshake may take.
+   */
   wakesAtOnce: 8,
   wakesWaiting: 256,
   /** A torrent that could not be woken is not tried again before that: its owner would be asked by every stranger. */
   wakeRetryMs: 10_000,
-  /** A wake that nobody waits for any more keeps its turn for so long, while its owner is still at it: else each time-out would begin as many again. */
+  /**
+   * A wake that nobody waits for any more keeps its turn for so long, while its owner is still at it: else each
+   * time-out would begin as many again.
+   */
   wakeHangMs: 60_000,
   /** Connections that wait for a torrent to wake: of one address (IPv6: one /64), and of all. */
   parkedPerAddress: 64,
   parkedHandshakes: 256,
-  /** What one of them has sent behind its handshake: words of extensions and which of a million pieces it has take 130 KB. */
+  /**
+   * What one of them has sent behind its handshake: words of extensions and which of a million pieces it has take 130
+   * KB.
+   */
   parkedBytes: 256 * 1024,
   /** An honest handshake comes within a second or two, also when a whole fleet comes at once. */
   silentHandshakeMs: 2_000,
@@ -79,7 +100,10 @@ export const LIMITS = {
   silentTwinMs: 5_000,
   /** from another host only when it has also taken nothing for that long. */
   deadTwinMs: 15_000,
-  /** When all that should send are silent for that long their addresses are dialled anew: a link that was down comes back at once that way. */
+  /**
+   * When all that should send are silent for that long their addresses are dialled anew: a link that was down comes
+   * back at once that way.
+   */
   silentSourceMs: 8_000,
   /** Let in beyond a full table until it is known who they are and whose place they might take. */
   doorstepConnections: 32,
@@ -102,41 +126,55 @@ export const LIMITS = {
   knownAddresses: 5000,
   /** Extended messages other than metadata are small; the handshake too. */
   extendedHandshakeBytes: 64 * KIB,
-  /** A handshake is repeated to switch an extension on or off (BEP 10). Each costs a parser run: a flood of them is refused. */
+  /**
+   * A handshake is repeated to switch an extension on or off (BEP 10). Each costs a parser run: a flood of them is
+   * refused.
+   */
   extendedHandshakesPerPeer: 32,
-  /** A peer for which the kernel has taken nothing of ours for that long reads nothing; what it holds goes to the others. */
+  /**
+   * A peer for which the kernel has taken nothing of ours for that long reads nothing; what it holds goes to the
+   * others.
+   */
   stuckSendTimeoutMs: 60_000,
 } as const;
 
 export const DEFAULTS = {
-  /** One address (IPv6: one /64) keeps an eighth of a full table when others knock; while there is room it may have all of it. */
+  /**
+   * One address (IPv6: one /64) keeps an eighth of a full table when others knock; while there is room it may have all
+   * of it.
+   */
   addressesPerTable: 8,
   /** The first free port of the classic range is taken (BEP 3). */
   portRange: { first: 6881, last: 6889 },
   /**
-   * Peers served at once. With four a leech is served by as few as one or two others by chance, and the last of 100 equal leeches needs
-   * 1.37 times the ideal; with eight 1.23; with all of them 1.5, for then every piece is a long time on its way (`npm run sim -- flash`).
+   * Peers served at once. With four a leech is served by as few as one or two others by chance, and the last of 100
+   * equal leeches needs 1.37 times the ideal; with eight 1.23; with all of them 1.5, for then every piece is a long
+   * time on its way (`npm run sim -- flash`).
    */
   uploadSlots: 8,
   /**
-   * Torrents that were woken and may sleep again: strangers decide which, so their memory, timers and files need a bound. As many as may wait
-   * to be woken.
+   * Torrents that were woken and may sleep again: strangers decide which, so their memory, timers and files need a
+   * bound. As many as may wait to be woken.
    */
   awakeTorrents: 256,
   /**
-   * What an engine may hold above its idle self: 5/32 in buffers of its own, 11/16 in mapped files (`storage/memory.ts`). The three below are
-   * the most that one torrent takes of it.
+   * What an engine may hold above its idle self: 5/32 in buffers of its own, 11/16 in mapped files
+   * (`storage/memory.ts`). The three below are the most that one torrent takes of it.
    */
   memoryBytes: 256 * MIB,
-  /** Memory held by pieces that are open for writing. Two 16 MiB pieces per peer pipeline, eight 1 MiB pieces ahead, with space left. */
+  /**
+   * Memory held by pieces that are open for writing. Two 16 MiB pieces per peer pipeline, eight 1 MiB pieces ahead,
+   * with space left.
+   */
   openPieceBytes: 96 * MIB,
   /** Memory kept populated for serving, beyond what is pinned by writes in flight. */
   readCacheBytes: 96 * MIB,
   /** Written and not yet on the device; beyond it no piece is opened until the device has caught up. */
   dirtyBytes: 1024 * MIB,
   /**
-   * One mapped window: the longest view that Node 20 allows, in whole pages of any size. V8 takes each view for memory of its own and
-   * collects garbage: 6 GiB in windows of 1, 2 and 4 GiB cost the leech 2.12, 1.98 and 1.92 CPU-s per GB, the seed 0.75, 0.67 and 0.62.
+   * One mapped window: the longest view that Node 20 allows, in whole pages of any size. V8 takes each view for memory
+   * of its own and collects garbage: 6 GiB in windows of 1, 2 and 4 GiB cost the leech 2.12, 1.98 and 1.92 CPU-s per
+   * GB, the seed 0.75, 0.67 and 0.62.
    */
   windowBytes: 4096 * MIB - 64 * 1024,
   /** Mapped windows kept before the least recently used is unmapped (vm.max_map_count is 65,530). */
@@ -148,29 +186,34 @@ export const DEFAULTS = {
   /** How often verified pieces are forced to the device and recorded. */
   syncIntervalMs: 5_000,
   /**
-   * Recorded pieces that are hashed when a download starts again, at least: stamps do not show what another program wrote while we ran.
-   * With a third of them bad, 16 miss it once in 650 times.
+   * Recorded pieces that are hashed when a download starts again, at least: stamps do not show what another program
+   * wrote while we ran. With a third of them bad, 16 miss it once in 650 times.
    */
   samplePieces: 16,
   sampleShare: 0.01,
   /** And so many bytes, 40 ms of one core: what is smaller is hashed whole, so that nothing is missed. */
   sampleBytes: 64 * MIB,
-  /** Looks at files in use (gone? replaced? cut?), some 15 µs each; so 1,280 files are gone through in a sync interval. */
+  /**
+   * Looks at files in use (gone? replaced? cut?), some 15 µs each; so 1,280 files are gone through in a sync interval.
+   */
   filesWatchedPerSecond: 256,
   tickMs: 100,
 } as const;
 
 /** Of the tracker we run. Strangers talk to it: whatever they can make it hold is bounded here. */
 export const TRACKER_LIMITS = {
-  /** Swarms of an open tracker: anybody can make one. With one peer it costs 1.3 KB, with ten 2.2 KB (heap and buffers, Node 20). */
+  /**
+   * Swarms of an open tracker: anybody can make one. With one peer it costs 1.3 KB, with ten 2.2 KB (heap and buffers,
+   * Node 20).
+   */
   swarms: 100_000,
   /** Peers of one swarm, both families together. */
   peersPerSwarm: 100_000,
   /** Peers of all swarms. In a large one 100 bytes each (IPv4) or 320 (IPv6), 30 more with zones. */
   peers: 1_000_000,
   /**
-   * Entries that one address (of IPv6 one /64) keeps when a table is full: a twenty-fifth of a swarm, and a fleet of thousands behind one
-   * address. An option, since nobody else knows the fleet.
+   * Entries that one address (of IPv6 one /64) keeps when a table is full: a twenty-fifth of a swarm, and a fleet of
+   * thousands behind one address. An option, since nobody else knows the fleet.
    */
   entriesPerAddress: 4_096,
   /** Shares of addresses that a /24 (IPv6: a /48) may have together. */
@@ -180,7 +223,10 @@ export const TRACKER_LIMITS = {
   /** Peers in one reply. */
   numwantMax: 200,
   numwantDefault: 50,
-  /** Connections at the door of announces; with those of HTTP about half of the descriptors a process usually may open on a server. */
+  /**
+   * Connections at the door of announces; with those of HTTP about half of the descriptors a process usually may open
+   * on a server.
+   */
   announceConnections: 12_288,
   /** Of one address (IPv6: one /64) once all are taken: a sixteenth. */
   announceConnectionsPerAddress: 768,
@@ -189,13 +235,19 @@ export const TRACKER_LIMITS = {
   /** One announce; 100 info-hashes of a scrape fit. Bytes. */
   requestBytes: 16 * KIB,
   /**
-   * Replies made for one connection before its next request is read: four of the largest (200 peers, not compact). 64 KiB of pipelined
-   * requests made 9.4 MB of replies for somebody who reads none.
+   * Replies made for one connection before its next request is read: four of the largest (200 peers, not compact). 64
+   * KiB of pipelined requests made 9.4 MB of replies for somebody who reads none.
    */
   replyBytesPerConnection: 64 * KIB,
-  /** Replies, and requests behind them, that wait for slow readers: the whole tracker, and one address once that is used up. */
+  /**
+   * Replies, and requests behind them, that wait for slow readers: the whole tracker, and one address once that is used
+   * up.
+   */
   waitingBytes: 64 * MIB,
   waitingBytesPerAddress: 4 * MIB,
-  /** Requests of one HTTP connection without an answer; no client sends more than one at a time. Node reads 64 KiB of them at once. */
+  /**
+   * Requests of one HTTP connection without an answer; no client sends more than one at a time. Node reads 64 KiB of
+   * them at once.
+   */
   httpRequestsPerConnection: 8,
 } as const;

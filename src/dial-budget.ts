@@ -1,6 +1,7 @@
 /**
  * Whose dial is next: the engine makes so many a second, and its torrents share them evenly. Pure.
- * One with thousands of dead addresses must not keep another from the one live peer that it knows. What the user named has a budget of its own.
+ * One with thousands of dead addresses must not keep another from the one live peer that it knows. What the user named
+ * has a budget of its own.
  */
 import { LIMITS } from './config.js';
 

@@ -1,6 +1,7 @@
 /**
- * Torrents known by their info-hash alone: a row in a table until somebody shakes hands for one, then its owner says what it is, and it is
- * added; where the owner says so it goes back to sleep when nobody needed it for a while. The row stays as long as the owner wants.
+ * Torrents known by their info-hash alone: a row in a table until somebody shakes hands for one, then its owner says
+ * what it is, and it is added; where the owner says so it goes back to sleep when nobody needed it for a while. The row
+ * stays as long as the owner wants.
  */
 import type { AddOptions, WakeDormant, WokenTorrent } from './api.js';
 import { LIMITS } from './config.js';
@@ -69,7 +70,8 @@ export class Dormant {
   }
 
   /**
-   * Resolves when the torrent takes peers; with null when it cannot be had in time. Null at once: it is not in the table.
+   * Resolves when the torrent takes peers; with null when it cannot be had in time. Null at once: it is not in the
+   * table.
    * @param gone whoever asks waits no longer
    */
   wake(infoHash: Uint8Array | string, gone?: AbortSignal): Promise<LiveTorrent | null> | null {
@@ -154,7 +156,9 @@ export class Dormant {
     this.#putToSleep(longest.torrent);
   }
 
-  /** Resolves when the torrent takes peers, with null when it ends before, or does not within the time of a handshake. */
+  /**
+   * Resolves when the torrent takes peers, with null when it ends before, or does not within the time of a handshake.
+   */
   #admitting(torrent: LiveTorrent): Promise<LiveTorrent | null> {
     const { roster } = torrent;
     if (roster.isAdmitting || torrent.isStopping) return Promise.resolve(roster.isAdmitting ? torrent : null);

@@ -1,6 +1,6 @@
 /**
- * The work pool of an engine and how large it and the table of connections are. Apart from the engine, so that a command may have the
- * threads started while the engine itself is being loaded.
+ * The work pool of an engine and how large it and the table of connections are. Apart from the engine, so that a
+ * command may have the threads started while the engine itself is being loaded.
  */
 import { availableParallelism } from 'node:os';
 import type { EngineOptions } from './api.js';

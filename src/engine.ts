@@ -36,7 +36,10 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   return startEngine(options, {});
 }
 
-/** Parts that the bench suite takes out or replaces to see what they cost, or that a command made before; not exported by the package. */
+/**
+ * Parts that the bench suite takes out or replaces to see what they cost, or that a command made before; not exported
+ * by the package.
+ */
 export interface EngineInternals {
   /** Made with `makeEnginePool`; the engine closes it. */
   readonly pool?: WorkPool;

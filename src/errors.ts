@@ -85,7 +85,10 @@ const FILE_CALLS: ReadonlySet<unknown> = new Set(
 const IMMUTABLE_HINT =
   'not permitted; if it or its folder is immutable or append-only (see lsattr), chattr -i or chattr -a lifts that';
 
-/** `ELOOP: too many symbolic links encountered, stat '/x'` without the call and the path, which the message names already. */
+/**
+ * `ELOOP: too many symbolic links encountered, stat '/x'` without the call and the path, which the message names
+ * already.
+ */
 function plainDetail(error: unknown): string {
   const known = ERRNO_DETAILS[String((error as { code?: unknown } | null)?.code)];
   if (known !== undefined) return known;
@@ -111,7 +114,10 @@ const WASM_HINT =
   'the address space is limited (ulimit -v) and WebAssembly reserves 10 GB of it; raise the limit to 16 GB, ' +
   'or set NODE_OPTIONS=--disable-wasm-trap-handler';
 
-/** Limits of the system that show where no operation of ours is under way: while modules load, in libraries. Null for anything else. */
+/**
+ * Limits of the system that show where no operation of ours is under way: while modules load, in libraries. Null for
+ * anything else.
+ */
 export function asSystemLimit(error: unknown): HaulError | null {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
   const errno = String(code);

@@ -1,4 +1,7 @@
-/** What the limit of open files (`ulimit -n`) leaves for the tables that hold descriptors. Node has raised the soft limit to the hard one. */
+/**
+ * What the limit of open files (`ulimit -n`) leaves for the tables that hold descriptors. Node has raised the soft
+ * limit to the hard one.
+ */
 import { readFileSync } from 'node:fs';
 
 /** Node itself, modules while they load, the listener, trackers, and whatever is opened for a moment. */
@@ -17,7 +20,10 @@ export interface OpenFiles {
   readonly files: number;
 }
 
-/** @param limit files the process may have open; Infinity when that is not known. `wanted`: what there would be without a limit. */
+/**
+ * @param limit files the process may have open; Infinity when that is not known. `wanted`: what there would be without
+ * a limit.
+ */
 export function shareOpenFiles(limit: number, wanted: OpenFiles): OpenFiles {
   // Threads first, within a quarter: without one nothing works at all.
   const forThreads = Math.floor(Math.max(0, limit - BASE_FILES) / 4 / FILES_PER_THREAD);

@@ -14,7 +14,10 @@ export function makeRandom(seed: number): () => number {
   };
 }
 
-/** 0 … count − 1, each once, in random order; as cheap as what is taken of it, but for four bytes each. @param random a generator of [0, 1) */
+/**
+ * 0 … count − 1, each once, in random order; as cheap as what is taken of it, but for four bytes each.
+ * @param random a generator of [0, 1)
+ */
 export function* inRandomOrder(count: number, random: () => number): Generator<number> {
   const left = Uint32Array.from({ length: count }, (_, index) => index);
   for (let at = 0; at < count; at++) {

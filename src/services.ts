@@ -1,4 +1,7 @@
-/** Builds what a torrent needs from outside: storage, resume record, hash check, addresses, trackers. Part of the composition root. */
+/**
+ * Builds what a torrent needs from outside: storage, resume record, hash check, addresses, trackers. Part of the
+ * composition root.
+ */
 import { lookup } from 'node:dns/promises';
 import { constants } from 'node:fs';
 import { type FileHandle, open, statfs } from 'node:fs/promises';

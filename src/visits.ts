@@ -1,6 +1,7 @@
 /**
- * Which torrents are ticked when. Those that do something: always. Quiet ones, seeds without a peer say: when something of theirs is due,
- * and else a few a second in turn, so that thousands cost no more than some. Pure: time is an argument.
+ * Which torrents are ticked when. Those that do something: always. Quiet ones, seeds without a peer say: when something
+ * of theirs is due, and else a few a second in turn, so that thousands cost no more than some. Pure: time is an
+ * argument.
  */
 import { Heap } from './discovery/heap.js';
 

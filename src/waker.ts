@@ -1,6 +1,7 @@
 /**
- * Wakes what sleeps, by its name: one wake for all who ask, a few at once, none for ever, and no second try of a failure for a while.
- * A stranger can ask for any name at any rate: everything here is bounded. Pure: time comes with `tick`.
+ * Wakes what sleeps, by its name: one wake for all who ask, a few at once, none for ever, and no second try of a
+ * failure for a while. A stranger can ask for any name at any rate: everything here is bounded. Pure: time comes with
+ * `tick`.
  */
 
 export interface WakerOptions {
@@ -9,7 +10,10 @@ export interface WakerOptions {
   readonly waiting: number;
   /** A wake that takes longer has failed for all who wait. */
   readonly timeoutMs: number;
-  /** It keeps its turn until it has ended all the same, but no longer than this after it failed: else a few that hang would end all waking. */
+  /**
+   * It keeps its turn until it has ended all the same, but no longer than this after it failed: else a few that hang
+   * would end all waking.
+   */
   readonly hangMs: number;
   /** A name whose wake failed is not tried again before that, nor while that wake still hangs. */
   readonly retryMs: number;

@@ -1,4 +1,7 @@
-/** Runs every compiled test with node's own runner; arguments are parts of paths to choose by. (Node 20 knows no globs here.) */
+/**
+ * Runs every compiled test with node's own runner; arguments are parts of paths to choose by. (Node 20 knows no globs
+ * here.)
+ */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,7 @@
-/** Style is a test (HABITS 18). The rules are in support/tidy.ts; here they meet the code, and bad examples of their own. */
+/**
+ * Style is a test (HABITS 18). The rules are in support/tidy.ts; here they meet the code, and bad examples of their
+ * own.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

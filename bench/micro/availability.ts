@@ -1,6 +1,7 @@
 /**
- * `npm run bench -- availability [--turns 5] [--small]`: CPU nanoseconds per HAVE, per peer that leaves with a piece, and per piece closed and given
- * back, by the number of pieces. 50 copies of each piece on average; none of it may grow with the number of pieces but for the cache.
+ * `npm run bench -- availability [--turns 5] [--small]`: CPU nanoseconds per HAVE, per peer that leaves with a piece,
+ * and per piece closed and given back, by the number of pieces. 50 copies of each piece on average; none of it may grow
+ * with the number of pieces but for the cache.
  */
 import { createHash } from 'node:crypto';
 import { makeRandom } from '../../src/random.js';

@@ -1,7 +1,8 @@
 /**
- * `npm run bench -- picker [--turns 5] [--small]`: CPU nanoseconds per piece picked, by the number of pieces, for a thousand peers that take
- * turns: a tenth of them seeds, the others with random pieces, from a two-hundredth of all to half of them. Included are closing the piece and
- * two HAVEs of random peers. Each round ends when three quarters of the pieces are taken. Without priorities, with all four, and sequential.
+ * `npm run bench -- picker [--turns 5] [--small]`: CPU nanoseconds per piece picked, by the number of pieces, for a
+ * thousand peers that take turns: a tenth of them seeds, the others with random pieces, from a two-hundredth of all to
+ * half of them. Included are closing the piece and two HAVEs of random peers. Each round ends when three quarters of
+ * the pieces are taken. Without priorities, with all four, and sequential.
  */
 import { createHash } from 'node:crypto';
 import { makeRandom } from '../../src/random.js';

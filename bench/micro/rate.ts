@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- rate [--turns 5] [--small]`: CPU nanoseconds per block noted in a rolling rate, and per average read from it, by the
- * number of peers. The clock steps so that every peer turns its ring about once a second.
+ * `npm run bench -- rate [--turns 5] [--small]`: CPU nanoseconds per block noted in a rolling rate, and per average
+ * read from it, by the number of peers. The clock steps so that every peer turns its ring about once a second.
  */
 import { createHash } from 'node:crypto';
 import { BLOCK_LENGTH_BYTES } from '../../src/config.js';

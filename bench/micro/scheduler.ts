@@ -1,6 +1,7 @@
 /**
- * CPU nanoseconds per block through the whole scheduler: picked, arriving, stored, with every piece opened, made ready and verified on the
- * way. 1,000 peers, half of them seeds, the others with a random half of the pieces. Budget: 2 µs per block at 100,000 pieces.
+ * CPU nanoseconds per block through the whole scheduler: picked, arriving, stored, with every piece opened, made ready
+ * and verified on the way. 1,000 peers, half of them seeds, the others with a random half of the pieces. Budget: 2 µs
+ * per block at 100,000 pieces.
  *
  *   npm run bench -- scheduler [--turns 5] [--small]
  */

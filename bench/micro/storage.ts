@@ -1,6 +1,6 @@
 /**
- * What a block costs in storage, with nothing around it: `npm run bench -- storage [--turns 3] [--dir FOLDER] [--small]`.
- * The checksum is of what was stored: the same for every kind of storage and every file system.
+ * What a block costs in storage, with nothing around it: `npm run bench -- storage [--turns 3] [--dir FOLDER]
+ * [--small]`. The checksum is of what was stored: the same for every kind of storage and every file system.
  */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -108,7 +108,10 @@ interface Measured {
   readonly checksum: string;
 }
 
-/** Opens some pieces ahead, stores and verifies: the timings are of each step alone, the whole is not a rate of anything. */
+/**
+ * Opens some pieces ahead, stores and verifies: the timings are of each step alone, the whole is not a rate of
+ * anything.
+ */
 async function benchStorage(pool: WorkPool, kind: StorageKind, parent: string): Promise<Measured> {
   const folder = fs.mkdtempSync(join(parent, 'haul-bench-'));
   const piece = Buffer.alloc(PIECE_BYTES, 'the quick brown fox');

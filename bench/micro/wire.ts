@@ -13,7 +13,10 @@ import { QuietSink } from '../support/quiet-sink.js';
 const KIB = 1024;
 const BLOCKS_PER_PIECE = 64;
 
-/** Does what a receiver must at least do: note the numbers, count the payload. Its sum does not depend on how the bytes were split. */
+/**
+ * Does what a receiver must at least do: note the numbers, count the payload. Its sum does not depend on how the bytes
+ * were split.
+ */
 class SumSink extends QuietSink {
   messages = 0;
   sum = 0;

@@ -1,6 +1,7 @@
 /**
- * Plots as SVG text. Pure. Colours are classes of the page (`c0` … `c7` by series), so that one drawing serves light and dark.
- * Bars: the median as length, a line from the least to the greatest turn. Curves: both axes logarithmic, the same line at every point.
+ * Plots as SVG text. Pure. Colours are classes of the page (`c0` … `c7` by series), so that one drawing serves light
+ * and dark. Bars: the median as length, a line from the least to the greatest turn. Curves: both axes logarithmic, the
+ * same line at every point.
  */
 import { type SummaryRow, shortNumber, spreadText } from '../support/results.js';
 import { type Curve, labelOf, type Sweep } from './curves.js';

@@ -1,4 +1,7 @@
-/** The loads of the tracker bench, each a process of its own on the cores that the tracker does not have: `wrk` for HTTP, udp-load for BEP 15. */
+/**
+ * The loads of the tracker bench, each a process of its own on the cores that the tracker does not have: `wrk` for
+ * HTTP, udp-load for BEP 15.
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -44,7 +44,10 @@ export interface CapMethod {
 /** Names like those of test/support/namespace.ts, which removes what a crashed run left; its own numbers start at 0. */
 const FIRST_NUMBER = 5000;
 const PLACES_MAX = 250;
-/** A bucket below one GSO packet would make the kernel cut every packet up; above, 10 ms worth: the least a 100 Hz timer can pace. */
+/**
+ * A bucket below one GSO packet would make the kernel cut every packet up; above, 10 ms worth: the least a 100 Hz timer
+ * can pace.
+ */
 const BURST_BYTES_MIN = 128 * 1024;
 const BURST_SECONDS = 0.01;
 /** Depth of the queue before a cap: a home router's, in spirit. */

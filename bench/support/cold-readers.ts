@@ -1,6 +1,6 @@
 /**
- * The readers of the bench `cold`, one process: N cold ones that keep their requests anywhere in the file, and a hot one that
- * asks again and again, one block at a time, for the beginning of it.
+ * The readers of the bench `cold`, one process: N cold ones that keep their requests anywhere in the file, and a hot
+ * one that asks again and again, one block at a time, for the beginning of it.
  *   cold-readers PORT TORRENT FILE --peers N --depth N --hot-bytes N --hot-gap-ms N --seconds S
  *   {"event":"ready"}     all are unchoked, the hot range has been read once
  *   go                    a line: they read for S seconds

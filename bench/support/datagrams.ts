@@ -1,6 +1,7 @@
 /**
- * Connected UDP sockets that send and receive many datagrams with one system call each (sendmmsg, recvmmsg): a load made of single calls
- * would need more CPU than what it measures. Blocking, IPv4, 64-bit Linux; for processes that do nothing else.
+ * Connected UDP sockets that send and receive many datagrams with one system call each (sendmmsg, recvmmsg): a load
+ * made of single calls would need more CPU than what it measures. Blocking, IPv4, 64-bit Linux; for processes that do
+ * nothing else.
  * Invariant: the kernel is told addresses of buffers that live as long as the socket.
  */
 import koffi from 'koffi';
@@ -11,7 +12,10 @@ const SOCK_DGRAM = 2;
 const MSG_DONTWAIT = 0x40;
 const POLLIN = 1;
 const EAGAIN = 11;
-/** struct mmsghdr: { msghdr: name, namelen, iov at 16, iovlen at 24, control, controllen, flags; len at 56 }, 64 bytes. struct iovec: { base, len }. */
+/**
+ * struct mmsghdr: { msghdr: name, namelen, iov at 16, iovlen at 24, control, controllen, flags; len at 56 }, 64 bytes.
+ * struct iovec: { base, len }.
+ */
 const MESSAGE_BYTES = 64;
 const IOV_AT = 16;
 const IOV_COUNT_AT = 24;

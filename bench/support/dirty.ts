@@ -1,4 +1,7 @@
-/** How much of the page cache was waiting for the device at most: dirty pages and those being written, of the whole machine. */
+/**
+ * How much of the page cache was waiting for the device at most: dirty pages and those being written, of the whole
+ * machine.
+ */
 import { readFileSync } from 'node:fs';
 
 const LOOK_MS = 50;

@@ -9,9 +9,10 @@
  * The line "begin" begins the figures anew.
  * Stays until the line "quit" or the end of standard input, then prints {"event":"figures",…} of its event loop.
  *
- * `--connections N` holds N connections between two engines. An engine keeps one connection per peer id and one address per
- * host and port, so both sides show a fresh id on each connection, and the leech dials the seed at N addresses of 127.0.0.0/8
- * (the seed listens on all of them). Everything behind the handshake is as it always is: N sockets, N pipelines, N upload queues.
+ * `--connections N` holds N connections between two engines. An engine keeps one connection per peer id and one address
+ * per host and port, so both sides show a fresh id on each connection, and the leech dials the seed at N addresses of
+ * 127.0.0.0/8 (the seed listens on all of them). Everything behind the handshake is as it always is: N sockets, N
+ * pipelines, N upload queues.
  */
 import '../../src/cli/tune.js';
 import { randomBytes } from 'node:crypto';

@@ -103,7 +103,10 @@ function send(mode: string, views: readonly Buffer[], lengthBytes: number, socke
   more();
 }
 
-/** What comes goes nowhere, or to its place in the mapping. With `shared` its pages are waited for, and the worker hears of what came. */
+/**
+ * What comes goes nowhere, or to its place in the mapping. With `shared` its pages are waited for, and the worker hears
+ * of what came.
+ */
 function receive(
   views: readonly Buffer[] | null,
   expectedBytes: number,

@@ -1,6 +1,7 @@
 /**
- * What `create`, `verify` and `hash` share: the inputs (one large file, a tree of many small ones), the turns, and our own and foreign makers of
- * torrents. A maker's torrent is checked against the data with our own reader, so a fast wrong answer does not count.
+ * What `create`, `verify` and `hash` share: the inputs (one large file, a tree of many small ones), the turns, and our
+ * own and foreign makers of torrents. A maker's torrent is checked against the data with our own reader, so a fast
+ * wrong answer does not count.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
@@ -71,7 +72,9 @@ const OPTIONS = {
   small: { type: 'boolean', default: false },
 } as const;
 
-/** Lengths of 4 to 124 KiB in steps of 4 KiB, less an odd byte: 64 KiB on average, and no file ends where a page does. */
+/**
+ * Lengths of 4 to 124 KiB in steps of 4 KiB, less an odd byte: 64 KiB on average, and no file ends where a page does.
+ */
 function treeFiles(count: number): { path: string; lengthBytes: number }[] {
   return Array.from({ length: count }, (_, index) => ({
     path: `d${Math.floor(index / FILES_PER_FOLDER)}/f${index}`,
@@ -167,8 +170,8 @@ async function runInput(
 }
 
 /**
- * Reads a torrent and hashes the data against it, untimed. Digest of names and lengths, and of the pieces of a single file: in a tree the
- * order of files is the maker's to choose.
+ * Reads a torrent and hashes the data against it, untimed. Digest of names and lengths, and of the pieces of a single
+ * file: in a tree the order of files is the maker's to choose.
  */
 export async function checkTorrent(torrent: Uint8Array, bench: Bench): Promise<string> {
   const metainfo = parseTorrent(torrent);

@@ -57,7 +57,8 @@ const REMOVE_TRIES = 50;
 const REMOVE_PAUSE_MS = 50;
 
 /**
- * Removes a folder at once, without a turn of the event loop. Children that were interrupted as well may write into it a little longer.
+ * Removes a folder at once, without a turn of the event loop. Children that were interrupted as well may write into it
+ * a little longer.
  * @param remove of a test. @throws when they do so for seconds
  */
 export function removeNow(folder: string, remove: typeof rmSync = rmSync): void {

@@ -1,4 +1,6 @@
-/** What a figure was measured on: the machine and the versions, without names, addresses or paths of anybody's machine. */
+/**
+ * What a figure was measured on: the machine and the versions, without names, addresses or paths of anybody's machine.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
@@ -45,7 +47,10 @@ function git(...args: readonly string[]): string {
   return execFileSync('git', args, { cwd: PACKAGE_ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
 }
 
-/** Short commit, followed by `+changes` when sources differ from it. Null for an installed package: the commit around it is another's. */
+/**
+ * Short commit, followed by `+changes` when sources differ from it. Null for an installed package: the commit around it
+ * is another's.
+ */
 export function currentCommit(): string | null {
   if (!IS_CHECKOUT) return null;
   try {

@@ -1,6 +1,6 @@
 /**
- * SHA-1 of pieces that are in memory already: one worker of our pool, and Node's own hash on one thread, over the same mapping. Both compare
- * every digest with the torrent's.
+ * SHA-1 of pieces that are in memory already: one worker of our pool, and Node's own hash on one thread, over the same
+ * mapping. Both compare every digest with the torrent's.
  */
 import * as crypto from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';

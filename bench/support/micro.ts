@@ -3,7 +3,9 @@ import { parseArgs } from 'node:util';
 import { count } from './options.js';
 import { Results } from './results.js';
 
-/** CPU nanoseconds of this process for the work: steadier than wall time on a busy machine. Meant for 10 ms and more. */
+/**
+ * CPU nanoseconds of this process for the work: steadier than wall time on a busy machine. Meant for 10 ms and more.
+ */
 export function cpuNanoseconds(work: () => void): number {
   const before = process.cpuUsage();
   work();

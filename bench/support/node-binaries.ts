@@ -6,7 +6,10 @@ import { list } from './options.js';
 
 export interface NodeBinary {
   readonly path: string;
-  /** Its version, and its place among those of that version when there are several: a comparison with itself shows the noise. */
+  /**
+   * Its version, and its place among those of that version when there are several: a comparison with itself shows the
+   * noise.
+   */
   readonly name: string;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Storage that keeps nothing: what is stored is thrown away, every piece is good, and zeros are served. It takes disk, page
- * cache, prefault and hash out of a run, so that what is left is sockets, protocol and scheduling. Only for the bench.
+ * Storage that keeps nothing: what is stored is thrown away, every piece is good, and zeros are served. It takes disk,
+ * page cache, prefault and hash out of a run, so that what is left is sockets, protocol and scheduling. Only for the
+ * bench.
  */
 import { LIMITS } from '../../src/config.js';
 import type { HaulError } from '../../src/errors.js';

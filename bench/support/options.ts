@@ -1,4 +1,7 @@
-/** The values of bench options. Every parser throws `ValueError`, which names the option; `run.ts` tells it in a line and ends with 2. */
+/**
+ * The values of bench options. Every parser throws `ValueError`, which names the option; `run.ts` tells it in a line
+ * and ends with 2.
+ */
 import { mkdir } from 'node:fs/promises';
 import { ValueError } from '../../src/cli/values.js';
 import { fromSystemError } from '../../src/errors.js';

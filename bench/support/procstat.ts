@@ -1,7 +1,7 @@
 /**
- * What a process has used so far, from /proc (Linux): CPU, peak memory, faults, context switches; of the whole process and
- * of its main thread. Two samples are subtracted with `usedBetween`. Threads that ended still count in the CPU and the
- * faults of the process, but their context switches are gone.
+ * What a process has used so far, from /proc (Linux): CPU, peak memory, faults, context switches; of the whole process
+ * and of its main thread. Two samples are subtracted with `usedBetween`. Threads that ended still count in the CPU and
+ * the faults of the process, but their context switches are gone.
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';

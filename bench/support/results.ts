@@ -1,7 +1,7 @@
 /**
- * The figures of one run of a bench: collected turn by turn, printed as a table (median, min–max) and written as JSON to
- * `--out FILE`, else to bench/out/BENCH.json (of an installed package: ./bench-results/BENCH.json). What is in the file is
- * `ResultsFile`; `report` draws it.
+ * The figures of one run of a bench: collected turn by turn, printed as a table (median, min–max) and written as JSON
+ * to `--out FILE`, else to bench/out/BENCH.json (of an installed package: ./bench-results/BENCH.json). What is in the
+ * file is `ResultsFile`; `report` draws it.
  * A bench must declare `out` among its own options when it parses strictly.
  */
 import { accessSync, constants, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';

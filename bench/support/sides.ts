@@ -1,4 +1,7 @@
-/** A peer of a bench as a process: started, watched through /proc, asked to quit. Speaks the JSON lines of `engine-peer`. */
+/**
+ * A peer of a bench as a process: started, watched through /proc, asked to quit. Speaks the JSON lines of
+ * `engine-peer`.
+ */
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Child, type ChildOptions, startChild } from '../../test/support/child.js';

@@ -45,8 +45,9 @@ export function idealLastSec(swarm: CappedSwarm): number {
 }
 
 /**
- * What the time of one leech, from its own start, is compared with. Leeches that start together are a fair swarm's: each
- * is compared with the bound of the last one. Of leeches that start one by one each has the bound of its own link and of the first copy.
+ * What the time of one leech, from its own start, is compared with. Leeches that start together are a fair swarm's:
+ * each is compared with the bound of the last one. Of leeches that start one by one each has the bound of its own link
+ * and of the first copy.
  */
 export function idealLeechSec(swarm: CappedSwarm, leech: number): number {
   if (swarm.startsSec.at(-1) === 0) return idealLastSec(swarm);

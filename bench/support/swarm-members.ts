@@ -1,4 +1,6 @@
-/** The processes of a swarm as its parent sees them: what each says (`swarm-peer.ts`), and how far they are together. */
+/**
+ * The processes of a swarm as its parent sees them: what each says (`swarm-peer.ts`), and how far they are together.
+ */
 import type { Child } from '../../test/support/child.js';
 
 export const START_DEADLINE_MS = 120_000;

@@ -1,4 +1,7 @@
-/** Wall and CPU time of a program run to its end, or of work in this process; all threads, and the children of the program. */
+/**
+ * Wall and CPU time of a program run to its end, or of work in this process; all threads, and the children of the
+ * program.
+ */
 import { execFile } from 'node:child_process';
 import { performance } from 'node:perf_hooks';
 

@@ -1,7 +1,7 @@
 /**
  * Our tracker as a process of its own for the tracker bench: tracker-process PORT HASH...
- * Serves these info-hashes (hex) only, as its rival does. Prints "ready" when it listens; ends with SIGTERM, and writes a profile then
- * when Node was told so.
+ * Serves these info-hashes (hex) only, as its rival does. Prints "ready" when it listens; ends with SIGTERM, and writes
+ * a profile then when Node was told so.
  */
 import { startTracker } from '../../src/tracker/server.js';
 

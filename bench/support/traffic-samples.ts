@@ -1,6 +1,6 @@
 /**
- * What a torrent moved, second by second, by the clock of the process that moved it: no pipe and no other process is in between.
- * `sampleTraffic` runs inside a peer; `windowFigures` judges the samples afterwards.
+ * What a torrent moved, second by second, by the clock of the process that moved it: no pipe and no other process is in
+ * between. `sampleTraffic` runs inside a peer; `windowFigures` judges the samples afterwards.
  */
 
 export interface TrafficSample {
@@ -24,7 +24,10 @@ function sample({ downloadedBytes, uploadedBytes }: Moved): TrafficSample {
   return { atMs: performance.now(), downloadedBytes, uploadedBytes, cpuSec: (user + system) / 1e6 };
 }
 
-/** One sample when the first byte has moved and one each second, until `seconds` whole seconds lie behind the first of them. */
+/**
+ * One sample when the first byte has moved and one each second, until `seconds` whole seconds lie behind the first of
+ * them.
+ */
 export function sampleTraffic(
   moved: () => Moved,
   seconds: number,
@@ -58,7 +61,10 @@ export interface WindowFigures {
   readonly fastestMbPerSec: number;
 }
 
-/** Of everything after the first second: a connection starts slowly whatever the limit is. @throws without a second second */
+/**
+ * Of everything after the first second: a connection starts slowly whatever the limit is.
+ * @throws without a second second
+ */
 export function windowFigures(samples: readonly TrafficSample[], direction: keyof Moved): WindowFigures {
   const [start, ...rest] = samples.slice(1);
   const end = rest.at(-1);

@@ -15,7 +15,10 @@ const ANNOUNCE = 1;
 const ERROR = 3;
 const CONNECT_BYTES = 16;
 const ANNOUNCE_BYTES = 98;
-/** Of an announce, without connection, action and transaction: info-hash and peer id of 20 bytes each, downloaded, and then what is named here. */
+/**
+ * Of an announce, without connection, action and transaction: info-hash and peer id of 20 bytes each, downloaded, and
+ * then what is named here.
+ */
 const TAIL_AT = 16;
 const TAIL_BYTES = ANNOUNCE_BYTES - TAIL_AT;
 const LEFT_AT = 48;
@@ -32,7 +35,10 @@ const NUMWANT = 50;
 /** As in announces.lua: a prime, so that it meets all peers. */
 const STEP = 7919;
 
-/** The peers to announce, round and round: the part of each announce that is always the same, made before the clock starts. */
+/**
+ * The peers to announce, round and round: the part of each announce that is always the same, made before the clock
+ * starts.
+ */
 class Announces {
   readonly #tails: Buffer;
   readonly #count: number;

@@ -1,7 +1,8 @@
 /**
- * Memory that a virtual machine has not used for two seconds may go back to its host (free page reporting): the next touch of such a page costs
- * ten times a store, and a bench would measure the host. So as much memory as the runs will need is touched once and freed again, except
- * for a page here and there: only whole free blocks of 2 MiB are given back, and there are none left.
+ * Memory that a virtual machine has not used for two seconds may go back to its host (free page reporting): the next
+ * touch of such a page costs ten times a store, and a bench would measure the host. So as much memory as the runs will
+ * need is touched once and freed again, except for a page here and there: only whole free blocks of 2 MiB are given
+ * back, and there are none left.
  */
 import { closeSync, existsSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
 import path from 'node:path';
@@ -9,7 +10,10 @@ import koffi from 'koffi';
 
 const SHARED_MEMORY = '/dev/shm';
 const STEP_BYTES = 4 * 2 ** 20;
-/** One page of each so many bytes stays: 0.2 % of the memory. Free blocks of 1 MiB are still there for file systems that like long ones. */
+/**
+ * One page of each so many bytes stays: 0.2 % of the memory. Free blocks of 1 MiB are still there for file systems that
+ * like long ones.
+ */
 const FENCE_BYTES = 2 * 2 ** 20;
 const PAGE_BYTES = 4096;
 /** For the processes themselves and the kernel's buffers. */

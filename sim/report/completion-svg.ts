@@ -1,4 +1,7 @@
-/** Who was done when: seconds against the share of hosts, the ideal as a dashed line. SVG text with the classes of the page. Pure. */
+/**
+ * Who was done when: seconds against the share of hosts, the ideal as a dashed line. SVG text with the classes of the
+ * page. Pure.
+ */
 import { COLOURS, escapeText } from '../../bench/report/svg.js';
 import { shortNumber } from '../../bench/support/results.js';
 import type { Curve } from '../scenario.js';

@@ -1,6 +1,6 @@
 /**
- * Slow and bad peers: of the hosts that want the image, a fifth take requests and send nothing, and a twentieth send one block in ten corrupt.
- * The good ones are compared with a swarm of the good ones alone.
+ * Slow and bad peers: of the hosts that want the image, a fifth take requests and send nothing, and a twentieth send
+ * one block in ten corrupt. The good ones are compared with a swarm of the good ones alone.
  */
 import type { Host } from '../host.js';
 import {

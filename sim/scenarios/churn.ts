@@ -1,6 +1,6 @@
 /**
- * Churn: half of the hosts vanish at random times. In the first form the seed stays; in the second it vanishes as well, once everything is
- * out, and the hosts that are left must end with every piece that one of them still has.
+ * Churn: half of the hosts vanish at random times. In the first form the seed stays; in the second it vanishes as well,
+ * once everything is out, and the hosts that are left must end with every piece that one of them still has.
  */
 import { makeRandom } from '../../src/random.js';
 import type { Host } from '../host.js';

@@ -1,6 +1,6 @@
 /**
- * Endgame: leeches with unequal links next to a seed. Blocks of the last pieces are asked of several peers, some of them slow: what comes
- * twice is waste, what nobody else was asked for is waited for.
+ * Endgame: leeches with unequal links next to a seed. Blocks of the last pieces are asked of several peers, some of
+ * them slow: what comes twice is waste, what nobody else was asked for is waited for.
  */
 import {
   atMost,

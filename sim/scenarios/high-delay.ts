@@ -1,4 +1,7 @@
-/** High delay: one seed, one leech, 1 Gbit/s with 100 ms between request and answer. The pipeline must grow to the product of both. */
+/**
+ * High delay: one seed, one leech, 1 Gbit/s with 100 ms between request and answer. The pipeline must grow to the
+ * product of both.
+ */
 import { atLeast, type Outcome, outcome, type ScenarioOptions } from '../scenario.js';
 import type { Swarm } from '../swarm.js';
 import { everybodyFinishes, MBIT, MIB, machine, simulateUntil } from './support.js';

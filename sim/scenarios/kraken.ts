@@ -1,6 +1,6 @@
 /**
- * Kraken's table: 5 origins, 2,600 hosts, 3 GB, 300 MB/s each way. Uber published for its own agents p50 10 s, p99 18 s, p99.9 22 s; nobody can be
- * done before 10 s. A trusted fleet with short hauls.
+ * Kraken's table: 5 origins, 2,600 hosts, 3 GB, 300 MB/s each way. Uber published for its own agents p50 10 s, p99 18
+ * s, p99.9 22 s; nobody can be done before 10 s. A trusted fleet with short hauls.
  */
 import { idealLastSec } from '../../bench/support/swarm-ideal.js';
 import {

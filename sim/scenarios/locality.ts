@@ -1,4 +1,7 @@
-/** Locality: four zones with the seed in one of them. The swarm whose hosts tell the tracker their zone, against one whose hosts do not. */
+/**
+ * Locality: four zones with the seed in one of them. The swarm whose hosts tell the tracker their zone, against one
+ * whose hosts do not.
+ */
 import { idealLastSec } from '../../bench/support/swarm-ideal.js';
 import {
   atLeast,

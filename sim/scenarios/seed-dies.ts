@@ -1,6 +1,6 @@
 /**
- * The seed dies as soon as one copy is out: it has sent the bytes of one image at least, and every piece was verified by somebody else.
- * The second is the later one unless no piece was sent twice.
+ * The seed dies as soon as one copy is out: it has sent the bytes of one image at least, and every piece was verified
+ * by somebody else. The second is the later one unless no piece was sent twice.
  */
 import {
   atMost,

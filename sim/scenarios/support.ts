@@ -18,7 +18,9 @@ export function machine(pieceBytes: number): Pick<SwarmSpec, 'pieceBytes' | 'has
   return { pieceBytes, hash: { pieceMs: pieceBytes / HASH_RATE }, storage: { openMs: pieceBytes / OPEN_RATE } };
 }
 
-/** Lets a swarm run until it is over, or until `giveUpSec` of virtual time: who is not done by then shows in the checks. */
+/**
+ * Lets a swarm run until it is over, or until `giveUpSec` of virtual time: who is not done by then shows in the checks.
+ */
 export async function simulateUntil(
   spec: Omit<SwarmSpec, 'limitMs'>,
   giveUpSec: number,

@@ -1,7 +1,8 @@
 /**
- * Tit for tat in the middle of a swarm's life: contributors with unequal uplinks and free riders that serve nobody, each with a random tenth of
- * the image at the start, so that uplinks are what is short, not pieces. Measured until the first contributor is complete: from then on
- * seeds give to whoever takes. Newcomers arrive with nothing while all compete.
+ * Tit for tat in the middle of a swarm's life: contributors with unequal uplinks and free riders that serve nobody,
+ * each with a random tenth of the image at the start, so that uplinks are what is short, not pieces. Measured until the
+ * first contributor is complete: from then on seeds give to whoever takes. Newcomers arrive with nothing while all
+ * compete.
  */
 import { makeRandom } from '../../src/random.js';
 import type { Host } from '../host.js';

@@ -9,7 +9,9 @@ export const LOOPBACK = '127.0.0.1';
 /** Link-local addresses need a zone, which means nothing elsewhere (fe80::/10, 169.254.0.0/16). */
 const LINK_LOCAL = /^(?:169\.254\.|fe[89ab])/i;
 
-/** Addresses by which others may reach us, likeliest first: IPv4, then IPv6, no loopback or link-local. May be empty. */
+/**
+ * Addresses by which others may reach us, likeliest first: IPv4, then IPv6, no loopback or link-local. May be empty.
+ */
 export function localAddresses(interfaces: Interfaces = networkInterfaces()): string[] {
   const found = Object.values(interfaces)
     .flatMap((addresses) => addresses ?? [])

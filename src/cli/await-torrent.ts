@@ -1,4 +1,7 @@
-/** Waits for the .torrent of an unattended command: a server that is not there yet is asked again, and the user hears of it. */
+/**
+ * Waits for the .torrent of an unattended command: a server that is not there yet is asked again, and the user hears of
+ * it.
+ */
 import type { HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { gaveUpError } from './get-report.js';

@@ -1,4 +1,7 @@
-/** Numbers and names as people read them. Pure. Sizes and rates are decimal (1 MB = 1,000,000 bytes), piece lengths binary. */
+/**
+ * Numbers and names as people read them. Pure. Sizes and rates are decimal (1 MB = 1,000,000 bytes), piece lengths
+ * binary.
+ */
 
 const DECIMAL = ['kB', 'MB', 'GB', 'TB', 'PB'] as const;
 

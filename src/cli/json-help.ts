@@ -1,4 +1,6 @@
-/** What the lines of --json hold, as `--help` shows it. A test runs every command and compares. Loaded for help: light. */
+/**
+ * What the lines of --json hold, as `--help` shows it. A test runs every command and compares. Loaded for help: light.
+ */
 
 const WIDTH = 116;
 const TITLE = 11;

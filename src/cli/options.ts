@@ -60,7 +60,10 @@ export interface EngineCliOptions {
 
 const STORAGE_KINDS = ['mapped', 'positional'];
 
-/** `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address` and `--zone`; `--download-limit` only where something is downloaded. */
+/**
+ * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address` and `--zone`; `--download-limit` only where
+ * something is downloaded.
+ */
 export function addEngineOptions(command: Command, downloads: boolean): Command {
   command.addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'));
   if (downloads)

@@ -1,6 +1,7 @@
 /**
- * How long a command waits: `--timeout` since something was verified (or, where nobody gave one, since something useful came), `--deadline` in all. The arithmetic is pure (`TimeLimits`);
- * `Patience` adds a clock that looks a few times a second and an AbortSignal that fires when the time is up.
+ * How long a command waits: `--timeout` since something was verified (or, where nobody gave one, since something useful
+ * came), `--deadline` in all. The arithmetic is pure (`TimeLimits`); `Patience` adds a clock that looks a few times a
+ * second and an AbortSignal that fires when the time is up.
  */
 
 export type GaveUp = 'timeout' | 'deadline';

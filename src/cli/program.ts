@@ -1,4 +1,7 @@
-/** Puts the commands together. Only definitions are loaded here, and of those the one that is called: the start must be quick. */
+/**
+ * Puts the commands together. Only definitions are loaded here, and of those the one that is called: the start must be
+ * quick.
+ */
 import { Command } from 'commander';
 import { VERSION } from '../version.js';
 import { addCommonOptions } from './options.js';

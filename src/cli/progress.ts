@@ -1,7 +1,7 @@
 /**
  * Progress in three styles: a bar on a terminal, a line every ten seconds in a log, JSON lines for machines.
- * Owns one timer, from start to stop. What was reported once ends with a last report, so that a log says how it ended; work
- * that is over before the first line is told by its result alone.
+ * Owns one timer, from start to stop. What was reported once ends with a last report, so that a log says how it ended;
+ * work that is over before the first line is told by its result alone.
  */
 import { createRequire } from 'node:module';
 import type { SingleBar } from 'cli-progress';
@@ -142,8 +142,9 @@ const SAVE_CURSOR = '\u001b7';
 const RESTORE_CURSOR = '\u001b8';
 
 /**
- * What cli-progress draws on. It keeps the cursor's place from the start of a bar to its end, and would go back there over
- * every line of text that was printed in between: those two sequences are dropped, for a bar is always the last line.
+ * What cli-progress draws on. It keeps the cursor's place from the start of a bar to its end, and would go back there
+ * over every line of text that was printed in between: those two sequences are dropped, for a bar is always the last
+ * line.
  */
 class BarStream implements Stream {
   isMuted = false;

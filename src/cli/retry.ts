@@ -1,13 +1,20 @@
 /** Trying again what may work a moment later: the pauses, and what is worth it. Pure. */
 import type { HaulError } from '../errors.js';
 
-/** First and longest pause; it doubles in between, and a random quarter comes or goes so that a fleet does not come back in one instant. */
+/**
+ * First and longest pause; it doubles in between, and a random quarter comes or goes so that a fleet does not come back
+ * in one instant.
+ */
 const PAUSE_FIRST_MS = 500;
 const PAUSE_LAST_MS = 8_000;
 /** Servers may ask for hours: a person would not wait for them unseen. */
 const RETRY_AFTER_MAX_MS = 30_000;
 
-/** @param failures so far, at least 1 @param random a number of [0, 1) @param askedMs what the server asked for (Retry-After), 0 for nothing */
+/**
+ * @param failures so far, at least 1
+ * @param random a number of [0, 1)
+ * @param askedMs what the server asked for (Retry-After), 0 for nothing
+ */
 export function pauseMs(failures: number, random: number, askedMs = 0): number {
   const step = Math.min(PAUSE_FIRST_MS * 2 ** Math.min(failures - 1, 20), PAUSE_LAST_MS);
   return Math.max(Math.round(step * (0.75 + random / 2)), Math.min(askedMs, RETRY_AFTER_MAX_MS));
@@ -37,7 +44,10 @@ const TRANSIENT_ERRNOS: ReadonlySet<string> = new Set([
   'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
 ]);
 
-/** Milliseconds that a Retry-After header asks for: a number of seconds or a date (RFC 9110, 10.2.3); 0 for nothing or nonsense. */
+/**
+ * Milliseconds that a Retry-After header asks for: a number of seconds or a date (RFC 9110, 10.2.3); 0 for nothing or
+ * nonsense.
+ */
 export function retryAfterMs(header: string | undefined, wallClockMs: number): number {
   if (header === undefined) return 0;
   if (/^\d{1,9}$/.test(header.trim())) return Number(header) * 1000;

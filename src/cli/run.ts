@@ -1,7 +1,7 @@
 /**
  * Runs one command: signals, exit codes, the one-line error. The only place that ends the process.
- * Exit codes: 0 done, 1 failed, 2 usage, 3 nothing came for --timeout, 4 the --deadline passed, 130 interrupted (SIGINT), 143 terminated (SIGTERM), 129 the terminal is gone (SIGHUP),
- * 141 nobody reads our output.
+ * Exit codes: 0 done, 1 failed, 2 usage, 3 nothing came for --timeout, 4 the --deadline passed, 130 interrupted
+ * (SIGINT), 143 terminated (SIGTERM), 129 the terminal is gone (SIGHUP), 141 nobody reads our output.
  */
 import { constants } from 'node:os';
 import { fromSystemError, HaulError } from '../errors.js';

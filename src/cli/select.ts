@@ -1,4 +1,7 @@
-/** Which files `haul get` downloads: the globs of --only, --skip, --high and --low as one priority for each file of a torrent. */
+/**
+ * Which files `haul get` downloads: the globs of --only, --skip, --high and --low as one priority for each file of a
+ * torrent.
+ */
 import { createRequire } from 'node:module';
 import { HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';

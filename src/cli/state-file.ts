@@ -16,9 +16,10 @@ export function stateOptions(): Option[] {
 }
 
 /**
- * The file for `--state`, or for nothing said; null for none. A service has STATE_DIRECTORY (systemd), a user XDG_STATE_HOME. The name has
- * host and port in it, since folders of users may be shared by machines. A tracker on any free port is never the same again,
- * and a user without a home (a container with any number for a user) has no place: nothing is kept.
+ * The file for `--state`, or for nothing said; null for none. A service has STATE_DIRECTORY (systemd), a user
+ * XDG_STATE_HOME. The name has host and port in it, since folders of users may be shared by machines. A tracker on any
+ * free port is never the same again, and a user without a home (a container with any number for a user) has no place:
+ * nothing is kept.
  */
 export function stateFileOf(
   {

@@ -1,7 +1,7 @@
 /**
- * Fetches a .torrent over HTTP(S). Every attempt has limits for connecting, each silence, the rate and the whole; what failed for a
- * reason that may pass (refused, reset, too slow, 5xx, 429, broken off) is tried again for a while, what will not change is told at once.
- * Bounds: LIMITS.torrentFileBytes, five redirects.
+ * Fetches a .torrent over HTTP(S). Every attempt has limits for connecting, each silence, the rate and the whole; what
+ * failed for a reason that may pass (refused, reset, too slow, 5xx, 429, broken off) is tried again for a while, what
+ * will not change is told at once. Bounds: LIMITS.torrentFileBytes, five redirects.
  */
 import { LIMITS } from '../config.js';
 import type { Requests } from '../discovery/http-client.js';
@@ -20,7 +20,9 @@ export interface FetchLimits {
   readonly connectMs: number;
   /** Without a byte. */
   readonly silenceMs: number;
-  /** Less than `leastBytes` of the body in so long: the attempt ends. 1 KiB in 10 s is below any link of this century. */
+  /**
+   * Less than `leastBytes` of the body in so long: the attempt ends. 1 KiB in 10 s is below any link of this century.
+   */
   readonly slowMs: number;
   readonly leastBytes: number;
   /** 10 MiB at 100 kB/s. */
@@ -98,7 +100,10 @@ async function attempt(source: string, signal: AbortSignal, limits: FetchLimits)
   }
 }
 
-/** Ends an attempt that takes too long in all, or of which too little comes: a server may send one byte a second for ever. */
+/**
+ * Ends an attempt that takes too long in all, or of which too little comes: a server may send one byte a second for
+ * ever.
+ */
 class Meter {
   receivedBytes = 0;
   /** Which limit was reached, or null. */

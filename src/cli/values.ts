@@ -31,7 +31,10 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
   tib: 2 ** 40,
 };
 
-/** Bytes: plain, or with a binary unit (`256KiB`, `1M`, `4MiB`). Decimal units are refused: piece lengths are powers of two. */
+/**
+ * Bytes: plain, or with a binary unit (`256KiB`, `1M`, `4MiB`). Decimal units are refused: piece lengths are powers of
+ * two.
+ */
 export function parseSize(text: string): number {
   const match = /^(\d{1,16}(?:\.\d{1,6})?) ?([a-z]*)$/i.exec(text.trim());
   const unit = match === null ? undefined : SIZE_UNITS[match[2]!.toLowerCase()];

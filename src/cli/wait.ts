@@ -4,8 +4,9 @@
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /**
- * Fires when one of the two does. Not `AbortSignal.any`, which holds its sources weakly: on Node 20 one over `AbortSignal.timeout`
- * never fires once garbage was collected. The listeners stay: for signals that live as long as the command.
+ * Fires when one of the two does. Not `AbortSignal.any`, which holds its sources weakly: on Node 20 one over
+ * `AbortSignal.timeout` never fires once garbage was collected. The listeners stay: for signals that live as long as
+ * the command.
  */
 export function eitherSignal(a: AbortSignal, b: AbortSignal): AbortSignal {
   const controller = new AbortController();

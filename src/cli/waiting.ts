@@ -1,4 +1,7 @@
-/** What a download waits for, as lines for people: said when it begins to wait and when the reason changes, not every second. */
+/**
+ * What a download waits for, as lines for people: said when it begins to wait and when the reason changes, not every
+ * second.
+ */
 import type { HealthCode, HealthProblem, Torrent, TorrentStats } from '../api.js';
 import { waitingFor } from '../torrent/health.js';
 import type { Output } from './output.js';
@@ -60,8 +63,10 @@ function lookAt(torrent: Pick<Torrent, 'stats'>, use: (health: readonly HealthPr
 }
 
 /**
- * Says whether a torrent got on since the last call: a piece was verified, or it does work that is no waiting, such as checking.
- * @param countsBytes so did it when a good deal came that has not proved bad: a large piece may take a slow line longer than the limit
+ * Says whether a torrent got on since the last call: a piece was verified, or it does work that is no waiting, such as
+ * checking.
+ * @param countsBytes so did it when a good deal came that has not proved bad: a large piece may take a slow line longer
+ * than the limit
  */
 export function makeProgressLook(torrent: Pick<Torrent, 'stats'>, countsBytes: boolean): () => boolean {
   let verified = torrent.stats().verifiedPieces;

@@ -1,8 +1,9 @@
 /**
  * The addresses known of one torrent, and which of them to dial next. Pure: time and dice are arguments.
  * Owns: source, state and failures of each address. Must not know: sockets, trackers, peers.
- * Invariants: an address is in `#ready` exactly when idle, in `#waiting` exactly when backing off or banned, in `#evictable`
- * exactly when backing off and not given by hand; at most `capacity` addresses are held. Every operation is O(log n).
+ * Invariants: an address is in `#ready` exactly when idle, in `#waiting` exactly when backing off or banned, in
+ * `#evictable` exactly when backing off and not given by hand; at most `capacity` addresses are held. Every operation
+ * is O(log n).
  *
  *     add → idle ─dialled→ dialling ─connected→ connected ─disconnected→ backing-off ─time→ idle
  *                             └────failed──────────────────────────────────↑   banned ─time──↑
@@ -21,7 +22,9 @@ export const RETRY_LAST_MS = 30 * 60_000;
 /** Pauses while there is no other peer: there is nothing else to wait for. After two minutes of them the last one. */
 export const ALONE_RETRY_MS: readonly number[] = [1_000, 2_000, 4_000, ...Array.from({ length: 22 }, () => 5_000)];
 export const ALONE_LAST_MS = 60_000;
-/** First pause of an address that answered before, doubling like the others: it is worth more than one that never did. */
+/**
+ * First pause of an address that answered before, doubling like the others: it is worth more than one that never did.
+ */
 export const ANSWERED_FIRST_MS = 5_000;
 /** Pauses for a peer the user named: it is probably about to start. The last one repeats. */
 export const EXPLICIT_RETRY_MS: readonly number[] = [1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_000];
@@ -58,10 +61,16 @@ const BARRED: ReadonlySet<AddressState> = new Set<AddressState>(['banned', 'reti
 
 const isExplicit = (entry: Entry): boolean => entry.source === 'explicit';
 
-/** To have answered is worth one failure, not more: who answers and hangs up each time must not stand before those not tried yet. */
+/**
+ * To have answered is worth one failure, not more: who answers and hangs up each time must not stand before those not
+ * tried yet.
+ */
 const demerits = (entry: Entry): number => Math.max(0, entry.failures - (entry.hasAnswered ? 1 : 0));
 
-/** By hand before the rest; then few failures before many, who answered before, named often before named once, then dice. */
+/**
+ * By hand before the rest; then few failures before many, who answered before, named often before named once, then
+ * dice.
+ */
 function dialsBefore(a: Entry, b: Entry): boolean {
   if (isExplicit(a) !== isExplicit(b)) return isExplicit(a);
   const difference = demerits(a) - demerits(b);
@@ -81,7 +90,10 @@ export class AddressBook {
   /** Banned, retired and own addresses in that order: the oldest goes when they fill more than half the book. */
   readonly #barred = new Set<Entry>();
 
-  /** @param options.random a generator of [0, 1). @param options.capacity addresses kept; default LIMITS.knownAddresses. */
+  /**
+   * @param options.random a generator of [0, 1).
+   * @param options.capacity addresses kept; default LIMITS.knownAddresses.
+   */
   constructor(options: { readonly random: () => number; readonly capacity?: number }) {
     this.#random = options.random;
     this.#capacity = options.capacity ?? LIMITS.knownAddresses;
@@ -145,7 +157,10 @@ export class AddressBook {
     if (entry !== null) this.#backOff(entry, nowMs, true, isAlone);
   }
 
-  /** A peer of this address is silent: another connection is tried, without a pause. Nothing happens while one is being tried. */
+  /**
+   * A peer of this address is silent: another connection is tried, without a pause. Nothing happens while one is being
+   * tried.
+   */
   dialAgain(address: Address): void {
     const entry = this.#open(address);
     if (entry?.state === 'connected' || entry?.state === 'backing-off') this.#move(entry, 'idle');
@@ -157,7 +172,9 @@ export class AddressBook {
     if (entry?.state === 'dialling') this.#move(entry, 'idle');
   }
 
-  /** A connection ended. A short one counts as a failure, so that a peer that drops us at once is not dialled in a loop. */
+  /**
+   * A connection ended. A short one counts as a failure, so that a peer that drops us at once is not dialled in a loop.
+   */
   disconnected(address: Address, nowMs: number, isAlone = false): void {
     const entry = this.#open(address);
     if (entry === null) return;
@@ -169,7 +186,10 @@ export class AddressBook {
     this.#backOff(entry, nowMs, !wasGood, isAlone);
   }
 
-  /** Not to be dialled before that time. The address need not be known. One given by hand is not banned: the user knows better. */
+  /**
+   * Not to be dialled before that time. The address need not be known. One given by hand is not banned: the user knows
+   * better.
+   */
   ban(address: Address, untilMs: number): void {
     const known = this.#entries.get(formatAddress(address));
     if (known === undefined || !isExplicit(known)) this.#bar(address, 'banned', untilMs);

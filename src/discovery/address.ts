@@ -1,7 +1,7 @@
 /**
  * Peer addresses: text, compact bytes (BEP 23: 6 bytes, BEP 7: 18 bytes) and what may be dialled. Pure.
- * Invariant: the `host` of an `Address` made here is canonical (dotted IPv4; RFC 5952 IPv6 without brackets, IPv4-mapped
- * turned into IPv4; lower-case host name), so two spellings of one address have one key.
+ * Invariant: the `host` of an `Address` made here is canonical (dotted IPv4; RFC 5952 IPv6 without brackets,
+ * IPv4-mapped turned into IPv4; lower-case host name), so two spellings of one address have one key.
  */
 
 import { inRandomOrder } from '../random.js';
@@ -18,7 +18,10 @@ const HOST_CHARS_MAX = 253;
 export const COMPACT4_BYTES = 6;
 export const COMPACT6_BYTES = 18;
 
-/** Four or sixteen bytes for an IP literal (brackets and zone not allowed, IPv4-mapped IPv6 gives four); null for anything else. */
+/**
+ * Four or sixteen bytes for an IP literal (brackets and zone not allowed, IPv4-mapped IPv6 gives four); null for
+ * anything else.
+ */
 export function ipBytes(host: string): Uint8Array | null {
   return host.includes(':') ? unmapped(parseIPv6(host)) : parseIPv4(host);
 }
@@ -44,14 +47,19 @@ export function canonicalHost(text: string): string | null {
   return isHostName(bare) ? bare.toLowerCase() : null;
 }
 
-/** An `Address` in canonical form, or null when host or port (0–65535) are malformed. Brackets are not part of a host. */
+/**
+ * An `Address` in canonical form, or null when host or port (0–65535) are malformed. Brackets are not part of a host.
+ */
 export function makeAddress(host: string, port: number): Address | null {
   if (!Number.isInteger(port) || port < 0 || port > 65535) return null;
   const canonical = canonicalHost(host);
   return canonical === null ? null : { host: canonical, port };
 }
 
-/** Reads "host:port" or "[v6]:port"; null when malformed. An IPv6 address without brackets is refused: it would be ambiguous. */
+/**
+ * Reads "host:port" or "[v6]:port"; null when malformed. An IPv6 address without brackets is refused: it would be
+ * ambiguous.
+ */
 export function parseAddress(text: string): Address | null {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text.trim());
   if (match === null) return null;
@@ -70,7 +78,10 @@ export function urlHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** False for what no peer can be reached at: port 0, 0.0.0.0/8, multicast, 240.0.0.0/4 with the broadcast address, `::`, `ff00::/8`. */
+/**
+ * False for what no peer can be reached at: port 0, 0.0.0.0/8, multicast, 240.0.0.0/4 with the broadcast address, `::`,
+ * `ff00::/8`.
+ */
 export function isDialable(address: Address): boolean {
   if (address.port < 1 || address.port > 65535) return false;
   const zone = address.host.indexOf('%');
@@ -103,8 +114,9 @@ export function encodeCompact(addresses: readonly Address[]): { peers: Buffer; p
 }
 
 /**
- * Addresses of a compact `peers` string (BEP 23), at most `limit`: of a longer one a random sample, for whoever fills its head would
- * hide the rest. Null when the length is not a multiple of 6. Addresses that cannot be dialled are left out.
+ * Addresses of a compact `peers` string (BEP 23), at most `limit`: of a longer one a random sample, for whoever fills
+ * its head would hide the rest. Null when the length is not a multiple of 6. Addresses that cannot be dialled are left
+ * out.
  * @param random a generator of [0, 1)
  */
 export function decodeCompact(bytes: Uint8Array, limit: number, random: () => number): Address[] | null {

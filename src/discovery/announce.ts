@@ -21,7 +21,10 @@ export interface AnnounceRequest {
   readonly key?: number;
   /** What this tracker gave as `tracker id`, to be given back. */
   readonly trackerId?: Uint8Array;
-  /** Where this host is (`zone.ts`); trackers other than ours ignore it, as they ignore all parameters that they do not know. */
+  /**
+   * Where this host is (`zone.ts`); trackers other than ours ignore it, as they ignore all parameters that they do not
+   * know.
+   */
   readonly zone?: string;
 }
 

@@ -1,6 +1,7 @@
 /**
  * Announces one torrent to its trackers: the shell around `Tiers`. Owns the requests under way; must not know HTTP.
- * Time comes with `tick`; results are dated when they arrive: a quiet torrent is not ticked while its announce is under way.
+ * Time comes with `tick`; results are dated when they arrive: a quiet torrent is not ticked while its announce is under
+ * way.
  */
 import type { TrackerReport } from '../api.js';
 import { type ErrorCode, HaulError } from '../errors.js';
@@ -120,7 +121,10 @@ export class Announcer {
     this.tick(nowMs);
   }
 
-  /** Tells the trackers that knew us that we leave. Resolves when they heard or the time is up; never rejects. Idempotent. */
+  /**
+   * Tells the trackers that knew us that we leave. Resolves when they heard or the time is up; never rejects.
+   * Idempotent.
+   */
   stop(nowMs: number): Promise<void> {
     this.#stopping ??= this.#sayStopped(nowMs);
     return this.#stopping;

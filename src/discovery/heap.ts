@@ -1,7 +1,9 @@
 /** A binary heap whose items know their place, so that any of them can be removed in O(log n). Pure. */
 
 export interface HeapItem {
-  /** Index in the heap that holds the item, −1 when in none. Written by the heap only; an item is in one heap at a time. */
+  /**
+   * Index in the heap that holds the item, −1 when in none. Written by the heap only; an item is in one heap at a time.
+   */
   heapAt: number;
 }
 

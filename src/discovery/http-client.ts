@@ -1,6 +1,6 @@
 /**
- * The HTTP connections of undici, loaded with the first request, and of its hundred files only the twenty-six that make one: all of it takes
- * 150 ms of a processor that a short download does not have.
+ * The HTTP connections of undici, loaded with the first request, and of its hundred files only the twenty-six that make
+ * one: all of it takes 150 ms of a processor that a short download does not have.
  */
 import { createRequire } from 'node:module';
 import type { Agent, Dispatcher } from 'undici';
@@ -43,7 +43,10 @@ export class HttpClient implements Requests {
     this.#options = options;
   }
 
-  /** @throws errors of undici and of the system, see their `code`; UND_ERR_DESTROYED after `destroy`; HaulError SYSTEM_LIMIT */
+  /**
+   * @throws errors of undici and of the system, see their `code`; UND_ERR_DESTROYED after `destroy`; HaulError
+   * SYSTEM_LIMIT
+   */
   async request(options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData> {
     if (this.#isDestroyed) throw Object.assign(new Error('the client is destroyed'), { code: 'UND_ERR_DESTROYED' });
     loaded ??= load();

@@ -25,7 +25,8 @@ export interface TrackerCallOptions {
 
 /**
  * Announces to a tracker over HTTP. Settles within `timeoutMs`, whatever the other side does.
- * @throws HaulError TRACKER (refused, or answered nonsense), TIMEOUT, NETWORK, ABORTED; each names the URL without its query.
+ * @throws HaulError TRACKER (refused, or answered nonsense), TIMEOUT, NETWORK, ABORTED; each names the URL without its
+ * query.
  */
 export async function announceHttp(
   url: string,
@@ -39,7 +40,8 @@ export async function announceHttp(
 }
 
 /**
- * Asks how many seeds, leeches and completed downloads a tracker knows, by info-hash in hex. Hashes it does not know are absent.
+ * Asks how many seeds, leeches and completed downloads a tracker knows, by info-hash in hex. Hashes it does not know
+ * are absent.
  * @param infoHashes 20 bytes each, 1 to SCRAPE_HASHES_MAX.
  * @throws HaulError as `announceHttp`; also TRACKER when the URL has no scrape form (BEP 48).
  */

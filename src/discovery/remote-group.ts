@@ -1,6 +1,6 @@
 /**
- * Whom a remote address stands for when shares are given out. Pure. An IPv4 address is a host, or a fleet behind one; of IPv6 every host
- * has a /64 and may use a new address for each connection.
+ * Whom a remote address stands for when shares are given out. Pure. An IPv4 address is a host, or a fleet behind one;
+ * of IPv6 every host has a /64 and may use a new address for each connection.
  */
 import { ipBytes } from './address.js';
 

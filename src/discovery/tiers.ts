@@ -1,13 +1,16 @@
 /**
  * Which tracker to announce to, and when (BEP 12 and the intervals of BEP 3). Pure: time and dice are arguments.
- * Invariant: at most one announce is under way; trackers are tried tier by tier, the next tier only when all of one failed,
- * and the one that answers moves to the front of its tier. After a round in which all failed there is a growing pause, the shorter the
- * more we need somebody; each is drawn from a range, so that those who lost a tracker together do not come back together.
+ * Invariant: at most one announce is under way; trackers are tried tier by tier, the next tier only when all of one
+ * failed, and the one that answers moves to the front of its tier. After a round in which all failed there is a growing
+ * pause, the shorter the more we need somebody; each is drawn from a range, so that those who lost a tracker together
+ * do not come back together.
  */
 import { LIMITS } from '../config.js';
 import type { AnnounceEvent } from './announce.js';
 
-/** URLs beyond this are dropped: nobody runs that many trackers for one torrent, but anybody can write them into a file. */
+/**
+ * URLs beyond this are dropped: nobody runs that many trackers for one torrent, but anybody can write them into a file.
+ */
 export const TRACKERS_MAX = 100;
 
 /** Pauses after rounds of failures: the first one, which grows by a factor up to the last. */
@@ -22,8 +25,8 @@ export const RETRY: RetryPauses = { firstMs: 5_000, growth: 2, lastMs: 30 * 60_0
 /** Nobody is connected: those who look for us find us only there. */
 export const RETRY_ALONE: RetryPauses = { firstMs: 5_000, growth: 2, lastMs: 5 * 60_000 };
 /**
- * The same with a download to go on with, and no tracker that refuses us: they are away, perhaps only for a moment. Who grows by a half
- * comes late by at most half the time they were away.
+ * The same with a download to go on with, and no tracker that refuses us: they are away, perhaps only for a moment. Who
+ * grows by a half comes late by at most half the time they were away.
  */
 export const RETRY_WAITING: RetryPauses = { firstMs: 1_000, growth: 1.5, lastMs: 60_000 };
 /** A pause is between so many times the one above and so much more. */
@@ -150,7 +153,10 @@ export class Tiers {
     this.#aloneAtMs = nowMs + Math.min(saidMs ?? pauseMs, pauseMs);
   }
 
-  /** The tracker failed: the next one is due at once, or after a pause when it was the last. @param isRefusal it answered, but not as asked. */
+  /**
+   * The tracker failed: the next one is due at once, or after a pause when it was the last.
+   * @param isRefusal it answered, but not as asked.
+   */
   failed(nowMs: number, isRefusal: boolean): void {
     this.#isBusy = false;
     this.#isRefused ||= isRefusal;

@@ -22,7 +22,10 @@ const REPLY_DEPTH_MAX = 8;
 const REPLY_TOKENS_MAX = 200_000;
 const SECONDS_MAX = 2 ** 31;
 
-/** The dictionary in a body. @throws HaulError TRACKER with `where` in front when it is none, or holds a `failure reason`. */
+/**
+ * The dictionary in a body.
+ * @throws HaulError TRACKER with `where` in front when it is none, or holds a `failure reason`.
+ */
 export function readReply(body: Uint8Array, where: string, url: string): BencodeDictionary {
   const value = decodeReply(body, where, url);
   const failure = failureReason(value);
@@ -39,7 +42,10 @@ export function peekFailure(body: Uint8Array): string | null {
   }
 }
 
-/** The announce answer in a dictionary. `ownId` drops ourselves from a list of peers with ids. @throws HaulError TRACKER */
+/**
+ * The announce answer in a dictionary. `ownId` drops ourselves from a list of peers with ids.
+ * @throws HaulError TRACKER
+ */
 export function readAnnounce(
   reply: BencodeDictionary,
   reading: PeerReading,
@@ -60,7 +66,10 @@ export function readAnnounce(
   };
 }
 
-/** BEP 48 `files` by info-hash in hex; asked-for hashes the tracker does not know are absent. @throws HaulError TRACKER */
+/**
+ * BEP 48 `files` by info-hash in hex; asked-for hashes the tracker does not know are absent.
+ * @throws HaulError TRACKER
+ */
 export function readScrape(
   reply: BencodeDictionary,
   infoHashes: readonly Uint8Array[],
@@ -165,7 +174,10 @@ function readField(
   return peers;
 }
 
-/** BEP 3's original form: a dictionary of `ip` (address or host name), `port` and `peer id`. Null for one that cannot be used. */
+/**
+ * BEP 3's original form: a dictionary of `ip` (address or host name), `port` and `peer id`. Null for one that cannot be
+ * used.
+ */
 function readPeer(item: BencodeValue, ownId: Uint8Array): Address | null {
   if (!(item instanceof Map)) return null;
   const ip = item.get('ip');

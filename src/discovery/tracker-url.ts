@@ -38,7 +38,10 @@ export function parseHttpUrl(url: string, role: string): URL {
   return parsed;
 }
 
-/** The announce of BEP 3 as a query; a query already in the tracker's URL stays in front. No `ip` is sent: the tracker sees it. */
+/**
+ * The announce of BEP 3 as a query; a query already in the tracker's URL stays in front. No `ip` is sent: the tracker
+ * sees it.
+ */
 export function announceUrl(tracker: URL, request: AnnounceRequest): URL {
   const parts = [
     `info_hash=${percentBytes(request.infoHash)}`,
@@ -54,12 +57,15 @@ export function announceUrl(tracker: URL, request: AnnounceRequest): URL {
   if (request.event !== undefined) parts.push(`event=${request.event}`);
   if (request.key !== undefined) parts.push(`key=${(request.key >>> 0).toString(16).padStart(8, '0')}`);
   if (request.trackerId !== undefined) parts.push(`trackerid=${percentBytes(request.trackerId)}`);
-  // Not of BEP 3: safe because trackers ignore what they do not know, and sent only when the user named a zone. It needs no escapes.
+  // Not of BEP 3: safe because trackers ignore what they do not know, and sent only when the user named a zone. It
+  // needs no escapes.
   if (request.zone !== undefined) parts.push(`zone=${request.zone}`);
   return withQuery(tracker, parts);
 }
 
-/** BEP 48: the last path segment begins with "announce" and becomes "scrape…". Null when it does not: no scrape there. */
+/**
+ * BEP 48: the last path segment begins with "announce" and becomes "scrape…". Null when it does not: no scrape there.
+ */
 export function scrapeUrl(tracker: URL, infoHashes: readonly Uint8Array[]): URL | null {
   const slash = tracker.pathname.lastIndexOf('/');
   const last = tracker.pathname.slice(slash + 1);

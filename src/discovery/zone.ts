@@ -1,6 +1,6 @@
 /**
- * Zones: an optional name for the place of a host (rack, room, region) by which our tracker lets neighbours find each other first.
- * Parts go from the large to the small, with `/` between them: "eu-1/rack7". No BEP knows them. Pure.
+ * Zones: an optional name for the place of a host (rack, room, region) by which our tracker lets neighbours find each
+ * other first. Parts go from the large to the small, with `/` between them: "eu-1/rack7". No BEP knows them. Pure.
  */
 
 /** Longer names only make longer requests. */

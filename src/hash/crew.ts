@@ -1,5 +1,6 @@
 /**
- * The worker threads of the pool: starts them, starts them again after a pause when they die, and says when none can be had.
+ * The worker threads of the pool: starts them, starts them again after a pause when they die, and says when none can be
+ * had.
  * Invariant: each place has one thread or one timer; a thread is given out only after its proof.
  * Must not know: what jobs are.
  */
@@ -9,7 +10,10 @@ import { BATCHES_PER_THREAD, PoolThread, type ThreadOwner, type ThreadSettings }
 /** The pause before a thread is started again doubles from here: what killed it may still be going on. */
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 30_000;
-/** Failures of every thread in a row, without a batch done, after which work is no longer kept waiting: 1 s after the start, */
+/**
+ * Failures of every thread in a row, without a batch done, after which work is no longer kept waiting: 1 s after the
+ * start,
+ */
 const TRIES_AT_START = 4;
 /** and 25 s later on, when memory or threads of the machine may come free again. */
 const TRIES_LATER = 8;

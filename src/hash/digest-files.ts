@@ -1,9 +1,9 @@
 /**
- * Drives the pool over the pieces of files on disk: for `create` (digests wanted) and for the hash check (digests compared).
- * Whole pieces travel in batches of 16 MiB; workers open, read and hash.
+ * Drives the pool over the pieces of files on disk: for `create` (digests wanted) and for the hash check (digests
+ * compared). Whole pieces travel in batches of 16 MiB; workers open, read and hash.
  *
- * Invariants: no more than OPEN_FILES are open, however many files a torrent has; never more jobs than the pool has room for, and
- * never so many that a download on the same pool starves.
+ * Invariants: no more than OPEN_FILES are open, however many files a torrent has; never more jobs than the pool has
+ * room for, and never so many that a download on the same pool starves.
  */
 import { webcrypto } from 'node:crypto';
 import { close, constants, fstatSync, open, read } from 'node:fs';
@@ -48,19 +48,25 @@ export interface DigestTask {
   readonly layout?: FileLayout | undefined;
   /** Where file number `file` is on disk. Not asked for what is not stored (padding), which reads as zeros. */
   readonly pathOf: (file: number) => string;
-  /** The file that must be there, when it has been looked at before; null: any. Trouble with the piece when it is another one. */
+  /**
+   * The file that must be there, when it has been looked at before; null: any. Trouble with the piece when it is
+   * another one.
+   */
   readonly identityOf?: ((file: number) => FileIdentity | null) | undefined;
   /** Pieces to hash; the others are not read. */
   readonly wants: (piece: PieceIndex) => boolean;
   /**
-   * Called once for each wanted piece, in any order: its SHA-1, or why it could not be read (a file of it cannot be opened,
-   * ends too early, or fails). The digest is valid during the call. What it throws ends the task.
+   * Called once for each wanted piece, in any order: its SHA-1, or why it could not be read (a file of it cannot be
+   * opened, ends too early, or fails). The digest is valid during the call. What it throws ends the task.
    */
   readonly onPiece: (piece: PieceIndex, digest: Uint8Array | HaulError) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** @throws HaulError ABORTED, IO (no descriptors, pool closed), and whatever `onPiece` throws. All descriptors are closed when the promise settles. */
+/**
+ * @throws HaulError ABORTED, IO (no descriptors, pool closed), and whatever `onPiece` throws. All descriptors are
+ * closed when the promise settles.
+ */
 export function digestFiles(task: DigestTask): Promise<void> {
   return new DigestRun(task).run();
 }
@@ -205,8 +211,8 @@ class DigestRun {
   }
 
   /**
-   * One piece of very many small files. A job would keep a worker from downloads for too long, so they are read here, some at a
-   * time, and hashed on libuv's threads.
+   * One piece of very many small files. A job would keep a worker from downloads for too long, so they are read here,
+   * some at a time, and hashed on libuv's threads.
    */
   async #digestCrowded(batch: Batch): Promise<Uint8Array> {
     const bytes = new Uint8Array(batch.lengthBytes);

@@ -1,6 +1,7 @@
 /**
- * The worker's side of hashing memory: what a batch has to hash is put together and hashed in one call of the native library, a lane for
- * each message. Where there is no library, or too little to hash, OpenSSL does it, one after the other.
+ * The worker's side of hashing memory: what a batch has to hash is put together and hashed in one call of the native
+ * library, a lane for each message. Where there is no library, or too little to hash, OpenSSL does it, one after the
+ * other.
  * Invariant: both give the same digests; the memory of all messages is present when they come here.
  */
 import * as crypto from 'node:crypto';

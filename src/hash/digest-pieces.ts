@@ -1,6 +1,7 @@
 /**
- * The worker's side of `create` and of the hash check: opens files one after the other, reads them through one buffer, and hashes. Where the
- * native library hashes many pieces at once, some are read before they are hashed; long ones part by part, in turns.
+ * The worker's side of `create` and of the hash check: opens files one after the other, reads them through one buffer,
+ * and hashes. Where the native library hashes many pieces at once, some are read before they are hashed; long ones part
+ * by part, in turns.
  * Invariant: trouble with a file spoils the pieces it has a part in, and no other.
  */
 import { createHash } from 'node:crypto';

@@ -1,8 +1,8 @@
 /**
- * Whether pieces that wait for their hash are sent to a worker now, or wait for company: many at once are hashed far faster than one
- * after the other. Owns times of arrival only. Must not know: the pool, threads, clocks.
- * Invariant: no piece waits longer than PATIENCE_MS for company, and none waits when the one before it came longer ago than that: a slow
- * swarm, or large pieces.
+ * Whether pieces that wait for their hash are sent to a worker now, or wait for company: many at once are hashed far
+ * faster than one after the other. Owns times of arrival only. Must not know: the pool, threads, clocks.
+ * Invariant: no piece waits longer than PATIENCE_MS for company, and none waits when the one before it came longer ago
+ * than that: a slow swarm, or large pieces.
  */
 
 /** Of a download of 800 MB/s four pieces of 1 MiB come in this time. */

@@ -15,8 +15,9 @@
  *
  *   proof    -1, needsMemory; answered with the digest of PROOF_BYTES (3 doubles), or an exception
  *
- * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, follows for look, wantsTimes for write and verify-write, else 0. `status` is 0 or an errno.
- * Device and inode are 64-bit integers in the place of a double; inode 0: any file will do.
+ * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, follows for look, wantsTimes for write and
+ * verify-write, else 0. `status` is 0 or an errno. Device and inode are 64-bit integers in the place of a double; inode
+ * 0: any file will do.
  * Invariant: what `encodeBatch` writes, the readers here read to the last number.
  */
 
@@ -83,7 +84,10 @@ export const OPERATIONS: Readonly<Record<WorkJob['kind'], string>> = {
   look: 'look at',
 };
 
-/** What looking at a file counts for in a batch: some microseconds when the file system knows it, far more when it must be fetched. */
+/**
+ * What looking at a file counts for in a batch: some microseconds when the file system knows it, far more when it must
+ * be fetched.
+ */
 const LOOK_WORK_BYTES = 32 * 1024;
 
 function sumLengths(ranges: readonly { readonly lengthBytes: number }[]): number {
@@ -92,7 +96,9 @@ function sumLengths(ranges: readonly { readonly lengthBytes: number }[]): number
   return sum;
 }
 
-/** Bytes a job reads, hashes or faults: what a batch is bounded by. A populated byte counts as a third of a hashed one. */
+/**
+ * Bytes a job reads, hashes or faults: what a batch is bounded by. A populated byte counts as a third of a hashed one.
+ */
 export function workBytes(job: WorkJob): number {
   switch (job.kind) {
     case 'populate':

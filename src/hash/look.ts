@@ -1,5 +1,6 @@
 /**
- * Looks at many files through the pool: a `stat` in a worker costs a fifth of one that goes through libuv's threads and a promise.
+ * Looks at many files through the pool: a `stat` in a worker costs a fifth of one that goes through libuv's threads and
+ * a promise.
  */
 import { constants } from 'node:fs';
 import { fromSystemError } from '../errors.js';

@@ -1,12 +1,14 @@
 /**
  * The work pool: jobs queue here and travel to the workers in batches.
  *
- * Batching is natural: while the workers are busy the queue grows, and whatever is there when a batch returns makes the next
- * one. At most BATCHES_PER_THREAD batches are on their way to each worker, so that it never waits for the main thread, and a
- * batch is bounded in jobs and in bytes, so that a starved download's prefault waits milliseconds at most.
+ * Batching is natural: while the workers are busy the queue grows, and whatever is there when a batch returns makes the
+ * next one. At most BATCHES_PER_THREAD batches are on their way to each worker, so that it never waits for the main
+ * thread, and a batch is bounded in jobs and in bytes, so that a starved download's prefault waits milliseconds at
+ * most.
  *
- * A worker that dies takes its batches with it. All jobs can be repeated (they read, hash, prefault, give back, or write the same bytes to the same
- * place), so each is done again, alone on its thread, to find the one that kills; that one fails.
+ * A worker that dies takes its batches with it. All jobs can be repeated (they read, hash, prefault, give back, or
+ * write the same bytes to the same place), so each is done again, alone on its thread, to find the one that kills; that
+ * one fails.
  * Invariant: every accepted job gets exactly one `done`, later; `queued + in flight <= maxJobs`.
  */
 import { fdatasync } from 'node:fs';
@@ -45,7 +47,10 @@ export interface WorkPoolOptions {
   readonly threads: number;
   /** Jobs queued and in flight before `submit` refuses; default 1024. */
   readonly maxJobs?: number;
-  /** A worker that cannot use mapped memory is no use: true where jobs will name memory. Default false. Asked when the first thread starts. */
+  /**
+   * A worker that cannot use mapped memory is no use: true where jobs will name memory. Default false. Asked when the
+   * first thread starts.
+   */
   readonly needsMemory?: boolean | (() => boolean);
   /** A worker died, and another one is on its way. One line. */
   readonly onDeath?: (cause: string) => void;
@@ -307,8 +312,8 @@ class CrewPool implements WorkPool {
 }
 
 /**
- * The worker threads start with the first job, or when `warmUp` says that one will come. Never throws for want of them: see `onDown`. The
- * pool does not keep the process alive while it is idle.
+ * The worker threads start with the first job, or when `warmUp` says that one will come. Never throws for want of them:
+ * see `onDown`. The pool does not keep the process alive while it is idle.
  */
 export function createWorkPool(options: WorkPoolOptions): WorkPool {
   return new CrewPool(options);

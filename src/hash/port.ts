@@ -4,7 +4,10 @@
  */
 import type { HaulError } from '../errors.js';
 
-/** A range of memory: `windowAddress`/`windowBytes` name the mapping (one view per window and thread), begin and length lie inside. */
+/**
+ * A range of memory: `windowAddress`/`windowBytes` name the mapping (one view per window and thread), begin and length
+ * lie inside.
+ */
 export interface MemoryRange {
   readonly windowAddress: number;
   readonly windowBytes: number;
@@ -38,7 +41,10 @@ export interface PathRange {
 export type WorkJob =
   /** Makes pages present (MADV_POPULATE_WRITE or _READ) so that no other thread faults on them. */
   | { readonly kind: 'populate'; readonly forWriting: boolean; readonly ranges: readonly MemoryRange[] }
-  /** SHA-1 over the concatenated ranges, compared with `digest` (20 bytes). Pad bytes (BEP 47) are `zeroBytes` ranges with windowAddress 0. */
+  /**
+   * SHA-1 over the concatenated ranges, compared with `digest` (20 bytes). Pad bytes (BEP 47) are `zeroBytes` ranges
+   * with windowAddress 0.
+   */
   | { readonly kind: 'verify'; readonly ranges: readonly MemoryRange[]; readonly digest: Uint8Array }
   /** SHA-1 of every 16 KiB block of the concatenated ranges. Result: 20 bytes per block. */
   | { readonly kind: 'digest-blocks'; readonly ranges: readonly MemoryRange[] }
@@ -46,14 +52,20 @@ export type WorkJob =
   | { readonly kind: 'release'; readonly ranges: readonly MemoryRange[] }
   /** pread into memory / pwrite from memory: `files` and `memory` have equal total length. */
   | { readonly kind: 'read'; readonly files: readonly FileRange[]; readonly memory: MemoryRange }
-  /** With `wantsTimes` the result holds for each file range its time of change in nanoseconds, before and after (two 64-bit integers). */
+  /**
+   * With `wantsTimes` the result holds for each file range its time of change in nanoseconds, before and after (two
+   * 64-bit integers).
+   */
   | {
       readonly kind: 'write';
       readonly files: readonly FileRange[];
       readonly memory: MemoryRange;
       readonly wantsTimes?: boolean;
     }
-  /** 'verify' of the memory, and 'write' of it when it is good: it is in the processor's cache still. Without times no bytes. */
+  /**
+   * 'verify' of the memory, and 'write' of it when it is good: it is in the processor's cache still. Without times no
+   * bytes.
+   */
   | {
       readonly kind: 'verify-write';
       readonly files: readonly FileRange[];
@@ -62,8 +74,8 @@ export type WorkJob =
       readonly wantsTimes?: boolean;
     }
   /**
-   * SHA-1 of consecutive pieces: piece boundaries every `pieceLengthBytes` of the concatenated ranges. Files are opened one at a time.
-   * Result: 20 bytes per piece, a digest or what `troubleOf` understands.
+   * SHA-1 of consecutive pieces: piece boundaries every `pieceLengthBytes` of the concatenated ranges. Files are opened
+   * one at a time. Result: 20 bytes per piece, a digest or what `troubleOf` understands.
    */
   | { readonly kind: 'digest-pieces'; readonly files: readonly PathRange[]; readonly pieceLengthBytes: number }
   /** stat (`follows` links) or lstat of each path. Result: LOOK_NUMBERS doubles for each. */
@@ -89,7 +101,10 @@ export interface WorkPool {
   readonly threadCount: number;
   /** Jobs that may still be submitted now. */
   readonly room: number;
-  /** Queues a job; `done` is called later on the main thread, never synchronously, exactly once. Returns false when there is no room. */
+  /**
+   * Queues a job; `done` is called later on the main thread, never synchronously, exactly once. Returns false when
+   * there is no room.
+   */
   submit(job: WorkJob, done: (result: WorkResult) => void): boolean;
   /** Work is about to come: threads start now, not with the first job. */
   warmUp?(): void;

@@ -1,5 +1,6 @@
 /**
- * Reads ranges of files as if they were one, in any order, with one file open at a time; a range without a file is zeros.
+ * Reads ranges of files as if they were one, in any order, with one file open at a time; a range without a file is
+ * zeros.
  * Invariant: the file that is read is the one that was looked at, where that is asked for.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';

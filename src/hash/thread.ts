@@ -1,10 +1,13 @@
 /**
- * One worker thread under supervision: a piscina with a single worker, proven by a tiny job with a known digest before it gets real ones.
+ * One worker thread under supervision: a piscina with a single worker, proven by a tiny job with a known digest before
+ * it gets real ones.
  *
- * Left to itself piscina replaces a worker that died at once, gives up after a second one that fails to load, and never answers what
- * is queued then; where no thread can be made, its constructor throws inside an event of its own. So each thread has a piscina that
- * is given up with its worker; whether and when there is another thread is decided in `crew.ts`.
- * Invariant: `run` settles once; when it rejects, the thread touches no memory any more. `onGone` comes once, and not after `stop`.
+ * Left to itself piscina replaces a worker that died at once, gives up after a second one that fails to load, and never
+ * answers what is queued then; where no thread can be made, its constructor throws inside an event of its own. So each
+ * thread has a piscina that is given up with its worker; whether and when there is another thread is decided in
+ * `crew.ts`.
+ * Invariant: `run` settles once; when it rejects, the thread touches no memory any more. `onGone` comes once, and not
+ * after `stop`.
  */
 import { Piscina } from 'piscina';
 import { encodeProof, isProof } from './job.js';
@@ -82,7 +85,10 @@ export class PoolThread {
     }
   }
 
-  /** Resolves when the thread has ended, or will not. One that is ended while it loads native code takes the process with it: first its proof. */
+  /**
+   * Resolves when the thread has ended, or will not. One that is ended while it loads native code takes the process
+   * with it: first its proof.
+   */
   async stop(): Promise<void> {
     this.#isStopped = true;
     await patiently(this.#proof);

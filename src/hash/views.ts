@@ -2,7 +2,10 @@
 import { view } from '../storage/mmap-io.js';
 import type { MemoryRange } from './port.js';
 
-/** Views kept before the least recently used is dropped. Dropping frees nothing but the object: a view does not own its memory. */
+/**
+ * Views kept before the least recently used is dropped. Dropping frees nothing but the object: a view does not own its
+ * memory.
+ */
 const VIEW_COUNT = 256;
 const ZEROS = Buffer.alloc(1024 * 1024);
 
@@ -12,7 +15,8 @@ const views = new Map<number, ArrayBuffer>();
 function windowView(address: number, lengthBytes: number): ArrayBuffer {
   const known = views.get(address);
   views.delete(address);
-  // An address that was unmapped and mapped again with the same length is the same view: it names memory, not a mapping.
+  // An address that was unmapped and mapped again with the same length is the same view: it names memory, not a
+  // mapping.
   const buffer = known !== undefined && known.byteLength === lengthBytes ? known : view(address, lengthBytes);
   views.set(address, buffer);
   if (views.size > VIEW_COUNT) views.delete(views.keys().next().value!);

@@ -35,7 +35,10 @@ const NO_BYTES = new Uint8Array(0);
 const DONE: Outcome = { status: 0, good: true, bytes: NO_BYTES };
 const NOT_GOOD: Outcome = { ...DONE, good: false };
 
-/** Hashing memory whose file was cut off behind our back is a SIGBUS; asking first makes it EFAULT, and costs some 30 µs per MiB. */
+/**
+ * Hashing memory whose file was cut off behind our back is a SIGBUS; asking first makes it EFAULT, and costs some 30 µs
+ * per MiB.
+ */
 function makePresent(ranges: readonly MemoryRange[]): void {
   for (const range of ranges) if (range.windowAddress !== 0) populateRange(range, false);
 }
@@ -69,7 +72,10 @@ function pagesOf(range: MemoryRange): { address: number; lengthBytes: number } {
   return { address, lengthBytes: begin + range.lengthBytes - address };
 }
 
-/** Before Linux 5.14: touch one byte of the range in each page. Own bytes only: neighbours may be written by another thread now. */
+/**
+ * Before Linux 5.14: touch one byte of the range in each page. Own bytes only: neighbours may be written by another
+ * thread now.
+ */
 function touch(range: MemoryRange, forWriting: boolean): void {
   const bytes = viewOf(range);
   const page = mmap.pageSize();
@@ -81,8 +87,9 @@ function touch(range: MemoryRange, forWriting: boolean): void {
 }
 
 /**
- * Asks the device for exactly these pages, and does not wait. A fault alone would read what the device's read-ahead says: as much as
- * 8 MiB around a random MiB, or, after many such faults, page by page. Longer calls than a step may be cut to the read-ahead.
+ * Asks the device for exactly these pages, and does not wait. A fault alone would read what the device's read-ahead
+ * says: as much as 8 MiB around a random MiB, or, after many such faults, page by page. Longer calls than a step may be
+ * cut to the read-ahead.
  */
 function beginReading(ranges: readonly MemoryRange[]): void {
   for (const range of ranges) {
@@ -241,7 +248,10 @@ function readJob(reader: BatchReader): Job {
   throw new RangeError(`no such job: ${kind}`);
 }
 
-/** Hashes known bytes, in mapped memory where that is needed: says that all this thread works with is there. @throws when it is not */
+/**
+ * Hashes known bytes, in mapped memory where that is needed: says that all this thread works with is there.
+ * @throws when it is not
+ */
 function prove(needsMemory: boolean): Float64Array {
   if (!needsMemory) return encodeDigest(crypto.createHash('sha1').update(PROOF_BYTES).digest());
   const lengthBytes = mmap.pageSize();

@@ -1,10 +1,10 @@
 /**
- * The guard in front of the `bencode` package (BEP 3, "bencoding"): nothing from outside reaches the package before `scan`
- * has accepted every byte. The package itself takes negative lengths, leading zeros, trailing bytes and duplicate keys,
- * rounds above 2^53 and has no depth limit.
+ * The guard in front of the `bencode` package (BEP 3, "bencoding"): nothing from outside reaches the package before
+ * `scan` has accepted every byte. The package itself takes negative lengths, leading zeros, trailing bytes and
+ * duplicate keys, rounds above 2^53 and has no depth limit.
  *
- * The scan copies nothing, does not recurse, and yields the byte spans of the top-level dictionary, so that an info-hash is
- * over the original bytes.
+ * The scan copies nothing, does not recurse, and yields the byte spans of the top-level dictionary, so that an
+ * info-hash is over the original bytes.
  */
 import bencode from 'bencode';
 import { LIMITS } from '../config.js';
@@ -28,9 +28,15 @@ export interface ScanLimits {
   readonly depth?: number;
   /** Strings (keys too), integers, lists and dictionaries together; default `LIMITS.bencodeTokens`. */
   readonly tokens?: number;
-  /** Default true. False accepts keys out of order, which some writers of torrents and trackers produce; duplicates never. */
+  /**
+   * Default true. False accepts keys out of order, which some writers of torrents and trackers produce; duplicates
+   * never.
+   */
   readonly requireSortedKeys?: boolean;
-  /** Default false. True ignores what follows the value, as others do with torrents (BEP 3 ends where its dictionary ends). */
+  /**
+   * Default false. True ignores what follows the value, as others do with torrents (BEP 3 ends where its dictionary
+   * ends).
+   */
   readonly allowBytesAfter?: boolean;
 }
 
@@ -70,8 +76,8 @@ const REFUSED_KEY = '__proto__';
 const decoder = new TextDecoder();
 
 /**
- * The name `decodeChecked` gives to a raw dictionary key: its UTF-8 text, or hex when it is not UTF-8 (as the package does);
- * for dictionaries keyed by info-hash, such as BEP 48 `files`.
+ * The name `decodeChecked` gives to a raw dictionary key: its UTF-8 text, or hex when it is not UTF-8 (as the package
+ * does); for dictionaries keyed by info-hash, such as BEP 48 `files`.
  */
 export function keyName(key: Uint8Array): string {
   const text = decoder.decode(key);
@@ -297,7 +303,9 @@ export function decodeChecked(bytes: Uint8Array, limits: ScanLimits = {}): Benco
   return decodeScanned(bytes, scan(bytes, limits));
 }
 
-/** The second half of `decodeChecked`, for callers that keep the scan. `scanned` must be the scan of these very bytes. */
+/**
+ * The second half of `decodeChecked`, for callers that keep the scan. `scanned` must be the scan of these very bytes.
+ */
 export function decodeScanned(bytes: Uint8Array, scanned: Scan): BencodeValue {
   let keyCount = 0;
   // Recursion is bounded: the scan has checked the depth.
@@ -310,7 +318,8 @@ export function decodeScanned(bytes: Uint8Array, scanned: Scan): BencodeValue {
     return dictionary;
   };
   const value = convert(bencode.decode(bytes.subarray(0, scanned.end)));
-  // Different bytes can get one name (a byte order mark is dropped, invalid UTF-8 becomes hex), and then a value is lost.
+  // Different bytes can get one name (a byte order mark is dropped, invalid UTF-8 becomes hex), and then a value is
+  // lost.
   if (keyCount !== scanned.keyCount) throw fail('two keys of one dictionary that read the same', 0);
   return value;
 }

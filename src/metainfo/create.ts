@@ -44,8 +44,9 @@ const CHOSEN_PIECES = 4000;
 const PIECE_MIN_BYTES = 16 * KIB;
 
 /**
- * A power of two from 256 KiB to 16 MiB: the smallest that gives at most 4,000 pieces, so that a torrent between 256 MiB and
- * 62 GiB has 2,000 to 4,000. Smaller pieces spread sooner through a swarm; more of them cost memory and messages.
+ * A power of two from 256 KiB to 16 MiB: the smallest that gives at most 4,000 pieces, so that a torrent between 256
+ * MiB and 62 GiB has 2,000 to 4,000. Smaller pieces spread sooner through a swarm; more of them cost memory and
+ * messages.
  */
 export function choosePieceLength(totalBytes: number): number {
   let length = CHOSEN_MIN_BYTES;
@@ -54,10 +55,10 @@ export function choosePieceLength(totalBytes: number): number {
 }
 
 /**
- * The bytes of a .torrent for `path`. The same tree gives the same info-hash on every machine: files are sorted, and nothing
- * but names, lengths, contents, executable bits and links goes into the info dictionary.
- * @throws HaulError BAD_ARGUMENT (options; what cannot be shared), NOT_FOUND, NO_PERMISSION, IO, LIMIT, ABORTED, and BAD_DATA
- * when a file changes while it is hashed. Errors name the file.
+ * The bytes of a .torrent for `path`. The same tree gives the same info-hash on every machine: files are sorted, and
+ * nothing but names, lengths, contents, executable bits and links goes into the info dictionary.
+ * @throws HaulError BAD_ARGUMENT (options; what cannot be shared), NOT_FOUND, NO_PERMISSION, IO, LIMIT, ABORTED, and
+ * BAD_DATA when a file changes while it is hashed. Errors name the file.
  */
 export async function createTorrent(path: string, options: CreateOptions, pool: WorkPool): Promise<Buffer> {
   return (await makeTorrent(path, options, pool)).bytes;
@@ -176,7 +177,10 @@ async function hashPieces(
   return pieces;
 }
 
-/** `5:files` and its list; nothing for a single file. In steps, because it is done while the workers hash and must be fed. */
+/**
+ * `5:files` and its list; nothing for a single file. In steps, because it is done while the workers hash and must be
+ * fed.
+ */
 async function encodeFiles({ isFolder, files }: Source): Promise<Buffer> {
   if (!isFolder) return Buffer.alloc(0);
   const parts: Uint8Array[] = [Buffer.from('5:filesl')];

@@ -1,6 +1,7 @@
 /**
- * The `file tree` of BEP 52: dictionaries are folders, and one whose only key is empty is a file. It is read from its bytes,
- * for its order is that of the raw keys. These bytes have passed `scan` before: they are known to be well-formed.
+ * The `file tree` of BEP 52: dictionaries are folders, and one whose only key is empty is a file. It is read from its
+ * bytes, for its order is that of the raw keys. These bytes have passed `scan` before: they are known to be
+ * well-formed.
  */
 import { HaulError } from '../errors.js';
 

@@ -22,7 +22,10 @@ export class Geometry {
   /** Blocks of every piece but the last, which may have fewer. */
   readonly blocksPerPiece: number;
 
-  /** @param lengthBytes total torrent length, > 0. @param pieceLengthBytes > 0. Both are checked by the caller (metainfo). */
+  /**
+   * @param lengthBytes total torrent length, > 0.
+   * @param pieceLengthBytes > 0. Both are checked by the caller (metainfo).
+   */
   constructor(lengthBytes: number, pieceLengthBytes: number) {
     this.lengthBytes = lengthBytes;
     this.pieceLengthBytes = pieceLengthBytes;

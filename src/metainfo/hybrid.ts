@@ -1,7 +1,8 @@
 /**
- * Hybrid torrents (BEP 52) describe their files twice: `files` or `length` for version 1, `file tree` for version 2. We read the
- * first; others read the second and share with the same peers. So both must say the same: files, lengths, names, order, and
- * padding that lets every file begin at a piece. Otherwise one torrent has two contents, and is refused.
+ * Hybrid torrents (BEP 52) describe their files twice: `files` or `length` for version 1, `file tree` for version 2. We
+ * read the first; others read the second and share with the same peers. So both must say the same: files, lengths,
+ * names, order, and padding that lets every file begin at a piece. Otherwise one torrent has two contents, and is
+ * refused.
  */
 import { HaulError } from '../errors.js';
 import { type BencodeDictionary, scan } from './bencode.js';
@@ -53,7 +54,10 @@ function isSame(raw: readonly Uint8Array[], path: readonly string[] | null): boo
   return path !== null && raw.length === path.length && raw.every((component, at) => latin1(component) === path[at]);
 }
 
-/** Version 2 begins every file at a piece; version 1 must pad to get there. Padding after the last file may be or not be. */
+/**
+ * Version 2 begins every file at a piece; version 1 must pad to get there. Padding after the last file may be or not
+ * be.
+ */
 function checkPadding(listed: readonly ListedFile[], pieceLengthBytes: number): void {
   let nextBytes = 0;
   for (const { isPad, lengthBytes, beginBytes, rawPath } of listed) {

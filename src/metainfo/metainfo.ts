@@ -2,7 +2,10 @@
 import type { Geometry } from './geometry.js';
 
 export interface FileEntry {
-  /** Path below the output folder, components checked safe; includes the torrent's name as first component for multi-file torrents. */
+  /**
+   * Path below the output folder, components checked safe; includes the torrent's name as first component for
+   * multi-file torrents.
+   */
   readonly path: readonly string[];
   readonly lengthBytes: number;
   /** Torrent offset of the first byte. */
@@ -14,8 +17,8 @@ export interface FileEntry {
   /** BEP 47 symlink target relative to the torrent's root folder, checked to stay inside; then `lengthBytes` is 0. */
   readonly symlinkPath: readonly string[] | null;
   /**
-   * Only where `path` was mended (see `path-table.ts`): the path in the torrent's list of files, without the torrent's name. For
-   * people: bytes that are not UTF-8 are U+FFFD, and anything else may be in it.
+   * Only where `path` was mended (see `path-table.ts`): the path in the torrent's list of files, without the torrent's
+   * name. For people: bytes that are not UTF-8 are U+FFFD, and anything else may be in it.
    */
   readonly pathInTorrent?: readonly string[];
 }

@@ -1,18 +1,22 @@
 /**
- * The paths under which the files of one torrent are stored. Torrents with odd names are taken by one rule, the same on every
- * run. Only names change by it: order, lengths and offsets are the torrent's, and so is every byte's place in the pieces.
+ * The paths under which the files of one torrent are stored. Torrents with odd names are taken by one rule, the same on
+ * every run. Only names change by it: order, lengths and offsets are the torrent's, and so is every byte's place in the
+ * pieces.
  *
- * 1. Empty components and `.` are left out. A file whose path has no other is named by its place in the list: `unnamed 3`.
+ * 1. Empty components and `.` are left out. A file whose path has no other is named by its place in the list: `unnamed
+ *    3`.
  * 2. What leaves the folder is refused, as are NUL and other control characters (`paths.ts`).
- * 3. A component becomes storable (`safeName`): `\` and bytes that are not UTF-8 become `_`; beyond 255 bytes it is cut, its
+ * 3. A component becomes storable (`safeName`): `\` and bytes that are not UTF-8 become `_`; beyond 255 bytes it is
+ *    cut, its
  *    extension kept.
  * 4. Who can keep a name as it stands does: folders first, then the first file of that name.
  * 5. All others come after those, in the order of the torrent. A name that is taken gets ` (2)`, ` (3)`, ... before its
  *    extension. So the same file twice is stored twice, and a file in the way of a folder steps aside.
- * 6. Padding (BEP 47) is never stored: it needs no path, and may repeat one. Targets of symbolic links follow all renames.
+ * 6. Padding (BEP 47) is never stored: it needs no path, and may repeat one. Targets of symbolic links follow all
+ *    renames.
  *
- * Invariant: two files never get one path, no file gets the path of a folder, and no new name is one that stands in the torrent.
- * Time and memory are linear in the number of components, whatever the names.
+ * Invariant: two files never get one path, no file gets the path of a folder, and no new name is one that stands in the
+ * torrent. Time and memory are linear in the number of components, whatever the names.
  */
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
@@ -63,7 +67,8 @@ export class PathTable {
   readonly #root = new PathNode(0, null, new Uint8Array(0), true, 'whole');
   /** In the order of first occurrence: a folder comes before what it holds. */
   readonly #nodes: PathNode[] = [];
-  // One map for all folders, keyed by the folder's id and the name: a map for each folder takes several times the memory.
+  // One map for all folders, keyed by the folder's id and the name: a map for each folder takes several times the
+  // memory.
   /** By raw name. */
   readonly #folders = new Map<string, PathNode>();
   /** By raw name, the first of each; made for the first link. */
@@ -141,8 +146,8 @@ export class PathTable {
   }
 
   /**
-   * A symlink target (BEP 47), relative to the root; follows the renames. Where a name occurs more than once, it means the one
-   * that kept it.
+   * A symlink target (BEP 47), relative to the root; follows the renames. Where a name occurs more than once, it means
+   * the one that kept it.
    * @throws HaulError BAD_TORRENT: it leaves the folder, or names nothing below it
    */
   linkTarget(raw: readonly Uint8Array[]): string[] {
@@ -223,7 +228,8 @@ class NameBook {
       warnOfName(wanted, wanted.name, this.#warn);
       return;
     }
-    // Counted per stem and extension: however many names collide, each costs one step, and each name in the way one more.
+    // Counted per stem and extension: however many names collide, each costs one step, and each name in the way one
+    // more.
     const [stem, extension] = splitName(wanted.name, SUFFIX_BYTES);
     const key = keyOf(node.parent!, `${this.#same(stem)}/${this.#same(extension)}`);
     let suffix = this.#suffixes.get(key) ?? 2;

@@ -1,8 +1,9 @@
 /**
- * Safe names from torrents, one path component at a time; `path-table.ts` has the rule for whole paths. What could leave the
- * output folder, or deceive, is refused. What this system cannot store, or what another would take apart, is renamed. What
- * only another system cannot store keeps its name here, so that a folder shared from this machine is found again under its
- * own names (the Linux kernel has `aux.c`, and names that differ only in case), and is renamed there.
+ * Safe names from torrents, one path component at a time; `path-table.ts` has the rule for whole paths. What could
+ * leave the output folder, or deceive, is refused. What this system cannot store, or what another would take apart, is
+ * renamed. What only another system cannot store keeps its name here, so that a folder shared from this machine is
+ * found again under its own names (the Linux kernel has `aux.c`, and names that differ only in case), and is renamed
+ * there.
  * Every rename and every doubtful name gives a warning.
  */
 import { LIMITS } from '../config.js';
@@ -65,7 +66,10 @@ export function decodeUtf8(bytes: Uint8Array): string | null {
   return text.includes('\uFFFD') && !Buffer.from(text).equals(bytes) ? null : text;
 }
 
-/** Why a path component may not be in a torrent of ours, or null when it may: what we share must read back under its own name. */
+/**
+ * Why a path component may not be in a torrent of ours, or null when it may: what we share must read back under its own
+ * name.
+ */
 export function whyUnsafe(name: string): string | null {
   return whyRefused(name) ?? (name.includes('\\') ? 'holds a backslash' : null);
 }
@@ -147,7 +151,9 @@ function cutName(name: string): string {
   return stem + extension;
 }
 
-/** Stem and extension, the stem cut between code points so that both and `reservedBytes` make a name that can be stored. */
+/**
+ * Stem and extension, the stem cut between code points so that both and `reservedBytes` make a name that can be stored.
+ */
 export function splitName(name: string, reservedBytes: number): [stem: string, extension: string] {
   const dot = name.lastIndexOf('.');
   const hasExtension = dot > 0 && Buffer.byteLength(name.slice(dot)) <= EXTENSION_BYTES;

@@ -4,8 +4,8 @@
  *   files    | a: normal | b: skip ......... | c: high  |
  *   pieces   |  2   |  2   |  0   |  0   |  3   |  3   |
  *
- * A piece has the highest priority of the files it touches, so the borders of a skipped file may be wanted for its neighbours.
- * Padding (BEP 47) has no priority of its own.
+ * A piece has the highest priority of the files it touches, so the borders of a skipped file may be wanted for its
+ * neighbours. Padding (BEP 47) has no priority of its own.
  */
 import { HaulError } from '../errors.js';
 import { Bitfield } from './bitfield.js';
@@ -18,7 +18,10 @@ const NORMAL = 2;
 
 export type FilePriority = (typeof NAMES)[number];
 
-/** One for each entry of `Metainfo.files` (padding included, where it means nothing), or a function that is asked for each. */
+/**
+ * One for each entry of `Metainfo.files` (padding included, where it means nothing), or a function that is asked for
+ * each.
+ */
 export type FilePriorities = readonly FilePriority[] | ((file: FileEntry, index: number) => FilePriority);
 
 export class Selection {

@@ -1,6 +1,6 @@
 /**
- * Names of the files that we keep beside the data, in the output folder. A torrent of such a name would have its bytes read as our own
- * record of another torrent, so no torrent may have one.
+ * Names of the files that we keep beside the data, in the output folder. A torrent of such a name would have its bytes
+ * read as our own record of another torrent, so no torrent may have one.
  */
 
 /** `resume`: the record of verified pieces; `parts`: bytes of skipped files; `lock`: who downloads there. */

@@ -1,4 +1,7 @@
-/** The file list of an info dictionary (BEP 3; attributes, padding and symlinks of BEP 47), and its entries with safe paths. */
+/**
+ * The file list of an info dictionary (BEP 3; attributes, padding and symlinks of BEP 47), and its entries with safe
+ * paths.
+ */
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import type { BencodeDictionary, BencodeValue } from './bencode.js';
@@ -8,7 +11,10 @@ import { decodeUtf8, type PathRules } from './paths.js';
 
 /** A file as the torrent lists it. */
 export interface ListedFile {
-  /** Components below the torrent's name; null only for padding that gives none. Empty for the file of a single-file torrent. */
+  /**
+   * Components below the torrent's name; null only for padding that gives none. Empty for the file of a single-file
+   * torrent.
+   */
   readonly rawPath: readonly Uint8Array[] | null;
   readonly lengthBytes: number;
   /** Torrent offset of the first byte. */

@@ -31,8 +31,8 @@ export function encodeTorrent(fields: TorrentFields): Buffer {
 }
 
 /**
- * The same torrent with other trackers ([] for none): info dictionary and every other entry keep their bytes; what follows the
- * torrent is dropped.
+ * The same torrent with other trackers ([] for none): info dictionary and every other entry keep their bytes; what
+ * follows the torrent is dropped.
  * @throws HaulError BAD_BENCODE, BAD_TORRENT
  */
 export function withTrackers(torrentBytes: Uint8Array, trackers: readonly (readonly string[])[]): Buffer {

@@ -1,6 +1,6 @@
 /**
- * What a torrent can be made of: the files of a folder in a fixed order, each checked to be something that can be shared.
- * Folders are entered once and links are never followed below the root, so the walk always ends.
+ * What a torrent can be made of: the files of a folder in a fixed order, each checked to be something that can be
+ * shared. Folders are entered once and links are never followed below the root, so the walk always ends.
  */
 import { readdir, readlink, realpath, statfs } from 'node:fs/promises';
 import path from 'node:path';
@@ -40,9 +40,10 @@ const LISTED_AHEAD = 2;
 /**
  * Lists a file, or a folder with everything below it. Empty folders leave no trace in a torrent.
  *
- * The root may be a symbolic link. Below it, links are recorded when they stay inside the folder; a link that leads outside
- * is refused, for following it could publish what was never meant to be in the folder.
- * @throws HaulError NOT_FOUND, NO_PERMISSION, IO; BAD_ARGUMENT naming what cannot be shared (device, name, link); LIMIT; ABORTED
+ * The root may be a symbolic link. Below it, links are recorded when they stay inside the folder; a link that leads
+ * outside is refused, for following it could publish what was never meant to be in the folder.
+ * @throws HaulError NOT_FOUND, NO_PERMISSION, IO; BAD_ARGUMENT naming what cannot be shared (device, name, link);
+ * LIMIT; ABORTED
  */
 export async function walk(given: string, pool: WorkPool, signal?: AbortSignal): Promise<Source> {
   const root = path.resolve(given);
@@ -59,7 +60,9 @@ export async function walk(given: string, pool: WorkPool, signal?: AbortSignal):
   return { name, isFolder: false, files: await withLastingNumbers([toFile(root, [], found, null)]) };
 }
 
-/** Takes the inode numbers away that say nothing. File systems are few, also where others are mounted below the root. */
+/**
+ * Takes the inode numbers away that say nothing. File systems are few, also where others are mounted below the root.
+ */
 async function withLastingNumbers(files: readonly SourceFile[]): Promise<SourceFile[]> {
   const lasts = new Map<bigint, boolean>();
   for (const { absolutePath, stamp } of files) {
@@ -74,7 +77,8 @@ async function withLastingNumbers(files: readonly SourceFile[]): Promise<SourceF
 
 /**
  * Looks at every file again.
- * @throws HaulError BAD_DATA naming a file that is another one now, or whose length or time of change is not what it was.
+ * @throws HaulError BAD_DATA naming a file that is another one now, or whose length or time of change is not what it
+ * was.
  */
 export async function checkUnchanged(source: Source, pool: WorkPool, signal?: AbortSignal): Promise<void> {
   const files = source.files.filter(({ symlinkPath }) => symlinkPath === null);

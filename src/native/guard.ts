@@ -1,6 +1,7 @@
 /**
- * The SIGBUS guard (`native/guard.c`): memory whose file was cut off becomes zeros that are counted, instead of the end of the process.
- * What such a window holds proves nothing from then on: whoever uses one asks before it believes anything.
+ * The SIGBUS guard (`native/guard.c`): memory whose file was cut off becomes zeros that are counted, instead of the end
+ * of the process. What such a window holds proves nothing from then on: whoever uses one asks before it believes
+ * anything.
  */
 import { view } from '../storage/mmap-io.js';
 import { nativeLibrary } from './library.js';
@@ -9,7 +10,10 @@ import { nativeLibrary } from './library.js';
 export const UNGUARDED = -1;
 
 export interface SigbusGuard {
-  /** One element: faults in all windows of the process so far. It changes before the zeros are there, and costs no call to look at. */
+  /**
+   * One element: faults in all windows of the process so far. It changes before the zeros are there, and costs no call
+   * to look at.
+   */
   readonly total: Uint32Array;
   /** Guards mapped memory, whole pages. Returns its number, or UNGUARDED. */
   add(address: number, lengthBytes: number): number;

@@ -1,10 +1,13 @@
 /**
- * Loads the native library (`native/`): the one that was built here, else the one that came with the package. Each thread loads it by
- * itself, with the first call of `nativeLibrary`; importing this file loads nothing. Everything works without it.
+ * Loads the native library (`native/`): the one that was built here, else the one that came with the package. Each
+ * thread loads it by itself, with the first call of `nativeLibrary`; importing this file loads nothing. Everything
+ * works without it.
  *
- * To add a function: its prototype in `native/swarmhaul.h` and in FUNCTIONS. Addresses are numbers (`uintptr_t`), or typed arrays where the
- * prototype has a pointer: the function then sees the memory of the array itself, during the call.
- * Invariant: nothing of a file runs unless its checksum is right, and no function is called but by the interface it was made for.
+ * To add a function: its prototype in `native/swarmhaul.h` and in FUNCTIONS. Addresses are numbers (`uintptr_t`), or
+ * typed arrays where the prototype has a pointer: the function then sees the memory of the array itself, during the
+ * call.
+ * Invariant: nothing of a file runs unless its checksum is right, and no function is called but by the interface it was
+ * made for.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -82,7 +85,10 @@ export function loadFirst(files: readonly string[]): NativeLoad {
   return { functions: null, path: null, reasons };
 }
 
-/** Where the memory of an array lies. Whoever passes it on keeps the array while it is used. @throws where koffi cannot be loaded */
+/**
+ * Where the memory of an array lies. Whoever passes it on keeps the array while it is used.
+ * @throws where koffi cannot be loaded
+ */
 export function addressOf(bytes: Uint8Array): number {
   const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
   return Number(koffi.address(bytes));

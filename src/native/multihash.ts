@@ -1,7 +1,8 @@
 /**
- * SHA-1 and SHA-256 of many messages in one call of the native library: a lane of the processor for each. A message is a list of ranges of
- * memory, named by address, with zeros between them where that is asked for.
- * Invariant: a call reads nothing but its ranges, and only while it runs. Whoever makes it answers for the memory being there.
+ * SHA-1 and SHA-256 of many messages in one call of the native library: a lane of the processor for each. A message is
+ * a list of ranges of memory, named by address, with zeros between them where that is asked for.
+ * Invariant: a call reads nothing but its ranges, and only while it runs. Whoever makes it answers for the memory being
+ * there.
  */
 import * as crypto from 'node:crypto';
 import { addressOf, nativeLibrary } from './library.js';
@@ -50,7 +51,9 @@ export class HashCall {
     this.#algorithm = algorithm;
   }
 
-  /** The messages of the next call are added after this. What was not `isLast` goes on with the same place in the order. */
+  /**
+   * The messages of the next call are added after this. What was not `isLast` goes on with the same place in the order.
+   */
   clear(): void {
     this.#messageCount = 0;
     this.#rangeCount = 0;
@@ -139,7 +142,10 @@ export function hashRates(algorithm: HashAlgorithm): HashRates | null {
   return found;
 }
 
-/** Every way of this machine gives the digests that Node gives: the compiler that made the library is not ours to choose. */
+/**
+ * Every way of this machine gives the digests that Node gives: the compiler that made the library is not ours to
+ * choose.
+ */
 function isRight(algorithm: HashAlgorithm): boolean {
   const sample = Buffer.from(Uint8Array.from({ length: PROOF_BYTES }, (_, index) => index * 7 + (index >> 8)));
   const lengths = Array.from({ length: MOST_MESSAGES + 1 }, (_, index) => PROOF_BYTES - index * 29);

@@ -30,8 +30,8 @@ export interface HandshakesOptions {
   readonly maxConnections: number;
   readonly lookUp: (infoHash: Buffer) => Door | null;
   /**
-   * A torrent that sleeps: resolves with its door when it takes peers, null when it does not; never rejects. Null at once: there is none.
-   * `gone` tells that the peer waits no longer.
+   * A torrent that sleeps: resolves with its door when it takes peers, null when it does not; never rejects. Null at
+   * once: there is none. `gone` tells that the peer waits no longer.
    */
   readonly wake?: (infoHash: Buffer, gone: AbortSignal) => Promise<Door | null> | null;
   readonly onEvent: (message: string, facts: Record<string, unknown>) => void;
@@ -182,7 +182,8 @@ export class Handshakes implements LinkHandlers {
   #letIn(link: PeerLink, handshake: Handshake, door: Door, isIncoming: boolean): WireSink | null {
     if (isIncoming) {
       this.#greet(link, door);
-      // At once, also to a peer that is refused: its peer id is how the dialler learns that it dialled itself, or the same peer twice.
+      // At once, also to a peer that is refused: its peer id is how the dialler learns that it dialled itself, or the
+      // same peer twice.
       link.flush();
     }
     // From here on the end of the link is no failed dial, whether it is admitted or not.

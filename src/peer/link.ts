@@ -24,7 +24,10 @@ export interface LinkHandlers {
   onHandshake(link: PeerLink, handshake: Handshake): WireSink | null;
   /** All bytes of one socket read have been delivered. */
   onReadEnd(link: PeerLink): void;
-  /** Blocks have left: flat triples piece, begin, length, in order of sending. Also called for what never left, on close. */
+  /**
+   * Blocks have left: flat triples piece, begin, length, in order of sending. Also called for what never left, on
+   * close.
+   */
   onSent(link: PeerLink, blocks: readonly number[]): void;
   /** Called exactly once. */
   onClosed(link: PeerLink, reason: string): void;
@@ -181,7 +184,10 @@ export class PeerLink {
     this.#givenBytes += chunk.length;
   }
 
-  /** How long the kernel has taken nothing although there is something to take. Ask regularly: it compares with the last time. */
+  /**
+   * How long the kernel has taken nothing although there is something to take. Ask regularly: it compares with the last
+   * time.
+   */
   unsentForMs(nowMs: number): number {
     const bytes = unsentBytes(this.#socket);
     if (bytes < this.#unsentBytes) {
@@ -280,7 +286,9 @@ export class PeerLink {
     return !this.#isPaused && !this.#isThrottled;
   }
 
-  /** For `onHandshake`, which then returns null: whoever answers does so later, with `proceed` or by closing the link. */
+  /**
+   * For `onHandshake`, which then returns null: whoever answers does so later, with `proceed` or by closing the link.
+   */
   park(): void {
     this.#parked = Buffer.alloc(0);
   }

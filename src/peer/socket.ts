@@ -46,8 +46,8 @@ interface ServerBound {
 }
 
 /**
- * Takes over a socket accepted by a server with `pauseOnConnect: true`. Reading starts when the caller calls `resume()`.
- * The server's connection count moves with it, so `server.close()` still waits for the new socket.
+ * Takes over a socket accepted by a server with `pauseOnConnect: true`. Reading starts when the caller calls
+ * `resume()`. The server's connection count moves with it, so `server.close()` still waits for the new socket.
  */
 export function adoptSocket(accepted: net.Socket, onBytes: OnBytes, mostBytes = EVERYTHING): net.Socket {
   const inner = accepted as net.Socket & ServerBound;

@@ -1,14 +1,16 @@
 /**
- * Rate limits as token buckets that may go into debt: a read or a block is taken whole, and what was too much is waited out.
- * So the average holds exactly however large one read is. Refilled by the engine's throttle timer, which runs only while
- * a limit is set. Invariant: tokens never exceed BURST_MS worth of the rate.
+ * Rate limits as token buckets that may go into debt: a read or a block is taken whole, and what was too much is waited
+ * out. So the average holds exactly however large one read is. Refilled by the engine's throttle timer, which runs only
+ * while a limit is set. Invariant: tokens never exceed BURST_MS worth of the rate.
  */
 import { BLOCK_LENGTH_BYTES } from '../config.js';
 
 /** Tokens kept for a late timer: a tenth of a second, 1 % of the 10 s over which a limit must hold. */
 const BURST_MS = 100;
 const REFILL_MS = 10;
-/** Links woken per refill: one for each of these many bytes of tokens. A woken link reads at most one receive buffer. */
+/**
+ * Links woken per refill: one for each of these many bytes of tokens. A woken link reads at most one receive buffer.
+ */
 const WAKE_BYTES = 256 * 1024;
 
 export class RateLimit {
@@ -45,8 +47,8 @@ export class Throttle {
   /** Of the lowest limit; infinite without one. */
   readonly bytesPerSec: number;
   /**
-   * The most that one read should take: what a refill brings, so that nobody is in debt for long. (Reads of 1 MiB at 10 MB/s made
-   * single seconds uneven by 6 %.) A block at least; infinite without a limit.
+   * The most that one read should take: what a refill brings, so that nobody is in debt for long. (Reads of 1 MiB at 10
+   * MB/s made single seconds uneven by 6 %.) A block at least; infinite without a limit.
    */
   readonly readBytes: number;
   /** Who waits for tokens, first come first served. */
@@ -101,7 +103,9 @@ export interface RateOptions {
   readonly uploadBytesPerSec?: number | undefined;
 }
 
-/** All limits of an engine: its own, shared by its torrents, and each torrent's. Its timer runs only while there is one. */
+/**
+ * All limits of an engine: its own, shared by its torrents, and each torrent's. Its timer runs only while there is one.
+ */
 export class Limits {
   readonly #now: () => number;
   readonly #engine: { readonly down: RateLimit[]; readonly up: RateLimit[] };

@@ -1,6 +1,7 @@
 /**
- * Accepted connections whose handshake has not come: who must leave when they are too many. Nobody is refused for coming in a crowd, for a
- * whole fleet may come at once; whoever is silent for longest makes room, of the address that has most.
+ * Accepted connections whose handshake has not come: who must leave when they are too many. Nobody is refused for
+ * coming in a crowd, for a whole fleet may come at once; whoever is silent for longest makes room, of the address that
+ * has most.
  */
 import { LIMITS } from '../config.js';
 import { groupOf } from '../discovery/remote-group.js';
@@ -35,7 +36,10 @@ export class WaitingRoom<W extends Waiting> {
     if (group.size === 0) this.#groups.delete(key);
   }
 
-  /** Who has to leave now that another one of this address came; null: nobody is over a limit, or silent for long enough. */
+  /**
+   * Who has to leave now that another one of this address came; null: nobody is over a limit, or silent for long
+   * enough.
+   */
   overdue(host: string, nowMs: number): W | null {
     const own = this.#groups.get(groupOf(host));
     if (own !== undefined && own.size > LIMITS.handshakesPerAddress) return silentIn(own, nowMs);

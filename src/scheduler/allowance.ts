@@ -1,7 +1,8 @@
 /**
- * Blocks that may be under way from all peers together while the owner limits its downloads: what the limit lets through in some seconds.
- * More would wait at peers or in the sockets for minutes, and a block that waits there is one that nobody else brings. As the limit may not be
- * what holds us up (many slow peers), the allowance grows while it is used up and nothing is held back, and shrinks when something is.
+ * Blocks that may be under way from all peers together while the owner limits its downloads: what the limit lets
+ * through in some seconds. More would wait at peers or in the sockets for minutes, and a block that waits there is one
+ * that nobody else brings. As the limit may not be what holds us up (many slow peers), the allowance grows while it is
+ * used up and nothing is held back, and shrinks when something is.
  */
 import { BLOCK_LENGTH_BYTES } from '../config.js';
 
@@ -9,7 +10,10 @@ import { BLOCK_LENGTH_BYTES } from '../config.js';
 const AHEAD_SECONDS = 10;
 /** One block that is being read and one that is next. */
 const LEAST_BLOCKS = 2;
-/** It doubles after so many seconds in a row in which it was used up and nothing was held back: twice the time of a far peer's first answer. */
+/**
+ * It doubles after so many seconds in a row in which it was used up and nothing was held back: twice the time of a far
+ * peer's first answer.
+ */
 const GROW_SECONDS = 3;
 /** Slowly: what was asked for before is on its way for long. */
 const SHRINK = 0.9;

@@ -1,4 +1,7 @@
-/** What blocks that come mean for the parts of the scheduler: their requests, rates, how much to ask for, how patient to be. */
+/**
+ * What blocks that come mean for the parts of the scheduler: their requests, rates, how much to ask for, how patient to
+ * be.
+ */
 import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import type { OpenPieces } from './open-pieces.js';
 import type { Patience } from './patience.js';

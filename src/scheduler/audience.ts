@@ -1,16 +1,27 @@
-/** What a super-seed showed to one peer and what became of it: the window of pieces under way, and the pieces it is to pass on. */
+/**
+ * What a super-seed showed to one peer and what became of it: the window of pieces under way, and the pieces it is to
+ * pass on.
+ */
 
 /** One piece arrives while the next is ready to be asked for. More are a loss when the peer is choked or leaves. */
 export const MIN_WINDOW = 2;
-/** From reveal to HAVE: below, the window was too small to tell what the peer can take; above, it is larger than round trips ask for. */
+/**
+ * From reveal to HAVE: below, the window was too small to tell what the peer can take; above, it is larger than round
+ * trips ask for.
+ */
 const QUICK_MS = 500;
 const SLOW_MS = 2_000;
-/** A piece should be at a second peer after this long, and later the slower the links: four times what it took to come from us. */
+/**
+ * A piece should be at a second peer after this long, and later the slower the links: four times what it took to come
+ * from us.
+ */
 export const PASS_ON_MS = 10_000;
 const PASS_ON_TIMES = 4;
 /** Then a peer that passes nothing on gets another chance: perhaps nobody wanted the piece. */
 export const FORGIVE_MS = 60_000;
-/** A revealed piece that did not arrive goes to somebody else after this long, later when the peer is slow but not idle. */
+/**
+ * A revealed piece that did not arrive goes to somebody else after this long, later when the peer is slow but not idle.
+ */
 export const LATE_MS = 30_000;
 const LATE_TIMES = 4;
 
@@ -45,7 +56,10 @@ export class Audience {
     this.revealedMs = nowMs;
   }
 
-  /** A piece came that was open since then. The window learns from it: outstanding pieces = rate × time, so a short time means too few. */
+  /**
+   * A piece came that was open since then. The window learns from it: outstanding pieces = rate × time, so a short time
+   * means too few.
+   */
   took(sinceMs: number, wasFull: boolean, nowMs: number): void {
     this.#tookMs = nowMs - sinceMs;
     if (this.#tookMs < QUICK_MS && wasFull) this.window++;

@@ -2,8 +2,9 @@
  * How many copies of each piece the swarm has, and the pieces we may still open: one rarity order per priority.
  * Peers that have everything are one number added to every piece.
  *
- * Invariant: a pickable piece is in the order of its priority and in no other; a piece of another state, and any skipped one, in none.
- * Without priorities there is one order and no table of priorities; other orders are made when the first piece gets their priority.
+ * Invariant: a pickable piece is in the order of its priority and in no other; a piece of another state, and any
+ * skipped one, in none. Without priorities there is one order and no table of priorities; other orders are made when
+ * the first piece gets their priority.
  */
 import { HIGH, LOW, NORMAL, PRIORITIES, type Priority, SKIP } from './priority.js';
 import { RarityOrder } from './rarity-order.js';
@@ -22,7 +23,8 @@ export class Availability {
   seedCount = 0;
 
   /**
-   * @param maxPeers most peers counted at once. @param isNeeded which pieces may be opened at the beginning, if not skipped.
+   * @param maxPeers most peers counted at once. @param isNeeded which pieces may be opened at the beginning, if not
+   * skipped.
    * @param priorities one per piece, read once; null: all normal.
    */
   constructor(

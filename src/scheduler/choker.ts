@@ -1,10 +1,11 @@
 /**
- * Whom we upload to. Every 10 s, on fast links more often, the interested peers are ranked by the 20 s average of what they gave us, or,
- * when we are complete, of what they take; all slots but one go to the first, the last one is optimistic and moves after three rounds. With
- * many slots one more lifts who has nothing to give.
+ * Whom we upload to. Every 10 s, on fast links more often, the interested peers are ranked by the 20 s average of what
+ * they gave us, or, when we are complete, of what they take; all slots but one go to the first, the last one is
+ * optimistic and moves after three rounds. With many slots one more lifts who has nothing to give.
  *
- * Invariant: an unchoked peer is interested, and at most `uploadSlots` are unchoked besides those that leave theirs unused (idle-slots.ts), of
- * which there are at most some times as many; no slot is free while an interested peer is choked.
+ * Invariant: an unchoked peer is interested, and at most `uploadSlots` are unchoked besides those that leave theirs
+ * unused (idle-slots.ts), of which there are at most some times as many; no slot is free while an interested peer is
+ * choked.
  * Of what the peers have it knows the number of pieces only.
  */
 import type { PeerSlot } from '../metainfo/geometry.js';
@@ -29,7 +30,10 @@ const ANTI_SNUB_MS = 60_000;
 const SEED_TURN_MS = 60_000;
 /** As a super-seed: who has less than this share of what the peers have on average needs pieces that others want. */
 const LAGGING_SHARE = 0.98;
-/** For each slot so many peers at most stay unchoked that do not use it: what is kept in memory for each of them is little. */
+/**
+ * For each slot so many peers at most stay unchoked that do not use it: what is kept in memory for each of them is
+ * little.
+ */
 const IDLE_PER_SLOT = 16;
 
 export interface ChokerRates {
@@ -138,8 +142,8 @@ export class Choker {
   }
 
   tick(nowMs: number, isComplete: boolean): void {
-    // A leech's slots are earned by giving, and who asks it for nothing for a second may be in the endgame: with others let in beside them the
-    // last 1 % took up to 3.3 % of the time instead of 2.5 (`npm run sim -- endgame`, 8 seeds).
+    // A leech's slots are earned by giving, and who asks it for nothing for a second may be in the endgame: with others
+    // let in beside them the last 1 % took up to 3.3 % of the time instead of 2.5 (`npm run sim -- endgame`, 8 seeds).
     if (this.#idle.secondPassed(this.#rates.uploadedBytes, nowMs) && isComplete) this.#lookForIdle(nowMs);
     if (!this.#isRoundOver(nowMs)) return;
     this.#roundMs = nowMs;
@@ -152,8 +156,9 @@ export class Choker {
   }
 
   /**
-   * Ten seconds, or less on fast links: where every slot has given some pieces meanwhile everybody had a fair trial, and a whole image may
-   * be through in ten seconds. Of 400 hosts of 300 MB/s, 3 GB each, 99 % were done after 11.9 s instead of 13.5.
+   * Ten seconds, or less on fast links: where every slot has given some pieces meanwhile everybody had a fair trial,
+   * and a whole image may be through in ten seconds. Of 400 hosts of 300 MB/s, 3 GB each, 99 % were done after 11.9 s
+   * instead of 13.5.
    */
   #isRoundOver(nowMs: number): boolean {
     const passedMs = nowMs - this.#roundMs;
@@ -166,7 +171,10 @@ export class Choker {
     );
   }
 
-  /** Peers that leave their slots unused make room for others, and keep them for themselves while there is room beside them. */
+  /**
+   * Peers that leave their slots unused make room for others, and keep them for themselves while there is room beside
+   * them.
+   */
   #lookForIdle(nowMs: number): void {
     if (this.#slots === Number.POSITIVE_INFINITY || this.#superSeed?.isActive === true) return;
     const { active, isChoking, isHeldUp } = this.#peers;
@@ -204,8 +212,9 @@ export class Choker {
   }
 
   /**
-   * Interested peers that may be paid back, best first, equal ones by chance. Of those who give nothing the choked come first, the longest
-   * waiting before others: whoever got a slot and does not give anything for it must not keep it while somebody else might.
+   * Interested peers that may be paid back, best first, equal ones by chance. Of those who give nothing the choked come
+   * first, the longest waiting before others: whoever got a slot and does not give anything for it must not keep it
+   * while somebody else might.
    */
   #rankGivers(nowMs: number): number[] {
     const peers = this.#peers;
@@ -220,9 +229,9 @@ export class Choker {
   }
 
   /**
-   * As a seed: fastest takers first, equal ones by how long they wait; but who takes anything keeps a slot for its minute, so that chance in
-   * the rates does not share the time out. So that fast takers do not keep their slots for ever, the regular one that had its slot longest
-   * goes to the end when a turn of the optimistic slot is over.
+   * As a seed: fastest takers first, equal ones by how long they wait; but who takes anything keeps a slot for its
+   * minute, so that chance in the rates does not share the time out. So that fast takers do not keep their slots for
+   * ever, the regular one that had its slot longest goes to the end when a turn of the optimistic slot is over.
    */
   #rankTakers(nowMs: number, mayRotate: boolean): number[] {
     const ranked = this.#shuffle(this.#interested())
@@ -246,9 +255,9 @@ export class Choker {
   }
 
   /**
-   * The last regular slot goes to the peer that has least among those that have nothing for us. Where all trade, who falls behind has
-   * nothing to trade with and stays behind: one host of 400 stood still for 8 of 10 s. It must have got on since we last lifted it: who
-   * hides what it has gets one round.
+   * The last regular slot goes to the peer that has least among those that have nothing for us. Where all trade, who
+   * falls behind has nothing to trade with and stays behind: one host of 400 stood still for 8 of 10 s. It must have
+   * got on since we last lifted it: who hides what it has gets one round.
    */
   #liftOne(ranked: number[]): number[] {
     if (this.#slots < LIFTING_SLOTS) return ranked;
@@ -270,9 +279,10 @@ export class Choker {
   }
 
   /**
-   * Super-seeding: those who pass on what they get, fastest takers first. They keep their slots, for the pieces that a choked peer did not
-   * finish leave here twice; the others get the data from them. But whoever falls behind has nothing that others want, so nobody pays it back
-   * and it falls behind further: such a peer takes the place of the one that has most, unless half of the slots went that way already.
+   * Super-seeding: those who pass on what they get, fastest takers first. They keep their slots, for the pieces that a
+   * choked peer did not finish leave here twice; the others get the data from them. But whoever falls behind has
+   * nothing that others want, so nobody pays it back and it falls behind further: such a peer takes the place of the
+   * one that has most, unless half of the slots went that way already.
    */
   #rankOutlets(ranked: number[], superSeed: SuperSeed): number[] {
     const { pieces, isChoking } = this.#peers;
@@ -297,8 +307,8 @@ export class Choker {
   }
 
   /**
-   * Choked interested peers get what is free, the longest waiting first, but before them those that have not left a slot unused. These
-   * also take the place of an idle peer when there are too many of them.
+   * Choked interested peers get what is free, the longest waiting first, but before them those that have not left a
+   * slot unused. These also take the place of an idle peer when there are too many of them.
    */
   #giveFreeSlots(nowMs: number): void {
     while (this.#unchoked - this.#idle.count < this.#idle.limit) {

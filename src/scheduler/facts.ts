@@ -1,4 +1,7 @@
-/** What the owner may ask of the peers' state: who has what, who chokes whom, who is interested, how much came and went; and the few facts that the owner tells. */
+/**
+ * What the owner may ask of the peers' state: who has what, who chokes whom, who is interested, how much came and went;
+ * and the few facts that the owner tells.
+ */
 import type { BlockIndex, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import type { Allowance } from './allowance.js';
@@ -42,8 +45,8 @@ export abstract class SchedulerFacts {
   }
 
   /**
-   * Our HAVE messages go to this peer. Seeds need none, but learn from them who passes pieces on (outlets.ts); where seeds are
-   * many their choice matters little, and a HAVE to each costs us more than it is worth.
+   * Our HAVE messages go to this peer. Seeds need none, but learn from them who passes pieces on (outlets.ts); where
+   * seeds are many their choice matters little, and a HAVE to each costs us more than it is worth.
    */
   isTold(slot: PeerSlot): boolean {
     return !this.#peers.isSeed(slot) || SEEDS_TOLD * this.#availability.seedCount <= this.#peers.active.size;
@@ -86,8 +89,8 @@ export abstract class SchedulerFacts {
   }
 
   /**
-   * Told before each tick: for so long since the last one we left unread what the peer sent, for the sake of our own limit. Whatever
-   * we wait for from it, that time does not count.
+   * Told before each tick: for so long since the last one we left unread what the peer sent, for the sake of our own
+   * limit. Whatever we wait for from it, that time does not count.
    */
   setHeldBack(slot: PeerSlot, heldMs: number, nowMs: number): void {
     this.#peers.isHeldBack[slot] = heldMs > 0 ? 1 : 0;
@@ -116,7 +119,10 @@ export abstract class SchedulerFacts {
     return this.#peers.snubs[slot]!;
   }
 
-  /** Who sent a block of an open piece; -1: nobody yet or in an earlier run, or someone who left and whose slot another peer has now. */
+  /**
+   * Who sent a block of an open piece; -1: nobody yet or in an earlier run, or someone who left and whose slot another
+   * peer has now.
+   */
   senderOf(piece: PieceIndex, block: BlockIndex): PeerSlot | -1 {
     const record = this.#open.recordOf(piece);
     return record < 0 ? -1 : (this.#open.sender[this.#open.indexOf(record, block)]! as PeerSlot);

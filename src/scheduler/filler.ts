@@ -1,15 +1,15 @@
 /**
- * Tops up the request pipelines: which blocks each peer is asked for, which pieces are opened ahead of them, and what happens
- * when there is nothing left to ask for.
+ * Tops up the request pipelines: which blocks each peer is asked for, which pieces are opened ahead of them, and what
+ * happens when there is nothing left to ask for.
  *
  *   fill:  missing blocks of ready pieces (oldest piece first, blocks in order) -> open pieces ahead -> endgame
  *
- * Open pieces are finished before new ones are asked for, except where the peer could open a rarer one: it would fetch what many have, while
- * what it alone has stays rare. Look-ahead is counted in time (the peer's depth again, or half of what all want), so that requests never wait
- * for a prefault and a slow peer does not sit on room it cannot use.
- * Room is finite. When it is exhausted, idle peers may take over requests that have aged (as in the endgame), and a piece that no
- * unchoked, punctual peer can finish is closed: at once when nothing is stored of it, else after `STUCK_MS` of starvation.
- * A piece that is skipped while it is open is finished if something is stored of it and peers that we need anyway serve it; else closed.
+ * Open pieces are finished before new ones are asked for, except where the peer could open a rarer one: it would fetch
+ * what many have, while what it alone has stays rare. Look-ahead is counted in time (the peer's depth again, or half of
+ * what all want), so that requests never wait for a prefault and a slow peer does not sit on room it cannot use.
+ * Room is finite. When it is exhausted, idle peers may take over requests that have aged (as in the endgame), and a
+ * piece that no unchoked, punctual peer can finish is closed: at once when nothing is stored of it, else after
+ * `STUCK_MS`. A piece skipped while open is finished if something of it is stored and peers we need serve it; else closed.
  */
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Allowance } from './allowance.js';
@@ -73,12 +73,12 @@ export class Filler {
     this.#isRefused = false;
   }
 
-  /** Blocks went back of a peer that is not asked again now: when the rest of what it says is read (`fill`), others are. */
+  /** Blocks went back of a peer that is not asked again now: others are, when the rest of what it says is read. */
   blocksFreed(): void {
     this.#hasFreed = true;
   }
 
-  /** Most requests this peer should have now. Its share of the room bounds it: else the first few peers would take it all. */
+  /** Most requests this peer should have now. Its share of the room bounds it: else the first peers took it all. */
   target(slot: number): number {
     const share = Math.floor(this.#p.roomBlocks / (2 * Math.max(1, this.#p.holdings.servingCount)));
     return Math.min(this.#p.pipeline.depth(slot), Math.max(MIN_DEPTH, share));

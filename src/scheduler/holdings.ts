@@ -1,9 +1,9 @@
 /**
- * What peers have and what of it we still need, and the two conclusions: our interest in a peer, and how many peers serve us.
- * Keeps the peers' bits, their wanted counts and the availability in step.
+ * What peers have and what of it we still need, and the two conclusions: our interest in a peer, and how many peers
+ * serve us. Keeps the peers' bits, their wanted counts and the availability in step.
  *
- * Invariant: we are interested in a peer exactly while it has a piece that is needed: neither verified nor skipped; the sink hears of
- * changes only.
+ * Invariant: we are interested in a peer exactly while it has a piece that is needed: neither verified nor skipped; the
+ * sink hears of changes only.
  */
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { PeerSlot } from '../metainfo/geometry.js';

@@ -1,9 +1,10 @@
 /**
- * Which of the peers that a seed has unchoked leave their slot unused. Their slots do not count: others are unchoked beside them, so that readers who take
- * a byte now and then cannot keep the seed's uplink idle. Who had a slot and did not use it stands behind those who had none.
+ * Which of the peers that a seed has unchoked leave their slot unused. Their slots do not count: others are unchoked
+ * beside them, so that readers who take a byte now and then cannot keep the seed's uplink idle. Who had a slot and did
+ * not use it stands behind those who had none.
  *
- * A peer uses its slot when it takes a sixteenth of what its share of the uplink would be, by the best second of the last minute or so; and
- * at least a little. Where we are slow to send ourselves, nobody is to blame.
+ * A peer uses its slot when it takes a sixteenth of what its share of the uplink would be, by the best second of the
+ * last minute or so; and at least a little. Where we are slow to send ourselves, nobody is to blame.
  */
 import { grown } from './slot-rows.js';
 
@@ -58,7 +59,10 @@ export class IdleSlots {
     this.#hasWasted[slot] = 0;
   }
 
-  /** How many may be unchoked besides those that are idle: while the uplink is, as many more as have left their slots unused. */
+  /**
+   * How many may be unchoked besides those that are idle: while the uplink is, as many more as have left their slots
+   * unused.
+   */
   get limit(): number {
     return this.#slots + (this.#lastBytesPerSec <= this.#bestBytesPerSec * QUIET_SHARE ? this.#count : 0);
   }

@@ -1,9 +1,9 @@
 /**
- * The ledger of requests: who was asked for which block, and when. Four fixed cells per block of an open piece; the cells
- * of one peer form a list, oldest first. Nothing is allocated but by `grow`.
+ * The ledger of requests: who was asked for which block, and when. Four fixed cells per block of an open piece; the
+ * cells of one peer form a list, oldest first. Nothing is allocated but by `grow`.
  *
- * A request is FIRM when it holds its block (the block is REQUESTED) and LAX when it does not: it timed out, or was made to try
- * a snubbed peer. A lax request may still be answered, but others may take the block.
+ * A request is FIRM when it holds its block (the block is REQUESTED) and LAX when it does not: it timed out, or was
+ * made to try a snubbed peer. A lax request may still be answered, but others may take the block.
  * Invariant: a peer has at most one cell per block; at most `MAX_HOLDERS` cells of a block are firm.
  */
 import { grown } from './slot-rows.js';

@@ -1,11 +1,13 @@
 /**
- * Pieces open for writing and the state of each of their blocks. Only open pieces have block state; records are recycled.
+ * Pieces open for writing and the state of each of their blocks. Only open pieces have block state; records are
+ * recycled.
  *
  *   piece:  (not open) -> OPENING -> READY -> VERIFYING -> (not open), and VERIFYING -> READY when the hash is bad
  *   block:  MISSING <-> REQUESTED -> ARRIVING -> STORED; back to MISSING when requests go back or the piece is bad
  *
- * Invariant: per record, missing + requested + arriving + stored = blocks of the piece; a READY record is in the list of
- * servable records exactly while it has missing blocks. Who was asked for a block is the ledger's business (ledger.ts).
+ * Invariant: per record, missing + requested + arriving + stored = blocks of the piece; a READY record is in the list
+ * of servable records exactly while it has missing blocks. Who was asked for a block is the ledger's business
+ * (ledger.ts).
  */
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
@@ -242,8 +244,8 @@ export class OpenPieces {
   }
 
   /**
-   * Blocks in a row from this missing one on that one request may name: a power of two up to `most`, at a multiple of itself, all missing;
-   * cut short only by the end of the piece.
+   * Blocks in a row from this missing one on that one request may name: a power of two up to `most`, at a multiple of
+   * itself, all missing; cut short only by the end of the piece.
    */
   missingRun(record: number, block: number, most: number): number {
     const begin = record * this.geometry.blocksPerPiece;

@@ -1,6 +1,6 @@
 /**
- * The one slot that is given whatever a peer gives, so that newcomers begin and better partners are found. It is shared by time, not by turns:
- * these end early when the peer leaves or earns a regular slot.
+ * The one slot that is given whatever a peer gives, so that newcomers begin and better partners are found. It is shared
+ * by time, not by turns: these end early when the peer leaves or earns a regular slot.
  */
 import type { Peers } from './peers.js';
 import { grown } from './slot-rows.js';
@@ -8,9 +8,15 @@ import { grown } from './slot-rows.js';
 /** A turn of the slot, in rounds of the choker, and at most. */
 export const TURN_ROUNDS = 3;
 export const TURN_MS = TURN_ROUNDS * 10_000;
-/** While newcomers wait, that many turns of four are theirs; the fourth is not, so that who joins again and again gains little. */
+/**
+ * While newcomers wait, that many turns of four are theirs; the fourth is not, so that who joins again and again gains
+ * little.
+ */
 const NEWCOMERS_IN_A_ROW = 3;
-/** Who joined within two turns comes before newcomers of before: in a large swarm those may be dozens, and they have got data from somebody. */
+/**
+ * Who joined within two turns comes before newcomers of before: in a large swarm those may be dozens, and they have got
+ * data from somebody.
+ */
 const FRESH_MS = 2 * TURN_MS;
 export const NOBODY = -1;
 
@@ -18,7 +24,9 @@ export class OptimisticSlot {
   /** The peer that has the slot, or NOBODY. */
   holder = NOBODY;
   readonly #peers: Peers;
-  /** How long the peer had the slot; who joins begins behind the others, but a newcomer's turn does not depend on it. */
+  /**
+   * How long the peer had the slot; who joins begins behind the others, but a newcomer's turn does not depend on it.
+   */
   #servedMs: Float64Array;
   /** 1: the peer has not had the slot yet. */
   #isNew: Uint8Array;
@@ -61,8 +69,9 @@ export class OptimisticSlot {
   }
 
   /**
-   * Three turns of four go to newcomers while some wait, the others to whoever had the slot for the least time; and never to the one
-   * that has it while there is another. Pure chance would need hours to be fair, and so would counting turns.
+   * Three turns of four go to newcomers while some wait, the others to whoever had the slot for the least time; and
+   * never to the one that has it while there is another. Pure chance would need hours to be fair, and so would counting
+   * turns.
    * @param candidates in an order of chance. @param sinceMs when each was last choked or unchoked, by slot.
    */
   move(candidates: readonly number[], sinceMs: Float64Array, nowMs: number): void {
@@ -74,7 +83,8 @@ export class OptimisticSlot {
     const waiting = (a: number, b: number): number => sinceMs[a]! - sinceMs[b]!;
     const due = (a: number, b: number): number =>
       this.#dueMs(a) - this.#dueMs(b) || this.#isNew[a]! - this.#isNew[b]! || waiting(a, b);
-    // All neighbours of a newcomer see the same order: the fresh ones by chance, or the neighbours would all choose the same one.
+    // All neighbours of a newcomer see the same order: the fresh ones by chance, or the neighbours would all choose the
+    // same one.
     const fresh = newcomers.find((slot) => nowMs - this.#peers.joinedMs[slot]! <= FRESH_MS);
     const next = isForNewcomers ? (fresh ?? newcomers.sort(waiting)[0]!) : pool.sort(due)[0]!;
     this.#newcomersInARow = isForNewcomers ? this.#newcomersInARow + 1 : 0;

@@ -1,9 +1,10 @@
 /**
- * Whom a seed serves last: peers that pass nothing on. What they take is lost for the swarm, and has to leave here again for somebody else.
+ * Whom a seed serves last: peers that pass nothing on. What they take is lost for the swarm, and has to leave here
+ * again for somebody else.
  *
- * A piece that nobody else has goes to a peer; from its HAVE on the peer carries it. When another one has it next, and not from us, the carrier
- * passed it on. A fifth of peers that only take had a quarter to a half of the seed's uplink, and everybody waited 1.25 to 1.49 times as long
- * for the pieces that had not left yet; with this 1.14 to 1.25 times.
+ * A piece that nobody else has goes to a peer; from its HAVE on the peer carries it. When another one has it next, and
+ * not from us, the carrier passed it on. A fifth of peers that only take had a quarter to a half of the seed's uplink,
+ * and everybody waited 1.25 to 1.49 times as long for the pieces that had not left yet; with this 1.14 to 1.25 times.
  * Counts only what copies outside prove: where every piece has several copies it says nothing about anybody.
  */
 import type { PeerSlot, PieceIndex } from '../metainfo/geometry.js';
@@ -11,7 +12,10 @@ import { grown } from './slot-rows.js';
 
 /** A good peer carries that many pieces at most while they are on their way to others. */
 const MAX_CARRIED = 5;
-/** And serves others first when a peer took this many times the mean, and so many pieces more: it may say no HAVE at all. */
+/**
+ * And serves others first when a peer took this many times the mean, and so many pieces more: it may say no HAVE at
+ * all.
+ */
 const ENOUGH_TIMES = 1.5;
 const ENOUGH_PIECES = 16;
 const NOBODY = -1;

@@ -9,12 +9,19 @@ import type { Pipeline } from './pipeline.js';
 import type { Requests } from './requests.js';
 import type { SchedulerSink } from './sink.js';
 
-/** A block that began and has not ended after this long (or the peer's own time-out, if longer) stalls: below 0.8 KB/s. */
+/**
+ * A block that began and has not ended after this long (or the peer's own time-out, if longer) stalls: below 0.8 KB/s.
+ */
 const STALL_MS = 20_000;
-/** Rejects in a row after which the peer is left alone for a while, so that request and reject do not chase each other. */
+/**
+ * Rejects in a row after which the peer is left alone for a while, so that request and reject do not chase each other.
+ */
 const MAX_REJECTS = 8;
 const REJECT_PAUSE_MS = 5_000;
-/** Times that a peer unchokes us, takes requests and chokes us again without a block before it counts as one that does not answer. */
+/**
+ * Times that a peer unchokes us, takes requests and chokes us again without a block before it counts as one that does
+ * not answer.
+ */
 const MAX_DROPS = 2;
 
 export class Patience {
@@ -42,7 +49,9 @@ export class Patience {
     this.giveUp(slot);
   }
 
-  /** The peer is late, whatever its time-out: its blocks are anyone's, it is tried with one request until it delivers. */
+  /**
+   * The peer is late, whatever its time-out: its blocks are anyone's, it is tried with one request until it delivers.
+   */
   giveUp(slot: number): void {
     this.#peers.isSnubbed[slot] = 1;
     this.#peers.snubs[slot]!++;
@@ -58,7 +67,10 @@ export class Patience {
     if (this.#requests.pending(slot) === 0) this.#peers.waitingSinceMs[slot] = nowMs;
   }
 
-  /** The peer choked us. Returns whether it was asked for anything: what goes back (all of it, unless it owes it still, BEP 6) others may be asked for. */
+  /**
+   * The peer choked us. Returns whether it was asked for anything: what goes back (all of it, unless it owes it still,
+   * BEP 6) others may be asked for.
+   */
   choked(slot: number): boolean {
     const { isFast, gaveMs, unchokedMs, drops, isSnubbed } = this.#peers;
     const wasAsked = this.#requests.pending(slot) > 0;

@@ -2,7 +2,8 @@
  * The connected peers as a table of typed arrays, one row per slot; and what each of them has.
  * Tables are replaced when they grow: none may be kept from one call to the next.
  * Owns the facts only: who has what, who chokes whom, who wants what. Decisions are made elsewhere.
- * Invariant: `wanted[slot]` is the number of pieces the peer has and we still need, for every peer that is not `isUniform`.
+ * Invariant: `wanted[slot]` is the number of pieces the peer has and we still need, for every peer that is not
+ * `isUniform`.
  */
 import { grown } from './slot-rows.js';
 import { SlotSet } from './slot-set.js';
@@ -41,7 +42,10 @@ export class Peers {
   arrivingAskedMs: Float64Array;
   /** Last sign of life while requests are outstanding. */
   waitingSinceMs: Float64Array;
-  /** Latest of: it gave us a block, we became interested, we could have asked it and did not for the sake of our own limit. */
+  /**
+   * Latest of: it gave us a block, we became interested, we could have asked it and did not for the sake of our own
+   * limit.
+   */
   gaveMs: Float64Array;
   joinedMs: Float64Array;
   /** When it last unchoked us. */
@@ -173,7 +177,9 @@ export class Peers {
     return this.pieces[slot] === this.pieceCount;
   }
 
-  /** The peer's bits as words in machine order, to be combined with other words only; null: it has none or is uniform. */
+  /**
+   * The peer's bits as words in machine order, to be combined with other words only; null: it has none or is uniform.
+   */
   words(slot: number): Uint32Array | null {
     return this.#words[slot] ?? null;
   }

@@ -1,14 +1,17 @@
 /**
- * Which piece to open next for a peer: of the highest priority in which it has one, the rarest, ties at random; or the one of lowest index
- * (sequential). Not sequential, the first few pieces are taken at random from the highest priority there is, so that a newcomer soon has
- * something to give; and before all of its priority go pieces of which blocks are here from an earlier run, as open pieces are finished first.
+ * Which piece to open next for a peer: of the highest priority in which it has one, the rarest, ties at random; or the
+ * one of lowest index (sequential). Not sequential, the first few pieces are taken at random from the highest priority
+ * there is, so that a newcomer soon has something to give; and before all of its priority go pieces of which blocks are
+ * here from an earlier run, as open pieces are finished first.
  *
- * The rarest is found by bounded probes, in time that does not grow with the number of pieces: the `PROBES` rarest pieces, which is
- * exact unless that many that the peer lacks are as rare; else the rarest of `CANDIDATES` of the peer's pieces from a random word on,
- * which is exact for a peer with no more than that, or with all of them in one word. A piece is always found when there is one.
+ * The rarest is found by bounded probes, in time that does not grow with the number of pieces: the `PROBES` rarest
+ * pieces, which is exact unless that many that the peer lacks are as rare; else the rarest of `CANDIDATES` of the
+ * peer's pieces from a random word on, which is exact for a peer with no more than that, or with all of them in one
+ * word. A piece is always found when there is one.
  *
- * Invariant: per peer and priority, words outside of [from, until) hold no pickable piece of the peer. The scan of a sequential pick moves
- * `from` on, and a peer with nothing to pick has an empty range, so no word is looked at in vain twice.
+ * Invariant: per peer and priority, words outside of [from, until) hold no pickable piece of the peer. The scan of a
+ * sequential pick moves `from` on, and a peer with nothing to pick has an empty range, so no word is looked at in vain
+ * twice.
  */
 import type { Availability } from './availability.js';
 import type { Peers } from './peers.js';

@@ -1,10 +1,11 @@
 /**
  * How many requests each peer should have outstanding, and how long to wait for it.
  *
- * Depth: from 4, one more per block received (it doubles each round trip) until the rate stops growing or blocks wait at the peer for longer
- * than `QUEUE_MS`; then what the peer gives in the time of its quickest answer and `QUEUE_MS`. Longer queues bind blocks to slow peers
- * that others could give sooner, and pieces are chosen long before they come: 100 equal leeches took 1.38 times the ideal with 3 s, 1.23 with 0.5.
- * Patience: mean + 4 deviations of the response time, smoothed as RFC 6298 does, doubled at every time-out.
+ * Depth: from 4, one more per block received (it doubles each round trip) until the rate stops growing or blocks wait
+ * at the peer for longer than `QUEUE_MS`; then what the peer gives in the time of its quickest answer and `QUEUE_MS`.
+ * Longer queues bind blocks to slow peers that others could give sooner, and pieces are chosen long before they come:
+ * 100 equal leeches took 1.38 times the ideal with 3 s, 1.23 with 0.5. Patience: mean + 4 deviations of the response
+ * time, smoothed as RFC 6298 does, doubled at every time-out.
  */
 import { BLOCK_LENGTH_BYTES } from '../config.js';
 import { grown } from './slot-rows.js';
@@ -84,7 +85,10 @@ export class Pipeline {
     this.#runBlocks[slot] = blocks;
   }
 
-  /** Blocks to ask for in one message while the peer should have so many requests: one, unless a run is a small part of them. */
+  /**
+   * Blocks to ask for in one message while the peer should have so many requests: one, unless a run is a small part of
+   * them.
+   */
   runBlocks(slot: number, target: number): number {
     const blocks = this.#runBlocks[slot]!;
     return target >= RUNS_DEEP * blocks ? blocks : 1;

@@ -1,4 +1,7 @@
-/** How much a piece is wanted. Higher ones are opened first; skipped ones are not fetched, and a torrent is complete without them. */
+/**
+ * How much a piece is wanted. Higher ones are opened first; skipped ones are not fetched, and a torrent is complete
+ * without them.
+ */
 export type Priority = 0 | 1 | 2 | 3;
 
 export const SKIP = 0;

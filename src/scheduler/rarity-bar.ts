@@ -1,6 +1,7 @@
 /**
- * Open pieces that are more common than what a peer could open instead are left to the peers they were opened for: else it would fetch what many
- * have, while what it alone has stays rare. The bar is set for the one peer that is being filled.
+ * Open pieces that are more common than what a peer could open instead are left to the peers they were opened for: else
+ * it would fetch what many have, while what it alone has stays rare. The bar is set for the one peer that is being
+ * filled.
  */
 import type { Availability } from './availability.js';
 import type { Peers } from './peers.js';

@@ -116,7 +116,10 @@ export class RarityOrder {
     this.bytes[piece >> 3]! |= 0x80 >> (piece & 7);
   }
 
-  /** Fills a hole of the order from another place, which is the hole now. Empty levels need nothing but their border moved. */
+  /**
+   * Fills a hole of the order from another place, which is the hole now. Empty levels need nothing but their border
+   * moved.
+   */
   #fill(hole: number, from: number): number {
     const other = this.#order[from]!;
     this.#order[hole] = other;
@@ -144,7 +147,10 @@ export class RarityOrder {
     this.#levels[piece] = level - 1;
   }
 
-  /** A piece that crossed a border lies at the edge of its level; left there, ties would go by arrival and not by chance. */
+  /**
+   * A piece that crossed a border lies at the edge of its level; left there, ties would go by arrival and not by
+   * chance.
+   */
   #scatter(piece: number, level: number): void {
     const begin = this.#starts[level]!;
     this.#move(piece, begin + Math.floor(this.#random() * (this.#starts[level + 1]! - begin)));

@@ -1,4 +1,7 @@
-/** Rolling byte rates: a window of 20 one-second buckets per row, so that adding is O(1) and a gap costs at most one turn of the ring. */
+/**
+ * Rolling byte rates: a window of 20 one-second buckets per row, so that adding is O(1) and a gap costs at most one
+ * turn of the ring.
+ */
 import { grown } from './slot-rows.js';
 
 export const RATE_WINDOW_SECONDS = 20;

@@ -1,9 +1,10 @@
 /**
- * The life of a request: asked, arriving, stored; or timed out, rejected, cancelled, forgotten. Keeps block states (open-pieces.ts) and
- * the ledger (ledger.ts) in step; every step is O(1) per block.
+ * The life of a request: asked, arriving, stored; or timed out, rejected, cancelled, forgotten. Keeps block states
+ * (open-pieces.ts) and the ledger (ledger.ts) in step; every step is O(1) per block.
  *
  * Invariant: a block is REQUESTED exactly while it has a firm request, ARRIVING while its sender's `arriving` names it.
- * A request we let go of while the peer may still answer leaves a credit (`late`): that many blocks are late, not unrequested.
+ * A request we let go of while the peer may still answer leaves a credit (`late`): that many blocks are late, not
+ * unrequested.
  */
 import type { BlockIndex, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import { CELLS_PER_BLOCK, type Ledger } from './ledger.js';
@@ -29,14 +30,18 @@ export class Requests {
     return this.#ledger.firm[slot]! + (this.#peers.probe[slot] === -1 ? 0 : 1);
   }
 
-  /** Asks for a block and holds it. The block is MISSING, or REQUESTED from others (endgame) with a free or lax cell left. */
+  /**
+   * Asks for a block and holds it. The block is MISSING, or REQUESTED from others (endgame) with a free or lax cell
+   * left.
+   */
   ask(slot: number, record: number, block: number, nowMs: number): void {
     this.#askRun(slot, record, block, 1, nowMs);
   }
 
   /**
    * Asks for the missing blocks of a record in order, up to `room` of them. Returns how many.
-   * @param run most blocks in one message. What goes together is not split for want of room: it is asked for when there is more.
+   * @param run most blocks in one message. What goes together is not split for want of room: it is asked for when there
+   * is more.
    */
   askMissing(slot: number, record: number, room: number, run: number, nowMs: number): number {
     let made = 0;
@@ -58,7 +63,10 @@ export class Requests {
     this.#sink.request(slot as PeerSlot, this.#open.pieceOf[record] as PieceIndex, first as BlockIndex, count);
   }
 
-  /** Tries a snubbed peer with a MISSING block, which stays missing for the others. False: enough are tried with it already. */
+  /**
+   * Tries a snubbed peer with a MISSING block, which stays missing for the others. False: enough are tried with it
+   * already.
+   */
   probe(slot: number, record: number, block: number, nowMs: number): boolean {
     const index = this.#open.indexOf(record, block);
     if (this.#ledger.find(index, slot) < 0 && this.#ledger.findFree(index) < 0) return false;
@@ -195,8 +203,9 @@ export class Requests {
   }
 
   /**
-   * Whole blocks in a row came at once: `arrive` and `store` in one step, for as long as they were asked of this peer, of nobody else, and in
-   * time. Returns how many were; the next one is to be looked at by itself. When the first was asked for is `arrivingAskedMs` then.
+   * Whole blocks in a row came at once: `arrive` and `store` in one step, for as long as they were asked of this peer,
+   * of nobody else, and in time. Returns how many were; the next one is to be looked at by itself. When the first was
+   * asked for is `arrivingAskedMs` then.
    */
   storeRun(slot: number, piece: number, first: number, count: number): number {
     if (this.#peers.arriving[slot] !== -1) throw new Error(`slot ${slot} stores a run inside a block`);

@@ -1,10 +1,12 @@
 /**
- * The scheduler of one torrent: which blocks are asked of whom, who is served, when to give up on a request. Pure: peers are slot numbers,
- * the clock and the dice are arguments, everything it wants done goes to the sink.
+ * The scheduler of one torrent: which blocks are asked of whom, who is served, when to give up on a request. Pure:
+ * peers are slot numbers, the clock and the dice are arguments, everything it wants done goes to the sink.
  *
- * This file composes; the parts are peers (who has what), availability (rarity), open-pieces and ledger (block states, requests),
- * requests (their life), filler (what to ask for), picker (what to open), pipeline (how much), patience (late, stalled, refused), choker, traffic.
- * Every call is O(1) per block. Calls about a piece that changes hands (opened, verified, closed) may touch every peer once.
+ * This file composes; the parts are peers (who has what), availability (rarity), open-pieces and ledger (block states,
+ * requests), requests (their life), filler (what to ask for), picker (what to open), pipeline (how much), patience
+ * (late, stalled, refused), choker, traffic.
+ * Every call is O(1) per block. Calls about a piece that changes hands (opened, verified, closed) may touch every peer
+ * once.
  */
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { BlockIndex, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
@@ -108,8 +110,9 @@ export class Scheduler extends SchedulerFacts {
   }
 
   /**
-   * A piece that is skipped while it is open may still be finished; if nothing is stored of it, it is closed (`sink.closePiece`), at once or
-   * when it is ready. Interest follows at once; call `fillHungry` after the last piece of a batch. O(peers + copies). Throws RangeError.
+   * A piece that is skipped while it is open may still be finished; if nothing is stored of it, it is closed
+   * (`sink.closePiece`), at once or when it is ready. Interest follows at once; call `fillHungry` after the last piece
+   * of a batch. O(peers + copies). Throws RangeError.
    */
   setPriority(piece: PieceIndex, priority: Priority, nowMs: number): void {
     this.#clock(nowMs);
@@ -148,7 +151,7 @@ export class Scheduler extends SchedulerFacts {
     this.#peers.leave(slot);
   }
 
-  /** Both sides support the fast extension (BEP 6): a choke leaves requests standing until each is answered or rejected. */
+  /** Both sides support the fast extension (BEP 6): a choke leaves requests standing until answered or rejected. */
   setFast(slot: PeerSlot, isFast: boolean): void {
     this.#peers.isFast[slot] = isFast ? 1 : 0;
   }
@@ -178,7 +181,7 @@ export class Scheduler extends SchedulerFacts {
     this.#superSeed?.had(slot, piece);
   }
 
-  /** The peer has it no more, or is not to be asked for it: its requests go back. A super-seed counts on what it saw. O(1), for a seed O(pieces). */
+  /** The peer has it no more, or is not asked for it: requests go back. Super-seeds go on. O(1), a seed O(pieces). */
   peerLacks(slot: PeerSlot, piece: PieceIndex): void {
     if (this.isSuperSeeding) return;
     this.#requests.releaseRecord(slot, this.#open.recordOf(piece));
@@ -220,7 +223,7 @@ export class Scheduler extends SchedulerFacts {
 
   // Super-seeding (BEP 16)
 
-  /** Greet peers as if we had nothing. Ends by itself when every piece was seen at some peer; the rest then comes through `sink.reveal`. */
+  /** Greet peers as if we had nothing. Ends when every piece was seen at some peer; the rest is `sink.reveal`'s. */
   get isSuperSeeding(): boolean {
     return this.#superSeed?.isActive ?? false;
   }
@@ -232,7 +235,7 @@ export class Scheduler extends SchedulerFacts {
 
   // Requests
 
-  /** Tops the peer's pipeline up. Returns how many requests went to the sink. Call it once per socket read, after unchoke, after HAVE. */
+  /** Tops the pipeline up, returns how many requests went to the sink. Once per socket read, unchoke, HAVE. */
   fill(slot: PeerSlot, nowMs: number): number {
     this.#clock(nowMs);
     return this.#filler.fill(slot, nowMs);
@@ -273,8 +276,8 @@ export class Scheduler extends SchedulerFacts {
   }
 
   /**
-   * Whole blocks in a row have come from a peer of which no block is under way. Returns how many of them were wanted, and are now as after
-   * `blockStored`; the next one is for `blockArriving`. After any, ask `becomesWhole`.
+   * Whole blocks in a row have come from a peer of which no block is under way. Returns how many of them were wanted,
+   * and are now as after `blockStored`; the next one is for `blockArriving`. After any, ask `becomesWhole`.
    */
   blocksStored(slot: PeerSlot, piece: PieceIndex, first: BlockIndex, count: number, nowMs: number): number {
     this.#clock(nowMs);
@@ -297,7 +300,7 @@ export class Scheduler extends SchedulerFacts {
     this.#requests.abort(slot);
   }
 
-  /** Answers `sink.openPiece`: blocks of the piece may be asked for, but for those that are here already. True: all are, see `blockStored`. */
+  /** Answers `sink.openPiece`: blocks may be asked for, but for those that are here. True: all are (`blockStored`). */
   pieceReady(piece: PieceIndex, stored: Bitfield | null = null): boolean {
     const record = this.#recordIn(piece, OPENING);
     this.#open.ready(record);
@@ -323,7 +326,10 @@ export class Scheduler extends SchedulerFacts {
     this.#holdings.verified(piece);
   }
 
-  /** All blocks are missing again; the piece stays open, unless it is skipped. Returns the senders of its blocks, each once, also those who left. */
+  /**
+   * All blocks are missing again; the piece stays open, unless it is skipped. Returns the senders of its blocks, each
+   * once, also those who left.
+   */
   pieceFailed(piece: PieceIndex): readonly PeerSlot[] {
     const record = this.#recordIn(piece, VERIFYING);
     const senders = this.#open.restart(record);

@@ -1,6 +1,7 @@
 /**
- * Tables with a row per slot start short and are replaced by longer ones as peers join: a torrent that nobody is connected to
- * must cost next to nothing, and thousands of them are seeded by one engine. Whoever reads a table reads it from its owner, each time.
+ * Tables with a row per slot start short and are replaced by longer ones as peers join: a torrent that nobody is
+ * connected to must cost next to nothing, and thousands of them are seeded by one engine. Whoever reads a table reads
+ * it from its owner, each time.
  */
 
 /** A longer copy: rows keep their values, new rows hold `fill`. */
@@ -19,7 +20,10 @@ export interface SlotTables {
 /** Rows of all tables when the first peer joins. */
 const FIRST_ROWS = 4;
 
-/** Keeps the tables of one torrent equally long. Slots are given out from 0: the most peers there ever were, to the next power of two. */
+/**
+ * Keeps the tables of one torrent equally long. Slots are given out from 0: the most peers there ever were, to the next
+ * power of two.
+ */
 export class SlotRows {
   readonly #maxSlots: number;
   readonly #tables: readonly SlotTables[];

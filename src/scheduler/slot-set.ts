@@ -1,4 +1,7 @@
-/** A set of small integers in typed arrays: add, delete, has and indexed access are O(1), nothing is allocated but by `grow`. */
+/**
+ * A set of small integers in typed arrays: add, delete, has and indexed access are O(1), nothing is allocated but by
+ * `grow`.
+ */
 import { grown } from './slot-rows.js';
 
 export class SlotSet {

@@ -1,18 +1,20 @@
 /**
- * Super-seeding (BEP 16): we have everything and say that we have nothing, then reveal pieces to one peer at a time, so that each
- * piece leaves here once and the swarm spreads the rest. Which piece is revealed to whom, and when all of it is over.
+ * Super-seeding (BEP 16): we have everything and say that we have nothing, then reveal pieces to one peer at a time, so
+ * that each piece leaves here once and the swarm spreads the rest. Which piece is revealed to whom, and when all of it
+ * is over.
  *
  *   piece:  untaken, no copy outside  -> taken (revealed to an unchoked peer, which fetches it) -> out (some peer said HAVE)
  *           ^ its taker was choked, left or is late                                                | its last holder left
  *           +--------------------------------------------------------------------------------------+
  *
- * BEP 16 reveals the next piece when another peer has the last one. On fast links that would leave the link idle for a round trip and
- * a hash per piece, so two things are counted instead. Pieces revealed and not yet had (`open`) fill a window that grows while pieces
- * come back quickly. Pieces had by this peer alone (`kept`) may be passed on in good time; a peer that does not do so is held back
- * while there are others to serve.
+ * BEP 16 reveals the next piece when another peer has the last one. On fast links that would leave the link idle for a
+ * round trip and a hash per piece, so two things are counted instead. Pieces revealed and not yet had (`open`) fill a
+ * window that grows while pieces come back quickly. Pieces had by this peer alone (`kept`) may be passed on in good
+ * time; a peer that does not do so is held back while there are others to serve.
  *
- * Invariant: the candidates are exactly the pieces that are neither out nor taken, in order of how often they were revealed; a piece
- * has at most one taker, an unchoked peer. Everything is O(1) per HAVE, and O(pieces) when a peer leaves or sends a bitfield.
+ * Invariant: the candidates are exactly the pieces that are neither out nor taken, in order of how often they were
+ * revealed; a piece has at most one taker, an unchoked peer. Everything is O(1) per HAVE, and O(pieces) when a peer
+ * leaves or sends a bitfield.
  */
 import type { PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import { Audience } from './audience.js';
@@ -26,9 +28,9 @@ import { Unsaid } from './unsaid.js';
 /** A peer that does not want what it was shown (it fetches some files only) is shown one more. */
 const SHOW_MORE_MS = 2_000;
 /**
- * When every piece is out, we rest for this share of the time it took before all may be asked of us: the peers have nearly everything by then
- * and many hands; what we sent would be a second copy. Where
- * they cannot reach each other it costs them that time.
+ * When every piece is out, we rest for this share of the time it took before all may be asked of us: the peers have
+ * nearly everything by then and many hands; what we sent would be a second copy. Where they cannot reach each other it
+ * costs them that time.
  */
 const REST_SHARE = 0.2;
 const REST_MAX_MS = 600_000;
@@ -72,8 +74,9 @@ export class SuperSeed {
   #freeTakers = 0;
   #isActive = true;
   /**
-   * Somebody was shown all pieces but one. The last would tell it that we are a seed: many say no HAVE to seeds, and libtorrent leaves a
-   * seed that it learns of while it wants nothing. So we end here, and the last HAVE comes right behind one that it wants.
+   * Somebody was shown all pieces but one. The last would tell it that we are a seed: many say no HAVE to seeds, and
+   * libtorrent leaves a seed that it learns of while it wants nothing. So we end here, and the last HAVE comes right
+   * behind one that it wants.
    */
   #isFound = false;
 
@@ -89,7 +92,7 @@ export class SuperSeed {
     this.#unseenCount = this.#pieceCount;
   }
 
-  /** False once every piece was seen at some peer, the last ones perhaps on their way: from then on we are an ordinary seed. */
+  /** False once every piece was seen at some peer, the last perhaps on their way: then we are an ordinary seed. */
   get isActive(): boolean {
     return this.#isActive;
   }
@@ -100,8 +103,8 @@ export class SuperSeed {
   }
 
   /**
-   * What was shown to a peer while it was choked may be out when it asks. Where a second peer has it already, others pass it on, and it need
-   * not leave here again; unless the peer cannot be told so (BEP 6 `reject`) and would wait.
+   * What was shown to a peer while it was choked may be out when it asks. Where a second peer has it already, others
+   * pass it on, and it need not leave here again; unless the peer cannot be told so (BEP 6 `reject`) and would wait.
    */
   mayServe(slot: number, piece: number): boolean {
     if (!this.#isActive) return true;
@@ -165,7 +168,7 @@ export class SuperSeed {
     else this.#considerEnd();
   }
 
-  /** We choked or unchoked the peer. What a choked peer did not finish is for others, unless it is its turn again before them. */
+  /** We choked or unchoked the peer. What a choked one did not finish is for others, unless its turn comes first. */
   choked(slot: number, isChoked: boolean): void {
     if (!this.#isActive) return;
     const audience = this.#audience[slot]!;
@@ -204,7 +207,10 @@ export class SuperSeed {
     else this.#considerEnd();
   }
 
-  /** Pieces that nobody wants never come out, and we would wait for them while peers miss what others keep to themselves. */
+  /**
+   * Pieces that nobody wants never come out, and we would wait for them while peers miss what others keep to
+   * themselves.
+   */
   #isIdle(): boolean {
     const { taken, clock, peers } = this.#p;
     let isUsed = peers.active.size === 0 || this.#unseenCount === 0;
@@ -223,7 +229,8 @@ export class SuperSeed {
   #feed(slot: number): void {
     const audience = this.#audience[slot]!;
     let room = this.#isServed(slot) ? audience.window : 1;
-    // While nobody passes anything on (peers that cannot reach each other, say) holding back would only leave our link idle.
+    // While nobody passes anything on (peers that cannot reach each other, say) holding back would only leave our link
+    // idle.
     if (audience.isHeldBack && this.#freeTakers > 0) room = 0;
     while (audience.open.size < room && this.#revealNext(slot, audience)) {}
   }

@@ -1,7 +1,8 @@
 /**
- * An idle peer asks for blocks asked of others: in the endgame any, while room is exhausted only those asked for long ago. Where the peers
- * that were asked are silent for as long, they are given up: three of them would hold the block until the last one's time is out.
- * Who is late with a block of its own takes over none: a few that hold blocks back would pass them from one to the next.
+ * An idle peer asks for blocks asked of others: in the endgame any, while room is exhausted only those asked for long
+ * ago. Where the peers that were asked are silent for as long, they are given up: three of them would hold the block
+ * until the last one's time is out. Who is late with a block of its own takes over none: a few that hold blocks back
+ * would pass them from one to the next.
  */
 
 import type { PeerSlot } from '../metainfo/geometry.js';
@@ -27,8 +28,8 @@ const LOOKING_PEERS = 64;
 /** A request may be taken over by an idle peer, or from a silent one, after this long. */
 const AGED_MS = 2_000;
 /**
- * A block that began and has not ended after this long is stuck, when somebody else could fetch it: below 3 KB/s from a peer that never gave
- * a block, below 1.6 KB/s from one that did.
+ * A block that began and has not ended after this long is stuck, when somebody else could fetch it: below 3 KB/s from a
+ * peer that never gave a block, below 1.6 KB/s from one that did.
  */
 const STUCK_UNPROVEN_MS = 5_000;
 const STUCK_MS = 10_000;
@@ -60,7 +61,8 @@ export class TakeOver {
    * Looks through all open pieces, from a random one on. Returns how many requests were made.
    *
    * @param target most requests that the peer should have.
-   * @param isOver the endgame: every block is as good as another. Where a second copy costs much time of our own limit, only aged ones.
+   * @param isOver the endgame: every block is as good as another. Where a second copy costs much time of our own limit,
+   * only aged ones.
    */
   look(slot: number, target: number, isOver: boolean, nowMs: number): number {
     const { open, peers, ledger, random, allowance, availability } = this.#p;

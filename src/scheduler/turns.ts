@@ -1,6 +1,7 @@
 /**
- * Who asks next when there is not enough room for all. Four requests to each of a thousand peers cost as many small reads and writes as there are
- * blocks; so only some ask, for a longer run of blocks each, and whoever has got them all goes to the end of the line.
+ * Who asks next when there is not enough room for all. Four requests to each of a thousand peers cost as many small
+ * reads and writes as there are blocks; so only some ask, for a longer run of blocks each, and whoever has got them all
+ * goes to the end of the line.
  */
 import { grown } from './slot-rows.js';
 

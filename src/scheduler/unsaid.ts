@@ -2,7 +2,10 @@
 import type { PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import type { SchedulerSink } from './sink.js';
 
-/** HAVE messages of one call: 9 bytes each, some milliseconds. With many pieces and peers the rest follows in later calls. */
+/**
+ * HAVE messages of one call: 9 bytes each, some milliseconds. With many pieces and peers the rest follows in later
+ * calls.
+ */
 export const HAVES_PER_CALL = 262_144;
 
 interface Listener {

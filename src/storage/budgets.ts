@@ -1,4 +1,7 @@
-/** How much memory one storage may hold when there is plenty; `memory.ts` is what there is. Defaults come from `config.ts`; tests make them small. */
+/**
+ * How much memory one storage may hold when there is plenty; `memory.ts` is what there is. Defaults come from
+ * `config.ts`; tests make them small.
+ */
 import { BLOCK_LENGTH_BYTES, DEFAULTS } from '../config.js';
 import type { Geometry } from '../metainfo/geometry.js';
 
@@ -18,7 +21,10 @@ export const DEFAULT_BUDGETS: Budgets = DEFAULTS;
 /** Small pieces: a scheduler never has more than this many open. */
 const OPEN_PIECES = 1024;
 
-/** Pieces open at once: what the budget allows, but two in any case, so that one can be verified while the next is filled. */
+/**
+ * Pieces open at once: what the budget allows, but two in any case, so that one can be verified while the next is
+ * filled.
+ */
 export function openPieceLimit(geometry: Geometry, budgets: Budgets): number {
   return Math.min(OPEN_PIECES, Math.max(2, Math.floor(budgets.openPieceBytes / geometry.pieceLengthBytes)));
 }

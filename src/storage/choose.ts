@@ -1,9 +1,10 @@
 /**
- * Which storage fits a folder. Mapped memory only where it is known to be safe and fast: Linux, a plain local file system that
- * reserves space, files of a sensible size. Everything else, and everything unknown, is positional.
+ * Which storage fits a folder. Mapped memory only where it is known to be safe and fast: Linux, a plain local file
+ * system that reserves space, files of a sensible size. Everything else, and everything unknown, is positional.
  *
- * A download to tmpfs, and to ext4 or XFS on a new kernel, is positional too: a written piece is taken as a whole (by ext4 and XFS as a few long
- * folios), while a mapped one is cleared, filled, made writable and cleaned page by page (bench/EXPERIMENTS.md has the figures). Seeds are mapped.
+ * A download to tmpfs, and to ext4 or XFS on a new kernel, is positional too: a written piece is taken as a whole (by
+ * ext4 and XFS as a few long folios), while a mapped one is cleared, filled, made writable and cleaned page by page
+ * (bench/EXPERIMENTS.md has the figures). Seeds are mapped.
  */
 import { randomBytes } from 'node:crypto';
 import { open, statfs, unlink } from 'node:fs/promises';

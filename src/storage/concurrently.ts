@@ -1,4 +1,7 @@
-/** Runs `body` for every item, a few at a time. The first failure stops new ones; it is thrown when those under way have ended. */
+/**
+ * Runs `body` for every item, a few at a time. The first failure stops new ones; it is thrown when those under way have
+ * ended.
+ */
 export async function forEachConcurrently<T>(
   items: readonly T[],
   atOnce: number,

@@ -1,7 +1,8 @@
 /**
- * Open descriptors of a torrent's files: at most so many, the least recently used is closed first. A torrent may have 30,000
- * files. Opening is asynchronous: on a network file system it takes milliseconds.
- * Invariant: a descriptor with holders stays open; waiters are served in order, each gets all its files at once or waits.
+ * Open descriptors of a torrent's files: at most so many, the least recently used is closed first. A torrent may have
+ * 30,000 files. Opening is asynchronous: on a network file system it takes milliseconds.
+ * Invariant: a descriptor with holders stays open; waiters are served in order, each gets all its files at once or
+ * waits.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';

@@ -1,6 +1,7 @@
 /**
- * Bytes that are written and not yet on the device, over all torrents of an engine. Who has less than an even part of what may be dirty goes on
- * whatever the others do: a slow device holds up its own torrents. So with n of them dirty there are at most 1 + 1/2 + … + 1/n times the limit.
+ * Bytes that are written and not yet on the device, over all torrents of an engine. Who has less than an even part of
+ * what may be dirty goes on whatever the others do: a slow device holds up its own torrents. So with n of them dirty
+ * there are at most 1 + 1/2 + … + 1/n times the limit.
  */
 
 export interface Dirty {

@@ -1,6 +1,7 @@
 /**
- * From verified to synced: collects the pieces that closed as good, has them written back at the pace of the device, and forces
- * their files to it. Invariant: a piece is reported only after a flush that began after it closed; at most one flush at a time.
+ * From verified to synced: collects the pieces that closed as good, has them written back at the pace of the device,
+ * and forces their files to it. Invariant: a piece is reported only after a flush that began after it closed; at most
+ * one flush at a time.
  */
 import { open } from 'node:fs/promises';
 import { fromSystemError, type HaulError } from '../errors.js';

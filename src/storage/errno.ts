@@ -10,7 +10,9 @@ export function errnoName(errno: number): string {
   return NAMES.get(errno) ?? `E${errno}`;
 }
 
-/** A failed system call in the shape of Node's own: `code` is the name, `errno` the positive number, `syscall` the call. */
+/**
+ * A failed system call in the shape of Node's own: `code` is the name, `errno` the positive number, `syscall` the call.
+ */
 export class SystemCallError extends Error {
   readonly code: string;
   readonly errno: number;
@@ -41,8 +43,8 @@ export function errnoOf(error: unknown): number {
 const CANNOT_FORCE: ReadonlySet<unknown> = new Set(['EINVAL', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP']);
 
 /**
- * True: the file system has no fsync for this file (some of FUSE and SMB, special files). That is no complaint of a device: nothing was
- * lost, and nothing more can be done. EIO and ENOSPC are complaints.
+ * True: the file system has no fsync for this file (some of FUSE and SMB, special files). That is no complaint of a
+ * device: nothing was lost, and nothing more can be done. EIO and ENOSPC are complaints.
  */
 export function cannotForce(error: unknown): boolean {
   return CANNOT_FORCE.has((error as { code?: unknown } | null)?.code);

@@ -5,8 +5,8 @@
  *   extents   | 0          | 1          | 2         | 3 | 4 |  5  | 6 ......
  *   windows   | window 0   | window 1   | window 2               | window 3
  *
- * A window is one stretch of address space and one view per thread. A large file takes several; small files share one, each
- * at its own page, because a view and a system call per tiny file would cost more than its bytes.
+ * A window is one stretch of address space and one view per thread. A large file takes several; small files share one,
+ * each at its own page, because a view and a system call per tiny file would cost more than its bytes.
  * Invariant: extents are in torrent order and cover it; an extent begins on a page of its window and of its file.
  */
 import type { FileLayout, Stretch } from './layout.js';

@@ -8,8 +8,9 @@ import { systemError } from './errno.js';
 const FULL_BYTES = 16 * 1024 * 1024;
 
 /**
- * @param path the file, or the first of the files, that the job was about; @param endBytes how far into it the job reached.
- * Populating answers EFAULT where a touch would be SIGBUS: the file was cut off, there is no space behind a hole, or the device failed.
+ * @param path the file, or the first of the files, that the job was about; @param endBytes how far into it the job
+ * reached. Populating answers EFAULT where a touch would be SIGBUS: the file was cut off, there is no space behind a
+ * hole, or the device failed.
  */
 export function jobFailure({ errno, operation, error }: WorkFailure, path: string, endBytes: number): HaulError {
   if (error !== undefined) return error;

@@ -10,7 +10,10 @@ export interface FileSystem {
   readonly hasNoDevice?: boolean;
   /** A file may get another inode number when nobody has it open: the number says nothing. */
   readonly makesUpInodes?: boolean;
-  /** Blocks of a file never become fewer by themselves, as they may where data is compressed, and its mtime is that of the last write. */
+  /**
+   * Blocks of a file never become fewer by themselves, as they may where data is compressed, and its mtime is that of
+   * the last write.
+   */
   readonly isExact?: boolean;
 }
 

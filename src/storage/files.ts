@@ -92,7 +92,9 @@ export class DataFiles {
     this.#descriptors = new Descriptors((file) => this.path(file), { forWriting, check });
   }
 
-  /** Resolves with what is not as it was looked at any more, or with which files they are; a reader takes what there is. */
+  /**
+   * Resolves with what is not as it was looked at any more, or with which files they are; a reader takes what there is.
+   */
   async #makeReady(options: PrepareOptions): Promise<Made | Changed> {
     const { forWriting } = options;
     const { partFile, partFileBytes } = this.layout;

@@ -4,8 +4,8 @@ import { dirname } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
 
 /**
- * Makes a folder and those above it, one by one: where a file system refuses with "no such file" (autofs, /proc), the recursive
- * mkdir of Node.js never returns.
+ * Makes a folder and those above it, one by one: where a file system refuses with "no such file" (autofs, /proc), the
+ * recursive mkdir of Node.js never returns.
  * @throws HaulError NOT_FOUND, NO_PERMISSION, NOT_A_DIRECTORY, NO_SPACE, IO
  */
 export async function makeFolder(folder: string): Promise<void> {

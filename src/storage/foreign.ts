@@ -1,6 +1,7 @@
 /**
- * Somebody else's files in the places of the torrent's: found before anything is changed, and overwritten only when asked to.
- * A file that holds nothing but zeros is nobody's loss: a download that was killed while it reserved its space leaves such ones.
+ * Somebody else's files in the places of the torrent's: found before anything is changed, and overwritten only when
+ * asked to. A file that holds nothing but zeros is nobody's loss: a download that was killed while it reserved its
+ * space leaves such ones.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';

@@ -4,7 +4,8 @@
  *   prepare: noted (device, inode, birth), as looked at and made before -> every open: the same, or it fails -> now and then, before a record and before "done":
  *   the path still leads there, and the file is as long as the torrent says
  *
- * Bytes go to open files and mappings, whatever happens to their names: without this a download could end in a file that nobody finds.
+ * Bytes go to open files and mappings, whatever happens to their names: without this a download could end in a file
+ * that nobody finds.
  */
 import { type BigIntStats, fstatSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -29,14 +30,20 @@ export interface IdentityOptions {
   readonly partFile: number;
   /** False: the file system gives files new numbers at will (FAT, FUSE, SMB). */
   readonly hasInodes: boolean;
-  /** True: blocks of a file never become fewer unless somebody makes a hole, and its time of change is that of the last write. */
+  /**
+   * True: blocks of a file never become fewer unless somebody makes a hole, and its time of change is that of the last
+   * write.
+   */
   readonly isExact: boolean;
   /** Writes of ours never overlap. */
   readonly isSerial: boolean;
 }
 
 export interface FilesNow {
-  /** By file, the part file last; ABSENT for what is not the file in use any more, and not usable for what is not whole or under suspicion. */
+  /**
+   * By file, the part file last; ABSENT for what is not the file in use any more, and not usable for what is not whole
+   * or under suspicion.
+   */
   readonly stamps: FileStamp[];
   /** What is wrong with the first file that is not as it should be. */
   readonly trouble: HaulError | null;
@@ -121,7 +128,10 @@ export class Identities {
     return { stamps, trouble };
   }
 
-  /** Looks at the next `count` files; after the last comes the first again. Resolves with what is wrong with one of them. */
+  /**
+   * Looks at the next `count` files; after the last comes the first again. Resolves with what is wrong with one of
+   * them.
+   */
   async glance(count: number): Promise<HaulError | null> {
     const { files, pathOf } = this.#options;
     const turn = Array.from(

@@ -1,6 +1,6 @@
 /**
- * Where the kernel says that something open is. On file systems that do not tell case (FAT, exFAT, ext4 with casefold) that is the name
- * on disk, not the one that was typed: compare such names with each other only.
+ * Where the kernel says that something open is. On file systems that do not tell case (FAT, exFAT, ext4 with casefold)
+ * that is the name on disk, not the one that was typed: compare such names with each other only.
  */
 import { constants, readlinkSync } from 'node:fs';
 import { open } from 'node:fs/promises';

@@ -6,14 +6,16 @@
  *   pieces   | 0      | 1 (wanted)     | 2      | 3      | 4 (wanted)         | 5      |
  *   stored   | a                | part file | nowhere     | part file | c               |
  *
- * A skipped file is nowhere, but pieces at its borders are wanted for its neighbours and must be whole to be verified and
- * served: what they hold of skipped files lies in one part file of our own, beside the data.
+ * A skipped file is nowhere, but pieces at its borders are wanted for its neighbours and must be whole to be verified
+ * and served: what they hold of skipped files lies in one part file of our own, beside the data.
  */
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
 import { stateName } from '../metainfo/state-names.js';
 
-/** Each run of bytes in the part file begins on a page, for it may be mapped. Where pages are larger it is not mapped. */
+/**
+ * Each run of bytes in the part file begins on a page, for it may be mapped. Where pages are larger it is not mapped.
+ */
 export const PART_ALIGN_BYTES = 4096;
 
 export interface FileSegment {

@@ -1,6 +1,7 @@
 /**
- * Tells that mapped memory of one storage was lost: a file was cut off, and where its bytes were are zeros now that the SIGBUS guard put there.
- * Looking costs two loads while nothing happens anywhere in the process. Invariant: what was lost once stays lost, and is told once.
+ * Tells that mapped memory of one storage was lost: a file was cut off, and where its bytes were are zeros now that the
+ * SIGBUS guard put there. Looking costs two loads while nothing happens anywhere in the process. Invariant: what was
+ * lost once stays lost, and is told once.
  */
 import type { HaulError } from '../errors.js';
 import type { ExtentTable } from './extents.js';

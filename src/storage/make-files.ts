@@ -1,9 +1,10 @@
 /**
- * Makes the files of a torrent, after all that is there was looked at: folders, files with their space, links; longer ones of ours are cut.
- * Invariants: what fails leaves what was there as it was. What was not looked at is not changed: a missing file is made by whoever makes
- * it first (O_EXCL), one that was there must be the same still, and what was opened lies below the output folder, whatever became of the
- * folders on the way to it. A file that is not opened here, for it is whole, is compared when it is noted (`Identities.note`): which file
- * each one is, is the result.
+ * Makes the files of a torrent, after all that is there was looked at: folders, files with their space, links; longer
+ * ones of ours are cut.
+ * Invariants: what fails leaves what was there as it was. What was not looked at is not changed: a missing file is made
+ * by whoever makes it first (O_EXCL), one that was there must be the same still, and what was opened lies below the
+ * output folder, whatever became of the folders on the way to it. A file that is not opened here, for it is whole, is
+ * compared when it is noted (`Identities.note`): which file each one is, is the result.
  */
 import { constants, fstatSync, type Stats, type StatsFs } from 'node:fs';
 import { chmod, type FileHandle, mkdir, open, rmdir, stat, symlink, unlink } from 'node:fs/promises';
@@ -151,7 +152,10 @@ async function makeFile(work: Work, state: FileState): Promise<void> {
   }
 }
 
-/** A whole file is not changed here, but it will be written to. Where files have numbers, the one that is noted is compared instead. */
+/**
+ * A whole file is not changed here, but it will be written to. Where files have numbers, the one that is noted is
+ * compared instead.
+ */
 async function lookAgain(work: Work, state: FileState, path: string): Promise<void> {
   if (work.hasInodes) return;
   try {
@@ -174,7 +178,11 @@ async function undoFile({ hasInodes }: MakeTask, state: FileState, path: string,
   }
 }
 
-/** The very file that was looked at, or a new one where there was none. @param old how one that is there is opened @throws Changed */
+/**
+ * The very file that was looked at, or a new one where there was none.
+ * @param old how one that is there is opened
+ * @throws Changed
+ */
 async function openSeen(task: Work, state: FileState, path: string, old = OLD, mode = 0o666): Promise<FileHandle> {
   const handle = await whenRoom(() => open(path, state.exists ? old : NEW, mode)).catch(changed(path));
   const real = nameOf(handle.fd);
@@ -190,7 +198,8 @@ function isSame({ hasInodes, entry, twins }: Work, state: FileState, fd: number)
   const { file, device, inode, lengthBytes } = state;
   const status = fstatSync(fd);
   if (!status.isFile() || (hasInodes && (status.dev !== device || status.ino !== inode))) return false;
-  // What somebody added must be neither cut nor written over; we lengthen a file under another name that it has in this torrent.
+  // What somebody added must be neither cut nor written over; we lengthen a file under another name that it has in this
+  // torrent.
   const mayHaveGrown = lengthBytes <= entry(file).lengthBytes && twins.has(keyOf(state));
   return status.size === lengthBytes || (mayHaveGrown && status.size > lengthBytes);
 }
@@ -227,7 +236,10 @@ function checkFreeSpace({ output, found, volume }: MakeTask): void {
   });
 }
 
-/** Reserves [0, length) without writing. File systems that cannot are left to `truncate`; `choose` sends those to positional storage. */
+/**
+ * Reserves [0, length) without writing. File systems that cannot are left to `truncate`; `choose` sends those to
+ * positional storage.
+ */
 async function reserveSpace(fd: number, lengthBytes: number): Promise<void> {
   if (!mmap.isSupported()) return;
   for (let at = 0; at < lengthBytes; ) {

@@ -1,4 +1,7 @@
-/** Mappings of all torrents of an engine: Linux allows a process so many (`vm.max_map_count`), and what no torrent uses now makes room for another. */
+/**
+ * Mappings of all torrents of an engine: Linux allows a process so many (`vm.max_map_count`), and what no torrent uses
+ * now makes room for another.
+ */
 import { readFileSync } from 'node:fs';
 
 /** What Linux allows where nothing else is said. */

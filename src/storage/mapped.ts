@@ -1,11 +1,11 @@
 /**
  * Storage over mapped files: blocks are copied straight to their final place, served straight from it.
  *
- * Invariant: the main thread touches only pages that a worker has made present: of open pieces that are ready, and of pinned
- * units. A window stays mapped while an open piece, a resident unit or a job needs it.
- * Where memory was lost because somebody cut a file off, whatever any window holds proves nothing: all is refused from then on. It is looked
- * for before each store and after each job, and a piece is good only when none was lost up to the end of its hash.
- * No view of this memory leaves, except the slices of pinned ranges.
+ * Invariant: the main thread touches only pages that a worker has made present: of open pieces that are ready, and of
+ * pinned units. A window stays mapped while an open piece, a resident unit or a job needs it.
+ * Where memory was lost because somebody cut a file off, whatever any window holds proves nothing: all is refused from
+ * then on. It is looked for before each store and after each job, and a piece is good only when none was lost up to the
+ * end of its hash. No view of this memory leaves, except the slices of pinned ranges.
  */
 import { DEFAULTS } from '../config.js';
 import { HaulError } from '../errors.js';
@@ -214,7 +214,7 @@ export class MappedStorage implements Storage {
     const digest = this.#files.metainfo.pieceHashes.subarray(piece * 20, piece * 20 + 20);
     open.jobs++;
     this.#jobs.submit({ kind: 'verify', ranges: open.ranges, digest }, (result) => {
-      // Zeros in the place of the file hash as well as the file itself, once blocks are stored in them: asked first, and of all windows.
+      // Zeros in the place of the file hash as well as the file, once blocks are stored in them: asked first, of all.
       const error = this.#trouble(result, piece);
       const isGood = error === null && result.ok && result.good;
       if (isGood) open.isGood = true;

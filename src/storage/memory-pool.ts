@@ -1,19 +1,24 @@
 /**
- * Who may hold how much of one kind of memory: all storages of an engine draw on it, for open pieces and for units ready to be served.
+ * Who may hold how much of one kind of memory: all storages of an engine draw on it, for open pieces and for units
+ * ready to be served.
  * Pure: it counts and decides. Whoever owns the memory takes it and gives it back.
  *
  *   live     pieces that are open and units that are resident: up to `softBytes`
  *   leaving  units that were given up and whose memory is not back yet: with what is live up to `limitBytes`
  *
- * Nobody has a fixed part. Units that nobody uses now give way, first those of whoever took none for longest. Pieces give way to nobody: who is
- * refused one stands in a line, and what comes free goes along it, a piece each, so busy torrents use what idle ones leave and none is forgotten.
- * Pieces leave a quarter to units where there are any. A torrent among others holds fewer than two pieces or units only for so long: then it
- * gets them beyond the bounds. So the most that is ever held is the limit, and two pieces and two units of each torrent.
+ * Nobody has a fixed part. Units that nobody uses now give way, first those of whoever took none for longest. Pieces
+ * give way to nobody: who is refused one stands in a line, and what comes free goes along it, a piece each, so busy
+ * torrents use what idle ones leave and none is forgotten. Pieces leave a quarter to units where there are any. A
+ * torrent among others holds fewer than two pieces or units only for so long: then it gets them beyond the bounds. So
+ * the most that is ever held is the limit, and two pieces and two units of each torrent.
  */
 
 /** Of what may be live, pieces leave so much to units that are there or wanted. */
 const UNIT_SHARE = 0.25;
-/** Everybody may have so many pieces, and units; one piece is verified while the next is filled, a block may lie in two units. */
+/**
+ * Everybody may have so many pieces, and units; one piece is verified while the next is filled, a block may lie in two
+ * units.
+ */
 const LEAST = 2;
 /** Without a piece, with one, and with fewer than two units: then the bounds count no more. */
 const NO_PIECE_MS = 2_000;
@@ -24,7 +29,10 @@ const IDLE_MS = 10_000;
 
 /** A storage, as the pool sees it. */
 export interface Tenant {
-  /** Gives up units that nobody uses now, oldest first, until so many bytes are no longer live or there is none; its share is told meanwhile. */
+  /**
+   * Gives up units that nobody uses now, oldest first, until so many bytes are no longer live or there is none; its
+   * share is told meanwhile.
+   */
   shrink(bytes: number): void;
   /** What is leaving is to go now. */
   hurry(): void;
@@ -233,7 +241,10 @@ export class MemoryPool {
     return this.liveBytes + bytes <= this.softBytes && this.heldBytes + bytes <= this.limitBytes;
   }
 
-  /** Has units given up, @param reader for a unit of this one: then only by whoever has more, and by itself; null: for a piece. */
+  /**
+   * Has units given up,
+   * @param reader for a unit of this one: then only by whoever has more, and by itself; null: for a piece.
+   */
   #makeRoom(bytes: number, reader: Share | null): boolean {
     if (this.#fits(bytes)) return true;
     const most = reader === null ? 0 : reader.units * reader.unitBytes + bytes;

@@ -1,6 +1,6 @@
 /**
- * The memory of an engine's storages, in one place: what may be anonymous, mapped, dirty, and the number of mappings. Each torrent draws on
- * all of it. A storage without an engine has a memory of its own, as large as its budgets say.
+ * The memory of an engine's storages, in one place: what may be anonymous, mapped, dirty, and the number of mappings.
+ * Each torrent draws on all of it. A storage without an engine has a memory of its own, as large as its budgets say.
  */
 import { setImmediate } from 'node:timers';
 import { DEFAULTS } from '../config.js';
@@ -14,7 +14,10 @@ import { MapBudget, mapLimit } from './map-budget.js';
 import { MemoryPool } from './memory-pool.js';
 import { Slab } from './slab.js';
 
-/** Of the bytes of an engine: buffers of ours, and pages of mapped files. The rest is for sockets, tables and the heap, which grow with use. */
+/**
+ * Of the bytes of an engine: buffers of ours, and pages of mapped files. The rest is for sockets, tables and the heap,
+ * which grow with use.
+ */
 const ANONYMOUS_SHARE = 5 / 32;
 const MAPPED_SHARE = 11 / 16;
 /** Of mapped pages, so much may be on its way out: giving back is a job of a worker. */

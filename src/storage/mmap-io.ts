@@ -1,10 +1,12 @@
 /**
  * The vocabulary of the npm package mmap-io (map, unmap, advise, sync, incore, PROT_*, MAP_*, MADV_*, MS_*) over koffi:
- * 64-bit lengths and offsets, loadable in every thread, nothing to compile. native-notes.md says why not mmap-io itself.
+ * 64-bit lengths and offsets, loadable in every thread, nothing to compile. native-notes.md says why not mmap-io
+ * itself.
  *
  * Memory is named by its address, a plain number below 2^53, so that it can cross the thread border.
  * Invariant: importing this file loads nothing native; the first call does, and throws where `isSupported()` is false.
- * A view can not be detached: touching one after `unmap` is a segmentation fault. Only storage/ and the hash worker may call this.
+ * A view can not be detached: touching one after `unmap` is a segmentation fault. Only storage/ and the hash worker may
+ * call this.
  */
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
@@ -161,12 +163,18 @@ export function unmap(address: number, lengthBytes: number): void {
   if (munmap(address, lengthBytes) !== 0) throw new SystemCallError('munmap', errno());
 }
 
-/** An ArrayBuffer over mapped memory; below 4 GiB on Node 20. Costs up to half a millisecond: keep one per window and thread. */
+/**
+ * An ArrayBuffer over mapped memory; below 4 GiB on Node 20. Costs up to half a millisecond: keep one per window and
+ * thread.
+ */
 export function view(address: number, lengthBytes: number): ArrayBuffer {
   return library().view(address, lengthBytes);
 }
 
-/** madvise(2). Returns 0 or the errno; a failed populate is an expected outcome. @param address multiple of `pageSize()`. */
+/**
+ * madvise(2). Returns 0 or the errno; a failed populate is an expected outcome.
+ * @param address multiple of `pageSize()`.
+ */
 export function tryAdvise(address: number, lengthBytes: number, advice: number): number {
   const { madvise, errno } = library();
   return madvise(address, lengthBytes, advice) === 0 ? 0 : errno();
@@ -206,8 +214,9 @@ function settle(syscall: string, call: AsyncCall, ...args: number[]): Promise<vo
 }
 
 /**
- * fallocate(2), mode 0: reserves the range and extends the file, keeping what is there; off the calling thread, because tmpfs
- * clears the pages meanwhile. Unlike posix_fallocate(3) it never writes: where the file system cannot, EOPNOTSUPP.
+ * fallocate(2), mode 0: reserves the range and extends the file, keeping what is there; off the calling thread, because
+ * tmpfs clears the pages meanwhile. Unlike posix_fallocate(3) it never writes: where the file system cannot,
+ * EOPNOTSUPP.
  * @throws SystemCallError
  */
 export function fallocate(fd: number, offsetBytes: number, lengthBytes: number): Promise<void> {
@@ -220,8 +229,8 @@ export function syncFileSystem(fd: number): Promise<void> {
 }
 
 /**
- * sync_file_range(2): writes the dirty pages of the range and waits for the device, off the calling thread. No metadata, no flush of the
- * device's cache: it is for pacing, not for durability. @throws SystemCallError
+ * sync_file_range(2): writes the dirty pages of the range and waits for the device, off the calling thread. No
+ * metadata, no flush of the device's cache: it is for pacing, not for durability. @throws SystemCallError
  */
 export function writeRange(fd: number, offsetBytes: number, lengthBytes: number): Promise<void> {
   if (!isSupported()) return Promise.reject(new SystemCallError('sync_file_range', constants.errno.ENOSYS));
@@ -230,8 +239,8 @@ export function writeRange(fd: number, offsetBytes: number, lengthBytes: number)
 }
 
 /**
- * renameat2(2) with RENAME_EXCHANGE: two files change names in one step, off the calling thread. @throws SystemCallError ENOSYS or EINVAL
- * where that cannot be done
+ * renameat2(2) with RENAME_EXCHANGE: two files change names in one step, off the calling thread. @throws
+ * SystemCallError ENOSYS or EINVAL where that cannot be done
  */
 export function exchangeNames(a: string, b: string): Promise<void> {
   const call = isSupported() ? library().renameat2 : null;

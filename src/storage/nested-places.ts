@@ -1,9 +1,9 @@
 /**
- * Places inside one another, between processes. The lock of a place is met only by who wants that very place: who comes later looks for
- * the locks of the folders above its own, and for those inside it under names that its torrent has too.
+ * Places inside one another, between processes. The lock of a place is met only by who wants that very place: who comes
+ * later looks for the locks of the folders above its own, and for those inside it under names that its torrent has too.
  *
- * Which files another process has is not known, so that one place lies in the other is enough. Only what is beside all of a seed's
- * files for certain, for a seed has them all, is let in.
+ * Which files another process has is not known, so that one place lies in the other is enough. Only what is beside all
+ * of a seed's files for certain, for a seed has them all, is let in.
  * Each takes its own lock before it looks. Of two that begin at once the inner one gives up first.
  */
 import { lstat, readdir, realpath } from 'node:fs/promises';
@@ -17,7 +17,9 @@ const AT_ONCE = 8;
 const FOLDERS_ABOVE = 256;
 /** Folders listed inside a place: a second or so. */
 const FOLDERS_INSIDE = 10_000;
-/** Of these with locks in them: each costs a walk over the torrent's files, and a torrent may bring files of such names. */
+/**
+ * Of these with locks in them: each costs a walk over the torrent's files, and a torrent may bring files of such names.
+ */
 const LOCKED_FOLDERS = 64;
 /** Looks, some milliseconds apart, before a lock counts as held. */
 const LOOKS_ABOVE = 10;

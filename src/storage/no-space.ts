@@ -3,7 +3,10 @@ import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { HaulError } from '../errors.js';
 
-/** The same error, or one that says that inodes are what is missing. @param folder where something was to be made; it need not exist */
+/**
+ * The same error, or one that says that inodes are what is missing.
+ * @param folder where something was to be made; it need not exist
+ */
 export function explainNoSpace(error: HaulError, folder: string): HaulError {
   if (error.code !== 'NO_SPACE' || !hasNoInodes(folder)) return error;
   const text = `no room for another file in ${folder}: the file system has no free inodes; remove some files or choose another folder`;

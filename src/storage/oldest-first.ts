@@ -1,4 +1,7 @@
-/** Slots in the order in which they were added, oldest first; any of them can be taken out. Flat arrays: it happens once per block served. */
+/**
+ * Slots in the order in which they were added, oldest first; any of them can be taken out. Flat arrays: it happens once
+ * per block served.
+ */
 
 export const NO_SLOT = -1;
 

@@ -1,7 +1,8 @@
 /**
  * Files that have another name on disk: what is written to one is written to the other.
- * Two files of a torrent that are one, through hard links that save space or a link in the place of a folder, would each be believed with
- * the bytes of both. A name outside the torrent is somebody's copy (`cp -al`, `ln`) of an earlier version, which a newer one would change.
+ * Two files of a torrent that are one, through hard links that save space or a link in the place of a folder, would
+ * each be believed with the bytes of both. A name outside the torrent is somebody's copy (`cp -al`, `ln`) of an earlier
+ * version, which a newer one would change.
  */
 import { join } from 'node:path';
 import { HaulError } from '../errors.js';
@@ -24,7 +25,8 @@ export interface OneFileQuestion {
 
 /**
  * Before anything is changed.
- * @throws HaulError BAD_DATA naming two files of the torrent that are one, FILE_EXISTS naming a file that has a name elsewhere
+ * @throws HaulError BAD_DATA naming two files of the torrent that are one, FILE_EXISTS naming a file that has a name
+ * elsewhere
  */
 export async function refuseOneFile(question: OneFileQuestion): Promise<void> {
   const { files, path, isLeftAlone, hasInodes, isOverwriting } = question;

@@ -5,13 +5,16 @@
  *               is somebody else's, and so is one that is found while we write nothing.
  *   mapped:     stores through a mapping give no event, so each event of the file (inotify) is somebody else's.
  *
- * A write that falls into one of ours leaves no time of its own and is missed; who overwrites much is not. Where more workers than two
- * write one file at once only pauses are judged.
+ * A write that falls into one of ours leaves no time of its own and is missed; who overwrites much is not. Where more
+ * workers than two write one file at once only pauses are judged.
  * A suspicion proves nothing (a chmod is one, too): whoever is told hashes the file again.
  */
 import { type FSWatcher, watch } from 'node:fs';
 
-/** With more workers than one a write may begin inside another; with more than two under way the times cannot be told apart. */
+/**
+ * With more workers than one a write may begin inside another; with more than two under way the times cannot be told
+ * apart.
+ */
 const TOLD_APART = 2;
 /** Writes that overlap are judged when none is under way: answers may come in another order than the writes. */
 const JUDGED_TOGETHER = 64;

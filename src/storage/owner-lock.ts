@@ -1,6 +1,7 @@
 /**
- * Who uses a place on disk, between processes (and the threads of one): flock(2) on a small file beside the data. Writers hold it alone,
- * readers share it. The kernel gives a lock back when its process ends, however it ends, so none is ever stale.
+ * Who uses a place on disk, between processes (and the threads of one): flock(2) on a small file beside the data.
+ * Writers hold it alone, readers share it. The kernel gives a lock back when its process ends, however it ends, so none
+ * is ever stale.
  *
  * The file is named after the data, not the torrent: two torrents may want the same name. Each owner has a line in it:
  *   pid info-hash download|seed "name"\n
@@ -22,7 +23,10 @@ const LOCK_UN = 8;
 const EWOULDBLOCK = 11;
 /** The file may vanish between opening and locking it, when its owner has just ended. */
 const TRIES = 40;
-/** A reader that leaves holds the lock alone for an instant, to see whether it is the last: only who is refused again is refused. */
+/**
+ * A reader that leaves holds the lock alone for an instant, to see whether it is the last: only who is refused again is
+ * refused.
+ */
 const REFUSALS = 10;
 const PAUSE_MS = 5;
 /** The last lines are read: some readers each of which has a name of at most 255 bytes. */
@@ -146,7 +150,8 @@ function makeLock(handle: FileHandle, path: string, owner: Owner, flock: Flock):
     release: async () => {
       if (isReleased) return;
       isReleased = true;
-      // Of several readers that leave at once the last to ask gets it: each has given up its share before it asks for all.
+      // Of several readers that leave at once the last to ask gets it: each has given up its share before it asks for
+      // all.
       const isLast = flock(handle.fd, LOCK_EX) === 'locked';
       // While still locked: nobody else can have made it theirs. At once: who comes meanwhile finds it busy.
       if (isLast) removeQuietly(handle.fd, path);
@@ -156,8 +161,8 @@ function makeLock(handle: FileHandle, path: string, owner: Owner, flock: Flock):
 }
 
 /**
- * The kernel gives the whole lock up before it takes the lesser one, and somebody may be quicker: who only looks has it for an instant.
- * False: somebody keeps it. Where it cannot be told nothing is lost.
+ * The kernel gives the whole lock up before it takes the lesser one, and somebody may be quicker: who only looks has it
+ * for an instant. False: somebody keeps it. Where it cannot be told nothing is lost.
  */
 export async function shareLock(flock: (operation: number) => FlockOutcome): Promise<boolean> {
   for (let refusals = 0; refusals < REFUSALS; refusals++) {
@@ -180,7 +185,10 @@ function isSameFile(fd: number, path: string): boolean {
   return there !== undefined && there.ino === ours.ino && there.dev === ours.dev;
 }
 
-/** A writer is alone and leaves no line but its own. That it cannot be written (another user's file) harms nothing but messages. */
+/**
+ * A writer is alone and leaves no line but its own. That it cannot be written (another user's file) harms nothing but
+ * messages.
+ */
 async function sign(handle: FileHandle, { pid, infoHashHex, name, isWriting }: Owner): Promise<void> {
   const line = `${pid} ${infoHashHex} ${isWriting ? 'download' : 'seed'} ${JSON.stringify(name)}\n`;
   try {

@@ -1,4 +1,6 @@
-/** Opening files while the process or the machine has no descriptor or no memory to spare: others give some back soon. */
+/**
+ * Opening files while the process or the machine has no descriptor or no memory to spare: others give some back soon.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** 3 s in all; who still gets none has an error for whoever is in charge of longer pauses. */
@@ -10,7 +12,10 @@ export function isOutOfRoom(error: unknown): boolean {
   return OUT_OF_ROOM.has(String(code)) || OUT_OF_ROOM.has(String(facts?.errno));
 }
 
-/** @param makeRoom called after each failure, before the next try: give back what you can. @throws what `attempt` throws */
+/**
+ * @param makeRoom called after each failure, before the next try: give back what you can.
+ * @throws what `attempt` throws
+ */
 export async function whenRoom<T>(attempt: () => Promise<T>, makeRoom: () => void = () => {}): Promise<T> {
   for (const pauseMs of PAUSES_MS) {
     try {

@@ -1,9 +1,10 @@
 /**
- * One place on disk has one writer, or any number of readers: two torrents that write one file would each believe pieces that the other
- * overwrites, and a seed would serve what is being written.
+ * One place on disk has one writer, or any number of readers: two torrents that write one file would each believe
+ * pieces that the other overwrites, and a seed would serve what is being written.
  *
- * A place is the real file or folder that a torrent's files lie in, whatever links lead there. Inside this thread a list is kept, which
- * always holds; other threads and processes are met by `owner-lock` and `nested-places`, where locks are to be had.
+ * A place is the real file or folder that a torrent's files lie in, whatever links lead there. Inside this thread a
+ * list is kept, which always holds; other threads and processes are met by `owner-lock` and `nested-places`, where
+ * locks are to be had.
  */
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
@@ -24,7 +25,10 @@ export interface Place {
 interface Holder {
   readonly metainfo: Metainfo;
   readonly root: string;
-  /** Device, inode: of the root, of its folder with the name. Known again where a bind mount or a hard link leads to the same. */
+  /**
+   * Device, inode: of the root, of its folder with the name. Known again where a bind mount or a hard link leads to the
+   * same.
+   */
   readonly numbers: readonly string[];
   isWriting: boolean;
 }

@@ -1,8 +1,8 @@
 /**
- * Storage over pread and pwrite in workers: pieces are assembled in buffers of their own and written out when they verified.
- * For file systems where mapping is not safe or not fast. Costs a copy each way and memory that the page cache holds as well.
+ * Storage over pread and pwrite in workers: pieces are assembled in buffers of their own and written out when they
+ * verified. For file systems where mapping is not safe or not fast. Costs a copy each way, and memory twice.
  *
- * Invariant: a place in the slab belongs to one open piece or one resident unit; no job runs over a place that was given back.
+ * Invariant: a place in the slab belongs to one open piece or one resident unit; no job runs over one given back.
  */
 import { HaulError } from '../errors.js';
 import type { MemoryRange, WorkFailure } from '../hash/port.js';

@@ -1,4 +1,6 @@
-/** A torrent range as memory ranges of work jobs; its windows are held by the caller. Pad bytes have windowAddress 0. */
+/**
+ * A torrent range as memory ranges of work jobs; its windows are held by the caller. Pad bytes have windowAddress 0.
+ */
 import type { MemoryRange } from '../hash/port.js';
 import { type ExtentTable, NO_WINDOW } from './extents.js';
 import type { Windows } from './windows.js';
@@ -26,8 +28,9 @@ export function memoryRanges(extents: ExtentTable, windows: Windows, begin: numb
 }
 
 /**
- * The whole pages of a torrent range that may be given back: a page shared with a neighbouring range of the same file goes
- * only with `keepsBefore` or `keepsAfter` false. Files begin on pages of their own, so their ends are never shared.
+ * The whole pages of a torrent range that may be given back: a page shared with a neighbouring range of the same file
+ * goes only with `keepsBefore` or `keepsAfter` false. Files begin on pages of their own, so their ends are never
+ * shared.
  */
 export function pageRanges(
   extents: ExtentTable,

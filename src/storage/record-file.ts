@@ -1,11 +1,12 @@
 /**
- * A small file that is replaced atomically, also on a device that has become full meanwhile: beside it lies a spare that has its room
- * already. It is overwritten, forced to the device and takes the name; the file of before becomes the next spare.
+ * A small file that is replaced atomically, also on a device that has become full meanwhile: beside it lies a spare
+ * that has its room already. It is overwritten, forced to the device and takes the name; the file of before becomes the
+ * next spare.
  *
  *   file (old)   .tmp (spare)  -- write, fsync -->  .tmp (new)  -- exchange names, fsync of the folder -->  file (new)   .tmp (spare)
  *
- * Where names cannot be exchanged the file of before is given up and another spare made. Invariant: under the name there is always
- * the old content or the new one, whole.
+ * Where names cannot be exchanged the file of before is given up and another spare made. Invariant: under the name
+ * there is always the old content or the new one, whole.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises';
@@ -18,7 +19,8 @@ import { isOutOfRoom } from './patience.js';
 const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);
 
 /**
- * @param reserveBytes the file is padded with zeros up to that, and a spare of that length is kept beside it; 0: no spare stays
+ * @param reserveBytes the file is padded with zeros up to that, and a spare of that length is kept beside it; 0: no
+ * spare stays
  * @throws what the system says, or HaulError where something is in the way
  */
 export async function replaceRecord(path: string, bytes: Buffer, reserveBytes: number): Promise<void> {
@@ -61,7 +63,10 @@ async function writeSpare(path: string, bytes: Buffer): Promise<void> {
   }
 }
 
-/** The spare, or a new file in the place of whatever else is there: a link, or a file that has another name, is not written through. */
+/**
+ * The spare, or a new file in the place of whatever else is there: a link, or a file that has another name, is not
+ * written through.
+ */
 async function openSpare(path: string): Promise<{ readonly handle: FileHandle; readonly isNew: boolean }> {
   const flags = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const found = await open(path, flags).catch((error: unknown) => {

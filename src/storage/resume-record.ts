@@ -5,8 +5,8 @@
  *   | (device u64, inode u64, birthNs i64, size f64, mtimeNs i64) per file | with flag 2: a bit for each skipped file, then the same of the part file
  *   | with flag 4: unfinished pieces u32, then (piece u32, a bit for each block of a piece of full length) per piece | SHA-256 of all that
  *
- * Numbers are big-endian. The length follows from the torrent, the flags and that one count. Behind it there may be zeros, which keep room
- * for the next record; a record of any other length is damaged.
+ * Numbers are big-endian. The length follows from the torrent, the flags and that one count. Behind it there may be
+ * zeros, which keep room for the next record; a record of any other length is damaged.
  */
 import { createHash } from 'node:crypto';
 import { Bitfield, isCanonicalBitfield } from '../metainfo/bitfield.js';

@@ -1,7 +1,7 @@
 /**
  * The record of verified pieces, kept beside the data and replaced atomically; `resume-record.ts` has its bytes.
- * Invariant: nothing in a record is believed unless all of it is whole, the files are the same ones and look as they did then, and the
- * piece still has its bytes in the same places.
+ * Invariant: nothing in a record is believed unless all of it is whole, the files are the same ones and look as they
+ * did then, and the piece still has its bytes in the same places.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open, statfs, unlink } from 'node:fs/promises';
@@ -65,8 +65,8 @@ export async function removePartFile(metainfo: Metainfo, output: string): Promis
 }
 
 /**
- * Writes the record: overwrites the spare beside it, fsync, names exchanged, fsync of the folder. Pieces that lie in a file without a
- * stamp are not in it. Room for the next record is kept, but not after a clean end.
+ * Writes the record: overwrites the spare beside it, fsync, names exchanged, fsync of the folder. Pieces that lie in a
+ * file without a stamp are not in it. Room for the next record is kept, but not after a clean end.
  * @param selection where the pieces lie; null: no file is skipped
  * @throws HaulError
  */
@@ -104,11 +104,12 @@ function withStamps(metainfo: Metainfo, { synced, stamps }: Claim, selection: Se
 }
 
 /**
- * What of the data on disk counts. Never throws for what it finds there, only where no file can be opened at all.
- * A recorded piece is trusted while all its files have the recorded size and mtime; other recorded pieces are to be checked.
- * After an unclean end, or without a usable record, all others with data on disk are to be checked too: a verified piece must
- * not be downloaded again.
- * Only pieces that `selection` wants count; recorded ones whose bytes lay elsewhere under the selection of then are to be checked.
+ * What of the data on disk counts. Never throws for what it finds there, only where no file can be opened at all. A
+ * recorded piece is trusted while all its files have the recorded size and mtime; other recorded pieces are to be
+ * checked. After an unclean end, or without a usable record, all others with data on disk are to be checked too: a
+ * verified piece must not be downloaded again.
+ * Only pieces that `selection` wants count; recorded ones whose bytes lay elsewhere under the selection of then are to
+ * be checked.
  */
 export async function loadResume(
   metainfo: Metainfo,
@@ -150,7 +151,10 @@ function isSameFile(now: FileStamp, then: FileStamp): boolean {
   return isSameInode(now, then) && (then.inode !== 0n || now.sizeBytes === then.sizeBytes);
 }
 
-/** An inode number 0 equals any: it is what we write where a file system makes numbers up, and means nothing anywhere else. */
+/**
+ * An inode number 0 equals any: it is what we write where a file system makes numbers up, and means nothing anywhere
+ * else.
+ */
 async function believed(record: ResumeRecord | null, output: string): Promise<ResumeRecord | null> {
   const hasWildcard =
     record !== null && [...record.files, record.skipped?.partFile].some((stamp) => stamp?.inode === 0n);
@@ -167,8 +171,8 @@ async function makesUpInodes(output: string): Promise<boolean> {
 }
 
 /**
- * Pieces with bytes in the part file, then or now, whose places are not the same any more, or whose part file is not: the
- * selection is another one, or somebody touched it.
+ * Pieces with bytes in the part file, then or now, whose places are not the same any more, or whose part file is not:
+ * the selection is another one, or somebody touched it.
  */
 function movedPieces(
   metainfo: Metainfo,

@@ -1,7 +1,7 @@
 /**
  * Anonymous memory for pieces and units of positional storage: one slab for all torrents of an engine.
- * Address space is plenty, pages are not: a place that was given back keeps its pages for whoever is next (zeroing a page costs more than copying
- * into it), and what nobody took for a while goes back to the system, in a worker.
+ * Address space is plenty, pages are not: a place that was given back keeps its pages for whoever is next (zeroing a
+ * page costs more than copying into it), and what nobody took for a while goes back to the system, in a worker.
  *
  *   cold (no pages) -> taken -> warm (free, with pages) -> taken again, or let go -> cold
  */

@@ -1,4 +1,7 @@
-/** Looks at the files of a torrent for their stamps. Pads, links (BEP 47) and skipped files hold no data of ours and have none. */
+/**
+ * Looks at the files of a torrent for their stamps. Pads, links (BEP 47) and skipped files hold no data of ours and
+ * have none.
+ */
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -28,8 +31,8 @@ export function stampOf(status: BigIntStats): FileStamp {
 let hasBirths: boolean | undefined;
 
 /**
- * When the file was made, 0 where nobody says. Without statx(2) (an old kernel, a sandbox) Node gives the time of the last change instead;
- * our own executable shows that: it has been renamed or given its mode after it was made.
+ * When the file was made, 0 where nobody says. Without statx(2) (an old kernel, a sandbox) Node gives the time of the
+ * last change instead; our own executable shows that: it has been renamed or given its mode after it was made.
  */
 export function birthOf(status: BigIntStats): bigint {
   if (hasBirths === undefined) {

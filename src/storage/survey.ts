@@ -1,7 +1,7 @@
 /**
  * Looks at the output folder before anything in it is changed: what is there, what is missing, what stands in the way.
- * For writing, links are followed only while they stay inside the output folder. For reading they may lead anywhere: no link
- * that a torrent brings leaves its folder, so such a one is the user's own, and digests prove what is behind it.
+ * For writing, links are followed only while they stay inside the output folder. For reading they may lead anywhere: no
+ * link that a torrent brings leaves its folder, so such a one is the user's own, and digests prove what is behind it.
  */
 import { lstat, readlink, realpath, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
@@ -208,8 +208,8 @@ class Surveyor {
   }
 
   /**
-   * A link that a torrent brought before may be on the way to this one, and from behind it the same text leads elsewhere, also out of
-   * the output folder: it must lead to its target from the folder that it will really be in.
+   * A link that a torrent brought before may be on the way to this one, and from behind it the same text leads
+   * elsewhere, also out of the output folder: it must lead to its target from the folder that it will really be in.
    */
   async #checkWhereItLeads({ path: components, symlinkPath }: FileEntry, text: string, path: string): Promise<void> {
     const folder = await this.#realFolder(components.slice(0, -1));
@@ -219,7 +219,9 @@ class Surveyor {
     throw new HaulError('BAD_DATA', message, { path });
   }
 
-  /** Where a folder really is, or will be: what is missing will be made in the last folder that is there. One look each. */
+  /**
+   * Where a folder really is, or will be: what is missing will be made in the last folder that is there. One look each.
+   */
   #realFolder(components: readonly string[]): Promise<string> {
     if (components.length === 0) return Promise.resolve(this.#root);
     const path = join(this.#output, ...components);

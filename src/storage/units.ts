@@ -1,6 +1,6 @@
 /**
- * Which parts of verified pieces are resident for serving, which are pinned, and which go first when memory is short.
- * A unit is up to 1 MiB of one piece. Pure state in flat arrays: pin and unpin run once per block served, 76,000 times a second.
+ * Which parts of verified pieces are resident for serving, which are pinned, and which go first when memory is short. A
+ * unit is up to 1 MiB of one piece. Pure state in flat arrays: pin and unpin run for each block served, 76,000 a second.
  *
  *   absent -> loading -> ready <-> pinned
  *      ^                   |  ^
@@ -8,7 +8,7 @@
  *      +--- releasing <- evicted
  *
  * Every unit counts as a full one in the books; units divide a piece evenly, so little is lost.
- * Invariant: bytes of loading and ready units <= capacity, except just after `adopt`, which trims at once what is not pinned.
+ * Invariant: bytes of loading and ready units <= capacity, except just after `adopt`, which trims what is not pinned.
  * Must not know: what memory is, jobs, files. The owner loads and lets go.
  */
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
@@ -25,7 +25,7 @@ const RELEASING = 4;
 const CHUNK_UNITS = 1024;
 /** Evicted units whose memory is not back yet may hold this share of the capacity; then loading waits. */
 const EVICTED_SHARE = 0.25;
-/** Pins may keep half of the capacity loading, read-ahead a quarter: what is ready must be used before it is pushed out. */
+/** Pins may keep half of the capacity loading, read-ahead a quarter: what is ready is to be used, not pushed out. */
 const LOADING_SHARE = 0.5;
 const READ_AHEAD_SHARE = 0.25;
 /** A capacity below this many units could not serve a range of two. */
@@ -42,7 +42,7 @@ export type UnitRoom = Pick<
 export interface UnitOwner {
   /** Makes the unit's range present, then calls `loaded`. False: no room for the job now, nothing happened. */
   load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): boolean;
-  /** The unit is no longer wanted. True: its memory is gone. False: the owner calls `beginRelease`, later `released`. */
+  /** The unit is not wanted any more. True: its memory is gone. False: the owner calls `beginRelease`, `released`. */
   evict(slot: number): boolean;
   /** The piece will be written: the memory of its units is not wanted, and no more the business of this book. */
   forgotten(slot: number): void;

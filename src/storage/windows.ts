@@ -1,7 +1,7 @@
 /**
  * Mapped windows: made when first needed, kept while somebody holds them, unmapped least recently used first.
- * Invariant: a window with holders is mapped; nobody but its holders touches its memory. While it is mapped it is guarded, where there is
- * a guard: what then holds zeros in the place of a file that was cut off is told by `loss`.
+ * Invariant: a window with holders is mapped; nobody but its holders touches its memory. While it is mapped it is
+ * guarded, where there is a guard: what then holds zeros in the place of a file that was cut off is told by `loss`.
  * The only file that calls mmap for data files; it knows neither pieces nor jobs.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * Paced write-back: ranges of finished pieces go to the device in the background, oldest first, so that dirty pages stay bounded.
- * Left to itself the kernel lets a fifth of the memory become dirty and then holds up whoever dirties pages, which would be the workers.
+ * Paced write-back: ranges of finished pieces go to the device in the background, oldest first, so that dirty pages
+ * stay bounded. Left to itself the kernel lets a fifth of the memory become dirty and then holds up whoever dirties
+ * pages, which would be the workers.
  *
  *   added -> waiting (as long as its pages are mapped) -> written (sync_file_range in libuv's threads) -> clean
  *
@@ -11,7 +12,10 @@ import { fromSystemError, type HaulError } from '../errors.js';
 import type { Descriptors } from './descriptors.js';
 import type { Dirty, DirtyBudget } from './dirty-budget.js';
 
-/** Calls that wait for the device, each in one of libuv's four threads; two keep a device busy and leave threads for the rest. */
+/**
+ * Calls that wait for the device, each in one of libuv's four threads; two keep a device busy and leave threads for the
+ * rest.
+ */
 const AT_ONCE = 2;
 /** Neighbours become one range up to this length, so that no call holds a thread for long. */
 const LONGEST_RANGE_BYTES = 4 * 1024 * 1024;

@@ -90,7 +90,10 @@ export class BadPieces<P extends object> {
     else this.#mixedFailed(piece, senders, nowMs);
   }
 
-  /** @param digests of the good copy; null: not known, and nobody is convicted. Returns the peers whose blocks were bad, also those that left. */
+  /**
+   * @param digests of the good copy; null: not known, and nobody is convicted. Returns the peers whose blocks were bad,
+   * also those that left.
+   */
   good(piece: PieceIndex, senders: readonly (P | null)[], digests: Uint8Array | null): Set<P> {
     this.#mixed.delete(piece);
     this.#release((entry) => entry.piece === piece);

@@ -1,10 +1,11 @@
 /**
  * Who is kept out of one torrent, and for how long. Pure: the clock is an argument.
  *
- * A ban needs evidence by content (`suspects.ts`: a good copy shows whose blocks were bad), names one peer id at one host, and ends by
- * itself: a disk that was bad is replaced, an address passes on to somebody else. An address as a whole is refused only when several of its
- * peers were caught. What the user named is never refused (`roster.ts`). A host of IPv6 has a new address of its /64 whenever it likes: its
- * ban holds in all of it. But a /64 is also a whole LAN: it is refused when so many of its addresses were caught that most of it is bad.
+ * A ban needs evidence by content (`suspects.ts`: a good copy shows whose blocks were bad), names one peer id at one
+ * host, and ends by itself: a disk that was bad is replaced, an address passes on to somebody else. An address as a
+ * whole is refused only when several of its peers were caught. What the user named is never refused (`roster.ts`). A
+ * host of IPv6 has a new address of its /64 whenever it likes: its ban holds in all of it. But a /64 is also a whole
+ * LAN: it is refused when so many of its addresses were caught that most of it is bad.
  */
 import { groupOf } from '../discovery/remote-group.js';
 
@@ -13,7 +14,9 @@ export const BAN_FIRST_MS = 30 * 60_000;
 export const BAN_LAST_MS = 2 * 60 * 60_000;
 /** Banned peers of one address before it is refused: one liar must not take its neighbours behind a NAT with it. */
 export const BANS_PER_HOST = 3;
-/** Addresses of one /64 with a banned peer before all of it is refused: a LAN of hundreds of hosts has a few bad disks. */
+/**
+ * Addresses of one /64 with a banned peer before all of it is refused: a LAN of hundreds of hosts has a few bad disks.
+ */
 export const BANNED_ADDRESSES_PER_GROUP = 16;
 /** Bans remembered, ended ones included: about 150 bytes each. */
 const BANS_MAX = 4096;
@@ -64,7 +67,9 @@ export class Bans {
   }
 }
 
-/** A peer id alone is a claim: whoever borrows the id of an honest peer on another host must not get that one banned. */
+/**
+ * A peer id alone is a claim: whoever borrows the id of an honest peer on another host must not get that one banned.
+ */
 function nameOf(group: string, peerId: Buffer): string {
   return `${group} ${peerId.toString('hex')}`;
 }

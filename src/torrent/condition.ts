@@ -1,6 +1,6 @@
 /**
- * The condition of one torrent: gathers the facts for `health.ts` and for `sources()`, and remembers since when things are as they are.
- * Looks once a second; must not be called per block.
+ * The condition of one torrent: gathers the facts for `health.ts` and for `sources()`, and remembers since when things
+ * are as they are. Looks once a second; must not be called per block.
  */
 import type { HealthProblem, TorrentSources, TrackerReport } from '../api.js';
 import type { HaulError } from '../errors.js';
@@ -39,7 +39,10 @@ export class Condition {
     this.#receivedBytes = downloadedBytes;
   }
 
-  /** A step before the first block, repeated while no file can be opened; that is told. @throws what the step throws in the end */
+  /**
+   * A step before the first block, repeated while no file can be opened; that is told.
+   * @throws what the step throws in the end
+   */
   patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const onPause = (error: HaulError | null): void => {
       this.#pausedText = error === null ? null : `${error.message}; it is tried again soon`;

@@ -1,6 +1,7 @@
 /**
- * Trouble of the disk or of the machine that may pass: for a while no piece is opened and nothing is read for peers, then all goes on.
- * The first time is a hiccup; from the second in a row on the torrent counts as paused, and says so. Knows no clock but the one it is given.
+ * Trouble of the disk or of the machine that may pass: for a while no piece is opened and nothing is read for peers,
+ * then all goes on. The first time is a hiccup; from the second in a row on the torrent counts as paused, and says so.
+ * Knows no clock but the one it is given.
  *
  *   calm ─add→ holding ─after 1, 2, 4 … 60 s→ trying ─10 s without trouble, all repeated→ calm
  *                 ^                              │
@@ -15,7 +16,10 @@ export const QUIET_MS = 10_000;
 /** From this many failures in a row on it is a pause. */
 const PAUSE_FROM = 2;
 
-/** What may heal by itself, or by somebody's hand while we wait. Not a full disk: it is rarely freed in time, and whoever runs us should know. */
+/**
+ * What may heal by itself, or by somebody's hand while we wait. Not a full disk: it is rarely freed in time, and
+ * whoever runs us should know.
+ */
 const PASSING: ReadonlySet<string> = new Set([
   'EIO',
   'EMFILE',

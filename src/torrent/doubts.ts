@@ -1,6 +1,7 @@
 /**
- * Bad data of this torrent as its user hears of it: sources that give nothing but bad copies of a piece, and pieces of ours that are bad
- * on disk. A piece of ours that somebody complains of is hashed again; a bad one is no longer offered, and a download never ends well over it.
+ * Bad data of this torrent as its user hears of it: sources that give nothing but bad copies of a piece, and pieces of
+ * ours that are bad on disk. A piece of ours that somebody complains of is hashed again; a bad one is no longer
+ * offered, and a download never ends well over it.
  */
 
 import { groupOf } from '../discovery/remote-group.js';

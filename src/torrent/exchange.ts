@@ -226,7 +226,10 @@ export class Exchange implements SchedulerSink {
     }
   }
 
-  /** Says HAVE to everybody who should hear it, in one batch (BEP 3), and lets go of peers that neither side needs any more. */
+  /**
+   * Says HAVE to everybody who should hear it, in one batch (BEP 3), and lets go of peers that neither side needs any
+   * more.
+   */
   announceHave(piece: PieceIndex): void {
     for (const peer of this.peers) {
       if (peer === null || !this.scheduler.isTold(peer.slot)) continue;
@@ -249,7 +252,10 @@ export class Exchange implements SchedulerSink {
     for (const peer of this.peers) peer?.dropIfRedundant();
   }
 
-  /** A seed wants nothing of us; when we want nothing more either, whole or a selection, we have nothing to say to each other. A super-seed counts on its peers. */
+  /**
+   * A seed wants nothing of us; when we want nothing more either, whole or a selection, we have nothing to say to each
+   * other. A super-seed counts on its peers.
+   */
   isRedundant(peer: Peer): boolean {
     return this.isComplete && !this.scheduler.isSuperSeeding && this.scheduler.peerIsSeed(peer.slot);
   }
@@ -260,7 +266,10 @@ export class Exchange implements SchedulerSink {
     else this.owner.onDiskError(error);
   }
 
-  /** A file was cut off after it had been read ahead: the kernel found nothing to send where a block was. Which one is looked for. */
+  /**
+   * A file was cut off after it had been read ahead: the kernel found nothing to send where a block was. Which one is
+   * looked for.
+   */
   servedMemoryLost(): void {
     const { name } = this.metainfo;
     const error = new HaulError('BAD_DATA', `${name}: a file was cut off while it was being served`, { name });

@@ -1,6 +1,6 @@
 /**
- * Looks now and then whether the files in use are still there, the same ones and as long as they should be, and has those proved that
- * another program may have written into.
+ * Looks now and then whether the files in use are still there, the same ones and as long as they should be, and has
+ * those proved that another program may have written into.
  */
 import { DEFAULTS } from '../config.js';
 import { HaulError } from '../errors.js';

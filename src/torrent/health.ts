@@ -6,7 +6,10 @@ import type { AddressFailure, BannedPeer, HealthCode, HealthProblem, TrackerRepo
 import type { ErrorFacts } from '../errors.js';
 
 export interface HealthFacts {
-  /** What the torrent is about. 'saving': everything is verified and not yet on the device. 'nothing': it checks, prepares or has stopped. */
+  /**
+   * What the torrent is about. 'saving': everything is verified and not yet on the device. 'nothing': it checks,
+   * prepares or has stopped.
+   */
   readonly goal: 'download' | 'saving' | 'seed' | 'nothing';
   readonly trackers: readonly TrackerReport[];
   /** They were given in place of the torrent's own: a seed without any is then as it should be. */
@@ -36,7 +39,10 @@ export interface HealthFacts {
 
 /** A start, or a peer that comes back at once, is no problem yet. */
 export const WITHOUT_PEERS_MS = 3_000;
-/** Longer than the pause between two blocks of a slow peer; short enough that a waiting command says so within ten seconds. */
+/**
+ * Longer than the pause between two blocks of a slow peer; short enough that a waiting command says so within ten
+ * seconds.
+ */
 export const NOTHING_CAME_MS = 6_000;
 /** The write-back of a healthy disk catches up several times a second. */
 export const DISK_BEHIND_MS = 4_000;

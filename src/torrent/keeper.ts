@@ -1,6 +1,7 @@
 /**
  * Keeps what is verified: forces finished pieces to the device in the background and records them only after that.
- * Invariant: the record never claims a piece whose bytes were not synced, or whose file is not under its own name any more.
+ * Invariant: the record never claims a piece whose bytes were not synced, or whose file is not under its own name any
+ * more.
  */
 import { DEFAULTS } from '../config.js';
 import { HaulError } from '../errors.js';
@@ -143,8 +144,9 @@ export class Keeper {
   }
 
   /**
-   * Data that is complete does without a record (a read-only folder): the next run checks it again. So does a download whose device is
-   * full, for its own space is reserved: the record is tried again, and until it fits an interruption costs a check of what is here.
+   * Data that is complete does without a record (a read-only folder): the next run checks it again. So does a download
+   * whose device is full, for its own space is reserved: the record is tried again, and until it fits an interruption
+   * costs a check of what is here.
    * @throws HaulError also when a file in use is gone, replaced or cut, after a record without its pieces
    */
   async #save(isClean: boolean, unfinished: readonly UnfinishedPiece[] = []): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * Peers that the user named: host names are looked up, and looked up again while none of their addresses is a peer. The machine behind a
- * name may move, and a name may not be known yet. Knows no clock and no sockets.
+ * Peers that the user named: host names are looked up, and looked up again while none of their addresses is a peer. The
+ * machine behind a name may move, and a name may not be known yet. Knows no clock and no sockets.
  */
 import type { PeerAddress } from './services.js';
 

@@ -4,8 +4,8 @@
  *   looked at -> recorded pieces trusted, others hashed -> a sample of the trusted hashed -> not written meanwhile? -> storage opened
  *   -> the same files still?
  *
- * Invariant: a piece is in `have` only when the file that the storage uses is the one that was looked at before the piece was trusted
- * or hashed. A file that comes, goes, is replaced or written meanwhile starts all of it again.
+ * Invariant: a piece is in `have` only when the file that the storage uses is the one that was looked at before the
+ * piece was trusted or hashed. A file that comes, goes, is replaced or written meanwhile starts all of it again.
  */
 import { join } from 'node:path';
 import { HaulError } from '../errors.js';
@@ -56,7 +56,10 @@ export class OnDisk {
     this.#recorded = new Bitfield(options.metainfo.files.length);
   }
 
-  /** Fills `have` and opens the storage; may be called again when it failed. Null when the signal fired meanwhile. @throws HaulError */
+  /**
+   * Fills `have` and opens the storage; may be called again when it failed. Null when the signal fired meanwhile.
+   * @throws HaulError
+   */
   async open(): Promise<Storage | null> {
     const { have, signal, metainfo, output } = this.#options;
     for (let tries = 1; ; tries++) {
@@ -116,15 +119,16 @@ export class OnDisk {
     if (problem !== null) services.log('info', `resume record not used, what is here is hashed again: ${problem}`);
     this.#recorded = ours;
     const good = await this.#checkSampled(trusted, recheck, stamps);
-    // Found good means readable, not on the device: after a crash it may be in the page cache only, and is about to be recorded.
+    // Found good means readable, not on the device: after a crash it may be in the page cache only, and is about to be
+    // recorded.
     if (good.count > 0) await services.syncData(metainfo, output, selection);
     addTo(have, good);
     return stamps;
   }
 
   /**
-   * Hashes what must be, and some of what is trusted: stamps do not show what another program wrote into a file while we ran.
-   * One bad piece, and all of them are hashed. Puts into `have` what stays trusted.
+   * Hashes what must be, and some of what is trusted: stamps do not show what another program wrote into a file while
+   * we ran. One bad piece, and all of them are hashed. Puts into `have` what stays trusted.
    * @returns what was found good by its hash
    */
   async #checkSampled(trusted: Bitfield, recheck: Bitfield, stamps: readonly FileStamp[]): Promise<Bitfield> {
@@ -177,7 +181,8 @@ export class OnDisk {
     } catch (error) {
       await storage.close();
       // Every piece is here, but not every file: one that is empty, or a link, lies in no piece; or one is too long.
-      // Should one with pieces have gone this very moment, it is made anew, is not the one that was seen, and all is looked at again.
+      // Should one with pieces have gone this very moment, it is made anew, is not the one that was seen, and all is
+      // looked at again.
       const code = error instanceof HaulError ? error.code : '';
       const isIncomplete = !forWriting && !isSeed && (code === 'NOT_FOUND' || code === 'BAD_DATA');
       if (!isIncomplete) throw error;
@@ -185,7 +190,10 @@ export class OnDisk {
     }
   }
 
-  /** @returns the files that were hashed when the torrent was made. @throws HaulError when one is not there any more as it was */
+  /**
+   * @returns the files that were hashed when the torrent was made.
+   * @throws HaulError when one is not there any more as it was
+   */
   #checkHashed(now: readonly FileStamp[]): readonly FileStamp[] {
     const { metainfo, output, hashed } = this.#options;
     metainfo.files.forEach(({ isPad, symlinkPath, path }, file) => {

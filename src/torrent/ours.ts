@@ -3,9 +3,9 @@ import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 
 /**
- * Ours is what our own record knows, and what holds a whole piece of this torrent: an earlier version of an image, or what another
- * client left. A file that holds no piece alone counts when all pieces that it shares in are good, for then nothing of it changes:
- * of a shared piece a few bytes may be its own, and a hostile torrent could guess them.
+ * Ours is what our own record knows, and what holds a whole piece of this torrent: an earlier version of an image, or
+ * what another client left. A file that holds no piece alone counts when all pieces that it shares in are good, for
+ * then nothing of it changes: of a shared piece a few bytes may be its own, and a hostile torrent could guess them.
  * @param recorded by file, what the resume record knows
  * @param have verified pieces
  */

@@ -1,11 +1,13 @@
 /**
- * The extension messages (BEP 10) of one connected peer: which it takes under which number, and what we do with those that we take.
+ * The extension messages (BEP 10) of one connected peer: which it takes under which number, and what we do with those
+ * that we take.
  *
  *   lt_donthave     4 bytes, a piece (BEP 54): the sender has it no more
  *   haul_bad_piece  4 bytes, a piece: all of it came from the receiver of this message and it failed its hash. The receiver hashes its copy of
  *                   that one piece (`spot-checks.ts`, rate limited), and if it is bad, no longer offers it. Asks for nothing else, is not answered
  *
- * In the handshake, beside what BEP 10 names: `haul_request_bytes`, the longest request for blocks in a row (a run) that the sender serves.
+ * In the handshake, beside what BEP 10 names: `haul_request_bytes`, the longest request for blocks in a row (a run)
+ * that the sender serves.
  */
 import { BLOCK_LENGTH_BYTES, LIMITS } from '../config.js';
 import { NONE, type PieceIndex } from '../metainfo/geometry.js';
@@ -81,7 +83,10 @@ export class PeerExtensions {
     if (said.reqq !== null) peer.exchange.scheduler.setReqq(peer.slot, said.reqq);
   }
 
-  /** What it serves in one message, as far as we ask for it: a power of two of blocks. Who says so knows what it means when we do. */
+  /**
+   * What it serves in one message, as far as we ask for it: a power of two of blocks. Who says so knows what it means
+   * when we do.
+   */
   #onRequestBytes(bytes: number): void {
     const blocks = Math.floor(Math.min(bytes, LIMITS.runBytes) / BLOCK_LENGTH_BYTES);
     if (blocks < 1) return;

@@ -1,6 +1,7 @@
 /**
- * BEP 40, canonical peer priority: an order of pairs of addresses that both ends compute alike and nobody chooses, so that a swarm in which
- * all tables are full stays well connected, and who comes in the greatest number gains little. Pure.
+ * BEP 40, canonical peer priority: an order of pairs of addresses that both ends compute alike and nobody chooses, so
+ * that a swarm in which all tables are full stays well connected, and who comes in the greatest number gains little.
+ * Pure.
  */
 import { ipBytes } from '../discovery/address.js';
 

@@ -78,7 +78,9 @@ export class Peer implements WireSink, LinkHandlers {
     this.pinned = exchange.pins.join(link.host);
   }
 
-  /** Our first messages: what we can do (BEP 10) and what we have (BEP 3, 6), or what we choose to say of it (BEP 16). */
+  /**
+   * Our first messages: what we can do (BEP 10) and what we have (BEP 3, 6), or what we choose to say of it (BEP 16).
+   */
   greet(): void {
     const { have, listenPort, scheduler } = this.exchange;
     const saidCount = scheduler.isSuperSeeding ? 0 : have.count;
@@ -244,7 +246,10 @@ export class Peer implements WireSink, LinkHandlers {
     this.#piecesSaid();
   }
 
-  /** aria2 sends a bitfield in place of many HAVEs, in the middle of a session: it may only add. @param bits null: all */
+  /**
+   * aria2 sends a bitfield in place of many HAVEs, in the middle of a session: it may only add.
+   * @param bits null: all
+   */
   #addPieces(bits: Uint8Array | null): void {
     const { geometry, scheduler } = this.exchange;
     for (let piece = 0; piece < geometry.pieceCount && !this.link.isClosing; piece++) {

@@ -1,10 +1,11 @@
 /**
- * What the unsent blocks of one peer keep resident, and what of it one torrent allows. Without a bound a few peers that ask for a block of
- * each unit and then read nothing would pin all the memory there is for serving, and nobody else would be served.
- * A unit is what becomes resident as one (see `Storage.readUnits`).
+ * What the unsent blocks of one peer keep resident, and what of it one torrent allows. Without a bound a few peers that
+ * ask for a block of each unit and then read nothing would pin all the memory there is for serving, and nobody else
+ * would be served. A unit is what becomes resident as one (see `Storage.readUnits`).
  *
- * A peer that reads briskly may pin 8 MiB; one that is new, or slow to read, two units. Together they leave a quarter of the units free,
- * the slow ones half, so that whoever reads on always finds room. One address (IPv6: one /64) holds a quarter while others are served too.
+ * A peer that reads briskly may pin 8 MiB; one that is new, or slow to read, two units. Together they leave a quarter
+ * of the units free, the slow ones half, so that whoever reads on always finds room. One address (IPv6: one /64) holds
+ * a quarter while others are served too.
  */
 import { LIMITS } from '../config.js';
 import { groupOf } from '../discovery/remote-group.js';

@@ -240,8 +240,8 @@ export class Receiver {
     this.#digest(piece, (digests) => {
       if (exchange.isClosed) return;
       exchange.scheduler.pieceFailed(piece);
-      // Asked after the digest: by then word of it has come. What another program spoiled in place convicts nobody, but it is not fetched
-      // without a pause either.
+      // Asked after the digest: by then word of it has come. What another program spoiled in place convicts nobody, but
+      // it is not fetched without a pause either.
       const isEvidence = digests instanceof Uint8Array && !exchange.storage.hasOtherWriter(piece);
       this.#badPieces.failed(piece, senders, isEvidence ? digests : null, exchange.now());
       exchange.scheduler.fillHungry(exchange.now());

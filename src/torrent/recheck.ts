@@ -1,10 +1,10 @@
 /**
  * The hash check of a torrent's files on disk.
  *
- * Symbolic links are followed, the output folder itself and links below it alike: this only reads regular files, a digest
- * that matches proves the bytes to be the torrent's own, and no link that a torrent brings leads outside its folder
- * (`metainfo/paths`). So data that the user linked in from elsewhere can be checked and seeded. What is not a regular file
- * counts as missing.
+ * Symbolic links are followed, the output folder itself and links below it alike: this only reads regular files, a
+ * digest that matches proves the bytes to be the torrent's own, and no link that a torrent brings leads outside its
+ * folder (`metainfo/paths`). So data that the user linked in from elsewhere can be checked and seeded. What is not a
+ * regular file counts as missing.
  */
 import { lstat, readlink } from 'node:fs/promises';
 import path from 'node:path';
@@ -20,13 +20,21 @@ import type { FileStamp } from '../storage/file-stamp.js';
 import { FileLayout, partFileName } from '../storage/layout.js';
 
 export interface RecheckOptions {
-  /** Pieces to check; default all. The others stay unset in the result, and only files that hold bytes of these are looked at. */
+  /**
+   * Pieces to check; default all. The others stay unset in the result, and only files that hold bytes of these are
+   * looked at.
+   */
   readonly only?: Bitfield;
   /** Trouble in reading is no verdict, and thrown. Default: a piece that cannot be read is bad. */
   readonly isStrict?: boolean;
-  /** Skipped files are not looked at, what wanted pieces hold of them is in the part file; other pieces are not checked. */
+  /**
+   * Skipped files are not looked at, what wanted pieces hold of them is in the part file; other pieces are not checked.
+   */
   readonly selection?: Selection | null;
-  /** The files as they were looked at, the part file last: pieces of others that take their places are bad. Default: any will do. */
+  /**
+   * The files as they were looked at, the part file last: pieces of others that take their places are bad. Default: any
+   * will do.
+   */
   readonly stamps?: readonly FileStamp[] | undefined;
   /** `pieceCount` is the number of pieces to check. */
   readonly onProgress?: (checkedPieces: number, pieceCount: number) => void;
@@ -34,8 +42,9 @@ export interface RecheckOptions {
 }
 
 /**
- * 'bad': right length, but a checked piece that it shares in is not good. A piece may span files: the neighbour of a missing
- * file can be 'bad' too, because nothing proves its last bytes. Symbolic links (BEP 47) are 'bad' when they lead elsewhere.
+ * 'bad': right length, but a checked piece that it shares in is not good. A piece may span files: the neighbour of a
+ * missing file can be 'bad' too, because nothing proves its last bytes. Symbolic links (BEP 47) are 'bad' when they
+ * lead elsewhere.
  */
 export type FileState = 'ok' | 'bad' | 'missing' | 'wrong-length';
 
@@ -58,9 +67,10 @@ const LOOKS_AT_ONCE = 4096;
 const GONE = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
 
 /**
- * Hashes the files at `path.join(outputFolder, ...entry.path)` in the pool. Pieces of missing and short files are bad; a
- * file that is too long has its pieces checked all the same.
- * @throws HaulError ABORTED; NO_PERMISSION and IO when a file is there and cannot be looked at or opened; with `isStrict` what the disk says.
+ * Hashes the files at `path.join(outputFolder, ...entry.path)` in the pool. Pieces of missing and short files are bad;
+ * a file that is too long has its pieces checked all the same.
+ * @throws HaulError ABORTED; NO_PERMISSION and IO when a file is there and cannot be looked at or opened; with
+ * `isStrict` what the disk says.
  */
 export async function recheckFiles(
   metainfo: Metainfo,
@@ -108,7 +118,10 @@ export async function recheckFiles(
   return { good, files: states };
 }
 
-/** A bad sector is a bad piece; no permission is not the data's fault, and must not look like it. What is gone or too short is no trouble. */
+/**
+ * A bad sector is a bad piece; no permission is not the data's fault, and must not look like it. What is gone or too
+ * short is no trouble.
+ */
 function throwIfNoVerdict(error: HaulError, isStrict: boolean): void {
   const isAboutData = error.code === 'BAD_DATA' || error.code === 'NOT_FOUND';
   if (error.code === 'NO_PERMISSION' || (isStrict && !isAboutData)) throw error;

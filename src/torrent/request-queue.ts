@@ -1,17 +1,17 @@
 /**
  * What one peer has asked for and not yet got: a first-in first-out ring of (piece, begin, length), grown as needed.
  *
- * A request that was cancelled leaves a hole, stepped over when its turn comes; a table of chains finds it in O(1), because a
- * flood of cancels must cost no more than any other message. A run (one request for several blocks in a row) may lose blocks of it to
- * cancels; the others come out as one part for each stretch that is left.
+ * A request that was cancelled leaves a hole, stepped over when its turn comes; a table of chains finds it in O(1),
+ * because a flood of cancels must cost no more than any other message. A run (one request for several blocks in a row)
+ * may lose blocks of it to cancels; the others come out as one part for each stretch that is left.
  * Invariant: the first place of a queue that is not empty is no hole, and every request is in the chain of its hash.
  */
 import { BLOCK_LENGTH_BYTES, DEFAULTS } from '../config.js';
 
 const FIRST_CAPACITY = 32;
 /**
- * Piece, begin, length, how many units of memory a read-ahead of it touches that the requests before it did not, and one bit for each of its
- * blocks that was cancelled or sent before the others.
+ * Piece, begin, length, how many units of memory a read-ahead of it touches that the requests before it did not, and
+ * one bit for each of its blocks that was cancelled or sent before the others.
  */
 const FIELDS = 5;
 const GONE = 4;
@@ -47,7 +47,10 @@ export class RequestQueue {
   #lateUnitAt = 0;
   #newestUnit = -1;
 
-  /** @param random a generator of [0, 1). @param unitBytes what becomes resident as one, of a piece from its begin on. */
+  /**
+   * @param random a generator of [0, 1).
+   * @param unitBytes what becomes resident as one, of a piece from its begin on.
+   */
   constructor(random: () => number, unitBytes: number = DEFAULTS.residentUnitBytes) {
     this.#unitBytes = unitBytes;
     const salt = (): number => Math.floor(random() * 2 ** 32) | 1;
@@ -180,7 +183,9 @@ export class RequestQueue {
     }
   }
 
-  /** Moves on to the next request whose read-ahead was not started yet; false when there is none or a limit is reached. */
+  /**
+   * Moves on to the next request whose read-ahead was not started yet; false when there is none or a limit is reached.
+   */
   advance(limitBytes: number, limitUnits = Number.POSITIVE_INFINITY): boolean {
     if (this.#ahead < this.#head) this.#ahead = this.#head;
     while (this.#ahead < this.#tail && this.aheadBytes < limitBytes && this.aheadUnits < limitUnits) {

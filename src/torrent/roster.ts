@@ -78,7 +78,9 @@ export class Roster implements Door {
     this.dialSome(this.#torrent.services.now());
   }
 
-  /** Somebody is to be dialled and the engine's budget was spent: worth another look at its next tick, not in a second. */
+  /**
+   * Somebody is to be dialled and the engine's budget was spent: worth another look at its next tick, not in a second.
+   */
   isHeldBack = false;
 
   /** Dials while there is room, budget and somebody to dial. */
@@ -111,7 +113,10 @@ export class Roster implements Door {
     return this.#addresses.nextAtMs();
   }
 
-  /** Of those that lied some are better than nobody: every piece is checked, and what they spoil is not asked of them again at once. */
+  /**
+   * Of those that lied some are better than nobody: every piece is checked, and what they spoil is not asked of them
+   * again at once.
+   */
   #pardoned(nowMs: number): PeerAddress | null {
     const { exchange, isComplete } = this.#torrent;
     const isAlone = exchange?.peerCount === 0 && this.#dialling === 0 && !isComplete;
@@ -225,7 +230,9 @@ export class Roster implements Door {
     });
   }
 
-  /** All sources are silent: to those that we dialled a second connection is tried, at once and again while it lasts. */
+  /**
+   * All sources are silent: to those that we dialled a second connection is tried, at once and again while it lasts.
+   */
   seekSilent(nowMs: number): void {
     const { exchange } = this.#torrent;
     if (exchange === null || nowMs - this.#soughtMs < LIMITS.silentTwinMs) return;

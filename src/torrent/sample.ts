@@ -4,8 +4,8 @@ import { Bitfield } from '../metainfo/bitfield.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 
 /**
- * A random sample: at least `DEFAULTS.samplePieces`, `DEFAULTS.sampleShare` of all and as many as make `DEFAULTS.sampleBytes`, so that what
- * is small is hashed whole.
+ * A random sample: at least `DEFAULTS.samplePieces`, `DEFAULTS.sampleShare` of all and as many as make
+ * `DEFAULTS.sampleBytes`, so that what is small is hashed whole.
  * @param random in [0, 1)
  */
 export function drawSample(pieces: Bitfield, geometry: Geometry, random: () => number): Bitfield {

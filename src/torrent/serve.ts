@@ -37,7 +37,10 @@ function isServedAtOnce(peer: Peer, piece: PieceIndex, begin: number, length: nu
   return length <= LIMITS.runBytes && peer.runBlocks > 1 && peer.exchange.geometry.asRun(piece, begin, length) > 0;
 }
 
-/** The whole request, or one block of a run: the others are still sent. A flood of cancels must stay cheap: few runs have a block. */
+/**
+ * The whole request, or one block of a run: the others are still sent. A flood of cancels must stay cheap: few runs
+ * have a block.
+ */
 export function cancelArrives(peer: Peer, index: number, begin: number, length: number): void {
   const { requests, runBlocks } = peer;
   const { geometry } = peer.exchange;
@@ -132,7 +135,10 @@ function waitForTokens(peer: Peer): void {
 /** Reused by every call: only its elements are kept by the link. */
 const slices: Buffer[] = [];
 
-/** Starts reading what is queued next, each request once, up to the peer's share: in bursts, because waking a worker costs some 50 µs. */
+/**
+ * Starts reading what is queued next, each request once, up to the peer's share: in bursts, because waking a worker
+ * costs some 50 µs.
+ */
 function readAhead(peer: Peer): void {
   const { requests, exchange } = peer;
   if (requests.aheadBytes > LIMITS.readAheadBytesPerPeer / 2) return;
@@ -143,8 +149,9 @@ function readAhead(peer: Peer): void {
 }
 
 /**
- * A read-ahead came in, or memory was let go: whoever waited goes on. Where one finds no room the others need not ask. The first that
- * went away empty is the first to ask next time: a disk that is slower than all peers together, and memory, are shared evenly.
+ * A read-ahead came in, or memory was let go: whoever waited goes on. Where one finds no room the others need not ask.
+ * The first that went away empty is the first to ask next time: a disk that is slower than all peers together, and
+ * memory, are shared evenly.
  */
 export function pumpAll(exchange: Exchange): void {
   const { peers, firstToPump } = exchange;
@@ -190,9 +197,9 @@ function wakeWaiting(exchange: Exchange): void {
 }
 
 /**
- * Once a second: while somebody waits because others keep too much in memory, whoever asked and does not read is let go of. What was
- * handed to the kernel cannot be taken back in another way. Where all read a little, the slowest goes, if it takes next to nothing: those
- * on slow lines take turns.
+ * Once a second: while somebody waits because others keep too much in memory, whoever asked and does not read is let go
+ * of. What was handed to the kernel cannot be taken back in another way. Where all read a little, the slowest goes, if
+ * it takes next to nothing: those on slow lines take turns.
  */
 export function giveWay(exchange: Exchange): void {
   const { pins } = exchange;

@@ -112,7 +112,10 @@ export interface Services {
     options: {
       readonly only: Bitfield;
       readonly selection: Selection | null;
-      /** The files as they were looked at, the part file last: others in their places are not hashed. Default: whatever is there. */
+      /**
+       * The files as they were looked at, the part file last: others in their places are not hashed. Default: whatever
+       * is there.
+       */
       readonly stamps?: readonly FileStamp[];
       /** Trouble in reading is thrown. Default: a piece that cannot be read is bad. */
       readonly isStrict?: boolean;

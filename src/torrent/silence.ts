@@ -1,6 +1,6 @@
 /**
- * Sources that fell silent. As long as one of them sends, the others are the scheduler's to judge; when all are silent it is probably the
- * network, and nobody is dropped for it: a peer that is slow to come back is better than none.
+ * Sources that fell silent. As long as one of them sends, the others are the scheduler's to judge; when all are silent
+ * it is probably the network, and nobody is dropped for it: a peer that is slow to come back is better than none.
  */
 import { LIMITS } from '../config.js';
 import type { Exchange } from './exchange.js';

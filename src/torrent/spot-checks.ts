@@ -1,6 +1,7 @@
 /**
- * Pieces of ours that a peer says are bad: each is hashed once more, in the pool, one after another. Pure but for the check it is given.
- * What a peer can make us do is one hash a second, of pieces that we have, and of one piece once a minute.
+ * Pieces of ours that a peer says are bad: each is hashed once more, in the pool, one after another. Pure but for the
+ * check it is given. What a peer can make us do is one hash a second, of pieces that we have, and of one piece once a
+ * minute.
  */
 import type { PieceIndex } from '../metainfo/geometry.js';
 

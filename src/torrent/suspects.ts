@@ -38,8 +38,8 @@ export class Suspects<P extends object> {
   }
 
   /**
-   * Compares the failed copies with the digests of the good one: the senders of blocks that differ, but for those that sent that block well
-   * the next time (it was spoilt on the way). Forgets the piece.
+   * Compares the failed copies with the digests of the good one: the senders of blocks that differ, but for those that
+   * sent that block well the next time (it was spoilt on the way). Forgets the piece.
    */
   convict(piece: PieceIndex, good: Uint8Array, senders: readonly (P | null)[]): Set<P> {
     const guilty = new Set<P>();

@@ -1,4 +1,7 @@
-/** Files that another program may have written into while we did: what is here of them is hashed again before anything is said of it. */
+/**
+ * Files that another program may have written into while we did: what is here of them is hashed again before anything
+ * is said of it.
+ */
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
@@ -22,7 +25,10 @@ export interface Suspected {
   readonly untilQuiet: boolean;
 }
 
-/** Resolves when no file is under suspicion. @throws HaulError what `inspect` finds; BAD_DATA: other bytes are in it; ABORTED */
+/**
+ * Resolves when no file is under suspicion.
+ * @throws HaulError what `inspect` finds; BAD_DATA: other bytes are in it; ABORTED
+ */
 export async function proveSuspects(suspected: Suspected): Promise<void> {
   const { storage, services, metainfo, output, selection, signal, untilQuiet } = suspected;
   for (let tries = 1; ; tries++) {

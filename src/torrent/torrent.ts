@@ -285,7 +285,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     return promise;
   }
 
-  /** The one way out: peers first, then the pool, then the disk; what is verified is synced and recorded. Never rejects. */
+  /** The one way out: peers, then the pool, then the disk; what is verified is synced and recorded. Never rejects. */
   async #stop(failure: HaulError | null): Promise<void> {
     const { name } = this.metainfo;
     this.#enter('stopping');

@@ -1,6 +1,6 @@
 /**
- * Who gives up a place in a full table of peers, of this torrent or of the engine: sees the connected peers as `seats.ts` wants them, and
- * closes the connection that yields.
+ * Who gives up a place in a full table of peers, of this torrent or of the engine: sees the connected peers as
+ * `seats.ts` wants them, and closes the connection that yields.
  */
 import { LIMITS } from '../config.js';
 import { groupOf } from '../discovery/remote-group.js';

@@ -1,9 +1,11 @@
 /**
- * Two connections of one peer, told by its id: which one stays. Both sides decide by themselves and must come to the same.
+ * Two connections of one peer, told by its id: which one stays. Both sides decide by themselves and must come to the
+ * same.
  *
- * When both dialled at once, it is the one dialled by the smaller id. Any other second one means that the first is dead on the other side,
- * or that somebody borrows the name: the first goes only when it has been silent, from another host only when it also takes
- * nothing of what waits for it, and in any case not before the new one has spoken, which it does when the other side has let us in.
+ * When both dialled at once, it is the one dialled by the smaller id. Any other second one means that the first is dead
+ * on the other side, or that somebody borrows the name: the first goes only when it has been silent, from another host
+ * only when it also takes nothing of what waits for it, and in any case not before the new one has spoken, which it
+ * does when the other side has let us in.
  */
 import { LIMITS } from '../config.js';
 import type { PeerLink } from '../peer/link.js';
@@ -13,7 +15,8 @@ export type TwinVerdict = 'refused' | 'replaces' | 'replaces-when-it-speaks';
 
 /** @param link the new connection. @param ours our own peer id. */
 export function judgeTwin(link: PeerLink, other: Peer, ours: Buffer, nowMs: number): TwinVerdict {
-  // Both dialled at once: that shows within the time of a handshake. From another host and later it is no more than a name.
+  // Both dialled at once: that shows within the time of a handshake. From another host and later it is no more than a
+  // name.
   const isAtOnce = link.host === other.link.host || nowMs - other.joinedMs < LIMITS.handshakeTimeoutMs;
   if (isAtOnce && isPreferred(link, other, ours)) return 'replaces';
   const silentMs = other.link.silentMs(nowMs);

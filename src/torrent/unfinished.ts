@@ -1,6 +1,7 @@
 /**
- * Blocks of unfinished pieces, from one run to the next: what the last run recorded waits here until the scheduler opens its piece.
- * Nothing of it is believed: a block counts as stored by nobody, and the piece is hashed like any other when the rest has come.
+ * Blocks of unfinished pieces, from one run to the next: what the last run recorded waits here until the scheduler
+ * opens its piece. Nothing of it is believed: a block counts as stored by nobody, and the piece is hashed like any
+ * other when the rest has come.
  */
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';

@@ -1,9 +1,14 @@
-/** Steps before the first block, while no file can be opened: others give some back soon, mostly, and what was checked so far is worth it. */
+/**
+ * Steps before the first block, while no file can be opened: others give some back soon, mostly, and what was checked
+ * so far is worth it.
+ */
 import { setTimeout as rest } from 'node:timers/promises';
 import { HaulError } from '../errors.js';
 import { isShortOfFiles } from './disk-trouble.js';
 
-/** Half a minute in all, besides the seconds that each open waits by itself: who has none by then is told what to raise. */
+/**
+ * Half a minute in all, besides the seconds that each open waits by itself: who has none by then is told what to raise.
+ */
 const PAUSES_MS = [1000, 2000, 4000, 8000, 16_000];
 
 export interface Patience {

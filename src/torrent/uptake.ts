@@ -1,6 +1,6 @@
 /**
- * How a peer takes what it asked for: briskly, slowly or not at all. Known from what the kernel took, once a second; and at once when a peer
- * takes a lot. A new peer is not brisk until it has shown it.
+ * How a peer takes what it asked for: briskly, slowly or not at all. Known from what the kernel took, once a second;
+ * and at once when a peer takes a lot. A new peer is not brisk until it has shown it.
  */
 
 /** Taken within a second: that peer reads. */

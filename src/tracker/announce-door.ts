@@ -1,11 +1,12 @@
 /**
- * Stands before the HTTP server of the tracker and answers plain announces straight from the bytes of their connection: they are nearly all the
- * traffic, and an HTTP request as an object costs three times the announce. At the first thing that is no plain announce the connection, with
- * what it has sent, goes to the HTTP server and stays there.
- * Owns the connections until then: their number, idle time-out, back-pressure, and their end. Where connections cannot be had raw, all of them
- * are HTTP's, which answers the same.
- * Invariant: of one connection at most REPLY_BYTES and one reply wait to be sent, and behind them what one read brought. It is read on, and
- * answered on, only after that has gone to the kernel and the other connections had their turn.
+ * Stands before the HTTP server of the tracker and answers plain announces straight from the bytes of their connection:
+ * they are nearly all the traffic, and an HTTP request as an object costs three times the announce. At the first thing
+ * that is no plain announce the connection, with what it has sent, goes to the HTTP server and stays there.
+ * Owns the connections until then: their number, idle time-out, back-pressure, and their end. Where connections cannot
+ * be had raw, all of them are HTTP's, which answers the same.
+ * Invariant: of one connection at most REPLY_BYTES and one reply wait to be sent, and behind them what one read
+ * brought. It is read on, and answered on, only after that has gone to the kernel and the other connections had their
+ * turn.
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -29,7 +30,10 @@ export interface DoorOptions {
 }
 
 const REPLY_BYTES = TRACKER_LIMITS.replyBytesPerConnection;
-/** Most reads are one announce, and its answer fits here; more gets memory of its own, enough for the limit and the reply that reaches it. */
+/**
+ * Most reads are one announce, and its answer fits here; more gets memory of its own, enough for the limit and the
+ * reply that reaches it.
+ */
 const BUFFER_BYTES = 16 * 1024;
 const LARGE_BUFFER_BYTES = REPLY_BYTES + BUFFER_BYTES;
 

@@ -1,7 +1,7 @@
 /**
  * How many entries of the tracker's tables come from each address and from the network around it. Pure.
- * Counted in a fixed number of buckets, chosen by a hash with a secret seed: no memory per address, and nobody can aim at the bucket of
- * another. A bucket that two share counts too much for both, never too little.
+ * Counted in a fixed number of buckets, chosen by a hash with a secret seed: no memory per address, and nobody can aim
+ * at the bucket of another. A bucket that two share counts too much for both, never too little.
  */
 
 export interface EntryShareLimits {

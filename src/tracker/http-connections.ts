@@ -1,7 +1,7 @@
 /**
- * The connections of the tracker's HTTP server: all that is no plain announce. Owns how many there are, and how much waits on them for
- * slow readers. Node reads 64 KiB at once and makes a request of everything in them, so one that sends many requests without waiting for
- * their answers is closed: pausing would come too late, and no client does it.
+ * The connections of the tracker's HTTP server: all that is no plain announce. Owns how many there are, and how much
+ * waits on them for slow readers. Node reads 64 KiB at once and makes a request of everything in them, so one that
+ * sends many requests without waiting for their answers is closed: pausing would come too late, and no client does it.
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';

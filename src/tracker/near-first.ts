@@ -1,20 +1,21 @@
 /**
  * Whom to name to a peer that says where it is: most of its own zone, some from elsewhere. Pure: dice are an argument.
- * The zones around the asker are rings. Of what is wanted the innermost ring gives all but a share, the next ring all but a share
- * of that share, and so on; the last ring gives what is left:
+ * The zones around the asker are rings. Of what is wanted the innermost ring gives all but a share, the next ring all
+ * but a share of that share, and so on; the last ring gives what is left:
  *
  *     asker eu/r7      ring 1: eu/r7   ring 2: the rest of eu   ring 3: everybody else
  *     50 wanted             45              3                        2
  *
- * A zone too small for its part is not made up for from outside, or a zone of twenty would fetch most of its bytes from far away.
- * O(reply × log zones).
+ * A zone too small for its part is not made up for from outside, or a zone of twenty would fetch most of its bytes from
+ * far away. O(reply × log zones).
  */
 import type { ZoneIndex } from './zone-index.js';
 import type { RankRange, ZoneOrder } from './zone-order.js';
 
 /**
- * The part of a reply that is from outside the zone. Between two peers of a zone one of the two replies is enough to connect them, while nearly
- * every name from outside makes a connection of its own: a tenth here is about a sixth of the connections.
+ * The part of a reply that is from outside the zone. Between two peers of a zone one of the two replies is enough to
+ * connect them, while nearly every name from outside makes a connection of its own: a tenth here is about a sixth of
+ * the connections.
  */
 const ELSEWHERE_SHARE = 0.1;
 /** At least so many are from outside, so that a zone is never on its own. */
@@ -73,7 +74,10 @@ function elsewhere(wanted: number): number {
   return Math.min(Math.max(ELSEWHERE_FEWEST, Math.ceil(wanted * ELSEWHERE_SHARE)), wanted >> 1);
 }
 
-/** Nested ranges: the asker itself, its zone, each zone around that, all. Ring i is what range i has and range i − 1 has not. */
+/**
+ * Nested ranges: the asker itself, its zone, each zone around that, all. Ring i is what range i has and range i − 1 has
+ * not.
+ */
 function ringsOf(order: ZoneOrder, key: string, self: number): RankRange[] {
   const rings: RankRange[] = [];
   for (let length = key.length; length > 0; length = key.lastIndexOf('/', length - 2) + 1) {
@@ -97,7 +101,10 @@ function sizeBeyond(rings: readonly RankRange[], ring: number): number {
   return rings.at(-1)!.end - (end - begin);
 }
 
-/** Draws `wanted` slots of a ring, one from each of as many stretches, as `PeerTable.sample` does. Returns the new count of `out`. */
+/**
+ * Draws `wanted` slots of a ring, one from each of as many stretches, as `PeerTable.sample` does. Returns the new count
+ * of `out`.
+ */
 function draw(
   order: ZoneOrder,
   rings: readonly RankRange[],

@@ -1,12 +1,13 @@
 /**
  * The peers of one swarm and one address family, as dense arrays of bytes. Pure.
- * Owns: compact addresses, peer ids, last announce. Seeds stand before leeches, so that either kind, or all, is one range:
+ * Owns: compact addresses, peer ids, last announce. Seeds stand before leeches, so that either kind, or all, is one
+ * range:
  *
  *     slot  0 … seedCount−1 | seedCount … count−1
  *           seeds           | leeches
  *
- * Adding, moving and removing is O(1): the slot at a border is swapped in. Memory: 30 to 42 bytes a peer and one map entry, in all
- * 100 bytes (IPv4) or 320 (IPv6).
+ * Adding, moving and removing is O(1): the slot at a border is swapped in. Memory: 30 to 42 bytes a peer and one map
+ * entry, in all 100 bytes (IPv4) or 320 (IPv6).
  * Once a peer has named a zone an index of zones is kept as well, at about 30 bytes more.
  */
 import { ZoneIndex } from './zone-index.js';
@@ -65,7 +66,8 @@ export class PeerTable {
 
   /**
    * Adds a peer, or replaces what stands at its address.
-   * @param found what `find(compact)` says. @param peerId 20 Latin-1 characters. @param zone '' for none. Returns its slot.
+   * @param found what `find(compact)` says. @param peerId 20 Latin-1 characters. @param zone '' for none. Returns its
+   * slot.
    */
   put(found: number, compact: Uint8Array, peerId: string, isSeed: boolean, nowS: number, zone = ''): number {
     if (zone === '' && this.#zones === null) return this.#place(found, compact, peerId, isSeed, nowS);
@@ -78,7 +80,10 @@ export class PeerTable {
     return slot;
   }
 
-  /** The key of the zone of a peer that says it is in `zone`: '' where there were too many to remember this one. @param slot or −1. */
+  /**
+   * The key of the zone of a peer that says it is in `zone`: '' where there were too many to remember this one.
+   * @param slot or −1.
+   */
   zoneKey(zone: string, slot: number): string {
     return slot < 0 ? `${zone}/` : this.zones().keyOf(slot);
   }

@@ -1,6 +1,7 @@
 /**
- * The plainest form of an HTTP/1.1 announce, recognised in the bytes of a connection. Pure. What is not exactly this (another method or path,
- * a body, a header that is not in the list, a request that has not arrived as a whole) is left to a real HTTP parser.
+ * The plainest form of an HTTP/1.1 announce, recognised in the bytes of a connection. Pure. What is not exactly this
+ * (another method or path, a body, a header that is not in the list, a request that has not arrived as a whole) is left
+ * to a real HTTP parser.
  */
 
 export interface PlainAnnounce {
@@ -44,7 +45,10 @@ export function readPlainAnnounce(text: string, begin: number): PlainAnnounce | 
   return hosts === 1 ? { query: line[1]!, end: at + 2, isLast } : null;
 }
 
-/** Whether more bytes may make a plain announce of what stands from `begin` to the end: it starts like one, and has no end yet. */
+/**
+ * Whether more bytes may make a plain announce of what stands from `begin` to the end: it starts like one, and has no
+ * end yet.
+ */
 export function isBegunAnnounce(text: string, begin: number): boolean {
   const rest = text.slice(begin);
   return rest.length < START.length ? START.startsWith(rest) : rest.startsWith(START) && !REQUEST_END.test(rest);

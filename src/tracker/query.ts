@@ -1,7 +1,7 @@
 /**
- * Query strings of announce and scrape (BEP 3, 23, 48), read strictly. Pure. Values are raw bytes, not UTF-8: they are kept
- * as Latin-1 strings, one character per byte, which also are the keys of the swarms. `+` is a plus: this is no form.
- * `ip` is ignored: an address that a stranger may choose turns a tracker into a weapon against that address.
+ * Query strings of announce and scrape (BEP 3, 23, 48), read strictly. Pure. Values are raw bytes, not UTF-8: they are
+ * kept as Latin-1 strings, one character per byte, which also are the keys of the swarms. `+` is a plus: this is no
+ * form. `ip` is ignored: an address that a stranger may choose turns a tracker into a weapon against that address.
  */
 import { isZone, ZONE_RULE } from '../discovery/zone.js';
 
@@ -73,8 +73,8 @@ export function parseScrape(query: string): string[] | string {
 }
 
 /**
- * Null, or what is wrong with the parameter [begin, equals) = (equals, end). Unknown ones are ignored, as BEP 3 leaves room for them.
- * Names are compared in place: a string for each would cost more than all the rest.
+ * Null, or what is wrong with the parameter [begin, equals) = (equals, end). Unknown ones are ignored, as BEP 3 leaves
+ * room for them. Names are compared in place: a string for each would cost more than all the rest.
  */
 function setParameter(result: AnnounceQuery, query: string, begin: number, equals: number, end: number): string | null {
   const isNamed = (name: string): boolean => equals - begin === name.length && query.startsWith(name, begin);

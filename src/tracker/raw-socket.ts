@@ -1,8 +1,8 @@
 /**
- * Accepted TCP connections without a `net.Socket` around them: making and ending one costs several times an announce, and most
- * connections to a tracker carry one. The only file of the tracker that touches private parts of Node.js: `onconnection` of a listening
- * handle and the binding of its streams. Where they are not as known here (Node 20 to 26) `interceptConnections` says false and changes
- * nothing.
+ * Accepted TCP connections without a `net.Socket` around them: making and ending one costs several times an announce,
+ * and most connections to a tracker carry one. The only file of the tracker that touches private parts of Node.js:
+ * `onconnection` of a listening handle and the binding of its streams. Where they are not as known here (Node 20 to 26)
+ * `interceptConnections` says false and changes nothing.
  * A socket is open, or closed, or given away; in the last two it does nothing and reports nothing any more.
  */
 import type { Server, Socket } from 'node:net';
@@ -108,8 +108,8 @@ export class RawSocket {
   }
 
   /**
-   * Sends; at most one write at a time, and nothing is read until the kernel has taken all of it. Returns whether `bytes` may be used
-   * again now; if not, they belong to the socket.
+   * Sends; at most one write at a time, and nothing is read until the kernel has taken all of it. Returns whether
+   * `bytes` may be used again now; if not, they belong to the socket.
    */
   write(bytes: Buffer): boolean {
     const handle = this.#handle;
@@ -197,13 +197,16 @@ function onWritten(this: WriteRequest, status: number): void {
 }
 
 export interface Intercepted {
-  /** Passes a connection on to the server, as if it had just been accepted. Its 'connection' event comes before this returns. */
+  /**
+   * Passes a connection on to the server, as if it had just been accepted. Its 'connection' event comes before this
+   * returns.
+   */
   readonly adopt: (socket: RawSocket) => void;
 }
 
 /**
- * From now on `onSocket` gets the connections of a listening server, not reading yet, and the server gets none of its own.
- * Null: not possible here.
+ * From now on `onSocket` gets the connections of a listening server, not reading yet, and the server gets none of its
+ * own. Null: not possible here.
  */
 export function interceptConnections(
   server: Server,

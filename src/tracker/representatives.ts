@@ -1,7 +1,8 @@
 /**
- * For a swarm in which one address has a crowd of entries: one peer each of up to 256 groups of addresses, so that a reply can name peers
- * that the crowd would drown. Pure. The group is a hash of the address alone: whatever the number of its entries, an address speaks in one
- * group. The latest to announce represents its group, so that over time all do.
+ * For a swarm in which one address has a crowd of entries: one peer each of up to 256 groups of addresses, so that a
+ * reply can name peers that the crowd would drown. Pure. The group is a hash of the address alone: whatever the number
+ * of its entries, an address speaks in one group. The latest to announce represents its group, so that over time all
+ * do.
  */
 import type { EntryShares } from './entry-shares.js';
 import type { PeerKey, PeerTable } from './peer-table.js';

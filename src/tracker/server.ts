@@ -1,6 +1,6 @@
 /**
- * The tracker we run, over HTTP: announce and scrape (BEP 3, 23, 48), the .torrent files of `haul share`, and a page of counts.
- * Owns the listening socket and its limits; what is answered is decided in `TrackerService`.
+ * The tracker we run, over HTTP: announce and scrape (BEP 3, 23, 48), the .torrent files of `haul share`, and a page of
+ * counts. Owns the listening socket and its limits; what is answered is decided in `TrackerService`.
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -37,8 +37,8 @@ export interface TrackerOptions {
   /** Serve registered info-hashes only; default false. */
   readonly registeredOnly?: boolean;
   /**
-   * Entries that one address (IPv6: one /64) keeps when a swarm or the tracker is full; a /24 or /48 keeps four times as many. Below that
-   * nobody is limited. Default 4096.
+   * Entries that one address (IPv6: one /64) keeps when a swarm or the tracker is full; a /24 or /48 keeps four times
+   * as many. Below that nobody is limited. Default 4096.
    */
   readonly entriesPerAddress?: number;
   /** Receives one line per noteworthy event; never per announce. */
@@ -46,8 +46,8 @@ export interface TrackerOptions {
   /** A generator of [0, 1); default Math.random. */
   readonly random?: () => number;
   /**
-   * A file that keeps the peers over a restart, made with its folder when it is missing. Written some seconds after a change; what is in it
-   * is forgotten as if the tracker had run on. One that is damaged is ignored. Default none.
+   * A file that keeps the peers over a restart, made with its folder when it is missing. Written some seconds after a
+   * change; what is in it is forgotten as if the tracker had run on. One that is damaged is ignored. Default none.
    */
   readonly stateFile?: string;
   /** A clock in milliseconds; default one that begins a day after 0. */
@@ -60,7 +60,10 @@ export interface TrackerServer {
   readonly port: number;
   /** "http://host:port" for a host name or IP address; the announce URL is this and "/announce". */
   url(host: string): string;
-  /** Tracks this info-hash (20 bytes). `seedPort`: a seed of this process; every reply names it at the address the client reached us by. */
+  /**
+   * Tracks this info-hash (20 bytes). `seedPort`: a seed of this process; every reply names it at the address the
+   * client reached us by.
+   */
   register(infoHash: Uint8Array, options?: { readonly seedPort?: number }): void;
   /** GET /<fileName> answers `render(baseUrl)`, the .torrent for a client that reached us by "http://host:port". */
   serveTorrent(fileName: string, render: (baseUrl: string) => Uint8Array): void;
@@ -113,7 +116,9 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
   };
 }
 
-/** What an earlier run left; null when nothing is kept. A tracker of registered torrents takes it torrent by torrent. */
+/**
+ * What an earlier run left; null when nothing is kept. A tracker of registered torrents takes it torrent by torrent.
+ */
 async function openTable(
   { stateFile, registeredOnly, log }: TrackerOptions,
   service: TrackerService,

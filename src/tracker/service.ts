@@ -1,7 +1,7 @@
 /**
- * Announce and scrape as functions from a query and two addresses to bytes: what the HTTP door calls, and nothing of HTTP.
- * Owns the counters. Whoever the peer says it is, its address is the one it connects from: `ip` and forwarding headers
- * are ignored, so nobody can make a swarm dial a third party.
+ * Announce and scrape as functions from a query and two addresses to bytes: what the HTTP door calls, and nothing of
+ * HTTP. Owns the counters. Whoever the peer says it is, its address is the one it connects from: `ip` and forwarding
+ * headers are ignored, so nobody can make a swarm dial a third party.
  */
 import { ipBytes } from '../discovery/address.js';
 import { parseAnnounce, parseScrape } from './query.js';
@@ -10,7 +10,10 @@ import { Swarms } from './swarms.js';
 
 /** A client may ask again this soon when it is short of peers. */
 const MIN_INTERVAL_MAX_S = 60;
-/** A tracker that knows nobody yet learns its peers sooner, and tells those who came too early sooner: for so long, with these intervals. */
+/**
+ * A tracker that knows nobody yet learns its peers sooner, and tells those who came too early sooner: for so long, with
+ * these intervals.
+ */
 const SETTLING_MS = 5 * 60_000;
 const SETTLING_INTERVAL_S = 60;
 const SETTLING_MIN_INTERVAL_S = 15;

@@ -1,9 +1,11 @@
 /**
  * What many hold of something that is bounded: connections, bytes that wait. Pure.
- * Nobody is refused. When all is given out the newcomer's own group gives way if it holds its share already, else whoever has held for
- * longest: a crowd behind one address gets all of it while nobody else asks, and nothing of what others need.
- * Invariant: `total` is the sum of all weights, and no group is empty. Every holding stands in two rings, of all and of its group, the
- * oldest behind the head; a `Map` has the same order, but finding its first costs as much as was deleted before it.
+ * Nobody is refused. When all is given out the newcomer's own group gives way if it holds its share already, else
+ * whoever has held for longest: a crowd behind one address gets all of it while nobody else asks, and nothing of what
+ * others need.
+ * Invariant: `total` is the sum of all weights, and no group is empty. Every holding stands in two rings, of all and of
+ * its group, the oldest behind the head; a `Map` has the same order, but finding its first costs as much as was deleted
+ * before it.
  */
 
 export interface ShareLimits {
@@ -75,7 +77,9 @@ export class ShareTable<Holder> {
     return this.#holdings.keys();
   }
 
-  /** From now on it holds so much, and is the newest. It never gives way itself here, even if it alone is more than all. */
+  /**
+   * From now on it holds so much, and is the newest. It never gives way itself here, even if it alone is more than all.
+   */
   set(holder: Holder, key: string, weight: number): void {
     this.delete(holder);
     while (this.total + weight > this.#limits.total && this.total > 0) this.#turnOut(this.#victim(key, weight));

@@ -1,9 +1,9 @@
 /**
  * Who shares what: the memory of the tracker we run (BEP 3, 7, 23, 48). Pure: time and dice are arguments.
  * Owns every swarm and its peers. Must not know HTTP or bencode.
- * Invariant: a swarm without peers is kept only while it is registered; `peerCount` is the sum over all tables. Peers that did
- * not announce for two intervals are found by a sweep that goes round, a few peers with every announce: O(1) per call.
- * Where a limit is reached somebody else gives way (`Yielding`), and who is not let in is answered all the same: with peers.
+ * Invariant: a swarm without peers is kept only while it is registered; `peerCount` is the sum over all tables. Peers
+ * that did not announce for two intervals are found by a sweep, a few with each announce: O(1).
+ * Where a limit is reached somebody else gives way (`Yielding`), and who is not let in is answered with peers.
  */
 import { TRACKER_LIMITS } from '../config.js';
 import { EntryShares } from './entry-shares.js';
@@ -61,7 +61,7 @@ export interface SwarmsOptions {
 const EXPIRY_SLACK_S = 60;
 /** Peers looked at with every announce: more than one, so that the sweep is faster than the growth. */
 const SWEEP_PER_ANNOUNCE = 4;
-/** Entries, or swarms, looked at to find who gives way: a crowd that has half of a table is missed once in 65,000 times. */
+/** Entries, or swarms, looked at to find who gives way: a crowd with half of a table is missed once in 65,000. */
 const LOOKS_IN_SWARM = 16;
 const LOOKS_ANYWHERE = 64;
 /** A swarm of more peers than this does not give way to another. */
@@ -116,7 +116,7 @@ export class Swarms {
     return 2 * this.#options.intervalS + EXPIRY_SLACK_S;
   }
 
-  /** Keeps a swarm for this info-hash (20 Latin-1 characters) for good. `seedPort`: a seed of this process listens there. */
+  /** Keeps a swarm for this info-hash (20 Latin-1 characters) for good. `seedPort`: our own seed listens there. */
   register(infoHash: string, seedPort: number | null): void {
     const swarm = this.#swarms.get(infoHash) ?? this.#create(infoHash);
     swarm.isRegistered = true;
@@ -124,8 +124,8 @@ export class Swarms {
   }
 
   /**
-   * One announce from `compact` (6 or 18 bytes: the peer's address and port). Returns what to answer, or a failure reason.
-   * A peer without a port is answered but not remembered: nobody could reach it. Nor is one whose address has its share of a full table.
+   * One announce from `compact` (6 or 18 bytes: address and port). Returns what to answer, or a failure reason. A peer
+   * without a port is answered, not remembered: nobody could reach it. Nor is one whose address has its share.
    */
   announce(query: AnnounceQuery, compact: Uint8Array, nowMs: number): SwarmView | string {
     const nowS = Math.floor(nowMs / 1000);
@@ -150,7 +150,7 @@ export class Swarms {
     return this.#fill(swarm, table, slot, wanted, query, compact);
   }
 
-  /** A peer from before a restart, unless it is known, expired, of no torrent we serve, or one too many. @param ageS since its announce. */
+  /** A peer from before a restart, `ageS` after its announce, unless it is known, expired, unserved or one too many. */
   restore(recorded: RecordedSwarm, peer: RecordedPeer, nowMs: number, ageS: number): void {
     const known = this.#swarms.get(recorded.infoHash);
     const isRefused = known === undefined && (this.#options.registeredOnly || this.#list.length >= this.#limits.swarms);
@@ -233,7 +233,7 @@ export class Swarms {
     return true;
   }
 
-  /** The entries that come next after those looked at last time: a random swarm would be a small one, and that is not who fills a tracker. */
+  /** The entries after those looked at last time: a random swarm would be small, and that is not who fills a tracker. */
   #lookAnywhere(compact: Uint8Array): void {
     for (let k = 0; k < LOOKS_ANYWHERE && !this.#yielding.isFoundFor(compact); k++) {
       if (this.#handSwarm >= this.#list.length) this.#handSwarm = 0;
@@ -248,7 +248,7 @@ export class Swarms {
     }
   }
 
-  /** Room for one more swarm, made by an announce from this address: in the place of a small one whose peers all have more than their share. */
+  /** Room for a swarm that this address makes: in the place of a small one whose peers all have more than a share. */
   #makeRoomForSwarm(compact: Uint8Array): boolean {
     if (this.#list.length < this.#limits.swarms) return true;
     let victim: Swarm | null = null;
@@ -316,7 +316,7 @@ export class Swarms {
   }
 
   /**
-   * Counts, and a random sample: seeds are of no use to seeds; the other family gets a quarter when there is enough of ours.
+   * Counts, and a random sample: no seeds for seeds; a quarter of the other family when there is enough of ours.
    * A peer that says where it is gets mostly its neighbours.
    */
   #fill(

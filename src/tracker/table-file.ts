@@ -1,6 +1,7 @@
 /**
- * Keeps the tables of the tracker in a file, so that a restarted tracker knows its peers. Soft: written now and then, never waited for by
- * an announce; what is damaged or old is ignored with a line in the log, and what cannot be written is told once.
+ * Keeps the tables of the tracker in a file, so that a restarted tracker knows its peers. Soft: written now and then,
+ * never waited for by an announce; what is damaged or old is ignored with a line in the log, and what cannot be written
+ * is told once.
  */
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
@@ -10,10 +11,16 @@ import { fromSystemError } from '../errors.js';
 import type { Swarms } from './swarms.js';
 import { DIGEST_BYTES, decodeTables, encodeTables, gathered, recordTimeS } from './table-record.js';
 
-/** Between two writes: so long, and a tenth of a millisecond more for each peer, which takes a microsecond to write, some ten alone in its swarm. */
+/**
+ * Between two writes: so long, and a tenth of a millisecond more for each peer, which takes a microsecond to write,
+ * some ten alone in its swarm.
+ */
 const PAUSE_MS = 5_000;
 const PAUSE_PER_PEER_MS = 0.1;
-/** One write to the file costs as much as to encode hundreds of small swarms; while so much is encoded an announce waits a millisecond or so. */
+/**
+ * One write to the file costs as much as to encode hundreds of small swarms; while so much is encoded an announce waits
+ * a millisecond or so.
+ */
 const WRITE_BYTES = 64 * 1024;
 
 type Log = (level: 'debug' | 'info' | 'warn' | 'error', message: string, facts?: Record<string, unknown>) => void;
@@ -40,7 +47,10 @@ export class TableFile {
     this.#options = options;
   }
 
-  /** Reads the file; what is in it is given to the tables by `restore`. Never rejects. Returns whether there is something usable. */
+  /**
+   * Reads the file; what is in it is given to the tables by `restore`. Never rejects. Returns whether there is
+   * something usable.
+   */
   async load(): Promise<boolean> {
     const { path, log, now } = this.#options;
     try {
@@ -64,7 +74,10 @@ export class TableFile {
     }
   }
 
-  /** Puts the peers of one swarm, or of all, into the tables, as old as they are. @param infoHash 20 Latin-1 characters. */
+  /**
+   * Puts the peers of one swarm, or of all, into the tables, as old as they are.
+   * @param infoHash 20 Latin-1 characters.
+   */
   restore(infoHash: string | null): void {
     const read = this.#read;
     if (read === null) return;

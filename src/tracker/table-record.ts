@@ -42,7 +42,10 @@ interface Tables extends RecordedSwarm {
   readonly table6: PeerTable;
 }
 
-/** The record without its digest, part by part; between two of them the tables may change. @param clock what `seenAtS` means now. */
+/**
+ * The record without its digest, part by part; between two of them the tables may change.
+ * @param clock what `seenAtS` means now.
+ */
 export function* encodeTables(list: readonly Tables[], savedAtS: number, clock: () => number): Generator<Buffer> {
   const head = Buffer.alloc(HEAD_BYTES);
   MAGIC.copy(head);
@@ -63,7 +66,10 @@ export function* encodeTables(list: readonly Tables[], savedAtS: number, clock: 
   }
 }
 
-/** The same bytes in fewer buffers, each of at least so many bytes but the last: what is done with one costs more than to make a small part. */
+/**
+ * The same bytes in fewer buffers, each of at least so many bytes but the last: what is done with one costs more than
+ * to make a small part.
+ */
 export function* gathered(parts: Iterable<Buffer>, leastBytes: number): Generator<Buffer> {
   let waiting: Buffer[] = [];
   let bytes = 0;
@@ -105,7 +111,10 @@ export function recordTimeS(bytes: Buffer): number | null {
   return Number(bytes.readBigUInt64BE(MAGIC.length));
 }
 
-/** Calls `onPeer` for every peer of a record, up to the first thing that is none. Returns whether there was no such thing. */
+/**
+ * Calls `onPeer` for every peer of a record, up to the first thing that is none. Returns whether there was no such
+ * thing.
+ */
 export function decodeTables(bytes: Buffer, onPeer: (swarm: RecordedSwarm, peer: RecordedPeer) => void): boolean {
   let at = HEAD_BYTES;
   while (at < bytes.length) {

@@ -1,6 +1,6 @@
 /**
- * Who gives way when a table is full: of some entries looked at the one whose address has most above its share, and of equals the one that
- * has been silent for longest. Pure. Nobody above its share takes the place of one that is not.
+ * Who gives way when a table is full: of some entries looked at the one whose address has most above its share, and of
+ * equals the one that has been silent for longest. Pure. Nobody above its share takes the place of one that is not.
  */
 import type { EntryShares } from './entry-shares.js';
 import type { PeerTable } from './peer-table.js';
@@ -43,7 +43,10 @@ export class Yielding {
   }
 }
 
-/** By how much the least of some peers is above its share, and when the last of them was seen: what a swarm of these counts for. */
+/**
+ * By how much the least of some peers is above its share, and when the last of them was seen: what a swarm of these
+ * counts for.
+ */
 export function leastOf(shares: EntryShares, tables: readonly PeerTable[]): { excess: number; seenAtS: number } {
   let excess = Number.POSITIVE_INFINITY;
   let seenAtS = 0;

@@ -1,6 +1,7 @@
 /**
  * Which slots of a `PeerTable` are in which zone. Pure. A table without zones has none of these.
- * Invariant, between two calls of the table: every slot is in exactly one group of the order of its kind, at the place noted for it.
+ * Invariant, between two calls of the table: every slot is in exactly one group of the order of its kind, at the place
+ * noted for it.
  */
 import { type ZoneGroup, ZoneOrder } from './zone-order.js';
 

@@ -1,15 +1,18 @@
 /**
- * Slots of one kind, seeds or leeches, in the order of their zones' names, so that a zone with all zones inside it is one range of ranks.
- * Pure. Owns the groups; a Fenwick tree over their sizes (P. M. Fenwick, 1994) leads from a name to a rank and from a rank to a slot in
- * O(log zones). Invariant: groups are sorted, none is empty, no two have one key, and the tree holds their sizes.
+ * Slots of one kind, seeds or leeches, in the order of their zones' names, so that a zone with all zones inside it is
+ * one range of ranks.
+ * Pure. Owns the groups; a Fenwick tree over their sizes (P. M. Fenwick, 1994) leads from a name to a rank and from a
+ * rank to a slot in O(log zones). Invariant: groups are sorted, none is empty, no two have one key, and the tree holds
+ * their sizes.
  *
  *     keys    ''  'eu/r1/'  'eu/r2/'  'us/'        a key is the zone and a '/', '' for peers without a zone
  *     ranks   0…3   4…9      10…12    13…20        'eu/' has the ranks 4…12
  */
 
 /**
- * Zones of one kind in one table; peers of zones beyond these count as peers without one. A stranger may name a new zone with each announce,
- * and each costs a rebuild of the tree: with so many zones that is four times an ordinary announce.
+ * Zones of one kind in one table; peers of zones beyond these count as peers without one. A stranger may name a new
+ * zone with each announce, and each costs a rebuild of the tree: with so many zones that is four times an ordinary
+ * announce.
  */
 export const ZONES_MAX = 1024;
 
@@ -28,7 +31,10 @@ export interface RankRange {
 export class ZoneOrder {
   count = 0;
   readonly #groups: ZoneGroup[] = [];
-  /** From index 1 on; index i holds the sizes of as many groups as the lowest set bit of i says, the last of them group i − 1. */
+  /**
+   * From index 1 on; index i holds the sizes of as many groups as the lowest set bit of i says, the last of them group
+   * i − 1.
+   */
   #tree: Uint32Array = new Uint32Array(8);
 
   /** Puts a slot at the end of its group. Where there are too many zones that is the group of peers without one. */

@@ -142,7 +142,10 @@ export function writeAllowedFast(out: OutBuffer, piece: number): void {
   writeIndex(out, MESSAGE.allowedFast, piece);
 }
 
-/** BEP 10. @param id 0 for the handshake, else the number that the peer gave the extension in its `m`. Payload is copied. */
+/**
+ * BEP 10.
+ * @param id 0 for the handshake, else the number that the peer gave the extension in its `m`. Payload is copied.
+ */
 export function writeExtended(out: OutBuffer, id: number, payload: Uint8Array): void {
   const at = out.reserve(6 + payload.length);
   putUint32(out.bytes, at, 2 + payload.length);

@@ -26,7 +26,10 @@ const MAX_NAME_BYTES = 64;
 const MAX_VERSION_CHARS = 100;
 
 export interface ExtendedHandshake {
-  /** Extension name to the id (1–255) that the sender wants it under. Names that were given id 0 (disabled) are left out. */
+  /**
+   * Extension name to the id (1–255) that the sender wants it under. Names that were given id 0 (disabled) are left
+   * out.
+   */
   readonly m: ReadonlyMap<string, number>;
   /** Names that were given id 0: the peer switches them off, which matters in a second handshake. */
   readonly disabled: ReadonlySet<string>;
@@ -36,7 +39,10 @@ export interface ExtendedHandshake {
   readonly port: number | null;
   /** Requests the peer queues, 1 to `LIMITS.requestsPerPeer` (capped: we never send more). */
   readonly reqq: number | null;
-  /** `haul_request_bytes`: the longest request that the peer serves, beyond the 16 KiB that all do. Not checked against any limit. */
+  /**
+   * `haul_request_bytes`: the longest request that the peer serves, beyond the 16 KiB that all do. Not checked against
+   * any limit.
+   */
   readonly requestBytes: number | null;
   /** `yourip`: our address as the peer sees it, as text. A claim, not a fact. */
   readonly yourIp: string | null;

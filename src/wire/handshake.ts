@@ -60,7 +60,10 @@ export function encodeHandshake(options: {
   return bytes;
 }
 
-/** False as soon as the first `length` bytes cannot begin a handshake, so that garbage is dropped without waiting for 68 bytes. */
+/**
+ * False as soon as the first `length` bytes cannot begin a handshake, so that garbage is dropped without waiting for 68
+ * bytes.
+ */
 export function looksLikeHandshake(bytes: Uint8Array, length: number): boolean {
   const count = Math.min(length, bytes.length, PREFIX.length);
   for (let i = 0; i < count; i++) if (bytes[i] !== PREFIX[i]) return false;

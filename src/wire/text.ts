@@ -1,6 +1,9 @@
 /** Text that came from a peer, made safe to print on a terminal and in a log line. */
 
-/** Controls, format characters (bidirectional overrides, zero width), lone surrogates, unassigned, private use, separators but the space. */
+/**
+ * Controls, format characters (bidirectional overrides, zero width), lone surrogates, unassigned, private use,
+ * separators but the space.
+ */
 const UNPRINTABLE = /(?! )[\p{C}\p{Z}]/gu;
 
 /** Replaces what is not printable by '?' and cuts to `maxChars` characters (code points). */

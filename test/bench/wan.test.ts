@@ -1,4 +1,6 @@
-/** The link of the wan bench does what it says: delay, rate, queue, loss and lateness, and the same for the same dice. */
+/**
+ * The link of the wan bench does what it says: delay, rate, queue, loss and lateness, and the same for the same dice.
+ */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { compileLink, type LinkShape, linkMissing, openLink, type WanLink } from '../../bench/support/wan/link.js';
@@ -20,7 +22,9 @@ const LAST = 0xffffffff;
 /** Number, time sent, time received, ms. */
 type Seen = readonly [number, number, number];
 
-/** Prints, as JSON, number, time sent and time received (ms) of each datagram that comes, until one has the last number. */
+/**
+ * Prints, as JSON, number, time sent and time received (ms) of each datagram that comes, until one has the last number.
+ */
 const RECEIVER = `
 const socket = require('node:dgram').createSocket('udp4');
 const seen = [];

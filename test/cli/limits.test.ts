@@ -1,4 +1,7 @@
-/** Too few files, threads or address space, a file that may not grow, a disk that is read-only or has no inodes: one line each that says what to do. */
+/**
+ * Too few files, threads or address space, a file that may not grow, a disk that is read-only or has no inodes: one
+ * line each that says what to do.
+ */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';

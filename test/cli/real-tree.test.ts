@@ -1,4 +1,7 @@
-/** Real input: the packages this project is built on, thousands of small files with empty ones, links and programs among them. */
+/**
+ * Real input: the packages this project is built on, thousands of small files with empty ones, links and programs among
+ * them.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';

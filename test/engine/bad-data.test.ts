@@ -1,4 +1,7 @@
-/** Sources that give bad data: asked again where there is no other, convicted by content where there is, told about it, and the user too. */
+/**
+ * Sources that give bad data: asked again where there is no other, convicted by content where there is, told about it,
+ * and the user too.
+ */
 import assert from 'node:assert/strict';
 import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';

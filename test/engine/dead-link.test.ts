@@ -16,7 +16,10 @@ import { until, withDeadline } from '../support/wait.js';
 const DEADLINE_MS = 30_000;
 const PIECE_BYTES = 64 * 1024;
 
-/** Passes connections on to a port, until it is told that those standing now are dead: from then on no byte of theirs passes. */
+/**
+ * Passes connections on to a port, until it is told that those standing now are dead: from then on no byte of theirs
+ * passes.
+ */
 async function deadableProxy(scope: Scope, port: number) {
   const pairs = new Set<[net.Socket, net.Socket]>();
   let passedBytes = 0;

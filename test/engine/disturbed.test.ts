@@ -1,4 +1,7 @@
-/** Files that somebody touches while an engine downloads or seeds them: it says so in time, and never reports done over other bytes. */
+/**
+ * Files that somebody touches while an engine downloads or seeds them: it says so in time, and never reports done over
+ * other bytes.
+ */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,7 @@
-/** Torrents known by their info-hash only: woken by a handshake, one wake for all, bounded, asleep again when nobody needs them. */
+/**
+ * Torrents known by their info-hash only: woken by a handshake, one wake for all, bounded, asleep again when nobody
+ * needs them.
+ */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';

@@ -21,7 +21,10 @@ const REAL_WORKER = new URL('../../src/hash/worker.js', import.meta.url).href;
 const BATCHES_PER_LIFE = 80;
 const FIRST_DEATH = 5;
 
-/** A worker that exits in the middle of every so many batches, over all threads. Returns its file and the folder that counts them. */
+/**
+ * A worker that exits in the middle of every so many batches, over all threads. Returns its file and the folder that
+ * counts them.
+ */
 async function mortalWorker(scope: Scope): Promise<{ url: URL; tickets: string }> {
   const folder = await tempFolder(scope);
   const tickets = await tempFolder(scope);

@@ -1,6 +1,7 @@
 /**
  * A program around one engine, for tests that must kill it or look at what reaches its event loop.
- * Arguments: TORRENT OUTPUT PORT [throw | only=NAME]. Prints `verified N` for each piece, `thrown` for each exception of its own log, `done`.
+ * Arguments: TORRENT OUTPUT PORT [throw | only=NAME]. Prints `verified N` for each piece, `thrown` for each exception
+ * of its own log, `done`.
  */
 import { readFile } from 'node:fs/promises';
 import { createEngine } from '../../src/engine.js';

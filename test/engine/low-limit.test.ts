@@ -1,4 +1,7 @@
-/** A download limit far below what the peers give: nobody is given up for what we leave unread, and no block is fetched twice. */
+/**
+ * A download limit far below what the peers give: nobody is given up for what we leave unread, and no block is fetched
+ * twice.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/config.js';

@@ -1,4 +1,7 @@
-/** Several torrents in one engine share its memory: they all arrive, within the budget, and give back what they do not use. */
+/**
+ * Several torrents in one engine share its memory: they all arrive, within the budget, and give back what they do not
+ * use.
+ */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,4 +1,6 @@
-/** Peers that ask and do not read, flood or vanish: memory stays bounded, the others are served, nothing is left behind. */
+/**
+ * Peers that ask and do not read, flood or vanish: memory stays bounded, the others are served, nothing is left behind.
+ */
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';

@@ -1,4 +1,7 @@
-/** Runs: requests for several blocks in a row, between two that know them (`haul_request_bytes` in the extension handshake). */
+/**
+ * Runs: requests for several blocks in a row, between two that know them (`haul_request_bytes` in the extension
+ * handshake).
+ */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,4 +1,7 @@
-/** Downloads of some files of a torrent, then of others, over both storages: what is made, what is kept, what is said of it. */
+/**
+ * Downloads of some files of a torrent, then of others, over both storages: what is made, what is kept, what is said of
+ * it.
+ */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';

@@ -1,4 +1,7 @@
-/** Tables full of connections that do nothing: whoever is of use gets in all the same. Real sockets; strangers come from 127.0.0.2 and on. */
+/**
+ * Tables full of connections that do nothing: whoever is of use gets in all the same. Real sockets; strangers come from
+ * 127.0.0.2 and on.
+ */
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';

@@ -1,4 +1,7 @@
-/** A download that is stopped inside its pieces goes on inside them: what was stored is not fetched twice, and not believed either. */
+/**
+ * A download that is stopped inside its pieces goes on inside them: what was stored is not fetched twice, and not
+ * believed either.
+ */
 import assert from 'node:assert/strict';
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';

@@ -3,8 +3,8 @@
  *
  *   get (slow) -> at a drawn moment the output is disturbed -> Ctrl-C, kill -9, or it runs on -> the next get -> what it asks for, if it fails
  *
- * Survived: the next get ends with equal bytes, or with a clear error after which one more get ends with equal bytes. Lost: anything else,
- * above all exit 0 over other bytes, and whatever hangs.
+ * Survived: the next get ends with equal bytes, or with a clear error after which one more get ends with equal bytes.
+ * Lost: anything else, above all exit 0 over other bytes, and whatever hangs.
  */
 import * as fs from 'node:fs';
 import os from 'node:os';
@@ -54,7 +54,9 @@ const SLOW_BYTES_PER_SEC = 10_000_000;
 const DEADLINE_MS = 60_000;
 const HUNG = 'HUNG';
 
-/** All classes, in an order of the seed, again and again: what a run misses is left to chance no more than it must be. */
+/**
+ * All classes, in an order of the seed, again and again: what a run misses is left to chance no more than it must be.
+ */
 function classOf(seed: number, number: number): Pick<Case, 'disturbance' | 'storage' | 'end' | 'shape'> {
   const classes = DISTURBANCES.flatMap((disturbance) =>
     STORAGES.flatMap((storage) => ENDS.flatMap((end) => SHAPES.map((shape) => ({ disturbance, storage, end, shape })))),
@@ -115,7 +117,8 @@ class CaseRun {
   }
 
   async run(): Promise<Outcome> {
-    // The file system chooses the storage where the build has no option for it: tmpfs is mapped, ext4 on a new kernel positional.
+    // The file system chooses the storage where the build has no option for it: tmpfs is mapped, ext4 on a new kernel
+    // positional.
     const parent = this.#case.storage === 'mapped' && fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir();
     this.#output = path.join(await tempFolder(this.#scope, parent), 'out');
     const first = await this.#disturbed();

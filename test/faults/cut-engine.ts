@@ -1,6 +1,6 @@
 /**
- * A program around one engine with two torrents over mapped storage: a victim whose file somebody cuts off, and a bystander.
- * Argument: a CutOrder as JSON. Prints a CutReport per line; ends with `closed` when standard input says so.
+ * A program around one engine with two torrents over mapped storage: a victim whose file somebody cuts off, and a
+ * bystander. Argument: a CutOrder as JSON. Prints a CutReport per line; ends with `closed` when standard input says so.
  */
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';

@@ -1,4 +1,7 @@
-/** Runs cases of files that are cut off, one after the other in some lanes, tells each, and sums them up. `main.ts --cuts` is the program. */
+/**
+ * Runs cases of files that are cut off, one after the other in some lanes, tells each, and sums them up. `main.ts
+ * --cuts` is the program.
+ */
 import { fileSet, startEngine, treeSet } from '../support/engines.js';
 import { Scope } from '../support/scope.js';
 import { type CutStage, drawCut, nameOf, runCut } from './cut-case.js';

@@ -1,4 +1,7 @@
-/** What somebody may do to the output of a download while it runs. Each works on real files and draws from the given dice. */
+/**
+ * What somebody may do to the output of a download while it runs. Each works on real files and draws from the given
+ * dice.
+ */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,7 @@
-/** Pieces of files that a worker opens, reads and hashes, many at once where that can be: against node:crypto on the same bytes. */
+/**
+ * Pieces of files that a worker opens, reads and hashes, many at once where that can be: against node:crypto on the
+ * same bytes.
+ */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';

@@ -15,7 +15,10 @@ const DEADLINE_MS = 30_000;
 const REAL_WORKER = new URL('../../src/hash/worker.js', import.meta.url).href;
 const JOB: WorkJob = { kind: 'look', paths: ['/'], follows: true };
 
-/** CommonJS that waits for the real worker: piscina requires first, and a thread that ends meanwhile would take the process with it. */
+/**
+ * CommonJS that waits for the real worker: piscina requires first, and a thread that ends meanwhile would take the
+ * process with it.
+ */
 async function worker(scope: Scope, source: string): Promise<URL> {
   const file = path.join(await tempFolder(scope), 'worker.cjs');
   const text = `

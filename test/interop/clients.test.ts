@@ -1,6 +1,6 @@
 /**
- * Foreign clients take part in our swarms, both ways: each downloads from a Swarmhaul seed (they dial us) and each seeds
- * to a Swarmhaul leech (we dial them). Real data: a tree around the Node binary, and one file of no round length.
+ * Foreign clients take part in our swarms, both ways: each downloads from a Swarmhaul seed (they dial us) and each
+ * seeds to a Swarmhaul leech (we dial them). Real data: a tree around the Node binary, and one file of no round length.
  * Foreign makers make the torrents. foreign.test.ts proves that the drivers themselves work.
  */
 import assert from 'node:assert/strict';

@@ -1,6 +1,6 @@
 /**
- * Machines that share nothing but a network: what `haul share` prints on one is pasted on others, letter by letter, over IPv4
- * and over IPv6; and getters find each other through the tracker.
+ * Machines that share nothing but a network: what `haul share` prints on one is pasted on others, letter by letter,
+ * over IPv4 and over IPv6; and getters find each other through the tracker.
  */
 import assert from 'node:assert/strict';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';

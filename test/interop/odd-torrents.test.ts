@@ -1,6 +1,6 @@
 /**
- * Odd torrents as foreign clients read them. Names may differ, for everyone mends them in a way of his own; where the bytes go
- * may not: order, lengths and offsets of the files must be the same.
+ * Odd torrents as foreign clients read them. Names may differ, for everyone mends them in a way of his own; where the
+ * bytes go may not: order, lengths and offsets of the files must be the same.
  */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * Some files of a torrent, both ways: a foreign seed gives us a selection, and we, with that selection alone, give it to a foreign
- * leech that wants the same files. Every border lies inside a piece.
+ * Some files of a torrent, both ways: a foreign seed gives us a selection, and we, with that selection alone, give it
+ * to a foreign leech that wants the same files. Every border lies inside a piece.
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';

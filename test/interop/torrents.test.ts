@@ -97,7 +97,8 @@ describe('a torrent made by', () => {
       assert.deepEqual(fileList(metainfo), files);
       assert.deepEqual(metainfo.trackers, [[ANNOUNCE]]);
       assert.equal(metainfo.geometry.pieceLengthBytes, 32 * KIB);
-      // Transmission 3.00 hashes the info dictionary as it writes it again, so it disagrees about keys it does not know.
+      // Transmission 3.00 hashes the info dictionary as it writes it again, so it disagrees about keys it does not
+      // know.
       const printed = name.startsWith('libtorrent')
         ? await libtorrentV1Hash(scope, torrentFile)
         : await transmissionInfoHash(scope, torrentFile);

@@ -1,4 +1,7 @@
-/** The native hash for processors that this machine is not: ARMv8 under an emulator, sixteen lanes cut into vectors of AVX2. */
+/**
+ * The native hash for processors that this machine is not: ARMv8 under an emulator, sixteen lanes cut into vectors of
+ * AVX2.
+ */
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';

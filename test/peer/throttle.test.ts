@@ -5,7 +5,10 @@ import { Limits, RateLimit, Throttle } from '../../src/peer/throttle.js';
 
 const MIB = 2 ** 20;
 
-/** A greedy reader in virtual time: takes `readBytes` whenever the throttle lets it. Returns bytes per second over `seconds`. */
+/**
+ * A greedy reader in virtual time: takes `readBytes` whenever the throttle lets it. Returns bytes per second over
+ * `seconds`.
+ */
 function averageOf(bytesPerSec: number, readBytes: number, refillMs: number, seconds: number): number {
   const limit = new RateLimit(bytesPerSec, 0);
   const throttle = new Throttle([limit]);

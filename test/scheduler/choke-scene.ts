@@ -55,7 +55,8 @@ export class Scene {
     this.peers.join(slot, this.nowMs);
     this.given.reset(slot, this.nowMs);
     this.taken.reset(slot, this.nowMs);
-    // These scenes are about ranks, and their rates are small numbers: nobody is to blame for what it takes, unless a test says so.
+    // These scenes are about ranks, and their rates are small numbers: nobody is to blame for what it takes, unless a
+    // test says so.
     this.peers.isHeldUp[slot] = 1;
     this.choker.joined(slot, this.nowMs);
   }

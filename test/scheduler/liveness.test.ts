@@ -9,7 +9,10 @@ const STEP_MS = 250;
 
 type Manner = 'good' | 'slow' | 'silent' | 'stalling' | 'rejecting' | 'choking' | 'leaving' | 'corrupt';
 
-/** Runs until complete; returns the virtual seconds it took. Slot 0 is a steady peer with everything, unless `distributed`. */
+/**
+ * Runs until complete; returns the virtual seconds it took. Slot 0 is a steady peer with everything, unless
+ * `distributed`.
+ */
 function finish(options: WorldOptions, manners: readonly Manner[], distributed = false, limitMs = 3_600_000): number {
   const world = new World({ maxSlots: manners.length, ...options });
   const dice = seeded(options.seed ^ 0x5bd1);

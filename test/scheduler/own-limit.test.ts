@@ -1,4 +1,7 @@
-/** Our own download limit in virtual time: what we leave unread is not late, and no more is asked for than the limit lets in. */
+/**
+ * Our own download limit in virtual time: what we leave unread is not late, and no more is asked for than the limit
+ * lets in.
+ */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { PeerSlot } from '../../src/metainfo/geometry.js';

@@ -121,7 +121,10 @@ interface Course {
   readonly depth: number[];
 }
 
-/** A peer behind a link with one queue: a request takes half a round trip, waits its turn, its block takes the other half. */
+/**
+ * A peer behind a link with one queue: a request takes half a round trip, waits its turn, its block takes the other
+ * half.
+ */
 function transfer({ bitsPerSec, roundTripMs, beginMs }: Link, seconds: number): Course {
   const pipeline = joined();
   const blockMs = (BLOCK_LENGTH_BYTES * 8000) / bitsPerSec;
@@ -191,7 +194,8 @@ test('a slow peer is asked for half a second of its rate and a round trip, and n
     for (const beginMs of BEGINS_MS) {
       const { share, depth } = transfer({ bitsPerSec: 1e6, roundTripMs, beginMs }, 60);
       const what = `${roundTripMs} ms, from ${beginMs} ms: ${depth}`;
-      // The slow start overshoots, for the mean of the answers lags behind: never beyond three seconds of the rate and a round trip.
+      // The slow start overshoots, for the mean of the answers lags behind: never beyond three seconds of the rate and
+      // a round trip.
       for (const each of depth) assert.ok(each <= (3 + roundTripMs / 1000) * blocksPerSec, what);
       for (const each of depth.slice(10)) assert.ok(each >= wanted - 2 && each <= wanted + MIN_DEPTH, what);
       for (const each of share.slice(5)) assert.ok(each > 0.8, `${share}`);

@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import type { BlockIndex, PeerSlot, PieceIndex } from '../../src/metainfo/geometry.js';
 import type { World } from './world.js';
 
-/** A power of two at a multiple of itself, cut short only by the end of the piece, of a peer that serves it and has a deep queue. */
+/**
+ * A power of two at a multiple of itself, cut short only by the end of the piece, of a peer that serves it and has a
+ * deep queue.
+ */
 export function checkRun(world: World, slot: PeerSlot, piece: PieceIndex, first: BlockIndex, count: number): void {
   const { runBlocks } = world.peers.get(slot)!;
   const size = 2 ** Math.ceil(Math.log2(count));
@@ -16,7 +19,10 @@ export function checkRun(world: World, slot: PeerSlot, piece: PieceIndex, first:
   world.runs++;
 }
 
-/** As many of its oldest requests as are for blocks in a row come at once, up to `most`. Returns how many were taken at once. */
+/**
+ * As many of its oldest requests as are for blocks in a row come at once, up to `most`. Returns how many were taken at
+ * once.
+ */
 export function deliverRun(world: World, slot: number, most: number): number {
   const { queue, asked } = world.peers.get(slot)!;
   if (queue.length === 0 || [...world.arriving.values()].includes(slot)) return 0;

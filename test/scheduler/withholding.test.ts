@@ -1,4 +1,7 @@
-/** Peers that take requests for the last blocks and keep them, with an honest seed at hand: how long they can hold a download up. */
+/**
+ * Peers that take requests for the last blocks and keep them, with an honest seed at hand: how long they can hold a
+ * download up.
+ */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { PeerSlot } from '../../src/metainfo/geometry.js';
@@ -10,7 +13,10 @@ const HONEST = 0;
 
 type Act = (world: World, slot: number, step: number) => void;
 
-/** Steps of 100 ms until complete: the honest seed gives up to three blocks in each, the others act first. Returns the virtual seconds. */
+/**
+ * Steps of 100 ms until complete: the honest seed gives up to three blocks in each, the others act first. Returns the
+ * virtual seconds.
+ */
 function finish(world: World, bad: number, act: Act): number {
   for (let slot = 1; slot <= bad; slot++) world.join(slot, 'all', { fast: slot % 2 === 0 });
   world.join(HONEST, 'all', { fast: true });

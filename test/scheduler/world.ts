@@ -1,6 +1,7 @@
 /**
- * A small swarm around one scheduler, from a seed: scripted peers, a storage that opens pieces late, a verifier that finds bad ones.
- * It plays the owner, keeps its own slow and obvious books, and checks every call of the scheduler against them.
+ * A small swarm around one scheduler, from a seed: scripted peers, a storage that opens pieces late, a verifier that
+ * finds bad ones. It plays the owner, keeps its own slow and obvious books, and checks every call of the scheduler
+ * against them.
  */
 import assert from 'node:assert/strict';
 import { Bitfield } from '../../src/metainfo/bitfield.js';

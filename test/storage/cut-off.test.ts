@@ -1,4 +1,7 @@
-/** Mapped files that are cut off while they are in use: the process lives, the torrent is told which file it was, no piece counts as good. */
+/**
+ * Mapped files that are cut off while they are in use: the process lives, the torrent is told which file it was, no
+ * piece counts as good.
+ */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,6 @@
-/** Scenes: one character per byte of the torrent. A letter is a file, a digit or `p` the part file, `.` is not stored. */
+/**
+ * Scenes: one character per byte of the torrent. A letter is a file, a digit or `p` the part file, `.` is not stored.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

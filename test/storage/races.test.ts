@@ -129,7 +129,9 @@ test('a link in the place of a folder makes nothing outside the output folder', 
   assert.equal(fs.readFileSync(join(here.output, 't/a'), 'latin1'), 'ours', 'what was lengthened is undone');
 });
 
-/** Prepares; `change` is called once, when all files were looked at and read. Only `t/a` is ours, where it has content. */
+/**
+ * Prepares; `change` is called once, when all files were looked at and read. Only `t/a` is ours, where it has content.
+ */
 async function prepareLate({ output }: Place, change: () => void): Promise<void> {
   const data = new DataFiles(scenes.metainfoOf(TREE, 64 * 1024 * 1024), output);
   let isChanged = false;

@@ -1,4 +1,7 @@
-/** Torrents made up for storage tests: contents from a seed, hashes to match, temporary folders on two kinds of file system. */
+/**
+ * Torrents made up for storage tests: contents from a seed, hashes to match, temporary folders on two kinds of file
+ * system.
+ */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -87,7 +87,9 @@ export class Child {
     return this.#output.some(accept);
   }
 
-  /** The first line of standard output, past or future, that `accept` takes. Rejects when the child ends without one. */
+  /**
+   * The first line of standard output, past or future, that `accept` takes. Rejects when the child ends without one.
+   */
   async line(what: string, timeoutMs: number, accept: (line: string) => boolean): Promise<string> {
     const past = this.#output.find(accept);
     if (past !== undefined) return past;

@@ -1,6 +1,6 @@
 /**
- * Several machines in a box: network namespaces joined by a switch (a bridge in a namespace of its own), out of reach of the
- * real network and of each other's loopback. Needs what `namespace.ts` needs, and leaves as little behind.
+ * Several machines in a box: network namespaces joined by a switch (a bridge in a namespace of its own), out of reach
+ * of the real network and of each other's loopback. Needs what `namespace.ts` needs, and leaves as little behind.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';

@@ -109,7 +109,8 @@ export async function openNamespace(scope: Scope): Promise<Namespace> {
   const cable = `shv${process.pid.toString(36)}x${id}`;
   await ip('netns', 'add', name);
   scope.defer(async () => {
-    await ip('link', 'del', cable).catch(() => {}); // A namespace lives on while a process is in it; the cable must not.
+    // A namespace lives on while a process is in it; the cable must not.
+    await ip('link', 'del', cable).catch(() => {});
     await ip('netns', 'del', name);
   });
   await ip('link', 'add', cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);

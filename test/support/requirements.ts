@@ -1,6 +1,6 @@
 /**
- * What a test needs of the machine beyond Node: foreign programs, network namespaces, the right to mount. Without it the test
- * is skipped with the reason; CI sets SWARMHAUL_INTEROP=required, and there it fails.
+ * What a test needs of the machine beyond Node: foreign programs, network namespaces, the right to mount. Without it
+ * the test is skipped with the reason; CI sets SWARMHAUL_INTEROP=required, and there it fails.
  */
 
 import { execFile } from 'node:child_process';
@@ -30,7 +30,10 @@ async function whyNot(clients: readonly ForeignClient[], programs: readonly stri
   return clients.some((client) => client.needsNamespace) ? namespacesMissing() : null;
 }
 
-/** Skips the test for this reason, or fails it where nothing may be missing. Null: nothing is. @returns true when skipped */
+/**
+ * Skips the test for this reason, or fails it where nothing may be missing. Null: nothing is.
+ * @returns true when skipped
+ */
 export function skipWithout(test: TestContext, reason: string | null): boolean {
   if (reason === null) return false;
   if (process.env.SWARMHAUL_INTEROP === 'required') throw new Error(`this test cannot run: ${reason}`);

@@ -1,4 +1,7 @@
-/** A seed that listens for engines and answers as the test says: bad bytes, late, or not at all. One script for all its connections. */
+/**
+ * A seed that listens for engines and answers as the test says: bad bytes, late, or not at all. One script for all its
+ * connections.
+ */
 import net from 'node:net';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import { writeBitfield, writeUnchoke } from '../../src/wire/encoder.js';

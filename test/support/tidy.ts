@@ -1,6 +1,7 @@
 /**
- * The style rules that a machine can check (HABITS 18, DESIGN 4). Each takes a file and gives findings; none reads the disk.
- * To let a new file be pure, or a new helper be shared, add it to the lists here: that is the place to argue about it.
+ * The style rules that a machine can check (HABITS 18, DESIGN 4). Each takes a file and gives findings; none reads the
+ * disk. To let a new file be pure, or a new helper be shared, add it to the lists here: that is the place to argue
+ * about it.
  */
 import ts from 'typescript';
 import { type Import, importsOf, lineOf, type SourceFile, visit } from './source.js';

@@ -1,6 +1,7 @@
 /**
- * A throw-away HTTP tracker (BEP 3, compact peers of BEP 23) for steering foreign clients: it answers with the peers the
- * test pins plus, optionally, whoever announced, and tells what was announced. No limits, no expiry: not for real use.
+ * A throw-away HTTP tracker (BEP 3, compact peers of BEP 23) for steering foreign clients: it answers with the peers
+ * the test pins plus, optionally, whoever announced, and tells what was announced. No limits, no expiry: not for real
+ * use.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -31,7 +31,9 @@ async function readEntry(file: string): Promise<TreeEntry> {
   return { lengthBytes: stat.size, sha256: await sha256File(file), isExecutable, isSymlink: false };
 }
 
-/** Every file below `root` by relative path with '/', in path order. `root` may be a single file: then the path is ''. */
+/**
+ * Every file below `root` by relative path with '/', in path order. `root` may be a single file: then the path is ''.
+ */
 export async function readTree(root: string): Promise<Map<string, TreeEntry>> {
   const stat = await lstat(root);
   if (!stat.isDirectory()) return new Map([['', await readEntry(root)]]);

@@ -1,4 +1,7 @@
-/** What follows when a peer says that a piece of ours is bad: who is believed, and what a disk that does not answer means. */
+/**
+ * What follows when a peer says that a piece of ours is bad: who is believed, and what a disk that does not answer
+ * means.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HaulError } from '../../src/errors.js';

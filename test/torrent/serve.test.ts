@@ -93,7 +93,10 @@ test('where one peer finds no room the others do not ask', () => {
 const UNIT_BYTES = 1024 * 1024;
 const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
-/** Peers of one host each, and memory for six units at a time, two for each peer. A block of each of many pieces is asked for. */
+/**
+ * Peers of one host each, and memory for six units at a time, two for each peer. A block of each of many pieces is
+ * asked for.
+ */
 function shortOfMemory(peerCount: number) {
   const geometry = new Geometry(peerCount * 100 * UNIT_BYTES, UNIT_BYTES);
   const storage = {

@@ -1,4 +1,7 @@
-/** Somebody with write access to a shared folder swaps files while we work: what was looked at is what is hashed and served. */
+/**
+ * Somebody with write access to a shared folder swaps files while we work: what was looked at is what is hashed and
+ * served.
+ */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,6 @@
-/** Plain announces are answered before HTTP sees them; everything else must reach HTTP as if nothing stood before it. */
+/**
+ * Plain announces are answered before HTTP sees them; everything else must reach HTTP as if nothing stood before it.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -116,7 +118,10 @@ test('a client that ends its side gets its answer and the end of the connection'
   assert.equal(count(await talk(context, [ANNOUNCE], true), /8:intervali60e/g), 1);
 });
 
-/** A door before a bare HTTP server that answers "http" to everything. `isEarly`: made before the server listens, when there is nothing to stand before. */
+/**
+ * A door before a bare HTTP server that answers "http" to everything. `isEarly`: made before the server listens, when
+ * there is nothing to stand before.
+ */
 async function doorScene(
   context: TestContext,
   options: Partial<DoorOptions> & { isEarly?: boolean; answer?: (query: string) => Buffer } = {},

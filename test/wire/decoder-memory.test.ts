@@ -1,4 +1,7 @@
-/** What a peer can make the decoder allocate and keep. Every allocation of the decoder goes through `Buffer.allocUnsafeSlow`. */
+/**
+ * What a peer can make the decoder allocate and keep. Every allocation of the decoder goes through
+ * `Buffer.allocUnsafeSlow`.
+ */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';

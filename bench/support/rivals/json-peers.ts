@@ -1,4 +1,6 @@
-/** Contenders that are programs of this bench: our engine, libtorrent, WebTorrent. All speak the lines of `engine-peer`. */
+/**
+ * Contenders that are programs of this bench: our engine, libtorrent, WebTorrent. All speak the lines of `engine-peer`.
+ */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';

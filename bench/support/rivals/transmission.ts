@@ -28,13 +28,14 @@ const TUNING = {
 };
 
 /**
- * In its favour too: a short send buffer (bytes: least, at first, most). Every 500 ms it writes to each peer, 3,000 bytes at a time, until
- * the socket is full; only from then on does it write as the socket drains, as much as fits. A cable without delay and with megabytes of
- * buffer is never full: it served what was asked (512 requests at most), 3,000 bytes a call, and slept until the next half second.
- * Measured as a seed: 10 MB/s and 3.4 s of kernel time per GB; with this, 2 to 4 times the rate and 0.9 s.
+ * In its favour too: a short send buffer (bytes: least, at first, most). Every 500 ms it writes to each peer, 3,000
+ * bytes at a time, until the socket is full; only from then on does it write as the socket drains, as much as fits. A
+ * cable without delay and with megabytes of buffer is never full: it served what was asked (512 requests at most),
+ * 3,000 bytes a call, and slept until the next half second. Measured as a seed: 10 MB/s and 3.4 s of kernel time per
+ * GB; with this, 2 to 4 times the rate and 0.9 s.
  *
- * What remains is its own: a leech of it asks twice a second for what the seed allows (2,000 requests of ours: about 60 MB/s; 512 of its
- * own, which its seed looks at twice a second as well: about 9 MB/s as a pair).
+ * What remains is its own: a leech of it asks twice a second for what the seed allows (2,000 requests of ours: about 60
+ * MB/s; 512 of its own, which its seed looks at twice a second as well: about 9 MB/s as a pair).
  */
 const SEND_BUFFER = '4096 16384 131072';
 
@@ -75,7 +76,8 @@ export const transmission: Rival = {
     const complete = () =>
       until('transmission has all', DEADLINE_MS, async () => {
         const { status, percentDone, error, errorString } = await rpc.status();
-        if (error === 3) throw new Error(`transmission: ${errorString}`); // 3: local trouble; 1 and 2 are the tracker's.
+        // 3: local trouble; 1 and 2 are the tracker's.
+        if (error === 3) throw new Error(`transmission: ${errorString}`);
         return percentDone === 1 && status === SEEDING;
       }).then(() => {});
     if (role === 'seed') await rpc.call('torrent-verify', {});

@@ -1,6 +1,7 @@
 /**
- * The clients of the `wan` bench: how each is started at one end of a link, as a user would. One seed, one leech, one connection, which the
- * leech opens; a seed trusts its data where it can. Done is: the command has ended well, or says that all is there and checked.
+ * The clients of the `wan` bench: how each is started at one end of a link, as a user would. One seed, one leech, one
+ * connection, which the leech opens; a seed trusts its data where it can. Done is: the command has ended well, or says
+ * that all is there and checked.
  */
 import { fileURLToPath } from 'node:url';
 import { type Child, startChild } from '../../../test/support/child.js';

@@ -1,6 +1,7 @@
 /**
- * Two network namespaces with a slow, long or bad link between them. This is a program of ours (`link.c`, compiled by `cc` when it is needed),
- * for few kernels have netem and none has it repeatable. Needs Linux, root, iproute2, a C compiler and /dev/net/tun.
+ * Two network namespaces with a slow, long or bad link between them. This is a program of ours (`link.c`, compiled by
+ * `cc` when it is needed), for few kernels have netem and none has it repeatable. Needs Linux, root, iproute2, a C
+ * compiler and /dev/net/tun.
  */
 import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * A tracker that knows one peer, for programs that cannot be given peers: tracker HOST PORT. Runs in the namespace of whoever asks.
- * Prints its own port; ends when it is stopped.
+ * A tracker that knows one peer, for programs that cannot be given peers: tracker HOST PORT. Runs in the namespace of
+ * whoever asks. Prints its own port; ends when it is stopped.
  */
 import { Scope } from '../../../test/support/scope.js';
 import { startTestTracker } from '../../../test/support/tracker.js';

@@ -1,6 +1,6 @@
 /**
- * aria2c. It has no way to be given a peer, so peers come from the tracker; and it says through JSON-RPC only whether it
- * seeds. Exit code 0 of a download means complete and hash-checked.
+ * aria2c. It has no way to be given a peer, so peers come from the tracker; and it says through JSON-RPC only whether
+ * it seeds. Exit code 0 of a download means complete and hash-checked.
  */
 
 import { startChild } from '../child.js';

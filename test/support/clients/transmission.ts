@@ -1,6 +1,6 @@
 /**
- * transmission-daemon, steered through its RPC. It refuses peers of 127.0.0.0/8, so it always runs in a namespace, where
- * its ports are its own. Peers come from the tracker.
+ * transmission-daemon, steered through its RPC. It refuses peers of 127.0.0.0/8, so it always runs in a namespace,
+ * where its ports are its own. Peers come from the tracker.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
