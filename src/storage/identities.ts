@@ -114,18 +114,18 @@ export class Identities {
   async inspect(): Promise<FilesNow> {
     const { files, pathOf, partFile, hasInodes } = this.#options;
     const stamps: FileStamp[] = Array.from({ length: partFile + 1 }, () => ABSENT);
-    let trouble: HaulError | null = null;
+    const trouble = new FirstTrouble();
     const tokens = new Map(files.map((file) => [file, this.writers.token(file)]));
     await forEachStatus(files, pathOf, (file, status) => {
       const wrong = this.#judge(file, status);
-      trouble ??= wrong;
+      trouble.note(file, wrong);
       if (status !== null) this.writers.seen(file, status.mtimeNs, tokens.get(file)!);
       if (status === null || !this.#isKnown(file, status)) return;
       const stamp = hasInodes ? stampOf(status) : { ...stampOf(status), device: 0n, inode: 0n };
       stamps[file] = wrong === null ? stamp : spoiled(stamp);
     });
     for (const { file } of this.writers.suspects) stamps[file] = spoiled(stamps[file]!);
-    return { stamps, trouble };
+    return { stamps, trouble: trouble.error };
   }
 
   /**
@@ -139,14 +139,14 @@ export class Identities {
       (_, i) => files[(this.#next + i) % files.length]!,
     );
     this.#next = (this.#next + turn.length) % Math.max(1, files.length);
-    let trouble: HaulError | null = null;
+    const trouble = new FirstTrouble();
     await forEachConcurrently(turn, AT_ONCE, async (file) => {
       const token = this.writers.token(file);
       const status = await stat(pathOf(file), { bigint: true }).catch((error: NodeJS.ErrnoException) => error);
       if (!(status instanceof Error)) this.writers.seen(file, status.mtimeNs, token);
-      trouble ??= status instanceof Error ? unreachable(status, pathOf(file)) : this.#judge(file, status);
+      trouble.note(file, status instanceof Error ? unreachable(status, pathOf(file)) : this.#judge(file, status));
     });
-    return trouble;
+    return trouble.error;
   }
 
   #isKnown(file: number, status: BigIntStats): boolean {
@@ -171,6 +171,18 @@ export class Identities {
     if (hasHole && this.#known.get(file)!.isWhole)
       return new HaulError('BAD_DATA', `${path} lost data while it was in use: it has holes now; ${AGAIN}`, { path });
     return null;
+  }
+}
+
+/** What is wrong with the first of the files, in the torrent's order, whichever was looked at first. */
+class FirstTrouble {
+  error: HaulError | null = null;
+  #file = Infinity;
+
+  note(file: number, error: HaulError | null): void {
+    if (error === null || file >= this.#file) return;
+    this.#file = file;
+    this.error = error;
   }
 }
 
