@@ -97,6 +97,10 @@ async function meet(row: Row, { leech, seed }: Meeting, dice: number, { job, pro
     const figures = {
       seconds,
       onLinkSec: (endMs - firstMs) / 1000,
+      toDataMs: down.dataFirstMs - firstMs,
+      dataMs: down.dataLastMs - down.dataFirstMs,
+      dataGapMs: down.dataGapMs,
+      afterDataMs: endMs - down.dataLastMs,
       mbPerSec: job.lengthBytes / 1e6 / seconds,
       linkCpuPercent: (100 * cpuSec) / seconds,
       linkWorstMs: down.worstMs,

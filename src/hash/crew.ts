@@ -62,6 +62,11 @@ export class Crew implements ThreadOwner {
     return this.#failure;
   }
 
+  /** No thread has been there yet, and one may soon be. */
+  get isStarting(): boolean {
+    return !this.#wasProven && this.#failure === null;
+  }
+
   /** Threads that have nothing to do. */
   get idleCount(): number {
     let count = 0;

@@ -17,6 +17,7 @@ import { HaulError } from '../errors.js';
 import { hashRates } from '../native/multihash.js';
 import { cannotForce, errnoName, errnoOf } from '../storage/errno.js';
 import { Crew, causeText } from './crew.js';
+import { type PopulateJob, populateEarly } from './early.js';
 import { Gathering } from './gathering.js';
 import { decodeOutcomes, encodeBatch, OPERATIONS, workBytes } from './job.js';
 import type { WorkJob, WorkPool, WorkResult } from './port.js';
@@ -32,10 +33,14 @@ const GATHERED_BYTES = 16 * MIB;
 const MAX_JOBS = 1024;
 /** Descriptors flushed at once: libuv has four threads, and file opening needs one too. */
 const SYNCS_AT_ONCE = 2;
+/** Prefaults at once while no worker is there: libuv has four threads, and files are being opened meanwhile. */
+const EARLY_AT_ONCE = 2;
 /** Workers that may die of a job: once in company, twice alone. */
 const TRIES_PER_JOB = 3;
 /** A worker loads in 0.1 s; on a machine that is very busy or reads from a slow disk, in some seconds. */
 const PROOF_TIMEOUT_MS = 30_000;
+
+const NO_BYTES = new Uint8Array(0);
 
 /** Nobody waits for these in a hurry. */
 const ORDINARY: ReadonlySet<WorkJob['kind']> = new Set(['digest-blocks', 'digest-pieces', 'look']);
@@ -85,6 +90,8 @@ class CrewPool implements WorkPool {
   #suspects: Entry[] = [];
   /** Jobs accepted and not yet answered. */
   #jobCount = 0;
+  /** Prefaults under way without a worker, or Infinity where that cannot be. */
+  #early = 0;
   #flushIsScheduled = false;
   #wasRefused = false;
   #closing: Promise<void> | null = null;
@@ -189,6 +196,7 @@ class CrewPool implements WorkPool {
   #flush(): void {
     const { failure } = this.#crew;
     if (failure !== null) this.#abandon('EIO', failure);
+    if (this.#crew.isStarting) this.#runEarly();
     for (;;) {
       const suspect = this.#suspects[0];
       // A thread is kept free for a suspect: with new work all the time none would ever be idle.
@@ -199,6 +207,30 @@ class CrewPool implements WorkPool {
       if (suspect !== undefined) this.#suspects.shift();
       void this.#runBatch(thread, batch, suspect !== undefined);
     }
+  }
+
+  /** What a first block waits for does not wait for the first worker. */
+  #runEarly(): void {
+    while (this.#early < EARLY_AT_ONCE) {
+      const at = this.#urgent.findIndex(({ job }) => job.kind === 'populate');
+      if (at < 0) return;
+      const [entry] = this.#urgent.splice(at, 1);
+      this.#early++;
+      void this.#populate(entry!);
+    }
+  }
+
+  async #populate(entry: Entry): Promise<void> {
+    const errno = await populateEarly(entry.job as PopulateJob);
+    this.#early--;
+    if (errno === null) {
+      this.#early = Number.POSITIVE_INFINITY;
+      if (this.#closing === null) this.#urgent.unshift(entry);
+      else this.#fail(entry, 'ECANCELED');
+    } else if (errno === 0) this.#finish(entry, { ok: true, good: true, bytes: NO_BYTES });
+    else this.#fail(entry, errnoName(errno));
+    this.#flush();
+    this.#afterDone();
   }
 
   /** The next jobs: urgent ones first, an even share for each idle worker, within the bounds of a batch. */
@@ -303,7 +335,7 @@ class CrewPool implements WorkPool {
     };
     const finish = (): void => {
       if (errno !== 0) this.#fail(entry, errnoName(errno));
-      else this.#finish(entry, { ok: true, good: true, bytes: new Uint8Array(0) });
+      else this.#finish(entry, { ok: true, good: true, bytes: NO_BYTES });
       this.#afterDone();
     };
     if (fds.length === 0) queueMicrotask(finish);

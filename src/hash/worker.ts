@@ -21,6 +21,7 @@ import {
   type Outcome,
   PROOF_BYTES,
 } from './job.js';
+import { pagesOf } from './pages.js';
 import type { FileRange, MemoryRange } from './port.js';
 import { viewOf } from './views.js';
 
@@ -62,14 +63,6 @@ function blocksOf(ranges: readonly MemoryRange[]): Message[] {
   const blocks: Message[] = [];
   while (queue.length > 0) blocks.push(take(queue, BLOCK_LENGTH_BYTES));
   return blocks;
-}
-
-/** The page-aligned hull of a range: what madvise wants. */
-function pagesOf(range: MemoryRange): { address: number; lengthBytes: number } {
-  const page = mmap.pageSize();
-  const begin = range.windowAddress + range.beginBytes;
-  const address = begin - (begin % page);
-  return { address, lengthBytes: begin + range.lengthBytes - address };
 }
 
 /**

@@ -61,7 +61,7 @@ type AsyncNameCall = {
 interface Native {
   readonly mmap: Call;
   readonly munmap: Call;
-  readonly madvise: Call;
+  readonly madvise: Call & AsyncCall;
   readonly msync: Call;
   readonly mincore: Call;
   readonly fallocate: AsyncCall;
@@ -85,7 +85,7 @@ function load(): Native | null {
     return {
       mmap: libc.func('intptr_t mmap(uintptr_t address, size_t length, int prot, int flags, int fd, int64_t offset)'),
       munmap: libc.func('int munmap(uintptr_t address, size_t length)'),
-      madvise: libc.func('int madvise(uintptr_t address, size_t length, int advice)'),
+      madvise: libc.func('int madvise(uintptr_t address, size_t length, int advice)') as unknown as Call & AsyncCall,
       msync: libc.func('int msync(uintptr_t address, size_t length, int flags)'),
       mincore: libc.func('int mincore(uintptr_t address, size_t length, _Out_ uint8_t *vec)'),
       fallocate: libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)') as unknown as AsyncCall,
@@ -178,6 +178,17 @@ export function view(address: number, lengthBytes: number): ArrayBuffer {
 export function tryAdvise(address: number, lengthBytes: number, advice: number): number {
   const { madvise, errno } = library();
   return madvise(address, lengthBytes, advice) === 0 ? 0 : errno();
+}
+
+/** `tryAdvise` off the calling thread, which may have to wait for a device. Rejects only where nothing can be called. */
+export function adviseLater(address: number, lengthBytes: number, advice: number): Promise<number> {
+  const { madvise, errno } = library();
+  return new Promise((resolve, reject) => {
+    madvise.async(address, lengthBytes, advice, (error, result) => {
+      if (error) reject(error);
+      else resolve(result === 0 ? 0 : errno());
+    });
+  });
 }
 
 /** madvise(2). @throws SystemCallError */

@@ -38,6 +38,8 @@
 #define MOST_PACKETS (1u << 17)
 #define TICK_NS 100000ull
 #define ROUND 64
+/* What is so long carries blocks. */
+#define DATA_BYTES 1400
 
 struct packet {
   uint64_t due_ns;
@@ -58,6 +60,8 @@ struct way {
   uint64_t busy_ns;
   struct line straight, late;
   uint64_t passed, lost, dropped, delayed, refused, worst_ns, queued_ns;
+  /* When the first and the last full packet came out, and the longest time between two of them. */
+  uint64_t data_first_ns, data_last_ns, data_gap_ns;
 };
 
 static uint64_t delay_ns, late_ns, loss_ppm, late_ppm, queue_bytes;
@@ -165,6 +169,12 @@ static struct line *earliest(struct way *way) {
   return b->packets[b->first % MOST_PACKETS]->due_ns < a->packets[a->first % MOST_PACKETS]->due_ns ? b : a;
 }
 
+static void note_data(struct way *way, uint64_t at_ns) {
+  if (way->data_first_ns == 0) way->data_first_ns = at_ns;
+  else if (at_ns - way->data_last_ns > way->data_gap_ns) way->data_gap_ns = at_ns - way->data_last_ns;
+  way->data_last_ns = at_ns;
+}
+
 /* Lets go of what is due. Returns when the next one is, or UINT64_MAX. */
 static uint64_t let_out(struct way *way, uint64_t at_ns) {
   for (struct line *line = earliest(way); line != NULL; line = earliest(way)) {
@@ -175,6 +185,7 @@ static uint64_t let_out(struct way *way, uint64_t at_ns) {
     /* The other side is not up yet, or out of memory: that is a loss too. */
     if (write(way->to, packet->bytes, packet->length) < 0) way->refused++;
     else way->passed++;
+    if (packet->length >= DATA_BYTES) note_data(way, at_ns);
     give_back(packet);
   }
   return UINT64_MAX;
@@ -228,9 +239,11 @@ static void report(void) {
   for (int i = 0; i < 2; i++) {
     struct way *way = &ways[i];
     uint64_t entered = way->passed + way->refused;
-    printf("%s{\"passed\":%lu,\"lost\":%lu,\"dropped\":%lu,\"late\":%lu,\"refused\":%lu,\"worstMs\":%.3f,\"meanQueueMs\":%.3f}",
+    printf("%s{\"passed\":%lu,\"lost\":%lu,\"dropped\":%lu,\"late\":%lu,\"refused\":%lu,\"worstMs\":%.3f,\"meanQueueMs\":%.3f,"
+           "\"dataFirstMs\":%.3f,\"dataLastMs\":%.3f,\"dataGapMs\":%.3f}",
            i == 0 ? "" : ",", way->passed, way->lost, way->dropped, way->delayed, way->refused, (double)way->worst_ns / 1e6,
-           entered == 0 ? 0 : (double)way->queued_ns / 1e6 / (double)entered);
+           entered == 0 ? 0 : (double)way->queued_ns / 1e6 / (double)entered, (double)way->data_first_ns / 1e6,
+           (double)way->data_last_ns / 1e6, (double)way->data_gap_ns / 1e6);
   }
   printf("]}\n");
 }

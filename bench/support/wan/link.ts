@@ -49,6 +49,11 @@ interface Way {
   readonly late: number;
   readonly worstMs: number;
   readonly meanQueueMs: number;
+  /** When the first and the last full packet came out, by the clock of `process.hrtime`; 0: none did. */
+  readonly dataFirstMs: number;
+  readonly dataLastMs: number;
+  /** The longest time between two full packets. */
+  readonly dataGapMs: number;
 }
 
 /** What the link says of itself at its end; the first way is from `ends[0]`. */
