@@ -12,8 +12,8 @@
  *
  * coldMbPerSec, coldBlocksPerSec: what the cold peers got. coldP50Ms, hotP50Ms …: from the request to the last byte of
  * its block, seen by the readers. leastSharePercent: the cold peer that got least, 100 is an even share.
- * diskBytesPerServedByte: read from the device by the seed ÷ payload sent. seed…: of the seed while they read (README).
- * Loop figures are those of a 1 ms timer.
+ * diskBytesPerServedByte: read from the device by the seed ÷ payload sent. seed…: of the seed while they read
+ * (bench/README.md). Loop figures are those of a 1 ms timer.
  */
 import { readFileSync } from 'node:fs';
 import os from 'node:os';

@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- report [FILES…] [--out report.html] | --markdown | --readme` One HTML page of the results in FILES
+ * `npm run bench -- report [FILES…] [--out report.html] | --markdown | --tables` One HTML page of the results in FILES
  * (default: bench/results/*.json, of an installed package ./bench-results/*.json), or their figures as Markdown, or
- * these put into README.md between its two marks. `--small` draws made-up results and writes nothing.
+ * these put into BENCHMARKS.md between its two marks. `--small` draws made-up results and writes nothing.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,8 +9,8 @@ import { parseArgs } from 'node:util';
 import { ValueError } from '../src/cli/values.js';
 import { fromSystemError } from '../src/errors.js';
 import { PACKAGE_ROOT } from '../test/support/root.js';
+import { figuresMarkdown, withFigures } from './report/figures.js';
 import { reportPage } from './report/page.js';
-import { figuresMarkdown, withFigures } from './report/readme.js';
 import { RESULTS_FOLDER } from './support/place.js';
 import { Results, type ResultsFile } from './support/results.js';
 
@@ -59,7 +59,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     options: {
       out: { type: 'string', default: 'report.html' },
       markdown: { type: 'boolean', default: false },
-      readme: { type: 'boolean', default: false },
+      tables: { type: 'boolean', default: false },
       small: { type: 'boolean', default: false },
     },
   });
@@ -71,12 +71,12 @@ export async function main(argv: readonly string[]): Promise<void> {
   const files = (positionals.length === 0 ? defaultFiles() : positionals).sort().map(readResults);
   if (files.length === 0) throw new ValueError(`no results: name JSON files, or put some into ${RESULTS_FOLDER}`);
   if (values.markdown) process.stdout.write(figuresMarkdown(files));
-  if (values.readme) {
-    const readme = path.join(PACKAGE_ROOT, 'README.md');
-    writeFileSync(readme, withFigures(readFileSync(readme, 'utf8'), figuresMarkdown(files)));
-    process.stdout.write(`figures of ${files.length} benches put into README.md\n`);
+  if (values.tables) {
+    const page = path.join(PACKAGE_ROOT, 'BENCHMARKS.md');
+    writeFileSync(page, withFigures(readFileSync(page, 'utf8'), figuresMarkdown(files)));
+    process.stdout.write(`figures of ${files.length} benches put into BENCHMARKS.md\n`);
   }
-  if (values.markdown || values.readme) return;
+  if (values.markdown || values.tables) return;
   writeFileSync(values.out, reportPage(files));
   process.stdout.write(`${files.length} benches in ${values.out}\n`);
 }

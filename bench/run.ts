@@ -36,7 +36,7 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
     about: 'holds the memory of a virtual machine ready while other benches run',
     load: () => import('./warm.js'),
   },
-  report: { about: 'one HTML page, or the table of the README, from results', load: () => import('./report.js') },
+  report: { about: 'one HTML page, or the tables of BENCHMARKS.md, from results', load: () => import('./report.js') },
 };
 
 /** A short way to say a longer line. */

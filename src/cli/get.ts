@@ -73,29 +73,32 @@ export function getCommand(run: Runner): Command {
         "haul get build.torrent --high 'docs/{index,start}.html' --sequential",
       )}
 
-Globs match paths inside the torrent, with '/' and without its own folder; for a single file its name. * and ? match within
-a name, ** across folders; [a-z] and {a,b} work too. A skipped file is not made, and one that is there is not touched. Run
-again with other globs, or none, to fetch more: pieces that lie across the border of a skipped file may be fetched anew.
+Globs match paths inside the torrent, with '/' and without its own folder; for a single file its name. * and ?
+match within a name, ** across folders; [a-z] and {a,b} work too. A skipped file is not made, and one that is
+there is not touched. Run again with other globs, or none, to fetch more: pieces that lie across the border of a
+skipped file may be fetched anew.
 
-A file that is there already is checked. What matches is kept: a new version of an image may be fetched into the place of the old
-one, and a longer file is then cut to size. A file in which no piece matches is not touched, nor one with a second name (a hard link)
-that would change with it: the command says so and exits with 1, unless --force is given.
+A file that is there already is checked. What matches is kept: a new version of an image may be fetched into the
+place of the old one, and a longer file is then cut to size. A file in which no piece matches is not touched,
+nor one with a second name (a hard link) that would change with it: the command says so and exits with 1, unless
+--force is given.
 
-A server of the .torrent that is not there yet, breaks off or answers 5xx or 429 is asked again for a minute (with --timeout: for
-that long); one that answers 404 is not. While nothing comes, a line says what the download waits for: peers that cannot be reached,
-trackers that fail, a slow disk. When --timeout or --deadline ends it, the reason of each tracker and of the peers is printed.
-Checking what is here is no waiting, and --seed-for comes after the limits. What is verified is kept: the same command continues.
+A server of the .torrent that is not there yet, breaks off or answers 5xx or 429 is asked again for a minute
+(with --timeout: for that long); one that answers 404 is not. While nothing comes, a line says what the download
+waits for: peers that cannot be reached, trackers that fail, a slow disk. When --timeout or --deadline ends it,
+the reason of each tracker and of the peers is printed. Checking what is here is no waiting, and --seed-for
+comes after the limits. What is verified is kept: the same command continues.
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 nothing was verified (default: nothing useful came) for --timeout, 4 not complete at the --deadline.
+Exit codes: 0 done, 1 failed, 2 usage, 3 nothing was verified (default: nothing useful came) for --timeout,
+4 not complete at the --deadline.
 Ctrl-C while downloading exits with 130 and keeps what is verified; the same command continues.
 Ctrl-C while seeding afterwards exits with 0: the data is complete.
-One haul get at a time downloads to the same place, and nobody seeds from it meanwhile: a second one says so and exits with 1.${jsonHelp(
-        {
-          ...TORRENT_PROGRESS,
-          result: `outcome path name infoHash wantedFiles fileCount seconds averageBytesPerSec sources[trackers,addresses] ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
-          stopped: `uploadedBytes ${RESOURCE_FIELDS}`,
-        },
-      )}`,
+One haul get at a time downloads to the same place, and nobody seeds from it meanwhile: a second one says so and
+exits with 1.${jsonHelp({
+        ...TORRENT_PROGRESS,
+        result: `outcome path name infoHash wantedFiles fileCount seconds averageBytesPerSec sources[trackers,addresses] ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
+        stopped: `uploadedBytes ${RESOURCE_FIELDS}`,
+      })}`,
     )
     .action((torrent: string, options: GetOptions) => run('get', options, (context) => get(context, torrent, options)));
 }

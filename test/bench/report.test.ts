@@ -1,11 +1,11 @@
-/** Results, the page made of them, and the figures of the README. */
+/** Results, the page made of them, and the tables of BENCHMARKS.md. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { sweepsOf } from '../../bench/report/curves.js';
+import { figuresMarkdown, withFigures } from '../../bench/report/figures.js';
 import { reportPage } from '../../bench/report/page.js';
-import { figuresMarkdown, withFigures } from '../../bench/report/readme.js';
 import { madeUpResults, main } from '../../bench/report.js';
 import { median, Results, type ResultsFile, summarise } from '../../bench/support/results.js';
 import { openScope } from '../support/scope.js';
@@ -81,7 +81,7 @@ test('the page needs no script and nothing from elsewhere, and shows every figur
   assert.doesNotMatch(page, /NaN|undefined|Infinity|<A&B>/);
 });
 
-test('figures stand between the marks of the README, and are replaced by the next', () => {
+test('figures stand between the marks of a page, and are replaced by the next', () => {
   const markdown = figuresMarkdown([madeUpResults()]);
   assert.match(markdown, /\| swarmhaul \| {2}\| 820 \(800–840\) \|/);
   const once = withFigures('# A\n<!-- figures -->\nB\n', markdown);

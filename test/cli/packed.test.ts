@@ -50,7 +50,7 @@ const DEMO = new Set(['bench/child.ts', 'bench/demo.ts']);
 /** What is there to be packed: the sources, and this build in the place of dist. */
 async function stage(folder: string, manifest: Manifest): Promise<void> {
   for (const name of ['package.json', ...manifest.files.filter((name) => !/^(?:!?dist|prebuilds)\//.test(name))]) {
-    await cp(path.join(PACKAGE_ROOT, name), path.join(folder, name));
+    await cp(path.join(PACKAGE_ROOT, name), path.join(folder, name), { recursive: true });
   }
   for (const part of ['src', 'bench', 'test']) {
     await cp(path.join(BUILD, part), path.join(folder, 'dist', part), { recursive: true });

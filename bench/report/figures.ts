@@ -1,4 +1,4 @@
-/** The figures of the README, as Markdown from results. Pure. */
+/** The tables of BENCHMARKS.md, as Markdown from results. Pure. */
 import { parametersText, type ResultsFile, type SummaryRow, spreadText } from '../support/results.js';
 import { commandOf, figureNames, machineText } from './page.js';
 
@@ -56,11 +56,11 @@ export function figuresMarkdown(files: readonly ResultsFile[]): string {
 }
 
 /** @throws when there is no place for the figures. */
-export function withFigures(readme: string, markdown: string): string {
-  const begin = readme.indexOf(FIGURES_BEGIN);
-  if (begin < 0) throw new Error(`the README has no ${FIGURES_BEGIN}`);
+export function withFigures(page: string, markdown: string): string {
+  const begin = page.indexOf(FIGURES_BEGIN);
+  if (begin < 0) throw new Error(`the page has no ${FIGURES_BEGIN}`);
   const after = begin + FIGURES_BEGIN.length;
-  const end = readme.indexOf(FIGURES_END, after);
-  const rest = end < 0 ? readme.slice(after) : readme.slice(end + FIGURES_END.length);
-  return `${readme.slice(0, after)}\n\n${markdown}\n${FIGURES_END}${rest}`;
+  const end = page.indexOf(FIGURES_END, after);
+  const rest = end < 0 ? page.slice(after) : page.slice(end + FIGURES_END.length);
+  return `${page.slice(0, after)}\n\n${markdown}\n${FIGURES_END}${rest}`;
 }
