@@ -7,6 +7,7 @@
  *              verify        digest (20 bytes in 3 doubles) | memory list
  *              file list     n | (fd, begin, length) × n
  *              read, write   windowAddress, windowBytes, begin, length | file list
+ *              reserve       file list
  *              verify-write  digest | windowAddress, windowBytes, begin, length | file list
  *              digest-pieces n | (begin, length, device, inode, path) × n
  *              look          n | path × n
@@ -15,8 +16,8 @@
  *
  *   proof    -1, needsMemory; answered with the digest of PROOF_BYTES (3 doubles), or an exception
  *
- * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, follows for look, wantsTimes for write and
- * verify-write, else 0. `status` is 0 or an errno. Device and inode are 64-bit integers in the place of a double; inode
+ * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, follows for look, wantsTimes for write,
+ * verify-write and reserve, else 0. `status` is 0 or an errno. Device and inode are 64-bit integers in the place of a double; inode
  * 0: any file will do.
  * Invariant: what `encodeBatch` writes, the readers here read to the last number.
  */
@@ -41,6 +42,7 @@ export const KIND = {
   sync: 8,
   look: 9,
   'verify-write': 10,
+  reserve: 11,
 } as const satisfies Record<WorkJob['kind'], number>;
 
 /** A batch of this many jobs is the proof of a new worker. */
@@ -79,6 +81,7 @@ export const OPERATIONS: Readonly<Record<WorkJob['kind'], string>> = {
   read: 'read',
   write: 'write',
   'verify-write': 'write',
+  reserve: 'reserve space for',
   'digest-pieces': 'read',
   sync: 'sync',
   look: 'look at',
@@ -103,6 +106,8 @@ export function workBytes(job: WorkJob): number {
   switch (job.kind) {
     case 'populate':
       return sumLengths(job.ranges) / 3;
+    case 'reserve':
+      return sumLengths(job.files) / 3;
     case 'release':
     case 'sync':
       return 0;
@@ -131,6 +136,8 @@ function sizeOf(job: WorkJob): number {
     case 'read':
     case 'write':
       return 7 + job.files.length * 3;
+    case 'reserve':
+      return 3 + job.files.length * 3;
     case 'verify-write':
       return 7 + DIGEST_NUMBERS + job.files.length * 3;
     case 'digest-pieces':
@@ -219,6 +226,10 @@ function encodeJob(job: WorkJob, out: Writer): void {
     case 'write':
       out.put(job.kind === 'write' && job.wantsTimes === true ? 1 : 0);
       out.memory(job.memory);
+      out.files(job.files);
+      break;
+    case 'reserve':
+      out.put(job.wantsTimes === true ? 1 : 0);
       out.files(job.files);
       break;
     case 'verify-write':

@@ -43,7 +43,7 @@ const PROOF_TIMEOUT_MS = 30_000;
 const NO_BYTES = new Uint8Array(0);
 
 /** Nobody waits for these in a hurry. */
-const ORDINARY: ReadonlySet<WorkJob['kind']> = new Set(['digest-blocks', 'digest-pieces', 'look']);
+const ORDINARY: ReadonlySet<WorkJob['kind']> = new Set(['digest-blocks', 'digest-pieces', 'look', 'reserve']);
 /** These neither; they may even wait for company. */
 const OF_A_PIECE: ReadonlySet<WorkJob['kind']> = new Set(['verify', 'verify-write']);
 

@@ -46,6 +46,8 @@ export type WorkJob =
    * with windowAddress 0.
    */
   | { readonly kind: 'verify'; readonly ranges: readonly MemoryRange[]; readonly digest: Uint8Array }
+  /** fallocate(2) of each range, keeping what is there. Times as for 'write'. */
+  | { readonly kind: 'reserve'; readonly files: readonly FileRange[]; readonly wantsTimes?: boolean }
   /** SHA-1 of every 16 KiB block of the concatenated ranges. Result: 20 bytes per block. */
   | { readonly kind: 'digest-blocks'; readonly ranges: readonly MemoryRange[] }
   /** Gives page-table entries back (MADV_DONTNEED); data stays in the page cache. */

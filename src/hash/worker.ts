@@ -156,6 +156,19 @@ function write(memory: MemoryRange, files: readonly FileRange[], wantsTimes: boo
   return wantsTimes ? { status: 0, good: true, bytes: new Uint8Array(times.buffer) } : DONE;
 }
 
+function reserve(files: readonly FileRange[], wantsTimes: boolean): Outcome {
+  const times = new BigInt64Array(wantsTimes ? files.length * 2 : 0);
+  for (const [index, { fd, beginBytes, lengthBytes }] of files.entries()) {
+    if (wantsTimes) times[index * 2] = timeOf(fd);
+    let errno: number;
+    do errno = mmap.tryFallocate(fd, beginBytes, lengthBytes);
+    while (errno === constants.errno.EINTR);
+    if (errno !== 0) throw new SystemCallError('fallocate', errno);
+    if (wantsTimes) times[index * 2 + 1] = timeOf(fd);
+  }
+  return wantsTimes ? { status: 0, good: true, bytes: new Uint8Array(times.buffer) } : DONE;
+}
+
 /** When the file was changed last, in nanoseconds. */
 function timeOf(fd: number): bigint {
   return fstatSync(fd, { bigint: true }).mtimeNs;
@@ -222,6 +235,10 @@ function readJob(reader: BatchReader): Job {
     const memory = reader.memory();
     const files = reader.files();
     return () => (kind === KIND.read ? read(memory, files) : write(memory, files, argument === 1));
+  }
+  if (kind === KIND.reserve) {
+    const files = reader.files();
+    return () => reserve(files, argument === 1);
   }
   if (kind === KIND['digest-pieces']) {
     const files = reader.pathRanges();

@@ -64,3 +64,15 @@ function countBits(bytes: Uint8Array): number {
   for (let byte of bytes) for (; byte !== 0; byte &= byte - 1) count++;
   return count;
 }
+
+/** Bits in a row that are set, from the first on. */
+export function runsOf(bits: Bitfield): { first: number; end: number }[] {
+  const found: { first: number; end: number }[] = [];
+  for (let bit = 0; bit < bits.bitCount; bit++) {
+    if (!bits.has(bit)) continue;
+    const last = found.at(-1);
+    if (last?.end === bit) last.end++;
+    else found.push({ first: bit, end: bit + 1 });
+  }
+  return found;
+}

@@ -13,7 +13,7 @@ import { makeFolder } from './folders.js';
 import { refuseForeign } from './foreign.js';
 import { Identities } from './identities.js';
 import { FileLayout, partFileName } from './layout.js';
-import { Changed, type Made, makeFiles } from './make-files.js';
+import { Changed, type Made, makeFiles, type Unreserved } from './make-files.js';
 import { refuseOneFile } from './one-file.js';
 import type { PrepareRequest } from './port.js';
 import { stampedFiles } from './stamp-files.js';
@@ -21,10 +21,14 @@ import { type Survey, survey } from './survey.js';
 
 /** Somebody who replaces files faster than they can be looked at is told so. */
 const TRIES = 3;
+/** Space that is reserved before all else where the rest may come later: small downloads have theirs at once. */
+const UP_FRONT_BYTES = 32 * 1024 * 1024;
 
 export interface PrepareOptions extends PrepareRequest {
   /** False: files get their length without space behind it. For file systems that cannot reserve, and for tests. */
   readonly reserve?: boolean;
+  /** Where reserving takes as long as writing, as on tmpfs, most of it is left to the caller: see `unreserved`. */
+  readonly mayReserveLater?: boolean;
 }
 
 export class DataFiles {
@@ -37,6 +41,7 @@ export class DataFiles {
   #descriptors: Descriptors | null = null;
   #identities: Identities | null = null;
   #hasNoDevice = false;
+  #unreserved: readonly Unreserved[] = [];
 
   /**
    * @param selection files left out are neither made nor looked at; null: all are stored
@@ -73,6 +78,11 @@ export class DataFiles {
   /** True: what is written stays in memory whatever one does, as on tmpfs. */
   get hasNoDevice(): boolean {
     return this.#hasNoDevice;
+  }
+
+  /** What `prepare` left to be reserved. */
+  get unreserved(): readonly Unreserved[] {
+    return this.#unreserved;
   }
 
   /**
@@ -113,6 +123,9 @@ export class DataFiles {
     const volume = await statfs(this.output);
     const { hasNoDevice, makesUpInodes } = fileSystemOf(volume.type);
     this.#hasNoDevice = hasNoDevice === true;
+    const isLater = this.#hasNoDevice && options.mayReserveLater === true;
+    const upFront = { leftBytes: isLater ? UP_FRONT_BYTES : Number.POSITIVE_INFINITY, rest: [] };
+    this.#unreserved = upFront.rest;
     return makeFiles({
       found,
       volume,
@@ -121,6 +134,7 @@ export class DataFiles {
       path: (file) => this.path(file),
       partFile,
       reserve: options.reserve ?? true,
+      upFront,
       hasInodes: makesUpInodes !== true,
     });
   }

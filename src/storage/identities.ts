@@ -54,8 +54,8 @@ interface Identity {
   readonly inode: bigint;
   readonly birthNs: bigint;
   readonly mtimeNs: bigint;
-  /** All its bytes had blocks when it was noted. */
-  readonly isWhole: boolean;
+  /** All its bytes had blocks when it was noted, or when it was looked at later. */
+  isWhole: boolean;
 }
 
 export class Identities {
@@ -168,7 +168,9 @@ export class Identities {
     if (lengthBytes > wantedBytes && file !== partFile)
       return new HaulError('BAD_DATA', `${path} has grown while it was in use (${lengths}); ${AGAIN}`, facts);
     const hasHole = isExact && status.blocks * STAT_BLOCK_BYTES < BigInt(wantedBytes);
-    if (hasHole && this.#known.get(file)!.isWhole)
+    const known = this.#known.get(file)!;
+    if (!hasHole) known.isWhole = true;
+    else if (known.isWhole)
       return new HaulError('BAD_DATA', `${path} lost data while it was in use: it has holes now; ${AGAIN}`, { path });
     return null;
   }

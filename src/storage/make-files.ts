@@ -40,8 +40,25 @@ export interface MakeTask {
   /** It may be longer than needed. */
   readonly partFile: number;
   readonly reserve: boolean;
+  /** Default: all is reserved here. */
+  readonly upFront?: UpFront;
   /** False: the file system gives files new numbers at will. */
   readonly hasInodes: boolean;
+}
+
+/** Where reserving is dear: so much of it is done at once, the rest is left to `Reserver`. */
+export interface UpFront {
+  leftBytes: number;
+  readonly rest: Unreserved[];
+}
+
+/** The end of a file, from `beginBytes` on: there is no space behind it yet. */
+export interface Unreserved {
+  readonly file: number;
+  readonly beginBytes: number;
+  readonly lengthBytes: number;
+  /** It was made a moment ago. */
+  readonly isNew: boolean;
 }
 
 /** Which file it is. */
@@ -139,7 +156,7 @@ async function makeFile(work: Work, state: FileState): Promise<void> {
     made.set(state.file, { device: status.dev, inode: status.ino });
     undo.push(() => undoFile(work, state, path, status));
     try {
-      if (reserve) await reserveSpace(handle.fd, entry.lengthBytes);
+      if (reserve) await reserveSpace(handle.fd, nowOf(work, state, entry.lengthBytes));
       if ((await handle.stat()).size < entry.lengthBytes) await handle.truncate(entry.lengthBytes);
     } finally {
       await handle.close();
@@ -150,6 +167,16 @@ async function makeFile(work: Work, state: FileState): Promise<void> {
     if ((error as { code?: unknown }).code === 'ENOSPC') throw noSpace(path, entry.lengthBytes, error);
     throw fromSystemError(error, 'reserve space for', path);
   }
+}
+
+/** How much of a file is reserved here. */
+function nowOf({ upFront }: Work, { file, exists }: FileState, lengthBytes: number): number {
+  if (upFront === undefined) return lengthBytes;
+  const nowBytes = Math.min(lengthBytes, upFront.leftBytes);
+  upFront.leftBytes -= nowBytes;
+  if (nowBytes < lengthBytes)
+    upFront.rest.push({ file, beginBytes: nowBytes, lengthBytes: lengthBytes - nowBytes, isNew: !exists });
+  return nowBytes;
 }
 
 /**
@@ -216,7 +243,7 @@ async function makeExecutable(path: string): Promise<void> {
   await chmod(path, (mode & 0o777) | ((mode & 0o444) >> 2));
 }
 
-function noSpace(where: string, bytes: number, cause?: unknown): HaulError {
+export function noSpace(where: string, bytes: number, cause?: unknown): HaulError {
   const message = `no space for ${where}: ${bytes} bytes are needed; free some or choose another folder`;
   return new HaulError('NO_SPACE', message, { path: where, neededBytes: bytes }, cause);
 }

@@ -65,6 +65,7 @@ interface Native {
   readonly msync: Call;
   readonly mincore: Call;
   readonly fallocate: AsyncCall;
+  readonly fallocateNow: Call;
   readonly syncfs: AsyncCall;
   readonly syncFileRange: AsyncCall;
   /** Null: this libc has none. */
@@ -82,13 +83,15 @@ function load(): Native | null {
   try {
     const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
     const libc = koffi.load(null);
+    const fallocate = libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
     return {
       mmap: libc.func('intptr_t mmap(uintptr_t address, size_t length, int prot, int flags, int fd, int64_t offset)'),
       munmap: libc.func('int munmap(uintptr_t address, size_t length)'),
       madvise: libc.func('int madvise(uintptr_t address, size_t length, int advice)') as unknown as Call & AsyncCall,
       msync: libc.func('int msync(uintptr_t address, size_t length, int flags)'),
       mincore: libc.func('int mincore(uintptr_t address, size_t length, _Out_ uint8_t *vec)'),
-      fallocate: libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)') as unknown as AsyncCall,
+      fallocate: fallocate as unknown as AsyncCall,
+      fallocateNow: fallocate,
       syncfs: libc.func('int syncfs(int fd)') as unknown as AsyncCall,
       syncFileRange: libc.func(
         'int sync_file_range(int fd, int64_t offset, int64_t length, unsigned int flags)',
@@ -232,6 +235,13 @@ function settle(syscall: string, call: AsyncCall, ...args: number[]): Promise<vo
  */
 export function fallocate(fd: number, offsetBytes: number, lengthBytes: number): Promise<void> {
   return settle('fallocate', library().fallocate, fd, 0, offsetBytes, lengthBytes);
+}
+
+/** The same on the calling thread. Returns 0 or the errno. */
+export function tryFallocate(fd: number, offsetBytes: number, lengthBytes: number): number {
+  if (!isSupported()) return constants.errno.ENOSYS;
+  const { fallocateNow, errno } = library();
+  return fallocateNow(fd, 0, offsetBytes, lengthBytes) === 0 ? 0 : errno();
 }
 
 /** syncfs(2): forces the whole file system of `fd` to the device, off the calling thread. @throws SystemCallError */

@@ -6,7 +6,7 @@
  */
 import { HaulError } from '../errors.js';
 import type { MemoryRange, WorkFailure } from '../hash/port.js';
-import type { Bitfield } from '../metainfo/bitfield.js';
+import { runsOf } from '../metainfo/bitfield.js';
 import type { BlockIndex, Geometry, PieceIndex } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import { evenUnit, openPieceLimit } from './budgets.js';
@@ -19,6 +19,7 @@ import type { StorageParts } from './memory.js';
 import type { Share } from './memory-pool.js';
 import type { Suspect } from './other-writers.js';
 import type { PinOutcome, Storage } from './port.js';
+import { Reserver } from './reserver.js';
 import { type Place, placeRange, type Slab } from './slab.js';
 import { tenantOf } from './tenant.js';
 import { Transfer } from './transfer.js';
@@ -55,6 +56,7 @@ export class PositionalStorage implements Storage, UnitOwner {
   readonly #unitPlaces: (Place | undefined)[] = [];
   readonly #transfers = new Set<Promise<void>>();
   #isForWriting = false;
+  #reserver: Reserver | null = null;
   #storePiece = -1;
   #storeIn: Buffer = Buffer.alloc(0);
   #storeAt = 0;
@@ -83,12 +85,17 @@ export class PositionalStorage implements Storage, UnitOwner {
     this.#share = memory.anonymous.join(this.#geometry.pieceLengthBytes, unitBytes, tenant);
     this.#units = new ResidentUnits(this.#geometry, unitBytes, budgets.readCacheBytes, this, this.#share);
     this.#openLimit = openPieceLimit(this.#geometry, budgets);
-    this.#jobs.onProgress = () => this.#units.retry();
+    this.#jobs.onProgress = () => {
+      this.#units.retry();
+      this.#reserver?.step();
+    };
   }
 
   async prepare(options: PrepareOptions): Promise<void> {
-    await this.#files.prepare(options);
+    await this.#files.prepare({ ...options, mayReserveLater: true });
     if (options.forWriting) this.#files.identities.trackWrites();
+    this.#reserver = new Reserver(this.#files, this.#transfer, this.#jobs, (error) => this.onError?.(error));
+    this.#reserver.step();
     this.#isForWriting = options.forWriting;
   }
 
@@ -156,7 +163,7 @@ export class PositionalStorage implements Storage, UnitOwner {
       const open = this.#ready(piece);
       open.jobs++;
       try {
-        for (const { first, end } of runs(blocks)) await this.#writeBlocks(piece, open, first, end);
+        for (const { first, end } of runsOf(blocks)) await this.#writeBlocks(piece, open, first, end);
       } finally {
         this.#endJob(piece, open);
       }
@@ -189,6 +196,7 @@ export class PositionalStorage implements Storage, UnitOwner {
     const finish = (outcome: boolean | HaulError): void => {
       if (outcome === true) open.isGood = true;
       this.#endJob(piece, open);
+      if (outcome === true) this.#reserver?.written();
       done(outcome);
     };
     this.#track(this.#transfer.verifyAndWrite(this.#geometry.pieceBegin(piece), memory, digest), finish, finish);
@@ -246,7 +254,8 @@ export class PositionalStorage implements Storage, UnitOwner {
     return this.#durable.sync();
   }
 
-  inspect(): Promise<FilesNow> {
+  async inspect(): Promise<FilesNow> {
+    await this.#reserver?.rest();
     return this.#files.identities.inspect();
   }
 
@@ -324,6 +333,7 @@ export class PositionalStorage implements Storage, UnitOwner {
 
   async #shutDown(): Promise<void> {
     for (const [piece, open] of this.#open) if (!open.isClosing) this.closePiece(piece);
+    await this.#reserver?.close();
     await this.#durable.close();
     while (this.#transfers.size > 0 || !this.#jobs.isIdle) {
       await Promise.all(this.#transfers);
@@ -385,16 +395,4 @@ export class PositionalStorage implements Storage, UnitOwner {
   #memoryFailure(result: WorkFailure): HaulError {
     return jobFailure(result, this.#files.output, 0);
   }
-}
-
-/** Blocks in a row that are set. */
-function runs(blocks: Bitfield): { first: number; end: number }[] {
-  const found: { first: number; end: number }[] = [];
-  for (let block = 0; block < blocks.bitCount; block++) {
-    if (!blocks.has(block)) continue;
-    const last = found.at(-1);
-    if (last?.end === block) last.end++;
-    else found.push({ first: block, end: block + 1 });
-  }
-  return found;
 }

@@ -1,4 +1,7 @@
-/** Moves a torrent range between memory and its files with pread and pwrite in the pool, some files at a time. */
+/**
+ * Moves a torrent range between memory and its files with pread and pwrite in the pool, some files at a time. Reserves
+ * space for them, too.
+ */
 import { endianness } from 'node:os';
 import type { FileRange, MemoryRange, WorkJob, WorkResult } from '../hash/port.js';
 import { jobFailure } from './failures.js';
@@ -44,6 +47,12 @@ export class Transfer {
     if (!result.ok) throw jobFailure(result, this.#files.output, 0);
     if (result.good) await this.run('write', begin, memory);
     return result.good;
+  }
+
+  /** Reserves space for a part of a file. @throws HaulError */
+  async reserve(file: number, beginBytes: number, lengthBytes: number): Promise<void> {
+    const segment = { file, beginBytes, lengthBytes, isStored: true };
+    await this.#move([segment], (files, wantsTimes) => ({ kind: 'reserve', files, wantsTimes }));
   }
 
   async #each(
