@@ -293,10 +293,12 @@ export interface Engine {
   /**
    * One place has one download, or any number of seeds, in all engines and processes; a download that is complete
    * counts as a seed.
-   * @throws HaulError BAD_ARGUMENT (an option, or the torrent is already there), CLOSED. Disk trouble comes through
-   * `done`, and so does IN_USE, whose facts name the owner: pid, infoHash, name.
+   * @param torrent what `parseTorrent` gave, or the bytes of a .torrent
+   * @throws HaulError BAD_ARGUMENT (an option, or the torrent is already there), CLOSED; of bytes also BAD_BENCODE,
+   * BAD_TORRENT and LIMIT. Disk trouble comes through `done`, and so does IN_USE, whose facts name the owner: pid,
+   * infoHash, name.
    */
-  add(metainfo: Metainfo, options: AddOptions): Torrent;
+  add(torrent: Metainfo | Uint8Array, options: AddOptions): Torrent;
   /**
    * Remembers a torrent by its info-hash (20 bytes, or 40 hexadecimal digits) and no more: a row in a table, without
    * timer or descriptor. When a peer shakes hands for it, `wake` says what it is, it is added, and the peer waits

@@ -9,13 +9,13 @@ import type { AddOptions, Engine, EngineOptions, EngineStats, Torrent, WakeDorma
 import { DEFAULTS, LIMITS } from './config.js';
 import { DialBudget } from './dial-budget.js';
 import { HttpClient } from './discovery/http-client.js';
-import { isZone, ZONE_RULE } from './discovery/zone.js';
 import { Dormant } from './dormant.js';
 import { makeEnginePool, roomOf } from './engine-pool.js';
 import { fromSystemError, HaulError } from './errors.js';
 import type { WorkPool } from './hash/port.js';
+import { checkAddOptions, checkEngineOptions } from './library/engine-options.js';
+import { asMetainfo } from './library/metainfo-argument.js';
 import type { Metainfo } from './metainfo/metainfo.js';
-import { Selection } from './metainfo/selection.js';
 import { Flusher } from './peer/flusher.js';
 import { type Door, Handshakes } from './peer/handshakes.js';
 import { type Listener, listen } from './peer/listen.js';
@@ -52,7 +52,7 @@ export interface EngineInternals {
 
 /** `createEngine` with other parts. */
 export async function startEngine(options: EngineOptions, internals: EngineInternals): Promise<Engine> {
-  checkOptions(options);
+  checkEngineOptions(options);
   const engine = new LiveEngine(options, internals);
   await engine.open();
   return engine;
@@ -170,17 +170,14 @@ class LiveEngine implements Engine {
     return [...this.#torrents.values()];
   }
 
-  add(metainfo: Metainfo, options: AddOptions): Torrent {
-    return this.#add(metainfo, options);
+  add(torrent: Metainfo | Uint8Array, options: AddOptions): Torrent {
+    return this.#add(asMetainfo('add', torrent), options);
   }
 
   #add(metainfo: Metainfo, options: AddOptions): LiveTorrent {
     const { infoHashHex, name } = metainfo;
     if (this.#closing !== null) throw new HaulError('CLOSED', `add ${name}: the engine is closed`);
-    checkRates(options);
-    checkSelection(metainfo, options);
-    if (options.hashed !== undefined && options.hashed.length !== metainfo.files.length)
-      throw new HaulError('BAD_ARGUMENT', 'hashed has one stamp for each file', { option: 'hashed' });
+    checkAddOptions(metainfo, options);
     if (this.#torrents.has(infoHashHex)) {
       throw new HaulError('BAD_ARGUMENT', `add ${name}: torrent ${infoHashHex} is already there`, {
         infoHash: infoHashHex,
@@ -331,49 +328,4 @@ function guarded(log: Log | undefined): Log {
       });
     }
   };
-}
-
-function checkOptions(options: EngineOptions): void {
-  const { port, threads, uploadSlots, memoryBytes, maxConnections, maxConnectionsPerTorrent, zone } = options;
-  const { maxConnectionsPerAddress, maxAwakeTorrents } = options;
-  if (port !== undefined && port !== false) checkInteger('port', port, 0, 65_535);
-  if (threads !== undefined) checkInteger('threads', threads, 1, 256);
-  if (uploadSlots !== undefined && uploadSlots !== 'unlimited') checkInteger('uploadSlots', uploadSlots, 1, 10_000);
-  checkRates(options);
-  if (memoryBytes !== undefined)
-    checkInteger('memoryBytes', memoryBytes, LIMITS.memoryBytesMin, Number.MAX_SAFE_INTEGER);
-  if (maxConnections !== undefined) checkInteger('maxConnections', maxConnections, 1, 65_535);
-  if (maxConnectionsPerTorrent !== undefined)
-    checkInteger('maxConnectionsPerTorrent', maxConnectionsPerTorrent, 1, 65_535);
-  if (maxConnectionsPerAddress !== undefined)
-    checkInteger('maxConnectionsPerAddress', maxConnectionsPerAddress, 1, 65_535);
-  if (maxAwakeTorrents !== undefined) checkInteger('maxAwakeTorrents', maxAwakeTorrents, 1, 1_000_000);
-  if (zone !== undefined && !isZone(zone)) throw new HaulError('BAD_ARGUMENT', `zone ${ZONE_RULE}`, { option: 'zone' });
-}
-
-function checkSelection(metainfo: Metainfo, { priorities, sequential, overwrite, mode }: AddOptions): void {
-  if (overwrite !== undefined && typeof overwrite !== 'boolean')
-    throw new HaulError('BAD_ARGUMENT', 'overwrite is true or false', { option: 'overwrite' });
-  if (sequential !== undefined && typeof sequential !== 'boolean')
-    throw new HaulError('BAD_ARGUMENT', 'sequential is true or false', { option: 'sequential' });
-  if (priorities === undefined) return;
-  if (mode === 'seed')
-    throw new HaulError('BAD_ARGUMENT', 'priorities are for downloads: a seed has all files', { option: 'priorities' });
-  Selection.of(metainfo, priorities);
-}
-
-function checkRates({ downloadBytesPerSec, uploadBytesPerSec }: RateOptions): void {
-  for (const [name, rate] of Object.entries({ downloadBytesPerSec, uploadBytesPerSec })) {
-    if (rate === undefined || (Number.isFinite(rate) && rate > 0)) continue;
-    throw new HaulError('BAD_ARGUMENT', `${name} must be a number of bytes per second above 0, not ${rate}`, {
-      option: name,
-    });
-  }
-}
-
-function checkInteger(name: string, value: number, low: number, high: number): void {
-  if (Number.isInteger(value) && value >= low && value <= high) return;
-  throw new HaulError('BAD_ARGUMENT', `${name} must be a whole number from ${low} to ${high}, not ${value}`, {
-    option: name,
-  });
 }

@@ -20,8 +20,24 @@ export type {
 } from './api.js';
 export { createEngine } from './engine.js';
 export { type ErrorCode, type ErrorFacts, HaulError } from './errors.js';
+export {
+  type CreatedTorrent,
+  type CreateTorrentOptions,
+  createTorrent,
+  type TorrentFields,
+} from './library/create.js';
+export { type Share, type ShareOptions, share } from './library/share.js';
+export { type StartTrackerOptions, startTracker, type TrackerSettings } from './library/tracker.js';
+export {
+  type VerifiedFile,
+  type VerifyResult,
+  type VerifyTorrentOptions,
+  verifyTorrent,
+} from './library/verify.js';
 export type { FileEntry, Metainfo } from './metainfo/metainfo.js';
 export type { FilePriorities, FilePriority } from './metainfo/selection.js';
 export { parseTorrent, withTrackers } from './metainfo/torrent.js';
 export type { FileStamp } from './storage/file-stamp.js';
+export type { TrackerServer } from './tracker/server.js';
+export type { TrackerCounts } from './tracker/service.js';
 export { VERSION } from './version.js';

@@ -4,9 +4,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { LIMITS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
-import type { MadeTorrent } from '../metainfo/create.js';
 import { explainNoSpace } from '../storage/no-space.js';
-import { VERSION } from '../version.js';
 import { count, formatBinary, formatBytes, formatRate, formatSeconds, printable } from './format.js';
 import { jsonHelp, PLAIN_PROGRESS, RESOURCE_FIELDS } from './json-help.js';
 import { argument, type CommonOptions, examples, repeated, trackerOption } from './options.js';
@@ -61,19 +59,30 @@ export function createCommand(run: Runner): Command {
 }
 
 async function create({ output, signal }: Context, path: string, options: CreateOptions): Promise<Outcome> {
+  const { checkSource, hashSource } = await import('../library/create.js');
   const source = await checkSource(path);
   const target = resolve(options.output ?? `${basename(source)}.torrent`);
   warnUncontacted(output, options.tracker ?? []);
   await checkTarget(target, options.force === true);
   const started = performance.now();
-  const { bytes, name, infoHash, geometry, fileCount } = await hashSource(output, signal, source, options);
+  const { tracker, webSeed, pieceLength, comment } = options;
+  const created = await hashSource(source, {
+    trackers: (tracker ?? []).map((url) => [url]),
+    ...(webSeed === undefined ? {} : { webSeeds: webSeed }),
+    ...(pieceLength === undefined ? {} : { pieceLengthBytes: pieceLength }),
+    ...(comment === undefined ? {} : { comment }),
+    isPrivate: options.private === true,
+    onProgress: showHashing(output),
+    signal,
+  });
+  output.stopProgress();
+  const { bytes, name, infoHashHex, lengthBytes, pieceLengthBytes, pieceCount, fileCount } = created;
   try {
     await writeFile(target, bytes, { flag: options.force === true ? 'w' : 'wx' });
   } catch (error) {
     throw explainNoSpace(fromSystemError(error, 'write torrent', target), dirname(target));
   }
   const seconds = (performance.now() - started) / 1000;
-  const infoHashHex = infoHash.toString('hex');
   output.event(
     'result',
     {
@@ -81,84 +90,30 @@ async function create({ output, signal }: Context, path: string, options: Create
       torrentFile: target,
       name,
       infoHash: infoHashHex,
-      lengthBytes: geometry.lengthBytes,
-      pieceLengthBytes: geometry.pieceLengthBytes,
-      pieceCount: geometry.pieceCount,
+      lengthBytes,
+      pieceLengthBytes,
+      pieceCount,
       fileCount,
       seconds,
       ...resourceFields(),
     },
-    `${printable(target)}: ${formatBytes(geometry.lengthBytes)} in ${count(fileCount, 'file')}, ` +
-      `${count(geometry.pieceCount, 'piece')} of ${formatBinary(geometry.pieceLengthBytes)}, ` +
-      `${formatSeconds(seconds)}, ${formatRate(geometry.lengthBytes / seconds)}\ninfo-hash ${infoHashHex}`,
+    `${printable(target)}: ${formatBytes(lengthBytes)} in ${count(fileCount, 'file')}, ` +
+      `${count(pieceCount, 'piece')} of ${formatBinary(pieceLengthBytes)}, ` +
+      `${formatSeconds(seconds)}, ${formatRate(lengthBytes / seconds)}\ninfo-hash ${infoHashHex}`,
   );
   return 'done';
 }
 
-export interface HashOptions {
-  readonly tracker?: readonly string[];
-  readonly webSeed?: readonly string[];
-  readonly pieceLength?: number;
-  readonly private?: boolean;
-  readonly comment?: string;
-}
-
-/** Makes the torrent on all cores, with progress. Also what `haul share` does first. */
-export async function hashSource(
-  output: Output,
-  signal: AbortSignal,
-  source: string,
-  options: HashOptions,
-): Promise<MadeTorrent> {
-  const [{ makeTorrent }, { createWorkPool }, { availableParallelism }] = await Promise.all([
-    import('../metainfo/create.js'),
-    import('../hash/pool.js'),
-    import('node:os'),
-  ]);
-  const pool = createWorkPool({ threads: availableParallelism() });
+/** Shows how far the hashing is, from the first report on: until the folder has been walked there is no total. */
+export function showHashing(output: Output): (doneBytes: number, totalBytes: number) => void {
   const pace = new Pace();
   let done = 0;
-  let total = 0;
-  // Shown from the first report on: until the folder has been walked there is no total.
   let isShown = false;
-  try {
-    return await makeTorrent(
-      source,
-      {
-        trackers: (options.tracker ?? []).map((url) => [url]),
-        ...(options.webSeed === undefined ? {} : { webSeeds: options.webSeed }),
-        ...(options.pieceLength === undefined ? {} : { pieceLengthBytes: options.pieceLength }),
-        ...(options.comment === undefined ? {} : { comment: options.comment }),
-        isPrivate: options.private === true,
-        createdBy: `swarmhaul ${VERSION}`,
-        creationDate: Math.floor(Date.now() / 1000),
-        onProgress: (doneBytes, totalBytes) => {
-          done = doneBytes;
-          total = totalBytes;
-          if (!isShown) output.progress(() => ({ phase: 'hashing', totalBytes: total, ...pace.at(done, total) }));
-          isShown = true;
-        },
-        signal,
-      },
-      pool,
-    );
-  } finally {
-    output.stopProgress();
-    await pool.close();
-  }
-}
-
-/** The absolute path of a file or folder that can have a torrent. */
-export async function checkSource(path: string): Promise<string> {
-  const source = resolve(path);
-  const found = await stat(source).catch((error: unknown) => {
-    throw fromSystemError(error, 'open', source);
-  });
-  if (!found.isFile() && !found.isDirectory()) {
-    throw new HaulError('BAD_ARGUMENT', `${source} is neither a file nor a folder`, { path: source });
-  }
-  if (basename(source) === '') throw new HaulError('BAD_ARGUMENT', `${source} has no name to give the torrent`);
-  return source;
+  return (doneBytes, totalBytes) => {
+    done = doneBytes;
+    if (!isShown) output.progress(() => ({ phase: 'hashing', totalBytes, ...pace.at(done, totalBytes) }));
+    isShown = true;
+  };
 }
 
 /** Torrents may name udp:// trackers for other clients; ours does not speak BEP 15 yet. */

@@ -27,7 +27,8 @@ export async function openEngine(
   }
 }
 
-function engineOptions(output: Output, options: EngineCliOptions): EngineOptions {
+/** The options of the command line as the library takes them. */
+export function engineOptions(output: Output, options: EngineCliOptions): EngineOptions {
   const log: typeof output.log = (level, message, facts) => {
     // A --peer whose name nobody knows, say: without a word the command would wait for it in silence.
     const isTold = level === 'warn' && (output.isJson || !output.isVerbose);
@@ -51,7 +52,7 @@ function engineOptions(output: Output, options: EngineCliOptions): EngineOptions
 const FEW_OPEN_FILES = 128;
 
 /** Node opens all modules at once that are not loaded yet, some dozens: too many for a small `ulimit -n`. */
-async function loadEngine(): Promise<typeof import('../engine.js')> {
+export async function loadEngine(): Promise<typeof import('../engine.js')> {
   if (openFilesLimit() < FEW_OPEN_FILES) {
     await import('../scheduler/scheduler.js');
     await import('../storage/open.js');
@@ -62,13 +63,20 @@ async function loadEngine(): Promise<typeof import('../engine.js')> {
   return import('../engine.js');
 }
 
-/** A busy or forbidden port is the commonest trouble of all: say which option chooses another. */
-export async function withPortHint<T>(option: string, open: () => Promise<T>): Promise<T> {
+/**
+ * A busy or forbidden port is the commonest trouble of all: say which option chooses another.
+ * @param name the option, or which one by the error
+ */
+export async function withPortHint<T>(
+  name: string | ((error: HaulError) => string),
+  open: () => Promise<T>,
+): Promise<T> {
   try {
     return await open();
   } catch (error) {
     if (!(error instanceof HaulError)) throw error;
     if (error.code !== 'PORT_IN_USE' && error.code !== 'NO_PERMISSION') throw error;
+    const option = typeof name === 'string' ? name : name(error);
     if (error.message.includes(option)) throw error;
     throw new HaulError(error.code, `${error.message} (${option} N; 0 takes any free port)`, error.facts, error);
   }

@@ -1,13 +1,8 @@
-/**
- * `haul share`: one process that makes the torrent, serves it over HTTP, tracks and seeds.
- * Ports are opened before the hashing, so that a busy port is told at once.
- */
-import { basename, dirname } from 'node:path';
+/** `haul share`: the library's `share` with a progress bar and a line to paste elsewhere. */
 import { Command } from 'commander';
-import type { Engine } from '../api.js';
-import type { Metainfo } from '../metainfo/metainfo.js';
-import type { TrackerServer } from '../tracker/server.js';
-import { hostForUrl, LOOPBACK, localAddresses, shellWord, torrentUrlPath } from './addresses.js';
+import type { HaulError } from '../errors.js';
+import { hostForUrl, LOOPBACK } from '../library/addresses.js';
+import type { Share } from '../library/share.js';
 import { formatBytes, printable } from './format.js';
 import { jsonHelp, RESOURCE_FIELDS, SPREAD_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
 import {
@@ -22,6 +17,7 @@ import {
 } from './options.js';
 import type { Output } from './output.js';
 import type { Context, Outcome, Runner } from './run.js';
+import { shellWord } from './shell-word.js';
 import { stateFileOf, stateOptions } from './state-file.js';
 
 interface ShareOptions extends CommonOptions, EngineCliOptions {
@@ -59,88 +55,58 @@ export function shareCommand(run: Runner): Command {
 
 async function share(context: Context, path: string, options: ShareOptions): Promise<Outcome> {
   const { output, signal } = context;
-  const [{ checkSource, hashSource, warnUncontacted }, { openEngine, watchTorrent, withPortHint }, { startTracker }] =
-    await Promise.all([import('./create.js'), import('./engine-door.js'), import('../tracker/server.js')]);
-  const { seedUntilInterrupted } = await import('./seed.js');
-  const source = await checkSource(path);
-  const extraTiers = (options.tracker ?? []).map((url) => [url]);
+  const [
+    { engineOptions, loadEngine, watchTorrent, withPortHint },
+    { seedUntilInterrupted },
+    { showHashing, warnUncontacted },
+  ] = await Promise.all([import('./engine-door.js'), import('./seed.js'), import('./create.js')]);
   warnUncontacted(output, options.tracker ?? []);
   const stateFile = stateFileOf({ ...options, host: undefined, port: options.http });
-  const tracker = await withPortHint('--http', () =>
-    startTracker({
-      port: options.http,
-      registeredOnly: true,
-      entriesPerAddress: options.peersPerAddress,
-      ...(stateFile === null ? {} : { stateFile }),
+  await loadEngine();
+  const { share: startSharing } = await import('../library/share.js');
+  const shared = await withPortHint(portOptionOf, () =>
+    startSharing(path, {
+      trackers: (options.tracker ?? []).map((url) => [url]),
+      httpPort: options.http,
+      superSeeding: options.super === true,
+      tracker: { entriesPerAddress: options.peersPerAddress, ...(stateFile === null ? {} : { stateFile }) },
+      engine: engineOptions(output, options),
       log: output.log,
+      onProgress: showHashing(output),
+      signal,
     }),
   );
-  let engine: Engine | null = null;
   try {
-    engine = await openEngine(output, options, false);
-    const { bytes, stamps } = await hashSource(output, signal, source, {});
-    const { parseTorrent } = await import('../metainfo/torrent.js');
-    const hashed = { bytes, metainfo: parseTorrent(bytes) };
-    if (signal.aborted) return 'interrupted';
-    const torrent = engine.add(hashed.metainfo, {
-      output: dirname(source),
-      mode: 'seed',
-      // Hashed a moment ago by ourselves; what somebody puts in their place is not served.
-      trustData: true,
-      hashed: stamps,
-      // Ours needs no announce: it lists this seed by itself.
-      trackers: extraTiers,
-      superSeeding: options.super === true,
-    });
-    watchTorrent(output, torrent);
-    await offer(tracker, hashed, extraTiers, engine.port);
-    return await seedUntilInterrupted(context, torrent, () => {
-      announceToUser(output, hashed, tracker.port, engine?.port ?? null);
-    });
+    output.stopProgress();
+    watchTorrent(output, shared.torrent);
+    return await seedUntilInterrupted(context, shared.torrent, () => announceToUser(output, shared));
   } finally {
     output.stopProgress();
-    await engine?.close();
-    await tracker.close();
+    await shared.close();
   }
 }
 
-interface HashedSource {
-  readonly bytes: Buffer;
-  readonly metainfo: Metainfo;
+/** Which of the two ports an error is about. */
+function portOptionOf({ facts }: HaulError): string {
+  return String(facts.operation).startsWith('tracker') ? '--http' : '--port';
 }
 
-/** The tracker knows the torrent and this seed; each client gets a .torrent that names the address it reached us by. */
-async function offer(
-  tracker: TrackerServer,
-  { bytes, metainfo }: HashedSource,
-  extraTiers: readonly (readonly string[])[],
-  seedPort: number | null,
-): Promise<void> {
-  const { withTrackers } = await import('../metainfo/torrent.js');
-  tracker.register(metainfo.infoHash, seedPort === null ? {} : { seedPort });
-  tracker.serveTorrent(`${metainfo.name}.torrent`, (baseUrl) => {
-    const announceUrl = `${baseUrl.replace(/\/$/, '')}/announce`;
-    return withTrackers(bytes, [[announceUrl], ...extraTiers.map((tier) => [...tier])]);
-  });
-}
-
-function announceToUser(output: Output, { metainfo }: HashedSource, httpPort: number, port: number | null): void {
-  const { name, infoHashHex, geometry } = metainfo;
-  const path = torrentUrlPath(basename(name));
-  const hosts = localAddresses();
-  const host = hostForUrl(hosts[0] ?? LOOPBACK);
-  const torrentUrl = `http://${host}:${httpPort}${path}`;
-  const loopbackUrl = `http://${LOOPBACK}:${httpPort}${path}`;
+function announceToUser(output: Output, shared: Share): void {
+  const { name, infoHashHex, lengthBytes } = shared.created;
+  const { port } = shared.engine;
+  const others = shared.hosts.slice(1);
+  const torrentUrl = shared.torrentUrl();
+  const loopbackUrl = shared.torrentUrl(LOOPBACK);
   const getCommand = `haul get ${shellWord(torrentUrl)} --output .`;
   const lines = [
-    `sharing ${printable(name)}, ${formatBytes(geometry.lengthBytes)}, on port ${port}; Ctrl-C ends it`,
+    `sharing ${printable(name)}, ${formatBytes(lengthBytes)}, on port ${port}; Ctrl-C ends it`,
     `info-hash ${infoHashHex}`,
     '',
     `  ${getCommand}`,
     '',
   ];
-  if (hosts.length > 1) lines.push(`other addresses of this machine: ${hosts.slice(1).map(hostForUrl).join(', ')}`);
-  if (hosts.length > 0) lines.push(`on this machine: haul get ${loopbackUrl} --output DIR`);
+  if (others.length > 0) lines.push(`other addresses of this machine: ${others.map(hostForUrl).join(', ')}`);
+  if (shared.hosts.length > 0) lines.push(`on this machine: haul get ${loopbackUrl} --output DIR`);
   else lines.push('this machine has no address that others could reach: the line works here only');
   output.event(
     'listening',
@@ -148,12 +114,12 @@ function announceToUser(output: Output, { metainfo }: HashedSource, httpPort: nu
       what: 'share',
       name,
       infoHash: infoHashHex,
-      lengthBytes: geometry.lengthBytes,
+      lengthBytes,
       port,
-      httpPort,
+      httpPort: shared.tracker.port,
       torrentUrl,
       loopbackUrl,
-      announceUrl: `http://${host}:${httpPort}/announce`,
+      announceUrl: shared.announceUrl(),
       getCommand,
     },
     lines.join('\n'),

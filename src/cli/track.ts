@@ -35,9 +35,9 @@ export function trackCommand(run: Runner): Command {
 
 async function track({ output, signal }: Context, options: TrackOptions): Promise<Outcome> {
   const [{ startTracker }, { withPortHint }, { hostForUrl, localAddress }] = await Promise.all([
-    import('../tracker/server.js'),
+    import('../library/tracker.js'),
     import('./engine-door.js'),
-    import('./addresses.js'),
+    import('../library/addresses.js'),
   ]);
   const stateFile = stateFileOf(options);
   const tracker = await withPortHint('--port', () =>

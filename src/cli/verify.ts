@@ -38,22 +38,27 @@ export function verifyCommand(run: Runner): Command {
 }
 
 async function verify({ output, signal }: Context, source: string, options: VerifyOptions): Promise<Outcome> {
-  const [{ loadTorrent }, { checkDataFolder }] = await Promise.all([
+  const [{ loadTorrent }, { checkDataFolder }, { verifyTorrent }] = await Promise.all([
     import('./torrent-file.js'),
     import('./folders.js'),
+    import('../library/verify.js'),
   ]);
   const metainfo = await loadTorrent(source, signal);
   for (const warning of metainfo.warnings) output.warn(warning);
   const folder = await checkDataFolder(options.data, metainfo);
   const started = performance.now();
-  const { good, files } = await recheck({ output, signal }, metainfo, folder);
-  const seconds = (performance.now() - started) / 1000;
-
-  const badPieces: number[] = [];
-  for (let piece = 0; piece < good.bitCount; piece++) if (!good.has(piece)) badPieces.push(piece);
-  const badFiles = files.filter((file) => file.state !== 'ok');
-  const isGood = badPieces.length === 0 && badFiles.length === 0;
   const { geometry } = metainfo;
+  const { lengthBytes } = geometry;
+  const pace = new Pace();
+  let done = 0;
+  const view = output.progress(() => ({ phase: 'checking', totalBytes: lengthBytes, ...pace.at(done, lengthBytes) }));
+  const onProgress = (doneBytes: number): void => {
+    done = doneBytes;
+  };
+  const { isGood, goodPieces, badPieces, files } = await verifyTorrent(metainfo, folder, { onProgress, signal });
+  view.stop();
+  const seconds = (performance.now() - started) / 1000;
+  const badFiles = files.filter((file) => file.state !== 'ok');
   output.event(
     'result',
     {
@@ -63,7 +68,7 @@ async function verify({ output, signal }: Context, source: string, options: Veri
       infoHash: metainfo.infoHashHex,
       lengthBytes: geometry.lengthBytes,
       pieceCount: geometry.pieceCount,
-      goodPieces: good.count,
+      goodPieces,
       badPieces,
       files,
       seconds,
@@ -75,30 +80,6 @@ async function verify({ output, signal }: Context, source: string, options: Veri
       : badText(metainfo, badPieces, badFiles),
   );
   return isGood ? 'done' : 'failed';
-}
-
-async function recheck({ output, signal }: Context, metainfo: Metainfo, folder: string) {
-  const [{ recheckFiles }, { createWorkPool }, { availableParallelism }] = await Promise.all([
-    import('../torrent/recheck.js'),
-    import('../hash/pool.js'),
-    import('node:os'),
-  ]);
-  const pool = createWorkPool({ threads: availableParallelism() });
-  const { lengthBytes, pieceLengthBytes } = metainfo.geometry;
-  const pace = new Pace();
-  let done = 0;
-  const view = output.progress(() => ({ phase: 'checking', totalBytes: lengthBytes, ...pace.at(done, lengthBytes) }));
-  try {
-    return await recheckFiles(metainfo, folder, pool, {
-      onProgress: (checkedPieces) => {
-        done = Math.min(lengthBytes, checkedPieces * pieceLengthBytes);
-      },
-      signal,
-    });
-  } finally {
-    view.stop();
-    await pool.close();
-  }
 }
 
 const STATE_TEXT: Readonly<Record<string, string>> = {

@@ -12,7 +12,7 @@ import { fromSystemError } from '../errors.js';
 import { AnnounceDoor } from './announce-door.js';
 import { HttpConnections } from './http-connections.js';
 import type { Endpoints } from './raw-socket.js';
-import { TrackerService } from './service.js';
+import { type TrackerCounts, TrackerService } from './service.js';
 import { TableFile } from './table-file.js';
 import { baseUrl, TorrentShelf } from './torrent-shelf.js';
 
@@ -67,6 +67,8 @@ export interface TrackerServer {
   register(infoHash: Uint8Array, options?: { readonly seedPort?: number }): void;
   /** GET /<fileName> answers `render(baseUrl)`, the .torrent for a client that reached us by "http://host:port". */
   serveTorrent(fileName: string, render: (baseUrl: string) => Uint8Array): void;
+  /** Torrents and peers it knows, and what it answered since it started. */
+  stats(): TrackerCounts;
   /** Stops listening and ends all connections. Idempotent. */
   close(): Promise<void>;
 }
@@ -107,6 +109,7 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
       table?.restore(Buffer.from(infoHash).toString('latin1'));
     },
     serveTorrent: (fileName, render) => shelf.put(fileName, render),
+    stats: () => service.counts,
     close: () => {
       clearInterval(timer);
       door.close();

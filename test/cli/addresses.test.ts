@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import type { NetworkInterfaceInfo } from 'node:os';
 import { describe, it } from 'node:test';
-import { hostForUrl, localAddress, localAddresses, shellWord } from '../../src/cli/addresses.js';
+import { shellWord } from '../../src/cli/shell-word.js';
+import { hostForUrl, localAddress, localAddresses } from '../../src/library/addresses.js';
 
 function info(address: string, internal = false): NetworkInterfaceInfo {
   const common = { address, netmask: '', mac: '', cidr: null, internal };

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { torrentUrlPath } from '../../src/cli/addresses.js';
 import {
   count,
   formatBinary,
@@ -11,6 +10,7 @@ import {
   percent,
   printable,
 } from '../../src/cli/format.js';
+import { torrentUrlPath } from '../../src/library/addresses.js';
 
 describe('numbers and names for people', () => {
   it('shows bytes in decimal units without ever printing 1000.0', () => {

@@ -25,6 +25,7 @@ const PURE: readonly RegExp[] = [
   /^src\/metainfo\/(?!(?:create|walk)\.ts$).*\.ts$/,
   /^src\/storage\/(?:file-stamp|layout|port)\.ts$/,
   /^src\/hash\/port\.ts$/,
+  /^src\/library\/(?:check-options|engine-options|metainfo-argument)\.ts$/,
   /^src\/torrent\/(?:contacts|health)\.ts$/,
   /^src\/discovery\/(?:address|address-book|announce|heap|remote-group|tiers|tracker-record|tracker-reply|tracker-url|zone)\.ts$/,
   /^src\/tracker\/(?!(?:announce-door|http-connections|raw-socket|server|table-file)\.ts$).*\.ts$/,
@@ -45,6 +46,9 @@ const SHARED_HELPERS: ReadonlySet<string> = new Set([
   'src/discovery/address.ts',
   'src/discovery/remote-group.ts',
 ]);
+
+/** The library door and what stands beside it. */
+const MAY_LOAD_ENGINE: ReadonlySet<string> = new Set(['src/index.ts', 'src/library/share.ts']);
 
 /** Folders whose concrete files only engine.ts and the commands name. */
 const SHELLS: ReadonlySet<string> = new Set(['storage', 'hash', 'peer', 'discovery', 'tracker', 'depot', 'torrent']);
@@ -165,8 +169,8 @@ function arrow(from: string, fromFile: string, found: Import): string | null {
   if (from === 'metainfo' && isPure(fromFile) && to !== '') return `metainfo imports ${to}`;
   if (from === 'wire' && to !== '' && to !== 'metainfo') return `wire imports ${to}`;
   if (found.isTypeOnly) return null;
-  if (found.target === 'src/engine.ts' && from !== 'cli' && fromFile !== 'src/index.ts') {
-    return 'only index.ts and the commands load engine.ts';
+  if (found.target === 'src/engine.ts' && from !== 'cli' && !MAY_LOAD_ENGINE.has(fromFile)) {
+    return 'only index.ts, share and the commands load engine.ts';
   }
   const isConcrete = SHELLS.has(to) && !/\/port\.ts$/.test(found.target) && !isPure(found.target);
   if (isConcrete && SHELLS.has(from)) {

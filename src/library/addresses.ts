@@ -26,11 +26,6 @@ export function localAddress(interfaces: Interfaces = networkInterfaces()): stri
   return localAddresses(interfaces)[0] ?? LOOPBACK;
 }
 
-/** A word for a shell: quoted when a bare one would be taken for a pattern, as zsh does with brackets. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
-
 /** An address or name as it stands in a URL: IPv6 in brackets (RFC 3986); "all addresses" becomes a real one. */
 export function hostForUrl(host: string): string {
   if (host === '0.0.0.0' || host === '::') return hostForUrl(localAddress());

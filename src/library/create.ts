@@ -1,0 +1,141 @@
+/** Makes torrents and checks data without an engine: what `haul create` and `haul verify` are made of. */
+import { stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { basename, resolve } from 'node:path';
+import { fromSystemError, HaulError } from '../errors.js';
+import { createWorkPool } from '../hash/pool.js';
+import { makeTorrent } from '../metainfo/create.js';
+import type { FileStamp } from '../storage/file-stamp.js';
+import { VERSION } from '../version.js';
+import {
+  callable,
+  checkOptions,
+  checkValue,
+  either,
+  flag,
+  type Rules,
+  signal,
+  text,
+  threads,
+  tiers,
+  urls,
+  wholeNumber,
+  words,
+} from './check-options.js';
+
+/** What goes into a new torrent. The same tree gives the same info-hash whatever is said here but `isPrivate` and `pieceLengthBytes`. */
+export interface TorrentFields {
+  /** Tiers of tracker URLs, the first asked first (BEP 12). Default: none. */
+  readonly trackers?: readonly (readonly string[])[];
+  /** http(s) URLs of the same data, for clients that use them (BEP 19). Default: none. */
+  readonly webSeeds?: readonly string[];
+  /** A power of two from 16 KiB to 64 MiB, bytes. Default: the smallest from 256 KiB to 16 MiB that gives at most 4,000 pieces. */
+  readonly pieceLengthBytes?: number;
+  /** Peers come from the trackers only (BEP 27). Default false. */
+  readonly isPrivate?: boolean;
+  /** Free text. Default: none. */
+  readonly comment?: string;
+  /** Default: 'swarmhaul' and its version. */
+  readonly createdBy?: string;
+  /** Seconds since 1970, whole; null for none. Default: now. */
+  readonly creationDate?: number | null;
+}
+
+/** Options of `createTorrent`. */
+export interface CreateTorrentOptions extends TorrentFields {
+  /** Hash threads; default: all cores. */
+  readonly threads?: number;
+  /**
+   * How many of the bytes are hashed: called once when the folder has been walked, then after each piece. An error
+   * thrown here ends the work and comes out of `createTorrent`.
+   */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  /** Stops the work: it rejects with ABORTED. */
+  readonly signal?: AbortSignal;
+}
+
+/** A torrent that was made a moment ago. */
+export interface CreatedTorrent {
+  /** The .torrent: to be written to a file, or given to `engine.add` or `parseTorrent`. */
+  readonly bytes: Buffer;
+  /** Name of the file or folder. */
+  readonly name: string;
+  /** 20 bytes. */
+  readonly infoHash: Buffer;
+  /** The same as 40 hexadecimal digits. */
+  readonly infoHashHex: string;
+  readonly lengthBytes: number;
+  readonly pieceLengthBytes: number;
+  readonly pieceCount: number;
+  readonly fileCount: number;
+  /** The very files that were hashed: with `trustData`, for `AddOptions.hashed`. Nothing has to be hashed again, and nothing else is served. */
+  readonly hashed: readonly FileStamp[];
+}
+
+/** Also those of `share`, which makes a torrent first. */
+export const TORRENT_FIELD_RULES: Rules<TorrentFields> = {
+  trackers: tiers,
+  webSeeds: urls,
+  pieceLengthBytes: wholeNumber(1, Number.MAX_SAFE_INTEGER),
+  isPrivate: flag,
+  comment: text,
+  createdBy: text,
+  creationDate: either(wholeNumber(0, Number.MAX_SAFE_INTEGER), null),
+};
+
+const CREATE_RULES: Rules<CreateTorrentOptions> = {
+  ...TORRENT_FIELD_RULES,
+  threads,
+  onProgress: callable,
+  signal,
+};
+
+/**
+ * Makes a .torrent of a file or folder, hashing on all cores. Nothing is written: the bytes are in the result.
+ * Symbolic links inside a folder become links of the torrent (BEP 47).
+ * @param path the file or folder
+ * @throws HaulError BAD_ARGUMENT (an option; what cannot be shared), NOT_FOUND, NO_PERMISSION, IO, LIMIT, ABORTED, POOL,
+ * and BAD_DATA when a file changes while it is hashed. Errors name the file.
+ */
+export async function createTorrent(path: string, options: CreateTorrentOptions = {}): Promise<CreatedTorrent> {
+  checkValue('createTorrent', 'path', path, words);
+  checkOptions('createTorrent', options, CREATE_RULES);
+  return hashSource(await checkSource(path), options);
+}
+
+/** `createTorrent` of a path that `checkSource` gave. */
+export async function hashSource(source: string, options: CreateTorrentOptions): Promise<CreatedTorrent> {
+  const { threads: count, ...given } = options;
+  if (given.signal?.aborted === true) throw new HaulError('ABORTED', `make a torrent of ${source}: it was stopped`);
+  const pool = createWorkPool({ threads: count ?? availableParallelism() });
+  try {
+    const made = await makeTorrent(source, { createdBy: `swarmhaul ${VERSION}`, ...given }, pool);
+    const { lengthBytes, pieceLengthBytes, pieceCount } = made.geometry;
+    return {
+      bytes: made.bytes,
+      name: made.name,
+      infoHash: made.infoHash,
+      infoHashHex: made.infoHash.toString('hex'),
+      lengthBytes,
+      pieceLengthBytes,
+      pieceCount,
+      fileCount: made.fileCount,
+      hashed: made.stamps,
+    };
+  } finally {
+    await pool.close();
+  }
+}
+
+/** The absolute path of a file or folder that can have a torrent. @throws HaulError */
+export async function checkSource(path: string): Promise<string> {
+  const source = resolve(path);
+  const found = await stat(source).catch((error: unknown) => {
+    throw fromSystemError(error, 'open', source);
+  });
+  if (!found.isFile() && !found.isDirectory()) {
+    throw new HaulError('BAD_ARGUMENT', `${source} is neither a file nor a folder`, { path: source });
+  }
+  if (basename(source) === '') throw new HaulError('BAD_ARGUMENT', `${source} has no name to give the torrent`);
+  return source;
+}

@@ -1,0 +1,84 @@
+/** The rules of `EngineOptions` and `AddOptions`. Pure. */
+import type { AddOptions, EngineOptions } from '../api.js';
+import { isZone, ZONE_RULE } from '../discovery/zone.js';
+import { HaulError } from '../errors.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import { Selection } from '../metainfo/selection.js';
+import {
+  address,
+  bytesPerSec,
+  callable,
+  checkOptions,
+  either,
+  flag,
+  listOf,
+  memory,
+  oneOf,
+  port,
+  type Rule,
+  type Rules,
+  signal,
+  threads,
+  tiers,
+  wholeNumber,
+  words,
+} from './check-options.js';
+
+const connections = wholeNumber(1, 65_535);
+
+const ENGINE_RULES: Rules<EngineOptions> = {
+  port: either(port, false),
+  host: words,
+  threads,
+  uploadSlots: either(wholeNumber(1, 10_000), 'unlimited'),
+  storage: oneOf('auto', 'mapped', 'positional'),
+  memoryBytes: memory,
+  downloadBytesPerSec: bytesPerSec,
+  uploadBytesPerSec: bytesPerSec,
+  maxConnections: connections,
+  maxConnectionsPerTorrent: connections,
+  maxConnectionsPerAddress: connections,
+  maxAwakeTorrents: wholeNumber(1, 1_000_000),
+  zone: (value) => (typeof value === 'string' && isZone(value) ? null : ZONE_RULE),
+  log: callable,
+  seed: wholeNumber(0, 2 ** 32 - 1),
+};
+
+/** @throws HaulError BAD_ARGUMENT naming the option */
+export function checkEngineOptions(options: EngineOptions): void {
+  checkOptions('createEngine', options, ENGINE_RULES);
+}
+
+const listOrFunction: Rule = (value) =>
+  Array.isArray(value) || typeof value === 'function' ? null : 'must be a list or a function';
+const stamps: Rule = listOf((value) => (typeof value === 'object' && value !== null ? null : ''), 'stamps of files');
+
+const ADD_RULES: Rules<AddOptions> = {
+  output: words,
+  peers: listOf(address, 'a host and a port from 1 to 65535 each'),
+  trackers: tiers,
+  mode: oneOf('download', 'seed'),
+  trustData: flag,
+  hashed: stamps,
+  superSeeding: flag,
+  priorities: listOrFunction,
+  sequential: flag,
+  downloadBytesPerSec: bytesPerSec,
+  uploadBytesPerSec: bytesPerSec,
+  overwrite: flag,
+  signal,
+};
+
+/** @throws HaulError BAD_ARGUMENT naming the option */
+export function checkAddOptions(metainfo: Metainfo, options: AddOptions): void {
+  checkOptions('add', options, ADD_RULES);
+  const { output, hashed, priorities, mode } = options;
+  if (output === undefined)
+    throw new HaulError('BAD_ARGUMENT', 'output must be the folder that receives the data', { option: 'output' });
+  if (hashed !== undefined && hashed.length !== metainfo.files.length)
+    throw new HaulError('BAD_ARGUMENT', 'hashed has one stamp for each file', { option: 'hashed' });
+  if (priorities === undefined) return;
+  if (mode === 'seed')
+    throw new HaulError('BAD_ARGUMENT', 'priorities are for downloads: a seed has all files', { option: 'priorities' });
+  Selection.of(metainfo, priorities);
+}

@@ -1,0 +1,188 @@
+/**
+ * Shares a file or folder from one process: makes the torrent, serves it over HTTP, tracks and seeds. What `haul share`
+ * is made of. Ports are opened before the hashing, so that a busy port is told at once.
+ */
+import { dirname } from 'node:path';
+import type { Engine, EngineOptions, Torrent } from '../api.js';
+import { createEngine } from '../engine.js';
+import { HaulError } from '../errors.js';
+import { withTrackers } from '../metainfo/torrent.js';
+import type { TrackerServer } from '../tracker/server.js';
+import { hostForUrl, LOOPBACK, localAddresses, torrentUrlPath } from './addresses.js';
+import {
+  callable,
+  checkOptions,
+  checkValue,
+  flag,
+  port,
+  type Rule,
+  type Rules,
+  signal,
+  threads,
+  words,
+} from './check-options.js';
+import { type CreatedTorrent, checkSource, hashSource, TORRENT_FIELD_RULES, type TorrentFields } from './create.js';
+import { openTracker, TRACKER_PORT, TRACKER_SETTING_RULES, type TrackerSettings } from './tracker.js';
+
+/** Options of `share`. */
+export interface ShareOptions extends TorrentFields {
+  /** Further trackers, named in the .torrent behind our own, and announced to. Default: none. */
+  readonly trackers?: readonly (readonly string[])[];
+  /** TCP port of the .torrent and the tracker, 0 for any free one; default 6969. */
+  readonly httpPort?: number;
+  /** Local address for HTTP; default: all. That of peers is `engine.host`. */
+  readonly host?: string;
+  /** Of the tracker: what it keeps over a restart, how often it is asked, how much one address may hold. */
+  readonly tracker?: TrackerSettings;
+  /** Of the engine that seeds: ports, limits, memory. */
+  readonly engine?: EngineOptions;
+  /** BEP 16: for the first push, where nobody else has the data yet. See `AddOptions.superSeeding`. */
+  readonly superSeeding?: boolean;
+  /** Threads that hash the source; default: all cores. */
+  readonly threads?: number;
+  /** How many of the bytes are hashed. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  /** Receives one line per noteworthy event of tracker and engine. */
+  readonly log?: NonNullable<EngineOptions['log']>;
+  /** Ends it: while it hashes it rejects with ABORTED, later it is closed. */
+  readonly signal?: AbortSignal;
+}
+
+/** Something that is being shared. */
+export interface Share {
+  /** The seed. Its `done` resolves at once, unless a file was changed since it was hashed. */
+  readonly torrent: Torrent;
+  readonly engine: Engine;
+  readonly tracker: TrackerServer;
+  /** What was made; without a tracker of ours, whose address depends on who asks. */
+  readonly created: CreatedTorrent;
+  /** Addresses by which others may reach this machine, likeliest first; may be empty. */
+  readonly hosts: readonly string[];
+  /**
+   * Where the .torrent is. Each client gets one that names the tracker by the address it came by.
+   * @param host a name or address of this machine; default: the likeliest
+   */
+  torrentUrl(host?: string): string;
+  /** Where the tracker is. @param host a name or address of this machine; default: the likeliest */
+  announceUrl(host?: string): string;
+  /** Ends everything: says goodbye, closes files and ports. Idempotent. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+const isObject: Rule = (value) => (typeof value === 'object' && value !== null ? null : 'must be an object');
+
+const RULES: Rules<ShareOptions> = {
+  ...TORRENT_FIELD_RULES,
+  httpPort: port,
+  host: words,
+  tracker: isObject,
+  engine: isObject,
+  superSeeding: flag,
+  threads,
+  onProgress: callable,
+  log: callable,
+  signal,
+};
+
+/**
+ * Shares a file or folder until `close`. Resolves when peers can get it: the ports are open and all of it is hashed.
+ * @throws HaulError as `createTorrent`, `startTracker` and `createEngine` do; nothing is left open then
+ */
+export async function share(path: string, options: ShareOptions = {}): Promise<Share> {
+  checkValue('share', 'path', path, words);
+  checkOptions('share', options, RULES);
+  checkOptions('share.tracker', options.tracker ?? {}, TRACKER_SETTING_RULES);
+  const { httpPort, host, signal: stop, log, superSeeding, trackers = [] } = options;
+  const source = await checkSource(path);
+  const logging = log === undefined ? {} : { log };
+  const tracker = await openTracker({
+    port: httpPort ?? TRACKER_PORT,
+    registeredOnly: true,
+    ...(host === undefined ? {} : { host }),
+    ...logging,
+    ...options.tracker,
+  });
+  let engine: Engine | null = null;
+  const close = async (): Promise<void> => {
+    stop?.removeEventListener('abort', onAbort);
+    await engine?.close();
+    await tracker.close();
+  };
+  const onAbort = (): void => void close();
+  try {
+    engine = await createEngine({ ...logging, ...options.engine });
+    const created = await hashSource(source, { ...hashOptions(options), trackers: [] });
+    if (stop?.aborted === true) throw new HaulError('ABORTED', `share ${source}: it was stopped`);
+    const torrent = engine.add(created.bytes, {
+      output: dirname(source),
+      mode: 'seed',
+      // Hashed a moment ago by ourselves; what somebody puts in their place is not served.
+      trustData: true,
+      hashed: created.hashed,
+      // Ours needs no announce: it lists this seed by itself.
+      trackers,
+      superSeeding: superSeeding === true,
+    });
+    offer(tracker, created, trackers, engine.port);
+    stop?.addEventListener('abort', onAbort, { once: true });
+    return shareOf({ torrent, engine, tracker, created, host, close });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function hashOptions({
+  webSeeds,
+  pieceLengthBytes,
+  isPrivate,
+  comment,
+  createdBy,
+  creationDate,
+  ...rest
+}: ShareOptions) {
+  const { threads: count, onProgress, signal: stop } = rest;
+  const given = { webSeeds, pieceLengthBytes, isPrivate, comment, createdBy, creationDate };
+  const all = { ...given, threads: count, onProgress, signal: stop };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+/** The tracker knows the torrent and this seed; each client gets a .torrent that names the address it reached us by. */
+function offer(
+  tracker: TrackerServer,
+  { bytes, infoHash, name }: CreatedTorrent,
+  extraTiers: readonly (readonly string[])[],
+  seedPort: number | null,
+): void {
+  tracker.register(infoHash, seedPort === null ? {} : { seedPort });
+  tracker.serveTorrent(`${name}.torrent`, (baseUrl) => {
+    const announceUrl = `${baseUrl.replace(/\/$/, '')}/announce`;
+    return withTrackers(bytes, [[announceUrl], ...extraTiers.map((tier) => [...tier])]);
+  });
+}
+
+interface ShareParts extends Pick<Share, 'torrent' | 'engine' | 'tracker' | 'created' | 'close'> {
+  readonly host: string | undefined;
+}
+
+function shareOf({ torrent, engine, tracker, created, host, close }: ShareParts): Share {
+  let closing: Promise<void> | null = null;
+  const closeOnce = (): Promise<void> => {
+    closing ??= close();
+    return closing;
+  };
+  const hosts = host === undefined ? localAddresses() : [host];
+  const base = (name = hosts[0] ?? LOOPBACK): string => `http://${hostForUrl(name)}:${tracker.port}`;
+  return {
+    torrent,
+    engine,
+    tracker,
+    created,
+    hosts,
+    torrentUrl: (name) => `${base(name)}${torrentUrlPath(created.name)}`,
+    announceUrl: (name) => `${base(name)}/announce`,
+    close: closeOnce,
+    [Symbol.asyncDispose]: closeOnce,
+  };
+}
