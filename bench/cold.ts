@@ -4,7 +4,8 @@
  * who need not.
  *
  *   --size 8G  --folder DIR  --storage mapped,positional   in turns   --piece-length 1M  --threads N
- *   --peers 50  --depth 4 requests of 16 KiB each  --hot 8M  --hot-gap-ms 2  --seconds 20  --turns 3  --small  --out FILE
+ *   --peers 50  --depth 4 requests of 16 KiB each  --hot 8M  --hot-gap-ms 2
+ *   --seconds 20  --turns 3  --small  --out FILE
  *
  * The folder must be on a disk (default: the system's for temporary files). Before each turn the file's pages are
  * dropped and what is left is counted: pagesResidentBeforePercent. Every 16th block is compared with the file

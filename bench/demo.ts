@@ -206,9 +206,8 @@ async function run(plan: Plan, root: string, children: Child[]): Promise<boolean
   const sharer = new Child(MAIN, ['share', source, '--http', '0', '--port', '0', '--json'], () => {});
   children.push(sharer);
   const listening = await sharer.line((line) => line.type === 'listening');
-  console.log(
-    `sharing ${basename(source)}, ${formatBytes(original.bytes)}; ${plan.getters} getters, ${availableParallelism()} cores`,
-  );
+  const cores = availableParallelism();
+  console.log(`sharing ${basename(source)}, ${formatBytes(original.bytes)}; ${plan.getters} getters, ${cores} cores`);
 
   const folders = Array.from({ length: plan.getters }, (_, index) => join(root, `getter-${index + 1}`));
   const started = performance.now();
@@ -237,12 +236,10 @@ function printReports(reports: readonly GetterReport[], seconds: number, sharer:
   const bytes = reports.reduce((sum, report) => sum + report.bytes, 0);
   const cpuSec = reports.reduce((sum, report) => sum + report.cpuSec, 0) + cpuOf(sharer);
   const sent = formatBytes(Number(sharer.uploadedBytes));
-  console.log(
-    `sharer     ${sent} sent, ${cpuOf(sharer).toFixed(2)} CPU-s (hashing included), peak ${formatBytes(Number(sharer.peakMemoryBytes))}`,
-  );
-  console.log(
-    `together   ${formatBytes(bytes)} in ${formatSeconds(seconds)}, ${formatRate(bytes / seconds)}, ${perGb(cpuSec, bytes)}`,
-  );
+  const peak = formatBytes(Number(sharer.peakMemoryBytes));
+  console.log(`sharer     ${sent} sent, ${cpuOf(sharer).toFixed(2)} CPU-s (hashing included), peak ${peak}`);
+  const rate = formatRate(bytes / seconds);
+  console.log(`together   ${formatBytes(bytes)} in ${formatSeconds(seconds)}, ${rate}, ${perGb(cpuSec, bytes)}`);
 }
 
 async function checkCopies(wanted: string, folders: readonly string[], name: string): Promise<boolean> {

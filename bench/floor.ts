@@ -1,12 +1,15 @@
 /**
  * `npm run bench -- floor [--size 1G] [--folder DIR] [--turns 5] [--ours FILE | --no-ours] [--small] [--out FILE]`
  * What this machine could do at best from Node, on the same bytes, and our multiple of it:
- *   discard  a plain socket read into one shared buffer, bytes dropped          copy   the same, copied into mapped, prefaulted memory
- *   writev   sending 13-byte headers and 16 KiB slices of mapped memory         sha1   SHA-1 of each MiB in one worker
- *   together  a plain stream copied into memory that one worker makes present ahead and hashes behind: the least a verified download takes with
- *             everything at once, when cores, caches and memory are shared. together-2: with one worker for the pages and one for the SHA-1
- * The floor of receiving is copy + prefault + sha1, that of sending is writev. Ours is `loopback` in the same turns, or the
- * medians in a FILE that it wrote.
+ *   discard   a plain socket read into one shared buffer, bytes dropped
+ *   copy      the same, copied into mapped, prefaulted memory
+ *   writev    sending 13-byte headers and 16 KiB slices of mapped memory
+ *   sha1      SHA-1 of each MiB in one worker
+ *   together  a plain stream copied into memory that one worker makes present ahead and hashes behind: the least a
+ *             verified download takes with everything at once, when cores, caches and memory are shared.
+ *             together-2: with one worker for the pages and one for the SHA-1
+ * The floor of receiving is copy + prefault + sha1, that of sending is writev. Ours is `loopback` in the same turns, or
+ * the medians in a FILE that it wrote.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';

@@ -1,7 +1,9 @@
 /**
- * `npm run bench -- idle [--torrents 100,1000,5000] [--dormant 100000] [--seconds 60] [--turns 3] [--folder DIR] [--out
- * FILE] [--small]` What torrents cost that nobody wants at the moment, each point a process of its own:
- *   seeds     seeding torrents of 16 pieces without a peer: bytes and descriptors of each, CPU of all of them above an empty engine
+ * `npm run bench -- idle [--torrents 100,1000,5000] [--dormant 100000] [--seconds 60] [--turns 3]
+ *   [--folder DIR] [--out FILE] [--small]`
+ * What torrents cost that nobody wants at the moment, each point a process of its own:
+ *   seeds     seeding torrents of 16 pieces without a peer: bytes and descriptors of each, CPU of all of them above an
+ *             empty engine
  *   dormant   torrents known by their info-hash only: time to register them all, bytes of each, CPU of all
  * Memory is what is held after a garbage collection. The data are zeros in sparse files, and nothing is announced.
  */

@@ -2,20 +2,22 @@
  * `npm run bench -- limits [options]`: do rate limits hold, and what do they cost? One seed process, one leech process,
  * loopback.
  *
- *   --limit 10M,100M,800M   bytes a second; K, M, G are powers of 1,000   --place 'leech engine down',…   default: all four
- *   --seconds 10   --turns 5   --real-up-to 100M   --folder DIR   --cost-size 8G   --only hold|cost   --small   --out FILE
+ *   --limit 10M,100M,800M   bytes a second; K, M, G are powers of 1,000
+ *   --place 'leech engine down',…   default: all four
+ *   --seconds 10   --turns 5   --real-up-to 100M   --folder DIR   --cost-size 8G
+ *   --only hold|cost   --small   --out FILE
  *
- * hold Each place that can have a limit × each limit. Up to `--real-up-to` real data is stored, verified, and compared
- * at the end: the image is
- *       (seconds + 2) × limit long, and held twice. Above, the seed serves zeros and the leech throws them away (null storage, no hash), so
- *       that the engine could go faster; `unlimited` is how fast, in the same set-up.
+ * hold  Each place that can have a limit × each limit. Up to `--real-up-to` real data is stored, verified, and compared
+ *       at the end: the image is (seconds + 2) × limit long, and held twice. Above, the seed serves zeros and the leech
+ *       throws them away (null storage, no hash), so that the engine could go faster; `unlimited` is how fast, in the
+ *       same set-up.
  *       The window begins one second after the first byte and is cut by the leech's own clock (traffic-samples.ts).
  *         mbPerSec            blocks received by the leech's torrent in the window; 10^6 bytes
  *         errorPercent        (rate ÷ limit − 1) × 100; a download limit counts headers too, which is −0.08
  *         worstSecondErrorPercent   the same of the one second that is farthest off
  *         leechCpuSecPerGb, seedCpuSecPerGb   of the whole process in its own window, all threads
- * cost  The same `--cost-size` of zeros to the end, with no limit and with all four limits set to 100 GB/s, which nothing reaches, in turns:
- *       what looking after limits costs, where all else is as cheap as can be.
+ * cost  The same `--cost-size` of zeros to the end, with no limit and with all four limits set to 100 GB/s, which
+ *       nothing reaches, in turns: what looking after limits costs, where all else is as cheap as can be.
  *         leechLimitCostPercent, seedLimitCostPercent   CPU-s per GB with ÷ without, − 1, of one turn
  *
  * @throws when more arrives than the limit and all buffers allow: that a limit is there at all is checked also with

@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- loopback [options]`: one seed process, one leech process, both Swarmhaul, on loopback.
  *
- *   --size 2G  --piece-length 1M  --connections 1  --folder DIR  --storage auto   lists (`1,4,50` or repeated) make a sweep, in turns
+ *   --size 2G  --piece-length 1M  --connections 1  --folder DIR  --storage auto
+ *         lists (`1,4,50` or repeated) make a sweep, in turns
  *   --node PATH   runs both peers, its version is the parameter `node`; a list too
  *   --seed-storage auto   --threads N   --turns 5   --no-verify   --no-warm-up   --small   --out FILE
  *

@@ -1,12 +1,12 @@
 /**
- * `npm run bench -- memory [--torrents 1,4,50] [--size 1G] [--piece-length 1M] [--storage mapped,positional] [--idle
- * 30] [--turns 3]`
- *                         `[--folder DIR] [--out FILE] [--small]`
- * How much memory an engine holds while all its torrents are busy, and once they are not: a seed process and a leech process, N torrents
- * between them at once, `--size` in all, every byte zero. The storage is that of both sides.
- *   leechAnonMiB, leechFileMiB, leechSharedMiB   most of RssAnon, RssFile and RssShmem while it ran, above the idle engine
+ * `npm run bench -- memory [--torrents 1,4,50] [--size 1G] [--piece-length 1M] [--storage mapped,positional]
+ *   [--idle 30] [--turns 3] [--folder DIR] [--out FILE] [--small]`
+ * How much memory an engine holds while all its torrents are busy, and once they are not: a seed process and a leech
+ * process, N torrents between them at once, `--size` in all, every byte zero. The storage is that of both sides. All
+ * above the idle engine:
+ *   leechAnonMiB, leechFileMiB, leechSharedMiB   most of RssAnon, RssFile and RssShmem while it ran
  *   leechPeakMiB                                 the same of all three at one moment
- *   leechIdle…                                   `--idle` seconds after the last torrent was complete, above the idle engine
+ *   leechIdle…                                   `--idle` seconds after the last torrent was complete
  *   seed…                                        of the seeding process
  * Mapped files of a tmpfs are "shared", of a disk "file".
  */

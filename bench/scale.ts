@@ -1,14 +1,15 @@
 /**
- * `npm run bench -- scale [--only pieces-seed|pieces-leech|connections|torrents]... [--idle 3] [--turns 3] [--folder
- * DIR] [--out FILE] [--small]` What it costs to be large and idle: start-up, CPU a second, memory, each as one number
- * grows and all else stays.
+ * `npm run bench -- scale [--only pieces-seed|pieces-leech|connections|torrents]... [--idle 3] [--turns 3]
+ *   [--folder DIR] [--out FILE] [--small]`
+ * What it costs to be large and idle: start-up, CPU a second, memory, each as one number grows and all else stays.
  *   pieces-seed   a seed of 1 k to 400 k pieces of 16 KiB, 10 quiet leeches connected
  *   pieces-leech  the same as a download that gets nothing: 10 quiet seeds that never unchoke
  *   connections   a seed of 2,048 pieces with 10 to 4,000 quiet leeches
  *   torrents      1 to 5,000 seeding torrents of 16 pieces in one engine
- * Every point is a process of its own that measures itself before and after; memory is what is held after a garbage collection,
- * above the idle engine. Where there is something to serve, one block is fetched and checked. The data are zeros in sparse files.
- * At the end: growth exponents (log-log least squares over the medians, above the smallest point) and bytes per unit between the ends.
+ * Every point is a process of its own that measures itself before and after; memory is what is held after a garbage
+ * collection, above the idle engine. Where there is something to serve, one block is fetched and checked. The data are
+ * zeros in sparse files. At the end: growth exponents (log-log least squares over the medians, above the smallest
+ * point) and bytes per unit between the ends.
  */
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';

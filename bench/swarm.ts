@@ -1,13 +1,15 @@
 /**
  * `npm run bench -- swarm [--leeches 20] [--size 128M] [--piece-length 256K] [--rate 2M] [--seed-rate 2M]
- * [--leaving-seed-rate 6M]
- *   [--slots 4|unlimited] [--cap auto|namespace|engine|none] [--turns 3] [--only SCENARIO]... [--folder /dev/shm] [--profile FOLDER] [--out FILE] [--small]`
- * One seed and many leeches, a process each with a rate cap each, meeting through our tracker. Times are compared with the bound
- * that the caps set (support/swarm-ideal.ts), bytes served by the seed with the size of the image; every copy is checked.
+ *   [--leaving-seed-rate 6M] [--slots 4|unlimited] [--cap auto|namespace|engine|none] [--turns 3] [--only SCENARIO]...
+ *   [--folder /dev/shm] [--profile FOLDER] [--out FILE] [--small]`
+ * One seed and many leeches, a process each with a rate cap each, meeting through our tracker. Times are compared with
+ * the bound that the caps set (support/swarm-ideal.ts), bytes served by the seed with the size of the image; every copy
+ * is checked.
  *   together     all leeches start at once
  *   staggered    one leech after the other, the last one bound later
- *   seed-leaves  start together; the seed leaves in order as soon as the leeches have on average 50 % of the image verified and
- *                every piece is verified by one leech at least. With equal caps that is near the end, so the seed's uplink is wider here.
+ *   seed-leaves  start together; the seed leaves in order as soon as the leeches have on average 50 % of the image
+ *                verified and every piece is verified by one leech at least. With equal caps that is near the end, so
+ *                the seed's uplink is wider here.
  * `rate` is up and down of a leech, in bytes a second; seed rates are uplinks.
  */
 import { existsSync } from 'node:fs';

@@ -1,15 +1,16 @@
 /**
  * `npm run bench -- tracker [--seconds 8] [--turns 5] [--swarms 100] [--peers 100] [--connections 64] [--sockets 4]
- * [--outstanding 32]
- *   [--parts http,udp] [--profile] [--only ours] [--small]`
- * Announces to our tracker and to opentracker, each a process pinned to one core, under the same load on the other cores, in turns.
- * HTTP by `wrk`: with connections that are kept and with one connection per announce (opentracker ends every connection, whatever is asked).
- * UDP (BEP 15) by udp-load: so many sockets, each with so many announces outstanding; one without an answer for 500 ms is lost and sent again.
+ *   [--outstanding 32] [--parts http,udp] [--profile] [--only ours] [--small]`
+ * Announces to our tracker and to opentracker, each a process pinned to one core, under the same load on the other
+ * cores, in turns. HTTP by `wrk`: with connections that are kept and with one connection per announce (opentracker ends
+ * every connection, whatever is asked). UDP (BEP 15) by udp-load: so many sockets, each with so many announces
+ * outstanding; one without an answer for 500 ms is lost and sent again.
  *   announcesPerSec          answered; the load may be what limits it
  *   cpuMicrosPerAnnounce     user and kernel time of the tracker's process, from /proc
  *   announcesPerSecPerCore   what a core would answer if it did nothing else: 1,000,000 ÷ the line above
  *   lostPercent              UDP: time-outs, of all announces sent
- *   loadCpuMicrosPerAnnounce UDP: of the load's process. Above cpuMicrosPerAnnounce the load is the slower of the two, and announcesPerSec is its own
+ *   loadCpuMicrosPerAnnounce UDP: of the load's process. Above cpuMicrosPerAnnounce the load is the slower of the two,
+ *                            and announcesPerSec is its own
  * Before and after the load every swarm is scraped: both trackers must know the same seeds and leeches.
  */
 import { createHash } from 'node:crypto';

@@ -1,14 +1,16 @@
 /*
- * The SIGBUS guard: memory whose file was cut off becomes zeros, and the fault is counted, where it would end the process.
+ * The SIGBUS guard: memory whose file was cut off becomes zeros, and the fault is counted, where it would end the
+ * process.
  *
  *   fault -> inside a window that was added? -> count -> anonymous memory in its place -> the instruction is done again
  *                  \-> the handler that was there before, or the death that was due
  *
- * What was read or stored from then on in that window proves nothing: whoever uses it asks for the count before it believes anything.
- * The counts are raised before the zeros are there, so nobody who has seen a zero of ours can miss them.
+ * What was read or stored from then on in that window proves nothing: whoever uses it asks for the count before it
+ * believes anything. The counts are raised before the zeros are there, so nobody who has seen a zero of ours can miss
+ * them.
  *
- * The handler is async-signal-safe: it takes no lock, allocates nothing and makes bare system calls. Adding and removing wait for nobody
- * but a handler that is just replacing a page of the very window that is removed.
+ * The handler is async-signal-safe: it takes no lock, allocates nothing and makes bare system calls. Adding and
+ * removing wait for nobody but a handler that is just replacing a page of the very window that is removed.
  */
 #include "swarmhaul.h"
 
@@ -26,8 +28,8 @@
 enum { FREE, MAKING, LIVE };
 enum { CHUNK_WINDOWS = 1024, CHUNK_COUNT = 1024 };
 /*
- * What is replaced at once, up to the next multiple of it. A fault takes 14 us: page by page a hash of 16 MiB would stand for 57 ms. What follows
- * in the window proves nothing from now on anyhow, and stays in its file.
+ * What is replaced at once, up to the next multiple of it. A fault takes 14 us: page by page a hash of 16 MiB would
+ * stand for 57 ms. What follows in the window proves nothing from now on anyhow, and stays in its file.
  */
 enum { STRETCH_BYTES = 65536 };
 
@@ -95,7 +97,10 @@ static int guarded(uintptr_t address)
   return 0;
 }
 
-/* The signal's own action, as if we had never been there. A fault comes again by itself when we return; a signal that was sent does not. */
+/*
+ * The signal's own action, as if we had never been there. A fault comes again by itself when we return; a signal that
+ * was sent does not.
+ */
 static void die(int number, int is_sent)
 {
   struct sigaction action = {.sa_handler = SIG_DFL};
@@ -182,7 +187,8 @@ static struct window *window_of(int32_t number)
 static int take(struct window *window, uintptr_t begin, uintptr_t length)
 {
   uint32_t expected = FREE;
-  if (atomic_load(&window->state) != FREE || !atomic_compare_exchange_strong(&window->state, &expected, MAKING)) return 0;
+  if (atomic_load(&window->state) != FREE) return 0;
+  if (!atomic_compare_exchange_strong(&window->state, &expected, MAKING)) return 0;
   atomic_store(&window->faults, 0);
   atomic_store(&window->first, 0);
   atomic_store(&window->begin, begin);

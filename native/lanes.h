@@ -1,7 +1,8 @@
 /*
- * SHA-1 and SHA-256 of LANES streams, a lane of a vector for each. Written with the compiler's vectors, so that the same lines become
- * AVX2 for 8 lanes and AVX-512 for 16, and that the lines for 16 lanes can be tried on a machine without AVX-512 as well.
- * Included by a file that defines LANES and the names of the two functions, LANES_SHA1 and LANES_SHA256.
+ * SHA-1 and SHA-256 of LANES streams, a lane of a vector for each. Written with the compiler's vectors, so that the
+ * same lines become AVX2 for 8 lanes and AVX-512 for 16, and that the lines for 16 lanes can be tried on a machine
+ * without AVX-512 as well. Included by a file that defines LANES and the names of the two functions, LANES_SHA1 and
+ * LANES_SHA256.
  */
 #include <string.h>
 
@@ -22,7 +23,10 @@ typedef uint8_t bytes __attribute__((vector_size(VECTOR_BYTES)));
 #define PICK(a, b, ...) __builtin_shuffle(a, b, (__typeof__(a)){__VA_ARGS__})
 #endif
 
-/* Words 0, 1, 2, 3 of each 16 bytes of a and b: a0 b0 a1 b1, and a2 b2 a3 b3; the same with pairs of words; 16 bytes from here and there. */
+/*
+ * Words 0, 1, 2, 3 of each 16 bytes of a and b: a0 b0 a1 b1, and a2 b2 a3 b3; the same with pairs of words; 16 bytes
+ * from here and there.
+ */
 #if LANES == 8
 #define LOW_WORDS(a, b) PICK(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
 #define HIGH_WORDS(a, b) PICK(a, b, 2, 10, 3, 11, 6, 14, 7, 15)

@@ -1,6 +1,7 @@
 /*
- * SHA-1 and SHA-256 of many messages. Some of them are under way at a time; each round hashes as many blocks of as many of them as the
- * fastest way has lanes, the longest first, so that unequal ones end together. A lane that is left over repeats another one for nothing.
+ * SHA-1 and SHA-256 of many messages. Some of them are under way at a time; each round hashes as many blocks of as many
+ * of them as the fastest way has lanes, the longest first, so that unequal ones end together. A lane that is left over
+ * repeats another one for nothing.
  */
 #include <errno.h>
 
@@ -86,7 +87,9 @@ static void advance(struct call *call, int lanes, size_t blocks) {
 }
 
 static void hash_all(struct call *call) {
-  for (int i = 0; i < UNDER_WAY && admit(call, &call->streams[i]); i++) call->active_streams[call->active++] = &call->streams[i];
+  for (int i = 0; i < UNDER_WAY && admit(call, &call->streams[i]); i++) {
+    call->active_streams[call->active++] = &call->streams[i];
+  }
   while (call->active > 0) {
     int number = call->way >= 0 ? call->way : sh_best_way(call->algorithm, call->active);
     const struct sh_way *way = &sh_ways[number];
@@ -107,11 +110,13 @@ int32_t sh_hash_rate(int32_t algorithm, int32_t count) {
   return (int32_t)((uint64_t)lanes * SH_BLOCK * 1000000 / sh_way_cost(algorithm, way));
 }
 
-int32_t sh_hash(int32_t algorithm, void *messages, int32_t count, const void *ranges, int32_t range_count, int32_t way) {
+int32_t sh_hash(int32_t algorithm, void *messages, int32_t count, const void *ranges, int32_t range_count,
+                int32_t way) {
   uint32_t ways = (uint32_t)sh_hash_ways(algorithm);
   if (count < 0 || range_count < 0) return -EINVAL;
   if (way >= SH_WAYS || (way < 0 ? ways == 0 : !(ways >> way & 1))) return -ENOSYS;
-  struct call call = {.algorithm = algorithm, .way = way, .next = messages, .end = (struct sh_message *)messages + count, .ranges = ranges};
+  struct call call = {.algorithm = algorithm, .way = way, .next = messages, .ranges = ranges};
+  call.end = call.next + count;
   uint64_t used = 0;
   for (const struct sh_message *message = call.next; message < call.end; message++) {
     uint64_t length;

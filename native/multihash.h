@@ -1,6 +1,6 @@
 /*
- * What the parts of the multihash share. A way is code that hashes some streams at the same time: `width` of them, a lane each.
- * All streams of a run advance by the same number of blocks of 64 bytes.
+ * What the parts of the multihash share. A way is code that hashes some streams at the same time: `width` of them, a
+ * lane each. All streams of a run advance by the same number of blocks of 64 bytes.
  */
 #ifndef SWARMHAUL_MULTIHASH_H
 #define SWARMHAUL_MULTIHASH_H

@@ -1,5 +1,5 @@
 /*
- * The SHA instructions of ARMv8. One stream waits for the result of each instruction; two or four at a time fill the wait.
+ * The SHA instructions of ARMv8. One stream waits for the result of each instruction; two or four fill the wait.
  * The loops over streams are unrolled: their number is a constant in each of the functions below.
  */
 #include <arm_neon.h>

@@ -1,5 +1,5 @@
 /*
- * The SHA instructions of x86-64. One stream waits for the result of each instruction; two or four at a time fill the wait.
+ * The SHA instructions of x86-64. One stream waits for the result of each instruction; two or four fill the wait.
  * The loops over streams are unrolled: STREAMS is a constant in each of the functions below.
  */
 #include <immintrin.h>
@@ -11,7 +11,7 @@
 
 INLINE __m128i load(const uint8_t *at) { return _mm_loadu_si128((const __m128i *)at); }
 
-/* Four rounds of SHA-1. The schedule of four words is ready four groups later: xor, then msg2 when its neighbours are there. */
+/* Four rounds of SHA-1. Four words of the schedule are ready four groups later: xor, and msg2 with the next. */
 #define FOUR1(group, function)                                                                             \
   EACH {                                                                                                   \
     __m128i *m = message[s];                                                                               \

@@ -24,7 +24,8 @@ int sh_message_length(const struct sh_message *message, const struct sh_range *r
   return message->flags & SH_LAST || sum % SH_BLOCK == 0 ? 0 : -1;
 }
 
-void sh_stream_begin(struct sh_stream *stream, int algorithm, struct sh_message *message, const struct sh_range *ranges) {
+void sh_stream_begin(struct sh_stream *stream, int algorithm, struct sh_message *message,
+                     const struct sh_range *ranges) {
   if (message->flags & SH_FIRST) {
     memcpy(message->state, initial[algorithm], sizeof message->state);
     message->before_bytes = 0;

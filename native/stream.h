@@ -1,6 +1,6 @@
 /*
- * A message on its way through a lane: whatever ranges it is made of, it looks like runs of whole blocks, the last of them with the padding
- * of FIPS 180-4, 5.1.1.
+ * A message on its way through a lane: whatever ranges it is made of, it looks like runs of whole blocks, the last of
+ * them with the padding of FIPS 180-4, 5.1.1.
  */
 #ifndef SWARMHAUL_STREAM_H
 #define SWARMHAUL_STREAM_H
@@ -29,7 +29,8 @@ struct sh_stream {
 };
 
 /* Makes the state ready; the first run comes with `sh_stream_next`. */
-void sh_stream_begin(struct sh_stream *stream, int algorithm, struct sh_message *message, const struct sh_range *ranges);
+void sh_stream_begin(struct sh_stream *stream, int algorithm, struct sh_message *message,
+                     const struct sh_range *ranges);
 
 /* The next run, in `run` and `blocks`; 0 when there is none. */
 int sh_stream_next(struct sh_stream *stream);

@@ -1,7 +1,7 @@
 /*
  * What the native library of Swarmhaul gives: functions called by address from any thread, through koffi.
  * Memory is named by its address in 64 bits. No function keeps a pointer after it has returned, unless it says so.
- * `src/native/library.ts` has the same list; whoever changes the meaning of a function raises SH_INTERFACE there and here.
+ * `src/native/library.ts` has the same list; whoever changes what a function means raises SH_INTERFACE there and here.
  */
 #ifndef SWARMHAUL_H
 #define SWARMHAUL_H
@@ -22,8 +22,9 @@ SH_API int32_t sh_interface(void);
 SH_API int32_t sh_guard_install(void);
 
 /*
- * Guards mapped memory: whole pages. From then on a fault in it that would be a SIGBUS puts zeros there and behind it, up to 64 KiB,
- * which are no part of the file. Returns the number of the window, or -1: no room, or the handler is not in place.
+ * Guards mapped memory: whole pages. From then on a fault in it that would be a SIGBUS puts zeros there and behind it,
+ * up to 64 KiB, which are no part of the file. Returns the number of the window, or -1: no room, or the handler is not
+ * in place.
  */
 SH_API int32_t sh_guard_add(uintptr_t begin, uintptr_t length);
 
@@ -36,7 +37,10 @@ SH_API uint32_t sh_guard_faults(int32_t window);
 /* Where the first of them was, counted from the begin of the window. */
 SH_API uintptr_t sh_guard_first(int32_t window);
 
-/* Address of the number of faults in all windows so far (uint32_t): tells without a call that something has happened. It stays valid. */
+/*
+ * Address of the number of faults in all windows so far (uint32_t): tells without a call that something has happened.
+ * It stays valid.
+ */
 SH_API uintptr_t sh_guard_total(void);
 
 /* ---- multihash: SHA-1 and SHA-256 of many messages at once ---- */
@@ -53,8 +57,8 @@ struct sh_range {
 #define SH_LAST 2
 
 /*
- * A message, or the next part of one. Without SH_LAST its ranges are a multiple of 64 bytes long together, and `state` and `before_bytes`
- * are then what the next part begins with.
+ * A message, or the next part of one. Without SH_LAST its ranges are a multiple of 64 bytes long together, and `state`
+ * and `before_bytes` are then what the next part begins with.
  */
 struct sh_message {
   uint32_t state[8];
@@ -64,17 +68,22 @@ struct sh_message {
   uint32_t flags;
 };
 
-/* `algorithm`: 0 SHA-1, 1 SHA-256. A bit for each way this machine has of hashing many messages; 0: none, and the functions below fail. */
+/*
+ * `algorithm`: 0 SHA-1, 1 SHA-256. A bit for each way this machine has of hashing many messages; 0: none, and the
+ * functions below fail.
+ */
 SH_API int32_t sh_hash_ways(int32_t algorithm);
 
-/* MB/s at which `count` messages (1 to 16) are hashed by the fastest way, as measured once for this process; 0: there is none. */
+/* MB/s at which `count` messages (1 to 16) are hashed by the fastest way, measured once for this process; 0: none. */
 SH_API int32_t sh_hash_rate(int32_t algorithm, int32_t count);
 
 /*
- * Hashes `count` messages (struct sh_message) over `range_count` ranges (struct sh_range), in the order of the messages. They may be of
- * unequal length. `way`: -1 the fastest for those that are left at each moment, else the number of a bit of `sh_hash_ways`.
- * Returns 0, or -EINVAL for lengths that do not fit and -ENOSYS where there is no such way; then no memory was touched.
+ * Hashes `count` messages (struct sh_message) over `range_count` ranges (struct sh_range), in the order of the
+ * messages. They may be of unequal length. `way`: -1 the fastest for those that are left at each moment, else the
+ * number of a bit of `sh_hash_ways`. Returns 0, or -EINVAL for lengths that do not fit and -ENOSYS where there is no
+ * such way; then no memory was touched.
  */
-SH_API int32_t sh_hash(int32_t algorithm, void *messages, int32_t count, const void *ranges, int32_t range_count, int32_t way);
+SH_API int32_t sh_hash(int32_t algorithm, void *messages, int32_t count, const void *ranges, int32_t range_count,
+                       int32_t way);
 
 #endif

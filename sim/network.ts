@@ -1,7 +1,8 @@
 /**
  * The virtual network: every host has an uplink and a downlink with a rate, every connection a latency and a window.
  *
- *   flow (one direction of a connection) --round robin--> uplink of the sender --latency--> downlink of the receiver --> arrival
+ *   flow (one direction of a connection)
+ *     --round robin--> uplink of the sender --latency--> downlink of the receiver --> arrival
  *
  * An uplink sends one unit (a block, or some bytes of a stream) at a time and takes the flows that have something to
  * send in turns, as a kernel does with sockets. A downlink takes what comes in the order it was sent. A flow sends no

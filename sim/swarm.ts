@@ -272,7 +272,8 @@ export class Swarm {
   }
 
   #progressLine(): string {
-    return `${(this.events.nowMs / 1000).toFixed(1)} s, ${this.events.count} events, ${this.unfinished} hosts unfinished`;
+    const seconds = (this.events.nowMs / 1000).toFixed(1);
+    return `${seconds} s, ${this.events.count} events, ${this.unfinished} hosts unfinished`;
   }
 }
 

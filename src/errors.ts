@@ -72,7 +72,8 @@ const ERRNO_DETAILS: Readonly<Record<string, string>> = {
   EMFILE: 'this process has too many open files; raise the limit with: ulimit -n 1024',
   ENFILE: 'the machine has too many open files; close some programs or raise fs.file-max',
   ENOMEM:
-    'out of memory, or of the mappings a process may have; see ulimit -v, vm.max_map_count and the limit of the container',
+    'out of memory, or of the mappings a process may have; ' +
+    'see ulimit -v, vm.max_map_count and the limit of the container',
   EFBIG: 'the file may not become that large; raise the limit (ulimit -f), or choose a file system for larger files',
   EADDRNOTAVAIL: 'this machine has no such address',
   ENOTFOUND: 'no such host',

@@ -8,7 +8,15 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { PACKAGE_ROOT } from './support/root.js';
 import { listFiles, parseSource, readSource } from './support/source.js';
-import { type Finding, MAX_FILE_LINES, MAX_FUNCTION_LINES, plainText, SOURCE_RULES } from './support/tidy.js';
+import {
+  type Finding,
+  longLines,
+  MAX_COLUMNS,
+  MAX_FILE_LINES,
+  MAX_FUNCTION_LINES,
+  plainText,
+  SOURCE_RULES,
+} from './support/tidy.js';
 
 const SOURCE_FOLDERS = ['src', 'test', 'bench', 'sim', 'native'];
 const TEXT_FILE = /(?:\.(?:ts|js|mjs|cjs|c|h|py|md|json|sh|yml|yaml)|^\.ci\/.*|^\.npmrc|^LICENSE)$/;
@@ -33,6 +41,15 @@ test('every source file follows the rules', () => {
   assert.equal(findings.length, 0, `\n${lines(findings)}`);
 });
 
+test('lines of C have at most as many columns', () => {
+  const files = SOURCE_FOLDERS.flatMap((folder) => listFiles(PACKAGE_ROOT, folder)).filter((file) =>
+    /\.[ch]$/.test(file),
+  );
+  assert.ok(files.includes('native/guard.c'));
+  const findings = files.flatMap((file) => longLines(file, readFileSync(path.join(PACKAGE_ROOT, file), 'utf8')));
+  assert.equal(findings.length, 0, `\n${lines(findings)}`);
+});
+
 test('no text file holds notes to self or paths of a machine', () => {
   const files = listFiles(PACKAGE_ROOT, '').filter((file) => TEXT_FILE.test(file) && !NOT_OURS.has(file));
   assert.ok(files.includes('package.json'));
@@ -42,10 +59,17 @@ test('no text file holds notes to self or paths of a machine', () => {
 
 describe('the rules find', () => {
   const long = (count: number) => 'let a = 1;\n'.repeat(count);
+  const wide = (columns: number) => `f(1, '${'x'.repeat(columns - 9)}');\n`;
 
   const examples: [title: string, file: string, text: string, expected: string[]][] = [
     ['a file that is too long', 'test/a.ts', long(MAX_FILE_LINES + 1), [`file length:${MAX_FILE_LINES + 1}`]],
     ['no fault in a file of just the length', 'test/a.ts', long(MAX_FILE_LINES), []],
+    ['a line that is too wide', 'test/a.ts', `f();\n${wide(MAX_COLUMNS + 1)}`, ['line width:2']],
+    ['a comment that is too wide', 'test/a.ts', `/*\n * an ${'x'.repeat(MAX_COLUMNS)}\n */\n`, ['line width:2']],
+    ['no fault in a line of just the width', 'test/a.ts', wide(MAX_COLUMNS), []],
+    ['no fault in characters of several bytes', 'test/a.ts', `// é ${'é'.repeat(MAX_COLUMNS - 5)}\n`, []],
+    ['no fault in a word that fits nowhere', 'test/a.ts', `f(\n  '${'x'.repeat(MAX_COLUMNS)}',\n);\n`, []],
+    ['no fault in an address of that kind', 'test/a.ts', `// https://${'x'.repeat(MAX_COLUMNS)}\n`, []],
     ['a long file without a comment', 'src/cli/a.ts', long(101), ['opening comment:1']],
     ['no fault in a long file with one', 'src/cli/a.ts', `/** x */\n${long(101)}`, []],
     [
@@ -78,7 +102,8 @@ describe('the rules find', () => {
     [
       'a scheduler that knows peers, even as types',
       'src/scheduler/a.ts',
-      "import type { A } from '../peer/link.js';\nimport type { B } from '../wire/sink.js';\nimport type { C } from '../storage/port.js';\nimport type { D } from 'node:net';\n",
+      "import type { A } from '../peer/link.js';\nimport type { B } from '../wire/sink.js';\n" +
+        "import type { C } from '../storage/port.js';\nimport type { D } from 'node:net';\n",
       ['import arrows:1', 'import arrows:2', 'import arrows:3', 'import arrows:4'],
     ],
     [
@@ -96,7 +121,8 @@ describe('the rules find', () => {
     [
       'no fault in ports, types and helpers',
       'src/torrent/a.ts',
-      "import { P } from '../storage/port.js';\nimport type { L } from '../peer/link.js';\nimport { F } from '../storage/layout.js';\nimport { d } from '../hash/digest-files.js';\n",
+      "import { P } from '../storage/port.js';\nimport type { L } from '../peer/link.js';\n" +
+        "import { F } from '../storage/layout.js';\nimport { d } from '../hash/digest-files.js';\n",
       [],
     ],
     ['no fault in the engine', 'src/engine.ts', "import { M } from './storage/mapped.js';\n", []],

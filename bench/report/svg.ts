@@ -101,9 +101,8 @@ export function curvesSvg(title: string, sweep: Sweep, colourOf: ColourOf): stri
     );
   }
   const middle = (LEFT + right) / 2;
-  parts.push(
-    `<text class="tick" x="${middle}" y="${CURVES_HEIGHT - 6}" text-anchor="middle">${escapeText(sweep.parameter)}</text>`,
-  );
+  const axis = escapeText(sweep.parameter);
+  parts.push(`<text class="tick" x="${middle}" y="${CURVES_HEIGHT - 6}" text-anchor="middle">${axis}</text>`);
   for (const [index, curve] of sweep.curves.entries()) {
     parts.push(curveSvg(curve, colourOf(curve.series), index, xAxis, yAxis));
   }

@@ -1,7 +1,8 @@
 /**
  * How the processes of a bench get a rate cap each, behind one door:
- *   namespace  a network namespace per process, all on one bridge; `tc tbf` on both ends of its cable. Holds for any client.
- *              Counts bytes on the wire: with frames of 9,000 bytes TCP/IP and Ethernet headers take 0.7 % of the cap.
+ *   namespace  a network namespace per process, all on one bridge; `tc tbf` on both ends of its cable. Holds for any
+ *              client. Counts bytes on the wire: with frames of 9,000 bytes TCP/IP and Ethernet headers take 0.7 % of
+ *              the cap.
  *   engine     the engine's own limits, on loopback. Counts what the engine counts.
  *   none       loopback as fast as it goes.
  * The bridge is in a namespace of its own: nothing appears on the host, and nothing of the host gets in.

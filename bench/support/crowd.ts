@@ -1,7 +1,9 @@
 /**
  * Many quiet peers in one process: each says its handshake and HAVE ALL or HAVE NONE, then nothing.
- *   join PORT INFO-HASH-HEX COUNT all|none   a line: all connect; {"event":"ready","connectMs":N} when the engine has greeted every one
- *   fetch PIECE                              a line: one more peer asks for the first block of a piece; {"event":"block",…}
+ *   join PORT INFO-HASH-HEX COUNT all|none   a line: all connect; {"event":"ready","connectMs":N} when the engine has
+ *                                            greeted every one
+ *   fetch PIECE                              a line: one more peer asks for the first block of a piece;
+ *                                            {"event":"block",…}
  * Leaves at the end of standard input. An engine that closes one of them is an error.
  */
 import { createHash, randomBytes } from 'node:crypto';

@@ -2,10 +2,12 @@
  * One Swarmhaul process of a bench, as a seed or as a leech. Talks the JSON lines of `lt_pair.py`:
  *   engine-peer seed|leech TORRENT FOLDER [--peer HOST:PORT]... [--host A] [--port N] [--storage KIND] [--threads N]
  *               [--connections N] [--no-verify] [--tracker URL] [--sample-seconds N]
- *               [--download-limit N] [--upload-limit N] [--torrent-download-limit N] [--torrent-upload-limit N]   bytes a second
+ *               bytes a second: [--download-limit N] [--upload-limit N]
+ *               [--torrent-download-limit N] [--torrent-upload-limit N]
  *   {"event":"ready","port":N,"idleBytes":N}  it listens; a leech connects now
  *   {"event":"verified"}  all verified    {"event":"done",…}  and synced
- *   {"event":"samples","samples":[…]}  what moved in each second, from the first byte on, when N seconds after the first are over
+ *   {"event":"samples","samples":[…]}  what moved in each second, from the first byte on, when N seconds after the
+ *                                      first are over
  * The line "begin" begins the figures anew.
  * Stays until the line "quit" or the end of standard input, then prints {"event":"figures",…} of its event loop.
  *

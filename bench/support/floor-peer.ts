@@ -3,11 +3,11 @@
  *   floor-peer send stream|writev FILE BYTES          listens, and sends the bytes of the file to whoever connects
  *   floor-peer receive discard|copy FILE BYTES PORT   connects at the line "go", and drops or stores what comes
  *   floor-peer hash sha1 FILE BYTES                   at "go": SHA-1 of each MiB, in one worker
- *   floor-peer receive together FILE BYTES PORT       at "go" all of it at once: stores what comes, while one worker makes pages present ahead and
- *                                                     takes the SHA-1 of each MiB behind
+ *   floor-peer receive together FILE BYTES PORT       at "go" all of it at once: stores what comes, while one worker
+ *                                                     makes pages present ahead and takes the SHA-1 of each MiB behind
  *   floor-peer receive together-2 FILE BYTES PORT     the same with a worker for the pages and one for the SHA-1
- * The file is mapped in windows, as the engine does, and present before "ready" (but for these two); what that cost is told there as `prefaultSec`.
- * Says {"event":"ready"}, then {"event":"done"}; ends at the line "quit".
+ * The file is mapped in windows, as the engine does, and present before "ready" (but for these two); what that cost is
+ * told there as `prefaultSec`. Says {"event":"ready"}, then {"event":"done"}; ends at the line "quit".
  */
 import * as crypto from 'node:crypto';
 import { closeSync, ftruncateSync, openSync } from 'node:fs';

@@ -1,8 +1,8 @@
 /**
  * The engine of one side of the memory bench, alone in its process:
  *   memory-host seed|leech FOLDER TORRENT-COUNT PIECE-COUNT PIECE-LENGTH STORAGE [PORT-OF-THE-SEED]
- * Says {"event":"ready","port":N} idle; at the line "go" it adds the torrents, and says {"event":"done"} when all are complete. A seed is
- * when it serves. Leaves at the end of standard input.
+ * Says {"event":"ready","port":N} idle; at the line "go" it adds the torrents, and says {"event":"done"} when all are
+ * complete. A seed is when it serves. Leaves at the end of standard input.
  */
 import path from 'node:path';
 import { createInterface } from 'node:readline';

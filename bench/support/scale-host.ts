@@ -1,8 +1,8 @@
 /**
  * The engine of one point of the scale bench, alone in its process (with --expose-gc):
  *   scale-host seed|leech FOLDER TORRENT-COUNT PIECE-COUNT PIECE-LENGTH IDLE-MS [CONNECTIONS-MAX]
- * Measures itself idle, adds the torrents, says {"event":"serving",…}; at the line "measure" it measures itself again and says
- * {"event":"figures",…}; leaves at the end of standard input.
+ * Measures itself idle, adds the torrents, says {"event":"serving",…}; at the line "measure" it measures itself again
+ * and says {"event":"figures",…}; leaves at the end of standard input.
  */
 import { readdirSync } from 'node:fs';
 import path from 'node:path';

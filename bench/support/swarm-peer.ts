@@ -3,7 +3,8 @@
  *   swarm-peer seed|leech TORRENT FOLDER --host ADDRESS --tracker URL [--slots N|unlimited] [--up BYTES --down BYTES]
  * Says {"event":"ready"} when it seeds, or when it could start; a leech starts at the line "start". Then
  *   {"event":"verified","pieces":[…]} a few times a second   {"event":"done"} every piece verified and synced
- * At the line "quit" {"event":"figures",…} with all it sent and used, then it leaves in order: the tracker is told, connections are closed.
+ * At the line "quit" {"event":"figures",…} with all it sent and used, then it leaves in order: the tracker is told,
+ * connections are closed.
  */
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';

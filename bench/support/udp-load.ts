@@ -1,10 +1,12 @@
 /**
  * Load of the tracker bench over UDP (BEP 15), as a process of its own:
- *   udp-load --port N [--host 127.0.0.1] [--sockets 4] [--outstanding 32] [--seconds 8] [--announces N] --swarms N --peers N [--timeout-ms 500]
- * The peers are those of announces.lua, walked in the same order. Each socket connects, again once per minute, and keeps `outstanding` announces under
- * way until the seconds are over or that many announces are answered. One that is not answered in time is lost: counted, and sent again.
- * An answer of another kind than announce, an answer to what was never asked, and a peer list that is not whole end the load with an error.
- * Prints one JSON line; `cpuSeconds` are its own, to be compared with the tracker's.
+ *   udp-load --port N --swarms N --peers N [--host 127.0.0.1] [--sockets 4] [--outstanding 32] [--seconds 8]
+ *            [--announces N] [--timeout-ms 500]
+ * The peers are those of announces.lua, walked in the same order. Each socket connects, again once per minute, and
+ * keeps `outstanding` announces under way until the seconds are over or that many announces are answered. One that is
+ * not answered in time is lost: counted, and sent again. An answer of another kind than announce, an answer to what was
+ * never asked, and a peer list that is not whole end the load with an error. Prints one JSON line; `cpuSeconds` are its
+ * own, to be compared with the tracker's.
  */
 import { parseArgs } from 'node:util';
 import { DatagramSocket, Datagrams, waitForAny } from './datagrams.js';

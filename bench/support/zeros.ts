@@ -12,7 +12,9 @@ export function zerosTorrent(name: string, pieceCount: number, pieceLengthBytes:
   for (let piece = 0; piece < pieceCount; piece++) digest.copy(pieces, piece * 20);
   const length = pieceCount * pieceLengthBytes;
   const nameBytes = Buffer.byteLength(name);
-  const head = `d4:infod6:lengthi${length}e4:name${nameBytes}:${name}12:piece lengthi${pieceLengthBytes}e6:pieces${pieces.length}:`;
+  const head =
+    `d4:infod6:lengthi${length}e4:name${nameBytes}:${name}` +
+    `12:piece lengthi${pieceLengthBytes}e6:pieces${pieces.length}:`;
   return Buffer.concat([Buffer.from(head), pieces, Buffer.from('ee')]);
 }
 

@@ -1,4 +1,4 @@
-/* For a check that compiles a way for another processor than its own: the ways it may run, in place of what the processor says. */
+/* For a check that compiles a way for another processor than its own: the ways it may run, whatever it says. */
 #include "../multihash.h"
 
 uint32_t sh_processor_ways(void) { return SH_ASSUMED_WAYS; }

@@ -1,6 +1,7 @@
 /*
- * Checks every way of hashing that this program was built with against a plain one, and says what it did: for processors that Node is not
- * run on here, and for vectors wider than this machine's. Ends with 1 at the first difference.
+ * Checks every way of hashing that this program was built with against a plain one, and says what it did: for
+ * processors that Node is not run on here, and for vectors wider than this machine's. Ends with 1 at the first
+ * difference.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -50,7 +51,8 @@ static void plain_sha256(uint32_t *h, const uint8_t *block) {
       uint32_t x = w[t - 15], y = w[t - 2];
       w[t] = w[t - 16] + (left(x, 25) ^ left(x, 14) ^ x >> 3) + w[t - 7] + (left(y, 15) ^ left(y, 13) ^ y >> 10);
     }
-    uint32_t t1 = s[7] + (left(s[4], 26) ^ left(s[4], 21) ^ left(s[4], 7)) + ((s[4] & s[5]) ^ (~s[4] & s[6])) + sh_sha256_k[t] + w[t];
+    uint32_t t1 = s[7] + (left(s[4], 26) ^ left(s[4], 21) ^ left(s[4], 7)) + ((s[4] & s[5]) ^ (~s[4] & s[6]));
+    t1 += sh_sha256_k[t] + w[t];
     uint32_t t2 = (left(s[0], 30) ^ left(s[0], 19) ^ left(s[0], 10)) + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
     memmove(s + 1, s, 7 * sizeof *s);
     s[4] += t1;
@@ -71,7 +73,8 @@ static void plain_add(struct plain *p, int algorithm, uint8_t byte) {
 }
 
 static void plain_digest(int algorithm, const struct sh_range *ranges, uint32_t count, uint8_t *digest) {
-  struct plain p = {{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}, {0}, 0};
+  struct plain p = {
+      .h = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
   static const uint32_t first[8] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
   if (algorithm == SH_SHA1) memcpy(p.h, first, sizeof first);
   for (uint32_t i = 0; i < count; i++) {

@@ -40,9 +40,8 @@ export function completionSvg(title: string, curves: readonly Curve[]): string {
     parts.push(`<text class="tick" x="${x(tick)}" y="${bottom + 16}" text-anchor="middle">${shortNumber(tick)}</text>`);
   }
   const middle = (LEFT + WIDTH - RIGHT) / 2;
-  parts.push(
-    `<text class="tick" x="${middle}" y="${HEIGHT - 6}" text-anchor="middle">seconds from the start of each host</text>`,
-  );
+  const axis = 'seconds from the start of each host';
+  parts.push(`<text class="tick" x="${middle}" y="${HEIGHT - 6}" text-anchor="middle">${axis}</text>`);
   for (const [index, curve] of curves.entries()) parts.push(curveSvg(curve, index % COLOURS, x, y));
   const name = escapeText(title);
   return (

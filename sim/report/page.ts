@@ -8,7 +8,8 @@ import type { ScenarioRun, SimReport } from './record.js';
 import { barText, effortText, figuresText, figureText, parametersText, verdict } from './table.js';
 
 const VERDICTS = `.met { color: var(--c2); } .missed { color: var(--c4); font-weight: 700; }
-td.text { text-align: left; } i.d1 { border-top: 2px dashed; display: inline-block; width: 1.4rem; margin: 0 .35rem .25rem .8rem; }`;
+td.text { text-align: left; }
+i.d1 { border-top: 2px dashed; display: inline-block; width: 1.4rem; margin: 0 .35rem .25rem .8rem; }`;
 const HEAD = ['scenario', 'figure', 'value', 'bar', '', 'seed', 'command'];
 
 function row(cells: readonly string[], verdictText: string): string {
@@ -82,7 +83,7 @@ export function simPage({ runs, commit, node, startedAt }: SimReport): string {
     `<title>Swarmhaul: simulated swarms</title><style>${STYLE}${VERDICTS}</style></head><body>`,
     '<h1>Swarmhaul: simulated swarms</h1>',
     `<p class="soft">${escapeText(facts.join(' · '))}</p>`,
-    '<p class="soft">Virtual time. The ideal is what sizes and caps allow; bars hold for the full size of a scenario.</p>',
+    '<p class="soft">Virtual time. The ideal is what sizes and caps allow; bars hold for the full size.</p>',
     `<nav>${links.join(' ')}</nav>`,
     table(runs),
     ...runs.map(section),

@@ -67,11 +67,12 @@ async function run(options: ScenarioOptions): Promise<Outcome> {
   const stillConnected = corrupters.map(
     (host) => honest.filter((other) => other.spec.isSeed !== true && other.peerAt(host.id) !== null).length,
   );
+  const stallCount = manners.filter((manner) => manner === 'stall').length;
   return outcome(mixed, {
     scenario: 'bad-peers',
     title: TITLE,
     parameters: {
-      leeches: `${leechCount}: ${manners.filter((manner) => manner === 'stall').length} stall, ${corrupters.length} corrupt`,
+      leeches: `${leechCount}: ${stallCount} stall, ${corrupters.length} corrupt`,
       'corrupt blocks': 'one in ten',
       image: `${imageBytes / MIB} MiB`,
       caps: '100 Mbit/s each way',

@@ -51,7 +51,8 @@ export function getCommand(run: Runner): Command {
     .addOption(
       limitOption(
         '--timeout <duration>',
-        'give up when nothing was verified for so long (default: never on a terminal, else when nothing useful came for 10m)',
+        'give up when nothing was verified for so long ' +
+          '(default: never on a terminal, else when nothing useful came for 10m)',
       ),
     )
     .addOption(limitOption('--deadline <duration>', 'give up when the download is not complete after so long in all'))
@@ -96,7 +97,9 @@ Ctrl-C while seeding afterwards exits with 0: the data is complete.
 One haul get at a time downloads to the same place, and nobody seeds from it meanwhile: a second one says so and
 exits with 1.${jsonHelp({
         ...TORRENT_PROGRESS,
-        result: `outcome path name infoHash wantedFiles fileCount seconds averageBytesPerSec sources[trackers,addresses] ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
+        result:
+          'outcome path name infoHash wantedFiles fileCount seconds averageBytesPerSec sources[trackers,addresses] ' +
+          `${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
         stopped: `uploadedBytes ${RESOURCE_FIELDS}`,
       })}`,
     )

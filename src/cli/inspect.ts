@@ -15,8 +15,9 @@ export function inspectCommand(run: Runner): Command {
       examples('haul inspect image.iso.torrent', 'haul inspect image.iso.torrent --json') +
         jsonHelp({
           result:
-            'outcome name infoHash lengthBytes pieceLengthBytes pieceCount isMultiFile isPrivate trackers webSeeds comment ' +
-            'createdBy creationDate warnings files[path pathInTorrent lengthBytes isPad isExecutable isHidden symlinkTo]',
+            'outcome name infoHash lengthBytes pieceLengthBytes pieceCount isMultiFile isPrivate trackers webSeeds ' +
+            'comment createdBy creationDate warnings ' +
+            'files[path pathInTorrent lengthBytes isPad isExecutable isHidden symlinkTo]',
         }),
     )
     .action((torrent: string, options: CommonOptions) =>

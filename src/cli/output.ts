@@ -128,6 +128,7 @@ export function describeError(error: unknown): ErrorDescription {
   const known = error instanceof HaulError ? error : asSystemLimit(error);
   if (known !== null) return { code: known.code, message: known.message, facts: known.facts };
   const detail = error instanceof Error ? error.message : String(error);
-  const message = `internal error: ${detail.split('\n')[0]} (run again with --verbose for a stack trace, and report it)`;
+  const what = detail.split('\n')[0];
+  const message = `internal error: ${what} (run again with --verbose for a stack trace, and report it)`;
   return { code: 'INTERNAL', message, facts: {} };
 }

@@ -29,7 +29,8 @@ export function seedCommand(run: Runner): Command {
       'after',
       examples(
         'haul seed image.iso.torrent --data /srv/images',
-        'haul seed image.iso.torrent --data /srv/images --super   # first push: one copy leaves, the swarm does the rest',
+        'haul seed image.iso.torrent --data /srv/images --super   # first push: ' +
+          'one copy leaves, the swarm does the rest',
       ) +
         jsonHelp({
           ...TORRENT_PROGRESS,

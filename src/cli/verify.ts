@@ -76,7 +76,8 @@ async function verify({ output, signal }: Context, source: string, options: Veri
     },
     isGood
       ? `${printable(metainfo.name)}: all ${count(geometry.pieceCount, 'piece')} are good, ` +
-          `${formatBytes(geometry.lengthBytes)} in ${formatSeconds(seconds)}, ${formatRate(geometry.lengthBytes / seconds)}`
+          `${formatBytes(geometry.lengthBytes)} in ${formatSeconds(seconds)}, ` +
+          formatRate(geometry.lengthBytes / seconds)
       : badText(metainfo, badPieces, badFiles),
   );
   return isGood ? 'done' : 'failed';

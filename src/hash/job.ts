@@ -3,7 +3,7 @@
  *
  *   batch    jobs | job job job …
  *   job      kind, a, then by kind:
- *              memory list   n | (windowAddress, windowBytes, begin, length) × n        populate, release, digest-blocks
+ *              memory list   n | (windowAddress, windowBytes, begin, length) × n  (populate, release, digest-blocks)
  *              verify        digest (20 bytes in 3 doubles) | memory list
  *              file list     n | (fd, begin, length) × n
  *              read, write   windowAddress, windowBytes, begin, length | file list
@@ -17,8 +17,8 @@
  *   proof    -1, needsMemory; answered with the digest of PROOF_BYTES (3 doubles), or an exception
  *
  * `a` is forWriting for populate, pieceLengthBytes for digest-pieces, follows for look, wantsTimes for write,
- * verify-write and reserve, else 0. `status` is 0 or an errno. Device and inode are 64-bit integers in the place of a double; inode
- * 0: any file will do.
+ * verify-write and reserve, else 0. `status` is 0 or an errno. Device and inode are 64-bit integers in the place of a
+ * double; inode 0: any file will do.
  * Invariant: what `encodeBatch` writes, the readers here read to the last number.
  */
 

@@ -286,7 +286,8 @@ class CrewPool implements WorkPool {
       this.#suspects.push(entry);
       return;
     }
-    const message = `${OPERATIONS[entry.job.kind]}: ${TRIES_PER_JOB} worker threads ended over one job: ${causeText(cause)}`;
+    const operation = OPERATIONS[entry.job.kind];
+    const message = `${operation}: ${TRIES_PER_JOB} worker threads ended over one job: ${causeText(cause)}`;
     this.#fail(entry, 'EIO', new HaulError('POOL', message, { tries: TRIES_PER_JOB }, cause));
   }
 

@@ -23,13 +23,19 @@ import {
   words,
 } from './check-options.js';
 
-/** What goes into a new torrent. The same tree gives the same info-hash whatever is said here but `isPrivate` and `pieceLengthBytes`. */
+/**
+ * What goes into a new torrent. The same tree gives the same info-hash whatever is said here but `isPrivate` and
+ * `pieceLengthBytes`.
+ */
 export interface TorrentFields {
   /** Tiers of tracker URLs, the first asked first (BEP 12). Default: none. */
   readonly trackers?: readonly (readonly string[])[];
   /** http(s) URLs of the same data, for clients that use them (BEP 19). Default: none. */
   readonly webSeeds?: readonly string[];
-  /** A power of two from 16 KiB to 64 MiB, bytes. Default: the smallest from 256 KiB to 16 MiB that gives at most 4,000 pieces. */
+  /**
+   * A power of two from 16 KiB to 64 MiB, bytes. Default: the smallest from 256 KiB to 16 MiB that gives at most 4,000
+   * pieces.
+   */
   readonly pieceLengthBytes?: number;
   /** Peers come from the trackers only (BEP 27). Default false. */
   readonly isPrivate?: boolean;
@@ -68,7 +74,10 @@ export interface CreatedTorrent {
   readonly pieceLengthBytes: number;
   readonly pieceCount: number;
   readonly fileCount: number;
-  /** The very files that were hashed: with `trustData`, for `AddOptions.hashed`. Nothing has to be hashed again, and nothing else is served. */
+  /**
+   * The very files that were hashed: with `trustData`, for `AddOptions.hashed`. Nothing has to be hashed again, and
+   * nothing else is served.
+   */
   readonly hashed: readonly FileStamp[];
 }
 
@@ -94,8 +103,8 @@ const CREATE_RULES: Rules<CreateTorrentOptions> = {
  * Makes a .torrent of a file or folder, hashing on all cores. Nothing is written: the bytes are in the result.
  * Symbolic links inside a folder become links of the torrent (BEP 47).
  * @param path the file or folder
- * @throws HaulError BAD_ARGUMENT (an option; what cannot be shared), NOT_FOUND, NO_PERMISSION, IO, LIMIT, ABORTED, POOL,
- * and BAD_DATA when a file changes while it is hashed. Errors name the file.
+ * @throws HaulError BAD_ARGUMENT (an option; what cannot be shared), NOT_FOUND, NO_PERMISSION, IO, LIMIT, ABORTED,
+ * POOL, and BAD_DATA when a file changes while it is hashed. Errors name the file.
  */
 export async function createTorrent(path: string, options: CreateTorrentOptions = {}): Promise<CreatedTorrent> {
   checkValue('createTorrent', 'path', path, words);

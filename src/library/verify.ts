@@ -48,8 +48,8 @@ const RULES: Rules<VerifyTorrentOptions> = { threads, onProgress: callable, sign
  * files and short ones are a result, not an error.
  * @param torrent what `parseTorrent` gave, or the bytes of a .torrent
  * @param folder the folder that holds the file, or the torrent's folder
- * @throws HaulError BAD_ARGUMENT, BAD_BENCODE and BAD_TORRENT (of bytes), ABORTED, POOL; NO_PERMISSION and IO when a file
- * is there and cannot be read
+ * @throws HaulError BAD_ARGUMENT, BAD_BENCODE and BAD_TORRENT (of bytes), ABORTED, POOL; NO_PERMISSION and IO when a
+ * file is there and cannot be read
  */
 export async function verifyTorrent(
   torrent: Metainfo | Uint8Array,

@@ -28,7 +28,9 @@ const FUNCTIONS = {
   guardTotal: 'uintptr_t sh_guard_total(void)',
   hashWays: 'int32_t sh_hash_ways(int32_t algorithm)',
   hashRate: 'int32_t sh_hash_rate(int32_t algorithm, int32_t count)',
-  hash: 'int32_t sh_hash(int32_t algorithm, void *messages, int32_t count, void *ranges, int32_t range_count, int32_t way)',
+  hash:
+    'int32_t sh_hash(int32_t algorithm, void *messages, int32_t count, ' +
+    'void *ranges, int32_t range_count, int32_t way)',
 } as const;
 
 const NAME = 'libswarmhaul.so';

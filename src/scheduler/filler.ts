@@ -9,7 +9,7 @@
  * what all want), so that requests never wait for a prefault and a slow peer does not sit on room it cannot use.
  * Room is finite. When it is exhausted, idle peers may take over requests that have aged (as in the endgame), and a
  * piece that no unchoked, punctual peer can finish is closed: at once when nothing is stored of it, else after
- * `STUCK_MS`. A piece skipped while open is finished if something of it is stored and peers we need serve it; else closed.
+ * `STUCK_MS`. A piece skipped while open is finished if something is stored and peers we need serve it, else closed.
  */
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Allowance } from './allowance.js';

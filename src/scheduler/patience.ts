@@ -1,7 +1,8 @@
 /**
  * What to make of a peer's answers: late, stalled inside a block, refused, or delivered again after a silence.
  *
- *   punctual -- nothing for its time-out while asked, or choked us on our requests twice --> snubbed -- a block that was asked for --> punctual
+ *   punctual -- nothing for its time-out while asked, or choked us on our requests twice --> snubbed
+ *   snubbed  -- a block that was asked for --> punctual
  */
 import type { PeerSlot } from '../metainfo/geometry.js';
 import type { Peers } from './peers.js';

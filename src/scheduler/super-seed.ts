@@ -3,9 +3,10 @@
  * that each piece leaves here once and the swarm spreads the rest. Which piece is revealed to whom, and when all of it
  * is over.
  *
- *   piece:  untaken, no copy outside  -> taken (revealed to an unchoked peer, which fetches it) -> out (some peer said HAVE)
- *           ^ its taker was choked, left or is late                                                | its last holder left
- *           +--------------------------------------------------------------------------------------+
+ *   piece:  untaken, no copy outside -> taken (revealed to an unchoked peer, to be fetched) -> out (a peer said HAVE)
+ *           ^                             | its taker was choked, left or is late              |
+ *           +-----------------------------+                                                    |
+ *           +--------------------------------- its last holder left ---------------------------+
  *
  * BEP 16 reveals the next piece when another peer has the last one. On fast links that would leave the link idle for a
  * round trip and a hash per piece, so two things are counted instead. Pieces revealed and not yet had (`open`) fill a

@@ -28,10 +28,13 @@ export function jobFailure({ errno, operation, error }: WorkFailure, path: strin
 export function lostMemory(path: string, expectedBytes: number, offset: number): HaulError {
   const lengthBytes = lengthOf(path);
   if (isShorter(path, expectedBytes)) {
-    const text = `${path} was cut off while it was in use (${lengthBytes} bytes, not ${expectedBytes}); run the same command again`;
+    const lengths = `${lengthBytes} bytes, not ${expectedBytes}`;
+    const text = `${path} was cut off while it was in use (${lengths}); run the same command again`;
     return new HaulError('BAD_DATA', text, { path, lengthBytes, expectedBytes });
   }
-  const text = `${path} lost data while it was in use: at byte ${offset} it was cut off for a moment, or has a hole without space behind it, or its device failed; run the same command again`;
+  const text =
+    `${path} lost data while it was in use: at byte ${offset} it was cut off for a moment, ` +
+    'or has a hole without space behind it, or its device failed; run the same command again';
   return new HaulError('BAD_DATA', text, { path, offset });
 }
 

@@ -43,7 +43,8 @@ function fileExists(output: string, foreign: readonly string[]): HaulError {
   const first = join(output, foreign[0]!);
   const facts = { path: first, fileCount: foreign.length };
   if (foreign.length === 1) {
-    const message = `${first} is there and holds nothing of this torrent; --force overwrites it, or choose another --output`;
+    const ways = '--force overwrites it, or choose another --output';
+    const message = `${first} is there and holds nothing of this torrent; ${ways}`;
     return new HaulError('FILE_EXISTS', message, facts);
   }
   const left = foreign.length - SHOWN_FILES;

@@ -1,8 +1,10 @@
 /**
  * Which files a storage uses, so that another file of the same name is never taken for one of them.
  *
- *   prepare: noted (device, inode, birth), as looked at and made before -> every open: the same, or it fails -> now and then, before a record and before "done":
- *   the path still leads there, and the file is as long as the torrent says
+ *   prepare: noted (device, inode, birth), as looked at and made before
+ *   -> every open: the same, or it fails
+ *   -> now and then, before a record and before "done": the path still leads there, and the file is as long as the
+ *      torrent says
  *
  * Bytes go to open files and mappings, whatever happens to their names: without this a download could end in a file
  * that nobody finds.

@@ -183,7 +183,7 @@ export function tryAdvise(address: number, lengthBytes: number, advice: number):
   return madvise(address, lengthBytes, advice) === 0 ? 0 : errno();
 }
 
-/** `tryAdvise` off the calling thread, which may have to wait for a device. Rejects only where nothing can be called. */
+/** `tryAdvise` off the calling thread, for it may wait for a device. Rejects only where nothing can be called. */
 export function adviseLater(address: number, lengthBytes: number, advice: number): Promise<number> {
   const { madvise, errno } = library();
   return new Promise((resolve, reject) => {

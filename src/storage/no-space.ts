@@ -9,7 +9,8 @@ import { HaulError } from '../errors.js';
  */
 export function explainNoSpace(error: HaulError, folder: string): HaulError {
   if (error.code !== 'NO_SPACE' || !hasNoInodes(folder)) return error;
-  const text = `no room for another file in ${folder}: the file system has no free inodes; remove some files or choose another folder`;
+  const why = 'the file system has no free inodes; remove some files or choose another folder';
+  const text = `no room for another file in ${folder}: ${why}`;
   return new HaulError('NO_SPACE', text, { path: folder, inodes: true }, error);
 }
 

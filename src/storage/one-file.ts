@@ -50,7 +50,9 @@ export async function refuseOneFile(question: OneFileQuestion): Promise<void> {
 
 function twoNames({ output, name }: OneFileQuestion, first: number, second: number): HaulError {
   const path = join(output, name(first));
-  const message = `${path} and ${name(second)} are one file on disk (a hard link, or a link on the way); remove that link, and its bytes are fetched anew`;
+  const message =
+    `${path} and ${name(second)} are one file on disk (a hard link, or a link on the way); ` +
+    'remove that link, and its bytes are fetched anew';
   return new HaulError('BAD_DATA', message, { path, other: join(output, name(second)) });
 }
 
@@ -59,7 +61,9 @@ function nameElsewhere({ output, name }: OneFileQuestion, linked: readonly numbe
   const left = linked.length - 1;
   const what =
     left === 0
-      ? `${path} has another name on this disk (a hard link): writing would change that one too; put a copy in its place`
-      : `${path} and ${left} more have other names on this disk (hard links): writing would change those too; put copies in their places`;
+      ? `${path} has another name on this disk (a hard link): ` +
+        'writing would change that one too; put a copy in its place'
+      : `${path} and ${left} more have other names on this disk (hard links): ` +
+        'writing would change those too; put copies in their places';
   return new HaulError('FILE_EXISTS', `${what}, or --force writes to both`, { path, fileCount: linked.length });
 }

@@ -1,8 +1,8 @@
 /**
  * Files that another program writes into while we write them too: device, inode and length do not show it.
  *
- *   positional: each write of ours reports the file's time of change before and after it. A time before that none of our writes left
- *               is somebody else's, and so is one that is found while we write nothing.
+ *   positional: each write of ours reports the file's time of change before and after it. A time before that none of
+ *               our writes left is somebody else's, and so is one that is found while we write nothing.
  *   mapped:     stores through a mapping give no event, so each event of the file (inotify) is somebody else's.
  *
  * A write that falls into one of ours leaves no time of its own and is missed; who overwrites much is not. Where more

@@ -3,7 +3,9 @@
  * that has its room already. It is overwritten, forced to the device and takes the name; the file of before becomes the
  * next spare.
  *
- *   file (old)   .tmp (spare)  -- write, fsync -->  .tmp (new)  -- exchange names, fsync of the folder -->  file (new)   .tmp (spare)
+ *   file (old)   .tmp (spare)
+ *     -- write, fsync -->                         file (old)   .tmp (new)
+ *     -- exchange names, fsync of the folder -->  file (new)   .tmp (spare)
  *
  * Where names cannot be exchanged the file of before is given up and another spare made. Invariant: under the name
  * there is always the old content or the new one, whole.

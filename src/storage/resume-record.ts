@@ -1,9 +1,13 @@
 /**
  * The bytes of a resume record.
  *
- *   "haul-resume 4\n" | info-hash 20 | flags 1 (1: clean end, 2: files are skipped, 4: some pieces are unfinished) | pieces u32 | files u32 | bits
- *   | (device u64, inode u64, birthNs i64, size f64, mtimeNs i64) per file | with flag 2: a bit for each skipped file, then the same of the part file
- *   | with flag 4: unfinished pieces u32, then (piece u32, a bit for each block of a piece of full length) per piece | SHA-256 of all that
+ *   "haul-resume 4\n" | info-hash 20 | flags 1 | pieces u32 | files u32 | bits
+ *   | (device u64, inode u64, birthNs i64, size f64, mtimeNs i64) per file
+ *   | with flag 2: a bit for each skipped file, then the same of the part file
+ *   | with flag 4: unfinished pieces u32, then (piece u32, a bit for each block of a piece of full length) per piece
+ *   | SHA-256 of all that
+ *
+ *   flags   1: clean end   2: files are skipped   4: some pieces are unfinished
  *
  * Numbers are big-endian. The length follows from the torrent, the flags and that one count. Behind it there may be
  * zeros, which keep room for the next record; a record of any other length is damaged.

@@ -215,7 +215,8 @@ class Surveyor {
     const folder = await this.#realFolder(components.slice(0, -1));
     const wanted = join(await this.#realFolder(components.slice(0, 1)), ...symlinkPath!);
     if (resolve(folder, text) === wanted) return;
-    const message = `${path} would lead to ${resolve(folder, text)}: a link is in the place of a folder on the way to it; move it away`;
+    const why = 'a link is in the place of a folder on the way to it; move it away';
+    const message = `${path} would lead to ${resolve(folder, text)}: ${why}`;
     throw new HaulError('BAD_DATA', message, { path });
   }
 

@@ -1,6 +1,6 @@
 /**
  * Which parts of verified pieces are resident for serving, which are pinned, and which go first when memory is short. A
- * unit is up to 1 MiB of one piece. Pure state in flat arrays: pin and unpin run for each block served, 76,000 a second.
+ * unit is up to 1 MiB of one piece. Pure state in flat arrays: pin and unpin run per block served, 76,000 a second.
  *
  *   absent -> loading -> ready <-> pinned
  *      ^                   |  ^

@@ -1,11 +1,12 @@
 /**
  * What follows when a piece fails its hash: who is asked for it next, and when. Pure: the clock is an argument.
  *
- *   one peer sent all of it     it is not asked for this piece while others have it (`OTHERS_MS`). Where it is the only source it is asked
- *                               again: at once, and from the third bad copy on after a pause that doubles
- *   several sent it, twice      one of them alone, the one tried least, is tried with it (`OTHERS_MS`): its copy is good and shows the others' bad blocks, or it
- *                               is bad and the case above
- *   a good copy                 shows by content who sent bad blocks (`suspects.ts`): only they are guilty
+ *   one peer sent all of it   it is not asked for this piece while others have it (`OTHERS_MS`). Where it is the only
+ *                             source it is asked again: at once, and from the third bad copy on after a pause that
+ *                             doubles
+ *   several sent it, twice    one of them alone, the one tried least, is tried with it (`OTHERS_MS`): its copy is good
+ *                             and shows the others' bad blocks, or it is bad and the case above
+ *   a good copy               shows by content who sent bad blocks (`suspects.ts`): only they are guilty
  *
  * "Not asked" means: the scheduler is told that the peer lacks the piece. All other pieces are asked of it as ever.
  * Invariant: a piece is withheld from a peer only while the peer says that it has it.

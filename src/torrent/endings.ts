@@ -31,6 +31,7 @@ export function toHaulError(error: unknown, operation: string): HaulError {
 }
 
 export function wentBadError(name: string, badPieces: number): HaulError {
-  const message = `${name}: ${badPieces} pieces went bad on disk after they were verified; run it again to fetch them again`;
+  const what = `${badPieces} pieces went bad on disk after they were verified`;
+  const message = `${name}: ${what}; run it again to fetch them again`;
   return new HaulError('BAD_DATA', message, { badPieces });
 }

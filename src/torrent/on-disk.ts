@@ -1,8 +1,8 @@
 /**
  * What of a torrent is on disk and good, and the storage over just those files.
  *
- *   looked at -> recorded pieces trusted, others hashed -> a sample of the trusted hashed -> not written meanwhile? -> storage opened
- *   -> the same files still?
+ *   looked at -> recorded pieces trusted, others hashed -> a sample of the trusted hashed
+ *   -> not written meanwhile? -> storage opened -> the same files still?
  *
  * Invariant: a piece is in `have` only when the file that the storage uses is the one that was looked at before the
  * piece was trusted or hashed. A file that comes, goes, is replaced or written meanwhile starts all of it again.
@@ -69,7 +69,8 @@ export class OnDisk {
       if (storage !== null) return storage;
       if (signal.aborted) return null;
       if (tries === TRIES) {
-        const message = `${output}: files of ${metainfo.name} are being replaced or written while they are checked; try again when that is over`;
+        const what = `files of ${metainfo.name} are being replaced or written while they are checked`;
+        const message = `${output}: ${what}; try again when that is over`;
         throw new HaulError('BAD_DATA', message, { path: output });
       }
       this.#options.services.log(

@@ -3,8 +3,9 @@
  * that we take.
  *
  *   lt_donthave     4 bytes, a piece (BEP 54): the sender has it no more
- *   haul_bad_piece  4 bytes, a piece: all of it came from the receiver of this message and it failed its hash. The receiver hashes its copy of
- *                   that one piece (`spot-checks.ts`, rate limited), and if it is bad, no longer offers it. Asks for nothing else, is not answered
+ *   haul_bad_piece  4 bytes, a piece: all of it came from the receiver of this message and it failed its hash. The
+ *                   receiver hashes its copy of that one piece (`spot-checks.ts`, rate limited), and if it is bad, no
+ *                   longer offers it. Asks for nothing else, is not answered
  *
  * In the handshake, beside what BEP 10 names: `haul_request_bytes`, the longest request for blocks in a row (a run)
  * that the sender serves.

@@ -2,8 +2,10 @@
  * Whose place in a full table goes to whoever knocks. Pure: peers are seen as places, time has passed already.
  *
  * While there is room everybody is let in. In a full table
- *   1. an address with more places than its share yields to one that has fewer: a fleet behind one address may fill what is free, not the rest;
- *   2. who is of no use yields: neither side wants anything of the other, or it had its chance and gave or took nothing;
+ *   1. an address with more places than its share yields to one that has fewer: a fleet behind one address may fill
+ *      what is free, not the rest;
+ *   2. who is of no use yields: neither side wants anything of the other, or it had its chance and gave or took
+ *      nothing;
  *   3. who waits for its chance for long yields to whom the canonical order (BEP 40) prefers.
  * Who is at its share of the table displaces its own neighbours only. A peer that the user named yields to nobody.
  */

@@ -50,7 +50,8 @@ export async function proveSuspects(suspected: Suspected): Promise<void> {
     }
     const badPieces = only.count - good.count;
     const what = badPieces > 0 ? `${badPieces} pieces are spoiled` : 'it goes on';
-    const message = `${output}: another program wrote to ${names} while it was in use, ${what}; run the same command again`;
+    const who = `another program wrote to ${names} while it was in use`;
+    const message = `${output}: ${who}, ${what}; run the same command again`;
     throw new HaulError('BAD_DATA', message, { path: output, badPieces });
   }
 }

@@ -233,7 +233,7 @@ export class Swarms {
     return true;
   }
 
-  /** The entries after those looked at last time: a random swarm would be small, and that is not who fills a tracker. */
+  /** The entries after those looked at last: a random swarm would be small, and that is not who fills a tracker. */
   #lookAnywhere(compact: Uint8Array): void {
     for (let k = 0; k < LOOKS_ANYWHERE && !this.#yielding.isFoundFor(compact); k++) {
       if (this.#handSwarm >= this.#list.length) this.#handSwarm = 0;

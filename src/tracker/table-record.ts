@@ -1,9 +1,10 @@
 /**
  * The tables of a tracker as bytes, to outlive it. Pure; as soft as the tables themselves, and hostile when read.
  *
- *     record   MAGIC  seconds since 1970 (8)  part …  SHA-1 of all before it (20; made and checked by whoever has a hash)
+ *     record   MAGIC  seconds since 1970 (8)  part …  SHA-1 of all before (20; made and checked by whoever has a hash)
  *     part     info-hash (20)  completed downloads (4)  bytes of an address (1): 6 or 18  peers (2)  peer …
- *     peer     compact address (6 or 18)  peer id (20)  flags (1): 1 seed  seconds since its announce (2)  length of zone (1)  zone
+ *     peer     compact address (6 or 18)  peer id (20)  flags (1): 1 seed  seconds since its announce (2)
+ *              length of zone (1)  zone
  *
  * A part is made in one go, while no announce comes between; a large swarm has several.
  */

@@ -6,7 +6,7 @@ import { it } from 'node:test';
 import { seededBytes } from '../support/data.js';
 import { haul, makeFolder, start } from './harness.js';
 
-it('haul get leaves a file of somebody else alone, says so in one line, and overwrites it with --force', async (context) => {
+it('haul get leaves somebody else’s file alone, says so in a line, and overwrites it with --force', async (context) => {
   const folder = await makeFolder(context);
   const image = seededBytes('image', 700_000);
   await writeFile(join(folder, 'img2'), image);
@@ -22,7 +22,8 @@ it('haul get leaves a file of somebody else alone, says so in one line, and over
     assert.equal(refused.lines.at(-1)!.code, 'FILE_EXISTS');
     assert.equal(
       refused.stderr,
-      `haul: ${output}/img2 is there and holds nothing of this torrent; --force overwrites it, or choose another --output\n`,
+      `haul: ${output}/img2 is there and holds nothing of this torrent; ` +
+        '--force overwrites it, or choose another --output\n',
     );
     assert.equal(await readFile(join(output, 'img2'), 'utf8'), precious);
     const forced = await haul(...args, '--force');

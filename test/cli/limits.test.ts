@@ -60,7 +60,8 @@ for (const limit of [20, 32, 48, 63]) {
     assert.equal(code, 1);
     assert.equal(
       text,
-      `haul: this process may open only ${limit} files at once, and needs at least 64; raise the limit with: ulimit -n 1024`,
+      `haul: this process may open only ${limit} files at once, and needs at least 64; ` +
+        'raise the limit with: ulimit -n 1024',
     );
   });
 }
@@ -88,7 +89,7 @@ test('a limit of the size of files is told as that', async (t) => {
   );
 });
 
-test('a limited address space is told with the two ways out where HTTP needs more, and enough where nobody does', async (t) => {
+test('a limited address space is told with two ways out where HTTP needs more, and enough where not', async (t) => {
   const scope = openScope(t);
   const { get, torrent, output } = await scene(scope);
   const server = createServer((_, response) => void readFile(torrent).then((bytes) => response.end(bytes)));
@@ -107,7 +108,8 @@ const isRoot = process.getuid?.() === 0;
 
 /** Mounts a small file system for the command in a mount namespace of its own. */
 const mounted = (options: string, output: string): string =>
-  `exec unshare -m bash -c 'mount -t tmpfs -o ${options} tmpfs ${output} || exit 99; touch ${output}/a 2>/dev/null; touch ${output}/b 2>/dev/null; exec "$0" "$@"' "$0" "$@";`;
+  `exec unshare -m bash -c 'mount -t tmpfs -o ${options} tmpfs ${output} || exit 99; ` +
+  `touch ${output}/a 2>/dev/null; touch ${output}/b 2>/dev/null; exec "$0" "$@"' "$0" "$@";`;
 
 test('a read-only file system and one without inodes have lines of their own', {
   skip: !isRoot && 'needs mounts',
@@ -161,7 +163,9 @@ test('an old Node.js gets one line, from a file that it can parse', async () => 
     const require = (name: string): unknown => (name === 'fs' ? { readFileSync: () => '' } : loaded.push(name));
     vm.runInNewContext(code, { process, require, exports: {} });
     assert.deepEqual([loaded, process.exitCode], isFit ? [['./launch.cjs'], 0] : [[], 1]);
-    const line = `haul: needs Node.js ${engines.node.replace('>=', '')} or later, this is ${version}; install a newer one, see https://nodejs.org\n`;
+    const needed = engines.node.replace('>=', '');
+    const ways = 'install a newer one, see https://nodejs.org';
+    const line = `haul: needs Node.js ${needed} or later, this is ${version}; ${ways}\n`;
     assert.deepEqual(written, isFit ? [] : [line]);
   }
 });

@@ -145,7 +145,9 @@ describe('the packed package', { skip: process.platform === 'win32' }, () => {
         assert.ok(Number(version) <= OLDEST_GLIBC, `${library} needs glibc 2.${version}`);
       }
     }
-    const code = `import('./node_modules/swarmhaul/dist/src/native/library.js').then(({ nativeLoad }) => console.log(nativeLoad().path, nativeLoad().functions.interface()))`;
+    const code =
+      "import('./node_modules/swarmhaul/dist/src/native/library.js').then(({ nativeLoad }) => " +
+      'console.log(nativeLoad().path, nativeLoad().functions.interface()))';
     const loaded = await run(scope, process.execPath, ['-e', code], {
       cwd: application,
       env: { SWARMHAUL_NATIVE: '' },

@@ -76,7 +76,7 @@ describe('haul share and haul get', () => {
     assert.equal(ended.lines.at(-1)!.type, 'result');
   });
 
-  it('bring a tree with empty files to a getter that then seeds, and that exits with 0 when stopped', async (context) => {
+  it('bring a tree with empty files to a getter that then seeds, and exits with 0 when stopped', async (context) => {
     const folder = await makeFolder(context);
     const root = join(folder, 'tree');
     await mkdir(join(root, 'deep', 'deeper'), { recursive: true });

@@ -97,7 +97,7 @@ test('fresh addresses come before those that failed, and those with fewest failu
   assert.deepEqual(order, [at(3), at(2), at(1)]);
 });
 
-test('while there is no other peer an address is tried again after 1, 2, 4, 5 s and so on, and every minute in the end', () => {
+test('while there is no other peer an address is tried again after 1, 2, 4, 5 s …, every minute in the end', () => {
   const known = book();
   known.add(at(1), 'tracker');
   let nowMs = 0;
@@ -112,7 +112,7 @@ test('while there is no other peer an address is tried again after 1, 2, 4, 5 s 
   assert.equal(known.nextAtMs(), nowMs + RETRY_FIRST_MS * 2 ** 3);
 });
 
-test('an address that answered before goes before fresh ones, and one that was named again before one named once', () => {
+test('an address that answered before goes before fresh ones, and one named again before one named once', () => {
   const known = book();
   for (const last of [1, 2, 3]) known.add(at(last), 'tracker');
   known.connected(at(3), 0);

@@ -246,7 +246,7 @@ test('a download without peers finds its trackers again within seconds of their 
   assert.ok(nowMs - begunMs <= 23_000, String(nowMs - begunMs));
 });
 
-test('a seed without peers announces as often as the tracker says it may, and where it says nothing at the interval', async () => {
+test('a seed without peers announces as often as the tracker says it may, else at the interval', async () => {
   const { announcer, answers, stats, settle, tick, events } = scene([[A]]);
   Object.assign(stats, ALONE);
   announcer.start(0, () => stats);

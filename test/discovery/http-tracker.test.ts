@@ -69,8 +69,8 @@ test('the query has every byte escaped, keeps what the URL had, and names no ip'
   });
   assert.equal(
     target.href,
-    `http://h/announce?passkey=x&info_hash=${percentBytes(infoHash)}&peer_id=${percentBytes(peerId)}&port=6881&uploaded=1` +
-      '&downloaded=2&left=3&compact=1&no_peer_id=1&numwant=50&event=started&key=0000feed&trackerid=%74%26',
+    `http://h/announce?passkey=x&info_hash=${percentBytes(infoHash)}&peer_id=${percentBytes(peerId)}&port=6881` +
+      '&uploaded=1&downloaded=2&left=3&compact=1&no_peer_id=1&numwant=50&event=started&key=0000feed&trackerid=%74%26',
   );
   assert.equal(percentBytes(infoHash).slice(0, 9), '%00%ff%25');
 });

@@ -12,9 +12,10 @@ This page is made from \`haul --help\` and the \`--help\` of each command by \`n
 [getting-started.md](getting-started.md) shows them at work.
 `;
 
-const BENCH_TEXT = `Every word after \`haul bench\` goes to the bench suite. \`haul bench --help\` lists the benches, and
+const BENCH_TEXT = `
+Every word after \`haul bench\` goes to the bench suite. \`haul bench --help\` lists the benches, and
 \`haul bench NAME --help\` says what one measures; see also [bench/README.md](../bench/README.md).
-`;
+`.slice(1);
 
 /** All of the help: with what commands add behind their options. */
 function helpOf(command: Command): string {

@@ -47,7 +47,7 @@ test('one bad byte on the way from the only seed costs one piece, not the downlo
   assert.ok(!said.includes('banned'));
 });
 
-test('a piece that is bad at the only source is asked for ever more seldom, and the user hears which and where', async (t) => {
+test('a piece that is bad at the only source is asked for ever more seldom; the user hears which', async (t) => {
   const { scope, set, bytes, output } = await scene(t);
   let isRepaired = false;
   const seed = await startScriptedSeed(scope, {
@@ -69,7 +69,7 @@ test('a piece that is bad at the only source is asked for ever more seldom, and 
   await withDeadline(torrent.done, 'it is asked again and gives good data', DEADLINE_MS);
 });
 
-test('where another program has written into our file, bad data convicts nobody and is not fetched without a pause either', async (t) => {
+test('where another program wrote into our file, bad data convicts nobody and is not fetched at once', async (t) => {
   const { scope, set, bytes, output } = await scene(t);
   let isRepaired = false;
   const seed = await startScriptedSeed(scope, {
@@ -93,7 +93,7 @@ test('where another program has written into our file, bad data convicts nobody 
   await withDeadline(torrent.done, 'it is asked again and gives good data', DEADLINE_MS);
 });
 
-test('a seed that hears of its bad copy hashes that piece, serves it no more and says so; another source completes the download', async (t) => {
+test('a seed told of its bad copy hashes it, serves it no more and says so; another source completes it', async (t) => {
   const { scope, set, output } = await scene(t);
   const rotten = await startSeed(scope, set);
   const rot = await open(set.path, 'r+');

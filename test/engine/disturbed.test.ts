@@ -121,7 +121,7 @@ test('a stop after the file was removed records nothing, and the next download f
 });
 
 for (const storage of ['mapped', 'positional'] as const) {
-  test(`what another program writes into a download in place is found before it is reported done (${storage})`, async (t) => {
+  test(`what another program writes into a download in place is found before it is done (${storage})`, async (t) => {
     const scope = openScope(t);
     const set = await fileSet(scope, 8 * MIB, { pieceLengthBytes: PIECE_BYTES });
     const seed = await startSeed(scope, set);
@@ -142,7 +142,7 @@ for (const storage of ['mapped', 'positional'] as const) {
     assert.ok(next.stats().downloadedBytes > 0);
   });
 
-  test(`a file that is only looked at by others, or gets its own bytes again, is reported done (${storage})`, async (t) => {
+  test(`a file only looked at by others, or given its own bytes again, is reported done (${storage})`, async (t) => {
     const scope = openScope(t);
     const set = await fileSet(scope, 8 * MIB, { pieceLengthBytes: PIECE_BYTES });
     const seed = await startSeed(scope, set);

@@ -105,7 +105,7 @@ test('the owner may wake it, and other hashes, other torrents and closed engines
   );
 });
 
-test('a wake that fails closes the connections that wait, is told, and is not repeated for every stranger', async (t) => {
+test('a wake that fails closes the connections that wait, is told, and not repeated for every stranger', async (t) => {
   const scope = openScope(t);
   const set = await fileSet(scope, 64 * KIB);
   const other = await fileSet(scope, 96 * KIB);
@@ -131,7 +131,7 @@ test('a wake that fails closes the connections that wait, is told, and is not re
   assert.equal(engine.torrents.length, 0);
 });
 
-test('a flood of handshakes for many dormant torrents wakes a few at once, and takes a bounded number of connections', async (t) => {
+test('a flood of handshakes for dormant torrents wakes a few at once, within bounded connections', async (t) => {
   const scope = openScope(t);
   const set = await fileSet(scope, 64 * KIB);
   const engine = await startEngine(scope, { maxConnections: 100 });
@@ -180,7 +180,7 @@ test('what the owner added by itself while it was asked is not put to sleep', as
   assert.equal(engine.torrents[0], owned);
 });
 
-test('so many are awake at once: the one idle for longest goes to sleep, and none is woken when all have peers', async (t) => {
+test('so many are awake at once: the one idle longest goes to sleep, none is woken when all have peers', async (t) => {
   const scope = openScope(t);
   const sets = [await fileSet(scope, 64 * KIB), await fileSet(scope, 96 * KIB), await fileSet(scope, 128 * KIB)];
   const warnings: string[] = [];

@@ -34,7 +34,12 @@ async function mortalWorker(scope: Scope): Promise<{ url: URL; tickets: string }
     `const fs = require('node:fs');
      let ticket = 0;
      const next = () => {
-       for (; ; ticket++) try { fs.closeSync(fs.openSync(${JSON.stringify(tickets)} + '/' + ticket, 'wx')); return ticket; } catch {}
+       for (; ; ticket++) {
+         try {
+           fs.closeSync(fs.openSync(${JSON.stringify(tickets)} + '/' + ticket, 'wx'));
+           return ticket;
+         } catch {}
+       }
      };
      module.exports = import(${JSON.stringify(REAL_WORKER)}).then(({ default: run }) => (numbers) => {
        const isMortal = numbers[0] > 0 && next() % ${BATCHES_PER_LIFE} === ${FIRST_DEATH};

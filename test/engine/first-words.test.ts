@@ -41,7 +41,7 @@ test('a seed unchokes one of ours that comes to it, before it has heard of its i
   );
 });
 
-test('a client of another make is unchoked when it is interested: WebTorrent loses what comes with the handshake', async (t) => {
+test('a client of another make is unchoked once interested: WebTorrent loses what the handshake brings', async (t) => {
   const peer = await arrived(t, '-WW0109-firstwords00');
   writeRequest(peer.out, 0, 0, 16_384);
   peer.flush();

@@ -96,7 +96,7 @@ test('a whole image with more behind it is cut to its length', async (t) => {
   assert.deepEqual(await readTree(path.join(output, 'image.bin')), await readTree(set.path));
 });
 
-test('files that hold nothing are nobody’s: empty, or zeros as a download killed before its first record leaves them', async (t) => {
+test('files that hold nothing are nobody’s: empty, or zeros as a download killed early leaves them', async (t) => {
   const scope = openScope(t);
   const set = await fileSet(scope, MIB, { pieceLengthBytes: PIECE_BYTES });
   const seed = await startSeed(scope, set);

@@ -86,7 +86,7 @@ test('a disk that fills up to the last byte does not keep the record from advanc
   assert.deepEqual((await readdir(mount)).sort(), [record, 'filler', 'image.bin']);
 });
 
-test('records are written one after the other on a full disk, each from the room of the one before the last', async (t) => {
+test('records are written one after the other on a full disk, each from the room of the last but one', async (t) => {
   const scope = openScope(t);
   const mount = await smallDisk(scope, 256 * 1024);
   if (mount === null) {

@@ -129,7 +129,8 @@ async function getElsewhere(scope: Scope, { torrent }: DataSet, output: string):
        const { createEngine } = await import(workerData.index);
        const { parseTorrent } = await import(workerData.parse);
        const engine = await createEngine({ port: false, threads: 1 });
-       const torrent = engine.add(parseTorrent(Buffer.from(workerData.bytes)), { output: workerData.output, trackers: [] });
+       const metainfo = parseTorrent(Buffer.from(workerData.bytes));
+       const torrent = engine.add(metainfo, { output: workerData.output, trackers: [] });
        const outcome = await torrent.done.then(() => 'done', ({ code, message }) => code + ' ' + message);
        await engine.close();
        parentPort.postMessage(outcome);

@@ -60,7 +60,7 @@ function askAll(socket: net.Socket, firstPiece: number): void {
 const live = (engine: Engine): LiveTorrent => engine.torrents[0] as LiveTorrent;
 
 for (const storage of STORAGES) {
-  test(`a peer that asks for a block of every piece and reads nothing does not starve the others (${storage})`, async (t) => {
+  test(`a peer that asks for blocks of every piece and reads none does not starve others (${storage})`, async (t) => {
     const scope = openScope(t);
     const set = await fileSet(scope, 128 * MIB, { pieceLengthBytes: MIB });
     const seed = await startSeed(scope, set, { storage });

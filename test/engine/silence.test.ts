@@ -10,7 +10,7 @@ import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 20_000;
 
-test('a keep-alive goes out after 90 s of our silence, and a peer silent for longer than two and a half is dropped', async (t) => {
+test('a keep-alive goes out after 90 s of our silence; a peer silent for over two and a half is dropped', async (t) => {
   const scope = openScope(t);
   const set = await fileSet(scope, 100_000);
   const seed = await startSeed(scope, set);

@@ -61,7 +61,7 @@ test('leeches that cannot reach each other complete from a super-seed', async (t
 });
 
 for (const fast of [true, false]) {
-  test(`a super-seed says that it has nothing, serves what it reveals and refuses the rest${fast ? ' (BEP 6)' : ''}`, async (t) => {
+  test(`a super-seed says it has nothing, serves what it reveals, not the rest${fast ? ' (BEP 6)' : ''}`, async (t) => {
     const scope = openScope(t);
     const set = await fileSet(scope, 1 * MIB, { pieceLengthBytes: PIECE_BYTES });
     const { engine: seed } = await startSuperSeed(scope, set);

@@ -80,7 +80,7 @@ for (const kind of ['mapped', 'positional'] as const) {
       assert.equal(first.downloadedBytes + last.downloadedBytes, set.metainfo.geometry.lengthBytes);
     });
 
-    test('a block that was spoilt on disk meanwhile fails the hash: the piece is fetched again, and nobody is banned', async (t) => {
+    test('a block spoilt on disk meanwhile fails the hash: the piece is fetched again, nobody is banned', async (t) => {
       const scope = openScope(t);
       const set = await fileSet(scope, 4 * MIB, { pieceLengthBytes: PIECE_BYTES });
       const seed = await startSeed(scope, set);
@@ -104,7 +104,7 @@ function allBlocks({ metainfo: { geometry } }: DataSet): UnfinishedPiece[] {
   });
 }
 
-test('a record that claims blocks which nobody stored costs their hashes: nobody is banned, and nothing foreign is written', async (t) => {
+test('a record claiming blocks nobody stored costs hashes: nobody is banned, nothing foreign written', async (t) => {
   const scope = openScope(t);
   const files = ['a', 'b'].map((name) => ({ path: name, lengthBytes: 700_001 }));
   const set = await treeSet(scope, files, { pieceLengthBytes: 64 * 1024 });

@@ -52,7 +52,7 @@ test('so many run at once, so many wait in turn, and the rest are refused', asyn
   assert.deepEqual(await Promise.all(answers), names);
 });
 
-test('a wake that hangs ends for those who wait, and the next has its turn when it has ended all the same', async () => {
+test('a wake that hangs ends for those who wait, and the next has its turn when it ended all the same', async () => {
   const waker = new Waker<string>({ ...LIMITS, atOnce: 1 }, 0);
   const sleepers = new Sleepers();
   const hanging = waker.wake('hangs', sleepers.begin('hangs'));

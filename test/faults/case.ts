@@ -1,7 +1,8 @@
 /**
  * One case: a download that is disturbed and ended in a way drawn from a seed, and the downloads after it.
  *
- *   get (slow) -> at a drawn moment the output is disturbed -> Ctrl-C, kill -9, or it runs on -> the next get -> what it asks for, if it fails
+ *   get (slow) -> at a drawn moment the output is disturbed -> Ctrl-C, kill -9, or it runs on -> the next get
+ *   -> what it asks for, if it fails
  *
  * Survived: the next get ends with equal bytes, or with a clear error after which one more get ends with equal bytes.
  * Lost: anything else, above all exit 0 over other bytes, and whatever hangs.

@@ -2,7 +2,8 @@
  * One case: a mapped download or seed of which a file is cut off at a moment drawn from a seed, beside another torrent
  * of its engine.
  *
- *   both run -> the victim's file is cut -> it fails with BAD_DATA and names the file -> the other one is done -> the engine closes, exit 0
+ *   both run -> the victim's file is cut -> it fails with BAD_DATA and names the file -> the other one is done
+ *   -> the engine closes, exit 0
  *   -> of a download: what is left is taken up by another engine, and ends with equal bytes
  */
 import * as fs from 'node:fs';

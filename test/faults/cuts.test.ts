@@ -8,7 +8,7 @@ import { runCuts } from './cuts.js';
 const SEED = 4;
 const COUNT = 6;
 
-test('a mapped file is cut off: its torrent fails and names it, the process and its other torrents go on', async (t) => {
+test('a mapped file is cut off: its torrent fails and names it, the process and other torrents go on', async (t) => {
   if (skipWithout(t, sigbusGuard() === null ? 'there is no native library' : null)) return;
   const lines: string[] = [];
   const { lost } = await runCuts({ seed: SEED, count: COUNT, isGuarded: true, say: (line) => lines.push(line) });

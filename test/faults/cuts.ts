@@ -53,7 +53,8 @@ export async function runCuts({ seed, count, only, jobs, isGuarded, say }: CutsO
       for (let number = numbers.shift(); number !== undefined; number = numbers.shift()) {
         const drawn = drawCut(seed, number, stage.victims.length);
         const outcome = await runCut(stage, drawn);
-        const line = `${number}: ${nameOf(drawn)}: ${outcome.story} (${outcome.faults} faults, ${outcome.corruptBytes} corrupt bytes)`;
+        const figures = `${outcome.faults} faults, ${outcome.corruptBytes} corrupt bytes`;
+        const line = `${number}: ${nameOf(drawn)}: ${outcome.story} (${figures})`;
         say(outcome.trouble === null ? `survived ${line}` : `LOST ${line}: ${outcome.trouble}`);
         if (outcome.trouble !== null) lost.push(`${line}: ${outcome.trouble}`);
         if (outcome.faults > 0) withFaults++;

@@ -55,7 +55,7 @@ test('memory is made present before there is a worker', async (t) => {
   assert.equal(mmap.incore(windowAddress, LENGTH).absent, 0);
 });
 
-test('what cannot be made present before there is a worker fails with its errno, and what is beside it does not', async (t) => {
+test('what cannot be made present before there is a worker fails with its errno, and that alone', async (t) => {
   const bench = await start(t);
   ftruncateSync(bench.fd, MIB);
   const [whole, cut] = [populate(bench, { lengthBytes: MIB }), populate(bench, { beginBytes: MIB, lengthBytes: MIB })];

@@ -85,7 +85,7 @@ for (const [title, source, message] of [
   ['exports nothing', '', /no worker thread can be started/],
   ['has a wrong digest', 'module.exports = () => new Float64Array(3);', /a wrong digest of known bytes/],
 ] as const) {
-  test(`a worker that ${title} at load fails every job with the reason, also later ones, and the pool closes`, async (t) => {
+  test(`a worker that ${title} at load fails every job with the reason, later ones too; the pool closes`, async (t) => {
     const { pool, downs } = await start(t, source, { threads: 2 });
     const results = await Promise.all([run(pool), run(pool, { kind: 'release', ranges: [] }), run(pool)]);
     for (const result of results) assertFailed(result, message);
@@ -150,7 +150,7 @@ test('a job that ends each worker fails alone after three, and the jobs beside i
   assert.equal((await run(pool)).ok, true);
 });
 
-test('a batch that the worker answers with an exception is tried again, then failed, and the worker lives on', async (t) => {
+test('a batch answered with an exception is tried again, then failed, and the worker lives on', async (t) => {
   const source = DYING('Array.from(numbers).includes(12345)', "throw new RangeError('cannot')");
   const { pool, deaths } = await start(t, source);
   const bad = await run(pool, { kind: 'digest-pieces', pieceLengthBytes: 12345, files: [] });
@@ -171,7 +171,10 @@ test('a worker without mapped memory is refused where jobs will name memory', as
   const source = `
     const Module = require('node:module');
     const load = Module._load;
-    Module._load = (name, ...rest) => { if (name === 'koffi') throw new Error('koffi is not here'); return load(name, ...rest); };
+    Module._load = (name, ...rest) => {
+      if (name === 'koffi') throw new Error('koffi is not here');
+      return load(name, ...rest);
+    };
     module.exports = real;`;
   const without = await start(t, source);
   assert.equal((await run(without.pool)).ok, true);

@@ -3,14 +3,15 @@ import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 
-test('threads start with the first job, or when work is said to come, and a pool that had none of both has none', async () => {
+test('threads start with the first job, or when work is said to come; a pool that had neither has none', async () => {
   const url = new URL('../../src/hash/pool.js', import.meta.url).href;
   const program = `
     const { createWorkPool } = await import(${JSON.stringify(url)});
     let started = 0;
     process.on('worker', () => started++);
     const counts = [];
-    for (const use of [() => {}, (pool) => pool.warmUp(), (pool) => pool.submit({ kind: 'release', ranges: [] }, () => {})]) {
+    const submit = (pool) => pool.submit({ kind: 'release', ranges: [] }, () => {});
+    for (const use of [() => {}, (pool) => pool.warmUp(), submit]) {
       const pool = createWorkPool({ threads: 2 });
       const made = started;
       await new Promise(setImmediate);

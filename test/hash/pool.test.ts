@@ -130,7 +130,7 @@ test('write and read move bytes between memory and files, with zeros where there
   });
 });
 
-test('digest-pieces hashes across files, counts pads as zeros, and says of a piece that cannot be read which file is at fault', async () => {
+test('digest-pieces hashes across files, counts pads as zeros, and says which file cannot be read', async () => {
   await withPool(async (pool) => {
     const first = pattern(40_000);
     const [path, short] = [join(folder, 'first é'), join(folder, 'short')];
@@ -339,7 +339,7 @@ test('a range that leaves its window fails its own job only', async () => {
   });
 });
 
-test('close answers every job: those under way are waited for, the rest are cancelled, later ones refused', async () => {
+test('close answers every job: those under way are waited for, the rest cancelled, later ones refused', async () => {
   const pool = createWorkPool({ threads: 1 });
   const windowBytes = 16 * 1024 * KIB;
   const { address } = anonymous(windowBytes);

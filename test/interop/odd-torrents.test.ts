@@ -62,7 +62,8 @@ import libtorrent, sys
 for name in sys.argv[1:]:
     try:
         files = libtorrent.torrent_info(name).files()
-        print(';'.join(str(files.file_offset(i)) + ' ' + str(files.file_size(i)) + (' pad' if files.file_flags(i) & 1 else '')
+        pads = [' pad' if files.file_flags(i) & 1 else '' for i in range(files.num_files())]
+        print(';'.join(str(files.file_offset(i)) + ' ' + str(files.file_size(i)) + pads[i]
             for i in range(files.num_files())))
     except RuntimeError as error:
         print('refused: ' + str(error))

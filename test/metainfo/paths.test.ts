@@ -93,7 +93,7 @@ describe('a path component', () => {
     });
   }
 
-  it('with a backslash that leads nowhere else is renamed everywhere, with the reason, and cannot be shared from here', () => {
+  it('with a backslash that leads nowhere else is renamed, with a reason, and cannot be shared from here', () => {
     const cases: [name: string, safe: string][] = [
       ['a\\b', 'a_b'],
       ['dir\\sub\\file.txt', 'dir_sub_file.txt'],

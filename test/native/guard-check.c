@@ -1,6 +1,6 @@
 /*
- * What of the SIGBUS guard only C can show: `guard-check MODE` ends with 0 and a line of what it saw, or by the signal it must end by.
- * Compiled and run by guard.test.ts, together with native/guard.c.
+ * What of the SIGBUS guard only C can show: `guard-check MODE` ends with 0 and a line of what it saw, or by the signal
+ * it must end by. Compiled and run by guard.test.ts, together with native/guard.c.
  */
 #include "swarmhaul.h"
 
@@ -42,7 +42,7 @@ static volatile unsigned char *cut_mapping(void)
 static volatile sig_atomic_t calls;
 static sigjmp_buf back;
 
-/* The handler before ours: says what it was told and goes on elsewhere, as a runtime does that turns faults into exceptions. */
+/* The handler before ours: says what it was told and goes on elsewhere, as if it turned faults into exceptions. */
 static void before(int number, siginfo_t *info, void *context)
 {
   sigset_t now;
@@ -227,7 +227,7 @@ int main(int count, char **arguments)
     const char *name;
     void (*run)(void);
   } modes[] = {
-      {"info", mode_info},       {"plain", mode_plain},         {"once", mode_once},       {"ignored", mode_ignored}, {"sent", mode_sent},
+      {"info", mode_info}, {"plain", mode_plain}, {"once", mode_once}, {"ignored", mode_ignored}, {"sent", mode_sent},
       {"elsewhere", mode_elsewhere}, {"removed", mode_removed}, {"threads", mode_threads}, {"crowded", mode_crowded},
   };
   page = (size_t)sysconf(_SC_PAGESIZE);

@@ -144,7 +144,9 @@ test('in Node.js a fault elsewhere and a signal that was sent still end the proc
   if (skipWithout(t, sigbusGuard() === null ? 'there is no native library' : null)) return;
   await withScope(async (scope) => {
     const file = path.join(await tempFolder(scope), 'cut');
-    const setUp = `import { sigbusGuard } from '${GUARD}'; import * as mmap from '${MMAP}'; import * as fs from 'node:fs';
+    const setUp = `import { sigbusGuard } from '${GUARD}';
+      import * as mmap from '${MMAP}';
+      import * as fs from 'node:fs';
       const page = mmap.pageSize();
       fs.writeFileSync('${file}', Buffer.alloc(2 * page));
       const address = mmap.map(2 * page, mmap.PROT_READ, mmap.MAP_SHARED, fs.openSync('${file}'));

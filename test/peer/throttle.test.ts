@@ -32,7 +32,7 @@ test('a limit holds within 3 % over 10 s, from 10 MB/s to 2 GB/s, whatever the s
   }
 });
 
-test('in reads of the size that a throttle names a limit holds within 3 % in every single second, from 1 MB/s on', () => {
+test('in reads of the size that a throttle names a limit holds within 3 % in every second, from 1 MB/s on', () => {
   for (const bytesPerSec of [1e6, 3e6, 10e6, 100e6, 800e6]) {
     const limit = new RateLimit(bytesPerSec, 0);
     const throttle = new Throttle([limit]);

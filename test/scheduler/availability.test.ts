@@ -8,7 +8,7 @@ import { seeded } from './world.js';
 const SLOTS = 12;
 const PIECES = 30;
 
-test('orders, borders and counts hold through any joins, haves, leaves, openings, returns and changes of priority', () => {
+test('orders, borders and counts hold through joins, haves, leaves, openings, returns, changes of priority', () => {
   const event = fc.tuple(fc.nat(4), fc.nat(PIECES - 1), fc.nat(SLOTS - 1));
   const shape = fc.record({ seed: fc.nat(), hasPriorities: fc.boolean(), events: fc.array(event, { maxLength: 200 }) });
   fc.assert(

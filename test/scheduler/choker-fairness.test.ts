@@ -234,7 +234,7 @@ test('a seed serves takers of one speed within 1 % of the mean, of about one spe
   }
 });
 
-test('a seed serves takers of 1 : 20 so that none takes much more than half as much again as the mean, nor has less than half of an even share', () => {
+test('a seed serves takers of 1 : 20: none takes over 2.2 times the mean, nor has under half an even share', () => {
   for (const seed of SEEDS) {
     const { servedSec, optimisticSec, tookBytes } = served((slot) => (slot + 1) * 100, 4, seed);
     const even = (4 * MINUTES_90_SEC) / PEERS;

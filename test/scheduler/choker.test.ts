@@ -100,7 +100,7 @@ function withPoor(): ReturnType<typeof crowd> {
 
 const GIVERS = (slot: number): number => (slot < 10 ? 100 - slot : 0);
 
-test('with eight slots one lifts the peer that has least among those with nothing for us, as long as it gets on', () => {
+test('with eight slots one lifts the peer that has least of those with nothing for us, as long as it gets on', () => {
   const scene = withPoor();
   scene.pass(1, GIVERS);
   assert.ok(scene.unchoked.includes(11));

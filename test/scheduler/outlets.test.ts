@@ -35,7 +35,7 @@ class Scene {
 
 const SIX = [0, 1, 2, 3, 4, 5];
 
-test('five pieces may be on their way; with the sixth the peer keeps them to itself until it passed half of them on', () => {
+test('five pieces may be on their way; with the sixth the peer keeps them to itself until half are passed on', () => {
   const scene = new Scene();
   scene.give(0, 0, 1, 2, 3, 4);
   assert.deepEqual(scene.keepers(), []);

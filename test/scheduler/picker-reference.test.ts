@@ -188,7 +188,7 @@ function happen(pair: Pair, kind: number, slot: number, pick: number): void {
   else pair.join(slot, pick);
 }
 
-test('whatever happened before, the pick is the one a slow reference calls best, within what bounded probes may miss', () => {
+test('whatever happened before, the pick is what a slow reference calls best, but for what bounded probes miss', () => {
   const event = fc.tuple(fc.nat(PEER_EVENTS.length + OTHER_EVENTS.length - 1), fc.nat(SLOTS - 1), fc.nat(255));
   const shape = fc.record({
     seed: fc.nat(),

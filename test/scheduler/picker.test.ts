@@ -127,7 +127,7 @@ describe('priorities', () => {
       pick  ....`);
   });
 
-  test('pieces at random come from the highest priority there is; a peer with none of it is offered its rarest of the next', () => {
+  test('pieces at random are of the highest priority there is; a peer with none gets its rarest of the next', () => {
     const random = { randomPieces: 4 };
     picksAre('want 33322\n me ##.##\n b #....\n pick ^^...', random);
     picksAre('want 33322\n me ...##\n b  ####.\n pick ....^', random);

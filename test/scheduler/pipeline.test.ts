@@ -24,7 +24,7 @@ test('a pipeline starts at 4 requests and grows by one with each block', () => {
   }
 });
 
-test('when the rate stops growing the depth becomes what comes in half a second and the time of the quickest answer', () => {
+test('when the rate stops growing the depth is what comes in half a second and the time of the quickest answer', () => {
   const pipeline = joined();
   pipeline.responded(0, 700);
   pipeline.responded(0, 300);
@@ -171,7 +171,7 @@ function transfer({ bitsPerSec, roundTripMs, beginMs }: Link, seconds: number): 
 
 const BEGINS_MS = [0, 1, 50, 250, 500, 750, 899, 950, 999];
 
-test('one peer fills 90 % of a long fat link within 5 s and keeps it full: 1 Gbit/s x 100 ms, 10 Gbit/s x 20 ms', () => {
+test('one peer fills 90 % of a long fat link in 5 s and keeps it full: 1 Gbit/s x 100 ms, 10 Gbit/s x 20 ms', () => {
   for (const [bitsPerSec, roundTripMs] of [
     [1e9, 100],
     [10e9, 20],

@@ -104,7 +104,7 @@ describe('skipped', () => {
     assert.deepEqual(scene.log, ['0 interested', '0 bored']);
   });
 
-  test('an open piece of which nothing is stored is closed at once, its requests are cancelled and its room is used', () => {
+  test('an open piece of which nothing is stored is closed at once, its requests cancelled, its room used', () => {
     const scene = world('22', { openPieces: 1 });
     seed(scene, 0);
     const [first] = asked(scene, 0);

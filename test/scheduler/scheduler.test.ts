@@ -114,7 +114,7 @@ test('in the endgame idle peers are asked too; the first to begin owns the block
   for (const { piece, block } of cancelled) assert.deepEqual({ piece, block }, first);
 });
 
-test('in the endgame three peers that were asked for a block and are silent for two seconds are given up for one that is idle', () => {
+test('in the endgame three peers asked for a block and silent for two seconds are given up for an idle one', () => {
   const scene = world({ lengthBytes: 16 * KIB });
   seeds(scene, 0, 1, 2, 3);
   assert.deepEqual(
@@ -141,7 +141,7 @@ test('seeds hear our HAVE messages while they are one peer of eight at most', ()
   assert.ok(!scene.scheduler.isTold(at(7)) && !scene.scheduler.isTold(at(8)) && scene.scheduler.isTold(at(0)));
 });
 
-test('a second peer that begins a block under way sends a duplicate; if the owner vanishes the block is missing again', () => {
+test('a second peer that begins a block under way sends a duplicate; if the owner goes the block is missing', () => {
   const scene = world({ lengthBytes: 16 * KIB });
   seeds(scene, 0, 1);
   assert.equal(scene.begin(0)!.verdict, 'wanted');
@@ -172,7 +172,7 @@ test('a block nobody asked for is unrequested, also for a piece that is not open
   assert.equal(scene.scheduler.blockArriving(at(1), open as PieceIndex, 3 as BlockIndex), 'unrequested');
 });
 
-test('a peer that is late is snubbed: its blocks go to others, one request remains, and its late blocks are still accepted', () => {
+test('a late peer is snubbed: its blocks go to others, one request remains, late blocks are still accepted', () => {
   const scene = world({ lengthBytes: 64 * KIB });
   seeds(scene, 0);
   scene.pass(10_001);
@@ -207,7 +207,7 @@ test('a peer that stalls inside a block is dropped after 20 s when nobody else c
   assert.deepEqual([...scene.dropped], [0]);
 });
 
-test('a peer that stalls inside its first block is dropped after 5 s when another has nothing to do, and that one delivers it', () => {
+test('a peer that stalls inside its first block is dropped after 5 s when an idle one can deliver it', () => {
   const scene = world({ lengthBytes: 16 * KIB });
   seeds(scene, 0, 1);
   scene.begin(0);
@@ -312,7 +312,7 @@ test('a bitfield of the wrong length is refused', () => {
   assert.throws(() => scene.scheduler.peerBitfield(at(0), new Uint8Array(2)), RangeError);
 });
 
-test('blocks that an earlier run left are not asked for, nobody sent them, and a bad piece is asked for as a whole', () => {
+test('blocks left by an earlier run are not asked for, nobody sent them, and a bad piece is asked for whole', () => {
   const scene = world({ lengthBytes: 64 * KIB });
   scene.join(0, 'all');
   scene.unchoke(0);

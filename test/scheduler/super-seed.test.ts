@@ -14,7 +14,7 @@ test('each newcomer is shown a piece of its own, and only that is served', () =>
   for (const piece of scene.pieces) assert.equal(scene.mayServe(2, piece), shown[2]![0] === piece);
 });
 
-test('what a choked peer was shown is not served again when two others have it, except where no reject can be said', () => {
+test('what a choked peer was shown is not served again when two others have it, unless no reject can be said', () => {
   const scene = new SuperScene(40, { uploadSlots: 3 });
   for (const slot of [0, 1, 2, 3, 4]) scene.join(slot, true, slot !== 4);
   const [shown, alsoShown] = [scene.open(3)[0]!, scene.open(4)[0]!];
@@ -106,7 +106,7 @@ test('what a peer did not finish when it left, or was choked, is shown to others
   }
 });
 
-test('a piece that does not arrive goes to somebody else after half a minute, earlier than from a slow but busy peer', () => {
+test('a piece that does not arrive goes to another after half a minute, earlier than from a slow but busy peer', () => {
   const scene = new SuperScene(6);
   for (const slot of [0, 1, 2]) scene.join(slot);
   const [mine] = scene.open(0);
@@ -177,7 +177,7 @@ test('a single leech is shown the last two pieces at once, and that ends it: who
   assert.ok(!peer.has.has(Number(scene.log.at(-2)!.split(':')[1])), 'it wants the last but one');
 });
 
-test('when a leaving peer makes room for one that is shown all but one piece, it ends, and nothing is said to who left', () => {
+test('when a leaving peer makes room for one shown all but one piece, it ends; who left is told nothing', () => {
   const scene = new SuperScene(4, { uploadSlots: 1 });
   for (const slot of [0, 1]) scene.join(slot);
   // The other half is under way to the one that is served.
@@ -288,7 +288,7 @@ function checkNobodyStarves(scene: SuperScene): void {
   }
 }
 
-test('whatever peers do: pieces leave once before any leaves twice, nobody starves, and it ends when all are out', () => {
+test('whatever peers do: pieces leave once before any leaves twice, nobody starves, it ends when all are out', () => {
   const event = fc.tuple(fc.nat(6), fc.nat(5), fc.nat(255));
   const shape = fc.record({
     seed: fc.nat(),

@@ -15,7 +15,7 @@ const COMMON = {
   limitMs: 3_600_000,
 } satisfies Omit<SwarmSpec, 'hosts'>;
 
-test('a super-seed notices that pieces nobody wants keep it from ending while a peer misses what a free rider keeps', async () => {
+test('a super-seed notices that unwanted pieces keep it on while a peer misses what a free rider keeps', async () => {
   // Piece 3 is wanted by nobody, so it never comes out; the free rider gets all the others before the leech comes.
   const hosts = [
     { ...CAPS, isSeed: true, isSuperSeeding: true },

@@ -148,7 +148,7 @@ describe('the table', () => {
   });
 });
 
-test('the page is well-formed, needs no script and nothing from elsewhere, and shows misses, failures and curves', () => {
+test('the page is well-formed, needs no script and nothing from elsewhere, shows misses, failures and curves', () => {
   const page = simPage({ commit: null, node: 'v20', startedAt: '2020-01-01', runs: [madeUpRun(), FAILED] });
   assertWellFormed(page);
   assert.doesNotMatch(page, /<script|<link|@import|url\(|src=|https?:/);

@@ -68,7 +68,7 @@ test('above the limit the least recently used are closed, never one that is held
   descriptors.release([0]);
 });
 
-test('where the process has no descriptor left, idle ones are closed and the file is opened all the same', async (t) => {
+test('where the process has no descriptor left, idle ones are closed and the file opened all the same', async (t) => {
   const folder = makeFolder();
   t.after(() => fs.rmSync(folder, { recursive: true }));
   for (let file = 0; file < 12; file++) fs.writeFileSync(join(folder, String(file)), '');

@@ -24,7 +24,7 @@ test('a file that is shorter was cut off, one that is gone too', async (t) => {
   assert.match(lostMemory(file, LENGTH_BYTES, 999).message, /^\/.*file was cut off .*\(999 bytes, not 1000\)/);
 });
 
-test('a whole file on a device with room may be readable the next time: cut for a moment, or a device that failed', async (t) => {
+test('a whole file on a device with room may be readable next time: a cut for a moment, a failed device', async (t) => {
   const file = path.join(await tempFolder(openScope(t)), 'file');
   await writeFile(file, Buffer.alloc(LENGTH_BYTES));
   const error = jobFailure(EFAULT, file, LENGTH_BYTES);

@@ -142,7 +142,7 @@ for (const [what, makeLink] of [
   ['a hard link', (output: string) => fs.linkSync(join(output, 't/a'), join(output, 't/sub/b'))],
   ['a link', (output: string) => fs.symlinkSync('../a', join(output, 't/sub/b'))],
 ] as const) {
-  test(`two files of a torrent that are one on disk through ${what} are not written, unless both are finished`, async () => {
+  test(`two files of a torrent, one on disk through ${what}, are not written, unless both are finished`, async () => {
     const output = fresh();
     fs.mkdirSync(join(output, 't/sub'), { recursive: true });
     fs.writeFileSync(join(output, 't/a'), Buffer.alloc(5000, 1));
@@ -158,7 +158,7 @@ for (const [what, makeLink] of [
   });
 }
 
-test('a file that has a name elsewhere is not written through, unless it is finished or that is asked for', async () => {
+test('a file with a name elsewhere is not written through, unless it is finished or that is asked for', async () => {
   const output = fresh();
   const isFinished = (file: number): boolean => file === 0;
   fs.mkdirSync(join(output, 't/sub'), { recursive: true });

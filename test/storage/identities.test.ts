@@ -180,7 +180,7 @@ test('where inode numbers are made up only lengths and names count', async (t) =
 });
 
 for (const kind of ['mapped', 'positional'] as const) {
-  test(`what another program writes while we do puts a file under suspicion, and nothing else does (${kind})`, async (t) => {
+  test(`what another program writes while we do puts a file under suspicion, nothing else (${kind})`, async (t) => {
     const scope = openScope(t);
     for (const [, parent] of scenes.FILE_SYSTEMS) {
       const { storage, a } = await stage(scope, parent, kind);

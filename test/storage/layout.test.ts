@@ -80,7 +80,7 @@ const scene = fc
       .join(''),
   );
 
-test('every byte of a wanted piece that is no padding has a place of its own, in files and in mapped windows alike', () => {
+test('every byte of a wanted piece but padding has a place of its own, in files and in mapped windows alike', () => {
   fc.assert(
     fc.property(scene, fc.integer({ min: 1, max: 12 }), (drawing, pieceLengthBytes) => {
       const { layout, selection } = layoutOf(drawing, pieceLengthBytes);

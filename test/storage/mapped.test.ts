@@ -137,7 +137,7 @@ test('a file that is cut off before its piece is opened is an error that names i
   await storage.close();
 });
 
-test('torrents share the mappings: what one does not use makes room for another, and whoever has none gets some', () => {
+test('torrents share the mappings: what one does not use makes room for another, and who has none gets some', () => {
   const files = scenes.entriesOf([{ path: 'w', lengthBytes: 10 * 64 * KIB }]);
   const extents = new ExtentTable(scenes.layoutOf(files), 64 * KIB, PAGE);
   const path = join(folder, 'shared-windows');

@@ -98,7 +98,7 @@ test('who is let past without wanting any more keeps nobody waiting', () => {
   assert.deepEqual([b.share.pieces, c.share.pieces], [0, 1]);
 });
 
-test('pieces larger than all there is: two of a torrent that is alone, then one after a while, and another much later', () => {
+test('pieces larger than all there is: two of a torrent alone, then one after a while, and another much later', () => {
   const { pool } = setUp(10);
   const [alone, other] = [new Torrent(pool, 64), new Torrent(pool, 64)];
   assert.equal(alone.share.mostPieces, 2);

@@ -78,7 +78,7 @@ test('many readers that come and go at once never leave the file or shut each ot
   assert.equal(fs.existsSync(lockPath(root)), false);
 });
 
-test('a line in the lock that nobody of us wrote is not repeated, and what is no plain file is left alone', async (t) => {
+test('a line in the lock that nobody of us wrote is not repeated, what is no plain file is left alone', async (t) => {
   const folder = folderOf(t);
   const root = join(folder, 'data');
   const reader = await take(root, false);

@@ -86,7 +86,7 @@ function makeSlab(limitBytes: number): { slab: Slab; quiet: () => Promise<void> 
 const fill = (place: Place, value: number): Buffer =>
   place.region.buffer.subarray(place.beginBytes, place.beginBytes + place.lengthBytes).fill(value);
 
-test('a place that was given back keeps its pages for the next, and what nobody takes goes back to the system', async () => {
+test('a place that was given back keeps its pages for the next; what nobody takes goes to the system', async () => {
   const { slab, quiet } = makeSlab(64 * MIB);
   // A thread takes memory of its own when it starts.
   await new Promise<WorkResult>((done) => pool.submit({ kind: 'release', ranges: [] }, done));

@@ -139,7 +139,7 @@ test('any damage to such a record makes it unusable, and it is no longer than it
 
 for (const kind of ['mapped', 'positional'] as const) {
   for (const [name, parent] of scenes.FILE_SYSTEMS)
-    test(`${kind} storage on ${name} keeps such blocks in the files, does not call them synced, and the rest completes them`, () =>
+    test(`${kind} storage on ${name} keeps such blocks in files, not called synced; the rest completes them`, () =>
       keepsBlocks(kind, parent));
 }
 

@@ -224,7 +224,7 @@ test('a long download keeps a short list', async () => {
   assert.equal(writeBack.dirtyBytes, 0);
 });
 
-test('torrents share what may be dirty: one on a slow device does not hold up another below its even part', async () => {
+test('torrents share what may be dirty: one on a slow device does not hold up one below its even part', async () => {
   const dirty = new DirtyBudget(4 * MIB);
   const [slow, other] = [new Device(), new Device()];
   const [hog, small] = [slow.writeBack(0, 4, dirty), other.writeBack(100, 4, dirty)];

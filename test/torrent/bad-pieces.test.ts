@@ -46,7 +46,7 @@ function digests(text: string): Uint8Array {
   return Buffer.concat([...text].map((letter) => Buffer.alloc(20, letter)));
 }
 
-test('the only source is asked again at once, then after pauses that double, and is never convicted without a good copy', () => {
+test('the only source is asked again at once, then after doubling pauses; no good copy, no conviction', () => {
   const { pieces, said, join, names } = scene();
   const a = join('a');
   let nowMs = 0;

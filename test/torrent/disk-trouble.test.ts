@@ -20,7 +20,7 @@ function scene() {
   return { clock, trouble, paused, untilTried };
 }
 
-test('what is tried again fails after longer and longer pauses, up to a minute, and from the second on it is a pause that is told once', () => {
+test('what is tried again waits longer each time, up to a minute; from the second on the pause is told once', () => {
   const { trouble, paused, untilTried } = scene();
   const pauses: number[] = [];
   for (let count = 0; count < 8; count++) {

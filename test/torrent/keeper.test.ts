@@ -127,7 +127,7 @@ test('a seed of somebody else’s data is idle again after a piece was withdrawn
   assert.deepEqual([self.saved, self.heard], [[], []]);
 });
 
-test('a record for which there is no room is a warning, told once, and tried again while the download goes on', async () => {
+test('a record for which there is no room is a warning told once, and tried again as the rest goes on', async () => {
   const self = stage('....');
   const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   self.saveFails = true;

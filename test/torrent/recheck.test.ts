@@ -84,7 +84,7 @@ async function flip(file: string, at: number): Promise<void> {
 
 describe('the hash check', () => {
   for (const pieceLength of [16 * KIB, 256 * KIB]) {
-    test(`finds a whole tree good in pieces of ${pieceLength / KIB} KiB, through a link to the folder too`, async (t) => {
+    test(`finds a whole tree good in pieces of ${pieceLength / KIB} KiB, through a link to it too`, async (t) => {
       const { output, metainfo } = await scene(t, pieceLength);
       const progress: number[] = [];
       const onProgress = (checked: number, total: number) => {
@@ -254,7 +254,7 @@ describe('the hash check', () => {
     assert.equal(draw(result.good), drawBad(metainfo, [[hidden.beginBytes + spot, 1]]));
   });
 
-  test('says nothing of a piece that cannot be read, where that is asked; one that is gone is bad all the same', async (t) => {
+  test('says nothing of a piece that cannot be read, where that is asked; one that is gone is bad', async (t) => {
     const { output, metainfo, at } = await scene(t);
     for (const errno of ['EIO', 'ESTALE']) {
       pool.fault = (job) => (job.kind === 'digest-pieces' ? errno : null);
@@ -268,7 +268,7 @@ describe('the hash check', () => {
     assert.equal(draw(result.good), drawBad(metainfo, [[block.beginBytes, block.lengthBytes]]));
   });
 
-  test('fails as a whole, naming the file, when descriptors run out or access is denied; and stops on request', async (t) => {
+  test('fails as a whole, naming the file, when descriptors run out or access is denied; stops if asked', async (t) => {
     const { output, metainfo } = await scene(t);
     const descriptors = readdirSync('/proc/self/fd').length;
     pool.fault = () => 'EMFILE';

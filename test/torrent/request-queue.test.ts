@@ -82,7 +82,7 @@ test('a cancel looks at a few requests only, however full the queue is and howev
   }
 });
 
-test('a read-ahead counts the units it touches: in order as many as the bytes fill, all over one for each request', () => {
+test('a read-ahead counts the units it touches: in order as many as the bytes fill, all over one per request', () => {
   const MIB = 1024 * 1024;
   const ordered = new RequestQueue(makeRandom(1), MIB);
   const scattered = new RequestQueue(makeRandom(1), MIB);
@@ -108,7 +108,7 @@ test('a read-ahead counts the units it touches: in order as many as the bytes fi
   assert.equal(ahead(astride), 4, 'a range over two units counts twice');
 });
 
-test('a run that loses blocks comes out as the parts that are left, whatever is cancelled and sent in whatever order', () => {
+test('a run that loses blocks comes out as the parts left, whatever is cancelled and sent in whatever order', () => {
   const step = fc.record({
     what: fc.constantFrom('push', 'push', 'shift', 'block', 'block', 'block', 'whole', 'piece', 'advance'),
     piece: fc.nat(3),

@@ -164,7 +164,7 @@ test('where memory is short those who wait come before whoever let go of some', 
   assert.ok(Math.max(...served) - Math.min(...served) <= 2, served.join(' '));
 });
 
-test('while others wait for memory a slow line keeps its connection, and one that takes next to nothing does not', async () => {
+test('while others wait for memory a slow line keeps its connection, one that takes next to nothing not', async () => {
   const { exchange, peers, closed } = shortOfMemory(4);
   const takesBytes = [100, 70, 200, 0].map((kib) => kib * 1024);
   const seconds = async (): Promise<void> => {

@@ -213,7 +213,7 @@ test('a connection that HTTP has no room for is closed and leaves nothing behind
   assert.equal(server.listenerCount('connection'), listeners);
 });
 
-test('answers that the kernel does not take at once arrive whole, before the end that was asked for', async (context) => {
+test('answers that the kernel does not take at once arrive whole, before the end asked for', async (context) => {
   const { open } = await doorScene(context, { answer: () => LARGE });
   const { socket, ended } = open();
   const parts = [SHORT.repeat(3), SHORT + SHORT.replace(HOST, `${HOST}Connection: close\r\n`)];
@@ -239,7 +239,7 @@ test('a client that does not read its answers is silent too', async (context) =>
   assert.ok(socket.bytesRead < 4 * LARGE.length, String(socket.bytesRead));
 });
 
-test('requests behind an answer that nobody reads are not answered before it is read, and then in order', async (context) => {
+test('requests behind an answer that nobody reads are answered when it is read, in order', async (context) => {
   let answers = 0;
   const answer = (query: string) => {
     answers++;

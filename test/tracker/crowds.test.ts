@@ -127,7 +127,7 @@ test('a /24, a /64 and a /48 have shares too', () => {
   for (const compact of honest) assert.ok(isListed(swarms, compact), hex(compact));
 });
 
-test('one address that makes swarms without end gets no other swarm dropped, nor keeps others from making theirs', () => {
+test('one address that makes swarms without end gets no other swarm dropped, nor keeps others from making one', () => {
   const swarms = make({ entriesPerAddress: 50, limits: { swarms: 300, peers: 400 } });
   const nameOf = (number: number): string => String(number).padStart(20, 's');
   const honestName = (number: number): string => String(number).padStart(20, 'h');

@@ -84,7 +84,8 @@ test('aria2 announces to our tracker and says good-bye', async (context) => {
 const LIBTORRENT = `
 import libtorrent, signal, sys
 session = libtorrent.session({
-    'listen_interfaces': '127.0.0.1:0', 'enable_dht': False, 'enable_lsd': False, 'enable_upnp': False, 'enable_natpmp': False})
+    'listen_interfaces': '127.0.0.1:0', 'enable_dht': False, 'enable_lsd': False,
+    'enable_upnp': False, 'enable_natpmp': False})
 handle = session.add_torrent({'ti': libtorrent.torrent_info(sys.argv[1]), 'save_path': sys.argv[2]})
 signal.signal(signal.SIGINT, lambda *_: None)
 signal.pause()

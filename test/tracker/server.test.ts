@@ -140,7 +140,7 @@ test('a tracker of registered torrents refuses others with a reason', async (con
   });
 });
 
-test('replies are canonical bencode; compact=0 gives dictionaries, with peer ids unless they are not wanted', async (context) => {
+test('replies are canonical bencode; compact=0 gives dictionaries, with peer ids unless unwanted', async (context) => {
   const { tracker, announce } = await scene(context);
   await announce(requestOf(1));
   const query = `/announce?info_hash=${percentBytes(infoHash)}&peer_id=${'p'.repeat(20)}&port=9&left=1`;
@@ -287,14 +287,16 @@ test('close ends idle and half-sent connections at once, and can be called twice
 
 test('a connection serves many announces', async (context) => {
   const { tracker } = await scene(context);
-  const line = `GET /announce?info_hash=${percentBytes(infoHash)}&peer_id=${'p'.repeat(20)}&port=9&left=1 HTTP/1.1\r\nhost: x\r\n`;
+  const query = `info_hash=${percentBytes(infoHash)}&peer_id=${'p'.repeat(20)}&port=9&left=1`;
+  const line = `GET /announce?${query} HTTP/1.1\r\nhost: x\r\n`;
   const answer = await raw(tracker, `${`${line}\r\n`.repeat(5)}${line}connection: close\r\n\r\n`);
   assert.equal(answer.match(/HTTP\/1\.1 200 OK/g)?.length, 6);
 });
 
 test('who pipelines over HTTP without reading is closed, and the others are served', async (context) => {
   const { tracker, announce } = await scene(context);
-  const line = `GET /announce?info_hash=${percentBytes(infoHash)}&peer_id=${'p'.repeat(20)}&port=9&left=1 HTTP/1.1\r\nhost: x\r\nx: y\r\n\r\n`;
+  const query = `info_hash=${percentBytes(infoHash)}&peer_id=${'p'.repeat(20)}&port=9&left=1`;
+  const line = `GET /announce?${query} HTTP/1.1\r\nhost: x\r\nx: y\r\n\r\n`;
   const socket = connect(tracker.port, '127.0.0.1').on('error', () => {});
   const closed = new Promise((resolve) => socket.once('close', resolve));
   socket.resume().write(line.repeat(200));

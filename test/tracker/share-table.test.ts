@@ -16,7 +16,7 @@ test('one group may have all of it while nobody else asks', () => {
   assert.deepEqual([gone, table.total], [[], 4]);
 });
 
-test('a newcomer of a group that has its share takes the place of its oldest, others take that of the oldest of all', () => {
+test('a newcomer of a group that has its share takes the place of its oldest, others that of the oldest of all', () => {
   const { table, gone } = scene(4, 2);
   table.set('b1', 'b', 1);
   for (const holder of ['a1', 'a2', 'a3', 'a4']) table.set(holder, 'a', 1);

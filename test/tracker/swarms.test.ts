@@ -251,7 +251,8 @@ test('a full sample is every peer, and no sample holds the excepted one or a pee
 
 test('queries are read as raw bytes', () => {
   const parsed = parseAnnounce(
-    `info_hash=%00%ff+abcdefghijklmnopq&peer_id=-SH0001-%2Bbcdefghijkl&port=6881&left=0&event=started&numwant=5&compact=0&no_peer_id=1&key=zz&ip=1.2.3.4&&x`,
+    'info_hash=%00%ff+abcdefghijklmnopq&peer_id=-SH0001-%2Bbcdefghijkl&port=6881&left=0&event=started&numwant=5' +
+      '&compact=0&no_peer_id=1&key=zz&ip=1.2.3.4&&x',
   );
   assert.deepEqual(parsed, {
     infoHash: '\u0000\u00ff+abcdefghijklmnopq',

@@ -40,7 +40,9 @@ const escaped = (value: string) => value.replaceAll('&', '&amp;').replaceAll('<'
 /** One call; the value of the answer as text. */
 async function call(socket: string, method: string, ...parameters: readonly string[]): Promise<string> {
   const values = parameters.map((value) => `<param><value><string>${escaped(value)}</string></value></param>`);
-  const body = `<?xml version="1.0"?><methodCall><methodName>${method}</methodName><params>${values.join('')}</params></methodCall>`;
+  const body =
+    `<?xml version="1.0"?><methodCall><methodName>${method}</methodName>` +
+    `<params>${values.join('')}</params></methodCall>`;
   const head = `CONTENT_LENGTH\0${Buffer.byteLength(body)}\0SCGI\x001\0`;
   const connection = net.connect({ path: socket });
   connection.end(`${head.length}:${head},${body}`);

@@ -1,5 +1,6 @@
 /*
- * A link between two network namespaces in user space, for `npm run bench -- wan`: wan-link NAMESPACE NAMESPACE and, in any order,
+ * A link between two network namespaces in user space, for `npm run bench -- wan`: wan-link NAMESPACE NAMESPACE and, in
+ * any order,
  *   delay-us=N     one way
  *   mbit=N         each way
  *   queue-kib=N    what may wait in front of the link, each way; what comes then is dropped (tail drop, as in a router)
@@ -8,12 +9,13 @@
  *   late-us=N
  *   seed=N         of the dice: the n-th packet of a way has the same fate in each run
  *
- * Makes a TUN device "wan0" in each namespace (without the virtio header: the kernel hands over whole packets with their checksums, no longer
- * than the MTU), prints "ready", and carries packets until something comes from its standard input, or that
- * ends. Prints what happened as a line of JSON then.
+ * Makes a TUN device "wan0" in each namespace (without the virtio header: the kernel hands over whole packets with
+ * their checksums, no longer than the MTU), prints "ready", and carries packets until something comes from its standard
+ * input, or that ends. Prints what happened as a line of JSON then.
  *
- * A way is a virtual clock: a packet leaves when the one before it has left plus its own length over the rate, and comes out `delay-us` later.
- * While there is traffic the program wakes every 100 us and moves all that is due: an error of that much in a delay of some ms.
+ * A way is a virtual clock: a packet leaves when the one before it has left plus its own length over the rate, and
+ * comes out `delay-us` later. While there is traffic the program wakes every 100 us and moves all that is due: an error
+ * of that much in a delay of some ms.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -129,7 +131,8 @@ static void enter(struct way *way, struct packet *packet, uint64_t at_ns) {
   uint64_t wait_ns = way->busy_ns > at_ns ? way->busy_ns - at_ns : 0;
   int is_late = turn < late_ppm;
   struct line *line = is_late ? &way->late : &way->straight;
-  if ((double)wait_ns / ns_per_byte + packet->length > (double)queue_bytes || line->next - line->first == MOST_PACKETS) {
+  int is_full = (double)wait_ns / ns_per_byte + packet->length > (double)queue_bytes;
+  if (is_full || line->next - line->first == MOST_PACKETS) {
     way->dropped++;
     give_back(packet);
     return;
@@ -234,16 +237,17 @@ static void options(int count, char **words) {
 static void report(void) {
   struct rusage use;
   getrusage(RUSAGE_SELF, &use);
-  double cpu = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+  long micros = use.ru_utime.tv_usec + use.ru_stime.tv_usec;
+  double cpu = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + (double)micros / 1e6;
   printf("{\"cpuSec\":%.3f,\"firstMs\":%.3f,\"ways\":[", cpu, (double)first_ns / 1e6);
   for (int i = 0; i < 2; i++) {
     struct way *way = &ways[i];
     uint64_t entered = way->passed + way->refused;
-    printf("%s{\"passed\":%lu,\"lost\":%lu,\"dropped\":%lu,\"late\":%lu,\"refused\":%lu,\"worstMs\":%.3f,\"meanQueueMs\":%.3f,"
-           "\"dataFirstMs\":%.3f,\"dataLastMs\":%.3f,\"dataGapMs\":%.3f}",
-           i == 0 ? "" : ",", way->passed, way->lost, way->dropped, way->delayed, way->refused, (double)way->worst_ns / 1e6,
-           entered == 0 ? 0 : (double)way->queued_ns / 1e6 / (double)entered, (double)way->data_first_ns / 1e6,
-           (double)way->data_last_ns / 1e6, (double)way->data_gap_ns / 1e6);
+    printf("%s{\"passed\":%lu,\"lost\":%lu,\"dropped\":%lu,\"late\":%lu,\"refused\":%lu,", i == 0 ? "" : ",",
+           way->passed, way->lost, way->dropped, way->delayed, way->refused);
+    printf("\"worstMs\":%.3f,\"meanQueueMs\":%.3f,\"dataFirstMs\":%.3f,\"dataLastMs\":%.3f,\"dataGapMs\":%.3f}",
+           (double)way->worst_ns / 1e6, entered == 0 ? 0 : (double)way->queued_ns / 1e6 / (double)entered,
+           (double)way->data_first_ns / 1e6, (double)way->data_last_ns / 1e6, (double)way->data_gap_ns / 1e6);
   }
   printf("]}\n");
 }
@@ -258,7 +262,7 @@ int main(int count, char **words) {
   ways[0].from = ways[1].to = ends[0];
   ways[1].from = ways[0].to = ends[1];
   prctl(PR_SET_TIMERSLACK, 1);
-  /* Whoever is measured must not be the reason for the delay. Without the right to it the figures are a little rougher. */
+  /* Whoever is measured must not be the reason for the delay. Without the right to it the figures are rougher. */
   struct sched_param order = {.sched_priority = 1};
   sched_setscheduler(0, SCHED_FIFO, &order);
   printf("ready\n");
