@@ -16,7 +16,7 @@ import { formatBytes, formatRate, formatSeconds, percent } from '../src/cli/form
 import { parseSize, ValueError } from '../src/cli/values.js';
 import { Child, type JsonLine } from './child.js';
 
-const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../src/cli/haul.cjs', import.meta.url));
 const DEFAULT_SIZE = '512MiB';
 const DEFAULT_GETTERS = '4';
 const GETTERS_MAX = 64;

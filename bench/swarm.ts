@@ -36,7 +36,7 @@ const SCENARIOS = ['together', 'staggered', 'seed-leaves'] as const;
 type Scenario = (typeof SCENARIOS)[number];
 
 const SWARM_PEER = fileURLToPath(new URL('./support/swarm-peer.js', import.meta.url));
-const HAUL = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
+const HAUL = fileURLToPath(new URL('../src/cli/haul.cjs', import.meta.url));
 const IMAGE = 'image.bin';
 /** Nothing measured here may take longer than this many times the bound, or the fixed part for small images. */
 const DEADLINE_TIMES_IDEAL = 20;

@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildBundles } from '../bundle/build.js';
 import { buildHere } from '../native/build.js';
 
 const folder = path.dirname(fileURLToPath(import.meta.url));
@@ -17,6 +18,7 @@ const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .map((file) => path.join(folder, file));
 // What is tested is what the sources say, also where only the TypeScript was compiled anew.
 await buildHere();
+await buildBundles();
 if (files.length === 0) throw new Error(`no test file matches ${chosen.join(' ')}`);
 const { status } = spawnSync(process.execPath, ['--test', '--test-reporter=spec', '--test-concurrency=3', ...files], {
   stdio: 'inherit',

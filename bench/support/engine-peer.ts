@@ -16,7 +16,7 @@
  * 127.0.0.0/8 (the seed listens on all of them). Everything behind the handshake is as it always is: N sockets, N
  * pipelines, N upload queues.
  */
-import '../../src/cli/tune.js';
+import '../../src/cli/tune.cjs';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';

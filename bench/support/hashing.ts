@@ -24,7 +24,7 @@ import { count, length, makeFolder, oneOf } from './options.js';
 import { Results } from './results.js';
 import { type Timed, timedCommand, timedHere } from './timed.js';
 
-export const HAUL = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+export const HAUL = fileURLToPath(new URL('../../src/cli/haul.cjs', import.meta.url));
 const KIB = 1024;
 const FILES_PER_FOLDER = 100;
 /** Any URL: some makers insist on one. */

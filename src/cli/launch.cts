@@ -13,7 +13,14 @@ async function sayVersion(): Promise<void> {
   process.stdout.write(`${VERSION}\n`);
 }
 
-(isVersionAsked ? sayVersion() : import('./main.js')).catch((error: NodeJS.ErrnoException) => {
+async function runCommand(): Promise<void> {
+  require('./tune.cjs');
+  const { loadBundle } = require('./bundle.cjs') as import('./bundle.cjs').Bundles;
+  const bundle = loadBundle(`${__dirname}/../bundle`, 'command') as typeof import('./command.js') | null;
+  await (bundle ?? (await import('./command.js'))).runCommand();
+}
+
+(isVersionAsked ? sayVersion() : runCommand()).catch((error: NodeJS.ErrnoException) => {
   const text = RESOURCES[String(error.code)];
   process.stderr.write(text === undefined ? `${error.stack ?? error}\n` : `haul: ${text}\n`);
   process.exit(1);

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { buildBundles } from '../../bundle/build.js';
 import { buildPrebuilds } from '../../native/build.js';
 import { NATIVE_INTERFACE } from '../../src/native/library.js';
 import { run } from '../support/child.js';
@@ -119,8 +120,8 @@ describe('the packed package', { skip: process.platform === 'win32' }, () => {
     return JSON.parse(await readFile(path.join(application, 'bench-results', `${bench}.json`), 'utf8')) as Figures;
   }
 
-  const packedTest = (name: string, body: () => Promise<void>): void => {
-    test(name, async (t) => (missing === null ? body() : t.skip(`${missing} is not installed`)));
+  const packedTest = (name: string, body: (t: TestContext) => Promise<void>): void => {
+    test(name, async (t) => (missing === null ? body(t) : t.skip(`${missing} is not installed`)));
   };
 
   packedTest('holds the helpers that benches load, no other part of the tests, and no source maps', async () => {
@@ -156,6 +157,22 @@ describe('the packed package', { skip: process.platform === 'win32' }, () => {
       loaded,
       new RegExp(`swarmhaul/prebuilds/linux-${process.arch}/libswarmhaul\\.so ${NATIVE_INTERFACE}$`),
     );
+  });
+
+  packedTest('holds the command and a worker as bundles, with their licences, and runs them', async (t) => {
+    if (!(await buildBundles())) return t.skip('there is no esbuild');
+    const files = listFiles(installed, 'dist/src/bundle').map((file) => path.basename(file));
+    assert.deepEqual(files.sort(), [
+      'LICENSES.txt',
+      'command.cjs',
+      'command.code',
+      'thread.cjs',
+      'worker-entry.cjs',
+      'worker.cjs',
+      'worker.code',
+    ]);
+    const { stderr } = await haul('inspect', 'none.torrent', '--verbose');
+    assert.match(stderr, /^ +at .*\(swarmhaul\/dist\/src\/bundle\/command\.cjs:/m);
   });
 
   packedTest('lists its benches, each with a line, and says what one does', async () => {

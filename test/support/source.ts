@@ -83,7 +83,7 @@ export function importsOf(source: SourceFile): Import[] {
     if (found === null || found.name === undefined || !ts.isStringLiteralLike(found.name)) return;
     const specifier = found.name.text;
     const target = specifier.startsWith('.')
-      ? path.posix.join(path.posix.dirname(source.file), specifier).replace(/\.js$/, '.ts')
+      ? path.posix.join(path.posix.dirname(source.file), specifier).replace(/\.(c?)js$/, '.$1ts')
       : null;
     imports.push({ line: lineOf(source, found.name.getStart()), specifier, target, isTypeOnly: found.isTypeOnly });
   });

@@ -1,0 +1,151 @@
+/**
+ * `node dist/bundle/build.js`: puts the compiled modules of the command into one file, those of a worker into another,
+ * and beside each the code that V8 makes of it (`src/cli/bundle.cts` loads them). Says in a line when there is no
+ * esbuild, and that is no failure: the command runs module by module then, and starts slower.
+ *
+ * Of the packages only those are put in that every command needs; what is native, large or seldom used is loaded from
+ * its own place. Not made smaller: names and order of the sources stay, so that a stack trace can be read.
+ */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const require = createRequire(import.meta.url);
+const { digestOf, filesOf, isOutdated } = require('../src/cli/bundle.cjs') as import('../src/cli/bundle.cjs').Bundles;
+
+/** This runs in dist/bundle. */
+const MODULES = fileURLToPath(new URL('../src', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** Two below dist, as every module: what they name by their own place is found from here as well. */
+const FOLDER = path.join(MODULES, 'bundle');
+const NOTICES = 'LICENSES.txt';
+const COMPILE = fileURLToPath(new URL('compile.js', import.meta.url));
+
+/** What is loaded from its own place. */
+const EXTERNAL = ['koffi', 'fastify', 'light-my-request', 'undici', 'picomatch', 'cli-progress', '@napi-rs/nice'];
+
+/** The part of esbuild that is used; it need not be installed. */
+interface Esbuild {
+  build(options: Readonly<Record<string, unknown>>): Promise<{
+    readonly metafile: { readonly inputs: Readonly<Record<string, unknown>> };
+    readonly outputFiles: readonly { readonly text: string }[];
+  }>;
+}
+
+interface PluginBuild {
+  onLoad(options: { filter: RegExp }, load: (args: { path: string }) => { contents: string }): void;
+}
+
+/** Piscina starts its threads with a file beside its own. */
+const PISCINA_THREAD = {
+  name: 'piscina-thread',
+  setup({ onLoad }: PluginBuild): void {
+    onLoad({ filter: /piscina[\\/]dist[\\/]index\.js$/ }, ({ path: file }) => {
+      const text = readFileSync(file, 'utf8');
+      const found = "(__dirname, 'worker.js')";
+      if (!text.includes(found)) throw new Error(`${file} starts its threads in another way`);
+      return { contents: text.replace(found, "(__dirname, 'thread.cjs')") };
+    });
+  },
+};
+
+const URL_OF_THIS = 'urlOfThisBundle';
+
+/** V8 takes ASCII as it is; an escape means the same in strings, regular expressions and names. */
+function toAscii(text: string): string {
+  return text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** @returns the files it was made of */
+async function bundle(esbuild: Esbuild, entry: string, target: string): Promise<string[]> {
+  const { metafile, outputFiles } = await esbuild.build({
+    entryPoints: [entry],
+    bundle: true,
+    write: false,
+    metafile: true,
+    absWorkingDir: ROOT,
+    platform: 'node',
+    target: 'node20',
+    format: 'cjs',
+    legalComments: 'none',
+    // Code that was compiled before has nobody to ask for a module; `require` it is.
+    supported: { 'dynamic-import': false },
+    external: [...EXTERNAL, ...EXTERNAL.map((name) => `${name}/*`)],
+    banner: { js: `const ${URL_OF_THIS} = require('node:url').pathToFileURL(__filename).href;` },
+    define: { 'import.meta.url': URL_OF_THIS },
+    plugins: [PISCINA_THREAD],
+    logLevel: 'warning',
+  });
+  writeFileSync(target, toAscii(outputFiles[0]!.text));
+  return Object.keys(metafile.inputs);
+}
+
+/** The licence of every package that was put in. */
+function notices(inputs: readonly string[]): string {
+  const folders = new Set(inputs.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []));
+  const texts = [...folders].sort().map((folder) => {
+    const read = (name: string): string => readFileSync(path.join(ROOT, folder, name), 'utf8');
+    const { name, version, license, author } = JSON.parse(read('package.json')) as Record<string, unknown>;
+    const file = readdirSync(path.join(ROOT, folder)).find((entry) => /^licen[cs]e/i.test(entry));
+    const by = typeof author === 'string' ? author : ((author as { name?: string } | undefined)?.name ?? 'its authors');
+    return `${name} ${version}, ${license}, by ${by}\n${file === undefined ? '' : `\n${read(file).trim()}\n`}`;
+  });
+  return ['These packages are part of the files in this folder.\n', ...texts].join(`\n${'-'.repeat(72)}\n\n`);
+}
+
+/** By another process: V8 asks for the very flags that the command has. */
+function compiled(source: string): Buffer {
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  const code = execFileSync(process.execPath, [COMPILE, source], { env, maxBuffer: 64 * 1024 * 1024 });
+  return Buffer.concat([digestOf(readFileSync(source), code), code]);
+}
+
+async function make(esbuild: Esbuild, work: string): Promise<void> {
+  const inputs = [
+    await bundle(esbuild, path.join(MODULES, 'cli/command.js'), filesOf(work, 'command').source),
+    await bundle(esbuild, path.join(MODULES, 'hash/worker.js'), filesOf(work, 'worker').source),
+    await bundle(esbuild, path.join(path.dirname(require.resolve('piscina')), 'worker.js'), path.join(work, 'thread.cjs')),
+  ];
+  for (const name of ['command', 'worker']) {
+    const { source, code } = filesOf(work, name);
+    writeFileSync(code, compiled(source));
+  }
+  const load = "require('../cli/bundle.cjs').loadBundle(__dirname, 'worker')";
+  writeFileSync(path.join(work, 'worker-entry.cjs'), `module.exports = ${load}.default;\n`);
+  writeFileSync(path.join(work, NOTICES), notices(inputs.flat()));
+}
+
+function findEsbuild(): Esbuild | null {
+  try {
+    return require('esbuild') as Esbuild;
+  } catch {
+    return null;
+  }
+}
+
+/** Bundles of the present modules; none where there is no esbuild. Returns whether they are there. */
+export async function buildBundles(): Promise<boolean> {
+  const { source } = filesOf(FOLDER, 'command');
+  if (existsSync(source) && !isOutdated(FOLDER, source)) return true;
+  const esbuild = findEsbuild();
+  rmSync(FOLDER, { recursive: true, force: true });
+  if (esbuild === null) {
+    process.stderr.write('bundle: there is no esbuild. All works without it, and starts slower\n');
+    return false;
+  }
+  mkdirSync(MODULES, { recursive: true });
+  const work = mkdtempSync(path.join(MODULES, '.bundle-'));
+  try {
+    await make(esbuild, work);
+    // What `mkdtemp` makes is for this user alone.
+    chmodSync(work, 0o755);
+    renameSync(work, FOLDER);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return true;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await buildBundles();
