@@ -130,8 +130,8 @@ export async function buildBundles(): Promise<boolean> {
   const { source } = filesOf(FOLDER, 'command');
   if (existsSync(source) && !isOutdated(FOLDER, source)) return true;
   const esbuild = findEsbuild();
-  rmSync(FOLDER, { recursive: true, force: true });
   if (esbuild === null) {
+    rmSync(FOLDER, { recursive: true, force: true });
     process.stderr.write('bundle: there is no esbuild. All works without it, and starts slower\n');
     return false;
   }
@@ -141,6 +141,7 @@ export async function buildBundles(): Promise<boolean> {
     await make(esbuild, work);
     // What `mkdtemp` makes is for this user alone.
     chmodSync(work, 0o755);
+    rmSync(FOLDER, { recursive: true, force: true });
     renameSync(work, FOLDER);
   } finally {
     rmSync(work, { recursive: true, force: true });
