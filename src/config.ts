@@ -158,6 +158,11 @@ export const DEFAULTS = {
    */
   awakeTorrents: 256,
   /**
+   * A seed without a peer for so long rests. Waking it takes some milliseconds, so that one who comes and goes should
+   * find it awake.
+   */
+  restAfterMs: 60_000,
+  /**
    * What an engine may hold above its idle self: 5/32 in buffers of its own, 11/16 in mapped files
    * (`storage/memory.ts`). The three below are the most that one torrent takes of it.
    */

@@ -70,13 +70,14 @@ export class Dormant {
   }
 
   /**
-   * Resolves when the torrent takes peers; with null when it cannot be had in time. Null at once: it is not in the
-   * table.
+   * Resolves when the torrent takes peers; with null when it cannot be had in time. Null at once: it is neither in the
+   * table nor a seed that rests.
    * @param gone whoever asks waits no longer
    */
   wake(infoHash: Uint8Array | string, gone?: AbortSignal): Promise<LiveTorrent | null> | null {
     const key = keyOf(infoHash);
-    return this.#rows.has(key) ? this.#waker.wake(key, () => this.#rouse(key), gone) : null;
+    const isHere = this.#rows.has(key) || this.#options.find(hexOf(key))?.rest.isResting === true;
+    return isHere ? this.#waker.wake(key, () => this.#rouse(key), gone) : null;
   }
 
   /** Once a second. */
@@ -97,7 +98,8 @@ export class Dormant {
   }
 
   #isIdle(torrent: LiveTorrent): boolean {
-    return torrent.state === 'seeding' && torrent.exchange?.peerCount === 0 && !this.#admissions.has(torrent);
+    const isAlone = torrent.rest.isResting || torrent.exchange?.peerCount === 0;
+    return torrent.state === 'seeding' && isAlone && !this.#admissions.has(torrent);
   }
 
   #putToSleep(torrent: LiveTorrent): void {
@@ -108,12 +110,13 @@ export class Dormant {
 
   async #rouse(key: string): Promise<LiveTorrent | null> {
     const { find, onTrouble } = this.#options;
-    const infoHashHex = Buffer.from(key, 'latin1').toString('hex');
+    const infoHashHex = hexOf(key);
     try {
       // One that is just going to sleep has to be gone first.
       await gone(find(infoHashHex));
       const known = find(infoHashHex);
       // The owner's own, or one that somebody waited for before: who knows how long it is checked.
+      if (known?.rest.isResting === true) await known.rest.rise();
       if (known !== null) return known.state === 'checking' ? null : await this.#admitting(known);
       const wake = this.#rows.get(key);
       const found = (await wake?.(infoHashHex)) ?? null;
@@ -184,6 +187,10 @@ export class Dormant {
 
 async function gone(torrent: LiveTorrent | null): Promise<void> {
   if (torrent?.isStopping === true) await torrent.stop();
+}
+
+function hexOf(key: string): string {
+  return Buffer.from(key, 'latin1').toString('hex');
 }
 
 /** @throws HaulError BAD_ARGUMENT */

@@ -48,6 +48,8 @@ export interface EngineInternals {
   /** A name for each connection, so that two engines may hold many between them. */
   readonly makePeerId?: () => Buffer;
   readonly dialsPerSecond?: number;
+  /** Default: `DEFAULTS.restAfterMs`. */
+  readonly restAfterMs?: number;
 }
 
 /** `createEngine` with other parts. */
@@ -215,6 +217,7 @@ class LiveEngine implements Engine {
       dispatcher: this.#dispatcher,
       zone: this.#options.zone,
       throttles,
+      restAfterMs: this.#internals.restAfterMs ?? DEFAULTS.restAfterMs,
       takeDial: (door, isNamed) => this.#takeDial(door, isNamed),
       halfOpenDials: () => DialBudget.halfOpen(this.#torrents.size),
       doorTrouble: () => {

@@ -42,6 +42,7 @@ export interface ServicesOptions
     | 'maxPeers'
     | 'maxPeersPerAddress'
     | 'throttles'
+    | 'restAfterMs'
     | 'takeDial'
     | 'halfOpenDials'
     | 'dial'

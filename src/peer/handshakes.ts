@@ -125,12 +125,11 @@ export class Handshakes implements LinkHandlers {
   onHandshake(link: PeerLink, handshake: Handshake): WireSink | null {
     const dialled = this.#pending.get(link) ?? null;
     const door = dialled ?? this.#options.lookUp(handshake.infoHash);
-    if (door === null || !door.isAdmitting || !door.infoHash.equals(handshake.infoHash)) {
-      if (dialled === null && this.#options.wake !== undefined) this.#wake(link, handshake, this.#options.wake);
-      else link.close(NOT_HERE);
-      return null;
-    }
-    return this.#letIn(link, handshake, door, dialled === null);
+    const isAsked = dialled === null || dialled.infoHash.equals(handshake.infoHash);
+    if (door?.isAdmitting && isAsked) return this.#letIn(link, handshake, door, dialled === null);
+    if (isAsked && this.#options.wake !== undefined) this.#wake(link, handshake, this.#options.wake);
+    else link.close(NOT_HERE);
+    return null;
   }
 
   /** Nothing is begun for a link that may not wait for it. */
@@ -163,7 +162,9 @@ export class Handshakes implements LinkHandlers {
     const door = await waking;
     this.#unpark(link);
     if (link.isClosing) return;
-    const sink = door?.isAdmitting ? this.#letIn(link, handshake, door, true) : null;
+    // To one that we dialled we have said our words.
+    const isIncoming = this.#pending.get(link) == null;
+    const sink = door?.isAdmitting ? this.#letIn(link, handshake, door, isIncoming) : null;
     if (sink !== null) link.proceed(sink);
     else link.close(NOT_HERE);
   }

@@ -55,14 +55,18 @@ export function stampedPath(metainfo: Metainfo, output: string, file: number): s
   return join(output, ...path);
 }
 
-/** Looks at every file under its own name; the last stamp is the part file's. Never throws for what it finds. */
+/**
+ * Looks at every file under its own name; the last stamp is the part file's. Never throws for what it finds.
+ * @param only these files; the others are ABSENT
+ */
 export async function stampFiles(
   metainfo: Metainfo,
   output: string,
   selection: Selection | null,
+  only?: readonly number[],
 ): Promise<FileStamp[]> {
   const stamps: FileStamp[] = Array.from({ length: metainfo.files.length + 1 }, () => ABSENT);
-  const stored = [...stampedFiles(metainfo, selection), metainfo.files.length];
+  const stored = only ?? [...stampedFiles(metainfo, selection), metainfo.files.length];
   await forEachStatus(
     stored,
     (file) => stampedPath(metainfo, output, file),

@@ -87,13 +87,15 @@ export class Roster implements Door {
   dialSome(nowMs: number): void {
     const { exchange, services } = this.#torrent;
     this.isHeldBack = false;
-    if (exchange === null || this.#torrent.isStopping) return;
+    // One that rests dials too: it rises when somebody answers.
+    if (this.#torrent.isStopping || (exchange === null && !this.#torrent.rest.isResting)) return;
     this.#named.tick(nowMs);
     if (nowMs < this.#shortUntilMs) return;
     // In a table full of peers that are of no use some are dialled all the same: their places are decided at the door.
-    const spare = !exchange.hasRoom && !exchange.isComplete && this.hasUseless(nowMs) ? SPARE_DIALS : 0;
+    const isFullLeech = exchange !== null && !exchange.hasRoom && !exchange.isComplete;
+    const spare = isFullLeech && this.hasUseless(nowMs) ? SPARE_DIALS : 0;
     const mostDialling = services.halfOpenDials();
-    while (exchange.peerCount + this.#dialling < services.maxPeers + spare) {
+    while ((exchange?.peerCount ?? 0) + this.#dialling < services.maxPeers + spare) {
       const address = this.#addresses.next(nowMs) ?? this.#pardoned(nowMs);
       if (address === null) return;
       const isNamed = this.#named.has(address);

@@ -96,12 +96,19 @@ export interface Services {
   /** Places in a full table that one address keeps when others knock. */
   readonly maxPeersPerAddress: number;
   readonly throttles: TorrentThrottles;
+  /** A seed without a peer for so long rests. */
+  readonly restAfterMs: number;
   /** @throws HaulError IN_USE naming the owner */
   claimPlace(metainfo: Metainfo, output: string, isWriting: boolean): Promise<Place>;
   // The selection says which files are left out and so where pieces lie; null: all files are there.
   openStorage(metainfo: Metainfo, output: string, forWriting: boolean, selection: Selection | null): Promise<Storage>;
-  /** Files as they are now, under their own names; the part file last. */
-  stampFiles(metainfo: Metainfo, output: string, selection: Selection | null): Promise<readonly FileStamp[]>;
+  /** Files as they are now, under their own names; the part file last. Of `only` these, the others are absent. */
+  stampFiles(
+    metainfo: Metainfo,
+    output: string,
+    selection: Selection | null,
+    only?: readonly number[],
+  ): Promise<readonly FileStamp[]>;
   loadResume(metainfo: Metainfo, output: string, selection: Selection | null): Promise<ResumeVerdict>;
   saveResume(metainfo: Metainfo, output: string, claim: Claim, selection: Selection | null): Promise<void>;
   /** Of an earlier selection; nothing happens where there is none. @throws HaulError */

@@ -10,6 +10,27 @@ const NUMWANT = 50;
 /** With fewer peers than this a download asks its trackers for more. */
 const FEW_PEERS = 4;
 
+/** Bytes, see `TorrentStats`. */
+export interface Totals {
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
+  readonly wastedBytes: number;
+  readonly corruptBytes: number;
+}
+
+export const NO_TOTALS: Totals = { downloadedBytes: 0, uploadedBytes: 0, wastedBytes: 0, corruptBytes: 0 };
+
+export function addTotals(past: Totals, exchange: Exchange | null): Totals {
+  if (exchange === null) return past;
+  const { downloadedBytes, uploadedBytes, wastedBytes } = exchange.scheduler.totals;
+  return {
+    downloadedBytes: past.downloadedBytes + downloadedBytes,
+    uploadedBytes: past.uploadedBytes + uploadedBytes,
+    wastedBytes: past.wastedBytes + wastedBytes,
+    corruptBytes: past.corruptBytes + exchange.corruptBytes,
+  };
+}
+
 export function torrentStats(torrent: LiveTorrent): TorrentStats {
   const { metainfo, have, exchange } = torrent;
   const { geometry } = metainfo;
@@ -19,7 +40,7 @@ export function torrentStats(torrent: LiveTorrent): TorrentStats {
   const verifiedBytes = have.count * geometry.pieceLengthBytes - missingOfLast;
   const nowMs = torrent.services.now();
   const downloadBytesPerSec = exchange?.scheduler.downloadRate(null, nowMs) ?? 0;
-  const totals = exchange?.scheduler.totals;
+  const totals = addTotals(torrent.past, exchange);
   const wantedBytes = torrent.selection?.wantedBytes ?? lengthBytes;
   const leftBytes = wantedBytes - verifiedBytes;
   return {
@@ -31,12 +52,12 @@ export function torrentStats(torrent: LiveTorrent): TorrentStats {
     wantedPieces: torrent.wantedPieces,
     verifiedPieces: have.count,
     checkedPieces: torrent.checkedPieces,
-    downloadedBytes: totals?.downloadedBytes ?? 0,
-    uploadedBytes: totals?.uploadedBytes ?? 0,
+    downloadedBytes: totals.downloadedBytes,
+    uploadedBytes: totals.uploadedBytes,
     downloadBytesPerSec,
     uploadBytesPerSec: exchange?.scheduler.uploadRate(null, nowMs) ?? 0,
-    wastedBytes: totals?.wastedBytes ?? 0,
-    corruptBytes: exchange?.corruptBytes ?? 0,
+    wastedBytes: totals.wastedBytes,
+    corruptBytes: totals.corruptBytes,
     badPieces: torrent.doubts.badPieces,
     peers: exchange?.peerCount ?? 0,
     seeds: exchange?.peers.filter((peer) => peer !== null && exchange.scheduler.peerIsSeed(peer.slot)).length ?? 0,
@@ -82,7 +103,7 @@ export function announceFigures(torrent: LiveTorrent): AnnounceFigures {
     downloadedBytes,
     leftBytes,
     port: torrent.services.listenPort ?? 0,
-    numwant: torrent.exchange?.hasRoom ? NUMWANT : 0,
+    numwant: torrent.exchange?.hasRoom || torrent.rest.isResting ? NUMWANT : 0,
     isHungry: !torrent.isComplete && peers < FEW_PEERS,
     isAlone: peers === 0,
   };

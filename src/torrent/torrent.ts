@@ -23,16 +23,14 @@ import type { Storage } from '../storage/port.js';
 import { Condition } from './condition.js';
 import { Doubts } from './doubts.js';
 import { abortedError, deferred, stoppedError, toHaulError, wentBadError, whenAborted } from './endings.js';
-import { Exchange, type ExchangeOwner } from './exchange.js';
-import { FileWatch } from './file-watch.js';
-import { Keeper } from './keeper.js';
-import { OnDisk } from './on-disk.js';
+import type { Exchange, ExchangeOwner } from './exchange.js';
 import type { Peer } from './peer.js';
+import { Rest } from './rest.js';
 import { Roster } from './roster.js';
 import type { Announces, Place, Services } from './services.js';
-import { announceFigures, peerStats, torrentStats } from './stats.js';
-import { proveSuspects } from './suspicion.js';
+import { addTotals, announceFigures, NO_TOTALS, peerStats, type Totals, torrentStats } from './stats.js';
 import { Unfinished } from './unfinished.js';
+import { lookOnDisk, makeExchange, Workings } from './workings.js';
 
 export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent, ExchangeOwner {
   readonly metainfo: Metainfo;
@@ -47,15 +45,16 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   readonly condition: Condition;
   readonly doubts: Doubts;
   readonly services: Services;
+  readonly rest: Rest;
   exchange: Exchange | null = null;
+  /** Of exchanges that were given up. */
+  past: Totals = NO_TOTALS;
   checkedPieces = 0;
   #state: TorrentState = 'preparing';
   #settle!: { resolve: () => void; reject: (error: HaulError) => void };
   #place: Place | null = null;
-  #storage: Storage | null = null;
   #announces: Announces | null = null;
-  #keeper: Keeper | null = null;
-  #watch: FileWatch | null = null;
+  #workings: Workings | null = null;
   #stopping: Promise<void> | null = null;
   #running: Promise<void>;
   readonly #unwatchSignal: () => void;
@@ -79,6 +78,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.condition = new Condition(this, options.trackers !== undefined);
     this.roster = new Roster(this);
     this.doubts = new Doubts(this);
+    this.rest = new Rest(this);
     for (const peer of options.peers ?? []) this.addPeer(peer.host, peer.port);
     // The signal stops the torrent at any time of its life, also when it is complete and seeds.
     this.#unwatchSignal = whenAborted(options.signal, () => void this.stop());
@@ -119,7 +119,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   }
 
   get isSyncing(): boolean {
-    return this.#keeper?.isBusy ?? false;
+    return this.#workings?.keeper.isBusy ?? false;
   }
 
   addPeer(host: string, port: number): void {
@@ -128,22 +128,58 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
 
   /** Every engine tick (100 ms). */
   tick(nowMs: number, isSecond: boolean): void {
-    if (this.exchange === null || this.isStopping) return;
+    const { exchange, isStopping, rest } = this;
+    if (isStopping || (exchange === null && !rest.isResting)) return;
     if (isSecond || this.roster.isHeldBack) this.roster.dialSome(nowMs);
     if (!isSecond) return;
-    this.exchange.tick(nowMs);
+    exchange?.tick(nowMs);
     this.roster.seekSilent(nowMs);
     this.#announces?.tick(nowMs);
-    this.#keeper?.tick(nowMs);
+    this.#workings?.tick(nowMs);
     this.condition.tick(nowMs);
-    this.#watch?.tick(nowMs);
     this.doubts.tick(nowMs);
+    rest.tick(nowMs);
   }
 
   /** See `Visited`: a seed to which nobody is connected has little to do. */
   quietUntilMs(nowMs: number): number {
-    const isQuiet = this.#state === 'seeding' && this.exchange!.isQuiet && this.#keeper!.isIdle && this.doubts.isIdle;
-    return isQuiet ? Math.min(this.roster.quietUntilMs(nowMs), this.#announces!.dueAtMs) : nowMs;
+    if (!this.rest.isResting && !this.#isQuiet) return nowMs;
+    return Math.min(this.roster.quietUntilMs(nowMs), this.#announces!.dueAtMs, this.rest.dueAtMs);
+  }
+
+  get #isQuiet(): boolean {
+    return this.#state === 'seeding' && this.exchange!.isQuiet && this.#workings!.keeper.isIdle && this.doubts.isIdle;
+  }
+
+  /** Nobody is connected, all of it is here, and nothing is under way. */
+  get canRest(): boolean {
+    const isWhole = this.have.isFull && this.selection?.isWhole !== false;
+    return isWhole && this.#isQuiet && this.storage?.suspects.length === 0;
+  }
+
+  get storage(): Storage | null {
+    return this.#workings?.storage ?? null;
+  }
+
+  /** Lets go of all that `takeUp` brings back; who says so closes the storage. */
+  layDown(): void {
+    this.past = addTotals(this.past, this.exchange);
+    this.exchange?.close('the torrent rests');
+    this.exchange = null;
+    this.#workings = null;
+    this.unfinished.gatherOpen = () => [];
+  }
+
+  /** A seed that rested serves again. */
+  takeUp(storage: Storage): void {
+    this.#workings = new Workings(this, storage, this.#options.mode !== 'seed');
+    this.exchange = makeExchange(this, storage, { isSuperSeeding: false, isSequential: false });
+    this.enter('seeding');
+    this.services.stir(this.roster);
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
   }
 
   // ---- the steps ----
@@ -161,67 +197,30 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
 
   /** False: stopped meanwhile. */
   async #prepareStorage(): Promise<boolean> {
-    const { services, metainfo, output, have, selection, wantedPieces } = this;
     const { mode, trustData, hashed, overwrite } = this.#options;
-    const onDisk = new OnDisk({
-      metainfo,
-      output,
-      selection,
-      wantedPieces,
-      have,
-      services,
+    const onDisk = lookOnDisk(this, {
+      have: this.have,
       isSeed: mode === 'seed',
       trustsData: trustData === true,
       hashed: hashed ?? null,
       overwrites: overwrite === true,
-      signal: this.#abort.signal,
-      onChecking: () => this.#enter('checking'),
-      onChecked: (count) => {
-        this.checkedPieces = count;
-      },
     });
     const storage = await this.condition.patiently(() => onDisk.open(), this.#abort.signal);
-    this.#storage = storage;
     if (storage === null) return false;
     this.unfinished.remember(onDisk.unfinished);
-    this.#watch = new FileWatch({
-      storage,
-      prove: () => this.#proveSuspects(false),
-      onTrouble: (error) => this.#fail(toHaulError(error, `look at ${metainfo.name}`)),
-    });
-    this.#keeper = new Keeper({
-      storage,
-      have,
-      wantedPieces,
-      unfinished: this.unfinished,
-      save: (claim) => services.saveResume(metainfo, output, claim, selection),
-      onTrouble: (error) => this.onDiskError(error),
-      onWarning: (error) => this.tell('warning', error),
-      isKept: mode !== 'seed',
-    });
-    await this.condition.patiently(() => this.#keeper!.open(), this.#abort.signal);
+    const workings = new Workings(this, storage, this.#options.mode !== 'seed');
+    this.#workings = workings;
+    await this.condition.patiently(() => workings.keeper.open(), this.signal);
     return !this.isStopping;
   }
 
   #begin(): void {
     const { services, metainfo } = this;
-    this.exchange = new Exchange({
-      metainfo,
-      storage: this.#storage!,
-      have: this.have,
-      unfinished: this.unfinished,
-      random: services.random,
-      now: services.now,
-      maxPeers: services.maxPeers,
-      uploadSlots: services.uploadSlots,
-      listenPort: services.listenPort,
+    this.exchange = makeExchange(this, this.storage!, {
       isSuperSeeding: this.#options.superSeeding === true,
-      priorities: this.selection?.pieces,
       isSequential: this.#options.sequential === true,
-      throttles: services.throttles,
-      owner: this,
     });
-    this.#enter('downloading');
+    this.enter('downloading');
     this.#announces = services.makeAnnounces(metainfo, this.#options.trackers ?? metainfo.trackers, {
       onPeers: (addresses) => {
         this.roster.add(addresses);
@@ -237,22 +236,16 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.roster.dialSome(services.now());
   }
 
-  async #proveSuspects(untilQuiet: boolean): Promise<void> {
-    const { metainfo, output, services, selection, have } = this;
-    const { signal } = this.#abort;
-    await proveSuspects({ storage: this.#storage!, services, metainfo, output, selection, have, signal, untilQuiet });
-  }
-
   /** All that is wanted is verified: force to the device, then say so. */
   async #finish(isFresh: boolean): Promise<void> {
     const { metainfo, output, services } = this;
     try {
-      await this.#proveSuspects(true);
+      await this.#workings!.proveSuspects(true);
     } catch (error) {
       this.#fail(toHaulError(error, `check ${metainfo.name}`));
     }
     if (this.isStopping) return;
-    await this.#keeper!.finish();
+    await this.#workings!.keeper.finish();
     if (this.isStopping) return;
     if (this.have.isFull && this.selection?.isWhole !== false && this.#options.mode !== 'seed') {
       await this.#attempt(`tidy up ${metainfo.name}`, () => services.removePartFile(metainfo, output));
@@ -261,7 +254,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     await this.#place!.share().catch((error: unknown) => this.#fail(toHaulError(error, `keep ${output}`)));
     if (this.isStopping) return;
     if (isFresh && this.have.isFull) this.#announces?.completed(services.now());
-    this.#enter('seeding');
+    this.enter('seeding');
     this.#settle.resolve();
     this.tell('done');
   }
@@ -288,24 +281,28 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   /** The one way out: peers, then the pool, then the disk; what is verified is synced and recorded. Never rejects. */
   async #stop(failure: HaulError | null): Promise<void> {
     const { name } = this.metainfo;
-    this.#enter('stopping');
+    this.enter('stopping');
     this.#abort.abort();
     this.doubts.close();
     this.services.closeHandshakes(this.roster);
     const goodbye = this.#announces?.stop(this.services.now());
     this.exchange?.close(failure === null ? 'the torrent was stopped' : 'the torrent failed');
     // A failure comes from inside #run: only a stop from outside waits for it.
-    if (failure === null) await this.#running;
+    if (failure === null) await Promise.all([this.#running, this.rest.settled()]);
     await this.exchange?.quiet();
-    await this.#attempt(`record what is verified of ${name}`, () => this.#keeper?.close(failure === null), failure);
-    await this.#attempt(`close the files of ${name}`, () => this.#storage?.close(), failure);
+    await this.#attempt(
+      `record what is verified of ${name}`,
+      () => this.#workings?.keeper.close(failure === null),
+      failure,
+    );
+    await this.#attempt(`close the files of ${name}`, () => this.storage?.close(), failure);
     await this.#attempt(`give the place of ${name} back`, () => this.#place?.release(), failure);
     await goodbye;
     this.services.onStopped(this.roster);
     this.#unwatchSignal();
     const isAborted = this.#options.signal?.aborted === true;
     this.#settle.reject(failure ?? (isAborted ? abortedError(name) : stoppedError(name)));
-    this.#enter(failure === null ? 'stopped' : 'failed');
+    this.enter(failure === null ? 'stopped' : 'failed');
     if (failure !== null) this.tell('failed', failure);
   }
 
@@ -325,7 +322,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     }
   }
 
-  #enter(state: TorrentState): void {
+  enter(state: TorrentState): void {
     if (this.#state === state) return;
     this.#state = state;
     this.services.log('info', `${this.metainfo.name}: ${state}`);
@@ -346,7 +343,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   // ---- ExchangeOwner ----
 
   onPieceVerified(piece: PieceIndex): void {
-    this.#keeper?.pieceVerified();
+    this.#workings?.keeper.pieceVerified();
     this.tell('verified', piece);
   }
 
@@ -380,7 +377,11 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   /** A piece of ours is bad on disk: it is neither offered nor recorded any more. */
   withdraw(piece: PieceIndex): void {
     this.exchange?.withdraw(piece);
-    this.#keeper?.pieceLost(piece);
+    this.#workings?.keeper.pieceLost(piece);
+  }
+
+  restFailed(error: unknown): void {
+    this.#fail(toHaulError(error, `wake ${this.metainfo.name}`));
   }
 
   onDiskError(error: HaulError): void {

@@ -82,6 +82,7 @@ function watchedServices(scope: Scope, calls: string[]): Services {
     hasConnectionRoom: () => true,
     dropUselessElsewhere: () => false,
     throttles: { downloads: new Throttle([]), uploads: new Throttle([]) },
+    restAfterMs: Number.POSITIVE_INFINITY,
     storageKind: 'auto',
     memory: engineMemory(pool),
     takeDial: () => false,

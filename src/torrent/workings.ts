@@ -1,0 +1,97 @@
+/** What a torrent needs to exchange data: its storage and what goes with it. A seed that rests has none of it. */
+import type { HaulError } from '../errors.js';
+import type { Storage } from '../storage/port.js';
+import { toHaulError } from './endings.js';
+import { Exchange } from './exchange.js';
+import { FileWatch } from './file-watch.js';
+import { Keeper } from './keeper.js';
+import { OnDisk, type OnDiskOptions } from './on-disk.js';
+import { proveSuspects } from './suspicion.js';
+import type { LiveTorrent } from './torrent.js';
+
+export class Workings {
+  readonly storage: Storage;
+  readonly keeper: Keeper;
+  readonly watch: FileWatch;
+  readonly #torrent: LiveTorrent;
+
+  /** @param isKept false: a seed of somebody's data keeps no record beside it */
+  constructor(torrent: LiveTorrent, storage: Storage, isKept: boolean) {
+    const { metainfo, output, have, wantedPieces, unfinished, selection, services } = torrent;
+    this.#torrent = torrent;
+    this.storage = storage;
+    this.watch = new FileWatch({
+      storage,
+      prove: () => this.proveSuspects(false),
+      onTrouble: (error) => torrent.onDiskError(toHaulError(error, `look at ${metainfo.name}`)),
+    });
+    this.keeper = new Keeper({
+      storage,
+      have,
+      wantedPieces,
+      unfinished,
+      save: (claim) => services.saveResume(metainfo, output, claim, selection),
+      onTrouble: (error: HaulError) => torrent.onDiskError(error),
+      onWarning: (error) => torrent.tell('warning', error),
+      isKept,
+    });
+  }
+
+  /** Once a second. */
+  tick(nowMs: number): void {
+    this.keeper.tick(nowMs);
+    this.watch.tick(nowMs);
+  }
+
+  /** @throws HaulError */
+  async proveSuspects(untilQuiet: boolean): Promise<void> {
+    const { metainfo, output, services, selection, have, signal } = this.#torrent;
+    const { storage } = this;
+    await proveSuspects({ storage, services, metainfo, output, selection, have, signal, untilQuiet });
+  }
+}
+
+/** The look at the disk that comes before. */
+export function lookOnDisk(
+  torrent: LiveTorrent,
+  options: Pick<OnDiskOptions, 'have' | 'isSeed' | 'trustsData' | 'hashed' | 'overwrites'>,
+): OnDisk {
+  const { metainfo, output, selection, wantedPieces, services, signal } = torrent;
+  return new OnDisk({
+    ...options,
+    metainfo,
+    output,
+    selection,
+    wantedPieces,
+    services,
+    signal,
+    onChecking: () => torrent.enter('checking'),
+    onChecked: (count) => {
+      torrent.checkedPieces = count;
+    },
+  });
+}
+
+export function makeExchange(
+  torrent: LiveTorrent,
+  storage: Storage,
+  { isSuperSeeding, isSequential }: { readonly isSuperSeeding: boolean; readonly isSequential: boolean },
+): Exchange {
+  const { services, metainfo, have, unfinished, selection } = torrent;
+  return new Exchange({
+    metainfo,
+    storage,
+    have,
+    unfinished,
+    random: services.random,
+    now: services.now,
+    maxPeers: services.maxPeers,
+    uploadSlots: services.uploadSlots,
+    listenPort: services.listenPort,
+    isSuperSeeding,
+    priorities: selection?.pieces,
+    isSequential,
+    throttles: services.throttles,
+    owner: torrent,
+  });
+}
