@@ -83,6 +83,7 @@ class LiveEngine implements Engine {
   #lastSecondMs = 0;
   readonly #visits = new Visits<LiveTorrent>();
   #closing: Promise<void> | null = null;
+  #shared: Omit<Services, 'throttles'> | null = null;
   /** Transferred by torrents that are gone. */
   #pastDownloaded = 0;
   #pastUploaded = 0;
@@ -187,18 +188,20 @@ class LiveEngine implements Engine {
     }
     // What is not taken on trust is hashed, and a download needs memory made present: soon.
     if (options.mode !== 'seed' || options.trustData !== true) this.#pool.warmUp?.();
-    const torrent = new LiveTorrent(
-      metainfo,
-      { ...options, output: resolve(options.output) },
-      this.#services(infoHashHex, options),
-    );
+    const torrent = new LiveTorrent(metainfo, { ...options, output: resolve(options.output) }, this.#services(options));
     this.#torrents.set(infoHashHex, torrent);
     this.#visits.stir(torrent);
     return torrent;
   }
 
-  #services(infoHashHex: string, rates: RateOptions): Services {
-    const throttles = this.#limits.forTorrent(rates);
+  /** What all torrents share is there once: thousands of them rest. */
+  #services(rates: RateOptions): Services {
+    this.#shared ??= this.#makeShared();
+    const services = Object.create(this.#shared) as Omit<Services, 'throttles'>;
+    return Object.assign(services, { throttles: this.#limits.forTorrent(rates) });
+  }
+
+  #makeShared(): Omit<Services, 'throttles'> {
     const maxPeers = this.#options.maxConnectionsPerTorrent ?? LIMITS.connectionsPerTorrent;
     const services = makeServices({
       pool: this.#pool,
@@ -216,7 +219,6 @@ class LiveEngine implements Engine {
       storageKind: this.#options.storage ?? 'auto',
       dispatcher: this.#dispatcher,
       zone: this.#options.zone,
-      throttles,
       restAfterMs: this.#internals.restAfterMs ?? DEFAULTS.restAfterMs,
       takeDial: (door, isNamed) => this.#takeDial(door, isNamed),
       halfOpenDials: () => DialBudget.halfOpen(this.#torrents.size),
@@ -230,25 +232,28 @@ class LiveEngine implements Engine {
       forgetLink: (link) => this.#handshakes.forget(link),
       closeHandshakes: (door) => this.#handshakes.close(door),
       stir: (door) => {
-        const torrent = this.#torrents.get(infoHashHex);
-        if (torrent?.roster === door) this.#visits.stir(torrent);
+        const torrent = this.#torrentOf(door);
+        if (torrent !== null) this.#visits.stir(torrent);
       },
-      onStopped: (door) => {
-        this.#limits.forget(throttles);
-        this.#forgetTorrent(infoHashHex, door);
-      },
+      onStopped: (door) => this.#forgetTorrent(door),
     });
     const { openStorage } = this.#internals;
     return openStorage === undefined ? services : { ...services, openStorage };
   }
 
-  #forgetTorrent(infoHashHex: string, door: Door): void {
-    const torrent = this.#torrents.get(infoHashHex);
-    if (torrent === undefined || torrent.roster !== door) return;
+  #torrentOf(door: Door): LiveTorrent | null {
+    const torrent = this.#torrents.get(door.infoHash.toString('hex'));
+    return torrent?.roster === door ? torrent : null;
+  }
+
+  #forgetTorrent(door: Door): void {
+    const torrent = this.#torrentOf(door);
+    if (torrent === null) return;
     const { downloadedBytes, uploadedBytes } = torrent.stats();
     this.#pastDownloaded += downloadedBytes;
     this.#pastUploaded += uploadedBytes;
-    this.#torrents.delete(infoHashHex);
+    this.#limits.forget(torrent.services.throttles);
+    this.#torrents.delete(torrent.metainfo.infoHashHex);
     this.#visits.delete(torrent);
   }
 

@@ -41,7 +41,6 @@ export interface ServicesOptions
     | 'uploadSlots'
     | 'maxPeers'
     | 'maxPeersPerAddress'
-    | 'throttles'
     | 'restAfterMs'
     | 'takeDial'
     | 'halfOpenDials'
@@ -62,7 +61,7 @@ export interface ServicesOptions
   readonly zone?: string | undefined;
 }
 
-export function makeServices(options: ServicesOptions): Services {
+export function makeServices(options: ServicesOptions): Omit<Services, 'throttles'> {
   const { storageKind, memory, dispatcher, zone, ...given } = options;
   const { pool, log, random, peerId } = given;
   return {

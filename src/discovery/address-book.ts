@@ -86,7 +86,7 @@ export class AddressBook {
   readonly #ready = new Heap<Entry>(dialsBefore);
   readonly #waiting = new Heap<Entry>((a, b) => a.readyAtMs < b.readyAtMs);
   /** Backing-off entries by number of failures, for eviction of the worst. */
-  readonly #evictable: Set<Entry>[] = Array.from({ length: FAILURES_MAX + 1 }, () => new Set());
+  readonly #evictable: (Set<Entry> | undefined)[] = [];
   /** Banned, retired and own addresses in that order: the oldest goes when they fill more than half the book. */
   readonly #barred = new Set<Entry>();
 
@@ -227,9 +227,10 @@ export class AddressBook {
       const isBarred = BARRED.has(entry.state);
       if (isBarred !== this.#barred.has(entry)) throw new Error(`${entry.key} is wrongly barred`);
       const isEvictable = entry.state === 'backing-off' && !isExplicit(entry);
-      if (isEvictable !== this.#evictable[entry.failures]!.has(entry)) throw new Error(`${entry.key} is misfiled`);
+      if (isEvictable !== (this.#evictable[entry.failures]?.has(entry) ?? false))
+        throw new Error(`${entry.key} is misfiled`);
     }
-    const evictable = this.#evictable.reduce((sum, set) => sum + set.size, 0);
+    const evictable = this.#evictable.reduce((sum, set) => sum + (set?.size ?? 0), 0);
     if (ready !== this.#ready.size || waiting !== this.#waiting.size || evictable > waiting)
       throw new Error('heaps hold strangers');
     if (this.#entries.size > this.#capacity) throw new Error('book is over its capacity');
@@ -273,13 +274,15 @@ export class AddressBook {
     if (entry.state === 'idle') this.#ready.push(entry);
     else if (BARRED.has(entry.state)) this.#barred.add(entry);
     if (entry.state === 'backing-off' || entry.state === 'banned') this.#waiting.push(entry);
-    if (entry.state === 'backing-off' && !isExplicit(entry)) this.#evictable[entry.failures]!.add(entry);
+    if (entry.state !== 'backing-off' || isExplicit(entry)) return;
+    this.#evictable[entry.failures] ??= new Set();
+    this.#evictable[entry.failures]!.add(entry);
   }
 
   #unfile(entry: Entry): void {
     if (entry.state === 'idle') this.#ready.remove(entry);
     if (entry.state === 'backing-off' || entry.state === 'banned') this.#waiting.remove(entry);
-    this.#evictable[entry.failures]!.delete(entry);
+    this.#evictable[entry.failures]?.delete(entry);
     this.#barred.delete(entry);
   }
 
@@ -331,7 +334,7 @@ export class AddressBook {
   #makeRoom(source: AddressSource): boolean {
     if (this.#entries.size < this.#capacity) return true;
     for (let failures = FAILURES_MAX; failures >= 1; failures--) {
-      for (const worst of this.#evictable[failures]!) {
+      for (const worst of this.#evictable[failures] ?? []) {
         this.#forget(worst);
         return true;
       }

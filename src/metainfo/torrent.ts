@@ -51,7 +51,9 @@ export function parseTorrent(bytes: Uint8Array, options: ParseOptions = {}): Met
   if (scanned.unsortedAt >= 0)
     warnings.add(() => `dictionary keys are out of order, first at byte ${scanned.unsortedAt}`);
   const warn: Warn = (line) => warnings.add(line);
-  const infoBytes = Buffer.from(bytes.subarray(span[0], span[1]));
+  // Of its own: a part of a larger buffer would keep all of that.
+  const infoBytes = Buffer.allocUnsafeSlow(span[1] - span[0]);
+  infoBytes.set(bytes.subarray(span[0], span[1]));
   const infoHash = infoHashOf(infoBytes);
   return {
     ...readInfo(info, infoBytes, { platform: options.platform ?? process.platform, warn }),
@@ -83,7 +85,7 @@ class Warnings {
 
 type InfoPart = Pick<Metainfo, 'name' | 'geometry' | 'pieceHashes' | 'files' | 'isMultiFile' | 'isPrivate'>;
 
-function readInfo(info: BencodeDictionary, infoBytes: Uint8Array, rules: PathRules): InfoPart {
+function readInfo(info: BencodeDictionary, infoBytes: Buffer, rules: PathRules): InfoPart {
   refuseVersion2(info);
   const rawName = readName(info);
   const name = nameFolder(rawName, rules);
@@ -97,7 +99,7 @@ function readInfo(info: BencodeDictionary, infoBytes: Uint8Array, rules: PathRul
   return {
     name,
     geometry,
-    pieceHashes: readPieces(info, geometry),
+    pieceHashes: within(infoBytes, readPieces(info, geometry)),
     files,
     isMultiFile,
     isPrivate: info.get('private') === 1,
@@ -162,6 +164,14 @@ function readPieces(info: BencodeDictionary, geometry: Geometry): Buffer {
     );
   }
   return Buffer.from(pieces.buffer, pieces.byteOffset, pieces.byteLength);
+}
+
+/** The same bytes as a part of the info dictionary, where they are found: 20 bytes a piece need not be kept twice. */
+function within(infoBytes: Buffer, pieces: Buffer): Buffer {
+  const head = `6:pieces${pieces.length}:`;
+  const begin = infoBytes.indexOf(head) + head.length;
+  const found = infoBytes.subarray(begin, begin + pieces.length);
+  return found.equals(pieces) ? found : pieces;
 }
 
 /** BEP 12: when there is an `announce-list`, `announce` is ignored. */

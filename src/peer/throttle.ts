@@ -91,6 +91,13 @@ export class Throttle {
   }
 }
 
+/** Of all who have no limit: nobody ever waits at it. */
+const UNLIMITED = new Throttle([]);
+
+function throttle(limits: readonly RateLimit[]): Throttle {
+  return limits.length === 0 ? UNLIMITED : new Throttle(limits);
+}
+
 /** The throttles of one torrent. */
 export interface TorrentThrottles {
   readonly downloads: Throttle;
@@ -119,9 +126,9 @@ export class Limits {
   }
 
   forTorrent(options: RateOptions): TorrentThrottles {
-    const downloads = new Throttle([...this.#engine.down, ...this.#make(options.downloadBytesPerSec)]);
-    const uploads = new Throttle([...this.#engine.up, ...this.#make(options.uploadBytesPerSec)]);
-    for (const throttle of [downloads, uploads]) if (throttle.isLimited) this.#throttles.add(throttle);
+    const downloads = throttle([...this.#engine.down, ...this.#make(options.downloadBytesPerSec)]);
+    const uploads = throttle([...this.#engine.up, ...this.#make(options.uploadBytesPerSec)]);
+    for (const each of [downloads, uploads]) if (each.isLimited) this.#throttles.add(each);
     if (this.#limits.size > 0) this.#timer ??= setInterval(() => this.refill(), REFILL_MS);
     return { downloads, uploads };
   }

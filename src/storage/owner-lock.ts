@@ -1,7 +1,7 @@
 /**
  * Who uses a place on disk, between processes (and the threads of one): flock(2) on a small file beside the data.
  * Writers hold it alone, readers share it. The kernel gives a lock back when its process ends, however it ends, so none
- * is ever stale.
+ * is ever stale. A reader's takes a mapping instead of a descriptor where it can: seeds are many.
  *
  * The file is named after the data, not the torrent: two torrents may want the same name. Each owner has a line in it:
  *   pid info-hash download|seed "name"\n
@@ -14,6 +14,7 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fromSystemError } from '../errors.js';
+import { LockMapping } from './lock-mapping.js';
 import { isOutOfRoom, whenRoom } from './patience.js';
 
 const LOCK_SH = 1;
@@ -69,7 +70,9 @@ export async function lockRoot(root: string, owner: Owner): Promise<LockOutcome 
     const outcome = flock(handle.fd, owner.isWriting ? LOCK_EX : LOCK_SH);
     if (outcome === 'locked' && isSameFile(handle.fd, path)) {
       await sign(handle, owner);
-      return { isTaken: true, lock: makeLock(handle, path, owner, flock) };
+      const lock = new HeldLock(handle, path, owner, flock);
+      if (!owner.isWriting) await lock.letGo();
+      return { isTaken: true, lock };
     }
     const found = outcome === 'busy' ? await readOwner(handle) : null;
     await handle.close();
@@ -138,26 +141,57 @@ async function openLock(path: string, creation: number): Promise<FileHandle | nu
   return null;
 }
 
-function makeLock(handle: FileHandle, path: string, owner: Owner, flock: Flock): OwnerLock {
-  let isReleased = false;
-  return {
-    share: async () => {
-      if (isReleased) return true;
-      await sign(handle, { ...owner, isWriting: false });
-      // The number of a closed descriptor may be another file's by now.
-      return shareLock((operation) => (isReleased ? 'locked' : flock(handle.fd, operation)));
-    },
-    release: async () => {
-      if (isReleased) return;
-      isReleased = true;
-      // Of several readers that leave at once the last to ask gets it: each has given up its share before it asks for
-      // all.
-      const isLast = flock(handle.fd, LOCK_EX) === 'locked';
-      // While still locked: nobody else can have made it theirs. At once: who comes meanwhile finds it busy.
-      if (isLast) removeQuietly(handle.fd, path);
-      await handle.close().catch(() => {});
-    },
-  };
+/** A lock that is held: by its descriptor, or by a mapping of its file alone (`lock-mapping.ts`). */
+class HeldLock implements OwnerLock {
+  /** Null: the mapping holds it. */
+  #handle: FileHandle | null;
+  #mapping: LockMapping | null = null;
+  #isReleased = false;
+  readonly #path: string;
+  readonly #owner: Owner;
+  readonly #flock: Flock;
+
+  constructor(handle: FileHandle, path: string, owner: Owner, flock: Flock) {
+    this.#handle = handle;
+    this.#path = path;
+    this.#owner = owner;
+    this.#flock = flock;
+  }
+
+  /** A reader does nothing with its lock but hold it: that takes no descriptor. */
+  async letGo(): Promise<void> {
+    const handle = this.#handle;
+    if (handle === null || this.#isReleased) return;
+    this.#mapping = await LockMapping.of(this.#path, handle.fd);
+    if (this.#mapping === null || this.#isReleased) return;
+    this.#handle = null;
+    await handle.close().catch(() => {});
+  }
+
+  async share(): Promise<boolean> {
+    const handle = this.#handle;
+    if (this.#isReleased || handle === null) return true;
+    await sign(handle, { ...this.#owner, isWriting: false });
+    // The number of a closed descriptor may be another file's by now.
+    const isShared = await shareLock((operation) => (this.#isReleased ? 'locked' : this.#flock(handle.fd, operation)));
+    if (isShared) await this.letGo();
+    return isShared;
+  }
+
+  async release(): Promise<void> {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#mapping?.close();
+    // Without a descriptor the file stays: it is locked by nobody, and whoever comes next takes it.
+    const handle = this.#handle ?? (await openLock(this.#path, 0).catch(() => null));
+    if (handle === null) return;
+    // Of several readers that leave at once the last to ask gets it: each has given up its share before it asks for
+    // all.
+    const isLast = this.#flock(handle.fd, LOCK_EX) === 'locked';
+    // While still locked: nobody else can have made it theirs. At once: who comes meanwhile finds it busy.
+    if (isLast) removeQuietly(handle.fd, this.#path);
+    await handle.close().catch(() => {});
+  }
 }
 
 /**

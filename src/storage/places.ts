@@ -71,24 +71,31 @@ export async function claimPlace(metainfo: Metainfo, output: string, isWriting: 
   }
   enter(holder);
   try {
-    return holding(holder, await lock(holder));
+    return new HeldPlace(holder, await lock(holder));
   } catch (error) {
     leave(holder);
     throw error;
   }
 }
 
-function holding(holder: Holder, lock: OwnerLock | null): Place {
-  return {
-    share: async () => {
-      holder.isWriting = false;
-      if ((await lock?.share()) === false) throw inUse(holder, null, holder.root);
-    },
-    release: async () => {
-      await lock?.release();
-      leave(holder);
-    },
-  };
+class HeldPlace implements Place {
+  readonly #holder: Holder;
+  readonly #lock: OwnerLock | null;
+
+  constructor(holder: Holder, lock: OwnerLock | null) {
+    this.#holder = holder;
+    this.#lock = lock;
+  }
+
+  async share(): Promise<void> {
+    this.#holder.isWriting = false;
+    if ((await this.#lock?.share()) === false) throw inUse(this.#holder, null, this.#holder.root);
+  }
+
+  async release(): Promise<void> {
+    await this.#lock?.release();
+    leave(this.#holder);
+  }
 }
 
 async function lock(holder: Holder): Promise<OwnerLock | null> {

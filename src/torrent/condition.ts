@@ -10,7 +10,7 @@ import type { LiveTorrent } from './torrent.js';
 import { untilFiles } from './until-files.js';
 
 export class Condition {
-  readonly contacts = new Contacts();
+  #contacts: Contacts | null = null;
   readonly #torrent: LiveTorrent;
   readonly #areTrackersGiven: boolean;
   #withoutPeers = new Since();
@@ -25,6 +25,11 @@ export class Condition {
   constructor(torrent: LiveTorrent, areTrackersGiven: boolean) {
     this.#torrent = torrent;
     this.#areTrackersGiven = areTrackersGiven;
+  }
+
+  get contacts(): Contacts {
+    this.#contacts ??= new Contacts();
+    return this.#contacts;
   }
 
   /** Once a second. */

@@ -17,37 +17,40 @@ const SAY_AGAIN_MS = 10_000;
 
 export class Doubts {
   readonly #torrent: LiveTorrent;
-  readonly #checks: SpotChecks;
-  readonly #abort = new AbortController();
+  /** Both are made with the first complaint. */
+  #checks: SpotChecks | null = null;
+  #abort: AbortController | null = null;
+  #isClosed = false;
   /** Pieces that were verified and are bad on disk now. */
   badPieces = 0;
   #saidMs = Number.NEGATIVE_INFINITY;
 
   constructor(torrent: LiveTorrent) {
     this.#torrent = torrent;
-    this.#checks = new SpotChecks({
-      check: (piece) => this.#isGood(piece),
-      onBad: (piece) => this.#pieceLost(piece),
-    });
   }
 
   get isIdle(): boolean {
-    return this.#checks.isIdle;
+    return this.#checks?.isIdle ?? true;
   }
 
   /** Once a second. */
   tick(nowMs: number): void {
-    void this.#checks.tick(nowMs);
+    void this.#checks?.tick(nowMs);
   }
 
   /** Somebody at that address says that our copy of the piece is bad. */
   pieceDoubted(piece: PieceIndex, host: string): void {
+    this.#checks ??= new SpotChecks({
+      check: (doubted) => this.#isGood(doubted),
+      onBad: (bad) => this.#pieceLost(bad),
+    });
     this.#checks.report(piece, groupOf(host));
   }
 
   /** No check begins any more, and one under way comes to no verdict. */
   close(): void {
-    this.#abort.abort();
+    this.#isClosed = true;
+    this.#abort?.abort();
   }
 
   poisonedSource(peer: Peer, piece: PieceIndex, copies: number, pauseMs: number): void {
@@ -69,6 +72,8 @@ export class Doubts {
     const { metainfo, output, selection, services } = this.#torrent;
     const only = new Bitfield(metainfo.geometry.pieceCount);
     only.set(piece);
+    this.#abort ??= new AbortController();
+    if (this.#isClosed) this.#abort.abort();
     const { signal } = this.#abort;
     const options = { only, selection, signal, onProgress: () => {}, isStrict: true };
     const good = await services.recheck(metainfo, output, options);

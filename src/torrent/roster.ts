@@ -29,12 +29,13 @@ const SPARE_DIALS = 4;
 export class Roster implements Door {
   readonly infoHash: Buffer;
   readonly #torrent: LiveTorrent;
-  readonly #addresses: Addresses;
-  readonly #bans = new Bans();
+  /** These three are made when somebody is known: of thousands of seeds most know nobody. */
+  #book: Addresses | null = null;
+  #bans: Bans | null = null;
   #pardonedMs = Number.NEGATIVE_INFINITY;
   #soughtMs = Number.NEGATIVE_INFINITY;
   /** Peers that the user named: it should be heard why they do not answer. */
-  readonly #named: NamedPeers;
+  #named: NamedPeers | null = null;
   /** We had no descriptor or no memory for a connection: no dials before this. */
   #shortUntilMs = 0;
   /** Dialled and not yet through their handshake. */
@@ -43,9 +44,17 @@ export class Roster implements Door {
   constructor(torrent: LiveTorrent) {
     this.#torrent = torrent;
     this.infoHash = torrent.metainfo.infoHash;
-    this.#addresses = torrent.services.makeAddresses();
+  }
+
+  get #addresses(): Addresses {
+    this.#book ??= this.#torrent.services.makeAddresses();
+    return this.#book;
+  }
+
+  #makeNamed(): NamedPeers {
+    const torrent = this.#torrent;
     const { resolveHost, now, log } = torrent.services;
-    this.#named = new NamedPeers({
+    return new NamedPeers({
       resolveHost,
       now,
       onAddress: (address) => this.#addresses.add(address, 'explicit'),
@@ -57,12 +66,16 @@ export class Roster implements Door {
     });
   }
 
+  #isNamed(address: PeerAddress): boolean {
+    return this.#named?.has(address) === true;
+  }
+
   get isAdmitting(): boolean {
     return this.#torrent.exchange !== null && !this.#torrent.isStopping;
   }
 
   get knownAddresses(): number {
-    return this.#addresses.count;
+    return this.#book?.count ?? 0;
   }
 
   /** Addresses from a tracker. */
@@ -73,6 +86,7 @@ export class Roster implements Door {
 
   /** A peer named by the user; a host name is looked up first. */
   async addByHand(host: string, port: number): Promise<void> {
+    this.#named ??= this.#makeNamed();
     await this.#named.add(host, port);
     this.#torrent.services.stir(this);
     this.dialSome(this.#torrent.services.now());
@@ -89,16 +103,16 @@ export class Roster implements Door {
     this.isHeldBack = false;
     // One that rests dials too: it rises when somebody answers.
     if (this.#torrent.isStopping || (exchange === null && !this.#torrent.rest.isResting)) return;
-    this.#named.tick(nowMs);
+    this.#named?.tick(nowMs);
     if (nowMs < this.#shortUntilMs) return;
     // In a table full of peers that are of no use some are dialled all the same: their places are decided at the door.
     const isFullLeech = exchange !== null && !exchange.hasRoom && !exchange.isComplete;
     const spare = isFullLeech && this.hasUseless(nowMs) ? SPARE_DIALS : 0;
     const mostDialling = services.halfOpenDials();
     while ((exchange?.peerCount ?? 0) + this.#dialling < services.maxPeers + spare) {
-      const address = this.#addresses.next(nowMs) ?? this.#pardoned(nowMs);
+      const address = this.#book?.next(nowMs) ?? this.#pardoned(nowMs);
       if (address === null) return;
-      const isNamed = this.#named.has(address);
+      const isNamed = this.#isNamed(address);
       if (this.#dialling >= mostDialling && !isNamed) return;
       this.isHeldBack = !services.takeDial(this, isNamed);
       if (this.isHeldBack) return;
@@ -111,8 +125,9 @@ export class Roster implements Door {
 
   /** Nobody is dialled before that, unless an address is added; not in the future: somebody is. */
   quietUntilMs(nowMs: number): number {
-    if (this.#dialling > 0 || this.#named.count > 0 || this.#addresses.next(nowMs) !== null) return nowMs;
-    return this.#addresses.nextAtMs();
+    if (this.#dialling > 0 || this.#named !== null || (this.#book !== null && this.#book.next(nowMs) !== null))
+      return nowMs;
+    return this.#book?.nextAtMs() ?? Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -122,9 +137,10 @@ export class Roster implements Door {
   #pardoned(nowMs: number): PeerAddress | null {
     const { exchange, isComplete } = this.#torrent;
     const isAlone = exchange?.peerCount === 0 && this.#dialling === 0 && !isComplete;
-    if (!isAlone || nowMs - this.#pardonedMs < PARDON_MS || !this.#addresses.pardon()) return null;
+    const book = this.#book;
+    if (!isAlone || nowMs - this.#pardonedMs < PARDON_MS || book === null || !book.pardon()) return null;
     this.#pardonedMs = nowMs;
-    return this.#addresses.next(nowMs);
+    return book.next(nowMs);
   }
 
   // ---- Door ----
@@ -188,7 +204,7 @@ export class Roster implements Door {
     const { exchange, services } = this.#torrent;
     if (exchange === null) return null;
     const isNamed = ({ link, listenPort }: Peer): boolean =>
-      this.#named.has({ host: link.host, port: listenPort ?? link.port });
+      this.#isNamed({ host: link.host, port: listenPort ?? link.port });
     return { exchange, share: services.maxPeersPerAddress, isNamed };
   }
 
@@ -201,7 +217,7 @@ export class Roster implements Door {
       this.#shortUntilMs = services.now() + SHORTAGE_PAUSE_MS;
     } else this.#addresses.failed({ host, port }, services.now(), this.#isAlone);
     this.#torrent.condition.contacts.dialFailed(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, reason);
-    const isByHand = this.#named.has({ host, port });
+    const isByHand = this.#isNamed({ host, port });
     services.log(isByHand ? 'warn' : 'debug', `peer ${host}:${port}: ${reason}`, { host, port });
   }
 
@@ -248,6 +264,7 @@ export class Roster implements Door {
   /** It is known by content that the peer sent bad blocks. */
   ban(peer: Peer, reason: string): void {
     const { host } = peer.link;
+    this.#bans ??= new Bans();
     const untilMs = this.#bans.add(host, peer.peerId, this.#torrent.services.now());
     // What an incoming peer says of its port is a claim: it must not close the door to somebody else at its host.
     if (!peer.link.isIncoming) this.#addresses.ban({ host, port: peer.link.port }, untilMs);
@@ -261,9 +278,9 @@ export class Roster implements Door {
 
   /** Why the peer is kept out, or null. Never one that the user named, and nobody while there is no other peer. */
   #banOf(link: PeerLink, handshake: Handshake): string | null {
-    const isByHand = !link.isIncoming && this.#named.has(link);
+    const isByHand = !link.isIncoming && this.#isNamed(link);
     if (isByHand || this.#torrent.exchange?.peerCount === 0) return null;
-    return this.#bans.refusal(link.host, handshake.peerId, this.#torrent.services.now());
+    return this.#bans?.refusal(link.host, handshake.peerId, this.#torrent.services.now()) ?? null;
   }
 
   /** Why this peer may not join, or null. */

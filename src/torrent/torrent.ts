@@ -59,7 +59,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   #running: Promise<void>;
   readonly #unwatchSignal: () => void;
   readonly #options: AddOptions;
-  readonly #abort = new AbortController();
+  #abort: AbortController | null = null;
 
   constructor(metainfo: Metainfo, options: AddOptions, services: Services) {
     super();
@@ -167,7 +167,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.exchange?.close('the torrent rests');
     this.exchange = null;
     this.#workings = null;
-    this.unfinished.gatherOpen = () => [];
+    this.#abort = null;
+    this.unfinished.closeAll();
   }
 
   /** A seed that rested serves again. */
@@ -179,6 +180,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   }
 
   get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.isStopping) this.#abort.abort();
     return this.#abort.signal;
   }
 
@@ -188,7 +191,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     try {
       const { services, metainfo, output, condition } = this;
       const claim = (): Promise<Place> => services.claimPlace(metainfo, output, this.#options.mode !== 'seed');
-      this.#place = await condition.patiently(claim, this.#abort.signal);
+      this.#place = await condition.patiently(claim, this.signal);
       if (!this.isStopping && (await this.#prepareStorage())) this.#begin();
     } catch (error) {
       if (!this.isStopping) this.#fail(toHaulError(error, `prepare ${this.metainfo.name}`));
@@ -198,19 +201,14 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   /** False: stopped meanwhile. */
   async #prepareStorage(): Promise<boolean> {
     const { mode, trustData, hashed, overwrite } = this.#options;
-    const onDisk = lookOnDisk(this, {
-      have: this.have,
-      isSeed: mode === 'seed',
-      trustsData: trustData === true,
-      hashed: hashed ?? null,
-      overwrites: overwrite === true,
-    });
-    const storage = await this.condition.patiently(() => onDisk.open(), this.#abort.signal);
+    const isSeed = mode === 'seed';
+    const given = { trustsData: trustData === true, hashed: hashed ?? null, overwrites: overwrite === true };
+    const onDisk = lookOnDisk(this, { have: this.have, isSeed, ...given });
+    const storage = await this.condition.patiently(() => onDisk.open(), this.signal);
     if (storage === null) return false;
     this.unfinished.remember(onDisk.unfinished);
-    const workings = new Workings(this, storage, this.#options.mode !== 'seed');
-    this.#workings = workings;
-    await this.condition.patiently(() => workings.keeper.open(), this.signal);
+    this.#workings = new Workings(this, storage, this.#options.mode !== 'seed');
+    await this.condition.patiently(() => this.#workings!.keeper.open(), this.signal);
     return !this.isStopping;
   }
 
@@ -282,7 +280,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   async #stop(failure: HaulError | null): Promise<void> {
     const { name } = this.metainfo;
     this.enter('stopping');
-    this.#abort.abort();
+    this.#abort?.abort();
     this.doubts.close();
     this.services.closeHandshakes(this.roster);
     const goodbye = this.#announces?.stop(this.services.now());

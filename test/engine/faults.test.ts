@@ -81,7 +81,6 @@ function watchedServices(scope: Scope, calls: string[]): Services {
     maxPeersPerAddress: 4,
     hasConnectionRoom: () => true,
     dropUselessElsewhere: () => false,
-    throttles: { downloads: new Throttle([]), uploads: new Throttle([]) },
     restAfterMs: Number.POSITIVE_INFINITY,
     storageKind: 'auto',
     memory: engineMemory(pool),
@@ -96,6 +95,7 @@ function watchedServices(scope: Scope, calls: string[]): Services {
   });
   return {
     ...services,
+    throttles: { downloads: new Throttle([]), uploads: new Throttle([]) },
     recheck: (...args) => {
       calls.push('recheck');
       return services.recheck(...args);
