@@ -16,10 +16,12 @@ export interface Door {
   readonly infoHash: Buffer;
   /** False while the torrent takes no peers. */
   readonly isAdmitting: boolean;
+  /** Resolves when it takes peers; null: it does, or it may never. Who was dialled meanwhile is let in then. */
+  readonly opening: Promise<void> | null;
   /** Takes the link over (and sets its handlers), or closes it with a reason and returns null. */
   admit(link: PeerLink, handshake: Handshake): WireSink | null;
-  /** A dialled connection ended before its handshake. */
-  dialFailed(host: string, port: number, reason: string): void;
+  /** A dialled connection ended before its handshake; or before we were ready for it, which is no fault of the peer. */
+  dialFailed(host: string, port: number, reason: string, wasReady: boolean): void;
 }
 
 export interface HandshakesOptions {
@@ -40,6 +42,8 @@ export interface HandshakesOptions {
 /** Otherwise they are bounded by a quarter of all connections: who waits takes the place of others. */
 const PARKED_AT_LEAST = 4;
 const NOT_HERE = 'asked for a torrent that is not here';
+/** It answered our dial, and our own files were not ready for it in time. */
+const NOT_READY = 'the files are not ready yet';
 
 export class Handshakes implements LinkHandlers {
   readonly #options: HandshakesOptions;
@@ -99,7 +103,8 @@ export class Handshakes implements LinkHandlers {
 
   tick(nowMs: number): void {
     for (const link of this.#pending.keys()) {
-      if (nowMs - link.startedMs > LIMITS.handshakeTimeoutMs) link.close('no handshake within 10 s');
+      if (nowMs - link.startedMs <= LIMITS.handshakeTimeoutMs) continue;
+      link.close(this.#parked.has(link) ? NOT_READY : 'no handshake within 10 s');
     }
   }
 
@@ -127,16 +132,38 @@ export class Handshakes implements LinkHandlers {
     const door = dialled ?? this.#options.lookUp(handshake.infoHash);
     const isAsked = dialled === null || dialled.infoHash.equals(handshake.infoHash);
     if (door?.isAdmitting && isAsked) return this.#letIn(link, handshake, door, dialled === null);
-    if (isAsked && this.#options.wake !== undefined) this.#wake(link, handshake, this.#options.wake);
+    const opening = isAsked && dialled !== null ? dialled.opening : null;
+    if (opening !== null) this.#awaitOpening(link, handshake, dialled!, opening);
+    else if (isAsked && this.#options.wake !== undefined) this.#wake(link, handshake, this.#options.wake);
     else link.close(NOT_HERE);
     return null;
+  }
+
+  /** Links that wait for a torrent to take peers. */
+  get parkedCount(): number {
+    return this.#parked.size;
+  }
+
+  get #mostParked(): number {
+    return Math.max(PARKED_AT_LEAST, Math.min(LIMITS.parkedHandshakes, this.#options.maxConnections / 4));
+  }
+
+  /** We dialled while our files were being prepared: a round trip or two were saved, if they are ready soon. */
+  #awaitOpening(link: PeerLink, handshake: Handshake, door: Door, opening: Promise<void>): void {
+    if (this.#parked.size >= this.#mostParked) link.close(NOT_READY);
+    else
+      void this.#park(
+        link,
+        handshake,
+        opening.then(() => door),
+        new AbortController(),
+      );
   }
 
   /** Nothing is begun for a link that may not wait for it. */
   #wake(link: PeerLink, handshake: Handshake, wake: NonNullable<HandshakesOptions['wake']>): void {
     const ofGroup = this.#parkedOf.get(groupOf(link.host)) ?? 0;
-    const most = Math.max(PARKED_AT_LEAST, Math.min(LIMITS.parkedHandshakes, this.#options.maxConnections / 4));
-    if (this.#parked.size >= most || ofGroup >= LIMITS.parkedPerAddress) {
+    if (this.#parked.size >= this.#mostParked || ofGroup >= LIMITS.parkedPerAddress) {
       link.close('too many wait for torrents to wake');
       return;
     }
@@ -206,7 +233,7 @@ export class Handshakes implements LinkHandlers {
     this.#unpark(link);
     this.forget(link);
     this.#options.onEvent('peer dropped before its handshake', { address: link.address, reason });
-    door?.dialFailed(link.host, link.port, reason);
+    door?.dialFailed(link.host, link.port, reason, reason !== NOT_READY);
   }
 
   #greet(link: PeerLink, door: Door): void {

@@ -8,6 +8,7 @@ import type { PeerLink } from '../peer/link.js';
 import type { Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import { Bans } from './bans.js';
+import { deferred } from './endings.js';
 import { NamedPeers } from './named-peers.js';
 import type { Peer } from './peer.js';
 import type { Addresses, PeerAddress } from './services.js';
@@ -26,6 +27,9 @@ const SHORTAGE_PAUSE_MS = 5_000;
 /** Dials under way while every place is taken. */
 const SPARE_DIALS = 4;
 
+/** Connections that are made while the files are being prepared. */
+const EARLY_DIALS = 4;
+
 export class Roster implements Door {
   readonly infoHash: Buffer;
   readonly #torrent: LiveTorrent;
@@ -40,6 +44,9 @@ export class Roster implements Door {
   #shortUntilMs = 0;
   /** Dialled and not yet through their handshake. */
   #dialling = 0;
+  /** It took peers once. */
+  #isOpen = false;
+  #opening: ReturnType<typeof deferred> | null = null;
 
   constructor(torrent: LiveTorrent) {
     this.#torrent = torrent;
@@ -74,6 +81,20 @@ export class Roster implements Door {
     return this.#torrent.exchange !== null && !this.#torrent.isStopping;
   }
 
+  get opening(): Promise<void> | null {
+    if (this.#isOpen || this.#torrent.isStopping) return null;
+    this.#opening ??= deferred();
+    return this.#opening.promise;
+  }
+
+  /** The torrent takes peers from now on. */
+  open(): void {
+    this.#isOpen = true;
+    this.#opening?.resolve();
+    this.#opening = null;
+    this.dialSome(this.#torrent.services.now());
+  }
+
   get knownAddresses(): number {
     return this.#book?.count ?? 0;
   }
@@ -101,8 +122,12 @@ export class Roster implements Door {
   dialSome(nowMs: number): void {
     const { exchange, services } = this.#torrent;
     this.isHeldBack = false;
+    if (this.#torrent.isStopping) return;
     // One that rests dials too: it rises when somebody answers.
-    if (this.#torrent.isStopping || (exchange === null && !this.#torrent.rest.isResting)) return;
+    if (exchange === null && !this.#torrent.rest.isResting) {
+      this.#dialEarly(nowMs);
+      return;
+    }
     this.#named?.tick(nowMs);
     if (nowMs < this.#shortUntilMs) return;
     // In a table full of peers that are of no use some are dialled all the same: their places are decided at the door.
@@ -116,11 +141,27 @@ export class Roster implements Door {
       if (this.#dialling >= mostDialling && !isNamed) return;
       this.isHeldBack = !services.takeDial(this, isNamed);
       if (this.isHeldBack) return;
-      this.#addresses.dialled(address);
-      this.#dialling++;
-      this.#torrent.condition.contacts.dialled++;
-      services.dial(this, address);
+      this.#dial(address);
     }
+  }
+
+  /**
+   * Whom the user named is greeted while the files are being prepared: there is something to ask for soon, unless what
+   * is here is being checked first.
+   */
+  #dialEarly(nowMs: number): void {
+    while (this.#torrent.state === 'preparing' && this.#dialling < EARLY_DIALS) {
+      const address = this.#book?.next(nowMs) ?? null;
+      if (address === null || !this.#isNamed(address) || !this.#torrent.services.takeDial(this, true)) return;
+      this.#dial(address);
+    }
+  }
+
+  #dial(address: PeerAddress): void {
+    this.#addresses.dialled(address);
+    this.#dialling++;
+    this.#torrent.condition.contacts.dialled++;
+    this.#torrent.services.dial(this, address);
   }
 
   /** Nobody is dialled before that, unless an address is added; not in the future: somebody is. */
@@ -208,9 +249,13 @@ export class Roster implements Door {
     return { exchange, share: services.maxPeersPerAddress, isNamed };
   }
 
-  dialFailed(host: string, port: number, reason: string): void {
+  dialFailed(host: string, port: number, reason: string, wasReady: boolean): void {
     const { services } = this.#torrent;
     this.#dialling--;
+    if (!wasReady) {
+      this.#addresses.postponed({ host, port });
+      return;
+    }
     if (OUR_SHORTAGE.test(reason)) {
       // No fault of the peer: it keeps its place in the book.
       this.#addresses.postponed({ host, port });

@@ -231,7 +231,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     });
     this.#announces.start(services.now(), () => announceFigures(this));
     if (this.isComplete) void this.#finish(false);
-    this.roster.dialSome(services.now());
+    this.roster.open();
   }
 
   /** All that is wanted is verified: force to the device, then say so. */

@@ -3,14 +3,17 @@ import assert from 'node:assert/strict';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { startEngine as startWithInternals } from '../../src/engine.js';
+import { createWorkPool } from '../../src/hash/pool.js';
 import type { WorkPool } from '../../src/hash/port.js';
+import { openStorage } from '../../src/storage/open.js';
 import { writeInterested, writeNotInterested, writeRequest } from '../../src/wire/encoder.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
 import { connectRawPeer } from '../support/raw-peer.js';
 import { openScope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
-import { until } from '../support/wait.js';
+import { until, withDeadline } from '../support/wait.js';
 
+const DEADLINE_MS = 30_000;
 const PIECE_BYTES = 32 * 1024;
 
 async function arrived(t: { after(hook: () => Promise<void>): void }, peerId = '-SH0100-firstwords00') {
@@ -97,4 +100,38 @@ test('a seed that needed no worker yet starts one when a peer is at the door', a
   });
   await peer.event('unchoke');
   assert.equal(started, 1);
+});
+
+test('who is named is greeted while the files are being prepared, and asked as soon as they are', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 4 * PIECE_BYTES, { pieceLengthBytes: PIECE_BYTES });
+  const seed = await startSeed(scope, set);
+  let prepare!: () => void;
+  const isWanted = new Promise<void>((resolve) => {
+    prepare = resolve;
+  });
+  const pool = createWorkPool({ threads: 1, needsMemory: true });
+  const openLate: typeof openStorage = async (options) => {
+    await isWanted;
+    return openStorage(options);
+  };
+  const leech = await startWithInternals(
+    { port: false, threads: 1 },
+    {
+      pool,
+      openStorage: (metainfo, output, forWriting) => openLate({ metainfo, output, pool, kind: 'auto', forWriting }),
+    },
+  );
+  scope.defer(() => leech.close());
+  const torrent = leech.add(set.metainfo, {
+    output: await tempFolder(scope),
+    trackers: [],
+    peers: [{ host: '127.0.0.1', port: seed.port! }],
+  });
+  await until('the seed has let it in', DEADLINE_MS, () => seed.torrents[0]!.peers().length === 1);
+  assert.equal(torrent.state, 'preparing');
+  assert.equal(torrent.sources().addresses.dialled, 1);
+  prepare();
+  await withDeadline(torrent.done, 'the download ends', DEADLINE_MS);
+  assert.equal(torrent.sources().addresses.dialled, 1);
 });

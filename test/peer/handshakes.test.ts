@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { Flusher } from '../../src/peer/flusher.js';
 import { type Door, Handshakes, type HandshakesOptions } from '../../src/peer/handshakes.js';
 import { encodeHandshake, HANDSHAKE_BYTES } from '../../src/wire/handshake.js';
+import type { WireSink } from '../../src/wire/sink.js';
 import { openScope, type Scope } from '../support/scope.js';
 import { until, withDeadline } from '../support/wait.js';
 
@@ -16,7 +17,8 @@ const THEIRS = Buffer.from('-XX0001-somebodyelse', 'latin1');
 /** Refuses everybody, as for a banned peer. */
 class RefusingDoor implements Door {
   readonly infoHash = INFO_HASH;
-  readonly isAdmitting = true;
+  readonly isAdmitting: boolean = true;
+  readonly opening: Promise<void> | null = null;
   readonly said: string[] = [];
 
   admit(link: Parameters<Door['admit']>[0]): null {
@@ -138,4 +140,90 @@ test('nothing is woken for who may not wait, and who is gone leaves its place to
   assert.equal(asked.length, 8);
   handshakes.close();
   await until('all are gone', DEADLINE_MS, () => handshakes.connectionCount === 0);
+});
+
+/** Its files are being prepared until `open`. */
+class OpeningDoor implements Door {
+  readonly infoHash = INFO_HASH;
+  isAdmitting = false;
+  readonly opening: Promise<void>;
+  readonly said: string[] = [];
+  readonly #scope: Scope;
+  #resolve!: () => void;
+
+  constructor(scope: Scope) {
+    this.#scope = scope;
+    this.opening = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  open(): void {
+    this.isAdmitting = true;
+    this.#resolve();
+  }
+
+  admit(link: Parameters<Door['admit']>[0]): WireSink {
+    this.said.push('admit');
+    this.#scope.defer(() => link.close('the test is over'));
+    const ignore = (): void => {};
+    link.handlers = {
+      onConnected: ignore,
+      onHandshake: () => null,
+      onReadEnd: ignore,
+      onSent: ignore,
+      onClosed: ignore,
+    };
+    const { said } = this;
+    return new Proxy({} as WireSink, { get: (_, name) => () => said.push(String(name)) });
+  }
+
+  dialFailed(_host: string, _port: number, _reason: string, wasReady: boolean): void {
+    this.said.push(wasReady ? 'dial failed' : 'not ready');
+  }
+}
+
+/** A peer that answers our dial and unchokes us at once. @returns what it heard */
+async function eagerPeer(scope: Scope): Promise<{ port: number; heard: () => Buffer }> {
+  const chunks: Buffer[] = [];
+  const answer = (socket: net.Socket): void => {
+    socket.on('error', () => {});
+    socket.on('data', (bytes: Buffer) => chunks.push(bytes));
+    const unchoke = Buffer.from([0, 0, 0, 1, 1]);
+    socket.write(Buffer.concat([greeting(THEIRS), unchoke]));
+  };
+  return { port: await serve(scope, answer, false), heard: () => Buffer.concat(chunks) };
+}
+
+test('who was dialled while the files were prepared is let in when they are, and nothing is lost', async (t) => {
+  const scope = openScope(t);
+  const door = new OpeningDoor(scope);
+  const handshakes = makeHandshakes(scope, door);
+  const peer = await eagerPeer(scope);
+  handshakes.dial(door, '127.0.0.1', peer.port);
+  await until('we have greeted it', DEADLINE_MS, () => peer.heard().length === HANDSHAKE_BYTES);
+  assert.deepEqual(door.said, []);
+  door.open();
+  await until('it has unchoked us', DEADLINE_MS, () => door.said.includes('onUnchoke'));
+  assert.deepEqual(door.said, ['admit', 'onUnchoke']);
+  assert.equal(peer.heard().length, HANDSHAKE_BYTES, 'it is greeted once');
+});
+
+test('who was dialled is let go when the files are not ready in time, and it is not its fault', async (t) => {
+  const scope = openScope(t);
+  const door = new OpeningDoor(scope);
+  const handshakes = makeHandshakes(scope, door);
+  const peer = await eagerPeer(scope);
+  handshakes.dial(door, '127.0.0.1', peer.port);
+  await until('we have greeted it', DEADLINE_MS, () => peer.heard().length === HANDSHAKE_BYTES);
+  // Its answer may still be on its way: the reason tells.
+  await until('it is let go', DEADLINE_MS, () => {
+    handshakes.tick(performance.now() + 9_000);
+    if (door.said.length === 0 && handshakes.parkedCount > 0) handshakes.tick(performance.now() + 11_000);
+    return door.said.length > 0;
+  });
+  assert.deepEqual(door.said, ['not ready']);
+  door.open();
+  await until('its link is gone', DEADLINE_MS, () => handshakes.connectionCount === 0);
+  assert.deepEqual(door.said, ['not ready']);
 });
