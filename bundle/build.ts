@@ -7,7 +7,17 @@
  * its own place. Not made smaller: names and order of the sources stay, so that a stack trace can be read.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -106,7 +116,11 @@ async function make(esbuild: Esbuild, work: string): Promise<void> {
   const inputs = [
     await bundle(esbuild, path.join(MODULES, 'cli/command.js'), filesOf(work, 'command').source),
     await bundle(esbuild, path.join(MODULES, 'hash/worker.js'), filesOf(work, 'worker').source),
-    await bundle(esbuild, path.join(path.dirname(require.resolve('piscina')), 'worker.js'), path.join(work, 'thread.cjs')),
+    await bundle(
+      esbuild,
+      path.join(path.dirname(require.resolve('piscina')), 'worker.js'),
+      path.join(work, 'thread.cjs'),
+    ),
   ];
   for (const name of ['command', 'worker']) {
     const { source, code } = filesOf(work, name);

@@ -1,4 +1,4 @@
-/** `node dist/bundle/compile.js FILE`: all functions of a bundle as V8 compiles them, to standard output. Run by `build.ts`. */
+/** `node dist/bundle/compile.js FILE`: all functions of a bundle as V8 compiles them, to standard output. */
 import { readFileSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** Bundles of the command and of a worker: made of the present modules, used when they are whole, left alone when not. */
+/** Bundles of the command and of a worker: made of the present modules, used when whole, left alone when not. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';

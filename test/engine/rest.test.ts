@@ -1,4 +1,4 @@
-/** A seed that nobody wants rests: it holds next to nothing, seems awake to its user, and serves who comes as before. */
+/** A seed that nobody wants rests: it holds next to nothing, seems awake to its user, and serves who comes. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { copyFile, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
