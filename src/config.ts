@@ -24,8 +24,14 @@ export const LIMITS = {
    * what is lost with a connection grows.
    */
   runBytes: 256 * KIB,
+  /** A .torrent that is read, fetched or made: it is held whole. Hashes of half a million pieces fit. */
   torrentFileBytes: 10 * MIB,
+  /**
+   * Lists and dictionaries inside each other: the decoder behind the guard recurses. The file tree of a hybrid (BEP 52)
+   * is as deep as its folders.
+   */
   bencodeDepth: 100,
+  /** Values in one bencoded text: two bytes may be one, and each becomes an object. */
   bencodeTokens: 2_000_000,
   /** 2^21: keeps piece indices and bitfields well inside int32 and one message. */
   pieceCount: 2_097_152,
@@ -33,7 +39,9 @@ export const LIMITS = {
   pieceLengthBytes: 64 * MIB,
   /** Exact integers in a double, and far above any file system here. */
   torrentLengthBytes: 2 ** 50,
+  /** Files of one torrent: each has rows in our tables. A .torrent of `torrentFileBytes` names fewer. */
   fileCount: 1_000_000,
+  /** Folders inside each other: a walk recurses. */
   pathDepth: 100,
   /** Bytes of one path component in UTF-8 (ext4, XFS, APFS and NTFS agree on 255). */
   pathNameBytes: 255,
@@ -52,8 +60,14 @@ export const LIMITS = {
   leastHolderBytesPerSec: 64 * KIB,
   /** Bytes being read ahead for one peer's queued requests. */
   readAheadBytesPerPeer: 8 * MIB,
+  /** Default of `maxConnectionsPerTorrent`. More peers give no more: 1,000 give 80 % of the rate of four. */
   connectionsPerTorrent: 500,
+  /**
+   * Default of `maxConnections`, of all torrents together; fewer where the process may not open so many files. 4,000
+   * idle ones cost 8 ms of CPU a second.
+   */
   connectionsPerEngine: 4000,
+  /** Dials of all torrents: strangers name the addresses, and we must not knock at doors like a scanner. */
   dialsPerSecond: 30,
   /** For so long a connection that could not be accepted is a problem worth showing. */
   doorTroubleMs: 60_000,
@@ -66,18 +80,18 @@ export const LIMITS = {
   halfOpenDials: 300,
   /** Whatever the number of torrents, each may have so many under way. */
   halfOpenMin: 8,
+  /** For connecting and the handshake together: TCP repeats a lost SYN after 1, 3 and 7 s. */
   handshakeTimeoutMs: 10_000,
-  /**
-   * Accepted connections without a handshake: of one address, and of all. Beyond them whoever is silent for longest
-   * makes room.
-   */
+  /** Accepted connections without a handshake, of one address. Beyond that whoever is silent for longest makes room. */
   handshakesPerAddress: 64,
+  /** The same, of all addresses. */
   handshakesPending: 512,
   /**
    * Torrents that are woken at the same time: each reads its metainfo and opens its files. Others wait their turn, as
    * long as a handshake may take.
    */
   wakesAtOnce: 8,
+  /** Torrents that wait for their turn to be woken; who wants one more is not waited for. */
   wakesWaiting: 256,
   /** A torrent that could not be woken is not tried again before that: its owner would be asked by every stranger. */
   wakeRetryMs: 10_000,
@@ -86,8 +100,9 @@ export const LIMITS = {
    * time-out would begin as many again.
    */
   wakeHangMs: 60_000,
-  /** Connections that wait for a torrent to wake: of one address (IPv6: one /64), and of all. */
+  /** Connections that wait for a torrent to wake, of one address (IPv6: one /64). */
   parkedPerAddress: 64,
+  /** The same, of all addresses, and at most a quarter of `maxConnections`. */
   parkedHandshakes: 256,
   /**
    * What one of them has sent behind its handshake: words of extensions and which of a million pieces it has take 130
@@ -115,12 +130,17 @@ export const LIMITS = {
   idleTimeoutMs: 150_000,
   /** A keep-alive goes out after this much silence of ours, safely below the 2 minutes peers wait (BEP 3). */
   keepAliveMs: 90_000,
+  /** A tracker's reply: 170,000 addresses in compact form (BEP 23), far more than any sends. */
   trackerReplyBytes: MIB,
+  /** Redirects of one announce; then the tracker has failed. */
   trackerRedirects: 5,
+  /** One announce with its redirects. */
   trackerTimeoutMs: 15_000,
+  /** A tracker that names a shorter interval is asked this often. */
   announceIntervalMinMs: 30_000,
   /** A tracker may permit who is short of peers to ask as often as this (`min interval`). */
   announceMinIntervalMs: 10_000,
+  /** What a tracker may name as its interval at most: else one reply would silence us for good. */
   announceIntervalMaxMs: 2 * 60 * 60_000,
   /** Addresses remembered per torrent. */
   knownAddresses: 5000,
@@ -195,6 +215,7 @@ export const DEFAULTS = {
    * wrote while we ran. With a third of them bad, 16 miss it once in 650 times.
    */
   samplePieces: 16,
+  /** And this share of all. */
   sampleShare: 0.01,
   /** And so many bytes, 40 ms of one core: what is smaller is hashed whole, so that nothing is missed. */
   sampleBytes: 64 * MIB,
@@ -202,6 +223,7 @@ export const DEFAULTS = {
    * Looks at files in use (gone? replaced? cut?), some 15 µs each; so 1,280 files are gone through in a sync interval.
    */
   filesWatchedPerSecond: 256,
+  /** The one timer of an engine. */
   tickMs: 100,
 } as const;
 
@@ -227,6 +249,7 @@ export const TRACKER_LIMITS = {
   stateBytes: 64 * MIB,
   /** Peers in one reply. */
   numwantMax: 200,
+  /** For who names no number, as other trackers do. */
   numwantDefault: 50,
   /**
    * Connections at the door of announces; with those of HTTP about half of the descriptors a process usually may open
@@ -235,20 +258,20 @@ export const TRACKER_LIMITS = {
   announceConnections: 12_288,
   /** Of one address (IPv6: one /64) once all are taken: a sixteenth. */
   announceConnectionsPerAddress: 768,
+  /** Connections of HTTP: the .torrent, and announces that did not come plain. */
   httpConnections: 4_096,
+  /** Of one address (IPv6: one /64) once all are taken: a sixteenth. */
   httpConnectionsPerAddress: 256,
-  /** One announce; 100 info-hashes of a scrape fit. Bytes. */
+  /** One announce; 100 info-hashes of a scrape fit. */
   requestBytes: 16 * KIB,
   /**
    * Replies made for one connection before its next request is read: four of the largest (200 peers, not compact). 64
    * KiB of pipelined requests made 9.4 MB of replies for somebody who reads none.
    */
   replyBytesPerConnection: 64 * KIB,
-  /**
-   * Replies, and requests behind them, that wait for slow readers: the whole tracker, and one address once that is used
-   * up.
-   */
+  /** Replies, and requests behind them, that wait for slow readers: the whole tracker. */
   waitingBytes: 64 * MIB,
+  /** The same, of one address once that is used up. */
   waitingBytesPerAddress: 4 * MIB,
   /**
    * Requests of one HTTP connection without an answer; no client sends more than one at a time. Node reads 64 KiB of

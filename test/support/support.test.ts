@@ -7,6 +7,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { cpuSeconds, sampleProcess, usedBetween } from '../../bench/support/procstat.js';
 import { run, startChild } from './child.js';
+import { chooseTests } from './choose-tests.js';
 import { AWKWARD_FILES, SeededBytes, seededBytes, writeTree } from './data.js';
 import { openNamespace } from './namespace.js';
 import { requireNamespaces, skipWithout } from './requirements.js';
@@ -164,6 +165,16 @@ test('what is missing skips a test, and fails it where nothing may be missing', 
   assert.equal(skipWithout(context, null), false);
   assert.throws(() => skipWithout(context, 'no such program'), /no such program/);
   assert.equal(skipped.length, 1);
+});
+
+test('tests are chosen by parts of their paths, also as the sources are named', () => {
+  const files = ['wire/decoder.test.js', 'wire/decoder.test.d.ts', 'wire/recorder.js', 'storage/layout.test.js'];
+  assert.deepEqual(chooseTests(files, []), ['storage/layout.test.js', 'wire/decoder.test.js']);
+  assert.deepEqual(chooseTests(files, ['wire/']), ['wire/decoder.test.js']);
+  assert.deepEqual(chooseTests(files, ['layout', 'nothing']), ['storage/layout.test.js']);
+  assert.deepEqual(chooseTests(files, ['test/wire/decoder.test.ts']), ['wire/decoder.test.js']);
+  assert.deepEqual(chooseTests(files, ['./test/wire']), ['wire/decoder.test.js']);
+  assert.deepEqual(chooseTests(files, ['nothing']), []);
 });
 
 test('process samples see the CPU that was used', { skip: process.platform !== 'linux' }, () => {
