@@ -92,6 +92,7 @@ export class PositionalStorage implements Storage, UnitOwner {
   }
 
   async prepare(options: PrepareOptions): Promise<void> {
+    if (options.forWriting) this.#slab.warm(this.#geometry.pieceLengthBytes);
     await this.#files.prepare({ ...options, mayReserveLater: true });
     if (options.forWriting) this.#files.identities.trackWrites();
     this.#reserver = new Reserver(this.#files, this.#transfer, this.#jobs, (error) => this.onError?.(error));

@@ -47,7 +47,8 @@ export class Slab {
   /** The fewest warm bytes since the last looks. */
   #leastWarm: number[] = [];
   #leastNow = 0;
-  #releasing = 0;
+  /** Jobs under way over places that are nobody's. */
+  #jobs = 0;
   #onQuiet: (() => void) | null = null;
 
   constructor(options: SlabOptions) {
@@ -81,6 +82,19 @@ export class Slab {
     region.free.give(beginBytes, lengthBytes, hasPages);
   }
 
+  /** Work will come: while nothing else is here a place of this length is made ready for whoever is first. */
+  warm(bytes: number): void {
+    if (this.heldBytes > 0 || bytes > this.#options.limitBytes) return;
+    const place = this.take(bytes);
+    const job = { kind: 'populate', forWriting: true, ranges: [placeRange(place, place.lengthBytes)] } as const;
+    const isTaken = this.#options.submit(job, (result) => {
+      this.give(place, result.ok);
+      if (--this.#jobs === 0) this.#onQuiet?.();
+    });
+    if (isTaken) this.#jobs++;
+    else this.give(place, false);
+  }
+
   /** Once a second: what was free all the time goes back. */
   tick(): void {
     this.#leastWarm.push(this.#leastNow);
@@ -102,13 +116,13 @@ export class Slab {
         // Pages that could not be let go are there still.
         if (!result.ok) this.#warmBytes += lengthBytes;
         region.free.give(begin, lengthBytes, !result.ok);
-        if (--this.#releasing === 0) this.#onQuiet?.();
+        if (--this.#jobs === 0) this.#onQuiet?.();
       });
       if (!isTaken) {
         region.free.give(begin, lengthBytes, true);
         return;
       }
-      this.#releasing++;
+      this.#jobs++;
       this.#warmBytes -= lengthBytes;
       this.#leastNow = Math.min(this.#leastNow, this.#warmBytes);
       left -= lengthBytes;
@@ -117,7 +131,7 @@ export class Slab {
 
   /** Nobody may touch any place from now on, in any thread. */
   async close(): Promise<void> {
-    if (this.#releasing > 0) await new Promise<void>((resolve) => (this.#onQuiet = resolve));
+    if (this.#jobs > 0) await new Promise<void>((resolve) => (this.#onQuiet = resolve));
     for (const { address, lengthBytes } of this.#regions.splice(0)) mmap.unmap(address, lengthBytes);
   }
 

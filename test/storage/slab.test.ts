@@ -135,3 +135,34 @@ test('free pages in places of the wrong length make room, and more is reserved w
   assert.equal(slab.take(1).lengthBytes, pageSize());
   await slab.close();
 });
+
+test('a first place is made ready before anybody takes it, once, and the slab is not closed under it', async () => {
+  const jobs: { job: WorkJob; done: (result: WorkResult) => void }[] = [];
+  const submit = (job: WorkJob, done: (result: WorkResult) => void): boolean => jobs.push({ job, done }) > 0;
+  const slab = new Slab({ reserveBytes: 8 * MIB, limitBytes: 4 * MIB, submit });
+  slab.warm(5 * MIB);
+  assert.equal(jobs.length, 0, 'no more than it may hold');
+  slab.warm(MIB);
+  slab.warm(MIB);
+  assert.deepEqual(
+    jobs.map(({ job }) => job.kind),
+    ['populate'],
+  );
+  const early = slab.take(MIB);
+  assert.equal(early.isPresent, false);
+  let isClosed = false;
+  jobs[0]!.done({ ok: true, good: true, bytes: new Uint8Array(0) });
+  assert.equal(slab.heldBytes, 2 * MIB);
+  const ready = slab.take(MIB);
+  assert.equal(ready.isPresent, true);
+  for (const place of [early, ready]) slab.give(place, false);
+  slab.warm(MIB);
+  const closing = slab.close().then(() => {
+    isClosed = true;
+  });
+  await Promise.resolve();
+  assert.equal(isClosed, false);
+  jobs[1]!.done({ ok: false, errno: 'ENOMEM', operation: 'prefault' });
+  await closing;
+  assert.equal(slab.heldBytes, 0);
+});
