@@ -118,10 +118,10 @@ export class DataFiles {
     this.#realPaths.clear();
     for (const [file, path] of found.realPaths) this.#realPaths.set(file, path);
     if (!forWriting) return new Map();
-    await this.#refuseForeign(found, options);
+    const empty = await this.#refuseForeign(found, options);
     await this.#refuseOneFile(found, options);
     const volume = await statfs(this.output);
-    const { hasNoDevice, makesUpInodes } = fileSystemOf(volume.type);
+    const { hasNoDevice, makesUpInodes, isExact } = fileSystemOf(volume.type);
     this.#hasNoDevice = hasNoDevice === true;
     const isLater = this.#hasNoDevice && options.mayReserveLater === true;
     const upFront = { leftBytes: isLater ? UP_FRONT_BYTES : Number.POSITIVE_INFINITY, rest: [] };
@@ -136,6 +136,8 @@ export class DataFiles {
       reserve: options.reserve ?? true,
       upFront,
       hasInodes: makesUpInodes !== true,
+      isExact: isExact === true,
+      empty,
     });
   }
 
@@ -169,10 +171,10 @@ export class DataFiles {
     return file === partFile ? partFileEntry(this.metainfo, partFileBytes) : this.metainfo.files[file]!;
   }
 
-  async #refuseForeign({ files }: Survey, { isOurs, signal }: PrepareOptions): Promise<void> {
-    if (isOurs === undefined) return;
+  async #refuseForeign({ files }: Survey, { isOurs, signal }: PrepareOptions): Promise<ReadonlySet<number>> {
+    if (isOurs === undefined) return new Set();
     const { partFile } = this.layout;
-    await refuseForeign({
+    return refuseForeign({
       states: files.filter(({ file }) => file !== partFile),
       entry: (file) => this.#entry(file),
       path: (file) => this.path(file),

@@ -25,18 +25,24 @@ export interface ForeignQuestion {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** @throws HaulError FILE_EXISTS naming them; ABORTED, NO_PERMISSION, IO */
-export async function refuseForeign(question: ForeignQuestion): Promise<void> {
+/**
+ * @returns the files that hold nothing, or are not there: nobody's, as long as that is so
+ * @throws HaulError FILE_EXISTS naming the others; ABORTED, NO_PERMISSION, IO
+ */
+export async function refuseForeign(question: ForeignQuestion): Promise<ReadonlySet<number>> {
   const { states, entry, path, output, isOurs, signal } = question;
   const foreign: string[] = [];
+  const empty = new Set<number>();
   for (const { file, lengthBytes } of states) {
+    if (lengthBytes === 0) empty.add(file);
     if (lengthBytes === 0 || isOurs(file)) continue;
     // A longer one was not made for this torrent, whatever it holds.
     const mayBeEmpty = lengthBytes <= entry(file).lengthBytes;
-    if (mayBeEmpty && (await holdsNothing(path(file), signal))) continue;
-    foreign.push(join(...entry(file).path));
+    if (mayBeEmpty && (await holdsNothing(path(file), signal))) empty.add(file);
+    else foreign.push(join(...entry(file).path));
   }
   if (foreign.length > 0) throw fileExists(output, foreign);
+  return empty;
 }
 
 function fileExists(output: string, foreign: readonly string[]): HaulError {

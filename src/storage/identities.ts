@@ -14,7 +14,7 @@ import { stat } from 'node:fs/promises';
 import { fromSystemError, HaulError } from '../errors.js';
 import { forEachConcurrently } from './concurrently.js';
 import { ABSENT, type FileStamp, isSameBirth, spoiled } from './file-stamp.js';
-import type { Made } from './make-files.js';
+import type { Made, MadeFile } from './make-files.js';
 import { OtherWriters } from './other-writers.js';
 import { birthOf, forEachStatus, stampOf } from './stamp-files.js';
 
@@ -84,8 +84,7 @@ export class Identities {
     await forEachStatus(files, pathOf, (file, status) => {
       if (status === null) missing ??= gone(pathOf(file));
       else {
-        const expected = made.get(file) ?? { device: Number(status.dev), inode: Number(status.ino) };
-        if (expected.device !== Number(status.dev) || expected.inode !== Number(status.ino)) other ??= file;
+        if (!isAsMade(made.get(file), status)) other ??= file;
         const isWhole = status.blocks * STAT_BLOCK_BYTES >= BigInt(lengthOf(file));
         const { dev: device, ino: inode, mtimeNs } = status;
         this.#known.set(file, { device, inode, birthNs: birthOf(status), mtimeNs, isWhole });
@@ -176,6 +175,12 @@ export class Identities {
       return new HaulError('BAD_DATA', `${path} lost data while it was in use: it has holes now; ${AGAIN}`, { path });
     return null;
   }
+}
+
+function isAsMade(made: MadeFile | undefined, { dev, ino, mtimeNs }: BigIntStats): boolean {
+  if (made === undefined) return true;
+  if (made.device !== Number(dev) || made.inode !== Number(ino)) return false;
+  return made.mtimeNs === null || made.mtimeNs === mtimeNs;
 }
 
 /** What is wrong with the first of the files, in the torrent's order, whichever was looked at first. */

@@ -6,7 +6,7 @@
  * output folder, whatever became of the folders on the way to it. A file that is not opened here, for it is whole, is
  * compared when it is noted (`Identities.note`): which file each one is, is the result.
  */
-import { constants, fstatSync, type Stats, type StatsFs } from 'node:fs';
+import { type BigIntStats, constants, fstatSync, type StatsFs } from 'node:fs';
 import { chmod, type FileHandle, mkdir, open, rmdir, stat, symlink, unlink } from 'node:fs/promises';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { FileEntry } from '../metainfo/metainfo.js';
@@ -44,6 +44,10 @@ export interface MakeTask {
   readonly upFront?: UpFront;
   /** False: the file system gives files new numbers at will. */
   readonly hasInodes: boolean;
+  /** The time of change of a file is that of the last write. Default false. */
+  readonly isExact?: boolean;
+  /** Files that are nobody's, for they hold nothing: as long as they do. Default: none. */
+  readonly empty?: ReadonlySet<number>;
 }
 
 /** Where reserving is dear: so much of it is done at once, the rest is left to `Reserver`. */
@@ -67,13 +71,18 @@ interface Id {
   readonly inode: number;
 }
 
+export interface MadeFile extends Id {
+  /** Its time of change, where a later one means that somebody has written into it. */
+  readonly mtimeNs: bigint | null;
+}
+
 /** By file; empty where the file system does not tell. */
-export type Made = ReadonlyMap<number, Id>;
+export type Made = ReadonlyMap<number, MadeFile>;
 
 interface Work extends MakeTask {
   /** What takes back what was done, in order. */
   readonly undo: (() => Promise<void>)[];
-  readonly made: Map<number, Id>;
+  readonly made: Map<number, MadeFile>;
   /** Files that have several names in this torrent: see `keyOf`. */
   readonly twins: ReadonlySet<string>;
 }
@@ -147,20 +156,22 @@ async function makeFile(work: Work, state: FileState): Promise<void> {
   const { reserve, undo, made } = work;
   const entry = work.entry(state.file);
   const path = work.path(state.file);
-  if (state.exists) made.set(state.file, state);
+  if (state.exists) made.set(state.file, { ...state, mtimeNs: isWatched(work, state) ? state.mtimeNs : null });
   const isReserved = !reserve || state.allocatedBytes >= entry.lengthBytes;
   if (state.exists && state.lengthBytes >= entry.lengthBytes && isReserved) return lookAgain(work, state, path);
   try {
     const handle = await openSeen(work, state, path, OLD, entry.isExecutable ? 0o777 : 0o666);
-    const status = fstatSync(handle.fd);
-    made.set(state.file, { device: status.dev, inode: status.ino });
+    let status = fstatSync(handle.fd, { bigint: true });
     undo.push(() => undoFile(work, state, path, status));
     try {
       if (reserve) await reserveSpace(handle.fd, nowOf(work, state, entry.lengthBytes));
       if ((await handle.stat()).size < entry.lengthBytes) await handle.truncate(entry.lengthBytes);
     } finally {
+      status = fstatSync(handle.fd, { bigint: true });
       await handle.close();
     }
+    const mtimeNs = isWatched(work, state) ? status.mtimeNs : null;
+    made.set(state.file, { device: Number(status.dev), inode: Number(status.ino), mtimeNs });
     if (entry.isExecutable && state.exists) await makeExecutable(path);
   } catch (error) {
     if (error instanceof Changed) throw error;
@@ -193,12 +204,13 @@ async function lookAgain(work: Work, state: FileState, path: string): Promise<vo
   }
 }
 
-/** Of the file that we made or lengthened, and of no other that has its name now. */
-async function undoFile({ hasInodes }: MakeTask, state: FileState, path: string, made: Stats): Promise<void> {
+/** Of the file that we made or lengthened, and of no other that has its name now; not what others wrote there since. */
+async function undoFile(task: MakeTask, state: FileState, path: string, made: BigIntStats): Promise<void> {
   const handle = await open(path, OLD);
   try {
-    const { dev, ino } = fstatSync(handle.fd);
-    if (hasInodes && (dev !== made.dev || ino !== made.ino)) return;
+    const { dev, ino, mtimeNs } = fstatSync(handle.fd, { bigint: true });
+    if (task.hasInodes && (dev !== made.dev || ino !== made.ino)) return;
+    if (task.isExact === true && mtimeNs !== made.mtimeNs) return;
     await (state.exists ? handle.truncate(state.lengthBytes) : unlink(path));
   } finally {
     await handle.close();
@@ -221,14 +233,23 @@ async function openSeen(task: Work, state: FileState, path: string, old = OLD, m
   throw new Changed(path);
 }
 
-function isSame({ hasInodes, entry, twins }: Work, state: FileState, fd: number): boolean {
+function isSame(work: Work, state: FileState, fd: number): boolean {
+  const { hasInodes, entry, twins } = work;
   const { file, device, inode, lengthBytes } = state;
-  const status = fstatSync(fd);
-  if (!status.isFile() || (hasInodes && (status.dev !== device || status.ino !== inode))) return false;
+  const status = fstatSync(fd, { bigint: true });
+  if (!status.isFile()) return false;
+  if (hasInodes && (Number(status.dev) !== device || Number(status.ino) !== inode)) return false;
+  if (isWatched(work, state) && status.mtimeNs !== state.mtimeNs) return false;
   // What somebody added must be neither cut nor written over; we lengthen a file under another name that it has in this
   // torrent.
   const mayHaveGrown = lengthBytes <= entry(file).lengthBytes && twins.has(keyOf(state));
-  return status.size === lengthBytes || (mayHaveGrown && status.size > lengthBytes);
+  const sizeBytes = Number(status.size);
+  return sizeBytes === lengthBytes || (mayHaveGrown && sizeBytes > lengthBytes);
+}
+
+/** It held nothing when it was looked at, and nobody is to write into it but through this one name. */
+function isWatched({ isExact, empty, twins }: Work, state: FileState): boolean {
+  return isExact === true && empty?.has(state.file) === true && !twins.has(keyOf(state));
 }
 
 function changed(path: string): (error: NodeJS.ErrnoException) => never {

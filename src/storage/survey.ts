@@ -3,6 +3,7 @@
  * For writing, links are followed only while they stay inside the output folder. For reading they may lead anywhere: no
  * link that a torrent brings leaves its folder, so such a one is the user's own, and digests prove what is behind it.
  */
+import type { BigIntStats } from 'node:fs';
 import { lstat, readlink, realpath, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
@@ -13,6 +14,8 @@ import { nameOfFolder } from './kernel-names.js';
 const AT_ONCE = 16;
 /** stat(2) counts blocks of 512 bytes, whatever the file system's own. */
 const STAT_BLOCK_BYTES = 512;
+/** What a file is that is not there. */
+const NOTHING = { allocatedBytes: 0, device: 0, inode: 0, mtimeNs: 0n };
 
 export interface FileState {
   readonly file: number;
@@ -22,6 +25,8 @@ export interface FileState {
   /** Which file it is, where the file system tells; 0 for one that is not there. */
   readonly device: number;
   readonly inode: number;
+  /** Its time of change when it was looked at, before anybody read it. */
+  readonly mtimeNs: bigint;
 }
 
 export interface Survey {
@@ -60,11 +65,9 @@ export async function survey(options: SurveyOptions): Promise<Survey> {
   return surveyor.result(root);
 }
 
-type Status = Awaited<ReturnType<typeof lstat>>;
-
-async function lstatOrNull(path: string): Promise<Status | null> {
+async function lstatOrNull(path: string): Promise<BigIntStats | null> {
   try {
-    return await lstat(path);
+    return await lstat(path, { bigint: true });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw fromSystemError(error, 'look at', path);
@@ -150,7 +153,7 @@ class Surveyor {
 
   #missingFile(index: number, path: string): void {
     if (!this.#forWriting) throw new HaulError('NOT_FOUND', `${path} is missing`, { path });
-    this.#states.push({ file: index, exists: false, lengthBytes: 0, allocatedBytes: 0, device: 0, inode: 0 });
+    this.#states.push({ file: index, exists: false, lengthBytes: 0, ...NOTHING });
   }
 
   async #lookAtFile(index: number, entry: FileEntry, path: string): Promise<void> {
@@ -183,7 +186,8 @@ class Surveyor {
     }
     const allocatedBytes = Number(status.blocks) * STAT_BLOCK_BYTES;
     const [device, inode] = [Number(status.dev), Number(status.ino)];
-    this.#states.push({ file: index, exists: true, lengthBytes, allocatedBytes, device, inode });
+    const { mtimeNs } = status;
+    this.#states.push({ file: index, exists: true, lengthBytes, allocatedBytes, device, inode, mtimeNs });
   }
 
   /** BEP 47: the target is relative to the torrent's root folder; on disk it is relative to the link's folder. */
@@ -237,7 +241,7 @@ class Surveyor {
   }
 
   /** What a link leads to. @throws HaulError when that is outside the output folder or nothing */
-  async #follow(path: string): Promise<Status> {
+  async #follow(path: string): Promise<BigIntStats> {
     let target: string;
     try {
       target = await realpath(path);
@@ -248,11 +252,11 @@ class Surveyor {
       const message = `${path} is a link that leads outside the output folder, to ${target}`;
       throw new HaulError('NOT_A_DIRECTORY', message, { path, target });
     }
-    return stat(target);
+    return stat(target, { bigint: true });
   }
 }
 
-function kindOf(status: Status): string {
+function kindOf(status: BigIntStats): string {
   if (status.isFIFO()) return 'a named pipe (FIFO)';
   if (status.isSocket()) return 'a socket';
   return status.isBlockDevice() || status.isCharacterDevice() ? 'a device' : 'no regular file';

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
 import { DataFiles } from '../../src/storage/files.js';
+import { Identities } from '../../src/storage/identities.js';
 import { nameOfFolder } from '../../src/storage/kernel-names.js';
 import { Changed, type MakeTask, makeFiles } from '../../src/storage/make-files.js';
 import { survey } from '../../src/storage/survey.js';
@@ -138,7 +139,7 @@ async function prepareLate({ output }: Place, change: () => void): Promise<void>
   try {
     await data.prepare({
       forWriting: true,
-      isOurs: (file) => file === 0 && fs.readFileSync(join(output, 't/a'), 'latin1') === 'ours',
+      isOurs: (file) => file === 0 && fs.readFileSync(join(output, 't/a'), 'latin1').startsWith('ours'),
       // Asked for last of all.
       get reserve(): boolean {
         if (!isChanged) change();
@@ -212,6 +213,84 @@ test('what somebody adds to a file after the look is not written over', async ()
     );
     assert.equal(fs.readFileSync(path, 'latin1'), `${before}precious`);
   }
+});
+
+/** Writes in place: length and inode stay. Its time of change was long ago, so that the clock's grain hides nothing. */
+function overwrite(path: string): void {
+  const fd = fs.openSync(path, 'r+');
+  fs.writeSync(fd, 'mine', 0);
+  fs.closeSync(fd);
+}
+
+test('what somebody writes over zeros after the look is not written over', async () => {
+  for (const lengthBytes of [4, 20_000]) {
+    const here = place();
+    const path = join(here.output, 't/sub/b');
+    fs.writeFileSync(path, Buffer.alloc(lengthBytes));
+    fs.utimesSync(path, 1e9, 1e9);
+    await assert.rejects(
+      prepareLate(here, () => overwrite(path)),
+      isError('FILE_EXISTS', path),
+    );
+    assert.equal(fs.readFileSync(path, 'latin1').slice(0, 4), 'mine');
+  }
+});
+
+/** What `prepare` gives to `makeFiles`: two files of no content, one of which has its length. */
+async function makeTask({ output }: Place): Promise<MakeTask> {
+  const { files } = scenes.metainfoOf(TREE.slice(1), 64 * 1024 * 1024);
+  fs.writeFileSync(join(output, 't/sub/b'), '');
+  fs.writeFileSync(join(output, 't/sub/c'), Buffer.alloc(100));
+  for (const name of ['t/sub/b', 't/sub/c']) fs.utimesSync(join(output, name), 1e9, 1e9);
+  return {
+    found: await survey({ files, isSkipped: () => false, ownFile: files.length, output, forWriting: true }),
+    volume: fs.statfsSync(output),
+    output,
+    entry: (file) => files[file]!,
+    path: (file) => join(output, ...files[file]!.path),
+    partFile: files.length,
+    reserve: false,
+    hasInodes: true,
+    isExact: true,
+    empty: new Set([0, 1]),
+  };
+}
+
+test('what somebody writes into such a file while others are made shows when the files are noted', async () => {
+  for (const [file, name] of ['t/sub/b', 't/sub/c'].entries()) {
+    const here = place();
+    const task = await makeTask(here);
+    const made = await makeFiles(task);
+    assert.ok(!(made instanceof Changed));
+    fs.utimesSync(join(here.output, name), 1e9 + 1, 1e9 + 1);
+    const identities = new Identities({
+      files: [0, 1],
+      pathOf: task.path,
+      lengthOf: (index) => task.entry(index).lengthBytes,
+      partFile: 2,
+      hasInodes: true,
+      isExact: true,
+      isSerial: true,
+    });
+    assert.equal(await identities.note(made), file);
+  }
+});
+
+test('what somebody wrote into a file that was made is not taken back with it', async () => {
+  const here = place();
+  const task = await makeTask(here);
+  const path = task.path(0);
+  const link = {
+    target: 'a',
+    get path(): string {
+      overwrite(path);
+      fs.utimesSync(path, 1e9 + 1, 1e9 + 1);
+      return task.path(1);
+    },
+  };
+  // The link cannot be made, and so all else is undone.
+  assert.ok((await makeFiles({ ...task, found: { ...task.found, missingLinks: [link] } })) instanceof Changed);
+  assert.equal(fs.readFileSync(path, 'latin1').slice(0, 4), 'mine');
 });
 
 test('the output folder is named as the kernel names it, whatever was typed', async () => {
