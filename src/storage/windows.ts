@@ -32,6 +32,8 @@ export interface WindowLimits {
   readonly windowCount?: number;
   /** Mappings of all torrents. */
   readonly maps: MapBudget;
+  /** Default: that of the process, null where there is none. */
+  readonly guard?: SigbusGuard | null;
 }
 
 export class Windows implements MapHolder {
@@ -64,7 +66,7 @@ export class Windows implements MapHolder {
     this.#buffers = new Array<Buffer | undefined>(extents.windowCount);
     this.#addresses = new Float64Array(extents.windowCount);
     this.#holders = new Int32Array(extents.windowCount);
-    this.#guard = sigbusGuard();
+    this.#guard = limits.guard === undefined ? sigbusGuard() : limits.guard;
     this.#guarded = new Int32Array(extents.windowCount).fill(UNGUARDED);
     this.faults = this.#guard?.total ?? NO_FAULTS;
   }
@@ -171,24 +173,27 @@ export class Windows implements MapHolder {
     this.#mapped(window, -1);
   }
 
-  /** Reserves the window's address space, then puts each file in its place there. */
+  /** Reserves the window's address space, then puts each file in its place there. What fails leaves nothing mapped. */
   #map(window: number): void {
     const lengthBytes = this.#extents.windowBytes[window]!;
     const reserve = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE;
     const first = this.#extents.windowFirst[window]!;
     let address = 0;
+    let buffer: Buffer;
     try {
       address = mmap.map(lengthBytes, mmap.PROT_NONE, reserve, -1);
       for (let extent = first; extent < first + this.#extentCount(window); extent++) {
         if (this.#extents.window[extent] === window) this.#mapExtent(extent, address);
       }
+      buffer = Buffer.from(mmap.view(address, lengthBytes));
+      // Last: what fails has not been shown to the guard.
+      this.#guarded[window] = this.#guard?.add(address, lengthBytes) ?? UNGUARDED;
     } catch (error) {
       if (address !== 0) mmap.unmap(address, lengthBytes);
       throw fromSystemError(error, 'map', this.#files.path(this.#extents.file[first]!));
     }
-    this.#guarded[window] = this.#guard?.add(address, lengthBytes) ?? UNGUARDED;
     this.#addresses[window] = address;
-    this.#buffers[window] = Buffer.from(mmap.view(address, lengthBytes));
+    this.#buffers[window] = buffer;
     this.#mapped(window, 1);
   }
 

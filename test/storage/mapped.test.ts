@@ -5,6 +5,7 @@ import { after, test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
 import { createWorkPool } from '../../src/hash/pool.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
+import type { SigbusGuard } from '../../src/native/guard.js';
 import { ExtentTable } from '../../src/storage/extents.js';
 import { MapBudget } from '../../src/storage/map-budget.js';
 import { openStorage } from '../../src/storage/open.js';
@@ -188,4 +189,21 @@ test('windows without holders are unmapped oldest first, held ones stay', () => 
   assert.throws(() => windows.hold([0, 6]), { code: 'BAD_DATA' });
   windows.close();
   assert.equal(windows.mappedCount, 0);
+});
+
+test('a window that could not be guarded is not left mapped', () => {
+  const files = scenes.entriesOf([{ path: 'w', lengthBytes: 64 * KIB }]);
+  const extents = new ExtentTable(scenes.layoutOf(files), 64 * KIB, PAGE);
+  const path = join(folder, 'unguarded-window');
+  fs.writeFileSync(path, Buffer.alloc(64 * KIB));
+  const maps = new MapBudget(100);
+  const add = (): number => {
+    throw new Error('no guard');
+  };
+  const guard: SigbusGuard = { total: new Uint32Array(1), add, remove: add, faults: add, firstFault: add };
+  const windows = new Windows(extents, { path: () => path, checkOpen: () => {} }, true, { maps, guard });
+  assert.throws(() => windows.hold([0]), { message: /no guard/ });
+  assert.equal(fs.readFileSync('/proc/self/maps', 'latin1').includes('unguarded-window'), false);
+  assert.equal(maps.count, 0);
+  windows.close();
 });
