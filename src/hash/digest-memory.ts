@@ -47,8 +47,13 @@ function sha1Together(messages: readonly Message[]): Buffer[] {
   return messages.map((_, index) => call!.digest(index));
 }
 
+/** So many messages are hashed in one call, not one after the other. */
+export function isHashedTogether(messageCount: number): boolean {
+  const rates = messageCount === 0 ? null : hashRates('sha1');
+  return rates !== null && messageCount >= rates.atLeast;
+}
+
 /** SHA-1 of each message, in their order. @throws RangeError when a range leaves its window */
 export function sha1Memory(messages: readonly Message[]): Buffer[] {
-  const rates = messages.length === 0 ? null : hashRates('sha1');
-  return rates === null || messages.length < rates.atLeast ? messages.map(sha1Here) : sha1Together(messages);
+  return isHashedTogether(messages.length) ? sha1Together(messages) : messages.map(sha1Here);
 }

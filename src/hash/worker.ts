@@ -9,7 +9,7 @@ import { constants } from 'node:os';
 import { BLOCK_LENGTH_BYTES } from '../config.js';
 import { errnoOf, SystemCallError } from '../storage/errno.js';
 import * as mmap from '../storage/mmap-io.js';
-import { type Message, sha1Memory } from './digest-memory.js';
+import { isHashedTogether, type Message, sha1Memory } from './digest-memory.js';
 import { digestPieces } from './digest-pieces.js';
 import {
   BatchReader,
@@ -288,6 +288,24 @@ function attempt(job: () => Outcome): Outcome {
   }
 }
 
+/**
+ * Memory is made present just before it is hashed: where nothing guards it (no native library), a file that is cut off
+ * in between ends the process.
+ */
+function hashAll(jobs: readonly [index: number, job: HashJob][], outcomes: Outcome[]): void {
+  const messageCount = jobs.reduce((sum, [, { messages }]) => sum + messages.length, 0);
+  if (isHashedTogether(messageCount)) {
+    hashTogether(jobs, outcomes);
+    return;
+  }
+  for (const [index, { ranges, messages, end }] of jobs) {
+    outcomes[index] = attempt(() => {
+      makePresent(ranges);
+      return end(sha1Memory(messages));
+    });
+  }
+}
+
 /** All memory is made present before any of it is hashed; a job whose memory cannot be is left out. */
 function hashTogether(jobs: readonly [index: number, job: HashJob][], outcomes: Outcome[]): void {
   const present: [number, HashJob][] = [];
@@ -326,6 +344,6 @@ export default function run(numbers: Float64Array): Float64Array {
     if (typeof job === 'function') outcomes[index] = attempt(job);
     else hashing.push([index, job]);
   }
-  hashTogether(hashing, outcomes);
+  hashAll(hashing, outcomes);
   return encodeOutcomes(outcomes);
 }
