@@ -8,7 +8,13 @@ import { listFiles } from '../support/source.js';
 
 const README_LINES = 150;
 const COLUMNS = 120;
-const PAGES = ['README.md', 'BENCHMARKS.md', ...listFiles(PACKAGE_ROOT, 'docs').filter((file) => file.endsWith('.md'))];
+const PAGES = [
+  'README.md',
+  'BENCHMARKS.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  ...listFiles(PACKAGE_ROOT, 'docs').filter((file) => file.endsWith('.md')),
+];
 
 const readPage = (file: string): string => readFileSync(path.join(PACKAGE_ROOT, file), 'utf8');
 
