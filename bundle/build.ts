@@ -139,10 +139,14 @@ function findEsbuild(): Esbuild | null {
   }
 }
 
-/** Bundles of the present modules; none where there is no esbuild. Returns whether they are there. */
+/** As `makeBundles`, unless they are there and no module is younger. */
 export async function buildBundles(): Promise<boolean> {
   const { source } = filesOf(FOLDER, 'command');
-  if (existsSync(source) && !isOutdated(FOLDER, source)) return true;
+  return (existsSync(source) && !isOutdated(FOLDER, source)) || makeBundles();
+}
+
+/** Bundles of the present modules; none where there is no esbuild. Returns whether they are there. */
+async function makeBundles(): Promise<boolean> {
   const esbuild = findEsbuild();
   if (esbuild === null) {
     rmSync(FOLDER, { recursive: true, force: true });
@@ -163,4 +167,4 @@ export async function buildBundles(): Promise<boolean> {
   return true;
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await buildBundles();
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await makeBundles();

@@ -1,23 +1,30 @@
 /** The engine as the commands open it: logs, warnings and port trouble turned into lines for people. */
 import type { Engine, EngineOptions, Torrent } from '../api.js';
 import { HaulError } from '../errors.js';
+import type { WorkPool } from '../hash/port.js';
 import { openFilesLimit } from '../open-files.js';
 import type { EngineCliOptions } from './options.js';
 import type { Output } from './output.js';
 
 /**
- * @param isWorkExpected worker threads start at once, while the engine is being loaded
+ * The pool of the engine that will be opened, its threads started: a thread takes as long to begin as the rest of the
+ * command. Whoever calls closes it, after the engine.
+ */
+export async function startPool(output: Output, cliOptions: EngineCliOptions): Promise<WorkPool> {
+  const { makeEnginePool } = await import('../engine-pool.js');
+  const pool = makeEnginePool(engineOptions(output, cliOptions));
+  pool.warmUp?.();
+  return pool;
+}
+
+/**
+ * @param started from `startPool`; without it threads start with the first torrent that needs them
  * @throws HaulError PORT_IN_USE that names the option to use
  */
-export async function openEngine(
-  output: Output,
-  cliOptions: EngineCliOptions,
-  isWorkExpected: boolean,
-): Promise<Engine> {
+export async function openEngine(output: Output, cliOptions: EngineCliOptions, started?: WorkPool): Promise<Engine> {
   const options = engineOptions(output, cliOptions);
   const { makeEnginePool } = await import('../engine-pool.js');
-  const pool = makeEnginePool(options);
-  if (isWorkExpected) pool.warmUp?.();
+  const pool = started ?? makeEnginePool(options);
   try {
     const { startEngine } = await loadEngine();
     return await withPortHint('--port', () => startEngine(options, { pool }));

@@ -1,6 +1,7 @@
 /** `haul get`: downloads what a torrent describes, continues what an earlier run left, may seed afterwards. */
 import { Command, Option } from 'commander';
 import type { Engine } from '../api.js';
+import type { WorkPool } from '../hash/port.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { formatBytes } from './format.js';
 import { type Fetched, reportDone, reportGaveUp, reportStopped } from './get-report.js';
@@ -118,15 +119,24 @@ async function get(context: Context, source: string, options: GetOptions): Promi
   const timeoutMs = options.timeout ?? (context.output.isTerminal ? Number.POSITIVE_INFINITY : UNATTENDED_TIMEOUT_MS);
   const countsBytes = options.timeout === undefined;
   const patience = new Patience({ timeoutMs, deadlineMs: options.deadline ?? Number.POSITIVE_INFINITY, countsBytes });
+  const { startPool } = await import('./engine-door.js');
+  const pool = await startPool(context.output, options);
   try {
-    return await getWithin(context, patience, source, options);
+    return await getWithin(context, { patience, pool }, source, options);
   } finally {
     patience.end();
+    await pool.close();
   }
 }
 
-async function getWithin(context: Context, patience: Patience, source: string, options: GetOptions): Promise<Outcome> {
+async function getWithin(
+  context: Context,
+  means: Pick<Goal, 'patience' | 'pool'>,
+  source: string,
+  options: GetOptions,
+): Promise<Outcome> {
   const { output, signal } = context;
+  const { patience } = means;
   const [{ awaitTorrent }, { checkOutputFolder }, { makeFolder }, { chooseFiles }] = await Promise.all([
     import('./await-torrent.js'),
     import('./folders.js'),
@@ -144,7 +154,7 @@ async function getWithin(context: Context, patience: Patience, source: string, o
   await makeFolder(folder);
   if (signal.aborted) return 'interrupted';
   warnLonely(output, metainfo, options);
-  return getInto(context, { folder, metainfo, choice, patience }, options);
+  return getInto(context, { ...means, folder, metainfo, choice }, options);
 }
 
 interface Goal {
@@ -152,12 +162,13 @@ interface Goal {
   readonly metainfo: Metainfo;
   readonly choice: FileChoice;
   readonly patience: Patience;
+  readonly pool: WorkPool;
 }
 
 async function getInto(context: Context, goal: Goal, options: GetOptions): Promise<Outcome> {
   const { output, signal } = context;
   const { openEngine, watchTorrent } = await import('./engine-door.js');
-  const engine = await openEngine(output, options, true);
+  const engine = await openEngine(output, options, goal.pool);
   try {
     if (signal.aborted) return 'interrupted';
     const { folder, metainfo, choice, patience } = goal;

@@ -46,7 +46,7 @@ export function seedCommand(run: Runner): Command {
 
 async function seed(context: Context, source: string, options: SeedOptions): Promise<Outcome> {
   const { output, signal } = context;
-  const [{ awaitTorrent }, { checkDataFolder }, { openEngine, watchTorrent }] = await Promise.all([
+  const [{ awaitTorrent }, { checkDataFolder }, { openEngine, startPool, watchTorrent }] = await Promise.all([
     import('./await-torrent.js'),
     import('./folders.js'),
     import('./engine-door.js'),
@@ -55,7 +55,7 @@ async function seed(context: Context, source: string, options: SeedOptions): Pro
   if (typeof metainfo === 'string') return metainfo;
   for (const warning of metainfo.warnings) output.warn(warning);
   const folder = await checkDataFolder(options.data, metainfo);
-  const engine = await openEngine(output, options, options.verify);
+  const engine = await openEngine(output, options, options.verify ? await startPool(output, options) : undefined);
   try {
     const torrent = engine.add(metainfo, {
       output: folder,
