@@ -48,16 +48,28 @@ interface PluginBuild {
   onLoad(options: { filter: RegExp }, load: (args: { path: string }) => { contents: string }): void;
 }
 
-/** Piscina starts its threads with a file beside its own. */
-const PISCINA_THREAD = {
-  name: 'piscina-thread',
+const EARLY_THREAD = '../cli/early-thread.cjs';
+
+/** Piscina starts its threads with a file beside its own; the first of them may have been started already. */
+const CHANGES: readonly { readonly file: RegExp; readonly from: string; readonly to: string }[] = [
+  { file: /piscina[\\/]dist[\\/]index\.js$/, from: "(__dirname, 'worker.js')", to: "(__dirname, 'thread.cjs')" },
+  {
+    file: /piscina[\\/]dist[\\/]worker_pool[\\/]index\.js$/,
+    from: 'new node_worker_threads_1.Worker(filename, workerOpts)',
+    to: `require('${EARLY_THREAD}').takeThread() ?? new node_worker_threads_1.Worker(filename, workerOpts)`,
+  },
+];
+
+const CHANGED_PACKAGES = {
+  name: 'changed-packages',
   setup({ onLoad }: PluginBuild): void {
-    onLoad({ filter: /piscina[\\/]dist[\\/]index\.js$/ }, ({ path: file }) => {
-      const text = readFileSync(file, 'utf8');
-      const found = "(__dirname, 'worker.js')";
-      if (!text.includes(found)) throw new Error(`${file} starts its threads in another way`);
-      return { contents: text.replace(found, "(__dirname, 'thread.cjs')") };
-    });
+    for (const { file, from, to } of CHANGES) {
+      onLoad({ filter: file }, ({ path: found }) => {
+        const text = readFileSync(found, 'utf8');
+        if (!text.includes(from)) throw new Error(`${found} is not as it was: there is no ${from}`);
+        return { contents: text.replace(from, to) };
+      });
+    }
   },
 };
 
@@ -82,10 +94,10 @@ async function bundle(esbuild: Esbuild, entry: string, target: string): Promise<
     legalComments: 'none',
     // Code that was compiled before has nobody to ask for a module; `require` it is.
     supported: { 'dynamic-import': false },
-    external: [...EXTERNAL, ...EXTERNAL.map((name) => `${name}/*`)],
+    external: [...EXTERNAL, ...EXTERNAL.map((name) => `${name}/*`), EARLY_THREAD],
     banner: { js: `const ${URL_OF_THIS} = require('node:url').pathToFileURL(__filename).href;` },
     define: { 'import.meta.url': URL_OF_THIS },
-    plugins: [PISCINA_THREAD],
+    plugins: [CHANGED_PACKAGES],
     logLevel: 'warning',
   });
   writeFileSync(target, toAscii(outputFiles[0]!.text));

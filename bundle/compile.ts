@@ -5,7 +5,6 @@ import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 
 const require = createRequire(import.meta.url);
-require('../src/cli/tune.cjs');
 const { scriptOf } = require('../src/cli/bundle.cjs') as import('../src/cli/bundle.cjs').Bundles;
 
 const file = process.argv[2]!;

@@ -16,7 +16,6 @@
  * 127.0.0.0/8 (the seed listens on all of them). Everything behind the handshake is as it always is: N sockets, N
  * pipelines, N upload queues.
  */
-import '../../src/cli/tune.cjs';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
@@ -24,6 +23,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { EngineOptions } from '../../src/api.js';
+import { tune } from '../../src/cli/tune.js';
 import { type EngineInternals, startEngine } from '../../src/engine.js';
 import type { WorkPool } from '../../src/hash/port.js';
 import { parseTorrent } from '../../src/index.js';
@@ -35,6 +35,8 @@ import { sampleTraffic } from './traffic-samples.js';
 const DIALS_PER_SEC = 2_000;
 /** Worker threads start, the heap settles: what is resident then is the idle engine. */
 const SETTLE_MS = 300;
+
+await tune();
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -58,20 +58,23 @@ function readCode(file: string, source: Buffer): Buffer | undefined {
  */
 function isOutdated(folder: string, file: string): boolean {
   const record = statSync(path.join(folder, '../../.tsbuildinfo'), { throwIfNoEntry: false });
-  return record !== undefined && record.mtimeMs > statSync(file).mtimeMs;
+  const { mtimeMs } = statSync(file);
+  return record !== undefined && record.mtimeMs > mtimeMs;
 }
 
 /**
  * What the bundle exports.
  * @param folder where bundles are
+ * @param onFound called when there is one, before it is read and run
  * @returns null where there is none to be used. @throws what the bundle does
  */
-function loadBundle(folder: string, name: string): unknown {
+function loadBundle(folder: string, name: string, onFound?: () => void): unknown {
   const { source: file, code } = filesOf(folder, name);
   let source: Buffer;
   try {
-    source = readFileSync(file);
     if (isOutdated(folder, file)) return null;
+    onFound?.();
+    source = readFileSync(file);
   } catch {
     return null;
   }

@@ -19,6 +19,7 @@ import { Patience, UNATTENDED_TIMEOUT_MS } from './patience.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { torrentSampler } from './sample.js';
 import type { FileChoice, SelectOptions } from './select.js';
+import { tune } from './tune.js';
 import { resourceFields } from './usage.js';
 import { type HostPort, parseDuration, parseGlob, parseHostPort, parseTimeLimit } from './values.js';
 import { delayOrAborted, eitherSignal, settledOrAborted } from './wait.js';
@@ -197,6 +198,7 @@ async function download(context: Context, running: Running, seedForMs: number): 
   const { engine, torrent, patience } = running;
   const started = performance.now();
   const view = output.progress(torrentSampler(torrent, 'complete'));
+  torrent.once('verified', () => void tune());
   patience.watch(makeProgressLook(torrent, patience.countsBytes));
   const waiting = sayWaiting(output, torrent);
   const either = eitherSignal(signal, patience.signal);

@@ -13,10 +13,20 @@ async function sayVersion(): Promise<void> {
   process.stdout.write(`${VERSION}\n`);
 }
 
+/** These hash, always. */
+const HASHING = ['get', 'create', 'verify', 'share'];
+
+function isHashing(words: readonly string[]): boolean {
+  return HASHING.includes(words[0]!) && !words.includes('--help');
+}
+
 async function runCommand(): Promise<void> {
-  require('./tune.cjs');
   const { loadBundle } = require('./bundle.cjs') as import('./bundle.cjs').Bundles;
-  const bundle = loadBundle(`${__dirname}/../bundle`, 'command') as typeof import('./command.js') | null;
+  const folder = `${__dirname}/../bundle`;
+  const bundle = loadBundle(folder, 'command', () => {
+    if (!isHashing(process.argv.slice(2))) return;
+    (require('./early-thread.cjs') as import('./early-thread.cjs').EarlyThreads).beginThread(`${folder}/thread.cjs`);
+  }) as typeof import('./command.js') | null;
   await (bundle ?? (await import('./command.js'))).runCommand();
 }
 

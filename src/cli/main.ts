@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** The command `haul` module by module, as it is when there is no bundle. */
-import './tune.cjs';
 import { runCommand } from './command.js';
 
 await runCommand();

@@ -6,6 +6,7 @@ import { jsonHelp, RESOURCE_FIELDS, SPREAD_FIELDS, TORRENT_FIELDS, TORRENT_PROGR
 import { addEngineOptions, type CommonOptions, type EngineCliOptions, examples, superOption } from './options.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { torrentFields, torrentSampler } from './sample.js';
+import { tuneSoon } from './tune.js';
 import { resourceFields } from './usage.js';
 import { delayOrAborted, settledOrAborted } from './wait.js';
 import { warnOfProblems } from './waiting.js';
@@ -89,6 +90,7 @@ export async function seedUntilInterrupted(
     const text = `every piece is in the swarm after ${formatBytes(uploadedBytes)}; seeding goes on as usual`;
     output.event('spread', { seconds: (performance.now() - started) / 1000, uploadedBytes, lengthBytes }, text);
   });
+  torrent.once('peer', tuneSoon);
   const view = output.progress(torrentSampler(torrent, 'serve'));
   const problems = warnOfProblems(output, torrent);
   if ((await settledOrAborted(torrent.done, signal)) === 'settled') {

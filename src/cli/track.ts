@@ -4,6 +4,7 @@ import { jsonHelp, RESOURCE_FIELDS } from './json-help.js';
 import { type CommonOptions, entriesOption, examples, portOption } from './options.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { stateFileOf, stateOptions } from './state-file.js';
+import { tuneSoon } from './tune.js';
 import { resourceFields } from './usage.js';
 import { delayOrAborted } from './wait.js';
 
@@ -56,6 +57,7 @@ async function track({ output, signal }: Context, options: TrackOptions): Promis
       { what: 'tracker', host: tracker.host, port: tracker.port, announceUrl },
       `tracker at ${announceUrl}; Ctrl-C ends it`,
     );
+    tuneSoon();
     await delayOrAborted(Number.POSITIVE_INFINITY, signal);
   } finally {
     await tracker.close();
