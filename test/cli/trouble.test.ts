@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createPeer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { withPortHint } from '../../src/cli/engine-door.js';
@@ -272,7 +272,12 @@ describe('haul get', () => {
     const folder = await makeFolder(context);
     const torrent = await torrentOf(folder, 'a', Buffer.from('abc'));
     await mkdir(join(folder, 'copy', 'a'), { recursive: true });
-    const args = ['get', torrent, '--output', join(folder, 'copy'), '--port', '0', '--peer', '127.0.0.1:9'];
+    // It is dialled meanwhile, and one that refuses is worth a line of its own.
+    const peer = createPeer().listen(0, '127.0.0.1');
+    context.after(() => peer.close());
+    await once(peer, 'listening');
+    const { port } = peer.address() as AddressInfo;
+    const args = ['get', torrent, '--output', join(folder, 'copy'), '--port', '0', '--peer', `127.0.0.1:${port}`];
     const { exitCode, stderr, stdout } = await haul(...args);
     assert.equal(exitCode, 1);
     assert.equal(stdout, '');
