@@ -2,8 +2,9 @@
  * `npm run bench -- idle [--torrents 100,1000,5000] [--dormant 100000] [--seconds 60] [--turns 3]
  *   [--folder DIR] [--out FILE] [--small]`
  * What torrents cost that nobody wants at the moment, each point a process of its own:
- *   seeds     seeding torrents of 16 pieces without a peer: bytes and descriptors of each, CPU of all of them above an
- *             empty engine
+ *   seeds     seeding torrents of 16 pieces without a peer, which rest: bytes and descriptors of each, CPU of all of
+ *             them above an empty engine
+ *   awake     the same in their first minute, before they rest
  *   dormant   torrents known by their info-hash only: time to register them all, bytes of each, CPU of all
  * Memory is what is held after a garbage collection. The data are zeros in sparse files, and nothing is announced.
  */
@@ -22,6 +23,8 @@ import { makeHole } from './support/zeros.js';
 const SEEDS = fileURLToPath(new URL('./support/scale-host.js', import.meta.url));
 const DORMANT = fileURLToPath(new URL('./support/dormant-host.js', import.meta.url));
 const DEADLINE_MS = 600_000;
+/** They rest after a minute. */
+const AWAKE_MS = 20_000;
 const PIECES = 16;
 const PIECE_LENGTH_BYTES = 256 * 1024;
 
@@ -38,12 +41,17 @@ async function said<T>(host: Child, word: string): Promise<T> {
   return JSON.parse(await host.line(word, DEADLINE_MS, (line) => line.includes(`"${word}"`))) as T;
 }
 
-async function measureSeeds(folder: string, torrents: number, idleMs: number): Promise<Record<string, number>> {
+async function measureSeeds(
+  role: 'seed' | 'rest',
+  folder: string,
+  torrents: number,
+  idleMs: number,
+): Promise<Record<string, number>> {
   const scope = new Scope();
   try {
     for (let number = 0; number < torrents; number++)
       await makeHole(path.join(folder, `zeros-${number}.bin`), PIECES * PIECE_LENGTH_BYTES);
-    const args = ['seed', folder, torrents, PIECES, PIECE_LENGTH_BYTES, idleMs].map(String);
+    const args = [role, folder, torrents, PIECES, PIECE_LENGTH_BYTES, idleMs].map(String);
     const host = startChild(scope, process.execPath, ['--expose-gc', SEEDS, ...args]);
     const { startMs } = await said<{ startMs: number }>(host, 'serving');
     host.send('measure');
@@ -99,8 +107,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     const results = new Results('idle', { argv, parameters: { idleMs, turns } });
     for (let turn = 0; turn < turns; turn++) {
       for (const n of torrents) {
-        const figures = await measureSeeds(folder, n, idleMs);
-        results.add({ series: 'seeds', turn, parameters: { n }, figures });
+        for (const role of ['rest', 'seed'] as const) {
+          const figures = await measureSeeds(role, folder, n, Math.min(idleMs, role === 'seed' ? AWAKE_MS : idleMs));
+          results.add({ series: role === 'rest' ? 'seeds' : 'awake', turn, parameters: { n }, figures });
+        }
       }
       results.add({
         series: 'dormant',

@@ -136,6 +136,10 @@ export const LIMITS = {
   trackerRedirects: 5,
   /** One announce with its redirects. */
   trackerTimeoutMs: 15_000,
+  /** Announces under way, over all torrents of an engine; one tracker that does not answer leaves some to others. */
+  announcesAtOnce: 50,
+  /** Of these to one host. */
+  announcesPerHost: 40,
   /** A tracker that names a shorter interval is asked this often. */
   announceIntervalMinMs: 30_000,
   /** A tracker may permit who is short of peers to ask as often as this (`min interval`). */

@@ -65,8 +65,12 @@ export class Dormant {
     this.#rows.set(keyOf(infoHash), wake);
   }
 
+  /** One that is awake stays so. */
   forget(infoHash: Uint8Array | string): boolean {
-    return this.#rows.delete(keyOf(infoHash));
+    const key = keyOf(infoHash);
+    const torrent = this.#options.find(hexOf(key));
+    if (torrent !== null) this.#awake.delete(torrent);
+    return this.#rows.delete(key);
   }
 
   /**

@@ -8,7 +8,9 @@ import { type FileHandle, open, statfs } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { LIMITS } from './config.js';
 import { AddressBook } from './discovery/address-book.js';
+import { AnnounceGate } from './discovery/announce-gate.js';
 import { Announcer } from './discovery/announcer.js';
 import type { Requests } from './discovery/http-client.js';
 import { announceHttp } from './discovery/http-tracker.js';
@@ -64,6 +66,7 @@ export interface ServicesOptions
 export function makeServices(options: ServicesOptions): Omit<Services, 'throttles'> {
   const { storageKind, memory, dispatcher, zone, ...given } = options;
   const { pool, log, random, peerId } = given;
+  const gate = new AnnounceGate({ atOnce: LIMITS.announcesAtOnce, perHost: LIMITS.announcesPerHost });
   return {
     ...given,
     now: () => performance.now(),
@@ -88,7 +91,10 @@ export function makeServices(options: ServicesOptions): Omit<Services, 'throttle
         peerId,
         key: Math.floor(random() * 2 ** 32),
         ...(zone === undefined ? {} : { zone }),
-        announce: (url, request, signal) => announceHttp(url, request, { signal, dispatcher, random }),
+        announce: (url, request, signal) =>
+          gate.run(url, request.event === 'stopped', signal, () =>
+            announceHttp(url, request, { signal, dispatcher, random }),
+          ),
         random,
         now: () => performance.now(),
         onPeers: (addresses) => owner.onPeers(addresses),

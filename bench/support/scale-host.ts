@@ -1,13 +1,16 @@
 /**
  * The engine of one point of the scale bench, alone in its process (with --expose-gc):
- *   scale-host seed|leech FOLDER TORRENT-COUNT PIECE-COUNT PIECE-LENGTH IDLE-MS [CONNECTIONS-MAX]
+ *   scale-host seed|rest|leech FOLDER TORRENT-COUNT PIECE-COUNT PIECE-LENGTH IDLE-MS [CONNECTIONS-MAX]
+ * (`rest`: seeds that rest at once and not after a minute)
  * Measures itself idle, adds the torrents, says {"event":"serving",…}; at the line "measure" it measures itself again
  * and says {"event":"figures",…}; leaves at the end of standard input.
  */
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { createEngine, parseTorrent, type Torrent } from '../../src/index.js';
+import { startEngine } from '../../src/engine.js';
+import { parseTorrent, type Torrent } from '../../src/index.js';
+import type { LiveTorrent } from '../../src/torrent/torrent.js';
 import { zerosTorrent } from './zeros.js';
 
 interface Footprint {
@@ -57,20 +60,20 @@ async function footprint(): Promise<Footprint> {
   };
 }
 
-const engine = await createEngine({
-  port: 0,
-  host: '127.0.0.1',
-  threads: 1,
-  seed: 1,
-  ...(connectionsMax === undefined ? {} : { maxConnections: connectionsMax, maxConnectionsPerTorrent: connectionsMax }),
-});
+const most =
+  connectionsMax === undefined ? {} : { maxConnections: connectionsMax, maxConnectionsPerTorrent: connectionsMax };
+const engine = await startEngine(
+  { port: 0, host: '127.0.0.1', threads: 1, seed: 1, ...most },
+  role === 'rest' ? { restAfterMs: 0 } : {},
+);
+const isSeed = role !== 'leech';
 
 /** In service: a seed when it is done, a leech when it asks for peers. */
 function inService(torrent: Torrent): Promise<void> {
   return new Promise((resolve, reject) => {
     torrent.once('failed', reject);
     torrent.on('state', (state) => {
-      if (state === (role === 'seed' ? 'seeding' : 'downloading')) resolve();
+      if (state === (isSeed ? 'seeding' : 'downloading')) resolve();
     });
   });
 }
@@ -88,8 +91,8 @@ async function start(): Promise<Record<string, unknown>> {
     const parseStartMs = performance.now();
     const metainfo = parseTorrent(source);
     parseMs += performance.now() - parseStartMs;
-    const output = role === 'seed' ? folder : path.join(folder, `leech-${number}`);
-    const mode = role === 'seed' ? 'seed' : 'download';
+    const output = isSeed ? folder : path.join(folder, `leech-${number}`);
+    const mode = isSeed ? 'seed' : 'download';
     const torrent = engine.add(metainfo, { output, mode, trustData: true, trackers: [] });
     waiting.push(inService(torrent));
     infoHash = metainfo.infoHashHex;
@@ -102,7 +105,13 @@ async function start(): Promise<Record<string, unknown>> {
 const idle = await footprint();
 say('serving', { port: engine.port, ...(await start()) });
 
+async function allRest(): Promise<void> {
+  const isUp = (torrent: Torrent): boolean => !(torrent as LiveTorrent).rest.isResting;
+  while (engine.torrents.some(isUp)) await sleep(SETTLE_MS);
+}
+
 async function measure(): Promise<void> {
+  if (role === 'rest') await allRest();
   say('figures', { idle, loaded: await footprint(), connections: engine.stats().connections });
 }
 

@@ -14,6 +14,7 @@ import { OutBuffer, writeKeepAlive, writePieceHeader } from '../wire/encoder.js'
 import { HANDSHAKE_BYTES, type Handshake, looksLikeHandshake, parseHandshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import type { Flusher } from './flusher.js';
+import { ParkedBytes } from './parked.js';
 import { adoptSocket, connectSocket, unsentBytes } from './socket.js';
 import type { Throttle } from './throttle.js';
 
@@ -82,8 +83,8 @@ export class PeerLink {
   /** What the kernel had not taken when last asked, and since when it is that much. */
   #unsentBytes = 0;
   #unsentSinceMs = 0;
-  /** What came after a handshake that is still being answered: nothing is read until `proceed`. */
-  #parked: Buffer | null = null;
+  /** What came behind a handshake that is still being answered. */
+  #parked: ParkedBytes | null = null;
   #closeReason: string | null = null;
   #isClosed = false;
 
@@ -273,7 +274,7 @@ export class PeerLink {
     let start = 0;
     if (this.#decoder === null) {
       if (this.#parked === null) start = this.#receiveHandshake(source, length);
-      if (this.#parked !== null) return this.#keepParked(source.subarray(start, length));
+      if (this.#parked !== null) return this.#keepParked(this.#parked, source, start, length);
       if (this.#decoder === null) return true;
     }
     if (start < length && !this.#decoder.push(source, start, length) && !this.isClosing) {
@@ -290,25 +291,23 @@ export class PeerLink {
    * For `onHandshake`, which then returns null: whoever answers does so later, with `proceed` or by closing the link.
    */
   park(): void {
-    this.#parked = Buffer.alloc(0);
+    this.#parked = new ParkedBytes();
   }
 
   /** Where the messages of a parked link go. */
   proceed(sink: WireSink): void {
-    const bytes = this.#parked;
-    if (bytes === null || this.isClosing) return;
+    if (this.#parked === null || this.isClosing) return;
+    const { bytes } = this.#parked;
     this.#parked = null;
     this.#decoder = new Decoder(sink);
     if (bytes.length > 0) this.#receive(bytes, bytes.length);
     this.#readOn();
   }
 
-  /** The buffer of the socket is everybody's. */
-  #keepParked(bytes: Buffer): false {
-    const kept = this.#parked!.length + bytes.length;
-    if (kept > LIMITS.parkedBytes) this.close('sends too much before the torrent is awake');
-    else this.#parked = Buffer.concat([this.#parked!, bytes]);
-    return false;
+  /** It is read on: that is how one that hangs up is noticed. */
+  #keepParked(parked: ParkedBytes, source: Buffer, start: number, end: number): true {
+    if (!parked.add(source, start, end)) this.close('sends too much before the torrent is awake');
+    return true;
   }
 
   #countRead(downloads: Throttle, length: number): void {

@@ -7,10 +7,11 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { Engine, WokenTorrent } from '../../src/api.js';
+import { LIMITS } from '../../src/config.js';
 import type { HaulError } from '../../src/errors.js';
-import { writeInterested } from '../../src/wire/encoder.js';
+import { writeInterested, writeKeepAlive } from '../../src/wire/encoder.js';
 import { type DataSet, fileSet, startEngine } from '../support/engines.js';
-import { connectRawPeer } from '../support/raw-peer.js';
+import { connectRawPeer, type RawPeer } from '../support/raw-peer.js';
 import { openScope, type Scope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
 import { until, withDeadline } from '../support/wait.js';
@@ -202,4 +203,62 @@ test('so many are awake at once: the one idle longest goes to sleep, none is wok
   assert.equal(await engine.wake(a!.infoHash), null);
   assert.deepEqual(names(), [b!.infoHashHex, c!.infoHashHex]);
   assert.match(warnings.join(), /cannot be woken: 2 others are awake, and all are busy$/);
+});
+
+test('one that is forgotten while it is awake does not sleep any more', async (t) => {
+  const scope = openScope(t);
+  const [kept, other] = [await fileSet(scope, 64 * KIB), await fileSet(scope, 96 * KIB)];
+  const engine = await startEngine(scope);
+  for (const set of [kept, other]) engine.registerDormant(set.metainfo.infoHash, async () => asSeed(set, 0));
+  const torrent = await engine.wake(kept.metainfo.infoHash);
+  engine.forgetDormant(kept.metainfo.infoHash);
+  await withDeadline(torrent!.done, 'it seeds', DEADLINE_MS);
+  assert.notEqual(await engine.wake(other.metainfo.infoHash), null);
+  // Whatever is idle is looked at in the same tick.
+  await until('the other sleeps', DEADLINE_MS, () => engine.torrents.length === 1);
+  assert.equal(engine.torrents[0], torrent);
+  assert.equal(torrent?.state, 'seeding');
+});
+
+test('who waits for a torrent to wake and hangs up is gone at once', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 64 * KIB);
+  const engine = await startEngine(scope);
+  engine.registerDormant(set.metainfo.infoHash, () => new Promise(() => {}));
+  const options = { port: engine.port!, metainfo: set.metainfo, peerId: '-XX0001-peer01234567' };
+  const peer = await connectRawPeer(scope, options);
+  writeInterested(peer.out);
+  peer.flush();
+  await until('it waits', DEADLINE_MS, () => engine.stats().connections === 1);
+  peer.close();
+  await until('it is gone', LIMITS.handshakeTimeoutMs / 2, () => engine.stats().connections === 0);
+});
+
+test('what one may send before the torrent is awake is bounded, and up to there nothing is lost', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 64 * KIB, { pieceLengthBytes: 64 * KIB });
+  const engine = await startEngine(scope);
+  let open!: () => void;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  engine.registerDormant(set.metainfo.infoHash, async () => {
+    await opened;
+    return asSeed(set);
+  });
+  const connect = (peerId: string): Promise<RawPeer> =>
+    connectRawPeer(scope, { port: engine.port!, metainfo: set.metainfo, peerId });
+  const [most, more] = [await connect('-XX0001-most01234567'), await connect('-XX0001-more01234567')];
+  await until('both wait', DEADLINE_MS, () => engine.stats().connections === 2);
+  // "Interested" has five bytes: the last one is still to come.
+  const [begun, rest] = [Buffer.from([0, 0, 0, 1]), Buffer.from([2])];
+  for (const peer of [most, more]) {
+    for (let bytes = begun.length; bytes < LIMITS.parkedBytes; bytes += 4) writeKeepAlive(peer.out);
+    peer.sendBytes(Buffer.concat([peer.out.take(), begun]));
+  }
+  more.sendBytes(rest);
+  await withDeadline(more.closed, 'who sends more is cut off', DEADLINE_MS);
+  open();
+  const heard = (): boolean | undefined => engine.torrents[0]?.peers()[0]?.peerInterested;
+  await until('the other is let in', DEADLINE_MS, () => heard() !== undefined);
+  most.sendBytes(rest);
+  await until('it was heard', DEADLINE_MS, heard);
 });

@@ -28,7 +28,7 @@ const PURE: readonly RegExp[] = [
   /^src\/hash\/port\.ts$/,
   /^src\/library\/(?:check-options|engine-options|metainfo-argument)\.ts$/,
   /^src\/torrent\/(?:contacts|health)\.ts$/,
-  /^src\/discovery\/(?:address|address-book|announce|heap|remote-group|tiers|zone)\.ts$/,
+  /^src\/discovery\/(?:address|address-book|announce|announce-gate|heap|remote-group|tiers|zone)\.ts$/,
   /^src\/discovery\/tracker-(?:record|reply|url)\.ts$/,
   /^src\/tracker\/(?!(?:announce-door|http-connections|raw-socket|server|table-file)\.ts$).*\.ts$/,
 ];
