@@ -142,6 +142,7 @@ export interface TorrentStats {
 export type HealthCode =
   | 'paused' // rests until the disk can be used again
   | 'disk-slow' // the device is behind
+  | 'memory-short' // other torrents hold the memory for open pieces, this one gets on with the least
   | 'bad-pieces' // pieces of ours have gone bad on disk and are not served any more
   | 'all-banned' // every peer we knew sent corrupt data
   | 'unreachable-peers' // peers are known, none answers

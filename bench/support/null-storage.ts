@@ -20,6 +20,8 @@ export class NullStorage implements Storage {
   readonly isBehind = false;
   readonly mostPieces = OPEN_PIECES;
   onRoom: (() => void) | null = null;
+  onPiecesWanted: (() => void) | null = null;
+  readonly isShortOfMemory = false;
   onReadable: (() => void) | null = null;
   onError: ((error: HaulError) => void) | null = null;
   /** Thrown away so far. */

@@ -8,8 +8,8 @@
  * what many have, while what it alone has stays rare. Look-ahead is counted in time (the peer's depth again, or half of
  * what all want), so that requests never wait for a prefault and a slow peer does not sit on room it cannot use.
  * Room is finite. When it is exhausted, idle peers may take over requests that have aged (as in the endgame), and a
- * piece that no unchoked, punctual peer can finish is closed: at once when nothing is stored of it, else after
- * `STUCK_MS`. A piece skipped while open is finished if something is stored and peers we need serve it, else closed.
+ * piece that no unchoked, punctual peer can finish is closed (relief.ts). A piece skipped while open is finished if
+ * something is stored and peers we need serve it, else closed.
  */
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Allowance } from './allowance.js';
@@ -23,14 +23,12 @@ import type { Picker } from './picker.js';
 import { MIN_DEPTH, type Pipeline } from './pipeline.js';
 import { SKIP } from './priority.js';
 import { RarityBar } from './rarity-bar.js';
+import { Relief } from './relief.js';
 import type { Requests } from './requests.js';
 import type { SchedulerSink } from './sink.js';
 import { TakeOver } from './take-over.js';
 import { TURN_BLOCKS, type Turns } from './turns.js';
 
-/** Starvation after which a half-stored piece is given up. */
-const STUCK_MS = 10_000;
-const NEVER = -1;
 /** So many of the line may find nothing to ask for before the others have to wait for the next look. */
 const MAX_VAIN_TRIES = 8;
 
@@ -56,9 +54,9 @@ export class Filler {
   readonly #p: FillerParts;
   readonly #bar: RarityBar;
   readonly #takeOvers: TakeOver;
+  readonly #relief: Relief;
   /** `sink.openPiece` said no and nothing was closed since. */
   #isRefused = false;
-  #starvingSinceMs = NEVER;
   /** Blocks went back since the hungry looked last. */
   #hasFreed = false;
 
@@ -66,6 +64,14 @@ export class Filler {
     this.#p = parts;
     this.#takeOvers = new TakeOver(parts);
     this.#bar = new RarityBar(parts.peers, parts.picker, parts.availability);
+    this.#relief = new Relief({
+      peers: parts.peers,
+      open: parts.open,
+      turns: parts.turns,
+      firmBlocks: () => parts.ledger.firmCount,
+      target: (slot) => this.target(slot),
+      close: (record) => this.#close(record),
+    });
   }
 
   /** Room came back. */
@@ -218,7 +224,7 @@ export class Filler {
         const slot = peers.hungry.at(index);
         if (peers.isSnubbed[slot] === wantSnubbed) this.fill(slot, nowMs);
       }
-      if (wantSnubbed === 0 && this.#relieve(nowMs)) this.fillHungry(nowMs);
+      if (wantSnubbed === 0 && this.#relief.relieve(this.#isStarving(), nowMs)) this.fillHungry(nowMs);
     }
   }
 
@@ -323,34 +329,16 @@ export class Filler {
     return 0;
   }
 
-  /** Closes what cannot be finished when a punctual peer starves for room. True when something was closed. */
-  #relieve(nowMs: number): boolean {
-    const { open } = this.#p;
-    if (!this.#isStarving()) {
-      this.#starvingSinceMs = NEVER;
-      return false;
-    }
-    if (this.#starvingSinceMs === NEVER) this.#starvingSinceMs = nowMs;
-    const mayLose = nowMs - this.#starvingSinceMs >= STUCK_MS;
-    let victim = -1;
-    for (let place = 0; place < open.records.size; place++) {
-      const record = open.records.at(place);
-      if (open.phase[record] !== READY || open.requested(record) + open.arriving(record) > 0) continue;
-      if (open.stored(record) > 0 && !mayLose) continue;
-      if (victim >= 0 && open.stored(victim) <= open.stored(record)) continue;
-      if (!this.#isServed(open.pieceOf[record]!, nowMs)) victim = record;
-    }
-    if (victim < 0) return false;
-    this.#close(victim);
-    this.#starvingSinceMs = NEVER;
-    return true;
+  /** Other torrents wait for memory: what is open and of no use is closed. */
+  giveWay(nowMs: number): void {
+    this.#relief.giveWay(nowMs);
   }
 
   /** Closes a piece that is skipped, unless it is to be finished. */
   dropSkipped(record: number, nowMs: number): void {
     const { open, peers } = this.#p;
     if (!this.#isSkipped(record) || open.phase[record] !== READY || open.arriving(record) > 0) return;
-    const isServed = open.missing(record) === 0 || this.#isServed(open.pieceOf[record]!, nowMs);
+    const isServed = open.missing(record) === 0 || this.#relief.isServed(open.pieceOf[record]!, nowMs);
     if (open.stored(record) > 0 && isServed) return;
     this.#close(record);
     // Whoever was asked for its blocks may have nothing asked of it now.
@@ -383,17 +371,6 @@ export class Filler {
     for (let index = 0; index < peers.hungry.size; index++) {
       const slot = peers.hungry.at(index);
       if (peers.isSnubbed[slot] === 0 && ledger.firm[slot] === 0 && picker.pick(slot) >= 0) return true;
-    }
-    return false;
-  }
-
-  /** An unchoked, punctual and willing peer that we are interested in has the piece. */
-  #isServed(piece: number, nowMs: number): boolean {
-    const { peers } = this.#p;
-    for (let index = 0; index < peers.active.size; index++) {
-      const slot = peers.active.at(index);
-      if (peers.isPeerChoking[slot] !== 0 || peers.isSnubbed[slot] !== 0 || peers.isInterested[slot] === 0) continue;
-      if (peers.pausedUntilMs[slot]! <= nowMs && peers.has(slot, piece)) return true;
     }
     return false;
   }

@@ -2,11 +2,9 @@
  * The scheduler of one torrent: which blocks are asked of whom, who is served, when to give up on a request. Pure:
  * peers are slot numbers, the clock and the dice are arguments, everything it wants done goes to the sink.
  *
- * This file composes; the parts are peers (who has what), availability (rarity), open-pieces and ledger (block states,
- * requests), requests (their life), filler (what to ask for), picker (what to open), pipeline (how much), patience
- * (late, stalled, refused), choker, traffic.
- * Every call is O(1) per block. Calls about a piece that changes hands (opened, verified, closed) may touch every peer
- * once.
+ * This file composes; the parts are peers (who has what), availability (rarity), open-pieces and ledger (block states),
+ * requests (their life), filler (what to ask for), picker (what to open), pipeline (how much), patience, choker.
+ * Every call is O(1) per block. Calls about a piece that changes hands (opened, verified, closed) may touch all peers.
  */
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { BlockIndex, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
@@ -78,7 +76,7 @@ export class Scheduler extends SchedulerFacts {
     this.#patience = patience;
     const parts = { peers, open, ledger, availability, requests, pipeline, patience };
     this.#arrivals = new Arrivals({ ...parts, geometry, traffic });
-    const picker = new Picker(this.#availability, this.#peers, 0, have.count, random, isSequential);
+    const picker = new Picker(availability, peers, 0, have.count, random, isSequential);
     this.#picker = picker;
     picker.prefer(options.begun ?? []);
     const holdings = new Holdings(peers, availability, picker, have, sink);
@@ -92,14 +90,14 @@ export class Scheduler extends SchedulerFacts {
     const { pieceLengthBytes } = geometry;
     const outlets = new Outlets(geometry.pieceCount, pieceLengthBytes);
     this.#outlets = outlets;
-    const { uploadSlots } = limits;
+    const { uploadSlots, maxSlots } = limits;
     const choking = { rows: 0, uploadSlots, pieceLengthBytes, random, outlets, superSeed: this.#superSeed };
-    this.#choker = new Choker(this.#peers, this.#traffic, sink, choking);
+    this.#choker = new Choker(peers, traffic, sink, choking);
     const roomBlocks = Math.max(1, limits.openPieces) * geometry.blocksPerPiece;
     const turns = new Turns(roomBlocks);
     this.#filler = new Filler({ ...parts, picker, holdings, sink, random, roomBlocks, turns, allowance });
     const tables = [peers, availability, ledger, pipeline, picker, traffic, this.#choker, turns, outlets];
-    this.#rows = new SlotRows(limits.maxSlots, this.#superSeed === null ? tables : [...tables, this.#superSeed]);
+    this.#rows = new SlotRows(maxSlots, this.#superSeed === null ? tables : [...tables, this.#superSeed]);
   }
 
   // What we want
@@ -110,9 +108,8 @@ export class Scheduler extends SchedulerFacts {
   }
 
   /**
-   * A piece that is skipped while it is open may still be finished; if nothing is stored of it, it is closed
-   * (`sink.closePiece`), at once or when it is ready. Interest follows at once; call `fillHungry` after the last piece
-   * of a batch. O(peers + copies). Throws RangeError.
+   * A piece skipped while open may still be finished; with nothing stored it is closed (`sink.closePiece`). Interest
+   * follows at once; call `fillHungry` after the last piece of a batch. O(peers + copies). Throws RangeError.
    */
   setPriority(piece: PieceIndex, priority: Priority, nowMs: number): void {
     this.#clock(nowMs);
@@ -248,6 +245,12 @@ export class Scheduler extends SchedulerFacts {
     this.#filler.fillHungry(nowMs);
   }
 
+  /** Other torrents wait for the memory of open pieces: those of no use now are closed (`sink.closePiece`). */
+  giveWay(nowMs: number): void {
+    this.#clock(nowMs);
+    this.#filler.giveWay(nowMs);
+  }
+
   /** Most requests the peer should have now. */
   requestTarget(slot: PeerSlot): number {
     return this.#filler.target(slot);
@@ -295,7 +298,7 @@ export class Scheduler extends SchedulerFacts {
     this.#traffic.wastedBytes += lengthBytes;
   }
 
-  /** The peer vanished inside a 'wanted' block. `removePeer` implies it. */
+  /** The peer vanished inside a 'wanted' block; see `removePeer`. */
   blockAborted(slot: PeerSlot, _piece: PieceIndex, _block: BlockIndex): void {
     this.#requests.abort(slot);
   }
@@ -356,7 +359,7 @@ export class Scheduler extends SchedulerFacts {
     this.#clock(nowMs);
     const second = Math.floor(nowMs / 1000);
     const isNewSecond = second > this.#second;
-    if (isNewSecond) this.#second = second;
+    this.#second = Math.max(this.#second, second);
     const { active } = this.#peers;
     for (let index = 0; index < active.size; index++) {
       const slot = active.at(index);

@@ -22,9 +22,9 @@ import { Jobs } from './jobs.js';
 import { Losses } from './losses.js';
 import { MappedUnits } from './mapped-units.js';
 import type { StorageMemory, StorageParts } from './memory.js';
-import type { Share } from './memory-pool.js';
 import * as mmap from './mmap-io.js';
 import type { Suspect } from './other-writers.js';
+import type { Share } from './pool-share.js';
 import type { PinOutcome, Storage } from './port.js';
 import { memoryRanges } from './ranges.js';
 import { tenantOf } from './tenant.js';
@@ -44,11 +44,13 @@ interface OpenPiece {
   jobs: number;
 }
 
+const OPENING = { isPresent: false, isReady: false, isGood: false, isClosing: false, jobs: 1 };
 const ZEROS = Buffer.alloc(DEFAULTS.residentUnitBytes);
 
 export class MappedStorage implements Storage {
   readonly kind = 'mapped';
   onRoom: (() => void) | null = null;
+  onPiecesWanted: (() => void) | null = null;
   onReadable: (() => void) | null = null;
   onError: ((error: HaulError) => void) | null = null;
   readonly #files: DataFiles;
@@ -76,12 +78,10 @@ export class MappedStorage implements Storage {
     this.#memory = memory;
     this.#closeMemory = closeMemory;
     const { pieceLengthBytes } = this.#geometry;
-    const tenant = tenantOf({
+    const tenant = tenantOf(this, {
       units: () => this.#units?.units ?? null,
       hurry: () => this.#units?.hurry(),
-      roomForPieces: () => {
-        if (this.#closing === null) this.onRoom?.();
-      },
+      isClosing: () => this.#closing !== null,
     });
     this.#share = memory.mapped.join(pieceLengthBytes, evenUnit(pieceLengthBytes, budgets.residentUnitBytes), tenant);
     const { layout } = files;
@@ -128,6 +128,10 @@ export class MappedStorage implements Storage {
     return this.#durable.isBehind;
   }
 
+  get isShortOfMemory(): boolean {
+    return this.#share.isShortOfPieces;
+  }
+
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
     const hasRoom = this.#closing === null && !this.#durable.isBehind && this.#open.size < this.#openLimit;
     if (!hasRoom || this.#jobs.room === 0 || this.#open.has(piece)) return false;
@@ -148,15 +152,7 @@ export class MappedStorage implements Storage {
       return true;
     }
     const ranges = memoryRanges(this.#extents, windows, begin, length);
-    const open: OpenPiece = {
-      windows: numbers,
-      ranges,
-      isPresent: false,
-      isReady: false,
-      isGood: false,
-      isClosing: false,
-      jobs: 1,
-    };
+    const open: OpenPiece = { windows: numbers, ranges, ...OPENING };
     const present = ranges.filter((range) => range.windowAddress !== 0);
     const isTaken = this.#jobs.trySubmit({ kind: 'populate', forWriting: true, ranges: present }, (result) => {
       const error = this.#trouble(result, piece);

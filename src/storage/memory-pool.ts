@@ -6,12 +6,14 @@
  *   live     pieces that are open and units that are resident: up to `softBytes`
  *   leaving  units that were given up and whose memory is not back yet: with what is live up to `limitBytes`
  *
- * Nobody has a fixed part. Units that nobody uses now give way, first those of whoever took none for longest. Pieces
- * give way to nobody: who is refused one stands in a line, and what comes free goes along it, a piece each, so busy
- * torrents use what idle ones leave and none is forgotten. Pieces leave a quarter to units where there are any. A
- * torrent among others holds fewer than two pieces or units only for so long: then it gets them beyond the bounds. So
- * the most that is ever held is the limit, and two pieces and two units of each torrent.
+ * Nobody has a fixed part. Units that nobody uses now give way, first those of whoever took none for longest. Who is
+ * refused a piece stands in a line, and what comes free goes along it, a piece each, so busy torrents use what idle
+ * ones leave and none is forgotten. While somebody stands there, all others are asked to close pieces that they have
+ * no use for. Pieces leave a quarter to units where there are any. A torrent among others holds fewer than two pieces
+ * or units only for so long: then it gets them beyond the bounds, and has them back at once from then on, until there
+ * is room within the bounds. So the most that is ever held is the limit, and two pieces and two units of each torrent.
  */
+import { Share } from './pool-share.js';
 
 /** Of what may be live, pieces leave so much to units that are there or wanted. */
 const UNIT_SHARE = 0.25;
@@ -19,7 +21,7 @@ const UNIT_SHARE = 0.25;
  * Everybody may have so many pieces, and units; one piece is verified while the next is filled, a block may lie in two
  * units.
  */
-const LEAST = 2;
+export const LEAST = 2;
 /** Without a piece, with one, and with fewer than two units: then the bounds count no more. */
 const NO_PIECE_MS = 2_000;
 const ONE_PIECE_MS = 10_000;
@@ -36,6 +38,8 @@ export interface Tenant {
   shrink(bytes: number): void;
   /** What is leaving is to go now. */
   hurry(): void;
+  /** Others wait for pieces: those that are open and of no use now are to be closed. */
+  shrinkPieces(): void;
   /** Units were used since this was asked last. */
   takeUsed(): boolean;
   /** A piece, or a unit, that was refused may be asked for. */
@@ -67,7 +71,10 @@ export class MemoryPool {
   #unitBytes = 0;
   #leavingBytes = 0;
   /** Shares with open pieces. */
-  #writers = 0;
+  readonly #writers = new Set<Share>();
+  /** When those were asked last to close some. */
+  #askedMs = Number.NEGATIVE_INFINITY;
+  #isAsking = false;
 
   constructor(options: PoolOptions) {
     this.limitBytes = options.limitBytes;
@@ -101,6 +108,7 @@ export class MemoryPool {
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     for (const share of [...this.#readers]) this.#lookForIdle(share);
+    if (this.#pieceLine.size > 0) this.#askForPieces();
     for (const share of [...this.#pieceLine]) {
       const isLate = nowMs - share.piecesSinceMs >= (share.pieces === 0 ? NO_PIECE_MS : ONE_PIECE_MS);
       if (isLate && share.pieces < LEAST) this.#serve(this.#pieceLine, share, true);
@@ -124,32 +132,60 @@ export class MemoryPool {
   // ---- for shares ----
 
   takePiece(share: Share): boolean {
-    if (!this.#isTurnOf(share, this.#pieceLine) || !this.#hasPieceRoom(share)) {
-      if (!this.#pieceLine.has(share)) {
-        share.piecesSinceMs = this.#nowMs;
-        this.#pieceLine.add(share);
-      }
-      return false;
+    const isInBounds = this.#isTurnOf(share, this.#pieceLine) && this.#hasPieceRoom(share);
+    const isForced = this.#served === share && this.#isForced;
+    if (isInBounds) {
+      share.owedPieces = isForced ? share.pieces + 1 : 0;
+      this.#pieceLine.delete(share);
+      if (this.#served === share) this.#served = null;
+    } else {
+      this.#stand(share);
+      // What it has beyond the bounds leaves its place in the line as it is: it waits for more.
+      if (share.pieces >= share.owedPieces) return false;
     }
-    this.#pieceLine.delete(share);
-    if (this.#served === share) this.#served = null;
-    if (share.pieces++ === 0) this.#writers++;
+    share.pieces++;
+    this.#writers.add(share);
     this.#pieceBytes += share.pieceBytes;
     return true;
   }
 
+  #stand(share: Share): void {
+    if (this.#pieceLine.has(share)) return;
+    share.piecesSinceMs = this.#nowMs;
+    this.#pieceLine.add(share);
+    if (this.#isAsking || this.#askedMs === this.#nowMs || this.#isAlone(share)) return;
+    this.#isAsking = true;
+    this.#defer(() => {
+      this.#isAsking = false;
+      this.#askForPieces();
+    });
+  }
+
+  /** Whoever alone stands in line has nothing to ask of itself. */
+  #askForPieces(): void {
+    this.#askedMs = this.#nowMs;
+    for (const share of [...this.#writers]) {
+      if (this.#pieceLine.size > (this.#pieceLine.has(share) ? 1 : 0)) share.tenant.shrinkPieces();
+    }
+  }
+
   givePiece(share: Share): void {
-    if (--share.pieces === 0) this.#writers--;
+    if (--share.pieces === 0) this.#writers.delete(share);
     this.#pieceBytes -= share.pieceBytes;
     this.#roomCame();
   }
 
   /** Pieces that would be placed now. */
   roomPieces(share: Share): number {
-    if (!this.#isTurnOf(share, this.#pieceLine)) return 0;
+    const owed = Math.max(0, share.owedPieces - share.pieces);
+    if (!this.#isTurnOf(share, this.#pieceLine)) return owed;
     // Units count as room: those in use are few, and who is refused is told.
     const room = Math.floor((this.mostPieceBytes - this.#pieceBytes) / share.pieceBytes);
-    return Math.max(0, room, this.#isAlone(share) ? LEAST - share.pieces : 0);
+    return Math.max(owed, room, this.#isAlone(share) ? LEAST - share.pieces : 0);
+  }
+
+  isShortOfPieces(share: Share): boolean {
+    return this.#pieceLine.has(share) && share.pieces <= LEAST && this.#writers.size > (share.pieces > 0 ? 1 : 0);
   }
 
   takeUnit(share: Share): boolean {
@@ -221,7 +257,7 @@ export class MemoryPool {
   }
 
   #isAlone(share: Share): boolean {
-    return this.#writers === (share.pieces > 0 ? 1 : 0);
+    return this.#writers.size === (share.pieces > 0 ? 1 : 0);
   }
 
   #isOnlyReader(share: Share): boolean {
@@ -294,87 +330,5 @@ export class MemoryPool {
     else share.tenant.roomForUnits();
     this.#served = null;
     this.#isForced = false;
-  }
-}
-
-/** What one storage holds of a pool. Its fields are the pool's to change. */
-export class Share {
-  readonly pieceBytes: number;
-  readonly unitBytes: number;
-  readonly tenant: Tenant;
-  pieces = 0;
-  units = 0;
-  /** Units whose memory is on its way back. */
-  leaving = 0;
-  /** In line since then. */
-  piecesSinceMs = 0;
-  unitsSinceMs = 0;
-  /** It stood in line for too long: the bounds count no more for its next unit. */
-  isLate = false;
-  usedMs = 0;
-  readonly #pool: MemoryPool;
-
-  constructor(pool: MemoryPool, pieceBytes: number, unitBytes: number, tenant: Tenant) {
-    this.#pool = pool;
-    this.pieceBytes = pieceBytes;
-    this.unitBytes = unitBytes;
-    this.tenant = tenant;
-  }
-
-  get roomPieces(): number {
-    return this.#pool.roomPieces(this);
-  }
-
-  /** Most pieces while nobody else wants any. */
-  get mostPieces(): number {
-    return Math.max(LEAST, Math.floor(this.#pool.mostPieceBytes / this.pieceBytes));
-  }
-
-  /** Units that it may count on having, or has. */
-  get reachUnits(): number {
-    return Math.max(this.units, Math.floor(this.#pool.fairUnitBytes / this.unitBytes));
-  }
-
-  /** False: `roomForPieces` follows. */
-  takePiece(): boolean {
-    return this.#pool.takePiece(this);
-  }
-
-  givePiece(): void {
-    this.#pool.givePiece(this);
-  }
-
-  /** False: `roomForUnits` follows. */
-  takeUnit(): boolean {
-    return this.#pool.takeUnit(this);
-  }
-
-  addUnit(): void {
-    this.#pool.addUnit(this);
-  }
-
-  unitLeaves(): void {
-    this.#pool.unitLeaves(this);
-  }
-
-  unitStays(): void {
-    this.#pool.unitStays(this);
-  }
-
-  giveUnit(): void {
-    this.#pool.giveUnit(this);
-  }
-
-  unitLeft(): void {
-    this.#pool.unitLeft(this);
-  }
-
-  unitIsFree(): void {
-    this.#pool.unitIsFree();
-  }
-
-  /** All it holds is gone. */
-  leave(): void {
-    this.#pool.leave(this);
   }
 }

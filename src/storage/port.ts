@@ -57,6 +57,10 @@ export interface Storage {
    * back.
    */
   onRoom: (() => void) | null;
+  /** Two pieces at most are open, and more would be if other torrents did not hold the memory. */
+  readonly isShortOfMemory: boolean;
+  /** Other torrents wait for memory: pieces that are open and of no use now are to be closed. */
+  onPiecesWanted: (() => void) | null;
 
   /**
    * Starts making the range of a piece ready for `store`. False: no room, nothing happened. `done` is never called

@@ -16,10 +16,11 @@ import type { DataFiles, PrepareOptions } from './files.js';
 import type { FilesNow } from './identities.js';
 import { Jobs } from './jobs.js';
 import type { StorageParts } from './memory.js';
-import type { Share } from './memory-pool.js';
 import type { Suspect } from './other-writers.js';
+import type { Share } from './pool-share.js';
 import type { PinOutcome, Storage } from './port.js';
 import { Reserver } from './reserver.js';
+import { RunningTransfers } from './running-transfers.js';
 import { type Place, placeRange, type Slab } from './slab.js';
 import { tenantOf } from './tenant.js';
 import { Transfer } from './transfer.js';
@@ -39,6 +40,7 @@ interface OpenPiece {
 export class PositionalStorage implements Storage, UnitOwner {
   readonly kind = 'positional';
   onRoom: (() => void) | null = null;
+  onPiecesWanted: (() => void) | null = null;
   onReadable: (() => void) | null = null;
   onError: ((error: HaulError) => void) | null = null;
   readonly #files: DataFiles;
@@ -54,7 +56,7 @@ export class PositionalStorage implements Storage, UnitOwner {
   readonly #closeMemory: StorageParts['closeMemory'];
   /** By slot of the units. */
   readonly #unitPlaces: (Place | undefined)[] = [];
-  readonly #transfers = new Set<Promise<void>>();
+  readonly #running = new RunningTransfers();
   #isForWriting = false;
   #reserver: Reserver | null = null;
   #storePiece = -1;
@@ -74,13 +76,11 @@ export class PositionalStorage implements Storage, UnitOwner {
     const unitBytes = evenUnit(this.#geometry.pieceLengthBytes, budgets.residentUnitBytes);
     this.#slab = memory.slab;
     this.#closeMemory = closeMemory;
-    const tenant = tenantOf({
+    const tenant = tenantOf(this, {
       units: () => this.#units,
       // Nothing is ever on its way out.
       hurry: () => {},
-      roomForPieces: () => {
-        if (this.#closing === null) this.onRoom?.();
-      },
+      isClosing: () => this.#closing !== null,
     });
     this.#share = memory.anonymous.join(this.#geometry.pieceLengthBytes, unitBytes, tenant);
     this.#units = new ResidentUnits(this.#geometry, unitBytes, budgets.readCacheBytes, this, this.#share);
@@ -111,6 +111,10 @@ export class PositionalStorage implements Storage, UnitOwner {
 
   get isBehind(): boolean {
     return this.#durable.isBehind;
+  }
+
+  get isShortOfMemory(): boolean {
+    return this.#share.isShortOfPieces;
   }
 
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
@@ -156,7 +160,7 @@ export class PositionalStorage implements Storage, UnitOwner {
       done(error);
     };
     const transfer = this.#transfer.run('read', this.#geometry.pieceBegin(piece), this.#memoryOf(piece, open));
-    this.#track(transfer, () => finish(null), finish);
+    this.#running.track(transfer, () => finish(null), finish);
   }
 
   async keepUnfinished(pieces: readonly UnfinishedPiece[]): Promise<void> {
@@ -200,7 +204,8 @@ export class PositionalStorage implements Storage, UnitOwner {
       if (outcome === true) this.#reserver?.written();
       done(outcome);
     };
-    this.#track(this.#transfer.verifyAndWrite(this.#geometry.pieceBegin(piece), memory, digest), finish, finish);
+    const transfer = this.#transfer.verifyAndWrite(this.#geometry.pieceBegin(piece), memory, digest);
+    this.#running.track(transfer, finish, finish);
   }
 
   digestBlocks(piece: PieceIndex, done: (digests: Uint8Array | HaulError) => void): void {
@@ -302,7 +307,7 @@ export class PositionalStorage implements Storage, UnitOwner {
       this.#units.loaded(slot, error === null);
       this.onReadable?.();
     };
-    this.#track(
+    this.#running.track(
       this.#transfer.run('read', this.#geometry.pieceBegin(piece) + begin, memory),
       () => finish(null),
       finish,
@@ -336,8 +341,8 @@ export class PositionalStorage implements Storage, UnitOwner {
     for (const [piece, open] of this.#open) if (!open.isClosing) this.closePiece(piece);
     await this.#reserver?.close();
     await this.#durable.close();
-    while (this.#transfers.size > 0 || !this.#jobs.isIdle) {
-      await Promise.all(this.#transfers);
+    while (this.#running.size > 0 || !this.#jobs.isIdle) {
+      await this.#running.idle();
       await this.#jobs.idle();
     }
     if (this.#units.pinnedUnits > 0) throw new Error(`storage closed with ${this.#units.pinnedUnits} pinned units`);
@@ -345,17 +350,6 @@ export class PositionalStorage implements Storage, UnitOwner {
     this.#share.leave();
     await this.#closeMemory();
     await this.#files.close();
-  }
-
-  /** Runs a transfer to its end; `close` waits for it. A `done` that throws is a broken invariant and must crash. */
-  #track<T>(transfer: Promise<T>, onGood: (result: T) => void, onBad: (error: HaulError) => void): void {
-    const run = transfer.then(
-      (result) => setImmediate(onGood, result),
-      (error: HaulError) => setImmediate(onBad, error),
-    );
-    const tracked = run.then(() => new Promise<void>((resolve) => setImmediate(resolve)));
-    this.#transfers.add(tracked);
-    void tracked.then(() => this.#transfers.delete(tracked));
   }
 
   #memoryOf(piece: PieceIndex, open: OpenPiece): MemoryRange {

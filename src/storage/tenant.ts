@@ -2,20 +2,30 @@
 import type { Tenant } from './memory-pool.js';
 import type { ResidentUnits } from './units.js';
 
+/** Who is told; see `Storage`. */
+export interface TenantOwner {
+  readonly onRoom: (() => void) | null;
+  readonly onPiecesWanted: (() => void) | null;
+}
+
 export interface TenantParts {
   /** Null as long as there are none. */
   units(): ResidentUnits | null;
   hurry(): void;
-  /** A piece may be opened that was refused. */
-  roomForPieces(): void;
+  isClosing(): boolean;
 }
 
-export function tenantOf({ units, hurry, roomForPieces }: TenantParts): Tenant {
+export function tenantOf(owner: TenantOwner, { units, hurry, isClosing }: TenantParts): Tenant {
   return {
     shrink: (bytes) => units()?.shrink(bytes),
     hurry,
     takeUsed: () => units()?.takeUsed() ?? false,
-    roomForPieces,
+    shrinkPieces: () => {
+      if (!isClosing()) owner.onPiecesWanted?.();
+    },
+    roomForPieces: () => {
+      if (!isClosing()) owner.onRoom?.();
+    },
     roomForUnits: () => units()?.retry(),
   };
 }

@@ -12,8 +12,8 @@
  * Must not know: what memory is, jobs, files. The owner loads and lets go.
  */
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
-import type { Share } from './memory-pool.js';
 import { grown, NO_SLOT, OldestFirst } from './oldest-first.js';
+import type { Share } from './pool-share.js';
 import type { PinOutcome } from './port.js';
 
 const FREE = 0;

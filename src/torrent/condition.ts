@@ -17,6 +17,7 @@ export class Condition {
   #nothingCame = new Since();
   #diskBehind = new Since();
   #syncing = new Since();
+  #memoryShort = new Since();
   #receivedBytes = -1;
   /** Why nothing is done before the first block. */
   #pausedText: string | null = null;
@@ -41,6 +42,7 @@ export class Condition {
     this.#nothingCame.is(downloadedBytes === this.#receivedBytes, nowMs);
     this.#diskBehind.is(exchange.storage.isBehind, nowMs);
     this.#syncing.is(isSyncing, nowMs);
+    this.#memoryShort.is(exchange.storage.isShortOfMemory, nowMs);
     this.#receivedBytes = downloadedBytes;
   }
 
@@ -106,6 +108,7 @@ export class Condition {
       nothingCameMs: this.#nothingCame.forMs(nowMs),
       diskBehindMs: this.#diskBehind.forMs(nowMs),
       syncingMs: this.#syncing.forMs(nowMs),
+      memoryShortMs: this.#memoryShort.forMs(nowMs),
       paused: this.#pausedText ?? exchange?.trouble.pausedText ?? null,
       doorTrouble: services.doorTrouble(),
       badPieces: this.#torrent.doubts.badPieces,

@@ -142,6 +142,9 @@ export class Exchange implements SchedulerSink {
     this.storage.onRoom = () => {
       if (!this.isClosed) this.scheduler.fillHungry(this.now());
     };
+    this.storage.onPiecesWanted = () => {
+      if (!this.isClosed) this.scheduler.giveWay(this.now());
+    };
     this.storage.onError = (error) => this.diskFailed(error);
   }
 

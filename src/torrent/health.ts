@@ -29,6 +29,7 @@ export interface HealthFacts {
   readonly nothingCameMs: number;
   readonly diskBehindMs: number;
   readonly syncingMs: number;
+  readonly memoryShortMs: number;
   /** Why work rests until the disk is usable again. */
   readonly paused: string | null;
   /** Why peers that dial us could not be let in lately. */
@@ -48,6 +49,8 @@ export const NOTHING_CAME_MS = 6_000;
 export const DISK_BEHIND_MS = 4_000;
 /** A sync of a few hundred MB takes a second or two. */
 export const SYNC_SLOW_MS = 15_000;
+/** Busy torrents share memory by turns; who stands behind them for so long is told. */
+export const MEMORY_SHORT_MS = 4_000;
 /** Named one by one; a torrent may list a hundred. */
 const TRACKERS_NAMED = 5;
 
@@ -56,8 +59,10 @@ export function healthOf(facts: HealthFacts): readonly HealthProblem[] {
   const found: HealthProblem[] = [...diskProblems(facts)];
   if (facts.goal === 'download') {
     const alone = facts.peers === 0 && facts.withoutPeersMs >= WITHOUT_PEERS_MS;
+    const isShort = facts.peers > 0 && facts.memoryShortMs >= MEMORY_SHORT_MS;
     const idle = facts.peers > 0 && facts.nothingCameMs >= NOTHING_CAME_MS;
     if (alone) found.push(loneliness(facts));
+    else if (isShort) found.push(memoryShortage(facts));
     else if (idle && found.length === 0) found.push(idleness(facts));
     found.push(...badPieceProblems(facts));
     // While data comes the trackers may be as they are.
@@ -94,6 +99,13 @@ function diskProblems({ paused, diskBehindMs, syncingMs, goal }: HealthFacts): H
   const isBlocking = diskBehindMs >= DISK_BEHIND_MS || goal === 'saving';
   const text = `the disk is slow: it has been behind for ${seconds(behindMs)}`;
   return [problem('disk-slow', isBlocking, text, { behindMs: Math.round(behindMs), isSyncing: syncingMs > 0 })];
+}
+
+/** Told also while a little comes: else nobody knows why it is so little. */
+function memoryShortage({ memoryShortMs, nothingCameMs }: HealthFacts): HealthProblem {
+  const text = `other torrents hold the memory for open pieces, for ${seconds(memoryShortMs)} now`;
+  const facts = { memoryShortMs: Math.round(memoryShortMs) };
+  return problem('memory-short', nothingCameMs >= NOTHING_CAME_MS, text, facts);
 }
 
 function doorProblem(trouble: string): HealthProblem {

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MemoryPool, type Share, type Tenant } from '../../src/storage/memory-pool.js';
+import { MemoryPool, type Tenant } from '../../src/storage/memory-pool.js';
+import type { Share } from '../../src/storage/pool-share.js';
 
 /** A torrent with pieces and units; units that are not in use are given up at once, or leave slowly. */
 class Torrent implements Tenant {
@@ -13,6 +14,9 @@ class Torrent implements Tenant {
   leaving = 0;
   wasUsed = false;
   unitCalls = 0;
+  /** Open pieces of no use, and how often others asked for those. */
+  spare = 0;
+  pieceCalls = 0;
   readonly #isSlow: boolean;
 
   constructor(pool: MemoryPool, pieceBytes: number, unitBytes = 1, isSlow = false) {
@@ -42,6 +46,11 @@ class Torrent implements Tenant {
   }
 
   hurry(): void {}
+
+  shrinkPieces(): void {
+    this.pieceCalls++;
+    for (; this.spare > 0 && this.share.pieces > 0; this.spare--) this.share.givePiece();
+  }
 
   takeUsed(): boolean {
     const { wasUsed } = this;
@@ -117,6 +126,59 @@ test('pieces larger than all there is: two of a torrent alone, then one after a 
   assert.equal(other.share.pieces, 2);
   pool.tick(100_000);
   assert.equal(other.share.pieces, 2, 'never more than two beyond the bounds');
+});
+
+test('pieces that are of no use are closed for those who stand in line', () => {
+  const { pool, later } = setUp(10);
+  const [stalled, other] = [new Torrent(pool, 1), new Torrent(pool, 1)];
+  assert.equal(stalled.open(99), 10);
+  stalled.spare = 8;
+  later();
+  assert.equal(stalled.pieceCalls, 0, 'nobody else wants any');
+  assert.equal(other.open(1), 0);
+  other.wanted = 9;
+  later();
+  assert.deepEqual([stalled.share.pieces, other.share.pieces], [2, 8]);
+  stalled.spare = 1;
+  pool.tick(1000);
+  later();
+  assert.deepEqual([stalled.share.pieces, other.share.pieces], [1, 9]);
+  assert.ok(!stalled.share.isShortOfPieces && !other.share.isShortOfPieces);
+  other.wanted = 0;
+  assert.equal(other.open(1), 0);
+  assert.equal(stalled.open(1), 0);
+  assert.ok(stalled.share.isShortOfPieces, 'it is told that it waits for memory');
+});
+
+test('whoever came too late once keeps up its least beyond the bounds, as fast as its pieces are done', () => {
+  const { pool, later } = setUp(10);
+  const [stalled, other] = [new Torrent(pool, 1), new Torrent(pool, 1)];
+  assert.equal(stalled.open(99), 10);
+  assert.equal(other.open(1), 0);
+  other.wanted = 1;
+  pool.tick(2000);
+  assert.equal(other.share.pieces, 1);
+  for (let ms = 2010, done = 0; ms < 12_000; ms += 10, done++) {
+    assert.equal(other.open(9), 0, 'one and no more');
+    other.share.givePiece();
+    later();
+    assert.equal(other.open(9), 1, `done ${done}`);
+    if (ms % 1000 === 0) pool.tick(ms);
+  }
+  other.wanted = 1;
+  pool.tick(13_000);
+  assert.equal(other.share.pieces, 2);
+  other.share.givePiece();
+  other.share.givePiece();
+  later();
+  assert.equal(other.open(9), 2);
+  stalled.share.leave();
+  later();
+  assert.equal(other.open(99), 8);
+  assert.equal(stalled.open(1), 0);
+  other.share.leave();
+  later();
+  assert.equal(pool.liveBytes, 0);
 });
 
 test('fifty torrents whose pieces go on share a small budget by turns, and it is kept', () => {

@@ -32,6 +32,7 @@ const WELL: HealthFacts = {
   nothingCameMs: 0,
   diskBehindMs: 0,
   syncingMs: 0,
+  memoryShortMs: 0,
   paused: null,
   badPieces: 0,
   doorTrouble: null,
@@ -109,6 +110,14 @@ describe('the health of a torrent', () => {
       'disk-slow',
       /^the disk is slow: .* behind for 6 s$/,
     ],
+    ['little memory, a little comes', { memoryShortMs: 9_000 }, 'memory-short', null],
+    [
+      'little memory, nothing comes',
+      { memoryShortMs: 9_000, nothingCameMs: 9_000 },
+      'memory-short',
+      /^other torrents hold the memory for open pieces, for 9 s now$/,
+    ],
+    ['a short wait for memory', { memoryShortMs: 2_000 }, '', null],
     ['a long sync beside the download', { syncingMs: 20_000 }, 'disk-slow', null],
     ['a long last sync', { ...ALONE, goal: 'saving', syncingMs: 20_000 }, 'disk-slow', /behind for 20 s$/],
     [
