@@ -262,8 +262,9 @@ export class Roster implements Door {
       this.#shortUntilMs = services.now() + SHORTAGE_PAUSE_MS;
     } else this.#addresses.failed({ host, port }, services.now(), this.#isAlone);
     this.#torrent.condition.contacts.dialFailed(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, reason);
-    const isByHand = this.#isNamed({ host, port });
-    services.log(isByHand ? 'warn' : 'debug', `peer ${host}:${port}: ${reason}`, { host, port });
+    // What we end ourselves is no trouble of the peer.
+    const isTold = this.#isNamed({ host, port }) && !this.#torrent.isStopping;
+    services.log(isTold ? 'warn' : 'debug', `peer ${host}:${port}: ${reason}`, { host, port });
   }
 
   peerGone(peer: Peer, isRedundant: boolean, reason: string): void {
