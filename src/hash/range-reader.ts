@@ -1,6 +1,7 @@
 /**
- * Reads ranges of files as if they were one, in any order, with one file open at a time; a range without a file is
- * zeros.
+ * Reads ranges of files as if they were one, in any order; a range without a file is zeros. Some files stay open, for
+ * pieces that are hashed side by side are read in turns and mostly lie in different files; one that was read to its end
+ * is closed at once.
  * Invariant: the file that is read is the one that was looked at, where that is asked for.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
@@ -12,16 +13,15 @@ import { encodeTrouble } from './trouble.js';
 
 /** A FIFO that took the place of a file must not block the open. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
-const NOBODY = -1;
+/** As many as pieces are hashed at the same time. */
+const MOST_OPEN = 16;
 
 export class RangeReader {
   readonly #files: readonly RawPathRange[];
   /** Where each range begins, and where the last one ends. */
   readonly #begins: number[] = [0];
-  /** The file that is open, or that could not be opened. */
-  #current = NOBODY;
-  #fd = NOBODY;
-  #errno = 0;
+  /** By range, least recently used first: a descriptor, or the errno, negative, of a file that could not be opened. */
+  readonly #opened = new Map<number, number>();
   /** Where the last read ended: the next one usually goes on there. */
   #near = 0;
 
@@ -45,9 +45,15 @@ export class RangeReader {
   }
 
   close(): void {
-    if (this.#fd !== NOBODY) closeSync(this.#fd);
-    this.#fd = NOBODY;
-    this.#current = NOBODY;
+    this.#closeDownTo(0);
+  }
+
+  #closeDownTo(count: number): void {
+    for (const [index, opened] of this.#opened) {
+      if (this.#opened.size <= count) return;
+      this.#opened.delete(index);
+      if (opened >= 0) closeSync(opened);
+    }
   }
 
   /** The range with this byte. */
@@ -59,22 +65,34 @@ export class RangeReader {
 
   /** 0 or an errno. */
   #readRange(index: number, target: Buffer, inside: number): number {
-    const { path, identity, beginBytes } = this.#files[index]!;
+    const { path, identity, beginBytes, lengthBytes } = this.#files[index]!;
     if (path === null) {
       target.fill(0);
       return 0;
     }
-    if (index !== this.#current) this.#open(index, path, identity);
-    return this.#fd === NOBODY ? this.#errno : readFully(this.#fd, target, beginBytes + inside);
+    const opened = this.#opened.get(index) ?? this.#open(path, identity);
+    this.#opened.delete(index);
+    if (opened < 0) {
+      this.#opened.set(index, opened);
+      return -opened;
+    }
+    const errno = readFully(opened, target, beginBytes + inside);
+    if (errno !== 0 || inside + target.length === lengthBytes) closeSync(opened);
+    else this.#opened.set(index, opened);
+    return errno;
   }
 
-  #open(index: number, path: Buffer, identity: FileIdentity | null): void {
-    this.close();
-    this.#current = index;
-    try {
-      this.#fd = openSame(path, identity);
-    } catch (error) {
-      this.#errno = errnoOf(error);
+  #open(path: Buffer, identity: FileIdentity | null): number {
+    this.#closeDownTo(MOST_OPEN - 1);
+    for (;;) {
+      try {
+        return openSame(path, identity);
+      } catch (error) {
+        const errno = errnoOf(error);
+        const isFull = errno === osConstants.errno.EMFILE || errno === osConstants.errno.ENFILE;
+        if (!isFull || this.#opened.size === 0) return -errno;
+        this.close();
+      }
     }
   }
 }
