@@ -29,6 +29,8 @@ const BATCH_JOBS = 32;
 const BATCH_BYTES = 8 * MIB;
 /** The same where many pieces are hashed at once, which takes half the time and less. */
 const GATHERED_BYTES = 16 * MIB;
+/** Of a batch, while others wait: prefaults, reads and releases. */
+const URGENT_SHARE = 0.75;
 /** Pieces in flight for a 10 Gbit/s download are some dozens; this many jobs is a bound, not a target. */
 const MAX_JOBS = 1024;
 /** Descriptors flushed at once: libuv has four threads, and file opening needs one too. */
@@ -233,20 +235,25 @@ class CrewPool implements WorkPool {
     this.#afterDone();
   }
 
-  /** The next jobs: urgent ones first, an even share for each idle worker, within the bounds of a batch. */
+  /**
+   * The next jobs: urgent ones first, an even share for each idle worker, within the bounds of a batch. The others have
+   * a part of it and one each in any case: peers that ask for more than can be read must not hold up every hash.
+   */
   #takeBatch(): Entry[] {
     const queues = this.#sendsPieces ? [this.#urgent, this.#ordinary, this.#pieces] : [this.#urgent, this.#ordinary];
     const waiting = queues.reduce((sum, { length }) => sum + length, 0);
     const share = Math.ceil(waiting / Math.max(1, this.#crew.idleCount));
     const company = this.#gathering?.company ?? 1;
+    const isMixed = waiting > this.#urgent.length;
     const batch: Entry[] = [];
     let bytes = 0;
     for (const queue of queues) {
       const isPieces = queue === this.#pieces;
-      const limit = Math.min(BATCH_JOBS, isPieces ? Math.max(share, company) : share);
-      const limitBytes = isPieces && company > 1 ? GATHERED_BYTES : BATCH_BYTES;
+      const part = isMixed && queue === this.#urgent ? URGENT_SHARE : 1;
+      const limit = part * Math.min(BATCH_JOBS, isPieces ? Math.max(share, company) : share);
+      const limitBytes = part * (isPieces && company > 1 ? GATHERED_BYTES : BATCH_BYTES);
       let count = 0;
-      while (count < queue.length && batch.length < limit && bytes < limitBytes) {
+      while (count < queue.length && (count === 0 || (batch.length < limit && bytes < limitBytes))) {
         const entry = queue[count++]!;
         bytes += workBytes(entry.job);
         batch.push(entry);
