@@ -122,7 +122,8 @@ export class PositionalStorage implements Storage, UnitOwner {
     const hasRoom = this.#closing === null && !this.#durable.isBehind && this.#open.size < this.#openLimit;
     if (!hasRoom || this.#jobs.room === 0 || this.#open.has(piece)) return false;
     const place = this.#placePiece(piece);
-    if (place === null) return false;
+    if (place instanceof HaulError) setImmediate(done, place);
+    if (place === null || place instanceof HaulError) return place !== null;
     const open: OpenPiece = { place, isPresent: false, isReady: false, isGood: false, isClosing: false, jobs: 1 };
     this.#open.set(piece, open);
     const finish = (error: HaulError | null): void => {
@@ -144,12 +145,13 @@ export class PositionalStorage implements Storage, UnitOwner {
     return true;
   }
 
-  /** Null: no room, or somebody reads what is there. */
-  #placePiece(piece: PieceIndex): Place | null {
+  /** Null: no room, or somebody reads what is there. An error: the system gives no more memory. */
+  #placePiece(piece: PieceIndex): Place | HaulError | null {
     if (!this.#share.takePiece()) return null;
-    if (this.#units.forget(piece)) return this.#slab.take(this.#geometry.pieceLengthBytes);
-    this.#share.givePiece();
-    return null;
+    const bytes = this.#geometry.pieceLengthBytes;
+    const place = this.#units.forget(piece) ? this.#slab.tryTake(bytes, this.#files.output) : null;
+    if (place === null || place instanceof HaulError) this.#share.givePiece();
+    return place;
   }
 
   fillPiece(piece: PieceIndex, done: (error: HaulError | null) => void): void {
@@ -298,7 +300,11 @@ export class PositionalStorage implements Storage, UnitOwner {
       this.#jobs.watch();
       return false;
     }
-    const place = this.#slab.take(this.#units.unitBytes);
+    const place = this.#slab.tryTake(this.#units.unitBytes, this.#files.output);
+    if (place instanceof HaulError) {
+      setImmediate(() => this.onError?.(place));
+      return false;
+    }
     this.#unitPlaces[slot] = place;
     const memory = placeRange(place, lengthBytes);
     const finish = (error: HaulError | null): void => {

@@ -5,6 +5,7 @@
  *
  *   cold (no pages) -> taken -> warm (free, with pages) -> taken again, or let go -> cold
  */
+import { fromSystemError, type HaulError } from '../errors.js';
 import type { MemoryRange, WorkJob, WorkResult } from '../hash/port.js';
 import { FreeRanges } from './free-ranges.js';
 import * as mmap from './mmap-io.js';
@@ -73,6 +74,15 @@ export class Slab {
     const region = this.#open(lengthBytes);
     const { begin, warmBytes } = region.free.take(lengthBytes, false)!;
     return this.#taken(region, begin, lengthBytes, warmBytes);
+  }
+
+  /** @param where whose it is to be, for the error: the system gives no memory, and nothing was taken */
+  tryTake(bytes: number, where: string): Place | HaulError {
+    try {
+      return this.take(bytes);
+    } catch (error) {
+      return fromSystemError(error, 'reserve memory for', where);
+    }
   }
 
   /** No thread may touch it afterwards. @param hasPages its pages were made present */

@@ -4,12 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
 import { createWorkPool } from '../../src/hash/pool.js';
 import { parseTorrent } from '../../src/index.js';
 import { createTorrent } from '../../src/metainfo/create.js';
+import type { PieceIndex } from '../../src/metainfo/geometry.js';
+import { SystemCallError } from '../../src/storage/errno.js';
 import { engineMemory } from '../../src/storage/memory.js';
 import { openStorage } from '../../src/storage/open.js';
 import type { LiveTorrent } from '../../src/torrent/torrent.js';
@@ -97,6 +100,38 @@ for (const storage of ['mapped', 'positional'] as const) {
     await memory.close();
   });
 }
+
+test('where the system gives no memory a piece is not opened and nothing is read, and all is as before', async (t) => {
+  const scope = openScope(t);
+  const pool = createWorkPool({ threads: 1 });
+  scope.defer(() => pool.close());
+  const memory = engineMemory(pool, 16 * MIB);
+  const scene = scenes.sceneOf([{ path: 'file', lengthBytes: 8 * MIB }], MIB);
+  const output = await tempFolder(scope);
+  const options = { metainfo: scene.metainfo, output, pool, kind: 'positional', forWriting: true, memory } as const;
+  const storage = await openStorage(options);
+  await storage.prepare({ forWriting: true });
+  const [first, second] = scenes.pieces(scene.metainfo) as [PieceIndex, PieceIndex];
+  assert.equal(await scenes.download(storage, scene, first), true);
+  const { slab } = memory;
+  const take = slab.take.bind(slab);
+  slab.take = () => {
+    throw new SystemCallError('mmap', constants.errno.ENOMEM);
+  };
+  const heldBytes = memory.anonymous.liveBytes;
+  const error = await scenes.openPiece(storage, second);
+  assert.equal(error?.facts.errno, 'ENOMEM');
+  const told = new Promise<HaulError>((resolve) => (storage.onError = resolve));
+  assert.equal(storage.pin(first, 0, 1000), 'full');
+  assert.equal((await withDeadline(told, 'the read fails', DEADLINE_MS)).facts.errno, 'ENOMEM');
+  assert.equal(memory.anonymous.liveBytes, heldBytes);
+  slab.take = take;
+  assert.equal(await scenes.download(storage, scene, second), true);
+  assert.deepEqual(await scenes.readRange(storage, first, 0, 1000), scene.bytes.subarray(0, 1000));
+  await storage.close();
+  assert.equal(memory.anonymous.heldBytes, 0);
+  await memory.close();
+});
 
 test('too little memory is a bad argument', async (t) => {
   const scope = openScope(t);
