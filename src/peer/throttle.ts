@@ -41,6 +41,15 @@ export class RateLimit {
   }
 }
 
+/** More of it is forgiven: a turn is a run of 16 blocks at most, and what else was there. */
+const MOST_PASSES = 32;
+
+interface Waiting {
+  readonly wake: () => void;
+  /** Taken in its last turn beyond a block. */
+  aheadBytes: number;
+}
+
 /** What passes through one or more limits (the engine's and a torrent's), in one direction. */
 export class Throttle {
   readonly limits: readonly RateLimit[];
@@ -51,8 +60,8 @@ export class Throttle {
    * MB/s made single seconds uneven by 6 %.) A block at least; infinite without a limit.
    */
   readonly readBytes: number;
-  /** Who waits for tokens, first come first served. */
-  #waiting: (() => void)[] = [];
+  /** Who waits for tokens, first come first served; who took more than a block in its last turn lets others pass. */
+  readonly #waiting: Waiting[] = [];
 
   constructor(limits: readonly RateLimit[]) {
     this.limits = limits;
@@ -74,9 +83,9 @@ export class Throttle {
     for (const limit of this.limits) limit.take(bytes);
   }
 
-  /** Calls back, once, when something may pass. */
-  wait(wake: () => void): void {
-    this.#waiting.push(wake);
+  /** Calls back, once, when something may pass. @param tookBytes in the turn that ends */
+  wait(wake: () => void, tookBytes = 0): void {
+    this.#waiting.push({ wake, aheadBytes: Math.max(0, tookBytes - BLOCK_LENGTH_BYTES) });
   }
 
   /** After the limits were refilled. Returns whether somebody was woken. */
@@ -86,8 +95,18 @@ export class Throttle {
     for (const limit of this.limits) tokens = Math.min(tokens, limit.tokens);
     let count = Math.min(this.#waiting.length, Math.ceil(tokens / WAKE_BYTES));
     // Who finds the bucket dry again waits behind the others.
-    for (; count > 0 && !this.isDry; count--) this.#waiting.shift()!();
+    for (; count > 0 && !this.isDry; count--) this.#next()();
     return true;
+  }
+
+  /** Turns are blocks: whoever took sixteen at once is passed by fifteen turns of each other one that waits. */
+  #next(): () => void {
+    for (let passes = this.#waiting.length * MOST_PASSES; ; passes--) {
+      const first = this.#waiting.shift()!;
+      if (first.aheadBytes === 0 || this.#waiting.length === 0 || passes <= 0) return first.wake;
+      first.aheadBytes = Math.max(0, first.aheadBytes - BLOCK_LENGTH_BYTES);
+      this.#waiting.push(first);
+    }
   }
 }
 

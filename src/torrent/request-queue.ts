@@ -98,10 +98,14 @@ export class RequestQueue {
     this.#skipHoles();
   }
 
-  /** Removes one equal request (BEP 3 `cancel`); false when there is none. */
-  remove(piece: number, begin: number, length: number): boolean {
+  /**
+   * Removes one equal request (BEP 3 `cancel`); false when there is none.
+   * @param visit each part that was left of it
+   */
+  remove(piece: number, begin: number, length: number, visit?: (begin: number, length: number) => void): boolean {
     const position = this.#find(piece, begin, length);
     if (position === END) return false;
+    if (visit !== undefined) eachPart(begin, length, this.#ring[position * FIELDS + GONE]!, visit);
     this.#drop(position);
     this.#skipHoles();
     return true;

@@ -44,10 +44,8 @@ function isServedAtOnce(peer: Peer, piece: PieceIndex, begin: number, length: nu
 export function cancelArrives(peer: Peer, index: number, begin: number, length: number): void {
   const { requests, runBlocks } = peer;
   const { geometry } = peer.exchange;
-  if (requests.remove(index, begin, length)) {
-    refuse(peer, index, begin, length);
-    return;
-  }
+  // Blocks of it that went before were sent, or refused.
+  if (requests.remove(index, begin, length, (from, part) => refuse(peer, index, from, part))) return;
   if (runBlocks === 1) return;
   const piece = geometry.asPiece(index);
   const block = piece === NONE ? NONE : geometry.asBlock(piece, begin, length);
@@ -100,7 +98,7 @@ export function pump(peer: Peer): void {
       break;
     }
     if (uploads.isDry) {
-      waitForTokens(peer);
+      waitForTokens(peer, sentBytes);
       break;
     }
     const outcome = storage.pin(piece, begin, length);
@@ -122,14 +120,14 @@ export function pump(peer: Peer): void {
   scheduler.bytesUploaded(peer.slot, sentBytes, exchange.now());
 }
 
-/** A rate limit is reached: the peer goes on when its turn comes. */
-function waitForTokens(peer: Peer): void {
+/** A rate limit is reached: the peer goes on when its turn comes, later where it sent more in this one. */
+function waitForTokens(peer: Peer, sentBytes: number): void {
   if (peer.isWaitingForTokens) return;
   peer.isWaitingForTokens = true;
   peer.exchange.uploads.wait(() => {
     peer.isWaitingForTokens = false;
     pump(peer);
-  });
+  }, sentBytes);
 }
 
 /** Reused by every call: only its elements are kept by the link. */

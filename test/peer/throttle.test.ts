@@ -102,6 +102,34 @@ test('those who wait are woken in turn, and who finds the bucket dry goes behind
   for (const count of served) assert.ok(Math.abs(count - total / 3) <= 2, served.join(' '));
 });
 
+test('who takes sixteen blocks at a time gets as much as those who take one, and all of it when it waits alone', () => {
+  const limit = new RateLimit(1e6, 0);
+  const throttle = new Throttle([limit]);
+  const got = [0, 0, 0, 0];
+  const turn = (peer: number, bytes: number): void => {
+    throttle.take(bytes);
+    got[peer]! += bytes;
+    if (peer === 0 || nowMs < 30_000) throttle.wait(() => turn(peer, bytes), bytes);
+  };
+  let nowMs = 0;
+  for (const [peer, blocks] of [16, 1, 1, 1].entries()) throttle.wait(() => turn(peer, blocks * 16_384));
+  for (; nowMs < 30_000; nowMs += 10) {
+    limit.refill(nowMs);
+    throttle.wakeSome();
+  }
+  assert.ok(Math.max(...got) / Math.min(...got) < 1.1, got.join(' '));
+  for (; nowMs < 31_000; nowMs += 10) {
+    limit.refill(nowMs);
+    throttle.wakeSome();
+  }
+  got.fill(0);
+  for (; nowMs < 41_000; nowMs += 10) {
+    limit.refill(nowMs);
+    throttle.wakeSome();
+  }
+  assert.ok(Math.abs(got[0]! / 10e6 - 1) < 0.05, `alone it gets ${got[0]} in 10 s`);
+});
+
 test('torrents that share a limit get the same of it', () => {
   for (const torrents of [2, 3, 4]) {
     let nowMs = 0;

@@ -161,3 +161,21 @@ test('a run that loses blocks comes out as the parts left, whatever is cancelled
     }),
   );
 });
+
+test('a run that is taken back tells which parts of it were left', () => {
+  const queue = new RequestQueue(() => 0.5);
+  const left: [begin: number, length: number][] = [];
+  const takeBack = (blocks: number): boolean =>
+    queue.remove(7, 0, blocks * BLOCK, (begin, length) => void left.push([begin, length]));
+  queue.push(7, 0, 4 * BLOCK);
+  assert.ok(queue.removeBlock(7, 0, 4 * BLOCK, 1));
+  assert.ok(takeBack(4));
+  assert.deepEqual(left.splice(0), [
+    [0, BLOCK],
+    [2 * BLOCK, 2 * BLOCK],
+  ]);
+  queue.push(7, 0, 5000);
+  assert.ok(!takeBack(4));
+  assert.ok(queue.remove(7, 0, 5000, (begin, length) => void left.push([begin, length])));
+  assert.deepEqual(left, [[0, 5000]]);
+});
