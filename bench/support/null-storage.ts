@@ -87,7 +87,7 @@ export class NullStorage implements Storage {
 
   unpin(): void {}
 
-  readonly readUnits = { lengthBytes: 1024 * 1024, count: OPEN_PIECES };
+  readonly readUnits = { lengthBytes: 1024 * 1024, count: OPEN_PIECES, residentBytes: 0 };
   readonly pinnedUnits = 0;
 
   sync(): Promise<readonly PieceIndex[]> {

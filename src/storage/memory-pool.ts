@@ -10,18 +10,17 @@
  * refused a piece stands in a line, and what comes free goes along it, a piece each, so busy torrents use what idle
  * ones leave and none is forgotten. While somebody stands there, all others are asked to close pieces that they have
  * no use for. Pieces leave a quarter to units where there are any. A torrent among others holds fewer than two pieces
- * or units only for so long: then it gets them beyond the bounds, and has them back at once from then on, until there
- * is room within the bounds. So the most that is ever held is the limit, and two pieces and two units of each torrent.
+ * or four units only for so long: then it gets them beyond the bounds, pieces back at once from then on, until there is
+ * room within the bounds. So the most that is ever held is the limit, and two pieces and four units of each torrent.
  */
 import { Share } from './pool-share.js';
 
 /** Of what may be live, pieces leave so much to units that are there or wanted. */
 const UNIT_SHARE = 0.25;
-/**
- * Everybody may have so many pieces, and units; one piece is verified while the next is filled, a block may lie in two
- * units.
- */
+/** Everybody may have so many pieces: one is verified while the next is filled. */
 export const LEAST = 2;
+/** And units: a block may lie in two, and slow readers, who may pin a half, leave as many to others. */
+export const LEAST_UNITS = 4;
 /** Without a piece, with one, and with fewer than two units: then the bounds count no more. */
 const NO_PIECE_MS = 2_000;
 const ONE_PIECE_MS = 10_000;
@@ -115,7 +114,7 @@ export class MemoryPool {
     }
     for (const share of [...this.#unitLine]) {
       const isLate = nowMs - share.unitsSinceMs >= FEW_UNITS_MS;
-      if (!isLate || share.units >= LEAST) continue;
+      if (!isLate || share.units >= LEAST_UNITS) continue;
       share.isLate = true;
       this.#serve(this.#unitLine, share, false);
     }
@@ -189,7 +188,7 @@ export class MemoryPool {
   }
 
   takeUnit(share: Share): boolean {
-    const isOwed = (): boolean => share.units < LEAST && (share.isLate || this.#isOnlyReader(share));
+    const isOwed = (): boolean => share.units < LEAST_UNITS && (share.isLate || this.#isOnlyReader(share));
     if (!this.#makeRoom(share.unitBytes, share) && !isOwed()) {
       if (!this.#unitLine.has(share)) share.unitsSinceMs = this.#nowMs;
       this.#unitLine.add(share);
@@ -292,8 +291,8 @@ export class MemoryPool {
     }
     const missing = this.liveBytes + bytes - this.softBytes;
     const { heldBytes } = this;
-    // Not the other one of two that a block lies in.
-    const own = reader === null ? 0 : (reader.units - LEAST + 1) * reader.unitBytes;
+    // Its least is not pushed out by itself: a block may lie in two, and others may be in use.
+    const own = reader === null ? 0 : (reader.units - LEAST_UNITS + 1) * reader.unitBytes;
     if (missing > 0 && own > 0) reader!.tenant.shrink(Math.min(missing, own));
     // One in the place of another, beyond the bounds too.
     if (this.#fits(bytes) || this.heldBytes + bytes <= heldBytes) return true;

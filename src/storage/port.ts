@@ -103,9 +103,9 @@ export interface Storage {
   unpin(piece: PieceIndex, begin: number, length: number): void;
   /**
    * Ranges become resident for reading in units of so many bytes, counted from the begin of their piece; at most
-   * `count` at once.
+   * `count` at once. `residentBytes`: of those that are, or are on their way in or out.
    */
-  readonly readUnits: { readonly lengthBytes: number; readonly count: number };
+  readonly readUnits: { readonly lengthBytes: number; readonly count: number; readonly residentBytes: number };
   /** Units that are pinned now. */
   readonly pinnedUnits: number;
   /**

@@ -12,6 +12,7 @@
  * Must not know: what memory is, jobs, files. The owner loads and lets go.
  */
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import { LEAST_UNITS } from './memory-pool.js';
 import { grown, NO_SLOT, OldestFirst } from './oldest-first.js';
 import type { Share } from './pool-share.js';
 import type { PinOutcome } from './port.js';
@@ -30,8 +31,6 @@ const LOADING_SHARE = 0.5;
 const READ_AHEAD_SHARE = 0.25;
 /** A capacity below this many units could not serve a range of two. */
 const UNITS_AT_LEAST = 8;
-/** However many torrents there are: shares of fewer would be none. */
-const COUNT_AT_LEAST = 4;
 
 /** What the engine's memory allows; see `memory-pool.ts`. */
 export type UnitRoom = Pick<
@@ -90,7 +89,7 @@ export class ResidentUnits {
 
   /** Units that may be resident now, with what other torrents hold. */
   get count(): number {
-    return Math.min(Math.floor(this.capacityBytes / this.unitBytes), Math.max(COUNT_AT_LEAST, this.#room.reachUnits));
+    return Math.min(Math.floor(this.capacityBytes / this.unitBytes), Math.max(LEAST_UNITS, this.#room.reachUnits));
   }
 
   get lengthBytes(): number {

@@ -45,6 +45,8 @@ export class PinBook {
   isShort = false;
   /** Looks in a row, one a second, that found it short. */
   crowdedSeconds = 0;
+  /** Looks in a row that found somebody without room while all that is resident is pinned. */
+  #stuckLooks = 0;
   readonly #storage: Storage;
   readonly #hosts = new Map<string, Host>();
 
@@ -76,6 +78,20 @@ export class PinBook {
     this.hasWaiting = false;
     this.isShort = false;
     for (const host of this.#hosts.values()) host.isCrowded = false;
+  }
+
+  /**
+   * Once a second. Somebody waits for room although these books had some: other torrents hold the memory, and only what
+   * is pinned here can make place.
+   */
+  lookForRoom(isWaited: boolean): void {
+    const { lengthBytes, residentBytes } = this.#storage.readUnits;
+    const { pinnedUnits } = this.#storage;
+    const isStuck = isWaited && pinnedUnits > 0 && pinnedUnits * lengthBytes >= residentBytes;
+    this.#stuckLooks = isStuck ? this.#stuckLooks + 1 : 0;
+    if (this.#stuckLooks < 2) return;
+    this.hasWaiting = true;
+    this.isShort = true;
   }
 
   /** Whether this many more units may be pinned. If not, somebody waits from now on. */

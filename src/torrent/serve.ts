@@ -201,6 +201,7 @@ function wakeWaiting(exchange: Exchange): void {
  */
 export function giveWay(exchange: Exchange): void {
   const { pins } = exchange;
+  pins.lookForRoom(exchange.peers.some((peer) => peer?.waitsFor === 'room'));
   pins.crowdedSeconds = pins.isShort ? pins.crowdedSeconds + 1 : 0;
   if (!pins.hasWaiting) return;
   let slowest: Peer | null = null;

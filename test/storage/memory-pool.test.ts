@@ -213,14 +213,13 @@ test('pieces take what units do not use, up to three quarters; units that are wa
   later();
   assert.equal(seed.share.units, 0);
   assert.equal(leech.open(99), 4, 'no units, no part of them');
-  assert.equal(seed.read(3), 3, 'who serves alone has two in any case, one after the other');
-  assert.equal(seed.share.units, 2);
-  seed.used = 2;
+  assert.equal(seed.read(5), 5, 'who serves alone has four in any case, one after the other');
+  assert.equal(seed.share.units, 4);
+  seed.used = 4;
   assert.equal(seed.read(1), 0);
-  leech.share.givePiece();
-  leech.share.givePiece();
+  for (let piece = 0; piece < 4; piece++) leech.share.givePiece();
   later();
-  assert.equal(seed.unitCalls, 0, 'that is what the two were beyond the bounds');
+  assert.equal(seed.unitCalls, 0, 'that is what the four were beyond the bounds');
   leech.share.givePiece();
   later();
   assert.equal(seed.unitCalls, 1);
@@ -242,13 +241,18 @@ test('units nobody uses give way to whoever has fewer, those in use do not', () 
   assert.equal(c.read(5), 1, 'one beyond the bounds, then it stands in line again');
   pool.tick(2000);
   assert.equal(c.read(1), 1);
-  c.used = 2;
+  assert.equal(c.read(1), 0);
   pool.tick(3000);
-  assert.equal(c.read(5), 0, 'two and no more');
+  assert.equal(c.read(5), 1);
+  c.used = 4;
+  pool.tick(4000);
+  assert.equal(c.read(5), 1);
+  pool.tick(5000);
+  assert.equal(c.read(5), 0, 'four and no more');
   b.used = 0;
   b.share.unitIsFree();
-  assert.equal(c.read(1), 0, 'the two beyond the bounds count');
-  assert.equal(pool.liveBytes, 9);
+  assert.equal(c.read(1), 0, 'the four beyond the bounds count');
+  assert.equal(pool.liveBytes, 12);
 });
 
 test('memory on its way out counts up to the limit, and comes back as room', () => {
@@ -288,7 +292,7 @@ test('a torrent that serves nothing for ten seconds gives its units up, and one 
   assert.equal(pool.heldBytes, 0);
 });
 
-test('whatever torrents do, the books balance and the bounds hold but for two pieces and two units each', () => {
+test('whatever torrents do, the books balance and the bounds hold but for two pieces and four units each', () => {
   const step = fc.tuple(fc.nat(7), fc.nat(3), fc.nat(3000));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 300 }), fc.boolean(), (steps, isSlow) => {
@@ -316,7 +320,7 @@ test('whatever torrents do, the books balance and the bounds hold but for two pi
         const units = torrents.map((each) => each.share.units * each.share.unitBytes);
         const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);
         assert.equal(pool.liveBytes, sum(held) + sum(units));
-        const beyond = sum(torrents.map((each) => 2 * (each.share.pieceBytes + each.share.unitBytes)));
+        const beyond = sum(torrents.map((each) => 2 * each.share.pieceBytes + 4 * each.share.unitBytes));
         const back = isSlow ? steps.length : 0;
         assert.ok(pool.liveBytes <= 24 + beyond + back);
       }

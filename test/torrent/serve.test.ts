@@ -97,12 +97,15 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate
  * Peers of one host each, and memory for six units at a time, two for each peer. A block of each of many pieces is
  * asked for.
  */
-function shortOfMemory(peerCount: number) {
+function shortOfMemory(peerCount: number, mostUnits = Number.POSITIVE_INFINITY) {
   const geometry = new Geometry(peerCount * 100 * UNIT_BYTES, UNIT_BYTES);
   const storage = {
-    readUnits: { lengthBytes: UNIT_BYTES, count: 8 },
+    get readUnits() {
+      return { lengthBytes: UNIT_BYTES, count: 8, residentBytes: this.pinnedUnits * UNIT_BYTES };
+    },
     pinnedUnits: 0,
     pin(): PinOutcome {
+      if (this.pinnedUnits >= mostUnits) return 'full';
       this.pinnedUnits++;
       return 'ready';
     },
@@ -183,4 +186,22 @@ test('while others wait for memory a slow line keeps its connection, one that ta
   takesBytes[1] = 20 * 1024;
   await seconds();
   assert.deepEqual([...new Set(closed)], ['192.0.2.1 reads too slowly while others wait']);
+});
+
+test('who waits for room that other torrents hold gets it of those here that take next to nothing', async () => {
+  const { exchange, peers, closed } = shortOfMemory(3, 2);
+  assert.deepEqual(
+    peers.map(({ waitsFor }) => waitsFor),
+    ['nothing', 'room', 'room'],
+  );
+  assert.ok(!exchange.pins.isShort, 'there would be room by the books');
+  for (let second = 0; second <= LIMITS.idleHolderSeconds + 2; second++) {
+    for (const { link, pinned } of peers) {
+      (link as { takenBytes: number }).takenBytes += 20 * 1024;
+      pinned.uptake.secondPassed(link.takenBytes, pinned.units > 0);
+    }
+    giveWay(exchange);
+    await nextTurn();
+  }
+  assert.deepEqual([...new Set(closed)], ['192.0.2.0 reads too slowly while others wait']);
 });
