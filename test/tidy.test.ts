@@ -57,6 +57,11 @@ test('no text file holds notes to self or paths of a machine', () => {
   assert.equal(findings.length, 0, `\n${lines(findings)}`);
 });
 
+test('src/door.ts gives what src/index.ts gives', async () => {
+  const [door, library] = await Promise.all([import('../src/door.js'), import('../src/index.js')]);
+  assert.deepEqual(Object.keys(door).sort(), Object.keys(library).sort());
+});
+
 describe('the rules find', () => {
   const long = (count: number) => 'let a = 1;\n'.repeat(count);
   const wide = (columns: number) => `f(1, '${'x'.repeat(columns - 9)}');\n`;

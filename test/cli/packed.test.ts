@@ -6,8 +6,10 @@ import path from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { buildBundles } from '../../bundle/build.js';
+import { pruneDeclarations } from '../../bundle/declarations.js';
 import { buildPrebuilds } from '../../native/build.js';
 import { NATIVE_INTERFACE } from '../../src/native/library.js';
+import { VERSION } from '../../src/version.js';
 import { run } from '../support/child.js';
 import { missingTool } from '../support/clients/client.js';
 import { requirePrograms } from '../support/requirements.js';
@@ -56,6 +58,7 @@ async function stage(folder: string, manifest: Manifest): Promise<void> {
   for (const part of ['src', 'bench', 'test']) {
     await cp(path.join(BUILD, part), path.join(folder, 'dist', part), { recursive: true });
   }
+  pruneDeclarations(path.join(folder, 'dist', 'src'));
   await buildPrebuilds(path.join(folder, 'prebuilds'));
 }
 
@@ -101,8 +104,9 @@ describe('the packed package', { skip: process.platform === 'win32' }, () => {
   });
   after(() => scope.close());
 
-  function haul(...args: string[]): Promise<Finished> {
-    const words = [path.join('node_modules', '.bin', 'haul'), ...args];
+  const haul = (...args: string[]): Promise<Finished> => node(path.join('node_modules', '.bin', 'haul'), ...args);
+
+  function node(...words: string[]): Promise<Finished> {
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
     const child = spawn(process.execPath, words, { cwd: application, env, stdio: ['ignore', 'pipe', 'pipe'] });
     scope.defer(() => void child.kill('SIGKILL'));
@@ -173,6 +177,42 @@ describe('the packed package', { skip: process.platform === 'win32' }, () => {
     ]);
     const { stderr } = await haul('inspect', 'none.torrent', '--verbose');
     assert.match(stderr, /^ +at .*\(swarmhaul\/dist\/src\/bundle\/command\.cjs:/m);
+  });
+
+  packedTest('names no source map, and declares what the library gives and no more', async () => {
+    const files = listFiles(installed, 'dist');
+    // What an earlier build left in this checkout is not looked at.
+    const compiled = listFiles(PACKAGE_ROOT, 'src').map((file) => `dist/${file.replace(/ts$/, 'js')}`);
+    for (const file of files.filter((file) => compiled.includes(file))) {
+      const text = await readFile(path.join(installed, file), 'utf8');
+      assert.ok(!/^\/\/# sourceMappingURL/m.test(text), file);
+    }
+    const declarations = files.filter((file) => /\.d\.c?ts$/.test(file));
+    assert.ok(declarations.includes('dist/src/index.d.ts') && declarations.includes('dist/src/api.d.ts'));
+    assert.deepEqual(
+      declarations.filter((file) => /^dist\/(?!src\/)|^dist\/src\/(?:cli|scheduler|door)/.test(file)),
+      [],
+    );
+  });
+
+  packedTest('is loaded by import and by require, and is one library for both', async () => {
+    const same = "require('swarmhaul') === library";
+    const code = `import('swarmhaul').then((library) => console.log(${same}, library.VERSION))`;
+    const { stdout, stderr } = await node('-e', code);
+    assert.deepEqual([stdout, stderr], [`true ${VERSION}\n`, '']);
+  });
+
+  packedTest('says in one sentence to an older Node.js that it is too old', async () => {
+    const door = './node_modules/swarmhaul/dist/src/door.js';
+    const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.8' } });`;
+    const said = await node('-e', `${pretend} import('${door}').catch(({ message }) => console.log(message))`);
+    const sentence =
+      'swarmhaul needs Node.js 20.19 or later, this is 18.20.8; install a newer one, see https://nodejs.org';
+    assert.deepEqual([said.stdout, said.stderr], [`${sentence}\n`, '']);
+    const { engines } = JSON.parse(await readFile(path.join(installed, 'package.json'), 'utf8')) as {
+      engines: { node: string };
+    };
+    assert.equal(engines.node, '>=20.19');
   });
 
   packedTest('lists its benches, each with a line, and says what one does', async () => {
