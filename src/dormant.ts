@@ -159,8 +159,23 @@ export class Dormant {
       if (this.#isIdle(torrent) && !(longest !== null && longest.idleSinceMs <= idleSinceMs))
         longest = { torrent, idleSinceMs };
     }
-    if (longest === null) throw new Error(`${maxAwake} others are awake, and all are busy`);
-    this.#putToSleep(longest.torrent);
+    const sleepy = longest?.torrent ?? this.#longestUnused();
+    if (sleepy === null) throw new Error(`${maxAwake} others are awake, and all are busy`);
+    this.#putToSleep(sleepy);
+  }
+
+  /** Connections that neither give nor take keep no torrent awake that another one could be instead. */
+  #longestUnused(): LiveTorrent | null {
+    let longest: LiveTorrent | null = null;
+    let usedMs = this.#options.now() - LIMITS.idlePlaceMs;
+    for (const torrent of this.#awake.keys()) {
+      if (torrent.state !== 'seeding' || this.#admissions.has(torrent)) continue;
+      const lastMs = (torrent.exchange?.peers ?? []).reduce((most, peer) => Math.max(most, peer?.activeMs ?? 0), 0);
+      if (lastMs > usedMs) continue;
+      usedMs = lastMs;
+      longest = torrent;
+    }
+    return longest;
   }
 
   /**
