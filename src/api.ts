@@ -1,10 +1,13 @@
 /** The public face of the engine: what `import { createEngine } from 'swarmhaul'` gives. Types only. */
 import type { EventEmitter } from 'node:events';
-import type { ErrorFacts, HaulError } from './errors.js';
+import type { HaulError } from './errors.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import type { FilePriorities } from './metainfo/selection.js';
 import type { FileStamp } from './storage/file-stamp.js';
 import type { StorageKind } from './storage/port.js';
+import type { RateLimits, RemoveOptions, RemoveResult, Torrent } from './torrent-api.js';
+
+export type * from './torrent-api.js';
 
 export interface EngineOptions {
   /**
@@ -16,7 +19,7 @@ export interface EngineOptions {
   readonly host?: string;
   /** Hash and prefault threads; default: cores − 1, at least 1. */
   readonly threads?: number;
-  /** Peers unchoked at once per torrent; default 8. */
+  /** Peers unchoked at once per torrent, as long as they use what they get; default 8. */
   readonly uploadSlots?: number | 'unlimited';
   /** 'auto' chooses by file system. */
   readonly storage?: StorageKind | 'auto';
@@ -99,116 +102,6 @@ export interface AddOptions {
   readonly signal?: AbortSignal;
 }
 
-export type TorrentState = 'preparing' | 'checking' | 'downloading' | 'seeding' | 'stopping' | 'stopped' | 'failed';
-
-export interface TorrentStats {
-  readonly state: TorrentState;
-  readonly lengthBytes: number;
-  /** Bytes of the wanted pieces: with that many verified the download is complete. */
-  readonly wantedBytes: number;
-  /** Bytes of verified pieces. */
-  readonly verifiedBytes: number;
-  readonly pieceCount: number;
-  readonly wantedPieces: number;
-  readonly verifiedPieces: number;
-  /** Pieces checked so far while `state` is 'checking'. */
-  readonly checkedPieces: number;
-  /** Payload bytes, this session. */
-  readonly downloadedBytes: number;
-  readonly uploadedBytes: number;
-  /** Rolling averages. */
-  readonly downloadBytesPerSec: number;
-  readonly uploadBytesPerSec: number;
-  /** Received and thrown away: endgame duplicates, late blocks. */
-  readonly wastedBytes: number;
-  /** Bytes of pieces that failed their hash. */
-  readonly corruptBytes: number;
-  /** Pieces of ours that were good and are bad on disk now: no longer served. */
-  readonly badPieces: number;
-  readonly peers: number;
-  readonly seeds: number;
-  readonly knownAddresses: number;
-  /** Pieces are still revealed one at a time. */
-  readonly superSeeding: boolean;
-  /** Estimated seconds until all that is wanted is verified; Infinity when nothing arrives, 0 when complete. */
-  readonly secondsLeft: number;
-  /**
-   * What is wrong now, the most telling first; empty when all is well, and while it prepares or checks without trouble
-   * or has stopped.
-   */
-  readonly health: readonly HealthProblem[];
-}
-
-export type HealthCode =
-  | 'paused' // rests until the disk can be used again
-  | 'disk-slow' // the device is behind
-  | 'memory-short' // other torrents hold the memory for open pieces, this one gets on with the least
-  | 'bad-pieces' // pieces of ours have gone bad on disk and are not served any more
-  | 'all-banned' // every peer we knew sent corrupt data
-  | 'unreachable-peers' // peers are known, none answers
-  | 'no-peers' // none is known, or none has answered yet
-  | 'no-seed' // no connected peer has anything that is missing here
-  | 'choked' // peers have what is missing and do not serve us
-  | 'no-progress' // peers serve us and nothing comes
-  | 'not-accepting' // connections of others could not be accepted in the last minute
-  | 'no-trackers'
-  | 'udp-trackers-only' // or of other kinds that cannot be contacted
-  | 'tracker-failing'
-  | 'tracker-silent'; // has not answered yet
-
-export interface HealthProblem {
-  readonly code: HealthCode;
-  /** Nothing is downloaded as long as it lasts. */
-  readonly isBlocking: boolean;
-  /** One line. */
-  readonly message: string;
-  readonly facts: ErrorFacts;
-}
-
-/** One tracker and how it answered last. */
-export interface TrackerReport {
-  /** Without what may be secret: user, password and query. */
-  readonly url: string;
-  /** 'waiting': asked or still to be asked, no answer yet. 'unsupported': of a kind that we cannot contact. */
-  readonly outcome: 'ok' | 'failure' | 'waiting' | 'unsupported';
-  /** One line; empty while waiting. */
-  readonly message: string;
-  /** Failures since the last answer. */
-  readonly failures: number;
-}
-
-/** Addresses whose last dial or connection ended for the same reason. */
-export interface AddressFailure {
-  readonly reason: string;
-  readonly addresses: number;
-  /** "host:port" of the one that failed last. */
-  readonly example: string;
-}
-
-export interface BannedPeer {
-  /** "host:port" */
-  readonly address: string;
-  readonly reason: string;
-}
-
-/** Where data could come from, and what became of each source. */
-export interface TorrentSources {
-  readonly trackers: readonly TrackerReport[];
-  readonly addresses: {
-    /** That may be dialled: neither banned nor our own. */
-    readonly known: number;
-    /** Dials begun; connections that became peers, of either side; dials that failed. This session. */
-    readonly dialled: number;
-    readonly connected: number;
-    readonly failed: number;
-    readonly banned: number;
-    /** The commonest first. */
-    readonly failures: readonly AddressFailure[];
-    /** The latest bans, oldest first, at most 20. */
-    readonly bans: readonly BannedPeer[];
-  };
-}
-
 export interface EngineStats {
   readonly port: number | null;
   readonly torrents: number;
@@ -219,53 +112,6 @@ export interface EngineStats {
   readonly uploadedBytes: number;
   readonly downloadBytesPerSec: number;
   readonly uploadBytesPerSec: number;
-}
-
-export interface PeerStats {
-  readonly address: string;
-  readonly client: string;
-  readonly isIncoming: boolean;
-  readonly isSeed: boolean;
-  readonly amChoking: boolean;
-  readonly amInterested: boolean;
-  readonly peerChoking: boolean;
-  readonly peerInterested: boolean;
-  readonly downloadBytesPerSec: number;
-  readonly uploadBytesPerSec: number;
-  readonly requestsInFlight: number;
-}
-
-export interface TorrentEvents {
-  state: [state: TorrentState];
-  /** A piece passed its hash. */
-  verified: [piece: number];
-  /** All wanted pieces verified and on the device. */
-  done: [];
-  /** Super-seeding ended: every piece was seen at some peer. */
-  spread: [];
-  /** A tracker answered or failed; message is one line. */
-  tracker: [url: string, outcome: 'ok' | 'warning' | 'failure', message: string];
-  peer: [address: string, change: 'connected' | 'disconnected' | 'banned', reason: string];
-  warning: [error: HaulError];
-  /** The torrent cannot go on; verified data is kept. */
-  failed: [error: HaulError];
-}
-
-export interface Torrent extends Pick<EventEmitter<TorrentEvents>, 'on' | 'once' | 'off'> {
-  readonly metainfo: Metainfo;
-  readonly output: string;
-  readonly state: TorrentState;
-  /**
-   * Resolves when every wanted piece is verified and synced; rejects with a HaulError when that cannot happen any more.
-   * Need not be awaited.
-   */
-  readonly done: Promise<void>;
-  stats(): TorrentStats;
-  peers(): PeerStats[];
-  sources(): TorrentSources;
-  addPeer(host: string, port: number): void;
-  /** Announces 'stopped', closes peers, syncs, writes the resume file. Idempotent. */
-  stop(): Promise<void>;
 }
 
 /** What a dormant torrent is. */
@@ -287,10 +133,30 @@ export interface WokenTorrent {
  */
 export type WakeDormant = (infoHashHex: string) => Promise<WokenTorrent | null>;
 
-export interface Engine {
+/** Events of an engine, in the order in which they happen. */
+export interface EngineEvents {
+  /** A torrent was added, by `add` or because a dormant one was woken. */
+  added: [torrent: Torrent];
+  /** A torrent is gone: stopped, failed or removed. */
+  removed: [torrent: Torrent];
+  /** `done` of a torrent. */
+  done: [torrent: Torrent];
+  /** `failed` of a torrent. */
+  failed: [torrent: Torrent, error: HaulError];
+  /** Once, when all is closed. */
+  closed: [];
+}
+
+/** The port, the threads, the memory and the connections that torrents share. */
+export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   /** The port peers reach us on, or null. */
   readonly port: number | null;
   readonly torrents: readonly Torrent[];
+  /**
+   * The torrent with this info-hash (20 bytes, or 40 hexadecimal digits), or null. A dormant one is not there.
+   * @throws HaulError BAD_ARGUMENT
+   */
+  get(infoHash: Uint8Array | string): Torrent | null;
   /**
    * One place has one download, or any number of seeds, in all engines and processes; a download that is complete
    * counts as a seed.
@@ -300,6 +166,14 @@ export interface Engine {
    * infoHash, name.
    */
   add(torrent: Metainfo | Uint8Array, options: AddOptions): Torrent;
+  /**
+   * Stops a torrent, if it is not over yet, and forgets it.
+   * @throws HaulError BAD_ARGUMENT (it is none of this engine); with `deleteData` IN_USE (somebody else seeds the same
+   * files) and trouble of the disk: the torrent is gone then, and what could not be deleted is there
+   */
+  remove(torrent: Torrent, options?: RemoveOptions): Promise<RemoveResult>;
+  /** Other limits over all torrents, at once. @throws HaulError BAD_ARGUMENT */
+  setLimits(limits: RateLimits): void;
   /**
    * Remembers a torrent by its info-hash (20 bytes, or 40 hexadecimal digits) and no more: a row in a table, without
    * timer or descriptor. When a peer shakes hands for it, `wake` says what it is, it is added, and the peer waits
@@ -318,4 +192,6 @@ export interface Engine {
   stats(): EngineStats;
   /** Stops all torrents and closes sockets, threads and files. Idempotent. */
   close(): Promise<void>;
+  /** `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }

@@ -212,11 +212,16 @@ function hexOf(key: string): string {
   return Buffer.from(key, 'latin1').toString('hex');
 }
 
+/** As 40 hexadecimal digits. @throws HaulError BAD_ARGUMENT */
+export function infoHashKey(infoHash: Uint8Array | string): string {
+  return hexOf(keyOf(infoHash));
+}
+
 /** @throws HaulError BAD_ARGUMENT */
 function keyOf(infoHash: Uint8Array | string): string {
   const isText = typeof infoHash === 'string';
   const bytes = isText && !/^[0-9a-f]{40}$/i.test(infoHash) ? null : isText ? Buffer.from(infoHash, 'hex') : infoHash;
-  if (bytes?.length !== 20)
+  if (!(bytes instanceof Uint8Array) || bytes.length !== 20)
     throw new HaulError('BAD_ARGUMENT', 'an info-hash is 20 bytes, or 40 hexadecimal digits', { option: 'infoHash' });
   return (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes)).toString('latin1');
 }

@@ -3,26 +3,41 @@
  * storage, pool, discovery and sockets to the torrents.
  */
 import { randomBytes, randomInt } from 'node:crypto';
+import { EventEmitter } from 'node:events';
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import type { AddOptions, Engine, EngineOptions, EngineStats, Torrent, WakeDormant } from './api.js';
+import type {
+  AddOptions,
+  Engine,
+  EngineEvents,
+  EngineOptions,
+  EngineStats,
+  RateLimits,
+  RemoveOptions,
+  RemoveResult,
+  Torrent,
+  WakeDormant,
+} from './api.js';
 import { DEFAULTS, LIMITS } from './config.js';
 import { DialBudget } from './dial-budget.js';
 import { HttpClient } from './discovery/http-client.js';
-import { Dormant } from './dormant.js';
+import { Dormant, infoHashKey } from './dormant.js';
+import { emitTo, guarded } from './emit.js';
 import { makeEnginePool, roomOf } from './engine-pool.js';
 import { fromSystemError, HaulError } from './errors.js';
 import type { WorkPool } from './hash/port.js';
-import { checkAddOptions, checkEngineOptions } from './library/engine-options.js';
+import { checkAddOptions, checkEngineOptions, checkLimits, checkRemoveOptions } from './library/engine-options.js';
 import { asMetainfo } from './library/metainfo-argument.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import { Flusher } from './peer/flusher.js';
 import { type Door, Handshakes } from './peer/handshakes.js';
 import { type Listener, listen } from './peer/listen.js';
-import { Limits, type RateOptions } from './peer/throttle.js';
+import { Limits, type TorrentThrottles } from './peer/throttle.js';
 import { makeRandom } from './random.js';
 import { makeServices } from './services.js';
 import { engineMemory, type StorageMemory } from './storage/memory.js';
+import { removeData } from './storage/remove-data.js';
+import { type HandleHost, TorrentHandle } from './torrent/handle.js';
 import type { Log, Services } from './torrent/services.js';
 import { LiveTorrent } from './torrent/torrent.js';
 import { Visits } from './visits.js';
@@ -60,7 +75,7 @@ export async function startEngine(options: EngineOptions, internals: EngineInter
   return engine;
 }
 
-class LiveEngine implements Engine {
+class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   port: number | null = null;
   readonly #options: EngineOptions;
   readonly #internals: EngineInternals;
@@ -72,6 +87,9 @@ class LiveEngine implements Engine {
   readonly #peerId: Buffer;
   readonly #flusher = new Flusher();
   readonly #handshakes: Handshakes;
+  /** As users hold them, also those that rest. */
+  readonly #handles = new Map<string, TorrentHandle>();
+  /** Those that have a session. */
   readonly #torrents = new Map<string, LiveTorrent>();
   readonly #dispatcher = new HttpClient();
   readonly #limits: Limits;
@@ -89,6 +107,7 @@ class LiveEngine implements Engine {
   #pastUploaded = 0;
 
   constructor(options: EngineOptions, internals: EngineInternals) {
+    super();
     this.#options = options;
     this.#internals = internals;
     this.#dials = new DialBudget(internals.dialsPerSecond ?? LIMITS.dialsPerSecond);
@@ -107,7 +126,7 @@ class LiveEngine implements Engine {
       makePeerId: internals.makePeerId,
       maxConnections: roomOf(options).connections,
       lookUp: (infoHash) => this.#visited(infoHash),
-      wake: (infoHash, gone) => this.#dormant.wake(infoHash, gone)?.then((torrent) => torrent?.roster ?? null) ?? null,
+      wake: (infoHash, gone) => this.#wakeFor(infoHash, gone),
       onEvent: (message, facts) => this.#log('debug', message, facts),
     });
   }
@@ -119,12 +138,18 @@ class LiveEngine implements Engine {
     return roster;
   }
 
+  /** One that its owner has paused is not woken by a peer. */
+  #wakeFor(infoHash: Buffer, gone?: AbortSignal): Promise<Door | null> | null {
+    if (this.#handles.get(infoHash.toString('hex'))?.live === null) return null;
+    return this.#dormant.wake(infoHash, gone)?.then((torrent) => torrent?.roster ?? null) ?? null;
+  }
+
   #makeDormant(): Dormant {
     return new Dormant({
       now: () => performance.now(),
       maxAwake: this.#options.maxAwakeTorrents ?? DEFAULTS.awakeTorrents,
       find: (infoHashHex) => this.#torrents.get(infoHashHex) ?? null,
-      add: (metainfo, options) => this.#add(metainfo, options),
+      add: (metainfo, options) => this.#add(metainfo, options).live!,
       onTrouble: (message, facts) => this.#log('warn', message, facts),
     });
   }
@@ -139,7 +164,8 @@ class LiveEngine implements Engine {
   }
 
   async wake(infoHash: Uint8Array | string): Promise<Torrent | null> {
-    return this.#dormant.wake(infoHash);
+    const live = await this.#dormant.wake(infoHash);
+    return live === null ? null : (this.#handles.get(live.metainfo.infoHashHex) ?? null);
   }
 
   async open(): Promise<void> {
@@ -170,35 +196,75 @@ class LiveEngine implements Engine {
   }
 
   get torrents(): readonly Torrent[] {
-    return [...this.#torrents.values()];
+    return [...this.#handles.values()];
+  }
+
+  get(infoHash: Uint8Array | string): Torrent | null {
+    return this.#handles.get(infoHashKey(infoHash)) ?? null;
   }
 
   add(torrent: Metainfo | Uint8Array, options: AddOptions): Torrent {
     return this.#add(asMetainfo('add', torrent), options);
   }
 
-  #add(metainfo: Metainfo, options: AddOptions): LiveTorrent {
+  #add(metainfo: Metainfo, options: AddOptions): TorrentHandle {
     const { infoHashHex, name } = metainfo;
     if (this.#closing !== null) throw new HaulError('CLOSED', `add ${name}: the engine is closed`);
     checkAddOptions(metainfo, options);
-    if (this.#torrents.has(infoHashHex)) {
+    if (this.#handles.has(infoHashHex)) {
       throw new HaulError('BAD_ARGUMENT', `add ${name}: torrent ${infoHashHex} is already there`, {
         infoHash: infoHashHex,
       });
     }
+    const throttles = this.#limits.forTorrent(options);
+    const own = { ...options, output: resolve(options.output) };
+    const handle = new TorrentHandle(metainfo, own, throttles, this.#host);
+    this.#handles.set(infoHashHex, handle);
+    emitTo(this, 'added', handle);
+    return handle;
+  }
+
+  /** What torrents need of their engine. */
+  readonly #host: HandleHost = {
+    begin: (handle, session, adapt) => this.#begin(handle.metainfo, session, adapt(this.#services(handle.throttles))),
+    setLimits: (handle, rates) => this.#limits.set(handle.throttles, rates),
+    onDone: (handle) => emitTo(this, 'done', handle),
+    onEnded: (handle) => {
+      this.#limits.forget(handle.throttles);
+      this.#handles.delete(handle.metainfo.infoHashHex);
+      if (handle.error !== null) emitTo(this, 'failed', handle, handle.error);
+      emitTo(this, 'removed', handle);
+    },
+  };
+
+  /** A session of a torrent. */
+  #begin(metainfo: Metainfo, options: AddOptions, services: Services): LiveTorrent {
     // What is not taken on trust is hashed, and a download needs memory made present: soon.
     if (options.mode !== 'seed' || options.trustData !== true) this.#pool.warmUp?.();
-    const torrent = new LiveTorrent(metainfo, { ...options, output: resolve(options.output) }, this.#services(options));
-    this.#torrents.set(infoHashHex, torrent);
+    const torrent = new LiveTorrent(metainfo, options, services);
+    this.#torrents.set(metainfo.infoHashHex, torrent);
     this.#visits.stir(torrent);
     return torrent;
   }
 
+  async remove(torrent: Torrent, options: RemoveOptions = {}): Promise<RemoveResult> {
+    if (!(torrent instanceof TorrentHandle) || !torrent.isOf(this.#host))
+      throw new HaulError('BAD_ARGUMENT', 'torrent must be one of this engine', { option: 'torrent' });
+    checkRemoveOptions(options);
+    await torrent.stop();
+    return options.deleteData === true ? removeData(torrent) : { deleted: [], kept: [] };
+  }
+
+  setLimits(limits: RateLimits): void {
+    checkLimits(limits);
+    this.#limits.setShared(limits);
+    for (const handle of this.#handles.values()) handle.limitsChanged();
+  }
+
   /** What all torrents share is there once: thousands of them rest. */
-  #services(rates: RateOptions): Services {
+  #services(throttles: TorrentThrottles): Services {
     this.#shared ??= this.#makeShared();
-    const services = Object.create(this.#shared) as Omit<Services, 'throttles'>;
-    return Object.assign(services, { throttles: this.#limits.forTorrent(rates) });
+    return Object.assign(Object.create(this.#shared) as Omit<Services, 'throttles'>, { throttles });
   }
 
   #makeShared(): Omit<Services, 'throttles'> {
@@ -252,7 +318,6 @@ class LiveEngine implements Engine {
     const { downloadedBytes, uploadedBytes } = torrent.stats();
     this.#pastDownloaded += downloadedBytes;
     this.#pastUploaded += uploadedBytes;
-    this.#limits.forget(torrent.services.throttles);
     this.#torrents.delete(torrent.metainfo.infoHashHex);
     this.#visits.delete(torrent);
   }
@@ -296,7 +361,7 @@ class LiveEngine implements Engine {
     }
     return {
       port: this.port,
-      torrents: this.#torrents.size,
+      torrents: this.#handles.size,
       dormant: this.#dormant.count,
       connections: this.#handshakes.connectionCount,
       downloadedBytes,
@@ -314,26 +379,17 @@ class LiveEngine implements Engine {
   async #close(): Promise<void> {
     const listening = this.#listener?.close();
     this.#dormant.close();
-    await Promise.all([...this.#torrents.values()].map((torrent) => torrent.stop()));
+    await Promise.all([...this.#handles.values()].map((torrent) => torrent.stop()));
     this.#handshakes.close();
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#limits.close();
     await listening;
     await this.#memory.close();
     await Promise.all([this.#pool.close(), this.#dispatcher.destroy()]);
+    emitTo(this, 'closed');
   }
-}
 
-/** A log that throws breaks its own program, not the bookkeeping of whoever had something to say. */
-function guarded(log: Log | undefined): Log {
-  if (log === undefined) return () => {};
-  return (level, message, facts) => {
-    try {
-      log(level, message, facts);
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  };
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }

@@ -3,6 +3,7 @@
  * Expected outcomes are values, broken invariants are assertions; everything between is a `HaulError`.
  */
 
+/** What went wrong, of a closed set. */
 export type ErrorCode =
   | 'BAD_BENCODE' // bytes are not canonical bencode, or exceed a limit
   | 'BAD_TORRENT' // bencode is fine, the torrent in it is not
@@ -28,20 +29,43 @@ export type ErrorCode =
   | 'CLOSED' // the engine or torrent was closed
   | 'ABORTED'; // an AbortSignal fired
 
+/** Values that a program may want, by name. */
 export type ErrorFacts = Readonly<Record<string, string | number | boolean>>;
 
-/** One line that names what went wrong, where, and (in `facts`) the values a program may want. */
+/** Known to every copy of this package in a process: two versions side by side have two classes. */
+const BRAND = Symbol.for('swarmhaul.HaulError');
+
+/**
+ * The one error of this package: a line that names what went wrong and where, a code of a closed set, and (in `facts`)
+ * the values a program may want. `instanceof` and `HaulError.is` hold for those of other copies of the package too.
+ */
 export class HaulError extends Error {
   override readonly name = 'HaulError';
   readonly code: ErrorCode;
+  /** Which of them there are depends on the code; `facts.option` names the option of a BAD_ARGUMENT. */
   readonly facts: ErrorFacts;
 
+  /**
+   * @param message one line
+   * @param cause what was thrown below, if anything
+   */
   constructor(code: ErrorCode, message: string, facts: ErrorFacts = {}, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.facts = facts;
   }
+
+  /** Whether something that was thrown is a `HaulError`, of this or another copy of the package. */
+  static is(error: unknown): error is HaulError {
+    return typeof error === 'object' && error !== null && (error as { [BRAND]?: unknown })[BRAND] === true;
+  }
+
+  /** `instanceof` asks for the brand, not for the class. */
+  static override [Symbol.hasInstance](error: unknown): error is HaulError {
+    return HaulError.is(error);
+  }
 }
+Object.defineProperty(HaulError.prototype, BRAND, { value: true });
 
 const ERRNO_CODES: Readonly<Record<string, ErrorCode>> = {
   ENOENT: 'NOT_FOUND',

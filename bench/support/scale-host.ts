@@ -10,7 +10,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { startEngine } from '../../src/engine.js';
 import { parseTorrent, type Torrent } from '../../src/index.js';
-import type { LiveTorrent } from '../../src/torrent/torrent.js';
+import type { TorrentHandle } from '../../src/torrent/handle.js';
 import { zerosTorrent } from './zeros.js';
 
 interface Footprint {
@@ -106,7 +106,7 @@ const idle = await footprint();
 say('serving', { port: engine.port, ...(await start()) });
 
 async function allRest(): Promise<void> {
-  const isUp = (torrent: Torrent): boolean => !(torrent as LiveTorrent).rest.isResting;
+  const isUp = (torrent: Torrent): boolean => !(torrent as TorrentHandle).live?.rest.isResting;
   while (engine.torrents.some(isUp)) await sleep(SETTLE_MS);
 }
 

@@ -95,8 +95,11 @@ export async function seedUntilInterrupted(
   const problems = warnOfProblems(output, torrent);
   if ((await settledOrAborted(torrent.done, signal)) === 'settled') {
     onReady();
-    // A torrent that fails while it seeds (a disk that goes away) ends the command.
-    const failure = new Promise<void>((_, reject) => torrent.once('failed', reject));
+    // A torrent that fails while it seeds, or rests because the disk has gone away, ends the command.
+    const failure = new Promise<void>((_, reject) => {
+      torrent.once('failed', reject);
+      torrent.once('paused', reject);
+    });
     await Promise.race([delayOrAborted(Number.POSITIVE_INFINITY, signal), failure]);
   }
   problems.end();

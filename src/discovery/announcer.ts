@@ -115,6 +115,12 @@ export class Announcer {
     return this.#tiers.dueAtMs({ isHungry: false, isAlone: true });
   }
 
+  /** The next announce comes at once, whatever pause there is. */
+  announceNow(nowMs: number): void {
+    this.#tiers.hurry(nowMs);
+    this.tick(nowMs);
+  }
+
   /** The download is complete: the trackers hear of it at once (BEP 3). */
   completed(nowMs: number): void {
     this.#tiers.completed(nowMs);

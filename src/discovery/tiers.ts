@@ -101,6 +101,11 @@ export class Tiers {
     if (this.#failedRounds === 0) this.#nextAtMs = Math.min(this.#nextAtMs, nowMs);
   }
 
+  /** Somebody asked for an announce: it is due now, unless all is over. */
+  hurry(nowMs: number): void {
+    if (this.#nextAtMs !== Number.POSITIVE_INFINITY) this.#nextAtMs = Math.min(this.#nextAtMs, nowMs);
+  }
+
   /** The tracker to announce to now, or null. */
   due(nowMs: number, company: Company): string | null {
     return nowMs < this.dueAtMs(company) ? null : (this.#tiers[this.#tier]?.[this.#place] ?? null);

@@ -1,14 +1,16 @@
 /** The rules of `EngineOptions` and `AddOptions`. Pure. */
-import type { AddOptions, EngineOptions } from '../api.js';
+import type { AddOptions, EngineOptions, RateLimits, RemoveOptions } from '../api.js';
 import { isZone, ZONE_RULE } from '../discovery/zone.js';
 import { HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { Selection } from '../metainfo/selection.js';
+import type { RateOptions } from '../peer/throttle.js';
 import {
   address,
   bytesPerSec,
   callable,
   checkOptions,
+  checkValue,
   either,
   flag,
   listOf,
@@ -68,6 +70,45 @@ const ADD_RULES: Rules<AddOptions> = {
   overwrite: flag,
   signal,
 };
+
+const LIMIT_RULES: Rules<RateLimits> = {
+  downloadBytesPerSec: either(bytesPerSec, null),
+  uploadBytesPerSec: either(bytesPerSec, null),
+};
+
+export function checkLimits(limits: RateLimits): void {
+  checkOptions('setLimits', limits, LIMIT_RULES);
+}
+
+/** With what is named changed, where null means none. */
+export function changedRates(
+  { downloadBytesPerSec, uploadBytesPerSec }: RateOptions,
+  { downloadBytesPerSec: down, uploadBytesPerSec: up }: RateLimits,
+): RateOptions {
+  return {
+    downloadBytesPerSec: down === undefined ? downloadBytesPerSec : (down ?? undefined),
+    uploadBytesPerSec: up === undefined ? uploadBytesPerSec : (up ?? undefined),
+  };
+}
+
+const REMOVE_RULES: Rules<RemoveOptions> = { deleteData: flag };
+
+export function checkRemoveOptions(options: RemoveOptions): void {
+  checkOptions('remove', options, REMOVE_RULES);
+}
+
+export function checkPeer(call: string, host: string, port: number): void {
+  checkValue(call, 'host', host, words);
+  checkValue(call, 'port', port, wholeNumber(1, 65_535));
+}
+
+export function checkSequential(isSequential: boolean): void {
+  checkValue('setSequential', 'isSequential', isSequential, flag);
+}
+
+export function checkTrackers(trackers: readonly (readonly string[])[]): void {
+  checkValue('setTrackers', 'trackers', trackers, tiers);
+}
 
 /** @throws HaulError BAD_ARGUMENT naming the option */
 export function checkAddOptions(metainfo: Metainfo, options: AddOptions): void {

@@ -3,12 +3,15 @@
  * read as our own record of another torrent, so no torrent may have one.
  */
 
-/** `resume`: the record of verified pieces; `parts`: bytes of skipped files; `lock`: who downloads there. */
-export type StateKind = 'resume' | 'parts' | 'lock';
+/**
+ * `resume`: the record of verified pieces; `parts`: bytes of skipped files; `lock`: who downloads there; `gone`: a file
+ * on its way out.
+ */
+export type StateKind = 'resume' | 'parts' | 'lock' | 'gone';
 
 const KEY_DIGITS = 16;
 /** `.tmp`: a record before it is renamed. Case is ignored, as some file systems do. */
-const STATE_NAME = /^\.[0-9a-f]{16}\.haul-(?:resume|parts|lock)(?:\.tmp)?$/i;
+const STATE_NAME = /^\.[0-9a-f]{16}\.haul-(?:resume|parts|lock|gone)(?:\.tmp)?$/i;
 
 /** @param keyHex at least 16 hexadecimal digits, of which the first 16 count */
 export function stateName(keyHex: string, kind: StateKind): string {

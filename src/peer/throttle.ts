@@ -3,7 +3,9 @@
  * out. So the average holds exactly however large one read is. Refilled by the engine's throttle timer, which runs only
  * while a limit is set. Invariant: tokens never exceed BURST_MS worth of the rate.
  */
+import type { RateLimits } from '../api.js';
 import { BLOCK_LENGTH_BYTES } from '../config.js';
+import { changedRates } from '../library/engine-options.js';
 
 /** Tokens kept for a late timer: a tenth of a second, 1 % of the 10 s over which a limit must hold. */
 const BURST_MS = 100;
@@ -50,23 +52,35 @@ interface Waiting {
   aheadBytes: number;
 }
 
+const NO_LIMITS: readonly RateLimit[] = [];
+
 /** What passes through one or more limits (the engine's and a torrent's), in one direction. */
 export class Throttle {
-  readonly limits: readonly RateLimit[];
+  limits: readonly RateLimit[] = NO_LIMITS;
   /** Of the lowest limit; infinite without one. */
-  readonly bytesPerSec: number;
+  bytesPerSec = Number.POSITIVE_INFINITY;
   /**
    * The most that one read should take: what a refill brings, so that nobody is in debt for long. (Reads of 1 MiB at 10
    * MB/s made single seconds uneven by 6 %.) A block at least; infinite without a limit.
    */
-  readonly readBytes: number;
+  readBytes = Number.POSITIVE_INFINITY;
   /** Who waits for tokens, first come first served; who took more than a block in its last turn lets others pass. */
-  readonly #waiting: Waiting[] = [];
+  #waiting: Waiting[] | null = null;
 
   constructor(limits: readonly RateLimit[]) {
+    this.become(limits);
+  }
+
+  /** Others from now on. Debts of the ones before are forgotten, and who waited for them goes on. */
+  become(limits: readonly RateLimit[]): void {
     this.limits = limits;
     this.bytesPerSec = Math.min(...limits.map((limit) => limit.bytesPerSec));
     this.readBytes = Math.max(BLOCK_LENGTH_BYTES, Math.floor((this.bytesPerSec * REFILL_MS) / 1000));
+    // With limits they are woken by the next refill.
+    const waiting = limits.length > 0 ? null : this.#waiting;
+    if (waiting === null) return;
+    this.#waiting = null;
+    for (const { wake } of waiting) wake();
   }
 
   get isLimited(): boolean {
@@ -85,36 +99,31 @@ export class Throttle {
 
   /** Calls back, once, when something may pass. @param tookBytes in the turn that ends */
   wait(wake: () => void, tookBytes = 0): void {
+    this.#waiting ??= [];
     this.#waiting.push({ wake, aheadBytes: Math.max(0, tookBytes - BLOCK_LENGTH_BYTES) });
   }
 
   /** After the limits were refilled. Returns whether somebody was woken. */
   wakeSome(): boolean {
-    if (this.#waiting.length === 0 || this.isDry) return false;
+    const waiting = this.#waiting;
+    if (waiting === null || waiting.length === 0 || this.isDry) return false;
     let tokens = Number.POSITIVE_INFINITY;
     for (const limit of this.limits) tokens = Math.min(tokens, limit.tokens);
-    let count = Math.min(this.#waiting.length, Math.ceil(tokens / WAKE_BYTES));
+    let count = Math.min(waiting.length, Math.ceil(tokens / WAKE_BYTES));
     // Who finds the bucket dry again waits behind the others.
-    for (; count > 0 && !this.isDry; count--) this.#next()();
+    for (; count > 0 && !this.isDry; count--) nextOf(waiting)();
     return true;
-  }
-
-  /** Turns are blocks: whoever took sixteen at once is passed by fifteen turns of each other one that waits. */
-  #next(): () => void {
-    for (let passes = this.#waiting.length * MOST_PASSES; ; passes--) {
-      const first = this.#waiting.shift()!;
-      if (first.aheadBytes === 0 || this.#waiting.length === 0 || passes <= 0) return first.wake;
-      first.aheadBytes = Math.max(0, first.aheadBytes - BLOCK_LENGTH_BYTES);
-      this.#waiting.push(first);
-    }
   }
 }
 
-/** Of all who have no limit: nobody ever waits at it. */
-const UNLIMITED = new Throttle([]);
-
-function throttle(limits: readonly RateLimit[]): Throttle {
-  return limits.length === 0 ? UNLIMITED : new Throttle(limits);
+/** Turns are blocks: whoever took sixteen at once is passed by fifteen turns of each other one that waits. */
+function nextOf(waiting: Waiting[]): () => void {
+  for (let passes = waiting.length * MOST_PASSES; ; passes--) {
+    const first = waiting.shift()!;
+    if (first.aheadBytes === 0 || waiting.length === 0 || passes <= 0) return first.wake;
+    first.aheadBytes = Math.max(0, first.aheadBytes - BLOCK_LENGTH_BYTES);
+    waiting.push(first);
+  }
 }
 
 /** The throttles of one torrent. */
@@ -134,25 +143,49 @@ export interface RateOptions {
  */
 export class Limits {
   readonly #now: () => number;
-  readonly #engine: { readonly down: RateLimit[]; readonly up: RateLimit[] };
+  #engine: { readonly down: RateLimit[]; readonly up: RateLimit[] };
+  #shared: RateOptions;
+  /** What each torrent asked for. */
+  readonly #torrents = new Map<TorrentThrottles, RateOptions>();
   readonly #limits = new Set<RateLimit>();
   readonly #throttles = new Set<Throttle>();
   #timer: NodeJS.Timeout | null = null;
 
   constructor(options: RateOptions, now: () => number) {
     this.#now = now;
+    this.#shared = options;
     this.#engine = { down: this.#make(options.downloadBytesPerSec), up: this.#make(options.uploadBytesPerSec) };
   }
 
   forTorrent(options: RateOptions): TorrentThrottles {
-    const downloads = throttle([...this.#engine.down, ...this.#make(options.downloadBytesPerSec)]);
-    const uploads = throttle([...this.#engine.up, ...this.#make(options.uploadBytesPerSec)]);
-    for (const each of [downloads, uploads]) if (each.isLimited) this.#throttles.add(each);
-    if (this.#limits.size > 0) this.#timer ??= setInterval(() => this.refill(), REFILL_MS);
-    return { downloads, uploads };
+    const throttles = { downloads: new Throttle(NO_LIMITS), uploads: new Throttle(NO_LIMITS) };
+    this.set(throttles, options);
+    return throttles;
   }
 
-  forget({ downloads, uploads }: TorrentThrottles): void {
+  /** The limits of a torrent are others from now on. */
+  set(throttles: TorrentThrottles, options: RateOptions): void {
+    this.forget(throttles);
+    this.#torrents.set(throttles, options);
+    const { downloads, uploads } = throttles;
+    downloads.become([...this.#engine.down, ...this.#make(options.downloadBytesPerSec)]);
+    uploads.become([...this.#engine.up, ...this.#make(options.uploadBytesPerSec)]);
+    for (const throttle of [downloads, uploads]) if (throttle.isLimited) this.#throttles.add(throttle);
+    if (this.#throttles.size > 0) this.#timer ??= setInterval(() => this.refill(), REFILL_MS);
+  }
+
+  /** The limits that all torrents share are others from now on. */
+  setShared(changes: RateLimits): void {
+    const options = changedRates(this.#shared, changes);
+    this.#shared = options;
+    for (const limit of [...this.#engine.down, ...this.#engine.up]) this.#limits.delete(limit);
+    this.#engine = { down: this.#make(options.downloadBytesPerSec), up: this.#make(options.uploadBytesPerSec) };
+    for (const [throttles, own] of [...this.#torrents]) this.set(throttles, own);
+  }
+
+  forget(throttles: TorrentThrottles): void {
+    this.#torrents.delete(throttles);
+    const { downloads, uploads } = throttles;
     const shared = [...this.#engine.down, ...this.#engine.up];
     for (const throttle of [downloads, uploads]) {
       this.#throttles.delete(throttle);

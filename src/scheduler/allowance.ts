@@ -26,8 +26,8 @@ export class Allowance {
   /** Firm requests that may stand at all peers; infinite without a limit. */
   blocks: number;
   /** A block that comes twice costs much time. */
-  readonly isCostly: boolean;
-  readonly #leastBlocks: number;
+  isCostly: boolean;
+  #leastBlocks: number;
   #wasUsedUp = false;
   #wasHeldBack = false;
   #slackSeconds = 0;
@@ -38,6 +38,15 @@ export class Allowance {
     this.#leastBlocks = Math.max(LEAST_BLOCKS, Math.floor((bytesPerSec * AHEAD_SECONDS) / BLOCK_LENGTH_BYTES));
     this.blocks = this.#leastBlocks;
     this.isCostly = BLOCK_LENGTH_BYTES / bytesPerSec > COSTLY_SECONDS;
+  }
+
+  /** The owner's limit is another one now. */
+  setLimit(bytesPerSec: number): void {
+    const next = new Allowance(bytesPerSec);
+    this.#leastBlocks = next.#leastBlocks;
+    this.blocks = next.blocks;
+    this.isCostly = next.isCostly;
+    this.#slackSeconds = 0;
   }
 
   get isFinite(): boolean {

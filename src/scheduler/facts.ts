@@ -9,6 +9,7 @@ import type { Availability } from './availability.js';
 import type { Ledger } from './ledger.js';
 import type { OpenPieces } from './open-pieces.js';
 import type { Peers } from './peers.js';
+import type { Picker } from './picker.js';
 import type { Traffic, TrafficTotals } from './traffic.js';
 
 /** Seeds hear our HAVE messages while they are at most one peer of so many. */
@@ -21,6 +22,7 @@ export interface FactsParts {
   readonly open: OpenPieces;
   readonly ledger: Ledger;
   readonly allowance: Allowance;
+  readonly picker: Picker;
 }
 
 export abstract class SchedulerFacts {
@@ -30,6 +32,7 @@ export abstract class SchedulerFacts {
   readonly #open: OpenPieces;
   readonly #ledger: Ledger;
   readonly #allowance: Allowance;
+  readonly #picker: Picker;
 
   constructor(parts: FactsParts) {
     this.#peers = parts.peers;
@@ -38,6 +41,7 @@ export abstract class SchedulerFacts {
     this.#open = parts.open;
     this.#ledger = parts.ledger;
     this.#allowance = parts.allowance;
+    this.#picker = parts.picker;
   }
 
   peerIsSeed(slot: PeerSlot): boolean {
@@ -100,6 +104,16 @@ export abstract class SchedulerFacts {
     this.#allowance.heldBack();
   }
 
+  /** Pieces in order, or rarest first, from the next one on. */
+  setSequential(isSequential: boolean): void {
+    this.#picker.isSequential = isSequential;
+  }
+
+  /** Our own limit is another one now, bytes per second; Infinity: none. Call `fillHungry` then. */
+  setDownloadLimit(bytesPerSec: number): void {
+    this.#allowance.setLimit(bytesPerSec);
+  }
+
   /** Our own limit decides how many are asked: those that are not owe us nothing. */
   get isMetered(): boolean {
     return this.#allowance.isFinite;
@@ -145,6 +159,11 @@ export abstract class SchedulerFacts {
   /** Bytes of blocks that the peer took from us since it joined. */
   tookBytes(slot: PeerSlot): number {
     return this.#traffic.tookBytes(slot);
+  }
+
+  /** Bytes of blocks that the peer gave us since it joined. */
+  gaveBytes(slot: PeerSlot): number {
+    return this.#traffic.gaveBytes(slot);
   }
 
   get totals(): TrafficTotals {

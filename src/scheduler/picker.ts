@@ -34,7 +34,7 @@ export class Picker {
   readonly #peers: Peers;
   readonly #random: () => number;
   /** By index instead of rarest first. */
-  readonly isSequential: boolean;
+  isSequential: boolean;
   readonly #wordCount: number;
   /** Pieces of which some blocks are here; those that were opened since are taken off when they are met. */
   #begun: number[] = [];

@@ -63,7 +63,8 @@ export class Scheduler extends SchedulerFacts {
     const open = new OpenPieces(geometry, Math.max(1, limits.openPieces), geometry.pieceCount - have.count);
     const ledger = new Ledger(open.capacity * geometry.blocksPerPiece, 0);
     const allowance = new Allowance(limits.downloadBytesPerSec ?? Number.POSITIVE_INFINITY);
-    super({ peers, availability, traffic, open, ledger, allowance });
+    const picker = new Picker(availability, peers, 0, have.count, random, isSequential);
+    super({ peers, availability, traffic, open, ledger, allowance, picker });
     this.#peers = peers;
     this.#availability = availability;
     this.#open = open;
@@ -76,7 +77,6 @@ export class Scheduler extends SchedulerFacts {
     this.#patience = patience;
     const parts = { peers, open, ledger, availability, requests, pipeline, patience };
     this.#arrivals = new Arrivals({ ...parts, geometry, traffic });
-    const picker = new Picker(availability, peers, 0, have.count, random, isSequential);
     this.#picker = picker;
     picker.prefer(options.begun ?? []);
     const holdings = new Holdings(peers, availability, picker, have, sink);

@@ -15,6 +15,7 @@ export class Traffic {
   readonly taken: RollingRates;
   /** Bytes per peer since it joined. */
   #took: Float64Array;
+  #gave: Float64Array;
   wastedBytes = 0;
   /** One row each: all peers. */
   readonly #givenByAll = new RollingRates(1);
@@ -26,6 +27,7 @@ export class Traffic {
     this.given = new RollingRates(rows);
     this.taken = new RollingRates(rows);
     this.#took = new Float64Array(rows);
+    this.#gave = new Float64Array(rows);
   }
 
   /** Slots may be up to `rows` from now on. */
@@ -33,16 +35,19 @@ export class Traffic {
     this.given.grow(rows);
     this.taken.grow(rows);
     this.#took = grown(this.#took, rows);
+    this.#gave = grown(this.#gave, rows);
   }
 
   joined(slot: number, nowMs: number): void {
     this.given.reset(slot, nowMs);
     this.taken.reset(slot, nowMs);
     this.#took[slot] = 0;
+    this.#gave[slot] = 0;
   }
 
   gave(slot: number, bytes: number, nowMs: number): void {
     this.#downloadedBytes += bytes;
+    this.#gave[slot]! += bytes;
     this.given.add(slot, bytes, nowMs);
     this.#givenByAll.add(0, bytes, nowMs);
   }
@@ -65,6 +70,10 @@ export class Traffic {
 
   tookBytes(slot: number): number {
     return this.#took[slot]!;
+  }
+
+  gaveBytes(slot: number): number {
+    return this.#gave[slot]!;
   }
 
   get uploadedBytes(): number {

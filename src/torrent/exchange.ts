@@ -99,6 +99,7 @@ export class Exchange implements SchedulerSink {
   readonly #freeSlots: PeerSlot[] = [];
   readonly #maxPeers: number;
   #wasSuperSeeding: boolean;
+  #wasLimited = false;
   #whenEmpty: (() => void) | null = null;
 
   constructor(options: ExchangeOptions) {
@@ -211,7 +212,8 @@ export class Exchange implements SchedulerSink {
   tick(nowMs: number): void {
     if (this.trouble.tick()) pumpAll(this);
     this.receiver.tick(nowMs);
-    if (this.#downloads.isLimited) this.#tellHeldBack(nowMs);
+    if (this.#downloads.isLimited || this.#wasLimited) this.#tellHeldBack(nowMs);
+    this.#wasLimited = this.#downloads.isLimited;
     this.scheduler.tick(nowMs);
     this.scheduler.fillHungry(nowMs);
     for (const peer of this.peers) peer?.tick(nowMs);

@@ -52,6 +52,15 @@ export class NamedPeers {
     return this.#lookUp(name);
   }
 
+  /** No more looked up; and its addresses are of no use any more. */
+  remove(host: string, port: number): readonly PeerAddress[] {
+    const gone = this.#names.filter((name) => name.host === host && name.port === port);
+    for (const name of gone) this.#names.splice(this.#names.indexOf(name), 1);
+    const addresses = gone.flatMap((name) => [...name.addresses].map((address) => ({ host: address, port })));
+    for (const address of addresses) this.#keys.delete(`${address.host}:${port}`);
+    return addresses;
+  }
+
   /** Every second or so. */
   tick(nowMs: number): void {
     for (const name of this.#names) {

@@ -113,6 +113,18 @@ export class Roster implements Door {
     this.dialSome(this.#torrent.services.now());
   }
 
+  /** The user wants nothing of this peer any more: it is not dialled until it is named again, and connections end. */
+  remove(host: string, port: number): void {
+    const all = [{ host, port }, ...(this.#named?.remove(host, port) ?? [])];
+    for (const address of all) this.#addresses.ban(address, Number.POSITIVE_INFINITY);
+    for (const peer of this.#torrent.exchange?.peers ?? []) {
+      if (peer === null) continue;
+      const ports = [peer.link.port, peer.listenPort];
+      if (all.some((address) => address.host === peer.link.host && ports.includes(address.port)))
+        peer.link.close('the user removed it');
+    }
+  }
+
   /**
    * Somebody is to be dialled and the engine's budget was spent: worth another look at its next tick, not in a second.
    */

@@ -66,6 +66,8 @@ export interface Announces {
   /** When a seed without peers announces next; Infinity: while an announce is under way, and never. */
   readonly dueAtMs: number;
   completed(nowMs: number): void;
+  /** The next announce comes at once. */
+  announceNow(nowMs: number): void;
   /** Every tracker of the torrent, also those that cannot be contacted, and how it answered last. */
   reports(): readonly TrackerReport[];
   /** Says goodbye within a short time limit; never rejects. */

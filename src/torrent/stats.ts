@@ -85,6 +85,8 @@ export function peerStats(exchange: Exchange): PeerStats[] {
       amInterested: scheduler.isInterestedIn(slot),
       peerChoking: scheduler.isPeerChoking(slot),
       peerInterested: scheduler.isPeerInterested(slot),
+      downloadedBytes: scheduler.gaveBytes(slot),
+      uploadedBytes: scheduler.tookBytes(slot),
       downloadBytesPerSec: scheduler.downloadRate(slot, nowMs),
       uploadBytesPerSec: scheduler.uploadRate(slot, nowMs),
       requestsInFlight: scheduler.requestsInFlight(slot),

@@ -7,13 +7,13 @@ import { EventEmitter } from 'node:events';
 import type {
   AddOptions,
   PeerStats,
-  Torrent,
   TorrentEvents,
   TorrentSources,
   TorrentState,
   TorrentStats,
   TrackerReport,
 } from '../api.js';
+import { emitTo } from '../emit.js';
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
@@ -32,7 +32,12 @@ import { addTotals, announceFigures, NO_TOTALS, peerStats, type Totals, torrentS
 import { Unfinished } from './unfinished.js';
 import { lookOnDisk, makeExchange, Workings } from './workings.js';
 
-export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent, ExchangeOwner {
+/** Hears all that a session says. */
+export interface SessionListener {
+  told<K extends keyof TorrentEvents>(live: LiveTorrent, event: K, args: TorrentEvents[K]): void;
+}
+
+export class LiveTorrent extends EventEmitter<TorrentEvents> implements ExchangeOwner {
   readonly metainfo: Metainfo;
   readonly output: string;
   readonly done: Promise<void>;
@@ -46,6 +51,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
   readonly doubts: Doubts;
   readonly services: Services;
   readonly rest: Rest;
+  /** Whose session this is. */
+  listener: SessionListener | null = null;
   exchange: Exchange | null = null;
   /** Of exchanges that were given up. */
   past: Totals = NO_TOTALS;
@@ -327,15 +334,9 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Torrent,
     this.tell('state', state);
   }
 
-  /** Emits; a listener that throws breaks its own program, not the engine's bookkeeping. */
   tell<K extends keyof TorrentEvents>(event: K, ...args: TorrentEvents[K]): void {
-    try {
-      (this.emit as (event: K, ...args: TorrentEvents[K]) => boolean).call(this, event, ...args);
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
+    emitTo(this, event, ...args);
+    this.listener?.told(this, event, args);
   }
 
   // ---- ExchangeOwner ----

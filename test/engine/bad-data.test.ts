@@ -7,7 +7,7 @@ import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { HaulError } from '../../src/errors.js';
-import { fileSet, startEngine, startSeed } from '../support/engines.js';
+import { fileSet, liveOf, startEngine, startSeed } from '../support/engines.js';
 import { openScope } from '../support/scope.js';
 import { spoilt, startScriptedSeed } from '../support/scripted-seed.js';
 import { tempFolder } from '../support/temp.js';
@@ -82,7 +82,7 @@ test('where another program wrote into our file, bad data convicts nobody and is
   const warnings: HaulError[] = [];
   torrent.on('warning', (error) => warnings.push(error));
   await until('it takes peers', DEADLINE_MS, () => torrent.state === 'downloading');
-  const { storage } = (torrent as unknown as { exchange: { storage: { hasOtherWriter(): boolean } } }).exchange;
+  const { storage } = (liveOf(torrent) as unknown as { exchange: { storage: { hasOtherWriter(): boolean } } }).exchange;
   storage.hasOtherWriter = () => true;
   torrent.addPeer(seed.host, seed.port);
   const copies = (): number => seed.requests.filter((request) => request === '5:0').length;
@@ -125,7 +125,7 @@ test('a false complaint about a good piece changes nothing', async (t) => {
   const { scope, set, output } = await scene(t);
   const seed = await startSeed(scope, set);
   const torrent = seed.torrents[0]!;
-  const { doubts } = torrent as unknown as { doubts: { pieceDoubted(piece: number, host: string): void } };
+  const { doubts } = liveOf(torrent) as unknown as { doubts: { pieceDoubted(piece: number, host: string): void } };
   for (let time = 0; time < 100; time++) doubts.pieceDoubted(time % 8, '127.0.0.1');
   const leech = await startEngine(scope);
   const peers = [{ host: '127.0.0.1', port: seed.port! }];
@@ -155,7 +155,7 @@ test('bad peers at the address of a peer that the user named do not shut it out'
   const leech = await startEngine(scope);
   const torrent = leech.add(set.metainfo, { output, trackers: [] });
   await until('it takes peers', DEADLINE_MS, () => torrent.state === 'downloading');
-  const roster = (torrent as unknown as { roster: { add(addresses: readonly unknown[]): void } }).roster;
+  const roster = (liveOf(torrent) as unknown as { roster: { add(addresses: readonly unknown[]): void } }).roster;
   const banned = new Set<string>();
   torrent.on('peer', (address, change) => change === 'banned' && banned.add(address));
   roster.add(liars.map(({ port }) => ({ host: '127.0.0.1', port })));

@@ -4,9 +4,8 @@ import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/config.js';
-import type { LiveTorrent } from '../../src/torrent/torrent.js';
 import { writeInterested } from '../../src/wire/encoder.js';
-import { fileSet, startEngine, startSeed } from '../support/engines.js';
+import { fileSet, liveOf, startEngine, startSeed } from '../support/engines.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { openScope, type Scope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
@@ -75,7 +74,7 @@ test('a newer connection of a peer waits until the older one is silent, and repl
   const scope = openScope(t);
   const set = await fileSet(scope, 4 * PIECE_BYTES, { pieceLengthBytes: PIECE_BYTES });
   const seed = await startSeed(scope, set, { maxConnectionsPerTorrent: 1 });
-  const torrent = seed.torrents[0] as LiveTorrent;
+  const torrent = liveOf(seed.torrents[0]);
   const links = () => torrent.exchange!.peers.filter((peer) => peer !== null && !peer.link.isClosing);
   const connect = async (localAddress: string): Promise<RawPeer> => {
     const socket = net.connect({ host: '127.0.0.1', port: seed.port!, localAddress });

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import net from 'node:net';
 import { test } from 'node:test';
 import type { Torrent } from '../../src/api.js';
-import { fileSet, startEngine, startSeed } from '../support/engines.js';
+import { fileSet, liveOf, startEngine, startSeed } from '../support/engines.js';
 import { openScope } from '../support/scope.js';
 import { startScriptedSeed } from '../support/scripted-seed.js';
 import { tempFolder } from '../support/temp.js';
@@ -20,7 +20,7 @@ interface Address {
 
 /** As if a tracker had named them. */
 function named(torrent: Torrent, addresses: readonly Address[]): void {
-  (torrent as unknown as { roster: { add(addresses: readonly Address[]): void } }).roster.add(addresses);
+  (liveOf(torrent) as unknown as { roster: { add(addresses: readonly Address[]): void } }).roster.add(addresses);
 }
 
 test('a seed that a tracker named and that was away for seconds is dialled again within seconds', async (t) => {

@@ -5,8 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/config.js';
-import type { LiveTorrent } from '../../src/torrent/torrent.js';
-import { fileSet, startEngine, startSeed } from '../support/engines.js';
+import { fileSet, liveOf, startEngine, startSeed } from '../support/engines.js';
 import { connectRawPeer } from '../support/raw-peer.js';
 import { openScope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
@@ -21,7 +20,7 @@ test('eight seeds and 20 kB/s: few are asked, no block comes twice, nobody is dr
   const peers: { host: string; port: number }[] = [];
   for (let count = 0; count < 8; count++) peers.push({ host: '127.0.0.1', port: (await startSeed(scope, set)).port! });
   const leech = await startEngine(scope, { downloadBytesPerSec: 20_000 });
-  const torrent = leech.add(set.metainfo, { output: await tempFolder(scope), peers, trackers: [] }) as LiveTorrent;
+  const torrent = liveOf(leech.add(set.metainfo, { output: await tempFolder(scope), peers, trackers: [] }));
   const dropped: string[] = [];
   torrent.on('peer', (_, change, reason) => {
     if (change === 'disconnected' && torrent.state === 'downloading') dropped.push(reason ?? '');
@@ -42,7 +41,7 @@ test('a peer is not silent while our limit keeps us from reading', async (t) => 
   const set = await fileSet(scope, 96 * KIB);
   const leech = await startEngine(scope, { downloadBytesPerSec: 1000 });
   const output = await tempFolder(scope);
-  const torrent = leech.add(set.metainfo, { output, peers: [], trackers: [] }) as LiveTorrent;
+  const torrent = liveOf(leech.add(set.metainfo, { output, peers: [], trackers: [] }));
   await until('it is ready', DEADLINE_MS, () => torrent.exchange !== null);
   const raw = await connectRawPeer(scope, {
     port: leech.port!,

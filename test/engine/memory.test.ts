@@ -15,10 +15,9 @@ import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { SystemCallError } from '../../src/storage/errno.js';
 import { engineMemory } from '../../src/storage/memory.js';
 import { openStorage } from '../../src/storage/open.js';
-import type { LiveTorrent } from '../../src/torrent/torrent.js';
 import * as scenes from '../storage/scene.js';
 import { writeSeededFile } from '../support/data.js';
-import { startEngine } from '../support/engines.js';
+import { liveOf, startEngine } from '../support/engines.js';
 import { openScope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
 import { withDeadline } from '../support/wait.js';
@@ -48,7 +47,7 @@ for (const storage of ['mapped', 'positional'] as const) {
     const leech = await startEngine(scope, options);
     const peers = [{ host: '127.0.0.1', port: seed.port! }];
     const output = await tempFolder(scope);
-    const torrents = sets.map((metainfo) => leech.add(metainfo, { output, trackers: [], peers }) as LiveTorrent);
+    const torrents = sets.map((metainfo) => liveOf(leech.add(metainfo, { output, trackers: [], peers })));
     await withDeadline(Promise.all(torrents.map(({ done }) => done)), 'all arrive', DEADLINE_MS);
     for (const { name } of sets)
       assert.ok((await readFile(path.join(output, name))).equals(await readFile(path.join(folder, name))), name);

@@ -10,7 +10,7 @@ import { giveWay } from '../../src/torrent/serve.js';
 import type { LiveTorrent } from '../../src/torrent/torrent.js';
 import { OutBuffer, writeExtended, writeInterested, writeRequest } from '../../src/wire/encoder.js';
 import { encodeHandshake } from '../../src/wire/handshake.js';
-import { type DataSet, fileSet, startEngine, startSeed } from '../support/engines.js';
+import { type DataSet, fileSet, liveOf, startEngine, startSeed } from '../support/engines.js';
 import { connectRawPeer } from '../support/raw-peer.js';
 import { openScope, type Scope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
@@ -57,7 +57,7 @@ function askAll(socket: net.Socket, firstPiece: number): void {
   socket.write(out.take());
 }
 
-const live = (engine: Engine): LiveTorrent => engine.torrents[0] as LiveTorrent;
+const live = (engine: Engine): LiveTorrent => liveOf(engine.torrents[0]);
 
 for (const storage of STORAGES) {
   test(`a peer that asks for blocks of every piece and reads none does not starve others (${storage})`, async (t) => {

@@ -7,8 +7,7 @@ import { test } from 'node:test';
 import type { AddOptions, Engine, Torrent } from '../../src/api.js';
 import { startEngine as startWith } from '../../src/engine.js';
 import type { HaulError } from '../../src/errors.js';
-import type { LiveTorrent } from '../../src/torrent/torrent.js';
-import { type DataSet, fileSet, startEngine, treeSet } from '../support/engines.js';
+import { type DataSet, fileSet, liveOf, startEngine, treeSet } from '../support/engines.js';
 import { connectRawPeer } from '../support/raw-peer.js';
 import { openScope, type Scope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
@@ -24,10 +23,10 @@ async function startResting(scope: Scope): Promise<Engine> {
   return engine;
 }
 
-const isResting = (torrent: Torrent): boolean => (torrent as LiveTorrent).rest.isResting;
+const isResting = (torrent: Torrent): boolean => liveOf(torrent).rest.isResting;
 
 async function rested(torrent: Torrent): Promise<void> {
-  await until('it rests', DEADLINE_MS, () => isResting(torrent) && (torrent as LiveTorrent).exchange === null);
+  await until('it rests', DEADLINE_MS, () => isResting(torrent) && liveOf(torrent).exchange === null);
 }
 
 async function addResting(engine: Engine, set: DataSet, options: Partial<AddOptions> = {}): Promise<Torrent> {
@@ -167,7 +166,7 @@ test('a seed that is stopped while it wakes, or an engine that is closed, ends a
   const [one, other] = [await fileSet(scope, 64 * KIB), await fileSet(scope, 96 * KIB)];
   const torrent = await addResting(engine, one);
   await addResting(engine, other);
-  void (torrent as LiveTorrent).rest.rise();
+  void liveOf(torrent).rest.rise();
   await withDeadline(torrent.stop(), 'it stops', DEADLINE_MS);
   assert.equal(torrent.state, 'stopped');
   await withDeadline(engine.close(), 'the engine closes', DEADLINE_MS);

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/config.js';
-import type { LiveTorrent } from '../../src/torrent/torrent.js';
-import { fileSet, startSeed } from '../support/engines.js';
+import { fileSet, liveOf, startSeed } from '../support/engines.js';
 import { connectRawPeer } from '../support/raw-peer.js';
 import { openScope } from '../support/scope.js';
 import { until, withDeadline } from '../support/wait.js';
@@ -14,7 +13,7 @@ test('a keep-alive goes out after 90 s of our silence; a peer silent for over tw
   const scope = openScope(t);
   const set = await fileSet(scope, 100_000);
   const seed = await startSeed(scope, set);
-  const torrent = seed.torrents[0] as LiveTorrent;
+  const torrent = liveOf(seed.torrents[0]);
   const said: string[] = [];
   torrent.on('peer', (_, change, reason) => said.push(`${change} ${reason}`));
   const raw = await connectRawPeer(scope, { port: seed.port!, metainfo: set.metainfo, peerId: '-XX0001-silentsilent' });

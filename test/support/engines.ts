@@ -1,12 +1,14 @@
 /** Engines and torrents for tests: real files, real sockets, ephemeral ports, everything closed with the scope. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Engine, EngineOptions } from '../../src/api.js';
+import type { Engine, EngineOptions, Torrent } from '../../src/api.js';
 import { createEngine } from '../../src/engine.js';
 import { createWorkPool } from '../../src/hash/pool.js';
 import { type CreateOptions, createTorrent } from '../../src/metainfo/create.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
+import type { TorrentHandle } from '../../src/torrent/handle.js';
+import type { LiveTorrent } from '../../src/torrent/torrent.js';
 import { type TreeFile, writeSeededFile, writeTree } from './data.js';
 import type { Scope } from './scope.js';
 import { tempFolder } from './temp.js';
@@ -40,6 +42,13 @@ export async function treeSet(scope: Scope, files: readonly TreeFile[], options:
   const folder = await tempFolder(scope);
   await writeTree(path.join(folder, 'tree'), files, 'tree');
   return describe(folder, 'tree', options);
+}
+
+/** The session under way of a torrent, whose inside some tests look at. */
+export function liveOf(torrent: Torrent | undefined): LiveTorrent {
+  const { live } = torrent as TorrentHandle;
+  if (live === null) throw new Error('the torrent has no session');
+  return live;
 }
 
 /** An engine on loopback with one thread and a fixed seed; closed with the scope. */

@@ -20,7 +20,7 @@ const OPENING_COMMENT_LINES = 100;
 
 /** Files that hold no I/O, clock or dice. Patterns match the whole path. */
 const PURE: readonly RegExp[] = [
-  /^src\/(?:api|config|errors|random|version)\.ts$/,
+  /^src\/(?:api|torrent-api|config|errors|random|version)\.ts$/,
   /^src\/(?:scheduler|wire)\/.*\.ts$/,
   // Making a torrent walks folders and hashes; reading one does not.
   /^src\/metainfo\/(?!(?:create|walk)\.ts$).*\.ts$/,

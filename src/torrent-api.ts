@@ -1,0 +1,260 @@
+/**
+ * A torrent as users of the package see it: what it is, what it says of itself, what can be changed while it runs.
+ * Types only.
+ */
+import type { EventEmitter } from 'node:events';
+import type { ErrorFacts, HaulError } from './errors.js';
+import type { Metainfo } from './metainfo/metainfo.js';
+import type { FilePriority } from './metainfo/selection.js';
+
+/**
+ * Where a torrent is in its life.
+ * - `preparing`: takes its place on disk, makes folders and files.
+ * - `checking`: what is on disk is hashed.
+ * - `downloading`, `seeding`: it exchanges data.
+ * - `paused`: nothing is exchanged, files are closed, trackers were told; `resume` goes on.
+ * - `moving`: its data is on the way to another folder.
+ * - `stopping`, `stopped`, `failed`: it is over.
+ */
+export type TorrentState =
+  | 'preparing'
+  | 'checking'
+  | 'downloading'
+  | 'seeding'
+  | 'paused'
+  | 'moving'
+  | 'stopping'
+  | 'stopped'
+  | 'failed';
+
+export interface TorrentStats {
+  readonly state: TorrentState;
+  readonly lengthBytes: number;
+  /** Bytes of the wanted pieces: with that many verified the download is complete. */
+  readonly wantedBytes: number;
+  /** Bytes of verified pieces. */
+  readonly verifiedBytes: number;
+  readonly pieceCount: number;
+  readonly wantedPieces: number;
+  readonly verifiedPieces: number;
+  /** Pieces checked so far while `state` is 'checking'. */
+  readonly checkedPieces: number;
+  /** Payload bytes, this session. */
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
+  /** Rolling averages over 20 s. */
+  readonly downloadBytesPerSec: number;
+  readonly uploadBytesPerSec: number;
+  /** Received and thrown away: endgame duplicates, late blocks. */
+  readonly wastedBytes: number;
+  /** Bytes of pieces that failed their hash. */
+  readonly corruptBytes: number;
+  /** Pieces of ours that were good and are bad on disk now: no longer served. */
+  readonly badPieces: number;
+  readonly peers: number;
+  readonly seeds: number;
+  readonly knownAddresses: number;
+  /** Pieces are still revealed one at a time. */
+  readonly superSeeding: boolean;
+  /** Estimated seconds until all that is wanted is verified; Infinity when nothing arrives, 0 when complete. */
+  readonly secondsLeft: number;
+  /**
+   * What is wrong now, the most telling first; empty when all is well, and while it prepares or checks without trouble
+   * or has stopped.
+   */
+  readonly health: readonly HealthProblem[];
+}
+
+export type HealthCode =
+  | 'paused' // rests until the disk can be used again
+  | 'disk-slow' // the device is behind
+  | 'memory-short' // other torrents hold the memory for open pieces, this one gets on with the least
+  | 'bad-pieces' // pieces of ours have gone bad on disk and are not served any more
+  | 'all-banned' // every peer we knew sent corrupt data
+  | 'unreachable-peers' // peers are known, none answers
+  | 'no-peers' // none is known, or none has answered yet
+  | 'no-seed' // no connected peer has anything that is missing here
+  | 'choked' // peers have what is missing and do not serve us
+  | 'no-progress' // peers serve us and nothing comes
+  | 'not-accepting' // connections of others could not be accepted in the last minute
+  | 'no-trackers'
+  | 'udp-trackers-only' // or of other kinds that cannot be contacted
+  | 'tracker-failing'
+  | 'tracker-silent'; // has not answered yet
+
+export interface HealthProblem {
+  readonly code: HealthCode;
+  /** Nothing is downloaded as long as it lasts. */
+  readonly isBlocking: boolean;
+  /** One line. */
+  readonly message: string;
+  readonly facts: ErrorFacts;
+}
+
+/** One tracker and how it answered last. */
+export interface TrackerReport {
+  /** Without what may be secret: user, password and query. */
+  readonly url: string;
+  /** 'waiting': asked or still to be asked, no answer yet. 'unsupported': of a kind that we cannot contact. */
+  readonly outcome: 'ok' | 'failure' | 'waiting' | 'unsupported';
+  /** One line; empty while waiting. */
+  readonly message: string;
+  /** Failures since the last answer. */
+  readonly failures: number;
+}
+
+/** Addresses whose last dial or connection ended for the same reason. */
+export interface AddressFailure {
+  readonly reason: string;
+  readonly addresses: number;
+  /** "host:port" of the one that failed last. */
+  readonly example: string;
+}
+
+export interface BannedPeer {
+  /** "host:port" */
+  readonly address: string;
+  readonly reason: string;
+}
+
+/** Where data could come from, and what became of each source. */
+export interface TorrentSources {
+  readonly trackers: readonly TrackerReport[];
+  readonly addresses: {
+    /** That may be dialled: neither banned nor our own. */
+    readonly known: number;
+    /** Dials begun; connections that became peers, of either side; dials that failed. This session. */
+    readonly dialled: number;
+    readonly connected: number;
+    readonly failed: number;
+    readonly banned: number;
+    /** The commonest first. */
+    readonly failures: readonly AddressFailure[];
+    /** The latest bans, oldest first, at most 20. */
+    readonly bans: readonly BannedPeer[];
+  };
+}
+
+export interface PeerStats {
+  readonly address: string;
+  readonly client: string;
+  readonly isIncoming: boolean;
+  readonly isSeed: boolean;
+  readonly amChoking: boolean;
+  readonly amInterested: boolean;
+  readonly peerChoking: boolean;
+  readonly peerInterested: boolean;
+  /** Blocks that it gave us and took from us since it was connected, bytes. */
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
+  /** Rolling averages over 20 s. */
+  readonly downloadBytesPerSec: number;
+  readonly uploadBytesPerSec: number;
+  readonly requestsInFlight: number;
+}
+
+export interface TorrentEvents {
+  state: [state: TorrentState];
+  /** A piece passed its hash. */
+  verified: [piece: number];
+  /** All wanted pieces verified and on the device. */
+  done: [];
+  /** Super-seeding ended: every piece was seen at some peer. */
+  spread: [];
+  /** A tracker answered or failed; message is one line. */
+  tracker: [url: string, outcome: 'ok' | 'warning' | 'failure', message: string];
+  peer: [address: string, change: 'connected' | 'disconnected' | 'banned', reason: string];
+  warning: [error: HaulError];
+  /** It rests: because `pause` was called (null), or because the disk refused: then `done` rejected with this error. */
+  paused: [error: HaulError | null];
+  /** The torrent cannot go on; verified data is kept. */
+  failed: [error: HaulError];
+}
+
+/** One file of a torrent and how far it is. */
+export interface FileProgress {
+  /** As in `Metainfo.files`. */
+  readonly path: readonly string[];
+  readonly lengthBytes: number;
+  /** Bytes of it that lie in verified pieces. */
+  readonly verifiedBytes: number;
+  readonly priority: FilePriority;
+  readonly isComplete: boolean;
+}
+
+/** Rate limits, bytes per second, > 0; null: none; not given: as it is. */
+export interface RateLimits {
+  readonly downloadBytesPerSec?: number | null;
+  readonly uploadBytesPerSec?: number | null;
+}
+
+/** Options of `Engine.remove`. */
+export interface RemoveOptions {
+  /**
+   * Also delete what the torrent has on disk: its files, folders that are empty then, its record. A file that is not
+   * the very one that the torrent used (replaced, moved here by somebody) stays, and so does what is not the torrent's.
+   * Default false.
+   */
+  readonly deleteData?: boolean;
+}
+
+/** What `Engine.remove` deleted. */
+export interface RemoveResult {
+  /** Paths of deleted files. */
+  readonly deleted: readonly string[];
+  /** Paths of files that stand in the torrent's places and were not deleted: nothing shows that they are its own. */
+  readonly kept: readonly string[];
+}
+
+/** One torrent of an engine, from `add` until it was stopped. */
+export interface Torrent extends EventEmitter<TorrentEvents> {
+  readonly metainfo: Metainfo;
+  /** Absolute path of the folder that holds the data. */
+  readonly output: string;
+  readonly state: TorrentState;
+  /** Why it is `paused` or `failed`; null when nothing went wrong. */
+  readonly error: HaulError | null;
+  /**
+   * Resolves when every wanted piece is verified and synced; rejects with a HaulError when that cannot happen any more,
+   * or not until `resume` is called: it is `paused` then, and another promise is here once it goes on. Another one is
+   * also here when a torrent that was done is checked again or gets other priorities. Need not be awaited.
+   */
+  readonly done: Promise<void>;
+  stats(): TorrentStats;
+  peers(): PeerStats[];
+  sources(): TorrentSources;
+  /** Each file, in the order of `Metainfo.files`, padding included. */
+  files(): FileProgress[];
+  /** Dials a peer: an address or a host name. @throws HaulError BAD_ARGUMENT */
+  addPeer(host: string, port: number): void;
+  /**
+   * Ends the connections to a peer, and does not dial it again until `addPeer` names it. It may still come by itself.
+   * @throws HaulError BAD_ARGUMENT
+   */
+  removePeer(host: string, port: number): void;
+  /**
+   * Closes peers, forces what is verified to the device, closes the files and tells the trackers. Resolves when that is
+   * done. Nothing happens to one that is paused or over.
+   */
+  pause(): Promise<void>;
+  /**
+   * Goes on after `pause`, or after a full disk or other disk trouble. What was verified is not fetched again; some of
+   * it is hashed as at every start. @throws HaulError CLOSED: it is over
+   */
+  resume(): void;
+  /** Other limits, at once. @throws HaulError BAD_ARGUMENT */
+  setLimits(limits: RateLimits): void;
+  /** Pieces of equal priority in order, or rarest first, from the next piece on. @throws HaulError BAD_ARGUMENT */
+  setSequential(isSequential: boolean): void;
+  /**
+   * Other trackers: those of before hear that we leave, these that we come. [] for none.
+   * @param trackers tiers of URLs (BEP 12) @throws HaulError BAD_ARGUMENT
+   */
+  setTrackers(trackers: readonly (readonly string[])[]): void;
+  /** The trackers that it announces to, in tiers. */
+  readonly trackers: readonly (readonly string[])[];
+  /** Announces now, whatever the interval; nothing happens while it is paused. */
+  announce(): void;
+  /** Announces 'stopped', closes peers, syncs, writes the resume file. Idempotent. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,397 @@
+/**
+ * A torrent as its user holds it: one thing from `add` to `stop`, over any number of sessions (`LiveTorrent`). Pausing
+ * ends a session, resuming begins another, and what cannot be changed inside one (what is wanted, what is on disk) is
+ * changed between two. Owns the state that users see, `done`, and the sums over sessions.
+ * Invariant: at most one session, and changes run one after the other.
+ */
+import { EventEmitter } from 'node:events';
+import type {
+  AddOptions,
+  FileProgress,
+  PeerStats,
+  RateLimits,
+  Torrent,
+  TorrentEvents,
+  TorrentSources,
+  TorrentState,
+  TorrentStats,
+} from '../api.js';
+import { emitTo } from '../emit.js';
+import { type ErrorCode, HaulError } from '../errors.js';
+import { changedRates, checkLimits, checkPeer, checkSequential, checkTrackers } from '../library/engine-options.js';
+import type { Bitfield } from '../metainfo/bitfield.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import type { FilePriority } from '../metainfo/selection.js';
+import type { RateOptions, TorrentThrottles } from '../peer/throttle.js';
+import { type FileStamp, isUnchanged } from '../storage/file-stamp.js';
+import type { Storage } from '../storage/port.js';
+import { ChangingAnnounces } from './changing-announces.js';
+import { Completion } from './completion.js';
+import { abortedError, stoppedError, whenAborted } from './endings.js';
+import { fileProgress } from './file-progress.js';
+import type { Services } from './services.js';
+import { NO_STATS, pausedStats, type SessionSums, sumsOf, withSums } from './session-sums.js';
+import type { LiveTorrent } from './torrent.js';
+
+/** What handles need of their engine. */
+export interface HandleHost {
+  /** Begins a session. @param adapt puts what belongs to the handle among the services of the session */
+  begin(handle: TorrentHandle, options: AddOptions, adapt: (services: Services) => Services): LiveTorrent;
+  setLimits(handle: TorrentHandle, limits: RateOptions): void;
+  onDone(handle: TorrentHandle): void;
+  /** It is over; called once. */
+  onEnded(handle: TorrentHandle): void;
+}
+
+/** Trouble of the disk that somebody can end: space, a cable, a remount, a limit of the system. */
+const MAY_GO_ON: ReadonlySet<ErrorCode> = new Set(['NO_SPACE', 'IO', 'READ_ONLY', 'SYSTEM_LIMIT']);
+
+export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torrent {
+  readonly metainfo: Metainfo;
+  readonly throttles: TorrentThrottles;
+  error: HaulError | null = null;
+  /** The session under way, also while it ends. */
+  live: LiveTorrent | null = null;
+  #state: TorrentState = 'preparing';
+  readonly #completion = new Completion();
+  readonly #host: HandleHost;
+  #options: AddOptions;
+  readonly #wasTrusted: boolean;
+  #limits: RateOptions;
+  readonly #priorities: readonly FilePriority[] | null;
+  readonly #unwatchSignal: () => void;
+  /** Changes run one after the other. */
+  #chain: Promise<void> = Promise.resolve();
+  /** The session ends and the torrent does not. */
+  #isResting = false;
+  /** Somebody wants it to rest. */
+  #isPaused = false;
+  #stopping: Promise<void> | null = null;
+  #isOver = false;
+  #failure: HaulError | null = null;
+  /** Why it is being stopped. */
+  #reason: HaulError | null = null;
+  /** It has exchanged data: what fails now has worked. */
+  #hasRun = false;
+  #stampFiles: Services['stampFiles'] | null = null;
+  #storage: Storage | null = null;
+  #announces: ChangingAnnounces | null = null;
+  #makeAnnounces: ((trackers: readonly (readonly string[])[]) => ReturnType<Services['makeAnnounces']>) | null = null;
+  /** Of a session that is over. */
+  #have: Bitfield | null = null;
+  #sums: SessionSums = NO_STATS;
+  #lastStats: TorrentStats | null = null;
+  #lastSources: TorrentSources | null = null;
+  /** Which files a seed uses, as it used them last. */
+  #stamps: readonly FileStamp[] | null = null;
+
+  constructor(metainfo: Metainfo, options: AddOptions, throttles: TorrentThrottles, host: HandleHost) {
+    super();
+    this.throttles = throttles;
+    this.metainfo = metainfo;
+    const { signal, downloadBytesPerSec, uploadBytesPerSec, ...rest } = options;
+    this.#options = rest;
+    this.#wasTrusted = options.trustData === true;
+    this.#limits = { downloadBytesPerSec, uploadBytesPerSec };
+    this.#host = host;
+    const { priorities } = options;
+    this.#priorities = priorities === undefined ? null : listed(metainfo, priorities);
+    this.#begin();
+    // The signal stops the torrent at any time of its life, also when it is complete and seeds.
+    this.#unwatchSignal = whenAborted(signal, () => void this.#end(abortedError(metainfo.name)));
+  }
+
+  get state(): TorrentState {
+    return this.#state;
+  }
+
+  get done(): Promise<void> {
+    return this.#completion.promise;
+  }
+
+  get output(): string {
+    return this.#options.output;
+  }
+
+  get trackers(): readonly (readonly string[])[] {
+    return this.#options.trackers ?? this.metainfo.trackers;
+  }
+
+  stats(): TorrentStats {
+    if (this.live !== null) return withSums(this.live.stats(), this.#sums, this.#state);
+    return pausedStats(this.#lastStats!, this.#sums, this.#state);
+  }
+
+  peers(): PeerStats[] {
+    return this.#isResting ? [] : (this.live?.peers() ?? []);
+  }
+
+  sources(): TorrentSources {
+    return this.live?.sources() ?? this.#lastSources!;
+  }
+
+  files(): FileProgress[] {
+    return fileProgress(this.metainfo, this.live?.have ?? this.#have, this.#priorities);
+  }
+
+  /** Which files it uses, as far as that was noted when it rested; for a seed, which keeps no record. */
+  get stamps(): readonly FileStamp[] | null {
+    return this.#stamps;
+  }
+
+  get isSeed(): boolean {
+    return this.#options.mode === 'seed';
+  }
+
+  isOf(host: HandleHost): boolean {
+    return this.#host === host;
+  }
+
+  // ---- what users may change ----
+
+  addPeer(host: string, port: number): void {
+    checkPeer('addPeer', host, port);
+    const peers = (this.#options.peers ?? []).filter((peer) => peer.host !== host || peer.port !== port);
+    this.#options = { ...this.#options, peers: [...peers, { host, port }] };
+    this.live?.addPeer(host, port);
+  }
+
+  removePeer(host: string, port: number): void {
+    checkPeer('removePeer', host, port);
+    const peers = (this.#options.peers ?? []).filter((peer) => peer.host !== host || peer.port !== port);
+    this.#options = { ...this.#options, peers };
+    this.live?.roster.remove(host, port);
+  }
+
+  setLimits(limits: RateLimits): void {
+    checkLimits(limits);
+    this.#limits = changedRates(this.#limits, limits);
+    this.#host.setLimits(this, this.#limits);
+    this.limitsChanged();
+  }
+
+  /** Its own, or those of the engine. */
+  limitsChanged(): void {
+    const exchange = this.live?.exchange ?? null;
+    if (exchange === null || exchange.isClosed) return;
+    exchange.scheduler.setDownloadLimit(this.throttles.downloads.bytesPerSec);
+    exchange.scheduler.fillHungry(exchange.now());
+  }
+
+  setSequential(sequential: boolean): void {
+    checkSequential(sequential);
+    this.#options = { ...this.#options, sequential };
+    this.live?.exchange?.scheduler.setSequential(sequential);
+  }
+
+  setTrackers(trackers: readonly (readonly string[])[]): void {
+    checkTrackers(trackers);
+    this.#options = { ...this.#options, trackers };
+    if (this.#announces !== null && this.#makeAnnounces !== null) this.#announces.change(this.#makeAnnounces(trackers));
+    this.#stir();
+  }
+
+  announce(): void {
+    if (this.live === null || this.#isResting) return;
+    this.#announces?.announceNow(this.live.services.now());
+    this.#stir();
+  }
+
+  pause(): Promise<void> {
+    if (this.#isPaused || this.#isOver || this.#stopping !== null) return this.#chain;
+    this.#isPaused = true;
+    return this.#rest('paused', () => emitTo(this, 'paused', null));
+  }
+
+  resume(): void {
+    if (this.#isOver || this.#stopping !== null)
+      throw new HaulError('CLOSED', `resume ${this.metainfo.name}: the torrent is ${this.#state}`);
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.error = null;
+    if (!this.#completion.isDone) this.#completion.renew();
+    this.#enter('preparing');
+    void this.#enqueue(async () => {
+      await this.#trustUnchanged();
+      this.#begin();
+    });
+  }
+
+  stop(): Promise<void> {
+    return this.#end(stoppedError(this.metainfo.name));
+  }
+
+  // ---- sessions ----
+
+  #begin(): void {
+    if (this.live !== null || this.#isPaused || this.#isOver || this.#stopping !== null) return;
+    this.#failure = null;
+    this.#isResting = false;
+    const live = this.#host.begin(this, this.#options, (services) => this.#adapt(services));
+    this.live = live;
+    live.listener = this;
+  }
+
+  /** What the session under way says. */
+  told<K extends keyof TorrentEvents>(live: LiveTorrent, event: K, args: TorrentEvents[K]): void {
+    if (event === 'state') this.#follow(live, args[0] as TorrentState);
+    else if (event === 'done') this.#completed();
+    // Told when the torrent has followed.
+    else if (event !== 'failed') emitTo(this, event, ...args);
+    if (event === 'spread') this.#options = { ...this.#options, superSeeding: false };
+  }
+
+  /** A seed whose files are as they were when they were hashed is not hashed again. */
+  async #trustUnchanged(): Promise<void> {
+    const stamps = this.#stamps;
+    if (this.#options.mode !== 'seed' || this.#wasTrusted || stamps === null) return;
+    const now = await this.#stampFiles?.(this.metainfo, this.output, null).catch(() => null);
+    const { files } = this.metainfo;
+    const isSame = files.every(
+      ({ isPad, symlinkPath }, file) =>
+        isPad || symlinkPath !== null || (now != null && isUnchanged(now[file]!, stamps[file])),
+    );
+    const { trustData: _, hashed: __, ...rest } = this.#options;
+    this.#options = isSame ? { ...rest, trustData: true, hashed: stamps.slice(0, files.length) } : rest;
+  }
+
+  /** The services of one session, with what outlives it. */
+  #adapt(services: Services): Services {
+    this.#stampFiles = services.stampFiles;
+    const own: Pick<Services, 'openStorage' | 'makeAnnounces' | 'onTrouble'> = {
+      openStorage: async (...args) => {
+        const storage = await services.openStorage(...args);
+        this.#storage = storage;
+        return storage;
+      },
+      makeAnnounces: (metainfo, trackers, owner) => {
+        this.#makeAnnounces = (others) => services.makeAnnounces(metainfo, others, owner);
+        this.#announces = new ChangingAnnounces(this.#makeAnnounces(trackers), services.now);
+        return this.#announces;
+      },
+      onTrouble: (error) => {
+        this.#failure = error;
+        services.onTrouble(error);
+      },
+    };
+    return Object.assign(Object.create(services) as Services, own);
+  }
+
+  /** What the session is becomes what the torrent is, unless it ends while the torrent goes on. */
+  #follow(live: LiveTorrent, state: TorrentState): void {
+    if (live !== this.live || this.#isResting) return;
+    if (state === 'downloading') this.#hasRun = true;
+    if (state === 'stopping' && this.#stopping === null && this.#mayGoOn()) this.#restAfter(this.#failure!);
+    else if (state === 'stopped' || state === 'failed') this.#finish(live, this.#failure);
+    else this.#enter(state);
+  }
+
+  /** What failed at the very start is more likely a wrong argument; but for space. */
+  #mayGoOn(): boolean {
+    const code = this.#failure?.code;
+    return code !== undefined && MAY_GO_ON.has(code) && (this.#hasRun || code === 'NO_SPACE');
+  }
+
+  #completed(): void {
+    // What is written into a seed's files from now on is seen when it goes on after a pause.
+    if (this.#options.mode === 'seed' && this.#stamps === null) void this.#noteFiles();
+    if (!this.#completion.resolve()) return;
+    emitTo(this, 'done');
+    this.#host.onDone(this);
+  }
+
+  /** Ends the session; whoever was told that it `shown` is told the rest by `then`. */
+  #rest(shown: TorrentState, then: () => void): Promise<void> {
+    const live = this.live;
+    this.#isResting = live !== null;
+    this.#enter(shown);
+    return this.#enqueue(async () => {
+      if (live !== null) await this.#endSession(live);
+      if (this.#isPaused && !this.#isOver) then();
+    });
+  }
+
+  async #endSession(live: LiveTorrent): Promise<void> {
+    await live.stop();
+    if (this.live === live) this.#remember(live);
+  }
+
+  /** The disk refuses: the session is ending by itself. */
+  #restAfter(error: HaulError): void {
+    this.#isPaused = true;
+    this.error = error;
+    void this.#rest('paused', () => {
+      this.#completion.reject(error);
+      emitTo(this, 'paused', error);
+    });
+  }
+
+  #remember(live: LiveTorrent): void {
+    const stats = live.stats();
+    this.#lastStats = stats;
+    this.#lastSources = live.sources();
+    this.#sums = sumsOf(stats, this.#sums);
+    this.#have = live.have;
+    this.live = null;
+    this.#storage = null;
+    this.#announces = null;
+    this.#makeAnnounces = null;
+    this.#isResting = false;
+  }
+
+  async #noteFiles(): Promise<void> {
+    const now = await this.#storage?.inspect().catch(() => null);
+    if (now != null) this.#stamps = now.stamps;
+  }
+
+  /** Over for good. */
+  #finish(live: LiveTorrent | null, failure: HaulError | null, reason = stoppedError(this.metainfo.name)): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#unwatchSignal?.();
+    if (live !== null) this.#remember(live);
+    this.error = failure;
+    this.#completion.reject(failure ?? this.#reason ?? reason);
+    this.#host.onEnded(this);
+    this.#enter(failure === null ? 'stopped' : 'failed');
+    if (failure !== null) emitTo(this, 'failed', failure);
+  }
+
+  #end(reason: HaulError): Promise<void> {
+    this.#stopping ??= this.#stop(reason);
+    return this.#stopping;
+  }
+
+  async #stop(reason: HaulError): Promise<void> {
+    if (this.#isOver) return;
+    this.#reason = reason;
+    const { live } = this;
+    if (live === null || this.#isResting) this.#enter('stopping');
+    await live?.stop();
+    await this.#chain;
+    if (!this.#isOver) this.#finish(this.live, null, reason);
+  }
+
+  #enqueue(step: () => Promise<void> | void): Promise<void> {
+    const run = this.#chain.then(step);
+    this.#chain = run.then(
+      () => {},
+      () => {},
+    );
+    return run;
+  }
+
+  #stir(): void {
+    if (this.live !== null) this.live.services.stir(this.live.roster);
+  }
+
+  #enter(state: TorrentState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    emitTo(this, 'state', state);
+  }
+}
+
+function listed(metainfo: Metainfo, priorities: NonNullable<AddOptions['priorities']>): readonly FilePriority[] {
+  return typeof priorities === 'function' ? metainfo.files.map((file, index) => priorities(file, index)) : priorities;
+}

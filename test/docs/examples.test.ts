@@ -1,0 +1,93 @@
+/** Every example runs, as its first lines say. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, describe, test } from 'node:test';
+import { withTrackers } from '../../src/metainfo/torrent.js';
+import { startTracker } from '../../src/tracker/server.js';
+import { run } from '../support/child.js';
+import { writeTree } from '../support/data.js';
+import { fileSet, startEngine, startSeed } from '../support/engines.js';
+import { PACKAGE_ROOT } from '../support/root.js';
+import { Scope } from '../support/scope.js';
+import { tempFolder } from '../support/temp.js';
+import { readTree } from '../support/tree.js';
+import { until, withDeadline } from '../support/wait.js';
+
+const LIMIT_MS = 30_000;
+const example = (name: string): string => path.join(PACKAGE_ROOT, 'examples', `${name}.mjs`);
+
+/** A seed and the .torrent that leads to it. */
+async function offered(scope: Scope) {
+  const set = await fileSet(scope, 3_000_000);
+  const tracker = await startTracker({ host: '127.0.0.1', port: 0 });
+  scope.defer(() => tracker.close());
+  const seed = await startSeed(scope, set);
+  tracker.register(set.metainfo.infoHash, { seedPort: seed.port! });
+  const torrentFile = path.join(await tempFolder(scope), 'image.torrent');
+  await writeFile(torrentFile, withTrackers(set.torrent, [[`${tracker.url('127.0.0.1')}/announce`]]));
+  return { set, torrentFile, output: await tempFolder(scope) };
+}
+
+describe('the examples', () => {
+  const scope = new Scope();
+  const tested = new Set<string>();
+  after(() => scope.close());
+  const examine = (name: string, body: () => Promise<void>): void => {
+    tested.add(`${name}.mjs`);
+    test(name, body);
+  };
+
+  for (const name of ['download', 'progress-bar']) {
+    examine(name, async () => {
+      const { set, torrentFile, output } = await offered(scope);
+      const printed = await run(scope, process.execPath, [example(name), torrentFile, output]);
+      const line = name === 'download' ? /^image\.bin is in .*; 3000000 bytes came/m : /^done image\.bin 3000000$/m;
+      assert.match(printed, line);
+      assert.deepEqual(await readTree(path.join(output, 'image.bin')), await readTree(set.path));
+    });
+  }
+
+  test('a download that cannot be is told in one line', async () => {
+    const { torrentFile } = await offered(scope);
+    const child = spawn(process.execPath, [example('download'), torrentFile, '/proc/nowhere'], { stdio: 'pipe' });
+    scope.defer(() => void child.kill('SIGKILL'));
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const [exitCode] = (await withDeadline(once(child, 'close'), 'the example ends', LIMIT_MS)) as [number];
+    assert.deepEqual([exitCode, said.split('\n').length], [1, 2], said);
+    assert.match(said, /^[A-Z_]+: .*\/proc\/nowhere/);
+  });
+
+  examine('create-and-seed', async () => {
+    const folder = await tempFolder(scope);
+    await writeTree(path.join(folder, 'build'), [{ path: 'a/b.bin', lengthBytes: 200_000 }], 'build');
+    const torrentFile = path.join(folder, 'build.torrent');
+    const child = spawn(process.execPath, [example('create-and-seed'), path.join(folder, 'build'), torrentFile]);
+    scope.defer(() => void child.kill('SIGKILL'));
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    await until('it seeds', LIMIT_MS, () => said.includes('seeding build on port'));
+    const output = await tempFolder(scope);
+    await (await startEngine(scope)).add(await readFile(torrentFile), { output }).done;
+    assert.deepEqual(await readTree(path.join(output, 'build')), await readTree(path.join(folder, 'build')));
+    child.kill('SIGINT');
+    const [exitCode] = (await withDeadline(once(child, 'close'), 'the example ends', LIMIT_MS)) as [number];
+    assert.equal(exitCode, 0);
+    assert.match(said, /^200000 bytes sent$/m);
+  });
+
+  examine('two-engines', async () => {
+    assert.match(await run(scope, process.execPath, [example('two-engines')]), /^the copy is the same$/m);
+  });
+
+  test('all are run here', async () => {
+    assert.deepEqual(new Set(await readdir(path.join(PACKAGE_ROOT, 'examples'))), tested);
+  });
+});
