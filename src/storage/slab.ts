@@ -12,6 +12,11 @@ import * as mmap from './mmap-io.js';
 
 /** The longest view of Node 20, in whole pages of any size. */
 const LONGEST_BYTES = 2 ** 32 - 64 * 1024;
+/**
+ * The first region. V8 counts a view of it as memory outside its heap, and collects all of both isolates for more than
+ * 16 MiB that come at once, when there is next to nothing to collect yet.
+ */
+const FIRST_BYTES = 16 * 2 ** 20;
 /** What was not needed for so many looks, one a second, is let go. */
 const LOOKS = 5;
 
@@ -32,7 +37,7 @@ export interface Place {
 }
 
 export interface SlabOptions {
-  /** Address space to begin with; there is more when that is not enough. */
+  /** Address space, once the first small region is not enough; there is more when that is not enough either. */
   readonly reserveBytes: number;
   /** Pages that may be held, free ones included, as far as that can be. */
   readonly limitBytes: number;
@@ -156,7 +161,9 @@ export class Slab {
 
   #open(leastBytes: number): Region {
     const page = mmap.pageSize();
-    const wanted = Math.min(LONGEST_BYTES, Math.max(this.#options.reserveBytes, leastBytes));
+    const { reserveBytes } = this.#options;
+    const usualBytes = this.#regions.length === 0 ? Math.min(FIRST_BYTES, reserveBytes) : reserveBytes;
+    const wanted = Math.min(LONGEST_BYTES, Math.max(usualBytes, leastBytes));
     const lengthBytes = Math.ceil(wanted / page) * page;
     const flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE;
     const address = mmap.map(lengthBytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1);

@@ -116,6 +116,17 @@ test('a place that was given back keeps its pages for the next; what nobody take
   await slab.close();
 });
 
+test('the first region is small, the next as large as was asked for', async () => {
+  const { slab } = makeSlab(64 * MIB);
+  const first = slab.take(MIB);
+  assert.equal(first.region.lengthBytes, 16 * MIB);
+  assert.equal(slab.take(15 * MIB).region, first.region);
+  const next = slab.take(MIB);
+  assert.equal(next.region.lengthBytes, 64 * MIB);
+  assert.equal(slab.take(63 * MIB).region, next.region);
+  await slab.close();
+});
+
 test('free pages in places of the wrong length make room, and more is reserved when that is not enough', async () => {
   const { slab, quiet } = makeSlab(8 * MIB);
   const small = Array.from({ length: 8 }, () => slab.take(MIB));
