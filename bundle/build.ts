@@ -50,9 +50,17 @@ interface PluginBuild {
 
 const EARLY_THREAD = '../cli/early-thread.cjs';
 
-/** Piscina starts its threads with a file beside its own; the first of them may have been started already. */
+/**
+ * Piscina starts its threads with a file beside its own; the first of them may have been started already. Commander
+ * loads what starts processes, for commands that are programs of their own; ours are not.
+ */
 const CHANGES: readonly { readonly file: RegExp; readonly from: string; readonly to: string }[] = [
   { file: /piscina[\\/]dist[\\/]index\.js$/, from: "(__dirname, 'worker.js')", to: "(__dirname, 'thread.cjs')" },
+  {
+    file: /commander[\\/]lib[\\/]command\.js$/,
+    from: "const childProcess = require('node:child_process');",
+    to: "const childProcess = { get spawn() { return require('node:child_process').spawn; } };",
+  },
   {
     file: /piscina[\\/]dist[\\/]worker_pool[\\/]index\.js$/,
     from: 'new node_worker_threads_1.Worker(filename, workerOpts)',

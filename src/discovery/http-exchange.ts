@@ -3,15 +3,10 @@
  * buffers more than the limit. Knows HTTP; must not know what a tracker is.
  */
 import { promisify } from 'node:util';
-import { gunzip, inflate, inflateRaw } from 'node:zlib';
 import type { Dispatcher } from 'undici';
 import { type ErrorCode, HaulError } from '../errors.js';
 import { type Requests, sharedClient } from './http-client.js';
 import { parseHttpUrl, shownUrl } from './tracker-url.js';
-
-const gunzipAsync = promisify(gunzip);
-const inflateAsync = promisify(inflate);
-const inflateRawAsync = promisify(inflateRaw);
 
 export interface ExchangeOptions {
   /** Aborts with HaulError ABORTED. */
@@ -163,10 +158,12 @@ async function inflated(
   const name = encoding?.trim().toLowerCase() ?? '';
   if (name === '' || name === 'identity') return raw;
   const options = { maxOutputLength: limitBytes };
+  // Few answers need it, and no transfer from a named peer.
+  const { gunzip, inflate, inflateRaw } = await import('node:zlib');
   try {
-    if (name === 'gzip' || name === 'x-gzip') return await gunzipAsync(raw, options);
+    if (name === 'gzip' || name === 'x-gzip') return await promisify(gunzip)(raw, options);
     // "deflate" means zlib framing, but some servers send the bare stream; the low nibble 8 tells.
-    if (name === 'deflate') return await (((raw[0] ?? 0) & 0x0f) === 8 ? inflateAsync : inflateRawAsync)(raw, options);
+    if (name === 'deflate') return await promisify(((raw[0] ?? 0) & 0x0f) === 8 ? inflate : inflateRaw)(raw, options);
   } catch (error) {
     const isTooLarge = (error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE';
     const text = isTooLarge ? `answered more than ${limitBytes} bytes after inflation` : `answered broken ${name} data`;

@@ -39,22 +39,24 @@ interface Place {
 
 export class Crew implements ThreadOwner {
   readonly #options: CrewOptions;
-  readonly #places: Place[];
-  #wasStarted = false;
+  /** Of the threads that were started. */
+  readonly #places: Place[] = [];
   #wasProven = false;
   #isStopped = false;
   #failure: HaulError | null = null;
 
   constructor(options: CrewOptions) {
     this.#options = options;
-    this.#places = Array.from({ length: options.threads }, () => ({ thread: null, timer: null, failures: 0 }));
   }
 
-  /** Starts the threads, the first time only. */
-  start(): void {
-    if (this.#wasStarted || this.#isStopped) return;
-    this.#wasStarted = true;
-    for (const place of this.#places) this.#start(place);
+  /** Starts threads until so many were started. */
+  start(count: number): void {
+    if (this.#isStopped) return;
+    while (this.#places.length < Math.min(count, this.#options.threads)) {
+      const place: Place = { thread: null, timer: null, failures: 0 };
+      this.#places.push(place);
+      this.#start(place);
+    }
   }
 
   /** Why there is no thread; null while there is one or may soon be. */

@@ -14,14 +14,14 @@
 import { fdatasync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { HaulError } from '../errors.js';
-import { hashRates } from '../native/multihash.js';
+import { hashCompany } from '../native/multihash.js';
 import { cannotForce, errnoName, errnoOf } from '../storage/errno.js';
 import { Crew, causeText } from './crew.js';
 import { type PopulateJob, populateEarly } from './early.js';
 import { Gathering } from './gathering.js';
 import { decodeOutcomes, encodeBatch, OPERATIONS, workBytes } from './job.js';
 import type { WorkJob, WorkPool, WorkResult } from './port.js';
-import type { PoolThread } from './thread.js';
+import { BATCHES_PER_THREAD, type PoolThread } from './thread.js';
 
 const MIB = 1024 * 1024;
 const BATCH_JOBS = 32;
@@ -52,6 +52,11 @@ const OF_A_PIECE: ReadonlySet<WorkJob['kind']> = new Set(['verify', 'verify-writ
 export interface WorkPoolOptions {
   /** Worker threads, at least 1. */
   readonly threads: number;
+  /**
+   * Threads start one by one, when there is more to do than those there are take along: for work that may be small and
+   * comes in large jobs. Default: all of them with the first job, whose reads may wait for a disk side by side.
+   */
+  readonly startsOneByOne?: boolean;
   /** Jobs queued and in flight before `submit` refuses; default 1024. */
   readonly maxJobs?: number;
   /**
@@ -80,6 +85,7 @@ class CrewPool implements WorkPool {
   readonly threadCount: number;
   onRoom: (() => void) | null = null;
   readonly #maxJobs: number;
+  readonly #startsOneByOne: boolean;
   readonly #crew: Crew;
   /** Prefaults, reads and releases go first: a download or a peer waits for them. */
   #urgent: Entry[] = [];
@@ -102,6 +108,7 @@ class CrewPool implements WorkPool {
   constructor(options: WorkPoolOptions) {
     this.threadCount = Math.max(1, Math.floor(options.threads));
     this.#maxJobs = options.maxJobs ?? MAX_JOBS;
+    this.#startsOneByOne = options.startsOneByOne ?? false;
     this.#crew = new Crew({
       threads: this.threadCount,
       filename: fileURLToPath(options.workerUrl ?? new URL('./worker-entry.cjs', import.meta.url)),
@@ -133,7 +140,7 @@ class CrewPool implements WorkPool {
       this.#sync(job.fds, entry);
       return true;
     }
-    this.#crew.start();
+    this.#startThreads();
     if (OF_A_PIECE.has(job.kind)) this.#addPiece(entry);
     else (ORDINARY.has(job.kind) ? this.#ordinary : this.#urgent).push(entry);
     this.#scheduleFlush();
@@ -141,11 +148,15 @@ class CrewPool implements WorkPool {
   }
 
   warmUp(): void {
-    if (this.#closing === null) this.#crew.start();
+    if (this.#closing === null) this.#startThreads();
+  }
+
+  #startThreads(): void {
+    this.#crew.start(this.#startsOneByOne ? Math.max(1, this.#jobCount / BATCHES_PER_THREAD) : this.threadCount);
   }
 
   #addPiece(entry: Entry): void {
-    this.#gathering ??= new Gathering(hashRates('sha1')?.company ?? 1);
+    this.#gathering ??= new Gathering(hashCompany('sha1'));
     this.#pieces.push(entry);
     this.#gathering.arrived(performance.now(), this.#pieces.length);
   }

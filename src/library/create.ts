@@ -116,7 +116,7 @@ export async function createTorrent(path: string, options: CreateTorrentOptions 
 export async function hashSource(source: string, options: CreateTorrentOptions): Promise<CreatedTorrent> {
   const { threads: count, ...given } = options;
   if (given.signal?.aborted === true) throw new HaulError('ABORTED', `make a torrent of ${source}: it was stopped`);
-  const pool = createWorkPool({ threads: count ?? availableParallelism() });
+  const pool = createWorkPool({ threads: count ?? availableParallelism(), startsOneByOne: true });
   try {
     const made = await makeTorrent(source, { createdBy: `swarmhaul ${VERSION}`, ...given }, pool);
     const { lengthBytes, pieceLengthBytes, pieceCount } = made.geometry;

@@ -62,7 +62,7 @@ export async function verifyTorrent(
   const { threads: count, onProgress, signal: stop } = options;
   if (stop?.aborted === true) throw new HaulError('ABORTED', `check ${metainfo.name}: it was stopped`);
   const { lengthBytes, pieceLengthBytes, pieceCount } = metainfo.geometry;
-  const pool = createWorkPool({ threads: count ?? availableParallelism() });
+  const pool = createWorkPool({ threads: count ?? availableParallelism(), startsOneByOne: true });
   try {
     const { good, files } = await recheckFiles(metainfo, resolve(folder), pool, {
       onProgress: (checked) => onProgress?.(Math.min(lengthBytes, checked * pieceLengthBytes), lengthBytes),

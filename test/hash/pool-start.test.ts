@@ -3,8 +3,15 @@ import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 
+const url = new URL('../../src/hash/pool.js', import.meta.url).href;
+
+/** What a process of its own says. */
+async function answerOf(program: string): Promise<unknown> {
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program]);
+  return JSON.parse(stdout);
+}
+
 test('threads start with the first job, or when work is said to come; a pool that had neither has none', async () => {
-  const url = new URL('../../src/hash/pool.js', import.meta.url).href;
   const program = `
     const { createWorkPool } = await import(${JSON.stringify(url)});
     let started = 0;
@@ -22,11 +29,27 @@ test('threads start with the first job, or when work is said to come; a pool tha
       await pool.close();
     }
     console.log(JSON.stringify(counts));`;
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program]);
-  const cases = JSON.parse(stdout) as unknown;
-  assert.deepEqual(cases, [
+  assert.deepEqual(await answerOf(program), [
     [0, 0],
     [0, 2],
     [2, 4],
   ]);
+});
+
+test('where threads start one by one, the next is there when two jobs for each are not enough', async () => {
+  const program = `
+    const { createWorkPool } = await import(${JSON.stringify(url)});
+    let started = 0;
+    process.on('worker', () => started++);
+    const counts = [];
+    for (const jobs of [1, 2, 3, 4, 5, 7]) {
+      const pool = createWorkPool({ threads: 3, startsOneByOne: true });
+      for (let job = 0; job < jobs; job++) pool.submit({ kind: 'release', ranges: [] }, () => {});
+      await new Promise(setImmediate);
+      counts.push(started);
+      started = 0;
+      await pool.close();
+    }
+    console.log(JSON.stringify(counts));`;
+  assert.deepEqual(await answerOf(program), [1, 1, 2, 2, 3, 3]);
 });
