@@ -4,11 +4,16 @@ export type {
   AddressFailure,
   BannedPeer,
   Engine,
+  EngineEvents,
   EngineOptions,
   EngineStats,
+  FileProgress,
   HealthCode,
   HealthProblem,
   PeerStats,
+  RateLimits,
+  RemoveOptions,
+  RemoveResult,
   Torrent,
   TorrentEvents,
   TorrentSources,
@@ -34,10 +39,12 @@ export {
   type VerifyTorrentOptions,
   verifyTorrent,
 } from './library/verify.js';
+export type { BlockIndex, Geometry, PieceIndex } from './metainfo/geometry.js';
 export type { FileEntry, Metainfo } from './metainfo/metainfo.js';
 export type { FilePriorities, FilePriority } from './metainfo/selection.js';
 export { parseTorrent, withTrackers } from './metainfo/torrent.js';
 export type { FileStamp } from './storage/file-stamp.js';
+export type { StorageKind } from './storage/port.js';
 export type { TrackerServer } from './tracker/server.js';
 export type { TrackerCounts } from './tracker/service.js';
 export { VERSION } from './version.js';

@@ -100,7 +100,7 @@ export class Picker {
 
   /** A pickable piece that the peer has, or -1. */
   pick(slot: number): number {
-    let mayBeRandom = this.randomPieces > 0;
+    let mayBeRandom = this.randomPieces > 0 && !this.isSequential;
     for (let priority = HIGH; priority >= LOW; priority--) {
       const order = this.#availability.order(priority);
       if (order === null || order.size === 0) continue;

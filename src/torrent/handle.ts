@@ -264,9 +264,9 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
         this.#storage = storage;
         return storage;
       },
-      makeAnnounces: (metainfo, trackers, owner) => {
+      makeAnnounces: (metainfo, _trackers, owner) => {
         this.#makeAnnounces = (others) => services.makeAnnounces(metainfo, others, owner);
-        this.#announces = new ChangingAnnounces(this.#makeAnnounces(trackers), services.now);
+        this.#announces = new ChangingAnnounces(this.#makeAnnounces(this.trackers), services.now);
         return this.#announces;
       },
       onTrouble: (error) => {
@@ -281,6 +281,8 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   #follow(live: LiveTorrent, state: TorrentState): void {
     if (live !== this.live || this.#isResting) return;
     if (state === 'downloading') this.#hasRun = true;
+    // It may have been said while the session was preparing.
+    if (state === 'downloading') live.exchange?.scheduler.setSequential(this.#options.sequential === true);
     if (state === 'stopping' && this.#stopping === null && this.#mayGoOn()) this.#restAfter(this.#failure!);
     else if (state === 'stopped' || state === 'failed') this.#finish(live, this.#failure);
     else this.#enter(state);

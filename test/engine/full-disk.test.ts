@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, rm, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
@@ -106,6 +106,34 @@ test('records are written one after the other on a full disk, each from the room
     // What a record gives back is somebody else's at once.
     fillUp(path.join(mount, `filler ${piece}`));
   }
+});
+
+test('a torrent that finds no room rests with the error, and goes on when told to', async (t) => {
+  const scope = openScope(t);
+  const mount = await smallDisk(scope, LENGTH_BYTES + 256 * 1024);
+  if (mount === null) {
+    skipWithout(t, 'this user may not mount a tmpfs');
+    return;
+  }
+  const set = await fileSet(scope, LENGTH_BYTES, { pieceLengthBytes: 64 * 1024 });
+  const seed = await startSeed(scope, set);
+  const leech = await startEngine(scope);
+  const filler = path.join(mount, 'filler');
+  fillUp(filler);
+  // Room for the lock and the folder, and for nothing else.
+  await truncate(filler, LENGTH_BYTES);
+  const peers = [{ host: '127.0.0.1', port: seed.port! }];
+  const torrent = leech.add(set.metainfo, { output: path.join(mount, 'here'), trackers: [], peers });
+  const first = torrent.done;
+  await assert.rejects(withDeadline(first, 'the full disk', DEADLINE_MS), { code: 'NO_SPACE' });
+  assert.deepEqual([torrent.state, torrent.error?.code], ['paused', 'NO_SPACE']);
+  assert.deepEqual(leech.torrents, [torrent]);
+  await rm(filler);
+  torrent.resume();
+  assert.notEqual(torrent.done, first);
+  assert.equal(torrent.error, null);
+  await withDeadline(torrent.done, 'the download', DEADLINE_MS);
+  assert.equal(await sha256File(path.join(mount, 'here', 'image.bin')), await sha256File(set.path));
 });
 
 /** To the last byte. */
