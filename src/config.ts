@@ -136,10 +136,16 @@ export const LIMITS = {
   trackerRedirects: 5,
   /** One announce with its redirects. */
   trackerTimeoutMs: 15_000,
-  /** Announces under way, over all torrents of an engine; one tracker that does not answer leaves some to others. */
+  /** Announces that wait for an answer and have a place, over all torrents of an engine. */
   announcesAtOnce: 50,
-  /** Of these to one host. */
+  /** Of one host, with those that gave their place back: a tracker that does not answer leaves places to others. */
   announcesPerHost: 40,
+  /** A place is given back after so long without an answer: silent trackers hold up nobody. The announce goes on. */
+  announcePlaceMs: 2_000,
+  /** All announces under way, with those that gave their place back: as many connections. */
+  announcesUnanswered: 256,
+  /** Of these, kept for who stops or misses data: seeds with silent trackers must not hold up a download. */
+  announcesKeptForUrgent: 56,
   /** A tracker that names a shorter interval is asked this often. */
   announceIntervalMinMs: 30_000,
   /** A tracker may permit who is short of peers to ask as often as this (`min interval`). */

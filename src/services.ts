@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { LIMITS } from './config.js';
 import { AddressBook } from './discovery/address-book.js';
-import { AnnounceGate } from './discovery/announce-gate.js';
+import { AnnounceGate, urgencyOf } from './discovery/announce-gate.js';
 import { Announcer } from './discovery/announcer.js';
 import type { Requests } from './discovery/http-client.js';
 import { announceHttp } from './discovery/http-tracker.js';
@@ -66,7 +66,14 @@ export interface ServicesOptions
 export function makeServices(options: ServicesOptions): Omit<Services, 'throttles'> {
   const { storageKind, memory, dispatcher, zone, ...given } = options;
   const { pool, log, random, peerId } = given;
-  const gate = new AnnounceGate({ atOnce: LIMITS.announcesAtOnce, perHost: LIMITS.announcesPerHost });
+  const gate = new AnnounceGate({
+    atOnce: LIMITS.announcesAtOnce,
+    perHost: LIMITS.announcesPerHost,
+    unanswered: LIMITS.announcesUnanswered,
+    keptForUrgent: LIMITS.announcesKeptForUrgent,
+    placeMs: LIMITS.announcePlaceMs,
+    later,
+  });
   return {
     ...given,
     now: () => performance.now(),
@@ -92,9 +99,7 @@ export function makeServices(options: ServicesOptions): Omit<Services, 'throttle
         key: Math.floor(random() * 2 ** 32),
         ...(zone === undefined ? {} : { zone }),
         announce: (url, request, signal) =>
-          gate.run(url, request.event === 'stopped', signal, () =>
-            announceHttp(url, request, { signal, dispatcher, random }),
-          ),
+          gate.run(url, urgencyOf(request), signal, () => announceHttp(url, request, { signal, dispatcher, random })),
         random,
         now: () => performance.now(),
         onPeers: (addresses) => owner.onPeers(addresses),
@@ -103,6 +108,11 @@ export function makeServices(options: ServicesOptions): Omit<Services, 'throttle
     explain: explainNoSpace,
     onTrouble: (error) => log('error', error.message, { ...error.facts }),
   };
+}
+
+function later(ms: number, call: () => void): () => void {
+  const timer = setTimeout(call, ms).unref();
+  return () => clearTimeout(timer);
 }
 
 /** False where the file system gives files new numbers at will, or nobody can tell. */
