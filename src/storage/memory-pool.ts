@@ -11,8 +11,11 @@
  * ones leave and none is forgotten. While somebody stands there, all others are asked to close pieces that they have
  * no use for. Pieces leave a quarter to units where there are any. A torrent among others holds fewer than two pieces
  * or four units only for so long: then it gets them beyond the bounds, pieces back at once from then on, until there is
- * room within the bounds. So the most that is ever held is the limit, and two pieces and four units of each torrent.
+ * room within the bounds. A line of pieces that goes forward is left to its order: the bounds give way where it stands
+ * still, and for whoever was without a piece for long. So the most that is ever held is the limit, and two pieces and
+ * four units of each torrent; where pieces and units come and go it is the limit.
  */
+import { LIMITS } from '../config.js';
 import { Share } from './pool-share.js';
 
 /** Of what may be live, pieces leave so much to units that are there or wanted. */
@@ -21,10 +24,18 @@ const UNIT_SHARE = 0.25;
 export const LEAST = 2;
 /** And units: a block may lie in two, and slow readers, who may pin a half, leave as many to others. */
 export const LEAST_UNITS = 4;
-/** Without a piece, with one, and with fewer than two units: then the bounds count no more. */
-const NO_PIECE_MS = 2_000;
+/**
+ * In a line that stands still without a piece, or with one; without a piece in any line; with fewer than four units:
+ * then the bounds count no more.
+ */
+const NO_PIECE_MS = 5_000;
 const ONE_PIECE_MS = 10_000;
+const NO_PIECE_AT_ALL_MS = 10_000;
 const FEW_UNITS_MS = 1_000;
+/** Of what may be live, the least that many torrents hold for serving is so much, as far as smaller units do it. */
+const LEAST_UNITS_SHARE = 0.5;
+/** Large enough for the longest run of blocks. */
+const UNIT_AT_LEAST_BYTES = LIMITS.runBytes;
 /** Units of a torrent that served nothing meanwhile are given up. */
 const IDLE_MS = 10_000;
 
@@ -74,6 +85,9 @@ export class MemoryPool {
   /** When those were asked last to close some. */
   #askedMs = Number.NEGATIVE_INFINITY;
   #isAsking = false;
+  /** When somebody in line last got a piece within the bounds. */
+  #movedMs = Number.NEGATIVE_INFINITY;
+  #shareCount = 0;
 
   constructor(options: PoolOptions) {
     this.limitBytes = options.limitBytes;
@@ -89,7 +103,17 @@ export class MemoryPool {
     return this.liveBytes + this.#leavingBytes;
   }
 
+  /** Bytes of a unit for one who is to join: fewer among many, each of whom may hold four. */
+  unitBytesFor(mostBytes: number): number {
+    let bytes = mostBytes;
+    const most = (this.softBytes * LEAST_UNITS_SHARE) / (LEAST_UNITS * (this.#shareCount + 1));
+    while (bytes > most && bytes >= 2 * UNIT_AT_LEAST_BYTES) bytes /= 2;
+    return bytes;
+  }
+
+  /** Until it leaves. */
   join(pieceBytes: number, unitBytes: number, tenant: Tenant): Share {
+    this.#shareCount++;
     return new Share(this, pieceBytes, unitBytes, tenant);
   }
 
@@ -109,8 +133,7 @@ export class MemoryPool {
     for (const share of [...this.#readers]) this.#lookForIdle(share);
     if (this.#pieceLine.size > 0) this.#askForPieces();
     for (const share of [...this.#pieceLine]) {
-      const isLate = nowMs - share.piecesSinceMs >= (share.pieces === 0 ? NO_PIECE_MS : ONE_PIECE_MS);
-      if (isLate && share.pieces < LEAST) this.#serve(this.#pieceLine, share, true);
+      if (this.#isLate(share) && share.pieces < LEAST) this.#serve(this.#pieceLine, share, true);
     }
     for (const share of [...this.#unitLine]) {
       const isLate = nowMs - share.unitsSinceMs >= FEW_UNITS_MS;
@@ -119,6 +142,13 @@ export class MemoryPool {
       this.#serve(this.#unitLine, share, false);
     }
     this.#serveLines();
+  }
+
+  #isLate(share: Share): boolean {
+    const waitedMs = this.#nowMs - share.piecesSinceMs;
+    const stillMs = Math.min(waitedMs, this.#nowMs - this.#movedMs);
+    if (share.pieces > 0) return stillMs >= ONE_PIECE_MS;
+    return stillMs >= NO_PIECE_MS || waitedMs >= NO_PIECE_AT_ALL_MS;
   }
 
   #lookForIdle(share: Share): void {
@@ -135,7 +165,7 @@ export class MemoryPool {
     const isForced = this.#served === share && this.#isForced;
     if (isInBounds) {
       share.owedPieces = isForced ? share.pieces + 1 : 0;
-      this.#pieceLine.delete(share);
+      if (this.#pieceLine.delete(share) || (this.#served === share && !isForced)) this.#movedMs = this.#nowMs;
       if (this.#served === share) this.#served = null;
     } else {
       this.#stand(share);
@@ -188,8 +218,11 @@ export class MemoryPool {
   }
 
   takeUnit(share: Share): boolean {
-    const isOwed = (): boolean => share.units < LEAST_UNITS && (share.isLate || this.#isOnlyReader(share));
-    if (!this.#makeRoom(share.unitBytes, share) && !isOwed()) {
+    const isFew = share.units < LEAST_UNITS;
+    // Who waited for long is served before what others used last, and lie idle now, is kept.
+    const hasRoom =
+      this.#makeRoom(share.unitBytes, share) || (isFew && share.isLate && this.#makeRoom(share.unitBytes, share, true));
+    if (!hasRoom && !(isFew && (share.isLate || this.#isOnlyReader(share)))) {
       if (!this.#unitLine.has(share)) share.unitsSinceMs = this.#nowMs;
       this.#unitLine.add(share);
       return false;
@@ -248,6 +281,7 @@ export class MemoryPool {
     while (share.leaving > 0) this.unitLeft(share);
     this.#pieceLine.delete(share);
     this.#unitLine.delete(share);
+    this.#shareCount--;
     this.#roomCame();
   }
 
@@ -279,10 +313,11 @@ export class MemoryPool {
   /**
    * Has units given up,
    * @param reader for a unit of this one: then only by whoever has more, and by itself; null: for a piece.
+   * @param isLate it waited for long: by everybody else
    */
-  #makeRoom(bytes: number, reader: Share | null): boolean {
+  #makeRoom(bytes: number, reader: Share | null, isLate = false): boolean {
     if (this.#fits(bytes)) return true;
-    const most = reader === null ? 0 : reader.units * reader.unitBytes + bytes;
+    const most = reader === null || isLate ? 0 : reader.units * reader.unitBytes + bytes;
     for (const other of this.#readers) {
       const missing = this.liveBytes + bytes - this.softBytes;
       if (missing <= 0) break;

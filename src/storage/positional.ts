@@ -73,7 +73,8 @@ export class PositionalStorage implements Storage, UnitOwner {
     this.#transfer = new Transfer(files, layout, this.#jobs);
     this.#durable = new Durable(files, layout, this.#jobs, { budgets, dirty: memory.dirty });
     this.#durable.onRoom = () => this.onRoom?.();
-    const unitBytes = evenUnit(this.#geometry.pieceLengthBytes, budgets.residentUnitBytes);
+    const mostBytes = memory.anonymous.unitBytesFor(budgets.residentUnitBytes);
+    const unitBytes = evenUnit(this.#geometry.pieceLengthBytes, mostBytes);
     this.#slab = memory.slab;
     this.#closeMemory = closeMemory;
     const tenant = tenantOf(this, {

@@ -116,13 +116,13 @@ test('pieces larger than all there is: two of a torrent alone, then one after a 
   pool.tick(1000);
   assert.equal(other.open(1), 0);
   other.wanted = 9;
-  pool.tick(2900);
+  pool.tick(5900);
   assert.equal(other.share.pieces, 0);
-  pool.tick(3000);
+  pool.tick(6000);
   assert.equal(other.share.pieces, 1);
-  pool.tick(12_900);
+  pool.tick(15_900);
   assert.equal(other.share.pieces, 1);
-  pool.tick(13_000);
+  pool.tick(16_000);
   assert.equal(other.share.pieces, 2);
   pool.tick(100_000);
   assert.equal(other.share.pieces, 2, 'never more than two beyond the bounds');
@@ -156,9 +156,9 @@ test('whoever came too late once keeps up its least beyond the bounds, as fast a
   assert.equal(stalled.open(99), 10);
   assert.equal(other.open(1), 0);
   other.wanted = 1;
-  pool.tick(2000);
+  pool.tick(5000);
   assert.equal(other.share.pieces, 1);
-  for (let ms = 2010, done = 0; ms < 12_000; ms += 10, done++) {
+  for (let ms = 5010, done = 0; ms < 15_000; ms += 10, done++) {
     assert.equal(other.open(9), 0, 'one and no more');
     other.share.givePiece();
     later();
@@ -166,7 +166,7 @@ test('whoever came too late once keeps up its least beyond the bounds, as fast a
     if (ms % 1000 === 0) pool.tick(ms);
   }
   other.wanted = 1;
-  pool.tick(13_000);
+  pool.tick(16_000);
   assert.equal(other.share.pieces, 2);
   other.share.givePiece();
   other.share.givePiece();
@@ -200,6 +200,60 @@ test('fifty torrents whose pieces go on share a small budget by turns, and it is
   }
   const counts = [...done.values()];
   assert.ok(Math.min(...counts) > 100, `a torrent had ${Math.min(...counts)} pieces`);
+});
+
+test('fifty torrents whose pieces take three seconds wait in order: nobody goes beyond the bounds for it', () => {
+  const { pool, later } = setUp(40);
+  const torrents = Array.from({ length: 50 }, () => new Torrent(pool, 1));
+  const done = new Map(torrents.map((torrent) => [torrent, 0]));
+  for (const torrent of torrents) torrent.wanted = 2 - torrent.open(2);
+  for (let ms = 0, next = 0; ms < 60_000; ms += 75) {
+    // 40 pieces in three seconds: one each time, of whoever has some, in turn.
+    while (torrents[next % 50]!.share.pieces === 0) next++;
+    const torrent = torrents[next++ % 50]!;
+    torrent.share.givePiece();
+    torrent.wanted++;
+    torrent.wanted -= torrent.open(torrent.wanted);
+    done.set(torrent, done.get(torrent)! + 1);
+    later();
+    if (ms % 1000 < 75) pool.tick(ms);
+    assert.ok(pool.liveBytes <= 40, `${pool.liveBytes} at ${ms} ms`);
+  }
+  assert.ok(Math.min(...done.values()) >= 5);
+});
+
+test('who waits for a unit has one that lies idle before the bounds give way', () => {
+  const { pool } = setUp(4);
+  const torrents = Array.from({ length: 5 }, () => new Torrent(pool, 1));
+  assert.deepEqual(
+    torrents.map((torrent) => torrent.read(1)),
+    [1, 1, 1, 1, 0],
+  );
+  torrents[0]!.used = 1;
+  pool.tick(1000);
+  assert.equal(torrents[4]!.unitCalls, 1);
+  assert.equal(torrents[4]!.read(1), 1);
+  assert.deepEqual(
+    torrents.map(({ share }) => share.units),
+    [1, 0, 1, 1, 1],
+  );
+});
+
+test('the units of many torrents are small, so that the least of each is within the bounds', () => {
+  const MIB = 2 ** 20;
+  const { pool } = setUp(40 * MIB);
+  let leastBytes = 0;
+  const torrents = Array.from({ length: 50 }, () => {
+    const unitBytes = pool.unitBytesFor(MIB);
+    leastBytes += 2 * unitBytes;
+    return new Torrent(pool, MIB, unitBytes);
+  });
+  assert.equal(torrents[0]!.share.unitBytes, MIB);
+  assert.equal(torrents[49]!.share.unitBytes, MIB / 4);
+  assert.ok(leastBytes <= 40 * MIB);
+  for (const { share } of torrents) share.leave();
+  assert.equal(pool.unitBytesFor(MIB), MIB);
+  assert.equal(setUp(Number.POSITIVE_INFINITY).pool.unitBytesFor(MIB), MIB);
 });
 
 test('pieces take what units do not use, up to three quarters; units that are wanted get the rest back', () => {
