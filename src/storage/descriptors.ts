@@ -7,11 +7,8 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { fromSystemError, HaulError } from '../errors.js';
-import { openFilesLimit, shareOpenFiles } from '../open-files.js';
+import { FileBudget, type FileHolder } from './file-budget.js';
 import { whenRoom } from './patience.js';
-
-/** More than any piece of an ordinary torrent touches; fewer where `ulimit -n` is low. */
-const OPEN_FILES = 256;
 
 /** What a table shrinks to when descriptors are short. */
 const OPEN_FILES_AT_LEAST = 4;
@@ -26,11 +23,14 @@ interface Entry {
 export interface DescriptorOptions {
   readonly forWriting: boolean;
   readonly limit?: number;
+  /** Of the engine; default: one of its own. */
+  readonly budget?: FileBudget;
   /** Called with every file that was opened, also again. @throws when it is not the file it was */
   readonly check?: (file: number, fd: number) => void;
 }
 
-export class Descriptors {
+export class Descriptors implements FileHolder {
+  readonly #budget: FileBudget;
   readonly #path: (file: number) => string;
   readonly #flags: number;
   readonly #check: (file: number, fd: number) => void;
@@ -48,7 +48,8 @@ export class Descriptors {
     // Somebody may have put a pipe there: opening it for reading would wait for a writer, for ever.
     this.#flags =
       (options.forWriting ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-    this.#limit = options.limit ?? defaultLimit();
+    this.#budget = options.budget ?? new FileBudget();
+    this.#limit = options.limit ?? this.#budget.ofOne;
   }
 
   get openCount(): number {
@@ -73,10 +74,11 @@ export class Descriptors {
     for (const file of files) {
       const entry = this.#entries.get(file);
       if (entry === undefined) throw new Error(`release of file ${file}, which is not held`);
-      if (--entry.holders === 0 && entry.hasFailed) this.#entries.delete(file);
+      if (--entry.holders === 0 && entry.hasFailed) this.#forget(file);
     }
     this.#heldCount -= files.length;
-    this.#closeIdle();
+    this.#budget.held(-files.length);
+    this.closeIdle(Math.max(this.#entries.size - this.#limit, this.#budget.excess));
     this.#wake();
   }
 
@@ -84,32 +86,46 @@ export class Descriptors {
     this.#isClosed = true;
     const entries = [...this.#entries.values()];
     this.#entries.clear();
+    this.#budget.closed(this, entries.length);
     await Promise.all(entries.map((entry) => entry.handle.then((handle) => handle.close()).catch(() => {})));
   }
 
   /** More files than the limit are let through alone: a piece is one job. */
   async #takeRoom(count: number): Promise<void> {
-    const fits = (): boolean => this.#heldCount === 0 || this.#heldCount + count <= this.#limit;
     if (this.#isClosed) throw new HaulError('CLOSED', 'the files are closed');
-    if (this.#waiting.length > 0 || !fits()) await new Promise<void>((go) => this.#waiting.push({ count, go }));
-    else this.#heldCount += count;
+    if (this.#waiting.length > 0 || !this.#hasRoom(count)) {
+      await new Promise<void>((go) => this.#waiting.push({ count, go }));
+    } else this.#take(count);
+  }
+
+  /** Whoever waits has some in use, and goes on when those are given back. */
+  #hasRoom(count: number): boolean {
+    if (this.#heldCount === 0) return true;
+    return this.#heldCount + count <= this.#limit && this.#budget.hasRoomToHold(count);
+  }
+
+  #take(count: number): void {
+    this.#heldCount += count;
+    this.#budget.held(count);
   }
 
   #wake(): void {
     while (this.#waiting.length > 0) {
       const { count, go } = this.#waiting[0]!;
-      if (this.#heldCount > 0 && this.#heldCount + count > this.#limit) return;
+      if (!this.#hasRoom(count)) return;
       this.#waiting.shift();
-      this.#heldCount += count;
+      this.#take(count);
       go();
     }
   }
 
   #hold(file: number): void {
-    const entry = this.#entries.get(file) ?? this.#open(file);
+    const known = this.#entries.get(file);
+    const entry = known ?? this.#open(file);
     entry.holders++;
     this.#entries.delete(file);
     this.#entries.set(file, entry);
+    if (known === undefined) this.#budget.opening(this);
   }
 
   #open(file: number): Entry {
@@ -117,7 +133,7 @@ export class Descriptors {
     // Reported where it is awaited, which is after this, or nowhere: who wanted it may have failed at another file.
     entry.handle.catch(() => {
       entry.hasFailed = true;
-      if (entry.holders === 0 && this.#entries.get(file) === entry) this.#entries.delete(file);
+      if (entry.holders === 0 && this.#entries.get(file) === entry) this.#forget(file);
     });
     return entry;
   }
@@ -127,7 +143,8 @@ export class Descriptors {
       () => open(this.#path(file), this.#flags),
       () => {
         this.#limit = Math.max(OPEN_FILES_AT_LEAST, Math.floor(Math.min(this.#limit, this.#entries.size) / 2));
-        this.#closeIdle();
+        this.#budget.shrink();
+        this.closeIdle(this.#entries.size - this.#limit);
       },
     );
     try {
@@ -148,18 +165,20 @@ export class Descriptors {
     }
   }
 
-  /** Leaves it at the limit, the least recently used go first. */
-  #closeIdle(): void {
-    if (this.#entries.size <= this.#limit) return;
+  /** `FileHolder` */
+  closeIdle(count: number): void {
+    let left = count;
     for (const [file, entry] of this.#entries) {
+      if (left <= 0) return;
       if (entry.holders > 0) continue;
-      this.#entries.delete(file);
+      this.#forget(file);
       entry.handle.then((handle) => handle.close()).catch(() => {});
-      if (this.#entries.size <= this.#limit) return;
+      left--;
     }
   }
-}
 
-function defaultLimit(): number {
-  return shareOpenFiles(openFilesLimit(), { connections: 0, threads: 1, files: OPEN_FILES }).files;
+  #forget(file: number): void {
+    this.#entries.delete(file);
+    this.#budget.closed(this, 1);
+  }
 }

@@ -8,6 +8,7 @@ import { fromSystemError, HaulError } from '../errors.js';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
 import { Descriptors } from './descriptors.js';
+import type { FileBudget } from './file-budget.js';
 import { fileSystemOf } from './file-systems.js';
 import { makeFolder } from './folders.js';
 import { refuseForeign } from './foreign.js';
@@ -37,6 +38,7 @@ export class DataFiles {
   readonly layout: FileLayout;
   readonly #selection: Selection | null;
   readonly #isSerial: boolean;
+  readonly #budget: FileBudget | undefined;
   readonly #realPaths = new Map<number, string>();
   #descriptors: Descriptors | null = null;
   #identities: Identities | null = null;
@@ -46,13 +48,21 @@ export class DataFiles {
   /**
    * @param selection files left out are neither made nor looked at; null: all are stored
    * @param isSerial writes never overlap, for there is one worker
+   * @param budget open files of the engine; default: one of its own
    */
-  constructor(metainfo: Metainfo, output: string, selection: Selection | null = null, isSerial = false) {
+  constructor(
+    metainfo: Metainfo,
+    output: string,
+    selection: Selection | null = null,
+    isSerial = false,
+    budget?: FileBudget,
+  ) {
     this.metainfo = metainfo;
     this.output = output;
     this.layout = new FileLayout(metainfo, selection);
     this.#selection = selection;
     this.#isSerial = isSerial;
+    this.#budget = budget;
   }
 
   /** The part file is one of them. */
@@ -99,7 +109,11 @@ export class DataFiles {
       if (tries === TRIES) throw keepsChanging(changed, this.metainfo.name);
     }
     const check = (file: number, fd: number): void => this.checkOpen(file, fd);
-    this.#descriptors = new Descriptors((file) => this.path(file), { forWriting, check });
+    this.#descriptors = new Descriptors((file) => this.path(file), {
+      forWriting,
+      check,
+      budget: this.#budget,
+    });
   }
 
   /**

@@ -1,5 +1,6 @@
 /**
- * The memory of an engine's storages, in one place: what may be anonymous, mapped, dirty, and the number of mappings.
+ * The memory of an engine's storages, in one place: what may be anonymous, mapped, dirty, and the number of mappings
+ * and of open files.
  * Each torrent draws on all of it. A storage without an engine has a memory of its own, as large as its budgets say.
  */
 import { setImmediate } from 'node:timers';
@@ -9,6 +10,7 @@ import { memoryLimitBytes } from '../memory-limit.js';
 import type { Geometry } from '../metainfo/geometry.js';
 import { type Budgets, evenUnit, openPieceLimit } from './budgets.js';
 import { DirtyBudget } from './dirty-budget.js';
+import { FileBudget } from './file-budget.js';
 import type { DataFiles } from './files.js';
 import { MapBudget, mapLimit } from './map-budget.js';
 import { MemoryPool } from './memory-pool.js';
@@ -41,6 +43,7 @@ export interface StorageMemory {
   readonly mapped: MemoryPool;
   readonly dirty: DirtyBudget;
   readonly maps: MapBudget;
+  readonly files: FileBudget;
   /** Once a second or so. */
   tick(nowMs: number): void;
   /** When no storage uses it any more, and before the pool is closed. */
@@ -77,6 +80,7 @@ export function engineMemory(pool: WorkPool, memoryBytes?: number): StorageMemor
     mapped: new MemoryPool({ limitBytes: mappedBytes, softBytes, defer }),
     dirty: new DirtyBudget(dirtyLimit(DEFAULTS, machineBytes)),
     maps: new MapBudget(mapLimit()),
+    files: new FileBudget(),
   });
 }
 
@@ -99,6 +103,7 @@ export function ownMemory(pool: WorkPool, geometry: Geometry, budgets: Budgets):
     mapped: new MemoryPool(limits),
     dirty: new DirtyBudget(dirtyLimit(budgets, memoryLimitBytes())),
     maps: new MapBudget(MAPS_ALONE),
+    files: new FileBudget(),
   });
 }
 

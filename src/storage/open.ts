@@ -37,7 +37,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<Storage>
   const { metainfo, output, pool, forWriting } = options;
   if (!mmap.isSupported()) throw new HaulError('BAD_ARGUMENT', `open storage: ${mmap.unsupportedText()}`);
   const kind = options.kind === 'auto' ? (await chooseStorage(metainfo, output, forWriting)).kind : options.kind;
-  const files = new DataFiles(metainfo, output, options.selection, pool.threadCount === 1);
+  const files = new DataFiles(metainfo, output, options.selection, pool.threadCount === 1, options.memory?.files);
   const budgets = { ...DEFAULT_BUDGETS, ...options.budgets };
   const canMap = files.layout.partFileBytes === 0 || mmap.pageSize() <= PART_ALIGN_BYTES;
   const own = options.memory === undefined ? ownMemory(pool, metainfo.geometry, budgets) : null;
