@@ -189,6 +189,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * BAD_ARGUMENT.
    */
   wake(infoHash: Uint8Array | string): Promise<Torrent | null>;
+  /** Figures of now, over all torrents. */
   stats(): EngineStats;
   /** Stops all torrents and closes sockets, threads and files. Idempotent. */
   close(): Promise<void>;

@@ -42,9 +42,9 @@ export {
 export type { BlockIndex, Geometry, PieceIndex } from './metainfo/geometry.js';
 export type { FileEntry, Metainfo } from './metainfo/metainfo.js';
 export type { FilePriorities, FilePriority } from './metainfo/selection.js';
-export { parseTorrent, withTrackers } from './metainfo/torrent.js';
+export { type ParseOptions, parseTorrent, withTrackers } from './metainfo/torrent.js';
 export type { FileStamp } from './storage/file-stamp.js';
 export type { StorageKind } from './storage/port.js';
-export type { TrackerServer } from './tracker/server.js';
+export type { TrackerOptions, TrackerServer } from './tracker/server.js';
 export type { TrackerCounts } from './tracker/service.js';
 export { VERSION } from './version.js';

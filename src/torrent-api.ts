@@ -220,8 +220,11 @@ export interface Torrent extends EventEmitter<TorrentEvents> {
    * also here when a torrent that was done is checked again or gets other priorities. Need not be awaited.
    */
   readonly done: Promise<void>;
+  /** Figures of now; over all its life, pauses included. */
   stats(): TorrentStats;
+  /** Connected peers; none while it is paused. */
   peers(): PeerStats[];
+  /** Trackers and addresses, and what became of each. */
   sources(): TorrentSources;
   /** Each file, in the order of `Metainfo.files`, padding included. */
   files(): FileProgress[];

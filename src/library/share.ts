@@ -67,6 +67,7 @@ export interface Share {
   announceUrl(host?: string): string;
   /** Ends everything: says goodbye, closes files and ports. Idempotent. */
   close(): Promise<void>;
+  /** `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

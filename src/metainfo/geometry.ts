@@ -15,6 +15,7 @@ export type PeerSlot = number & { readonly [brand]: 'slot' };
 /** Returned by the `as…` checks when the number is not valid. Compare with `=== NONE`. */
 export const NONE = -1;
 
+/** How a torrent is cut into pieces and blocks. */
 export class Geometry {
   readonly lengthBytes: number;
   readonly pieceLengthBytes: number;

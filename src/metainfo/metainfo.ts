@@ -1,6 +1,7 @@
 /** What a torrent says: the checked, immutable result of reading a .torrent (BEP 3, 12, 19, 27, 47). */
 import type { Geometry } from './geometry.js';
 
+/** One file of a torrent. */
 export interface FileEntry {
   /**
    * Path below the output folder, components checked safe; includes the torrent's name as first component for
@@ -23,6 +24,7 @@ export interface FileEntry {
   readonly pathInTorrent?: readonly string[];
 }
 
+/** A torrent as `parseTorrent` reads it. */
 export interface Metainfo {
   readonly name: string;
   /** SHA-1 of the original bytes of the info dictionary, 20 bytes. */

@@ -16,6 +16,7 @@ const NAMES = ['skip', 'low', 'normal', 'high'] as const;
 const SKIP = 0;
 const NORMAL = 2;
 
+/** How much a file is wanted. */
 export type FilePriority = (typeof NAMES)[number];
 
 /**

@@ -17,6 +17,7 @@ import { isTrackerUrl, isWebSeedUrl } from './urls.js';
 
 export { encodeTorrent, type TorrentFields, withTrackers } from './torrent-write.js';
 
+/** Options of `parseTorrent`. */
 export interface ParseOptions {
   /** System whose names the paths must suit, a value of `process.platform`; default: this one. */
   readonly platform?: string;

@@ -9,6 +9,7 @@ import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import type { FilesNow } from './identities.js';
 import type { Suspect } from './other-writers.js';
 
+/** How data is written: through mapped memory, or gathered and written whole by workers. */
 export type StorageKind = 'mapped' | 'positional';
 
 /**

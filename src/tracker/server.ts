@@ -27,6 +27,7 @@ const SWEEP_BUDGET = 2_000;
 /** Entries from before a restart are older than this process. */
 const CLOCK_START_MS = 86_400_000;
 
+/** How a tracker listens and behaves. */
 export interface TrackerOptions {
   /** Local address; default all, IPv6 and IPv4, or IPv4 alone where there is no IPv6. */
   readonly host?: string;
@@ -54,6 +55,7 @@ export interface TrackerOptions {
   readonly now?: () => number;
 }
 
+/** A tracker that is running. */
 export interface TrackerServer {
   /** The address it listens on. */
   readonly host: string;

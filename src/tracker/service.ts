@@ -28,6 +28,7 @@ export interface ServiceOptions {
   readonly now: () => number;
 }
 
+/** What a tracker knows now, and what it answered since it started. */
 export interface TrackerCounts {
   readonly swarms: number;
   readonly peers: number;
