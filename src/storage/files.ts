@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
+import { Coverage } from './coverage.js';
 import { Descriptors } from './descriptors.js';
 import type { FileBudget } from './file-budget.js';
 import { fileSystemOf } from './file-systems.js';
@@ -14,7 +15,7 @@ import { makeFolder } from './folders.js';
 import { refuseForeign } from './foreign.js';
 import { Identities } from './identities.js';
 import { FileLayout, partFileName } from './layout.js';
-import { Changed, type Made, makeFiles, type Unreserved } from './make-files.js';
+import { Changed, type Made, makeFiles, type UpFront } from './make-files.js';
 import { refuseOneFile } from './one-file.js';
 import type { PrepareRequest } from './port.js';
 import { stampedFiles } from './stamp-files.js';
@@ -28,7 +29,7 @@ const UP_FRONT_BYTES = 32 * 1024 * 1024;
 export interface PrepareOptions extends PrepareRequest {
   /** False: files get their length without space behind it. For file systems that cannot reserve, and for tests. */
   readonly reserve?: boolean;
-  /** Where reserving takes as long as writing, as on tmpfs, most of it is left to the caller: see `unreserved`. */
+  /** Where reserving takes as long as writing, as on tmpfs, most of it is left to the caller: see `coverage`. */
   readonly mayReserveLater?: boolean;
 }
 
@@ -43,7 +44,7 @@ export class DataFiles {
   #descriptors: Descriptors | null = null;
   #identities: Identities | null = null;
   #hasNoDevice = false;
-  #unreserved: readonly Unreserved[] = [];
+  #coverage: Coverage;
 
   /**
    * @param selection files left out are neither made nor looked at; null: all are stored
@@ -63,11 +64,17 @@ export class DataFiles {
     this.#selection = selection;
     this.#isSerial = isSerial;
     this.#budget = budget;
+    this.#coverage = this.#cover([]);
   }
 
   /** The part file is one of them. */
   path(file: number): string {
     return this.#realPaths.get(file) ?? join(this.output, ...this.#entry(file).path);
+  }
+
+  /** As the torrent says. */
+  lengthBytes(file: number): number {
+    return this.#entry(file).lengthBytes;
   }
 
   get descriptors(): Descriptors {
@@ -91,8 +98,8 @@ export class DataFiles {
   }
 
   /** What `prepare` left to be reserved. */
-  get unreserved(): readonly Unreserved[] {
-    return this.#unreserved;
+  get coverage(): Coverage {
+    return this.#coverage;
   }
 
   /**
@@ -138,9 +145,8 @@ export class DataFiles {
     const { hasNoDevice, makesUpInodes, isExact } = fileSystemOf(volume.type);
     this.#hasNoDevice = hasNoDevice === true;
     const isLater = this.#hasNoDevice && options.mayReserveLater === true;
-    const upFront = { leftBytes: isLater ? UP_FRONT_BYTES : Number.POSITIVE_INFINITY, rest: [] };
-    this.#unreserved = upFront.rest;
-    return makeFiles({
+    const upFront: UpFront = { leftBytes: isLater ? UP_FRONT_BYTES : Number.POSITIVE_INFINITY, rest: [] };
+    const made = await makeFiles({
       found,
       volume,
       output: this.output,
@@ -153,6 +159,13 @@ export class DataFiles {
       isExact: isExact === true,
       empty,
     });
+    this.#coverage = this.#cover(upFront.rest);
+    return made;
+  }
+
+  #cover(unreserved: UpFront['rest']): Coverage {
+    const { geometry, files } = this.metainfo;
+    return new Coverage(this.layout, geometry, (file) => files[file]!.beginBytes, unreserved);
   }
 
   /** Resolves with what is not as it was made any more, or null. */
@@ -168,6 +181,7 @@ export class DataFiles {
       hasInodes: makesUpInodes !== true,
       isExact: isExact === true,
       isSerial: this.#isSerial,
+      leastBytes: (file) => this.#coverage.leastBytes(file),
     });
     const other = await identities.note(made);
     if (other !== null) return new Changed(this.path(other));

@@ -39,6 +39,8 @@ export interface IdentityOptions {
   readonly isExact: boolean;
   /** Writes of ours never overlap. */
   readonly isSerial: boolean;
+  /** Of the file, so much has had blocks at least. Default: 0. */
+  readonly leastBytes?: (file: number) => number;
 }
 
 export interface FilesNow {
@@ -117,8 +119,9 @@ export class Identities {
     const stamps: FileStamp[] = Array.from({ length: partFile + 1 }, () => ABSENT);
     const trouble = new FirstTrouble();
     const tokens = new Map(files.map((file) => [file, this.writers.token(file)]));
+    const least = new Map(files.map((file) => [file, this.#leastBytes(file)]));
     await forEachStatus(files, pathOf, (file, status) => {
-      const wrong = this.#judge(file, status);
+      const wrong = this.#judge(file, status, least.get(file)!);
       trouble.note(file, wrong);
       if (status !== null) this.writers.seen(file, status.mtimeNs, tokens.get(file)!);
       if (status === null || !this.#isKnown(file, status)) return;
@@ -143,9 +146,13 @@ export class Identities {
     const trouble = new FirstTrouble();
     await forEachConcurrently(turn, AT_ONCE, async (file) => {
       const token = this.writers.token(file);
+      const leastBytes = this.#leastBytes(file);
       const status = await stat(pathOf(file), { bigint: true }).catch((error: NodeJS.ErrnoException) => error);
       if (!(status instanceof Error)) this.writers.seen(file, status.mtimeNs, token);
-      trouble.note(file, status instanceof Error ? unreachable(status, pathOf(file)) : this.#judge(file, status));
+      trouble.note(
+        file,
+        status instanceof Error ? unreachable(status, pathOf(file)) : this.#judge(file, status, leastBytes),
+      );
     });
     return trouble.error;
   }
@@ -156,7 +163,12 @@ export class Identities {
     return known.inode === status.ino && known.device === status.dev && isSameBirth(known.birthNs, birthOf(status));
   }
 
-  #judge(file: number, status: BigIntStats | null): HaulError | null {
+  #leastBytes(file: number): number {
+    return this.#options.leastBytes?.(file) ?? 0;
+  }
+
+  /** @param leastBytes as it was before the look */
+  #judge(file: number, status: BigIntStats | null, leastBytes: number): HaulError | null {
     const { pathOf, lengthOf, partFile, isExact } = this.#options;
     const path = pathOf(file);
     if (status === null) return gone(path);
@@ -168,10 +180,11 @@ export class Identities {
       return new HaulError('BAD_DATA', `${path} was cut off while it was in use (${lengths}); ${AGAIN}`, facts);
     if (lengthBytes > wantedBytes && file !== partFile)
       return new HaulError('BAD_DATA', `${path} has grown while it was in use (${lengths}); ${AGAIN}`, facts);
-    const hasHole = isExact && status.blocks * STAT_BLOCK_BYTES < BigInt(wantedBytes);
+    const blockBytes = Number(status.blocks * STAT_BLOCK_BYTES);
+    const hasHole = isExact && blockBytes < wantedBytes;
     const known = this.#known.get(file)!;
     if (!hasHole) known.isWhole = true;
-    else if (known.isWhole)
+    else if (known.isWhole || blockBytes < leastBytes)
       return new HaulError('BAD_DATA', `${path} lost data while it was in use: it has holes now; ${AGAIN}`, { path });
     return null;
   }

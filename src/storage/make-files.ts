@@ -56,13 +56,12 @@ export interface UpFront {
   readonly rest: Unreserved[];
 }
 
-/** The end of a file, from `beginBytes` on: there is no space behind it yet. */
+/** A new file: only its first `reservedBytes` have space behind them. */
 export interface Unreserved {
   readonly file: number;
-  readonly beginBytes: number;
+  readonly reservedBytes: number;
+  /** Of the whole file. */
   readonly lengthBytes: number;
-  /** It was made a moment ago. */
-  readonly isNew: boolean;
 }
 
 /** Which file it is. */
@@ -180,13 +179,15 @@ async function makeFile(work: Work, state: FileState): Promise<void> {
   }
 }
 
-/** How much of a file is reserved here. */
-function nowOf({ upFront }: Work, { file, exists }: FileState, lengthBytes: number): number {
-  if (upFront === undefined) return lengthBytes;
+/**
+ * How much of a file is reserved here: all of one that was there, for later nobody could tell what of it was written
+ * and lost.
+ */
+function nowOf({ upFront, partFile }: Work, { file, exists }: FileState, lengthBytes: number): number {
+  if (upFront === undefined || exists || file === partFile) return lengthBytes;
   const nowBytes = Math.min(lengthBytes, upFront.leftBytes);
   upFront.leftBytes -= nowBytes;
-  if (nowBytes < lengthBytes)
-    upFront.rest.push({ file, beginBytes: nowBytes, lengthBytes: lengthBytes - nowBytes, isNew: !exists });
+  if (nowBytes < lengthBytes) upFront.rest.push({ file, reservedBytes: nowBytes, lengthBytes });
   return nowBytes;
 }
 

@@ -35,6 +35,8 @@ export const MS_ASYNC = 1;
 export const MS_INVALIDATE = 2;
 export const MS_SYNC = 4;
 
+const FALLOC_FL_KEEP_SIZE = 1;
+
 const SYNC_FILE_RANGE_WAIT_BEFORE = 1;
 const SYNC_FILE_RANGE_WRITE = 2;
 const SYNC_FILE_RANGE_WAIT_AFTER = 4;
@@ -237,11 +239,14 @@ export function fallocate(fd: number, offsetBytes: number, lengthBytes: number):
   return settle('fallocate', library().fallocate, fd, 0, offsetBytes, lengthBytes);
 }
 
-/** The same on the calling thread. Returns 0 or the errno. */
+/**
+ * On the calling thread, and the file stays as long as it is: one that was cut meanwhile must not look whole. Returns 0
+ * or the errno.
+ */
 export function tryFallocate(fd: number, offsetBytes: number, lengthBytes: number): number {
   if (!isSupported()) return constants.errno.ENOSYS;
   const { fallocateNow, errno } = library();
-  return fallocateNow(fd, 0, offsetBytes, lengthBytes) === 0 ? 0 : errno();
+  return fallocateNow(fd, FALLOC_FL_KEEP_SIZE, offsetBytes, lengthBytes) === 0 ? 0 : errno();
 }
 
 /** syncfs(2): forces the whole file system of `fd` to the device, off the calling thread. @throws SystemCallError */

@@ -201,10 +201,11 @@ export class PositionalStorage implements Storage, UnitOwner {
     const digest = this.#files.metainfo.pieceHashes.subarray(piece * 20, piece * 20 + 20);
     const memory = this.#memoryOf(piece, open);
     open.jobs++;
+    this.#reserver?.writeBegins();
     const finish = (outcome: boolean | HaulError): void => {
       if (outcome === true) open.isGood = true;
       this.#endJob(piece, open);
-      if (outcome === true) this.#reserver?.written();
+      this.#reserver?.writeEnded(outcome === true ? piece : null);
       done(outcome);
     };
     const transfer = this.#transfer.verifyAndWrite(this.#geometry.pieceBegin(piece), memory, digest);
@@ -314,11 +315,8 @@ export class PositionalStorage implements Storage, UnitOwner {
       this.#units.loaded(slot, error === null);
       this.onReadable?.();
     };
-    this.#running.track(
-      this.#transfer.run('read', this.#geometry.pieceBegin(piece) + begin, memory),
-      () => finish(null),
-      finish,
-    );
+    const reading = this.#transfer.run('read', this.#geometry.pieceBegin(piece) + begin, memory);
+    this.#running.track(reading, () => finish(null), finish);
     return true;
   }
 

@@ -3,36 +3,34 @@
  * that has nothing else to do. What does not fit is known when it is reached, and by then most of it is not downloaded.
  *
  * A reservation changes a file's time of change, as a write does, and so it is told from other programs' writes in the
- * same way. A record holds that time: once a piece lies in a file that was there before, or has been written, nothing
- * is reserved between a record and the next piece, which makes the record old in any case.
+ * same way. A record holds that time: once a piece has been written, nothing is reserved between a record and the next
+ * piece, which makes the record old in any case.
  *
  *   going -chunk by chunk-> done
  *     |  ^
- *     rest  written       (`rest` is called for a record, `written` for each piece)
+ *     rest  written       (`rest` is called for a record, `writeEnded` for each piece)
  *     v  |
  *   resting
  */
 import { HaulError } from '../errors.js';
+import type { PieceIndex } from '../metainfo/geometry.js';
+import type { Chunk } from './coverage.js';
 import type { DataFiles } from './files.js';
 import type { Jobs } from './jobs.js';
-import { noSpace, type Unreserved } from './make-files.js';
+import { noSpace } from './make-files.js';
 import type { Transfer } from './transfer.js';
 
-/** Some 2 ms of a worker on a machine of 2020. */
-const CHUNK_BYTES = 4 * 1024 * 1024;
-
 export class Reserver {
-  readonly #files: Pick<DataFiles, 'unreserved' | 'path'>;
+  readonly #files: Pick<DataFiles, 'coverage' | 'path' | 'lengthBytes'>;
   readonly #transfer: Pick<Transfer, 'reserve'>;
   readonly #jobs: Pick<Jobs, 'isIdle'>;
   readonly #onNoSpace: (error: HaulError) => void;
-  #file = 0;
-  /** Reserved of the file that it is at. */
-  #doneBytes = 0;
+  /** Pieces that are being written, or whose end was not told yet. */
+  #writes = 0;
   #isResting = false;
   #isClosed = false;
-  /** Nothing of a record lies in the files. */
-  #isFresh: boolean;
+  /** Nothing of a record lies in the files: they are new. */
+  #isFresh = true;
   #running: Promise<void> | null = null;
 
   /**
@@ -40,7 +38,7 @@ export class Reserver {
    * @param onNoSpace other trouble ends the reservation: if it is trouble, a write will meet it too
    */
   constructor(
-    files: Pick<DataFiles, 'unreserved' | 'path'>,
+    files: Pick<DataFiles, 'coverage' | 'path' | 'lengthBytes'>,
     transfer: Pick<Transfer, 'reserve'>,
     jobs: Pick<Jobs, 'isIdle'>,
     onNoSpace: (error: HaulError) => void,
@@ -49,26 +47,33 @@ export class Reserver {
     this.#transfer = transfer;
     this.#jobs = jobs;
     this.#onNoSpace = onNoSpace;
-    this.#isFresh = files.unreserved.every(({ isNew }) => isNew);
-    this.#isResting = !this.#isFresh;
   }
 
   /** Goes on when nothing else is to be done: to be called when a job has ended. */
   step(): void {
-    const next = this.#files.unreserved[this.#file];
-    const waits = this.#isResting || this.#isClosed || this.#running !== null || next === undefined;
+    const waits = this.#isResting || this.#isClosed || this.#running !== null || this.#writes > 0;
     if (waits || !this.#jobs.isIdle) return;
-    const lengthBytes = Math.min(CHUNK_BYTES, next.lengthBytes - this.#doneBytes);
-    this.#running = this.#transfer.reserve(next.file, next.beginBytes + this.#doneBytes, lengthBytes).then(
-      () => this.#reserved(next, lengthBytes),
-      (error: unknown) => this.#failed(next, error),
+    const chunk = this.#files.coverage.next();
+    if (chunk === null) return;
+    this.#running = this.#transfer.reserve(chunk.gaps).then(
+      () => this.#reserved(chunk),
+      (error: unknown) => this.#failed(chunk, error),
     );
   }
 
-  /** A piece was written. */
-  written(): void {
-    this.#isFresh = false;
-    this.#isResting = false;
+  /** A piece may be written from now on; `writeEnded` follows. */
+  writeBegins(): void {
+    this.#writes++;
+  }
+
+  /** @param piece that was written; null: it was not */
+  writeEnded(piece: PieceIndex | null): void {
+    this.#writes--;
+    if (piece !== null) {
+      this.#files.coverage.written(piece);
+      this.#isFresh = false;
+      this.#isResting = false;
+    }
     this.step();
   }
 
@@ -84,21 +89,17 @@ export class Reserver {
     await this.#running;
   }
 
-  #reserved({ lengthBytes }: Unreserved, chunkBytes: number): void {
+  #reserved(chunk: Chunk): void {
     this.#running = null;
-    this.#doneBytes += chunkBytes;
-    if (this.#doneBytes === lengthBytes) {
-      this.#file++;
-      this.#doneBytes = 0;
-    }
+    this.#files.coverage.reserved(chunk);
     this.step();
   }
 
-  #failed({ file, beginBytes, lengthBytes }: Unreserved, error: unknown): void {
+  #failed({ file }: Chunk, error: unknown): void {
     this.#running = null;
     const isAtEnd = this.#isClosed;
     this.#isClosed = true;
     if (isAtEnd || !(error instanceof HaulError) || error.code !== 'NO_SPACE') return;
-    this.#onNoSpace(noSpace(this.#files.path(file), beginBytes + lengthBytes, error));
+    this.#onNoSpace(noSpace(this.#files.path(file), this.#files.lengthBytes(file), error));
   }
 }

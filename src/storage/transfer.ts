@@ -49,10 +49,9 @@ export class Transfer {
     return result.good;
   }
 
-  /** Reserves space for a part of a file. @throws HaulError */
-  async reserve(file: number, beginBytes: number, lengthBytes: number): Promise<void> {
-    const segment = { file, beginBytes, lengthBytes, isStored: true };
-    await this.#move([segment], (files, wantsTimes) => ({ kind: 'reserve', files, wantsTimes }));
+  /** Reserves space for parts of a file. @throws HaulError */
+  async reserve(parts: readonly FileSegment[]): Promise<void> {
+    await this.#move(parts, (files, wantsTimes) => ({ kind: 'reserve', files, wantsTimes }));
   }
 
   async #each(
