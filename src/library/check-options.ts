@@ -23,8 +23,9 @@ export function checkOptions(where: string, options: unknown, rules: Readonly<Re
     });
   }
   for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
     if (!Object.hasOwn(rules, name)) throw unknownOption(where, name, Object.keys(rules));
-    if (value !== undefined) checkValue(where, name, value, rules[name]!);
+    checkValue(where, name, value, rules[name]!);
   }
 }
 

@@ -117,6 +117,8 @@ test('wrong arguments are named', async (t) => {
   await assert.rejects(async () => make(), refuses('path', /path must be a string that is not empty, not undefined/));
   await assert.rejects(async () => make(folder, null), refuses('options', /options must be an object, not null/));
   await assert.rejects(async () => make(folder, { private: true }), refuses('private', /is isPrivate meant\?$/));
+  // As good as not given, also where the name is not known: objects are spread together.
+  await assert.rejects(async () => make(path.join(folder, 'nothing'), { private: undefined }), { code: 'NOT_FOUND' });
   await assert.rejects(async () => make(folder, { trackers: ['http://x/'] }), refuses('trackers', /lists of URLs/));
   await assert.rejects(async () => make(folder, { signal: {} }), refuses('signal', /AbortSignal, not an object/));
   await assert.rejects(async () => make(folder, { threads: 0 }), refuses('threads', /from 1 to 256, not 0/));
