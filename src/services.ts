@@ -98,8 +98,11 @@ export function makeServices(options: ServicesOptions): Omit<Services, 'throttle
         peerId,
         key: Math.floor(random() * 2 ** 32),
         ...(zone === undefined ? {} : { zone }),
-        announce: (url, request, signal) =>
-          gate.run(url, urgencyOf(request), signal, () => announceHttp(url, request, { signal, dispatcher, random })),
+        announce: (url, request, signal, onSending) =>
+          gate.run(url, urgencyOf(request), signal, () => {
+            onSending();
+            return announceHttp(url, request, { signal, dispatcher, random });
+          }),
         random,
         now: () => performance.now(),
         onPeers: (addresses) => owner.onPeers(addresses),

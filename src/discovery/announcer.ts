@@ -43,8 +43,16 @@ export interface AnnouncerOptions {
   readonly key?: number;
   /** Where this host is (`zone.ts`); nothing is said when absent. */
   readonly zone?: string;
-  /** Sends one announce; must settle soon after `signal` fires. Rejections are reported, not thrown. */
-  readonly announce: (url: string, request: AnnounceRequest, signal: AbortSignal) => Promise<AnnounceReply>;
+  /**
+   * Sends one announce; must settle soon after `signal` fires. Rejections are reported, not thrown.
+   * @param onSending to be called when it has its turn: from then on the tracker may know of it
+   */
+  readonly announce: (
+    url: string,
+    request: AnnounceRequest,
+    signal: AbortSignal,
+    onSending: () => void,
+  ) => Promise<AnnounceReply>;
   /** A generator of [0, 1). */
   readonly random: () => number;
   /** The clock of `tick`, in milliseconds, when a result arrives. */
@@ -58,6 +66,8 @@ export interface AnnouncerOptions {
 interface UnderWay {
   readonly url: string;
   readonly controller: AbortController;
+  /** False: it waits for its turn. */
+  isSent: boolean;
 }
 
 export class Announcer {
@@ -144,10 +154,13 @@ export class Announcer {
 
   #send(url: string, stats: AnnounceStats): void {
     const event = this.#tiers.eventFor(url);
-    const underWay: UnderWay = { url, controller: new AbortController() };
+    const underWay: UnderWay = { url, controller: new AbortController(), isSent: false };
+    const onSending = (): void => {
+      underWay.isSent = true;
+    };
     this.#underWay = underWay;
     this.#tiers.begun();
-    this.#options.announce(url, this.#request(url, stats, event), underWay.controller.signal).then(
+    this.#options.announce(url, this.#request(url, stats, event), underWay.controller.signal, onSending).then(
       (reply) => {
         if (this.#underWay === underWay) this.#answered(url, event, reply);
       },
@@ -201,7 +214,7 @@ export class Announcer {
     const told = new Set(this.#tiers.stop());
     if (this.#underWay !== null) {
       // It may have arrived already: without a 'stopped' this tracker would hand our address out until it expires.
-      told.add(this.#underWay.url);
+      if (this.#underWay.isSent) told.add(this.#underWay.url);
       this.#underWay.controller.abort();
       this.#underWay = null;
     }
@@ -213,7 +226,7 @@ export class Announcer {
       timer = setTimeout(resolve, this.#options.stopTimeoutMs ?? STOP_TIMEOUT_MS);
     });
     const farewells = [...told].map((url) =>
-      this.#options.announce(url, this.#request(url, stats, 'stopped'), controller.signal),
+      this.#options.announce(url, this.#request(url, stats, 'stopped'), controller.signal, () => {}),
     );
     await Promise.race([Promise.allSettled(farewells), timeUp]);
     clearTimeout(timer);

