@@ -9,6 +9,8 @@ export interface FileStamp {
   /** -1: there is no such file. */
   readonly sizeBytes: number;
   readonly mtimeNs: bigint;
+  /** When anything of it was changed last, its times and mode too; not recorded, and not part of its likeness. */
+  readonly ctimeNs?: bigint;
 }
 
 /** A file that is not there, or that is not the one in use. It equals nothing, not even itself. */

@@ -25,6 +25,7 @@ export function stampOf(status: BigIntStats): FileStamp {
     birthNs: birthOf(status),
     sizeBytes: Number(status.size),
     mtimeNs: status.mtimeNs,
+    ctimeNs: status.ctimeNs,
   };
 }
 

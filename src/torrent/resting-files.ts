@@ -1,9 +1,12 @@
-/** What the files of a resting seed looked like when it lay down: 40 bytes each. Pure. */
+/** What the files of a resting seed looked like when it lay down: 48 bytes each. Pure. */
 import { ABSENT, type FileStamp, isSameInode, isUnchanged } from '../storage/file-stamp.js';
 
-const FIELDS = 5;
+const FIELDS = 6;
 
-/** `written`: the same files, as long as they were, but somebody wrote to one since. */
+/**
+ * `written`: the same files, as long as they were, but somebody may have written to one since: when it was written can
+ * be set to any time, when that was done can not.
+ */
 export type FilesVerdict = 'same' | 'written' | { readonly file: number; readonly isGone: boolean };
 
 export class RestingFiles {
@@ -13,8 +16,8 @@ export class RestingFiles {
   /** @param stamps one for each file; -1 as length where none is stored */
   constructor(stamps: readonly FileStamp[]) {
     this.#numbers = new BigInt64Array(stamps.length * FIELDS);
-    stamps.forEach(({ device, inode, birthNs, sizeBytes, mtimeNs }, file) => {
-      this.#numbers.set([device, inode, birthNs, BigInt(sizeBytes), mtimeNs].map(asSigned), file * FIELDS);
+    stamps.forEach(({ device, inode, birthNs, sizeBytes, mtimeNs, ctimeNs = 0n }, file) => {
+      this.#numbers.set([device, inode, birthNs, BigInt(sizeBytes), mtimeNs, ctimeNs].map(asSigned), file * FIELDS);
     });
   }
 
@@ -40,19 +43,21 @@ export class RestingFiles {
       const then = this.#stamp(file);
       const found = now[file] ?? ABSENT;
       if (!isSameInode(found, then) || found.sizeBytes !== then.sizeBytes) return { file, isGone: found.sizeBytes < 0 };
-      if (!isUnchanged(found, then)) verdict = 'written';
+      if (!isUnchanged(found, then) || found.ctimeNs !== then.ctimeNs) verdict = 'written';
     }
     return verdict;
   }
 
   #stamp(file: number): FileStamp {
-    const [device, inode, birthNs, sizeBytes, mtimeNs] = this.#numbers.subarray(file * FIELDS, (file + 1) * FIELDS);
+    const numbers = this.#numbers.subarray(file * FIELDS, (file + 1) * FIELDS);
+    const [device, inode, birthNs, sizeBytes, mtimeNs, ctimeNs] = numbers;
     return {
       device: BigInt.asUintN(64, device!),
       inode: BigInt.asUintN(64, inode!),
       birthNs: birthNs!,
       sizeBytes: Number(sizeBytes),
       mtimeNs: mtimeNs!,
+      ctimeNs: ctimeNs!,
     };
   }
 }

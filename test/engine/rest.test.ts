@@ -146,6 +146,19 @@ test('what was written to while its seed rested is hashed before anything of it 
   assert.ok(!peer.recorder.events.some((event) => event.startsWith('piece')));
 });
 
+test('a file whose time was set back after it was written to is hashed all the same', async (t) => {
+  const scope = openScope(t);
+  const engine = await startResting(scope);
+  const set = await fileSet(scope, 96 * KIB);
+  await utimes(set.path, 1, 1);
+  const torrent = await addResting(engine, set);
+  const failure = new Promise<HaulError>((resolve) => torrent.once('failed', resolve));
+  await writeFile(set.path, Buffer.alloc(96 * KIB), { flag: 'r+' });
+  await utimes(set.path, 1, 1);
+  await connectRawPeer(scope, { port: engine.port!, metainfo: set.metainfo, peerId: PEER_ID });
+  assert.equal((await withDeadline(failure, 'it fails', DEADLINE_MS)).code, 'BAD_DATA');
+});
+
 test('a seed that rests dials who its user names, and wakes when somebody answers', async (t) => {
   const scope = openScope(t);
   const set = await fileSet(scope, 300 * KIB, { pieceLengthBytes: 64 * KIB });
