@@ -19,11 +19,13 @@ export class LockMapping {
   /**
    * Null: the descriptor has to stay. A file system above another one (overlayfs) maps the file of the lower one, and a
    * lock that was put on its own would be gone.
+   * @param isOpen asked before it is mapped: the number of a descriptor that was closed meanwhile may be another file's
    */
-  static async of(path: string, fd: number): Promise<LockMapping | null> {
+  static async of(path: string, fd: number, isOpen: () => boolean): Promise<LockMapping | null> {
     if (!mmap.isSupported()) return null;
     const volume = await statfs(path).catch(() => null);
     if (volume === null || fileSystemOf(volume.type).kind !== 'mapped') return null;
+    if (!isOpen()) return null;
     limit ??= Math.floor(mapLimit() * SHARE);
     if (count >= limit) return null;
     try {

@@ -146,6 +146,8 @@ class HeldLock implements OwnerLock {
   /** Null: the mapping holds it. */
   #handle: FileHandle | null;
   #mapping: LockMapping | null = null;
+  /** The descriptor holds the lock as well until it is closed. */
+  #closing: Promise<void> | null = null;
   #isReleased = false;
   readonly #path: string;
   readonly #owner: Owner;
@@ -162,10 +164,16 @@ class HeldLock implements OwnerLock {
   async letGo(): Promise<void> {
     const handle = this.#handle;
     if (handle === null || this.#isReleased) return;
-    this.#mapping = await LockMapping.of(this.#path, handle.fd);
-    if (this.#mapping === null || this.#isReleased) return;
+    const mapping = await LockMapping.of(this.#path, handle.fd, () => !this.#isReleased);
+    if (mapping === null) return;
+    if (this.#isReleased) {
+      mapping.close();
+      return;
+    }
+    this.#mapping = mapping;
     this.#handle = null;
-    await handle.close().catch(() => {});
+    this.#closing = handle.close().catch(() => {});
+    await this.#closing;
   }
 
   async share(): Promise<boolean> {
@@ -181,6 +189,7 @@ class HeldLock implements OwnerLock {
   async release(): Promise<void> {
     if (this.#isReleased) return;
     this.#isReleased = true;
+    if (this.#closing !== null) await this.#closing;
     this.#mapping?.close();
     // Without a descriptor the file stays: it is locked by nobody, and whoever comes next takes it.
     const handle = this.#handle ?? (await openLock(this.#path, 0).catch(() => null));

@@ -9,6 +9,9 @@ import { findOwner, lockPath, lockRoot, type OwnerLock, shareLock } from '../../
 import { claimPlace } from '../../src/storage/places.js';
 import * as scenes from './scene.js';
 
+/** Where locks are kept by a mapping. */
+const MAPPED = fs.existsSync('/dev/shm') ? '/dev/shm' : undefined;
+
 function folderOf(t: TestContext): string {
   const folder = scenes.makeFolder();
   t.after(() => fs.rmSync(folder, { recursive: true }));
@@ -95,6 +98,26 @@ test('a line in the lock that nobody of us wrote is not repeated, what is no pla
     assert.equal(fs.readFileSync(precious, 'utf8'), 'mine');
     fs.rmSync(lockPath(root));
   }
+});
+
+test('a lock that is released while it becomes a mapping is gone, and so are its file and the mapping', async (t) => {
+  const folder = scenes.makeFolder(MAPPED);
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  for (let turns = 0; turns < 40; turns++) {
+    const steps = turns % 8;
+    const root = join(folder, `data${turns}`);
+    const lock = await take(root, true);
+    const sharing = lock.share();
+    // Signed as a reader's it is shared next.
+    while (!fs.readFileSync(lockPath(root), 'latin1').includes(' seed ')) await turn();
+    for (let step = 0; step < steps; step++) await turn();
+    await lock.release();
+    await sharing;
+    assert.equal(await findOwner(lockPath(root), true, 1), null, `after ${steps} steps`);
+    assert.equal(fs.existsSync(lockPath(root)), false, `after ${steps} steps`);
+  }
+  assert.ok(!fs.readFileSync('/proc/self/maps', 'latin1').includes(folder));
 });
 
 test('no lock is needed where none can be had', async () => {
