@@ -81,7 +81,7 @@ export class Dormant {
   wake(infoHash: Uint8Array | string, gone?: AbortSignal): Promise<LiveTorrent | null> | null {
     const key = keyOf(infoHash);
     const isHere = this.#rows.has(key) || this.#options.find(hexOf(key))?.rest.isResting === true;
-    return isHere ? this.#waker.wake(key, () => this.#rouse(key), gone) : null;
+    return isHere ? this.#waker.wake(key, (yieldTurn) => this.#rouse(key, yieldTurn), gone) : null;
   }
 
   /** Once a second. */
@@ -112,7 +112,7 @@ export class Dormant {
     void torrent.stop().then(() => this.#leaving.delete(torrent));
   }
 
-  async #rouse(key: string): Promise<LiveTorrent | null> {
+  async #rouse(key: string, yieldTurn: () => void): Promise<LiveTorrent | null> {
     const { find, onTrouble } = this.#options;
     const infoHashHex = hexOf(key);
     try {
@@ -120,7 +120,7 @@ export class Dormant {
       await gone(find(infoHashHex));
       const known = find(infoHashHex);
       // The owner's own, or one that somebody waited for before: who knows how long it is checked.
-      if (known?.rest.isResting === true) await known.rest.rise();
+      if (known?.rest.isResting === true) await known.rest.rise(yieldTurn);
       if (known !== null) return known.state === 'checking' ? null : await this.#admitting(known);
       const wake = this.#rows.get(key);
       const found = (await wake?.(infoHashHex)) ?? null;

@@ -19,9 +19,12 @@ export interface WakerOptions {
   readonly retryMs: number;
 }
 
+/** @param yieldTurn what is left takes long, and is bounded elsewhere: others may begin meanwhile */
+export type Begin<T> = (yieldTurn: () => void) => Promise<T | null>;
+
 interface Wake<T> {
   readonly name: string;
-  readonly begin: () => Promise<T | null>;
+  readonly begin: Begin<T>;
   readonly answers: Set<(found: T | null) => void>;
   /** Counts from when it was asked for first, then from when it began. */
   untilMs: number;
@@ -70,7 +73,7 @@ export class Waker<T> {
    * Null: it could not be woken, in time. Never rejects.
    * @param gone whoever asks waits no longer. A name that nobody waits for loses its place in the queue.
    */
-  wake(name: string, begin: () => Promise<T | null>, gone?: AbortSignal): Promise<T | null> {
+  wake(name: string, begin: Begin<T>, gone?: AbortSignal): Promise<T | null> {
     if (this.#isClosed || gone?.aborted === true) return Promise.resolve(null);
     const known = this.#wakes.get(name);
     if (known !== undefined) return this.#join(known, gone);
@@ -136,9 +139,13 @@ export class Waker<T> {
     this.#begun.set(wake.name, begun);
     this.#waiting--;
     this.#running++;
+    const yieldTurn = (): void => {
+      this.#giveTurnBack(begun);
+      if (!this.#isClosed) this.#beginSome();
+    };
     // Whatever it throws, and when: the same as nothing.
     void Promise.resolve()
-      .then(() => (this.#isClosed ? null : wake.begin()))
+      .then(() => (this.#isClosed ? null : wake.begin(yieldTurn)))
       .catch(() => null)
       .then((found) => {
         this.#begun.delete(wake.name);

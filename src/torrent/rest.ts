@@ -13,7 +13,11 @@ import { Bitfield } from '../metainfo/bitfield.js';
 import type { Storage } from '../storage/port.js';
 import { RestingFiles } from './resting-files.js';
 import type { LiveTorrent } from './torrent.js';
+import { Turns } from './turns.js';
 import { lookOnDisk } from './workings.js';
+
+/** After a backup all seeds may have to be hashed, and strangers choose when: a few at once, in this process. */
+const hashing = new Turns(2);
 
 export class Rest {
   readonly #torrent: LiveTorrent;
@@ -48,10 +52,13 @@ export class Rest {
     }
   }
 
-  /** Resolves when it takes peers again, or has ended. Never rejects. */
-  rise(): Promise<void> {
+  /**
+   * Resolves when it takes peers again, or has ended. Never rejects.
+   * @param onHashing its files are hashed first: that may take long
+   */
+  rise(onHashing: () => void): Promise<void> {
     if (this.#files === null) return this.#steps;
-    this.#rising ??= this.#step(() => this.#rise()).finally(() => {
+    this.#rising ??= this.#step(() => this.#rise(onHashing)).finally(() => {
       this.#rising = null;
     });
     return this.#rising;
@@ -99,11 +106,11 @@ export class Rest {
     if (typeof verdict === 'object') throw this.#changed(verdict.file, verdict.isGone);
   }
 
-  async #rise(): Promise<void> {
+  async #rise(onHashing: () => void): Promise<void> {
     const { condition, isStopping } = this.#torrent;
     const files = this.#files;
     if (files === null || isStopping) return;
-    const storage = await condition.patiently(() => this.#openSame(files), this.#torrent.signal);
+    const storage = await condition.patiently(() => this.#openSame(files, onHashing), this.#torrent.signal);
     if (storage === null) return;
     if (this.#torrent.isStopping) {
       await storage.close();
@@ -114,8 +121,8 @@ export class Rest {
   }
 
   /** Null: it is being stopped. @throws HaulError */
-  async #openSame(files: RestingFiles): Promise<Storage | null> {
-    const { services, metainfo, output, selection } = this.#torrent;
+  async #openSame(files: RestingFiles, onHashing: () => void): Promise<Storage | null> {
+    const { services, metainfo, output, selection, signal } = this.#torrent;
     const verdict = files.judge(await services.stampFiles(metainfo, output, selection));
     if (typeof verdict === 'object') throw this.#changed(verdict.file, verdict.isGone);
     const isSame = verdict === 'same';
@@ -127,7 +134,10 @@ export class Rest {
       hashed: isSame ? files.stamps : null,
       overwrites: false,
     });
-    return onDisk.open();
+    if (isSame) return onDisk.open();
+    onHashing();
+    this.#torrent.enter('checking');
+    return hashing.run(() => onDisk.open(), signal);
   }
 
   #changed(file: number, isGone: boolean): HaulError {

@@ -179,7 +179,7 @@ test('a seed that is stopped while it wakes, or an engine that is closed, ends a
   const [one, other] = [await fileSet(scope, 64 * KIB), await fileSet(scope, 96 * KIB)];
   const torrent = await addResting(engine, one);
   await addResting(engine, other);
-  void liveOf(torrent).rest.rise();
+  void liveOf(torrent).rest.rise(() => {});
   await withDeadline(torrent.stop(), 'it stops', DEADLINE_MS);
   assert.equal(torrent.state, 'stopped');
   await withDeadline(engine.close(), 'the engine closes', DEADLINE_MS);
