@@ -132,6 +132,22 @@ function compiled(source: string): Buffer {
   return Buffer.concat([digestOf(readFileSync(source), code), code]);
 }
 
+/** The code is that of a file that is missing: the pool knows what to say then. */
+const WORKER_ENTRY = `\
+let run;
+try {
+  run = require('../cli/bundle.cjs').loadBundle(__dirname, 'worker')?.default;
+} catch (error) {
+  // Cut off, it is no program, or names what is not there.
+  if (!(error instanceof SyntaxError || error instanceof ReferenceError)) throw error;
+}
+if (typeof run !== 'function') {
+  const error = new Error('there is no worker in ' + __dirname);
+  throw Object.assign(error, { code: 'MODULE_NOT_FOUND' });
+}
+module.exports = run;
+`;
+
 async function make(esbuild: Esbuild, work: string): Promise<void> {
   const inputs = [
     await bundle(esbuild, path.join(MODULES, 'cli/command.js'), filesOf(work, 'command').source),
@@ -146,8 +162,7 @@ async function make(esbuild: Esbuild, work: string): Promise<void> {
     const { source, code } = filesOf(work, name);
     writeFileSync(code, compiled(source));
   }
-  const load = "require('../cli/bundle.cjs').loadBundle(__dirname, 'worker')";
-  writeFileSync(path.join(work, 'worker-entry.cjs'), `module.exports = ${load}.default;\n`);
+  writeFileSync(path.join(work, 'worker-entry.cjs'), WORKER_ENTRY);
   writeFileSync(path.join(work, NOTICES), notices(inputs.flat()));
 }
 

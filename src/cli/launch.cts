@@ -5,6 +5,13 @@ const RESOURCES: Readonly<Record<string, string>> = {
   ENOMEM: 'out of memory',
 };
 
+const DAMAGED: ReadonlySet<unknown> = new Set(['MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND']);
+
+function textOf(error: NodeJS.ErrnoException): string | undefined {
+  if (!DAMAGED.has(error.code)) return RESOURCES[String(error.code)];
+  return `${error.message.split('\n', 1)[0]}; the installation is damaged, install it again`;
+}
+
 const isVersionAsked = process.argv.length === 3 && process.argv[2] === '--version';
 
 /** What scripts ask first: nothing else is needed for it. */
@@ -20,18 +27,40 @@ function isHashing(words: readonly string[]): boolean {
   return HASHING.includes(words[0]!) && !words.includes('--help');
 }
 
+function cutError(): Error {
+  return Object.assign(new Error('the file of the command is cut off'), { code: 'MODULE_NOT_FOUND' });
+}
+
+type Command = typeof import('./command.js');
+
+/**
+ * What a copy that was cut off has no more, or cannot load: anything else that goes wrong is told as it is.
+ * @returns null: there is no bundle; undefined: there is no command in it
+ */
+function unlessCut(load: () => unknown): Command['runCommand'] | null | undefined {
+  try {
+    const command = load() as Partial<Command> | null;
+    return command === null ? null : command.runCommand;
+  } catch (error) {
+    throw error instanceof SyntaxError || error instanceof ReferenceError ? cutError() : error;
+  }
+}
+
 async function runCommand(): Promise<void> {
   const { loadBundle } = require('./bundle.cjs') as import('./bundle.cjs').Bundles;
   const folder = `${__dirname}/../bundle`;
-  const bundle = loadBundle(folder, 'command', () => {
-    if (!isHashing(process.argv.slice(2))) return;
-    (require('./early-thread.cjs') as import('./early-thread.cjs').EarlyThreads).beginThread(`${folder}/thread.cjs`);
-  }) as typeof import('./command.js') | null;
-  await (bundle ?? (await import('./command.js'))).runCommand();
+  const load = (): unknown =>
+    loadBundle(folder, 'command', () => {
+      if (!isHashing(process.argv.slice(2))) return;
+      (require('./early-thread.cjs') as import('./early-thread.cjs').EarlyThreads).beginThread(`${folder}/thread.cjs`);
+    });
+  const run = unlessCut(load);
+  if (run === undefined) throw cutError();
+  await (run ?? (await import('./command.js')).runCommand)();
 }
 
 (isVersionAsked ? sayVersion() : runCommand()).catch((error: NodeJS.ErrnoException) => {
-  const text = RESOURCES[String(error.code)];
+  const text = textOf(error);
   process.stderr.write(text === undefined ? `${error.stack ?? error}\n` : `haul: ${text}\n`);
   process.exit(1);
 });

@@ -179,6 +179,27 @@ describe('the packed package', { skip: process.platform === 'win32' }, () => {
     assert.match(stderr, /^ +at .*\(swarmhaul\/dist\/src\/bundle\/command\.cjs:/m);
   });
 
+  packedTest('says in one line that a file of its bundles is missing or cut off', async (t) => {
+    if (!(await buildBundles())) return t.skip('there is no esbuild');
+    const damaged = /^haul: [^\n]*the installation is damaged, install it again\n$/;
+    const image = path.join(application, 'image');
+    await writeFile(image, 'bytes');
+    for (const name of ['worker.cjs', 'command.cjs']) {
+      const file = path.join(installed, 'dist/src/bundle', name);
+      const content = await readFile(file);
+      for (const left of [null, 0, content.length >> 1]) {
+        if (left === null) await rm(file);
+        else await writeFile(file, content.subarray(0, left));
+        // Without the bundle of the command its modules are there.
+        if (name === 'command.cjs' && left === null) continue;
+        const { exitCode, stderr } = await haul('create', image, '--output', path.join(application, 'image.torrent'));
+        assert.match(stderr, damaged, `${name} ${left}`);
+        assert.equal(exitCode, 1, stderr);
+      }
+      await writeFile(file, content);
+    }
+  });
+
   packedTest('names no source map, and declares what the library gives and no more', async () => {
     const files = listFiles(installed, 'dist');
     // What an earlier build left in this checkout is not looked at.
