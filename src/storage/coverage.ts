@@ -61,6 +61,13 @@ export class Coverage {
     return row === undefined ? 0 : row.doneBytes + row.otherBytes;
   }
 
+  /** Of all files, what has no space behind it yet. */
+  get leftBytes(): number {
+    return this.#rows.reduce((sum, { lengthBytes, doneBytes, otherBytes }) => {
+      return sum + lengthBytes - doneBytes - otherBytes;
+    }, 0);
+  }
+
   written(piece: PieceIndex): void {
     if (this.#rows.length === 0 || !this.#written.set(piece)) return;
     const segments = this.#layout.segments(this.#geometry.pieceBegin(piece), this.#geometry.pieceLength(piece));

@@ -18,6 +18,7 @@ import { FileLayout, partFileName } from './layout.js';
 import { Changed, type Made, makeFiles, type UpFront } from './make-files.js';
 import { refuseOneFile } from './one-file.js';
 import type { PrepareRequest } from './port.js';
+import type { SpaceLedger } from './space-ledger.js';
 import { stampedFiles } from './stamp-files.js';
 import { type Survey, survey } from './survey.js';
 
@@ -44,7 +45,10 @@ export class DataFiles {
   #descriptors: Descriptors | null = null;
   #identities: Identities | null = null;
   #hasNoDevice = false;
+  readonly #space: SpaceLedger | undefined;
   #coverage: Coverage;
+  #isClosed = false;
+  #endPromise: () => void = () => {};
 
   /**
    * @param selection files left out are neither made nor looked at; null: all are stored
@@ -57,6 +61,7 @@ export class DataFiles {
     selection: Selection | null = null,
     isSerial = false,
     budget?: FileBudget,
+    space?: SpaceLedger,
   ) {
     this.metainfo = metainfo;
     this.output = output;
@@ -64,6 +69,7 @@ export class DataFiles {
     this.#selection = selection;
     this.#isSerial = isSerial;
     this.#budget = budget;
+    this.#space = space;
     this.#coverage = this.#cover([]);
   }
 
@@ -141,18 +147,33 @@ export class DataFiles {
     if (!forWriting) return new Map();
     const empty = await this.#refuseForeign(found, options);
     await this.#refuseOneFile(found, options);
+    this.#hasNoDevice = fileSystemOf((await statfs(this.output)).type).hasNoDevice === true;
+    const make = (device: number): Promise<Made | Changed> => this.#make(found, empty, options, device);
+    const { dev } = await stat(this.output);
+    // Elsewhere all is reserved at once, and nothing is promised.
+    return this.#hasNoDevice && this.#space !== undefined ? this.#space.turn(dev, () => make(dev)) : make(dev);
+  }
+
+  async #make(
+    found: Survey,
+    empty: ReadonlySet<number>,
+    options: PrepareOptions,
+    device: number,
+  ): Promise<Made | Changed> {
+    // Of an earlier try.
+    this.#endPromise();
     const volume = await statfs(this.output);
-    const { hasNoDevice, makesUpInodes, isExact } = fileSystemOf(volume.type);
-    this.#hasNoDevice = hasNoDevice === true;
+    const { makesUpInodes, isExact } = fileSystemOf(volume.type);
     const isLater = this.#hasNoDevice && options.mayReserveLater === true;
     const upFront: UpFront = { leftBytes: isLater ? UP_FRONT_BYTES : Number.POSITIVE_INFINITY, rest: [] };
     const made = await makeFiles({
       found,
       volume,
+      promisedBytes: this.#space?.promisedBytes(device),
       output: this.output,
       entry: (file) => this.#entry(file),
       path: (file) => this.path(file),
-      partFile,
+      partFile: this.layout.partFile,
       reserve: options.reserve ?? true,
       upFront,
       hasInodes: makesUpInodes !== true,
@@ -160,6 +181,7 @@ export class DataFiles {
       empty,
     });
     this.#coverage = this.#cover(upFront.rest);
+    if (!this.#isClosed) this.#endPromise = this.#space?.promise(device, this.#coverage) ?? this.#endPromise;
     return made;
   }
 
@@ -190,6 +212,8 @@ export class DataFiles {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#endPromise();
     this.#identities?.writers.close();
     await this.#descriptors?.close();
   }

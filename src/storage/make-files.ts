@@ -33,6 +33,8 @@ const CHANGED: ReadonlySet<unknown> = new Set(['EEXIST', 'ENOENT', 'ENOTDIR', 'E
 export interface MakeTask {
   readonly found: Survey;
   readonly volume: StatsFs;
+  /** Of what is free there, so much is promised to others. Default: 0. */
+  readonly promisedBytes?: number;
   readonly output: string;
   readonly entry: (file: number) => FileEntry;
   /** Where the file really is. */
@@ -271,9 +273,9 @@ export function noSpace(where: string, bytes: number, cause?: unknown): HaulErro
 }
 
 /** Says no before the disk is full. Blocks of 0 mean a file system that does not count (an unlimited tmpfs). */
-function checkFreeSpace({ output, found, volume }: MakeTask): void {
+function checkFreeSpace({ output, found, volume, promisedBytes = 0 }: MakeTask): void {
   const { bavail, blocks, bsize } = volume;
-  const freeBytes = bavail * bsize;
+  const freeBytes = Math.max(0, bavail * bsize - promisedBytes);
   if (blocks === 0 || found.neededBytes <= freeBytes) return;
   const message = `no space in ${output}: ${found.neededBytes} bytes are needed, ${freeBytes} are free`;
   const largest = found.largestPath;

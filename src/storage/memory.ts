@@ -1,6 +1,6 @@
 /**
  * The memory of an engine's storages, in one place: what may be anonymous, mapped, dirty, and the number of mappings
- * and of open files.
+ * and of open files; and which space was promised.
  * Each torrent draws on all of it. A storage without an engine has a memory of its own, as large as its budgets say.
  */
 import { setImmediate } from 'node:timers';
@@ -15,6 +15,7 @@ import type { DataFiles } from './files.js';
 import { MapBudget, mapLimit } from './map-budget.js';
 import { MemoryPool } from './memory-pool.js';
 import { Slab } from './slab.js';
+import { SpaceLedger } from './space-ledger.js';
 
 /**
  * Of the bytes of an engine: buffers of ours, and pages of mapped files. The rest is for sockets, tables and the heap,
@@ -44,6 +45,8 @@ export interface StorageMemory {
   readonly dirty: DirtyBudget;
   readonly maps: MapBudget;
   readonly files: FileBudget;
+  /** Space that was promised and is not reserved yet. */
+  readonly space: SpaceLedger;
   /** Once a second or so. */
   tick(nowMs: number): void;
   /** When no storage uses it any more, and before the pool is closed. */
@@ -111,10 +114,11 @@ function dirtyLimit({ dirtyBytes, readCacheBytes }: Budgets, machineBytes: numbe
   return Math.max(Math.min(dirtyBytes, machineBytes * KERNEL_SHARE), readCacheBytes * 2);
 }
 
-function together(parts: Omit<StorageMemory, 'tick' | 'close'>): StorageMemory {
+function together(parts: Omit<StorageMemory, 'space' | 'tick' | 'close'>): StorageMemory {
   const { anonymous, mapped, slab } = parts;
   return {
     ...parts,
+    space: new SpaceLedger(),
     tick: (nowMs) => {
       anonymous.tick(nowMs);
       mapped.tick(nowMs);

@@ -37,10 +37,11 @@ export async function openStorage(options: OpenStorageOptions): Promise<Storage>
   const { metainfo, output, pool, forWriting } = options;
   if (!mmap.isSupported()) throw new HaulError('BAD_ARGUMENT', `open storage: ${mmap.unsupportedText()}`);
   const kind = options.kind === 'auto' ? (await chooseStorage(metainfo, output, forWriting)).kind : options.kind;
-  const files = new DataFiles(metainfo, output, options.selection, pool.threadCount === 1, options.memory?.files);
+  const { memory, selection } = options;
+  const files = new DataFiles(metainfo, output, selection, pool.threadCount === 1, memory?.files, memory?.space);
   const budgets = { ...DEFAULT_BUDGETS, ...options.budgets };
   const canMap = files.layout.partFileBytes === 0 || mmap.pageSize() <= PART_ALIGN_BYTES;
-  const own = options.memory === undefined ? ownMemory(pool, metainfo.geometry, budgets) : null;
-  const parts = { files, pool, budgets, memory: options.memory ?? own!, closeMemory: () => own?.close() };
+  const own = memory === undefined ? ownMemory(pool, metainfo.geometry, budgets) : null;
+  const parts = { files, pool, budgets, memory: memory ?? own!, closeMemory: () => own?.close() };
   return kind === 'mapped' && canMap ? new MappedStorage(parts) : new PositionalStorage(parts);
 }

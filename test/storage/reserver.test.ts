@@ -12,6 +12,7 @@ import { Coverage } from '../../src/storage/coverage.js';
 import { isUsable } from '../../src/storage/file-stamp.js';
 import { FileLayout, type FileSegment } from '../../src/storage/layout.js';
 import type { Unreserved } from '../../src/storage/make-files.js';
+import { engineMemory, type StorageMemory } from '../../src/storage/memory.js';
 import { openStorage } from '../../src/storage/open.js';
 import type { Storage } from '../../src/storage/port.js';
 import { Reserver } from '../../src/storage/reserver.js';
@@ -107,6 +108,7 @@ test('what is written is never reserved, and both count once', async () => {
   assert.deepEqual(least(), [39, 1, 0]);
   reserver.writeEnded(null);
   assert.deepEqual(asked, ['0:32+1 0:34+1']);
+  assert.equal(coverage.leftBytes, 25 * MIB);
   write(34);
   assert.deepEqual(least(), [40, 1, 0]);
   await end();
@@ -211,7 +213,12 @@ interface Opened {
 }
 
 /** A torrent of one file in pieces of 1 MiB; null where this user may not mount a tmpfs of so many MiB. */
-async function opened(t: TestContext, fileMib: number, diskMib: number): Promise<Opened | null> {
+async function opened(
+  t: TestContext,
+  fileMib: number,
+  diskMib: number,
+  memory?: StorageMemory,
+): Promise<Opened | null> {
   const scope = openScope(t);
   const mount = scenes.makeFolder();
   scope.defer(() => fs.rmSync(mount, { recursive: true }));
@@ -225,7 +232,8 @@ async function opened(t: TestContext, fileMib: number, diskMib: number): Promise
   const scene = scenes.sceneOf([{ path: 'image', lengthBytes: fileMib * MIB }], MIB);
   const { metainfo } = scene;
   const gate = new Gate(pool);
-  const storage = await openStorage({ metainfo, output: mount, pool: gate.pool, kind: 'positional', forWriting: true });
+  const where = { metainfo, output: mount, pool: gate.pool, memory };
+  const storage = await openStorage({ ...where, kind: 'positional', forWriting: true });
   scope.defer(() => storage.close());
   scope.defer(() => gate.open());
   return { storage, scene, path: join(mount, 'image'), mount, gate };
@@ -336,4 +344,29 @@ test('a tmpfs that was filled by others meanwhile is told while most of the down
   assert.equal(error.code, 'NO_SPACE');
   assert.ok(error.message.startsWith(`no space for ${path}: ${48 * MIB} bytes are needed`), error.message);
   assert.deepEqual(storage.suspects, []);
+});
+
+test('a torrent does not begin on space that another one of the engine was promised', async (t) => {
+  const memory = engineMemory(pool);
+  const there = await opened(t, 56, 100, memory);
+  if (there === null) return;
+  const { storage, mount, gate } = there;
+  const { metainfo } = scenes.sceneOf([{ path: 'other', lengthBytes: 50 * MIB }], MIB);
+  const open = (): Promise<Storage> =>
+    openStorage({ metainfo, output: mount, pool, kind: 'positional', forWriting: true, memory });
+  await storage.prepare({ forWriting: true });
+  const refused = await open();
+  const error = await refused.prepare({ forWriting: true }).catch((each: unknown) => each);
+  assert.ok(error instanceof HaulError, 'it is refused');
+  assert.equal(error.code, 'NO_SPACE');
+  assert.deepEqual([error.facts.neededBytes, error.facts.freeBytes], [50 * MIB, 44 * MIB]);
+  assert.equal(fs.existsSync(join(mount, 'other')), false);
+  await refused.close();
+  gate.open();
+  await storage.close();
+  fs.rmSync(join(mount, 'image'));
+  const again = await open();
+  await again.prepare({ forWriting: true });
+  await again.close();
+  await memory.close();
 });
