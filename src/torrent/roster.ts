@@ -3,6 +3,7 @@
  * (ourselves, duplicates, banned, no room).
  */
 import { LIMITS } from '../config.js';
+import { formatAddress } from '../discovery/address.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import type { Handshake } from '../wire/handshake.js';
@@ -27,7 +28,7 @@ const SHORTAGE_PAUSE_MS = 5_000;
 /** Dials under way while every place is taken. */
 const SPARE_DIALS = 4;
 
-/** Connections that are made while the files are being prepared. */
+/** Dials while the files are being prepared. */
 const EARLY_DIALS = 4;
 
 export class Roster implements Door {
@@ -47,6 +48,8 @@ export class Roster implements Door {
   /** It took peers once. */
   #isOpen = false;
   #opening: ReturnType<typeof deferred> | null = null;
+  /** Whom we dialled before that. */
+  readonly #early = new Set<string>();
 
   constructor(torrent: LiveTorrent) {
     this.#torrent = torrent;
@@ -162,9 +165,11 @@ export class Roster implements Door {
    * is here is being checked first.
    */
   #dialEarly(nowMs: number): void {
-    while (this.#torrent.state === 'preparing' && this.#dialling < EARLY_DIALS) {
+    while (this.#torrent.state === 'preparing' && this.#early.size < EARLY_DIALS) {
       const address = this.#book?.next(nowMs) ?? null;
-      if (address === null || !this.#isNamed(address) || !this.#torrent.services.takeDial(this, true)) return;
+      if (address === null || this.#early.has(formatAddress(address)) || !this.#isNamed(address)) return;
+      if (!this.#torrent.services.takeDial(this, true)) return;
+      this.#early.add(formatAddress(address));
       this.#dial(address);
     }
   }
@@ -264,8 +269,12 @@ export class Roster implements Door {
   dialFailed(host: string, port: number, reason: string, wasReady: boolean): void {
     const { services } = this.#torrent;
     this.#dialling--;
-    if (!wasReady) {
+    // It may have been as early as we were, and not ready for us: such a dial counts for nothing, and comes again.
+    const key = formatAddress({ host, port });
+    const wasEarly = this.#isOpen ? this.#early.delete(key) : this.#early.has(key);
+    if (!wasReady || wasEarly) {
       this.#addresses.postponed({ host, port });
+      if (this.#isOpen) this.dialSome(services.now());
       return;
     }
     if (OUR_SHORTAGE.test(reason)) {
@@ -273,7 +282,7 @@ export class Roster implements Door {
       this.#addresses.postponed({ host, port });
       this.#shortUntilMs = services.now() + SHORTAGE_PAUSE_MS;
     } else this.#addresses.failed({ host, port }, services.now(), this.#isAlone);
-    this.#torrent.condition.contacts.dialFailed(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, reason);
+    this.#torrent.condition.contacts.dialFailed(key, reason);
     // What we end ourselves is no trouble of the peer.
     const isTold = this.#isNamed({ host, port }) && !this.#torrent.isStopping;
     services.log(isTold ? 'warn' : 'debug', `peer ${host}:${port}: ${reason}`, { host, port });
