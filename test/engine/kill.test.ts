@@ -41,7 +41,7 @@ test('a download that is killed again and again loses nothing that was verified 
   const output = await tempFolder(scope);
   let verified = 0;
   for (const count of [1, 20, 80]) {
-    const child = await startDownload(scope, set, [output, String(seed.port)]);
+    const child = await startDownload(scope, set, [output, String(seed.port), 'plain', String(count)]);
     verified += await verifiedUntil(child, count);
     process.kill(child.pid, 'SIGKILL');
     await child.exited;

@@ -247,7 +247,7 @@ test('a download of a selection that is killed continues, alone and as the whole
   await writeFile(torrentFile, set.torrent);
   let verified = 0;
   for (const pieces of [1, 6]) {
-    const args = [EMBEDDER, torrentFile, output, String(seed.port), 'only=b.bin'];
+    const args = [EMBEDDER, torrentFile, output, String(seed.port), 'only=b.bin', String(pieces)];
     const child = startChild(scope, process.execPath, args);
     let seen = 0;
     await child.line(`${pieces} pieces`, DEADLINE_MS, (line) => line.startsWith('verified ') && ++seen >= pieces);
