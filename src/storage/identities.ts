@@ -128,6 +128,7 @@ export class Identities {
       const stamp = hasInodes ? stampOf(status) : { ...stampOf(status), device: 0n, inode: 0n };
       stamps[file] = wrong === null ? stamp : spoiled(stamp);
     });
+    await this.writers.heard();
     for (const { file } of this.writers.suspects) stamps[file] = spoiled(stamps[file]!);
     return { stamps, trouble: trouble.error };
   }

@@ -140,6 +140,15 @@ export class OtherWriters {
     }
   }
 
+  /**
+   * Resolves when what the kernel has told so far is heard. Events are read once in a turn of the event loop, and an
+   * answer of a thread may be read before them in the same turn: so the second turn from now has all.
+   */
+  async heard(): Promise<void> {
+    if (this.#watchers.length === 0) return;
+    for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+
   close(): void {
     for (const watcher of this.#watchers) watcher.close();
     this.#watchers.length = 0;
