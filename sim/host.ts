@@ -1,6 +1,6 @@
 /**
  * One virtual machine with a download or a seed: the real scheduler and address book, virtual storage and hash pool.
- * What it decides becomes messages; finding peers is in roster.ts. The order of steps is that of `torrent/receive.ts`.
+ * What it decides becomes messages; finding peers is in roster.ts. The order of steps is that of `swarm/receive.ts`.
  */
 import { DEFAULTS, LIMITS } from '../src/config.js';
 import { Bitfield } from '../src/metainfo/bitfield.js';
@@ -9,7 +9,7 @@ import { makeRandom } from '../src/random.js';
 import { NORMAL, type Priority, SKIP } from '../src/scheduler/priority.js';
 import { Scheduler } from '../src/scheduler/scheduler.js';
 import type { DropReason, SchedulerSink } from '../src/scheduler/sink.js';
-import { type BadPieceOwner, BadPieces } from '../src/torrent/bad-pieces.js';
+import { type BadPieceOwner, BadPieces } from '../src/swarm/bad-pieces.js';
 import type { Books } from './books.js';
 import { SimPeer } from './peer.js';
 import { SimRoster } from './roster.js';
@@ -256,7 +256,7 @@ export class Host implements SchedulerSink {
     });
   }
 
-  /** As in `torrent/receive.ts`; nobody here has a bad disk, so nobody is told. */
+  /** As in `swarm/receive.ts`; nobody here has a bad disk, so nobody is told. */
   #distrust(): BadPieceOwner<SimPeer> {
     return {
       hostOf: (peer) => String(peer.other.id),

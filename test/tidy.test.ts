@@ -130,6 +130,13 @@ describe('the rules find', () => {
         "import { F } from '../storage/layout.js';\nimport { d } from '../hash/digest-files.js';\n",
       [],
     ],
+    [
+      'a swarm that names a storage, or the torrent above it',
+      'src/swarm/a.ts',
+      "import { M } from '../storage/mapped.js';\nimport { R } from '../torrent/roster.js';\n",
+      ['import arrows:1', 'import arrows:2'],
+    ],
+    ['no fault in a torrent made of a swarm', 'src/torrent/a.ts', "import { E } from '../swarm/exchange.js';\n", []],
     ['no fault in the engine', 'src/engine.ts', "import { M } from './storage/mapped.js';\n", []],
     ['a part that loads the engine', 'src/torrent/a.ts', "import { E } from '../engine.js';\n", ['import arrows:1']],
     [

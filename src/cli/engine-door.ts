@@ -64,7 +64,7 @@ export async function loadEngine(): Promise<typeof import('../engine.js')> {
     await import('../scheduler/scheduler.js');
     await import('../storage/open.js');
     await import('../discovery/announcer.js');
-    await import('../torrent/exchange.js');
+    await import('../swarm/exchange.js');
     await import('../torrent/torrent.js');
   }
   return import('../engine.js');

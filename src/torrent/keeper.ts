@@ -10,8 +10,8 @@ import type { PieceIndex } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import type { Storage } from '../storage/port.js';
 import type { Claim } from '../storage/resume.js';
-import { isShortOfFiles } from './disk-trouble.js';
-import type { Unfinished } from './unfinished.js';
+import { isShortOfFiles } from '../swarm/disk-trouble.js';
+import type { Unfinished } from '../swarm/unfinished.js';
 
 export interface KeeperOptions {
   readonly storage: Storage;

@@ -20,16 +20,16 @@ import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { Selection } from '../metainfo/selection.js';
 import type { Storage } from '../storage/port.js';
+import { Doubts } from '../swarm/doubts.js';
+import type { Exchange, ExchangeOwner } from '../swarm/exchange.js';
+import type { Peer } from '../swarm/peer.js';
+import { Unfinished } from '../swarm/unfinished.js';
 import { Condition } from './condition.js';
-import { Doubts } from './doubts.js';
 import { abortedError, deferred, stoppedError, toHaulError, wentBadError, whenAborted } from './endings.js';
-import type { Exchange, ExchangeOwner } from './exchange.js';
-import type { Peer } from './peer.js';
 import { Rest } from './rest.js';
 import { Roster } from './roster.js';
 import type { Announces, Place, Services } from './services.js';
 import { addTotals, announceFigures, NO_TOTALS, peerStats, type Totals, torrentStats } from './stats.js';
-import { Unfinished } from './unfinished.js';
 import { lookOnDisk, makeExchange, Workings } from './workings.js';
 
 /** Hears all that a session says. */

@@ -5,8 +5,8 @@
 import { LIMITS } from '../config.js';
 import { groupOf } from '../discovery/remote-group.js';
 import type { PeerLink } from '../peer/link.js';
-import type { Exchange } from './exchange.js';
-import type { Peer } from './peer.js';
+import type { Exchange } from '../swarm/exchange.js';
+import type { Peer } from '../swarm/peer.js';
 import { peerPriority } from './peer-priority.js';
 import { type Place, whoIsUseless, whoYields } from './seats.js';
 

@@ -9,7 +9,7 @@
  */
 import { LIMITS } from '../config.js';
 import type { PeerLink } from '../peer/link.js';
-import type { Peer } from './peer.js';
+import type { Peer } from '../swarm/peer.js';
 
 export type TwinVerdict = 'refused' | 'replaces' | 'replaces-when-it-speaks';
 

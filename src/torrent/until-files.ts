@@ -4,7 +4,7 @@
  */
 import { setTimeout as rest } from 'node:timers/promises';
 import { HaulError } from '../errors.js';
-import { isShortOfFiles } from './disk-trouble.js';
+import { isShortOfFiles } from '../swarm/disk-trouble.js';
 
 /**
  * Half a minute in all, besides the seconds that each open waits by itself: who has none by then is told what to raise.

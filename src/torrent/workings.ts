@@ -1,8 +1,8 @@
 /** What a torrent needs to exchange data: its storage and what goes with it. A seed that rests has none of it. */
 import type { HaulError } from '../errors.js';
 import type { Storage } from '../storage/port.js';
+import { Exchange } from '../swarm/exchange.js';
 import { toHaulError } from './endings.js';
-import { Exchange } from './exchange.js';
 import { FileWatch } from './file-watch.js';
 import { Keeper } from './keeper.js';
 import { OnDisk, type OnDiskOptions } from './on-disk.js';

@@ -6,7 +6,7 @@ import net from 'node:net';
 import { test } from 'node:test';
 import type { Engine } from '../../src/api.js';
 import { LIMITS } from '../../src/config.js';
-import { giveWay } from '../../src/torrent/serve.js';
+import { giveWay } from '../../src/swarm/serve.js';
 import type { LiveTorrent } from '../../src/torrent/torrent.js';
 import { OutBuffer, writeExtended, writeInterested, writeRequest } from '../../src/wire/encoder.js';
 import { encodeHandshake } from '../../src/wire/handshake.js';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import type { WorkFailure } from '../../src/hash/port.js';
 import { jobFailure, lostMemory } from '../../src/storage/failures.js';
-import { mayPass } from '../../src/torrent/disk-trouble.js';
+import { mayPass } from '../../src/swarm/disk-trouble.js';
 import { skipWithout } from '../support/requirements.js';
 import { openScope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';

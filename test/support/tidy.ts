@@ -53,9 +53,27 @@ const SHARED_HELPERS: ReadonlySet<string> = new Set([
 const MAY_LOAD_ENGINE: ReadonlySet<string> = new Set(['src/index.ts', 'src/library/share.ts']);
 
 /** Folders whose concrete files only engine.ts and the commands name. */
-const SHELLS: ReadonlySet<string> = new Set(['storage', 'hash', 'peer', 'discovery', 'tracker', 'depot', 'torrent']);
+const SHELLS: ReadonlySet<string> = new Set([
+  'storage',
+  'hash',
+  'peer',
+  'discovery',
+  'tracker',
+  'depot',
+  'swarm',
+  'torrent',
+]);
 
-const SCHEDULER_MUST_NOT_KNOW = new Set(['peer', 'wire', 'storage', 'hash', 'torrent', 'discovery', 'tracker']);
+const SCHEDULER_MUST_NOT_KNOW = new Set([
+  'peer',
+  'wire',
+  'storage',
+  'hash',
+  'swarm',
+  'torrent',
+  'discovery',
+  'tracker',
+]);
 
 const CLOCKS_AND_DICE = new Set(['Date.now', 'performance.now', 'Math.random', 'process.hrtime']);
 const TIMERS = new Set(['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask']);
@@ -186,6 +204,8 @@ function arrow(from: string, fromFile: string, found: Import): string | null {
   if (found.target === 'src/engine.ts' && from !== 'cli' && !MAY_LOAD_ENGINE.has(fromFile)) {
     return 'only index.ts, share and the commands load engine.ts';
   }
+  // A torrent is made of a swarm.
+  if (from === 'torrent' && to === 'swarm') return null;
   const isConcrete = SHELLS.has(to) && !/\/port\.ts$/.test(found.target) && !isPure(found.target);
   if (isConcrete && SHELLS.has(from)) {
     return `${from} loads ${found.target}: only engine.ts names concrete ${to}; declare an interface or import a type`;

@@ -5,8 +5,8 @@ import { Bitfield } from '../../src/metainfo/bitfield.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import type { UnfinishedPiece } from '../../src/metainfo/unfinished.js';
 import type { Storage } from '../../src/storage/port.js';
+import { Unfinished } from '../../src/swarm/unfinished.js';
 import { Keeper } from '../../src/torrent/keeper.js';
-import { Unfinished } from '../../src/torrent/unfinished.js';
 
 interface Stage {
   readonly have: Bitfield;

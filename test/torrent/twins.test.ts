@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/config.js';
 import type { PeerLink } from '../../src/peer/link.js';
-import type { Peer } from '../../src/torrent/peer.js';
+import type { Peer } from '../../src/swarm/peer.js';
 import { judgeTwin } from '../../src/torrent/twins.js';
 
 const SMALL = Buffer.alloc(20, 1);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { makeRandom } from '../../src/random.js';
-import { RequestQueue } from '../../src/torrent/request-queue.js';
+import { RequestQueue } from '../../src/swarm/request-queue.js';
 
 const BLOCK = 16 * 1024;
 

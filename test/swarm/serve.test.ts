@@ -3,11 +3,11 @@ import { test } from 'node:test';
 import { LIMITS } from '../../src/config.js';
 import { Geometry } from '../../src/metainfo/geometry.js';
 import type { PinOutcome, Storage } from '../../src/storage/port.js';
-import type { Exchange } from '../../src/torrent/exchange.js';
-import type { Peer } from '../../src/torrent/peer.js';
-import { PinBook } from '../../src/torrent/pinned-share.js';
-import { RequestQueue } from '../../src/torrent/request-queue.js';
-import { giveWay, pump, pumpAll, sent } from '../../src/torrent/serve.js';
+import type { Exchange } from '../../src/swarm/exchange.js';
+import type { Peer } from '../../src/swarm/peer.js';
+import { PinBook } from '../../src/swarm/pinned-share.js';
+import { RequestQueue } from '../../src/swarm/request-queue.js';
+import { giveWay, pump, pumpAll, sent } from '../../src/swarm/serve.js';
 
 const PIECE_BYTES = 16_384;
 

@@ -7,7 +7,7 @@ import {
   SpotChecks,
   WAITING_MAX,
   WAITING_MAX_PER_HOST,
-} from '../../src/torrent/spot-checks.js';
+} from '../../src/swarm/spot-checks.js';
 
 const at = (piece: number): PieceIndex => piece as PieceIndex;
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromSystemError, HaulError } from '../../src/errors.js';
-import { DiskTrouble, LONGEST_PAUSE_MS, mayPass, QUIET_MS } from '../../src/torrent/disk-trouble.js';
+import { DiskTrouble, LONGEST_PAUSE_MS, mayPass, QUIET_MS } from '../../src/swarm/disk-trouble.js';
 
 const failure = (code: string): HaulError =>
   fromSystemError(Object.assign(new Error(`${code}: it failed, read`), { code }), 'read', '/data/image');

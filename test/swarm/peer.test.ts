@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { LIMITS } from '../../src/config.js';
 import type { PeerSlot } from '../../src/metainfo/geometry.js';
 import type { PeerLink } from '../../src/peer/link.js';
-import type { Exchange } from '../../src/torrent/exchange.js';
-import { Peer } from '../../src/torrent/peer.js';
+import type { Exchange } from '../../src/swarm/exchange.js';
+import { Peer } from '../../src/swarm/peer.js';
 import type { Handshake } from '../../src/wire/handshake.js';
 
 function makePeer(): Peer {

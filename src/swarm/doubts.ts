@@ -8,9 +8,9 @@ import { groupOf } from '../discovery/remote-group.js';
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
+import type { LiveTorrent } from '../torrent/torrent.js';
 import type { Peer } from './peer.js';
 import { SpotChecks } from './spot-checks.js';
-import type { LiveTorrent } from './torrent.js';
 
 /** A source that is bad all over is told of this often, not for each piece. */
 const SAY_AGAIN_MS = 10_000;

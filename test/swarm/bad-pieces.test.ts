@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Geometry, type PieceIndex } from '../../src/metainfo/geometry.js';
-import { type BadPieceOwner, BadPieces, OTHERS_MS, SOLE_FIRST_MS, SOLE_LAST_MS } from '../../src/torrent/bad-pieces.js';
+import { type BadPieceOwner, BadPieces, OTHERS_MS, SOLE_FIRST_MS, SOLE_LAST_MS } from '../../src/swarm/bad-pieces.js';
 
 const BLOCK = 16_384;
 const PIECE = 0 as PieceIndex;

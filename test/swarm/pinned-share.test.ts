@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Geometry } from '../../src/metainfo/geometry.js';
 import type { Storage } from '../../src/storage/port.js';
-import { PinBook, type PinnedShare } from '../../src/torrent/pinned-share.js';
-import { Uptake } from '../../src/torrent/uptake.js';
+import { PinBook, type PinnedShare } from '../../src/swarm/pinned-share.js';
+import { Uptake } from '../../src/swarm/uptake.js';
 
 const MIB = 1024 * 1024;
 const BLOCK = 16 * 1024;
