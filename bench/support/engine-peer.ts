@@ -75,12 +75,7 @@ function withoutVerify(pool: WorkPool): WorkPool {
     get room() {
       return pool.room;
     },
-    get onRoom() {
-      return pool.onRoom;
-    },
-    set onRoom(listener) {
-      pool.onRoom = listener;
-    },
+    onceRoom: (listener) => pool.onceRoom(listener),
     submit(job, done) {
       if (job.kind !== 'verify') return pool.submit(job, done);
       setImmediate(done, good);

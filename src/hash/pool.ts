@@ -21,6 +21,7 @@ import { type PopulateJob, populateEarly } from './early.js';
 import { Gathering } from './gathering.js';
 import { decodeOutcomes, encodeBatch, OPERATIONS, workBytes } from './job.js';
 import type { WorkJob, WorkPool, WorkResult } from './port.js';
+import { RoomLine } from './room-line.js';
 import { BATCHES_PER_THREAD, type PoolThread } from './thread.js';
 
 const MIB = 1024 * 1024;
@@ -83,7 +84,6 @@ interface Entry {
 
 class CrewPool implements WorkPool {
   readonly threadCount: number;
-  onRoom: (() => void) | null = null;
   readonly #maxJobs: number;
   readonly #startsOneByOne: boolean;
   readonly #crew: Crew;
@@ -101,7 +101,7 @@ class CrewPool implements WorkPool {
   /** Prefaults under way without a worker, or Infinity where that cannot be. */
   #early = 0;
   #flushIsScheduled = false;
-  #wasRefused = false;
+  readonly #roomLine = new RoomLine();
   #closing: Promise<void> | null = null;
   #onIdle: (() => void) | null = null;
 
@@ -130,10 +130,7 @@ class CrewPool implements WorkPool {
   }
 
   submit(job: WorkJob, done: (result: WorkResult) => void): boolean {
-    if (this.room <= 0) {
-      this.#wasRefused = true;
-      return false;
-    }
+    if (this.room <= 0) return false;
     const entry: Entry = { job, done, deaths: 0 };
     if (this.#jobCount++ === 0) this.#crew.hold();
     if (job.kind === 'sync') {
@@ -145,6 +142,15 @@ class CrewPool implements WorkPool {
     else (ORDINARY.has(job.kind) ? this.#ordinary : this.#urgent).push(entry);
     this.#scheduleFlush();
     return true;
+  }
+
+  onceRoom(listener: () => void): () => void {
+    if (this.room > 0) queueMicrotask(() => this.#announceRoom());
+    return this.#roomLine.join(listener);
+  }
+
+  #announceRoom(): void {
+    if (this.room > 0) this.#roomLine.announce(() => this.room > 0);
   }
 
   warmUp(): void {
@@ -327,10 +333,7 @@ class CrewPool implements WorkPool {
   }
 
   #afterDone(): void {
-    if (this.#wasRefused && this.room > 0) {
-      this.#wasRefused = false;
-      this.onRoom?.();
-    }
+    this.#announceRoom();
     if (this.#jobCount === 0) this.#onIdle?.();
   }
 

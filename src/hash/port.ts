@@ -110,7 +110,10 @@ export interface WorkPool {
   submit(job: WorkJob, done: (result: WorkResult) => void): boolean;
   /** Work is about to come: threads start now, not with the first job. */
   warmUp?(): void;
-  /** Called (once per transition) when room becomes available after a refused submit. */
-  onRoom: (() => void) | null;
+  /**
+   * For who was refused: `listener` is called once when there is room, never synchronously; who asked first is told
+   * first. Returns what withdraws it.
+   */
+  onceRoom(listener: () => void): () => void;
   close(): Promise<void>;
 }

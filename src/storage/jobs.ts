@@ -4,18 +4,16 @@
  */
 import type { WorkJob, WorkPool, WorkResult } from '../hash/port.js';
 
-/** The pool tells one listener about room, and that is not us: when none of our own jobs is under way we look again. */
-const RETRY_MS = 5;
-
 type Done = (result: WorkResult) => void;
 
 export class Jobs {
   readonly #pool: WorkPool;
   readonly #waiting: { readonly job: WorkJob; readonly done: Done }[] = [];
   #inFlight = 0;
-  #timer: NodeJS.Timeout | null = null;
+  /** We stand in the pool's line for room. */
+  #isWatching = false;
   #onIdle: (() => void)[] = [];
-  /** Called after a job ended or the pool was looked at again: what was refused may be tried. */
+  /** Called after a job ended or the pool has room again: what was refused may be tried. */
   onProgress: (() => void) | null = null;
 
   constructor(pool: WorkPool) {
@@ -62,11 +60,12 @@ export class Jobs {
 
   /** Makes sure that `onProgress` comes, also when no job of this storage is under way. */
   watch(): void {
-    if (this.#inFlight > 0 || this.#timer !== null) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
+    if (this.#inFlight > 0 || this.#isWatching) return;
+    this.#isWatching = true;
+    this.#pool.onceRoom(() => {
+      this.#isWatching = false;
       this.#progress();
-    }, RETRY_MS);
+    });
   }
 
   #progress(): void {

@@ -157,7 +157,7 @@ function contract(kind: StorageKind, parent: string): void {
     const refusing: WorkPool = {
       threadCount: pool.threadCount,
       room: 64,
-      onRoom: null,
+      onceRoom: (listener) => pool.onceRoom(listener),
       submit: (job, done) => {
         if (job.kind !== 'sync' || refusals-- <= 0) return pool.submit(job, done);
         setImmediate(done, { ok: false, errno: 'EIO', operation: 'sync' });

@@ -5,7 +5,6 @@
 import type { WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
 
 export class ProbePool implements WorkPool {
-  onRoom: (() => void) | null = null;
   jobs = 0;
   /** Paths looked at. */
   looks = 0;
@@ -51,6 +50,12 @@ export class ProbePool implements WorkPool {
     if (errno === null) return this.#real.submit(job, finish);
     queueMicrotask(() => finish({ ok: false, errno, operation: job.kind.endsWith('write') ? 'write' : 'read' }));
     return true;
+  }
+
+  onceRoom(listener: () => void): () => void {
+    if (this.refusals === 0) return this.#real.onceRoom(listener);
+    queueMicrotask(listener);
+    return () => {};
   }
 
   close(): Promise<void> {
