@@ -12,6 +12,9 @@ export interface EarlyThreads {
   readonly takeThread: typeof takeThread;
 }
 
+/** As in `hash/thread.ts`, which is not loaded yet. */
+const YOUNG_MIB = 3;
+
 let early: Thread | null = null;
 
 /** It could not start, or ended: the pool makes one of its own, and says what is wrong. */
@@ -22,7 +25,7 @@ function forget(): void {
 /** @param file what piscina would start a thread with */
 function beginThread(file: string): void {
   try {
-    early = new Worker(file);
+    early = new Worker(file, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB } });
   } catch {
     return;
   }

@@ -7,8 +7,16 @@
 
 /** The V8 of Node 20. Later ones have a middle compiler, and another flag for this. */
 const V8_MAJOR = 11;
+/**
+ * V8 doubles its new space whenever as much has lived on as it is long: in time to 32 MiB, of which blocks on their way
+ * need a few. It grows to so much, and then no more.
+ */
+const NEW_SPACE_BYTES = 8 * 2 ** 20;
+const LOOK_MS = 1000;
 /** A worker loads in less. */
 const AFTER_FIRST_PEER_MS = 500;
+
+let watch: NodeJS.Timeout | null = null;
 
 /**
  * Not before the modules and the first worker are there: Node's own modules are compiled code that is good with the
@@ -16,9 +24,16 @@ const AFTER_FIRST_PEER_MS = 500;
  */
 export async function tune(): Promise<void> {
   if (Number.parseInt(process.versions.v8, 10) !== V8_MAJOR) return;
-  const { setFlagsFromString } = await import('node:v8');
-  setFlagsFromString('--interrupt-budget=270000');
-  setFlagsFromString('--max-inlined-bytecode-size-cumulative=400');
+  const v8 = await import('node:v8');
+  v8.setFlagsFromString('--interrupt-budget=270000');
+  v8.setFlagsFromString('--max-inlined-bytecode-size-cumulative=400');
+  if (watch === null) watch = setInterval(boundNewSpace, LOOK_MS, v8).unref();
+}
+
+/** Again and again: V8 sets it back when a thread begins. */
+function boundNewSpace(v8: typeof import('node:v8')): void {
+  const bytes = v8.getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')?.space_size ?? 0;
+  if (bytes >= NEW_SPACE_BYTES) v8.setFlagsFromString('--semi-space-growth-factor=1');
 }
 
 /** A seed begins its worker when a peer comes. */

@@ -1,40 +1,35 @@
 /**
  * The ledger of requests: who was asked for which block, and when. Four fixed cells per block of an open piece; the
- * cells of one peer form a list, oldest first. Nothing is allocated but by `grow`.
+ * cells of one peer form a list, oldest first. Nothing is allocated but by `grow` and `growBlocks`.
  *
  * A request is FIRM when it holds its block (the block is REQUESTED) and LAX when it does not: it timed out, or was
  * made to try a snubbed peer. A lax request may still be answered, but others may take the block.
  * Invariant: a peer has at most one cell per block; at most `MAX_HOLDERS` cells of a block are firm.
  */
+import type { BlockTables } from './open-pieces.js';
 import { grown } from './slot-rows.js';
 
 export const CELLS_PER_BLOCK = 4;
 /** Most peers asked for one block in the endgame; the fourth cell remembers a late one. */
 export const MAX_HOLDERS = 3;
 
-export class Ledger {
-  readonly slot: Int32Array;
-  readonly isLax: Uint8Array;
-  readonly askedMs: Float64Array;
+export class Ledger implements BlockTables {
+  slot = new Int32Array(0);
+  isLax = new Uint8Array(0);
+  askedMs = new Float64Array(0);
   /** Firm and lax requests per peer. */
   firm: Int32Array;
   lax: Int32Array;
   /** Firm requests of all peers. */
   firmCount = 0;
-  readonly #next: Int32Array;
-  readonly #previous: Int32Array;
+  #next = new Int32Array(0);
+  #previous = new Int32Array(0);
   #head: Int32Array;
   #tail: Int32Array;
 
-  constructor(blockCapacity: number, rows: number) {
-    const cells = blockCapacity * CELLS_PER_BLOCK;
-    this.slot = new Int32Array(cells).fill(-1);
-    this.isLax = new Uint8Array(cells);
-    this.askedMs = new Float64Array(cells);
+  constructor(rows: number) {
     this.firm = new Int32Array(rows);
     this.lax = new Int32Array(rows);
-    this.#next = new Int32Array(cells).fill(-1);
-    this.#previous = new Int32Array(cells).fill(-1);
     this.#head = new Int32Array(rows).fill(-1);
     this.#tail = new Int32Array(rows).fill(-1);
   }
@@ -45,6 +40,15 @@ export class Ledger {
     this.lax = grown(this.lax, rows);
     this.#head = grown(this.#head, rows, -1);
     this.#tail = grown(this.#tail, rows, -1);
+  }
+
+  growBlocks(blocks: number): void {
+    const cells = blocks * CELLS_PER_BLOCK;
+    this.slot = grown(this.slot, cells, -1);
+    this.isLax = grown(this.isLax, cells);
+    this.askedMs = grown(this.askedMs, cells);
+    this.#next = grown(this.#next, cells, -1);
+    this.#previous = grown(this.#previous, cells, -1);
   }
 
   /** The cell of this peer at this block, or -1. */

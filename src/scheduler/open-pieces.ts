@@ -12,6 +12,7 @@
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
+import { grown } from './slot-rows.js';
 import { SlotSet } from './slot-set.js';
 
 export const OPENING = 1;
@@ -24,6 +25,14 @@ export const ARRIVING = 2;
 export const STORED = 3;
 
 const NOT_OPEN = -1;
+/** Records whose blocks have room when the first piece is opened. */
+const FIRST_RECORDS = 4;
+
+/** Tables with a row for each block of a record. */
+export interface BlockTables {
+  /** Blocks may be up to `blocks` from now on. */
+  growBlocks(blocks: number): void;
+}
 
 export class OpenPieces {
   readonly geometry: Geometry;
@@ -35,10 +44,13 @@ export class OpenPieces {
   readonly blockCount: Int32Array;
   /** Blocks per record and state: `counts[record * 4 + state]`. */
   readonly counts: Int32Array;
-  /** State per block: `record * blocksPerPiece + block`. */
-  readonly state: Uint8Array;
+  /**
+   * State per block: `record * blocksPerPiece + block`. As long as the most pieces that were ever open need: one among
+   * many torrents has few open, and may have a hundred.
+   */
+  state = new Uint8Array(0);
   /** Who sends or sent an ARRIVING or STORED block. */
-  readonly sender: Int32Array;
+  sender = new Int32Array(0);
   /** Missing blocks of OPENING and READY records. */
   supplyBlocks = 0;
   /** Missing blocks of READY records. */
@@ -51,19 +63,19 @@ export class OpenPieces {
   /** The servable list, oldest first. Index `capacity` is its head and tail. */
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
+  /** They have a row for each block that `state` has. */
+  readonly #tables: BlockTables;
 
   /** @param missingPieces pieces that may ever be opened: of a complete torrent none, and no table is needed. */
-  constructor(geometry: Geometry, openPieces: number, missingPieces: number) {
+  constructor(geometry: Geometry, openPieces: number, missingPieces: number, tables: BlockTables) {
     this.geometry = geometry;
+    this.#tables = tables;
     this.capacity = Math.min(openPieces, missingPieces);
-    const blocks = this.capacity * geometry.blocksPerPiece;
     this.records = new SlotSet(this.capacity);
     this.pieceOf = new Int32Array(this.capacity).fill(-1);
     this.phase = new Uint8Array(this.capacity);
     this.blockCount = new Int32Array(this.capacity);
     this.counts = new Int32Array(this.capacity * 4);
-    this.state = new Uint8Array(blocks);
-    this.sender = new Int32Array(blocks).fill(-1);
     this.#recordOf = new Int32Array(geometry.pieceCount).fill(NOT_OPEN);
     this.#free = Int32Array.from({ length: this.capacity }, (_, index) => this.capacity - 1 - index);
     this.#freeCount = this.capacity;
@@ -110,6 +122,7 @@ export class OpenPieces {
   open(piece: number): number {
     if (this.#freeCount === 0 || this.#recordOf[piece] !== NOT_OPEN) throw new Error(`cannot open piece ${piece}`);
     const record = this.#free[--this.#freeCount]!;
+    this.#include(record);
     const blocks = this.geometry.blockCount(piece as PieceIndex);
     this.#recordOf[piece] = record;
     this.records.add(record);
@@ -119,6 +132,16 @@ export class OpenPieces {
     this.#clear(record);
     this.supplyBlocks += blocks;
     return record;
+  }
+
+  /** Free records are taken in order, those that were used before first. */
+  #include(record: number): void {
+    const { blocksPerPiece } = this.geometry;
+    if ((record + 1) * blocksPerPiece <= this.state.length) return;
+    const records = Math.min(this.capacity, Math.max(FIRST_RECORDS, 2 ** Math.ceil(Math.log2(record + 1))));
+    this.state = grown(this.state, records * blocksPerPiece);
+    this.sender = grown(this.sender, records * blocksPerPiece, -1);
+    this.#tables.growBlocks(records * blocksPerPiece);
   }
 
   ready(record: number): void {

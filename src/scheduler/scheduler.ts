@@ -60,8 +60,8 @@ export class Scheduler extends SchedulerFacts {
     const peers = new Peers(0, geometry.pieceCount);
     const availability = new Availability(geometry.pieceCount, 0, (piece) => !have.has(piece), random, priorities);
     const traffic = new Traffic(0);
-    const open = new OpenPieces(geometry, Math.max(1, limits.openPieces), geometry.pieceCount - have.count);
-    const ledger = new Ledger(open.capacity * geometry.blocksPerPiece, 0);
+    const ledger = new Ledger(0);
+    const open = new OpenPieces(geometry, Math.max(1, limits.openPieces), geometry.pieceCount - have.count, ledger);
     const allowance = new Allowance(limits.downloadBytesPerSec ?? Number.POSITIVE_INFINITY);
     const picker = new Picker(availability, peers, 0, have.count, random, isSequential);
     super({ peers, availability, traffic, open, ledger, allowance, picker });
