@@ -7,8 +7,8 @@ import type { EngineOptions } from './api.js';
 import { LIMITS } from './config.js';
 import { createWorkPool } from './hash/pool.js';
 import type { WorkPool } from './hash/port.js';
+import { isSupported } from './native/mmap-io.js';
 import { type OpenFiles, openFilesLimit, shareOpenFiles } from './open-files.js';
-import { isSupported } from './storage/mmap-io.js';
 
 /** Threads and connections as asked for, or as many as the process may open files for. */
 export function roomOf({ threads, maxConnections }: EngineOptions): OpenFiles {

@@ -146,6 +146,13 @@ describe('the rules find', () => {
       ['import arrows:1'],
     ],
     ['wire that knows the peer', 'src/wire/a.ts', "import type { F } from '../peer/link.js';\n", ['import arrows:1']],
+    [
+      'native code that is loaded elsewhere, by any means',
+      'src/storage/a.ts',
+      "const k = createRequire(import.meta.url)('koffi');\nimport type { K } from 'koffi';\n",
+      ['native code:1', 'native code:2'],
+    ],
+    ['no fault in its own folder', 'src/native/a.ts', "const k = createRequire(import.meta.url)('koffi');\n", []],
     ['a test that hides the others', 'test/a.ts', '\ntest.on' + "ly('a', () => {});\n", ['no only:2']],
   ];
 

@@ -13,7 +13,7 @@ import { createWorkPool } from '../../src/hash/pool.js';
 import type { MemoryRange, WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
 import { Geometry, type PieceIndex } from '../../src/metainfo/geometry.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
-import * as mmap from '../../src/storage/mmap-io.js';
+import * as mmap from '../../src/native/mmap-io.js';
 import { openStorage } from '../../src/storage/open.js';
 import type { Storage, StorageKind } from '../../src/storage/port.js';
 import { fileSystemOf } from '../support/job.js';

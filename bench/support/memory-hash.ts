@@ -8,7 +8,7 @@ import { createWorkPool } from '../../src/hash/pool.js';
 import type { MemoryRange, WorkPool } from '../../src/hash/port.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
-import * as mmap from '../../src/storage/mmap-io.js';
+import * as mmap from '../../src/native/mmap-io.js';
 import type { Contender } from './hashing.js';
 import { timedHere } from './timed.js';
 

@@ -1,7 +1,7 @@
 /** What of a file is in the page cache, and how to get it out (Linux). The file must be ours and mapped by nobody. */
 import { closeSync, fdatasyncSync, fstatSync, openSync } from 'node:fs';
 import koffi from 'koffi';
-import * as mmap from '../../src/storage/mmap-io.js';
+import * as mmap from '../../src/native/mmap-io.js';
 
 const POSIX_FADV_DONTNEED = 4;
 

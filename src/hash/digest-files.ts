@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import type { FileEntry } from '../metainfo/metainfo.js';
-import { systemError } from '../storage/errno.js';
+import { systemError } from '../native/errno.js';
 import { FileLayout, type FileSegment } from '../storage/layout.js';
 import type { FileIdentity, WorkPool } from './port.js';
 import { aborted, submit } from './submit.js';

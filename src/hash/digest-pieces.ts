@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { addressOf } from '../native/library.js';
 import { HashCall, type HashRates, hashRates } from '../native/multihash.js';
-import { pageBuffer } from '../page-buffer.js';
+import { pageBuffer } from '../native/page-buffer.js';
 import type { RawPathRange } from './job.js';
 import { RangeReader } from './range-reader.js';
 

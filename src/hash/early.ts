@@ -3,8 +3,8 @@
  * of a second to load, on a busy machine more, and the first blocks of a transfer would wait for it on both sides.
  */
 import { constants } from 'node:os';
-import { errnoOf } from '../storage/errno.js';
-import * as mmap from '../storage/mmap-io.js';
+import { errnoOf } from '../native/errno.js';
+import * as mmap from '../native/mmap-io.js';
 import { pagesOf } from './pages.js';
 import type { WorkJob } from './port.js';
 

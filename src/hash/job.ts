@@ -22,7 +22,7 @@
  * Invariant: what `encodeBatch` writes, the readers here read to the last number.
  */
 
-import { errnoName } from '../storage/errno.js';
+import { errnoName } from '../native/errno.js';
 import type { FileIdentity, FileRange, MemoryRange, PathRange, WorkJob, WorkResult } from './port.js';
 
 /** A look at a path: errno or 0, mode, length; as 64-bit integers time of change in nanoseconds, device, inode. */

@@ -1,5 +1,5 @@
 /** Ranges of memory and the pages they lie in. */
-import * as mmap from '../storage/mmap-io.js';
+import * as mmap from '../native/mmap-io.js';
 import type { MemoryRange } from './port.js';
 
 /** The page-aligned hull of a range: what madvise wants. */

@@ -14,8 +14,8 @@
 import { fdatasync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { HaulError } from '../errors.js';
+import { cannotForce, errnoName, errnoOf } from '../native/errno.js';
 import { hashCompany } from '../native/multihash.js';
-import { cannotForce, errnoName, errnoOf } from '../storage/errno.js';
 import { Crew, causeText } from './crew.js';
 import { type PopulateJob, populateEarly } from './early.js';
 import { Gathering } from './gathering.js';

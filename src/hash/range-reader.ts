@@ -6,7 +6,7 @@
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
-import { errnoOf, SystemCallError } from '../storage/errno.js';
+import { errnoOf, SystemCallError } from '../native/errno.js';
 import type { RawPathRange } from './job.js';
 import type { FileIdentity } from './port.js';
 import { encodeTrouble } from './trouble.js';

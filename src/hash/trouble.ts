@@ -2,7 +2,7 @@
  * How `digest-pieces` says that a piece could not be read, in the 20 bytes that a digest has: twelve zeros, which no
  * SHA-1 anyone has seen begins with, then errno and the number of the file in the job's list.
  */
-import { errnoName } from '../storage/errno.js';
+import { errnoName } from '../native/errno.js';
 import { DIGEST_BYTES } from './job.js';
 
 const ZERO_BYTES = 12;

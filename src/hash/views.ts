@@ -1,5 +1,5 @@
 /** Views of mapped memory in a worker: one per window, kept, because making one costs up to half a millisecond. */
-import { view } from '../storage/mmap-io.js';
+import { view } from '../native/mmap-io.js';
 import type { MemoryRange } from './port.js';
 
 /**

@@ -7,8 +7,8 @@ import * as crypto from 'node:crypto';
 import { fstatSync, lstatSync, readSync, statSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { BLOCK_LENGTH_BYTES } from '../config.js';
-import { errnoOf, SystemCallError } from '../storage/errno.js';
-import * as mmap from '../storage/mmap-io.js';
+import { errnoOf, SystemCallError } from '../native/errno.js';
+import * as mmap from '../native/mmap-io.js';
 import { isHashedTogether, type Message, sha1Memory } from './digest-memory.js';
 import { digestPieces } from './digest-pieces.js';
 import {

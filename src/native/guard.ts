@@ -3,8 +3,9 @@
  * of the process. What such a window holds proves nothing from then on: whoever uses one asks before it believes
  * anything.
  */
-import { view } from '../storage/mmap-io.js';
+
 import { nativeLibrary } from './library.js';
+import { view } from './mmap-io.js';
 
 /** What `add` answers when a window is not guarded. */
 export const UNGUARDED = -1;

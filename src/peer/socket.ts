@@ -5,7 +5,7 @@
  */
 import net from 'node:net';
 import { DEFAULTS } from '../config.js';
-import { pageBuffer } from '../page-buffer.js';
+import { pageBuffer } from '../native/page-buffer.js';
 
 /** Called with source[0, length) of the shared buffer; nothing may keep a view of it. Returns false to stop reading. */
 export type OnBytes = (source: Buffer, length: number) => boolean;

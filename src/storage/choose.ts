@@ -12,9 +12,9 @@ import { release } from 'node:os';
 import { join } from 'node:path';
 import { DEFAULTS } from '../config.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
+import * as mmap from '../native/mmap-io.js';
 import { fileSystemOf, isWrittenFaster, UNKNOWN } from './file-systems.js';
 import { existingFolder } from './files.js';
-import * as mmap from './mmap-io.js';
 import type { StorageKind } from './port.js';
 
 /** Files one piece may touch before so many mappings cost more than copies. */

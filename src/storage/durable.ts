@@ -6,14 +6,14 @@
 import { open } from 'node:fs/promises';
 import { fromSystemError, type HaulError } from '../errors.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
+import { cannotForce } from '../native/errno.js';
+import * as mmap from '../native/mmap-io.js';
 import type { Budgets } from './budgets.js';
 import type { DirtyBudget } from './dirty-budget.js';
-import { cannotForce } from './errno.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles } from './files.js';
 import type { Jobs } from './jobs.js';
 import type { FileLayout } from './layout.js';
-import * as mmap from './mmap-io.js';
 import { whenRoom } from './patience.js';
 import { WriteBack } from './write-back.js';
 

@@ -1,6 +1,6 @@
 /** Forcing a file to the device, where its file system has a way to: see `cannotForce`. */
 import type { FileHandle } from 'node:fs/promises';
-import { cannotForce } from './errno.js';
+import { cannotForce } from '../native/errno.js';
 
 /** fsync(2), where there is one. */
 export async function forceFile(handle: FileHandle): Promise<void> {

@@ -10,9 +10,9 @@ import { type BigIntStats, constants, fstatSync, type StatsFs } from 'node:fs';
 import { chmod, type FileHandle, mkdir, open, rmdir, stat, symlink, unlink } from 'node:fs/promises';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { FileEntry } from '../metainfo/metainfo.js';
+import * as mmap from '../native/mmap-io.js';
 import { forEachConcurrently } from './concurrently.js';
 import { isBelow, nameOf } from './kernel-names.js';
-import * as mmap from './mmap-io.js';
 import { whenRoom } from './patience.js';
 import type { FileState, Survey } from './survey.js';
 

@@ -10,18 +10,13 @@
 import { createHash } from 'node:crypto';
 import { constants, fstatSync, statSync, unlinkSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fromSystemError } from '../errors.js';
+import { type Flock, type FlockOutcome, LOCK_EX, LOCK_SH, LOCK_UN, loadFlock } from '../native/flock.js';
 import { LockMapping } from './lock-mapping.js';
 import { isOutOfRoom, whenRoom } from './patience.js';
 
-const LOCK_SH = 1;
-const LOCK_EX = 2;
-const LOCK_NB = 4;
-const LOCK_UN = 8;
-const EWOULDBLOCK = 11;
 /** The file may vanish between opening and locking it, when its owner has just ended. */
 const TRIES = 40;
 /**
@@ -273,27 +268,4 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-}
-
-type FlockOutcome = 'locked' | 'busy' | 'unknown';
-type Flock = (fd: number, operation: number) => FlockOutcome;
-
-let loaded: Flock | null | undefined;
-
-function loadFlock(): Flock | null {
-  if (loaded !== undefined) return loaded;
-  try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-    const flock = koffi.load(null).func('int flock(int fd, int operation)') as (
-      fd: number,
-      operation: number,
-    ) => number;
-    loaded = (fd, operation) => {
-      if (flock(fd, operation | LOCK_NB) === 0) return 'locked';
-      return koffi.errno() === EWOULDBLOCK ? 'busy' : 'unknown';
-    };
-  } catch {
-    loaded = null;
-  }
-  return loaded;
 }

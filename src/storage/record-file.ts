@@ -14,8 +14,8 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { HaulError } from '../errors.js';
+import * as mmap from '../native/mmap-io.js';
 import { forceFile } from './force.js';
-import * as mmap from './mmap-io.js';
 import { isOutOfRoom } from './patience.js';
 
 const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);

@@ -7,8 +7,8 @@
  */
 import { fromSystemError, type HaulError } from '../errors.js';
 import type { MemoryRange, WorkJob, WorkResult } from '../hash/port.js';
+import * as mmap from '../native/mmap-io.js';
 import { FreeRanges } from './free-ranges.js';
-import * as mmap from './mmap-io.js';
 
 /** The longest view of Node 20, in whole pages of any size. */
 const LONGEST_BYTES = 2 ** 32 - 64 * 1024;

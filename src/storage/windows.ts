@@ -8,9 +8,9 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { DEFAULTS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import { type SigbusGuard, sigbusGuard, UNGUARDED } from '../native/guard.js';
+import * as mmap from '../native/mmap-io.js';
 import type { ExtentTable } from './extents.js';
 import type { MapBudget, MapHolder } from './map-budget.js';
-import * as mmap from './mmap-io.js';
 
 export interface WindowFiles {
   path(file: number): string;

@@ -12,7 +12,7 @@ import { createWorkPool } from '../../src/hash/pool.js';
 import { parseTorrent } from '../../src/index.js';
 import { createTorrent } from '../../src/metainfo/create.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
-import { SystemCallError } from '../../src/storage/errno.js';
+import { SystemCallError } from '../../src/native/errno.js';
 import { engineMemory } from '../../src/storage/memory.js';
 import { openStorage } from '../../src/storage/open.js';
 import * as scenes from '../storage/scene.js';

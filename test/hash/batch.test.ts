@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { createWorkPool } from '../../src/hash/pool.js';
 import type { MemoryRange, WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
-import * as mmap from '../../src/storage/mmap-io.js';
+import * as mmap from '../../src/native/mmap-io.js';
 
 const KIB = 1024;
 const folder = fs.mkdtempSync(join(tmpdir(), 'haul-batch-'));

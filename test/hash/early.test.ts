@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { createWorkPool } from '../../src/hash/pool.js';
 import type { MemoryRange, WorkPool, WorkResult } from '../../src/hash/port.js';
-import * as mmap from '../../src/storage/mmap-io.js';
+import * as mmap from '../../src/native/mmap-io.js';
 import { openScope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
 import { withDeadline } from '../support/wait.js';

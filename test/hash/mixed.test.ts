@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { createWorkPool } from '../../src/hash/pool.js';
 import type { WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
-import * as mmap from '../../src/storage/mmap-io.js';
+import * as mmap from '../../src/native/mmap-io.js';
 
 const KIB = 1024;
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { after, test } from 'node:test';
 import type { MemoryRange, WorkJob } from '../../src/hash/port.js';
-import * as mmap from '../../src/storage/mmap-io.js';
+import * as mmap from '../../src/native/mmap-io.js';
 
 const WINDOW_BYTES = 64 * 1024;
 const JOBS = 3;

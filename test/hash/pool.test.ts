@@ -10,7 +10,7 @@ import { type Look, look } from '../../src/hash/look.js';
 import { createWorkPool } from '../../src/hash/pool.js';
 import type { MemoryRange, WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
 import { troubleOf } from '../../src/hash/trouble.js';
-import * as mmap from '../../src/storage/mmap-io.js';
+import * as mmap from '../../src/native/mmap-io.js';
 
 const KIB = 1024;
 const folder = fs.mkdtempSync(join(tmpdir(), 'haul-pool-'));

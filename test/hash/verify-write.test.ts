@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createWorkPool } from '../../src/hash/pool.js';
 import type { FileRange, WorkJob, WorkResult } from '../../src/hash/port.js';
-import * as mmap from '../../src/storage/mmap-io.js';
+import * as mmap from '../../src/native/mmap-io.js';
 import { openScope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
 

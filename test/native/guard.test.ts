@@ -6,7 +6,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { thisArchitecture } from '../../native/build.js';
 import { sigbusGuard, UNGUARDED } from '../../src/native/guard.js';
-import * as mmap from '../../src/storage/mmap-io.js';
+import * as mmap from '../../src/native/mmap-io.js';
 import { run } from '../support/child.js';
 import { missingTool } from '../support/clients/client.js';
 import { skipWithout } from '../support/requirements.js';
@@ -15,7 +15,7 @@ import { Scope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
 
 const GUARD = new URL('../../src/native/guard.js', import.meta.url).href;
-const MMAP = new URL('../../src/storage/mmap-io.js', import.meta.url).href;
+const MMAP = new URL('../../src/native/mmap-io.js', import.meta.url).href;
 const COMPILER = process.env.CC ?? 'cc';
 const PAGES = 64;
 

@@ -4,8 +4,8 @@ import { after, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { createWorkPool } from '../../src/hash/pool.js';
 import type { WorkJob, WorkResult } from '../../src/hash/port.js';
+import { pageSize } from '../../src/native/mmap-io.js';
 import { FreeRanges } from '../../src/storage/free-ranges.js';
-import { pageSize } from '../../src/storage/mmap-io.js';
 import { type Place, placeRange, Slab } from '../../src/storage/slab.js';
 
 const MIB = 1024 * 1024;

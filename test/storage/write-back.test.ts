@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { test } from 'node:test';
+import { SystemCallError } from '../../src/native/errno.js';
 import { DirtyBudget } from '../../src/storage/dirty-budget.js';
-import { SystemCallError } from '../../src/storage/errno.js';
 import { WriteBack } from '../../src/storage/write-back.js';
 
 const MIB = 1024 * 1024;

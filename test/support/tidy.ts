@@ -41,8 +41,8 @@ const PURE_MODULES: ReadonlyMap<string, readonly string[]> = new Map([
 
 /** Modules of a shell that others may load: bindings and arithmetic without state. */
 const SHARED_HELPERS: ReadonlySet<string> = new Set([
-  'src/storage/errno.ts',
-  'src/storage/mmap-io.ts',
+  'src/native/errno.ts',
+  'src/native/mmap-io.ts',
   'src/hash/digest-files.ts',
   'src/hash/look.ts',
   'src/discovery/address.ts',
@@ -220,6 +220,19 @@ export function importArrows(source: SourceFile): Finding[] {
   return check(source, 'import arrows', (found) => arrow(from, source.file, found));
 }
 
+/** Native code is loaded by `src/native/` alone. What benches and tests load is their own. */
+export function nativeCode(source: SourceFile): Finding[] {
+  const from = partOf(source.file);
+  if (from === null || from === 'native' || !/\bkoffi\b/.test(source.text)) return [];
+  const findings: Finding[] = [];
+  visit(source.tree, (node) => {
+    if (!ts.isStringLiteralLike(node) || node.text !== 'koffi') return;
+    const line = lineOf(source, node.getStart());
+    findings.push({ file: source.file, line, rule: 'native code', message: 'only src/native/ loads koffi' });
+  });
+  return findings;
+}
+
 /** `.only(` left behind would switch every other test off. */
 export function onlyTests(source: SourceFile): Finding[] {
   const findings: Finding[] = [];
@@ -267,5 +280,6 @@ export const SOURCE_RULES: readonly ((source: SourceFile) => Finding[])[] = [
   pureImports,
   pureClock,
   importArrows,
+  nativeCode,
   onlyTests,
 ];

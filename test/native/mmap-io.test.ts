@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import * as mmap from '../../src/storage/mmap-io.js';
-import { makeFolder } from './scene.js';
+import * as mmap from '../../src/native/mmap-io.js';
+import { makeFolder } from '../storage/scene.js';
 
 const folder = makeFolder();
 after(() => fs.rmSync(folder, { recursive: true }));
