@@ -2,8 +2,9 @@
  * The tracker of a virtual swarm: the real table of swarms, without HTTP. Host n has the address 10.x.y.z:6881 that its
  * number makes.
  */
-import type { Address } from '../src/discovery/address.js';
+
 import type { AnnounceReply, AnnounceRequest } from '../src/discovery/announce.js';
+import type { Address } from '../src/net/address.js';
 import { Swarms } from '../src/tracker/swarms.js';
 import type { Host } from './host.js';
 import { peerIdOf } from './roster.js';

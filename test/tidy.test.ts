@@ -153,6 +153,12 @@ describe('the rules find', () => {
       ['native code:1', 'native code:2'],
     ],
     ['no fault in its own folder', 'src/native/a.ts', "const k = createRequire(import.meta.url)('koffi');\n", []],
+    [
+      'a ground floor that knows what stands on it, even as a type',
+      'src/net/a.ts',
+      "import type { A } from '../peer/link.js';\nimport { M } from '../native/mmap-io.js';\n",
+      ['import arrows:1'],
+    ],
     ['a test that hides the others', 'test/a.ts', '\ntest.on' + "ly('a', () => {});\n", ['no only:2']],
   ];
 

@@ -5,7 +5,7 @@
  * Invariant: the kernel is told addresses of buffers that live as long as the socket.
  */
 import koffi from 'koffi';
-import { ipBytes } from '../../src/discovery/address.js';
+import { ipBytes } from '../../src/net/address.js';
 
 const AF_INET = 2;
 const SOCK_DGRAM = 2;

@@ -1,8 +1,8 @@
 /** `haul share`: the library's `share` with a progress bar and a line to paste elsewhere. */
 import { Command } from 'commander';
 import type { HaulError } from '../errors.js';
-import { hostForUrl, LOOPBACK } from '../library/addresses.js';
 import type { Share } from '../library/share.js';
+import { hostForUrl, LOOPBACK } from '../net/own-addresses.js';
 import { formatBytes, printable } from './format.js';
 import { jsonHelp, RESOURCE_FIELDS, SPREAD_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
 import {

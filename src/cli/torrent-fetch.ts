@@ -4,8 +4,10 @@
  * will not change is told at once. Bounds: LIMITS.torrentFileBytes, five redirects.
  */
 import { LIMITS } from '../config.js';
-import type { Requests } from '../discovery/http-client.js';
 import { HaulError } from '../errors.js';
+import type { Requests } from '../net/http-client.js';
+import { basicAuthorization, discard, getFollowing, headerText } from '../net/redirects.js';
+import { withoutPassword } from '../net/url.js';
 import { isTransient, pauseMs, retryAfterMs } from './retry.js';
 import { isHttpUrl } from './values.js';
 import { delayOrAborted } from './wait.js';
@@ -74,7 +76,7 @@ function interrupted(): HaulError {
 
 /** One attempt with its redirects. Failures are values; only the end of `signal` throws. */
 async function attempt(source: string, signal: AbortSignal, limits: FetchLimits): Promise<Buffer | HaulError> {
-  const { HttpClient } = await import('../discovery/http-client.js');
+  const { HttpClient } = await import('../net/http-client.js');
   if (signal.aborted) throw interrupted();
   const agent = new HttpClient({
     connect: { timeout: limits.connectMs },
@@ -84,13 +86,7 @@ async function attempt(source: string, signal: AbortSignal, limits: FetchLimits)
   const start = new URL(source);
   const meter = new Meter(limits, signal);
   try {
-    let url = start;
-    for (let redirects = 0; ; redirects++) {
-      const outcome = await fetchOnce(agent, url, start, meter.signal, meter);
-      if (!(outcome instanceof URL)) return outcome;
-      if (redirects === REDIRECTS_MAX) throw httpError(start, `more than ${REDIRECTS_MAX} redirects`);
-      url = outcome;
-    }
+    return await fetchOnce(agent, start, meter);
   } catch (error) {
     if (signal.aborted) throw interrupted();
     return meter.verdict === null ? networkError(error, start) : timeoutError(start, meter.verdict, error);
@@ -142,41 +138,22 @@ class Meter {
   }
 }
 
-/** The body, or where to go next. Credentials in the URL are sent to their own origin only. */
-async function fetchOnce(
-  agent: Requests,
-  url: URL,
-  start: URL,
-  signal: AbortSignal,
-  meter: Meter,
-): Promise<Buffer | URL> {
-  const headers: Record<string, string> = { accept: 'application/x-bittorrent, */*', 'accept-encoding': 'identity' };
-  if (start.username !== '' && url.origin === start.origin) {
-    const pair = `${decodeURIComponent(start.username)}:${decodeURIComponent(start.password)}`;
-    headers.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
-  }
-  const {
-    statusCode,
-    headers: answer,
-    body,
-  } = await agent.request({
-    origin: url.origin,
-    path: `${url.pathname}${url.search}`,
-    method: 'GET',
-    headers,
-    signal,
+/** The body. Credentials in the URL are sent to their own origin only. */
+async function fetchOnce(client: Requests, start: URL, meter: Meter): Promise<Buffer> {
+  const { statusCode, headers, body } = await getFollowing(start, {
+    client,
+    signal: meter.signal,
+    redirectsMax: REDIRECTS_MAX,
+    headersFor: (url) => headersFor(url, start),
+    target: (next) => {
+      if (next !== null && isHttpUrl(next.href)) return next;
+      throw httpError(start, 'redirected to something that is not http(s)');
+    },
+    tooMany: () => httpError(start, `more than ${REDIRECTS_MAX} redirects`),
   });
-  const location = answer.location;
-  if (statusCode >= 300 && statusCode < 400 && typeof location === 'string') {
-    body.on('error', () => {}).destroy();
-    const next = URL.canParse(location, url.href) ? new URL(location, url.href) : null;
-    if (next === null || !isHttpUrl(next.href)) throw httpError(start, 'redirected to something that is not http(s)');
-    return next;
-  }
   if (statusCode !== 200) {
-    body.on('error', () => {}).destroy();
-    const header = answer['retry-after'];
-    const askedMs = retryAfterMs(typeof header === 'string' ? header : undefined, Date.now());
+    discard(body);
+    const askedMs = retryAfterMs(headerText(headers['retry-after']) ?? undefined, Date.now());
     const facts = { statusCode, ...(askedMs > 0 ? { retryAfterMs: askedMs } : {}) };
     throw httpError(start, `the server answered ${statusCode}${STATUS_HINTS[statusCode] ?? ''}`, facts);
   }
@@ -189,6 +166,15 @@ async function fetchOnce(
     parts.push(part);
   }
   return Buffer.concat(parts);
+}
+
+function headersFor(url: URL, start: URL): Record<string, string> {
+  const authorization = url.origin === start.origin ? basicAuthorization(start) : undefined;
+  return {
+    accept: 'application/x-bittorrent, */*',
+    'accept-encoding': 'identity',
+    ...(authorization === undefined ? {} : { authorization }),
+  };
 }
 
 const STATUS_HINTS: Readonly<Record<number, string>> = {
@@ -246,13 +232,4 @@ export function tooLarge(source: string): HaulError {
     source,
     limitBytes,
   });
-}
-
-/** As it may be shown. */
-export function withoutPassword(source: string): string {
-  const url = new URL(source);
-  if (url.username === '' && url.password === '') return source;
-  url.username = '';
-  url.password = '';
-  return url.href;
 }

@@ -4,7 +4,8 @@ import { LIMITS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { parseTorrent } from '../metainfo/torrent.js';
-import { type FetchOptions, fetchTorrent, tooLarge, withoutPassword } from './torrent-fetch.js';
+import { withoutPassword } from '../net/url.js';
+import { type FetchOptions, fetchTorrent, tooLarge } from './torrent-fetch.js';
 import { isHttpUrl } from './values.js';
 
 /**

@@ -38,7 +38,7 @@ async function track({ output, signal }: Context, options: TrackOptions): Promis
   const [{ startTracker }, { withPortHint }, { hostForUrl, localAddress }] = await Promise.all([
     import('../library/tracker.js'),
     import('./engine-door.js'),
-    import('../library/addresses.js'),
+    import('../net/own-addresses.js'),
   ]);
   const stateFile = stateFileOf(options);
   const tracker = await withPortHint('--port', () =>

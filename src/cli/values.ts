@@ -4,7 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { LIMITS } from '../config.js';
-import { isZone, ZONE_RULE } from '../discovery/zone.js';
+import { isZone, ZONE_RULE } from '../net/zone.js';
 
 /** A value on the command line cannot be used; the message completes "'xyz' is invalid. …". */
 export class ValueError extends Error {

@@ -9,7 +9,7 @@
  *                             └────failed──────────────────────────────────↑   banned ─time──↑
  */
 import { LIMITS } from '../config.js';
-import { type Address, formatAddress, isDialable } from './address.js';
+import { type Address, formatAddress, isDialable } from '../net/address.js';
 import { Heap } from './heap.js';
 
 /** Where an address came from. `explicit`: given by the user, retried fast and never evicted. */

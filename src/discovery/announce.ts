@@ -1,5 +1,5 @@
 /** What is said to a tracker and what it answers, whatever the protocol (BEP 3, 7, 15, 23, 48). Types only. */
-import type { Address } from './address.js';
+import type { Address } from '../net/address.js';
 
 export type AnnounceEvent = 'started' | 'stopped' | 'completed';
 

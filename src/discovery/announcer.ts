@@ -5,11 +5,11 @@
  */
 import type { TrackerReport } from '../api.js';
 import { type ErrorCode, HaulError } from '../errors.js';
-import type { Address } from './address.js';
+import type { Address } from '../net/address.js';
+import { shownUrl } from '../net/url.js';
 import type { AnnounceEvent, AnnounceReply, AnnounceRequest } from './announce.js';
 import { Tiers } from './tiers.js';
 import { TrackerRecord } from './tracker-record.js';
-import { shownUrl } from './tracker-url.js';
 
 /** How long `stop` waits for trackers to hear 'stopped'. */
 export const STOP_TIMEOUT_MS = 3_000;

@@ -1,11 +1,12 @@
 /** HTTP and HTTPS trackers: announce (BEP 3, 7, 23) and scrape (BEP 48). */
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
+import type { Requests } from '../net/http-client.js';
+import { exchange } from '../net/http-get.js';
+import { parseHttpUrl, shownUrl } from '../net/url.js';
 import type { AnnounceReply, AnnounceRequest, ScrapeEntry } from './announce.js';
-import type { Requests } from './http-client.js';
-import { exchange } from './http-exchange.js';
 import { peekFailure, readAnnounce, readReply, readScrape } from './tracker-reply.js';
-import { announceUrl, parseHttpUrl, scrapeUrl, shownUrl } from './tracker-url.js';
+import { announceUrl, scrapeUrl } from './tracker-url.js';
 
 /** Some trackers turn clients away that do not say who they are. */
 const USER_AGENT = 'Swarmhaul/0.1';

@@ -1,6 +1,6 @@
 /** How each tracker of one torrent answered last. Pure; for people and programs that ask, it decides nothing. */
 import type { TrackerReport } from '../api.js';
-import { shownUrl } from './tracker-url.js';
+import { shownUrl } from '../net/url.js';
 
 /** As many as are used (`TRACKERS_MAX`) and some of those that are not. */
 const TRACKERS_RECORDED = 120;

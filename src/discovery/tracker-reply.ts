@@ -2,8 +2,6 @@
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import { type BencodeDictionary, type BencodeValue, decodeChecked, keyName } from '../metainfo/bencode.js';
-import { inRandomOrder } from '../random.js';
-import { printable } from '../wire/text.js';
 import {
   type Address,
   COMPACT4_BYTES,
@@ -12,7 +10,9 @@ import {
   decodeCompact6,
   isDialable,
   makeAddress,
-} from './address.js';
+} from '../net/address.js';
+import { inRandomOrder } from '../random.js';
+import { printable } from '../wire/text.js';
 import type { AnnounceReply, ScrapeEntry } from './announce.js';
 
 const TEXT_CHARS_MAX = 200;

@@ -1,41 +1,11 @@
-/** Tracker URLs: what is asked, and how a URL is named in a message. Pure. */
-import { HaulError } from '../errors.js';
+/** Tracker URLs: what is asked. Pure. */
 import type { AnnounceRequest } from './announce.js';
-
-/** Tracker URLs longer than this are refused: servers do not take them either. */
-const URL_CHARS_MAX = 2048;
-const SHOWN_CHARS_MAX = 200;
 
 /** Every byte as %xx, so that nothing on the way reads raw bytes as text. */
 export function percentBytes(bytes: Uint8Array): string {
   let text = '';
   for (const byte of bytes) text += `%${byte < 16 ? '0' : ''}${byte.toString(16)}`;
   return text;
-}
-
-/**
- * A tracker URL as it may be shown: scheme, host and path. Private trackers put passkeys into the query
- * and credentials before the host, so neither is shown.
- */
-export function shownUrl(url: string): string {
-  if (!URL.canParse(url)) return `${JSON.stringify(url.slice(0, 60))}`;
-  const parsed = new URL(url);
-  const shown = `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
-  const cut = shown.length > SHOWN_CHARS_MAX ? `${shown.slice(0, SHOWN_CHARS_MAX)}…` : shown;
-  return parsed.search === '' ? cut : `${cut}?…`;
-}
-
-/** An http or https URL, or a HaulError TRACKER that says what is wrong with it. */
-export function parseHttpUrl(url: string, role: string): URL {
-  const facts = { url: shownUrl(url) };
-  if (url.length > URL_CHARS_MAX)
-    throw new HaulError('TRACKER', `${role} ${facts.url}: the URL is longer than ${URL_CHARS_MAX} characters`, facts);
-  if (!URL.canParse(url)) throw new HaulError('TRACKER', `${role} ${facts.url}: not a URL`, facts);
-  const parsed = new URL(url);
-  if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') {
-    throw new HaulError('TRACKER', `${role} ${facts.url}: ${parsed.protocol.slice(0, -1)} is not http or https`, facts);
-  }
-  return parsed;
 }
 
 /**

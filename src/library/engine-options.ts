@@ -1,9 +1,9 @@
 /** The rules of `EngineOptions` and `AddOptions`. Pure. */
 import type { AddOptions, EngineOptions, RateLimits, RemoveOptions } from '../api.js';
-import { isZone, ZONE_RULE } from '../discovery/zone.js';
 import { HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { Selection } from '../metainfo/selection.js';
+import { isZone, ZONE_RULE } from '../net/zone.js';
 import type { RateOptions } from '../peer/throttle.js';
 import {
   address,

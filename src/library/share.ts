@@ -7,8 +7,8 @@ import type { Engine, EngineOptions, Torrent } from '../api.js';
 import { createEngine } from '../engine.js';
 import { HaulError } from '../errors.js';
 import { withTrackers } from '../metainfo/torrent.js';
+import { hostForUrl, LOOPBACK, localAddresses, torrentUrlPath } from '../net/own-addresses.js';
 import type { TrackerServer } from '../tracker/server.js';
-import { hostForUrl, LOOPBACK, localAddresses, torrentUrlPath } from './addresses.js';
 import {
   callable,
   checkOptions,

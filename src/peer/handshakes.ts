@@ -4,7 +4,7 @@
  */
 import type net from 'node:net';
 import { LIMITS } from '../config.js';
-import { groupOf } from '../discovery/remote-group.js';
+import { groupOf } from '../net/remote-group.js';
 import { encodeHandshake, type Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import type { Flusher } from './flusher.js';

@@ -4,7 +4,7 @@
  * has most.
  */
 import { LIMITS } from '../config.js';
-import { groupOf } from '../discovery/remote-group.js';
+import { groupOf } from '../net/remote-group.js';
 
 interface Waiting {
   readonly host: string;

@@ -4,10 +4,10 @@
  * offered, and a download never ends well over it.
  */
 
-import { groupOf } from '../discovery/remote-group.js';
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
+import { groupOf } from '../net/remote-group.js';
 import type { LiveTorrent } from '../torrent/torrent.js';
 import type { Peer } from './peer.js';
 import { SpotChecks } from './spot-checks.js';

@@ -8,8 +8,8 @@
  * a quarter while others are served too.
  */
 import { LIMITS } from '../config.js';
-import { groupOf } from '../discovery/remote-group.js';
 import type { Geometry } from '../metainfo/geometry.js';
+import { groupOf } from '../net/remote-group.js';
 import type { Storage } from '../storage/port.js';
 import { Uptake } from './uptake.js';
 

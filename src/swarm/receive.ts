@@ -4,10 +4,10 @@
  * Holds no algorithm: the scheduler decides, storage places and verifies.
  */
 import { BLOCK_LENGTH_BYTES } from '../config.js';
-import { groupOf } from '../discovery/remote-group.js';
 import type { HaulError } from '../errors.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import { type BlockIndex, NONE, type PieceIndex } from '../metainfo/geometry.js';
+import { groupOf } from '../net/remote-group.js';
 import { type BadPieceOwner, BadPieces } from './bad-pieces.js';
 import type { Exchange } from './exchange.js';
 import type { Peer } from './peer.js';

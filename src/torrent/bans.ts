@@ -7,7 +7,7 @@
  * host of IPv6 has a new address of its /64 whenever it likes: its ban holds in all of it. But a /64 is also a whole
  * LAN: it is refused when so many of its addresses were caught that most of it is bad.
  */
-import { groupOf } from '../discovery/remote-group.js';
+import { groupOf } from '../net/remote-group.js';
 
 /** The first ban of a peer; each further one is twice as long, up to the last. */
 export const BAN_FIRST_MS = 30 * 60_000;

@@ -3,7 +3,7 @@
  * (ourselves, duplicates, banned, no room).
  */
 import { LIMITS } from '../config.js';
-import { formatAddress } from '../discovery/address.js';
+import { formatAddress } from '../net/address.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import type { Peer } from '../swarm/peer.js';

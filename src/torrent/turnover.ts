@@ -3,7 +3,7 @@
  * `seats.ts` wants them, and closes the connection that yields.
  */
 import { LIMITS } from '../config.js';
-import { groupOf } from '../discovery/remote-group.js';
+import { groupOf } from '../net/remote-group.js';
 import type { PeerLink } from '../peer/link.js';
 import type { Exchange } from '../swarm/exchange.js';
 import type { Peer } from '../swarm/peer.js';

@@ -6,7 +6,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { TRACKER_LIMITS } from '../config.js';
-import { groupOf } from '../discovery/remote-group.js';
+import { groupOf } from '../net/remote-group.js';
 import { ShareTable } from './share-table.js';
 
 /** The largest reply that is made for one request; a .torrent is shared by all who fetch it. */

@@ -3,7 +3,7 @@
  * kept as Latin-1 strings, one character per byte, which also are the keys of the swarms. `+` is a plus: this is no
  * form. `ip` is ignored: an address that a stranger may choose turns a tracker into a weapon against that address.
  */
-import { isZone, ZONE_RULE } from '../discovery/zone.js';
+import { isZone, ZONE_RULE } from '../net/zone.js';
 
 export type AnnounceEventWord = '' | 'started' | 'stopped' | 'completed';
 
@@ -21,7 +21,7 @@ export interface AnnounceQuery {
   /** BEP 23; the default here, since every client of this century asks for it. */
   isCompact: boolean;
   noPeerId: boolean;
-  /** Ours alone: where the peer is (`discovery/zone.ts`). Absent: not said. */
+  /** Ours alone: where the peer is (`net/zone.ts`). Absent: not said. */
   zone?: string;
 }
 

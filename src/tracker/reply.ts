@@ -2,7 +2,7 @@
  * The bencoded answers of our tracker (BEP 3, 7, 23, 48), written straight from the tables of the swarm: an announce is
  * answered far too often to go through an object tree. Pure. Keys stand sorted, as bencode wants them.
  */
-import { ipText } from '../discovery/address.js';
+import { ipText } from '../net/address.js';
 import type { PeerTable } from './peer-table.js';
 import type { SwarmView } from './swarms.js';
 

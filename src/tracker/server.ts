@@ -7,8 +7,9 @@ import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { TRACKER_LIMITS } from '../config.js';
-import { urlHost } from '../discovery/address.js';
 import { fromSystemError } from '../errors.js';
+import { urlHost } from '../net/address.js';
+import { bindTo } from '../net/bind.js';
 import { AnnounceDoor } from './announce-door.js';
 import { HttpConnections } from './http-connections.js';
 import type { Endpoints } from './raw-socket.js';
@@ -139,23 +140,17 @@ async function openTable(
 
 type App = FastifyInstance<Server>;
 
-async function listen(options: TrackerOptions, service: TrackerService, shelf: TorrentShelf): Promise<App> {
-  const hosts = options.host === undefined ? ['::', '0.0.0.0'] : [options.host];
-  for (const [attempt, host] of hosts.entries()) {
+function listen(options: TrackerOptions, service: TrackerService, shelf: TorrentShelf): Promise<App> {
+  return bindTo(options.host, async (host) => {
     const app = makeApp(options, service, shelf);
     try {
       await app.listen({ host, port: options.port });
       return app;
     } catch (error) {
       await app.close();
-      const errno = (error as { code?: unknown }).code;
-      const isWithoutIPv6 = errno === 'EAFNOSUPPORT' || errno === 'EADDRNOTAVAIL';
-      if (!isWithoutIPv6 || attempt === hosts.length - 1) {
-        throw fromSystemError(error, 'tracker: listen on', `${urlHost(host)} port ${options.port}`);
-      }
+      throw fromSystemError(error, 'tracker: listen on', `${urlHost(host)} port ${options.port}`);
     }
-  }
-  throw new Error('no address to listen on');
+  });
 }
 
 function makeApp(options: TrackerOptions, service: TrackerService, shelf: TorrentShelf): App {

@@ -3,7 +3,7 @@
  * HTTP. Owns the counters. Whoever the peer says it is, its address is the one it connects from: `ip` and forwarding
  * headers are ignored, so nobody can make a swarm dial a third party.
  */
-import { ipBytes } from '../discovery/address.js';
+import { ipBytes } from '../net/address.js';
 import { parseAnnounce, parseScrape } from './query.js';
 import { announceReply, failureReply, scrapeReply } from './reply.js';
 import { Swarms } from './swarms.js';

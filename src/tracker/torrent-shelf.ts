@@ -1,6 +1,6 @@
 /** The .torrent files a tracker hands out, each rendered for the address by which the client reached it. */
 import { createHash } from 'node:crypto';
-import { canonicalHost, urlHost } from '../discovery/address.js';
+import { canonicalHost, urlHost } from '../net/address.js';
 
 /** Renderings kept per file. A client may send any Host header: what it makes us remember is bounded. */
 const RENDERINGS_MAX = 8;

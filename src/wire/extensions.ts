@@ -3,7 +3,6 @@
  * What a field says wrongly is ignored, as other clients do; only a payload that is no dictionary is refused.
  */
 import { LIMITS } from '../config.js';
-import { ipBytes, ipText } from '../discovery/address.js';
 import { HaulError } from '../errors.js';
 import {
   type BencodeDictionary,
@@ -12,6 +11,7 @@ import {
   decodeChecked,
   encodeBencode,
 } from '../metainfo/bencode.js';
+import { ipBytes, ipText } from '../net/address.js';
 import { WireError } from './error.js';
 import { printable } from './text.js';
 

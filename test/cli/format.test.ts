@@ -10,7 +10,7 @@ import {
   percent,
   printable,
 } from '../../src/cli/format.js';
-import { torrentUrlPath } from '../../src/library/addresses.js';
+import { torrentUrlPath } from '../../src/net/own-addresses.js';
 
 describe('numbers and names for people', () => {
   it('shows bytes in decimal units without ever printing 1000.0', () => {

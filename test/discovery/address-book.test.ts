@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Address } from '../../src/discovery/address.js';
 import {
   AddressBook,
   ALONE_LAST_MS,
@@ -12,6 +11,7 @@ import {
   RETRY_FIRST_MS,
   RETRY_LAST_MS,
 } from '../../src/discovery/address-book.js';
+import type { Address } from '../../src/net/address.js';
 
 const at = (last: number): Address => ({ host: `10.0.${last >> 8}.${last & 255}`, port: 6881 });
 const book = (capacity = 100): AddressBook => new AddressBook({ random: () => 0, capacity });

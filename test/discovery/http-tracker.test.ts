@@ -8,9 +8,10 @@ import { Agent } from 'undici';
 import { LIMITS } from '../../src/config.js';
 import type { AnnounceRequest } from '../../src/discovery/announce.js';
 import { announceHttp, scrapeHttp } from '../../src/discovery/http-tracker.js';
-import { announceUrl, percentBytes, scrapeUrl, shownUrl } from '../../src/discovery/tracker-url.js';
+import { announceUrl, percentBytes, scrapeUrl } from '../../src/discovery/tracker-url.js';
 import { type ErrorCode, HaulError } from '../../src/errors.js';
 import { type BencodeInput, encodeBencode } from '../../src/metainfo/bencode.js';
+import { shownUrl } from '../../src/net/url.js';
 import { makeRandom } from '../../src/random.js';
 
 const infoHash = Buffer.from('00ff2526203d2b41617e7f80c3283f2f5c0a0d22', 'hex');

@@ -28,7 +28,8 @@ const PURE: readonly RegExp[] = [
   /^src\/hash\/port\.ts$/,
   /^src\/library\/(?:check-options|engine-options|metainfo-argument)\.ts$/,
   /^src\/torrent\/(?:contacts|health)\.ts$/,
-  /^src\/discovery\/(?:address|address-book|announce|announce-gate|heap|remote-group|tiers|zone)\.ts$/,
+  /^src\/net\/(?:address|remote-group|url|zone)\.ts$/,
+  /^src\/discovery\/(?:address-book|announce|announce-gate|heap|tiers)\.ts$/,
   /^src\/discovery\/tracker-(?:record|reply|url)\.ts$/,
   /^src\/tracker\/(?!(?:announce-door|http-connections|raw-socket|server|table-file)\.ts$).*\.ts$/,
 ];
@@ -40,17 +41,13 @@ const PURE_MODULES: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 
 /** Modules of a shell that others may load: bindings and arithmetic without state. */
-const SHARED_HELPERS: ReadonlySet<string> = new Set([
-  'src/native/errno.ts',
-  'src/native/mmap-io.ts',
-  'src/hash/digest-files.ts',
-  'src/hash/look.ts',
-  'src/discovery/address.ts',
-  'src/discovery/remote-group.ts',
-]);
+const SHARED_HELPERS: ReadonlySet<string> = new Set(['src/hash/digest-files.ts', 'src/hash/look.ts']);
 
 /** The library door and what stands beside it. */
 const MAY_LOAD_ENGINE: ReadonlySet<string> = new Set(['src/index.ts', 'src/library/share.ts']);
+
+/** What all others stand on. */
+const GROUND_FLOOR: ReadonlySet<string> = new Set(['native', 'net']);
 
 /** Folders whose concrete files only engine.ts and the commands name. */
 const SHELLS: ReadonlySet<string> = new Set([
@@ -65,6 +62,8 @@ const SHELLS: ReadonlySet<string> = new Set([
 ]);
 
 const SCHEDULER_MUST_NOT_KNOW = new Set([
+  'native',
+  'net',
   'peer',
   'wire',
   'storage',
@@ -196,6 +195,7 @@ function arrow(from: string, fromFile: string, found: Import): string | null {
   if (to === null) return `src imports ${found.target}`;
   if (to === from) return null;
   if (from === 'scheduler' && SCHEDULER_MUST_NOT_KNOW.has(to)) return `scheduler imports ${to}: peers are slot numbers`;
+  if (GROUND_FLOOR.has(from) && to !== '' && !GROUND_FLOOR.has(to)) return `the ground floor (${from}) imports ${to}`;
   if (to === 'cli') return `only the command line imports ${found.target}`;
   if (SHARED_HELPERS.has(found.target)) return null;
   if (from === 'metainfo' && isPure(fromFile) && to !== '') return `metainfo imports ${to}`;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { groupOf } from '../../src/discovery/remote-group.js';
+import { groupOf } from '../../src/net/remote-group.js';
 import { ShareTable } from '../../src/tracker/share-table.js';
 
 function scene(total: number, share: number) {

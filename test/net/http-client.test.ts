@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { HttpClient } from '../../src/discovery/http-client.js';
+import { HttpClient } from '../../src/net/http-client.js';
 import { run } from '../support/child.js';
 import { openScope } from '../support/scope.js';
 
-const CLIENT = new URL('../../src/discovery/http-client.js', import.meta.url).href;
+const CLIENT = new URL('../../src/net/http-client.js', import.meta.url).href;
 
 async function whileServing<T>(use: (origin: string) => Promise<T>): Promise<T> {
   const server = createServer((request, response) => response.end(`you asked for ${request.url}`));

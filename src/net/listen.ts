@@ -1,6 +1,8 @@
 /** The door for incoming peers: one TCP server, on the first free port of a range or on the port asked for. */
 import net from 'node:net';
 import { fromSystemError, HaulError } from '../errors.js';
+import { urlHost } from './address.js';
+import { bindTo } from './bind.js';
 
 export interface Listener {
   readonly port: number;
@@ -20,15 +22,12 @@ export interface ListenOptions {
 
 /** @throws HaulError PORT_IN_USE, NO_PERMISSION or IO. */
 export async function listen(options: ListenOptions): Promise<Listener> {
-  const hosts = options.host === undefined ? ['::', '0.0.0.0'] : [options.host];
   let failure: HaulError | null = null;
   for (const port of options.ports) {
-    for (const host of hosts) {
-      const outcome = await tryListen(host, port, options);
-      if (!(outcome instanceof HaulError)) return outcome;
-      failure = outcome;
-      // Another host will not help when the port is taken; without IPv6 the IPv4 wildcard may.
-      if (outcome.code === 'PORT_IN_USE') break;
+    try {
+      return await bindTo(options.host, (host) => tryListen(host, port, options));
+    } catch (error) {
+      failure = error as HaulError;
     }
   }
   if (failure?.code === 'PORT_IN_USE' && options.ports.length > 1) {
@@ -40,11 +39,11 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   throw failure ?? new HaulError('BAD_ARGUMENT', 'listen for peers: no port given');
 }
 
-function tryListen(host: string, port: number, options: ListenOptions): Promise<Listener | HaulError> {
-  return new Promise((resolve) => {
+function tryListen(host: string, port: number, options: ListenOptions): Promise<Listener> {
+  return new Promise((resolve, reject) => {
     const server = net.createServer({ pauseOnConnect: true, noDelay: true }, options.onSocket);
     const failed = (error: Error) => {
-      resolve(fromSystemError(error, 'listen for peers on', `${host.includes(':') ? `[${host}]` : host}:${port}`));
+      reject(fromSystemError(error, 'listen for peers on', `${urlHost(host)}:${port}`));
     };
     server.once('error', failed);
     server.listen({ host, port, backlog: 511 }, () => {

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import type { NetworkInterfaceInfo } from 'node:os';
 import { describe, it } from 'node:test';
 import { shellWord } from '../../src/cli/shell-word.js';
-import { hostForUrl, localAddress, localAddresses } from '../../src/library/addresses.js';
+import { hostForUrl, localAddress, localAddresses } from '../../src/net/own-addresses.js';
 
 function info(address: string, internal = false): NetworkInterfaceInfo {
   const common = { address, netmask: '', mac: '', cidr: null, internal };

@@ -1,12 +1,13 @@
 /**
- * One GET of a small binary reply: redirects, time-out, size limit before and after inflation. Never hangs, never
+ * One GET of a small binary reply: time-out, size limit before and after inflation. Never hangs, never
  * buffers more than the limit. Knows HTTP; must not know what a tracker is.
  */
 import { promisify } from 'node:util';
 import type { Dispatcher } from 'undici';
 import { type ErrorCode, HaulError } from '../errors.js';
 import { type Requests, sharedClient } from './http-client.js';
-import { parseHttpUrl, shownUrl } from './tracker-url.js';
+import { basicAuthorization, discard, getFollowing, headerText } from './redirects.js';
+import { parseHttpUrl, shownUrl } from './url.js';
 
 export interface ExchangeOptions {
   /** Aborts with HaulError ABORTED. */
@@ -61,69 +62,35 @@ export async function exchange(url: URL, options: ExchangeOptions): Promise<Exch
   }
 }
 
-async function follow(first: URL, signal: AbortSignal, options: ExchangeOptions): Promise<ExchangeReply> {
-  const { where } = options;
-  const facts = { url: shownUrl(first.href) };
-  let url = first;
-  for (let hops = 0; ; hops++) {
-    signal.throwIfAborted();
-    const reply = await (options.dispatcher ?? sharedClient()).request({
-      origin: url.origin,
-      path: `${url.pathname}${url.search}`,
-      method: 'GET',
-      signal,
-      headers: headersFor(url, options.userAgent),
-      // The timer above covers the whole exchange; undici's own are set to match so that they do not fire earlier.
-      headersTimeout: options.timeoutMs,
-      bodyTimeout: options.timeoutMs,
-    });
-    const location = reply.statusCode >= 300 && reply.statusCode < 400 ? headerText(reply.headers.location) : null;
-    if (location === null) {
-      const raw = await readBody(reply, where, facts, options.bodyBytesMax);
-      return {
-        status: reply.statusCode,
-        body: await inflated(raw, headerText(reply.headers['content-encoding']), where, facts, options.bodyBytesMax),
-      };
-    }
-    discard(reply.body);
-    if (hops === options.redirectsMax) {
-      throw new HaulError('TRACKER', `${where}: redirected more than ${options.redirectsMax} times`, facts);
-    }
-    if (!URL.canParse(location, url.href))
-      throw new HaulError('TRACKER', `${where}: redirected to something that is not a URL`, facts);
-    url = parseHttpUrl(new URL(location, url).href, `${where}: redirected to`);
-  }
+async function follow(url: URL, signal: AbortSignal, options: ExchangeOptions): Promise<ExchangeReply> {
+  const { where, bodyBytesMax, redirectsMax, timeoutMs } = options;
+  const facts = { url: shownUrl(url.href) };
+  const reply = await getFollowing(url, {
+    client: options.dispatcher ?? sharedClient(),
+    signal,
+    redirectsMax,
+    // The timer above covers the whole exchange; undici's own are set to match so that they do not fire earlier.
+    timeoutMs,
+    headersFor: (next) => headersFor(next, options.userAgent),
+    target: (next) => {
+      if (next === null) throw new HaulError('TRACKER', `${where}: redirected to something that is not a URL`, facts);
+      return parseHttpUrl(next.href, `${where}: redirected to`);
+    },
+    tooMany: () => new HaulError('TRACKER', `${where}: redirected more than ${redirectsMax} times`, facts),
+  });
+  const raw = await readBody(reply, where, facts, bodyBytesMax);
+  const encoding = headerText(reply.headers['content-encoding']);
+  return { status: reply.statusCode, body: await inflated(raw, encoding, where, facts, bodyBytesMax) };
 }
 
 function headersFor(url: URL, userAgent: string): Record<string, string> {
-  const headers: Record<string, string> = {
+  const authorization = basicAuthorization(url);
+  return {
     'user-agent': userAgent,
     'accept-encoding': 'gzip, deflate',
     accept: '*/*',
+    ...(authorization === undefined ? {} : { authorization }),
   };
-  if (url.username !== '' || url.password !== '') {
-    const pair = `${unescapePercent(url.username)}:${unescapePercent(url.password)}`;
-    headers.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
-  }
-  return headers;
-}
-
-function unescapePercent(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
-function headerText(value: string | string[] | undefined): string | null {
-  return (Array.isArray(value) ? value[0] : value) ?? null;
-}
-
-/** Closes a body nobody reads. Its abort error is expected. */
-function discard(body: Dispatcher.ResponseData['body']): void {
-  body.on('error', () => {});
-  body.destroy();
 }
 
 async function readBody(

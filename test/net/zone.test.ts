@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isZone } from '../../src/discovery/zone.js';
+import { isZone } from '../../src/net/zone.js';
 
 test('a zone is up to four parts of plain characters, 64 in all', () => {
   for (const zone of ['a', '7', 'rack7', 'eu-1/rack7', 'A.b_c-9', '..', 'a/b/c/d', 'x'.repeat(64)]) {

@@ -3,7 +3,7 @@ import net from 'node:net';
 import { test } from 'node:test';
 import { DEFAULTS } from '../../src/config.js';
 import { HaulError } from '../../src/errors.js';
-import { type Listener, listen } from '../../src/peer/listen.js';
+import { type Listener, listen } from '../../src/net/listen.js';
 import { startEngine } from '../support/engines.js';
 import { openScope, type Scope } from '../support/scope.js';
 

@@ -13,7 +13,7 @@ import {
   makeAddress,
   parseAddress,
   toCompact,
-} from '../../src/discovery/address.js';
+} from '../../src/net/address.js';
 import { makeRandom } from '../../src/random.js';
 
 const first = (): number => 0;
