@@ -102,7 +102,7 @@ describe('the rules find', () => {
     ['a clock in a pure file', 'src/tracker/swarms.ts', '\nconst a = Date.now();\n', ['pure clock:2']],
     ['a date of now in a pure file', 'src/metainfo/a.ts', 'const a = [new Date(), new Date(5)];\n', ['pure clock:1']],
     ['dice in a pure file', 'src/scheduler/a.ts', 'const a = globalThis.Math.random();\n', ['pure clock:1']],
-    ['a timer in a pure file', 'src/storage/layout.ts', 'setTimeout(f, 1);\n', ['pure clock:1']],
+    ['a timer in a pure file', 'src/metainfo/layout.ts', 'setTimeout(f, 1);\n', ['pure clock:1']],
     ['no fault in a clock elsewhere', 'src/peer/link.ts', 'const a = performance.now();\n', []],
     [
       'a scheduler that knows peers, even as types',
@@ -127,7 +127,7 @@ describe('the rules find', () => {
       'no fault in ports, types and helpers',
       'src/torrent/a.ts',
       "import { P } from '../storage/port.js';\nimport type { L } from '../peer/link.js';\n" +
-        "import { F } from '../storage/layout.js';\nimport { d } from '../hash/digest-files.js';\n",
+        "import { F } from '../metainfo/layout.js';\nimport { d } from '../hash/digest-files.js';\n",
       [],
     ],
     [

@@ -7,7 +7,7 @@
  */
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
-import type { FileLayout, FileSegment } from './layout.js';
+import type { FileLayout, FileSegment } from '../metainfo/layout.js';
 import type { Unreserved } from './make-files.js';
 
 /** Some 2 ms of a worker on a machine of 2020. */

@@ -6,6 +6,7 @@
 import { open } from 'node:fs/promises';
 import { fromSystemError, type HaulError } from '../errors.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
+import type { FileLayout } from '../metainfo/layout.js';
 import { cannotForce } from '../native/errno.js';
 import * as mmap from '../native/mmap-io.js';
 import type { Budgets } from './budgets.js';
@@ -13,7 +14,6 @@ import type { DirtyBudget } from './dirty-budget.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles } from './files.js';
 import type { Jobs } from './jobs.js';
-import type { FileLayout } from './layout.js';
 import { whenRoom } from './patience.js';
 import { WriteBack } from './write-back.js';
 

@@ -9,7 +9,7 @@
  * each at its own page, because a view and a system call per tiny file would cost more than its bytes.
  * Invariant: extents are in torrent order and cover it; an extent begins on a page of its window and of its file.
  */
-import type { FileLayout, Stretch } from './layout.js';
+import type { FileLayout, Stretch } from '../metainfo/layout.js';
 
 /** The window of an extent that is not stored: a pad file (BEP 47), or bytes that are not wanted. */
 export const NO_WINDOW = -1;

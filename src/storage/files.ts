@@ -5,6 +5,7 @@
 import { realpath, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
+import { FileLayout, partFileName } from '../metainfo/layout.js';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
 import { Coverage } from './coverage.js';
@@ -14,7 +15,6 @@ import { fileSystemOf } from './file-systems.js';
 import { makeFolder } from './folders.js';
 import { refuseForeign } from './foreign.js';
 import { Identities } from './identities.js';
-import { FileLayout, partFileName } from './layout.js';
 import { Changed, type Made, makeFiles, type UpFront } from './make-files.js';
 import { refuseOneFile } from './one-file.js';
 import type { PrepareRequest } from './port.js';

@@ -5,11 +5,11 @@
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { partFileName } from '../metainfo/layout.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
 import { forEachConcurrently } from './concurrently.js';
 import { ABSENT, type FileStamp } from './file-stamp.js';
-import { partFileName } from './layout.js';
 
 const STATS_AT_ONCE = 8;
 /** Above this many files an asynchronous stat each costs the main thread ten times the call itself. */

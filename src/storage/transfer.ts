@@ -4,10 +4,10 @@
  */
 import { endianness } from 'node:os';
 import type { FileRange, MemoryRange, WorkJob, WorkResult } from '../hash/port.js';
+import type { FileLayout, FileSegment } from '../metainfo/layout.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles } from './files.js';
 import type { Jobs } from './jobs.js';
-import type { FileLayout, FileSegment } from './layout.js';
 
 /** Descriptors held by one job: a piece may span thousands of files. */
 const FILES_PER_JOB = 64;

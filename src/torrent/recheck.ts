@@ -14,10 +14,10 @@ import { type Look, look } from '../hash/look.js';
 import type { WorkPool } from '../hash/port.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
+import { FileLayout, partFileName } from '../metainfo/layout.js';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
 import type { FileStamp } from '../storage/file-stamp.js';
-import { FileLayout, partFileName } from '../storage/layout.js';
 
 export interface RecheckOptions {
   /**

@@ -168,10 +168,10 @@ test('what is missing skips a test, and fails it where nothing may be missing', 
 });
 
 test('tests are chosen by parts of their paths, also as the sources are named', () => {
-  const files = ['wire/decoder.test.js', 'wire/decoder.test.d.ts', 'wire/recorder.js', 'storage/layout.test.js'];
-  assert.deepEqual(chooseTests(files, []), ['storage/layout.test.js', 'wire/decoder.test.js']);
+  const files = ['wire/decoder.test.js', 'wire/decoder.test.d.ts', 'wire/recorder.js', 'metainfo/layout.test.js'];
+  assert.deepEqual(chooseTests(files, []), ['metainfo/layout.test.js', 'wire/decoder.test.js']);
   assert.deepEqual(chooseTests(files, ['wire/']), ['wire/decoder.test.js']);
-  assert.deepEqual(chooseTests(files, ['layout', 'nothing']), ['storage/layout.test.js']);
+  assert.deepEqual(chooseTests(files, ['layout', 'nothing']), ['metainfo/layout.test.js']);
   assert.deepEqual(chooseTests(files, ['test/wire/decoder.test.ts']), ['wire/decoder.test.js']);
   assert.deepEqual(chooseTests(files, ['./test/wire']), ['wire/decoder.test.js']);
   assert.deepEqual(chooseTests(files, ['nothing']), []);

@@ -24,7 +24,7 @@ const PURE: readonly RegExp[] = [
   /^src\/(?:scheduler|wire)\/.*\.ts$/,
   // Making a torrent walks folders and hashes; reading one does not.
   /^src\/metainfo\/(?!(?:create|walk)\.ts$).*\.ts$/,
-  /^src\/storage\/(?:file-stamp|layout|port)\.ts$/,
+  /^src\/storage\/(?:file-stamp|port)\.ts$/,
   /^src\/hash\/port\.ts$/,
   /^src\/library\/(?:check-options|engine-options|metainfo-argument)\.ts$/,
   /^src\/torrent\/(?:contacts|health)\.ts$/,

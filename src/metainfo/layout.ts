@@ -9,9 +9,9 @@
  * A skipped file is nowhere, but pieces at its borders are wanted for its neighbours and must be whole to be verified
  * and served: what they hold of skipped files lies in one part file of our own, beside the data.
  */
-import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
-import type { Selection } from '../metainfo/selection.js';
-import { stateName } from '../metainfo/state-names.js';
+import type { FileEntry, Metainfo } from './metainfo.js';
+import type { Selection } from './selection.js';
+import { stateName } from './state-names.js';
 
 /**
  * Each run of bytes in the part file begins on a page, for it may be mapped. Where pages are larger it is not mapped.

@@ -4,10 +4,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { FileLayout, PART_ALIGN_BYTES, partFileName } from '../../src/metainfo/layout.js';
 import { type FilePriority, Selection } from '../../src/metainfo/selection.js';
 import { ExtentTable, NO_WINDOW } from '../../src/storage/extents.js';
-import { FileLayout, PART_ALIGN_BYTES, partFileName } from '../../src/storage/layout.js';
-import * as scenes from './scene.js';
+import * as scenes from '../storage/scene.js';
 
 /** `aaabb`: file a of 3 bytes, then b of 2; `-` is padding, upper case is skipped. */
 function layoutOf(scene: string, pieceLengthBytes: number) {
