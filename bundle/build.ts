@@ -151,7 +151,7 @@ module.exports = run;
 async function make(esbuild: Esbuild, work: string): Promise<void> {
   const inputs = [
     await bundle(esbuild, path.join(MODULES, 'cli/command.js'), filesOf(work, 'command').source),
-    await bundle(esbuild, path.join(MODULES, 'hash/worker.js'), filesOf(work, 'worker').source),
+    await bundle(esbuild, path.join(MODULES, 'work/worker.js'), filesOf(work, 'worker').source),
     await bundle(
       esbuild,
       path.join(path.dirname(require.resolve('piscina')), 'worker.js'),

@@ -3,9 +3,9 @@ import type { EventEmitter } from 'node:events';
 import type { HaulError } from './errors.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import type { FilePriorities } from './metainfo/selection.js';
-import type { FileStamp } from './storage/file-stamp.js';
 import type { StorageKind } from './storage/port.js';
 import type { RateLimits, RemoveOptions, RemoveResult, Torrent } from './torrent-api.js';
+import type { FileStamp } from './work/file-stamp.js';
 
 export type * from './torrent-api.js';
 

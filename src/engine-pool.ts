@@ -5,10 +5,10 @@
 import { availableParallelism } from 'node:os';
 import type { EngineOptions } from './api.js';
 import { LIMITS } from './config.js';
-import { createWorkPool } from './hash/pool.js';
-import type { WorkPool } from './hash/port.js';
 import { isSupported } from './native/mmap-io.js';
 import { type OpenFiles, openFilesLimit, shareOpenFiles } from './open-files.js';
+import { createWorkPool } from './work/pool.js';
+import type { WorkPool } from './work/port.js';
 
 /** Threads and connections as asked for, or as many as the process may open files for. */
 export function roomOf({ threads, maxConnections }: EngineOptions): OpenFiles {

@@ -24,7 +24,6 @@ import { Dormant, infoHashKey } from './dormant.js';
 import { emitTo, guarded } from './emit.js';
 import { makeEnginePool, roomOf } from './engine-pool.js';
 import { fromSystemError, HaulError } from './errors.js';
-import type { WorkPool } from './hash/port.js';
 import { checkAddOptions, checkEngineOptions, checkLimits, checkRemoveOptions } from './library/engine-options.js';
 import { asMetainfo } from './library/metainfo-argument.js';
 import type { Metainfo } from './metainfo/metainfo.js';
@@ -42,6 +41,7 @@ import type { Log, Services } from './torrent/services.js';
 import { LiveTorrent } from './torrent/torrent.js';
 import { Visits } from './visits.js';
 import { makePeerId } from './wire/handshake.js';
+import type { WorkPool } from './work/port.js';
 
 /**
  * Starts an engine: listens for peers. Worker threads start with the first torrent that needs them.

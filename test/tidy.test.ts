@@ -120,14 +120,14 @@ describe('the rules find', () => {
     [
       'a torrent that hides it in a dynamic import or a re-export',
       'src/torrent/a.ts',
-      "const a = import('../hash/pool.js');\nexport { b } from '../peer/link.js';\n",
+      "const a = import('../work/pool.js');\nexport { b } from '../peer/link.js';\n",
       ['import arrows:1', 'import arrows:2'],
     ],
     [
       'no fault in ports, types and helpers',
       'src/torrent/a.ts',
       "import { P } from '../storage/port.js';\nimport type { L } from '../peer/link.js';\n" +
-        "import { F } from '../metainfo/layout.js';\nimport { d } from '../hash/digest-files.js';\n",
+        "import { F } from '../metainfo/layout.js';\nimport { d } from '../work/digest-files.js';\n",
       [],
     ],
     [

@@ -25,9 +25,9 @@ import { parseArgs } from 'node:util';
 import type { EngineOptions } from '../../src/api.js';
 import { tune } from '../../src/cli/tune.js';
 import { type EngineInternals, startEngine } from '../../src/engine.js';
-import type { WorkPool } from '../../src/hash/port.js';
 import { parseTorrent } from '../../src/index.js';
 import { makePeerId } from '../../src/wire/handshake.js';
+import type { WorkPool } from '../../src/work/port.js';
 import { NullStorage } from './null-storage.js';
 import { sampleTraffic } from './traffic-samples.js';
 

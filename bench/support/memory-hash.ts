@@ -4,11 +4,11 @@
  */
 import * as crypto from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
-import { createWorkPool } from '../../src/hash/pool.js';
-import type { MemoryRange, WorkPool } from '../../src/hash/port.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import * as mmap from '../../src/native/mmap-io.js';
+import { createWorkPool } from '../../src/work/pool.js';
+import type { MemoryRange, WorkPool } from '../../src/work/port.js';
 import type { Contender } from './hashing.js';
 import { timedHere } from './timed.js';
 

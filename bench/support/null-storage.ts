@@ -6,9 +6,9 @@
 import { LIMITS } from '../../src/config.js';
 import type { HaulError } from '../../src/errors.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
-import { ABSENT } from '../../src/storage/file-stamp.js';
 import type { FilesNow } from '../../src/storage/identities.js';
 import type { PinOutcome, Storage } from '../../src/storage/port.js';
+import { ABSENT } from '../../src/work/file-stamp.js';
 
 /** As many as the real storages keep open of 1 MiB pieces. */
 const OPEN_PIECES = 96;

@@ -1,8 +1,8 @@
 /** The engine as the commands open it: logs, warnings and port trouble turned into lines for people. */
 import type { Engine, EngineOptions, Torrent } from '../api.js';
 import { HaulError } from '../errors.js';
-import type { WorkPool } from '../hash/port.js';
 import { openFilesLimit } from '../open-files.js';
+import type { WorkPool } from '../work/port.js';
 import type { EngineCliOptions } from './options.js';
 import type { Output } from './output.js';
 

@@ -1,8 +1,8 @@
 /** `haul get`: downloads what a torrent describes, continues what an earlier run left, may seed afterwards. */
 import { Command, Option } from 'commander';
 import type { Engine } from '../api.js';
-import type { WorkPool } from '../hash/port.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
+import type { WorkPool } from '../work/port.js';
 import { formatBytes } from './format.js';
 import { type Fetched, reportDone, reportGaveUp, reportStopped } from './get-report.js';
 import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';

@@ -3,10 +3,10 @@ import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
-import { createWorkPool } from '../hash/pool.js';
 import { makeTorrent } from '../metainfo/create.js';
-import type { FileStamp } from '../storage/file-stamp.js';
 import { VERSION } from '../version.js';
+import type { FileStamp } from '../work/file-stamp.js';
+import { createWorkPool } from '../work/pool.js';
 import {
   callable,
   checkOptions,

@@ -2,9 +2,9 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { HaulError } from '../errors.js';
-import { createWorkPool } from '../hash/pool.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { recheckFiles } from '../torrent/recheck.js';
+import { createWorkPool } from '../work/pool.js';
 import { callable, checkOptions, checkValue, type Rules, signal, threads, words } from './check-options.js';
 import { asMetainfo } from './metainfo-argument.js';
 

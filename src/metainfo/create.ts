@@ -2,9 +2,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
-import { digestFiles } from '../hash/digest-files.js';
-import type { WorkPool } from '../hash/port.js';
-import type { FileStamp } from '../storage/file-stamp.js';
+import { digestFiles } from '../work/digest-files.js';
+import type { FileStamp } from '../work/file-stamp.js';
+import type { WorkPool } from '../work/port.js';
 import { encodeBencode } from './bencode.js';
 import { Geometry } from './geometry.js';
 import { infoHashOf } from './info-hash.js';

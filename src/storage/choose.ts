@@ -12,8 +12,8 @@ import { release } from 'node:os';
 import { join } from 'node:path';
 import { DEFAULTS } from '../config.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
+import { fileSystemOf, isWrittenFaster, UNKNOWN } from '../native/file-systems.js';
 import * as mmap from '../native/mmap-io.js';
-import { fileSystemOf, isWrittenFaster, UNKNOWN } from './file-systems.js';
 import { existingFolder } from './files.js';
 import type { StorageKind } from './port.js';
 

@@ -1,8 +1,8 @@
 /** Failed work jobs as errors that name the file. */
 import { statfsSync, statSync } from 'node:fs';
 import { fromSystemError, HaulError } from '../errors.js';
-import type { WorkFailure } from '../hash/port.js';
 import { systemError } from '../native/errno.js';
+import type { WorkFailure } from '../work/port.js';
 
 /** With less free the device counts as full: a populate asks for up to 1 MiB, and others take of it too. */
 const FULL_BYTES = 16 * 1024 * 1024;

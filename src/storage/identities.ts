@@ -12,8 +12,8 @@
 import { type BigIntStats, fstatSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { fromSystemError, HaulError } from '../errors.js';
+import { ABSENT, type FileStamp, isSameBirth, spoiled } from '../work/file-stamp.js';
 import { forEachConcurrently } from './concurrently.js';
-import { ABSENT, type FileStamp, isSameBirth, spoiled } from './file-stamp.js';
 import type { Made, MadeFile } from './make-files.js';
 import { OtherWriters } from './other-writers.js';
 import { birthOf, forEachStatus, stampOf } from './stamp-files.js';

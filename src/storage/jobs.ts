@@ -2,7 +2,7 @@
  * One storage's jobs in the shared pool: counts them, so that `close` can wait, and keeps those that may not be refused
  * until there is room. Invariant: every job gets one answer; waiting jobs are submitted in order.
  */
-import type { WorkJob, WorkPool, WorkResult } from '../hash/port.js';
+import type { WorkJob, WorkPool, WorkResult } from '../work/port.js';
 
 type Done = (result: WorkResult) => void;
 

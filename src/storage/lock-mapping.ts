@@ -3,8 +3,8 @@
  * thousands of seeds the descriptors are for files and connections. The mapping is never touched.
  */
 import { statfs } from 'node:fs/promises';
+import { fileSystemOf } from '../native/file-systems.js';
 import * as mmap from '../native/mmap-io.js';
-import { fileSystemOf } from './file-systems.js';
 import { mapLimit } from './map-budget.js';
 
 /** Of the mappings a process may have so many are for locks: what the storages leave is twice that. */

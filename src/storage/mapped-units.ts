@@ -4,9 +4,9 @@
  */
 import { setImmediate } from 'node:timers';
 import type { HaulError } from '../errors.js';
-import type { MemoryRange, WorkFailure } from '../hash/port.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import * as mmap from '../native/mmap-io.js';
+import type { MemoryRange, WorkFailure } from '../work/port.js';
 import { type Budgets, evenUnit } from './budgets.js';
 import type { ExtentTable } from './extents.js';
 import type { Jobs } from './jobs.js';

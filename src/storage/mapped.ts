@@ -9,10 +9,10 @@
  */
 import { DEFAULTS } from '../config.js';
 import { HaulError } from '../errors.js';
-import type { MemoryRange, WorkFailure, WorkResult } from '../hash/port.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import * as mmap from '../native/mmap-io.js';
+import type { MemoryRange, WorkFailure, WorkResult } from '../work/port.js';
 import { type Budgets, evenUnit, openPieceLimit } from './budgets.js';
 import { Durable } from './durable.js';
 import { ExtentTable, NO_WINDOW } from './extents.js';

@@ -5,9 +5,9 @@
  */
 import { setImmediate } from 'node:timers';
 import { DEFAULTS } from '../config.js';
-import type { WorkPool } from '../hash/port.js';
 import { memoryLimitBytes } from '../memory-limit.js';
 import type { Geometry } from '../metainfo/geometry.js';
+import type { WorkPool } from '../work/port.js';
 import { type Budgets, evenUnit, openPieceLimit } from './budgets.js';
 import { DirtyBudget } from './dirty-budget.js';
 import { FileBudget } from './file-budget.js';

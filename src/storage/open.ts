@@ -1,10 +1,10 @@
 /** The door of storage: makes the one that fits. */
 import { HaulError } from '../errors.js';
-import type { WorkPool } from '../hash/port.js';
 import { PART_ALIGN_BYTES } from '../metainfo/layout.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
 import * as mmap from '../native/mmap-io.js';
+import type { WorkPool } from '../work/port.js';
 import { type Budgets, DEFAULT_BUDGETS } from './budgets.js';
 import { chooseStorage } from './choose.js';
 import { DataFiles } from './files.js';

@@ -5,10 +5,10 @@
  * Invariant: a place in the slab belongs to one open piece or one resident unit; no job runs over one given back.
  */
 import { HaulError } from '../errors.js';
-import type { MemoryRange, WorkFailure } from '../hash/port.js';
 import { runsOf } from '../metainfo/bitfield.js';
 import type { BlockIndex, Geometry, PieceIndex } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
+import type { MemoryRange, WorkFailure } from '../work/port.js';
 import { evenUnit, openPieceLimit } from './budgets.js';
 import { Durable } from './durable.js';
 import { jobFailure } from './failures.js';

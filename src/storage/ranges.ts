@@ -1,7 +1,7 @@
 /**
  * A torrent range as memory ranges of work jobs; its windows are held by the caller. Pad bytes have windowAddress 0.
  */
-import type { MemoryRange } from '../hash/port.js';
+import type { MemoryRange } from '../work/port.js';
 import { type ExtentTable, NO_WINDOW } from './extents.js';
 import type { Windows } from './windows.js';
 

@@ -9,7 +9,7 @@ import type { RemoveResult } from '../api.js';
 import { fromSystemError } from '../errors.js';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import { stateName } from '../metainfo/state-names.js';
-import { type FileStamp, isSameInode } from './file-stamp.js';
+import { type FileStamp, isSameInode } from '../work/file-stamp.js';
 import { claimPlace } from './places.js';
 import { loadResume, partFilePath, resumePath } from './resume.js';
 import { stampOf } from './stamp-files.js';

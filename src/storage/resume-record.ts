@@ -17,8 +17,8 @@ import { Bitfield, isCanonicalBitfield } from '../metainfo/bitfield.js';
 import { type Geometry, NONE } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
+import type { FileStamp } from '../work/file-stamp.js';
 import { DEFAULT_BUDGETS, openPieceLimit } from './budgets.js';
-import type { FileStamp } from './file-stamp.js';
 
 const VERSIONS = 'haul-resume ';
 const MAGIC = Buffer.from(`${VERSIONS}4\n`, 'latin1');

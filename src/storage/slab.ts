@@ -6,8 +6,8 @@
  *   cold (no pages) -> taken -> warm (free, with pages) -> taken again, or let go -> cold
  */
 import { fromSystemError, type HaulError } from '../errors.js';
-import type { MemoryRange, WorkJob, WorkResult } from '../hash/port.js';
 import * as mmap from '../native/mmap-io.js';
+import type { MemoryRange, WorkJob, WorkResult } from '../work/port.js';
 import { FreeRanges } from './free-ranges.js';
 
 /** The longest view of Node 20, in whole pages of any size. */

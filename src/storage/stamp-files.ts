@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { partFileName } from '../metainfo/layout.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
+import { ABSENT, type FileStamp } from '../work/file-stamp.js';
 import { forEachConcurrently } from './concurrently.js';
-import { ABSENT, type FileStamp } from './file-stamp.js';
 
 const STATS_AT_ONCE = 8;
 /** Above this many files an asynchronous stat each costs the main thread ten times the call itself. */

@@ -3,8 +3,8 @@
  * space for them, too.
  */
 import { endianness } from 'node:os';
-import type { FileRange, MemoryRange, WorkJob, WorkResult } from '../hash/port.js';
 import type { FileLayout, FileSegment } from '../metainfo/layout.js';
+import type { FileRange, MemoryRange, WorkJob, WorkResult } from '../work/port.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles } from './files.js';
 import type { Jobs } from './jobs.js';

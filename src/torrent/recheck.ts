@@ -9,15 +9,15 @@
 import { lstat, readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
-import { digestFiles } from '../hash/digest-files.js';
-import { type Look, look } from '../hash/look.js';
-import type { WorkPool } from '../hash/port.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import { FileLayout, partFileName } from '../metainfo/layout.js';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
-import type { FileStamp } from '../storage/file-stamp.js';
+import { digestFiles } from '../work/digest-files.js';
+import type { FileStamp } from '../work/file-stamp.js';
+import { type Look, look } from '../work/look.js';
+import type { WorkPool } from '../work/port.js';
 
 export interface RecheckOptions {
   /**

@@ -1,5 +1,5 @@
 /** What the files of a resting seed looked like when it lay down: 48 bytes each. Pure. */
-import { ABSENT, type FileStamp, isSameInode, isUnchanged } from '../storage/file-stamp.js';
+import { ABSENT, type FileStamp, isSameInode, isUnchanged } from '../work/file-stamp.js';
 
 const FIELDS = 6;
 

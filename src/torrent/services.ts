@@ -1,16 +1,16 @@
 /** What a torrent needs from outside, as interfaces: `engine.ts` alone names the implementations. */
 import type { TrackerReport } from '../api.js';
 import type { HaulError } from '../errors.js';
-import type { WorkPool } from '../hash/port.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import type { TorrentThrottles } from '../peer/throttle.js';
-import type { FileStamp } from '../storage/file-stamp.js';
 import type { Storage } from '../storage/port.js';
 import type { Claim, ResumeVerdict } from '../storage/resume.js';
+import type { FileStamp } from '../work/file-stamp.js';
+import type { WorkPool } from '../work/port.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type Log = (level: LogLevel, message: string, facts?: Record<string, unknown>) => void;

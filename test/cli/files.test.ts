@@ -4,10 +4,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { createWorkPool } from '../../src/hash/pool.js';
 import { encodeBencode } from '../../src/metainfo/bencode.js';
 import { createTorrent } from '../../src/metainfo/create.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
+import { createWorkPool } from '../../src/work/pool.js';
 import { haul, haulWith, makeFolder, type Running, start } from './harness.js';
 
 /** A tree `set` with two files of four pieces each, a short one and an empty one. Returns the torrent's path. */

@@ -6,8 +6,8 @@ import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { Engine } from '../../src/api.js';
 import { startEngine } from '../../src/engine.js';
-import { createWorkPool } from '../../src/hash/pool.js';
 import type { StorageKind } from '../../src/storage/port.js';
+import { createWorkPool } from '../../src/work/pool.js';
 import { fileSet } from '../support/engines.js';
 import { openScope, type Scope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
@@ -16,7 +16,7 @@ import { withDeadline } from '../support/wait.js';
 
 const MIB = 1024 * 1024;
 const DEADLINE_MS = 60_000;
-const REAL_WORKER = new URL('../../src/hash/worker.js', import.meta.url).href;
+const REAL_WORKER = new URL('../../src/work/worker.js', import.meta.url).href;
 /** More than may be with a worker when it dies, so that none of those dies again at once. */
 const BATCHES_PER_LIFE = 80;
 const FIRST_DEATH = 5;

@@ -3,8 +3,8 @@ import * as fs from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { fileSystemOf, isWrittenFaster } from '../../src/native/file-systems.js';
 import { chooseStorage, filesInOnePiece } from '../../src/storage/choose.js';
-import { fileSystemOf, isWrittenFaster } from '../../src/storage/file-systems.js';
 import { makeFolder, metainfoOf } from './scene.js';
 
 const folder = makeFolder(fs.existsSync('/dev/shm') ? '/dev/shm' : undefined);

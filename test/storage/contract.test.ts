@@ -5,13 +5,13 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
-import { createWorkPool } from '../../src/hash/pool.js';
-import type { WorkPool } from '../../src/hash/port.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
+import { fileSystemOf } from '../../src/native/file-systems.js';
 import type { Budgets } from '../../src/storage/budgets.js';
-import { fileSystemOf } from '../../src/storage/file-systems.js';
 import { openStorage } from '../../src/storage/open.js';
 import type { Storage, StorageKind } from '../../src/storage/port.js';
+import { createWorkPool } from '../../src/work/pool.js';
+import type { WorkPool } from '../../src/work/port.js';
 import * as scenes from './scene.js';
 
 const KIB = 1024;

@@ -7,12 +7,12 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
-import { createWorkPool } from '../../src/hash/pool.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { sigbusGuard } from '../../src/native/guard.js';
-import { isUsable } from '../../src/storage/file-stamp.js';
 import { openStorage } from '../../src/storage/open.js';
 import type { Storage } from '../../src/storage/port.js';
+import { isUsable } from '../../src/work/file-stamp.js';
+import { createWorkPool } from '../../src/work/pool.js';
 import { until } from '../support/wait.js';
 import * as scenes from './scene.js';
 

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { after, test } from 'node:test';
-import { createWorkPool } from '../../src/hash/pool.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
+import { fileSystemOf } from '../../src/native/file-systems.js';
 import { DEFAULT_BUDGETS } from '../../src/storage/budgets.js';
 import { DirtyBudget } from '../../src/storage/dirty-budget.js';
 import { Durable } from '../../src/storage/durable.js';
-import { fileSystemOf } from '../../src/storage/file-systems.js';
 import { DataFiles } from '../../src/storage/files.js';
 import { Jobs } from '../../src/storage/jobs.js';
+import { createWorkPool } from '../../src/work/pool.js';
 import * as scenes from './scene.js';
 
 const MIB = 1024 * 1024;

@@ -3,13 +3,13 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
-import { createWorkPool } from '../../src/hash/pool.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import type { SigbusGuard } from '../../src/native/guard.js';
 import { ExtentTable } from '../../src/storage/extents.js';
 import { MapBudget } from '../../src/storage/map-budget.js';
 import { openStorage } from '../../src/storage/open.js';
 import { Windows } from '../../src/storage/windows.js';
+import { createWorkPool } from '../../src/work/pool.js';
 import * as scenes from './scene.js';
 
 const KIB = 1024;

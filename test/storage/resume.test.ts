@@ -6,10 +6,10 @@ import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
-import { spoiled } from '../../src/storage/file-stamp.js';
 import { loadResume, resumePath, saveResume } from '../../src/storage/resume.js';
 import { decodeResume, longestRecordBytes } from '../../src/storage/resume-record.js';
 import { stampFiles } from '../../src/storage/stamp-files.js';
+import { spoiled } from '../../src/work/file-stamp.js';
 import * as scenes from './scene.js';
 
 const folder = scenes.makeFolder();

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { createWorkPool } from '../../src/hash/pool.js';
-import type { WorkJob, WorkResult } from '../../src/hash/port.js';
 import { pageSize } from '../../src/native/mmap-io.js';
 import { FreeRanges } from '../../src/storage/free-ranges.js';
 import { type Place, placeRange, Slab } from '../../src/storage/slab.js';
+import { createWorkPool } from '../../src/work/pool.js';
+import type { WorkJob, WorkResult } from '../../src/work/port.js';
 
 const MIB = 1024 * 1024;
 const pool = createWorkPool({ threads: 1 });

@@ -4,7 +4,6 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
-import { createWorkPool } from '../../src/hash/pool.js';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
 import type { BlockIndex, PieceIndex } from '../../src/metainfo/geometry.js';
 import { Selection } from '../../src/metainfo/selection.js';
@@ -14,6 +13,7 @@ import type { Storage, StorageKind } from '../../src/storage/port.js';
 import { loadResume, resumePath, saveResume } from '../../src/storage/resume.js';
 import { decodeResume, unfinishedLimit } from '../../src/storage/resume-record.js';
 import { stampFiles } from '../../src/storage/stamp-files.js';
+import { createWorkPool } from '../../src/work/pool.js';
 import * as scenes from './scene.js';
 
 const BLOCK = 16 * 1024;

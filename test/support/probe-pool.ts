@@ -2,7 +2,7 @@
  * The real pool behind a glass: counts what is submitted, and can refuse or fail jobs on demand; looks at files pass
  * by.
  */
-import type { WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
+import type { WorkJob, WorkPool, WorkResult } from '../../src/work/port.js';
 
 export class ProbePool implements WorkPool {
   jobs = 0;

@@ -24,8 +24,8 @@ const PURE: readonly RegExp[] = [
   /^src\/(?:scheduler|wire)\/.*\.ts$/,
   // Making a torrent walks folders and hashes; reading one does not.
   /^src\/metainfo\/(?!(?:create|walk)\.ts$).*\.ts$/,
-  /^src\/storage\/(?:file-stamp|port)\.ts$/,
-  /^src\/hash\/port\.ts$/,
+  /^src\/storage\/port\.ts$/,
+  /^src\/work\/(?:file-stamp|port)\.ts$/,
   /^src\/library\/(?:check-options|engine-options|metainfo-argument)\.ts$/,
   /^src\/torrent\/(?:contacts|health)\.ts$/,
   /^src\/net\/(?:address|remote-group|url|zone)\.ts$/,
@@ -41,7 +41,7 @@ const PURE_MODULES: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 
 /** Modules of a shell that others may load: bindings and arithmetic without state. */
-const SHARED_HELPERS: ReadonlySet<string> = new Set(['src/hash/digest-files.ts', 'src/hash/look.ts']);
+const SHARED_HELPERS: ReadonlySet<string> = new Set(['src/work/digest-files.ts', 'src/work/look.ts']);
 
 /** The library door and what stands beside it. */
 const MAY_LOAD_ENGINE: ReadonlySet<string> = new Set(['src/index.ts', 'src/library/share.ts']);
@@ -52,7 +52,7 @@ const GROUND_FLOOR: ReadonlySet<string> = new Set(['native', 'net']);
 /** Folders whose concrete files only engine.ts and the commands name. */
 const SHELLS: ReadonlySet<string> = new Set([
   'storage',
-  'hash',
+  'work',
   'peer',
   'discovery',
   'tracker',
@@ -67,7 +67,7 @@ const SCHEDULER_MUST_NOT_KNOW = new Set([
   'peer',
   'wire',
   'storage',
-  'hash',
+  'work',
   'swarm',
   'torrent',
   'discovery',

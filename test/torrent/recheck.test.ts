@@ -6,13 +6,13 @@ import { appendFile, mkdir, open, rename, rm, symlink, truncate, writeFile } fro
 import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
-import { createWorkPool } from '../../src/hash/pool.js';
 import { encodeBencode } from '../../src/metainfo/bencode.js';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
 import { createTorrent } from '../../src/metainfo/create.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 import { type RecheckResult, recheckFiles } from '../../src/torrent/recheck.js';
+import { createWorkPool } from '../../src/work/pool.js';
 import { AWKWARD_FILES, seededBytes, writeTree } from '../support/data.js';
 import { ProbePool } from '../support/probe-pool.js';
 import { openScope, Scope } from '../support/scope.js';

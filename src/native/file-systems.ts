@@ -1,5 +1,5 @@
 /** What is known of a file system from its number alone. */
-import type { StorageKind } from './port.js';
+import type { StorageKind } from '../storage/port.js';
 
 export interface FileSystem {
   readonly name: string;

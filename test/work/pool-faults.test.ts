@@ -5,14 +5,14 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { HaulError } from '../../src/errors.js';
-import { createWorkPool, type WorkPoolOptions } from '../../src/hash/pool.js';
-import type { WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
+import { createWorkPool, type WorkPoolOptions } from '../../src/work/pool.js';
+import type { WorkJob, WorkPool, WorkResult } from '../../src/work/port.js';
 import { openScope, type Scope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
 import { withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 30_000;
-const REAL_WORKER = new URL('../../src/hash/worker.js', import.meta.url).href;
+const REAL_WORKER = new URL('../../src/work/worker.js', import.meta.url).href;
 const JOB: WorkJob = { kind: 'look', paths: ['/'], follows: true };
 
 /**

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { createWorkPool } from '../../src/hash/pool.js';
-import type { WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
 import * as mmap from '../../src/native/mmap-io.js';
+import { createWorkPool } from '../../src/work/pool.js';
+import type { WorkJob, WorkPool, WorkResult } from '../../src/work/port.js';
 
 const KIB = 1024;
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { after, test } from 'node:test';
-import type { MemoryRange, WorkJob } from '../../src/hash/port.js';
 import * as mmap from '../../src/native/mmap-io.js';
+import type { MemoryRange, WorkJob } from '../../src/work/port.js';
 
 const WINDOW_BYTES = 64 * 1024;
 const JOBS = 3;
@@ -18,8 +18,8 @@ crypto.hash = (...words) => {
   return hash(...words);
 };
 syncBuiltinESMExports();
-const { default: run } = await import('../../src/hash/worker.js');
-const { decodeOutcomes, encodeBatch } = await import('../../src/hash/job.js');
+const { default: run } = await import('../../src/work/worker.js');
+const { decodeOutcomes, encodeBatch } = await import('../../src/work/job.js');
 
 const mappings = Array.from({ length: JOBS }, () =>
   mmap.map(WINDOW_BYTES, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1),

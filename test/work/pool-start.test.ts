@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 
-const url = new URL('../../src/hash/pool.js', import.meta.url).href;
+const url = new URL('../../src/work/pool.js', import.meta.url).href;
 
 /** What a process of its own says. */
 async function answerOf(program: string): Promise<unknown> {

@@ -8,9 +8,9 @@ import * as fs from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { digestPieces } from '../../src/hash/digest-pieces.js';
-import type { RawPathRange } from '../../src/hash/job.js';
-import { encodeTrouble } from '../../src/hash/trouble.js';
+import { digestPieces } from '../../src/work/digest-pieces.js';
+import type { RawPathRange } from '../../src/work/job.js';
+import { encodeTrouble } from '../../src/work/trouble.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -4,9 +4,9 @@ import { createHash } from 'node:crypto';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createWorkPool } from '../../src/hash/pool.js';
-import type { FileRange, WorkJob, WorkResult } from '../../src/hash/port.js';
 import * as mmap from '../../src/native/mmap-io.js';
+import { createWorkPool } from '../../src/work/pool.js';
+import type { FileRange, WorkJob, WorkResult } from '../../src/work/port.js';
 import { openScope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
 

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
-import { type Look, look } from '../../src/hash/look.js';
-import { createWorkPool } from '../../src/hash/pool.js';
-import type { MemoryRange, WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
-import { troubleOf } from '../../src/hash/trouble.js';
 import * as mmap from '../../src/native/mmap-io.js';
+import { type Look, look } from '../../src/work/look.js';
+import { createWorkPool } from '../../src/work/pool.js';
+import type { MemoryRange, WorkJob, WorkPool, WorkResult } from '../../src/work/port.js';
+import { troubleOf } from '../../src/work/trouble.js';
 
 const KIB = 1024;
 const folder = fs.mkdtempSync(join(tmpdir(), 'haul-pool-'));
@@ -359,7 +359,7 @@ test('close answers every job: those under way are waited for, the rest cancelle
 });
 
 test('an idle pool does not keep the process alive', async () => {
-  const url = new URL('../../src/hash/pool.js', import.meta.url).href;
+  const url = new URL('../../src/work/pool.js', import.meta.url).href;
   const program = `
     const { createWorkPool } = await import(${JSON.stringify(url)});
     const pool = createWorkPool({ threads: 2 });

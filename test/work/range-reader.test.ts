@@ -5,7 +5,7 @@ import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
-import { RangeReader } from '../../src/hash/range-reader.js';
+import { RangeReader } from '../../src/work/range-reader.js';
 
 const STEP_BYTES = 1000;
 const STEPS = 6;

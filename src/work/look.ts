@@ -5,7 +5,7 @@
 import { constants } from 'node:fs';
 import { fromSystemError } from '../errors.js';
 import { errnoName, systemError } from '../native/errno.js';
-import type { FileStamp } from '../storage/file-stamp.js';
+import type { FileStamp } from './file-stamp.js';
 import { LOOK_NUMBERS } from './job.js';
 import type { WorkPool } from './port.js';
 import { submit } from './submit.js';

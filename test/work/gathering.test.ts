@@ -1,7 +1,7 @@
 /** Which pieces wait for company, and for how long. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Gathering } from '../../src/hash/gathering.js';
+import { Gathering } from '../../src/work/gathering.js';
 
 /** Pieces come at these times; gives the patience after each, counted from the first that waits. */
 function patience(company: number, times: readonly number[]): number[] {

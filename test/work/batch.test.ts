@@ -5,9 +5,9 @@ import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { createWorkPool } from '../../src/hash/pool.js';
-import type { MemoryRange, WorkJob, WorkPool, WorkResult } from '../../src/hash/port.js';
 import * as mmap from '../../src/native/mmap-io.js';
+import { createWorkPool } from '../../src/work/pool.js';
+import type { MemoryRange, WorkJob, WorkPool, WorkResult } from '../../src/work/port.js';
 
 const KIB = 1024;
 const folder = fs.mkdtempSync(join(tmpdir(), 'haul-batch-'));
