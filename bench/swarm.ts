@@ -18,7 +18,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { createTorrent } from '../src/metainfo/create.js';
+import { createTorrent } from '../src/content/create.js';
 import { createWorkPool } from '../src/work/pool.js';
 import { startChild } from '../test/support/child.js';
 import { Scope } from '../test/support/scope.js';

@@ -5,9 +5,9 @@
  */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { createTorrent } from '../src/metainfo/create.js';
+import { createTorrent } from '../src/content/create.js';
+import { recheckFiles } from '../src/content/recheck.js';
 import { parseTorrent } from '../src/metainfo/torrent.js';
-import { recheckFiles } from '../src/torrent/recheck.js';
 import { type Bench, type Contender, checkTorrent, HAUL, hashingBench, mktorrent } from './support/hashing.js';
 import { timedCommand, timedHere } from './support/timed.js';
 

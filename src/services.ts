@@ -9,6 +9,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { LIMITS } from './config.js';
+import { recheckFiles } from './content/recheck.js';
 import { AddressBook } from './discovery/address-book.js';
 import { AnnounceGate, urgencyOf } from './discovery/announce-gate.js';
 import { Announcer } from './discovery/announcer.js';
@@ -29,7 +30,6 @@ import { claimPlace } from './storage/places.js';
 import type { StorageKind } from './storage/port.js';
 import { loadResume, partFilePath, removePartFile, saveResume } from './storage/resume.js';
 import { stampFiles } from './storage/stamp-files.js';
-import { recheckFiles } from './torrent/recheck.js';
 import type { Services } from './torrent/services.js';
 
 export interface ServicesOptions

@@ -127,7 +127,7 @@ describe('the rules find', () => {
       'no fault in ports, types and helpers',
       'src/torrent/a.ts',
       "import { P } from '../storage/port.js';\nimport type { L } from '../peer/link.js';\n" +
-        "import { F } from '../metainfo/layout.js';\nimport { d } from '../work/digest-files.js';\n",
+        "import { F } from '../metainfo/layout.js';\nimport { d } from '../content/digest-files.js';\n",
       [],
     ],
     [

@@ -3,7 +3,7 @@ import { existsSync, rmSync, statfsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { createTorrent } from '../../src/metainfo/create.js';
+import { createTorrent } from '../../src/content/create.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import type { Scope } from '../../test/support/scope.js';
 import { sha256File } from '../../test/support/tree.js';

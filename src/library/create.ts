@@ -2,8 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, resolve } from 'node:path';
+import { makeTorrent } from '../content/create.js';
 import { fromSystemError, HaulError } from '../errors.js';
-import { makeTorrent } from '../metainfo/create.js';
 import { VERSION } from '../version.js';
 import type { FileStamp } from '../work/file-stamp.js';
 import { createWorkPool } from '../work/pool.js';

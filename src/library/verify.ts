@@ -1,9 +1,9 @@
 /** Checks data on disk against a torrent without an engine: what `haul verify` is made of. */
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { recheckFiles } from '../content/recheck.js';
 import { HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { recheckFiles } from '../torrent/recheck.js';
 import { createWorkPool } from '../work/pool.js';
 import { callable, checkOptions, checkValue, type Rules, signal, threads, words } from './check-options.js';
 import { asMetainfo } from './metainfo-argument.js';

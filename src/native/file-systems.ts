@@ -1,9 +1,9 @@
 /** What is known of a file system from its number alone. */
-import type { StorageKind } from '../storage/port.js';
 
 export interface FileSystem {
   readonly name: string;
-  readonly kind: StorageKind;
+  /** Whether a mapping of a file can be trusted, or it is read and written by calls. */
+  readonly kind: 'mapped' | 'positional';
   /** The first Linux, major and minor, that takes whole pieces faster by write(2) than through a mapping. */
   readonly writesFasterFrom?: readonly [number, number];
   /** Memory is all it has: there is no device to write back to. */

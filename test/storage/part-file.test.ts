@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { recheckFiles } from '../../src/content/recheck.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { type FilePriority, Selection } from '../../src/metainfo/selection.js';
 import { openStorage } from '../../src/storage/open.js';
 import type { Storage, StorageKind } from '../../src/storage/port.js';
 import { partFilePath, removePartFile } from '../../src/storage/resume.js';
-import { recheckFiles } from '../../src/torrent/recheck.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import * as scenes from './scene.js';
 

@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Engine, EngineOptions, Torrent } from '../../src/api.js';
+import { type CreateOptions, createTorrent } from '../../src/content/create.js';
 import { createEngine } from '../../src/engine.js';
-import { type CreateOptions, createTorrent } from '../../src/metainfo/create.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 import type { TorrentHandle } from '../../src/torrent/handle.js';

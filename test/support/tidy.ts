@@ -21,9 +21,7 @@ const OPENING_COMMENT_LINES = 100;
 /** Files that hold no I/O, clock or dice. Patterns match the whole path. */
 const PURE: readonly RegExp[] = [
   /^src\/(?:api|torrent-api|config|errors|random|version)\.ts$/,
-  /^src\/(?:scheduler|wire)\/.*\.ts$/,
-  // Making a torrent walks folders and hashes; reading one does not.
-  /^src\/metainfo\/(?!(?:create|walk)\.ts$).*\.ts$/,
+  /^src\/(?:metainfo|scheduler|wire)\/.*\.ts$/,
   /^src\/storage\/port\.ts$/,
   /^src\/work\/(?:file-stamp|port)\.ts$/,
   /^src\/library\/(?:check-options|engine-options|metainfo-argument)\.ts$/,
@@ -41,13 +39,13 @@ const PURE_MODULES: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 
 /** Modules of a shell that others may load: bindings and arithmetic without state. */
-const SHARED_HELPERS: ReadonlySet<string> = new Set(['src/work/digest-files.ts', 'src/work/look.ts']);
+const SHARED_HELPERS: ReadonlySet<string> = new Set(['src/work/look.ts']);
 
 /** The library door and what stands beside it. */
 const MAY_LOAD_ENGINE: ReadonlySet<string> = new Set(['src/index.ts', 'src/library/share.ts']);
 
 /** What all others stand on. */
-const GROUND_FLOOR: ReadonlySet<string> = new Set(['native', 'net']);
+const GROUND_FLOOR: ReadonlySet<string> = new Set(['native', 'net', 'metainfo', 'work', 'content']);
 
 /** Folders whose concrete files only engine.ts and the commands name. */
 const SHELLS: ReadonlySet<string> = new Set([
@@ -64,6 +62,7 @@ const SHELLS: ReadonlySet<string> = new Set([
 const SCHEDULER_MUST_NOT_KNOW = new Set([
   'native',
   'net',
+  'content',
   'peer',
   'wire',
   'storage',
@@ -199,7 +198,7 @@ function arrow(from: string, fromFile: string, found: Import): string | null {
   if (to === 'cli') return `only the command line imports ${found.target}`;
   if (SHARED_HELPERS.has(found.target)) return null;
   if (from === 'metainfo' && isPure(fromFile) && to !== '') return `metainfo imports ${to}`;
-  if (from === 'wire' && to !== '' && to !== 'metainfo') return `wire imports ${to}`;
+  if (from === 'wire' && to !== '' && to !== 'metainfo' && to !== 'net') return `wire imports ${to}`;
   if (found.isTypeOnly) return null;
   if (found.target === 'src/engine.ts' && from !== 'cli' && !MAY_LOAD_ENGINE.has(fromFile)) {
     return 'only index.ts, share and the commands load engine.ts';

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { test } from 'node:test';
+import { recheckFiles } from '../../src/content/recheck.js';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
 import { openStorage } from '../../src/storage/open.js';
 import { loadResume } from '../../src/storage/resume.js';
 import { stampFiles } from '../../src/storage/stamp-files.js';
 import { OnDisk } from '../../src/torrent/on-disk.js';
-import { recheckFiles } from '../../src/torrent/recheck.js';
 import type { Services } from '../../src/torrent/services.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import { type DataSet, fileSet } from '../support/engines.js';

@@ -6,12 +6,12 @@ import { readdir, readlink, realpath, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { LIMITS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
+import { decodeUtf8, showName, whyUnsafe } from '../metainfo/paths.js';
+import { isStateName } from '../metainfo/state-names.js';
 import { fileSystemOf } from '../native/file-systems.js';
 import { ABSENT, type FileStamp, isUnchanged } from '../work/file-stamp.js';
 import { type Look, look } from '../work/look.js';
 import type { WorkPool } from '../work/port.js';
-import { decodeUtf8, showName, whyUnsafe } from './paths.js';
-import { isStateName } from './state-names.js';
 
 export interface SourceFile {
   readonly absolutePath: string;

@@ -13,9 +13,9 @@ import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import { FileLayout, type FileSegment } from '../metainfo/layout.js';
 import type { FileEntry } from '../metainfo/metainfo.js';
 import { systemError } from '../native/errno.js';
-import type { FileIdentity, WorkPool } from './port.js';
-import { aborted, submit } from './submit.js';
-import { type Trouble, troubleOf } from './trouble.js';
+import type { FileIdentity, WorkPool } from '../work/port.js';
+import { aborted, submit } from '../work/submit.js';
+import { type Trouble, troubleOf } from '../work/trouble.js';
 
 const MIB = 1024 * 1024;
 /** Sixteen pieces of the most usual length: as many as the widest way of hashing has lanes. */

@@ -5,8 +5,8 @@ import { appendFileSync, readdirSync, renameSync, truncateSync, utimesSync } fro
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { type CreateOptions, choosePieceLength, createTorrent } from '../../src/content/create.js';
 import { HaulError } from '../../src/errors.js';
-import { type CreateOptions, choosePieceLength, createTorrent } from '../../src/metainfo/create.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import { AWKWARD_FILES, seededBytes, writeTree } from '../support/data.js';

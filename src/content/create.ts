@@ -2,16 +2,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
-import { digestFiles } from '../work/digest-files.js';
+import { encodeBencode } from '../metainfo/bencode.js';
+import { Geometry } from '../metainfo/geometry.js';
+import { infoHashOf } from '../metainfo/info-hash.js';
+import type { FileEntry } from '../metainfo/metainfo.js';
+import { showName } from '../metainfo/paths.js';
+import { encodeTorrent } from '../metainfo/torrent-write.js';
+import { isTrackerUrl, isWebSeedUrl } from '../metainfo/urls.js';
 import type { FileStamp } from '../work/file-stamp.js';
 import type { WorkPool } from '../work/port.js';
-import { encodeBencode } from './bencode.js';
-import { Geometry } from './geometry.js';
-import { infoHashOf } from './info-hash.js';
-import type { FileEntry } from './metainfo.js';
-import { showName } from './paths.js';
-import { encodeTorrent } from './torrent-write.js';
-import { isTrackerUrl, isWebSeedUrl } from './urls.js';
+import { digestFiles } from './digest-files.js';
 import { checkUnchanged, type Source, walk } from './walk.js';
 
 export interface CreateOptions {

@@ -14,10 +14,10 @@ import type { PieceIndex } from '../metainfo/geometry.js';
 import { FileLayout, partFileName } from '../metainfo/layout.js';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
-import { digestFiles } from '../work/digest-files.js';
 import type { FileStamp } from '../work/file-stamp.js';
 import { type Look, look } from '../work/look.js';
 import type { WorkPool } from '../work/port.js';
+import { digestFiles } from './digest-files.js';
 
 export interface RecheckOptions {
   /**
