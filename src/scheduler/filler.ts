@@ -103,7 +103,14 @@ export class Filler {
       return 0;
     }
     if (peers.isSnubbed[slot] !== 0) return this.#probe(slot, nowMs);
-    return this.#isCrowded() ? this.#fillInTurn(slot, nowMs) : this.#fillTo(slot, this.target(slot), nowMs);
+    if (this.#isCrowded()) return this.#fillInTurn(slot, nowMs);
+    const target = this.target(slot);
+    return this.#fillTo(slot, target, this.#p.pipeline.runBlocks(slot, this.#allowed(target)), nowMs);
+  }
+
+  /** What of so many blocks our own limit lets in. */
+  #allowed(blocks: number): number {
+    return Math.min(blocks, this.#p.allowance.blocks - this.#p.ledger.firmCount);
   }
 
   /** Those who wait for a small allowance stand in no line: it has no room for a turn. */
@@ -131,7 +138,8 @@ export class Filler {
     while (turns.size > 0 && tries > 0 && ledger.firmCount + TURN_BLOCKS <= turns.budgetBlocks) {
       const slot = turns.next();
       if (!this.#mayAsk(slot, nowMs)) continue;
-      const count = this.#fillTo(slot, Math.min(TURN_BLOCKS, pipeline.depth(slot)), nowMs);
+      const run = pipeline.turnBlocks(slot, TURN_BLOCKS);
+      const count = this.#fillTo(slot, Math.min(TURN_BLOCKS, pipeline.depth(slot)), run, nowMs);
       made += count;
       peers.hungry.delete(slot);
       if (count > 0 || ledger.firm[slot]! > 0) continue;
@@ -154,12 +162,11 @@ export class Filler {
     return false;
   }
 
-  #fillTo(slot: number, target: number, nowMs: number): number {
-    const { peers, ledger, pipeline, turns, allowance } = this.#p;
-    const allowed = allowance.blocks - ledger.firmCount;
-    const room = Math.min(target - ledger.firm[slot]!, allowed);
-    if (allowed <= 0) return this.#notAllowed(slot, nowMs);
-    const run = pipeline.runBlocks(slot, Math.min(target, allowed));
+  /** @param run most blocks in one message; room for fewer may be left over. */
+  #fillTo(slot: number, target: number, run: number, nowMs: number): number {
+    const { peers, ledger, pipeline, turns } = this.#p;
+    const room = this.#allowed(target - ledger.firm[slot]!);
+    if (this.#allowed(1) <= 0) return this.#notAllowed(slot, nowMs);
     if (room < run) {
       peers.hungry.delete(slot);
       return 0;

@@ -94,6 +94,14 @@ export class Pipeline {
     return target >= RUNS_DEEP * blocks ? blocks : 1;
   }
 
+  /**
+   * The same for a turn of so many blocks (`turns.ts`), which are asked for together and answered together, so in as
+   * few messages as can be: of a peer whose queue should hold all of them.
+   */
+  turnBlocks(slot: number, blocks: number): number {
+    return this.depth(slot) >= blocks ? Math.min(this.#runBlocks[slot]!, blocks) : 1;
+  }
+
   /** The peer may have a new rate: after unchoke, and when a snubbed peer delivers again. */
   restart(slot: number): void {
     this.#depth[slot] = MIN_DEPTH;

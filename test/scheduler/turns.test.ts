@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { TURN_BLOCKS, Turns } from '../../src/scheduler/turns.js';
+import { crowded } from './run-steps.js';
 import { World } from './world.js';
 
 const KIB = 1024;
@@ -31,11 +32,16 @@ test('there are turns only where even shares are small and many are at work all 
   assert.ok(!new Turns(2 * 64 * TURN_BLOCKS - 2).isCrowded(1000));
 });
 
-function crowd(pieces = 2000): World {
-  const options = { pieceLengthBytes: 64 * KIB, openPieces: OPEN_PIECES, maxSlots: 128, requestsPerPeer: 2000 };
-  const world = new World({ seed: 5, lengthBytes: pieces * 64 * KIB, ...options });
+/** @param runBlocks what each serves in one message, of pieces that are as long at least */
+function crowd(pieces = 2000, runBlocks = 1): World {
+  const pieceBlocks = Math.max(4, runBlocks);
+  const pieceLengthBytes = pieceBlocks * 16 * KIB;
+  const options = { pieceLengthBytes, openPieces: (4 * OPEN_PIECES) / pieceBlocks, maxSlots: 128 };
+  const lengthBytes = pieces * 64 * KIB;
+  const world = new World({ seed: 5, lengthBytes, requestsPerPeer: 2000, ...options });
+  crowded.add(world);
   for (let slot = 0; slot < PEERS; slot++) {
-    world.join(slot, 'all', { fast: true });
+    world.join(slot, 'all', { fast: true, runBlocks });
     world.unchoke(slot);
   }
   world.settle();
@@ -71,6 +77,29 @@ test('a crowd asks in turns: runs of blocks, no more under way than half the roo
   // The first in a round find more to do at the end.
   const [least, most] = [Math.min(...given) / mean, Math.max(...given) / mean];
   assert.ok(least > 0.8 && most < 1.5, `${least} to ${most} of the mean`);
+});
+
+test('a turn of a peer that serves runs is one request, as soon as the peer has shown that it takes so much', () => {
+  const world = crowd(1500, TURN_BLOCKS);
+  const given = new Array<number>(PEERS).fill(0);
+  for (let round = 0; !world.scheduler.isComplete; round++) {
+    assert.ok(round < 1000, 'it stands still');
+    for (let slot = 0; slot < PEERS; slot++) {
+      while (world.deliver(slot) !== null) given[slot]!++;
+      world.fill(slot);
+    }
+    assert.ok(underWay(world) <= BUDGET_BLOCKS);
+    world.settle();
+    world.pass(10);
+  }
+  world.check();
+  const blocks = given.reduce((a, b) => a + b, 0);
+  // The first 28 blocks of each go one by one.
+  const share = (world.runs * TURN_BLOCKS) / (blocks - 28 * PEERS);
+  assert.ok(share > 0.8, `${share} of the blocks in runs`);
+  const mean = blocks / PEERS;
+  const [least, most] = [Math.min(...given) / mean, Math.max(...given) / mean];
+  assert.ok(least > 0.7 && most < 1.5, `${least} to ${most} of the mean`);
 });
 
 test('who is silent, chokes or leaves while it waits or works does not hold up the others', () => {
