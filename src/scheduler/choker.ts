@@ -132,7 +132,9 @@ export class Choker {
 
   interestChanged(slot: number, nowMs: number): void {
     if (this.#peers.isPeerInterested[slot] !== 0) {
-      this.#giveFreeSlots(nowMs);
+      // Nobody else can be waiting.
+      if (this.#slots < Number.POSITIVE_INFINITY) this.#giveFreeSlots(nowMs);
+      else if (this.#peers.isChoking[slot] !== 0) this.#unchoke(slot, nowMs);
       return;
     }
     if (this.#peers.isChoking[slot] !== 0) return;

@@ -13,6 +13,7 @@ import type { Throttle, TorrentThrottles } from '../peer/throttle.js';
 import { Scheduler } from '../scheduler/scheduler.js';
 import type { DropReason, SchedulerSink } from '../scheduler/sink.js';
 import type { Storage } from '../storage/port.js';
+import { VERSION } from '../version.js';
 import {
   writeCancel,
   writeChoke,
@@ -22,10 +23,12 @@ import {
   writeRequest,
   writeUnchoke,
 } from '../wire/encoder.js';
+import { ExtendedGreeting } from '../wire/extensions.js';
 import type { Handshake } from '../wire/handshake.js';
 import { isOurClient } from '../wire/peer-id.js';
 import { DiskTrouble, mayPass } from './disk-trouble.js';
 import { Peer } from './peer.js';
+import { EXTENSIONS } from './peer-extensions.js';
 import { PinBook } from './pinned-share.js';
 import { Receiver } from './receive.js';
 import { dropRequests, dropRequestsFor, giveWay, pumpAll } from './serve.js';
@@ -82,7 +85,7 @@ export class Exchange implements SchedulerSink {
   readonly receiver: Receiver;
   readonly now: () => number;
   readonly random: () => number;
-  readonly listenPort: number | null;
+  readonly #listenPort: number | null;
   readonly uploads: Throttle;
   readonly trouble: DiskTrouble;
   readonly pins: PinBook;
@@ -99,6 +102,7 @@ export class Exchange implements SchedulerSink {
   readonly #freeSlots: PeerSlot[] = [];
   readonly #maxPeers: number;
   #wasSuperSeeding: boolean;
+  #greeting: ExtendedGreeting | null = null;
   #wasLimited = false;
   #whenEmpty: (() => void) | null = null;
 
@@ -111,7 +115,7 @@ export class Exchange implements SchedulerSink {
     this.owner = options.owner;
     this.now = options.now;
     this.random = options.random;
-    this.listenPort = options.listenPort;
+    this.#listenPort = options.listenPort;
     this.uploads = options.throttles.uploads;
     this.trouble = new DiskTrouble(options.now);
     this.trouble.onPause = (error) => this.owner.onDiskPause(error);
@@ -147,6 +151,18 @@ export class Exchange implements SchedulerSink {
       if (!this.isClosed) this.scheduler.giveWay(this.now());
     };
     this.storage.onError = (error) => this.diskFailed(error);
+  }
+
+  /** What we say of ourselves (BEP 10), to each peer the same but for its own address. */
+  get greeting(): ExtendedGreeting {
+    this.#greeting ??= new ExtendedGreeting({
+      m: EXTENSIONS,
+      version: `Swarmhaul ${VERSION}`,
+      port: this.#listenPort,
+      reqq: LIMITS.requestsPerPeer,
+      requestBytes: LIMITS.runBytes,
+    });
+    return this.#greeting;
   }
 
   /** Every wanted piece is verified. */

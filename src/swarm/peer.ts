@@ -6,23 +6,29 @@ import { LIMITS } from '../config.js';
 import { isCanonicalBitfield } from '../metainfo/bitfield.js';
 import { type BlockIndex, NONE, type PeerSlot, type PieceIndex } from '../metainfo/geometry.js';
 import type { LinkHandlers, PeerLink } from '../peer/link.js';
-import { VERSION } from '../version.js';
 import { writeBitfield, writeExtended, writeHaveAll, writeHaveNone } from '../wire/encoder.js';
-import { EXTENDED_HANDSHAKE_ID, encodeExtendedHandshake } from '../wire/extensions.js';
+import { EXTENDED_HANDSHAKE_ID } from '../wire/extensions.js';
 import { clientName, type Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import type { Exchange } from './exchange.js';
-import { EXTENSIONS, PeerExtensions } from './peer-extensions.js';
+import { PeerExtensions } from './peer-extensions.js';
 import type { PinnedShare } from './pinned-share.js';
 import type { Arrival } from './receive.js';
 import { RequestQueue } from './request-queue.js';
 import { cancelArrives, pump, requestArrives, sent } from './serve.js';
+
+/** The last four bytes of a peer id: the random part of it. */
+export function endOfId(peerId: Buffer): number {
+  return peerId.readInt32LE(16);
+}
 
 export class Peer implements WireSink, LinkHandlers {
   readonly exchange: Exchange;
   readonly link: PeerLink;
   readonly slot: PeerSlot;
   readonly peerId: Buffer;
+  /** Told apart more quickly than the whole of it. */
+  readonly idEnd: number;
   readonly supportsFast: boolean;
   readonly supportsExtended: boolean;
   client: string;
@@ -67,6 +73,7 @@ export class Peer implements WireSink, LinkHandlers {
     this.link = link;
     this.slot = slot;
     this.peerId = handshake.peerId;
+    this.idEnd = endOfId(handshake.peerId);
     this.supportsFast = handshake.supportsFast;
     this.supportsExtended = handshake.supportsExtended;
     this.client = clientName(handshake.peerId);
@@ -82,20 +89,10 @@ export class Peer implements WireSink, LinkHandlers {
    * Our first messages: what we can do (BEP 10) and what we have (BEP 3, 6), or what we choose to say of it (BEP 16).
    */
   greet(): void {
-    const { have, listenPort, scheduler } = this.exchange;
+    const { have, greeting, scheduler } = this.exchange;
     const saidCount = scheduler.isSuperSeeding ? 0 : have.count;
     const out = this.link.out;
-    if (this.supportsExtended) {
-      const payload = encodeExtendedHandshake({
-        m: EXTENSIONS,
-        version: `Swarmhaul ${VERSION}`,
-        port: listenPort,
-        reqq: LIMITS.requestsPerPeer,
-        requestBytes: LIMITS.runBytes,
-        yourIp: this.link.host,
-      });
-      writeExtended(out, EXTENDED_HANDSHAKE_ID, payload);
-    }
+    if (this.supportsExtended) writeExtended(out, EXTENDED_HANDSHAKE_ID, greeting.to(this.link.host));
     if (this.supportsFast && saidCount === have.bitCount) writeHaveAll(out);
     else if (this.supportsFast && saidCount === 0) writeHaveNone(out);
     else if (saidCount > 0) writeBitfield(out, have.bytes);

@@ -6,7 +6,7 @@ import { LIMITS } from '../config.js';
 import { formatAddress } from '../net/address.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
-import type { Peer } from '../swarm/peer.js';
+import { endOfId, type Peer } from '../swarm/peer.js';
 import { silentSources } from '../swarm/silence.js';
 import type { Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
@@ -368,8 +368,10 @@ export class Roster implements Door {
   /** The newest connection that goes by the same id. */
   #twinOf(handshake: Handshake): Peer | null {
     let newest: Peer | null = null;
+    const idEnd = endOfId(handshake.peerId);
     for (const other of this.#torrent.exchange?.peers ?? []) {
-      if (other === null || other.link.isClosing || !other.peerId.equals(handshake.peerId)) continue;
+      if (other === null || other.idEnd !== idEnd || other.link.isClosing) continue;
+      if (!other.peerId.equals(handshake.peerId)) continue;
       if (newest === null || other.joinedMs > newest.joinedMs) newest = other;
     }
     return newest;

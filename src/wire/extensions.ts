@@ -25,6 +25,11 @@ const MAX_EXTENSIONS = 64;
 const MAX_NAME_BYTES = 64;
 const MAX_VERSION_CHARS = 100;
 
+/** What goes around an address at the end of a handshake, bencoded. */
+const YOUR_IPV4 = Buffer.from('6:yourip4:');
+const YOUR_IPV6 = Buffer.from('6:yourip16:');
+const END = Buffer.from('e');
+
 export interface ExtendedHandshake {
   /**
    * Extension name to the id (1–255) that the sender wants it under. Names that were given id 0 (disabled) are left
@@ -80,6 +85,23 @@ export function encodeExtendedHandshake(options: ExtendedHandshakeOptions): Buff
     yourip: (options.yourIp && ipBytes(options.yourIp)) || undefined,
   };
   return encodeBencode(fields);
+}
+
+/** The same for many peers, which differ in `yourIp` alone: its key comes last in the order of BEP 3. */
+export class ExtendedGreeting {
+  /** All but what follows the last field. */
+  readonly #head: Buffer;
+
+  constructor(options: Omit<ExtendedHandshakeOptions, 'yourIp'>) {
+    this.#head = encodeExtendedHandshake(options).subarray(0, -1);
+  }
+
+  /** @param yourIp the peer's address as text; left out when it is none */
+  to(yourIp: string): Buffer {
+    const address = ipBytes(yourIp);
+    if (address === null) return Buffer.concat([this.#head, END]);
+    return Buffer.concat([this.#head, address.length === 4 ? YOUR_IPV4 : YOUR_IPV6, address, END]);
+  }
 }
 
 /** @param payload of the extended message with id 0, hostile */

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { LIMITS } from '../../src/config.js';
 import { WireError } from '../../src/wire/error.js';
 import {
+  ExtendedGreeting,
   type ExtendedHandshake,
   encodeExtendedHandshake,
   parseExtendedHandshake,
@@ -42,6 +43,14 @@ test('our handshake is canonical bencode with sorted keys', () => {
     encodeExtendedHandshake({ ...options, yourIp: '1.2.3.4' }).toString('latin1'),
     'd1:md11:ut_metadatai2e6:ut_pexi1ee1:pi6881e4:reqqi2000e1:v15:Swarmhaul 0.1.06:yourip4:\x01\x02\x03\x04e',
   );
+});
+
+test('a handshake that is made for many peers says to each what one made for it alone would', () => {
+  const options = { m: { lt_donthave: 2 }, version: 'Swarmhaul 0.1.0', port: 6881, reqq: 2000, requestBytes: 262144 };
+  const greeting = new ExtendedGreeting(options);
+  for (const yourIp of ['1.2.3.4', '2001:db8::1', 'not an address', '']) {
+    assert.deepEqual(greeting.to(yourIp), encodeExtendedHandshake({ ...options, yourIp }), yourIp);
+  }
 });
 
 test('what was encoded is parsed', () => {
