@@ -39,7 +39,6 @@ export class DataFiles {
   readonly output: string;
   readonly layout: FileLayout;
   readonly #selection: Selection | null;
-  readonly #isSerial: boolean;
   readonly #budget: FileBudget | undefined;
   readonly #realPaths = new Map<number, string>();
   #descriptors: Descriptors | null = null;
@@ -52,14 +51,12 @@ export class DataFiles {
 
   /**
    * @param selection files left out are neither made nor looked at; null: all are stored
-   * @param isSerial writes never overlap, for there is one worker
    * @param budget open files of the engine; default: one of its own
    */
   constructor(
     metainfo: Metainfo,
     output: string,
     selection: Selection | null = null,
-    isSerial = false,
     budget?: FileBudget,
     space?: SpaceLedger,
   ) {
@@ -67,7 +64,6 @@ export class DataFiles {
     this.output = output;
     this.layout = new FileLayout(metainfo, selection);
     this.#selection = selection;
-    this.#isSerial = isSerial;
     this.#budget = budget;
     this.#space = space;
     this.#coverage = this.#cover([]);
@@ -202,7 +198,6 @@ export class DataFiles {
       partFile,
       hasInodes: makesUpInodes !== true,
       isExact: isExact === true,
-      isSerial: this.#isSerial,
       leastBytes: (file) => this.#coverage.leastBytes(file),
     });
     const other = await identities.note(made);

@@ -37,8 +37,6 @@ export interface IdentityOptions {
    * write.
    */
   readonly isExact: boolean;
-  /** Writes of ours never overlap. */
-  readonly isSerial: boolean;
   /** Of the file, so much has had blocks at least. Default: 0. */
   readonly leastBytes?: (file: number) => number;
 }
@@ -63,7 +61,7 @@ interface Identity {
 }
 
 export class Identities {
-  readonly writers: OtherWriters;
+  readonly writers = new OtherWriters();
   readonly #options: IdentityOptions;
   readonly #known = new Map<number, Identity>();
   /** The next file that `glance` looks at. */
@@ -71,7 +69,6 @@ export class Identities {
 
   constructor(options: IdentityOptions) {
     this.#options = options;
-    this.writers = new OtherWriters(options.isSerial);
   }
 
   /**

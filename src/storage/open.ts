@@ -38,7 +38,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<Storage>
   if (!mmap.isSupported()) throw new HaulError('BAD_ARGUMENT', `open storage: ${mmap.unsupportedText()}`);
   const kind = options.kind === 'auto' ? (await chooseStorage(metainfo, output, forWriting)).kind : options.kind;
   const { memory, selection } = options;
-  const files = new DataFiles(metainfo, output, selection, pool.threadCount === 1, memory?.files, memory?.space);
+  const files = new DataFiles(metainfo, output, selection, memory?.files, memory?.space);
   const budgets = { ...DEFAULT_BUDGETS, ...options.budgets };
   const canMap = files.layout.partFileBytes === 0 || mmap.pageSize() <= PART_ALIGN_BYTES;
   const own = memory === undefined ? ownMemory(pool, metainfo.geometry, budgets) : null;

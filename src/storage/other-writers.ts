@@ -1,36 +1,50 @@
 /**
  * Files that another program writes into while we write them too: device, inode and length do not show it.
  *
- *   positional: each write of ours reports the file's time of change before and after it. A time before that none of
- *               our writes left is somebody else's, and so is one that is found while we write nothing.
+ *   positional: each write of ours reports the file's time of change before and after it, and when that was asked. A
+ *               time before that none of our writes left is somebody else's, and so is one that is found while we
+ *               write nothing.
  *   mapped:     stores through a mapping give no event, so each event of the file (inotify) is somebody else's.
  *
- * A write that falls into one of ours leaves no time of its own and is missed; who overwrites much is not. Where more
- * workers than two write one file at once only pauses are judged.
+ * A time that was asked while a write of ours went on may be one of a write that is not over, so it is not judged:
+ * however many workers write one file at once, the first of them after a moment without any is. A write of another
+ * program that falls into one of ours leaves no time of its own and is missed; who overwrites much is not.
  * A suspicion proves nothing (a chmod is one, too): whoever is told hashes the file again.
  */
 import { type FSWatcher, watch } from 'node:fs';
 
-/**
- * With more workers than one a write may begin inside another; with more than two under way the times cannot be told
- * apart.
- */
-const TOLD_APART = 2;
-/** Writes that overlap are judged when none is under way: answers may come in another order than the writes. */
-const JUDGED_TOGETHER = 64;
+/** Times that our last writes left, of those that overlapped. Workers are fewer, and the last time is among these. */
+const TIMES_KEPT = 256;
+/** Writes that wait for the answer of one that was there before them; what is more is not judged. */
+const WRITES_KEPT = 1024;
 /** Files watched by one storage; the usual limit is 8,192 for all processes of a user. */
 const WATCHED_FILES = 1024;
 
-/** A file's time of change before and after a write. */
-type Span = readonly [beforeNs: bigint, afterNs: bigint];
+/** A write of ours, in nanoseconds. */
+export interface WriteTimes {
+  /** Of the monotonic clock: before the time of change was asked, after that, and when the write was over. */
+  readonly askedNs: bigint;
+  readonly beginNs: bigint;
+  readonly endNs: bigint;
+  /** The file's time of change before and after. */
+  readonly beforeNs: bigint;
+  readonly afterNs: bigint;
+}
+
+interface Ended extends WriteTimes {
+  /** Writes that had begun when this one's answer came. */
+  readonly begun: number;
+}
 
 interface Times {
-  /** Left by the last write of ours, or found by the last look. */
-  last: bigint;
-  underWay: number;
-  /** Of those under way and of those that ended since there was none. */
-  burst: Span[];
-  isCrowded: boolean;
+  /** What our last writes left, or the last look found. */
+  lasts: bigint[];
+  /** When the last of these was over. */
+  endNs: bigint;
+  /** By the number of those before them, oldest first. */
+  readonly underWay: Set<number>;
+  /** Not judged yet: some of those under way may have been there before. By when they began. */
+  ended: Ended[];
   /** Writes so far. */
   count: number;
 }
@@ -42,18 +56,12 @@ export interface Suspect {
 }
 
 export class OtherWriters {
-  readonly #isSerial: boolean;
   /** By file, the last event that made it one. */
   readonly #suspects = new Map<number, number>();
   readonly #everSuspected = new Set<number>();
   #events = 0;
   readonly #times = new Map<number, Times>();
   readonly #watchers: FSWatcher[] = [];
-
-  /** @param isSerial writes of ours never overlap, for there is one worker */
-  constructor(isSerial: boolean) {
-    this.#isSerial = isSerial;
-  }
 
   get suspects(): readonly Suspect[] {
     return Array.from(this.#suspects, ([file, event]) => ({ file, event }));
@@ -81,46 +89,55 @@ export class OtherWriters {
   // ---- by time ----
 
   track(file: number, mtimeNs: bigint): void {
-    this.#times.set(file, { last: mtimeNs, underWay: 0, burst: [], isCrowded: false, count: 0 });
+    this.#times.set(file, { lasts: [mtimeNs], endNs: 0n, underWay: new Set(), ended: [], count: 0 });
   }
 
   get isTracking(): boolean {
     return this.#times.size > 0;
   }
 
-  writeBegins(file: number): void {
+  /** @returns what `writeEnded` wants to know */
+  writeBegins(file: number): number {
     const times = this.#times.get(file);
-    if (times === undefined) return;
-    times.count++;
-    if (++times.underWay > TOLD_APART && !this.#isSerial) times.isCrowded = true;
+    if (times === undefined) return -1;
+    times.underWay.add(times.count);
+    return times.count++;
   }
 
-  /** @param spans of each write of this job; empty when it failed */
-  writeEnded(file: number, spans: readonly Span[]): void {
+  /** @param write as it began @param parts each write of this job; empty when it failed */
+  writeEnded(file: number, write: number, parts: readonly WriteTimes[]): void {
     const times = this.#times.get(file);
     if (times === undefined) return;
-    times.underWay--;
-    times.burst.push(...spans);
-    if (times.burst.length > JUDGED_TOGETHER && !this.#isSerial) times.isCrowded = true;
-    if (!this.#isSerial && times.underWay > 0 && !times.isCrowded) return;
-    const isOurs = (beforeNs: bigint): boolean =>
-      beforeNs === times.last || times.burst.some(([, afterNs]) => afterNs === beforeNs);
-    if (!times.isCrowded && !times.burst.every(([beforeNs]) => isOurs(beforeNs))) this.suspect(file);
-    for (const [, afterNs] of times.burst) if (this.#isSerial || afterNs > times.last) times.last = afterNs;
-    times.burst = [];
-    if (times.underWay === 0) times.isCrowded = false;
+    times.underWay.delete(write);
+    times.ended.push(...parts.map((part) => ({ ...part, begun: times.count })));
+    times.ended.sort((one, other) => (one.beginNs < other.beginNs ? -1 : 1));
+    const [oldest = Infinity] = times.underWay;
+    const firstOpen = times.ended.findIndex(({ begun }) => begun > oldest);
+    const settled = Math.max(firstOpen < 0 ? times.ended.length : firstOpen, times.ended.length - WRITES_KEPT);
+    for (const part of times.ended.splice(0, settled)) this.#settle(file, times, part);
+  }
+
+  /** To be called in the order in which they began. */
+  #settle(file: number, times: Times, { askedNs, endNs, beforeNs, afterNs }: Ended): void {
+    if (times.endNs <= askedNs) {
+      if (!times.lasts.includes(beforeNs)) this.suspect(file);
+      times.lasts = [];
+    }
+    times.lasts.push(afterNs);
+    if (times.lasts.length > TIMES_KEPT) times.lasts.shift();
+    if (endNs > times.endNs) times.endNs = endNs;
   }
 
   /** Taken before a look, given to `seen` after it; null: a write is under way. */
   token(file: number): number | null {
     const times = this.#times.get(file);
-    return times === undefined || times.underWay > 0 ? null : times.count;
+    return times === undefined || times.underWay.size > 0 ? null : times.count;
   }
 
   seen(file: number, mtimeNs: bigint, token: number | null): void {
     const times = this.#times.get(file);
-    if (times === undefined || token === null || times.count !== token || times.last === mtimeNs) return;
-    times.last = mtimeNs;
+    if (times === undefined || token === null || times.count !== token || times.lasts.includes(mtimeNs)) return;
+    times.lasts = [mtimeNs];
     this.suspect(file);
   }
 

@@ -4,10 +4,11 @@
  */
 import { endianness } from 'node:os';
 import type { FileLayout, FileSegment } from '../metainfo/layout.js';
-import type { FileRange, MemoryRange, WorkJob, WorkResult } from '../work/port.js';
+import { type FileRange, type MemoryRange, TIMES, type WorkJob, type WorkResult } from '../work/port.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles } from './files.js';
 import type { Jobs } from './jobs.js';
+import type { WriteTimes } from './other-writers.js';
 
 /** Descriptors held by one job: a piece may span thousands of files. */
 const FILES_PER_JOB = 64;
@@ -88,10 +89,10 @@ export class Transfer {
     });
     const job = jobOf(files, writers.isTracking);
     const watches = job.kind !== 'read' && writers.isTracking;
-    if (watches) for (const file of held) writers.writeBegins(file);
+    const writes = new Map(watches ? held.map((file) => [file, writers.writeBegins(file)]) : []);
     try {
       const result = await this.#submit(job);
-      if (watches) this.#tellTimes(segments, held, result.ok && result.good ? result.bytes : null);
+      if (watches) this.#tellTimes(segments, writes, result.ok && result.good ? result.bytes : null);
       if (result.ok) return result.good;
       const first = stored[0] ?? segments[0]!;
       const end = first.beginBytes + first.lengthBytes;
@@ -101,20 +102,24 @@ export class Transfer {
     }
   }
 
-  /** @param bytes two 64-bit times for each segment; null: nothing was written, or not all */
-  #tellTimes(segments: readonly FileSegment[], held: readonly number[], bytes: Uint8Array | null): void {
-    const spans = new Map<number, [bigint, bigint][]>(held.map((file) => [file, []]));
+  /**
+   * @param writes by file, as they began @param bytes TIMES 64-bit integers for each segment; null: nothing was
+   * written, or not all
+   */
+  #tellTimes(segments: readonly FileSegment[], writes: ReadonlyMap<number, number>, bytes: Uint8Array | null): void {
+    const parts = new Map<number, WriteTimes[]>([...writes.keys()].map((file) => [file, []]));
     if (bytes !== null) {
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       segments.forEach(({ file, isStored }, at) => {
-        if (isStored) spans.get(file)!.push([timeAt(view, at * 2), timeAt(view, at * 2 + 1)]);
+        if (isStored) parts.get(file)!.push(timesAt(view, at * TIMES));
       });
     }
-    for (const [file, each] of spans) this.#files.identities.writers.writeEnded(file, each);
+    for (const [file, each] of parts) this.#files.identities.writers.writeEnded(file, writes.get(file)!, each);
   }
 }
 
-/** As a worker of this machine wrote it. */
-function timeAt(view: DataView, index: number): bigint {
-  return view.getBigInt64(index * 8, IS_LITTLE_ENDIAN);
+/** As a worker of this machine wrote them. */
+function timesAt(view: DataView, index: number): WriteTimes {
+  const at = (offset: number): bigint => view.getBigInt64((index + offset) * 8, IS_LITTLE_ENDIAN);
+  return { askedNs: at(0), beforeNs: at(1), beginNs: at(2), afterNs: at(3), endNs: at(4) };
 }

@@ -38,6 +38,9 @@ export interface PathRange {
   readonly lengthBytes: number;
 }
 
+/** Of each file range of a job that wants times. */
+export const TIMES = 5;
+
 export type WorkJob =
   /** Makes pages present (MADV_POPULATE_WRITE or _READ) so that no other thread faults on them. */
   | { readonly kind: 'populate'; readonly forWriting: boolean; readonly ranges: readonly MemoryRange[] }
@@ -55,8 +58,8 @@ export type WorkJob =
   /** pread into memory / pwrite from memory: `files` and `memory` have equal total length. */
   | { readonly kind: 'read'; readonly files: readonly FileRange[]; readonly memory: MemoryRange }
   /**
-   * With `wantsTimes` the result holds for each file range its time of change in nanoseconds, before and after (two
-   * 64-bit integers).
+   * With `wantsTimes` the result holds TIMES 64-bit integers for each file range, in nanoseconds: the monotonic clock,
+   * the file's time of change, the clock, and after the write the time of change and the clock.
    */
   | {
       readonly kind: 'write';

@@ -22,7 +22,7 @@ import {
   PROOF_BYTES,
 } from './job.js';
 import { pagesOf } from './pages.js';
-import type { FileRange, MemoryRange } from './port.js';
+import { type FileRange, type MemoryRange, TIMES } from './port.js';
 import { viewOf } from './views.js';
 
 const MIB = 1024 * 1024;
@@ -143,30 +143,42 @@ function read(memory: MemoryRange, files: readonly FileRange[]): Outcome {
 
 function write(memory: MemoryRange, files: readonly FileRange[], wantsTimes: boolean): Outcome {
   const source = viewOf(memory);
-  const times = new BigInt64Array(wantsTimes ? files.length * 2 : 0);
+  const times = new BigInt64Array(wantsTimes ? files.length * TIMES : 0);
   let begin = 0;
   for (const [index, { fd, beginBytes, lengthBytes }] of files.entries()) {
-    if (wantsTimes && fd >= 0) times[index * 2] = timeOf(fd);
+    if (wantsTimes && fd >= 0) noteBegin(times, index, fd);
     for (let at = 0; fd >= 0 && at < lengthBytes; ) {
       at += writeSync(fd, source, begin + at, lengthBytes - at, beginBytes + at);
     }
-    if (wantsTimes && fd >= 0) times[index * 2 + 1] = timeOf(fd);
+    if (wantsTimes && fd >= 0) noteEnd(times, index, fd);
     begin += lengthBytes;
   }
   return wantsTimes ? { status: 0, good: true, bytes: new Uint8Array(times.buffer) } : DONE;
 }
 
 function reserve(files: readonly FileRange[], wantsTimes: boolean): Outcome {
-  const times = new BigInt64Array(wantsTimes ? files.length * 2 : 0);
+  const times = new BigInt64Array(wantsTimes ? files.length * TIMES : 0);
   for (const [index, { fd, beginBytes, lengthBytes }] of files.entries()) {
-    if (wantsTimes) times[index * 2] = timeOf(fd);
+    if (wantsTimes) noteBegin(times, index, fd);
     let errno: number;
     do errno = mmap.tryFallocate(fd, beginBytes, lengthBytes);
     while (errno === constants.errno.EINTR);
     if (errno !== 0) throw new SystemCallError('fallocate', errno);
-    if (wantsTimes) times[index * 2 + 1] = timeOf(fd);
+    if (wantsTimes) noteEnd(times, index, fd);
   }
   return wantsTimes ? { status: 0, good: true, bytes: new Uint8Array(times.buffer) } : DONE;
+}
+
+/** The clock is asked on both sides: only then it is known what else went on when the file was asked. */
+function noteBegin(times: BigInt64Array, index: number, fd: number): void {
+  times[index * TIMES] = process.hrtime.bigint();
+  times[index * TIMES + 1] = timeOf(fd);
+  times[index * TIMES + 2] = process.hrtime.bigint();
+}
+
+function noteEnd(times: BigInt64Array, index: number, fd: number): void {
+  times[index * TIMES + 3] = timeOf(fd);
+  times[index * TIMES + 4] = process.hrtime.bigint();
 }
 
 /** When the file was changed last, in nanoseconds. */

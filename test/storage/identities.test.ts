@@ -147,7 +147,6 @@ test('a look goes on where the last one ended', async (t) => {
     partFile: 5,
     hasInodes: true,
     isExact: false,
-    isSerial: true,
   });
   await identities.note();
   fs.rmSync(join(folder, '4'));
@@ -167,7 +166,6 @@ test('where inode numbers are made up only lengths and names count', async (t) =
     partFile: 1,
     hasInodes: false,
     isExact: false,
-    isSerial: true,
   };
   const identities = new Identities(options);
   await identities.note();
@@ -215,7 +213,6 @@ test('a file that was deleted and made anew is another one, also with the same i
     partFile: 1,
     hasInodes: true,
     isExact: false,
-    isSerial: true,
   });
   await identities.note();
   fs.appendFileSync(file, 'more');

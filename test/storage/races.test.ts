@@ -270,7 +270,6 @@ test('what somebody writes into such a file while others are made shows when the
       partFile: 2,
       hasInodes: true,
       isExact: true,
-      isSerial: true,
     });
     assert.equal(await identities.note(made), file);
   }
