@@ -75,12 +75,16 @@ async function verify({ output, signal }: Context, source: string, options: Veri
       ...resourceFields(),
     },
     isGood
-      ? `${printable(metainfo.name)}: all ${count(geometry.pieceCount, 'piece')} are good, ` +
+      ? `${printable(metainfo.name)}: ${allPieces(geometry.pieceCount)} good, ` +
           `${formatBytes(geometry.lengthBytes)} in ${formatSeconds(seconds)}, ` +
           formatRate(geometry.lengthBytes / seconds)
       : badText(metainfo, badPieces, badFiles),
   );
   return isGood ? 'done' : 'failed';
+}
+
+function allPieces(pieceCount: number): string {
+  return pieceCount === 1 ? 'its only piece is' : `all ${count(pieceCount, 'piece')} are`;
 }
 
 const STATE_TEXT: Readonly<Record<string, string>> = {
@@ -102,6 +106,7 @@ function badText(
   if (badPieces.length > 0) {
     lines.push(`bad pieces: ${formatRanges(badPieces, SHOWN_RANGES)}`);
   }
-  lines.push(`${printable(metainfo.name)}: ${badPieces.length} of ${count(total, 'piece')} are bad`);
+  const are = badPieces.length === 1 ? 'is' : 'are';
+  lines.push(`${printable(metainfo.name)}: ${badPieces.length} of ${count(total, 'piece')} ${are} bad`);
   return lines.join('\n');
 }

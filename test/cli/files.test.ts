@@ -186,6 +186,10 @@ describe('haul verify', () => {
     const { exitCode, stdout } = await haul('verify', torrent, '--data', folder);
     assert.equal(exitCode, 0);
     assert.match(stdout, /^set: all 9 pieces are good/);
+    const one = join(folder, 'one.torrent');
+    assert.equal((await haul('create', join(folder, 'set', 'a.bin'), '-o', one)).exitCode, 0);
+    const only = await haul('verify', one, '--data', join(folder, 'set'));
+    assert.match(only.stdout, /^a\.bin: its only piece is good/);
   });
 
   it('names bad pieces and the bad, short and missing files, and exits with 1', async (context) => {
