@@ -28,7 +28,8 @@ export function mapLimit(path = '/proc/sys/vm/max_map_count'): number {
 
 export class MapBudget {
   readonly limit: number;
-  readonly #holders = new Set<MapHolder>();
+  /** Those that have mappings which nobody uses. */
+  readonly #idle = new Set<MapHolder>();
   #count = 0;
 
   constructor(limit: number) {
@@ -39,20 +40,28 @@ export class MapBudget {
     return this.#count;
   }
 
-  /** Whether this one may map so many more; who has none may in any case. */
+  /** Whether this one may map so many more; who has none may in any case. Asks only those that have something idle. */
   hasRoomFor(count: number, one: MapHolder): boolean {
-    for (const holder of [one, ...this.#holders]) {
-      const excess = this.#count + count - this.limit;
-      if (excess <= 0) return true;
-      holder.unmapIdle(excess);
+    if (this.#excess(count) > 0) one.unmapIdle(this.#excess(count));
+    for (const holder of this.#idle) {
+      if (this.#excess(count) <= 0) break;
+      holder.unmapIdle(this.#excess(count));
     }
-    return this.#count + count <= this.limit || one.mapCount === 0;
+    return this.#excess(count) <= 0 || one.mapCount === 0;
   }
 
-  /** The mappings of one have become more or, below zero, fewer. */
-  changed(one: MapHolder, count: number): void {
+  #excess(count: number): number {
+    return this.#count + count - this.limit;
+  }
+
+  /** There are so many mappings more or, below zero, fewer. */
+  changed(count: number): void {
     this.#count += count;
-    if (one.mapCount > 0) this.#holders.add(one);
-    else this.#holders.delete(one);
+  }
+
+  /** This one has mappings that nobody uses, or none any more. */
+  idleChanged(one: MapHolder, hasIdle: boolean): void {
+    if (hasIdle) this.#idle.add(one);
+    else this.#idle.delete(one);
   }
 }

@@ -106,7 +106,7 @@ export class Windows implements MapHolder {
     try {
       for (const window of windows) {
         if (this.#buffers[window] === undefined) this.#map(window);
-        if (this.#holders[window]!++ === 0) this.#idle.delete(window);
+        if (this.#holders[window]!++ === 0) this.#isNotIdle(window);
         held++;
       }
     } catch (error) {
@@ -117,10 +117,16 @@ export class Windows implements MapHolder {
 
   drop(windows: readonly number[]): void {
     for (const window of windows) {
-      if (--this.#holders[window]! === 0) this.#idle.add(window);
+      if (--this.#holders[window]! > 0) continue;
+      this.#idle.add(window);
+      if (this.#idle.size === 1) this.#maps.idleChanged(this, true);
     }
     while (this.#mappedCount > this.#limit && this.#idle.size > 0) this.#unmap(this.#idle.values().next().value!);
     if (this.#maps.count > this.#maps.limit) this.unmapIdle(this.#maps.count - this.#maps.limit);
+  }
+
+  #isNotIdle(window: number): void {
+    if (this.#idle.delete(window) && this.#idle.size === 0) this.#maps.idleChanged(this, false);
   }
 
   /** Unmaps everything. Only when no thread touches any of it any more. */
@@ -160,11 +166,11 @@ export class Windows implements MapHolder {
   #mapped(window: number, sign: 1 | -1): void {
     this.#mappedCount += sign;
     this.#mapCount += sign * this.#mapsOf(window);
-    this.#maps.changed(this, sign * this.#mapsOf(window));
+    this.#maps.changed(sign * this.#mapsOf(window));
   }
 
   #unmap(window: number): void {
-    this.#idle.delete(window);
+    this.#isNotIdle(window);
     this.#buffers[window] = undefined;
     this.#look(window);
     if (this.#guarded[window] !== UNGUARDED) this.#guard!.remove(this.#guarded[window]!);

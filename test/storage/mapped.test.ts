@@ -6,7 +6,7 @@ import { HaulError } from '../../src/errors.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import type { SigbusGuard } from '../../src/native/guard.js';
 import { ExtentTable } from '../../src/storage/extents.js';
-import { MapBudget } from '../../src/storage/map-budget.js';
+import { MapBudget, type MapHolder } from '../../src/storage/map-budget.js';
 import { openStorage } from '../../src/storage/open.js';
 import { Windows } from '../../src/storage/windows.js';
 import { createWorkPool } from '../../src/work/pool.js';
@@ -164,6 +164,21 @@ test('torrents share the mappings: what one does not use makes room for another,
   first.close();
   second.close();
   assert.equal(maps.count, 0);
+});
+
+test('who has nothing idle is not asked for room', () => {
+  const maps = new MapBudget(3);
+  const asked: string[] = [];
+  const holderOf = (name: string): MapHolder => ({ mapCount: 1, unmapIdle: () => asked.push(name) });
+  const [one, idle, busy] = [holderOf('one'), holderOf('idle'), holderOf('busy')];
+  maps.changed(3);
+  maps.idleChanged(idle, true);
+  maps.idleChanged(busy, true);
+  maps.idleChanged(busy, false);
+  assert.equal(maps.hasRoomFor(0, one), true);
+  assert.deepEqual(asked, []);
+  assert.equal(maps.hasRoomFor(1, one), false);
+  assert.deepEqual(asked, ['one', 'idle']);
 });
 
 test('windows without holders are unmapped oldest first, held ones stay', () => {
