@@ -123,7 +123,7 @@ export class PositionalStorage implements Storage, UnitOwner {
     const hasRoom = this.#closing === null && !this.#durable.isBehind && this.#open.size < this.#openLimit;
     if (!hasRoom || this.#jobs.room === 0 || this.#open.has(piece)) return false;
     const place = this.#placePiece(piece);
-    if (place instanceof HaulError) setImmediate(done, place);
+    if (place instanceof HaulError) this.#running.track(Promise.reject(place), done, done);
     if (place === null || place instanceof HaulError) return place !== null;
     const open: OpenPiece = { place, isPresent: false, isReady: false, isGood: false, isClosing: false, jobs: 1 };
     this.#open.set(piece, open);
@@ -136,7 +136,7 @@ export class PositionalStorage implements Storage, UnitOwner {
       done(isCancelled ? new HaulError('CLOSED', `piece ${piece} was closed`, { piece }) : error);
     };
     if (place.isPresent) {
-      setImmediate(finish, null);
+      this.#running.track(Promise.resolve(null), finish, finish);
       return true;
     }
     const ranges = [placeRange(place, place.lengthBytes)];
@@ -304,7 +304,8 @@ export class PositionalStorage implements Storage, UnitOwner {
     }
     const place = this.#slab.tryTake(this.#units.unitBytes, this.#files.output);
     if (place instanceof HaulError) {
-      setImmediate(() => this.onError?.(place));
+      const tell = (error: HaulError): void => this.onError?.(error);
+      this.#running.track(Promise.reject(place), tell, tell);
       return false;
     }
     this.#unitPlaces[slot] = place;

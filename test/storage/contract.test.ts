@@ -8,6 +8,7 @@ import { HaulError } from '../../src/errors.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { fileSystemOf } from '../../src/native/file-systems.js';
 import type { Budgets } from '../../src/storage/budgets.js';
+import { engineMemory } from '../../src/storage/memory.js';
 import { openStorage } from '../../src/storage/open.js';
 import type { Storage, StorageKind } from '../../src/storage/port.js';
 import { createWorkPool } from '../../src/work/pool.js';
@@ -345,6 +346,28 @@ function contract(kind: StorageKind, parent: string): void {
       false,
     );
     assert.equal(storage.pin(P0, 0, 10), 'full');
+  });
+
+  test('a piece that is being opened has its answer before the end, and nothing of it is left', async () => {
+    const { metainfo } = scenes.sceneOf([{ path: 'file', lengthBytes: 512 * KIB }], 64 * KIB);
+    const memory = engineMemory(pool);
+    const output = fresh();
+    const storage = await openStorage({ metainfo, output, pool, kind, forWriting: true, memory });
+    await storage.prepare({ forWriting: true });
+    // The second one has memory that is there already.
+    assert.equal(await scenes.openPiece(storage, P0), null);
+    storage.closePiece(P0);
+    let heldAtEnd: number | null = null;
+    assert.ok(
+      storage.openPiece(P1, (error) => {
+        assert.equal(error?.code, 'CLOSED');
+        heldAtEnd = memory.anonymous.heldBytes + memory.mapped.heldBytes;
+      }),
+    );
+    await storage.close();
+    assert.ok(heldAtEnd !== null && heldAtEnd >= 0, `${heldAtEnd} bytes are held when it is told`);
+    assert.deepEqual([memory.anonymous.heldBytes, memory.mapped.heldBytes], [0, 0]);
+    await memory.close();
   });
 }
 
