@@ -75,6 +75,8 @@ export class MemoryPool {
   /** Whose turn it is, and whether the bounds count for it. */
   #served: Share | null = null;
   #isForced = false;
+  /** Somebody before it in the line does not fit. */
+  #isPassing = false;
   #isDeferred = false;
   #nowMs = 0;
   #pieceBytes = 0;
@@ -165,7 +167,8 @@ export class MemoryPool {
     const isForced = this.#served === share && this.#isForced;
     if (isInBounds) {
       share.owedPieces = isForced ? share.pieces + 1 : 0;
-      if (this.#pieceLine.delete(share) || (this.#served === share && !isForced)) this.#movedMs = this.#nowMs;
+      const moves = this.#pieceLine.delete(share) || (this.#served === share && !isForced);
+      if (moves && !this.#isPassing) this.#movedMs = this.#nowMs;
       if (this.#served === share) this.#served = null;
     } else {
       this.#stand(share);
@@ -344,16 +347,27 @@ export class MemoryPool {
     });
   }
 
-  /** Along the lines as far as it goes. Who does not want it any more is let past. */
+  /**
+   * Along the lines. Who does not fit lets those pass who fit and would hold no more than it does: large pieces hold up
+   * nobody who has less, and nobody grows past whoever waits for room. Who does not want it any more is let past.
+   */
   #serveLines(): void {
+    let mostBytes = Number.POSITIVE_INFINITY;
     for (const share of [...this.#unitLine]) {
-      if (!this.#makeRoom(share.unitBytes, share)) break;
-      this.#serve(this.#unitLine, share, false);
+      const { units, unitBytes } = share;
+      if ((units + 1) * unitBytes > mostBytes) continue;
+      if (this.#makeRoom(unitBytes, share)) this.#serve(this.#unitLine, share, false);
+      else mostBytes = units * unitBytes;
     }
+    mostBytes = Number.POSITIVE_INFINITY;
     for (const share of [...this.#pieceLine]) {
-      if (!this.#hasPieceRoom(share)) break;
-      this.#serve(this.#pieceLine, share, false);
+      const { pieces, pieceBytes } = share;
+      if ((pieces + 1) * pieceBytes > mostBytes) continue;
+      this.#isPassing = mostBytes < Number.POSITIVE_INFINITY;
+      if (this.#hasPieceRoom(share)) this.#serve(this.#pieceLine, share, false);
+      else mostBytes = pieces * pieceBytes;
     }
+    this.#isPassing = false;
   }
 
   #serve(line: Set<Share>, share: Share, isForced: boolean): void {
