@@ -37,6 +37,15 @@ export interface ThreadOwner {
   onGone(thread: PoolThread, cause: Error): void;
 }
 
+/** A thread whose file is empty, or cut off where it is a program still, has nothing to do and ends. */
+class CutOff extends Error {
+  readonly code = 'MODULE_NOT_FOUND';
+
+  constructor() {
+    super('the file of a worker is cut off');
+  }
+}
+
 export class PoolThread {
   isProven = false;
   /** Batches under way. */
@@ -76,7 +85,7 @@ export class PoolThread {
     });
     this.#exited = new Promise((resolve) => {
       worker.once('exit', (code) => {
-        this.#cause ??= new Error(`it exited with code ${code}`);
+        this.#cause ??= code === 0 && !this.isProven ? new CutOff() : new Error(`it exited with code ${code}`);
         resolve();
       });
     });

@@ -184,7 +184,7 @@ describe('the packed package', { skip: process.platform === 'win32' }, () => {
     const damaged = /^haul: [^\n]*the installation is damaged, install it again\n$/;
     const image = path.join(application, 'image');
     await writeFile(image, 'bytes');
-    for (const name of ['worker.cjs', 'command.cjs']) {
+    for (const name of ['worker.cjs', 'thread.cjs', 'command.cjs']) {
       const file = path.join(installed, 'dist/src/bundle', name);
       const content = await readFile(file);
       for (const left of [null, 0, content.length >> 1]) {

@@ -81,6 +81,7 @@ for (const [title, source, message] of [
   ['throws', "throw new Error('no such thing');", /no worker thread can be started: no such thing/],
   ['is damaged', 'const = 1;', /no worker thread can be started: Unexpected token/],
   ['needs a module that is not there', "require('not-installed');", /Cannot find module .*install it again/],
+  ['ends as if it had nothing to do', 'process.exit(0);', /: the file of a worker is cut off; .*install it again/],
   ['exits', 'process.exit(7);', /no worker thread can be started: it exited with code 7/],
   ['exports nothing', '', /no worker thread can be started/],
   ['has a wrong digest', 'module.exports = () => new Float64Array(3);', /a wrong digest of known bytes/],
