@@ -5,7 +5,7 @@
  *
  *   cold (no pages) -> taken -> warm (free, with pages) -> taken again, or let go -> cold
  */
-import { fromSystemError, type HaulError } from '../errors.js';
+import { fromSystemError, HaulError } from '../errors.js';
 import * as mmap from '../native/mmap-io.js';
 import type { MemoryRange, WorkJob, WorkResult } from '../work/port.js';
 import { FreeRanges } from './free-ranges.js';
@@ -100,7 +100,9 @@ export class Slab {
   /** Work will come: while nothing else is here a place of this length is made ready for whoever is first. */
   warm(bytes: number): void {
     if (this.heldBytes > 0 || bytes > this.#options.limitBytes) return;
-    const place = this.take(bytes);
+    const place = this.tryTake(bytes, 'what comes first');
+    // Whoever opens a piece is told, and tries again.
+    if (place instanceof HaulError) return;
     const job = { kind: 'populate', forWriting: true, ranges: [placeRange(place, place.lengthBytes)] } as const;
     const isTaken = this.#options.submit(job, (result) => {
       this.give(place, result.ok);

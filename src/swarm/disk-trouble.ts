@@ -39,11 +39,16 @@ export function mayPass(error: HaulError): boolean {
   return PASSING.has(String(error.facts.errno));
 }
 
-const SHORT: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE']);
+const SHORT_OF_FILES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE']);
 
 /** No file can be opened at the moment: nothing is wrong with any of them. */
 export function isShortOfFiles(error: HaulError): boolean {
-  return SHORT.has(String(error.facts.errno));
+  return SHORT_OF_FILES.has(String(error.facts.errno));
+}
+
+/** The machine or the process has no more of what it needs at the moment, be it open files or memory. */
+export function isShortage(error: HaulError): boolean {
+  return isShortOfFiles(error) || error.facts.errno === 'ENOMEM';
 }
 
 export class DiskTrouble {

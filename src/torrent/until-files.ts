@@ -1,10 +1,10 @@
 /**
- * Steps before the first block, while no file can be opened: others give some back soon, mostly, and what was checked
- * so far is worth it.
+ * Steps before the first block, while no file can be opened or there is no memory: others give some back soon, mostly,
+ * and what was checked so far is worth it.
  */
 import { setTimeout as rest } from 'node:timers/promises';
 import { HaulError } from '../errors.js';
-import { isShortOfFiles } from '../swarm/disk-trouble.js';
+import { isShortage } from '../swarm/disk-trouble.js';
 
 /**
  * Half a minute in all, besides the seconds that each open waits by itself: who has none by then is told what to raise.
@@ -24,7 +24,7 @@ export async function untilFiles<T>(step: () => Promise<T>, { signal, onPause, p
     try {
       return await step();
     } catch (error) {
-      if (signal.aborted || !(error instanceof HaulError) || !isShortOfFiles(error)) throw error;
+      if (signal.aborted || !(error instanceof HaulError) || !isShortage(error)) throw error;
       onPause(error);
     }
     await rest(pauseMs, undefined, { signal }).catch(() => {});

@@ -34,6 +34,11 @@ test('a step is repeated while no file can be opened, and the pauses are told', 
   assert.deepEqual(await run([SHORT, SHORT]), { tries: 3, told: 'pause on pause on', result: 'done' });
 });
 
+test('missing memory is waited for as well', async () => {
+  const memory = new HaulError('SYSTEM_LIMIT', 'map /data: out of memory', { errno: 'ENOMEM' });
+  assert.deepEqual(await run([memory]), { tries: 2, told: 'pause on', result: 'done' });
+});
+
 test('what does not pass is told in the end, and so is anything else at once', async () => {
   const many = Array.from({ length: 9 }, () => SHORT);
   assert.deepEqual(await run(many), { tries: 4, told: 'pause on pause on pause on', result: 'SYSTEM_LIMIT' });
