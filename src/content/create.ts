@@ -14,19 +14,31 @@ import type { WorkPool } from '../work/port.js';
 import { digestFiles } from './digest-files.js';
 import { checkUnchanged, type Source, walk } from './walk.js';
 
-export interface CreateOptions {
-  /** Tiers of tracker URLs (BEP 12). */
+/**
+ * What goes into a new torrent. The same tree gives the same info-hash whatever is said here but `isPrivate` and
+ * `pieceLengthBytes`.
+ */
+export interface TorrentFields {
+  /** Tiers of tracker URLs, the first asked first (BEP 12). Default: none. */
   readonly trackers?: readonly (readonly string[])[];
-  /** BEP 19 */
+  /** http(s) URLs of the same data, for clients that use them (BEP 19). Default: none. */
   readonly webSeeds?: readonly string[];
-  /** A power of two from 16 KiB to `LIMITS.pieceLengthBytes`; default `choosePieceLength`. */
+  /**
+   * A power of two from 16 KiB to 64 MiB, bytes. Default: the smallest from 256 KiB to 16 MiB that gives at most 4,000
+   * pieces.
+   */
   readonly pieceLengthBytes?: number;
-  /** BEP 27 */
+  /** Peers come from the trackers only (BEP 27). Default false. */
   readonly isPrivate?: boolean;
+  /** Free text. Default: none. */
   readonly comment?: string;
+  /** Default: 'swarmhaul' and its version. */
   readonly createdBy?: string;
-  /** Seconds since 1970; null for none; default now. */
+  /** Seconds since 1970, whole; null for none. Default: now. */
   readonly creationDate?: number | null;
+}
+
+export interface CreateOptions extends TorrentFields {
   /** After each piece. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;

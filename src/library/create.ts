@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, resolve } from 'node:path';
-import { makeTorrent } from '../content/create.js';
+import { makeTorrent, type TorrentFields } from '../content/create.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import { VERSION } from '../version.js';
 import type { FileStamp } from '../work/file-stamp.js';
@@ -23,29 +23,7 @@ import {
   words,
 } from './check-options.js';
 
-/**
- * What goes into a new torrent. The same tree gives the same info-hash whatever is said here but `isPrivate` and
- * `pieceLengthBytes`.
- */
-export interface TorrentFields {
-  /** Tiers of tracker URLs, the first asked first (BEP 12). Default: none. */
-  readonly trackers?: readonly (readonly string[])[];
-  /** http(s) URLs of the same data, for clients that use them (BEP 19). Default: none. */
-  readonly webSeeds?: readonly string[];
-  /**
-   * A power of two from 16 KiB to 64 MiB, bytes. Default: the smallest from 256 KiB to 16 MiB that gives at most 4,000
-   * pieces.
-   */
-  readonly pieceLengthBytes?: number;
-  /** Peers come from the trackers only (BEP 27). Default false. */
-  readonly isPrivate?: boolean;
-  /** Free text. Default: none. */
-  readonly comment?: string;
-  /** Default: 'swarmhaul' and its version. */
-  readonly createdBy?: string;
-  /** Seconds since 1970, whole; null for none. Default: now. */
-  readonly creationDate?: number | null;
-}
+export type { TorrentFields };
 
 /** Options of `createTorrent`. */
 export interface CreateTorrentOptions extends TorrentFields {
