@@ -3,8 +3,9 @@
  * that has nothing else to do. What does not fit is known when it is reached, and by then most of it is not downloaded.
  *
  * A reservation changes a file's time of change, as a write does, and so it is told from other programs' writes in the
- * same way. A record holds that time: once a piece has been written, nothing is reserved between a record and the next
- * piece, which makes the record old in any case.
+ * same way. That also shows who made a hole in a piece that was written while a chunk around it waited for its worker,
+ * which then fills the hole with zeros. A record holds that time: once a piece has been written, nothing is reserved
+ * between a record and the next piece, which makes the record old in any case.
  *
  *   going -chunk by chunk-> done
  *     |  ^

@@ -309,6 +309,19 @@ test('a reservation hides no hole where a piece was', async (t) => {
   assert.match((await storage.glance(1))?.message ?? '', LOST);
 });
 
+test('a hole that a reservation fills, asked for before the piece was written, shows by its time', async (t) => {
+  const there = await opened(t, 40, 64);
+  if (there === null) return;
+  const { storage, scene, path, gate } = there;
+  await storage.prepare({ forWriting: true });
+  assert.equal(await scenes.download(storage, scene, 33 as PieceIndex), true);
+  punch(path, 33 * MIB, MIB);
+  gate.open();
+  await until('all is reserved', DEADLINE_MS, () => allocatedBytes(path) === 40 * MIB);
+  await until('somebody else is seen', DEADLINE_MS, () => storage.suspects.length === 1);
+  assert.equal(isUsable((await storage.inspect()).stamps[0]!), false);
+});
+
 test('a cut file is not made longer again by a reservation', async (t) => {
   const there = await opened(t, 40, 64);
   if (there === null) return;
