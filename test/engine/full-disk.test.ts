@@ -1,17 +1,15 @@
 /** A device that has room for the data and for nothing else. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { mkdir, readdir, rm, truncate } from 'node:fs/promises';
+import { readdir, rm, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
 import { loadResume, resumePath } from '../../src/storage/resume.js';
 import * as scenes from '../storage/scene.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
-import { skipWithout } from '../support/requirements.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
+import { openScope } from '../support/scope.js';
+import { smallDisk } from '../support/small-disk.js';
 import { sha256File } from '../support/tree.js';
 import { until, withDeadline } from '../support/wait.js';
 
@@ -20,26 +18,10 @@ const LENGTH_BYTES = 2 * 1024 * 1024;
 /** The lock names its owner; a tmpfs counts whole pages. */
 const LOCK_BYTES = 4096;
 
-/** Null: this user may not mount one. */
-async function smallDisk(scope: Scope, sizeBytes: number): Promise<string | null> {
-  const mount = path.join(await tempFolder(scope), 'small');
-  await mkdir(mount);
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes}`, 'tmpfs', mount], { stdio: 'ignore' });
-  } catch {
-    return null;
-  }
-  scope.defer(() => void execFileSync('umount', ['-l', mount]));
-  return mount;
-}
-
 test('a download whose space is reserved goes on where its record finds no room, and is right', async (t) => {
   const scope = openScope(t);
-  const mount = await smallDisk(scope, LENGTH_BYTES + LOCK_BYTES);
-  if (mount === null) {
-    skipWithout(t, 'this user may not mount a tmpfs');
-    return;
-  }
+  const mount = await smallDisk(t, scope, `size=${LENGTH_BYTES + LOCK_BYTES}`);
+  if (mount === null) return;
   const set = await fileSet(scope, LENGTH_BYTES, { pieceLengthBytes: 64 * 1024 });
   const seed = await startSeed(scope, set);
   const leech = await startEngine(scope);
@@ -62,11 +44,8 @@ test('a download whose space is reserved goes on where its record finds no room,
 
 test('a disk that fills up to the last byte does not keep the record from advancing', async (t) => {
   const scope = openScope(t);
-  const mount = await smallDisk(scope, LENGTH_BYTES + LOCK_BYTES + 64 * 1024);
-  if (mount === null) {
-    skipWithout(t, 'this user may not mount a tmpfs');
-    return;
-  }
+  const mount = await smallDisk(t, scope, `size=${LENGTH_BYTES + LOCK_BYTES + 64 * 1024}`);
+  if (mount === null) return;
   const set = await fileSet(scope, LENGTH_BYTES, { pieceLengthBytes: 64 * 1024 });
   const seed = await startSeed(scope, set);
   const leech = await startEngine(scope);
@@ -88,11 +67,8 @@ test('a disk that fills up to the last byte does not keep the record from advanc
 
 test('records are written one after the other on a full disk, each from the room of the last but one', async (t) => {
   const scope = openScope(t);
-  const mount = await smallDisk(scope, 256 * 1024);
-  if (mount === null) {
-    skipWithout(t, 'this user may not mount a tmpfs');
-    return;
-  }
+  const mount = await smallDisk(t, scope, `size=${256 * 1024}`);
+  if (mount === null) return;
   const scene = scenes.sceneOf([{ path: 'a', lengthBytes: 64_000 }], 1000);
   scenes.writeScene(scene, mount);
   const have = new Bitfield(64);
@@ -110,11 +86,8 @@ test('records are written one after the other on a full disk, each from the room
 
 test('a torrent that finds no room rests with the error, and goes on when told to', async (t) => {
   const scope = openScope(t);
-  const mount = await smallDisk(scope, LENGTH_BYTES + 256 * 1024);
-  if (mount === null) {
-    skipWithout(t, 'this user may not mount a tmpfs');
-    return;
-  }
+  const mount = await smallDisk(t, scope, `size=${LENGTH_BYTES + 256 * 1024}`);
+  if (mount === null) return;
   const set = await fileSet(scope, LENGTH_BYTES, { pieceLengthBytes: 64 * 1024 });
   const seed = await startSeed(scope, set);
   const leech = await startEngine(scope);

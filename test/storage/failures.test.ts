@@ -1,14 +1,13 @@
 /** What a failed job means: populating says EFAULT for three different things. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { jobFailure, lostMemory } from '../../src/storage/failures.js';
 import { mayPass } from '../../src/swarm/disk-trouble.js';
 import type { WorkFailure } from '../../src/work/port.js';
-import { skipWithout } from '../support/requirements.js';
 import { openScope } from '../support/scope.js';
+import { smallDisk } from '../support/small-disk.js';
 import { tempFolder } from '../support/temp.js';
 
 const EFAULT: WorkFailure = { ok: false, errno: 'EFAULT', operation: 'prefault' };
@@ -35,15 +34,8 @@ test('a whole file on a device with room may be readable next time: a cut for a 
 
 test('a whole file on a full device has a hole that nothing can fill', async (t) => {
   const scope = openScope(t);
-  const mount = path.join(await tempFolder(scope), 'small');
-  await mkdir(mount);
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount], { stdio: 'ignore' });
-  } catch {
-    skipWithout(t, 'this user may not mount a tmpfs');
-    return;
-  }
-  scope.defer(() => void execFileSync('umount', ['-l', mount]));
+  const mount = await smallDisk(t, scope, 'size=1m');
+  if (mount === null) return;
   await writeFile(path.join(mount, 'file'), Buffer.alloc(LENGTH_BYTES));
   assert.equal(jobFailure(EFAULT, path.join(mount, 'file'), LENGTH_BYTES).code, 'NO_SPACE');
 });

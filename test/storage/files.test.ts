@@ -6,6 +6,8 @@ import { after, test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
 import { DataFiles, type PrepareOptions } from '../../src/storage/files.js';
 import { skipWithout } from '../support/requirements.js';
+import { openScope } from '../support/scope.js';
+import { smallDisk } from '../support/small-disk.js';
 import * as scenes from './scene.js';
 
 const folder = scenes.makeFolder();
@@ -301,28 +303,18 @@ test('more than the file system has is refused before anything is made', async (
 });
 
 test('a disk that fills up while space is reserved loses nothing that was there', async (t) => {
-  const mount = fresh();
-  fs.mkdirSync(mount);
-  try {
-    // Few inodes: the free space looks sufficient, and the disk is full all the same.
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m,nr_inodes=9', 'tmpfs', mount], { stdio: 'ignore' });
-  } catch {
-    skipWithout(t, 'this user may not mount a tmpfs');
-    return;
-  }
-  try {
-    fs.mkdirSync(join(mount, 'out/t'), { recursive: true });
-    fs.writeFileSync(join(mount, 'out/t/0'), 'mine');
-    const before = snapshot(mount);
-    const files = Array.from({ length: 20 }, (_, index) => ({ path: `t/${index}`, lengthBytes: 1000 }));
-    await assert.rejects(prepare(files, join(mount, 'out'), true), refuses('NO_SPACE', join(mount, 'out/t/')));
-    assert.deepEqual(snapshot(mount), before);
-    const large = [{ path: 't/0', lengthBytes: 9 * 1024 * 1024 }];
-    await assert.rejects(prepare(large, join(mount, 'out'), true), refuses('NO_SPACE', join(mount, 'out')));
-    assert.deepEqual(snapshot(mount), before);
-  } finally {
-    execFileSync('umount', [mount]);
-  }
+  // Few inodes: the free space looks sufficient, and the disk is full all the same.
+  const mount = await smallDisk(t, openScope(t), 'size=8m,nr_inodes=9');
+  if (mount === null) return;
+  fs.mkdirSync(join(mount, 'out/t'), { recursive: true });
+  fs.writeFileSync(join(mount, 'out/t/0'), 'mine');
+  const before = snapshot(mount);
+  const files = Array.from({ length: 20 }, (_, index) => ({ path: `t/${index}`, lengthBytes: 1000 }));
+  await assert.rejects(prepare(files, join(mount, 'out'), true), refuses('NO_SPACE', join(mount, 'out/t/')));
+  assert.deepEqual(snapshot(mount), before);
+  const large = [{ path: 't/0', lengthBytes: 9 * 1024 * 1024 }];
+  await assert.rejects(prepare(large, join(mount, 'out'), true), refuses('NO_SPACE', join(mount, 'out')));
+  assert.deepEqual(snapshot(mount), before);
 });
 
 test('an output that is a link to nothing is told as that', async () => {

@@ -16,8 +16,8 @@ import { Reserver } from '../../src/storage/reserver.js';
 import { isUsable } from '../../src/work/file-stamp.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import type { WorkPool } from '../../src/work/port.js';
-import { skipWithout } from '../support/requirements.js';
 import { openScope } from '../support/scope.js';
+import { smallDisk } from '../support/small-disk.js';
 import { until, withDeadline } from '../support/wait.js';
 import * as scenes from './scene.js';
 
@@ -220,15 +220,8 @@ async function opened(
   memory?: StorageMemory,
 ): Promise<Opened | null> {
   const scope = openScope(t);
-  const mount = scenes.makeFolder();
-  scope.defer(() => fs.rmSync(mount, { recursive: true }));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${diskMib}m`, 'tmpfs', mount], { stdio: 'ignore' });
-  } catch {
-    skipWithout(t, 'this user may not mount a tmpfs');
-    return null;
-  }
-  scope.defer(() => void execFileSync('umount', ['-l', mount]));
+  const mount = await smallDisk(t, scope, `size=${diskMib}m`);
+  if (mount === null) return null;
   const scene = scenes.sceneOf([{ path: 'image', lengthBytes: fileMib * MIB }], MIB);
   const { metainfo } = scene;
   const gate = new Gate(pool);

@@ -1,0 +1,25 @@
+/** A file system of a size that a test says. */
+import { execFileSync } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { TestContext } from 'node:test';
+import { skipWithout } from './requirements.js';
+import type { Scope } from './scope.js';
+import { tempFolder } from './temp.js';
+
+/**
+ * @param options of mount(8) for tmpfs, as 'size=1m'
+ * @returns where it is; null: this user may not mount one, and the test is skipped
+ */
+export async function smallDisk(t: TestContext, scope: Scope, options: string): Promise<string | null> {
+  const mount = path.join(await tempFolder(scope), 'small');
+  await mkdir(mount);
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', mount], { stdio: 'ignore' });
+  } catch {
+    skipWithout(t, 'this user may not mount a tmpfs');
+    return null;
+  }
+  scope.defer(() => void execFileSync('umount', ['-l', mount]));
+  return mount;
+}
