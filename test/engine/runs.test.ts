@@ -94,9 +94,9 @@ test('of a run the blocks that are cancelled in time are not sent, the others ar
   ]);
 });
 
-/** A download from a scripted seed that serves runs of 64 KiB. */
-async function download(scope: Scope, cutRun = Number.NaN) {
-  const set = await fileSet(scope, 8 * MIB - 5000, { pieceLengthBytes: 256 * KIB });
+/** A download from a scripted seed that says that it serves runs of so many bytes. */
+async function download(scope: Scope, cutRun = Number.NaN, requestBytes = 64 * KIB, pieceLengthBytes = 256 * KIB) {
+  const set = await fileSet(scope, 8 * MIB - 5000, { pieceLengthBytes });
   const bytes = await readFile(set.path);
   const lengths: number[] = [];
   let runs = 0;
@@ -106,7 +106,7 @@ async function download(scope: Scope, cutRun = Number.NaN) {
     bytes,
     extended: true,
     greet: (peer) => {
-      sayRuns(peer, 64 * KIB);
+      sayRuns(peer, requestBytes);
       writeUnchoke(peer.out);
     },
     answer: (piece, begin, good, peer) => {
@@ -143,6 +143,17 @@ test('a leech asks in runs once its queue is deep, never beyond what the peer se
   assert.ok(payload.includes(`18:haul_request_bytesi${LIMITS.runBytes}e`), payload);
 });
 
+for (const [says, longest] of [
+  [3 * BLOCK_BYTES + 5, 2 * BLOCK_BYTES],
+  [16 * MIB, LIMITS.runBytes],
+] as const) {
+  test(`of a peer that says that it serves ${says} bytes, runs of ${longest} are asked for`, async (t) => {
+    const { torrent, lengths } = await download(openScope(t), Number.NaN, says, MIB);
+    await withDeadline(torrent.done, 'the download ends', DEADLINE_MS);
+    assert.equal(Math.max(...lengths), longest);
+  });
+}
+
 test('of a run that ends in the middle of a block all blocks before it count, and are not fetched again', async (t) => {
   const scope = openScope(t);
   const { set, torrent, lengths, seed } = await download(scope, 9);
@@ -175,7 +186,9 @@ test('a run from a peer that never said that it serves them ends the connection'
   const said: string[] = [];
   torrent.on('peer', (_, change, reason) => said.push(`${change} ${reason}`));
   torrent.addPeer('127.0.0.1', seed.port);
-  await until('it is cut off', DEADLINE_MS, () => said.some((line) => line.includes('a block that does not exist')));
+  // The very first: one that reaches beyond its piece would be refused in any case.
+  const reason = `sent a block that does not exist: piece \\d+, begin 0, length ${2 * BLOCK_BYTES}`;
+  await until('it is cut off', DEADLINE_MS, () => said.some((line) => new RegExp(reason).test(line)));
   assert.equal(
     eventNumbers(seed.peers[0]!.recorder.events.find((event) => event.startsWith('request '))!)[2],
     BLOCK_BYTES,

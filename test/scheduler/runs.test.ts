@@ -1,13 +1,15 @@
 /** Runs: several blocks of a piece in one request, of peers that serve them (`setRunBlocks`). */
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import type { PeerSlot } from '../../src/metainfo/geometry.js';
 import { deliverRun } from './run-steps.js';
-import { World } from './world.js';
+import { World, type WorldOptions } from './world.js';
 
 const KIB = 1024;
 
-function world(): World {
-  return new World({ seed: 1, lengthBytes: 8192 * KIB, pieceLengthBytes: 256 * KIB, openPieces: 1000, maxSlots: 4 });
+function world(more: Partial<WorldOptions> = {}): World {
+  const size = { lengthBytes: 8192 * KIB, pieceLengthBytes: 256 * KIB };
+  return new World({ seed: 1, ...size, openPieces: 1000, maxSlots: 4, ...more });
 }
 
 /** Gives so many blocks, and asks again after each few. */
@@ -59,4 +61,30 @@ test('what of a run was taken over by another peer ends the step of the others: 
     made.check();
   }
   assert.equal(made.verified.size, made.geometry.pieceCount);
+});
+
+test('under a download limit that is no run long blocks are asked for one by one, as many as it lets in', () => {
+  const made = world({ downloadBytesPerSec: 16 * KIB });
+  made.join(0, 'all', { runBlocks: 8 });
+  made.unchoke(0);
+  give(made, 0, 100);
+  assert.ok(made.scheduler.requestTarget(0 as PeerSlot) >= 32);
+  assert.equal(made.runs, 0);
+  assert.equal(made.peers.get(0)!.queue.length, 10);
+});
+
+test('a peer that has nothing to do while rarer pieces are made ready is given single blocks of common ones', () => {
+  const made = world();
+  made.join(0, 'all', { runBlocks: 8 });
+  made.unchoke(0);
+  give(made, 0, 100);
+  // From now on what is open is had by two, and the rest by one.
+  made.join(1, [...made.ready.keys()]);
+  while (made.peers.get(0)!.queue.length > 0) made.deliver(0);
+  const common = new Set(made.ready.keys());
+  made.fill(0);
+  assert.ok(made.opening.size > 0);
+  const { queue } = made.peers.get(0)!;
+  assert.equal(queue.length, 4);
+  assert.ok(queue.every(({ piece }) => common.has(piece)));
 });
