@@ -74,7 +74,7 @@ export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #tiers: Tiers;
   /** What each tracker gave as `tracker id`. */
-  readonly #trackerIds = new Map<string, Uint8Array>();
+  #trackerIds: Map<string, Uint8Array> | null = null;
   readonly #unsupported: string[] = [];
   readonly #record = new TrackerRecord();
   #stats: (() => AnnounceStats) | null = null;
@@ -173,7 +173,10 @@ export class Announcer {
   #answered(url: string, event: AnnounceEvent | undefined, reply: AnnounceReply): void {
     this.#underWay = null;
     this.#nowMs = Math.max(this.#nowMs, this.#options.now());
-    if (reply.trackerId !== null) this.#trackerIds.set(url, reply.trackerId);
+    if (reply.trackerId !== null) {
+      this.#trackerIds ??= new Map();
+      this.#trackerIds.set(url, reply.trackerId);
+    }
     this.#tiers.succeeded(this.#nowMs, event, reply.intervalMs, reply.minIntervalMs);
     const shown = shownUrl(url);
     if (reply.warning !== null) this.#options.onOutcome(shown, 'warning', reply.warning);
@@ -193,7 +196,7 @@ export class Announcer {
 
   #request(url: string, stats: AnnounceStats, event: AnnounceEvent | undefined): AnnounceRequest {
     const { infoHash, peerId, key, zone } = this.#options;
-    const trackerId = this.#trackerIds.get(url);
+    const trackerId = this.#trackerIds?.get(url);
     return {
       infoHash,
       peerId,

@@ -6,7 +6,8 @@ export class Completion {
   /** The last promise was resolved, not rejected. */
   isDone = false;
   #isSettled = true;
-  #settle!: { resolve: () => void; reject: (error: HaulError) => void };
+  /** Null once it is settled: thousands of torrents seed and rest. */
+  #settle: { resolve: () => void; reject: (error: HaulError) => void } | null = null;
 
   constructor() {
     this.renew();
@@ -29,13 +30,15 @@ export class Completion {
     if (this.#isSettled) return false;
     this.#isSettled = true;
     this.isDone = true;
-    this.#settle.resolve();
+    this.#settle!.resolve();
+    this.#settle = null;
     return true;
   }
 
   reject(error: HaulError): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    this.#settle.reject(error);
+    this.#settle!.reject(error);
+    this.#settle = null;
   }
 }

@@ -23,8 +23,9 @@ export class Contacts {
   connected = 0;
   failed = 0;
   banned = 0;
-  readonly #lastOutcome = new Map<string, string>();
-  readonly #reasons = new Map<string, Tally>();
+  /** Null until something failed, as with all seeds that nobody wants. */
+  #lastOutcome: Map<string, string> | null = null;
+  #reasons: Map<string, Tally> | null = null;
   readonly #bans: BannedPeer[] = [];
 
   dialFailed(address: string, reason: string): void {
@@ -56,12 +57,14 @@ export class Contacts {
 
   /** Addresses by their last outcome, the commonest reason first. */
   get failures(): readonly AddressFailure[] {
-    const list = [...this.#reasons].map(([reason, { addresses, example }]) => ({ reason, addresses, example }));
+    const list = [...(this.#reasons ?? [])].map(([reason, { addresses, example }]) => ({ reason, addresses, example }));
     return list.sort((a, b) => b.addresses - a.addresses);
   }
 
   #note(address: string, reason: string): void {
     this.#forget(address);
+    this.#lastOutcome ??= new Map();
+    this.#reasons ??= new Map();
     if (this.#lastOutcome.size >= LIMITS.knownAddresses) {
       const [oldest] = this.#lastOutcome.keys();
       this.#forget(oldest!);
@@ -75,11 +78,11 @@ export class Contacts {
   }
 
   #forget(address: string): void {
-    const kind = this.#lastOutcome.get(address);
+    const kind = this.#lastOutcome?.get(address);
     if (kind === undefined) return;
-    this.#lastOutcome.delete(address);
-    const tally = this.#reasons.get(kind)!;
+    this.#lastOutcome!.delete(address);
+    const tally = this.#reasons!.get(kind)!;
     tally.addresses--;
-    if (tally.addresses === 0) this.#reasons.delete(kind);
+    if (tally.addresses === 0) this.#reasons!.delete(kind);
   }
 }

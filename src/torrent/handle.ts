@@ -23,7 +23,6 @@ import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { FilePriority } from '../metainfo/selection.js';
 import type { RateOptions, TorrentThrottles } from '../peer/throttle.js';
-import type { Storage } from '../storage/port.js';
 import { type FileStamp, isUnchanged } from '../work/file-stamp.js';
 import { ChangingAnnounces } from './changing-announces.js';
 import { Completion } from './completion.js';
@@ -74,7 +73,6 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   /** It has exchanged data: what fails now has worked. */
   #hasRun = false;
   #stampFiles: Services['stampFiles'] | null = null;
-  #storage: Storage | null = null;
   #announces: ChangingAnnounces | null = null;
   #makeAnnounces: ((trackers: readonly (readonly string[])[]) => ReturnType<Services['makeAnnounces']>) | null = null;
   /** Of a session that is over. */
@@ -255,26 +253,22 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     this.#options = isSame ? { ...rest, trustData: true, hashed: stamps.slice(0, files.length) } : rest;
   }
 
-  /** The services of one session, with what outlives it. */
+  /** The services of one session, and what outlives it in the place of what does not. */
   #adapt(services: Services): Services {
+    const { makeAnnounces, onTrouble } = services;
     this.#stampFiles = services.stampFiles;
-    const own: Pick<Services, 'openStorage' | 'makeAnnounces' | 'onTrouble'> = {
-      openStorage: async (...args) => {
-        const storage = await services.openStorage(...args);
-        this.#storage = storage;
-        return storage;
-      },
+    const own: Pick<Services, 'makeAnnounces' | 'onTrouble'> = {
       makeAnnounces: (metainfo, _trackers, owner) => {
-        this.#makeAnnounces = (others) => services.makeAnnounces(metainfo, others, owner);
+        this.#makeAnnounces = (others) => makeAnnounces(metainfo, others, owner);
         this.#announces = new ChangingAnnounces(this.#makeAnnounces(this.trackers), services.now);
         return this.#announces;
       },
       onTrouble: (error) => {
         this.#failure = error;
-        services.onTrouble(error);
+        onTrouble(error);
       },
     };
-    return Object.assign(Object.create(services) as Services, own);
+    return Object.assign(services, own);
   }
 
   /** What the session is becomes what the torrent is, unless it ends while the torrent goes on. */
@@ -335,14 +329,13 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     this.#sums = sumsOf(stats, this.#sums);
     this.#have = live.have;
     this.live = null;
-    this.#storage = null;
     this.#announces = null;
     this.#makeAnnounces = null;
     this.#isResting = false;
   }
 
   async #noteFiles(): Promise<void> {
-    const now = await this.#storage?.inspect().catch(() => null);
+    const now = await this.live?.storage?.inspect().catch(() => null);
     if (now != null) this.#stamps = now.stamps;
   }
 

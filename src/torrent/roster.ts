@@ -49,7 +49,7 @@ export class Roster implements Door {
   #isOpen = false;
   #opening: ReturnType<typeof deferred> | null = null;
   /** Whom we dialled before that. */
-  readonly #early = new Set<string>();
+  #early: Set<string> | null = null;
 
   constructor(torrent: LiveTorrent) {
     this.#torrent = torrent;
@@ -165,10 +165,11 @@ export class Roster implements Door {
    * is here is being checked first.
    */
   #dialEarly(nowMs: number): void {
-    while (this.#torrent.state === 'preparing' && this.#early.size < EARLY_DIALS) {
+    while (this.#torrent.state === 'preparing' && (this.#early?.size ?? 0) < EARLY_DIALS) {
       const address = this.#book?.next(nowMs) ?? null;
-      if (address === null || this.#early.has(formatAddress(address)) || !this.#isNamed(address)) return;
+      if (address === null || this.#early?.has(formatAddress(address)) === true || !this.#isNamed(address)) return;
       if (!this.#torrent.services.takeDial(this, true)) return;
+      this.#early ??= new Set();
       this.#early.add(formatAddress(address));
       this.#dial(address);
     }
@@ -271,7 +272,7 @@ export class Roster implements Door {
     this.#dialling--;
     // It may have been as early as we were, and not ready for us: such a dial counts for nothing, and comes again.
     const key = formatAddress({ host, port });
-    const wasEarly = this.#isOpen ? this.#early.delete(key) : this.#early.has(key);
+    const wasEarly = (this.#isOpen ? this.#early?.delete(key) : this.#early?.has(key)) === true;
     if (!wasReady || wasEarly) {
       this.#addresses.postponed({ host, port });
       if (this.#isOpen) this.dialSome(services.now());

@@ -4,9 +4,13 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { copyFile, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { queryObjects } from 'node:v8';
 import type { AddOptions, Engine, Torrent } from '../../src/api.js';
 import { startEngine as startWith } from '../../src/engine.js';
 import type { HaulError } from '../../src/errors.js';
+import { Scheduler } from '../../src/scheduler/scheduler.js';
+import { MappedStorage } from '../../src/storage/mapped.js';
+import { PositionalStorage } from '../../src/storage/positional.js';
 import { type DataSet, fileSet, liveOf, startEngine, treeSet } from '../support/engines.js';
 import { connectRawPeer } from '../support/raw-peer.js';
 import { openScope, type Scope } from '../support/scope.js';
@@ -58,6 +62,22 @@ async function fetchFrom(scope: Scope, engine: Engine, set: DataSet): Promise<st
   await leech.close();
   return output;
 }
+
+/** That somebody can still reach. */
+function reachable(): number[] {
+  return [MappedStorage, PositionalStorage, Scheduler].map((kind) => queryObjects(kind, { format: 'count' }));
+}
+
+test('nothing holds on to the storage and the tables of a seed that rests', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 300 * KIB, { pieceLengthBytes: 64 * KIB });
+  const engine = await startResting(scope);
+  const before = reachable();
+  const torrent = await addResting(engine, set);
+  // What ends its last step lets go of it.
+  await liveOf(torrent).rest.settled();
+  assert.deepEqual(reachable(), before);
+});
 
 test('a seed that nobody wants rests, seems awake, and serves who comes; then it rests again', async (t) => {
   const scope = openScope(t);
