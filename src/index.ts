@@ -23,7 +23,7 @@ export type {
   WakeDormant,
   WokenTorrent,
 } from './api.js';
-export { createEngine } from './engine.js';
+export { createEngine } from './engine/engine.js';
 export { type ErrorCode, type ErrorFacts, HaulError } from './errors.js';
 export {
   type CreatedTorrent,

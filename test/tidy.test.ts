@@ -137,8 +137,13 @@ describe('the rules find', () => {
       ['import arrows:1', 'import arrows:2'],
     ],
     ['no fault in a torrent made of a swarm', 'src/torrent/a.ts', "import { E } from '../swarm/exchange.js';\n", []],
-    ['no fault in the engine', 'src/engine.ts', "import { M } from './storage/mapped.js';\n", []],
-    ['a part that loads the engine', 'src/torrent/a.ts', "import { E } from '../engine.js';\n", ['import arrows:1']],
+    ['no fault in the engine', 'src/engine/engine.ts', "import { M } from '../storage/mapped.js';\n", []],
+    [
+      'a part that loads the engine',
+      'src/torrent/a.ts',
+      "import { E } from '../engine/engine.js';\n",
+      ['import arrows:1'],
+    ],
     [
       'a part that imports the commands',
       'src/torrent/a.ts',

@@ -23,7 +23,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { EngineOptions } from '../../src/api.js';
 import { tune } from '../../src/cli/tune.js';
-import { type EngineInternals, startEngine } from '../../src/engine.js';
+import { type EngineInternals, startEngine } from '../../src/engine/engine.js';
 import { parseTorrent } from '../../src/index.js';
 import { makePeerId } from '../../src/wire/handshake.js';
 import type { WorkPool } from '../../src/work/port.js';

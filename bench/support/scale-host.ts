@@ -8,7 +8,7 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { startEngine } from '../../src/engine.js';
+import { startEngine } from '../../src/engine/engine.js';
 import { parseTorrent, type Torrent } from '../../src/index.js';
 import type { TorrentHandle } from '../../src/torrent/handle.js';
 import { zerosTorrent } from './zeros.js';

@@ -1,7 +1,7 @@
 /** The engine as the commands open it: logs, warnings and port trouble turned into lines for people. */
 import type { Engine, EngineOptions, Torrent } from '../api.js';
 import { HaulError } from '../errors.js';
-import { openFilesLimit } from '../open-files.js';
+import { openFilesLimit } from '../native/open-files.js';
 import type { WorkPool } from '../work/port.js';
 import type { EngineCliOptions } from './options.js';
 import type { Output } from './output.js';
@@ -11,7 +11,7 @@ import type { Output } from './output.js';
  * command. Whoever calls closes it, after the engine.
  */
 export async function startPool(output: Output, cliOptions: EngineCliOptions): Promise<WorkPool> {
-  const { makeEnginePool } = await import('../engine-pool.js');
+  const { makeEnginePool } = await import('../engine/pool.js');
   const pool = makeEnginePool(engineOptions(output, cliOptions));
   pool.warmUp?.();
   return pool;
@@ -23,7 +23,7 @@ export async function startPool(output: Output, cliOptions: EngineCliOptions): P
  */
 export async function openEngine(output: Output, cliOptions: EngineCliOptions, started?: WorkPool): Promise<Engine> {
   const options = engineOptions(output, cliOptions);
-  const { makeEnginePool } = await import('../engine-pool.js');
+  const { makeEnginePool } = await import('../engine/pool.js');
   const pool = started ?? makeEnginePool(options);
   try {
     const { startEngine } = await loadEngine();
@@ -59,7 +59,7 @@ export function engineOptions(output: Output, options: EngineCliOptions): Engine
 const FEW_OPEN_FILES = 128;
 
 /** Node opens all modules at once that are not loaded yet, some dozens: too many for a small `ulimit -n`. */
-export async function loadEngine(): Promise<typeof import('../engine.js')> {
+export async function loadEngine(): Promise<typeof import('../engine/engine.js')> {
   if (openFilesLimit() < FEW_OPEN_FILES) {
     await import('../scheduler/scheduler.js');
     await import('../storage/open.js');
@@ -67,7 +67,7 @@ export async function loadEngine(): Promise<typeof import('../engine.js')> {
     await import('../swarm/exchange.js');
     await import('../torrent/torrent.js');
   }
-  return import('../engine.js');
+  return import('../engine/engine.js');
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { dirname } from 'node:path';
 import type { Engine, EngineOptions, Torrent } from '../api.js';
-import { createEngine } from '../engine.js';
+import { createEngine } from '../engine/engine.js';
 import { HaulError } from '../errors.js';
 import { withTrackers } from '../metainfo/torrent.js';
 import { hostForUrl, LOOPBACK, localAddresses, torrentUrlPath } from '../net/own-addresses.js';

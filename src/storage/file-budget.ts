@@ -2,7 +2,7 @@
  * Open files of all torrents of an engine: the process may have so many (`RLIMIT_NOFILE`), and what no torrent uses now
  * makes room for another. Files in use are never closed.
  */
-import { openFilesLimit, shareOpenFiles } from '../open-files.js';
+import { openFilesLimit, shareOpenFiles } from '../native/open-files.js';
 
 /** More than any piece of an ordinary torrent touches; fewer where `ulimit -n` is low. */
 const FILES_OF_ONE = 256;

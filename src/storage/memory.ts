@@ -5,8 +5,8 @@
  */
 import { setImmediate } from 'node:timers';
 import { DEFAULTS } from '../config.js';
-import { memoryLimitBytes } from '../memory-limit.js';
 import type { Geometry } from '../metainfo/geometry.js';
+import { memoryLimitBytes } from '../native/memory-limit.js';
 import type { WorkPool } from '../work/port.js';
 import { type Budgets, evenUnit, openPieceLimit } from './budgets.js';
 import { DirtyBudget } from './dirty-budget.js';

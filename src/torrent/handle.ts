@@ -16,7 +16,6 @@ import type {
   TorrentState,
   TorrentStats,
 } from '../api.js';
-import { emitTo } from '../emit.js';
 import { type ErrorCode, HaulError } from '../errors.js';
 import { changedRates, checkLimits, checkPeer, checkSequential, checkTrackers } from '../library/engine-options.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
@@ -26,6 +25,7 @@ import type { RateOptions, TorrentThrottles } from '../peer/throttle.js';
 import { type FileStamp, isUnchanged } from '../work/file-stamp.js';
 import { ChangingAnnounces } from './changing-announces.js';
 import { Completion } from './completion.js';
+import { emitTo } from './emit.js';
 import { abortedError, stoppedError, whenAborted } from './endings.js';
 import { fileProgress } from './file-progress.js';
 import type { Services } from './services.js';

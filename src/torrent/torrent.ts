@@ -13,7 +13,6 @@ import type {
   TorrentStats,
   TrackerReport,
 } from '../api.js';
-import { emitTo } from '../emit.js';
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
@@ -25,6 +24,7 @@ import type { Exchange, ExchangeOwner } from '../swarm/exchange.js';
 import type { Peer } from '../swarm/peer.js';
 import { Unfinished } from '../swarm/unfinished.js';
 import { Condition } from './condition.js';
+import { emitTo } from './emit.js';
 import { abortedError, deferred, stoppedError, toHaulError, wentBadError, whenAborted } from './endings.js';
 import { Rest } from './rest.js';
 import { Roster } from './roster.js';

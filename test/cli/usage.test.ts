@@ -47,7 +47,7 @@ describe('haul on the command line', () => {
   });
 
   it('loads neither undici nor picomatch with the engine and the files of a download', async (context) => {
-    const names = ['engine.js', 'cli/await-torrent.js', 'cli/select.js', 'cli/engine-door.js'];
+    const names = ['engine/engine.js', 'cli/await-torrent.js', 'cli/select.js', 'cli/engine-door.js'];
     const urls = names.map((name) => new URL(`../../src/${name}`, import.meta.url).href);
     const code = `import { createRequire } from 'node:module';
       for (const url of ${JSON.stringify(urls)}) await import(url);

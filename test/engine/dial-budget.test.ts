@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/config.js';
-import { DialBudget } from '../../src/dial-budget.js';
+import { DialBudget } from '../../src/engine/dial-budget.js';
 
 /** Seconds until `late` got its first dial, when the others take all they can from the beginning on. */
 function waitOf(greedyCount: number, isNamed: boolean): number {

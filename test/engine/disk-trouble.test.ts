@@ -4,7 +4,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { Engine, Torrent } from '../../src/api.js';
-import { startEngine } from '../../src/engine.js';
+import { startEngine } from '../../src/engine/engine.js';
 import { HaulError } from '../../src/errors.js';
 import { openStorage } from '../../src/storage/open.js';
 import type { StorageKind } from '../../src/storage/port.js';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
 import type { TorrentState, WokenTorrent } from '../../src/api.js';
-import { Dormant } from '../../src/dormant.js';
+import { Dormant } from '../../src/engine/dormant.js';
 import type { LiveTorrent } from '../../src/torrent/torrent.js';
 
 const HASHES = Array.from({ length: 12 }, (_, number) => Buffer.alloc(20, number + 1).toString('hex'));

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { Engine } from '../../src/api.js';
-import { startEngine } from '../../src/engine.js';
+import { startEngine } from '../../src/engine/engine.js';
 import type { StorageKind } from '../../src/storage/port.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import { fileSet } from '../support/engines.js';

@@ -5,7 +5,7 @@
  * there, however fast it is.
  */
 import { readFile } from 'node:fs/promises';
-import { createEngine } from '../../src/engine.js';
+import { createEngine } from '../../src/engine/engine.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 
 const [torrentFile, output, port, mode, pieces] = process.argv.slice(2) as [string, string, string, string?, string?];

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
-import { startEngine as startWithInternals } from '../../src/engine.js';
+import { startEngine as startWithInternals } from '../../src/engine/engine.js';
 import { openStorage } from '../../src/storage/open.js';
 import { writeInterested, writeNotInterested, writeRequest } from '../../src/wire/encoder.js';
 import { createWorkPool } from '../../src/work/pool.js';

@@ -138,7 +138,7 @@ async function getElsewhere(scope: Scope, { torrent }: DataSet, output: string):
     {
       eval: true,
       workerData: {
-        index: new URL('../../src/engine.js', import.meta.url).href,
+        index: new URL('../../src/engine/engine.js', import.meta.url).href,
         parse: new URL('../../src/metainfo/torrent.js', import.meta.url).href,
         bytes: torrent,
         output,

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { queryObjects } from 'node:v8';
 import type { AddOptions, Engine, Torrent } from '../../src/api.js';
-import { startEngine as startWith } from '../../src/engine.js';
+import { startEngine as startWith } from '../../src/engine/engine.js';
 import type { HaulError } from '../../src/errors.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
 import { MappedStorage } from '../../src/storage/mapped.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Waker } from '../../src/engine/waker.js';
 import { Turns } from '../../src/torrent/turns.js';
-import { Waker } from '../../src/waker.js';
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

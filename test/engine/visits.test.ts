@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { VISITS_PER_SECOND, type Visited, Visits } from '../../src/visits.js';
+import { VISITS_PER_SECOND, type Visited, Visits } from '../../src/engine/visits.js';
 
 class Item implements Visited {
   ticks = 0;

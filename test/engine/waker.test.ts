@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Waker } from '../../src/waker.js';
+import { Waker } from '../../src/engine/waker.js';
 
 const LIMITS = { atOnce: 2, waiting: 3, timeoutMs: 10_000, hangMs: 60_000, retryMs: 5_000 };
 

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import type { AddOptions, Torrent } from '../../src/api.js';
-import { createEngine } from '../../src/engine.js';
+import { createEngine } from '../../src/engine/engine.js';
 import type { HaulError } from '../../src/errors.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 import { sigbusGuard } from '../../src/native/guard.js';

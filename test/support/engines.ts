@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Engine, EngineOptions, Torrent } from '../../src/api.js';
 import { type CreateOptions, createTorrent } from '../../src/content/create.js';
-import { createEngine } from '../../src/engine.js';
+import { createEngine } from '../../src/engine/engine.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 import type { TorrentHandle } from '../../src/torrent/handle.js';

@@ -47,7 +47,7 @@ const MAY_LOAD_ENGINE: ReadonlySet<string> = new Set(['src/index.ts', 'src/libra
 /** What all others stand on. */
 const GROUND_FLOOR: ReadonlySet<string> = new Set(['native', 'net', 'metainfo', 'work', 'content']);
 
-/** Folders whose concrete files only engine.ts and the commands name. */
+/** Folders whose concrete files only engine/ and the commands name. */
 const SHELLS: ReadonlySet<string> = new Set([
   'storage',
   'work',
@@ -80,7 +80,7 @@ export function isPure(file: string): boolean {
   return PURE.some((pattern) => pattern.test(file));
 }
 
-/** 'storage' for src/storage/mapped.ts, '' for src/engine.ts, null outside src. */
+/** 'storage' for src/storage/mapped.ts, '' for src/config.ts, null outside src. */
 function partOf(file: string): string | null {
   const match = /^src\/(?:([^/]+)\/)?/.exec(file);
   return match === null ? null : (match[1] ?? '');
@@ -200,14 +200,14 @@ function arrow(from: string, fromFile: string, found: Import): string | null {
   if (from === 'metainfo' && isPure(fromFile) && to !== '') return `metainfo imports ${to}`;
   if (from === 'wire' && to !== '' && to !== 'metainfo' && to !== 'net') return `wire imports ${to}`;
   if (found.isTypeOnly) return null;
-  if (found.target === 'src/engine.ts' && from !== 'cli' && !MAY_LOAD_ENGINE.has(fromFile)) {
-    return 'only index.ts, share and the commands load engine.ts';
+  if (to === 'engine' && from !== 'cli' && !MAY_LOAD_ENGINE.has(fromFile)) {
+    return 'only index.ts, share and the commands load the engine';
   }
   // A torrent is made of a swarm.
   if (from === 'torrent' && to === 'swarm') return null;
   const isConcrete = SHELLS.has(to) && !/\/port\.ts$/.test(found.target) && !isPure(found.target);
   if (isConcrete && SHELLS.has(from)) {
-    return `${from} loads ${found.target}: only engine.ts names concrete ${to}; declare an interface or import a type`;
+    return `${from} loads ${found.target}: only engine/ names concrete ${to}; declare an interface or import a type`;
   }
   return null;
 }

@@ -3,12 +3,12 @@
  * command may have the threads started while the engine itself is being loaded.
  */
 import { availableParallelism } from 'node:os';
-import type { EngineOptions } from './api.js';
-import { LIMITS } from './config.js';
-import { isSupported } from './native/mmap-io.js';
-import { type OpenFiles, openFilesLimit, shareOpenFiles } from './open-files.js';
-import { createWorkPool } from './work/pool.js';
-import type { WorkPool } from './work/port.js';
+import type { EngineOptions } from '../api.js';
+import { LIMITS } from '../config.js';
+import { isSupported } from '../native/mmap-io.js';
+import { type OpenFiles, openFilesLimit, shareOpenFiles } from '../native/open-files.js';
+import { createWorkPool } from '../work/pool.js';
+import type { WorkPool } from '../work/port.js';
 
 /** Threads and connections as asked for, or as many as the process may open files for. */
 export function roomOf({ threads, maxConnections }: EngineOptions): OpenFiles {

@@ -3,11 +3,11 @@
  * what it is, and it is added; where the owner says so it goes back to sleep when nobody needed it for a while. The row
  * stays as long as the owner wants.
  */
-import type { AddOptions, WakeDormant, WokenTorrent } from './api.js';
-import { LIMITS } from './config.js';
-import { HaulError } from './errors.js';
-import type { Metainfo } from './metainfo/metainfo.js';
-import type { LiveTorrent } from './torrent/torrent.js';
+import type { AddOptions, WakeDormant, WokenTorrent } from '../api.js';
+import { LIMITS } from '../config.js';
+import { HaulError } from '../errors.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import type { LiveTorrent } from '../torrent/torrent.js';
 import { Waker } from './waker.js';
 
 export interface DormantOptions {

@@ -3,7 +3,7 @@
  * of theirs is due, and else a few a second in turn, so that thousands cost no more than some. Pure: time is an
  * argument.
  */
-import { Heap } from './discovery/heap.js';
+import { Heap } from '../discovery/heap.js';
 
 export interface Visited {
   /** @param isSecond once a second; the other ticks are for who is held back */

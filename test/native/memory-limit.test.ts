@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { memoryLimitBytes } from '../src/memory-limit.js';
-import { shareOpenFiles } from '../src/open-files.js';
+import { memoryLimitBytes } from '../../src/native/memory-limit.js';
+import { shareOpenFiles } from '../../src/native/open-files.js';
 
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;

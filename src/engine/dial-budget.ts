@@ -3,7 +3,7 @@
  * One with thousands of dead addresses must not keep another from the one live peer that it knows. What the user named
  * has a budget of its own.
  */
-import { LIMITS } from './config.js';
+import { LIMITS } from '../config.js';
 
 export class DialBudget<K extends object> {
   readonly #perSecond: number;

@@ -17,31 +17,31 @@ import type {
   RemoveResult,
   Torrent,
   WakeDormant,
-} from './api.js';
-import { DEFAULTS, LIMITS } from './config.js';
+} from '../api.js';
+import { DEFAULTS, LIMITS } from '../config.js';
+import { fromSystemError, HaulError } from '../errors.js';
+import { checkAddOptions, checkEngineOptions, checkLimits, checkRemoveOptions } from '../library/engine-options.js';
+import { asMetainfo } from '../library/metainfo-argument.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import { HttpClient } from '../net/http-client.js';
+import { type Listener, listen } from '../net/listen.js';
+import { Flusher } from '../peer/flusher.js';
+import { type Door, Handshakes } from '../peer/handshakes.js';
+import { Limits, type TorrentThrottles } from '../peer/throttle.js';
+import { makeRandom } from '../random.js';
+import { engineMemory, type StorageMemory } from '../storage/memory.js';
+import { removeData } from '../storage/remove-data.js';
+import { emitTo, guarded } from '../torrent/emit.js';
+import { type HandleHost, TorrentHandle } from '../torrent/handle.js';
+import type { Log, Services } from '../torrent/services.js';
+import { LiveTorrent } from '../torrent/torrent.js';
+import { makePeerId } from '../wire/handshake.js';
+import type { WorkPool } from '../work/port.js';
 import { DialBudget } from './dial-budget.js';
 import { Dormant, infoHashKey } from './dormant.js';
-import { emitTo, guarded } from './emit.js';
-import { makeEnginePool, roomOf } from './engine-pool.js';
-import { fromSystemError, HaulError } from './errors.js';
-import { checkAddOptions, checkEngineOptions, checkLimits, checkRemoveOptions } from './library/engine-options.js';
-import { asMetainfo } from './library/metainfo-argument.js';
-import type { Metainfo } from './metainfo/metainfo.js';
-import { HttpClient } from './net/http-client.js';
-import { type Listener, listen } from './net/listen.js';
-import { Flusher } from './peer/flusher.js';
-import { type Door, Handshakes } from './peer/handshakes.js';
-import { Limits, type TorrentThrottles } from './peer/throttle.js';
-import { makeRandom } from './random.js';
+import { makeEnginePool, roomOf } from './pool.js';
 import { makeServices } from './services.js';
-import { engineMemory, type StorageMemory } from './storage/memory.js';
-import { removeData } from './storage/remove-data.js';
-import { type HandleHost, TorrentHandle } from './torrent/handle.js';
-import type { Log, Services } from './torrent/services.js';
-import { LiveTorrent } from './torrent/torrent.js';
 import { Visits } from './visits.js';
-import { makePeerId } from './wire/handshake.js';
-import type { WorkPool } from './work/port.js';
 
 /**
  * Starts an engine: listens for peers. Worker threads start with the first torrent that needs them.
