@@ -164,6 +164,13 @@ describe('the rules find', () => {
       "import type { A } from '../peer/link.js';\nimport { M } from '../native/mmap-io.js';\n",
       ['import arrows:1'],
     ],
+    [
+      'arithmetic of pieces outside Geometry',
+      'src/storage/a.ts',
+      'const a = hashes.subarray(piece * 20);\nconst b = Math.floor(at / this.#geometry.pieceLengthBytes);\n' +
+        'const c = 2 ** 20;\nconst d = size * 120;\n',
+      ['piece arithmetic:1', 'piece arithmetic:2'],
+    ],
     ['a test that hides the others', 'test/a.ts', '\ntest.on' + "ly('a', () => {});\n", ['no only:2']],
   ];
 

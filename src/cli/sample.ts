@@ -76,7 +76,7 @@ export function torrentSampler(torrent: Pick<Torrent, 'stats' | 'metainfo'>, goa
     const stats = torrent.stats();
     const total = stats.wantedBytes;
     if (stats.state === 'preparing' || stats.state === 'checking') {
-      const doneBytes = Math.min(total, stats.checkedPieces * torrent.metainfo.geometry.pieceLengthBytes);
+      const doneBytes = Math.min(total, torrent.metainfo.geometry.bytesOf(stats.checkedPieces, false));
       return { phase: stats.state, totalBytes: total, torrent: stats, ...checking.at(doneBytes, total) };
     }
     if (goal === 'serve' && stats.verifiedBytes === total) {

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import { encodeBencode } from '../metainfo/bencode.js';
-import { Geometry } from '../metainfo/geometry.js';
+import { Geometry, PIECE_HASH_BYTES, pieceHash } from '../metainfo/geometry.js';
 import { infoHashOf } from '../metainfo/info-hash.js';
 import type { FileEntry } from '../metainfo/metainfo.js';
 import { showName } from '../metainfo/paths.js';
@@ -46,7 +46,6 @@ export interface CreateOptions extends TorrentFields {
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-const DIGEST_BYTES = 20;
 /** About 2 ms of encoding. */
 const FILES_PER_STEP = 200;
 const CHOSEN_MIN_BYTES = 256 * KIB;
@@ -164,7 +163,7 @@ async function hashPieces(
   options: CreateOptions,
   pool: WorkPool,
 ): Promise<Buffer> {
-  const pieces = Buffer.alloc(geometry.pieceCount * DIGEST_BYTES);
+  const pieces = Buffer.alloc(geometry.pieceCount * PIECE_HASH_BYTES);
   let doneBytes = 0;
   options.onProgress?.(0, geometry.lengthBytes);
   await digestFiles({
@@ -177,7 +176,7 @@ async function hashPieces(
     wants: () => true,
     onPiece: (piece, digest) => {
       if (digest instanceof HaulError) throw digest;
-      pieces.set(digest, piece * DIGEST_BYTES);
+      pieceHash(pieces, piece).set(digest);
       doneBytes += geometry.pieceLength(piece);
       options.onProgress?.(doneBytes, geometry.lengthBytes);
     },

@@ -9,7 +9,7 @@ import { webcrypto } from 'node:crypto';
 import { close, constants, fstatSync, open, read } from 'node:fs';
 import { promisify } from 'node:util';
 import { fromSystemError, HaulError } from '../errors.js';
-import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import { type Geometry, PIECE_HASH_BYTES, type PieceIndex, pieceHash } from '../metainfo/geometry.js';
 import { FileLayout, type FileSegment } from '../metainfo/layout.js';
 import type { FileEntry } from '../metainfo/metainfo.js';
 import { systemError } from '../native/errno.js';
@@ -31,7 +31,6 @@ const OPEN_FILES = 512;
 /** One hashing, one waiting in the worker, one on its way. */
 const BATCHES_PER_THREAD = 3;
 const CROWD = 64;
-const DIGEST_BYTES = 20;
 /** Trouble of the process or the pool: no use in looking for the piece at fault. */
 const NOT_OF_A_FILE = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ECANCELED']);
 /** A FIFO that took the place of a file must not block the open. */
@@ -171,7 +170,7 @@ class DigestRun {
 
   #deliver(batch: Batch, digests: Uint8Array): void {
     for (let i = 0; i < batch.pieceCount && this.#failure === null; i++) {
-      const digest = digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES);
+      const digest = pieceHash(digests, i);
       const trouble = troubleOf(digest);
       const piece = (batch.first + i) as PieceIndex;
       this.#task.onPiece(piece, trouble === null ? digest : this.#errorOf(batch, trouble));
@@ -206,7 +205,7 @@ class DigestRun {
       const error = Object.assign(new Error(result.errno), { code: result.errno });
       throw fromSystemError(error, result.operation, this.#names(batch.segments));
     }
-    if (result.bytes.length !== batch.pieceCount * DIGEST_BYTES) throw new Error('wrong number of digests');
+    if (result.bytes.length !== batch.pieceCount * PIECE_HASH_BYTES) throw new Error('wrong number of digests');
     return result.bytes;
   }
 

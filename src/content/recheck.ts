@@ -10,9 +10,10 @@ import { lstat, readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
-import type { PieceIndex } from '../metainfo/geometry.js';
+import { type Geometry, type PieceIndex, pieceHash } from '../metainfo/geometry.js';
 import { FileLayout, partFileName } from '../metainfo/layout.js';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
+import { hasAny } from '../metainfo/piece-spans.js';
 import type { Selection } from '../metainfo/selection.js';
 import type { FileStamp } from '../work/file-stamp.js';
 import { type Look, look } from '../work/look.js';
@@ -60,7 +61,6 @@ export interface RecheckResult {
   readonly files: RecheckedFile[];
 }
 
-const DIGEST_BYTES = 20;
 /** Bounds what is known of files before they are judged. */
 const LOOKS_AT_ONCE = 4096;
 /** What a file can lose between two looks without that being trouble of the machine. */
@@ -105,7 +105,7 @@ export async function recheckFiles(
     wants: (piece: PieceIndex) => isChecked(piece) && !unreadable.has(piece),
     onPiece: (piece, digest) => {
       if (digest instanceof HaulError) throwIfNoVerdict(digest, options.isStrict === true);
-      else if (pieceHashes.subarray(piece * DIGEST_BYTES, (piece + 1) * DIGEST_BYTES).equals(digest)) good.set(piece);
+      else if (pieceHash(pieceHashes, piece).equals(digest)) good.set(piece);
       options.onProgress?.(++checked, total);
     },
   });
@@ -113,7 +113,7 @@ export async function recheckFiles(
   const isBad = (piece: number) => isChecked(piece) && !good.has(piece);
   const states = files.flatMap((entry, index): RecheckedFile[] => {
     if (entry.isPad || !isOurs(index)) return [];
-    return [{ path: entry.path.join('/'), state: stateOf(entry, onDisk[index]!, geometry.pieceLengthBytes, isBad) }];
+    return [{ path: entry.path.join('/'), state: stateOf(entry, onDisk[index]!, geometry, isBad) }];
   });
   return { good, files: states };
 }
@@ -130,11 +130,7 @@ function throwIfNoVerdict(error: HaulError, isStrict: boolean): void {
 /** A check of one piece must not cost a look at every file of the torrent. */
 function holdsAny({ files, geometry }: Metainfo, file: number, pieces: Bitfield): boolean {
   const { beginBytes, lengthBytes } = files[file]!;
-  if (lengthBytes === 0) return false;
-  const last = Math.floor((beginBytes + lengthBytes - 1) / geometry.pieceLengthBytes);
-  for (let piece = Math.floor(beginBytes / geometry.pieceLengthBytes); piece <= last; piece++)
-    if (pieces.has(piece)) return true;
-  return false;
+  return hasAny(pieces, geometry.piecesIn(beginBytes, lengthBytes));
 }
 
 /** Length on disk; or 'missing'; for a symbolic link of the torrent 'link' or 'wrong-link'. */
@@ -214,27 +210,18 @@ function unreadablePieces(
   files.forEach((entry, index) => {
     const lengthBytes = lengthOf(index);
     if (lengthBytes >= entry.lengthBytes || selection?.isSkipped(index) === true) return;
-    const first = Math.floor((entry.beginBytes + lengthBytes) / geometry.pieceLengthBytes);
-    const last = Math.floor((entry.beginBytes + entry.lengthBytes - 1) / geometry.pieceLengthBytes);
-    for (let piece = first; piece <= last; piece++) unreadable.set(piece);
+    const { first, end } = geometry.piecesIn(entry.beginBytes + lengthBytes, entry.lengthBytes - lengthBytes);
+    for (let piece: number = first; piece < end; piece++) unreadable.set(piece);
   });
   return unreadable;
 }
 
-function stateOf(
-  entry: FileEntry,
-  found: OnDisk,
-  pieceLengthBytes: number,
-  isBad: (piece: number) => boolean,
-): FileState {
+function stateOf(entry: FileEntry, found: OnDisk, geometry: Geometry, isBad: (piece: number) => boolean): FileState {
   if (found === 'missing') return 'missing';
   if (found === 'link') return 'ok';
   if (found === 'wrong-link') return 'bad';
   if (found !== entry.lengthBytes) return 'wrong-length';
-  if (entry.lengthBytes === 0) return 'ok';
-  const last = Math.floor((entry.beginBytes + entry.lengthBytes - 1) / pieceLengthBytes);
-  for (let piece = Math.floor(entry.beginBytes / pieceLengthBytes); piece <= last; piece++) {
-    if (isBad(piece)) return 'bad';
-  }
+  const { first, end } = geometry.piecesIn(entry.beginBytes, entry.lengthBytes);
+  for (let piece: number = first; piece < end; piece++) if (isBad(piece)) return 'bad';
   return 'ok';
 }

@@ -61,11 +61,12 @@ export async function verifyTorrent(
   const metainfo = asMetainfo('verifyTorrent', torrent);
   const { threads: count, onProgress, signal: stop } = options;
   if (stop?.aborted === true) throw new HaulError('ABORTED', `check ${metainfo.name}: it was stopped`);
-  const { lengthBytes, pieceLengthBytes, pieceCount } = metainfo.geometry;
+  const { geometry } = metainfo;
+  const { lengthBytes, pieceCount } = geometry;
   const pool = createWorkPool({ threads: count ?? availableParallelism(), startsOneByOne: true });
   try {
     const { good, files } = await recheckFiles(metainfo, resolve(folder), pool, {
-      onProgress: (checked) => onProgress?.(Math.min(lengthBytes, checked * pieceLengthBytes), lengthBytes),
+      onProgress: (checked) => onProgress?.(geometry.bytesOf(checked, checked === pieceCount), lengthBytes),
       ...(stop === undefined ? {} : { signal: stop }),
     });
     const badPieces: number[] = [];

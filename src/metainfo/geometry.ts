@@ -15,6 +15,14 @@ export type PeerSlot = number & { readonly [brand]: 'slot' };
 /** Returned by the `as…` checks when the number is not valid. Compare with `=== NONE`. */
 export const NONE = -1;
 
+/** Of a piece: SHA-1. */
+export const PIECE_HASH_BYTES = 20;
+
+/** The hash of a piece among those of consecutive ones, `piece` counted from the first of them; not a copy. */
+export function pieceHash<T extends Uint8Array>(hashes: T, piece: number): T {
+  return hashes.subarray(piece * PIECE_HASH_BYTES, (piece + 1) * PIECE_HASH_BYTES) as T;
+}
+
 /** How a torrent is cut into pieces and blocks. */
 export class Geometry {
   readonly lengthBytes: number;
@@ -47,6 +55,36 @@ export class Geometry {
   /** Torrent offset, in bytes, of the first byte of the piece. */
   pieceBegin(piece: PieceIndex): number {
     return piece * this.pieceLengthBytes;
+  }
+
+  /** Torrent offset behind the last byte of the piece. */
+  pieceEnd(piece: PieceIndex): number {
+    return this.pieceBegin(piece) + this.pieceLength(piece);
+  }
+
+  /** The piece that holds the byte at this torrent offset. */
+  pieceAt(offset: number): PieceIndex {
+    return Math.floor(offset / this.pieceLengthBytes) as PieceIndex;
+  }
+
+  /** The pieces, from `first` to before `end`, with a byte of this range of the torrent; none in an empty one. */
+  piecesIn(beginBytes: number, lengthBytes: number): { readonly first: PieceIndex; readonly end: PieceIndex } {
+    const first = this.pieceAt(beginBytes);
+    return { first, end: lengthBytes <= 0 ? first : ((this.pieceAt(beginBytes + lengthBytes - 1) + 1) as PieceIndex) };
+  }
+
+  /** Those of them that lie wholly in it. */
+  wholePiecesIn(beginBytes: number, lengthBytes: number): { readonly first: PieceIndex; readonly end: PieceIndex } {
+    const endBytes = beginBytes + lengthBytes;
+    const first = Math.ceil(beginBytes / this.pieceLengthBytes) as PieceIndex;
+    const end = endBytes === this.lengthBytes ? this.pieceCount : this.pieceAt(endBytes);
+    return { first, end: Math.max(first, end) as PieceIndex };
+  }
+
+  /** Bytes in so many pieces. @param hasLast the last piece of the torrent is among them */
+  bytesOf(pieceCount: number, hasLast: boolean): number {
+    const last = (this.pieceCount - 1) as PieceIndex;
+    return pieceCount * this.pieceLengthBytes - (hasLast ? this.pieceLengthBytes - this.pieceLength(last) : 0);
   }
 
   /** Number of blocks in this piece. */

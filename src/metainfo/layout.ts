@@ -9,6 +9,7 @@
  * A skipped file is nowhere, but pieces at its borders are wanted for its neighbours and must be whole to be verified
  * and served: what they hold of skipped files lies in one part file of our own, beside the data.
  */
+import type { Geometry } from './geometry.js';
 import type { FileEntry, Metainfo } from './metainfo.js';
 import type { Selection } from './selection.js';
 import { stateName } from './state-names.js';
@@ -52,7 +53,7 @@ export class FileLayout {
   constructor({ files, geometry }: Pick<Metainfo, 'files' | 'geometry'>, selection: Selection | null = null) {
     this.files = files;
     this.partFile = files.length;
-    const plan = new Plan(this.partFile, geometry.pieceLengthBytes);
+    const plan = new Plan(this.partFile, geometry);
     files.forEach((file, index) => {
       if (file.lengthBytes === 0) return;
       if (selection?.isSkipped(index) === true) plan.skip(index, file, selection);
@@ -103,11 +104,11 @@ class Plan {
   readonly stretches: Stretch[] = [];
   partFileBytes = 0;
   readonly #partFile: number;
-  readonly #pieceLengthBytes: number;
+  readonly #geometry: Geometry;
 
-  constructor(partFile: number, pieceLengthBytes: number) {
+  constructor(partFile: number, geometry: Geometry) {
     this.#partFile = partFile;
-    this.#pieceLengthBytes = pieceLengthBytes;
+    this.#geometry = geometry;
   }
 
   add(torrentBegin: number, file: number, beginBytes: number, lengthBytes: number, isStored: boolean): void {
@@ -117,10 +118,10 @@ class Plan {
   /** Only its first and its last piece can be wanted: those between are its own. */
   skip(index: number, file: FileEntry, selection: Selection): void {
     const end = file.beginBytes + file.lengthBytes;
-    const first = Math.floor(file.beginBytes / this.#pieceLengthBytes);
-    const last = Math.floor((end - 1) / this.#pieceLengthBytes);
-    const headEnd = selection.isWanted(first) ? Math.min(end, (first + 1) * this.#pieceLengthBytes) : file.beginBytes;
-    const tailBegin = last > first && selection.isWanted(last) ? last * this.#pieceLengthBytes : end;
+    const first = this.#geometry.pieceAt(file.beginBytes);
+    const last = this.#geometry.pieceAt(end - 1);
+    const headEnd = selection.isWanted(first) ? Math.min(end, this.#geometry.pieceEnd(first)) : file.beginBytes;
+    const tailBegin = last > first && selection.isWanted(last) ? this.#geometry.pieceBegin(last) : end;
     this.#keep(file.beginBytes, headEnd);
     if (tailBegin > headEnd) this.add(headEnd, index, headEnd - file.beginBytes, tailBegin - headEnd, false);
     this.#keep(tailBegin, end);

@@ -10,9 +10,24 @@ export function piecesTouching(
   const pieces = new Bitfield(geometry.pieceCount);
   files.forEach((entry, file) => {
     if (entry.lengthBytes === 0 || entry.isPad || !isWanted(file)) return;
-    const last = Math.floor((entry.beginBytes + entry.lengthBytes - 1) / geometry.pieceLengthBytes);
-    for (let piece = Math.floor(entry.beginBytes / geometry.pieceLengthBytes); piece <= last; piece++)
-      pieces.set(piece);
+    const { first, end } = geometry.piecesIn(entry.beginBytes, entry.lengthBytes);
+    for (let piece: number = first; piece < end; piece++) pieces.set(piece);
   });
   return pieces;
+}
+
+interface Span {
+  readonly first: number;
+  /** The piece behind the last one. */
+  readonly end: number;
+}
+
+export function hasAny(pieces: Bitfield, { first, end }: Span): boolean {
+  for (let piece = first; piece < end; piece++) if (pieces.has(piece)) return true;
+  return false;
+}
+
+export function hasAll(pieces: Bitfield, { first, end }: Span): boolean {
+  for (let piece = first; piece < end; piece++) if (!pieces.has(piece)) return false;
+  return true;
 }

@@ -9,7 +9,7 @@
  */
 import { HaulError } from '../errors.js';
 import { Bitfield } from './bitfield.js';
-import type { PieceIndex } from './geometry.js';
+import type { Geometry, PieceIndex } from './geometry.js';
 import type { FileEntry, Metainfo } from './metainfo.js';
 
 const NAMES = ['skip', 'low', 'normal', 'high'] as const;
@@ -34,13 +34,13 @@ export class Selection {
   /** Bytes of the wanted pieces. */
   readonly wantedBytes: number;
   readonly #files: readonly FileEntry[];
-  readonly #pieceLengthBytes: number;
+  readonly #geometry: Geometry;
 
   /** @param levels by file: 0 skip, 1 low, 2 normal, 3 high */
   private constructor(metainfo: Metainfo, levels: Uint8Array) {
     const { files, geometry } = metainfo;
     this.#files = files;
-    this.#pieceLengthBytes = geometry.pieceLengthBytes;
+    this.#geometry = geometry;
     this.skippedFiles = new Bitfield(files.length);
     this.pieces = new Uint8Array(geometry.pieceCount);
     const touched = new Bitfield(geometry.pieceCount);
@@ -123,8 +123,7 @@ export class Selection {
 
   #eachPiece(file: number, visit: (piece: number) => void): void {
     const { beginBytes, lengthBytes } = this.#files[file]!;
-    if (lengthBytes === 0) return;
-    const last = Math.floor((beginBytes + lengthBytes - 1) / this.#pieceLengthBytes);
-    for (let piece = Math.floor(beginBytes / this.#pieceLengthBytes); piece <= last; piece++) visit(piece);
+    const { first, end } = this.#geometry.piecesIn(beginBytes, lengthBytes);
+    for (let piece: number = first; piece < end; piece++) visit(piece);
   }
 }

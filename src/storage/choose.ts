@@ -53,10 +53,10 @@ export function filesInOnePiece({ files, geometry }: Metainfo): number {
   let piece = -1;
   for (const { beginBytes, lengthBytes, isPad } of files) {
     if (lengthBytes === 0 || isPad) continue;
-    const first = Math.floor(beginBytes / geometry.pieceLengthBytes);
+    const { first, end } = geometry.piecesIn(beginBytes, lengthBytes);
     if (first !== piece) count = 0;
     most = Math.max(most, ++count);
-    piece = Math.floor((beginBytes + lengthBytes - 1) / geometry.pieceLengthBytes);
+    piece = end - 1;
     if (piece !== first) count = 1;
   }
   return most;

@@ -104,13 +104,12 @@ export class Coverage {
 
   /** What is not written of [doneBytes, endBytes). */
   #gaps({ file, doneBytes }: Row, endBytes: number): FileSegment[] {
-    const { pieceLengthBytes } = this.#geometry;
     const fileBegin = this.#beginOf(file);
     const gaps: FileSegment[] = [];
     let beginBytes = doneBytes;
     for (let at = doneBytes; at < endBytes; ) {
-      const piece = Math.floor((fileBegin + at) / pieceLengthBytes);
-      const pieceEnd = Math.min(endBytes, (piece + 1) * pieceLengthBytes - fileBegin);
+      const piece = this.#geometry.pieceAt(fileBegin + at);
+      const pieceEnd = Math.min(endBytes, this.#geometry.pieceEnd(piece) - fileBegin);
       if (this.#written.has(piece)) {
         if (beginBytes < at) gaps.push({ file, beginBytes, lengthBytes: at - beginBytes, isStored: true });
         beginBytes = pieceEnd;

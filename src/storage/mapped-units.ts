@@ -183,7 +183,7 @@ export class MappedUnits implements UnitOwner {
   #isInUse(offset: number): boolean {
     const { geometry, isOpen } = this.#options;
     if (offset < 0 || offset >= geometry.lengthBytes) return false;
-    const piece = Math.floor(offset / geometry.pieceLengthBytes) as PieceIndex;
+    const piece = geometry.pieceAt(offset);
     return isOpen(piece) || this.units.isKnown(piece, offset - geometry.pieceBegin(piece));
   }
 }

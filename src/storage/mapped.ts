@@ -9,7 +9,7 @@
  */
 import { DEFAULTS } from '../config.js';
 import { HaulError } from '../errors.js';
-import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import { type Geometry, type PieceIndex, pieceHash } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import * as mmap from '../native/mmap-io.js';
 import type { MemoryRange, WorkFailure, WorkResult } from '../work/port.js';
@@ -207,7 +207,7 @@ export class MappedStorage implements Storage {
 
   verifyPiece(piece: PieceIndex, done: (outcome: boolean | HaulError) => void): void {
     const open = this.#ready(piece);
-    const digest = this.#files.metainfo.pieceHashes.subarray(piece * 20, piece * 20 + 20);
+    const digest = pieceHash(this.#files.metainfo.pieceHashes, piece);
     open.jobs++;
     this.#jobs.submit({ kind: 'verify', ranges: open.ranges, digest }, (result) => {
       // Zeros in the place of the file hash as well as the file, once blocks are stored in them: asked first, of all.

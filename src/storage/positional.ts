@@ -6,7 +6,7 @@
  */
 import { HaulError } from '../errors.js';
 import { runsOf } from '../metainfo/bitfield.js';
-import type { BlockIndex, Geometry, PieceIndex } from '../metainfo/geometry.js';
+import { type BlockIndex, type Geometry, type PieceIndex, pieceHash } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import type { MemoryRange, WorkFailure } from '../work/port.js';
 import { evenUnit, openPieceLimit } from './budgets.js';
@@ -198,7 +198,7 @@ export class PositionalStorage implements Storage, UnitOwner {
 
   verifyPiece(piece: PieceIndex, done: (outcome: boolean | HaulError) => void): void {
     const open = this.#ready(piece);
-    const digest = this.#files.metainfo.pieceHashes.subarray(piece * 20, piece * 20 + 20);
+    const digest = pieceHash(this.#files.metainfo.pieceHashes, piece);
     const memory = this.#memoryOf(piece, open);
     open.jobs++;
     this.#reserver?.writeBegins();

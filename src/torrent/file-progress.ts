@@ -27,14 +27,13 @@ export function fileProgress(
 }
 
 function verifiedIn({ geometry }: Metainfo, { beginBytes, lengthBytes }: FileEntry, have: Bitfield): number {
-  if (lengthBytes === 0) return 0;
   const endBytes = beginBytes + lengthBytes;
-  const last = Math.floor((endBytes - 1) / geometry.pieceLengthBytes);
+  const { first, end } = geometry.piecesIn(beginBytes, lengthBytes);
   let bytes = 0;
-  for (let piece = Math.floor(beginBytes / geometry.pieceLengthBytes); piece <= last; piece++) {
+  for (let index: number = first; index < end; index++) {
+    const piece = index as PieceIndex;
     if (!have.has(piece)) continue;
-    const begin = geometry.pieceBegin(piece as PieceIndex);
-    bytes += Math.min(endBytes, begin + geometry.pieceLength(piece as PieceIndex)) - Math.max(beginBytes, begin);
+    bytes += Math.min(endBytes, geometry.pieceEnd(piece)) - Math.max(beginBytes, geometry.pieceBegin(piece));
   }
   return bytes;
 }

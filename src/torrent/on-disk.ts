@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
+import { hasAny } from '../metainfo/piece-spans.js';
 import type { Selection } from '../metainfo/selection.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import type { Storage } from '../storage/port.js';
@@ -216,10 +217,7 @@ export class OnDisk {
     const { files, geometry } = metainfo;
     const holdsPiece = (file: number): boolean => {
       const { beginBytes, lengthBytes } = files[file]!;
-      const last = Math.floor((beginBytes + lengthBytes - 1) / geometry.pieceLengthBytes);
-      for (let piece = Math.floor(beginBytes / geometry.pieceLengthBytes); piece <= last; piece++)
-        if (have.has(piece)) return true;
-      return false;
+      return hasAny(have, geometry.piecesIn(beginBytes, lengthBytes));
     };
     const isStored = (file: number): boolean => {
       const { isPad, lengthBytes, symlinkPath } = files[file]!;

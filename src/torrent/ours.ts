@@ -1,6 +1,7 @@
 /** Which of the files that are there belong to this torrent, so that a download may change them. */
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
+import { hasAll, hasAny } from '../metainfo/piece-spans.js';
 
 /**
  * Ours is what our own record knows, and what holds a whole piece of this torrent: an earlier version of an image, or
@@ -14,12 +15,8 @@ export function isFileOurs({ files, geometry }: Metainfo, recorded: Bitfield, ha
   // What is in a file that should be empty came from somebody else.
   if (lengthBytes === 0) return false;
   if (recorded.has(file)) return true;
-  const { pieceLengthBytes } = geometry;
-  const endBytes = beginBytes + lengthBytes;
-  const firstWhole = Math.ceil(beginBytes / pieceLengthBytes);
-  const isLast = endBytes === geometry.lengthBytes;
-  const endWhole = isLast ? geometry.pieceCount : Math.floor(endBytes / pieceLengthBytes);
-  if (firstWhole < endWhole) return hasAny(have, firstWhole, endWhole);
+  const whole = geometry.wholePiecesIn(beginBytes, lengthBytes);
+  if (whole.first < whole.end) return hasAny(have, whole);
   return isFileFinished({ files, geometry }, have, file);
 }
 
@@ -30,20 +27,8 @@ export function isFileFinished(
   file: number,
 ): boolean {
   const { beginBytes, lengthBytes } = files[file]!;
-  const { pieceLengthBytes } = geometry;
-  return hasAll(
-    have,
-    Math.floor(beginBytes / pieceLengthBytes),
-    Math.ceil((beginBytes + lengthBytes) / pieceLengthBytes),
-  );
-}
-
-function hasAny(have: Bitfield, first: number, end: number): boolean {
-  for (let piece = first; piece < end; piece++) if (have.has(piece)) return true;
-  return false;
-}
-
-function hasAll(have: Bitfield, first: number, end: number): boolean {
-  for (let piece = first; piece < end; piece++) if (!have.has(piece)) return false;
-  return true;
+  if (lengthBytes > 0) return hasAll(have, geometry.piecesIn(beginBytes, lengthBytes));
+  // An empty one is as good as the piece it lies in; between two it lies in none.
+  const piece = geometry.pieceAt(beginBytes);
+  return beginBytes === geometry.pieceBegin(piece) || have.has(piece);
 }

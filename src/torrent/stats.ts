@@ -36,8 +36,7 @@ export function torrentStats(torrent: LiveTorrent): TorrentStats {
   const { geometry } = metainfo;
   const lengthBytes = geometry.lengthBytes;
   const last = (geometry.pieceCount - 1) as PieceIndex;
-  const missingOfLast = have.has(last) ? geometry.pieceLengthBytes - geometry.pieceLength(last) : 0;
-  const verifiedBytes = have.count * geometry.pieceLengthBytes - missingOfLast;
+  const verifiedBytes = geometry.bytesOf(have.count, have.has(last));
   const nowMs = torrent.services.now();
   const downloadBytesPerSec = exchange?.scheduler.downloadRate(null, nowMs) ?? 0;
   const totals = addTotals(torrent.past, exchange);

@@ -232,6 +232,36 @@ export function nativeCode(source: SourceFile): Finding[] {
   return findings;
 }
 
+/**
+ * Where something lies in a torrent is computed by `Geometry` alone. These may multiply by a piece length: a worker has
+ * numbers only, BEP 52 pads files to pieces, and the others count in pieces and mean an amount, not a place.
+ */
+const MULTIPLIES: ReadonlySet<string> = new Set([
+  'src/metainfo/geometry.ts',
+  'src/metainfo/hybrid.ts',
+  'src/work/digest-pieces.ts',
+  'src/scheduler/choker.ts',
+  'src/scheduler/outlets.ts',
+  'src/storage/budgets.ts',
+]);
+
+export function pieceArithmetic(source: SourceFile): Finding[] {
+  if (partOf(source.file) === null || MULTIPLIES.has(source.file)) return [];
+  const findings: Finding[] = [];
+  visit(source.tree, (node) => {
+    if (!ts.isBinaryExpression(node)) return;
+    const { left, operatorToken, right } = node;
+    const operator = operatorToken.kind;
+    const isProduct = operator === ts.SyntaxKind.AsteriskToken;
+    if (!isProduct && operator !== ts.SyntaxKind.SlashToken) return;
+    const sides = isProduct ? [left, right] : [right];
+    if (!sides.some((side) => /^20$|\bpieceLengthBytes$/.test(side.getText()))) return;
+    const message = `${node.getText()}: Geometry knows where pieces lie`;
+    findings.push({ file: source.file, line: lineOf(source, node.getStart()), rule: 'piece arithmetic', message });
+  });
+  return findings;
+}
+
 /** `.only(` left behind would switch every other test off. */
 export function onlyTests(source: SourceFile): Finding[] {
   const findings: Finding[] = [];
@@ -280,5 +310,6 @@ export const SOURCE_RULES: readonly ((source: SourceFile) => Finding[])[] = [
   pureClock,
   importArrows,
   nativeCode,
+  pieceArithmetic,
   onlyTests,
 ];
