@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { circlesOf } from './support/circles.js';
 import { PACKAGE_ROOT } from './support/root.js';
 import { listFiles, parseSource, readSource } from './support/source.js';
 import {
@@ -39,6 +40,24 @@ test('every source file follows the rules', () => {
   const sources = files.map((file) => readSource(PACKAGE_ROOT, file));
   const findings = sources.flatMap((source) => SOURCE_RULES.flatMap((rule) => rule(source)));
   assert.equal(findings.length, 0, `\n${lines(findings)}`);
+});
+
+test('no file of swarm/ is in a circle of imports', () => {
+  const sources = listFiles(PACKAGE_ROOT, 'src')
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readSource(PACKAGE_ROOT, file));
+  const circles = circlesOf(sources).filter((files) => files.some((file) => file.startsWith('src/swarm/')));
+  assert.deepEqual(circles, []);
+});
+
+test('a circle is found, also one of types alone', () => {
+  const sources = [
+    parseSource('src/a.ts', "import type { B } from './b.js';\n"),
+    parseSource('src/b.ts', "import { C } from './c.js';\n"),
+    parseSource('src/c.ts', "export { A } from './a.js';\nimport './d.js';\n"),
+    parseSource('src/d.ts', ''),
+  ];
+  assert.deepEqual(circlesOf(sources), [['src/a.ts', 'src/b.ts', 'src/c.ts']]);
 });
 
 test('lines of C have at most as many columns', () => {

@@ -7,16 +7,41 @@
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import type { Selection } from '../metainfo/selection.js';
 import { groupOf } from '../net/remote-group.js';
-import type { LiveTorrent } from '../torrent/torrent.js';
-import type { Peer } from './peer.js';
+import type { Storage } from '../storage/port.js';
 import { SpotChecks } from './spot-checks.js';
 
 /** A source that is bad all over is told of this often, not for each piece. */
 const SAY_AGAIN_MS = 10_000;
 
+/** What it needs of its torrent. */
+export interface DoubtsOwner {
+  readonly metainfo: Metainfo;
+  readonly output: string;
+  readonly selection: Selection | null;
+  readonly isStopping: boolean;
+  readonly exchange: { readonly storage: Pick<Storage, 'hasOtherWriter'> } | null;
+  readonly services: {
+    readonly now: () => number;
+    recheck(metainfo: Metainfo, output: string, options: RecheckOptions): Promise<Bitfield>;
+  };
+  /** The piece is bad on disk: it is offered and recorded no more. */
+  withdraw(piece: PieceIndex): void;
+  tell(event: 'warning', error: HaulError): void;
+}
+
+interface RecheckOptions {
+  readonly only: Bitfield;
+  readonly selection: Selection | null;
+  readonly signal: AbortSignal;
+  readonly onProgress: () => void;
+  readonly isStrict: true;
+}
+
 export class Doubts {
-  readonly #torrent: LiveTorrent;
+  readonly #owner: DoubtsOwner;
   /** Both are made with the first complaint. */
   #checks: SpotChecks | null = null;
   #abort: AbortController | null = null;
@@ -25,8 +50,8 @@ export class Doubts {
   badPieces = 0;
   #saidMs = Number.NEGATIVE_INFINITY;
 
-  constructor(torrent: LiveTorrent) {
-    this.#torrent = torrent;
+  constructor(owner: DoubtsOwner) {
+    this.#owner = owner;
   }
 
   get isIdle(): boolean {
@@ -53,42 +78,42 @@ export class Doubts {
     this.#abort?.abort();
   }
 
-  poisonedSource(peer: Peer, piece: PieceIndex, copies: number, pauseMs: number): void {
-    const { metainfo, services, exchange } = this.#torrent;
-    const { address } = peer.link;
-    const nowMs = services.now();
+  /** @param address "host:port" of the only source of the piece */
+  poisonedSource(address: string, piece: PieceIndex, copies: number, pauseMs: number): void {
+    const { metainfo } = this.#owner;
+    const nowMs = this.#owner.services.now();
     if (nowMs - this.#saidMs < SAY_AGAIN_MS) return;
     this.#saidMs = nowMs;
-    const hasOther = exchange?.storage.hasOtherWriter(piece) === true;
+    const hasOther = this.#owner.exchange?.storage.hasOtherWriter(piece) === true;
     const fault = hasOther ? 'its copy is bad, or another program spoils it here' : 'its copy is bad';
     const message =
       `${metainfo.name}: ${address} is the only source of piece ${piece} and ${fault} (${copies} times now); ` +
       `asking again in ${Math.round(pauseMs / 1000)} s, or when another source comes`;
-    this.#torrent.tell('warning', new HaulError('BAD_DATA', message, { address, piece, copies, pauseMs }));
+    this.#owner.tell('warning', new HaulError('BAD_DATA', message, { address, piece, copies, pauseMs }));
   }
 
   /** @throws HaulError when the disk does not say: a piece that cannot be read now is not lost */
   async #isGood(piece: PieceIndex): Promise<boolean> {
-    const { metainfo, output, selection, services } = this.#torrent;
+    const { metainfo, output, selection, services } = this.#owner;
     const only = new Bitfield(metainfo.geometry.pieceCount);
     only.set(piece);
     this.#abort ??= new AbortController();
     if (this.#isClosed) this.#abort.abort();
     const { signal } = this.#abort;
-    const options = { only, selection, signal, onProgress: () => {}, isStrict: true };
+    const options = { only, selection, signal, onProgress: () => {}, isStrict: true } as const;
     const good = await services.recheck(metainfo, output, options);
     signal.throwIfAborted();
     return good.has(piece);
   }
 
   #pieceLost(piece: PieceIndex): void {
-    const { metainfo, output } = this.#torrent;
-    if (this.#torrent.isStopping) return;
+    const { metainfo, output } = this.#owner;
+    if (this.#owner.isStopping) return;
     this.badPieces++;
-    this.#torrent.withdraw(piece);
+    this.#owner.withdraw(piece);
     const message =
       `${metainfo.name}: piece ${piece} on disk is bad, it is not served any more; ` +
       '`haul verify` names the files, `haul get` into the same folder repairs them';
-    this.#torrent.tell('warning', new HaulError('BAD_DATA', message, { piece, output }));
+    this.#owner.tell('warning', new HaulError('BAD_DATA', message, { piece, output }));
   }
 }

@@ -7,46 +7,31 @@ import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
-import type { Metainfo } from '../metainfo/metainfo.js';
-import type { PeerLink } from '../peer/link.js';
 import type { Throttle, TorrentThrottles } from '../peer/throttle.js';
 import { Scheduler } from '../scheduler/scheduler.js';
 import type { DropReason, SchedulerSink } from '../scheduler/sink.js';
 import type { Storage } from '../storage/port.js';
-import { VERSION } from '../version.js';
-import {
-  writeCancel,
-  writeChoke,
-  writeHave,
-  writeInterested,
-  writeNotInterested,
-  writeRequest,
-  writeUnchoke,
-} from '../wire/encoder.js';
-import { ExtendedGreeting } from '../wire/extensions.js';
-import type { Handshake } from '../wire/handshake.js';
-import { isOurClient } from '../wire/peer-id.js';
 import { DiskTrouble, mayPass } from './disk-trouble.js';
-import { Peer } from './peer.js';
-import { EXTENSIONS } from './peer-extensions.js';
-import { PinBook } from './pinned-share.js';
-import { Receiver } from './receive.js';
-import { dropRequests, dropRequestsFor, giveWay, pumpAll } from './serve.js';
+import type { Inflow } from './inflow.js';
+import { Peer, type PeerOwner } from './peer.js';
+import { Receiver, type ReceiverOwner } from './receive.js';
+import type { Remote } from './remote.js';
+import { Server, type ServerOwner } from './serve.js';
 import { silentSources } from './silence.js';
 import type { Unfinished } from './unfinished.js';
 
 /** What the exchange tells its owner, the torrent. */
-export interface ExchangeOwner {
+export interface ExchangeOwner<R extends Remote> {
   onPieceVerified(piece: PieceIndex): void;
   /** Every wanted piece is verified; not yet synced. */
   onComplete(): void;
-  onPeerGone(peer: Peer, reason: string): void;
-  onPeerConnected(peer: Peer): void;
-  onBanned(peer: Peer, reason: string): void;
+  onPeerGone(peer: Peer<R>, reason: string): void;
+  onPeerConnected(remote: R): void;
+  onBanned(remote: R, reason: string): void;
   /** The only source of a piece gave so many bad copies; it is asked again after the pause. */
-  onPoisonedSource(peer: Peer, piece: PieceIndex, copies: number, pauseMs: number): void;
+  onPoisonedSource(remote: R, piece: PieceIndex, copies: number, pauseMs: number): void;
   /** A peer says that our copy of this piece, which we have, is bad. */
-  onPieceDoubted(peer: Peer, piece: PieceIndex): void;
+  onPieceDoubted(remote: R, piece: PieceIndex): void;
   onDiskError(error: HaulError): void;
   /** The disk fails again and again in a way that may pass: nothing is opened or read until it does. */
   onDiskPause(error: HaulError): void;
@@ -54,8 +39,10 @@ export interface ExchangeOwner {
   onSuperSeedingEnded(): void;
 }
 
-export interface ExchangeOptions {
-  readonly metainfo: Metainfo;
+export interface ExchangeOptions<R extends Remote> {
+  /** Of the torrent, for messages. */
+  readonly name: string;
+  readonly geometry: Geometry;
   readonly storage: Storage;
   readonly have: Bitfield;
   readonly unfinished: Unfinished;
@@ -63,7 +50,8 @@ export interface ExchangeOptions {
   readonly now: () => number;
   readonly maxPeers: number;
   readonly uploadSlots: number;
-  readonly listenPort: number | null;
+  /** Calls when this turn of the event loop has read all that is ready to be read. Default: `setImmediate`. */
+  readonly soon?: (call: () => void) => void;
   /** BEP 16; without effect unless `have` is full. */
   readonly isSuperSeeding: boolean;
   /** By piece, see `Selection.pieces`; undefined: all normal. */
@@ -71,57 +59,49 @@ export interface ExchangeOptions {
   /** Pieces in order instead of rarest first. */
   readonly isSequential: boolean;
   readonly throttles: TorrentThrottles;
-  readonly owner: ExchangeOwner;
+  readonly owner: ExchangeOwner<R>;
 }
 
-export class Exchange implements SchedulerSink {
-  readonly metainfo: Metainfo;
+export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerOwner<R>, ReceiverOwner<R>, ServerOwner {
   readonly geometry: Geometry;
   readonly storage: Storage;
   readonly have: Bitfield;
   readonly unfinished: Unfinished;
   readonly scheduler: Scheduler;
-  readonly owner: ExchangeOwner;
-  readonly receiver: Receiver;
+  readonly receiver: Receiver<R>;
+  readonly server: Server;
   readonly now: () => number;
   readonly random: () => number;
-  readonly #listenPort: number | null;
+  readonly soon: (call: () => void) => void;
   readonly uploads: Throttle;
   readonly trouble: DiskTrouble;
-  readonly pins: PinBook;
-  readonly #downloads: Throttle;
-  readonly peers: (Peer | null)[] = [];
+  readonly peers: (Peer<R> | null)[] = [];
   peerCount = 0;
-  /** Slot of the peer whose turn it is when there is room to read for one. */
-  firstToPump = 0;
-  /** `pumpAll` comes at the end of this turn of the event loop. */
-  isWaking = false;
-  /** Bytes of pieces that failed their hash. */
-  corruptBytes = 0;
   isClosed = false;
+  readonly #owner: ExchangeOwner<R>;
+  readonly #name: string;
+  readonly #downloads: Throttle;
   readonly #freeSlots: PeerSlot[] = [];
   readonly #maxPeers: number;
   #wasSuperSeeding: boolean;
-  #greeting: ExtendedGreeting | null = null;
   #wasLimited = false;
   #whenEmpty: (() => void) | null = null;
 
-  constructor(options: ExchangeOptions) {
-    this.metainfo = options.metainfo;
-    this.geometry = options.metainfo.geometry;
+  constructor(options: ExchangeOptions<R>) {
+    this.#name = options.name;
+    this.geometry = options.geometry;
     this.storage = options.storage;
     this.have = options.have;
     this.unfinished = options.unfinished;
-    this.owner = options.owner;
+    this.#owner = options.owner;
     this.now = options.now;
     this.random = options.random;
-    this.#listenPort = options.listenPort;
+    this.soon = options.soon ?? setImmediate;
     this.uploads = options.throttles.uploads;
     this.trouble = new DiskTrouble(options.now);
-    this.trouble.onPause = (error) => this.owner.onDiskPause(error);
+    this.trouble.onPause = (error) => this.#owner.onDiskPause(error);
     this.#downloads = options.throttles.downloads;
     this.#maxPeers = options.maxPeers;
-    this.pins = new PinBook(this.geometry, this.storage);
     this.scheduler = new Scheduler({
       geometry: this.geometry,
       have: options.have,
@@ -143,7 +123,8 @@ export class Exchange implements SchedulerSink {
     this.unfinished.gatherOpen = () => this.scheduler.unfinished();
     this.#wasSuperSeeding = this.scheduler.isSuperSeeding;
     this.receiver = new Receiver(this);
-    this.storage.onReadable = () => pumpAll(this);
+    this.server = new Server(this);
+    this.storage.onReadable = () => this.server.pumpAll();
     this.storage.onRoom = () => {
       if (!this.isClosed) this.scheduler.fillHungry(this.now());
     };
@@ -151,18 +132,6 @@ export class Exchange implements SchedulerSink {
       if (!this.isClosed) this.scheduler.giveWay(this.now());
     };
     this.storage.onError = (error) => this.diskFailed(error);
-  }
-
-  /** What we say of ourselves (BEP 10), to each peer the same but for its own address. */
-  get greeting(): ExtendedGreeting {
-    this.#greeting ??= new ExtendedGreeting({
-      m: EXTENSIONS,
-      version: `Swarmhaul ${VERSION}`,
-      port: this.#listenPort,
-      reqq: LIMITS.requestsPerPeer,
-      requestBytes: LIMITS.runBytes,
-    });
-    return this.#greeting;
   }
 
   /** Every wanted piece is verified. */
@@ -191,31 +160,27 @@ export class Exchange implements SchedulerSink {
    * Takes a peer whose handshake is done. Returns where its messages go, or null when there is no slot.
    * @param takesPlace another one is about to leave in its favour.
    */
-  addPeer(link: PeerLink, handshake: Handshake, takesPlace: boolean): Peer | null {
+  addPeer(remote: R, takesPlace: boolean): Peer<R> | null {
     if (!this.hasSlot(takesPlace)) return null;
     const slot = this.#freeSlots.pop() ?? (this.peers.length as PeerSlot);
-    const peer = new Peer(this, link, handshake, slot);
+    const peer = new Peer(this, remote, slot);
     this.peers[slot] = peer;
     this.peerCount++;
-    link.handlers = peer;
-    link.downloads = this.#downloads;
     // What we have is said first (BEP 3, 6): a super-seed may reveal a piece as soon as the scheduler knows the peer.
-    peer.greet();
+    remote.greet(this.scheduler.isSuperSeeding || this.have.count === 0 ? null : this.have);
     this.scheduler.addPeer(slot, this.now());
-    if (handshake.supportsFast) this.scheduler.setFast(slot, true);
-    // Who comes to a seed wants something of it: unchoked behind our first words it may ask a round trip sooner. One of
-    // ours only: WebTorrent never learns of an unchoke that arrives together with our handshake, and waits for ever.
-    if (link.isIncoming && this.isComplete && !this.scheduler.isSuperSeeding && isOurClient(handshake.peerId))
-      peer.assumeInterest();
-    this.owner.onPeerConnected(peer);
+    if (remote.supportsFast) this.scheduler.setFast(slot, true);
+    // Who comes to a seed wants something of it: unchoked behind our first words it may ask a round trip sooner.
+    if (remote.asksAtOnce && this.isComplete && !this.scheduler.isSuperSeeding) peer.assumeInterest();
+    this.#owner.onPeerConnected(remote);
     return peer;
   }
 
-  /** The link is closed: the slot may be used again. */
-  removePeer(peer: Peer, reason: string): void {
+  /** The connection is closed: the slot may be used again. */
+  removePeer(peer: Peer<R>, reason: string): void {
     if (this.peers[peer.slot] !== peer) return;
-    this.owner.onPeerGone(peer, reason);
-    this.receiver.peerGone(peer);
+    this.#owner.onPeerGone(peer, reason);
+    this.receiver.peerGone(peer.inflow);
     this.scheduler.removePeer(peer.slot, this.now());
     this.peers[peer.slot] = null;
     this.#freeSlots.push(peer.slot);
@@ -224,49 +189,49 @@ export class Exchange implements SchedulerSink {
     if (!this.isClosed) this.scheduler.fillHungry(this.now());
   }
 
+  inflowAt(slot: PeerSlot): Inflow<R> | null {
+    return this.peers[slot]?.inflow ?? null;
+  }
+
   /** Once a second or so. */
   tick(nowMs: number): void {
-    if (this.trouble.tick()) pumpAll(this);
+    if (this.trouble.tick()) this.server.pumpAll();
     this.receiver.tick(nowMs);
     if (this.#downloads.isLimited || this.#wasLimited) this.#tellHeldBack(nowMs);
     this.#wasLimited = this.#downloads.isLimited;
     this.scheduler.tick(nowMs);
     this.scheduler.fillHungry(nowMs);
     for (const peer of this.peers) peer?.tick(nowMs);
-    giveWay(this);
+    this.server.giveWay();
     if (!this.#wasSuperSeeding || this.scheduler.isSuperSeeding) return;
     this.#wasSuperSeeding = false;
     this.dropRedundantPeers();
-    this.owner.onSuperSeedingEnded();
+    this.#owner.onSuperSeedingEnded();
   }
 
   /** What a peer sent and we left unread for our limit's sake is not late. */
   #tellHeldBack(nowMs: number): void {
     for (const peer of this.peers) {
-      if (peer !== null) this.scheduler.setHeldBack(peer.slot, peer.link.takeHeldMs(nowMs), nowMs);
+      if (peer !== null) this.scheduler.setHeldBack(peer.slot, peer.remote.takeHeldMs(nowMs), nowMs);
     }
   }
 
-  /**
-   * Says HAVE to everybody who should hear it, in one batch (BEP 3), and lets go of peers that neither side needs any
-   * more.
-   */
-  announceHave(piece: PieceIndex): void {
-    for (const peer of this.peers) {
-      if (peer === null || !this.scheduler.isTold(peer.slot)) continue;
-      writeHave(peer.link.out, piece);
-      peer.link.touch();
-    }
+  /** Everybody who should hear it is told, in one batch (BEP 3); peers that neither side needs any more are let go. */
+  pieceVerified(piece: PieceIndex): void {
+    this.#owner.onPieceVerified(piece);
+    if (this.isClosed) return;
+    for (const peer of this.peers) if (peer !== null && this.scheduler.isTold(peer.slot)) peer.remote.have(piece);
+    if (this.isComplete) {
+      this.#owner.onComplete();
+      this.dropRedundantPeers();
+    } else this.scheduler.fillHungry(this.now());
   }
 
   /** Our copy of a piece is bad: nobody gets it any more, and who can hear it hears it (BEP 54). */
   withdraw(piece: PieceIndex): void {
     this.have.clear(piece);
-    for (const peer of this.peers) {
-      if (peer === null) continue;
-      dropRequestsFor(peer, piece);
-      peer.extensions.tellDontHave(piece);
-    }
+    this.server.dropPiece(piece);
+    for (const peer of this.peers) peer?.remote.dontHave(piece);
   }
 
   dropRedundantPeers(): void {
@@ -277,14 +242,25 @@ export class Exchange implements SchedulerSink {
    * A seed wants nothing of us; when we want nothing more either, whole or a selection, we have nothing to say to each
    * other. A super-seed counts on its peers.
    */
-  isRedundant(peer: Peer): boolean {
+  isRedundant(peer: Peer<R>): boolean {
     return this.isComplete && !this.scheduler.isSuperSeeding && this.scheduler.peerIsSeed(peer.slot);
   }
 
-  /** @param piece whose work is to be done `again` when the disk has recovered; without it, it is asked for anew */
+  onBanned(remote: R, reason: string): void {
+    this.#owner.onBanned(remote, reason);
+  }
+
+  onPoisonedSource(remote: R, piece: PieceIndex, copies: number, pauseMs: number): void {
+    this.#owner.onPoisonedSource(remote, piece, copies, pauseMs);
+  }
+
+  onPieceDoubted(remote: R, piece: PieceIndex): void {
+    this.#owner.onPieceDoubted(remote, piece);
+  }
+
   diskFailed(error: HaulError, piece?: PieceIndex, again?: () => void): void {
     if (!this.isClosed && mayPass(error)) this.trouble.add(error, piece, again);
-    else this.owner.onDiskError(error);
+    else this.#owner.onDiskError(error);
   }
 
   /**
@@ -292,18 +268,18 @@ export class Exchange implements SchedulerSink {
    * looked for.
    */
   servedMemoryLost(): void {
-    const { name } = this.metainfo;
+    const name = this.#name;
     const error = new HaulError('BAD_DATA', `${name}: a file was cut off while it was being served`, { name });
     this.storage.inspect().then(
-      ({ trouble }) => this.owner.onDiskError(trouble ?? error),
-      () => this.owner.onDiskError(error),
+      ({ trouble }) => this.#owner.onDiskError(trouble ?? error),
+      () => this.#owner.onDiskError(error),
     );
   }
 
   /** Closes every connection. Storage stays open; slices come back through `onSent` before `onClosed`. */
   close(reason: string): void {
     this.isClosed = true;
-    for (const peer of this.peers) peer?.link.close(reason);
+    for (const peer of this.peers) peer?.remote.close(reason);
   }
 
   /** Resolves when every link is closed and no job of the receive path is in the pool. Call after `close`. */
@@ -319,38 +295,28 @@ export class Exchange implements SchedulerSink {
   // ---- SchedulerSink: decisions become messages ----
 
   request(slot: PeerSlot, piece: PieceIndex, block: BlockIndex, count: number): void {
-    const link = this.peers[slot]!.link;
-    writeRequest(link.out, piece, this.geometry.blockBegin(block), this.geometry.runLength(piece, block, count));
-    link.touch();
+    const { geometry } = this;
+    this.peers[slot]!.remote.ask(piece, geometry.blockBegin(block), geometry.runLength(piece, block, count));
   }
 
   cancel(slot: PeerSlot, piece: PieceIndex, block: BlockIndex): void {
-    const link = this.peers[slot]!.link;
-    writeCancel(link.out, piece, this.geometry.blockBegin(block), this.geometry.blockLength(piece, block));
-    link.touch();
+    const { geometry } = this;
+    this.peers[slot]!.remote.cancel(piece, geometry.blockBegin(block), geometry.blockLength(piece, block));
   }
 
   interested(slot: PeerSlot, isInterested: boolean): void {
-    const link = this.peers[slot]!.link;
-    if (isInterested) writeInterested(link.out);
-    else writeNotInterested(link.out);
-    link.touch();
+    this.peers[slot]!.remote.interested(isInterested);
   }
 
   choke(slot: PeerSlot, isChoked: boolean): void {
     const peer = this.peers[slot]!;
     peer.turnChanged(isChoked, this.now());
-    if (isChoked) {
-      writeChoke(peer.link.out);
-      dropRequests(peer);
-    } else writeUnchoke(peer.link.out);
-    peer.link.touch();
+    peer.remote.choke(isChoked);
+    if (isChoked) this.server.drop(peer.outflow);
   }
 
   reveal(slot: PeerSlot, piece: PieceIndex): void {
-    const link = this.peers[slot]!.link;
-    writeHave(link.out, piece);
-    link.touch();
+    this.peers[slot]!.remote.have(piece);
   }
 
   openPiece(piece: PieceIndex): boolean {
@@ -364,6 +330,6 @@ export class Exchange implements SchedulerSink {
   drop(slot: PeerSlot, reason: DropReason): void {
     const peer = this.peers[slot];
     if (peer == null || (reason === 'stalled' && silentSources(this, this.now()).includes(peer))) return;
-    peer.link.close(reason);
+    peer.remote.close(reason);
   }
 }

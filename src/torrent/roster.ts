@@ -6,8 +6,8 @@ import { LIMITS } from '../config.js';
 import { formatAddress } from '../net/address.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
-import { endOfId, type Peer } from '../swarm/peer.js';
 import { silentSources } from '../swarm/silence.js';
+import type { ExtendedGreeting } from '../wire/extensions.js';
 import type { Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import { Bans } from './bans.js';
@@ -17,6 +17,7 @@ import type { Addresses, PeerAddress } from './services.js';
 import type { LiveTorrent } from './torrent.js';
 import { dropUseless, hasUseless, makeRoom, type TurnoverOptions } from './turnover.js';
 import { judgeTwin } from './twins.js';
+import { endOfId, makeGreeting, type WirePeer, WireRemote } from './wire-remote.js';
 
 /** Time between two banned addresses that are dialled because there is nobody else. */
 const PARDON_MS = 60_000;
@@ -45,6 +46,8 @@ export class Roster implements Door {
   #shortUntilMs = 0;
   /** Dialled and not yet through their handshake. */
   #dialling = 0;
+  /** Made for the first peer. */
+  #greeting: ExtendedGreeting | null = null;
   /** It took peers once. */
   #isOpen = false;
   #opening: ReturnType<typeof deferred> | null = null;
@@ -71,7 +74,10 @@ export class Roster implements Door {
       onTrouble: (peer, reason, isFirst) => log(isFirst ? 'warn' : 'debug', `peer ${peer}: ${reason}`),
       isPeer: ({ host, port }) => {
         const peers = torrent.exchange?.peers ?? [];
-        return peers.some((peer) => peer?.link.host === host && (peer.listenPort ?? peer.link.port) === port);
+        return peers.some((peer) => {
+          const remote = peer?.remote;
+          return remote?.host === host && (remote.listenPort ?? remote.link.port) === port;
+        });
       },
     });
   }
@@ -122,9 +128,10 @@ export class Roster implements Door {
     for (const address of all) this.#addresses.ban(address, Number.POSITIVE_INFINITY);
     for (const peer of this.#torrent.exchange?.peers ?? []) {
       if (peer === null) continue;
-      const ports = [peer.link.port, peer.listenPort];
-      if (all.some((address) => address.host === peer.link.host && ports.includes(address.port)))
-        peer.link.close('the user removed it');
+      const { remote } = peer;
+      const ports = [remote.link.port, remote.listenPort];
+      if (all.some((address) => address.host === remote.host && ports.includes(address.port)))
+        remote.close('the user removed it');
     }
   }
 
@@ -224,7 +231,7 @@ export class Roster implements Door {
   }
 
   /** In a full table, or a full engine, another one may have to go. Null: nobody does. */
-  #seat(link: PeerLink, handshake: Handshake, nowMs: number): Peer | null {
+  #seat(link: PeerLink, handshake: Handshake, nowMs: number): WirePeer | null {
     const { services } = this.#torrent;
     const options = this.#turnover();
     if (options === null) return null;
@@ -241,9 +248,13 @@ export class Roster implements Door {
       (!isFull && services.dropUselessElsewhere(this));
     if (!hasPlace) return null;
     const isBetter = twin !== null && judgeTwin(link, twin, services.peerId, nowMs) === 'replaces';
-    if (isBetter) twin.link.close('replaced by the connection that both sides keep');
-    const peer = exchange.addPeer(link, handshake, takesPlace);
-    if (peer !== null && !isBetter) peer.replaces = twin;
+    if (isBetter) twin.remote.close('replaced by the connection that both sides keep');
+    this.#greeting ??= makeGreeting(services.listenPort);
+    const remote = new WireRemote(link, handshake, this.#greeting);
+    const peer = exchange.addPeer(remote, takesPlace);
+    if (peer === null) return null;
+    remote.joined(peer, services.throttles.downloads);
+    if (!isBetter) peer.replaces = twin?.remote ?? null;
     return peer;
   }
 
@@ -262,7 +273,7 @@ export class Roster implements Door {
   #turnover(): TurnoverOptions | null {
     const { exchange, services } = this.#torrent;
     if (exchange === null) return null;
-    const isNamed = ({ link, listenPort }: Peer): boolean =>
+    const isNamed = ({ link, listenPort }: WireRemote): boolean =>
       this.#isNamed({ host: link.host, port: listenPort ?? link.port });
     return { exchange, share: services.maxPeersPerAddress, isNamed };
   }
@@ -289,12 +300,12 @@ export class Roster implements Door {
     services.log(isTold ? 'warn' : 'debug', `peer ${host}:${port}: ${reason}`, { host, port });
   }
 
-  peerGone(peer: Peer, isRedundant: boolean, reason: string): void {
-    this.#torrent.services.log('debug', 'peer gone', { address: peer.link.address, client: peer.client, reason });
+  peerGone({ link, client }: WireRemote, isRedundant: boolean, reason: string): void {
+    this.#torrent.services.log('debug', 'peer gone', { address: link.address, client, reason });
     // From where an incoming peer connected nobody can be dialled.
-    if (peer.link.isIncoming) return;
-    this.#torrent.condition.contacts.left(peer.link.address, reason);
-    const address = { host: peer.link.host, port: peer.link.port };
+    if (link.isIncoming) return;
+    this.#torrent.condition.contacts.left(link.address, reason);
+    const address = { host: link.host, port: link.port };
     // Two complete sides never need each other again: not a ban in name, but the same to the dialler.
     if (isRedundant) this.#addresses.retire(address);
     // Replaced by a newer connection to the same address, which stands.
@@ -305,13 +316,13 @@ export class Roster implements Door {
   /** Nobody else is connected; one that is just leaving still counts. */
   get #isAlone(): boolean {
     const { exchange, isComplete } = this.#torrent;
-    return !isComplete && (exchange === null || exchange.peers.every((peer) => peer === null || peer.link.isClosing));
+    return !isComplete && (exchange === null || exchange.peers.every((peer) => peer === null || peer.remote.isClosing));
   }
 
   #isDialled({ host, port }: PeerAddress): boolean {
     const peers = this.#torrent.exchange?.peers ?? [];
     return peers.some((peer) => {
-      const link = peer?.link;
+      const link = peer?.remote.link;
       return link !== undefined && !link.isIncoming && !link.isClosing && link.host === host && link.port === port;
     });
   }
@@ -322,7 +333,8 @@ export class Roster implements Door {
   seekSilent(nowMs: number): void {
     const { exchange } = this.#torrent;
     if (exchange === null || nowMs - this.#soughtMs < LIMITS.silentTwinMs) return;
-    for (const { link } of silentSources(exchange, nowMs)) {
+    for (const { remote } of silentSources(exchange, nowMs)) {
+      const { link } = remote;
       if (link.isIncoming) continue;
       this.#soughtMs = nowMs;
       this.#addresses.dialAgain({ host: link.host, port: link.port });
@@ -330,13 +342,12 @@ export class Roster implements Door {
   }
 
   /** It is known by content that the peer sent bad blocks. */
-  ban(peer: Peer, reason: string): void {
-    const { host } = peer.link;
+  ban({ link, client, peerId }: WireRemote, reason: string): void {
+    const { host } = link;
     this.#bans ??= new Bans();
-    const untilMs = this.#bans.add(host, peer.peerId, this.#torrent.services.now());
+    const untilMs = this.#bans.add(host, peerId, this.#torrent.services.now());
     // What an incoming peer says of its port is a claim: it must not close the door to somebody else at its host.
-    if (!peer.link.isIncoming) this.#addresses.ban({ host, port: peer.link.port }, untilMs);
-    const { client, link } = peer;
+    if (!link.isIncoming) this.#addresses.ban({ host, port: link.port }, untilMs);
     const { services, condition } = this.#torrent;
     const { address } = link;
     condition.contacts.ban(address, reason);
@@ -367,12 +378,12 @@ export class Roster implements Door {
   }
 
   /** The newest connection that goes by the same id. */
-  #twinOf(handshake: Handshake): Peer | null {
-    let newest: Peer | null = null;
+  #twinOf(handshake: Handshake): WirePeer | null {
+    let newest: WirePeer | null = null;
     const idEnd = endOfId(handshake.peerId);
     for (const other of this.#torrent.exchange?.peers ?? []) {
-      if (other === null || other.idEnd !== idEnd || other.link.isClosing) continue;
-      if (!other.peerId.equals(handshake.peerId)) continue;
+      if (other === null || other.remote.idEnd !== idEnd || other.remote.isClosing) continue;
+      if (!other.remote.peerId.equals(handshake.peerId)) continue;
       if (newest === null || other.joinedMs > newest.joinedMs) newest = other;
     }
     return newest;

@@ -1,9 +1,9 @@
 /** What a torrent says of itself, worked out when asked. */
 import type { PeerStats, TorrentStats } from '../api.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
-import type { Exchange } from '../swarm/exchange.js';
 import type { AnnounceFigures } from './services.js';
 import type { LiveTorrent } from './torrent.js';
+import type { WireExchange } from './wire-remote.js';
 
 /** Addresses asked of a tracker at once. */
 const NUMWANT = 50;
@@ -20,14 +20,14 @@ export interface Totals {
 
 export const NO_TOTALS: Totals = { downloadedBytes: 0, uploadedBytes: 0, wastedBytes: 0, corruptBytes: 0 };
 
-export function addTotals(past: Totals, exchange: Exchange | null): Totals {
+export function addTotals(past: Totals, exchange: WireExchange | null): Totals {
   if (exchange === null) return past;
   const { downloadedBytes, uploadedBytes, wastedBytes } = exchange.scheduler.totals;
   return {
     downloadedBytes: past.downloadedBytes + downloadedBytes,
     uploadedBytes: past.uploadedBytes + uploadedBytes,
     wastedBytes: past.wastedBytes + wastedBytes,
-    corruptBytes: past.corruptBytes + exchange.corruptBytes,
+    corruptBytes: past.corruptBytes + exchange.receiver.corruptBytes,
   };
 }
 
@@ -68,17 +68,17 @@ export function torrentStats(torrent: LiveTorrent): TorrentStats {
   };
 }
 
-export function peerStats(exchange: Exchange): PeerStats[] {
+export function peerStats(exchange: WireExchange): PeerStats[] {
   const nowMs = exchange.now();
   const { scheduler } = exchange;
   const stats: PeerStats[] = [];
   for (const peer of exchange.peers) {
     if (peer === null) continue;
-    const { slot } = peer;
+    const { slot, remote } = peer;
     stats.push({
-      address: peer.link.address,
-      client: peer.client,
-      isIncoming: peer.link.isIncoming,
+      address: remote.link.address,
+      client: remote.client,
+      isIncoming: remote.link.isIncoming,
       isSeed: scheduler.peerIsSeed(slot),
       amChoking: scheduler.isChoking(slot),
       amInterested: scheduler.isInterestedIn(slot),

@@ -20,8 +20,7 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import { Selection } from '../metainfo/selection.js';
 import type { Storage } from '../storage/port.js';
 import { Doubts } from '../swarm/doubts.js';
-import type { Exchange, ExchangeOwner } from '../swarm/exchange.js';
-import type { Peer } from '../swarm/peer.js';
+import type { ExchangeOwner } from '../swarm/exchange.js';
 import { Unfinished } from '../swarm/unfinished.js';
 import { Condition } from './condition.js';
 import { emitTo } from './emit.js';
@@ -30,6 +29,7 @@ import { Rest } from './rest.js';
 import { Roster } from './roster.js';
 import type { Announces, Place, Services } from './services.js';
 import { addTotals, announceFigures, NO_TOTALS, peerStats, type Totals, torrentStats } from './stats.js';
+import type { WireExchange, WirePeer, WireRemote } from './wire-remote.js';
 import { lookOnDisk, makeExchange, Workings } from './workings.js';
 
 /** Hears all that a session says. */
@@ -37,7 +37,7 @@ export interface SessionListener {
   told<K extends keyof TorrentEvents>(live: LiveTorrent, event: K, args: TorrentEvents[K]): void;
 }
 
-export class LiveTorrent extends EventEmitter<TorrentEvents> implements ExchangeOwner {
+export class LiveTorrent extends EventEmitter<TorrentEvents> implements ExchangeOwner<WireRemote> {
   readonly metainfo: Metainfo;
   readonly output: string;
   readonly done: Promise<void>;
@@ -53,7 +53,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Exchange
   readonly rest: Rest;
   /** Whose session this is. */
   listener: SessionListener | null = null;
-  exchange: Exchange | null = null;
+  exchange: WireExchange | null = null;
   /** Of exchanges that were given up. */
   past: Totals = NO_TOTALS;
   checkedPieces = 0;
@@ -351,26 +351,27 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Exchange
     else this.#fail(wentBadError(this.metainfo.name, this.doubts.badPieces));
   }
 
-  onPeerConnected(peer: Peer): void {
-    this.tell('peer', peer.link.address, 'connected', peer.client);
+  onPeerConnected({ link, client }: WireRemote): void {
+    this.tell('peer', link.address, 'connected', client);
   }
 
-  onPeerGone(peer: Peer, reason: string): void {
-    this.services.forgetLink(peer.link);
-    this.roster.peerGone(peer, this.exchange?.isRedundant(peer) ?? false, reason);
-    this.tell('peer', peer.link.address, 'disconnected', reason);
+  onPeerGone(peer: WirePeer, reason: string): void {
+    const { link } = peer.remote;
+    this.services.forgetLink(link);
+    this.roster.peerGone(peer.remote, this.exchange?.isRedundant(peer) ?? false, reason);
+    this.tell('peer', link.address, 'disconnected', reason);
   }
 
-  onBanned(peer: Peer, reason: string): void {
-    this.roster.ban(peer, reason);
+  onBanned(remote: WireRemote, reason: string): void {
+    this.roster.ban(remote, reason);
   }
 
-  onPoisonedSource(peer: Peer, piece: PieceIndex, copies: number, pauseMs: number): void {
-    this.doubts.poisonedSource(peer, piece, copies, pauseMs);
+  onPoisonedSource({ link }: WireRemote, piece: PieceIndex, copies: number, pauseMs: number): void {
+    this.doubts.poisonedSource(link.address, piece, copies, pauseMs);
   }
 
-  onPieceDoubted(peer: Peer, piece: PieceIndex): void {
-    this.doubts.pieceDoubted(piece, peer.link.host);
+  onPieceDoubted({ host }: WireRemote, piece: PieceIndex): void {
+    this.doubts.pieceDoubted(piece, host);
   }
 
   /** A piece of ours is bad on disk: it is neither offered nor recorded any more. */

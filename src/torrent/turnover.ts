@@ -5,20 +5,19 @@
 import { LIMITS } from '../config.js';
 import { groupOf } from '../net/remote-group.js';
 import type { PeerLink } from '../peer/link.js';
-import type { Exchange } from '../swarm/exchange.js';
-import type { Peer } from '../swarm/peer.js';
 import { peerPriority } from './peer-priority.js';
 import { type Place, whoIsUseless, whoYields } from './seats.js';
+import type { WireExchange, WirePeer, WireRemote } from './wire-remote.js';
 
 interface SeatedPeer extends Place {
-  readonly peer: Peer;
+  readonly peer: WirePeer;
 }
 
 export interface TurnoverOptions {
-  readonly exchange: Exchange;
+  readonly exchange: WireExchange;
   /** Places that one address keeps when the table is full and others knock. */
   readonly share: number;
-  readonly isNamed: (peer: Peer) => boolean;
+  readonly isNamed: (remote: WireRemote) => boolean;
 }
 
 /** Frees a place for the peer that knocks, whose handshake is done. False: everybody stays. */
@@ -38,15 +37,16 @@ export function dropUseless(options: TurnoverOptions, nowMs: number): boolean {
 }
 
 function close(yielding: SeatedPeer | null): boolean {
-  yielding?.peer.link.close('gives its place in a full table to another peer');
+  yielding?.peer.remote.close('gives its place in a full table to another peer');
   return yielding !== null;
 }
 
-function seated(exchange: Exchange, { isNamed }: TurnoverOptions, nowMs: number): SeatedPeer[] {
+function seated(exchange: WireExchange, { isNamed }: TurnoverOptions, nowMs: number): SeatedPeer[] {
   const places: SeatedPeer[] = [];
   for (const peer of exchange.peers) {
-    if (peer === null || peer.link.isClosing) continue;
-    const { link, slot } = peer;
+    if (peer === null || peer.remote.isClosing) continue;
+    const { remote, slot } = peer;
+    const { link } = remote;
     const { scheduler } = exchange;
     const idleMs = nowMs - peer.activeMs;
     const mayGive = scheduler.isInterestedIn(slot);
@@ -54,12 +54,12 @@ function seated(exchange: Exchange, { isNamed }: TurnoverOptions, nowMs: number)
     places.push({
       peer,
       group: groupOf(link.host),
-      isNamed: isNamed(peer),
+      isNamed: isNamed(remote),
       ageMs: nowMs - peer.joinedMs,
       idleMs,
       isWanted: mayGive || mayTake,
       hadChance: (!mayTake || peer.hadChance(nowMs)) && (!mayGive || idleMs >= LIMITS.idlePlaceMs),
-      priority: () => priorityOf(link, peer.listenPort ?? link.port),
+      priority: () => priorityOf(link, remote.listenPort ?? link.port),
     });
   }
   return places;

@@ -9,24 +9,24 @@
  */
 import { LIMITS } from '../config.js';
 import type { PeerLink } from '../peer/link.js';
-import type { Peer } from '../swarm/peer.js';
+import type { WirePeer } from './wire-remote.js';
 
 export type TwinVerdict = 'refused' | 'replaces' | 'replaces-when-it-speaks';
 
 /** @param link the new connection. @param ours our own peer id. */
-export function judgeTwin(link: PeerLink, other: Peer, ours: Buffer, nowMs: number): TwinVerdict {
+export function judgeTwin(link: PeerLink, other: WirePeer, ours: Buffer, nowMs: number): TwinVerdict {
   // Both dialled at once: that shows within the time of a handshake. From another host and later it is no more than a
   // name.
-  const isAtOnce = link.host === other.link.host || nowMs - other.joinedMs < LIMITS.handshakeTimeoutMs;
+  const isAtOnce = link.host === other.remote.host || nowMs - other.joinedMs < LIMITS.handshakeTimeoutMs;
   if (isAtOnce && isPreferred(link, other, ours)) return 'replaces';
-  const silentMs = other.link.silentMs(nowMs);
-  if (link.host === other.link.host) return silentMs > LIMITS.silentTwinMs ? 'replaces-when-it-speaks' : 'refused';
-  const isDead = silentMs > LIMITS.deadTwinMs && other.pinned.uptake.idleSeconds * 1000 > LIMITS.deadTwinMs;
+  const silentMs = other.remote.silentMs(nowMs);
+  if (link.host === other.remote.host) return silentMs > LIMITS.silentTwinMs ? 'replaces-when-it-speaks' : 'refused';
+  const isDead = silentMs > LIMITS.deadTwinMs && other.outflow.pinned.uptake.idleSeconds * 1000 > LIMITS.deadTwinMs;
   return isDead ? 'replaces-when-it-speaks' : 'refused';
 }
 
-function isPreferred(link: PeerLink, other: Peer, ours: Buffer): boolean {
-  if (link.isIncoming === other.link.isIncoming) return false;
-  const weAreSmaller = Buffer.compare(ours, other.peerId) < 0;
+function isPreferred(link: PeerLink, other: WirePeer, ours: Buffer): boolean {
+  if (link.isIncoming === other.remote.link.isIncoming) return false;
+  const weAreSmaller = Buffer.compare(ours, other.remote.peerId) < 0;
   return link.isIncoming !== weAreSmaller;
 }

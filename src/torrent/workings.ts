@@ -8,6 +8,7 @@ import { Keeper } from './keeper.js';
 import { OnDisk, type OnDiskOptions } from './on-disk.js';
 import { proveSuspects } from './suspicion.js';
 import type { LiveTorrent } from './torrent.js';
+import type { WireExchange } from './wire-remote.js';
 
 export class Workings {
   readonly storage: Storage;
@@ -76,10 +77,11 @@ export function makeExchange(
   torrent: LiveTorrent,
   storage: Storage,
   { isSuperSeeding, isSequential }: { readonly isSuperSeeding: boolean; readonly isSequential: boolean },
-): Exchange {
+): WireExchange {
   const { services, metainfo, have, unfinished, selection } = torrent;
   return new Exchange({
-    metainfo,
+    name: metainfo.name,
+    geometry: metainfo.geometry,
     storage,
     have,
     unfinished,
@@ -87,7 +89,6 @@ export function makeExchange(
     now: services.now,
     maxPeers: services.maxPeers,
     uploadSlots: services.uploadSlots,
-    listenPort: services.listenPort,
     isSuperSeeding,
     priorities: selection?.pieces,
     isSequential,

@@ -6,7 +6,6 @@ import net from 'node:net';
 import { test } from 'node:test';
 import type { Engine } from '../../src/api.js';
 import { LIMITS } from '../../src/config.js';
-import { giveWay } from '../../src/swarm/serve.js';
 import type { LiveTorrent } from '../../src/torrent/torrent.js';
 import { OutBuffer, writeExtended, writeInterested, writeRequest } from '../../src/wire/encoder.js';
 import { encodeHandshake } from '../../src/wire/handshake.js';
@@ -71,12 +70,12 @@ for (const storage of STORAGES) {
     }
     socket.write(out.take());
     const greedy = live(seed).exchange!.peers.find((peer) => peer !== null)!;
-    await until('it holds all that it may', DEADLINE_MS, () => greedy.pinned.units === 8);
+    await until('it holds all that it may', DEADLINE_MS, () => greedy.outflow.pinned.units === 8);
     const leech = await startEngine(scope);
     const peers = [{ host: '127.0.0.1', port: seed.port! }];
     const torrent = leech.add(set.metainfo, { output: await tempFolder(scope), trackers: [], peers });
     await withDeadline(torrent.done, 'another peer is served', DEADLINE_MS);
-    assert.ok(greedy.requests.length > 0);
+    assert.ok(greedy.outflow.requests.length > 0);
   });
 }
 
@@ -96,7 +95,8 @@ for (const storage of STORAGES) {
       // Eight units each, no unit twice: 112 of the 96 that there are; and more than the kernel takes.
       askAll(socket, i * 8);
     }
-    const { pins, storage: store } = live(seed).exchange!;
+    const { server, storage: store } = live(seed).exchange!;
+    const { pins } = server;
     await until('they hold what they may', DEADLINE_MS, () => pins.hasWaiting || hasYielded);
     assert.ok(store.pinnedUnits <= 72, `${store.pinnedUnits} units are pinned`);
     const leech = await startEngine(scope);
@@ -142,15 +142,15 @@ test('who lets lie what it asked for is let go of while others wait for memory',
   askAll(socket, 0);
   const { exchange } = live(seed);
   const peer = exchange!.peers.find((other) => other !== null)!;
-  await until('the kernel is full', DEADLINE_MS, () => peer.link.queuedBytes >= LIMITS.slowSendBytesPerPeer);
+  await until('the kernel is full', DEADLINE_MS, () => peer.remote.link.queuedBytes >= LIMITS.slowSendBytesPerPeer);
   const gone = new Promise<string>((resolve) => live(seed).once('peer', (_, __, reason) => resolve(reason)));
   for (let second = 0; second <= LIMITS.idleHolderSeconds; second++)
-    peer.pinned.uptake.secondPassed(peer.link.takenBytes, true);
-  giveWay(exchange!);
-  assert.ok(!peer.link.isClosing, 'nobody waits');
-  exchange!.pins.hasWaiting = true;
-  exchange!.pins.isShort = true;
-  giveWay(exchange!);
+    peer.outflow.pinned.uptake.secondPassed(peer.remote.link.takenBytes, true);
+  exchange!.server.giveWay();
+  assert.ok(!peer.remote.link.isClosing, 'nobody waits');
+  exchange!.server.pins.hasWaiting = true;
+  exchange!.server.pins.isShort = true;
+  exchange!.server.giveWay();
   assert.equal(
     await withDeadline(gone, 'it is dropped', DEADLINE_MS),
     'reads nothing of what it asked for while others wait',
@@ -164,7 +164,7 @@ test('a peer that makes us answer and does not read the answers is not read any 
   const seed = await startSeed(scope, set);
   // With the fast extension each request beyond the limit is answered by a reject of the same size.
   const socket = await deafPeer(scope, seed, set, { fast: true });
-  const { link } = live(seed).exchange!.peers.find((peer) => peer !== null)!;
+  const { link } = live(seed).exchange!.peers.find((peer) => peer !== null)!.remote;
   const out = new OutBuffer();
   for (let i = 0; i < MIB / 17; i++) writeRequest(out, i % 16, 0, BLOCK_BYTES);
   const flood = out.take();
@@ -189,18 +189,18 @@ test('what the kernel does not take is noticed', async (t) => {
   const seed = await startSeed(scope, set);
   const socket = await deafPeer(scope, seed, set);
   const peer = live(seed).exchange!.peers.find((other) => other !== null)!;
-  assert.equal(peer.link.unsentForMs(performance.now() + 100_000), 0);
+  assert.equal(peer.remote.link.unsentForMs(performance.now() + 100_000), 0);
   const out = new OutBuffer();
   for (let block = 0; block < 512; block++) writeRequest(out, block >> 6, (block & 63) * BLOCK_BYTES, BLOCK_BYTES);
   socket.write(out.take());
-  await until('the kernel is full', DEADLINE_MS, () => peer.link.queuedBytes >= LIMITS.sendBytesPerPeer);
+  await until('the kernel is full', DEADLINE_MS, () => peer.remote.link.queuedBytes >= LIMITS.sendBytesPerPeer);
   // Time passes between two looks, and what waits stays the same. (The engine looks every second too.)
-  await until('nothing moves', DEADLINE_MS, () => peer.link.unsentForMs(performance.now()) > 0);
+  await until('nothing moves', DEADLINE_MS, () => peer.remote.link.unsentForMs(performance.now()) > 0);
   const torrent = live(seed);
   const said: string[] = [];
   torrent.on('peer', (_, change, reason) => said.push(`${change} ${reason}`));
   const laterMs = performance.now() + LIMITS.stuckSendTimeoutMs + 1;
-  peer.link.lastReadMs = laterMs;
+  peer.remote.link.lastReadMs = laterMs;
   peer.tick(laterMs);
   await until('it is dropped', DEADLINE_MS, () => said.includes('disconnected reads nothing of what it asked for'));
 });
@@ -241,7 +241,7 @@ for (const storage of STORAGES) {
         writeRequest(out, (round + i) % 23, i * 9_001, 1 + ((i * 7_919) % LIMITS.requestBytes));
       socket.write(out.take());
       await until('blocks are on their way', DEADLINE_MS, () =>
-        exchange.peers.some((peer) => (peer?.link.queuedBytes ?? 0) > 0),
+        exchange.peers.some((peer) => (peer?.remote.link.queuedBytes ?? 0) > 0),
       );
       if (round % 2 === 0) socket.destroy();
       else socket.resetAndDestroy();

@@ -6,10 +6,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HaulError } from '../../src/errors.js';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
-import { Geometry, type PieceIndex } from '../../src/metainfo/geometry.js';
+import { Geometry, type PeerSlot, type PieceIndex } from '../../src/metainfo/geometry.js';
 import { Doubts } from '../../src/swarm/doubts.js';
-import type { Peer } from '../../src/swarm/peer.js';
-import { EXTENSIONS, PeerExtensions } from '../../src/swarm/peer-extensions.js';
+import { Peer, type PeerOwner } from '../../src/swarm/peer.js';
+import type { Remote } from '../../src/swarm/remote.js';
+import { EXTENSIONS, type ExtendedPeer, PeerExtensions } from '../../src/torrent/peer-extensions.js';
 import type { Services } from '../../src/torrent/services.js';
 import type { LiveTorrent } from '../../src/torrent/torrent.js';
 import { pieceMessage } from '../../src/wire/extensions.js';
@@ -58,13 +59,16 @@ test('a complaint counts only from a peer that took data of ours', () => {
   let tookBytes = 0;
   const have = new Bitfield(geometry.pieceCount);
   have.setAll();
-  const exchange = {
+  const owner = {
     geometry,
     have,
+    now: () => 0,
     scheduler: { tookBytes: () => tookBytes },
-    owner: { onPieceDoubted: (_: unknown, piece: number) => doubted.push(piece) },
+    server: { join: () => ({}) },
+    onPieceDoubted: (_: unknown, piece: number) => doubted.push(piece),
   };
-  const extensions = new PeerExtensions({ exchange, slot: 0 } as unknown as Peer);
+  const peer = new Peer(owner as unknown as PeerOwner<Remote>, {} as Remote, 0 as PeerSlot);
+  const extensions = new PeerExtensions({ peer } as unknown as ExtendedPeer);
   extensions.onMessage(EXTENSIONS.haul_bad_piece, pieceMessage(PIECE));
   assert.deepEqual(doubted, []);
   tookBytes = 16_384;

@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/config.js';
-import { Geometry } from '../../src/metainfo/geometry.js';
-import type { PinOutcome, Storage } from '../../src/storage/port.js';
-import type { Exchange } from '../../src/swarm/exchange.js';
-import type { Peer } from '../../src/swarm/peer.js';
-import { PinBook } from '../../src/swarm/pinned-share.js';
-import { RequestQueue } from '../../src/swarm/request-queue.js';
-import { giveWay, pump, pumpAll, sent } from '../../src/swarm/serve.js';
+import { Geometry, type PeerSlot } from '../../src/metainfo/geometry.js';
+import type { PinOutcome } from '../../src/storage/port.js';
+import type { Remote } from '../../src/swarm/remote.js';
+import { type Outflow, Server, type ServerOwner } from '../../src/swarm/serve.js';
 
 const PIECE_BYTES = 16_384;
 
@@ -47,46 +44,51 @@ class NarrowStorage {
   slices(): void {}
 }
 
-function scene(peerCount: number, requestsEach: number) {
-  const geometry = new Geometry(peerCount * PIECE_BYTES, PIECE_BYTES);
-  const storage = new NarrowStorage();
-  const peers: Peer[] = [];
-  const pins = new PinBook(geometry, storage as unknown as Storage);
-  const exchange = {
+/** A server over that storage, for which nothing else is in the way. */
+function serverOver(geometry: Geometry, storage: unknown): Server {
+  const owner = {
+    geometry,
     storage,
-    pins,
-    peers,
-    firstToPump: 0,
     isClosed: false,
     trouble: { isHolding: false },
     scheduler: { bytesUploaded: () => {}, blockServed: () => {} },
     uploads: { isDry: false, take: () => {} },
     now: () => 0,
-  } as unknown as Exchange;
+    random: () => 0.5,
+    soon: setImmediate,
+  };
+  return new Server(owner as unknown as ServerOwner);
+}
+
+function scene(peerCount: number, requestsEach: number) {
+  const geometry = new Geometry(peerCount * PIECE_BYTES, PIECE_BYTES);
+  const storage = new NarrowStorage();
+  const server = serverOver(geometry, storage);
+  const outflows: Outflow[] = [];
   for (let piece = 0; piece < peerCount; piece++) {
-    const requests = new RequestQueue(() => 0.5);
-    for (let i = 0; i < requestsEach; i++) requests.push(piece, 0, PIECE_BYTES);
-    const link = { isClosing: false, queuedBytes: 0, sendBlock: () => {} };
-    peers.push({ exchange, requests, link, pinned: pins.join('192.0.2.1'), waitsFor: 'nothing' } as unknown as Peer);
+    const remote = { host: '192.0.2.1', isClosing: false, queuedBytes: 0, sendBlock: () => {} };
+    const outflow = server.join(piece as PeerSlot, remote as unknown as Remote);
+    for (let i = 0; i < requestsEach; i++) outflow.requests.push(piece, 0, PIECE_BYTES);
+    outflows.push(outflow);
   }
-  for (const peer of peers) pump(peer);
-  return { exchange, storage };
+  for (const outflow of outflows) server.pump(outflow);
+  return { server, outflows, storage };
 }
 
 test('peers that wait for the same narrow disk are read for in turns', () => {
-  const { exchange, storage } = scene(4, 3);
+  const { server, outflows, storage } = scene(4, 3);
   for (let i = 0; i <= 12; i++) {
     storage.loaded();
-    pumpAll(exchange);
+    server.pumpAll();
   }
   assert.deepEqual(storage.turns, [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]);
-  assert.ok(exchange.peers.every((peer) => peer!.requests.length === 0 && peer!.waitsFor === 'nothing'));
+  assert.ok(outflows.every(({ requests, waitsFor }) => requests.length === 0 && waitsFor === 'nothing'));
 });
 
 test('where one peer finds no room the others do not ask', () => {
-  const { exchange, storage } = scene(50, 3);
+  const { server, storage } = scene(50, 3);
   storage.asked = 0;
-  pumpAll(exchange);
+  server.pumpAll();
   assert.equal(storage.asked, 1);
 });
 
@@ -115,37 +117,27 @@ function shortOfMemory(peerCount: number, mostUnits = Number.POSITIVE_INFINITY) 
     readAhead: () => {},
     slices: () => {},
   };
-  const pins = new PinBook(geometry, storage as unknown as Storage);
-  const peers: Peer[] = [];
-  const exchange = {
-    storage,
-    pins,
-    peers,
-    firstToPump: 0,
-    isClosed: false,
-    trouble: { isHolding: false },
-    scheduler: { bytesUploaded: () => {}, blockServed: () => {} },
-    uploads: { isDry: false, take: () => {} },
-    now: () => 0,
-  } as unknown as Exchange;
+  const server = serverOver(geometry, storage);
+  const outflows: Outflow[] = [];
   /** By peer: pieces on their way, and how many were sent. */
   const onTheWay: number[][] = [];
   const served: number[] = [];
   const closed: string[] = [];
   for (let slot = 0; slot < peerCount; slot++) {
     const host = `192.0.2.${slot}`;
-    const requests = new RequestQueue(() => 0.5, UNIT_BYTES);
-    for (let i = 0; i < 100; i++) requests.push(slot * 100 + i, 0, PIECE_BYTES);
     onTheWay.push([]);
     served.push(0);
-    const link = {
+    const remote = {
+      host,
       isClosing: false,
       queuedBytes: 0,
       takenBytes: 0,
       sendBlock: (piece: number) => void onTheWay[slot]!.push(piece),
       close: (reason: string) => void closed.push(`${host} ${reason}`),
     };
-    peers.push({ exchange, requests, link, pinned: pins.join(host), waitsFor: 'nothing' } as unknown as Peer);
+    const outflow = server.join(slot as PeerSlot, remote as unknown as Remote);
+    for (let i = 0; i < 100; i++) outflow.requests.push(slot * 100 + i, 0, PIECE_BYTES);
+    outflows.push(outflow);
   }
   /** The kernel takes the oldest block of each peer that has one. */
   const take = async (): Promise<void> => {
@@ -153,12 +145,12 @@ function shortOfMemory(peerCount: number, mostUnits = Number.POSITIVE_INFINITY) 
       const piece = onTheWay[slot]!.shift();
       if (piece === undefined) continue;
       served[slot]!++;
-      sent(peers[slot]!, [piece, 0, PIECE_BYTES]);
+      server.sent(outflows[slot]!, [piece, 0, PIECE_BYTES]);
       await nextTurn();
     }
   };
-  for (const peer of peers) pump(peer);
-  return { exchange, peers, served, closed, take };
+  for (const outflow of outflows) server.pump(outflow);
+  return { server, outflows, served, closed, take };
 }
 
 test('where memory is short those who wait come before whoever let go of some', async () => {
@@ -168,16 +160,16 @@ test('where memory is short those who wait come before whoever let go of some', 
 });
 
 test('while others wait for memory a slow line keeps its connection, one that takes next to nothing not', async () => {
-  const { exchange, peers, closed } = shortOfMemory(4);
+  const { server, outflows, closed } = shortOfMemory(4);
   const takesBytes = [100, 70, 200, 0].map((kib) => kib * 1024);
   const seconds = async (): Promise<void> => {
     for (let second = 0; second < 3 * LIMITS.idleHolderSeconds; second++) {
-      for (const [slot, { link, pinned }] of peers.entries()) {
-        (link as { takenBytes: number }).takenBytes += takesBytes[slot]!;
-        pinned.uptake.secondPassed(link.takenBytes, pinned.units > 0);
+      for (const [slot, { remote, pinned }] of outflows.entries()) {
+        (remote as { takenBytes: number }).takenBytes += takesBytes[slot]!;
+        pinned.uptake.secondPassed(remote.takenBytes, pinned.units > 0);
       }
-      assert.ok(exchange.pins.isShort);
-      giveWay(exchange);
+      assert.ok(server.pins.isShort);
+      server.giveWay();
       await nextTurn();
     }
   };
@@ -189,18 +181,18 @@ test('while others wait for memory a slow line keeps its connection, one that ta
 });
 
 test('who waits for room that other torrents hold gets it of those here that take next to nothing', async () => {
-  const { exchange, peers, closed } = shortOfMemory(3, 2);
+  const { server, outflows, closed } = shortOfMemory(3, 2);
   assert.deepEqual(
-    peers.map(({ waitsFor }) => waitsFor),
+    outflows.map(({ waitsFor }) => waitsFor),
     ['nothing', 'room', 'room'],
   );
-  assert.ok(!exchange.pins.isShort, 'there would be room by the books');
+  assert.ok(!server.pins.isShort, 'there would be room by the books');
   for (let second = 0; second <= LIMITS.idleHolderSeconds + 2; second++) {
-    for (const { link, pinned } of peers) {
-      (link as { takenBytes: number }).takenBytes += 20 * 1024;
-      pinned.uptake.secondPassed(link.takenBytes, pinned.units > 0);
+    for (const { remote, pinned } of outflows) {
+      (remote as { takenBytes: number }).takenBytes += 20 * 1024;
+      pinned.uptake.secondPassed(remote.takenBytes, pinned.units > 0);
     }
-    giveWay(exchange);
+    server.giveWay();
     await nextTurn();
   }
   assert.deepEqual([...new Set(closed)], ['192.0.2.0 reads too slowly while others wait']);

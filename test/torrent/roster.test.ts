@@ -21,7 +21,9 @@ function knock(hasSlot: boolean): string[] {
       lastReadMs: 0,
       close: () => closed.push(host),
     }) as unknown as PeerLink;
-  const idle = { link: makeLink('192.0.2.1'), slot: 0, peerId: id(1), joinedMs: 0, activeMs: 0, listenPort: null };
+  const link = makeLink('192.0.2.1');
+  const remote = { host: link.host, link, peerId: id(1), idEnd: 0, listenPort: null, close: link.close };
+  const idle = { remote, slot: 0, joinedMs: 0, activeMs: 0 };
   const exchange = {
     hasRoom: false,
     hasSlot: () => hasSlot,
@@ -38,6 +40,8 @@ function knock(hasSlot: boolean): string[] {
     log: () => {},
     peerId: id(9),
     maxPeersPerAddress: 1,
+    listenPort: null,
+    throttles: {},
     hasConnectionRoom: () => true,
     dropUselessElsewhere: () => false,
   };

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/config.js';
 import type { PeerLink } from '../../src/peer/link.js';
-import type { Peer } from '../../src/swarm/peer.js';
 import { judgeTwin } from '../../src/torrent/twins.js';
+import type { WirePeer } from '../../src/torrent/wire-remote.js';
 
 const SMALL = Buffer.alloc(20, 1);
 const LARGE = Buffer.alloc(20, 2);
@@ -22,11 +22,10 @@ function verdict(facts: TwinFacts, ours = SMALL, theirs = LARGE): string {
   const { host = '192.0.2.1', isIncoming = true, silentMs = 0, idleSeconds = 0, ageMs = 1e5 } = facts;
   const link = { host: '192.0.2.1', isIncoming: true } as PeerLink;
   const other = {
-    link: { host, isIncoming, silentMs: () => silentMs },
-    peerId: theirs,
+    remote: { host, link: { isIncoming }, silentMs: () => silentMs, peerId: theirs },
     joinedMs: NOW_MS - ageMs,
-    pinned: { uptake: { idleSeconds } },
-  } as unknown as Peer;
+    outflow: { pinned: { uptake: { idleSeconds } } },
+  } as unknown as WirePeer;
   return judgeTwin(link, other, ours, NOW_MS);
 }
 

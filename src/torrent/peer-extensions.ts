@@ -4,17 +4,17 @@
  *
  *   lt_donthave     4 bytes, a piece (BEP 54): the sender has it no more
  *   haul_bad_piece  4 bytes, a piece: all of it came from the receiver of this message and it failed its hash. The
- *                   receiver hashes its copy of that one piece (`spot-checks.ts`, rate limited), and if it is bad, no
- *                   longer offers it. Asks for nothing else, is not answered
+ *                   receiver hashes its copy of that one piece (`swarm/spot-checks.ts`, rate limited), and if it is
+ *                   bad, no longer offers it. Asks for nothing else, is not answered
  *
  * In the handshake, beside what BEP 10 names: `haul_request_bytes`, the longest request for blocks in a row (a run)
  * that the sender serves.
  */
 import { BLOCK_LENGTH_BYTES, LIMITS } from '../config.js';
-import { NONE, type PieceIndex } from '../metainfo/geometry.js';
+import type { PieceIndex } from '../metainfo/geometry.js';
+import type { PeerLink } from '../peer/link.js';
 import { writeExtended } from '../wire/encoder.js';
 import { EXTENDED_HANDSHAKE_ID, parseExtendedHandshake, pieceMessage, pieceOfMessage } from '../wire/extensions.js';
-import type { Peer } from './peer.js';
 
 /** The numbers under which we take messages. */
 export const EXTENSIONS = { haul_bad_piece: 1, lt_donthave: 2 } as const;
@@ -25,22 +25,40 @@ export const TELL_AGAIN_MS = 60_000;
 /** Bad pieces remembered per peer; one that is bad all over need not hear of each. */
 const TOLD_MAX = 64;
 
+/** The peer that says so. */
+export interface ExtendedPeer {
+  readonly link: PeerLink;
+  client: string;
+  listenPort: number | null;
+  /** Null: nobody listens to it. */
+  readonly peer: {
+    setReqq(requests: number): void;
+    setRunBlocks(blocks: number): void;
+    doubts(piece: number): void;
+    lacks(piece: number): void;
+  } | null;
+}
+
 export class PeerExtensions {
-  readonly #peer: Peer;
+  readonly #remote: ExtendedPeer;
   readonly #numbers = new Map<string, number>();
   readonly #told = new Map<PieceIndex, number>();
   #handshakes = 0;
 
-  constructor(peer: Peer) {
-    this.#peer = peer;
+  constructor(remote: ExtendedPeer) {
+    this.#remote = remote;
   }
 
   /** @param payload hostile */
   onMessage(id: number, payload: Uint8Array): void {
     if (payload.length > LIMITS.extendedHandshakeBytes) return;
     if (id === EXTENDED_HANDSHAKE_ID) this.#onHandshake(payload);
-    else if (id === EXTENSIONS.haul_bad_piece) this.#onBadPiece(payload);
-    else if (id === EXTENSIONS.lt_donthave) this.#onDontHave(payload);
+    else {
+      const piece = pieceOfMessage(payload);
+      if (piece === null) return;
+      if (id === EXTENSIONS.haul_bad_piece) this.#remote.peer?.doubts(piece);
+      else if (id === EXTENSIONS.lt_donthave) this.#remote.peer?.lacks(piece);
+    }
   }
 
   tellBadPiece(piece: PieceIndex, nowMs: number): void {
@@ -57,19 +75,19 @@ export class PeerExtensions {
   #send(name: ExtensionName, piece: PieceIndex): void {
     const number = this.#numbers.get(name);
     if (number === undefined) return;
-    writeExtended(this.#peer.link.out, number, pieceMessage(piece));
-    this.#peer.link.touch();
+    writeExtended(this.#remote.link.out, number, pieceMessage(piece));
+    this.#remote.link.touch();
   }
 
   #onHandshake(payload: Uint8Array): void {
-    const peer = this.#peer;
+    const remote = this.#remote;
     if (++this.#handshakes > LIMITS.extendedHandshakesPerPeer) {
-      peer.link.close('sent too many extension handshakes');
+      remote.link.close('sent too many extension handshakes');
       return;
     }
     const said = parseExtendedHandshake(payload);
     if ('code' in said) {
-      peer.link.close(said.reason);
+      remote.link.close(said.reason);
       return;
     }
     for (const name of Object.keys(EXTENSIONS)) {
@@ -77,11 +95,11 @@ export class PeerExtensions {
       if (number !== undefined) this.#numbers.set(name, number);
       else if (said.disabled.has(name)) this.#numbers.delete(name);
     }
-    if (said.version !== null) peer.client = said.version;
+    if (said.version !== null) remote.client = said.version;
     // Where we dialled it is a fact, what it says is a claim.
-    if (said.port !== null && peer.link.isIncoming) peer.listenPort = said.port;
+    if (said.port !== null && remote.link.isIncoming) remote.listenPort = said.port;
     if (said.requestBytes !== null) this.#onRequestBytes(said.requestBytes);
-    if (said.reqq !== null) peer.exchange.scheduler.setReqq(peer.slot, said.reqq);
+    if (said.reqq !== null) remote.peer?.setReqq(said.reqq);
   }
 
   /**
@@ -91,29 +109,6 @@ export class PeerExtensions {
   #onRequestBytes(bytes: number): void {
     const blocks = Math.floor(Math.min(bytes, LIMITS.runBytes) / BLOCK_LENGTH_BYTES);
     if (blocks < 1) return;
-    const peer = this.#peer;
-    peer.runBlocks = 2 ** Math.floor(Math.log2(blocks));
-    peer.exchange.scheduler.setRunBlocks(peer.slot, peer.runBlocks);
-  }
-
-  #onBadPiece(payload: Uint8Array): void {
-    const { exchange, slot } = this.#peer;
-    const piece = this.#pieceIn(payload);
-    if (piece === NONE || !exchange.have.has(piece)) return;
-    // Who was sent nothing cannot know.
-    if (exchange.scheduler.tookBytes(slot) > 0) exchange.owner.onPieceDoubted(this.#peer, piece);
-  }
-
-  #onDontHave(payload: Uint8Array): void {
-    const { exchange, slot } = this.#peer;
-    const piece = this.#pieceIn(payload);
-    if (piece === NONE) return;
-    exchange.receiver.peerLacks(this.#peer, piece);
-    exchange.scheduler.peerLacks(slot, piece);
-  }
-
-  #pieceIn(payload: Uint8Array): PieceIndex | typeof NONE {
-    const index = pieceOfMessage(payload);
-    return index === null ? NONE : this.#peer.exchange.geometry.asPiece(index);
+    this.#remote.peer?.setRunBlocks(2 ** Math.floor(Math.log2(blocks)));
   }
 }

@@ -1,0 +1,222 @@
+/**
+ * A peer of the wire as its exchange sees it: what is said to it becomes messages on its link. What the link delivers
+ * goes to its `Peer`, messages straight from the decoder. Owns the client's name, its port and its extensions.
+ */
+import { LIMITS } from '../config.js';
+import type { Bitfield } from '../metainfo/bitfield.js';
+import type { PieceIndex } from '../metainfo/geometry.js';
+import type { LinkHandlers, PeerLink } from '../peer/link.js';
+import type { Throttle } from '../peer/throttle.js';
+import type { Exchange } from '../swarm/exchange.js';
+import type { Peer } from '../swarm/peer.js';
+import type { Remote } from '../swarm/remote.js';
+import { VERSION } from '../version.js';
+import {
+  writeBitfield,
+  writeCancel,
+  writeChoke,
+  writeExtended,
+  writeHave,
+  writeHaveAll,
+  writeHaveNone,
+  writeInterested,
+  writeNotInterested,
+  writeReject,
+  writeRequest,
+  writeUnchoke,
+} from '../wire/encoder.js';
+import { EXTENDED_HANDSHAKE_ID, ExtendedGreeting } from '../wire/extensions.js';
+import { clientName, type Handshake } from '../wire/handshake.js';
+import { isOurClient } from '../wire/peer-id.js';
+import { EXTENSIONS, PeerExtensions } from './peer-extensions.js';
+
+export type WirePeer = Peer<WireRemote>;
+export type WireExchange = Exchange<WireRemote>;
+
+/** The last four bytes of a peer id: the random part of it. */
+export function endOfId(peerId: Buffer): number {
+  return peerId.readInt32LE(16);
+}
+
+/** What we say of ourselves (BEP 10), to each peer the same but for its own address. @param port we listen on */
+export function makeGreeting(port: number | null): ExtendedGreeting {
+  return new ExtendedGreeting({
+    m: EXTENSIONS,
+    version: `Swarmhaul ${VERSION}`,
+    port,
+    reqq: LIMITS.requestsPerPeer,
+    requestBytes: LIMITS.runBytes,
+  });
+}
+
+export class WireRemote implements Remote, LinkHandlers {
+  readonly link: PeerLink;
+  readonly host: string;
+  readonly peerId: Buffer;
+  /** Told apart more quickly than the whole of it. */
+  readonly idEnd: number;
+  readonly supportsFast: boolean;
+  readonly supportsExtended: boolean;
+  /** WebTorrent never learns of an unchoke that arrives together with our handshake, and waits for ever: ours only. */
+  readonly asksAtOnce: boolean;
+  client: string;
+  /** The port the peer listens on (BEP 10 `p`, or the one we dialled), null when unknown. */
+  listenPort: number | null;
+  readonly extensions: PeerExtensions;
+  #peer: WirePeer | null = null;
+  readonly #greeting: ExtendedGreeting;
+
+  /** @param greeting what we say of ourselves to all */
+  constructor(link: PeerLink, handshake: Handshake, greeting: ExtendedGreeting) {
+    this.link = link;
+    this.host = link.host;
+    this.peerId = handshake.peerId;
+    this.idEnd = endOfId(handshake.peerId);
+    this.supportsFast = handshake.supportsFast;
+    this.supportsExtended = handshake.supportsExtended;
+    this.asksAtOnce = link.isIncoming && isOurClient(handshake.peerId);
+    this.client = clientName(handshake.peerId);
+    this.listenPort = link.isIncoming ? null : link.port;
+    this.extensions = new PeerExtensions(this);
+    this.#greeting = greeting;
+  }
+
+  /** Null: the exchange has not taken it. */
+  get peer(): WirePeer | null {
+    return this.#peer;
+  }
+
+  /** The exchange has taken it: what the link delivers goes there. */
+  joined(peer: WirePeer, downloads: Throttle): void {
+    this.#peer = peer;
+    this.link.handlers = this;
+    this.link.downloads = downloads;
+  }
+
+  get isClosing(): boolean {
+    return this.link.isClosing;
+  }
+
+  get lastReadMs(): number {
+    return this.link.lastReadMs;
+  }
+
+  get isResting(): boolean {
+    return this.link.isResting;
+  }
+
+  get queuedBytes(): number {
+    return this.link.queuedBytes;
+  }
+
+  get takenBytes(): number {
+    return this.link.takenBytes;
+  }
+
+  // ---- what we say ----
+
+  /** What we can do (BEP 10) and what we have (BEP 3, 6), or what we choose to say of it (BEP 16). */
+  greet(have: Bitfield | null): void {
+    const { out } = this.link;
+    if (this.supportsExtended) {
+      writeExtended(out, EXTENDED_HANDSHAKE_ID, this.#greeting.to(this.host));
+    }
+    if (this.supportsFast && have?.isFull === true) writeHaveAll(out);
+    else if (have !== null) writeBitfield(out, have.bytes);
+    else if (this.supportsFast) writeHaveNone(out);
+    this.link.touch();
+  }
+
+  interested(isInterested: boolean): void {
+    if (isInterested) writeInterested(this.link.out);
+    else writeNotInterested(this.link.out);
+    this.link.touch();
+  }
+
+  choke(isChoked: boolean): void {
+    if (isChoked) writeChoke(this.link.out);
+    else writeUnchoke(this.link.out);
+    this.link.touch();
+  }
+
+  have(piece: PieceIndex): void {
+    writeHave(this.link.out, piece);
+    this.link.touch();
+  }
+
+  ask(piece: PieceIndex, begin: number, lengthBytes: number): void {
+    writeRequest(this.link.out, piece, begin, lengthBytes);
+    this.link.touch();
+  }
+
+  cancel(piece: PieceIndex, begin: number, lengthBytes: number): void {
+    writeCancel(this.link.out, piece, begin, lengthBytes);
+    this.link.touch();
+  }
+
+  reject(piece: number, begin: number, lengthBytes: number): void {
+    writeReject(this.link.out, piece, begin, lengthBytes);
+    this.link.touch();
+  }
+
+  sendBlock(piece: PieceIndex, begin: number, lengthBytes: number, slices: readonly Buffer[]): void {
+    this.link.sendBlock(piece, begin, lengthBytes, slices);
+  }
+
+  dontHave(piece: PieceIndex): void {
+    this.extensions.tellDontHave(piece);
+  }
+
+  badPiece(piece: PieceIndex, nowMs: number): void {
+    this.extensions.tellBadPiece(piece, nowMs);
+  }
+
+  // ---- how it takes that ----
+
+  silentMs(nowMs: number): number {
+    return this.link.silentMs(nowMs);
+  }
+
+  takeHeldMs(nowMs: number): number {
+    return this.link.takeHeldMs(nowMs);
+  }
+
+  tick(nowMs: number): void {
+    const { link } = this;
+    if (link.silentMs(nowMs) > LIMITS.idleTimeoutMs) link.close('silent for more than two minutes');
+    else if (link.unsentForMs(nowMs) > LIMITS.stuckSendTimeoutMs) link.close('reads nothing of what it asked for');
+    else if (nowMs - link.lastWriteMs > LIMITS.keepAliveMs) link.sendKeepAlive();
+  }
+
+  flush(): void {
+    this.link.flush();
+  }
+
+  close(reason: string): void {
+    this.link.close(reason);
+  }
+
+  onExtended(id: number, payload: Uint8Array): void {
+    this.extensions.onMessage(id, payload);
+  }
+
+  // ---- LinkHandlers ----
+
+  onConnected(): void {}
+
+  onHandshake(): null {
+    return null;
+  }
+
+  onReadEnd(): void {
+    this.#peer!.onReadEnd();
+  }
+
+  onSent(_link: PeerLink, blocks: readonly number[]): void {
+    this.#peer!.onSent(blocks);
+  }
+
+  onClosed(link: PeerLink, reason: string): void {
+    this.#peer!.gone(reason, link.hasLostMemory);
+  }
+}
