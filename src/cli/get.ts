@@ -41,7 +41,7 @@ export function getCommand(run: Runner): Command {
   const command = new Command('get')
     .description('Download what a torrent describes; run it again to continue')
     .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
-    .option('--output <dir>', 'folder that receives the file, or the torrent’s folder', '.')
+    .option('-o, --output <dir>', 'folder that receives the file, or the torrent’s folder', '.')
     .addOption(
       new Option('--peer <host:port>', 'a peer to connect to; may be repeated').argParser(repeated(parseHostPort)),
     )

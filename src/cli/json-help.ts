@@ -15,7 +15,7 @@ export const SPREAD_FIELDS = 'seconds uploadedBytes lengthBytes';
 
 const PROGRESS_FIELDS = 'phase doneBytes totalBytes percent bytesPerSec secondsLeft';
 
-/** Progress of work on a torrent: once a second. */
+/** Progress of work on a torrent: once a second, once in ten while nothing moves. */
 export const TORRENT_PROGRESS = { progress: `${PROGRESS_FIELDS} ${TORRENT_FIELDS}` };
 /** Progress of hashing alone. */
 export const PLAIN_PROGRESS = { progress: PROGRESS_FIELDS };
@@ -25,7 +25,7 @@ const ALWAYS = { warning: 'message code url facts', error: 'code message facts' 
 /** A help text: one paragraph for each type of line, in the order in which they come. */
 export function jsonHelp(types: Readonly<Record<string, string>>): string {
   const lines = Object.entries({ ...types, ...ALWAYS }).flatMap(([type, fields]) => paragraph(type, fields.split(' ')));
-  return `\n\nLines of --json, by their field type; null is for what is not known:\n${lines.join('\n')}`;
+  return `\n\nLines of --json, by their field type; each has command and time, too; null is for what is not known:\n${lines.join('\n')}`;
 }
 
 function paragraph(type: string, fields: readonly string[]): string[] {

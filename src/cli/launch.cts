@@ -12,7 +12,7 @@ function textOf(error: NodeJS.ErrnoException): string | undefined {
   return `${error.message.split('\n', 1)[0]}; the installation is damaged, install it again`;
 }
 
-const isVersionAsked = process.argv.length === 3 && process.argv[2] === '--version';
+const isVersionAsked = process.argv.length === 3 && ['--version', '-V'].includes(process.argv[2]!);
 
 /** What scripts ask first: nothing else is needed for it. */
 async function sayVersion(): Promise<void> {
@@ -24,7 +24,7 @@ async function sayVersion(): Promise<void> {
 const HASHING = ['get', 'create', 'verify', 'share'];
 
 function isHashing(words: readonly string[]): boolean {
-  return HASHING.includes(words[0]!) && !words.includes('--help');
+  return HASHING.includes(words[0]!) && !words.includes('--help') && !words.includes('-h');
 }
 
 function cutError(): Error {

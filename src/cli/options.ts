@@ -14,6 +14,7 @@ import {
 export interface CommonOptions {
   readonly json?: boolean;
   readonly verbose?: boolean;
+  readonly quiet?: boolean;
   /** Milliseconds between progress reports; hidden, for tests and the demo. */
   readonly progressInterval?: number;
 }
@@ -40,6 +41,7 @@ export function addCommonOptions(command: Command): Command {
   return command
     .option('--json', 'print one JSON object per line on standard output, for machines')
     .option('--verbose', 'log what happens, and stack traces of errors, to standard error')
+    .option('-q, --quiet', 'neither progress nor remarks: results, warnings and errors only')
     .addOption(
       new Option('--progress-interval <ms>', 'time between progress reports')
         .argParser(argument(parseInterval))
@@ -67,7 +69,9 @@ const STORAGE_KINDS = ['mapped', 'positional'];
 export function addEngineOptions(command: Command, downloads: boolean): Command {
   command.addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'));
   if (downloads)
-    command.addOption(rateOption('--download-limit <rate>', 'most bytes per second down, e.g. 50M or 1.5MiB'));
+    command.addOption(
+      rateOption('--download-limit <rate>', 'most bytes per second down, e.g. 50M (50 MB/s) or 1.5MiB'),
+    );
   command.addOption(rateOption('--upload-limit <rate>', 'most bytes per second up'));
   command.addOption(
     new Option(

@@ -1,6 +1,6 @@
 /**
  * What the command says, and where. Results go to standard output; progress, warnings and errors to standard error.
- * With --json everything but logs is one JSON object per line on standard output, each with a `type`.
+ * With --json everything but logs is one JSON object per line on standard output, each with a `type` and a `time`.
  * Knows nothing of torrents; must not be called for anything that happens once per block.
  */
 import { asSystemLimit, type ErrorFacts, HaulError } from '../errors.js';
@@ -19,12 +19,18 @@ export interface OutputOptions {
   readonly command: string;
   readonly json: boolean;
   readonly verbose: boolean;
+  /** Neither progress nor remarks. */
+  readonly quiet?: boolean;
   readonly progressIntervalMs?: number;
   readonly stdout: Stream;
   readonly stderr: Stream;
   /** The terminal knows no escape sequences: lines instead of a bar. */
   readonly isPlain?: boolean;
+  /** Milliseconds since 1970; default Date.now. */
+  readonly wallClockMs?: () => number;
 }
+
+const NO_PROGRESS: ProgressView = { erase: () => {}, stop: () => {} };
 
 /** Key and value of one JSON line; numbers that are not finite become null. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -49,7 +55,7 @@ export class Output {
 
   /** One event: `fields` for machines, `text` (lines, no final newline) for people. An empty text prints nothing. */
   event(type: string, fields: Fields, text: string): void {
-    if (this.isJson) this.#writeJson({ type, command: this.#options.command, ...fields });
+    if (this.isJson) this.#writeJson(type, fields);
     else if (text !== '') {
       this.#view?.erase();
       this.#options.stdout.write(`${text}\n`);
@@ -58,21 +64,21 @@ export class Output {
 
   /** A remark for people only, on standard error. */
   note(text: string): void {
-    if (!this.isJson) this.#writeError(`haul: ${printable(text)}`);
+    if (!this.isJson && this.#options.quiet !== true) this.#writeError(`haul: ${printable(text)}`);
   }
 
   /** Repetitions of the same warning are dropped: trackers fail every few minutes. */
   warn(message: string, fields: Fields = {}): void {
     if (this.#warned.has(message)) return;
     if (this.#warned.size < 1000) this.#warned.add(message);
-    if (this.isJson) this.#writeJson({ type: 'warning', command: this.#options.command, message, ...fields });
+    if (this.isJson) this.#writeJson('warning', { message, ...fields });
     else this.#writeError(`haul: warning: ${printable(message)}`);
   }
 
   /** The one line about why the command failed; on standard error also with --json. */
   error(error: unknown): void {
     const { code, message, facts } = describeError(error);
-    if (this.isJson) this.#writeJson({ type: 'error', command: this.#options.command, code, message, facts });
+    if (this.isJson) this.#writeJson('error', { code, message, facts });
     this.#writeError(`haul: ${printable(message, 2000)}`);
     if (this.isVerbose && error instanceof Error && error.stack !== undefined) {
       this.#writeError(error.stack);
@@ -90,12 +96,13 @@ export class Output {
   /** Starts showing progress; `sample` is called at every report. Stop it before the result is printed. */
   progress(sample: () => Sample): ProgressView {
     this.#view?.stop();
-    const { stderr, isPlain } = this.#options;
+    const { stderr, isPlain, quiet } = this.#options;
+    if (quiet === true) return NO_PROGRESS;
     const view = startProgress(sample, {
       style: this.isJson ? 'json' : stderr.isTTY === true && isPlain !== true ? 'bar' : 'lines',
       intervalMs: this.#options.progressIntervalMs,
       stderr,
-      writeJson: (fields) => this.#writeJson({ type: 'progress', command: this.#options.command, ...fields }),
+      writeJson: (fields) => this.#writeJson('progress', fields),
     });
     this.#view = view;
     return view;
@@ -107,8 +114,10 @@ export class Output {
     this.#view = null;
   }
 
-  #writeJson(fields: Fields): void {
-    this.#options.stdout.write(`${JSON.stringify(fields)}\n`);
+  #writeJson(type: string, fields: Fields): void {
+    const { command, wallClockMs = Date.now, stdout } = this.#options;
+    const time = new Date(wallClockMs()).toISOString();
+    stdout.write(`${JSON.stringify({ type, command, time, ...fields })}\n`);
   }
 
   #writeError(line: string): void {

@@ -23,7 +23,9 @@ const BENCH = 'bench';
 
 const FOOTER = `
 Exit codes: 0 done, 1 failed, 2 usage, 3 and 4 given up (get --timeout, --deadline), 130 interrupted (Ctrl-C),
-129 and 143 hung up or terminated, 141 nobody reads the output.
+129 and 143 hung up or terminated, 141 nobody reads the output. share, seed and track exit with 0 when they are
+interrupted or terminated.
+Sizes and rates are read as they are shown: 20M is 20 MB, 20,000,000 bytes; 20MiB is 20,971,520.
 HAUL_DEBUG=1 in the environment is the same as --verbose.
 
 Share a file, then fetch it elsewhere with the line that is printed:
@@ -37,7 +39,7 @@ Share a file, then fetch it elsewhere with the line that is printed:
 export async function makeProgram(run: Runner, called: string | undefined): Promise<Command> {
   const program = new Command('haul')
     .description('Moves large files to many machines over BitTorrent.')
-    .version(VERSION, '--version', 'print the version')
+    .version(VERSION, '-V, --version', 'print the version')
     .addHelpText('after', FOOTER);
   const isKnown = called !== undefined && (called === BENCH || Object.hasOwn(COMMANDS, called));
   for (const [name, load] of Object.entries(COMMANDS)) {
@@ -47,7 +49,7 @@ export async function makeProgram(run: Runner, called: string | undefined): Prom
     command
       .exitOverride()
       .showSuggestionAfterError(true)
-      .helpOption('--help', 'show this help')
+      .helpOption('-h, --help', 'show this help')
       .configureOutput({ outputError: (text, write) => write(usageText(text, command)) });
   }
   if (isKnown && called !== BENCH) return program;

@@ -25,6 +25,9 @@ export interface ProgressOptions {
   readonly writeJson: (fields: Record<string, unknown>) => void;
 }
 
+/** Without anything new machines hear from us this rarely: a seed may stand still for weeks. */
+const IDLE_JSON_MS = 10_000;
+
 /** Milliseconds between reports: a bar that moves smoothly, a log that stays short, a machine that is not flooded. */
 const INTERVAL_MS: Readonly<Record<ProgressStyle, number>> = { bar: 200, lines: 10_000, json: 1000 };
 
@@ -58,7 +61,7 @@ function makePainter(options: ProgressOptions): Painter {
   if (options.style === 'bar') return new BarPainter(options.stderr);
   const nothing = (): void => {};
   if (options.style === 'json') {
-    return { paint: (sample) => options.writeJson(sampleFields(sample)), erase: nothing, end: nothing };
+    return { paint: jsonPaint(options), erase: nothing, end: nothing };
   }
   let previous = '';
   const paint = (sample: Sample, isLast: boolean): void => {
@@ -69,6 +72,30 @@ function makePainter(options: ProgressOptions): Painter {
     previous = text;
   };
   return { paint, erase: nothing, end: nothing };
+}
+
+/** A line for each report in which something has moved, and now and then one when nothing has. */
+function jsonPaint({ writeJson, intervalMs = INTERVAL_MS.json }: ProgressOptions): Painter['paint'] {
+  const reportsWhenIdle = Math.max(1, Math.round(IDLE_JSON_MS / intervalMs));
+  let previous = '';
+  let silent = 0;
+  return (sample, isLast) => {
+    const state = whatMoves(sample);
+    silent++;
+    if (state === previous && silent < reportsWhenIdle && !isLast) return;
+    previous = state;
+    silent = 0;
+    writeJson(sampleFields(sample));
+  };
+}
+
+/** What of a sample says that something goes on: times left and times waited change by themselves. */
+function whatMoves({ phase, doneBytes, totalBytes, bytesPerSec, torrent }: Sample): string {
+  const own = [phase, doneBytes, totalBytes, Math.round(bytesPerSec)];
+  if (torrent === undefined) return own.join();
+  const { downloadedBytes, uploadedBytes, peers, seeds, knownAddresses, health } = torrent;
+  const codes = health.map(({ code }) => code);
+  return [...own, downloadedBytes, uploadedBytes, peers, seeds, knownAddresses, ...codes].join();
 }
 
 const BAR_FORMAT = ' {phase} {bar} {percent}  {done}  {rate}  {left}{peers}';

@@ -1,7 +1,8 @@
 /**
  * Runs one command: signals, exit codes, the one-line error. The only place that ends the process.
  * Exit codes: 0 done, 1 failed, 2 usage, 3 nothing came for --timeout, 4 the --deadline passed, 130 interrupted
- * (SIGINT), 143 terminated (SIGTERM), 129 the terminal is gone (SIGHUP), 141 nobody reads our output.
+ * (SIGINT), 143 terminated (SIGTERM), 129 the terminal is gone (SIGHUP), 141 nobody reads our output. A service that is
+ * interrupted or terminated has done what it was for: 0, as init systems expect.
  */
 import { constants } from 'node:os';
 import { fromSystemError, HaulError } from '../errors.js';
@@ -21,7 +22,11 @@ export type Runner = (
   command: string,
   options: CommonOptions,
   body: (context: Context) => Promise<Outcome>,
+  kind?: Kind,
 ) => Promise<void>;
+
+/** A service runs until it is told to stop: whoever stops it wants nothing else of it. */
+export type Kind = 'job' | 'service';
 
 export const EXIT = {
   done: 0,
@@ -31,15 +36,17 @@ export const EXIT = {
   deadline: 4,
   interrupted: 130,
   brokenPipe: 141,
+  terminated: 143,
 } as const;
 
 /** @param setExitCode called once, when the command has ended. */
 export function makeRunner(setExitCode: (code: number) => void): Runner {
-  return async (command, options, body) => {
+  return async (command, options, body, kind = 'job') => {
     const output = new Output({
       command,
       json: options.json === true,
       verbose: options.verbose === true || isDebug(),
+      quiet: options.quiet === true,
       ...(options.progressInterval === undefined ? {} : { progressIntervalMs: options.progressInterval }),
       stdout: process.stdout,
       stderr: process.stderr,
@@ -56,8 +63,14 @@ export function makeRunner(setExitCode: (code: number) => void): Runner {
       if (outcome === 'failed') output.error(error);
     }
     output.stopProgress();
-    setExitCode(outcome === 'interrupted' ? interrupt.exitCode() : EXIT[outcome]);
+    setExitCode(outcome === 'interrupted' ? exitCodeOf(interrupt.exitCode(), kind) : EXIT[outcome]);
   };
+}
+
+/** What SIGINT and SIGTERM make of a service; one whose terminal or reader is gone was not told to stop. */
+function exitCodeOf(interrupted: number, kind: Kind): number {
+  const isTold = interrupted === EXIT.interrupted || interrupted === EXIT.terminated;
+  return kind === 'service' && isTold ? EXIT.done : interrupted;
 }
 
 /** Ends the process once what was written has left it. Sockets kept alive by HTTP clients must not hold it back. */

@@ -41,7 +41,7 @@ export function seedCommand(run: Runner): Command {
         }),
     )
     .action((torrent: string, options: SeedOptions) =>
-      run('seed', options, (context) => seed(context, torrent, options)),
+      run('seed', options, (context) => seed(context, torrent, options), 'service'),
     );
 }
 
@@ -109,7 +109,7 @@ export async function seedUntilInterrupted(
   const seconds = (performance.now() - started) / 1000;
   output.event(
     'result',
-    { outcome: 'interrupted', seconds, ...torrentFields(stats), ...resourceFields() },
+    { outcome: 'stopped', seconds, ...torrentFields(stats), ...resourceFields() },
     `${formatBytes(stats.uploadedBytes)} sent in ${formatSeconds(seconds)}`,
   );
   return 'interrupted';

@@ -50,7 +50,9 @@ export function shareCommand(run: Runner): Command {
           result: `outcome seconds ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
         }),
     )
-    .action((path: string, options: ShareOptions) => run('share', options, (context) => share(context, path, options)));
+    .action((path: string, options: ShareOptions) =>
+      run('share', options, (context) => share(context, path, options), 'service'),
+    );
 }
 
 async function share(context: Context, path: string, options: ShareOptions): Promise<Outcome> {

@@ -31,7 +31,7 @@ export function trackCommand(run: Runner): Command {
       examples('haul track', 'haul track --host 127.0.0.1 --port 0 --json') +
         jsonHelp({ listening: 'what host port announceUrl', result: `outcome ${RESOURCE_FIELDS}` }),
     )
-    .action((options: TrackOptions) => run('track', options, (context) => track(context, options)));
+    .action((options: TrackOptions) => run('track', options, (context) => track(context, options), 'service'));
 }
 
 async function track({ output, signal }: Context, options: TrackOptions): Promise<Outcome> {
@@ -62,6 +62,6 @@ async function track({ output, signal }: Context, options: TrackOptions): Promis
   } finally {
     await tracker.close();
   }
-  output.event('result', { outcome: 'interrupted', ...resourceFields() }, '');
+  output.event('result', { outcome: 'stopped', ...resourceFields() }, '');
   return 'interrupted';
 }

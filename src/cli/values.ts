@@ -21,26 +21,31 @@ export function parsePort(text: string): number {
 const SIZE_UNITS: Readonly<Record<string, number>> = {
   '': 1,
   b: 1,
-  k: 2 ** 10,
-  kib: 2 ** 10,
-  m: 2 ** 20,
-  mib: 2 ** 20,
-  g: 2 ** 30,
-  gib: 2 ** 30,
-  t: 2 ** 40,
-  tib: 2 ** 40,
+  ...unitsOf('k', 1e3, 2 ** 10),
+  ...unitsOf('m', 1e6, 2 ** 20),
+  ...unitsOf('g', 1e9, 2 ** 30),
+  ...unitsOf('t', 1e12, 2 ** 40),
+  ...unitsOf('p', 1e15, 2 ** 50),
 };
 
+function unitsOf(letter: string, decimal: number, binary: number): Record<string, number> {
+  return { [letter]: decimal, [`${letter}b`]: decimal, [`${letter}i`]: binary, [`${letter}ib`]: binary };
+}
+
+const SIZE_HELP = 'a number above 0, plain or with k, M, G (as in 20 MB) or KiB, MiB, GiB';
+
 /**
- * Bytes: plain, or with a binary unit (`256KiB`, `1M`, `4MiB`). Decimal units are refused: piece lengths are powers of
- * two.
+ * Bytes: plain or with a unit, as `formatBytes` and `formatBinary` show them: `20M` and `20 MB` are 20,000,000, `20MiB`
+ * is 20,971,520.
  */
 export function parseSize(text: string): number {
   const match = /^(\d{1,16}(?:\.\d{1,6})?) ?([a-z]*)$/i.exec(text.trim());
   const unit = match === null ? undefined : SIZE_UNITS[match[2]!.toLowerCase()];
-  const bytes = match === null || unit === undefined ? Number.NaN : Number(match[1]) * unit;
+  const product = match === null || unit === undefined ? Number.NaN : Number(match[1]) * unit;
+  // Digits behind the last byte mean nothing, but 1.3 without a unit is no number of bytes.
+  const bytes = unit === 1 ? product : Math.round(product);
   if (!Number.isSafeInteger(bytes) || bytes <= 0) {
-    throw new ValueError('A size is a number of bytes above 0, or one with KiB, MiB, GiB (K, M, G mean the same).');
+    throw new ValueError(`A size in bytes is ${SIZE_HELP}.`);
   }
   return bytes;
 }
@@ -57,9 +62,7 @@ export function parseRate(text: string): number {
   try {
     return parseSize(text.replace(/\/s$/i, ''));
   } catch {
-    throw new ValueError(
-      'A rate is a number of bytes per second above 0, or one with KiB, MiB, GiB (K, M, G mean the same).',
-    );
+    throw new ValueError(`A rate in bytes per second is ${SIZE_HELP}.`);
   }
 }
 
@@ -67,9 +70,20 @@ export function parseRate(text: string): number {
 export function parsePieceLength(text: string, maxBytes: number): number {
   const bytes = parseSize(text);
   if (bytes < 16_384 || bytes > maxBytes || !Number.isInteger(Math.log2(bytes))) {
-    throw new ValueError(`A piece length is a power of two from 16KiB to ${maxBytes / 2 ** 20}MiB.`);
+    const rule = `A piece length is a power of two from 16KiB to ${maxBytes / 2 ** 20}MiB`;
+    throw new ValueError(`${rule}${binaryHint(text, bytes, maxBytes)}`);
   }
   return bytes;
+}
+
+/** Who writes 4M means 4 MiB here, and it is not ours to guess. */
+function binaryHint(text: string, bytes: number, maxBytes: number): string {
+  const [, number, letter] = /^(\d+) ?([kmg])b?$/i.exec(text.trim()) ?? [];
+  if (letter === undefined) return '.';
+  const meant = `${number}${letter.toUpperCase()}iB`;
+  const meantBytes = parseSize(meant);
+  if (meantBytes < 16_384 || meantBytes > maxBytes || !Number.isInteger(Math.log2(meantBytes))) return '.';
+  return `; ${text} is ${bytes.toLocaleString('en')} bytes; did you mean ${meant}?`;
 }
 
 const DURATION_UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -25,12 +25,13 @@ async function documented(command: string): Promise<Map<string, Set<string>>> {
 }
 
 function namesOf(line: Line): string[] {
-  return Object.keys(line).filter((name) => name !== 'type' && name !== 'command');
+  return Object.keys(line).filter((name) => !['type', 'command', 'time'].includes(name));
 }
 
 async function compare(command: string, lines: readonly Line[], types: readonly string[]): Promise<void> {
   const known = await documented(command);
   for (const line of lines) {
+    assert.match(String(line.time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     const fields = known.get(line.type);
     assert.ok(fields !== undefined, `haul ${command} --help does not name ${line.type}`);
     for (const name of namesOf(line)) assert.ok(fields.has(name), `haul ${command} --help: ${line.type} has ${name}`);

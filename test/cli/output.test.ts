@@ -23,13 +23,17 @@ class Memory implements Stream {
   }
 }
 
-function open(options: { json?: boolean; verbose?: boolean; isTTY?: boolean } = {}) {
+const TIME = '2026-01-02T03:04:05.678Z';
+
+function open(options: { json?: boolean; verbose?: boolean; quiet?: boolean; isTTY?: boolean } = {}) {
   const stdout = new Memory();
   const stderr = new Memory(options.isTTY);
   const output = new Output({
     command: 'get',
     json: options.json === true,
     verbose: options.verbose === true,
+    quiet: options.quiet === true,
+    wallClockMs: () => Date.parse(TIME),
     stdout,
     stderr,
   });
@@ -45,7 +49,9 @@ describe('output', () => {
     assert.equal(people.stdout.text, 'one\ntwo\n');
     const machine = open({ json: true });
     machine.output.event('result', { size: 1, name: 'a\nb' }, 'one');
-    assert.deepEqual(machine.stdout.objects, [{ type: 'result', command: 'get', size: 1, name: 'a\nb' }]);
+    assert.deepEqual(machine.stdout.objects, [
+      { type: 'result', command: 'get', time: TIME, size: 1, name: 'a\nb' },
+    ]);
     assert.equal(machine.stderr.text, '');
   });
 
@@ -57,6 +63,7 @@ describe('output', () => {
       {
         type: 'error',
         command: 'get',
+        time: TIME,
         code: 'NOT_FOUND',
         message: 'open x\u001b: no such\nfile',
         facts: { path: 'x' },
@@ -80,6 +87,20 @@ describe('output', () => {
     output.warn('tracker is down');
     output.warn('disk is slow');
     assert.deepEqual(stderr.lines, ['haul: warning: tracker is down', 'haul: warning: disk is slow']);
+  });
+
+  it('says results, warnings and errors only when quiet', () => {
+    for (const json of [false, true]) {
+      const { output, stdout, stderr } = open({ quiet: true, json });
+      output.progress(() => SAMPLE).stop();
+      output.note('waiting');
+      assert.deepEqual([stdout.text, stderr.text], ['', '']);
+      output.event('result', {}, 'done');
+      output.warn('tracker is down');
+      output.error(new HaulError('NOT_FOUND', 'open x: no such file'));
+      assert.equal(stdout.lines.length, json ? 3 : 1);
+      assert.equal(stderr.lines.length, json ? 1 : 2);
+    }
   });
 
   it('logs to standard error only when verbose', () => {
@@ -130,6 +151,7 @@ describe('progress', () => {
     assert.deepEqual(stdout.objects[0], {
       type: 'progress',
       command: 'get',
+      time: TIME,
       phase: 'checking',
       doneBytes: 250,
       totalBytes: 1000,
@@ -137,6 +159,32 @@ describe('progress', () => {
       bytesPerSec: 100,
       secondsLeft: null,
     });
+  });
+
+  it('writes a JSON line a second while something moves, and one in ten seconds when nothing does', (context) => {
+    mock.timers.enable({ apis: ['setInterval'] });
+    context.after(() => mock.timers.reset());
+    const { output, stdout } = open({ json: true });
+    let doneBytes = 0;
+    let bytesPerSec = 100;
+    const view = output.progress(() => ({ ...SAMPLE, doneBytes, bytesPerSec }));
+    for (doneBytes = 1; doneBytes <= 5; doneBytes++) mock.timers.tick(1000);
+    assert.equal(stdout.lines.length, 6);
+    doneBytes = 5;
+    bytesPerSec = 0;
+    mock.timers.tick(1000);
+    assert.equal(stdout.lines.length, 7, 'the rate has fallen');
+    mock.timers.tick(9000);
+    assert.equal(stdout.lines.length, 7);
+    mock.timers.tick(1000);
+    assert.equal(stdout.lines.length, 8);
+    mock.timers.tick(10_000);
+    assert.equal(stdout.lines.length, 9);
+    doneBytes = 6;
+    mock.timers.tick(1000);
+    assert.equal(stdout.lines.length, 10);
+    view.stop();
+    assert.equal(stdout.lines.length, 11, 'the last line always comes');
   });
 
   it('describes seeding by what is sent, since it has no end', () => {

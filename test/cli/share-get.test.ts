@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -72,8 +72,9 @@ describe('haul share and haul get', () => {
       assert.equal((await digestTree(join(folder, name)))['/my image.bin'], wanted);
     }
     const ended = await running.stop();
-    assert.equal(ended.exitCode, 130, ended.stderr);
+    assert.equal(ended.exitCode, 0, ended.stderr);
     assert.equal(ended.lines.at(-1)!.type, 'result');
+    assert.equal(ended.lines.at(-1)!.outcome, 'stopped');
   });
 
   it('bring a tree with empty files to a getter that then seeds, and exits with 0 when stopped', async (context) => {
@@ -186,10 +187,47 @@ describe('haul share and haul get', () => {
 });
 
 describe('haul track', () => {
-  it('says where it listens and ends with 130 on Ctrl-C', async (context) => {
+  it('says where it listens and ends with 0 on Ctrl-C', async (context) => {
     const tracker = start(context, 'track', '--host', '127.0.0.1', '--port', '0', '--json');
     const listening = await tracker.line((line) => line.type === 'listening');
     assert.match(String(listening.announceUrl), /^http:\/\/127\.0\.0\.1:\d+\/announce$/);
-    assert.equal((await tracker.stop()).exitCode, 130);
+    assert.equal((await tracker.stop()).exitCode, 0);
+  });
+});
+
+describe('a service that is stopped', () => {
+  /** Until the folder below has been hashed, which lasts. */
+  async function holeOf(context: TestContext): Promise<string> {
+    const hole = join(await makeFolder(context), 'hole');
+    await writeFile(hole, '');
+    await truncate(hole, 64 * 2 ** 30);
+    return hole;
+  }
+
+  it('ends with 0 on SIGTERM, as init systems expect, also before it is ready', async (context) => {
+    const folder = await makeFolder(context);
+    await writeFile(join(folder, 'a'), randomBytes(100_000));
+    const torrent = join(folder, 'a.torrent');
+    await haul('create', join(folder, 'a'), '-o', torrent);
+    const services = [
+      start(context, 'track', '--host', '127.0.0.1', '--port', '0', '--json'),
+      start(context, 'seed', torrent, '--data', folder, '--port', '0', '--json'),
+      start(context, 'share', join(folder, 'a'), '--http', '0', '--port', '0', '--json'),
+    ];
+    for (const service of services) {
+      await service.line((line) => line.type === 'listening');
+      const { exitCode, lines, stderr } = await service.stop('SIGTERM');
+      assert.equal(exitCode, 0, stderr);
+      assert.equal(lines.at(-1)!.outcome, 'stopped');
+    }
+    const hashing = start(context, 'share', await holeOf(context), '--http', '0', '--port', '0', '--json');
+    await hashing.line((line) => line.type === 'progress');
+    assert.equal((await hashing.stop('SIGTERM')).exitCode, 0);
+  });
+
+  it('ends with 129 when its terminal is gone', async (context) => {
+    const tracker = start(context, 'track', '--host', '127.0.0.1', '--port', '0', '--json');
+    await tracker.line((line) => line.type === 'listening');
+    assert.equal((await tracker.stop('SIGHUP')).exitCode, 129);
   });
 });

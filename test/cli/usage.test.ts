@@ -67,6 +67,18 @@ describe('haul on the command line', () => {
     const manifest = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
     assert.equal(exitCode, 0);
     assert.equal(stdout, `${manifest.version}\n`);
+    assert.deepEqual(await haul('-V'), await haul('--version'));
+  });
+
+  it('has short forms of what is asked most', async () => {
+    assert.deepEqual(await haul('-h'), await haul('--help'));
+    assert.deepEqual(await haul('get', '-h'), await haul('get', '--help'));
+    for (const command of ['get', 'create']) {
+      assert.match((await haul(command, '--help')).stdout, /^ {2}-o, --output </m);
+    }
+    for (const command of COMMANDS) {
+      assert.match((await haul(command, '--help')).stdout, /^ {2}-q, --quiet /m);
+    }
   });
 
   it('exits with 2 and suggests the command that was meant', async () => {
@@ -101,8 +113,15 @@ describe('haul on the command line', () => {
   it('tells machines about usage errors too', async () => {
     const { exitCode, lines } = await haul('get', 'x.torrent', '--bogus', '--json');
     assert.equal(exitCode, 2);
-    assert.deepEqual(lines, [
-      { type: 'error', command: 'get', code: 'USAGE', message: "unknown option '--bogus'", facts: {} },
-    ]);
+    const { time, ...line } = lines[0]!;
+    assert.equal(lines.length, 1);
+    assert.match(String(time), /^\d{4}-/);
+    assert.deepEqual(line, {
+      type: 'error',
+      command: 'get',
+      code: 'USAGE',
+      message: "unknown option '--bogus'",
+      facts: {},
+    });
   });
 });

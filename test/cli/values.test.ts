@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { formatBinary, formatBytes, formatRate } from '../../src/cli/format.js';
 import {
   isHttpUrl,
   parseConnections,
@@ -29,13 +30,30 @@ describe('values of the command line', () => {
     refuses(parseConnections, ['0', '65536', '-1', '', '1.5', 'all']);
   });
 
-  it('reads sizes in bytes and in binary units', () => {
+  it('reads sizes in bytes, and with the units that are shown and no others', () => {
     assert.equal(parseSize('16384'), 16_384);
     assert.equal(parseSize('256KiB'), 262_144);
-    assert.equal(parseSize('1M'), 1_048_576);
+    assert.equal(parseSize('20M'), 20_000_000);
+    assert.equal(parseSize('20 MB'), 20_000_000);
+    assert.equal(parseSize('7kB'), 7_000);
+    assert.equal(parseSize('2T'), 2_000_000_000_000);
+    assert.equal(parseSize('1Gi'), 2 ** 30);
     assert.equal(parseSize('4 MiB'), 4_194_304);
-    assert.equal(parseSize('1.5g'), 1_610_612_736);
-    refuses(parseSize, ['0', '-1', '', 'KiB', '1KB', '1MB', '1.3', '9999999999999999T', '1 M B', 'NaN', 'Infinity']);
+    assert.equal(parseSize('1.5g'), 1_500_000_000);
+    refuses(parseSize, ['0', '-1', '', 'KiB', '1.3', '1Kb/s', '1E', '9999999999999999T', '1 M B', 'NaN', 'Infinity']);
+  });
+
+  it('reads what is shown as what it was, but for the digits that are not shown', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 2 ** 50 }), (bytes) => {
+        const shown = formatBytes(bytes);
+        const read = parseSize(shown);
+        assert.ok(Math.abs(read - bytes) <= Math.max(0.5, 0.06 * 1000 ** Math.floor(Math.log10(read) / 3)), shown);
+        assert.equal(formatBytes(read), shown);
+        assert.equal(formatRate(parseRate(`${shown}/s`)), `${shown}/s`);
+      }),
+    );
+    for (let bytes = 2 ** 14; bytes <= 2 ** 26; bytes *= 2) assert.equal(parseSize(formatBinary(bytes)), bytes);
   });
 
   it('reads names of zones and nothing else', () => {
@@ -55,7 +73,7 @@ describe('values of the command line', () => {
   });
 
   it('rates are sizes per second, with or without saying so', () => {
-    assert.equal(parseRate('50M'), 50 * 2 ** 20);
+    assert.equal(parseRate('50M'), 50_000_000);
     assert.equal(parseRate('1.5MiB/s'), 1.5 * 2 ** 20);
     assert.equal(parseRate('1000'), 1000);
     refuses(parseRate, ['0', '-1', 'fast', '/s', '1M/h', '']);
@@ -66,6 +84,8 @@ describe('values of the command line', () => {
     assert.equal(parsePieceLength('16KiB', 2 ** 26), 2 ** 14);
     assert.equal(parsePieceLength('64MiB', 2 ** 26), 2 ** 26);
     refuses((text) => parsePieceLength(text, 2 ** 26), ['8KiB', '128MiB', '3MiB', '1000000']);
+    assert.throws(() => parsePieceLength('4M', 2 ** 26), /4M is 4,000,000 bytes; did you mean 4MiB\?/);
+    assert.throws(() => parsePieceLength('1GB', 2 ** 26), (error: Error) => !/did you mean/.test(error.message));
   });
 
   it('reads durations in seconds, minutes, hours, days, and for ever', () => {
