@@ -72,7 +72,7 @@ async function create({ output, signal }: Context, path: string, options: Create
     ...(pieceLength === undefined ? {} : { pieceLengthBytes: pieceLength }),
     ...(comment === undefined ? {} : { comment }),
     isPrivate: options.private === true,
-    onProgress: showHashing(output),
+    onProgress: showHashing(output, basename(source)),
     signal,
   });
   output.stopProgress();
@@ -105,13 +105,13 @@ async function create({ output, signal }: Context, path: string, options: Create
 }
 
 /** Shows how far the hashing is, from the first report on: until the folder has been walked there is no total. */
-export function showHashing(output: Output): (doneBytes: number, totalBytes: number) => void {
+export function showHashing(output: Output, name: string): (doneBytes: number, totalBytes: number) => void {
   const pace = new Pace();
   let done = 0;
   let isShown = false;
   return (doneBytes, totalBytes) => {
     done = doneBytes;
-    if (!isShown) output.progress(() => ({ phase: 'hashing', totalBytes, ...pace.at(done, totalBytes) }));
+    if (!isShown) output.progress(() => ({ name, phase: 'hashing', totalBytes, ...pace.at(done, totalBytes) }));
     isShown = true;
   };
 }

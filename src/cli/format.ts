@@ -77,3 +77,27 @@ export function printable(text: string, limit = 500): string {
     return `\\u{${character.codePointAt(0)!.toString(16)}}`;
   });
 }
+
+/** East Asian wide characters and most emoji take two columns of a terminal, marks on others none. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{1f000}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+const NO_WIDTH = /[\p{Mn}\p{Me}\p{Cf}]/u;
+
+/** Columns that printable text takes on a terminal. */
+export function cellsOf(text: string): number {
+  let cells = 0;
+  for (const character of text) cells += NO_WIDTH.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
+  return cells;
+}
+
+/** As much of the beginning as fits. */
+export function fitCells(text: string, cells: number): string {
+  let fitting = '';
+  let used = 0;
+  for (const character of text) {
+    used += cellsOf(character);
+    if (used > cells) break;
+    fitting += character;
+  }
+  return fitting;
+}

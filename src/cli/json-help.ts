@@ -25,7 +25,8 @@ const ALWAYS = { warning: 'message code url facts', error: 'code message facts' 
 /** A help text: one paragraph for each type of line, in the order in which they come. */
 export function jsonHelp(types: Readonly<Record<string, string>>): string {
   const lines = Object.entries({ ...types, ...ALWAYS }).flatMap(([type, fields]) => paragraph(type, fields.split(' ')));
-  return `\n\nLines of --json, by their field type; each has command and time, too; null is for what is not known:\n${lines.join('\n')}`;
+  const head = 'Lines of --json, by their field type; each has command and time, too; null is for what is not known:';
+  return `\n\n${head}\n${lines.join('\n')}`;
 }
 
 function paragraph(type: string, fields: readonly string[]): string[] {

@@ -13,6 +13,8 @@ export interface Stream {
   write(text: string): boolean;
   readonly isTTY?: boolean;
   readonly columns?: number;
+  on?(event: 'resize', listener: () => void): unknown;
+  off?(event: 'resize', listener: () => void): unknown;
 }
 
 export interface OutputOptions {
@@ -26,6 +28,8 @@ export interface OutputOptions {
   readonly stderr: Stream;
   /** The terminal knows no escape sequences: lines instead of a bar. */
   readonly isPlain?: boolean;
+  /** The terminal breaks long lines when it becomes narrower; default true. */
+  readonly isReflowing?: boolean;
   /** Milliseconds since 1970; default Date.now. */
   readonly wallClockMs?: () => number;
 }
@@ -96,12 +100,13 @@ export class Output {
   /** Starts showing progress; `sample` is called at every report. Stop it before the result is printed. */
   progress(sample: () => Sample): ProgressView {
     this.#view?.stop();
-    const { stderr, isPlain, quiet } = this.#options;
+    const { stderr, isPlain, isReflowing, quiet } = this.#options;
     if (quiet === true) return NO_PROGRESS;
     const view = startProgress(sample, {
       style: this.isJson ? 'json' : stderr.isTTY === true && isPlain !== true ? 'bar' : 'lines',
       intervalMs: this.#options.progressIntervalMs,
       stderr,
+      isReflowing,
       writeJson: (fields) => this.#writeJson('progress', fields),
     });
     this.#view = view;

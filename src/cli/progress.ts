@@ -5,7 +5,8 @@
  */
 import { createRequire } from 'node:module';
 import type { SingleBar } from 'cli-progress';
-import { count, formatBytes, formatRate, formatSeconds, percent } from './format.js';
+import { barLine } from './bar-line.js';
+import { cellsOf } from './format.js';
 import type { Stream } from './output.js';
 import { type Sample, sampleFields, sampleText } from './sample.js';
 
@@ -22,6 +23,8 @@ export interface ProgressOptions {
   readonly style: ProgressStyle;
   readonly intervalMs?: number | undefined;
   readonly stderr: Stream;
+  /** The terminal breaks a long line into rows when it becomes narrower; default true. */
+  readonly isReflowing?: boolean | undefined;
   readonly writeJson: (fields: Record<string, unknown>) => void;
 }
 
@@ -31,17 +34,27 @@ const IDLE_JSON_MS = 10_000;
 /** Milliseconds between reports: a bar that moves smoothly, a log that stays short, a machine that is not flooded. */
 const INTERVAL_MS: Readonly<Record<ProgressStyle, number>> = { bar: 200, lines: 10_000, json: 1000 };
 
+const LOOK_EVERY_MS = 1000;
+
 interface Painter {
   paint(sample: Sample, isLast: boolean): void;
   erase(): void;
-  end(): void;
+  close(): void;
 }
 
 export function startProgress(sample: () => Sample, options: ProgressOptions): ProgressView {
   const painter = makePainter(options);
   const report = (isLast: boolean): void => painter.paint(sample(), isLast);
   if (options.style !== 'lines') report(false);
-  const timer = setInterval(report, options.intervalMs ?? INTERVAL_MS[options.style], false);
+  const intervalMs = options.intervalMs ?? INTERVAL_MS[options.style];
+  // Rates are of the last seconds: who reports more rarely looks all the same.
+  const looks = Math.max(1, Math.round(intervalMs / LOOK_EVERY_MS));
+  let look = 0;
+  const timer = setInterval(() => {
+    look++;
+    if (look % looks === 0) report(false);
+    else sample();
+  }, intervalMs / looks);
   let isStopped = false;
   return {
     erase: () => {
@@ -52,16 +65,16 @@ export function startProgress(sample: () => Sample, options: ProgressOptions): P
       isStopped = true;
       clearInterval(timer);
       report(true);
-      painter.end();
+      painter.close();
     },
   };
 }
 
 function makePainter(options: ProgressOptions): Painter {
-  if (options.style === 'bar') return new BarPainter(options.stderr);
+  if (options.style === 'bar') return new BarPainter(options.stderr, options.isReflowing !== false);
   const nothing = (): void => {};
   if (options.style === 'json') {
-    return { paint: jsonPaint(options), erase: nothing, end: nothing };
+    return { paint: jsonPaint(options), erase: nothing, close: nothing };
   }
   let previous = '';
   const paint = (sample: Sample, isLast: boolean): void => {
@@ -71,7 +84,7 @@ function makePainter(options: ProgressOptions): Painter {
     if (text !== previous) options.stderr.write(`haul: ${text}\n`);
     previous = text;
   };
-  return { paint, erase: nothing, end: nothing };
+  return { paint, erase: nothing, close: nothing };
 }
 
 /** A line for each report in which something has moved, and now and then one when nothing has. */
@@ -98,18 +111,24 @@ function whatMoves({ phase, doneBytes, totalBytes, bytesPerSec, torrent }: Sampl
   return [...own, downloadedBytes, uploadedBytes, peers, seeds, knownAddresses, ...codes].join();
 }
 
-const BAR_FORMAT = ' {phase} {bar} {percent}  {done}  {rate}  {left}{peers}';
-const STATUS_FORMAT = ' {phase}  {rate} up  {done} sent{peers}';
+const COLUMNS_DEFAULT = 80;
 
 /** cli-progress draws; a phase without an end (seeding) is a status line instead of a bar. */
 class BarPainter implements Painter {
   readonly #stream: BarStream;
+  readonly #isReflowing: boolean;
+  readonly #onResize = (): void => this.#resize();
   #bar: SingleBar | null = null;
+  #last: Sample | null = null;
+  /** Columns that the line on the screen takes, as it was drawn. */
+  #cells = 0;
   #phase = '';
   #hasEnd = false;
 
-  constructor(stream: Stream) {
+  constructor(stream: Stream, isReflowing: boolean) {
     this.#stream = new BarStream(stream);
+    this.#isReflowing = isReflowing;
+    stream.on?.('resize', this.#onResize);
   }
 
   paint(sample: Sample, isLast: boolean): void {
@@ -117,17 +136,17 @@ class BarPainter implements Painter {
     // "preparing" and "stopping" last moments: they share the bar of what they belong to.
     const isMoment = sample.phase === 'stopping' || this.#phase === 'preparing';
     const isNew = this.#bar === null || hasEnd !== this.#hasEnd || (sample.phase !== this.#phase && !isMoment);
-    const payload = barPayload(sample);
+    const line = barLine(sample, this.#stream.columns ?? COLUMNS_DEFAULT);
     if (isNew && !isLast) {
       if (this.#phase === 'preparing') this.#discard();
       else this.end();
       this.#hasEnd = hasEnd;
-      this.#bar = makeBar(this.#stream, hasEnd ? BAR_FORMAT : STATUS_FORMAT);
-      this.#bar.start(hasEnd ? sample.totalBytes : 1, hasEnd ? sample.doneBytes : 0, payload);
-    } else if (hasEnd === this.#hasEnd) {
-      if (hasEnd) this.#bar?.setTotal(sample.totalBytes);
-      this.#bar?.update(hasEnd ? sample.doneBytes : 0, payload);
-    }
+      this.#bar = makeBar(this.#stream);
+      this.#bar.start(1, 0, { line });
+    } else if (hasEnd === this.#hasEnd) this.#bar?.update(0, { line });
+    else return;
+    this.#cells = cellsOf(line);
+    this.#last = sample;
     this.#phase = sample.phase;
   }
 
@@ -140,6 +159,20 @@ class BarPainter implements Painter {
     this.#bar = null;
   }
 
+  close(): void {
+    this.end();
+    this.#stream.off('resize', this.#onResize);
+  }
+
+  /** A window that has become narrower shows the line in rows: all of them go, and the line is made anew. */
+  #resize(): void {
+    if (this.#bar === null || this.#last === null) return;
+    const rows = Math.ceil(this.#cells / (this.#stream.columns ?? COLUMNS_DEFAULT));
+    const up = this.#isReflowing && rows > 1 ? `\u001b[${rows - 1}A` : '';
+    this.#stream.write(`\r${up}\u001b[J`);
+    this.paint(this.#last, false);
+  }
+
   /** Ends a bar that never told anything, without leaving its line. */
   #discard(): void {
     this.#stream.isMuted = true;
@@ -147,22 +180,6 @@ class BarPainter implements Painter {
     this.#stream.isMuted = false;
     this.#stream.write('\r\u001b[K');
   }
-}
-
-function barPayload(sample: Sample): Record<string, string> {
-  const { torrent, totalBytes, doneBytes } = sample;
-  const isDone = doneBytes >= totalBytes;
-  return {
-    phase: sample.phase.padEnd(11),
-    percent: `${percent(doneBytes, totalBytes).toFixed(1).padStart(5)}%`,
-    done:
-      totalBytes > 0
-        ? `${formatBytes(doneBytes)}/${formatBytes(totalBytes)}`
-        : formatBytes(torrent === undefined ? 0 : torrent.uploadedBytes),
-    rate: formatRate(sample.bytesPerSec).padStart(10),
-    left: isDone ? '' : `${formatSeconds(sample.secondsLeft)} left`,
-    peers: torrent === undefined ? '' : `  ${count(torrent.peers, 'peer')}`,
-  };
 }
 
 const SAVE_CURSOR = '\u001b7';
@@ -186,33 +203,30 @@ class BarStream implements Stream {
     return this.#stream.columns;
   }
 
+  off(event: 'resize', listener: () => void): void {
+    this.#stream.off?.(event, listener);
+  }
+
   write(text: string): boolean {
     if (this.isMuted || text === SAVE_CURSOR || text === RESTORE_CURSOR) return true;
     return this.#stream.write(text);
   }
 }
 
-/** The longest text beside the bar, as long as figures have their usual width. */
-const TEXT_COLUMNS = 76;
-
-function makeBar(stream: Stream, format: string): SingleBar {
+function makeBar(stream: Stream): SingleBar {
   // Loaded here because only terminals need it; require keeps the start of a bar synchronous.
   const cliProgress = createRequire(import.meta.url)('cli-progress') as typeof import('cli-progress');
-  return new cliProgress.SingleBar(
-    {
-      format,
-      stream: stream as NodeJS.WriteStream,
-      barsize: Math.max(8, Math.min(24, (stream.columns ?? 80) - TEXT_COLUMNS)),
-      // Left on, for warnings between two reports may be longer than a line; the bar itself is cut to the width.
-      linewrap: true,
-      // Signals are ours: the library would install handlers of its own.
-      gracefulExit: false,
-      hideCursor: false,
-      // The line may have been erased for a warning: draw it also when it has not changed.
-      forceRedraw: true,
-      stopOnComplete: false,
-      autopadding: false,
-    },
-    cliProgress.Presets.shades_classic,
-  );
+  return new cliProgress.SingleBar({
+    format: (_options, _params, payload: { readonly line: string }) => payload.line,
+    stream: stream as NodeJS.WriteStream,
+    // Left on, for warnings between two reports may be longer than a line; the bar itself is made to fit.
+    linewrap: true,
+    // Signals are ours: the library would install handlers of its own.
+    gracefulExit: false,
+    hideCursor: false,
+    // The line may have been erased for a warning: draw it also when it has not changed.
+    forceRedraw: true,
+    stopOnComplete: false,
+    autopadding: false,
+  });
 }

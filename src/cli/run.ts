@@ -8,6 +8,7 @@ import { constants } from 'node:os';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { CommonOptions } from './options.js';
 import { Output } from './output.js';
+import { reflows } from './terminal.js';
 
 export type Outcome = 'done' | 'failed' | 'usage' | 'timeout' | 'deadline' | 'interrupted';
 
@@ -51,6 +52,7 @@ export function makeRunner(setExitCode: (code: number) => void): Runner {
       stdout: process.stdout,
       stderr: process.stderr,
       isPlain: isPlainTerminal(),
+      isReflowing: reflows(process.env),
     });
     const interrupt = listenForInterrupt(output);
     let outcome: Outcome;

@@ -6,6 +6,8 @@ import { count, formatBytes, formatRate, formatSeconds, percent } from './format
 export type Phase = 'preparing' | 'hashing' | 'checking' | 'downloading' | 'seeding' | 'stopping';
 
 export interface Sample {
+  /** Of what is worked on. */
+  readonly name?: string;
   readonly phase: Phase;
   readonly doneBytes: number;
   /** 0: there is no end to measure against (seeding). */
@@ -70,47 +72,79 @@ export function torrentFields(stats: TorrentStats): Record<string, unknown> {
 export type Goal = 'complete' | 'serve';
 
 /** Samples a torrent on the way to its goal: checking and downloading to the last byte, or checking and seeding. */
-export function torrentSampler(torrent: Pick<Torrent, 'stats' | 'metainfo'>, goal: Goal): () => Sample {
-  const checking = new Pace();
+export function torrentSampler(
+  torrent: Pick<Torrent, 'stats' | 'metainfo'>,
+  goal: Goal,
+  now: () => number = () => performance.now(),
+): () => Sample {
+  const checking = new Pace(now);
+  const [down, up] = [new RecentRate(), new RecentRate()];
+  const { name } = torrent.metainfo;
   return () => {
-    const stats = torrent.stats();
+    const found = torrent.stats();
+    const nowMs = now();
+    const downloadBytesPerSec = down.at(found.downloadedBytes, nowMs);
+    const uploadBytesPerSec = up.at(found.uploadedBytes, nowMs);
+    const stats = { ...found, downloadBytesPerSec, uploadBytesPerSec };
     const total = stats.wantedBytes;
     if (stats.state === 'preparing' || stats.state === 'checking') {
       const doneBytes = Math.min(total, torrent.metainfo.geometry.bytesOf(stats.checkedPieces, false));
-      return { phase: stats.state, totalBytes: total, torrent: stats, ...checking.at(doneBytes, total) };
+      return { name, phase: stats.state, totalBytes: total, torrent: stats, ...checking.at(doneBytes, total) };
     }
     if (goal === 'serve' && stats.verifiedBytes === total) {
       const bytesPerSec = stats.uploadBytesPerSec;
-      return { phase: 'seeding', doneBytes: total, totalBytes: 0, bytesPerSec, secondsLeft: 0, torrent: stats };
+      return { name, phase: 'seeding', doneBytes: total, totalBytes: 0, bytesPerSec, secondsLeft: 0, torrent: stats };
     }
     const isStopping = stats.state === 'stopping' || stats.state === 'stopped' || stats.state === 'failed';
     return {
+      name,
       phase: isStopping ? 'stopping' : 'downloading',
       doneBytes: stats.verifiedBytes,
       totalBytes: total,
-      bytesPerSec: stats.downloadBytesPerSec,
-      secondsLeft: stats.secondsLeft,
+      bytesPerSec: downloadBytesPerSec,
+      secondsLeft: secondsFor(total - stats.verifiedBytes, downloadBytesPerSec),
       torrent: stats,
     };
   };
 }
 
-/** Average rate and time left of work that counts its own bytes; the clock starts when it is made. */
+/** Rates are of so long: they follow what happens, and do not tremble with every piece. */
+const RATE_WINDOW_MS = 3_000;
+
+/** Bytes per second of the last seconds, of a count that only rises; 0 when nothing has moved in them. */
+export class RecentRate {
+  /** The first is the newest that is as old as the window, if there is one. */
+  readonly #points: { readonly bytes: number; readonly ms: number }[] = [];
+
+  /** Ask about once a second, or more often. @param nowMs milliseconds from any origin */
+  at(bytes: number, nowMs: number): number {
+    const points = this.#points;
+    points.push({ bytes, ms: nowMs });
+    while (points.length > 1 && points[1]!.ms <= nowMs - RATE_WINDOW_MS) points.shift();
+    const first = points[0]!;
+    const seconds = (nowMs - first.ms) / 1000;
+    return seconds > 0 ? Math.max(0, bytes - first.bytes) / seconds : 0;
+  }
+}
+
+function secondsFor(leftBytes: number, bytesPerSec: number): number {
+  if (leftBytes <= 0) return 0;
+  return bytesPerSec > 0 ? leftBytes / bytesPerSec : Number.POSITIVE_INFINITY;
+}
+
+/** Rate and time left of work that counts its own bytes; the clock starts when it is made. */
 export class Pace {
   readonly #now: () => number;
-  readonly #startMs: number;
+  readonly #rate = new RecentRate();
 
   /** @param now milliseconds from any origin */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
-    this.#startMs = now();
+    this.#rate.at(0, now());
   }
 
   at(doneBytes: number, totalBytes: number): { doneBytes: number; bytesPerSec: number; secondsLeft: number } {
-    const seconds = (this.#now() - this.#startMs) / 1000;
-    const bytesPerSec = seconds > 0 ? doneBytes / seconds : 0;
-    const left = totalBytes - doneBytes;
-    const secondsLeft = left <= 0 ? 0 : bytesPerSec > 0 ? left / bytesPerSec : Number.POSITIVE_INFINITY;
-    return { doneBytes, bytesPerSec, secondsLeft };
+    const bytesPerSec = this.#rate.at(doneBytes, this.#now());
+    return { doneBytes, bytesPerSec, secondsLeft: secondsFor(totalBytes - doneBytes, bytesPerSec) };
   }
 }

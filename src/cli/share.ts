@@ -1,4 +1,5 @@
 /** `haul share`: the library's `share` with a progress bar and a line to paste elsewhere. */
+import { basename } from 'node:path';
 import { Command } from 'commander';
 import type { HaulError } from '../errors.js';
 import type { Share } from '../library/share.js';
@@ -74,7 +75,7 @@ async function share(context: Context, path: string, options: ShareOptions): Pro
       tracker: { entriesPerAddress: options.peersPerAddress, ...(stateFile === null ? {} : { stateFile }) },
       engine: engineOptions(output, options),
       log: output.log,
-      onProgress: showHashing(output),
+      onProgress: showHashing(output, basename(path)),
       signal,
     }),
   );

@@ -47,11 +47,16 @@ async function verify({ output, signal }: Context, source: string, options: Veri
   for (const warning of metainfo.warnings) output.warn(warning);
   const folder = await checkDataFolder(options.data, metainfo);
   const started = performance.now();
-  const { geometry } = metainfo;
+  const { geometry, name } = metainfo;
   const { lengthBytes } = geometry;
   const pace = new Pace();
   let done = 0;
-  const view = output.progress(() => ({ phase: 'checking', totalBytes: lengthBytes, ...pace.at(done, lengthBytes) }));
+  const view = output.progress(() => ({
+    name,
+    phase: 'checking',
+    totalBytes: lengthBytes,
+    ...pace.at(done, lengthBytes),
+  }));
   const onProgress = (doneBytes: number): void => {
     done = doneBytes;
   };

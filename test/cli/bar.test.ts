@@ -1,57 +1,22 @@
 /** The bar on a terminal, seen as a person sees it: through the screen it leaves. */
 import assert from 'node:assert/strict';
 import { describe, it, mock, type TestContext } from 'node:test';
-import { Output, type Stream } from '../../src/cli/output.js';
+import { cellsOf } from '../../src/cli/format.js';
+import { Output } from '../../src/cli/output.js';
 import type { Sample } from '../../src/cli/sample.js';
-
-/** Escape sequences and single characters. */
-const ESC = '\u001b';
-const PARTS = new RegExp(`${ESC}\\[[0-9;?]*[A-Za-z]|${ESC}.?|[^${ESC}]`, 'gsu');
-
-/** As much of a terminal as one line at the bottom needs. Any other escape sequence is an error. */
-class Screen implements Stream {
-  readonly isTTY = true;
-  readonly columns: number;
-  readonly lines: string[] = [''];
-  #column = 0;
-
-  constructor(columns: number) {
-    this.columns = columns;
-  }
-
-  write(text: string): boolean {
-    for (const [part] of text.matchAll(PARTS)) this.#take(part);
-    return true;
-  }
-
-  #take(part: string): void {
-    const line = this.lines.at(-1)!;
-    if (part === '\n') {
-      this.lines.push('');
-      this.#column = 0;
-    } else if (part === '\r' || part === '\u001b[1G') this.#column = 0;
-    else if (part === '\u001b[K' || part === '\u001b[0K')
-      this.lines[this.lines.length - 1] = line.slice(0, this.#column);
-    else if (part === '\u001b[2K') this.lines[this.lines.length - 1] = '';
-    else if (part.startsWith('\u001b')) assert.fail(`the screen does not know ${JSON.stringify(part)}`);
-    else if (this.#column === this.columns) {
-      this.lines.push(part);
-      this.#column = 1;
-    } else {
-      this.lines[this.lines.length - 1] =
-        line.slice(0, this.#column).padEnd(this.#column) + part + line.slice(this.#column + 1);
-      this.#column++;
-    }
-  }
-}
+import { reflows } from '../../src/cli/terminal.js';
+import { Screen } from './screen.js';
 
 const SAMPLE: Sample = { phase: 'preparing', doneBytes: 0, totalBytes: 1000, bytesPerSec: 0, secondsLeft: 7 };
 
-function scene(context: TestContext, columns: number, isPlain = false) {
+const LARGE = { doneBytes: 3_000_000_000, totalBytes: 9_500_000_000, bytesPerSec: 30_100_000, secondsLeft: 200 };
+
+function scene(context: TestContext, columns: number, isPlain = false, isReflowing = true) {
   mock.timers.enable({ apis: ['setInterval', 'setTimeout', 'Date'] });
   context.after(() => mock.timers.reset());
   const screen = new Screen(columns);
-  const output = new Output({ command: 'x', json: false, verbose: false, isPlain, stdout: screen, stderr: screen });
+  const streams = { stdout: screen, stderr: screen };
+  const output = new Output({ command: 'x', json: false, verbose: false, isPlain, isReflowing, ...streams });
   return { screen, output };
 }
 
@@ -85,6 +50,58 @@ describe('the bar', () => {
     assert.match(bar!, /^ checking .* 50\.0%/);
     assert.ok(bar!.length <= 40);
     assert.deepEqual(rest, ['']);
+  });
+
+  it('names what is worked on, and takes one row of any terminal', (context) => {
+    for (const columns of [50, 60, 80, 120]) {
+      for (const name of ['image.iso', 'ubuntu-26.04-live-server-amd64-with-a-long-name.iso', '文件'.repeat(20)]) {
+        const { screen, output } = scene(context, columns);
+        let sample: Sample = { ...SAMPLE, ...LARGE, name, phase: 'downloading' };
+        const view = output.progress(() => sample);
+        for (let tick = 0; tick < 5; tick++) {
+          sample = { ...sample, doneBytes: sample.doneBytes + 123_456_789, secondsLeft: 3599 - tick };
+          mock.timers.tick(200);
+        }
+        view.stop();
+        const [bar, ...rest] = screen.lines;
+        assert.deepEqual(rest, [''], `${columns} ${name}`);
+        assert.ok(cellsOf(bar!) < columns, bar);
+        assert.match(bar!, new RegExp(`^ downloading ${name.slice(0, 1)}`), bar);
+        assert.match(bar!, / 3[0-9]\.\d% .* 30\.1 MB\/s/);
+        if (columns >= 60) assert.match(bar!, /59 min 5\d s left$/);
+        if (columns >= 60 && name.endsWith('long-name.iso')) assert.match(bar!, /….*iso /);
+        mock.timers.reset();
+      }
+    }
+  });
+
+  it('leaves nothing behind when the window is resized', (context) => {
+    const { screen, output } = scene(context, 120);
+    output.event('listening', {}, 'x'.repeat(100));
+    const view = output.progress(() => ({ ...SAMPLE, ...LARGE, name: 'image.iso', phase: 'downloading' }));
+    for (const columns of [80, 50, 60, 30, 100, 50, 120]) {
+      screen.resize(columns);
+      mock.timers.tick(200);
+      const bars = screen.lines.filter((line) => line.includes('downloading'));
+      assert.equal(bars.length, 1, screen.lines.join('|'));
+      assert.ok(bars[0]!.length < columns);
+      assert.equal(screen.lines.join('').replace(bars[0]!, ''), 'x'.repeat(100));
+    }
+    view.stop();
+    assert.equal(screen.lines.length, 3);
+    assert.equal(screen.listenerCount, 0);
+  });
+
+  it('touches no row above it where the terminal cuts long lines off', (context) => {
+    const { screen, output } = scene(context, 100, false, false);
+    output.event('listening', {}, 'above');
+    const view = output.progress(() => ({ ...SAMPLE, ...LARGE, name: 'image.iso', phase: 'downloading' }));
+    screen.resize(50, false);
+    mock.timers.tick(200);
+    view.stop();
+    assert.deepEqual([screen.lines.length, screen.lines[0]], [3, 'above']);
+    assert.equal(reflows({ TERM: 'xterm-256color', XTERM_VERSION: 'XTerm(390)' }), false);
+    assert.equal(reflows({ TERM: 'xterm-256color' }), true);
   });
 
   it('is lines where the terminal knows no escape sequences', (context) => {

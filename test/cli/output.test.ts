@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
 import type { Torrent } from '../../src/api.js';
 import { Output, type Stream } from '../../src/cli/output.js';
-import { Pace, type Sample, sampleText, torrentSampler } from '../../src/cli/sample.js';
+import { Pace, RecentRate, type Sample, sampleText, torrentSampler } from '../../src/cli/sample.js';
 import { HaulError } from '../../src/errors.js';
 
 class Memory implements Stream {
@@ -49,9 +49,7 @@ describe('output', () => {
     assert.equal(people.stdout.text, 'one\ntwo\n');
     const machine = open({ json: true });
     machine.output.event('result', { size: 1, name: 'a\nb' }, 'one');
-    assert.deepEqual(machine.stdout.objects, [
-      { type: 'result', command: 'get', time: TIME, size: 1, name: 'a\nb' },
-    ]);
+    assert.deepEqual(machine.stdout.objects, [{ type: 'result', command: 'get', time: TIME, size: 1, name: 'a\nb' }]);
     assert.equal(machine.stderr.text, '');
   });
 
@@ -192,7 +190,50 @@ describe('progress', () => {
     assert.equal(text, 'seeding: 2.0 MB/s up');
   });
 
-  it('estimates the time left from the average since the start', () => {
+  it('takes the rate of the last three seconds, and 0 when nothing has moved in them', () => {
+    const rate = new RecentRate();
+    assert.equal(rate.at(0, 0), 0);
+    for (let second = 1; second <= 10; second++) rate.at(second * 100, second * 1000);
+    assert.equal(rate.at(1100, 11_000), 100);
+    assert.equal(rate.at(2100, 12_000), 400);
+    for (let second = 13; second <= 14; second++) rate.at(2100, second * 1000);
+    assert.equal(rate.at(2100, 15_000), 0);
+    assert.equal(rate.at(0, 16_000), 0, 'a count that falls is no rate');
+    const often = new RecentRate();
+    for (let ms = 0; ms <= 20_000; ms += 200) often.at(Math.min(ms, 10_000), ms);
+    assert.equal(often.at(10_000, 20_200), 0);
+    const rarely = new RecentRate();
+    rarely.at(0, 0);
+    assert.equal(rarely.at(1000, 10_000), 100);
+  });
+
+  it('shows a torrent at the rate of the last three seconds, and no time left when it stands still', () => {
+    let nowMs = 0;
+    const stats = {
+      state: 'downloading',
+      lengthBytes: 1000,
+      wantedBytes: 1000,
+      verifiedBytes: 0,
+      downloadedBytes: 0,
+      uploadedBytes: 0,
+      peers: 1,
+      downloadBytesPerSec: 77,
+      uploadBytesPerSec: 77,
+      secondsLeft: 77,
+    };
+    const torrent = { metainfo: { name: 'a' }, stats: () => ({ ...stats }) } as unknown as Torrent;
+    const sample = torrentSampler(torrent, 'complete', () => nowMs);
+    sample();
+    nowMs = 1000;
+    stats.downloadedBytes = stats.verifiedBytes = 200;
+    const { name, bytesPerSec, secondsLeft, torrent: shown } = sample();
+    assert.deepEqual([name, bytesPerSec, secondsLeft], ['a', 200, 4]);
+    assert.deepEqual([shown!.downloadBytesPerSec, shown!.uploadBytesPerSec], [200, 0]);
+    nowMs = 4000;
+    assert.deepEqual([sample().bytesPerSec, sample().secondsLeft], [0, Number.POSITIVE_INFINITY]);
+  });
+
+  it('estimates the time left from the last seconds', () => {
     let nowMs = 5000;
     const pace = new Pace(() => nowMs);
     assert.deepEqual(pace.at(0, 1100), { doneBytes: 0, bytesPerSec: 0, secondsLeft: Number.POSITIVE_INFINITY });
@@ -209,14 +250,13 @@ describe('progress', () => {
       verifiedBytes: 1000,
       peers: 2,
       uploadedBytes: 70,
-      secondsLeft: 0,
+      downloadedBytes: 0,
     };
-    const rates = { downloadBytesPerSec: 10, uploadBytesPerSec: 20 };
-    const torrent = { stats: () => ({ ...stats, ...rates }) } as unknown as Torrent;
+    const torrent = { metainfo: { name: 'a' }, stats: () => stats } as unknown as Torrent;
     assert.equal(
       sampleText(torrentSampler(torrent, 'complete')()),
-      'downloading: 100.0%, 1.0 kB of 1.0 kB, 10 B/s, 2 peers',
+      'downloading: 100.0%, 1.0 kB of 1.0 kB, 0 B/s, 2 peers',
     );
-    assert.equal(sampleText(torrentSampler(torrent, 'serve')()), 'seeding: 20 B/s up, 70 B sent, 2 peers');
+    assert.equal(sampleText(torrentSampler(torrent, 'serve')()), 'seeding: 0 B/s up, 70 B sent, 2 peers');
   });
 });

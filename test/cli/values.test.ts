@@ -85,7 +85,10 @@ describe('values of the command line', () => {
     assert.equal(parsePieceLength('64MiB', 2 ** 26), 2 ** 26);
     refuses((text) => parsePieceLength(text, 2 ** 26), ['8KiB', '128MiB', '3MiB', '1000000']);
     assert.throws(() => parsePieceLength('4M', 2 ** 26), /4M is 4,000,000 bytes; did you mean 4MiB\?/);
-    assert.throws(() => parsePieceLength('1GB', 2 ** 26), (error: Error) => !/did you mean/.test(error.message));
+    assert.throws(
+      () => parsePieceLength('1GB', 2 ** 26),
+      (error: Error) => !/did you mean/.test(error.message),
+    );
   });
 
   it('reads durations in seconds, minutes, hours, days, and for ever', () => {
