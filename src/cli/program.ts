@@ -18,6 +18,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   verify: async () => (await import('./verify.js')).verifyCommand,
   seed: async () => (await import('./seed.js')).seedCommand,
   track: async () => (await import('./track.js')).trackCommand,
+  completion: async () => {
+    const { completionCommand } = await import('./completion.js');
+    return (run) => completionCommand(run, () => makeProgram(run, undefined));
+  },
 };
 const BENCH = 'bench';
 
