@@ -52,7 +52,7 @@ function commandOf(command: Command): CommandRow {
     name: command.name(),
     description: command.description(),
     options: optionsOf(command),
-    argument: argument === undefined ? null : valueOf(argument.name(), argument),
+    argument: argument === undefined ? null : describeValue(argument.name(), argument),
   };
 }
 
@@ -64,7 +64,7 @@ function optionsOf(command: Command): OptionRow[] {
     .map((option) => ({
       flags: [option.short, option.long].filter((flag) => flag !== undefined && flag !== null),
       description: option.description,
-      value: option.required || option.optional ? valueOf(placeholder(option), option) : null,
+      value: option.required || option.optional ? describeValue(placeholder(option), option) : null,
     }));
 }
 
@@ -72,6 +72,6 @@ function placeholder({ flags }: Option): string {
   return /[<[]([^>\]]+)[>\]]/.exec(flags)?.[1] ?? '';
 }
 
-function valueOf(name: string, { argChoices }: Pick<Option | Argument, 'argChoices'>): Value {
+function describeValue(name: string, { argChoices }: Pick<Option | Argument, 'argChoices'>): Value {
   return { name, kind: KINDS[name.replace(/\.\.\.$/, '')] ?? 'other', choices: argChoices ?? [] };
 }

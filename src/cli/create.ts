@@ -7,7 +7,7 @@ import { fromSystemError, HaulError } from '../errors.js';
 import { explainNoSpace } from '../storage/no-space.js';
 import { count, formatBinary, formatBytes, formatRate, formatSeconds, printable } from './format.js';
 import { jsonHelp, PLAIN_PROGRESS, RESOURCE_FIELDS } from './json-help.js';
-import { argument, type CommonOptions, examples, repeated, trackerOption } from './options.js';
+import { argument, type CommonOptions, examples, excludeOption, repeated, trackerOption } from './options.js';
 import type { Output } from './output.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { Pace } from './sample.js';
@@ -22,6 +22,7 @@ interface CreateOptions extends CommonOptions {
   readonly private?: boolean;
   readonly comment?: string;
   readonly force?: boolean;
+  readonly exclude?: readonly string[];
 }
 
 export function createCommand(run: Runner): Command {
@@ -31,6 +32,7 @@ export function createCommand(run: Runner): Command {
     .argument('<path>', 'the file or folder')
     .option('-o, --output <file>', 'where to write it (default: NAME.torrent in the current folder)')
     .option('--force', 'overwrite the .torrent when it is already there')
+    .addOption(excludeOption())
     .addOption(trackerOption())
     .addOption(
       new Option('--web-seed <url>', 'http(s) URL of the same data; may be repeated').argParser(
@@ -45,6 +47,7 @@ export function createCommand(run: Runner): Command {
       examples(
         'haul create image.iso --tracker http://tracker.example:6969/announce',
         'haul create build/ -o build-42.torrent --piece-length 4MiB --private',
+        "haul create build/ --exclude '*.tmp' --exclude .git",
       ) +
         jsonHelp({
           ...PLAIN_PROGRESS,
@@ -65,17 +68,19 @@ async function create({ output, signal }: Context, path: string, options: Create
   warnUncontacted(output, options.tracker ?? []);
   await checkTarget(target, options.force === true);
   const started = performance.now();
-  const { tracker, webSeed, pieceLength, comment } = options;
+  const { tracker, webSeed, pieceLength, comment, exclude } = options;
   const created = await hashSource(source, {
     trackers: (tracker ?? []).map((url) => [url]),
     ...(webSeed === undefined ? {} : { webSeeds: webSeed }),
     ...(pieceLength === undefined ? {} : { pieceLengthBytes: pieceLength }),
     ...(comment === undefined ? {} : { comment }),
+    ...(exclude === undefined ? {} : { exclude }),
     isPrivate: options.private === true,
     onProgress: showHashing(output, basename(source)),
     signal,
   });
   output.stopProgress();
+  for (const warning of created.warnings) output.warn(warning);
   const { bytes, name, infoHashHex, lengthBytes, pieceLengthBytes, pieceCount, fileCount } = created;
   try {
     await writeFile(target, bytes, { flag: options.force === true ? 'w' : 'wx' });

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TRACKER_LIMITS } from '../config.js';
 import {
   parseConnections,
+  parseGlob,
   parseMemory,
   parsePort,
   parseRate,
@@ -109,6 +110,14 @@ export function superOption(): Option {
     '--super',
     'super-seed: reveal pieces one at a time until every one is in the swarm, to send each once',
   );
+}
+
+/** For `haul create` and `haul share`. */
+export function excludeOption(): Option {
+  return new Option(
+    '--exclude <glob>',
+    "leave these files and folders out, e.g. '*.tmp' (in any folder) or 'docs/draft/**'; may be repeated",
+  ).argParser(repeated(parseGlob));
 }
 
 export function trackerOption(): Option {

@@ -84,6 +84,8 @@ export class Output {
     const { code, message, facts } = describeError(error);
     if (this.isJson) this.#writeJson('error', { code, message, facts });
     this.#writeError(`haul: ${printable(message, 2000)}`);
+    // More of the same kind, such as all names that cannot be shared.
+    for (const detail of detailsOf(facts)) this.#writeError(`haul:   ${printable(detail, 2000)}`);
     if (this.isVerbose && error instanceof Error && error.stack !== undefined) {
       this.#writeError(error.stack);
       if (error.cause instanceof Error) this.#writeError(`caused by: ${error.cause.stack}`);
@@ -135,6 +137,10 @@ interface ErrorDescription {
   readonly code: string;
   readonly message: string;
   readonly facts: ErrorFacts;
+}
+
+function detailsOf({ details }: ErrorFacts): string[] {
+  return typeof details === 'string' ? details.split('\n') : [];
 }
 
 /** Operating errors speak for themselves; anything else is a mistake in the program and says so. */

@@ -2,8 +2,8 @@
  * Which files `haul get` downloads: the globs of --only, --skip, --high and --low as one priority for each file of a
  * torrent.
  */
-import { createRequire } from 'node:module';
 import { HaulError } from '../errors.js';
+import { matcher } from '../library/glob.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { FilePriority } from '../metainfo/selection.js';
 import { count, printable } from './format.js';
@@ -78,14 +78,4 @@ function filesOf(
   const more = stored.length > shown.length ? ` and ${stored.length - shown.length} more` : '';
   const what = `${option} '${printable(glob, SHOWN_CHARACTERS)}' matches no file of ${printable(name)}`;
   throw new HaulError('BAD_ARGUMENT', `${what}, which has ${shown.join(', ')}${more}${hint}`, { option, glob });
-}
-
-/** `*` and `?` stay within a name, `**` crosses folders; a name that is itself full of brackets matches as it is. */
-function matcher(glob: string): (path: string) => boolean {
-  // Parentheses are common in names; picomatch would hand them to the regular expression.
-  const plain = glob.replace(/\\.|[()|]/g, (found) => (found.length > 1 ? found : `\\${found}`));
-  // Most downloads take all files: loaded with the first glob.
-  const picomatch = createRequire(import.meta.url)('picomatch') as typeof import('picomatch');
-  const isMatch = picomatch(plain, { dot: true, nonegate: true, noextglob: true, windows: false });
-  return (path) => path === glob || isMatch(path);
 }

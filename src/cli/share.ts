@@ -12,6 +12,7 @@ import {
   type EngineCliOptions,
   entriesOption,
   examples,
+  excludeOption,
   portOption,
   superOption,
   trackerOption,
@@ -25,6 +26,7 @@ interface ShareOptions extends CommonOptions, EngineCliOptions {
   readonly http: number;
   readonly tracker?: readonly string[];
   readonly super?: boolean;
+  readonly exclude?: readonly string[];
   readonly peersPerAddress: number;
   readonly state?: string | boolean;
 }
@@ -36,6 +38,7 @@ export function shareCommand(run: Runner): Command {
     .description('Share a file or folder: makes the torrent, serves it, tracks and seeds, until interrupted')
     .argument('<path>', 'the file or folder')
     .addOption(portOption('port of the .torrent and the tracker, 0 for any', '--http <n>').default(DEFAULT_HTTP_PORT))
+    .addOption(excludeOption())
     .addOption(trackerOption())
     .addOption(superOption())
     .addOption(entriesOption());
@@ -71,6 +74,7 @@ async function share(context: Context, path: string, options: ShareOptions): Pro
     startSharing(path, {
       trackers: (options.tracker ?? []).map((url) => [url]),
       httpPort: options.http,
+      ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
       superSeeding: options.super === true,
       tracker: { entriesPerAddress: options.peersPerAddress, ...(stateFile === null ? {} : { stateFile }) },
       engine: engineOptions(output, options),
@@ -81,6 +85,7 @@ async function share(context: Context, path: string, options: ShareOptions): Pro
   );
   try {
     output.stopProgress();
+    for (const warning of shared.created.warnings) output.warn(warning);
     watchTorrent(output, shared.torrent);
     return await seedUntilInterrupted(context, shared.torrent, () => announceToUser(output, shared));
   } finally {

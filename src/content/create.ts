@@ -42,6 +42,8 @@ export interface CreateOptions extends TorrentFields {
   /** After each piece. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;
+  /** What is left out: see `walk`. */
+  readonly isExcluded?: (path: string) => boolean;
 }
 
 const KIB = 1024;
@@ -83,12 +85,15 @@ export interface MadeTorrent {
   readonly fileCount: number;
   /** The very files that were hashed, in the torrent's order: for `AddOptions.hashed`. */
   readonly stamps: readonly FileStamp[];
+  /** Of the folder, what a torrent cannot hold: see `Source`. */
+  readonly emptyFolders: readonly string[];
+  readonly specialFiles: readonly string[];
 }
 
 /** `createTorrent` with what a reader would find: reading a tree of many files again costs as much as encoding it. */
 export async function makeTorrent(path: string, options: CreateOptions, pool: WorkPool): Promise<MadeTorrent> {
   checkOptions(options);
-  const source = await walk(path, pool, options.signal);
+  const source = await walk(path, pool, options);
   const files = layOut(source);
   const lengthBytes = files.reduce((sum, file) => sum + file.lengthBytes, 0);
   if (lengthBytes === 0) {
@@ -123,6 +128,8 @@ export async function makeTorrent(path: string, options: CreateOptions, pool: Wo
     geometry,
     fileCount: files.length,
     stamps: source.files.map(({ stamp }) => stamp),
+    emptyFolders: source.emptyFolders,
+    specialFiles: source.specialFiles,
   };
 }
 

@@ -31,33 +31,48 @@ export interface Source {
   readonly isFolder: boolean;
   /** By path, component by component, in the order of the raw bytes. */
   readonly files: readonly SourceFile[];
+  /** Folders below the root, with '/', in which there is no file: a torrent has no place for them. */
+  readonly emptyFolders: readonly string[];
+  /** Files below the root that are setuid, setgid or sticky: a torrent knows executable ones only. */
+  readonly specialFiles: readonly string[];
 }
+
+/** What there is to say of a walk, and what is left out of it. */
+export interface WalkOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** @param path below the root, with '/': a file, or a folder that is not entered then. Default: nothing is. */
+  readonly isExcluded?: ((path: string) => boolean) | undefined;
+}
+
+/** Trouble that is told together; beyond that it is counted. */
+const REFUSED_TOLD = 100;
 
 const LOOKS_AT_ONCE = 4096;
 /** Enough that the pool has the next folder while this one is gone through. */
 const LISTED_AHEAD = 2;
 
 /**
- * Lists a file, or a folder with everything below it. Empty folders leave no trace in a torrent.
+ * Lists a file, or a folder with everything below it.
  *
  * The root may be a symbolic link. Below it, links are recorded when they stay inside the folder; a link that leads
  * outside is refused, for following it could publish what was never meant to be in the folder.
- * @throws HaulError NOT_FOUND, NO_PERMISSION, IO; BAD_ARGUMENT naming what cannot be shared (device, name, link);
- * LIMIT; ABORTED
+ * @throws HaulError NOT_FOUND, NO_PERMISSION, IO; BAD_ARGUMENT naming all that cannot be shared (device, name, link),
+ * in `facts.details`; LIMIT; ABORTED
  */
-export async function walk(given: string, pool: WorkPool, signal?: AbortSignal): Promise<Source> {
+export async function walk(given: string, pool: WorkPool, options: WalkOptions = {}): Promise<Source> {
   const root = path.resolve(given);
   const name = path.basename(root);
-  const found = seen((await look(pool, [root], true, signal))[0]!, root);
+  const found = seen((await look(pool, [root], true, options.signal))[0]!, root);
   checkName(name, root);
   if (isStateName(name)) throw notShareable(root, 'it is a file that this program keeps beside its data');
   if (found.kind === 'folder') {
     const realRoot = await attempt('read', root, () => realpath(root));
-    const files = await new Walker(root, realRoot, pool, signal).run();
-    return { name, isFolder: true, files: await withLastingNumbers(files) };
+    const { files, ...rest } = await new Walker(root, realRoot, pool, options).run();
+    return { name, isFolder: true, files: await withLastingNumbers(files), ...rest };
   }
   if (found.kind !== 'file') throw notShareable(root, kindOf(found));
-  return { name, isFolder: false, files: await withLastingNumbers([toFile(root, [], found, null)]) };
+  const files = await withLastingNumbers([toFile(root, [], found, null)]);
+  return { name, isFolder: false, files, emptyFolders: [], specialFiles: found.isSpecial ? [name] : [] };
 }
 
 /**
@@ -100,6 +115,12 @@ function changed(file: SourceFile): HaulError {
   );
 }
 
+interface Listing {
+  readonly listed: readonly Listed[];
+  /** Nothing was left out or refused. */
+  readonly isComplete: boolean;
+}
+
 interface Listed {
   readonly name: string;
   readonly found: Look;
@@ -110,25 +131,42 @@ class Walker {
   readonly #realRoot: string;
   readonly #pool: WorkPool;
   readonly #signal: AbortSignal | undefined;
+  readonly #isExcluded: (path: string) => boolean;
   readonly #files: SourceFile[] = [];
+  readonly #emptyFolders: string[] = [];
+  readonly #specialFiles: string[] = [];
+  readonly #refused: HaulError[] = [];
+  #refusedCount = 0;
 
-  constructor(root: string, realRoot: string, pool: WorkPool, signal: AbortSignal | undefined) {
+  constructor(root: string, realRoot: string, pool: WorkPool, { signal, isExcluded }: WalkOptions) {
     this.#root = root;
     this.#realRoot = realRoot;
     this.#pool = pool;
     this.#signal = signal;
+    this.#isExcluded = isExcluded ?? (() => false);
   }
 
-  async run(): Promise<SourceFile[]> {
+  async run(): Promise<Pick<Source, 'files' | 'emptyFolders' | 'specialFiles'>> {
     await this.#folder([]);
-    return this.#files;
+    if (this.#refusedCount > 0) throw allRefused(this.#root, this.#refused, this.#refusedCount);
+    return { files: this.#files, emptyFolders: this.#emptyFolders, specialFiles: this.#specialFiles };
   }
 
-  /** Recursion is bounded by LIMITS.pathDepth. The next folders are listed while this one is entered. */
-  async #folder(below: readonly string[], listing: Promise<Listed[]> = this.#list(below)): Promise<void> {
-    const listed = await listing;
+  /** All that cannot be shared is told together: nobody wants to hear of the second when the first is mended. */
+  #refuse(error: HaulError): void {
+    this.#refusedCount++;
+    if (this.#refused.length < REFUSED_TOLD) this.#refused.push(error);
+  }
+
+  /**
+   * Recursion is bounded by LIMITS.pathDepth. The next folders are listed while this one is entered.
+   * @returns true: nothing was found in it, nor left out
+   */
+  async #folder(below: readonly string[], listing: Promise<Listing> = this.#list(below)): Promise<boolean> {
+    const { listed, isComplete } = await listing;
+    let isEmpty = isComplete;
     const folders = listed.filter(({ found }) => found.kind === 'folder').values();
-    const ahead: Promise<Listed[]>[] = [];
+    const ahead: Promise<Listing>[] = [];
     const lookAhead = (): void => {
       const next = folders.next().value;
       if (next === undefined) return;
@@ -143,15 +181,20 @@ class Walker {
         if (found.kind === 'folder') {
           const next = ahead.shift();
           lookAhead();
-          await this.#folder(entry, next);
-        } else await this.#file(entry, found);
+          if (!(await this.#folder(entry, next))) isEmpty = false;
+        } else {
+          isEmpty = false;
+          await this.#file(entry, found);
+        }
       }
     } finally {
       await Promise.allSettled(ahead);
     }
+    if (isEmpty && below.length > 0) this.#emptyFolders.push(below.join('/'));
+    return isEmpty;
   }
 
-  async #list(below: readonly string[]): Promise<Listed[]> {
+  async #list(below: readonly string[]): Promise<Listing> {
     if (this.#signal?.aborted) throw new HaulError('ABORTED', 'the walk through the folder was stopped');
     const folder = path.join(this.#root, ...below);
     const names = await attempt('read folder', folder, () => readdir(folder, { encoding: 'buffer' }));
@@ -160,18 +203,37 @@ class Walker {
     }
     if (names.length > LIMITS.fileCount) throw this.#tooManyFiles();
     names.sort(Buffer.compare);
-    const checked = names.map((raw) => checkedName(folder, raw));
+    const checked = names.flatMap((raw) => this.#nameOf(below, folder, raw) ?? []);
     const files = checked.map((name) => path.join(folder, name));
     const looks = await look(this.#pool, files, false, this.#signal);
-    return checked.map((name, index) => ({ name, found: seen(looks[index]!, files[index]!) }));
+    const listed = checked.map((name, index) => ({ name, found: seen(looks[index]!, files[index]!) }));
+    return { listed, isComplete: checked.length === names.length };
+  }
+
+  /** Null: it is left out, or refused. What is left out may have any name. */
+  #nameOf(below: readonly string[], folder: string, raw: Buffer): string | null {
+    if (this.#isExcluded([...below, raw.toString()].join('/'))) return null;
+    try {
+      return checkedName(folder, raw);
+    } catch (error) {
+      if (!(error instanceof HaulError)) throw error;
+      this.#refuse(error);
+      return null;
+    }
   }
 
   async #file(entry: readonly string[], found: Look): Promise<void> {
     if (this.#files.length >= LIMITS.fileCount) throw this.#tooManyFiles();
     const file = path.join(this.#root, ...entry);
-    if (found.kind === 'link') this.#files.push(toFile(file, entry, found, await this.#linkTarget(file)));
-    else if (found.kind === 'file') this.#files.push(toFile(file, entry, found, null));
-    else throw notShareable(file, kindOf(found));
+    try {
+      if (found.kind === 'link') this.#files.push(toFile(file, entry, found, await this.#linkTarget(file)));
+      else if (found.kind === 'file') this.#files.push(toFile(file, entry, found, null));
+      else throw notShareable(file, kindOf(found));
+    } catch (error) {
+      if (!(error instanceof HaulError) || error.code !== 'BAD_ARGUMENT') throw error;
+      this.#refuse(error);
+    }
+    if (found.kind === 'file' && found.isSpecial) this.#specialFiles.push(entry.join('/'));
   }
 
   #tooManyFiles(): HaulError {
@@ -242,6 +304,15 @@ function seen(found: Look, where: string): Look {
 
 function notShareable(where: string, why: string): HaulError {
   return new HaulError('BAD_ARGUMENT', `cannot be shared: ${where}: ${why}`, { path: where });
+}
+
+/** One error for all of them; of one it is that one. */
+function allRefused(root: string, refused: readonly HaulError[], total: number): HaulError {
+  if (total === 1) return refused[0]!;
+  const details = refused.map(({ message }) => message.replace('cannot be shared: ', '').replaceAll('\n', '\\n'));
+  if (total > details.length) details.push(`and ${total - details.length} more`);
+  const facts = { ...refused[0]!.facts, count: total, details: details.join('\n') };
+  return new HaulError('BAD_ARGUMENT', `cannot be shared: ${total} things in ${root}, the first ${details[0]}`, facts);
 }
 
 async function attempt<T>(operation: string, where: string, action: () => Promise<T>): Promise<T> {

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, resolve } from 'node:path';
-import { makeTorrent, type TorrentFields } from '../content/create.js';
+import { type MadeTorrent, makeTorrent, type TorrentFields as MadeOf } from '../content/create.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import { VERSION } from '../version.js';
 import type { FileStamp } from '../work/file-stamp.js';
@@ -13,6 +13,7 @@ import {
   checkValue,
   either,
   flag,
+  listOf,
   type Rules,
   signal,
   text,
@@ -22,8 +23,16 @@ import {
   wholeNumber,
   words,
 } from './check-options.js';
+import { makeExclusion } from './glob.js';
 
-export type { TorrentFields };
+/** What goes into a new torrent. */
+export interface TorrentFields extends MadeOf {
+  /**
+   * Globs of files and folders that do not become part of it: `*` and `?` match within a name, `**` across folders. One
+   * without '/' means names in any folder, one with '/' the path below the shared folder. Default: none.
+   */
+  readonly exclude?: readonly string[];
+}
 
 /** Options of `createTorrent`. */
 export interface CreateTorrentOptions extends TorrentFields {
@@ -57,10 +66,13 @@ export interface CreatedTorrent {
    * nothing else is served.
    */
   readonly hashed: readonly FileStamp[];
+  /** What of the folder is not in it though nobody left it out, and globs that matched nothing; lines for people. */
+  readonly warnings: readonly string[];
 }
 
 /** Also those of `share`, which makes a torrent first. */
 export const TORRENT_FIELD_RULES: Rules<TorrentFields> = {
+  exclude: listOf(words, 'globs'),
   trackers: tiers,
   webSeeds: urls,
   pieceLengthBytes: wholeNumber(1, Number.MAX_SAFE_INTEGER),
@@ -92,11 +104,12 @@ export async function createTorrent(path: string, options: CreateTorrentOptions 
 
 /** `createTorrent` of a path that `checkSource` gave. */
 export async function hashSource(source: string, options: CreateTorrentOptions): Promise<CreatedTorrent> {
-  const { threads: count, ...given } = options;
+  const { threads: count, exclude = [], ...given } = options;
   if (given.signal?.aborted === true) throw new HaulError('ABORTED', `make a torrent of ${source}: it was stopped`);
+  const { isExcluded, unused } = makeExclusion(exclude);
   const pool = createWorkPool({ threads: count ?? availableParallelism(), startsOneByOne: true });
   try {
-    const made = await makeTorrent(source, { createdBy: `swarmhaul ${VERSION}`, ...given }, pool);
+    const made = await makeTorrent(source, { createdBy: `swarmhaul ${VERSION}`, ...given, isExcluded }, pool);
     const { lengthBytes, pieceLengthBytes, pieceCount } = made.geometry;
     return {
       bytes: made.bytes,
@@ -108,10 +121,29 @@ export async function hashSource(source: string, options: CreateTorrentOptions):
       pieceCount,
       fileCount: made.fileCount,
       hashed: made.stamps,
+      warnings: [
+        ...notKept(made),
+        ...unused().map((glob) => `nothing matches the glob '${glob}' of what to leave out`),
+      ],
     };
   } finally {
     await pool.close();
   }
+}
+
+const NAMES_TOLD = 5;
+
+function notKept({ emptyFolders, specialFiles }: Pick<MadeTorrent, 'emptyFolders' | 'specialFiles'>): string[] {
+  const lines: string[] = [];
+  const tell = (paths: readonly string[], one: string, many: string): void => {
+    if (paths.length === 0) return;
+    const names = paths.slice(0, NAMES_TOLD).join(', ') + (paths.length > NAMES_TOLD ? ' …' : '');
+    lines.push(`${paths.length === 1 ? `1 ${one}` : `${paths.length} ${many}`}: ${names}`);
+  };
+  tell(emptyFolders, 'empty folder is not part of the torrent', 'empty folders are not part of the torrent');
+  const bits = 'setuid, setgid or sticky, which a torrent does not keep';
+  tell(specialFiles, `file is ${bits}`, `files are ${bits}`);
+  return lines;
 }
 
 /** The absolute path of a file or folder that can have a torrent. @throws HaulError */

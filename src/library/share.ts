@@ -135,6 +135,7 @@ export async function share(path: string, options: ShareOptions = {}): Promise<S
 }
 
 function hashOptions({
+  exclude,
   webSeeds,
   pieceLengthBytes,
   isPrivate,
@@ -144,7 +145,7 @@ function hashOptions({
   ...rest
 }: ShareOptions) {
   const { threads: count, onProgress, signal: stop } = rest;
-  const given = { webSeeds, pieceLengthBytes, isPrivate, comment, createdBy, creationDate };
+  const given = { exclude, webSeeds, pieceLengthBytes, isPrivate, comment, createdBy, creationDate };
   const all = { ...given, threads: count, onProgress, signal: stop };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }

@@ -15,6 +15,8 @@ export interface Look {
   readonly error: NodeJS.ErrnoException | null;
   readonly kind: FileKind;
   readonly isExecutable: boolean;
+  /** Setuid, setgid or sticky. */
+  readonly isSpecial: boolean;
   readonly lengthBytes: number;
   /** Which file, how long, last written when: also of what is no file. */
   readonly stamp: FileStamp;
@@ -75,6 +77,7 @@ function decodeLooks(bytes: Uint8Array): Look[] {
       error: errno === 0 ? null : systemError(errnoName(errno), 'stat'),
       kind: KINDS.get(mode & constants.S_IFMT) ?? 'other',
       isExecutable: (mode & 0o111) !== 0,
+      isSpecial: (mode & 0o7000) !== 0,
       lengthBytes,
       // A time before 1970 is negative.
       stamp: { device, inode, birthNs: 0n, sizeBytes: lengthBytes, mtimeNs: BigInt.asIntN(64, modifiedNs) },

@@ -30,6 +30,14 @@ describe('reading a torrent', () => {
     assert.deepEqual(metainfo.warnings, []);
   });
 
+  it('takes attributes that it does not know, or that are no string, for none', () => {
+    const odd = [7, ['x'], { x: 1 }, 'q', ''].map((attr, index) => file(`f${index}`, 1, { attr }));
+    for (const entry of parseTorrent(multi(odd)).files) {
+      const { isPad, isExecutable, isHidden, symlinkPath } = entry;
+      assert.deepEqual([isPad, isExecutable, isHidden, symlinkPath], [false, false, false, null]);
+    }
+  });
+
   it('with many files gives offsets, empty files, padding that repeats, attributes and links', () => {
     const metainfo = parseTorrent(
       multi([
