@@ -19,6 +19,11 @@ import { checkUnchanged, type Source, walk } from './walk.js';
  * `pieceLengthBytes`.
  */
 export interface TorrentFields {
+  /**
+   * Globs of files and folders that do not become part of it: `*` and `?` match within a name, `**` across folders. One
+   * without '/' means names in any folder, one with '/' the path below the shared folder. Default: none.
+   */
+  readonly exclude?: readonly string[];
   /** Tiers of tracker URLs, the first asked first (BEP 12). Default: none. */
   readonly trackers?: readonly (readonly string[])[];
   /** http(s) URLs of the same data, for clients that use them (BEP 19). Default: none. */
@@ -38,7 +43,7 @@ export interface TorrentFields {
   readonly creationDate?: number | null;
 }
 
-export interface CreateOptions extends TorrentFields {
+export interface CreateOptions extends Omit<TorrentFields, 'exclude'> {
   /** After each piece. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, resolve } from 'node:path';
-import { type MadeTorrent, makeTorrent, type TorrentFields as MadeOf } from '../content/create.js';
+import { type MadeTorrent, makeTorrent, type TorrentFields } from '../content/create.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import { VERSION } from '../version.js';
 import type { FileStamp } from '../work/file-stamp.js';
@@ -25,14 +25,7 @@ import {
 } from './check-options.js';
 import { makeExclusion } from './glob.js';
 
-/** What goes into a new torrent. */
-export interface TorrentFields extends MadeOf {
-  /**
-   * Globs of files and folders that do not become part of it: `*` and `?` match within a name, `**` across folders. One
-   * without '/' means names in any folder, one with '/' the path below the shared folder. Default: none.
-   */
-  readonly exclude?: readonly string[];
-}
+export type { TorrentFields };
 
 /** Options of `createTorrent`. */
 export interface CreateTorrentOptions extends TorrentFields {
