@@ -177,3 +177,11 @@ test('a first place is made ready before anybody takes it, once, and the slab is
   await closing;
   assert.equal(slab.heldBytes, 0);
 });
+
+test('memory that cannot be had ahead is left to whoever opens the first piece', () => {
+  const slab = new Slab({ reserveBytes: 0, limitBytes: MIB, submit: () => assert.fail('there is nothing to fill') });
+  // The system maps no range without a byte.
+  assert.throws(() => slab.take(0));
+  slab.warm(0);
+  assert.equal(slab.heldBytes, 0);
+});
