@@ -88,3 +88,14 @@ test('a peer that has nothing to do while rarer pieces are made ready is given s
   assert.equal(queue.length, 4);
   assert.ok(queue.every(({ piece }) => common.has(piece)));
 });
+
+test('blocks that come together deepen the queue as much as one after the other', () => {
+  const made = world();
+  made.join(0, 'all', { runBlocks: 4 });
+  made.unchoke(0);
+  give(made, 0, 8);
+  const before = made.scheduler.requestTarget(0 as PeerSlot);
+  const blocks = deliverRun(made, 0, 4);
+  assert.ok(blocks > 1);
+  assert.equal(made.scheduler.requestTarget(0 as PeerSlot), before + blocks);
+});

@@ -179,3 +179,11 @@ test('a run that is taken back tells which parts of it were left', () => {
   assert.ok(queue.remove(7, 0, 5000, (begin, length) => void left.push([begin, length])));
   assert.deepEqual(left, [[0, 5000]]);
 });
+
+test('a run whose blocks are cancelled one by one is gone with the last of them', () => {
+  const queue = new RequestQueue(() => 0.5);
+  queue.push(1, 0, 32_768);
+  queue.push(2, 0, 16_384);
+  for (const block of [1, 0]) assert.equal(queue.removeBlock(1, 0, 32_768, block), true);
+  assert.deepEqual([queue.length, queue.piece, queue.lengthBytes], [1, 2, 16_384]);
+});
