@@ -49,6 +49,11 @@ export const LIMITS = {
   requestsPerPeer: 2000,
   /** Bytes handed to a socket and not yet taken by the kernel, per peer. */
   sendBytesPerPeer: 2 * MIB,
+  /**
+   * The same for a peer that takes 256 MB/s, and in proportion between: what goes out in 30 ms. Each time it has left
+   * we are woken, and so is a worker.
+   */
+  swiftSendBytesPerPeer: 8 * MIB,
   /** The same for a peer that is new, or slow to read: two units of memory at most are kept for it. */
   slowSendBytesPerPeer: 256 * KIB,
   /** Seconds for which a peer may let what it asked for lie while others wait for the memory that this keeps. */

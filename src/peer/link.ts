@@ -40,8 +40,8 @@ interface WriteBatch {
 }
 
 const NO_BLOCKS: readonly number[] = [];
-/** Reading pauses while this much of ours is unsent: a peer that asks and does not read must not fill our memory. */
-const PAUSE_READING_BYTES = 2 * LIMITS.sendBytesPerPeer;
+/** Reading pauses while more than that is unsent besides blocks: who asks and does not read must not fill our memory. */
+const PAUSE_READING_BYTES = LIMITS.sendBytesPerPeer;
 
 export class PeerLink {
   readonly isIncoming: boolean;
@@ -69,6 +69,8 @@ export class PeerLink {
   #isDirty = false;
   /** What is read counts against this; set by the torrent that owns the link. */
   downloads: Throttle | null = null;
+  /** Of `queuedBytes`, those of blocks: whoever sends them keeps them within bounds. */
+  #blockBytes = 0;
   /** Reading rests because too much of ours is unsent, or because a rate limit is reached. */
   #isPaused = false;
   #isThrottled = false;
@@ -176,6 +178,7 @@ export class PeerLink {
     this.#push(this.out.take());
     for (const slice of slices) this.#push(slice);
     this.#blocks.push(piece, begin, length);
+    this.#blockBytes += length;
     this.touch();
   }
 
@@ -232,11 +235,12 @@ export class PeerLink {
     const batch = this.#inFlight.shift();
     if (batch === undefined) return;
     this.#givenBytes -= batch.lengthBytes;
+    for (let i = 2; i < batch.blocks.length; i += 3) this.#blockBytes -= batch.blocks[i]!;
     const knownBytes = Math.min(this.#partlyTakenBytes, batch.lengthBytes);
     this.takenBytes += batch.lengthBytes - knownBytes;
     this.#partlyTakenBytes -= knownBytes;
     this.#unsentBytes = 0;
-    if (this.#isPaused && this.queuedBytes < LIMITS.sendBytesPerPeer) {
+    if (this.#isPaused && this.queuedBytes - this.#blockBytes < PAUSE_READING_BYTES / 2) {
       this.#isPaused = false;
       this.#readOn();
     }
@@ -283,7 +287,7 @@ export class PeerLink {
     }
     this.handlers.onReadEnd(this);
     if (this.downloads?.isLimited) this.#countRead(this.downloads, length);
-    if (this.queuedBytes > PAUSE_READING_BYTES) this.#isPaused = true;
+    if (this.queuedBytes - this.#blockBytes > PAUSE_READING_BYTES) this.#isPaused = true;
     return !this.#isPaused && !this.#isThrottled;
   }
 

@@ -35,9 +35,6 @@ interface Host {
 export class PinBook {
   readonly unitBytes: number;
   readonly unitsPerPiece: number;
-  readonly briskUnits: number;
-  /** Read ahead for one peer. */
-  readonly aheadUnits: number;
   readonly slowUnits: number;
   /** Somebody waits for a turn. */
   hasWaiting = false;
@@ -54,9 +51,12 @@ export class PinBook {
     this.#storage = storage;
     this.unitBytes = storage.readUnits.lengthBytes;
     this.unitsPerPiece = Math.ceil(geometry.pieceLengthBytes / this.unitBytes);
-    this.briskUnits = Math.max(1, Math.floor(LIMITS.readAheadBytesPerPeer / this.unitBytes));
-    this.aheadUnits = this.briskUnits + 1;
     this.slowUnits = Math.max(SLOW_UNITS, Math.floor(LIMITS.slowSendBytesPerPeer / this.unitBytes));
+  }
+
+  /** At least one. */
+  unitsIn(bytes: number): number {
+    return Math.max(1, Math.floor(bytes / this.unitBytes));
   }
 
   join(host: string): PinnedShare {
@@ -126,6 +126,11 @@ export class PinnedShare {
     return this.#blocks.size;
   }
 
+  /** Read ahead for it; twice what a swift peer is sent at once. */
+  get aheadBytes(): number {
+    return Math.max(LIMITS.readAheadBytesPerPeer, 2 * this.uptake.sendBytes);
+  }
+
   /** Whether this block may be pinned too. What has its units in common with earlier blocks costs nothing. */
   verdict(piece: number, begin: number, length: number): PinVerdict {
     const first = this.#unitAt(piece, begin);
@@ -134,7 +139,7 @@ export class PinnedShare {
     for (let unit = first; unit <= last; unit++) if (!this.#blocks.has(unit)) more++;
     if (more === 0) return 'free';
     const { isBrisk, slowSeconds } = this.uptake;
-    const most = isBrisk ? this.#book.briskUnits : this.#book.slowUnits;
+    const most = isBrisk ? this.#book.unitsIn(this.aheadBytes) : this.#book.slowUnits;
     // One block may lie in more units than a peer may hold: then it goes alone.
     if (this.#blocks.size + more > most && this.#blocks.size > 0) return 'own';
     return this.#book.hasRoomFor(more, this.#host, slowSeconds > 0) ? 'free' : 'turn';

@@ -172,9 +172,9 @@ export class Server {
       return;
     }
     let sentBytes = 0;
-    const mostBytes = pinned.uptake.isBrisk ? LIMITS.sendBytesPerPeer : LIMITS.slowSendBytesPerPeer;
+    const mostBytes = pinned.uptake.sendBytes;
     while (requests.length > 0 && remote.queuedBytes < mostBytes) {
-      this.#readAhead(requests);
+      this.#readAhead(requests, pinned.aheadBytes);
       const piece = requests.piece as PieceIndex;
       const { begin, lengthBytes: length } = requests;
       const verdict = pinned.verdict(piece, begin, length);
@@ -219,11 +219,11 @@ export class Server {
    * Starts reading what is queued next, each request once, up to the peer's share: in bursts, because waking a worker
    * costs some 50 µs.
    */
-  #readAhead(requests: RequestQueue): void {
-    if (requests.aheadBytes > LIMITS.readAheadBytesPerPeer / 2) return;
+  #readAhead(requests: RequestQueue, mostBytes: number): void {
+    if (requests.aheadBytes > mostBytes / 2) return;
     const { storage } = this.#owner;
     // A small request reads a whole unit: who asks all over must not push out what others are about to be sent.
-    while (requests.advance(LIMITS.readAheadBytesPerPeer, this.pins.aheadUnits)) {
+    while (requests.advance(mostBytes, this.pins.unitsIn(mostBytes) + 1)) {
       storage.readAhead(requests.aheadPiece as PieceIndex, requests.aheadBegin, requests.aheadLengthBytes);
     }
   }

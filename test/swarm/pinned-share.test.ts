@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '../../src/config.js';
 import { Geometry } from '../../src/metainfo/geometry.js';
 import type { Storage } from '../../src/storage/port.js';
 import { PinBook, type PinnedShare } from '../../src/swarm/pinned-share.js';
@@ -119,4 +120,22 @@ test('a peer is brisk while it takes a MiB a second or all there is, slow and id
   assert.deepEqual([uptake.isBrisk, uptake.slowSeconds, uptake.idleSeconds], [true, 0, 0]);
   uptake.secondPassed(MIB + 200 * 1024, false);
   assert.equal(uptake.isBrisk, true, 'asking for nothing is not slow');
+});
+
+test('what may be on its way to a peer grows with what it takes, and its read-ahead with that', () => {
+  const share = scene(1000).book.join('192.0.2.9');
+  const { uptake } = share;
+  assert.deepEqual([uptake.sendBytes, share.aheadBytes], [LIMITS.slowSendBytesPerPeer, LIMITS.readAheadBytesPerPeer]);
+  uptake.took(MIB);
+  assert.equal(uptake.sendBytes, LIMITS.sendBytesPerPeer);
+  uptake.took(160 * MIB);
+  assert.equal(uptake.sendBytes, 5 * MIB, 'within the first second too');
+  uptake.took(1000 * MIB);
+  assert.deepEqual([uptake.sendBytes, share.aheadBytes], [LIMITS.swiftSendBytesPerPeer, 16 * MIB]);
+  uptake.secondPassed(1000 * MIB, true);
+  assert.equal(uptake.sendBytes, LIMITS.swiftSendBytesPerPeer);
+  uptake.secondPassed(1096 * MIB, true);
+  assert.deepEqual([uptake.sendBytes, share.aheadBytes], [3 * MIB, LIMITS.readAheadBytesPerPeer]);
+  uptake.secondPassed(1096 * MIB, true);
+  assert.deepEqual([uptake.isBrisk, uptake.sendBytes], [false, LIMITS.slowSendBytesPerPeer]);
 });
