@@ -40,7 +40,7 @@ interface WriteBatch {
 }
 
 const NO_BLOCKS: readonly number[] = [];
-/** Reading pauses while more than that is unsent besides blocks: who asks and does not read must not fill our memory. */
+/** Reading pauses while more besides blocks is unsent: who asks and does not read must not fill our memory. */
 const PAUSE_READING_BYTES = LIMITS.sendBytesPerPeer;
 
 export class PeerLink {
