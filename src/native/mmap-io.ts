@@ -218,6 +218,22 @@ export function incore(address: number, lengthBytes: number): { readonly present
   return { present, absent: pages.length - present };
 }
 
+/** One page each. */
+const pageStates = new Uint8Array(4096);
+
+/**
+ * mincore(2): all of the range is in memory. False also when it cannot be told. The kernel says so of every page of a
+ * file that we neither own nor may write: then it means nothing.
+ */
+export function isAllInCore(address: number, lengthBytes: number): boolean {
+  const { mincore, pageBytes } = library();
+  const first = address - (address % pageBytes);
+  const count = Math.ceil((address + lengthBytes - first) / pageBytes);
+  if (count > pageStates.length || mincore(first, count * pageBytes, pageStates) !== 0) return false;
+  for (let page = 0; page < count; page++) if ((pageStates[page]! & 1) === 0) return false;
+  return true;
+}
+
 function settle(syscall: string, call: AsyncCall, ...args: number[]): Promise<void> {
   const { errno } = library();
   return new Promise((resolve, reject) => {

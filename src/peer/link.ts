@@ -14,6 +14,7 @@ import { OutBuffer, writeKeepAlive, writePieceHeader } from '../wire/encoder.js'
 import { HANDSHAKE_BYTES, type Handshake, looksLikeHandshake, parseHandshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import type { Flusher } from './flusher.js';
+import { GatheredWrites } from './gathered-writes.js';
 import { ParkedBytes } from './parked.js';
 import { adoptSocket, connectSocket, unsentBytes } from './socket.js';
 import type { Throttle } from './throttle.js';
@@ -58,6 +59,7 @@ export class PeerLink {
   hasLostMemory = false;
 
   readonly #socket: net.Socket;
+  readonly #writes: GatheredWrites;
   readonly #flusher: Flusher;
   #decoder: Decoder | null = null;
   #handshake: Buffer | null = Buffer.allocUnsafe(HANDSHAKE_BYTES);
@@ -131,6 +133,7 @@ export class PeerLink {
     this.lastReadMs = this.startedMs;
     this.lastWriteMs = this.startedMs;
     this.#socket = open(this);
+    this.#writes = new GatheredWrites(this.#socket);
     this.#socket.on('error', (error: NodeJS.ErrnoException) => {
       this.hasLostMemory ||= error.code === 'EFAULT';
       this.#closeReason ??= describeSocketError(error);
@@ -221,12 +224,7 @@ export class PeerLink {
     this.#inFlight.push({ lengthBytes: this.#chunkBytes, blocks: blocks.length > 0 ? blocks : NO_BLOCKS });
     this.#chunkBytes = 0;
     this.lastWriteMs = performance.now();
-    const socket = this.#socket;
-    const last = chunks.length - 1;
-    socket.cork();
-    for (let i = 0; i < last; i++) socket.write(chunks[i]!);
-    socket.write(chunks[last]!, this.#written);
-    socket.uncork();
+    this.#writes.write(chunks, this.#written);
   }
 
   readonly #written = (error?: Error | null): void => {

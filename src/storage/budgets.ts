@@ -14,9 +14,11 @@ export interface Budgets {
   /** A multiple of every page size: 64 KiB. */
   readonly windowBytes: number;
   readonly windowCount: number;
+  /** What is to be served and in the page cache already needs no worker. */
+  readonly asksPageCache: boolean;
 }
 
-export const DEFAULT_BUDGETS: Budgets = DEFAULTS;
+export const DEFAULT_BUDGETS: Budgets = { ...DEFAULTS, asksPageCache: true };
 
 /** Small pieces: a scheduler never has more than this many open. */
 const OPEN_PIECES = 1024;

@@ -11,7 +11,7 @@ import { type Budgets, evenUnit } from './budgets.js';
 import type { ExtentTable } from './extents.js';
 import type { Jobs } from './jobs.js';
 import { memoryRanges, pageRanges } from './ranges.js';
-import { ResidentUnits, type UnitOwner, type UnitRoom } from './units.js';
+import { type Loading, ResidentUnits, type UnitOwner, type UnitRoom } from './units.js';
 import type { Windows } from './windows.js';
 
 /** Units given back by one job: a job costs some 20 µs, giving back 1 MiB 30 µs. */
@@ -48,8 +48,8 @@ export class MappedUnits implements UnitOwner {
     this.#releaseUnits = Math.max(1, Math.min(RELEASE_UNITS, Math.floor(this.units.evictedLimit / 2)));
   }
 
-  load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): boolean {
-    const { extents, windows, jobs, geometry } = this.#options;
+  load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): Loading {
+    const { extents, windows, jobs, geometry, budgets } = this.#options;
     const offset = geometry.pieceBegin(piece) + begin;
     const numbers = extents.windowsIn(offset, lengthBytes);
     if (!windows.hasRoomFor(numbers)) return false;
@@ -60,6 +60,8 @@ export class MappedUnits implements UnitOwner {
       return false;
     }
     const ranges = memoryRanges(extents, windows, offset, lengthBytes).filter((range) => range.windowAddress !== 0);
+    // The main thread maps what is in memory while it sends: 16 pages a fault. A job costs it as much.
+    if (budgets.asksPageCache && windows.isInMemory(offset, lengthBytes)) return 'there';
     const isTaken = jobs.trySubmit({ kind: 'populate', forWriting: false, ranges }, (result) => {
       if (!result.ok) {
         windows.drop(numbers);

@@ -1,8 +1,9 @@
 /**
  * Storage over mapped files: blocks are copied straight to their final place, served straight from it.
  *
- * Invariant: the main thread touches only pages that a worker has made present: of open pieces that are ready, and of
- * pinned units. A window stays mapped while an open piece, a resident unit or a job needs it.
+ * Invariant: the main thread touches only pages that a worker has made present, of open pieces that are ready and of
+ * pinned units, or, of these, pages that are in the page cache. A window stays mapped while an open piece, a resident
+ * unit or a job needs it.
  * Where memory was lost because somebody cut a file off, whatever any window holds proves nothing: all is refused from
  * then on. It is looked for before each store and after each job, and a piece is good only when none was lost up to the
  * end of its hash. No view of this memory leaves, except the slices of pinned ranges.

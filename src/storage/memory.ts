@@ -8,7 +8,7 @@ import { DEFAULTS } from '../config.js';
 import type { Geometry } from '../metainfo/geometry.js';
 import { memoryLimitBytes } from '../native/memory-limit.js';
 import type { WorkPool } from '../work/port.js';
-import { type Budgets, evenUnit, openPieceLimit } from './budgets.js';
+import { type Budgets, DEFAULT_BUDGETS, evenUnit, openPieceLimit } from './budgets.js';
 import { DirtyBudget } from './dirty-budget.js';
 import { FileBudget } from './file-budget.js';
 import type { DataFiles } from './files.js';
@@ -81,7 +81,7 @@ export function engineMemory(pool: WorkPool, memoryBytes?: number): StorageMemor
     anonymous,
     slab,
     mapped: new MemoryPool({ limitBytes: mappedBytes, softBytes, defer }),
-    dirty: new DirtyBudget(dirtyLimit(DEFAULTS, machineBytes)),
+    dirty: new DirtyBudget(dirtyLimit(DEFAULT_BUDGETS, machineBytes)),
     maps: new MapBudget(mapLimit()),
     files: new FileBudget(),
   });

@@ -1,7 +1,7 @@
 /**
  * Storage as a torrent sees it. Two implementations: mapped memory and positional reads and writes.
  * A piece is opened (its range is made ready in a worker), blocks are stored, it is verified in place, then closed.
- * Invariant: the main thread never touches memory that a worker has not made present.
+ * Invariant: the main thread never touches memory that a worker has not made present, or that is not in the page cache.
  */
 import type { HaulError } from '../errors.js';
 import type { PieceIndex } from '../metainfo/geometry.js';

@@ -16,6 +16,7 @@ import { LEAST_UNITS } from './memory-pool.js';
 import { grown, NO_SLOT, OldestFirst } from './oldest-first.js';
 import type { Share } from './pool-share.js';
 import type { PinOutcome } from './port.js';
+import { SlotTable } from './slot-table.js';
 
 const FREE = 0;
 const LOADING = 1;
@@ -23,7 +24,6 @@ const READY = 2;
 const EVICTED = 3;
 const RELEASING = 4;
 
-const CHUNK_UNITS = 1024;
 /** Evicted units whose memory is not back yet may hold this share of the capacity; then loading waits. */
 const EVICTED_SHARE = 0.25;
 /** Pins may keep half of the capacity loading, read-ahead a quarter: what is ready is to be used, not pushed out. */
@@ -38,9 +38,12 @@ export type UnitRoom = Pick<
   'takeUnit' | 'addUnit' | 'giveUnit' | 'unitLeaves' | 'unitStays' | 'unitLeft' | 'unitIsFree' | 'reachUnits'
 >;
 
+/** `there`: it is in memory already, and `loaded` is not called. */
+export type Loading = boolean | 'there';
+
 export interface UnitOwner {
   /** Makes the unit's range present, then calls `loaded`. False: no room for the job now, nothing happened. */
-  load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): boolean;
+  load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): Loading;
   /** The unit is not wanted any more. True: its memory is gone. False: the owner calls `beginRelease`, `released`. */
   evict(slot: number): boolean;
   /** The piece will be written: the memory of its units is not wanted, and no more the business of this book. */
@@ -57,8 +60,7 @@ export class ResidentUnits {
   readonly #owner: UnitOwner;
   readonly #room: UnitRoom;
   #wasUsed = false;
-  /** Slot + 1 by unit number, in chunks made on demand: a torrent may have 2^27 units. */
-  readonly #chunks: (Int32Array | undefined)[] = [];
+  readonly #slots = new SlotTable();
   readonly #freeSlots: number[] = [];
   #slotCount = 0;
   #state = new Uint8Array(64);
@@ -113,12 +115,18 @@ export class ResidentUnits {
   pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
     const first = this.#unitAt(piece, begin);
     const last = this.#unitAt(piece, begin + length - 1);
-    for (let unit = first; unit <= last; unit++) {
-      const slot = this.#slotOf(unit);
-      if (slot === NO_SLOT || this.#state[slot] !== READY) return this.#want(first, last, LOADING_SHARE);
+    if (!this.#areReady(first, last)) {
+      const outcome = this.#want(first, last, LOADING_SHARE);
+      if (outcome !== 'ready') return outcome;
+      // The last of them may have pushed out the first: the caller comes again at once.
+      if (!this.#areReady(first, last)) {
+        this.#isStarved = true;
+        this.#wake();
+        return 'loading';
+      }
     }
     for (let unit = first; unit <= last; unit++) {
-      const slot = this.#slotOf(unit);
+      const slot = this.#slots.of(unit);
       if (this.#pins[slot]!++ > 0) continue;
       this.#pinnedUnits++;
       this.#idle.remove(slot);
@@ -127,10 +135,18 @@ export class ResidentUnits {
     return 'ready';
   }
 
+  #areReady(first: number, last: number): boolean {
+    for (let unit = first; unit <= last; unit++) {
+      const slot = this.#slots.of(unit);
+      if (slot === NO_SLOT || this.#state[slot] !== READY) return false;
+    }
+    return true;
+  }
+
   unpin(piece: PieceIndex, begin: number, length: number): void {
     const last = this.#unitAt(piece, begin + length - 1);
     for (let unit = this.#unitAt(piece, begin); unit <= last; unit++) {
-      const slot = this.#slotOf(unit);
+      const slot = this.#slots.of(unit);
       if (slot === NO_SLOT || this.#pins[slot]! <= 0)
         throw new Error(`unpin of a range that is not pinned: piece ${piece}`);
       if (--this.#pins[slot]! > 0) continue;
@@ -162,7 +178,7 @@ export class ResidentUnits {
 
   /** The slot of a resident unit, and where in it this byte lies: for owners whose memory is by slot. */
   slotAt(piece: PieceIndex, begin: number): number {
-    return this.#slotOf(this.#unitAt(piece, begin));
+    return this.#slots.of(this.#unitAt(piece, begin));
   }
 
   /** The owner has room again for what it refused. */
@@ -172,13 +188,9 @@ export class ResidentUnits {
 
   /** The owner finished, or failed, to load. */
   loaded(slot: number, isGood: boolean): void {
-    const bytes = this.unitBytes;
-    this.#loadingBytes -= bytes;
-    if (isGood) {
-      this.#readyBytes += bytes;
-      this.#state[slot] = READY;
-      this.#idle.add(slot);
-    } else {
+    this.#loadingBytes -= this.unitBytes;
+    if (isGood) this.#becomeReady(slot);
+    else {
       this.#free(slot);
       this.#room.giveUnit();
     }
@@ -204,11 +216,9 @@ export class ResidentUnits {
     const first = piece * this.#unitsPerPiece;
     const last = this.#unitAt(piece, this.#geometry.pieceLength(piece) - 1);
     for (let unit = first; unit <= last; unit++) {
-      if (this.#slotOf(unit) !== NO_SLOT) continue;
-      const slot = this.#allocate(unit, READY);
-      this.#readyBytes += this.unitBytes;
+      if (this.#slots.of(unit) !== NO_SLOT) continue;
+      this.#becomeReady(this.#allocate(unit, READY));
       this.#room.addUnit();
-      this.#idle.add(slot);
     }
     this.#trim(0);
   }
@@ -218,7 +228,7 @@ export class ResidentUnits {
     const slots: number[] = [];
     const last = this.#unitAt(piece, this.#geometry.pieceLength(piece) - 1);
     for (let unit = piece * this.#unitsPerPiece; unit <= last; unit++) {
-      const slot = this.#slotOf(unit);
+      const slot = this.#slots.of(unit);
       if (slot === NO_SLOT) continue;
       if ((this.#state[slot] !== READY && this.#state[slot] !== EVICTED) || this.#pins[slot]! > 0) return false;
       slots.push(slot);
@@ -240,7 +250,7 @@ export class ResidentUnits {
 
   /** True when the unit at this byte has a slot, so that its pages must stay. */
   isKnown(piece: PieceIndex, begin: number): boolean {
-    return this.#slotOf(this.#unitAt(piece, begin)) !== NO_SLOT;
+    return this.#slots.of(this.#unitAt(piece, begin)) !== NO_SLOT;
   }
 
   pieceOf(slot: number): PieceIndex {
@@ -262,7 +272,7 @@ export class ResidentUnits {
     for (let slot = 0; slot < this.#slotCount; slot++) {
       const state = this.#state[slot]!;
       if (state !== FREE) sums[state]! += this.unitBytes;
-      if (state !== FREE && this.#slotOf(this.#unit[slot]!) !== slot) throw new Error(`slot ${slot} is lost`);
+      if (state !== FREE && this.#slots.of(this.#unit[slot]!) !== slot) throw new Error(`slot ${slot} is lost`);
       if (this.#pins[slot]! > 0) pinned++;
       if (this.#pins[slot]! !== 0 && state !== READY) throw new Error(`slot ${slot} is pinned and not ready`);
     }
@@ -278,18 +288,13 @@ export class ResidentUnits {
     return piece * this.#unitsPerPiece + Math.floor(begin / this.unitBytes);
   }
 
-  #slotOf(unit: number): number {
-    const chunk = this.#chunks[Math.floor(unit / CHUNK_UNITS)];
-    return chunk === undefined ? NO_SLOT : chunk[unit % CHUNK_UNITS]! - 1;
-  }
-
-  /** Starts loading what is missing of these units. */
+  /** Starts loading what is missing of these units. `ready`: nothing is. */
   #want(first: number, last: number, loadingShare: number): PinOutcome {
     let outcome: PinOutcome = 'ready';
     // What is there must not be pushed out by what is missing.
-    for (let unit = first; unit <= last; unit++) this.#touch(this.#slotOf(unit));
+    for (let unit = first; unit <= last; unit++) this.#touch(this.#slots.of(unit));
     for (let unit = first; unit <= last; unit++) {
-      const slot = this.#slotOf(unit);
+      const slot = this.#slots.of(unit);
       const state = slot === NO_SLOT ? FREE : this.#state[slot];
       if (state === READY) continue;
       const isComing = state === LOADING || (state === FREE && this.#load(unit, loadingShare));
@@ -297,27 +302,17 @@ export class ResidentUnits {
         this.#isStarved = true;
         return 'full';
       }
-      outcome = 'loading';
+      if (this.#state[this.#slots.of(unit)] !== READY) outcome = 'loading';
     }
-    return outcome === 'ready' ? this.#wantedAgain() : outcome;
-  }
-
-  /** Everything was ready after all (evicted and had back): the caller comes again at once. */
-  #wantedAgain(): PinOutcome {
-    this.#isStarved = true;
-    this.#wake();
-    return 'loading';
+    return outcome;
   }
 
   #touch(slot: number): void {
     if (slot === NO_SLOT) return;
     if (this.#state[slot] === EVICTED) {
-      const bytes = this.unitBytes;
-      this.#evictedBytes -= bytes;
-      this.#readyBytes += bytes;
-      this.#state[slot] = READY;
+      this.#evictedBytes -= this.unitBytes;
       this.#room.unitStays();
-      this.#idle.add(slot);
+      this.#becomeReady(slot);
     } else if (this.#state[slot] === READY && this.#pins[slot] === 0) {
       this.#idle.remove(slot);
       this.#idle.add(slot);
@@ -332,13 +327,20 @@ export class ResidentUnits {
       this.#evictedBytes <= this.capacityBytes * EVICTED_SHARE - bytes &&
       this.#trim(bytes) &&
       this.#room.takeUnit();
-    if (hasRoom && this.#owner.load(slot, this.pieceOf(slot), this.beginOf(slot), this.lengthOf(slot))) {
-      this.#loadingBytes += bytes;
-      return true;
+    const loading = hasRoom && this.#owner.load(slot, this.pieceOf(slot), this.beginOf(slot), this.lengthOf(slot));
+    if (loading === 'there') this.#becomeReady(slot);
+    else if (loading) this.#loadingBytes += bytes;
+    else {
+      this.#free(slot);
+      if (hasRoom) this.#room.giveUnit();
     }
-    this.#free(slot);
-    if (hasRoom) this.#room.giveUnit();
-    return false;
+    return loading !== false;
+  }
+
+  #becomeReady(slot: number): void {
+    this.#readyBytes += this.unitBytes;
+    this.#state[slot] = READY;
+    this.#idle.add(slot);
   }
 
   /** Lets the least recently used go until `wanted` more bytes fit. False: pins and loads hold too much. */
@@ -371,9 +373,7 @@ export class ResidentUnits {
   #allocate(unit: number, state: number): number {
     const slot = this.#freeSlots.pop() ?? this.#slotCount++;
     if (slot >= this.#state.length) this.#grow();
-    const at = Math.floor(unit / CHUNK_UNITS);
-    this.#chunks[at] ??= new Int32Array(CHUNK_UNITS);
-    this.#chunks[at][unit % CHUNK_UNITS] = slot + 1;
+    this.#slots.set(unit, slot);
     this.#unit[slot] = unit;
     this.#state[slot] = state;
     this.#pins[slot] = 0;
@@ -381,8 +381,7 @@ export class ResidentUnits {
   }
 
   #free(slot: number): void {
-    const unit = this.#unit[slot]!;
-    this.#chunks[Math.floor(unit / CHUNK_UNITS)]![unit % CHUNK_UNITS] = 0;
+    this.#slots.set(this.#unit[slot]!, NO_SLOT);
     this.#state[slot] = FREE;
     this.#freeSlots.push(slot);
   }

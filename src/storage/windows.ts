@@ -4,12 +4,12 @@
  * guarded, where there is a guard: what then holds zeros in the place of a file that was cut off is told by `loss`.
  * The only file that calls mmap for data files; it knows neither pieces nor jobs.
  */
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { DEFAULTS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import { type SigbusGuard, sigbusGuard, UNGUARDED } from '../native/guard.js';
 import * as mmap from '../native/mmap-io.js';
-import type { ExtentTable } from './extents.js';
+import { type ExtentTable, NO_WINDOW } from './extents.js';
 import type { MapBudget, MapHolder } from './map-budget.js';
 
 export interface WindowFiles {
@@ -51,6 +51,8 @@ export class Windows implements MapHolder {
   readonly #guard: SigbusGuard | null;
   /** Their numbers there, or UNGUARDED. */
   readonly #guarded: Int32Array;
+  /** 1: all its files are ours, so that the kernel tells what of them is in memory. */
+  readonly #isOurs: Uint8Array;
   #loss: Loss | null = null;
   /** Mapped windows without holders, least recently used first. */
   readonly #idle = new Set<number>();
@@ -68,6 +70,7 @@ export class Windows implements MapHolder {
     this.#holders = new Int32Array(extents.windowCount);
     this.#guard = limits.guard === undefined ? sigbusGuard() : limits.guard;
     this.#guarded = new Int32Array(extents.windowCount).fill(UNGUARDED);
+    this.#isOurs = new Uint8Array(extents.windowCount);
     this.faults = this.#guard?.total ?? NO_FAULTS;
   }
 
@@ -82,6 +85,34 @@ export class Windows implements MapHolder {
 
   address(window: number): number {
     return this.#addresses[window]!;
+  }
+
+  /**
+   * All of a torrent range in held windows is in the page cache: whoever touches it waits for no device. (Unless it
+   * leaves just then; what a worker made present may do so too.) False when it is not known.
+   */
+  isInMemory(begin: number, lengthBytes: number): boolean {
+    const extents = this.#extents;
+    const end = begin + lengthBytes;
+    let extent = extents.find(begin);
+    for (let at = begin; at < end; extent++) {
+      const inside = at - extents.begin[extent]!;
+      const part = Math.min(end - at, extents.lengthBytes[extent]! - inside);
+      if (extents.window[extent] !== NO_WINDOW && !this.#isPartInMemory(extent, inside, part)) return false;
+      at += part;
+    }
+    return true;
+  }
+
+  #isPartInMemory(extent: number, inside: number, lengthBytes: number): boolean {
+    const { window, windowBegin, file, fileBegin } = this.#extents;
+    const of = window[extent]!;
+    if (this.#isOurs[of] === 0) return false;
+    if (!mmap.isAllInCore(this.#addresses[of]! + windowBegin[extent]! + inside, lengthBytes)) return false;
+    // Where a file was cut off a long folio may stay behind, which is memory of nothing.
+    const path = this.#files.path(file[extent]!);
+    const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    return size >= fileBegin[extent]! + inside + lengthBytes;
   }
 
   /** True when these windows can be held without exceeding the number of mappings. */
@@ -184,6 +215,7 @@ export class Windows implements MapHolder {
     const lengthBytes = this.#extents.windowBytes[window]!;
     const reserve = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE;
     const first = this.#extents.windowFirst[window]!;
+    this.#isOurs[window] = 1;
     let address = 0;
     let buffer: Buffer;
     try {
@@ -212,8 +244,10 @@ export class Windows implements MapHolder {
     const fd = openSync(path, flags);
     try {
       this.#files.checkOpen(file[extent]!, fd);
+      const { size, uid } = fstatSync(fd);
+      if (uid !== process.geteuid?.()) this.#isOurs[this.#extents.window[extent]!] = 0;
       // A mapping past the end of its file is a SIGBUS waiting to happen.
-      if (fstatSync(fd).size < fileBegin[extent]! + lengthBytes[extent]!) {
+      if (size < fileBegin[extent]! + lengthBytes[extent]!) {
         throw new HaulError('BAD_DATA', `${path} was cut off while it was in use`, { path });
       }
       const protection = this.#forWriting ? mmap.PROT_READ | mmap.PROT_WRITE : mmap.PROT_READ;

@@ -9,7 +9,7 @@ import { HaulError } from '../../src/errors.js';
 import { openStorage } from '../../src/storage/open.js';
 import type { StorageKind } from '../../src/storage/port.js';
 import { createWorkPool } from '../../src/work/pool.js';
-import type { WorkJob } from '../../src/work/port.js';
+import type { WorkJob, WorkPool } from '../../src/work/port.js';
 import { type DataSet, fileSet, startSeed } from '../support/engines.js';
 import { ProbePool } from '../support/probe-pool.js';
 import { openScope, type Scope } from '../support/scope.js';
@@ -24,14 +24,20 @@ const DEADLINE_MS = 60_000;
 type Fault = (job: WorkJob) => string | null;
 
 async function startFaulty(scope: Scope, storage: StorageKind, fault: Fault): Promise<Engine> {
+  let pool: WorkPool | null = null;
+  // A file that was just made is in memory: as if it were not, so that it is read.
+  const budgets = { asksPageCache: false };
   const engine = await startEngine(
     { port: 0, host: '127.0.0.1', storage, seed: 1, threads: 1 },
     {
       wrapPool: (real) => {
-        const pool = new ProbePool(real);
-        pool.fault = fault;
-        return pool;
+        const probe = new ProbePool(real);
+        probe.fault = fault;
+        pool = probe;
+        return probe;
       },
+      openStorage: (metainfo, output, forWriting, selection) =>
+        openStorage({ metainfo, output, pool: pool!, kind: storage, forWriting, selection, budgets }),
     },
   );
   scope.defer(() => withDeadline(engine.close(), 'the engine closes', DEADLINE_MS));

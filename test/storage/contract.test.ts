@@ -260,7 +260,7 @@ function contract(kind: StorageKind, parent: string): void {
     const scene = scenes.sceneOf([{ path: 'file', lengthBytes: 256 * KIB }], 64 * KIB);
     const output = fresh();
     scenes.writeScene(scene, output);
-    const storage = await open(scene, output, false);
+    const storage = await open(scene, output, false, { asksPageCache: false }); // As if the file were not in memory.
     const readable = new Promise<void>((resolve) => {
       storage.onReadable = resolve;
     });

@@ -10,6 +10,7 @@ import { MapBudget, type MapHolder } from '../../src/storage/map-budget.js';
 import { openStorage } from '../../src/storage/open.js';
 import { Windows } from '../../src/storage/windows.js';
 import { createWorkPool } from '../../src/work/pool.js';
+import { ProbePool } from '../support/probe-pool.js';
 import * as scenes from './scene.js';
 
 const KIB = 1024;
@@ -92,6 +93,54 @@ test('what was served is given back: mapped memory stays within the budget', asy
   assert.ok(most >= MIB && most <= 2 * MIB * 1.25 + MIB, `${most} bytes were resident`);
   await storage.close();
   assert.equal(residentBytesOf(path), 0);
+});
+
+/** Serves all of a file. Returns how many populates were asked for. */
+async function populatesOf(output: string, scene: scenes.Scene): Promise<number> {
+  const probe = new ProbePool(pool);
+  let populates = 0;
+  probe.fault = ({ kind }) => {
+    if (kind === 'populate') populates++;
+    return null;
+  };
+  const { metainfo, bytes } = scene;
+  const budgets = { readCacheBytes: 2 * MIB, residentUnitBytes: 128 * KIB };
+  const storage = await openStorage({ metainfo, output, pool: probe, kind: 'mapped', forWriting: false, budgets });
+  await storage.prepare({ forWriting: false });
+  for (const piece of scenes.pieces(metainfo)) {
+    const length = metainfo.geometry.pieceLength(piece);
+    const range = await scenes.readRange(storage, piece, 0, length);
+    assert.ok(range.equals(bytes.subarray(piece * 300_000, piece * 300_000 + length)));
+  }
+  await storage.close();
+  return populates;
+}
+
+test('what is in the page cache is served without a worker, where the kernel tells the truth about it', async (t) => {
+  const scene = scenes.sceneOf([{ path: 'warm', lengthBytes: 8 * MIB + 5000 }], 300_000);
+  const output = join(folder, 'warm');
+  scenes.writeScene(scene, output);
+  assert.equal(await populatesOf(output, scene), 0);
+  if (process.geteuid?.() !== 0) return t.diagnostic('not root: no file of others to look at');
+  // Of these mincore(2) may say that all is in memory.
+  fs.chownSync(join(output, 'warm'), 12_345, 12_345);
+  assert.ok((await populatesOf(output, scene)) >= (8 * MIB) / (128 * KIB));
+});
+
+test('a hole in the page cache is for a worker', async () => {
+  const lengthBytes = 4 * MIB;
+  const scene = scenes.sceneOf([{ path: 'hole', lengthBytes }], 300_000);
+  const output = join(folder, 'hole');
+  scenes.writeScene(scene, output);
+  scene.bytes.fill(0, 2 * MIB, 3 * MIB);
+  // On tmpfs a hole has no page until somebody reads it.
+  const file = fs.openSync(join(output, 'hole'), 'w');
+  fs.ftruncateSync(file, lengthBytes);
+  fs.writeSync(file, scene.bytes, 0, 2 * MIB, 0);
+  fs.writeSync(file, scene.bytes, 3 * MIB, MIB, 3 * MIB);
+  fs.closeSync(file);
+  const populates = await populatesOf(output, scene);
+  assert.ok(populates >= MIB / (128 * KIB) && populates < 2 * (MIB / (128 * KIB)), `${populates} populates`);
 });
 
 test('pages of a finished piece stay for serving, those of an old one go', async () => {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Geometry, type PieceIndex } from '../../src/metainfo/geometry.js';
 import { evenUnit } from '../../src/storage/budgets.js';
-import { ResidentUnits, type UnitOwner, type UnitRoom } from '../../src/storage/units.js';
+import { type Loading, ResidentUnits, type UnitOwner, type UnitRoom } from '../../src/storage/units.js';
 
 const KIB = 1024;
 const UNIT = 16 * KIB;
@@ -14,9 +14,11 @@ class FakeOwner implements UnitOwner {
   readonly evicted: number[] = [];
   hasRoom = true;
   isImmediate = true;
+  isThere = false;
   roomCalls = 0;
 
-  load(slot: number): boolean {
+  load(slot: number): Loading {
+    if (this.hasRoom && this.isThere) return 'there';
     if (this.hasRoom) this.loading.push(slot);
     return this.hasRoom;
   }
@@ -133,12 +135,37 @@ test('an evicted unit that is wanted again before it was let go comes back witho
   owner.isImmediate = false;
   for (let unit = 0; unit < 9; unit++) load(unit);
   const [slot] = owner.evicted as [number];
-  assert.equal(resident.pin(...at(0)), 'loading');
-  assert.equal(owner.roomCalls, 1);
-  assert.equal(owner.loading.length, 0);
   assert.equal(resident.pin(...at(0)), 'ready');
+  assert.equal(owner.loading.length, 0);
   assert.equal(resident.beginRelease(slot), false);
   resident.unpin(...at(0));
+  resident.checkInvariants();
+});
+
+test('what is in memory already is ready at once, and counts like any other', () => {
+  const { owner, room, resident } = setUp(8);
+  owner.isThere = true;
+  assert.equal(resident.pin(0 as PieceIndex, 2 * UNIT - 5, 10), 'ready');
+  resident.readAhead(1 as PieceIndex, 0, PIECE);
+  assert.deepEqual(owner.loading, []);
+  assert.equal(resident.residentBytes, 6 * UNIT);
+  assert.equal(room.units, 6);
+  resident.readAhead(2 as PieceIndex, 0, PIECE);
+  assert.equal(resident.residentBytes, 8 * UNIT);
+  assert.equal(resident.isKnown(0 as PieceIndex, UNIT), true, 'pinned');
+  assert.equal(resident.isKnown(1 as PieceIndex, 0), false, 'the oldest went');
+  resident.unpin(0 as PieceIndex, 2 * UNIT - 5, 10);
+  resident.checkInvariants();
+});
+
+test('a range of which only a part is in memory waits for the rest', () => {
+  const { owner, resident } = setUp();
+  owner.isThere = true;
+  assert.equal(resident.pin(...at(1)), 'ready');
+  owner.isThere = false;
+  assert.equal(resident.pin(0 as PieceIndex, 2 * UNIT - 5, 10), 'loading');
+  resident.loaded(owner.loading.pop()!, true);
+  assert.equal(resident.pin(0 as PieceIndex, 2 * UNIT - 5, 10), 'ready');
   resident.checkInvariants();
 });
 
@@ -177,7 +204,7 @@ test('units divide pieces of any length evenly and in whole blocks', () => {
 });
 
 test('whatever happens, in whatever order, the books balance and memory stays within its bounds', () => {
-  const step = fc.tuple(fc.nat(7), fc.nat(40), fc.nat(3));
+  const step = fc.tuple(fc.nat(8), fc.nat(40), fc.nat(3));
   fc.assert(
     fc.property(fc.boolean(), fc.array(step, { maxLength: 300 }), (isImmediate, steps) => {
       const { owner, room, resident } = setUp();
@@ -191,6 +218,7 @@ test('whatever happens, in whatever order, the books balance and memory stays wi
         else if (action === 3 && pins.length > 0) resident.unpin(...pins.splice(unit % pins.length, 1)[0]!);
         else if (action === 4) releasing.push(...owner.evicted.splice(0).filter((slot) => resident.beginRelease(slot)));
         else if (action === 5 && releasing.length > 0) resident.released(releasing.shift()!);
+        else if (action === 8) owner.isThere = which > 1;
         else if (action === 7) resident.shrink(which * UNIT);
         else if (action === 6 && resident.forget((unit % 10) as PieceIndex)) resident.adopt((unit % 10) as PieceIndex);
         resident.checkInvariants();
