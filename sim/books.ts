@@ -6,7 +6,7 @@ import type { BlockIndex, PieceIndex } from '../src/metainfo/geometry.js';
 import type { Host } from './host.js';
 import type { SimPeer } from './peer.js';
 
-/** While room is exhausted a request may be taken over after this long (scheduler/take-over.ts). */
+/** While room is exhausted a request may be taken over after this long (scheduler/ask/endgame.ts). */
 const AGED_MS = 2_000;
 
 interface Ask {

@@ -6,7 +6,7 @@ import { DEFAULTS, LIMITS } from '../src/config.js';
 import { Bitfield } from '../src/metainfo/bitfield.js';
 import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../src/metainfo/geometry.js';
 import { makeRandom } from '../src/random.js';
-import { NORMAL, type Priority, SKIP } from '../src/scheduler/priority.js';
+import { NORMAL, type Priority, SKIP } from '../src/scheduler/pieces/priority.js';
 import { Scheduler } from '../src/scheduler/scheduler.js';
 import type { DropReason, SchedulerSink } from '../src/scheduler/sink.js';
 import { type BadPieceOwner, BadPieces } from '../src/swarm/bad-pieces.js';

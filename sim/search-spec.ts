@@ -4,7 +4,7 @@
  * among them.
  */
 import { makeRandom } from '../src/random.js';
-import type { Priority } from '../src/scheduler/priority.js';
+import type { Priority } from '../src/scheduler/pieces/priority.js';
 import type { Canary, HostSpec, Manner, SwarmSpec } from './spec.js';
 
 const KIB = 1024;

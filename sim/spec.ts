@@ -2,7 +2,7 @@
  * What a simulated swarm is made of: sizes, caps, times and manners. Plain data; bytes and bytes per second are real
  * ones, before scaling.
  */
-import type { Priority } from '../src/scheduler/priority.js';
+import type { Priority } from '../src/scheduler/pieces/priority.js';
 
 export type Manner =
   | 'good'

@@ -5,8 +5,8 @@
  */
 import { createHash } from 'node:crypto';
 import { makeRandom } from '../../src/random.js';
-import { Availability } from '../../src/scheduler/availability.js';
-import { NORMAL } from '../../src/scheduler/priority.js';
+import { Availability } from '../../src/scheduler/pieces/availability.js';
+import { NORMAL } from '../../src/scheduler/pieces/priority.js';
 import { cpuNanoseconds, microBench, type Turn } from '../support/micro.js';
 
 const COPIES = 50;

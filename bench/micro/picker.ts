@@ -6,9 +6,9 @@
  */
 import { createHash } from 'node:crypto';
 import { makeRandom } from '../../src/random.js';
-import { Availability } from '../../src/scheduler/availability.js';
-import { Peers } from '../../src/scheduler/peers.js';
-import { Picker } from '../../src/scheduler/picker.js';
+import { Peers } from '../../src/scheduler/peers/peers.js';
+import { Availability } from '../../src/scheduler/pieces/availability.js';
+import { Picker } from '../../src/scheduler/pieces/picker.js';
 import { cpuNanoseconds, microBench, type Turn } from '../support/micro.js';
 
 const PEERS = 1000;

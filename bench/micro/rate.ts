@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { BLOCK_LENGTH_BYTES } from '../../src/config.js';
-import { RollingRates } from '../../src/scheduler/rate.js';
+import { RollingRates } from '../../src/scheduler/peers/rate.js';
 import { cpuNanoseconds, microBench, type Turn } from '../support/micro.js';
 
 /** Reads of 1 MiB. */

@@ -4,13 +4,13 @@
  */
 import type { BlockIndex, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
-import type { Allowance } from './allowance.js';
-import type { Availability } from './availability.js';
-import type { Ledger } from './ledger.js';
-import type { OpenPieces } from './open-pieces.js';
-import type { Peers } from './peers.js';
-import type { Picker } from './picker.js';
-import type { Traffic, TrafficTotals } from './traffic.js';
+import type { Allowance } from './ask/allowance.js';
+import type { Ledger } from './ask/ledger.js';
+import type { Peers } from './peers/peers.js';
+import type { Traffic, TrafficTotals } from './peers/traffic.js';
+import type { Availability } from './pieces/availability.js';
+import type { OpenPieces } from './pieces/open-pieces.js';
+import type { Picker } from './pieces/picker.js';
 
 /** Seeds hear our HAVE messages while they are at most one peer of so many. */
 const SEEDS_TOLD = 8;

@@ -1,12 +1,13 @@
 /** The truths that hold between the scheduler's parts after every call. Recounts everything; for tests. */
-import type { Availability } from './availability.js';
-import type { Choker } from './choker.js';
-import type { Holdings } from './holdings.js';
-import { CELLS_PER_BLOCK, type Ledger, MAX_HOLDERS } from './ledger.js';
-import { ARRIVING, MISSING, type OpenPieces, READY, REQUESTED, STORED } from './open-pieces.js';
-import type { Peers } from './peers.js';
-import type { Picker } from './picker.js';
-import { SKIP } from './priority.js';
+
+import { CELLS_PER_BLOCK, type Ledger, MAX_HOLDERS } from './ask/ledger.js';
+import type { Holdings } from './peers/holdings.js';
+import type { Peers } from './peers/peers.js';
+import type { Availability } from './pieces/availability.js';
+import { ARRIVING, MISSING, type OpenPieces, READY, REQUESTED, STORED } from './pieces/open-pieces.js';
+import type { Picker } from './pieces/picker.js';
+import { SKIP } from './pieces/priority.js';
+import type { Choker } from './serve/choker.js';
 
 export interface SchedulerParts {
   readonly peers: Peers;

@@ -8,29 +8,29 @@
  */
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { BlockIndex, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
-import { Allowance } from './allowance.js';
-import { Arrivals } from './arrivals.js';
-import { Availability } from './availability.js';
-import { Choker } from './choker.js';
+import { Allowance } from './ask/allowance.js';
+import { Arrivals } from './ask/arrivals.js';
+import { Filler } from './ask/filler.js';
+import { Ledger } from './ask/ledger.js';
+import { Pipeline } from './ask/pipeline.js';
+import { Turns } from './ask/request-line.js';
+import { Requests } from './ask/requests.js';
+import { Patience } from './ask/snubbing.js';
 import { SchedulerFacts } from './facts.js';
-import { Filler } from './filler.js';
-import { Holdings } from './holdings.js';
 import { checkInvariants } from './invariants.js';
-import { Ledger } from './ledger.js';
-import { OPENING, OpenPieces, type READY, VERIFYING } from './open-pieces.js';
 import type { SchedulerOptions } from './options.js';
-import { Outlets } from './outlets.js';
-import { Patience } from './patience.js';
-import { Peers } from './peers.js';
-import { Picker } from './picker.js';
-import { Pipeline } from './pipeline.js';
-import { checkPriorities, checkPriority, type Priority } from './priority.js';
-import { Requests } from './requests.js';
+import { Holdings } from './peers/holdings.js';
+import { Peers } from './peers/peers.js';
+import { SlotRows } from './peers/slot-rows.js';
+import { Traffic } from './peers/traffic.js';
+import { Availability } from './pieces/availability.js';
+import { OPENING, OpenPieces, type READY, VERIFYING } from './pieces/open-pieces.js';
+import { Picker } from './pieces/picker.js';
+import { checkPriorities, checkPriority, type Priority } from './pieces/priority.js';
+import { Choker } from './serve/choker.js';
+import { Outlets } from './serve/hoarders.js';
+import { SuperSeed } from './serve/super-seed.js';
 import type { BlockVerdict } from './sink.js';
-import { SlotRows } from './slot-rows.js';
-import { SuperSeed } from './super-seed.js';
-import { Traffic } from './traffic.js';
-import { Turns } from './turns.js';
 
 export type { SchedulerLimits, SchedulerOptions } from './options.js';
 

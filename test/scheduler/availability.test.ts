@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { Availability } from '../../src/scheduler/availability.js';
-import { PRIORITIES, type Priority, SKIP } from '../../src/scheduler/priority.js';
+import { Availability } from '../../src/scheduler/pieces/availability.js';
+import { PRIORITIES, type Priority, SKIP } from '../../src/scheduler/pieces/priority.js';
 import { seeded } from './world.js';
 
 const SLOTS = 12;

@@ -1,9 +1,9 @@
 /** A choker, its peers and their rates, second by second; checked after every step. */
 import type { PeerSlot } from '../../src/metainfo/geometry.js';
-import { Choker } from '../../src/scheduler/choker.js';
-import { Outlets } from '../../src/scheduler/outlets.js';
-import { Peers } from '../../src/scheduler/peers.js';
-import { RollingRates } from '../../src/scheduler/rate.js';
+import { Peers } from '../../src/scheduler/peers/peers.js';
+import { RollingRates } from '../../src/scheduler/peers/rate.js';
+import { Choker } from '../../src/scheduler/serve/choker.js';
+import { Outlets } from '../../src/scheduler/serve/hoarders.js';
 import type { SchedulerSink } from '../../src/scheduler/sink.js';
 import { seeded } from './world.js';
 

@@ -1,7 +1,7 @@
 /** Who is served for how long: the choker through 90 virtual minutes. Times are seconds of service, not turns. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { TURN_MS } from '../../src/scheduler/optimistic-slot.js';
+import { TURN_MS } from '../../src/scheduler/serve/optimistic-slot.js';
 import { type BytesPerSecond, crowd, type Scene } from './choke-scene.js';
 import { seeded } from './world.js';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Geometry, type PeerSlot } from '../../src/metainfo/geometry.js';
-import { CELLS_PER_BLOCK, Ledger } from '../../src/scheduler/ledger.js';
-import { OpenPieces } from '../../src/scheduler/open-pieces.js';
+import { CELLS_PER_BLOCK, Ledger } from '../../src/scheduler/ask/ledger.js';
+import { OpenPieces } from '../../src/scheduler/pieces/open-pieces.js';
 
 const BLOCKS = 4;
 const PIECE_BYTES = BLOCKS * 16 * 1024;

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
-import { Availability } from '../../src/scheduler/availability.js';
-import { Holdings } from '../../src/scheduler/holdings.js';
-import { Peers } from '../../src/scheduler/peers.js';
-import { CANDIDATES, Picker, PROBES } from '../../src/scheduler/picker.js';
-import { NORMAL, PRIORITIES, type Priority, SKIP } from '../../src/scheduler/priority.js';
+import { Holdings } from '../../src/scheduler/peers/holdings.js';
+import { Peers } from '../../src/scheduler/peers/peers.js';
+import { Availability } from '../../src/scheduler/pieces/availability.js';
+import { CANDIDATES, Picker, PROBES } from '../../src/scheduler/pieces/picker.js';
+import { NORMAL, PRIORITIES, type Priority, SKIP } from '../../src/scheduler/pieces/priority.js';
 import type { SchedulerSink } from '../../src/scheduler/sink.js';
 import { seeded } from './world.js';
 

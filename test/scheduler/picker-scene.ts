@@ -7,9 +7,9 @@
  *   pick  .^..   what slot 0 is offered, by one seed of the dice or another; no '^': nothing
  */
 import assert from 'node:assert/strict';
-import { Availability } from '../../src/scheduler/availability.js';
-import { Peers } from '../../src/scheduler/peers.js';
-import { Picker } from '../../src/scheduler/picker.js';
+import { Peers } from '../../src/scheduler/peers/peers.js';
+import { Availability } from '../../src/scheduler/pieces/availability.js';
+import { Picker } from '../../src/scheduler/pieces/picker.js';
 import { seeded } from './world.js';
 
 export interface SceneOptions {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test, { describe } from 'node:test';
-import { CANDIDATES, PROBES } from '../../src/scheduler/picker.js';
-import { HIGH, NORMAL, SKIP } from '../../src/scheduler/priority.js';
+import { CANDIDATES, PROBES } from '../../src/scheduler/pieces/picker.js';
+import { HIGH, NORMAL, SKIP } from '../../src/scheduler/pieces/priority.js';
 import { picksAre, scene } from './picker-scene.js';
 
 const SEQUENTIAL = { isSequential: true };

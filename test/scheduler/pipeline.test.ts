@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { BLOCK_LENGTH_BYTES } from '../../src/config.js';
-import { MIN_DEPTH, Pipeline } from '../../src/scheduler/pipeline.js';
+import { MIN_DEPTH, Pipeline } from '../../src/scheduler/ask/pipeline.js';
 
 function joined(limit = 2000): Pipeline {
   const pipeline = new Pipeline(1, limit);

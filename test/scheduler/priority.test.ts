@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test, { describe } from 'node:test';
 import type { PeerSlot, PieceIndex } from '../../src/metainfo/geometry.js';
-import { HIGH, LOW, NORMAL, type Priority, SKIP } from '../../src/scheduler/priority.js';
+import { HIGH, LOW, NORMAL, type Priority, SKIP } from '../../src/scheduler/pieces/priority.js';
 import { World, type WorldOptions } from './world.js';
 
 const KIB = 1024;

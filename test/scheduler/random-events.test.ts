@@ -1,7 +1,7 @@
 import test from 'node:test';
 import fc from 'fast-check';
 import type { PeerSlot, PieceIndex } from '../../src/metainfo/geometry.js';
-import { PRIORITIES, type Priority } from '../../src/scheduler/priority.js';
+import { PRIORITIES, type Priority } from '../../src/scheduler/pieces/priority.js';
 import { deliverRun } from './run-steps.js';
 import { seeded, World } from './world.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { RATE_WINDOW_SECONDS, RollingRates } from '../../src/scheduler/rate.js';
+import { RATE_WINDOW_SECONDS, RollingRates } from '../../src/scheduler/peers/rate.js';
 
 test('the average equals the exact sum of the last 20 clock seconds over their span, across any gaps', () => {
   const steps = fc.array(fc.tuple(fc.integer({ min: 0, max: 45_000 }), fc.nat(1_000_000)), { maxLength: 80 });

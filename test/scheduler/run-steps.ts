@@ -1,7 +1,7 @@
 /** What a `World` knows of runs: requests for blocks in a row, and their arrival at once. */
 import assert from 'node:assert/strict';
 import type { BlockIndex, PeerSlot, PieceIndex } from '../../src/metainfo/geometry.js';
-import { TURN_BLOCKS } from '../../src/scheduler/turns.js';
+import { TURN_BLOCKS } from '../../src/scheduler/ask/request-line.js';
 import type { World } from './world.js';
 
 /** Worlds with more peers than there is room for even shares: they are asked in turns. */

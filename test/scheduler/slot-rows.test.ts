@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { grown, SlotRows } from '../../src/scheduler/slot-rows.js';
+import { grown, SlotRows } from '../../src/scheduler/peers/slot-rows.js';
 
 test('a grown table keeps its rows and fills the new ones', () => {
   assert.deepEqual(grown(Int32Array.of(7, 8), 4, -1), Int32Array.of(7, 8, -1, -1));

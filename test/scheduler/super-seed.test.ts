@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { Audience, MIN_WINDOW } from '../../src/scheduler/audience.js';
-import { HAVES_PER_CALL, Unsaid } from '../../src/scheduler/unsaid.js';
+import { HAVES_PER_CALL, Unsaid } from '../../src/scheduler/serve/owed-haves.js';
+import { Audience, MIN_WINDOW } from '../../src/scheduler/serve/reveals.js';
 import { type ScenePeer, SuperScene } from './super-scene.js';
 
 test('each newcomer is shown a piece of its own, and only that is served', () => {

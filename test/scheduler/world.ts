@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
 import { type BlockIndex, Geometry, type PeerSlot, type PieceIndex } from '../../src/metainfo/geometry.js';
-import { NORMAL, type Priority, SKIP } from '../../src/scheduler/priority.js';
+import { NORMAL, type Priority, SKIP } from '../../src/scheduler/pieces/priority.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
 import type { DropReason, SchedulerSink } from '../../src/scheduler/sink.js';
 import { checkRun } from './run-steps.js';

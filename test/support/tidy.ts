@@ -240,8 +240,8 @@ const MULTIPLIES: ReadonlySet<string> = new Set([
   'src/metainfo/geometry.ts',
   'src/metainfo/hybrid.ts',
   'src/work/digest-pieces.ts',
-  'src/scheduler/choker.ts',
-  'src/scheduler/outlets.ts',
+  'src/scheduler/serve/choker.ts',
+  'src/scheduler/serve/hoarders.ts',
   'src/storage/budgets.ts',
 ]);
 

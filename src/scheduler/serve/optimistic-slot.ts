@@ -2,8 +2,8 @@
  * The one slot that is given whatever a peer gives, so that newcomers begin and better partners are found. It is shared
  * by time, not by turns: these end early when the peer leaves or earns a regular slot.
  */
-import type { Peers } from './peers.js';
-import { grown } from './slot-rows.js';
+import type { Peers } from '../peers/peers.js';
+import { grown } from '../peers/slot-rows.js';
 
 /** A turn of the slot, in rounds of the choker, and at most. */
 export const TURN_ROUNDS = 3;

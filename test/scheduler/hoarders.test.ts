@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { PeerSlot, PieceIndex } from '../../src/metainfo/geometry.js';
-import { Outlets } from '../../src/scheduler/outlets.js';
+import { Outlets } from '../../src/scheduler/serve/hoarders.js';
 import { crowd } from './choke-scene.js';
 
 const PIECES = 64;

@@ -7,8 +7,8 @@
  * and everybody waited 1.25 to 1.49 times as long for the pieces that had not left yet; with this 1.14 to 1.25 times.
  * Counts only what copies outside prove: where every piece has several copies it says nothing about anybody.
  */
-import type { PeerSlot, PieceIndex } from '../metainfo/geometry.js';
-import { grown } from './slot-rows.js';
+import type { PeerSlot, PieceIndex } from '../../metainfo/geometry.js';
+import { grown } from '../peers/slot-rows.js';
 
 /** A good peer carries that many pieces at most while they are on their way to others. */
 const MAX_CARRIED = 5;

@@ -7,8 +7,8 @@
  * 100 equal leeches took 1.38 times the ideal with 3 s, 1.23 with 0.5. Patience: mean + 4 deviations of the response
  * time, smoothed as RFC 6298 does, doubled at every time-out.
  */
-import { BLOCK_LENGTH_BYTES } from '../config.js';
-import { grown } from './slot-rows.js';
+import { BLOCK_LENGTH_BYTES } from '../../config.js';
+import { grown } from '../peers/slot-rows.js';
 
 export const MIN_DEPTH = 4;
 /** Runs are asked for where the queue holds so many of them. */

@@ -3,8 +3,9 @@
  * it would fetch what many have, while what it alone has stays rare. The bar is set for the one peer that is being
  * filled.
  */
+
+import type { Peers } from '../peers/peers.js';
 import type { Availability } from './availability.js';
-import type { Peers } from './peers.js';
 import type { Picker } from './picker.js';
 
 export class RarityBar {

@@ -6,7 +6,7 @@
  * A peer uses its slot when it takes a sixteenth of what its share of the uplink would be, by the best second of the
  * last minute or so; and at least a little. Where we are slow to send ourselves, nobody is to blame.
  */
-import { grown } from './slot-rows.js';
+import { grown } from '../peers/slot-rows.js';
 
 /** What a peer takes is looked at over so many whole seconds; before that it is given time. */
 export const LOOK_SECONDS = 2;

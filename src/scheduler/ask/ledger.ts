@@ -6,8 +6,9 @@
  * made to try a snubbed peer. A lax request may still be answered, but others may take the block.
  * Invariant: a peer has at most one cell per block; at most `MAX_HOLDERS` cells of a block are firm.
  */
-import type { BlockTables } from './open-pieces.js';
-import { grown } from './slot-rows.js';
+
+import { grown } from '../peers/slot-rows.js';
+import type { BlockTables } from '../pieces/open-pieces.js';
 
 export const CELLS_PER_BLOCK = 4;
 /** Most peers asked for one block in the endgame; the fourth cell remembers a late one. */

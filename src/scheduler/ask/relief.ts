@@ -5,9 +5,10 @@
  * A piece with something stored, that no peer can finish now, goes only after `STUCK_MS`: its peers may come back. What
  * is open for others to come is closed for the sake of other torrents as far as nobody here will ask for it soon.
  */
-import { type OpenPieces, READY } from './open-pieces.js';
-import type { Peers } from './peers.js';
-import type { Turns } from './turns.js';
+
+import type { Peers } from '../peers/peers.js';
+import { type OpenPieces, READY } from '../pieces/open-pieces.js';
+import type { Turns } from './request-line.js';
 
 /** Starvation after which a half-stored piece is given up. */
 const STUCK_MS = 10_000;

@@ -9,11 +9,11 @@
  * of servable records exactly while it has missing blocks. Who was asked for a block is the ledger's business
  * (ledger.ts).
  */
-import { Bitfield } from '../metainfo/bitfield.js';
-import type { Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
-import type { UnfinishedPiece } from '../metainfo/unfinished.js';
-import { grown } from './slot-rows.js';
-import { SlotSet } from './slot-set.js';
+import { Bitfield } from '../../metainfo/bitfield.js';
+import type { Geometry, PeerSlot, PieceIndex } from '../../metainfo/geometry.js';
+import type { UnfinishedPiece } from '../../metainfo/unfinished.js';
+import { grown } from '../peers/slot-rows.js';
+import { SlotSet } from '../peers/slot-set.js';
 
 export const OPENING = 1;
 export const READY = 2;

@@ -17,14 +17,14 @@
  * revealed; a piece has at most one taker, an unchoked peer. Everything is O(1) per HAVE, and O(pieces) when a peer
  * leaves or sends a bitfield.
  */
-import type { PeerSlot, PieceIndex } from '../metainfo/geometry.js';
-import { Audience } from './audience.js';
-import type { Availability } from './availability.js';
-import type { Peers } from './peers.js';
-import { RarityOrder } from './rarity-order.js';
-import type { RollingRates } from './rate.js';
-import type { SchedulerSink } from './sink.js';
-import { Unsaid } from './unsaid.js';
+import type { PeerSlot, PieceIndex } from '../../metainfo/geometry.js';
+import type { Peers } from '../peers/peers.js';
+import type { RollingRates } from '../peers/rate.js';
+import type { Availability } from '../pieces/availability.js';
+import { RarityOrder } from '../pieces/rarity-order.js';
+import type { SchedulerSink } from '../sink.js';
+import { Unsaid } from './owed-haves.js';
+import { Audience } from './reveals.js';
 
 /** A peer that does not want what it was shown (it fetches some files only) is shown one more. */
 const SHOW_MORE_MS = 2_000;

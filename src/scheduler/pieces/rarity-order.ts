@@ -8,7 +8,7 @@
  * One copy more or less moves a piece across one border: O(1). Adding or removing a piece crosses at most `copies + 1`
  * borders; that happens once per opened piece. Who owns the copies (availability.ts) changes them before it calls.
  */
-import { grown } from './slot-rows.js';
+import { grown } from '../peers/slot-rows.js';
 
 export class RarityOrder {
   readonly #order: Int32Array;

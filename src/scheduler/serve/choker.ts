@@ -8,14 +8,14 @@
  * choked.
  * Of what the peers have it knows the number of pieces only.
  */
-import type { PeerSlot } from '../metainfo/geometry.js';
+import type { PeerSlot } from '../../metainfo/geometry.js';
+import type { Peers } from '../peers/peers.js';
+import type { RollingRates } from '../peers/rate.js';
+import { grown } from '../peers/slot-rows.js';
+import type { SchedulerSink } from '../sink.js';
+import type { Outlets } from './hoarders.js';
 import { IdleSlots, LOOK_SECONDS } from './idle-slots.js';
 import { NOBODY, OptimisticSlot } from './optimistic-slot.js';
-import type { Outlets } from './outlets.js';
-import type { Peers } from './peers.js';
-import type { RollingRates } from './rate.js';
-import type { SchedulerSink } from './sink.js';
-import { grown } from './slot-rows.js';
 import type { SuperSeed } from './super-seed.js';
 
 export const ROUND_MS = 10_000;

@@ -1,6 +1,6 @@
 /** What is still to be said with HAVE to peers that came while we were super-seeding, once that has ended. */
-import type { PeerSlot, PieceIndex } from '../metainfo/geometry.js';
-import type { SchedulerSink } from './sink.js';
+import type { PeerSlot, PieceIndex } from '../../metainfo/geometry.js';
+import type { SchedulerSink } from '../sink.js';
 
 /**
  * HAVE messages of one call: 9 bytes each, some milliseconds. With many pieces and peers the rest follows in later

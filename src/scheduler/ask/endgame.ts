@@ -5,18 +5,18 @@
  * would pass them from one to the next.
  */
 
-import type { PeerSlot } from '../metainfo/geometry.js';
+import type { PeerSlot } from '../../metainfo/geometry.js';
+import type { Holdings } from '../peers/holdings.js';
+import type { Peers } from '../peers/peers.js';
+import type { Availability } from '../pieces/availability.js';
+import { ARRIVING, type OpenPieces, READY, REQUESTED } from '../pieces/open-pieces.js';
+import { SKIP } from '../pieces/priority.js';
+import type { SchedulerSink } from '../sink.js';
 import type { Allowance } from './allowance.js';
-import type { Availability } from './availability.js';
-import type { Holdings } from './holdings.js';
 import { type Ledger, MAX_HOLDERS } from './ledger.js';
-import { ARRIVING, type OpenPieces, READY, REQUESTED } from './open-pieces.js';
-import type { Patience } from './patience.js';
-import type { Peers } from './peers.js';
 import type { Pipeline } from './pipeline.js';
-import { SKIP } from './priority.js';
 import type { Requests } from './requests.js';
-import type { SchedulerSink } from './sink.js';
+import type { Patience } from './snubbing.js';
 
 /** Requests an idle peer may have for blocks asked of others. More is waste: the block is on its way from two sides. */
 const TAKE_OVER_DEPTH = 2;

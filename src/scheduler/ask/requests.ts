@@ -6,11 +6,11 @@
  * A request we let go of while the peer may still answer leaves a credit (`late`): that many blocks are late, not
  * unrequested.
  */
-import type { BlockIndex, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
+import type { BlockIndex, PeerSlot, PieceIndex } from '../../metainfo/geometry.js';
+import type { Peers } from '../peers/peers.js';
+import { ARRIVING, MISSING, type OpenPieces, READY, REQUESTED, STORED } from '../pieces/open-pieces.js';
+import type { BlockVerdict, SchedulerSink } from '../sink.js';
 import { CELLS_PER_BLOCK, type Ledger } from './ledger.js';
-import { ARRIVING, MISSING, type OpenPieces, READY, REQUESTED, STORED } from './open-pieces.js';
-import type { Peers } from './peers.js';
-import type { BlockVerdict, SchedulerSink } from './sink.js';
 
 export class Requests {
   readonly #open: OpenPieces;

@@ -2,14 +2,14 @@
  * What blocks that come mean for the parts of the scheduler: their requests, rates, how much to ask for, how patient to
  * be.
  */
-import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
-import type { OpenPieces } from './open-pieces.js';
-import type { Patience } from './patience.js';
-import type { Peers } from './peers.js';
+import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../../metainfo/geometry.js';
+import type { Peers } from '../peers/peers.js';
+import type { Traffic } from '../peers/traffic.js';
+import type { OpenPieces } from '../pieces/open-pieces.js';
+import type { BlockVerdict } from '../sink.js';
 import type { Pipeline } from './pipeline.js';
 import type { Requests } from './requests.js';
-import type { BlockVerdict } from './sink.js';
-import type { Traffic } from './traffic.js';
+import type { Patience } from './snubbing.js';
 
 export interface ArrivalsParts {
   readonly geometry: Geometry;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { TURN_BLOCKS, Turns } from '../../src/scheduler/turns.js';
+import { TURN_BLOCKS, Turns } from '../../src/scheduler/ask/request-line.js';
 import { crowded } from './run-steps.js';
 import { World } from './world.js';
 

@@ -5,13 +5,13 @@
  * Invariant: we are interested in a peer exactly while it has a piece that is needed: neither verified nor skipped; the
  * sink hears of changes only.
  */
-import type { Bitfield } from '../metainfo/bitfield.js';
-import type { PeerSlot } from '../metainfo/geometry.js';
-import type { Availability } from './availability.js';
+import type { Bitfield } from '../../metainfo/bitfield.js';
+import type { PeerSlot } from '../../metainfo/geometry.js';
+import type { Availability } from '../pieces/availability.js';
+import type { Picker } from '../pieces/picker.js';
+import { type Priority, SKIP } from '../pieces/priority.js';
+import type { SchedulerSink } from '../sink.js';
 import type { Peers } from './peers.js';
-import type { Picker } from './picker.js';
-import { type Priority, SKIP } from './priority.js';
-import type { SchedulerSink } from './sink.js';
 
 export class Holdings {
   /** 1 for every piece that is neither verified nor skipped. */

@@ -3,7 +3,7 @@
  * reads and writes as there are blocks; so only some ask, for a longer run of blocks each, and whoever has got them all
  * goes to the end of the line.
  */
-import { grown } from './slot-rows.js';
+import { grown } from '../peers/slot-rows.js';
 
 /** Requests of one turn. */
 export const TURN_BLOCKS = 16;

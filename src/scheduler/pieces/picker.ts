@@ -13,11 +13,12 @@
  * sequential pick moves `from` on, and a peer with nothing to pick has an empty range, so no word is looked at in vain
  * twice.
  */
+
+import type { Peers } from '../peers/peers.js';
+import { grown } from '../peers/slot-rows.js';
 import type { Availability } from './availability.js';
-import type { Peers } from './peers.js';
 import { HIGH, LOW, PRIORITIES } from './priority.js';
 import type { RarityOrder } from './rarity-order.js';
-import { grown } from './slot-rows.js';
 
 /** Pieces taken at random before rarity counts. */
 export const RANDOM_PIECES = 4;

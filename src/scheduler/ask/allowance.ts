@@ -4,7 +4,7 @@
  * that nobody else brings. As the limit may not be what holds us up (many slow peers), the allowance grows while it is
  * used up and nothing is held back, and shrinks when something is.
  */
-import { BLOCK_LENGTH_BYTES } from '../config.js';
+import { BLOCK_LENGTH_BYTES } from '../../config.js';
 
 /** What is asked for ahead, as time at the limit. */
 const AHEAD_SECONDS = 10;

@@ -4,11 +4,11 @@
  *   punctual -- nothing for its time-out while asked, or choked us on our requests twice --> snubbed
  *   snubbed  -- a block that was asked for --> punctual
  */
-import type { PeerSlot } from '../metainfo/geometry.js';
-import type { Peers } from './peers.js';
+import type { PeerSlot } from '../../metainfo/geometry.js';
+import type { Peers } from '../peers/peers.js';
+import type { SchedulerSink } from '../sink.js';
 import type { Pipeline } from './pipeline.js';
 import type { Requests } from './requests.js';
-import type { SchedulerSink } from './sink.js';
 
 /**
  * A block that began and has not ended after this long (or the peer's own time-out, if longer) stalls: below 0.8 KB/s.

@@ -11,23 +11,23 @@
  * piece that no unchoked, punctual peer can finish is closed (relief.ts). A piece skipped while open is finished if
  * something is stored and peers we need serve it, else closed.
  */
-import type { PieceIndex } from '../metainfo/geometry.js';
+import type { PieceIndex } from '../../metainfo/geometry.js';
+import type { Holdings } from '../peers/holdings.js';
+import type { Peers } from '../peers/peers.js';
+import type { Availability } from '../pieces/availability.js';
+import { type OpenPieces, READY } from '../pieces/open-pieces.js';
+import type { Picker } from '../pieces/picker.js';
+import { SKIP } from '../pieces/priority.js';
+import { RarityBar } from '../pieces/rarity-bar.js';
+import type { SchedulerSink } from '../sink.js';
 import type { Allowance } from './allowance.js';
-import type { Availability } from './availability.js';
-import type { Holdings } from './holdings.js';
+import { TakeOver } from './endgame.js';
 import type { Ledger } from './ledger.js';
-import { type OpenPieces, READY } from './open-pieces.js';
-import type { Patience } from './patience.js';
-import type { Peers } from './peers.js';
-import type { Picker } from './picker.js';
 import { MIN_DEPTH, type Pipeline } from './pipeline.js';
-import { SKIP } from './priority.js';
-import { RarityBar } from './rarity-bar.js';
 import { Relief } from './relief.js';
+import { TURN_BLOCKS, type Turns } from './request-line.js';
 import type { Requests } from './requests.js';
-import type { SchedulerSink } from './sink.js';
-import { TakeOver } from './take-over.js';
-import { TURN_BLOCKS, type Turns } from './turns.js';
+import type { Patience } from './snubbing.js';
 
 /** So many of the line may find nothing to ask for before the others have to wait for the next look. */
 const MAX_VAIN_TRIES = 8;
