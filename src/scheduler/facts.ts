@@ -49,7 +49,7 @@ export abstract class SchedulerFacts {
   }
 
   /**
-   * Our HAVE messages go to this peer. Seeds need none, but learn from them who passes pieces on (outlets.ts); where
+   * Our HAVE messages go to this peer. Seeds need none, but learn from them who passes pieces on (hoarders.ts); where
    * seeds are many their choice matters little, and a HAVE to each costs us more than it is worth.
    */
   isTold(slot: PeerSlot): boolean {

@@ -3,7 +3,7 @@
  * peers are slot numbers, the clock and the dice are arguments, everything it wants done goes to the sink.
  *
  * This file composes; the parts are peers (who has what), availability (rarity), open-pieces and ledger (block states),
- * requests (their life), filler (what to ask for), picker (what to open), pipeline (how much), patience, choker.
+ * requests (their life), filler (what to ask for), picker (what to open), pipeline (how much), snubbing, choker.
  * Every call is O(1) per block. Calls about a piece that changes hands (opened, verified, closed) may touch all peers.
  */
 import type { Bitfield } from '../metainfo/bitfield.js';
@@ -13,9 +13,9 @@ import { Arrivals } from './ask/arrivals.js';
 import { Filler } from './ask/filler.js';
 import { Ledger } from './ask/ledger.js';
 import { Pipeline } from './ask/pipeline.js';
-import { Turns } from './ask/request-line.js';
+import { RequestLine } from './ask/request-line.js';
 import { Requests } from './ask/requests.js';
-import { Patience } from './ask/snubbing.js';
+import { Snubbing } from './ask/snubbing.js';
 import { SchedulerFacts } from './facts.js';
 import { checkInvariants } from './invariants.js';
 import type { SchedulerOptions } from './options.js';
@@ -28,7 +28,7 @@ import { OPENING, OpenPieces, type READY, VERIFYING } from './pieces/open-pieces
 import { Picker } from './pieces/picker.js';
 import { checkPriorities, checkPriority, type Priority } from './pieces/priority.js';
 import { Choker } from './serve/choker.js';
-import { Outlets } from './serve/hoarders.js';
+import { Hoarders } from './serve/hoarders.js';
 import { SuperSeed } from './serve/super-seed.js';
 import type { BlockVerdict } from './sink.js';
 
@@ -41,7 +41,7 @@ export class Scheduler extends SchedulerFacts {
   readonly #ledger: Ledger;
   readonly #requests: Requests;
   readonly #pipeline: Pipeline;
-  readonly #patience: Patience;
+  readonly #snubbing: Snubbing;
   readonly #picker: Picker;
   readonly #holdings: Holdings;
   readonly #filler: Filler;
@@ -49,7 +49,7 @@ export class Scheduler extends SchedulerFacts {
   readonly #choker: Choker;
   readonly #traffic: Traffic;
   readonly #superSeed: SuperSeed | null;
-  readonly #outlets: Outlets;
+  readonly #hoarders: Hoarders;
   readonly #rows: SlotRows;
   #second = Number.NEGATIVE_INFINITY;
 
@@ -73,9 +73,9 @@ export class Scheduler extends SchedulerFacts {
     this.#requests = requests;
     const pipeline = new Pipeline(0, limits.requestsPerPeer);
     this.#pipeline = pipeline;
-    const patience = new Patience(peers, pipeline, requests, sink);
-    this.#patience = patience;
-    const parts = { peers, open, ledger, availability, requests, pipeline, patience };
+    const snubbing = new Snubbing(peers, pipeline, requests, sink);
+    this.#snubbing = snubbing;
+    const parts = { peers, open, ledger, availability, requests, pipeline, snubbing };
     this.#arrivals = new Arrivals({ ...parts, geometry, traffic });
     this.#picker = picker;
     picker.prefer(options.begun ?? []);
@@ -88,15 +88,15 @@ export class Scheduler extends SchedulerFacts {
       ? new SuperSeed({ peers, availability, taken: traffic.taken, sink, random, clock: holdings })
       : null;
     const { pieceLengthBytes } = geometry;
-    const outlets = new Outlets(geometry.pieceCount, pieceLengthBytes);
-    this.#outlets = outlets;
+    const hoarders = new Hoarders(geometry.pieceCount, pieceLengthBytes);
+    this.#hoarders = hoarders;
     const { uploadSlots, maxSlots } = limits;
-    const choking = { rows: 0, uploadSlots, pieceLengthBytes, random, outlets, superSeed: this.#superSeed };
+    const choking = { rows: 0, uploadSlots, pieceLengthBytes, random, hoarders, superSeed: this.#superSeed };
     this.#choker = new Choker(peers, traffic, sink, choking);
     const roomBlocks = Math.max(1, limits.openPieces) * geometry.blocksPerPiece;
-    const turns = new Turns(roomBlocks);
-    this.#filler = new Filler({ ...parts, picker, holdings, sink, random, roomBlocks, turns, allowance });
-    const tables = [peers, availability, ledger, pipeline, picker, traffic, this.#choker, turns, outlets];
+    const line = new RequestLine(roomBlocks);
+    this.#filler = new Filler({ ...parts, picker, holdings, sink, random, roomBlocks, line, allowance });
+    const tables = [peers, availability, ledger, pipeline, picker, traffic, this.#choker, line, hoarders];
     this.#rows = new SlotRows(maxSlots, this.#superSeed === null ? tables : [...tables, this.#superSeed]);
   }
 
@@ -130,7 +130,7 @@ export class Scheduler extends SchedulerFacts {
     this.#picker.forget(slot);
     this.#traffic.joined(slot, nowMs);
     this.#choker.joined(slot, nowMs);
-    this.#outlets.joined(slot);
+    this.#hoarders.joined(slot);
     this.#superSeed?.joined(slot);
   }
 
@@ -143,7 +143,7 @@ export class Scheduler extends SchedulerFacts {
     this.#peers.isInterested[slot] = 0;
     this.#holdings.haveNone(slot);
     this.#superSeed?.left(slot);
-    this.#outlets.left(slot);
+    this.#hoarders.left(slot);
     this.#choker.left(slot, nowMs);
     this.#peers.leave(slot);
   }
@@ -174,7 +174,7 @@ export class Scheduler extends SchedulerFacts {
 
   peerHave(slot: PeerSlot, piece: PieceIndex): void {
     if (!this.#holdings.have(slot, piece)) return;
-    if (this.isComplete) this.#outlets.had(slot, piece, this.copies(piece));
+    if (this.isComplete) this.#hoarders.had(slot, piece, this.copies(piece));
     this.#superSeed?.had(slot, piece);
   }
 
@@ -198,14 +198,14 @@ export class Scheduler extends SchedulerFacts {
     if (this.#peers.isPeerChoking[slot] !== 0) return;
     this.#holdings.setPeerChoking(slot, true);
     this.#peers.hungry.delete(slot);
-    if (this.#patience.choked(slot)) this.#filler.fillHungry(nowMs);
+    if (this.#snubbing.choked(slot)) this.#filler.fillHungry(nowMs);
   }
 
   peerUnchoked(slot: PeerSlot, nowMs: number): void {
     this.#clock(nowMs);
     if (this.#peers.isPeerChoking[slot] === 0) return;
     this.#holdings.setPeerChoking(slot, false);
-    this.#patience.unchoked(slot, nowMs);
+    this.#snubbing.unchoked(slot, nowMs);
     this.#pipeline.restart(slot);
     if (this.#holdings.wantedOf(slot) > 0) this.#peers.hungry.add(slot);
   }
@@ -263,7 +263,7 @@ export class Scheduler extends SchedulerFacts {
       if (this.#peers.late[slot]! > 0) this.#peers.late[slot]!--;
       return;
     }
-    if (this.#patience.rejected(slot, nowMs)) this.#filler.blocksFreed();
+    if (this.#snubbing.rejected(slot, nowMs)) this.#filler.blocksFreed();
   }
 
   // Blocks and pieces
@@ -344,7 +344,7 @@ export class Scheduler extends SchedulerFacts {
 
   /** A block of the piece goes to the peer: who passes on what it gets is served first. */
   blockServed(slot: PeerSlot, piece: PieceIndex): void {
-    this.#outlets.serves(slot, piece);
+    this.#hoarders.serves(slot, piece);
   }
 
   bytesUploaded(slot: PeerSlot, bytes: number, nowMs: number): void {
@@ -366,7 +366,7 @@ export class Scheduler extends SchedulerFacts {
       if (isNewSecond && this.#peers.isPeerChoking[slot] === 0 && this.#peers.isSnubbed[slot] === 0) {
         this.#pipeline.secondEnded(slot, this.#traffic.given.lastSecond(slot, nowMs));
       }
-      this.#patience.check(slot, nowMs);
+      this.#snubbing.check(slot, nowMs);
     }
     this.#choker.tick(nowMs, this.isComplete);
     this.#superSeed?.tick();

@@ -3,7 +3,7 @@ import type { PeerSlot } from '../../src/metainfo/geometry.js';
 import { Peers } from '../../src/scheduler/peers/peers.js';
 import { RollingRates } from '../../src/scheduler/peers/rate.js';
 import { Choker } from '../../src/scheduler/serve/choker.js';
-import { Outlets } from '../../src/scheduler/serve/hoarders.js';
+import { Hoarders } from '../../src/scheduler/serve/hoarders.js';
 import type { SchedulerSink } from '../../src/scheduler/sink.js';
 import { seeded } from './world.js';
 
@@ -20,7 +20,7 @@ export class Scene {
   readonly given: RollingRates;
   readonly taken: RollingRates;
   readonly choker: Choker;
-  readonly outlets: Outlets;
+  readonly hoarders: Hoarders;
   /** `uploadedBytes` is for tests of short rounds; the others leave it. */
   readonly rates: { uploadedBytes: number };
   readonly tookBytes: number[];
@@ -40,10 +40,10 @@ export class Scene {
     this.optimisticSec = new Array<number>(peerCount).fill(0);
     this.servedSec = new Array<number>(peerCount).fill(0);
     const sink = { choke: (slot: PeerSlot, isChoked: boolean) => this.log.push(`${isChoked ? '-' : '+'}${slot}`) };
-    const outlets = new Outlets(8, PIECE_BYTES);
-    outlets.grow(peerCount);
-    this.outlets = outlets;
-    const options = { rows: peerCount, uploadSlots, pieceLengthBytes: PIECE_BYTES, random: seeded(seed), outlets };
+    const hoarders = new Hoarders(8, PIECE_BYTES);
+    hoarders.grow(peerCount);
+    this.hoarders = hoarders;
+    const options = { rows: peerCount, uploadSlots, pieceLengthBytes: PIECE_BYTES, random: seeded(seed), hoarders };
     this.tookBytes = new Array<number>(peerCount).fill(0);
     const tookBytes = (slot: number): number => this.tookBytes[slot]!;
     const rates = { given: this.given, taken: this.taken, uploadedBytes: 0, tookBytes };

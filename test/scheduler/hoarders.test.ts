@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { PeerSlot, PieceIndex } from '../../src/metainfo/geometry.js';
-import { Outlets } from '../../src/scheduler/serve/hoarders.js';
+import { Hoarders } from '../../src/scheduler/serve/hoarders.js';
 import { crowd } from './choke-scene.js';
 
 const PIECES = 64;
@@ -9,27 +9,27 @@ const slotOf = (slot: number): PeerSlot => slot as PeerSlot;
 
 /** A seed and its peers: what goes out, and who says HAVE. */
 class Scene {
-  readonly outlets = new Outlets(PIECES, 1000);
+  readonly hoarders = new Hoarders(PIECES, 1000);
   readonly #copies = new Int32Array(PIECES);
 
   constructor(peerCount = 4) {
-    this.outlets.grow(peerCount);
+    this.hoarders.grow(peerCount);
   }
 
   /** We send pieces to a peer, which says that it has them. */
   give(slot: number, ...pieces: number[]): void {
     for (const piece of pieces) {
-      this.outlets.serves(slotOf(slot), piece as PieceIndex);
+      this.hoarders.serves(slotOf(slot), piece as PieceIndex);
       this.have(slot, piece);
     }
   }
 
   have(slot: number, ...pieces: number[]): void {
-    for (const piece of pieces) this.outlets.had(slotOf(slot), piece as PieceIndex, ++this.#copies[piece]!);
+    for (const piece of pieces) this.hoarders.had(slotOf(slot), piece as PieceIndex, ++this.#copies[piece]!);
   }
 
   keepers(): number[] {
-    return [0, 1, 2, 3].filter((slot) => this.outlets.keepsToItself(slot));
+    return [0, 1, 2, 3].filter((slot) => this.hoarders.keepsToItself(slot));
   }
 }
 
@@ -68,8 +68,8 @@ test('pieces that others have, or that came from somebody else, are no debt', ()
 test('who takes the slot of a peer that left starts without debts, and pays none of the other', () => {
   const scene = new Scene();
   scene.give(0, ...SIX);
-  scene.outlets.left(slotOf(0));
-  scene.outlets.joined(slotOf(0));
+  scene.hoarders.left(slotOf(0));
+  scene.hoarders.joined(slotOf(0));
   assert.deepEqual(scene.keepers(), []);
   scene.give(0, 10, 11, 12, 13, 14, 15);
   scene.have(1, ...SIX);
@@ -82,8 +82,8 @@ test('a seed serves peers that pass nothing on after the others, and alone with 
     scene.isComplete = true;
     for (const slot of keepers) {
       for (let piece = 0; piece < 6; piece++) {
-        scene.outlets.serves(slotOf(slot), piece as PieceIndex);
-        scene.outlets.had(slotOf(slot), piece as PieceIndex, 1);
+        scene.hoarders.serves(slotOf(slot), piece as PieceIndex);
+        scene.hoarders.had(slotOf(slot), piece as PieceIndex, 1);
       }
     }
     scene.pass(600, [], () => 10);

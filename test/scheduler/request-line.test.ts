@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { TURN_BLOCKS, Turns } from '../../src/scheduler/ask/request-line.js';
+import { RequestLine, TURN_BLOCKS } from '../../src/scheduler/ask/request-line.js';
 import { crowded } from './run-steps.js';
 import { World } from './world.js';
 
@@ -11,25 +11,25 @@ const BUDGET_BLOCKS = OPEN_PIECES * 2;
 const PEERS = 100;
 
 test('the line is first come, first served, whoever stands in it twice and however it grows', () => {
-  const turns = new Turns(4096);
-  turns.grow(4);
-  for (const slot of [2, 0, 2, 3]) turns.wait(slot);
-  assert.equal(turns.next(), 2);
-  turns.wait(1);
-  turns.wait(2);
-  turns.grow(8);
-  turns.wait(7);
+  const line = new RequestLine(4096);
+  line.grow(4);
+  for (const slot of [2, 0, 2, 3]) line.wait(slot);
+  assert.equal(line.next(), 2);
+  line.wait(1);
+  line.wait(2);
+  line.grow(8);
+  line.wait(7);
   assert.deepEqual(
-    Array.from({ length: 5 }, () => turns.next()),
+    Array.from({ length: 5 }, () => line.next()),
     [0, 3, 1, 2, 7],
   );
-  assert.equal(turns.size, 0);
+  assert.equal(line.size, 0);
 });
 
 test('there are turns only where even shares are small and many are at work all the same', () => {
-  const turns = new Turns(2 * 64 * TURN_BLOCKS);
-  assert.ok(!turns.isCrowded(64) && turns.isCrowded(65));
-  assert.ok(!new Turns(2 * 64 * TURN_BLOCKS - 2).isCrowded(1000));
+  const line = new RequestLine(2 * 64 * TURN_BLOCKS);
+  assert.ok(!line.isCrowded(64) && line.isCrowded(65));
+  assert.ok(!new RequestLine(2 * 64 * TURN_BLOCKS - 2).isCrowded(1000));
 });
 
 /** @param runBlocks what each serves in one message, of pieces that are as long at least */

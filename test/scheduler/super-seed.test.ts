@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { HAVES_PER_CALL, Unsaid } from '../../src/scheduler/serve/owed-haves.js';
-import { Audience, MIN_WINDOW } from '../../src/scheduler/serve/reveals.js';
+import { HAVES_PER_CALL, OwedHaves } from '../../src/scheduler/serve/owed-haves.js';
+import { MIN_WINDOW, Reveals } from '../../src/scheduler/serve/reveals.js';
 import { type ScenePeer, SuperScene } from './super-scene.js';
 
 test('each newcomer is shown a piece of its own, and only that is served', () => {
@@ -116,7 +116,7 @@ test('a piece that does not arrive goes to another after half a minute, earlier 
   assert.ok(!isElsewhere());
   for (let second = 0; second < 3; second++) scene.pass(1_000);
   assert.ok(isElsewhere());
-  const slow = new Audience(8);
+  const slow = new Reveals(8);
   slow.reveal(1, 0);
   assert.ok(!slow.isLate(0, false, false, 1_000_000), 'bytes flow, and its first piece is under way');
   assert.ok(slow.isLate(0, true, false, 30_000), 'the others have nothing else');
@@ -240,17 +240,17 @@ test('who fell behind gets a slot, and half of the slots stay with those who are
 
 test('when all may be asked, no more HAVEs go out in one call than its limit, and none twice', () => {
   const said: string[] = [];
-  const unsaid = new Unsaid(200_000, {
+  const owed = new OwedHaves(200_000, {
     reveal: (slot: number, piece: number) => said.push(`${slot}:${piece}`),
   } as never);
-  const some = new Audience(200_000);
+  const some = new Reveals(200_000);
   some.reveal(7, 0);
-  for (const slot of [3, 4, 5]) unsaid.add(slot, some.revealed);
-  unsaid.say();
+  for (const slot of [3, 4, 5]) owed.add(slot, some.revealed);
+  owed.say();
   assert.equal(said.length, HAVES_PER_CALL);
-  unsaid.forget(5);
-  unsaid.say();
-  unsaid.say();
+  owed.forget(5);
+  owed.say();
+  owed.say();
   assert.equal(said.length, 2 * 199_999);
   assert.equal(new Set(said).size, said.length);
 });

@@ -9,7 +9,7 @@ import type { OpenPieces } from '../pieces/open-pieces.js';
 import type { BlockVerdict } from '../sink.js';
 import type { Pipeline } from './pipeline.js';
 import type { Requests } from './requests.js';
-import type { Patience } from './snubbing.js';
+import type { Snubbing } from './snubbing.js';
 
 export interface ArrivalsParts {
   readonly geometry: Geometry;
@@ -18,7 +18,7 @@ export interface ArrivalsParts {
   readonly traffic: Traffic;
   readonly requests: Requests;
   readonly pipeline: Pipeline;
-  readonly patience: Patience;
+  readonly snubbing: Snubbing;
 }
 
 export class Arrivals {
@@ -30,7 +30,7 @@ export class Arrivals {
 
   begins(slot: PeerSlot, piece: PieceIndex, block: BlockIndex, nowMs: number): BlockVerdict {
     const verdict = this.#p.requests.arrive(slot, piece, block, nowMs);
-    if (verdict === 'duplicate') this.#p.patience.delivered(slot, 1, nowMs);
+    if (verdict === 'duplicate') this.#p.snubbing.delivered(slot, 1, nowMs);
     return verdict;
   }
 
@@ -65,9 +65,9 @@ export class Arrivals {
 
   /** Blocks that came together have one answer time. */
   #answered(slot: number, blocks: number, nowMs: number): void {
-    const { peers, pipeline, patience } = this.#p;
+    const { peers, pipeline, snubbing } = this.#p;
     const askedMs = peers.arrivingAskedMs[slot]!;
     if (!Number.isNaN(askedMs)) pipeline.responded(slot, nowMs - askedMs);
-    patience.delivered(slot, blocks, nowMs);
+    snubbing.delivered(slot, blocks, nowMs);
   }
 }

@@ -16,7 +16,7 @@ import type { Allowance } from './allowance.js';
 import { type Ledger, MAX_HOLDERS } from './ledger.js';
 import type { Pipeline } from './pipeline.js';
 import type { Requests } from './requests.js';
-import type { Patience } from './snubbing.js';
+import type { Snubbing } from './snubbing.js';
 
 /** Requests an idle peer may have for blocks asked of others. More is waste: the block is on its way from two sides. */
 const TAKE_OVER_DEPTH = 2;
@@ -36,12 +36,12 @@ const STUCK_MS = 10_000;
 /** The same of the former at the end, for somebody who did give: the download waits for that block alone. */
 const STUCK_AT_END_MS = 3_000;
 
-export interface TakeOverParts {
+export interface EndgameParts {
   readonly peers: Peers;
   readonly open: OpenPieces;
   readonly ledger: Ledger;
   readonly requests: Requests;
-  readonly patience: Patience;
+  readonly snubbing: Snubbing;
   readonly pipeline: Pipeline;
   readonly availability: Availability;
   readonly holdings: Holdings;
@@ -50,10 +50,10 @@ export interface TakeOverParts {
   readonly random: () => number;
 }
 
-export class TakeOver {
-  readonly #p: TakeOverParts;
+export class Endgame {
+  readonly #p: EndgameParts;
 
-  constructor(parts: TakeOverParts) {
+  constructor(parts: EndgameParts) {
     this.#p = parts;
   }
 
@@ -150,7 +150,7 @@ export class TakeOver {
   #isFreed(index: number, nowMs: number): boolean {
     const silent = this.#p.requests.silentHolder(index, nowMs - AGED_MS);
     if (silent < 0) return false;
-    this.#p.patience.giveUp(silent);
+    this.#p.snubbing.giveUp(silent);
     return true;
   }
 }

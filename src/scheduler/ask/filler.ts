@@ -21,13 +21,13 @@ import { SKIP } from '../pieces/priority.js';
 import { RarityBar } from '../pieces/rarity-bar.js';
 import type { SchedulerSink } from '../sink.js';
 import type { Allowance } from './allowance.js';
-import { TakeOver } from './endgame.js';
+import { Endgame } from './endgame.js';
 import type { Ledger } from './ledger.js';
 import { MIN_DEPTH, type Pipeline } from './pipeline.js';
 import { Relief } from './relief.js';
-import { TURN_BLOCKS, type Turns } from './request-line.js';
+import { type RequestLine, TURN_BLOCKS } from './request-line.js';
 import type { Requests } from './requests.js';
-import type { Patience } from './snubbing.js';
+import type { Snubbing } from './snubbing.js';
 
 /** So many of the line may find nothing to ask for before the others have to wait for the next look. */
 const MAX_VAIN_TRIES = 8;
@@ -37,8 +37,8 @@ export interface FillerParts {
   readonly open: OpenPieces;
   readonly ledger: Ledger;
   readonly requests: Requests;
-  readonly patience: Patience;
-  readonly turns: Turns;
+  readonly snubbing: Snubbing;
+  readonly line: RequestLine;
   readonly allowance: Allowance;
   readonly pipeline: Pipeline;
   readonly picker: Picker;
@@ -53,7 +53,7 @@ export interface FillerParts {
 export class Filler {
   readonly #p: FillerParts;
   readonly #bar: RarityBar;
-  readonly #takeOvers: TakeOver;
+  readonly #endgame: Endgame;
   readonly #relief: Relief;
   /** `sink.openPiece` said no and nothing was closed since. */
   #isRefused = false;
@@ -62,12 +62,12 @@ export class Filler {
 
   constructor(parts: FillerParts) {
     this.#p = parts;
-    this.#takeOvers = new TakeOver(parts);
+    this.#endgame = new Endgame(parts);
     this.#bar = new RarityBar(parts.peers, parts.picker, parts.availability);
     this.#relief = new Relief({
       peers: parts.peers,
       open: parts.open,
-      turns: parts.turns,
+      line: parts.line,
       firmBlocks: () => parts.ledger.firmCount,
       target: (slot) => this.target(slot),
       close: (record) => this.#close(record),
@@ -115,28 +115,28 @@ export class Filler {
 
   /** Those who wait for a small allowance stand in no line: it has no room for a turn. */
   #isCrowded(): boolean {
-    const { allowance, holdings, turns } = this.#p;
-    return allowance.blocks >= turns.budgetBlocks && turns.isCrowded(holdings.servingCount);
+    const { allowance, holdings, line } = this.#p;
+    return allowance.blocks >= line.budgetBlocks && line.isCrowded(holdings.servingCount);
   }
 
-  /** Too many peers for the room: see turns.ts. While nobody waits and there is room, a peer is topped up as ever. */
+  /** Too many peers for the room (request-line.ts); while nobody waits and there is room, each is topped up as ever. */
   #fillInTurn(slot: number, nowMs: number): number {
-    const { ledger, peers, turns, pipeline } = this.#p;
+    const { ledger, peers, line, pipeline } = this.#p;
     peers.hungry.delete(slot);
-    const mustWait = turns.size > 0 || ledger.firmCount + TURN_BLOCKS > turns.budgetBlocks;
+    const mustWait = line.size > 0 || ledger.firmCount + TURN_BLOCKS > line.budgetBlocks;
     if (mustWait) pipeline.starved(slot);
     if (mustWait && ledger.firm[slot]! > 0) return 0;
-    turns.wait(slot);
+    line.wait(slot);
     return this.#serveLine(nowMs, MAX_VAIN_TRIES);
   }
 
   /** Those who wait longest ask for what is there, until so many found nothing. */
   #serveLine(nowMs: number, vainTries: number): number {
-    const { ledger, open, peers, pipeline, turns } = this.#p;
+    const { ledger, open, peers, pipeline, line } = this.#p;
     let made = 0;
     let tries = vainTries;
-    while (turns.size > 0 && tries > 0 && ledger.firmCount + TURN_BLOCKS <= turns.budgetBlocks) {
-      const slot = turns.next();
+    while (line.size > 0 && tries > 0 && ledger.firmCount + TURN_BLOCKS <= line.budgetBlocks) {
+      const slot = line.next();
       if (!this.#mayAsk(slot, nowMs)) continue;
       const run = pipeline.turnBlocks(slot, TURN_BLOCKS);
       const count = this.#fillTo(slot, Math.min(TURN_BLOCKS, pipeline.depth(slot)), run, nowMs);
@@ -144,10 +144,10 @@ export class Filler {
       peers.hungry.delete(slot);
       if (count > 0 || ledger.firm[slot]! > 0) continue;
       if (open.readyBlocks === 0 && !this.#isOver()) {
-        turns.staysFirst(slot);
+        line.staysFirst(slot);
         break;
       }
-      turns.wait(slot);
+      line.wait(slot);
       tries--;
     }
     return made;
@@ -164,7 +164,7 @@ export class Filler {
 
   /** @param run most blocks in one message; room for fewer may be left over. */
   #fillTo(slot: number, target: number, run: number, nowMs: number): number {
-    const { peers, ledger, pipeline, turns } = this.#p;
+    const { peers, ledger, pipeline, line } = this.#p;
     const room = this.#allowed(target - ledger.firm[slot]!);
     if (this.#allowed(1) <= 0) return this.#notAllowed(slot, nowMs);
     if (room < run) {
@@ -176,7 +176,7 @@ export class Filler {
     let made = this.#takeMissing(slot, room, run, nowMs);
     const { blocksPerPiece } = this.#p.open.geometry;
     // All peers live on the same supply: with fifty of them a few pieces ready are gone before the next ones are.
-    const ahead = Math.max(target, Math.ceil(turns.wantedBlocks(ledger.firmCount) / 2));
+    const ahead = Math.max(target, Math.ceil(line.wantedBlocks(ledger.firmCount) / 2));
     this.#openAhead(slot, room - made + ahead + (ahead >= blocksPerPiece ? 2 * blocksPerPiece : 0));
     if (made < room && ledger.firm[slot]! < MIN_DEPTH) {
       // Better a common block than an idle peer, while the rarer pieces are made ready.
@@ -236,9 +236,9 @@ export class Filler {
   }
 
   #tickLine(nowMs: number): void {
-    const { peers, turns } = this.#p;
-    if (this.#isCrowded()) this.#serveLine(nowMs, turns.size);
-    else while (turns.size > 0) peers.hungry.add(turns.next());
+    const { peers, line } = this.#p;
+    if (this.#isCrowded()) this.#serveLine(nowMs, line.size);
+    else while (line.size > 0) peers.hungry.add(line.next());
   }
 
   #mayNotOpen(): boolean {
@@ -306,13 +306,13 @@ export class Filler {
     return supply;
   }
 
-  /** The peer has nothing else to do: see take-over.ts. */
+  /** The peer has nothing else to do: see endgame.ts. */
   #takeOver(slot: number, nowMs: number): number {
     const { peers, availability } = this.#p;
     if (peers.lookAgainMs[slot]! > nowMs) return 0;
     const isOver = this.#isOver();
     if (!isOver && (availability.pickableCount === 0 || !this.#mayNotOpen())) return 0;
-    return this.#takeOvers.look(slot, this.target(slot), isOver, nowMs);
+    return this.#endgame.look(slot, this.target(slot), isOver, nowMs);
   }
 
   /** One request at a time for a snubbed peer, and not one that others would wait for. */

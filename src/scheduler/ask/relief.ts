@@ -8,7 +8,7 @@
 
 import type { Peers } from '../peers/peers.js';
 import { type OpenPieces, READY } from '../pieces/open-pieces.js';
-import type { Turns } from './request-line.js';
+import type { RequestLine } from './request-line.js';
 
 /** Starvation after which a half-stored piece is given up. */
 const STUCK_MS = 10_000;
@@ -21,7 +21,7 @@ const NEVER = -1;
 export interface ReliefParts {
   readonly peers: Peers;
   readonly open: OpenPieces;
-  readonly turns: Turns;
+  readonly line: RequestLine;
   readonly firmBlocks: () => number;
   /** Most requests this peer should have now. */
   readonly target: (slot: number) => number;
@@ -78,14 +78,14 @@ export class Relief {
 
   /** What is to be open ahead for the peers that serve us now. */
   #wantedBlocks(nowMs: number): number {
-    const { peers, open, turns } = this.#p;
+    const { peers, open, line } = this.#p;
     let most = 0;
     for (let index = 0; index < peers.active.size; index++) {
       const slot = peers.active.at(index);
       if (this.#serves(slot, nowMs)) most = Math.max(most, this.#p.target(slot));
     }
     if (most === 0) return 0;
-    return 2 * Math.max(most, turns.wantedBlocks(this.#p.firmBlocks())) + PIECES_AHEAD * open.geometry.blocksPerPiece;
+    return 2 * Math.max(most, line.wantedBlocks(this.#p.firmBlocks())) + PIECES_AHEAD * open.geometry.blocksPerPiece;
   }
 
   /** The piece with least stored that no peer can finish now, or -1. */

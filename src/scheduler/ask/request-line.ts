@@ -10,7 +10,7 @@ export const TURN_BLOCKS = 16;
 /** With fewer peers at work than this a few slow ones would hold everybody up. */
 const MIN_AT_WORK = 64;
 
-export class Turns {
+export class RequestLine {
   /** Blocks that may be under way from all peers. */
   readonly budgetBlocks: number;
   readonly #isPossible: boolean;

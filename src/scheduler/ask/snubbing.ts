@@ -25,7 +25,7 @@ const REJECT_PAUSE_MS = 5_000;
  */
 const MAX_DROPS = 2;
 
-export class Patience {
+export class Snubbing {
   readonly #peers: Peers;
   readonly #pipeline: Pipeline;
   readonly #requests: Requests;

@@ -13,7 +13,7 @@ import type { Peers } from '../peers/peers.js';
 import type { RollingRates } from '../peers/rate.js';
 import { grown } from '../peers/slot-rows.js';
 import type { SchedulerSink } from '../sink.js';
-import type { Outlets } from './hoarders.js';
+import type { Hoarders } from './hoarders.js';
 import { IdleSlots, LOOK_SECONDS } from './idle-slots.js';
 import { NOBODY, OptimisticSlot } from './optimistic-slot.js';
 import type { SuperSeed } from './super-seed.js';
@@ -55,7 +55,7 @@ export class Choker {
   readonly #random: () => number;
   readonly #slots: number;
   readonly #pieceLengthBytes: number;
-  readonly #outlets: Outlets;
+  readonly #hoarders: Hoarders;
   readonly #superSeed: SuperSeed | null;
   /** When the peer was last choked or unchoked by us. */
   #sinceMs: Float64Array;
@@ -78,7 +78,7 @@ export class Choker {
       readonly uploadSlots: number;
       readonly pieceLengthBytes: number;
       readonly random: () => number;
-      readonly outlets: Outlets;
+      readonly hoarders: Hoarders;
       readonly superSeed?: SuperSeed | null;
     },
   ) {
@@ -90,7 +90,7 @@ export class Choker {
     this.#sink = sink;
     this.#random = options.random;
     this.#slots = Math.max(0, options.uploadSlots);
-    this.#outlets = options.outlets;
+    this.#hoarders = options.hoarders;
     this.#superSeed = options.superSeed ?? null;
     this.#idle = new IdleSlots(this.#slots);
     this.#idle.grow(options.rows);
@@ -245,8 +245,8 @@ export class Choker {
       })
       .sort((a, b) => (a.rank === b.rank ? a.sinceMs - b.sinceMs : b.rank - a.rank))
       .map(({ slot }) => slot);
-    if (this.#superSeed?.isActive === true) return this.#rankOutlets(ranked, this.#superSeed);
-    const isLast = this.#outlets.last(ranked, (slot) => this.#rates.tookBytes(slot));
+    if (this.#superSeed?.isActive === true) return this.#rankPassers(ranked, this.#superSeed);
+    const isLast = this.#hoarders.last(ranked, (slot) => this.#rates.tookBytes(slot));
     ranked.sort((a, b) => isLast(a) - isLast(b));
     if (!mayRotate || ranked.length <= this.#slots) return ranked;
     const held = ranked.filter((slot) => this.#isRegular(slot));
@@ -286,20 +286,20 @@ export class Choker {
    * nothing that others want, so nobody pays it back and it falls behind further: such a peer takes the place of the
    * one that has most, unless half of the slots went that way already.
    */
-  #rankOutlets(ranked: number[], superSeed: SuperSeed): number[] {
+  #rankPassers(ranked: number[], superSeed: SuperSeed): number[] {
     const { pieces, isChoking } = this.#peers;
     const heldBack = ranked.filter((slot) => superSeed.isHeldBack(slot));
-    const outlets = ranked.filter((slot) => !superSeed.isHeldBack(slot));
-    const mean = outlets.reduce((sum, slot) => sum + pieces[slot]!, 0) / outlets.length;
-    const byPieces = [...outlets].sort((a, b) => pieces[a]! - pieces[b]!);
+    const passers = ranked.filter((slot) => !superSeed.isHeldBack(slot));
+    const mean = passers.reduce((sum, slot) => sum + pieces[slot]!, 0) / passers.length;
+    const byPieces = [...passers].sort((a, b) => pieces[a]! - pieces[b]!);
     const lagging = byPieces.filter((slot) => pieces[slot]! < LAGGING_SHARE * mean);
     const last = lagging.find((slot) => isChoking[slot] !== 0);
     const regular = byPieces.filter((slot) => this.#isRegular(slot));
     const first = regular.at(-1);
     const helpedCount = regular.filter((slot) => lagging.includes(slot)).length;
     if (last === undefined || first === undefined || 2 * helpedCount >= regular.length)
-      return [...outlets, ...heldBack];
-    return [last, ...outlets.filter((slot) => slot !== last && slot !== first), first, ...heldBack];
+      return [...passers, ...heldBack];
+    return [last, ...passers.filter((slot) => slot !== last && slot !== first), first, ...heldBack];
   }
 
   /** Never to the one that has it while there is another. */

@@ -20,7 +20,7 @@ const ENOUGH_TIMES = 1.5;
 const ENOUGH_PIECES = 16;
 const NOBODY = -1;
 
-export class Outlets {
+export class Hoarders {
   readonly #pieceCount: number;
   readonly #pieceLengthBytes: number;
   /** Last peer that was sent something of the piece. Made with the first block: an idle torrent needs none of this. */

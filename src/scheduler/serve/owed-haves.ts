@@ -15,7 +15,7 @@ interface Listener {
   next: number;
 }
 
-export class Unsaid {
+export class OwedHaves {
   readonly #pieceCount: number;
   readonly #sink: SchedulerSink;
   readonly #listeners = new Map<number, Listener>();

@@ -25,7 +25,7 @@ export const FORGIVE_MS = 60_000;
 export const LATE_MS = 30_000;
 const LATE_TIMES = 4;
 
-export class Audience {
+export class Reveals {
   /** Pieces revealed to it, one bit each in the order of BEP 3 `bitfield`: a HAVE cannot be taken back. */
   readonly revealed: Uint8Array;
   revealedCount = 0;

@@ -23,8 +23,8 @@ import type { RollingRates } from '../peers/rate.js';
 import type { Availability } from '../pieces/availability.js';
 import { RarityOrder } from '../pieces/rarity-order.js';
 import type { SchedulerSink } from '../sink.js';
-import { Unsaid } from './owed-haves.js';
-import { Audience } from './reveals.js';
+import { OwedHaves } from './owed-haves.js';
+import { Reveals } from './reveals.js';
 
 /** A peer that does not want what it was shown (it fetches some files only) is shown one more. */
 const SHOW_MORE_MS = 2_000;
@@ -54,7 +54,7 @@ export class SuperSeed {
   readonly #p: SuperSeedParts;
   readonly #pieceCount: number;
   /** To how many of the peers that are here a piece was revealed. */
-  readonly #reveals: Int32Array;
+  readonly #revealedTo: Int32Array;
   /** Pieces that nobody fetches and nobody has, by reveals. */
   readonly #candidates: RarityOrder;
   readonly #isOut: Uint8Array;
@@ -62,8 +62,8 @@ export class SuperSeed {
   readonly #taker: Int32Array;
   /** The only peer that has the piece, when it is to pass it on. */
   readonly #keeper: Int32Array;
-  readonly #audience: (Audience | undefined)[] = [];
-  readonly #unsaid: Unsaid;
+  readonly #reveals: (Reveals | undefined)[] = [];
+  readonly #owed: OwedHaves;
   #unseenCount: number;
   /** When the first of the peers came. */
   #beganMs = 0;
@@ -84,12 +84,12 @@ export class SuperSeed {
   constructor(parts: SuperSeedParts) {
     this.#p = parts;
     this.#pieceCount = parts.peers.pieceCount;
-    this.#reveals = new Int32Array(this.#pieceCount);
-    this.#candidates = new RarityOrder(this.#reveals, 0, () => true, parts.random);
+    this.#revealedTo = new Int32Array(this.#pieceCount);
+    this.#candidates = new RarityOrder(this.#revealedTo, 0, () => true, parts.random);
     this.#isOut = new Uint8Array(this.#pieceCount);
     this.#taker = new Int32Array(this.#pieceCount).fill(NOBODY);
     this.#keeper = new Int32Array(this.#pieceCount).fill(NOBODY);
-    this.#unsaid = new Unsaid(this.#pieceCount, parts.sink);
+    this.#owed = new OwedHaves(this.#pieceCount, parts.sink);
     this.#unseenCount = this.#pieceCount;
   }
 
@@ -109,18 +109,18 @@ export class SuperSeed {
    */
   mayServe(slot: number, piece: number): boolean {
     if (!this.#isActive) return true;
-    if (!this.#audience[slot]!.knows(piece)) return false;
+    if (!this.#reveals[slot]!.knows(piece)) return false;
     return this.#taker[piece] === slot || this.#p.peers.isFast[slot] === 0 || this.#p.availability.copies(piece) < 2;
   }
 
   /** It does not pass on what it got: others come first. */
   isHeldBack(slot: number): boolean {
-    return this.#isActive && this.#audience[slot]!.isHeldBack;
+    return this.#isActive && this.#reveals[slot]!.isHeldBack;
   }
 
   joined(slot: number): void {
     if (!this.#isActive) return; // It is greeted with everything.
-    this.#audience[slot] = new Audience(this.#pieceCount);
+    this.#reveals[slot] = new Reveals(this.#pieceCount);
     if (this.#p.peers.active.size === 1) this.#beganMs = this.#usedMs = this.#p.clock.nowMs;
     this.#feed(slot);
     this.#considerEnd();
@@ -128,15 +128,15 @@ export class SuperSeed {
 
   /** The peer's pieces are out of the availability already. */
   left(slot: number): void {
-    this.#unsaid.forget(slot);
+    this.#owed.forget(slot);
     if (!this.#isActive) return;
-    const audience = this.#audience[slot]!;
-    this.#audience[slot] = undefined;
-    for (const piece of audience.open.keys()) this.#release(slot, piece);
-    for (const piece of audience.kept.keys()) this.#keeper[piece] = NOBODY;
+    const reveals = this.#reveals[slot]!;
+    this.#reveals[slot] = undefined;
+    for (const piece of reveals.open.keys()) this.#release(slot, piece);
+    for (const piece of reveals.kept.keys()) this.#keeper[piece] = NOBODY;
     for (let piece = 0; piece < this.#pieceCount; piece++) {
-      if (!audience.knows(piece)) continue;
-      this.#reveals[piece]!--;
+      if (!reveals.knows(piece)) continue;
+      this.#revealedTo[piece]!--;
       this.#candidates.lost(piece);
     }
     this.#recount();
@@ -156,10 +156,10 @@ export class SuperSeed {
   /** The peer said all it has at once. */
   hadMany(slot: number): void {
     if (!this.#isActive) return;
-    const audience = this.#audience[slot]!;
-    for (const piece of [...audience.open.keys()]) {
+    const reveals = this.#reveals[slot]!;
+    for (const piece of [...reveals.open.keys()]) {
       if (!this.#p.peers.has(slot, piece)) continue;
-      audience.open.delete(piece);
+      reveals.open.delete(piece);
       this.#release(slot, piece);
     }
     this.#recount();
@@ -172,13 +172,13 @@ export class SuperSeed {
   /** We choked or unchoked the peer. What a choked one did not finish is for others, unless its turn comes first. */
   choked(slot: number, isChoked: boolean): void {
     if (!this.#isActive) return;
-    const audience = this.#audience[slot]!;
+    const reveals = this.#reveals[slot]!;
     if (isChoked) {
-      for (const piece of audience.open.keys()) this.#release(slot, piece);
+      for (const piece of reveals.open.keys()) this.#release(slot, piece);
       return;
     }
-    for (const piece of audience.open.keys()) {
-      audience.open.set(piece, this.#p.clock.nowMs);
+    for (const piece of reveals.open.keys()) {
+      reveals.open.set(piece, this.#p.clock.nowMs);
       if (this.#isOut[piece] === 0 && this.#taker[piece] === NOBODY) this.#take(slot, piece);
     }
     this.#feed(slot);
@@ -189,14 +189,14 @@ export class SuperSeed {
   tick(): void {
     const { active } = this.#p.peers;
     if (!this.#isActive) {
-      this.#unsaid.say();
+      this.#owed.say();
       return;
     }
     this.#freeTakers = 0;
     for (let index = 0; index < active.size; index++) {
       const slot = active.at(index);
-      this.#judge(this.#audience[slot]!);
-      if (this.#isServed(slot) && !this.#audience[slot]!.isHeldBack) this.#freeTakers++;
+      this.#judge(this.#reveals[slot]!);
+      if (this.#isServed(slot) && !this.#reveals[slot]!.isHeldBack) this.#freeTakers++;
     }
     for (let index = 0; index < active.size; index++) this.#giveLateBack(active.at(index));
     for (let index = 0; index < active.size; index++) {
@@ -228,26 +228,26 @@ export class SuperSeed {
 
   /** Reveals what the peer has room for. One piece keeps a choked peer interested, or it would never be unchoked. */
   #feed(slot: number): void {
-    const audience = this.#audience[slot]!;
-    let room = this.#isServed(slot) ? audience.window : 1;
+    const reveals = this.#reveals[slot]!;
+    let room = this.#isServed(slot) ? reveals.window : 1;
     // While nobody passes anything on (peers that cannot reach each other, say) holding back would only leave our link
     // idle.
-    if (audience.isHeldBack && this.#freeTakers > 0) room = 0;
-    while (audience.open.size < room && this.#revealNext(slot, audience)) {}
+    if (reveals.isHeldBack && this.#freeTakers > 0) room = 0;
+    while (reveals.open.size < room && this.#revealNext(slot, reveals)) {}
   }
 
   /** The piece that was revealed least, by chance among equals. False: there is none. */
-  #revealNext(slot: number, audience: Audience): boolean {
+  #revealNext(slot: number, reveals: Reveals): boolean {
     const candidates = this.#candidates;
     // Passes only what the peer was shown and nobody fetched: little.
     for (let index = candidates.firstIndex(0); index < candidates.end; index++) {
       const piece = candidates.pieceAt(index);
-      if (audience.knows(piece)) continue;
-      audience.reveal(piece, this.#p.clock.nowMs);
-      this.#reveals[piece]!++;
+      if (reveals.knows(piece)) continue;
+      reveals.reveal(piece, this.#p.clock.nowMs);
+      this.#revealedTo[piece]!++;
       candidates.gained(piece);
       if (this.#isServed(slot)) this.#take(slot, piece);
-      this.#isFound ||= audience.revealedCount >= this.#pieceCount - 1;
+      this.#isFound ||= reveals.revealedCount >= this.#pieceCount - 1;
       this.#p.sink.reveal?.(slot as PeerSlot, piece as PieceIndex);
       return true;
     }
@@ -255,9 +255,9 @@ export class SuperSeed {
   }
 
   #showMore(slot: number): void {
-    const audience = this.#audience[slot]!;
-    if (this.#p.peers.isPeerInterested[slot] !== 0 || audience.revealedCount >= this.#pieceCount - 2) return;
-    if (this.#p.clock.nowMs - audience.revealedMs >= SHOW_MORE_MS) this.#revealNext(slot, audience);
+    const reveals = this.#reveals[slot]!;
+    if (this.#p.peers.isPeerInterested[slot] !== 0 || reveals.revealedCount >= this.#pieceCount - 2) return;
+    if (this.#p.clock.nowMs - reveals.revealedMs >= SHOW_MORE_MS) this.#revealNext(slot, reveals);
   }
 
   #take(slot: number, piece: number): void {
@@ -280,42 +280,42 @@ export class SuperSeed {
 
   /** A revealed piece is at the peer: the window learns how long it took, and the peer is to pass it on. */
   #arrived(slot: number, piece: number): void {
-    const audience = this.#audience[slot]!;
-    const sinceMs = audience.open.get(piece);
+    const reveals = this.#reveals[slot]!;
+    const sinceMs = reveals.open.get(piece);
     if (sinceMs === undefined) return;
-    const wasFull = audience.open.size >= audience.window;
-    audience.open.delete(piece);
+    const wasFull = reveals.open.size >= reveals.window;
+    reveals.open.delete(piece);
     this.#release(slot, piece);
     if (!this.#isServed(slot)) return;
     const { nowMs } = this.#p.clock;
-    audience.took(sinceMs, wasFull, nowMs);
+    reveals.took(sinceMs, wasFull, nowMs);
     if (this.#p.availability.copies(piece) > 1) return;
     this.#keeper[piece] = slot;
-    audience.keep(piece, nowMs);
+    reveals.keep(piece, nowMs);
   }
 
   #passedOn(keeper: number, piece: number): void {
     this.#keeper[piece] = NOBODY;
-    const audience = this.#audience[keeper]!;
-    audience.kept.delete(piece);
-    if (!audience.isHeldBack) return;
-    this.#judge(audience);
+    const reveals = this.#reveals[keeper]!;
+    reveals.kept.delete(piece);
+    if (!reveals.isHeldBack) return;
+    this.#judge(reveals);
     this.#feed(keeper);
   }
 
-  #judge(audience: Audience): void {
-    for (const piece of audience.judge(this.#p.clock.nowMs)) this.#keeper[piece] = NOBODY;
+  #judge(reveals: Reveals): void {
+    for (const piece of reveals.judge(this.#p.clock.nowMs)) this.#keeper[piece] = NOBODY;
   }
 
   /** What the peer seems not to want, or cannot get, makes place for something else; others may fetch it. */
   #giveLateBack(slot: number): void {
     if (!this.#isServed(slot)) return;
     const { nowMs } = this.#p.clock;
-    const audience = this.#audience[slot]!;
+    const reveals = this.#reveals[slot]!;
     const isIdle = this.#p.taken.average(slot, nowMs) === 0;
-    for (const [piece, sinceMs] of audience.open) {
-      if (!audience.isLate(sinceMs, this.#candidates.size === 0, isIdle, nowMs)) continue;
-      audience.open.delete(piece);
+    for (const [piece, sinceMs] of reveals.open) {
+      if (!reveals.isLate(sinceMs, this.#candidates.size === 0, isIdle, nowMs)) continue;
+      reveals.open.delete(piece);
       this.#release(slot, piece);
     }
   }
@@ -365,13 +365,13 @@ export class SuperSeed {
     const { active } = this.#p.peers;
     for (let index = 0; index < active.size; index++) {
       const slot = active.at(index);
-      const audience = this.#audience[slot];
+      const reveals = this.#reveals[slot];
       // Without: it is leaving, and its upload slot went to the peer that this ends with.
-      if (audience !== undefined) this.#unsaid.add(slot, audience.revealed);
+      if (reveals !== undefined) this.#owed.add(slot, reveals.revealed);
     }
-    this.#audience.length = 0;
+    this.#reveals.length = 0;
     this.#isActive = false;
-    this.#unsaid.say();
+    this.#owed.say();
   }
 
   /** Throws when the books disagree. For tests: O(pieces × peers). */
@@ -387,10 +387,10 @@ export class SuperSeed {
       if (copies > 0 !== (this.#isOut[piece] !== 0)) throw new Error(`super-seed: piece ${piece} has ${copies} copies`);
       if (this.#candidates.has(piece) !== (copies === 0 && taker === NOBODY))
         throw new Error(`super-seed: piece ${piece} is a candidate or not`);
-      if (taker !== NOBODY && !(this.#isServed(taker) && this.#audience[taker]!.open.has(piece)))
+      if (taker !== NOBODY && !(this.#isServed(taker) && this.#reveals[taker]!.open.has(piece)))
         throw new Error(`super-seed: piece ${piece} is taken by slot ${taker}, which does not fetch it`);
       const keeper = this.#keeper[piece]!;
-      if (keeper !== NOBODY && !(copies === 1 && peers.has(keeper, piece) && this.#audience[keeper]!.kept.has(piece)))
+      if (keeper !== NOBODY && !(copies === 1 && peers.has(keeper, piece) && this.#reveals[keeper]!.kept.has(piece)))
         throw new Error(`super-seed: slot ${keeper} keeps piece ${piece}`);
     }
     if (unseenCount !== this.#unseenCount) throw new Error('super-seed: unseen pieces are miscounted');
