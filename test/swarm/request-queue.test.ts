@@ -187,3 +187,11 @@ test('a run whose blocks are cancelled one by one is gone with the last of them'
   for (const block of [1, 0]) assert.equal(queue.removeBlock(1, 0, 32_768, block), true);
   assert.deepEqual([queue.length, queue.piece, queue.lengthBytes], [1, 2, 16_384]);
 });
+
+test('what of a run was cancelled stays cancelled when the queue grows', () => {
+  const queue = new RequestQueue(() => 0.5);
+  queue.push(1, 0, 32_768);
+  queue.removeBlock(1, 0, 32_768, 0);
+  for (let piece = 2; piece < 100; piece++) queue.push(piece, 0, 16_384);
+  assert.deepEqual([queue.piece, queue.begin, queue.lengthBytes], [1, 16_384, 16_384]);
+});
