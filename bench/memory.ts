@@ -1,9 +1,10 @@
 /**
  * `npm run bench -- memory [--torrents 1,4,50] [--size 1G] [--piece-length 1M] [--storage mapped,positional]
- *   [--idle 30] [--turns 3] [--folder DIR] [--out FILE] [--small]`
+ *   [--as library,command] [--idle 30] [--turns 3] [--folder DIR] [--out FILE] [--small]`
  * How much memory an engine holds while all its torrents are busy, and once they are not: a seed process and a leech
- * process, N torrents between them at once, `--size` in all, every byte zero. The storage is that of both sides. All
- * above the idle engine:
+ * process, N torrents between them at once, `--size` in all, every byte zero. The storage is that of both sides.
+ * `library`: V8 is left as it is, as for a program that imports the package; `command`: it is told what `haul get` and
+ * `haul seed` tell it. All above the idle engine:
  *   leechAnonMiB, leechFileMiB, leechSharedMiB   most of RssAnon, RssFile and RssShmem while it ran
  *   leechPeakMiB                                 the same of all three at one moment
  *   leechIdle…                                   `--idle` seconds after the last torrent was complete
@@ -32,6 +33,7 @@ const LEAST_PIECES = 4;
 interface Point {
   readonly torrents: number;
   readonly storage: 'mapped' | 'positional';
+  readonly as: 'library' | 'command';
   readonly pieceLengthBytes: number;
   readonly pieces: number;
 }
@@ -62,8 +64,8 @@ async function measure(point: Point, data: string, folder: string, idleMs: numbe
   const output = await mkdtemp(path.join(folder, 'leech-'));
   scope.defer(() => rm(output, { recursive: true, force: true }));
   try {
-    const { torrents, pieces, pieceLengthBytes, storage } = point;
-    const shape = [torrents, pieces, pieceLengthBytes, storage];
+    const { torrents, pieces, pieceLengthBytes, storage, as } = point;
+    const shape = [torrents, pieces, pieceLengthBytes, storage, as];
     const seed = await startHost(scope, ['seed', data, ...shape]);
     const leech = await startHost(scope, ['leech', output, ...shape, seed.port]);
     seed.child.send('go');
@@ -102,6 +104,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       size: { type: 'string' },
       'piece-length': { type: 'string', multiple: true, default: ['1M'] },
       storage: { type: 'string', multiple: true, default: ['mapped', 'positional'] },
+      as: { type: 'string', multiple: true, default: ['library', 'command'] },
       idle: { type: 'string' },
       turns: { type: 'string' },
       folder: { type: 'string', default: os.tmpdir() },
@@ -112,13 +115,14 @@ export async function main(argv: readonly string[]): Promise<void> {
   const torrents = values.small ? [1, 2] : counts('torrents', values.torrents);
   const sizeBytes = length('size', values.size ?? (values.small ? '16M' : '1G'));
   const storages = someOf('storage', values.storage, ['mapped', 'positional'] as const);
+  const kinds = someOf('as', values.as, ['library', 'command'] as const);
   const idleMs = positive('idle', values.idle ?? (values.small ? '0.1' : '30')) * 1000;
   const turns = count('turns', values.turns ?? (values.small ? '1' : '3'));
   const points = lengths('piece-length', values['piece-length']).flatMap((pieceLengthBytes) =>
     torrents.flatMap((n) =>
-      storages.map((storage): Point => {
+      storages.flatMap((storage) => {
         const pieces = Math.max(LEAST_PIECES, Math.ceil(sizeBytes / n / pieceLengthBytes));
-        return { torrents: n, storage, pieceLengthBytes, pieces };
+        return kinds.map((as): Point => ({ torrents: n, storage, as, pieceLengthBytes, pieces }));
       }),
     ),
   );
@@ -131,8 +135,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     for (let turn = 0; turn < turns; turn++) {
       for (const point of points) {
         const figures = await measure(point, await makeData(folder, point), folder, idleMs);
-        const { torrents: n, storage, pieceLengthBytes } = point;
-        const parameters = { torrents: n, storage, pieceKiB: pieceLengthBytes / 1024 };
+        const { torrents: n, storage, as, pieceLengthBytes } = point;
+        const parameters = { torrents: n, storage, as, pieceKiB: pieceLengthBytes / 1024 };
         results.add({ series: 'swarmhaul', turn, parameters, figures });
         process.stdout.write(`${JSON.stringify({ turn, ...parameters, ...figures })}\n`);
       }

@@ -27,7 +27,9 @@ export async function tune(): Promise<void> {
   const v8 = await import('node:v8');
   v8.setFlagsFromString('--interrupt-budget=270000');
   v8.setFlagsFromString('--max-inlined-bytecode-size-cumulative=400');
-  if (watch === null) watch = setInterval(boundNewSpace, LOOK_MS, v8).unref();
+  if (watch !== null) return;
+  watch = setInterval(boundNewSpace, LOOK_MS, v8).unref();
+  boundNewSpace(v8);
 }
 
 /** Again and again: V8 sets it back when a thread begins. */
