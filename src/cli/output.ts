@@ -5,17 +5,8 @@
  */
 import { asSystemLimit, type ErrorFacts, HaulError } from '../errors.js';
 import { printable } from './format.js';
-import { type ProgressView, startProgress } from './progress.js';
+import { type ProgressView, type Stream, startProgress } from './progress.js';
 import type { Sample } from './sample.js';
-
-/** A place for text. `process.stdout` and `process.stderr` are such. */
-export interface Stream {
-  write(text: string): boolean;
-  readonly isTTY?: boolean;
-  readonly columns?: number;
-  on?(event: 'resize', listener: () => void): unknown;
-  off?(event: 'resize', listener: () => void): unknown;
-}
 
 export interface OutputOptions {
   readonly command: string;

@@ -7,8 +7,16 @@ import { createRequire } from 'node:module';
 import type { SingleBar } from 'cli-progress';
 import { barLine } from './bar-line.js';
 import { cellsOf } from './format.js';
-import type { Stream } from './output.js';
 import { type Sample, sampleFields, sampleText } from './sample.js';
+
+/** A place for text. `process.stdout` and `process.stderr` are such. */
+export interface Stream {
+  write(text: string): boolean;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  on?(event: 'resize', listener: () => void): unknown;
+  off?(event: 'resize', listener: () => void): unknown;
+}
 
 export type ProgressStyle = 'bar' | 'lines' | 'json';
 

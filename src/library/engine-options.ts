@@ -4,7 +4,6 @@ import { HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { Selection } from '../metainfo/selection.js';
 import { isZone, ZONE_RULE } from '../net/zone.js';
-import type { RateOptions } from '../peer/throttle.js';
 import {
   address,
   bytesPerSec,
@@ -78,17 +77,6 @@ const LIMIT_RULES: Rules<RateLimits> = {
 
 export function checkLimits(limits: RateLimits): void {
   checkOptions('setLimits', limits, LIMIT_RULES);
-}
-
-/** With what is named changed, where null means none. */
-export function changedRates(
-  { downloadBytesPerSec, uploadBytesPerSec }: RateOptions,
-  { downloadBytesPerSec: down, uploadBytesPerSec: up }: RateLimits,
-): RateOptions {
-  return {
-    downloadBytesPerSec: down === undefined ? downloadBytesPerSec : (down ?? undefined),
-    uploadBytesPerSec: up === undefined ? uploadBytesPerSec : (up ?? undefined),
-  };
 }
 
 const REMOVE_RULES: Rules<RemoveOptions> = { deleteData: flag };

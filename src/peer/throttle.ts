@@ -5,7 +5,7 @@
  */
 import type { RateLimits } from '../api.js';
 import { BLOCK_LENGTH_BYTES } from '../config.js';
-import { changedRates } from '../library/engine-options.js';
+import { changedRates, type RateOptions } from './rates.js';
 
 /** Tokens kept for a late timer: a tenth of a second, 1 % of the 10 s over which a limit must hold. */
 const BURST_MS = 100;
@@ -130,12 +130,6 @@ function nextOf(waiting: Waiting[]): () => void {
 export interface TorrentThrottles {
   readonly downloads: Throttle;
   readonly uploads: Throttle;
-}
-
-/** Bytes per second; undefined: unlimited. */
-export interface RateOptions {
-  readonly downloadBytesPerSec?: number | undefined;
-  readonly uploadBytesPerSec?: number | undefined;
 }
 
 /**

@@ -16,12 +16,10 @@
  * four units of each torrent; where pieces and units come and go it is the limit.
  */
 import { LIMITS } from '../config.js';
-import { Share } from './pool-share.js';
+import { LEAST, Share, type SharedPool, type Tenant } from './pool-share.js';
 
 /** Of what may be live, pieces leave so much to units that are there or wanted. */
 const UNIT_SHARE = 0.25;
-/** Everybody may have so many pieces: one is verified while the next is filled. */
-export const LEAST = 2;
 /** And units: a block may lie in two, and slow readers, who may pin a half, leave as many to others. */
 export const LEAST_UNITS = 4;
 /**
@@ -39,24 +37,6 @@ const UNIT_AT_LEAST_BYTES = LIMITS.runBytes;
 /** Units of a torrent that served nothing meanwhile are given up. */
 const IDLE_MS = 10_000;
 
-/** A storage, as the pool sees it. */
-export interface Tenant {
-  /**
-   * Gives up units that nobody uses now, oldest first, until so many bytes are no longer live or there is none; its
-   * share is told meanwhile.
-   */
-  shrink(bytes: number): void;
-  /** What is leaving is to go now. */
-  hurry(): void;
-  /** Others wait for pieces: those that are open and of no use now are to be closed. */
-  shrinkPieces(): void;
-  /** Units were used since this was asked last. */
-  takeUsed(): boolean;
-  /** A piece, or a unit, that was refused may be asked for. */
-  roomForPieces(): void;
-  roomForUnits(): void;
-}
-
 export interface PoolOptions {
   readonly limitBytes: number;
   readonly softBytes: number;
@@ -64,7 +44,7 @@ export interface PoolOptions {
   readonly defer: (run: () => void) => void;
 }
 
-export class MemoryPool {
+export class MemoryPool implements SharedPool {
   readonly limitBytes: number;
   readonly softBytes: number;
   readonly #defer: (run: () => void) => void;

@@ -1,5 +1,43 @@
 /** What one storage holds of a memory pool, and its door to it. Its fields are the pool's to change. */
-import { LEAST, type MemoryPool, type Tenant } from './memory-pool.js';
+
+/** Everybody may have so many pieces: one is verified while the next is filled. */
+export const LEAST = 2;
+
+/** A storage, as the pool sees it. */
+export interface Tenant {
+  /**
+   * Gives up units that nobody uses now, oldest first, until so many bytes are no longer live or there is none; its
+   * share is told meanwhile.
+   */
+  shrink(bytes: number): void;
+  /** What is leaving is to go now. */
+  hurry(): void;
+  /** Others wait for pieces: those that are open and of no use now are to be closed. */
+  shrinkPieces(): void;
+  /** Units were used since this was asked last. */
+  takeUsed(): boolean;
+  /** A piece, or a unit, that was refused may be asked for. */
+  roomForPieces(): void;
+  roomForUnits(): void;
+}
+
+/** What a share asks of its pool, each time for itself. */
+export interface SharedPool {
+  readonly mostPieceBytes: number;
+  readonly fairUnitBytes: number;
+  roomPieces(share: Share): number;
+  isShortOfPieces(share: Share): boolean;
+  takePiece(share: Share): boolean;
+  givePiece(share: Share): void;
+  takeUnit(share: Share): boolean;
+  addUnit(share: Share): void;
+  unitLeaves(share: Share): void;
+  unitStays(share: Share): void;
+  giveUnit(share: Share): void;
+  unitLeft(share: Share): void;
+  unitIsFree(): void;
+  leave(share: Share): void;
+}
 
 export class Share {
   readonly pieceBytes: number;
@@ -17,9 +55,9 @@ export class Share {
   /** It stood in line for too long: the bounds count no more for its next unit. */
   isLate = false;
   usedMs = 0;
-  readonly #pool: MemoryPool;
+  readonly #pool: SharedPool;
 
-  constructor(pool: MemoryPool, pieceBytes: number, unitBytes: number, tenant: Tenant) {
+  constructor(pool: SharedPool, pieceBytes: number, unitBytes: number, tenant: Tenant) {
     this.#pool = pool;
     this.pieceBytes = pieceBytes;
     this.unitBytes = unitBytes;

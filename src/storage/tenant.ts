@@ -1,5 +1,5 @@
 /** A storage as its memory pool sees it: what gives way are its resident units. */
-import type { Tenant } from './memory-pool.js';
+import type { Tenant } from './pool-share.js';
 import type { ResidentUnits } from './units.js';
 
 /** Who is told; see `Storage`. */

@@ -17,11 +17,12 @@ import type {
   TorrentStats,
 } from '../api.js';
 import { type ErrorCode, HaulError } from '../errors.js';
-import { changedRates, checkLimits, checkPeer, checkSequential, checkTrackers } from '../library/engine-options.js';
+import { checkLimits, checkPeer, checkSequential, checkTrackers } from '../library/engine-options.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { FilePriority } from '../metainfo/selection.js';
-import type { RateOptions, TorrentThrottles } from '../peer/throttle.js';
+import { changedRates, type RateOptions } from '../peer/rates.js';
+import type { TorrentThrottles } from '../peer/throttle.js';
 import { type FileStamp, isUnchanged } from '../work/file-stamp.js';
 import { ChangingAnnounces } from './changing-announces.js';
 import { Completion } from './completion.js';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
 import type { Torrent } from '../../src/api.js';
-import { Output, type Stream } from '../../src/cli/output.js';
+import { Output } from '../../src/cli/output.js';
+import type { Stream } from '../../src/cli/progress.js';
 import { Pace, RecentRate, type Sample, sampleText, torrentSampler } from '../../src/cli/sample.js';
 import { HaulError } from '../../src/errors.js';
 

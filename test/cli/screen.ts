@@ -1,6 +1,6 @@
 /** A terminal for tests: the rows that a person would see. */
 import assert from 'node:assert/strict';
-import type { Stream } from '../../src/cli/output.js';
+import type { Stream } from '../../src/cli/progress.js';
 
 /** Escape sequences and single characters. */
 const ESC = '\u001b';

@@ -1,6 +1,6 @@
 /** A memory pool with made-up torrents. */
-import { MemoryPool, type Tenant } from '../../src/storage/memory-pool.js';
-import type { Share } from '../../src/storage/pool-share.js';
+import { MemoryPool } from '../../src/storage/memory-pool.js';
+import type { Share, Tenant } from '../../src/storage/pool-share.js';
 
 /** A torrent with pieces and units; units that are not in use are given up at once, or leave slowly. */
 export class Torrent implements Tenant {

@@ -20,12 +20,13 @@ const OPENING_COMMENT_LINES = 100;
 
 /** Files that hold no I/O, clock or dice. Patterns match the whole path. */
 const PURE: readonly RegExp[] = [
-  /^src\/(?:api|torrent-api|config|errors|random|version)\.ts$/,
+  /^src\/(?:api|torrent-api|config|errors|log|random|version)\.ts$/,
   /^src\/(?:metainfo|scheduler|wire)\/.*\.ts$/,
   /^src\/storage\/port\.ts$/,
   /^src\/work\/(?:file-stamp|port)\.ts$/,
   /^src\/library\/(?:check-options|engine-options|metainfo-argument)\.ts$/,
   /^src\/torrent\/(?:contacts|health)\.ts$/,
+  /^src\/peer\/rates\.ts$/,
   /^src\/net\/(?:address|remote-group|url|zone)\.ts$/,
   /^src\/discovery\/(?:address-book|announce|announce-gate|heap|tiers)\.ts$/,
   /^src\/discovery\/tracker-(?:record|reply|url)\.ts$/,
