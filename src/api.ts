@@ -1,6 +1,8 @@
 /** The public face of the engine: what `import { createEngine } from 'swarmhaul'` gives. Types only. */
+
 import type { EventEmitter } from 'node:events';
 import type { HaulError } from './errors.js';
+import type { Log } from './log.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import type { FilePriorities } from './metainfo/selection.js';
 import type { StorageKind } from './storage/port.js';
@@ -51,7 +53,7 @@ export interface EngineOptions {
    */
   readonly zone?: string;
   /** Receives one line per noteworthy event; never per block. */
-  readonly log?: (level: 'debug' | 'info' | 'warn' | 'error', message: string, facts?: Record<string, unknown>) => void;
+  readonly log?: Log;
   /** Seed of all randomness in the engine; default: from the system. 32-bit unsigned integer. */
   readonly seed?: number;
 }

@@ -39,6 +39,7 @@ export {
   type VerifyTorrentOptions,
   verifyTorrent,
 } from './library/verify.js';
+export type { Log, LogLevel } from './log.js';
 export type { BlockIndex, Geometry, PieceIndex } from './metainfo/geometry.js';
 export type { FileEntry, Metainfo } from './metainfo/metainfo.js';
 export type { FilePriorities, FilePriority } from './metainfo/selection.js';

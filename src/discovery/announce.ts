@@ -48,3 +48,18 @@ export interface ScrapeEntry {
   readonly downloaded: number;
   readonly incomplete: number;
 }
+
+/** What the torrent says of itself at the moment of an announce. */
+export interface AnnounceFigures {
+  readonly uploadedBytes: number;
+  readonly downloadedBytes: number;
+  readonly leftBytes: number;
+  /** The port we listen on, 0 for none. */
+  readonly port: number;
+  /** Peers wanted. */
+  readonly numwant: number;
+  /** Peers are few: ask again as early as the tracker permits. */
+  readonly isHungry?: boolean;
+  /** No peer is connected. */
+  readonly isAlone?: boolean;
+}

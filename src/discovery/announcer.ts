@@ -7,7 +7,7 @@ import type { TrackerReport } from '../api.js';
 import { type ErrorCode, HaulError } from '../errors.js';
 import type { Address } from '../net/address.js';
 import { shownUrl } from '../net/url.js';
-import type { AnnounceEvent, AnnounceReply, AnnounceRequest } from './announce.js';
+import type { AnnounceEvent, AnnounceFigures, AnnounceReply, AnnounceRequest } from './announce.js';
 import { Tiers } from './tiers.js';
 import { TrackerRecord } from './tracker-record.js';
 
@@ -16,21 +16,6 @@ export const STOP_TIMEOUT_MS = 3_000;
 
 /** Failures of trackers that have said nothing: they may be on their way back. */
 const UNREACHED: ReadonlySet<ErrorCode> = new Set(['NETWORK', 'TIMEOUT']);
-
-/** What the torrent says of itself at the moment of an announce. */
-export interface AnnounceStats {
-  readonly uploadedBytes: number;
-  readonly downloadedBytes: number;
-  readonly leftBytes: number;
-  /** The port we listen on, 0 for none. */
-  readonly port: number;
-  /** Peers wanted. */
-  readonly numwant: number;
-  /** Peers are few: ask again as early as the tracker permits. */
-  readonly isHungry?: boolean;
-  /** No peer is connected. */
-  readonly isAlone?: boolean;
-}
 
 export type AnnounceOutcome = 'ok' | 'warning' | 'failure';
 
@@ -77,7 +62,7 @@ export class Announcer {
   #trackerIds: Map<string, Uint8Array> | null = null;
   readonly #unsupported: string[] = [];
   readonly #record = new TrackerRecord();
-  #stats: (() => AnnounceStats) | null = null;
+  #stats: (() => AnnounceFigures) | null = null;
   #nowMs = 0;
   #underWay: UnderWay | null = null;
   #stopping: Promise<void> | null = null;
@@ -101,7 +86,7 @@ export class Announcer {
   }
 
   /** Begins to announce: 'started' goes out now. Trackers we cannot talk to are reported here, once. */
-  start(nowMs: number, statsFn: () => AnnounceStats): void {
+  start(nowMs: number, statsFn: () => AnnounceFigures): void {
     if (this.#stats !== null || this.#stopping !== null) return;
     this.#stats = statsFn;
     for (const url of this.#unsupported) this.#options.onOutcome(shownUrl(url), 'warning', unsupportedText(url));
@@ -152,7 +137,7 @@ export class Announcer {
     return false;
   }
 
-  #send(url: string, stats: AnnounceStats): void {
+  #send(url: string, stats: AnnounceFigures): void {
     const event = this.#tiers.eventFor(url);
     const underWay: UnderWay = { url, controller: new AbortController(), isSent: false };
     const onSending = (): void => {
@@ -194,7 +179,7 @@ export class Announcer {
     this.#options.onOutcome(shownUrl(url), 'failure', message);
   }
 
-  #request(url: string, stats: AnnounceStats, event: AnnounceEvent | undefined): AnnounceRequest {
+  #request(url: string, stats: AnnounceFigures, event: AnnounceEvent | undefined): AnnounceRequest {
     const { infoHash, peerId, key, zone } = this.#options;
     const trackerId = this.#trackerIds?.get(url);
     return {

@@ -3,7 +3,8 @@
  * one that stays among them would otherwise take a late 'stopped' for the end of what has begun anew.
  */
 import type { TrackerReport } from '../api.js';
-import type { AnnounceFigures, Announces } from './services.js';
+import type { AnnounceFigures } from '../discovery/announce.js';
+import type { Announces } from './services.js';
 
 export class ChangingAnnounces implements Announces {
   readonly #now: () => number;

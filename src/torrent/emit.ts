@@ -1,5 +1,7 @@
 /** Events for users of the package. */
+
 import type { EventEmitter } from 'node:events';
+import type { Log } from '../log.js';
 
 /** Emits; a listener that throws breaks its own program, not the engine's bookkeeping. */
 export function emitTo<T extends Record<keyof T, unknown[]>, K extends keyof T>(
@@ -13,8 +15,6 @@ export function emitTo<T extends Record<keyof T, unknown[]>, K extends keyof T>(
     rethrowLater(error);
   }
 }
-
-type Log = (level: 'debug' | 'info' | 'warn' | 'error', message: string, facts?: Record<string, unknown>) => void;
 
 /** A log that throws breaks its own program, not the bookkeeping of whoever had something to say. */
 export function guarded(log: Log | undefined): Log {

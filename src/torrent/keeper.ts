@@ -12,6 +12,7 @@ import type { Storage } from '../storage/port.js';
 import type { Claim } from '../storage/resume.js';
 import { isShortOfFiles } from '../swarm/disk-trouble.js';
 import type { Unfinished } from '../swarm/unfinished.js';
+import { toHaulError } from './endings.js';
 
 export interface KeeperOptions {
   readonly storage: Storage;
@@ -139,7 +140,7 @@ export class Keeper {
   #sync(): Promise<{ readonly pieces: readonly PieceIndex[]; readonly failure: HaulError | null }> {
     return this.#options.storage.sync().then(
       (pieces) => ({ pieces, failure: null }),
-      (error: unknown) => ({ pieces: [], failure: asHaulError(error) }),
+      (error: unknown) => ({ pieces: [], failure: toHaulError(error, 'record verified pieces') }),
     );
   }
 
@@ -157,7 +158,7 @@ export class Keeper {
       await this.#saveWith(claim, unfinished);
       this.#lacksRoom = false;
     } catch (error) {
-      const failure = asHaulError(error);
+      const failure = toHaulError(error, 'record verified pieces');
       const isComplete = this.#isComplete(this.#synced);
       const lacksRoom = failure.code === 'NO_SPACE';
       if (trouble === null && !isComplete && !lacksRoom) throw failure;
@@ -196,7 +197,7 @@ export class Keeper {
 
   /** That no file can be opened now is no trouble of the disk: the next sync tries again. */
   #trouble(error: unknown): void {
-    const failure = asHaulError(error);
+    const failure = toHaulError(error, 'record verified pieces');
     if (!isShortOfFiles(failure)) {
       this.#lacksFiles = false;
       this.#options.onTrouble(failure);
@@ -212,10 +213,4 @@ function goesOnWithout(error: HaulError): HaulError {
   if (error.code !== 'NO_SPACE') return error;
   const text = `${error.message}; the download goes on, but after an interruption all that is here is checked again`;
   return new HaulError(error.code, text, error.facts, error);
-}
-
-function asHaulError(error: unknown): HaulError {
-  if (error instanceof HaulError) return error;
-  const text = error instanceof Error ? error.message : String(error);
-  return new HaulError('IO', `record verified pieces: ${text}`, {}, error);
 }

@@ -2,7 +2,7 @@
  * Peers that the user named: host names are looked up, and looked up again while none of their addresses is a peer. The
  * machine behind a name may move, and a name may not be known yet. Knows no clock and no sockets.
  */
-import type { PeerAddress } from './services.js';
+import type { Address } from '../net/address.js';
 
 /** Between two look-ups of one name; doubles from the first to the last while nobody answers. */
 export const LOOK_AGAIN_FIRST_MS = 5_000;
@@ -10,9 +10,9 @@ export const LOOK_AGAIN_LAST_MS = 5 * 60_000;
 
 export interface NamedPeersOptions {
   readonly resolveHost: (host: string) => Promise<readonly string[]>;
-  readonly onAddress: (address: PeerAddress) => void;
+  readonly onAddress: (address: Address) => void;
   readonly onTrouble: (peer: string, reason: string, isFirst: boolean) => void;
-  readonly isPeer: (address: PeerAddress) => boolean;
+  readonly isPeer: (address: Address) => boolean;
   readonly now: () => number;
 }
 
@@ -41,7 +41,7 @@ export class NamedPeers {
   }
 
   /** True when the address is one of a peer that the user named. */
-  has({ host, port }: PeerAddress): boolean {
+  has({ host, port }: Address): boolean {
     return this.#keys.has(`${host}:${port}`);
   }
 
@@ -53,7 +53,7 @@ export class NamedPeers {
   }
 
   /** No more looked up; and its addresses are of no use any more. */
-  remove(host: string, port: number): readonly PeerAddress[] {
+  remove(host: string, port: number): readonly Address[] {
     const gone = this.#names.filter((name) => name.host === host && name.port === port);
     for (const name of gone) this.#names.splice(this.#names.indexOf(name), 1);
     const addresses = gone.flatMap((name) => [...name.addresses].map((address) => ({ host: address, port })));

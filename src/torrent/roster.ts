@@ -3,6 +3,7 @@
  * (ourselves, duplicates, banned, no room).
  */
 import { LIMITS } from '../config.js';
+import type { Address } from '../net/address.js';
 import { formatAddress } from '../net/address.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
@@ -13,7 +14,7 @@ import type { WireSink } from '../wire/sink.js';
 import { Bans } from './bans.js';
 import { deferred } from './endings.js';
 import { NamedPeers } from './named-peers.js';
-import type { Addresses, PeerAddress } from './services.js';
+import type { Addresses } from './services.js';
 import type { LiveTorrent } from './torrent.js';
 import { dropUseless, hasUseless, makeRoom, type TurnoverOptions } from './turnover.js';
 import { judgeTwin } from './twins.js';
@@ -82,7 +83,7 @@ export class Roster implements Door {
     });
   }
 
-  #isNamed(address: PeerAddress): boolean {
+  #isNamed(address: Address): boolean {
     return this.#named?.has(address) === true;
   }
 
@@ -109,7 +110,7 @@ export class Roster implements Door {
   }
 
   /** Addresses from a tracker. */
-  add(addresses: readonly PeerAddress[]): void {
+  add(addresses: readonly Address[]): void {
     for (const address of addresses) this.#addresses.add(address, 'tracker');
     this.#torrent.services.stir(this);
   }
@@ -182,7 +183,7 @@ export class Roster implements Door {
     }
   }
 
-  #dial(address: PeerAddress): void {
+  #dial(address: Address): void {
     this.#addresses.dialled(address);
     this.#dialling++;
     this.#torrent.condition.contacts.dialled++;
@@ -200,7 +201,7 @@ export class Roster implements Door {
    * Of those that lied some are better than nobody: every piece is checked, and what they spoil is not asked of them
    * again at once.
    */
-  #pardoned(nowMs: number): PeerAddress | null {
+  #pardoned(nowMs: number): Address | null {
     const { exchange, isComplete } = this.#torrent;
     const isAlone = exchange?.peerCount === 0 && this.#dialling === 0 && !isComplete;
     const book = this.#book;
@@ -319,7 +320,7 @@ export class Roster implements Door {
     return !isComplete && (exchange === null || exchange.peers.every((peer) => peer === null || peer.remote.isClosing));
   }
 
-  #isDialled({ host, port }: PeerAddress): boolean {
+  #isDialled({ host, port }: Address): boolean {
     const peers = this.#torrent.exchange?.peers ?? [];
     return peers.some((peer) => {
       const link = peer?.remote.link;

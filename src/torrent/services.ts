@@ -1,9 +1,12 @@
 /** What a torrent needs from outside, as interfaces: `engine.ts` alone names the implementations. */
 import type { TrackerReport } from '../api.js';
+import type { AnnounceFigures } from '../discovery/announce.js';
 import type { HaulError } from '../errors.js';
+import type { Log } from '../log.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
+import type { Address } from '../net/address.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import type { TorrentThrottles } from '../peer/throttle.js';
@@ -12,51 +15,29 @@ import type { Claim, ResumeVerdict } from '../storage/resume.js';
 import type { FileStamp } from '../work/file-stamp.js';
 import type { WorkPool } from '../work/port.js';
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
-export type Log = (level: LogLevel, message: string, facts?: Record<string, unknown>) => void;
-
-export interface PeerAddress {
-  readonly host: string;
-  readonly port: number;
-}
-
 /** Known addresses of one torrent and when each may be dialled. */
 export interface Addresses {
   readonly count: number;
-  add(address: PeerAddress, source: 'explicit' | 'tracker'): unknown;
-  next(nowMs: number): PeerAddress | null;
+  add(address: Address, source: 'explicit' | 'tracker'): unknown;
+  next(nowMs: number): Address | null;
   /** When `next` may have something, given that it had nothing; Infinity: when one is added. */
   nextAtMs(): number;
-  dialled(address: PeerAddress): void;
-  connected(address: PeerAddress, nowMs: number): void;
+  dialled(address: Address): void;
+  connected(address: Address, nowMs: number): void;
   /** @param isAlone there is no other peer: it is tried again soon. */
-  failed(address: PeerAddress, nowMs: number, isAlone: boolean): void;
+  failed(address: Address, nowMs: number, isAlone: boolean): void;
   /** The dial did not begin, for want of something of ours: it may be dialled again. */
-  postponed(address: PeerAddress): void;
+  postponed(address: Address): void;
   /** The connection to this address is silent: another one is dialled beside it, without a pause. */
-  dialAgain(address: PeerAddress): void;
-  disconnected(address: PeerAddress, nowMs: number, isAlone: boolean): void;
+  dialAgain(address: Address): void;
+  disconnected(address: Address, nowMs: number, isAlone: boolean): void;
   /** Not to be dialled before that time, unless the user named it. */
-  ban(address: PeerAddress, untilMs: number): void;
+  ban(address: Address, untilMs: number): void;
   /** Of no use any more: never to be dialled again. */
-  retire(address: PeerAddress): void;
+  retire(address: Address): void;
   /** The address whose ban ends first may be dialled now. False: none is banned. */
   pardon(): boolean;
-  markSelf(address: PeerAddress): void;
-}
-
-export interface AnnounceFigures {
-  readonly uploadedBytes: number;
-  readonly downloadedBytes: number;
-  readonly leftBytes: number;
-  /** The port we listen on, 0 for none. */
-  readonly port: number;
-  /** Peers wanted. */
-  readonly numwant: number;
-  /** Peers are few: ask again as early as the tracker permits. */
-  readonly isHungry: boolean;
-  /** No peer is connected. */
-  readonly isAlone: boolean;
+  markSelf(address: Address): void;
 }
 
 /** Talks to the trackers of one torrent. */
@@ -75,7 +56,7 @@ export interface Announces {
 }
 
 export interface AnnounceOwner {
-  onPeers(addresses: readonly PeerAddress[]): void;
+  onPeers(addresses: readonly Address[]): void;
   onOutcome(url: string, outcome: 'ok' | 'warning' | 'failure', message: string): void;
 }
 
@@ -142,7 +123,7 @@ export interface Services {
   takeDial(door: Door, isNamed: boolean): boolean;
   /** Most dials of this torrent under way. */
   halfOpenDials(): number;
-  dial(door: Door, address: PeerAddress): void;
+  dial(door: Door, address: Address): void;
   /** Why connections of others could not be accepted lately, in one clause; null: they could. */
   doorTrouble(): string | null;
   /** False: the engine has more connections than it may, the one at the door included. */

@@ -1,7 +1,7 @@
 /** What a torrent says of itself, worked out when asked. */
 import type { PeerStats, TorrentStats } from '../api.js';
+import type { AnnounceFigures } from '../discovery/announce.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
-import type { AnnounceFigures } from './services.js';
 import type { LiveTorrent } from './torrent.js';
 import type { WireExchange } from './wire-remote.js';
 

@@ -2,12 +2,14 @@
  * The tracker we run, over HTTP: announce and scrape (BEP 3, 23, 48), the .torrent files of `haul share`, and a page of
  * counts. Owns the listening socket and its limits; what is answered is decided in `TrackerService`.
  */
+
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { TRACKER_LIMITS } from '../config.js';
 import { fromSystemError } from '../errors.js';
+import type { Log } from '../log.js';
 import { urlHost } from '../net/address.js';
 import { bindTo } from '../net/bind.js';
 import { AnnounceDoor } from './announce-door.js';
@@ -44,7 +46,7 @@ export interface TrackerOptions {
    */
   readonly entriesPerAddress?: number;
   /** Receives one line per noteworthy event; never per announce. */
-  readonly log?: (level: 'debug' | 'info' | 'warn' | 'error', message: string, facts?: Record<string, unknown>) => void;
+  readonly log?: Log;
   /** A generator of [0, 1); default Math.random. */
   readonly random?: () => number;
   /**

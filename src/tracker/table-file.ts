@@ -3,11 +3,13 @@
  * never waited for by an announce; what is damaged or old is ignored with a line in the log, and what cannot be written
  * is told once.
  */
+
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { TRACKER_LIMITS } from '../config.js';
 import { fromSystemError } from '../errors.js';
+import type { Log } from '../log.js';
 import type { Swarms } from './swarms.js';
 import { DIGEST_BYTES, decodeTables, encodeTables, gathered, recordTimeS } from './table-record.js';
 
@@ -22,8 +24,6 @@ const PAUSE_PER_PEER_MS = 0.1;
  * a millisecond or so.
  */
 const WRITE_BYTES = 64 * 1024;
-
-type Log = (level: 'debug' | 'info' | 'warn' | 'error', message: string, facts?: Record<string, unknown>) => void;
 
 export interface TableFileOptions {
   readonly path: string;

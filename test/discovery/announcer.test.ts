@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AnnounceReply, AnnounceRequest } from '../../src/discovery/announce.js';
-import { Announcer, type AnnouncerOptions, type AnnounceStats } from '../../src/discovery/announcer.js';
+import type { AnnounceFigures, AnnounceReply, AnnounceRequest } from '../../src/discovery/announce.js';
+import { Announcer, type AnnouncerOptions } from '../../src/discovery/announcer.js';
 import {
   type Company,
   RETRY,
@@ -30,7 +30,7 @@ function scene(trackers: string[][], overrides: Partial<AnnouncerOptions> = {}) 
   const outcomes: string[] = [];
   const peers: string[] = [];
   const answers = new Map<string, AnnounceReply | Error | 'silence'>();
-  const stats: { -readonly [K in keyof AnnounceStats]: AnnounceStats[K] } = {
+  const stats: { -readonly [K in keyof AnnounceFigures]: AnnounceFigures[K] } = {
     uploadedBytes: 1,
     downloadedBytes: 2,
     leftBytes: 3,
