@@ -28,7 +28,8 @@ export interface EngineOptions {
   /**
    * Memory for pieces and for what is being served, over all torrents, bytes; 16 MiB or more. Two pieces and two units
    * of up to 1 MiB of each torrent are held beyond it where they must be. Default: 256 MiB, or an eighth of the
-   * machine's memory (the container's) where that is less.
+   * machine's memory (the container's) where that is less. The heap of V8 is the host's: its new space grows to 32 MiB
+   * in a busy process, which `node --max-semi-space-size=4` keeps at 8; `haul` does so by itself.
    */
   readonly memoryBytes?: number;
   /** Rate limits over all torrents, bytes per second, > 0. Default: none. */
