@@ -181,6 +181,8 @@ export const DEFAULTS = {
   addressesPerTable: 8,
   /** The first free port of the classic range is taken (BEP 3). */
   portRange: { first: 6881, last: 6889 },
+  /** Where several share on one machine each takes the next free port for HTTP: the first is that of trackers. */
+  sharePortRange: { first: 6969, last: 6988 },
   /**
    * Peers served at once. With four a leech is served by as few as one or two others by chance, and the last of 100
    * equal leeches needs 1.37 times the ideal; with eight 1.23; with all of them 1.5, for then every piece is a long

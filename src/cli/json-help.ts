@@ -11,7 +11,7 @@ export const TORRENT_FIELDS =
 export const RESOURCE_FIELDS = 'cpuUserSec cpuSystemSec peakMemoryBytes';
 
 /** With --super, when super-seeding ends. */
-export const SPREAD_FIELDS = 'seconds uploadedBytes lengthBytes';
+export const SPREAD_FIELDS = 'infoHash seconds uploadedBytes lengthBytes';
 
 const PROGRESS_FIELDS = 'phase doneBytes totalBytes percent bytesPerSec secondsLeft';
 

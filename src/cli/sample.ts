@@ -108,6 +108,44 @@ export function torrentSampler(
   };
 }
 
+const SUMMED = [
+  'lengthBytes',
+  'wantedBytes',
+  'verifiedBytes',
+  'downloadedBytes',
+  'uploadedBytes',
+  'downloadBytesPerSec',
+  'uploadBytesPerSec',
+  'wastedBytes',
+  'corruptBytes',
+  'peers',
+  'seeds',
+  'knownAddresses',
+] as const satisfies readonly (keyof TorrentStats)[];
+
+/** Of several torrents together: what `torrentFields` shows is added up, the rest is that of the first. */
+export function sumStats(all: readonly TorrentStats[]): TorrentStats {
+  const sums = SUMMED.map((key) => [key, all.reduce((sum, stats) => sum + stats[key], 0)] as const);
+  return { ...all[0]!, ...Object.fromEntries(sums), health: all.flatMap(({ health }) => health) };
+}
+
+/** Several torrents in one line: the first phase that is not the last one, and sums. */
+export function torrentsSampler(torrents: readonly Pick<Torrent, 'stats' | 'metainfo'>[], goal: Goal): () => Sample {
+  const samplers = torrents.map((torrent) => torrentSampler(torrent, goal));
+  if (samplers.length === 1) return samplers[0]!;
+  const name = count(torrents.length, 'torrent');
+  return () => {
+    const samples = samplers.map((sampler) => sampler());
+    const torrent = sumStats(samples.flatMap((sample) => sample.torrent ?? []));
+    const { phase, totalBytes } = samples.find((sample) => sample.totalBytes > 0) ?? samples[0]!;
+    const doneBytes = samples.reduce((sum, sample) => sum + sample.doneBytes, 0);
+    const bytesPerSec = samples.reduce((sum, sample) => sum + sample.bytesPerSec, 0);
+    const total = totalBytes === 0 ? 0 : torrent.wantedBytes;
+    const secondsLeft = total === 0 ? 0 : secondsFor(total - doneBytes, bytesPerSec);
+    return { name, phase, doneBytes, totalBytes: total, bytesPerSec, secondsLeft, torrent };
+  };
+}
+
 /** Rates are of so long: they follow what happens, and do not tremble with every piece. */
 const RATE_WINDOW_MS = 3_000;
 

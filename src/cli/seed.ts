@@ -4,8 +4,9 @@ import type { Torrent } from '../api.js';
 import { formatBytes, formatSeconds, printable } from './format.js';
 import { jsonHelp, RESOURCE_FIELDS, SPREAD_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
 import { addEngineOptions, type CommonOptions, type EngineCliOptions, examples, superOption } from './options.js';
+import type { Output } from './output.js';
 import type { Context, Outcome, Runner } from './run.js';
-import { torrentFields, torrentSampler } from './sample.js';
+import { sumStats, torrentFields, torrentsSampler } from './sample.js';
 import { tuneSoon } from './tune.js';
 import { resourceFields } from './usage.js';
 import { delayOrAborted, settledOrAborted } from './wait.js';
@@ -65,7 +66,7 @@ async function seed(context: Context, source: string, options: SeedOptions): Pro
       superSeeding: options.super === true,
     });
     watchTorrent(output, torrent);
-    return await seedUntilInterrupted(context, torrent, () => {
+    return await seedUntilInterrupted(context, [torrent], () => {
       output.event(
         'listening',
         { what: 'peers', port: engine.port, infoHash: metainfo.infoHashHex, name: metainfo.name },
@@ -78,34 +79,35 @@ async function seed(context: Context, source: string, options: SeedOptions): Pro
   }
 }
 
-/** Waits until the data is known good, then serves until the signal. Also the second half of `haul share`. */
+/** Waits until all data is known good, then serves until the signal. Also the second half of `haul share`. */
 export async function seedUntilInterrupted(
   { output, signal }: Context,
-  torrent: Torrent,
+  torrents: readonly Torrent[],
   onReady: () => void,
 ): Promise<Outcome> {
   const started = performance.now();
-  torrent.once('spread', () => {
-    const { uploadedBytes, lengthBytes } = torrent.stats();
-    const text = `every piece is in the swarm after ${formatBytes(uploadedBytes)}; seeding goes on as usual`;
-    output.event('spread', { seconds: (performance.now() - started) / 1000, uploadedBytes, lengthBytes }, text);
-  });
-  torrent.once('peer', tuneSoon);
-  const view = output.progress(torrentSampler(torrent, 'serve'));
-  const problems = warnOfProblems(output, torrent);
-  if ((await settledOrAborted(torrent.done, signal)) === 'settled') {
+  for (const torrent of torrents) {
+    torrent.once('spread', () => sayIsSpread(output, torrent, started, torrents.length > 1));
+    torrent.once('peer', tuneSoon);
+  }
+  const view = output.progress(torrentsSampler(torrents, 'serve'));
+  const problems = torrents.map((torrent) => warnOfProblems(output, torrent));
+  const done = Promise.all(torrents.map((torrent) => torrent.done));
+  if ((await settledOrAborted(done, signal)) === 'settled') {
     onReady();
     // A torrent that fails while it seeds, or rests because the disk has gone away, ends the command.
     const failure = new Promise<void>((_, reject) => {
-      torrent.once('failed', reject);
-      torrent.once('paused', reject);
+      for (const torrent of torrents) {
+        torrent.once('failed', reject);
+        torrent.once('paused', reject);
+      }
     });
     await Promise.race([delayOrAborted(Number.POSITIVE_INFINITY, signal), failure]);
   }
-  problems.end();
-  await torrent.stop();
+  for (const problem of problems) problem.end();
+  await Promise.all(torrents.map((torrent) => torrent.stop()));
   view.stop();
-  const stats = torrent.stats();
+  const stats = sumStats(torrents.map((torrent) => torrent.stats()));
   const seconds = (performance.now() - started) / 1000;
   output.event(
     'result',
@@ -113,4 +115,13 @@ export async function seedUntilInterrupted(
     `${formatBytes(stats.uploadedBytes)} sent in ${formatSeconds(seconds)}`,
   );
   return 'interrupted';
+}
+
+function sayIsSpread(output: Output, torrent: Torrent, startedMs: number, isOneOfMany: boolean): void {
+  const { uploadedBytes, lengthBytes } = torrent.stats();
+  const { name, infoHashHex } = torrent.metainfo;
+  const of = isOneOfMany ? ` of ${printable(name)}` : '';
+  const text = `every piece${of} is in the swarm after ${formatBytes(uploadedBytes)}; seeding goes on as usual`;
+  const seconds = (performance.now() - startedMs) / 1000;
+  output.event('spread', { infoHash: infoHashHex, seconds, uploadedBytes, lengthBytes }, text);
 }

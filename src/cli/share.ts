@@ -1,6 +1,7 @@
 /** `haul share`: the library's `share` with a progress bar and a line to paste elsewhere. */
 import { basename } from 'node:path';
 import { Command } from 'commander';
+import { DEFAULTS } from '../config.js';
 import type { HaulError } from '../errors.js';
 import type { Share } from '../library/share.js';
 import { hostForUrl, LOOPBACK } from '../net/own-addresses.js';
@@ -23,7 +24,7 @@ import { shellWord } from './shell-word.js';
 import { stateFileOf, stateOptions } from './state-file.js';
 
 interface ShareOptions extends CommonOptions, EngineCliOptions {
-  readonly http: number;
+  readonly http?: number;
   readonly tracker?: readonly string[];
   readonly super?: boolean;
   readonly exclude?: readonly string[];
@@ -31,13 +32,18 @@ interface ShareOptions extends CommonOptions, EngineCliOptions {
   readonly state?: string | boolean;
 }
 
-const DEFAULT_HTTP_PORT = 6969;
+const { first: HTTP_FIRST, last: HTTP_LAST } = DEFAULTS.sharePortRange;
 
 export function shareCommand(run: Runner): Command {
   const command = new Command('share')
-    .description('Share a file or folder: makes the torrent, serves it, tracks and seeds, until interrupted')
-    .argument('<path>', 'the file or folder')
-    .addOption(portOption('port of the .torrent and the tracker, 0 for any', '--http <n>').default(DEFAULT_HTTP_PORT))
+    .description('Share files or folders: makes the torrents, serves them, tracks and seeds, until interrupted')
+    .argument('<paths...>', 'files and folders, a torrent each')
+    .addOption(
+      portOption(
+        `port of the .torrent and the tracker, 0 for any (default: first free of ${HTTP_FIRST}-${HTTP_LAST})`,
+        '--http <n>',
+      ),
+    )
     .addOption(excludeOption())
     .addOption(trackerOption())
     .addOption(superOption())
@@ -46,7 +52,11 @@ export function shareCommand(run: Runner): Command {
   return addEngineOptions(command, false)
     .addHelpText(
       'after',
-      examples('haul share image.iso', 'haul share build/ --http 8080 --port 0', 'haul share image.iso --super') +
+      examples(
+        'haul share image.iso',
+        'haul share build/ image.iso --http 8080 --port 0',
+        'haul share image.iso --super',
+      ) +
         jsonHelp({
           ...TORRENT_PROGRESS,
           listening: 'what name infoHash lengthBytes port httpPort torrentUrl loopbackUrl announceUrl getCommand',
@@ -54,12 +64,12 @@ export function shareCommand(run: Runner): Command {
           result: `outcome seconds ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
         }),
     )
-    .action((path: string, options: ShareOptions) =>
-      run('share', options, (context) => share(context, path, options), 'service'),
+    .action((paths: string[], options: ShareOptions) =>
+      run('share', options, (context) => share(context, paths, options), 'service'),
     );
 }
 
-async function share(context: Context, path: string, options: ShareOptions): Promise<Outcome> {
+async function share(context: Context, paths: readonly string[], options: ShareOptions): Promise<Outcome> {
   const { output, signal } = context;
   const [
     { engineOptions, loadEngine, watchTorrent, withPortHint },
@@ -67,30 +77,42 @@ async function share(context: Context, path: string, options: ShareOptions): Pro
     { showHashing, warnUncontacted },
   ] = await Promise.all([import('./engine-door.js'), import('./seed.js'), import('./create.js')]);
   warnUncontacted(output, options.tracker ?? []);
-  const stateFile = stateFileOf({ ...options, host: undefined, port: options.http });
   await loadEngine();
-  const { share: startSharing } = await import('../library/share.js');
-  const shared = await withPortHint(portOptionOf, () =>
-    startSharing(path, {
+  const { shareAll } = await import('../library/share.js');
+  let showProgress: (doneBytes: number, totalBytes: number) => void = () => {};
+  const shares = await withPortHint(portOptionOf, () =>
+    shareAll(paths, {
       trackers: (options.tracker ?? []).map((url) => [url]),
-      httpPort: options.http,
+      ...(options.http === undefined ? {} : { httpPort: options.http }),
+      stateFileOf: (port) => stateFileOf({ ...options, host: undefined, port }),
       ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
       superSeeding: options.super === true,
-      tracker: { entriesPerAddress: options.peersPerAddress, ...(stateFile === null ? {} : { stateFile }) },
+      tracker: { entriesPerAddress: options.peersPerAddress },
       engine: engineOptions(output, options),
       log: output.log,
-      onProgress: showHashing(output, basename(path)),
+      onSource: (source) => {
+        showProgress = showHashing(output, basename(source));
+      },
+      onProgress: (doneBytes, totalBytes) => showProgress(doneBytes, totalBytes),
       signal,
     }),
   );
   try {
     output.stopProgress();
-    for (const warning of shared.created.warnings) output.warn(warning);
-    watchTorrent(output, shared.torrent);
-    return await seedUntilInterrupted(context, shared.torrent, () => announceToUser(output, shared));
+    for (const { created, torrent } of shares) {
+      for (const warning of created.warnings) output.warn(warning);
+      watchTorrent(output, torrent);
+    }
+    const torrents = shares.map(({ torrent }) => torrent);
+    return await seedUntilInterrupted(context, torrents, () => {
+      const { port } = shares[0]!.tracker;
+      if (options.http === undefined && port !== HTTP_FIRST)
+        output.note(`port ${HTTP_FIRST} is in use: the .torrent is served at port ${port}`);
+      for (const shared of shares) announceToUser(output, shared, shares.length);
+    });
   } finally {
     output.stopProgress();
-    await shared.close();
+    await shares[0]!.close();
   }
 }
 
@@ -99,7 +121,7 @@ function portOptionOf({ facts }: HaulError): string {
   return String(facts.operation).startsWith('tracker') ? '--http' : '--port';
 }
 
-function announceToUser(output: Output, shared: Share): void {
+function announceToUser(output: Output, shared: Share, count: number): void {
   const { name, infoHashHex, lengthBytes } = shared.created;
   const { port } = shared.engine;
   const others = shared.hosts.slice(1);
@@ -107,7 +129,7 @@ function announceToUser(output: Output, shared: Share): void {
   const loopbackUrl = shared.torrentUrl(LOOPBACK);
   const getCommand = `haul get ${shellWord(torrentUrl)} --output .`;
   const lines = [
-    `sharing ${printable(name)}, ${formatBytes(lengthBytes)}, on port ${port}; Ctrl-C ends it`,
+    `sharing ${printable(name)}, ${formatBytes(lengthBytes)}, on port ${port}; Ctrl-C ends ${count > 1 ? 'all' : 'it'}`,
     `info-hash ${infoHashHex}`,
     '',
     `  ${getCommand}`,

@@ -2,8 +2,9 @@
  * Shares a file or folder from one process: makes the torrent, serves it over HTTP, tracks and seeds. What `haul share`
  * is made of. Ports are opened before the hashing, so that a busy port is told at once.
  */
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import type { Engine, EngineOptions, Torrent } from '../api.js';
+import { DEFAULTS } from '../config.js';
 import { createEngine } from '../engine/engine.js';
 import { HaulError } from '../errors.js';
 import { withTrackers } from '../metainfo/torrent.js';
@@ -22,13 +23,13 @@ import {
   words,
 } from './check-options.js';
 import { type CreatedTorrent, checkSource, hashSource, TORRENT_FIELD_RULES, type TorrentFields } from './create.js';
-import { openTracker, TRACKER_PORT, TRACKER_SETTING_RULES, type TrackerSettings } from './tracker.js';
+import { openTracker, TRACKER_SETTING_RULES, type TrackerSettings } from './tracker.js';
 
 /** Options of `share`. */
 export interface ShareOptions extends TorrentFields {
   /** Further trackers, named in the .torrent behind our own, and announced to. Default: none. */
   readonly trackers?: readonly (readonly string[])[];
-  /** TCP port of the .torrent and the tracker, 0 for any free one; default 6969. */
+  /** TCP port of the .torrent and the tracker, 0 for any free one; default the first free of 6969 to 6988. */
   readonly httpPort?: number;
   /** Local address for HTTP; default: all. That of peers is `engine.host`. */
   readonly host?: string;
@@ -86,6 +87,14 @@ const RULES: Rules<ShareOptions> = {
   signal,
 };
 
+/** What the command wants beside. */
+export interface ShareAllOptions extends ShareOptions {
+  /** Before one of the paths is hashed. */
+  readonly onSource?: (source: string) => void;
+  /** Where the tracker keeps its peers, once its port is known; null for nowhere. */
+  readonly stateFileOf?: (port: number) => string | null;
+}
+
 /**
  * Shares a file or folder until `close`. Resolves when peers can get it: the ports are open and all of it is hashed.
  * @throws HaulError as `createTorrent`, `startTracker` and `createEngine` do; nothing is left open then
@@ -94,16 +103,16 @@ export async function share(path: string, options: ShareOptions = {}): Promise<S
   checkValue('share', 'path', path, words);
   checkOptions('share', options, RULES);
   checkOptions('share.tracker', options.tracker ?? {}, TRACKER_SETTING_RULES);
-  const { httpPort, host, signal: stop, log, superSeeding, trackers = [] } = options;
-  const source = await checkSource(path);
+  return (await shareAll([path], options))[0]!;
+}
+
+/** A torrent for each path, one engine and one tracker for all: closing one closes all. @throws HaulError as `share` */
+export async function shareAll(paths: readonly string[], options: ShareAllOptions): Promise<readonly Share[]> {
+  const { host, signal: stop, log, superSeeding, trackers = [] } = options;
+  const sources = await Promise.all(paths.map(checkSource));
+  checkNames(sources);
+  const tracker = await openHttp(options);
   const logging = log === undefined ? {} : { log };
-  const tracker = await openTracker({
-    port: httpPort ?? TRACKER_PORT,
-    registeredOnly: true,
-    ...(host === undefined ? {} : { host }),
-    ...logging,
-    ...options.tracker,
-  });
   let engine: Engine | null = null;
   const close = async (): Promise<void> => {
     stop?.removeEventListener('abort', onAbort);
@@ -113,24 +122,71 @@ export async function share(path: string, options: ShareOptions = {}): Promise<S
   const onAbort = (): void => void close();
   try {
     engine = await createEngine({ ...logging, ...options.engine });
-    const created = await hashSource(source, { ...hashOptions(options), trackers: [] });
-    if (stop?.aborted === true) throw new HaulError('ABORTED', `share ${source}: it was stopped`);
-    const torrent = engine.add(created.bytes, {
-      output: dirname(source),
-      mode: 'seed',
-      // Hashed a moment ago by ourselves; what somebody puts in their place is not served.
-      trustData: true,
-      hashed: created.hashed,
-      // Ours needs no announce: it lists this seed by itself.
-      trackers,
-      superSeeding: superSeeding === true,
-    });
-    offer(tracker, created, trackers, engine.port);
+    const made: { readonly source: string; readonly created: CreatedTorrent }[] = [];
+    for (const source of sources) {
+      options.onSource?.(source);
+      const created = await hashSource(source, { ...hashOptions(options), trackers: [] });
+      if (stop?.aborted === true) throw new HaulError('ABORTED', `share ${source}: it was stopped`);
+      made.push({ source, created });
+    }
+    const shares: Share[] = [];
+    for (const { source, created } of made) {
+      const torrent = engine.add(created.bytes, {
+        output: dirname(source),
+        mode: 'seed',
+        // Hashed a moment ago by ourselves; what somebody puts in their place is not served.
+        trustData: true,
+        hashed: created.hashed,
+        // Ours needs no announce: it lists this seed by itself.
+        trackers,
+        superSeeding: superSeeding === true,
+      });
+      offer(tracker, created, trackers, engine.port);
+      shares.push(shareOf({ torrent, engine, tracker, created, host, close }));
+    }
     stop?.addEventListener('abort', onAbort, { once: true });
-    return shareOf({ torrent, engine, tracker, created, host, close });
+    return shares;
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** Each torrent has the URL of its name. */
+function checkNames(sources: readonly string[]): void {
+  const byName = new Map<string, string>();
+  for (const source of sources) {
+    const name = basename(source);
+    const other = byName.get(name);
+    if (other !== undefined) {
+      const text = `${other} and ${source} have the same name, and so would their torrents; share them apart`;
+      throw new HaulError('BAD_ARGUMENT', text, { path: source });
+    }
+    byName.set(name, source);
+  }
+}
+
+/** On the port that was named, or on the first free one of the usual. */
+async function openHttp(options: ShareAllOptions): Promise<TrackerServer> {
+  const { host, log, httpPort, stateFileOf } = options;
+  const { first, last } = DEFAULTS.sharePortRange;
+  for (let port = httpPort ?? first; ; port++) {
+    const stateFile = stateFileOf?.(port) ?? null;
+    try {
+      return await openTracker({
+        port,
+        registeredOnly: true,
+        ...(host === undefined ? {} : { host }),
+        ...(log === undefined ? {} : { log }),
+        ...options.tracker,
+        ...(stateFile === null ? {} : { stateFile }),
+      });
+    } catch (error) {
+      if (httpPort !== undefined || !(error instanceof HaulError) || error.code !== 'PORT_IN_USE') throw error;
+      if (port < last) continue;
+      const text = `tracker: all ports ${first} to ${last} are in use; choose one with --http`;
+      throw new HaulError('PORT_IN_USE', text, { ...error.facts }, error);
+    }
   }
 }
 

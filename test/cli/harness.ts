@@ -68,6 +68,21 @@ export class Running {
     });
   }
 
+  /** Waits for text on standard output; rejects when the command ends without it. */
+  async text(wanted: RegExp): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const check = (): void => {
+        const hasEnded = this.child.exitCode !== null || this.child.signalCode !== null;
+        if (!wanted.test(this.#stdout) && !hasEnded) return;
+        this.#waiting.delete(check);
+        if (wanted.test(this.#stdout)) resolve();
+        else reject(new Error(`ended with ${this.child.exitCode} before ${wanted}: ${this.#stdout}${this.#stderr}`));
+      };
+      this.#waiting.add(check);
+      check();
+    });
+  }
+
   async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<Finished> {
     this.child.kill(signal);
     return this.finished;
