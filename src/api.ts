@@ -53,6 +53,11 @@ export interface EngineOptions {
    * is said.
    */
   readonly zone?: string;
+  /**
+   * What trackers are told instead of the address that they see and the port that is listened on: behind NAT, or in a
+   * container. A name or an address; many trackers believe addresses of their own network only.
+   */
+  readonly announceAs?: { readonly host?: string; readonly port?: number };
   /** Receives one line per noteworthy event; never per block. */
   readonly log?: Log;
   /** Seed of all randomness in the engine; default: from the system. 32-bit unsigned integer. */

@@ -42,14 +42,16 @@ export function engineOptions(output: Output, options: EngineCliOptions): Engine
     if (isTold) output.warn(message, { code: facts?.code ?? 'WARNING', facts: facts ?? {} });
     else output.log(level, message, facts);
   };
-  const { port, downloadLimit, uploadLimit, zone, storage, memory, maxPerAddress } = options;
+  const { port, host, downloadLimit, uploadLimit, zone, storage, memory, maxPerAddress, announceAs } = options;
   return {
     log,
     ...(port === undefined ? {} : { port }),
+    ...(host === undefined ? {} : { host }),
     ...(downloadLimit === undefined ? {} : { downloadBytesPerSec: downloadLimit }),
     ...(uploadLimit === undefined ? {} : { uploadBytesPerSec: uploadLimit }),
     ...(maxPerAddress === undefined ? {} : { maxConnectionsPerAddress: maxPerAddress }),
     ...(zone === undefined ? {} : { zone }),
+    ...(announceAs === undefined ? {} : { announceAs }),
     ...(storage === undefined ? {} : { storage }),
     ...(memory === undefined ? {} : { memoryBytes: memory }),
   };

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TRACKER_LIMITS } from '../config.js';
 import {
+  parseAdvertise,
   parseConnections,
   parseGlob,
   parseMemory,
@@ -53,12 +54,15 @@ export function addCommonOptions(command: Command): Command {
 /** What commands that run an engine share. */
 export interface EngineCliOptions {
   readonly port?: number;
+  readonly host?: string;
   readonly downloadLimit?: number;
   readonly uploadLimit?: number;
   readonly zone?: string;
   readonly maxPerAddress?: number;
   readonly storage?: 'mapped' | 'positional';
   readonly memory?: number;
+  /** What trackers are told; of `haul seed`. */
+  readonly announceAs?: { readonly host: string; readonly port?: number };
 }
 
 const STORAGE_KINDS = ['mapped', 'positional'];
@@ -102,6 +106,18 @@ export function addEngineOptions(command: Command, downloads: boolean): Command 
 
 function rateOption(flags: string, description: string): Option {
   return new Option(flags, description).argParser(argument(parseRate));
+}
+
+export function hostOption(): Option {
+  return new Option('--host <address>', 'local address to listen on (default: all)');
+}
+
+/** For `haul share` and `haul track`. */
+export function advertiseOption(): Option {
+  return new Option(
+    '--advertise <host>',
+    'what others are told of this machine, behind NAT or a proxy: HOST, HOST:PORT of HTTP, or an http(s) URL',
+  ).argParser(argument(parseAdvertise));
 }
 
 /** BEP 16; for `haul seed` and `haul share`. */

@@ -1,14 +1,24 @@
 /** `haul seed`: offers complete data that is already here, until interrupted. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { Torrent } from '../api.js';
+import type { Advertised } from '../net/advertised.js';
 import { formatBytes, formatSeconds, printable } from './format.js';
 import { jsonHelp, RESOURCE_FIELDS, SPREAD_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
-import { addEngineOptions, type CommonOptions, type EngineCliOptions, examples, superOption } from './options.js';
+import {
+  addEngineOptions,
+  argument,
+  type CommonOptions,
+  type EngineCliOptions,
+  examples,
+  hostOption,
+  superOption,
+} from './options.js';
 import type { Output } from './output.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { sumStats, torrentFields, torrentsSampler } from './sample.js';
 import { tuneSoon } from './tune.js';
 import { resourceFields } from './usage.js';
+import { parseAdvertisedPeer } from './values.js';
 import { delayOrAborted, settledOrAborted } from './wait.js';
 import { warnOfProblems } from './waiting.js';
 
@@ -17,6 +27,7 @@ interface SeedOptions extends CommonOptions, EngineCliOptions {
   /** False with --no-verify. */
   readonly verify: boolean;
   readonly super?: boolean;
+  readonly advertise?: Advertised;
 }
 
 export function seedCommand(run: Runner): Command {
@@ -25,7 +36,14 @@ export function seedCommand(run: Runner): Command {
     .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
     .requiredOption('--data <dir>', 'the folder that holds the file, or the torrent’s folder')
     .option('--no-verify', 'trust the data instead of hashing it first')
-    .addOption(superOption());
+    .addOption(superOption())
+    .addOption(hostOption())
+    .addOption(
+      new Option(
+        '--advertise <host[:port]>',
+        'what trackers are told of this peer, behind NAT: many believe addresses of their own network only',
+      ).argParser(argument(parseAdvertisedPeer)),
+    );
   return addEngineOptions(command, false)
     .addHelpText(
       'after',
@@ -57,7 +75,12 @@ async function seed(context: Context, source: string, options: SeedOptions): Pro
   if (typeof metainfo === 'string') return metainfo;
   for (const warning of metainfo.warnings) output.warn(warning);
   const folder = await checkDataFolder(options.data, metainfo);
-  const engine = await openEngine(output, options, options.verify ? await startPool(output, options) : undefined);
+  const { advertise } = options;
+  const port = advertise?.port ?? null;
+  const announceAs = advertise && { host: advertise.host, ...(port === null ? {} : { port }) };
+  const engineOptions = { ...options, ...(announceAs === undefined ? {} : { announceAs }) };
+  const pool = options.verify ? await startPool(output, engineOptions) : undefined;
+  const engine = await openEngine(output, engineOptions, pool);
   try {
     const torrent = engine.add(metainfo, {
       output: folder,

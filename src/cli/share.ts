@@ -9,11 +9,13 @@ import { formatBytes, printable } from './format.js';
 import { jsonHelp, RESOURCE_FIELDS, SPREAD_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
 import {
   addEngineOptions,
+  advertiseOption,
   type CommonOptions,
   type EngineCliOptions,
   entriesOption,
   examples,
   excludeOption,
+  hostOption,
   portOption,
   superOption,
   trackerOption,
@@ -25,6 +27,7 @@ import { stateFileOf, stateOptions } from './state-file.js';
 
 interface ShareOptions extends CommonOptions, EngineCliOptions {
   readonly http?: number;
+  readonly advertise?: { readonly text: string };
   readonly tracker?: readonly string[];
   readonly super?: boolean;
   readonly exclude?: readonly string[];
@@ -44,6 +47,8 @@ export function shareCommand(run: Runner): Command {
         '--http <n>',
       ),
     )
+    .addOption(hostOption())
+    .addOption(advertiseOption())
     .addOption(excludeOption())
     .addOption(trackerOption())
     .addOption(superOption())
@@ -84,12 +89,14 @@ async function share(context: Context, paths: readonly string[], options: ShareO
     shareAll(paths, {
       trackers: (options.tracker ?? []).map((url) => [url]),
       ...(options.http === undefined ? {} : { httpPort: options.http }),
-      stateFileOf: (port) => stateFileOf({ ...options, host: undefined, port }),
+      stateFileOf: (port) => stateFileOf({ ...options, host: options.host, port }),
       ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
       superSeeding: options.super === true,
       tracker: { entriesPerAddress: options.peersPerAddress },
       engine: engineOptions(output, options),
       log: output.log,
+      ...(options.host === undefined ? {} : { host: options.host }),
+      ...(options.advertise === undefined ? {} : { advertise: options.advertise.text }),
       onSource: (source) => {
         showProgress = showHashing(output, basename(source));
       },
@@ -108,7 +115,7 @@ async function share(context: Context, paths: readonly string[], options: ShareO
       const { port } = shares[0]!.tracker;
       if (options.http === undefined && port !== HTTP_FIRST)
         output.note(`port ${HTTP_FIRST} is in use: the .torrent is served at port ${port}`);
-      for (const shared of shares) announceToUser(output, shared, shares.length);
+      for (const shared of shares) announceToUser(output, shared, shares.length, options.host);
     });
   } finally {
     output.stopProgress();
@@ -121,12 +128,13 @@ function portOptionOf({ facts }: HaulError): string {
   return String(facts.operation).startsWith('tracker') ? '--http' : '--port';
 }
 
-function announceToUser(output: Output, shared: Share, count: number): void {
+function announceToUser(output: Output, shared: Share, count: number, host: string | undefined): void {
   const { name, infoHashHex, lengthBytes } = shared.created;
   const { port } = shared.engine;
   const others = shared.hosts.slice(1);
   const torrentUrl = shared.torrentUrl();
-  const loopbackUrl = shared.torrentUrl(LOOPBACK);
+  const isLoopback = host === undefined || host === '::' || host === '0.0.0.0';
+  const loopbackUrl = shared.torrentUrl(isLoopback ? LOOPBACK : host);
   const getCommand = `haul get ${shellWord(torrentUrl)} --output .`;
   const lines = [
     `sharing ${printable(name)}, ${formatBytes(lengthBytes)}, on port ${port}; Ctrl-C ends ${count > 1 ? 'all' : 'it'}`,

@@ -1,7 +1,8 @@
 /** `haul track`: a tracker alone, for any torrent, until interrupted. */
 import { Command } from 'commander';
+import type { Advertised } from '../net/advertised.js';
 import { jsonHelp, RESOURCE_FIELDS } from './json-help.js';
-import { type CommonOptions, entriesOption, examples, portOption } from './options.js';
+import { advertiseOption, type CommonOptions, entriesOption, examples, hostOption, portOption } from './options.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { stateFileOf, stateOptions } from './state-file.js';
 import { tuneSoon } from './tune.js';
@@ -10,6 +11,7 @@ import { delayOrAborted } from './wait.js';
 
 interface TrackOptions extends CommonOptions {
   readonly host?: string;
+  readonly advertise?: Advertised;
   readonly port: number;
   readonly peersPerAddress: number;
   readonly state?: string | boolean;
@@ -21,7 +23,8 @@ const DEFAULT_PORT = 6969;
 export function trackCommand(run: Runner): Command {
   const command = new Command('track')
     .description('Run a tracker alone, until interrupted')
-    .option('--host <address>', 'local address to listen on (default: all)')
+    .addOption(hostOption())
+    .addOption(advertiseOption())
     .addOption(portOption('port of the tracker, 0 for any').default(DEFAULT_PORT))
     .addOption(entriesOption());
   for (const option of stateOptions()) command.addOption(option);
@@ -35,10 +38,11 @@ export function trackCommand(run: Runner): Command {
 }
 
 async function track({ output, signal }: Context, options: TrackOptions): Promise<Outcome> {
-  const [{ startTracker }, { withPortHint }, { hostForUrl, localAddress }] = await Promise.all([
+  const [{ startTracker }, { withPortHint }, { hostForUrl, localAddress }, { advertisedUrl }] = await Promise.all([
     import('../library/tracker.js'),
     import('./engine-door.js'),
     import('../net/own-addresses.js'),
+    import('../net/advertised.js'),
   ]);
   const stateFile = stateFileOf(options);
   const tracker = await withPortHint('--port', () =>
@@ -51,7 +55,11 @@ async function track({ output, signal }: Context, options: TrackOptions): Promis
     }),
   );
   try {
-    const announceUrl = `http://${hostForUrl(options.host ?? localAddress())}:${tracker.port}/announce`;
+    const base =
+      options.advertise === undefined
+        ? `http://${hostForUrl(options.host ?? localAddress())}:${tracker.port}`
+        : advertisedUrl(options.advertise, tracker.port);
+    const announceUrl = `${base}/announce`;
     output.event(
       'listening',
       { what: 'tracker', host: tracker.host, port: tracker.port, announceUrl },

@@ -4,6 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { LIMITS } from '../config.js';
+import { ADVERTISED_RULE, type Advertised, parseAdvertised } from '../net/advertised.js';
 import { isZone, ZONE_RULE } from '../net/zone.js';
 
 /** A value on the command line cannot be used; the message completes "'xyz' is invalid. …". */
@@ -140,6 +141,21 @@ function parseUrl(text: string, protocols: readonly string[], help: string): str
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !protocols.includes(url.protocol) || url.hostname === '') throw new ValueError(help);
   return text;
+}
+
+/** What others are told of this machine. */
+export function parseAdvertise(text: string): Advertised & { readonly text: string } {
+  const advertised = parseAdvertised(text);
+  if (advertised === null) throw new ValueError(`What is told to others ${ADVERTISED_RULE}.`);
+  return { ...advertised, text };
+}
+
+/** Of a peer: no URL. */
+export function parseAdvertisedPeer(text: string): Advertised {
+  const advertised = parseAdvertised(text);
+  if (advertised === null || advertised.url !== null)
+    throw new ValueError('What trackers are told is HOST or HOST:PORT.');
+  return advertised;
 }
 
 /** Name of a zone, such as `rack7` or `eu-1/rack7`. */

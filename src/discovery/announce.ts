@@ -8,6 +8,8 @@ export interface AnnounceRequest {
   readonly infoHash: Uint8Array;
   /** 20 bytes. */
   readonly peerId: Uint8Array;
+  /** A name or address that the tracker shall give to others instead of the one it sees (BEP 3). */
+  readonly ip?: string;
   /** The port we listen on; 0 when we do not. */
   readonly port: number;
   readonly uploadedBytes: number;

@@ -26,6 +26,8 @@ export interface AnnouncerOptions {
   readonly peerId: Uint8Array;
   /** 32-bit unsigned, the same in all announces of a torrent. */
   readonly key?: number;
+  /** What trackers are told instead of what they see and of the port we listen on. */
+  readonly announceAs?: { readonly host?: string | undefined; readonly port?: number | undefined };
   /** Where this host is (`zone.ts`); nothing is said when absent. */
   readonly zone?: string;
   /**
@@ -180,12 +182,13 @@ export class Announcer {
   }
 
   #request(url: string, stats: AnnounceFigures, event: AnnounceEvent | undefined): AnnounceRequest {
-    const { infoHash, peerId, key, zone } = this.#options;
+    const { infoHash, peerId, key, zone, announceAs } = this.#options;
     const trackerId = this.#trackerIds?.get(url);
     return {
       infoHash,
       peerId,
-      port: stats.port,
+      port: announceAs?.port ?? stats.port,
+      ...(announceAs?.host === undefined ? {} : { ip: announceAs.host }),
       uploadedBytes: stats.uploadedBytes,
       downloadedBytes: stats.downloadedBytes,
       leftBytes: stats.leftBytes,

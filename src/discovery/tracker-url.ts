@@ -9,8 +9,8 @@ export function percentBytes(bytes: Uint8Array): string {
 }
 
 /**
- * The announce of BEP 3 as a query; a query already in the tracker's URL stays in front. No `ip` is sent: the tracker
- * sees it.
+ * The announce of BEP 3 as a query; a query already in the tracker's URL stays in front. `ip` is sent only
+ * where the user named one: the tracker sees it.
  */
 export function announceUrl(tracker: URL, request: AnnounceRequest): URL {
   const parts = [
@@ -24,6 +24,7 @@ export function announceUrl(tracker: URL, request: AnnounceRequest): URL {
     'no_peer_id=1',
     `numwant=${request.numwant}`,
   ];
+  if (request.ip !== undefined) parts.push(`ip=${encodeURIComponent(request.ip)}`);
   if (request.event !== undefined) parts.push(`event=${request.event}`);
   if (request.key !== undefined) parts.push(`key=${(request.key >>> 0).toString(16).padStart(8, '0')}`);
   if (request.trackerId !== undefined) parts.push(`trackerid=${percentBytes(request.trackerId)}`);

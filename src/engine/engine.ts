@@ -286,6 +286,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       storageKind: this.#options.storage ?? 'auto',
       dispatcher: this.#dispatcher,
       zone: this.#options.zone,
+      announceAs: this.#options.announceAs,
       restAfterMs: this.#internals.restAfterMs ?? DEFAULTS.restAfterMs,
       takeDial: (door, isNamed) => this.#takeDial(door, isNamed),
       halfOpenDials: () => DialBudget.halfOpen(this.#torrents.size),

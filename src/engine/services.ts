@@ -59,12 +59,14 @@ export interface ServicesOptions
   readonly memory: StorageMemory;
   /** HTTP connections of the engine. */
   readonly dispatcher: Requests;
+  /** What trackers are told (`EngineOptions.announceAs`). */
+  readonly announceAs?: { readonly host?: string | undefined; readonly port?: number | undefined } | undefined;
   /** Where this host is (`EngineOptions.zone`). */
   readonly zone?: string | undefined;
 }
 
 export function makeServices(options: ServicesOptions): Omit<Services, 'throttles'> {
-  const { storageKind, memory, dispatcher, zone, ...given } = options;
+  const { storageKind, memory, dispatcher, zone, announceAs, ...given } = options;
   const { pool, log, random, peerId } = given;
   const gate = new AnnounceGate({
     atOnce: LIMITS.announcesAtOnce,
@@ -98,6 +100,7 @@ export function makeServices(options: ServicesOptions): Omit<Services, 'throttle
         peerId,
         key: Math.floor(random() * 2 ** 32),
         ...(zone === undefined ? {} : { zone }),
+        ...(announceAs === undefined ? {} : { announceAs }),
         announce: (url, request, signal, onSending) =>
           gate.run(url, urgencyOf(request), signal, () => {
             onSending();

@@ -3,6 +3,7 @@ import type { AddOptions, EngineOptions, RateLimits, RemoveOptions } from '../ap
 import { HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { Selection } from '../metainfo/selection.js';
+import { parseAdvertised } from '../net/advertised.js';
 import { isZone, ZONE_RULE } from '../net/zone.js';
 import {
   address,
@@ -27,6 +28,16 @@ import {
 
 const connections = wholeNumber(1, 65_535);
 
+const announceAs: Rule = (value) => {
+  const { host, port: told, ...others } = Object(value) as { host?: unknown; port?: unknown };
+  const isHost = host === undefined || (typeof host === 'string' && parseAdvertised(host)?.port === null);
+  const isPort = told === undefined || (Number.isInteger(told) && Number(told) >= 1 && Number(told) <= 65_535);
+  const isObject = typeof value === 'object' && value !== null;
+  return isObject && isHost && isPort && Object.keys(others).length === 0
+    ? null
+    : 'must be an object of a host (a name or an address) and a port from 1 to 65535, or one of them';
+};
+
 const ENGINE_RULES: Rules<EngineOptions> = {
   port: either(port, false),
   host: words,
@@ -41,6 +52,7 @@ const ENGINE_RULES: Rules<EngineOptions> = {
   maxConnectionsPerAddress: connections,
   maxAwakeTorrents: wholeNumber(1, 1_000_000),
   zone: (value) => (typeof value === 'string' && isZone(value) ? null : ZONE_RULE),
+  announceAs,
   log: callable,
   seed: wholeNumber(0, 2 ** 32 - 1),
 };

@@ -2,12 +2,16 @@
  * Shares a file or folder from one process: makes the torrent, serves it over HTTP, tracks and seeds. What `haul share`
  * is made of. Ports are opened before the hashing, so that a busy port is told at once.
  */
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
 import { basename, dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Engine, EngineOptions, Torrent } from '../api.js';
 import { DEFAULTS } from '../config.js';
 import { createEngine } from '../engine/engine.js';
 import { HaulError } from '../errors.js';
 import { withTrackers } from '../metainfo/torrent.js';
+import { ADVERTISED_RULE, type Advertised, advertisedUrl, parseAdvertised } from '../net/advertised.js';
 import { hostForUrl, LOOPBACK, localAddresses, torrentUrlPath } from '../net/own-addresses.js';
 import type { TrackerServer } from '../tracker/server.js';
 import {
@@ -33,6 +37,11 @@ export interface ShareOptions extends TorrentFields {
   readonly httpPort?: number;
   /** Local address for HTTP; default: all. That of peers is `engine.host`. */
   readonly host?: string;
+  /**
+   * What others are told of this machine: HOST, HOST:PORT or an http(s) URL, where they reach it by another address
+   * than its own. A port or URL is that of HTTP; peers are told the host. Default: the address they came by.
+   */
+  readonly advertise?: string;
   /** Of the tracker: what it keeps over a restart, how often it is asked, how much one address may hold. */
   readonly tracker?: TrackerSettings;
   /** Of the engine that seeds: ports, limits, memory. */
@@ -76,6 +85,7 @@ const isObject: Rule = (value) => (typeof value === 'object' && value !== null ?
 
 const RULES: Rules<ShareOptions> = {
   ...TORRENT_FIELD_RULES,
+  advertise: (value) => (typeof value === 'string' && parseAdvertised(value) !== null ? null : ADVERTISED_RULE),
   httpPort: port,
   host: words,
   tracker: isObject,
@@ -111,7 +121,9 @@ export async function shareAll(paths: readonly string[], options: ShareAllOption
   const { host, signal: stop, log, superSeeding, trackers = [] } = options;
   const sources = await Promise.all(paths.map(checkSource));
   checkNames(sources);
-  const tracker = await openHttp(options);
+  const advertised = options.advertise === undefined ? null : parseAdvertised(options.advertise);
+  const seedHost = await seedHostOf(advertised);
+  const tracker = await openHttp(options, seedHost);
   const logging = log === undefined ? {} : { log };
   let engine: Engine | null = null;
   const close = async (): Promise<void> => {
@@ -121,7 +133,11 @@ export async function shareAll(paths: readonly string[], options: ShareAllOption
   };
   const onAbort = (): void => void close();
   try {
-    engine = await createEngine({ ...logging, ...options.engine });
+    engine = await createEngine({
+      ...logging,
+      ...(advertised === null ? {} : { announceAs: { host: advertised.host } }),
+      ...options.engine,
+    });
     const made: { readonly source: string; readonly created: CreatedTorrent }[] = [];
     for (const source of sources) {
       options.onSource?.(source);
@@ -141,8 +157,9 @@ export async function shareAll(paths: readonly string[], options: ShareAllOption
         trackers,
         superSeeding: superSeeding === true,
       });
-      offer(tracker, created, trackers, engine.port);
-      shares.push(shareOf({ torrent, engine, tracker, created, host, close }));
+      const share = shareOf({ torrent, engine, tracker, created, host, advertised, close });
+      offer(share, trackers);
+      shares.push(share);
     }
     stop?.addEventListener('abort', onAbort, { once: true });
     return shares;
@@ -166,8 +183,23 @@ function checkNames(sources: readonly string[]): void {
   }
 }
 
+/** Peers are named by address: a name is looked up once. */
+async function seedHostOf(advertised: Advertised | null): Promise<string | null> {
+  if (advertised === null || isIP(advertised.host) !== 0) return advertised?.host ?? null;
+  const timer = new AbortController();
+  const found = lookup(advertised.host).then(
+    ({ address }) => address,
+    () => null,
+  );
+  // Known to the others, not to us: they are named the address that they came by.
+  const nobody = delay(LOOKUP_MS, null, { signal: timer.signal }).catch(() => null);
+  return Promise.race([found, nobody]).finally(() => timer.abort());
+}
+
+const LOOKUP_MS = 2_000;
+
 /** On the port that was named, or on the first free one of the usual. */
-async function openHttp(options: ShareAllOptions): Promise<TrackerServer> {
+async function openHttp(options: ShareAllOptions, seedHost: string | null): Promise<TrackerServer> {
   const { host, log, httpPort, stateFileOf } = options;
   const { first, last } = DEFAULTS.sharePortRange;
   for (let port = httpPort ?? first; ; port++) {
@@ -179,6 +211,7 @@ async function openHttp(options: ShareAllOptions): Promise<TrackerServer> {
         ...(host === undefined ? {} : { host }),
         ...(log === undefined ? {} : { log }),
         ...options.tracker,
+        ...(seedHost === null ? {} : { seedHost }),
         ...(stateFile === null ? {} : { stateFile }),
       });
     } catch (error) {
@@ -208,36 +241,43 @@ function hashOptions({
 
 /** The tracker knows the torrent and this seed; each client gets a .torrent that names the address it reached us by. */
 function offer(
-  tracker: TrackerServer,
-  { bytes, infoHash, name }: CreatedTorrent,
+  { tracker, created: { bytes, infoHash, name }, engine: { port }, announceUrl, isAdvertised }: OpenShare,
   extraTiers: readonly (readonly string[])[],
-  seedPort: number | null,
 ): void {
-  tracker.register(infoHash, seedPort === null ? {} : { seedPort });
+  tracker.register(infoHash, port === null ? {} : { seedPort: port });
   tracker.serveTorrent(`${name}.torrent`, (baseUrl) => {
-    const announceUrl = `${baseUrl.replace(/\/$/, '')}/announce`;
-    return withTrackers(bytes, [[announceUrl], ...extraTiers.map((tier) => [...tier])]);
+    const url = isAdvertised ? announceUrl() : `${baseUrl.replace(/\/$/, '')}/announce`;
+    return withTrackers(bytes, [[url], ...extraTiers.map((tier) => [...tier])]);
   });
+}
+
+interface OpenShare extends Share {
+  readonly isAdvertised: boolean;
 }
 
 interface ShareParts extends Pick<Share, 'torrent' | 'engine' | 'tracker' | 'created' | 'close'> {
   readonly host: string | undefined;
+  readonly advertised: Advertised | null;
 }
 
-function shareOf({ torrent, engine, tracker, created, host, close }: ShareParts): Share {
+function shareOf({ torrent, engine, tracker, created, host, advertised, close }: ShareParts): OpenShare {
   let closing: Promise<void> | null = null;
   const closeOnce = (): Promise<void> => {
     closing ??= close();
     return closing;
   };
-  const hosts = host === undefined ? localAddresses() : [host];
-  const base = (name = hosts[0] ?? LOOPBACK): string => `http://${hostForUrl(name)}:${tracker.port}`;
+  const hosts = advertised === null ? (host === undefined ? localAddresses() : [host]) : [advertised.host];
+  const base = (name?: string): string =>
+    name === undefined && advertised !== null
+      ? advertisedUrl(advertised, tracker.port)
+      : `http://${hostForUrl(name ?? hosts[0] ?? LOOPBACK)}:${tracker.port}`;
   return {
     torrent,
     engine,
     tracker,
     created,
     hosts,
+    isAdvertised: advertised !== null,
     torrentUrl: (name) => `${base(name)}${torrentUrlPath(created.name)}`,
     announceUrl: (name) => `${base(name)}/announce`,
     close: closeOnce,

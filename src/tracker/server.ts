@@ -45,6 +45,11 @@ export interface TrackerOptions {
    * as many. Below that nobody is limited. Default 4096.
    */
   readonly entriesPerAddress?: number;
+  /**
+   * The IP address at which replies name seeds of this process, to clients elsewhere; default: the one that the client
+   * reached us by.
+   */
+  readonly seedHost?: string;
   /** Receives one line per noteworthy event; never per announce. */
   readonly log?: Log;
   /** A generator of [0, 1); default Math.random. */
@@ -86,6 +91,7 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
     registeredOnly: options.registeredOnly ?? false,
     random: options.random ?? Math.random,
     entriesPerAddress: options.entriesPerAddress,
+    seedHost: options.seedHost,
     now,
   });
   const shelf = new TorrentShelf();

@@ -24,6 +24,8 @@ export interface ServiceOptions {
   readonly random: () => number;
   /** Entries that one address keeps when a table is full; default TRACKER_LIMITS.entriesPerAddress. */
   readonly entriesPerAddress?: number | undefined;
+  /** The IP address at which seeds of this process are named; default: the one that the client reached us by. */
+  readonly seedHost?: string | undefined;
   /** Milliseconds; far enough from 0 that the age of an entry from before can be taken off. */
   readonly now: () => number;
 }
@@ -45,12 +47,14 @@ export class TrackerService {
   /** When it began, and knew nobody; null: it knows its peers from before. */
   #emptySinceMs: number | null;
   readonly #intervalS: number;
+  readonly #seedHost: string | undefined;
   #announces = 0;
   #scrapes = 0;
   #failures = 0;
 
   constructor(options: ServiceOptions) {
     this.#intervalS = options.intervalS;
+    this.#seedHost = options.seedHost;
     this.#now = options.now;
     this.#emptySinceMs = options.now();
     this.#swarms = new Swarms({ ...options, secret: Math.floor(options.random() * 2 ** 32) });
@@ -91,7 +95,7 @@ export class TrackerService {
     if (compact === null) return this.#failure('your address cannot be used');
     const view = this.#swarms.announce(parsed, compact, nowMs);
     if (typeof view === 'string') return this.#failure(view);
-    const localSeed = view.seedPort === null ? null : compactOf(local(), view.seedPort);
+    const localSeed = view.seedPort === null ? null : compactOf(this.#seedAddress(remote, local), view.seedPort);
     const isSettling = this.#emptySinceMs !== null && nowMs < this.#emptySinceMs + SETTLING_MS;
     const minIntervalMaxS = isSettling ? SETTLING_MIN_INTERVAL_S : MIN_INTERVAL_MAX_S;
     return announceReply(view, localSeed, {
@@ -100,6 +104,12 @@ export class TrackerService {
       isCompact: parsed.isCompact,
       noPeerId: parsed.noPeerId,
     });
+  }
+
+  /** Who is on this machine needs no way around it. */
+  #seedAddress(remote: string, local: () => string): string {
+    const isHere = remote === '::1' || /^(?:::ffff:)?127\./.test(remote);
+    return isHere ? local() : (this.#seedHost ?? local());
   }
 
   scrape(query: string): Buffer {

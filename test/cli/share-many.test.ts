@@ -5,7 +5,15 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { createEngine, share } from '../../src/index.js';
+import { parseTorrent } from '../../src/metainfo/torrent.js';
+import { advertisedUrl, parseAdvertised } from '../../src/net/advertised.js';
+import { TrackerService } from '../../src/tracker/service.js';
 import { haul, type Line, makeFolder, start } from './harness.js';
+
+async function torrentAt(url: unknown) {
+  return parseTorrent(Buffer.from(await (await fetch(String(url))).arrayBuffer()));
+}
 
 /** Two sources of other names. */
 async function sources(context: TestContext): Promise<{ folder: string; first: string; second: string }> {
@@ -73,5 +81,118 @@ describe('haul share', () => {
     const named = await haul('share', first, '--http', '6969', '--port', '0', '--no-state');
     assert.equal(named.exitCode, 1);
     assert.match(named.stderr, /in use[^\n]*--http N; 0 takes any free port\)\n$/);
+  });
+});
+
+describe('--host and --advertise', () => {
+  it('takes a host, a host and a port, or a URL', () => {
+    const told = (text: string) => {
+      const advertised = parseAdvertised(text);
+      return advertised === null ? null : [advertised.host, advertised.port, advertisedUrl(advertised, 6969)];
+    };
+    assert.deepEqual(told('files.example'), ['files.example', null, 'http://files.example:6969']);
+    assert.deepEqual(told('192.0.2.7:80'), ['192.0.2.7', 80, 'http://192.0.2.7:80']);
+    assert.deepEqual(told('2001:db8::7'), ['2001:db8::7', null, 'http://[2001:db8::7]:6969']);
+    assert.deepEqual(told('[2001:db8::7]:80'), ['2001:db8::7', 80, 'http://[2001:db8::7]:80']);
+    assert.deepEqual(told('https://[2001:db8::7]/t/'), ['2001:db8::7', null, 'https://[2001:db8::7]/t']);
+    for (const text of [
+      '',
+      'a b',
+      'a:0',
+      'a:65536',
+      '[a]:1',
+      'a/b',
+      'ftp://a',
+      'http://',
+      'http://a/?x',
+      'http://u@a/',
+    ]) {
+      assert.equal(parseAdvertised(text), null, text);
+    }
+  });
+
+  it('of share: its tracker names the seed by it, but to who is on the same machine', () => {
+    const latin1 = (hex: string): string => Buffer.from(hex, 'hex').toString('latin1');
+    const reply = (remote: string): string => {
+      const clock = { intervalS: 300, random: () => 0.5, now: () => 1e8 };
+      const service = new TrackerService({ ...clock, registeredOnly: true, seedHost: '192.0.2.7' });
+      service.register(Buffer.alloc(20, 1), 7001);
+      const who = `info_hash=${'%01'.repeat(20)}&peer_id=${'a'.repeat(20)}`;
+      const query = `${who}&port=1&uploaded=0&downloaded=0&left=1&compact=1`;
+      return service.announce(query, remote, () => '127.0.0.1').toString('latin1');
+    };
+    assert.ok(reply('198.51.100.1').includes(`5:peers6:${latin1('c00002071b59')}`));
+    assert.ok(reply('::ffff:127.0.0.1').includes(`5:peers6:${latin1('7f0000011b59')}`));
+  });
+
+  it('of the library: announceAs is an object of a host and a port', async () => {
+    for (const announceAs of ['host', { host: 'a:1' }, { port: 0 }, { host: 'a', other: 1 }, null]) {
+      await assert.rejects(createEngine({ announceAs } as object), { code: 'BAD_ARGUMENT' });
+    }
+    await (await createEngine({ port: 0, announceAs: { host: '192.0.2.7' } })).close();
+    await assert.rejects(share('x', { advertise: 'a b' }), { code: 'BAD_ARGUMENT' });
+  });
+
+  it('of share: where it listens, and what the others are told', async (context) => {
+    const { first } = await sources(context);
+    const words = ['share', first, '--http', '0', '--port', '0', '--no-state', '--json', '--host', '127.0.0.1'];
+    const local = start(context, ...words);
+    const listening = await local.line((line) => line.type === 'listening');
+    assert.match(String(listening.torrentUrl), /^http:\/\/127\.0\.0\.1:\d+\/first\.torrent$/);
+    assert.equal((await local.stop()).exitCode, 0);
+
+    for (const [advertised, base] of [
+      ['files.example', /^http:\/\/files\.example:\d+\//],
+      ['files.example:8080', /^http:\/\/files\.example:8080\//],
+      ['2001:db8::7', /^http:\/\/\[2001:db8::7\]:\d+\//],
+      ['https://files.example/torrents/', /^https:\/\/files\.example\/torrents\/(?=first|announce)/],
+    ] as const) {
+      const sharer = start(context, ...words, '--advertise', advertised);
+      const { torrentUrl, announceUrl, getCommand, loopbackUrl } = await sharer.line(
+        ({ type }) => type === 'listening',
+      );
+      assert.match(String(torrentUrl), base);
+      assert.match(String(announceUrl), base);
+      assert.ok(String(getCommand).includes(String(torrentUrl)));
+      assert.deepEqual((await torrentAt(loopbackUrl)).trackers, [[announceUrl]]);
+      assert.equal((await sharer.stop()).exitCode, 0);
+    }
+  });
+
+  it('of track: the announce URL that is printed', async (context) => {
+    const words = ['track', '--host', '127.0.0.1', '--port', '0', '--json'];
+    const tracker = start(context, ...words, '--advertise', 'https://tracker.example');
+    const { announceUrl } = await tracker.line(({ type }) => type === 'listening');
+    assert.equal(announceUrl, 'https://tracker.example/announce');
+    assert.equal((await tracker.stop()).exitCode, 0);
+  });
+
+  it('of seed: the address and the port that trackers hear', async (context) => {
+    const { folder, first } = await sources(context);
+    const asked: string[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.url!);
+      response.end('d8:intervali1800e5:peers0:e');
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    context.after(() => void server.close());
+    const { port } = server.address() as { port: number };
+    const torrent = join(folder, 'first.torrent');
+    await haul('create', first, '-o', torrent, '--tracker', `http://127.0.0.1:${port}/announce`);
+    const words = ['seed', torrent, '--data', folder, '--port', '0', '--json', '--host', '127.0.0.1'];
+    for (const [advertised, ip, told] of [
+      ['192.0.2.7:7001', '192.0.2.7', '7001'],
+      ['seed.example', 'seed.example', null],
+    ] as const) {
+      asked.length = 0;
+      const seed = start(context, ...words, '--advertise', advertised);
+      const listening = await seed.line(({ type }) => type === 'listening');
+      await seed.stop();
+      const query = new URL(asked[0]!, 'http://x').searchParams;
+      assert.equal(query.get('ip'), ip);
+      assert.equal(query.get('port'), told ?? String(listening.port));
+    }
+    const refused = await haul(...words, '--advertise', 'https://seed.example/');
+    assert.equal(refused.exitCode, 2);
   });
 });

@@ -27,7 +27,7 @@ const PURE: readonly RegExp[] = [
   /^src\/library\/(?:check-options|engine-options|metainfo-argument)\.ts$/,
   /^src\/torrent\/(?:contacts|health)\.ts$/,
   /^src\/peer\/rates\.ts$/,
-  /^src\/net\/(?:address|remote-group|url|zone)\.ts$/,
+  /^src\/net\/(?:address|advertised|remote-group|url|zone)\.ts$/,
   /^src\/discovery\/(?:address-book|announce|announce-gate|heap|tiers)\.ts$/,
   /^src\/discovery\/tracker-(?:record|reply|url)\.ts$/,
   /^src\/tracker\/(?!(?:announce-door|http-connections|raw-socket|server|table-file)\.ts$).*\.ts$/,
