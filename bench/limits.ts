@@ -26,8 +26,8 @@
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { Scope } from '../lab/scope.js';
 import { ValueError } from '../src/cli/values.js';
-import { Scope } from '../test/support/scope.js';
 import type { Job } from './support/job.js';
 import { checkCopy, defaultFolder, fileSystemOf, makeJobs, outputFolder, removeAtEnd } from './support/job.js';
 import { count, length, list, makeFolder, someOf } from './support/options.js';

@@ -13,8 +13,8 @@
  * collection from the peers themselves.
  */
 import { parseArgs } from 'node:util';
+import { Scope } from '../lab/scope.js';
 import { ValueError } from '../src/cli/values.js';
-import { Scope } from '../test/support/scope.js';
 import { watchDirty } from './support/dirty.js';
 import { checkCopy, defaultFolder, type Job, makeJobs, outputFolder } from './support/job.js';
 import { type NodeBinary, nodeBinaries } from './support/node-binaries.js';

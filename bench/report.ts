@@ -6,9 +6,9 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { PACKAGE_ROOT } from '../lab/root.js';
 import { ValueError } from '../src/cli/values.js';
 import { fromSystemError } from '../src/errors.js';
-import { PACKAGE_ROOT } from '../test/support/root.js';
 import { figuresMarkdown, withFigures } from './report/figures.js';
 import { reportPage } from './report/page.js';
 import { RESULTS_FOLDER } from './support/place.js';

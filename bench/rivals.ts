@@ -32,8 +32,8 @@
  * A rival that is not there is named and skipped.
  */
 import { parseArgs } from 'node:util';
-import { Scope } from '../test/support/scope.js';
-import { startTestTracker, type TestTracker } from '../test/support/tracker.js';
+import { Scope } from '../lab/scope.js';
+import { startTestTracker, type TestTracker } from '../lab/tracker.js';
 import { defaultFolder, type Job, makeJobs } from './support/job.js';
 import { checkLoopFolders, openLoopFolder } from './support/loop-folder.js';
 import { count, counts, length, lengths, list, oneOf, someOf } from './support/options.js';

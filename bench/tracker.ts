@@ -20,12 +20,12 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Agent } from 'undici';
+import { type Child, startChild } from '../lab/child.js';
+import { missingTool } from '../lab/clients/client.js';
+import { accepts, freePort } from '../lab/ports.js';
+import { Scope } from '../lab/scope.js';
+import { until } from '../lab/wait.js';
 import { announceHttp, SCRAPE_HASHES_MAX, scrapeHttp } from '../src/discovery/http-tracker.js';
-import { type Child, startChild } from '../test/support/child.js';
-import { missingTool } from '../test/support/clients/client.js';
-import { accepts, freePort } from '../test/support/ports.js';
-import { Scope } from '../test/support/scope.js';
-import { until } from '../test/support/wait.js';
 import {
   type Cores,
   chooseCores,

@@ -19,7 +19,7 @@
  * it is skipped.
  */
 import { parseArgs } from 'node:util';
-import { Scope } from '../test/support/scope.js';
+import { Scope } from '../lab/scope.js';
 import { checkCopy, defaultFolder, type Job, makeJobs, outputFolder } from './support/job.js';
 import { count, length, lengths, list, oneOf } from './support/options.js';
 import { median, Results, shortNumber, spreadOf, spreadText } from './support/results.js';

@@ -19,7 +19,7 @@ import {
   SOURCE_RULES,
 } from './support/tidy.js';
 
-const SOURCE_FOLDERS = ['src', 'test', 'bench', 'sim', 'native', 'bundle'];
+const SOURCE_FOLDERS = ['src', 'test', 'bench', 'sim', 'lab', 'native', 'bundle'];
 const TEXT_FILE = /(?:\.(?:ts|js|mjs|cjs|c|h|py|md|json|sh|yml|yaml)|^\.ci\/.*|^\.npmrc|^LICENSE)$/;
 const NOT_OURS = new Set(['package-lock.json']);
 

@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { run } from '../../test/support/child.js';
-import { missingTool } from '../../test/support/clients/client.js';
-import { PACKAGE_ROOT } from '../../test/support/root.js';
-import { Scope } from '../../test/support/scope.js';
+import { run } from '../../lab/child.js';
+import { missingTool } from '../../lab/clients/client.js';
+import { PACKAGE_ROOT } from '../../lab/root.js';
+import { Scope } from '../../lab/scope.js';
 
 const HTTP_LOAD = path.join(PACKAGE_ROOT, 'bench/support/announces.lua');
 const UDP_LOAD = fileURLToPath(new URL('./udp-load.js', import.meta.url));

@@ -11,9 +11,9 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { namespacesMissing } from '../../lab/namespace.js';
+import type { Scope } from '../../lab/scope.js';
 import { ValueError } from '../../src/cli/values.js';
-import { namespacesMissing } from '../../test/support/namespace.js';
-import type { Scope } from '../../test/support/scope.js';
 
 const exec = promisify(execFile);
 
@@ -42,7 +42,7 @@ export interface CapMethod {
   open(caps: Caps): Promise<Place>;
 }
 
-/** Names like those of test/support/namespace.ts, which removes what a crashed run left; its own numbers start at 0. */
+/** Names like those of lab/namespace.ts, which removes what a crashed run left; its own numbers start at 0. */
 const FIRST_NUMBER = 5000;
 const PLACES_MAX = 250;
 /**

@@ -7,8 +7,8 @@ import { execFileSync } from 'node:child_process';
 import { accessSync, constants, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import type { Scope } from '../../lab/scope.js';
 import { ValueError } from '../../src/cli/values.js';
-import type { Scope } from '../../test/support/scope.js';
 
 const PREFIX = 'loop:';
 const MAKERS: Readonly<Record<string, readonly string[]>> = {

@@ -4,8 +4,8 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
+import { PACKAGE_ROOT } from '../../lab/root.js';
 import { VERSION } from '../../src/version.js';
-import { PACKAGE_ROOT } from '../../test/support/root.js';
 import { IS_CHECKOUT } from './place.js';
 
 export interface Machine {

@@ -1,7 +1,7 @@
 /** Where the bench stands: in a checkout, or in an installed package, whose folder is not ours to write into. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { PACKAGE_ROOT } from '../../test/support/root.js';
+import { PACKAGE_ROOT } from '../../lab/root.js';
 
 /** The sources are not in the package. */
 export const IS_CHECKOUT = existsSync(path.join(PACKAGE_ROOT, 'bench', 'run.ts'));

@@ -4,9 +4,9 @@
  */
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Child, type ChildOptions, startChild } from '../../test/support/child.js';
-import { PACKAGE_ROOT } from '../../test/support/root.js';
-import type { Scope } from '../../test/support/scope.js';
+import { type Child, type ChildOptions, startChild } from '../../lab/child.js';
+import { PACKAGE_ROOT } from '../../lab/root.js';
+import type { Scope } from '../../lab/scope.js';
 import { cpuSeconds, type ProcessUse, resetPeak, sampleProcess, usedBetween } from './procstat.js';
 
 export const DEADLINE_MS = 900_000;

@@ -1,7 +1,7 @@
 /**
  * The processes of a swarm as its parent sees them: what each says (`swarm-peer.ts`), and how far they are together.
  */
-import type { Child } from '../../test/support/child.js';
+import type { Child } from '../../lab/child.js';
 
 export const START_DEADLINE_MS = 120_000;
 const LISTEN_DEADLINE_MS = 24 * 60 * 60_000;

@@ -5,9 +5,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import { missingTool } from '../../lab/clients/client.js';
 import { type CommandTable, tableOf } from '../../src/cli/command-table.js';
 import { makeProgram } from '../../src/cli/program.js';
-import { missingTool } from '../support/clients/client.js';
 import { haul, makeFolder } from './harness.js';
 
 const exec = promisify(execFile);

@@ -7,11 +7,11 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { buildBundles } from '../../bundle/build.js';
 import { pruneDeclarations } from '../../bundle/declarations.js';
+import { missingTool } from '../../lab/clients/client.js';
 import { buildPrebuilds } from '../../native/build.js';
 import { NATIVE_INTERFACE } from '../../src/native/library.js';
 import { VERSION } from '../../src/version.js';
 import { run } from '../support/child.js';
-import { missingTool } from '../support/clients/client.js';
 import { requirePrograms } from '../support/requirements.js';
 import { PACKAGE_ROOT } from '../support/root.js';
 import { Scope } from '../support/scope.js';
@@ -55,14 +55,14 @@ async function stage(folder: string, manifest: Manifest): Promise<void> {
   for (const name of ['package.json', ...manifest.files.filter((name) => !/^(?:!?dist|prebuilds)\//.test(name))]) {
     await cp(path.join(PACKAGE_ROOT, name), path.join(folder, name), { recursive: true });
   }
-  for (const part of ['src', 'bench', 'test']) {
+  for (const part of ['src', 'bench', 'lab', 'test']) {
     await cp(path.join(BUILD, part), path.join(folder, 'dist', part), { recursive: true });
   }
   pruneDeclarations(path.join(folder, 'dist', 'src'));
   await buildPrebuilds(path.join(folder, 'prebuilds'));
 }
 
-/** The test helpers that a bench loads, with what these load. */
+/** What a bench loads beside its own and the engine, with what these load. */
 function helpersOfBenches(): string[] {
   const seen = new Set<string>();
   const waiting = listFiles(PACKAGE_ROOT, 'bench').filter((file) => file.endsWith('.ts') && !DEMO.has(file));
@@ -73,7 +73,7 @@ function helpersOfBenches(): string[] {
       if (target !== null && !isTypeOnly) waiting.push(target);
     }
   }
-  return [...seen].filter((file) => file.startsWith('test/')).sort();
+  return [...seen].filter((file) => !/^(?:bench|src|native)\//.test(file)).sort();
 }
 
 describe('the packed package', { skip: process.platform === 'win32' }, () => {
@@ -128,11 +128,11 @@ describe('the packed package', { skip: process.platform === 'win32' }, () => {
     test(name, async (t) => (missing === null ? body(t) : t.skip(`${missing} is not installed`)));
   };
 
-  packedTest('holds the helpers that benches load, no other part of the tests, and no source maps', async () => {
+  packedTest('holds the helpers that benches load, no tests, and no source maps', async () => {
     const files = listFiles(installed, 'dist');
-    const helpers = files.filter((file) => file.startsWith('dist/test/'));
+    const helpers = files.filter((file) => !/^dist\/(?:bench|src)\//.test(file));
     const wanted = helpersOfBenches().map((file) => `dist/${file.replace(/\.ts$/, '.js')}`);
-    assert.deepEqual(helpers, wanted, '"files" of package.json names other helpers than the benches load');
+    assert.deepEqual(helpers, wanted, 'benches load other helpers than lab/ has, or tests');
     assert.deepEqual(
       files.filter((file) => file.endsWith('.map')),
       [],

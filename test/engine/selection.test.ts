@@ -8,6 +8,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { startTestTracker } from '../../lab/tracker.js';
 import type { AddOptions, Engine, Torrent } from '../../src/api.js';
 import { HaulError } from '../../src/errors.js';
 import type { FilePriorities } from '../../src/metainfo/selection.js';
@@ -17,7 +18,6 @@ import { type DataSet, startEngine, startSeed, treeSet } from '../support/engine
 import { connectRawPeer, eventNumbers } from '../support/raw-peer.js';
 import { openScope, type Scope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
-import { startTestTracker } from '../support/tracker.js';
 import { sha256File } from '../support/tree.js';
 import { until, withDeadline } from '../support/wait.js';
 

@@ -8,11 +8,11 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent } from 'undici';
+import { missingTool } from '../../lab/clients/client.js';
 import type { AnnounceReply, AnnounceRequest } from '../../src/discovery/announce.js';
 import { Announcer } from '../../src/discovery/announcer.js';
 import { announceHttp, scrapeHttp } from '../../src/discovery/http-tracker.js';
 import { HaulError } from '../../src/errors.js';
-import { missingTool } from '../support/clients/client.js';
 import { requirePrograms } from '../support/requirements.js';
 
 const OPENTRACKER = 'opentracker';

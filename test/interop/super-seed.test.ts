@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { aria2 } from '../support/clients/aria2.js';
-import type { ForeignClient } from '../support/clients/client.js';
+import { aria2 } from '../../lab/clients/aria2.js';
+import type { ForeignClient } from '../../lab/clients/client.js';
+import { startTestTracker } from '../../lab/tracker.js';
 import { DEBIAN_PYTHON, libtorrent, superSeed } from '../support/clients/libtorrent.js';
 import { type DataSet, fileSet, startEngine } from '../support/engines.js';
 import { requireClients, requirePrograms } from '../support/requirements.js';
 import { openScope, type Scope } from '../support/scope.js';
 import { tempFolder } from '../support/temp.js';
-import { startTestTracker } from '../support/tracker.js';
 import { readTree } from '../support/tree.js';
 import { withDeadline } from '../support/wait.js';
 

@@ -7,8 +7,8 @@ import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promis
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { missingTool } from '../../lab/clients/client.js';
 import { run } from '../support/child.js';
-import { missingTool } from '../support/clients/client.js';
 import { writeSeededFile } from '../support/data.js';
 import { PACKAGE_ROOT } from '../support/root.js';
 import { openScope, type Scope } from '../support/scope.js';

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { newNamespace } from './namespace.js';
+import { newNamespace } from '../../lab/namespace.js';
 import type { Scope } from './scope.js';
 import { until } from './wait.js';
 

@@ -6,9 +6,9 @@
 import { execFile } from 'node:child_process';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { type ForeignClient, missingTool } from './clients/client.js';
+import { type ForeignClient, missingTool } from '../../lab/clients/client.js';
+import { namespacesMissing } from '../../lab/namespace.js';
 import { DEBIAN_PYTHON } from './clients/libtorrent.js';
-import { namespacesMissing } from './namespace.js';
 
 const exec = promisify(execFile);
 

@@ -6,14 +6,14 @@ import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { cpuSeconds, sampleProcess, usedBetween } from '../../bench/support/procstat.js';
+import { openNamespace } from '../../lab/namespace.js';
+import { startTestTracker } from '../../lab/tracker.js';
 import { run, startChild } from './child.js';
 import { chooseTests } from './choose-tests.js';
 import { AWKWARD_FILES, SeededBytes, seededBytes, writeTree } from './data.js';
-import { openNamespace } from './namespace.js';
 import { requireNamespaces, skipWithout } from './requirements.js';
 import { openScope, Scope } from './scope.js';
 import { tempFolder } from './temp.js';
-import { startTestTracker } from './tracker.js';
 import { sha256Tree, treeDifferences } from './tree.js';
 
 const TIMEOUT_MS = 10_000;

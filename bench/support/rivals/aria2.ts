@@ -1,11 +1,11 @@
 /** aria2c, steered through its JSON-RPC; hears of peers from the tracker. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { startChild } from '../../../test/support/child.js';
-import { isSeeding, QUIET } from '../../../test/support/clients/aria2.js';
-import { missingTool } from '../../../test/support/clients/client.js';
-import { freePort } from '../../../test/support/ports.js';
-import { until } from '../../../test/support/wait.js';
+import { startChild } from '../../../lab/child.js';
+import { isSeeding, QUIET } from '../../../lab/clients/aria2.js';
+import { missingTool } from '../../../lab/clients/client.js';
+import { freePort } from '../../../lab/ports.js';
+import { until } from '../../../lab/wait.js';
 import { DEADLINE_MS } from '../sides.js';
 import type { Rival } from './rival.js';
 

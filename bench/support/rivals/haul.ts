@@ -1,7 +1,7 @@
 /** Swarmhaul as people run it: the commands `haul get` and `haul seed`, from the first line of Node to the end. */
 import { fileURLToPath } from 'node:url';
+import { type Child, startChild } from '../../../lab/child.js';
 import { VERSION } from '../../../src/version.js';
-import { type Child, startChild } from '../../../test/support/child.js';
 import { DEADLINE_MS } from '../sides.js';
 import type { Rival, RivalJob } from './rival.js';
 

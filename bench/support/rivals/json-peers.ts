@@ -6,8 +6,8 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { freePort } from '../../../lab/ports.js';
 import { VERSION } from '../../../src/version.js';
-import { freePort } from '../../../test/support/ports.js';
 import { event, LT_PAIR, LT_PEER, OUR_PEER, quitOurs, startSide } from '../sides.js';
 import type { Rival } from './rival.js';
 

@@ -10,10 +10,10 @@
 import { statSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { type Namespace, openNamespace } from '../../../lab/namespace.js';
+import { Scope } from '../../../lab/scope.js';
+import type { PeerAddress, TestTracker } from '../../../lab/tracker.js';
 import { withTrackers } from '../../../src/metainfo/torrent.js';
-import { type Namespace, openNamespace } from '../../../test/support/namespace.js';
-import { Scope } from '../../../test/support/scope.js';
-import type { PeerAddress, TestTracker } from '../../../test/support/tracker.js';
 import { watchEndedChildren } from '../children-use.js';
 import { costFigures } from '../costs.js';
 import { watchDirty } from '../dirty.js';

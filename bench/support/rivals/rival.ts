@@ -1,7 +1,7 @@
 /** What every contender of the rivals bench offers, so that one loop can run them all. */
-import type { Namespace } from '../../../test/support/namespace.js';
-import type { Scope } from '../../../test/support/scope.js';
-import type { PeerAddress } from '../../../test/support/tracker.js';
+import type { Namespace } from '../../../lab/namespace.js';
+import type { Scope } from '../../../lab/scope.js';
+import type { PeerAddress } from '../../../lab/tracker.js';
 import type { LoopFigures } from '../sides.js';
 
 export interface RivalJob {

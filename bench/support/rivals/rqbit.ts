@@ -1,11 +1,11 @@
 /** rqbit, the command: a leech ends when it has all, a seed is asked over its HTTP API whether its data is checked. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { type Child, startChild } from '../../../test/support/child.js';
-import { missingTool } from '../../../test/support/clients/client.js';
-import { freePort } from '../../../test/support/ports.js';
-import { tempFolder } from '../../../test/support/temp.js';
-import { until } from '../../../test/support/wait.js';
+import { type Child, startChild } from '../../../lab/child.js';
+import { missingTool } from '../../../lab/clients/client.js';
+import { freePort } from '../../../lab/ports.js';
+import { tempFolder } from '../../../lab/temp.js';
+import { until } from '../../../lab/wait.js';
 import { DEADLINE_MS } from '../sides.js';
 import type { Rival } from './rival.js';
 

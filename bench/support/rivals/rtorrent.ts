@@ -5,12 +5,12 @@ import net from 'node:net';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
+import { startChild } from '../../../lab/child.js';
+import { missingTool } from '../../../lab/clients/client.js';
+import { accepts, freePort } from '../../../lab/ports.js';
+import { tempFolder } from '../../../lab/temp.js';
+import { until } from '../../../lab/wait.js';
 import { parseTorrent } from '../../../src/metainfo/torrent.js';
-import { startChild } from '../../../test/support/child.js';
-import { missingTool } from '../../../test/support/clients/client.js';
-import { accepts, freePort } from '../../../test/support/ports.js';
-import { tempFolder } from '../../../test/support/temp.js';
-import { until } from '../../../test/support/wait.js';
 import { DEADLINE_MS } from '../sides.js';
 import type { Rival } from './rival.js';
 

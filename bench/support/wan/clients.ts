@@ -4,9 +4,9 @@
  * that all is there and checked.
  */
 import { fileURLToPath } from 'node:url';
-import { type Child, startChild } from '../../../test/support/child.js';
-import { QUIET } from '../../../test/support/clients/aria2.js';
-import type { Scope } from '../../../test/support/scope.js';
+import { type Child, startChild } from '../../../lab/child.js';
+import { QUIET } from '../../../lab/clients/aria2.js';
+import type { Scope } from '../../../lab/scope.js';
 import { aria2 as aria2Rival } from '../rivals/aria2.js';
 import { HAUL, swarmhaul as ownRival } from '../rivals/haul.js';
 import { libtorrent as libtorrentRival } from '../rivals/json-peers.js';

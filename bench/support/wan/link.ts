@@ -7,12 +7,12 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { startChild } from '../../../test/support/child.js';
-import { missingTool } from '../../../test/support/clients/client.js';
-import { namespacesMissing, newNamespace } from '../../../test/support/namespace.js';
-import { PACKAGE_ROOT } from '../../../test/support/root.js';
-import type { Scope } from '../../../test/support/scope.js';
-import { until } from '../../../test/support/wait.js';
+import { startChild } from '../../../lab/child.js';
+import { missingTool } from '../../../lab/clients/client.js';
+import { namespacesMissing, newNamespace } from '../../../lab/namespace.js';
+import { PACKAGE_ROOT } from '../../../lab/root.js';
+import type { Scope } from '../../../lab/scope.js';
+import { until } from '../../../lab/wait.js';
 
 const exec = promisify(execFile);
 const SOURCE = path.join(PACKAGE_ROOT, 'bench/support/wan/link.c');
