@@ -3,10 +3,8 @@
  * composition root.
  */
 import { lookup } from 'node:dns/promises';
-import { constants } from 'node:fs';
-import { type FileHandle, open, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { LIMITS } from '../config.js';
 import { recheckFiles } from '../content/recheck.js';
@@ -14,22 +12,17 @@ import { AddressBook } from '../discovery/address-book.js';
 import { AnnounceGate, urgencyOf } from '../discovery/announce-gate.js';
 import { Announcer } from '../discovery/announcer.js';
 import { announceHttp } from '../discovery/http-tracker.js';
-import { fromSystemError } from '../errors.js';
-import type { Metainfo } from '../metainfo/metainfo.js';
-import type { Selection } from '../metainfo/selection.js';
-import { cannotForce } from '../native/errno.js';
 import { fileSystemOf } from '../native/file-systems.js';
-import { isSupported, syncFileSystem } from '../native/mmap-io.js';
 import type { Requests } from '../net/http-client.js';
-import { forceData } from '../storage/force.js';
 import type { StorageMemory } from '../storage/memory.js';
 import { explainNoSpace } from '../storage/no-space.js';
 import { openStorage } from '../storage/open.js';
 import { whenRoom } from '../storage/patience.js';
 import { claimPlace } from '../storage/places.js';
 import type { StorageKind } from '../storage/port.js';
-import { loadResume, partFilePath, removePartFile, saveResume } from '../storage/resume.js';
+import { loadResume, removePartFile, saveResume } from '../storage/resume.js';
 import { stampFiles } from '../storage/stamp-files.js';
+import { syncData } from '../storage/sync-data.js';
 import type { Services } from '../torrent/services.js';
 
 export interface ServicesOptions
@@ -125,50 +118,6 @@ function later(ms: number, call: () => void): () => void {
 async function hasLastingInodes(output: string): Promise<boolean> {
   const volume = await statfs(output).catch(() => null);
   return volume !== null && fileSystemOf(volume.type).makesUpInodes !== true;
-}
-
-/** Above this many files one flush of the file system is cheaper than one journal commit for each. */
-const FILES_ONE_BY_ONE = 16;
-
-async function syncData(metainfo: Metainfo, output: string, selection: Selection | null): Promise<void> {
-  const stored = metainfo.files
-    .filter(({ lengthBytes, isPad }, index) => lengthBytes > 0 && !isPad && selection?.isSkipped(index) !== true)
-    .map((file) => join(output, ...file.path));
-  if (selection?.isWhole === false) stored.push(partFilePath(metainfo, output));
-  try {
-    const isMany = stored.length > FILES_ONE_BY_ONE && isSupported();
-    if (!isMany || !(await syncWhole(output))) for (const path of stored) await withOpen(path, forceData);
-  } catch (error) {
-    throw fromSystemError(error, 'sync', output);
-  }
-}
-
-/** Opens for reading; what is not there has nothing to be synced. */
-async function withOpen(path: string, use: (handle: FileHandle) => Promise<void>): Promise<void> {
-  let handle: FileHandle;
-  try {
-    handle = await whenRoom(() => open(path, constants.O_RDONLY | constants.O_NONBLOCK));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
-  try {
-    await use(handle);
-  } finally {
-    await handle.close();
-  }
-}
-
-/** False: there is no syncfs here. */
-async function syncWhole(output: string): Promise<boolean> {
-  let isDone = true;
-  await withOpen(output, (folder) =>
-    syncFileSystem(folder.fd).catch((error: unknown) => {
-      if (!cannotForce(error)) throw error;
-      isDone = false;
-    }),
-  );
-  return isDone;
 }
 
 async function resolveHost(host: string): Promise<readonly string[]> {

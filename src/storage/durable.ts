@@ -7,18 +7,16 @@ import { open } from 'node:fs/promises';
 import { fromSystemError, type HaulError } from '../errors.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { FileLayout } from '../metainfo/layout.js';
-import { cannotForce } from '../native/errno.js';
 import * as mmap from '../native/mmap-io.js';
 import type { Budgets } from './budgets.js';
 import type { DirtyBudget } from './dirty-budget.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles } from './files.js';
+import { FILES_ONE_BY_ONE, forceFileSystem } from './force.js';
 import type { Jobs } from './jobs.js';
 import { whenRoom } from './patience.js';
 import { WriteBack } from './write-back.js';
 
-/** Above this many files one flush of the file system is cheaper than one journal commit for each. */
-const FILES_ONE_BY_ONE = 16;
 /** Short files are opened, written and closed again: their write-back is left to the sync. */
 const PACED_FILE_BYTES = 4 * 1024 * 1024;
 
@@ -157,10 +155,8 @@ export class Durable {
   async #flushFileSystem(): Promise<boolean> {
     const folder = await whenRoom(() => open(this.#files.output, 'r'));
     try {
-      await mmap.syncFileSystem(folder.fd);
-      return true;
+      return await forceFileSystem(folder.fd);
     } catch (error) {
-      if (cannotForce(error)) return false;
       this.#refusal = fromSystemError(error, 'sync', this.#files.output);
       throw this.#refusal;
     } finally {

@@ -1,6 +1,10 @@
-/** Forcing a file to the device, where its file system has a way to: see `cannotForce`. */
+/** Forcing data to the device, where its file system has a way to: see `cannotForce`. */
 import type { FileHandle } from 'node:fs/promises';
 import { cannotForce } from '../native/errno.js';
+import { syncFileSystem } from '../native/mmap-io.js';
+
+/** Above this many files one flush of the file system is cheaper than one journal commit for each. */
+export const FILES_ONE_BY_ONE = 16;
 
 /** fsync(2), where there is one. */
 export async function forceFile(handle: FileHandle): Promise<void> {
@@ -10,6 +14,17 @@ export async function forceFile(handle: FileHandle): Promise<void> {
 /** fdatasync(2), where there is one. */
 export async function forceData(handle: FileHandle): Promise<void> {
   await handle.datasync().catch(passOver);
+}
+
+/** syncfs(2). False: there is none here. */
+export async function forceFileSystem(fd: number): Promise<boolean> {
+  try {
+    await syncFileSystem(fd);
+    return true;
+  } catch (error) {
+    passOver(error);
+    return false;
+  }
 }
 
 function passOver(error: unknown): void {
