@@ -28,7 +28,12 @@ export class Books {
     this.#host = host;
   }
 
-  requested(peer: SimPeer, piece: PieceIndex, block: BlockIndex): void {
+  /** One block, or a run. */
+  requested(peer: SimPeer, piece: PieceIndex, begin: number, lengthBytes: number): void {
+    this.#eachBlock(piece, begin, lengthBytes, (block) => this.#requestedBlock(peer, piece, block));
+  }
+
+  #requestedBlock(peer: SimPeer, piece: PieceIndex, block: BlockIndex): void {
     const { scheduler, storage, nowMs } = this.#host;
     const key = this.#key(piece, block);
     assert(!scheduler.isPeerChoking(peer.slot), `asks host ${peer.other.id}, who chokes it`);
@@ -41,6 +46,7 @@ export class Books {
       own === undefined || this.#isLate(peer, own) || isSnubbed,
       `asks host ${peer.other.id} twice for ${piece}:${block}`,
     );
+    this.#lookAtDisk();
     this.#checkOthers(peer, key, isSnubbed);
     this.#of(peer).set(key, { askedMs: nowMs, timesLate: scheduler.timesLate(peer.slot), isProbe: isSnubbed });
   }
@@ -53,13 +59,14 @@ export class Books {
     this.#wasRefusedMs = this.#host.nowMs;
   }
 
-  cancelled(peer: SimPeer, piece: number, block: number): void {
+  cancelled(peer: SimPeer, piece: number, begin: number): void {
+    const block = this.#host.geometry.blockAt(begin);
     assert(this.#of(peer).delete(this.#key(piece, block)), 'cancels what it never asked for');
   }
 
   /** A block begins. */
-  answered(peer: SimPeer, piece: number, block: number): void {
-    const key = this.#key(piece, block);
+  answered(peer: SimPeer, piece: number, begin: number): void {
+    const key = this.#key(piece, this.#host.geometry.blockAt(begin));
     this.#of(peer).delete(key);
     this.#arriving.set(peer, key);
   }
@@ -69,13 +76,13 @@ export class Books {
     this.#arriving.delete(peer);
   }
 
-  rejected(peer: SimPeer, piece: number, block: number): void {
-    this.#of(peer).delete(this.#key(piece, block));
+  rejected(peer: SimPeer, piece: number, begin: number, lengthBytes: number): void {
+    this.#eachBlock(piece, begin, lengthBytes, (block) => this.#of(peer).delete(this.#key(piece, block)));
   }
 
   /** Without the fast extension a choke voids every request. */
   choked(peer: SimPeer): void {
-    if (!peer.isFast) this.#of(peer).clear();
+    if (!peer.supportsFast) this.#of(peer).clear();
   }
 
   left(peer: SimPeer): void {
@@ -95,7 +102,8 @@ export class Books {
       const ask = asked.get(key);
       if (other === peer || ask === undefined) continue;
       if (isSnubbed || this.#isLate(other, ask)) continue;
-      const isFull = this.#host.storage.openCount >= this.#host.swarm.openPieces || nowMs - this.#wasRefusedMs <= 1000;
+      const { storage, swarm } = this.#host;
+      const isFull = storage.openCount >= swarm.openPieces || nowMs - this.#wasRefusedMs <= 1000;
       if (isFull && nowMs - ask.askedMs >= AGED_MS) continue;
       assert(this.isEndgame, `block ${key} is asked of two peers outside of the endgame`);
     }
@@ -117,14 +125,20 @@ export class Books {
     return true;
   }
 
+  /** While the disk is in trouble nothing is opened: as if it were refused. */
+  #lookAtDisk(): void {
+    if (this.#host.exchange.trouble.isHolding) this.refused();
+  }
+
   /** Everything that must hold between events. @throws Error */
   check(): void {
     const { scheduler } = this.#host;
+    this.#lookAtDisk();
     scheduler.checkInvariants();
-    for (const peer of this.#host.peers) {
+    for (const peer of this.#host.exchange.peers) {
       if (peer === null) continue;
-      this.#checkRequests(peer);
-      this.#checkPieces(peer);
+      this.#checkRequests(peer.remote);
+      this.#checkPieces(peer.remote);
     }
   }
 
@@ -135,13 +149,14 @@ export class Books {
     assert(inFlight === asked.size, `waits for ${inFlight} blocks of host ${peer.other.id}, asked for ${asked.size}`);
     if (asked.size === 0) return;
     const alive = new Set<number>();
-    const visit = (piece: number, begin: number): void => {
-      alive.add(this.#key(piece, begin / this.#host.swarm.blockBytes));
+    const visit = (piece: number, begin: number, lengthBytes: number): void => {
+      this.#eachBlock(piece, begin, lengthBytes, (block) => alive.add(this.#key(piece, block)));
     };
     peer.out.requestsUnderWay(visit);
-    peer.remote.requests.forEach(visit);
-    peer.remote.out.blocksUnderWay(visit);
-    if (!peer.remote.out.isQuiet) return; // A choke or a reject may be on its way.
+    peer.far.peer.outflow.requests.forEach(visit);
+    peer.far.out.blocksUnderWay(visit);
+    peer.restOfMessage(visit);
+    if (!peer.far.out.isQuiet) return; // A choke or a reject may be on its way.
     for (const key of asked.keys()) {
       assert(alive.has(key), `a request to host ${peer.other.id} was lost: block ${key}`);
     }
@@ -149,13 +164,14 @@ export class Books {
 
   /** Nobody believes in pieces that are not there; when nothing is on its way, everybody knows of all. */
   #checkPieces(peer: SimPeer): void {
-    const believed = this.#host.scheduler.peerPieceCount(peer.slot) + this.#host.badPieces.withheldFrom(peer);
+    const believed = this.#host.scheduler.peerPieceCount(peer.slot) + this.#withheldFrom(peer);
     const count = peer.other.have.count;
     assert(believed <= count, `believes that host ${peer.other.id} has ${believed} pieces, it has ${count}`);
-    const { remote } = peer;
-    if (!peer.hasSaidPieces || !remote.out.isQuiet || peer.other.spec.isSuperSeeding === true) return;
-    if (peer.other.scheduler.peerIsSeed(remote.slot)) return; // We need no HAVE.
-    if (peer.other.badPieces.withheldFrom(remote) > 0) return; // We may be a seed that it does not count as one now.
+    const { far } = peer;
+    if (!peer.hasSaidPieces || !far.out.isQuiet || peer.other.spec.isSuperSeeding === true) return;
+    if (peer.other.scheduler.peerIsSeed(far.slot)) return; // We need no HAVE.
+    // We may be a seed that it does not count as one now.
+    if (peer.other.exchange.receiver.withheldFrom(far.peer.inflow) > 0) return;
     assert(believed === count, `does not know of ${count - believed} pieces of host ${peer.other.id}`);
   }
 
@@ -166,6 +182,18 @@ export class Books {
       this.#asked.set(peer, asked);
     }
     return asked;
+  }
+
+  #withheldFrom(peer: SimPeer): number {
+    return this.#host.exchange.receiver.withheldFrom(peer.peer.inflow);
+  }
+
+  #eachBlock(piece: number, begin: number, lengthBytes: number, visit: (block: BlockIndex) => void): void {
+    const { geometry } = this.#host;
+    const first: number = geometry.blockAt(begin);
+    const end = first + Math.ceil(lengthBytes / this.#host.swarm.blockBytes);
+    for (let block = first; block < end && block < geometry.blockCount(piece as PieceIndex); block++)
+      visit(block as BlockIndex);
   }
 
   #key(piece: number, block: number): number {

@@ -1,5 +1,6 @@
 /**
- * A first-in first-out ring of integer pairs with an optional time, grown as needed: nothing is allocated per entry.
+ * A first-in first-out ring of up to four integers with an optional time, grown as needed: nothing is allocated per
+ * entry.
  */
 
 const FIRST_CAPACITY = 8;
@@ -8,6 +9,7 @@ export class Fifo {
   #a = new Int32Array(FIRST_CAPACITY);
   #b = new Int32Array(FIRST_CAPACITY);
   #c = new Int32Array(FIRST_CAPACITY);
+  #d = new Int32Array(FIRST_CAPACITY);
   #times = new Float64Array(FIRST_CAPACITY);
   #head = 0;
   #length = 0;
@@ -16,12 +18,13 @@ export class Fifo {
     return this.#length;
   }
 
-  push(a: number, b: number, c = 0, timeMs = 0): void {
+  push(a: number, b: number, c = 0, timeMs = 0, d = 0): void {
     if (this.#length === this.#a.length) this.#grow();
     const at = this.#at(this.#length++);
     this.#a[at] = a;
     this.#b[at] = b;
     this.#c[at] = c;
+    this.#d[at] = d;
     this.#times[at] = timeMs;
   }
 
@@ -36,6 +39,10 @@ export class Fifo {
 
   get c(): number {
     return this.#c[this.#head]!;
+  }
+
+  get d(): number {
+    return this.#d[this.#head]!;
   }
 
   get timeMs(): number {
@@ -65,10 +72,10 @@ export class Fifo {
     return false;
   }
 
-  forEach(visit: (a: number, b: number, c: number) => void): void {
+  forEach(visit: (a: number, b: number, c: number, d: number) => void): void {
     for (let index = 0; index < this.#length; index++) {
       const at = this.#at(index);
-      visit(this.#a[at]!, this.#b[at]!, this.#c[at]!);
+      visit(this.#a[at]!, this.#b[at]!, this.#c[at]!, this.#d[at]!);
     }
   }
 
@@ -92,21 +99,24 @@ export class Fifo {
     this.#a[to] = this.#a[from]!;
     this.#b[to] = this.#b[from]!;
     this.#c[to] = this.#c[from]!;
+    this.#d[to] = this.#d[from]!;
     this.#times[to] = this.#times[from]!;
   }
 
   #grow(): void {
-    const old = { a: this.#a, b: this.#b, c: this.#c, times: this.#times, head: this.#head };
+    const old = { a: this.#a, b: this.#b, c: this.#c, d: this.#d, times: this.#times, head: this.#head };
     const mask = old.a.length - 1;
     this.#a = new Int32Array(old.a.length * 2);
     this.#b = new Int32Array(old.a.length * 2);
     this.#c = new Int32Array(old.a.length * 2);
+    this.#d = new Int32Array(old.a.length * 2);
     this.#times = new Float64Array(old.a.length * 2);
     for (let index = 0; index < this.#length; index++) {
       const from = (old.head + index) & mask;
       this.#a[index] = old.a[from]!;
       this.#b[index] = old.b[from]!;
       this.#c[index] = old.c[from]!;
+      this.#d[index] = old.d[from]!;
       this.#times[index] = old.times[from]!;
     }
     this.#head = 0;

@@ -1,159 +1,246 @@
 /**
- * What one host knows of one connected peer: takes its messages, as `torrent/peer.ts`, `receive.ts` and `serve.ts` do
- * in the engine, and hands them to the host's scheduler. Messages come from the real decoder or straight from a direct
- * link.
+ * A simulated host as the exchange of another one sees it: what is said to it goes to a link, what it says comes from
+ * the link at the other end and is handed to the `Peer`. The books of a checked swarm see both. Messages come from the
+ * real decoder or straight from a direct link.
  */
-import { LIMITS } from '../src/config.js';
+import type { Bitfield } from '../src/metainfo/bitfield.js';
 import { type BlockIndex, NONE, type PeerSlot, type PieceIndex } from '../src/metainfo/geometry.js';
-import { Fifo } from './fifo.js';
+import type { Peer } from '../src/swarm/peer.js';
+import type { Remote } from '../src/swarm/remote.js';
 import type { Host } from './host.js';
-import { GOOD } from './storage.js';
+import { addressOf } from './tracker.js';
 
 /** How a host talks to one peer. */
 export interface PeerOut {
-  /** First of all messages: what we have. */
-  pieces(): void;
+  /** First of all messages: what we can do, and what we have; null: nothing, or we say so. */
+  pieces(have: Bitfield | null): void;
   choke(isChoked: boolean): void;
   interested(isInterested: boolean): void;
   have(piece: number): void;
   request(piece: number, begin: number, lengthBytes: number): void;
   cancel(piece: number, begin: number, lengthBytes: number): void;
   reject(piece: number, begin: number, lengthBytes: number): void;
-  /** Blocks were queued, or may be sent again. */
-  wake(): void;
+  /** One block or a run. `SimPeer.left` is called when the network has taken it. */
+  block(piece: number, begin: number, lengthBytes: number): void;
+  /** Bytes of blocks that the network has not taken. */
+  readonly waitingBytes: number;
   close(): void;
   /** Requests of ours that have not reached the peer yet. */
-  requestsUnderWay(visit: (piece: number, begin: number) => void): void;
-  /** Blocks that have left for the peer and are not there. */
-  blocksUnderWay(visit: (piece: number, begin: number) => void): void;
+  requestsUnderWay(visit: VisitRange): void;
+  /** Blocks that are handed over for the peer and are not there. */
+  blocksUnderWay(visit: VisitRange): void;
   /** Nothing is on its way to the peer. */
   readonly isQuiet: boolean;
 }
 
-interface Arrival {
-  piece: PieceIndex;
-  block: BlockIndex;
-  isStoring: boolean;
-  lengthBytes: number;
-}
+export type VisitRange = (piece: number, begin: number, lengthBytes: number) => void;
 
-export class SimPeer {
-  readonly host: Host;
+export class SimPeer implements Remote {
+  /** Whose exchange sees it. */
+  readonly local: Host;
   /** The host at the other end. */
   readonly other: Host;
-  readonly slot: PeerSlot;
   readonly isDialled: boolean;
-  readonly isFast: boolean;
+  readonly host: string;
+  readonly supportsFast: boolean;
+  readonly asksAtOnce: boolean;
   /** Set when the connection is made. */
   out!: PeerOut;
   /** This connection as the other host knows it. */
-  remote!: SimPeer;
+  far!: SimPeer;
+  /** Set when the exchange has taken it. */
+  peer!: Peer<SimPeer>;
   isOpen = true;
   isClosing = false;
   hasSaidPieces = false;
-  /** What the peer asked us for: piece, begin, length. */
-  readonly requests = new Fifo();
-  /** What the block that is arriving contains (see VirtualStorage). */
-  content = GOOD;
-  readonly #arrival: Arrival = { piece: 0 as PieceIndex, block: 0 as BlockIndex, isStoring: false, lengthBytes: 0 };
+  lastReadMs: number;
+  takenBytes = 0;
+  readonly isResting = false;
+  /** The message that is arriving: where its next block begins, and where it ends. */
+  #piece = 0 as PieceIndex;
+  #at = 0;
+  #blockEnd = 0;
+  #end = 0;
 
-  constructor(host: Host, other: Host, slot: PeerSlot, isDialled: boolean) {
-    this.host = host;
+  constructor(local: Host, other: Host, isDialled: boolean) {
+    this.local = local;
     this.other = other;
-    this.slot = slot;
     this.isDialled = isDialled;
-    this.isFast = host.isFast && other.isFast;
+    this.host = addressOf(other.id).host;
+    this.supportsFast = local.isFast && other.isFast;
+    this.asksAtOnce = !isDialled;
+    this.lastReadMs = local.nowMs;
   }
 
-  // ---- blocks ----
+  get slot(): PeerSlot {
+    return this.peer.slot;
+  }
+
+  /** One block at a time is handed to the network, so that what waits can be cancelled. */
+  get queuedBytes(): number {
+    return this.out.waitingBytes > 0 ? Number.POSITIVE_INFINITY : 0;
+  }
+
+  // ---- Remote: what is said to it ----
+
+  greet(have: Bitfield | null): void {
+    this.out.pieces(have);
+  }
+
+  interested(isInterested: boolean): void {
+    this.out.interested(isInterested);
+  }
+
+  choke(isChoked: boolean): void {
+    this.out.choke(isChoked);
+  }
+
+  have(piece: PieceIndex): void {
+    if (!this.local.broadcasts(piece)) this.out.have(piece);
+  }
+
+  ask(piece: PieceIndex, begin: number, lengthBytes: number): void {
+    this.local.books?.requested(this, piece, begin, lengthBytes);
+    const { canary } = this.local.swarm.spec;
+    if (canary === 'lost-request' && this.local.random() < 0.01) return;
+    this.out.request(piece, begin, lengthBytes);
+    if (canary === 'twice') this.local.askAnother(this, piece, begin, lengthBytes);
+  }
+
+  cancel(piece: PieceIndex, begin: number, lengthBytes: number): void {
+    this.local.books?.cancelled(this, piece, begin);
+    this.out.cancel(piece, begin, lengthBytes);
+  }
+
+  reject(piece: number, begin: number, lengthBytes: number): void {
+    this.out.reject(piece, begin, lengthBytes);
+  }
+
+  sendBlock(piece: PieceIndex, begin: number, lengthBytes: number): void {
+    if (this.local.scheduler.isChoking(this.slot))
+      throw new Error(`host ${this.local.id} serves a peer that it chokes`);
+    this.out.block(piece, begin, lengthBytes);
+  }
+
+  /** Nobody here has a bad disk. */
+  dontHave(): void {}
+  badPiece(): void {}
+
+  silentMs(nowMs: number): number {
+    return nowMs - this.lastReadMs;
+  }
+
+  takeHeldMs(): number {
+    return 0;
+  }
+
+  tick(): void {}
+  flush(): void {}
+  onExtended(): void {}
+
+  /** After this event: the scheduler may be in the middle of a call. */
+  close(reason: string): void {
+    if (this.isClosing) return;
+    this.isClosing = true;
+    const { events } = this.local.swarm;
+    events.callAt(events.nowMs, () => this.local.swarm.disconnect(this, reason));
+  }
+
+  /** The network took the whole of the message that was handed to it. */
+  left(piece: number, begin: number, lengthBytes: number): void {
+    this.takenBytes += lengthBytes;
+    this.local.uploadedBytes += lengthBytes;
+    this.peer.onSent([piece, begin, lengthBytes]);
+  }
+
+  // ---- what it says ----
 
   onBlockBegin(index: number, begin: number, length: number): void {
-    const { geometry, scheduler } = this.host;
+    const { geometry, books } = this.local;
     const piece = geometry.asPiece(index);
-    const block = piece === NONE ? NONE : geometry.asBlock(piece, begin, length);
-    if (piece === NONE || block === NONE) throw new Error(`a block that does not exist: ${index}, ${begin}, ${length}`);
-    const arrival = this.#arrival;
-    arrival.piece = piece;
-    arrival.block = block;
-    arrival.lengthBytes = length;
-    this.host.books?.answered(this, piece, block);
-    const verdict = scheduler.blockArriving(this.slot, piece, block);
-    if (verdict === 'unrequested') throw new Error(`host ${this.host.id} got a block that it had not asked for`);
-    arrival.isStoring = verdict === 'wanted';
+    if (piece === NONE || geometry.asRun(piece, begin, length) === 0)
+      throw new Error(`a block that does not exist: ${index}, ${begin}, ${length}`);
+    this.#piece = piece;
+    this.#at = begin;
+    this.#end = begin + length;
+    this.#blockEnd = begin + geometry.blockLength(piece, geometry.blockAt(begin));
+    books?.answered(this, piece, begin);
+    this.peer.onBlockBegin(index, begin, length);
+    this.#checkAsked();
   }
 
-  onBlockEnd(): void {
-    const { piece, block, lengthBytes, isStoring } = this.#arrival;
-    this.#arrival.isStoring = false;
-    this.host.books?.arrived(this);
-    this.host.blockArrived(this, piece, block, lengthBytes, isStoring ? this.content : null);
+  onBlockBytes(source: Buffer, start: number, end: number): void {
+    const { local, other } = this;
+    if (local.zone !== other.zone) local.farBytes += end - start;
+    if (local.books !== null) this.#count(end - start);
+    this.peer.onBlockBytes(source, start, end);
+    this.#checkAsked();
   }
 
-  onRequest(index: number, begin: number, length: number): void {
-    const { geometry, scheduler, have } = this.host;
-    const piece = geometry.asPiece(index);
-    if (piece === NONE || !geometry.containsRange(piece, begin, length)) throw new Error('a range that does not exist');
-    const isRefused =
-      scheduler.isChoking(this.slot) ||
-      !have.has(piece) ||
-      !scheduler.mayServe(this.slot, piece) ||
-      this.requests.length >= LIMITS.requestsPerPeer;
-    if (!isRefused) {
-      this.requests.push(piece, begin, length);
-      this.out.wake();
-    } else if (this.isFast) this.out.reject(piece, begin, length);
+  /** Which blocks end with these bytes, and which begin. */
+  #count(bytes: number): void {
+    const { geometry, books } = this.local;
+    const until = this.#at + bytes;
+    while (this.#blockEnd <= until && this.#at < this.#end) {
+      books!.arrived(this);
+      this.#at = this.#blockEnd;
+      if (this.#at === this.#end) return;
+      const block = geometry.blockAt(this.#at);
+      this.#blockEnd = this.#at + geometry.blockLength(this.#piece, block);
+      books!.answered(this, this.#piece, this.#at);
+    }
+    this.#at = until;
+  }
+
+  /** What of the message that is arriving has not begun. */
+  restOfMessage(visit: VisitRange): void {
+    if (this.#blockEnd < this.#end) visit(this.#piece, this.#blockEnd, this.#end - this.#blockEnd);
+  }
+
+  #checkAsked(): void {
+    if (this.peer.inflow.unrequestedBlocks > 0)
+      throw new Error(`host ${this.local.id} got a block that it had not asked for`);
+  }
+
+  onRequest(piece: number, begin: number, length: number): void {
+    this.peer.onRequest(piece, begin, length);
   }
 
   onCancel(piece: number, begin: number, length: number): void {
-    if (this.requests.remove(piece, begin) && this.isFast) this.out.reject(piece, begin, length);
+    this.peer.onCancel(piece, begin, length);
   }
 
   onReject(piece: number, begin: number, length: number): void {
-    const block = this.host.geometry.asBlock(piece as PieceIndex, begin, length) as BlockIndex;
-    this.host.books?.rejected(this, piece, block);
-    this.host.scheduler.requestRejected(this.slot, piece as PieceIndex, block, this.host.nowMs);
+    this.local.books?.rejected(this, piece, begin, length);
+    this.peer.onReject(piece, begin, length);
   }
-
-  /** We choke the peer: what it asked for is void. */
-  dropRequests(): void {
-    if (this.isFast) {
-      this.requests.forEach((piece, begin, length) => {
-        this.out.reject(piece, begin, length);
-      });
-    }
-    this.requests.clear();
-  }
-
-  // ---- state ----
 
   onChoke(): void {
-    this.host.books?.choked(this);
-    this.host.scheduler.peerChoked(this.slot, this.host.nowMs);
+    this.local.books?.choked(this);
+    this.peer.onChoke();
   }
 
   onUnchoke(): void {
-    this.host.scheduler.peerUnchoked(this.slot, this.host.nowMs);
+    this.peer.onUnchoke();
   }
 
   onInterested(): void {
-    this.host.scheduler.peerInterested(this.slot, true, this.host.nowMs);
+    this.peer.onInterested();
   }
 
   onNotInterested(): void {
-    this.host.scheduler.peerInterested(this.slot, false, this.host.nowMs);
+    this.peer.onNotInterested();
   }
 
   onHave(piece: number): void {
-    if (!this.host.badPieces.isWithheld(this, piece as PieceIndex))
-      this.host.scheduler.peerHave(this.slot, piece as PieceIndex);
-    if (this.host.swarm.spec.canary === 'ghost-piece') this.#believeInOneMore();
-    this.#dropIfRedundant();
+    this.peer.onHave(piece);
+    if (this.local.swarm.spec.canary === 'ghost-piece') this.#believeInOneMore();
   }
 
   /** The planted bug: a bit too many. */
   #believeInOneMore(): void {
-    const { geometry, scheduler } = this.host;
-    if (this.host.random() > 0.05) return;
+    const { geometry, scheduler } = this.local;
+    if (this.local.random() > 0.05) return;
     for (let piece = 0 as PieceIndex; piece < geometry.pieceCount; piece++) {
       if (this.other.have.has(piece) || scheduler.peerHas(this.slot, piece)) continue;
       scheduler.peerHave(this.slot, piece);
@@ -163,26 +250,33 @@ export class SimPeer {
 
   onBitfield(bits: Uint8Array): void {
     this.hasSaidPieces = true;
-    this.host.scheduler.peerBitfield(this.slot, bits);
-    this.#dropIfRedundant();
+    this.peer.onBitfield(bits);
   }
 
   onHaveAll(): void {
     this.hasSaidPieces = true;
-    this.host.scheduler.peerHaveAll(this.slot);
-    this.#dropIfRedundant();
+    this.peer.onHaveAll();
   }
 
+  /** Said, or left unsaid by a peer without the fast extension. */
   onHaveNone(): void {
     this.hasSaidPieces = true;
+    if (this.supportsFast) this.peer.onHaveNone();
   }
 
-  /** Everything that came at once was taken: ask for more. */
+  /** It serves so many blocks in a row in one message (`haul_request_bytes`). */
+  onRunBlocks(blocks: number): void {
+    this.peer.setRunBlocks(blocks);
+  }
+
+  /** Everything that came at once was taken. */
   onReadEnd(): void {
-    if (this.isOpen) this.host.scheduler.fill(this.slot, this.host.nowMs);
+    if (this.isOpen) this.peer.onReadEnd();
   }
 
-  #dropIfRedundant(): void {
-    if (this.host.isComplete && this.host.scheduler.peerIsSeed(this.slot)) this.host.close(this, true);
+  /** The first block of a range, and how many there are. */
+  blocksOf(piece: number, begin: number, lengthBytes: number): { first: BlockIndex; count: number } {
+    const { geometry } = this.local;
+    return { first: geometry.blockAt(begin), count: geometry.asRun(piece as PieceIndex, begin, lengthBytes) };
   }
 }

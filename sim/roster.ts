@@ -61,7 +61,8 @@ export class SimRoster {
   }
 
   #figures() {
-    const { have, geometry, peerCount, uploadedBytes } = this.#host;
+    const { have, geometry, exchange, uploadedBytes } = this.#host;
+    const { peerCount } = exchange;
     return {
       uploadedBytes,
       downloadedBytes: 0,
@@ -89,7 +90,7 @@ export class SimRoster {
     const { swarm } = this.#host;
     this.#dials = Math.min(this.#dialsPerSecond, this.#dials + ((nowMs - this.#dialsMs) / 1000) * this.#dialsPerSecond);
     this.#dialsMs = nowMs;
-    while (this.#host.isAlive && this.#host.peerCount + this.#dialling < swarm.maxPeers) {
+    while (this.#host.isAlive && this.#host.exchange.peerCount + this.#dialling < swarm.maxPeers) {
       const address = this.#book.next(nowMs);
       if (address === null) return;
       if (this.#dials < 1) {
@@ -122,8 +123,8 @@ export class SimRoster {
     const isRefused =
       !other.isAlive ||
       this.connected.has(other.id) ||
-      other.peerCount >= swarm.maxPeers ||
-      this.#host.peerCount >= swarm.maxPeers ||
+      other.exchange.peerCount >= swarm.maxPeers ||
+      this.#host.exchange.peerCount >= swarm.maxPeers ||
       this.#host.banned.has(other.id) ||
       other.banned.has(this.#host.id);
     if (other === this.#host) this.#book.markSelf(address);
@@ -136,14 +137,15 @@ export class SimRoster {
 
   /** As in `torrent/roster.ts`. */
   get #isAlone(): boolean {
-    return !this.#host.isDone && this.#host.peerCount === 0;
+    return !this.#host.isDone && this.#host.exchange.peerCount === 0;
   }
 
   gone(peer: SimPeer, isRedundant: boolean): void {
     this.connected.delete(peer.other.id);
     if (!peer.isDialled) return;
     const address = addressOf(peer.other.id);
-    if (isRedundant || this.#host.banned.has(peer.other.id)) this.#book.retire(address);
+    // Somebody who has all that he wants may still change his mind.
+    if ((isRedundant && this.#host.isComplete) || this.#host.banned.has(peer.other.id)) this.#book.retire(address);
     else this.#book.disconnected(address, this.#host.nowMs, this.#isAlone);
   }
 }

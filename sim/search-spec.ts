@@ -94,7 +94,18 @@ export function searchSpec(seed: number, canary?: Canary): SearchSpec {
     ...(canary === undefined ? {} : { canary }),
   };
   const isSeedRemoved = dice.chance(0.2);
+  someKnowRuns(seed, hosts);
   return { swarm, leaves, changes: someChanges(dice, swarm, pieces), isSeedRemoved };
+}
+
+/** Thrown apart, so that all else of a seed stays as it was. */
+function someKnowRuns(seed: number, hosts: HostSpec[]): void {
+  const dice = new Dice(seed ^ 0x0a11c0de);
+  if (dice.chance(0.4)) return;
+  for (const [id, host] of hosts.entries()) {
+    // Short ones, for small pieces and queues.
+    if (dice.chance(0.7)) hosts[id] = { ...host, runBlocks: dice.of([2, 2, 4]) };
+  }
 }
 
 /** Hosts that are there from the start, all but host 0. */

@@ -25,6 +25,8 @@ export interface HostSpec {
   readonly priorities?: readonly Priority[];
   /** Supports BEP 6. Default true. */
   readonly isFast?: boolean;
+  /** Blocks in a row that it sends in one message to who knows that (`haul_request_bytes`). Default 1: none. */
+  readonly runBlocks?: number;
   /** Pieces it has at the start, besides a seed, who has all. */
   readonly have?: readonly number[];
 }

@@ -4,13 +4,14 @@
  */
 import { BLOCK_LENGTH_BYTES, DEFAULTS } from '../src/config.js';
 import { Geometry, type PieceIndex } from '../src/metainfo/geometry.js';
+import { Throttle, type TorrentThrottles } from '../src/peer/throttle.js';
 import { makeRandom } from '../src/random.js';
 import { Books } from './books.js';
 import { DirectLink } from './direct-link.js';
 import { Events } from './events.js';
 import { Host } from './host.js';
 import { Network } from './network.js';
-import type { PeerOut, SimPeer } from './peer.js';
+import { type PeerOut, SimPeer } from './peer.js';
 import type { SwarmSpec } from './spec.js';
 import { SimTracker } from './tracker.js';
 import { WireLink } from './wire-link.js';
@@ -41,6 +42,8 @@ export class Swarm {
   readonly hosts: Host[] = [];
   readonly infoHash = Buffer.alloc(20, 7);
   readonly random: () => number;
+  /** No limits. */
+  readonly throttles: TorrentThrottles = { downloads: new Throttle([]), uploads: new Throttle([]) };
   /** Real bytes per simulated byte. */
   readonly scale: number;
   readonly blockBytes = BLOCK_LENGTH_BYTES;
@@ -76,7 +79,7 @@ export class Swarm {
     this.latencyMs = spec.latencyMs;
     this.tracker = new SimTracker(this.infoHash, this.random);
     this.directKind = this.events.kind((flow) => this.#directLinks.get(flow)?.deliver(this.events.nowMs));
-    this.readyKind = this.events.kind((host, piece) => this.#touch(host).pieceReady(piece as PieceIndex));
+    this.readyKind = this.events.kind((host, piece) => this.#touch(host).pieceOpened(piece as PieceIndex));
     this.verifiedKind = this.events.kind((host, piece) => this.#touch(host).pieceHashed(piece as PieceIndex));
     this.#tickKind = this.events.kind((host) => this.#tick(host));
     this.#haveKind = this.events.kind((host, piece) => this.#haveArrives(this.hosts[host]!, piece));
@@ -114,8 +117,8 @@ export class Swarm {
   /** The host vanishes, as in a power cut: its peers notice, the tracker does not. */
   leave(host: Host): void {
     if (!host.isAlive) return;
-    for (const peer of host.peers) if (peer !== null) this.disconnect(peer, false);
-    host.isAlive = false;
+    host.vanish();
+    for (const peer of host.exchange.peers) if (peer !== null) this.disconnect(peer.remote, 'it vanished');
     if (!host.isDone) this.unfinished--;
   }
 
@@ -136,21 +139,21 @@ export class Swarm {
   }
 
   connect(dialler: Host, other: Host): void {
-    const near = dialler.addPeer(other, true);
-    const far = other.addPeer(dialler, false);
-    near.remote = far;
-    far.remote = near;
+    const near = new SimPeer(dialler, other, true);
+    const far = new SimPeer(other, dialler, false);
+    near.far = far;
+    far.far = near;
     near.out = this.#link(near);
     far.out = this.#link(far);
     dialler.roster.connected.set(other.id, near);
     other.roster.connected.set(dialler.id, far);
-    dialler.greet(near);
-    other.greet(far);
+    near.peer = dialler.exchange.addPeer(near, false)!;
+    far.peer = other.exchange.addPeer(far, false)!;
   }
 
   #link(local: SimPeer): PeerOut {
-    const latencyMs = this.latencyBetween(local.host, local.other);
-    const up = local.host.spec.upBytesPerSec;
+    const latencyMs = this.latencyBetween(local.local, local.other);
+    const up = local.local.spec.upBytesPerSec;
     const delayBytes = (Math.min(up, local.other.spec.downBytesPerSec) / this.scale) * ((2 * latencyMs) / 1000) * 1.5;
     const least = Math.max(2 * this.blockBytes, LEAST_WINDOW_BYTES / this.scale);
     const windowBytes = (this.spec.windowBytes ?? 0) / this.scale || Math.max(least, delayBytes);
@@ -164,13 +167,17 @@ export class Swarm {
   }
 
   /** Both sides lose the connection at once. */
-  disconnect(peer: SimPeer, isRedundant: boolean): void {
+  disconnect(peer: SimPeer, reason: string): void {
     if (!peer.isOpen) return;
-    const { remote } = peer;
-    this.#touched.add(peer.host).add(remote.host);
-    for (const side of [peer, remote]) if (side.out instanceof DirectLink) this.#directLinks.delete(side.out.flow.id);
-    peer.host.removePeer(peer, isRedundant);
-    remote.host.removePeer(remote, isRedundant);
+    const sides = [peer, peer.far];
+    for (const side of sides) {
+      this.#touched.add(side.local);
+      if (side.out instanceof DirectLink) this.#directLinks.delete(side.out.flow.id);
+      side.isOpen = false;
+      side.isClosing = true;
+      side.out.close();
+    }
+    for (const side of sides) side.peer.gone(reason);
   }
 
   /**
@@ -185,12 +192,14 @@ export class Swarm {
   }
 
   #haveArrives(host: Host, piece: number): void {
-    for (const peer of host.peers) {
-      const remote = peer?.remote;
+    for (const peer of host.exchange.peers) {
+      if (peer === null) continue;
+      const { far } = peer.remote;
       // Who has not been greeted yet hears of it in the bitfield.
-      if (remote === undefined || !remote.hasSaidPieces || !host.scheduler.isTold(peer!.slot)) continue;
-      remote.onHave(piece);
-      remote.onReadEnd();
+      if (!far.hasSaidPieces || !host.scheduler.isTold(peer.slot)) continue;
+      far.lastReadMs = this.events.nowMs;
+      far.onHave(piece);
+      far.onReadEnd();
     }
   }
 

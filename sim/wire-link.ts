@@ -3,12 +3,14 @@
  * decoder at the other end. Control messages stand behind what was written before them, as on a socket.
  */
 import { BLOCK_LENGTH_BYTES } from '../src/config.js';
+import type { Bitfield } from '../src/metainfo/bitfield.js';
 import { Decoder } from '../src/wire/decoder.js';
 import {
   OutBuffer,
   writeBitfield,
   writeCancel,
   writeChoke,
+  writeExtended,
   writeHave,
   writeHaveAll,
   writeHaveNone,
@@ -19,12 +21,13 @@ import {
   writeRequest,
   writeUnchoke,
 } from '../src/wire/encoder.js';
+import { EXTENDED_HANDSHAKE_ID, encodeExtendedHandshake } from '../src/wire/extensions.js';
 import { Fifo } from './fifo.js';
 import type { Host } from './host.js';
 import type { Flow, Source } from './network.js';
-import type { PeerOut, SimPeer } from './peer.js';
-import { GOOD } from './storage.js';
-import { byteAt, WireReceiver } from './wire-receiver.js';
+import type { PeerOut, SimPeer, VisitRange } from './peer.js';
+import { byteAt, GOOD } from './storage.js';
+import { WireReceiver } from './wire-receiver.js';
 
 /** The next block is written when less than this waits to be sent. */
 const LOW_WATER_BYTES = BLOCK_LENGTH_BYTES;
@@ -35,9 +38,12 @@ export class WireLink implements PeerOut, Source {
   readonly #local: SimPeer;
   readonly #host: Host;
   readonly #out = new OutBuffer();
+  /** Blocks handed over: piece, begin, length. */
+  readonly #handed = new Fifo();
+  waitingBytes = 0;
   /** Written, not sent; and sent, not arrived. */
-  #waiting: Buffer[] = [];
-  #waitingBytes = 0;
+  #written: Buffer[] = [];
+  #writtenBytes = 0;
   readonly #underWay: Buffer[] = [];
   /** Requests and blocks inside all of these bytes, in order. */
   readonly #requests = new Fifo();
@@ -46,120 +52,141 @@ export class WireLink implements PeerOut, Source {
 
   constructor(local: SimPeer, latencyMs: number, windowBytes: number) {
     this.#local = local;
-    this.#host = local.host;
-    this.flow = this.#host.swarm.network.open(local.host.id, local.other.id, latencyMs, windowBytes, this);
+    this.#host = local.local;
+    this.flow = this.#host.swarm.network.open(this.#host.id, local.other.id, latencyMs, windowBytes, this);
   }
 
   // ---- PeerOut ----
 
-  pieces(): void {
-    const bits = this.#host.greeting();
-    if (this.#local.isFast && bits.length === 0) writeHaveNone(this.#out);
-    else if (this.#local.isFast && this.#host.isComplete && bits.length > 0) writeHaveAll(this.#out);
-    else if (bits.length > 0) writeBitfield(this.#out, bits);
-    this.wake();
+  pieces(have: Bitfield | null): void {
+    const { supportsFast } = this.#local;
+    if (this.#host.runBlocks > 1) writeExtended(this.#out, EXTENDED_HANDSHAKE_ID, this.#abilities());
+    if (supportsFast && have?.isFull === true) writeHaveAll(this.#out);
+    else if (have !== null) writeBitfield(this.#out, have.bytes);
+    else if (supportsFast) writeHaveNone(this.#out);
+    this.#wake();
   }
 
   choke(isChoked: boolean): void {
     if (isChoked) writeChoke(this.#out);
     else writeUnchoke(this.#out);
-    this.wake();
+    this.#wake();
   }
 
   interested(isInterested: boolean): void {
     if (isInterested) writeInterested(this.#out);
     else writeNotInterested(this.#out);
-    this.wake();
+    this.#wake();
   }
 
   have(piece: number): void {
     writeHave(this.#out, piece);
-    this.wake();
+    this.#wake();
   }
 
   request(piece: number, begin: number, lengthBytes: number): void {
     writeRequest(this.#out, piece, begin, lengthBytes);
-    this.#requests.push(piece, begin);
-    this.wake();
+    this.#requests.push(piece, begin, lengthBytes);
+    this.#wake();
   }
 
   cancel(piece: number, begin: number, lengthBytes: number): void {
     writeCancel(this.#out, piece, begin, lengthBytes);
-    this.wake();
+    this.#wake();
   }
 
   reject(piece: number, begin: number, lengthBytes: number): void {
     writeReject(this.#out, piece, begin, lengthBytes);
-    this.wake();
+    this.#wake();
   }
 
-  wake(): void {
+  block(piece: number, begin: number, lengthBytes: number): void {
+    this.#handed.push(piece, begin, lengthBytes);
+    this.waitingBytes += lengthBytes;
+    this.#wake();
+  }
+
+  #abilities(): Uint8Array {
+    const requestBytes = this.#host.runBlocks * BLOCK_LENGTH_BYTES;
+    return encodeExtendedHandshake({ m: {}, version: 'sim', port: null, reqq: 500, requestBytes, yourIp: '' });
+  }
+
+  #wake(): void {
     this.#host.swarm.network.wake(this.flow);
   }
 
   close(): void {
     this.#host.swarm.network.close(this.flow);
     this.#decoder?.stop();
+    this.#handed.forEach((piece, begin, length) => {
+      this.#local.peer.onSent([piece, begin, length]);
+    });
+    this.#handed.clear();
   }
 
-  requestsUnderWay(visit: (piece: number, begin: number) => void): void {
+  requestsUnderWay(visit: VisitRange): void {
     this.#requests.forEach(visit);
   }
 
-  blocksUnderWay(visit: (piece: number, begin: number) => void): void {
+  blocksUnderWay(visit: VisitRange): void {
+    this.#handed.forEach(visit);
     this.#blocks.forEach(visit);
   }
 
   get isQuiet(): boolean {
-    return this.#out.length === 0 && this.#waitingBytes === 0 && this.#underWay.length === 0;
+    return this.#out.length === 0 && this.#writtenBytes === 0 && this.#underWay.length === 0;
   }
 
   // ---- Source ----
 
   get isReady(): boolean {
-    return this.#out.length > 0 || this.#waitingBytes > 0 || this.#mayWriteBlock;
+    return this.#out.length > 0 || this.#writtenBytes > 0 || this.#mayWriteBlock;
   }
 
   get #mayWriteBlock(): boolean {
-    return this.#local.requests.length > 0 && this.#host.manner !== 'stall';
+    return this.#handed.length > 0 && this.#host.manner !== 'stall';
   }
 
   pull(): number {
     this.#takeOut();
-    while (this.#mayWriteBlock && this.#waitingBytes < LOW_WATER_BYTES) this.#writeBlock();
-    const wanted = Math.min(this.#waitingBytes, 1 + Math.floor(this.#host.swarm.random() * CHUNK_BYTES));
-    const all = Buffer.concat(this.#waiting);
+    while (this.#mayWriteBlock && this.#writtenBytes < LOW_WATER_BYTES) this.#writeBlock();
+    const wanted = Math.min(this.#writtenBytes, 1 + Math.floor(this.#host.swarm.random() * CHUNK_BYTES));
+    const all = Buffer.concat(this.#written);
     this.#underWay.push(all.subarray(0, wanted));
-    this.#waiting = wanted < all.length ? [all.subarray(wanted)] : [];
-    this.#waitingBytes -= wanted;
+    this.#written = wanted < all.length ? [all.subarray(wanted)] : [];
+    this.#writtenBytes -= wanted;
     return wanted;
   }
 
   #takeOut(): void {
     if (this.#out.length === 0) return;
     const bytes = this.#out.take();
-    this.#waiting.push(bytes);
-    this.#waitingBytes += bytes.length;
+    this.#written.push(bytes);
+    this.#writtenBytes += bytes.length;
   }
 
   #writeBlock(): void {
-    const { requests } = this.#local;
-    const { a: piece, b: begin, c: length } = requests;
-    requests.shift();
-    const content = this.#host.contentToSend();
+    const { a: piece, b: begin, c: length } = this.#handed;
+    this.#handed.shift();
+    this.waitingBytes -= length;
     writePieceHeader(this.#out, piece, begin, length);
     const at = this.#out.reserve(length);
     for (let index = 0; index < length; index++) this.#out.bytes[at + index] = byteAt(piece, begin + index);
-    if (content !== GOOD) this.#out.bytes[at + (content % length)]! ^= 1 + ((content >> 16) & 0x7f);
-    this.#blocks.push(piece, begin);
+    for (let from = 0; from < length; from += BLOCK_LENGTH_BYTES) {
+      const content = this.#host.contentToSend();
+      const bytes = Math.min(BLOCK_LENGTH_BYTES, length - from);
+      if (content !== GOOD) this.#out.bytes[at + from + (content % bytes)]! ^= 1 + ((content >> 16) & 0x7f);
+    }
+    this.#blocks.push(piece, begin, length);
     this.#takeOut();
-    this.#host.blockSent(this.#local, piece, length);
+    this.#local.left(piece, begin, length);
   }
 
   arrive(): void {
     const chunk = this.#underWay.shift()!;
-    const remote = this.#local.remote;
+    const remote = this.#local.far;
     if (!remote.isOpen) return;
+    remote.lastReadMs = this.#host.nowMs;
     this.#decoder ??= new Decoder(
       new WireReceiver(
         remote,
@@ -169,7 +196,7 @@ export class WireLink implements PeerOut, Source {
     );
     if (!this.#decoder.push(chunk, 0, chunk.length) && remote.isOpen && !remote.isClosing) {
       throw new Error(
-        `host ${remote.host.id} cannot read what host ${this.#host.id} wrote: ${this.#decoder.error?.reason}`,
+        `host ${remote.local.id} cannot read what host ${this.#host.id} wrote: ${this.#decoder.error?.reason}`,
       );
     }
     remote.onReadEnd();

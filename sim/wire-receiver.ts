@@ -1,17 +1,14 @@
-/**
- * Sink of a stream's decoder: hands messages to the peer, compares the bytes of blocks with what they should be, keeps
- * the stream's books.
- */
+/** Sink of a stream's decoder: hands messages to the peer, keeps the stream's books. */
+
+import { BLOCK_LENGTH_BYTES } from '../src/config.js';
+import { parseExtendedHandshake } from '../src/wire/extensions.js';
 import type { WireSink } from '../src/wire/sink.js';
 import type { SimPeer } from './peer.js';
-import { GOOD } from './storage.js';
 
 export class WireReceiver implements WireSink {
   readonly #peer: SimPeer;
   readonly #onRequestRead: () => void;
   readonly #onBlockRead: () => void;
-  #piece = 0;
-  #offset = 0;
 
   constructor(peer: SimPeer, onRequestRead: () => void, onBlockRead: () => void) {
     this.#peer = peer;
@@ -21,22 +18,14 @@ export class WireReceiver implements WireSink {
 
   onBlockBegin(piece: number, begin: number, length: number): void {
     this.#onBlockRead();
-    this.#piece = piece;
-    this.#offset = begin;
-    this.#peer.content = GOOD;
     this.#peer.onBlockBegin(piece, begin, length);
   }
 
   onBlockBytes(source: Buffer, start: number, end: number): void {
-    for (let index = start; index < end; index++, this.#offset++) {
-      const difference = source[index]! ^ byteAt(this.#piece, this.#offset);
-      if (difference !== 0) this.#peer.content = 2 + difference * 0x10000 + (this.#offset & 0xffff);
-    }
+    this.#peer.onBlockBytes(source, start, end);
   }
 
-  onBlockEnd(): void {
-    this.#peer.onBlockEnd();
-  }
+  onBlockEnd(): void {}
 
   onRequest(piece: number, begin: number, length: number): void {
     this.#onRequestRead();
@@ -87,10 +76,10 @@ export class WireReceiver implements WireSink {
   onPort(): void {}
   onSuggest(): void {}
   onAllowedFast(): void {}
-  onExtended(): void {}
-}
 
-/** What a block must contain: a little of everything, different everywhere. */
-export function byteAt(piece: number, offset: number): number {
-  return (Math.imul(piece + 1, 0x9e3779b1) + Math.imul(offset, 0x85ebca6b)) >>> 24;
+  onExtended(_id: number, payload: Uint8Array): void {
+    const said = parseExtendedHandshake(payload);
+    if ('code' in said || said.requestBytes === null || this.#peer.local.runBlocks === 1) return;
+    this.#peer.onRunBlocks(said.requestBytes / BLOCK_LENGTH_BYTES);
+  }
 }

@@ -290,6 +290,11 @@ export class Receiver<R extends Remote = Remote> {
     return this.#badPieces.isWithheld(inflow, piece);
   }
 
+  /** Pieces that the peer says it has and is not asked for. */
+  withheldFrom(inflow: Inflow<R>): number {
+    return this.#badPieces.withheldFrom(inflow);
+  }
+
   /** The peer says that it has the piece no more. */
   peerLacks(inflow: Inflow<R>, piece: PieceIndex): void {
     this.#badPieces.forget(inflow, piece);

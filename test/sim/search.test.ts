@@ -35,6 +35,7 @@ test('the seeds together cover every manner, fault and transport', () => {
     changedMinds: specs.some(({ changes }) => changes.length > 0),
     churn: specs.some(({ leaves }) => leaves.size > 0),
     seedRemoved: specs.some(({ isSeedRemoved }) => isSeedRemoved),
+    runs: hosts.some(({ runBlocks = 1 }) => runBlocks > 1),
     wire: specs.some(({ swarm }) => swarm.transport === 'wire'),
     direct: specs.some(({ swarm }) => swarm.transport === 'direct'),
     oneOpenPiece: specs.some(({ swarm }) => swarm.openPieceBytes === swarm.pieceBytes),

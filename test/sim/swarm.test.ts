@@ -1,6 +1,7 @@
 /** Whole virtual swarms: the same seed is the same run, over calls as over bytes; what a host may and may not see. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { SimPeer } from '../../sim/peer.js';
 import { leechesOf, simulate } from '../../sim/scenario.js';
 import type { SwarmSpec } from '../../sim/spec.js';
 import { SimFailure, Swarm } from '../../sim/swarm.js';
@@ -48,6 +49,22 @@ for (const transport of ['direct', 'wire'] as const) {
       }
       const sent = swarm.hosts.reduce((sum, host) => sum + host.uploadedBytes, 0);
       assert.ok(sent >= received, `${sent} sent, ${received} received`);
+    });
+
+    test('who knows runs of blocks is asked for them, and every block of one counts', async (t) => {
+      const ask = t.mock.method(SimPeer.prototype, 'ask');
+      const fast = { upBytesPerSec: 50e6, downBytesPerSec: 50e6, runBlocks: 4 };
+      const hosts = [{ ...fast, isSeed: true }, fast, { ...fast, runBlocks: 1 }];
+      const swarm = await simulate(small(9, { transport, hosts, imageBytes: 4_000_000, pieceBytes: 262_144 }), {});
+      assert.ok(leechesOf(swarm).every(({ isComplete }) => isComplete));
+      const longest = (host: number): number =>
+        Math.max(
+          ...ask.mock.calls
+            .filter((call) => (call.this as SimPeer).local.id === host)
+            .map(({ arguments: [, , lengthBytes] }) => lengthBytes as number),
+        );
+      assert.equal(longest(1), 4 * 16_384);
+      assert.equal(longest(2), 16_384);
     });
 
     test('nobody is faster than its links', async () => {
