@@ -200,7 +200,7 @@ export const DEFAULTS = {
    */
   restAfterMs: 60_000,
   /**
-   * What an engine may hold above its idle self: 5/32 in buffers of its own, 11/16 in mapped files
+   * What an engine may hold above its idle self: 1/8 in buffers of its own, 11/16 in mapped files
    * (`storage/memory.ts`). The three below are the most that one torrent takes of it.
    */
   memoryBytes: 256 * MIB,

@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline';
 import type { EngineOptions } from '../../src/api.js';
 import { tune, tuneSoon } from '../../src/cli/tune.js';
 import { createEngine, parseTorrent } from '../../src/index.js';
+import { boundHeaps } from '../../src/native/malloc.js';
 import { zerosTorrent } from './zeros.js';
 
 const SETTLE_MS = 500;
@@ -23,6 +24,7 @@ function say(event: string, facts: Record<string, unknown> = {}): void {
   process.stdout.write(`${JSON.stringify({ event, ...facts })}\n`);
 }
 
+if (isCommand) boundHeaps();
 const engine = await createEngine({ port: 0, host: '127.0.0.1', seed: 1, storage });
 
 async function go(): Promise<void> {

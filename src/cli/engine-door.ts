@@ -1,6 +1,7 @@
 /** The engine as the commands open it: logs, warnings and port trouble turned into lines for people. */
 import type { Engine, EngineOptions, Torrent } from '../api.js';
 import { HaulError } from '../errors.js';
+import { boundHeaps } from '../native/malloc.js';
 import { openFilesLimit } from '../native/open-files.js';
 import type { WorkPool } from '../work/port.js';
 import type { EngineCliOptions } from './options.js';
@@ -25,6 +26,7 @@ export async function openEngine(output: Output, cliOptions: EngineCliOptions, s
   const options = engineOptions(output, cliOptions);
   const { makeEnginePool } = await import('../engine/pool.js');
   const pool = started ?? makeEnginePool(options);
+  boundHeaps();
   try {
     const { startEngine } = await loadEngine();
     return await withPortHint('--port', () => startEngine(options, { pool }));

@@ -30,10 +30,10 @@ const NO_PIECE_MS = 5_000;
 const ONE_PIECE_MS = 10_000;
 const NO_PIECE_AT_ALL_MS = 10_000;
 const FEW_UNITS_MS = 1_000;
-/** Of what may be live, the least that many torrents hold for serving is so much, as far as smaller units do it. */
-const LEAST_UNITS_SHARE = 0.5;
-/** Large enough for the longest run of blocks. */
-const UNIT_AT_LEAST_BYTES = LIMITS.runBytes;
+/** Of what may be live, four units of each torrent are so much when the last one joins, as far as small units do it. */
+const LEAST_UNITS_SHARE = 0.25;
+/** The longest run of blocks lies in three of these: four hold it, and one more is on its way. */
+const UNIT_AT_LEAST_BYTES = LIMITS.runBytes / 2;
 /** Units of a torrent that served nothing meanwhile are given up. */
 const IDLE_MS = 10_000;
 

@@ -21,7 +21,7 @@ import { SpaceLedger } from './space-ledger.js';
  * Of the bytes of an engine: buffers of ours, and pages of mapped files. The rest is for sockets, tables and the heap,
  * which grow with use.
  */
-const ANONYMOUS_SHARE = 5 / 32;
+const ANONYMOUS_SHARE = 1 / 8;
 const MAPPED_SHARE = 11 / 16;
 /** Of mapped pages, so much may be on its way out: giving back is a job of a worker. */
 const LEAVING_SHARE = 1 / 8;

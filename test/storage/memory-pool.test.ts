@@ -169,16 +169,16 @@ test('who waits for a unit has one that lies idle before the bounds give way', (
 
 test('the units of many torrents are small, so that the least of each is within the bounds', () => {
   const MIB = 2 ** 20;
-  const { pool } = setUp(40 * MIB);
+  const { pool } = setUp(32 * MIB);
   let leastBytes = 0;
   const torrents = Array.from({ length: 50 }, () => {
     const unitBytes = pool.unitBytesFor(MIB);
-    leastBytes += 2 * unitBytes;
+    leastBytes += 3 * unitBytes;
     return new Torrent(pool, MIB, unitBytes);
   });
   assert.equal(torrents[0]!.share.unitBytes, MIB);
-  assert.equal(torrents[49]!.share.unitBytes, MIB / 4);
-  assert.ok(leastBytes <= 40 * MIB);
+  assert.equal(torrents[49]!.share.unitBytes, MIB / 8);
+  assert.ok(leastBytes <= 32 * MIB);
   for (const { share } of torrents) share.leave();
   assert.equal(pool.unitBytesFor(MIB), MIB);
   assert.equal(setUp(Number.POSITIVE_INFINITY).pool.unitBytesFor(MIB), MIB);
