@@ -144,7 +144,7 @@ class BarPainter implements Painter {
     // "preparing" and "stopping" last moments: they share the bar of what they belong to.
     const isMoment = sample.phase === 'stopping' || this.#phase === 'preparing';
     const isNew = this.#bar === null || hasEnd !== this.#hasEnd || (sample.phase !== this.#phase && !isMoment);
-    const line = barLine(sample, this.#stream.columns ?? COLUMNS_DEFAULT);
+    const line = barLine(sample, this.#stream.columns || COLUMNS_DEFAULT);
     if (isNew && !isLast) {
       if (this.#phase === 'preparing') this.#discard();
       else this.end();
@@ -175,7 +175,7 @@ class BarPainter implements Painter {
   /** A window that has become narrower shows the line in rows: all of them go, and the line is made anew. */
   #resize(): void {
     if (this.#bar === null || this.#last === null) return;
-    const rows = Math.ceil(this.#cells / (this.#stream.columns ?? COLUMNS_DEFAULT));
+    const rows = Math.ceil(this.#cells / (this.#stream.columns || COLUMNS_DEFAULT));
     const up = this.#isReflowing && rows > 1 ? `\u001b[${rows - 1}A` : '';
     this.#stream.write(`\r${up}\u001b[J`);
     this.paint(this.#last, false);

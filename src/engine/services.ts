@@ -71,6 +71,7 @@ export function makeServices(options: ServicesOptions): Omit<Services, 'throttle
   });
   return {
     ...given,
+    listenPort: announceAs?.port ?? given.listenPort,
     now: () => performance.now(),
     claimPlace,
     openStorage: (metainfo, output, forWriting, selection) =>

@@ -23,7 +23,7 @@ import {
   wholeNumber,
   words,
 } from './check-options.js';
-import { makeExclusion } from './glob.js';
+import { type Exclusion, makeExclusion } from './glob.js';
 
 export type { TorrentFields };
 
@@ -95,11 +95,24 @@ export async function createTorrent(path: string, options: CreateTorrentOptions 
   return hashSource(await checkSource(path), options);
 }
 
-/** `createTorrent` of a path that `checkSource` gave. */
-export async function hashSource(source: string, options: CreateTorrentOptions): Promise<CreatedTorrent> {
+/** Globs of what was to be left out that nothing matches: most likely they are not what was meant. */
+export function unusedGlobs({ unused }: Exclusion): string[] {
+  return unused().map((glob) => `nothing matches the glob '${glob}' of what to leave out`);
+}
+
+/**
+ * `createTorrent` of a path that `checkSource` gave.
+ * @param shared of several paths: whoever made it says which of its globs nothing matches
+ */
+export async function hashSource(
+  source: string,
+  options: CreateTorrentOptions,
+  shared?: Exclusion,
+): Promise<CreatedTorrent> {
   const { threads: count, exclude = [], ...given } = options;
   if (given.signal?.aborted === true) throw new HaulError('ABORTED', `make a torrent of ${source}: it was stopped`);
-  const { isExcluded, unused } = makeExclusion(exclude);
+  const exclusion = shared ?? makeExclusion(exclude);
+  const { isExcluded } = exclusion;
   const pool = createWorkPool({ threads: count ?? availableParallelism(), startsOneByOne: true });
   try {
     const made = await makeTorrent(source, { createdBy: `swarmhaul ${VERSION}`, ...given, isExcluded }, pool);
@@ -114,10 +127,7 @@ export async function hashSource(source: string, options: CreateTorrentOptions):
       pieceCount,
       fileCount: made.fileCount,
       hashed: made.stamps,
-      warnings: [
-        ...notKept(made),
-        ...unused().map((glob) => `nothing matches the glob '${glob}' of what to leave out`),
-      ],
+      warnings: [...notKept(made), ...(shared === undefined ? unusedGlobs(exclusion) : [])],
     };
   } finally {
     await pool.close();

@@ -30,7 +30,8 @@ const connections = wholeNumber(1, 65_535);
 
 const announceAs: Rule = (value) => {
   const { host, port: told, ...others } = Object(value) as { host?: unknown; port?: unknown };
-  const isHost = host === undefined || (typeof host === 'string' && parseAdvertised(host)?.port === null);
+  const parsed = typeof host === 'string' ? parseAdvertised(host) : null;
+  const isHost = host === undefined || (parsed !== null && parsed.port === null && parsed.url === null);
   const isPort = told === undefined || (Number.isInteger(told) && Number(told) >= 1 && Number(told) <= 65_535);
   const isObject = typeof value === 'object' && value !== null;
   return isObject && isHost && isPort && Object.keys(others).length === 0

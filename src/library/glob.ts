@@ -1,5 +1,6 @@
 /** Globs over paths with '/': which files of a torrent, and which of a folder do not become part of one. */
 import { createRequire } from 'node:module';
+import { HaulError } from '../errors.js';
 
 /** `*` and `?` stay within a name, `**` crosses folders; a name that is itself full of brackets matches as it is. */
 export function matcher(glob: string): (path: string) => boolean {
@@ -23,6 +24,7 @@ export interface Exclusion {
 export function makeExclusion(globs: readonly string[]): Exclusion {
   const rules = globs.map((glob) => {
     const plain = glob.replace(/^(?:\.?\/)+|\/+$/g, '');
+    if (plain === '') throw new HaulError('BAD_ARGUMENT', `the glob '${glob}' of what to leave out names nothing`);
     const isMatch = matcher(plain);
     const isName = !plain.includes('/');
     return { glob, isMatch: (path: string) => isMatch(isName ? path.slice(path.lastIndexOf('/') + 1) : path) };

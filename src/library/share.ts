@@ -26,7 +26,15 @@ import {
   threads,
   words,
 } from './check-options.js';
-import { type CreatedTorrent, checkSource, hashSource, TORRENT_FIELD_RULES, type TorrentFields } from './create.js';
+import {
+  type CreatedTorrent,
+  checkSource,
+  hashSource,
+  TORRENT_FIELD_RULES,
+  type TorrentFields,
+  unusedGlobs,
+} from './create.js';
+import { makeExclusion } from './glob.js';
 import { openTracker, TRACKER_SETTING_RULES, type TrackerSettings } from './tracker.js';
 
 /** Options of `share`. */
@@ -122,8 +130,7 @@ export async function shareAll(paths: readonly string[], options: ShareAllOption
   const sources = await Promise.all(paths.map(checkSource));
   checkNames(sources);
   const advertised = options.advertise === undefined ? null : parseAdvertised(options.advertise);
-  const seedHost = await seedHostOf(advertised);
-  const tracker = await openHttp(options, seedHost);
+  const tracker = await openHttp(options, advertised, await seedAddresses(advertised));
   const logging = log === undefined ? {} : { log };
   let engine: Engine | null = null;
   const close = async (): Promise<void> => {
@@ -139,11 +146,13 @@ export async function shareAll(paths: readonly string[], options: ShareAllOption
       ...options.engine,
     });
     const made: { readonly source: string; readonly created: CreatedTorrent }[] = [];
-    for (const source of sources) {
+    const exclusion = makeExclusion(options.exclude ?? []);
+    for (const [index, source] of sources.entries()) {
       options.onSource?.(source);
-      const created = await hashSource(source, { ...hashOptions(options), trackers: [] });
+      const created = await hashSource(source, { ...hashOptions(options), trackers: [] }, exclusion);
       if (stop?.aborted === true) throw new HaulError('ABORTED', `share ${source}: it was stopped`);
-      made.push({ source, created });
+      const warnings = index < sources.length - 1 ? [] : unusedGlobs(exclusion);
+      made.push({ source, created: { ...created, warnings: [...created.warnings, ...warnings] } });
     }
     const shares: Share[] = [];
     for (const { source, created } of made) {
@@ -183,25 +192,38 @@ function checkNames(sources: readonly string[]): void {
   }
 }
 
-/** Peers are named by address: a name is looked up once. */
-async function seedHostOf(advertised: Advertised | null): Promise<string | null> {
-  if (advertised === null || isIP(advertised.host) !== 0) return advertised?.host ?? null;
+/**
+ * Peers are named by address: a name is looked up once. This machine may know its own name as one of loopback, which
+ * leads nobody here; then, and where only others know the name, they are named the address that they came by.
+ */
+async function seedAddresses(advertised: Advertised | null): Promise<readonly string[]> {
+  if (advertised === null) return [];
+  if (isIP(advertised.host) !== 0) return [advertised.host];
   const timer = new AbortController();
-  const found = lookup(advertised.host).then(
-    ({ address }) => address,
-    () => null,
+  const found = lookup(advertised.host, { all: true }).then(
+    (all) => all.map(({ address }) => address).filter((address) => address !== '::1' && !address.startsWith('127.')),
+    () => [],
   );
-  // Known to the others, not to us: they are named the address that they came by.
-  const nobody = delay(LOOKUP_MS, null, { signal: timer.signal }).catch(() => null);
+  const nobody = delay(LOOKUP_MS, [], { signal: timer.signal }).catch(() => []);
   return Promise.race([found, nobody]).finally(() => timer.abort());
 }
 
 const LOOKUP_MS = 2_000;
 
-/** On the port that was named, or on the first free one of the usual. */
-async function openHttp(options: ShareAllOptions, seedHost: string | null): Promise<TrackerServer> {
+/**
+ * On the port that was named, or on the first free one of the usual: not where others are told of a port, or where the
+ * peers of all ports would be kept in one file.
+ */
+async function openHttp(
+  options: ShareAllOptions,
+  advertised: Advertised | null,
+  addresses: readonly string[],
+): Promise<TrackerServer> {
   const { host, log, httpPort, stateFileOf } = options;
   const { first, last } = DEFAULTS.sharePortRange;
+  const isTold = advertised !== null && (advertised.port !== null || advertised.url !== null);
+  const isOneFile = typeof stateFileOf?.(first) === 'string' && stateFileOf(first) === stateFileOf(last);
+  const isFixed = httpPort !== undefined || isTold || isOneFile;
   for (let port = httpPort ?? first; ; port++) {
     const stateFile = stateFileOf?.(port) ?? null;
     try {
@@ -211,11 +233,11 @@ async function openHttp(options: ShareAllOptions, seedHost: string | null): Prom
         ...(host === undefined ? {} : { host }),
         ...(log === undefined ? {} : { log }),
         ...options.tracker,
-        ...(seedHost === null ? {} : { seedHost }),
+        ...(addresses.length === 0 ? {} : { seedHosts: { addresses, isForAll: advertised?.url !== null } }),
         ...(stateFile === null ? {} : { stateFile }),
       });
     } catch (error) {
-      if (httpPort !== undefined || !(error instanceof HaulError) || error.code !== 'PORT_IN_USE') throw error;
+      if (isFixed || !(error instanceof HaulError) || error.code !== 'PORT_IN_USE') throw error;
       if (port < last) continue;
       const text = `tracker: all ports ${first} to ${last} are in use; choose one with --http`;
       throw new HaulError('PORT_IN_USE', text, { ...error.facts }, error);

@@ -28,9 +28,10 @@ export function parseAdvertised(text: string): Advertised | null {
 
 function parseUrl(text: string): Advertised | null {
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || url.hostname === '' || url.search !== '' || url.hash !== '' || url.username !== '') return null;
+  if (url === null || url.hostname === '' || url.search !== '' || url.hash !== '') return null;
+  if (url.username !== '' || url.password !== '') return null;
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  return { host, port: url.port === '' ? null : Number(url.port), url: text.replace(/\/+$/, '') };
+  return { host, port: url.port === '' ? null : Number(url.port), url: url.href.replace(/\/+$/, '') };
 }
 
 /** `http://host:port`, or the URL that was given. @param port the one that is listened on */

@@ -217,7 +217,8 @@ export class MemoryPool implements SharedPool {
   /** Its memory is present already. */
   addUnit(share: Share): void {
     share.units++;
-    share.isLate = false;
+    // All of its least without another wait: a part of a range lies idle, and would be taken back meanwhile.
+    if (share.units >= LEAST_UNITS) share.isLate = false;
     share.usedMs = this.#nowMs;
     this.#unitBytes += share.unitBytes;
     this.#unitLine.delete(share);

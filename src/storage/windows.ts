@@ -110,9 +110,7 @@ export class Windows implements MapHolder {
     if (this.#isOurs[of] === 0) return false;
     if (!mmap.isAllInCore(this.#addresses[of]! + windowBegin[extent]! + inside, lengthBytes)) return false;
     // Where a file was cut off a long folio may stay behind, which is memory of nothing.
-    const path = this.#files.path(file[extent]!);
-    const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-    return size >= fileBegin[extent]! + inside + lengthBytes;
+    return sizeOf(this.#files.path(file[extent]!)) >= fileBegin[extent]! + inside + lengthBytes;
   }
 
   /** True when these windows can be held without exceeding the number of mappings. */
@@ -256,5 +254,14 @@ export class Windows implements MapHolder {
     } finally {
       closeSync(fd);
     }
+  }
+}
+
+/** Bytes; 0 where it cannot be known: whoever reads the data finds out why. */
+function sizeOf(path: string): number {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  } catch {
+    return 0;
   }
 }

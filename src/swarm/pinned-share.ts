@@ -99,7 +99,8 @@ export class PinBook {
     const { count } = this.#storage.readUnits;
     const most = Math.floor(count * (isSlow ? SLOW_SHARE : PINNED_SHARE));
     const isShort = this.#storage.pinnedUnits + units > most;
-    const isCrowded = this.#hosts.size > 1 && host.units + units > Math.floor(count * ADDRESS_SHARE);
+    // Whoever holds nothing may begin: a range may lie in more units than the share of an address is.
+    const isCrowded = this.#hosts.size > 1 && host.units > 0 && host.units + units > Math.floor(count * ADDRESS_SHARE);
     if (!isShort && !isCrowded) return true;
     this.hasWaiting = true;
     // Who fills the share of its own address has nothing to ask of others.

@@ -15,7 +15,7 @@ import { bindTo } from '../net/bind.js';
 import { AnnounceDoor } from './announce-door.js';
 import { HttpConnections } from './http-connections.js';
 import type { Endpoints } from './raw-socket.js';
-import { type TrackerCounts, TrackerService } from './service.js';
+import { type SeedHosts, type TrackerCounts, TrackerService } from './service.js';
 import { TableFile } from './table-file.js';
 import { baseUrl, TorrentShelf } from './torrent-shelf.js';
 
@@ -45,11 +45,8 @@ export interface TrackerOptions {
    * as many. Below that nobody is limited. Default 4096.
    */
   readonly entriesPerAddress?: number;
-  /**
-   * The IP address at which replies name seeds of this process, to clients elsewhere; default: the one that the client
-   * reached us by.
-   */
-  readonly seedHost?: string;
+  /** Where replies name seeds of this process; default: at the address that the client reached us by. */
+  readonly seedHosts?: SeedHosts;
   /** Receives one line per noteworthy event; never per announce. */
   readonly log?: Log;
   /** A generator of [0, 1); default Math.random. */
@@ -91,7 +88,7 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
     registeredOnly: options.registeredOnly ?? false,
     random: options.random ?? Math.random,
     entriesPerAddress: options.entriesPerAddress,
-    seedHost: options.seedHost,
+    seedHosts: options.seedHosts,
     now,
   });
   const shelf = new TorrentShelf();

@@ -18,14 +18,21 @@ const SETTLING_MS = 5 * 60_000;
 const SETTLING_INTERVAL_S = 60;
 const SETTLING_MIN_INTERVAL_S = 15;
 
+export interface SeedHosts {
+  /** IP addresses: a client is named the first of its family, else the first. */
+  readonly addresses: readonly string[];
+  /** Also for clients on this machine: behind a proxy all come from it. */
+  readonly isForAll: boolean;
+}
+
 export interface ServiceOptions {
   readonly intervalS: number;
   readonly registeredOnly: boolean;
   readonly random: () => number;
   /** Entries that one address keeps when a table is full; default TRACKER_LIMITS.entriesPerAddress. */
   readonly entriesPerAddress?: number | undefined;
-  /** The IP address at which seeds of this process are named; default: the one that the client reached us by. */
-  readonly seedHost?: string | undefined;
+  /** Where seeds of this process are named; default: at the address that the client reached us by. */
+  readonly seedHosts?: SeedHosts | undefined;
   /** Milliseconds; far enough from 0 that the age of an entry from before can be taken off. */
   readonly now: () => number;
 }
@@ -47,14 +54,14 @@ export class TrackerService {
   /** When it began, and knew nobody; null: it knows its peers from before. */
   #emptySinceMs: number | null;
   readonly #intervalS: number;
-  readonly #seedHost: string | undefined;
+  readonly #seedHosts: SeedHosts | undefined;
   #announces = 0;
   #scrapes = 0;
   #failures = 0;
 
   constructor(options: ServiceOptions) {
     this.#intervalS = options.intervalS;
-    this.#seedHost = options.seedHost;
+    this.#seedHosts = options.seedHosts;
     this.#now = options.now;
     this.#emptySinceMs = options.now();
     this.#swarms = new Swarms({ ...options, secret: Math.floor(options.random() * 2 ** 32) });
@@ -108,8 +115,11 @@ export class TrackerService {
 
   /** Who is on this machine needs no way around it. */
   #seedAddress(remote: string, local: () => string): string {
+    const { addresses = [], isForAll = false } = this.#seedHosts ?? {};
     const isHere = remote === '::1' || /^(?:::ffff:)?127\./.test(remote);
-    return isHere ? local() : (this.#seedHost ?? local());
+    if (isHere && !isForAll) return local();
+    const isOld = remote.includes('.');
+    return addresses.find((address) => address.includes('.') === isOld) ?? addresses[0] ?? local();
   }
 
   scrape(query: string): Buffer {

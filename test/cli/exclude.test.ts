@@ -16,6 +16,10 @@ async function makeTree(root: string, files: readonly string[]): Promise<void> {
 }
 
 describe('--exclude', () => {
+  it('refuses a glob that is only slashes', () => {
+    for (const glob of ['/', './', '']) assert.throws(() => makeExclusion([glob]), { code: 'BAD_ARGUMENT' });
+  });
+
   it('takes a glob without a slash for names in any folder, and one with a slash for a path', () => {
     const { isExcluded, unused } = makeExclusion(['*.tmp', 'docs/*.html', '.git/', './a(1)/b', 'none']);
     for (const path of ['x.tmp', 'a/b/.x.tmp', 'docs/i.html', '.git', 'sub/.git', 'a(1)/b']) {

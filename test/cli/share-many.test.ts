@@ -113,9 +113,10 @@ describe('--host and --advertise', () => {
 
   it('of share: its tracker names the seed by it, but to who is on the same machine', () => {
     const latin1 = (hex: string): string => Buffer.from(hex, 'hex').toString('latin1');
-    const reply = (remote: string): string => {
+    const reply = (remote: string, addresses = ['192.0.2.7'], isForAll = false): string => {
       const clock = { intervalS: 300, random: () => 0.5, now: () => 1e8 };
-      const service = new TrackerService({ ...clock, registeredOnly: true, seedHost: '192.0.2.7' });
+      const seedHosts = { addresses, isForAll };
+      const service = new TrackerService({ ...clock, registeredOnly: true, seedHosts });
       service.register(Buffer.alloc(20, 1), 7001);
       const who = `info_hash=${'%01'.repeat(20)}&peer_id=${'a'.repeat(20)}`;
       const query = `${who}&port=1&uploaded=0&downloaded=0&left=1&compact=1`;
@@ -123,6 +124,11 @@ describe('--host and --advertise', () => {
     };
     assert.ok(reply('198.51.100.1').includes(`5:peers6:${latin1('c00002071b59')}`));
     assert.ok(reply('::ffff:127.0.0.1').includes(`5:peers6:${latin1('7f0000011b59')}`));
+    // A proxy on this machine.
+    assert.ok(reply('127.0.0.1', ['192.0.2.7'], true).includes(`5:peers6:${latin1('c00002071b59')}`));
+    const both = ['2001:db8::1', '192.0.2.7'];
+    assert.ok(reply('::ffff:198.51.100.1', both).includes(`5:peers6:${latin1('c00002071b59')}`));
+    assert.ok(reply('2001:db8::9', both).includes(`6:peers618:${latin1('20010db8000000000000000000000001')}`));
   });
 
   it('of the library: announceAs is an object of a host and a port', async () => {

@@ -127,6 +127,23 @@ test('what is in the page cache is served without a worker, where the kernel tel
   assert.ok((await populatesOf(output, scene)) >= (8 * MIB) / (128 * KIB));
 });
 
+test('a file in the place of a folder of ours ends nothing: what is mapped is served on', async () => {
+  const scene = scenes.sceneOf([{ path: 'show/warm', lengthBytes: 4 * MIB }], 300_000);
+  const output = join(folder, 'replaced');
+  scenes.writeScene(scene, output);
+  const { metainfo, bytes } = scene;
+  const budgets = { readCacheBytes: 2 * MIB, residentUnitBytes: 128 * KIB };
+  const storage = await openStorage({ metainfo, output, pool, kind: 'mapped', forWriting: false, budgets });
+  await storage.prepare({ forWriting: false });
+  const [first, second] = scenes.pieces(metainfo);
+  await scenes.readRange(storage, first!, 0, 300_000);
+  fs.renameSync(join(output, 'show'), join(output, 'moved'));
+  fs.writeFileSync(join(output, 'show'), 'a file');
+  const range = await scenes.readRange(storage, second!, 0, 300_000);
+  assert.ok(range.equals(bytes.subarray(300_000, 600_000)));
+  await storage.close();
+});
+
 test('a hole in the page cache is for a worker', async () => {
   const lengthBytes = 4 * MIB;
   const scene = scenes.sceneOf([{ path: 'hole', lengthBytes }], 300_000);

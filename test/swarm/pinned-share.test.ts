@@ -75,6 +75,18 @@ test('one address holds a quarter of the units while others are there, and more 
   assert.equal(fill(join('192.0.2.1'), 300), '8 own');
 });
 
+test('an address that holds nothing may begin a range, however few units there are', () => {
+  for (const count of [4, 5, 6, 7]) {
+    const storage = { readUnits: { lengthBytes: 128 * 1024, count }, pinnedUnits: 0 } as unknown as Storage;
+    const book = new PinBook(new Geometry(100 * MIB, MIB), storage);
+    const [run] = [book.join('192.0.2.1'), book.join('192.0.2.2')];
+    assert.equal(run!.verdict(0, 0, 256 * 1024), 'free', `${count} units`);
+    run!.add(0, 0, 256 * 1024);
+    const other = book.join('192.0.2.1');
+    assert.equal(other.verdict(1, 0, BLOCK), 'turn', 'no more than its share once it holds some');
+  }
+});
+
 test('who waits for the share of its own address has only its neighbours in its way', () => {
   const { book, fill, join } = scene(96);
   const stranger = join('192.0.2.2');

@@ -95,8 +95,8 @@ export class Pipeline {
   }
 
   /**
-   * The same for a turn of so many blocks (`turns.ts`), which are asked for together and answered together, so in as
-   * few messages as can be: of a peer whose queue should hold all of them.
+   * The same for a turn of so many blocks (`request-line.ts`), which are asked for together and answered together, so
+   * in as few messages as can be: of a peer whose queue should hold all of them.
    */
   turnBlocks(slot: number, blocks: number): number {
     return this.depth(slot) >= blocks ? Math.min(this.#runBlocks[slot]!, blocks) : 1;
