@@ -65,7 +65,7 @@ export const LIMITS = {
   leastHolderBytesPerSec: 64 * KIB,
   /** Bytes being read ahead for one peer's queued requests. */
   readAheadBytesPerPeer: 8 * MIB,
-  /** Default of `maxConnectionsPerTorrent`. More peers give no more: 1,000 give 80 % of the rate of four. */
+  /** Default of `maxConnectionsPerTorrent`. More peers give no more: 500 give 80 % of the rate of four. */
   connectionsPerTorrent: 500,
   /**
    * Default of `maxConnections`, of all torrents together; fewer where the process may not open so many files. 4,000

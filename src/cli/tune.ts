@@ -32,7 +32,7 @@ export async function tune(): Promise<void> {
   boundNewSpace(v8);
 }
 
-/** Again and again: V8 sets it back when a thread begins. */
+/** Again and again: given once, or at the start, it has no effect. V8 seems to set it when a thread begins. */
 function boundNewSpace(v8: typeof import('node:v8')): void {
   const bytes = v8.getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')?.space_size ?? 0;
   if (bytes >= NEW_SPACE_BYTES) v8.setFlagsFromString('--semi-space-growth-factor=1');

@@ -15,7 +15,7 @@ import { bindTo } from '../net/bind.js';
 import { AnnounceDoor } from './announce-door.js';
 import { HttpConnections } from './http-connections.js';
 import type { Endpoints } from './raw-socket.js';
-import { type SeedHosts, type TrackerCounts, TrackerService } from './service.js';
+import { type TrackerCounts, TrackerService } from './service.js';
 import { TableFile } from './table-file.js';
 import { baseUrl, TorrentShelf } from './torrent-shelf.js';
 
@@ -45,8 +45,12 @@ export interface TrackerOptions {
    * as many. Below that nobody is limited. Default 4096.
    */
   readonly entriesPerAddress?: number;
-  /** Where replies name seeds of this process; default: at the address that the client reached us by. */
-  readonly seedHosts?: SeedHosts;
+  /**
+   * Where replies name seeds of this process; default: at the address that the client reached us by. `addresses` are IP
+   * addresses: a client is named the first of its family, else the first. `isForAll`: also clients on this machine, for
+   * behind a proxy all come from it.
+   */
+  readonly seedHosts?: { readonly addresses: readonly string[]; readonly isForAll: boolean };
   /** Receives one line per noteworthy event; never per announce. */
   readonly log?: Log;
   /** A generator of [0, 1); default Math.random. */
