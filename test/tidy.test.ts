@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { PACKAGE_ROOT } from '../lab/root.js';
 import { circlesOf } from './support/circles.js';
-import { PACKAGE_ROOT } from './support/root.js';
 import { listFiles, parseSource, readSource } from './support/source.js';
 import {
   type Finding,

@@ -17,9 +17,9 @@ import {
   positive,
   someOf,
 } from '../../bench/support/options.js';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { ValueError } from '../../src/cli/values.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
 
 const RUN = fileURLToPath(new URL('../../bench/run.js', import.meta.url));
 

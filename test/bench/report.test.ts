@@ -8,8 +8,8 @@ import { figuresMarkdown, withFigures } from '../../bench/report/figures.js';
 import { reportPage } from '../../bench/report/page.js';
 import { madeUpResults, main } from '../../bench/report.js';
 import { median, Results, type ResultsFile, summarise } from '../../bench/support/results.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 
 test('a summary has median, least and greatest of each series and its parameters', () => {
   const run = (series: string, turn: number, n: number, mbPerSec: number) => ({

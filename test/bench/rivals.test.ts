@@ -14,10 +14,10 @@ import { withRatios } from '../../bench/support/ratios.js';
 import { type ResultsFile, type Run, summaryTable } from '../../bench/support/results.js';
 import { rqbit } from '../../bench/support/rivals/rqbit.js';
 import { syncFile } from '../../bench/support/sync-file.js';
+import { run, startChild } from '../../lab/child.js';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { ValueError } from '../../src/cli/values.js';
-import { run, startChild } from '../support/child.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
 
 const RUN = fileURLToPath(new URL('../../bench/run.js', import.meta.url));
 const MIB = 2 ** 20;

@@ -7,8 +7,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { ResultsFile } from '../../bench/support/results.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 
 const RUN = fileURLToPath(new URL('../../bench/run.js', import.meta.url));
 

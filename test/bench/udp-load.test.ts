@@ -4,8 +4,8 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { run } from '../support/child.js';
-import { Scope } from '../support/scope.js';
+import { run } from '../../lab/child.js';
+import { Scope } from '../../lab/scope.js';
 
 const UDP_LOAD = fileURLToPath(new URL('../../bench/support/udp-load.js', import.meta.url));
 const CONNECTION_ID = Buffer.from('0123456789abcdef', 'hex');

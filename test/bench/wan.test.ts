@@ -5,11 +5,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { compileLink, type LinkShape, linkMissing, openLink, type WanLink } from '../../bench/support/wan/link.js';
 import { rowNamed } from '../../bench/support/wan/rows.js';
+import { startChild } from '../../lab/child.js';
+import { Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { ValueError } from '../../src/cli/values.js';
-import { startChild } from '../support/child.js';
 import { skipWithout } from '../support/requirements.js';
-import { Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
 
 const PORT = 7000;
 /** Small ones, so that a socket holds them all when its reader is late. */

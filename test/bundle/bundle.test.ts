@@ -7,9 +7,9 @@ import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { buildBundles } from '../../bundle/build.js';
-import { run } from '../support/child.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
+import { run } from '../../lab/child.js';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 
 const BUNDLE_LOADER = fileURLToPath(new URL('../../src/cli/bundle.cjs', import.meta.url));
 const HAUL = fileURLToPath(new URL('../../src/cli/haul.cjs', import.meta.url));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { seededBytes } from '../support/data.js';
+import { seededBytes } from '../../lab/data.js';
 import { haul, makeFolder, start } from './harness.js';
 
 it('haul get leaves somebody else’s file alone, says so in a line, and overwrites it with --force', async (context) => {

@@ -11,10 +11,10 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import vm from 'node:vm';
+import { PACKAGE_ROOT } from '../../lab/root.js';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { type DataSet, fileSet, startSeed } from '../support/engines.js';
-import { PACKAGE_ROOT } from '../support/root.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
 
 const MIB = 1024 * 1024;
 const HAUL = fileURLToPath(new URL('../../src/cli/haul.cjs', import.meta.url));

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { lstat, mkdir, readlink, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it, type TestContext } from 'node:test';
+import { seededBytes } from '../../lab/data.js';
+import { openScope } from '../../lab/scope.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 import { writeInterested, writeRequest } from '../../src/wire/encoder.js';
-import { seededBytes } from '../support/data.js';
 import { connectRawPeer } from '../support/raw-peer.js';
-import { openScope } from '../support/scope.js';
 import { haul, makeFolder, start } from './harness.js';
 
 /** Shares `folder`/t by another process; resolves with the URL of its torrent. */

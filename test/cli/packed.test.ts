@@ -7,16 +7,16 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { buildBundles } from '../../bundle/build.js';
 import { pruneDeclarations } from '../../bundle/declarations.js';
+import { run } from '../../lab/child.js';
 import { missingTool } from '../../lab/clients/client.js';
+import { PACKAGE_ROOT } from '../../lab/root.js';
+import { Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { buildPrebuilds } from '../../native/build.js';
 import { NATIVE_INTERFACE } from '../../src/native/library.js';
 import { VERSION } from '../../src/version.js';
-import { run } from '../support/child.js';
 import { requirePrograms } from '../support/requirements.js';
-import { PACKAGE_ROOT } from '../support/root.js';
-import { Scope } from '../support/scope.js';
 import { importsOf, listFiles, readSource } from '../support/source.js';
-import { tempFolder } from '../support/temp.js';
 
 interface Manifest {
   readonly files: readonly string[];

@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { PACKAGE_ROOT } from '../support/root.js';
-import { readTree, treeDifferences } from '../support/tree.js';
+import { PACKAGE_ROOT } from '../../lab/root.js';
+import { readTree, treeDifferences } from '../../lab/tree.js';
 import { makeFolder, start } from './harness.js';
 
 test('a real tree of packages arrives whole, with its empty files, links and executable bits', async (context) => {

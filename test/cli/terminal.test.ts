@@ -4,8 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { PACKAGE_ROOT } from '../../lab/root.js';
 import { requirePrograms } from '../support/requirements.js';
-import { PACKAGE_ROOT } from '../support/root.js';
 import { haul, MAIN, makeFolder } from './harness.js';
 import { Screen } from './screen.js';
 

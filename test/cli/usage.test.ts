@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
-import { run } from '../support/child.js';
-import { openScope } from '../support/scope.js';
+import { run } from '../../lab/child.js';
+import { openScope } from '../../lab/scope.js';
 import { haul } from './harness.js';
 
 /** The packages reached from a compiled module by static imports: what must be loaded before it runs. */

@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
 import { startTestTracker } from '../../lab/tracker.js';
-import { openScope } from '../support/scope.js';
 import { haul, makeFolder, start } from './harness.js';
 
 test('get, seed and share tell their zone to trackers, and nothing where none is given', async (context) => {

@@ -5,14 +5,14 @@ import { appendFileSync, readdirSync, renameSync, truncateSync, utimesSync } fro
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { AWKWARD_FILES, seededBytes, writeTree } from '../../lab/data.js';
+import { openScope, Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { type CreateOptions, choosePieceLength, createTorrent } from '../../src/content/create.js';
 import { HaulError } from '../../src/errors.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 import { createWorkPool } from '../../src/work/pool.js';
-import { AWKWARD_FILES, seededBytes, writeTree } from '../support/data.js';
 import { ProbePool } from '../support/probe-pool.js';
-import { openScope, Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
+import { PACKAGE_ROOT } from '../../lab/root.js';
 import { DEFAULTS, LIMITS, TRACKER_LIMITS } from '../../src/config.js';
-import { PACKAGE_ROOT } from '../support/root.js';
 
 const CONFIG = 'src/config.ts';
 const BYTE_UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { PACKAGE_ROOT } from '../support/root.js';
+import { PACKAGE_ROOT } from '../../lab/root.js';
 import { knobsOf, readConfig, unexplained, valueText } from './limits-page.js';
 import { MADE_PAGES } from './made-pages.js';
 

@@ -5,9 +5,9 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { PACKAGE_ROOT } from '../../lab/root.js';
 import { makeProgram } from '../../src/cli/program.js';
 import { requirePrograms } from '../support/requirements.js';
-import { PACKAGE_ROOT } from '../support/root.js';
 
 const exec = promisify(execFile);
 

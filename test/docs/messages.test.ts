@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import ts from 'typescript';
-import { PACKAGE_ROOT } from '../support/root.js';
+import { PACKAGE_ROOT } from '../../lab/root.js';
 import { listFiles, readSource, visit } from '../support/source.js';
 
 const GAP = '…';

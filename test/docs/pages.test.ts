@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { PACKAGE_ROOT } from '../support/root.js';
+import { PACKAGE_ROOT } from '../../lab/root.js';
 import { listFiles } from '../support/source.js';
 
 const README_LINES = 150;

@@ -3,16 +3,16 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { run } from '../../lab/child.js';
+import { PACKAGE_ROOT } from '../../lab/root.js';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { readTree } from '../../lab/tree.js';
 import { withTrackers } from '../../src/metainfo/torrent.js';
 import { startTracker } from '../../src/tracker/server.js';
 import { VERSION } from '../../src/version.js';
 import { MAIN } from '../cli/harness.js';
-import { run } from '../support/child.js';
 import { fileSet, startSeed } from '../support/engines.js';
-import { PACKAGE_ROOT } from '../support/root.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
 
 const readRoot = (file: string): Promise<string> => readFile(path.join(PACKAGE_ROOT, file), 'utf8');
 

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { run } from '../support/child.js';
-import { PACKAGE_ROOT } from '../support/root.js';
-import { openScope } from '../support/scope.js';
+import { run } from '../../lab/child.js';
+import { PACKAGE_ROOT } from '../../lab/root.js';
+import { openScope } from '../../lab/scope.js';
 
 const TYPEDOC = path.join(PACKAGE_ROOT, 'node_modules', 'typedoc', 'bin', 'typedoc');
 

@@ -6,13 +6,13 @@ import assert from 'node:assert/strict';
 import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { readTree } from '../../lab/tree.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import type { HaulError } from '../../src/errors.js';
 import { fileSet, liveOf, startEngine, startSeed } from '../support/engines.js';
-import { openScope } from '../support/scope.js';
 import { spoilt, startScriptedSeed } from '../support/scripted-seed.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 30_000;
 const PIECE_BYTES = 64 * 1024;

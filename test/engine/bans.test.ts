@@ -5,14 +5,14 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { readTree } from '../../lab/tree.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import { writeBitfield, writeUnchoke } from '../../src/wire/encoder.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
 import { eventNumbers, RawPeer } from '../support/raw-peer.js';
-import { openScope, type Scope } from '../support/scope.js';
 import { startScriptedSeed } from '../support/scripted-seed.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 20_000;
 const PIECE_BYTES = 64 * 1024;

@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { readTree } from '../../lab/tree.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import { LIMITS } from '../../src/config.js';
 import { writeInterested } from '../../src/wire/encoder.js';
 import { fileSet, liveOf, startEngine, startSeed } from '../support/engines.js';
 import { RawPeer } from '../support/raw-peer.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 30_000;
 const PIECE_BYTES = 64 * 1024;

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import net from 'node:net';
 import { test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import type { Torrent } from '../../src/api.js';
 import { fileSet, liveOf, startEngine, startSeed } from '../support/engines.js';
-import { openScope } from '../support/scope.js';
 import { startScriptedSeed } from '../support/scripted-seed.js';
-import { tempFolder } from '../support/temp.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 30_000;
 const PIECE_BYTES = 64 * 1024;

@@ -6,15 +6,15 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import type { Engine, WokenTorrent } from '../../src/api.js';
 import { LIMITS } from '../../src/config.js';
 import type { HaulError } from '../../src/errors.js';
 import { writeInterested, writeKeepAlive } from '../../src/wire/encoder.js';
 import { type DataSet, fileSet, startEngine } from '../support/engines.js';
 import { connectRawPeer, type RawPeer } from '../support/raw-peer.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const KIB = 1024;
 const DEADLINE_MS = 20_000;

@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import { startEngine as startWithInternals } from '../../src/engine/engine.js';
 import { openStorage } from '../../src/storage/open.js';
 import { writeInterested, writeNotInterested, writeRequest } from '../../src/wire/encoder.js';
@@ -9,9 +12,6 @@ import { createWorkPool } from '../../src/work/pool.js';
 import type { WorkPool } from '../../src/work/port.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
 import { connectRawPeer } from '../support/raw-peer.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 30_000;
 const PIECE_BYTES = 32 * 1024;

@@ -4,14 +4,14 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { readdir, rm, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
+import { sha256File } from '../../lab/tree.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
 import { loadResume, resumePath } from '../../src/storage/resume.js';
 import * as scenes from '../storage/scene.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
-import { openScope } from '../support/scope.js';
 import { smallDisk } from '../support/small-disk.js';
-import { sha256File } from '../support/tree.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 30_000;
 const LENGTH_BYTES = 2 * 1024 * 1024;

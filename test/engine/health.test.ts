@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import type { Torrent } from '../../src/api.js';
 import { writeBitfield, writeUnchoke } from '../../src/wire/encoder.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
 import { eventNumbers, RawPeer } from '../support/raw-peer.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 20_000;
 const PIECE_BYTES = 64 * 1024;

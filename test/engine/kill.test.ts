@@ -4,13 +4,13 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { type Child, startChild } from '../../lab/child.js';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { readTree } from '../../lab/tree.js';
+import { withDeadline } from '../../lab/wait.js';
 import { loadResume } from '../../src/storage/resume.js';
-import { type Child, startChild } from '../support/child.js';
 import { type DataSet, fileSet, startEngine, startSeed } from '../support/engines.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
-import { withDeadline } from '../support/wait.js';
 
 const MIB = 1024 * 1024;
 const PIECE_BYTES = 128 * 1024;

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { readTree } from '../../lab/tree.js';
+import { withDeadline } from '../../lab/wait.js';
 import { HaulError } from '../../src/errors.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
-import { withDeadline } from '../support/wait.js';
 
 const MIB = 2 ** 20;
 const DEADLINE_MS = 30_000;

@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import { LIMITS } from '../../src/config.js';
 import { fileSet, liveOf, startEngine, startSeed } from '../support/engines.js';
 import { connectRawPeer } from '../support/raw-peer.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const KIB = 1024;
 const DEADLINE_MS = 60_000;

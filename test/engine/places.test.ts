@@ -4,13 +4,13 @@ import { readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { readTree } from '../../lab/tree.js';
+import { withDeadline } from '../../lab/wait.js';
 import type { AddOptions, Engine, Torrent } from '../../src/api.js';
 import { HaulError } from '../../src/errors.js';
 import { type DataSet, fileSet, startEngine, startSeed, treeSet } from '../support/engines.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
-import { withDeadline } from '../support/wait.js';
 
 const KIB = 1024;
 

@@ -4,6 +4,9 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import type { Engine } from '../../src/api.js';
 import { LIMITS } from '../../src/config.js';
 import type { LiveTorrent } from '../../src/torrent/torrent.js';
@@ -11,9 +14,6 @@ import { OutBuffer, writeExtended, writeInterested, writeRequest } from '../../s
 import { encodeHandshake } from '../../src/wire/handshake.js';
 import { type DataSet, fileSet, liveOf, startEngine, startSeed } from '../support/engines.js';
 import { connectRawPeer } from '../support/raw-peer.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const MIB = 1024 * 1024;
 const BLOCK_BYTES = 16 * 1024;

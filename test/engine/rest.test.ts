@@ -5,6 +5,9 @@ import { copyFile, readFile, rename, rm, utimes, writeFile } from 'node:fs/promi
 import path from 'node:path';
 import { test } from 'node:test';
 import { queryObjects } from 'node:v8';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import type { AddOptions, Engine, Torrent } from '../../src/api.js';
 import { startEngine as startWith } from '../../src/engine/engine.js';
 import type { HaulError } from '../../src/errors.js';
@@ -13,9 +16,6 @@ import { MappedStorage } from '../../src/storage/mapped.js';
 import { PositionalStorage } from '../../src/storage/positional.js';
 import { type DataSet, fileSet, liveOf, startEngine, treeSet } from '../support/engines.js';
 import { connectRawPeer } from '../support/raw-peer.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const KIB = 1024;
 const DEADLINE_MS = 20_000;

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { open, readFile, stat, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { readTree } from '../../lab/tree.js';
+import { withDeadline } from '../../lab/wait.js';
 import type { Engine, Torrent } from '../../src/api.js';
 import { HaulError } from '../../src/errors.js';
 import { type DataSet, fileSet, startEngine, startSeed } from '../support/engines.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
-import { withDeadline } from '../support/wait.js';
 
 const MIB = 1024 * 1024;
 const PIECE_BYTES = 256 * 1024;

@@ -6,6 +6,10 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { readTree } from '../../lab/tree.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import { LIMITS } from '../../src/config.js';
 import {
   writeCancel,
@@ -18,11 +22,7 @@ import {
 import { encodeExtendedHandshake } from '../../src/wire/extensions.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
 import { connectRawPeer, eventNumbers, type RawPeer } from '../support/raw-peer.js';
-import { openScope, type Scope } from '../support/scope.js';
 import { startScriptedSeed } from '../support/scripted-seed.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

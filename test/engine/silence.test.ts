@@ -1,11 +1,11 @@
 /** Connections on which nothing is said: ours are kept alive, theirs are given up. The clock is the test's. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import { LIMITS } from '../../src/config.js';
 import { fileSet, liveOf, startSeed } from '../support/engines.js';
 import { connectRawPeer } from '../support/raw-peer.js';
-import { openScope } from '../support/scope.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 20_000;
 

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import path from 'node:path';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { readTree } from '../../lab/tree.js';
 import type { Engine, Torrent } from '../../src/api.js';
 import { writeInterested, writeRequest } from '../../src/wire/encoder.js';
 import { type DataSet, fileSet, startEngine } from '../support/engines.js';
 import { connectRawPeer, eventNumbers } from '../support/raw-peer.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
 
 const MIB = 1024 * 1024;
 const PIECE_BYTES = 64 * 1024;

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
+import { AWKWARD_FILES } from '../../lab/data.js';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { readTree } from '../../lab/tree.js';
 import type { Engine } from '../../src/api.js';
 import type { StorageKind } from '../../src/storage/port.js';
-import { AWKWARD_FILES } from '../support/data.js';
 import { type DataSet, fileSet, startEngine, startSeed, treeSet } from '../support/engines.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
 
 const MIB = 1024 * 1024;
 

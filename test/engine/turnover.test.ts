@@ -5,13 +5,13 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import type { Engine } from '../../src/api.js';
 import { LIMITS } from '../../src/config.js';
 import { type DataSet, fileSet, startEngine, startSeed } from '../support/engines.js';
 import { RawPeer } from '../support/raw-peer.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 30_000;
 const PIECE_BYTES = 64 * 1024;

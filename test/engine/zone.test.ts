@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { until } from '../../lab/wait.js';
 import { announceHttp } from '../../src/discovery/http-tracker.js';
 import { HaulError } from '../../src/errors.js';
 import { startTracker } from '../../src/tracker/server.js';
 import { fileSet, startEngine } from '../support/engines.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { until } from '../support/wait.js';
 
 const DEADLINE_MS = 30_000;
 

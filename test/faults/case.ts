@@ -10,12 +10,12 @@
 import * as fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { type Child, startChild } from '../../lab/child.js';
+import { Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { readTree } from '../../lab/tree.js';
+import { withDeadline } from '../../lab/wait.js';
 import { makeRandom } from '../../src/random.js';
-import { type Child, startChild } from '../support/child.js';
-import { Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
-import { withDeadline } from '../support/wait.js';
 import { DISTURBANCES, type Dice, type Disturbance, disturb } from './disturbances.js';
 import { LENGTH_BYTES, type Offer, SHAPES, type Shape, type Stage } from './stage.js';
 

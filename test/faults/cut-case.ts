@@ -9,13 +9,13 @@
 import * as fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Child, startChild } from '../../lab/child.js';
+import { Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import type { Torrent } from '../../src/api.js';
 import { makeRandom } from '../../src/random.js';
-import { type Child, startChild } from '../support/child.js';
 import { type DataSet, startEngine } from '../support/engines.js';
-import { Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { until, withDeadline } from '../support/wait.js';
 import type { CutOrder, CutReport } from './cut-engine.js';
 import type { Dice } from './disturbances.js';
 

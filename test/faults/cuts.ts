@@ -2,8 +2,9 @@
  * Runs cases of files that are cut off, one after the other in some lanes, tells each, and sums them up. `main.ts
  * --cuts` is the program.
  */
+
+import { Scope } from '../../lab/scope.js';
 import { fileSet, startEngine, treeSet } from '../support/engines.js';
-import { Scope } from '../support/scope.js';
 import { type CutStage, drawCut, nameOf, runCut } from './cut-case.js';
 
 const MIB = 1024 * 1024;

@@ -1,5 +1,5 @@
 /** Runs cases one after the other in some lanes, tells each, and sums them up. `main.ts` is the program. */
-import { Scope } from '../support/scope.js';
+import { Scope } from '../../lab/scope.js';
 import { drawCase, ENDS, nameOf, type Outcome, runCase, STORAGES } from './case.js';
 import { DISTURBANCES } from './disturbances.js';
 import { openStage, SHAPES } from './stage.js';

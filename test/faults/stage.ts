@@ -2,11 +2,11 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startChild } from '../support/child.js';
-import type { TreeFile } from '../support/data.js';
+import { startChild } from '../../lab/child.js';
+import type { TreeFile } from '../../lab/data.js';
+import type { Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { fileSet, treeSet } from '../support/engines.js';
-import type { Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
 
 export const SHAPES = ['file', 'tree'] as const;
 export type Shape = (typeof SHAPES)[number];

@@ -6,16 +6,16 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import type { ForeignClient } from '../../lab/clients/client.js';
+import { AWKWARD_FILES, writeTree } from '../../lab/data.js';
 import { type Namespace, openNamespace } from '../../lab/namespace.js';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { startTestTracker } from '../../lab/tracker.js';
+import { treeDifferences } from '../../lab/tree.js';
 import { FOREIGN_CLIENTS } from '../support/clients/all.js';
 import { libtorrent } from '../support/clients/libtorrent.js';
-import { AWKWARD_FILES, writeTree } from '../support/data.js';
 import { requireClients } from '../support/requirements.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
 import { mktorrent } from '../support/torrents.js';
-import { treeDifferences } from '../support/tree.js';
 
 /** `from` beside or inside the namespace seeds to `to`; both learn of each other from the tracker alone. */
 async function transfer(scope: Scope, from: ForeignClient, to: ForeignClient): Promise<string[]> {

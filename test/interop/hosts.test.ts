@@ -7,13 +7,13 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type Child, startChild } from '../support/child.js';
-import { writeSeededFile } from '../support/data.js';
+import { type Child, startChild } from '../../lab/child.js';
+import { writeSeededFile } from '../../lab/data.js';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { sha256File } from '../../lab/tree.js';
 import { type Family, type Host, openHosts } from '../support/hosts.js';
 import { requireNamespaces } from '../support/requirements.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { sha256File } from '../support/tree.js';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 const TIMEOUT_MS = 30_000;

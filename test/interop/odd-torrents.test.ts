@@ -6,14 +6,14 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { run } from '../../lab/child.js';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import type { BencodeInput } from '../../src/metainfo/bencode.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 import { file, HASH, multi } from '../metainfo/scene.js';
-import { run } from '../support/child.js';
 import { DEBIAN_PYTHON } from '../support/clients/libtorrent.js';
 import { requirePrograms } from '../support/requirements.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
 
 const PIECE = 16_384;
 const pad = (length: number) => ({ attr: 'p', length, path: ['.pad', String(length)] });

@@ -5,14 +5,14 @@ import path from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { aria2 } from '../../lab/clients/aria2.js';
 import type { ForeignClient } from '../../lab/clients/client.js';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { startTestTracker } from '../../lab/tracker.js';
+import { readTree } from '../../lab/tree.js';
+import { withDeadline } from '../../lab/wait.js';
 import { DEBIAN_PYTHON, libtorrent, superSeed } from '../support/clients/libtorrent.js';
 import { type DataSet, fileSet, startEngine } from '../support/engines.js';
 import { requireClients, requirePrograms } from '../support/requirements.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
-import { withDeadline } from '../support/wait.js';
 
 const MIB = 1024 * 1024;
 const TIMEOUT_MS = 60_000;

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import type { AddOptions, Torrent } from '../../src/index.js';
 import { startTracker } from '../../src/tracker/server.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const LIMIT_MS = 30_000;
 const LENGTH = 2_000_000;

@@ -4,11 +4,11 @@ import { on, once } from 'node:events';
 import { access, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { until } from '../../lab/wait.js';
 import { createEngine, type Engine, type HaulError, type Torrent } from '../../src/index.js';
 import { type DataSet, fileSet, startEngine, startSeed, treeSet } from '../support/engines.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { until } from '../support/wait.js';
 
 const LIMIT_MS = 20_000;
 const PIECE = 65_536;

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { appendFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { seededBytes, writeTree } from '../../lab/data.js';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { createEngine, createTorrent, HaulError, parseTorrent, verifyTorrent } from '../../src/index.js';
-import { seededBytes, writeTree } from '../support/data.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
 
 const PIECE = 32_768;
 const FILES = [

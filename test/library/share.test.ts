@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { writeSeededFile } from '../../lab/data.js';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { until } from '../../lab/wait.js';
 import { createTorrent, parseTorrent, share, startTracker, VERSION } from '../../src/index.js';
-import { writeSeededFile } from '../support/data.js';
 import { startEngine } from '../support/engines.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { until } from '../support/wait.js';
 
 const QUIET = { httpPort: 0, host: '127.0.0.1', engine: { port: 0, host: '127.0.0.1', threads: 1 } } as const;
 

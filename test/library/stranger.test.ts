@@ -7,13 +7,13 @@ import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promis
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { run } from '../../lab/child.js';
 import { missingTool } from '../../lab/clients/client.js';
-import { run } from '../support/child.js';
-import { writeSeededFile } from '../support/data.js';
-import { PACKAGE_ROOT } from '../support/root.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { readTree } from '../support/tree.js';
+import { writeSeededFile } from '../../lab/data.js';
+import { PACKAGE_ROOT } from '../../lab/root.js';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { readTree } from '../../lab/tree.js';
 
 /** This build, which need not be the one in dist. */
 const BUILD = fileURLToPath(new URL('../..', import.meta.url));

@@ -5,14 +5,14 @@ import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { run } from '../../lab/child.js';
 import { missingTool } from '../../lab/clients/client.js';
+import { PACKAGE_ROOT } from '../../lab/root.js';
+import { Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { build, thisArchitecture } from '../../native/build.js';
 import { loadFirst, NATIVE_INTERFACE, nativeLoad } from '../../src/native/library.js';
-import { run } from '../support/child.js';
 import { skipWithout } from '../support/requirements.js';
-import { PACKAGE_ROOT } from '../support/root.js';
-import { Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
 
 const LIBRARY = new URL('../../src/native/library.js', import.meta.url).href;
 

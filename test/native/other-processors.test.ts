@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { run } from '../../lab/child.js';
+import { Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { compile, type Source, sourcesFor, thisArchitecture } from '../../native/build.js';
 import { HASH_WAYS, hashWays } from '../../src/native/multihash.js';
-import { run } from '../support/child.js';
 import { requirePrograms, skipWithout } from '../support/requirements.js';
-import { Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
 
 const CHECK: Source = { name: 'check/check.c', flags: [] };
 

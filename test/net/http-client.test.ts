@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { run } from '../../lab/child.js';
+import { openScope } from '../../lab/scope.js';
 import { HttpClient } from '../../src/net/http-client.js';
-import { run } from '../support/child.js';
-import { openScope } from '../support/scope.js';
 
 const CLIENT = new URL('../../src/net/http-client.js', import.meta.url).href;
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
 import { DEFAULTS } from '../../src/config.js';
 import { HaulError } from '../../src/errors.js';
 import { type Listener, listen } from '../../src/net/listen.js';
 import { startEngine } from '../support/engines.js';
-import { openScope, type Scope } from '../support/scope.js';
 
 const HOST = '127.0.0.1';
 

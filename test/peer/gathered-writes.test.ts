@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import { GatheredWrites } from '../../src/peer/gathered-writes.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 15_000;
 const HOST = '127.0.0.1';

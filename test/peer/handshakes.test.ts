@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import { Flusher } from '../../src/peer/flusher.js';
 import { type Door, Handshakes, type HandshakesOptions } from '../../src/peer/handshakes.js';
 import { encodeHandshake, HANDSHAKE_BYTES } from '../../src/wire/handshake.js';
 import type { WireSink } from '../../src/wire/sink.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { until, withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 15_000;
 const INFO_HASH = Buffer.alloc(20, 3);

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { withDeadline } from '../../lab/wait.js';
 import { DEFAULTS } from '../../src/config.js';
 import { Flusher } from '../../src/peer/flusher.js';
 import { type LinkHandlers, PeerLink } from '../../src/peer/link.js';
 import { adoptSocket, connectSocket, type OnBytes } from '../../src/peer/socket.js';
 import { RateLimit, Throttle } from '../../src/peer/throttle.js';
 import { encodeHandshake } from '../../src/wire/handshake.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { withDeadline } from '../support/wait.js';
 import { Recorder } from '../wire/recorder.js';
 
 const DEADLINE_MS = 15_000;

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { until } from '../../lab/wait.js';
 import { HaulError } from '../../src/errors.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { sigbusGuard } from '../../src/native/guard.js';
@@ -13,7 +14,6 @@ import { openStorage } from '../../src/storage/open.js';
 import type { Storage } from '../../src/storage/port.js';
 import { isUsable } from '../../src/work/file-stamp.js';
 import { createWorkPool } from '../../src/work/pool.js';
-import { until } from '../support/wait.js';
 import * as scenes from './scene.js';
 
 const KIB = 1024;

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { jobFailure, lostMemory } from '../../src/storage/failures.js';
 import { mayPass } from '../../src/swarm/disk-trouble.js';
 import type { WorkFailure } from '../../src/work/port.js';
-import { openScope } from '../support/scope.js';
 import { smallDisk } from '../support/small-disk.js';
-import { tempFolder } from '../support/temp.js';
 
 const EFAULT: WorkFailure = { ok: false, errno: 'EFAULT', operation: 'prefault' };
 const LENGTH_BYTES = 1000;

@@ -3,10 +3,10 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
 import { HaulError } from '../../src/errors.js';
 import { DataFiles, type PrepareOptions } from '../../src/storage/files.js';
 import { skipWithout } from '../support/requirements.js';
-import { openScope } from '../support/scope.js';
 import { smallDisk } from '../support/small-disk.js';
 import * as scenes from './scene.js';
 

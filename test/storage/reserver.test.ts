@@ -4,6 +4,8 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import { HaulError } from '../../src/errors.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { FileLayout, type FileSegment } from '../../src/metainfo/layout.js';
@@ -16,9 +18,7 @@ import { Reserver } from '../../src/storage/reserver.js';
 import { isUsable } from '../../src/work/file-stamp.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import type { WorkPool } from '../../src/work/port.js';
-import { openScope } from '../support/scope.js';
 import { smallDisk } from '../support/small-disk.js';
-import { until, withDeadline } from '../support/wait.js';
 import * as scenes from './scene.js';
 
 const MIB = 1024 * 1024;

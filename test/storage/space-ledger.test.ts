@@ -1,8 +1,8 @@
 /** Space that is promised and not reserved yet. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { withDeadline } from '../../lab/wait.js';
 import { SpaceLedger } from '../../src/storage/space-ledger.js';
-import { withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 30_000;
 

@@ -1,6 +1,9 @@
 /** Engines and torrents for tests: real files, real sockets, ephemeral ports, everything closed with the scope. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { type TreeFile, writeSeededFile, writeTree } from '../../lab/data.js';
+import type { Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import type { Engine, EngineOptions, Torrent } from '../../src/api.js';
 import { type CreateOptions, createTorrent } from '../../src/content/create.js';
 import { createEngine } from '../../src/engine/engine.js';
@@ -9,9 +12,6 @@ import { parseTorrent } from '../../src/metainfo/torrent.js';
 import type { TorrentHandle } from '../../src/torrent/handle.js';
 import type { LiveTorrent } from '../../src/torrent/torrent.js';
 import { createWorkPool } from '../../src/work/pool.js';
-import { type TreeFile, writeSeededFile, writeTree } from './data.js';
-import type { Scope } from './scope.js';
-import { tempFolder } from './temp.js';
 
 export interface DataSet {
   /** The folder that holds the file or the tree: what a seed is given as output. */

@@ -5,8 +5,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { newNamespace } from '../../lab/namespace.js';
-import type { Scope } from './scope.js';
-import { until } from './wait.js';
+import type { Scope } from '../../lab/scope.js';
+import { until } from '../../lab/wait.js';
 
 const exec = promisify(execFile);
 

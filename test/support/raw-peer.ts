@@ -1,12 +1,12 @@
 /** A peer under the test's control: a real socket and our codec, but every message is the test's choice. */
 import net from 'node:net';
+import type { Scope } from '../../lab/scope.js';
+import { withDeadline } from '../../lab/wait.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import { Decoder } from '../../src/wire/decoder.js';
 import { OutBuffer, writePieceHeader } from '../../src/wire/encoder.js';
 import { encodeHandshake, HANDSHAKE_BYTES } from '../../src/wire/handshake.js';
 import { Recorder } from '../wire/recorder.js';
-import type { Scope } from './scope.js';
-import { withDeadline } from './wait.js';
 
 const DEADLINE_MS = 15_000;
 

@@ -3,10 +3,10 @@
  * connections.
  */
 import net from 'node:net';
+import type { Scope } from '../../lab/scope.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import { writeBitfield, writeUnchoke } from '../../src/wire/encoder.js';
 import { eventNumbers, RawPeer } from './raw-peer.js';
-import type { Scope } from './scope.js';
 
 export interface ScriptedSeedOptions {
   readonly metainfo: Metainfo;

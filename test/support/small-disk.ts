@@ -3,9 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
+import type { Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { skipWithout } from './requirements.js';
-import type { Scope } from './scope.js';
-import { tempFolder } from './temp.js';
 
 /**
  * @param options of mount(8) for tmpfs, as 'size=1m'

@@ -6,15 +6,15 @@ import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { cpuSeconds, sampleProcess, usedBetween } from '../../bench/support/procstat.js';
+import { run, startChild } from '../../lab/child.js';
+import { AWKWARD_FILES, SeededBytes, seededBytes, writeTree } from '../../lab/data.js';
 import { openNamespace } from '../../lab/namespace.js';
+import { openScope, Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { startTestTracker } from '../../lab/tracker.js';
-import { run, startChild } from './child.js';
+import { sha256Tree, treeDifferences } from '../../lab/tree.js';
 import { chooseTests } from './choose-tests.js';
-import { AWKWARD_FILES, SeededBytes, seededBytes, writeTree } from './data.js';
 import { requireNamespaces, skipWithout } from './requirements.js';
-import { openScope, Scope } from './scope.js';
-import { tempFolder } from './temp.js';
-import { sha256Tree, treeDifferences } from './tree.js';
 
 const TIMEOUT_MS = 10_000;
 

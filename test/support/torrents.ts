@@ -1,7 +1,7 @@
 /** Torrents made by foreign makers, and what foreign readers say about a torrent. */
 import { rm } from 'node:fs/promises';
-import { run } from './child.js';
-import type { Scope } from './scope.js';
+import { run } from '../../lab/child.js';
+import type { Scope } from '../../lab/scope.js';
 
 const KIB = 1024;
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { test } from 'node:test';
+import { openScope, type Scope } from '../../lab/scope.js';
 import { recheckFiles } from '../../src/content/recheck.js';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
 import { openStorage } from '../../src/storage/open.js';
@@ -11,7 +12,6 @@ import { OnDisk } from '../../src/torrent/on-disk.js';
 import type { Services } from '../../src/torrent/services.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import { type DataSet, fileSet } from '../support/engines.js';
-import { openScope, type Scope } from '../support/scope.js';
 
 const MIB = 1024 * 1024;
 

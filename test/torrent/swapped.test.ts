@@ -6,6 +6,9 @@ import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, type TestContext, test } from 'node:test';
+import { seededBytes, writeTree } from '../../lab/data.js';
+import { openScope, Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import { createTorrent, makeTorrent } from '../../src/content/create.js';
 import { recheckFiles } from '../../src/content/recheck.js';
 import { HaulError } from '../../src/errors.js';
@@ -13,11 +16,8 @@ import { parseTorrent } from '../../src/metainfo/torrent.js';
 import { stampFiles } from '../../src/storage/stamp-files.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import { troubleOf } from '../../src/work/trouble.js';
-import { seededBytes, writeTree } from '../support/data.js';
 import { startEngine } from '../support/engines.js';
 import { ProbePool } from '../support/probe-pool.js';
-import { openScope, Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
 
 const KIB = 1024;
 const FILES = [

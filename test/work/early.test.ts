@@ -4,12 +4,12 @@ import { closeSync, ftruncateSync, openSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { withDeadline } from '../../lab/wait.js';
 import * as mmap from '../../src/native/mmap-io.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import type { MemoryRange, WorkPool, WorkResult } from '../../src/work/port.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { withDeadline } from '../support/wait.js';
 
 const MIB = 1024 * 1024;
 const LENGTH = 3 * MIB;

@@ -4,12 +4,12 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { withDeadline } from '../../lab/wait.js';
 import type { HaulError } from '../../src/errors.js';
 import { createWorkPool, type WorkPoolOptions } from '../../src/work/pool.js';
 import type { WorkJob, WorkPool, WorkResult } from '../../src/work/port.js';
-import { openScope, type Scope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
-import { withDeadline } from '../support/wait.js';
 
 const DEADLINE_MS = 30_000;
 const REAL_WORKER = new URL('../../src/work/worker.js', import.meta.url).href;

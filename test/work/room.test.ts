@@ -1,11 +1,11 @@
 /** Room in the pool is announced; nobody looks again and again. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
 import { Jobs } from '../../src/storage/jobs.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import type { WorkJob, WorkPool } from '../../src/work/port.js';
 import { submit } from '../../src/work/submit.js';
-import { openScope } from '../support/scope.js';
 
 const NOTHING: WorkJob = { kind: 'populate', forWriting: false, ranges: [] };
 /** Some hundred milliseconds of SHA-1. */

@@ -4,11 +4,11 @@ import { createHash } from 'node:crypto';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
 import * as mmap from '../../src/native/mmap-io.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import type { FileRange, WorkJob, WorkResult } from '../../src/work/port.js';
-import { openScope } from '../support/scope.js';
-import { tempFolder } from '../support/temp.js';
 
 const WINDOW_BYTES = 64 * 1024;
 const TIMES_BYTES = 5 * 8;

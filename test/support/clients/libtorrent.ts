@@ -1,11 +1,11 @@
 /** libtorrent through Debian's python3-libtorrent, which only Debian's own interpreter sees. */
 import path from 'node:path';
+import { type Child, startChild } from '../../../lab/child.js';
 import { type ClientJob, DOWNLOAD_TIMEOUT_MS, type ForeignClient, reachableHost } from '../../../lab/clients/client.js';
 import { freePort } from '../../../lab/ports.js';
+import { PACKAGE_ROOT } from '../../../lab/root.js';
+import type { Scope } from '../../../lab/scope.js';
 import type { PeerAddress } from '../../../lab/tracker.js';
-import { type Child, startChild } from '../child.js';
-import { PACKAGE_ROOT } from '../root.js';
-import type { Scope } from '../scope.js';
 
 export const DEBIAN_PYTHON = '/usr/bin/python3';
 const SCRIPT = path.join(PACKAGE_ROOT, 'test/interop/lt_peer.py');

@@ -1,12 +1,12 @@
 /** webtorrent 1.9.7: later lines need a native WebRTC binary. */
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Child, startChild } from '../../../lab/child.js';
 import { type ClientJob, DOWNLOAD_TIMEOUT_MS, type ForeignClient, reachableHost } from '../../../lab/clients/client.js';
 import { accepts, freePort } from '../../../lab/ports.js';
+import type { Scope } from '../../../lab/scope.js';
 import type { PeerAddress } from '../../../lab/tracker.js';
-import { type Child, startChild } from '../child.js';
-import type { Scope } from '../scope.js';
-import { until } from '../wait.js';
+import { until } from '../../../lab/wait.js';
 
 const SCRIPT = path.join(path.dirname(fileURLToPath(import.meta.url)), 'webtorrent-child.js');
 

@@ -1,1 +1,0 @@
-export * from '../../lab/data.js';
