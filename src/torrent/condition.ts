@@ -6,12 +6,25 @@ import type { HealthProblem, TorrentSources, TrackerReport } from '../api.js';
 import type { HaulError } from '../errors.js';
 import { Contacts } from './contacts.js';
 import { type HealthFacts, healthOf } from './health.js';
-import type { LiveTorrent } from './torrent.js';
+import type { Session } from './session.js';
 import { untilFiles } from './until-files.js';
+
+type Watched = Pick<
+  Session,
+  | 'exchange'
+  | 'isSyncing'
+  | 'state'
+  | 'isComplete'
+  | 'roster'
+  | 'services'
+  | 'doubts'
+  | 'trackerReports'
+  | 'onDiskPause'
+>;
 
 export class Condition {
   #contacts: Contacts | null = null;
-  readonly #torrent: LiveTorrent;
+  readonly #torrent: Watched;
   readonly #areTrackersGiven: boolean;
   #withoutPeers = new Since();
   #nothingCame = new Since();
@@ -23,7 +36,7 @@ export class Condition {
   #pausedText: string | null = null;
 
   /** @param areTrackersGiven they were given in place of the torrent's own */
-  constructor(torrent: LiveTorrent, areTrackersGiven: boolean) {
+  constructor(torrent: Watched, areTrackersGiven: boolean) {
     this.#torrent = torrent;
     this.#areTrackersGiven = areTrackersGiven;
   }

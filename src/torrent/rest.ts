@@ -12,7 +12,7 @@ import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { Storage } from '../storage/port.js';
 import { RestingFiles } from './resting-files.js';
-import type { LiveTorrent } from './torrent.js';
+import type { Session } from './session.js';
 import { Turns } from './turns.js';
 import { lookOnDisk } from './workings.js';
 
@@ -20,14 +20,14 @@ import { lookOnDisk } from './workings.js';
 const hashing = new Turns(2);
 
 export class Rest {
-  readonly #torrent: LiveTorrent;
+  readonly #torrent: Session;
   #files: RestingFiles | null = null;
   #idleSinceMs: number | null = null;
   #isBusy = false;
   #steps: Promise<void> = Promise.resolve();
   #rising: Promise<void> | null = null;
 
-  constructor(torrent: LiveTorrent) {
+  constructor(torrent: Session) {
     this.#torrent = torrent;
   }
 

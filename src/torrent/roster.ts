@@ -15,7 +15,7 @@ import { Bans } from './bans.js';
 import { deferred } from './endings.js';
 import { NamedPeers } from './named-peers.js';
 import type { Addresses } from './services.js';
-import type { LiveTorrent } from './torrent.js';
+import type { Session } from './session.js';
 import { dropUseless, hasUseless, makeRoom, type TurnoverOptions } from './turnover.js';
 import { judgeTwin } from './twins.js';
 import { endOfId, makeGreeting, type WirePeer, WireRemote } from './wire-remote.js';
@@ -33,9 +33,14 @@ const SPARE_DIALS = 4;
 /** Dials while the files are being prepared. */
 const EARLY_DIALS = 4;
 
+type Hosted = Pick<
+  Session,
+  'metainfo' | 'services' | 'state' | 'isStopping' | 'isComplete' | 'exchange' | 'condition' | 'rest' | 'tell'
+>;
+
 export class Roster implements Door {
   readonly infoHash: Buffer;
-  readonly #torrent: LiveTorrent;
+  readonly #torrent: Hosted;
   /** These three are made when somebody is known: of thousands of seeds most know nobody. */
   #book: Addresses | null = null;
   #bans: Bans | null = null;
@@ -55,7 +60,7 @@ export class Roster implements Door {
   /** Whom we dialled before that. */
   #early: Set<string> | null = null;
 
-  constructor(torrent: LiveTorrent) {
+  constructor(torrent: Hosted) {
     this.#torrent = torrent;
     this.infoHash = torrent.metainfo.infoHash;
   }

@@ -2,21 +2,13 @@
 import type { PeerStats, TorrentStats } from '../api.js';
 import type { AnnounceFigures } from '../discovery/announce.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
-import type { LiveTorrent } from './torrent.js';
+import type { Session, Totals } from './session.js';
 import type { WireExchange } from './wire-remote.js';
 
 /** Addresses asked of a tracker at once. */
 const NUMWANT = 50;
 /** With fewer peers than this a download asks its trackers for more. */
 const FEW_PEERS = 4;
-
-/** Bytes, see `TorrentStats`. */
-export interface Totals {
-  readonly downloadedBytes: number;
-  readonly uploadedBytes: number;
-  readonly wastedBytes: number;
-  readonly corruptBytes: number;
-}
 
 export const NO_TOTALS: Totals = { downloadedBytes: 0, uploadedBytes: 0, wastedBytes: 0, corruptBytes: 0 };
 
@@ -31,7 +23,7 @@ export function addTotals(past: Totals, exchange: WireExchange | null): Totals {
   };
 }
 
-export function torrentStats(torrent: LiveTorrent): TorrentStats {
+export function torrentStats(torrent: Session): TorrentStats {
   const { metainfo, have, exchange } = torrent;
   const { geometry } = metainfo;
   const lengthBytes = geometry.lengthBytes;
@@ -95,7 +87,7 @@ export function peerStats(exchange: WireExchange): PeerStats[] {
 }
 
 /** What the trackers are told. */
-export function announceFigures(torrent: LiveTorrent): AnnounceFigures {
+export function announceFigures(torrent: Session): AnnounceFigures {
   const { uploadedBytes, downloadedBytes, lengthBytes, verifiedBytes, peers } = torrentStats(torrent);
   // Of the whole torrent: a tracker takes whoever has nothing left for a seed (BEP 3), and a part is none (BEP 21).
   const leftBytes = lengthBytes - verifiedBytes;

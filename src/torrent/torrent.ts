@@ -20,7 +20,6 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import { Selection } from '../metainfo/selection.js';
 import type { Storage } from '../storage/port.js';
 import { Doubts } from '../swarm/doubts.js';
-import type { ExchangeOwner } from '../swarm/exchange.js';
 import { Unfinished } from '../swarm/unfinished.js';
 import { Condition } from './condition.js';
 import { emitTo } from './emit.js';
@@ -28,7 +27,8 @@ import { abortedError, deferred, stoppedError, toHaulError, wentBadError, whenAb
 import { Rest } from './rest.js';
 import { Roster } from './roster.js';
 import type { Announces, Place, Services } from './services.js';
-import { addTotals, announceFigures, NO_TOTALS, peerStats, type Totals, torrentStats } from './stats.js';
+import type { Session, Totals } from './session.js';
+import { addTotals, announceFigures, NO_TOTALS, peerStats, torrentStats } from './stats.js';
 import type { WireExchange, WirePeer, WireRemote } from './wire-remote.js';
 import { lookOnDisk, makeExchange, Workings } from './workings.js';
 
@@ -37,7 +37,7 @@ export interface SessionListener {
   told<K extends keyof TorrentEvents>(live: LiveTorrent, event: K, args: TorrentEvents[K]): void;
 }
 
-export class LiveTorrent extends EventEmitter<TorrentEvents> implements ExchangeOwner<WireRemote> {
+export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session {
   readonly metainfo: Metainfo;
   readonly output: string;
   readonly done: Promise<void>;

@@ -6,18 +6,18 @@ import { toHaulError } from './endings.js';
 import { FileWatch } from './file-watch.js';
 import { Keeper } from './keeper.js';
 import { OnDisk, type OnDiskOptions } from './on-disk.js';
+import type { Session } from './session.js';
 import { proveSuspects } from './suspicion.js';
-import type { LiveTorrent } from './torrent.js';
 import type { WireExchange } from './wire-remote.js';
 
 export class Workings {
   readonly storage: Storage;
   readonly keeper: Keeper;
   readonly watch: FileWatch;
-  readonly #torrent: LiveTorrent;
+  readonly #torrent: Session;
 
   /** @param isKept false: a seed of somebody's data keeps no record beside it */
-  constructor(torrent: LiveTorrent, storage: Storage, isKept: boolean) {
+  constructor(torrent: Session, storage: Storage, isKept: boolean) {
     const { metainfo, output, have, wantedPieces, unfinished, selection, services } = torrent;
     this.#torrent = torrent;
     this.storage = storage;
@@ -54,7 +54,7 @@ export class Workings {
 
 /** The look at the disk that comes before. */
 export function lookOnDisk(
-  torrent: LiveTorrent,
+  torrent: Session,
   options: Pick<OnDiskOptions, 'have' | 'isSeed' | 'trustsData' | 'hashed' | 'overwrites'>,
 ): OnDisk {
   const { metainfo, output, selection, wantedPieces, services, signal } = torrent;
@@ -74,7 +74,7 @@ export function lookOnDisk(
 }
 
 export function makeExchange(
-  torrent: LiveTorrent,
+  torrent: Session,
   storage: Storage,
   { isSuperSeeding, isSequential }: { readonly isSuperSeeding: boolean; readonly isSequential: boolean },
 ): WireExchange {
