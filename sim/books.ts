@@ -3,8 +3,8 @@
  * after every event with the scheduler and with the other ends of its connections. Slow and obvious.
  */
 import type { BlockIndex, PieceIndex } from '../src/metainfo/geometry.js';
-import type { Host } from './host.js';
-import type { SimPeer } from './peer.js';
+import type { PeerBooks, PeerHost, PeerSwarm, SimPeer } from './peer.js';
+import type { VirtualStorage } from './storage.js';
 
 /** While room is exhausted a request may be taken over after this long (scheduler/ask/endgame.ts). */
 const AGED_MS = 2_000;
@@ -17,14 +17,21 @@ interface Ask {
   readonly isProbe: boolean;
 }
 
-export class Books {
-  readonly #host: Host;
+/** What books need of their host. */
+export interface BooksHost extends PeerHost {
+  readonly storage: VirtualStorage;
+  readonly swarm: PeerSwarm & { readonly openPieces: number; readonly blockBytes: number };
+  isWanted(piece: number): boolean;
+}
+
+export class Books implements PeerBooks {
+  readonly #host: BooksHost;
   readonly #asked = new Map<SimPeer, Map<number, Ask>>();
   /** Blocks that have begun and not ended. */
   readonly #arriving = new Map<SimPeer, number>();
   #wasRefusedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(host: Host) {
+  constructor(host: BooksHost) {
     this.#host = host;
   }
 

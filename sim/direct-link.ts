@@ -5,9 +5,8 @@
 import { BLOCK_LENGTH_BYTES } from '../src/config.js';
 import type { Bitfield } from '../src/metainfo/bitfield.js';
 import { Fifo } from './fifo.js';
-import type { Host } from './host.js';
 import type { Flow, Source } from './network.js';
-import type { PeerOut, SimPeer, VisitRange } from './peer.js';
+import type { PeerHost, PeerOut, SimPeer, TimedLink, VisitRange } from './peer.js';
 import { NUMBERED_BYTES } from './storage.js';
 
 const CHOKE = 0;
@@ -20,10 +19,10 @@ const REQUEST = 6;
 const CANCEL = 7;
 const REJECT = 8;
 
-export class DirectLink implements PeerOut, Source {
+export class DirectLink implements PeerOut, Source, TimedLink {
   readonly flow: Flow;
   readonly #local: SimPeer;
-  readonly #host: Host;
+  readonly #host: PeerHost;
   /** Type, piece, begin, arrival. */
   readonly #messages = new Fifo();
   /** Handed over, and how much of the oldest one has left: piece, begin, length. */

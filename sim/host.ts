@@ -6,25 +6,49 @@ import { DEFAULTS } from '../src/config.js';
 import type { HaulError } from '../src/errors.js';
 import { Bitfield } from '../src/metainfo/bitfield.js';
 import type { BlockIndex, Geometry, PieceIndex } from '../src/metainfo/geometry.js';
+import type { TorrentThrottles } from '../src/peer/throttle.js';
 import { makeRandom } from '../src/random.js';
 import { NORMAL, type Priority, SKIP } from '../src/scheduler/pieces/priority.js';
 import type { Scheduler } from '../src/scheduler/scheduler.js';
 import { Exchange, type ExchangeOwner } from '../src/swarm/exchange.js';
 import type { Peer } from '../src/swarm/peer.js';
 import { Unfinished } from '../src/swarm/unfinished.js';
-import type { Books } from './books.js';
-import type { SimPeer } from './peer.js';
-import { SimRoster } from './roster.js';
-import type { HostSpec, Manner } from './spec.js';
+import type { Books, BooksHost } from './books.js';
+import type { Events } from './events.js';
+import type { PeerSwarm, SimPeer } from './peer.js';
+import { type RosterHost, type RosterSwarm, SimRoster } from './roster.js';
+import type { HostSpec, Manner, SwarmSpec } from './spec.js';
 import { GOOD, VirtualStorage } from './storage.js';
-import type { Swarm } from './swarm.js';
 
 /** One of so many blocks of a corrupt host is bad. */
 const CORRUPT_SHARE = 0.1;
 
-export class Host implements ExchangeOwner<SimPeer> {
+/** What a host needs of its swarm. */
+export interface HostSwarm extends PeerSwarm, RosterSwarm<Host> {
+  readonly spec: SwarmSpec;
+  readonly events: Events;
+  readonly geometry: Geometry;
+  readonly throttles: TorrentThrottles;
+  readonly blockBytes: number;
+  /** Room of every host, pieces. */
+  readonly openPieces: number;
+  readonly openMs: number;
+  readonly hashMs: number;
+  readonly readyKind: number;
+  readonly verifiedKind: number;
+  /** Hosts that are expected to finish and have not. */
+  unfinished: number;
+  /** Something happened at this host: it is checked after the event. */
+  touch(host: Host): void;
+  /** False: HAVE is to be said to each. */
+  broadcast(host: Host, piece: number): boolean;
+  pieceVerified(host: Host, piece: number): void;
+  hostDone(host: Host): void;
+}
+
+export class Host implements ExchangeOwner<SimPeer>, BooksHost, RosterHost {
   readonly id: number;
-  readonly swarm: Swarm;
+  readonly swarm: HostSwarm;
   readonly spec: HostSpec;
   readonly isFast: boolean;
   readonly manner: Manner;
@@ -32,7 +56,7 @@ export class Host implements ExchangeOwner<SimPeer> {
   readonly geometry: Geometry;
   readonly have: Bitfield;
   readonly exchange: Exchange<SimPeer>;
-  readonly roster: SimRoster;
+  readonly roster: SimRoster<Host>;
   readonly storage: VirtualStorage;
   /** Blocks that it sends in one message to who knows that. */
   readonly runBlocks: number;
@@ -53,7 +77,7 @@ export class Host implements ExchangeOwner<SimPeer> {
   #broadcastPiece = -1;
   readonly #priorities: Priority[];
 
-  constructor(swarm: Swarm, id: number, spec: HostSpec) {
+  constructor(swarm: HostSwarm, id: number, spec: HostSpec) {
     this.swarm = swarm;
     this.id = id;
     this.spec = spec;
@@ -89,7 +113,7 @@ export class Host implements ExchangeOwner<SimPeer> {
       throttles: swarm.throttles,
       owner: this,
     });
-    this.roster = new SimRoster(this, this.#random);
+    this.roster = new SimRoster(this, swarm, this.#random);
   }
 
   #makeStorage(): VirtualStorage {

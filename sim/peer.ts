@@ -4,11 +4,15 @@
  * real decoder or straight from a direct link.
  */
 import type { Bitfield } from '../src/metainfo/bitfield.js';
-import { type BlockIndex, NONE, type PeerSlot, type PieceIndex } from '../src/metainfo/geometry.js';
+import { type BlockIndex, type Geometry, NONE, type PeerSlot, type PieceIndex } from '../src/metainfo/geometry.js';
+import type { Scheduler } from '../src/scheduler/scheduler.js';
+import type { Exchange } from '../src/swarm/exchange.js';
 import type { Peer } from '../src/swarm/peer.js';
 import type { Remote } from '../src/swarm/remote.js';
-import type { Host } from './host.js';
-import { addressOf } from './tracker.js';
+import { addressOf } from './addresses.js';
+import type { Events } from './events.js';
+import type { Flow, Network } from './network.js';
+import type { HostSpec, Manner, SwarmSpec } from './spec.js';
 
 /** How a host talks to one peer. */
 export interface PeerOut {
@@ -35,11 +39,67 @@ export interface PeerOut {
 
 export type VisitRange = (piece: number, begin: number, lengthBytes: number) => void;
 
+/** What a connection needs of the hosts at its ends. */
+export interface PeerHost {
+  readonly id: number;
+  readonly spec: HostSpec;
+  readonly zone: string | undefined;
+  readonly manner: Manner;
+  readonly isFast: boolean;
+  /** Blocks that it sends in one message to who knows that. */
+  readonly runBlocks: number;
+  readonly geometry: Geometry;
+  readonly have: Bitfield;
+  readonly isComplete: boolean;
+  readonly exchange: Exchange<SimPeer>;
+  readonly scheduler: Scheduler;
+  readonly swarm: PeerSwarm;
+  readonly books: PeerBooks | null;
+  readonly nowMs: number;
+  /** Of blocks: handed to the network, and those that came from another zone. */
+  uploadedBytes: number;
+  farBytes: number;
+  random(): number;
+  lengthAt(piece: number, begin: number): number;
+  /** GOOD, or what a corrupt one sends. */
+  contentToSend(): number;
+  /** HAVE to all peers as one event, for the first of them that is told. False: it is to be said to each. */
+  broadcasts(piece: number): boolean;
+  askAnother(asked: SimPeer, piece: PieceIndex, begin: number, lengthBytes: number): void;
+}
+
+/** What a connection needs of the swarm. */
+export interface PeerSwarm {
+  readonly spec: SwarmSpec;
+  readonly events: Events;
+  readonly network: Network;
+  readonly directKind: number;
+  random(): number;
+  addDirectLink(link: TimedLink): void;
+  disconnect(peer: SimPeer, reason: string): void;
+}
+
+/** What is said on it arrives by events of `directKind` with the id of its flow. */
+export interface TimedLink {
+  readonly flow: Flow;
+  deliver(nowMs: number): void;
+}
+
+/** What the books of a checked swarm are told by a connection. */
+export interface PeerBooks {
+  requested(peer: SimPeer, piece: PieceIndex, begin: number, lengthBytes: number): void;
+  cancelled(peer: SimPeer, piece: number, begin: number): void;
+  answered(peer: SimPeer, piece: number, begin: number): void;
+  arrived(peer: SimPeer): void;
+  rejected(peer: SimPeer, piece: number, begin: number, lengthBytes: number): void;
+  choked(peer: SimPeer): void;
+}
+
 export class SimPeer implements Remote {
   /** Whose exchange sees it. */
-  readonly local: Host;
+  readonly local: PeerHost;
   /** The host at the other end. */
-  readonly other: Host;
+  readonly other: PeerHost;
   readonly isDialled: boolean;
   readonly host: string;
   readonly supportsFast: boolean;
@@ -62,7 +122,7 @@ export class SimPeer implements Remote {
   #blockEnd = 0;
   #end = 0;
 
-  constructor(local: Host, other: Host, isDialled: boolean) {
+  constructor(local: PeerHost, other: PeerHost, isDialled: boolean) {
     this.local = local;
     this.other = other;
     this.isDialled = isDialled;

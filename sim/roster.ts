@@ -6,9 +6,14 @@ import { LIMITS } from '../src/config.js';
 import { AddressBook } from '../src/discovery/address-book.js';
 import type { AnnounceReply, AnnounceRequest } from '../src/discovery/announce.js';
 import { Announcer } from '../src/discovery/announcer.js';
-import type { Host } from './host.js';
+import type { Bitfield } from '../src/metainfo/bitfield.js';
+import type { Geometry } from '../src/metainfo/geometry.js';
+import type { Exchange } from '../src/swarm/exchange.js';
+import { addressOf, hostOf, peerIdOf } from './addresses.js';
+import type { Events } from './events.js';
 import type { SimPeer } from './peer.js';
-import { addressOf, hostOf } from './tracker.js';
+import type { SwarmSpec } from './spec.js';
+import type { SimTracker } from './tracker.js';
 
 const TRACKER_URL = 'http://tracker.sim/announce';
 const NUMWANT = 50;
@@ -16,9 +21,40 @@ const NUMWANT = 50;
 const FEW_PEERS = 4;
 const DIAL_AGAIN_MS = 100;
 
-export class SimRoster {
+/** What a roster needs of its host, and of those that it dials. */
+export interface RosterHost {
+  readonly id: number;
+  readonly zone: string | undefined;
+  readonly geometry: Geometry;
+  readonly have: Bitfield;
+  readonly exchange: Exchange<SimPeer>;
+  readonly banned: ReadonlySet<number>;
+  readonly uploadedBytes: number;
+  readonly nowMs: number;
+  readonly isAlive: boolean;
+  readonly isDone: boolean;
+  readonly isComplete: boolean;
+}
+
+/** What a roster needs of the swarm. */
+export interface RosterSwarm<H extends RosterHost> {
+  readonly spec: SwarmSpec;
+  readonly infoHash: Uint8Array;
+  readonly events: Events;
+  readonly tracker: SimTracker;
+  readonly hosts: readonly H[];
+  readonly latencyMs: number;
+  readonly maxPeers: number;
+  latencyBetween(a: H, b: H): number;
+  connect(dialler: H, other: H): void;
+  /** A promise was settled: its consequences belong to this event. */
+  promised(): void;
+}
+
+export class SimRoster<H extends RosterHost> {
   readonly connected = new Map<number, SimPeer>();
-  readonly #host: Host;
+  readonly #host: H;
+  readonly #swarm: RosterSwarm<H>;
   readonly #book: AddressBook;
   readonly #announcer: Announcer;
   readonly #dialsPerSecond: number;
@@ -27,13 +63,14 @@ export class SimRoster {
   #dialling = 0;
   #isDialPlanned = false;
 
-  constructor(host: Host, random: () => number) {
+  constructor(host: H, swarm: RosterSwarm<H>, random: () => number) {
     this.#host = host;
+    this.#swarm = swarm;
     this.#book = new AddressBook({ random });
-    this.#dials = this.#dialsPerSecond = host.swarm.spec.dialsPerSecond ?? LIMITS.dialsPerSecond;
+    this.#dials = this.#dialsPerSecond = swarm.spec.dialsPerSecond ?? LIMITS.dialsPerSecond;
     this.#announcer = new Announcer({
       trackers: [[TRACKER_URL]],
-      infoHash: host.swarm.infoHash,
+      infoHash: swarm.infoHash,
       peerId: peerIdOf(host.id),
       announce: (_url, request) => this.#announce(request),
       random,
@@ -68,26 +105,28 @@ export class SimRoster {
       downloadedBytes: 0,
       leftBytes: (geometry.pieceCount - have.count) * geometry.pieceLengthBytes,
       port: 6881,
-      numwant: this.#host.swarm.spec.numwant ?? NUMWANT,
+      numwant: this.#swarm.spec.numwant ?? NUMWANT,
       isHungry: !this.#host.isDone && peerCount < FEW_PEERS,
       isAlone: peerCount === 0,
     };
   }
 
   #announce(request: AnnounceRequest): Promise<AnnounceReply> {
-    const { swarm } = this.#host;
+    const swarm = this.#swarm;
     return new Promise((resolve) => {
       swarm.events.callAt(swarm.events.nowMs + 2 * swarm.latencyMs, () => {
         if (!this.#host.isAlive) return;
         swarm.promised();
-        resolve(swarm.tracker.announce(this.#host, request, swarm.events.nowMs));
+        const { id, zone } = this.#host;
+        const said = swarm.spec.areZonesTold === false ? undefined : zone;
+        resolve(swarm.tracker.announce(id, said, request, swarm.events.nowMs));
       });
     });
   }
 
   /** Dials while there is room, budget and somebody to dial. */
   dialSome(nowMs: number): void {
-    const { swarm } = this.#host;
+    const swarm = this.#swarm;
     this.#dials = Math.min(this.#dialsPerSecond, this.#dials + ((nowMs - this.#dialsMs) / 1000) * this.#dialsPerSecond);
     this.#dialsMs = nowMs;
     while (this.#host.isAlive && this.#host.exchange.peerCount + this.#dialling < swarm.maxPeers) {
@@ -109,15 +148,16 @@ export class SimRoster {
   #dialLater(): void {
     if (this.#isDialPlanned) return;
     this.#isDialPlanned = true;
-    this.#host.swarm.events.callAt(this.#host.nowMs + DIAL_AGAIN_MS, () => {
+    this.#swarm.events.callAt(this.#host.nowMs + DIAL_AGAIN_MS, () => {
       this.#isDialPlanned = false;
       this.dialSome(this.#host.nowMs);
     });
   }
 
-  #dialled(other: Host): void {
+  #dialled(other: H): void {
     this.#dialling--;
-    const { nowMs, swarm } = this.#host;
+    const swarm = this.#swarm;
+    const { nowMs } = this.#host;
     const address = addressOf(other.id);
     if (!this.#host.isAlive) return;
     const isRefused =
@@ -148,8 +188,4 @@ export class SimRoster {
     if ((isRedundant && this.#host.isComplete) || this.#host.banned.has(peer.other.id)) this.#book.retire(address);
     else this.#book.disconnected(address, this.#host.nowMs, this.#isAlone);
   }
-}
-
-export function peerIdOf(host: number): Buffer {
-  return Buffer.from(`-SH0000-${String(host).padStart(12, '0')}`, 'latin1');
 }

@@ -9,9 +9,9 @@ import { makeRandom } from '../src/random.js';
 import { Books } from './books.js';
 import { DirectLink } from './direct-link.js';
 import { Events } from './events.js';
-import { Host } from './host.js';
+import { Host, type HostSwarm } from './host.js';
 import { Network } from './network.js';
-import { type PeerOut, SimPeer } from './peer.js';
+import { type PeerHost, type PeerOut, SimPeer, type TimedLink } from './peer.js';
 import type { SwarmSpec } from './spec.js';
 import { SimTracker } from './tracker.js';
 import { WireLink } from './wire-link.js';
@@ -33,7 +33,7 @@ export interface RunOptions {
   readonly onProgress?: (line: string) => void;
 }
 
-export class Swarm {
+export class Swarm implements HostSwarm {
   readonly spec: SwarmSpec;
   readonly geometry: Geometry;
   readonly events = new Events();
@@ -57,7 +57,7 @@ export class Swarm {
   readonly verifiedKind: number;
   readonly #tickKind: number;
   readonly #haveKind: number;
-  readonly #directLinks = new Map<number, DirectLink>();
+  readonly #directLinks = new Map<number, TimedLink>();
   readonly #touched = new Set<Host>();
   readonly #joinKind: number;
   /** Hosts that are expected to finish and have not. */
@@ -134,7 +134,7 @@ export class Swarm {
 
   // ---- connections ----
 
-  latencyBetween(a: Host, b: Host): number {
+  latencyBetween(a: PeerHost, b: PeerHost): number {
     return a.zone === b.zone ? this.spec.latencyMs : (this.spec.farLatencyMs ?? this.spec.latencyMs);
   }
 
@@ -162,7 +162,7 @@ export class Swarm {
       : new DirectLink(local, latencyMs, windowBytes);
   }
 
-  addDirectLink(link: DirectLink): void {
+  addDirectLink(link: TimedLink): void {
     this.#directLinks.set(link.flow.id, link);
   }
 
@@ -171,7 +171,7 @@ export class Swarm {
     if (!peer.isOpen) return;
     const sides = [peer, peer.far];
     for (const side of sides) {
-      this.#touched.add(side.local);
+      this.#touched.add(this.hosts[side.local.id]!);
       if (side.out instanceof DirectLink) this.#directLinks.delete(side.out.flow.id);
       side.isOpen = false;
       side.isClosing = true;

@@ -23,9 +23,8 @@ import {
 } from '../src/wire/encoder.js';
 import { EXTENDED_HANDSHAKE_ID, encodeExtendedHandshake } from '../src/wire/extensions.js';
 import { Fifo } from './fifo.js';
-import type { Host } from './host.js';
 import type { Flow, Source } from './network.js';
-import type { PeerOut, SimPeer, VisitRange } from './peer.js';
+import type { PeerHost, PeerOut, SimPeer, VisitRange } from './peer.js';
 import { byteAt, GOOD } from './storage.js';
 import { WireReceiver } from './wire-receiver.js';
 
@@ -36,7 +35,7 @@ const CHUNK_BYTES = 20_000;
 export class WireLink implements PeerOut, Source {
   readonly flow: Flow;
   readonly #local: SimPeer;
-  readonly #host: Host;
+  readonly #host: PeerHost;
   readonly #out = new OutBuffer();
   /** Blocks handed over: piece, begin, length. */
   readonly #handed = new Fifo();
