@@ -8,6 +8,7 @@ import { type ErrorCode, HaulError } from '../errors.js';
 import type { Address } from '../net/address.js';
 import { shownUrl } from '../net/url.js';
 import type { AnnounceEvent, AnnounceFigures, AnnounceReply, AnnounceRequest } from './announce.js';
+import type { PeerSource } from './source.js';
 import { Tiers } from './tiers.js';
 import { TrackerRecord } from './tracker-record.js';
 
@@ -57,7 +58,8 @@ interface UnderWay {
   isSent: boolean;
 }
 
-export class Announcer {
+export class Announcer implements PeerSource {
+  readonly foundBy = 'tracker';
   readonly #options: AnnouncerOptions;
   readonly #tiers: Tiers;
   /** What each tracker gave as `tracker id`. */

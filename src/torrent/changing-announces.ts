@@ -7,6 +7,7 @@ import type { AnnounceFigures } from '../discovery/announce.js';
 import type { Announces } from './services.js';
 
 export class ChangingAnnounces implements Announces {
+  readonly foundBy = 'tracker';
   readonly #now: () => number;
   #current: Announces;
   #figures: (() => AnnounceFigures) | null = null;

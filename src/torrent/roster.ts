@@ -3,8 +3,8 @@
  * (ourselves, duplicates, banned, no room).
  */
 import { LIMITS } from '../config.js';
-import type { Address } from '../net/address.js';
-import { formatAddress } from '../net/address.js';
+import type { FoundBy } from '../discovery/source.js';
+import { type Address, formatAddress } from '../net/address.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import { silentSources } from '../swarm/silence.js';
@@ -114,10 +114,11 @@ export class Roster implements Door {
     return this.#book?.count ?? 0;
   }
 
-  /** Addresses from a tracker. */
-  add(addresses: readonly Address[]): void {
-    for (const address of addresses) this.#addresses.add(address, 'tracker');
+  /** Addresses that were found so: they are dialled as far as there is room. */
+  add(addresses: readonly Address[], foundBy: FoundBy): void {
+    for (const address of addresses) this.#addresses.add(address, foundBy);
     this.#torrent.services.stir(this);
+    this.dialSome(this.#torrent.services.now());
   }
 
   /** A peer named by the user; a host name is looked up first. */

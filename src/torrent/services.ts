@@ -1,6 +1,6 @@
 /** What a torrent needs from outside, as interfaces: `engine.ts` alone names the implementations. */
 import type { TrackerReport } from '../api.js';
-import type { AnnounceFigures } from '../discovery/announce.js';
+import type { FoundBy, PeerSource, PeerSourceOwner } from '../discovery/source.js';
 import type { HaulError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
@@ -18,7 +18,7 @@ import type { WorkPool } from '../work/port.js';
 /** Known addresses of one torrent and when each may be dialled. */
 export interface Addresses {
   readonly count: number;
-  add(address: Address, source: 'explicit' | 'tracker'): unknown;
+  add(address: Address, source: 'explicit' | FoundBy): unknown;
   next(nowMs: number): Address | null;
   /** When `next` may have something, given that it had nothing; Infinity: when one is added. */
   nextAtMs(): number;
@@ -41,22 +41,15 @@ export interface Addresses {
 }
 
 /** Talks to the trackers of one torrent. */
-export interface Announces {
-  start(nowMs: number, figures: () => AnnounceFigures): void;
-  tick(nowMs: number): void;
-  /** When a seed without peers announces next; Infinity: while an announce is under way, and never. */
-  readonly dueAtMs: number;
+export interface Announces extends PeerSource {
   completed(nowMs: number): void;
   /** The next announce comes at once. */
   announceNow(nowMs: number): void;
   /** Every tracker of the torrent, also those that cannot be contacted, and how it answered last. */
   reports(): readonly TrackerReport[];
-  /** Says goodbye within a short time limit; never rejects. */
-  stop(nowMs: number): Promise<void>;
 }
 
-export interface AnnounceOwner {
-  onPeers(addresses: readonly Address[]): void;
+export interface AnnounceOwner extends PeerSourceOwner {
   onOutcome(url: string, outcome: 'ok' | 'warning' | 'failure', message: string): void;
 }
 

@@ -24,6 +24,7 @@ import { Unfinished } from '../swarm/unfinished.js';
 import { Condition } from './condition.js';
 import { emitTo } from './emit.js';
 import { abortedError, deferred, stoppedError, toHaulError, wentBadError, whenAborted } from './endings.js';
+import { PeerSources } from './peer-sources.js';
 import { Rest } from './rest.js';
 import { Roster } from './roster.js';
 import type { Announces, Place, Services } from './services.js';
@@ -61,6 +62,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
   #settle!: { resolve: () => void; reject: (error: HaulError) => void };
   #place: Place | null = null;
   #announces: Announces | null = null;
+  readonly #sources: PeerSources;
   #workings: Workings | null = null;
   #stopping: Promise<void> | null = null;
   #running: Promise<void>;
@@ -84,6 +86,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     this.done.catch(() => {});
     this.condition = new Condition(this, options.trackers !== undefined);
     this.roster = new Roster(this);
+    this.#sources = new PeerSources(metainfo.isPrivate, this.roster);
     this.doubts = new Doubts(this);
     this.rest = new Rest(this);
     for (const peer of options.peers ?? []) this.addPeer(peer.host, peer.port);
@@ -141,7 +144,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     if (!isSecond) return;
     exchange?.tick(nowMs);
     this.roster.seekSilent(nowMs);
-    this.#announces?.tick(nowMs);
+    this.#sources.tick(nowMs);
     this.#workings?.tick(nowMs);
     this.condition.tick(nowMs);
     this.doubts.tick(nowMs);
@@ -151,7 +154,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
   /** See `Visited`: a seed to which nobody is connected has little to do. */
   quietUntilMs(nowMs: number): number {
     if (!this.rest.isResting && !this.#isQuiet) return nowMs;
-    return Math.min(this.roster.quietUntilMs(nowMs), this.#announces!.dueAtMs, this.rest.dueAtMs);
+    return Math.min(this.roster.quietUntilMs(nowMs), this.#sources.dueAtMs, this.rest.dueAtMs);
   }
 
   get #isQuiet(): boolean {
@@ -192,8 +195,6 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     return this.#abort.signal;
   }
 
-  // ---- the steps ----
-
   async #run(): Promise<void> {
     try {
       const { services, metainfo, output, condition } = this;
@@ -227,16 +228,14 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     });
     this.enter('downloading');
     this.#announces = services.makeAnnounces(metainfo, this.#options.trackers ?? metainfo.trackers, {
-      onPeers: (addresses) => {
-        this.roster.add(addresses);
-        this.roster.dialSome(services.now());
-      },
+      ...this.#sources.ownerOf('tracker'),
       onOutcome: (url, outcome, message) => {
         services.stir(this.roster);
         this.tell('tracker', url, outcome, message);
       },
     });
-    this.#announces.start(services.now(), () => announceFigures(this));
+    this.#sources.add(this.#announces);
+    this.#sources.start(services.now(), () => announceFigures(this));
     if (this.isComplete) void this.#finish(false);
     this.roster.open();
   }
@@ -290,7 +289,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     this.#abort?.abort();
     this.doubts.close();
     this.services.closeHandshakes(this.roster);
-    const goodbye = this.#announces?.stop(this.services.now());
+    const goodbye = this.#sources.stop(this.services.now());
     this.exchange?.close(failure === null ? 'the torrent was stopped' : 'the torrent failed');
     // A failure comes from inside #run: only a stop from outside waits for it.
     if (failure === null) await Promise.all([this.#running, this.rest.settled()]);

@@ -155,10 +155,14 @@ test('bad peers at the address of a peer that the user named do not shut it out'
   const leech = await startEngine(scope);
   const torrent = leech.add(set.metainfo, { output, trackers: [] });
   await until('it takes peers', DEADLINE_MS, () => torrent.state === 'downloading');
-  const roster = (liveOf(torrent) as unknown as { roster: { add(addresses: readonly unknown[]): void } }).roster;
+  type Finds = { roster: { add(addresses: readonly unknown[], foundBy: string): void } };
+  const { roster } = liveOf(torrent) as unknown as Finds;
   const banned = new Set<string>();
   torrent.on('peer', (address, change) => change === 'banned' && banned.add(address));
-  roster.add(liars.map(({ port }) => ({ host: '127.0.0.1', port })));
+  roster.add(
+    liars.map(({ port }) => ({ host: '127.0.0.1', port })),
+    'tracker',
+  );
   await until('each has lied', DEADLINE_MS, () => liars.every(({ requests }) => requests.length >= 8));
   torrent.addPeer(honest.host, honest.port);
   await until('several of that host are banned', DEADLINE_MS, () => banned.size >= 3);

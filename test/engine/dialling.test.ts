@@ -20,7 +20,8 @@ interface Address {
 
 /** As if a tracker had named them. */
 function named(torrent: Torrent, addresses: readonly Address[]): void {
-  (liveOf(torrent) as unknown as { roster: { add(addresses: readonly Address[]): void } }).roster.add(addresses);
+  type Finds = { roster: { add(addresses: readonly Address[], foundBy: string): void } };
+  (liveOf(torrent) as unknown as Finds).roster.add(addresses, 'tracker');
 }
 
 test('a seed that a tracker named and that was away for seconds is dialled again within seconds', async (t) => {
