@@ -131,6 +131,7 @@ export class MappedUnits implements UnitOwner {
 
   #fail(error: HaulError): void {
     setImmediate(() => {
+      if (this.#isClosed) return;
       this.#options.onError(error);
       this.#options.onReadable();
     });

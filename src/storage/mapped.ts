@@ -28,6 +28,7 @@ import type { Suspect } from './other-writers.js';
 import type { Share } from './pool-share.js';
 import type { PinOutcome, Storage } from './port.js';
 import { memoryRanges } from './ranges.js';
+import { RunningTransfers } from './running-transfers.js';
 import { tenantOf } from './tenant.js';
 import type { ResidentUnits } from './units.js';
 import { Windows } from './windows.js';
@@ -65,6 +66,7 @@ export class MappedStorage implements Storage {
   readonly #share: Share;
   readonly #closeMemory: StorageParts['closeMemory'];
   readonly #open = new Map<PieceIndex, OpenPiece>();
+  readonly #running = new RunningTransfers();
   #windows: Windows | null = null;
   #losses: Losses | null = null;
   #units: MappedUnits | null = null;
@@ -149,7 +151,7 @@ export class MappedStorage implements Storage {
       windows.hold(numbers);
     } catch (error) {
       this.#share.givePiece();
-      setImmediate(done, error as HaulError);
+      this.#running.track(Promise.reject(error), done, done);
       return true;
     }
     const ranges = memoryRanges(this.#extents, windows, begin, length);
@@ -174,7 +176,7 @@ export class MappedStorage implements Storage {
   /** The memory of a piece is the file. */
   fillPiece(piece: PieceIndex, done: (error: HaulError | null) => void): void {
     this.#ready(piece);
-    setImmediate(done, null);
+    this.#running.track(Promise.resolve(null), done, done);
   }
 
   async keepUnfinished(pieces: readonly UnfinishedPiece[]): Promise<void> {
@@ -318,7 +320,7 @@ export class MappedStorage implements Storage {
   async #shutDown(): Promise<void> {
     for (const [piece, open] of this.#open) if (!open.isClosing) this.closePiece(piece);
     await this.#durable.close();
-    await this.#jobs.idle();
+    await Promise.all([this.#running.idle(), this.#jobs.idle()]);
     const pinned = this.#units?.units.pinnedUnits ?? 0;
     if (pinned > 0) throw new Error(`storage closed with ${pinned} pinned units`);
     this.#units?.close();

@@ -26,6 +26,8 @@ export interface Loss {
 }
 
 const NO_FAULTS = new Uint32Array(1);
+/** Each one asked about costs the main thread two system calls, some 3 µs: beyond that a job of a worker is cheaper. */
+const EXTENTS_ASKED = 16;
 
 export interface WindowLimits {
   /** Windows of this torrent that are kept. */
@@ -89,12 +91,15 @@ export class Windows implements MapHolder {
 
   /**
    * All of a torrent range in held windows is in the page cache: whoever touches it waits for no device. (Unless it
-   * leaves just then; what a worker made present may do so too.) False when it is not known.
+   * leaves just then; what a worker made present may do so too.) False when it is not known, or would cost too much to
+   * find out.
    */
   isInMemory(begin: number, lengthBytes: number): boolean {
     const extents = this.#extents;
     const end = begin + lengthBytes;
+    const last = extents.find(end - 1);
     let extent = extents.find(begin);
+    if (last - extent >= EXTENTS_ASKED) return false;
     for (let at = begin; at < end; extent++) {
       const inside = at - extents.begin[extent]!;
       const part = Math.min(end - at, extents.lengthBytes[extent]! - inside);

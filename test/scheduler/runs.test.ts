@@ -73,6 +73,28 @@ test('under a download limit that is no run long blocks are asked for one by one
   assert.equal(made.peers.get(0)!.queue.length, 10);
 });
 
+test('with room for less than a run nothing is asked and nothing opened, whatever would fit', () => {
+  // Two runs of eight, and four blocks at the end.
+  const made = world({ lengthBytes: 200 * 320 * KIB, pieceLengthBytes: 320 * KIB, requestsPerPeer: 64 });
+  made.join(0, 'all', { runBlocks: 8 });
+  made.unchoke(0);
+  give(made, 0, 400);
+  const { queue } = made.peers.get(0)!;
+  const target = made.scheduler.requestTarget(0 as PeerSlot);
+  assert.equal(target, 64);
+  let asked = 0;
+  for (let step = 0; step < 200; step++) {
+    made.deliver(0);
+    const [before, opening] = [queue.length, made.opening.size];
+    made.fill(0);
+    if (target - before >= 8) asked++;
+    else assert.deepEqual([queue.length, made.opening.size], [before, opening], `with room for ${target - before}`);
+    for (const piece of [...made.opening]) made.makeReady(piece);
+    for (const piece of [...made.verifying]) made.verify(piece, true);
+  }
+  assert.ok(asked >= 20, `${asked} times`);
+});
+
 test('a peer that has nothing to do while rarer pieces are made ready is given single blocks of common ones', () => {
   const made = world();
   made.join(0, 'all', { runBlocks: 8 });

@@ -127,6 +127,19 @@ test('what is in the page cache is served without a worker, where the kernel tel
   assert.ok((await populatesOf(output, scene)) >= (8 * MIB) / (128 * KIB));
 });
 
+test('a unit of many small files is for a worker: asking for each costs the main thread more', async () => {
+  for (const [count, isAsked] of [
+    [16, true],
+    [17, false],
+  ] as const) {
+    const files = Array.from({ length: count }, (_, at) => ({ path: `small/${at}`, lengthBytes: 7000 }));
+    const scene = scenes.sceneOf(files, 300_000);
+    const output = join(folder, `small-${count}`);
+    scenes.writeScene(scene, output);
+    assert.equal((await populatesOf(output, scene)) === 0, isAsked, `${count} files in a unit`);
+  }
+});
+
 test('a file in the place of a folder of ours ends nothing: what is mapped is served on', async () => {
   const scene = scenes.sceneOf([{ path: 'show/warm', lengthBytes: 4 * MIB }], 300_000);
   const output = join(folder, 'replaced');
@@ -202,6 +215,30 @@ test('a file that is cut off before its piece is opened is an error that names i
   const outcome = await scenes.verifyPiece(storage, 2 as PieceIndex);
   assert.ok(outcome instanceof HaulError);
   await storage.close();
+});
+
+test('an answer that is on its way is told before the end', async (context) => {
+  const metainfo = scenes.metainfoOf([{ path: 'gone', lengthBytes: 4 * MIB }], MIB);
+  const output = join(folder, 'gone');
+  const budgets = { windowBytes: MIB };
+  const storage = await openStorage({ metainfo, output, pool, kind: 'mapped', forWriting: true, budgets });
+  await storage.prepare({ forWriting: true });
+  assert.equal(await scenes.openPiece(storage, 2 as PieceIndex), null);
+  fs.truncateSync(join(output, 'gone'), 100);
+  const told: string[] = [];
+  // The turn in which it is told comes when the test says so.
+  const turn = (): Promise<void> => new Promise((resolve) => void setTimeout(resolve, 0));
+  context.mock.timers.enable({ apis: ['setImmediate'] });
+  assert.ok(storage.openPiece(1 as PieceIndex, (error) => told.push(`opened ${error?.code}`)));
+  storage.fillPiece(2 as PieceIndex, (error) => told.push(`filled ${error}`));
+  const closing = storage.close().then(() => told.push('closed'));
+  for (let turns = 0; turns < 100 && told.length === 0; turns++) await turn();
+  for (let turns = 0; turns < 100 && !told.includes('closed'); turns++) {
+    context.mock.timers.tick(1);
+    await turn();
+  }
+  await closing;
+  assert.deepEqual(told, ['opened BAD_DATA', 'filled null', 'closed']);
 });
 
 test('torrents share the mappings: what one does not use makes room for another, and who has none gets some', () => {
