@@ -33,15 +33,16 @@ import { makeRandom } from '../random.js';
 import { engineMemory, type StorageMemory } from '../storage/memory.js';
 import { removeData } from '../storage/remove-data.js';
 import { emitTo, guarded } from '../torrent/emit.js';
+import type { Environment } from '../torrent/environment.js';
 import { type HandleHost, TorrentHandle } from '../torrent/handle.js';
-import type { Services } from '../torrent/services.js';
 import { LiveTorrent } from '../torrent/torrent.js';
 import { makePeerId } from '../wire/handshake.js';
 import type { WorkPool } from '../work/port.js';
-import { DialBudget } from './dial-budget.js';
+import { DiskContent, type Disks, type OpenStorage } from './content.js';
+import { EngineDialler } from './dialler.js';
 import { Dormant, infoHashKey } from './dormant.js';
+import { makeEnvironment, type SharedEnvironment } from './environment.js';
 import { makeEnginePool, roomOf } from './pool.js';
-import { makeServices } from './services.js';
 import { Visits } from './visits.js';
 
 /**
@@ -60,7 +61,7 @@ export interface EngineInternals {
   /** Made with `makeEnginePool`; the engine closes it. */
   readonly pool?: WorkPool;
   readonly wrapPool?: (pool: WorkPool) => WorkPool;
-  readonly openStorage?: Services['openStorage'];
+  readonly openStorage?: OpenStorage;
   /** A name for each connection, so that two engines may hold many between them. */
   readonly makePeerId?: () => Buffer;
   readonly dialsPerSecond?: number;
@@ -80,14 +81,15 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   port: number | null = null;
   readonly #options: EngineOptions;
   readonly #internals: EngineInternals;
-  readonly #dials: DialBudget<Door>;
   readonly #log: Log;
   readonly #pool: WorkPool;
   readonly #memory: StorageMemory;
+  readonly #disks: Disks;
   readonly #random: () => number;
   readonly #peerId: Buffer;
   readonly #flusher = new Flusher();
   readonly #handshakes: Handshakes;
+  readonly #dialler: EngineDialler;
   /** As users hold them, also those that rest. */
   readonly #handles = new Map<string, TorrentHandle>();
   /** Those that have a session. */
@@ -96,13 +98,11 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   readonly #limits: Limits;
   readonly #dormant: Dormant;
   #listener: Listener | null = null;
-  /** The last connection that could not be accepted. */
-  #doorTrouble = { message: '', sinceMs: Number.NEGATIVE_INFINITY };
   #timer: NodeJS.Timeout | null = null;
   #lastSecondMs = 0;
   readonly #visits = new Visits<LiveTorrent>();
   #closing: Promise<void> | null = null;
-  #shared: Omit<Services, 'throttles'> | null = null;
+  #shared: SharedEnvironment | null = null;
   /** Transferred by torrents that are gone. */
   #pastDownloaded = 0;
   #pastUploaded = 0;
@@ -111,7 +111,6 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     super();
     this.#options = options;
     this.#internals = internals;
-    this.#dials = new DialBudget(internals.dialsPerSecond ?? LIMITS.dialsPerSecond);
     this.#log = guarded(options.log);
     this.#limits = new Limits(options, () => performance.now());
     this.#random = makeRandom(options.seed ?? randomInt(2 ** 32 - 1));
@@ -120,6 +119,8 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     const pool = internals.pool ?? makeEnginePool({ ...options, log: this.#log });
     this.#pool = internals.wrapPool?.(pool) ?? pool;
     this.#memory = engineMemory(this.#pool, options.memoryBytes);
+    const { storage: kind = 'auto' } = options;
+    this.#disks = { pool: this.#pool, memory: this.#memory, kind, openStorage: internals.openStorage };
     this.#dormant = this.#makeDormant();
     this.#handshakes = new Handshakes({
       flusher: this.#flusher,
@@ -130,6 +131,8 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       wake: (infoHash, gone) => this.#wakeFor(infoHash, gone),
       onEvent: (message, facts) => this.#log('debug', message, facts),
     });
+    const dialsPerSecond = internals.dialsPerSecond ?? LIMITS.dialsPerSecond;
+    this.#dialler = new EngineDialler(this.#handshakes, this.#torrents, dialsPerSecond);
   }
 
   /** A peer is at the door of a torrent: a worker starts while its first requests are on their way. */
@@ -189,7 +192,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       onError: (error) => {
         const { message } = fromSystemError(error, 'accept connections on', `port ${this.port}`);
         this.#log('warn', message);
-        this.#doorTrouble = { message, sinceMs: performance.now() };
+        this.#dialler.notAccepted(message);
       },
     });
     this.port = this.#listener.port;
@@ -227,7 +230,9 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
 
   /** What torrents need of their engine. */
   readonly #host: HandleHost = {
-    begin: (handle, session, adapt) => this.#begin(handle.metainfo, session, adapt(this.#services(handle.throttles))),
+    begin: (handle, session, adapt) =>
+      this.#begin(handle.metainfo, session, adapt(this.#environment(handle.throttles))),
+    contentOf: (metainfo, output, selection) => new DiskContent(this.#disks, metainfo, output, selection),
     setLimits: (handle, rates) => this.#limits.set(handle.throttles, rates),
     onDone: (handle) => emitTo(this, 'done', handle),
     onEnded: (handle) => {
@@ -239,10 +244,14 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   };
 
   /** A session of a torrent. */
-  #begin(metainfo: Metainfo, options: AddOptions, services: Services): LiveTorrent {
+  #begin(metainfo: Metainfo, options: AddOptions, environment: Environment): LiveTorrent {
     // What is not taken on trust is hashed, and a download needs memory made present: soon.
     if (options.mode !== 'seed' || options.trustData !== true) this.#pool.warmUp?.();
-    const torrent = new LiveTorrent(metainfo, options, services);
+    const torrent = new LiveTorrent(metainfo, options, {
+      environment,
+      dialler: this.#dialler,
+      contentOf: this.#host.contentOf,
+    });
     this.#torrents.set(metainfo.infoHashHex, torrent);
     this.#visits.stir(torrent);
     return torrent;
@@ -263,50 +272,32 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   }
 
   /** What all torrents share is there once: thousands of them rest. */
-  #services(throttles: TorrentThrottles): Services {
+  #environment(throttles: TorrentThrottles): Environment {
     this.#shared ??= this.#makeShared();
-    return Object.assign(Object.create(this.#shared) as Omit<Services, 'throttles'>, { throttles });
+    return Object.assign(Object.create(this.#shared) as SharedEnvironment, { throttles });
   }
 
-  #makeShared(): Omit<Services, 'throttles'> {
+  #makeShared(): SharedEnvironment {
+    const { uploadSlots = DEFAULTS.uploadSlots, announceAs, zone } = this.#options;
     const maxPeers = this.#options.maxConnectionsPerTorrent ?? LIMITS.connectionsPerTorrent;
-    const services = makeServices({
-      pool: this.#pool,
+    return makeEnvironment({
       log: this.#log,
       random: this.#random,
       peerId: this.#peerId,
-      listenPort: this.port,
-      uploadSlots:
-        this.#options.uploadSlots === 'unlimited'
-          ? Number.POSITIVE_INFINITY
-          : (this.#options.uploadSlots ?? DEFAULTS.uploadSlots),
+      listenPort: announceAs?.port ?? this.port,
+      uploadSlots: uploadSlots === 'unlimited' ? Number.POSITIVE_INFINITY : uploadSlots,
       maxPeers,
       maxPeersPerAddress: this.#options.maxConnectionsPerAddress ?? Math.ceil(maxPeers / DEFAULTS.addressesPerTable),
-      memory: this.#memory,
-      storageKind: this.#options.storage ?? 'auto',
       dispatcher: this.#dispatcher,
-      zone: this.#options.zone,
-      announceAs: this.#options.announceAs,
+      zone,
+      announceAs,
       restAfterMs: this.#internals.restAfterMs ?? DEFAULTS.restAfterMs,
-      takeDial: (door, isNamed) => this.#takeDial(door, isNamed),
-      halfOpenDials: () => DialBudget.halfOpen(this.#torrents.size),
-      doorTrouble: () => {
-        const { message, sinceMs } = this.#doorTrouble;
-        return performance.now() - sinceMs < LIMITS.doorTroubleMs ? message : null;
-      },
-      hasConnectionRoom: () => this.#handshakes.hasPlace,
-      dropUselessElsewhere: (door) => this.#dropUseless(door),
-      dial: (door, address) => this.#handshakes.dial(door, address.host, address.port),
-      forgetLink: (link) => this.#handshakes.forget(link),
-      closeHandshakes: (door) => this.#handshakes.close(door),
       stir: (door) => {
         const torrent = this.#torrentOf(door);
         if (torrent !== null) this.#visits.stir(torrent);
       },
       onStopped: (door) => this.#forgetTorrent(door),
     });
-    const { openStorage } = this.#internals;
-    return openStorage === undefined ? services : { ...services, openStorage };
   }
 
   #torrentOf(door: Door): LiveTorrent | null {
@@ -324,23 +315,12 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#visits.delete(torrent);
   }
 
-  #takeDial(door: Door, isNamed: boolean): boolean {
-    return this.#dials.take(door, isNamed, () => this.#handshakes.hasRoom || this.#dropUseless(null));
-  }
-
-  /** In a full engine: a peer that is of no use to its torrent goes. */
-  #dropUseless(except: Door | null): boolean {
-    const nowMs = performance.now();
-    for (const { roster } of this.#torrents.values()) if (roster !== except && roster.dropUseless(nowMs)) return true;
-    return false;
-  }
-
   /** The one timer: torrents, time-outs and the dial budget. */
   #tick(): void {
     const nowMs = performance.now();
     const isSecond = nowMs - this.#lastSecondMs >= 1000;
     if (isSecond) this.#lastSecondMs = nowMs;
-    this.#dials.refill(DEFAULTS.tickMs);
+    this.#dialler.refill(DEFAULTS.tickMs);
     if (isSecond) {
       this.#handshakes.tick(nowMs);
       this.#dormant.tick(nowMs);

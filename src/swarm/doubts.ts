@@ -8,7 +8,6 @@ import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import type { Selection } from '../metainfo/selection.js';
 import { groupOf } from '../net/remote-group.js';
 import type { Storage } from '../storage/port.js';
 import { SpotChecks } from './spot-checks.js';
@@ -20,13 +19,10 @@ const SAY_AGAIN_MS = 10_000;
 export interface DoubtsOwner {
   readonly metainfo: Metainfo;
   readonly output: string;
-  readonly selection: Selection | null;
   readonly isStopping: boolean;
   readonly exchange: { readonly storage: Pick<Storage, 'hasOtherWriter'> } | null;
-  readonly services: {
-    readonly now: () => number;
-    recheck(metainfo: Metainfo, output: string, options: RecheckOptions): Promise<Bitfield>;
-  };
+  readonly environment: { readonly now: () => number };
+  readonly content: { recheck(options: RecheckOptions): Promise<Bitfield> };
   /** The piece is bad on disk: it is offered and recorded no more. */
   withdraw(piece: PieceIndex): void;
   tell(event: 'warning', error: HaulError): void;
@@ -34,7 +30,6 @@ export interface DoubtsOwner {
 
 interface RecheckOptions {
   readonly only: Bitfield;
-  readonly selection: Selection | null;
   readonly signal: AbortSignal;
   readonly onProgress: () => void;
   readonly isStrict: true;
@@ -81,7 +76,7 @@ export class Doubts {
   /** @param address "host:port" of the only source of the piece */
   poisonedSource(address: string, piece: PieceIndex, copies: number, pauseMs: number): void {
     const { metainfo } = this.#owner;
-    const nowMs = this.#owner.services.now();
+    const nowMs = this.#owner.environment.now();
     if (nowMs - this.#saidMs < SAY_AGAIN_MS) return;
     this.#saidMs = nowMs;
     const hasOther = this.#owner.exchange?.storage.hasOtherWriter(piece) === true;
@@ -94,14 +89,14 @@ export class Doubts {
 
   /** @throws HaulError when the disk does not say: a piece that cannot be read now is not lost */
   async #isGood(piece: PieceIndex): Promise<boolean> {
-    const { metainfo, output, selection, services } = this.#owner;
+    const { metainfo, content } = this.#owner;
     const only = new Bitfield(metainfo.geometry.pieceCount);
     only.set(piece);
     this.#abort ??= new AbortController();
     if (this.#isClosed) this.#abort.abort();
     const { signal } = this.#abort;
-    const options = { only, selection, signal, onProgress: () => {}, isStrict: true } as const;
-    const good = await services.recheck(metainfo, output, options);
+    const options = { only, signal, onProgress: () => {}, isStrict: true } as const;
+    const good = await content.recheck(options);
     signal.throwIfAborted();
     return good.has(piece);
   }

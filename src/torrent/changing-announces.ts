@@ -4,7 +4,7 @@
  */
 import type { TrackerReport } from '../api.js';
 import type { AnnounceFigures } from '../discovery/announce.js';
-import type { Announces } from './services.js';
+import type { Announces } from './environment.js';
 
 export class ChangingAnnounces implements Announces {
   readonly foundBy = 'tracker';

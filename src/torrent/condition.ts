@@ -16,7 +16,8 @@ type Watched = Pick<
   | 'state'
   | 'isComplete'
   | 'roster'
-  | 'services'
+  | 'environment'
+  | 'dialler'
   | 'doubts'
   | 'trackerReports'
   | 'onDiskPause'
@@ -97,8 +98,8 @@ export class Condition {
   }
 
   #facts(goal: HealthFacts['goal']): HealthFacts {
-    const { exchange, roster, services } = this.#torrent;
-    const nowMs = services.now();
+    const { exchange, roster, environment, dialler } = this.#torrent;
+    const nowMs = environment.now();
     let holders = 0;
     let servers = 0;
     for (const peer of exchange?.peers ?? []) {
@@ -123,7 +124,7 @@ export class Condition {
       syncingMs: this.#syncing.forMs(nowMs),
       memoryShortMs: this.#memoryShort.forMs(nowMs),
       paused: this.#pausedText ?? exchange?.trouble.pausedText ?? null,
-      doorTrouble: services.doorTrouble(),
+      doorTrouble: dialler.trouble,
       badPieces: this.#torrent.doubts.badPieces,
     };
   }

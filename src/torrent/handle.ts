@@ -26,17 +26,19 @@ import type { TorrentThrottles } from '../peer/throttle.js';
 import { type FileStamp, isUnchanged } from '../work/file-stamp.js';
 import { ChangingAnnounces } from './changing-announces.js';
 import { Completion } from './completion.js';
+import type { ContentOf } from './content.js';
 import { emitTo } from './emit.js';
 import { abortedError, stoppedError, whenAborted } from './endings.js';
+import type { Environment } from './environment.js';
 import { fileProgress } from './file-progress.js';
-import type { Services } from './services.js';
 import { NO_STATS, pausedStats, type SessionSums, sumsOf, withSums } from './session-sums.js';
 import type { LiveTorrent } from './torrent.js';
 
 /** What handles need of their engine. */
 export interface HandleHost {
-  /** Begins a session. @param adapt puts what belongs to the handle among the services of the session */
-  begin(handle: TorrentHandle, options: AddOptions, adapt: (services: Services) => Services): LiveTorrent;
+  /** Begins a session. @param adapt puts what belongs to the handle in the environment of the session */
+  begin(handle: TorrentHandle, options: AddOptions, adapt: (environment: Environment) => Environment): LiveTorrent;
+  readonly contentOf: ContentOf;
   setLimits(handle: TorrentHandle, limits: RateOptions): void;
   onDone(handle: TorrentHandle): void;
   /** It is over; called once. */
@@ -73,9 +75,9 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   #reason: HaulError | null = null;
   /** It has exchanged data: what fails now has worked. */
   #hasRun = false;
-  #stampFiles: Services['stampFiles'] | null = null;
   #announces: ChangingAnnounces | null = null;
-  #makeAnnounces: ((trackers: readonly (readonly string[])[]) => ReturnType<Services['makeAnnounces']>) | null = null;
+  #makeAnnounces: ((trackers: readonly (readonly string[])[]) => ReturnType<Environment['makeAnnounces']>) | null =
+    null;
   /** Of a session that is over. */
   #have: Bitfield | null = null;
   #sums: SessionSums = NO_STATS;
@@ -192,7 +194,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
 
   announce(): void {
     if (this.live === null || this.#isResting) return;
-    this.#announces?.announceNow(this.live.services.now());
+    this.#announces?.announceNow(this.live.environment.now());
     this.#stir();
   }
 
@@ -226,7 +228,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     if (this.live !== null || this.#isPaused || this.#isOver || this.#stopping !== null) return;
     this.#failure = null;
     this.#isResting = false;
-    const live = this.#host.begin(this, this.#options, (services) => this.#adapt(services));
+    const live = this.#host.begin(this, this.#options, (environment) => this.#adapt(environment));
     this.live = live;
     live.listener = this;
   }
@@ -244,24 +246,24 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   async #trustUnchanged(): Promise<void> {
     const stamps = this.#stamps;
     if (this.#options.mode !== 'seed' || this.#wasTrusted || stamps === null) return;
-    const now = await this.#stampFiles?.(this.metainfo, this.output, null).catch(() => null);
+    const content = this.#host.contentOf(this.metainfo, this.output, null);
+    const now = await content.stamp().catch(() => null);
     const { files } = this.metainfo;
     const isSame = files.every(
       ({ isPad, symlinkPath }, file) =>
-        isPad || symlinkPath !== null || (now != null && isUnchanged(now[file]!, stamps[file])),
+        isPad || symlinkPath !== null || (now !== null && isUnchanged(now[file]!, stamps[file])),
     );
     const { trustData: _, hashed: __, ...rest } = this.#options;
     this.#options = isSame ? { ...rest, trustData: true, hashed: stamps.slice(0, files.length) } : rest;
   }
 
-  /** The services of one session, and what outlives it in the place of what does not. */
-  #adapt(services: Services): Services {
-    const { makeAnnounces, onTrouble } = services;
-    this.#stampFiles = services.stampFiles;
-    const own: Pick<Services, 'makeAnnounces' | 'onTrouble'> = {
+  /** The environment of one session, and what outlives it in the place of what does not. */
+  #adapt(environment: Environment): Environment {
+    const { makeAnnounces, onTrouble, now } = environment;
+    const own: Pick<Environment, 'makeAnnounces' | 'onTrouble'> = {
       makeAnnounces: (metainfo, _trackers, owner) => {
         this.#makeAnnounces = (others) => makeAnnounces(metainfo, others, owner);
-        this.#announces = new ChangingAnnounces(this.#makeAnnounces(this.trackers), services.now);
+        this.#announces = new ChangingAnnounces(this.#makeAnnounces(this.trackers), now);
         return this.#announces;
       },
       onTrouble: (error) => {
@@ -269,7 +271,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
         onTrouble(error);
       },
     };
-    return Object.assign(services, own);
+    return Object.assign(environment, own);
   }
 
   /** What the session is becomes what the torrent is, unless it ends while the torrent goes on. */
@@ -378,7 +380,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   }
 
   #stir(): void {
-    if (this.live !== null) this.live.services.stir(this.live.roster);
+    if (this.live !== null) this.live.environment.stir(this.live.roster);
   }
 
   #enter(state: TorrentState): void {

@@ -16,9 +16,10 @@ import type { Selection } from '../metainfo/selection.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import type { Storage } from '../storage/port.js';
 import { type FileStamp, isSameInode, isUnchanged } from '../work/file-stamp.js';
+import type { Content } from './content.js';
+import type { Environment } from './environment.js';
 import { isFileFinished, isFileOurs } from './ours.js';
 import { drawSample } from './sample.js';
-import type { Services } from './services.js';
 
 /** Somebody who replaces files faster than they can be hashed is told so. */
 const TRIES = 3;
@@ -31,7 +32,8 @@ export interface OnDiskOptions {
   readonly wantedPieces: number;
   /** Filled with what is good. */
   readonly have: Bitfield;
-  readonly services: Services;
+  readonly content: Content;
+  readonly environment: Pick<Environment, 'log' | 'random'>;
   readonly isSeed: boolean;
   /** A seed's data is taken as good. */
   readonly trustsData: boolean;
@@ -74,7 +76,7 @@ export class OnDisk {
         const message = `${output}: ${what}; try again when that is over`;
         throw new HaulError('BAD_DATA', message, { path: output });
       }
-      this.#options.services.log(
+      this.#options.environment.log(
         'warn',
         `${metainfo.name}: files were replaced or written while they were checked; once more`,
       );
@@ -83,9 +85,9 @@ export class OnDisk {
 
   /** Null: what was trusted or hashed is not what is there now, or the signal fired. */
   async #openOverSame(seen: readonly FileStamp[] | null): Promise<Storage | null> {
-    const { have, signal, services, metainfo, output, selection, wantedPieces } = this.#options;
+    const { have, signal, content, wantedPieces } = this.#options;
     // Before we change the files ourselves: bytes may have been written behind the check, into the very same file.
-    const checked = seen === null ? null : await services.stampFiles(metainfo, output, selection);
+    const checked = seen === null ? null : await content.stamp();
     if (seen !== null && !this.#isSame(seen, checked!, isUnchanged)) return null;
     const storage = await this.#openStorage(have.count < wantedPieces);
     try {
@@ -101,10 +103,10 @@ export class OnDisk {
 
   /** @returns the files as they were before anything of them was trusted; null: nobody looked */
   async #findVerified(): Promise<readonly FileStamp[] | null> {
-    const { isSeed, trustsData, have, services, metainfo, output, selection } = this.#options;
+    const { isSeed, trustsData, have, content, environment } = this.#options;
     this.#checked = 0;
     if (isSeed) {
-      const stamps = await services.stampFiles(metainfo, output, selection);
+      const stamps = await content.stamp();
       if (trustsData) {
         have.setAll();
         return this.#options.hashed === null ? null : this.#checkHashed(stamps);
@@ -115,15 +117,15 @@ export class OnDisk {
       if (!this.#options.signal.aborted && !have.isFull) throw this.#badSeed();
       return stamps;
     }
-    const verdict = await services.loadResume(metainfo, output, selection);
+    const verdict = await content.loadResume();
     const { trusted, recheck, ours, stamps, problem } = verdict;
     this.unfinished = verdict.unfinished;
-    if (problem !== null) services.log('info', `resume record not used, what is here is hashed again: ${problem}`);
+    if (problem !== null) environment.log('info', `resume record not used, what is here is hashed again: ${problem}`);
     this.#recorded = ours;
     const good = await this.#checkSampled(trusted, recheck, stamps);
     // Found good means readable, not on the device: after a crash it may be in the page cache only, and is about to be
     // recorded.
-    if (good.count > 0) await services.syncData(metainfo, output, selection);
+    if (good.count > 0) await content.sync();
     addTo(have, good);
     return stamps;
   }
@@ -134,8 +136,8 @@ export class OnDisk {
    * @returns what was found good by its hash
    */
   async #checkSampled(trusted: Bitfield, recheck: Bitfield, stamps: readonly FileStamp[]): Promise<Bitfield> {
-    const { have, services, metainfo, signal } = this.#options;
-    const sample = drawSample(trusted, metainfo.geometry, services.random);
+    const { have, environment, metainfo, signal } = this.#options;
+    const sample = drawSample(trusted, metainfo.geometry, environment.random);
     const only = new Bitfield(recheck.bitCount, recheck.bytes);
     addTo(only, sample);
     const good = await this.#check(only, stamps);
@@ -143,7 +145,7 @@ export class OnDisk {
     const badCount = countMissing(sample, good);
     if (badCount === 0) addTo(have, trusted);
     else {
-      services.log(
+      environment.log(
         'warn',
         `${metainfo.name}: ${badCount} of ${sample.count} recorded pieces are bad; all are hashed again`,
       );
@@ -156,13 +158,12 @@ export class OnDisk {
 
   /** Hashes the files that were seen: others in their places count as bad. */
   async #check(only: Bitfield, stamps: readonly FileStamp[]): Promise<Bitfield> {
-    const { services, metainfo, output, selection, signal } = this.#options;
+    const { content, signal } = this.#options;
     if (only.count === 0 || signal.aborted) return new Bitfield(only.bitCount);
     this.#options.onChecking();
     const before = this.#checked;
-    return services.recheck(metainfo, output, {
+    return content.recheck({
       only,
-      selection,
       stamps,
       onProgress: (count) => {
         this.#checked = before + count;
@@ -173,8 +174,8 @@ export class OnDisk {
   }
 
   async #openStorage(forWriting: boolean): Promise<Storage> {
-    const { services, metainfo, output, selection, have, isSeed, overwrites, signal } = this.#options;
-    const storage = await services.openStorage(metainfo, output, forWriting, selection);
+    const { content, metainfo, have, isSeed, overwrites, signal } = this.#options;
+    const storage = await content.open(forWriting);
     try {
       const isOurs = (file: number): boolean => overwrites || isFileOurs(metainfo, this.#recorded, have, file);
       const isFinished = (file: number): boolean => isFileFinished(metainfo, have, file);

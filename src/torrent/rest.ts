@@ -38,7 +38,7 @@ export class Rest {
   /** When it may lie down; Infinity: it rests, or something is in the way. */
   get dueAtMs(): number {
     if (this.#files !== null || this.#idleSinceMs === null) return Number.POSITIVE_INFINITY;
-    return this.#idleSinceMs + this.#torrent.services.restAfterMs;
+    return this.#idleSinceMs + this.#torrent.environment.restAfterMs;
   }
 
   /** Once a second, or as often as a quiet torrent is visited. */
@@ -93,16 +93,16 @@ export class Rest {
     this.#idleSinceMs = null;
     this.#torrent.layDown();
     await storage.close();
-    this.#torrent.services.log('debug', `${this.#torrent.metainfo.name}: rests`);
+    this.#torrent.environment.log('debug', `${this.#torrent.metainfo.name}: rests`);
   }
 
   /** One that is gone or another one now is told without waiting for a peer; it rises, and that fails. */
   async #glance(): Promise<void> {
-    const { services, metainfo, output, selection } = this.#torrent;
+    const { content } = this.#torrent;
     const files = this.#files;
     if (files === null) return;
     const turn = files.turn(DEFAULTS.filesWatchedPerSecond);
-    const verdict = files.judge(await services.stampFiles(metainfo, output, selection, turn), turn);
+    const verdict = files.judge(await content.stamp(turn), turn);
     if (typeof verdict === 'object') throw this.#changed(verdict.file, verdict.isGone);
   }
 
@@ -122,11 +122,11 @@ export class Rest {
 
   /** Null: it is being stopped. @throws HaulError */
   async #openSame(files: RestingFiles, onHashing: () => void): Promise<Storage | null> {
-    const { services, metainfo, output, selection, signal } = this.#torrent;
-    const verdict = files.judge(await services.stampFiles(metainfo, output, selection));
+    const { content, environment, metainfo, signal } = this.#torrent;
+    const verdict = files.judge(await content.stamp());
     if (typeof verdict === 'object') throw this.#changed(verdict.file, verdict.isGone);
     const isSame = verdict === 'same';
-    if (!isSame) services.log('warn', `${metainfo.name}: a file was written to while it rested; it is hashed again`);
+    if (!isSame) environment.log('warn', `${metainfo.name}: a file was written to while it rested; it is hashed again`);
     const onDisk = lookOnDisk(this.#torrent, {
       have: new Bitfield(metainfo.geometry.pieceCount),
       isSeed: true,

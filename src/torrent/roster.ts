@@ -13,9 +13,9 @@ import type { Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import { Bans } from './bans.js';
 import { deferred } from './endings.js';
+import type { Addresses } from './environment.js';
 import { NamedPeers } from './named-peers.js';
-import type { Addresses } from './services.js';
-import type { Session } from './session.js';
+import type { HostSession } from './session.js';
 import { dropUseless, hasUseless, makeRoom, type TurnoverOptions } from './turnover.js';
 import { judgeTwin } from './twins.js';
 import { endOfId, makeGreeting, type WirePeer, WireRemote } from './wire-remote.js';
@@ -33,14 +33,9 @@ const SPARE_DIALS = 4;
 /** Dials while the files are being prepared. */
 const EARLY_DIALS = 4;
 
-type Hosted = Pick<
-  Session,
-  'metainfo' | 'services' | 'state' | 'isStopping' | 'isComplete' | 'exchange' | 'condition' | 'rest' | 'tell'
->;
-
 export class Roster implements Door {
   readonly infoHash: Buffer;
-  readonly #torrent: Hosted;
+  readonly #torrent: HostSession;
   /** These three are made when somebody is known: of thousands of seeds most know nobody. */
   #book: Addresses | null = null;
   #bans: Bans | null = null;
@@ -60,19 +55,19 @@ export class Roster implements Door {
   /** Whom we dialled before that. */
   #early: Set<string> | null = null;
 
-  constructor(torrent: Hosted) {
+  constructor(torrent: HostSession) {
     this.#torrent = torrent;
     this.infoHash = torrent.metainfo.infoHash;
   }
 
   get #addresses(): Addresses {
-    this.#book ??= this.#torrent.services.makeAddresses();
+    this.#book ??= this.#torrent.environment.makeAddresses();
     return this.#book;
   }
 
   #makeNamed(): NamedPeers {
     const torrent = this.#torrent;
-    const { resolveHost, now, log } = torrent.services;
+    const { resolveHost, now, log } = torrent.environment;
     return new NamedPeers({
       resolveHost,
       now,
@@ -107,7 +102,7 @@ export class Roster implements Door {
     this.#isOpen = true;
     this.#opening?.resolve();
     this.#opening = null;
-    this.dialSome(this.#torrent.services.now());
+    this.dialSome(this.#torrent.environment.now());
   }
 
   get knownAddresses(): number {
@@ -117,16 +112,16 @@ export class Roster implements Door {
   /** Addresses that were found so: they are dialled as far as there is room. */
   add(addresses: readonly Address[], foundBy: FoundBy): void {
     for (const address of addresses) this.#addresses.add(address, foundBy);
-    this.#torrent.services.stir(this);
-    this.dialSome(this.#torrent.services.now());
+    this.#torrent.environment.stir(this);
+    this.dialSome(this.#torrent.environment.now());
   }
 
   /** A peer named by the user; a host name is looked up first. */
   async addByHand(host: string, port: number): Promise<void> {
     this.#named ??= this.#makeNamed();
     await this.#named.add(host, port);
-    this.#torrent.services.stir(this);
-    this.dialSome(this.#torrent.services.now());
+    this.#torrent.environment.stir(this);
+    this.dialSome(this.#torrent.environment.now());
   }
 
   /** The user wants nothing of this peer any more: it is not dialled until it is named again, and connections end. */
@@ -149,7 +144,7 @@ export class Roster implements Door {
 
   /** Dials while there is room, budget and somebody to dial. */
   dialSome(nowMs: number): void {
-    const { exchange, services } = this.#torrent;
+    const { exchange, environment, dialler } = this.#torrent;
     this.isHeldBack = false;
     if (this.#torrent.isStopping) return;
     // One that rests dials too: it rises when somebody answers.
@@ -162,13 +157,13 @@ export class Roster implements Door {
     // In a table full of peers that are of no use some are dialled all the same: their places are decided at the door.
     const isFullLeech = exchange !== null && !exchange.hasRoom && !exchange.isComplete;
     const spare = isFullLeech && this.hasUseless(nowMs) ? SPARE_DIALS : 0;
-    const mostDialling = services.halfOpenDials();
-    while ((exchange?.peerCount ?? 0) + this.#dialling < services.maxPeers + spare) {
+    const mostDialling = dialler.halfOpen;
+    while ((exchange?.peerCount ?? 0) + this.#dialling < environment.maxPeers + spare) {
       const address = this.#book?.next(nowMs) ?? this.#pardoned(nowMs);
       if (address === null) return;
       const isNamed = this.#isNamed(address);
       if (this.#dialling >= mostDialling && !isNamed) return;
-      this.isHeldBack = !services.takeDial(this, isNamed);
+      this.isHeldBack = !dialler.take(this, isNamed);
       if (this.isHeldBack) return;
       this.#dial(address);
     }
@@ -182,7 +177,7 @@ export class Roster implements Door {
     while (this.#torrent.state === 'preparing' && (this.#early?.size ?? 0) < EARLY_DIALS) {
       const address = this.#book?.next(nowMs) ?? null;
       if (address === null || this.#early?.has(formatAddress(address)) === true || !this.#isNamed(address)) return;
-      if (!this.#torrent.services.takeDial(this, true)) return;
+      if (!this.#torrent.dialler.take(this, true)) return;
       this.#early ??= new Set();
       this.#early.add(formatAddress(address));
       this.#dial(address);
@@ -193,7 +188,7 @@ export class Roster implements Door {
     this.#addresses.dialled(address);
     this.#dialling++;
     this.#torrent.condition.contacts.dialled++;
-    this.#torrent.services.dial(this, address);
+    this.#torrent.dialler.dial(this, address);
   }
 
   /** Nobody is dialled before that, unless an address is added; not in the future: somebody is. */
@@ -219,7 +214,7 @@ export class Roster implements Door {
   // ---- Door ----
 
   admit(link: PeerLink, handshake: Handshake): WireSink | null {
-    const nowMs = this.#torrent.services.now();
+    const nowMs = this.#torrent.environment.now();
     const address = { host: link.host, port: link.port };
     if (!link.isIncoming) this.#dialling--;
     const refusal = this.#refusal(link, handshake);
@@ -232,35 +227,32 @@ export class Roster implements Door {
       return null;
     }
     contacts.becamePeer(link.address);
-    this.#torrent.services.stir(this);
+    this.#torrent.environment.stir(this);
     if (!link.isIncoming) this.#addresses.connected(address, nowMs);
     return peer;
   }
 
   /** In a full table, or a full engine, another one may have to go. Null: nobody does. */
   #seat(link: PeerLink, handshake: Handshake, nowMs: number): WirePeer | null {
-    const { services } = this.#torrent;
+    const { environment, dialler } = this.#torrent;
     const options = this.#turnover();
     if (options === null) return null;
     const { exchange } = options;
     const twin = this.#twinOf(handshake);
     const isFull = !exchange.hasRoom;
-    const takesPlace = isFull || !services.hasConnectionRoom();
+    const takesPlace = isFull || !dialler.hasRoom;
     // Asked first: nobody shall go for one that cannot stay.
     if (!exchange.hasSlot(takesPlace)) return null;
     const hasPlace =
-      !takesPlace ||
-      twin !== null ||
-      makeRoom(link, options, nowMs) ||
-      (!isFull && services.dropUselessElsewhere(this));
+      !takesPlace || twin !== null || makeRoom(link, options, nowMs) || (!isFull && dialler.dropUselessElsewhere(this));
     if (!hasPlace) return null;
-    const isBetter = twin !== null && judgeTwin(link, twin, services.peerId, nowMs) === 'replaces';
+    const isBetter = twin !== null && judgeTwin(link, twin, environment.peerId, nowMs) === 'replaces';
     if (isBetter) twin.remote.close('replaced by the connection that both sides keep');
-    this.#greeting ??= makeGreeting(services.listenPort);
+    this.#greeting ??= makeGreeting(environment.listenPort);
     const remote = new WireRemote(link, handshake, this.#greeting);
     const peer = exchange.addPeer(remote, takesPlace);
     if (peer === null) return null;
-    remote.joined(peer, services.throttles.downloads);
+    remote.joined(peer, environment.throttles.downloads);
     if (!isBetter) peer.replaces = twin?.remote ?? null;
     return peer;
   }
@@ -278,37 +270,37 @@ export class Roster implements Door {
   }
 
   #turnover(): TurnoverOptions | null {
-    const { exchange, services } = this.#torrent;
+    const { exchange, environment } = this.#torrent;
     if (exchange === null) return null;
     const isNamed = ({ link, listenPort }: WireRemote): boolean =>
       this.#isNamed({ host: link.host, port: listenPort ?? link.port });
-    return { exchange, share: services.maxPeersPerAddress, isNamed };
+    return { exchange, share: environment.maxPeersPerAddress, isNamed };
   }
 
   dialFailed(host: string, port: number, reason: string, wasReady: boolean): void {
-    const { services } = this.#torrent;
+    const { environment } = this.#torrent;
     this.#dialling--;
     // It may have been as early as we were, and not ready for us: such a dial counts for nothing, and comes again.
     const key = formatAddress({ host, port });
     const wasEarly = (this.#isOpen ? this.#early?.delete(key) : this.#early?.has(key)) === true;
     if (!wasReady || wasEarly) {
       this.#addresses.postponed({ host, port });
-      if (this.#isOpen) this.dialSome(services.now());
+      if (this.#isOpen) this.dialSome(environment.now());
       return;
     }
     if (OUR_SHORTAGE.test(reason)) {
       // No fault of the peer: it keeps its place in the book.
       this.#addresses.postponed({ host, port });
-      this.#shortUntilMs = services.now() + SHORTAGE_PAUSE_MS;
-    } else this.#addresses.failed({ host, port }, services.now(), this.#isAlone);
+      this.#shortUntilMs = environment.now() + SHORTAGE_PAUSE_MS;
+    } else this.#addresses.failed({ host, port }, environment.now(), this.#isAlone);
     this.#torrent.condition.contacts.dialFailed(key, reason);
     // What we end ourselves is no trouble of the peer.
     const isTold = this.#isNamed({ host, port }) && !this.#torrent.isStopping;
-    services.log(isTold ? 'warn' : 'debug', `peer ${host}:${port}: ${reason}`, { host, port });
+    environment.log(isTold ? 'warn' : 'debug', `peer ${host}:${port}: ${reason}`, { host, port });
   }
 
   peerGone({ link, client }: WireRemote, isRedundant: boolean, reason: string): void {
-    this.#torrent.services.log('debug', 'peer gone', { address: link.address, client, reason });
+    this.#torrent.environment.log('debug', 'peer gone', { address: link.address, client, reason });
     // From where an incoming peer connected nobody can be dialled.
     if (link.isIncoming) return;
     this.#torrent.condition.contacts.left(link.address, reason);
@@ -317,7 +309,7 @@ export class Roster implements Door {
     if (isRedundant) this.#addresses.retire(address);
     // Replaced by a newer connection to the same address, which stands.
     else if (this.#isDialled(address)) return;
-    else this.#addresses.disconnected(address, this.#torrent.services.now(), this.#isAlone);
+    else this.#addresses.disconnected(address, this.#torrent.environment.now(), this.#isAlone);
   }
 
   /** Nobody else is connected; one that is just leaving still counts. */
@@ -352,13 +344,13 @@ export class Roster implements Door {
   ban({ link, client, peerId }: WireRemote, reason: string): void {
     const { host } = link;
     this.#bans ??= new Bans();
-    const untilMs = this.#bans.add(host, peerId, this.#torrent.services.now());
+    const untilMs = this.#bans.add(host, peerId, this.#torrent.environment.now());
     // What an incoming peer says of its port is a claim: it must not close the door to somebody else at its host.
     if (!link.isIncoming) this.#addresses.ban({ host, port: link.port }, untilMs);
-    const { services, condition } = this.#torrent;
+    const { environment, condition } = this.#torrent;
     const { address } = link;
     condition.contacts.ban(address, reason);
-    services.log('warn', `peer ${address} banned: ${reason}`, { code: 'PEER_BANNED', address, client, reason });
+    environment.log('warn', `peer ${address} banned: ${reason}`, { code: 'PEER_BANNED', address, client, reason });
     this.#torrent.tell('peer', address, 'banned', reason);
   }
 
@@ -366,20 +358,20 @@ export class Roster implements Door {
   #banOf(link: PeerLink, handshake: Handshake): string | null {
     const isByHand = !link.isIncoming && this.#isNamed(link);
     if (isByHand || this.#torrent.exchange?.peerCount === 0) return null;
-    return this.#bans?.refusal(link.host, handshake.peerId, this.#torrent.services.now()) ?? null;
+    return this.#bans?.refusal(link.host, handshake.peerId, this.#torrent.environment.now()) ?? null;
   }
 
   /** Why this peer may not join, or null. */
   #refusal(link: PeerLink, handshake: Handshake): string | null {
-    const { services } = this.#torrent;
-    if (handshake.peerId.equals(services.peerId)) {
+    const { environment } = this.#torrent;
+    if (handshake.peerId.equals(environment.peerId)) {
       if (!link.isIncoming) this.#addresses.markSelf({ host: link.host, port: link.port });
       return SELF;
     }
     const ban = this.#banOf(link, handshake);
     if (ban !== null) return ban;
     const twin = this.#twinOf(handshake);
-    if (twin !== null && judgeTwin(link, twin, services.peerId, services.now()) === 'refused')
+    if (twin !== null && judgeTwin(link, twin, environment.peerId, environment.now()) === 'refused')
       return 'a second connection of the same peer';
     return null;
   }

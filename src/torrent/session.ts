@@ -10,7 +10,8 @@ import type { Storage } from '../storage/port.js';
 import type { ExchangeOwner } from '../swarm/exchange.js';
 import type { Unfinished } from '../swarm/unfinished.js';
 import type { Contacts } from './contacts.js';
-import type { Services } from './services.js';
+import type { Content } from './content.js';
+import type { Dialler, Environment } from './environment.js';
 import type { WireExchange, WireRemote } from './wire-remote.js';
 
 /** Bytes, see `TorrentStats`. */
@@ -29,7 +30,9 @@ export interface Session extends ExchangeOwner<WireRemote> {
   /** Verified pieces; of a selection the wanted ones only, for the others have no place. */
   readonly have: Bitfield;
   readonly unfinished: Unfinished;
-  readonly services: Services;
+  readonly environment: Environment;
+  readonly dialler: Dialler;
+  readonly content: Content;
   /** Of exchanges that were given up. */
   readonly past: Totals;
   checkedPieces: number;
@@ -65,3 +68,18 @@ export interface Session extends ExchangeOwner<WireRemote> {
   takeUp(storage: Storage): void;
   restFailed(error: unknown): void;
 }
+
+/** What the roster takes of it. */
+export type HostSession = Pick<
+  Session,
+  | 'metainfo'
+  | 'environment'
+  | 'dialler'
+  | 'state'
+  | 'isStopping'
+  | 'isComplete'
+  | 'exchange'
+  | 'condition'
+  | 'rest'
+  | 'tell'
+>;

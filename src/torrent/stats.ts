@@ -29,7 +29,7 @@ export function torrentStats(torrent: Session): TorrentStats {
   const lengthBytes = geometry.lengthBytes;
   const last = (geometry.pieceCount - 1) as PieceIndex;
   const verifiedBytes = geometry.bytesOf(have.count, have.has(last));
-  const nowMs = torrent.services.now();
+  const nowMs = torrent.environment.now();
   const downloadBytesPerSec = exchange?.scheduler.downloadRate(null, nowMs) ?? 0;
   const totals = addTotals(torrent.past, exchange);
   const wantedBytes = torrent.selection?.wantedBytes ?? lengthBytes;
@@ -95,7 +95,7 @@ export function announceFigures(torrent: Session): AnnounceFigures {
     uploadedBytes,
     downloadedBytes,
     leftBytes,
-    port: torrent.services.listenPort ?? 0,
+    port: torrent.environment.listenPort ?? 0,
     numwant: torrent.exchange?.hasRoom || torrent.rest.isResting ? NUMWANT : 0,
     isHungry: !torrent.isComplete && peers < FEW_PEERS,
     isAlone: peers === 0,

@@ -3,19 +3,21 @@
  * is said of it.
  */
 import { HaulError } from '../errors.js';
+import type { Log } from '../log.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { piecesTouching } from '../metainfo/piece-spans.js';
 import type { Selection } from '../metainfo/selection.js';
 import type { Storage } from '../storage/port.js';
-import type { Services } from './services.js';
+import type { Content } from './content.js';
 
 /** Somebody who writes all the time is not waited for. */
 const TRIES = 3;
 
 export interface Suspected {
   readonly storage: Pick<Storage, 'inspect' | 'suspects' | 'acquit'>;
-  readonly services: Pick<Services, 'recheck' | 'log'>;
+  readonly content: Pick<Content, 'recheck'>;
+  readonly log: Log;
   readonly metainfo: Metainfo;
   readonly output: string;
   readonly selection: Selection | null;
@@ -30,7 +32,7 @@ export interface Suspected {
  * @throws HaulError what `inspect` finds; BAD_DATA: other bytes are in it; ABORTED
  */
 export async function proveSuspects(suspected: Suspected): Promise<void> {
-  const { storage, services, metainfo, output, selection, signal, untilQuiet } = suspected;
+  const { storage, content, metainfo, output, log, signal, untilQuiet } = suspected;
   for (let tries = 1; ; tries++) {
     const { trouble } = await storage.inspect();
     if (trouble !== null) throw trouble;
@@ -38,11 +40,11 @@ export async function proveSuspects(suspected: Suspected): Promise<void> {
     if (suspects.length === 0) return;
     const files = suspects.map(({ file }) => file);
     const names = namesOf(metainfo, files);
-    services.log('warn', `another program wrote to ${names} while it was in use; what is here of it is hashed again`);
+    log('warn', `another program wrote to ${names} while it was in use; what is here of it is hashed again`);
     const only = piecesOf(suspected, files);
     // What the disk does not give back is no other program's doing.
-    const options = { only, selection, onProgress: () => {}, signal, isStrict: true };
-    const good = await services.recheck(metainfo, output, options);
+    const options = { only, onProgress: () => {}, signal, isStrict: true };
+    const good = await content.recheck(options);
     if (good.count === only.count) {
       storage.acquit(suspects);
       if (!untilQuiet) return;

@@ -22,12 +22,13 @@ import type { Storage } from '../storage/port.js';
 import { Doubts } from '../swarm/doubts.js';
 import { Unfinished } from '../swarm/unfinished.js';
 import { Condition } from './condition.js';
+import type { Content, Place } from './content.js';
 import { emitTo } from './emit.js';
 import { abortedError, deferred, stoppedError, toHaulError, wentBadError, whenAborted } from './endings.js';
+import type { Announces, Dialler, Environment, Services } from './environment.js';
 import { PeerSources } from './peer-sources.js';
 import { Rest } from './rest.js';
 import { Roster } from './roster.js';
-import type { Announces, Place, Services } from './services.js';
 import type { Session, Totals } from './session.js';
 import { addTotals, announceFigures, NO_TOTALS, peerStats, torrentStats } from './stats.js';
 import type { WireExchange, WirePeer, WireRemote } from './wire-remote.js';
@@ -42,20 +43,19 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
   readonly metainfo: Metainfo;
   readonly output: string;
   readonly done: Promise<void>;
-  /** Verified pieces; of a selection the wanted ones only, for the others have no place. */
   readonly have: Bitfield;
   readonly unfinished: Unfinished;
-  /** Null: everything is wanted. */
   readonly selection: Selection | null;
   readonly roster: Roster;
   readonly condition: Condition;
   readonly doubts: Doubts;
-  readonly services: Services;
+  readonly environment: Environment;
+  readonly dialler: Dialler;
+  readonly content: Content;
   readonly rest: Rest;
   /** Whose session this is. */
   listener: SessionListener | null = null;
   exchange: WireExchange | null = null;
-  /** Of exchanges that were given up. */
   past: Totals = NO_TOTALS;
   checkedPieces = 0;
   #state: TorrentState = 'preparing';
@@ -74,11 +74,13 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     super();
     this.metainfo = metainfo;
     this.output = options.output;
-    this.services = services;
+    this.environment = services.environment;
+    this.dialler = services.dialler;
     this.#options = options;
     this.have = new Bitfield(metainfo.geometry.pieceCount);
     this.unfinished = new Unfinished(this.have);
     this.selection = options.priorities === undefined ? null : Selection.of(metainfo, options.priorities);
+    this.content = services.contentOf(metainfo, this.output, this.selection);
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
@@ -103,7 +105,6 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     return this.selection?.wantedPieces ?? this.metainfo.geometry.pieceCount;
   }
 
-  /** Every wanted piece is verified. */
   get isComplete(): boolean {
     return this.have.count === this.wantedPieces;
   }
@@ -161,7 +162,6 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     return this.#state === 'seeding' && this.exchange!.isQuiet && this.#workings!.keeper.isIdle && this.doubts.isIdle;
   }
 
-  /** Nobody is connected, all of it is here, and nothing is under way. */
   get canRest(): boolean {
     const isWhole = this.have.isFull && this.selection?.isWhole !== false;
     return isWhole && this.#isQuiet && this.storage?.suspects.length === 0;
@@ -171,7 +171,6 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     return this.#workings?.storage ?? null;
   }
 
-  /** Lets go of all that `takeUp` brings back; who says so closes the storage. */
   layDown(): void {
     this.past = addTotals(this.past, this.exchange);
     this.exchange?.close('the torrent rests');
@@ -181,12 +180,11 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     this.unfinished.closeAll();
   }
 
-  /** A seed that rested serves again. */
   takeUp(storage: Storage): void {
     this.#workings = new Workings(this, storage, this.#options.mode !== 'seed');
     this.exchange = makeExchange(this, storage, { isSuperSeeding: false, isSequential: false });
     this.enter('seeding');
-    this.services.stir(this.roster);
+    this.environment.stir(this.roster);
   }
 
   get signal(): AbortSignal {
@@ -197,8 +195,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
 
   async #run(): Promise<void> {
     try {
-      const { services, metainfo, output, condition } = this;
-      const claim = (): Promise<Place> => services.claimPlace(metainfo, output, this.#options.mode !== 'seed');
+      const { condition } = this;
+      const claim = (): Promise<Place> => this.content.claim(this.#options.mode !== 'seed');
       this.#place = await condition.patiently(claim, this.signal);
       if (!this.isStopping && (await this.#prepareStorage())) this.#begin();
     } catch (error) {
@@ -221,28 +219,28 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
   }
 
   #begin(): void {
-    const { services, metainfo } = this;
+    const { environment, metainfo } = this;
     this.exchange = makeExchange(this, this.storage!, {
       isSuperSeeding: this.#options.superSeeding === true,
       isSequential: this.#options.sequential === true,
     });
     this.enter('downloading');
-    this.#announces = services.makeAnnounces(metainfo, this.#options.trackers ?? metainfo.trackers, {
+    this.#announces = environment.makeAnnounces(metainfo, this.#options.trackers ?? metainfo.trackers, {
       ...this.#sources.ownerOf('tracker'),
       onOutcome: (url, outcome, message) => {
-        services.stir(this.roster);
+        environment.stir(this.roster);
         this.tell('tracker', url, outcome, message);
       },
     });
     this.#sources.add(this.#announces);
-    this.#sources.start(services.now(), () => announceFigures(this));
+    this.#sources.start(environment.now(), () => announceFigures(this));
     if (this.isComplete) void this.#finish(false);
     this.roster.open();
   }
 
   /** All that is wanted is verified: force to the device, then say so. */
   async #finish(isFresh: boolean): Promise<void> {
-    const { metainfo, output, services } = this;
+    const { metainfo, output, environment, content } = this;
     try {
       await this.#workings!.proveSuspects(true);
     } catch (error) {
@@ -252,12 +250,12 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     await this.#workings!.keeper.finish();
     if (this.isStopping) return;
     if (this.have.isFull && this.selection?.isWhole !== false && this.#options.mode !== 'seed') {
-      await this.#attempt(`tidy up ${metainfo.name}`, () => services.removePartFile(metainfo, output));
+      await this.#attempt(`tidy up ${metainfo.name}`, () => content.removePartFile());
     }
     if (this.isStopping) return;
     await this.#place!.share().catch((error: unknown) => this.#fail(toHaulError(error, `keep ${output}`)));
     if (this.isStopping) return;
-    if (isFresh && this.have.isFull) this.#announces?.completed(services.now());
+    if (isFresh && this.have.isFull) this.#announces?.completed(environment.now());
     this.enter('seeding');
     this.#settle.resolve();
     this.tell('done');
@@ -269,8 +267,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
 
   #fail(cause: HaulError): void {
     if (this.isStopping) return;
-    const error = this.services.explain(cause, this.output);
-    this.services.onTrouble(error);
+    const error = this.content.explain(cause);
+    this.environment.onTrouble(error);
     void this.#beginStop(error);
   }
 
@@ -288,8 +286,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     this.enter('stopping');
     this.#abort?.abort();
     this.doubts.close();
-    this.services.closeHandshakes(this.roster);
-    const goodbye = this.#sources.stop(this.services.now());
+    this.dialler.closeHandshakes(this.roster);
+    const goodbye = this.#sources.stop(this.environment.now());
     this.exchange?.close(failure === null ? 'the torrent was stopped' : 'the torrent failed');
     // A failure comes from inside #run: only a stop from outside waits for it.
     if (failure === null) await Promise.all([this.#running, this.rest.settled()]);
@@ -302,7 +300,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     await this.#attempt(`close the files of ${name}`, () => this.storage?.close(), failure);
     await this.#attempt(`give the place of ${name} back`, () => this.#place?.release(), failure);
     await goodbye;
-    this.services.onStopped(this.roster);
+    this.environment.onStopped(this.roster);
     this.#unwatchSignal();
     const isAborted = this.#options.signal?.aborted === true;
     this.#settle.reject(failure ?? (isAborted ? abortedError(name) : stoppedError(name)));
@@ -321,7 +319,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     } catch (error) {
       const trouble = toHaulError(error, operation);
       if (trouble.message === told?.message) return;
-      this.services.log('error', trouble.message, { ...trouble.facts });
+      this.environment.log('error', trouble.message, { ...trouble.facts });
       this.tell('warning', trouble);
     }
   }
@@ -329,7 +327,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
   enter(state: TorrentState): void {
     if (this.#state === state) return;
     this.#state = state;
-    this.services.log('info', `${this.metainfo.name}: ${state}`);
+    this.environment.log('info', `${this.metainfo.name}: ${state}`);
     this.tell('state', state);
   }
 
@@ -356,7 +354,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
 
   onPeerGone(peer: WirePeer, reason: string): void {
     const { link } = peer.remote;
-    this.services.forgetLink(link);
+    this.dialler.forget(link);
     this.roster.peerGone(peer.remote, this.exchange?.isRedundant(peer) ?? false, reason);
     this.tell('peer', link.address, 'disconnected', reason);
   }
@@ -393,7 +391,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
   }
 
   onSuperSeedingEnded(): void {
-    this.services.log('info', `${this.metainfo.name}: every piece is in the swarm, super-seeding ends`);
+    this.environment.log('info', `${this.metainfo.name}: every piece is in the swarm, super-seeding ends`);
     this.tell('spread');
   }
 }

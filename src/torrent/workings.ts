@@ -18,7 +18,7 @@ export class Workings {
 
   /** @param isKept false: a seed of somebody's data keeps no record beside it */
   constructor(torrent: Session, storage: Storage, isKept: boolean) {
-    const { metainfo, output, have, wantedPieces, unfinished, selection, services } = torrent;
+    const { metainfo, have, wantedPieces, unfinished, content } = torrent;
     this.#torrent = torrent;
     this.storage = storage;
     this.watch = new FileWatch({
@@ -31,7 +31,7 @@ export class Workings {
       have,
       wantedPieces,
       unfinished,
-      save: (claim) => services.saveResume(metainfo, output, claim, selection),
+      save: (claim) => content.saveResume(claim),
       onTrouble: (error: HaulError) => torrent.onDiskError(error),
       onWarning: (error) => torrent.tell('warning', error),
       isKept,
@@ -46,9 +46,10 @@ export class Workings {
 
   /** @throws HaulError */
   async proveSuspects(untilQuiet: boolean): Promise<void> {
-    const { metainfo, output, services, selection, have, signal } = this.#torrent;
+    const { metainfo, output, content, selection, have, signal, environment } = this.#torrent;
     const { storage } = this;
-    await proveSuspects({ storage, services, metainfo, output, selection, have, signal, untilQuiet });
+    const { log } = environment;
+    await proveSuspects({ storage, content, log, metainfo, output, selection, have, signal, untilQuiet });
   }
 }
 
@@ -57,14 +58,15 @@ export function lookOnDisk(
   torrent: Session,
   options: Pick<OnDiskOptions, 'have' | 'isSeed' | 'trustsData' | 'hashed' | 'overwrites'>,
 ): OnDisk {
-  const { metainfo, output, selection, wantedPieces, services, signal } = torrent;
+  const { metainfo, output, selection, wantedPieces, content, environment, signal } = torrent;
   return new OnDisk({
     ...options,
     metainfo,
     output,
     selection,
     wantedPieces,
-    services,
+    content,
+    environment,
     signal,
     onChecking: () => torrent.enter('checking'),
     onChecked: (count) => {
@@ -78,21 +80,21 @@ export function makeExchange(
   storage: Storage,
   { isSuperSeeding, isSequential }: { readonly isSuperSeeding: boolean; readonly isSequential: boolean },
 ): WireExchange {
-  const { services, metainfo, have, unfinished, selection } = torrent;
+  const { environment, metainfo, have, unfinished, selection } = torrent;
   return new Exchange({
     name: metainfo.name,
     geometry: metainfo.geometry,
     storage,
     have,
     unfinished,
-    random: services.random,
-    now: services.now,
-    maxPeers: services.maxPeers,
-    uploadSlots: services.uploadSlots,
+    random: environment.random,
+    now: environment.now,
+    maxPeers: environment.maxPeers,
+    uploadSlots: environment.uploadSlots,
     isSuperSeeding,
     priorities: selection?.pieces,
     isSequential,
-    throttles: services.throttles,
+    throttles: environment.throttles,
     owner: torrent,
   });
 }

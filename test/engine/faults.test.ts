@@ -8,11 +8,15 @@ import { openScope, type Scope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
 import { until, withDeadline } from '../../lab/wait.js';
 import type { Torrent } from '../../src/api.js';
-import { makeServices } from '../../src/engine/services.js';
+import { DiskContent } from '../../src/engine/content.js';
+import { makeEnvironment } from '../../src/engine/environment.js';
 import type { HaulError } from '../../src/errors.js';
+import type { Bitfield } from '../../src/metainfo/bitfield.js';
 import { Throttle } from '../../src/peer/throttle.js';
 import { engineMemory } from '../../src/storage/memory.js';
-import type { Services } from '../../src/torrent/services.js';
+import type { Claim } from '../../src/storage/resume.js';
+import type { CheckOptions } from '../../src/torrent/content.js';
+import type { Dialler, Services } from '../../src/torrent/environment.js';
 import { LiveTorrent } from '../../src/torrent/torrent.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
@@ -63,14 +67,13 @@ for (const storage of ['mapped', 'positional'] as const) {
   });
 }
 
-/** Real services without an engine, to see in which order they are used. */
-function watchedServices(scope: Scope, calls: string[]): Services {
+/** Real content without an engine, to see in which order it is used; `change` puts other parts of it in. */
+function watchedServices(scope: Scope, calls: string[], change = (_content: DiskContent): void => {}): Services {
   const pool = createWorkPool({ threads: 1 });
   const dispatcher = new Agent();
   scope.defer(() => dispatcher.destroy());
   scope.defer(() => pool.close());
-  const services = makeServices({
-    pool,
+  const shared = makeEnvironment({
     dispatcher,
     log: () => {},
     random: () => 0.5,
@@ -79,34 +82,44 @@ function watchedServices(scope: Scope, calls: string[]): Services {
     uploadSlots: 4,
     maxPeers: 4,
     maxPeersPerAddress: 4,
-    hasConnectionRoom: () => true,
-    dropUselessElsewhere: () => false,
     restAfterMs: Number.POSITIVE_INFINITY,
-    storageKind: 'auto',
-    memory: engineMemory(pool),
-    takeDial: () => false,
-    halfOpenDials: () => 0,
-    doorTrouble: () => null,
-    dial: () => {},
-    forgetLink: () => {},
-    closeHandshakes: () => {},
     stir: () => {},
     onStopped: () => {},
   });
-  return {
-    ...services,
-    throttles: { downloads: new Throttle([]), uploads: new Throttle([]) },
-    recheck: (...args) => {
+  const dialler: Dialler = {
+    take: () => false,
+    halfOpen: 0,
+    dial: () => {},
+    trouble: null,
+    hasRoom: true,
+    dropUselessElsewhere: () => false,
+    forget: () => {},
+    closeHandshakes: () => {},
+  };
+  class WatchedContent extends DiskContent {
+    override recheck(options: CheckOptions): Promise<Bitfield> {
       calls.push('recheck');
-      return services.recheck(...args);
-    },
-    syncData: (...args) => {
+      return super.recheck(options);
+    }
+
+    override sync(): Promise<void> {
       calls.push('sync');
-      return services.syncData(...args);
-    },
-    saveResume: (metainfo, output, claim, selection) => {
+      return super.sync();
+    }
+
+    override saveResume(claim: Claim): Promise<void> {
       calls.push(`record ${claim.synced.count}`);
-      return services.saveResume(metainfo, output, claim, selection);
+      return super.saveResume(claim);
+    }
+  }
+  return {
+    environment: { ...shared, throttles: { downloads: new Throttle([]), uploads: new Throttle([]) } },
+    dialler,
+    contentOf: (metainfo, output, selection) => {
+      const disks = { pool, kind: 'auto', memory: engineMemory(pool) } as const;
+      const content = new WatchedContent(disks, metainfo, output, selection);
+      change(content);
+      return content;
     },
   };
 }
@@ -125,15 +138,17 @@ test('what a check found good is on the device before it is recorded', async (t)
 test('a disk that refuses to close does not keep a torrent from stopping', async (t) => {
   const scope = openScope(t);
   const set = await fileSet(scope, MIB);
-  const services = watchedServices(scope, []);
-  const openStorage: Services['openStorage'] = async (...args) => {
-    const storage = await services.openStorage(...args);
-    const close = storage.close.bind(storage);
-    storage.close = () => close().then(() => Promise.reject(new Error('the disk is gone')));
-    return storage;
-  };
+  const services = watchedServices(scope, [], (content) => {
+    const open = content.open.bind(content);
+    content.open = async (forWriting) => {
+      const storage = await open(forWriting);
+      const close = storage.close.bind(storage);
+      storage.close = () => close().then(() => Promise.reject(new Error('the disk is gone')));
+      return storage;
+    };
+  });
   const options = { output: await tempFolder(scope), trackers: [] };
-  const torrent = new LiveTorrent(set.metainfo, options, { ...services, openStorage });
+  const torrent = new LiveTorrent(set.metainfo, options, services);
   const warnings: string[] = [];
   torrent.on('warning', (error) => warnings.push(error.message));
   await until('it is under way', DEADLINE_MS, () => torrent.state === 'downloading');

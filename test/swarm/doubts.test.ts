@@ -10,22 +10,21 @@ import { Geometry, type PeerSlot, type PieceIndex } from '../../src/metainfo/geo
 import { Doubts } from '../../src/swarm/doubts.js';
 import { Peer, type PeerOwner } from '../../src/swarm/peer.js';
 import type { Remote } from '../../src/swarm/remote.js';
+import type { Content } from '../../src/torrent/content.js';
 import { EXTENSIONS, type ExtendedPeer, PeerExtensions } from '../../src/torrent/peer-extensions.js';
-import type { Services } from '../../src/torrent/services.js';
 import type { LiveTorrent } from '../../src/torrent/torrent.js';
 import { pieceMessage } from '../../src/wire/extensions.js';
 
 const PIECE = 2 as PieceIndex;
 const geometry = new Geometry(4 * 16_384, 16_384);
 
-function doubtsOver(recheck: Services['recheck']) {
+function doubtsOver(recheck: Content['recheck']) {
   const withdrawn: number[] = [];
   const torrent = {
     metainfo: { geometry, name: 'image' },
     output: '/srv',
-    selection: null,
     isStopping: false,
-    services: { recheck },
+    content: { recheck },
     withdraw: (piece: number) => withdrawn.push(piece),
     tell: () => {},
   };
@@ -38,7 +37,7 @@ async function settle(): Promise<void> {
 
 test('a piece that the disk cannot read now is not lost; a bad one is', async () => {
   let isReadable = false;
-  const { doubts, withdrawn } = doubtsOver(async (_, __, { isStrict }) => {
+  const { doubts, withdrawn } = doubtsOver(async ({ isStrict }) => {
     if (!isReadable && isStrict === true) throw new HaulError('IO', 'read image: input/output error');
     return new Bitfield(geometry.pieceCount);
   });

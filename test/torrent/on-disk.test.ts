@@ -8,8 +8,8 @@ import { Bitfield } from '../../src/metainfo/bitfield.js';
 import { openStorage } from '../../src/storage/open.js';
 import { loadResume } from '../../src/storage/resume.js';
 import { stampFiles } from '../../src/storage/stamp-files.js';
+import type { Content } from '../../src/torrent/content.js';
 import { OnDisk } from '../../src/torrent/on-disk.js';
-import type { Services } from '../../src/torrent/services.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import { type DataSet, fileSet } from '../support/engines.js';
 
@@ -26,15 +26,13 @@ async function open(
   scope.defer(() => pool.close());
   const { metainfo, folder: output } = set;
   let checks = 0;
-  const services: Partial<Services> = {
-    random: () => 0.5,
-    log: () => {},
-    stampFiles,
-    loadResume,
-    syncData: async () => {},
-    openStorage: (_, __, forWriting) => openStorage({ metainfo, output, pool, kind: 'auto', forWriting }),
-    recheck: async (_, __, options) => {
-      const { good } = await recheckFiles(metainfo, output, pool, options);
+  const content: Partial<Content> = {
+    stamp: () => stampFiles(metainfo, output, null),
+    loadResume: () => loadResume(metainfo, output, null),
+    sync: async () => {},
+    open: (forWriting) => openStorage({ metainfo, output, pool, kind: 'auto', forWriting }),
+    recheck: async (options) => {
+      const { good } = await recheckFiles(metainfo, output, pool, { ...options, selection: null });
       afterCheck(++checks);
       return good;
     },
@@ -46,7 +44,8 @@ async function open(
     selection: null,
     wantedPieces: have.bitCount,
     have,
-    services: services as Services,
+    content: content as Content,
+    environment: { random: () => 0.5, log: () => {} },
     isSeed,
     trustsData: false,
     hashed: null,

@@ -32,7 +32,7 @@ function knock(hasSlot: boolean): string[] {
     scheduler: { isInterestedIn: () => false, isPeerInterested: () => false },
     addPeer: () => (hasSlot ? {} : null),
   };
-  const services = {
+  const environment = {
     makeAddresses: () => ({}),
     stir: () => {},
     resolveHost: async () => [],
@@ -42,11 +42,16 @@ function knock(hasSlot: boolean): string[] {
     maxPeersPerAddress: 1,
     listenPort: null,
     throttles: {},
-    hasConnectionRoom: () => true,
-    dropUselessElsewhere: () => false,
   };
+  const dialler = { hasRoom: true, dropUselessElsewhere: () => false };
   const condition = { contacts: { becamePeer: () => {}, dialFailed: () => {} } };
-  const torrent = { metainfo: { infoHash: id(0) }, services, exchange, condition } as unknown as LiveTorrent;
+  const torrent = {
+    metainfo: { infoHash: id(0) },
+    environment,
+    dialler,
+    exchange,
+    condition,
+  } as unknown as LiveTorrent;
   new Roster(torrent).admit(makeLink('192.0.2.2'), { peerId: id(2) } as Handshake);
   return closed;
 }
