@@ -56,6 +56,13 @@ export const LIMITS = {
   swiftSendBytesPerPeer: 8 * MIB,
   /** The same for a peer that is new, or slow to read: two units of memory at most are kept for it. */
   slowSendBytesPerPeer: 256 * KIB,
+  /**
+   * Blocks on their way to one peer are bounded as if each had so many bytes at least: one of a byte costs as much
+   * heap as any, some 350 bytes. Half of a usual block.
+   */
+  sentBlockBytesAtLeast: 8 * KIB,
+  /** Whatever all peers together have on their way, each may have so many blocks. */
+  sentBlocksAtLeast: 4,
   /** Seconds for which a peer may let what it asked for lie while others wait for the memory that this keeps. */
   idleHolderSeconds: 3,
   /**

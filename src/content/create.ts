@@ -93,6 +93,7 @@ export interface MadeTorrent {
   /** Of the folder, what a torrent cannot hold: see `Source`. */
   readonly emptyFolders: readonly string[];
   readonly specialFiles: readonly string[];
+  readonly cutLinks: readonly string[];
 }
 
 /** `createTorrent` with what a reader would find: reading a tree of many files again costs as much as encoding it. */
@@ -135,6 +136,7 @@ export async function makeTorrent(path: string, options: CreateOptions, pool: Wo
     stamps: source.files.map(({ stamp }) => stamp),
     emptyFolders: source.emptyFolders,
     specialFiles: source.specialFiles,
+    cutLinks: source.cutLinks,
   };
 }
 

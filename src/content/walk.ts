@@ -35,6 +35,8 @@ export interface Source {
   readonly emptyFolders: readonly string[];
   /** Files below the root that are setuid, setgid or sticky: a torrent knows executable ones only. */
   readonly specialFiles: readonly string[];
+  /** Links below the root that lead to what was left out: whoever gets the torrent finds nothing there. */
+  readonly cutLinks: readonly string[];
 }
 
 /** What there is to say of a walk, and what is left out of it. */
@@ -72,7 +74,7 @@ export async function walk(given: string, pool: WorkPool, options: WalkOptions =
   }
   if (found.kind !== 'file') throw notShareable(root, kindOf(found));
   const files = await withLastingNumbers([toFile(root, [], found, null)]);
-  return { name, isFolder: false, files, emptyFolders: [], specialFiles: found.isSpecial ? [name] : [] };
+  return { name, isFolder: false, files, emptyFolders: [], cutLinks: [], specialFiles: found.isSpecial ? [name] : [] };
 }
 
 /**
@@ -135,6 +137,7 @@ class Walker {
   readonly #files: SourceFile[] = [];
   readonly #emptyFolders: string[] = [];
   readonly #specialFiles: string[] = [];
+  readonly #cutLinks: string[] = [];
   readonly #refused: HaulError[] = [];
   #refusedCount = 0;
 
@@ -146,10 +149,15 @@ class Walker {
     this.#isExcluded = isExcluded ?? (() => false);
   }
 
-  async run(): Promise<Pick<Source, 'files' | 'emptyFolders' | 'specialFiles'>> {
+  async run(): Promise<Omit<Source, 'name' | 'isFolder'>> {
     await this.#folder([]);
     if (this.#refusedCount > 0) throw allRefused(this.#root, this.#refused, this.#refusedCount);
-    return { files: this.#files, emptyFolders: this.#emptyFolders, specialFiles: this.#specialFiles };
+    return {
+      files: this.#files,
+      emptyFolders: this.#emptyFolders,
+      specialFiles: this.#specialFiles,
+      cutLinks: this.#cutLinks,
+    };
   }
 
   /** All that cannot be shared is told together: nobody wants to hear of the second when the first is mended. */
@@ -240,6 +248,11 @@ class Walker {
     return new HaulError('LIMIT', `${this.#root}: more than ${LIMITS.fileCount} files`);
   }
 
+  /** Itself, or a folder that it is in. */
+  #isLeftOut(below: readonly string[]): boolean {
+    return below.some((_, depth) => this.#isExcluded(below.slice(0, depth + 1).join('/')));
+  }
+
   /** The target below the root, as text; where it exists, it must also really be there. */
   async #linkTarget(link: string): Promise<string[]> {
     const target = await attempt('read link', link, () => readlink(link));
@@ -256,6 +269,8 @@ class Walker {
     const real = await realpath(link).catch(() => null);
     if (real !== null && inside(this.#realRoot, real) === null) throw outside();
     for (const component of components) checkName(component, link);
+    const ends = real === null ? [] : [components, inside(this.#realRoot, real)!];
+    if (ends.some((end) => this.#isLeftOut(end))) this.#cutLinks.push(path.relative(this.#root, link));
     return components;
   }
 }

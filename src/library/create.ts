@@ -136,7 +136,9 @@ export async function hashSource(
 
 const NAMES_TOLD = 5;
 
-function notKept({ emptyFolders, specialFiles }: Pick<MadeTorrent, 'emptyFolders' | 'specialFiles'>): string[] {
+type NotKept = Pick<MadeTorrent, 'emptyFolders' | 'specialFiles' | 'cutLinks'>;
+
+function notKept({ emptyFolders, specialFiles, cutLinks }: NotKept): string[] {
   const lines: string[] = [];
   const tell = (paths: readonly string[], one: string, many: string): void => {
     if (paths.length === 0) return;
@@ -146,6 +148,7 @@ function notKept({ emptyFolders, specialFiles }: Pick<MadeTorrent, 'emptyFolders
   tell(emptyFolders, 'empty folder is not part of the torrent', 'empty folders are not part of the torrent');
   const bits = 'setuid, setgid or sticky, which a torrent does not keep';
   tell(specialFiles, `file is ${bits}`, `files are ${bits}`);
+  tell(cutLinks, 'symbolic link leads to what is left out', 'symbolic links lead to what is left out');
   return lines;
 }
 

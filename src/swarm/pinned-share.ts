@@ -6,8 +6,10 @@
  * A peer that reads briskly may pin 8 MiB; one that is new, or slow to read, two units. Together they leave a quarter
  * of the units free, the slow ones half, so that whoever reads on always finds room. One address (IPv6: one /64) holds
  * a quarter while others are served too.
+ *
+ * Blocks are counted as well: a peer may ask byte by byte for a unit that it holds already.
  */
-import { LIMITS } from '../config.js';
+import { BLOCK_LENGTH_BYTES, LIMITS } from '../config.js';
 import type { Geometry } from '../metainfo/geometry.js';
 import { groupOf } from '../net/remote-group.js';
 import type { Storage } from '../storage/port.js';
@@ -19,6 +21,9 @@ const SLOW_SHARE = 0.5;
 const ADDRESS_SHARE = 0.25;
 /** Units of a peer that is new or slow: it asks in order, and goes on to the next one. */
 const SLOW_UNITS = 2;
+
+/** Blocks on their way to all peers: as many as lie in so many times the units that there may be. */
+const BLOCKS_OF_UNITS = 2;
 
 /** `own`: the peer holds all that it may, and goes on when some of it was sent. `turn`: others hold too much. */
 export type PinVerdict = 'free' | 'own' | 'turn';
@@ -42,6 +47,8 @@ export class PinBook {
   isShort = false;
   /** Looks in a row, one a second, that found it short. */
   crowdedSeconds = 0;
+  /** On their way to all peers. */
+  blocks = 0;
   /** Looks in a row that found somebody without room while all that is resident is pinned. */
   #stuckLooks = 0;
   readonly #storage: Storage;
@@ -52,6 +59,11 @@ export class PinBook {
     this.unitBytes = storage.readUnits.lengthBytes;
     this.unitsPerPiece = Math.ceil(geometry.pieceLengthBytes / this.unitBytes);
     this.slowUnits = Math.max(SLOW_UNITS, Math.floor(LIMITS.slowSendBytesPerPeer / this.unitBytes));
+  }
+
+  /** Since it is a book of one torrent, and units are shared with others, so are blocks. */
+  get mostBlocks(): number {
+    return (BLOCKS_OF_UNITS * this.#storage.readUnits.count * this.unitBytes) / BLOCK_LENGTH_BYTES;
   }
 
   /** At least one. */
@@ -117,6 +129,8 @@ export class PinnedShare {
   readonly #host: Host;
   /** Blocks by unit; a peer that asks in order has two or three. */
   readonly #blocks = new Map<number, number>();
+  /** On their way to it. */
+  #count = 0;
 
   constructor(book: PinBook, host: Host) {
     this.#book = book;
@@ -132,8 +146,16 @@ export class PinnedShare {
     return Math.max(LIMITS.readAheadBytesPerPeer, 2 * this.uptake.sendBytes);
   }
 
-  /** Whether this block may be pinned too. What has its units in common with earlier blocks costs nothing. */
+  /** Who has some on their way hears when these have left. */
+  get #hasManyBlocks(): boolean {
+    if (this.#count < LIMITS.sentBlocksAtLeast) return false;
+    const most = this.uptake.sendBytes / LIMITS.sentBlockBytesAtLeast;
+    return this.#count >= most || this.#book.blocks >= this.#book.mostBlocks;
+  }
+
+  /** Whether this block may be pinned too. What has its units in common with earlier blocks takes no more of them. */
   verdict(piece: number, begin: number, length: number): PinVerdict {
+    if (this.#hasManyBlocks) return 'own';
     const first = this.#unitAt(piece, begin);
     const last = this.#unitAt(piece, begin + length - 1);
     let more = 0;
@@ -152,6 +174,8 @@ export class PinnedShare {
   }
 
   add(piece: number, begin: number, length: number): void {
+    this.#count++;
+    this.#book.blocks++;
     const last = this.#unitAt(piece, begin + length - 1);
     for (let unit = this.#unitAt(piece, begin); unit <= last; unit++) {
       const blocks = this.#blocks.get(unit) ?? 0;
@@ -161,6 +185,8 @@ export class PinnedShare {
   }
 
   remove(piece: number, begin: number, length: number): void {
+    this.#count--;
+    this.#book.blocks--;
     const last = this.#unitAt(piece, begin + length - 1);
     for (let unit = this.#unitAt(piece, begin); unit <= last; unit++) {
       const left = this.#blocks.get(unit)! - 1;

@@ -75,6 +75,30 @@ describe('the bar', () => {
     }
   });
 
+  it('is drawn as for 80 columns where the terminal says that it has none', (context) => {
+    mock.timers.enable({ apis: ['setInterval', 'setTimeout', 'Date'] });
+    context.after(() => mock.timers.reset());
+    const screen = new Screen(80);
+    const listeners: (() => void)[] = [];
+    const stream = {
+      isTTY: true,
+      columns: 0,
+      write: (text: string) => screen.write(text),
+      on: (_event: 'resize', listener: () => void) => listeners.push(listener),
+      off: () => {},
+    };
+    const output = new Output({ command: 'x', json: false, verbose: false, stdout: stream, stderr: stream });
+    const view = output.progress(() => ({ ...SAMPLE, ...LARGE, name: 'image.iso', phase: 'downloading' }));
+    mock.timers.tick(200);
+    for (const listener of listeners) listener();
+    mock.timers.tick(200);
+    view.stop();
+    const [bar, ...rest] = screen.lines;
+    assert.match(bar!, /^ downloading image\.iso .* 31\.5% .* 30\.1 MB\/s .*left$/);
+    assert.ok(cellsOf(bar!) < 80);
+    assert.deepEqual([listeners.length, ...rest], [1, '']);
+  });
+
   it('leaves nothing behind when the window is resized', (context) => {
     const { screen, output } = scene(context, 120);
     output.event('listening', {}, 'x'.repeat(100));

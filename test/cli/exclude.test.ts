@@ -52,6 +52,32 @@ describe('--exclude', () => {
   });
 });
 
+describe('a symbolic link to what is left out', () => {
+  it('is kept and told of, once for all of them; one that led nowhere before is not', async (context) => {
+    const folder = await makeFolder(context);
+    const root = join(folder, 'tree');
+    await makeTree(root, ['keep', 'lib/libx.so.1.2', 'cache/deep/file']);
+    await symlink('libx.so.1.2', join(root, 'lib/libx.so.1'));
+    await symlink('../cache/deep', join(root, 'lib/cached'));
+    await symlink('lib/cached/file', join(root, 'through'));
+    await symlink('keep', join(root, 'good'));
+    await symlink('nowhere', join(root, 'broken'));
+    const torrent = join(folder, 'x.torrent');
+    const words = ['--exclude', '*.1.2', '--exclude', 'cache'];
+    const created = await haul('create', root, '-o', torrent, ...words);
+    assert.equal(created.exitCode, 0, created.stderr);
+    assert.equal(
+      created.stderr,
+      'haul: warning: 3 symbolic links lead to what is left out: lib/cached, lib/libx.so.1, through\n',
+    );
+    const { lines } = await haul('inspect', torrent, '--json');
+    const links = (lines[0]!.files as { path: string; symlinkTo?: string }[]).filter(({ symlinkTo }) => symlinkTo);
+    assert.equal(links.length, 5);
+    const { warnings } = await createTorrent(root, { exclude: ['keep'] });
+    assert.deepEqual(warnings, ['1 symbolic link leads to what is left out: good']);
+  });
+});
+
 describe('what a torrent cannot hold', () => {
   it('is told all at once when it cannot be shared', async (context) => {
     const folder = await makeFolder(context);

@@ -5,6 +5,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { until } from '../../lab/wait.js';
 import { createEngine, share } from '../../src/index.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 import { advertisedUrl, parseAdvertised } from '../../src/net/advertised.js';
@@ -163,6 +164,48 @@ describe('--host and --advertise', () => {
       assert.ok(String(getCommand).includes(String(torrentUrl)));
       assert.deepEqual((await torrentAt(loopbackUrl)).trackers, [[announceUrl]]);
       assert.equal((await sharer.stop()).exitCode, 0);
+    }
+  });
+
+  it('of share: a name that this machine knows as its own loopback is told to no peer as that', async (context) => {
+    const { first } = await sources(context);
+    const asked: URLSearchParams[] = [];
+    const server = createServer((request, response) => {
+      asked.push(new URL(request.url!, 'http://x').searchParams);
+      response.end('d8:intervali1800e5:peers0:e');
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    context.after(() => void server.close());
+    const { port: otherPort } = server.address() as { port: number };
+    const shared = await share(first, {
+      host: '127.0.0.2',
+      httpPort: 0,
+      engine: { port: 0 },
+      advertise: 'http://localhost:8080/files',
+      trackers: [[`http://127.0.0.1:${otherPort}/announce`]],
+    });
+    context.after(() => shared.close());
+    assert.equal(shared.announceUrl(), 'http://localhost:8080/files/announce');
+    const hash = [...shared.created.infoHash].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('');
+    const who = `info_hash=${hash}&peer_id=${'a'.repeat(20)}&port=1&uploaded=0&downloaded=0&left=1&compact=1`;
+    const reply = await fetch(`http://127.0.0.2:${shared.tracker.port}/announce?${who}`);
+    const peer = Buffer.from([127, 0, 0, 2, shared.engine.port! >> 8, shared.engine.port! & 0xff]);
+    const told = Buffer.from(await reply.arrayBuffer());
+    assert.ok(told.includes(Buffer.concat([Buffer.from('5:peers6:'), peer])), told.toString('latin1'));
+    await until('an announce', 10_000, () => asked.length > 0);
+    // Other trackers hear the name, and the port where peers are met: the one that was named is of HTTP.
+    await shared.close();
+    assert.equal(asked[0]!.get('ip'), 'localhost');
+    assert.equal(asked[0]!.get('port'), String(shared.engine.port));
+  });
+
+  it('of share: a port that others are told is not exchanged for the next free one', async (context) => {
+    const { first } = await sources(context);
+    const taken = createServer().listen(6969);
+    await Promise.race([once(taken, 'listening'), once(taken, 'error')]);
+    context.after(() => void taken.close());
+    for (const advertise of ['files.example:8080', 'https://files.example/']) {
+      await assert.rejects(share(first, { advertise, engine: { port: 0 } }), { code: 'PORT_IN_USE' });
     }
   });
 

@@ -51,6 +51,27 @@ test('a range over two units counts as two', () => {
   assert.equal(join('192.0.2.1').verdict(0, 0, BLOCK), 'free');
 });
 
+test('blocks on their way are bounded by number too: bytes that lie in one unit cost heap and no unit', () => {
+  const { book, join } = scene(96);
+  /** Asks for one byte after the other. */
+  const ask = (share: PinnedShare, most = Number.POSITIVE_INFINITY): number => {
+    let count = 0;
+    for (; count < most && share.verdict(0, count, 1) === 'free'; count++) share.add(0, count, 1);
+    return count;
+  };
+  const slow = book.join('192.0.2.1');
+  assert.equal(ask(slow), LIMITS.slowSendBytesPerPeer / (8 * 1024));
+  slow.remove(0, 0, 1);
+  assert.equal(ask(slow), 1);
+  assert.equal(ask(join('192.0.2.2')), LIMITS.sendBytesPerPeer / (8 * 1024));
+  const most = (2 * 96 * MIB) / BLOCK;
+  for (let host = 0; book.blocks < most; host++) ask(join(`192.0.3.${host}`), most - book.blocks);
+  assert.equal(ask(join('192.0.2.3')), 4, 'nobody is shut out');
+  assert.equal(slow.verdict(0, 0, 1), 'own');
+  book.blocks -= most;
+  assert.equal(ask(join('192.0.2.4')), 256);
+});
+
 test('all peers together leave a quarter of the units free, the slow ones half', () => {
   const { storage, book, fill, join } = scene(96);
   for (let i = 0; i < 9; i++) assert.equal(fill(join(`192.0.2.${i}`), i * 10), '8 own');
