@@ -102,6 +102,7 @@ export class SimPeer implements Remote {
   readonly other: PeerHost;
   readonly isDialled: boolean;
   readonly host: string;
+  readonly isWebSeed = false;
   readonly supportsFast: boolean;
   readonly asksAtOnce: boolean;
   /** Set when the connection is made. */

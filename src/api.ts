@@ -71,6 +71,11 @@ export interface AddOptions {
   readonly peers?: readonly { readonly host: string; readonly port: number }[];
   /** Replaces the torrent's trackers when given; [] for none. */
   readonly trackers?: readonly (readonly string[])[];
+  /**
+   * URLs of web servers that have the data too (BEP 19), besides those of the torrent. They may be of a private
+   * network; those of the torrent only where a tracker of it has the same host.
+   */
+  readonly webSeeds?: readonly string[];
   /** 'seed': data must be complete, files are opened read-only. Default 'download'. */
   readonly mode?: 'download' | 'seed';
   /** Seed mode: trust the data instead of hashing it first. */

@@ -173,6 +173,18 @@ export const LIMITS = {
    * refused.
    */
   extendedHandshakesPerPeer: 32,
+  /** Web seeds of a torrent in use at once (BEP 19); the others are for when one fails. */
+  webSeeds: 8,
+  /** Requests under way at one web seed: the next answer is on its way while one is read. */
+  webSeedRequests: 4,
+  /** From the request to the first byte, and between two bytes. */
+  webSeedTimeoutMs: 20_000,
+  /** Of one request; then the web seed has failed. */
+  webSeedRedirects: 5,
+  /** A web seed that failed is tried again after this, twice as long each time, */
+  webSeedRetryMs: 5_000,
+  /** and at least so often; one that has not what we want no sooner. */
+  webSeedRetryMaxMs: 600_000,
   /**
    * A peer for which the kernel has taken nothing of ours for that long reads nothing; what it holds goes to the
    * others.

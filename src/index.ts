@@ -21,6 +21,7 @@ export type {
   TorrentStats,
   TrackerReport,
   WakeDormant,
+  WebSeedReport,
   WokenTorrent,
 } from './api.js';
 export { createEngine } from './engine/engine.js';

@@ -42,6 +42,8 @@ export interface TorrentStats {
   /** Payload bytes, this session. */
   readonly downloadedBytes: number;
   readonly uploadedBytes: number;
+  /** What of the downloaded came from web seeds. */
+  readonly webSeedBytes: number;
   /** Rolling averages over 20 s. */
   readonly downloadBytesPerSec: number;
   readonly uploadBytesPerSec: number;
@@ -80,7 +82,8 @@ export type HealthCode =
   | 'no-trackers'
   | 'udp-trackers-only' // or of other kinds that cannot be contacted
   | 'tracker-failing'
-  | 'tracker-silent'; // has not answered yet
+  | 'tracker-silent' // has not answered yet
+  | 'web-seed-failing';
 
 export interface HealthProblem {
   readonly code: HealthCode;
@@ -103,6 +106,21 @@ export interface TrackerReport {
   readonly failures: number;
 }
 
+/** One web seed (BEP 19), and how it does. */
+export interface WebSeedReport {
+  /** Without what may be secret: user, password and query. */
+  readonly url: string;
+  /**
+   * 'in-use': blocks are asked of it. 'waiting': not asked yet, or not needed. 'failing': it is tried again later.
+   * 'banned': it gave bad data or another file, and is not used for this torrent any more.
+   */
+  readonly state: 'in-use' | 'waiting' | 'failing' | 'banned';
+  /** Why it fails, one phrase; empty while all is well. */
+  readonly message: string;
+  /** Payload bytes, this session. */
+  readonly downloadedBytes: number;
+}
+
 /** Addresses whose last dial or connection ended for the same reason. */
 export interface AddressFailure {
   readonly reason: string;
@@ -120,6 +138,7 @@ export interface BannedPeer {
 /** Where data could come from, and what became of each source. */
 export interface TorrentSources {
   readonly trackers: readonly TrackerReport[];
+  readonly webSeeds: readonly WebSeedReport[];
   readonly addresses: {
     /** That may be dialled: neither banned nor our own. */
     readonly known: number;

@@ -21,13 +21,14 @@ import { torrentSampler } from './sample.js';
 import type { FileChoice, SelectOptions } from './select.js';
 import { tune } from './tune.js';
 import { resourceFields } from './usage.js';
-import { type HostPort, parseDuration, parseGlob, parseHostPort, parseTimeLimit } from './values.js';
+import { type HostPort, parseDuration, parseGlob, parseHostPort, parseTimeLimit, parseWebSeedUrl } from './values.js';
 import { delayOrAborted, eitherSignal, settledOrAborted } from './wait.js';
 import { makeProgressLook, sayWaiting } from './waiting.js';
 
 interface GetOptions extends CommonOptions, EngineCliOptions, SelectOptions {
   readonly output: string;
   readonly peer?: readonly HostPort[];
+  readonly webSeed?: readonly string[];
   /** Milliseconds. */
   readonly seedFor?: number;
   readonly timeout?: number;
@@ -42,9 +43,8 @@ export function getCommand(run: Runner): Command {
     .description('Download what a torrent describes; run it again to continue')
     .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
     .option('-o, --output <dir>', 'folder that receives the file, or the torrent’s folder', '.')
-    .addOption(
-      new Option('--peer <host:port>', 'a peer to connect to; may be repeated').argParser(repeated(parseHostPort)),
-    )
+    .addOption(listOption('--peer <host:port>', 'a peer to connect to; may be repeated', parseHostPort))
+    .addOption(listOption('--web-seed <url>', 'an http(s) URL of the same data; may be repeated', parseWebSeedUrl))
     .addOption(
       new Option('--seed-for <duration>', 'keep seeding after completion: 30s, 10m, 2h, 1d, forever').argParser(
         argument(parseDuration),
@@ -106,6 +106,10 @@ exits with 1.${jsonHelp({
       })}`,
     )
     .action((torrent: string, options: GetOptions) => run('get', options, (context) => get(context, torrent, options)));
+}
+
+function listOption<T>(flags: string, description: string, parse: (text: string) => T): Option {
+  return new Option(flags, description).argParser(repeated(parse));
 }
 
 function limitOption(flags: string, description: string): Option {
@@ -176,6 +180,7 @@ async function getInto(context: Context, goal: Goal, options: GetOptions): Promi
     const torrent = engine.add(metainfo, {
       output: folder,
       peers: options.peer ?? [],
+      webSeeds: options.webSeed ?? [],
       sequential: options.sequential === true,
       overwrite: options.force === true,
       ...(choice.priorities === undefined ? {} : { priorities: choice.priorities }),
@@ -236,7 +241,8 @@ async function download(context: Context, running: Running, seedForMs: number): 
 function warnLonely(output: Output, metainfo: Metainfo, options: GetOptions): void {
   for (const warning of metainfo.warnings) output.warn(warning);
   const urls = metainfo.trackers.flat();
-  if ((options.peer ?? []).length > 0 || urls.some((url) => /^https?:/i.test(url))) return;
+  const hasWebSeed = metainfo.webSeeds.length + (options.webSeed ?? []).length > 0;
+  if (hasWebSeed || (options.peer ?? []).length > 0 || urls.some((url) => /^https?:/i.test(url))) return;
   const [code, reason] =
     urls.length === 0
       ? ['no-trackers', 'the torrent names no tracker']

@@ -44,6 +44,7 @@ import { Dormant, infoHashKey } from './dormant.js';
 import { makeEnvironment, type SharedEnvironment } from './environment.js';
 import { makeEnginePool, roomOf } from './pool.js';
 import { Visits } from './visits.js';
+import { EngineWebClients } from './web-clients.js';
 
 /**
  * Starts an engine: listens for peers. Worker threads start with the first torrent that needs them.
@@ -95,6 +96,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   /** Those that have a session. */
   readonly #torrents = new Map<string, LiveTorrent>();
   readonly #dispatcher = new HttpClient();
+  readonly #webClients = new EngineWebClients();
   readonly #limits: Limits;
   readonly #dormant: Dormant;
   #listener: Listener | null = null;
@@ -289,6 +291,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       maxPeers,
       maxPeersPerAddress: this.#options.maxConnectionsPerAddress ?? Math.ceil(maxPeers / DEFAULTS.addressesPerTable),
       dispatcher: this.#dispatcher,
+      webClients: this.#webClients,
       zone,
       announceAs,
       restAfterMs: this.#internals.restAfterMs ?? DEFAULTS.restAfterMs,
@@ -367,7 +370,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#limits.close();
     await listening;
     await this.#memory.close();
-    await Promise.all([this.#pool.close(), this.#dispatcher.destroy()]);
+    await Promise.all([this.#pool.close(), this.#dispatcher.destroy(), this.#webClients.destroy()]);
     emitTo(this, 'closed');
   }
 

@@ -9,15 +9,18 @@ import { Announcer } from '../discovery/announcer.js';
 import { announceHttp } from '../discovery/http-tracker.js';
 import type { Requests } from '../net/http-client.js';
 import type { Environment } from '../torrent/environment.js';
+import { type WebClients, WebSeeds } from '../webseed/web-seeds.js';
 
 /** All but the throttles, which each torrent has of its own. */
 export type SharedEnvironment = Omit<Environment, 'throttles'>;
 
-type Made = 'now' | 'makeAddresses' | 'resolveHost' | 'makeAnnounces' | 'onTrouble';
+type Made = 'now' | 'makeAddresses' | 'resolveHost' | 'makeAnnounces' | 'makeWebSeeds' | 'onTrouble';
 
 export interface EnvironmentOptions extends Omit<SharedEnvironment, Made> {
   /** HTTP connections of the engine. */
   readonly dispatcher: Requests;
+  /** The same for web seeds. */
+  readonly webClients: WebClients;
   /** What trackers are told (`EngineOptions.announceAs`). */
   readonly announceAs?: { readonly host?: string | undefined; readonly port?: number | undefined } | undefined;
   /** Where this host is (`EngineOptions.zone`). */
@@ -25,7 +28,7 @@ export interface EnvironmentOptions extends Omit<SharedEnvironment, Made> {
 }
 
 export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment {
-  const { dispatcher, zone, announceAs, ...given } = options;
+  const { dispatcher, webClients, zone, announceAs, ...given } = options;
   const { log, random, peerId } = given;
   const gate = new AnnounceGate({
     atOnce: LIMITS.announcesAtOnce,
@@ -57,6 +60,17 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
         now: () => performance.now(),
         onPeers: (addresses) => owner.onPeers(addresses),
         onOutcome: (url, outcome, message) => owner.onOutcome(url, outcome, message),
+      }),
+    makeWebSeeds: (metainfo, named, { downloads }) =>
+      new WebSeeds({
+        metainfo,
+        urls: metainfo.webSeeds,
+        named,
+        trackers: metainfo.trackers.flat(),
+        clients: webClients,
+        downloads,
+        now: () => performance.now(),
+        log,
       }),
     onTrouble: (error) => log('error', error.message, { ...error.facts }),
   };

@@ -3,6 +3,7 @@ import type { AddOptions, EngineOptions, RateLimits, RemoveOptions } from '../ap
 import { HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { Selection } from '../metainfo/selection.js';
+import { isWebSeedUrl } from '../metainfo/urls.js';
 import { parseAdvertised } from '../net/advertised.js';
 import { isZone, ZONE_RULE } from '../net/zone.js';
 import {
@@ -71,6 +72,7 @@ const ADD_RULES: Rules<AddOptions> = {
   output: words,
   peers: listOf(address, 'a host and a port from 1 to 65535 each'),
   trackers: tiers,
+  webSeeds: listOf((value) => (typeof value === 'string' && isWebSeedUrl(value) ? null : ''), 'http or https URLs'),
   mode: oneOf('download', 'seed'),
   trustData: flag,
   hashed: stamps,

@@ -11,6 +11,11 @@ export interface Requests {
   request(options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData>;
 }
 
+/** Answers that are streamed: undici's own way, without a stream between. */
+export interface Dispatches {
+  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean;
+}
+
 type Request = (this: Dispatcher, options: Dispatcher.RequestOptions) => Promise<Dispatcher.ResponseData>;
 
 interface Loaded {
@@ -34,7 +39,7 @@ function load(): Loaded {
   }
 }
 
-export class HttpClient implements Requests {
+export class HttpClient implements Requests, Dispatches {
   readonly #options: Agent.Options;
   #agent: Agent | null = null;
   #isDestroyed = false;
@@ -48,16 +53,26 @@ export class HttpClient implements Requests {
    * SYSTEM_LIMIT
    */
   async request(options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData> {
-    if (this.#isDestroyed) throw Object.assign(new Error('the client is destroyed'), { code: 'UND_ERR_DESTROYED' });
-    loaded ??= load();
-    this.#agent ??= new loaded.Agent(this.#options);
+    const { agent, request } = this.#open();
     try {
-      return await loaded.request.call(this.#agent, options);
+      return await request.call(agent, options);
     } catch (error) {
       // Its parser is WebAssembly, for which Node reserves ten gigabytes of addresses.
       const limit = asSystemLimit(error);
       throw limit?.facts.resource === 'address space' ? limit : error;
     }
+  }
+
+  /** @throws UND_ERR_DESTROYED after `destroy`; what goes wrong later goes to the handler */
+  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    return this.#open().agent.dispatch(options, handler);
+  }
+
+  #open(): { readonly agent: Agent; readonly request: Request } {
+    if (this.#isDestroyed) throw Object.assign(new Error('the client is destroyed'), { code: 'UND_ERR_DESTROYED' });
+    loaded ??= load();
+    this.#agent ??= new loaded.Agent(this.#options);
+    return { agent: this.#agent, request: loaded.request };
   }
 
   /** Ends what is under way and closes all connections. Idempotent. */

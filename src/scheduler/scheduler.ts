@@ -158,9 +158,10 @@ export class Scheduler extends SchedulerFacts {
     this.#pipeline.setReqq(slot, reqq);
   }
 
-  /** The peer serves up to so many blocks of a piece in one message; a power of two. */
-  setRunBlocks(slot: PeerSlot, blocks: number): void {
+  /** The peer serves up to so many blocks, a power of two, of a piece in one message; runs of pieces suit it best. */
+  setRunBlocks(slot: PeerSlot, blocks: number, prefersRuns = false): void {
     this.#pipeline.setRunBlocks(slot, blocks);
+    this.#picker.setPrefersRuns(slot, prefersRuns);
   }
 
   // What peers have
@@ -185,7 +186,6 @@ export class Scheduler extends SchedulerFacts {
     this.#holdings.lack(slot, piece);
   }
 
-  /** BEP 6 */
   peerHaveAll(slot: PeerSlot): void {
     this.#holdings.haveAll(slot);
     this.#superSeed?.hadMany(slot);

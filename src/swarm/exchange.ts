@@ -76,7 +76,9 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
   readonly uploads: Throttle;
   readonly trouble: DiskTrouble;
   readonly peers: (Peer<R> | null)[] = [];
+  /** Of the wire. */
   peerCount = 0;
+  webSeedCount = 0;
   isClosed = false;
   readonly #owner: ExchangeOwner<R>;
   readonly #name: string;
@@ -109,7 +111,7 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
       random: options.random,
       limits: {
         // Who yields its place has a slot until its connection is closed.
-        maxSlots: options.maxPeers + LIMITS.doorstepConnections,
+        maxSlots: options.maxPeers + LIMITS.doorstepConnections + LIMITS.webSeeds,
         openPieces: this.storage.mostPieces,
         uploadSlots: options.uploadSlots,
         requestsPerPeer: LIMITS.requestsPerPeer,
@@ -143,11 +145,13 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
     return this.peerCount < this.#maxPeers && !this.isClosed;
   }
 
+  get #isEmpty(): boolean {
+    return this.peerCount + this.webSeedCount === 0;
+  }
+
   /** A seed with nobody to serve: a tick would find nothing to do. */
   get isQuiet(): boolean {
-    return (
-      this.peerCount === 0 && this.isComplete && !this.scheduler.isSuperSeeding && this.trouble.pausedText === null
-    );
+    return this.#isEmpty && this.isComplete && !this.scheduler.isSuperSeeding && this.trouble.pausedText === null;
   }
 
   /** There is a slot for one more, @param takesPlace also when those whose places were taken have not all left. */
@@ -160,12 +164,21 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
    * Takes a peer whose handshake is done. Returns where its messages go, or null when there is no slot.
    * @param takesPlace another one is about to leave in its favour.
    */
-  addPeer(remote: R, takesPlace: boolean): Peer<R> | null {
-    if (!this.hasSlot(takesPlace)) return null;
+  addPeer<Q extends R>(remote: Q, takesPlace: boolean): Peer<Q> | null {
+    return this.hasSlot(takesPlace) ? this.#add(remote) : null;
+  }
+
+  /** Takes a web seed, which needs no place among the peers. Null: there are enough. */
+  addWebSeed<Q extends R>(remote: Q): Peer<Q> | null {
+    return this.isClosed || this.webSeedCount === LIMITS.webSeeds ? null : this.#add(remote);
+  }
+
+  #add<Q extends R>(remote: Q): Peer<Q> {
     const slot = this.#freeSlots.pop() ?? (this.peers.length as PeerSlot);
-    const peer = new Peer(this, remote, slot);
+    const peer = new Peer<R>(this, remote, slot);
     this.peers[slot] = peer;
-    this.peerCount++;
+    if (remote.isWebSeed) this.webSeedCount++;
+    else this.peerCount++;
     // What we have is said first (BEP 3, 6): a super-seed may reveal a piece as soon as the scheduler knows the peer.
     remote.greet(this.scheduler.isSuperSeeding || this.have.count === 0 ? null : this.have);
     this.scheduler.addPeer(slot, this.now());
@@ -173,7 +186,7 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
     // Who comes to a seed wants something of it: unchoked behind our first words it may ask a round trip sooner.
     if (remote.asksAtOnce && this.isComplete && !this.scheduler.isSuperSeeding) peer.assumeInterest();
     this.#owner.onPeerConnected(remote);
-    return peer;
+    return peer as unknown as Peer<Q>;
   }
 
   /** The connection is closed: the slot may be used again. */
@@ -184,8 +197,9 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
     this.scheduler.removePeer(peer.slot, this.now());
     this.peers[peer.slot] = null;
     this.#freeSlots.push(peer.slot);
-    this.peerCount--;
-    if (this.peerCount === 0) this.#whenEmpty?.();
+    if (peer.remote.isWebSeed) this.webSeedCount--;
+    else this.peerCount--;
+    if (this.#isEmpty) this.#whenEmpty?.();
     if (!this.isClosed) this.scheduler.fillHungry(this.now());
   }
 
@@ -284,7 +298,7 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
 
   /** Resolves when every link is closed and no job of the receive path is in the pool. Call after `close`. */
   async quiet(): Promise<void> {
-    if (this.peerCount > 0) {
+    if (!this.#isEmpty) {
       await new Promise<void>((resolve) => {
         this.#whenEmpty = resolve;
       });

@@ -134,7 +134,7 @@ export class Peer<R extends Remote = Remote> implements WireSink {
   setRunBlocks(blocks: number): void {
     this.inflow.runBlocks = blocks;
     this.outflow.takesRuns = blocks > 1;
-    this.#owner.scheduler.setRunBlocks(this.slot, blocks);
+    this.#owner.scheduler.setRunBlocks(this.slot, blocks, this.remote.isWebSeed);
   }
 
   /** The longest queue of requests that it keeps. */

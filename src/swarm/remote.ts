@@ -1,7 +1,7 @@
 /**
  * The other side of one connection, as an exchange needs it: what can be said to it, and how it takes that. A peer of
- * the wire is one (`torrent/wire-remote.ts`), a simulated host is one. Nothing here calls back at once: what the other
- * side answers comes to its `Peer` later.
+ * the wire is one (`torrent/wire-remote.ts`), a web seed (`webseed/web-remote.ts`), a simulated host. Nothing here
+ * calls back at once: what the other side answers comes to its `Peer` later.
  */
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
@@ -9,6 +9,8 @@ import type { PieceIndex } from '../metainfo/geometry.js';
 export interface Remote {
   /** Its address without the port. What comes from one host is counted together where it is about shares. */
   readonly host: string;
+  /** A web server (BEP 19): it only gives, and is counted apart from peers. */
+  readonly isWebSeed: boolean;
   /** It speaks BEP 6: a request that is refused is said to be. */
   readonly supportsFast: boolean;
   /** It came to us and hears an unchoke that follows our first words at once. */

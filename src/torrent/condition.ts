@@ -19,6 +19,7 @@ type Watched = Pick<
   | 'environment'
   | 'dialler'
   | 'doubts'
+  | 'webSources'
   | 'trackerReports'
   | 'onDiskPause'
 >;
@@ -52,7 +53,7 @@ export class Condition {
     const { exchange, isSyncing } = this.#torrent;
     if (exchange === null) return;
     const { downloadedBytes } = exchange.scheduler.totals;
-    this.#withoutPeers.is(exchange.peerCount === 0, nowMs);
+    this.#withoutPeers.is(exchange.peerCount + exchange.webSeedCount === 0, nowMs);
     this.#nothingCame.is(downloadedBytes === this.#receivedBytes, nowMs);
     this.#diskBehind.is(exchange.storage.isBehind, nowMs);
     this.#syncing.is(isSyncing, nowMs);
@@ -82,6 +83,7 @@ export class Condition {
     const { dialled, connected, failed, banned, bans, failures } = contacts;
     return {
       trackers: this.#trackers,
+      webSeeds: this.#torrent.webSources.reports(),
       addresses: { known: this.#torrent.roster.knownAddresses, dialled, connected, failed, banned, failures, bans },
     };
   }
@@ -111,7 +113,8 @@ export class Condition {
       goal,
       trackers: this.#trackers,
       areTrackersGiven: this.#areTrackersGiven,
-      peers: exchange?.peerCount ?? 0,
+      peers: (exchange?.peerCount ?? 0) + (exchange?.webSeedCount ?? 0),
+      webSeeds: this.#torrent.webSources.reports(),
       holders,
       servers,
       known: roster.knownAddresses,

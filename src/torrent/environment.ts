@@ -11,6 +11,7 @@ import type { Address } from '../net/address.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import type { TorrentThrottles } from '../peer/throttle.js';
+import type { WebSeeds } from '../webseed/web-seeds.js';
 import type { ContentOf } from './content.js';
 
 /** Known addresses of one torrent and when each may be dialled. */
@@ -69,6 +70,8 @@ export interface Environment {
   /** IP addresses of a host name (or of an address, itself). Rejects when there are none. */
   resolveHost(host: string): Promise<readonly string[]>;
   makeAnnounces(metainfo: Metainfo, trackers: readonly (readonly string[])[], owner: AnnounceOwner): Announces;
+  /** The web seeds of a torrent. @param named by the user, besides those of the torrent */
+  makeWebSeeds(metainfo: Metainfo, named: readonly string[], throttles: TorrentThrottles): WebSeeds;
   /** Something has happened to this torrent: it is to be ticked again, should it have been quiet. */
   stir(door: Door): void;
   /** The torrent is gone: take it off the list. */

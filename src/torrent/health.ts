@@ -2,7 +2,7 @@
  * What is wrong with a torrent, told from plain facts: why nothing comes, or what will go wrong next. Pure.
  * Asked for when somebody looks (once a second or so), never per block. The most telling problem comes first.
  */
-import type { AddressFailure, BannedPeer, HealthCode, HealthProblem, TrackerReport } from '../api.js';
+import type { AddressFailure, BannedPeer, HealthCode, HealthProblem, TrackerReport, WebSeedReport } from '../api.js';
 import type { ErrorFacts } from '../errors.js';
 
 export interface HealthFacts {
@@ -15,6 +15,8 @@ export interface HealthFacts {
   /** They were given in place of the torrent's own: a seed without any is then as it should be. */
   readonly areTrackersGiven: boolean;
   readonly peers: number;
+  /** `peers` counts those in use too. */
+  readonly webSeeds: readonly WebSeedReport[];
   /** Connected peers that have something we miss, and those of them that let us download. */
   readonly holders: number;
   readonly servers: number;
@@ -53,6 +55,7 @@ export const SYNC_SLOW_MS = 15_000;
 export const MEMORY_SHORT_MS = 4_000;
 /** Named one by one; a torrent may list a hundred. */
 const TRACKERS_NAMED = 5;
+const WEB_SEEDS_NAMED = 5;
 
 export function healthOf(facts: HealthFacts): readonly HealthProblem[] {
   if (facts.goal === 'nothing') return facts.paused === null ? [] : diskProblems(facts);
@@ -65,6 +68,13 @@ export function healthOf(facts: HealthFacts): readonly HealthProblem[] {
     else if (isShort) found.push(memoryShortage(facts));
     else if (idle && found.length === 0) found.push(idleness(facts));
     found.push(...badPieceProblems(facts));
+    if (alone)
+      found.push(
+        ...facts.webSeeds
+          .filter(({ message }) => message !== '')
+          .slice(0, WEB_SEEDS_NAMED)
+          .map(webSeedFailing),
+      );
     // While data comes the trackers may be as they are.
     if (alone || facts.trackers.some(isAsked)) found.push(...trackerProblems(facts, alone));
   }
@@ -178,6 +188,11 @@ function trackerFailing({ url, message, failures }: TrackerReport): HealthProble
   const line = message.startsWith(`tracker ${url}`) ? message : `tracker ${url}: ${message}`;
   const times = failures > 1 ? ` (${failures} times)` : '';
   return problem('tracker-failing', false, `${line}${times}`, { url, failures });
+}
+
+function webSeedFailing({ url, message, state }: WebSeedReport): HealthProblem {
+  const then = state === 'banned' ? ', and is not used any more' : '';
+  return problem('web-seed-failing', true, `web seed ${url}: ${message}${then}`, { url });
 }
 
 function seconds(ms: number): string {

@@ -15,6 +15,7 @@ import { Bans } from './bans.js';
 import { deferred } from './endings.js';
 import type { Addresses } from './environment.js';
 import { NamedPeers } from './named-peers.js';
+import { wirePeers } from './remotes.js';
 import type { HostSession } from './session.js';
 import { dropUseless, hasUseless, makeRoom, type TurnoverOptions } from './turnover.js';
 import { judgeTwin } from './twins.js';
@@ -74,11 +75,9 @@ export class Roster implements Door {
       onAddress: (address) => this.#addresses.add(address, 'explicit'),
       onTrouble: (peer, reason, isFirst) => log(isFirst ? 'warn' : 'debug', `peer ${peer}: ${reason}`),
       isPeer: ({ host, port }) => {
-        const peers = torrent.exchange?.peers ?? [];
-        return peers.some((peer) => {
-          const remote = peer?.remote;
-          return remote?.host === host && (remote.listenPort ?? remote.link.port) === port;
-        });
+        const isIt = ({ remote }: WirePeer): boolean =>
+          remote.host === host && (remote.listenPort ?? remote.link.port) === port;
+        return wirePeers(torrent.exchange).some(isIt);
       },
     });
   }
@@ -128,9 +127,7 @@ export class Roster implements Door {
   remove(host: string, port: number): void {
     const all = [{ host, port }, ...(this.#named?.remove(host, port) ?? [])];
     for (const address of all) this.#addresses.ban(address, Number.POSITIVE_INFINITY);
-    for (const peer of this.#torrent.exchange?.peers ?? []) {
-      if (peer === null) continue;
-      const { remote } = peer;
+    for (const { remote } of wirePeers(this.#torrent.exchange)) {
       const ports = [remote.link.port, remote.listenPort];
       if (all.some((address) => address.host === remote.host && ports.includes(address.port)))
         remote.close('the user removed it');
@@ -319,10 +316,8 @@ export class Roster implements Door {
   }
 
   #isDialled({ host, port }: Address): boolean {
-    const peers = this.#torrent.exchange?.peers ?? [];
-    return peers.some((peer) => {
-      const link = peer?.remote.link;
-      return link !== undefined && !link.isIncoming && !link.isClosing && link.host === host && link.port === port;
+    return wirePeers(this.#torrent.exchange).some(({ remote: { link } }) => {
+      return !link.isIncoming && !link.isClosing && link.host === host && link.port === port;
     });
   }
 
@@ -334,7 +329,7 @@ export class Roster implements Door {
     if (exchange === null || nowMs - this.#soughtMs < LIMITS.silentTwinMs) return;
     for (const { remote } of silentSources(exchange, nowMs)) {
       const { link } = remote;
-      if (link.isIncoming) continue;
+      if (link === null || link.isIncoming) continue;
       this.#soughtMs = nowMs;
       this.#addresses.dialAgain({ host: link.host, port: link.port });
     }
@@ -380,8 +375,8 @@ export class Roster implements Door {
   #twinOf(handshake: Handshake): WirePeer | null {
     let newest: WirePeer | null = null;
     const idEnd = endOfId(handshake.peerId);
-    for (const other of this.#torrent.exchange?.peers ?? []) {
-      if (other === null || other.remote.idEnd !== idEnd || other.remote.isClosing) continue;
+    for (const other of wirePeers(this.#torrent.exchange)) {
+      if (other.remote.idEnd !== idEnd || other.remote.isClosing) continue;
       if (!other.remote.peerId.equals(handshake.peerId)) continue;
       if (newest === null || other.joinedMs > newest.joinedMs) newest = other;
     }

@@ -2,15 +2,25 @@
 import type { TorrentState, TorrentStats } from '../api.js';
 
 /** What sessions that are over have moved, bytes. */
-export type SessionSums = Pick<TorrentStats, 'downloadedBytes' | 'uploadedBytes' | 'wastedBytes' | 'corruptBytes'>;
+export type SessionSums = Pick<
+  TorrentStats,
+  'downloadedBytes' | 'uploadedBytes' | 'webSeedBytes' | 'wastedBytes' | 'corruptBytes'
+>;
 
-export const NO_STATS: SessionSums = { downloadedBytes: 0, uploadedBytes: 0, wastedBytes: 0, corruptBytes: 0 };
+export const NO_STATS: SessionSums = {
+  downloadedBytes: 0,
+  uploadedBytes: 0,
+  webSeedBytes: 0,
+  wastedBytes: 0,
+  corruptBytes: 0,
+};
 
 /** With those of one more session. */
 export function sumsOf(stats: SessionSums, before: SessionSums): SessionSums {
   return {
     downloadedBytes: before.downloadedBytes + stats.downloadedBytes,
     uploadedBytes: before.uploadedBytes + stats.uploadedBytes,
+    webSeedBytes: before.webSeedBytes + stats.webSeedBytes,
     wastedBytes: before.wastedBytes + stats.wastedBytes,
     corruptBytes: before.corruptBytes + stats.corruptBytes,
   };

@@ -2,7 +2,7 @@
  * One session of a torrent as its parts see it, and the parts as they see each other: `torrent.ts` is it, and alone
  * knows them by name. Each part says which of this it takes.
  */
-import type { HealthProblem, TorrentEvents, TorrentState, TrackerReport } from '../api.js';
+import type { HealthProblem, TorrentEvents, TorrentState, TrackerReport, WebSeedReport } from '../api.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
@@ -12,7 +12,7 @@ import type { Unfinished } from '../swarm/unfinished.js';
 import type { Contacts } from './contacts.js';
 import type { Content } from './content.js';
 import type { Dialler, Environment } from './environment.js';
-import type { WireExchange, WireRemote } from './wire-remote.js';
+import type { TorrentExchange, TorrentRemote } from './remotes.js';
 
 /** Bytes, see `TorrentStats`. */
 export interface Totals {
@@ -22,7 +22,7 @@ export interface Totals {
   readonly corruptBytes: number;
 }
 
-export interface Session extends ExchangeOwner<WireRemote> {
+export interface Session extends ExchangeOwner<TorrentRemote> {
   readonly metainfo: Metainfo;
   readonly output: string;
   /** Null: everything is wanted. */
@@ -45,7 +45,7 @@ export interface Session extends ExchangeOwner<WireRemote> {
   /** Nobody is connected, all of it is here, and nothing is under way. */
   readonly canRest: boolean;
   /** Null: no peers are taken yet, or none for now. */
-  readonly exchange: WireExchange | null;
+  readonly exchange: TorrentExchange | null;
   readonly storage: Storage | null;
   readonly trackerReports: readonly TrackerReport[];
   /** Fires when the session ends, or lies down. */
@@ -57,6 +57,7 @@ export interface Session extends ExchangeOwner<WireRemote> {
     health(): readonly HealthProblem[];
     patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T>;
   };
+  readonly webSources: { reports(): readonly WebSeedReport[]; readonly downloadedBytes: number };
   readonly doubts: { readonly badPieces: number };
   readonly rest: { readonly isResting: boolean };
 

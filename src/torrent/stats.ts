@@ -2,8 +2,8 @@
 import type { PeerStats, TorrentStats } from '../api.js';
 import type { AnnounceFigures } from '../discovery/announce.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
+import type { TorrentExchange, TorrentPeer } from './remotes.js';
 import type { Session, Totals } from './session.js';
-import type { WireExchange } from './wire-remote.js';
 
 /** Addresses asked of a tracker at once. */
 const NUMWANT = 50;
@@ -12,7 +12,7 @@ const FEW_PEERS = 4;
 
 export const NO_TOTALS: Totals = { downloadedBytes: 0, uploadedBytes: 0, wastedBytes: 0, corruptBytes: 0 };
 
-export function addTotals(past: Totals, exchange: WireExchange | null): Totals {
+export function addTotals(past: Totals, exchange: TorrentExchange | null): Totals {
   if (exchange === null) return past;
   const { downloadedBytes, uploadedBytes, wastedBytes } = exchange.scheduler.totals;
   return {
@@ -45,13 +45,14 @@ export function torrentStats(torrent: Session): TorrentStats {
     checkedPieces: torrent.checkedPieces,
     downloadedBytes: totals.downloadedBytes,
     uploadedBytes: totals.uploadedBytes,
+    webSeedBytes: torrent.webSources.downloadedBytes,
     downloadBytesPerSec,
     uploadBytesPerSec: exchange?.scheduler.uploadRate(null, nowMs) ?? 0,
     wastedBytes: totals.wastedBytes,
     corruptBytes: totals.corruptBytes,
     badPieces: torrent.doubts.badPieces,
     peers: exchange?.peerCount ?? 0,
-    seeds: exchange?.peers.filter((peer) => peer !== null && exchange.scheduler.peerIsSeed(peer.slot)).length ?? 0,
+    seeds: exchange?.peers.filter((peer) => isWireSeed(peer, exchange)).length ?? 0,
     knownAddresses: torrent.roster.knownAddresses,
     superSeeding: exchange?.scheduler.isSuperSeeding ?? false,
     secondsLeft:
@@ -60,12 +61,17 @@ export function torrentStats(torrent: Session): TorrentStats {
   };
 }
 
-export function peerStats(exchange: WireExchange): PeerStats[] {
+function isWireSeed(peer: TorrentPeer | null, { scheduler }: TorrentExchange): boolean {
+  return peer !== null && !peer.remote.isWebSeed && scheduler.peerIsSeed(peer.slot);
+}
+
+/** Of the wire: what web seeds do is told by `sources`. */
+export function peerStats(exchange: TorrentExchange): PeerStats[] {
   const nowMs = exchange.now();
   const { scheduler } = exchange;
   const stats: PeerStats[] = [];
   for (const peer of exchange.peers) {
-    if (peer === null) continue;
+    if (peer === null || peer.remote.isWebSeed) continue;
     const { slot, remote } = peer;
     stats.push({
       address: remote.link.address,

@@ -21,17 +21,19 @@ import { Selection } from '../metainfo/selection.js';
 import type { Storage } from '../storage/port.js';
 import { Doubts } from '../swarm/doubts.js';
 import { Unfinished } from '../swarm/unfinished.js';
+import { attempt } from './attempt.js';
 import { Condition } from './condition.js';
 import type { Content, Place } from './content.js';
 import { emitTo } from './emit.js';
 import { abortedError, deferred, stoppedError, toHaulError, wentBadError, whenAborted } from './endings.js';
 import type { Announces, Dialler, Environment, Services } from './environment.js';
 import { PeerSources } from './peer-sources.js';
+import type { TorrentExchange, TorrentPeer, TorrentRemote } from './remotes.js';
 import { Rest } from './rest.js';
 import { Roster } from './roster.js';
 import type { Session, Totals } from './session.js';
 import { addTotals, announceFigures, NO_TOTALS, peerStats, torrentStats } from './stats.js';
-import type { WireExchange, WirePeer, WireRemote } from './wire-remote.js';
+import { WebSources } from './web-sources.js';
 import { lookOnDisk, makeExchange, Workings } from './workings.js';
 
 /** Hears all that a session says. */
@@ -47,6 +49,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
   readonly unfinished: Unfinished;
   readonly selection: Selection | null;
   readonly roster: Roster;
+  readonly webSources: WebSources;
   readonly condition: Condition;
   readonly doubts: Doubts;
   readonly environment: Environment;
@@ -55,7 +58,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
   readonly rest: Rest;
   /** Whose session this is. */
   listener: SessionListener | null = null;
-  exchange: WireExchange | null = null;
+  exchange: TorrentExchange | null = null;
   past: Totals = NO_TOTALS;
   checkedPieces = 0;
   #state: TorrentState = 'preparing';
@@ -89,6 +92,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     this.condition = new Condition(this, options.trackers !== undefined);
     this.roster = new Roster(this);
     this.#sources = new PeerSources(metainfo.isPrivate, this.roster);
+    this.webSources = new WebSources(this, options.webSeeds ?? []);
     this.doubts = new Doubts(this);
     this.rest = new Rest(this);
     for (const peer of options.peers ?? []) this.addPeer(peer.host, peer.port);
@@ -144,6 +148,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     if (isSecond || this.roster.isHeldBack) this.roster.dialSome(nowMs);
     if (!isSecond) return;
     exchange?.tick(nowMs);
+    this.webSources.use();
     this.roster.seekSilent(nowMs);
     this.#sources.tick(nowMs);
     this.#workings?.tick(nowMs);
@@ -236,6 +241,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     this.#sources.start(environment.now(), () => announceFigures(this));
     if (this.isComplete) void this.#finish(false);
     this.roster.open();
+    this.webSources.use();
   }
 
   /** All that is wanted is verified: force to the device, then say so. */
@@ -308,20 +314,9 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     if (failure !== null) this.tell('failed', failure);
   }
 
-  /** A step of the way out: what goes wrong is told, and must not keep the rest from closing. */
-  async #attempt(
-    operation: string,
-    step: () => Promise<void> | undefined,
-    told: HaulError | null = null,
-  ): Promise<void> {
-    try {
-      await step();
-    } catch (error) {
-      const trouble = toHaulError(error, operation);
-      if (trouble.message === told?.message) return;
-      this.environment.log('error', trouble.message, { ...trouble.facts });
-      this.tell('warning', trouble);
-    }
+  #attempt(operation: string, step: () => Promise<void> | undefined, told: HaulError | null = null): Promise<void> {
+    const { log } = this.environment;
+    return attempt({ log, tell: (error) => this.tell('warning', error) }, operation, step, told);
   }
 
   enter(state: TorrentState): void {
@@ -348,26 +343,30 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     else this.#fail(wentBadError(this.metainfo.name, this.doubts.badPieces));
   }
 
-  onPeerConnected({ link, client }: WireRemote): void {
-    this.tell('peer', link.address, 'connected', client);
+  onPeerConnected({ address, client }: TorrentRemote): void {
+    this.tell('peer', address, 'connected', client);
   }
 
-  onPeerGone(peer: WirePeer, reason: string): void {
-    const { link } = peer.remote;
-    this.dialler.forget(link);
-    this.roster.peerGone(peer.remote, this.exchange?.isRedundant(peer) ?? false, reason);
-    this.tell('peer', link.address, 'disconnected', reason);
+  onPeerGone(peer: TorrentPeer, reason: string): void {
+    const { remote } = peer;
+    if (remote.isWebSeed) this.webSources.gone(peer, remote);
+    else {
+      this.dialler.forget(remote.link);
+      this.roster.peerGone(remote, this.exchange?.isRedundant(peer) ?? false, reason);
+    }
+    this.tell('peer', remote.address, 'disconnected', reason);
   }
 
-  onBanned(remote: WireRemote, reason: string): void {
-    this.roster.ban(remote, reason);
+  onBanned(remote: TorrentRemote, reason: string): void {
+    if (remote.isWebSeed) this.webSources.ban(remote, reason);
+    else this.roster.ban(remote, reason);
   }
 
-  onPoisonedSource({ link }: WireRemote, piece: PieceIndex, copies: number, pauseMs: number): void {
-    this.doubts.poisonedSource(link.address, piece, copies, pauseMs);
+  onPoisonedSource({ address }: TorrentRemote, piece: PieceIndex, copies: number, pauseMs: number): void {
+    this.doubts.poisonedSource(address, piece, copies, pauseMs);
   }
 
-  onPieceDoubted({ host }: WireRemote, piece: PieceIndex): void {
+  onPieceDoubted({ host }: TorrentRemote, piece: PieceIndex): void {
     this.doubts.pieceDoubted(piece, host);
   }
 

@@ -6,15 +6,16 @@ import { LIMITS } from '../config.js';
 import { groupOf } from '../net/remote-group.js';
 import type { PeerLink } from '../peer/link.js';
 import { peerPriority } from './peer-priority.js';
+import { type TorrentExchange, wirePeers } from './remotes.js';
 import { type Place, whoIsUseless, whoYields } from './seats.js';
-import type { WireExchange, WirePeer, WireRemote } from './wire-remote.js';
+import type { WirePeer, WireRemote } from './wire-remote.js';
 
 interface SeatedPeer extends Place {
   readonly peer: WirePeer;
 }
 
 export interface TurnoverOptions {
-  readonly exchange: WireExchange;
+  readonly exchange: TorrentExchange;
   /** Places that one address keeps when the table is full and others knock. */
   readonly share: number;
   readonly isNamed: (remote: WireRemote) => boolean;
@@ -41,10 +42,10 @@ function close(yielding: SeatedPeer | null): boolean {
   return yielding !== null;
 }
 
-function seated(exchange: WireExchange, { isNamed }: TurnoverOptions, nowMs: number): SeatedPeer[] {
+function seated(exchange: TorrentExchange, { isNamed }: TurnoverOptions, nowMs: number): SeatedPeer[] {
   const places: SeatedPeer[] = [];
-  for (const peer of exchange.peers) {
-    if (peer === null || peer.remote.isClosing) continue;
+  for (const peer of wirePeers(exchange)) {
+    if (peer.remote.isClosing) continue;
     const { remote, slot } = peer;
     const { link } = remote;
     const { scheduler } = exchange;

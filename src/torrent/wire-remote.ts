@@ -7,7 +7,6 @@ import type { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { LinkHandlers, PeerLink } from '../peer/link.js';
 import type { Throttle } from '../peer/throttle.js';
-import type { Exchange } from '../swarm/exchange.js';
 import type { Peer } from '../swarm/peer.js';
 import type { Remote } from '../swarm/remote.js';
 import { VERSION } from '../version.js';
@@ -31,7 +30,6 @@ import { isOurClient } from '../wire/peer-id.js';
 import { EXTENSIONS, PeerExtensions } from './peer-extensions.js';
 
 export type WirePeer = Peer<WireRemote>;
-export type WireExchange = Exchange<WireRemote>;
 
 /** The last four bytes of a peer id: the random part of it. */
 export function endOfId(peerId: Buffer): number {
@@ -52,6 +50,7 @@ export function makeGreeting(port: number | null): ExtendedGreeting {
 export class WireRemote implements Remote, LinkHandlers {
   readonly link: PeerLink;
   readonly host: string;
+  readonly isWebSeed = false;
   readonly peerId: Buffer;
   /** Told apart more quickly than the whole of it. */
   readonly idEnd: number;
@@ -91,6 +90,11 @@ export class WireRemote implements Remote, LinkHandlers {
     this.#peer = peer;
     this.link.handlers = this;
     this.link.downloads = downloads;
+  }
+
+  /** "host:port" */
+  get address(): string {
+    return this.link.address;
   }
 
   get isClosing(): boolean {

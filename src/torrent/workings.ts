@@ -6,9 +6,9 @@ import { toHaulError } from './endings.js';
 import { FileWatch } from './file-watch.js';
 import { Keeper } from './keeper.js';
 import { OnDisk, type OnDiskOptions } from './on-disk.js';
+import type { TorrentExchange } from './remotes.js';
 import type { Session } from './session.js';
 import { proveSuspects } from './suspicion.js';
-import type { WireExchange } from './wire-remote.js';
 
 export class Workings {
   readonly storage: Storage;
@@ -79,7 +79,7 @@ export function makeExchange(
   torrent: Session,
   storage: Storage,
   { isSuperSeeding, isSequential }: { readonly isSuperSeeding: boolean; readonly isSequential: boolean },
-): WireExchange {
+): TorrentExchange {
   const { environment, metainfo, have, unfinished, selection } = torrent;
   return new Exchange({
     name: metainfo.name,

@@ -104,6 +104,7 @@ describe('the reasons of the sources', () => {
         { url: 'http://c/x', outcome: 'waiting', message: '', failures: 0 },
         { url: 'udp://d', outcome: 'unsupported', message: 'udp trackers are not supported yet', failures: 0 },
       ],
+      webSeeds: [],
       addresses: {
         known: 2,
         dialled: 5,
@@ -123,6 +124,6 @@ describe('the reasons of the sources', () => {
       'banned: 1: 10.0.0.5:6881 sent corrupt data',
     ]);
     const none = { ...sources.addresses, banned: 0, failures: [] };
-    assert.equal(sourceLines({ trackers: [], addresses: none })[0], 'trackers: none');
+    assert.equal(sourceLines({ trackers: [], webSeeds: [], addresses: none })[0], 'trackers: none');
   });
 });

@@ -75,7 +75,7 @@ test('a newer connection of a peer waits until the older one is silent, and repl
   const set = await fileSet(scope, 4 * PIECE_BYTES, { pieceLengthBytes: PIECE_BYTES });
   const seed = await startSeed(scope, set, { maxConnectionsPerTorrent: 1 });
   const torrent = liveOf(seed.torrents[0]);
-  const links = () => torrent.exchange!.peers.filter((peer) => peer !== null && !peer.remote.link.isClosing);
+  const links = () => torrent.exchange!.peers.filter((peer) => peer !== null && !peer.remote.link!.isClosing);
   const connect = async (localAddress: string): Promise<RawPeer> => {
     const socket = net.connect({ host: '127.0.0.1', port: seed.port!, localAddress });
     scope.defer(() => void socket.destroy());
@@ -85,7 +85,7 @@ test('a newer connection of a peer waits until the older one is silent, and repl
   await until('it is a peer', DEADLINE_MS, () => links().length === 1);
   const early = await connect('127.0.0.2');
   await withDeadline(early.closed, 'a second one is refused', DEADLINE_MS);
-  links()[0]!.remote.link.lastReadMs -= LIMITS.silentTwinMs + 1;
+  links()[0]!.remote.link!.lastReadMs -= LIMITS.silentTwinMs + 1;
   const stranger = await connect('127.0.0.3');
   await withDeadline(stranger.closed, 'one from another host is refused', DEADLINE_MS);
   const second = await connect('127.0.0.2');

@@ -75,6 +75,7 @@ function watchedServices(scope: Scope, calls: string[], change = (_content: Disk
   scope.defer(() => pool.close());
   const shared = makeEnvironment({
     dispatcher,
+    webClients: { any: dispatcher, publicOnly: dispatcher },
     log: () => {},
     random: () => 0.5,
     peerId: Buffer.alloc(20),

@@ -52,12 +52,12 @@ test('a peer is not silent while our limit keeps us from reading', async (t) => 
   const peer = torrent.exchange!.peers.find((other) => other !== null)!;
   // Keep-alives: more than a minute's worth of the limit.
   raw.sendBytes(Buffer.alloc(96 * KIB));
-  await until('we read no more', DEADLINE_MS, () => peer.remote.link.isResting);
-  peer.tick(peer.remote.link.lastReadMs + LIMITS.idleTimeoutMs + 1);
-  assert.equal(peer.remote.link.isClosing, false);
-  assert.equal(peer.remote.link.silentMs(peer.remote.link.lastReadMs + LIMITS.idleTimeoutMs), 0);
+  await until('we read no more', DEADLINE_MS, () => peer.remote.link!.isResting);
+  peer.tick(peer.remote.link!.lastReadMs + LIMITS.idleTimeoutMs + 1);
+  assert.equal(peer.remote.link!.isClosing, false);
+  assert.equal(peer.remote.link!.silentMs(peer.remote.link!.lastReadMs + LIMITS.idleTimeoutMs), 0);
   // The engine's own tick may have asked meanwhile: from now on.
   const nowMs = performance.now();
-  peer.remote.link.takeHeldMs(nowMs);
-  assert.ok(peer.remote.link.takeHeldMs(nowMs + 5000) >= 5000 - 1);
+  peer.remote.link!.takeHeldMs(nowMs);
+  assert.ok(peer.remote.link!.takeHeldMs(nowMs + 5000) >= 5000 - 1);
 });

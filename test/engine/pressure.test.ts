@@ -143,12 +143,12 @@ test('who lets lie what it asked for is let go of while others wait for memory',
   askAll(socket, 0);
   const { exchange } = live(seed);
   const peer = exchange!.peers.find((other) => other !== null)!;
-  await until('the kernel is full', DEADLINE_MS, () => peer.remote.link.queuedBytes >= LIMITS.slowSendBytesPerPeer);
+  await until('the kernel is full', DEADLINE_MS, () => peer.remote.link!.queuedBytes >= LIMITS.slowSendBytesPerPeer);
   const gone = new Promise<string>((resolve) => live(seed).once('peer', (_, __, reason) => resolve(reason)));
   for (let second = 0; second <= LIMITS.idleHolderSeconds; second++)
-    peer.outflow.pinned.uptake.secondPassed(peer.remote.link.takenBytes, true);
+    peer.outflow.pinned.uptake.secondPassed(peer.remote.link!.takenBytes, true);
   exchange!.server.giveWay();
-  assert.ok(!peer.remote.link.isClosing, 'nobody waits');
+  assert.ok(!peer.remote.link!.isClosing, 'nobody waits');
   exchange!.server.pins.hasWaiting = true;
   exchange!.server.pins.isShort = true;
   exchange!.server.giveWay();
@@ -178,7 +178,7 @@ test('a peer that makes us answer and does not read the answers is not read any 
       () => false,
       () => true,
     );
-    const heldBytes = link.queuedBytes;
+    const heldBytes = link!.queuedBytes;
     assert.ok(heldBytes <= 2 * LIMITS.sendBytesPerPeer + 2 * MIB, `${heldBytes} bytes wait for it`);
   }
   assert.ok(isRefused, 'it could send 64 MiB');
@@ -190,18 +190,18 @@ test('what the kernel does not take is noticed', async (t) => {
   const seed = await startSeed(scope, set);
   const socket = await deafPeer(scope, seed, set);
   const peer = live(seed).exchange!.peers.find((other) => other !== null)!;
-  assert.equal(peer.remote.link.unsentForMs(performance.now() + 100_000), 0);
+  assert.equal(peer.remote.link!.unsentForMs(performance.now() + 100_000), 0);
   const out = new OutBuffer();
   for (let block = 0; block < 512; block++) writeRequest(out, block >> 6, (block & 63) * BLOCK_BYTES, BLOCK_BYTES);
   socket.write(out.take());
-  await until('the kernel is full', DEADLINE_MS, () => peer.remote.link.queuedBytes >= LIMITS.sendBytesPerPeer);
+  await until('the kernel is full', DEADLINE_MS, () => peer.remote.link!.queuedBytes >= LIMITS.sendBytesPerPeer);
   // Time passes between two looks, and what waits stays the same. (The engine looks every second too.)
-  await until('nothing moves', DEADLINE_MS, () => peer.remote.link.unsentForMs(performance.now()) > 0);
+  await until('nothing moves', DEADLINE_MS, () => peer.remote.link!.unsentForMs(performance.now()) > 0);
   const torrent = live(seed);
   const said: string[] = [];
   torrent.on('peer', (_, change, reason) => said.push(`${change} ${reason}`));
   const laterMs = performance.now() + LIMITS.stuckSendTimeoutMs + 1;
-  peer.remote.link.lastReadMs = laterMs;
+  peer.remote.link!.lastReadMs = laterMs;
   peer.tick(laterMs);
   await until('it is dropped', DEADLINE_MS, () => said.includes('disconnected reads nothing of what it asked for'));
 });
@@ -242,7 +242,7 @@ for (const storage of STORAGES) {
         writeRequest(out, (round + i) % 23, i * 9_001, 1 + ((i * 7_919) % LIMITS.requestBytes));
       socket.write(out.take());
       await until('blocks are on their way', DEADLINE_MS, () =>
-        exchange.peers.some((peer) => (peer?.remote.link.queuedBytes ?? 0) > 0),
+        exchange.peers.some((peer) => (peer?.remote.link?.queuedBytes ?? 0) > 0),
       );
       if (round % 2 === 0) socket.destroy();
       else socket.resetAndDestroy();

@@ -20,15 +20,15 @@ test('a keep-alive goes out after 90 s of our silence; a peer silent for over tw
   await raw.event('bitfield');
   const peer = torrent.exchange!.peers.find((other) => other !== null)!;
 
-  peer.tick(peer.remote.link.lastWriteMs + LIMITS.keepAliveMs - 1);
+  peer.tick(peer.remote.link!.lastWriteMs + LIMITS.keepAliveMs - 1);
   assert.ok(!raw.recorder.events.includes('keep-alive'));
-  peer.tick(peer.remote.link.lastWriteMs + LIMITS.keepAliveMs + 1);
+  peer.tick(peer.remote.link!.lastWriteMs + LIMITS.keepAliveMs + 1);
   await raw.event('keep-alive');
-  assert.equal(peer.remote.link.isClosing, false);
+  assert.equal(peer.remote.link!.isClosing, false);
 
-  peer.tick(peer.remote.link.lastReadMs + LIMITS.idleTimeoutMs - 1);
-  assert.equal(peer.remote.link.isClosing, false);
-  peer.tick(peer.remote.link.lastReadMs + LIMITS.idleTimeoutMs + 1);
+  peer.tick(peer.remote.link!.lastReadMs + LIMITS.idleTimeoutMs - 1);
+  assert.equal(peer.remote.link!.isClosing, false);
+  peer.tick(peer.remote.link!.lastReadMs + LIMITS.idleTimeoutMs + 1);
   await withDeadline(raw.closed, 'it is dropped', DEADLINE_MS);
   await until('the reason is told', DEADLINE_MS, () => said.includes('disconnected silent for more than two minutes'));
 });

@@ -22,6 +22,7 @@ const WELL: HealthFacts = {
   trackers: [ANSWERED],
   areTrackersGiven: false,
   peers: 2,
+  webSeeds: [],
   holders: 2,
   servers: 2,
   known: 5,

@@ -288,6 +288,7 @@ export class Filler {
         return;
       }
       availability.close(piece);
+      picker.opened(slot, piece);
       if (picker.randomPieces > 0) picker.randomPieces--;
       supply += open.blockCount[open.open(piece)]!;
     }

@@ -26,7 +26,11 @@ export const RANDOM_PIECES = 4;
 export const PROBES = 64;
 /** Pickable pieces compared for rarity when the probes found none. */
 export const CANDIDATES = 8;
+/** Pieces opened one after the other for a peer that prefers runs, before a rarer one goes first. */
+export const RUN_PIECES = 16;
 const NOTHING = -1;
+/** In place of the piece that a run goes on with: the peer has no use for runs. */
+const NO_RUNS = -2;
 
 export class Picker {
   /** Pieces still to be taken at random. */
@@ -43,6 +47,9 @@ export class Picker {
   /** Words worth a look: `[slot * PRIORITIES + priority]`. */
   #from: Int32Array;
   #until: Int32Array;
+  /** The piece that would go on with the run of a peer, and how many it has. */
+  #runNext: Int32Array;
+  #runLength: Int32Array;
 
   /** @param isSequential by index instead of rarest first. */
   constructor(
@@ -60,6 +67,8 @@ export class Picker {
     this.#wordCount = Math.ceil(peers.pieceCount / 32);
     this.#from = new Int32Array(rows * PRIORITIES);
     this.#until = new Int32Array(rows * PRIORITIES).fill(this.#wordCount);
+    this.#runNext = new Int32Array(rows).fill(NO_RUNS);
+    this.#runLength = new Int32Array(rows);
     this.randomPieces = isSequential ? 0 : Math.max(0, RANDOM_PIECES - haveCount);
   }
 
@@ -72,12 +81,28 @@ export class Picker {
   grow(rows: number): void {
     this.#from = grown(this.#from, rows * PRIORITIES);
     this.#until = grown(this.#until, rows * PRIORITIES, this.#wordCount);
+    this.#runNext = grown(this.#runNext, rows, NO_RUNS);
+    this.#runLength = grown(this.#runLength, rows);
   }
 
   /** The peer's pieces are others now. */
   forget(slot: number): void {
     this.#from.fill(0, slot * PRIORITIES, (slot + 1) * PRIORITIES);
     this.#until.fill(this.#wordCount, slot * PRIORITIES, (slot + 1) * PRIORITIES);
+    this.#runNext[slot] = NO_RUNS;
+  }
+
+  /** A web server gives a run of pieces in one answer: the next piece comes before others of its rarity. */
+  setPrefersRuns(slot: number, prefersRuns: boolean): void {
+    this.#runNext[slot] = prefersRuns ? NOTHING : NO_RUNS;
+  }
+
+  /** The piece that was picked for the peer was opened. */
+  opened(slot: number, piece: number): void {
+    const next = this.#runNext[slot]!;
+    if (next === NO_RUNS) return;
+    this.#runLength[slot] = piece === next ? this.#runLength[slot]! + 1 : 1;
+    this.#runNext[slot] = piece + 1;
   }
 
   /** The peer got one more piece. */
@@ -108,6 +133,7 @@ export class Picker {
       const row = slot * PRIORITIES + priority;
       if (this.#from[row]! < this.#until[row]!) {
         let piece = this.#begun.length > 0 ? this.#ofBegun(slot, priority) : NOTHING;
+        if (piece === NOTHING && this.#runNext[slot]! >= 0) piece = this.#ofRun(slot, order, priority);
         if (piece === NOTHING && mayBeRandom) piece = this.#any(slot, order);
         if (piece === NOTHING)
           piece = this.isSequential ? this.#lowest(slot, order, row) : this.#rarest(slot, order, row);
@@ -135,6 +161,18 @@ export class Picker {
       this.#nextBegun++;
     }
     return NOTHING;
+  }
+
+  /** The piece after the last one, if it is of this priority, and not more common than others once the run is long. */
+  #ofRun(slot: number, order: RarityOrder, priority: number): number {
+    const piece = this.#runNext[slot]!;
+    const { pieceCount } = this.#peers;
+    const availability = this.#availability;
+    if (this.isSequential || piece >= pieceCount || !availability.isPickable(piece)) return NOTHING;
+    if (availability.priority(piece) !== priority || !this.#peers.has(slot, piece)) return NOTHING;
+    const rarest = order.pieceAt(order.firstIndex(0));
+    const isRare = availability.copies(piece) <= availability.copies(rarest);
+    return isRare || this.#runLength[slot]! < RUN_PIECES ? piece : NOTHING;
   }
 
   #any(slot: number, order: RarityOrder): number {

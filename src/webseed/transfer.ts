@@ -1,0 +1,180 @@
+/**
+ * One run of a web seed on its way: the requests of HTTP for its parts, file by file, and the blocks that their bytes
+ * make. A block is handed over when all of it is here, never before: a server that sends a byte a second keeps nobody
+ * from fetching the block elsewhere.
+ */
+import { BLOCK_LENGTH_BYTES } from '../config.js';
+import type { Geometry } from '../metainfo/geometry.js';
+import type { FileLayout, FileSegment } from '../metainfo/layout.js';
+import type { RangeFailure, RangeGet, RangeSink } from '../net/range-get.js';
+import type { Run } from './run-queue.js';
+
+export interface TransferOwner {
+  readonly geometry: Geometry;
+  readonly layout: FileLayout;
+  /** A request for bytes of one file. */
+  open(segment: FileSegment, sink: RangeSink): RangeGet;
+  onMoved(segment: FileSegment, url: URL): void;
+  /** Bytes came, of whatever they are a part. */
+  onBytes(bytes: number): void;
+  /** Whole blocks in a row of one piece. False: nothing more is taken. */
+  onBlocks(offset: number, source: Buffer, start: number, end: number): boolean;
+  /** What was read at once is dealt with. */
+  onReadEnd(): void;
+  onDone(transfer: Transfer): void;
+  onFailed(transfer: Transfer, failure: RangeFailure): void;
+}
+
+/** Whole blocks of one piece that are handed over at once, at most. */
+export const BLOCKS_AT_ONCE = 16;
+const ZEROS = Buffer.alloc(BLOCK_LENGTH_BYTES);
+
+export class Transfer implements RangeSink {
+  /** Torrent offset of the next block that is not handed over. */
+  at: number;
+  readonly end: number;
+  readonly #owner: TransferOwner;
+  readonly #segments: readonly FileSegment[];
+  #next = 0;
+  /** Of the segment under way, and how much of it has come. */
+  #cameBytes = 0;
+  #request: RangeGet | null = null;
+  /** The block that has begun, and how much of it is here. */
+  #block: Buffer | null = null;
+  #held = 0;
+  #isOver = false;
+
+  constructor(owner: TransferOwner, { begin, end }: Run) {
+    this.#owner = owner;
+    this.at = begin;
+    this.end = end;
+    this.#segments = owner.layout.segments(begin, end - begin);
+  }
+
+  get leftBytes(): number {
+    return this.end - this.at;
+  }
+
+  start(): void {
+    for (; this.#next < this.#segments.length && !this.#isOver; this.#next++) {
+      const segment = this.#segments[this.#next]!;
+      if (segment.isStored) {
+        this.#ask(segment);
+        return;
+      }
+      this.#pad(segment.lengthBytes);
+    }
+    if (!this.#isOver) this.#finish();
+  }
+
+  pause(): void {
+    this.#request?.pause();
+  }
+
+  resume(): void {
+    this.#request?.resume();
+  }
+
+  abort(): void {
+    this.#isOver = true;
+    this.#request?.abort();
+    this.#request = null;
+  }
+
+  #ask({ file, beginBytes, lengthBytes, isStored }: FileSegment): void {
+    const came = this.#cameBytes;
+    const rest = { file, beginBytes: beginBytes + came, lengthBytes: lengthBytes - came, isStored };
+    this.#request = this.#owner.open(rest, this);
+    this.#request.start();
+  }
+
+  #finish(): void {
+    this.#isOver = true;
+    this.#request = null;
+    this.#owner.onDone(this);
+  }
+
+  /** BEP 47: padding is on no server. */
+  #pad(lengthBytes: number): void {
+    for (let left = lengthBytes; left > 0 && !this.#isOver; left -= ZEROS.length) {
+      this.#take(left < ZEROS.length ? ZEROS.subarray(0, left) : ZEROS);
+    }
+    if (!this.#isOver) this.#owner.onReadEnd();
+  }
+
+  // ---- RangeSink ----
+
+  onBytes(bytes: Buffer): void {
+    if (this.#isOver) return;
+    this.#cameBytes += bytes.length;
+    this.#owner.onBytes(bytes.length);
+    this.#take(bytes);
+    if (!this.#isOver) this.#owner.onReadEnd();
+  }
+
+  onEnd(): void {
+    if (this.#isOver) return;
+    const segment = this.#segments[this.#next]!;
+    // A server may send less than it was asked for.
+    if (this.#cameBytes < segment.lengthBytes) {
+      this.#ask(segment);
+      return;
+    }
+    this.#cameBytes = 0;
+    this.#next++;
+    this.start();
+  }
+
+  onFailed(failure: RangeFailure): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#request = null;
+    this.#owner.onFailed(this, failure);
+  }
+
+  onMoved(url: URL): void {
+    if (!this.#isOver) this.#owner.onMoved(this.#segments[this.#next]!, url);
+  }
+
+  // ---- blocks ----
+
+  #take(bytes: Buffer): void {
+    let from = 0;
+    while (from < bytes.length && !this.#isOver) {
+      const whole = this.#held > 0 ? 0 : this.#wholeBlocks(bytes.length - from);
+      if (whole > 0) {
+        this.#deliver(bytes, from, from + whole);
+        from += whole;
+      } else from += this.#hold(bytes, from);
+    }
+  }
+
+  /** Bytes of the whole blocks in a row, of one piece, with which so many bytes begin. */
+  #wholeBlocks(bytes: number): number {
+    const { geometry } = this.#owner;
+    const left = geometry.pieceEnd(geometry.pieceAt(this.at)) - this.at;
+    if (bytes >= left && left <= BLOCKS_AT_ONCE * BLOCK_LENGTH_BYTES) return left;
+    return Math.min(Math.floor(Math.min(bytes, left) / BLOCK_LENGTH_BYTES), BLOCKS_AT_ONCE) * BLOCK_LENGTH_BYTES;
+  }
+
+  /** Keeps bytes of a block that is not all here. Returns how many. */
+  #hold(bytes: Buffer, from: number): number {
+    const { geometry } = this.#owner;
+    const length = Math.min(BLOCK_LENGTH_BYTES, geometry.pieceEnd(geometry.pieceAt(this.at)) - this.at);
+    const count = Math.min(length - this.#held, bytes.length - from);
+    this.#block ??= Buffer.allocUnsafe(BLOCK_LENGTH_BYTES);
+    bytes.copy(this.#block, this.#held, from, from + count);
+    this.#held += count;
+    if (this.#held === length) {
+      this.#held = 0;
+      this.#deliver(this.#block, 0, length);
+    }
+    return count;
+  }
+
+  #deliver(source: Buffer, start: number, end: number): void {
+    const offset = this.at;
+    this.at += end - start;
+    if (!this.#owner.onBlocks(offset, source, start, end)) this.abort();
+  }
+}

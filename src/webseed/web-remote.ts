@@ -1,0 +1,257 @@
+/**
+ * A web seed (BEP 19) as its exchange sees it: it has everything, it never chokes us, it wants nothing. What is asked
+ * of it waits in a queue, from which several requests of HTTP at once take long runs; the blocks that come go to its
+ * `Peer` as those of the wire do. One lives from the first request to trouble that a second try does not mend; whether
+ * there is another one, and when, is for `web-seeds.ts`.
+ */
+import { BLOCK_LENGTH_BYTES, LIMITS } from '../config.js';
+import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
+import type { FileLayout, FileSegment } from '../metainfo/layout.js';
+import type { RangeFailure, RangeGet, RangeSink } from '../net/range-get.js';
+import type { Throttle } from '../peer/throttle.js';
+import type { Peer } from '../swarm/peer.js';
+import type { Remote } from '../swarm/remote.js';
+import { RunQueue } from './run-queue.js';
+import { BLOCKS_AT_ONCE, Transfer, type TransferOwner } from './transfer.js';
+
+export interface WebRemoteOptions {
+  /** Of the URL. */
+  readonly host: string;
+  /** As it may be shown. */
+  readonly address: string;
+  readonly geometry: Geometry;
+  readonly layout: FileLayout;
+  readonly downloads: Throttle;
+  readonly now: () => number;
+  /** A request for bytes of one file of the torrent. */
+  open(segment: FileSegment, sink: RangeSink): RangeGet;
+  onMoved(segment: FileSegment, url: URL): void;
+}
+
+/** A run that is asked for while others are under way is a good part of what waits, and no less than this. */
+const LEAST_RUN_BYTES = 1024 * 1024;
+/** What may be asked for in one request, however little is under way. */
+const RUN_BYTES = 1024 * 1024;
+/** The scheduler is told of room when so much has come, or an eighth of what is asked for: it asks in runs then. */
+const FILL_BYTES = 64 * 1024;
+const FILL_SHARE = 8;
+/** Requests that fail one after the other, without a block between them. */
+const FAILURES_MAX = 3;
+
+export class WebRemote implements Remote, TransferOwner {
+  readonly isWebSeed = true;
+  /** No link of the wire: told apart from those that have one. */
+  readonly link = null;
+  readonly host: string;
+  readonly address: string;
+  readonly supportsFast = true;
+  readonly asksAtOnce = false;
+  readonly queuedBytes = 0;
+  readonly takenBytes = 0;
+  readonly geometry: Geometry;
+  readonly layout: FileLayout;
+  isClosing = false;
+  lastReadMs: number;
+  /** Why it closed, when it was the server's doing. */
+  failure: RangeFailure | null = null;
+  /** It gave a block. */
+  hasGiven = false;
+  readonly #options: WebRemoteOptions;
+  readonly #queue = new RunQueue();
+  readonly #transfers = new Set<Transfer>();
+  #peer: Peer<WebRemote> | null = null;
+  #failures = 0;
+  #isPumpDue = false;
+  #unfilledBytes = 0;
+  /** Since when our own limit keeps us from reading; null: it does not. */
+  #throttledMs: number | null = null;
+  #heldMs = 0;
+
+  constructor(options: WebRemoteOptions) {
+    this.#options = options;
+    this.host = options.host;
+    this.address = options.address;
+    this.geometry = options.geometry;
+    this.layout = options.layout;
+    this.lastReadMs = options.now();
+  }
+
+  get client(): string {
+    return 'web seed';
+  }
+
+  /** The exchange has taken it. */
+  joined(peer: Peer<WebRemote>): void {
+    this.#peer = peer;
+    peer.setRunBlocks(BLOCKS_AT_ONCE);
+    peer.onHaveAll();
+    peer.onUnchoke();
+    peer.onReadEnd();
+  }
+
+  // ---- what is said to it ----
+
+  greet(): void {}
+  interested(): void {}
+  choke(): void {}
+  have(): void {}
+  reject(): void {}
+  sendBlock(): void {}
+  dontHave(): void {}
+  badPiece(): void {}
+  onExtended(): void {}
+  flush(): void {}
+
+  ask(piece: PieceIndex, begin: number, lengthBytes: number): void {
+    const offset = this.geometry.pieceBegin(piece) + begin;
+    this.#queue.push(offset, offset + lengthBytes);
+    this.#pumpSoon();
+  }
+
+  /** What is on its way comes all the same. */
+  cancel(piece: PieceIndex, begin: number, lengthBytes: number): void {
+    const offset = this.geometry.pieceBegin(piece) + begin;
+    this.#queue.remove(offset, offset + lengthBytes);
+  }
+
+  close(reason: string): void {
+    if (this.isClosing) return;
+    this.isClosing = true;
+    this.#queue.clear();
+    for (const transfer of this.#transfers) transfer.abort();
+    this.#transfers.clear();
+    setImmediate(() => this.#peer?.gone(reason));
+  }
+
+  // ---- how it takes that ----
+
+  get isResting(): boolean {
+    return this.#throttledMs !== null;
+  }
+
+  silentMs(nowMs: number): number {
+    if (this.#transfers.size === 0 || this.isResting) return 0;
+    return nowMs - this.lastReadMs;
+  }
+
+  takeHeldMs(nowMs: number): number {
+    if (this.#throttledMs !== null) {
+      this.#heldMs += nowMs - this.#throttledMs;
+      this.#throttledMs = nowMs;
+    }
+    const heldMs = this.#heldMs;
+    this.#heldMs = 0;
+    return heldMs;
+  }
+
+  /** HTTP has its own time-outs. */
+  tick(): void {}
+
+  // ---- requests ----
+
+  #pumpSoon(): void {
+    if (this.#isPumpDue) return;
+    this.#isPumpDue = true;
+    queueMicrotask(() => {
+      this.#isPumpDue = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    while (!this.isClosing && !this.isResting && this.#transfers.size < LIMITS.webSeedRequests) {
+      const asked = this.#askedBytes;
+      const least = Math.max(LEAST_RUN_BYTES, asked / (2 * LIMITS.webSeedRequests));
+      if (this.#transfers.size > 0 && this.#queue.bytes < least) return;
+      const run = this.#queue.take(Math.max(RUN_BYTES, asked / LIMITS.webSeedRequests), this.#cut);
+      if (run === null) return;
+      if (this.#transfers.size === 0) this.lastReadMs = this.#options.now();
+      const transfer = new Transfer(this, run);
+      this.#transfers.add(transfer);
+      transfer.start();
+    }
+  }
+
+  /** A run ends with a block. */
+  readonly #cut = (offset: number): number => {
+    const { geometry } = this;
+    const begin = geometry.pieceBegin(geometry.pieceAt(offset));
+    return begin + Math.floor((offset - begin) / BLOCK_LENGTH_BYTES) * BLOCK_LENGTH_BYTES;
+  };
+
+  get #askedBytes(): number {
+    let bytes = this.#queue.bytes;
+    for (const transfer of this.#transfers) bytes += transfer.leftBytes;
+    return bytes;
+  }
+
+  // ---- TransferOwner ----
+
+  open(segment: FileSegment, sink: RangeSink): RangeGet {
+    return this.#options.open(segment, sink);
+  }
+
+  onMoved(segment: FileSegment, url: URL): void {
+    this.#options.onMoved(segment, url);
+  }
+
+  onBytes(bytes: number): void {
+    this.lastReadMs = this.#options.now();
+    const { downloads } = this.#options;
+    if (!downloads.isLimited) return;
+    downloads.take(bytes);
+    if (!downloads.isDry || this.#throttledMs !== null) return;
+    this.#throttledMs = this.lastReadMs;
+    for (const transfer of this.#transfers) transfer.pause();
+    downloads.wait(() => this.#goOn());
+  }
+
+  #goOn(): void {
+    const nowMs = this.#options.now();
+    this.#heldMs += nowMs - this.#throttledMs!;
+    this.#throttledMs = null;
+    this.lastReadMs = nowMs;
+    for (const transfer of this.#transfers) transfer.resume();
+    this.#pump();
+  }
+
+  onBlocks(offset: number, source: Buffer, start: number, end: number): boolean {
+    const { geometry } = this;
+    const piece = geometry.pieceAt(offset);
+    const peer = this.#peer!;
+    this.#failures = 0;
+    this.hasGiven = true;
+    this.#unfilledBytes += end - start;
+    peer.onBlockBegin(piece, offset - geometry.pieceBegin(piece), end - start);
+    if (!this.isClosing) peer.onBlockBytes(source, start, end);
+    return !this.isClosing;
+  }
+
+  onReadEnd(): void {
+    if (this.#unfilledBytes < Math.max(FILL_BYTES, this.#askedBytes / FILL_SHARE)) return;
+    this.#fill();
+  }
+
+  #fill(): void {
+    this.#unfilledBytes = 0;
+    if (!this.isClosing) this.#peer!.onReadEnd();
+  }
+
+  onDone(transfer: Transfer): void {
+    this.#transfers.delete(transfer);
+    this.#fill();
+    this.#pumpSoon();
+  }
+
+  onFailed(transfer: Transfer, failure: RangeFailure): void {
+    this.#transfers.delete(transfer);
+    if (this.isClosing) return;
+    this.#queue.giveBack(transfer.at, transfer.end);
+    this.#failures++;
+    const isOver = failure.kind !== 'trouble' || failure.retryAfterMs !== null || this.#failures >= FAILURES_MAX;
+    if (isOver) {
+      this.failure = failure;
+      this.close(failure.reason);
+    } else this.#pumpSoon();
+  }
+}

@@ -1,0 +1,237 @@
+/**
+ * The web seeds of one torrent (BEP 19): which are in use, when one that failed is tried again, which never again.
+ * Those that the user named come first, then those that gave most.
+ *
+ * Where they may lead: to any public address, and to addresses of our own network only where the user or a tracker of
+ * the torrent names that host. Who makes a torrent could else have us ask for anything behind our own walls.
+ */
+import type { WebSeedReport } from '../api.js';
+import { LIMITS } from '../config.js';
+import type { Log } from '../log.js';
+import { FileLayout, type FileSegment } from '../metainfo/layout.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import type { Dispatches } from '../net/http-client.js';
+import { isIpLiteral, isPrivateAddress } from '../net/private-address.js';
+import { type RangeFailure, RangeGet, type RangeSink } from '../net/range-get.js';
+import { shownUrl } from '../net/url.js';
+import type { Throttle } from '../peer/throttle.js';
+import type { Peer } from '../swarm/peer.js';
+import { VERSION } from '../version.js';
+import { fileUrl } from './url.js';
+import { WebRemote } from './web-remote.js';
+
+/** Connections of HTTP: to wherever, and to public addresses only. */
+export interface WebClients {
+  readonly any: Dispatches;
+  readonly publicOnly: Dispatches;
+}
+
+export interface WebSeedsOptions {
+  readonly metainfo: Metainfo;
+  /** Of the torrent, and of the user. */
+  readonly urls: readonly string[];
+  readonly named: readonly string[];
+  /** Whose hosts are trusted as the user's are. */
+  readonly trackers: readonly string[];
+  readonly clients: WebClients;
+  readonly downloads: Throttle;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+/** What takes them: an exchange. */
+export interface WebSeedTaker {
+  readonly isComplete: boolean;
+  readonly scheduler: { gaveBytes(slot: number): number };
+  addWebSeed(remote: WebRemote): Peer<WebRemote> | null;
+}
+
+interface Source {
+  readonly url: URL;
+  readonly shown: string;
+  readonly isNamed: boolean;
+  remote: WebRemote | null;
+  slot: number;
+  /** Of remotes that are gone. */
+  pastBytes: number;
+  /** In a row. */
+  failures: number;
+  message: string;
+  /** Not before that; Infinity: never again. */
+  dueMs: number;
+  isBanned: boolean;
+  /** Where its files are, for those that moved: a few, the latest. */
+  readonly moved: Map<number, URL>;
+}
+
+const MOVED_KEPT = 64;
+
+export class WebSeeds {
+  readonly #options: WebSeedsOptions;
+  readonly #sources: Source[] = [];
+  readonly #trusted: ReadonlySet<string>;
+  #layout: FileLayout | null = null;
+
+  constructor(options: WebSeedsOptions) {
+    this.#options = options;
+    const named = new Set(options.named);
+    const trackers = options.trackers.filter(isOrdinary);
+    this.#trusted = new Set([...named, ...trackers].flatMap((url) => hostOf(url) ?? []));
+    for (const url of new Set([...named, ...options.urls])) {
+      if (!URL.canParse(url)) continue;
+      this.#sources.push({
+        url: new URL(url),
+        shown: shownUrl(url),
+        isNamed: named.has(url),
+        remote: null,
+        slot: -1,
+        pastBytes: 0,
+        failures: 0,
+        message: '',
+        dueMs: Number.NEGATIVE_INFINITY,
+        isBanned: false,
+        moved: new Map(),
+      });
+    }
+  }
+
+  get count(): number {
+    return this.#sources.length;
+  }
+
+  /** Those whose time has come are used, as many as may be. */
+  use(taker: WebSeedTaker): void {
+    if (taker.isComplete || this.#sources.length === 0) return;
+    const nowMs = this.#options.now();
+    const inUse = this.#sources.filter(({ remote }) => remote !== null).length;
+    const due = this.#sources.filter(({ remote, dueMs }) => remote === null && dueMs <= nowMs);
+    due.sort((a, b) => Number(b.isNamed) - Number(a.isNamed) || b.pastBytes - a.pastBytes);
+    for (const source of due.slice(0, LIMITS.webSeeds - inUse)) this.#open(source, taker);
+  }
+
+  /** The remote has left its exchange. @param gaveBytes while it was there */
+  gone(remote: WebRemote, gaveBytes: number): void {
+    const source = this.#sources.find((each) => each.remote === remote);
+    if (source === undefined) return;
+    source.remote = null;
+    source.pastBytes += gaveBytes;
+    if (source.isBanned) return;
+    source.failures = remote.hasGiven ? 1 : source.failures + 1;
+    const { failure } = remote;
+    if (failure !== null) source.message = failure.reason;
+    if (failure?.kind === 'lies') this.#ban(source, failure.reason);
+    else source.dueMs = this.#options.now() + pauseMs(failure, source.failures);
+    const { dueMs, shown } = source;
+    if (failure !== null) this.#options.log('debug', `web seed ${shown}: ${failure.reason}`, { url: shown, dueMs });
+  }
+
+  /** It gave bad data: nothing of it is taken for this torrent any more. */
+  ban(remote: WebRemote, reason: string): void {
+    const source = this.#sources.find((each) => each.remote === remote);
+    if (source !== undefined) this.#ban(source, reason);
+  }
+
+  /** @param taker null: nothing is exchanged */
+  reports(taker: WebSeedTaker | null): WebSeedReport[] {
+    const nowMs = this.#options.now();
+    return this.#sources.map((source) => ({
+      url: source.shown,
+      state: stateOf(source, nowMs),
+      message: source.message,
+      downloadedBytes: bytesOf(source, taker),
+    }));
+  }
+
+  /** Payload of all of them. */
+  downloadedBytes(taker: WebSeedTaker | null): number {
+    return this.#sources.reduce((sum, source) => sum + bytesOf(source, taker), 0);
+  }
+
+  #ban(source: Source, reason: string): void {
+    source.isBanned = true;
+    source.dueMs = Number.POSITIVE_INFINITY;
+    source.message = reason;
+    const url = source.shown;
+    this.#options.log('warn', `web seed ${url} is not used any more: ${reason}`, {
+      code: 'WEB_SEED_BANNED',
+      url,
+      reason,
+    });
+  }
+
+  #open(source: Source, taker: WebSeedTaker): void {
+    const { metainfo, downloads, now } = this.#options;
+    this.#layout ??= new FileLayout(metainfo);
+    const remote = new WebRemote({
+      host: source.url.hostname,
+      address: source.shown,
+      geometry: metainfo.geometry,
+      layout: this.#layout,
+      downloads,
+      now,
+      open: (segment, sink) => this.#request(source, segment, sink),
+      onMoved: ({ file }, url) => {
+        if (source.moved.size >= MOVED_KEPT) source.moved.clear();
+        source.moved.set(file, url);
+      },
+    });
+    const peer = taker.addWebSeed(remote);
+    if (peer === null) return;
+    source.remote = remote;
+    source.slot = peer.slot;
+    remote.joined(peer);
+  }
+
+  #request(source: Source, { file, beginBytes, lengthBytes }: FileSegment, sink: RangeSink): RangeGet {
+    const { metainfo } = this.#options;
+    const entry = metainfo.files[file]!;
+    const options = {
+      url: source.moved.get(file) ?? fileUrl(source.url, metainfo, entry),
+      begin: beginBytes,
+      end: beginBytes + lengthBytes,
+      fileBytes: entry.lengthBytes,
+      userAgent: `Swarmhaul/${VERSION}`,
+      redirectsMax: LIMITS.webSeedRedirects,
+      timeoutMs: LIMITS.webSeedTimeoutMs,
+      connectionsFor: (url: URL) => this.#connectionsFor(url),
+    };
+    return new RangeGet(options, sink);
+  }
+
+  #connectionsFor(url: URL): Dispatches | string {
+    const { clients } = this.#options;
+    const host = hostOf(url.href);
+    if (host === null) return 'no host';
+    if (this.#trusted.has(host)) return clients.any;
+    if (isIpLiteral(host) && isPrivateAddress(host))
+      return `${host} is of a private network, which only the user or a tracker of the torrent may name`;
+    return clients.publicOnly;
+  }
+}
+
+function hostOf(url: string): string | null {
+  if (!URL.canParse(url)) return null;
+  const host = new URL(url).hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+  return host === '' ? null : host;
+}
+
+/** A torrent that names a link-local address for its tracker gets nobody there: that is where clouds keep secrets. */
+function isOrdinary(url: string): boolean {
+  return !/^(?:169\.254\.|fe[89ab])/.test(hostOf(url) ?? '');
+}
+
+function pauseMs(failure: RangeFailure | null, failures: number): number {
+  if (failure?.kind === 'absent') return LIMITS.webSeedRetryMaxMs;
+  const pause = Math.min(LIMITS.webSeedRetryMaxMs, LIMITS.webSeedRetryMs * 2 ** Math.min(20, failures - 1));
+  return Math.max(pause, failure?.retryAfterMs ?? 0);
+}
+
+function stateOf({ remote, isBanned, dueMs }: Source, nowMs: number): WebSeedReport['state'] {
+  if (isBanned) return 'banned';
+  if (remote !== null) return 'in-use';
+  return dueMs > nowMs ? 'failing' : 'waiting';
+}
+
+function bytesOf({ remote, slot, pastBytes }: Source, taker: WebSeedTaker | null): number {
+  return pastBytes + (remote === null || taker === null ? 0 : taker.scheduler.gaveBytes(slot));
+}
