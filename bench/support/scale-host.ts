@@ -72,9 +72,14 @@ const isSeed = role !== 'leech';
 function inService(torrent: Torrent): Promise<void> {
   return new Promise((resolve, reject) => {
     torrent.once('failed', reject);
-    torrent.on('state', (state) => {
-      if (state === (isSeed ? 'seeding' : 'downloading')) resolve();
-    });
+    const look = (state: string): void => {
+      if (state !== (isSeed ? 'seeding' : 'downloading')) return;
+      // Our listeners are not the engine's: they must not be counted.
+      torrent.off('state', look);
+      torrent.off('failed', reject);
+      resolve();
+    };
+    torrent.on('state', look);
   });
 }
 

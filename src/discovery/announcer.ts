@@ -64,7 +64,7 @@ export class Announcer implements PeerSource {
   readonly #tiers: Tiers;
   /** What each tracker gave as `tracker id`. */
   #trackerIds: Map<string, Uint8Array> | null = null;
-  readonly #unsupported: string[] = [];
+  #unsupported: string[] | null = null;
   readonly #record = new TrackerRecord();
   #stats: (() => AnnounceFigures) | null = null;
   #nowMs = 0;
@@ -76,7 +76,7 @@ export class Announcer implements PeerSource {
     const supported = options.trackers.map((tier) => tier.filter((url) => this.#isSupported(url)));
     this.#tiers = new Tiers(supported, options.random);
     for (const url of this.#tiers.order.flat()) this.#record.expect(url);
-    for (const url of this.#unsupported) this.#record.unsupported(url, unsupportedText(url));
+    for (const url of this.#unsupported ?? []) this.#record.unsupported(url, unsupportedText(url));
   }
 
   /** True when there is no tracker to announce to. */
@@ -93,7 +93,7 @@ export class Announcer implements PeerSource {
   start(nowMs: number, statsFn: () => AnnounceFigures): void {
     if (this.#stats !== null || this.#stopping !== null) return;
     this.#stats = statsFn;
-    for (const url of this.#unsupported) this.#options.onOutcome(shownUrl(url), 'warning', unsupportedText(url));
+    for (const url of this.#unsupported ?? []) this.#options.onOutcome(shownUrl(url), 'warning', unsupportedText(url));
     this.#tiers.start(nowMs);
     this.tick(nowMs);
   }
@@ -137,6 +137,7 @@ export class Announcer implements PeerSource {
 
   #isSupported(url: string): boolean {
     if (/^https?:\/\//i.test(url)) return true;
+    this.#unsupported ??= [];
     if (this.#unsupported.length < 20 && !this.#unsupported.includes(url)) this.#unsupported.push(url);
     return false;
   }

@@ -59,7 +59,7 @@ export class Tiers {
   #isRefused = false;
   readonly #random: () => number;
   /** Trackers that know we are here: only these are told anything but 'started'. */
-  readonly #started = new Set<string>();
+  #started: Set<string> | null = null;
   #owesCompleted = false;
   #isBusy = false;
 
@@ -82,7 +82,7 @@ export class Tiers {
 
   /** Trackers that got 'started' and not 'stopped'. */
   get started(): readonly string[] {
-    return [...this.#started];
+    return [...(this.#started ?? [])];
   }
 
   /** When the next regular announce is due. */
@@ -122,7 +122,7 @@ export class Tiers {
 
   /** The event this tracker must hear next (BEP 3). */
   eventFor(url: string): AnnounceEvent | undefined {
-    if (!this.#started.has(url)) return 'started';
+    if (this.#started?.has(url) !== true) return 'started';
     return this.#owesCompleted ? 'completed' : undefined;
   }
 
@@ -144,6 +144,7 @@ export class Tiers {
     const tier = this.#tiers[this.#tier]!;
     const [url] = tier.splice(this.#place, 1);
     tier.unshift(url!);
+    this.#started ??= new Set();
     this.#started.add(url!);
     this.#tier = 0;
     this.#place = 0;
@@ -191,7 +192,7 @@ export class Tiers {
   /** No further announces. Returns the trackers that must hear 'stopped'. */
   stop(): readonly string[] {
     const told = this.started;
-    this.#started.clear();
+    this.#started = null;
     this.#nextAtMs = Number.POSITIVE_INFINITY;
     this.#hungryAtMs = Number.POSITIVE_INFINITY;
     this.#aloneAtMs = Number.POSITIVE_INFINITY;

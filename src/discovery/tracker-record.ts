@@ -6,7 +6,9 @@ import { shownUrl } from '../net/url.js';
 const TRACKERS_RECORDED = 120;
 
 export class TrackerRecord {
-  readonly #reports = new Map<string, TrackerReport>();
+  /** In the order in which they came; few. */
+  readonly #reports: TrackerReport[] = [];
+  readonly #urls: string[] = [];
 
   /** A tracker that will be asked. */
   expect(url: string): void {
@@ -22,15 +24,20 @@ export class TrackerRecord {
   }
 
   failed(url: string, message: string): void {
-    const failures = (this.#reports.get(url)?.failures ?? 0) + 1;
+    const failures = (this.#reports[this.#urls.indexOf(url)]?.failures ?? 0) + 1;
     this.#set(url, { url: shownUrl(url), outcome: 'failure', message, failures });
   }
 
   get reports(): readonly TrackerReport[] {
-    return [...this.#reports.values()];
+    return [...this.#reports];
   }
 
   #set(url: string, report: TrackerReport): void {
-    if (this.#reports.size < TRACKERS_RECORDED || this.#reports.has(url)) this.#reports.set(url, report);
+    const known = this.#urls.indexOf(url);
+    if (known >= 0) this.#reports[known] = report;
+    else if (this.#urls.length < TRACKERS_RECORDED) {
+      this.#urls.push(url);
+      this.#reports.push(report);
+    }
   }
 }

@@ -191,14 +191,14 @@ export class Dormant {
       resolve = settle;
     });
     const end = (): void => {
-      torrent.off('state', look);
+      unwatch();
       this.#admissions.delete(torrent);
       resolve(roster.isAdmitting ? torrent : null);
     };
     const look = (): void => {
       if (roster.isAdmitting || torrent.isStopping) end();
     };
-    torrent.on('state', look);
+    const unwatch = torrent.watchState(look);
     this.#admissions.set(torrent, { untilMs: this.#options.now() + LIMITS.handshakeTimeoutMs, answer, end });
     return answer;
   }

@@ -232,8 +232,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
 
   /** What torrents need of their engine. */
   readonly #host: HandleHost = {
-    begin: (handle, session, adapt) =>
-      this.#begin(handle.metainfo, session, adapt(this.#environment(handle.throttles))),
+    begin: (handle, session) => this.#begin(handle.metainfo, session, this.#environment(handle.throttles)),
     contentOf: (metainfo, output, selection) => new DiskContent(this.#disks, metainfo, output, selection),
     setLimits: (handle, rates) => this.#limits.set(handle.throttles, rates),
     onDone: (handle) => emitTo(this, 'done', handle),

@@ -5,10 +5,10 @@ import { performance } from 'node:perf_hooks';
 import { LIMITS } from '../config.js';
 import { AddressBook } from '../discovery/address-book.js';
 import { AnnounceGate, urgencyOf } from '../discovery/announce-gate.js';
-import { Announcer } from '../discovery/announcer.js';
+import { Announcer, type AnnouncerOptions } from '../discovery/announcer.js';
 import { announceHttp } from '../discovery/http-tracker.js';
 import type { Requests } from '../net/http-client.js';
-import type { Environment } from '../torrent/environment.js';
+import type { AnnounceOwner, Environment } from '../torrent/environment.js';
 import { type WebClients, WebSeeds } from '../webseed/web-seeds.js';
 
 /** All but the throttles, which each torrent has of its own. */
@@ -38,29 +38,26 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
     placeMs: LIMITS.announcePlaceMs,
     later,
   });
+  const now = (): number => performance.now();
+  const announces: SharedAnnounces = {
+    peerId,
+    ...(zone === undefined ? {} : { zone }),
+    ...(announceAs === undefined ? {} : { announceAs }),
+    announce: (url, request, signal, onSending) =>
+      gate.run(url, urgencyOf(request), signal, () => {
+        onSending();
+        return announceHttp(url, request, { signal, dispatcher, random });
+      }),
+    random,
+    now,
+  };
   return {
     ...given,
-    now: () => performance.now(),
+    now,
     makeAddresses: () => new AddressBook({ random }),
     resolveHost,
     makeAnnounces: (metainfo, trackers, owner) =>
-      new Announcer({
-        trackers,
-        infoHash: metainfo.infoHash,
-        peerId,
-        key: Math.floor(random() * 2 ** 32),
-        ...(zone === undefined ? {} : { zone }),
-        ...(announceAs === undefined ? {} : { announceAs }),
-        announce: (url, request, signal, onSending) =>
-          gate.run(url, urgencyOf(request), signal, () => {
-            onSending();
-            return announceHttp(url, request, { signal, dispatcher, random });
-          }),
-        random,
-        now: () => performance.now(),
-        onPeers: (addresses) => owner.onPeers(addresses),
-        onOutcome: (url, outcome, message) => owner.onOutcome(url, outcome, message),
-      }),
+      new Announcer(ownAnnounces(announces, trackers, metainfo.infoHash, owner)),
     makeWebSeeds: (metainfo, named, { downloads }) =>
       new WebSeeds({
         metainfo,
@@ -69,11 +66,30 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
         trackers: metainfo.trackers.flat(),
         clients: webClients,
         downloads,
-        now: () => performance.now(),
+        now,
         log,
       }),
     onTrouble: (error) => log('error', error.message, { ...error.facts }),
   };
+}
+
+type SharedAnnounces = Omit<AnnouncerOptions, 'trackers' | 'infoHash' | 'key' | 'onPeers' | 'onOutcome'>;
+
+/** What all torrents share is there once. */
+function ownAnnounces(
+  shared: SharedAnnounces,
+  trackers: AnnouncerOptions['trackers'],
+  infoHash: Buffer,
+  owner: AnnounceOwner,
+): AnnouncerOptions {
+  const own = {
+    trackers,
+    infoHash,
+    key: Math.floor(shared.random() * 2 ** 32),
+    onPeers: (addresses) => owner.onPeers(addresses),
+    onOutcome: (url, outcome, message) => owner.onOutcome(url, outcome, message),
+  } satisfies Partial<AnnouncerOptions>;
+  return Object.assign(Object.create(shared) as SharedAnnounces, own);
 }
 
 function later(ms: number, call: () => void): () => void {

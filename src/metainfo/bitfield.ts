@@ -1,5 +1,8 @@
 /** Bit sets in the order of BEP 3 `bitfield`: the high bit of the first byte is piece 0. */
 
+/** V8 keeps typed arrays of so many bytes in its heap, without a buffer until somebody asks for one. */
+const SHORT_BYTES = 64;
+
 export class Bitfield {
   readonly bytes: Uint8Array;
   readonly bitCount: number;
@@ -10,7 +13,7 @@ export class Bitfield {
     this.bytes = new Uint8Array(Math.ceil(bitCount / 8));
     if (bytes !== undefined) {
       if (!isCanonicalBitfield(bytes, bitCount)) throw new RangeError(`not a bitfield of ${bitCount} bits`);
-      this.bytes.set(bytes);
+      copy(bytes, this.bytes);
       this.#count = countBits(bytes);
     }
   }
@@ -50,6 +53,12 @@ export class Bitfield {
     if (spare > 0) this.bytes[this.bytes.length - 1] = (0xff << spare) & 0xff;
     this.#count = this.bitCount;
   }
+}
+
+/** `set` makes V8 give both arrays buffers of their own, which are larger than a short array is. */
+function copy(from: Uint8Array, to: Uint8Array): void {
+  if (from.length > SHORT_BYTES) to.set(from);
+  else for (let at = 0; at < from.length; at++) to[at] = from[at]!;
 }
 
 /** True when the length fits and the spare bits at the end are zero (BEP 3 asks to drop peers that send others). */

@@ -52,12 +52,22 @@ export function parseTorrent(bytes: Uint8Array, options: ParseOptions = {}): Met
   if (scanned.unsortedAt >= 0)
     warnings.add(() => `dictionary keys are out of order, first at byte ${scanned.unsortedAt}`);
   const warn: Warn = (line) => warnings.add(line);
-  // Of its own: a part of a larger buffer would keep all of that.
-  const infoBytes = Buffer.allocUnsafeSlow(span[1] - span[0]);
+  // Of its own, with its hash: a part of a larger buffer would keep all of that.
+  const infoLength = span[1] - span[0];
+  const own = Buffer.allocUnsafeSlow(infoLength + DIGEST_BYTES);
+  const infoBytes = own.subarray(0, infoLength);
   infoBytes.set(bytes.subarray(span[0], span[1]));
-  const infoHash = infoHashOf(infoBytes);
+  const infoHash = own.subarray(infoLength);
+  infoHash.set(infoHashOf(infoBytes));
+  const part = readInfo(info, infoBytes, { platform: options.platform ?? process.platform, warn });
+  // One by one: after a spread each would have a shape of its own, of half a KiB.
   return {
-    ...readInfo(info, infoBytes, { platform: options.platform ?? process.platform, warn }),
+    name: part.name,
+    geometry: part.geometry,
+    pieceHashes: part.pieceHashes,
+    files: part.files,
+    isMultiFile: part.isMultiFile,
+    isPrivate: part.isPrivate,
     infoHash,
     infoHashHex: infoHash.toString('hex'),
     infoBytes,

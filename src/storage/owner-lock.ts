@@ -65,7 +65,7 @@ export async function lockRoot(root: string, owner: Owner): Promise<LockOutcome 
     const outcome = flock(handle.fd, owner.isWriting ? LOCK_EX : LOCK_SH);
     if (outcome === 'locked' && isSameFile(handle.fd, path)) {
       await sign(handle, owner);
-      const lock = new HeldLock(handle, path, owner, flock);
+      const lock = new HeldLock(handle, root, owner, flock);
       if (!owner.isWriting) await lock.letGo();
       return { isTaken: true, lock };
     }
@@ -144,13 +144,14 @@ class HeldLock implements OwnerLock {
   /** The descriptor holds the lock as well until it is closed. */
   #closing: Promise<void> | null = null;
   #isReleased = false;
-  readonly #path: string;
-  readonly #owner: Owner;
+  readonly #root: string;
+  /** Null: it is a reader and stays one. */
+  #owner: Owner | null;
   readonly #flock: Flock;
 
-  constructor(handle: FileHandle, path: string, owner: Owner, flock: Flock) {
+  constructor(handle: FileHandle, root: string, owner: Owner, flock: Flock) {
     this.#handle = handle;
-    this.#path = path;
+    this.#root = root;
     this.#owner = owner;
     this.#flock = flock;
   }
@@ -159,7 +160,7 @@ class HeldLock implements OwnerLock {
   async letGo(): Promise<void> {
     const handle = this.#handle;
     if (handle === null || this.#isReleased) return;
-    const mapping = await LockMapping.of(this.#path, handle.fd, () => !this.#isReleased);
+    const mapping = await LockMapping.of(lockPath(this.#root), handle.fd, () => !this.#isReleased);
     if (mapping === null) return;
     if (this.#isReleased) {
       mapping.close();
@@ -167,14 +168,16 @@ class HeldLock implements OwnerLock {
     }
     this.#mapping = mapping;
     this.#handle = null;
+    this.#owner = null;
     this.#closing = handle.close().catch(() => {});
     await this.#closing;
+    this.#closing = null;
   }
 
   async share(): Promise<boolean> {
     const handle = this.#handle;
     if (this.#isReleased || handle === null) return true;
-    await sign(handle, { ...this.#owner, isWriting: false });
+    if (this.#owner !== null) await sign(handle, { ...this.#owner, isWriting: false });
     // The number of a closed descriptor may be another file's by now.
     const isShared = await shareLock((operation) => (this.#isReleased ? 'locked' : this.#flock(handle.fd, operation)));
     if (isShared) await this.letGo();
@@ -187,13 +190,14 @@ class HeldLock implements OwnerLock {
     if (this.#closing !== null) await this.#closing;
     this.#mapping?.close();
     // Without a descriptor the file stays: it is locked by nobody, and whoever comes next takes it.
-    const handle = this.#handle ?? (await openLock(this.#path, 0).catch(() => null));
+    const path = lockPath(this.#root);
+    const handle = this.#handle ?? (await openLock(path, 0).catch(() => null));
     if (handle === null) return;
     // Of several readers that leave at once the last to ask gets it: each has given up its share before it asks for
     // all.
     const isLast = this.#flock(handle.fd, LOCK_EX) === 'locked';
     // While still locked: nobody else can have made it theirs. At once: who comes meanwhile finds it busy.
-    if (isLast) removeQuietly(handle.fd, this.#path);
+    if (isLast) removeQuietly(handle.fd, path);
     await handle.close().catch(() => {});
   }
 }

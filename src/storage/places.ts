@@ -26,10 +26,11 @@ interface Holder {
   readonly metainfo: Metainfo;
   readonly root: string;
   /**
-   * Device, inode: of the root, of its folder with the name. Known again where a bind mount or a hard link leads to the
-   * same.
+   * Device and inode, of the root and of its folder; null where there is none. Known again where a bind mount or a hard
+   * link leads to the same.
    */
-  readonly numbers: readonly string[];
+  readonly number: string | null;
+  readonly folder: string | null;
   isWriting: boolean;
 }
 
@@ -51,6 +52,9 @@ function leave(holder: Holder): void {
   else heldLocks.delete(path);
 }
 
+/** Of the last one: thousands of seeds may lie in one folder. */
+let lastFolder = '';
+
 const NOBODYS: Place = { share: async () => {}, release: async () => {} };
 
 /**
@@ -62,7 +66,7 @@ export async function claimPlace(metainfo: Metainfo, output: string, isWriting: 
   const root = await realRoot(metainfo, output);
   // A reader of nothing: the next step says so.
   if (root === null) return NOBODYS;
-  const holder: Holder = { metainfo, root, numbers: await numbersOf(root), isWriting };
+  const holder: Holder = { metainfo, root, ...(await numbersOf(root)), isWriting };
   for (const other of holders) {
     if ((isWriting || other.isWriting) && isOnePlace(holder, other)) {
       const { infoHashHex, name } = other.metainfo;
@@ -122,18 +126,18 @@ async function realRoot({ files }: Metainfo, output: string): Promise<string | n
   return realpath(root).catch(() => root);
 }
 
-async function numbersOf(root: string): Promise<string[]> {
+async function numbersOf(root: string): Promise<Pick<Holder, 'number' | 'folder'>> {
   const [own, parent] = await Promise.all(
     [root, dirname(root)].map((path) => stat(path, { bigint: true }).catch(() => null)),
   );
-  const numbers: string[] = [];
-  if (own) numbers.push(`${own.dev}:${own.ino}`);
-  if (parent) numbers.push(`${parent.dev}:${parent.ino}/${basename(root)}`);
-  return numbers;
+  const folder = parent ? `${parent.dev}:${parent.ino}` : null;
+  if (folder !== null && folder !== lastFolder) lastFolder = folder;
+  return { number: own ? `${own.dev}:${own.ino}` : null, folder: folder === null ? null : lastFolder };
 }
 
 function isOnePlace(a: Holder, b: Holder): boolean {
-  if (a.root === b.root || a.numbers.some((number) => b.numbers.includes(number))) return true;
+  if (a.root === b.root || (a.number !== null && a.number === b.number)) return true;
+  if (a.folder !== null && a.folder === b.folder && basename(a.root) === basename(b.root)) return true;
   return isInside(a, b) || isInside(b, a);
 }
 

@@ -18,9 +18,9 @@ type Watched = Pick<
   | 'roster'
   | 'environment'
   | 'dialler'
-  | 'doubts'
+  | 'badPieces'
   | 'webSources'
-  | 'trackerReports'
+  | 'announces'
   | 'onDiskPause'
 >;
 
@@ -28,12 +28,8 @@ export class Condition {
   #contacts: Contacts | null = null;
   readonly #torrent: Watched;
   readonly #areTrackersGiven: boolean;
-  #withoutPeers = new Since();
-  #nothingCame = new Since();
-  #diskBehind = new Since();
-  #syncing = new Since();
-  #memoryShort = new Since();
-  #receivedBytes = -1;
+  /** Null until the first look, and while it rests. */
+  #looks: Looks | null = null;
   /** Why nothing is done before the first block. */
   #pausedText: string | null = null;
 
@@ -53,12 +49,19 @@ export class Condition {
     const { exchange, isSyncing } = this.#torrent;
     if (exchange === null) return;
     const { downloadedBytes } = exchange.scheduler.totals;
-    this.#withoutPeers.is(exchange.peerCount + exchange.webSeedCount === 0, nowMs);
-    this.#nothingCame.is(downloadedBytes === this.#receivedBytes, nowMs);
-    this.#diskBehind.is(exchange.storage.isBehind, nowMs);
-    this.#syncing.is(isSyncing, nowMs);
-    this.#memoryShort.is(exchange.storage.isShortOfMemory, nowMs);
-    this.#receivedBytes = downloadedBytes;
+    this.#looks ??= new Looks();
+    const looks = this.#looks;
+    looks.withoutPeers.is(exchange.peerCount + exchange.webSeedCount === 0, nowMs);
+    looks.nothingCame.is(downloadedBytes === looks.receivedBytes, nowMs);
+    looks.diskBehind.is(exchange.storage.isBehind, nowMs);
+    looks.syncing.is(isSyncing, nowMs);
+    looks.memoryShort.is(exchange.storage.isShortOfMemory, nowMs);
+    looks.receivedBytes = downloadedBytes;
+  }
+
+  /** Nothing is looked at while it rests. */
+  rest(): void {
+    this.#looks = null;
   }
 
   /**
@@ -96,12 +99,13 @@ export class Condition {
   }
 
   get #trackers(): readonly TrackerReport[] {
-    return this.#torrent.trackerReports;
+    return this.#torrent.announces.reports();
   }
 
   #facts(goal: HealthFacts['goal']): HealthFacts {
     const { exchange, roster, environment, dialler } = this.#torrent;
     const nowMs = environment.now();
+    const looks = this.#looks ?? new Looks();
     let holders = 0;
     let servers = 0;
     for (const peer of exchange?.peers ?? []) {
@@ -121,16 +125,25 @@ export class Condition {
       failures: this.contacts.failures,
       banned: this.contacts.banned,
       lastBan: this.contacts.bans.at(-1) ?? null,
-      withoutPeersMs: this.#withoutPeers.forMs(nowMs),
-      nothingCameMs: this.#nothingCame.forMs(nowMs),
-      diskBehindMs: this.#diskBehind.forMs(nowMs),
-      syncingMs: this.#syncing.forMs(nowMs),
-      memoryShortMs: this.#memoryShort.forMs(nowMs),
+      withoutPeersMs: looks.withoutPeers.forMs(nowMs),
+      nothingCameMs: looks.nothingCame.forMs(nowMs),
+      diskBehindMs: looks.diskBehind.forMs(nowMs),
+      syncingMs: looks.syncing.forMs(nowMs),
+      memoryShortMs: looks.memoryShort.forMs(nowMs),
       paused: this.#pausedText ?? exchange?.trouble.pausedText ?? null,
       doorTrouble: dialler.trouble,
-      badPieces: this.#torrent.doubts.badPieces,
+      badPieces: this.#torrent.badPieces,
     };
   }
+}
+
+class Looks {
+  readonly withoutPeers = new Since();
+  readonly nothingCame = new Since();
+  readonly diskBehind = new Since();
+  readonly syncing = new Since();
+  readonly memoryShort = new Since();
+  receivedBytes = -1;
 }
 
 /** For how long something has been true at every look. */

@@ -9,9 +9,15 @@ export function abortedError(name: string): HaulError {
   return new HaulError('ABORTED', `${name}: aborted before it was complete`);
 }
 
+const nothing = (): void => {};
+
 /** Calls `stop` when the signal fires; soon, when it has. @returns what ends the watch */
 export function whenAborted(signal: AbortSignal | undefined, stop: () => void): () => void {
-  if (signal === undefined) return () => {};
+  // Of thousands of torrents: what is returned must not hold `stop`.
+  return signal === undefined ? nothing : watch(signal, stop);
+}
+
+function watch(signal: AbortSignal, stop: () => void): () => void {
   if (signal.aborted) queueMicrotask(stop);
   else signal.addEventListener('abort', stop, { once: true });
   return () => signal.removeEventListener('abort', stop);

@@ -24,20 +24,19 @@ import type { FilePriority } from '../metainfo/selection.js';
 import { changedRates, type RateOptions } from '../peer/rates.js';
 import type { TorrentThrottles } from '../peer/throttle.js';
 import { type FileStamp, isUnchanged } from '../work/file-stamp.js';
-import { ChangingAnnounces } from './changing-announces.js';
 import { Completion } from './completion.js';
 import type { ContentOf } from './content.js';
 import { emitTo } from './emit.js';
 import { abortedError, stoppedError, whenAborted } from './endings.js';
-import type { Environment } from './environment.js';
 import { fileProgress } from './file-progress.js';
+import { RestingFiles } from './resting-files.js';
 import { NO_STATS, pausedStats, type SessionSums, sumsOf, withSums } from './session-sums.js';
 import type { LiveTorrent } from './torrent.js';
 
 /** What handles need of their engine. */
 export interface HandleHost {
-  /** Begins a session. @param adapt puts what belongs to the handle in the environment of the session */
-  begin(handle: TorrentHandle, options: AddOptions, adapt: (environment: Environment) => Environment): LiveTorrent;
+  /** Begins a session. */
+  begin(handle: TorrentHandle, options: AddOptions): LiveTorrent;
   readonly contentOf: ContentOf;
   setLimits(handle: TorrentHandle, limits: RateOptions): void;
   onDone(handle: TorrentHandle): void;
@@ -47,6 +46,9 @@ export interface HandleHost {
 
 /** Trouble of the disk that somebody can end: space, a cable, a remount, a limit of the system. */
 const MAY_GO_ON: ReadonlySet<ErrorCode> = new Set(['NO_SPACE', 'IO', 'READ_ONLY', 'SYSTEM_LIMIT']);
+
+/** Shared: thousands of torrents have nothing to wait for. */
+const NOTHING = Promise.resolve();
 
 export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torrent {
   readonly metainfo: Metainfo;
@@ -63,7 +65,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   readonly #priorities: readonly FilePriority[] | null;
   readonly #unwatchSignal: () => void;
   /** Changes run one after the other. */
-  #chain: Promise<void> = Promise.resolve();
+  #chain: Promise<void> = NOTHING;
   /** The session ends and the torrent does not. */
   #isResting = false;
   /** Somebody wants it to rest. */
@@ -75,16 +77,13 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   #reason: HaulError | null = null;
   /** It has exchanged data: what fails now has worked. */
   #hasRun = false;
-  #announces: ChangingAnnounces | null = null;
-  #makeAnnounces: ((trackers: readonly (readonly string[])[]) => ReturnType<Environment['makeAnnounces']>) | null =
-    null;
   /** Of a session that is over. */
   #have: Bitfield | null = null;
   #sums: SessionSums = NO_STATS;
   #lastStats: TorrentStats | null = null;
   #lastSources: TorrentSources | null = null;
   /** Which files a seed uses, as it used them last. */
-  #stamps: readonly FileStamp[] | null = null;
+  #files: RestingFiles | null = null;
 
   constructor(metainfo: Metainfo, options: AddOptions, throttles: TorrentThrottles, host: HandleHost) {
     super();
@@ -137,7 +136,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
 
   /** Which files it uses, as far as that was noted when it rested; for a seed, which keeps no record. */
   get stamps(): readonly FileStamp[] | null {
-    return this.#stamps;
+    return this.#files?.stamps ?? null;
   }
 
   get isSeed(): boolean {
@@ -188,13 +187,13 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   setTrackers(trackers: readonly (readonly string[])[]): void {
     checkTrackers(trackers);
     this.#options = { ...this.#options, trackers };
-    if (this.#announces !== null && this.#makeAnnounces !== null) this.#announces.change(this.#makeAnnounces(trackers));
+    this.live?.announces.change(trackers);
     this.#stir();
   }
 
   announce(): void {
     if (this.live === null || this.#isResting) return;
-    this.#announces?.announceNow(this.live.environment.now());
+    this.live.announces.announceNow(this.live.environment.now());
     this.#stir();
   }
 
@@ -228,9 +227,13 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     if (this.live !== null || this.#isPaused || this.#isOver || this.#stopping !== null) return;
     this.#failure = null;
     this.#isResting = false;
-    const live = this.#host.begin(this, this.#options, (environment) => this.#adapt(environment));
+    const live = this.#host.begin(this, this.#options);
     this.live = live;
     live.listener = this;
+  }
+
+  troubled(error: HaulError): void {
+    this.#failure = error;
   }
 
   /** What the session under way says. */
@@ -244,7 +247,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
 
   /** A seed whose files are as they were when they were hashed is not hashed again. */
   async #trustUnchanged(): Promise<void> {
-    const stamps = this.#stamps;
+    const { stamps } = this;
     if (this.#options.mode !== 'seed' || this.#wasTrusted || stamps === null) return;
     const content = this.#host.contentOf(this.metainfo, this.output, null);
     const now = await content.stamp().catch(() => null);
@@ -255,23 +258,6 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     );
     const { trustData: _, hashed: __, ...rest } = this.#options;
     this.#options = isSame ? { ...rest, trustData: true, hashed: stamps.slice(0, files.length) } : rest;
-  }
-
-  /** The environment of one session, and what outlives it in the place of what does not. */
-  #adapt(environment: Environment): Environment {
-    const { makeAnnounces, onTrouble, now } = environment;
-    const own: Pick<Environment, 'makeAnnounces' | 'onTrouble'> = {
-      makeAnnounces: (metainfo, _trackers, owner) => {
-        this.#makeAnnounces = (others) => makeAnnounces(metainfo, others, owner);
-        this.#announces = new ChangingAnnounces(this.#makeAnnounces(this.trackers), now);
-        return this.#announces;
-      },
-      onTrouble: (error) => {
-        this.#failure = error;
-        onTrouble(error);
-      },
-    };
-    return Object.assign(environment, own);
   }
 
   /** What the session is becomes what the torrent is, unless it ends while the torrent goes on. */
@@ -293,7 +279,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
 
   #completed(): void {
     // What is written into a seed's files from now on is seen when it goes on after a pause.
-    if (this.#options.mode === 'seed' && this.#stamps === null) void this.#noteFiles();
+    if (this.#options.mode === 'seed' && this.#files === null) void this.#noteFiles();
     if (!this.#completion.resolve()) return;
     emitTo(this, 'done');
     this.#host.onDone(this);
@@ -332,14 +318,12 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     this.#sums = sumsOf(stats, this.#sums);
     this.#have = live.have;
     this.live = null;
-    this.#announces = null;
-    this.#makeAnnounces = null;
     this.#isResting = false;
   }
 
   async #noteFiles(): Promise<void> {
     const now = await this.live?.storage?.inspect().catch(() => null);
-    if (now != null) this.#stamps = now.stamps;
+    if (now != null) this.#files = new RestingFiles(now.stamps);
   }
 
   /** Over for good. */

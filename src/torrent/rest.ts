@@ -24,7 +24,8 @@ export class Rest {
   #files: RestingFiles | null = null;
   #idleSinceMs: number | null = null;
   #isBusy = false;
-  #steps: Promise<void> = Promise.resolve();
+  /** Null: nothing is under way. */
+  #steps: Promise<void> | null = null;
   #rising: Promise<void> | null = null;
 
   constructor(torrent: Session) {
@@ -57,7 +58,7 @@ export class Rest {
    * @param onHashing its files are hashed first: that may take long
    */
   rise(onHashing: () => void): Promise<void> {
-    if (this.#files === null) return this.#steps;
+    if (this.#files === null) return this.settled();
     this.#rising ??= this.#step(() => this.#rise(onHashing)).finally(() => {
       this.#rising = null;
     });
@@ -66,11 +67,11 @@ export class Rest {
 
   /** Resolves when nothing of it is under way. */
   settled(): Promise<void> {
-    return this.#steps;
+    return this.#steps ?? Promise.resolve();
   }
 
   #step(run: () => Promise<void>): Promise<void> {
-    this.#steps = this.#steps.then(async () => {
+    const steps = this.settled().then(async () => {
       this.#isBusy = true;
       try {
         await run();
@@ -78,8 +79,10 @@ export class Rest {
         this.#torrent.restFailed(error);
       }
       this.#isBusy = false;
+      if (this.#steps === steps) this.#steps = null;
     });
-    return this.#steps;
+    this.#steps = steps;
+    return steps;
   }
 
   async #lieDown(): Promise<void> {

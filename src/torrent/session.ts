@@ -47,18 +47,19 @@ export interface Session extends ExchangeOwner<TorrentRemote> {
   /** Null: no peers are taken yet, or none for now. */
   readonly exchange: TorrentExchange | null;
   readonly storage: Storage | null;
-  readonly trackerReports: readonly TrackerReport[];
   /** Fires when the session ends, or lies down. */
   readonly signal: AbortSignal;
 
   readonly roster: { readonly knownAddresses: number };
+  readonly announces: { reports(): readonly TrackerReport[] };
   readonly condition: {
     readonly contacts: Contacts;
     health(): readonly HealthProblem[];
     patiently<T>(step: () => Promise<T>, signal: AbortSignal): Promise<T>;
   };
   readonly webSources: { reports(): readonly WebSeedReport[]; readonly downloadedBytes: number };
-  readonly doubts: { readonly badPieces: number };
+  /** Of ours that are bad on disk. */
+  readonly badPieces: number;
   readonly rest: { readonly isResting: boolean };
 
   enter(state: TorrentState): void;

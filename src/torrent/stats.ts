@@ -15,6 +15,8 @@ export const NO_TOTALS: Totals = { downloadedBytes: 0, uploadedBytes: 0, wastedB
 export function addTotals(past: Totals, exchange: TorrentExchange | null): Totals {
   if (exchange === null) return past;
   const { downloadedBytes, uploadedBytes, wastedBytes } = exchange.scheduler.totals;
+  // Of thousands of seeds most have given nothing to anybody.
+  if (downloadedBytes + uploadedBytes + wastedBytes + exchange.receiver.corruptBytes === 0) return past;
   return {
     downloadedBytes: past.downloadedBytes + downloadedBytes,
     uploadedBytes: past.uploadedBytes + uploadedBytes,
@@ -50,7 +52,7 @@ export function torrentStats(torrent: Session): TorrentStats {
     uploadBytesPerSec: exchange?.scheduler.uploadRate(null, nowMs) ?? 0,
     wastedBytes: totals.wastedBytes,
     corruptBytes: totals.corruptBytes,
-    badPieces: torrent.doubts.badPieces,
+    badPieces: torrent.badPieces,
     peers: exchange?.peerCount ?? 0,
     seeds: exchange?.peers.filter((peer) => isWireSeed(peer, exchange)).length ?? 0,
     knownAddresses: torrent.roster.knownAddresses,

@@ -1,18 +1,9 @@
 /**
  * The life of a torrent: preparing → checking → downloading → seeding → stopped, or failed at any point.
- * Owns the order of those steps and the promise `done`. Data exchange is in `exchange.ts`, durability in `keeper.ts`,
- * finding and admitting peers in `roster.ts`.
+ * Owns the order of those steps. Data exchange is in `exchange.ts`, durability in `keeper.ts`, finding and admitting
+ * peers in `roster.ts`.
  */
-import { EventEmitter } from 'node:events';
-import type {
-  AddOptions,
-  PeerStats,
-  TorrentEvents,
-  TorrentSources,
-  TorrentState,
-  TorrentStats,
-  TrackerReport,
-} from '../api.js';
+import type { AddOptions, PeerStats, TorrentEvents, TorrentSources, TorrentState, TorrentStats } from '../api.js';
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
@@ -22,11 +13,11 @@ import type { Storage } from '../storage/port.js';
 import { Doubts } from '../swarm/doubts.js';
 import { Unfinished } from '../swarm/unfinished.js';
 import { attempt } from './attempt.js';
+import { ChangingAnnounces } from './changing-announces.js';
 import { Condition } from './condition.js';
 import type { Content, Place } from './content.js';
-import { emitTo } from './emit.js';
-import { abortedError, deferred, stoppedError, toHaulError, wentBadError, whenAborted } from './endings.js';
-import type { Announces, Dialler, Environment, Services } from './environment.js';
+import { deferred, toHaulError, wentBadError, whenAborted } from './endings.js';
+import type { Dialler, Environment, Services } from './environment.js';
 import { PeerSources } from './peer-sources.js';
 import type { TorrentExchange, TorrentPeer, TorrentRemote } from './remotes.js';
 import { Rest } from './rest.js';
@@ -38,43 +29,44 @@ import { lookOnDisk, makeExchange, Workings } from './workings.js';
 
 /** Hears all that a session says. */
 export interface SessionListener {
+  /** Why it fails; told first. */
+  troubled(error: HaulError): void;
   told<K extends keyof TorrentEvents>(live: LiveTorrent, event: K, args: TorrentEvents[K]): void;
 }
 
-export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session {
+export class LiveTorrent implements Session {
   readonly metainfo: Metainfo;
   readonly output: string;
-  readonly done: Promise<void>;
   readonly have: Bitfield;
   readonly unfinished: Unfinished;
   readonly selection: Selection | null;
   readonly roster: Roster;
   readonly webSources: WebSources;
   readonly condition: Condition;
-  readonly doubts: Doubts;
   readonly environment: Environment;
   readonly dialler: Dialler;
   readonly content: Content;
   readonly rest: Rest;
+  readonly announces: ChangingAnnounces;
   /** Whose session this is. */
   listener: SessionListener | null = null;
   exchange: TorrentExchange | null = null;
   past: Totals = NO_TOTALS;
   checkedPieces = 0;
   #state: TorrentState = 'preparing';
-  #settle!: { resolve: () => void; reject: (error: HaulError) => void };
   #place: Place | null = null;
-  #announces: Announces | null = null;
+  #doubts: Doubts | null = null;
+  #stateWatchers: Set<() => void> | null = null;
   readonly #sources: PeerSources;
   #workings: Workings | null = null;
   #stopping: Promise<void> | null = null;
-  #running: Promise<void>;
+  /** Null once it has nothing more to do: thousands of torrents seed and rest. */
+  #running: Promise<void> | null;
   readonly #unwatchSignal: () => void;
   readonly #options: AddOptions;
   #abort: AbortController | null = null;
 
   constructor(metainfo: Metainfo, options: AddOptions, services: Services) {
-    super();
     this.metainfo = metainfo;
     this.output = options.output;
     this.environment = services.environment;
@@ -84,16 +76,12 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     this.unfinished = new Unfinished(this.have);
     this.selection = options.priorities === undefined ? null : Selection.of(metainfo, options.priorities);
     this.content = services.contentOf(metainfo, this.output, this.selection);
-    this.done = new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject };
-    });
-    // `done` need not be awaited: a failure nobody waits for must not end the embedder's process.
-    this.done.catch(() => {});
     this.condition = new Condition(this, options.trackers !== undefined);
     this.roster = new Roster(this);
     this.#sources = new PeerSources(metainfo.isPrivate, this.roster);
     this.webSources = new WebSources(this, options.webSeeds ?? []);
-    this.doubts = new Doubts(this);
+    this.announces = new ChangingAnnounces(this, options.trackers ?? metainfo.trackers);
+    this.#sources.add(this.announces);
     this.rest = new Rest(this);
     for (const peer of options.peers ?? []) this.addPeer(peer.host, peer.port);
     // The signal stops the torrent at any time of its life, also when it is complete and seeds.
@@ -129,8 +117,15 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     return this.condition.sources();
   }
 
-  get trackerReports(): readonly TrackerReport[] {
-    return this.#announces?.reports() ?? [];
+  /** Made when there is something to doubt. */
+  get doubts(): Doubts {
+    this.#doubts ??= new Doubts(this);
+    if (this.isStopping) this.#doubts.close();
+    return this.#doubts;
+  }
+
+  get badPieces(): number {
+    return this.#doubts?.badPieces ?? 0;
   }
 
   get isSyncing(): boolean {
@@ -153,7 +148,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     this.#sources.tick(nowMs);
     this.#workings?.tick(nowMs);
     this.condition.tick(nowMs);
-    this.doubts.tick(nowMs);
+    this.#doubts?.tick(nowMs);
     rest.tick(nowMs);
   }
 
@@ -164,7 +159,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
   }
 
   get #isQuiet(): boolean {
-    return this.#state === 'seeding' && this.exchange!.isQuiet && this.#workings!.keeper.isIdle && this.doubts.isIdle;
+    if (this.#state !== 'seeding' || this.#doubts?.isIdle === false) return false;
+    return this.exchange!.isQuiet && this.#workings!.keeper.isIdle;
   }
 
   get canRest(): boolean {
@@ -182,6 +178,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     this.exchange = null;
     this.#workings = null;
     this.#abort = null;
+    this.condition.rest();
     this.unfinished.closeAll();
   }
 
@@ -207,6 +204,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     } catch (error) {
       if (!this.isStopping) this.#fail(toHaulError(error, `prepare ${this.metainfo.name}`));
     }
+    this.#running = null;
   }
 
   /** False: stopped meanwhile. */
@@ -224,21 +222,12 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
   }
 
   #begin(): void {
-    const { environment, metainfo } = this;
     this.exchange = makeExchange(this, this.storage!, {
       isSuperSeeding: this.#options.superSeeding === true,
       isSequential: this.#options.sequential === true,
     });
     this.enter('downloading');
-    this.#announces = environment.makeAnnounces(metainfo, this.#options.trackers ?? metainfo.trackers, {
-      ...this.#sources.ownerOf('tracker'),
-      onOutcome: (url, outcome, message) => {
-        environment.stir(this.roster);
-        this.tell('tracker', url, outcome, message);
-      },
-    });
-    this.#sources.add(this.#announces);
-    this.#sources.start(environment.now(), () => announceFigures(this));
+    this.#sources.start(this.environment.now(), () => announceFigures(this));
     if (this.isComplete) void this.#finish(false);
     this.roster.open();
     this.webSources.use();
@@ -261,9 +250,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     if (this.isStopping) return;
     await this.#place!.share().catch((error: unknown) => this.#fail(toHaulError(error, `keep ${output}`)));
     if (this.isStopping) return;
-    if (isFresh && this.have.isFull) this.#announces?.completed(environment.now());
+    if (isFresh && this.have.isFull) this.announces.completed(environment.now());
     this.enter('seeding');
-    this.#settle.resolve();
     this.tell('done');
   }
 
@@ -274,6 +262,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
   #fail(cause: HaulError): void {
     if (this.isStopping) return;
     const error = this.content.explain(cause);
+    this.listener?.troubled(error);
     this.environment.onTrouble(error);
     void this.#beginStop(error);
   }
@@ -291,7 +280,7 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     const { name } = this.metainfo;
     this.enter('stopping');
     this.#abort?.abort();
-    this.doubts.close();
+    this.#doubts?.close();
     this.dialler.closeHandshakes(this.roster);
     const goodbye = this.#sources.stop(this.environment.now());
     this.exchange?.close(failure === null ? 'the torrent was stopped' : 'the torrent failed');
@@ -308,8 +297,6 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     await goodbye;
     this.environment.onStopped(this.roster);
     this.#unwatchSignal();
-    const isAborted = this.#options.signal?.aborted === true;
-    this.#settle.reject(failure ?? (isAborted ? abortedError(name) : stoppedError(name)));
     this.enter(failure === null ? 'stopped' : 'failed');
     if (failure !== null) this.tell('failed', failure);
   }
@@ -324,10 +311,17 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
     this.#state = state;
     this.environment.log('info', `${this.metainfo.name}: ${state}`);
     this.tell('state', state);
+    for (const look of [...(this.#stateWatchers ?? [])]) look();
+  }
+
+  /** Calls after each change of the state. @returns what ends that */
+  watchState(look: () => void): () => void {
+    this.#stateWatchers ??= new Set();
+    this.#stateWatchers.add(look);
+    return () => this.#stateWatchers?.delete(look);
   }
 
   tell<K extends keyof TorrentEvents>(event: K, ...args: TorrentEvents[K]): void {
-    emitTo(this, event, ...args);
     this.listener?.told(this, event, args);
   }
 
@@ -339,8 +333,8 @@ export class LiveTorrent extends EventEmitter<TorrentEvents> implements Session 
   }
 
   onComplete(): void {
-    if (this.doubts.badPieces === 0) void this.#finish(true);
-    else this.#fail(wentBadError(this.metainfo.name, this.doubts.badPieces));
+    if (this.badPieces === 0) void this.#finish(true);
+    else this.#fail(wentBadError(this.metainfo.name, this.badPieces));
   }
 
   onPeerConnected({ address, client }: TorrentRemote): void {

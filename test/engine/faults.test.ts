@@ -131,7 +131,7 @@ test('what a check found good is on the device before it is recorded', async (t)
   const calls: string[] = [];
   const options = { output: set.folder, trackers: [] };
   const torrent = new LiveTorrent(set.metainfo, options, watchedServices(scope, calls));
-  await withDeadline(torrent.done, 'the check ends', DEADLINE_MS);
+  await until('the check ends', DEADLINE_MS, () => torrent.state === 'seeding');
   await torrent.stop();
   assert.deepEqual(calls.slice(0, 3), ['recheck', 'sync', 'record 8']);
 });
@@ -151,7 +151,12 @@ test('a disk that refuses to close does not keep a torrent from stopping', async
   const options = { output: await tempFolder(scope), trackers: [] };
   const torrent = new LiveTorrent(set.metainfo, options, services);
   const warnings: string[] = [];
-  torrent.on('warning', (error) => warnings.push(error.message));
+  torrent.listener = {
+    troubled: () => {},
+    told: (_live, event, args) => {
+      if (event === 'warning') warnings.push((args[0] as Error).message);
+    },
+  };
   await until('it is under way', DEADLINE_MS, () => torrent.state === 'downloading');
   await withDeadline(torrent.stop(), 'it has stopped', DEADLINE_MS);
   assert.equal(torrent.state, 'stopped');

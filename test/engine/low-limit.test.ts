@@ -20,14 +20,15 @@ test('eight seeds and 20 kB/s: few are asked, no block comes twice, nobody is dr
   const peers: { host: string; port: number }[] = [];
   for (let count = 0; count < 8; count++) peers.push({ host: '127.0.0.1', port: (await startSeed(scope, set)).port! });
   const leech = await startEngine(scope, { downloadBytesPerSec: 20_000 });
-  const torrent = liveOf(leech.add(set.metainfo, { output: await tempFolder(scope), peers, trackers: [] }));
+  const added = leech.add(set.metainfo, { output: await tempFolder(scope), peers, trackers: [] });
+  const torrent = liveOf(added);
   const dropped: string[] = [];
-  torrent.on('peer', (_, change, reason) => {
+  added.on('peer', (_, change, reason) => {
     if (change === 'disconnected' && torrent.state === 'downloading') dropped.push(reason ?? '');
   });
   await until('it is ready', DEADLINE_MS, () => torrent.exchange !== null);
   const { scheduler } = torrent.exchange!;
-  await withDeadline(torrent.done, 'the download ends', DEADLINE_MS);
+  await withDeadline(added.done, 'the download ends', DEADLINE_MS);
   assert.equal(scheduler.totals.wastedBytes, 0);
   assert.equal(scheduler.totals.downloadedBytes, 96 * KIB);
   assert.deepEqual(

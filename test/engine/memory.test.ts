@@ -20,7 +20,7 @@ import { engineMemory } from '../../src/storage/memory.js';
 import { openStorage } from '../../src/storage/open.js';
 import { createWorkPool } from '../../src/work/pool.js';
 import * as scenes from '../storage/scene.js';
-import { liveOf, startEngine } from '../support/engines.js';
+import { startEngine } from '../support/engines.js';
 
 const MIB = 1024 * 1024;
 const DEADLINE_MS = 60_000;
@@ -47,7 +47,7 @@ for (const storage of ['mapped', 'positional'] as const) {
     const leech = await startEngine(scope, options);
     const peers = [{ host: '127.0.0.1', port: seed.port! }];
     const output = await tempFolder(scope);
-    const torrents = sets.map((metainfo) => liveOf(leech.add(metainfo, { output, trackers: [], peers })));
+    const torrents = sets.map((metainfo) => leech.add(metainfo, { output, trackers: [], peers }));
     await withDeadline(Promise.all(torrents.map(({ done }) => done)), 'all arrive', DEADLINE_MS);
     for (const { name } of sets)
       assert.ok((await readFile(path.join(output, name))).equals(await readFile(path.join(folder, name))), name);

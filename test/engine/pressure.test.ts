@@ -87,7 +87,7 @@ for (const storage of STORAGES) {
     const seed = await startSeed(scope, set, { storage, uploadSlots: 'unlimited', memoryBytes: 320 * MIB });
     // On a busy machine the first of them have to go before the last one has come.
     let hasYielded = false;
-    live(seed).on('peer', (_, __, reason) => {
+    seed.torrents[0]!.on('peer', (_, __, reason) => {
       hasYielded ||= reason === 'reads nothing of what it asked for while others wait';
     });
     for (let i = 0; i < 14; i++) {
@@ -144,7 +144,7 @@ test('who lets lie what it asked for is let go of while others wait for memory',
   const { exchange } = live(seed);
   const peer = exchange!.peers.find((other) => other !== null)!;
   await until('the kernel is full', DEADLINE_MS, () => peer.remote.link!.queuedBytes >= LIMITS.slowSendBytesPerPeer);
-  const gone = new Promise<string>((resolve) => live(seed).once('peer', (_, __, reason) => resolve(reason)));
+  const gone = new Promise<string>((resolve) => seed.torrents[0]!.once('peer', (_, __, reason) => resolve(reason)));
   for (let second = 0; second <= LIMITS.idleHolderSeconds; second++)
     peer.outflow.pinned.uptake.secondPassed(peer.remote.link!.takenBytes, true);
   exchange!.server.giveWay();
@@ -197,9 +197,8 @@ test('what the kernel does not take is noticed', async (t) => {
   await until('the kernel is full', DEADLINE_MS, () => peer.remote.link!.queuedBytes >= LIMITS.sendBytesPerPeer);
   // Time passes between two looks, and what waits stays the same. (The engine looks every second too.)
   await until('nothing moves', DEADLINE_MS, () => peer.remote.link!.unsentForMs(performance.now()) > 0);
-  const torrent = live(seed);
   const said: string[] = [];
-  torrent.on('peer', (_, change, reason) => said.push(`${change} ${reason}`));
+  seed.torrents[0]!.on('peer', (_, change, reason) => said.push(`${change} ${reason}`));
   const laterMs = performance.now() + LIMITS.stuckSendTimeoutMs + 1;
   peer.remote.link!.lastReadMs = laterMs;
   peer.tick(laterMs);
@@ -233,7 +232,7 @@ for (const storage of STORAGES) {
     const torrent = live(seed);
     const exchange = torrent.exchange!;
     const troubles: string[] = [];
-    torrent.on('warning', (error) => troubles.push(error.message));
+    seed.torrents[0]!.on('warning', (error) => troubles.push(error.message));
     for (let round = 0; round < 40; round++) {
       const socket = await deafPeer(scope, seed, set, { peerId: `-XX0001-${String(round).padStart(12, '0')}` });
       const out = new OutBuffer();

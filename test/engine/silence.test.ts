@@ -15,7 +15,7 @@ test('a keep-alive goes out after 90 s of our silence; a peer silent for over tw
   const seed = await startSeed(scope, set);
   const torrent = liveOf(seed.torrents[0]);
   const said: string[] = [];
-  torrent.on('peer', (_, change, reason) => said.push(`${change} ${reason}`));
+  seed.torrents[0]!.on('peer', (_, change, reason) => said.push(`${change} ${reason}`));
   const raw = await connectRawPeer(scope, { port: seed.port!, metainfo: set.metainfo, peerId: '-XX0001-silentsilent' });
   await raw.event('bitfield');
   const peer = torrent.exchange!.peers.find((other) => other !== null)!;
