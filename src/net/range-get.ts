@@ -40,6 +40,8 @@ export interface RangeOptions {
   readonly begin: number;
   readonly end: number;
   readonly fileBytes: number;
+  /** All of the file is asked for, of a server that knows no ranges: `begin` is 0, `end` the length. */
+  readonly isWhole?: boolean;
   readonly userAgent: string;
   readonly redirectsMax: number;
   /** For the first byte of an answer, and between two bytes of it. */
@@ -75,7 +77,7 @@ export class RangeGet implements Dispatcher.DispatchHandler {
 
   /** Call once. `sink` may hear of a failure before this returns. */
   start(): void {
-    const { begin, end, userAgent, timeoutMs } = this.#options;
+    const { begin, end, isWhole, userAgent, timeoutMs } = this.#options;
     const client = this.#options.connectionsFor(this.#url);
     if (typeof client === 'string') {
       this.#fail('absent', client);
@@ -87,7 +89,7 @@ export class RangeGet implements Dispatcher.DispatchHandler {
       accept: '*/*',
       // What is compressed has no places.
       'accept-encoding': 'identity',
-      range: `bytes=${begin}-${end - 1}`,
+      ...(isWhole === true ? {} : { range: `bytes=${begin}-${end - 1}` }),
       ...(authorization === undefined ? {} : { authorization }),
     };
     this.#phase = 'waiting';

@@ -25,7 +25,7 @@ import { SlotRows } from './peers/slot-rows.js';
 import { Traffic } from './peers/traffic.js';
 import { Availability } from './pieces/availability.js';
 import { OPENING, OpenPieces, type READY, VERIFYING } from './pieces/open-pieces.js';
-import { Picker } from './pieces/picker.js';
+import { Picker, type Runs } from './pieces/picker.js';
 import { checkPriorities, checkPriority, type Priority } from './pieces/priority.js';
 import { Choker } from './serve/choker.js';
 import { Hoarders } from './serve/hoarders.js';
@@ -128,6 +128,7 @@ export class Scheduler extends SchedulerFacts {
     this.#open.forgetSender(slot);
     this.#pipeline.join(slot);
     this.#picker.forget(slot);
+    this.#picker.setRuns(slot, 'none');
     this.#traffic.joined(slot, nowMs);
     this.#choker.joined(slot, nowMs);
     this.#hoarders.joined(slot);
@@ -159,9 +160,9 @@ export class Scheduler extends SchedulerFacts {
   }
 
   /** The peer serves up to so many blocks, a power of two, of a piece in one message; runs of pieces suit it best. */
-  setRunBlocks(slot: PeerSlot, blocks: number, prefersRuns = false): void {
+  setRunBlocks(slot: PeerSlot, blocks: number, runs: Runs = 'none'): void {
     this.#pipeline.setRunBlocks(slot, blocks);
-    this.#picker.setPrefersRuns(slot, prefersRuns);
+    this.#picker.setRuns(slot, runs);
   }
 
   // What peers have
@@ -339,8 +340,6 @@ export class Scheduler extends SchedulerFacts {
     this.#filler.dropSkipped(record, this.#holdings.nowMs);
     return senders;
   }
-
-  // Rates
 
   /** A block of the piece goes to the peer: who passes on what it gets is served first. */
   blockServed(slot: PeerSlot, piece: PieceIndex): void {

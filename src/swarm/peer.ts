@@ -6,6 +6,7 @@
 import { LIMITS } from '../config.js';
 import { type Bitfield, isCanonicalBitfield } from '../metainfo/bitfield.js';
 import { type BlockIndex, type Geometry, NONE, type PeerSlot, type PieceIndex } from '../metainfo/geometry.js';
+import type { Runs } from '../scheduler/pieces/picker.js';
 import type { Scheduler } from '../scheduler/scheduler.js';
 import type { WireSink } from '../wire/sink.js';
 import { Inflow } from './inflow.js';
@@ -130,11 +131,14 @@ export class Peer<R extends Remote = Remote> implements WireSink {
     if (hasLostMemory) this.#owner.servedMemoryLost();
   }
 
-  /** It serves so many blocks in a row in one message, and asks for them so; a power of two. */
-  setRunBlocks(blocks: number): void {
+  /**
+   * It serves so many blocks in a row in one message, and asks for them so; a power of two.
+   * @param runs whether runs of pieces suit it too
+   */
+  setRunBlocks(blocks: number, runs: Runs = 'none'): void {
     this.inflow.runBlocks = blocks;
     this.outflow.takesRuns = blocks > 1;
-    this.#owner.scheduler.setRunBlocks(this.slot, blocks, this.remote.isWebSeed);
+    this.#owner.scheduler.setRunBlocks(this.slot, blocks, runs);
   }
 
   /** The longest queue of requests that it keeps. */

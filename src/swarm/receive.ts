@@ -13,6 +13,7 @@ import type { DiskTrouble } from './disk-trouble.js';
 import { Distrust, type DistrustOwner } from './distrust.js';
 import type { Arrival, Inflow } from './inflow.js';
 import type { Remote } from './remote.js';
+import { soleSender } from './suspects.js';
 import type { Unfinished } from './unfinished.js';
 
 /** Well-formed blocks that nobody asked for, beyond those a peer has earned by good ones, before it is dropped. */
@@ -245,6 +246,9 @@ export class Receiver<R extends Remote = Remote> {
       // it is not fetched without a pause either.
       const isEvidence = digests instanceof Uint8Array && !owner.storage.hasOtherWriter(piece);
       this.#badPieces.failed(piece, senders, isEvidence ? digests : null, owner.now());
+      const sole = soleSender(senders);
+      // A web server has nobody to blame for its file.
+      if (isEvidence && sole?.remote.isWebSeed === true) this.#ban(piece, [sole]);
       owner.scheduler.fillHungry(owner.now());
     });
   }

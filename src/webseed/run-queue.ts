@@ -25,6 +25,15 @@ export class RunQueue {
     else this.#runs.push({ begin, end });
   }
 
+  has(offset: number): boolean {
+    return this.#runs.some(({ begin, end }) => offset >= begin && offset < end);
+  }
+
+  /** Something waits at an offset or behind it. */
+  hasFrom(offset: number): boolean {
+    return this.#runs.some(({ end }) => offset < end);
+  }
+
   /** What was taken and not fetched: next again. */
   giveBack(begin: number, end: number): void {
     if (end <= begin) return;

@@ -11,6 +11,8 @@ import type { Run } from './run-queue.js';
 
 export interface TransferOwner {
   readonly geometry: Geometry;
+  /** Whole blocks of one piece that are handed over at once, at most. */
+  readonly blocksAtOnce: number;
   readonly layout: FileLayout;
   /** A request for bytes of one file. */
   open(segment: FileSegment, sink: RangeSink): RangeGet;
@@ -19,14 +21,14 @@ export interface TransferOwner {
   onBytes(bytes: number): void;
   /** Whole blocks in a row of one piece. False: nothing more is taken. */
   onBlocks(offset: number, source: Buffer, start: number, end: number): boolean;
+  /** The block at this offset cannot be handed over yet: nothing is read before `resume`. */
+  mustWait(offset: number): boolean;
   /** What was read at once is dealt with. */
   onReadEnd(): void;
   onDone(transfer: Transfer): void;
   onFailed(transfer: Transfer, failure: RangeFailure): void;
 }
 
-/** Whole blocks of one piece that are handed over at once, at most. */
-export const BLOCKS_AT_ONCE = 16;
 const ZEROS = Buffer.alloc(BLOCK_LENGTH_BYTES);
 
 export class Transfer implements RangeSink {
@@ -43,6 +45,10 @@ export class Transfer implements RangeSink {
   #block: Buffer | null = null;
   #held = 0;
   #isOver = false;
+  /** What was read, of a block that has to wait. */
+  #rest: Buffer | null = null;
+  /** And nothing comes behind it. */
+  #isEnded = false;
 
   constructor(owner: TransferOwner, { begin, end }: Run) {
     this.#owner = owner;
@@ -72,7 +78,16 @@ export class Transfer implements RangeSink {
   }
 
   resume(): void {
-    this.#request?.resume();
+    const rest = this.#rest;
+    this.#rest = null;
+    if (rest !== null) this.#take(rest);
+    if (this.#isOver) return;
+    this.#owner.onReadEnd();
+    if (this.#rest !== null) return;
+    if (this.#isEnded) {
+      this.#isEnded = false;
+      this.onEnd();
+    } else this.#request?.resume();
   }
 
   abort(): void {
@@ -114,6 +129,10 @@ export class Transfer implements RangeSink {
 
   onEnd(): void {
     if (this.#isOver) return;
+    if (this.#rest !== null) {
+      this.#isEnded = true;
+      return;
+    }
     const segment = this.#segments[this.#next]!;
     // A server may send less than it was asked for.
     if (this.#cameBytes < segment.lengthBytes) {
@@ -141,6 +160,11 @@ export class Transfer implements RangeSink {
   #take(bytes: Buffer): void {
     let from = 0;
     while (from < bytes.length && !this.#isOver) {
+      if (this.#held === 0 && this.#owner.mustWait(this.at)) {
+        this.#rest = Buffer.from(bytes.subarray(from));
+        this.#request?.pause();
+        return;
+      }
       const whole = this.#held > 0 ? 0 : this.#wholeBlocks(bytes.length - from);
       if (whole > 0) {
         this.#deliver(bytes, from, from + whole);
@@ -151,10 +175,10 @@ export class Transfer implements RangeSink {
 
   /** Bytes of the whole blocks in a row, of one piece, with which so many bytes begin. */
   #wholeBlocks(bytes: number): number {
-    const { geometry } = this.#owner;
+    const { geometry, blocksAtOnce } = this.#owner;
     const left = geometry.pieceEnd(geometry.pieceAt(this.at)) - this.at;
-    if (bytes >= left && left <= BLOCKS_AT_ONCE * BLOCK_LENGTH_BYTES) return left;
-    return Math.min(Math.floor(Math.min(bytes, left) / BLOCK_LENGTH_BYTES), BLOCKS_AT_ONCE) * BLOCK_LENGTH_BYTES;
+    if (bytes >= left && left <= blocksAtOnce * BLOCK_LENGTH_BYTES) return left;
+    return Math.min(Math.floor(Math.min(bytes, left) / BLOCK_LENGTH_BYTES), blocksAtOnce) * BLOCK_LENGTH_BYTES;
   }
 
   /** Keeps bytes of a block that is not all here. Returns how many. */

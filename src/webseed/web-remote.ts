@@ -12,7 +12,7 @@ import type { Throttle } from '../peer/throttle.js';
 import type { Peer } from '../swarm/peer.js';
 import type { Remote } from '../swarm/remote.js';
 import { RunQueue } from './run-queue.js';
-import { BLOCKS_AT_ONCE, Transfer, type TransferOwner } from './transfer.js';
+import { Transfer, type TransferOwner } from './transfer.js';
 
 export interface WebRemoteOptions {
   /** Of the URL. */
@@ -22,6 +22,10 @@ export interface WebRemoteOptions {
   readonly geometry: Geometry;
   readonly layout: FileLayout;
   readonly downloads: Throttle;
+  /** The server knows no ranges: files come whole, from the first on, and what is not wanted of them is dropped. */
+  readonly isWhole: boolean;
+  /** The piece is verified. */
+  has(piece: PieceIndex): boolean;
   readonly now: () => number;
   /** A request for bytes of one file of the torrent. */
   open(segment: FileSegment, sink: RangeSink): RangeGet;
@@ -35,6 +39,10 @@ const RUN_BYTES = 1024 * 1024;
 /** The scheduler is told of room when so much has come, or an eighth of what is asked for: it asks in runs then. */
 const FILL_BYTES = 64 * 1024;
 const FILL_SHARE = 8;
+/** A run that the scheduler knows (`Peer.setRunBlocks`). */
+const BLOCKS_AT_ONCE = 16;
+/** In a file that comes whole: a place that nobody asks for so long is passed over. */
+const PASS_OVER_MS = 1_000;
 /** Requests that fail one after the other, without a block between them. */
 const FAILURES_MAX = 3;
 
@@ -66,6 +74,9 @@ export class WebRemote implements Remote, TransferOwner {
   /** Since when our own limit keeps us from reading; null: it does not. */
   #throttledMs: number | null = null;
   #heldMs = 0;
+  /** Since when a file that comes whole waits for what is asked for; and then goes on without. */
+  #waitingMs: number | null = null;
+  #passesOver = false;
 
   constructor(options: WebRemoteOptions) {
     this.#options = options;
@@ -83,7 +94,7 @@ export class WebRemote implements Remote, TransferOwner {
   /** The exchange has taken it. */
   joined(peer: Peer<WebRemote>): void {
     this.#peer = peer;
-    peer.setRunBlocks(BLOCKS_AT_ONCE);
+    peer.setRunBlocks(BLOCKS_AT_ONCE, this.#options.isWhole ? 'from-first' : 'anywhere');
     peer.onHaveAll();
     peer.onUnchoke();
     peer.onReadEnd();
@@ -145,9 +156,33 @@ export class WebRemote implements Remote, TransferOwner {
   }
 
   /** HTTP has its own time-outs. */
-  tick(): void {}
+  tick(nowMs: number): void {
+    if (this.#waitingMs === null || nowMs - this.#waitingMs < PASS_OVER_MS) return;
+    this.#waitingMs = null;
+    this.#passesOver = true;
+    const [transfer] = this.#transfers;
+    // What is asked for lies behind: the files come once more.
+    if (transfer !== undefined && this.#queue.bytes > 0 && !this.#queue.hasFrom(transfer.at)) {
+      transfer.abort();
+      this.#transfers.clear();
+    }
+    this.#pump();
+  }
 
   // ---- requests ----
+
+  /** Files that come whole: what is there is asked for as it passes. */
+  #stream(): void {
+    if (this.isClosing || this.isResting || this.#queue.bytes === 0) return;
+    if (this.#transfers.size > 0) {
+      for (const transfer of this.#transfers) transfer.resume();
+      return;
+    }
+    this.lastReadMs = this.#options.now();
+    const transfer = new Transfer(this, { begin: 0, end: this.geometry.lengthBytes });
+    this.#transfers.add(transfer);
+    transfer.start();
+  }
 
   #pumpSoon(): void {
     if (this.#isPumpDue) return;
@@ -159,6 +194,10 @@ export class WebRemote implements Remote, TransferOwner {
   }
 
   #pump(): void {
+    if (this.#options.isWhole) {
+      this.#stream();
+      return;
+    }
     while (!this.isClosing && !this.isResting && this.#transfers.size < LIMITS.webSeedRequests) {
       const asked = this.#askedBytes;
       const least = Math.max(LEAST_RUN_BYTES, asked / (2 * LIMITS.webSeedRequests));
@@ -181,6 +220,7 @@ export class WebRemote implements Remote, TransferOwner {
 
   get #askedBytes(): number {
     let bytes = this.#queue.bytes;
+    if (this.#options.isWhole) return bytes;
     for (const transfer of this.#transfers) bytes += transfer.leftBytes;
     return bytes;
   }
@@ -215,11 +255,35 @@ export class WebRemote implements Remote, TransferOwner {
     this.#pump();
   }
 
+  /** Of a file that comes whole: what will be asked for soon is waited for. */
+  mustWait(offset: number): boolean {
+    const { isWhole, has, now } = this.#options;
+    if (!isWhole) return false;
+    const isAsked = this.#queue.has(offset);
+    if (isAsked || has(this.geometry.pieceAt(offset))) {
+      this.#waitingMs = null;
+      if (isAsked) this.#passesOver = false;
+      return false;
+    }
+    if (this.#passesOver && this.#queue.hasFrom(offset)) return false;
+    this.#waitingMs ??= now();
+    this.#unfilledBytes = Number.POSITIVE_INFINITY;
+    return true;
+  }
+
+  get blocksAtOnce(): number {
+    return this.#options.isWhole ? 1 : BLOCKS_AT_ONCE;
+  }
+
   onBlocks(offset: number, source: Buffer, start: number, end: number): boolean {
     const { geometry } = this;
     const piece = geometry.pieceAt(offset);
     const peer = this.#peer!;
     this.#failures = 0;
+    if (this.#options.isWhole) {
+      if (!this.#queue.has(offset)) return true;
+      this.#queue.remove(offset, offset + end - start);
+    }
     this.hasGiven = true;
     this.#unfilledBytes += end - start;
     peer.onBlockBegin(piece, offset - geometry.pieceBegin(piece), end - start);
@@ -246,7 +310,7 @@ export class WebRemote implements Remote, TransferOwner {
   onFailed(transfer: Transfer, failure: RangeFailure): void {
     this.#transfers.delete(transfer);
     if (this.isClosing) return;
-    this.#queue.giveBack(transfer.at, transfer.end);
+    if (!this.#options.isWhole) this.#queue.giveBack(transfer.at, transfer.end);
     this.#failures++;
     const isOver = failure.kind !== 'trouble' || failure.retryAfterMs !== null || this.#failures >= FAILURES_MAX;
     if (isOver) {

@@ -8,6 +8,7 @@
 import type { WebSeedReport } from '../api.js';
 import { LIMITS } from '../config.js';
 import type { Log } from '../log.js';
+import type { PieceIndex } from '../metainfo/geometry.js';
 import { FileLayout, type FileSegment } from '../metainfo/layout.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Dispatches } from '../net/http-client.js';
@@ -42,6 +43,7 @@ export interface WebSeedsOptions {
 /** What takes them: an exchange. */
 export interface WebSeedTaker {
   readonly isComplete: boolean;
+  readonly have: { has(piece: PieceIndex): boolean };
   readonly scheduler: { gaveBytes(slot: number): number };
   addWebSeed(remote: WebRemote): Peer<WebRemote> | null;
 }
@@ -60,6 +62,8 @@ interface Source {
   /** Not before that; Infinity: never again. */
   dueMs: number;
   isBanned: boolean;
+  /** It knows no ranges. */
+  isWhole: boolean;
   /** Where its files are, for those that moved: a few, the latest. */
   readonly moved: Map<number, URL>;
 }
@@ -90,6 +94,7 @@ export class WebSeeds {
         message: '',
         dueMs: Number.NEGATIVE_INFINITY,
         isBanned: false,
+        isWhole: false,
         moved: new Map(),
       });
     }
@@ -119,7 +124,10 @@ export class WebSeeds {
     source.failures = remote.hasGiven ? 1 : source.failures + 1;
     const { failure } = remote;
     if (failure !== null) source.message = failure.reason;
-    if (failure?.kind === 'lies') this.#ban(source, failure.reason);
+    if (failure?.kind === 'no-ranges' && !source.isWhole) {
+      source.isWhole = true;
+      source.dueMs = Number.NEGATIVE_INFINITY;
+    } else if (failure?.kind === 'lies') this.#ban(source, failure.reason);
     else source.dueMs = this.#options.now() + pauseMs(failure, source.failures);
     const { dueMs, shown } = source;
     if (failure !== null) this.#options.log('debug', `web seed ${shown}: ${failure.reason}`, { url: shown, dueMs });
@@ -169,6 +177,8 @@ export class WebSeeds {
       layout: this.#layout,
       downloads,
       now,
+      isWhole: source.isWhole,
+      has: (piece) => taker.have.has(piece),
       open: (segment, sink) => this.#request(source, segment, sink),
       onMoved: ({ file }, url) => {
         if (source.moved.size >= MOVED_KEPT) source.moved.clear();
@@ -190,6 +200,7 @@ export class WebSeeds {
       begin: beginBytes,
       end: beginBytes + lengthBytes,
       fileBytes: entry.lengthBytes,
+      isWhole: source.isWhole,
       userAgent: `Swarmhaul/${VERSION}`,
       redirectsMax: LIMITS.webSeedRedirects,
       timeoutMs: LIMITS.webSeedTimeoutMs,

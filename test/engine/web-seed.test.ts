@@ -5,10 +5,10 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { openScope, type Scope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
-import { withDeadline } from '../../lab/wait.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import type { AddOptions, Torrent } from '../../src/api.js';
-import { type DataSet, fileSet, startEngine, treeSet } from '../support/engines.js';
-import { startWebServer } from '../support/web-server.js';
+import { type DataSet, fileSet, startEngine, startSeed, treeSet } from '../support/engines.js';
+import { type Hook, rangeOf, startWebServer, type WebServer } from '../support/web-server.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -77,4 +77,241 @@ test('the files of a folder come, across their borders and with names that need 
   await withDeadline(torrent.done, 'it is complete', DEADLINE_MS);
   await assertSame(set, output);
   assert.equal(torrent.stats().webSeedBytes, 1_000_006);
+});
+
+const PIECE = 64 * KIB;
+
+async function smallSet(scope: Scope): Promise<DataSet> {
+  return fileSet(scope, 2 * MIB + 5, { pieceLengthBytes: PIECE });
+}
+
+async function serverOf(scope: Scope, set: DataSet, hook: Hook | null = null): Promise<WebServer> {
+  const server = await startWebServer(scope, { '/image.bin': await readFile(set.path) });
+  server.hook = hook;
+  return server;
+}
+
+const stateOf = (torrent: Torrent, url: string) =>
+  torrent.sources().webSeeds.find((report) => report.url.startsWith(url))!;
+
+test('a server that knows no ranges gives the file whole, once', async (t) => {
+  const scope = openScope(t);
+  const set = await smallSet(scope);
+  const server = await serverOf(scope, set, (request, response, own) => {
+    delete request.headers.range;
+    own.serve(request, response);
+    return true;
+  });
+  const { torrent, output } = await download(scope, set, { webSeeds: [`${server.url}/image.bin`] });
+  await withDeadline(torrent.done, 'it is complete', DEADLINE_MS);
+  await assertSame(set, output);
+  assert.equal(torrent.stats().webSeedBytes, set.metainfo.geometry.lengthBytes);
+});
+
+/** What a server does wrong, and for how long it is left alone then. */
+const LIARS: Readonly<Record<string, { hook: Hook; message: RegExp }>> = {
+  'another length': {
+    hook: (request, response) => {
+      const [begin, end] = rangeOf(request.headers.range, 10 ** 9)!;
+      response.writeHead(206, { 'content-range': `bytes ${begin}-${end - 1}/999999999` });
+      return Boolean(response.end());
+    },
+    message: /has 999999999 bytes/,
+  },
+  'another place': {
+    hook: (_request, response) => {
+      response.writeHead(206, { 'content-range': 'bytes 7-8/2097157' });
+      return Boolean(response.end('xy'));
+    },
+    message: /sent bytes 7-8/,
+  },
+  'a part without a place': {
+    hook: (_request, response) => Boolean(response.writeHead(206).end('xy')),
+    message: /a part without a place/,
+  },
+  'gzip that nobody asked for': {
+    hook: (request, response) => {
+      const [begin, end] = rangeOf(request.headers.range, 2097157)!;
+      response.writeHead(206, {
+        'content-encoding': 'gzip',
+        'content-range': `bytes ${begin}-${end - 1}/2097157`,
+      });
+      return Boolean(response.end());
+    },
+    message: /encoded \("gzip"\)/,
+  },
+  '416': {
+    hook: (_request, response) => Boolean(response.writeHead(416).end()),
+    message: /shorter than ours/,
+  },
+  'bad data': {
+    hook: (request, response) => {
+      const [begin, end] = rangeOf(request.headers.range, 2097157)!;
+      response.writeHead(206, { 'content-range': `bytes ${begin}-${end - 1}/2097157` });
+      return Boolean(response.end(Buffer.alloc(end - begin, 7)));
+    },
+    message: /corrupt data/,
+  },
+  'an endless body': {
+    hook: (request, response) => {
+      const [begin, end] = rangeOf(request.headers.range, 2097157)!;
+      response.writeHead(206, { 'content-range': `bytes ${begin}-${end - 1}/2097157` });
+      return Boolean(response.end(Buffer.alloc(end - begin + 100_000, 7)));
+    },
+    message: /more than it had said|corrupt data/,
+  },
+};
+
+for (const [what, { hook, message }] of Object.entries(LIARS)) {
+  test(`a web seed with ${what} is banned, and the rest comes from an honest one`, async (t) => {
+    const scope = openScope(t);
+    const set = await smallSet(scope);
+    const liar = await serverOf(scope, set, hook);
+    const { torrent, output } = await download(scope, set, { webSeeds: [`${liar.url}/image.bin`] });
+    await until('it is banned', DEADLINE_MS, () => stateOf(torrent, liar.url)?.state === 'banned');
+    assert.match(stateOf(torrent, liar.url).message, message);
+    const asked = liar.asked.length;
+    const peer = await startSeed(scope, set);
+    torrent.addPeer('127.0.0.1', peer.port!);
+    await withDeadline(torrent.done, 'it is complete', DEADLINE_MS);
+    await assertSame(set, output);
+    assert.equal(liar.asked.length, asked);
+    assert.equal(torrent.stats().webSeedBytes - torrent.stats().corruptBytes <= 0, true);
+  });
+}
+
+const TROUBLES: Readonly<Record<string, { hook: Hook; message: RegExp }>> = {
+  'a redirect loop': {
+    hook: (_request, response) => Boolean(response.writeHead(302, { location: '/image.bin' }).end('here')),
+    message: /redirected more than 5 times/,
+  },
+  'a redirect to nowhere': {
+    hook: (_request, response) => Boolean(response.writeHead(302, { location: 'file:///etc/passwd' }).end()),
+    message: /redirected to file:/,
+  },
+  'a short body': {
+    hook: (request, response) => {
+      const [begin, end] = rangeOf(request.headers.range, 2097157)!;
+      response.writeHead(206, {
+        'content-range': `bytes ${begin}-${end - 1}/2097157`,
+        'content-length': end - begin,
+      });
+      response.write('x');
+      setImmediate(() => response.destroy());
+      return true;
+    },
+    message: /connection broke|ended early/,
+  },
+  'a reset': {
+    hook: (request) => Boolean(request.socket.resetAndDestroy()),
+    message: /connection (?:broke|reset)/,
+  },
+  'a wall of 503': {
+    hook: (_request, response) => Boolean(response.writeHead(503, { 'retry-after': '120' }).end()),
+    message: /answered 503/,
+  },
+  'no file': { hook: (_request, response) => Boolean(response.writeHead(404).end()), message: /answered 404/ },
+  'no HTTP': { hook: (request) => Boolean(request.socket.end('SSH-2.0-x\r\n')), message: /not HTTP|HPE_/ },
+};
+
+for (const [what, { hook, message }] of Object.entries(TROUBLES)) {
+  test(`a web seed with ${what} is left alone for a while, and the rest comes from elsewhere`, async (t) => {
+    const scope = openScope(t);
+    const set = await smallSet(scope);
+    const bad = await serverOf(scope, set, hook);
+    const { torrent, output } = await download(scope, set, { webSeeds: [`${bad.url}/image.bin`] });
+    await until('it is left alone', DEADLINE_MS, () => stateOf(torrent, bad.url)?.state === 'failing');
+    assert.match(stateOf(torrent, bad.url).message, message);
+    assert.ok(bad.asked.length <= 40, `${bad.asked.length} requests`);
+    const peer = await startSeed(scope, set);
+    torrent.addPeer('127.0.0.1', peer.port!);
+    await withDeadline(torrent.done, 'it is complete', DEADLINE_MS);
+    await assertSame(set, output);
+  });
+}
+
+for (const [what, hook] of Object.entries({
+  'never answers': () => true,
+  'sends a byte at a time': (request, response) => {
+    const [begin, end] = rangeOf(request.headers.range, 2097157)!;
+    response.writeHead(206, { 'content-range': `bytes ${begin}-${end - 1}/2097157`, 'content-length': end - begin });
+    const timer = setInterval(() => response.write('x'), 50);
+    response.once('close', () => clearInterval(timer));
+    return true;
+  },
+} satisfies Record<string, Hook>)) {
+  test(`a web seed that ${what} does not delay the end`, async (t) => {
+    const scope = openScope(t);
+    const set = await smallSet(scope);
+    const slow = await serverOf(scope, set, hook);
+    const { torrent, output } = await download(scope, set, { webSeeds: [`${slow.url}/image.bin`] });
+    await until('it is asked', DEADLINE_MS, () => slow.asked.length > 0);
+    const peer = await startSeed(scope, set);
+    const began = performance.now();
+    torrent.addPeer('127.0.0.1', peer.port!);
+    await withDeadline(torrent.done, 'it is complete', DEADLINE_MS);
+    const ms = performance.now() - began;
+    await assertSame(set, output);
+    assert.equal(torrent.stats().webSeedBytes, 0);
+    assert.ok(ms < 10_000, `the end came after ${Math.round(ms)} ms`);
+  });
+}
+
+test('a URL of the torrent leads to no private address, unless a tracker or the user names that host', async (t) => {
+  const scope = openScope(t);
+  const folder = await tempFolder(scope);
+  const plain = await smallSet(scope);
+  const server = await serverOf(scope, plain);
+  const url = `${server.url}/image.bin`;
+  const set = await fileSet(scope, 2 * MIB + 5, { pieceLengthBytes: PIECE, webSeeds: [url] });
+  const engine = await startEngine(scope);
+  const torrent = engine.add(set.metainfo, { output: folder, trackers: [] });
+  await until('it is refused', DEADLINE_MS, () => stateOf(torrent, server.url)?.state === 'failing');
+  assert.match(stateOf(torrent, server.url).message, /private network/);
+  assert.equal(server.asked.length, 0);
+  await torrent.stop();
+  const named = engine.add(set.metainfo, { output: folder, trackers: [], webSeeds: [url] });
+  await withDeadline(named.done, 'it is complete', DEADLINE_MS);
+});
+
+test('a redirect leads to no private address; its body is not the file', async (t) => {
+  const scope = openScope(t);
+  const set = await smallSet(scope);
+  const inside = await serverOf(scope, set);
+  const moved = await serverOf(scope, set, (_request, response) => {
+    const location = inside.url.replace('127.0.0.1', '127.0.0.2');
+    return Boolean(response.writeHead(302, { location: `${location}/image.bin` }).end());
+  });
+  const { torrent } = await download(scope, set, { webSeeds: [`${moved.url}/image.bin`] });
+  await until('it is refused', DEADLINE_MS, () => stateOf(torrent, moved.url)?.state === 'failing');
+  assert.match(stateOf(torrent, moved.url).message, /127\.0\.0\.2 is of a private network/);
+  assert.equal(inside.asked.length, 0);
+});
+
+test('user and password of the URL go to its own origin only, and are shown nowhere', async (t) => {
+  const scope = openScope(t);
+  const set = await smallSet(scope);
+  const other = await serverOf(scope, set);
+  const first = await serverOf(scope, set, (_request, response) => {
+    return Boolean(response.writeHead(302, { location: `${other.url}/image.bin` }).end());
+  });
+  const url = `${first.url.replace('//', '//me:s%20ecret@')}/image.bin`;
+  const { torrent } = await download(scope, set, { webSeeds: [url] });
+  await withDeadline(torrent.done, 'it is complete', DEADLINE_MS);
+  const basic = `Basic ${Buffer.from('me:s ecret').toString('base64')}`;
+  assert.equal(first.asked[0]!.headers.authorization, basic);
+  assert.ok(other.asked.every(({ headers }) => headers.authorization === undefined));
+  assert.ok(!JSON.stringify(torrent.sources()).includes('ecret'));
+});
+
+test('a rate limit holds for a web seed too', async (t) => {
+  const scope = openScope(t);
+  const set = await smallSet(scope);
+  const server = await serverOf(scope, set);
+  const began = performance.now();
+  const options = { webSeeds: [`${server.url}/image.bin`], downloadBytesPerSec: MIB };
+  const { torrent } = await download(scope, set, options);
+  await withDeadline(torrent.done, 'it is complete', DEADLINE_MS);
+  const seconds = (performance.now() - began) / 1000;
+  assert.ok(seconds > 1.5, `2 MiB at 1 MiB/s took ${seconds.toFixed(2)} s`);
 });

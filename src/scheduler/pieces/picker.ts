@@ -29,6 +29,8 @@ export const CANDIDATES = 8;
 /** Pieces opened one after the other for a peer that prefers runs, before a rarer one goes first. */
 export const RUN_PIECES = 16;
 const NOTHING = -1;
+/** Whether runs of pieces suit a peer, and where the first of them begins. */
+export type Runs = 'none' | 'anywhere' | 'from-first';
 /** In place of the piece that a run goes on with: the peer has no use for runs. */
 const NO_RUNS = -2;
 
@@ -89,12 +91,11 @@ export class Picker {
   forget(slot: number): void {
     this.#from.fill(0, slot * PRIORITIES, (slot + 1) * PRIORITIES);
     this.#until.fill(this.#wordCount, slot * PRIORITIES, (slot + 1) * PRIORITIES);
-    this.#runNext[slot] = NO_RUNS;
   }
 
   /** A web server gives a run of pieces in one answer: the next piece comes before others of its rarity. */
-  setPrefersRuns(slot: number, prefersRuns: boolean): void {
-    this.#runNext[slot] = prefersRuns ? NOTHING : NO_RUNS;
+  setRuns(slot: number, runs: Runs): void {
+    this.#runNext[slot] = runs === 'none' ? NO_RUNS : runs === 'anywhere' ? NOTHING : 0;
   }
 
   /** The piece that was picked for the peer was opened. */
