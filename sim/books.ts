@@ -20,7 +20,7 @@ interface Ask {
 /** What books need of their host. */
 export interface BooksHost extends PeerHost {
   readonly storage: VirtualStorage;
-  readonly swarm: PeerSwarm & { readonly openPieces: number; readonly blockBytes: number };
+  readonly swarm: PeerSwarm & { readonly blockBytes: number };
   isWanted(piece: number): boolean;
 }
 
@@ -109,8 +109,8 @@ export class Books implements PeerBooks {
       const ask = asked.get(key);
       if (other === peer || ask === undefined) continue;
       if (isSnubbed || this.#isLate(other, ask)) continue;
-      const { storage, swarm } = this.#host;
-      const isFull = storage.openCount >= swarm.openPieces || nowMs - this.#wasRefusedMs <= 1000;
+      const { storage } = this.#host;
+      const isFull = storage.roomPieces <= 0 || nowMs - this.#wasRefusedMs <= 1000;
       if (isFull && nowMs - ask.askedMs >= AGED_MS) continue;
       assert(this.isEndgame, `block ${key} is asked of two peers outside of the endgame`);
     }
@@ -142,6 +142,7 @@ export class Books implements PeerBooks {
     const { scheduler } = this.#host;
     this.#lookAtDisk();
     scheduler.checkInvariants();
+    this.#host.storage.memory?.check(this.#host.storage.openCount);
     for (const peer of this.#host.exchange.peers) {
       if (peer === null) continue;
       this.#checkRequests(peer.remote);

@@ -9,6 +9,7 @@ export const CANARIES: Readonly<Record<Canary, { readonly about: string; readonl
   'lost-request': { about: 'a request never leaves, and nobody is told', caughtBy: /a request to host \d+ was lost/ },
   'early-have': { about: 'a piece is said to be there before its hash was looked at', caughtBy: /believes that host/ },
   'ghost-piece': { about: 'a host believes in a piece that its peer does not have', caughtBy: /believes that host/ },
+  'kept-memory': { about: 'memory of a closed piece is not given back', caughtBy: /holds memory of \d+ pieces/ },
   twice: { about: 'a block is asked of two peers outside of the endgame', caughtBy: /is asked of two peers outside/ },
 };
 

@@ -15,6 +15,7 @@ import type { Peer } from '../src/swarm/peer.js';
 import { Unfinished } from '../src/swarm/unfinished.js';
 import type { Books, BooksHost } from './books.js';
 import type { Events } from './events.js';
+import type { VirtualMemoryOptions } from './memory.js';
 import type { PeerSwarm, SimPeer } from './peer.js';
 import { type RosterHost, type RosterSwarm, SimRoster } from './roster.js';
 import type { HostSpec, Manner, SwarmSpec } from './spec.js';
@@ -30,6 +31,8 @@ export interface HostSwarm extends PeerSwarm, RosterSwarm<Host> {
   readonly geometry: Geometry;
   readonly throttles: TorrentThrottles;
   readonly blockBytes: number;
+  /** Real bytes per simulated byte. */
+  readonly scale: number;
   /** Room of every host, pieces. */
   readonly openPieces: number;
   readonly openMs: number;
@@ -122,6 +125,7 @@ export class Host implements ExchangeOwner<SimPeer>, BooksHost, RosterHost {
     return new VirtualStorage({
       geometry: this.geometry,
       mostPieces: swarm.openPieces,
+      memory: this.#memoryOptions(),
       random: this.#random,
       refusals,
       abandons,
@@ -138,9 +142,22 @@ export class Host implements ExchangeOwner<SimPeer>, BooksHost, RosterHost {
     });
   }
 
+  #memoryOptions(): VirtualMemoryOptions | undefined {
+    const spec = this.spec.memory;
+    if (spec === undefined) return;
+    const { geometry, swarm } = this;
+    const later = (ms: number, call: () => void): void => this.#later(ms, call);
+    const isForgetful = swarm.spec.canary === 'kept-memory';
+    return { geometry, spec, scale: swarm.scale, random: this.#random, isForgetful, later };
+  }
+
   /** At this time, after this event. */
   #soon(call: () => void): void {
-    this.swarm.events.callAt(this.nowMs, () => {
+    this.#later(0, call);
+  }
+
+  #later(ms: number, call: () => void): void {
+    this.swarm.events.callAt(this.nowMs + ms, () => {
       this.swarm.touch(this);
       if (this.isAlive) call();
     });
@@ -183,6 +200,7 @@ export class Host implements ExchangeOwner<SimPeer>, BooksHost, RosterHost {
 
   tick(): void {
     if (!this.isAlive) return;
+    this.storage.memory?.tick(this.nowMs);
     this.exchange.tick(this.nowMs);
     this.roster.tick(this.nowMs);
   }

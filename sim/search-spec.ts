@@ -5,7 +5,7 @@
  */
 import { makeRandom } from '../src/random.js';
 import type { Priority } from '../src/scheduler/pieces/priority.js';
-import type { Canary, HostSpec, Manner, SwarmSpec } from './spec.js';
+import type { Canary, HostSpec, Manner, MemorySpec, SwarmSpec } from './spec.js';
 
 const KIB = 1024;
 const HOSTS = { least: 2, most: 8 };
@@ -95,6 +95,7 @@ export function searchSpec(seed: number, canary?: Canary): SearchSpec {
   };
   const isSeedRemoved = dice.chance(0.2);
   someKnowRuns(seed, hosts);
+  someAreShortOfMemory(seed, hosts, pieceBytes);
   return { swarm, leaves, changes: someChanges(dice, swarm, pieces), isSeedRemoved };
 }
 
@@ -106,6 +107,34 @@ function someKnowRuns(seed: number, hosts: HostSpec[]): void {
     // Short ones, for small pieces and queues.
     if (dice.chance(0.7)) hosts[id] = { ...host, runBlocks: dice.of([2, 2, 4]) };
   }
+}
+
+/** The same. Memory for two pieces or so, which other torrents of the engine want too. */
+function someAreShortOfMemory(seed: number, hosts: HostSpec[], pieceBytes: number): void {
+  const dice = new Dice(seed ^ 0x3e3017e5);
+  if (dice.chance(0.5)) return;
+  for (const [id, host] of hosts.entries())
+    if (dice.chance(0.6)) hosts[id] = { ...host, memory: memory(dice, pieceBytes) };
+}
+
+function memory(dice: Dice, pieceBytes: number): MemorySpec {
+  const neighbours = Array.from({ length: dice.whole(0, 3) }, () => ({
+    pieceBytes: dice.of([16 * KIB, 50_000, 128 * KIB]),
+    unitBytes: dice.of([16 * KIB, 64 * KIB]),
+    mostPieces: dice.whole(0, 6),
+    mostUnits: dice.whole(0, 8),
+    // Some never give anything back.
+    holdMs: dice.of([100, 3_000, 60_000, LIMIT_MS]),
+  }));
+  return {
+    bytes: dice.whole(1, 10) * pieceBytes + dice.whole(0, 100_000),
+    // The longest run, of four blocks, lies in three of them at most.
+    unitBytes: dice.of([32 * KIB, 64 * KIB]),
+    readMs: dice.of([0, 5, 200]),
+    loads: dice.of([1, 2, 8]),
+    releaseMs: dice.of([0, 10, 1_000]),
+    neighbours,
+  };
 }
 
 /** Hosts that are there from the start, all but host 0. */

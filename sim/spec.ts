@@ -29,6 +29,31 @@ export interface HostSpec {
   readonly runBlocks?: number;
   /** Pieces it has at the start, besides a seed, who has all. */
   readonly have?: readonly number[];
+  /** Default: room for the open pieces of the swarm, and all that is read is resident. */
+  readonly memory?: MemorySpec;
+}
+
+/** Memory of an engine with several torrents, and what it takes to read into it. */
+export interface MemorySpec {
+  /** For open pieces and units of all torrents. */
+  readonly bytes: number;
+  /** At most, see `ResidentUnits`: a run of blocks must lie in three at most. */
+  readonly unitBytes: number;
+  /** To read a unit, and how many at once. */
+  readonly readMs: number;
+  readonly loads: number;
+  /** Until a unit that is given up is let go of, and until its memory is back. 0: at once. */
+  readonly releaseMs: number;
+  readonly neighbours: readonly NeighbourSpec[];
+}
+
+/** Another torrent of the engine: what it wants at most, and for how long at most it keeps a piece or a unit. */
+export interface NeighbourSpec {
+  readonly pieceBytes: number;
+  readonly unitBytes: number;
+  readonly mostPieces: number;
+  readonly mostUnits: number;
+  readonly holdMs: number;
 }
 
 export interface StorageSpec {
@@ -85,4 +110,5 @@ export type Canary =
   | 'lost-request' // one request in a hundred never leaves, and nobody is told
   | 'early-have' // a piece is said to be there before its hash was looked at
   | 'ghost-piece' // a host believes in one piece that its peer does not have
+  | 'kept-memory' // memory of a piece that was closed is not given back
   | 'twice'; // a block is asked of two peers outside of the endgame

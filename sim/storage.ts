@@ -7,6 +7,7 @@ import { BLOCK_LENGTH_BYTES } from '../src/config.js';
 import { HaulError } from '../src/errors.js';
 import type { Geometry, PieceIndex } from '../src/metainfo/geometry.js';
 import type { PinOutcome, Storage } from '../src/storage/port.js';
+import { VirtualMemory, type VirtualMemoryOptions } from './memory.js';
 
 export const GOOD = 1;
 const DIGEST_BYTES = 20;
@@ -23,6 +24,7 @@ export interface VirtualStorageOptions {
   readonly geometry: Geometry;
   readonly mostPieces: number;
   readonly random: () => number;
+  readonly memory?: VirtualMemoryOptions | undefined;
   /** Share of opens that are refused, or end in trouble. */
   readonly refusals: number;
   readonly abandons: number;
@@ -49,9 +51,9 @@ interface OpenPiece {
 export class VirtualStorage implements Storage {
   readonly kind = 'mapped';
   readonly isBehind = false;
-  readonly isShortOfMemory = false;
-  readonly readUnits: { readonly lengthBytes: number; readonly count: number; readonly residentBytes: number };
-  readonly pinnedUnits = 0;
+  /** Null: there is always enough for `mostPieces`, and all that is read is resident. */
+  readonly memory: VirtualMemory | null;
+  readonly readUnits: Storage['readUnits'];
   readonly suspects = [];
   onRoom: (() => void) | null = null;
   onPiecesWanted: (() => void) | null = null;
@@ -64,9 +66,10 @@ export class VirtualStorage implements Storage {
   constructor(options: VirtualStorageOptions) {
     this.#options = options;
     this.#geometry = options.geometry;
-    // What is read is always resident.
+    this.memory = options.memory === undefined ? null : new VirtualMemory(options.memory, this);
     const count = Number.POSITIVE_INFINITY;
-    this.readUnits = { lengthBytes: this.#geometry.pieceLengthBytes, count, residentBytes: count };
+    const lengthBytes = this.#geometry.pieceLengthBytes;
+    this.readUnits = this.memory?.units ?? { lengthBytes, count, residentBytes: count };
   }
 
   // ---- for the books ----
@@ -86,19 +89,26 @@ export class VirtualStorage implements Storage {
   // ---- pieces ----
 
   get mostPieces(): number {
-    return this.#options.mostPieces;
+    const { mostPieces } = this.#options;
+    return this.memory === null ? mostPieces : Math.min(mostPieces, this.memory.share.mostPieces);
   }
 
   get roomPieces(): number {
-    return this.mostPieces - this.#open.size;
+    const room = this.#options.mostPieces - this.#open.size;
+    return this.memory === null ? room : Math.min(room, this.memory.share.roomPieces);
+  }
+
+  get isShortOfMemory(): boolean {
+    return this.memory?.share.isShortOfPieces ?? false;
   }
 
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
-    if (this.#options.random() < this.#options.refusals) {
+    if (this.#open.has(piece)) throw new Error(`piece ${piece} is opened twice`);
+    const isRefused = this.#options.random() < this.#options.refusals;
+    if (isRefused || this.memory?.takePiece(piece) === false) {
       this.#options.onRefused();
       return false;
     }
-    if (this.#open.has(piece)) throw new Error(`piece ${piece} is opened twice`);
     const blocks = this.#geometry.blockCount(piece);
     const contents = new Int32Array(blocks);
     const coming = new Int32Array(blocks);
@@ -115,6 +125,7 @@ export class VirtualStorage implements Storage {
     entry.onOpened = null;
     if (this.#options.random() < this.#options.abandons) {
       this.#open.delete(piece);
+      this.memory?.givePiece();
       done(new HaulError('IO', 'the disk does not answer', { errno: 'EIO' }));
       return;
     }
@@ -192,18 +203,32 @@ export class VirtualStorage implements Storage {
   }
 
   closePiece(piece: PieceIndex): void {
-    if (!this.#open.delete(piece)) throw new Error(`piece ${piece} is closed and was not open`);
+    const entry = this.#open.get(piece);
+    if (entry === undefined) throw new Error(`piece ${piece} is closed and was not open`);
+    this.#open.delete(piece);
+    this.memory?.givePiece();
+    if (entry.isReady) this.memory?.units.adopt(piece);
   }
 
-  // ---- reading: all is there ----
+  // ---- reading ----
 
-  pin(): PinOutcome {
-    return 'ready';
+  get pinnedUnits(): number {
+    return this.memory?.units.pinnedUnits ?? 0;
   }
 
-  readAhead(): void {}
+  pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
+    return this.memory?.units.pin(piece, begin, length) ?? 'ready';
+  }
+
+  readAhead(piece: PieceIndex, begin: number, length: number): void {
+    this.memory?.units.readAhead(piece, begin, length);
+  }
+
   slices(): void {}
-  unpin(): void {}
+
+  unpin(piece: PieceIndex, begin: number, length: number): void {
+    this.memory?.units.unpin(piece, begin, length);
+  }
 
   // ---- what a disk is asked beside ----
 

@@ -210,20 +210,35 @@ export class MemoryPool implements SharedPool {
       this.#unitLine.add(share);
       return false;
     }
-    this.addUnit(share);
+    this.#addUnit(share);
     return true;
   }
 
-  /** Its memory is present already. */
-  addUnit(share: Share): void {
-    share.units++;
+  #addUnit(share: Share): void {
+    this.#countUnit(share);
     // All of its least without another wait: a part of a range lies idle, and would be taken back meanwhile.
     if (share.units >= LEAST_UNITS) share.isLate = false;
+    this.#unitLine.delete(share);
+  }
+
+  #countUnit(share: Share): void {
+    share.units++;
     share.usedMs = this.#nowMs;
     this.#unitBytes += share.unitBytes;
-    this.#unitLine.delete(share);
     this.#readers.delete(share);
     this.#readers.add(share);
+  }
+
+  /**
+   * A piece of its own that was closed is present, and is a unit from now on. Whoever waits for another one waits on.
+   * Where pieces beyond the bounds become units one after the other, no more than its least stay beyond them.
+   */
+  adoptUnit(share: Share): void {
+    this.#countUnit(share);
+    const missing = this.liveBytes - this.softBytes;
+    const own = (share.units - LEAST_UNITS) * share.unitBytes;
+    if (missing > 0 && own > 0) share.tenant.shrink(Math.min(missing, own));
+    this.#roomCame();
   }
 
   /** Given up, and its memory is still there. */
@@ -237,7 +252,7 @@ export class MemoryPool implements SharedPool {
   unitStays(share: Share): void {
     share.leaving--;
     this.#leavingBytes -= share.unitBytes;
-    this.addUnit(share);
+    this.#addUnit(share);
   }
 
   giveUnit(share: Share): void {

@@ -30,7 +30,7 @@ export interface SharedPool {
   takePiece(share: Share): boolean;
   givePiece(share: Share): void;
   takeUnit(share: Share): boolean;
-  addUnit(share: Share): void;
+  adoptUnit(share: Share): void;
   unitLeaves(share: Share): void;
   unitStays(share: Share): void;
   giveUnit(share: Share): void;
@@ -97,8 +97,9 @@ export class Share {
     return this.#pool.takeUnit(this);
   }
 
-  addUnit(): void {
-    this.#pool.addUnit(this);
+  /** The memory of a piece that was closed is a unit now, and nobody uses it: this one goes first. */
+  adoptUnit(): void {
+    this.#pool.adoptUnit(this);
   }
 
   unitLeaves(): void {

@@ -35,7 +35,7 @@ const UNITS_AT_LEAST = 8;
 /** What the engine's memory allows; see `memory-pool.ts`. */
 export type UnitRoom = Pick<
   Share,
-  'takeUnit' | 'addUnit' | 'giveUnit' | 'unitLeaves' | 'unitStays' | 'unitLeft' | 'unitIsFree' | 'reachUnits'
+  'takeUnit' | 'adoptUnit' | 'giveUnit' | 'unitLeaves' | 'unitStays' | 'unitLeft' | 'unitIsFree' | 'reachUnits'
 >;
 
 /** `there`: it is in memory already, and `loaded` is not called. */
@@ -218,7 +218,7 @@ export class ResidentUnits {
     for (let unit = first; unit <= last; unit++) {
       if (this.#slots.of(unit) !== NO_SLOT) continue;
       this.#becomeReady(this.#allocate(unit, READY));
-      this.#room.addUnit();
+      this.#room.adoptUnit();
     }
     this.#trim(0);
   }

@@ -56,6 +56,41 @@ test('pieces larger than all there is: two of a torrent alone, then one after a 
   assert.equal(other.share.pieces, 2, 'never more than two beyond the bounds');
 });
 
+test('pieces beyond the bounds that become units leave their torrent four units beyond them', () => {
+  const { pool } = setUp(10);
+  const [holder, late] = [new Torrent(pool, 1), new Torrent(pool, 1)];
+  assert.equal(holder.open(99), 10);
+  pool.tick(1000);
+  assert.equal(late.open(1), 0);
+  late.wanted = 1;
+  pool.tick(6000);
+  assert.equal(late.share.pieces, 1);
+  for (let turn = 0; turn < 20; turn++) {
+    late.share.givePiece();
+    late.share.adoptUnit();
+    assert.equal(late.open(1), 1, 'owed');
+  }
+  assert.equal(late.share.units, 4);
+  assert.equal(pool.liveBytes, 15);
+});
+
+test('who waits for a unit keeps its place in the line when a piece of its own becomes one', () => {
+  const { pool, later } = setUp(10);
+  const [reader, writer] = [new Torrent(pool, 1), new Torrent(pool, 1)];
+  reader.used = 10;
+  assert.equal(reader.read(99), 10);
+  assert.equal(writer.open(1), 1);
+  assert.equal(writer.read(1), 0);
+  writer.share.givePiece();
+  writer.share.adoptUnit();
+  later();
+  assert.equal(writer.unitCalls, 0, 'there is no room');
+  pool.tick(2000);
+  assert.equal(writer.unitCalls, 1);
+  writer.used = 4;
+  assert.equal(writer.read(99), 3, 'all of its least');
+});
+
 test('pieces that are of no use are closed for those who stand in line', () => {
   const { pool, later } = setUp(10);
   const [stalled, other] = [new Torrent(pool, 1), new Torrent(pool, 1)];

@@ -42,11 +42,11 @@ class Plenty implements UnitRoom {
   leaving = 0;
 
   takeUnit(): boolean {
-    this.addUnit();
+    this.units++;
     return true;
   }
 
-  addUnit(): void {
+  adoptUnit(): void {
     this.units++;
   }
 
