@@ -43,6 +43,7 @@ export class SimTracker {
       incomplete: view.incomplete,
       warning: null,
       trackerId: null,
+      externalIp: null,
       peers,
     };
   }

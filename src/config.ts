@@ -148,6 +148,13 @@ export const LIMITS = {
   trackerRedirects: 5,
   /** One announce with its redirects. */
   trackerTimeoutMs: 15_000,
+  /**
+   * One exchange with a UDP tracker, its connect included: enough to ask a second time after the 15 s of BEP 15. Later
+   * tries are those of the next rounds.
+   */
+  udpTrackerTimeoutMs: 20_000,
+  /** Addresses of UDP trackers with a socket, of those not in use: their connection ids are good for a minute. */
+  udpTrackersKept: 32,
   /** Announces that wait for an answer and have a place, over all torrents of an engine. */
   announcesAtOnce: 50,
   /** Of one host, with those that gave their place back: a tracker that does not answer leaves places to others. */

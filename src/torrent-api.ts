@@ -80,7 +80,7 @@ export type HealthCode =
   | 'no-progress' // peers serve us and nothing comes
   | 'not-accepting' // connections of others could not be accepted in the last minute
   | 'no-trackers'
-  | 'udp-trackers-only' // or of other kinds that cannot be contacted
+  | 'unusable-trackers' // of kinds that cannot be contacted, such as WebSocket
   | 'tracker-failing'
   | 'tracker-silent' // has not answered yet
   | 'web-seed-failing';

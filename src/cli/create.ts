@@ -65,7 +65,6 @@ async function create({ output, signal }: Context, path: string, options: Create
   const { checkSource, hashSource } = await import('../library/create.js');
   const source = await checkSource(path);
   const target = resolve(options.output ?? `${basename(source)}.torrent`);
-  warnUncontacted(output, options.tracker ?? []);
   await checkTarget(target, options.force === true);
   const started = performance.now();
   const { tracker, webSeed, pieceLength, comment, exclude } = options;
@@ -119,14 +118,6 @@ export function showHashing(output: Output, name: string): (doneBytes: number, t
     if (!isShown) output.progress(() => ({ name, phase: 'hashing', totalBytes, ...pace.at(done, totalBytes) }));
     isShown = true;
   };
-}
-
-/** Torrents may name udp:// trackers for other clients; ours does not speak BEP 15 yet. */
-export function warnUncontacted(output: Output, trackers: readonly string[]): void {
-  for (const url of trackers) {
-    if (/^udp:/i.test(url))
-      output.warn(`${url} is written into the torrent, but haul does not contact udp trackers yet`);
-  }
 }
 
 /** Where the .torrent shall go, looked at before the hashing, which may take minutes. */

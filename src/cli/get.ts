@@ -242,10 +242,10 @@ function warnLonely(output: Output, metainfo: Metainfo, options: GetOptions): vo
   for (const warning of metainfo.warnings) output.warn(warning);
   const urls = metainfo.trackers.flat();
   const hasWebSeed = metainfo.webSeeds.length + (options.webSeed ?? []).length > 0;
-  if (hasWebSeed || (options.peer ?? []).length > 0 || urls.some((url) => /^https?:/i.test(url))) return;
+  if (hasWebSeed || (options.peer ?? []).length > 0 || urls.some((url) => /^(?:https?|udp):/i.test(url))) return;
   const [code, reason] =
     urls.length === 0
       ? ['no-trackers', 'the torrent names no tracker']
-      : ['udp-trackers-only', 'the torrent names only udp trackers (not contacted yet)'];
+      : ['unusable-trackers', 'the torrent names only trackers that cannot be contacted'];
   output.warn(`${reason} and no --peer is given: waiting for peers that connect to us`, { code });
 }

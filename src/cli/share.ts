@@ -76,12 +76,8 @@ export function shareCommand(run: Runner): Command {
 
 async function share(context: Context, paths: readonly string[], options: ShareOptions): Promise<Outcome> {
   const { output, signal } = context;
-  const [
-    { engineOptions, loadEngine, watchTorrent, withPortHint },
-    { seedUntilInterrupted },
-    { showHashing, warnUncontacted },
-  ] = await Promise.all([import('./engine-door.js'), import('./seed.js'), import('./create.js')]);
-  warnUncontacted(output, options.tracker ?? []);
+  const [{ engineOptions, loadEngine, watchTorrent, withPortHint }, { seedUntilInterrupted }, { showHashing }] =
+    await Promise.all([import('./engine-door.js'), import('./seed.js'), import('./create.js')]);
   await loadEngine();
   const { shareAll } = await import('../library/share.js');
   let showProgress: (doneBytes: number, totalBytes: number) => void = () => {};

@@ -122,7 +122,7 @@ export function parseGlob(text: string): string {
   return text;
 }
 
-/** Tracker URL. udp:// is accepted because torrents carry such trackers for other clients (BEP 15). */
+/** Tracker URL. */
 export function parseTrackerUrl(text: string): string {
   return parseUrl(text, ['http:', 'https:', 'udp:'], 'A tracker is an http://, https:// or udp:// URL.');
 }

@@ -40,6 +40,8 @@ export interface AnnounceReply {
   /** Printable, at most 200 characters. */
   readonly warning: string | null;
   readonly trackerId: Uint8Array | null;
+  /** Our address as the tracker sees it (BEP 24), canonical; null when it did not say. */
+  readonly externalIp: string | null;
   /** Addresses that can be dialled, at most LIMITS.knownAddresses: of more a random sample. */
   readonly peers: readonly Address[];
 }

@@ -136,7 +136,7 @@ export class Announcer implements PeerSource {
   }
 
   #isSupported(url: string): boolean {
-    if (/^https?:\/\//i.test(url)) return true;
+    if (/^(?:https?|udp):\/\//i.test(url)) return true;
     this.#unsupported ??= [];
     if (this.#unsupported.length < 20 && !this.#unsupported.includes(url)) this.#unsupported.push(url);
     return false;

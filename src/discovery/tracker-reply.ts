@@ -8,6 +8,7 @@ import {
   COMPACT6_BYTES,
   decodeCompact,
   decodeCompact6,
+  ipText,
   isDialable,
   makeAddress,
 } from '../net/address.js';
@@ -62,8 +63,15 @@ export function readAnnounce(
     incomplete: count(reply.get('incomplete')),
     warning: text(reply.get('warning message')),
     trackerId: trackerId instanceof Uint8Array && trackerId.length <= TRACKER_ID_BYTES_MAX ? trackerId : null,
+    externalIp: externalIp(reply.get('external ip')),
     peers,
   };
+}
+
+/** BEP 24: 4 or 16 bytes. */
+function externalIp(value: BencodeValue | undefined): string | null {
+  const isAddress = value instanceof Uint8Array && (value.length === 4 || value.length === 16);
+  return isAddress ? ipText(value, 0, value.length) : null;
 }
 
 /**

@@ -19,12 +19,12 @@ import type {
   WakeDormant,
 } from '../api.js';
 import { DEFAULTS, LIMITS } from '../config.js';
+import { Trackers } from '../discovery/trackers.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import { checkAddOptions, checkEngineOptions, checkLimits, checkRemoveOptions } from '../library/engine-options.js';
 import { asMetainfo } from '../library/metainfo-argument.js';
 import type { Log } from '../log.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { HttpClient } from '../net/http-client.js';
 import { type Listener, listen } from '../net/listen.js';
 import { Flusher } from '../peer/flusher.js';
 import { type Door, Handshakes } from '../peer/handshakes.js';
@@ -95,7 +95,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   readonly #handles = new Map<string, TorrentHandle>();
   /** Those that have a session. */
   readonly #torrents = new Map<string, LiveTorrent>();
-  readonly #dispatcher = new HttpClient();
+  readonly #trackers: Trackers;
   readonly #webClients = new EngineWebClients();
   readonly #limits: Limits;
   readonly #dormant: Dormant;
@@ -116,6 +116,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#log = guarded(options.log);
     this.#limits = new Limits(options, () => performance.now());
     this.#random = makeRandom(options.seed ?? randomInt(2 ** 32 - 1));
+    this.#trackers = new Trackers({ random: this.#random });
     // Never from the seed: two engines with one seed must not take each other for themselves.
     this.#peerId = makePeerId(() => randomBytes(4).readUInt32BE() / 2 ** 32);
     const pool = internals.pool ?? makeEnginePool({ ...options, log: this.#log });
@@ -289,7 +290,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       uploadSlots: uploadSlots === 'unlimited' ? Number.POSITIVE_INFINITY : uploadSlots,
       maxPeers,
       maxPeersPerAddress: this.#options.maxConnectionsPerAddress ?? Math.ceil(maxPeers / DEFAULTS.addressesPerTable),
-      dispatcher: this.#dispatcher,
+      trackers: this.#trackers,
       webClients: this.#webClients,
       zone,
       announceAs,
@@ -369,7 +370,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#limits.close();
     await listening;
     await this.#memory.close();
-    await Promise.all([this.#pool.close(), this.#dispatcher.destroy(), this.#webClients.destroy()]);
+    await Promise.all([this.#pool.close(), this.#trackers.close(), this.#webClients.destroy()]);
     emitTo(this, 'closed');
   }
 

@@ -6,8 +6,7 @@ import { LIMITS } from '../config.js';
 import { AddressBook } from '../discovery/address-book.js';
 import { AnnounceGate, urgencyOf } from '../discovery/announce-gate.js';
 import { Announcer, type AnnouncerOptions } from '../discovery/announcer.js';
-import { announceHttp } from '../discovery/http-tracker.js';
-import type { Requests } from '../net/http-client.js';
+import type { Trackers } from '../discovery/trackers.js';
 import type { AnnounceOwner, Environment } from '../torrent/environment.js';
 import { type WebClients, WebSeeds } from '../webseed/web-seeds.js';
 
@@ -17,9 +16,9 @@ export type SharedEnvironment = Omit<Environment, 'throttles'>;
 type Made = 'now' | 'makeAddresses' | 'resolveHost' | 'makeAnnounces' | 'makeWebSeeds' | 'onTrouble';
 
 export interface EnvironmentOptions extends Omit<SharedEnvironment, Made> {
-  /** HTTP connections of the engine. */
-  readonly dispatcher: Requests;
-  /** The same for web seeds. */
+  /** Those of the engine, by which all torrents announce. */
+  readonly trackers: Trackers;
+  /** HTTP connections to web seeds. */
   readonly webClients: WebClients;
   /** What trackers are told (`EngineOptions.announceAs`). */
   readonly announceAs?: { readonly host?: string | undefined; readonly port?: number | undefined } | undefined;
@@ -28,7 +27,7 @@ export interface EnvironmentOptions extends Omit<SharedEnvironment, Made> {
 }
 
 export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment {
-  const { dispatcher, webClients, zone, announceAs, ...given } = options;
+  const { trackers, webClients, zone, announceAs, ...given } = options;
   const { log, random, peerId } = given;
   const gate = new AnnounceGate({
     atOnce: LIMITS.announcesAtOnce,
@@ -46,7 +45,7 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
     announce: (url, request, signal, onSending) =>
       gate.run(url, urgencyOf(request), signal, () => {
         onSending();
-        return announceHttp(url, request, { signal, dispatcher, random });
+        return trackers.announce(url, request, signal);
       }),
     random,
     now,
@@ -56,8 +55,7 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
     now,
     makeAddresses: () => new AddressBook({ random }),
     resolveHost,
-    makeAnnounces: (metainfo, trackers, owner) =>
-      new Announcer(ownAnnounces(announces, trackers, metainfo.infoHash, owner)),
+    makeAnnounces: (metainfo, tiers, owner) => new Announcer(ownAnnounces(announces, tiers, metainfo.infoHash, owner)),
     makeWebSeeds: (metainfo, named, { downloads }) =>
       new WebSeeds({
         metainfo,

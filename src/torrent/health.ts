@@ -171,9 +171,8 @@ function trackerProblems({ trackers, goal, areTrackersGiven }: HealthFacts, isAl
   if (trackers.length === 0) return [problem('no-trackers', false, `the torrent names no tracker${whoWaits}`)];
   const asked = trackers.filter(isAsked);
   if (asked.length === 0) {
-    const hasUdpOnly = trackers.every(({ url }) => url.startsWith('udp:'));
-    const text = hasUdpOnly ? 'only udp trackers (not contacted yet)' : 'only trackers that cannot be contacted';
-    return [problem('udp-trackers-only', false, `the torrent names ${text}${whoWaits}`, { trackers: trackers.length })];
+    const text = `the torrent names only trackers that cannot be contacted${whoWaits}`;
+    return [problem('unusable-trackers', false, text, { trackers: trackers.length })];
   }
   const failing = asked.filter(({ outcome }) => outcome === 'failure').slice(0, TRACKERS_NAMED);
   if (failing.length > 0) return failing.map(trackerFailing);

@@ -102,7 +102,7 @@ describe('the reasons of the sources', () => {
         { url: 'http://a/x', outcome: 'failure', message: 'tracker http://a/x: connection refused', failures: 3 },
         { url: 'http://b/x', outcome: 'ok', message: 'started, 0 peers', failures: 0 },
         { url: 'http://c/x', outcome: 'waiting', message: '', failures: 0 },
-        { url: 'udp://d', outcome: 'unsupported', message: 'udp trackers are not supported yet', failures: 0 },
+        { url: 'wss://d', outcome: 'unsupported', message: 'wss trackers are not supported yet', failures: 0 },
       ],
       webSeeds: [],
       addresses: {
@@ -119,7 +119,7 @@ describe('the reasons of the sources', () => {
       'tracker http://a/x: connection refused (3 times)',
       'tracker http://b/x: started, 0 peers',
       'tracker http://c/x: no answer yet',
-      'tracker udp://d: not contacted, udp trackers are not supported yet',
+      'tracker wss://d: not contacted, wss trackers are not supported yet',
       'peers: 2 known, 5 dials, 1 connection: 2 connection refused (10.0.0.1:6881)',
       'banned: 1: 10.0.0.5:6881 sent corrupt data',
     ]);

@@ -21,6 +21,7 @@ const REPLY: AnnounceReply = {
   incomplete: 2,
   warning: null,
   trackerId: null,
+  externalIp: null,
   peers: [],
 };
 
@@ -357,26 +358,26 @@ test('peers, warnings and failures are handed on, and URLs are shown without the
 });
 
 test('trackers we cannot talk to are reported once and skipped', async () => {
-  const { announcer, stats, outcomes, settle, tick, events } = scene([['udp://u:80/announce', 'nonsense'], [A]]);
+  const { announcer, stats, outcomes, settle, tick, events } = scene([['wss://u:80/announce', 'nonsense'], [A]]);
   announcer.start(0, () => stats);
   await settle();
   await tick(10 * MINUTE);
   assert.deepEqual(events(), ['started a', '- a']);
   assert.deepEqual(
     outcomes.filter((line) => line.startsWith('warning')),
-    ['warning udp://u:80/announce udp trackers are not supported yet', 'warning "nonsense" not a tracker URL'],
+    ['warning wss://u:80/announce wss trackers are not supported yet', 'warning "nonsense" not a tracker URL'],
   );
 });
 
 test('how each tracker answered last is known, also of those that are never asked', async () => {
-  const { announcer, stats, tick, settle, answers } = scene([[A], [B], ['udp://c:80']]);
+  const { announcer, stats, tick, settle, answers } = scene([[A], [B], ['wss://c:80']]);
   const reports = () => announcer.reports().map(({ url, outcome, failures }) => `${outcome} ${url} ${failures}`);
   answers.set(A, down);
   answers.set(B, 'silence');
-  assert.deepEqual(reports(), [`waiting ${A} 0`, `waiting ${B} 0`, 'unsupported udp://c:80 0']);
+  assert.deepEqual(reports(), [`waiting ${A} 0`, `waiting ${B} 0`, 'unsupported wss://c:80/ 0']);
   announcer.start(0, () => stats);
   await settle();
   await tick(1);
-  assert.deepEqual(reports(), [`failure ${A} 1`, `waiting ${B} 0`, 'unsupported udp://c:80 0']);
+  assert.deepEqual(reports(), [`failure ${A} 1`, `waiting ${B} 0`, 'unsupported wss://c:80/ 0']);
   assert.equal(announcer.reports()[0]!.message, 'down');
 });

@@ -3,15 +3,16 @@ import assert from 'node:assert/strict';
 import { rm, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { Agent } from 'undici';
 import { openScope, type Scope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
 import { until, withDeadline } from '../../lab/wait.js';
 import type { Torrent } from '../../src/api.js';
+import { Trackers } from '../../src/discovery/trackers.js';
 import { DiskContent } from '../../src/engine/content.js';
 import { makeEnvironment } from '../../src/engine/environment.js';
 import type { HaulError } from '../../src/errors.js';
 import type { Bitfield } from '../../src/metainfo/bitfield.js';
+import { HttpClient } from '../../src/net/http-client.js';
 import { Throttle } from '../../src/peer/throttle.js';
 import { engineMemory } from '../../src/storage/memory.js';
 import type { Claim } from '../../src/storage/resume.js';
@@ -70,12 +71,14 @@ for (const storage of ['mapped', 'positional'] as const) {
 /** Real content without an engine, to see in which order it is used; `change` puts other parts of it in. */
 function watchedServices(scope: Scope, calls: string[], change = (_content: DiskContent): void => {}): Services {
   const pool = createWorkPool({ threads: 1 });
-  const dispatcher = new Agent();
-  scope.defer(() => dispatcher.destroy());
+  const trackers = new Trackers({ random: () => 0.5 });
+  scope.defer(() => trackers.close());
+  const client = new HttpClient();
+  scope.defer(() => client.destroy());
   scope.defer(() => pool.close());
   const shared = makeEnvironment({
-    dispatcher,
-    webClients: { any: dispatcher, publicOnly: dispatcher },
+    trackers,
+    webClients: { any: client, publicOnly: client },
     log: () => {},
     random: () => 0.5,
     peerId: Buffer.alloc(20),

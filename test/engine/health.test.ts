@@ -38,7 +38,7 @@ test('a peer and a tracker that refuse are named, with their reasons', async (t)
   const url = `http://127.0.0.1:${trackerPort}/announce`;
   const torrent = engine.add(set.metainfo, {
     output: await tempFolder(scope),
-    trackers: [[url], ['udp://127.0.0.1:9/announce']],
+    trackers: [[url], ['wss://127.0.0.1:9/announce']],
     peers: [{ host: '127.0.0.1', port: peerPort }],
   });
   await until('both are told', DEADLINE_MS, () => codes(torrent) === 'unreachable-peers tracker-failing');

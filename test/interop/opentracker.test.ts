@@ -1,4 +1,4 @@
-/** Our HTTP tracker client against Debian's opentracker, which serves only the info-hashes of its whitelist. */
+/** Our clients of HTTP and UDP trackers against Debian's opentracker, which serves the info-hashes of its whitelist. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -12,6 +12,7 @@ import { missingTool } from '../../lab/clients/client.js';
 import type { AnnounceReply, AnnounceRequest } from '../../src/discovery/announce.js';
 import { Announcer } from '../../src/discovery/announcer.js';
 import { announceHttp, scrapeHttp } from '../../src/discovery/http-tracker.js';
+import { UdpTrackers } from '../../src/discovery/udp-tracker.js';
 import { HaulError } from '../../src/errors.js';
 import { requirePrograms } from '../support/requirements.js';
 
@@ -22,6 +23,8 @@ const infoHash = Buffer.from('00ff2526203d2b41617e7f80c3283f2f5c0a0d22', 'hex');
 const dispatcher = new Agent();
 let folder = '';
 let url = '';
+let udpUrl = '';
+const udp = new UdpTrackers();
 let opentracker: ChildProcess | null = null;
 
 async function freePort(): Promise<number> {
@@ -59,7 +62,9 @@ before(async () => {
   await writeFile(join(folder, 'whitelist'), `${infoHash.toString('hex')}\n`);
   const port = await freePort();
   url = `http://127.0.0.1:${port}/announce`;
-  opentracker = spawn(OPENTRACKER, ['-i', '127.0.0.1', '-p', String(port), '-d', folder, '-w', 'whitelist'], {
+  udpUrl = `udp://127.0.0.1:${port}/announce`;
+  const ports = ['-p', String(port), '-P', String(port)];
+  opentracker = spawn(OPENTRACKER, ['-i', '127.0.0.1', ...ports, '-d', folder, '-w', 'whitelist'], {
     stdio: 'ignore',
     cwd: folder,
   });
@@ -68,6 +73,7 @@ before(async () => {
 
 after(async () => {
   await dispatcher.destroy();
+  await udp.close();
   opentracker?.kill('SIGKILL');
   await rm(folder, { recursive: true, force: true });
 });
@@ -146,6 +152,33 @@ test('an announcer starts, completes and stops at opentracker', async (t) => {
   assert.equal(await seeds(), 1);
   await announcer.stop(2);
   assert.equal(await seeds(), 0);
+});
+
+test('over UDP opentracker knows the same peers, scrapes, refuses and forgets', async (t) => {
+  if (await requirePrograms(t, [OPENTRACKER])) return;
+  const plain = { infoHash, uploadedBytes: 0, downloadedBytes: 0, leftBytes: 1, numwant: 50 };
+  const peer = (last: number) => ({ ...plain, peerId: Buffer.from(`-SH0001-udp-client-${last}`), port: 7100 + last });
+  await udp.announce(udpUrl, { ...peer(1), event: 'started', leftBytes: 0, key: 1 });
+  const second = await udp.announce(udpUrl, { ...peer(2), event: 'started', key: 2 });
+  assert.deepEqual(
+    second.peers
+      .map(({ port }) => port)
+      .sort()
+      .slice(-2),
+    [7101, 7102],
+  );
+  assert.ok(second.intervalMs !== null && second.intervalMs >= 60_000);
+  const counts = async () => (await udp.scrape(udpUrl, [infoHash])).get(infoHash.toString('hex'))!;
+  const before = await counts();
+  const byHttp = (await scrapeHttp(url, [infoHash], { dispatcher })).get(infoHash.toString('hex'));
+  assert.deepEqual(byHttp, before);
+  await udp.announce(udpUrl, { ...peer(1), event: 'stopped', leftBytes: 0, key: 1 });
+  assert.equal((await counts()).complete, before.complete - 1);
+  const other = { ...peer(3), infoHash: Buffer.alloc(20, 7) };
+  await assert.rejects(udp.announce(udpUrl, other), (error: unknown) => {
+    assert.ok(error instanceof HaulError && error.code === 'TRACKER', String(error));
+    return true;
+  });
 });
 
 function withResolvers(): { promise: Promise<void>; resolve: () => void } {

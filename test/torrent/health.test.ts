@@ -14,7 +14,7 @@ function tracker(outcome: TrackerReport['outcome'], message = '', failures = 0, 
 
 const ANSWERED = tracker('ok', 'started, 1 peers');
 const REFUSED = tracker('failure', `tracker ${URL_A}: connection refused`, 3);
-const UDP = tracker('unsupported', 'udp trackers are not supported yet', 0, 'udp://b:80');
+const WEB = tracker('unsupported', 'wss trackers are not supported yet', 0, 'wss://b:80');
 
 /** A download at full speed. */
 const WELL: HealthFacts = {
@@ -66,8 +66,8 @@ describe('the health of a torrent', () => {
       'no-peers no-trackers',
       /^no peers: .*; the torrent names no t/,
     ],
-    ['udp only', { ...ALONE, known: 0, trackers: [UDP] }, 'no-peers udp-trackers-only', /only udp .*not contacted yet/],
-    ['udp and http', { ...ALONE, known: 0, trackers: [UDP, ANSWERED] }, 'no-peers', /know none$/],
+    ['wss only', { ...ALONE, known: 0, trackers: [WEB] }, 'no-peers unusable-trackers', /only trackers that cannot/],
+    ['wss and http', { ...ALONE, known: 0, trackers: [WEB, ANSWERED] }, 'no-peers', /know none$/],
     [
       'tracker down',
       { ...ALONE, known: 0, trackers: [REFUSED] },

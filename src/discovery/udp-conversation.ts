@@ -1,0 +1,223 @@
+/**
+ * What is said to one address of a UDP tracker (BEP 15). Owns a socket that is connected to it, so that the kernel
+ * takes datagrams of nobody else and says when nobody is there; the connection id, for at most a minute; and what waits
+ * for an answer, by transaction. Transactions are random: who cannot see our datagrams cannot answer them.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:dgram';
+import { HaulError } from '../errors.js';
+import {
+  type Action,
+  type ANNOUNCE,
+  CONNECT,
+  connectRequest,
+  ERROR,
+  readConnect,
+  readError,
+  replyHead,
+} from './udp-messages.js';
+
+/** BEP 15: a client may use a connection id for one minute. */
+export const CONNECTION_ID_MS = 60_000;
+/** BEP 15: without an answer it is asked again after this, then after twice as long, and so on. */
+export const RESEND_FIRST_MS = 15_000;
+
+export interface ConversationOptions {
+  /** "tracker udp://…": how messages name it. */
+  readonly where: string;
+  /** Milliseconds. */
+  readonly now: () => number;
+  /** Default RESEND_FIRST_MS. */
+  readonly resendMs?: number | undefined;
+}
+
+interface Pending {
+  readonly action: Action;
+  readonly resolve: (reply: Buffer) => void;
+  readonly reject: (error: HaulError) => void;
+}
+
+export class Conversation {
+  readonly isIPv6: boolean;
+  readonly #socket: Socket;
+  readonly #options: ConversationOptions;
+  readonly #pending = new Map<number, Pending>();
+  #connectionId: Buffer | null = null;
+  #connectedAtMs = 0;
+  /** Exchanges under way, with those that wait for a connection id. */
+  #users = 0;
+  #usedAtMs: number;
+  isClosed = false;
+
+  private constructor(socket: Socket, isIPv6: boolean, options: ConversationOptions) {
+    this.#socket = socket;
+    this.isIPv6 = isIPv6;
+    this.#options = options;
+    this.#usedAtMs = options.now();
+    socket.unref();
+    socket.on('message', (bytes) => this.#onDatagram(bytes));
+    // A port nobody listens on, a network that is gone.
+    socket.on('error', (error) => this.#onError(error));
+  }
+
+  /** @param address an IP address. @throws HaulError NETWORK */
+  static async open(address: string, port: number, options: ConversationOptions): Promise<Conversation> {
+    const { createSocket } = await import('node:dgram');
+    const isIPv6 = address.includes(':');
+    const socket = createSocket({ type: isIPv6 ? 'udp6' : 'udp4' });
+    await new Promise<void>((resolve, reject) => {
+      const fail = (error: Error): void => {
+        socket.close();
+        reject(networkError(options.where, error));
+      };
+      socket.once('error', fail);
+      socket.connect(port, address, (error?: Error) => {
+        socket.off('error', fail);
+        if (error instanceof Error) fail(error);
+        else resolve();
+      });
+    });
+    return new Conversation(socket, isIPv6, options);
+  }
+
+  get isIdle(): boolean {
+    return this.#users === 0;
+  }
+
+  /** When it last had something to say. */
+  get usedAtMs(): number {
+    return this.#usedAtMs;
+  }
+
+  /**
+   * The reply to a request, its head checked. Asks for a connection id first where there is none. It is asked again and
+   * again until the signal fires.
+   * @throws HaulError NETWORK, ABORTED, TRACKER (it refuses, with its words)
+   */
+  async ask(
+    action: typeof ANNOUNCE | 2,
+    make: (connectionId: Buffer, transaction: number) => Buffer,
+    signal: AbortSignal,
+  ): Promise<Buffer> {
+    this.#users++;
+    this.#usedAtMs = this.#options.now();
+    this.#socket.ref();
+    try {
+      const id = await this.#connect(signal);
+      return await this.#exchange(action, (transaction) => make(this.#validId ?? id, transaction), signal);
+    } finally {
+      this.#usedAtMs = this.#options.now();
+      if (--this.#users === 0 && !this.isClosed) this.#socket.unref();
+    }
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#failAll(new HaulError('ABORTED', `${this.#options.where}: given up`));
+    this.#socket.close();
+  }
+
+  get #validId(): Buffer | null {
+    return this.#options.now() - this.#connectedAtMs < CONNECTION_ID_MS ? this.#connectionId : null;
+  }
+
+  async #connect(signal: AbortSignal): Promise<Buffer> {
+    if (this.#validId !== null) return this.#validId;
+    const reply = await this.#exchange(CONNECT, connectRequest, signal);
+    const id = readConnect(reply);
+    if (id === null) throw this.#tracker(`answered ${reply.length} bytes to a connect`);
+    this.#connectionId = id;
+    this.#connectedAtMs = this.#options.now();
+    return id;
+  }
+
+  #exchange(action: Action, make: (transaction: number) => Buffer, signal: AbortSignal): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
+      let waitMs = this.#options.resendMs ?? RESEND_FIRST_MS;
+      let transaction = this.#newTransaction();
+      const end = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', onAbort);
+        this.#pending.delete(transaction);
+      };
+      const onAbort = (): void => pending.reject(new HaulError('ABORTED', `${this.#options.where}: given up`));
+      const pending: Pending = {
+        action,
+        resolve: (reply) => {
+          end();
+          resolve(reply);
+        },
+        reject: (error) => {
+          end();
+          reject(error);
+        },
+      };
+      const send = (): void => {
+        this.#pending.set(transaction, pending);
+        this.#socket.send(make(transaction), (error) => {
+          if (error !== null) pending.reject(networkError(this.#options.where, error));
+        });
+        timer = setTimeout(() => {
+          // A late answer to the first is not worth a second meaning of one number.
+          this.#pending.delete(transaction);
+          transaction = this.#newTransaction();
+          waitMs *= 2;
+          send();
+        }, waitMs);
+      };
+      if (this.isClosed || signal.aborted) {
+        onAbort();
+        return;
+      }
+      signal.addEventListener('abort', onAbort, { once: true });
+      send();
+    });
+  }
+
+  #newTransaction(): number {
+    for (;;) {
+      const transaction = randomBytes(4).readUInt32BE();
+      if (!this.#pending.has(transaction)) return transaction;
+    }
+  }
+
+  /** Of the address we are connected to; what was not asked for is dropped. */
+  #onDatagram(bytes: Buffer): void {
+    const head = replyHead(bytes);
+    const pending = head === null ? undefined : this.#pending.get(head.transaction);
+    if (head === null || pending === undefined) return;
+    if (head.action === ERROR) {
+      // The id may be the reason: the next one is new.
+      this.#connectionId = null;
+      pending.reject(this.#tracker(`refused: ${readError(bytes)}`));
+    } else if (head.action === pending.action) pending.resolve(bytes);
+    else pending.reject(this.#tracker(`answered action ${head.action}, not ${pending.action}`));
+  }
+
+  #onError(error: Error): void {
+    this.#failAll(networkError(this.#options.where, error));
+  }
+
+  #failAll(error: HaulError): void {
+    for (const pending of [...this.#pending.values()]) pending.reject(error);
+  }
+
+  #tracker(text: string): HaulError {
+    return new HaulError('TRACKER', `${this.#options.where}: ${text}`);
+  }
+}
+
+const TEXTS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nobody listens there',
+  EHOSTUNREACH: 'host unreachable',
+  ENETUNREACH: 'network unreachable',
+  EMSGSIZE: 'the announce is too long for a datagram',
+};
+
+export function networkError(where: string, error: Error): HaulError {
+  const { code } = error as { code?: unknown };
+  const name = typeof code === 'string' ? code : error.message.split('\n', 1)[0]!;
+  return new HaulError('NETWORK', `${where}: ${TEXTS[name] ?? name}`, {}, error);
+}

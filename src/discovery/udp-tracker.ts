@@ -1,0 +1,248 @@
+/**
+ * UDP trackers (BEP 15, 41): announce and scrape. Owns a conversation for each address asked lately; names are looked
+ * up for each request, and of the addresses found the first of each family is tried.
+ */
+import { lookup } from 'node:dns/promises';
+import { LIMITS } from '../config.js';
+import { HaulError } from '../errors.js';
+import { ipBytes } from '../net/address.js';
+import { shownUrl } from '../net/url.js';
+import type { AnnounceReply, AnnounceRequest, ScrapeEntry } from './announce.js';
+import { CONNECTION_ID_MS, Conversation, networkError } from './udp-conversation.js';
+import {
+  ANNOUNCE,
+  announceRequest,
+  readAnnounceReply,
+  readScrapeReply,
+  SCRAPE,
+  scrapeRequest,
+  UDP_SCRAPE_HASHES_MAX,
+  URL_DATA_BYTES_MAX,
+} from './udp-messages.js';
+
+export interface UdpTrackersOptions {
+  /** A generator of [0, 1), for who is kept of a reply that is too long; default Math.random. */
+  readonly random?: () => number;
+  /** IP addresses of a name; default the system's. */
+  readonly lookUp?: (host: string) => Promise<readonly string[]>;
+  /** Milliseconds; default performance.now. */
+  readonly now?: () => number;
+  /** For the first answer; default RESEND_FIRST_MS. */
+  readonly resendMs?: number;
+}
+
+export interface UdpCallOptions {
+  /** Ends it with HaulError ABORTED. */
+  readonly signal?: AbortSignal | undefined;
+  /** For the whole exchange; default LIMITS.udpTrackerTimeoutMs. */
+  readonly timeoutMs?: number | undefined;
+  /** Addresses that may be asked; default all. */
+  readonly permits?: ((address: string) => boolean) | undefined;
+}
+
+interface Target {
+  readonly host: string;
+  readonly port: number;
+  /** Path and query, as it is sent. */
+  readonly urlData: string;
+  readonly where: string;
+}
+
+export class UdpTrackers {
+  readonly #options: UdpTrackersOptions;
+  readonly #now: () => number;
+  readonly #conversations = new Map<string, Promise<Conversation>>();
+  #sweeper: NodeJS.Timeout | null = null;
+  #isClosed = false;
+
+  constructor(options: UdpTrackersOptions = {}) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** @throws HaulError TRACKER (it refused, or answered nonsense), TIMEOUT, NETWORK, ABORTED */
+  announce(url: string, request: AnnounceRequest, options: UdpCallOptions = {}): Promise<AnnounceReply> {
+    const target = parseUdpUrl(url);
+    const { where } = target;
+    const urlData = request.zone === undefined ? target.urlData : withZone(target.urlData, request.zone);
+    const random = this.#options.random ?? Math.random;
+    return this.#call(target, options, async (conversation, signal) => {
+      const make = (id: Buffer, transaction: number) => announceRequest(id, transaction, request, urlData);
+      const bytes = await conversation.ask(ANNOUNCE, make, signal);
+      const reply = readAnnounceReply(bytes, conversation.isIPv6, random);
+      if (reply === null) throw new HaulError('TRACKER', `${where}: answered ${bytes.length} bytes to an announce`);
+      return reply;
+    });
+  }
+
+  /**
+   * By info-hash in hex; what the tracker does not know has zeros.
+   * @param infoHashes 20 bytes each, 1 to UDP_SCRAPE_HASHES_MAX. @throws HaulError as `announce`, LIMIT
+   */
+  async scrape(
+    url: string,
+    infoHashes: readonly Uint8Array[],
+    options: UdpCallOptions = {},
+  ): Promise<Map<string, ScrapeEntry>> {
+    if (infoHashes.length === 0 || infoHashes.length > UDP_SCRAPE_HASHES_MAX) {
+      throw new HaulError('LIMIT', `a scrape asks for 1 to ${UDP_SCRAPE_HASHES_MAX} info-hashes by UDP`);
+    }
+    const target = parseUdpUrl(url);
+    return this.#call(target, options, async (conversation, signal) => {
+      const make = (id: Buffer, transaction: number) => scrapeRequest(id, transaction, infoHashes);
+      const bytes = await conversation.ask(SCRAPE, make, signal);
+      const entries = readScrapeReply(bytes, infoHashes);
+      if (entries === null)
+        throw new HaulError('TRACKER', `${target.where}: answered ${bytes.length} bytes to a scrape`);
+      return entries;
+    });
+  }
+
+  /** Ends what is under way. Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#sweeper !== null) clearInterval(this.#sweeper);
+    const open = [...this.#conversations.values()];
+    this.#conversations.clear();
+    for (const conversation of await Promise.allSettled(open))
+      if (conversation.status === 'fulfilled') conversation.value.close();
+  }
+
+  async #call<T>(
+    target: Target,
+    { signal, timeoutMs = LIMITS.udpTrackerTimeoutMs, permits }: UdpCallOptions,
+    exchange: (conversation: Conversation, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { where } = target;
+    const controller = new AbortController();
+    let isTimedOut = false;
+    const timer = setTimeout(() => {
+      isTimedOut = true;
+      controller.abort();
+    }, timeoutMs);
+    const onAbort = (): void => controller.abort();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    if (signal?.aborted) controller.abort();
+    try {
+      return await this.#tryAddresses(target, permits, controller.signal, exchange);
+    } catch (error) {
+      if (signal?.aborted) throw new HaulError('ABORTED', `${where}: given up`, {}, error);
+      if (isTimedOut) throw new HaulError('TIMEOUT', `${where}: no answer within ${timeoutMs / 1000} s`, {}, error);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async #tryAddresses<T>(
+    target: Target,
+    permits: ((address: string) => boolean) | undefined,
+    signal: AbortSignal,
+    exchange: (conversation: Conversation, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const addresses = await this.#addressesOf(target, permits, signal);
+    for (const [index, address] of addresses.entries()) {
+      try {
+        return await exchange(await this.#conversation(address, target), signal);
+      } catch (error) {
+        // Another family may have a way where this one has none.
+        const isUnreached = error instanceof HaulError && error.code === 'NETWORK';
+        if (!isUnreached || index === addresses.length - 1 || signal.aborted) throw error;
+      }
+    }
+    throw new Error('a name without addresses was not refused');
+  }
+
+  /** The first of each family, in the order of the system. */
+  async #addressesOf(
+    { host, where }: Target,
+    permits: ((address: string) => boolean) | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    const found = ipBytes(host) !== null ? [host] : await untilAborted(this.#lookUp(host, where), signal);
+    const allowed = permits === undefined ? found : found.filter(permits);
+    if (allowed.length === 0) {
+      const text = found.length === 0 ? 'no such host' : 'its address is of a private network';
+      throw new HaulError('NETWORK', `${where}: ${text}`);
+    }
+    const ofFamily = (isIPv6: boolean) => allowed.find((address) => address.includes(':') === isIPv6);
+    const other = ofFamily(!allowed[0]!.includes(':'));
+    return other === undefined ? [allowed[0]!] : [allowed[0]!, other];
+  }
+
+  async #lookUp(host: string, where: string): Promise<readonly string[]> {
+    try {
+      if (this.#options.lookUp !== undefined) return await this.#options.lookUp(host);
+      return (await lookup(host, { all: true })).map(({ address }) => address);
+    } catch (error) {
+      const { code } = error as { code?: unknown };
+      if (code === 'ENOTFOUND') throw new HaulError('NETWORK', `${where}: no such host`, {}, error);
+      throw networkError(where, error as Error);
+    }
+  }
+
+  async #conversation(address: string, { port, where }: Target): Promise<Conversation> {
+    if (this.#isClosed) throw new HaulError('ABORTED', `${where}: our sockets are closed`);
+    const key = `${address} ${port}`;
+    const known = this.#conversations.get(key);
+    if (known !== undefined) return known;
+    await this.#makeRoom();
+    const again = this.#conversations.get(key);
+    if (again !== undefined) return again;
+    const { resendMs } = this.#options;
+    const opening = Conversation.open(address, port, { where, now: this.#now, resendMs });
+    this.#conversations.set(key, opening);
+    opening.catch(() => this.#conversations.delete(key));
+    this.#sweeper ??= setInterval(() => void this.#sweep(this.#now() - CONNECTION_ID_MS), CONNECTION_ID_MS).unref();
+    const conversation = await opening;
+    if (this.#isClosed) conversation.close();
+    return conversation;
+  }
+
+  /** Each is a descriptor. */
+  async #makeRoom(): Promise<void> {
+    if (this.#conversations.size >= LIMITS.udpTrackersKept) await this.#sweep(Number.POSITIVE_INFINITY);
+  }
+
+  /** Closes those that had nothing to say since then. */
+  async #sweep(beforeMs: number): Promise<void> {
+    for (const [key, opening] of [...this.#conversations]) {
+      const conversation = await opening.catch(() => null);
+      if (conversation === null || !conversation.isIdle || conversation.usedAtMs > beforeMs) continue;
+      if (this.#conversations.delete(key)) conversation.close();
+    }
+    if (this.#conversations.size > 0 || this.#sweeper === null) return;
+    clearInterval(this.#sweeper);
+    this.#sweeper = null;
+  }
+}
+
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
+    const fail = (): void => reject(new HaulError('ABORTED', 'given up'));
+    if (signal.aborted) fail();
+    signal.addEventListener('abort', fail, { once: true });
+  });
+  return Promise.race([promise, aborted]);
+}
+
+/** @throws HaulError TRACKER: no host, no port, or more behind it than a datagram holds */
+export function parseUdpUrl(url: string): Target {
+  const where = `tracker ${shownUrl(url)}`;
+  const wrong = (text: string): HaulError => new HaulError('TRACKER', `${where}: ${text}`, { url: shownUrl(url) });
+  if (!URL.canParse(url)) throw wrong('not a URL');
+  const { hostname, port, pathname, search } = new URL(url);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  if (host === '') throw wrong('it names no host');
+  if (port === '' || port === '0') throw wrong('a udp URL names a port');
+  const urlData = pathname === '/' && search === '' ? '' : `${pathname}${search}`;
+  if (urlData.length > URL_DATA_BYTES_MAX) throw wrong(`more than ${URL_DATA_BYTES_MAX} bytes behind the host`);
+  return { host, port: Number(port), urlData, where };
+}
+
+function withZone(urlData: string, zone: string): string {
+  const base = urlData === '' ? '/announce' : urlData;
+  const full = `${base}${base.includes('?') ? '&' : '?'}zone=${zone}`;
+  return full.length > URL_DATA_BYTES_MAX ? urlData : full;
+}
