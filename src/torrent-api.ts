@@ -5,7 +5,7 @@
 import type { EventEmitter } from 'node:events';
 import type { ErrorFacts, HaulError } from './errors.js';
 import type { Metainfo } from './metainfo/metainfo.js';
-import type { FilePriority } from './metainfo/selection.js';
+import type { FilePriorities, FilePriority } from './metainfo/selection.js';
 
 /**
  * Where a torrent is in its life.
@@ -264,6 +264,22 @@ export interface Torrent extends EventEmitter<TorrentEvents> {
    * it is hashed as at every start. @throws HaulError CLOSED: it is over
    */
   resume(): void;
+  /**
+   * Hashes all that is wanted again, whatever was recorded or trusted; what is bad is fetched anew. Ends the
+   * connections; `stats().checkedPieces` tells how far it is. Resolves when it exchanges data again. One that is paused
+   * is checked when it goes on, and the promise resolves at once.
+   * @throws HaulError CLOSED: it is over, or was paused meanwhile; a seed with bad data fails with BAD_DATA
+   */
+  recheck(): Promise<void>;
+  /**
+   * Other priorities: see `AddOptions.priorities`. What is verified stays, but for pieces whose bytes then lie
+   * elsewhere (those that a skipped file shares). A file that was skipped and is wanted now is fetched; one that is
+   * skipped now stays on disk as far as it came. Ends the connections. Resolves when the torrent runs with them, or at
+   * once while it is paused.
+   * @throws HaulError BAD_ARGUMENT (it seeds, or not one known priority for each file, or all skipped); CLOSED; what
+   * ended it
+   */
+  setPriorities(priorities: FilePriorities): Promise<void>;
   /** Other limits, at once. @throws HaulError BAD_ARGUMENT */
   setLimits(limits: RateLimits): void;
   /** Pieces of equal priority in order, or rarest first, from the next piece on. @throws HaulError BAD_ARGUMENT */

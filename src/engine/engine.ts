@@ -32,6 +32,7 @@ import { Limits, type TorrentThrottles } from '../peer/throttle.js';
 import { makeRandom } from '../random.js';
 import { engineMemory, type StorageMemory } from '../storage/memory.js';
 import { removeData } from '../storage/remove-data.js';
+import type { SessionOptions } from '../torrent/changes.js';
 import { emitTo, guarded } from '../torrent/emit.js';
 import type { Environment } from '../torrent/environment.js';
 import { type HandleHost, TorrentHandle } from '../torrent/handle.js';
@@ -246,7 +247,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   };
 
   /** A session of a torrent. */
-  #begin(metainfo: Metainfo, options: AddOptions, environment: Environment): LiveTorrent {
+  #begin(metainfo: Metainfo, options: SessionOptions, environment: Environment): LiveTorrent {
     // What is not taken on trust is hashed, and a download needs memory made present: soon.
     if (options.mode !== 'seed' || options.trustData !== true) this.#pool.warmUp?.();
     const torrent = new LiveTorrent(metainfo, options, {

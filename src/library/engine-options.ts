@@ -2,7 +2,7 @@
 import type { AddOptions, EngineOptions, RateLimits, RemoveOptions } from '../api.js';
 import { HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { Selection } from '../metainfo/selection.js';
+import { type FilePriorities, Selection } from '../metainfo/selection.js';
 import { isWebSeedUrl } from '../metainfo/urls.js';
 import { parseAdvertised } from '../net/advertised.js';
 import { isZone, ZONE_RULE } from '../net/zone.js';
@@ -121,8 +121,13 @@ export function checkAddOptions(metainfo: Metainfo, options: AddOptions): void {
     throw new HaulError('BAD_ARGUMENT', 'output must be the folder that receives the data', { option: 'output' });
   if (hashed !== undefined && hashed.length !== metainfo.files.length)
     throw new HaulError('BAD_ARGUMENT', 'hashed has one stamp for each file', { option: 'hashed' });
-  if (priorities === undefined) return;
-  if (mode === 'seed')
+  if (priorities !== undefined) checkPriorities(metainfo, priorities, mode === 'seed');
+}
+
+/** @throws HaulError BAD_ARGUMENT */
+export function checkPriorities(metainfo: Metainfo, priorities: FilePriorities, isSeed: boolean): void {
+  checkValue('setPriorities', 'priorities', priorities, listOrFunction);
+  if (isSeed)
     throw new HaulError('BAD_ARGUMENT', 'priorities are for downloads: a seed has all files', { option: 'priorities' });
   Selection.of(metainfo, priorities);
 }

@@ -15,6 +15,7 @@ import type { FileEntry, Metainfo } from './metainfo.js';
 const NAMES = ['skip', 'low', 'normal', 'high'] as const;
 const SKIP = 0;
 const NORMAL = 2;
+const OPTION = { option: 'priorities' };
 
 /** How much a file is wanted. */
 export type FilePriority = (typeof NAMES)[number];
@@ -72,7 +73,11 @@ export class Selection {
     const isList = typeof priorities !== 'function';
     if (isList && (!Array.isArray(priorities) || priorities.length !== files.length)) {
       const given = Array.isArray(priorities) ? `${priorities.length} are given` : 'this is no list';
-      throw new HaulError('BAD_ARGUMENT', `priorities of ${name}: one for each of its ${files.length} files, ${given}`);
+      throw new HaulError(
+        'BAD_ARGUMENT',
+        `priorities of ${name}: one for each of its ${files.length} files, ${given}`,
+        OPTION,
+      );
     }
     const levels = Uint8Array.from(files, (file, index) => {
       if (file.isPad) return SKIP;
@@ -80,10 +85,14 @@ export class Selection {
       const level = NAMES.indexOf(priority as FilePriority);
       if (level >= 0) return level;
       const what = `priority of ${file.path.join('/')}: "${String(priority)}" is none of ${NAMES.join(', ')}`;
-      throw new HaulError('BAD_ARGUMENT', what, { file: index });
+      throw new HaulError('BAD_ARGUMENT', what, { ...OPTION, file: index });
     });
     if (files.every((file, index) => file.isPad || levels[index] === SKIP)) {
-      throw new HaulError('BAD_ARGUMENT', `priorities of ${name}: every file is skipped, nothing is left to download`);
+      throw new HaulError(
+        'BAD_ARGUMENT',
+        `priorities of ${name}: every file is skipped, nothing is left to download`,
+        OPTION,
+      );
     }
     return new Selection(metainfo, levels);
   }

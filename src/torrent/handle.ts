@@ -16,14 +16,15 @@ import type {
   TorrentState,
   TorrentStats,
 } from '../api.js';
-import { type ErrorCode, HaulError } from '../errors.js';
-import { checkLimits, checkPeer, checkSequential, checkTrackers } from '../library/engine-options.js';
+import { HaulError } from '../errors.js';
+import { checkLimits, checkPeer, checkPriorities, checkSequential, checkTrackers } from '../library/engine-options.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import type { FilePriority } from '../metainfo/selection.js';
+import type { FilePriorities, FilePriority } from '../metainfo/selection.js';
 import { changedRates, type RateOptions } from '../peer/rates.js';
 import type { TorrentThrottles } from '../peer/throttle.js';
-import { type FileStamp, isUnchanged } from '../work/file-stamp.js';
+import type { FileStamp } from '../work/file-stamp.js';
+import * as changes from './changes.js';
 import { Completion } from './completion.js';
 import type { ContentOf } from './content.js';
 import { emitTo } from './emit.js';
@@ -36,16 +37,13 @@ import type { LiveTorrent } from './torrent.js';
 /** What handles need of their engine. */
 export interface HandleHost {
   /** Begins a session. */
-  begin(handle: TorrentHandle, options: AddOptions): LiveTorrent;
+  begin(handle: TorrentHandle, options: changes.SessionOptions): LiveTorrent;
   readonly contentOf: ContentOf;
   setLimits(handle: TorrentHandle, limits: RateOptions): void;
   onDone(handle: TorrentHandle): void;
   /** It is over; called once. */
   onEnded(handle: TorrentHandle): void;
 }
-
-/** Trouble of the disk that somebody can end: space, a cable, a remount, a limit of the system. */
-const MAY_GO_ON: ReadonlySet<ErrorCode> = new Set(['NO_SPACE', 'IO', 'READ_ONLY', 'SYSTEM_LIMIT']);
 
 /** Shared: thousands of torrents have nothing to wait for. */
 const NOTHING = Promise.resolve();
@@ -62,12 +60,14 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   #options: AddOptions;
   readonly #wasTrusted: boolean;
   #limits: RateOptions;
-  readonly #priorities: readonly FilePriority[] | null;
+  #priorities: readonly FilePriority[] | null;
   readonly #unwatchSignal: () => void;
   /** Changes run one after the other. */
   #chain: Promise<void> = NOTHING;
   /** The session ends and the torrent does not. */
   #isResting = false;
+  /** The next session believes nothing of what is on disk. */
+  #hashesAll = false;
   /** Somebody wants it to rest. */
   #isPaused = false;
   #stopping: Promise<void> | null = null;
@@ -95,7 +95,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     this.#limits = { downloadBytesPerSec, uploadBytesPerSec };
     this.#host = host;
     const { priorities } = options;
-    this.#priorities = priorities === undefined ? null : listed(metainfo, priorities);
+    this.#priorities = priorities === undefined ? null : changes.listed(metainfo, priorities);
     this.#begin();
     // The signal stops the torrent at any time of its life, also when it is complete and seeds.
     this.#unwatchSignal = whenAborted(signal, () => void this.#end(abortedError(metainfo.name)));
@@ -151,15 +151,13 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
 
   addPeer(host: string, port: number): void {
     checkPeer('addPeer', host, port);
-    const peers = (this.#options.peers ?? []).filter((peer) => peer.host !== host || peer.port !== port);
-    this.#options = { ...this.#options, peers: [...peers, { host, port }] };
+    this.#options = { ...this.#options, peers: [...changes.withoutPeer(this.#options, host, port), { host, port }] };
     this.live?.addPeer(host, port);
   }
 
   removePeer(host: string, port: number): void {
     checkPeer('removePeer', host, port);
-    const peers = (this.#options.peers ?? []).filter((peer) => peer.host !== host || peer.port !== port);
-    this.#options = { ...this.#options, peers };
+    this.#options = { ...this.#options, peers: changes.withoutPeer(this.#options, host, port) };
     this.live?.roster.remove(host, port);
   }
 
@@ -172,10 +170,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
 
   /** Its own, or those of the engine. */
   limitsChanged(): void {
-    const exchange = this.live?.exchange ?? null;
-    if (exchange === null || exchange.isClosed) return;
-    exchange.scheduler.setDownloadLimit(this.throttles.downloads.bytesPerSec);
-    exchange.scheduler.fillHungry(exchange.now());
+    changes.applyDownloadLimit(this.live?.exchange ?? null, this.throttles.downloads.bytesPerSec);
   }
 
   setSequential(sequential: boolean): void {
@@ -204,8 +199,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   }
 
   resume(): void {
-    if (this.#isOver || this.#stopping !== null)
-      throw new HaulError('CLOSED', `resume ${this.metainfo.name}: the torrent is ${this.#state}`);
+    this.#checkOpen('resume');
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.error = null;
@@ -217,8 +211,49 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     });
   }
 
+  async recheck(): Promise<void> {
+    await this.#change('preparing', true, () => {
+      this.#hashesAll = true;
+      this.#files = null;
+    });
+  }
+
+  async setPriorities(priorities: FilePriorities): Promise<void> {
+    checkPriorities(this.metainfo, priorities, this.isSeed);
+    const list = changes.listed(this.metainfo, priorities);
+    await this.#change('preparing', true, () => {
+      this.#priorities = list;
+      this.#options = { ...this.#options, priorities: list };
+    });
+  }
+
   stop(): Promise<void> {
     return this.#end(stoppedError(this.metainfo.name));
+  }
+
+  /** What can be changed between two sessions only. @param isToWait there may be something to wait for again */
+  async #change(shown: TorrentState, isToWait: boolean, step: () => Promise<void> | void): Promise<void> {
+    this.#checkOpen('change');
+    if (isToWait && this.#completion.isDone) this.#completion.renew();
+    await this.#enqueue(async () => {
+      this.#checkOpen('change');
+      const { live } = this;
+      this.#isResting = live !== null;
+      if (!this.#isPaused || shown === 'moving') this.#enter(shown);
+      if (live !== null) await this.#endSession(live);
+      try {
+        await step();
+      } finally {
+        if (this.#stopping === null) this.#enter(this.#isPaused ? 'paused' : 'preparing');
+        this.#begin();
+      }
+    });
+    if (!this.#isPaused) await changes.whenRunning(this);
+  }
+
+  #checkOpen(operation: string): void {
+    if (!this.#isOver && this.#stopping === null) return;
+    throw new HaulError('CLOSED', `${operation} ${this.metainfo.name}: the torrent is ${this.#state}`);
   }
 
   // ---- sessions ----
@@ -227,7 +262,9 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     if (this.live !== null || this.#isPaused || this.#isOver || this.#stopping !== null) return;
     this.#failure = null;
     this.#isResting = false;
-    const live = this.#host.begin(this, this.#options);
+    const options = this.#hashesAll ? { ...this.#options, trustData: false, hashesAll: true } : this.#options;
+    this.#hashesAll = false;
+    const live = this.#host.begin(this, options);
     this.live = live;
     live.listener = this;
   }
@@ -248,16 +285,10 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   /** A seed whose files are as they were when they were hashed is not hashed again. */
   async #trustUnchanged(): Promise<void> {
     const { stamps } = this;
-    if (this.#options.mode !== 'seed' || this.#wasTrusted || stamps === null) return;
+    if (!this.isSeed || this.#wasTrusted || this.#hashesAll || stamps === null) return;
     const content = this.#host.contentOf(this.metainfo, this.output, null);
     const now = await content.stamp().catch(() => null);
-    const { files } = this.metainfo;
-    const isSame = files.every(
-      ({ isPad, symlinkPath }, file) =>
-        isPad || symlinkPath !== null || (now !== null && isUnchanged(now[file]!, stamps[file])),
-    );
-    const { trustData: _, hashed: __, ...rest } = this.#options;
-    this.#options = isSame ? { ...rest, trustData: true, hashed: stamps.slice(0, files.length) } : rest;
+    this.#options = changes.trustedSeed(this.metainfo, this.#options, stamps, now);
   }
 
   /** What the session is becomes what the torrent is, unless it ends while the torrent goes on. */
@@ -266,15 +297,10 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     if (state === 'downloading') this.#hasRun = true;
     // It may have been said while the session was preparing.
     if (state === 'downloading') live.exchange?.scheduler.setSequential(this.#options.sequential === true);
-    if (state === 'stopping' && this.#stopping === null && this.#mayGoOn()) this.#restAfter(this.#failure!);
+    if (state === 'stopping' && this.#stopping === null && changes.mayGoOn(this.#failure, this.#hasRun))
+      this.#restAfter(this.#failure!);
     else if (state === 'stopped' || state === 'failed') this.#finish(live, this.#failure);
     else this.#enter(state);
-  }
-
-  /** What failed at the very start is more likely a wrong argument; but for space. */
-  #mayGoOn(): boolean {
-    const code = this.#failure?.code;
-    return code !== undefined && MAY_GO_ON.has(code) && (this.#hasRun || code === 'NO_SPACE');
   }
 
   #completed(): void {
@@ -312,10 +338,9 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   }
 
   #remember(live: LiveTorrent): void {
-    const stats = live.stats();
-    this.#lastStats = stats;
+    this.#lastStats = live.stats();
     this.#lastSources = live.sources();
-    this.#sums = sumsOf(stats, this.#sums);
+    this.#sums = sumsOf(this.#lastStats, this.#sums);
     this.#have = live.have;
     this.live = null;
     this.#isResting = false;
@@ -372,8 +397,4 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     this.#state = state;
     emitTo(this, 'state', state);
   }
-}
-
-function listed(metainfo: Metainfo, priorities: NonNullable<AddOptions['priorities']>): readonly FilePriority[] {
-  return typeof priorities === 'function' ? metainfo.files.map((file, index) => priorities(file, index)) : priorities;
 }

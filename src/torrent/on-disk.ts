@@ -39,6 +39,8 @@ export interface OnDiskOptions {
   readonly trustsData: boolean;
   /** The files that the torrent was made of: with `trustsData` only these are. Null: whatever is there. */
   readonly hashed: readonly FileStamp[] | null;
+  /** Of a download: the record is not believed, all that is wanted is hashed. */
+  readonly hashesAll?: boolean | undefined;
   /** Files that are not the torrent's may be overwritten. */
   readonly overwrites: boolean;
   readonly signal: AbortSignal;
@@ -119,7 +121,12 @@ export class OnDisk {
     }
     const verdict = await content.loadResume();
     const { trusted, recheck, ours, stamps, problem } = verdict;
-    this.unfinished = verdict.unfinished;
+    const { hashesAll = false, selection } = this.#options;
+    this.unfinished = hashesAll ? [] : verdict.unfinished;
+    for (let piece = 0; hashesAll && piece < have.bitCount; piece++) {
+      trusted.clear(piece);
+      if (selection?.isWanted(piece) !== false) recheck.set(piece);
+    }
     if (problem !== null) environment.log('info', `resume record not used, what is here is hashed again: ${problem}`);
     this.#recorded = ours;
     const good = await this.#checkSampled(trusted, recheck, stamps);

@@ -3,7 +3,7 @@
  * Owns the order of those steps. Data exchange is in `exchange.ts`, durability in `keeper.ts`, finding and admitting
  * peers in `roster.ts`.
  */
-import type { AddOptions, PeerStats, TorrentEvents, TorrentSources, TorrentState, TorrentStats } from '../api.js';
+import type { PeerStats, TorrentEvents, TorrentSources, TorrentState, TorrentStats } from '../api.js';
 import { HaulError } from '../errors.js';
 import { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
@@ -13,6 +13,7 @@ import type { Storage } from '../storage/port.js';
 import { Doubts } from '../swarm/doubts.js';
 import { Unfinished } from '../swarm/unfinished.js';
 import { attempt } from './attempt.js';
+import type { SessionOptions } from './changes.js';
 import { ChangingAnnounces } from './changing-announces.js';
 import { Condition } from './condition.js';
 import type { Content, Place } from './content.js';
@@ -63,10 +64,10 @@ export class LiveTorrent implements Session {
   /** Null once it has nothing more to do: thousands of torrents seed and rest. */
   #running: Promise<void> | null;
   readonly #unwatchSignal: () => void;
-  readonly #options: AddOptions;
+  readonly #options: SessionOptions;
   #abort: AbortController | null = null;
 
-  constructor(metainfo: Metainfo, options: AddOptions, services: Services) {
+  constructor(metainfo: Metainfo, options: SessionOptions, services: Services) {
     this.metainfo = metainfo;
     this.output = options.output;
     this.environment = services.environment;
@@ -209,10 +210,10 @@ export class LiveTorrent implements Session {
 
   /** False: stopped meanwhile. */
   async #prepareStorage(): Promise<boolean> {
-    const { mode, trustData, hashed, overwrite } = this.#options;
+    const { mode, trustData, hashed, overwrite, hashesAll = false } = this.#options;
     const isSeed = mode === 'seed';
     const given = { trustsData: trustData === true, hashed: hashed ?? null, overwrites: overwrite === true };
-    const onDisk = lookOnDisk(this, { have: this.have, isSeed, ...given });
+    const onDisk = lookOnDisk(this, { have: this.have, isSeed, hashesAll, ...given });
     const storage = await this.condition.patiently(() => onDisk.open(), this.signal);
     if (storage === null) return false;
     this.unfinished.remember(onDisk.unfinished);

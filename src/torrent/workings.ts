@@ -56,7 +56,7 @@ export class Workings {
 /** The look at the disk that comes before. */
 export function lookOnDisk(
   torrent: Session,
-  options: Pick<OnDiskOptions, 'have' | 'isSeed' | 'trustsData' | 'hashed' | 'overwrites'>,
+  options: Pick<OnDiskOptions, 'have' | 'isSeed' | 'trustsData' | 'hashed' | 'hashesAll' | 'overwrites'>,
 ): OnDisk {
   const { metainfo, output, selection, wantedPieces, content, environment, signal } = torrent;
   return new OnDisk({

@@ -1,0 +1,76 @@
+/** What of a torrent is changed between two of its sessions, and when that is in force. */
+import type { AddOptions, Torrent, TorrentState } from '../api.js';
+import { type ErrorCode, HaulError } from '../errors.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import type { FilePriorities, FilePriority } from '../metainfo/selection.js';
+import { type FileStamp, isUnchanged } from '../work/file-stamp.js';
+import { stoppedError } from './endings.js';
+import type { TorrentExchange } from './remotes.js';
+
+/** What a session is begun with. */
+export interface SessionOptions extends AddOptions {
+  /** Neither records nor what its user says of the data is believed: all that is wanted is hashed. */
+  readonly hashesAll?: boolean;
+}
+
+/** Trouble of the disk that somebody can end: space, a cable, a remount, a limit of the system. */
+const MAY_GO_ON: ReadonlySet<ErrorCode> = new Set(['NO_SPACE', 'IO', 'READ_ONLY', 'SYSTEM_LIMIT']);
+
+/** What failed at the very start is more likely a wrong argument; but for space. @param hasRun it exchanged data */
+export function mayGoOn(failure: HaulError | null, hasRun: boolean): boolean {
+  return failure !== null && MAY_GO_ON.has(failure.code) && (hasRun || failure.code === 'NO_SPACE');
+}
+
+/** One for each file. */
+export function listed({ files }: Metainfo, priorities: FilePriorities): readonly FilePriority[] {
+  return typeof priorities === 'function' ? files.map((file, index) => priorities(file, index)) : [...priorities];
+}
+
+/** A seed whose files are as they were when they were hashed is not hashed again. @param now null: not known */
+export function trustedSeed(
+  { files }: Metainfo,
+  options: AddOptions,
+  stamps: readonly FileStamp[],
+  now: readonly FileStamp[] | null,
+): AddOptions {
+  const isSame = files.every(
+    ({ isPad, symlinkPath }, file) =>
+      isPad || symlinkPath !== null || (now !== null && isUnchanged(now[file]!, stamps[file])),
+  );
+  const { trustData: _, hashed: __, ...rest } = options;
+  return isSame ? { ...rest, trustData: true, hashed: stamps.slice(0, files.length) } : rest;
+}
+
+const RUNNING: ReadonlySet<TorrentState> = new Set(['downloading', 'seeding']);
+
+/**
+ * Resolves when it exchanges data from now on.
+ * @throws HaulError what ended or paused it before that; CLOSED: its user did
+ */
+export function whenRunning(torrent: Torrent): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = (state: TorrentState): void => {
+      const isOver = state === 'paused' || state === 'stopped' || state === 'failed';
+      if (!isOver && !RUNNING.has(state)) return;
+      torrent.off('state', look);
+      if (!isOver) resolve();
+      else if (state === 'paused' && torrent.error === null) {
+        reject(new HaulError('CLOSED', `${torrent.metainfo.name}: paused before the change was in force`));
+      } else reject(torrent.error ?? stoppedError(torrent.metainfo.name));
+    };
+    torrent.on('state', look);
+    look(torrent.state);
+  });
+}
+
+/** The peers that were named, but for one. */
+export function withoutPeer({ peers = [] }: AddOptions, host: string, port: number): NonNullable<AddOptions['peers']> {
+  return peers.filter((peer) => peer.host !== host || peer.port !== port);
+}
+
+/** Another limit than that of when it began. */
+export function applyDownloadLimit(exchange: TorrentExchange | null, bytesPerSec: number): void {
+  if (exchange === null || exchange.isClosed) return;
+  exchange.scheduler.setDownloadLimit(bytesPerSec);
+  exchange.scheduler.fillHungry(exchange.now());
+}
