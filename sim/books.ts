@@ -43,19 +43,19 @@ export class Books implements PeerBooks {
   #requestedBlock(peer: SimPeer, piece: PieceIndex, block: BlockIndex): void {
     const { scheduler, storage, nowMs } = this.#host;
     const key = this.#key(piece, block);
-    assert(!scheduler.isPeerChoking(peer.slot), `asks host ${peer.other.id}, who chokes it`);
-    assert(scheduler.peerHas(peer.slot, piece), `asks host ${peer.other.id} for piece ${piece}, which it lacks`);
+    assert(!scheduler.view.isPeerChoking(peer.slot), `asks host ${peer.other.id}, who chokes it`);
+    assert(scheduler.view.peerHas(peer.slot, piece), `asks host ${peer.other.id} for piece ${piece}, which it lacks`);
     assert(storage.isReady(piece), `asks for piece ${piece}, which is not ready`);
     assert(storage.content(piece, block) === 0, 'asks for a block that is stored');
     const own = this.#of(peer).get(key);
-    const isSnubbed = scheduler.isSnubbed(peer.slot);
+    const isSnubbed = scheduler.view.isSnubbed(peer.slot);
     assert(
       own === undefined || this.#isLate(peer, own) || isSnubbed,
       `asks host ${peer.other.id} twice for ${piece}:${block}`,
     );
     this.#lookAtDisk();
     this.#checkOthers(peer, key, isSnubbed);
-    this.#of(peer).set(key, { askedMs: nowMs, timesLate: scheduler.timesLate(peer.slot), isProbe: isSnubbed });
+    this.#of(peer).set(key, { askedMs: nowMs, timesLate: scheduler.view.timesLate(peer.slot), isProbe: isSnubbed });
   }
 
   isAsked(peer: SimPeer, piece: PieceIndex, block: BlockIndex): boolean {
@@ -99,7 +99,7 @@ export class Books implements PeerBooks {
 
   /** The peer was late since, perhaps within this event. */
   #isLate(peer: SimPeer, ask: Ask): boolean {
-    return ask.isProbe || this.#host.scheduler.timesLate(peer.slot) > ask.timesLate;
+    return ask.isProbe || this.#host.scheduler.view.timesLate(peer.slot) > ask.timesLate;
   }
 
   /** The reference for "may be asked of two peers": endgame, late answers, aged requests while there is no room. */
@@ -153,7 +153,7 @@ export class Books implements PeerBooks {
   /** Both sides agree: what the scheduler waits for is on its way there, queued there, or on its way back. */
   #checkRequests(peer: SimPeer): void {
     const asked = this.#of(peer);
-    const inFlight = this.#host.scheduler.requestsInFlight(peer.slot);
+    const inFlight = this.#host.scheduler.view.requestsInFlight(peer.slot);
     assert(inFlight === asked.size, `waits for ${inFlight} blocks of host ${peer.other.id}, asked for ${asked.size}`);
     if (asked.size === 0) return;
     const alive = new Set<number>();
@@ -172,12 +172,12 @@ export class Books implements PeerBooks {
 
   /** Nobody believes in pieces that are not there; when nothing is on its way, everybody knows of all. */
   #checkPieces(peer: SimPeer): void {
-    const believed = this.#host.scheduler.peerPieceCount(peer.slot) + this.#withheldFrom(peer);
+    const believed = this.#host.scheduler.view.peerPieceCount(peer.slot) + this.#withheldFrom(peer);
     const count = peer.other.have.count;
     assert(believed <= count, `believes that host ${peer.other.id} has ${believed} pieces, it has ${count}`);
     const { far } = peer;
     if (!peer.hasSaidPieces || !far.out.isQuiet || peer.other.spec.isSuperSeeding === true) return;
-    if (peer.other.scheduler.peerIsSeed(far.slot)) return; // We need no HAVE.
+    if (peer.other.scheduler.view.peerIsSeed(far.slot)) return; // We need no HAVE.
     // We may be a seed that it does not count as one now.
     if (peer.other.exchange.receiver.withheldFrom(far.peer.inflow) > 0) return;
     assert(believed === count, `does not know of ${count - believed} pieces of host ${peer.other.id}`);

@@ -232,7 +232,7 @@ export class Host implements ExchangeOwner<SimPeer>, BooksHost, RosterHost {
 
   #tellHave(piece: PieceIndex): void {
     for (const peer of this.exchange.peers)
-      if (peer !== null && this.scheduler.isTold(peer.slot)) peer.remote.have(piece);
+      if (peer !== null && this.scheduler.view.isTold(peer.slot)) peer.remote.have(piece);
   }
 
   // ---- ExchangeOwner ----
@@ -301,15 +301,15 @@ export class Host implements ExchangeOwner<SimPeer>, BooksHost, RosterHost {
   /** The planted bug: as if it were the endgame. */
   askAnother(asked: SimPeer, piece: PieceIndex, begin: number, lengthBytes: number): void {
     const { scheduler, books } = this;
-    if (books === null || books.isEndgame || scheduler.isSnubbed(asked.slot)) return;
+    if (books === null || books.isEndgame || scheduler.view.isSnubbed(asked.slot)) return;
     const other = this.exchange.peers.find(
       (peer) =>
         peer !== null &&
         peer.remote !== asked &&
         !books.isAsked(peer.remote, piece, this.geometry.blockAt(begin)) &&
-        scheduler.peerHas(peer.slot, piece) &&
-        !scheduler.isPeerChoking(peer.slot) &&
-        !scheduler.isSnubbed(peer.slot),
+        scheduler.view.peerHas(peer.slot, piece) &&
+        !scheduler.view.isPeerChoking(peer.slot) &&
+        !scheduler.view.isSnubbed(peer.slot),
     );
     if (other) books.requested(other.remote, piece, begin, lengthBytes);
   }

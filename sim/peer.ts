@@ -178,7 +178,7 @@ export class SimPeer implements Remote {
   }
 
   sendBlock(piece: PieceIndex, begin: number, lengthBytes: number): void {
-    if (this.local.scheduler.isChoking(this.slot))
+    if (this.local.scheduler.view.isChoking(this.slot))
       throw new Error(`host ${this.local.id} serves a peer that it chokes`);
     this.out.block(piece, begin, lengthBytes);
   }
@@ -303,7 +303,7 @@ export class SimPeer implements Remote {
     const { geometry, scheduler } = this.local;
     if (this.local.random() > 0.05) return;
     for (let piece = 0 as PieceIndex; piece < geometry.pieceCount; piece++) {
-      if (this.other.have.has(piece) || scheduler.peerHas(this.slot, piece)) continue;
+      if (this.other.have.has(piece) || scheduler.view.peerHas(this.slot, piece)) continue;
       scheduler.peerHave(this.slot, piece);
       return;
     }

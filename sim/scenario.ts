@@ -94,8 +94,8 @@ export function wastePercent(hosts: readonly Host[]): number {
   let wasted = 0;
   let kept = 0;
   for (const host of hosts) {
-    wasted += host.scheduler.totals.wastedBytes;
-    kept += host.scheduler.totals.downloadedBytes;
+    wasted += host.scheduler.view.totals.wastedBytes;
+    kept += host.scheduler.view.totals.downloadedBytes;
   }
   return (100 * wasted) / Math.max(1, kept);
 }

@@ -196,7 +196,7 @@ export class Swarm implements HostSwarm {
       if (peer === null) continue;
       const { far } = peer.remote;
       // Who has not been greeted yet hears of it in the bitfield.
-      if (!far.hasSaidPieces || !host.scheduler.isTold(peer.slot)) continue;
+      if (!far.hasSaidPieces || !host.scheduler.view.isTold(peer.slot)) continue;
       far.lastReadMs = this.events.nowMs;
       far.onHave(piece);
       far.onReadEnd();

@@ -46,7 +46,7 @@ async function run(options: ScenarioOptions): Promise<Outcome> {
     .map((host) => (100 * (host.completeMs - host.nearlyMs)) / (host.completeMs - host.joinedMs))
     .sort((a, b) => a - b);
   const wasted = leeches
-    .map(({ scheduler }) => (100 * scheduler.totals.wastedBytes) / swarm.geometry.lengthBytes)
+    .map(({ scheduler }) => (100 * scheduler.view.totals.wastedBytes) / swarm.geometry.lengthBytes)
     .sort((a, b) => a - b);
   const seconds = completionSeconds(leeches);
   return outcome(swarm, {

@@ -15,7 +15,7 @@ const TITLE = '100 ms round trip at 1 Gbit/s';
 function watch(swarm: Swarm, bytesAt: number[]): void {
   for (let second = 0; second <= 600; second++) {
     swarm.events.callAt(second * 1000, () => {
-      bytesAt[second] = swarm.hosts[1]!.scheduler.totals.downloadedBytes * swarm.scale;
+      bytesAt[second] = swarm.hosts[1]!.scheduler.view.totals.downloadedBytes * swarm.scale;
     });
   }
 }

@@ -63,7 +63,7 @@ function hostsOf(sizes: Sizes, seed: number): HostSpec[] {
 function meanRate(swarm: Swarm, hosts: readonly Host[]): number {
   return mean(
     hosts.map((host) => {
-      const bytes = host.scheduler.totals.downloadedBytes * swarm.scale;
+      const bytes = host.scheduler.view.totals.downloadedBytes * swarm.scale;
       return bytes / ((swarm.events.nowMs - host.joinedMs) / 1000);
     }),
   );

@@ -1,29 +1,21 @@
 /** The truths that hold between the scheduler's parts after every call. Recounts everything; for tests. */
-
-import { CELLS_PER_BLOCK, type Ledger, MAX_HOLDERS } from './ask/ledger.js';
-import type { Holdings } from './peers/holdings.js';
+import { CELLS_PER_BLOCK, MAX_HOLDERS } from './ask/ledger.js';
+import type { SchedulerParts } from './parts.js';
 import type { Peers } from './peers/peers.js';
-import type { Availability } from './pieces/availability.js';
-import { ARRIVING, MISSING, type OpenPieces, READY, REQUESTED, STORED } from './pieces/open-pieces.js';
-import type { Picker } from './pieces/picker.js';
+import { ARRIVING, MISSING, READY, REQUESTED, STORED } from './pieces/open-pieces.js';
 import { SKIP } from './pieces/priority.js';
-import type { Choker } from './serve/choker.js';
 
-export interface SchedulerParts {
-  readonly peers: Peers;
-  readonly availability: Availability;
-  readonly picker: Picker;
-  readonly open: OpenPieces;
-  readonly ledger: Ledger;
-  readonly choker: Choker;
-  readonly holdings: Holdings;
-}
+type Checked = Pick<
+  SchedulerParts,
+  'peers' | 'availability' | 'picker' | 'open' | 'ledger' | 'choker' | 'holdings' | 'superSeed'
+>;
 
-export function checkInvariants(parts: SchedulerParts): void {
+export function checkInvariants(parts: Checked): void {
   parts.availability.checkInvariants();
   parts.picker.checkInvariants();
   parts.open.checkInvariants();
   parts.choker.checkInvariants();
+  parts.superSeed?.checkInvariants();
   checkPieces(parts);
   checkPeers(parts);
   checkRequests(parts);
@@ -37,7 +29,7 @@ function slotsOf(peers: Peers): number[] {
   return Array.from({ length: peers.active.size }, (_, index) => peers.active.at(index));
 }
 
-function checkPieces({ peers, availability, open, holdings }: SchedulerParts): void {
+function checkPieces({ peers, availability, open, holdings }: Checked): void {
   const { isNeeded, isVerified, needCount } = holdings;
   const slots = slotsOf(peers);
   let needed = 0;
@@ -54,7 +46,7 @@ function checkPieces({ peers, availability, open, holdings }: SchedulerParts): v
   assert(needed === needCount, `${needed} pieces are needed`);
 }
 
-function checkPeers({ peers, holdings }: SchedulerParts): void {
+function checkPeers({ peers, holdings }: Checked): void {
   const { isNeeded, needCount, servingCount } = holdings;
   let serving = 0;
   for (const slot of slotsOf(peers)) {
@@ -76,7 +68,7 @@ function checkPeers({ peers, holdings }: SchedulerParts): void {
   assert(serving === servingCount, `${serving} peers serve us`);
 }
 
-function checkRequests({ peers, open, ledger }: SchedulerParts): void {
+function checkRequests({ peers, open, ledger }: Checked): void {
   const firm = new Map<number, number>();
   const lax = new Map<number, number>();
   const arriving = new Set<number>();

@@ -2,109 +2,39 @@
  * The scheduler of one torrent: which blocks are asked of whom, who is served, when to give up on a request. Pure:
  * peers are slot numbers, the clock and the dice are arguments, everything it wants done goes to the sink.
  *
- * This file composes; the parts are peers (who has what), availability (rarity), open-pieces and ledger (block states),
- * requests (their life), filler (what to ask for), picker (what to open), pipeline (how much), snubbing, choker.
+ * The parts are put together in `parts.ts`, and what may be asked of them is in `view.ts`.
  * Every call is O(1) per block. Calls about a piece that changes hands (opened, verified, closed) may touch all peers.
  */
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { BlockIndex, PeerSlot, PieceIndex } from '../metainfo/geometry.js';
-import { Allowance } from './ask/allowance.js';
-import { Arrivals } from './ask/arrivals.js';
-import { Filler } from './ask/filler.js';
-import { Ledger } from './ask/ledger.js';
-import { Pipeline } from './ask/pipeline.js';
-import { RequestLine } from './ask/request-line.js';
-import { Requests } from './ask/requests.js';
-import { Snubbing } from './ask/snubbing.js';
-import { SchedulerFacts } from './facts.js';
 import { checkInvariants } from './invariants.js';
 import type { SchedulerOptions } from './options.js';
-import { Holdings } from './peers/holdings.js';
-import { Peers } from './peers/peers.js';
-import { SlotRows } from './peers/slot-rows.js';
-import { Traffic } from './peers/traffic.js';
-import { Availability } from './pieces/availability.js';
-import { OPENING, OpenPieces, type READY, VERIFYING } from './pieces/open-pieces.js';
-import { Picker, type Runs } from './pieces/picker.js';
-import { checkPriorities, checkPriority, type Priority } from './pieces/priority.js';
-import { Choker } from './serve/choker.js';
-import { Hoarders } from './serve/hoarders.js';
-import { SuperSeed } from './serve/super-seed.js';
+import { makeParts, type SchedulerParts } from './parts.js';
+import { OPENING, type READY, VERIFYING } from './pieces/open-pieces.js';
+import type { Runs } from './pieces/picker.js';
+import { checkPriority, type Priority } from './pieces/priority.js';
 import type { BlockVerdict } from './sink.js';
+import { SchedulerView } from './view.js';
 
 export type { SchedulerLimits, SchedulerOptions } from './options.js';
 
-export class Scheduler extends SchedulerFacts {
-  readonly #peers: Peers;
-  readonly #availability: Availability;
-  readonly #open: OpenPieces;
-  readonly #ledger: Ledger;
-  readonly #requests: Requests;
-  readonly #pipeline: Pipeline;
-  readonly #snubbing: Snubbing;
-  readonly #picker: Picker;
-  readonly #holdings: Holdings;
-  readonly #filler: Filler;
-  readonly #arrivals: Arrivals;
-  readonly #choker: Choker;
-  readonly #traffic: Traffic;
-  readonly #superSeed: SuperSeed | null;
-  readonly #hoarders: Hoarders;
-  readonly #rows: SlotRows;
+export class Scheduler {
+  /** What may be asked of its state. */
+  readonly view: SchedulerView;
+  readonly #p: SchedulerParts;
   #second = Number.NEGATIVE_INFINITY;
 
   /** Throws RangeError when `priorities` are not one per piece. */
   constructor(options: SchedulerOptions) {
-    const { geometry, have, sink, random, limits, priorities = null, isSequential = false } = options;
-    if (priorities !== null) checkPriorities(priorities, geometry.pieceCount);
-    const peers = new Peers(0, geometry.pieceCount);
-    const availability = new Availability(geometry.pieceCount, 0, (piece) => !have.has(piece), random, priorities);
-    const traffic = new Traffic(0);
-    const ledger = new Ledger(0);
-    const open = new OpenPieces(geometry, Math.max(1, limits.openPieces), geometry.pieceCount - have.count, ledger);
-    const allowance = new Allowance(limits.downloadBytesPerSec ?? Number.POSITIVE_INFINITY);
-    const picker = new Picker(availability, peers, 0, have.count, random, isSequential);
-    super({ peers, availability, traffic, open, ledger, allowance, picker });
-    this.#peers = peers;
-    this.#availability = availability;
-    this.#open = open;
-    this.#ledger = ledger;
-    const requests = new Requests(open, ledger, peers, sink);
-    this.#requests = requests;
-    const pipeline = new Pipeline(0, limits.requestsPerPeer);
-    this.#pipeline = pipeline;
-    const snubbing = new Snubbing(peers, pipeline, requests, sink);
-    this.#snubbing = snubbing;
-    const parts = { peers, open, ledger, availability, requests, pipeline, snubbing };
-    this.#arrivals = new Arrivals({ ...parts, geometry, traffic });
-    this.#picker = picker;
-    picker.prefer(options.begun ?? []);
-    const holdings = new Holdings(peers, availability, picker, have, sink);
-    this.#holdings = holdings;
-    this.#traffic = traffic;
-    // A single piece cannot be shown before we are known for a seed.
-    const isSuper = options.isSuperSeeding === true && have.isFull && geometry.pieceCount > 1;
-    this.#superSeed = isSuper
-      ? new SuperSeed({ peers, availability, taken: traffic.taken, sink, random, clock: holdings })
-      : null;
-    const { pieceLengthBytes } = geometry;
-    const hoarders = new Hoarders(geometry.pieceCount, pieceLengthBytes);
-    this.#hoarders = hoarders;
-    const { uploadSlots, maxSlots } = limits;
-    const choking = { rows: 0, uploadSlots, pieceLengthBytes, random, hoarders, superSeed: this.#superSeed };
-    this.#choker = new Choker(peers, traffic, sink, choking);
-    const roomBlocks = Math.max(1, limits.openPieces) * geometry.blocksPerPiece;
-    const line = new RequestLine(roomBlocks);
-    this.#filler = new Filler({ ...parts, picker, holdings, sink, random, roomBlocks, line, allowance });
-    const tables = [peers, availability, ledger, pipeline, picker, traffic, this.#choker, line, hoarders];
-    this.#rows = new SlotRows(maxSlots, this.#superSeed === null ? tables : [...tables, this.#superSeed]);
+    this.#p = makeParts(options);
+    this.view = new SchedulerView(this.#p);
   }
 
   // What we want
 
   /** Every piece that is not skipped is verified. */
   get isComplete(): boolean {
-    return this.#holdings.needCount === 0;
+    return this.#p.holdings.needCount === 0;
   }
 
   /**
@@ -112,171 +42,204 @@ export class Scheduler extends SchedulerFacts {
    * follows at once; call `fillHungry` after the last piece of a batch. O(peers + copies). Throws RangeError.
    */
   setPriority(piece: PieceIndex, priority: Priority, nowMs: number): void {
-    this.#clock(nowMs);
+    this.#p.clock.tell(nowMs);
     checkPriority(priority);
-    const record = this.#open.recordOf(piece);
-    this.#holdings.setPriority(piece, priority, record >= 0);
-    if (record >= 0) this.#filler.dropSkipped(record, nowMs);
+    const record = this.#p.open.recordOf(piece);
+    this.#p.holdings.setPriority(piece, priority, record >= 0);
+    if (record >= 0) this.#p.filler.dropSkipped(record, nowMs);
   }
 
   // Peers come and go
 
   addPeer(slot: PeerSlot, nowMs: number): void {
-    this.#clock(nowMs);
-    this.#rows.include(slot);
-    this.#peers.join(slot, nowMs);
-    this.#open.forgetSender(slot);
-    this.#pipeline.join(slot);
-    this.#picker.forget(slot);
-    this.#picker.setRuns(slot, 'none');
-    this.#traffic.joined(slot, nowMs);
-    this.#choker.joined(slot, nowMs);
-    this.#hoarders.joined(slot);
-    this.#superSeed?.joined(slot);
+    this.#p.clock.tell(nowMs);
+    this.#p.rows.include(slot);
+    this.#p.peers.join(slot, nowMs);
+    this.#p.open.forgetSender(slot);
+    this.#p.pipeline.join(slot);
+    this.#p.snubbing.joined(slot);
+    this.#p.endgame.joined(slot);
+    this.#p.picker.forget(slot);
+    this.#p.picker.setRuns(slot, 'none');
+    this.#p.traffic.joined(slot, nowMs);
+    this.#p.choker.joined(slot, nowMs);
+    this.#p.hoarders.joined(slot);
+    this.#p.superSeed?.joined(slot);
   }
 
   /** All its requests go back, a block under way is missing again. Nothing is sent to it any more. */
   removePeer(slot: PeerSlot, nowMs: number): void {
-    this.#clock(nowMs);
-    if (!this.#peers.active.has(slot)) return;
-    this.#requests.abort(slot);
-    this.#requests.releaseAll(slot, false);
-    this.#peers.isInterested[slot] = 0;
-    this.#holdings.haveNone(slot);
-    this.#superSeed?.left(slot);
-    this.#hoarders.left(slot);
-    this.#choker.left(slot, nowMs);
-    this.#peers.leave(slot);
+    this.#p.clock.tell(nowMs);
+    if (!this.#p.peers.active.has(slot)) return;
+    this.#p.requests.abort(slot);
+    this.#p.requests.releaseAll(slot, false);
+    this.#p.peers.isInterested[slot] = 0;
+    this.#p.holdings.haveNone(slot);
+    this.#p.superSeed?.left(slot);
+    this.#p.hoarders.left(slot);
+    this.#p.choker.left(slot, nowMs);
+    this.#p.peers.leave(slot);
   }
 
   /** Both sides support the fast extension (BEP 6): a choke leaves requests standing until answered or rejected. */
   setFast(slot: PeerSlot, isFast: boolean): void {
-    this.#peers.isFast[slot] = isFast ? 1 : 0;
+    this.#p.peers.isFast[slot] = isFast ? 1 : 0;
   }
 
   /** BEP 10 `reqq`. */
   setReqq(slot: PeerSlot, reqq: number): void {
-    this.#pipeline.setReqq(slot, reqq);
+    this.#p.pipeline.setReqq(slot, reqq);
   }
 
   /** The peer serves up to so many blocks, a power of two, of a piece in one message; runs of pieces suit it best. */
   setRunBlocks(slot: PeerSlot, blocks: number, runs: Runs = 'none'): void {
-    this.#pipeline.setRunBlocks(slot, blocks);
-    this.#picker.setRuns(slot, runs);
+    this.#p.pipeline.setRunBlocks(slot, blocks);
+    this.#p.picker.setRuns(slot, runs);
   }
 
   // What peers have
 
   /** A canonical bitfield (see `isCanonicalBitfield`) of this torrent; replaces what the peer had. */
   peerBitfield(slot: PeerSlot, bits: Uint8Array): void {
-    this.#requests.releaseAll(slot, true);
-    this.#holdings.bitfield(slot, bits);
-    this.#superSeed?.hadMany(slot);
+    this.#p.requests.releaseAll(slot, true);
+    this.#p.holdings.bitfield(slot, bits);
+    this.#p.superSeed?.hadMany(slot);
   }
 
   peerHave(slot: PeerSlot, piece: PieceIndex): void {
-    if (!this.#holdings.have(slot, piece)) return;
-    if (this.isComplete) this.#hoarders.had(slot, piece, this.copies(piece));
-    this.#superSeed?.had(slot, piece);
+    if (!this.#p.holdings.have(slot, piece)) return;
+    if (this.isComplete) this.#p.hoarders.had(slot, piece, this.#p.availability.copies(piece));
+    this.#p.superSeed?.had(slot, piece);
   }
 
   /** The peer has it no more, or is not asked for it: requests go back. Super-seeds go on. O(1), a seed O(pieces). */
   peerLacks(slot: PeerSlot, piece: PieceIndex): void {
     if (this.isSuperSeeding) return;
-    this.#requests.releaseRecord(slot, this.#open.recordOf(piece));
-    this.#holdings.lack(slot, piece);
+    this.#p.requests.releaseRecord(slot, this.#p.open.recordOf(piece));
+    this.#p.holdings.lack(slot, piece);
   }
 
+  /** BEP 6 */
   peerHaveAll(slot: PeerSlot): void {
-    this.#holdings.haveAll(slot);
-    this.#superSeed?.hadMany(slot);
+    this.#p.holdings.haveAll(slot);
+    this.#p.superSeed?.hadMany(slot);
   }
 
   // Who chokes, who is interested
 
   peerChoked(slot: PeerSlot, nowMs: number): void {
-    this.#clock(nowMs);
-    if (this.#peers.isPeerChoking[slot] !== 0) return;
-    this.#holdings.setPeerChoking(slot, true);
-    this.#peers.hungry.delete(slot);
-    if (this.#snubbing.choked(slot)) this.#filler.fillHungry(nowMs);
+    this.#p.clock.tell(nowMs);
+    if (this.#p.peers.isPeerChoking[slot] !== 0) return;
+    this.#p.holdings.setPeerChoking(slot, true);
+    this.#p.peers.hungry.delete(slot);
+    if (this.#p.snubbing.choked(slot)) this.#p.filler.fillHungry(nowMs);
   }
 
   peerUnchoked(slot: PeerSlot, nowMs: number): void {
-    this.#clock(nowMs);
-    if (this.#peers.isPeerChoking[slot] === 0) return;
-    this.#holdings.setPeerChoking(slot, false);
-    this.#snubbing.unchoked(slot, nowMs);
-    this.#pipeline.restart(slot);
-    if (this.#holdings.wantedOf(slot) > 0) this.#peers.hungry.add(slot);
+    this.#p.clock.tell(nowMs);
+    if (this.#p.peers.isPeerChoking[slot] === 0) return;
+    this.#p.holdings.setPeerChoking(slot, false);
+    this.#p.snubbing.unchoked(slot, nowMs);
+    this.#p.pipeline.restart(slot);
+    if (this.#p.holdings.wantedOf(slot) > 0) this.#p.peers.hungry.add(slot);
   }
 
   peerInterested(slot: PeerSlot, isInterested: boolean, nowMs: number): void {
-    this.#clock(nowMs);
+    this.#p.clock.tell(nowMs);
     const flag = isInterested ? 1 : 0;
-    if (this.#peers.isPeerInterested[slot] === flag) return;
-    this.#peers.isPeerInterested[slot] = flag;
-    this.#choker.interestChanged(slot, nowMs);
+    if (this.#p.peers.isPeerInterested[slot] === flag) return;
+    this.#p.peers.isPeerInterested[slot] = flag;
+    this.#p.choker.interestChanged(slot, nowMs);
   }
 
   // Super-seeding (BEP 16)
 
   /** Greet peers as if we had nothing. Ends when every piece was seen at some peer; the rest is `sink.reveal`'s. */
   get isSuperSeeding(): boolean {
-    return this.#superSeed?.isActive ?? false;
+    return this.#p.superSeed?.isActive ?? false;
   }
 
   /** Requests for a piece that was not revealed to the peer are refused. */
   mayServe(slot: PeerSlot, piece: PieceIndex): boolean {
-    return this.#superSeed === null || this.#superSeed.mayServe(slot, piece);
+    return this.#p.superSeed === null || this.#p.superSeed.mayServe(slot, piece);
+  }
+
+  // What the owner decides
+
+  /** Told once a second or so: what the peer asked for waits for us, so that it is not to blame for taking nothing. */
+  setHeldUp(slot: PeerSlot, isHeldUp: boolean): void {
+    this.#p.peers.isHeldUp[slot] = isHeldUp ? 1 : 0;
+  }
+
+  /**
+   * Told before each tick: for so long since the last one we left unread what the peer sent, for the sake of our own
+   * limit. Whatever we wait for from it, that time does not count.
+   */
+  setHeldBack(slot: PeerSlot, heldMs: number, nowMs: number): void {
+    const { peers, ledger, allowance } = this.#p;
+    peers.isHeldBack[slot] = heldMs > 0 ? 1 : 0;
+    if (heldMs <= 0) return;
+    peers.shiftClocks(slot, heldMs, nowMs);
+    ledger.shiftClocks(slot, heldMs, nowMs);
+    allowance.heldBack();
+  }
+
+  /** Pieces in order, or rarest first, from the next one on. */
+  setSequential(isSequential: boolean): void {
+    this.#p.picker.isSequential = isSequential;
+  }
+
+  /** Our own limit is another one now, bytes per second; Infinity: none. Call `fillHungry` then. */
+  setDownloadLimit(bytesPerSec: number): void {
+    this.#p.allowance.setLimit(bytesPerSec);
   }
 
   // Requests
 
   /** Tops the pipeline up, returns how many requests went to the sink. Once per socket read, unchoke, HAVE. */
   fill(slot: PeerSlot, nowMs: number): number {
-    this.#clock(nowMs);
-    return this.#filler.fill(slot, nowMs);
+    this.#p.clock.tell(nowMs);
+    return this.#p.filler.fill(slot, nowMs);
   }
 
   /** Fills the peers that had nothing to ask for. Call it when pieces became ready or room came back. */
   fillHungry(nowMs: number): void {
-    this.#clock(nowMs);
-    this.#filler.roomFreed();
-    this.#filler.fillHungry(nowMs);
+    this.#p.clock.tell(nowMs);
+    this.#p.filler.roomFreed();
+    this.#p.filler.fillHungry(nowMs);
   }
 
   /** Other torrents wait for the memory of open pieces: those of no use now are closed (`sink.closePiece`). */
   giveWay(nowMs: number): void {
-    this.#clock(nowMs);
-    this.#filler.giveWay(nowMs);
+    this.#p.clock.tell(nowMs);
+    this.#p.filler.giveWay(nowMs);
   }
 
   /** Most requests the peer should have now. */
   requestTarget(slot: PeerSlot): number {
-    return this.#filler.target(slot);
+    return this.#p.filler.target(slot);
   }
 
   requestRejected(slot: PeerSlot, piece: PieceIndex, block: BlockIndex, nowMs: number): void {
-    this.#clock(nowMs);
-    const record = this.#open.recordOf(piece);
-    if (record < 0 || !this.#requests.answer(slot, record, block)) {
-      if (this.#peers.late[slot]! > 0) this.#peers.late[slot]!--;
+    this.#p.clock.tell(nowMs);
+    const record = this.#p.open.recordOf(piece);
+    if (record < 0 || !this.#p.requests.answer(slot, record, block)) {
+      if (this.#p.peers.late[slot]! > 0) this.#p.peers.late[slot]!--;
       return;
     }
-    if (this.#snubbing.rejected(slot, nowMs)) this.#filler.blocksFreed();
+    if (this.#p.snubbing.rejected(slot, nowMs)) this.#p.filler.blocksFreed();
   }
 
   // Blocks and pieces
 
   blockArriving(slot: PeerSlot, piece: PieceIndex, block: BlockIndex): BlockVerdict {
-    return this.#arrivals.begins(slot, piece, block, this.#holdings.nowMs);
+    return this.#p.arrivals.begins(slot, piece, block, this.#p.clock.nowMs);
   }
 
   /** True when the piece is now complete: start its verification, then answer `pieceVerified` or `pieceFailed`. */
   blockStored(slot: PeerSlot, piece: PieceIndex, block: BlockIndex, nowMs: number): boolean {
-    this.#clock(nowMs);
-    return this.#arrivals.stored(slot, piece, block, nowMs);
+    this.#p.clock.tell(nowMs);
+    return this.#p.arrivals.stored(slot, piece, block, nowMs);
   }
 
   /**
@@ -284,50 +247,50 @@ export class Scheduler extends SchedulerFacts {
    * and are now as after `blockStored`; the next one is for `blockArriving`. After any, ask `becomesWhole`.
    */
   blocksStored(slot: PeerSlot, piece: PieceIndex, first: BlockIndex, count: number, nowMs: number): number {
-    this.#clock(nowMs);
-    return this.#arrivals.storedRun(slot, piece, first, count, nowMs);
+    this.#p.clock.tell(nowMs);
+    return this.#p.arrivals.storedRun(slot, piece, first, count, nowMs);
   }
 
   /** True when `blocksStored` made the open piece complete: as when `blockStored` says so. */
   becomesWhole(piece: PieceIndex): boolean {
-    return this.#arrivals.becomesWhole(piece);
+    return this.#p.arrivals.becomesWhole(piece);
   }
 
   /** The bytes of a block that was 'duplicate' or 'unrequested' have passed. */
   blockDiscarded(_slot: PeerSlot, _piece: number, _block: number, lengthBytes: number, nowMs: number): void {
-    this.#clock(nowMs);
-    this.#traffic.wastedBytes += lengthBytes;
+    this.#p.clock.tell(nowMs);
+    this.#p.traffic.wastedBytes += lengthBytes;
   }
 
   /** The peer vanished inside a 'wanted' block; see `removePeer`. */
   blockAborted(slot: PeerSlot, _piece: PieceIndex, _block: BlockIndex): void {
-    this.#requests.abort(slot);
+    this.#p.requests.abort(slot);
   }
 
   /** Answers `sink.openPiece`: blocks may be asked for, but for those that are here. True: all are (`blockStored`). */
   pieceReady(piece: PieceIndex, stored: Bitfield | null = null): boolean {
     const record = this.#recordIn(piece, OPENING);
-    this.#open.ready(record);
-    if (stored !== null) this.#open.restore(record, stored);
-    const isComplete = this.#open.missing(record) === 0;
-    if (isComplete) this.#open.verifying(record);
-    this.#filler.dropSkipped(record, this.#holdings.nowMs);
+    this.#p.open.ready(record);
+    if (stored !== null) this.#p.open.restore(record, stored);
+    const isComplete = this.#p.open.missing(record) === 0;
+    if (isComplete) this.#p.open.verifying(record);
+    this.#p.filler.dropSkipped(record, this.#p.clock.nowMs);
     return isComplete;
   }
 
   /** Answers `sink.openPiece`: it could not be made ready. Also ends a ready piece that cannot be stored any more. */
   pieceAbandoned(piece: PieceIndex): void {
-    const record = this.#open.recordOf(piece);
+    const record = this.#p.open.recordOf(piece);
     if (record < 0) return;
-    if (this.#open.arriving(record) > 0) throw new Error(`piece ${piece} is abandoned while a block of it arrives`);
-    this.#requests.cancelRecord(record);
-    this.#filler.giveBack(record);
+    if (this.#p.open.arriving(record) > 0) throw new Error(`piece ${piece} is abandoned while a block of it arrives`);
+    this.#p.requests.cancelRecord(record);
+    this.#p.filler.giveBack(record);
   }
 
   pieceVerified(piece: PieceIndex): void {
-    this.#open.close(this.#recordIn(piece, VERIFYING));
-    this.#filler.roomFreed();
-    this.#holdings.verified(piece);
+    this.#p.open.close(this.#recordIn(piece, VERIFYING));
+    this.#p.filler.roomFreed();
+    this.#p.holdings.verified(piece);
   }
 
   /**
@@ -336,64 +299,52 @@ export class Scheduler extends SchedulerFacts {
    */
   pieceFailed(piece: PieceIndex): readonly PeerSlot[] {
     const record = this.#recordIn(piece, VERIFYING);
-    const senders = this.#open.restart(record);
-    this.#filler.dropSkipped(record, this.#holdings.nowMs);
+    const senders = this.#p.open.restart(record);
+    this.#p.filler.dropSkipped(record, this.#p.clock.nowMs);
     return senders;
   }
 
+  // Rates
+
   /** A block of the piece goes to the peer: who passes on what it gets is served first. */
   blockServed(slot: PeerSlot, piece: PieceIndex): void {
-    this.#hoarders.serves(slot, piece);
+    this.#p.hoarders.serves(slot, piece);
   }
 
   bytesUploaded(slot: PeerSlot, bytes: number, nowMs: number): void {
-    this.#clock(nowMs);
-    this.#traffic.took(slot, bytes, nowMs);
+    this.#p.clock.tell(nowMs);
+    this.#p.traffic.took(slot, bytes, nowMs);
   }
 
   // Time
 
   /** Call every second or more often: time-outs, choke rounds, rates, another look for the hungry. O(peers). */
   tick(nowMs: number): void {
-    this.#clock(nowMs);
+    this.#p.clock.tell(nowMs);
     const second = Math.floor(nowMs / 1000);
     const isNewSecond = second > this.#second;
     this.#second = Math.max(this.#second, second);
-    const { active } = this.#peers;
+    const { active } = this.#p.peers;
     for (let index = 0; index < active.size; index++) {
       const slot = active.at(index);
-      if (isNewSecond && this.#peers.isPeerChoking[slot] === 0 && this.#peers.isSnubbed[slot] === 0) {
-        this.#pipeline.secondEnded(slot, this.#traffic.given.lastSecond(slot, nowMs));
+      if (isNewSecond && this.#p.peers.isPeerChoking[slot] === 0 && this.#p.peers.isSnubbed[slot] === 0) {
+        this.#p.pipeline.secondEnded(slot, this.#p.traffic.given.lastSecond(slot, nowMs));
       }
-      this.#snubbing.check(slot, nowMs);
+      this.#p.snubbing.check(slot, nowMs);
     }
-    this.#choker.tick(nowMs, this.isComplete);
-    this.#superSeed?.tick();
-    this.#filler.tick(nowMs);
-  }
-
-  /** Calls without a clock use the latest time seen. */
-  #clock(nowMs: number): void {
-    if (nowMs > this.#holdings.nowMs) this.#holdings.nowMs = nowMs;
+    this.#p.choker.tick(nowMs, this.isComplete);
+    this.#p.superSeed?.tick();
+    this.#p.filler.tick(nowMs);
   }
 
   #recordIn(piece: number, phase: typeof OPENING | typeof READY | typeof VERIFYING): number {
-    const record = this.#open.recordOf(piece);
-    if (record < 0 || this.#open.phase[record] !== phase) throw new Error(`piece ${piece} is not in phase ${phase}`);
+    const record = this.#p.open.recordOf(piece);
+    if (record < 0 || this.#p.open.phase[record] !== phase) throw new Error(`piece ${piece} is not in phase ${phase}`);
     return record;
   }
 
   /** Throws when the parts disagree. Thorough and slow, for tests. */
   checkInvariants(): void {
-    this.#superSeed?.checkInvariants();
-    checkInvariants({
-      peers: this.#peers,
-      availability: this.#availability,
-      picker: this.#picker,
-      open: this.#open,
-      ledger: this.#ledger,
-      choker: this.#choker,
-      holdings: this.#holdings,
-    });
+    checkInvariants(this.#p);
   }
 }

@@ -28,16 +28,16 @@ export class Distrust<R extends Remote> implements BadPieceOwner<Inflow<R>> {
   }
 
   copies(piece: PieceIndex): number {
-    return this.#owner.scheduler.copies(piece);
+    return this.#owner.scheduler.view.copies(piece);
   }
 
   hasPiece(inflow: Inflow<R>, piece: PieceIndex): boolean {
-    return this.#isHere(inflow) && this.#owner.scheduler.peerHas(inflow.slot, piece);
+    return this.#isHere(inflow) && this.#owner.scheduler.view.peerHas(inflow.slot, piece);
   }
 
   worth(inflow: Inflow<R>): number {
     const { scheduler, now } = this.#owner;
-    return scheduler.isPeerChoking(inflow.slot) ? -1 : scheduler.downloadRate(inflow.slot, now());
+    return scheduler.view.isPeerChoking(inflow.slot) ? -1 : scheduler.view.downloadRate(inflow.slot, now());
   }
 
   withhold(inflow: Inflow<R>, piece: PieceIndex): void {

@@ -122,7 +122,7 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
       begun: options.unfinished.waiting.map(({ piece }) => piece),
       ...(options.priorities === undefined ? {} : { priorities: options.priorities }),
     });
-    this.unfinished.gatherOpen = () => this.scheduler.unfinished();
+    this.unfinished.gatherOpen = () => this.scheduler.view.unfinished();
     this.#wasSuperSeeding = this.scheduler.isSuperSeeding;
     this.receiver = new Receiver(this);
     this.server = new Server(this);
@@ -234,7 +234,7 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
   pieceVerified(piece: PieceIndex): void {
     this.#owner.onPieceVerified(piece);
     if (this.isClosed) return;
-    for (const peer of this.peers) if (peer !== null && this.scheduler.isTold(peer.slot)) peer.remote.have(piece);
+    for (const peer of this.peers) if (peer !== null && this.scheduler.view.isTold(peer.slot)) peer.remote.have(piece);
     if (this.isComplete) {
       this.#owner.onComplete();
       this.dropRedundantPeers();
@@ -257,7 +257,7 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
    * other. A super-seed counts on its peers.
    */
   isRedundant(peer: Peer<R>): boolean {
-    return this.isComplete && !this.scheduler.isSuperSeeding && this.scheduler.peerIsSeed(peer.slot);
+    return this.isComplete && !this.scheduler.isSuperSeeding && this.scheduler.view.peerIsSeed(peer.slot);
   }
 
   onBanned(remote: R, reason: string): void {

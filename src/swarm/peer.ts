@@ -92,7 +92,7 @@ export class Peer<R extends Remote = Remote> implements WireSink {
     const { slot, remote, outflow } = this;
     const { scheduler } = this.#owner;
     scheduler.setHeldUp(slot, outflow.isHeldUp);
-    if (scheduler.uploadRate(slot, nowMs) + scheduler.downloadRate(slot, nowMs) > 0) {
+    if (scheduler.view.uploadRate(slot, nowMs) + scheduler.view.downloadRate(slot, nowMs) > 0) {
       this.activeMs = nowMs;
       this.#wastedTurn = false;
     }
@@ -150,7 +150,7 @@ export class Peer<R extends Remote = Remote> implements WireSink {
   doubts(index: number): void {
     const { geometry, have, scheduler } = this.#owner;
     const piece = geometry.asPiece(index);
-    if (piece === NONE || !have.has(piece) || scheduler.tookBytes(this.slot) === 0) return;
+    if (piece === NONE || !have.has(piece) || scheduler.view.tookBytes(this.slot) === 0) return;
     this.#owner.onPieceDoubted(this.remote, piece);
   }
 
@@ -237,7 +237,7 @@ export class Peer<R extends Remote = Remote> implements WireSink {
     const { geometry, scheduler } = this.#owner;
     for (let piece = 0; piece < geometry.pieceCount && !this.remote.isClosing; piece++) {
       const isSet = bits === null || (bits[piece >> 3]! & (0x80 >> (piece & 7))) !== 0;
-      if (isSet && !scheduler.peerHas(this.slot, piece as PieceIndex)) this.onHave(piece);
+      if (isSet && !scheduler.view.peerHas(this.slot, piece as PieceIndex)) this.onHave(piece);
     }
   }
 

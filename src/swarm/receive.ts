@@ -257,7 +257,7 @@ export class Receiver<R extends Remote = Remote> {
   #senders(piece: PieceIndex): (Inflow<R> | null)[] {
     const { geometry, scheduler } = this.#owner;
     return Array.from({ length: geometry.blockCount(piece) }, (_, block) => {
-      const slot = scheduler.senderOf(piece, block as BlockIndex);
+      const slot = scheduler.view.senderOf(piece, block as BlockIndex);
       return slot === NONE ? null : this.#owner.inflowAt(slot);
     });
   }

@@ -103,7 +103,7 @@ export class Server {
       return;
     }
     const isOffered = have.has(piece) && scheduler.mayServe(outflow.slot, piece);
-    if (scheduler.isChoking(outflow.slot) || !isOffered || outflow.requests.length >= LIMITS.requestsPerPeer)
+    if (scheduler.view.isChoking(outflow.slot) || !isOffered || outflow.requests.length >= LIMITS.requestsPerPeer)
       outflow.refuse(piece, begin, length);
     else outflow.requests.push(piece, begin, length);
   }

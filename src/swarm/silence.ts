@@ -24,9 +24,10 @@ export function silentSources<R extends Remote>(
   for (const peer of peers) {
     if (peer === null || peer.remote.isClosing) continue;
     const { slot, remote } = peer;
-    if (!scheduler.isInterestedIn(slot) || scheduler.isPeerChoking(slot)) continue;
+    if (!scheduler.view.isInterestedIn(slot) || scheduler.view.isPeerChoking(slot)) continue;
     // Our own limit keeps us from asking some.
-    if (scheduler.isMetered && scheduler.requestsInFlight(slot) === 0 && !peer.inflow.arrival.isStoring) continue;
+    if (scheduler.view.isMetered && scheduler.view.requestsInFlight(slot) === 0 && !peer.inflow.arrival.isStoring)
+      continue;
     if (remote.isResting || remote.silentMs(nowMs) <= LIMITS.silentSourceMs) return [];
     silent.push(peer);
   }

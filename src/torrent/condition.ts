@@ -48,7 +48,7 @@ export class Condition {
   tick(nowMs: number): void {
     const { exchange, isSyncing } = this.#torrent;
     if (exchange === null) return;
-    const { downloadedBytes } = exchange.scheduler.totals;
+    const { downloadedBytes } = exchange.scheduler.view.totals;
     this.#looks ??= new Looks();
     const looks = this.#looks;
     looks.withoutPeers.is(exchange.peerCount + exchange.webSeedCount === 0, nowMs);
@@ -109,9 +109,9 @@ export class Condition {
     let holders = 0;
     let servers = 0;
     for (const peer of exchange?.peers ?? []) {
-      if (peer === null || !exchange!.scheduler.isInterestedIn(peer.slot)) continue;
+      if (peer === null || !exchange!.scheduler.view.isInterestedIn(peer.slot)) continue;
       holders++;
-      if (!exchange!.scheduler.isPeerChoking(peer.slot)) servers++;
+      if (!exchange!.scheduler.view.isPeerChoking(peer.slot)) servers++;
     }
     return {
       goal,

@@ -14,7 +14,7 @@ export const NO_TOTALS: Totals = { downloadedBytes: 0, uploadedBytes: 0, wastedB
 
 export function addTotals(past: Totals, exchange: TorrentExchange | null): Totals {
   if (exchange === null) return past;
-  const { downloadedBytes, uploadedBytes, wastedBytes } = exchange.scheduler.totals;
+  const { downloadedBytes, uploadedBytes, wastedBytes } = exchange.scheduler.view.totals;
   // Of thousands of seeds most have given nothing to anybody.
   if (downloadedBytes + uploadedBytes + wastedBytes + exchange.receiver.corruptBytes === 0) return past;
   return {
@@ -32,7 +32,7 @@ export function torrentStats(torrent: Session): TorrentStats {
   const last = (geometry.pieceCount - 1) as PieceIndex;
   const verifiedBytes = geometry.bytesOf(have.count, have.has(last));
   const nowMs = torrent.environment.now();
-  const downloadBytesPerSec = exchange?.scheduler.downloadRate(null, nowMs) ?? 0;
+  const downloadBytesPerSec = exchange?.scheduler.view.downloadRate(null, nowMs) ?? 0;
   const totals = addTotals(torrent.past, exchange);
   const wantedBytes = torrent.selection?.wantedBytes ?? lengthBytes;
   const leftBytes = wantedBytes - verifiedBytes;
@@ -49,7 +49,7 @@ export function torrentStats(torrent: Session): TorrentStats {
     uploadedBytes: totals.uploadedBytes,
     webSeedBytes: torrent.webSources.downloadedBytes,
     downloadBytesPerSec,
-    uploadBytesPerSec: exchange?.scheduler.uploadRate(null, nowMs) ?? 0,
+    uploadBytesPerSec: exchange?.scheduler.view.uploadRate(null, nowMs) ?? 0,
     wastedBytes: totals.wastedBytes,
     corruptBytes: totals.corruptBytes,
     badPieces: torrent.badPieces,
@@ -64,13 +64,13 @@ export function torrentStats(torrent: Session): TorrentStats {
 }
 
 function isWireSeed(peer: TorrentPeer | null, { scheduler }: TorrentExchange): boolean {
-  return peer !== null && !peer.remote.isWebSeed && scheduler.peerIsSeed(peer.slot);
+  return peer !== null && !peer.remote.isWebSeed && scheduler.view.peerIsSeed(peer.slot);
 }
 
 /** Of the wire: what web seeds do is told by `sources`. */
 export function peerStats(exchange: TorrentExchange): PeerStats[] {
   const nowMs = exchange.now();
-  const { scheduler } = exchange;
+  const { view } = exchange.scheduler;
   const stats: PeerStats[] = [];
   for (const peer of exchange.peers) {
     if (peer === null || peer.remote.isWebSeed) continue;
@@ -79,16 +79,16 @@ export function peerStats(exchange: TorrentExchange): PeerStats[] {
       address: remote.link.address,
       client: remote.client,
       isIncoming: remote.link.isIncoming,
-      isSeed: scheduler.peerIsSeed(slot),
-      amChoking: scheduler.isChoking(slot),
-      amInterested: scheduler.isInterestedIn(slot),
-      peerChoking: scheduler.isPeerChoking(slot),
-      peerInterested: scheduler.isPeerInterested(slot),
-      downloadedBytes: scheduler.gaveBytes(slot),
-      uploadedBytes: scheduler.tookBytes(slot),
-      downloadBytesPerSec: scheduler.downloadRate(slot, nowMs),
-      uploadBytesPerSec: scheduler.uploadRate(slot, nowMs),
-      requestsInFlight: scheduler.requestsInFlight(slot),
+      isSeed: view.peerIsSeed(slot),
+      amChoking: view.isChoking(slot),
+      amInterested: view.isInterestedIn(slot),
+      peerChoking: view.isPeerChoking(slot),
+      peerInterested: view.isPeerInterested(slot),
+      downloadedBytes: view.gaveBytes(slot),
+      uploadedBytes: view.tookBytes(slot),
+      downloadBytesPerSec: view.downloadRate(slot, nowMs),
+      uploadBytesPerSec: view.uploadRate(slot, nowMs),
+      requestsInFlight: view.requestsInFlight(slot),
     });
   }
   return stats;

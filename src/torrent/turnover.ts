@@ -48,10 +48,10 @@ function seated(exchange: TorrentExchange, { isNamed }: TurnoverOptions, nowMs: 
     if (peer.remote.isClosing) continue;
     const { remote, slot } = peer;
     const { link } = remote;
-    const { scheduler } = exchange;
+    const { view } = exchange.scheduler;
     const idleMs = nowMs - peer.activeMs;
-    const mayGive = scheduler.isInterestedIn(slot);
-    const mayTake = scheduler.isPeerInterested(slot);
+    const mayGive = view.isInterestedIn(slot);
+    const mayTake = view.isPeerInterested(slot);
     places.push({
       peer,
       group: groupOf(link.host),

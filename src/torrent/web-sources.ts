@@ -27,7 +27,7 @@ export class WebSources {
 
   /** It is about to leave the exchange. */
   gone(peer: TorrentPeer, remote: WebRemote): void {
-    this.#seeds?.gone(remote, this.#session.exchange?.scheduler.gaveBytes(peer.slot) ?? 0);
+    this.#seeds?.gone(remote, this.#session.exchange?.scheduler.view.gaveBytes(peer.slot) ?? 0);
   }
 
   ban(remote: WebRemote, reason: string): void {

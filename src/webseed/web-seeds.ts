@@ -44,7 +44,7 @@ export interface WebSeedsOptions {
 export interface WebSeedTaker {
   readonly isComplete: boolean;
   readonly have: { has(piece: PieceIndex): boolean };
-  readonly scheduler: { gaveBytes(slot: number): number };
+  readonly scheduler: { readonly view: { gaveBytes(slot: number): number } };
   addWebSeed(remote: WebRemote): Peer<WebRemote> | null;
 }
 
@@ -244,5 +244,5 @@ function stateOf({ remote, isBanned, dueMs }: Source, nowMs: number): WebSeedRep
 }
 
 function bytesOf({ remote, slot, pastBytes }: Source, taker: WebSeedTaker | null): number {
-  return pastBytes + (remote === null || taker === null ? 0 : taker.scheduler.gaveBytes(slot));
+  return pastBytes + (remote === null || taker === null ? 0 : taker.scheduler.view.gaveBytes(slot));
 }

@@ -29,8 +29,8 @@ test('eight seeds and 20 kB/s: few are asked, no block comes twice, nobody is dr
   await until('it is ready', DEADLINE_MS, () => torrent.exchange !== null);
   const { scheduler } = torrent.exchange!;
   await withDeadline(added.done, 'the download ends', DEADLINE_MS);
-  assert.equal(scheduler.totals.wastedBytes, 0);
-  assert.equal(scheduler.totals.downloadedBytes, 96 * KIB);
+  assert.equal(scheduler.view.totals.wastedBytes, 0);
+  assert.equal(scheduler.view.totals.downloadedBytes, 96 * KIB);
   assert.deepEqual(
     dropped.filter((reason) => !reason.startsWith('neither side')),
     [],

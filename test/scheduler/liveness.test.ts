@@ -40,7 +40,7 @@ function finish(options: WorldOptions, manners: readonly Manner[], distributed =
     });
     for (const piece of [...world.verifying]) {
       const blocks = Array.from({ length: world.geometry.blockCount(piece as never) }, (_, block) => block);
-      const senders = blocks.map((block) => world.scheduler.senderOf(piece as never, block as never));
+      const senders = blocks.map((block) => world.scheduler.view.senderOf(piece as never, block as never));
       const bad = senders.filter((slot) => slot >= 0 && manners[slot] === 'corrupt');
       const failed = world.verify(piece, bad.length === 0);
       assert.deepEqual([...failed].sort(), bad.length === 0 ? [] : [...new Set(senders)].filter((s) => s >= 0).sort());
@@ -57,7 +57,7 @@ function finish(options: WorldOptions, manners: readonly Manner[], distributed =
 }
 
 function act(world: World, slot: number, manner: Manner, dice: () => number): void {
-  const isChoking = world.scheduler.isPeerChoking(slot as PeerSlot);
+  const isChoking = world.scheduler.view.isPeerChoking(slot as PeerSlot);
   if (isChoking) {
     if (dice() < 0.2) world.unchoke(slot);
     return;
@@ -154,6 +154,6 @@ test('a slow peer whose requests were all taken over and cancelled is asked agai
   world.leave(fast);
   world.settle();
   world.settle();
-  assert.ok(world.scheduler.requestsInFlight(slow as PeerSlot) > 0);
+  assert.ok(world.scheduler.view.requestsInFlight(slow as PeerSlot) > 0);
   world.check();
 });

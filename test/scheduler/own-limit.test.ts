@@ -123,7 +123,7 @@ for (const [bytesPerSec, mostAsked] of [
     const seconds = scene.run((1.2 * 4 * 32 * KIB) / bytesPerSec + 20);
     assert.ok(seconds > (0.7 * 4 * 32 * KIB) / bytesPerSec, `${seconds} s`);
     assert.equal(scene.readers.size, 12);
-    for (let slot = 0; slot < 12; slot++) assert.equal(scene.world.scheduler.timesLate(slot as PeerSlot), 0);
+    for (let slot = 0; slot < 12; slot++) assert.equal(scene.world.scheduler.view.timesLate(slot as PeerSlot), 0);
     assert.equal(scene.world.doubled, 0);
     assert.ok(scene.mostAsked <= mostAsked, `${scene.mostAsked} were asked`);
   });

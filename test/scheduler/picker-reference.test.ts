@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { Bitfield } from '../../src/metainfo/bitfield.js';
+import { Clock } from '../../src/scheduler/clock.js';
 import { Holdings } from '../../src/scheduler/peers/holdings.js';
 import { Peers } from '../../src/scheduler/peers/peers.js';
 import { Availability } from '../../src/scheduler/pieces/availability.js';
@@ -99,7 +100,14 @@ class Pair {
     );
     this.#picker = new Picker(this.#availability, this.#peers, SLOTS, have.count, this.#random, isSequential);
     const sink = { interested: () => {} } as Partial<SchedulerSink> as SchedulerSink;
-    this.#holdings = new Holdings(this.#peers, this.#availability, this.#picker, have, sink);
+    this.#holdings = new Holdings({
+      peers: this.#peers,
+      availability: this.#availability,
+      picker: this.#picker,
+      have,
+      sink,
+      clock: new Clock(),
+    });
   }
 
   roll(limit: number): number {

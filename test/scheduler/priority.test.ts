@@ -224,6 +224,6 @@ describe('what does not change', () => {
       assert.throws(() => scene.scheduler.setPriority(0 as PieceIndex, wrong as Priority, 0), RangeError);
     }
     seed(scene, 0);
-    assert.ok(scene.scheduler.isInterestedIn(0 as PeerSlot));
+    assert.ok(scene.scheduler.view.isInterestedIn(0 as PeerSlot));
   });
 });

@@ -48,7 +48,7 @@ test('pieces of a download that lost its peers are closed at once, but for begun
 
 test('a begun piece is not given up for others that waited at another time', () => {
   const world = begun(3);
-  const { piece } = world.scheduler.unfinished()[0]!;
+  const { piece } = world.scheduler.view.unfinished()[0]!;
   world.leave(0);
   giveWay(world);
   world.pass(20_000);

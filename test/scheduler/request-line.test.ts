@@ -50,7 +50,7 @@ function crowd(pieces = 2000, runBlocks = 1): World {
 
 function underWay(world: World): number {
   let sum = 0;
-  for (const slot of world.peers.keys()) sum += world.scheduler.requestsInFlight(slot as never);
+  for (const slot of world.peers.keys()) sum += world.scheduler.view.requestsInFlight(slot as never);
   return sum;
 }
 

@@ -40,7 +40,7 @@ export function deliverRun(world: World, slot: number, most: number): number {
     assert.ok(asked.delete(world.key(piece, block)), 'a run has a block that was not asked for');
     assert.ok(!world.arriving.has(world.key(piece, block)), 'a run has a block that another one sends');
     world.ready.get(piece)!.add(block);
-    assert.equal(world.scheduler.senderOf(piece, block as BlockIndex), slot);
+    assert.equal(world.scheduler.view.senderOf(piece, block as BlockIndex), slot);
   }
   if (taken === 0) return 0;
   const isComplete = world.ready.get(piece)!.size === world.geometry.blockCount(piece);

@@ -81,7 +81,7 @@ test('a choke sends the requests back, and another peer is asked', () => {
   const scene = world({ lengthBytes: 64 * KIB });
   seeds(scene, 0);
   scene.choke_(0);
-  assert.equal(scene.scheduler.requestsInFlight(at(0)), 0);
+  assert.equal(scene.scheduler.view.requestsInFlight(at(0)), 0);
   seeds(scene, 1);
   assert.deepEqual(queued(scene, 1), ['0:0', '0:1', '0:2', '0:3']);
 });
@@ -92,9 +92,9 @@ test('with the fast extension a choke leaves requests standing until they are re
   scene.unchoke(0);
   scene.settle();
   scene.scheduler.peerChoked(at(0), 0);
-  assert.equal(scene.scheduler.requestsInFlight(at(0)), 4);
+  assert.equal(scene.scheduler.view.requestsInFlight(at(0)), 4);
   scene.reject(0);
-  assert.equal(scene.scheduler.requestsInFlight(at(0)), 3);
+  assert.equal(scene.scheduler.view.requestsInFlight(at(0)), 3);
   assert.equal(scene.deliver(0), 'wanted');
 });
 
@@ -125,7 +125,7 @@ test('in the endgame three peers asked for a block and silent for two seconds ar
   assert.equal(scene.fill(3), 0);
   scene.nowMs += 200;
   assert.equal(scene.fill(3), 1);
-  const isSnubbed = [0, 1, 2].map((slot) => scene.scheduler.isSnubbed(at(slot)));
+  const isSnubbed = [0, 1, 2].map((slot) => scene.scheduler.view.isSnubbed(at(slot)));
   assert.equal(isSnubbed.filter(Boolean).length, 1);
   // Late as it is, its block is still welcome.
   assert.equal(scene.deliver(isSnubbed.indexOf(true)), 'wanted');
@@ -136,9 +136,11 @@ test('seeds hear our HAVE messages while they are one peer of eight at most', ()
   const scene = world();
   for (let slot = 0; slot < 7; slot++) scene.join(slot, []);
   scene.join(7, 'all', { fast: true });
-  assert.ok(scene.scheduler.isTold(at(7)) && scene.scheduler.isTold(at(0)));
+  assert.ok(scene.scheduler.view.isTold(at(7)) && scene.scheduler.view.isTold(at(0)));
   scene.join(8, 'all');
-  assert.ok(!scene.scheduler.isTold(at(7)) && !scene.scheduler.isTold(at(8)) && scene.scheduler.isTold(at(0)));
+  assert.ok(
+    !scene.scheduler.view.isTold(at(7)) && !scene.scheduler.view.isTold(at(8)) && scene.scheduler.view.isTold(at(0)),
+  );
 });
 
 test('a second peer that begins a block under way sends a duplicate; if the owner goes the block is missing', () => {
@@ -149,7 +151,7 @@ test('a second peer that begins a block under way sends a duplicate; if the owne
   scene.leave(0);
   assert.equal(scene.fill(1), 1);
   assert.equal(scene.deliver(1), 'wanted');
-  assert.equal(scene.scheduler.totals.wastedBytes, 16 * KIB);
+  assert.equal(scene.scheduler.view.totals.wastedBytes, 16 * KIB);
 });
 
 test('an aborted block is asked for again', () => {
@@ -176,12 +178,12 @@ test('a late peer is snubbed: its blocks go to others, one request remains, late
   const scene = world({ lengthBytes: 64 * KIB });
   seeds(scene, 0);
   scene.pass(10_001);
-  assert.ok(scene.scheduler.isSnubbed(at(0)));
+  assert.ok(scene.scheduler.view.isSnubbed(at(0)));
   assert.equal(scene.scheduler.requestTarget(at(0)), 1);
   seeds(scene, 1);
   assert.deepEqual(queued(scene, 1).sort(), ['0:0', '0:1', '0:2', '0:3']);
   assert.equal(scene.deliver(0), 'wanted');
-  assert.ok(!scene.scheduler.isSnubbed(at(0)));
+  assert.ok(!scene.scheduler.view.isSnubbed(at(0)));
   assert.ok(scene.cancels.some(({ slot, block }) => slot === 1 && block === 0));
   scene.check();
 });
@@ -229,7 +231,7 @@ test('a bad piece names the senders of its blocks and is fetched again', () => {
   seeds(scene, 2);
   assert.equal(scene.deliver(2), 'wanted');
   assert.deepEqual([...scene.verify(0, false)].sort(), [0, 2]);
-  assert.equal(scene.scheduler.senderOf(0 as PieceIndex, 0 as BlockIndex), -1);
+  assert.equal(scene.scheduler.view.senderOf(0 as PieceIndex, 0 as BlockIndex), -1);
   scene.fill(0);
   assert.deepEqual(queued(scene, 0).slice(-4), ['0:0', '0:1', '0:2', '0:3']);
   while (scene.deliver(0) !== null);
@@ -321,16 +323,16 @@ test('blocks left by an earlier run are not asked for, nobody sent them, and a b
   assert.deepEqual(queued(scene, 0).sort(), ['0:1', '0:3']);
   const piece = 0 as PieceIndex;
   assert.deepEqual(
-    scene.scheduler.unfinished().map(({ blocks }) => [...blocks.bytes]),
+    scene.scheduler.view.unfinished().map(({ blocks }) => [...blocks.bytes]),
     [[0b10100000]],
   );
   scene.deliver(0);
   scene.deliver(0);
   assert.deepEqual(
-    [0, 1, 2, 3].map((block) => scene.scheduler.senderOf(piece, block as BlockIndex)),
+    [0, 1, 2, 3].map((block) => scene.scheduler.view.senderOf(piece, block as BlockIndex)),
     [-1, 0, -1, 0],
   );
-  assert.deepEqual(scene.scheduler.unfinished(), [], 'what is being verified may be known to be bad');
+  assert.deepEqual(scene.scheduler.view.unfinished(), [], 'what is being verified may be known to be bad');
   assert.deepEqual(scene.verify(0, false), [0]);
   scene.fill(0);
   assert.deepEqual(queued(scene, 0).sort(), ['0:0', '0:1', '0:2', '0:3']);

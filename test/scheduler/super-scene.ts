@@ -142,7 +142,7 @@ export class SuperScene {
   }
 
   isChoked(slot: number): boolean {
-    return this.scheduler.isChoking(slot as PeerSlot);
+    return this.scheduler.view.isChoking(slot as PeerSlot);
   }
 
   mayServe(slot: number, piece: number): boolean {

@@ -55,7 +55,7 @@ test('nor do those that choke and unchoke and neither answer nor refuse, though 
     if (!peer.isFast) peer.asked.clear();
     scheduler.peerChoked(slot as PeerSlot, nowMs);
     scheduler.peerUnchoked(slot as PeerSlot, nowMs);
-    for (const ask of peer.asked.values()) ask.isLate = scheduler.isSnubbed(slot as PeerSlot);
+    for (const ask of peer.asked.values()) ask.isLate = scheduler.view.isSnubbed(slot as PeerSlot);
     scene.fill(slot);
   });
   assert.ok(seconds <= 6, `${seconds} s`);

@@ -114,11 +114,11 @@ export class World implements SchedulerSink {
     const key = this.key(piece, block);
     const own = peer.asked.get(key);
     assert.ok(
-      own === undefined || own.isLate || this.scheduler.isSnubbed(slot),
+      own === undefined || own.isLate || this.scheduler.view.isSnubbed(slot),
       `asked slot ${slot} twice for ${piece}:${block}`,
     );
     this.#checkOthers(slot, key);
-    peer.asked.set(key, { askedMs: this.nowMs, isLate: this.scheduler.isSnubbed(slot) });
+    peer.asked.set(key, { askedMs: this.nowMs, isLate: this.scheduler.view.isSnubbed(slot) });
     peer.queue.push({ piece, block });
   }
 
@@ -179,8 +179,8 @@ export class World implements SchedulerSink {
       const ask = peer.asked.get(key);
       if (other === slot || ask === undefined) continue;
       this.doubled++;
-      if (ask.isLate || this.scheduler.isSnubbed(other as PeerSlot)) continue;
-      if (this.scheduler.isSnubbed(slot as PeerSlot)) continue;
+      if (ask.isLate || this.scheduler.view.isSnubbed(other as PeerSlot)) continue;
+      if (this.scheduler.view.isSnubbed(slot as PeerSlot)) continue;
       const isFull = this.openCount >= this.#openPieces || this.#wasRefused;
       if (isFull && this.nowMs - ask.askedMs >= 2000) continue;
       assert.ok(this.isEndgame(), `asked for ${key} twice outside of the endgame`);
@@ -309,7 +309,7 @@ export class World implements SchedulerSink {
       const block = (key % this.geometry.blocksPerPiece) as BlockIndex;
       const stored = this.ready.get(piece)!;
       stored.add(block);
-      assert.equal(this.scheduler.senderOf(piece, block), slot);
+      assert.equal(this.scheduler.view.senderOf(piece, block), slot);
       const isComplete = this.scheduler.blockStored(slot as PeerSlot, piece, block, this.nowMs);
       assert.equal(isComplete, stored.size === this.geometry.blockCount(piece));
       if (isComplete) {
@@ -381,20 +381,20 @@ export class World implements SchedulerSink {
     this.#wasRefused = false;
     this.scheduler.tick(this.nowMs);
     for (const [slot, peer] of this.peers) {
-      if (this.scheduler.isSnubbed(slot as PeerSlot)) for (const ask of peer.asked.values()) ask.isLate = true;
+      if (this.scheduler.view.isSnubbed(slot as PeerSlot)) for (const ask of peer.asked.values()) ask.isLate = true;
     }
   }
 
   /** Both sides agree, and so do the scheduler's parts. */
   check(): void {
     this.scheduler.checkInvariants();
-    const isComplete = this.priorities.every((_, piece) => !this.isNeeded(piece));
-    assert.equal(this.scheduler.isComplete, isComplete);
+    const { view, isComplete } = this.scheduler;
+    assert.ok(isComplete === this.priorities.every((_, piece) => !this.isNeeded(piece)), 'complete');
     for (const [slot, peer] of this.peers) {
-      assert.equal(this.scheduler.requestsInFlight(slot as PeerSlot), peer.asked.size, `in flight at slot ${slot}`);
-      assert.equal(this.scheduler.peerPieceCount(slot as PeerSlot), peer.has.size);
+      assert.equal(view.requestsInFlight(slot as PeerSlot), peer.asked.size, `in flight at slot ${slot}`);
+      assert.equal(view.peerPieceCount(slot as PeerSlot), peer.has.size);
       const isWanted = [...peer.has].some((piece) => this.isNeeded(piece));
-      assert.equal(this.scheduler.isInterestedIn(slot as PeerSlot), isWanted);
+      assert.equal(view.isInterestedIn(slot as PeerSlot), isWanted);
     }
   }
 }

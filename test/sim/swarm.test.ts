@@ -43,7 +43,7 @@ for (const transport of ['direct', 'wire'] as const) {
       let received = 0;
       for (const host of leechesOf(swarm)) {
         assert.ok(host.isComplete);
-        const { downloadedBytes, wastedBytes } = host.scheduler.totals;
+        const { downloadedBytes, wastedBytes } = host.scheduler.view.totals;
         assert.equal(downloadedBytes, swarm.geometry.lengthBytes);
         received += downloadedBytes + wastedBytes;
       }

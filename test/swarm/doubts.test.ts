@@ -62,7 +62,7 @@ test('a complaint counts only from a peer that took data of ours', () => {
     geometry,
     have,
     now: () => 0,
-    scheduler: { tookBytes: () => tookBytes },
+    scheduler: { view: { tookBytes: () => tookBytes } },
     server: { join: () => ({}) },
     onPieceDoubted: (_: unknown, piece: number) => doubted.push(piece),
   };

@@ -29,7 +29,7 @@ function knock(hasSlot: boolean): string[] {
     hasSlot: () => hasSlot,
     peerCount: 1,
     peers: [idle],
-    scheduler: { isInterestedIn: () => false, isPeerInterested: () => false },
+    scheduler: { view: { isInterestedIn: () => false, isPeerInterested: () => false } },
     addPeer: () => (hasSlot ? {} : null),
   };
   const environment = {

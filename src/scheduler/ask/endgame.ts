@@ -8,6 +8,7 @@
 import type { PeerSlot } from '../../metainfo/geometry.js';
 import type { Holdings } from '../peers/holdings.js';
 import type { Peers } from '../peers/peers.js';
+import { grown } from '../peers/slot-rows.js';
 import type { Availability } from '../pieces/availability.js';
 import { ARRIVING, type OpenPieces, READY, REQUESTED } from '../pieces/open-pieces.js';
 import { SKIP } from '../pieces/priority.js';
@@ -52,9 +53,23 @@ export interface EndgameParts {
 
 export class Endgame {
   readonly #p: EndgameParts;
+  /** When each peer may look again: a look in vain costs a walk over all open blocks. */
+  #lookAgainMs = new Float64Array(0);
 
   constructor(parts: EndgameParts) {
     this.#p = parts;
+  }
+
+  grow(rows: number): void {
+    this.#lookAgainMs = grown(this.#lookAgainMs, rows);
+  }
+
+  joined(slot: number): void {
+    this.#lookAgainMs[slot] = 0;
+  }
+
+  mayLook(slot: number, nowMs: number): boolean {
+    return this.#lookAgainMs[slot]! <= nowMs;
   }
 
   /**
@@ -65,7 +80,7 @@ export class Endgame {
    * only aged ones.
    */
   look(slot: number, target: number, isOver: boolean, nowMs: number): number {
-    const { open, peers, ledger, random, allowance, availability } = this.#p;
+    const { open, ledger, random, allowance, availability } = this.#p;
     if (ledger.firm[slot]! >= (isOver ? TAKE_OVER_DEPTH : 1)) return 0;
     const most = Math.min(TAKE_OVER_DEPTH, target) - ledger.firm[slot]!;
     const limit = Math.min(most, allowance.blocks - ledger.firmCount);
@@ -80,7 +95,7 @@ export class Endgame {
     }
     if (made > 0) return made;
     const crowd = Math.max(1, this.#p.holdings.servingCount / LOOKING_PEERS);
-    peers.lookAgainMs[slot] = nowMs + crowd * (isOver ? LOOK_ENDGAME_MS : LOOK_EXHAUSTED_MS);
+    this.#lookAgainMs[slot] = nowMs + crowd * (isOver ? LOOK_ENDGAME_MS : LOOK_EXHAUSTED_MS);
     return made;
   }
 

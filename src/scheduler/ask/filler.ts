@@ -21,13 +21,13 @@ import { SKIP } from '../pieces/priority.js';
 import { RarityBar } from '../pieces/rarity-bar.js';
 import type { SchedulerSink } from '../sink.js';
 import type { Allowance } from './allowance.js';
-import { Endgame } from './endgame.js';
+import type { Endgame } from './endgame.js';
 import type { Ledger } from './ledger.js';
 import { MIN_DEPTH, type Pipeline } from './pipeline.js';
+import type { Probing } from './probing.js';
 import { Relief } from './relief.js';
 import { type RequestLine, TURN_BLOCKS } from './request-line.js';
 import type { Requests } from './requests.js';
-import type { Snubbing } from './snubbing.js';
 
 /** So many of the line may find nothing to ask for before the others have to wait for the next look. */
 const MAX_VAIN_TRIES = 8;
@@ -37,14 +37,14 @@ export interface FillerParts {
   readonly open: OpenPieces;
   readonly ledger: Ledger;
   readonly requests: Requests;
-  readonly snubbing: Snubbing;
+  readonly endgame: Endgame;
+  readonly probing: Probing;
   readonly line: RequestLine;
   readonly allowance: Allowance;
   readonly pipeline: Pipeline;
   readonly picker: Picker;
   readonly availability: Availability;
   readonly sink: SchedulerSink;
-  readonly random: () => number;
   /** Blocks that fit in the open pieces the owner allows. */
   readonly roomBlocks: number;
   readonly holdings: Holdings;
@@ -53,7 +53,6 @@ export interface FillerParts {
 export class Filler {
   readonly #p: FillerParts;
   readonly #bar: RarityBar;
-  readonly #endgame: Endgame;
   readonly #relief: Relief;
   /** `sink.openPiece` said no and nothing was closed since. */
   #isRefused = false;
@@ -62,7 +61,6 @@ export class Filler {
 
   constructor(parts: FillerParts) {
     this.#p = parts;
-    this.#endgame = new Endgame(parts);
     this.#bar = new RarityBar(parts.peers, parts.picker, parts.availability);
     this.#relief = new Relief({
       peers: parts.peers,
@@ -309,32 +307,23 @@ export class Filler {
 
   /** The peer has nothing else to do: see endgame.ts. */
   #takeOver(slot: number, nowMs: number): number {
-    const { peers, availability } = this.#p;
-    if (peers.lookAgainMs[slot]! > nowMs) return 0;
+    const { endgame, availability } = this.#p;
+    if (!endgame.mayLook(slot, nowMs)) return 0;
     const isOver = this.#isOver();
     if (!isOver && (availability.pickableCount === 0 || !this.#mayNotOpen())) return 0;
-    return this.#endgame.look(slot, this.target(slot), isOver, nowMs);
+    return endgame.look(slot, this.target(slot), isOver, nowMs);
   }
 
-  /** One request at a time for a snubbed peer, and not one that others would wait for. */
   #probe(slot: number, nowMs: number): number {
-    const { peers, open, requests, random } = this.#p;
-    if (peers.probe[slot] !== -1) {
+    const { peers, probing } = this.#p;
+    if (probing.isUnderWay(slot)) {
       peers.hungry.delete(slot);
       return 0;
     }
     peers.hungry.add(slot);
-    const late = requests.oldestLate(slot);
-    if (late >= 0) {
-      const record = open.recordAt(late);
-      return requests.probe(slot, record, late - open.indexOf(record, 0), nowMs) ? 1 : 0;
-    }
-    for (let record = open.firstServable(); record >= 0; record = open.nextServable(record)) {
-      if (!peers.has(slot, open.pieceOf[record]!)) continue;
-      return requests.probe(slot, record, open.anyMissing(record, random), nowMs) ? 1 : 0;
-    }
-    this.#openAhead(slot, 1);
-    return 0;
+    const made = probing.try(slot, nowMs);
+    if (made < 0) this.#openAhead(slot, 1);
+    return Math.max(0, made);
   }
 
   /** Other torrents wait for memory: what is open and of no use is closed. */

@@ -6,6 +6,7 @@
  */
 import type { PeerSlot } from '../../metainfo/geometry.js';
 import type { Peers } from '../peers/peers.js';
+import { grown } from '../peers/slot-rows.js';
 import type { SchedulerSink } from '../sink.js';
 import type { Pipeline } from './pipeline.js';
 import type { Requests } from './requests.js';
@@ -30,12 +31,26 @@ export class Snubbing {
   readonly #pipeline: Pipeline;
   readonly #requests: Requests;
   readonly #sink: SchedulerSink;
+  /** Times in a row that the peer unchoked us, was asked, gave nothing and choked us again. */
+  #drops = new Int32Array(0);
+  /** In a row. */
+  #rejects = new Int32Array(0);
 
   constructor(peers: Peers, pipeline: Pipeline, requests: Requests, sink: SchedulerSink) {
     this.#peers = peers;
     this.#pipeline = pipeline;
     this.#requests = requests;
     this.#sink = sink;
+  }
+
+  grow(rows: number): void {
+    this.#drops = grown(this.#drops, rows);
+    this.#rejects = grown(this.#rejects, rows);
+  }
+
+  joined(slot: number): void {
+    this.#drops[slot] = 0;
+    this.#rejects[slot] = 0;
   }
 
   /** Time passed: is the peer late, or stuck inside a block? */
@@ -63,7 +78,7 @@ export class Snubbing {
 
   /** The peer unchoked us. What it was asked for before (BEP 6) it still owes: its time goes on. */
   unchoked(slot: number, nowMs: number): void {
-    this.#peers.rejects[slot] = 0;
+    this.#rejects[slot] = 0;
     this.#peers.unchokedMs[slot] = nowMs;
     if (this.#requests.pending(slot) === 0) this.#peers.waitingSinceMs[slot] = nowMs;
   }
@@ -73,10 +88,10 @@ export class Snubbing {
    * BEP 6) others may be asked for.
    */
   choked(slot: number): boolean {
-    const { isFast, gaveMs, unchokedMs, drops, isSnubbed } = this.#peers;
+    const { isFast, gaveMs, unchokedMs, isSnubbed } = this.#peers;
     const wasAsked = this.#requests.pending(slot) > 0;
     if (isFast[slot] === 0) this.#requests.releaseAll(slot, true);
-    if (wasAsked && gaveMs[slot]! <= unchokedMs[slot]! && ++drops[slot]! >= MAX_DROPS && isSnubbed[slot] === 0) {
+    if (wasAsked && gaveMs[slot]! <= unchokedMs[slot]! && ++this.#drops[slot]! >= MAX_DROPS && isSnubbed[slot] === 0) {
       isSnubbed[slot] = 1;
       this.#peers.snubs[slot]!++;
       this.#pipeline.timedOut(slot);
@@ -87,10 +102,10 @@ export class Snubbing {
 
   /** Blocks that were asked for came, needed or not. */
   delivered(slot: number, blocks: number, nowMs: number): void {
-    this.#peers.drops[slot] = 0;
+    this.#drops[slot] = 0;
     this.#peers.waitingSinceMs[slot] = nowMs;
     this.#peers.gaveMs[slot] = nowMs;
-    this.#peers.rejects[slot] = 0;
+    this.#rejects[slot] = 0;
     if (this.#peers.isSnubbed[slot] !== 0) {
       this.#peers.isSnubbed[slot] = 0;
       this.#pipeline.restart(slot);
@@ -108,8 +123,8 @@ export class Snubbing {
     if (this.#peers.isPeerChoking[slot] !== 0) return true;
     this.#pipeline.refused(slot);
     this.#peers.hungry.add(slot);
-    if (++this.#peers.rejects[slot]! < MAX_REJECTS) return false;
-    this.#peers.rejects[slot] = 0;
+    if (++this.#rejects[slot]! < MAX_REJECTS) return false;
+    this.#rejects[slot] = 0;
     this.#peers.pausedUntilMs[slot] = nowMs + REJECT_PAUSE_MS;
     return true;
   }

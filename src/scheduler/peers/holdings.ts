@@ -7,11 +7,21 @@
  */
 import type { Bitfield } from '../../metainfo/bitfield.js';
 import type { PeerSlot } from '../../metainfo/geometry.js';
+import type { Clock } from '../clock.js';
 import type { Availability } from '../pieces/availability.js';
 import type { Picker } from '../pieces/picker.js';
 import { type Priority, SKIP } from '../pieces/priority.js';
 import type { SchedulerSink } from '../sink.js';
 import type { Peers } from './peers.js';
+
+export interface HoldingsParts {
+  readonly peers: Peers;
+  readonly availability: Availability;
+  readonly picker: Picker;
+  readonly have: Bitfield;
+  readonly sink: SchedulerSink;
+  readonly clock: Clock;
+}
 
 export class Holdings {
   /** 1 for every piece that is neither verified nor skipped. */
@@ -20,18 +30,18 @@ export class Holdings {
   needCount = 0;
   /** Unchoked peers that have something we need; they share the room. */
   servingCount = 0;
-  /** Latest time seen by the scheduler: calls about pieces carry no clock. */
-  nowMs = 0;
   readonly #peers: Peers;
   readonly #availability: Availability;
   readonly #picker: Picker;
   readonly #sink: SchedulerSink;
+  readonly #clock: Clock;
 
-  constructor(peers: Peers, availability: Availability, picker: Picker, have: Bitfield, sink: SchedulerSink) {
+  constructor({ peers, availability, picker, have, sink, clock }: HoldingsParts) {
     this.#peers = peers;
     this.#availability = availability;
     this.#picker = picker;
     this.#sink = sink;
+    this.#clock = clock;
     this.isNeeded = new Uint8Array(peers.pieceCount);
     this.isVerified = new Uint8Array(peers.pieceCount);
     for (let piece = 0; piece < peers.pieceCount; piece++) {
@@ -186,7 +196,7 @@ export class Holdings {
     const isInterested = this.wantedOf(slot) > 0;
     if (isInterested === (this.#peers.isInterested[slot] !== 0)) return;
     this.#peers.isInterested[slot] = isInterested ? 1 : 0;
-    if (isInterested) this.#peers.gaveMs[slot] = this.nowMs;
+    if (isInterested) this.#peers.gaveMs[slot] = this.#clock.nowMs;
     this.#sink.interested(slot as PeerSlot, isInterested);
   }
 

@@ -50,12 +50,7 @@ export class Peers {
   joinedMs: Float64Array;
   /** When it last unchoked us. */
   unchokedMs: Float64Array;
-  /** Times in a row that it unchoked us, was asked, gave nothing and choked us again. */
-  drops: Int32Array;
   pausedUntilMs: Float64Array;
-  /** When to look again for requests of others to take over: a look in vain costs a walk over all open blocks. */
-  lookAgainMs: Float64Array;
-  rejects: Int32Array;
   readonly #bits: (Uint8Array | null | undefined)[] = [];
   readonly #words: (Uint32Array | null | undefined)[] = [];
 
@@ -85,10 +80,7 @@ export class Peers {
     this.gaveMs = new Float64Array(rows);
     this.joinedMs = new Float64Array(rows);
     this.unchokedMs = new Float64Array(rows);
-    this.drops = new Int32Array(rows);
     this.pausedUntilMs = new Float64Array(rows);
-    this.lookAgainMs = new Float64Array(rows);
-    this.rejects = new Int32Array(rows);
   }
 
   /** Slots may be up to `rows` from now on. */
@@ -117,10 +109,7 @@ export class Peers {
     this.gaveMs = grown(this.gaveMs, rows);
     this.joinedMs = grown(this.joinedMs, rows);
     this.unchokedMs = grown(this.unchokedMs, rows);
-    this.drops = grown(this.drops, rows);
     this.pausedUntilMs = grown(this.pausedUntilMs, rows);
-    this.lookAgainMs = grown(this.lookAgainMs, rows);
-    this.rejects = grown(this.rejects, rows);
   }
 
   /** The state BEP 3 gives a new connection: choked and not interested both ways, no pieces. */
@@ -147,10 +136,7 @@ export class Peers {
     this.gaveMs[slot] = nowMs;
     this.joinedMs[slot] = nowMs;
     this.unchokedMs[slot] = nowMs;
-    this.drops[slot] = 0;
     this.pausedUntilMs[slot] = 0;
-    this.lookAgainMs[slot] = 0;
-    this.rejects[slot] = 0;
   }
 
   /** Its clocks stood still for a while. */

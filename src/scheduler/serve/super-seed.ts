@@ -17,7 +17,9 @@
  * revealed; a piece has at most one taker, an unchoked peer. Everything is O(1) per HAVE, and O(pieces) when a peer
  * leaves or sends a bitfield.
  */
+
 import type { PeerSlot, PieceIndex } from '../../metainfo/geometry.js';
+import type { Clock } from '../clock.js';
 import type { Peers } from '../peers/peers.js';
 import type { RollingRates } from '../peers/rate.js';
 import type { Availability } from '../pieces/availability.js';
@@ -47,7 +49,7 @@ export interface SuperSeedParts {
   readonly taken: RollingRates;
   readonly sink: SchedulerSink;
   readonly random: () => number;
-  readonly clock: { readonly nowMs: number };
+  readonly clock: Clock;
 }
 
 export class SuperSeed {

@@ -1,0 +1,111 @@
+/**
+ * The parts of a scheduler, put together: peers (who has what), availability (rarity), open-pieces and ledger (block
+ * states), requests (their life), filler (what to ask for), picker (what to open), pipeline (how much), snubbing,
+ * choker.
+ */
+import { Allowance } from './ask/allowance.js';
+import { Arrivals } from './ask/arrivals.js';
+import { Endgame } from './ask/endgame.js';
+import { Filler } from './ask/filler.js';
+import { Ledger } from './ask/ledger.js';
+import { Pipeline } from './ask/pipeline.js';
+import { Probing } from './ask/probing.js';
+import { RequestLine } from './ask/request-line.js';
+import { Requests } from './ask/requests.js';
+import { Snubbing } from './ask/snubbing.js';
+import { Clock } from './clock.js';
+import type { SchedulerOptions } from './options.js';
+import { Holdings } from './peers/holdings.js';
+import { Peers } from './peers/peers.js';
+import { SlotRows } from './peers/slot-rows.js';
+import { Traffic } from './peers/traffic.js';
+import { Availability } from './pieces/availability.js';
+import { OpenPieces } from './pieces/open-pieces.js';
+import { Picker } from './pieces/picker.js';
+import { checkPriorities } from './pieces/priority.js';
+import { Choker } from './serve/choker.js';
+import { Hoarders } from './serve/hoarders.js';
+import { SuperSeed } from './serve/super-seed.js';
+
+export interface SchedulerParts {
+  readonly clock: Clock;
+  readonly peers: Peers;
+  readonly holdings: Holdings;
+  readonly traffic: Traffic;
+  readonly availability: Availability;
+  readonly picker: Picker;
+  readonly open: OpenPieces;
+  readonly ledger: Ledger;
+  readonly requests: Requests;
+  readonly pipeline: Pipeline;
+  readonly allowance: Allowance;
+  readonly snubbing: Snubbing;
+  readonly endgame: Endgame;
+  readonly filler: Filler;
+  readonly arrivals: Arrivals;
+  readonly choker: Choker;
+  readonly hoarders: Hoarders;
+  readonly superSeed: SuperSeed | null;
+  /** Keeps the tables of all of them equally long. */
+  readonly rows: SlotRows;
+}
+
+/** Throws RangeError when `priorities` are not one per piece. */
+export function makeParts(options: SchedulerOptions): SchedulerParts {
+  const { geometry, have, sink, random, limits, priorities = null, isSequential = false } = options;
+  if (priorities !== null) checkPriorities(priorities, geometry.pieceCount);
+  const clock = new Clock();
+  const peers = new Peers(0, geometry.pieceCount);
+  const availability = new Availability(geometry.pieceCount, 0, (piece) => !have.has(piece), random, priorities);
+  const traffic = new Traffic(0);
+  const ledger = new Ledger(0);
+  const open = new OpenPieces(geometry, Math.max(1, limits.openPieces), geometry.pieceCount - have.count, ledger);
+  const allowance = new Allowance(limits.downloadBytesPerSec ?? Number.POSITIVE_INFINITY);
+  const picker = new Picker(availability, peers, 0, have.count, random, isSequential);
+  picker.prefer(options.begun ?? []);
+  const holdings = new Holdings({ peers, availability, picker, have, sink, clock });
+  const requests = new Requests(open, ledger, peers, sink);
+  const pipeline = new Pipeline(0, limits.requestsPerPeer);
+  const snubbing = new Snubbing(peers, pipeline, requests, sink);
+  const arrivals = new Arrivals({ geometry, open, peers, traffic, requests, pipeline, snubbing });
+
+  const roomBlocks = Math.max(1, limits.openPieces) * geometry.blocksPerPiece;
+  const line = new RequestLine(roomBlocks);
+  const told = { peers, holdings, availability, picker, open, sink, random };
+  const asking = { ...told, ledger, requests, pipeline, snubbing, allowance, roomBlocks, line };
+  const endgame = new Endgame(asking);
+  const filler = new Filler({ ...asking, endgame, probing: new Probing(asking) });
+
+  // A single piece cannot be shown before we are known for a seed.
+  const isSuper = options.isSuperSeeding === true && have.isFull && geometry.pieceCount > 1;
+  const superSeed = isSuper ? new SuperSeed({ peers, availability, taken: traffic.taken, sink, random, clock }) : null;
+  const { pieceLengthBytes } = geometry;
+  const hoarders = new Hoarders(geometry.pieceCount, pieceLengthBytes);
+  const { uploadSlots, maxSlots } = limits;
+  const choking = { rows: 0, uploadSlots, pieceLengthBytes, random, hoarders, superSeed };
+  const choker = new Choker(peers, traffic, sink, choking);
+
+  const tables = [peers, availability, ledger, pipeline, picker, traffic, snubbing, endgame, choker, line, hoarders];
+  const rows = new SlotRows(maxSlots, superSeed === null ? tables : [...tables, superSeed]);
+  return {
+    clock,
+    peers,
+    holdings,
+    traffic,
+    availability,
+    picker,
+    open,
+    ledger,
+    requests,
+    pipeline,
+    allowance,
+    snubbing,
+    endgame,
+    filler,
+    arrivals,
+    choker,
+    hoarders,
+    superSeed,
+    rows,
+  };
+}
