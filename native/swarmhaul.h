@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define SH_INTERFACE 3
+#define SH_INTERFACE 4
 
 /* Everything else is hidden: the library is loaded into a process that has its own OpenSSL. */
 #define SH_API __attribute__((visibility("default")))
@@ -85,5 +85,14 @@ SH_API int32_t sh_hash_rate(int32_t algorithm, int32_t count);
  */
 SH_API int32_t sh_hash(int32_t algorithm, void *messages, int32_t count, const void *ranges, int32_t range_count,
                        int32_t way);
+
+/*
+ * Hashes `length` bytes of a file from `begin` on as pieces of `piece_length`, at most 64 of them, of which the last
+ * may be shorter: mapped where it is in memory, which puts the guard in place, else read step by step into `scratch`.
+ * Writes their digests one after the other. Returns 0, or an errno, negative: of the read; -ENODATA where the file ends
+ * too early, -EINVAL for lengths that do not fit, -ENOSYS where there is no way of hashing many.
+ */
+SH_API int32_t sh_digest_file(int32_t algorithm, int32_t fd, uint64_t begin, uint64_t length, uint64_t piece_length,
+                              void *scratch, uint64_t scratch_bytes, void *digests);
 
 #endif

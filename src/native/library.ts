@@ -16,7 +16,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** SH_INTERFACE in `native/swarmhaul.h`. */
-export const NATIVE_INTERFACE = 3;
+export const NATIVE_INTERFACE = 4;
 
 const FUNCTIONS = {
   interface: 'int32_t sh_interface(void)',
@@ -31,6 +31,9 @@ const FUNCTIONS = {
   hash:
     'int32_t sh_hash(int32_t algorithm, void *messages, int32_t count, ' +
     'void *ranges, int32_t range_count, int32_t way)',
+  digestFile:
+    'int32_t sh_digest_file(int32_t algorithm, int32_t fd, uint64_t begin, uint64_t length, ' +
+    'uint64_t piece_length, void *scratch, uint64_t scratch_bytes, void *digests)',
 } as const;
 
 const NAME = 'libswarmhaul.so';

@@ -100,6 +100,42 @@ function grown(words: Uint32Array): Uint32Array<ArrayBuffer> {
   return larger;
 }
 
+/** Most pieces of a call of `digestFile`. */
+export const DIGEST_FILE_PIECES = 64;
+
+/** Where bytes lie: in an open file. */
+export interface FilePlace {
+  readonly fd: number;
+  readonly beginBytes: number;
+}
+
+/** Pieces side by side, `lengthBytes` together. */
+export interface FilePieces {
+  readonly count: number;
+  readonly pieceLengthBytes: number;
+  readonly lengthBytes: number;
+}
+
+/**
+ * Reads so many bytes of a file and hashes them as pieces, side by side; of at most DIGEST_FILE_PIECES pieces the last
+ * may be shorter. One call, where reading and hashing step by step is some hundred of them; what is in memory is not
+ * copied.
+ * @param scratch what is not in memory is read to, an even share for each piece
+ * @returns their digests, or null: no library, or trouble with the file, which whoever reads it step by step will meet
+ */
+export function digestFile(
+  algorithm: HashAlgorithm,
+  { fd, beginBytes }: FilePlace,
+  { count, pieceLengthBytes, lengthBytes }: FilePieces,
+  scratch: Uint8Array,
+): Buffer | null {
+  const { number, digestBytes } = ALGORITHMS[algorithm];
+  const digests = Buffer.alloc(count * digestBytes);
+  const call = nativeLibrary()?.digestFile;
+  const result = call?.(number, fd, beginBytes, lengthBytes, pieceLengthBytes, scratch, scratch.length, digests);
+  return result === 0 ? digests : null;
+}
+
 /** Ways of this machine, as numbers of HASH_WAYS. None without the library. */
 export function hashWays(algorithm: HashAlgorithm): number[] {
   const ways = nativeLibrary()?.hashWays(ALGORITHMS[algorithm].number) ?? 0;

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { addressOf } from '../native/library.js';
-import { HashCall, type HashRates, hashRates } from '../native/multihash.js';
+import { DIGEST_FILE_PIECES, digestFile, HashCall, type HashRates, hashRates } from '../native/multihash.js';
 import { pageBuffer } from '../native/page-buffer.js';
 import type { RawPathRange } from './job.js';
 import { RangeReader } from './range-reader.js';
@@ -16,6 +16,10 @@ const KIB = 1024;
 const SINGLE_BYTES = 512 * KIB;
 /** For each piece that is hashed at the same time as others: 1 MiB in all for four of them, 4 MiB for sixteen. */
 const LANE_BYTES = 256 * KIB;
+/** The same where one call does all the steps, and a step costs a system call only. */
+const CALL_LANE_BYTES = 64 * KIB;
+/** A message is cut at multiples of it. */
+const BLOCK_BYTES = 64;
 /** Short pieces: no call of the library for less. */
 const CALL_BYTES = 512 * KIB;
 
@@ -77,6 +81,25 @@ function digestInGroups(reader: RangeReader, pieces: readonly Piece[], { company
 
 /** Only the last one may be shorter than the others. */
 function digestGroup(reader: RangeReader, pieces: readonly Piece[]): Buffer[] {
+  const whole = digestInOneCall(reader, pieces);
+  return whole === null ? digestStepByStep(reader, pieces) : [whole];
+}
+
+/** All their digests; null: they do not lie in one file, or there is trouble with it. */
+function digestInOneCall(reader: RangeReader, pieces: readonly Piece[]): Buffer | null {
+  if (pieces.length > DIGEST_FILE_PIECES) return null;
+  const first = pieces[0]!;
+  const last = pieces.at(-1)!;
+  const lengthBytes = last.beginBytes + last.lengthBytes - first.beginBytes;
+  const place = reader.placeOf(first.beginBytes, lengthBytes);
+  if (place === null) return null;
+  const laneBytes = Math.ceil(Math.min(CALL_LANE_BYTES, first.lengthBytes) / BLOCK_BYTES) * BLOCK_BYTES;
+  const buffer = scratchOf(laneBytes * pieces.length).subarray(0, laneBytes * pieces.length);
+  const { lengthBytes: pieceLengthBytes } = first;
+  return digestFile('sha1', place, { count: pieces.length, pieceLengthBytes, lengthBytes }, buffer);
+}
+
+function digestStepByStep(reader: RangeReader, pieces: readonly Piece[]): Buffer[] {
   call ??= new HashCall('sha1');
   const longest = pieces[0]!.lengthBytes;
   const stepBytes = Math.min(LANE_BYTES, longest);

@@ -7,6 +7,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { errnoOf, SystemCallError } from '../native/errno.js';
+import type { FilePlace } from '../native/multihash.js';
 import type { RawPathRange } from './job.js';
 import type { FileIdentity } from './port.js';
 import { encodeTrouble } from './trouble.js';
@@ -42,6 +43,18 @@ export class RangeReader {
       at += part;
     }
     return null;
+  }
+
+  /** The one file that all of these bytes lie in, open; null: there is no such, or it cannot be opened. */
+  placeOf(beginBytes: number, lengthBytes: number): FilePlace | null {
+    const index = this.#find(beginBytes);
+    const { path, identity, beginBytes: first } = this.#files[index]!;
+    if (path === null || beginBytes + lengthBytes > this.#begins[index + 1]!) return null;
+    const opened = this.#opened.get(index) ?? this.#open(path, identity);
+    this.#opened.delete(index);
+    this.#opened.set(index, opened);
+    this.#near = index;
+    return opened < 0 ? null : { fd: opened, beginBytes: first + beginBytes - this.#begins[index]! };
   }
 
   close(): void {
