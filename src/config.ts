@@ -266,7 +266,7 @@ export const DEFAULTS = {
    * Looks at files in use (gone? replaced? cut?), some 15 µs each; so 1,280 files are gone through in a sync interval.
    */
   filesWatchedPerSecond: 256,
-  /** The one timer of an engine. */
+  /** The timer that all torrents of an engine share. */
   tickMs: 100,
 } as const;
 

@@ -1,5 +1,5 @@
 /**
- * Runs one command: signals, exit codes, the one-line error. The only place that ends the process.
+ * Runs one command: signals, exit codes, the one-line error. Once a command runs, the only place that ends it.
  * Exit codes: 0 done, 1 failed, 2 usage, 3 nothing came for --timeout, 4 the --deadline passed, 130 interrupted
  * (SIGINT), 143 terminated (SIGTERM), 129 the terminal is gone (SIGHUP), 141 nobody reads our output. A service that is
  * interrupted or terminated has done what it was for: 0, as init systems expect.

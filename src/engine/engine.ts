@@ -1,6 +1,6 @@
 /**
- * The composition root: builds the parts, connects them, owns the one timer. The only file that names concrete
- * storage, pool, discovery and sockets to the torrents.
+ * The composition root: builds the parts, connects them, owns the timer that all torrents share. Only this folder names
+ * concrete storage (`content.ts`), discovery (`environment.ts`), sockets (`dialler.ts`) and the pool to the torrents.
  */
 import { randomBytes, randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
@@ -319,7 +319,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#visits.delete(torrent);
   }
 
-  /** The one timer: torrents, time-outs and the dial budget. */
+  /** For all torrents: their ticks, time-outs and the dial budget. */
   #tick(): void {
     const nowMs = performance.now();
     const isSecond = nowMs - this.#lastSecondMs >= 1000;

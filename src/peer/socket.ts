@@ -1,7 +1,8 @@
 /**
  * Sockets that read into the one shared receive buffer of the process, dialled and accepted alike.
- * The only file that touches a private field of Node.js: `net.Server` has no `onread`, so an accepted handle is
- * re-wrapped in a new `net.Socket`. Where that is not possible the plain 'data' event does the same, with copies.
+ * Takes private fields of Node.js (of its sockets only `gathered-writes.ts` and `tracker/raw-socket.ts` do too):
+ * `net.Server` has no `onread`, so an accepted handle is re-wrapped in a new `net.Socket`. Where that is not possible
+ * the plain 'data' event does the same, with copies.
  */
 import net from 'node:net';
 import { DEFAULTS } from '../config.js';
