@@ -48,15 +48,13 @@ const SMALL_ANNOUNCES = 200;
 
 interface Contender {
   readonly name: string;
-  readonly hasUdp: boolean;
-  /** On this port, of TCP and where it has it of UDP. */
+  /** On this port, of TCP and of UDP. */
   start(scope: Scope, port: number, hashes: readonly string[], cores: Cores): Promise<Child>;
 }
 
 function ours(profile: boolean): Contender {
   return {
     name: 'swarmhaul',
-    hasUdp: false,
     async start(scope, port, hashes, cores) {
       const options = profile ? ['--cpu-prof', '--cpu-prof-dir', OUT_FOLDER] : [];
       const words = [process.execPath, ...options, TRACKER_PROCESS, String(port), ...hashes];
@@ -69,7 +67,6 @@ function ours(profile: boolean): Contender {
 
 const OPENTRACKER: Contender = {
   name: 'opentracker',
-  hasUdp: true,
   async start(scope, port, hashes, cores) {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'swarmhaul-opentracker-'));
     scope.defer(() => rm(folder, { recursive: true, force: true }));
@@ -247,13 +244,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     if ((await missingTool(['opentracker'])) === null) entrants.push(OPENTRACKER);
     else results.skip('opentracker', 'not installed (apt-get install opentracker)');
   }
-  if (parts.some(({ load }) => load === udpLoad))
-    for (const { name, hasUdp } of entrants) if (!hasUdp) results.skip(`${name}, udp`, 'it has no UDP (BEP 15) yet');
   const checksums = new Set<string>();
   for (let turn = 0; turn < turns; turn++) {
     for (const part of parts) {
       for (const entrant of entrants) {
-        if (part.load === udpLoad && !entrant.hasUdp) continue;
         const { checksum, figures } = await measure(entrant, part.load, run);
         checksums.add(checksum);
         results.add({ series: entrant.name, turn, parameters: part.parameters, figures, checksum });

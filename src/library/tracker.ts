@@ -7,6 +7,7 @@ import {
   checkOptions,
   checkValue,
   flag,
+  listOf,
   port,
   type Rules,
   signal,
@@ -21,12 +22,17 @@ export const TRACKER_PORT = 6969;
 export type TrackerSettings = Pick<TrackerOptions, 'intervalSeconds' | 'entriesPerAddress' | 'stateFile'>;
 
 /** Options of `startTracker`. */
-export interface StartTrackerOptions extends TrackerSettings, Pick<TrackerOptions, 'host' | 'registeredOnly' | 'log'> {
-  /** TCP port, 0 for any free one; default 6969. */
+export interface StartTrackerOptions
+  extends TrackerSettings,
+    Pick<TrackerOptions, 'host' | 'registeredOnly' | 'udp' | 'passkeys' | 'log'> {
+  /** TCP and UDP port, 0 for any free one; default 6969. */
   readonly port?: number;
   /** Closes the tracker; before it listens, it rejects with ABORTED. */
   readonly signal?: AbortSignal;
 }
+
+const passkey = (value: unknown): string | null =>
+  typeof value === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(value) ? null : 'must be a key';
 
 /** Also those of `share`. */
 export const TRACKER_SETTING_RULES: Rules<TrackerSettings> = {
@@ -40,12 +46,15 @@ const RULES: Rules<StartTrackerOptions> = {
   host: words,
   port,
   registeredOnly: flag,
+  udp: flag,
+  passkeys: listOf(passkey, 'keys of 1 to 64 letters, digits, dots, dashes and underscores'),
   log: callable,
   signal,
 };
 
 /**
- * Starts a tracker over HTTP (BEP 3, 7, 23, 48): for any torrent, or with `registeredOnly` for those it was told of.
+ * Starts a tracker over HTTP and UDP (BEP 3, 7, 15, 23, 24, 41, 48): for any torrent, or with `registeredOnly` for
+ * those it was told of.
  * @throws HaulError BAD_ARGUMENT, PORT_IN_USE, NO_PERMISSION (ports below 1024), IO (no such local address), ABORTED
  */
 export async function startTracker(options: StartTrackerOptions = {}): Promise<TrackerServer> {

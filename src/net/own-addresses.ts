@@ -1,5 +1,5 @@
 /** By which address other machines reach this one, as far as that can be known from here. */
-import { isIPv6 } from 'node:net';
+import { BlockList, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
 export type Interfaces = ReturnType<typeof networkInterfaces>;
@@ -24,6 +24,28 @@ export function localAddresses(interfaces: Interfaces = networkInterfaces()): st
 /** The likeliest of them, or 127.0.0.1. */
 export function localAddress(interfaces: Interfaces = networkInterfaces()): string {
   return localAddresses(interfaces)[0] ?? LOOPBACK;
+}
+
+/**
+ * By which of our addresses this one reaches us, where only the system knows: the one on its network, else the
+ * likeliest of its family.
+ */
+export function localAddressTowards(remote: string, interfaces: Interfaces = networkInterfaces()): string {
+  const host = remote.startsWith('::ffff:') ? remote.slice('::ffff:'.length) : remote.split('%', 1)[0]!;
+  const family = host.includes(':') ? 'ipv6' : 'ipv4';
+  const found = Object.values(interfaces)
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ address }) => isIPv6(address) === (family === 'ipv6'));
+  for (const { address, cidr } of found) {
+    const subnet = new BlockList();
+    const [network, bits] = (cidr ?? '').split('/');
+    if (network === undefined || bits === undefined) continue;
+    subnet.addSubnet(network, Number(bits), family);
+    if (subnet.check(host, family)) return address;
+  }
+  return (
+    found.find(({ internal, address }) => !internal && !LINK_LOCAL.test(address))?.address ?? localAddress(interfaces)
+  );
 }
 
 /** An address or name as it stands in a URL: IPv6 in brackets (RFC 3986); "all addresses" becomes a real one. */

@@ -21,6 +21,8 @@ export interface AnnounceQuery {
   /** BEP 23; the default here, since every client of this century asks for it. */
   isCompact: boolean;
   noPeerId: boolean;
+  /** The reply has room for peers of the asker's own family only (BEP 15). */
+  isOneFamily?: boolean;
   /** Ours alone: where the peer is (`net/zone.ts`). Absent: not said. */
   zone?: string;
 }

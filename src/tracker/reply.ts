@@ -11,6 +11,8 @@ export interface ReplyShape {
   readonly minIntervalS: number;
   readonly isCompact: boolean;
   readonly noPeerId: boolean;
+  /** BEP 24: where the asker comes from, 4 or 16 bytes. */
+  readonly externalIp: Uint8Array;
 }
 
 /** @param text ASCII. */
@@ -20,8 +22,11 @@ export function failureReply(text: string): Buffer {
 
 /** @param localSeed compact address (6 or 18 bytes) of a seed that is not in the tables, or null. */
 export function announceReply(view: SwarmView, localSeed: Uint8Array | null, shape: ReplyShape): Buffer {
+  const { externalIp } = shape;
+  const ip = Buffer.from(externalIp.buffer, externalIp.byteOffset, externalIp.length).toString('latin1');
   const head =
-    `d8:completei${view.complete}e10:downloadedi${view.downloaded}e10:incompletei${view.incomplete}e` +
+    `d8:completei${view.complete}e10:downloadedi${view.downloaded}e11:external ip${ip.length}:${ip}` +
+    `10:incompletei${view.incomplete}e` +
     `8:intervali${shape.intervalS}e12:min intervali${shape.minIntervalS}e`;
   return shape.isCompact ? compactReply(head, view, localSeed) : listReply(head, view, localSeed, shape.noPeerId);
 }

@@ -1,10 +1,12 @@
 /**
- * The tracker we run, over HTTP: announce and scrape (BEP 3, 23, 48), the .torrent files of `haul share`, and a page of
- * counts. Owns the listening socket and its limits; what is answered is decided in `TrackerService`.
+ * The tracker we run: announce and scrape over HTTP (BEP 3, 23, 48) and UDP (BEP 15), the .torrent files of `haul
+ * share`, and a page of counts. Owns the listening sockets and their limits; what is answered is decided in
+ * `TrackerService`.
  */
 
+import { randomBytes } from 'node:crypto';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import type { Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { TRACKER_LIMITS } from '../config.js';
@@ -12,12 +14,15 @@ import { fromSystemError } from '../errors.js';
 import type { Log } from '../log.js';
 import { urlHost } from '../net/address.js';
 import { bindTo } from '../net/bind.js';
+import { localAddressTowards } from '../net/own-addresses.js';
 import { AnnounceDoor } from './announce-door.js';
 import { HttpConnections } from './http-connections.js';
 import type { Endpoints } from './raw-socket.js';
 import { type TrackerCounts, TrackerService } from './service.js';
 import { TableFile } from './table-file.js';
 import { baseUrl, TorrentShelf } from './torrent-shelf.js';
+import { UdpDoor } from './udp-door.js';
+import { UdpService } from './udp-service.js';
 
 /** A few hundred runners that come and go want to find each other within minutes, and a tracker hardly notices. */
 export const INTERVAL_DEFAULT_S = 300;
@@ -27,6 +32,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_TIMEOUT_S = 10;
 const TICK_MS = 1_000;
 const SWEEP_BUDGET = 2_000;
+const PORT_TRIES = 8;
 /** Entries from before a restart are older than this process. */
 const CLOCK_START_MS = 86_400_000;
 
@@ -40,6 +46,10 @@ export interface TrackerOptions {
   readonly intervalSeconds?: number;
   /** Serve registered info-hashes only; default false. */
   readonly registeredOnly?: boolean;
+  /** Answer by UDP too, on the port of TCP (BEP 15); default true. */
+  readonly udp?: boolean;
+  /** Who announces must name one of these in the path, `/KEY/announce`; default: nobody need. */
+  readonly passkeys?: readonly string[];
   /**
    * Entries that one address (IPv6: one /64) keeps when a swarm or the tracker is full; a /24 or /48 keeps four times
    * as many. Below that nobody is limited. Default 4096.
@@ -90,6 +100,7 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
   const service = new TrackerService({
     intervalS: options.intervalSeconds ?? INTERVAL_DEFAULT_S,
     registeredOnly: options.registeredOnly ?? false,
+    passkeys: options.passkeys === undefined ? null : new Set(options.passkeys),
     random: options.random ?? Math.random,
     entriesPerAddress: options.entriesPerAddress,
     seedHosts: options.seedHosts,
@@ -97,9 +108,7 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
   });
   const shelf = new TorrentShelf();
   const table = await openTable(options, service, now);
-  const app = await listen(options, service, shelf);
-  const bound = app.server.address();
-  if (bound === null || typeof bound === 'string') throw new Error('the tracker listens on no port');
+  const { app, bound, udp } = await listen(options, service, shelf, now);
   const door = new AnnounceDoor(app.server, {
     idleTimeoutS: KEEP_ALIVE_TIMEOUT_S,
     answer: (query, socket) => announce(service, query, socket),
@@ -125,6 +134,7 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
     close: () => {
       clearInterval(timer);
       door.close();
+      udp?.close();
       closing ??= Promise.all([app.close(), table?.close()]).then(() => {});
       return closing;
     },
@@ -149,7 +159,39 @@ async function openTable(
 
 type App = FastifyInstance<Server>;
 
-function listen(options: TrackerOptions, service: TrackerService, shelf: TorrentShelf): Promise<App> {
+interface Listening {
+  readonly app: App;
+  readonly bound: AddressInfo;
+  readonly udp: UdpDoor | null;
+}
+
+/** One port for TCP and UDP. */
+async function listen(
+  options: TrackerOptions,
+  service: TrackerService,
+  shelf: TorrentShelf,
+  now: () => number,
+): Promise<Listening> {
+  for (let tries = 1; ; tries++) {
+    const app = await listenTcp(options, service, shelf);
+    const bound = app.server.address();
+    if (bound === null || typeof bound === 'string') throw new Error('the tracker listens on no port');
+    if (options.udp === false) return { app, bound, udp: null };
+    const { address: host, port } = bound;
+    try {
+      const isAny = host === '::' || host === '0.0.0.0';
+      const udpService = new UdpService(service, isAny ? localAddressTowards : () => host);
+      const udp = await UdpDoor.open({ host, port, service: udpService, secret: randomBytes(16), now });
+      return { app, bound, udp };
+    } catch (error) {
+      await app.close();
+      // Any free port of TCP may be somebody's of UDP.
+      if (options.port !== 0 || tries === PORT_TRIES) throw error;
+    }
+  }
+}
+
+function listenTcp(options: TrackerOptions, service: TrackerService, shelf: TorrentShelf): Promise<App> {
   return bindTo(options.host, async (host) => {
     const app = makeApp(options, service, shelf);
     try {
@@ -184,6 +226,13 @@ function makeApp(options: TrackerOptions, service: TrackerService, shelf: Torren
   app.get('/scrape', (request, reply) => {
     reply.type('text/plain').send(service.scrape(queryOf(request.raw.url ?? '')));
   });
+  app.get<{ Params: { key: string } }>('/:key/announce', (request, reply) => {
+    const { raw, params } = request;
+    reply.type('text/plain').send(announce(service, queryOf(raw.url ?? ''), raw.socket, params.key));
+  });
+  app.get<{ Params: { key: string } }>('/:key/scrape', (request, reply) => {
+    reply.type('text/plain').send(service.scrape(queryOf(request.raw.url ?? ''), request.params.key));
+  });
   app.get<{ Params: { file: string } }>('/:file', (request, reply) => sendTorrent(shelf, request, reply));
   app.setNotFoundHandler((_request, reply) => {
     reply.code(404).type('text/plain').send('not found\n');
@@ -215,9 +264,9 @@ function makeServer(handler: RequestListener): Server {
   return server;
 }
 
-function announce(service: TrackerService, query: string, socket: Endpoints): Buffer {
+function announce(service: TrackerService, query: string, socket: Endpoints, passkey = ''): Buffer {
   // Asking for the local address is a system call, and few swarms have a seed here.
-  return service.announce(query, socket.remoteAddress ?? '', () => socket.localAddress ?? '');
+  return service.announce(query, socket.remoteAddress ?? '', () => socket.localAddress ?? '', passkey);
 }
 
 function queryOf(url: string): string {

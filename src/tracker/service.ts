@@ -4,9 +4,9 @@
  * headers are ignored, so nobody can make a swarm dial a third party.
  */
 import { ipBytes } from '../net/address.js';
-import { parseAnnounce, parseScrape } from './query.js';
+import { type AnnounceQuery, parseAnnounce, parseScrape } from './query.js';
 import { announceReply, failureReply, scrapeReply } from './reply.js';
-import { Swarms } from './swarms.js';
+import { Swarms, type SwarmView } from './swarms.js';
 
 /** A client may ask again this soon when it is short of peers. */
 const MIN_INTERVAL_MAX_S = 60;
@@ -28,6 +28,8 @@ export interface SeedHosts {
 export interface ServiceOptions {
   readonly intervalS: number;
   readonly registeredOnly: boolean;
+  /** Who announces must name one of these in the path; null: nobody need. */
+  readonly passkeys?: ReadonlySet<string> | null;
   readonly random: () => number;
   /** Entries that one address keeps when a table is full; default TRACKER_LIMITS.entriesPerAddress. */
   readonly entriesPerAddress?: number | undefined;
@@ -48,6 +50,18 @@ export interface TrackerCounts {
   readonly failures: number;
 }
 
+/** What an announce is answered with, whatever the protocol. `view` is valid until the next call. */
+export interface Said {
+  readonly view: SwarmView;
+  /** Compact address of a seed of this process, or null. */
+  readonly localSeed: Uint8Array | null;
+  readonly intervalS: number;
+  readonly minIntervalS: number;
+}
+
+/** BEP 48. */
+export type Counts = Pick<SwarmView, 'complete' | 'downloaded' | 'incomplete'>;
+
 export class TrackerService {
   readonly #swarms: Swarms;
   readonly #now: () => number;
@@ -55,6 +69,7 @@ export class TrackerService {
   #emptySinceMs: number | null;
   readonly #intervalS: number;
   readonly #seedHosts: SeedHosts | undefined;
+  readonly #passkeys: ReadonlySet<string> | null;
   #announces = 0;
   #scrapes = 0;
   #failures = 0;
@@ -62,6 +77,7 @@ export class TrackerService {
   constructor(options: ServiceOptions) {
     this.#intervalS = options.intervalS;
     this.#seedHosts = options.seedHosts;
+    this.#passkeys = options.passkeys ?? null;
     this.#now = options.now;
     this.#emptySinceMs = options.now();
     this.#swarms = new Swarms({ ...options, secret: Math.floor(options.random() * 2 ** 32) });
@@ -92,25 +108,58 @@ export class TrackerService {
     this.#swarms.register(Buffer.from(infoHash).toString('latin1'), seedPort);
   }
 
-  /** @param query after the `?`. @param remote, local: addresses of the connection as sockets name them. */
-  announce(query: string, remote: string, local: () => string): Buffer {
-    this.#announces++;
-    const nowMs = this.#now();
+  /**
+   * @param query after the `?`. @param remote, local: addresses of the connection as sockets name them.
+   * @param passkey what stands before /announce in the path, or ''
+   */
+  announce(query: string, remote: string, local: () => string, passkey = ''): Buffer {
     const parsed = parseAnnounce(query);
-    if (typeof parsed === 'string') return this.#failure(parsed);
+    if (typeof parsed === 'string') return failureReply(this.#refused(parsed));
     const compact = compactOf(remote, parsed.port);
-    if (compact === null) return this.#failure('your address cannot be used');
-    const view = this.#swarms.announce(parsed, compact, nowMs);
+    if (compact === null) return failureReply(this.#refused('your address cannot be used'));
+    const said = this.announceFrom(parsed, passkey, compact, remote, local);
+    if (typeof said === 'string') return failureReply(said);
+    return announceReply(said.view, said.localSeed, {
+      intervalS: said.intervalS,
+      minIntervalS: said.minIntervalS,
+      isCompact: parsed.isCompact,
+      noPeerId: parsed.noPeerId,
+      externalIp: compact.subarray(0, -2),
+    });
+  }
+
+  /** What is answered, or the text of a failure. @param compact address of the sender and port of the announce */
+  announceFrom(
+    query: AnnounceQuery,
+    passkey: string,
+    compact: Uint8Array,
+    remote: string,
+    local: () => string,
+  ): Said | string {
+    this.#announces++;
+    if (!this.#permits(passkey)) return this.#failure('the passkey is not known');
+    const nowMs = this.#now();
+    const view = this.#swarms.announce(query, compact, nowMs);
     if (typeof view === 'string') return this.#failure(view);
     const localSeed = view.seedPort === null ? null : compactOf(this.#seedAddress(remote, local), view.seedPort);
     const isSettling = this.#emptySinceMs !== null && nowMs < this.#emptySinceMs + SETTLING_MS;
     const minIntervalMaxS = isSettling ? SETTLING_MIN_INTERVAL_S : MIN_INTERVAL_MAX_S;
-    return announceReply(view, localSeed, {
+    return {
+      view,
+      localSeed,
       intervalS: isSettling ? Math.min(this.#intervalS, SETTLING_INTERVAL_S) : this.#intervalS,
       minIntervalS: Math.min(this.#intervalS, minIntervalMaxS),
-      isCompact: parsed.isCompact,
-      noPeerId: parsed.noPeerId,
-    });
+    };
+  }
+
+  #permits(passkey: string): boolean {
+    return this.#passkeys === null || this.#passkeys.has(passkey);
+  }
+
+  /** An announce that is not looked at further. */
+  #refused(text: string): string {
+    this.#announces++;
+    return this.#failure(text);
   }
 
   /** Who is on this machine needs no way around it. */
@@ -122,17 +171,25 @@ export class TrackerService {
     return addresses.find((address) => address.includes('.') === isOld) ?? addresses[0] ?? local();
   }
 
-  scrape(query: string): Buffer {
-    this.#scrapes++;
+  scrape(query: string, passkey = ''): Buffer {
+    const countsOf = this.scrapeFor(passkey);
+    if (typeof countsOf === 'string') return failureReply(countsOf);
     const hashes = parseScrape(query);
-    if (typeof hashes === 'string') return this.#failure(hashes);
-    const files = new Map<string, { complete: number; downloaded: number; incomplete: number }>();
+    if (typeof hashes === 'string') return failureReply(this.#failure(hashes));
+    const files = new Map<string, Counts>();
     for (const hash of hashes) {
-      const view = this.#swarms.scrape(hash);
-      if (view === null) continue;
-      files.set(hash, { complete: view.complete, downloaded: view.downloaded, incomplete: view.incomplete });
+      const counts = countsOf(hash);
+      if (counts === null) continue;
+      const { complete, downloaded, incomplete } = counts;
+      files.set(hash, { complete, downloaded, incomplete });
     }
     return scrapeReply(files);
+  }
+
+  /** One scrape: the counts of an info-hash, valid until the next call, or the text of a failure. */
+  scrapeFor(passkey: string): ((hash: string) => Counts | null) | string {
+    this.#scrapes++;
+    return this.#permits(passkey) ? (hash) => this.#swarms.scrape(hash) : this.#failure('the passkey is not known');
   }
 
   /** Forgets silent peers; for a timer, since announces alone do it only while there are some. */
@@ -140,14 +197,14 @@ export class TrackerService {
     this.#swarms.sweep(this.#now(), budget);
   }
 
-  #failure(text: string): Buffer {
+  #failure(text: string): string {
     this.#failures++;
-    return failureReply(text);
+    return text;
   }
 }
 
 /** 6 or 18 bytes for the address of a socket (IPv4-mapped and zoned forms included), or null. */
-function compactOf(socketAddress: string, port: number): Uint8Array | null {
+export function compactOf(socketAddress: string, port: number): Uint8Array | null {
   // What a dual-stack socket calls an IPv4 peer; cut here because the general reading is ten times slower.
   const host = socketAddress.startsWith('::ffff:') ? socketAddress.slice(7) : socketAddress;
   const zone = host.indexOf('%');

@@ -324,7 +324,7 @@ export class Swarms {
     own: PeerTable,
     ownSlot: number,
     wanted: number,
-    { isSeed, zone }: AnnounceQuery,
+    { isSeed, zone, isOneFamily }: AnnounceQuery,
     compact: Uint8Array,
   ): SwarmView {
     const view = this.#count(swarm);
@@ -335,7 +335,7 @@ export class Swarms {
     if (isSeed) view.seedPort = null;
     const isOwn4 = own === swarm.table4;
     const other = isOwn4 ? swarm.table6 : swarm.table4;
-    const reserved = Math.min(other.sampleSize(isSeed, -1), wanted >> 2);
+    const reserved = isOneFamily ? 0 : Math.min(other.sampleSize(isSeed, -1), wanted >> 2);
     const ownPicks = isOwn4 ? view.picks4 : view.picks6;
     const otherPicks = isOwn4 ? view.picks6 : view.picks4;
     const { random } = this.#options;

@@ -30,8 +30,8 @@ const PURE: readonly RegExp[] = [
   /^src\/net\/(?:address|advertised|private-address|remote-group|url|zone)\.ts$/,
   /^src\/webseed\/(?:run-queue|url)\.ts$/,
   /^src\/discovery\/(?:address-book|announce|announce-gate|heap|tiers)\.ts$/,
-  /^src\/discovery\/tracker-(?:record|reply|url)\.ts$/,
-  /^src\/tracker\/(?!(?:announce-door|http-connections|raw-socket|server|table-file)\.ts$).*\.ts$/,
+  /^src\/discovery\/(?:tracker-(?:record|reply|url)|source|udp-messages)\.ts$/,
+  /^src\/tracker\/(?!(?:announce-door|http-connections|raw-socket|server|table-file|udp-door)\.ts$).*\.ts$/,
 ];
 
 /** Pure files that may import these: they compute, and read nothing from outside. */

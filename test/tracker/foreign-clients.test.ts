@@ -1,7 +1,8 @@
-/** Real clients announce to our tracker: aria2 and libtorrent. */
+/** Real clients announce to our tracker: aria2, libtorrent, transmission and that of webtorrent. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { type EventEmitter, once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +15,7 @@ import { DEBIAN_PYTHON } from '../support/clients/libtorrent.js';
 import { requirePrograms } from '../support/requirements.js';
 
 /** A tracker for one small torrent whose data nobody has, with its .torrent file in a folder of its own. */
-async function scene(context: TestContext) {
+async function scene(context: TestContext, scheme: 'http' | 'udp' = 'http') {
   const tracker = await startTracker({ port: 0, host: '127.0.0.1', registeredOnly: true, intervalSeconds: 60 });
   const folder = await mkdtemp(join(tmpdir(), 'haul-foreign-'));
   context.after(async () => {
@@ -25,7 +26,8 @@ async function scene(context: TestContext) {
   const infoHash = createHash('sha1').update(encodeBencode(info)).digest();
   const url = `${tracker.url('127.0.0.1')}/announce`;
   const torrentPath = join(folder, 'data.torrent');
-  await writeFile(torrentPath, encodeBencode({ announce: url, info }));
+  const announce = url.replace('http:', `${scheme}:`);
+  await writeFile(torrentPath, encodeBencode({ announce, info }));
   tracker.register(infoHash);
   const counts = async () => (await scrapeHttp(url, [infoHash])).get(infoHash.toString('hex'))!;
   return { folder, torrentPath, counts };
@@ -64,22 +66,24 @@ async function seenAndGone(
   assert.equal((await counts()).incomplete, 0, 'the client said stopped and was forgotten');
 }
 
-test('aria2 announces to our tracker and says good-bye', async (context) => {
-  if (await requirePrograms(context, ['aria2c'])) return;
-  const { folder, torrentPath, counts } = await scene(context);
-  const args = [
-    '--no-conf',
-    '--enable-dht=false',
-    '--enable-dht6=false',
-    '--bt-enable-lpd=false',
-    '--enable-peer-exchange=false',
-    '--disable-ipv6=true',
-  ];
-  const client = spawn('aria2c', [...args, '--listen-port=20000-60000', `--dir=${folder}`, '--quiet', torrentPath], {
-    stdio: ['ignore', 'ignore', 'pipe'],
+for (const scheme of ['http', 'udp'] as const) {
+  test(`aria2 announces to our tracker by ${scheme} and says good-bye`, async (context) => {
+    if (await requirePrograms(context, ['aria2c'])) return;
+    const { folder, torrentPath, counts } = await scene(context, scheme);
+    const args = [
+      '--no-conf',
+      '--enable-dht=false',
+      '--enable-dht6=false',
+      '--bt-enable-lpd=false',
+      '--enable-peer-exchange=false',
+      '--disable-ipv6=true',
+    ];
+    const client = spawn('aria2c', [...args, '--listen-port=20000-60000', `--dir=${folder}`, '--quiet', torrentPath], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    await seenAndGone(context, client, counts);
   });
-  await seenAndGone(context, client, counts);
-});
+}
 
 const LIBTORRENT = `
 import libtorrent, signal, sys
@@ -93,11 +97,43 @@ session.remove_torrent(handle)
 del handle, session
 `;
 
-test('libtorrent announces to our tracker and says good-bye', async (context) => {
-  if (await requirePrograms(context, [DEBIAN_PYTHON])) return;
-  const { folder, torrentPath, counts } = await scene(context);
-  const client = spawn(DEBIAN_PYTHON, ['-c', LIBTORRENT, torrentPath, folder], {
-    stdio: ['ignore', 'ignore', 'pipe'],
+for (const scheme of ['http', 'udp'] as const) {
+  test(`libtorrent announces to our tracker by ${scheme} and says good-bye`, async (context) => {
+    if (await requirePrograms(context, [DEBIAN_PYTHON])) return;
+    const { folder, torrentPath, counts } = await scene(context, scheme);
+    const client = spawn(DEBIAN_PYTHON, ['-c', LIBTORRENT, torrentPath, folder], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    await seenAndGone(context, client, counts);
   });
+}
+
+test('transmission announces to our tracker by udp and says good-bye', async (context) => {
+  if (await requirePrograms(context, ['transmission-cli'])) return;
+  const { folder, torrentPath, counts } = await scene(context, 'udp');
+  const args = ['--config-dir', join(folder, 'config'), '--download-dir', folder, '--port', '0', '--no-portmap'];
+  const client = spawn('transmission-cli', [...args, torrentPath], { stdio: ['ignore', 'ignore', 'pipe'] });
   await seenAndGone(context, client, counts);
+});
+
+test("webtorrent's tracker client announces to our tracker by udp and says good-bye", async (context) => {
+  // It brings no types.
+  const name = 'bittorrent-tracker';
+  const { default: Client } = (await import(name)) as {
+    default: new (options: object) => EventEmitter & { start(): void; stop(): void; destroy(): void };
+  };
+  const tracker = await startTracker({ port: 0, host: '127.0.0.1', intervalSeconds: 60 });
+  context.after(() => tracker.close());
+  const infoHash = Buffer.alloc(20, 3);
+  const announce = [`udp://127.0.0.1:${tracker.port}/announce`];
+  const client = new Client({ infoHash, peerId: Buffer.from('-WW0109-0123456789ab'), announce, port: 6881 });
+  context.after(() => client.destroy());
+  const updates: { complete: number; incomplete: number }[] = [];
+  client.on('update', (update: { complete: number; incomplete: number }) => updates.push(update));
+  client.start();
+  await once(client, 'update');
+  assert.equal(updates[0]!.incomplete, 1);
+  client.stop();
+  await once(client, 'update');
+  assert.equal(tracker.stats().peers, 0);
 });
