@@ -182,6 +182,8 @@ export const LIMITS = {
   extendedHandshakesPerPeer: 32,
   /** Web seeds of a torrent in use at once (BEP 19); the others are for when one fails. */
   webSeeds: 8,
+  /** A web seed at the host of a tracker, as of `haul share`, is used by who had no peer for so long. */
+  ownWebSeedMs: 3_000,
   /** Requests under way at one web seed: the next answer is on its way while one is read. */
   webSeedRequests: 4,
   /** From the request to the first byte, and between two bytes. */
@@ -316,6 +318,15 @@ export const TRACKER_LIMITS = {
   waitingBytes: 64 * MIB,
   /** The same, of one address once that is used up. */
   waitingBytesPerAddress: 4 * MIB,
+  /** Answers with data of what is shared, under way at once: peers are served beside them, and spread it further. */
+  dataAnswers: 16,
+  /** Of one address (IPv6: one /64): as many as a client asks at once. */
+  dataAnswersPerAddress: 4,
+  /** Whoever comes beyond that is told to come again after this. */
+  dataRetrySeconds: 5,
+  /** An answer of which less than this was taken for so long ends: others wait. */
+  dataIdleBytes: 512 * KIB,
+  dataIdleMs: 20_000,
   /**
    * Requests of one HTTP connection without an answer; no client sends more than one at a time. Node reads 64 KiB of
    * them at once.

@@ -30,6 +30,7 @@ interface ShareOptions extends CommonOptions, EngineCliOptions {
   readonly advertise?: { readonly text: string };
   readonly tracker?: readonly string[];
   readonly super?: boolean;
+  readonly webSeed: boolean;
   readonly exclude?: readonly string[];
   readonly peersPerAddress: number;
   readonly state?: string | boolean;
@@ -51,6 +52,7 @@ export function shareCommand(run: Runner): Command {
     .addOption(advertiseOption())
     .addOption(excludeOption())
     .addOption(trackerOption())
+    .option('--no-web-seed', 'do not offer the data by HTTP too (BEP 19)')
     .addOption(superOption())
     .addOption(entriesOption());
   for (const option of stateOptions()) command.addOption(option);
@@ -88,6 +90,7 @@ async function share(context: Context, paths: readonly string[], options: ShareO
       stateFileOf: (port) => stateFileOf({ ...options, host: options.host, port }),
       ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
       superSeeding: options.super === true,
+      ...(options.webSeed ? {} : { webSeed: false }),
       tracker: { entriesPerAddress: options.peersPerAddress },
       engine: engineOptions(output, options),
       log: output.log,

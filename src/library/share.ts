@@ -35,6 +35,7 @@ import {
   unusedGlobs,
 } from './create.js';
 import { makeExclusion } from './glob.js';
+import { sharedFiles, webSeedUrl } from './shared-data.js';
 import { openTracker, TRACKER_SETTING_RULES, type TrackerSettings } from './tracker.js';
 
 /** Options of `share`. */
@@ -54,6 +55,11 @@ export interface ShareOptions extends TorrentFields {
   readonly tracker?: TrackerSettings;
   /** Of the engine that seeds: ports, limits, memory. */
   readonly engine?: EngineOptions;
+  /**
+   * The data itself can be fetched by HTTP too, and the .torrent names that as a web seed (BEP 19). Default true, but
+   * not with `superSeeding` or a limit on what is sent, neither of which it would keep.
+   */
+  readonly webSeed?: boolean;
   /** BEP 16: for the first push, where nobody else has the data yet. See `AddOptions.superSeeding`. */
   readonly superSeeding?: boolean;
   /** Threads that hash the source; default: all cores. */
@@ -98,6 +104,7 @@ const RULES: Rules<ShareOptions> = {
   host: words,
   tracker: isObject,
   engine: isObject,
+  webSeed: flag,
   superSeeding: flag,
   threads,
   onProgress: callable,
@@ -167,7 +174,9 @@ export async function shareAll(paths: readonly string[], options: ShareAllOption
         superSeeding: superSeeding === true,
       });
       const share = shareOf({ torrent, engine, tracker, created, host, advertised, close });
-      offer(share, trackers);
+      const isData = options.webSeed ?? (superSeeding !== true && options.engine?.uploadBytesPerSec === undefined);
+      if (isData) tracker.serveData(sharedFiles(created, dirname(source)));
+      offer(share, trackers, isData ? (options.webSeeds ?? []) : null);
       shares.push(share);
     }
     stop?.addEventListener('abort', onAbort, { once: true });
@@ -263,13 +272,16 @@ function hashOptions({
 
 /** The tracker knows the torrent and this seed; each client gets a .torrent that names the address it reached us by. */
 function offer(
-  { tracker, created: { bytes, infoHash, name }, engine: { port }, announceUrl, isAdvertised }: OpenShare,
+  { tracker, created, engine: { port }, announceUrl, isAdvertised }: OpenShare,
   extraTiers: readonly (readonly string[])[],
+  otherWebSeeds: readonly string[] | null,
 ): void {
+  const { bytes, infoHash, name } = created;
   tracker.register(infoHash, port === null ? {} : { seedPort: port });
   tracker.serveTorrent(`${name}.torrent`, (baseUrl) => {
-    const url = isAdvertised ? announceUrl() : `${baseUrl.replace(/\/$/, '')}/announce`;
-    return withTrackers(bytes, [[url], ...extraTiers.map((tier) => [...tier])]);
+    const base = isAdvertised ? announceUrl().replace(/\/announce$/, '') : baseUrl.replace(/\/$/, '');
+    const webSeeds = otherWebSeeds === null ? null : [webSeedUrl(base, created), ...otherWebSeeds];
+    return withTrackers(bytes, [[`${base}/announce`], ...extraTiers.map((tier) => [...tier])], webSeeds);
   });
 }
 

@@ -24,8 +24,7 @@ export function encodeTorrent(fields: TorrentFields): Buffer {
   add('comment', fields.comment);
   add('created by', fields.createdBy);
   add('creation date', fields.creationDate);
-  const seeds = fields.webSeeds ?? [];
-  if (seeds.length > 0) add('url-list', seeds.length === 1 ? seeds[0] : seeds);
+  entries.push(...webSeedEntries(fields.webSeeds ?? []));
   entries.push({ key: Buffer.from('info'), value: fields.infoBytes });
   return joinEntries(entries);
 }
@@ -33,17 +32,23 @@ export function encodeTorrent(fields: TorrentFields): Buffer {
 /**
  * The same torrent with other trackers ([] for none): info dictionary and every other entry keep their bytes; what
  * follows the torrent is dropped.
+ * @param webSeeds others too, when given (BEP 19)
  * @throws HaulError BAD_BENCODE, BAD_TORRENT
  */
-export function withTrackers(torrentBytes: Uint8Array, trackers: readonly (readonly string[])[]): Buffer {
+export function withTrackers(
+  torrentBytes: Uint8Array,
+  trackers: readonly (readonly string[])[],
+  webSeeds: readonly string[] | null = null,
+): Buffer {
   const scanned = scan(torrentBytes, { requireSortedKeys: false, allowBytesAfter: true });
   if (scanned.span('info') === null) throw new HaulError('BAD_TORRENT', "bad torrent: it has no 'info' dictionary");
   const kept = scanned.entries.map(({ keyBegin, keyEnd, begin, end }) => ({
     key: Buffer.from(torrentBytes.subarray(keyBegin, keyEnd)),
     value: torrentBytes.subarray(begin, end),
   }));
-  const others = kept.filter(({ key }) => !['announce', 'announce-list'].includes(key.toString('latin1')));
-  return joinEntries([...others, ...trackerEntries(trackers)]);
+  const replaced = ['announce', 'announce-list', ...(webSeeds === null ? [] : ['url-list'])];
+  const others = kept.filter(({ key }) => !replaced.includes(key.toString('latin1')));
+  return joinEntries([...others, ...trackerEntries(trackers), ...webSeedEntries(webSeeds ?? [])]);
 }
 
 interface Entry {
@@ -62,6 +67,11 @@ function trackerEntries(trackers: readonly (readonly string[])[]): Entry[] {
     entries.push({ key: Buffer.from('announce-list'), value: encodeBencode(tiers) });
   }
   return entries;
+}
+
+function webSeedEntries(urls: readonly string[]): Entry[] {
+  if (urls.length === 0) return [];
+  return [{ key: Buffer.from('url-list'), value: encodeBencode(urls.length === 1 ? urls[0]! : urls) }];
 }
 
 function joinEntries(entries: readonly Entry[]): Buffer {

@@ -16,6 +16,7 @@ import { urlHost } from '../net/address.js';
 import { bindTo } from '../net/bind.js';
 import { localAddressTowards } from '../net/own-addresses.js';
 import { AnnounceDoor } from './announce-door.js';
+import { DataShelf, type SharedFile } from './data-shelf.js';
 import { HttpConnections } from './http-connections.js';
 import type { Endpoints } from './raw-socket.js';
 import { type TrackerCounts, TrackerService } from './service.js';
@@ -31,6 +32,7 @@ const CONNECTION_TIMEOUT_MS = 30_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_TIMEOUT_S = 10;
 const TICK_MS = 1_000;
+const DATA_PREFIX = '/data/';
 const SWEEP_BUDGET = 2_000;
 const PORT_TRIES = 8;
 /** Entries from before a restart are older than this process. */
@@ -88,6 +90,8 @@ export interface TrackerServer {
   register(infoHash: Uint8Array, options?: { readonly seedPort?: number }): void;
   /** GET /<fileName> answers `render(baseUrl)`, the .torrent for a client that reached us by "http://host:port". */
   serveTorrent(fileName: string, render: (baseUrl: string) => Uint8Array): void;
+  /** GET /data/<path> answers with these files, whole or a range (BEP 19). */
+  serveData(files: readonly SharedFile[]): void;
   /** Torrents and peers it knows, and what it answered since it started. */
   stats(): TrackerCounts;
   /** Stops listening and ends all connections. Idempotent. */
@@ -107,8 +111,9 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
     now,
   });
   const shelf = new TorrentShelf();
+  const data = new DataShelf(now);
   const table = await openTable(options, service, now);
-  const { app, bound, udp } = await listen(options, service, shelf, now);
+  const { app, bound, udp } = await listen(options, service, { shelf, data }, now);
   const door = new AnnounceDoor(app.server, {
     idleTimeoutS: KEEP_ALIVE_TIMEOUT_S,
     answer: (query, socket) => announce(service, query, socket),
@@ -116,6 +121,7 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
   const everySecond = (): void => {
     service.sweep(SWEEP_BUDGET);
     door.tick();
+    data.tick();
     table?.tick();
   };
   const timer = setInterval(everySecond, TICK_MS).unref();
@@ -130,6 +136,7 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
       table?.restore(Buffer.from(infoHash).toString('latin1'));
     },
     serveTorrent: (fileName, render) => shelf.put(fileName, render),
+    serveData: (files) => data.put(files),
     stats: () => service.counts,
     close: () => {
       clearInterval(timer);
@@ -159,6 +166,11 @@ async function openTable(
 
 type App = FastifyInstance<Server>;
 
+interface Shelves {
+  readonly shelf: TorrentShelf;
+  readonly data: DataShelf;
+}
+
 interface Listening {
   readonly app: App;
   readonly bound: AddressInfo;
@@ -169,11 +181,11 @@ interface Listening {
 async function listen(
   options: TrackerOptions,
   service: TrackerService,
-  shelf: TorrentShelf,
+  shelves: Shelves,
   now: () => number,
 ): Promise<Listening> {
   for (let tries = 1; ; tries++) {
-    const app = await listenTcp(options, service, shelf);
+    const app = await listenTcp(options, service, shelves);
     const bound = app.server.address();
     if (bound === null || typeof bound === 'string') throw new Error('the tracker listens on no port');
     if (options.udp === false) return { app, bound, udp: null };
@@ -191,9 +203,9 @@ async function listen(
   }
 }
 
-function listenTcp(options: TrackerOptions, service: TrackerService, shelf: TorrentShelf): Promise<App> {
+function listenTcp(options: TrackerOptions, service: TrackerService, shelves: Shelves): Promise<App> {
   return bindTo(options.host, async (host) => {
-    const app = makeApp(options, service, shelf);
+    const app = makeApp(options, service, shelves);
     try {
       await app.listen({ host, port: options.port });
       return app;
@@ -204,7 +216,7 @@ function listenTcp(options: TrackerOptions, service: TrackerService, shelf: Torr
   });
 }
 
-function makeApp(options: TrackerOptions, service: TrackerService, shelf: TorrentShelf): App {
+function makeApp(options: TrackerOptions, service: TrackerService, { shelf, data }: Shelves): App {
   const app: App = fastify({
     logger: false,
     forceCloseConnections: true,
@@ -234,6 +246,8 @@ function makeApp(options: TrackerOptions, service: TrackerService, shelf: Torren
     reply.type('text/plain').send(service.scrape(queryOf(request.raw.url ?? ''), request.params.key));
   });
   app.get<{ Params: { file: string } }>('/:file', (request, reply) => sendTorrent(shelf, request, reply));
+  app.get(`${DATA_PREFIX}*`, { exposeHeadRoute: false }, (request, reply) => sendData(data, request, reply));
+  app.head(`${DATA_PREFIX}*`, (request, reply) => sendData(data, request, reply));
   app.setNotFoundHandler((_request, reply) => {
     reply.code(404).type('text/plain').send('not found\n');
   });
@@ -295,6 +309,12 @@ function sendTorrent(
   const { head, tail } = item;
   reply.header('content-length', head.length + tail.length).type('application/x-bittorrent');
   reply.send(tail.length === 0 ? head : Readable.from([head, tail], { objectMode: false }));
+}
+
+function sendData(data: DataShelf, { raw }: FastifyRequest, reply: FastifyReply): void {
+  reply.hijack();
+  const path = (raw.url ?? '').split('?', 1)[0]!.slice(DATA_PREFIX.length);
+  void data.serve(path, raw, reply.raw);
 }
 
 function page(service: TrackerService, shelf: TorrentShelf): string {

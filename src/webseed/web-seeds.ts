@@ -43,6 +43,8 @@ export interface WebSeedsOptions {
 /** What takes them: an exchange. */
 export interface WebSeedTaker {
   readonly isComplete: boolean;
+  /** Peers of the wire. */
+  readonly peerCount: number;
   readonly have: { has(piece: PieceIndex): boolean };
   readonly scheduler: { readonly view: { gaveBytes(slot: number): number } };
   addWebSeed(remote: WebRemote): Peer<WebRemote> | null;
@@ -75,6 +77,8 @@ export class WebSeeds {
   readonly #sources: Source[] = [];
   readonly #trusted: ReadonlySet<string>;
   #layout: FileLayout | null = null;
+  /** Since when there is no peer; null: nobody has looked. */
+  #loneMs: number | null = null;
 
   constructor(options: WebSeedsOptions) {
     this.#options = options;
@@ -108,10 +112,19 @@ export class WebSeeds {
   use(taker: WebSeedTaker): void {
     if (taker.isComplete || this.#sources.length === 0) return;
     const nowMs = this.#options.now();
+    if (taker.peerCount > 0) this.#loneMs = nowMs;
+    else this.#loneMs ??= nowMs;
     const inUse = this.#sources.filter(({ remote }) => remote !== null).length;
-    const due = this.#sources.filter(({ remote, dueMs }) => remote === null && dueMs <= nowMs);
+    const due = this.#sources
+      .filter(({ remote, dueMs }) => remote === null && dueMs <= nowMs)
+      .filter((source) => this.#isWanted(source, nowMs));
     due.sort((a, b) => Number(b.isNamed) - Number(a.isNamed) || b.pastBytes - a.pastBytes);
     for (const source of due.slice(0, LIMITS.webSeeds - inUse)) this.#open(source, taker);
+  }
+
+  /** Where the trackers are a seed most likely is: its peers spread what it gives, its web server does not. */
+  #isWanted({ isNamed, url }: Source, nowMs: number): boolean {
+    return isNamed || !this.#trusted.has(hostOf(url.href) ?? '') || nowMs - this.#loneMs! >= LIMITS.ownWebSeedMs;
   }
 
   /** The remote has left its exchange. @param gaveBytes while it was there */
@@ -237,10 +250,10 @@ function pauseMs(failure: RangeFailure | null, failures: number): number {
   return Math.max(pause, failure?.retryAfterMs ?? 0);
 }
 
-function stateOf({ remote, isBanned, dueMs }: Source, nowMs: number): WebSeedReport['state'] {
+function stateOf({ remote, isBanned, dueMs, message }: Source, nowMs: number): WebSeedReport['state'] {
   if (isBanned) return 'banned';
   if (remote !== null) return 'in-use';
-  return dueMs > nowMs ? 'failing' : 'waiting';
+  return dueMs > nowMs && message !== '' ? 'failing' : 'waiting';
 }
 
 function bytesOf({ remote, slot, pastBytes }: Source, taker: WebSeedTaker | null): number {

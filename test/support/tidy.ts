@@ -31,7 +31,7 @@ const PURE: readonly RegExp[] = [
   /^src\/webseed\/(?:run-queue|url)\.ts$/,
   /^src\/discovery\/(?:address-book|announce|announce-gate|heap|tiers)\.ts$/,
   /^src\/discovery\/(?:tracker-(?:record|reply|url)|source|udp-messages)\.ts$/,
-  /^src\/tracker\/(?!(?:announce-door|http-connections|raw-socket|server|table-file|udp-door)\.ts$).*\.ts$/,
+  /^src\/tracker\/(?!(?:announce-door|data-shelf|http-connections|raw-socket|server|table-file|udp-door)\.ts$).*\.ts$/,
 ];
 
 /** Pure files that may import these: they compute, and read nothing from outside. */

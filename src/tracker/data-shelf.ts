@@ -1,0 +1,165 @@
+/**
+ * The data of what is shared, over HTTP: what any browser takes, and what other clients use as a web seed (BEP 19).
+ * A path is looked up in the list of the torrent's own files, and never becomes a path on the disk. A file that is not
+ * the one that was hashed any more is not served. Read by streams, off the main thread; how many at once is bounded,
+ * and who takes next to nothing gives way.
+ */
+import { constants, createReadStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { TRACKER_LIMITS } from '../config.js';
+import { groupOf } from '../net/remote-group.js';
+
+export interface SharedFile {
+  /** As in the torrent, its name first. */
+  readonly path: readonly string[];
+  /** On the disk. */
+  readonly location: string;
+  readonly lengthBytes: number;
+  /** With quotes: other content, another tag. */
+  readonly etag: string;
+  /** Of an open file: it is the one that was hashed. */
+  isSame(file: FileHandle): Promise<boolean>;
+}
+
+interface Answer {
+  readonly group: string;
+  readonly response: ServerResponse;
+  takenBytes: number;
+  seenBytes: number;
+  seenMs: number;
+}
+
+/** In a URL the parts of a path are encoded one by one, and none can hold this. */
+const SEPARATOR = '\0';
+
+export class DataShelf {
+  readonly #files = new Map<string, SharedFile>();
+  readonly #answers = new Set<Answer>();
+  readonly #now: () => number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  put(files: readonly SharedFile[]): void {
+    for (const file of files) this.#files.set(file.path.join(SEPARATOR), file);
+  }
+
+  /** @param path of the URL behind the prefix, as it came */
+  async serve(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const file = this.#find(path);
+    if (file === null) {
+      refuse(response, 404, 'not found');
+      return;
+    }
+    const group = groupOf(request.socket.remoteAddress ?? '');
+    if (request.method !== 'HEAD' && !this.#hasRoom(group)) {
+      refuse(response, 503, 'busy', { 'retry-after': String(TRACKER_LIMITS.dataRetrySeconds) });
+      return;
+    }
+    const nowMs = this.#now();
+    const answer: Answer = { group, response, takenBytes: 0, seenBytes: 0, seenMs: nowMs };
+    this.#answers.add(answer);
+    let handle: FileHandle | null = null;
+    try {
+      handle = await open(file.location, constants.O_RDONLY | constants.O_NONBLOCK);
+      if (await file.isSame(handle)) await send(file, handle, answer, request);
+      else refuse(response, 410, 'the file was changed since it was hashed');
+    } catch {
+      if (response.headersSent) response.destroy();
+      else refuse(response, 500, 'the file cannot be read');
+    } finally {
+      this.#answers.delete(answer);
+      await handle?.close().catch(() => {});
+    }
+  }
+
+  /** Once a second or so: who takes next to nothing gives way. */
+  tick(): void {
+    const nowMs = this.#now();
+    for (const answer of this.#answers) {
+      if (nowMs - answer.seenMs < TRACKER_LIMITS.dataIdleMs) continue;
+      if (answer.takenBytes - answer.seenBytes < TRACKER_LIMITS.dataIdleBytes) answer.response.destroy();
+      answer.seenBytes = answer.takenBytes;
+      answer.seenMs = nowMs;
+    }
+  }
+
+  #find(path: string): SharedFile | null {
+    try {
+      return this.#files.get(path.split('/').map(decodeURIComponent).join(SEPARATOR)) ?? null;
+    } catch {
+      return null;
+    }
+  }
+
+  #hasRoom(group: string): boolean {
+    let own = 0;
+    for (const answer of this.#answers) if (answer.group === group) own++;
+    return this.#answers.size < TRACKER_LIMITS.dataAnswers && own < TRACKER_LIMITS.dataAnswersPerAddress;
+  }
+}
+
+async function send(file: SharedFile, handle: FileHandle, answer: Answer, request: IncomingMessage): Promise<void> {
+  const { response } = answer;
+  const { lengthBytes, etag, path } = file;
+  const range = rangeOf(request, file);
+  const headers = {
+    'accept-ranges': 'bytes',
+    'content-type': 'application/octet-stream',
+    'content-disposition': `attachment; filename*=UTF-8''${encodeURIComponent(path.at(-1)!)}`,
+    'x-content-type-options': 'nosniff',
+    etag,
+  };
+  if (range === 'none') {
+    response.writeHead(416, { ...headers, 'content-range': `bytes */${lengthBytes}`, 'content-length': 0 }).end();
+    return;
+  }
+  const [begin, end] = range ?? [0, lengthBytes];
+  const place = range === null ? {} : { 'content-range': `bytes ${begin}-${end - 1}/${lengthBytes}` };
+  response.writeHead(range === null ? 200 : 206, { ...headers, ...place, 'content-length': end - begin });
+  if (request.method === 'HEAD' || end === begin) response.end();
+  else await stream(handle, begin, end, answer);
+}
+
+/** Resolves when all is sent, or nobody takes it any more. */
+function stream(handle: FileHandle, begin: number, end: number, answer: Answer): Promise<void> {
+  const { response } = answer;
+  const options = { fd: handle, start: begin, end: end - 1, autoClose: false, highWaterMark: READ_BYTES };
+  const source = createReadStream('', options);
+  return new Promise((resolve) => {
+    source.on('data', (chunk) => {
+      answer.takenBytes += chunk.length;
+    });
+    source.once('error', () => response.destroy());
+    response.once('close', () => {
+      source.destroy();
+      resolve();
+    });
+    source.pipe(response);
+  });
+}
+
+const READ_BYTES = 256 * 1024;
+
+/** [begin, end), null for all of it; 'none': no byte of it is there. One range is answered, a list of them with all. */
+function rangeOf({ headers }: IncomingMessage, { lengthBytes, etag }: SharedFile): [number, number] | null | 'none' {
+  const match = /^bytes=(\d{0,16})-(\d{0,16})$/.exec(headers.range?.trim() ?? '');
+  const condition = headers['if-range'];
+  if (match === null || (condition !== undefined && condition !== etag)) return null;
+  const [, first, last] = match as unknown as [string, string, string];
+  if (first === '' && last === '') return null;
+  if (first === '') {
+    const count = Math.min(lengthBytes, Number(last));
+    return count === 0 ? 'none' : [lengthBytes - count, lengthBytes];
+  }
+  if (last !== '' && Number(last) < Number(first)) return null;
+  if (Number(first) >= lengthBytes) return 'none';
+  return [Number(first), last === '' ? lengthBytes : Math.min(lengthBytes, Number(last) + 1)];
+}
+
+function refuse(response: ServerResponse, status: number, text: string, headers: Record<string, string> = {}): void {
+  response.writeHead(status, { ...headers, 'content-type': 'text/plain', 'content-length': text.length + 1 });
+  response.end(`${text}\n`);
+}
