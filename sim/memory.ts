@@ -43,6 +43,7 @@ export class VirtualMemory implements UnitOwner {
   readonly #leastBytes: number;
   readonly #neighbours: Neighbour[] = [];
   #nowMs = -1;
+  #hadPieceMs = -1;
   #loading = 0;
   #isWaking = false;
 
@@ -79,7 +80,9 @@ export class VirtualMemory implements UnitOwner {
     if (liveBytes > mostBytes) throw new Error(`holds ${liveBytes} bytes of memory, ${mostBytes} at most`);
     const { pieces, roomPieces, isShortOfPieces, piecesSinceMs } = this.share;
     if (pieces !== openPieces) throw new Error(`holds memory of ${pieces} pieces, ${openPieces} are open`);
-    const waitedMs = this.#nowMs - piecesSinceMs;
+    if (pieces > 0) this.#hadPieceMs = this.#nowMs;
+    // With one piece it may have stood in line for another for long.
+    const waitedMs = this.#nowMs - Math.max(piecesSinceMs, this.#hadPieceMs);
     if (pieces === 0 && roomPieces <= 0 && isShortOfPieces && waitedMs > NO_PIECE_AT_MOST_MS)
       throw new Error(`waits ${waitedMs} ms for memory without a piece`);
   }
