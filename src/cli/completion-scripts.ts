@@ -131,10 +131,11 @@ function fishOption({ flags, description, value }: OptionRow): string {
   return `${names.join('')} -d ${quoted(brief(description))}${value === null ? '' : fishValue(value, true)}`;
 }
 
+/** Files are offered where they are meant and nowhere else: `-r` alone would offer them for every value. */
 function fishValue({ kind, choices }: Value, isOption: boolean): string {
-  const required = isOption ? ' -r' : '';
-  if (choices.length > 0) return `${required} -a ${quoted(choices.join(' '))}`;
-  if (kind === 'torrent') return `${required} -k -a '(__fish_complete_suffix .torrent)'`;
-  if (kind === 'other') return required;
-  return kind === 'folder' ? `${required} -a '(__fish_complete_directories)'` : `${required} -F`;
+  const exclusive = isOption ? ' -x' : '';
+  if (choices.length > 0) return `${exclusive} -a ${quoted(choices.join(' '))}`;
+  if (kind === 'torrent') return `${exclusive} -k -a '(__fish_complete_suffix .torrent)'`;
+  if (kind === 'other') return exclusive;
+  return kind === 'folder' ? `${exclusive} -a '(__fish_complete_directories)'` : `${isOption ? ' -r' : ''} -F`;
 }

@@ -22,6 +22,25 @@ async function offered(folder: string, ...words: string[]): Promise<string[]> {
   return stdout.split('\n').slice(0, -1).sort();
 }
 
+/** What zsh and fish print that run this code in a folder with the script of `haul completion` beside it. */
+const RUN: Readonly<Record<string, readonly string[]>> = {
+  // Outside of its line editor zsh has no completion: what the script hands over is printed.
+  zsh: [
+    '-fc',
+    `compdef() { :; }; _describe() { print -rl -- "\${(@P)4}"; }; _arguments() { print -rl -- "$@"; }
+     source ../haul.zsh; words=(haul "\${(@)argv}"); CURRENT=$#words; _haul`,
+    'zsh',
+  ],
+  fish: ['--no-config', '-c', 'source ../haul.fish; complete -C "haul $argv"'],
+};
+
+async function printed(shell: string, folder: string, ...words: string[]): Promise<string[]> {
+  const env = { ...process.env, HOME: folder };
+  const { stdout, stderr } = await exec(shell, [...RUN[shell]!, ...words], { cwd: folder, env });
+  assert.equal(stderr, '');
+  return stdout.split('\n').slice(0, -1);
+}
+
 describe('haul completion', () => {
   let table: CommandTable;
   before(async () => {
@@ -74,6 +93,46 @@ describe('haul completion', () => {
       await exec(shell, ['-n', file]);
     });
   }
+
+  it('offers commands, options and values in fish, and files only where they are meant', async (context) => {
+    if ((await missingTool(['fish'])) !== null) return context.skip('fish is not installed');
+    const outer = await makeFolder(context);
+    const folder = join(outer, 'here');
+    await mkdir(join(folder, 'a folder'), { recursive: true });
+    await writeFile(join(folder, 'a.iso'), '');
+    await writeFile(join(outer, 'haul.fish'), (await haul('completion', 'fish')).stdout);
+    const words = async (...given: string[]) =>
+      (await printed('fish', folder, ...given)).map((line) => line.split('\t', 1)[0]!).sort();
+    assert.deepEqual(await words(''), table.commands.map(({ name }) => name).sort());
+    assert.deepEqual(await words('s'), ['seed', 'share']);
+    for (const { name, options } of table.commands) {
+      const flags = options.flatMap((option) => option.flags).filter((flag) => flag.startsWith('--'));
+      if (flags.length > 0) assert.deepEqual(await words(name, '--'), flags.sort(), name);
+    }
+    assert.deepEqual(await words('get', '--storage', ''), ['mapped', 'positional']);
+    assert.deepEqual(await words('get', '--port', ''), []);
+    assert.deepEqual(await words('get', '--output', ''), ['a folder/']);
+    assert.deepEqual(await words('share', 'a'), ['a folder/', 'a.iso']);
+    assert.deepEqual(await words('completion', ''), ['bash', 'fish', 'zsh']);
+  });
+
+  it('hands commands and every option to the functions of zsh', async (context) => {
+    if ((await missingTool(['zsh'])) !== null) return context.skip('zsh is not installed');
+    const outer = await makeFolder(context);
+    const folder = join(outer, 'here');
+    await mkdir(folder);
+    await writeFile(join(outer, 'haul.zsh'), (await haul('completion', 'zsh')).stdout);
+    const names = (await printed('zsh', folder, '')).map((line) => line.split(':', 1)[0]!);
+    assert.deepEqual(
+      names,
+      table.commands.map(({ name }) => name),
+    );
+    for (const { name, options } of table.commands) {
+      const specs = await printed('zsh', folder, name, '');
+      const flags = specs.flatMap((spec) => /^\*(-[^[]+)\[/.exec(spec)?.[1] ?? []);
+      assert.deepEqual(flags.sort(), options.flatMap((option) => option.flags).sort(), name);
+    }
+  });
 
   it('refuses a shell that it does not know', async () => {
     const { exitCode, stderr } = await haul('completion', 'tcsh');
