@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from '../../lab/ports.js';
 import { scrapeHttp } from '../../src/discovery/http-tracker.js';
 import { encodeBencode } from '../../src/metainfo/bencode.js';
 import { startTracker } from '../../src/tracker/server.js';
@@ -72,7 +73,10 @@ for (const scheme of ['http', 'udp'] as const) {
     const { folder, torrentPath, counts } = await scene(context, scheme);
     const args = [
       '--no-conf',
-      '--enable-dht=false',
+      // It asks UDP trackers through the socket of its DHT only.
+      `--enable-dht=${scheme === 'udp'}`,
+      `--dht-file-path=${join(folder, 'dht.dat')}`,
+      '--dht-listen-port=20000-60000',
       '--enable-dht6=false',
       '--bt-enable-lpd=false',
       '--enable-peer-exchange=false',
@@ -86,7 +90,7 @@ for (const scheme of ['http', 'udp'] as const) {
 }
 
 const LIBTORRENT = `
-import libtorrent, signal, sys
+import libtorrent, signal, sys, time
 session = libtorrent.session({
     'listen_interfaces': '127.0.0.1:0', 'enable_dht': False, 'enable_lsd': False,
     'enable_upnp': False, 'enable_natpmp': False})
@@ -94,6 +98,8 @@ handle = session.add_torrent({'ti': libtorrent.torrent_info(sys.argv[1]), 'save_
 signal.signal(signal.SIGINT, lambda *_: None)
 signal.pause()
 session.remove_torrent(handle)
+# By UDP it does not wait for its own goodbye.
+time.sleep(1)
 del handle, session
 `;
 
@@ -111,7 +117,8 @@ for (const scheme of ['http', 'udp'] as const) {
 test('transmission announces to our tracker by udp and says good-bye', async (context) => {
   if (await requirePrograms(context, ['transmission-cli'])) return;
   const { folder, torrentPath, counts } = await scene(context, 'udp');
-  const args = ['--config-dir', join(folder, 'config'), '--download-dir', folder, '--port', '0', '--no-portmap'];
+  const port = String(await freePort('127.0.0.1'));
+  const args = ['--config-dir', join(folder, 'config'), '--download-dir', folder, '--port', port, '--no-portmap'];
   const client = spawn('transmission-cli', [...args, torrentPath], { stdio: ['ignore', 'ignore', 'pipe'] });
   await seenAndGone(context, client, counts);
 });
