@@ -6,6 +6,7 @@ import type net from 'node:net';
 import { LIMITS } from '../config.js';
 import { groupOf } from '../net/remote-group.js';
 import { encodeHandshake, type Handshake } from '../wire/handshake.js';
+import { isOurClient } from '../wire/peer-id.js';
 import type { WireSink } from '../wire/sink.js';
 import type { Flusher } from './flusher.js';
 import { type LinkHandlers, PeerLink } from './link.js';
@@ -210,9 +211,9 @@ export class Handshakes implements LinkHandlers {
   #letIn(link: PeerLink, handshake: Handshake, door: Door, isIncoming: boolean): WireSink | null {
     if (isIncoming) {
       this.#greet(link, door);
-      // At once, also to a peer that is refused: its peer id is how the dialler learns that it dialled itself, or the
-      // same peer twice.
-      link.flush();
+      // Also to a peer that is refused: its peer id is how the dialler learns that it dialled itself, or the same peer
+      // twice. At once, for others lose what comes together with it; one of ours hears all first words in one write.
+      if (!isOurClient(handshake.peerId)) link.flush();
     }
     // From here on the end of the link is no failed dial, whether it is admitted or not.
     this.#pending.set(link, null);

@@ -14,7 +14,7 @@ import { BLOCK_LENGTH_BYTES, LIMITS } from '../config.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { PeerLink } from '../peer/link.js';
 import { writeExtended } from '../wire/encoder.js';
-import { EXTENDED_HANDSHAKE_ID, parseExtendedHandshake, pieceMessage, pieceOfMessage } from '../wire/extensions.js';
+import { EXTENDED_HANDSHAKE_ID, ExtendedHandshakes, pieceMessage, pieceOfMessage } from '../wire/extensions.js';
 
 /** The numbers under which we take messages. */
 export const EXTENSIONS = { haul_bad_piece: 1, lt_donthave: 2 } as const;
@@ -38,6 +38,9 @@ export interface ExtendedPeer {
     lacks(piece: number): void;
   } | null;
 }
+
+/** Of all peers: those of one client say the same. */
+const handshakes = new ExtendedHandshakes();
 
 export class PeerExtensions {
   readonly #remote: ExtendedPeer;
@@ -85,7 +88,7 @@ export class PeerExtensions {
       remote.link.close('sent too many extension handshakes');
       return;
     }
-    const said = parseExtendedHandshake(payload);
+    const said = handshakes.read(payload);
     if ('code' in said) {
       remote.link.close(said.reason);
       return;

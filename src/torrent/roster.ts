@@ -214,12 +214,15 @@ export class Roster implements Door {
     const nowMs = this.#torrent.environment.now();
     const address = { host: link.host, port: link.port };
     if (!link.isIncoming) this.#dialling--;
-    const refusal = this.#refusal(link, handshake);
-    const peer = refusal === null ? this.#seat(link, handshake, nowMs) : null;
+    const twin = this.#twinOf(handshake);
+    const refusal = this.#refusal(link, handshake, twin);
+    const peer = refusal === null ? this.#seat(link, handshake, twin, nowMs) : null;
     const { contacts } = this.#torrent.condition;
     if (peer === null) {
       if (!link.isIncoming) contacts.dialFailed(link.address, refusal ?? 'no room for more peers');
       if (!link.isIncoming && refusal !== SELF) this.#addresses.failed(address, nowMs, this.#isAlone);
+      // Its handshake is answered all the same.
+      if (link.isIncoming) link.flush();
       link.close(refusal ?? 'no room for more peers');
       return null;
     }
@@ -230,12 +233,11 @@ export class Roster implements Door {
   }
 
   /** In a full table, or a full engine, another one may have to go. Null: nobody does. */
-  #seat(link: PeerLink, handshake: Handshake, nowMs: number): WirePeer | null {
+  #seat(link: PeerLink, handshake: Handshake, twin: WirePeer | null, nowMs: number): WirePeer | null {
     const { environment, dialler } = this.#torrent;
     const options = this.#turnover();
     if (options === null) return null;
     const { exchange } = options;
-    const twin = this.#twinOf(handshake);
     const isFull = !exchange.hasRoom;
     const takesPlace = isFull || !dialler.hasRoom;
     // Asked first: nobody shall go for one that cannot stay.
@@ -357,7 +359,7 @@ export class Roster implements Door {
   }
 
   /** Why this peer may not join, or null. */
-  #refusal(link: PeerLink, handshake: Handshake): string | null {
+  #refusal(link: PeerLink, handshake: Handshake, twin: WirePeer | null): string | null {
     const { environment } = this.#torrent;
     if (handshake.peerId.equals(environment.peerId)) {
       if (!link.isIncoming) this.#addresses.markSelf({ host: link.host, port: link.port });
@@ -365,7 +367,6 @@ export class Roster implements Door {
     }
     const ban = this.#banOf(link, handshake);
     if (ban !== null) return ban;
-    const twin = this.#twinOf(handshake);
     if (twin !== null && judgeTwin(link, twin, environment.peerId, environment.now()) === 'refused')
       return 'a second connection of the same peer';
     return null;
@@ -375,10 +376,10 @@ export class Roster implements Door {
   #twinOf(handshake: Handshake): WirePeer | null {
     let newest: WirePeer | null = null;
     const idEnd = endOfId(handshake.peerId);
-    for (const other of wirePeers(this.#torrent.exchange)) {
-      if (other.remote.idEnd !== idEnd || other.remote.isClosing) continue;
+    for (const other of this.#torrent.exchange?.peers ?? []) {
+      if (other === null || other.remote.isWebSeed || other.remote.idEnd !== idEnd || other.remote.isClosing) continue;
       if (!other.remote.peerId.equals(handshake.peerId)) continue;
-      if (newest === null || other.joinedMs > newest.joinedMs) newest = other;
+      if (newest === null || other.joinedMs > newest.joinedMs) newest = other as unknown as WirePeer;
     }
     return newest;
   }

@@ -130,6 +130,36 @@ export function parseExtendedHandshake(payload: Uint8Array): ExtendedHandshake |
   };
 }
 
+/**
+ * Reads those of many peers: those of one client say the same, but for our address as they see it, which they say last.
+ * What the one before said is not read again.
+ */
+export class ExtendedHandshakes {
+  #payload: Buffer = Buffer.alloc(0);
+  #said: ExtendedHandshake | null = null;
+  /** Where the address begins that the last one ended with; its length, when it did not. */
+  #addressAt = 0;
+
+  /** @param payload of the extended message with id 0, hostile */
+  read(payload: Uint8Array): ExtendedHandshake | WireError {
+    const known = this.#said;
+    const at = this.#addressAt;
+    const { length } = payload;
+    if (known !== null && length === this.#payload.length && this.#payload.compare(payload, 0, at, 0, at) === 0) {
+      if (at === length) return known;
+      if (payload[length - 1] === END[0]) return { ...known, yourIp: ipText(payload, at, 4) };
+    }
+    const said = parseExtendedHandshake(payload);
+    if ('code' in said) return said;
+    this.#payload = Buffer.from(payload);
+    this.#said = said;
+    const last = length - 5;
+    const isLast = said.yourIp !== null && this.#payload.subarray(0, Math.max(0, last)).includes(YOUR_IPV4, -10);
+    this.#addressAt = isLast && ipText(payload, last, 4) === said.yourIp ? last : length;
+    return said;
+  }
+}
+
 /** The payload of a message that names one piece: 4 bytes, big-endian (BEP 54 and others). */
 export function pieceMessage(piece: number): Uint8Array {
   const payload = Buffer.alloc(4);

@@ -17,6 +17,7 @@ function knock(hasSlot: boolean): string[] {
       port: 6881,
       localHost: '192.0.2.99',
       isIncoming: true,
+      flush: () => {},
       isClosing: false,
       lastReadMs: 0,
       close: () => closed.push(host),

@@ -6,6 +6,7 @@ import { WireError } from '../../src/wire/error.js';
 import {
   ExtendedGreeting,
   type ExtendedHandshake,
+  ExtendedHandshakes,
   encodeExtendedHandshake,
   parseExtendedHandshake,
   pieceMessage,
@@ -177,3 +178,34 @@ test('a message that names a piece says it in 4 bytes, and other lengths name no
   assert.deepEqual([...pieceMessage(0x01020304)], [1, 2, 3, 4]);
   for (const length of [0, 3, 5, 64]) assert.equal(pieceOfMessage(new Uint8Array(length)), null);
 });
+
+test('handshakes of one client are read once; our address, which they end with, is each one’s own', () => {
+  const handshakes = new ExtendedHandshakes();
+  const greeting = new ExtendedGreeting({ m: { lt_donthave: 2 }, version: 'Test 1', port: 6881, reqq: 250 });
+  const addresses = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '2001:db8::1', '192.0.2.4'];
+  for (const address of addresses)
+    assert.deepEqual(handshakes.read(greeting.to(address)), { ...parsed(greeting.to(address)), yourIp: address });
+  for (const text of [
+    'd1:v6:Test 2e',
+    'd1:v6:Test 2e',
+    'd1:v6:Test 3e',
+    'd1:v14:6:yourip4:abcde',
+    'd1:v14:6:yourip4:abceee',
+  ])
+    assert.deepEqual(handshakes.read(Buffer.from(text)), parsed(Buffer.from(text)), text);
+});
+
+test('what is no handshake is refused whatever came before', () => {
+  const handshakes = new ExtendedHandshakes();
+  const greeting = new ExtendedGreeting({ m: {}, version: 'Test 1', reqq: 250 }).to('192.0.2.1');
+  handshakes.read(greeting);
+  const broken = Buffer.from(greeting);
+  broken[broken.length - 1] = 0x78;
+  assert.ok('code' in handshakes.read(broken));
+  assert.ok('code' in handshakes.read(greeting.subarray(0, -1)));
+  assert.equal((handshakes.read(greeting) as ExtendedHandshake).yourIp, '192.0.2.1');
+});
+
+function parsed(payload: Uint8Array): ExtendedHandshake {
+  return parseExtendedHandshake(payload) as ExtendedHandshake;
+}
