@@ -324,8 +324,9 @@ export const TRACKER_LIMITS = {
   dataAnswersPerAddress: 4,
   /** Whoever comes beyond that is told to come again after this. */
   dataRetrySeconds: 5,
-  /** An answer of which less than this was taken for so long ends: others wait. */
+  /** An answer of which less than this was taken in `dataIdleMs` ends: others wait. */
   dataIdleBytes: 512 * KIB,
+  /** How long a reader may take for `dataIdleBytes`. */
   dataIdleMs: 20_000,
   /**
    * Requests of one HTTP connection without an answer; no client sends more than one at a time. Node reads 64 KiB of

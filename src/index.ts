@@ -46,6 +46,7 @@ export type { FileEntry, Metainfo } from './metainfo/metainfo.js';
 export type { FilePriorities, FilePriority } from './metainfo/selection.js';
 export { type ParseOptions, parseTorrent, withTrackers } from './metainfo/torrent.js';
 export type { StorageKind } from './storage/port.js';
+export type { SharedFile } from './tracker/data-shelf.js';
 export type { TrackerOptions, TrackerServer } from './tracker/server.js';
 export type { TrackerCounts } from './tracker/service.js';
 export { VERSION } from './version.js';

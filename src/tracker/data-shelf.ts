@@ -10,6 +10,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TRACKER_LIMITS } from '../config.js';
 import { groupOf } from '../net/remote-group.js';
 
+/** A file that `TrackerServer.serveData` offers. */
 export interface SharedFile {
   /** As in the torrent, its name first. */
   readonly path: readonly string[];
