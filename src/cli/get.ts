@@ -2,7 +2,6 @@
 import { Command, Option } from 'commander';
 import type { Engine } from '../api.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { connectAhead } from '../peer/ahead.js';
 import type { WorkPool } from '../work/port.js';
 import { formatBytes } from './format.js';
 import { type Fetched, reportDone, reportGaveUp, reportStopped } from './get-report.js';
@@ -22,15 +21,7 @@ import { torrentSampler } from './sample.js';
 import type { FileChoice, SelectOptions } from './select.js';
 import { tune } from './tune.js';
 import { resourceFields } from './usage.js';
-import {
-  type HostPort,
-  isHttpUrl,
-  parseDuration,
-  parseGlob,
-  parseHostPort,
-  parseTimeLimit,
-  parseWebSeedUrl,
-} from './values.js';
+import { type HostPort, parseDuration, parseGlob, parseHostPort, parseTimeLimit, parseWebSeedUrl } from './values.js';
 import { delayOrAborted, eitherSignal, settledOrAborted } from './wait.js';
 import { makeProgressLook, sayWaiting } from './waiting.js';
 
@@ -133,7 +124,6 @@ async function get(context: Context, source: string, options: GetOptions): Promi
   const timeoutMs = options.timeout ?? (context.output.isTerminal ? Number.POSITIVE_INFINITY : UNATTENDED_TIMEOUT_MS);
   const countsBytes = options.timeout === undefined;
   const patience = new Patience({ timeoutMs, deadlineMs: options.deadline ?? Number.POSITIVE_INFINITY, countsBytes });
-  dialAhead(source, options);
   const { startPool } = await import('./engine-door.js');
   const pool = await startPool(context.output, options);
   try {
@@ -142,15 +132,6 @@ async function get(context: Context, source: string, options: GetOptions): Promi
     patience.end();
     await pool.close();
   }
-}
-
-/** Peers to whom connections are begun before the engine is there. */
-const DIALS_AHEAD = 4;
-
-/** Not while a .torrent has to be fetched first: nobody knows how long that takes. */
-function dialAhead(source: string, { peer = [] }: GetOptions): void {
-  if (isHttpUrl(source)) return;
-  for (const { host, port } of peer.slice(0, DIALS_AHEAD)) connectAhead(host, port);
 }
 
 async function getWithin(

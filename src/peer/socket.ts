@@ -7,7 +7,6 @@
 import net from 'node:net';
 import { DEFAULTS } from '../config.js';
 import { pageBuffer } from '../native/page-buffer.js';
-import { takeAhead } from './ahead.js';
 
 /** Called with source[0, length) of the shared buffer; nothing may keep a view of it. Returns false to stop reading. */
 export type OnBytes = (source: Buffer, length: number) => boolean;
@@ -25,7 +24,7 @@ function sharedReceiveBuffer(): Buffer {
   return receiveBuffer;
 }
 
-function onread(onBytes: OnBytes, mostBytes: MostBytes): net.OnReadOpts & { buffer: () => Buffer } {
+function onread(onBytes: OnBytes, mostBytes: MostBytes): net.OnReadOpts {
   const buffer = sharedReceiveBuffer();
   let view = buffer;
   const next = (): Buffer => {
@@ -36,14 +35,9 @@ function onread(onBytes: OnBytes, mostBytes: MostBytes): net.OnReadOpts & { buff
   return { buffer: next, callback: (length: number) => onBytes(buffer, length) };
 }
 
-/**
- * Starts a TCP connection, or goes on with one that was begun ahead; 'connect', 'error' and 'close' are the caller's to
- * listen to.
- */
+/** Starts a TCP connection; 'connect', 'error' and 'close' are the caller's to listen to. */
 export function connectSocket(host: string, port: number, onBytes: OnBytes, mostBytes = EVERYTHING): net.Socket {
-  const reads = onread(onBytes, mostBytes);
-  const taker = { buffer: reads.buffer, onBytes };
-  return takeAhead(host, port, taker) ?? net.connect({ host, port, noDelay: true, onread: reads });
+  return net.connect({ host, port, noDelay: true, onread: onread(onBytes, mostBytes) });
 }
 
 interface ServerBound {
