@@ -6,8 +6,9 @@ const WIDTH = 116;
 const TITLE = 11;
 
 export const TORRENT_FIELDS =
-  'verifiedBytes wantedBytes lengthBytes downloadedBytes uploadedBytes downloadBytesPerSec uploadBytesPerSec ' +
-  'wastedBytes corruptBytes peers seeds knownAddresses waitingFor health[code,isBlocking,message,facts]';
+  'verifiedBytes wantedBytes lengthBytes downloadedBytes uploadedBytes webSeedBytes downloadBytesPerSec ' +
+  'uploadBytesPerSec wastedBytes corruptBytes peers seeds knownAddresses waitingFor ' +
+  'health[code,isBlocking,message,facts]';
 export const RESOURCE_FIELDS = 'cpuUserSec cpuSystemSec peakMemoryBytes';
 
 /** With --super, when super-seeding ends. */
