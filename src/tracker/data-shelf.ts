@@ -127,6 +127,8 @@ async function send(file: SharedFile, handle: FileHandle, answer: Answer, reques
 /** Resolves when all is sent, or nobody takes it any more. */
 function stream(handle: FileHandle, begin: number, end: number, answer: Answer): Promise<void> {
   const { response } = answer;
+  // Whoever has gone meanwhile is not told of again.
+  if (response.destroyed) return Promise.resolve();
   const options = { fd: handle, start: begin, end: end - 1, autoClose: false, highWaterMark: READ_BYTES };
   const source = createReadStream('', options);
   return new Promise((resolve) => {
@@ -134,6 +136,9 @@ function stream(handle: FileHandle, begin: number, end: number, answer: Answer):
       answer.takenBytes += chunk.length;
     });
     source.once('error', () => response.destroy());
+    source.once('end', () => {
+      if (answer.takenBytes < end - begin) response.destroy(); // The file was cut off: the rest does not come.
+    });
     response.once('close', () => {
       source.destroy();
       resolve();
