@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { missingTool } from '../../lab/clients/client.js';
 import { type CommandTable, tableOf } from '../../src/cli/command-table.js';
 import { makeProgram } from '../../src/cli/program.js';
+import { requirePrograms } from '../support/requirements.js';
 import { haul, makeFolder } from './harness.js';
 
 const exec = promisify(execFile);
@@ -95,7 +96,7 @@ describe('haul completion', () => {
   }
 
   it('offers commands, options and values in fish, and files only where they are meant', async (context) => {
-    if ((await missingTool(['fish'])) !== null) return context.skip('fish is not installed');
+    if (await requirePrograms(context, ['fish'])) return;
     const outer = await makeFolder(context);
     const folder = join(outer, 'here');
     await mkdir(join(folder, 'a folder'), { recursive: true });
@@ -117,7 +118,7 @@ describe('haul completion', () => {
   });
 
   it('hands commands and every option to the functions of zsh', async (context) => {
-    if ((await missingTool(['zsh'])) !== null) return context.skip('zsh is not installed');
+    if (await requirePrograms(context, ['zsh'])) return;
     const outer = await makeFolder(context);
     const folder = join(outer, 'here');
     await mkdir(folder);

@@ -16,7 +16,7 @@ const HOST = '127.0.0.1';
 const DEADLINE_MS = 10_000;
 const LENGTH_BYTES = 100_000;
 
-/** A shelf with one file behind a server of its own. @param look before the file is found to be the one that was hashed */
+/** A shelf with one file behind a server of its own. @param look is called before the file is found unchanged */
 async function startShelf(
   scope: Scope,
   look: (response: ServerResponse, location: string) => Promise<void>,
