@@ -5,6 +5,7 @@ import type { Requests } from '../net/http-client.js';
 import { exchange } from '../net/http-get.js';
 import { parseHttpUrl, shownUrl } from '../net/url.js';
 import type { AnnounceReply, AnnounceRequest, ScrapeEntry } from './announce.js';
+import type { TrackerConnections } from './tracker-connections.js';
 import { peekFailure, readAnnounce, readReply, readScrape } from './tracker-reply.js';
 import { announceUrl, scrapeUrl } from './tracker-url.js';
 
@@ -18,6 +19,8 @@ export interface TrackerCallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Connections to use; default: those of `sharedClient`. An engine passes its own and destroys them on close. */
   readonly dispatcher?: Requests | undefined;
+  /** In place of `dispatcher`: these also say where a redirect may lead. */
+  readonly connections?: TrackerConnections | undefined;
   /** For the whole exchange with redirects; default LIMITS.trackerTimeoutMs. */
   readonly timeoutMs?: number | undefined;
   /** Chooses among the addresses of a reply that is too long; a generator of [0, 1), default Math.random. */
@@ -67,13 +70,16 @@ export async function scrapeHttp(
 
 /** The body of a 200 answer. Named by `url`, the tracker as configured: what was added to it is of no interest. */
 async function get(target: URL, url: string, options: TrackerCallOptions): Promise<Buffer> {
+  const { connections } = options;
+  const where = `tracker ${shownUrl(url)}`;
   const { status, body } = await exchange(target, {
     signal: options.signal,
-    dispatcher: options.dispatcher,
+    dispatcher: connections?.any ?? options.dispatcher,
+    clientFor: connections === undefined ? undefined : (from, to) => connections.clientFor(from, to, where),
     timeoutMs: options.timeoutMs ?? LIMITS.trackerTimeoutMs,
     redirectsMax: LIMITS.trackerRedirects,
     bodyBytesMax: LIMITS.trackerReplyBytes,
-    where: `tracker ${shownUrl(url)}`,
+    where,
     userAgent: USER_AGENT,
   });
   if (status === 200) return body;

@@ -2,30 +2,33 @@
  * Trackers of every kind that we can talk to, by the scheme of their URL. Owns the connections and sockets to them: one
  * for each engine.
  */
-import { HttpClient } from '../net/http-client.js';
 import type { AnnounceReply, AnnounceRequest, ScrapeEntry } from './announce.js';
 import { announceHttp, scrapeHttp } from './http-tracker.js';
+import { TrackerConnections } from './tracker-connections.js';
 import { UdpTrackers } from './udp-tracker.js';
 
 export interface TrackersOptions {
   /** A generator of [0, 1): who is kept of a reply that is too long. */
   readonly random: () => number;
+  /** Certificates that are trusted besides those of Node, PEM. */
+  readonly ca?: readonly string[] | undefined;
 }
 
 export class Trackers {
   readonly #random: () => number;
-  readonly #http = new HttpClient();
+  readonly #http: TrackerConnections;
   readonly #udp: UdpTrackers;
 
-  constructor({ random }: TrackersOptions) {
+  constructor({ random, ca }: TrackersOptions) {
     this.#random = random;
+    this.#http = new TrackerConnections({ ca });
     this.#udp = new UdpTrackers({ random });
   }
 
   /** @throws HaulError TRACKER (it refused, or answered nonsense), TIMEOUT, NETWORK, ABORTED */
   async announce(url: string, request: AnnounceRequest, signal?: AbortSignal): Promise<AnnounceReply> {
     if (isUdp(url)) return this.#udp.announce(url, request, { signal });
-    return announceHttp(url, request, { signal, dispatcher: this.#http, random: this.#random });
+    return announceHttp(url, request, { signal, connections: this.#http, random: this.#random });
   }
 
   /**
@@ -39,12 +42,12 @@ export class Trackers {
     signal?: AbortSignal,
   ): Promise<Map<string, ScrapeEntry>> {
     if (isUdp(url)) return this.#udp.scrape(url, infoHashes, { signal });
-    return scrapeHttp(url, infoHashes, { signal, dispatcher: this.#http });
+    return scrapeHttp(url, infoHashes, { signal, connections: this.#http });
   }
 
   /** Ends what is under way. Idempotent. */
   async close(): Promise<void> {
-    await Promise.all([this.#http.destroy(), this.#udp.close()]);
+    await Promise.all([this.#http.close(), this.#udp.close()]);
   }
 }
 

@@ -6,6 +6,8 @@ import { lookup } from 'node:dns/promises';
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import { ipBytes } from '../net/address.js';
+import { isPrivateAddress } from '../net/private-address.js';
+import { isTrackerPort } from '../net/tracker-port.js';
 import { shownUrl } from '../net/url.js';
 import type { AnnounceReply, AnnounceRequest, ScrapeEntry } from './announce.js';
 import { CONNECTION_ID_MS, Conversation, networkError } from './udp-conversation.js';
@@ -156,14 +158,18 @@ export class UdpTrackers {
 
   /** The first of each family, in the order of the system. */
   async #addressesOf(
-    { host, where }: Target,
+    { host, port, where }: Target,
     permits: ((address: string) => boolean) | undefined,
     signal: AbortSignal,
   ): Promise<readonly string[]> {
     const found = ipBytes(host) !== null ? [host] : await untilAborted(this.#lookUp(host, where), signal);
-    const allowed = permits === undefined ? found : found.filter(permits);
+    const permitted = permits === undefined ? found : found.filter(permits);
+    // What a torrent names in our own network gets no datagram where something else than a tracker listens.
+    const allowed = isTrackerPort(port) ? permitted : permitted.filter((address) => !isPrivateAddress(address));
     if (allowed.length === 0) {
-      const text = found.length === 0 ? 'no such host' : 'its address is of a private network';
+      const isPort = permitted.length > 0;
+      const refusal = isPort ? 'that port is no tracker' : 'its address is of a private network';
+      const text = found.length === 0 ? 'no such host' : refusal;
       throw new HaulError('NETWORK', `${where}: ${text}`);
     }
     const ofFamily = (isIPv6: boolean) => allowed.find((address) => address.includes(':') === isIPv6);

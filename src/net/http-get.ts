@@ -14,6 +14,8 @@ export interface ExchangeOptions {
   readonly signal?: AbortSignal | undefined;
   /** Connections to use; default: those of `sharedClient`. */
   readonly dispatcher?: Requests | undefined;
+  /** What asks where a redirect leads; default the same. @throws HaulError: nobody does */
+  readonly clientFor?: ((from: URL, to: URL) => Requests) | undefined;
   /** For the whole exchange, redirects included. */
   readonly timeoutMs: number;
   readonly redirectsMax: number;
@@ -67,6 +69,7 @@ async function follow(url: URL, signal: AbortSignal, options: ExchangeOptions): 
   const facts = { url: shownUrl(url.href) };
   const reply = await getFollowing(url, {
     client: options.dispatcher ?? sharedClient(),
+    ...(options.clientFor === undefined ? {} : { clientFor: options.clientFor }),
     signal,
     redirectsMax,
     // The timer above covers the whole exchange; undici's own are set to match so that they do not fire earlier.
@@ -146,6 +149,7 @@ const NETWORK_TEXTS: Readonly<Record<string, string>> = {
   UND_ERR_SOCKET: 'connection closed before the answer was complete',
   ENOTFOUND: 'no such host',
   EAI_AGAIN: 'name lookup failed for now',
+  EPRIVATE: 'its address is of a private network',
   EHOSTUNREACH: 'host unreachable',
   ENETUNREACH: 'network unreachable',
   ETIMEDOUT: 'connecting timed out',

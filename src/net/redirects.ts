@@ -7,6 +7,8 @@ import type { Requests } from './http-client.js';
 
 export interface Redirecting {
   readonly client: Requests;
+  /** What asks where a redirect leads; default `client`. @throws what the caller gets */
+  clientFor?(from: URL, to: URL): Requests;
   readonly signal: AbortSignal;
   readonly redirectsMax: number;
   /** For the requests to this URL: credentials are for their own origin only. */
@@ -21,7 +23,8 @@ export interface Redirecting {
 
 /** The reply that is no redirect. @throws as `Requests.request`, `target` and `tooMany` */
 export async function getFollowing(start: URL, options: Redirecting): Promise<Dispatcher.ResponseData> {
-  const { client, signal, timeoutMs } = options;
+  const { signal, timeoutMs } = options;
+  let { client } = options;
   const timeouts = timeoutMs === undefined ? {} : { headersTimeout: timeoutMs, bodyTimeout: timeoutMs };
   let url = start;
   for (let redirects = 0; ; redirects++) {
@@ -39,7 +42,9 @@ export async function getFollowing(start: URL, options: Redirecting): Promise<Di
     if (location === null) return reply;
     discard(reply.body);
     if (redirects === options.redirectsMax) throw options.tooMany();
-    url = options.target(URL.canParse(location, url.href) ? new URL(location, url) : null);
+    const next = options.target(URL.canParse(location, url.href) ? new URL(location, url) : null);
+    client = options.clientFor?.(url, next) ?? client;
+    url = next;
   }
 }
 

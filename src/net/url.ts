@@ -5,16 +5,25 @@ import { HaulError } from '../errors.js';
 const URL_CHARS_MAX = 2048;
 const SHOWN_CHARS_MAX = 200;
 
+/** The part of a tracker's path that is never a passkey. */
+const ACTION = /^(announce|scrape)/i;
+
 /**
- * A tracker's URL as it may be shown: scheme, host and path. Private trackers put passkeys into the query
- * and credentials before the host, so neither is shown.
+ * A URL as it may be shown: scheme, host and path. Private trackers put passkeys into the query, before or behind the
+ * "announce" of the path, and credentials before the host: none of them is shown.
  */
 export function shownUrl(url: string): string {
   if (!URL.canParse(url)) return `${JSON.stringify(url.slice(0, 60))}`;
   const parsed = new URL(url);
-  const shown = `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
+  const shown = `${parsed.protocol}//${parsed.host}${shownPath(parsed)}`;
   const cut = shown.length > SHOWN_CHARS_MAX ? `${shown.slice(0, SHOWN_CHARS_MAX)}…` : shown;
   return parsed.search === '' ? cut : `${cut}?…`;
+}
+
+function shownPath({ protocol, pathname }: URL): string {
+  const parts = pathname.split('/');
+  if (protocol !== 'udp:' && !parts.some((part) => ACTION.test(part))) return pathname;
+  return parts.map((part) => (part === '' || ACTION.test(part) ? part : '…')).join('/');
 }
 
 /** An http or https URL, or a HaulError TRACKER that says what is wrong with it. */

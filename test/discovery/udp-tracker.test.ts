@@ -176,6 +176,8 @@ test('a name is looked up, the first address of each family is tried, and only t
   assert.equal((await trackers.announce(`udp://tracker.example:${port}`, request)).peers.length, 2);
   const permits = () => false;
   await fails(trackers.announce(`udp://tracker.example:${port}`, request, { permits }), 'NETWORK', /private network/);
+  for (const at of ['127.0.0.1:53', '[::1]:161', '10.0.0.1:6379'])
+    await fails(trackers.announce(`udp://${at}`, request), 'NETWORK', /that port is no tracker/);
 });
 
 test('scrapes are read, and one that is too short is refused', async (context) => {
