@@ -1,6 +1,7 @@
 /** Torrents whose trackers are UDP: two engines find each other by one, and a dead one gives way to the next tier. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { freePort } from '../../lab/ports.js';
 import { openScope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
 import { until, withDeadline } from '../../lab/wait.js';
@@ -20,7 +21,8 @@ test('a download finds its seed by a UDP tracker in the second tier', async (t) 
     if (!ports.includes(port)) ports.push(port);
     return replyTo(request, 1, Buffer.concat([int32s(60, 1, 1), peers]));
   });
-  const trackers = [['udp://127.0.0.1:9'], [`${tracker.url}/announce`]];
+  const dead = `udp://127.0.0.1:${await freePort('127.0.0.1')}`;
+  const trackers = [[dead], [`${tracker.url}/announce`]];
   const [seedEngine, leechEngine] = [await startEngine(scope), await startEngine(scope)];
   const seed = seedEngine.add(set.metainfo, { output: set.folder, mode: 'seed', trackers });
   await withDeadline(seed.done, 'the seed', DEADLINE_MS);
