@@ -180,6 +180,23 @@ export const LIMITS = {
    * refused.
    */
   extendedHandshakesPerPeer: 32,
+  /** A magnet link: pages hold none with more than some dozens of trackers. */
+  magnetCharacters: 1024 * 1024,
+  /** Trackers of one that are used: as many as are announced to. */
+  magnetTrackers: 100,
+  /** Web seeds of one. */
+  magnetWebSeeds: 100,
+  /** Peers (`x.pe`) of one: a link must not make us knock at doors like a scanner. */
+  magnetPeers: 50,
+  /**
+   * Of the info dictionary (BEP 9) a peer is given all twice, so many pieces of 16 KiB more: who loses a connection
+   * begins anew, and some ask several of us at once,
+   */
+  metadataSparePieces: 16,
+  /** and then one piece in so long. */
+  metadataPieceEveryMs: 2_000,
+  /** What is asked beyond that is rejected. So many times; then the peer is dropped. */
+  metadataRejectsPerPeer: 1_000,
   /** Web seeds of a torrent in use at once (BEP 19); the others are for when one fails. */
   webSeeds: 8,
   /** A web seed at the host of a tracker, as of `haul share`, is used by who had no peer for so long. */

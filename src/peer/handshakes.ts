@@ -240,6 +240,6 @@ export class Handshakes implements LinkHandlers {
   #greet(link: PeerLink, door: Door): void {
     const extensions = { extended: true, fast: true, dht: false };
     const peerId = this.#options.makePeerId?.() ?? this.#options.peerId;
-    link.sendHandshake(encodeHandshake({ infoHash: door.infoHash, peerId, extensions }));
+    link.sendBytes(encodeHandshake({ infoHash: door.infoHash, peerId, extensions }));
   }
 }

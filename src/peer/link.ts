@@ -169,8 +169,9 @@ export class PeerLink {
     this.#flusher.add(this);
   }
 
-  /** Sends raw bytes before the message stream starts: the handshake. */
-  sendHandshake(bytes: Buffer): void {
+  /** Sends raw bytes behind what is in `out`; they are not copied and must not change. */
+  sendBytes(bytes: Buffer): void {
+    if (this.out.length > 0) this.#push(this.out.take());
     this.#push(bytes);
     this.touch();
   }

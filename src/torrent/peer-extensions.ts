@@ -3,6 +3,7 @@
  * that we take.
  *
  *   lt_donthave     4 bytes, a piece (BEP 54): the sender has it no more
+ *   ut_metadata     pieces of the info dictionary (BEP 9): we are asked, and never ask, for a session has all of it
  *   haul_bad_piece  4 bytes, a piece: all of it came from the receiver of this message and it failed its hash. The
  *                   receiver hashes its copy of that one piece (`swarm/spot-checks.ts`, rate limited), and if it is
  *                   bad, no longer offers it. Asks for nothing else, is not answered
@@ -15,9 +16,11 @@ import type { PieceIndex } from '../metainfo/geometry.js';
 import type { PeerLink } from '../peer/link.js';
 import { writeExtended } from '../wire/encoder.js';
 import { EXTENDED_HANDSHAKE_ID, ExtendedHandshakes, pieceMessage, pieceOfMessage } from '../wire/extensions.js';
+import { encodeMetadataHead, encodeMetadataReject, parseMetadataMessage } from '../wire/metadata.js';
+import { MetadataAnswers } from './metadata-answers.js';
 
 /** The numbers under which we take messages. */
-export const EXTENSIONS = { haul_bad_piece: 1, lt_donthave: 2 } as const;
+export const EXTENSIONS = { haul_bad_piece: 1, lt_donthave: 2, ut_metadata: 3 } as const;
 type ExtensionName = keyof typeof EXTENSIONS;
 
 /** One peer hears of one bad piece at most this often; the receiver checks it no more often either. */
@@ -47,15 +50,21 @@ export class PeerExtensions {
   readonly #numbers = new Map<string, number>();
   readonly #told = new Map<PieceIndex, number>();
   #handshakes = 0;
+  readonly #metadata: Buffer;
+  /** Made for the first request. */
+  #answers: MetadataAnswers | null = null;
 
-  constructor(remote: ExtendedPeer) {
+  /** @param metadata the info dictionary */
+  constructor(remote: ExtendedPeer, metadata: Buffer) {
     this.#remote = remote;
+    this.#metadata = metadata;
   }
 
   /** @param payload hostile */
   onMessage(id: number, payload: Uint8Array): void {
     if (payload.length > LIMITS.extendedHandshakeBytes) return;
     if (id === EXTENDED_HANDSHAKE_ID) this.#onHandshake(payload);
+    else if (id === EXTENSIONS.ut_metadata) this.#onMetadata(payload);
     else {
       const piece = pieceOfMessage(payload);
       if (piece === null) return;
@@ -73,6 +82,24 @@ export class PeerExtensions {
 
   tellDontHave(piece: PieceIndex): void {
     this.#send('lt_donthave', piece);
+  }
+
+  #onMetadata(payload: Uint8Array): void {
+    const { link } = this.#remote;
+    const number = this.#numbers.get('ut_metadata');
+    if (number === undefined) return;
+    const message = parseMetadataMessage(payload);
+    if (message === null || 'code' in message || message.type !== 'request') return;
+    this.#answers ??= new MetadataAnswers(this.#metadata, link.lastReadMs);
+    const bytes = this.#answers.take(message.piece, link.lastReadMs);
+    if (bytes !== null) {
+      writeExtended(link.out, number, encodeMetadataHead(message.piece, this.#metadata.length), bytes.length);
+      link.sendBytes(bytes);
+    } else if (this.#answers.isFlood) link.close('asks for metadata without end');
+    else {
+      writeExtended(link.out, number, encodeMetadataReject(message.piece));
+      link.touch();
+    }
   }
 
   #send(name: ExtensionName, piece: PieceIndex): void {

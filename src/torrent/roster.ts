@@ -247,8 +247,9 @@ export class Roster implements Door {
     if (!hasPlace) return null;
     const isBetter = twin !== null && judgeTwin(link, twin, environment.peerId, nowMs) === 'replaces';
     if (isBetter) twin.remote.close('replaced by the connection that both sides keep');
-    this.#greeting ??= makeGreeting(environment.listenPort);
-    const remote = new WireRemote(link, handshake, this.#greeting);
+    const { infoBytes } = this.#torrent.metainfo;
+    this.#greeting ??= makeGreeting(environment.listenPort, infoBytes.length);
+    const remote = new WireRemote(link, handshake, this.#greeting, infoBytes);
     const peer = exchange.addPeer(remote, takesPlace);
     if (peer === null) return null;
     remote.joined(peer, environment.throttles.downloads);

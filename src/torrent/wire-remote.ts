@@ -36,14 +36,18 @@ export function endOfId(peerId: Buffer): number {
   return peerId.readInt32LE(16);
 }
 
-/** What we say of ourselves (BEP 10), to each peer the same but for its own address. @param port we listen on */
-export function makeGreeting(port: number | null): ExtendedGreeting {
+/**
+ * What we say of ourselves (BEP 10), to each peer the same but for its own address.
+ * @param port we listen on @param metadataBytes of the info dictionary, which we give to who asks (BEP 9)
+ */
+export function makeGreeting(port: number | null, metadataBytes: number): ExtendedGreeting {
   return new ExtendedGreeting({
     m: EXTENSIONS,
     version: `Swarmhaul ${VERSION}`,
     port,
     reqq: LIMITS.requestsPerPeer,
     requestBytes: LIMITS.runBytes,
+    metadataSize: metadataBytes,
   });
 }
 
@@ -65,8 +69,8 @@ export class WireRemote implements Remote, LinkHandlers {
   #peer: WirePeer | null = null;
   readonly #greeting: ExtendedGreeting;
 
-  /** @param greeting what we say of ourselves to all */
-  constructor(link: PeerLink, handshake: Handshake, greeting: ExtendedGreeting) {
+  /** @param greeting what we say of ourselves to all @param metadata the info dictionary */
+  constructor(link: PeerLink, handshake: Handshake, greeting: ExtendedGreeting, metadata: Buffer) {
     this.link = link;
     this.host = link.host;
     this.peerId = handshake.peerId;
@@ -76,7 +80,7 @@ export class WireRemote implements Remote, LinkHandlers {
     this.asksAtOnce = link.isIncoming && isOurClient(handshake.peerId);
     this.client = clientName(handshake.peerId);
     this.listenPort = link.isIncoming ? null : link.port;
-    this.extensions = new PeerExtensions(this);
+    this.extensions = new PeerExtensions(this, metadata);
     this.#greeting = greeting;
   }
 

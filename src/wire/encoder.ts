@@ -145,10 +145,11 @@ export function writeAllowedFast(out: OutBuffer, piece: number): void {
 /**
  * BEP 10.
  * @param id 0 for the handshake, else the number that the peer gave the extension in its `m`. Payload is copied.
+ * @param moreBytes of the payload that the caller sends behind this
  */
-export function writeExtended(out: OutBuffer, id: number, payload: Uint8Array): void {
+export function writeExtended(out: OutBuffer, id: number, payload: Uint8Array, moreBytes = 0): void {
   const at = out.reserve(6 + payload.length);
-  putUint32(out.bytes, at, 2 + payload.length);
+  putUint32(out.bytes, at, 2 + payload.length + moreBytes);
   out.bytes[at + 4] = MESSAGE.extended;
   out.bytes[at + 5] = id;
   out.bytes.set(payload, at + 6);

@@ -26,6 +26,7 @@ const PURE: readonly RegExp[] = [
   /^src\/work\/(?:file-stamp|port)\.ts$/,
   /^src\/library\/(?:check-options|engine-options|metainfo-argument)\.ts$/,
   /^src\/torrent\/(?:contacts|health)\.ts$/,
+  /^src\/magnet\/(?:link|assembly)\.ts$/,
   /^src\/peer\/rates\.ts$/,
   /^src\/net\/(?:address|advertised|private-address|remote-group|url|zone)\.ts$/,
   /^src\/webseed\/(?:run-queue|url)\.ts$/,
@@ -59,6 +60,7 @@ const SHELLS: ReadonlySet<string> = new Set([
   'depot',
   'swarm',
   'torrent',
+  'magnet',
 ]);
 
 const SCHEDULER_MUST_NOT_KNOW = new Set([

@@ -47,7 +47,7 @@ function knock(hasSlot: boolean): string[] {
   const dialler = { hasRoom: true, dropUselessElsewhere: () => false };
   const condition = { contacts: { becamePeer: () => {}, dialFailed: () => {} } };
   const torrent = {
-    metainfo: { infoHash: id(0) },
+    metainfo: { infoHash: id(0), infoBytes: Buffer.alloc(0) },
     environment,
     dialler,
     exchange,
