@@ -111,6 +111,19 @@ export interface AddOptions {
    * rejects with FILE_EXISTS and nothing was changed.
    */
   readonly overwrite?: boolean;
+  /**
+   * What the torrent must be, where it comes from somewhere that need not be trusted: its info-hash, 40 hexadecimal
+   * digits, 32 of base32, or 20 bytes; or 64 digits or 32 bytes, the SHA-256 of the info dictionary (the version 2
+   * info-hash of a hybrid). `add` throws MISMATCH when it is another one.
+   */
+  readonly infoHash?: Uint8Array | string;
+  /**
+   * SHA-256 of the file, 64 hexadecimal digits: of the only one there is, or of the only one that is not skipped. It is
+   * hashed while it arrives, from its begin as far as it is verified, and compared before `done`. When it is another,
+   * `done` rejects with MISMATCH and the file is not under its name any more: it was renamed, with `.mismatch` behind
+   * it (`facts.path`). Download mode only.
+   */
+  readonly sha256?: string;
   /** Stops the torrent; `done` rejects with ABORTED. */
   readonly signal?: AbortSignal;
 }
@@ -174,9 +187,9 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * One place has one download, or any number of seeds, in all engines and processes; a download that is complete
    * counts as a seed.
    * @param torrent what `parseTorrent` gave, or the bytes of a .torrent
-   * @throws HaulError BAD_ARGUMENT (an option, or the torrent is already there), CLOSED; of bytes also BAD_BENCODE,
-   * BAD_TORRENT and LIMIT. Disk trouble comes through `done`, and so does IN_USE, whose facts name the owner: pid,
-   * infoHash, name.
+   * @throws HaulError BAD_ARGUMENT (an option, or the torrent is already there), MISMATCH, CLOSED; of bytes also
+   * BAD_BENCODE, BAD_TORRENT and LIMIT. Disk trouble comes through `done`, and so does IN_USE, whose facts name the
+   * owner: pid, infoHash, name.
    */
   add(torrent: Metainfo | Uint8Array, options: AddOptions): Torrent;
   /**

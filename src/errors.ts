@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'BAD_TORRENT' // bencode is fine, the torrent in it is not
   | 'BAD_ARGUMENT' // a command line or API argument
   | 'BAD_DATA' // data on disk does not match the torrent
+  | 'MISMATCH' // the torrent or the file has another hash than the one that was given for it
   | 'BAD_RESUME' // resume file cannot be used
   | 'NOT_FOUND'
   | 'FILE_EXISTS' // a file that is not the torrent's is where one of the torrent's goes

@@ -1,19 +1,13 @@
 /** `haul get`: downloads what a torrent describes, continues what an earlier run left, may seed afterwards. */
 import { Command, Option } from 'commander';
 import type { Engine } from '../api.js';
+import { checkInfoHash } from '../metainfo/info-hash.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { WorkPool } from '../work/port.js';
 import { formatBytes } from './format.js';
+import { getHelp } from './get-help.js';
 import { type Fetched, reportDone, reportGaveUp, reportStopped } from './get-report.js';
-import { jsonHelp, RESOURCE_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
-import {
-  addEngineOptions,
-  argument,
-  type CommonOptions,
-  type EngineCliOptions,
-  examples,
-  repeated,
-} from './options.js';
+import { addEngineOptions, argument, type CommonOptions, type EngineCliOptions, repeated } from './options.js';
 import type { Output } from './output.js';
 import { Patience, UNATTENDED_TIMEOUT_MS } from './patience.js';
 import type { Context, Outcome, Runner } from './run.js';
@@ -21,7 +15,16 @@ import { torrentSampler } from './sample.js';
 import type { FileChoice, SelectOptions } from './select.js';
 import { tune } from './tune.js';
 import { resourceFields } from './usage.js';
-import { type HostPort, parseDuration, parseGlob, parseHostPort, parseTimeLimit, parseWebSeedUrl } from './values.js';
+import {
+  type HostPort,
+  parseDuration,
+  parseGlob,
+  parseHostPort,
+  parsePinnedInfoHash,
+  parsePinnedSha256,
+  parseTimeLimit,
+  parseWebSeedUrl,
+} from './values.js';
 import { delayOrAborted, eitherSignal, settledOrAborted } from './wait.js';
 import { makeProgressLook, sayWaiting } from './waiting.js';
 
@@ -36,6 +39,9 @@ interface GetOptions extends CommonOptions, EngineCliOptions, SelectOptions {
   readonly sequential?: boolean;
   /** Overwrite files that are not the torrent's. */
   readonly force?: boolean;
+  /** Hexadecimal. */
+  readonly infoHash?: string;
+  readonly sha256?: string;
 }
 
 export function getCommand(run: Runner): Command {
@@ -46,65 +52,33 @@ export function getCommand(run: Runner): Command {
     .addOption(listOption('--peer <host:port>', 'a peer to connect to; may be repeated', parseHostPort))
     .addOption(listOption('--web-seed <url>', 'an http(s) URL of the same data; may be repeated', parseWebSeedUrl))
     .addOption(
-      new Option('--seed-for <duration>', 'keep seeding after completion: 30s, 10m, 2h, 1d, forever').argParser(
-        argument(parseDuration),
-      ),
+      valueOption('--seed-for <duration>', 'keep seeding after completion: 30s, 10m, 2h, 1d, forever', parseDuration),
     )
     .addOption(
-      limitOption(
+      valueOption(
         '--timeout <duration>',
         'give up when nothing was verified for so long ' +
           '(default: never on a terminal, else when nothing useful came for 10m)',
+        parseTimeLimit,
       ),
     )
-    .addOption(limitOption('--deadline <duration>', 'give up when the download is not complete after so long in all'))
+    .addOption(
+      valueOption(
+        '--deadline <duration>',
+        'give up when the download is not complete after so long in all',
+        parseTimeLimit,
+      ),
+    )
     .addOption(globOption('--only <glob>', 'download only these files; may be repeated'))
     .addOption(globOption('--skip <glob>', 'leave these files out, also of what --only names; may be repeated'))
     .addOption(globOption('--high <glob>', 'download these files before the others; may be repeated'))
     .addOption(globOption('--low <glob>', 'download these files after the others; may be repeated'))
     .option('--sequential', 'download in order instead of rarest first, to read along')
+    .addOption(valueOption('--info-hash <hex>', 'the info-hash that the torrent must have', parsePinnedInfoHash))
+    .addOption(valueOption('--sha256 <hex>', 'the SHA-256 that the file must have', parsePinnedSha256))
     .option('--force', 'overwrite files that are there and are not this torrent’s');
   return addEngineOptions(command, true)
-    .addHelpText(
-      'after',
-      `${examples(
-        'haul get http://192.0.2.7:6969/image.iso.torrent --output /srv/images',
-        "haul get build.torrent --output . --peer '[2001:db8::7]:6881' --seed-for 10m",
-        'haul get http://192.0.2.7:6969/image.iso.torrent --zone eu-1/rack7',
-        "haul get build.torrent --only 'bin/**' --only '*.txt' --skip '**/*.map'",
-        'haul get http://192.0.2.7:6969/image.iso.torrent --timeout 2m --deadline 1h   # unattended',
-        "haul get build.torrent --high 'docs/{index,start}.html' --sequential",
-      )}
-
-Globs match paths inside the torrent, with '/' and without its own folder; for a single file its name. * and ?
-match within a name, ** across folders; [a-z] and {a,b} work too. A skipped file is not made, and one that is
-there is not touched. Run again with other globs, or none, to fetch more: pieces that lie across the border of a
-skipped file may be fetched anew.
-
-A file that is there already is checked. What matches is kept: a new version of an image may be fetched into the
-place of the old one, and a longer file is then cut to size. A file in which no piece matches is not touched,
-nor one with a second name (a hard link) that would change with it: the command says so and exits with 1, unless
---force is given.
-
-A server of the .torrent that is not there yet, breaks off or answers 5xx or 429 is asked again for a minute
-(with --timeout: for that long); one that answers 404 is not. While nothing comes, a line says what the download
-waits for: peers that cannot be reached, trackers that fail, a slow disk. When --timeout or --deadline ends it,
-the reason of each tracker and of the peers is printed. Checking what is here is no waiting, and --seed-for
-comes after the limits. What is verified is kept: the same command continues.
-
-Exit codes: 0 done, 1 failed, 2 usage, 3 nothing was verified (default: nothing useful came) for --timeout,
-4 not complete at the --deadline.
-Ctrl-C while downloading exits with 130 and keeps what is verified; the same command continues.
-Ctrl-C while seeding afterwards exits with 0: the data is complete.
-One haul get at a time downloads to the same place, and nobody seeds from it meanwhile: a second one says so and
-exits with 1.${jsonHelp({
-        ...TORRENT_PROGRESS,
-        result:
-          'outcome path name infoHash wantedFiles fileCount seconds averageBytesPerSec sources[trackers,addresses] ' +
-          `${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
-        stopped: `uploadedBytes ${RESOURCE_FIELDS}`,
-      })}`,
-    )
+    .addHelpText('after', getHelp())
     .action((torrent: string, options: GetOptions) => run('get', options, (context) => get(context, torrent, options)));
 }
 
@@ -112,8 +86,8 @@ function listOption<T>(flags: string, description: string, parse: (text: string)
   return new Option(flags, description).argParser(repeated(parse));
 }
 
-function limitOption(flags: string, description: string): Option {
-  return new Option(flags, description).argParser(argument(parseTimeLimit));
+function valueOption<T>(flags: string, description: string, parse: (text: string) => T): Option {
+  return new Option(flags, description).argParser(argument(parse));
 }
 
 function globOption(flags: string, description: string): Option {
@@ -153,6 +127,7 @@ async function getWithin(
   const retryForMs = options.timeout === undefined ? {} : { retryForMs: Number.POSITIVE_INFINITY };
   const metainfo = await awaitTorrent(output, source, signal, { patience, ...retryForMs });
   if (typeof metainfo === 'string') return metainfo;
+  if (options.infoHash !== undefined) checkInfoHash(metainfo, options.infoHash);
   // From here to the first sample it is our own work that takes time.
   patience.watch(() => true);
   const choice = chooseFiles(metainfo, options);
@@ -183,6 +158,7 @@ async function getInto(context: Context, goal: Goal, options: GetOptions): Promi
       webSeeds: options.webSeed ?? [],
       sequential: options.sequential === true,
       overwrite: options.force === true,
+      ...(options.sha256 === undefined ? {} : { sha256: options.sha256 }),
       ...(choice.priorities === undefined ? {} : { priorities: choice.priorities }),
     });
     watchTorrent(output, torrent);

@@ -1,8 +1,8 @@
 /**
  * Runs one command: signals, exit codes, the one-line error. Once a command runs, the only place that ends it.
- * Exit codes: 0 done, 1 failed, 2 usage, 3 nothing came for --timeout, 4 the --deadline passed, 130 interrupted
- * (SIGINT), 143 terminated (SIGTERM), 129 the terminal is gone (SIGHUP), 141 nobody reads our output. A service that is
- * interrupted or terminated has done what it was for: 0, as init systems expect.
+ * Exit codes: 0 done, 1 failed, 2 usage, 3 nothing came for --timeout, 4 the --deadline passed, 5 not what a hash was
+ * given for, 130 interrupted (SIGINT), 143 terminated (SIGTERM), 129 the terminal is gone (SIGHUP), 141 nobody reads
+ * our output. A service that is interrupted or terminated has done what it was for: 0, as init systems expect.
  */
 import { constants } from 'node:os';
 import { fromSystemError, HaulError } from '../errors.js';
@@ -10,7 +10,7 @@ import type { CommonOptions } from './options.js';
 import { Output } from './output.js';
 import { reflows } from './terminal.js';
 
-export type Outcome = 'done' | 'failed' | 'usage' | 'timeout' | 'deadline' | 'interrupted';
+export type Outcome = 'done' | 'failed' | 'usage' | 'timeout' | 'deadline' | 'mismatch' | 'interrupted';
 
 export interface Context {
   readonly output: Output;
@@ -35,6 +35,7 @@ export const EXIT = {
   usage: 2,
   timeout: 3,
   deadline: 4,
+  mismatch: 5,
   interrupted: 130,
   brokenPipe: 141,
   terminated: 143,
@@ -63,6 +64,7 @@ export function makeRunner(setExitCode: (code: number) => void): Runner {
       // What fails because it was told to stop has not failed.
       outcome = interrupt.signal.aborted && isAbort(error) ? 'interrupted' : 'failed';
       if (outcome === 'failed') output.error(error);
+      if (outcome === 'failed' && error instanceof HaulError && error.code === 'MISMATCH') outcome = 'mismatch';
     }
     output.stopProgress();
     setExitCode(outcome === 'interrupted' ? exitCodeOf(interrupt.exitCode(), kind) : EXIT[outcome]);

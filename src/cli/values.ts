@@ -4,6 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { LIMITS } from '../config.js';
+import { parseInfoHash, parseSha256 } from '../metainfo/pinned-hash.js';
 import { ADVERTISED_RULE, type Advertised, parseAdvertised } from '../net/advertised.js';
 import { isZone, ZONE_RULE } from '../net/zone.js';
 
@@ -49,6 +50,19 @@ export function parseSize(text: string): number {
     throw new ValueError(`A size in bytes is ${SIZE_HELP}.`);
   }
   return bytes;
+}
+
+/** In lower-case hexadecimal, 40 or 64 digits. */
+export function parsePinnedInfoHash(text: string): string {
+  const hash = parseInfoHash(text.trim());
+  if (hash === null) throw new ValueError('An info-hash is 40 or 64 hexadecimal digits, or 32 of base32.');
+  return hash;
+}
+
+export function parsePinnedSha256(text: string): string {
+  const hash = parseSha256(text.trim());
+  if (hash === null) throw new ValueError('A SHA-256 is 64 hexadecimal digits.');
+  return hash;
 }
 
 /** Memory of the engine, bytes. */

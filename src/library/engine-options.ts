@@ -1,8 +1,10 @@
 /** The rules of `EngineOptions` and `AddOptions`. Pure. */
 import type { AddOptions, EngineOptions, RateLimits, RemoveOptions } from '../api.js';
 import { HaulError } from '../errors.js';
+import { checkInfoHash } from '../metainfo/info-hash.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { type FilePriorities, Selection } from '../metainfo/selection.js';
+import { parseInfoHash, parseSha256 } from '../metainfo/pinned-hash.js';
+import { type FilePriorities, onlyFile, Selection } from '../metainfo/selection.js';
 import { isWebSeedUrl } from '../metainfo/urls.js';
 import { parseAdvertised } from '../net/advertised.js';
 import { isZone, ZONE_RULE } from '../net/zone.js';
@@ -68,6 +70,16 @@ const listOrFunction: Rule = (value) =>
   Array.isArray(value) || typeof value === 'function' ? null : 'must be a list or a function';
 const stamps: Rule = listOf((value) => (typeof value === 'object' && value !== null ? null : ''), 'stamps of files');
 
+/** 20 or 32 bytes, or as text; in lower-case hexadecimal. Null: it is none. */
+function infoHashHex(value: unknown): string | null {
+  if (typeof value === 'string') return parseInfoHash(value);
+  return value instanceof Uint8Array ? parseInfoHash(Buffer.from(value).toString('hex')) : null;
+}
+const infoHash: Rule = (value) =>
+  infoHashHex(value) === null ? 'must be 40 or 64 hexadecimal digits, 32 of base32, or 20 or 32 bytes' : null;
+const sha256: Rule = (value) =>
+  typeof value === 'string' && parseSha256(value) !== null ? null : 'must be 64 hexadecimal digits';
+
 const ADD_RULES: Rules<AddOptions> = {
   output: words,
   peers: listOf(address, 'a host and a port from 1 to 65535 each'),
@@ -82,6 +94,8 @@ const ADD_RULES: Rules<AddOptions> = {
   downloadBytesPerSec: bytesPerSec,
   uploadBytesPerSec: bytesPerSec,
   overwrite: flag,
+  infoHash,
+  sha256,
   signal,
 };
 
@@ -113,7 +127,7 @@ export function checkTrackers(trackers: readonly (readonly string[])[]): void {
   checkValue('setTrackers', 'trackers', trackers, tiers);
 }
 
-/** @throws HaulError BAD_ARGUMENT naming the option */
+/** @throws HaulError BAD_ARGUMENT naming the option; MISMATCH: it is another torrent */
 export function checkAddOptions(metainfo: Metainfo, options: AddOptions): void {
   checkOptions('add', options, ADD_RULES);
   const { output, hashed, priorities, mode } = options;
@@ -122,6 +136,18 @@ export function checkAddOptions(metainfo: Metainfo, options: AddOptions): void {
   if (hashed !== undefined && hashed.length !== metainfo.files.length)
     throw new HaulError('BAD_ARGUMENT', 'hashed has one stamp for each file', { option: 'hashed' });
   if (priorities !== undefined) checkPriorities(metainfo, priorities, mode === 'seed');
+  if (options.sha256 !== undefined) checkPinned(metainfo, options);
+  if (options.infoHash !== undefined) checkInfoHash(metainfo, infoHashHex(options.infoHash)!);
+}
+
+/** @throws HaulError BAD_ARGUMENT: a SHA-256 is of one file */
+function checkPinned(metainfo: Metainfo, { priorities, mode }: AddOptions): void {
+  const option = { option: 'sha256' };
+  if (mode === 'seed') throw new HaulError('BAD_ARGUMENT', 'sha256 is for downloads: a seed gets no file', option);
+  const selection = priorities === undefined ? null : Selection.of(metainfo, priorities);
+  if (onlyFile(metainfo, selection) >= 0) return;
+  const what = `${metainfo.name} has several files to download; choose one`;
+  throw new HaulError('BAD_ARGUMENT', `sha256 is that of a single file: ${what}`, option);
 }
 
 /** @throws HaulError BAD_ARGUMENT */

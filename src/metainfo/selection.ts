@@ -136,3 +136,14 @@ export class Selection {
     for (let piece: number = first; piece < end; piece++) visit(piece);
   }
 }
+
+/** The one file with content of its own that is wanted; -1: there are several. @param selection null: all are wanted */
+export function onlyFile({ files }: Metainfo, selection: Selection | null): number {
+  let only = -1;
+  for (const [index, { isPad, symlinkPath }] of files.entries()) {
+    if (isPad || symlinkPath !== null || selection?.isSkipped(index) === true) continue;
+    if (only >= 0) return -1;
+    only = index;
+  }
+  return only;
+}

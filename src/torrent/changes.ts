@@ -41,6 +41,12 @@ export function trustedSeed(
   return isSame ? { ...rest, trustData: true, hashed: stamps.slice(0, files.length) } : rest;
 }
 
+/** What was compared with its SHA-256 is not hashed again after a pause. */
+export function proven(options: AddOptions): AddOptions {
+  const { sha256, ...rest } = options;
+  return sha256 === undefined ? options : rest;
+}
+
 const RUNNING: ReadonlySet<TorrentState> = new Set(['downloading', 'seeding']);
 
 /**

@@ -94,8 +94,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     this.#wasTrusted = options.trustData === true;
     this.#limits = { downloadBytesPerSec, uploadBytesPerSec };
     this.#host = host;
-    const { priorities } = options;
-    this.#priorities = priorities === undefined ? null : changes.listed(metainfo, priorities);
+    this.#priorities = options.priorities === undefined ? null : changes.listed(metainfo, options.priorities);
     this.#begin();
     // The signal stops the torrent at any time of its life, also when it is complete and seeds.
     this.#unwatchSignal = whenAborted(signal, () => void this.#end(abortedError(metainfo.name)));
@@ -307,6 +306,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     // What is written into a seed's files from now on is seen when it goes on after a pause.
     if (this.#options.mode === 'seed' && this.#files === null) void this.#noteFiles();
     if (!this.#completion.resolve()) return;
+    this.#options = changes.proven(this.#options);
     emitTo(this, 'done');
     this.#host.onDone(this);
   }

@@ -20,6 +20,7 @@ import type { Content, Place } from './content.js';
 import { deferred, toHaulError, wentBadError, whenAborted } from './endings.js';
 import type { Dialler, Environment, Services } from './environment.js';
 import { PeerSources } from './peer-sources.js';
+import { PinnedFile } from './pinned-file.js';
 import type { TorrentExchange, TorrentPeer, TorrentRemote } from './remotes.js';
 import { Rest } from './rest.js';
 import { Roster } from './roster.js';
@@ -59,6 +60,7 @@ export class LiveTorrent implements Session {
   #doubts: Doubts | null = null;
   #stateWatchers: Set<() => void> | null = null;
   readonly #sources: PeerSources;
+  readonly #pinned: PinnedFile | null;
   #workings: Workings | null = null;
   #stopping: Promise<void> | null = null;
   /** Null once it has nothing more to do: thousands of torrents seed and rest. */
@@ -77,6 +79,7 @@ export class LiveTorrent implements Session {
     this.unfinished = new Unfinished(this.have);
     this.selection = options.priorities === undefined ? null : Selection.of(metainfo, options.priorities);
     this.content = services.contentOf(metainfo, this.output, this.selection);
+    this.#pinned = PinnedFile.of(this, options.sha256);
     this.condition = new Condition(this, options.trackers !== undefined);
     this.roster = new Roster(this);
     this.#sources = new PeerSources(metainfo.isPrivate, this.roster);
@@ -245,6 +248,8 @@ export class LiveTorrent implements Session {
     if (this.isStopping) return;
     await this.#workings!.keeper.finish();
     if (this.isStopping) return;
+    await this.#pinned?.prove().catch((error: unknown) => this.#fail(toHaulError(error, `check ${metainfo.name}`)));
+    if (this.isStopping) return;
     if (this.have.isFull && this.selection?.isWhole !== false && this.#options.mode !== 'seed') {
       await this.#attempt(`tidy up ${metainfo.name}`, () => content.removePartFile());
     }
@@ -282,6 +287,7 @@ export class LiveTorrent implements Session {
     this.enter('stopping');
     this.#abort?.abort();
     this.#doubts?.close();
+    this.#pinned?.close();
     this.dialler.closeHandshakes(this.roster);
     const goodbye = this.#sources.stop(this.environment.now());
     this.exchange?.close(failure === null ? 'the torrent was stopped' : 'the torrent failed');
@@ -330,6 +336,7 @@ export class LiveTorrent implements Session {
 
   onPieceVerified(piece: PieceIndex): void {
     this.#workings?.keeper.pieceVerified();
+    this.#pinned?.pieceVerified();
     this.tell('verified', piece);
   }
 

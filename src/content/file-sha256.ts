@@ -1,0 +1,86 @@
+/**
+ * SHA-256 of a file that is still being written: a thread of its own hashes it from its begin as far as it is known to
+ * be good. What it failed at is told at the end, when it is asked for.
+ */
+import { Worker } from 'node:worker_threads';
+import { fromSystemError, HaulError } from '../errors.js';
+import type { Sha256Answer, Sha256Failure, Sha256Task } from './sha256-thread.cjs';
+
+export type { Sha256Answer } from './sha256-thread.cjs';
+
+/** Less than that is not worth a message. */
+const STEP_BYTES = 4 * 1024 * 1024;
+
+export class FileSha256 {
+  readonly #path: string;
+  #worker: Worker | null = null;
+  #toldBytes = 0;
+  #outcome: Sha256Answer | HaulError | null = null;
+  #onOutcome: (() => void) | null = null;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** So many bytes from the begin of the file on are good. The thread starts with the first of them. */
+  advance(untilBytes: number): void {
+    if (untilBytes - this.#toldBytes >= STEP_BYTES) this.#tell(untilBytes);
+  }
+
+  /** All of it is. @throws HaulError trouble in reading */
+  async digest(lengthBytes: number): Promise<Sha256Answer> {
+    this.#tell(lengthBytes);
+    this.#tell(null);
+    this.#worker?.ref();
+    while (this.#outcome === null) {
+      await new Promise<void>((resolve) => {
+        this.#onOutcome = resolve;
+      });
+    }
+    this.close();
+    if (this.#outcome instanceof HaulError) throw this.#outcome;
+    return this.#outcome;
+  }
+
+  /** Gives the thread up; whoever waits hears that it is closed. */
+  close(): void {
+    this.#settle(new HaulError('CLOSED', `hash ${this.#path}: closed`));
+    void this.#worker?.terminate();
+    this.#worker = null;
+  }
+
+  #tell(task: Sha256Task): void {
+    if (this.#outcome !== null) return;
+    this.#worker ??= this.#start();
+    if (task !== null) this.#toldBytes = task;
+    this.#worker?.postMessage(task);
+  }
+
+  #start(): Worker | null {
+    try {
+      // Named from two folders below `dist`, where this is, and where it is in a bundle.
+      const worker = new Worker(new URL('../content/sha256-thread.cjs', import.meta.url), { workerData: this.#path });
+      worker.unref();
+      worker.on('message', (said: Sha256Answer | Sha256Failure) => this.#heard(said));
+      worker.once('error', (error) => this.#settle(this.#failure(error)));
+      worker.once('exit', () => this.#settle(this.#failure(new Error('the thread ended'))));
+      return worker;
+    } catch (error) {
+      this.#settle(this.#failure(error));
+      return null;
+    }
+  }
+
+  #heard(said: Sha256Answer | Sha256Failure): void {
+    this.#settle('digest' in said ? said : this.#failure(said));
+  }
+
+  #failure(error: unknown): HaulError {
+    return fromSystemError(error, 'hash', this.#path);
+  }
+
+  #settle(outcome: Sha256Answer | HaulError): void {
+    this.#outcome ??= outcome;
+    this.#onOutcome?.();
+  }
+}
