@@ -55,7 +55,8 @@ export class DataShelf {
       return;
     }
     const group = groupOf(request.socket.remoteAddress ?? '');
-    if (request.method !== 'HEAD' && !this.#hasRoom(group)) {
+    // Of requests sent in a row (pipelining) Node gives the connection to the first, and the others hear of no end.
+    if (response.socket === null || !this.#hasRoom(group)) {
       refuse(response, 503, 'busy', { 'retry-after': String(TRACKER_LIMITS.dataRetrySeconds) });
       return;
     }

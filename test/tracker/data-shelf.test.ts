@@ -8,7 +8,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { openScope, type Scope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
-import { withDeadline } from '../../lab/wait.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import { deferred } from '../../src/torrent/endings.js';
 import { DataShelf } from '../../src/tracker/data-shelf.js';
 
@@ -16,22 +16,34 @@ const HOST = '127.0.0.1';
 const DEADLINE_MS = 10_000;
 const LENGTH_BYTES = 100_000;
 
+interface Shelf {
+  readonly port: number;
+  /** The first answer has ended. */
+  readonly served: Promise<void>;
+  /** Each of them. */
+  readonly answers: Promise<void>[];
+}
+
 /** A shelf with one file behind a server of its own. @param look is called before the file is found unchanged */
 async function startShelf(
   scope: Scope,
-  look: (response: ServerResponse, location: string) => Promise<void>,
-): Promise<{ port: number; served: Promise<void> }> {
+  look: (response: ServerResponse, location: string) => Promise<void> = async () => {},
+  lengthBytes: number = LENGTH_BYTES,
+): Promise<Shelf> {
   const location = path.join(await tempFolder(scope), 'file');
-  await writeFile(location, Buffer.alloc(LENGTH_BYTES, 1));
+  await writeFile(location, '1');
+  await truncate(location, lengthBytes);
   const shelf = new DataShelf(() => 0);
+  const answers: Promise<void>[] = [];
   const { promise: served, resolve } = deferred();
   const server = createServer((request, response) => {
     const isSame = async (): Promise<boolean> => {
       await look(response, location);
       return true;
     };
-    shelf.put([{ path: ['file'], location, lengthBytes: LENGTH_BYTES, etag: '"1"', isSame }]);
-    void shelf.serve('file', request, response).then(resolve);
+    shelf.put([{ path: ['file'], location, lengthBytes, etag: '"1"', isSame }]);
+    answers.push(shelf.serve('file', request, response));
+    void answers[0]!.then(resolve);
   });
   server.listen(0, HOST);
   await once(server, 'listening');
@@ -39,7 +51,7 @@ async function startShelf(
     server.closeAllConnections();
     server.close();
   });
-  return { port: (server.address() as AddressInfo).port, served };
+  return { port: (server.address() as AddressInfo).port, served, answers };
 }
 
 test('a client that goes away while its file is opened holds neither a place nor a descriptor', async (t) => {
@@ -51,6 +63,33 @@ test('a client that goes away while its file is opened holds neither a place nor
   });
   const client = connect(port, HOST, () => client.write('GET /file HTTP/1.1\r\nHost: x\r\n\r\n'));
   await withDeadline(served, 'the answer has ended', DEADLINE_MS);
+});
+
+test('who asks again before its answer has come, takes nothing and goes, holds no answer for ever', async (t) => {
+  const scope = openScope(t);
+  const { port, answers } = await startShelf(scope, undefined, 64 * 1024 * 1024);
+  const asked = 'GET /file HTTP/1.1\r\nHost: x\r\n\r\n';
+  const client = connect(port, HOST, () => client.write(asked + asked));
+  await until('both were heard', DEADLINE_MS, () => answers.length === 2);
+  await once(client, 'readable');
+  client.destroy();
+  await withDeadline(Promise.all(answers), 'both answers have ended', DEADLINE_MS);
+});
+
+test('who asks for heads has no more places than who asks for bodies', async (t) => {
+  const scope = openScope(t);
+  const { promise: looked, resolve } = deferred();
+  const { port, answers } = await startShelf(scope, () => looked);
+  const statuses: number[] = [];
+  const asking = Array.from({ length: 10 }, async () => {
+    const { status } = await fetch(`http://${HOST}:${port}/file`, { method: 'HEAD' });
+    statuses.push(status);
+  });
+  await until('all were heard', DEADLINE_MS, () => answers.length === asking.length);
+  await until('those beyond the bound have an answer', DEADLINE_MS, () => statuses.length === 6);
+  resolve();
+  await Promise.all(asking);
+  assert.deepEqual(statuses, [...Array(6).fill(503), ...Array(4).fill(200)]);
 });
 
 test('of a file that is cut off meanwhile the connection ends, and nobody waits for the rest', async (t) => {
