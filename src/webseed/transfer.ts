@@ -30,6 +30,8 @@ export interface TransferOwner {
 }
 
 const ZEROS = Buffer.alloc(BLOCK_LENGTH_BYTES);
+/** Of padding in one turn of the event loop: who makes a torrent says how much there is of it. */
+const PAD_TURN_BYTES = 4 * 1024 * 1024;
 
 export class Transfer implements RangeSink {
   /** Torrent offset of the next block that is not handed over. */
@@ -49,6 +51,8 @@ export class Transfer implements RangeSink {
   #rest: Buffer | null = null;
   /** And nothing comes behind it. */
   #isEnded = false;
+  /** A long padding goes on in the next turn. */
+  #isStartDue = false;
 
   constructor(owner: TransferOwner, { begin, end }: Run) {
     this.#owner = owner;
@@ -68,7 +72,8 @@ export class Transfer implements RangeSink {
         this.#ask(segment);
         return;
       }
-      this.#pad(segment.lengthBytes);
+      if (!this.#pad(segment.lengthBytes)) return;
+      this.#cameBytes = 0;
     }
     if (!this.#isOver) this.#finish();
   }
@@ -87,7 +92,8 @@ export class Transfer implements RangeSink {
     if (this.#isEnded) {
       this.#isEnded = false;
       this.onEnd();
-    } else this.#request?.resume();
+    } else if (this.#request !== null) this.#request.resume();
+    else this.#startSoon();
   }
 
   abort(): void {
@@ -109,12 +115,31 @@ export class Transfer implements RangeSink {
     this.#owner.onDone(this);
   }
 
-  /** BEP 47: padding is on no server. */
-  #pad(lengthBytes: number): void {
-    for (let left = lengthBytes; left > 0 && !this.#isOver; left -= ZEROS.length) {
-      this.#take(left < ZEROS.length ? ZEROS.subarray(0, left) : ZEROS);
+  /** BEP 47: padding is on no server. False: the rest of it comes later. */
+  #pad(lengthBytes: number): boolean {
+    const turnEnds = this.#cameBytes + PAD_TURN_BYTES;
+    while (this.#cameBytes < lengthBytes) {
+      if (this.#cameBytes >= turnEnds) {
+        this.#startSoon();
+        return false;
+      }
+      const bytes = Math.min(ZEROS.length, lengthBytes - this.#cameBytes);
+      this.#cameBytes += bytes;
+      this.#take(ZEROS.subarray(0, bytes));
+      if (this.#isOver) return false;
+      if (this.#rest !== null) break;
     }
-    if (!this.#isOver) this.#owner.onReadEnd();
+    this.#owner.onReadEnd();
+    return this.#rest === null;
+  }
+
+  #startSoon(): void {
+    if (this.#isStartDue) return;
+    this.#isStartDue = true;
+    setImmediate(() => {
+      this.#isStartDue = false;
+      if (!this.#isOver && this.#rest === null) this.start();
+    });
   }
 
   // ---- RangeSink ----
@@ -141,6 +166,7 @@ export class Transfer implements RangeSink {
     }
     this.#cameBytes = 0;
     this.#next++;
+    this.#request = null;
     this.start();
   }
 

@@ -137,11 +137,15 @@ export class WebSeeds {
     source.failures = remote.hasGiven ? 1 : source.failures + 1;
     const { failure } = remote;
     if (failure !== null) source.message = failure.reason;
+    const { moved } = source;
+    // A place to which a file had moved may be good for a while only, as signed URLs are.
+    const hasMoved = failure !== null && moved.size > 0;
+    if (hasMoved) moved.clear();
     if (failure?.kind === 'no-ranges' && !source.isWhole) {
       source.isWhole = true;
       source.dueMs = Number.NEGATIVE_INFINITY;
     } else if (failure?.kind === 'lies') this.#ban(source, failure.reason);
-    else source.dueMs = this.#options.now() + pauseMs(failure, source.failures);
+    else source.dueMs = this.#options.now() + pauseMs(failure, source.failures, hasMoved);
     const { dueMs, shown } = source;
     if (failure !== null) this.#options.log('debug', `web seed ${shown}: ${failure.reason}`, { url: shown, dueMs });
   }
@@ -244,8 +248,8 @@ function isOrdinary(url: string): boolean {
   return !/^(?:169\.254\.|fe[89ab])/.test(hostOf(url) ?? '');
 }
 
-function pauseMs(failure: RangeFailure | null, failures: number): number {
-  if (failure?.kind === 'absent') return LIMITS.webSeedRetryMaxMs;
+function pauseMs(failure: RangeFailure | null, failures: number, hasMoved: boolean): number {
+  if (failure?.kind === 'absent' && !hasMoved) return LIMITS.webSeedRetryMaxMs;
   const pause = Math.min(LIMITS.webSeedRetryMaxMs, LIMITS.webSeedRetryMs * 2 ** Math.min(20, failures - 1));
   return Math.max(pause, failure?.retryAfterMs ?? 0);
 }

@@ -1,0 +1,46 @@
+/** Of a server without ranges all comes from the first byte on, and what is not wanted is dropped. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { openScope } from '../../lab/scope.js';
+import { until } from '../../lab/wait.js';
+import type { Hook } from '../support/web-server.js';
+import { startSceneServer, startWebScene, type WebScene } from './scene.js';
+
+const KIB = 1024;
+const DEADLINE_MS = 10_000;
+
+const withoutRanges: Hook = (request) => {
+  delete request.headers.range;
+  return false;
+};
+
+/** It has been found to know no ranges, and is used again. @param piece part of a file */
+async function untilWhole(scene: WebScene, piece: number): Promise<void> {
+  scene.use();
+  scene.ask(undefined, piece, piece + 1);
+  await until('it is known to have no ranges', DEADLINE_MS, () => scene.remote === undefined);
+  await until('it is used again', DEADLINE_MS, () => {
+    scene.use();
+    return scene.remote !== undefined;
+  });
+}
+
+test('padding waits for who asks late, as what a server sends does', async (t) => {
+  const scope = openScope(t);
+  const files = [
+    { path: 'tree/a.bin', lengthBytes: 32 * KIB },
+    { path: 'tree/.pad/1', lengthBytes: 224 * KIB, isPad: true },
+    { path: 'tree/b.bin', lengthBytes: 256 * KIB },
+  ];
+  const server = await startSceneServer(scope, files);
+  server.hook = withoutRanges;
+  const scene = startWebScene(scope, { files, named: [`${server.url}/`] });
+  await untilWhole(scene, 4);
+  let asked = 0;
+  scene.onRoom = (remote) => {
+    if (asked < 8 && scene.came.length === 4 * asked) scene.ask(remote, asked, ++asked);
+  };
+  scene.onRoom(scene.remote!);
+  await until('all came', DEADLINE_MS, () => scene.came.length === 32);
+  assert.deepEqual([scene.bad, [...scene.came].sort((a, b) => a - b)], [[], scene.came]);
+});
