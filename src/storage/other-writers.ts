@@ -7,8 +7,10 @@
  *   mapped:     stores through a mapping give no event, so each event of the file (inotify) is somebody else's.
  *
  * A time that was asked while a write of ours went on may be one of a write that is not over, so it is not judged:
- * however many workers write one file at once, the first of them after a moment without any is. A write of another
- * program that falls into one of ours leaves no time of its own and is missed; who overwrites much is not.
+ * however many workers write one file at once, the first of them after a moment without any is. Where there is no such
+ * moment for long, one is made: new writes wait until those under way have ended, some milliseconds of one worker. A
+ * write of another program that falls into one of ours leaves no time of its own and is missed; who overwrites much
+ * is not.
  * A suspicion proves nothing (a chmod is one, too): whoever is told hashes the file again.
  */
 import { type FSWatcher, watch } from 'node:fs';
@@ -17,6 +19,10 @@ import { type FSWatcher, watch } from 'node:fs';
 const TIMES_KEPT = 256;
 /** Writes that wait for the answer of one that was there before them; what is more is not judged. */
 const WRITES_KEPT = 1024;
+/** After so long without a judgement a moment without writes is made: as often as files under suspicion are hashed. */
+const UNJUDGED_NS = 5_000_000_000n;
+/** Looks at the files, one a second, until those who wait for such a moment wait no more: a device may hang. */
+const HOLD_LOOKS = 2;
 /** Files watched by one storage; the usual limit is 8,192 for all processes of a user. */
 const WATCHED_FILES = 1024;
 
@@ -47,6 +53,14 @@ interface Times {
   ended: Ended[];
   /** Writes so far. */
   count: number;
+  /** When the last write that we heard of was over, and since when nothing was judged; null: since the next write. */
+  newestNs: bigint;
+  unjudgedNs: bigint | null;
+  /** Writes that wait for those under way, and how often was looked since the first of them came. */
+  held: (() => void)[];
+  looks: number;
+  /** Those before this one were waited for in vain. */
+  patientFrom: number;
 }
 
 /** A file that another program may have written into, and the last event that says so. */
@@ -89,11 +103,36 @@ export class OtherWriters {
   // ---- by time ----
 
   track(file: number, mtimeNs: bigint): void {
-    this.#times.set(file, { lasts: [mtimeNs], endNs: 0n, underWay: new Set(), ended: [], count: 0 });
+    const nothingYet = { endNs: 0n, underWay: new Set<number>(), ended: [], count: 0, newestNs: 0n, unjudgedNs: null };
+    this.#times.set(file, { ...nothingYet, lasts: [mtimeNs], held: [], looks: 0, patientFrom: 0 });
   }
 
   get isTracking(): boolean {
     return this.#times.size > 0;
+  }
+
+  /**
+   * A write that needs these files may begin now, or when what this gives has resolved and it was asked again. Whoever
+   * waits has begun nothing, so nobody waits for another one that does.
+   */
+  hold(files: readonly number[]): Promise<void> | null {
+    for (const file of files) {
+      const times = this.#times.get(file);
+      if (times === undefined || times.newestNs - (times.unjudgedNs ?? times.newestNs) < UNJUDGED_NS) continue;
+      const [oldest = -1] = times.underWay;
+      if (oldest >= times.patientFrom) return new Promise((resolve) => times.held.push(resolve));
+    }
+    return null;
+  }
+
+  /** Once a second. */
+  look(): void {
+    for (const times of this.#times.values()) {
+      if (times.held.length > 0 && ++times.looks >= HOLD_LOOKS) {
+        times.patientFrom = times.count;
+        letGo(times);
+      }
+    }
   }
 
   /** @returns what `writeEnded` wants to know */
@@ -109,12 +148,18 @@ export class OtherWriters {
     const times = this.#times.get(file);
     if (times === undefined) return;
     times.underWay.delete(write);
-    times.ended.push(...parts.map((part) => ({ ...part, begun: times.count })));
+    for (const part of parts) {
+      times.ended.push({ ...part, begun: times.count });
+      times.unjudgedNs ??= part.askedNs;
+      if (part.endNs > times.newestNs) times.newestNs = part.endNs;
+    }
     times.ended.sort((one, other) => (one.beginNs < other.beginNs ? -1 : 1));
     const [oldest = Infinity] = times.underWay;
     const firstOpen = times.ended.findIndex(({ begun }) => begun > oldest);
     const settled = Math.max(firstOpen < 0 ? times.ended.length : firstOpen, times.ended.length - WRITES_KEPT);
     for (const part of times.ended.splice(0, settled)) this.#settle(file, times, part);
+    // The next one begins after all of these, so it will be judged.
+    if (times.underWay.size === 0) letGo(times);
   }
 
   /** To be called in the order in which they began. */
@@ -122,6 +167,7 @@ export class OtherWriters {
     if (times.endNs <= askedNs) {
       if (!times.lasts.includes(beforeNs)) this.suspect(file);
       times.lasts = [];
+      times.unjudgedNs = endNs;
     }
     times.lasts.push(afterNs);
     if (times.lasts.length > TIMES_KEPT) times.lasts.shift();
@@ -170,4 +216,10 @@ export class OtherWriters {
     for (const watcher of this.#watchers) watcher.close();
     this.#watchers.length = 0;
   }
+}
+
+function letGo(times: Times): void {
+  times.unjudgedNs = null;
+  times.looks = 0;
+  for (const resolve of times.held.splice(0)) resolve();
 }

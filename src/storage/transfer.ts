@@ -13,6 +13,8 @@ import type { WriteTimes } from './other-writers.js';
 /** Descriptors held by one job: a piece may span thousands of files. */
 const FILES_PER_JOB = 64;
 
+type JobOf = (files: FileRange[], wantsTimes: boolean) => WorkJob;
+
 const IS_LITTLE_ENDIAN = endianness() === 'LE';
 
 export class Transfer {
@@ -29,9 +31,9 @@ export class Transfer {
   /** @param memory as long as the range that begins at this torrent offset. @throws HaulError */
   async run(kind: 'read' | 'write', begin: number, memory: MemoryRange): Promise<void> {
     await this.#each(this.#layout.segments(begin, memory.lengthBytes), memory, (segments, part) =>
-      this.#move(segments, (files, wantsTimes) =>
-        kind === 'read' ? { kind, files, memory: part } : { kind, files, memory: part, wantsTimes },
-      ),
+      kind === 'read'
+        ? this.#move(segments, (files) => ({ kind, files, memory: part }))
+        : this.#change(segments, (files, wantsTimes) => ({ kind, files, memory: part, wantsTimes })),
     );
   }
 
@@ -42,7 +44,9 @@ export class Transfer {
   async verifyAndWrite(begin: number, memory: MemoryRange, digest: Uint8Array): Promise<boolean> {
     const segments = this.#layout.segments(begin, memory.lengthBytes);
     if (segments.length <= FILES_PER_JOB)
-      return this.#move(segments, (files, wantsTimes) => ({ kind: 'verify-write', files, memory, digest, wantsTimes }));
+      return this.#change(segments, (files, wantsTimes) => {
+        return { kind: 'verify-write', files, memory, digest, wantsTimes };
+      });
     const job: WorkJob = { kind: 'verify', ranges: [memory], digest };
     const result = await this.#submit(job);
     if (!result.ok) throw jobFailure(result, this.#files.output, 0);
@@ -52,7 +56,7 @@ export class Transfer {
 
   /** Reserves space for parts of a file. @throws HaulError */
   async reserve(parts: readonly FileSegment[]): Promise<void> {
-    await this.#move(parts, (files, wantsTimes) => ({ kind: 'reserve', files, wantsTimes }));
+    await this.#change(parts, (files, wantsTimes) => ({ kind: 'reserve', files, wantsTimes }));
   }
 
   async #each(
@@ -73,11 +77,18 @@ export class Transfer {
     return new Promise((resolve) => this.#jobs.submit(job, resolve));
   }
 
+  /** The same for a job that changes files: where others of ours do, it may have to wait for them. */
+  async #change(segments: readonly FileSegment[], jobOf: JobOf): Promise<boolean> {
+    const { writers } = this.#files.identities;
+    if (writers.isTracking) {
+      const files = segments.filter(({ isStored }) => isStored).map(({ file }) => file);
+      for (let held = writers.hold(files); held !== null; held = writers.hold(files)) await held;
+    }
+    return this.#move(segments, jobOf);
+  }
+
   /** Resolves with whether the job found its bytes good. */
-  async #move(
-    segments: readonly FileSegment[],
-    jobOf: (files: FileRange[], wantsTimes: boolean) => WorkJob,
-  ): Promise<boolean> {
+  async #move(segments: readonly FileSegment[], jobOf: JobOf): Promise<boolean> {
     const { descriptors } = this.#files;
     const { writers } = this.#files.identities;
     const stored = segments.filter(({ isStored }) => isStored);
