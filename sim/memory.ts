@@ -8,7 +8,8 @@ import { evenUnit } from '../src/storage/budgets.js';
 import { LEAST_UNITS, MemoryPool } from '../src/storage/memory-pool.js';
 import { LEAST, type Share, type Tenant } from '../src/storage/pool-share.js';
 import { type TenantOwner, tenantOf } from '../src/storage/tenant.js';
-import { ResidentUnits, type UnitOwner } from '../src/storage/units.js';
+import type { UnitOwner } from '../src/storage/unit-owner.js';
+import { ResidentUnits } from '../src/storage/units.js';
 import type { MemorySpec, NeighbourSpec } from './spec.js';
 
 /** Without a piece a torrent waits 10 s, and until the next look at the line, one a second. */

@@ -11,7 +11,8 @@ import { type Budgets, evenUnit } from './budgets.js';
 import type { ExtentTable } from './extents.js';
 import type { Jobs } from './jobs.js';
 import { memoryRanges, pageRanges } from './ranges.js';
-import { type Loading, ResidentUnits, type UnitOwner, type UnitRoom } from './units.js';
+import type { Loading, UnitOwner, UnitRoom } from './unit-owner.js';
+import { ResidentUnits } from './units.js';
 import type { Windows } from './windows.js';
 
 /** Units given back by one job: a job costs some 20 µs, giving back 1 MiB 30 µs. */

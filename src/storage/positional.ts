@@ -24,7 +24,8 @@ import { RunningTransfers } from './running-transfers.js';
 import { type Place, placeRange, type Slab } from './slab.js';
 import { tenantOf } from './tenant.js';
 import { Transfer } from './transfer.js';
-import { ResidentUnits, type UnitOwner } from './units.js';
+import type { UnitOwner } from './unit-owner.js';
+import { ResidentUnits } from './units.js';
 
 interface OpenPiece {
   readonly place: Place;

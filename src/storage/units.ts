@@ -14,9 +14,9 @@
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import { LEAST_UNITS } from './memory-pool.js';
 import { grown, NO_SLOT, OldestFirst } from './oldest-first.js';
-import type { Share } from './pool-share.js';
 import type { PinOutcome } from './port.js';
 import { SlotTable } from './slot-table.js';
+import type { UnitOwner, UnitRoom } from './unit-owner.js';
 
 const FREE = 0;
 const LOADING = 1;
@@ -31,26 +31,6 @@ const LOADING_SHARE = 0.5;
 const READ_AHEAD_SHARE = 0.25;
 /** A capacity below this many units could not serve a range of two. */
 const UNITS_AT_LEAST = 8;
-
-/** What the engine's memory allows; see `memory-pool.ts`. */
-export type UnitRoom = Pick<
-  Share,
-  'takeUnit' | 'adoptUnit' | 'giveUnit' | 'unitLeaves' | 'unitStays' | 'unitLeft' | 'unitIsFree' | 'reachUnits'
->;
-
-/** `there`: it is in memory already, and `loaded` is not called. */
-export type Loading = boolean | 'there';
-
-export interface UnitOwner {
-  /** Makes the unit's range present, then calls `loaded`. False: no room for the job now, nothing happened. */
-  load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): Loading;
-  /** The unit is not wanted any more. True: its memory is gone. False: the owner calls `beginRelease`, `released`. */
-  evict(slot: number): boolean;
-  /** The piece will be written: the memory of its units is not wanted, and no more the business of this book. */
-  forgotten(slot: number): void;
-  /** Something that was refused may be asked for again. Called from inside `unpin` and others: defer. */
-  roomCame(): void;
-}
 
 export class ResidentUnits {
   readonly unitBytes: number;
@@ -73,6 +53,8 @@ export class ResidentUnits {
   #evictedBytes = 0;
   #pinnedUnits = 0;
   #isStarved = false;
+  /** The range that was refused last with a part of it there. */
+  #part: readonly [first: number, last: number] | null = null;
 
   /** @param unitBytes as `evenUnit` makes them @param capacityBytes what one torrent may hold when there is plenty */
   constructor(geometry: Geometry, unitBytes: number, capacityBytes: number, owner: UnitOwner, room: UnitRoom) {
@@ -80,7 +62,7 @@ export class ResidentUnits {
     this.#room = room;
     this.unitBytes = unitBytes;
     this.capacityBytes = Math.max(capacityBytes, UNITS_AT_LEAST * unitBytes);
-    this.#unitsPerPiece = Math.ceil(geometry.pieceLengthBytes / this.unitBytes);
+    this.#unitsPerPiece = Math.ceil(geometry.pieceLengthBytes / unitBytes);
     this.#owner = owner;
   }
 
@@ -107,7 +89,7 @@ export class ResidentUnits {
     return this.#pinnedUnits;
   }
 
-  /** Bytes whose memory may be present: loading, ready, and evicted but not given back yet. */
+  /** Loading, ready, and evicted but not given back yet. */
   get residentBytes(): number {
     return this.#loadingBytes + this.#readyBytes + this.#evictedBytes;
   }
@@ -125,6 +107,7 @@ export class ResidentUnits {
         return 'loading';
       }
     }
+    if (first === this.#part?.[0]) this.#part = null;
     for (let unit = first; unit <= last; unit++) {
       const slot = this.#slots.of(unit);
       if (this.#pins[slot]!++ > 0) continue;
@@ -293,18 +276,35 @@ export class ResidentUnits {
     let outcome: PinOutcome = 'ready';
     // What is there must not be pushed out by what is missing.
     for (let unit = first; unit <= last; unit++) this.#touch(this.#slots.of(unit));
-    for (let unit = first; unit <= last; unit++) {
+    let part = this.#part;
+    this.#part = null;
+    const kept = this.#takeOut(first, last);
+    for (let unit = first; unit <= last && outcome !== 'full'; unit++) {
       const slot = this.#slots.of(unit);
       const state = slot === NO_SLOT ? FREE : this.#state[slot];
       if (state === READY) continue;
       const isComing = state === LOADING || (state === FREE && this.#load(unit, loadingShare));
       if (!isComing) {
         this.#isStarved = true;
-        return 'full';
-      }
-      if (this.#state[this.#slots.of(unit)] !== READY) outcome = 'loading';
+        outcome = 'full';
+        if (kept.length > 0) part = [first, last];
+      } else if (this.#state[this.#slots.of(unit)] !== READY) outcome = 'loading';
     }
+    for (const slot of kept) this.#idle.add(slot);
+    this.#part = part;
     return outcome;
+  }
+
+  /** Takes those of a range that nobody uses out of the line of those that may go. */
+  #takeOut(first: number, last: number): number[] {
+    const slots: number[] = [];
+    for (let unit = first; unit <= last; unit++) {
+      const slot = this.#slots.of(unit);
+      if (slot === NO_SLOT || this.#state[slot] !== READY || this.#pins[slot] !== 0) continue;
+      this.#idle.remove(slot);
+      slots.push(slot);
+    }
+    return slots;
   }
 
   #touch(slot: number): void {
@@ -351,6 +351,8 @@ export class ResidentUnits {
   }
 
   #evictOldest(): void {
+    // Whoever waits for the rest of a range would have its part read again and again: it goes last.
+    if (this.#part !== null) for (const slot of this.#takeOut(...this.#part)) this.#idle.add(slot);
     const slot = this.#idle.oldest;
     this.#idle.remove(slot);
     this.#readyBytes -= this.unitBytes;

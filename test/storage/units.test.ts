@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Geometry, type PieceIndex } from '../../src/metainfo/geometry.js';
 import { evenUnit } from '../../src/storage/budgets.js';
-import { type Loading, ResidentUnits, type UnitOwner, type UnitRoom } from '../../src/storage/units.js';
+import type { Loading, UnitOwner, UnitRoom } from '../../src/storage/unit-owner.js';
+import { ResidentUnits } from '../../src/storage/units.js';
 
 const KIB = 1024;
 const UNIT = 16 * KIB;
@@ -91,6 +92,12 @@ function setUp(units = 8): Bench {
 
 const at = (unit: number): [PieceIndex, number, number] => [Math.floor(unit / 4) as PieceIndex, (unit % 4) * UNIT, 10];
 
+/** With the unit behind it, where that is of the same piece. */
+const over = (unit: number): [PieceIndex, number, number] => {
+  const [piece, begin] = at(unit);
+  return [piece, begin, Math.min(UNIT + 10, PIECE - begin)];
+};
+
 test('a unit is loaded once, then ready, and pins nest', () => {
   const { owner, resident } = setUp();
   assert.equal(resident.pin(...at(5)), 'loading');
@@ -115,6 +122,36 @@ test('a range over two units needs both, and pins both or none', () => {
   resident.loaded(owner.loading.pop()!, true);
   assert.equal(resident.pin(...range), 'ready');
   assert.equal(resident.pinnedUnits, 2);
+  resident.unpin(...range);
+  resident.checkInvariants();
+});
+
+test('a range of which a part only finds room keeps that part: it is not read again and again', () => {
+  const { owner, room, resident, load } = setUp();
+  // Other torrents leave it five units: one more takes the place of an idle one.
+  room.takeUnit = () => {
+    if (room.units === 5) resident.shrink(UNIT);
+    if (room.units === 5) return false;
+    room.adoptUnit();
+    return true;
+  };
+  for (let unit = 0; unit < 4; unit++) {
+    load(unit);
+    assert.equal(resident.pin(...at(unit)), 'ready');
+  }
+  const range: [PieceIndex, number, number] = [1 as PieceIndex, UNIT - 5, 10];
+  let loads = 0;
+  for (let round = 0; round < 10; round++) {
+    assert.notEqual(resident.pin(...range), 'ready');
+    loads += owner.loading.length;
+    for (const slot of owner.loading.splice(0)) resident.loaded(slot, true);
+  }
+  assert.equal(loads, 1);
+  resident.unpin(...at(2));
+  assert.equal(resident.pin(...range), 'loading');
+  for (const slot of owner.loading.splice(0)) resident.loaded(slot, true);
+  assert.equal(resident.pin(...range), 'ready');
+  assert.equal(resident.isKnown(0 as PieceIndex, 2 * UNIT), false, 'the idle one went');
   resident.unpin(...range);
   resident.checkInvariants();
 });
@@ -212,7 +249,8 @@ test('whatever happens, in whatever order, the books balance and memory stays wi
       const pins: [PieceIndex, number, number][] = [];
       const releasing: number[] = [];
       for (const [action, unit, which] of steps) {
-        if (action === 0 && resident.pin(...at(unit)) === 'ready') pins.push(at(unit));
+        const range = which === 3 ? over(unit) : at(unit);
+        if (action === 0 && resident.pin(...range) === 'ready') pins.push(range);
         else if (action === 1) resident.readAhead(...at(unit));
         else if (action === 2 && owner.loading.length > 0) resident.loaded(owner.loading.shift()!, which > 0);
         else if (action === 3 && pins.length > 0) resident.unpin(...pins.splice(unit % pins.length, 1)[0]!);
