@@ -207,6 +207,10 @@ export const LIMITS = {
   webSeedTimeoutMs: 20_000,
   /** Of one request; then the web seed has failed. */
   webSeedRedirects: 5,
+  /** Servers, of all torrents, to which there are connections at once: a torrent and its servers name any number. */
+  webSeedOrigins: 128,
+  /** How long a connection is kept that nobody uses, whatever its server says. */
+  webSeedIdleMs: 10_000,
   /** A web seed that failed is tried again after this, twice as long each time, */
   webSeedRetryMs: 5_000,
   /** and at least so often; one that has not what we want no sooner. */

@@ -4,12 +4,22 @@ import { HttpClient } from '../net/http-client.js';
 import { publicLookup } from '../net/public-lookup.js';
 import type { WebClients } from '../webseed/web-seeds.js';
 
-/** Of one origin, for all torrents: several web seeds may lie at one server. */
-const OPTIONS = { connections: 2 * LIMITS.webSeedRequests, connect: { timeout: LIMITS.webSeedTimeoutMs } };
-
 export class EngineWebClients implements WebClients {
-  readonly any = new HttpClient(OPTIONS);
-  readonly publicOnly = new HttpClient({ ...OPTIONS, connect: { ...OPTIONS.connect, lookup: publicLookup } });
+  readonly any: HttpClient;
+  readonly publicOnly: HttpClient;
+
+  /** @param idleMs default `LIMITS.webSeedIdleMs` */
+  constructor({ idleMs = LIMITS.webSeedIdleMs }: { readonly idleMs?: number } = {}) {
+    const connect = { timeout: LIMITS.webSeedTimeoutMs };
+    const options = {
+      // Of one origin, for all torrents: several web seeds may lie at one server.
+      connections: 2 * LIMITS.webSeedRequests,
+      keepAliveMaxTimeout: idleMs,
+      maxOrigins: LIMITS.webSeedOrigins,
+    };
+    this.any = new HttpClient({ ...options, connect });
+    this.publicOnly = new HttpClient({ ...options, connect: { ...connect, lookup: publicLookup } });
+  }
 
   /** Ends what is under way. Idempotent. */
   async destroy(): Promise<void> {

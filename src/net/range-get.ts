@@ -50,6 +50,8 @@ export interface RangeOptions {
   connectionsFor(url: URL): Dispatches | string;
 }
 
+/** A part that ends before it was asked to end has so many bytes, or each would cost a request of its own. */
+const PART_LEAST_BYTES = 16 * 1024;
 /** Bytes of the body of a redirect that are read to keep the connection. */
 const REDIRECT_BODY_BYTES = 64 * 1024;
 /** What a server may ask for; else it would be rid of us for good. */
@@ -195,7 +197,10 @@ export class RangeGet implements Dispatcher.DispatchHandler {
       return failed('lies', `sent bytes ${first}-${last} where ${begin}-${end - 1} were asked for`);
     if (match[3] !== '*' && Number(match[3]) !== fileBytes)
       return failed('lies', `the file there has ${match[3]} bytes, ours has ${fileBytes}`);
-    return this.#body(last + 1 - first, headers);
+    const bytes = last + 1 - first;
+    if (last + 1 < end && bytes < PART_LEAST_BYTES)
+      return failed('trouble', `sent bytes ${first}-${last} only of the ${end - begin} that were asked for`);
+    return this.#body(bytes, headers);
   }
 
   /** 200: all of the file. */
@@ -281,6 +286,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   ENETUNREACH: 'network unreachable',
   ETIMEDOUT: 'connecting timed out',
   UND_ERR_CONNECT_TIMEOUT: 'connecting timed out',
+  UND_ERR_MAX_ORIGINS_REACHED: 'too many servers are in use',
   UND_ERR_SOCKET: 'the connection broke',
   UND_ERR_HEADERS_TIMEOUT: 'stopped answering',
   UND_ERR_BODY_TIMEOUT: 'stopped sending',

@@ -279,11 +279,11 @@ export class WebRemote implements Remote, TransferOwner {
     const { geometry } = this;
     const piece = geometry.pieceAt(offset);
     const peer = this.#peer!;
-    this.#failures = 0;
     if (this.#options.isWhole) {
       if (!this.#queue.has(offset)) return true;
       this.#queue.remove(offset, offset + end - start);
     }
+    this.#failures = 0;
     this.hasGiven = true;
     this.#unfilledBytes += end - start;
     peer.onBlockBegin(piece, offset - geometry.pieceBegin(piece), end - start);

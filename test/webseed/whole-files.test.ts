@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openScope } from '../../lab/scope.js';
 import { until } from '../../lab/wait.js';
+import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import type { Hook } from '../support/web-server.js';
 import { startSceneServer, startWebScene, type WebScene } from './scene.js';
 
@@ -43,4 +44,23 @@ test('padding waits for who asks late, as what a server sends does', async (t) =
   scene.onRoom(scene.remote!);
   await until('all came', DEADLINE_MS, () => scene.came.length === 32);
   assert.deepEqual([scene.bad, [...scene.came].sort((a, b) => a - b)], [[], scene.came]);
+});
+
+test('who always breaks off before what is asked for is left alone, however much is dropped before', async (t) => {
+  const scope = openScope(t);
+  const files = [{ path: 'image.bin', lengthBytes: 512 * KIB }];
+  const server = await startSceneServer(scope, files);
+  const scene = startWebScene(scope, { files, named: [`${server.url}/image.bin`] });
+  server.hook = withoutRanges;
+  await untilWhole(scene, 1);
+  server.hook = (_request, response) => {
+    response.writeHead(200, { 'content-length': 512 * KIB });
+    response.write(scene.data.bytes.subarray(0, 256 * KIB), () => response.destroy());
+    return true;
+  };
+  for (let piece = 0; piece < 4; piece++) scene.has.add(piece as PieceIndex);
+  const asked = server.asked.length;
+  scene.ask(undefined, 6, 7);
+  await until('it is given up', DEADLINE_MS, () => scene.remote === undefined);
+  assert.equal(server.asked.length - asked, 3);
 });
