@@ -67,4 +67,12 @@ export const SCENARIOS: Readonly<Record<string, ScenarioEntry>> = {
     title: 'four zones, told to the tracker or not',
     load: async () => (await import('./locality.js')).locality,
   },
+  dht: {
+    title: 'a DHT of 200 nodes that come and go',
+    load: async () => (await import('./dht.js')).dht,
+  },
+  'dht-wide': {
+    title: 'the same with 5,000',
+    load: async () => (await import('./dht.js')).dhtWide,
+  },
 };

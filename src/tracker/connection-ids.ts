@@ -2,7 +2,7 @@
  * Connection ids of a UDP tracker (BEP 15) without a table: a keyed hash of the address and the minute, so that whoever
  * sends one has received it there, one or two minutes ago at most. Pure: the key and the time are arguments.
  */
-import { sipHash, sipKey } from './siphash.js';
+import { sipHash, sipKey } from '../net/siphash.js';
 
 /** An id is good for the minute it was made in and the next: clients use it for one (BEP 15). */
 const EPOCH_MS = 60_000;

@@ -4,14 +4,17 @@ import path from 'node:path';
 import ts from 'typescript';
 import { PACKAGE_ROOT } from '../../lab/root.js';
 import { DEFAULTS, LIMITS, TRACKER_LIMITS } from '../../src/config.js';
+import { DHT_LIMITS } from '../../src/dht/limits.js';
 
 const CONFIG = 'src/config.ts';
+const DHT_CONFIG = 'src/dht/limits.ts';
 const BYTE_UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 const HEAD = `# Limits and defaults
 
-This page is made from \`${CONFIG}\` by \`npm run docs:pages\`. Above a limit there is a clear error, or a peer is
-dropped with a reason, and nothing is lost. Limits guard against hostile input. Some of them, and most defaults, have an
-option: see [commands.md](commands.md), and \`EngineOptions\` and \`AddOptions\` of the library.
+This page is made from \`${CONFIG}\` and \`${DHT_CONFIG}\` by
+\`npm run docs:pages\`. Above a limit there is a clear error, or a peer is dropped with a reason, and nothing is lost.
+Limits guard against hostile input. Some of them, and most defaults, have an option: see [commands.md](commands.md), and
+\`EngineOptions\` and \`AddOptions\` of the library.
 `;
 
 type Values = Readonly<Record<string, unknown>>;
@@ -26,6 +29,7 @@ const GROUPS: readonly Group[] = [
   { name: 'LIMITS', title: 'Limits of the engine', values: LIMITS },
   { name: 'DEFAULTS', title: 'Defaults of the engine', values: DEFAULTS },
   { name: 'TRACKER_LIMITS', title: 'Limits of the tracker', values: TRACKER_LIMITS },
+  { name: 'DHT_LIMITS', title: 'Limits of the DHT', values: DHT_LIMITS },
 ];
 
 export interface Knob {
@@ -101,7 +105,7 @@ function table({ name, title, values }: Group, text: string): string {
 }
 
 export function readConfig(): string {
-  return readFileSync(path.join(PACKAGE_ROOT, CONFIG), 'utf8');
+  return [CONFIG, DHT_CONFIG].map((file) => readFileSync(path.join(PACKAGE_ROOT, file), 'utf8')).join('\n');
 }
 
 /** The whole page. */
@@ -110,7 +114,7 @@ export async function limitsPage(): Promise<string> {
   return [HEAD, ...GROUPS.map((group) => table(group, text))].join('\n');
 }
 
-/** Every knob of the three tables without a reason. */
+/** Every knob of the tables without a reason. */
 export function unexplained(text: string): string[] {
   return GROUPS.flatMap(({ name }) => knobsOf(text, name))
     .filter(({ reason }) => reason === '')

@@ -28,10 +28,11 @@ const PURE: readonly RegExp[] = [
   /^src\/torrent\/(?:contacts|health)\.ts$/,
   /^src\/magnet\/(?:link|assembly)\.ts$/,
   /^src\/peer\/rates\.ts$/,
-  /^src\/net\/(?:address|advertised|private-address|remote-group|url|zone)\.ts$/,
+  /^src\/net\/(?:address|advertised|private-address|remote-group|siphash|url|zone)\.ts$/,
   /^src\/webseed\/(?:run-queue|url)\.ts$/,
   /^src\/discovery\/(?:address-book|announce|announce-gate|heap|tiers)\.ts$/,
   /^src\/discovery\/(?:tracker-(?:record|reply|url)|source|udp-messages)\.ts$/,
+  /^src\/dht\/(?!(?:dht|dht-socket|node-file)\.ts$).*\.ts$/,
   /^src\/tracker\/(?!(?:announce-door|data-shelf|http-connections|raw-socket|server|table-file|udp-door)\.ts$).*\.ts$/,
 ];
 
@@ -58,6 +59,7 @@ const SHELLS: ReadonlySet<string> = new Set([
   'discovery',
   'tracker',
   'depot',
+  'dht',
   'swarm',
   'torrent',
   'magnet',

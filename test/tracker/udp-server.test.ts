@@ -8,9 +8,9 @@ import type { AnnounceRequest } from '../../src/discovery/announce.js';
 import { announceHttp } from '../../src/discovery/http-tracker.js';
 import { announceRequest, connectRequest } from '../../src/discovery/udp-messages.js';
 import { UdpTrackers } from '../../src/discovery/udp-tracker.js';
+import { sipHash, sipKey } from '../../src/net/siphash.js';
 import { ConnectionIds } from '../../src/tracker/connection-ids.js';
 import { startTracker, type TrackerOptions } from '../../src/tracker/server.js';
-import { sipHash, sipKey } from '../../src/tracker/siphash.js';
 import { readUdpAnnounce, readUdpScrape } from '../../src/tracker/udp-query.js';
 
 const infoHash = Buffer.from('00ff2526203d2b41617e7f80c3283f2f5c0a0d22', 'hex');
