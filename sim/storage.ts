@@ -49,6 +49,7 @@ interface OpenPiece {
 }
 
 export class VirtualStorage implements Storage {
+  readonly files = { read: async (_file: number, _beginBytes: number, target: Uint8Array) => void target.fill(0) };
   readonly kind = 'mapped';
   readonly isBehind = false;
   /** Null: there is always enough for `mostPieces`, and all that is read is resident. */

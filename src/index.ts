@@ -12,6 +12,7 @@ export type {
   HealthProblem,
   PeerStats,
   RateLimits,
+  ReadOptions,
   RemoveOptions,
   RemoveResult,
   Torrent,

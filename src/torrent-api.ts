@@ -225,6 +225,13 @@ export interface RemoveResult {
   readonly kept: readonly string[];
 }
 
+/** A range of a file, bytes; default: all of it. */
+export interface ReadOptions {
+  readonly start?: number;
+  /** Behind the last byte, as in `Array.slice`. */
+  readonly end?: number;
+}
+
 /** One torrent of an engine, from `add` until it was stopped. */
 export interface Torrent extends EventEmitter<TorrentEvents> {
   readonly metainfo: Metainfo;
@@ -247,6 +254,18 @@ export interface Torrent extends EventEmitter<TorrentEvents> {
   sources(): TorrentSources;
   /** Each file, in the order of `Metainfo.files`, padding included. */
   files(): FileProgress[];
+  /**
+   * Reads a file while it arrives: verified bytes in order, in pieces of memory of up to 256 KiB. What the reader needs
+   * next is fetched before all else, from the first `next` on. Any number of readers at once; one that does not ask is
+   * not read for, and one that ends (`return`, a `break` of `for await`) is not fetched for any more. Works as well
+   * when the file is here already, and while it seeds; while the torrent is paused by its user or checked, it waits.
+   * @param file its index in `Metainfo.files`, or its path with '/' (the torrent's own folder may be left out)
+   * @returns for one reader. It rejects with what ended the torrent, or paused it after trouble with the disk; with
+   * CLOSED when it was stopped; with BAD_DATA when what was good has gone bad on disk
+   * @throws HaulError BAD_ARGUMENT: no such file or range, padding, a link; a skipped file, until `setPriorities` makes
+   * it wanted
+   */
+  read(file: number | string, options?: ReadOptions): AsyncIterableIterator<Uint8Array>;
   /** Dials a peer: an address or a host name. @throws HaulError BAD_ARGUMENT */
   addPeer(host: string, port: number): void;
   /**

@@ -16,6 +16,7 @@ const OPEN_PIECES = 96;
 const ZEROS = Buffer.alloc(LIMITS.runBytes);
 
 export class NullStorage implements Storage {
+  readonly files = { read: async (_file: number, _beginBytes: number, target: Uint8Array) => void target.fill(0) };
   readonly kind = 'mapped';
   readonly isBehind = false;
   readonly mostPieces = OPEN_PIECES;

@@ -10,6 +10,7 @@ import { Filler } from './ask/filler.js';
 import { Ledger } from './ask/ledger.js';
 import { Pipeline } from './ask/pipeline.js';
 import { Probing } from './ask/probing.js';
+import { Reading } from './ask/reading.js';
 import { RequestLine } from './ask/request-line.js';
 import { Requests } from './ask/requests.js';
 import { Snubbing } from './ask/snubbing.js';
@@ -23,6 +24,7 @@ import { Availability } from './pieces/availability.js';
 import { OpenPieces } from './pieces/open-pieces.js';
 import { Picker } from './pieces/picker.js';
 import { checkPriorities } from './pieces/priority.js';
+import { Urgent } from './pieces/urgent.js';
 import { Choker } from './serve/choker.js';
 import { Hoarders } from './serve/hoarders.js';
 import { SuperSeed } from './serve/super-seed.js';
@@ -42,6 +44,8 @@ export interface SchedulerParts {
   readonly snubbing: Snubbing;
   readonly endgame: Endgame;
   readonly filler: Filler;
+  readonly urgent: Urgent;
+  readonly reading: Reading;
   readonly arrivals: Arrivals;
   readonly choker: Choker;
   readonly hoarders: Hoarders;
@@ -71,10 +75,12 @@ export function makeParts(options: SchedulerOptions): SchedulerParts {
 
   const roomBlocks = Math.max(1, limits.openPieces) * geometry.blocksPerPiece;
   const line = new RequestLine(roomBlocks);
-  const told = { peers, holdings, availability, picker, open, sink, random };
+  const urgent = new Urgent({ availability, holdings, open });
+  const told = { peers, holdings, availability, picker, open, sink, random, urgent };
   const asking = { ...told, ledger, requests, pipeline, snubbing, allowance, roomBlocks, line };
   const endgame = new Endgame(asking);
-  const filler = new Filler({ ...asking, endgame, probing: new Probing(asking) });
+  const reading = new Reading(asking);
+  const filler = new Filler({ ...asking, endgame, reading, probing: new Probing(asking) });
 
   // A single piece cannot be shown before we are known for a seed.
   const isSuper = options.isSuperSeeding === true && have.isFull && geometry.pieceCount > 1;
@@ -102,6 +108,8 @@ export function makeParts(options: SchedulerOptions): SchedulerParts {
     snubbing,
     endgame,
     filler,
+    urgent,
+    reading,
     arrivals,
     choker,
     hoarders,

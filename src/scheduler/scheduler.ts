@@ -45,8 +45,26 @@ export class Scheduler {
     this.#p.clock.tell(nowMs);
     checkPriority(priority);
     const record = this.#p.open.recordOf(piece);
+    if (this.#p.urgent.keep(piece, priority)) return;
     this.#p.holdings.setPriority(piece, priority, record >= 0);
     if (record >= 0) this.#p.filler.dropSkipped(record, nowMs);
+  }
+
+  /**
+   * What readers want next, in order, in place of what was urgent before: it goes before all else, and its blocks may
+   * be asked of two peers where it is awaited. What is verified or skipped is left out. O(peers + copies) for each
+   * piece that comes or goes. Call `fillHungry` then.
+   */
+  setUrgent(pieces: readonly PieceIndex[], awaited: readonly PieceIndex[], nowMs: number): void {
+    this.#p.clock.tell(nowMs);
+    this.#p.urgent.set(pieces, awaited);
+  }
+
+  /** A reader begins where nothing is: requests for what is not urgent go back. Call `fillHungry` then. */
+  makeWay(nowMs: number): void {
+    this.#p.clock.tell(nowMs);
+    this.#p.reading.takeBack();
+    this.#p.urgent.hurry(nowMs);
   }
 
   // Peers come and go
@@ -274,6 +292,10 @@ export class Scheduler {
     if (stored !== null) this.#p.open.restore(record, stored);
     const isComplete = this.#p.open.missing(record) === 0;
     if (isComplete) this.#p.open.verifying(record);
+    if (this.#p.urgent.has(piece)) {
+      this.#p.urgent.ready();
+      this.#p.peers.callServing();
+    }
     this.#p.filler.dropSkipped(record, this.#p.clock.nowMs);
     return isComplete;
   }

@@ -12,6 +12,7 @@ import { fileSystemOf } from '../native/file-systems.js';
 import { Coverage } from './coverage.js';
 import { Descriptors } from './descriptors.js';
 import type { FileBudget } from './file-budget.js';
+import { FileReads } from './file-reads.js';
 import { makeFolder } from './folders.js';
 import { refuseForeign } from './foreign.js';
 import { Identities } from './identities.js';
@@ -46,6 +47,7 @@ export class DataFiles {
   #hasNoDevice = false;
   readonly #space: SpaceLedger | undefined;
   #coverage: Coverage;
+  readonly #reads = new FileReads(this);
   #isClosed = false;
   #endPromise: () => void = () => {};
 
@@ -206,10 +208,15 @@ export class DataFiles {
     return null;
   }
 
+  read(file: number, beginBytes: number, target: Uint8Array): Promise<void> {
+    return this.#reads.read(file, beginBytes, target);
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#endPromise();
     this.#identities?.writers.close();
+    await this.#reads.close();
     await this.#descriptors?.close();
   }
 

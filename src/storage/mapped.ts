@@ -55,7 +55,7 @@ export class MappedStorage implements Storage {
   onPiecesWanted: (() => void) | null = null;
   onReadable: (() => void) | null = null;
   onError: ((error: HaulError) => void) | null = null;
-  readonly #files: DataFiles;
+  readonly files: DataFiles;
   readonly #geometry: Geometry;
   readonly #extents: ExtentTable;
   readonly #jobs: Jobs;
@@ -75,7 +75,7 @@ export class MappedStorage implements Storage {
   #closing: Promise<void> | null = null;
 
   constructor({ files, pool, budgets, memory, closeMemory }: StorageParts) {
-    this.#files = files;
+    this.files = files;
     this.#geometry = files.metainfo.geometry;
     this.#budgets = budgets;
     this.#memory = memory;
@@ -96,13 +96,13 @@ export class MappedStorage implements Storage {
   }
 
   async prepare(options: PrepareOptions): Promise<void> {
-    await this.#files.prepare(options);
-    if (options.forWriting) this.#files.identities.watchWrites();
-    this.#windows = new Windows(this.#extents, this.#files, options.forWriting, {
+    await this.files.prepare(options);
+    if (options.forWriting) this.files.identities.watchWrites();
+    this.#windows = new Windows(this.#extents, this.files, options.forWriting, {
       windowCount: this.#budgets.windowCount,
       maps: this.#memory.maps,
     });
-    this.#losses = new Losses(this.#windows, this.#extents, this.#files, (error) => this.onError?.(error));
+    this.#losses = new Losses(this.#windows, this.#extents, this.files, (error) => this.onError?.(error));
     this.#units = new MappedUnits({
       geometry: this.#geometry,
       extents: this.#extents,
@@ -210,7 +210,7 @@ export class MappedStorage implements Storage {
 
   verifyPiece(piece: PieceIndex, done: (outcome: boolean | HaulError) => void): void {
     const open = this.#ready(piece);
-    const digest = pieceHash(this.#files.metainfo.pieceHashes, piece);
+    const digest = pieceHash(this.files.metainfo.pieceHashes, piece);
     open.jobs++;
     this.#jobs.submit({ kind: 'verify', ranges: open.ranges, digest }, (result) => {
       // Zeros in the place of the file hash as well as the file, once blocks are stored in them: asked first, of all.
@@ -285,25 +285,25 @@ export class MappedStorage implements Storage {
   }
 
   inspect(): Promise<FilesNow> {
-    return this.#files.identities.inspect();
+    return this.files.identities.inspect();
   }
 
   glance(count: number): Promise<HaulError | null> {
-    return this.#files.identities.glance(count);
+    return this.files.identities.glance(count);
   }
 
   get suspects(): readonly Suspect[] {
-    return this.#files.identities.writers.suspects;
+    return this.files.identities.writers.suspects;
   }
 
   acquit(suspects: readonly Suspect[]): void {
-    this.#files.identities.writers.acquit(suspects);
+    this.files.identities.writers.acquit(suspects);
   }
 
   hasOtherWriter(piece: PieceIndex): boolean {
-    const { writers } = this.#files.identities;
+    const { writers } = this.files.identities;
     const begin = this.#geometry.pieceBegin(piece);
-    const segments = this.#files.layout.segments(begin, this.#geometry.pieceLength(piece));
+    const segments = this.files.layout.segments(begin, this.#geometry.pieceLength(piece));
     return segments.some(({ file, isStored }) => isStored && writers.wasSuspected(file));
   }
 
@@ -327,7 +327,7 @@ export class MappedStorage implements Storage {
     this.#windows?.close();
     this.#share.leave();
     await this.#closeMemory();
-    await this.#files.close();
+    await this.files.close();
   }
 
   #mapping(): Windows {
@@ -381,10 +381,10 @@ export class MappedStorage implements Storage {
 
   /** Names the file that is cut off, else the first one of the piece. */
   #failure(result: WorkFailure, piece: PieceIndex): HaulError {
-    const { layout } = this.#files;
+    const { layout } = this.files;
     const segments = layout.segments(this.#geometry.pieceBegin(piece), this.#geometry.pieceLength(piece));
     const parts = segments.map(({ file, beginBytes, lengthBytes, isStored }) => {
-      return { path: this.#files.path(file), endBytes: beginBytes + lengthBytes, isStored };
+      return { path: this.files.path(file), endBytes: beginBytes + lengthBytes, isStored };
     });
     const isCutOff = (part: (typeof parts)[0]): boolean => part.isStored && isShorter(part.path, part.endBytes);
     const cut = result.errno === 'EFAULT' ? parts.find(isCutOff) : undefined;

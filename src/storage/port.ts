@@ -37,6 +37,15 @@ export interface PrepareRequest {
 export interface Storage {
   readonly kind: StorageKind;
 
+  /** For whoever reads along, beside all pins and budgets of the swarm. */
+  readonly files: {
+    /**
+     * Fills all of it from the file in use, whatever is there: of verified pieces what was verified.
+     * @throws HaulError CLOSED, BAD_DATA (it was cut off), trouble of the disk
+     */
+    read(file: number, beginBytes: number, target: Uint8Array): Promise<void>;
+  };
+
   /**
    * Makes folders and files, checks what stands in the way, reserves the space. Must resolve before any other call.
    * `forWriting: false` opens existing files only and checks their lengths.

@@ -44,7 +44,7 @@ export class PositionalStorage implements Storage, UnitOwner {
   onPiecesWanted: (() => void) | null = null;
   onReadable: (() => void) | null = null;
   onError: ((error: HaulError) => void) | null = null;
-  readonly #files: DataFiles;
+  readonly files: DataFiles;
   readonly #geometry: Geometry;
   readonly #jobs: Jobs;
   readonly #transfer: Transfer;
@@ -67,7 +67,7 @@ export class PositionalStorage implements Storage, UnitOwner {
   #closing: Promise<void> | null = null;
 
   constructor({ files, pool, budgets, memory, closeMemory }: StorageParts) {
-    this.#files = files;
+    this.files = files;
     this.#geometry = files.metainfo.geometry;
     const { layout } = files;
     this.#jobs = new Jobs(pool);
@@ -95,9 +95,9 @@ export class PositionalStorage implements Storage, UnitOwner {
 
   async prepare(options: PrepareOptions): Promise<void> {
     if (options.forWriting) this.#slab.warm(this.#geometry.pieceLengthBytes);
-    await this.#files.prepare({ ...options, mayReserveLater: true });
-    if (options.forWriting) this.#files.identities.trackWrites();
-    this.#reserver = new Reserver(this.#files, this.#transfer, this.#jobs, (error) => this.onError?.(error));
+    await this.files.prepare({ ...options, mayReserveLater: true });
+    if (options.forWriting) this.files.identities.trackWrites();
+    this.#reserver = new Reserver(this.files, this.#transfer, this.#jobs, (error) => this.onError?.(error));
     this.#reserver.step();
     this.#isForWriting = options.forWriting;
   }
@@ -151,7 +151,7 @@ export class PositionalStorage implements Storage, UnitOwner {
   #placePiece(piece: PieceIndex): Place | HaulError | null {
     if (!this.#share.takePiece()) return null;
     const bytes = this.#geometry.pieceLengthBytes;
-    const place = this.#units.forget(piece) ? this.#slab.tryTake(bytes, this.#files.output) : null;
+    const place = this.#units.forget(piece) ? this.#slab.tryTake(bytes, this.files.output) : null;
     if (place === null || place instanceof HaulError) this.#share.givePiece();
     return place;
   }
@@ -199,7 +199,7 @@ export class PositionalStorage implements Storage, UnitOwner {
 
   verifyPiece(piece: PieceIndex, done: (outcome: boolean | HaulError) => void): void {
     const open = this.#ready(piece);
-    const digest = pieceHash(this.#files.metainfo.pieceHashes, piece);
+    const digest = pieceHash(this.files.metainfo.pieceHashes, piece);
     const memory = this.#memoryOf(piece, open);
     open.jobs++;
     this.#reserver?.writeBegins();
@@ -267,19 +267,19 @@ export class PositionalStorage implements Storage, UnitOwner {
 
   async inspect(): Promise<FilesNow> {
     await this.#reserver?.rest();
-    return this.#files.identities.inspect();
+    return this.files.identities.inspect();
   }
 
   glance(count: number): Promise<HaulError | null> {
-    return this.#files.identities.glance(count);
+    return this.files.identities.glance(count);
   }
 
   get suspects(): readonly Suspect[] {
-    return this.#files.identities.writers.suspects;
+    return this.files.identities.writers.suspects;
   }
 
   acquit(suspects: readonly Suspect[]): void {
-    this.#files.identities.writers.acquit(suspects);
+    this.files.identities.writers.acquit(suspects);
   }
 
   /** Open pieces are gathered in memory of our own. */
@@ -303,7 +303,7 @@ export class PositionalStorage implements Storage, UnitOwner {
       this.#jobs.watch();
       return false;
     }
-    const place = this.#slab.tryTake(this.#units.unitBytes, this.#files.output);
+    const place = this.#slab.tryTake(this.#units.unitBytes, this.files.output);
     if (place instanceof HaulError) {
       const tell = (error: HaulError): void => this.onError?.(error);
       this.#running.track(Promise.reject(place), tell, tell);
@@ -356,7 +356,7 @@ export class PositionalStorage implements Storage, UnitOwner {
     for (const place of this.#unitPlaces) if (place !== undefined) this.#slab.give(place);
     this.#share.leave();
     await this.#closeMemory();
-    await this.#files.close();
+    await this.files.close();
   }
 
   #memoryOf(piece: PieceIndex, open: OpenPiece): MemoryRange {
@@ -395,6 +395,6 @@ export class PositionalStorage implements Storage, UnitOwner {
   }
 
   #memoryFailure(result: WorkFailure): HaulError {
-    return jobFailure(result, this.#files.output, 0);
+    return jobFailure(result, this.files.output, 0);
   }
 }

@@ -4,6 +4,7 @@ import { type ErrorCode, HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { FilePriorities, FilePriority } from '../metainfo/selection.js';
 import { type FileStamp, isUnchanged } from '../work/file-stamp.js';
+import type { Content } from './content.js';
 import { stoppedError } from './endings.js';
 import type { TorrentExchange } from './remotes.js';
 
@@ -26,13 +27,14 @@ export function listed({ files }: Metainfo, priorities: FilePriorities): readonl
   return typeof priorities === 'function' ? files.map((file, index) => priorities(file, index)) : [...priorities];
 }
 
-/** A seed whose files are as they were when they were hashed is not hashed again. @param now null: not known */
-export function trustedSeed(
+/** A seed whose files are as they were when they were hashed is not hashed again. */
+export async function trustedSeed(
+  content: Content,
   { files }: Metainfo,
   options: AddOptions,
   stamps: readonly FileStamp[],
-  now: readonly FileStamp[] | null,
-): AddOptions {
+): Promise<AddOptions> {
+  const now = await content.stamp().catch(() => null);
   const isSame = files.every(
     ({ isPad, symlinkPath }, file) =>
       isPad || symlinkPath !== null || (now !== null && isUnchanged(now[file]!, stamps[file])),

@@ -10,6 +10,7 @@ import type {
   FileProgress,
   PeerStats,
   RateLimits,
+  ReadOptions,
   Torrent,
   TorrentEvents,
   TorrentSources,
@@ -18,7 +19,6 @@ import type {
 } from '../api.js';
 import { HaulError } from '../errors.js';
 import { checkLimits, checkPeer, checkPriorities, checkSequential, checkTrackers } from '../library/engine-options.js';
-import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { FilePriorities, FilePriority } from '../metainfo/selection.js';
 import { changedRates, type RateOptions } from '../peer/rates.js';
@@ -30,8 +30,10 @@ import type { ContentOf } from './content.js';
 import { emitTo } from './emit.js';
 import { abortedError, stoppedError, whenAborted } from './endings.js';
 import { fileProgress } from './file-progress.js';
+import type { Reader } from './reader.js';
+import { Readers } from './readers.js';
 import { RestingFiles } from './resting-files.js';
-import { NO_STATS, pausedStats, type SessionSums, sumsOf, withSums } from './session-sums.js';
+import { PastSessions } from './session-sums.js';
 import type { LiveTorrent } from './torrent.js';
 
 /** What handles need of their engine. */
@@ -60,12 +62,12 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   #options: AddOptions;
   readonly #wasTrusted: boolean;
   #limits: RateOptions;
-  #priorities: readonly FilePriority[] | null;
+  priorities: readonly FilePriority[] | null;
   readonly #unwatchSignal: () => void;
   /** Changes run one after the other. */
   #chain: Promise<void> = NOTHING;
   /** The session ends and the torrent does not. */
-  #isResting = false;
+  isResting = false;
   /** The next session believes nothing of what is on disk. */
   #hashesAll = false;
   /** Somebody wants it to rest. */
@@ -77,11 +79,8 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   #reason: HaulError | null = null;
   /** It has exchanged data: what fails now has worked. */
   #hasRun = false;
-  /** Of a session that is over. */
-  #have: Bitfield | null = null;
-  #sums: SessionSums = NO_STATS;
-  #lastStats: TorrentStats | null = null;
-  #lastSources: TorrentSources | null = null;
+  readonly #past = new PastSessions();
+  #readers: Readers | null = null;
   /** Which files a seed uses, as it used them last. */
   #files: RestingFiles | null = null;
 
@@ -94,7 +93,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     this.#wasTrusted = options.trustData === true;
     this.#limits = { downloadBytesPerSec, uploadBytesPerSec };
     this.#host = host;
-    this.#priorities = options.priorities === undefined ? null : changes.listed(metainfo, options.priorities);
+    this.priorities = options.priorities === undefined ? null : changes.listed(metainfo, options.priorities);
     this.#begin();
     // The signal stops the torrent at any time of its life, also when it is complete and seeds.
     this.#unwatchSignal = whenAborted(signal, () => void this.#end(abortedError(metainfo.name)));
@@ -117,20 +116,19 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   }
 
   stats(): TorrentStats {
-    if (this.live !== null) return withSums(this.live.stats(), this.#sums, this.#state);
-    return pausedStats(this.#lastStats!, this.#sums, this.#state);
+    return this.#past.stats(this.live, this.#state);
   }
 
   peers(): PeerStats[] {
-    return this.#isResting ? [] : (this.live?.peers() ?? []);
+    return this.isResting ? [] : (this.live?.peers() ?? []);
   }
 
   sources(): TorrentSources {
-    return this.live?.sources() ?? this.#lastSources!;
+    return this.live?.sources() ?? this.#past.sources!;
   }
 
   files(): FileProgress[] {
-    return fileProgress(this.metainfo, this.live?.have ?? this.#have, this.#priorities);
+    return fileProgress(this.metainfo, this.live?.have ?? this.#past.have, this.priorities);
   }
 
   /** Which files it uses, as far as that was noted when it rested; for a seed, which keeps no record. */
@@ -144,6 +142,11 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
 
   isOf(host: HandleHost): boolean {
     return this.#host === host;
+  }
+
+  read(file: number | string, options: ReadOptions = {}): Reader {
+    this.#readers ??= new Readers(this);
+    return this.#readers.open(file, options);
   }
 
   // ---- what users may change ----
@@ -186,7 +189,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   }
 
   announce(): void {
-    if (this.live === null || this.#isResting) return;
+    if (this.live === null || this.isResting) return;
     this.live.announces.announceNow(this.live.environment.now());
     this.#stir();
   }
@@ -221,7 +224,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     checkPriorities(this.metainfo, priorities, this.isSeed);
     const list = changes.listed(this.metainfo, priorities);
     await this.#change('preparing', true, () => {
-      this.#priorities = list;
+      this.priorities = list;
       this.#options = { ...this.#options, priorities: list };
     });
   }
@@ -237,7 +240,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     await this.#enqueue(async () => {
       this.#checkOpen('change');
       const { live } = this;
-      this.#isResting = live !== null;
+      this.isResting = live !== null;
       if (!this.#isPaused || shown === 'moving') this.#enter(shown);
       if (live !== null) await this.#endSession(live);
       try {
@@ -260,7 +263,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   #begin(): void {
     if (this.live !== null || this.#isPaused || this.#isOver || this.#stopping !== null) return;
     this.#failure = null;
-    this.#isResting = false;
+    this.isResting = false;
     const options = this.#hashesAll ? { ...this.#options, trustData: false, hashesAll: true } : this.#options;
     this.#hashesAll = false;
     const live = this.#host.begin(this, options);
@@ -278,21 +281,20 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     else if (event === 'done') this.#completed();
     // Told when the torrent has followed.
     else if (event !== 'failed') emitTo(this, event, ...args);
+    if (event === 'verified') this.#readers?.verified(args[0] as number);
     if (event === 'spread') this.#options = { ...this.#options, superSeeding: false };
   }
 
-  /** A seed whose files are as they were when they were hashed is not hashed again. */
   async #trustUnchanged(): Promise<void> {
-    const { stamps } = this;
+    const { stamps, metainfo, output } = this;
     if (!this.isSeed || this.#wasTrusted || this.#hashesAll || stamps === null) return;
-    const content = this.#host.contentOf(this.metainfo, this.output, null);
-    const now = await content.stamp().catch(() => null);
-    this.#options = changes.trustedSeed(this.metainfo, this.#options, stamps, now);
+    const content = this.#host.contentOf(metainfo, output, null);
+    this.#options = await changes.trustedSeed(content, metainfo, this.#options, stamps);
   }
 
   /** What the session is becomes what the torrent is, unless it ends while the torrent goes on. */
   #follow(live: LiveTorrent, state: TorrentState): void {
-    if (live !== this.live || this.#isResting) return;
+    if (live !== this.live || this.isResting) return;
     if (state === 'downloading') this.#hasRun = true;
     // It may have been said while the session was preparing.
     if (state === 'downloading') live.exchange?.scheduler.setSequential(this.#options.sequential === true);
@@ -314,7 +316,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   /** Ends the session; whoever was told that it `shown` is told the rest by `then`. */
   #rest(shown: TorrentState, then: () => void): Promise<void> {
     const live = this.live;
-    this.#isResting = live !== null;
+    this.isResting = live !== null;
     this.#enter(shown);
     return this.#enqueue(async () => {
       if (live !== null) await this.#endSession(live);
@@ -338,12 +340,9 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   }
 
   #remember(live: LiveTorrent): void {
-    this.#lastStats = live.stats();
-    this.#lastSources = live.sources();
-    this.#sums = sumsOf(this.#lastStats, this.#sums);
-    this.#have = live.have;
+    this.#past.add(live);
     this.live = null;
-    this.#isResting = false;
+    this.isResting = false;
   }
 
   async #noteFiles(): Promise<void> {
@@ -373,7 +372,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     if (this.#isOver) return;
     this.#reason = reason;
     const { live } = this;
-    if (live === null || this.#isResting) this.#enter('stopping');
+    if (live === null || this.isResting) this.#enter('stopping');
     await live?.stop();
     await this.#chain;
     if (!this.#isOver) this.#finish(this.live, null, reason);
@@ -395,6 +394,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   #enter(state: TorrentState): void {
     if (this.#state === state) return;
     this.#state = state;
+    this.#readers?.changed();
     emitTo(this, 'state', state);
   }
 }

@@ -1,13 +1,15 @@
 /** The statistics of a torrent over its sessions. Pure. */
-import type { TorrentState, TorrentStats } from '../api.js';
+import type { TorrentSources, TorrentState, TorrentStats } from '../api.js';
+import type { Bitfield } from '../metainfo/bitfield.js';
+import type { LiveTorrent } from './torrent.js';
 
 /** What sessions that are over have moved, bytes. */
-export type SessionSums = Pick<
+type SessionSums = Pick<
   TorrentStats,
   'downloadedBytes' | 'uploadedBytes' | 'webSeedBytes' | 'wastedBytes' | 'corruptBytes'
 >;
 
-export const NO_STATS: SessionSums = {
+const NO_STATS: SessionSums = {
   downloadedBytes: 0,
   uploadedBytes: 0,
   webSeedBytes: 0,
@@ -16,7 +18,7 @@ export const NO_STATS: SessionSums = {
 };
 
 /** With those of one more session. */
-export function sumsOf(stats: SessionSums, before: SessionSums): SessionSums {
+function sumsOf(stats: SessionSums, before: SessionSums): SessionSums {
   return {
     downloadedBytes: before.downloadedBytes + stats.downloadedBytes,
     uploadedBytes: before.uploadedBytes + stats.uploadedBytes,
@@ -26,12 +28,12 @@ export function sumsOf(stats: SessionSums, before: SessionSums): SessionSums {
   };
 }
 
-export function withSums(stats: TorrentStats, before: SessionSums, state: TorrentState): TorrentStats {
+function withSums(stats: TorrentStats, before: SessionSums, state: TorrentState): TorrentStats {
   return { ...stats, ...sumsOf(stats, before), state };
 }
 
 /** While there is no session: as it was, and nothing moves. */
-export function pausedStats(last: TorrentStats, sums: SessionSums, state: TorrentState): TorrentStats {
+function pausedStats(last: TorrentStats, sums: SessionSums, state: TorrentState): TorrentStats {
   return {
     ...last,
     ...sums,
@@ -43,4 +45,25 @@ export function pausedStats(last: TorrentStats, sums: SessionSums, state: Torren
     secondsLeft: last.verifiedBytes >= last.wantedBytes ? 0 : Number.POSITIVE_INFINITY,
     health: [],
   };
+}
+
+/** What is left of the sessions that are over. */
+export class PastSessions {
+  /** Of the last one. */
+  have: Bitfield | null = null;
+  sources: TorrentSources | null = null;
+  #last: TorrentStats | null = null;
+  #sums: SessionSums = NO_STATS;
+
+  add(live: LiveTorrent): void {
+    this.#last = live.stats();
+    this.sources = live.sources();
+    this.#sums = sumsOf(this.#last, this.#sums);
+    this.have = live.have;
+  }
+
+  /** With those of the session under way. @param live null: there is none, and there was one */
+  stats(live: LiveTorrent | null, state: TorrentState): TorrentStats {
+    return live === null ? pausedStats(this.#last!, this.#sums, state) : withSums(live.stats(), this.#sums, state);
+  }
 }

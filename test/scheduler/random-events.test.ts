@@ -60,6 +60,11 @@ const WORLD_EVENTS: readonly Happening[] = [
     const piece = Math.floor(world.random() * world.geometry.pieceCount);
     world.prioritize(piece, (pick % PRIORITIES) as Priority);
   },
+  (world, slot, pick) => {
+    const first = Math.floor(world.random() * world.geometry.pieceCount);
+    const pieces = Array.from({ length: pick % 7 }, (_, step) => (first + step) % world.geometry.pieceCount);
+    world.read(pieces, slot % 2 === 0);
+  },
 ];
 
 function join(world: World, slot: number, pick: number): void {

@@ -11,6 +11,7 @@ import { Scheduler } from '../../src/scheduler/scheduler.js';
 import type { DropReason, SchedulerSink } from '../../src/scheduler/sink.js';
 import { checkRun } from './run-steps.js';
 import { seeded } from './seeded.js';
+import { isAwaited, isEndgame } from './world-reference.js';
 
 export { seeded };
 
@@ -60,6 +61,7 @@ export class World implements SchedulerSink {
   readonly priorities: Uint8Array;
   readonly cancels: { slot: number; piece: number; block: number }[] = [];
   nowMs = 0;
+  awaited: readonly number[] = [];
   /** `openPiece` says no. */
   isFull = false;
   closedPieces = 0;
@@ -183,24 +185,9 @@ export class World implements SchedulerSink {
       if (this.scheduler.view.isSnubbed(slot as PeerSlot)) continue;
       const isFull = this.openCount >= this.#openPieces || this.#wasRefused;
       if (isFull && this.nowMs - ask.askedMs >= 2000) continue;
-      assert.ok(this.isEndgame(), `asked for ${key} twice outside of the endgame`);
+      if (isAwaited(this, key)) continue;
+      assert.ok(isEndgame(this), `asked for ${key} twice outside of the endgame`);
     }
-  }
-
-  isEndgame(): boolean {
-    for (let piece = 0; piece < this.geometry.pieceCount; piece++) {
-      if (this.isNeeded(piece) && !this.ready.has(piece) && !this.verifying.has(piece)) return false;
-    }
-    for (const [piece, stored] of this.ready) {
-      if (!this.isNeeded(piece)) continue;
-      for (let block = 0; block < this.geometry.blockCount(piece as PieceIndex); block++) {
-        if (stored.has(block)) continue;
-        const key = this.key(piece, block);
-        const isBusy = [...this.peers.values()].some((peer) => peer.asked.has(key) || this.arriving.has(key));
-        if (!isBusy) return false;
-      }
-    }
-    return true;
   }
 
   isNeeded(piece: number): boolean {
@@ -277,6 +264,14 @@ export class World implements SchedulerSink {
     if (entry === undefined) return;
     this.#peer(slot).asked.delete(this.key(entry.piece, entry.block));
     this.scheduler.requestRejected(slot as PeerSlot, entry.piece as PieceIndex, entry.block as BlockIndex, this.nowMs);
+  }
+
+  /** Somebody reads these. @param isElsewhere than before */
+  read(pieces: readonly number[], isElsewhere: boolean): void {
+    this.awaited = pieces.slice(0, 1);
+    this.scheduler.setUrgent(pieces as PieceIndex[], pieces.slice(0, 1) as PieceIndex[], this.nowMs);
+    if (isElsewhere) this.scheduler.makeWay(this.nowMs);
+    this.scheduler.fillHungry(this.nowMs);
   }
 
   fill(slot: number): number {

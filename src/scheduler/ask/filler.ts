@@ -2,7 +2,8 @@
  * Tops up the request pipelines: which blocks each peer is asked for, which pieces are opened ahead of them, and what
  * happens when there is nothing left to ask for.
  *
- *   fill:  missing blocks of ready pieces (oldest piece first, blocks in order) -> open pieces ahead -> endgame
+ *   fill:  what readers wait for -> missing blocks of ready pieces (oldest piece first, blocks in order)
+ *          -> open pieces ahead -> endgame
  *
  * Open pieces are finished before new ones are asked for, except where the peer could open a rarer one: it would fetch
  * what many have, while what it alone has stays rare. Look-ahead is counted in time (the peer's depth again, or half of
@@ -19,12 +20,14 @@ import { type OpenPieces, READY } from '../pieces/open-pieces.js';
 import type { Picker } from '../pieces/picker.js';
 import { SKIP } from '../pieces/priority.js';
 import { RarityBar } from '../pieces/rarity-bar.js';
+import type { Urgent } from '../pieces/urgent.js';
 import type { SchedulerSink } from '../sink.js';
 import type { Allowance } from './allowance.js';
 import type { Endgame } from './endgame.js';
 import type { Ledger } from './ledger.js';
 import { MIN_DEPTH, type Pipeline } from './pipeline.js';
 import type { Probing } from './probing.js';
+import type { Reading } from './reading.js';
 import { Relief } from './relief.js';
 import { type RequestLine, TURN_BLOCKS } from './request-line.js';
 import type { Requests } from './requests.js';
@@ -44,6 +47,8 @@ export interface FillerParts {
   readonly pipeline: Pipeline;
   readonly picker: Picker;
   readonly availability: Availability;
+  readonly urgent: Urgent;
+  readonly reading: Reading;
   readonly sink: SchedulerSink;
   /** Blocks that fit in the open pieces the owner allows. */
   readonly roomBlocks: number;
@@ -160,18 +165,22 @@ export class Filler {
     return false;
   }
 
-  /** @param run most blocks in one message; room for fewer may be left over. */
-  #fillTo(slot: number, target: number, run: number, nowMs: number): number {
-    const { peers, ledger, pipeline, line } = this.#p;
+  /** @param longestRun most blocks in one message; room for fewer may be left over. */
+  #fillTo(slot: number, most: number, longestRun: number, nowMs: number): number {
+    const { peers, ledger, pipeline, line, urgent, reading } = this.#p;
+    const isHurried = urgent.isHurried(nowMs);
+    const target = isHurried ? Math.min(most, MIN_DEPTH) : most;
+    const run = isHurried ? 1 : longestRun;
     const room = this.#allowed(target - ledger.firm[slot]!);
     if (this.#allowed(1) <= 0) return this.#notAllowed(slot, nowMs);
     if (room < run) {
       peers.hungry.delete(slot);
       return 0;
     }
+    let made = urgent.pieces.length === 0 ? 0 : reading.ask(slot, room, run, nowMs);
     if (this.#mayNotOpen()) this.#bar.clear();
     else this.#bar.set(slot);
-    let made = this.#takeMissing(slot, room, run, nowMs);
+    made += this.#takeMissing(slot, room - made, run, nowMs);
     const { blocksPerPiece } = this.#p.open.geometry;
     // All peers live on the same supply: with fifty of them a few pieces ready are gone before the next ones are.
     const ahead = Math.max(target, Math.ceil(line.wantedBlocks(ledger.firmCount) / 2));
@@ -275,12 +284,13 @@ export class Filler {
 
   /** Opens pieces until this peer finds `goal` blocks to ask for in opening and ready ones, or room runs out. */
   #openAhead(slot: number, goal: number): void {
-    const { open, picker, availability, sink } = this.#p;
+    const { open, picker, availability, sink, urgent } = this.#p;
+    if (urgent.isPickable && (this.#isRefused || open.count >= open.capacity)) this.#makeRoom();
     if (this.#mayNotOpen()) return;
     let supply = this.#supply(slot, goal);
-    while (supply < goal && open.count < open.capacity) {
+    while ((supply < goal || urgent.isPickable) && open.count < open.capacity) {
       const piece = picker.pick(slot);
-      if (piece < 0) return;
+      if (piece < 0 || (supply >= goal && !urgent.has(piece))) return;
       if (!sink.openPiece(piece as PieceIndex)) {
         this.#isRefused = true;
         return;
@@ -290,6 +300,12 @@ export class Filler {
       if (picker.randomPieces > 0) picker.randomPieces--;
       supply += open.blockCount[open.open(piece)]!;
     }
+  }
+
+  /** For a piece that somebody reads: one that was opened ahead and is untouched waits. */
+  #makeRoom(): void {
+    const spare = this.#p.reading.spare();
+    if (spare >= 0) this.#close(spare);
   }
 
   /** Missing blocks that this peer can serve, counted up to `goal`. */
@@ -333,16 +349,13 @@ export class Filler {
 
   /** Closes a piece that is skipped, unless it is to be finished. */
   dropSkipped(record: number, nowMs: number): void {
-    const { open, peers } = this.#p;
+    const { open } = this.#p;
     if (!this.#isSkipped(record) || open.phase[record] !== READY || open.arriving(record) > 0) return;
     const isServed = open.missing(record) === 0 || this.#relief.isServed(open.pieceOf[record]!, nowMs);
     if (open.stored(record) > 0 && isServed) return;
     this.#close(record);
     // Whoever was asked for its blocks may have nothing asked of it now.
-    for (let index = 0; index < peers.active.size; index++) {
-      const slot = peers.active.at(index);
-      if (peers.isPeerChoking[slot] === 0 && peers.isInterested[slot] !== 0) peers.hungry.add(slot);
-    }
+    this.#p.peers.callServing();
   }
 
   #close(record: number): void {

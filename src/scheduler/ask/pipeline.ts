@@ -120,6 +120,11 @@ export class Pipeline {
     return this.#timeoutMs[slot]!;
   }
 
+  /** How long it takes to answer; -1: it has not answered yet. */
+  answerMs(slot: number): number {
+    return this.#meanMs[slot]!;
+  }
+
   /** It gave a block that was asked for. */
   hasAnswered(slot: number): boolean {
     return this.#meanMs[slot]! >= 0;

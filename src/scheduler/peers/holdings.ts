@@ -10,7 +10,7 @@ import type { PeerSlot } from '../../metainfo/geometry.js';
 import type { Clock } from '../clock.js';
 import type { Availability } from '../pieces/availability.js';
 import type { Picker } from '../pieces/picker.js';
-import { type Priority, SKIP } from '../pieces/priority.js';
+import { type Level, SKIP } from '../pieces/priority.js';
 import type { SchedulerSink } from '../sink.js';
 import type { Peers } from './peers.js';
 
@@ -137,7 +137,7 @@ export class Holdings {
   }
 
   /** @param isOpen an open piece is not pickable, whatever its priority. */
-  setPriority(piece: number, priority: Priority, isOpen: boolean): void {
+  setPriority(piece: number, priority: Level, isOpen: boolean): void {
     if (this.#availability.priority(piece) === priority) return;
     this.#availability.setPriority(piece, priority);
     if (this.isVerified[piece] !== 0) return;

@@ -83,6 +83,14 @@ export class Peers {
     this.pausedUntilMs = new Float64Array(rows);
   }
 
+  /** Whoever serves us is asked again when the hungry are, also who has enough to do. */
+  callServing(): void {
+    for (let index = 0; index < this.active.size; index++) {
+      const slot = this.active.at(index);
+      if (this.isPeerChoking[slot] === 0 && this.isInterested[slot] !== 0) this.hungry.add(slot);
+    }
+  }
+
   /** Slots may be up to `rows` from now on. */
   grow(rows: number): void {
     this.active.grow(rows);

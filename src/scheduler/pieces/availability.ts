@@ -6,7 +6,7 @@
  * skipped one, in none. Without priorities there is one order and no table of priorities; other orders are made when
  * the first piece gets their priority.
  */
-import { HIGH, LOW, NORMAL, PRIORITIES, type Priority, SKIP } from './priority.js';
+import { HIGH, LEVELS, type Level, LOW, NORMAL, SKIP } from './priority.js';
 import { RarityOrder } from './rarity-order.js';
 
 export class Availability {
@@ -38,7 +38,7 @@ export class Availability {
     this.#maxPeers = maxPeers;
     this.#copies = new Int32Array(pieceCount);
     this.#priorities = priorities === null ? null : Uint8Array.from(priorities);
-    this.#orders = Array.from({ length: PRIORITIES }, () => null);
+    this.#orders = Array.from({ length: LEVELS }, () => null);
     for (const priority of [LOW, NORMAL, HIGH]) {
       const isMember = (piece: number): boolean => this.priority(piece) === priority && isNeeded(piece);
       if (priority === NORMAL || priorities?.includes(priority)) this.#make(priority, isMember);
@@ -63,8 +63,8 @@ export class Availability {
     return this.#copies[piece]! + this.seedCount;
   }
 
-  priority(piece: number): Priority {
-    return this.#priorities === null ? NORMAL : (this.#priorities[piece]! as Priority);
+  priority(piece: number): Level {
+    return this.#priorities === null ? NORMAL : (this.#priorities[piece]! as Level);
   }
 
   /** A piece may be other than normal. */
@@ -112,7 +112,7 @@ export class Availability {
   }
 
   /** A pickable piece is taken out of its old order; `reopen` puts it into the new one. */
-  setPriority(piece: number, priority: Priority): void {
+  setPriority(piece: number, priority: Level): void {
     if (this.isPickable(piece)) this.close(piece);
     this.#priorities ??= new Uint8Array(this.#copies.length).fill(NORMAL);
     this.#priorities[piece] = priority;

@@ -17,7 +17,7 @@
 import type { Peers } from '../peers/peers.js';
 import { grown } from '../peers/slot-rows.js';
 import type { Availability } from './availability.js';
-import { HIGH, LOW, PRIORITIES } from './priority.js';
+import { LEVELS, type Level, LOW, URGENT } from './priority.js';
 import type { RarityOrder } from './rarity-order.js';
 
 /** Pieces taken at random before rarity counts. */
@@ -46,7 +46,7 @@ export class Picker {
   /** Pieces of which some blocks are here; those that were opened since are taken off when they are met. */
   #begun: number[] = [];
   #nextBegun = 0;
-  /** Words worth a look: `[slot * PRIORITIES + priority]`. */
+  /** Words worth a look: `[slot * LEVELS + priority]`. */
   #from: Int32Array;
   #until: Int32Array;
   /** The piece that would go on with the run of a peer, and how many it has. */
@@ -67,8 +67,8 @@ export class Picker {
     this.#random = random;
     this.isSequential = isSequential;
     this.#wordCount = Math.ceil(peers.pieceCount / 32);
-    this.#from = new Int32Array(rows * PRIORITIES);
-    this.#until = new Int32Array(rows * PRIORITIES).fill(this.#wordCount);
+    this.#from = new Int32Array(rows * LEVELS);
+    this.#until = new Int32Array(rows * LEVELS).fill(this.#wordCount);
     this.#runNext = new Int32Array(rows).fill(NO_RUNS);
     this.#runLength = new Int32Array(rows);
     this.randomPieces = isSequential ? 0 : Math.max(0, RANDOM_PIECES - haveCount);
@@ -81,16 +81,16 @@ export class Picker {
 
   /** Slots may be up to `rows` from now on. */
   grow(rows: number): void {
-    this.#from = grown(this.#from, rows * PRIORITIES);
-    this.#until = grown(this.#until, rows * PRIORITIES, this.#wordCount);
+    this.#from = grown(this.#from, rows * LEVELS);
+    this.#until = grown(this.#until, rows * LEVELS, this.#wordCount);
     this.#runNext = grown(this.#runNext, rows, NO_RUNS);
     this.#runLength = grown(this.#runLength, rows);
   }
 
   /** The peer's pieces are others now. */
   forget(slot: number): void {
-    this.#from.fill(0, slot * PRIORITIES, (slot + 1) * PRIORITIES);
-    this.#until.fill(this.#wordCount, slot * PRIORITIES, (slot + 1) * PRIORITIES);
+    this.#from.fill(0, slot * LEVELS, (slot + 1) * LEVELS);
+    this.#until.fill(this.#wordCount, slot * LEVELS, (slot + 1) * LEVELS);
   }
 
   /** A web server gives a run of pieces in one answer: the next piece comes before others of its rarity. */
@@ -108,14 +108,13 @@ export class Picker {
 
   /** The peer got one more piece. */
   gained(slot: number, piece: number): void {
-    if (this.#availability.isPickable(piece))
-      this.#include(slot * PRIORITIES + this.#availability.priority(piece), piece);
+    if (this.#availability.isPickable(piece)) this.#include(slot * LEVELS + this.#availability.priority(piece), piece);
   }
 
   /** A piece became pickable, for everybody. */
   offered(piece: number): void {
     if (!this.#availability.isPickable(piece)) return;
-    for (let row = this.#availability.priority(piece); row < this.#from.length; row += PRIORITIES)
+    for (let row = this.#availability.priority(piece); row < this.#from.length; row += LEVELS)
       this.#include(row, piece);
   }
 
@@ -125,19 +124,20 @@ export class Picker {
     if (word >= this.#until[row]!) this.#until[row] = word + 1;
   }
 
-  /** A pickable piece that the peer has, or -1. */
-  pick(slot: number): number {
+  /** A pickable piece that the peer has, or -1. @param highest no piece above that */
+  pick(slot: number, highest: Level = URGENT): number {
     let mayBeRandom = this.randomPieces > 0 && !this.isSequential;
-    for (let priority = HIGH; priority >= LOW; priority--) {
+    for (let priority: number = highest; priority >= LOW; priority--) {
       const order = this.#availability.order(priority);
       if (order === null || order.size === 0) continue;
-      const row = slot * PRIORITIES + priority;
+      const row = slot * LEVELS + priority;
       if (this.#from[row]! < this.#until[row]!) {
-        let piece = this.#begun.length > 0 ? this.#ofBegun(slot, priority) : NOTHING;
+        // Somebody reads those one after the other.
+        const isInOrder = this.isSequential || priority === URGENT;
+        let piece = this.#begun.length > 0 && !isInOrder ? this.#ofBegun(slot, priority) : NOTHING;
         if (piece === NOTHING && this.#runNext[slot]! >= 0) piece = this.#ofRun(slot, order, priority);
-        if (piece === NOTHING && mayBeRandom) piece = this.#any(slot, order);
-        if (piece === NOTHING)
-          piece = this.isSequential ? this.#lowest(slot, order, row) : this.#rarest(slot, order, row);
+        if (piece === NOTHING && mayBeRandom && !isInOrder) piece = this.#any(slot, order);
+        if (piece === NOTHING) piece = isInOrder ? this.#lowest(slot, order, row) : this.#rarest(slot, order, row);
         if (piece !== NOTHING) return piece;
         this.#from[row] = this.#wordCount;
         this.#until[row] = 0;
@@ -149,7 +149,6 @@ export class Picker {
 
   /** In turn, so that pieces which nobody has do not hide the others. */
   #ofBegun(slot: number, priority: number): number {
-    if (this.isSequential) return NOTHING;
     for (let probe = Math.min(PROBES, this.#begun.length); probe > 0; probe--) {
       if (this.#nextBegun >= this.#begun.length) this.#nextBegun = 0;
       const piece = this.#begun[this.#nextBegun]!;
@@ -250,7 +249,7 @@ export class Picker {
       const slot = this.#peers.active.at(index);
       for (let piece = 0; piece < this.#peers.pieceCount; piece++) {
         if (!this.#availability.isPickable(piece) || !this.#peers.has(slot, piece)) continue;
-        const row = slot * PRIORITIES + this.#availability.priority(piece);
+        const row = slot * LEVELS + this.#availability.priority(piece);
         if (piece >> 5 < this.#from[row]! || piece >> 5 >= this.#until[row]!)
           throw new Error(`piece ${piece} would not be found for slot ${slot}`);
       }

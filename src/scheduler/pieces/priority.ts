@@ -10,6 +10,10 @@ export const NORMAL = 2;
 export const HIGH = 3;
 /** Priorities there are. */
 export const PRIORITIES = 4;
+/** Somebody reads the piece now; nobody's own priority. */
+export const URGENT = 4;
+export type Level = Priority | typeof URGENT;
+export const LEVELS = 5;
 
 /** Throws RangeError unless there is one priority per piece. */
 export function checkPriorities(priorities: Uint8Array, pieceCount: number): void {

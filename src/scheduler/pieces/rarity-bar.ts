@@ -7,6 +7,7 @@
 import type { Peers } from '../peers/peers.js';
 import type { Availability } from './availability.js';
 import type { Picker } from './picker.js';
+import { HIGH } from './priority.js';
 
 export class RarityBar {
   readonly #peers: Peers;
@@ -26,7 +27,8 @@ export class RarityBar {
     this.clear();
     // Seeds have the same of everything.
     if (this.#peers.partial.size === 0 || this.#picker.isSequential) return;
-    const piece = this.#picker.pick(slot);
+    // What is urgent is asked for before all else, and is no reason to leave the others.
+    const piece = this.#picker.pick(slot, HIGH);
     if (piece < 0) return;
     this.#copies = this.#availability.copies(piece);
     this.#priority = this.#availability.priority(piece);
