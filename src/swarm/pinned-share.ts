@@ -49,6 +49,8 @@ export class PinBook {
   crowdedSeconds = 0;
   /** On their way to all peers. */
   blocks = 0;
+  /** As many may be. Each request looks at it, so it is kept, and follows the units with every unit and second. */
+  mostBlocks: number;
   /** Looks in a row that found somebody without room while all that is resident is pinned. */
   #stuckLooks = 0;
   readonly #storage: Storage;
@@ -59,11 +61,7 @@ export class PinBook {
     this.unitBytes = storage.readUnits.lengthBytes;
     this.unitsPerPiece = Math.ceil(geometry.pieceLengthBytes / this.unitBytes);
     this.slowUnits = Math.max(SLOW_UNITS, Math.floor(LIMITS.slowSendBytesPerPeer / this.unitBytes));
-  }
-
-  /** Since it is a book of one torrent, and units are shared with others, so are blocks. */
-  get mostBlocks(): number {
-    return (BLOCKS_OF_UNITS * this.#storage.readUnits.count * this.unitBytes) / BLOCK_LENGTH_BYTES;
+    this.mostBlocks = this.#blocksIn(storage.readUnits.count);
   }
 
   /** At least one. */
@@ -97,7 +95,8 @@ export class PinBook {
    * is pinned here can make place.
    */
   lookForRoom(isWaited: boolean): void {
-    const { lengthBytes, residentBytes } = this.#storage.readUnits;
+    const { count, lengthBytes, residentBytes } = this.#storage.readUnits;
+    this.mostBlocks = this.#blocksIn(count);
     const { pinnedUnits } = this.#storage;
     const isStuck = isWaited && pinnedUnits > 0 && pinnedUnits * lengthBytes >= residentBytes;
     this.#stuckLooks = isStuck ? this.#stuckLooks + 1 : 0;
@@ -109,6 +108,7 @@ export class PinBook {
   /** Whether this many more units may be pinned. If not, somebody waits from now on. */
   hasRoomFor(units: number, host: Host, isSlow: boolean): boolean {
     const { count } = this.#storage.readUnits;
+    this.mostBlocks = this.#blocksIn(count);
     const most = Math.floor(count * (isSlow ? SLOW_SHARE : PINNED_SHARE));
     const isShort = this.#storage.pinnedUnits + units > most;
     // Whoever holds nothing may begin: a range may lie in more units than the share of an address is.
@@ -119,6 +119,10 @@ export class PinBook {
     if (isCrowded) host.isCrowded = true;
     else this.isShort = true;
     return false;
+  }
+
+  #blocksIn(units: number): number {
+    return (BLOCKS_OF_UNITS * units * this.unitBytes) / BLOCK_LENGTH_BYTES;
   }
 }
 
