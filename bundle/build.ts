@@ -1,6 +1,7 @@
 /**
  * `node dist/bundle/build.js`: puts the compiled modules of the command into one file, those of a worker into another,
- * and beside each the code that V8 makes of it (`src/cli/bundle.cts` loads them). Says in a line when there is no
+ * those of undici that make a request into a third, and beside each the code that V8 makes of it (`src/cli/bundle.cts`
+ * loads them). Says in a line when there is no
  * esbuild, and that is no failure: the command runs module by module then, and starts slower.
  *
  * Of the packages only those are put in that every command needs; what is native, large or seldom used is loaded from
@@ -49,12 +50,20 @@ interface PluginBuild {
 }
 
 const EARLY_THREAD = '../cli/early-thread.cjs';
+const HTTP_ENTRY = './http-entry.cjs';
+
+interface Change {
+  readonly file: RegExp;
+  readonly from: string;
+  readonly to: string;
+}
 
 /**
  * Piscina starts its threads with a file beside its own; the first of them may have been started already. Commander
- * loads what starts processes, for commands that are programs of their own; ours are not.
+ * loads what starts processes, for commands that are programs of their own; ours are not. Undici is in a bundle of its
+ * own, which is read with the first request; HTTP/2, which we do not use, is not loaded with it.
  */
-const CHANGES: readonly { readonly file: RegExp; readonly from: string; readonly to: string }[] = [
+const CHANGES: readonly Change[] = [
   { file: /piscina[\\/]dist[\\/]index\.js$/, from: "(__dirname, 'worker.js')", to: "(__dirname, 'thread.cjs')" },
   {
     file: /commander[\\/]lib[\\/]command\.js$/,
@@ -66,17 +75,36 @@ const CHANGES: readonly { readonly file: RegExp; readonly from: string; readonly
     from: 'new node_worker_threads_1.Worker(filename, workerOpts)',
     to: `require('${EARLY_THREAD}').takeThread() ?? new node_worker_threads_1.Worker(filename, workerOpts)`,
   },
+  {
+    file: /net[\\/]http-client\.js$/,
+    from: "require('undici/lib/dispatcher/agent.js')",
+    to: `require('${HTTP_ENTRY}').Agent`,
+  },
+  {
+    file: /net[\\/]http-client\.js$/,
+    from: "require('undici/lib/api/api-request.js')",
+    to: `require('${HTTP_ENTRY}').request`,
+  },
+  {
+    file: /undici[\\/]lib[\\/]dispatcher[\\/]client\.js$/,
+    from: "const connectH2 = require('./client-h2.js')",
+    to: "const connectH2 = (...all) => require('./client-h2.js')(...all)",
+  },
 ];
+
+function changed(file: string, text: string, { from, to }: Change): string {
+  if (!text.includes(from)) throw new Error(`${file} is not as it was: there is no ${from}`);
+  return text.replace(from, to);
+}
 
 const CHANGED_PACKAGES = {
   name: 'changed-packages',
   setup({ onLoad }: PluginBuild): void {
-    for (const { file, from, to } of CHANGES) {
-      onLoad({ filter: file }, ({ path: found }) => {
-        const text = readFileSync(found, 'utf8');
-        if (!text.includes(from)) throw new Error(`${found} is not as it was: there is no ${from}`);
-        return { contents: text.replace(from, to) };
-      });
+    for (const file of new Set(CHANGES.map((change) => change.file.source))) {
+      const changes = CHANGES.filter((change) => change.file.source === file);
+      onLoad({ filter: new RegExp(file) }, ({ path: found }) => ({
+        contents: changes.reduce((text, change) => changed(found, text, change), readFileSync(found, 'utf8')),
+      }));
     }
   },
 };
@@ -88,10 +116,20 @@ function toAscii(text: string): string {
   return text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
+/** What is in a bundle beside what it asks for. */
+interface Entry {
+  readonly stdin?: { readonly contents: string; readonly resolveDir: string };
+  readonly entryPoints?: readonly string[];
+  /** Packages of `EXTERNAL` that are put in all the same. */
+  readonly with?: string;
+}
+
 /** @returns the files it was made of */
-async function bundle(esbuild: Esbuild, entry: string, target: string): Promise<string[]> {
+async function bundle(esbuild: Esbuild, entry: Entry, target: string): Promise<string[]> {
+  const { with: included, ...source } = entry;
+  const external = EXTERNAL.filter((name) => name !== included);
   const { metafile, outputFiles } = await esbuild.build({
-    entryPoints: [entry],
+    ...source,
     bundle: true,
     write: false,
     metafile: true,
@@ -102,7 +140,7 @@ async function bundle(esbuild: Esbuild, entry: string, target: string): Promise<
     legalComments: 'none',
     // Code that was compiled before has nobody to ask for a module; `require` it is.
     supported: { 'dynamic-import': false },
-    external: [...EXTERNAL, ...EXTERNAL.map((name) => `${name}/*`), EARLY_THREAD],
+    external: [...external, ...external.map((name) => `${name}/*`), EARLY_THREAD, HTTP_ENTRY],
     banner: { js: `const ${URL_OF_THIS} = require('node:url').pathToFileURL(__filename).href;` },
     define: { 'import.meta.url': URL_OF_THIS },
     plugins: [CHANGED_PACKAGES],
@@ -148,21 +186,38 @@ if (typeof run !== 'function') {
 module.exports = run;
 `;
 
+/** As `net/http-client.ts` asks for them. */
+const HTTP_PARTS = `\
+exports.Agent = require('undici/lib/dispatcher/agent.js');
+exports.request = require('undici/lib/api/api-request.js');
+`;
+
+/** Where its bundle is no good, undici is read from its own place; who asks knows what to do when that fails too. */
+const HTTP_ENTRY_TEXT = `\
+try {
+  module.exports = require('../cli/bundle.cjs').loadBundle(__dirname, 'http') ?? {};
+} catch {}
+if (typeof module.exports.Agent !== 'function' || typeof module.exports.request !== 'function') {
+  ${HTTP_PARTS.trim().replaceAll('exports', 'module.exports').replace('\n', '\n  ')}
+}
+`;
+
 async function make(esbuild: Esbuild, work: string): Promise<void> {
+  const only = (file: string): Entry => ({ entryPoints: [file] });
+  const http: Entry = { stdin: { contents: HTTP_PARTS, resolveDir: ROOT }, with: 'undici' };
+  const thread = path.join(path.dirname(require.resolve('piscina')), 'worker.js');
   const inputs = [
-    await bundle(esbuild, path.join(MODULES, 'cli/command.js'), filesOf(work, 'command').source),
-    await bundle(esbuild, path.join(MODULES, 'work/worker.js'), filesOf(work, 'worker').source),
-    await bundle(
-      esbuild,
-      path.join(path.dirname(require.resolve('piscina')), 'worker.js'),
-      path.join(work, 'thread.cjs'),
-    ),
+    await bundle(esbuild, only(path.join(MODULES, 'cli/command.js')), filesOf(work, 'command').source),
+    await bundle(esbuild, only(path.join(MODULES, 'work/worker.js')), filesOf(work, 'worker').source),
+    await bundle(esbuild, http, filesOf(work, 'http').source),
+    await bundle(esbuild, only(thread), path.join(work, 'thread.cjs')),
   ];
-  for (const name of ['command', 'worker']) {
+  for (const name of ['command', 'worker', 'http']) {
     const { source, code } = filesOf(work, name);
     writeFileSync(code, compiled(source));
   }
   writeFileSync(path.join(work, 'worker-entry.cjs'), WORKER_ENTRY);
+  writeFileSync(path.join(work, HTTP_ENTRY), HTTP_ENTRY_TEXT);
   writeFileSync(path.join(work, NOTICES), notices(inputs.flat()));
 }
 
