@@ -1,7 +1,7 @@
 /** Bundles of the command and of a worker: made of the present modules, used when whole, left alone when not. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
@@ -66,7 +66,7 @@ describe('a bundle', () => {
 
   test('of this build is ASCII, and its compiled code is good here', async (t) => {
     if (!isBuilt) return t.skip('there is no esbuild');
-    for (const name of ['command', 'worker']) {
+    for (const name of ['command', 'worker', 'http']) {
       const { source, code } = filesOf(FOLDER, name);
       const text = await readFile(source);
       assert.ok(
@@ -82,16 +82,37 @@ describe('a bundle', () => {
     }
   });
 
+  test('of HTTP is made up for by the package where it is cut off or gone', async (t) => {
+    if (!isBuilt) return t.skip('there is no esbuild');
+    const root = await tempFolder(openScope(t));
+    const folder = path.join(root, 'src/bundle');
+    await cp(FOLDER, folder, { recursive: true });
+    await cp(path.dirname(BUNDLE_LOADER), path.join(root, 'src/cli'), { recursive: true });
+    await symlink(fileURLToPath(new URL('../../../node_modules', import.meta.url)), path.join(root, 'node_modules'));
+    const { source } = filesOf(folder, 'http');
+    const whole = await readFile(source, 'latin1');
+    const entry = path.join(folder, 'http-entry.cjs');
+    const program = `const { Agent, request } = require(${JSON.stringify(entry)});
+      const places = Object.keys(require.cache).filter((file) => file.includes('undici/lib/dispatcher/agent'));
+      console.log(typeof Agent, typeof request, places.length);`;
+    const loaded = (): Promise<string> => run(openScope(t), process.execPath, ['-e', program]);
+    assert.equal(await loaded(), 'function function 0');
+    for (const text of [whole.slice(0, whole.length >> 1), '', 'throw new Error("no");']) {
+      await writeFile(source, text);
+      assert.equal(await loaded(), 'function function 1', text.slice(0, 40));
+    }
+  });
+
   test('names the licence of every package in it', async (t) => {
     if (!isBuilt) return t.skip('there is no esbuild');
     const notices = await readFile(path.join(FOLDER, 'LICENSES.txt'), 'utf8');
     const packages = new Set<string>();
-    for (const name of ['command.cjs', 'worker.cjs', 'thread.cjs']) {
+    for (const name of ['command.cjs', 'worker.cjs', 'http.cjs', 'thread.cjs']) {
       const text = await readFile(path.join(FOLDER, name), 'utf8');
       for (const [, found] of text.matchAll(/^\s*\/\/ node_modules\/((?:@[^/\n]+\/)?[^/\n]+)\//gm))
         packages.add(found!);
     }
-    assert.ok(packages.has('commander') && packages.has('piscina'));
+    assert.ok(packages.has('commander') && packages.has('piscina') && packages.has('undici'));
     for (const name of packages) assert.match(notices, new RegExp(`^${name} \\d`, 'm'));
   });
 
