@@ -9,7 +9,7 @@
  * end of its hash. No view of this memory leaves, except the slices of pinned ranges.
  */
 import { DEFAULTS } from '../config.js';
-import { HaulError } from '../errors.js';
+import type { HaulError } from '../errors.js';
 import { type Geometry, type PieceIndex, pieceHash } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import * as mmap from '../native/mmap-io.js';
@@ -25,6 +25,7 @@ import { Losses } from './losses.js';
 import { MappedUnits } from './mapped-units.js';
 import type { StorageMemory, StorageParts } from './memory.js';
 import type { Suspect } from './other-writers.js';
+import { OPENING, type OpenPiece, PieceTable } from './piece-table.js';
 import type { Share } from './pool-share.js';
 import type { PinOutcome, Storage } from './port.js';
 import { memoryRanges } from './ranges.js';
@@ -33,20 +34,11 @@ import { tenantOf } from './tenant.js';
 import type { ResidentUnits } from './units.js';
 import { Windows } from './windows.js';
 
-interface OpenPiece {
+interface MappedPiece extends OpenPiece {
   readonly windows: readonly number[];
   readonly ranges: readonly MemoryRange[];
-  /** Its pages were made present. */
-  isPresent: boolean;
-  /** Blocks may be stored. */
-  isReady: boolean;
-  isGood: boolean;
-  isClosing: boolean;
-  /** Jobs under way over its memory. */
-  jobs: number;
 }
 
-const OPENING = { isPresent: false, isReady: false, isGood: false, isClosing: false, jobs: 1 };
 const ZEROS = Buffer.alloc(DEFAULTS.residentUnitBytes);
 
 export class MappedStorage implements Storage {
@@ -65,7 +57,7 @@ export class MappedStorage implements Storage {
   readonly #memory: StorageMemory;
   readonly #share: Share;
   readonly #closeMemory: StorageParts['closeMemory'];
-  readonly #open = new Map<PieceIndex, OpenPiece>();
+  readonly #open: PieceTable<MappedPiece>;
   readonly #running = new RunningTransfers();
   #windows: Windows | null = null;
   #losses: Losses | null = null;
@@ -93,6 +85,10 @@ export class MappedStorage implements Storage {
     this.#durable = new Durable(files, layout, this.#jobs, { budgets, dirty: memory.dirty });
     this.#durable.onRoom = () => this.onRoom?.();
     this.#openLimit = openPieceLimit(this.#geometry, budgets);
+    this.#open = new PieceTable({
+      stopStores: (piece) => this.#stopStores(piece),
+      left: (piece, open) => this.#left(piece, open),
+    });
   }
 
   async prepare(options: PrepareOptions): Promise<void> {
@@ -155,17 +151,12 @@ export class MappedStorage implements Storage {
       return true;
     }
     const ranges = memoryRanges(this.#extents, windows, begin, length);
-    const open: OpenPiece = { windows: numbers, ranges, ...OPENING };
+    const open: MappedPiece = { windows: numbers, ranges, ...OPENING };
     const present = ranges.filter((range) => range.windowAddress !== 0);
     const isTaken = this.#jobs.trySubmit({ kind: 'populate', forWriting: true, ranges: present }, (result) => {
-      const error = this.#trouble(result, piece);
-      open.isPresent = result.ok;
-      open.isReady = error === null && !open.isClosing;
-      if (error !== null) this.#abandon(piece, open);
-      this.#endJob(piece, open);
-      done(open.isClosing && error === null ? new HaulError('CLOSED', `piece ${piece} was closed`, { piece }) : error);
+      this.#open.opened(piece, open, this.#trouble(result, piece), result.ok, done);
     });
-    if (isTaken) this.#open.set(piece, open);
+    if (isTaken) this.#open.add(piece, open);
     else {
       windows.drop(numbers);
       this.#share.givePiece();
@@ -175,7 +166,7 @@ export class MappedStorage implements Storage {
 
   /** The memory of a piece is the file. */
   fillPiece(piece: PieceIndex, done: (error: HaulError | null) => void): void {
-    this.#ready(piece);
+    this.#open.ready(piece);
     this.#running.track(Promise.resolve(null), done, done);
   }
 
@@ -209,36 +200,30 @@ export class MappedStorage implements Storage {
   }
 
   verifyPiece(piece: PieceIndex, done: (outcome: boolean | HaulError) => void): void {
-    const open = this.#ready(piece);
+    const open = this.#open.use(piece);
     const digest = pieceHash(this.files.metainfo.pieceHashes, piece);
-    open.jobs++;
     this.#jobs.submit({ kind: 'verify', ranges: open.ranges, digest }, (result) => {
       // Zeros in the place of the file hash as well as the file, once blocks are stored in them: asked first, of all.
       const error = this.#trouble(result, piece);
       const isGood = error === null && result.ok && result.good;
       if (isGood) open.isGood = true;
-      this.#endJob(piece, open);
+      this.#open.endJob(piece, open);
       done(error ?? isGood);
     });
   }
 
   digestBlocks(piece: PieceIndex, done: (digests: Uint8Array | HaulError) => void): void {
-    const open = this.#ready(piece);
-    open.jobs++;
+    const open = this.#open.use(piece);
     this.#jobs.submit({ kind: 'digest-blocks', ranges: open.ranges }, (result) => {
       const error = this.#trouble(result, piece);
-      this.#endJob(piece, open);
+      this.#open.endJob(piece, open);
       if (error !== null) done(error);
       else if (result.ok) done(result.bytes);
     });
   }
 
   closePiece(piece: PieceIndex): void {
-    const open = this.#open.get(piece);
-    // A piece whose opening failed has closed itself.
-    if (open === undefined || open.isClosing) return;
-    this.#abandon(piece, open);
-    this.#leave(piece, open);
+    this.#open.close(piece);
   }
 
   pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
@@ -318,7 +303,7 @@ export class MappedStorage implements Storage {
   }
 
   async #shutDown(): Promise<void> {
-    for (const [piece, open] of this.#open) if (!open.isClosing) this.closePiece(piece);
+    this.#open.closeAll();
     await this.#durable.close();
     await Promise.all([this.#running.idle(), this.#jobs.idle()]);
     const pinned = this.#units?.units.pinnedUnits ?? 0;
@@ -340,32 +325,17 @@ export class MappedStorage implements Storage {
     return this.#units;
   }
 
-  #ready(piece: PieceIndex): OpenPiece {
-    const open = this.#open.get(piece);
-    if (open === undefined || !open.isReady || open.isClosing) throw new Error(`piece ${piece} is not open and ready`);
-    return open;
-  }
-
   #beginStores(piece: PieceIndex): void {
-    this.#ready(piece);
+    this.#open.ready(piece);
     this.#storePiece = piece;
   }
 
-  /** No more stores. */
-  #abandon(piece: PieceIndex, open: OpenPiece): void {
-    open.isClosing = true;
+  #stopStores(piece: PieceIndex): void {
     if (this.#storePiece === piece) this.#storePiece = -1;
   }
 
-  #endJob(piece: PieceIndex, open: OpenPiece): void {
-    open.jobs--;
-    if (open.isClosing) this.#leave(piece, open);
-  }
-
-  /** When no job needs the memory: its pages become ordinary resident units, and go when others need the room. */
-  #leave(piece: PieceIndex, open: OpenPiece): void {
-    if (open.jobs > 0 || this.#open.get(piece) !== open) return;
-    this.#open.delete(piece);
+  /** Its pages become ordinary resident units, and go when others need the room. */
+  #left(piece: PieceIndex, open: MappedPiece): void {
     this.#share.givePiece();
     if (open.isPresent) this.#residents().adopt(piece);
     this.#mapping().drop(open.windows);

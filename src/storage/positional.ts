@@ -17,6 +17,7 @@ import type { FilesNow } from './identities.js';
 import { Jobs } from './jobs.js';
 import type { StorageParts } from './memory.js';
 import type { Suspect } from './other-writers.js';
+import { OPENING, type OpenPiece, PieceTable } from './piece-table.js';
 import type { Share } from './pool-share.js';
 import type { PinOutcome, Storage } from './port.js';
 import { Reserver } from './reserver.js';
@@ -27,15 +28,8 @@ import { Transfer } from './transfer.js';
 import type { UnitOwner } from './unit-owner.js';
 import { ResidentUnits } from './units.js';
 
-interface OpenPiece {
+interface PositionalPiece extends OpenPiece {
   readonly place: Place;
-  /** Its pages were made present. */
-  isPresent: boolean;
-  isReady: boolean;
-  isGood: boolean;
-  isClosing: boolean;
-  /** Jobs and transfers under way over its buffer. */
-  jobs: number;
 }
 
 export class PositionalStorage implements Storage, UnitOwner {
@@ -51,7 +45,7 @@ export class PositionalStorage implements Storage, UnitOwner {
   readonly #durable: Durable;
   readonly #units: ResidentUnits;
   readonly #openLimit: number;
-  readonly #open = new Map<PieceIndex, OpenPiece>();
+  readonly #open: PieceTable<PositionalPiece>;
   readonly #slab: Slab;
   readonly #share: Share;
   readonly #closeMemory: StorageParts['closeMemory'];
@@ -87,6 +81,10 @@ export class PositionalStorage implements Storage, UnitOwner {
     this.#share = memory.anonymous.join(this.#geometry.pieceLengthBytes, unitBytes, tenant);
     this.#units = new ResidentUnits(this.#geometry, unitBytes, budgets.readCacheBytes, this, this.#share);
     this.#openLimit = openPieceLimit(this.#geometry, budgets);
+    this.#open = new PieceTable({
+      stopStores: (piece) => this.#stopStores(piece),
+      left: (piece, open) => this.#left(piece, open),
+    });
     this.#jobs.onProgress = () => {
       this.#units.retry();
       this.#reserver?.step();
@@ -126,16 +124,9 @@ export class PositionalStorage implements Storage, UnitOwner {
     const place = this.#placePiece(piece);
     if (place instanceof HaulError) this.#running.track(Promise.reject(place), done, done);
     if (place === null || place instanceof HaulError) return place !== null;
-    const open: OpenPiece = { place, isPresent: false, isReady: false, isGood: false, isClosing: false, jobs: 1 };
-    this.#open.set(piece, open);
-    const finish = (error: HaulError | null): void => {
-      const isCancelled = open.isClosing && error === null;
-      open.isPresent = error === null;
-      open.isReady = error === null && !open.isClosing;
-      if (error !== null) this.#abandon(piece, open);
-      this.#endJob(piece, open);
-      done(isCancelled ? new HaulError('CLOSED', `piece ${piece} was closed`, { piece }) : error);
-    };
+    const open: PositionalPiece = { place, ...OPENING };
+    this.#open.add(piece, open);
+    const finish = (error: HaulError | null): void => this.#open.opened(piece, open, error, error === null, done);
     if (place.isPresent) {
       this.#running.track(Promise.resolve(null), finish, finish);
       return true;
@@ -157,10 +148,9 @@ export class PositionalStorage implements Storage, UnitOwner {
   }
 
   fillPiece(piece: PieceIndex, done: (error: HaulError | null) => void): void {
-    const open = this.#ready(piece);
-    open.jobs++;
+    const open = this.#open.use(piece);
     const finish = (error: HaulError | null): void => {
-      this.#endJob(piece, open);
+      this.#open.endJob(piece, open);
       done(error);
     };
     const transfer = this.#transfer.run('read', this.#geometry.pieceBegin(piece), this.#memoryOf(piece, open));
@@ -169,18 +159,17 @@ export class PositionalStorage implements Storage, UnitOwner {
 
   async keepUnfinished(pieces: readonly UnfinishedPiece[]): Promise<void> {
     for (const { piece, blocks } of pieces) {
-      const open = this.#ready(piece);
-      open.jobs++;
+      const open = this.#open.use(piece);
       try {
         for (const { first, end } of runsOf(blocks)) await this.#writeBlocks(piece, open, first, end);
       } finally {
-        this.#endJob(piece, open);
+        this.#open.endJob(piece, open);
       }
     }
     this.#durable.addUnfinished(pieces.map(({ piece }) => piece));
   }
 
-  #writeBlocks(piece: PieceIndex, open: OpenPiece, first: number, end: number): Promise<void> {
+  #writeBlocks(piece: PieceIndex, open: PositionalPiece, first: number, end: number): Promise<void> {
     const memory = this.#memoryOf(piece, open);
     const begin = this.#geometry.blockBegin(first as BlockIndex);
     const last = (end - 1) as BlockIndex;
@@ -198,14 +187,13 @@ export class PositionalStorage implements Storage, UnitOwner {
   }
 
   verifyPiece(piece: PieceIndex, done: (outcome: boolean | HaulError) => void): void {
-    const open = this.#ready(piece);
+    const open = this.#open.use(piece);
     const digest = pieceHash(this.files.metainfo.pieceHashes, piece);
     const memory = this.#memoryOf(piece, open);
-    open.jobs++;
     this.#reserver?.writeBegins();
     const finish = (outcome: boolean | HaulError): void => {
       if (outcome === true) open.isGood = true;
-      this.#endJob(piece, open);
+      this.#open.endJob(piece, open);
       this.#reserver?.writeEnded(outcome === true ? piece : null);
       done(outcome);
     };
@@ -214,20 +202,15 @@ export class PositionalStorage implements Storage, UnitOwner {
   }
 
   digestBlocks(piece: PieceIndex, done: (digests: Uint8Array | HaulError) => void): void {
-    const open = this.#ready(piece);
-    open.jobs++;
+    const open = this.#open.use(piece);
     this.#jobs.submit({ kind: 'digest-blocks', ranges: [this.#memoryOf(piece, open)] }, (result) => {
-      this.#endJob(piece, open);
+      this.#open.endJob(piece, open);
       done(result.ok ? result.bytes : this.#memoryFailure(result));
     });
   }
 
   closePiece(piece: PieceIndex): void {
-    const open = this.#open.get(piece);
-    // A piece whose opening failed has closed itself.
-    if (open === undefined || open.isClosing) return;
-    this.#abandon(piece, open);
-    this.#leave(piece, open);
+    this.#open.close(piece);
   }
 
   pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
@@ -345,7 +328,7 @@ export class PositionalStorage implements Storage, UnitOwner {
   }
 
   async #shutDown(): Promise<void> {
-    for (const [piece, open] of this.#open) if (!open.isClosing) this.closePiece(piece);
+    this.#open.closeAll();
     await this.#reserver?.close();
     await this.#durable.close();
     while (this.#running.size > 0 || !this.#jobs.isIdle) {
@@ -359,39 +342,25 @@ export class PositionalStorage implements Storage, UnitOwner {
     await this.files.close();
   }
 
-  #memoryOf(piece: PieceIndex, open: OpenPiece): MemoryRange {
+  #memoryOf(piece: PieceIndex, open: PositionalPiece): MemoryRange {
     return placeRange(open.place, this.#geometry.pieceLength(piece));
   }
 
-  #ready(piece: PieceIndex): OpenPiece {
-    const open = this.#open.get(piece);
-    if (open === undefined || !open.isReady || open.isClosing) throw new Error(`piece ${piece} is not open and ready`);
-    return open;
-  }
-
   #beginStores(piece: PieceIndex): void {
-    const { region, beginBytes } = this.#ready(piece).place;
+    const { region, beginBytes } = this.#open.ready(piece).place;
     this.#storeIn = region.buffer;
     this.#storeAt = beginBytes;
     this.#storePiece = piece;
   }
 
-  #abandon(piece: PieceIndex, open: OpenPiece): void {
-    open.isClosing = true;
+  #stopStores(piece: PieceIndex): void {
     if (this.#storePiece === piece) this.#storePiece = -1;
   }
 
-  #endJob(piece: PieceIndex, open: OpenPiece): void {
-    open.jobs--;
-    if (open.isClosing) this.#leave(piece, open);
-  }
-
-  #leave(piece: PieceIndex, open: OpenPiece): void {
-    if (open.jobs > 0 || this.#open.get(piece) !== open) return;
-    this.#open.delete(piece);
-    this.#slab.give(open.place, open.isPresent);
+  #left(piece: PieceIndex, { place, isPresent, isGood }: PositionalPiece): void {
+    this.#slab.give(place, isPresent);
     this.#share.givePiece();
-    if (open.isGood) this.#durable.add(piece);
+    if (isGood) this.#durable.add(piece);
   }
 
   #memoryFailure(result: WorkFailure): HaulError {
