@@ -88,6 +88,7 @@ export class MappedStorage implements Storage {
     this.#open = new PieceTable({
       stopStores: (piece) => this.#stopStores(piece),
       left: (piece, open) => this.#left(piece, open),
+      roomCame: () => this.onRoom?.(),
     });
   }
 
@@ -111,7 +112,10 @@ export class MappedStorage implements Storage {
       onError: (error) => this.onError?.(error),
       failure: (result, piece) => this.#failure(result, piece),
     });
-    this.#jobs.onProgress = () => this.#units?.progress();
+    this.#jobs.onProgress = () => {
+      this.#units?.progress();
+      this.#open.progress();
+    };
   }
 
   get roomPieces(): number {
@@ -133,7 +137,11 @@ export class MappedStorage implements Storage {
 
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
     const hasRoom = this.#closing === null && !this.#durable.isBehind && this.#open.size < this.#openLimit;
-    if (!hasRoom || this.#jobs.room === 0 || this.#open.has(piece)) return false;
+    if (!hasRoom || this.#open.has(piece)) return false;
+    if (this.#jobs.room === 0) {
+      this.#jobs.watch();
+      return this.#open.refuse();
+    }
     const begin = this.#geometry.pieceBegin(piece);
     const length = this.#geometry.pieceLength(piece);
     const numbers = this.#extents.windowsIn(begin, length);
@@ -141,7 +149,7 @@ export class MappedStorage implements Storage {
     if (!this.#share.takePiece()) return false;
     if (!windows.hasRoomFor(numbers) || !this.#residents().forget(piece)) {
       this.#share.givePiece();
-      return false;
+      return this.#open.refuse();
     }
     try {
       windows.hold(numbers);
@@ -160,6 +168,7 @@ export class MappedStorage implements Storage {
     else {
       windows.drop(numbers);
       this.#share.givePiece();
+      this.#open.refuse();
     }
     return isTaken;
   }

@@ -36,11 +36,14 @@ export interface PieceTableOwner<P extends OpenPiece> {
   stopStores(piece: PieceIndex): void;
   /** It is open no more, and its memory is for the owner to give back. */
   left(piece: PieceIndex, open: P): void;
+  /** What was refused may be opened now. */
+  roomCame(): void;
 }
 
 export class PieceTable<P extends OpenPiece> {
   readonly #open = new Map<PieceIndex, P>();
   readonly #owner: PieceTableOwner<P>;
+  #isRefused = false;
 
   constructor(owner: PieceTableOwner<P>) {
     this.#owner = owner;
@@ -52,6 +55,19 @@ export class PieceTable<P extends OpenPiece> {
 
   has(piece: PieceIndex): boolean {
     return this.#open.has(piece);
+  }
+
+  /** A piece cannot be opened for want of what a job gives back: memory on its way, windows, room in the pool. */
+  refuse(): false {
+    this.#isRefused = true;
+    return false;
+  }
+
+  /** A job of this storage has ended, or the pool has room again. */
+  progress(): void {
+    if (!this.#isRefused) return;
+    this.#isRefused = false;
+    this.#owner.roomCame();
   }
 
   /** @param open `OPENING`: `opened` follows */

@@ -84,10 +84,12 @@ export class PositionalStorage implements Storage, UnitOwner {
     this.#open = new PieceTable({
       stopStores: (piece) => this.#stopStores(piece),
       left: (piece, open) => this.#left(piece, open),
+      roomCame: () => this.onRoom?.(),
     });
     this.#jobs.onProgress = () => {
       this.#units.retry();
       this.#reserver?.step();
+      this.#open.progress();
     };
   }
 
@@ -120,7 +122,11 @@ export class PositionalStorage implements Storage, UnitOwner {
   openPiece(piece: PieceIndex, done: (error: HaulError | null) => void): boolean {
     if (!this.#isForWriting) throw new Error('storage was not prepared for writing');
     const hasRoom = this.#closing === null && !this.#durable.isBehind && this.#open.size < this.#openLimit;
-    if (!hasRoom || this.#jobs.room === 0 || this.#open.has(piece)) return false;
+    if (!hasRoom || this.#open.has(piece)) return false;
+    if (this.#jobs.room === 0) {
+      this.#jobs.watch();
+      return this.#open.refuse();
+    }
     const place = this.#placePiece(piece);
     if (place instanceof HaulError) this.#running.track(Promise.reject(place), done, done);
     if (place === null || place instanceof HaulError) return place !== null;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { until } from '../../lab/wait.js';
 import { HaulError } from '../../src/errors.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import type { SigbusGuard } from '../../src/native/guard.js';
@@ -10,6 +11,7 @@ import { MapBudget, type MapHolder } from '../../src/storage/map-budget.js';
 import { openStorage } from '../../src/storage/open.js';
 import { Windows } from '../../src/storage/windows.js';
 import { createWorkPool } from '../../src/work/pool.js';
+import type { WorkJob, WorkResult } from '../../src/work/port.js';
 import { ProbePool } from '../support/probe-pool.js';
 import * as scenes from './scene.js';
 
@@ -324,4 +326,41 @@ test('a window that could not be guarded is not left mapped', () => {
   assert.equal(fs.readFileSync('/proc/self/maps', 'latin1').includes('unguarded-window'), false);
   assert.equal(maps.count, 0);
   windows.close();
+});
+
+test('who cannot open a piece while its old memory is on its way back hears when that is gone', async () => {
+  const metainfo = scenes.metainfoOf([{ path: 'again', lengthBytes: 2 * MIB }], 128 * KIB);
+  const held: (() => void)[] = [];
+  let isHolding = true;
+  const probe = new (class extends ProbePool {
+    override submit(job: WorkJob, done: (result: WorkResult) => void): boolean {
+      if (job.kind !== 'release' || !isHolding) return super.submit(job, done);
+      held.push(() => super.submit(job, done));
+      return true;
+    }
+  })(pool);
+  const budgets = { readCacheBytes: MIB, residentUnitBytes: 128 * KIB };
+  const output = join(folder, 'again');
+  const storage = await openStorage({ metainfo, output, pool: probe, kind: 'mapped', forWriting: true, budgets });
+  await storage.prepare({ forWriting: true });
+  const [first, ...others] = scenes.pieces(metainfo) as [PieceIndex, ...PieceIndex[]];
+  for (const piece of [first, ...others]) {
+    await scenes.openPiece(storage, piece);
+    storage.closePiece(piece);
+    await new Promise((resolve) => setImmediate(resolve));
+    if (held.length > 0) break;
+  }
+  let rooms = 0;
+  storage.onRoom = () => rooms++;
+  assert.equal(
+    storage.openPiece(first, () => assert.fail('it was refused')),
+    false,
+  );
+  assert.equal(rooms, 0);
+  isHolding = false;
+  for (const release of held) release();
+  await until('word of room', 10_000, () => rooms > 0);
+  await scenes.openPiece(storage, first);
+  storage.closePiece(first);
+  await storage.close();
 });
