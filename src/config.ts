@@ -188,6 +188,28 @@ export const LIMITS = {
   magnetWebSeeds: 100,
   /** Peers (`x.pe`) of one: a link must not make us knock at doors like a scanner. */
   magnetPeers: 50,
+  /** An info dictionary that is fetched of peers (BEP 9): what a .torrent may have. */
+  metadataBytes: 10 * MIB,
+  /** Peers connected to fetch it, and as many again that came by themselves: one honest one is enough. */
+  metadataPeers: 16,
+  /** Copies put together at once of peers that name different lengths, and as many of single peers: bounds memory. */
+  metadataCopies: 4,
+  /** Requests under way at one peer: 64 KiB, a round trip's worth for what is small. */
+  metadataRequestsPerPeer: 4,
+  /** What one peer was asked is asked of another after so long, */
+  metadataAgainMs: 2_000,
+  /** and who answers nothing for so long is let go of. */
+  metadataAnswerMs: 10_000,
+  /** After a rejection a peer is asked nothing for so long, twice as long after the next, */
+  metadataRestMs: 2_000,
+  /** and so often in a row. */
+  metadataRejects: 5,
+  /** Pieces of metadata that nobody asked for: late answers are some, a flood is none. */
+  metadataUnasked: 64,
+  /** Who gives a copy alone may take so long for it while others wait to give theirs; twice as long the next time. */
+  metadataTurnMs: 20_000,
+  /** A peer that has no metadata to give makes place for others after so long. */
+  metadataIdleMs: 20_000,
   /**
    * Of the info dictionary (BEP 9) a peer is given all twice, so many pieces of 16 KiB more: who loses a connection
    * begins anew, and some ask several of us at once,
