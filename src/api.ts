@@ -3,12 +3,14 @@
 import type { EventEmitter } from 'node:events';
 import type { HaulError } from './errors.js';
 import type { Log } from './log.js';
+import type { MagnetDownload } from './magnet-api.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import type { FilePriorities } from './metainfo/selection.js';
 import type { StorageKind } from './storage/port.js';
 import type { RateLimits, RemoveOptions, RemoveResult, Torrent } from './torrent-api.js';
 import type { FileStamp } from './work/file-stamp.js';
 
+export type * from './magnet-api.js';
 export type * from './torrent-api.js';
 
 export interface EngineOptions {
@@ -128,6 +130,15 @@ export interface AddOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of `Engine.add` with a magnet link. */
+export interface MagnetOptions extends AddOptions {
+  /**
+   * Called when the metadata is here, before anything is made on disk: what it gives replaces these options. What it
+   * throws ends the download. `priorities` that are not given follow the `so` of the link (BEP 53).
+   */
+  readonly choose?: (metainfo: Metainfo) => Pick<AddOptions, 'priorities' | 'trackers' | 'webSeeds' | 'sequential'>;
+}
+
 export interface EngineStats {
   readonly port: number | null;
   readonly torrents: number;
@@ -178,6 +189,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   /** The port peers reach us on, or null. */
   readonly port: number | null;
   readonly torrents: readonly Torrent[];
+  /** Magnet links whose metadata is not here yet. */
+  readonly magnets: readonly MagnetDownload[];
   /**
    * The torrent with this info-hash (20 bytes, or 40 hexadecimal digits), or null. A dormant one is not there.
    * @throws HaulError BAD_ARGUMENT
@@ -192,6 +205,14 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * owner: pid, infoHash, name.
    */
   add(torrent: Metainfo | Uint8Array, options: AddOptions): Torrent;
+  /**
+   * What the torrent is comes from its peers (BEP 9), and is kept in the output folder, so that the next start needs
+   * none. Trackers, web seeds, peers and wanted files of the link are used as those of a .torrent; a private torrent
+   * keeps to the trackers. Until then it is one of `magnets`, not of `torrents`.
+   * @param magnet a link `magnet:?xt=urn:btih:…`
+   * @throws HaulError BAD_ARGUMENT (the link, an option, or the torrent is already there), LIMIT, CLOSED
+   */
+  add(magnet: string, options: MagnetOptions): MagnetDownload;
   /**
    * Stops a torrent, if it is not over yet, and forgets it.
    * @throws HaulError BAD_ARGUMENT (it is none of this engine); with `deleteData` IN_USE (somebody else seeds the same

@@ -188,10 +188,12 @@ export const LIMITS = {
   magnetWebSeeds: 100,
   /** Peers (`x.pe`) of one: a link must not make us knock at doors like a scanner. */
   magnetPeers: 50,
-  /** An info dictionary that is fetched of peers (BEP 9): what a .torrent may have. */
-  metadataBytes: 10 * MIB,
+  /** An info dictionary that is fetched of peers (BEP 9): with trackers and web seeds it becomes a .torrent. */
+  metadataBytes: 10 * MIB - 512 * KIB,
   /** Peers connected to fetch it, and as many again that came by themselves: one honest one is enough. */
   metadataPeers: 16,
+  /** In a full table one that came by itself, and has said nothing of metadata for so long, makes place. */
+  metadataSettleMs: 2_000,
   /** Copies put together at once of peers that name different lengths, and as many of single peers: bounds memory. */
   metadataCopies: 4,
   /** Requests under way at one peer: 64 KiB, a round trip's worth for what is small. */

@@ -21,7 +21,10 @@ if (major < OLDEST_MAJOR || (major === OLDEST_MAJOR && minor < OLDEST_MINOR)) {
 export const {
   createEngine,
   createTorrent,
+  formatMagnet,
   HaulError,
+  isMagnet,
+  parseMagnet,
   parseTorrent,
   share,
   startTracker,

@@ -10,6 +10,11 @@ export type {
   FileProgress,
   HealthCode,
   HealthProblem,
+  MagnetDownload,
+  MagnetEvents,
+  MagnetOptions,
+  MagnetState,
+  MagnetStats,
   PeerStats,
   RateLimits,
   ReadOptions,
@@ -42,6 +47,7 @@ export {
   verifyTorrent,
 } from './library/verify.js';
 export type { Log, LogLevel } from './log.js';
+export { formatMagnet, isMagnet, type Magnet, type MagnetFields, parseMagnet } from './magnet/link.js';
 export type { BlockIndex, Geometry, PieceIndex } from './metainfo/geometry.js';
 export type { FileEntry, Metainfo } from './metainfo/metainfo.js';
 export type { FilePriorities, FilePriority } from './metainfo/selection.js';

@@ -13,7 +13,7 @@ import { type Address, formatAddress, isDialable } from '../net/address.js';
 import { Heap } from './heap.js';
 
 /** Where an address came from. `explicit`: given by the user, retried fast and never evicted. */
-export type AddressSource = 'explicit' | 'tracker' | 'incoming' | 'resume' | 'pex' | 'lsd' | 'dht';
+export type AddressSource = 'explicit' | 'tracker' | 'incoming' | 'resume' | 'pex' | 'lsd' | 'dht' | 'magnet';
 export type AddressState = 'idle' | 'dialling' | 'connected' | 'backing-off' | 'banned' | 'retired' | 'self';
 
 /** First and longest pause after a failure; it doubles in between. */

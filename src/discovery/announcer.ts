@@ -135,6 +135,13 @@ export class Announcer implements PeerSource {
     return this.#stopping;
   }
 
+  /** Ends without a word: the same peer goes on announcing elsewhere. */
+  abandon(): void {
+    this.#stopping ??= Promise.resolve();
+    this.#underWay?.controller.abort();
+    this.#underWay = null;
+  }
+
   #isSupported(url: string): boolean {
     if (/^(?:https?|udp):\/\//i.test(url)) return true;
     this.#unsupported ??= [];

@@ -4,7 +4,7 @@ import type { AddressSource } from './address-book.js';
 import type { AnnounceFigures } from './announce.js';
 
 /** Ways to find peers that are not told by the user or by a connection. */
-export type FoundBy = Extract<AddressSource, 'tracker' | 'pex' | 'lsd' | 'dht'>;
+export type FoundBy = Extract<AddressSource, 'tracker' | 'pex' | 'lsd' | 'dht' | 'magnet'>;
 
 /** Time is an argument, and a source owns no timer: a torrent that has nothing to do is not looked at. */
 export interface PeerSource {

@@ -12,6 +12,8 @@ import type {
   EngineEvents,
   EngineOptions,
   EngineStats,
+  MagnetDownload,
+  MagnetOptions,
   RateLimits,
   RemoveOptions,
   RemoveResult,
@@ -43,7 +45,9 @@ import { DiskContent, type Disks, type OpenStorage } from './content.js';
 import { EngineDialler } from './dialler.js';
 import { Dormant, infoHashKey } from './dormant.js';
 import { makeEnvironment, type SharedEnvironment } from './environment.js';
+import { alreadyThere, Magnets } from './magnets.js';
 import { makeEnginePool, roomOf } from './pool.js';
+import { sumTransfers, type Transfers } from './transfers.js';
 import { Visits } from './visits.js';
 import { EngineWebClients } from './web-clients.js';
 
@@ -100,6 +104,11 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   readonly #webClients = new EngineWebClients();
   readonly #limits: Limits;
   readonly #dormant: Dormant;
+  readonly #magnets = new Magnets(() => ({
+    environment: this.#sharedEnvironment,
+    dialler: this.#dialler,
+    add: (metainfo, options, found) => this.#add(metainfo, options, found),
+  }));
   #listener: Listener | null = null;
   #timer: NodeJS.Timeout | null = null;
   #lastSecondMs = 0;
@@ -107,8 +116,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   #closing: Promise<void> | null = null;
   #shared: SharedEnvironment | null = null;
   /** Transferred by torrents that are gone. */
-  #pastDownloaded = 0;
-  #pastUploaded = 0;
+  #past: Transfers = { downloadedBytes: 0, uploadedBytes: 0, downloadBytesPerSec: 0, uploadBytesPerSec: 0 };
 
   constructor(options: EngineOptions, internals: EngineInternals) {
     super();
@@ -141,9 +149,10 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
 
   /** A peer is at the door of a torrent: a worker starts while its first requests are on their way. */
   #visited(infoHash: Buffer): Door | null {
-    const roster = this.#torrents.get(infoHash.toString('hex'))?.roster ?? null;
+    const key = infoHash.toString('hex');
+    const roster = this.#torrents.get(key)?.roster ?? null;
     if (roster !== null) this.#pool.warmUp?.();
-    return roster;
+    return roster ?? this.#magnets.doorOf(key);
   }
 
   /** One that its owner has paused is not woken by a peer. */
@@ -211,21 +220,34 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     return this.#handles.get(infoHashKey(infoHash)) ?? null;
   }
 
-  add(torrent: Metainfo | Uint8Array, options: AddOptions): Torrent {
-    return this.#add(asMetainfo('add', torrent), options);
+  get magnets(): readonly MagnetDownload[] {
+    return this.#magnets.all;
   }
 
-  #add(metainfo: Metainfo, options: AddOptions): TorrentHandle {
+  add(torrent: Metainfo | Uint8Array, options: AddOptions): Torrent;
+  add(magnet: string, options: MagnetOptions): MagnetDownload;
+  add(torrent: Metainfo | Uint8Array | string, options: MagnetOptions): Torrent | MagnetDownload {
+    if (typeof torrent !== 'string') {
+      const metainfo = asMetainfo('add', torrent);
+      this.#magnets.refuse(metainfo.infoHashHex);
+      return this.#add(metainfo, options);
+    }
+    if (this.#closing !== null) throw new HaulError('CLOSED', 'add a magnet link: the engine is closed');
+    return this.#magnets.add(torrent, options, (infoHashHex) => this.#handles.has(infoHashHex));
+  }
+
+  /** @param found peers of it that a magnet link led to */
+  #add(metainfo: Metainfo, options: AddOptions, found?: SessionOptions['found']): TorrentHandle {
     const { infoHashHex, name } = metainfo;
     if (this.#closing !== null) throw new HaulError('CLOSED', `add ${name}: the engine is closed`);
     checkAddOptions(metainfo, options);
-    if (this.#handles.has(infoHashHex)) {
-      throw new HaulError('BAD_ARGUMENT', `add ${name}: torrent ${infoHashHex} is already there`, {
-        infoHash: infoHashHex,
-      });
-    }
+    if (this.#handles.has(infoHashHex)) throw alreadyThere(infoHashHex, name);
     const throttles = this.#limits.forTorrent(options);
-    const own = { ...options, output: resolve(options.output) };
+    const own: SessionOptions = {
+      ...options,
+      output: resolve(options.output),
+      ...(found === undefined ? {} : { found }),
+    };
     const handle = new TorrentHandle(metainfo, own, throttles, this.#host);
     this.#handles.set(infoHashHex, handle);
     emitTo(this, 'added', handle);
@@ -276,8 +298,12 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
 
   /** What all torrents share is there once: thousands of them rest. */
   #environment(throttles: TorrentThrottles): Environment {
+    return Object.assign(Object.create(this.#sharedEnvironment) as SharedEnvironment, { throttles });
+  }
+
+  get #sharedEnvironment(): SharedEnvironment {
     this.#shared ??= this.#makeShared();
-    return Object.assign(Object.create(this.#shared) as SharedEnvironment, { throttles });
+    return this.#shared;
   }
 
   #makeShared(): SharedEnvironment {
@@ -312,9 +338,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   #forgetTorrent(door: Door): void {
     const torrent = this.#torrentOf(door);
     if (torrent === null) return;
-    const { downloadedBytes, uploadedBytes } = torrent.stats();
-    this.#pastDownloaded += downloadedBytes;
-    this.#pastUploaded += uploadedBytes;
+    this.#past = { ...sumTransfers([torrent], this.#past), downloadBytesPerSec: 0, uploadBytesPerSec: 0 };
     this.#torrents.delete(torrent.metainfo.infoHashHex);
     this.#visits.delete(torrent);
   }
@@ -331,29 +355,16 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       this.#memory.tick(nowMs);
     }
     this.#visits.tick(nowMs, isSecond);
+    this.#magnets.tick(nowMs, isSecond);
   }
 
   stats(): EngineStats {
-    let downloadedBytes = this.#pastDownloaded;
-    let uploadedBytes = this.#pastUploaded;
-    let downloadBytesPerSec = 0;
-    let uploadBytesPerSec = 0;
-    for (const torrent of this.#torrents.values()) {
-      const stats = torrent.stats();
-      downloadedBytes += stats.downloadedBytes;
-      uploadedBytes += stats.uploadedBytes;
-      downloadBytesPerSec += stats.downloadBytesPerSec;
-      uploadBytesPerSec += stats.uploadBytesPerSec;
-    }
     return {
       port: this.port,
       torrents: this.#handles.size,
       dormant: this.#dormant.count,
       connections: this.#handshakes.connectionCount,
-      downloadedBytes,
-      uploadedBytes,
-      downloadBytesPerSec,
-      uploadBytesPerSec,
+      ...sumTransfers(this.#torrents.values(), this.#past),
     };
   }
 
@@ -365,6 +376,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   async #close(): Promise<void> {
     const listening = this.#listener?.close();
     this.#dormant.close();
+    await this.#magnets.close();
     await Promise.all([...this.#handles.values()].map((torrent) => torrent.stop()));
     this.#handshakes.close();
     if (this.#timer !== null) clearInterval(this.#timer);

@@ -55,7 +55,7 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
     now,
     makeAddresses: () => new AddressBook({ random }),
     resolveHost,
-    makeAnnounces: (metainfo, tiers, owner) => new Announcer(ownAnnounces(announces, tiers, metainfo.infoHash, owner)),
+    makeAnnounces: (torrent, tiers, owner) => new Announcer(ownAnnounces(announces, tiers, torrent.infoHash, owner)),
     makeWebSeeds: (metainfo, named, { downloads }) =>
       new WebSeeds({
         metainfo,

@@ -1,5 +1,5 @@
 /** The rules of `EngineOptions` and `AddOptions`. Pure. */
-import type { AddOptions, EngineOptions, RateLimits, RemoveOptions } from '../api.js';
+import type { AddOptions, EngineOptions, MagnetOptions, RateLimits, RemoveOptions } from '../api.js';
 import { HaulError } from '../errors.js';
 import { checkInfoHash } from '../metainfo/info-hash.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
@@ -99,6 +99,19 @@ const ADD_RULES: Rules<AddOptions> = {
   signal,
 };
 
+const MAGNET_RULES: Rules<MagnetOptions> = { ...ADD_RULES, choose: callable };
+
+/** What can be known before it is known what the torrent is. @throws HaulError BAD_ARGUMENT naming the option */
+export function checkMagnetOptions(options: MagnetOptions): void {
+  checkOptions('add', options, MAGNET_RULES);
+  checkOutput(options);
+}
+
+function checkOutput({ output }: AddOptions): void {
+  if (output === undefined)
+    throw new HaulError('BAD_ARGUMENT', 'output must be the folder that receives the data', { option: 'output' });
+}
+
 const LIMIT_RULES: Rules<RateLimits> = {
   downloadBytesPerSec: either(bytesPerSec, null),
   uploadBytesPerSec: either(bytesPerSec, null),
@@ -130,9 +143,8 @@ export function checkTrackers(trackers: readonly (readonly string[])[]): void {
 /** @throws HaulError BAD_ARGUMENT naming the option; MISMATCH: it is another torrent */
 export function checkAddOptions(metainfo: Metainfo, options: AddOptions): void {
   checkOptions('add', options, ADD_RULES);
-  const { output, hashed, priorities, mode } = options;
-  if (output === undefined)
-    throw new HaulError('BAD_ARGUMENT', 'output must be the folder that receives the data', { option: 'output' });
+  const { hashed, priorities, mode } = options;
+  checkOutput(options);
   if (hashed !== undefined && hashed.length !== metainfo.files.length)
     throw new HaulError('BAD_ARGUMENT', 'hashed has one stamp for each file', { option: 'hashed' });
   if (priorities !== undefined) checkPriorities(metainfo, priorities, mode === 'seed');

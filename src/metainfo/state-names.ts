@@ -5,13 +5,13 @@
 
 /**
  * `resume`: the record of verified pieces; `parts`: bytes of skipped files; `lock`: who downloads there; `gone`: a file
- * on its way out.
+ * on its way out; `torrent`: what a magnet's peers said that the torrent is.
  */
-export type StateKind = 'resume' | 'parts' | 'lock' | 'gone';
+export type StateKind = 'resume' | 'parts' | 'lock' | 'gone' | 'torrent';
 
 const KEY_DIGITS = 16;
 /** `.tmp`: a record before it is renamed. Case is ignored, as some file systems do. */
-const STATE_NAME = /^\.[0-9a-f]{16}\.haul-(?:resume|parts|lock|gone)(?:\.tmp)?$/i;
+const STATE_NAME = /^\.[0-9a-f]{16}\.haul-(?:resume|parts|lock|gone|torrent)(?:\.tmp)?$/i;
 
 /** @param keyHex at least 16 hexadecimal digits, of which the first 16 count */
 export function stateName(keyHex: string, kind: StateKind): string {

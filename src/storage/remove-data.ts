@@ -59,7 +59,8 @@ async function ownFiles({
 
 function stateFiles(metainfo: Metainfo, output: string): readonly string[] {
   const record = resumePath(metainfo, output);
-  return [record, `${record}.tmp`, partFilePath(metainfo, output)];
+  const kept = join(output, stateName(metainfo.infoHashHex, 'torrent'));
+  return [record, `${record}.tmp`, partFilePath(metainfo, output), kept, `${kept}.tmp`];
 }
 
 type Outcome = 'deleted' | 'kept' | 'absent';

@@ -1,8 +1,10 @@
 /** What of a torrent is changed between two of its sessions, and when that is in force. */
 import type { AddOptions, Torrent, TorrentState } from '../api.js';
+import type { FoundBy } from '../discovery/source.js';
 import { type ErrorCode, HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { FilePriorities, FilePriority } from '../metainfo/selection.js';
+import type { Address } from '../net/address.js';
 import { type FileStamp, isUnchanged } from '../work/file-stamp.js';
 import type { Content } from './content.js';
 import { stoppedError } from './endings.js';
@@ -12,6 +14,8 @@ import type { TorrentExchange } from './remotes.js';
 export interface SessionOptions extends AddOptions {
   /** Neither records nor what its user says of the data is believed: all that is wanted is hashed. */
   readonly hashesAll?: boolean;
+  /** Peers that are known already, and how they were found. */
+  readonly found?: readonly { readonly address: Address; readonly foundBy: FoundBy }[];
 }
 
 /** Trouble of the disk that somebody can end: space, a cable, a remount, a limit of the system. */

@@ -24,6 +24,7 @@ const NO_ANNOUNCES: Announces = {
   tick: () => {},
   dueAtMs: Number.POSITIVE_INFINITY,
   completed: () => {},
+  abandon: () => {},
   announceNow: () => {},
   reports: () => [],
   stop: async () => {},
@@ -76,6 +77,11 @@ export class ChangingAnnounces implements Announces, AnnounceOwner {
 
   completed(nowMs: number): void {
     this.#current?.completed(nowMs);
+  }
+
+  abandon(): void {
+    this.#isStopped = true;
+    this.#current?.abandon();
   }
 
   announceNow(nowMs: number): void {

@@ -42,6 +42,8 @@ export interface Addresses {
 /** Talks to the trackers of one torrent. */
 export interface Announces extends PeerSource {
   completed(nowMs: number): void;
+  /** Says nothing more, no goodbye either: somebody else announces the torrent from now on, as the same peer. */
+  abandon(): void;
   /** The next announce comes at once. */
   announceNow(nowMs: number): void;
   /** Every tracker of the torrent, also those that cannot be contacted, and how it answered last. */
@@ -69,7 +71,11 @@ export interface Environment {
   makeAddresses(): Addresses;
   /** IP addresses of a host name (or of an address, itself). Rejects when there are none. */
   resolveHost(host: string): Promise<readonly string[]>;
-  makeAnnounces(metainfo: Metainfo, trackers: readonly (readonly string[])[], owner: AnnounceOwner): Announces;
+  makeAnnounces(
+    torrent: Pick<Metainfo, 'infoHash'>,
+    trackers: readonly (readonly string[])[],
+    owner: AnnounceOwner,
+  ): Announces;
   /** The web seeds of a torrent. @param named by the user, besides those of the torrent */
   makeWebSeeds(metainfo: Metainfo, named: readonly string[], throttles: TorrentThrottles): WebSeeds;
   /** Something has happened to this torrent: it is to be ticked again, should it have been quiet. */

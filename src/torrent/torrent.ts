@@ -87,6 +87,7 @@ export class LiveTorrent implements Session {
     this.announces = new ChangingAnnounces(this, options.trackers ?? metainfo.trackers);
     this.#sources.add(this.announces);
     this.rest = new Rest(this);
+    for (const { address, foundBy } of options.found ?? []) this.#sources.ownerOf(foundBy).onPeers([address]);
     for (const peer of options.peers ?? []) this.addPeer(peer.host, peer.port);
     // The signal stops the torrent at any time of its life, also when it is complete and seeds.
     this.#unwatchSignal = whenAborted(options.signal, () => void this.stop());

@@ -62,7 +62,6 @@ const SHELLS: ReadonlySet<string> = new Set([
   'dht',
   'swarm',
   'torrent',
-  'magnet',
 ]);
 
 const SCHEDULER_MUST_NOT_KNOW = new Set([
