@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- tracker [--seconds 8] [--turns 5] [--swarms 100] [--peers 100] [--connections 64] [--sockets 4]
- *   [--outstanding 32] [--parts http,udp] [--profile] [--only ours] [--small]`
+ *   [--outstanding 32] [--parts http,udp,memory] [--profile] [--only ours] [--small]`
  * Announces to our tracker and to opentracker, each a process pinned to one core, under the same load on the other
  * cores, in turns. HTTP by `wrk`: with connections that are kept and with one connection per announce (opentracker ends
  * every connection, whatever is asked). UDP (BEP 15) by udp-load: so many sockets, each with so many announces
@@ -11,6 +11,9 @@
  *   lostPercent              UDP: time-outs, of all announces sent
  *   loadCpuMicrosPerAnnounce UDP: of the load's process. Above cpuMicrosPerAnnounce the load is the slower of the two,
  *                            and announcesPerSec is its own
+ * memory: a million peers announce once, by UDP, to 250 swarms of 4,000 (opentracker and ours).
+ *   residentMiB              of the tracker's process, with all of them
+ *   bytesPerPeer             what they added to it
  * Before and after the load every swarm is scraped: both trackers must know the same seeds and leeches.
  */
 import { createHash } from 'node:crypto';
@@ -45,6 +48,8 @@ const START_MS = 10_000;
 const PRIMERS = 32;
 const NUMWANT = 50;
 const SMALL_ANNOUNCES = 200;
+const CROWD = { swarms: 250, peers: 4_000 };
+const CROWD_SECONDS_MAX = 300;
 
 interface Contender {
   readonly name: string;
@@ -189,6 +194,34 @@ async function measure(contender: Contender, load: LoadRun | null, run: Run) {
   }
 }
 
+/** A tracker that every peer of many has announced to. */
+async function measureMemory(contender: Contender, run: Run) {
+  const scope = new Scope();
+  const { shape, cores } = run;
+  const dispatcher = new Agent({ connections: 1, pipelining: 0 });
+  scope.defer(() => dispatcher.destroy());
+  try {
+    const port = await freePort('127.0.0.1');
+    const hashes = Array.from({ length: shape.swarms }, (_, swarm) => hashOf(swarm));
+    const child = await contender.start(scope, port, hashes, cores);
+    // So that what compiled code takes is there before.
+    await udpLoad(port, { ...shape, swarms: 1, peers: Math.min(100, shape.peers) }, { ...run, seconds: 1 }, cores);
+    const before = sampleProcess(child.pid);
+    const announces = shape.swarms * shape.peers;
+    const { seconds } = await udpLoad(port, shape, { seconds: CROWD_SECONDS_MAX, announces }, cores);
+    const { residentBytes } = sampleProcess(child.pid);
+    const figures = {
+      announcesPerSec: announces / seconds,
+      residentMiB: residentBytes / 2 ** 20,
+      // Of a few it would be of what the process takes anyway.
+      ...(announces < 100_000 ? {} : { bytesPerPeer: (residentBytes - before.residentBytes) / announces }),
+    };
+    return { checksum: await check(`http://127.0.0.1:${port}/announce`, shape, dispatcher), figures };
+  } finally {
+    await scope.close();
+  }
+}
+
 /** Loads by name; null where the tool for it is missing. */
 async function chooseParts(names: readonly string[], shape: Shape, results: Results): Promise<Part[]> {
   const parts: Part[] = [];
@@ -203,6 +236,8 @@ async function chooseParts(names: readonly string[], shape: Shape, results: Resu
   if (names.includes('udp')) parts.push({ parameters: { protocol: 'udp', sockets, outstanding }, load: udpLoad });
   return parts;
 }
+
+const PARTS = ['http', 'udp', 'memory'] as const;
 
 const OPTIONS = {
   seconds: { type: 'string', default: '8' },
@@ -219,6 +254,14 @@ const OPTIONS = {
   small: { type: 'boolean', default: false },
 } as const;
 
+async function addMemory(results: Results, entrants: readonly Contender[], run: Run): Promise<void> {
+  const { swarms, peers } = run.shape;
+  for (const entrant of entrants) {
+    const { checksum, figures } = await measureMemory(entrant, run);
+    results.add({ series: entrant.name, turn: 0, parameters: { peers: swarms * peers }, figures, checksum });
+  }
+}
+
 export async function main(argv: readonly string[]): Promise<void> {
   const { values } = parseArgs({ args: [...argv], options: OPTIONS });
   const wide = {
@@ -226,6 +269,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     peers: count('peers', values.peers),
     connections: count('connections', values.connections),
   };
+  const crowd = values.small ? { swarms: 8, peers: 25 } : CROWD;
   const small = { swarms: 8, peers: 25, connections: 16 };
   const shape: Shape = {
     ...(values.small ? small : wide),
@@ -238,7 +282,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   const run: Run = { shape, seconds, announces: values.small ? SMALL_ANNOUNCES : Number.POSITIVE_INFINITY, cores };
   const parameters = { ...shape, seconds, turns, isPinned: cores.tracker !== null };
   const results = new Results('tracker', { argv, parameters });
-  const parts = await chooseParts(someOf('parts', values.parts ?? ['http', 'udp'], ['http', 'udp']), shape, results);
+  const names = someOf('parts', values.parts ?? PARTS, PARTS);
+  const parts = await chooseParts(names, shape, results);
   const entrants = [ours(values.profile)];
   if (values.only !== 'ours') {
     if ((await missingTool(['opentracker'])) === null) entrants.push(OPENTRACKER);
@@ -254,6 +299,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       }
     }
   }
-  if (checksums.size !== 1) throw new Error('the trackers do not know the same peers');
+  if (checksums.size > 1) throw new Error('the trackers do not know the same peers');
+  if (names.includes('memory')) await addMemory(results, entrants, { ...run, shape: { ...shape, ...crowd } });
   await results.finish();
 }

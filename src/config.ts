@@ -326,7 +326,7 @@ export const TRACKER_LIMITS = {
   swarms: 100_000,
   /** Peers of one swarm, both families together. */
   peersPerSwarm: 100_000,
-  /** Peers of all swarms. In a large one 100 bytes each (IPv4) or 320 (IPv6), 30 more with zones. */
+  /** Peers of all swarms. Of a million in large swarms 100 bytes each (IPv4), 30 more with zones. */
   peers: 1_000_000,
   /**
    * Entries that one address (of IPv6 one /64) keeps when a table is full: a twenty-fifth of a swarm, and a fleet of

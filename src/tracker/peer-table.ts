@@ -6,21 +6,19 @@
  *     slot  0 … seedCount−1 | seedCount … count−1
  *           seeds           | leeches
  *
- * Adding, moving and removing is O(1): the slot at a border is swapped in. Memory: 30 to 42 bytes a peer and one map
- * entry, in all 100 bytes (IPv4) or 320 (IPv6).
+ * Adding, moving and removing is O(1): the slot at a border is swapped in. Memory: 38 bytes a peer (IPv4) or 50 (IPv6),
+ * and up to as much again for those to come.
  * Once a peer has named a zone an index of zones is kept as well, at about 30 bytes more.
  */
+import { AddressIndex } from './address-index.js';
 import { ZoneIndex } from './zone-index.js';
 
 const PEER_ID_BYTES = 20;
 const CAPACITY_FIRST = 4;
-/** A key of an address: a number below 2^48 for IPv4, 18 Latin-1 characters for IPv6. */
-export type PeerKey = number | string;
 
 /** Of all tables that have no peer: most swarms have none of one family. Never written to. */
 const NO_BYTES: Buffer = Buffer.alloc(0);
 const NO_NUMBERS: Uint32Array = new Uint32Array(0);
-const NO_SLOTS: Map<PeerKey, number> = new Map();
 
 export class PeerTable {
   /** 6 (BEP 23) or 18 (BEP 7): IP and port in network order. */
@@ -31,11 +29,13 @@ export class PeerTable {
   #addresses = NO_BYTES;
   #ids = NO_BYTES;
   #seenAtS = NO_NUMBERS;
-  #slots = NO_SLOTS;
+  readonly #index: AddressIndex;
   #zones: ZoneIndex | null = null;
 
-  constructor(recordBytes: 6 | 18) {
+  /** @param secret 32 bits that no client knows */
+  constructor(recordBytes: 6 | 18, secret = 0) {
     this.recordBytes = recordBytes;
+    this.#index = new AddressIndex(recordBytes, secret);
   }
 
   get leechCount(): number {
@@ -44,16 +44,7 @@ export class PeerTable {
 
   /** Slot of this compact address, or −1. */
   find(compact: Uint8Array): number {
-    return this.#slots.get(this.#key(compact, 0)) ?? -1;
-  }
-
-  keyOf(compact: Uint8Array): PeerKey {
-    return this.#key(compact, 0);
-  }
-
-  /** Slot of the peer with this key, or −1. */
-  slotOf(key: PeerKey): number {
-    return this.#slots.get(key) ?? -1;
+    return this.#index.find(compact, 0, this.#addresses, this.count);
   }
 
   isSeed(slot: number): boolean {
@@ -114,9 +105,8 @@ export class PeerTable {
     if (slot < 0) {
       slot = this.count;
       if (slot === this.#capacity) this.#resize(Math.max(CAPACITY_FIRST, this.#capacity * 2));
-      if (this.#slots === NO_SLOTS) this.#slots = new Map();
       this.#addresses.set(compact, slot * this.recordBytes);
-      this.#slots.set(this.#key(compact, 0), slot);
+      this.#index.add(this.#addresses, slot);
       this.count++;
     }
     const idAt = slot * PEER_ID_BYTES;
@@ -140,7 +130,7 @@ export class PeerTable {
     this.count--;
     this.#swap(hole, this.count);
     this.#zones?.truncate(this.count);
-    this.#slots.delete(this.#key(this.#addresses, this.count * this.recordBytes));
+    this.#index.remove(this.#addresses, this.count);
     if (this.#capacity > CAPACITY_FIRST * 4 && this.count < this.#capacity / 4) this.#resize(this.#capacity / 2);
   }
 
@@ -195,34 +185,23 @@ export class PeerTable {
     return picked;
   }
 
-  #key(bytes: Uint8Array, at: number): PeerKey {
-    if (this.recordBytes === 6) {
-      const high = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
-      const low = (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!;
-      return high * 2 ** 24 + low;
-    }
-    let key = '';
-    for (let i = 0; i < 18; i++) key += String.fromCharCode(bytes[at + i]!);
-    return key;
-  }
-
   #swap(a: number, b: number): void {
     if (a === b) return;
     this.#zones?.swap(a, b);
+    this.#index.swap(this.#addresses, a, b);
     const width = this.recordBytes;
     swapBytes(this.#addresses, a * width, b * width, width);
     swapBytes(this.#ids, a * PEER_ID_BYTES, b * PEER_ID_BYTES, PEER_ID_BYTES);
     const seenAtS = this.#seenAtS[a]!;
     this.#seenAtS[a] = this.#seenAtS[b]!;
     this.#seenAtS[b] = seenAtS;
-    this.#slots.set(this.#key(this.#addresses, a * width), a);
-    this.#slots.set(this.#key(this.#addresses, b * width), b);
   }
 
   #resize(capacity: number): void {
     const addresses = Buffer.alloc(capacity * this.recordBytes);
     this.#addresses.copy(addresses, 0, 0, this.count * this.recordBytes);
     this.#addresses = addresses;
+    this.#index.rebuild(addresses, this.count, capacity);
     const ids = Buffer.alloc(capacity * PEER_ID_BYTES);
     this.#ids.copy(ids, 0, 0, this.count * PEER_ID_BYTES);
     this.#ids = ids;

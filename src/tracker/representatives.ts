@@ -5,7 +5,7 @@
  * do.
  */
 import type { EntryShares } from './entry-shares.js';
-import type { PeerKey, PeerTable } from './peer-table.js';
+import type { PeerTable } from './peer-table.js';
 
 /** Some hundred honest peers mostly have a group each; a reply has at most 200 places. */
 const GROUPS = 256;
@@ -13,7 +13,8 @@ const GROUPS = 256;
 export class Representatives {
   readonly #shares: EntryShares;
   readonly #table: PeerTable;
-  readonly #keys: (PeerKey | undefined)[] = new Array(GROUPS).fill(undefined);
+  /** By group, the compact address of its speaker; without a port there is none. */
+  readonly #addresses: Buffer;
   /** Groups that had somebody once. */
   #groupCount = 0;
 
@@ -21,14 +22,16 @@ export class Representatives {
   constructor(shares: EntryShares, table: PeerTable) {
     this.#shares = shares;
     this.#table = table;
+    this.#addresses = Buffer.alloc(GROUPS * table.recordBytes);
     for (let slot = 0; slot < table.count; slot++) this.note(table.address(slot));
   }
 
   /** This peer has announced. @param compact its address, in the table. */
   note(compact: Uint8Array): void {
     const group = this.#shares.addressHash(compact) >>> 24;
-    if (this.#keys[group] === undefined) this.#groupCount++;
-    this.#keys[group] = this.#table.keyOf(compact);
+    const speaker = this.#speaker(group);
+    if (!hasPort(speaker)) this.#groupCount++;
+    speaker.set(compact);
   }
 
   /**
@@ -41,8 +44,8 @@ export class Representatives {
     const first = Math.floor(dice * GROUPS);
     const speakers: number[] = [];
     for (let k = 0; k < GROUPS; k++) {
-      const key = this.#keys[(first + k) % GROUPS];
-      const slot = key === undefined ? -1 : this.#table.slotOf(key);
+      const speaker = this.#speaker((first + k) % GROUPS);
+      const slot = hasPort(speaker) ? this.#table.find(speaker) : -1;
       if (slot >= 0) speakers.push(slot);
     }
     if (speakers.length < 2) return count;
@@ -58,4 +61,14 @@ export class Representatives {
     }
     return end;
   }
+
+  #speaker(group: number): Buffer {
+    const { recordBytes } = this.#table;
+    return this.#addresses.subarray(group * recordBytes, (group + 1) * recordBytes);
+  }
+}
+
+/** Of a compact address. */
+function hasPort(compact: Buffer): boolean {
+  return compact.readUInt16BE(compact.length - 2) !== 0;
 }

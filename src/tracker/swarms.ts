@@ -76,7 +76,7 @@ export class Swarms {
   readonly #swarms = new Map<string, Swarm>();
   readonly #list: Swarm[] = [];
   readonly #view: SwarmView;
-  readonly #absent: Swarm = newSwarm('', -1);
+  readonly #absent: Swarm;
   /** Where the sweep stands: swarm, table (0: IPv4), slot. */
   #sweepSwarm = 0;
   #sweepTable = 0;
@@ -92,6 +92,7 @@ export class Swarms {
 
   constructor(options: SwarmsOptions) {
     this.#options = options;
+    this.#absent = newSwarm('', -1, 0);
     this.#limits = { ...TRACKER_LIMITS, ...options.limits };
     const perAddress = options.entriesPerAddress ?? TRACKER_LIMITS.entriesPerAddress;
     const perPrefix = perAddress * TRACKER_LIMITS.addressSharesPerPrefix;
@@ -278,7 +279,7 @@ export class Swarms {
   }
 
   #create(infoHash: string): Swarm {
-    const swarm = newSwarm(infoHash, this.#list.length);
+    const swarm = newSwarm(infoHash, this.#list.length, this.#options.secret ?? 0);
     this.#list.push(swarm);
     this.#swarms.set(infoHash, swarm);
     return swarm;
@@ -381,8 +382,8 @@ export class Swarms {
   }
 }
 
-function newSwarm(infoHash: string, listAt: number): Swarm {
-  const tables = { table4: new PeerTable(6), table6: new PeerTable(18) };
+function newSwarm(infoHash: string, listAt: number, secret: number): Swarm {
+  const tables = { table4: new PeerTable(6, secret), table6: new PeerTable(18, secret) };
   const speakers = { speakers4: null, speakers6: null };
   return { infoHash, ...tables, ...speakers, downloaded: 0, isRegistered: false, seedPort: null, listAt };
 }

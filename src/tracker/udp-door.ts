@@ -82,7 +82,7 @@ export class UdpDoor {
   #onDatagram(bytes: Buffer, from: RemoteInfo): void {
     if (bytes.length < HEAD_BYTES || from.port === 0) return;
     const answer = this.#answer(bytes, from);
-    if (answer !== null) this.#socket.send(answer, from.port, from.address, ignore);
+    if (answer !== null) this.#socket.send(answer, from.port, from.address);
   }
 
   #answer(bytes: Buffer, { address }: RemoteInfo): Buffer | null {
@@ -102,5 +102,3 @@ export class UdpDoor {
     return action === ANNOUNCE ? this.#service.announce(bytes, compact, address) : this.#service.scrape(bytes);
   }
 }
-
-function ignore(): void {}

@@ -212,9 +212,25 @@ test('a table behaves like a map from address to peer through any sequence of ch
         assert.equal(table.isSeed(slot), peer.isSeed);
         assert.equal(table.peerId(slot).toString('latin1'), peer.id.repeat(20));
         assert.equal(table.seenAtS(slot), peer.seenAtS);
+        assert.equal(table.find(table.address(slot)), slot);
       }
     }),
   );
+});
+
+test('ten thousand peers that come and go are found, and nobody else', () => {
+  for (const [recordBytes, secret] of [
+    [6, 0],
+    [18, 12345],
+  ] as const) {
+    const table = new PeerTable(recordBytes, secret);
+    const family = recordBytes === 6 ? 4 : 6;
+    const address = (n: number) => compact(n % 7, 1 + n, family);
+    for (let n = 0; n < 10_000; n++) table.put(-1, address(n), 'p'.repeat(20), n % 3 === 0, n);
+    for (let n = 0; n < 10_000; n++) if (n % 5 !== 0) table.remove(table.find(address(n)));
+    for (let n = 0; n < 10_001; n++) assert.equal(table.find(address(n)) >= 0, n % 5 === 0 && n < 10_000, `${n}`);
+    assert.equal(table.count, 2000);
+  }
 });
 
 test('a full sample is every peer, and no sample holds the excepted one or a peer twice', () => {

@@ -158,6 +158,10 @@ test('a connection id is of its address and of the last two minutes', () => {
         other[length - 1]! ^= 1;
         assert.ok(!isValid(other, nowMs));
         assert.ok(!new ConnectionIds(Buffer.alloc(16, 8)).isValid(ip, length, nowMs, id));
+        // Nor is that of an IPv4 address one of the IPv6 addresses that begin or end with it.
+        const sixteen = Buffer.alloc(16);
+        sixteen.set(ip.subarray(0, 4), nowMs % 2 === 0 ? 0 : 12);
+        if (length === 4) assert.ok(!ids.isValid(sixteen, 16, nowMs, id));
       },
     ),
   );
