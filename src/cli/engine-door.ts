@@ -4,6 +4,7 @@ import { HaulError } from '../errors.js';
 import { boundHeaps } from '../native/malloc.js';
 import { openFilesLimit } from '../native/open-files.js';
 import type { WorkPool } from '../work/port.js';
+import { readCertificates } from './certificates.js';
 import type { EngineCliOptions } from './options.js';
 import type { Output } from './output.js';
 
@@ -44,7 +45,7 @@ export function engineOptions(output: Output, options: EngineCliOptions): Engine
     if (isTold) output.warn(message, { code: facts?.code ?? 'WARNING', facts: facts ?? {} });
     else output.log(level, message, facts);
   };
-  const { port, host, downloadLimit, uploadLimit, zone, storage, memory, maxPerAddress, announceAs } = options;
+  const { port, host, downloadLimit, uploadLimit, zone, storage, memory, maxPerAddress, announceAs, ca } = options;
   return {
     log,
     ...(port === undefined ? {} : { port }),
@@ -53,6 +54,7 @@ export function engineOptions(output: Output, options: EngineCliOptions): Engine
     ...(uploadLimit === undefined ? {} : { uploadBytesPerSec: uploadLimit }),
     ...(maxPerAddress === undefined ? {} : { maxConnectionsPerAddress: maxPerAddress }),
     ...(zone === undefined ? {} : { zone }),
+    ...(ca === undefined ? {} : { ca: [readCertificates(ca)] }),
     ...(announceAs === undefined ? {} : { announceAs }),
     ...(storage === undefined ? {} : { storage }),
     ...(memory === undefined ? {} : { memoryBytes: memory }),

@@ -3,33 +3,54 @@ import { Command } from 'commander';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import { count, formatBinary, formatBytes, printable } from './format.js';
 import { jsonHelp } from './json-help.js';
-import { type CommonOptions, examples } from './options.js';
+import { type CommonOptions, caOption, examples } from './options.js';
 import type { Context, Outcome, Runner } from './run.js';
+import type { Scraped } from './scrape.js';
+
+interface InspectOptions extends CommonOptions {
+  readonly scrape?: boolean;
+  readonly ca?: string;
+}
 
 export function inspectCommand(run: Runner): Command {
   return new Command('inspect')
     .description('Show what is in a .torrent')
     .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
+    .option('--scrape', 'ask its trackers how many seeds, leeches and completed downloads they know')
+    .addOption(caOption())
     .addHelpText(
       'after',
-      examples('haul inspect image.iso.torrent', 'haul inspect image.iso.torrent --json') +
+      examples('haul inspect image.iso.torrent', 'haul inspect image.iso.torrent --scrape --json') +
         jsonHelp({
           result:
             'outcome name infoHash lengthBytes pieceLengthBytes pieceCount isMultiFile isPrivate trackers webSeeds ' +
-            'comment createdBy creationDate warnings ' +
+            'comment createdBy creationDate warnings scrape[url complete incomplete downloaded error] ' +
             'files[path pathInTorrent lengthBytes isPad isExecutable isHidden symlinkTo]',
         }),
     )
-    .action((torrent: string, options: CommonOptions) =>
-      run('inspect', options, (context) => inspect(context, torrent)),
+    .action((torrent: string, options: InspectOptions) =>
+      run('inspect', options, (context) => inspect(context, torrent, options)),
     );
 }
 
-async function inspect({ output, signal }: Context, source: string): Promise<Outcome> {
+async function inspect({ output, signal }: Context, source: string, options: InspectOptions): Promise<Outcome> {
   const { loadTorrent } = await import('./torrent-file.js');
   const metainfo = await loadTorrent(source, signal);
-  output.event('result', metainfoFields(metainfo), output.isJson ? '' : metainfoText(metainfo));
+  const scraped = options.scrape === true ? await scrape(metainfo, signal, options.ca) : null;
+  const fields = { ...metainfoFields(metainfo), ...(scraped === null ? {} : { scrape: scraped }) };
+  const text = [metainfoText(metainfo), ...(scraped ?? []).map(scrapedLine)].join('\n');
+  output.event('result', fields, output.isJson ? '' : text);
   return 'done';
+}
+
+async function scrape(metainfo: Metainfo, signal: AbortSignal, ca?: string): Promise<readonly Scraped[]> {
+  const [{ scrapeAll }, { readCertificates }] = await Promise.all([import('./scrape.js'), import('./certificates.js')]);
+  return scrapeAll(metainfo, signal, ca === undefined ? undefined : [readCertificates(ca)]);
+}
+
+function scrapedLine({ url, complete, incomplete, downloaded, error }: Scraped): string {
+  const known = `${count(complete ?? 0, 'seed')}, ${incomplete} downloading, ${downloaded} completed`;
+  return row('tracker', error === undefined ? `${url}: ${known}` : error.includes(url) ? error : `${url}: ${error}`);
 }
 
 function metainfoFields(metainfo: Metainfo): Record<string, unknown> {

@@ -58,6 +58,7 @@ export interface EngineCliOptions {
   readonly downloadLimit?: number;
   readonly uploadLimit?: number;
   readonly zone?: string;
+  readonly ca?: string;
   readonly maxPerAddress?: number;
   readonly storage?: 'mapped' | 'positional';
   readonly memory?: number;
@@ -68,8 +69,8 @@ export interface EngineCliOptions {
 const STORAGE_KINDS = ['mapped', 'positional'];
 
 /**
- * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address` and `--zone`; `--download-limit` only where
- * something is downloaded.
+ * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address`, `--ca` and `--zone`; `--download-limit` only
+ * where something is downloaded.
  */
 export function addEngineOptions(command: Command, downloads: boolean): Command {
   command.addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'));
@@ -96,6 +97,7 @@ export function addEngineOptions(command: Command, downloads: boolean): Command 
       'connections of one torrent that one address keeps when all places are taken (default: an eighth of them)',
     ).argParser(argument(parseConnections)),
   );
+  command.addOption(caOption());
   return command.addOption(
     new Option(
       '--zone <name>',
@@ -110,6 +112,13 @@ function rateOption(flags: string, description: string): Option {
 
 export function hostOption(): Option {
   return new Option('--host <address>', 'local address to listen on (default: all)');
+}
+
+export function caOption(): Option {
+  return new Option(
+    '--ca <file>',
+    'certificates (PEM) to trust besides the usual ones, of https trackers and web seeds',
+  );
 }
 
 /** For `haul share` and `haul track`. */

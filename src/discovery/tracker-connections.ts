@@ -5,9 +5,8 @@
  * name whose owner answers differently each time stays public once it was. Owns the connections.
  */
 import { lookup } from 'node:dns';
-import { rootCertificates } from 'node:tls';
 import { HaulError } from '../errors.js';
-import { HttpClient, type Requests } from '../net/http-client.js';
+import { HttpClient, type Requests, trusting } from '../net/http-client.js';
 import { isIpLiteral, isPrivateAddress } from '../net/private-address.js';
 import { filteredLookup } from '../net/public-lookup.js';
 import { isTrackerPort } from '../net/tracker-port.js';
@@ -36,8 +35,7 @@ export class TrackerConnections {
   constructor({ ca, isPrivate = isPrivateAddress, lookUp = lookup }: TrackerConnectionsOptions = {}) {
     this.#isPrivate = isPrivate;
     const note = (host: string, addresses: readonly string[]): void => this.#note(host, addresses.every(isPrivate));
-    // Given alone they would replace the others.
-    const tls = ca === undefined ? {} : { ca: [...rootCertificates, ...ca] };
+    const tls = trusting(ca);
     this.#any = new HttpClient({ connect: { ...tls, lookup: filteredLookup({ lookUp, note }) } });
     this.#publicOnly = new HttpClient({
       connect: { ...tls, lookup: filteredLookup({ lookUp, note, permits: (address) => !isPrivate(address) }) },

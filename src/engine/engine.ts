@@ -101,7 +101,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   /** Those that have a session. */
   readonly #torrents = new Map<string, LiveTorrent>();
   readonly #trackers: Trackers;
-  readonly #webClients = new EngineWebClients();
+  readonly #webClients: EngineWebClients;
   readonly #limits: Limits;
   readonly #dormant: Dormant;
   readonly #magnets = new Magnets(() => ({
@@ -125,7 +125,8 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#log = guarded(options.log);
     this.#limits = new Limits(options, () => performance.now());
     this.#random = makeRandom(options.seed ?? randomInt(2 ** 32 - 1));
-    this.#trackers = new Trackers({ random: this.#random });
+    this.#webClients = new EngineWebClients({ ca: options.ca });
+    this.#trackers = new Trackers({ random: this.#random, ca: options.ca });
     // Never from the seed: two engines with one seed must not take each other for themselves.
     this.#peerId = makePeerId(() => randomBytes(4).readUInt32BE() / 2 ** 32);
     const pool = internals.pool ?? makeEnginePool({ ...options, log: this.#log });

@@ -1,16 +1,22 @@
 /** The HTTP connections of an engine for web seeds: to wherever, and to public addresses only. */
 import { LIMITS } from '../config.js';
-import { HttpClient } from '../net/http-client.js';
+import { HttpClient, trusting } from '../net/http-client.js';
 import { publicLookup } from '../net/public-lookup.js';
 import type { WebClients } from '../webseed/web-seeds.js';
+
+export interface WebClientsOptions {
+  /** Certificates (PEM) that are trusted besides those of Node. */
+  readonly ca?: readonly string[] | undefined;
+  /** Default `LIMITS.webSeedIdleMs`. */
+  readonly idleMs?: number;
+}
 
 export class EngineWebClients implements WebClients {
   readonly any: HttpClient;
   readonly publicOnly: HttpClient;
 
-  /** @param idleMs default `LIMITS.webSeedIdleMs` */
-  constructor({ idleMs = LIMITS.webSeedIdleMs }: { readonly idleMs?: number } = {}) {
-    const connect = { timeout: LIMITS.webSeedTimeoutMs };
+  constructor({ ca, idleMs = LIMITS.webSeedIdleMs }: WebClientsOptions = {}) {
+    const connect = { timeout: LIMITS.webSeedTimeoutMs, ...trusting(ca) };
     const options = {
       // Of one origin, for all torrents: several web seeds may lie at one server.
       connections: 2 * LIMITS.webSeedRequests,

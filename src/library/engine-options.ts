@@ -55,6 +55,7 @@ const ENGINE_RULES: Rules<EngineOptions> = {
   maxConnectionsPerTorrent: connections,
   maxConnectionsPerAddress: connections,
   maxAwakeTorrents: wholeNumber(1, 1_000_000),
+  ca: listOf(words, 'certificates in PEM'),
   zone: (value) => (typeof value === 'string' && isZone(value) ? null : ZONE_RULE),
   announceAs,
   log: callable,

@@ -82,6 +82,14 @@ export class HttpClient implements Requests, Dispatches {
   }
 }
 
+/** Options of `connect`: certificates (PEM) that are trusted besides those of Node. */
+export function trusting(ca: readonly string[] | undefined): { readonly ca?: string[] } {
+  if (ca === undefined) return {};
+  // Given alone they would replace the others. Loaded here, for few name any.
+  const { rootCertificates } = process.getBuiltinModule('node:tls');
+  return { ca: [...rootCertificates, ...ca] };
+}
+
 let shared: HttpClient | null = null;
 
 /** The connections of whoever brings none. */

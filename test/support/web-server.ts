@@ -1,6 +1,8 @@
 /** A web server for tests: files in memory with ranges as they should be, and hooks for what they should not be. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { TlsOptions } from 'node:tls';
 import type { Scope } from '../../lab/scope.js';
 
 export interface Asked {
@@ -18,12 +20,16 @@ export class WebServer {
   /** Set by the test, before or while it runs. */
   hook: Hook | null = null;
   readonly #files: ReadonlyMap<string, Buffer>;
+  readonly #scheme: string;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  constructor(files: ReadonlyMap<string, Buffer>) {
+  /** @param tls what HTTPS needs; default HTTP */
+  constructor(files: ReadonlyMap<string, Buffer>, tls: TlsOptions | null = null) {
     this.#files = files;
-    this.#server = createServer((request, response) => this.#answer(request, response));
+    const answer = (request: IncomingMessage, response: ServerResponse): void => this.#answer(request, response);
+    this.#scheme = tls === null ? 'http' : 'https';
+    this.#server = tls === null ? createServer(answer) : createSecureServer(tls, answer);
     this.#server.on('connection', (socket) => {
       this.connections++;
       this.#sockets.add(socket);
@@ -33,7 +39,7 @@ export class WebServer {
 
   /** Without a slash at its end. */
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `${this.#scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   listen(): Promise<void> {
@@ -78,8 +84,12 @@ export function rangeOf(header: string | undefined, length: number): [number, nu
 }
 
 /** @param files by path of the URL, encoded as it is asked for */
-export async function startWebServer(scope: Scope, files: Readonly<Record<string, Buffer>>): Promise<WebServer> {
-  const server = new WebServer(new Map(Object.entries(files)));
+export async function startWebServer(
+  scope: Scope,
+  files: Readonly<Record<string, Buffer>>,
+  tls: TlsOptions | null = null,
+): Promise<WebServer> {
+  const server = new WebServer(new Map(Object.entries(files)), tls);
   scope.defer(() => server.close());
   await server.listen();
   return server;
