@@ -60,7 +60,7 @@ export interface EngineOptions {
    * container. A name or an address; many trackers believe addresses of their own network only.
    */
   readonly announceAs?: { readonly host?: string; readonly port?: number };
-  /** Certificates (PEM) that HTTPS trackers and web seeds may be signed with, besides the authorities that Node knows. */
+  /** Certificates (PEM) that https trackers and web seeds may be signed with, besides the authorities Node knows. */
   readonly ca?: readonly string[];
   /** Receives one line per noteworthy event; never per block. */
   readonly log?: Log;
