@@ -40,6 +40,8 @@ export class DiskContent implements Content {
   readonly #metainfo: Metainfo;
   readonly #output: string;
   readonly #selection: Selection | null;
+  /** As the record says that was loaded. */
+  #leftOut: ReadonlyMap<number, FileStamp> | undefined;
 
   constructor(disks: Disks, metainfo: Metainfo, output: string, selection: Selection | null) {
     this.#disks = disks;
@@ -64,12 +66,14 @@ export class DiskContent implements Content {
     return stampFiles(this.#metainfo, this.#output, this.#selection, only);
   }
 
-  loadResume(): Promise<ResumeVerdict> {
-    return loadResume(this.#metainfo, this.#output, this.#selection);
+  async loadResume(): Promise<ResumeVerdict> {
+    const verdict = await loadResume(this.#metainfo, this.#output, this.#selection);
+    this.#leftOut = verdict.leftOut;
+    return verdict;
   }
 
   saveResume(claim: Claim): Promise<void> {
-    return whenRoom(() => saveResume(this.#metainfo, this.#output, claim, this.#selection));
+    return whenRoom(() => saveResume(this.#metainfo, this.#output, claim, this.#selection, this.#leftOut));
   }
 
   removePartFile(): Promise<void> {

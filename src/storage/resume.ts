@@ -16,7 +16,7 @@ import { Selection } from '../metainfo/selection.js';
 import { stateName } from '../metainfo/state-names.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import { fileSystemOf } from '../native/file-systems.js';
-import { ABSENT, type FileStamp, isSameInode, isUnchanged, isUsable } from '../work/file-stamp.js';
+import { ABSENT, type FileStamp, isSameInode, isUnchanged, isUsable, spoiled } from '../work/file-stamp.js';
 import { isOutOfRoom, whenRoom } from './patience.js';
 import { replaceRecord } from './record-file.js';
 import { decodeResume, encodeResume, longestRecordBytes, type ResumeRecord, unfinishedLimit } from './resume-record.js';
@@ -31,6 +31,11 @@ export interface ResumeVerdict {
   readonly unfinished: readonly UnfinishedPiece[];
   /** By file: the very file that the record knows, so that it is ours, whatever is in it now. */
   readonly ours: Bitfield;
+  /**
+   * Skipped files that are still the ones the record knows: the next record names them too, or they would be somebody
+   * else's as soon as they are wanted again.
+   */
+  readonly leftOut: ReadonlyMap<number, FileStamp>;
   /** Why there is a record that could not be used, or null. */
   readonly problem: string | null;
   /** The files as they were looked at, before anything was hashed; the part file last. */
@@ -68,6 +73,8 @@ export async function removePartFile(metainfo: Metainfo, output: string): Promis
  * Writes the record: overwrites the spare beside it, fsync, names exchanged, fsync of the folder. Pieces that lie in a
  * file without a stamp are not in it. Room for the next record is kept, but not after a clean end.
  * @param selection where the pieces lie; null: no file is skipped
+ * @param leftOut of the verdict that the download began with: whose these files are is recorded, nothing of what is in
+ *   them
  * @throws HaulError
  */
 export async function saveResume(
@@ -75,6 +82,7 @@ export async function saveResume(
   output: string,
   claim: Claim,
   selection: Selection | null = null,
+  leftOut: ReadonlyMap<number, FileStamp> = new Map(),
 ): Promise<void> {
   const path = resumePath(metainfo, output);
   const { isClean, stamps } = claim;
@@ -84,7 +92,9 @@ export async function saveResume(
   const bits = withStamps(metainfo, claim, selection);
   const all = isClean ? (claim.unfinished ?? []).filter(({ piece }) => !claim.synced.has(piece)) : [];
   const unfinished = all.slice(0, unfinishedLimit(metainfo.geometry));
-  const bytes = encodeResume(metainfo, { isClean, bits, files: stamps.slice(0, fileCount), skipped, unfinished });
+  const files = stamps.slice(0, fileCount);
+  for (const [file, stamp] of leftOut) files[file] = spoiled(stamp);
+  const bytes = encodeResume(metainfo, { isClean, bits, files, skipped, unfinished });
   try {
     await replaceRecord(path, bytes, isClean ? 0 : longestRecordBytes(metainfo));
   } catch (error) {
@@ -143,7 +153,23 @@ export async function loadResume(
   const isUsed = ({ piece }: UnfinishedPiece): boolean =>
     selection?.isWanted(piece) !== false && !changed.has(piece) && !trusted.has(piece) && !recheck.has(piece);
   const unfinished = record?.isClean === true ? record.unfinished.filter(isUsed) : [];
-  return { trusted, recheck, unfinished, ours, stamps, problem: typeof read === 'string' ? read : null };
+  const leftOut = await leftOutOf(metainfo, output, record, selection);
+  return { trusted, recheck, unfinished, ours, leftOut, stamps, problem: typeof read === 'string' ? read : null };
+}
+
+async function leftOutOf(
+  metainfo: Metainfo,
+  output: string,
+  record: ResumeRecord | null,
+  selection: Selection | null,
+): Promise<ReadonlyMap<number, FileStamp>> {
+  if (record === null || selection === null || selection.isWhole) return new Map();
+  const known = [...record.files.keys()].filter(
+    (file) => selection.isSkipped(file) && record.files[file]!.sizeBytes >= 0,
+  );
+  const now = await stampFiles(metainfo, output, null, known);
+  const same = known.filter((file) => isSameFile(now[file]!, record.files[file]!));
+  return new Map(same.map((file) => [file, now[file]!]));
 }
 
 /** Where numbers say nothing the length must do: every file of ours has its full length from the first record on. */

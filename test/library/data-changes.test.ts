@@ -161,6 +161,27 @@ test('other files are wanted while a download runs: fewer, others, then all', as
   assert.ok(downloadedBytes < lengthBytes + 16 * PIECE, `${downloadedBytes} of ${lengthBytes}`);
 });
 
+test('a file that was begun, then skipped, then wanted again is still ours, whatever is in it', async (t) => {
+  const scope = openScope(t);
+  const set = await treeSet(scope, FILES, { pieceLengthBytes: PIECE });
+  // Nothing of b is verified, but bytes of it are there.
+  const torrent = await download(scope, set, { priorities: only('b') });
+  await whole(torrent);
+  await torrent.pause();
+  const file = path.join(torrent.output, 'tree', 'b');
+  const handle = await open(file, 'r+');
+  await handle.write(Buffer.alloc((await handle.stat()).size, 'x'));
+  await handle.close();
+  await torrent.setPriorities(only('c'));
+  torrent.resume();
+  await whole(torrent);
+  await torrent.setPriorities(only('d'));
+  await whole(torrent);
+  await torrent.setPriorities(() => 'normal');
+  await whole(torrent);
+  for (const { path: name } of FILES) assert.ok(await isHere(set, torrent, name), name);
+});
+
 test('priorities that make no sense are refused, and change nothing', async (t) => {
   const scope = openScope(t);
   const set = await treeSet(scope, FILES, { pieceLengthBytes: PIECE });
