@@ -232,10 +232,35 @@ export interface ReadOptions {
   readonly end?: number;
 }
 
+/** Options of `Torrent.recheck`. */
+export interface RecheckOptions {
+  /** How many of the wanted bytes are checked. An error thrown here calls the check off. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  /** Calls the check off: the promise rejects with ABORTED, and the torrent goes on with what was believed before. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options of `Torrent.moveData`. */
+export interface MoveDataOptions {
+  /** How many of the bytes are at the new place. An error thrown here ends the move as `signal` does. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  /** Ends the move: the promise rejects with ABORTED, all is at the old place and nothing at the new one. */
+  readonly signal?: AbortSignal;
+}
+
+/** What `Torrent.moveData` left behind. */
+export interface MoveDataResult {
+  /**
+   * Paths of files that stand in the torrent's places in the old folder and stayed there: not known for its own,
+   * written while they were moved, or not to be removed.
+   */
+  readonly kept: readonly string[];
+}
+
 /** One torrent of an engine, from `add` until it was stopped. */
 export interface Torrent extends EventEmitter<TorrentEvents> {
   readonly metainfo: Metainfo;
-  /** Absolute path of the folder that holds the data. */
+  /** Absolute path of the folder that holds the data; another one after `moveData`. */
   readonly output: string;
   readonly state: TorrentState;
   /** Why it is `paused` or `failed`; null when nothing went wrong. */
@@ -287,14 +312,30 @@ export interface Torrent extends EventEmitter<TorrentEvents> {
    * Hashes all that is wanted again, whatever was recorded or trusted; what is bad is fetched anew. Ends the
    * connections; `stats().checkedPieces` tells how far it is. Resolves when it exchanges data again. One that is paused
    * is checked when it goes on, and the promise resolves at once.
-   * @throws HaulError CLOSED: it is over, or was paused meanwhile; a seed with bad data fails with BAD_DATA
+   * @throws HaulError CLOSED: it is over, or was paused meanwhile; ABORTED; BAD_ARGUMENT; a seed with bad data fails
+   * with BAD_DATA
    */
-  recheck(): Promise<void>;
+  recheck(options?: RecheckOptions): Promise<void>;
+  /**
+   * Moves what the torrent has on disk to another folder, which is made when missing; nothing is fetched or hashed
+   * again. On one file system the data gets another name, else it is copied, and forced to the device before the old
+   * files are removed. Wherever the process ends, the data is whole in one of the two places: the new one if the
+   * torrent's file or folder is there. Connections end; the state is 'moving' meanwhile, also of a torrent that is
+   * paused and of one that is to be paused. Resolves when it exchanges data from the new place, or stays paused there.
+   * `stop` ends a move that is not over; another change waits for its end.
+   * @param dir the folder that receives the file, or the torrent's folder
+   * @throws HaulError BAD_ARGUMENT (an option, or a place inside the data); FILE_EXISTS: the name is taken there;
+   * IN_USE: somebody else uses the data, or the new place lies in or around that of another torrent; NO_SPACE;
+   * BAD_DATA and NOT_FOUND: a seed's file is not the one any more; ABORTED, CLOSED and trouble of the disk. After each
+   * of them all is at the old place, and used from there
+   */
+  moveData(dir: string, options?: MoveDataOptions): Promise<MoveDataResult>;
   /**
    * Other priorities: see `AddOptions.priorities`. What is verified stays, but for pieces whose bytes then lie
    * elsewhere (those that a skipped file shares). A file that was skipped and is wanted now is fetched; one that is
-   * skipped now stays on disk as far as it came. Ends the connections. Resolves when the torrent runs with them, or at
-   * once while it is paused.
+   * skipped now stays on disk as far as it came. Where the same files are skipped as before they count from the next
+   * piece on, and the connections stay; else these end. Resolves when the torrent runs with them, or at once while it
+   * is paused.
    * @throws HaulError BAD_ARGUMENT (it seeds, or not one known priority for each file, or all skipped); CLOSED; what
    * ended it
    */

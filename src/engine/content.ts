@@ -7,6 +7,8 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
 import { fileSystemOf } from '../native/file-systems.js';
 import type { StorageMemory } from '../storage/memory.js';
+import { type MovedData, moveData } from '../storage/move-data.js';
+import { mayMove } from '../storage/move-target.js';
 import { explainNoSpace } from '../storage/no-space.js';
 import { openStorage } from '../storage/open.js';
 import { whenRoom } from '../storage/patience.js';
@@ -15,7 +17,7 @@ import type { Storage, StorageKind } from '../storage/port.js';
 import { type Claim, loadResume, type ResumeVerdict, removePartFile, saveResume } from '../storage/resume.js';
 import { stampFiles } from '../storage/stamp-files.js';
 import { syncData } from '../storage/sync-data.js';
-import type { CheckOptions, Content, Place } from '../torrent/content.js';
+import type { CheckOptions, Content, MoveRequest, Place } from '../torrent/content.js';
 import type { FileStamp } from '../work/file-stamp.js';
 import type { WorkPool } from '../work/port.js';
 
@@ -88,6 +90,15 @@ export class DiskContent implements Content {
 
   sync(): Promise<void> {
     return syncData(this.#metainfo, this.#output, this.#selection);
+  }
+
+  mayMove(folder: string): Promise<boolean> {
+    return mayMove(this.#metainfo, this.#output, folder);
+  }
+
+  move(folder: string, request: MoveRequest): Promise<MovedData | null> {
+    const [metainfo, from, selection] = [this.#metainfo, this.#output, this.#selection];
+    return moveData({ ...request, metainfo, from, to: folder, selection, space: this.#disks.memory.space });
   }
 
   explain(error: HaulError): HaulError {

@@ -34,10 +34,11 @@ import { Limits, type TorrentThrottles } from '../peer/throttle.js';
 import { makeRandom } from '../random.js';
 import { engineMemory, type StorageMemory } from '../storage/memory.js';
 import { removeData } from '../storage/remove-data.js';
+import type { HandleHost } from '../torrent/adjustable.js';
 import type { SessionOptions } from '../torrent/changes.js';
 import { emitTo, guarded } from '../torrent/emit.js';
 import type { Environment } from '../torrent/environment.js';
-import { type HandleHost, TorrentHandle } from '../torrent/handle.js';
+import { TorrentHandle } from '../torrent/handle.js';
 import { LiveTorrent } from '../torrent/torrent.js';
 import { makePeerId } from '../wire/handshake.js';
 import type { WorkPool } from '../work/port.js';
@@ -259,7 +260,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   readonly #host: HandleHost = {
     begin: (handle, session) => this.#begin(handle.metainfo, session, this.#environment(handle.throttles)),
     contentOf: (metainfo, output, selection) => new DiskContent(this.#disks, metainfo, output, selection),
-    setLimits: (handle, rates) => this.#limits.set(handle.throttles, rates),
+    setLimits: (throttles, rates) => this.#limits.set(throttles, rates),
     onDone: (handle) => emitTo(this, 'done', handle),
     onEnded: (handle) => {
       this.#limits.forget(handle.throttles);

@@ -1,5 +1,13 @@
 /** The rules of `EngineOptions` and `AddOptions`. Pure. */
-import type { AddOptions, EngineOptions, MagnetOptions, RateLimits, RemoveOptions } from '../api.js';
+import type {
+  AddOptions,
+  EngineOptions,
+  MagnetOptions,
+  MoveDataOptions,
+  RateLimits,
+  RecheckOptions,
+  RemoveOptions,
+} from '../api.js';
 import { HaulError } from '../errors.js';
 import { checkInfoHash } from '../metainfo/info-hash.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
@@ -126,6 +134,17 @@ const REMOVE_RULES: Rules<RemoveOptions> = { deleteData: flag };
 
 export function checkRemoveOptions(options: RemoveOptions): void {
   checkOptions('remove', options, REMOVE_RULES);
+}
+
+const LONG_RULES: Rules<MoveDataOptions & RecheckOptions> = { onProgress: callable, signal };
+
+export function checkMoveOptions(dir: string, options: MoveDataOptions): void {
+  checkValue('moveData', 'dir', dir, words);
+  checkOptions('moveData', options, LONG_RULES);
+}
+
+export function checkRecheckOptions(options: RecheckOptions): void {
+  checkOptions('recheck', options, LONG_RULES);
 }
 
 export function checkPeer(call: string, host: string, port: number): void {

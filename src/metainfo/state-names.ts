@@ -5,13 +5,14 @@
 
 /**
  * `resume`: the record of verified pieces; `parts`: bytes of skipped files; `lock`: who downloads there; `gone`: a file
- * on its way out; `torrent`: what a magnet's peers said that the torrent is.
+ * on its way out; `torrent`: what a magnet's peers said that the torrent is; `moving`: a
+ * folder for data on its way in.
  */
-export type StateKind = 'resume' | 'parts' | 'lock' | 'gone' | 'torrent';
+export type StateKind = 'resume' | 'parts' | 'lock' | 'gone' | 'torrent' | 'moving';
 
 const KEY_DIGITS = 16;
 /** `.tmp`: a record before it is renamed. Case is ignored, as some file systems do. */
-const STATE_NAME = /^\.[0-9a-f]{16}\.haul-(?:resume|parts|lock|gone|torrent)(?:\.tmp)?$/i;
+const STATE_NAME = /^\.[0-9a-f]{16}\.haul-(?:resume|parts|lock|gone|torrent|moving)(?:\.tmp)?$/i;
 
 /** @param keyHex at least 16 hexadecimal digits, of which the first 16 count */
 export function stateName(keyHex: string, kind: StateKind): string {

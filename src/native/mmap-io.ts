@@ -42,6 +42,7 @@ const SYNC_FILE_RANGE_WRITE = 2;
 const SYNC_FILE_RANGE_WAIT_AFTER = 4;
 
 const AT_FDCWD = -100;
+const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
 
 const SC_PAGESIZE = 30;
@@ -285,11 +286,20 @@ export function writeRange(fd: number, offsetBytes: number, lengthBytes: number)
  * SystemCallError ENOSYS or EINVAL where that cannot be done
  */
 export function exchangeNames(a: string, b: string): Promise<void> {
+  return renameWith(RENAME_EXCHANGE, a, b);
+}
+
+/** renameat2(2) with RENAME_NOREPLACE: EEXIST where something has the new name. @throws SystemCallError as above */
+export function renameToNew(from: string, to: string): Promise<void> {
+  return renameWith(RENAME_NOREPLACE, from, to);
+}
+
+function renameWith(flags: number, from: string, to: string): Promise<void> {
   const call = isSupported() ? library().renameat2 : null;
   if (call === null) return Promise.reject(new SystemCallError('renameat2', constants.errno.ENOSYS));
   const { errno } = library();
   return new Promise((resolve, reject) => {
-    call.async(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE, (error, result) => {
+    call.async(AT_FDCWD, from, AT_FDCWD, to, flags, (error, result) => {
       if (error) reject(error);
       else if (result !== 0) reject(new SystemCallError('renameat2', errno()));
       else resolve();

@@ -1,5 +1,5 @@
 /** Forcing data to the device, where its file system has a way to: see `cannotForce`. */
-import type { FileHandle } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { cannotForce } from '../native/errno.js';
 import { syncFileSystem } from '../native/mmap-io.js';
 
@@ -14,6 +14,16 @@ export async function forceFile(handle: FileHandle): Promise<void> {
 /** fdatasync(2), where there is one. */
 export async function forceData(handle: FileHandle): Promise<void> {
   await handle.datasync().catch(passOver);
+}
+
+/** What names are in a folder. */
+export async function forceFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await forceFile(handle);
+  } finally {
+    await handle.close();
+  }
 }
 
 /** syncfs(2). False: there is none here. */

@@ -30,6 +30,8 @@ export interface NestedQuestion {
   /** The real path of the torrent's file or folder. */
   readonly root: string;
   readonly isWriting: boolean;
+  /** Not beside the files of a seed either. */
+  readonly isApart: boolean;
   /** This thread holds that lock itself, and has been asked. */
   readonly isKnown: (lock: string) => boolean;
 }
@@ -50,12 +52,13 @@ export async function findNested(question: NestedQuestion): Promise<NestedPlace 
   return around ?? (exists ? findInside(question) : null);
 }
 
-async function findAround({ root, isWriting, isKnown }: NestedQuestion, exists: boolean): Promise<NestedPlace | null> {
+async function findAround(question: NestedQuestion, exists: boolean): Promise<NestedPlace | null> {
+  const { root, isWriting, isApart, isKnown } = question;
   let above = dirname(root);
   for (let count = 0; count < FOLDERS_ABOVE && dirname(above) !== above; count++, above = dirname(above)) {
     const lock = lockPath(above);
     if (isKnown(lock)) continue;
-    const found = await findOwner(lock, isWriting && exists, LOOKS_ABOVE);
+    const found = await findOwner(lock, isWriting && (exists || isApart), LOOKS_ABOVE);
     if (found !== null) return { root: above, owner: found.owner };
   }
   return null;

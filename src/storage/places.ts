@@ -59,23 +59,30 @@ const NOBODYS: Place = { share: async () => {}, release: async () => {} };
 
 /**
  * For writing the output folder is made, so that the lock can be beside the data.
+ * @param isApart it may not lie in the place of another torrent at all, whatever names that one has
  * @throws HaulError IN_USE naming the owner; NO_PERMISSION, NOT_A_DIRECTORY, NO_SPACE, IO
  */
-export async function claimPlace(metainfo: Metainfo, output: string, isWriting: boolean): Promise<Place> {
+export async function claimPlace(
+  metainfo: Metainfo,
+  output: string,
+  isWriting: boolean,
+  isApart = false,
+): Promise<Place> {
   if (isWriting) await makeFolder(output);
   const root = await realRoot(metainfo, output);
   // A reader of nothing: the next step says so.
   if (root === null) return NOBODYS;
   const holder: Holder = { metainfo, root, ...(await numbersOf(root)), isWriting };
   for (const other of holders) {
-    if ((isWriting || other.isWriting) && isOnePlace(holder, other)) {
+    const isInOther = isApart && (root.startsWith(other.root + sep) || other.root.startsWith(root + sep));
+    if (isInOther || ((isWriting || other.isWriting) && isOnePlace(holder, other))) {
       const { infoHashHex, name } = other.metainfo;
       throw inUse(holder, { pid: process.pid, infoHashHex, name, isWriting: other.isWriting }, holder.root, true);
     }
   }
   enter(holder);
   try {
-    return new HeldPlace(holder, await lock(holder));
+    return new HeldPlace(holder, await lock(holder, isApart));
   } catch (error) {
     leave(holder);
     throw error;
@@ -102,14 +109,14 @@ class HeldPlace implements Place {
   }
 }
 
-async function lock(holder: Holder): Promise<OwnerLock | null> {
+async function lock(holder: Holder, isApart: boolean): Promise<OwnerLock | null> {
   const { metainfo, root, isWriting } = holder;
   const { infoHashHex, name } = metainfo;
   const outcome = await lockRoot(root, { pid: process.pid, infoHashHex, name, isWriting });
   if (outcome?.isTaken === false) throw inUse(holder, outcome.owner, root);
   const isKnown = (path: string): boolean => heldLocks.has(path);
   try {
-    const nested = await findNested({ metainfo, root, isWriting, isKnown });
+    const nested = await findNested({ metainfo, root, isWriting, isApart, isKnown });
     if (nested !== null) throw inUse(holder, nested.owner, nested.root);
   } catch (error) {
     await outcome?.lock.release();

@@ -15,7 +15,7 @@ import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { HaulError } from '../errors.js';
 import * as mmap from '../native/mmap-io.js';
-import { forceFile } from './force.js';
+import { forceFile, forceFolder } from './force.js';
 import { isOutOfRoom } from './patience.js';
 
 const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);
@@ -104,15 +104,6 @@ async function exchange(a: string, b: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-async function forceFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await forceFile(handle);
-  } finally {
-    await handle.close();
-  }
 }
 
 function isFull(error: unknown): boolean {

@@ -57,7 +57,7 @@ async function ownFiles({
   return metainfo.files.map((_, index) => (ours.has(index) ? now[index] : undefined));
 }
 
-function stateFiles(metainfo: Metainfo, output: string): readonly string[] {
+export function stateFiles(metainfo: Metainfo, output: string): readonly string[] {
   const record = resumePath(metainfo, output);
   const kept = join(output, stateName(metainfo.infoHashHex, 'torrent'));
   return [record, `${record}.tmp`, partFilePath(metainfo, output), kept, `${kept}.tmp`];
@@ -65,7 +65,7 @@ function stateFiles(metainfo: Metainfo, output: string): readonly string[] {
 
 type Outcome = 'deleted' | 'kept' | 'absent';
 
-async function removeFile(path: string, own: FileStamp | undefined, metainfo: Metainfo): Promise<Outcome> {
+export async function removeFile(path: string, own: FileStamp | undefined, metainfo: Metainfo): Promise<Outcome> {
   const found = await stampAt(path);
   if (found === null) return 'absent';
   if (own === undefined || own.inode === 0n || !isSameInode(found, own)) return 'kept';
@@ -99,11 +99,16 @@ async function stampAt(path: string): Promise<FileStamp | null> {
   return status === null ? null : stampOf(status);
 }
 
+/** What a link of the torrent (BEP 47) holds leads, as text, where it should. */
+export function isOwnTarget(target: string, { path, symlinkPath }: FileEntry): boolean {
+  return symlinkPath !== null && !isAbsolute(target) && join(...path.slice(1, -1), target) === join(...symlinkPath);
+}
+
 /** A link of the torrent (BEP 47) that leads, as text, where it should. */
-async function removeLink(path: string, { path: names, symlinkPath }: FileEntry): Promise<Outcome> {
+export async function removeLink(path: string, file: FileEntry): Promise<Outcome> {
   const target = await readlink(path).catch(() => null);
   if (target === null) return (await lstat(path).catch(() => null)) === null ? 'absent' : 'kept';
-  const isOwn = !isAbsolute(target) && join(...names.slice(1, -1), target) === join(...symlinkPath!);
+  const isOwn = isOwnTarget(target, file);
   if (isOwn) await unlinkIfThere(path);
   return isOwn ? 'deleted' : 'kept';
 }
@@ -115,7 +120,7 @@ async function unlinkIfThere(path: string): Promise<void> {
 }
 
 /** From the inmost on; those in which something is left stay. */
-async function removeFolders({ files }: Metainfo, output: string): Promise<void> {
+export async function removeFolders({ files }: Metainfo, output: string): Promise<void> {
   const folders = new Set<string>();
   for (const { path, isPad } of files) {
     for (let depth = path.length - 1; depth > 0 && !isPad; depth--) folders.add(join(output, ...path.slice(0, depth)));

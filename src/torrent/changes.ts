@@ -2,13 +2,16 @@
 import type { AddOptions, Torrent, TorrentState } from '../api.js';
 import type { FoundBy } from '../discovery/source.js';
 import { type ErrorCode, HaulError } from '../errors.js';
+import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import type { FilePriorities, FilePriority } from '../metainfo/selection.js';
+import { type FilePriorities, type FilePriority, Selection } from '../metainfo/selection.js';
 import type { Address } from '../net/address.js';
+import type { Priority } from '../scheduler/pieces/priority.js';
 import { type FileStamp, isUnchanged } from '../work/file-stamp.js';
 import type { Content } from './content.js';
 import { stoppedError } from './endings.js';
 import type { TorrentExchange } from './remotes.js';
+import type { Session } from './session.js';
 
 /** What a session is begun with. */
 export interface SessionOptions extends AddOptions {
@@ -16,6 +19,8 @@ export interface SessionOptions extends AddOptions {
   readonly hashesAll?: boolean;
   /** Peers that are known already, and how they were found. */
   readonly found?: readonly { readonly address: Address; readonly foundBy: FoundBy }[];
+  /** Pieces that were hashed so far. */
+  readonly onChecked?: (checkedPieces: number) => void;
 }
 
 /** Trouble of the disk that somebody can end: space, a cable, a remount, a limit of the system. */
@@ -53,6 +58,14 @@ export function proven(options: AddOptions): AddOptions {
   return sha256 === undefined ? options : rest;
 }
 
+/** @param stamps of the files at their new place; null: not known for those that were hashed */
+export function movedOptions(options: AddOptions, output: string, stamps: readonly FileStamp[] | null): AddOptions {
+  if (options.mode !== 'seed') return { ...options, output };
+  const { trustData, hashed, ...rest } = options;
+  if (stamps !== null) return { ...rest, output, trustData: true, hashed: stamps.slice(0, -1) };
+  return trustData === true && hashed === undefined ? { ...rest, output, trustData } : { ...rest, output };
+}
+
 const RUNNING: ReadonlySet<TorrentState> = new Set(['downloading', 'seeding']);
 
 /**
@@ -78,6 +91,31 @@ export function whenRunning(torrent: Torrent): Promise<void> {
 /** The peers that were named, but for one. */
 export function withoutPeer({ peers = [] }: AddOptions, host: string, port: number): NonNullable<AddOptions['peers']> {
   return peers.filter((peer) => peer.host !== host || peer.port !== port);
+}
+
+/** The same files are skipped, so that every byte keeps its place. @param before null: none was */
+export function hasSamePlaces(
+  { files }: Metainfo,
+  before: readonly FilePriority[] | null,
+  after: readonly FilePriority[],
+): boolean {
+  return files.every(({ isPad }, file) => isPad || (before?.[file] === 'skip') === (after[file] === 'skip'));
+}
+
+/** Other priorities of the pieces that are wanted anyway. */
+export function applyPriorities(
+  { metainfo, selection, exchange }: Pick<Session, 'metainfo' | 'selection' | 'exchange'>,
+  priorities: readonly FilePriority[],
+): void {
+  const { pieces } = Selection.of(metainfo, priorities);
+  // It is asked again by the next exchange of this session.
+  selection?.pieces.set(pieces);
+  if (exchange === null) return;
+  const nowMs = exchange.now();
+  pieces.forEach((priority, piece) => {
+    exchange.scheduler.setPriority(piece as PieceIndex, priority as Priority, nowMs);
+  });
+  exchange.scheduler.fillHungry(nowMs);
 }
 
 /** Another limit than that of when it began. */

@@ -6,6 +6,7 @@ import type { HaulError } from '../errors.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Selection } from '../metainfo/selection.js';
+import type { MovedData } from '../storage/move-data.js';
 import type { Storage } from '../storage/port.js';
 import type { Claim, ResumeVerdict } from '../storage/resume.js';
 import type { FileStamp } from '../work/file-stamp.js';
@@ -27,6 +28,17 @@ export interface CheckOptions {
   readonly signal: AbortSignal;
 }
 
+export interface MoveRequest {
+  readonly isSeed: boolean;
+  /** The files that a seed uses, as they were noted last; null: not known. */
+  readonly stamps: readonly FileStamp[] | null;
+  /** Pieces that were good when it ran last; null: it did not. */
+  readonly have: Bitfield | null;
+  /** Heeded until all is at the new place. */
+  readonly signal: AbortSignal;
+  readonly onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
+}
+
 export interface Content {
   /** @throws HaulError IN_USE naming the owner */
   claim(isWriting: boolean): Promise<Place>;
@@ -43,6 +55,10 @@ export interface Content {
   recheck(options: CheckOptions): Promise<Bitfield>;
   /** Forces what the files hold to the device, whoever wrote it. @throws HaulError */
   sync(): Promise<void>;
+  /** False: that is the same place. @throws HaulError BAD_ARGUMENT, FILE_EXISTS: what a look at it tells */
+  mayMove(folder: string): Promise<boolean>;
+  /** To another folder; see `move-data.ts`. Null: that is the same place. @throws HaulError: all is where it was */
+  move(folder: string, request: MoveRequest): Promise<MovedData | null>;
   /** The same error, or one that knows more of what is wrong with the disk. */
   explain(error: HaulError): HaulError;
 }

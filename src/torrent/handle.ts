@@ -4,13 +4,15 @@
  * changed between two. Owns the state that users see, `done`, and the sums over sessions.
  * Invariant: at most one session, and changes run one after the other.
  */
-import { EventEmitter } from 'node:events';
+import { resolve } from 'node:path';
 import type {
   AddOptions,
   FileProgress,
+  MoveDataOptions,
+  MoveDataResult,
   PeerStats,
-  RateLimits,
   ReadOptions,
+  RecheckOptions,
   Torrent,
   TorrentEvents,
   TorrentSources,
@@ -18,15 +20,16 @@ import type {
   TorrentStats,
 } from '../api.js';
 import { HaulError } from '../errors.js';
-import { checkLimits, checkPeer, checkPriorities, checkSequential, checkTrackers } from '../library/engine-options.js';
+import * as rules from '../library/engine-options.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import type { FilePriorities, FilePriority } from '../metainfo/selection.js';
-import { changedRates, type RateOptions } from '../peer/rates.js';
+import { type FilePriorities, type FilePriority, Selection } from '../metainfo/selection.js';
 import type { TorrentThrottles } from '../peer/throttle.js';
 import type { FileStamp } from '../work/file-stamp.js';
+import { AdjustableTorrent, type HandleHost } from './adjustable.js';
 import * as changes from './changes.js';
+import { Check } from './check.js';
 import { Completion } from './completion.js';
-import type { ContentOf } from './content.js';
+import type { Content } from './content.js';
 import { emitTo } from './emit.js';
 import { abortedError, stoppedError, whenAborted } from './endings.js';
 import { fileProgress } from './file-progress.js';
@@ -36,40 +39,23 @@ import { RestingFiles } from './resting-files.js';
 import { PastSessions } from './session-sums.js';
 import type { LiveTorrent } from './torrent.js';
 
-/** What handles need of their engine. */
-export interface HandleHost {
-  /** Begins a session. */
-  begin(handle: TorrentHandle, options: changes.SessionOptions): LiveTorrent;
-  readonly contentOf: ContentOf;
-  setLimits(handle: TorrentHandle, limits: RateOptions): void;
-  onDone(handle: TorrentHandle): void;
-  /** It is over; called once. */
-  onEnded(handle: TorrentHandle): void;
-}
-
 /** Shared: thousands of torrents have nothing to wait for. */
 const NOTHING = Promise.resolve();
 
-export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torrent {
-  readonly metainfo: Metainfo;
-  readonly throttles: TorrentThrottles;
+export class TorrentHandle extends AdjustableTorrent implements Torrent {
   error: HaulError | null = null;
-  /** The session under way, also while it ends. */
-  live: LiveTorrent | null = null;
   #state: TorrentState = 'preparing';
   readonly #completion = new Completion();
-  readonly #host: HandleHost;
-  #options: AddOptions;
   readonly #wasTrusted: boolean;
-  #limits: RateOptions;
   priorities: readonly FilePriority[] | null;
   readonly #unwatchSignal: () => void;
   /** Changes run one after the other. */
   #chain: Promise<void> = NOTHING;
-  /** The session ends and the torrent does not. */
-  isResting = false;
+  #queued = 0;
   /** The next session believes nothing of what is on disk. */
-  #hashesAll = false;
+  #check: Check | null = null;
+  /** What stops the data on its way to another folder. */
+  #moving: AbortController | null = null;
   /** Somebody wants it to rest. */
   #isPaused = false;
   #stopping: Promise<void> | null = null;
@@ -85,18 +71,12 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   #files: RestingFiles | null = null;
 
   constructor(metainfo: Metainfo, options: AddOptions, throttles: TorrentThrottles, host: HandleHost) {
-    super();
-    this.throttles = throttles;
-    this.metainfo = metainfo;
-    const { signal, downloadBytesPerSec, uploadBytesPerSec, ...rest } = options;
-    this.#options = rest;
+    super(metainfo, options, throttles, host);
     this.#wasTrusted = options.trustData === true;
-    this.#limits = { downloadBytesPerSec, uploadBytesPerSec };
-    this.#host = host;
     this.priorities = options.priorities === undefined ? null : changes.listed(metainfo, options.priorities);
     this.#begin();
     // The signal stops the torrent at any time of its life, also when it is complete and seeds.
-    this.#unwatchSignal = whenAborted(signal, () => void this.#end(abortedError(metainfo.name)));
+    this.#unwatchSignal = whenAborted(options.signal, () => void this.#end(abortedError(metainfo.name)));
   }
 
   get state(): TorrentState {
@@ -105,14 +85,6 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
 
   get done(): Promise<void> {
     return this.#completion.promise;
-  }
-
-  get output(): string {
-    return this.#options.output;
-  }
-
-  get trackers(): readonly (readonly string[])[] {
-    return this.#options.trackers ?? this.metainfo.trackers;
   }
 
   stats(): TorrentStats {
@@ -136,63 +108,12 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     return this.#files?.stamps ?? null;
   }
 
-  get isSeed(): boolean {
-    return this.#options.mode === 'seed';
-  }
-
-  isOf(host: HandleHost): boolean {
-    return this.#host === host;
-  }
-
   read(file: number | string, options: ReadOptions = {}): Reader {
     this.#readers ??= new Readers(this);
     return this.#readers.open(file, options);
   }
 
   // ---- what users may change ----
-
-  addPeer(host: string, port: number): void {
-    checkPeer('addPeer', host, port);
-    this.#options = { ...this.#options, peers: [...changes.withoutPeer(this.#options, host, port), { host, port }] };
-    this.live?.addPeer(host, port);
-  }
-
-  removePeer(host: string, port: number): void {
-    checkPeer('removePeer', host, port);
-    this.#options = { ...this.#options, peers: changes.withoutPeer(this.#options, host, port) };
-    this.live?.roster.remove(host, port);
-  }
-
-  setLimits(limits: RateLimits): void {
-    checkLimits(limits);
-    this.#limits = changedRates(this.#limits, limits);
-    this.#host.setLimits(this, this.#limits);
-    this.limitsChanged();
-  }
-
-  /** Its own, or those of the engine. */
-  limitsChanged(): void {
-    changes.applyDownloadLimit(this.live?.exchange ?? null, this.throttles.downloads.bytesPerSec);
-  }
-
-  setSequential(sequential: boolean): void {
-    checkSequential(sequential);
-    this.#options = { ...this.#options, sequential };
-    this.live?.exchange?.scheduler.setSequential(sequential);
-  }
-
-  setTrackers(trackers: readonly (readonly string[])[]): void {
-    checkTrackers(trackers);
-    this.#options = { ...this.#options, trackers };
-    this.live?.announces.change(trackers);
-    this.#stir();
-  }
-
-  announce(): void {
-    if (this.live === null || this.isResting) return;
-    this.live.announces.announceNow(this.live.environment.now());
-    this.#stir();
-  }
 
   pause(): Promise<void> {
     if (this.#isPaused || this.#isOver || this.#stopping !== null) return this.#chain;
@@ -213,20 +134,86 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     });
   }
 
-  async recheck(): Promise<void> {
-    await this.#change('preparing', true, () => {
-      this.#hashesAll = true;
-      this.#files = null;
+  async recheck(options: RecheckOptions = {}): Promise<void> {
+    rules.checkRecheckOptions(options);
+    const check = new Check(this, options);
+    try {
+      await this.#change('preparing', true, () => {
+        this.#check = check;
+        check.files = this.#files;
+        this.#files = null;
+      });
+      check.throwIfCut();
+    } finally {
+      check.end();
+    }
+  }
+
+  /** The session that checks is given up, and another one believes what was believed before. */
+  cutShort(check: Check): void {
+    void this.#enqueue(async () => {
+      const { live } = this;
+      if (this.#check !== check || live === null || live.exchange !== null || live.isStopping) return;
+      check.isCut = true;
+      this.#check = null;
+      this.#files = check.files;
+      this.isResting = true;
+      this.#enter('preparing');
+      await this.#endSession(live);
+      await this.#trustUnchanged();
+      this.#begin();
     });
   }
 
-  async setPriorities(priorities: FilePriorities): Promise<void> {
-    checkPriorities(this.metainfo, priorities, this.isSeed);
-    const list = changes.listed(this.metainfo, priorities);
-    await this.#change('preparing', true, () => {
-      this.priorities = list;
-      this.#options = { ...this.#options, priorities: list };
+  async moveData(dir: string, options: MoveDataOptions = {}): Promise<MoveDataResult> {
+    rules.checkMoveOptions(dir, options);
+    this.#checkOpen('move');
+    const folder = resolve(dir);
+    let kept: readonly string[] | null = null;
+    await this.#enqueue(async () => {
+      this.#checkOpen('move');
+      // Before its peers are lost.
+      if (!(await this.#content().mayMove(folder))) return;
+      this.#checkOpen('move');
+      await this.#between('moving', async () => {
+        kept = await this.#moveTo(folder, options);
+      });
     });
+    if (kept !== null && !this.#isPaused) await changes.whenRunning(this);
+    return { kept: kept ?? [] };
+  }
+
+  async #moveTo(folder: string, { signal, onProgress }: MoveDataOptions): Promise<readonly string[]> {
+    const { stamps, isSeed } = this;
+    const { signal: ending } = this.#moving!;
+    const any = signal === undefined ? ending : AbortSignal.any([ending, signal]);
+    const request = { isSeed, stamps, have: this.#past.have, signal: any, onProgress };
+    const moved = await this.#content().move(folder, request);
+    if (moved === null) return [];
+    this.options = changes.movedOptions(this.options, folder, moved.stamps);
+    this.#files = null;
+    return moved.kept;
+  }
+
+  #content(): Content {
+    const selection = this.priorities === null ? null : Selection.of(this.metainfo, this.priorities);
+    return this.host.contentOf(this.metainfo, this.output, selection);
+  }
+
+  async setPriorities(priorities: FilePriorities): Promise<void> {
+    rules.checkPriorities(this.metainfo, priorities, this.isSeed);
+    this.#checkOpen('change');
+    const list = changes.listed(this.metainfo, priorities);
+    const keep = (): void => {
+      this.priorities = list;
+      this.options = { ...this.options, priorities: list };
+    };
+    const { live } = this;
+    const isFree = this.#queued === 0 && !this.isResting && live?.isStopping === false && live.exchange !== null;
+    if (isFree && changes.hasSamePlaces(this.metainfo, this.priorities, list)) {
+      keep();
+      changes.applyPriorities(live, list);
+    } else await this.#change('preparing', true, keep);
   }
 
   stop(): Promise<void> {
@@ -237,20 +224,26 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   async #change(shown: TorrentState, isToWait: boolean, step: () => Promise<void> | void): Promise<void> {
     this.#checkOpen('change');
     if (isToWait && this.#completion.isDone) this.#completion.renew();
-    await this.#enqueue(async () => {
+    await this.#enqueue(() => {
       this.#checkOpen('change');
-      const { live } = this;
-      this.isResting = live !== null;
-      if (!this.#isPaused || shown === 'moving') this.#enter(shown);
-      if (live !== null) await this.#endSession(live);
-      try {
-        await step();
-      } finally {
-        if (this.#stopping === null) this.#enter(this.#isPaused ? 'paused' : 'preparing');
-        this.#begin();
-      }
+      return this.#between(shown, step);
     });
     if (!this.#isPaused) await changes.whenRunning(this);
+  }
+
+  async #between(shown: TorrentState, step: () => Promise<void> | void): Promise<void> {
+    const { live } = this;
+    this.isResting = live !== null;
+    if (!this.#isPaused || shown === 'moving') this.#enter(shown);
+    if (shown === 'moving') this.#moving = new AbortController();
+    try {
+      if (live !== null) await this.#endSession(live);
+      await step();
+    } finally {
+      this.#moving = null;
+      if (this.#stopping === null) this.#enter(this.#isPaused ? 'paused' : 'preparing');
+      this.#begin();
+    }
   }
 
   #checkOpen(operation: string): void {
@@ -264,9 +257,10 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     if (this.live !== null || this.#isPaused || this.#isOver || this.#stopping !== null) return;
     this.#failure = null;
     this.isResting = false;
-    const options = this.#hashesAll ? { ...this.#options, trustData: false, hashesAll: true } : this.#options;
-    this.#hashesAll = false;
-    const live = this.#host.begin(this, options);
+    const check = this.#check;
+    const checking = { trustData: false, hashesAll: true, onChecked: (count: number) => check?.checked(count) };
+    const options = check === null ? this.options : { ...this.options, ...checking };
+    const live = this.host.begin(this, options);
     this.live = live;
     live.listener = this;
   }
@@ -282,22 +276,25 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     // Told when the torrent has followed.
     else if (event !== 'failed') emitTo(this, event, ...args);
     if (event === 'verified') this.#readers?.verified(args[0] as number);
-    if (event === 'spread') this.#options = { ...this.#options, superSeeding: false };
+    if (event === 'spread') this.options = { ...this.options, superSeeding: false };
   }
 
   async #trustUnchanged(): Promise<void> {
     const { stamps, metainfo, output } = this;
-    if (!this.isSeed || this.#wasTrusted || this.#hashesAll || stamps === null) return;
-    const content = this.#host.contentOf(metainfo, output, null);
-    this.#options = await changes.trustedSeed(content, metainfo, this.#options, stamps);
+    if (!this.isSeed || this.#wasTrusted || this.#check !== null || stamps === null) return;
+    const content = this.host.contentOf(metainfo, output, null);
+    this.options = await changes.trustedSeed(content, metainfo, this.options, stamps);
   }
 
   /** What the session is becomes what the torrent is, unless it ends while the torrent goes on. */
   #follow(live: LiveTorrent, state: TorrentState): void {
     if (live !== this.live || this.isResting) return;
-    if (state === 'downloading') this.#hasRun = true;
+    if (state === 'downloading') {
+      this.#hasRun = true;
+      this.#check = null;
+    }
     // It may have been said while the session was preparing.
-    if (state === 'downloading') live.exchange?.scheduler.setSequential(this.#options.sequential === true);
+    if (state === 'downloading') live.exchange?.scheduler.setSequential(this.options.sequential === true);
     if (state === 'stopping' && this.#stopping === null && changes.mayGoOn(this.#failure, this.#hasRun))
       this.#restAfter(this.#failure!);
     else if (state === 'stopped' || state === 'failed') this.#finish(live, this.#failure);
@@ -306,11 +303,11 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
 
   #completed(): void {
     // What is written into a seed's files from now on is seen when it goes on after a pause.
-    if (this.#options.mode === 'seed' && this.#files === null) void this.#noteFiles();
+    if (this.options.mode === 'seed' && this.#files === null) void this.#noteFiles();
     if (!this.#completion.resolve()) return;
-    this.#options = changes.proven(this.#options);
+    this.options = changes.proven(this.options);
     emitTo(this, 'done');
-    this.#host.onDone(this);
+    this.host.onDone(this);
   }
 
   /** Ends the session; whoever was told that it `shown` is told the rest by `then`. */
@@ -358,7 +355,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
     if (live !== null) this.#remember(live);
     this.error = failure;
     this.#completion.reject(failure ?? this.#reason ?? reason);
-    this.#host.onEnded(this);
+    this.host.onEnded(this);
     this.#enter(failure === null ? 'stopped' : 'failed');
     if (failure !== null) emitTo(this, 'failed', failure);
   }
@@ -371,6 +368,7 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
   async #stop(reason: HaulError): Promise<void> {
     if (this.#isOver) return;
     this.#reason = reason;
+    this.#moving?.abort();
     const { live } = this;
     if (live === null || this.isResting) this.#enter('stopping');
     await live?.stop();
@@ -380,19 +378,18 @@ export class TorrentHandle extends EventEmitter<TorrentEvents> implements Torren
 
   #enqueue(step: () => Promise<void> | void): Promise<void> {
     const run = this.#chain.then(step);
-    this.#chain = run.then(
-      () => {},
-      () => {},
-    );
+    this.#queued++;
+    const end = (): void => {
+      this.#queued--;
+    };
+    this.#chain = run.then(end, end);
     return run;
   }
 
-  #stir(): void {
-    if (this.live !== null) this.live.environment.stir(this.live.roster);
-  }
-
   #enter(state: TorrentState): void {
-    if (this.#state === state) return;
+    // Who pauses or resumes meanwhile is heard when the data has come to rest.
+    const isLater = this.#moving !== null && (state === 'paused' || state === 'preparing');
+    if (this.#state === state || isLater) return;
     this.#state = state;
     this.#readers?.changed();
     emitTo(this, 'state', state);

@@ -214,10 +214,10 @@ export class LiveTorrent implements Session {
 
   /** False: stopped meanwhile. */
   async #prepareStorage(): Promise<boolean> {
-    const { mode, trustData, hashed, overwrite, hashesAll = false } = this.#options;
+    const { mode, trustData, hashed, overwrite, hashesAll = false, onChecked } = this.#options;
     const isSeed = mode === 'seed';
     const given = { trustsData: trustData === true, hashed: hashed ?? null, overwrites: overwrite === true };
-    const onDisk = lookOnDisk(this, { have: this.have, isSeed, hashesAll, ...given });
+    const onDisk = lookOnDisk(this, { have: this.have, isSeed, hashesAll, ...given }, onChecked);
     const storage = await this.condition.patiently(() => onDisk.open(), this.signal);
     if (storage === null) return false;
     this.unfinished.remember(onDisk.unfinished);

@@ -57,6 +57,7 @@ export class Workings {
 export function lookOnDisk(
   torrent: Session,
   options: Pick<OnDiskOptions, 'have' | 'isSeed' | 'trustsData' | 'hashed' | 'hashesAll' | 'overwrites'>,
+  onChecked?: (checkedPieces: number) => void,
 ): OnDisk {
   const { metainfo, output, selection, wantedPieces, content, environment, signal } = torrent;
   return new OnDisk({
@@ -71,6 +72,7 @@ export function lookOnDisk(
     onChecking: () => torrent.enter('checking'),
     onChecked: (count) => {
       torrent.checkedPieces = count;
+      onChecked?.(count);
     },
   });
 }

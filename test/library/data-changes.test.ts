@@ -199,3 +199,72 @@ test('priorities that make no sense are refused, and change nothing', async (t) 
   await torrent.stop();
   await assert.rejects(torrent.setPriorities(only('a')), { code: 'CLOSED' });
 });
+
+test('a check tells how far it is, and called off it leaves all as it was', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, LENGTH, { pieceLengthBytes: PIECE });
+  const torrent = await download(scope, set);
+  await whole(torrent);
+  const seen: number[] = [];
+  await torrent.recheck({ onProgress: (done, total) => seen.push(done, total) });
+  assert.deepEqual(seen.slice(-2), [LENGTH, LENGTH]);
+  assert.ok(seen.length >= 80);
+  const [seed] = (await startSeed(scope, set)).torrents;
+  for (const checked of [torrent, seed!]) {
+    const states: string[] = [];
+    checked.on('state', (state) => states.push(state));
+    await assert.rejects(checked.recheck({ signal: AbortSignal.abort() }), { code: 'ABORTED' });
+    assert.deepEqual(states, []);
+    for (const how of ['stop', 'throw'] as const) {
+      await whole(checked);
+      const stop = new AbortController();
+      const onProgress = (): void => {
+        if (how === 'throw') throw new RangeError('of the user');
+        stop.abort();
+      };
+      const expected = how === 'stop' ? { code: 'ABORTED' } : { name: 'RangeError', message: 'of the user' };
+      await assert.rejects(checked.recheck({ signal: stop.signal, onProgress }), expected);
+      await whole(checked);
+      assert.equal(checked.state, 'seeding');
+      assert.equal(checked.stats().verifiedBytes, LENGTH);
+    }
+    const late = new AbortController();
+    await checked.recheck({ signal: late.signal });
+    late.abort();
+    await whole(checked);
+    for (const wrong of [{ signal: 5 }, { onProgress: 'x' }, { progress: () => {} }, null]) {
+      await assert.rejects(checked.recheck(wrong as never), { code: 'BAD_ARGUMENT' });
+    }
+    assert.equal(checked.state, 'seeding');
+  }
+});
+
+test('priorities that skip the same files count at once, and the connections stay', async (t) => {
+  const scope = openScope(t);
+  const files = [{ path: 'a', lengthBytes: 600 * PIECE }, ...FILES.slice(1)];
+  const set = await treeSet(scope, files, { pieceLengthBytes: PIECE });
+  const torrent = await download(scope, set, { downloadBytesPerSec: 300_000, sequential: true });
+  await until('something is verified', LIMIT_MS, () => torrent.stats().verifiedPieces > 1);
+  const gone: unknown[] = [];
+  torrent.on('peer', (_, change) => change === 'disconnected' && gone.push(change));
+  const order: number[] = [];
+  torrent.on('verified', (piece) => order.push(piece));
+  let isAlone = false;
+  torrent.on('verified', () => {
+    isAlone ||= gone.length > 0;
+  });
+  const last = set.metainfo.files.findIndex(({ path: names }) => names.at(-1) === 'd');
+  await torrent.setPriorities(set.metainfo.files.map((_, file) => (file === last ? 'high' : 'low')));
+  assert.equal(torrent.state, 'downloading');
+  assert.deepEqual(torrent.files().map(({ priority }) => priority)[last], 'high');
+  torrent.setLimits({ downloadBytesPerSec: null });
+  await whole(torrent);
+  const { beginBytes } = set.metainfo.files[last]!;
+  const first = Math.ceil(beginBytes / PIECE);
+  const place = order.findIndex((piece) => piece >= first);
+  assert.ok(place < order.length / 2, `${place} of ${order.length}`);
+  assert.equal(isAlone, false);
+  // Of a torrent that is whole, too.
+  await torrent.setPriorities(set.metainfo.files.map(() => 'normal'));
+  assert.equal(torrent.state, 'seeding');
+});
