@@ -1,7 +1,9 @@
-/** The HTTP connections of an engine for web seeds: to wherever, and to public addresses only. */
+/** The HTTP connections of an engine for web seeds: to wherever, to a network's hosts, to public addresses only. */
+import { lookup } from 'node:dns';
 import { LIMITS } from '../config.js';
 import { HttpClient, trusting } from '../net/http-client.js';
-import { publicLookup } from '../net/public-lookup.js';
+import { isLinkLocalAddress, isLoopbackAddress, isPrivateAddress } from '../net/private-address.js';
+import { filteredLookup } from '../net/public-lookup.js';
 import type { WebClients } from '../webseed/web-seeds.js';
 
 export interface WebClientsOptions {
@@ -9,26 +11,32 @@ export interface WebClientsOptions {
   readonly ca?: readonly string[] | undefined;
   /** Default `LIMITS.webSeedIdleMs`. */
   readonly idleMs?: number;
+  /** Default that of the system. */
+  readonly lookUp?: typeof lookup;
 }
 
 export class EngineWebClients implements WebClients {
   readonly any: HttpClient;
+  readonly ofTrackers: HttpClient;
   readonly publicOnly: HttpClient;
 
-  constructor({ ca, idleMs = LIMITS.webSeedIdleMs }: WebClientsOptions = {}) {
+  constructor({ ca, idleMs = LIMITS.webSeedIdleMs, lookUp = lookup }: WebClientsOptions = {}) {
     const connect = { timeout: LIMITS.webSeedTimeoutMs, ...trusting(ca) };
-    const options = {
-      // Of one origin, for all torrents: several web seeds may lie at one server.
-      connections: 2 * LIMITS.webSeedRequests,
-      keepAliveMaxTimeout: idleMs,
-      maxOrigins: LIMITS.webSeedOrigins,
-    };
-    this.any = new HttpClient({ ...options, connect });
-    this.publicOnly = new HttpClient({ ...options, connect: { ...connect, lookup: publicLookup } });
+    const clientTo = (permits: (address: string) => boolean): HttpClient =>
+      new HttpClient({
+        // Of one origin, for all torrents: several web seeds may lie at one server.
+        connections: 2 * LIMITS.webSeedRequests,
+        keepAliveMaxTimeout: idleMs,
+        maxOrigins: LIMITS.webSeedOrigins,
+        connect: { ...connect, lookup: filteredLookup({ permits, lookUp }) },
+      });
+    this.any = clientTo(() => true);
+    this.ofTrackers = clientTo((address) => !isLinkLocalAddress(address) && !isLoopbackAddress(address));
+    this.publicOnly = clientTo((address) => !isPrivateAddress(address));
   }
 
   /** Ends what is under way. Idempotent. */
   async destroy(): Promise<void> {
-    await Promise.all([this.any.destroy(), this.publicOnly.destroy()]);
+    await Promise.all([this.any.destroy(), this.ofTrackers.destroy(), this.publicOnly.destroy()]);
   }
 }

@@ -30,12 +30,20 @@ export interface RangeSink {
   /** The reply is over. It may have been shorter than what was asked, never empty. */
   onEnd(): void;
   onFailed(failure: RangeFailure): void;
-  /** Another URL is where it is. */
-  onMoved(url: URL): void;
+  /** Another URL is where it is: bytes come from there. */
+  onMoved(place: MovedPlace): void;
+}
+
+export interface MovedPlace {
+  readonly url: URL;
+  /** What has redirected there, of another origin; null: none has. */
+  readonly from: URL | null;
 }
 
 export interface RangeOptions {
   readonly url: URL;
+  /** What has redirected to that URL before, of another origin. */
+  readonly from?: URL | null;
   /** Bytes [begin, end) of a file of so many bytes. */
   readonly begin: number;
   readonly end: number;
@@ -46,8 +54,8 @@ export interface RangeOptions {
   readonly redirectsMax: number;
   /** For the first byte of an answer, and between two bytes of it. */
   readonly timeoutMs: number;
-  /** Connections for this URL, or why there may be none. */
-  connectionsFor(url: URL): Dispatches | string;
+  /** Connections for this URL, or why there may be none. @param from as in `MovedPlace` */
+  connectionsFor(url: URL, from: URL | null): Dispatches | string;
 }
 
 /** A part that ends before it was asked to end has so many bytes, or each would cost a request of its own. */
@@ -65,6 +73,7 @@ export class RangeGet implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | null = null;
   #phase: Phase = 'waiting';
   #url: URL;
+  #from: URL | null;
   #next: URL | null = null;
   #redirects = 0;
   #leftBytes = 0;
@@ -75,12 +84,13 @@ export class RangeGet implements Dispatcher.DispatchHandler {
     this.#options = options;
     this.#sink = sink;
     this.#url = options.url;
+    this.#from = options.from ?? null;
   }
 
   /** Call once. `sink` may hear of a failure before this returns. */
   start(): void {
     const { begin, end, isWhole, userAgent, timeoutMs } = this.#options;
-    const client = this.#options.connectionsFor(this.#url);
+    const client = this.#options.connectionsFor(this.#url, this.#from);
     if (typeof client === 'string') {
       this.#fail('absent', client);
       return;
@@ -134,8 +144,12 @@ export class RangeGet implements Dispatcher.DispatchHandler {
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (this.#phase === 'over' || status < 200) return;
     const failure = this.#judge(status, headers);
-    if (failure !== null) this.#end(failure);
-    else if (this.#isPaused) controller.pause();
+    if (failure !== null) {
+      this.#end(failure);
+      return;
+    }
+    if (this.#phase === 'body' && this.#redirects > 0) this.#sink.onMoved({ url: this.#url, from: this.#from });
+    if (this.#isPaused) controller.pause();
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -155,8 +169,8 @@ export class RangeGet implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     if (this.#phase === 'redirect') {
+      if (this.#next!.origin !== this.#url.origin) this.#from = this.#url;
       this.#url = this.#next!;
-      this.#sink.onMoved(this.#url);
       this.start();
     } else if (this.#phase === 'body') {
       this.#phase = 'over';

@@ -10,3 +10,8 @@ const OTHERS: ReadonlySet<number> = new Set([
 export function isTrackerPort(port: number): boolean {
   return port === 80 || port === 443 || (port >= 1024 && port <= 65_535 && !OTHERS.has(port));
 }
+
+/** Of an HTTP or HTTPS URL. */
+export function portOf({ port, protocol }: Pick<URL, 'port' | 'protocol'>): number {
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
+}

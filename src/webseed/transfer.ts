@@ -6,7 +6,7 @@
 import { BLOCK_LENGTH_BYTES } from '../config.js';
 import type { Geometry } from '../metainfo/geometry.js';
 import type { FileLayout, FileSegment } from '../metainfo/layout.js';
-import type { RangeFailure, RangeGet, RangeSink } from '../net/range-get.js';
+import type { MovedPlace, RangeFailure, RangeGet, RangeSink } from '../net/range-get.js';
 import type { Run } from './run-queue.js';
 
 export interface TransferOwner {
@@ -16,7 +16,7 @@ export interface TransferOwner {
   readonly layout: FileLayout;
   /** A request for bytes of one file. */
   open(segment: FileSegment, sink: RangeSink): RangeGet;
-  onMoved(segment: FileSegment, url: URL): void;
+  onMoved(segment: FileSegment, place: MovedPlace): void;
   /** Bytes came, of whatever they are a part. */
   onBytes(bytes: number): void;
   /** Whole blocks in a row of one piece. False: nothing more is taken. */
@@ -177,8 +177,8 @@ export class Transfer implements RangeSink {
     this.#owner.onFailed(this, failure);
   }
 
-  onMoved(url: URL): void {
-    if (!this.#isOver) this.#owner.onMoved(this.#segments[this.#next]!, url);
+  onMoved(place: MovedPlace): void {
+    if (!this.#isOver) this.#owner.onMoved(this.#segments[this.#next]!, place);
   }
 
   // ---- blocks ----

@@ -7,7 +7,7 @@
 import { BLOCK_LENGTH_BYTES, LIMITS } from '../config.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import type { FileLayout, FileSegment } from '../metainfo/layout.js';
-import type { RangeFailure, RangeGet, RangeSink } from '../net/range-get.js';
+import type { MovedPlace, RangeFailure, RangeGet, RangeSink } from '../net/range-get.js';
 import type { Throttle } from '../peer/throttle.js';
 import type { Peer } from '../swarm/peer.js';
 import type { Remote } from '../swarm/remote.js';
@@ -29,7 +29,7 @@ export interface WebRemoteOptions {
   readonly now: () => number;
   /** A request for bytes of one file of the torrent. */
   open(segment: FileSegment, sink: RangeSink): RangeGet;
-  onMoved(segment: FileSegment, url: URL): void;
+  onMoved(segment: FileSegment, place: MovedPlace): void;
 }
 
 /** A run that is asked for while others are under way is a good part of what waits, and no less than this. */
@@ -231,8 +231,8 @@ export class WebRemote implements Remote, TransferOwner {
     return this.#options.open(segment, sink);
   }
 
-  onMoved(segment: FileSegment, url: URL): void {
-    this.#options.onMoved(segment, url);
+  onMoved(segment: FileSegment, place: MovedPlace): void {
+    this.#options.onMoved(segment, place);
   }
 
   onBytes(bytes: number): void {

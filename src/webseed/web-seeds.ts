@@ -2,8 +2,9 @@
  * The web seeds of one torrent (BEP 19): which are in use, when one that failed is tried again, which never again.
  * Those that the user named come first, then those that gave most.
  *
- * Where they may lead: to any public address, and to addresses of our own network only where the user or a tracker of
- * the torrent names that host. Who makes a torrent could else have us ask for anything behind our own walls.
+ * Where they may lead: to any public address, and into our own network only where the user names that server by
+ * protocol, host and port, or a tracker of the torrent is there, which is asked anyway. Who makes a torrent could else
+ * have us ask for anything behind our own walls. A redirect leads there only from what the user named.
  */
 import type { WebSeedReport } from '../api.js';
 import { LIMITS } from '../config.js';
@@ -12,8 +13,9 @@ import type { PieceIndex } from '../metainfo/geometry.js';
 import { FileLayout, type FileSegment } from '../metainfo/layout.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Dispatches } from '../net/http-client.js';
-import { isIpLiteral, isPrivateAddress } from '../net/private-address.js';
-import { type RangeFailure, RangeGet, type RangeSink } from '../net/range-get.js';
+import { isIpLiteral, isLinkLocalAddress, isPrivateAddress } from '../net/private-address.js';
+import { type MovedPlace, type RangeFailure, RangeGet, type RangeSink } from '../net/range-get.js';
+import { isTrackerPort, portOf } from '../net/tracker-port.js';
 import { shownUrl } from '../net/url.js';
 import type { Throttle } from '../peer/throttle.js';
 import type { Peer } from '../swarm/peer.js';
@@ -21,9 +23,13 @@ import { VERSION } from '../version.js';
 import { fileUrl } from './url.js';
 import { WebRemote } from './web-remote.js';
 
-/** Connections of HTTP: to wherever, and to public addresses only. */
+/** Connections of HTTP. */
 export interface WebClients {
+  /** To wherever. */
   readonly any: Dispatches;
+  /** What has a name is neither this machine nor of one link. */
+  readonly ofTrackers: Dispatches;
+  /** To public addresses. */
   readonly publicOnly: Dispatches;
 }
 
@@ -32,7 +38,7 @@ export interface WebSeedsOptions {
   /** Of the torrent, and of the user. */
   readonly urls: readonly string[];
   readonly named: readonly string[];
-  /** Whose hosts are trusted as the user's are. */
+  /** Of the torrent. */
   readonly trackers: readonly string[];
   readonly clients: WebClients;
   readonly downloads: Throttle;
@@ -67,7 +73,7 @@ interface Source {
   /** It knows no ranges. */
   isWhole: boolean;
   /** Where its files are, for those that moved: a few, the latest. */
-  readonly moved: Map<number, URL>;
+  readonly moved: Map<number, MovedPlace>;
 }
 
 const MOVED_KEPT = 64;
@@ -75,7 +81,10 @@ const MOVED_KEPT = 64;
 export class WebSeeds {
   readonly #options: WebSeedsOptions;
   readonly #sources: Source[] = [];
-  readonly #trusted: ReadonlySet<string>;
+  /** Origins that the user named, and those of trackers. */
+  readonly #named: ReadonlySet<string>;
+  readonly #trackers: ReadonlySet<string>;
+  readonly #trackerHosts: ReadonlySet<string>;
   #layout: FileLayout | null = null;
   /** Since when there is no peer; null: nobody has looked. */
   #loneMs: number | null = null;
@@ -83,8 +92,10 @@ export class WebSeeds {
   constructor(options: WebSeedsOptions) {
     this.#options = options;
     const named = new Set(options.named);
-    const trackers = options.trackers.filter(isOrdinary);
-    this.#trusted = new Set([...named, ...trackers].flatMap((url) => hostOf(url) ?? []));
+    const trackers = options.trackers.filter((url) => URL.canParse(url)).map((url) => new URL(url));
+    this.#named = new Set(options.named.filter((url) => URL.canParse(url)).map((url) => new URL(url).origin));
+    this.#trackers = new Set(trackers.filter(isOrdinary).map(({ origin }) => origin));
+    this.#trackerHosts = new Set(trackers.map(hostOf));
     for (const url of new Set([...named, ...options.urls])) {
       if (!URL.canParse(url)) continue;
       this.#sources.push({
@@ -124,7 +135,7 @@ export class WebSeeds {
 
   /** Where the trackers are a seed most likely is: its peers spread what it gives, its web server does not. */
   #isWanted({ isNamed, url }: Source, nowMs: number): boolean {
-    return isNamed || !this.#trusted.has(hostOf(url.href) ?? '') || nowMs - this.#loneMs! >= LIMITS.ownWebSeedMs;
+    return isNamed || !this.#trackerHosts.has(hostOf(url)) || nowMs - this.#loneMs! >= LIMITS.ownWebSeedMs;
   }
 
   /** The remote has left its exchange. @param gaveBytes while it was there */
@@ -197,9 +208,9 @@ export class WebSeeds {
       isWhole: source.isWhole,
       has: (piece) => taker.have.has(piece),
       open: (segment, sink) => this.#request(source, segment, sink),
-      onMoved: ({ file }, url) => {
+      onMoved: ({ file }, place) => {
         if (source.moved.size >= MOVED_KEPT) source.moved.clear();
-        source.moved.set(file, url);
+        source.moved.set(file, place);
       },
     });
     const peer = taker.addWebSeed(remote);
@@ -212,8 +223,10 @@ export class WebSeeds {
   #request(source: Source, { file, beginBytes, lengthBytes }: FileSegment, sink: RangeSink): RangeGet {
     const { metainfo } = this.#options;
     const entry = metainfo.files[file]!;
+    const { url, from } = source.moved.get(file) ?? { url: fileUrl(source.url, metainfo, entry), from: null };
     const options = {
-      url: source.moved.get(file) ?? fileUrl(source.url, metainfo, entry),
+      url,
+      from,
       begin: beginBytes,
       end: beginBytes + lengthBytes,
       fileBytes: entry.lengthBytes,
@@ -221,31 +234,39 @@ export class WebSeeds {
       userAgent: `Swarmhaul/${VERSION}`,
       redirectsMax: LIMITS.webSeedRedirects,
       timeoutMs: LIMITS.webSeedTimeoutMs,
-      connectionsFor: (url: URL) => this.#connectionsFor(url),
+      connectionsFor: (url: URL, from: URL | null) => this.#connectionsFor(url, from),
     };
     return new RangeGet(options, sink);
   }
 
-  #connectionsFor(url: URL): Dispatches | string {
+  #connectionsFor(url: URL, from: URL | null): Dispatches | string {
     const { clients } = this.#options;
-    const host = hostOf(url.href);
-    if (host === null) return 'no host';
-    if (this.#trusted.has(host)) return clients.any;
-    if (isIpLiteral(host) && isPrivateAddress(host))
+    const host = hostOf(url);
+    if (this.#isNamed(url, from)) return clients.any;
+    const port = portOf(url);
+    if (!isTrackerPort(port)) return `port ${port} is none of the web, and only the user may name it`;
+    const isLiteral = isIpLiteral(host) || host === 'localhost';
+    if (from === null && this.#trackers.has(url.origin)) return isLiteral ? clients.any : clients.ofTrackers;
+    if (isLiteral && isPrivateAddress(host))
       return `${host} is of a private network, which only the user or a tracker of the torrent may name`;
     return clients.publicOnly;
   }
+
+  /** By the user; from there it may lead to other ports of that host, and to what else the user named. */
+  #isNamed(url: URL, from: URL | null): boolean {
+    if (from === null) return this.#named.has(url.origin);
+    if (!this.#named.has(from.origin)) return false;
+    return this.#named.has(url.origin) || (hostOf(from) === hostOf(url) && isTrackerPort(portOf(url)));
+  }
 }
 
-function hostOf(url: string): string | null {
-  if (!URL.canParse(url)) return null;
-  const host = new URL(url).hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
-  return host === '' ? null : host;
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
 }
 
 /** A torrent that names a link-local address for its tracker gets nobody there: that is where clouds keep secrets. */
-function isOrdinary(url: string): boolean {
-  return !/^(?:169\.254\.|fe[89ab])/.test(hostOf(url) ?? '');
+function isOrdinary(url: URL): boolean {
+  return !isLinkLocalAddress(hostOf(url)) && url.origin !== 'null';
 }
 
 function pauseMs(failure: RangeFailure | null, failures: number, hasMoved: boolean): number {

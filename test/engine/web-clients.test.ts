@@ -1,5 +1,6 @@
 /** What connections to web servers may cost: those of a torrent lead to wherever its maker likes. */
 import assert from 'node:assert/strict';
+import type { lookup } from 'node:dns';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,6 +9,7 @@ import { openScope, type Scope } from '../../lab/scope.js';
 import { until } from '../../lab/wait.js';
 import { LIMITS } from '../../src/config.js';
 import { EngineWebClients } from '../../src/engine/web-clients.js';
+import type { HttpClient } from '../../src/net/http-client.js';
 
 const DEADLINE_MS = 20_000;
 
@@ -56,4 +58,25 @@ test('there are connections to so many servers at most, and those that are there
   await assert.rejects(ask(LIMITS.webSeedOrigins), { code: 'UND_ERR_MAX_ORIGINS_REACHED' });
   assert.equal(await ask(0), 200);
   assert.equal(connections(), LIMITS.webSeedOrigins);
+});
+
+test('what a name leads to is looked at when it is connected to', async (t) => {
+  const scope = openScope(t);
+  const { port } = await startServer(scope);
+  let address = '';
+  const lookUp = ((_host: string, _options: object, callback: (error: null, found: object[]) => void) =>
+    callback(null, [{ address, family: address.includes(':') ? 6 : 4 }])) as unknown as typeof lookup;
+  const clients = new EngineWebClients({ lookUp });
+  scope.defer(() => clients.destroy());
+  const ask = (client: HttpClient): Promise<unknown> =>
+    client.request({ origin: `http://x.example:${port}`, path: '/', method: 'GET' });
+  for (address of ['127.0.0.1', '0.0.0.0', '::1', '::ffff:127.0.0.1', '169.254.169.254', 'fe80::1']) {
+    await assert.rejects(ask(clients.ofTrackers), { code: 'EPRIVATE' }, address);
+    await assert.rejects(ask(clients.publicOnly), { code: 'EPRIVATE' }, address);
+  }
+  address = '10.0.0.1';
+  await assert.rejects(ask(clients.publicOnly), { code: 'EPRIVATE' });
+  address = '127.0.0.1';
+  const reply = await clients.any.request({ origin: `http://x.example:${port}`, path: '/', method: 'GET' });
+  assert.equal(await reply.body.text(), 'ok');
 });

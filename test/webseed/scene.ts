@@ -41,7 +41,7 @@ export class WebScene {
       urls: [],
       named: [],
       trackers: [],
-      clients: { any, publicOnly: any },
+      clients: { any, ofTrackers: any, publicOnly: any },
       downloads: this.downloads,
       now: () => this.nowMs,
       log: () => {},
