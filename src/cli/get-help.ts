@@ -10,6 +10,7 @@ export function getHelp(): string {
     "haul get build.torrent --only 'bin/**' --only '*.txt' --skip '**/*.map'",
     'haul get http://192.0.2.7:6969/image.iso.torrent --timeout 2m --deadline 1h   # unattended',
     "haul get build.torrent --high 'docs/{index,start}.html' --sequential",
+    'haul get http://192.0.2.7:6969/build.tar.torrent --stdout build.tar | tar x',
     'haul get http://192.0.2.7:6969/image.iso.torrent --sha256 "$(cut -c1-64 image.iso.sha256)"',
   )}
 
@@ -27,6 +28,12 @@ With --info-hash (40 hexadecimal digits, or 32 of base32; 64 are the SHA-256 of 
 info-hash of a hybrid) and with --sha256 (of the file, when there is one alone or --only leaves one) nobody between
 you and the sharer need be trusted. A torrent with another info-hash is not begun. A file with another SHA-256 is
 renamed, with .mismatch behind its name, before anything is reported done. Exit code 5 in both cases.
+
+With --stdout FILE the file goes to standard output in order while it arrives, and what is read next is fetched
+first; progress and results go to standard error. It is kept in --output as well, and is the only file that is
+fetched unless --only or --skip say otherwise. When nobody reads any more the command stops as head stops a
+program that writes to it: exit code 141, and what is verified is kept. With --sha256 the exit code tells whether
+what was written was right: it is known at the end only.
 
 A server of the .torrent that is not there yet, breaks off or answers 5xx or 429 is asked again for a minute
 (with --timeout: for that long); one that answers 404 is not. While nothing comes, a line says what the download

@@ -10,6 +10,7 @@ import { type Fetched, reportDone, reportGaveUp, reportStopped } from './get-rep
 import { addEngineOptions, argument, type CommonOptions, type EngineCliOptions, repeated } from './options.js';
 import type { Output } from './output.js';
 import { Patience, UNATTENDED_TIMEOUT_MS } from './patience.js';
+import { chooseAlone, findFile, pour } from './pour.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { torrentSampler } from './sample.js';
 import type { FileChoice, SelectOptions } from './select.js';
@@ -76,6 +77,7 @@ export function getCommand(run: Runner): Command {
     .option('--sequential', 'download in order instead of rarest first, to read along')
     .addOption(valueOption('--info-hash <hex>', 'the info-hash that the torrent must have', parsePinnedInfoHash))
     .addOption(valueOption('--sha256 <hex>', 'the SHA-256 that the file must have', parsePinnedSha256))
+    .option('--stdout <file>', 'write this file to standard output while it arrives; words go to standard error')
     .option('--force', 'overwrite files that are there and are not this torrent’s');
   return addEngineOptions(command, true)
     .addHelpText('after', getHelp())
@@ -130,11 +132,13 @@ async function getWithin(
   if (options.infoHash !== undefined) checkInfoHash(metainfo, options.infoHash);
   // From here to the first sample it is our own work that takes time.
   patience.watch(() => true);
-  const choice = chooseFiles(metainfo, options);
+  const poured = options.stdout === undefined ? null : findFile(metainfo, options.stdout);
+  const chosen = chooseFiles(metainfo, options);
+  const choice = poured === null ? chosen : chooseAlone(metainfo, poured, options, chosen);
   await makeFolder(folder);
   if (signal.aborted) return 'interrupted';
   warnLonely(output, metainfo, options);
-  return getInto(context, { ...means, folder, metainfo, choice }, options);
+  return getInto(context, { ...means, folder, metainfo, choice, poured }, options);
 }
 
 interface Goal {
@@ -143,6 +147,8 @@ interface Goal {
   readonly choice: FileChoice;
   readonly patience: Patience;
   readonly pool: WorkPool;
+  /** The file that goes to standard output. */
+  readonly poured: number | null;
 }
 
 async function getInto(context: Context, goal: Goal, options: GetOptions): Promise<Outcome> {
@@ -151,7 +157,7 @@ async function getInto(context: Context, goal: Goal, options: GetOptions): Promi
   const engine = await openEngine(output, options, goal.pool);
   try {
     if (signal.aborted) return 'interrupted';
-    const { folder, metainfo, choice, patience } = goal;
+    const { folder, metainfo, choice, patience, poured } = goal;
     const torrent = engine.add(metainfo, {
       output: folder,
       peers: options.peer ?? [],
@@ -162,7 +168,7 @@ async function getInto(context: Context, goal: Goal, options: GetOptions): Promi
       ...(choice.priorities === undefined ? {} : { priorities: choice.priorities }),
     });
     watchTorrent(output, torrent);
-    return await download(context, { engine, torrent, choice, patience }, options.seedFor ?? 0);
+    return await download(context, { engine, torrent, choice, patience, poured }, options.seedFor ?? 0);
   } finally {
     output.stopProgress();
     await engine.close();
@@ -172,24 +178,29 @@ async function getInto(context: Context, goal: Goal, options: GetOptions): Promi
 interface Running extends Fetched {
   readonly engine: Engine;
   readonly patience: Patience;
+  readonly poured: number | null;
 }
 
 async function download(context: Context, running: Running, seedForMs: number): Promise<Outcome> {
   const { output, signal } = context;
-  const { engine, torrent, patience } = running;
+  const { engine, torrent, patience, poured } = running;
   const started = performance.now();
   const view = output.progress(torrentSampler(torrent, 'complete'));
   torrent.once('verified', () => void tune());
   patience.watch(makeProgressLook(torrent, patience.countsBytes));
   const waiting = sayWaiting(output, torrent);
   const either = eitherSignal(signal, patience.signal);
-  const end = await settledOrAborted(torrent.done, either).finally(waiting.end);
+  const pouring = poured === null ? null : pour(torrent, poured, process.stdout, either);
+  const all = Promise.all([torrent.done, pouring]).then(() => {});
+  const end = await settledOrAborted(all, either).finally(waiting.end);
   patience.end();
   const seconds = (performance.now() - started) / 1000;
   if (end === 'aborted') {
     const before = { stats: torrent.stats(), sources: torrent.sources() };
     await torrent.stop();
     view.stop();
+    // Nobody reads on: that is what `head` does, and no reason for a word.
+    if (poured !== null && process.stdout.errored !== null) return 'interrupted';
     if (signal.aborted || patience.gaveUp === null) {
       reportStopped(output, running, seconds, before.stats.state === 'downloading');
       return 'interrupted';

@@ -19,6 +19,8 @@ export interface CommonOptions {
   readonly quiet?: boolean;
   /** Milliseconds between progress reports; hidden, for tests and the demo. */
   readonly progressInterval?: number;
+  /** What is written to standard output is a file: words go to standard error. */
+  readonly stdout?: string;
 }
 
 /** Wraps a parser of `values.ts` so that its refusal is a usage error of commander. */

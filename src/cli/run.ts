@@ -50,7 +50,8 @@ export function makeRunner(setExitCode: (code: number) => void): Runner {
       verbose: options.verbose === true || isDebug(),
       quiet: options.quiet === true,
       ...(options.progressInterval === undefined ? {} : { progressIntervalMs: options.progressInterval }),
-      stdout: process.stdout,
+      // Where a file goes to standard output, words do not.
+      stdout: options.stdout === undefined ? process.stdout : process.stderr,
       stderr: process.stderr,
       isPlain: isPlainTerminal(),
       isReflowing: reflows(process.env),

@@ -32,12 +32,12 @@ const SHOWN_CHARACTERS = 80;
  * @throws HaulError BAD_ARGUMENT: a glob matches no file, or nothing is left
  */
 export function chooseFiles(metainfo: Metainfo, { only, skip, high, low }: SelectOptions): FileChoice {
-  const stored = metainfo.files.flatMap(({ isPad }, file) => (isPad ? [] : [file]));
+  const stored = storedFiles(metainfo);
   const fileCount = stored.length;
   if ([only, skip, high, low].every((globs) => globs === undefined)) {
     return { priorities: undefined, wantedFiles: fileCount, fileCount };
   }
-  const paths = metainfo.files.map((file) => (metainfo.isMultiFile ? file.path.slice(1) : file.path).join('/'));
+  const paths = pathsOf(metainfo);
   const matching = (option: string, globs: readonly string[] = []): Set<number> => {
     const found = globs.map((glob) => filesOf(metainfo, paths, stored, option, glob));
     return new Set(found.flat());
@@ -74,8 +74,27 @@ function filesOf(
   const folder = glob.replace(/\/+$/, '');
   const isFolder = stored.some((file) => paths[file]!.startsWith(`${folder}/`));
   const hint = isFolder ? `; for what is in a folder: '${printable(folder, SHOWN_CHARACTERS)}/**'` : '';
+  const what = `${option} '${printable(glob, SHOWN_CHARACTERS)}' matches no file of ${printable(name)}`;
+  const names = namesOf(paths, stored);
+  throw new HaulError('BAD_ARGUMENT', `${what}, which has ${names}${hint}`, { option, glob });
+}
+
+function namesOf(paths: readonly string[], stored: readonly number[]): string {
   const shown = stored.slice(0, SHOWN_NAMES).map((file) => printable(paths[file]!, SHOWN_CHARACTERS));
   const more = stored.length > shown.length ? ` and ${stored.length - shown.length} more` : '';
-  const what = `${option} '${printable(glob, SHOWN_CHARACTERS)}' matches no file of ${printable(name)}`;
-  throw new HaulError('BAD_ARGUMENT', `${what}, which has ${shown.join(', ')}${more}${hint}`, { option, glob });
+  return `${shown.join(', ')}${more}`;
+}
+
+/** Some of its files, for a message. */
+export function listNames(metainfo: Metainfo): string {
+  return namesOf(pathsOf(metainfo), storedFiles(metainfo));
+}
+
+/** By file, without the torrent's own folder. */
+function pathsOf({ files, isMultiFile }: Metainfo): string[] {
+  return files.map((file) => (isMultiFile ? file.path.slice(1) : file.path).join('/'));
+}
+
+function storedFiles({ files }: Metainfo): number[] {
+  return files.flatMap(({ isPad }, file) => (isPad ? [] : [file]));
 }

@@ -12,6 +12,7 @@ import { Scope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
 import { readTree } from '../../lab/tree.js';
 import { until, withDeadline } from '../../lab/wait.js';
+import type { EngineOptions } from '../../src/api.js';
 import { withTrackers } from '../../src/metainfo/torrent.js';
 import { startTracker } from '../../src/tracker/server.js';
 import { fileSet, startEngine, startSeed } from '../support/engines.js';
@@ -20,11 +21,11 @@ const LIMIT_MS = 30_000;
 const example = (name: string): string => path.join(PACKAGE_ROOT, 'examples', `${name}.mjs`);
 
 /** A seed and the .torrent that leads to it. */
-async function offered(scope: Scope) {
+async function offered(scope: Scope, seedOptions: EngineOptions = {}) {
   const set = await fileSet(scope, 3_000_000);
   const tracker = await startTracker({ host: '127.0.0.1', port: 0 });
   scope.defer(() => tracker.close());
-  const seed = await startSeed(scope, set);
+  const seed = await startSeed(scope, set, seedOptions);
   tracker.register(set.metainfo.infoHash, { seedPort: seed.port! });
   const torrentFile = path.join(await tempFolder(scope), 'image.torrent');
   await writeFile(torrentFile, withTrackers(set.torrent, [[`${tracker.url('127.0.0.1')}/announce`]]));
@@ -85,6 +86,38 @@ describe('the examples', () => {
 
   examine('two-engines', async () => {
     assert.match(await run(scope, process.execPath, [example('two-engines')]), /^the copy is the same$/m);
+  });
+
+  examine('http-server', async () => {
+    const { set, torrentFile, output } = await offered(scope, { uploadBytesPerSec: 1_500_000 });
+    const child = spawn(process.execPath, [example('http-server'), torrentFile, output, '0']);
+    scope.defer(() => void child.kill('SIGKILL'));
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    await until('it serves', LIMIT_MS, () => said.includes('\n'));
+    const url = `${said.trim()}image.bin`;
+    const [whole, tail] = [path.join(output, 'whole'), path.join(output, 'tail')];
+    const reading = run(scope, 'curl', ['-sSf', '-o', whole, url]);
+    const [part, last] = await Promise.all([
+      run(scope, 'curl', ['-sSf', '-r', '2000000-', '-o', tail, '-w', '%{http_code} %{size_download}', url]),
+      run(scope, 'curl', ['-sS', '-r', '-5', '-o', path.join(output, 'last'), '-w', '%{http_code}', url]),
+    ]);
+    assert.deepEqual([part, last], ['206 1000000', '206']);
+    await reading;
+    const bytes = await readFile(set.path);
+    assert.ok((await readFile(whole)).equals(bytes), 'all of it');
+    assert.ok((await readFile(tail)).equals(bytes.subarray(2_000_000)), 'where a second reader began');
+    const codes = ['9000000-', '5-2'].map((range) => ['-r', range]).concat([['-I']]);
+    const answers = codes.map((words) =>
+      run(scope, 'curl', ['-s', ...words, '-o', '/dev/null', '-w', '%{http_code}', url]),
+    );
+    assert.deepEqual(await Promise.all(answers), ['416', '416', '200']);
+    assert.equal(await run(scope, 'curl', ['-s', '-w', '%{http_code}', `${said.trim()}%ff`]), 'no such file\n404');
+    child.kill('SIGINT');
+    const [exitCode] = (await withDeadline(once(child, 'close'), 'the example ends', LIMIT_MS)) as [number];
+    assert.equal(exitCode, 0);
   });
 
   test('all are run here', async () => {
