@@ -62,10 +62,27 @@ export interface EngineOptions {
   readonly announceAs?: { readonly host?: string; readonly port?: number };
   /** Certificates (PEM) that https trackers and web seeds may be signed with, besides the authorities Node knows. */
   readonly ca?: readonly string[];
+  /**
+   * Peers of public torrents are looked for, and ours are announced, in the distributed hash table (BEP 5, 32, 42, 43).
+   * Nobody is asked but the nodes that are named here, those that were kept, and those that they lead to. Never for
+   * private torrents. Default: none.
+   */
+  readonly dht?: DhtOptions;
   /** Receives one line per noteworthy event; never per block. */
   readonly log?: Log;
   /** Seed of all randomness in the engine; default: from the system. 32-bit unsigned integer. */
   readonly seed?: number;
+}
+
+export interface DhtOptions {
+  /** UDP port; 0 for any free one. Default: the number of the port for peers if it is free, else any. */
+  readonly port?: number;
+  /** Nodes to begin with: addresses, or names of hosts; at most 64. Without any we wait for others to find us. */
+  readonly nodes?: readonly { readonly host: string; readonly port: number }[];
+  /** A file that keeps the nodes that are known over a restart. Default: none does. */
+  readonly stateFile?: string;
+  /** Ask, and do not answer (BEP 43): for who is here for a short time only, or cannot be reached. Default false. */
+  readonly readOnly?: boolean;
 }
 
 export interface AddOptions {
@@ -151,6 +168,17 @@ export interface EngineStats {
   readonly uploadedBytes: number;
   readonly downloadBytesPerSec: number;
   readonly uploadBytesPerSec: number;
+  /** Null: it is not on (`EngineOptions.dht`). */
+  readonly dht: DhtStats | null;
+}
+
+export interface DhtStats {
+  /** UDP port. */
+  readonly port: number;
+  /** Nodes in the routing tables, of IPv4 and IPv6. */
+  readonly nodes: number;
+  /** Peers that others have announced to us. */
+  readonly storedPeers: number;
 }
 
 /** What a dormant torrent is. */

@@ -3,6 +3,8 @@ export type {
   AddOptions,
   AddressFailure,
   BannedPeer,
+  DhtOptions,
+  DhtStats,
   Engine,
   EngineEvents,
   EngineOptions,

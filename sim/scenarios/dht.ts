@@ -114,7 +114,7 @@ function average(values: readonly number[]): number {
 
 async function run(options: ScenarioOptions, nodes: number, name: string, title: string): Promise<Outcome> {
   const lookups = options.isSmall ? 20 : 400;
-  const endMs = SETTLED_MS + (options.isSmall ? 60_000 : 20 * 60_000);
+  const endMs = SETTLED_MS + (options.isSmall ? 60_000 : 10 * 60_000);
   const world = new DhtWorld({ seed: options.seed, delayMs: DELAY_MS, loss: LOSS });
   growTo(world, nodes);
   const results: Result[] = [];

@@ -1,5 +1,5 @@
 /** The engine as the commands open it: logs, warnings and port trouble turned into lines for people. */
-import type { Engine, EngineOptions, Torrent } from '../api.js';
+import type { DhtOptions, Engine, EngineOptions, Torrent } from '../api.js';
 import { HaulError } from '../errors.js';
 import { boundHeaps } from '../native/malloc.js';
 import { openFilesLimit } from '../native/open-files.js';
@@ -7,6 +7,7 @@ import type { WorkPool } from '../work/port.js';
 import { readCertificates } from './certificates.js';
 import type { EngineCliOptions } from './options.js';
 import type { Output } from './output.js';
+import { dhtStateFile } from './state-file.js';
 
 /**
  * The pool of the engine that will be opened, its threads started: a thread takes as long to begin as the rest of the
@@ -58,7 +59,13 @@ export function engineOptions(output: Output, options: EngineCliOptions): Engine
     ...(announceAs === undefined ? {} : { announceAs }),
     ...(storage === undefined ? {} : { storage }),
     ...(memory === undefined ? {} : { memoryBytes: memory }),
+    ...(options.dht === true || options.dhtNode !== undefined ? { dht: dhtOptions(options) } : {}),
   };
+}
+
+function dhtOptions({ dhtNode = [] }: EngineCliOptions): DhtOptions {
+  const stateFile = dhtStateFile();
+  return { nodes: dhtNode, ...(stateFile === null ? {} : { stateFile }) };
 }
 
 /** With fewer files to be had at once than this the engine is loaded part by part. */

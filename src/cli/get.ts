@@ -229,7 +229,9 @@ function warnLonely(output: Output, metainfo: Metainfo, options: GetOptions): vo
   for (const warning of metainfo.warnings) output.warn(warning);
   const urls = metainfo.trackers.flat();
   const hasWebSeed = metainfo.webSeeds.length + (options.webSeed ?? []).length > 0;
-  if (hasWebSeed || (options.peer ?? []).length > 0 || urls.some((url) => /^(?:https?|udp):/i.test(url))) return;
+  const hasDht = (options.dht === true || options.dhtNode !== undefined) && !metainfo.isPrivate;
+  if (hasDht || hasWebSeed || (options.peer ?? []).length > 0 || urls.some((url) => /^(?:https?|udp):/i.test(url)))
+    return;
   const [code, reason] =
     urls.length === 0
       ? ['no-trackers', 'the torrent names no tracker']

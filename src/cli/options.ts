@@ -2,9 +2,11 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TRACKER_LIMITS } from '../config.js';
 import {
+  type HostPort,
   parseAdvertise,
   parseConnections,
   parseGlob,
+  parseHostPort,
   parseMemory,
   parsePort,
   parseRate,
@@ -64,6 +66,9 @@ export interface EngineCliOptions {
   readonly maxPerAddress?: number;
   readonly storage?: 'mapped' | 'positional';
   readonly memory?: number;
+  readonly dht?: boolean;
+  /** Implies `dht`. */
+  readonly dhtNode?: readonly HostPort[];
   /** What trackers are told; of `haul seed`. */
   readonly announceAs?: { readonly host: string; readonly port?: number };
 }
@@ -71,8 +76,8 @@ export interface EngineCliOptions {
 const STORAGE_KINDS = ['mapped', 'positional'];
 
 /**
- * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address`, `--ca` and `--zone`; `--download-limit` only
- * where something is downloaded.
+ * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address`, `--ca`, `--dht` and `--zone`;
+ * `--download-limit` only where something is downloaded.
  */
 export function addEngineOptions(command: Command, downloads: boolean): Command {
   command.addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'));
@@ -100,6 +105,15 @@ export function addEngineOptions(command: Command, downloads: boolean): Command 
     ).argParser(argument(parseConnections)),
   );
   command.addOption(caOption());
+  command.addOption(
+    new Option('--dht', 'look for peers, and announce, in the DHT too; never for private torrents (default: off)'),
+  );
+  command.addOption(
+    new Option(
+      '--dht-node <host:port>',
+      'a node of the DHT to begin with, besides those of the last time; implies --dht; may be repeated',
+    ).argParser(repeated(parseHostPort)),
+  );
   return command.addOption(
     new Option(
       '--zone <name>',

@@ -1,4 +1,4 @@
-/** Where a tracker keeps its peers between two runs, unless it is told. */
+/** Where a tracker keeps its peers, and the DHT its nodes, between two runs, unless it is told. */
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { Option } from 'commander';
@@ -36,6 +36,12 @@ export function stateFileOf(
   if (base === null) return null;
   const place = `${hostname()}-${host ?? 'all'}-${port}`.replace(/[^A-Za-z0-9.-]/g, '_');
   return join(base, `tracker-${place}`);
+}
+
+/** Where the nodes of the DHT are kept: one file for all commands of a user; null: there is no place. */
+export function dhtStateFile(env: NodeJS.ProcessEnv = process.env, home: () => string = homedir): string | null {
+  const base = stateFolder(env, home);
+  return base === null ? null : join(base, 'dht-nodes');
 }
 
 function stateFolder(env: NodeJS.ProcessEnv, home: () => string): string | null {

@@ -20,6 +20,8 @@ export interface Books {
   readonly peers: PeerStore;
   readonly tokens: Tokens;
   readonly random: () => number;
+  /** Somebody has announced a torrent to us. */
+  readonly onAnnounced: (infoHash: Buffer, peer: Address) => void;
 }
 
 /** What all but the peers of an answer may take: keys, ids, the token and the transaction. */
@@ -38,6 +40,7 @@ export function answerQuery(query: Query, from: Address, books: Books, nowMs: nu
   const isKnown = query.token !== null && books.tokens.isValid(query.token, from.host, nowMs);
   if (!isKnown || !isUsable(address, books.family)) return encodeError(transaction, PROTOCOL_ERROR);
   books.peers.add(query.target, address, nowMs);
+  books.onAnnounced(query.target, address);
   return reply(query, from, books, {});
 }
 

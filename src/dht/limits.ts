@@ -59,6 +59,10 @@ export const DHT_LIMITS = {
   quietMs: 15 * 60_000,
   /** Nodes to begin with that can be configured. */
   bootstrapNodes: 64,
+  /** Nodes that are kept over a restart: a table has fewer. */
+  savedNodes: 400,
+  /** Of their file: so many nodes of both families take half of it. */
+  nodeFileBytes: 64 * 1024,
   /** How often the nodes that are known are written to their file. */
   saveMs: 5 * 60_000,
 } as const;

@@ -35,6 +35,8 @@ export interface DhtNodeOptions {
   readonly isReadOnly?: boolean;
   /** Nodes that are asked while we know no others. */
   readonly roots: () => readonly Address[];
+  /** Somebody has announced a torrent to us. */
+  readonly onAnnounced?: (infoHash: Buffer, peer: Address) => void;
   /** The node of the other family. */
   readonly other?: () => DhtNode | null;
 }
@@ -73,6 +75,7 @@ export class DhtNode {
       peers: this.peers,
       tokens: new Tokens(options.randomBytes(16)),
       random: options.random,
+      onAnnounced: (infoHash, peer) => options.onAnnounced?.(infoHash, peer),
     };
     const { answersPerAddressPerSecond, answersPerAddressBurst, answersPerSecond } = DHT_LIMITS;
     this.#limit = new RateLimit(

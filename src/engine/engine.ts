@@ -21,6 +21,7 @@ import type {
   WakeDormant,
 } from '../api.js';
 import { DEFAULTS, LIMITS } from '../config.js';
+import type { Dht } from '../dht/dht.js';
 import { Trackers } from '../discovery/trackers.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import { checkAddOptions, checkEngineOptions, checkLimits, checkRemoveOptions } from '../library/engine-options.js';
@@ -43,6 +44,7 @@ import { LiveTorrent } from '../torrent/torrent.js';
 import { makePeerId } from '../wire/handshake.js';
 import type { WorkPool } from '../work/port.js';
 import { DiskContent, type Disks, type OpenStorage } from './content.js';
+import { openDht } from './dht.js';
 import { EngineDialler } from './dialler.js';
 import { Dormant, infoHashKey } from './dormant.js';
 import { makeEnvironment, type SharedEnvironment } from './environment.js';
@@ -111,6 +113,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     add: (metainfo, options, found) => this.#add(metainfo, options, found),
   }));
   #listener: Listener | null = null;
+  #dht: Dht | null = null;
   #timer: NodeJS.Timeout | null = null;
   #lastSecondMs = 0;
   readonly #visits = new Visits<LiveTorrent>();
@@ -190,8 +193,9 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   async open(): Promise<void> {
     try {
       if (this.#options.port !== false) await this.#listen(this.#options.port);
+      if (this.#options.dht !== undefined) this.#dht = await openDht(this.#options, this.port, this.#random, this.#log);
     } catch (error) {
-      await this.#pool.close();
+      await Promise.all([this.#listener?.close(), this.#pool.close()]);
       throw error;
     }
     this.#timer = setInterval(() => this.#tick(), DEFAULTS.tickMs);
@@ -274,11 +278,8 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   #begin(metainfo: Metainfo, options: SessionOptions, environment: Environment): LiveTorrent {
     // What is not taken on trust is hashed, and a download needs memory made present: soon.
     if (options.mode !== 'seed' || options.trustData !== true) this.#pool.warmUp?.();
-    const torrent = new LiveTorrent(metainfo, options, {
-      environment,
-      dialler: this.#dialler,
-      contentOf: this.#host.contentOf,
-    });
+    const { contentOf } = this.#host;
+    const torrent = new LiveTorrent(metainfo, options, { environment, dialler: this.#dialler, contentOf });
     this.#torrents.set(metainfo.infoHashHex, torrent);
     this.#visits.stir(torrent);
     return torrent;
@@ -321,6 +322,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       maxPeersPerAddress: this.#options.maxConnectionsPerAddress ?? Math.ceil(maxPeers / DEFAULTS.addressesPerTable),
       trackers: this.#trackers,
       webClients: this.#webClients,
+      dht: this.#dht,
       zone,
       announceAs,
       restAfterMs: this.#internals.restAfterMs ?? DEFAULTS.restAfterMs,
@@ -367,6 +369,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       dormant: this.#dormant.count,
       connections: this.#handshakes.connectionCount,
       ...sumTransfers(this.#torrents.values(), this.#past),
+      dht: this.#dht?.stats() ?? null,
     };
   }
 
@@ -385,7 +388,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#limits.close();
     await listening;
     await this.#memory.close();
-    await Promise.all([this.#pool.close(), this.#trackers.close(), this.#webClients.destroy()]);
+    await Promise.all([this.#pool.close(), this.#trackers.close(), this.#dht?.close(), this.#webClients.destroy()]);
     emitTo(this, 'closed');
   }
 

@@ -3,6 +3,8 @@ import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { LIMITS } from '../config.js';
+import type { Dht } from '../dht/dht.js';
+import { DhtSource } from '../dht/dht-source.js';
 import { AddressBook } from '../discovery/address-book.js';
 import { AnnounceGate, urgencyOf } from '../discovery/announce-gate.js';
 import { Announcer, type AnnouncerOptions } from '../discovery/announcer.js';
@@ -13,11 +15,21 @@ import { type WebClients, WebSeeds } from '../webseed/web-seeds.js';
 /** All but the throttles, which each torrent has of its own. */
 export type SharedEnvironment = Omit<Environment, 'throttles'>;
 
-type Made = 'now' | 'makeAddresses' | 'resolveHost' | 'makeAnnounces' | 'makeWebSeeds' | 'onTrouble';
+type Made =
+  | 'now'
+  | 'hasDht'
+  | 'makeAddresses'
+  | 'resolveHost'
+  | 'makeAnnounces'
+  | 'makeSources'
+  | 'makeWebSeeds'
+  | 'onTrouble';
 
 export interface EnvironmentOptions extends Omit<SharedEnvironment, Made> {
   /** Those of the engine, by which all torrents announce. */
   readonly trackers: Trackers;
+  /** Null: it is not on. */
+  readonly dht: Dht | null;
   /** HTTP connections to web seeds. */
   readonly webClients: WebClients;
   /** What trackers are told (`EngineOptions.announceAs`). */
@@ -27,7 +39,7 @@ export interface EnvironmentOptions extends Omit<SharedEnvironment, Made> {
 }
 
 export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment {
-  const { trackers, webClients, zone, announceAs, ...given } = options;
+  const { trackers, dht, webClients, zone, announceAs, ...given } = options;
   const { log, random, peerId } = given;
   const gate = new AnnounceGate({
     atOnce: LIMITS.announcesAtOnce,
@@ -53,9 +65,17 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
   return {
     ...given,
     now,
+    hasDht: dht !== null,
     makeAddresses: () => new AddressBook({ random }),
     resolveHost,
     makeAnnounces: (torrent, tiers, owner) => new Announcer(ownAnnounces(announces, tiers, torrent.infoHash, owner)),
+    makeSources: ({ infoHash, name, isPrivate }, owners) => {
+      if (dht === null || isPrivate) return [];
+      const onFound = ({ nodes, peers }: { nodes: number; peers: number }): void =>
+        log('info', `${name}: DHT: ${peers} peers, announced to ${nodes} nodes`);
+      const [search, watch] = [dht.search.bind(dht), dht.watch.bind(dht)];
+      return [new DhtSource({ infoHash, owner: owners.ownerOf('dht'), now, onFound, search, watch })];
+    },
     makeWebSeeds: (metainfo, named, { downloads }) =>
       new WebSeeds({
         metainfo,

@@ -1,6 +1,7 @@
 /** The rules of `EngineOptions` and `AddOptions`. Pure. */
 import type {
   AddOptions,
+  DhtOptions,
   EngineOptions,
   MagnetOptions,
   MoveDataOptions,
@@ -8,6 +9,7 @@ import type {
   RecheckOptions,
   RemoveOptions,
 } from '../api.js';
+import { DHT_LIMITS } from '../dht/limits.js';
 import { HaulError } from '../errors.js';
 import { checkInfoHash } from '../metainfo/info-hash.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
@@ -50,6 +52,24 @@ const announceAs: Rule = (value) => {
     : 'must be an object of a host (a name or an address) and a port from 1 to 65535, or one of them';
 };
 
+const DHT_RULES: Rules<DhtOptions> = {
+  port,
+  nodes: listOf(address, 'a host and a port from 1 to 65535 each'),
+  stateFile: words,
+  readOnly: flag,
+};
+
+const dht: Rule = (value) => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be an object of DhtOptions';
+  for (const [name, given] of Object.entries(value)) {
+    const rule = Object.hasOwn(DHT_RULES, name) ? DHT_RULES[name as keyof DhtOptions] : undefined;
+    const fault = rule === undefined ? 'is no option' : given === undefined ? null : rule(given);
+    if (fault !== null) return `is of DhtOptions, of which ${name} ${fault}`;
+  }
+  const { nodes = [] } = value as DhtOptions;
+  return nodes.length <= DHT_LIMITS.bootstrapNodes ? null : `has ${DHT_LIMITS.bootstrapNodes} nodes at most`;
+};
+
 const ENGINE_RULES: Rules<EngineOptions> = {
   port: either(port, false),
   host: words,
@@ -66,6 +86,7 @@ const ENGINE_RULES: Rules<EngineOptions> = {
   ca: listOf(words, 'certificates in PEM'),
   zone: (value) => (typeof value === 'string' && isZone(value) ? null : ZONE_RULE),
   announceAs,
+  dht,
   log: callable,
   seed: wholeNumber(0, 2 ** 32 - 1),
 };

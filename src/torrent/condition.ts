@@ -19,6 +19,7 @@ type Watched = Pick<
   | 'environment'
   | 'dialler'
   | 'badPieces'
+  | 'metainfo'
   | 'webSources'
   | 'announces'
   | 'onDiskPause'
@@ -102,6 +103,11 @@ export class Condition {
     return this.#torrent.announces.reports();
   }
 
+  /** It is found without trackers. */
+  get #hasDht(): boolean {
+    return this.#torrent.environment.hasDht && !this.#torrent.metainfo.isPrivate;
+  }
+
   #facts(goal: HealthFacts['goal']): HealthFacts {
     const { exchange, roster, environment, dialler } = this.#torrent;
     const nowMs = environment.now();
@@ -116,7 +122,7 @@ export class Condition {
     return {
       goal,
       trackers: this.#trackers,
-      areTrackersGiven: this.#areTrackersGiven,
+      areTrackersGiven: this.#areTrackersGiven || this.#hasDht,
       peers: (exchange?.peerCount ?? 0) + (exchange?.webSeedCount ?? 0),
       webSeeds: this.#torrent.webSources.reports(),
       holders,

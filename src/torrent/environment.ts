@@ -50,6 +50,11 @@ export interface Announces extends PeerSource {
   reports(): readonly TrackerReport[];
 }
 
+/** Who hears what a source of each kind finds. */
+export interface SourceOwners {
+  ownerOf(foundBy: FoundBy): PeerSourceOwner;
+}
+
 export interface AnnounceOwner extends PeerSourceOwner {
   onOutcome(url: string, outcome: 'ok' | 'warning' | 'failure', message: string): void;
 }
@@ -66,6 +71,8 @@ export interface Environment {
   /** Places in a full table that one address keeps when others knock. */
   readonly maxPeersPerAddress: number;
   readonly throttles: TorrentThrottles;
+  /** Public torrents are announced in the DHT. */
+  readonly hasDht: boolean;
   /** A seed without a peer for so long rests. */
   readonly restAfterMs: number;
   makeAddresses(): Addresses;
@@ -76,6 +83,8 @@ export interface Environment {
     trackers: readonly (readonly string[])[],
     owner: AnnounceOwner,
   ): Announces;
+  /** What else finds peers of a torrent, besides its trackers; nothing for a private one. */
+  makeSources(torrent: Pick<Metainfo, 'infoHash' | 'name' | 'isPrivate'>, owners: SourceOwners): readonly PeerSource[];
   /** The web seeds of a torrent. @param named by the user, besides those of the torrent */
   makeWebSeeds(metainfo: Metainfo, named: readonly string[], throttles: TorrentThrottles): WebSeeds;
   /** Something has happened to this torrent: it is to be ticked again, should it have been quiet. */

@@ -86,6 +86,7 @@ export class LiveTorrent implements Session {
     this.webSources = new WebSources(this, options.webSeeds ?? []);
     this.announces = new ChangingAnnounces(this, options.trackers ?? metainfo.trackers);
     this.#sources.add(this.announces);
+    for (const source of this.environment.makeSources(metainfo, this.#sources)) this.#sources.add(source);
     this.rest = new Rest(this);
     for (const { address, foundBy } of options.found ?? []) this.#sources.ownerOf(foundBy).onPeers([address]);
     for (const peer of options.peers ?? []) this.addPeer(peer.host, peer.port);

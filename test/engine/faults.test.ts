@@ -79,6 +79,7 @@ function watchedServices(scope: Scope, calls: string[], change = (_content: Disk
   const shared = makeEnvironment({
     trackers,
     webClients: { any: client, ofTrackers: client, publicOnly: client },
+    dht: null,
     log: () => {},
     random: () => 0.5,
     peerId: Buffer.alloc(20),

@@ -6,7 +6,7 @@
 import type { TorrentSources } from '../../api.js';
 import { LIMITS } from '../../config.js';
 import type { AnnounceFigures } from '../../discovery/announce.js';
-import type { FoundBy } from '../../discovery/source.js';
+import type { FoundBy, PeerSource, PeerSourceOwner } from '../../discovery/source.js';
 import { Assembly } from '../../magnet/assembly.js';
 import type { Magnet } from '../../magnet/link.js';
 import { infoHashOf } from '../../metainfo/info-hash.js';
@@ -58,6 +58,7 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
   readonly #options: MetadataFetchOptions;
   readonly #book: Addresses;
   readonly #announces: Announces;
+  readonly #sources: readonly PeerSource[];
   readonly #assembly: Assembly<MetadataPeer>;
   readonly #peers = new Set<MetadataPeer>();
   /** Those of the user, and those of the magnet. */
@@ -75,6 +76,10 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
     this.#book = environment.makeAddresses();
     this.#assembly = new Assembly((metadata) => infoHashOf(metadata).equals(magnet.infoHash));
     this.#announces = environment.makeAnnounces(magnet, trackers, this);
+    const { infoHash, infoHashHex } = magnet;
+    // Whether it is private nobody knows yet; who gives a magnet away gives away that the torrent is there.
+    const unknown = { infoHash, name: magnet.displayName ?? infoHashHex, isPrivate: false };
+    this.#sources = environment.makeSources(unknown, { ownerOf: (foundBy) => this.#ownerOf(foundBy) });
     this.#named = this.#lookUpTo((address) => this.#book.add(address, 'explicit'));
     this.#linked = this.#lookUpTo((address) => this.#learn(address, 'magnet'));
     this.#greeting = new ExtendedGreeting({
@@ -89,7 +94,7 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
     const { magnet, peers, environment } = this.#options;
     for (const { host, port } of peers) this.addPeer(host, port);
     for (const { host, port } of magnet.peers) void this.#linked.add(host, port).then(() => this.#dialSome());
-    this.#announces.start(environment.now(), () => this.#figures());
+    for (const source of [this.#announces, ...this.#sources]) source.start(environment.now(), () => this.#figures());
   }
 
   /** A peer named by the user. */
@@ -102,7 +107,7 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
     if (this.#isOver) return;
     this.#dialSome();
     if (!isSecond) return;
-    this.#announces.tick(nowMs);
+    for (const source of [this.#announces, ...this.#sources]) source.tick(nowMs);
     this.#named.tick(nowMs);
     this.#linked.tick(nowMs);
     for (const peer of this.#assembly.tick(nowMs)) peer.link.close('does not answer requests for metadata');
@@ -116,13 +121,16 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
   handOver(): readonly Found[] {
     this.#close('the metadata is here');
     this.#announces.abandon();
+    // What the DHT was told is not taken back: nothing is said here.
+    for (const source of this.#sources) void source.stop(this.#options.environment.now());
     return [...this.#found.values()];
   }
 
   /** Ends all, and tells the trackers. Never rejects. */
   async stop(): Promise<void> {
     this.#close('the torrent was stopped');
-    await this.#announces.stop(this.#options.environment.now());
+    const nowMs = this.#options.environment.now();
+    await Promise.all([this.#announces, ...this.#sources].map((source) => source.stop(nowMs)));
   }
 
   #close(reason: string): void {
@@ -180,8 +188,16 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
   }
 
   onPeers(addresses: readonly Address[]): void {
-    for (const address of addresses) this.#learn(address, 'tracker');
-    this.#dialSome();
+    this.#ownerOf('tracker').onPeers(addresses);
+  }
+
+  #ownerOf(foundBy: FoundBy): PeerSourceOwner {
+    return {
+      onPeers: (addresses) => {
+        for (const address of addresses) this.#learn(address, foundBy);
+        this.#dialSome();
+      },
+    };
   }
 
   onOutcome(url: string, outcome: 'ok' | 'warning' | 'failure', message: string): void {
