@@ -7,6 +7,7 @@
 import { constants, createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { TRACKER_LIMITS } from '../config.js';
 import { groupOf } from '../net/remote-group.js';
 
@@ -37,6 +38,8 @@ const SEPARATOR = '\0';
 export class DataShelf {
   readonly #files = new Map<string, SharedFile>();
   readonly #answers = new Set<Answer>();
+  /** Of connections on which requests wait for those before them: when the last of them has its answer. */
+  readonly #turns = new Map<Socket, Promise<void>>();
   readonly #now: () => number;
 
   constructor(now: () => number) {
@@ -54,9 +57,24 @@ export class DataShelf {
       refuse(response, 404, 'not found');
       return;
     }
+    const { socket } = request;
+    const before = this.#turns.get(socket);
+    if (before === undefined && response.socket !== null) {
+      await this.#answer(file, request, response);
+      return;
+    }
+    // Requests in a row (pipelining, as libtorrent does): Node gives the connection to one after the other.
+    const turn = (before ?? Promise.resolve())
+      .then(() => hasConnection(socket, response))
+      .then((isHere) => (isHere ? this.#answer(file, request, response) : undefined));
+    this.#turns.set(socket, turn);
+    await turn;
+    if (this.#turns.get(socket) === turn) this.#turns.delete(socket);
+  }
+
+  async #answer(file: SharedFile, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const group = groupOf(request.socket.remoteAddress ?? '');
-    // Of requests sent in a row (pipelining) Node gives the connection to the first, and the others hear of no end.
-    if (response.socket === null || !this.#hasRoom(group)) {
+    if (!this.#hasRoom(group)) {
       refuse(response, 503, 'busy', { 'retry-after': String(TRACKER_LIMITS.dataRetrySeconds) });
       return;
     }
@@ -101,6 +119,26 @@ export class DataShelf {
     for (const answer of this.#answers) if (answer.group === group) own++;
     return this.#answers.size < TRACKER_LIMITS.dataAnswers && own < TRACKER_LIMITS.dataAnswersPerAddress;
   }
+}
+
+/** Whether this answer has its turn on the connection; false: that is closed. For one answer of each at a time. */
+function hasConnection(socket: Socket, response: ServerResponse): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (response.socket !== null || socket.destroyed) {
+      resolve(!socket.destroyed);
+      return;
+    }
+    const go = (): void => {
+      socket.off('close', gone);
+      resolve(true);
+    };
+    const gone = (): void => {
+      response.off('socket', go);
+      resolve(false);
+    };
+    response.once('socket', go);
+    socket.once('close', gone);
+  });
 }
 
 async function send(file: SharedFile, handle: FileHandle, answer: Answer, request: IncomingMessage): Promise<void> {

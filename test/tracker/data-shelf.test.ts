@@ -99,3 +99,25 @@ test('of a file that is cut off meanwhile the connection ends, and nobody waits 
   await assert.rejects(withDeadline(reply.arrayBuffer(), 'the body has ended', DEADLINE_MS), { name: 'TypeError' });
   await withDeadline(served, 'the answer has ended', DEADLINE_MS);
 });
+
+test('requests that are sent in a row are answered in a row, more than one may have at a time', async (t) => {
+  const scope = openScope(t);
+  const { port, answers } = await startShelf(scope);
+  const asked = Array.from(
+    { length: 7 },
+    (_, k) => `GET /file HTTP/1.1\r\nHost: x\r\nRange: bytes=${k}-${k + 9}\r\n\r\n`,
+  );
+  const client = connect(port, HOST, () => client.write(asked.join('')));
+  let text = '';
+  client.on('data', (bytes) => {
+    text += bytes.toString('latin1');
+  });
+  await until('seven answers', DEADLINE_MS, () => text.split('content-range: ').length === 8 && text.endsWith('\0'));
+  assert.deepEqual(
+    [...text.matchAll(/^content-range: bytes (\d+)-/gm)].map(([, begin]) => Number(begin)),
+    [0, 1, 2, 3, 4, 5, 6],
+  );
+  assert.ok(!text.includes(' 503 '));
+  await withDeadline(Promise.all(answers), 'all answers have ended', DEADLINE_MS);
+  client.destroy();
+});
