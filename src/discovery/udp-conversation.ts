@@ -47,6 +47,9 @@ export class Conversation {
   /** Exchanges under way, with those that wait for a connection id. */
   #users = 0;
   #usedAtMs: number;
+  /** When it last answered something that it was asked. */
+  #heardAtMs = Number.NEGATIVE_INFINITY;
+  #isRetired = false;
   isClosed = false;
 
   private constructor(socket: Socket, isIPv6: boolean, options: ConversationOptions) {
@@ -89,9 +92,20 @@ export class Conversation {
     return this.#usedAtMs;
   }
 
+  get heardAtMs(): number {
+    return this.#heardAtMs;
+  }
+
+  /** Nobody new will use it: it closes when nobody does. */
+  retire(): void {
+    this.#isRetired = true;
+    if (this.isIdle) this.close();
+  }
+
   /**
-   * The reply to a request, its head checked. Asks for a connection id first where there is none. It is asked again and
-   * again until the signal fires.
+   * The reply to a request, its head checked. Asks for a connection id first where there is none, and for another where
+   * one from before is refused: a tracker that was started anew knows none of them. It is asked again and again until
+   * the signal fires.
    * @throws HaulError NETWORK, ABORTED, TRACKER (it refuses, with its words)
    */
   async ask(
@@ -102,13 +116,29 @@ export class Conversation {
     this.#users++;
     this.#usedAtMs = this.#options.now();
     this.#socket.ref();
+    const hadId = this.#validId !== null;
     try {
-      const id = await this.#connect(signal);
-      return await this.#exchange(action, (transaction) => make(this.#validId ?? id, transaction), signal);
+      return await this.#askOnce(action, make, signal).catch((error: unknown) => {
+        const isRefused = error instanceof HaulError && error.code === 'TRACKER' && this.#connectionId === null;
+        if (!hadId || !isRefused || signal.aborted) throw error;
+        return this.#askOnce(action, make, signal);
+      });
     } finally {
       this.#usedAtMs = this.#options.now();
-      if (--this.#users === 0 && !this.isClosed) this.#socket.unref();
+      if (--this.#users === 0 && !this.isClosed) {
+        if (this.#isRetired) this.close();
+        else this.#socket.unref();
+      }
     }
+  }
+
+  async #askOnce(
+    action: typeof ANNOUNCE | 2,
+    make: (connectionId: Buffer, transaction: number) => Buffer,
+    signal: AbortSignal,
+  ): Promise<Buffer> {
+    const id = await this.#connect(signal);
+    return this.#exchange(action, (transaction) => make(this.#validId ?? id, transaction), signal);
   }
 
   close(): void {
@@ -188,6 +218,7 @@ export class Conversation {
     const head = replyHead(bytes);
     const pending = head === null ? undefined : this.#pending.get(head.transaction);
     if (head === null || pending === undefined) return;
+    this.#heardAtMs = this.#options.now();
     if (head.action === ERROR) {
       // The id may be the reason: the next one is new.
       this.#connectionId = null;

@@ -22,6 +22,11 @@ import {
   URL_DATA_BYTES_MAX,
 } from './udp-messages.js';
 
+/** Where a name has addresses of both families, the first has so long to answer before the other is asked. */
+const FAMILY_MS = 5000;
+/** Names whose family is remembered. */
+const ANSWERED_KEPT = 1000;
+
 export interface UdpTrackersOptions {
   /** A generator of [0, 1), for who is kept of a reply that is too long; default Math.random. */
   readonly random?: () => number;
@@ -31,6 +36,8 @@ export interface UdpTrackersOptions {
   readonly now?: () => number;
   /** For the first answer; default RESEND_FIRST_MS. */
   readonly resendMs?: number;
+  /** For the first of two families; default 5,000. */
+  readonly familyMs?: number;
 }
 
 export interface UdpCallOptions {
@@ -54,6 +61,8 @@ export class UdpTrackers {
   readonly #options: UdpTrackersOptions;
   readonly #now: () => number;
   readonly #conversations = new Map<string, Promise<Conversation>>();
+  /** By host and port, the address that answered last. */
+  readonly #answered = new Map<string, string>();
   #sweeper: NodeJS.Timeout | null = null;
   #isClosed = false;
 
@@ -143,17 +152,42 @@ export class UdpTrackers {
     signal: AbortSignal,
     exchange: (conversation: Conversation, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
+    const key = `${target.host} ${target.port}`;
     const addresses = await this.#addressesOf(target, permits, signal);
+    if (this.#answered.get(key) === addresses[1]) addresses.reverse();
     for (const [index, address] of addresses.entries()) {
+      const isLast = index === addresses.length - 1;
+      // Another family may have a way where this one has none, or loses all that is sent.
+      const silence = isLast ? null : AbortSignal.timeout(this.#options.familyMs ?? FAMILY_MS);
+      const conversation = await this.#conversation(address, target);
+      const beganMs = this.#now();
       try {
-        return await exchange(await this.#conversation(address, target), signal);
+        const answer = await exchange(conversation, silence === null ? signal : AbortSignal.any([signal, silence]));
+        this.#remember(key, address);
+        return answer;
       } catch (error) {
-        // Another family may have a way where this one has none.
         const isUnreached = error instanceof HaulError && error.code === 'NETWORK';
-        if (!isUnreached || index === addresses.length - 1 || signal.aborted) throw error;
+        const isSilent = conversation.heardAtMs < beganMs;
+        // Its socket may have the source address of a network that we are not in any more.
+        if (isUnreached || isSilent) this.#retire(`${address} ${target.port}`, conversation);
+        const mayGoOn = isUnreached || (isSilent && silence?.aborted === true);
+        if (!mayGoOn || isLast || signal.aborted) throw error;
       }
     }
     throw new Error('a name without addresses was not refused');
+  }
+
+  #remember(key: string, address: string): void {
+    if (this.#answered.size >= ANSWERED_KEPT) this.#answered.clear();
+    this.#answered.set(key, address);
+  }
+
+  /** The next to ask there gets another socket. */
+  #retire(key: string, conversation: Conversation): void {
+    void this.#conversations.get(key)?.then((current) => {
+      if (current === conversation) this.#conversations.delete(key);
+    });
+    conversation.retire();
   }
 
   /** The first of each family, in the order of the system. */
@@ -161,7 +195,7 @@ export class UdpTrackers {
     { host, port, where }: Target,
     permits: ((address: string) => boolean) | undefined,
     signal: AbortSignal,
-  ): Promise<readonly string[]> {
+  ): Promise<string[]> {
     const found = ipBytes(host) !== null ? [host] : await untilAborted(this.#lookUp(host, where), signal);
     const permitted = permits === undefined ? found : found.filter(permits);
     // What a torrent names in our own network gets no datagram where something else than a tracker listens.

@@ -27,6 +27,8 @@ export interface UdpDoorOptions {
   readonly now: () => number;
 }
 
+const SEND_QUEUE_BYTES_MAX = 2 ** 20;
+
 export class UdpDoor {
   readonly #socket: Socket;
   readonly #service: UdpService;
@@ -81,6 +83,8 @@ export class UdpDoor {
 
   #onDatagram(bytes: Buffer, from: RemoteInfo): void {
     if (bytes.length < HEAD_BYTES || from.port === 0) return;
+    // Where the link is slower than the questions, Node would keep the answers without bound. Clients ask again.
+    if (this.#socket.getSendQueueSize() > SEND_QUEUE_BYTES_MAX) return;
     const answer = this.#answer(bytes, from);
     if (answer !== null) this.#socket.send(answer, from.port, from.address);
   }

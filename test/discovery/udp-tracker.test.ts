@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
+import { until } from '../../lab/wait.js';
 import { LIMITS } from '../../src/config.js';
 import type { AnnounceRequest } from '../../src/discovery/announce.js';
 import { readAnnounceReply, readScrapeReply, replyHead } from '../../src/discovery/udp-messages.js';
@@ -159,6 +160,48 @@ test('a refusal makes the next announce ask for a new connection id', async (con
   isFresh = true;
   await trackers.announce(tracker.url, request);
   assert.deepEqual(tracker.actions(), [0, 1, 0, 1]);
+});
+
+test('an announce with an id of before the tracker was started anew is made once more', async (context) => {
+  let known = CONNECTION_ID;
+  const tracker = await udpStandIn(context, (bytes, ...rest) => {
+    if (bytes.readUInt32BE(8) === 0) return replyTo(bytes, 0, known);
+    if (!bytes.subarray(0, 8).equals(known)) return replyTo(bytes, 3, Buffer.from('unknown connection id'));
+    return honest(bytes, ...rest);
+  });
+  const trackers = client(context);
+  await trackers.announce(tracker.url, request);
+  known = Buffer.from('fedcba9876543210', 'hex');
+  assert.equal((await trackers.announce(tracker.url, request)).peers.length, 2);
+  assert.deepEqual(tracker.actions(), [0, 1, 1, 0, 1]);
+});
+
+test('where one family is silent the other is asked, and is the first the next time', async (context) => {
+  const tracker = await udpStandIn(context, honest);
+  const silent = createSocket({ type: 'udp6', ipv6Only: true });
+  context.after(() => silent.close());
+  let heard = 0;
+  silent.on('message', () => heard++);
+  await new Promise<void>((resolve) => silent.bind(tracker.port, '::1', resolve));
+  const trackers = client(context, { lookUp: async () => ['::1', '127.0.0.1'], familyMs: 30 });
+  const url = `udp://tracker.example:${tracker.port}`;
+  assert.equal((await trackers.announce(url, request)).peers.length, 2);
+  assert.equal(heard, 1);
+  assert.equal((await trackers.announce(url, request)).peers.length, 2);
+  assert.equal(heard, 1);
+});
+
+test('a tracker that was silent is asked from another socket, for networks change', async (context) => {
+  const ports = new Set<number>();
+  const tracker = await udpStandIn(context, (_, from) => {
+    ports.add(from.port);
+    return null;
+  });
+  const trackers = client(context);
+  for (let times = 1; times <= 2; times++) {
+    await fails(trackers.announce(tracker.url, request, { timeoutMs: 300 }), 'TIMEOUT', /no answer/);
+    await until('it is heard', 10_000, () => ports.size >= times);
+  }
 });
 
 test('over IPv6 the peers have 18 bytes', async (context) => {

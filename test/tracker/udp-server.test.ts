@@ -1,6 +1,6 @@
 /** Our tracker over UDP: with our client, with datagrams that are none of BEP 15, and beside TCP in a flood. */
 import assert from 'node:assert/strict';
-import { createSocket } from 'node:dgram';
+import { createSocket, Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
@@ -130,6 +130,15 @@ test('a flood of datagrams does not keep TCP from its turn', async (context) => 
   socket.close();
   assert.ok(sent > 500, `${sent} sent`);
   assert.equal(tracker.stats().announces, 20);
+});
+
+test('where answers wait for the link no more are made: Node would keep them all', async (context) => {
+  const { udp, url } = await scene(context);
+  const waiting = context.mock.method(Socket.prototype, 'getSendQueueSize', () => 2 ** 21);
+  await assert.rejects(udp.announce(url, peer(1), { timeoutMs: 50 }), { code: 'TIMEOUT' });
+  assert.ok(waiting.mock.callCount() > 0);
+  waiting.mock.mockImplementation(() => 2 ** 19);
+  await udp.announce(url, peer(1));
 });
 
 test('SipHash-2-4 gives the words of its reference', () => {
