@@ -11,11 +11,13 @@ import { performance } from 'node:perf_hooks';
 import { LIMITS } from '../config.js';
 import { Decoder } from '../wire/decoder.js';
 import { OutBuffer, writeKeepAlive, writePieceHeader } from '../wire/encoder.js';
-import { HANDSHAKE_BYTES, type Handshake, looksLikeHandshake, parseHandshake } from '../wire/handshake.js';
+import type { Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import type { Flusher } from './flusher.js';
 import { GatheredWrites } from './gathered-writes.js';
-import { ParkedBytes } from './parked.js';
+import { Opening } from './opening.js';
+import type { ParkedBytes } from './parked.js';
+import { ReadLimit } from './read-limit.js';
 import { adoptSocket, connectSocket, unsentBytes } from './socket.js';
 import type { Throttle } from './throttle.js';
 
@@ -62,24 +64,18 @@ export class PeerLink {
   readonly #writes: GatheredWrites;
   readonly #flusher: Flusher;
   #decoder: Decoder | null = null;
-  #handshake: Buffer | null = Buffer.allocUnsafe(HANDSHAKE_BYTES);
-  #handshakeLength = 0;
+  /** Until the messages begin. */
+  #opening: Opening | null = new Opening();
   #chunks: Buffer[] = [];
   #chunkBytes = 0;
   #blocks: number[] = [];
   #inFlight: WriteBatch[] = [];
   #isDirty = false;
-  /** What is read counts against this; set by the torrent that owns the link. */
-  downloads: Throttle | null = null;
+  readonly #limit = new ReadLimit(() => this.#readOn());
   /** Of `queuedBytes`, those of blocks: whoever sends them keeps them within bounds. */
   #blockBytes = 0;
-  /** Reading rests because too much of ours is unsent, or because a rate limit is reached. */
+  /** Reading rests because too much of ours is unsent. */
   #isPaused = false;
-  #isThrottled = false;
-  /** When the limit last began to keep us from reading, or last ceased to. */
-  #throttleTurnMs = 0;
-  /** How long it did since last asked, up to then. */
-  #heldMs = 0;
   /** What the kernel has taken, of a write under way as much as was known when last asked. */
   takenBytes = 0;
   /** How much of that is of the write under way. */
@@ -87,8 +83,6 @@ export class PeerLink {
   /** What the kernel had not taken when last asked, and since when it is that much. */
   #unsentBytes = 0;
   #unsentSinceMs = 0;
-  /** What came behind a handshake that is still being answered. */
-  #parked: ParkedBytes | null = null;
   #closeReason: string | null = null;
   #isClosed = false;
 
@@ -99,7 +93,7 @@ export class PeerLink {
         host,
         port,
         (source, length) => link.#receive(source, length),
-        () => link.#mostBytes(),
+        () => link.#limit.mostBytes,
       ),
     );
   }
@@ -111,7 +105,7 @@ export class PeerLink {
       adoptSocket(
         accepted,
         (source, length) => link.#receive(source, length),
-        () => link.#mostBytes(),
+        () => link.#limit.mostBytes,
       ),
     );
   }
@@ -266,8 +260,9 @@ export class PeerLink {
     this.handlers.onClosed(this, this.#closeReason ?? 'the peer closed the connection');
   }
 
-  #mostBytes(): number {
-    return this.downloads === null ? Number.POSITIVE_INFINITY : this.downloads.readBytes;
+  /** What is read counts against this; set by the torrent that owns the link. */
+  set downloads(throttle: Throttle | null) {
+    this.#limit.throttle = throttle;
   }
 
   /** One socket read: source[0, length). Returns false to pause reading. */
@@ -276,8 +271,9 @@ export class PeerLink {
     this.lastReadMs = performance.now();
     let start = 0;
     if (this.#decoder === null) {
-      if (this.#parked === null) start = this.#receiveHandshake(source, length);
-      if (this.#parked !== null) return this.#keepParked(this.#parked, source, start, length);
+      const opening = this.#opening!;
+      if (opening.parked === null) start = this.#receiveHandshake(opening, source, length);
+      if (opening.parked !== null) return this.#keepParked(opening.parked, source, start, length);
       if (this.#decoder === null) return true;
     }
     if (start < length && !this.#decoder.push(source, start, length) && !this.isClosing) {
@@ -285,24 +281,25 @@ export class PeerLink {
       return true;
     }
     this.handlers.onReadEnd(this);
-    if (this.downloads?.isLimited) this.#countRead(this.downloads, length);
+    const { throttle } = this.#limit;
+    if (throttle?.isLimited) this.#limit.count(throttle, length, this.lastReadMs);
     if (this.queuedBytes - this.#blockBytes > PAUSE_READING_BYTES) this.#isPaused = true;
-    return !this.#isPaused && !this.#isThrottled;
+    return !this.isResting;
   }
 
   /**
    * For `onHandshake`, which then returns null: whoever answers does so later, with `proceed` or by closing the link.
    */
   park(): void {
-    this.#parked = new ParkedBytes();
+    this.#opening!.park();
   }
 
   /** Where the messages of a parked link go. */
   proceed(sink: WireSink): void {
-    if (this.#parked === null || this.isClosing) return;
-    const { bytes } = this.#parked;
-    this.#parked = null;
-    this.#decoder = new Decoder(sink);
+    if (this.isClosing) return;
+    const bytes = this.#opening?.takeParked() ?? null;
+    if (bytes === null) return;
+    this.#begin(sink);
     if (bytes.length > 0) this.#receive(bytes, bytes.length);
     this.#readOn();
   }
@@ -313,65 +310,39 @@ export class PeerLink {
     return true;
   }
 
-  #countRead(downloads: Throttle, length: number): void {
-    downloads.take(length);
-    if (!downloads.isDry || this.#isThrottled) return;
-    this.#isThrottled = true;
-    this.#throttleTurnMs = this.lastReadMs;
-    downloads.wait(() => {
-      const nowMs = performance.now();
-      this.#isThrottled = false;
-      this.#heldMs += nowMs - this.#throttleTurnMs;
-      this.#throttleTurnMs = nowMs;
-      this.#readOn();
-    });
-  }
-
   /** How long we have read, or would have, and nothing came. */
   silentMs(nowMs: number): number {
-    return this.#isThrottled ? 0 : nowMs - Math.max(this.lastReadMs, this.#throttleTurnMs);
+    return this.#limit.silentMs(this.lastReadMs, nowMs);
   }
 
   /** How long a rate limit kept us from reading since last asked. */
   takeHeldMs(nowMs: number): number {
-    let heldMs = this.#heldMs;
-    this.#heldMs = 0;
-    if (!this.#isThrottled) return heldMs;
-    heldMs += Math.max(0, nowMs - this.#throttleTurnMs);
-    this.#throttleTurnMs = Math.max(nowMs, this.#throttleTurnMs);
-    return heldMs;
+    return this.#limit.takeHeldMs(nowMs);
   }
 
   /** We do not read now: a rate limit is reached, or too much of ours is unsent. */
   get isResting(): boolean {
-    return this.#isPaused || this.#isThrottled;
+    return this.#isPaused || this.#limit.isReached;
   }
 
   #readOn(): void {
-    if (!this.#isPaused && !this.#isThrottled && !this.isClosing) this.#socket.resume();
+    if (!this.isResting && !this.isClosing) this.#socket.resume();
   }
 
-  /** Gathers the 68 bytes; returns how many of this read were used. */
-  #receiveHandshake(source: Buffer, length: number): number {
-    const handshake = this.#handshake!;
-    const used = Math.min(length, HANDSHAKE_BYTES - this.#handshakeLength);
-    source.copy(handshake, this.#handshakeLength, 0, used);
-    this.#handshakeLength += used;
-    if (!looksLikeHandshake(handshake, this.#handshakeLength)) {
-      this.close('not a BitTorrent handshake');
-      return used;
+  /** Returns how many bytes of this read were used. */
+  #receiveHandshake(opening: Opening, source: Buffer, length: number): number {
+    const used = opening.take(source, length);
+    if (opening.badReason !== null) this.close(opening.badReason);
+    else if (opening.handshake !== null) {
+      const sink = this.handlers.onHandshake(this, opening.handshake);
+      if (sink !== null && !this.isClosing) this.#begin(sink);
     }
-    if (this.#handshakeLength < HANDSHAKE_BYTES) return used;
-    const parsed = parseHandshake(handshake);
-    this.#handshake = null;
-    if (!('infoHash' in parsed)) {
-      this.close(parsed.reason);
-      return used;
-    }
-    const sink = this.handlers.onHandshake(this, parsed);
-    if (sink === null || this.isClosing) return used;
-    this.#decoder = new Decoder(sink);
     return used;
+  }
+
+  #begin(sink: WireSink): void {
+    this.#opening = null;
+    this.#decoder = new Decoder(sink);
   }
 }
 
