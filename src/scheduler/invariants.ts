@@ -7,7 +7,7 @@ import { SKIP } from './pieces/priority.js';
 
 type Checked = Pick<
   SchedulerParts,
-  'peers' | 'availability' | 'picker' | 'open' | 'ledger' | 'choker' | 'holdings' | 'superSeed'
+  'peers' | 'availability' | 'picker' | 'open' | 'ledger' | 'incoming' | 'choker' | 'holdings' | 'superSeed'
 >;
 
 export function checkInvariants(parts: Checked): void {
@@ -68,11 +68,11 @@ function checkPeers({ peers, holdings }: Checked): void {
   assert(serving === servingCount, `${serving} peers serve us`);
 }
 
-function checkRequests({ peers, open, ledger }: Checked): void {
+function checkRequests({ peers, open, ledger, incoming }: Checked): void {
   const firm = new Map<number, number>();
   const lax = new Map<number, number>();
   const arriving = new Set<number>();
-  for (const slot of slotsOf(peers)) if (peers.arriving[slot]! >= 0) arriving.add(peers.arriving[slot]!);
+  for (const slot of slotsOf(peers)) if (incoming.block[slot]! >= 0) arriving.add(incoming.block[slot]!);
   for (let index = 0; index < open.state.length; index++) {
     const record = open.recordAt(index);
     const isReady = open.records.has(record) && open.phase[record] === READY;
@@ -108,7 +108,7 @@ function checkRequests({ peers, open, ledger }: Checked): void {
       listed++;
     }
     assert(listed === ledger.firm[slot]! + ledger.lax[slot]!, `the list of slot ${slot} is whole`);
-    const probe = peers.probe[slot]!;
+    const probe = ledger.probe[slot]!;
     if (probe >= 0) assert(ledger.slot[probe] === slot && ledger.isLax[probe] !== 0, `probe of slot ${slot}`);
   }
 }

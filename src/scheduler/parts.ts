@@ -7,6 +7,7 @@ import { Allowance } from './ask/allowance.js';
 import { Arrivals } from './ask/arrivals.js';
 import { Endgame } from './ask/endgame.js';
 import { Filler } from './ask/filler.js';
+import { Incoming } from './ask/incoming.js';
 import { Ledger } from './ask/ledger.js';
 import { Pipeline } from './ask/pipeline.js';
 import { Probing } from './ask/probing.js';
@@ -38,6 +39,7 @@ export interface SchedulerParts {
   readonly picker: Picker;
   readonly open: OpenPieces;
   readonly ledger: Ledger;
+  readonly incoming: Incoming;
   readonly requests: Requests;
   readonly pipeline: Pipeline;
   readonly allowance: Allowance;
@@ -63,21 +65,22 @@ export function makeParts(options: SchedulerOptions): SchedulerParts {
   const availability = new Availability(geometry.pieceCount, 0, (piece) => !have.has(piece), random, priorities);
   const traffic = new Traffic(0);
   const ledger = new Ledger(0);
+  const incoming = new Incoming();
   const open = new OpenPieces(geometry, Math.max(1, limits.openPieces), geometry.pieceCount - have.count, ledger);
   const allowance = new Allowance(limits.downloadBytesPerSec ?? Number.POSITIVE_INFINITY);
   const picker = new Picker(availability, peers, 0, have.count, random, isSequential);
   picker.prefer(options.begun ?? []);
   const holdings = new Holdings({ peers, availability, picker, have, sink, clock });
-  const requests = new Requests(open, ledger, peers, sink);
+  const requests = new Requests(open, ledger, peers, incoming, sink);
   const pipeline = new Pipeline(0, limits.requestsPerPeer);
-  const snubbing = new Snubbing(peers, pipeline, requests, sink);
-  const arrivals = new Arrivals({ geometry, open, peers, traffic, requests, pipeline, snubbing });
+  const snubbing = new Snubbing(peers, pipeline, requests, incoming, sink);
+  const arrivals = new Arrivals({ geometry, open, incoming, traffic, requests, pipeline, snubbing });
 
   const roomBlocks = Math.max(1, limits.openPieces) * geometry.blocksPerPiece;
   const line = new RequestLine(roomBlocks);
   const urgent = new Urgent({ availability, holdings, open });
   const told = { peers, holdings, availability, picker, open, sink, random, urgent };
-  const asking = { ...told, ledger, requests, pipeline, snubbing, allowance, roomBlocks, line };
+  const asking = { ...told, ledger, incoming, requests, pipeline, snubbing, allowance, roomBlocks, line };
   const endgame = new Endgame(asking);
   const reading = new Reading(asking);
   const filler = new Filler({ ...asking, endgame, reading, probing: new Probing(asking) });
@@ -91,7 +94,20 @@ export function makeParts(options: SchedulerOptions): SchedulerParts {
   const choking = { rows: 0, uploadSlots, pieceLengthBytes, random, hoarders, superSeed };
   const choker = new Choker(peers, traffic, sink, choking);
 
-  const tables = [peers, availability, ledger, pipeline, picker, traffic, snubbing, endgame, choker, line, hoarders];
+  const tables = [
+    peers,
+    availability,
+    ledger,
+    incoming,
+    pipeline,
+    picker,
+    traffic,
+    snubbing,
+    endgame,
+    choker,
+    line,
+    hoarders,
+  ];
   const rows = new SlotRows(maxSlots, superSeed === null ? tables : [...tables, superSeed]);
   return {
     clock,
@@ -102,6 +118,7 @@ export function makeParts(options: SchedulerOptions): SchedulerParts {
     picker,
     open,
     ledger,
+    incoming,
     requests,
     pipeline,
     allowance,

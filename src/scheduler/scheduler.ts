@@ -75,6 +75,8 @@ export class Scheduler {
     this.#p.peers.join(slot, nowMs);
     this.#p.open.forgetSender(slot);
     this.#p.pipeline.join(slot);
+    this.#p.ledger.joined(slot);
+    this.#p.incoming.joined(slot);
     this.#p.snubbing.joined(slot);
     this.#p.endgame.joined(slot);
     this.#p.picker.forget(slot);
@@ -194,11 +196,12 @@ export class Scheduler {
    * limit. Whatever we wait for from it, that time does not count.
    */
   setHeldBack(slot: PeerSlot, heldMs: number, nowMs: number): void {
-    const { peers, ledger, allowance } = this.#p;
+    const { peers, ledger, incoming, allowance } = this.#p;
     peers.isHeldBack[slot] = heldMs > 0 ? 1 : 0;
     if (heldMs <= 0) return;
     peers.shiftClocks(slot, heldMs, nowMs);
     ledger.shiftClocks(slot, heldMs, nowMs);
+    incoming.shiftClocks(slot, heldMs, nowMs);
     allowance.heldBack();
   }
 
@@ -242,7 +245,7 @@ export class Scheduler {
     this.#p.clock.tell(nowMs);
     const record = this.#p.open.recordOf(piece);
     if (record < 0 || !this.#p.requests.answer(slot, record, block)) {
-      if (this.#p.peers.late[slot]! > 0) this.#p.peers.late[slot]!--;
+      if (this.#p.ledger.late[slot]! > 0) this.#p.ledger.late[slot]!--;
       return;
     }
     if (this.#p.snubbing.rejected(slot, nowMs)) this.#p.filler.blocksFreed();

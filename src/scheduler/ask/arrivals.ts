@@ -3,10 +3,10 @@
  * be.
  */
 import type { BlockIndex, Geometry, PeerSlot, PieceIndex } from '../../metainfo/geometry.js';
-import type { Peers } from '../peers/peers.js';
 import type { Traffic } from '../peers/traffic.js';
 import type { OpenPieces } from '../pieces/open-pieces.js';
 import type { BlockVerdict } from '../sink.js';
+import type { Incoming } from './incoming.js';
 import type { Pipeline } from './pipeline.js';
 import type { Requests } from './requests.js';
 import type { Snubbing } from './snubbing.js';
@@ -14,7 +14,7 @@ import type { Snubbing } from './snubbing.js';
 export interface ArrivalsParts {
   readonly geometry: Geometry;
   readonly open: OpenPieces;
-  readonly peers: Peers;
+  readonly incoming: Incoming;
   readonly traffic: Traffic;
   readonly requests: Requests;
   readonly pipeline: Pipeline;
@@ -65,8 +65,8 @@ export class Arrivals {
 
   /** Blocks that came together have one answer time. */
   #answered(slot: number, blocks: number, nowMs: number): void {
-    const { peers, pipeline, snubbing } = this.#p;
-    const askedMs = peers.arrivingAskedMs[slot]!;
+    const { incoming, pipeline, snubbing } = this.#p;
+    const askedMs = incoming.askedMs[slot]!;
     if (!Number.isNaN(askedMs)) pipeline.responded(slot, nowMs - askedMs);
     snubbing.delivered(slot, blocks, nowMs);
   }

@@ -14,6 +14,7 @@ import { ARRIVING, type OpenPieces, READY, REQUESTED } from '../pieces/open-piec
 import { SKIP } from '../pieces/priority.js';
 import type { SchedulerSink } from '../sink.js';
 import type { Allowance } from './allowance.js';
+import type { Incoming } from './incoming.js';
 import { type Ledger, MAX_HOLDERS } from './ledger.js';
 import type { Pipeline } from './pipeline.js';
 import type { Requests } from './requests.js';
@@ -41,6 +42,7 @@ export interface EndgameParts {
   readonly peers: Peers;
   readonly open: OpenPieces;
   readonly ledger: Ledger;
+  readonly incoming: Incoming;
   readonly requests: Requests;
   readonly snubbing: Snubbing;
   readonly pipeline: Pipeline;
@@ -132,7 +134,7 @@ export class Endgame {
 
   /** Whose block is stuck is dropped: nobody else may write its place before. */
   #dropStuck(slot: number, record: number, isOver: boolean, nowMs: number): void {
-    const { open, peers, sink, pipeline } = this.#p;
+    const { open, peers, incoming, sink, pipeline } = this.#p;
     const isHurried = isOver && pipeline.hasAnswered(slot);
     for (let block = 0; block < open.blockCount[record]!; block++) {
       const index = open.indexOf(record, block);
@@ -140,7 +142,7 @@ export class Endgame {
       const sender = open.sender[index]!;
       if (sender === slot || peers.isHeldBack[sender] !== 0) continue;
       const limitMs = this.#stuckMs(sender, isHurried, nowMs);
-      if (nowMs - peers.arrivingSinceMs[sender]! > limitMs) sink.drop(sender as PeerSlot, 'stalled');
+      if (nowMs - incoming.sinceMs[sender]! > limitMs) sink.drop(sender as PeerSlot, 'stalled');
     }
   }
 

@@ -21,6 +21,10 @@ export class Ledger implements BlockTables {
   /** Firm and lax requests per peer. */
   firm: Int32Array;
   lax: Int32Array;
+  /** Requests we let go of that the peer may still answer: that many of its blocks are late, not unrequested. */
+  late: Int32Array;
+  /** The one request a snubbed peer is tried with, a cell, or -1. */
+  probe: Int32Array;
   /** Firm requests of all peers. */
   firmCount = 0;
   #next = new Int32Array(0);
@@ -31,6 +35,8 @@ export class Ledger implements BlockTables {
   constructor(rows: number) {
     this.firm = new Int32Array(rows);
     this.lax = new Int32Array(rows);
+    this.late = new Int32Array(rows);
+    this.probe = new Int32Array(rows).fill(-1);
     this.#head = new Int32Array(rows).fill(-1);
     this.#tail = new Int32Array(rows).fill(-1);
   }
@@ -39,8 +45,15 @@ export class Ledger implements BlockTables {
   grow(rows: number): void {
     this.firm = grown(this.firm, rows);
     this.lax = grown(this.lax, rows);
+    this.late = grown(this.late, rows);
+    this.probe = grown(this.probe, rows, -1);
     this.#head = grown(this.#head, rows, -1);
     this.#tail = grown(this.#tail, rows, -1);
+  }
+
+  joined(slot: number): void {
+    this.late[slot] = 0;
+    this.probe[slot] = -1;
   }
 
   growBlocks(blocks: number): void {

@@ -4,11 +4,13 @@
  */
 import type { Peers } from '../peers/peers.js';
 import type { OpenPieces } from '../pieces/open-pieces.js';
+import type { Ledger } from './ledger.js';
 import type { Requests } from './requests.js';
 
 export interface ProbingParts {
   readonly peers: Peers;
   readonly open: OpenPieces;
+  readonly ledger: Ledger;
   readonly requests: Requests;
   readonly random: () => number;
 }
@@ -22,7 +24,7 @@ export class Probing {
 
   /** It has its request. */
   isUnderWay(slot: number): boolean {
-    return this.#p.peers.probe[slot] !== -1;
+    return this.#p.ledger.probe[slot] !== -1;
   }
 
   /** Returns how many requests were made; -1: nothing is open that it could be tried with. */

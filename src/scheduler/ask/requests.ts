@@ -2,7 +2,7 @@
  * The life of a request: asked, arriving, stored; or timed out, rejected, cancelled, forgotten. Keeps block states
  * (open-pieces.ts) and the ledger (ledger.ts) in step; every step is O(1) per block.
  *
- * Invariant: a block is REQUESTED exactly while it has a firm request, ARRIVING while its sender's `arriving` names it.
+ * Invariant: a block is REQUESTED exactly while it has a firm request, ARRIVING while its sender's row in `Incoming` names it.
  * A request we let go of while the peer may still answer leaves a credit (`late`): that many blocks are late, not
  * unrequested.
  */
@@ -10,24 +10,27 @@ import type { BlockIndex, PeerSlot, PieceIndex } from '../../metainfo/geometry.j
 import type { Peers } from '../peers/peers.js';
 import { ARRIVING, MISSING, type OpenPieces, READY, REQUESTED, STORED } from '../pieces/open-pieces.js';
 import type { BlockVerdict, SchedulerSink } from '../sink.js';
+import type { Incoming } from './incoming.js';
 import { CELLS_PER_BLOCK, type Ledger } from './ledger.js';
 
 export class Requests {
   readonly #open: OpenPieces;
   readonly #ledger: Ledger;
   readonly #peers: Peers;
+  readonly #incoming: Incoming;
   readonly #sink: SchedulerSink;
 
-  constructor(open: OpenPieces, ledger: Ledger, peers: Peers, sink: SchedulerSink) {
+  constructor(open: OpenPieces, ledger: Ledger, peers: Peers, incoming: Incoming, sink: SchedulerSink) {
     this.#open = open;
     this.#ledger = ledger;
     this.#peers = peers;
+    this.#incoming = incoming;
     this.#sink = sink;
   }
 
   /** Requests that are waited for: firm ones, and the probe of a snubbed peer. */
   pending(slot: number): number {
-    return this.#ledger.firm[slot]! + (this.#peers.probe[slot] === -1 ? 0 : 1);
+    return this.#ledger.firm[slot]! + (this.#ledger.probe[slot] === -1 ? 0 : 1);
   }
 
   /**
@@ -70,7 +73,7 @@ export class Requests {
   probe(slot: number, record: number, block: number, nowMs: number): boolean {
     const index = this.#open.indexOf(record, block);
     if (this.#ledger.find(index, slot) < 0 && this.#ledger.findFree(index) < 0) return false;
-    this.#peers.probe[slot] = this.#put(slot, index, true, nowMs);
+    this.#ledger.probe[slot] = this.#put(slot, index, true, nowMs);
     this.#sink.request(slot as PeerSlot, this.#open.pieceOf[record] as PieceIndex, block as BlockIndex, 1);
     return true;
   }
@@ -127,7 +130,7 @@ export class Requests {
 
   /** The peer is late: its blocks are anyone's again, its answers still welcome. */
   timeOut(slot: number): void {
-    this.#peers.probe[slot] = -1;
+    this.#ledger.probe[slot] = -1;
     for (let cell = this.#ledger.first(slot); cell >= 0; cell = this.#ledger.next(cell)) {
       if (this.#ledger.isLax[cell] !== 0) continue;
       this.#ledger.setLax(cell, true);
@@ -137,7 +140,7 @@ export class Requests {
 
   /** The peer delivers again: what nobody else took meanwhile it most likely has queued for us. */
   revive(slot: number): void {
-    this.#peers.probe[slot] = -1;
+    this.#ledger.probe[slot] = -1;
     for (let cell = this.#ledger.first(slot); cell >= 0; cell = this.#ledger.next(cell)) {
       const index = Math.floor(cell / CELLS_PER_BLOCK);
       if (this.#open.state[index] !== MISSING) continue;
@@ -169,7 +172,7 @@ export class Requests {
 
   /** A block begins to arrive; the first to begin owns it. */
   arrive(slot: number, piece: number, block: number, nowMs: number): BlockVerdict {
-    if (this.#peers.arriving[slot] !== -1) throw new Error(`slot ${slot} begins a block inside another`);
+    if (this.#incoming.block[slot] !== -1) throw new Error(`slot ${slot} begins a block inside another`);
     const record = this.#open.recordOf(piece);
     const index = record < 0 ? -1 : this.#open.indexOf(record, block);
     const cell = record < 0 ? -1 : this.#ledger.find(index, slot);
@@ -177,14 +180,14 @@ export class Requests {
     if (cell >= 0) {
       askedMs = this.#ledger.askedMs[cell]!;
       this.#release(cell);
-    } else if (this.#peers.late[slot]! > 0) this.#peers.late[slot]!--;
+    } else if (this.#ledger.late[slot]! > 0) this.#ledger.late[slot]!--;
     else return 'unrequested';
     if (record < 0 || this.#open.phase[record] !== READY || this.#open.state[index]! >= ARRIVING) return 'duplicate';
     this.#open.move(record, block, ARRIVING);
     this.#open.sender[index] = slot;
-    this.#peers.arriving[slot] = index;
-    this.#peers.arrivingSinceMs[slot] = nowMs;
-    this.#peers.arrivingAskedMs[slot] = askedMs;
+    this.#incoming.block[slot] = index;
+    this.#incoming.sinceMs[slot] = nowMs;
+    this.#incoming.askedMs[slot] = askedMs;
     return 'wanted';
   }
 
@@ -192,9 +195,9 @@ export class Requests {
   store(slot: number, piece: number, block: number): boolean {
     const record = this.#open.recordOf(piece);
     const index = record < 0 ? -1 : this.#open.indexOf(record, block);
-    if (index < 0 || this.#peers.arriving[slot] !== index)
+    if (index < 0 || this.#incoming.block[slot] !== index)
       throw new Error(`stored a block that slot ${slot} did not begin`);
-    this.#peers.arriving[slot] = -1;
+    this.#incoming.block[slot] = -1;
     this.#open.move(record, block, STORED);
     const begin = index * CELLS_PER_BLOCK;
     for (let cell = begin; cell < begin + CELLS_PER_BLOCK; cell++)
@@ -205,10 +208,10 @@ export class Requests {
   /**
    * Whole blocks in a row came at once: `arrive` and `store` in one step, for as long as they were asked of this peer,
    * of nobody else, and in time. Returns how many were; the next one is to be looked at by itself. When the first was
-   * asked for is `arrivingAskedMs` then.
+   * asked for is `Incoming.askedMs` then.
    */
   storeRun(slot: number, piece: number, first: number, count: number): number {
-    if (this.#peers.arriving[slot] !== -1) throw new Error(`slot ${slot} stores a run inside a block`);
+    if (this.#incoming.block[slot] !== -1) throw new Error(`slot ${slot} stores a run inside a block`);
     const record = this.#open.recordOf(piece);
     if (record < 0 || this.#open.phase[record] !== READY) return 0;
     const begin = this.#open.indexOf(record, first);
@@ -216,7 +219,7 @@ export class Requests {
     for (; index < begin + count; index++) {
       const cell = this.#ledger.onlyCell(index, slot);
       if (cell < 0 || this.#ledger.isLax[cell] !== 0 || this.#open.state[index] !== REQUESTED) break;
-      if (index === begin) this.#peers.arrivingAskedMs[slot] = this.#ledger.askedMs[cell]!;
+      if (index === begin) this.#incoming.askedMs[slot] = this.#ledger.askedMs[cell]!;
       this.#ledger.free(cell);
     }
     this.#open.storeRun(record, begin, index - begin, slot);
@@ -225,9 +228,9 @@ export class Requests {
 
   /** The block that was arriving from this peer, if any, is not going to be whole. */
   abort(slot: number): void {
-    const index = this.#peers.arriving[slot]!;
+    const index = this.#incoming.block[slot]!;
     if (index < 0) return;
-    this.#peers.arriving[slot] = -1;
+    this.#incoming.block[slot] = -1;
     this.#open.sender[index] = -1;
     const record = this.#open.recordAt(index);
     const to = this.#ledger.holders(index) > 0 ? REQUESTED : MISSING;
@@ -261,12 +264,12 @@ export class Requests {
 
   #free(cell: number): void {
     const slot = this.#ledger.slot[cell]!;
-    if (this.#peers.probe[slot] === cell) this.#peers.probe[slot] = -1;
+    if (this.#ledger.probe[slot] === cell) this.#ledger.probe[slot] = -1;
     this.#ledger.free(cell);
   }
 
   #owe(slot: number): void {
-    this.#peers.late[slot]!++;
+    this.#ledger.late[slot]!++;
   }
 
   /** A firm request is gone: without another one the block is missing. */

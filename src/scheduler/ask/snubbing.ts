@@ -8,6 +8,7 @@ import type { PeerSlot } from '../../metainfo/geometry.js';
 import type { Peers } from '../peers/peers.js';
 import { grown } from '../peers/slot-rows.js';
 import type { SchedulerSink } from '../sink.js';
+import type { Incoming } from './incoming.js';
 import type { Pipeline } from './pipeline.js';
 import type { Requests } from './requests.js';
 
@@ -30,16 +31,18 @@ export class Snubbing {
   readonly #peers: Peers;
   readonly #pipeline: Pipeline;
   readonly #requests: Requests;
+  readonly #incoming: Incoming;
   readonly #sink: SchedulerSink;
   /** Times in a row that the peer unchoked us, was asked, gave nothing and choked us again. */
   #drops = new Int32Array(0);
   /** In a row. */
   #rejects = new Int32Array(0);
 
-  constructor(peers: Peers, pipeline: Pipeline, requests: Requests, sink: SchedulerSink) {
+  constructor(peers: Peers, pipeline: Pipeline, requests: Requests, incoming: Incoming, sink: SchedulerSink) {
     this.#peers = peers;
     this.#pipeline = pipeline;
     this.#requests = requests;
+    this.#incoming = incoming;
     this.#sink = sink;
   }
 
@@ -56,8 +59,8 @@ export class Snubbing {
   /** Time passed: is the peer late, or stuck inside a block? */
   check(slot: number, nowMs: number): void {
     const timeoutMs = this.#pipeline.timeoutMs(slot);
-    if (this.#peers.arriving[slot] !== -1) {
-      const arrivingMs = nowMs - this.#peers.arrivingSinceMs[slot]!;
+    if (this.#incoming.block[slot] !== -1) {
+      const arrivingMs = nowMs - this.#incoming.sinceMs[slot]!;
       if (arrivingMs > Math.max(STALL_MS, timeoutMs)) this.#sink.drop(slot as PeerSlot, 'stalled');
       return;
     }

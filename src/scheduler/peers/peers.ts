@@ -31,15 +31,6 @@ export class Peers {
   snubs: Int32Array;
   pieces: Int32Array;
   wanted: Int32Array;
-  /** Requests we let go of that the peer may still answer: that many of its blocks are late, not unrequested. */
-  late: Int32Array;
-  /** The one request a snubbed peer is tried with, a cell of the ledger, or -1. */
-  probe: Int32Array;
-  /** Block under way from this peer (index into the tables of open pieces), or -1. */
-  arriving: Int32Array;
-  arrivingSinceMs: Float64Array;
-  /** When the block under way was asked for; NaN when that is forgotten. */
-  arrivingAskedMs: Float64Array;
   /** Last sign of life while requests are outstanding. */
   waitingSinceMs: Float64Array;
   /**
@@ -71,11 +62,6 @@ export class Peers {
     this.snubs = new Int32Array(rows);
     this.pieces = new Int32Array(rows);
     this.wanted = new Int32Array(rows);
-    this.late = new Int32Array(rows);
-    this.probe = new Int32Array(rows);
-    this.arriving = new Int32Array(rows);
-    this.arrivingSinceMs = new Float64Array(rows);
-    this.arrivingAskedMs = new Float64Array(rows);
     this.waitingSinceMs = new Float64Array(rows);
     this.gaveMs = new Float64Array(rows);
     this.joinedMs = new Float64Array(rows);
@@ -108,11 +94,6 @@ export class Peers {
     this.snubs = grown(this.snubs, rows);
     this.pieces = grown(this.pieces, rows);
     this.wanted = grown(this.wanted, rows);
-    this.late = grown(this.late, rows);
-    this.probe = grown(this.probe, rows);
-    this.arriving = grown(this.arriving, rows);
-    this.arrivingSinceMs = grown(this.arrivingSinceMs, rows);
-    this.arrivingAskedMs = grown(this.arrivingAskedMs, rows);
     this.waitingSinceMs = grown(this.waitingSinceMs, rows);
     this.gaveMs = grown(this.gaveMs, rows);
     this.joinedMs = grown(this.joinedMs, rows);
@@ -137,9 +118,6 @@ export class Peers {
     this.snubs[slot] = 0;
     this.pieces[slot] = 0;
     this.wanted[slot] = 0;
-    this.late[slot] = 0;
-    this.probe[slot] = -1;
-    this.arriving[slot] = -1;
     this.waitingSinceMs[slot] = nowMs;
     this.gaveMs[slot] = nowMs;
     this.joinedMs[slot] = nowMs;
@@ -149,7 +127,7 @@ export class Peers {
 
   /** Its clocks stood still for a while. */
   shiftClocks(slot: number, ms: number, nowMs: number): void {
-    const clocks = [this.arrivingSinceMs, this.arrivingAskedMs, this.waitingSinceMs, this.gaveMs, this.unchokedMs];
+    const clocks = [this.waitingSinceMs, this.gaveMs, this.unchokedMs];
     for (const clock of clocks) clock[slot] = Math.min(nowMs, clock[slot]! + ms);
   }
 
