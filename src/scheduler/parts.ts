@@ -12,6 +12,7 @@ import { Ledger } from './ask/ledger.js';
 import { Pipeline } from './ask/pipeline.js';
 import { Probing } from './ask/probing.js';
 import { Reading } from './ask/reading.js';
+import { Relief } from './ask/relief.js';
 import { RequestLine } from './ask/request-line.js';
 import { Requests } from './ask/requests.js';
 import { Snubbing } from './ask/snubbing.js';
@@ -46,6 +47,7 @@ export interface SchedulerParts {
   readonly snubbing: Snubbing;
   readonly endgame: Endgame;
   readonly filler: Filler;
+  readonly relief: Relief;
   readonly urgent: Urgent;
   readonly reading: Reading;
   readonly arrivals: Arrivals;
@@ -83,7 +85,12 @@ export function makeParts(options: SchedulerOptions): SchedulerParts {
   const asking = { ...told, ledger, incoming, requests, pipeline, snubbing, allowance, roomBlocks, line };
   const endgame = new Endgame(asking);
   const reading = new Reading(asking);
-  const filler = new Filler({ ...asking, endgame, reading, probing: new Probing(asking) });
+  const relief: Relief = new Relief({
+    ...asking,
+    target: (slot) => filler.target(slot),
+    roomFreed: () => filler.roomFreed(),
+  });
+  const filler: Filler = new Filler({ ...asking, endgame, reading, relief, probing: new Probing(asking) });
 
   // A single piece cannot be shown before we are known for a seed.
   const isSuper = options.isSuperSeeding === true && have.isFull && geometry.pieceCount > 1;
@@ -125,6 +132,7 @@ export function makeParts(options: SchedulerOptions): SchedulerParts {
     snubbing,
     endgame,
     filler,
+    relief,
     urgent,
     reading,
     arrivals,

@@ -47,7 +47,7 @@ export class Scheduler {
     const record = this.#p.open.recordOf(piece);
     if (this.#p.urgent.keep(piece, priority)) return;
     this.#p.holdings.setPriority(piece, priority, record >= 0);
-    if (record >= 0) this.#p.filler.dropSkipped(record, nowMs);
+    if (record >= 0) this.#p.relief.dropSkipped(record, nowMs);
   }
 
   /**
@@ -233,7 +233,7 @@ export class Scheduler {
   /** Other torrents wait for the memory of open pieces: those of no use now are closed (`sink.closePiece`). */
   giveWay(nowMs: number): void {
     this.#p.clock.tell(nowMs);
-    this.#p.filler.giveWay(nowMs);
+    this.#p.relief.giveWay(nowMs);
   }
 
   /** Most requests the peer should have now. */
@@ -299,7 +299,7 @@ export class Scheduler {
       this.#p.urgent.ready();
       this.#p.peers.callServing();
     }
-    this.#p.filler.dropSkipped(record, this.#p.clock.nowMs);
+    this.#p.relief.dropSkipped(record, this.#p.clock.nowMs);
     return isComplete;
   }
 
@@ -309,7 +309,7 @@ export class Scheduler {
     if (record < 0) return;
     if (this.#p.open.arriving(record) > 0) throw new Error(`piece ${piece} is abandoned while a block of it arrives`);
     this.#p.requests.cancelRecord(record);
-    this.#p.filler.giveBack(record);
+    this.#p.relief.giveBack(record);
   }
 
   pieceVerified(piece: PieceIndex): void {
@@ -325,7 +325,7 @@ export class Scheduler {
   pieceFailed(piece: PieceIndex): readonly PeerSlot[] {
     const record = this.#recordIn(piece, VERIFYING);
     const senders = this.#p.open.restart(record);
-    this.#p.filler.dropSkipped(record, this.#p.clock.nowMs);
+    this.#p.relief.dropSkipped(record, this.#p.clock.nowMs);
     return senders;
   }
 

@@ -9,14 +9,13 @@
  * what many have, while what it alone has stays rare. Look-ahead is counted in time (the peer's depth again, or half of
  * what all want), so that requests never wait for a prefault and a slow peer does not sit on room it cannot use.
  * Room is finite. When it is exhausted, idle peers may take over requests that have aged (as in the endgame), and a
- * piece that no unchoked, punctual peer can finish is closed (relief.ts). A piece skipped while open is finished if
- * something is stored and peers we need serve it, else closed.
+ * piece that no unchoked, punctual peer can finish is closed (relief.ts).
  */
 import type { PieceIndex } from '../../metainfo/geometry.js';
 import type { Holdings } from '../peers/holdings.js';
 import type { Peers } from '../peers/peers.js';
 import type { Availability } from '../pieces/availability.js';
-import { type OpenPieces, READY } from '../pieces/open-pieces.js';
+import type { OpenPieces } from '../pieces/open-pieces.js';
 import type { Picker } from '../pieces/picker.js';
 import { SKIP } from '../pieces/priority.js';
 import { RarityBar } from '../pieces/rarity-bar.js';
@@ -28,7 +27,7 @@ import type { Ledger } from './ledger.js';
 import { MIN_DEPTH, type Pipeline } from './pipeline.js';
 import type { Probing } from './probing.js';
 import type { Reading } from './reading.js';
-import { Relief } from './relief.js';
+import type { Relief } from './relief.js';
 import { type RequestLine, TURN_BLOCKS } from './request-line.js';
 import type { Requests } from './requests.js';
 
@@ -53,12 +52,12 @@ export interface FillerParts {
   /** Blocks that fit in the open pieces the owner allows. */
   readonly roomBlocks: number;
   readonly holdings: Holdings;
+  readonly relief: Relief;
 }
 
 export class Filler {
   readonly #p: FillerParts;
   readonly #bar: RarityBar;
-  readonly #relief: Relief;
   /** `sink.openPiece` said no and nothing was closed since. */
   #isRefused = false;
   /** Blocks went back since the hungry looked last. */
@@ -67,14 +66,6 @@ export class Filler {
   constructor(parts: FillerParts) {
     this.#p = parts;
     this.#bar = new RarityBar(parts.peers, parts.picker, parts.availability);
-    this.#relief = new Relief({
-      peers: parts.peers,
-      open: parts.open,
-      line: parts.line,
-      firmBlocks: () => parts.ledger.firmCount,
-      target: (slot) => this.target(slot),
-      close: (record) => this.#close(record),
-    });
   }
 
   /** Room came back. */
@@ -226,19 +217,17 @@ export class Filler {
 
   /** Once a second or so: the hungry look again, and room held by pieces that cannot be finished is taken back. */
   tick(nowMs: number): void {
-    const { peers, open, availability } = this.#p;
+    const { peers, availability, relief } = this.#p;
     this.#isRefused = false;
     this.#p.allowance.tick(nowMs);
     this.#tickLine(nowMs);
-    if (availability.hasPriorities) {
-      for (let place = open.records.size - 1; place >= 0; place--) this.dropSkipped(open.records.at(place), nowMs);
-    }
+    if (availability.hasPriorities) relief.dropAllSkipped(nowMs);
     for (const wantSnubbed of [0, 1]) {
       for (let index = peers.hungry.size - 1; index >= 0; index--) {
         const slot = peers.hungry.at(index);
         if (peers.isSnubbed[slot] === wantSnubbed) this.fill(slot, nowMs);
       }
-      if (wantSnubbed === 0 && this.#relief.relieve(this.#isStarving(), nowMs)) this.fillHungry(nowMs);
+      if (wantSnubbed === 0 && relief.relieve(this.#isStarving(), nowMs)) this.fillHungry(nowMs);
     }
   }
 
@@ -305,7 +294,7 @@ export class Filler {
   /** For a piece that somebody reads: one that was opened ahead and is untouched waits. */
   #makeRoom(): void {
     const spare = this.#p.reading.spare();
-    if (spare >= 0) this.#close(spare);
+    if (spare >= 0) this.#p.relief.close(spare);
   }
 
   /** Missing blocks that this peer can serve, counted up to `goal`. */
@@ -340,38 +329,6 @@ export class Filler {
     const made = probing.try(slot, nowMs);
     if (made < 0) this.#openAhead(slot, 1);
     return Math.max(0, made);
-  }
-
-  /** Other torrents wait for memory: what is open and of no use is closed. */
-  giveWay(nowMs: number): void {
-    this.#relief.giveWay(nowMs);
-  }
-
-  /** Closes a piece that is skipped, unless it is to be finished. */
-  dropSkipped(record: number, nowMs: number): void {
-    const { open } = this.#p;
-    if (!this.#isSkipped(record) || open.phase[record] !== READY || open.arriving(record) > 0) return;
-    const isServed = open.missing(record) === 0 || this.#relief.isServed(open.pieceOf[record]!, nowMs);
-    if (open.stored(record) > 0 && isServed) return;
-    this.#close(record);
-    // Whoever was asked for its blocks may have nothing asked of it now.
-    this.#p.peers.callServing();
-  }
-
-  #close(record: number): void {
-    const { open, requests, sink } = this.#p;
-    const piece = open.pieceOf[record]!;
-    requests.cancelRecord(record);
-    sink.closePiece(piece as PieceIndex);
-    this.giveBack(record);
-  }
-
-  /** The record is no longer open, there is room for another; its piece may be picked again. */
-  giveBack(record: number): void {
-    const piece = this.#p.open.pieceOf[record]!;
-    this.#p.open.close(record);
-    this.#p.holdings.offer(piece);
-    this.#isRefused = false;
   }
 
   /** A punctual, hungry peer with nothing asked of it could open a piece if there were room. */

@@ -4,11 +4,18 @@
  *
  * A piece with something stored, that no peer can finish now, goes only after `STUCK_MS`: its peers may come back. What
  * is open for others to come is closed for the sake of other torrents as far as nobody here will ask for it soon.
+ * A piece skipped while open is finished if something is stored and peers we need serve it, else closed.
  */
-
+import type { PieceIndex } from '../../metainfo/geometry.js';
+import type { Holdings } from '../peers/holdings.js';
 import type { Peers } from '../peers/peers.js';
+import type { Availability } from '../pieces/availability.js';
 import { type OpenPieces, READY } from '../pieces/open-pieces.js';
+import { SKIP } from '../pieces/priority.js';
+import type { SchedulerSink } from '../sink.js';
+import type { Ledger } from './ledger.js';
 import type { RequestLine } from './request-line.js';
+import type { Requests } from './requests.js';
 
 /** Starvation after which a half-stored piece is given up. */
 const STUCK_MS = 10_000;
@@ -22,10 +29,15 @@ export interface ReliefParts {
   readonly peers: Peers;
   readonly open: OpenPieces;
   readonly line: RequestLine;
-  readonly firmBlocks: () => number;
+  readonly ledger: Ledger;
+  readonly requests: Requests;
+  readonly availability: Availability;
+  readonly holdings: Holdings;
+  readonly sink: SchedulerSink;
   /** Most requests this peer should have now. */
   readonly target: (slot: number) => number;
-  readonly close: (record: number) => void;
+  /** A piece is open no more. */
+  readonly roomFreed: () => void;
 }
 
 export class Relief {
@@ -48,7 +60,7 @@ export class Relief {
     if (this.#starvingSinceMs === NEVER) this.#starvingSinceMs = nowMs;
     const victim = this.#victim(nowMs - this.#starvingSinceMs >= STUCK_MS, nowMs);
     if (victim < 0) return false;
-    this.#p.close(victim);
+    this.close(victim);
     this.#starvingSinceMs = NEVER;
     return true;
   }
@@ -61,7 +73,41 @@ export class Relief {
     const victim = this.#victim(true, nowMs);
     if (victim < 0) this.#stuckSinceMs = NEVER;
     else if (this.#stuckSinceMs === NEVER) this.#stuckSinceMs = nowMs;
-    else if (nowMs - this.#stuckSinceMs >= STUCK_MS) this.#p.close(victim);
+    else if (nowMs - this.#stuckSinceMs >= STUCK_MS) this.close(victim);
+  }
+
+  dropAllSkipped(nowMs: number): void {
+    const { records } = this.#p.open;
+    for (let place = records.size - 1; place >= 0; place--) this.dropSkipped(records.at(place), nowMs);
+  }
+
+  /** Closes a piece that is skipped, unless it is to be finished. */
+  dropSkipped(record: number, nowMs: number): void {
+    const { open, availability } = this.#p;
+    const isSkipped = availability.priority(open.pieceOf[record]!) === SKIP;
+    if (!isSkipped || open.phase[record] !== READY || open.arriving(record) > 0) return;
+    const isServed = open.missing(record) === 0 || this.#isServed(open.pieceOf[record]!, nowMs);
+    if (open.stored(record) > 0 && isServed) return;
+    this.close(record);
+    // Whoever was asked for its blocks may have nothing asked of it now.
+    this.#p.peers.callServing();
+  }
+
+  /** All that was asked of it is taken back. */
+  close(record: number): void {
+    const { open, requests, sink } = this.#p;
+    const piece = open.pieceOf[record]!;
+    requests.cancelRecord(record);
+    sink.closePiece(piece as PieceIndex);
+    this.giveBack(record);
+  }
+
+  /** The record is no longer open, there is room for another; its piece may be picked again. */
+  giveBack(record: number): void {
+    const piece = this.#p.open.pieceOf[record]!;
+    this.#p.open.close(record);
+    this.#p.holdings.offer(piece);
+    this.#p.roomFreed();
   }
 
   /** Pieces of which nothing is stored or asked for, beyond what peers will ask for. */
@@ -72,7 +118,7 @@ export class Relief {
       const record = open.records.at(place);
       if (!this.#isIdle(record) || open.stored(record) > 0) continue;
       const isSpare = open.supplyBlocks - open.missing(record) >= wanted;
-      if (isSpare || !this.isServed(open.pieceOf[record]!, nowMs)) this.#p.close(record);
+      if (isSpare || !this.#isServed(open.pieceOf[record]!, nowMs)) this.close(record);
     }
   }
 
@@ -85,7 +131,9 @@ export class Relief {
       if (this.#serves(slot, nowMs)) most = Math.max(most, this.#p.target(slot));
     }
     if (most === 0) return 0;
-    return 2 * Math.max(most, line.wantedBlocks(this.#p.firmBlocks())) + PIECES_AHEAD * open.geometry.blocksPerPiece;
+    return (
+      2 * Math.max(most, line.wantedBlocks(this.#p.ledger.firmCount)) + PIECES_AHEAD * open.geometry.blocksPerPiece
+    );
   }
 
   /** The piece with least stored that no peer can finish now, or -1. */
@@ -96,7 +144,7 @@ export class Relief {
       const record = open.records.at(place);
       if (!this.#isIdle(record) || (open.stored(record) > 0 && !mayLose)) continue;
       if (victim >= 0 && open.stored(victim) <= open.stored(record)) continue;
-      if (!this.isServed(open.pieceOf[record]!, nowMs)) victim = record;
+      if (!this.#isServed(open.pieceOf[record]!, nowMs)) victim = record;
     }
     return victim;
   }
@@ -107,7 +155,7 @@ export class Relief {
   }
 
   /** An unchoked, punctual and willing peer that we are interested in has the piece. */
-  isServed(piece: number, nowMs: number): boolean {
+  #isServed(piece: number, nowMs: number): boolean {
     const { peers } = this.#p;
     for (let index = 0; index < peers.active.size; index++) {
       const slot = peers.active.at(index);
