@@ -116,29 +116,6 @@ export function makeParts(options: SchedulerOptions): SchedulerParts {
     hoarders,
   ];
   const rows = new SlotRows(maxSlots, superSeed === null ? tables : [...tables, superSeed]);
-  return {
-    clock,
-    peers,
-    holdings,
-    traffic,
-    availability,
-    picker,
-    open,
-    ledger,
-    incoming,
-    requests,
-    pipeline,
-    allowance,
-    snubbing,
-    endgame,
-    filler,
-    relief,
-    urgent,
-    reading,
-    arrivals,
-    choker,
-    hoarders,
-    superSeed,
-    rows,
-  };
+  const serving = { traffic, choker, hoarders, superSeed };
+  return { ...asking, ...serving, clock, endgame, filler, relief, reading, arrivals, rows };
 }

@@ -2,7 +2,8 @@
  * The life of a request: asked, arriving, stored; or timed out, rejected, cancelled, forgotten. Keeps block states
  * (open-pieces.ts) and the ledger (ledger.ts) in step; every step is O(1) per block.
  *
- * Invariant: a block is REQUESTED exactly while it has a firm request, ARRIVING while its sender's row in `Incoming` names it.
+ * Invariant: a block is REQUESTED exactly while it has a firm request, ARRIVING while its sender's row of `Incoming`
+ * names it.
  * A request we let go of while the peer may still answer leaves a credit (`late`): that many blocks are late, not
  * unrequested.
  */
