@@ -229,6 +229,10 @@ export const LIMITS = {
   webSeedRequests: 4,
   /** From the request to the first byte, and between two bytes. */
   webSeedTimeoutMs: 20_000,
+  /** A web seed that gave no whole block for so long while it was asked has failed: others may take its place. */
+  webSeedBlockMs: 60_000,
+  /** Of requests that it refuses beside others it gets fewer at once, and one more again after so long. */
+  webSeedRefusedMs: 30_000,
   /** Of one request; then the web seed has failed. */
   webSeedRedirects: 5,
   /** Servers, of all torrents, to which there are connections at once: a torrent and its servers name any number. */

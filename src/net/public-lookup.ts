@@ -3,7 +3,6 @@
  * lead elsewhere by then.
  */
 import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
-import { isPrivateAddress } from './private-address.js';
 
 type Callback = (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void;
 type Lookup = (host: string, options: LookupOptions, callback: Callback) => void;
@@ -40,6 +39,3 @@ export function filteredLookup({ permits = () => true, note, lookUp = lookup }: 
     });
   };
 }
-
-/** Public addresses only. */
-export const publicLookup: Lookup = filteredLookup({ permits: (address) => !isPrivateAddress(address) });

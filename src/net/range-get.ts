@@ -22,6 +22,8 @@ export interface RangeFailure {
   readonly reason: string;
   /** The server said when to come again. */
   readonly retryAfterMs: number | null;
+  /** It answered, and with a status that says no. */
+  readonly isRefusal: boolean;
 }
 
 export interface RangeSink {
@@ -197,7 +199,7 @@ export class RangeGet implements Dispatcher.DispatchHandler {
     if (status === 416) return failed('lies', 'the file there is shorter than ours (416)');
     const retryAfterMs = retryAfter(headerText(headers['retry-after']));
     const isTrouble = status >= 500 || status === 429 || status === 408;
-    return { kind: isTrouble ? 'trouble' : 'absent', reason: `answered ${status}`, retryAfterMs };
+    return { kind: isTrouble ? 'trouble' : 'absent', reason: `answered ${status}`, retryAfterMs, isRefusal: true };
   }
 
   /** 206: `bytes first-last/length`; it may be shorter than asked. */
@@ -267,8 +269,8 @@ export class RangeGet implements Dispatcher.DispatchHandler {
   }
 }
 
-function failed(kind: RangeFailureKind, reason: string): RangeFailure {
-  return { kind, reason, retryAfterMs: null };
+export function failed(kind: RangeFailureKind, reason: string): RangeFailure {
+  return { kind, reason, retryAfterMs: null, isRefusal: false };
 }
 
 function lengthOf(headers: IncomingHttpHeaders): number | null {

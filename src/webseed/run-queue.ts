@@ -18,6 +18,10 @@ export class RunQueue {
     return this.#bytes;
   }
 
+  get runs(): readonly Run[] {
+    return this.#runs;
+  }
+
   push(begin: number, end: number): void {
     this.#bytes += end - begin;
     const last = this.#runs.at(-1);
@@ -73,6 +77,11 @@ export class RunQueue {
       this.#runs.splice(index, 1, ...parts);
       index += parts.length - 1;
     }
+  }
+
+  /** Takes all out that waits in another queue. */
+  removeAll({ runs }: { readonly runs: readonly Run[] }): void {
+    for (const { begin, end } of runs) this.remove(begin, end);
   }
 
   clear(): void {

@@ -7,7 +7,7 @@
 import { BLOCK_LENGTH_BYTES, LIMITS } from '../config.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import type { FileLayout, FileSegment } from '../metainfo/layout.js';
-import type { MovedPlace, RangeFailure, RangeGet, RangeSink } from '../net/range-get.js';
+import { failed, type MovedPlace, type RangeFailure, type RangeGet, type RangeSink } from '../net/range-get.js';
 import type { Throttle } from '../peer/throttle.js';
 import type { Peer } from '../swarm/peer.js';
 import type { Remote } from '../swarm/remote.js';
@@ -62,13 +62,22 @@ export class WebRemote implements Remote, TransferOwner {
   lastReadMs: number;
   /** Why it closed, when it was the server's doing. */
   failure: RangeFailure | null = null;
+  /** Why it closed; one phrase. */
+  closeReason = '';
   /** It gave a block. */
   hasGiven = false;
   readonly #options: WebRemoteOptions;
   readonly #queue = new RunQueue();
   readonly #transfers = new Set<Transfer>();
+  /** What transfers under way may bring and nobody wants any more: it is not asked for again. */
+  readonly #cancelled = new RunQueue();
   #peer: Peer<WebRemote> | null = null;
   #failures = 0;
+  /** At once; and when it may be one more again. */
+  #requestsMax: number = LIMITS.webSeedRequests;
+  #raiseMs = 0;
+  /** When it last gave a block, or had no need to. */
+  #blockMs: number;
   #isPumpDue = false;
   #unfilledBytes = 0;
   /** Since when our own limit keeps us from reading; null: it does not. */
@@ -85,6 +94,7 @@ export class WebRemote implements Remote, TransferOwner {
     this.geometry = options.geometry;
     this.layout = options.layout;
     this.lastReadMs = options.now();
+    this.#blockMs = this.lastReadMs;
   }
 
   get client(): string {
@@ -116,18 +126,22 @@ export class WebRemote implements Remote, TransferOwner {
   ask(piece: PieceIndex, begin: number, lengthBytes: number): void {
     const offset = this.geometry.pieceBegin(piece) + begin;
     this.#queue.push(offset, offset + lengthBytes);
+    if (this.#cancelled.bytes > 0) this.#cancelled.remove(offset, offset + lengthBytes);
     this.#pumpSoon();
   }
 
   /** What is on its way comes all the same. */
   cancel(piece: PieceIndex, begin: number, lengthBytes: number): void {
     const offset = this.geometry.pieceBegin(piece) + begin;
+    const { bytes } = this.#queue;
     this.#queue.remove(offset, offset + lengthBytes);
+    if (this.#queue.bytes === bytes && this.#transfers.size > 0) this.#cancelled.push(offset, offset + lengthBytes);
   }
 
   close(reason: string): void {
     if (this.isClosing) return;
     this.isClosing = true;
+    this.closeReason = reason;
     this.#queue.clear();
     for (const transfer of this.#transfers) transfer.abort();
     this.#transfers.clear();
@@ -155,8 +169,18 @@ export class WebRemote implements Remote, TransferOwner {
     return heldMs;
   }
 
-  /** HTTP has its own time-outs. */
+  /** HTTP has time-outs for answers that do not come; this is for those that come byte by byte. */
   tick(nowMs: number): void {
+    if (this.#isIdle || this.isResting) this.#blockMs = nowMs;
+    if (nowMs - this.#blockMs >= LIMITS.webSeedBlockMs) {
+      this.#fail(failed('trouble', `no block in ${LIMITS.webSeedBlockMs / 1000} s`));
+      return;
+    }
+    if (this.#requestsMax < LIMITS.webSeedRequests && nowMs >= this.#raiseMs) {
+      this.#requestsMax++;
+      this.#raiseMs = nowMs + LIMITS.webSeedRefusedMs;
+      this.#pump();
+    }
     if (this.#waitingMs === null || nowMs - this.#waitingMs < PASS_OVER_MS) return;
     this.#waitingMs = null;
     this.#passesOver = true;
@@ -169,16 +193,22 @@ export class WebRemote implements Remote, TransferOwner {
     this.#pump();
   }
 
+  /** Nothing is asked of it: it need not give anything. */
+  get #isIdle(): boolean {
+    if (this.#options.isWhole && (this.#queue.bytes === 0 || this.#waitingMs !== null)) return true;
+    return this.#transfers.size === 0;
+  }
+
   // ---- requests ----
 
   /** Files that come whole: what is there is asked for as it passes. */
   #stream(): void {
     if (this.isClosing || this.isResting || this.#queue.bytes === 0) return;
+    this.lastReadMs = this.#options.now();
     if (this.#transfers.size > 0) {
       for (const transfer of this.#transfers) transfer.resume();
       return;
     }
-    this.lastReadMs = this.#options.now();
     const transfer = new Transfer(this, { begin: 0, end: this.geometry.lengthBytes });
     this.#transfers.add(transfer);
     transfer.start();
@@ -198,7 +228,7 @@ export class WebRemote implements Remote, TransferOwner {
       this.#stream();
       return;
     }
-    while (!this.isClosing && !this.isResting && this.#transfers.size < LIMITS.webSeedRequests) {
+    while (!this.isClosing && !this.isResting && this.#transfers.size < this.#requestsMax) {
       const asked = this.#askedBytes;
       const least = Math.max(LEAST_RUN_BYTES, asked / (2 * LIMITS.webSeedRequests));
       if (this.#transfers.size > 0 && this.#queue.bytes < least) return;
@@ -228,7 +258,9 @@ export class WebRemote implements Remote, TransferOwner {
   // ---- TransferOwner ----
 
   open(segment: FileSegment, sink: RangeSink): RangeGet {
-    return this.#options.open(segment, sink);
+    const request = this.#options.open(segment, sink);
+    if (this.isResting) request.pause();
+    return request;
   }
 
   onMoved(segment: FileSegment, place: MovedPlace): void {
@@ -251,7 +283,14 @@ export class WebRemote implements Remote, TransferOwner {
     this.#heldMs += nowMs - this.#throttledMs!;
     this.#throttledMs = null;
     this.lastReadMs = nowMs;
-    for (const transfer of this.#transfers) transfer.resume();
+    for (const transfer of [...this.#transfers]) {
+      if (this.isResting || this.isClosing) return;
+      if (!this.#transfers.has(transfer)) continue;
+      // The others come first next time.
+      this.#transfers.delete(transfer);
+      this.#transfers.add(transfer);
+      transfer.resume();
+    }
     this.#pump();
   }
 
@@ -279,6 +318,7 @@ export class WebRemote implements Remote, TransferOwner {
     const { geometry } = this;
     const piece = geometry.pieceAt(offset);
     const peer = this.#peer!;
+    this.#blockMs = this.#options.now();
     if (this.#options.isWhole) {
       if (!this.#queue.has(offset)) return true;
       this.#queue.remove(offset, offset + end - start);
@@ -303,6 +343,7 @@ export class WebRemote implements Remote, TransferOwner {
 
   onDone(transfer: Transfer): void {
     this.#transfers.delete(transfer);
+    if (this.#transfers.size === 0) this.#cancelled.clear();
     this.#fill();
     this.#pumpSoon();
   }
@@ -311,11 +352,22 @@ export class WebRemote implements Remote, TransferOwner {
     this.#transfers.delete(transfer);
     if (this.isClosing) return;
     if (!this.#options.isWhole) this.#queue.giveBack(transfer.at, transfer.end);
+    this.#queue.removeAll(this.#cancelled);
+    if (this.#transfers.size === 0) this.#cancelled.clear();
+    else if (failure.isRefusal) {
+      // It answers others: so many at once may be too much for it, or one file is not there, which is seen at the end.
+      this.#requestsMax = this.#transfers.size;
+      this.#raiseMs = this.#options.now() + LIMITS.webSeedRefusedMs;
+      return;
+    }
     this.#failures++;
     const isOver = failure.kind !== 'trouble' || failure.retryAfterMs !== null || this.#failures >= FAILURES_MAX;
-    if (isOver) {
-      this.failure = failure;
-      this.close(failure.reason);
-    } else this.#pumpSoon();
+    if (isOver) this.#fail(failure);
+    else this.#pumpSoon();
+  }
+
+  #fail(failure: RangeFailure): void {
+    this.failure = failure;
+    this.close(failure.reason);
   }
 }

@@ -81,6 +81,8 @@ const MOVED_KEPT = 64;
 export class WebSeeds {
   readonly #options: WebSeedsOptions;
   readonly #sources: Source[] = [];
+  /** Also of remotes that are gone: what they gave may be found to be bad later. */
+  readonly #sourceOf = new WeakMap<WebRemote, Source>();
   /** Origins that the user named, and those of trackers. */
   readonly #named: ReadonlySet<string>;
   readonly #trackers: ReadonlySet<string>;
@@ -147,7 +149,7 @@ export class WebSeeds {
     if (source.isBanned) return;
     source.failures = remote.hasGiven ? 1 : source.failures + 1;
     const { failure } = remote;
-    if (failure !== null) source.message = failure.reason;
+    source.message = failure?.reason ?? remote.closeReason;
     const { moved } = source;
     // A place to which a file had moved may be good for a while only, as signed URLs are.
     const hasMoved = failure !== null && moved.size > 0;
@@ -163,8 +165,10 @@ export class WebSeeds {
 
   /** It gave bad data: nothing of it is taken for this torrent any more. */
   ban(remote: WebRemote, reason: string): void {
-    const source = this.#sources.find((each) => each.remote === remote);
-    if (source !== undefined) this.#ban(source, reason);
+    const source = this.#sourceOf.get(remote);
+    if (source === undefined || source.isBanned) return;
+    this.#ban(source, reason);
+    if (source.remote !== remote) source.remote?.close(reason);
   }
 
   /** @param taker null: nothing is exchanged */
@@ -216,6 +220,8 @@ export class WebSeeds {
     const peer = taker.addWebSeed(remote);
     if (peer === null) return;
     source.remote = remote;
+    source.message = '';
+    this.#sourceOf.set(remote, source);
     source.slot = peer.slot;
     remote.joined(peer);
   }

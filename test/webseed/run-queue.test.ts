@@ -42,3 +42,16 @@ test('what is cancelled is taken out, in the middle of a run too; the rest comes
     }),
   );
 });
+
+test('what waits in another queue is taken out at once', () => {
+  const [queue, other] = [new RunQueue(), new RunQueue()];
+  queue.push(0, 160);
+  other.push(16, 32);
+  other.push(144, 176);
+  queue.removeAll(other);
+  assert.deepEqual([queue.bytes, other.bytes], [128, 48]);
+  assert.deepEqual(queue.runs, [
+    { begin: 0, end: 16 },
+    { begin: 32, end: 144 },
+  ]);
+});
