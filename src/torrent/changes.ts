@@ -23,15 +23,15 @@ export interface SessionOptions extends AddOptions {
   readonly onChecked?: (checkedPieces: number) => void;
 }
 
-/** Trouble of the disk that somebody can end: space, a cable, a remount, a limit of the system. */
-const MAY_GO_ON: ReadonlySet<ErrorCode> = new Set(['NO_SPACE', 'IO', 'READ_ONLY', 'SYSTEM_LIMIT']);
+/** Trouble of the disk that somebody can end: space, a cable, a remount, a limit of the system, another reader. */
+const MAY_GO_ON: ReadonlySet<ErrorCode> = new Set(['NO_SPACE', 'IO', 'READ_ONLY', 'SYSTEM_LIMIT', 'IN_USE']);
 
 /** What failed at the very start is more likely a wrong argument; but for space. @param hasRun it exchanged data */
 export function mayGoOn(failure: HaulError | null, hasRun: boolean): boolean {
   return failure !== null && MAY_GO_ON.has(failure.code) && (hasRun || failure.code === 'NO_SPACE');
 }
 
-/** One for each file. */
+/** One for each file. A function is asked here only: it may say something else the next time. */
 export function listed({ files }: Metainfo, priorities: FilePriorities): readonly FilePriority[] {
   return typeof priorities === 'function' ? files.map((file, index) => priorities(file, index)) : [...priorities];
 }

@@ -1,7 +1,8 @@
 /** A check of everything that a user asked for: how far it is, and what became of it when it was called off. */
-import type { RecheckOptions } from '../api.js';
+import type { AddOptions, RecheckOptions } from '../api.js';
 import { HaulError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
+import type { SessionOptions } from './changes.js';
 import { whenAborted } from './endings.js';
 import type { RestingFiles } from './resting-files.js';
 
@@ -29,6 +30,11 @@ export class Check {
     this.#options = options;
     if (options.signal?.aborted === true) throw this.#aborted();
     this.#unwatch = whenAborted(options.signal, () => owner.cutShort(this));
+  }
+
+  /** Of a session that believes nothing. */
+  optionsOf(options: AddOptions): SessionOptions {
+    return { ...options, trustData: false, hashesAll: true, onChecked: (count) => this.checked(count) };
   }
 
   checked(pieceCount: number): void {

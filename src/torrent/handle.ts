@@ -117,6 +117,7 @@ export class TorrentHandle extends AdjustableTorrent implements Torrent {
 
   pause(): Promise<void> {
     if (this.#isPaused || this.#isOver || this.#stopping !== null) return this.#chain;
+    if (this.#isFailing) return this.live!.stop();
     this.#isPaused = true;
     return this.#rest('paused', () => emitTo(this, 'paused', null));
   }
@@ -138,7 +139,7 @@ export class TorrentHandle extends AdjustableTorrent implements Torrent {
     rules.checkRecheckOptions(options);
     const check = new Check(this, options);
     try {
-      await this.#change('preparing', true, () => {
+      await this.#change(() => {
         this.#check = check;
         check.files = this.#files;
         this.#files = null;
@@ -201,9 +202,9 @@ export class TorrentHandle extends AdjustableTorrent implements Torrent {
   }
 
   async setPriorities(priorities: FilePriorities): Promise<void> {
-    rules.checkPriorities(this.metainfo, priorities, this.isSeed);
+    const list = typeof priorities === 'function' ? changes.listed(this.metainfo, priorities) : priorities;
+    rules.checkPriorities(this.metainfo, list, this.isSeed);
     this.#checkOpen('change');
-    const list = changes.listed(this.metainfo, priorities);
     const keep = (): void => {
       this.priorities = list;
       this.options = { ...this.options, priorities: list };
@@ -213,25 +214,27 @@ export class TorrentHandle extends AdjustableTorrent implements Torrent {
     if (isFree && changes.hasSamePlaces(this.metainfo, this.priorities, list)) {
       keep();
       changes.applyPriorities(live, list);
-    } else await this.#change('preparing', true, keep);
+    } else await this.#change(keep);
   }
 
   stop(): Promise<void> {
     return this.#end(stoppedError(this.metainfo.name));
   }
 
-  /** What can be changed between two sessions only. @param isToWait there may be something to wait for again */
-  async #change(shown: TorrentState, isToWait: boolean, step: () => Promise<void> | void): Promise<void> {
+  /** What can be changed between two sessions only. Then there may be something to wait for again. */
+  async #change(step: () => void): Promise<void> {
     this.#checkOpen('change');
-    if (isToWait && this.#completion.isDone) this.#completion.renew();
+    if (this.#completion.isDone) this.#completion.renew();
     await this.#enqueue(() => {
       this.#checkOpen('change');
-      return this.#between(shown, step);
+      return this.#between('preparing', step);
     });
     if (!this.#isPaused) await changes.whenRunning(this);
   }
 
   async #between(shown: TorrentState, step: () => Promise<void> | void): Promise<void> {
+    if (this.#isFailing) await this.live!.stop();
+    this.#checkOpen('change');
     const { live } = this;
     this.isResting = live !== null;
     if (!this.#isPaused || shown === 'moving') this.#enter(shown);
@@ -251,18 +254,20 @@ export class TorrentHandle extends AdjustableTorrent implements Torrent {
     throw new HaulError('CLOSED', `${operation} ${this.metainfo.name}: the torrent is ${this.#state}`);
   }
 
+  /** Its session is ending by itself, with a failure that is told when it has ended. */
+  get #isFailing(): boolean {
+    return this.live !== null && !this.isResting && this.#failure !== null;
+  }
+
   // ---- sessions ----
 
   #begin(): void {
     if (this.live !== null || this.#isPaused || this.#isOver || this.#stopping !== null) return;
     this.#failure = null;
     this.isResting = false;
-    const check = this.#check;
-    const checking = { trustData: false, hashesAll: true, onChecked: (count: number) => check?.checked(count) };
-    const options = check === null ? this.options : { ...this.options, ...checking };
-    const live = this.host.begin(this, options);
-    this.live = live;
-    live.listener = this;
+    const options = this.#check?.optionsOf(this.options) ?? this.options;
+    this.live = this.host.begin(this, options);
+    this.live.listener = this;
   }
 
   troubled(error: HaulError): void {
@@ -379,9 +384,7 @@ export class TorrentHandle extends AdjustableTorrent implements Torrent {
   #enqueue(step: () => Promise<void> | void): Promise<void> {
     const run = this.#chain.then(step);
     this.#queued++;
-    const end = (): void => {
-      this.#queued--;
-    };
+    const end = (): void => void this.#queued--;
     this.#chain = run.then(end, end);
     return run;
   }

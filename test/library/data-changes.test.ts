@@ -268,3 +268,82 @@ test('priorities that skip the same files count at once, and the connections sta
   await torrent.setPriorities(set.metainfo.files.map(() => 'normal'));
   assert.equal(torrent.state, 'seeding');
 });
+
+test('a failure is told, whoever pauses or changes the torrent while it ends', async (t) => {
+  const scope = openScope(t);
+  for (const how of ['pause', 'recheck', 'moveData'] as const) {
+    const set = await fileSet(scope, LENGTH, { pieceLengthBytes: PIECE });
+    const [seed] = (await startSeed(scope, set)).torrents;
+    const failures: string[] = [];
+    seed!.on('failed', ({ code }) => failures.push(code));
+    const folder = await tempFolder(scope);
+    const act = { pause: () => seed!.pause(), recheck: () => seed!.recheck(), moveData: () => seed!.moveData(folder) };
+    let acted: Promise<string> | null = null;
+    const end = (): string => 'done';
+    const code = (error: HaulError): string => error.code;
+    seed!.on('state', (state) => {
+      if (state === 'stopping') acted ??= act[how]().then(end, code);
+    });
+    await spoil(set.path);
+    await assert.rejects(seed!.recheck(), { code: 'BAD_DATA' });
+    assert.equal(await acted, how === 'pause' ? 'done' : 'CLOSED');
+    assert.deepEqual([seed!.state, seed!.error?.code, failures], ['failed', 'BAD_DATA', ['BAD_DATA']]);
+  }
+});
+
+test('a check is made up for when other files are wanted or it is paused meanwhile', async (t) => {
+  const scope = openScope(t);
+  const set = await treeSet(scope, FILES, { pieceLengthBytes: PIECE });
+  const torrent = await download(scope, set);
+  await whole(torrent);
+  const file = path.join(torrent.output, 'tree', 'b');
+  const { atime, mtime } = await stat(file);
+  for (const isPaused of [false, true]) {
+    const { downloadedBytes } = torrent.stats();
+    const handle = await open(file, 'r+');
+    await handle.write(Buffer.alloc(100, 'x'), 0, 100, 5 * PIECE);
+    await handle.close();
+    await utimes(file, atime, mtime);
+    const checked = torrent.recheck();
+    const checking = until('it is under way', LIMIT_MS, () => torrent.state !== 'seeding');
+    if (isPaused) {
+      checked.catch(() => {});
+      await checking;
+      await torrent.pause();
+      torrent.resume();
+    } else {
+      await checking;
+      await torrent.setPriorities(FILES.map(({ path: name }) => (name === 'a' ? 'skip' : 'normal')));
+      await checked;
+    }
+    await whole(torrent);
+    assert.ok(torrent.stats().downloadedBytes - downloadedBytes >= PIECE, 'the bad piece came anew');
+    assert.ok(await isHere(set, torrent, 'b'));
+  }
+});
+
+test('a check of data that somebody else reads pauses the torrent, which goes on when they are gone', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, LENGTH, { pieceLengthBytes: PIECE });
+  const torrent = await download(scope, set);
+  await whole(torrent);
+  const engine = await startEngine(scope);
+  const reader = engine.add(set.torrent, { output: torrent.output, trackers: [], mode: 'seed' });
+  await whole(reader);
+  await assert.rejects(torrent.recheck(), { code: 'IN_USE' });
+  assert.deepEqual([torrent.state, torrent.error?.code], ['paused', 'IN_USE']);
+  await reader.stop();
+  torrent.resume();
+  await whole(torrent);
+  assert.equal(torrent.error, null);
+});
+
+test('a function that says priorities is asked once for each file', async (t) => {
+  const scope = openScope(t);
+  const set = await treeSet(scope, FILES, { pieceLengthBytes: PIECE });
+  const torrent = await download(scope, set, { downloadBytesPerSec: 100_000 });
+  let asked = 0;
+  await torrent.setPriorities(() => (asked++ < FILES.length ? 'normal' : ('none' as never)));
+  assert.equal(asked, torrent.files().length);
+  assert.ok(torrent.files().every(({ priority }) => priority === 'normal'));
+});
