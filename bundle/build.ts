@@ -24,7 +24,8 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const require = createRequire(import.meta.url);
-const { digestOf, filesOf, isOutdated } = require('../src/cli/bundle.cjs') as import('../src/cli/bundle.cjs').Bundles;
+const bundles = require('../src/cli/bundle.cjs') as import('../src/cli/bundle.cjs').Bundles;
+const { digestOf, filesOf, isOutdated, scriptOf } = bundles;
 
 /** This runs in dist/bundle. */
 const MODULES = fileURLToPath(new URL('../src', import.meta.url));
@@ -109,6 +110,8 @@ const CHANGED_PACKAGES = {
   },
 };
 
+/** Before the code. */
+const DIGEST_BYTES = 32;
 const URL_OF_THIS = 'urlOfThisBundle';
 
 /** V8 takes ASCII as it is; an escape means the same in strings, regular expressions and names. */
@@ -229,10 +232,16 @@ function findEsbuild(): Esbuild | null {
   }
 }
 
-/** As `makeBundles`, unless they are there and no module is younger. */
+/** As `makeBundles`, unless they are there, no module is younger, and their code is of this V8. */
 export async function buildBundles(): Promise<boolean> {
-  const { source } = filesOf(FOLDER, 'command');
-  return (existsSync(source) && !isOutdated(FOLDER, source)) || makeBundles();
+  const { source, code } = filesOf(FOLDER, 'command');
+  const isThere = existsSync(source) && existsSync(code) && !isOutdated(FOLDER, source);
+  return (isThere && isOfThisEngine(readFileSync(source), readFileSync(code))) || makeBundles();
+}
+
+/** Another Node.js made it: all works then, and starts slower. */
+function isOfThisEngine(source: Buffer, code: Buffer): boolean {
+  return scriptOf('command', source, code.subarray(DIGEST_BYTES)).cachedDataRejected === false;
 }
 
 /** Bundles of the present modules; none where there is no esbuild. Returns whether they are there. */

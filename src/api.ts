@@ -37,7 +37,9 @@ export interface EngineOptions {
   /** Rate limits over all torrents, bytes per second, > 0. Default: none. */
   readonly downloadBytesPerSec?: number;
   readonly uploadBytesPerSec?: number;
+  /** Connections of all torrents together. Default: 4000, fewer where the process may not open so many files. */
   readonly maxConnections?: number;
+  /** Peers of one torrent. Default: 500. */
   readonly maxConnectionsPerTorrent?: number;
   /**
    * Connections of one torrent that one address (IPv6: one /64) keeps when its table is full and others knock. No limit
@@ -46,7 +48,8 @@ export interface EngineOptions {
   readonly maxConnectionsPerAddress?: number;
   /**
    * Dormant torrents that are awake at once, of those with `sleepAfterMs`. One more puts the one to sleep that has had
-   * no peer for longest; it is not woken when all have peers. Default: 256.
+   * no peer for longest, or else one whose peers neither gave nor took for a minute; it is not woken when all are in
+   * use. Default: 256.
    */
   readonly maxAwakeTorrents?: number;
   /**

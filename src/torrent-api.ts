@@ -39,7 +39,7 @@ export interface TorrentStats {
   readonly verifiedPieces: number;
   /** Pieces checked so far while `state` is 'checking'. */
   readonly checkedPieces: number;
-  /** Payload bytes, this session. */
+  /** Payload bytes since it was added. */
   readonly downloadedBytes: number;
   readonly uploadedBytes: number;
   /** What of the downloaded came from web seeds. */
@@ -117,7 +117,7 @@ export interface WebSeedReport {
   readonly state: 'in-use' | 'waiting' | 'failing' | 'banned';
   /** Why it fails, one phrase; empty while all is well. */
   readonly message: string;
-  /** Payload bytes, this session. */
+  /** Payload bytes since the torrent was added or went on after a pause. */
   readonly downloadedBytes: number;
 }
 
@@ -142,7 +142,10 @@ export interface TorrentSources {
   readonly addresses: {
     /** That may be dialled: neither banned nor our own. */
     readonly known: number;
-    /** Dials begun; connections that became peers, of either side; dials that failed. This session. */
+    /**
+     * Dials begun; connections that became peers, of either side; dials that failed. Since it was added or went on
+     * last.
+     */
     readonly dialled: number;
     readonly connected: number;
     readonly failed: number;

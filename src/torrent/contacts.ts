@@ -9,7 +9,7 @@ import { LIMITS } from '../config.js';
 const REASONS_MAX = 32;
 const OTHER = 'other reasons';
 /** The latest bans are kept by name. */
-const BANS_NAMED = 20;
+export const BANS_NAMED = 20;
 
 interface Tally {
   addresses: number;

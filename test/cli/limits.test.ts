@@ -3,10 +3,12 @@
  * line each that says what to do.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -40,8 +42,20 @@ interface Scene {
   readonly set: DataSet;
   readonly torrent: string;
   readonly output: string;
+  /** "host:port" */
+  readonly peer: string;
   /** Fetches into the output. */
   get(setUp: string): Promise<Ended>;
+}
+
+/** Whether Node.js evaluates a program from a file, under these limits. */
+function runs(setUp: string, program: string): boolean {
+  const folder = mkdtempSync(path.join(tmpdir(), 'swarmhaul-test-'));
+  const file = path.join(folder, 'program.cjs');
+  writeFileSync(file, program);
+  const { status } = spawnSync('bash', ['-c', `${setUp} exec "$0" "$1"`, process.execPath, file]);
+  rmSync(folder, { recursive: true });
+  return status === 0;
 }
 
 async function scene(scope: Scope): Promise<Scene> {
@@ -50,12 +64,14 @@ async function scene(scope: Scope): Promise<Scene> {
   const torrent = path.join(await tempFolder(scope), 'image.torrent');
   await writeFile(torrent, set.torrent);
   const output = await tempFolder(scope);
-  const args = ['--output', output, '--peer', `127.0.0.1:${seed.port}`, '--port', '0'];
-  return { set, torrent, output, get: (setUp) => haul(setUp, 'get', torrent, ...args) };
+  const peer = `127.0.0.1:${seed.port}`;
+  const args = ['--output', output, '--peer', peer, '--port', '0'];
+  return { set, torrent, output, peer, get: (setUp) => haul(setUp, 'get', torrent, ...args) };
 }
 
 for (const limit of [20, 32, 48, 63]) {
-  test(`${limit} open files are too few, and the line says so`, async () => {
+  test(`${limit} open files are too few, and the line says so`, async (t) => {
+    if (!runs(`ulimit -n ${limit};`, '0')) return t.skip(`Node.js ${process.version} itself needs more`);
     const { code, text } = await haul(`ulimit -n ${limit};`, 'create', '/none');
     assert.equal(code, 1);
     assert.equal(
@@ -91,15 +107,19 @@ test('a limit of the size of files is told as that', async (t) => {
 
 test('a limited address space is told with two ways out where HTTP needs more, and enough where not', async (t) => {
   const scope = openScope(t);
-  const { get, torrent, output } = await scene(scope);
+  const { get, torrent, output, peer } = await scene(scope);
   const server = createServer((_, response) => void readFile(torrent).then((bytes) => response.end(bytes)));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   scope.defer(() => server.closeAllConnections());
   scope.defer(() => void server.close());
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/image.torrent`;
-  const { code, text } = await haul('ulimit -v 8000000;', 'get', url, '--output', output, '--port', '0');
-  assert.equal(code, 1);
-  assert.match(text, /^haul: the address space is limited \(ulimit -v\).*NODE_OPTIONS=--disable-wasm-trap-handler$/m);
+  const words = ['get', url, '--output', output, '--port', '0', '--peer', peer];
+  const { code, text } = await haul('ulimit -v 8000000;', ...words);
+  // Newer ones do without what they cannot reserve.
+  const isEnough = runs('ulimit -v 8000000;', 'new WebAssembly.Memory({ initial: 1 })');
+  assert.equal(code, isEnough ? 0 : 1, text);
+  if (!isEnough)
+    assert.match(text, /^haul: the address space is limited \(ulimit -v\).*NODE_OPTIONS=--disable-wasm-trap-handler$/m);
   const second = await get('ulimit -v 8000000;');
   assert.equal(second.code, 0, second.text);
 });
