@@ -52,11 +52,19 @@ export {
   verifyTorrent,
 } from './library/verify.js';
 export type { Log, LogLevel } from './log.js';
-export { formatMagnet, isMagnet, type Magnet, type MagnetFields, parseMagnet } from './magnet/link.js';
+export {
+  type FileRange,
+  formatMagnet,
+  isMagnet,
+  type Magnet,
+  type MagnetFields,
+  parseMagnet,
+} from './magnet/link.js';
 export type { BlockIndex, Geometry, PieceIndex } from './metainfo/geometry.js';
 export type { FileEntry, Metainfo } from './metainfo/metainfo.js';
 export type { FilePriorities, FilePriority } from './metainfo/selection.js';
 export { type ParseOptions, parseTorrent, withTrackers } from './metainfo/torrent.js';
+export type { Address } from './net/address.js';
 export type { StorageKind } from './storage/port.js';
 export type { SharedFile } from './tracker/data-shelf.js';
 export type { TrackerOptions, TrackerServer } from './tracker/server.js';

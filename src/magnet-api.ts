@@ -53,6 +53,7 @@ export interface MagnetDownload extends EventEmitter<MagnetEvents> {
   readonly torrent: Promise<Torrent>;
   /** `done` of the torrent, or why there will be none. Need not be awaited. */
   readonly done: Promise<void>;
+  /** Figures of now. */
   stats(): MagnetStats;
   /** Trackers and addresses, and what became of each. */
   sources(): TorrentSources;

@@ -4,6 +4,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { LIMITS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
+import { formatMagnet } from '../magnet/link.js';
 import { explainNoSpace } from '../storage/no-space.js';
 import { count, formatBinary, formatBytes, formatRate, formatSeconds, printable } from './format.js';
 import { jsonHelp, PLAIN_PROGRESS, RESOURCE_FIELDS } from './json-help.js';
@@ -20,6 +21,7 @@ interface CreateOptions extends CommonOptions {
   readonly webSeed?: readonly string[];
   readonly pieceLength?: number;
   readonly private?: boolean;
+  readonly magnet?: boolean;
   readonly comment?: string;
   readonly force?: boolean;
   readonly exclude?: readonly string[];
@@ -42,17 +44,19 @@ export function createCommand(run: Runner): Command {
     .addOption(new Option('--piece-length <size>', 'power of two, e.g. 1MiB (default: by size)').argParser(parsePiece))
     .option('--private', 'peers only from the trackers (BEP 27)')
     .option('--comment <text>', 'free text')
+    .option('--magnet', 'print a magnet link too')
     .addHelpText(
       'after',
       examples(
         'haul create image.iso --tracker http://tracker.example:6969/announce',
+        'haul create image.iso --tracker udp://tracker.example:6969 --magnet',
         'haul create build/ -o build-42.torrent --piece-length 4MiB --private',
         "haul create build/ --exclude '*.tmp' --exclude .git",
       ) +
         jsonHelp({
           ...PLAIN_PROGRESS,
           result:
-            'outcome torrentFile name infoHash lengthBytes pieceLengthBytes pieceCount fileCount seconds ' +
+            'outcome torrentFile magnet name infoHash lengthBytes pieceLengthBytes pieceCount fileCount seconds ' +
             RESOURCE_FIELDS,
         }),
     )
@@ -87,11 +91,14 @@ async function create({ output, signal }: Context, path: string, options: Create
     throw explainNoSpace(fromSystemError(error, 'write torrent', target), dirname(target));
   }
   const seconds = (performance.now() - started) / 1000;
+  const fields = { infoHash: created.infoHash, displayName: name, trackers: tracker ?? [], webSeeds: webSeed ?? [] };
+  const magnet = formatMagnet(fields);
   output.event(
     'result',
     {
       outcome: 'done',
       torrentFile: target,
+      magnet,
       name,
       infoHash: infoHashHex,
       lengthBytes,
@@ -103,7 +110,8 @@ async function create({ output, signal }: Context, path: string, options: Create
     },
     `${printable(target)}: ${formatBytes(lengthBytes)} in ${count(fileCount, 'file')}, ` +
       `${count(pieceCount, 'piece')} of ${formatBinary(pieceLengthBytes)}, ` +
-      `${formatSeconds(seconds)}, ${formatRate(lengthBytes / seconds)}\ninfo-hash ${infoHashHex}`,
+      `${formatSeconds(seconds)}, ${formatRate(lengthBytes / seconds)}\ninfo-hash ${infoHashHex}` +
+      (options.magnet === true ? `\n${magnet}` : ''),
   );
   return 'done';
 }

@@ -11,6 +11,7 @@ export function getHelp(): string {
     'haul get http://192.0.2.7:6969/image.iso.torrent --timeout 2m --deadline 1h   # unattended',
     "haul get build.torrent --high 'docs/{index,start}.html' --sequential",
     'haul get http://192.0.2.7:6969/build.tar.torrent --stdout build.tar | tar x',
+    "haul get 'magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567&x.pe=192.0.2.7:6881'",
     'haul get http://192.0.2.7:6969/image.iso.torrent --sha256 "$(cut -c1-64 image.iso.sha256)"',
   )}
 
@@ -23,6 +24,11 @@ A file that is there already is checked. What matches is kept: a new version of 
 place of the old one, and a longer file is then cut to size. A file in which no piece matches is not touched,
 nor one with a second name (a hard link) that would change with it: the command says so and exits with 1, unless
 --force is given.
+
+A magnet link is a hash and where to ask: trackers (tr), peers (x.pe), web seeds (ws). What the torrent is comes
+from its peers, and is kept in the output folder, so that the same command needs none of them for it again. so
+(so=0,2-4) names the files to fetch, unless --only, --skip, --high or --low is given; dn is a hint for people.
+Quote it: it holds '&'.
 
 With --info-hash (40 hexadecimal digits, or 32 of base32; 64 are the SHA-256 of the info dictionary, the version 2
 info-hash of a hybrid) and with --sha256 (of the file, when there is one alone or --only leaves one) nobody between

@@ -1,6 +1,7 @@
 /** `haul get`: downloads what a torrent describes, continues what an earlier run left, may seed afterwards. */
 import { Command, Option } from 'commander';
-import type { Engine } from '../api.js';
+import type { AddOptions, Engine } from '../api.js';
+import { isMagnet, type Magnet, parseMagnet } from '../magnet/link.js';
 import { checkInfoHash } from '../metainfo/info-hash.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { WorkPool } from '../work/port.js';
@@ -48,7 +49,7 @@ interface GetOptions extends CommonOptions, EngineCliOptions, SelectOptions {
 export function getCommand(run: Runner): Command {
   const command = new Command('get')
     .description('Download what a torrent describes; run it again to continue')
-    .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
+    .argument('<torrent>', 'a .torrent file, an http(s) URL of one, or a magnet link')
     .option('-o, --output <dir>', 'folder that receives the file, or the torrent’s folder', '.')
     .addOption(listOption('--peer <host:port>', 'a peer to connect to; may be repeated', parseHostPort))
     .addOption(listOption('--web-seed <url>', 'an http(s) URL of the same data; may be repeated', parseWebSeedUrl))
@@ -118,6 +119,7 @@ async function getWithin(
 ): Promise<Outcome> {
   const { output, signal } = context;
   const { patience } = means;
+  if (isMagnet(source)) return getMagnet(context, means, source, options);
   const [{ awaitTorrent }, { checkOutputFolder }, { makeFolder }, { chooseFiles }] = await Promise.all([
     import('./await-torrent.js'),
     import('./folders.js'),
@@ -152,27 +154,79 @@ interface Goal {
 }
 
 async function getInto(context: Context, goal: Goal, options: GetOptions): Promise<Outcome> {
-  const { output, signal } = context;
-  const { openEngine, watchTorrent } = await import('./engine-door.js');
-  const engine = await openEngine(output, options, goal.pool);
-  try {
-    if (signal.aborted) return 'interrupted';
-    const { folder, metainfo, choice, patience, poured } = goal;
+  const { folder, metainfo, choice, patience, pool, poured } = goal;
+  return withEngine(context, pool, options, async (engine) => {
     const torrent = engine.add(metainfo, {
-      output: folder,
-      peers: options.peer ?? [],
-      webSeeds: options.webSeed ?? [],
-      sequential: options.sequential === true,
-      overwrite: options.force === true,
-      ...(options.sha256 === undefined ? {} : { sha256: options.sha256 }),
+      ...addOptions(folder, options),
       ...(choice.priorities === undefined ? {} : { priorities: choice.priorities }),
     });
-    watchTorrent(output, torrent);
-    return await download(context, { engine, torrent, choice, patience, poured }, options.seedFor ?? 0);
+    return download(context, { engine, torrent, choice, patience, poured }, options.seedFor ?? 0);
+  });
+}
+
+/** What the torrent is comes from its peers, so the engine is there before it is known. */
+async function getMagnet(
+  context: Context,
+  { patience, pool }: Pick<Goal, 'patience' | 'pool'>,
+  source: string,
+  options: GetOptions,
+): Promise<Outcome> {
+  const { output } = context;
+  const link = parseMagnet(source);
+  const [{ checkOutputFolder }, { makeFolder }, { chooseFiles }, { awaitMagnet }] = await Promise.all([
+    import('./folders.js'),
+    import('../storage/folders.js'),
+    import('./select.js'),
+    import('./get-magnet.js'),
+  ]);
+  const folder = await checkOutputFolder(options.output);
+  await makeFolder(folder);
+  warnLonelyMagnet(output, link, options);
+  return withEngine(context, pool, options, async (engine) => {
+    let choice: FileChoice | null = null;
+    let poured: number | null = null;
+    const magnet = engine.add(source, {
+      ...addOptions(folder, options),
+      choose: (metainfo) => {
+        if (options.infoHash !== undefined) checkInfoHash(metainfo, options.infoHash);
+        for (const warning of metainfo.warnings) output.warn(warning);
+        poured = options.stdout === undefined ? null : findFile(metainfo, options.stdout);
+        const chosen = chooseFiles(metainfo, options, link.selectOnly);
+        choice = poured === null ? chosen : chooseAlone(metainfo, poured, options, chosen);
+        return choice.priorities === undefined ? {} : { priorities: choice.priorities };
+      },
+    });
+    const torrent = await awaitMagnet(context, magnet, patience);
+    if (typeof torrent === 'string') return torrent;
+    return download(context, { engine, torrent, choice: choice!, patience, poured }, options.seedFor ?? 0);
+  });
+}
+
+async function withEngine(
+  { output, signal }: Context,
+  pool: WorkPool,
+  options: GetOptions,
+  body: (engine: Engine) => Promise<Outcome>,
+): Promise<Outcome> {
+  const { openEngine } = await import('./engine-door.js');
+  const engine = await openEngine(output, options, pool);
+  try {
+    return signal.aborted ? 'interrupted' : await body(engine);
   } finally {
     output.stopProgress();
     await engine.close();
   }
+}
+
+function addOptions(output: string, options: GetOptions): AddOptions {
+  return {
+    output,
+    peers: options.peer ?? [],
+    webSeeds: options.webSeed ?? [],
+    sequential: options.sequential === true,
+    overwrite: options.force === true,
+    ...(options.sha256 === undefined ? {} : { sha256: options.sha256 }),
+  };
 }
 
 interface Running extends Fetched {
@@ -185,6 +239,8 @@ async function download(context: Context, running: Running, seedForMs: number): 
   const { output, signal } = context;
   const { engine, torrent, patience, poured } = running;
   const started = performance.now();
+  const { watchTorrent } = await import('./engine-door.js');
+  watchTorrent(output, torrent);
   const view = output.progress(torrentSampler(torrent, 'complete'));
   torrent.once('verified', () => void tune());
   patience.watch(makeProgressLook(torrent, patience.countsBytes));
@@ -237,4 +293,11 @@ function warnLonely(output: Output, metainfo: Metainfo, options: GetOptions): vo
       ? ['no-trackers', 'the torrent names no tracker']
       : ['unusable-trackers', 'the torrent names only trackers that cannot be contacted'];
   output.warn(`${reason} and no --peer is given: waiting for peers that connect to us`, { code });
+}
+
+function warnLonelyMagnet(output: Output, { trackers, peers, warnings }: Magnet, options: GetOptions): void {
+  for (const warning of warnings) output.warn(`magnet link: ${warning}`);
+  if (trackers.length + peers.length + (options.peer ?? []).length > 0) return;
+  const message = 'the magnet link names no tracker and no peer, and no --peer is given';
+  output.warn(`${message}: waiting for peers that connect to us`, { code: 'no-trackers' });
 }

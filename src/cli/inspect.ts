@@ -1,5 +1,7 @@
 /** `haul inspect`: what a .torrent says. Everything in it comes from outside and is shown with escapes visible. */
 import { Command } from 'commander';
+import { HaulError } from '../errors.js';
+import { isMagnet } from '../magnet/link.js';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
 import { count, formatBinary, formatBytes, printable } from './format.js';
 import { jsonHelp } from './json-help.js';
@@ -14,13 +16,18 @@ interface InspectOptions extends CommonOptions {
 
 export function inspectCommand(run: Runner): Command {
   return new Command('inspect')
-    .description('Show what is in a .torrent')
-    .argument('<torrent>', 'a .torrent file, or an http(s) URL of one')
+    .description('Show what is in a .torrent, or what a magnet link says')
+    .argument('<torrent>', 'a .torrent file, an http(s) URL of one, or a magnet link')
     .option('--scrape', 'ask its trackers how many seeds, leeches and completed downloads they know')
     .addOption(caOption())
     .addHelpText(
       'after',
-      examples('haul inspect image.iso.torrent', 'haul inspect image.iso.torrent --scrape --json') +
+      examples(
+        'haul inspect image.iso.torrent',
+        'haul inspect image.iso.torrent --scrape --json',
+        "haul inspect 'magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567&dn=image.iso'",
+      ) +
+        MAGNET_HELP +
         jsonHelp({
           result:
             'outcome name infoHash lengthBytes pieceLengthBytes pieceCount isMultiFile isPrivate trackers webSeeds ' +
@@ -33,7 +40,20 @@ export function inspectCommand(run: Runner): Command {
     );
 }
 
+/** Nothing is fetched: a link is inspected before one trusts it. */
+const MAGNET_HELP = `
+
+Of a magnet link only the link is shown: no peer and no tracker is asked. With --json its result has name (the hint
+dn), infoHash, trackers, webSeeds and warnings as below, and peers and selectOnly (the files that so names).`;
+
 async function inspect({ output, signal }: Context, source: string, options: InspectOptions): Promise<Outcome> {
+  if (isMagnet(source)) {
+    if (options.scrape === true) throw new HaulError('BAD_ARGUMENT', '--scrape is of a .torrent: a link is only shown');
+    const { describeMagnet } = await import('./inspect-magnet.js');
+    const { fields, text } = describeMagnet(source);
+    output.event('result', fields, output.isJson ? '' : text);
+    return 'done';
+  }
   const { loadTorrent } = await import('./torrent-file.js');
   const metainfo = await loadTorrent(source, signal);
   const scraped = options.scrape === true ? await scrape(metainfo, signal, options.ca) : null;

@@ -4,6 +4,7 @@
  */
 import { HaulError } from '../errors.js';
 import { matcher } from '../library/glob.js';
+import { type FileRange, selectedBy } from '../magnet/link.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { FilePriority } from '../metainfo/selection.js';
 import { count, printable } from './format.js';
@@ -29,13 +30,20 @@ const SHOWN_CHARACTERS = 80;
 
 /**
  * Without --only every file is wanted; --skip wins over --only, --high over --low.
+ * @param linked the files that a magnet link wants, where none of the options is given; null: all
  * @throws HaulError BAD_ARGUMENT: a glob matches no file, or nothing is left
  */
-export function chooseFiles(metainfo: Metainfo, { only, skip, high, low }: SelectOptions): FileChoice {
+export function chooseFiles(
+  metainfo: Metainfo,
+  { only, skip, high, low }: SelectOptions,
+  linked: readonly FileRange[] | null = null,
+): FileChoice {
   const stored = storedFiles(metainfo);
   const fileCount = stored.length;
   if ([only, skip, high, low].every((globs) => globs === undefined)) {
-    return { priorities: undefined, wantedFiles: fileCount, fileCount };
+    if (linked === null) return { priorities: undefined, wantedFiles: fileCount, fileCount };
+    const priorities = selectedBy(linked, metainfo.files.length);
+    return { priorities, wantedFiles: stored.filter((file) => priorities[file] !== 'skip').length, fileCount };
   }
   const paths = pathsOf(metainfo);
   const matching = (option: string, globs: readonly string[] = []): Set<number> => {

@@ -66,7 +66,8 @@ export function shareCommand(run: Runner): Command {
       ) +
         jsonHelp({
           ...TORRENT_PROGRESS,
-          listening: 'what name infoHash lengthBytes port httpPort torrentUrl loopbackUrl announceUrl getCommand',
+          listening:
+            'what name infoHash lengthBytes port httpPort torrentUrl loopbackUrl announceUrl magnet getCommand',
           spread: SPREAD_FIELDS,
           result: `outcome seconds ${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
         }),
@@ -134,6 +135,7 @@ function announceToUser(output: Output, shared: Share, count: number, host: stri
   const torrentUrl = shared.torrentUrl();
   const isLoopback = host === undefined || host === '::' || host === '0.0.0.0';
   const loopbackUrl = shared.torrentUrl(isLoopback ? LOOPBACK : host);
+  const magnet = shared.magnetLink();
   const getCommand = `haul get ${shellWord(torrentUrl)} --output .`;
   const lines = [
     `sharing ${printable(name)}, ${formatBytes(lengthBytes)}, on port ${port}; Ctrl-C ends ${count > 1 ? 'all' : 'it'}`,
@@ -141,6 +143,7 @@ function announceToUser(output: Output, shared: Share, count: number, host: stri
     '',
     `  ${getCommand}`,
     '',
+    `magnet link: ${shellWord(magnet)}`,
   ];
   if (others.length > 0) lines.push(`other addresses of this machine: ${others.map(hostForUrl).join(', ')}`);
   if (shared.hosts.length > 0) lines.push(`on this machine: haul get ${loopbackUrl} --output DIR`);
@@ -157,6 +160,7 @@ function announceToUser(output: Output, shared: Share, count: number, host: stri
       torrentUrl,
       loopbackUrl,
       announceUrl: shared.announceUrl(),
+      magnet,
       getCommand,
     },
     lines.join('\n'),

@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises';
 import { LIMITS } from '../config.js';
 import { fromSystemError, HaulError } from '../errors.js';
+import { isMagnet } from '../magnet/link.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { parseTorrent } from '../metainfo/torrent.js';
 import { withoutPassword } from '../net/url.js';
@@ -13,8 +14,9 @@ import { isHttpUrl } from './values.js';
  * @throws HaulError NOT_FOUND, NO_PERMISSION, IO, LIMIT, HTTP, NETWORK, TIMEOUT, ABORTED, BAD_BENCODE, BAD_TORRENT
  */
 export async function loadTorrent(source: string, signal: AbortSignal, fetching: FetchOptions = {}): Promise<Metainfo> {
-  if (/^magnet:/i.test(source)) {
-    throw new HaulError('BAD_ARGUMENT', 'magnet links are not supported; give a .torrent file or the URL of one');
+  if (isMagnet(source)) {
+    const message = 'a magnet link does not say what is in the torrent; give a .torrent file or the URL of one';
+    throw new HaulError('BAD_ARGUMENT', message);
   }
   checkSourceText(source);
   const shown = isHttpUrl(source) ? withoutPassword(source) : source;

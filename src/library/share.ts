@@ -10,7 +10,9 @@ import type { Engine, EngineOptions, Torrent } from '../api.js';
 import { DEFAULTS } from '../config.js';
 import { createEngine } from '../engine/engine.js';
 import { HaulError } from '../errors.js';
+import { formatMagnet } from '../magnet/link.js';
 import { withTrackers } from '../metainfo/torrent.js';
+import { type Address, isDialable, makeAddress } from '../net/address.js';
 import { ADVERTISED_RULE, type Advertised, advertisedUrl, parseAdvertised } from '../net/advertised.js';
 import { hostForUrl, LOOPBACK, localAddresses, torrentUrlPath } from '../net/own-addresses.js';
 import type { TrackerServer } from '../tracker/server.js';
@@ -89,6 +91,12 @@ export interface Share {
   torrentUrl(host?: string): string;
   /** Where the tracker is. @param host a name or address of this machine; default: the likeliest */
   announceUrl(host?: string): string;
+  /**
+   * A magnet link that names the tracker, the data by HTTP where it is offered, and this seed, unless the torrent is
+   * private.
+   * @param host a name or address of this machine; default: the likeliest
+   */
+  magnetLink(host?: string): string;
   /** Ends everything: says goodbye, closes files and ports. Idempotent. */
   close(): Promise<void>;
   /** `close`, for `await using`. */
@@ -173,8 +181,9 @@ export async function shareAll(paths: readonly string[], options: ShareAllOption
         trackers,
         superSeeding: superSeeding === true,
       });
-      const share = shareOf({ torrent, engine, tracker, created, host, advertised, close });
       const isData = options.webSeed ?? (superSeeding !== true && options.engine?.uploadBytesPerSec === undefined);
+      const magnet = { trackers: trackers.flat(), webSeeds: options.webSeeds ?? [], isData };
+      const share = shareOf({ torrent, engine, tracker, created, host, advertised, close, magnet });
       if (isData) tracker.serveData(sharedFiles(created, dirname(source)));
       offer(share, trackers, isData ? (options.webSeeds ?? []) : null);
       shares.push(share);
@@ -292,9 +301,15 @@ interface OpenShare extends Share {
 interface ShareParts extends Pick<Share, 'torrent' | 'engine' | 'tracker' | 'created' | 'close'> {
   readonly host: string | undefined;
   readonly advertised: Advertised | null;
+  /** What its link names besides our own. @param isData the data is offered by HTTP */
+  readonly magnet: {
+    readonly trackers: readonly string[];
+    readonly webSeeds: readonly string[];
+    readonly isData: boolean;
+  };
 }
 
-function shareOf({ torrent, engine, tracker, created, host, advertised, close }: ShareParts): OpenShare {
+function shareOf({ torrent, engine, tracker, created, host, advertised, close, magnet }: ShareParts): OpenShare {
   let closing: Promise<void> | null = null;
   const closeOnce = (): Promise<void> => {
     closing ??= close();
@@ -314,7 +329,21 @@ function shareOf({ torrent, engine, tracker, created, host, advertised, close }:
     isAdvertised: advertised !== null,
     torrentUrl: (name) => `${base(name)}${torrentUrlPath(created.name)}`,
     announceUrl: (name) => `${base(name)}/announce`,
+    magnetLink: (name) =>
+      formatMagnet({
+        infoHash: created.infoHash,
+        displayName: created.name,
+        trackers: [`${base(name)}/announce`, ...magnet.trackers],
+        webSeeds: [...(magnet.isData ? [webSeedUrl(base(name), created)] : []), ...magnet.webSeeds],
+        peers: torrent.metainfo.isPrivate ? [] : seedAddress(name ?? hosts[0], engine.port),
+      }),
     close: closeOnce,
     [Symbol.asyncDispose]: closeOnce,
   };
+}
+
+/** Of this seed, for its peers; empty: nobody could reach it. */
+function seedAddress(host: string | undefined, port: number | null): Address[] {
+  const address = host === undefined || port === null ? null : makeAddress(host, port);
+  return address === null || !isDialable(address) ? [] : [address];
 }

@@ -42,6 +42,7 @@ const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
 const NAME_CHARACTERS = 255;
 const SHOWN_CHARACTERS = 60;
 
+/** Whether a text means to be a magnet link; `parseMagnet` says whether it is one. */
 export function isMagnet(text: string): boolean {
   return /^magnet:/i.test(text);
 }

@@ -57,7 +57,7 @@ describe('the fields of --json', () => {
 
     const created = await haul('create', root, '-o', torrent, '--json', '--tracker', 'http://127.0.0.1:9/announce');
     await compare('create', created.lines, ['progress', 'result']);
-    await compare('inspect', (await haul('inspect', torrent, '--json')).lines, ['result']);
+    await compare('inspect', (await haul('inspect', torrent, '--scrape', '--json')).lines, ['result']);
     await compare('verify', (await haul('verify', torrent, '--data', folder, '--json')).lines, ['progress', 'result']);
     const failed = await haul('verify', join(folder, 'none'), '--data', folder, '--json');
     await compare('verify', failed.lines, ['error']);

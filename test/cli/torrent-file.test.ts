@@ -162,6 +162,6 @@ describe('loading a torrent', () => {
 
   it('refuses magnet links with a word about what works', async () => {
     const error = await failure('magnet:?xt=urn:btih:0000000000000000000000000000000000000000');
-    assert.match(error.message, /not supported; give a \.torrent file/);
+    assert.match(error.message, /does not say what is in the torrent; give a \.torrent file/);
   });
 });

@@ -46,8 +46,8 @@ export class MagnetHandle extends EventEmitter<MagnetEvents> implements MagnetDo
   #reject!: (error: HaulError) => void;
   /** Null until it was looked for on disk. */
   #fetch: MetadataFetch | null = null;
-  /** Peers that the user named before that. */
-  #peers: { readonly host: string; readonly port: number }[];
+  /** Peers that the user named. */
+  readonly #peers: { readonly host: string; readonly port: number }[];
   #stopping: Promise<void> | null = null;
   /** Reading what was kept; adding the torrent. */
   #running: Promise<void>;
@@ -105,8 +105,9 @@ export class MagnetHandle extends EventEmitter<MagnetEvents> implements MagnetDo
 
   addPeer(host: string, port: number): void {
     checkPeer('addPeer', host, port);
-    if (this.#fetch === null) this.#peers.push({ host, port });
-    else if (this.#state === 'fetching') this.#fetch.addPeer(host, port);
+    if (this.#state !== 'fetching') return;
+    this.#peers.push({ host, port });
+    this.#fetch?.addPeer(host, port);
   }
 
   tick(nowMs: number, isSecond: boolean): void {
