@@ -72,6 +72,8 @@ export class Host implements ExchangeOwner<SimPeer>, BooksHost, RosterHost {
   uploadedBytes = 0;
   farBytes = 0;
   banned = new Set<number>();
+  /** Of a scenario. */
+  onVerified: ((piece: number) => void) | null = null;
   /** The independent books of a checked swarm. */
   books: Books | null = null;
   readonly #random: () => number;
@@ -242,6 +244,7 @@ export class Host implements ExchangeOwner<SimPeer>, BooksHost, RosterHost {
     if (Number.isNaN(this.firstPieceMs)) this.firstPieceMs = this.nowMs;
     if (Number.isNaN(this.nearlyMs) && this.have.count >= this.geometry.pieceCount * 0.99) this.nearlyMs = this.nowMs;
     this.swarm.pieceVerified(this, piece);
+    this.onVerified?.(piece);
     if (!this.isDone || !Number.isNaN(this.completeMs)) return;
     this.completeMs = this.nowMs;
     this.swarm.hostDone(this);

@@ -55,6 +55,10 @@ export const SCENARIOS: Readonly<Record<string, ScenarioEntry>> = {
     title: 'a fifth of the hosts stall, a twentieth corrupt',
     load: async () => (await import('./bad-peers.js')).badPeers,
   },
+  reading: {
+    title: 'leeches read while it arrives, and one begins elsewhere',
+    load: async () => (await import('./reading.js')).reading,
+  },
   endgame: {
     title: 'duplicates and the time of the last pieces',
     load: async () => (await import('./endgame.js')).endgame,

@@ -4,6 +4,8 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import type { ReadOptions } from '../torrent-api.js';
 import { checkOptions, type Rules, wholeNumber } from './check-options.js';
 
+type ReadMetainfo = Pick<Metainfo, 'name' | 'files' | 'isMultiFile'>;
+
 const bytes = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 const READ_RULES: Rules<ReadOptions> = { start: bytes, end: bytes };
 
@@ -12,7 +14,7 @@ const READ_RULES: Rules<ReadOptions> = { start: bytes, end: bytes };
  * @throws HaulError BAD_ARGUMENT naming the argument
  */
 export function checkRead(
-  metainfo: Metainfo,
+  metainfo: ReadMetainfo,
   file: number | string,
   options: ReadOptions,
 ): { readonly file: number; readonly start: number; readonly end: number } {
@@ -30,7 +32,7 @@ export function checkRead(
 }
 
 /** With the torrent's own folder or without it. */
-function indexOf({ files, name, isMultiFile }: Metainfo, path: string): number {
+function indexOf({ files, name, isMultiFile }: ReadMetainfo, path: string): number {
   const isAt = (wanted: string): number => files.findIndex((entry) => !entry.isPad && entry.path.join('/') === wanted);
   const index = isAt(path);
   return index >= 0 || !isMultiFile ? index : isAt(`${name}/${path}`);

@@ -13,6 +13,7 @@ import { checkRead } from '../library/read-options.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { FilePriority } from '../metainfo/selection.js';
+import type { Scheduler } from '../scheduler/scheduler.js';
 import type { ReadOptions } from '../torrent-api.js';
 import { Reader, type ReaderHost } from './reader.js';
 import type { LiveTorrent } from './torrent.js';
@@ -27,12 +28,23 @@ const MOST_WINDOW_BYTES = 64 * MIB;
 /** Of the pieces that may be open, so many may be urgent. */
 const OPEN_SHARE = 0.5;
 
+/** The session under way as readers see it. */
+export type ReadSession = Pick<LiveTorrent, 'have' | 'storage'> & {
+  readonly exchange: {
+    readonly scheduler: Scheduler;
+    readonly isClosed: boolean;
+    readonly isComplete: boolean;
+    readonly now: () => number;
+  } | null;
+  readonly rest: Pick<LiveTorrent['rest'], 'isResting' | 'rise'>;
+};
+
 /** What readers need of their torrent. */
 export interface ReadTorrent {
-  readonly metainfo: Metainfo;
+  readonly metainfo: Pick<Metainfo, 'name' | 'geometry' | 'files' | 'isMultiFile'>;
   readonly state: string;
   readonly error: HaulError | null;
-  readonly live: LiveTorrent | null;
+  readonly live: ReadSession | null;
   readonly isResting: boolean;
   /** By file; null: all normal. */
   readonly priorities: readonly FilePriority[] | null;
@@ -44,7 +56,7 @@ export class Readers implements ReaderHost {
   readonly #readers = new Set<Reader>();
   /** What is urgent now, so that it is told once. */
   #told = '';
-  #toldTo: LiveTorrent | null = null;
+  #toldTo: ReadSession | null = null;
 
   constructor(torrent: ReadTorrent) {
     this.#torrent = torrent;
@@ -102,7 +114,7 @@ export class Readers implements ReaderHost {
   }
 
   /** A seed that rests gets up for its readers. Null: it ends, and they will hear of that. */
-  async #rise(reader: Reader, live: LiveTorrent, then: () => Promise<Uint8Array | null>): Promise<Uint8Array | null> {
+  async #rise(reader: Reader, live: ReadSession, then: () => Promise<Uint8Array | null>): Promise<Uint8Array | null> {
     await live.rest.rise(() => {});
     return live.rest.isResting || reader.isOver ? null : then();
   }
@@ -153,7 +165,7 @@ export class Readers implements ReaderHost {
   }
 
   /** Verified from this byte of the torrent on, as far as that is one stretch. */
-  #verifiedBytes({ have }: LiveTorrent, beginBytes: number, mostBytes: number): number {
+  #verifiedBytes({ have }: ReadSession, beginBytes: number, mostBytes: number): number {
     const { geometry } = this.#torrent.metainfo;
     const endBytes = beginBytes + mostBytes;
     let at = beginBytes;
@@ -203,7 +215,7 @@ export class Readers implements ReaderHost {
   }
 }
 
-function skippedError({ files }: Metainfo, file: number): HaulError {
+function skippedError({ files }: Pick<Metainfo, 'files'>, file: number): HaulError {
   const path = files[file]!.path.join('/');
   return new HaulError('BAD_ARGUMENT', `${path} is skipped: setPriorities() can make it wanted`, { option: 'file' });
 }

@@ -3,6 +3,7 @@
  * piece that a reader waits for a second time, where who was asked for them is late or much slower than who could give
  * them. At most two peers are asked for a block, and only blocks of awaited pieces: the rest of a window comes in time.
  */
+import type { Holdings } from '../peers/holdings.js';
 import type { Peers } from '../peers/peers.js';
 import { type OpenPieces, READY, REQUESTED } from '../pieces/open-pieces.js';
 import type { Urgent } from '../pieces/urgent.js';
@@ -24,6 +25,7 @@ export interface ReadingParts {
   readonly open: OpenPieces;
   readonly ledger: Ledger;
   readonly peers: Peers;
+  readonly holdings: Holdings;
   readonly pipeline: Pipeline;
   readonly requests: Requests;
 }
@@ -44,9 +46,18 @@ export class Reading {
       if (made >= room) break;
       const record = open.recordOf(piece);
       if (record < 0 || open.phase[record] !== READY || open.missing(record) === 0) continue;
-      if (peers.has(slot, piece)) made += requests.askMissing(slot, record, room - made, run, nowMs);
+      if (!peers.has(slot, piece)) continue;
+      const most = Math.min(room - made, this.#share(piece, record));
+      made += requests.askMissing(slot, record, most, Math.min(run, 2 ** Math.floor(Math.log2(most))), nowMs);
     }
     return made;
+  }
+
+  /** Of a piece that somebody waits for each peer is asked for an even part: it comes over all of their links. */
+  #share(piece: number, record: number): number {
+    const { urgent, open, holdings } = this.#p;
+    if (!urgent.awaited.includes(piece)) return Number.POSITIVE_INFINITY;
+    return Math.ceil(open.blockCount[record]! / Math.max(1, holdings.servingCount));
   }
 
   /** What was asked for of other pieces is taken back, where it has not begun to come: it goes behind. */
