@@ -240,9 +240,16 @@ export class UdpTrackers {
     return conversation;
   }
 
-  /** Each is a descriptor. */
+  /** Each is a descriptor: the one that nobody has used for longest goes. */
   async #makeRoom(): Promise<void> {
-    if (this.#conversations.size >= LIMITS.udpTrackersKept) await this.#sweep(Number.POSITIVE_INFINITY);
+    if (this.#conversations.size < LIMITS.udpTrackersKept) return;
+    let oldest: { readonly key: string; readonly conversation: Conversation } | null = null;
+    for (const [key, opening] of [...this.#conversations]) {
+      const conversation = await opening.catch(() => null);
+      if (conversation === null || !conversation.isIdle) continue;
+      if (oldest === null || conversation.usedAtMs < oldest.conversation.usedAtMs) oldest = { key, conversation };
+    }
+    if (oldest?.conversation.isIdle === true && this.#conversations.delete(oldest.key)) oldest.conversation.close();
   }
 
   /** Closes those that had nothing to say since then. */

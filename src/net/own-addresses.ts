@@ -26,26 +26,57 @@ export function localAddress(interfaces: Interfaces = networkInterfaces()): stri
   return localAddresses(interfaces)[0] ?? LOOPBACK;
 }
 
-/**
- * By which of our addresses this one reaches us, where only the system knows: the one on its network, else the
- * likeliest of its family.
- */
-export function localAddressTowards(remote: string, interfaces: Interfaces = networkInterfaces()): string {
-  const host = remote.startsWith('::ffff:') ? remote.slice('::ffff:'.length) : remote.split('%', 1)[0]!;
-  const family = host.includes(':') ? 'ipv6' : 'ipv4';
-  const found = Object.values(interfaces)
-    .flatMap((addresses) => addresses ?? [])
-    .filter(({ address }) => isIPv6(address) === (family === 'ipv6'));
-  for (const { address, cidr } of found) {
+/** To list them is a system call for each interface, and for a tracker each announce may be the next to ask. */
+const LISTED_MS = 1_000;
+
+interface OwnNetwork {
+  readonly address: string;
+  readonly family: 'ipv4' | 'ipv6';
+  /** May be named to others. */
+  readonly isOutside: boolean;
+  readonly subnet: BlockList;
+}
+
+/** By which of our addresses others reach us, where only the system knows. Asks it once a second at most. */
+export class OwnNetworks {
+  readonly #now: () => number;
+  readonly #list: () => Interfaces;
+  #listedAtMs = Number.NEGATIVE_INFINITY;
+  #networks: readonly OwnNetwork[] = [];
+  #likeliest = LOOPBACK;
+
+  /** @param now milliseconds */
+  constructor(now: () => number, list: () => Interfaces = networkInterfaces) {
+    this.#now = now;
+    this.#list = list;
+  }
+
+  /** The one on its network, else the likeliest of its family. */
+  towards(remote: string): string {
+    const nowMs = this.#now();
+    if (nowMs - this.#listedAtMs >= LISTED_MS) {
+      this.#listedAtMs = nowMs;
+      const interfaces = this.#list();
+      this.#networks = ownNetworks(interfaces);
+      this.#likeliest = localAddress(interfaces);
+    }
+    const host = remote.startsWith('::ffff:') ? remote.slice('::ffff:'.length) : remote.split('%', 1)[0]!;
+    const family = host.includes(':') ? 'ipv6' : 'ipv4';
+    const found = this.#networks.filter((own) => own.family === family);
+    const near = found.find(({ subnet }) => subnet.check(host, family));
+    return (near ?? found.find(({ isOutside }) => isOutside))?.address ?? this.#likeliest;
+  }
+}
+
+function ownNetworks(interfaces: Interfaces): OwnNetwork[] {
+  const found = Object.values(interfaces).flatMap((addresses) => addresses ?? []);
+  return found.map(({ address, cidr, internal }) => {
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
     const subnet = new BlockList();
     const [network, bits] = (cidr ?? '').split('/');
-    if (network === undefined || bits === undefined) continue;
-    subnet.addSubnet(network, Number(bits), family);
-    if (subnet.check(host, family)) return address;
-  }
-  return (
-    found.find(({ internal, address }) => !internal && !LINK_LOCAL.test(address))?.address ?? localAddress(interfaces)
-  );
+    if (network !== undefined && bits !== undefined) subnet.addSubnet(network, Number(bits), family);
+    return { address, family, isOutside: !internal && !LINK_LOCAL.test(address), subnet };
+  });
 }
 
 /** An address or name as it stands in a URL: IPv6 in brackets (RFC 3986); "all addresses" becomes a real one. */

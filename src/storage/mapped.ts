@@ -314,7 +314,11 @@ export class MappedStorage implements Storage {
   async #shutDown(): Promise<void> {
     this.#open.closeAll();
     await this.#durable.close();
-    await Promise.all([this.#running.idle(), this.#jobs.idle()]);
+    // The end of one may begin another.
+    while (this.#running.size > 0 || !this.#jobs.isIdle) {
+      await this.#running.idle();
+      await this.#jobs.idle();
+    }
     const pinned = this.#units?.units.pinnedUnits ?? 0;
     if (pinned > 0) throw new Error(`storage closed with ${pinned} pinned units`);
     this.#units?.close();

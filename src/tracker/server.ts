@@ -10,11 +10,11 @@ import type { AddressInfo, Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { TRACKER_LIMITS } from '../config.js';
-import { fromSystemError } from '../errors.js';
+import { fromSystemError, HaulError } from '../errors.js';
 import type { Log } from '../log.js';
 import { urlHost } from '../net/address.js';
 import { bindTo } from '../net/bind.js';
-import { localAddressTowards } from '../net/own-addresses.js';
+import { OwnNetworks } from '../net/own-addresses.js';
 import { AnnounceDoor } from './announce-door.js';
 import { DataShelf, type SharedFile } from './data-shelf.js';
 import { HttpConnections } from './http-connections.js';
@@ -48,7 +48,10 @@ export interface TrackerOptions {
   readonly intervalSeconds?: number;
   /** Serve registered info-hashes only; default false. */
   readonly registeredOnly?: boolean;
-  /** Answer by UDP too, on the port of TCP (BEP 15); default true. */
+  /**
+   * Answer by UDP too, on the port of TCP (BEP 15); default yes, unless somebody else has that port of UDP. True: then
+   * PORT_IN_USE.
+   */
   readonly udp?: boolean;
   /** Who announces must name one of these in the path, `/KEY/announce`; default: nobody need. */
   readonly passkeys?: readonly string[];
@@ -184,6 +187,7 @@ async function listen(
   shelves: Shelves,
   now: () => number,
 ): Promise<Listening> {
+  const own = new OwnNetworks(now);
   for (let tries = 1; ; tries++) {
     const app = await listenTcp(options, service, shelves);
     const bound = app.server.address();
@@ -192,10 +196,14 @@ async function listen(
     const { address: host, port } = bound;
     try {
       const isAny = host === '::' || host === '0.0.0.0';
-      const udpService = new UdpService(service, isAny ? localAddressTowards : () => host);
+      const udpService = new UdpService(service, isAny ? (remote) => own.towards(remote) : () => host);
       const udp = await UdpDoor.open({ host, port, service: udpService, secret: randomBytes(16), now });
       return { app, bound, udp };
     } catch (error) {
+      if (options.udp !== true && options.port !== 0 && error instanceof HaulError && error.code === 'PORT_IN_USE') {
+        options.log?.('warn', `${error.message}; the tracker answers by TCP alone`);
+        return { app, bound, udp: null };
+      }
       await app.close();
       // Any free port of TCP may be somebody's of UDP.
       if (options.port !== 0 || tries === PORT_TRIES) throw error;

@@ -21,6 +21,7 @@ const ANSWER_BYTES = 20;
 /** Hashes of one scrape: what fits a datagram that is not cut (BEP 15). */
 export const UDP_SCRAPE_HASHES_MAX = 74;
 /** BEP 41. */
+const END_OF_OPTIONS = 0;
 const NO_OPERATION = 1;
 const URL_DATA = 2;
 /** Peers of one answer: as many bytes as go through an Ethernet frame, IPv6 and tunnels included. */
@@ -65,11 +66,12 @@ function urlData(bytes: Buffer, begin: number): string {
   for (let at = begin; at < bytes.length; ) {
     const kind = bytes[at]!;
     if (kind === NO_OPERATION) at++;
-    else if (kind !== URL_DATA || at + 2 > bytes.length) break;
+    else if (kind === END_OF_OPTIONS || at + 2 > bytes.length) break;
     else {
       const end = at + 2 + bytes[at + 1]!;
       if (end > bytes.length) break;
-      text += bytes.toString('latin1', at + 2, end);
+      // Options that are not known have a length, too.
+      if (kind === URL_DATA) text += bytes.toString('latin1', at + 2, end);
       at = end;
     }
   }

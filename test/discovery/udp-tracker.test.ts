@@ -223,6 +223,17 @@ test('a name is looked up, the first address of each family is tried, and only t
     await fails(trackers.announce(`udp://${at}`, request), 'NETWORK', /that port is no tracker/);
 });
 
+test('for one tracker more than sockets are kept the one unused for longest goes, and no other', async (context) => {
+  let nowMs = 0;
+  const many = await Promise.all(Array.from({ length: LIMITS.udpTrackersKept + 1 }, () => udpStandIn(context, honest)));
+  const trackers = client(context, { now: () => nowMs++ });
+  for (const { url } of many) await trackers.announce(url, request);
+  for (const { url } of many.slice(1)) await trackers.announce(url, request);
+  assert.ok(many.slice(1).every((tracker) => tracker.requests.length === 3));
+  await trackers.announce(many[0]!.url, request);
+  assert.deepEqual(many[0]!.actions(), [0, 1, 0, 1]);
+});
+
 test('scrapes are read, and one that is too short is refused', async (context) => {
   let entries = int32s(1, 2, 3, 4, 5, 6);
   const tracker = await udpStandIn(context, (...args) => connects(...args) ?? replyTo(args[0], 2, entries));

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { createSocket, Socket } from 'node:dgram';
 import { once } from 'node:events';
+import type { NetworkInterfaceInfo } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import type { AnnounceRequest } from '../../src/discovery/announce.js';
 import { announceHttp } from '../../src/discovery/http-tracker.js';
 import { announceRequest, connectRequest } from '../../src/discovery/udp-messages.js';
 import { UdpTrackers } from '../../src/discovery/udp-tracker.js';
+import { OwnNetworks } from '../../src/net/own-addresses.js';
 import { sipHash, sipKey } from '../../src/net/siphash.js';
 import { ConnectionIds } from '../../src/tracker/connection-ids.js';
 import { startTracker, type TrackerOptions } from '../../src/tracker/server.js';
@@ -190,5 +192,66 @@ test('any datagram is read within its length or refused', () => {
       const hashes = readUdpScrape(Buffer.concat([Buffer.alloc(16), bytes]));
       assert.equal(hashes === null, bytes.length === 0 || bytes.length % 20 !== 0);
     }),
+  );
+});
+
+test('what is behind an unknown option of BEP 41 is read, what is behind their end is not', () => {
+  const announce = announceRequest(Buffer.alloc(8, 1), 7, peer(1), '');
+  const path = Buffer.from('\x02\x0b/k/announce');
+  const read = (...options: Uint8Array[]) => readUdpAnnounce(Buffer.concat([announce, ...options]), 6)?.path;
+  assert.equal(read(path), '/k/announce');
+  assert.equal(read(Buffer.from([1, 1, 77, 3, 1, 2, 3]), path), '/k/announce');
+  assert.equal(read(Buffer.from([0]), path), '');
+  assert.equal(read(Buffer.from([77, 200]), path), '');
+  assert.equal(read(Buffer.from([77])), '');
+});
+
+test('a UDP port that is taken leaves a tracker of TCP, unless UDP was asked for', async (context) => {
+  const holder = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(holder, 'listening');
+  context.after(() => holder.close());
+  const { port } = holder.address();
+  const lines: string[] = [];
+  const log = (level: string, line: string): void => void lines.push(`${level} ${line}`);
+  await assert.rejects(startTracker({ port, host: '127.0.0.1', udp: true, log }), { code: 'PORT_IN_USE' });
+  const { tracker } = await scene(context, { port, log });
+  assert.equal(tracker.port, port);
+  assert.equal((await announceHttp(`${tracker.url('127.0.0.1')}/announce`, peer(1))).peers.length, 0);
+  assert.match(lines.join('\n'), /warn .*UDP port/);
+});
+
+test('our addresses are listed once a second, whoever asks', () => {
+  let [nowMs, listed] = [0, 0];
+  const of = (address: string, cidr: string, internal = false) =>
+    ({ address, cidr, internal, family: address.includes(':') ? 'IPv6' : 'IPv4' }) as NetworkInterfaceInfo;
+  const list = () => {
+    listed++;
+    const own = [of('127.0.0.1', '127.0.0.1/8', true), of('10.1.0.5', '10.1.0.5/16'), of('10.2.0.5', '10.2.0.5/16')];
+    return { lo: own, x: [of('fe80::1', 'fe80::1/64'), of('2001:db8::5', '2001:db8::5/64')] };
+  };
+  const own = new OwnNetworks(() => nowMs, list);
+  const seen = [
+    '127.0.0.9',
+    '10.2.7.7',
+    '::ffff:10.1.2.3',
+    '192.0.2.1',
+    '2001:db8::9',
+    '2001:db8:1::9',
+    'fe80::7%eth0',
+  ];
+  for (const late of [0, 999, 1000]) {
+    nowMs = late;
+    assert.deepEqual(
+      seen.map((remote) => own.towards(remote)),
+      ['127.0.0.1', '10.2.0.5', '10.1.0.5', '10.1.0.5', '2001:db8::5', '2001:db8::5', 'fe80::1'],
+    );
+    assert.equal(listed, late < 1000 ? 1 : 2);
+  }
+  assert.equal(
+    new OwnNetworks(
+      () => 0,
+      () => ({}),
+    ).towards('192.0.2.1'),
+    '127.0.0.1',
   );
 });
