@@ -11,7 +11,7 @@ import { basicAuthorization, headerText } from './redirects.js';
  * Why nothing more comes.
  * - `lies`: the file there is another one, or the server does not do what it says.
  * - `no-ranges`: the whole file came in place of a part.
- * - `absent`: not there, or not for us.
+ * - `absent`: not there, or not for us; or a page in its place.
  * - `trouble`: may be better another time.
  */
 export type RangeFailureKind = 'lies' | 'no-ranges' | 'absent' | 'trouble';
@@ -192,11 +192,13 @@ export class RangeGet implements Dispatcher.DispatchHandler {
     if (status >= 300 && status < 400 && status !== 304) return this.#redirect(headers);
     if (status === 206 || status === 200) {
       const encoding = headerText(headers['content-encoding'])?.trim().toLowerCase() ?? '';
-      if (encoding !== '' && encoding !== 'identity')
-        return failed('lies', `the answer is encoded (${shown(encoding)}), which was not asked for`);
+      if (encoding !== '' && encoding !== 'identity') {
+        const kind = status === 206 ? 'lies' : 'absent';
+        return failed(kind, `the answer is encoded (${shown(encoding)}), which was not asked for`);
+      }
       return status === 206 ? this.#part(headers) : this.#whole(headers);
     }
-    if (status === 416) return failed('lies', 'the file there is shorter than ours (416)');
+    if (status === 416) return this.#beyond(headers);
     const retryAfterMs = retryAfter(headerText(headers['retry-after']));
     const isTrouble = status >= 500 || status === 429 || status === 408;
     return { kind: isTrouble ? 'trouble' : 'absent', reason: `answered ${status}`, retryAfterMs, isRefusal: true };
@@ -223,10 +225,20 @@ export class RangeGet implements Dispatcher.DispatchHandler {
   #whole(headers: IncomingHttpHeaders): RangeFailure | null {
     const { begin, end, fileBytes } = this.#options;
     const length = lengthOf(headers);
-    if (length !== null && length !== fileBytes)
-      return failed('lies', `the file there has ${length} bytes, ours has ${fileBytes}`);
+    if (length !== null && length !== fileBytes) {
+      // Of a server that is mended, or of who wants a log-in.
+      const isPage = this.#redirects > 0 || /^text\/html\b/i.test(headers['content-type'] ?? '');
+      return failed(isPage ? 'absent' : 'lies', `the file there has ${length} bytes, ours has ${fileBytes}`);
+    }
     if (begin === 0 && end === fileBytes) return this.#body(fileBytes, headers);
     return failed('no-ranges', 'answers with the whole file');
+  }
+
+  /** 416: our place is not there. `Content-Range` may say how long the file there is. */
+  #beyond(headers: IncomingHttpHeaders): RangeFailure {
+    const length = /^bytes\s+\*\/(\d{1,16})$/.exec(headerText(headers['content-range'])?.trim() ?? '')?.[1];
+    if (length === undefined || Number(length) === this.#options.fileBytes) return failed('absent', 'answered 416');
+    return failed('lies', `the file there has ${length} bytes, ours has ${this.#options.fileBytes}`);
   }
 
   #body(bytes: number, headers: IncomingHttpHeaders): RangeFailure | null {

@@ -27,6 +27,7 @@ export interface SharedFile {
 interface Answer {
   readonly group: string;
   readonly response: ServerResponse;
+  readonly beganMs: number;
   takenBytes: number;
   seenBytes: number;
   seenMs: number;
@@ -74,12 +75,12 @@ export class DataShelf {
 
   async #answer(file: SharedFile, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const group = groupOf(request.socket.remoteAddress ?? '');
-    if (!this.#hasRoom(group)) {
+    if (!this.#makeRoom(group)) {
       refuse(response, 503, 'busy', { 'retry-after': String(TRACKER_LIMITS.dataRetrySeconds) });
       return;
     }
     const nowMs = this.#now();
-    const answer: Answer = { group, response, takenBytes: 0, seenBytes: 0, seenMs: nowMs };
+    const answer: Answer = { group, response, beganMs: nowMs, takenBytes: 0, seenBytes: 0, seenMs: nowMs };
     this.#answers.add(answer);
     let handle: FileHandle | null = null;
     try {
@@ -114,10 +115,24 @@ export class DataShelf {
     }
   }
 
-  #hasRoom(group: string): boolean {
-    let own = 0;
-    for (const answer of this.#answers) if (answer.group === group) own++;
-    return this.#answers.size < TRACKER_LIMITS.dataAnswers && own < TRACKER_LIMITS.dataAnswersPerAddress;
+  /** Where all places are taken, who has most gives one up to who has fewer: the slowest that had time enough. */
+  #makeRoom(group: string): boolean {
+    const counts = new Map<string, number>();
+    for (const answer of this.#answers) counts.set(answer.group, (counts.get(answer.group) ?? 0) + 1);
+    const own = counts.get(group) ?? 0;
+    if (own >= TRACKER_LIMITS.dataAnswersPerAddress) return false;
+    if (this.#answers.size < TRACKER_LIMITS.dataAnswers) return true;
+    const most = Math.max(...counts.values());
+    if (most <= own + 1) return false;
+    const nowMs = this.#now();
+    const rate = ({ takenBytes, beganMs }: Answer): number => takenBytes / (nowMs - beganMs);
+    const [slowest] = [...this.#answers]
+      .filter((answer) => counts.get(answer.group) === most && nowMs - answer.beganMs >= TRACKER_LIMITS.dataIdleMs)
+      .sort((a, b) => rate(a) - rate(b));
+    if (slowest === undefined) return false;
+    slowest.response.destroy();
+    this.#answers.delete(slowest);
+    return true;
   }
 }
 

@@ -33,6 +33,11 @@ export class RunQueue {
     return this.#runs.some(({ begin, end }) => offset >= begin && offset < end);
   }
 
+  /** Of all that waits the offset that is lowest; Infinity: nothing does. */
+  get lowest(): number {
+    return this.#runs.reduce((lowest, { begin }) => Math.min(lowest, begin), Number.POSITIVE_INFINITY);
+  }
+
   /** Something waits at an offset or behind it. */
   hasFrom(offset: number): boolean {
     return this.#runs.some(({ end }) => offset < end);

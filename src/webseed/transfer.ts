@@ -51,14 +51,18 @@ export class Transfer implements RangeSink {
   #rest: Buffer | null = null;
   /** And nothing comes behind it. */
   #isEnded = false;
+  /** Bytes of the first file that lie before the first block. */
+  #skipBytes: number;
   /** A long padding goes on in the next turn. */
   #isStartDue = false;
 
-  constructor(owner: TransferOwner, { begin, end }: Run) {
+  /** @param from where what is asked for begins, at or before the first block */
+  constructor(owner: TransferOwner, { begin, end }: Run, from: number = begin) {
     this.#owner = owner;
     this.at = begin;
     this.end = end;
-    this.#segments = owner.layout.segments(begin, end - begin);
+    this.#segments = owner.layout.segments(from, end - from);
+    this.#skipBytes = begin - from;
   }
 
   get leftBytes(): number {
@@ -184,7 +188,8 @@ export class Transfer implements RangeSink {
   // ---- blocks ----
 
   #take(bytes: Buffer): void {
-    let from = 0;
+    let from = Math.min(this.#skipBytes, bytes.length);
+    this.#skipBytes -= from;
     while (from < bytes.length && !this.#isOver) {
       if (this.#held === 0 && this.#owner.mustWait(this.at)) {
         this.#rest = Buffer.from(bytes.subarray(from));

@@ -22,7 +22,7 @@ export interface WebRemoteOptions {
   readonly geometry: Geometry;
   readonly layout: FileLayout;
   readonly downloads: Throttle;
-  /** The server knows no ranges: files come whole, from the first on, and what is not wanted of them is dropped. */
+  /** The server knows no ranges: files come whole, and what is not wanted of them is dropped. */
   readonly isWhole: boolean;
   /** The piece is verified. */
   has(piece: PieceIndex): boolean;
@@ -209,7 +209,12 @@ export class WebRemote implements Remote, TransferOwner {
       for (const transfer of this.#transfers) transfer.resume();
       return;
     }
-    const transfer = new Transfer(this, { begin: 0, end: this.geometry.lengthBytes });
+    // From the file on in which the first block begins that is asked for.
+    const [{ file }] = this.layout.segments(this.#queue.lowest, 1) as [FileSegment];
+    const from = this.layout.files[file]!.beginBytes;
+    const cut = this.#cut(from);
+    const begin = cut === from ? from : Math.min(cut + BLOCK_LENGTH_BYTES, this.#pieceEnd(from));
+    const transfer = new Transfer(this, { begin, end: this.geometry.lengthBytes }, from);
     this.#transfers.add(transfer);
     transfer.start();
   }
@@ -247,6 +252,10 @@ export class WebRemote implements Remote, TransferOwner {
     const begin = geometry.pieceBegin(geometry.pieceAt(offset));
     return begin + Math.floor((offset - begin) / BLOCK_LENGTH_BYTES) * BLOCK_LENGTH_BYTES;
   };
+
+  #pieceEnd(offset: number): number {
+    return this.geometry.pieceEnd(this.geometry.pieceAt(offset));
+  }
 
   get #askedBytes(): number {
     let bytes = this.#queue.bytes;

@@ -154,7 +154,10 @@ export class WebSeeds {
     // A place to which a file had moved may be good for a while only, as signed URLs are.
     const hasMoved = failure !== null && moved.size > 0;
     if (hasMoved) moved.clear();
-    if (failure?.kind === 'no-ranges' && !source.isWhole) {
+    const wasWhole = source.isWhole;
+    // It may be another server of the same name that knows ranges.
+    source.isWhole = false;
+    if (failure?.kind === 'no-ranges' && !wasWhole) {
       source.isWhole = true;
       source.dueMs = Number.NEGATIVE_INFINITY;
     } else if (failure?.kind === 'lies') this.#ban(source, failure.reason);

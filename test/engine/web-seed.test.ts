@@ -140,9 +140,9 @@ const LIARS: Readonly<Record<string, { hook: Hook; message: RegExp }>> = {
     },
     message: /encoded \("gzip"\)/,
   },
-  '416': {
-    hook: (_request, response) => Boolean(response.writeHead(416).end()),
-    message: /shorter than ours/,
+  'a shorter file (416)': {
+    hook: (_request, response) => Boolean(response.writeHead(416, { 'content-range': 'bytes */1000' }).end()),
+    message: /has 1000 bytes/,
   },
   'bad data': {
     hook: (request, response) => {
@@ -181,6 +181,30 @@ for (const [what, { hook, message }] of Object.entries(LIARS)) {
 }
 
 const TROUBLES: Readonly<Record<string, { hook: Hook; message: RegExp }>> = {
+  'a page in its place': {
+    hook: (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/html', 'content-length': 12 });
+      return Boolean(response.end('<p>Later</p>'));
+    },
+    message: /has 12 bytes/,
+  },
+  'a page behind a redirect': {
+    hook: ({ url }, response) =>
+      Boolean(
+        url === '/login'
+          ? response.setHeader('content-length', 4).end('Who?')
+          : response.writeHead(302, { location: '/login' }).end(),
+      ),
+    message: /has 4 bytes/,
+  },
+  'an encoded page': {
+    hook: (_request, response) => Boolean(response.writeHead(200, { 'content-encoding': 'gzip' }).end('?')),
+    message: /encoded \("gzip"\)/,
+  },
+  '416 and no length': {
+    hook: (_request, response) => Boolean(response.writeHead(416).end()),
+    message: /answered 416/,
+  },
   'a redirect loop': {
     hook: (_request, response) => Boolean(response.writeHead(302, { location: '/image.bin' }).end('here')),
     message: /redirected more than 5 times/,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { truncate, writeFile } from 'node:fs/promises';
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -29,11 +29,12 @@ async function startShelf(
   scope: Scope,
   look: (response: ServerResponse, location: string) => Promise<void> = async () => {},
   lengthBytes: number = LENGTH_BYTES,
+  now: () => number = () => 0,
 ): Promise<Shelf> {
   const location = path.join(await tempFolder(scope), 'file');
   await writeFile(location, '1');
   await truncate(location, lengthBytes);
-  const shelf = new DataShelf(() => 0);
+  const shelf = new DataShelf(now);
   const answers: Promise<void>[] = [];
   const { promise: served, resolve } = deferred();
   const server = createServer((request, response) => {
@@ -90,6 +91,26 @@ test('who asks for heads has no more places than who asks for bodies', async (t)
   resolve();
   await Promise.all(asking);
   assert.deepEqual(statuses, [...Array(6).fill(503), ...Array(4).fill(200)]);
+});
+
+test('where all places are taken, an address that has several gives one to an address that has none', async (t) => {
+  const scope = openScope(t);
+  let nowMs = 0;
+  const { port } = await startShelf(scope, undefined, 64 * 1024 * 1024, () => nowMs);
+  /** The status; nothing else is read. */
+  const ask = async (address: number): Promise<number> => {
+    const options = { host: HOST, port, localAddress: `127.0.0.${address}`, agent: false };
+    const sent = request(options).end();
+    scope.defer(() => void sent.destroy());
+    const [response] = await once(sent, 'response');
+    return (response as IncomingMessage).statusCode!;
+  };
+  for (let place = 0; place < 16; place++) assert.equal(await ask(1 + (place % 4)), 200);
+  assert.equal(await ask(5), 503);
+  nowMs = 20_000;
+  assert.equal(await ask(1), 503);
+  assert.deepEqual([await ask(5), await ask(5), await ask(5), await ask(5)], [200, 200, 200, 503]);
+  assert.equal(await ask(6), 200);
 });
 
 test('of a file that is cut off meanwhile the connection ends, and nobody waits for the rest', async (t) => {

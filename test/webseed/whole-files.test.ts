@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openScope } from '../../lab/scope.js';
 import { until } from '../../lab/wait.js';
+import { LIMITS } from '../../src/config.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import type { Hook } from '../support/web-server.js';
 import { startSceneServer, startWebScene, type WebScene } from './scene.js';
@@ -63,4 +64,46 @@ test('who always breaks off before what is asked for is left alone, however much
   scene.ask(undefined, 6, 7);
   await until('it is given up', DEADLINE_MS, () => scene.remote === undefined);
   assert.equal(server.asked.length - asked, 3);
+});
+
+const TREE = [
+  { path: 'tree/a.bin', lengthBytes: 100_000 },
+  { path: 'tree/b.bin', lengthBytes: 300_000 },
+];
+
+test('files before the first that is wanted are not asked for, wherever their borders are', async (t) => {
+  const scope = openScope(t);
+  const server = await startSceneServer(scope, TREE);
+  server.hook = withoutRanges;
+  const scene = startWebScene(scope, { files: TREE, named: [`${server.url}/`] });
+  await untilWhole(scene, 3);
+  const asked = server.asked.length;
+  const pathsAsked = () => server.asked.slice(asked).map(({ path }) => path);
+  scene.has.add(0 as PieceIndex).add(1 as PieceIndex);
+  scene.ask(undefined, 2);
+  await until('pieces within b came', DEADLINE_MS, () => scene.came.length === 17);
+  assert.deepEqual([pathsAsked(), scene.bad], [['/tree/b.bin'], []]);
+  await until('it is over', DEADLINE_MS, () => scene.remote!.silentMs(1) === 0);
+  // Its third block begins in a.
+  scene.has.delete(1 as PieceIndex);
+  scene.ask(undefined, 1, 2);
+  await until('the piece of both came', DEADLINE_MS, () => scene.came.length === 21);
+  assert.deepEqual([pathsAsked(), scene.bad], [['/tree/b.bin', '/tree/a.bin', '/tree/b.bin'], []]);
+});
+
+test('a server that failed without ranges is asked for one again', async (t) => {
+  const scope = openScope(t);
+  const server = await startSceneServer(scope, TREE);
+  server.hook = withoutRanges;
+  const scene = startWebScene(scope, { files: TREE, named: [`${server.url}/`] });
+  await untilWhole(scene, 3);
+  server.hook = (_request, response) => Boolean(response.writeHead(503).end());
+  scene.ask(undefined, 2);
+  await until('it is given up', DEADLINE_MS, () => scene.seeds.reports(null)[0]!.state === 'failing');
+  server.hook = null;
+  scene.tick(LIMITS.webSeedRetryMaxMs);
+  scene.use();
+  scene.ask(undefined, 3, 4);
+  await until('a piece came', DEADLINE_MS, () => scene.came.length === 4);
+  assert.equal(server.asked.at(-1)!.range, `bytes=${3 * 65_536 - 100_000}-${4 * 65_536 - 100_000 - 1}`);
 });
