@@ -6,6 +6,7 @@ import type { Scope } from '../scope.js';
 import type { PeerAddress } from '../tracker.js';
 
 export interface ClientJob {
+  /** Or a magnet link. */
   readonly torrentFile: string;
   /** The folder that holds, or receives, the torrent's file or folder. */
   readonly folder: string;

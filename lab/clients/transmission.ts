@@ -97,8 +97,10 @@ async function start(scope: Scope, job: ClientJob): Promise<{ child: Child; rpc:
     throw new Error(`${error.message}\n${child.tail()}`);
   });
   const rpc = new TransmissionRpc(namespace.address);
-  const metainfo = (await readFile(job.torrentFile)).toString('base64');
-  await rpc.call('torrent-add', { metainfo, paused: true, 'download-dir': job.folder });
+  const torrent = job.torrentFile.startsWith('magnet:')
+    ? { filename: job.torrentFile }
+    : { metainfo: (await readFile(job.torrentFile)).toString('base64') };
+  await rpc.call('torrent-add', { ...torrent, paused: true, 'download-dir': job.folder });
   const { trackers } = await rpc.status();
   const isOurs = ({ announce }: { announce: string }) => announce === job.tracker;
   const others = trackers.filter((tracker) => !isOurs(tracker)).map(({ id }) => id);

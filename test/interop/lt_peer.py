@@ -1,6 +1,6 @@
 """One libtorrent peer for interop tests: seeds or gets one torrent and talks JSON lines.
 
-usage: lt_peer.py seed|get TORRENT FOLDER --port N [--host A] [--tracker URL]... [--peer HOST:PORT]...
+usage: lt_peer.py seed|get TORRENT-OR-MAGNET FOLDER --port N [--host A] [--tracker URL]... [--peer HOST:PORT]...
        [--only INDEX]... [--plain] [--super]
 
 Prints {"event": "ready", "port": N} when peers can connect (as a seed: when all data is checked and complete),
@@ -64,8 +64,11 @@ def make_session(arguments):
 
 
 def add_torrent(session, arguments):
-    parameters = lt.add_torrent_params()
-    parameters.ti = lt.torrent_info(arguments.torrent)
+    if arguments.torrent.startswith("magnet:"):
+        parameters = lt.parse_magnet_uri(arguments.torrent)
+    else:
+        parameters = lt.add_torrent_params()
+        parameters.ti = lt.torrent_info(arguments.torrent)
     parameters.save_path = arguments.folder
     parameters.trackers = arguments.tracker
     parameters.flags &= ~lt.torrent_flags.auto_managed

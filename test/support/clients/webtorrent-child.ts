@@ -1,6 +1,6 @@
 /**
  * One webtorrent peer as a process of its own, talking JSON lines.
- * argv: seed|get TORRENT FOLDER PORT TRACKER [HOST:PORT]...
+ * argv: seed|get TORRENT-OR-MAGNET FOLDER PORT TRACKER [HOST:PORT]...
  * Prints {"event":"ready"} when it listens (as a seed: with all data checked) and {"event":"done"} when complete.
  */
 import { readFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ interface WebTorrentTorrent {
 }
 
 interface WebTorrentClient {
-  add(torrent: Buffer, options: Record<string, unknown>): WebTorrentTorrent;
+  add(torrent: Buffer | string, options: Record<string, unknown>): WebTorrentTorrent;
   destroy(done: () => void): void;
   on(event: 'error', listener: (error: Error) => void): void;
   on(event: 'listening', listener: () => void): void;
@@ -38,7 +38,8 @@ function main(): void {
   const WebTorrent = createRequire(import.meta.url)('webtorrent') as WebTorrentConstructor;
   const client = new WebTorrent({ dht: false, lsd: false, utp: false, webSeeds: false, torrentPort: Number(port) });
   client.on('error', fail);
-  const torrent = client.add(readFileSync(torrentFile!), { path: folder, announce: [tracker] });
+  const source = torrentFile!.startsWith('magnet:') ? torrentFile! : readFileSync(torrentFile!);
+  const torrent = client.add(source, { path: folder, announce: [tracker] });
   torrent.on('warning', (error) => process.stderr.write(`${error.message}\n`));
   torrent.on('ready', () => {
     if (mode === 'seed' && !torrent.done) return;
