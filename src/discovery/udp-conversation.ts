@@ -137,8 +137,12 @@ export class Conversation {
     make: (connectionId: Buffer, transaction: number) => Buffer,
     signal: AbortSignal,
   ): Promise<Buffer> {
-    const id = await this.#connect(signal);
-    return this.#exchange(action, (transaction) => make(this.#validId ?? id, transaction), signal);
+    for (let waitMs = this.#firstWaitMs; ; waitMs *= 2) {
+      // A repeat may need another id than the one that was good before it.
+      const id = await this.#connect(signal);
+      const reply = await this.#exchange(action, (transaction) => make(id, transaction), waitMs, signal);
+      if (reply !== null) return reply;
+    }
   }
 
   close(): void {
@@ -154,7 +158,9 @@ export class Conversation {
 
   async #connect(signal: AbortSignal): Promise<Buffer> {
     if (this.#validId !== null) return this.#validId;
-    const reply = await this.#exchange(CONNECT, connectRequest, signal);
+    let reply: Buffer | null = null;
+    for (let waitMs = this.#firstWaitMs; reply === null; waitMs *= 2)
+      reply = await this.#exchange(CONNECT, connectRequest, waitMs, signal);
     const id = readConnect(reply);
     if (id === null) throw this.#tracker(`answered ${reply.length} bytes to a connect`);
     this.#connectionId = id;
@@ -162,47 +168,44 @@ export class Conversation {
     return id;
   }
 
-  #exchange(action: Action, make: (transaction: number) => Buffer, signal: AbortSignal): Promise<Buffer> {
+  get #firstWaitMs(): number {
+    return this.#options.resendMs ?? RESEND_FIRST_MS;
+  }
+
+  /** Null: no answer in time. A late one is not worth a second meaning of one number: a repeat has another. */
+  #exchange(
+    action: Action,
+    make: (transaction: number) => Buffer,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<Buffer | null> {
     return new Promise((resolve, reject) => {
+      const transaction = this.#newTransaction();
       let timer: NodeJS.Timeout | undefined;
-      let waitMs = this.#options.resendMs ?? RESEND_FIRST_MS;
-      let transaction = this.#newTransaction();
       const end = (): void => {
         clearTimeout(timer);
         signal.removeEventListener('abort', onAbort);
         this.#pending.delete(transaction);
       };
-      const onAbort = (): void => pending.reject(new HaulError('ABORTED', `${this.#options.where}: given up`));
-      const pending: Pending = {
-        action,
-        resolve: (reply) => {
-          end();
-          resolve(reply);
-        },
-        reject: (error) => {
-          end();
-          reject(error);
-        },
+      const settle = (reply: Buffer | null): void => {
+        end();
+        resolve(reply);
       };
-      const send = (): void => {
-        this.#pending.set(transaction, pending);
-        this.#socket.send(make(transaction), (error) => {
-          if (error !== null) pending.reject(networkError(this.#options.where, error));
-        });
-        timer = setTimeout(() => {
-          // A late answer to the first is not worth a second meaning of one number.
-          this.#pending.delete(transaction);
-          transaction = this.#newTransaction();
-          waitMs *= 2;
-          send();
-        }, waitMs);
+      const fail = (error: HaulError): void => {
+        end();
+        reject(error);
       };
+      const onAbort = (): void => fail(new HaulError('ABORTED', `${this.#options.where}: given up`));
       if (this.isClosed || signal.aborted) {
         onAbort();
         return;
       }
       signal.addEventListener('abort', onAbort, { once: true });
-      send();
+      this.#pending.set(transaction, { action, resolve: settle, reject: fail });
+      this.#socket.send(make(transaction), (error) => {
+        if (error !== null) fail(networkError(this.#options.where, error));
+      });
+      timer = setTimeout(settle, waitMs, null);
     });
   }
 

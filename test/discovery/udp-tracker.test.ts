@@ -234,6 +234,19 @@ test('for one tracker more than sockets are kept the one unused for longest goes
   assert.deepEqual(many[0]!.actions(), [0, 1, 0, 1]);
 });
 
+test('a repeat has a connection id that is still good', async (context) => {
+  let nowMs = 0;
+  let isSilent = true;
+  const tracker = await udpStandIn(context, (bytes, ...rest) => {
+    if (bytes.readUInt32BE(8) === 0 || !isSilent) return honest(bytes, ...rest);
+    isSilent = false;
+    nowMs += 60_000;
+    return null;
+  });
+  await client(context, { now: () => nowMs, resendMs: 100 }).announce(tracker.url, request);
+  assert.deepEqual(tracker.actions(), [0, 1, 0, 1]);
+});
+
 test('scrapes are read, and one that is too short is refused', async (context) => {
   let entries = int32s(1, 2, 3, 4, 5, 6);
   const tracker = await udpStandIn(context, (...args) => connects(...args) ?? replyTo(args[0], 2, entries));
