@@ -18,6 +18,9 @@ import {
 /** The port that trackers have used since the first ones. */
 export const TRACKER_PORT = 6969;
 
+/** What stands before /announce in the path. */
+export const PASSKEY: RegExp = /^[A-Za-z0-9._-]{1,64}$/;
+
 /** How a tracker behaves, wherever it listens. */
 export type TrackerSettings = Pick<TrackerOptions, 'intervalSeconds' | 'entriesPerAddress' | 'stateFile'>;
 
@@ -32,7 +35,7 @@ export interface StartTrackerOptions
 }
 
 const passkey = (value: unknown): string | null =>
-  typeof value === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(value) ? null : 'must be a key';
+  typeof value === 'string' && PASSKEY.test(value) ? null : 'must be a key';
 
 /** Also those of `share`. */
 export const TRACKER_SETTING_RULES: Rules<TrackerSettings> = {
