@@ -8,7 +8,7 @@ import { DhtWorld, type Inhabitant } from '../dht-world.js';
 import { atLeast, atMost, type Outcome, percentile, type ScenarioOptions } from '../scenario.js';
 
 const JOIN_MS = 120_000;
-const SETTLED_MS = 300_000;
+const SETTLED_MS = 240_000;
 /** Half of the nodes that are there are gone after so long; as many others have come. */
 const HALF_LIFE_MS = 20 * 60_000;
 const STEP_MS = 1_000;
@@ -113,8 +113,9 @@ function average(values: readonly number[]): number {
 }
 
 async function run(options: ScenarioOptions, nodes: number, name: string, title: string): Promise<Outcome> {
-  const lookups = options.isSmall ? 20 : 400;
-  const endMs = SETTLED_MS + (options.isSmall ? 60_000 : 10 * 60_000);
+  const isWide = nodes > 1_000;
+  const lookups = options.isSmall ? 20 : isWide ? 200 : 400;
+  const endMs = SETTLED_MS + (options.isSmall ? 60_000 : (isWide ? 2 : 10) * 60_000);
   const world = new DhtWorld({ seed: options.seed, delayMs: DELAY_MS, loss: LOSS });
   growTo(world, nodes);
   const results: Result[] = [];

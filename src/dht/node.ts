@@ -53,6 +53,8 @@ export class DhtNode {
   readonly #options: DhtNodeOptions;
   readonly #books: Books;
   readonly #limit: RateLimit;
+  /** Of hosts that owe us an answer: what they send is read, and may be anything. */
+  readonly #expected: RateLimit;
   readonly #budget: Bucket;
   readonly #introductions: Bucket;
   readonly #searches: SearchQueue;
@@ -84,6 +86,9 @@ export class DhtNode {
       DHT_LIMITS.addressesWatched,
       nowMs,
     );
+    const each = { perSecond: DHT_LIMITS.queriesPerSecond, burst: DHT_LIMITS.queriesPerSecond };
+    const whole = { perSecond: 2 * each.perSecond, burst: 4 * each.burst };
+    this.#expected = new RateLimit(each, whole, DHT_LIMITS.queriesUnderWay, nowMs);
     this.#budget = new Bucket({ perSecond: DHT_LIMITS.queriesPerSecond, burst: DHT_LIMITS.queriesPerSecond }, nowMs);
     const perSecond = DHT_LIMITS.introductionsPerSecond;
     this.#introductions = new Bucket({ perSecond, burst: 2 * perSecond }, nowMs);
@@ -143,6 +148,7 @@ export class DhtNode {
     if (!isUsable(from, this.family)) return;
     // A flood is not even read.
     const isExpected = this.transactions.expects(from.host);
+    if (isExpected && !this.#expected.take(from.host, nowMs)) return;
     if (!isExpected && (this.#options.isReadOnly === true || !this.#limit.take(from.host, nowMs))) return;
     const message = decodeMessage(bytes);
     if (message === null) return;

@@ -17,7 +17,7 @@ interface Place {
 
 const RANK: Readonly<Record<Reach, number>> = { host: 0, network: 1, public: 2 };
 /** Each answer names eight addresses, most of them known; what is computed of one is kept for a while. */
-const PLACES_KEPT = 4_096;
+const PLACES_KEPT = 8_192;
 const places = new Map<string, Place>();
 
 function placeOf(host: string): Place {

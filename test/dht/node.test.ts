@@ -130,6 +130,24 @@ test('a flood of one address is answered a little, of many addresses a bit more,
   assert.equal(search(dht, all[5]!, null).found.nodes, DHT_LIMITS.bucketNodes);
 });
 
+test('a flood of answers by one who owes us one is read in part only', () => {
+  const dht = world();
+  const silent = stranger(dht, '5.5.5.5', () => null);
+  const { node } = dht.join([silent.address]);
+  dht.runUntil(5_100);
+  assert.ok(node.transactions.expects(silent.address.host));
+  const asked = decodeMessage(silent.heard.at(-1)!);
+  assert.ok(asked?.kind === 'query');
+  const say = (transaction: Buffer): void =>
+    node.receive(encodeReply(transaction, { id: Buffer.alloc(20, 1) }, silent.address), silent.address);
+  for (let count = 0; count < 10_000; count++) say(Buffer.from('none'));
+  say(asked.transaction);
+  assert.equal(node.table.size, 0, 'not even the right one is read now');
+  dht.runUntil(dht.events.nowMs + 100);
+  say(asked.transaction);
+  assert.equal(node.table.size, 1);
+});
+
 test('an answer from elsewhere, of another transaction, or of another id than was asked counts for nothing', () => {
   const dht = world();
   const liar = stranger(dht, '5.5.5.5', ({ transaction }, from) =>
