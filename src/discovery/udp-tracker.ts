@@ -24,8 +24,10 @@ import {
 
 /** Where a name has addresses of both families, the first has so long to answer before the other is asked. */
 const FAMILY_MS = 5000;
-/** Names whose family is remembered. */
-const ANSWERED_KEPT = 1000;
+/** Who was silent the last time has so long: a torrent waits for one tracker of a tier after the other. */
+const SILENT_MS = 5000;
+/** Names whose family, or silence, is remembered. */
+const NAMES_KEPT = 1000;
 
 export interface UdpTrackersOptions {
   /** A generator of [0, 1), for who is kept of a reply that is too long; default Math.random. */
@@ -38,6 +40,8 @@ export interface UdpTrackersOptions {
   readonly resendMs?: number;
   /** For the first of two families; default 5,000. */
   readonly familyMs?: number;
+  /** For who was silent the last time; default 5,000. */
+  readonly silentMs?: number;
 }
 
 export interface UdpCallOptions {
@@ -63,6 +67,8 @@ export class UdpTrackers {
   readonly #conversations = new Map<string, Promise<Conversation>>();
   /** By host and port, the address that answered last. */
   readonly #answered = new Map<string, string>();
+  /** Hosts and ports that did not answer in time when they were asked last, by whichever torrent. */
+  readonly #silent = new Set<string>();
   #sweeper: NodeJS.Timeout | null = null;
   #isClosed = false;
 
@@ -125,21 +131,29 @@ export class UdpTrackers {
     exchange: (conversation: Conversation, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const { where } = target;
+    const key = `${target.host} ${target.port}`;
+    const wasSilent = this.#silent.has(key);
+    const limitMs = wasSilent ? Math.min(timeoutMs, this.#options.silentMs ?? SILENT_MS) : timeoutMs;
     const controller = new AbortController();
     let isTimedOut = false;
     const timer = setTimeout(() => {
       isTimedOut = true;
       controller.abort();
-    }, timeoutMs);
+    }, limitMs);
     const onAbort = (): void => controller.abort();
     signal?.addEventListener('abort', onAbort, { once: true });
     if (signal?.aborted) controller.abort();
     try {
-      return await this.#tryAddresses(target, permits, controller.signal, exchange);
+      const familyMs = Math.min(this.#options.familyMs ?? FAMILY_MS, limitMs / 2);
+      const answer = await this.#tryAddresses(target, { permits, familyMs }, controller.signal, exchange);
+      this.#silent.delete(key);
+      return answer;
     } catch (error) {
       if (signal?.aborted) throw new HaulError('ABORTED', `${where}: given up`, {}, error);
-      if (isTimedOut) throw new HaulError('TIMEOUT', `${where}: no answer within ${timeoutMs / 1000} s`, {}, error);
-      throw error;
+      if (!isTimedOut) throw error;
+      if (this.#silent.size >= NAMES_KEPT) this.#silent.clear();
+      this.#silent.add(key);
+      throw new HaulError('TIMEOUT', `${where}: no answer within ${limitMs / 1000} s`, {}, error);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
@@ -148,7 +162,7 @@ export class UdpTrackers {
 
   async #tryAddresses<T>(
     target: Target,
-    permits: ((address: string) => boolean) | undefined,
+    { permits, familyMs }: { readonly permits: UdpCallOptions['permits']; readonly familyMs: number },
     signal: AbortSignal,
     exchange: (conversation: Conversation, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
@@ -158,7 +172,7 @@ export class UdpTrackers {
     for (const [index, address] of addresses.entries()) {
       const isLast = index === addresses.length - 1;
       // Another family may have a way where this one has none, or loses all that is sent.
-      const silence = isLast ? null : AbortSignal.timeout(this.#options.familyMs ?? FAMILY_MS);
+      const silence = isLast ? null : AbortSignal.timeout(familyMs);
       const conversation = await this.#conversation(address, target);
       const beganMs = this.#now();
       try {
@@ -178,7 +192,7 @@ export class UdpTrackers {
   }
 
   #remember(key: string, address: string): void {
-    if (this.#answered.size >= ANSWERED_KEPT) this.#answered.clear();
+    if (this.#answered.size >= NAMES_KEPT) this.#answered.clear();
     this.#answered.set(key, address);
   }
 

@@ -204,6 +204,24 @@ test('a tracker that was silent is asked from another socket, for networks chang
   }
 });
 
+test('who was silent has less time the next time, until it answers', async (context) => {
+  let isSilent = true;
+  const tracker = await udpStandIn(context, (...args) => (isSilent ? null : honest(...args)));
+  const trackers = client(context, { silentMs: 400 });
+  await fails(trackers.announce(tracker.url, request, { timeoutMs: 200 }), 'TIMEOUT', /within 0\.2 s/);
+  for (let times = 0; times < 2; times++)
+    await fails(trackers.announce(tracker.url, request, { timeoutMs: 60_000 }), 'TIMEOUT', /within 0\.4 s/);
+  isSilent = false;
+  await until('it answers', 10_000, () =>
+    trackers.announce(tracker.url, request).then(
+      () => true,
+      () => false,
+    ),
+  );
+  isSilent = true;
+  await fails(trackers.announce(tracker.url, request, { timeoutMs: 500 }), 'TIMEOUT', /within 0\.5 s/);
+});
+
 test('over IPv6 the peers have 18 bytes', async (context) => {
   const peer = Buffer.from('20010db80000000000000000000000011ae1', 'hex');
   const tracker = await udpStandIn(context, announces(Buffer.concat([int32s(60, 0, 1), peer])), '::1');
