@@ -186,14 +186,25 @@ function timeOf(fd: number): bigint {
   return fstatSync(fd, { bigint: true }).mtimeNs;
 }
 
+/** From Node.js 24 on no entry may also be something below a file. */
+function whyAbsent(stat: typeof statSync, path: Buffer): number {
+  try {
+    stat(path);
+    return constants.errno.ENOENT;
+  } catch (error) {
+    return errnoOf(error);
+  }
+}
+
 function look(paths: readonly Buffer[], follows: boolean): Outcome {
   const numbers = new Float64Array(paths.length * LOOK_NUMBERS);
   const integers = new BigUint64Array(numbers.buffer);
   paths.forEach((path, index) => {
     const at = index * LOOK_NUMBERS;
+    const stat = follows ? statSync : lstatSync;
     try {
-      const found = (follows ? statSync : lstatSync)(path, { throwIfNoEntry: false, bigint: true });
-      if (found === undefined) numbers[at] = constants.errno.ENOENT;
+      const found = stat(path, { throwIfNoEntry: false, bigint: true });
+      if (found === undefined) numbers[at] = whyAbsent(stat, path);
       else {
         numbers[at + 1] = Number(found.mode);
         numbers[at + 2] = Number(found.size);
