@@ -180,6 +180,14 @@ export const LIMITS = {
    * refused.
    */
   extendedHandshakesPerPeer: 32,
+  /** A message of peer exchange (BEP 11): 50 addresses each of those that came and left take 2 KB; some send more. */
+  pexBytes: 16 * KIB,
+  /** Peers that came, and peers that left, in one message; and addresses that one peer is believed in a minute. */
+  pexAddresses: 50,
+  /** Between two messages to or of one peer (BEP 11). */
+  pexIntervalMs: 60_000,
+  /** Messages of one peer that came too soon or say nothing that can be read; then it is dropped. */
+  pexIgnored: 10,
   /** A magnet link: pages hold none with more than some dozens of trackers. */
   magnetCharacters: 1024 * 1024,
   /** Trackers of one that are used: as many as are announced to. */

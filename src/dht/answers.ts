@@ -5,10 +5,10 @@
 
 import type { BencodeInput } from '../metainfo/bencode.js';
 import { type Address, COMPACT4_BYTES, COMPACT6_BYTES, toCompact } from '../net/address.js';
+import { isAsFar, isUsable, mayName, reachOf } from '../net/reach.js';
 import { DHT_LIMITS } from './limits.js';
 import { encodeError, encodeNodes, encodeReply, type Family, PROTOCOL_ERROR, type Query } from './messages.js';
 import type { PeerStore } from './peer-store.js';
-import { isAsFar, isUsable, mayName, reachOf } from './reach.js';
 import type { RoutingTable, TableNode } from './routing-table.js';
 import type { Tokens } from './tokens.js';
 

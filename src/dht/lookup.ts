@@ -7,10 +7,10 @@
  */
 
 import { type Address, formatAddress } from '../net/address.js';
+import { shareGroup, subnetOf } from '../net/reach.js';
 import { DHT_LIMITS } from './limits.js';
 import type { NodeContact, Reply } from './messages.js';
 import { compareDistance, sameId } from './node-id.js';
-import { shareGroup, subnetOf } from './reach.js';
 
 export interface Candidate {
   /** Null: of one that was configured. */

@@ -15,9 +15,9 @@ import {
   encodeBencode,
 } from '../metainfo/bencode.js';
 import { type Address, COMPACT4_BYTES, COMPACT6_BYTES, ipBytes, ipText, toCompact } from '../net/address.js';
+import { isUsable } from '../net/reach.js';
 import { DHT_LIMITS } from './limits.js';
 import { ID_BYTES } from './node-id.js';
-import { isUsable } from './reach.js';
 
 export type Family = 4 | 6;
 

@@ -3,7 +3,7 @@
  * chooses a place beside a torrent. Pure: dice are an argument.
  */
 import { ipBytes } from '../net/address.js';
-import { reachOf } from './reach.js';
+import { reachOf } from '../net/reach.js';
 
 export const ID_BYTES = 20;
 export const ID_BITS = 160;

@@ -4,9 +4,9 @@
  */
 import { decodeChecked, encodeBencode } from '../metainfo/bencode.js';
 import { canonicalHost } from '../net/address.js';
+import { reachOf } from '../net/reach.js';
 import { DHT_LIMITS } from './limits.js';
 import { decodeNodes, encodeNodes, type Family, type NodeContact } from './messages.js';
-import { reachOf } from './reach.js';
 
 export interface KnownNodes {
   readonly nodes: readonly NodeContact[];

@@ -2,8 +2,9 @@
  * Which address we have on the Internet, by what the nodes say that we ask (BEP 42). Pure. One node has one voice,
  * whatever its ports, and a few liars do not change who we are.
  */
+
+import { reachOf } from '../net/reach.js';
 import { groupOf } from '../net/remote-group.js';
-import { reachOf } from './reach.js';
 
 /** The last voices that count. */
 const VOICES = 16;

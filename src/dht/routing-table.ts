@@ -7,10 +7,10 @@
  */
 
 import { type Address, formatAddress } from '../net/address.js';
+import { type Reach, reachOf, shareGroup, subnetOf } from '../net/reach.js';
 import { DHT_LIMITS } from './limits.js';
 import type { NodeContact } from './messages.js';
 import { commonBits, compareDistance, ID_BITS, idFitsAddress, sameId } from './node-id.js';
-import { type Reach, reachOf, shareGroup, subnetOf } from './reach.js';
 
 export interface TableNode extends NodeContact {
   /** Of `formatAddress`. */

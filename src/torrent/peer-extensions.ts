@@ -4,6 +4,7 @@
  *
  *   lt_donthave     4 bytes, a piece (BEP 54): the sender has it no more
  *   ut_metadata     pieces of the info dictionary (BEP 9): we are asked, and never ask, for a session has all of it
+ *   ut_pex          peers of a peer (BEP 11, `pex.ts`); not of a private torrent
  *   haul_bad_piece  4 bytes, a piece: all of it came from the receiver of this message and it failed its hash. The
  *                   receiver hashes its copy of that one piece (`swarm/spot-checks.ts`, rate limited), and if it is
  *                   bad, no longer offers it. Asks for nothing else, is not answered
@@ -20,7 +21,7 @@ import { encodeMetadataHead, encodeMetadataReject, parseMetadataMessage } from '
 import { MetadataAnswers } from './metadata-answers.js';
 
 /** The numbers under which we take messages. */
-export const EXTENSIONS = { haul_bad_piece: 1, lt_donthave: 2, ut_metadata: 3 } as const;
+export const EXTENSIONS = { haul_bad_piece: 1, lt_donthave: 2, ut_metadata: 3, ut_pex: 4 } as const;
 type ExtensionName = keyof typeof EXTENSIONS;
 
 /** One peer hears of one bad piece at most this often; the receiver checks it no more often either. */
@@ -31,6 +32,7 @@ const TOLD_MAX = 64;
 /** The peer that says so. */
 export interface ExtendedPeer {
   readonly link: PeerLink;
+  ownHost: string | null;
   client: string;
   listenPort: number | null;
   /** Null: nobody listens to it. */
@@ -42,6 +44,12 @@ export interface ExtendedPeer {
   } | null;
 }
 
+/** Peer exchange as one peer has it. */
+export interface PexDoor {
+  joined(): void;
+  heard(payload: Uint8Array): void;
+}
+
 /** Of all peers: those of one client say the same. */
 const handshakes = new ExtendedHandshakes();
 
@@ -51,12 +59,14 @@ export class PeerExtensions {
   readonly #told = new Map<PieceIndex, number>();
   #handshakes = 0;
   readonly #metadata: Buffer;
+  readonly #pex: PexDoor | null;
   /** Made for the first request. */
   #answers: MetadataAnswers | null = null;
 
-  /** @param metadata the info dictionary */
-  constructor(remote: ExtendedPeer, metadata: Buffer) {
+  /** @param metadata the info dictionary @param pex null: a private torrent */
+  constructor(remote: ExtendedPeer, metadata: Buffer, pex: PexDoor | null = null) {
     this.#remote = remote;
+    this.#pex = pex;
     this.#metadata = metadata;
   }
 
@@ -65,6 +75,7 @@ export class PeerExtensions {
     if (payload.length > LIMITS.extendedHandshakeBytes) return;
     if (id === EXTENDED_HANDSHAKE_ID) this.#onHandshake(payload);
     else if (id === EXTENSIONS.ut_metadata) this.#onMetadata(payload);
+    else if (id === EXTENSIONS.ut_pex) this.#pex?.heard(payload);
     else {
       const piece = pieceOfMessage(payload);
       if (piece === null) return;
@@ -82,6 +93,15 @@ export class PeerExtensions {
 
   tellDontHave(piece: PieceIndex): void {
     this.#send('lt_donthave', piece);
+  }
+
+  /** False: it does not take them. */
+  sendPex(payload: Uint8Array): boolean {
+    const number = this.#pex === null ? undefined : this.#numbers.get('ut_pex');
+    if (number === undefined) return false;
+    writeExtended(this.#remote.link.out, number, payload);
+    this.#remote.link.touch();
+    return true;
   }
 
   #onMetadata(payload: Uint8Array): void {
@@ -128,6 +148,8 @@ export class PeerExtensions {
     if (said.version !== null) remote.client = said.version;
     // Where we dialled it is a fact, what it says is a claim.
     if (said.port !== null && remote.link.isIncoming) remote.listenPort = said.port;
+    if (said.yourIp !== null) remote.ownHost = said.yourIp;
+    if (this.#numbers.has('ut_pex')) this.#pex?.joined();
     if (said.requestBytes !== null) this.#onRequestBytes(said.requestBytes);
     if (said.reqq !== null) remote.peer?.setReqq(said.reqq);
   }

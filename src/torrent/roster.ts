@@ -15,6 +15,7 @@ import { Bans } from './bans.js';
 import { deferred } from './endings.js';
 import type { Addresses } from './environment.js';
 import { NamedPeers } from './named-peers.js';
+import type { PeerExchange } from './pex.js';
 import { wirePeers } from './remotes.js';
 import type { HostSession } from './session.js';
 import { dropUseless, hasUseless, makeRoom, type TurnoverOptions } from './turnover.js';
@@ -36,6 +37,8 @@ const EARLY_DIALS = 4;
 
 export class Roster implements Door {
   readonly infoHash: Buffer;
+  /** What its peers tell of others; null: a private torrent. */
+  pex: PeerExchange | null = null;
   readonly #torrent: HostSession;
   /** These three are made when somebody is known: of thousands of seeds most know nobody. */
   #book: Addresses | null = null;
@@ -247,9 +250,9 @@ export class Roster implements Door {
     if (!hasPlace) return null;
     const isBetter = twin !== null && judgeTwin(link, twin, environment.peerId, nowMs) === 'replaces';
     if (isBetter) twin.remote.close('replaced by the connection that both sides keep');
-    const { infoBytes } = this.#torrent.metainfo;
-    this.#greeting ??= makeGreeting(environment.listenPort, infoBytes.length);
-    const remote = new WireRemote(link, handshake, this.#greeting, infoBytes);
+    const { infoBytes, isPrivate } = this.#torrent.metainfo;
+    this.#greeting ??= makeGreeting(environment.listenPort, infoBytes.length, isPrivate);
+    const remote = new WireRemote(link, handshake, this.#greeting, infoBytes, this.pex);
     const peer = exchange.addPeer(remote, takesPlace);
     if (peer === null) return null;
     remote.joined(peer, environment.throttles.downloads);

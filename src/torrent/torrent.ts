@@ -25,6 +25,7 @@ import type { TorrentExchange, TorrentPeer, TorrentRemote } from './remotes.js';
 import { Rest } from './rest.js';
 import { Roster } from './roster.js';
 import type { Session, Totals } from './session.js';
+import { sourcesOf } from './sources-of.js';
 import { addTotals, announceFigures, NO_TOTALS, peerStats, torrentStats } from './stats.js';
 import { WebSources } from './web-sources.js';
 import { lookOnDisk, makeExchange, Workings } from './workings.js';
@@ -85,8 +86,7 @@ export class LiveTorrent implements Session {
     this.#sources = new PeerSources(metainfo.isPrivate, this.roster);
     this.webSources = new WebSources(this, options.webSeeds ?? []);
     this.announces = new ChangingAnnounces(this, options.trackers ?? metainfo.trackers);
-    this.#sources.add(this.announces);
-    for (const source of this.environment.makeSources(metainfo, this.#sources)) this.#sources.add(source);
+    for (const source of sourcesOf(this, this.roster, this.#sources)) this.#sources.add(source);
     this.rest = new Rest(this);
     for (const { address, foundBy } of options.found ?? []) this.#sources.ownerOf(foundBy).onPeers([address]);
     for (const peer of options.peers ?? []) this.addPeer(peer.host, peer.port);

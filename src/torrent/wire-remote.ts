@@ -28,6 +28,7 @@ import { EXTENDED_HANDSHAKE_ID, ExtendedGreeting } from '../wire/extensions.js';
 import { clientName, type Handshake } from '../wire/handshake.js';
 import { isOurClient } from '../wire/peer-id.js';
 import { EXTENSIONS, PeerExtensions } from './peer-extensions.js';
+import type { PeerExchange } from './pex.js';
 
 export type WirePeer = Peer<WireRemote>;
 
@@ -39,10 +40,12 @@ export function endOfId(peerId: Buffer): number {
 /**
  * What we say of ourselves (BEP 10), to each peer the same but for its own address.
  * @param port we listen on @param metadataBytes of the info dictionary, which we give to who asks (BEP 9)
+ * @param isPrivate peers are not exchanged
  */
-export function makeGreeting(port: number | null, metadataBytes: number): ExtendedGreeting {
+export function makeGreeting(port: number | null, metadataBytes: number, isPrivate: boolean): ExtendedGreeting {
+  const { ut_pex, ...others } = EXTENSIONS;
   return new ExtendedGreeting({
-    m: EXTENSIONS,
+    m: isPrivate ? others : { ...others, ut_pex },
     version: `Swarmhaul ${VERSION}`,
     port,
     reqq: LIMITS.requestsPerPeer,
@@ -65,12 +68,23 @@ export class WireRemote implements Remote, LinkHandlers {
   client: string;
   /** The port the peer listens on (BEP 10 `p`, or the one we dialled), null when unknown. */
   listenPort: number | null;
+  /** Our address as the peer sees it: a claim. */
+  ownHost: string | null = null;
   readonly extensions: PeerExtensions;
   #peer: WirePeer | null = null;
   readonly #greeting: ExtendedGreeting;
 
-  /** @param greeting what we say of ourselves to all @param metadata the info dictionary */
-  constructor(link: PeerLink, handshake: Handshake, greeting: ExtendedGreeting, metadata: Buffer) {
+  /**
+   * @param greeting what we say of ourselves to all @param metadata the info dictionary
+   * @param pex null: peers are not exchanged
+   */
+  constructor(
+    link: PeerLink,
+    handshake: Handshake,
+    greeting: ExtendedGreeting,
+    metadata: Buffer,
+    pex: PeerExchange | null,
+  ) {
     this.link = link;
     this.host = link.host;
     this.peerId = handshake.peerId;
@@ -80,7 +94,11 @@ export class WireRemote implements Remote, LinkHandlers {
     this.asksAtOnce = link.isIncoming && isOurClient(handshake.peerId);
     this.client = clientName(handshake.peerId);
     this.listenPort = link.isIncoming ? null : link.port;
-    this.extensions = new PeerExtensions(this, metadata);
+    this.extensions = new PeerExtensions(
+      this,
+      metadata,
+      pex && { joined: () => pex.joined(this), heard: (payload) => pex.heard(this, payload) },
+    );
     this.#greeting = greeting;
   }
 
@@ -99,6 +117,11 @@ export class WireRemote implements Remote, LinkHandlers {
   /** "host:port" */
   get address(): string {
     return this.link.address;
+  }
+
+  /** We have connected to it, and not it to us. */
+  get isReachable(): boolean {
+    return !this.link.isIncoming;
   }
 
   get isClosing(): boolean {
@@ -173,6 +196,10 @@ export class WireRemote implements Remote, LinkHandlers {
 
   dontHave(piece: PieceIndex): void {
     this.extensions.tellDontHave(piece);
+  }
+
+  sendPex(payload: Uint8Array): boolean {
+    return !this.isClosing && this.extensions.sendPex(payload);
   }
 
   badPiece(piece: PieceIndex, nowMs: number): void {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { commonBits, compareDistance, idAtDistance, idFitsAddress, makeNodeId } from '../../src/dht/node-id.js';
-import { isUsable, mayName } from '../../src/dht/reach.js';
+import { isUsable, mayName } from '../../src/net/reach.js';
 import { makeRandom } from '../../src/random.js';
 
 /** The examples of BEP 42. */

@@ -1,7 +1,7 @@
 """One libtorrent peer for interop tests: seeds or gets one torrent and talks JSON lines.
 
 usage: lt_peer.py seed|get TORRENT-OR-MAGNET FOLDER --port N [--host A] [--tracker URL]... [--peer HOST:PORT]...
-       [--only INDEX]... [--plain] [--super]
+       [--only INDEX]... [--plain] [--super] [--pex]
 
 Prints {"event": "ready", "port": N} when peers can connect (as a seed: when all data is checked and complete),
 {"event": "progress", ...} twice a second, {"event": "done"} when the download is complete.
@@ -36,6 +36,7 @@ def parse_arguments():
     parser.add_argument("--only", action="append", type=int, default=[])
     parser.add_argument("--plain", action="store_true", help="no protocol encryption, in or out")
     parser.add_argument("--super", action="store_true", help="super-seed (BEP 16)")
+    parser.add_argument("--pex", action="store_true", help="peer exchange (BEP 11)")
     return parser.parse_args()
 
 
@@ -74,7 +75,9 @@ def add_torrent(session, arguments):
     parameters.flags &= ~lt.torrent_flags.auto_managed
     parameters.flags &= ~lt.torrent_flags.paused
     parameters.flags |= lt.torrent_flags.override_trackers
-    parameters.flags |= lt.torrent_flags.disable_pex | lt.torrent_flags.disable_lsd | lt.torrent_flags.disable_dht
+    parameters.flags |= lt.torrent_flags.disable_lsd | lt.torrent_flags.disable_dht
+    if not arguments.pex:
+        parameters.flags |= lt.torrent_flags.disable_pex
     if arguments.super:
         parameters.flags |= lt.torrent_flags.super_seeding
     if arguments.only:

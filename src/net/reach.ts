@@ -2,9 +2,9 @@
  * From how far an address can be reached, and so who may name it: a stranger of the Internet does not send us to an
  * address of our own network, nor a machine of the network to our own services. Pure.
  */
-import { type Address, ipBytes, isDialable } from '../net/address.js';
-import { isPrivateAddress } from '../net/private-address.js';
-import { groupOf } from '../net/remote-group.js';
+import { type Address, ipBytes, isDialable } from './address.js';
+import { isPrivateAddress } from './private-address.js';
+import { groupOf } from './remote-group.js';
 
 export type Reach = 'host' | 'network' | 'public';
 

@@ -1,0 +1,86 @@
+/** Peer exchange (BEP 11) with libtorrent: it finds a peer by our word alone, and we one by its word. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { startChild } from '../../lab/child.js';
+import { freePort } from '../../lab/ports.js';
+import { PACKAGE_ROOT } from '../../lab/root.js';
+import { openScope, type Scope } from '../../lab/scope.js';
+import { tempFolder } from '../../lab/temp.js';
+import { sha256Tree } from '../../lab/tree.js';
+import { until, withDeadline } from '../../lab/wait.js';
+import type { Engine } from '../../src/api.js';
+import { DEBIAN_PYTHON } from '../support/clients/libtorrent.js';
+import { type DataSet, fileSet, startEngine, startSeed } from '../support/engines.js';
+import { requirePrograms } from '../support/requirements.js';
+
+const SCRIPT = path.join(PACKAGE_ROOT, 'test/interop/lt_peer.py');
+/** libtorrent says nothing in the first minute or so. */
+const DEADLINE_MS = 150_000;
+
+const isEvent = (name: string) => (line: string) => line.startsWith(`{"event": "${name}"`);
+const slow = { downloadBytesPerSec: 20_000 };
+
+async function libtorrent(scope: Scope, mode: 'seed' | 'get', set: DataSet, folder: string, peer: Engine) {
+  const torrentFile = path.join(await tempFolder(scope), 'a.torrent');
+  await writeFile(torrentFile, set.torrent);
+  const args = [
+    SCRIPT,
+    mode,
+    torrentFile,
+    folder,
+    '--host',
+    '127.0.0.1',
+    '--port',
+    String(await freePort('127.0.0.1')),
+  ];
+  return startChild(scope, DEBIAN_PYTHON, [...args, '--peer', `127.0.0.1:${peer.port}`, '--pex']);
+}
+
+/** A peer that has nearly nothing, and gives less. */
+async function between(scope: Scope, set: DataSet, peers: Engine[] = []): Promise<Engine> {
+  const engine = await startEngine(scope, { uploadBytesPerSec: 1_000 });
+  const named = peers.map(({ port }) => ({ host: '127.0.0.1', port: port! }));
+  engine.add(set.metainfo, { output: await tempFolder(scope), peers: named, trackers: [], ...slow });
+  return engine;
+}
+
+test('libtorrent downloads of a seed that it knows by our peer exchange alone', async (t) => {
+  if (await requirePrograms(t, [DEBIAN_PYTHON])) return;
+  const scope = openScope(t);
+  const set = await fileSet(scope, 10_000_000, { pieceLengthBytes: 65_536 });
+  const seed = await startSeed(scope, set);
+  const middle = await between(scope, set, [seed]);
+  const output = await tempFolder(scope);
+  const child = await libtorrent(scope, 'get', set, output, middle);
+  await child.line('download complete', DEADLINE_MS, isEvent('done'));
+  assert.equal(await sha256Tree(path.join(output, 'image.bin')), await sha256Tree(set.path));
+});
+
+test('two libtorrent peers that know us alone find each other', async (t) => {
+  if (await requirePrograms(t, [DEBIAN_PYTHON])) return;
+  const scope = openScope(t);
+  const set = await fileSet(scope, 10_000_000, { pieceLengthBytes: 65_536 });
+  const middle = await between(scope, set);
+  const seed = await libtorrent(scope, 'seed', set, set.folder, middle);
+  await seed.line('it seeds', DEADLINE_MS, isEvent('ready'));
+  const output = await tempFolder(scope);
+  const leech = await libtorrent(scope, 'get', set, output, middle);
+  await leech.line('download complete', DEADLINE_MS, isEvent('done'));
+  assert.equal(await sha256Tree(path.join(output, 'image.bin')), await sha256Tree(set.path));
+});
+
+test('we find a peer by the word of libtorrent alone', async (t) => {
+  if (await requirePrograms(t, [DEBIAN_PYTHON])) return;
+  const scope = openScope(t);
+  const set = await fileSet(scope, 10_000_000, { pieceLengthBytes: 65_536 });
+  const hub = await libtorrent(scope, 'seed', set, set.folder, await between(scope, set));
+  const { port } = JSON.parse(await hub.line('it seeds', DEADLINE_MS, isEvent('ready'))) as { port: number };
+  const engine = await startEngine(scope);
+  const peers = [{ host: '127.0.0.1', port }];
+  const torrent = engine.add(set.metainfo, { output: await tempFolder(scope), peers, trackers: [], ...slow });
+  await until('the other one is found', DEADLINE_MS, () => torrent.peers().length >= 2);
+  torrent.setLimits({ downloadBytesPerSec: null });
+  await withDeadline(torrent.done, 'the download ends', DEADLINE_MS);
+});
