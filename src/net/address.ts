@@ -6,6 +6,7 @@
 
 import { inRandomOrder } from '../random.js';
 
+/** Where a peer or another host is: an IP address or a name, and a port. */
 export interface Address {
   readonly host: string;
   /** 0–65535; 0 can be parsed but not dialled. */
