@@ -53,6 +53,7 @@ export class Roster implements Door {
   #dialling = 0;
   /** Made for the first peer. */
   #greeting: ExtendedGreeting | null = null;
+  #saysUploadOnly = false;
   /** It took peers once. */
   #isOpen = false;
   #opening: ReturnType<typeof deferred> | null = null;
@@ -251,7 +252,10 @@ export class Roster implements Door {
     const isBetter = twin !== null && judgeTwin(link, twin, environment.peerId, nowMs) === 'replaces';
     if (isBetter) twin.remote.close('replaced by the connection that both sides keep');
     const { infoBytes, isPrivate } = this.#torrent.metainfo;
-    this.#greeting ??= makeGreeting(environment.listenPort, infoBytes.length, isPrivate);
+    const uploadOnly = exchange.isComplete && !exchange.scheduler.isSuperSeeding;
+    if (uploadOnly !== this.#saysUploadOnly) this.#greeting = null;
+    this.#saysUploadOnly = uploadOnly;
+    this.#greeting ??= makeGreeting(environment.listenPort, infoBytes.length, isPrivate, uploadOnly);
     const remote = new WireRemote(link, handshake, this.#greeting, infoBytes, this.pex);
     const peer = exchange.addPeer(remote, takesPlace);
     if (peer === null) return null;

@@ -40,9 +40,14 @@ export function endOfId(peerId: Buffer): number {
 /**
  * What we say of ourselves (BEP 10), to each peer the same but for its own address.
  * @param port we listen on @param metadataBytes of the info dictionary, which we give to who asks (BEP 9)
- * @param isPrivate peers are not exchanged
+ * @param isPrivate peers are not exchanged @param uploadOnly we want nothing any more (BEP 21)
  */
-export function makeGreeting(port: number | null, metadataBytes: number, isPrivate: boolean): ExtendedGreeting {
+export function makeGreeting(
+  port: number | null,
+  metadataBytes: number,
+  isPrivate: boolean,
+  uploadOnly: boolean,
+): ExtendedGreeting {
   const { ut_pex, ...others } = EXTENSIONS;
   return new ExtendedGreeting({
     m: isPrivate ? others : { ...others, ut_pex },
@@ -51,6 +56,7 @@ export function makeGreeting(port: number | null, metadataBytes: number, isPriva
     reqq: LIMITS.requestsPerPeer,
     requestBytes: LIMITS.runBytes,
     metadataSize: metadataBytes,
+    uploadOnly,
   });
 }
 
