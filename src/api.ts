@@ -71,10 +71,22 @@ export interface EngineOptions {
    * private torrents. Default: none.
    */
   readonly dht?: DhtOptions;
+  /**
+   * The gateway (a home router) is asked to let peers in: by NAT-PMP (RFC 6886) or UPnP, whichever it speaks, for the
+   * port for peers and that of the DHT. Trackers and the DHT are then told the port outside, and trackers its public
+   * address. Renewed while the engine is open, deleted when it closes. Trouble is in `stats().nat` and in the health
+   * of torrents, and fails nothing. Default: nobody is asked.
+   */
+  readonly nat?: NatOptions;
   /** Receives one line per noteworthy event; never per block. */
   readonly log?: Log;
   /** Seed of all randomness in the engine; default: from the system. 32-bit unsigned integer. */
   readonly seed?: number;
+}
+
+export interface NatOptions {
+  /** IPv4 address of the gateway. Default: that of the default route; where the system does not tell, UPnP only. */
+  readonly gateway?: string;
 }
 
 export interface DhtOptions {
@@ -173,6 +185,19 @@ export interface EngineStats {
   readonly uploadBytesPerSec: number;
   /** Null: it is not on (`EngineOptions.dht`). */
   readonly dht: DhtStats | null;
+  /** Null: it is not on (`EngineOptions.nat`). */
+  readonly nat: NatStats | null;
+}
+
+export interface NatStats {
+  /** "NAT-PMP" or "UPnP"; null: no gateway has mapped anything now. */
+  readonly protocol: string | null;
+  /** The port for peers as it is outside; null: it is not mapped. */
+  readonly externalPort: number | null;
+  /** The address of the gateway outside, if it told a public one. */
+  readonly externalAddress: string | null;
+  /** Why ports are not mapped, one line; empty while they are, or while a gateway is looked for. */
+  readonly message: string;
 }
 
 export interface DhtStats {

@@ -19,6 +19,8 @@ export type {
   MagnetStats,
   MoveDataOptions,
   MoveDataResult,
+  NatOptions,
+  NatStats,
   PeerStats,
   RateLimits,
   ReadOptions,

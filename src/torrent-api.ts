@@ -79,6 +79,7 @@ export type HealthCode =
   | 'choked' // peers have what is missing and do not serve us
   | 'no-progress' // peers serve us and nothing comes
   | 'not-accepting' // connections of others could not be accepted in the last minute
+  | 'port-not-mapped' // a gateway was to let peers in (`EngineOptions.nat`) and has not
   | 'no-trackers'
   | 'unusable-trackers' // of kinds that cannot be contacted, such as WebSocket
   | 'tracker-failing'

@@ -60,6 +60,7 @@ export function engineOptions(output: Output, options: EngineCliOptions): Engine
     ...(storage === undefined ? {} : { storage }),
     ...(memory === undefined ? {} : { memoryBytes: memory }),
     ...(options.dht === true || options.dhtNode !== undefined ? { dht: dhtOptions(options) } : {}),
+    ...(options.nat === true ? { nat: {} } : {}),
   };
 }
 

@@ -67,6 +67,7 @@ export interface EngineCliOptions {
   readonly storage?: 'mapped' | 'positional';
   readonly memory?: number;
   readonly dht?: boolean;
+  readonly nat?: boolean;
   /** Implies `dht`. */
   readonly dhtNode?: readonly HostPort[];
   /** What trackers are told; of `haul seed`. */
@@ -76,7 +77,7 @@ export interface EngineCliOptions {
 const STORAGE_KINDS = ['mapped', 'positional'];
 
 /**
- * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address`, `--ca`, `--dht` and `--zone`;
+ * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address`, `--ca`, `--dht`, `--nat` and `--zone`;
  * `--download-limit` only where something is downloaded.
  */
 export function addEngineOptions(command: Command, downloads: boolean): Command {
@@ -113,6 +114,12 @@ export function addEngineOptions(command: Command, downloads: boolean): Command 
       '--dht-node <host:port>',
       'a node of the DHT to begin with, besides those of the last time; implies --dht; may be repeated',
     ).argParser(repeated(parseHostPort)),
+  );
+  command.addOption(
+    new Option(
+      '--nat',
+      'ask the router to let peers in, by NAT-PMP or UPnP, as long as the command runs (default: off)',
+    ),
   );
   return command.addOption(
     new Option(

@@ -9,10 +9,13 @@ const RECEIVE_BUFFER_BYTES = 1024 * 1024;
 
 export class DhtSocket {
   readonly #socket: Socket;
+  /** Known also after the end. */
+  readonly port: number;
   #isClosed = false;
 
   private constructor(socket: Socket, onDatagram: (bytes: Buffer, from: Address) => void) {
     this.#socket = socket;
+    this.port = socket.address().port;
     socket.on('message', (bytes, { address, port }) => {
       // A zone (fe80::1%eth0) is of a link: such an address has no compact form, and is nobody's.
       const ip = ipBytes(address);
@@ -50,10 +53,6 @@ export class DhtSocket {
       // What the kernel gives by itself will do.
     }
     return new DhtSocket(socket, onDatagram);
-  }
-
-  get port(): number {
-    return this.#socket.address().port;
   }
 
   send(bytes: Buffer, to: Address): void {

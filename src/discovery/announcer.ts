@@ -28,7 +28,7 @@ export interface AnnouncerOptions {
   /** 32-bit unsigned, the same in all announces of a torrent. */
   readonly key?: number;
   /** What trackers are told instead of what they see and of the port we listen on. */
-  readonly announceAs?: { readonly host?: string | undefined; readonly port?: number | undefined };
+  readonly announceAs?: { readonly host?: string | undefined; readonly port?: number | undefined } | undefined;
   /** Where this host is (`zone.ts`); nothing is said when absent. */
   readonly zone?: string;
   /**

@@ -21,7 +21,6 @@ import type {
   WakeDormant,
 } from '../api.js';
 import { DEFAULTS, LIMITS } from '../config.js';
-import type { Dht } from '../dht/dht.js';
 import { Trackers } from '../discovery/trackers.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import { checkAddOptions, checkEngineOptions, checkLimits, checkRemoveOptions } from '../library/engine-options.js';
@@ -43,12 +42,13 @@ import { TorrentHandle } from '../torrent/handle.js';
 import { LiveTorrent } from '../torrent/torrent.js';
 import { makePeerId } from '../wire/handshake.js';
 import type { WorkPool } from '../work/port.js';
-import { DiskContent, type Disks, type OpenStorage } from './content.js';
-import { openDht } from './dht.js';
+import { DiskContent, type Disks } from './content.js';
 import { EngineDialler } from './dialler.js';
 import { Dormant, infoHashKey } from './dormant.js';
 import { makeEnvironment, type SharedEnvironment } from './environment.js';
+import type { EngineInternals } from './internals.js';
 import { alreadyThere, Magnets } from './magnets.js';
+import { Outside } from './outside.js';
 import { makeEnginePool, roomOf } from './pool.js';
 import { sumTransfers, type Transfers } from './transfers.js';
 import { Visits } from './visits.js';
@@ -62,22 +62,6 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   return startEngine(options, {});
 }
 
-/**
- * Parts that the bench suite takes out or replaces to see what they cost, or that a command made before; not exported
- * by the package.
- */
-export interface EngineInternals {
-  /** Made with `makeEnginePool`; the engine closes it. */
-  readonly pool?: WorkPool;
-  readonly wrapPool?: (pool: WorkPool) => WorkPool;
-  readonly openStorage?: OpenStorage;
-  /** A name for each connection, so that two engines may hold many between them. */
-  readonly makePeerId?: () => Buffer;
-  readonly dialsPerSecond?: number;
-  /** Default: `DEFAULTS.restAfterMs`. */
-  readonly restAfterMs?: number;
-}
-
 /** `createEngine` with other parts. */
 export async function startEngine(options: EngineOptions, internals: EngineInternals): Promise<Engine> {
   checkEngineOptions(options);
@@ -85,6 +69,8 @@ export async function startEngine(options: EngineOptions, internals: EngineInter
   await engine.open();
   return engine;
 }
+
+export type { EngineInternals } from './internals.js';
 
 class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   port: number | null = null;
@@ -113,7 +99,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     add: (metainfo, options, found) => this.#add(metainfo, options, found),
   }));
   #listener: Listener | null = null;
-  #dht: Dht | null = null;
+  readonly #outside: Outside;
   #timer: NodeJS.Timeout | null = null;
   #lastSecondMs = 0;
   readonly #visits = new Visits<LiveTorrent>();
@@ -129,6 +115,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#log = guarded(options.log);
     this.#limits = new Limits(options, () => performance.now());
     this.#random = makeRandom(options.seed ?? randomInt(2 ** 32 - 1));
+    this.#outside = this.#makeOutside();
     this.#webClients = new EngineWebClients({ ca: options.ca });
     this.#trackers = new Trackers({ random: this.#random, ca: options.ca });
     // Never from the seed: two engines with one seed must not take each other for themselves.
@@ -150,6 +137,18 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     });
     const dialsPerSecond = internals.dialsPerSecond ?? LIMITS.dialsPerSecond;
     this.#dialler = new EngineDialler(this.#handshakes, this.#torrents, dialsPerSecond);
+  }
+
+  #makeOutside(): Outside {
+    return new Outside({
+      engine: this.#options,
+      random: this.#random,
+      log: this.#log,
+      makeMappers: this.#internals.makeMappers,
+      onMoved: () => {
+        for (const { announces } of this.#torrents.values()) announces.announceNow(performance.now());
+      },
+    });
   }
 
   /** A peer is at the door of a torrent: a worker starts while its first requests are on their way. */
@@ -193,9 +192,9 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   async open(): Promise<void> {
     try {
       if (this.#options.port !== false) await this.#listen(this.#options.port);
-      if (this.#options.dht !== undefined) this.#dht = await openDht(this.#options, this.port, this.#random, this.#log);
+      await this.#outside.open(this.port);
     } catch (error) {
-      await Promise.all([this.#listener?.close(), this.#pool.close()]);
+      await Promise.all([this.#listener?.close(), this.#pool.close(), this.#outside.close()]);
       throw error;
     }
     this.#timer = setInterval(() => this.#tick(), DEFAULTS.tickMs);
@@ -310,21 +309,20 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   }
 
   #makeShared(): SharedEnvironment {
-    const { uploadSlots = DEFAULTS.uploadSlots, announceAs, zone } = this.#options;
+    const { uploadSlots = DEFAULTS.uploadSlots, zone } = this.#options;
     const maxPeers = this.#options.maxConnectionsPerTorrent ?? LIMITS.connectionsPerTorrent;
     return makeEnvironment({
       log: this.#log,
       random: this.#random,
       peerId: this.#peerId,
-      listenPort: announceAs?.port ?? this.port,
+      reached: this.#outside,
       uploadSlots: uploadSlots === 'unlimited' ? Number.POSITIVE_INFINITY : uploadSlots,
       maxPeers,
       maxPeersPerAddress: this.#options.maxConnectionsPerAddress ?? Math.ceil(maxPeers / DEFAULTS.addressesPerTable),
       trackers: this.#trackers,
       webClients: this.#webClients,
-      dht: this.#dht,
+      dht: this.#outside.dht,
       zone,
-      announceAs,
       restAfterMs: this.#internals.restAfterMs ?? DEFAULTS.restAfterMs,
       stir: (door) => {
         const torrent = this.#torrentOf(door);
@@ -369,7 +367,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       dormant: this.#dormant.count,
       connections: this.#handshakes.connectionCount,
       ...sumTransfers(this.#torrents.values(), this.#past),
-      dht: this.#dht?.stats() ?? null,
+      ...this.#outside.stats(),
     };
   }
 
@@ -388,7 +386,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#limits.close();
     await listening;
     await this.#memory.close();
-    await Promise.all([this.#pool.close(), this.#trackers.close(), this.#dht?.close(), this.#webClients.destroy()]);
+    await Promise.all([this.#pool.close(), this.#trackers.close(), this.#outside.close(), this.#webClients.destroy()]);
     emitTo(this, 'closed');
   }
 

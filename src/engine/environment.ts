@@ -11,12 +11,15 @@ import { Announcer, type AnnouncerOptions } from '../discovery/announcer.js';
 import type { Trackers } from '../discovery/trackers.js';
 import type { AnnounceOwner, Environment } from '../torrent/environment.js';
 import { type WebClients, WebSeeds } from '../webseed/web-seeds.js';
+import type { Reached } from './outside.js';
 
 /** All but the throttles, which each torrent has of its own. */
 export type SharedEnvironment = Omit<Environment, 'throttles'>;
 
 type Made =
   | 'now'
+  | 'listenPort'
+  | 'mappingTrouble'
   | 'hasDht'
   | 'makeAddresses'
   | 'resolveHost'
@@ -32,14 +35,14 @@ export interface EnvironmentOptions extends Omit<SharedEnvironment, Made> {
   readonly dht: Dht | null;
   /** HTTP connections to web seeds. */
   readonly webClients: WebClients;
-  /** What trackers are told (`EngineOptions.announceAs`). */
-  readonly announceAs?: { readonly host?: string | undefined; readonly port?: number | undefined } | undefined;
+  /** What others are told of us; it may change at any time. */
+  readonly reached: Reached;
   /** Where this host is (`EngineOptions.zone`). */
   readonly zone?: string | undefined;
 }
 
 export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment {
-  const { trackers, dht, webClients, zone, announceAs, ...given } = options;
+  const { trackers, dht, webClients, zone, reached, ...given } = options;
   const { log, random, peerId } = given;
   const gate = new AnnounceGate({
     atOnce: LIMITS.announcesAtOnce,
@@ -53,7 +56,9 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
   const announces: SharedAnnounces = {
     peerId,
     ...(zone === undefined ? {} : { zone }),
-    ...(announceAs === undefined ? {} : { announceAs }),
+    get announceAs() {
+      return reached.announceAs;
+    },
     announce: (url, request, signal, onSending) =>
       gate.run(url, urgencyOf(request), signal, () => {
         onSending();
@@ -64,6 +69,12 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
   };
   return {
     ...given,
+    get listenPort() {
+      return reached.port;
+    },
+    get mappingTrouble() {
+      return reached.mappingTrouble;
+    },
     now,
     hasDht: dht !== null,
     makeAddresses: () => new AddressBook({ random }),

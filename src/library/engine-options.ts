@@ -16,6 +16,7 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import { parseInfoHash, parseSha256 } from '../metainfo/pinned-hash.js';
 import { type FilePriorities, onlyFile, Selection } from '../metainfo/selection.js';
 import { isWebSeedUrl } from '../metainfo/urls.js';
+import { ipBytes } from '../net/address.js';
 import { parseAdvertised } from '../net/advertised.js';
 import { isZone, ZONE_RULE } from '../net/zone.js';
 import {
@@ -70,6 +71,14 @@ const dht: Rule = (value) => {
   return nodes.length <= DHT_LIMITS.bootstrapNodes ? null : `has ${DHT_LIMITS.bootstrapNodes} nodes at most`;
 };
 
+const nat: Rule = (value) => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be an object of NatOptions';
+  const { gateway, ...others } = value as { gateway?: unknown };
+  const isAddress =
+    gateway === undefined || (typeof gateway === 'string' && ipBytes(gateway)?.length === 4 && !gateway.includes(':'));
+  return isAddress && Object.keys(others).length === 0 ? null : 'is of NatOptions: gateway, an IPv4 address';
+};
+
 const ENGINE_RULES: Rules<EngineOptions> = {
   port: either(port, false),
   host: words,
@@ -87,6 +96,7 @@ const ENGINE_RULES: Rules<EngineOptions> = {
   zone: (value) => (typeof value === 'string' && isZone(value) ? null : ZONE_RULE),
   announceAs,
   dht,
+  nat,
   log: callable,
   seed: wholeNumber(0, 2 ** 32 - 1),
 };

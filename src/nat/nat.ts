@@ -2,6 +2,7 @@
  * Keeps ports open in the gateway: finds one that can, maps, renews at half the lifetime, looks every minute whether
  * the gateway was restarted, and unmaps at the end. Nothing here fails anybody: trouble is a line, and `report`.
  */
+import type { NatStats } from '../api.js';
 import type { Log } from '../log.js';
 import { isPrivateAddress } from '../net/private-address.js';
 import { type MappingRequest, type NatClock, natError, type PortMapper, type Protocol } from './port-mapper.js';
@@ -14,17 +15,6 @@ const RETRY_MAX_MS = 30 * 60_000;
 /** A gateway that gives a second at a time is asked less often than that. */
 const RENEW_MS_MIN = 15_000;
 const UNMAP_MS = 2000;
-
-export interface NatReport {
-  /** "NAT-PMP" or "UPnP"; null: no gateway has mapped anything now. */
-  readonly protocol: string | null;
-  /** The port for peers as it is outside; null: it is not mapped. */
-  readonly externalPort: number | null;
-  /** The address of the gateway outside, if it told a public one. */
-  readonly externalAddress: string | null;
-  /** Why the ports are not mapped, one line; empty while they are, or while a gateway is looked for. */
-  readonly message: string;
-}
 
 export interface NatOptions {
   /** Those that may be asked; closed by `close`. */
@@ -70,7 +60,7 @@ export class Nat {
     this.#round = this.#turn();
   }
 
-  get report(): NatReport {
+  get report(): NatStats {
     return {
       protocol: this.#mapper?.name ?? null,
       externalPort: this.#held.get(0)?.externalPort ?? null,

@@ -138,6 +138,7 @@ export class Condition {
       memoryShortMs: looks.memoryShort.forMs(nowMs),
       paused: this.#pausedText ?? exchange?.trouble.pausedText ?? null,
       doorTrouble: dialler.trouble,
+      mappingTrouble: environment.mappingTrouble,
       badPieces: this.#torrent.badPieces,
     };
   }

@@ -65,7 +65,10 @@ export interface Environment {
   readonly now: () => number;
   readonly random: () => number;
   readonly peerId: Buffer;
+  /** What others are told; null: nobody can dial us. It changes with what a gateway maps. */
   readonly listenPort: number | null;
+  /** Why no gateway maps our port although one was to, one line; null: all is well. */
+  readonly mappingTrouble: string | null;
   readonly uploadSlots: number;
   readonly maxPeers: number;
   /** Places in a full table that one address keeps when others knock. */

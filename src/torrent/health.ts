@@ -36,6 +36,8 @@ export interface HealthFacts {
   readonly paused: string | null;
   /** Why peers that dial us could not be let in lately. */
   readonly doorTrouble: string | null;
+  /** Why no gateway lets peers in although one was asked. */
+  readonly mappingTrouble: string | null;
   /** Pieces of ours that were good and are bad on disk now. */
   readonly badPieces: number;
 }
@@ -80,6 +82,7 @@ export function healthOf(facts: HealthFacts): readonly HealthProblem[] {
   }
   if (facts.goal !== 'download') found.push(...badPieceProblems(facts));
   if (facts.doorTrouble !== null) found.push(doorProblem(facts.doorTrouble));
+  if (facts.mappingTrouble !== null) found.push(mappingProblem(facts.mappingTrouble));
   const needsTrackers = facts.trackers.length > 0 || !facts.areTrackersGiven;
   if (facts.goal === 'seed' && needsTrackers) found.push(...trackerProblems(facts, false));
   return found;
@@ -120,6 +123,10 @@ function memoryShortage({ memoryShortMs, nothingCameMs }: HealthFacts): HealthPr
 
 function doorProblem(trouble: string): HealthProblem {
   return problem('not-accepting', false, `peers that dial us cannot be let in: ${trouble}`);
+}
+
+function mappingProblem(trouble: string): HealthProblem {
+  return problem('port-not-mapped', false, `peers outside may not reach us: ${trouble}`);
 }
 
 function badPieceProblems({ badPieces }: HealthFacts): HealthProblem[] {

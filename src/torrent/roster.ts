@@ -54,6 +54,7 @@ export class Roster implements Door {
   /** Made for the first peer. */
   #greeting: ExtendedGreeting | null = null;
   #saysUploadOnly = false;
+  #greetingPort: number | null = null;
   /** It took peers once. */
   #isOpen = false;
   #opening: ReturnType<typeof deferred> | null = null;
@@ -252,10 +253,12 @@ export class Roster implements Door {
     const isBetter = twin !== null && judgeTwin(link, twin, environment.peerId, nowMs) === 'replaces';
     if (isBetter) twin.remote.close('replaced by the connection that both sides keep');
     const { infoBytes, isPrivate } = this.#torrent.metainfo;
+    const { listenPort } = environment;
     const uploadOnly = exchange.isComplete && !exchange.scheduler.isSuperSeeding;
-    if (uploadOnly !== this.#saysUploadOnly) this.#greeting = null;
+    if (uploadOnly !== this.#saysUploadOnly || listenPort !== this.#greetingPort) this.#greeting = null;
     this.#saysUploadOnly = uploadOnly;
-    this.#greeting ??= makeGreeting(environment.listenPort, infoBytes.length, isPrivate, uploadOnly);
+    this.#greetingPort = listenPort;
+    this.#greeting ??= makeGreeting(listenPort, infoBytes.length, isPrivate, uploadOnly);
     const remote = new WireRemote(link, handshake, this.#greeting, infoBytes, this.pex);
     const peer = exchange.addPeer(remote, takesPlace);
     if (peer === null) return null;

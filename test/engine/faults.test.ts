@@ -83,7 +83,7 @@ function watchedServices(scope: Scope, calls: string[], change = (_content: Disk
     log: () => {},
     random: () => 0.5,
     peerId: Buffer.alloc(20),
-    listenPort: null,
+    reached: { port: null, mappingTrouble: null },
     uploadSlots: 4,
     maxPeers: 4,
     maxPeersPerAddress: 4,

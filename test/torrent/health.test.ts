@@ -37,6 +37,7 @@ const WELL: HealthFacts = {
   paused: null,
   badPieces: 0,
   doorTrouble: null,
+  mappingTrouble: null,
 };
 
 const ALONE: Partial<HealthFacts> = { peers: 0, holders: 0, servers: 0, withoutPeersMs: 5_000, nothingCameMs: 5_000 };
@@ -57,6 +58,7 @@ describe('the health of a torrent', () => {
       /^paused: too many open f/,
     ],
     ['a door that does not open', { doorTrouble: 'too many open files' }, 'not-accepting', null],
+    ['a gateway that maps no port', { mappingTrouble: 'no gateway answers' }, 'port-not-mapped', null],
     ['a seed behind such a door', { goal: 'seed', doorTrouble: 'too many open files' }, 'not-accepting', null],
     ['just begun', { ...ALONE, withoutPeersMs: 1000, trackers: [tracker('waiting')] }, '', null],
     ['nobody known', { ...ALONE, known: 0 }, 'no-peers', /^no peers: the trackers know none$/],
