@@ -102,6 +102,8 @@ export class NullStorage implements Storage {
     return Promise.resolve({ stamps: Array.from({ length: this.#fileCount + 1 }, () => ABSENT), trouble: null });
   }
 
+  freeHeldWrites(): void {}
+
   glance(): Promise<null> {
     return Promise.resolve(null);
   }

@@ -248,6 +248,11 @@ async function download(context: Context, running: Running, seedForMs: number): 
   const either = eitherSignal(signal, patience.signal);
   const pouring = poured === null ? null : pour(torrent, poured, process.stdout, either);
   const all = Promise.all([torrent.done, pouring]).then(() => {});
+  // Who reads what is poured has all the time it wants.
+  torrent.done.then(
+    () => patience.end(),
+    () => {},
+  );
   const end = await settledOrAborted(all, either).finally(waiting.end);
   patience.end();
   const seconds = (performance.now() - started) / 1000;

@@ -86,8 +86,9 @@ export class DhtNode {
       DHT_LIMITS.addressesWatched,
       nowMs,
     );
-    const each = { perSecond: DHT_LIMITS.queriesPerSecond, burst: DHT_LIMITS.queriesPerSecond };
-    const whole = { perSecond: 2 * each.perSecond, burst: 4 * each.burst };
+    // Of one host few are owed: a few that are asked and send anything must not use up what all have together.
+    const each = { perSecond: answersPerAddressPerSecond, burst: answersPerAddressBurst };
+    const whole = { perSecond: 2 * DHT_LIMITS.queriesPerSecond, burst: 4 * DHT_LIMITS.queriesPerSecond };
     this.#expected = new RateLimit(each, whole, DHT_LIMITS.queriesUnderWay, nowMs);
     this.#budget = new Bucket({ perSecond: DHT_LIMITS.queriesPerSecond, burst: DHT_LIMITS.queriesPerSecond }, nowMs);
     const perSecond = DHT_LIMITS.introductionsPerSecond;

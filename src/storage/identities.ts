@@ -141,7 +141,6 @@ export class Identities {
       (_, i) => files[(this.#next + i) % files.length]!,
     );
     this.#next = (this.#next + turn.length) % Math.max(1, files.length);
-    this.writers.look();
     const trouble = new FirstTrouble();
     await forEachConcurrently(turn, AT_ONCE, async (file) => {
       const token = this.writers.token(file);

@@ -282,6 +282,10 @@ export class MappedStorage implements Storage {
     return this.files.identities.inspect();
   }
 
+  freeHeldWrites(): void {
+    this.files.identities.writers.look();
+  }
+
   glance(count: number): Promise<HaulError | null> {
     return this.files.identities.glance(count);
   }

@@ -138,6 +138,8 @@ export interface Storage {
    * one of them.
    */
   glance(count: number): Promise<HaulError | null>;
+  /** Once a second: writes that wait for a moment without any wait no longer when the device keeps one of them. */
+  freeHeldWrites(): void;
 
   /**
    * Files that another program may have written into since `prepare`, where a storage can tell; the part file is one

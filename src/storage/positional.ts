@@ -259,6 +259,10 @@ export class PositionalStorage implements Storage, UnitOwner {
     return this.files.identities.inspect();
   }
 
+  freeHeldWrites(): void {
+    this.files.identities.writers.look();
+  }
+
   glance(count: number): Promise<HaulError | null> {
     return this.files.identities.glance(count);
   }

@@ -7,7 +7,7 @@ import { HaulError } from '../errors.js';
 import type { Storage } from '../storage/port.js';
 
 export interface FileWatchOptions {
-  readonly storage: Pick<Storage, 'glance' | 'suspects'>;
+  readonly storage: Pick<Storage, 'glance' | 'suspects' | 'freeHeldWrites'>;
   /** Hashes what is under suspicion. @throws HaulError */
   readonly prove: () => Promise<void>;
   readonly onTrouble: (error: unknown) => void;
@@ -24,6 +24,8 @@ export class FileWatch {
 
   /** Once a second; a look that takes longer is waited for. */
   tick(nowMs: number): void {
+    // Also while a look hangs, or files are hashed: what waits would otherwise wait with it.
+    this.#options.storage.freeHeldWrites();
     if (this.#isLooking) return;
     this.#isLooking = true;
     this.#look(nowMs).then(
