@@ -1,0 +1,41 @@
+/** What the HTTP routes need of the depot's inside: publishing, reading, removing. Errors are `HaulError`s. */
+import type { ArtifactRow, PutRules } from './catalogue/port.js';
+import type { ByteRange } from './store/port.js';
+
+export interface PublishRequest extends PutRules {
+  /** Full name. */
+  readonly name: string;
+  /** As the request says; null: not known (chunked). */
+  readonly lengthBytes: number | null;
+  /** What the bytes must hash to, where the client said so. */
+  readonly sha256: string | null;
+  readonly contentType: string | null;
+  /** Days until it goes; null: as the depot's own rule says. */
+  readonly retentionDays: number | null;
+  readonly body: AsyncIterable<Uint8Array>;
+  readonly signal: AbortSignal;
+}
+
+export interface Published {
+  readonly kind: 'created' | 'unchanged' | 'replaced';
+  readonly row: ArtifactRow;
+}
+
+export interface Depository {
+  /**
+   * Rejects, with nothing kept, with BAD_ARGUMENT, FILE_EXISTS (another blob has the name), MISMATCH (`sha256`, or a
+   * body shorter or longer than announced), NO_SPACE, LIMIT (too long), TIMEOUT (slower than the least rate), ABORTED.
+   */
+  publish(request: PublishRequest): Promise<Published>;
+  find(name: string): Promise<ArtifactRow | null>;
+  /** Bytes of a blob in slices, each valid until the next is asked for. The row counts as used. */
+  read(row: ArtifactRow, range: ByteRange): AsyncIterable<Uint8Array>;
+  /** Null: it was not there. The blob goes when nothing names it. */
+  remove(name: string): Promise<ArtifactRow | null>;
+  /**
+   * The .torrent of a row, or null: the blob is too short to have one.
+   * @param announceUrl of the depot, with the passkey of who asks
+   * @param webSeedUrl where the blob is by HTTP
+   */
+  torrent(row: ArtifactRow, announceUrl: string, webSeedUrl: string): Promise<Buffer | null>;
+}

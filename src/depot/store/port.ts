@@ -1,0 +1,80 @@
+/**
+ * The store: where blobs lie, immutable bytes by their SHA-256. It knows no names. Whatever implements it passes the
+ * suite in `test/depot/store-conformance.ts`.
+ */
+import type { AddOptions } from '../../api.js';
+
+/** What lies beside a blob: the catalogue can be made anew of it, and a torrent needs no hashing. */
+export interface Sidecar {
+  readonly lengthBytes: number;
+  /** SHA-1 of the pieces, 20 bytes each; null: the blob is too short to have a torrent. */
+  readonly pieces: Uint8Array | null;
+  readonly pieceLengthBytes: number | null;
+  /** JSON texts of the rows that name it, as far as they were told: by full name. */
+  readonly names: ReadonlyMap<string, string>;
+}
+
+export interface BlobStat {
+  readonly sha256: string;
+  readonly lengthBytes: number;
+}
+
+/** Half-open, bytes. */
+export interface ByteRange {
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** Bytes on their way in. Nobody sees them before `commit`; after a crash they are swept. */
+export interface BlobUpload {
+  readonly writtenBytes: number;
+  /** Resolves when more may come (back-pressure). The store owns the chunk from then on. */
+  write(chunk: Uint8Array): Promise<void>;
+  /**
+   * All is here: hashes are finished. Nothing is visible yet.
+   * @param withPieces hash the pieces of a torrent too
+   */
+  finish(withPieces: boolean): Promise<FinishedUpload>;
+  /** Gives it up, at any time before `commit`; idempotent. */
+  abort(): Promise<void>;
+}
+
+export interface FinishedUpload {
+  readonly sha256: string;
+  readonly lengthBytes: number;
+  readonly pieces: Uint8Array | null;
+  readonly pieceLengthBytes: number | null;
+}
+
+/** All methods reject with HaulError: NO_SPACE, IO, READ_ONLY, NO_PERMISSION; BAD_DATA for a blob that was changed. */
+export interface BlobStore {
+  /** @param lengthBytes as announced, its space is asked for at once; null: not known */
+  create(lengthBytes: number | null): Promise<BlobUpload>;
+  /**
+   * Durable when it resolves: data synced, renamed, folder synced. Where the blob is there already, that one stays and
+   * the upload is dropped.
+   */
+  commit(upload: BlobUpload): Promise<BlobStat>;
+  stat(sha256: string): Promise<BlobStat | null>;
+  /**
+   * The bytes, in slices of up to 1 MiB or more that are valid until the next is asked for. Throws NOT_FOUND; BAD_DATA
+   * where the file is not the one that was committed (length, stamp).
+   */
+  read(sha256: string, range: ByteRange): AsyncIterable<Uint8Array>;
+  /** Where an engine finds the blob as a file of this name, or null: not without fetching it. */
+  place(sha256: string, fileName: string): Promise<Pick<AddOptions, 'output' | 'hashed'> | null>;
+  /** The engine uses that place no more. */
+  leave(sha256: string, fileName: string): Promise<void>;
+  sidecar(sha256: string): Promise<Sidecar | null>;
+  /** Durable when it resolves. @param row null: the name does not point there any more */
+  note(sha256: string, name: string, row: string | null): Promise<void>;
+  /** False: it was not there. Whoever reads it goes on. */
+  remove(sha256: string): Promise<boolean>;
+  /** All blobs, in no order. */
+  list(): AsyncIterable<BlobStat>;
+  /** Bytes of blobs and uploads; own ones, not the disk's. */
+  readonly usedBytes: number;
+  /** Free and whole bytes of where it lies; null: without bound. */
+  space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number } | null>;
+  close(): Promise<void>;
+}
