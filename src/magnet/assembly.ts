@@ -16,7 +16,8 @@ import { METADATA_PIECE_BYTES, metadataPieceCount } from '../wire/metadata.js';
 
 /** What came of something that a peer said: more is to come, all is here, or it is of no use any more. */
 export type Verdict =
-  | { readonly kind: 'more' }
+  /** @param isAnswer it is what the peer was asked for: what nobody asked for says nothing in its favour */
+  | { readonly kind: 'more'; readonly isAnswer: boolean }
   | { readonly kind: 'whole'; readonly metadata: Buffer }
   /** @param isLie it gave bad metadata, which is known by its hash */
   | { readonly kind: 'drop'; readonly reason: string; readonly isLie: boolean };
@@ -24,7 +25,8 @@ export type Verdict =
 /** Lengths that liars made up; more would only be memory held for them. */
 const TURNS_KEPT = 64;
 
-const MORE: Verdict = { kind: 'more' };
+const MORE: Verdict = { kind: 'more', isAnswer: false };
+const ANSWER: Verdict = { kind: 'more', isAnswer: true };
 const drop = (reason: string, isLie = false): Verdict => ({ kind: 'drop', reason, isLie });
 
 /** One that is put together. */
@@ -73,6 +75,8 @@ export class Assembly<P> {
   readonly #shared = new Map<number, Copy<P>>();
   /** How long a shared copy of a length may take next time when others wait. */
   readonly #turns = new Map<number, number>();
+  /** Lengths without a shared copy, first come, first served. */
+  readonly #lengths = new Set<number>();
   /** Suspects without a copy, first come, first served. */
   #line: Member<P>[] = [];
   #alone = 0;
@@ -104,7 +108,9 @@ export class Assembly<P> {
     this.#line = this.#line.filter((other) => other !== member);
     const { lengthBytes } = member;
     const isLast = ![...this.#members.values()].some((other) => !other.isSuspect && other.lengthBytes === lengthBytes);
-    if (lengthBytes !== null && isLast) this.#shared.delete(lengthBytes);
+    if (lengthBytes === null || !isLast) return;
+    this.#shared.delete(lengthBytes);
+    this.#lengths.delete(lengthBytes);
   }
 
   /** The peer said how long it is, perhaps again; null: it does not know. Any number. */
@@ -122,6 +128,12 @@ export class Assembly<P> {
   /** It said that it has something to give. */
   offers(peer: P): boolean {
     return this.#members.get(peer)?.lengthBytes != null;
+  }
+
+  /** It has something to give, and no place to give it to yet: it is for us to ask. */
+  isWaiting(peer: P): boolean {
+    const member = this.#members.get(peer)!;
+    return member.lengthBytes !== null && this.#held(member) === null;
   }
 
   /** The piece to ask this peer for now, which counts as asked; -1: none. */
@@ -145,17 +157,17 @@ export class Assembly<P> {
     }
     const copy = this.#held(member);
     // What was asked for another copy, which is no more.
-    if (copy === null) return MORE;
+    if (copy === null) return ANSWER;
     if (totalBytes !== null && totalBytes !== copy.lengthBytes) return drop('changed the length of its metadata');
     if (bytes.length !== copy.partBytes(piece)) {
       return drop(`sent ${bytes.length} bytes of metadata instead of ${copy.partBytes(piece)}`);
     }
     member.rejects = 0;
-    if (copy.parts[piece] !== null) return MORE;
+    if (copy.parts[piece] !== null) return ANSWER;
     copy.parts[piece] = Buffer.from(bytes);
     copy.givers.add(peer);
     copy.receivedBytes += bytes.length;
-    return copy.receivedBytes < copy.lengthBytes ? MORE : this.#judge(member, copy);
+    return copy.receivedBytes < copy.lengthBytes ? ANSWER : this.#judge(member, copy);
   }
 
   /** It does not give this piece: it has none yet, or was asked too often. */
@@ -204,7 +216,11 @@ export class Assembly<P> {
     const held = this.#held(member);
     if (held !== null || lengthBytes === null) return held;
     if (member.isSuspect) return this.#ownCopy(member, lengthBytes, nowMs);
+    this.#lengths.add(lengthBytes);
+    const [first] = this.#lengths;
+    if (first !== lengthBytes) return null;
     if (this.#shared.size >= LIMITS.metadataCopies && !this.#makePlace(nowMs)) return null;
+    this.#lengths.delete(lengthBytes);
     const turnMs = this.#turns.get(lengthBytes) ?? LIMITS.metadataTurnMs;
     const copy = new Copy<P>(lengthBytes, nowMs + turnMs);
     this.#shared.set(lengthBytes, copy);
@@ -247,7 +263,7 @@ export class Assembly<P> {
       giver.asked.clear();
       this.#line.push(giver);
     }
-    return MORE;
+    return ANSWER;
   }
 
   /** Somebody else may be asked for what it was asked. */

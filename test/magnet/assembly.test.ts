@@ -17,6 +17,7 @@ type Manner =
   | 'rejects'
   | 'drips' // one bad piece in nine seconds
   | 'other-length' // of its own, and bad pieces
+  | 'slow-other' // a long one of its own, and answers all at the last moment
   | 'changes' // names another length after a while
   | 'zero'
   | 'negative'
@@ -51,7 +52,9 @@ class Scene {
   #lengthOf({ manner }: Actor): number | null {
     const odd = { zero: 0, negative: -1, absurd: 2 ** 31, none: null };
     if (manner in odd) return odd[manner as keyof typeof odd];
-    return manner === 'other-length' ? TRUTH.length + 1 + this.actors.size * METADATA_PIECE_BYTES : TRUTH.length;
+    const oddPieces = { 'other-length': this.actors.size, 'slow-other': 100 + this.actors.size };
+    if (!(manner in oddPieces)) return TRUTH.length;
+    return TRUTH.length + 1 + oddPieces[manner as keyof typeof oddPieces] * METADATA_PIECE_BYTES;
   }
 
   #heed(actor: Actor, verdict: ReturnType<Assembly<Actor>['sized']>): void {
@@ -86,15 +89,19 @@ class Scene {
 
   #answer(actor: Actor): void {
     const { manner, asked } = actor;
-    const slowMs = manner === 'drips' ? 9_000 : 0;
+    const slowMs = manner === 'drips' || manner === 'slow-other' ? 9_000 : 0;
     if (manner === 'silent' || asked.length === 0 || this.nowMs - actor.lastMs < slowMs) return;
     actor.lastMs = this.nowMs;
-    const piece = asked.shift()!;
+    for (let count = manner === 'slow-other' ? asked.length : 1; count > 0; count--) this.#give(actor, asked.shift()!);
+  }
+
+  #give(actor: Actor, piece: number): void {
+    const { manner } = actor;
     if (manner === 'rejects') this.#heed(actor, this.assembly.rejected(actor, piece, this.nowMs));
     else if (manner === 'changes' && piece > 1) this.#heed(actor, this.assembly.sized(actor, TRUTH.length - 1));
     else {
       const isBad = !['honest', 'changes', 'short'].includes(manner) && (manner !== 'sly' || piece === 0);
-      const expected = pieceOf(manner === 'other-length' ? Buffer.alloc(2 ** 24) : TRUTH, piece).length;
+      const expected = pieceOf(manner.includes('other') ? Buffer.alloc(2 ** 24) : TRUTH, piece).length;
       const bytes = isBad ? Buffer.alloc(expected, 'x') : pieceOf(TRUTH, piece);
       const sent = manner === 'short' ? bytes.subarray(1) : bytes;
       this.#heed(actor, this.assembly.data(actor, piece, null, sent));
@@ -165,10 +172,41 @@ test('those who drip keep nobody out, be they of one length or of many, before o
   many.run(120);
 });
 
+test('who waits for a place gets it in its turn, however many come before it and come again', () => {
+  const made = scene(...Array.from({ length: 15 }, () => 'slow-other' as const));
+  for (let i = 0; i < 8; i++) made.step();
+  made.join('honest');
+  made.run(4 * (LIMITS.metadataTurnMs / 1000) + 10);
+});
+
+test('who waits for a turn is not idle; who is asked and who has nothing may be', () => {
+  const assembly = new Assembly<number>(() => false);
+  for (let peer = 0; peer <= LIMITS.metadataCopies; peer++) {
+    assembly.add(peer);
+    assert.equal(assembly.isWaiting(peer), false);
+    assembly.sized(peer, 100_000 + peer);
+    assembly.next(peer, 0);
+  }
+  assert.equal(assembly.isWaiting(0), false);
+  assert.equal(assembly.isWaiting(LIMITS.metadataCopies), true);
+});
+
+test('an answer is told from data that nobody asked for', () => {
+  const assembly = new Assembly<string>(() => false);
+  assembly.add('peer');
+  const none = { kind: 'more', isAnswer: false };
+  assert.deepEqual(assembly.data('peer', 0, null, Buffer.alloc(1)), none);
+  assembly.sized('peer', TRUTH.length);
+  const piece = assembly.next('peer', 0);
+  const bytes = pieceOf(TRUTH, piece);
+  assert.deepEqual(assembly.data('peer', piece, null, bytes), { kind: 'more', isAnswer: true });
+  assert.deepEqual(assembly.data('peer', piece, null, bytes), none);
+});
+
 test('whoever comes, an honest peer that stays gives all of it in the end', () => {
   const manner = fc.constantFrom<Manner>(
-    'liar', 'sly', 'silent', 'rejects', 'drips', 'other-length', 'changes', 'zero', 'negative', 'absurd', 'none',
-    'short', 'honest',
+    'liar', 'sly', 'silent', 'rejects', 'drips', 'other-length', 'slow-other', 'changes', 'zero', 'negative',
+    'absurd', 'none', 'short', 'honest',
   ); // biome-ignore format: a list
   fc.assert(
     fc.property(fc.array(manner, { maxLength: 12 }), fc.integer({ min: 0, max: 12 }), (others, at) => {

@@ -11,6 +11,7 @@ import { Assembly } from '../../magnet/assembly.js';
 import type { Magnet } from '../../magnet/link.js';
 import { infoHashOf } from '../../metainfo/info-hash.js';
 import { type Address, formatAddress } from '../../net/address.js';
+import { groupOf } from '../../net/remote-group.js';
 import type { Door } from '../../peer/handshakes.js';
 import type { PeerLink } from '../../peer/link.js';
 import { VERSION } from '../../version.js';
@@ -112,6 +113,8 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
     this.#linked.tick(nowMs);
     for (const peer of this.#assembly.tick(nowMs)) peer.link.close('does not answer requests for metadata');
     for (const peer of this.#peers) {
+      // It has some, and waits for us to ask for it.
+      if (this.#assembly.isWaiting(peer)) peer.usefulMs = nowMs;
       if (nowMs - peer.usefulMs >= LIMITS.metadataIdleMs) peer.link.close('has no metadata to give');
       else this.#askOf(peer, nowMs);
     }
@@ -268,10 +271,13 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
     if (peerId.equals(this.#options.environment.peerId)) return SELF;
     if (!supportsExtended) return 'knows no extensions, so it gives no metadata';
     if (this.#countOf(link.isIncoming) < LIMITS.metadataPeers) return null;
-    return link.isIncoming && this.#makeRoom() ? null : 'no room for more peers';
+    return link.isIncoming && (this.#dropSilent() || this.#dropCrowded(groupOf(link.host)))
+      ? null
+      : 'no room for more peers';
   }
 
-  #makeRoom(): boolean {
+  /** One that came by itself and has said nothing of metadata makes place. */
+  #dropSilent(): boolean {
     const nowMs = this.#options.environment.now();
     for (const peer of this.#peers) {
       const { link, joinedMs } = peer;
@@ -281,6 +287,20 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
       return true;
     }
     return false;
+  }
+
+  /** The last that came of the host that has most places, two more at least than who wants to come in. */
+  #dropCrowded(newcomer: string): boolean {
+    const lastOf = new Map<string, { count: number; link: PeerLink }>();
+    for (const { link } of this.#peers) {
+      if (!link.isIncoming || link.isClosing) continue;
+      const group = groupOf(link.host);
+      lastOf.set(group, { count: (lastOf.get(group)?.count ?? 0) + 1, link });
+    }
+    const [most] = [...lastOf.values()].sort((a, b) => b.count - a.count);
+    if (most === undefined || most.count < (lastOf.get(newcomer)?.count ?? 0) + 2) return false;
+    most.link.close('others of its host are here, and others want to come in');
+    return true;
   }
 
   dialFailed(host: string, port: number, reason: string): void {
@@ -304,8 +324,9 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
   }
 
   onData(peer: MetadataPeer, { piece, totalBytes, bytes }: MetadataMessage & { readonly type: 'data' }): void {
-    peer.usefulMs = this.#options.environment.now();
-    this.#heed(peer, this.#assembly.data(peer, piece, totalBytes, bytes));
+    const verdict = this.#assembly.data(peer, piece, totalBytes, bytes);
+    if (verdict.kind === 'more' && verdict.isAnswer) peer.usefulMs = this.#options.environment.now();
+    this.#heed(peer, verdict);
   }
 
   onReject(peer: MetadataPeer, piece: number): void {
