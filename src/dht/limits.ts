@@ -31,6 +31,10 @@ export const DHT_LIMITS = {
   lookupPeers: 500,
   /** Queries without an answer yet. */
   queriesUnderWay: 256,
+  /** Announces that wait for room among them: those of 32 lookups, or of four times as many as run at once. */
+  announcesWaiting: 256,
+  /** For so long; the tokens that they give back are good for five minutes or more. */
+  announceWaitMs: 60_000,
   /** Queries of ours in a second, lookups and all: a lookup takes 30, a torrent one lookup in a quarter of an hour. */
   queriesPerSecond: 100,
   /** Queries of one address (IPv6: one /64) that are answered: lookups of many torrents behind one address. */

@@ -105,6 +105,8 @@ export class Lookup {
       candidate.id = reply.id;
       this.#insert(candidate);
     } else if (!sameId(candidate.id, reply.id)) {
+      // Whoever named it with a wrong id does not keep the right one out: somebody is there, and has answered.
+      this.#count(candidate.address, -1);
       this.failed(candidate);
       return;
     }
@@ -113,10 +115,9 @@ export class Lookup {
     this.add(nodes, candidate.hops + 1);
   }
 
+  /** Its place is not given back: a victim that is named at many ports is silent at all of them. */
   failed(candidate: Candidate): void {
     candidate.state = 'failed';
-    // Whoever named it with a wrong id does not keep the right one out. The address itself is not asked again.
-    if (candidate.id !== null) this.#count(candidate.address, -1);
     this.#candidates = this.#candidates.filter((other) => other !== candidate);
   }
 

@@ -62,12 +62,14 @@ export class DhtNode {
   /** Nodes that were known the last time, or that the other family has heard of: asked first, believed later. */
   #hints: NodeContact[] = [];
   #answeredAtMs = Number.NEGATIVE_INFINITY;
+  /** Announces that found too many queries under way, in order; false: not yet. */
+  #announces: (() => boolean)[] = [];
 
   constructor(options: DhtNodeOptions) {
     const nowMs = options.now();
     this.#options = options;
     this.family = options.family;
-    this.ownAddress = new OwnAddress(options.ownHost ?? null);
+    this.ownAddress = new OwnAddress(options.family, options.ownHost ?? null);
     this.table = new RoutingTable(makeNodeId(this.ownAddress.host, options.randomBytes), nowMs);
     this.transactions = new Transactions(options.randomBytes);
     this.#books = {
@@ -139,6 +141,8 @@ export class DhtNode {
     const nowMs = this.#options.now();
     this.transactions.tick(nowMs);
     this.peers.tick(nowMs);
+    // First of all: what waits has been found, and its tokens grow old.
+    while (this.#announces[0]?.() === true) this.#announces.shift();
     this.#searches.step(nowMs);
     this.#upkeep.tick(nowMs);
   }
@@ -278,10 +282,16 @@ export class DhtNode {
   #announce(search: Search, lookup: Lookup): void {
     const { port } = search;
     if (port === null) return;
+    const untilMs = this.#options.now() + DHT_LIMITS.announceWaitMs;
     for (const { address, id, token } of lookup.closest) {
       if (token === null) continue;
       const args = { info_hash: search.target, port, implied_port: 0, token };
-      this.#query('announce_peer', args, { address, onReply: () => {}, onFailure: () => {} }, id, true);
+      const pending: Pending = { address, onReply: () => {}, onFailure: () => {} };
+      const say = (): boolean =>
+        search.isCancelled || this.#options.now() >= untilMs || this.#query('announce_peer', args, pending, id, true);
+      // In order: one that waits is not overtaken.
+      const isSaid = this.#announces.length === 0 && say();
+      if (!isSaid && this.#announces.length < DHT_LIMITS.announcesWaiting) this.#announces.push(say);
     }
   }
 }

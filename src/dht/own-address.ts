@@ -3,20 +3,23 @@
  * whatever its ports, and a few liars do not change who we are.
  */
 
-import { reachOf } from '../net/reach.js';
+import { isUsable, reachOf } from '../net/reach.js';
 import { groupOf } from '../net/remote-group.js';
+import type { Family } from './messages.js';
 
 /** The last voices that count. */
 const VOICES = 16;
 const VOICES_NEEDED = 5;
 
 export class OwnAddress {
+  readonly #family: Family;
   #host: string | null;
   readonly #voices = new Map<string, string>();
 
-  /** @param host what was believed the last time */
-  constructor(host: string | null = null) {
-    this.#host = host;
+  /** @param host what was believed the last time; of another family it is nothing */
+  constructor(family: Family, host: string | null = null) {
+    this.#family = family;
+    this.#host = host !== null && this.#isOurs(host) ? host : null;
   }
 
   get host(): string | null {
@@ -25,7 +28,7 @@ export class OwnAddress {
 
   /** @returns true: it is another one than was believed so far */
   heard(from: string, host: string): boolean {
-    if (reachOf(host) !== 'public' || reachOf(from) !== 'public') return false;
+    if (!this.#isOurs(host) || reachOf(from) !== 'public') return false;
     const group = groupOf(from);
     this.#voices.delete(group);
     this.#voices.set(group, host);
@@ -35,5 +38,10 @@ export class OwnAddress {
     if (same < VOICES_NEEDED || same * 2 <= this.#voices.size) return false;
     this.#host = host;
     return true;
+  }
+
+  /** An address that our node can have: what an answer says may be of the other family, or of a private network. */
+  #isOurs(host: string): boolean {
+    return reachOf(host) === 'public' && isUsable({ host, port: 1 }, this.#family);
   }
 }

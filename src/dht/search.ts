@@ -42,6 +42,10 @@ export class Search {
     this.#onDone = onDone;
   }
 
+  get isCancelled(): boolean {
+    return this.#isCancelled;
+  }
+
   get isOver(): boolean {
     return this.#isCancelled || this.#lookup?.isOver === true;
   }

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { DhtWorld, type Inhabitant } from '../../sim/dht-world.js';
 import { DHT_LIMITS } from '../../src/dht/limits.js';
 import { decodeMessage, encodeNodes, encodeQuery, encodeReply, type Query } from '../../src/dht/messages.js';
+import { OwnAddress } from '../../src/dht/own-address.js';
 import type { Found } from '../../src/dht/search.js';
 import type { Address } from '../../src/net/address.js';
 
@@ -209,6 +210,33 @@ test('nodes that invent closer nodes, and victims with many ids, end a lookup la
   assert.equal(lonely.node.table.size <= liars.length + all.length, true);
 });
 
+test('an announce that finds too many queries under way is said as soon as there is room', () => {
+  const dht = world();
+  const near = (index: number): Buffer => Buffer.concat([INFO_HASH.subarray(0, 19), Buffer.of(index)]);
+  const nowhere = { address: { host: '8.8.8.8', port: 1 }, onReply: () => {}, onFailure: () => {} };
+  const fill = (): void => {
+    while (lonely.node.transactions.begin(nowhere, dht.events.nowMs) !== null);
+  };
+  const said: string[] = [];
+  const others = [1, 2, 3].map((index) =>
+    stranger(dht, `5.${index}.1.1`, ({ transaction, method }, from) => {
+      if (method === 'announce_peer') said.push(from.host);
+      return encodeReply(transaction, { id: near(index), nodes: Buffer.alloc(0), token: 'x' }, from);
+    }),
+  );
+  const lonely = dht.join(others.map(({ address }) => address));
+  const { receive } = lonely.node;
+  lonely.node.receive = (bytes, from) => {
+    if (said.length === 0) fill();
+    receive.call(lonely.node, bytes, from);
+  };
+  search(dht, lonely, 4711);
+  assert.deepEqual(
+    said,
+    others.map(() => lonely.address.host),
+  );
+});
+
 test('one address has one place in a table, whatever the number of its ids', () => {
   const { dht, all } = grown(5);
   const { node } = all[0]!;
@@ -239,6 +267,10 @@ test('our address on the Internet is what many say, and our id is made for it; o
   assert.equal(node.id.toString('hex'), id);
   for (let count = 0; count < 10; count++) node.ownAddress.heard(`5.5.${count}.5`, '7.7.7.7');
   assert.equal(node.ownAddress.host, '7.7.7.7');
+  for (let count = 0; count < 10; count++) node.ownAddress.heard(`5.5.${count}.5`, '2001:db9::7');
+  assert.equal(node.ownAddress.host, '7.7.7.7', 'an address of the other family is none of ours');
+  assert.equal(new OwnAddress(4, '2001:db9::7').host, null);
+  assert.equal(new OwnAddress(6, '2001:db9::7').host, '2001:db9::7');
   assert.ok(dht.events.nowMs > 0);
 });
 
