@@ -38,8 +38,8 @@ export class Dormant {
   /** By the twenty bytes as latin1: 32 bytes of memory, where hexadecimal takes 56. */
   readonly #rows = new Map<string, WakeDormant>();
   readonly #waker: Waker<LiveTorrent>;
-  /** Those that go back to sleep. */
-  readonly #awake = new Map<LiveTorrent, Awake>();
+  /** Those that go back to sleep, by info-hash in hex: each pause of one, or check, ends its session for another. */
+  readonly #awake = new Map<string, Awake>();
   /** Those on their way to sleep: a tracker that does not answer the goodbye keeps them for a while. */
   readonly #leaving = new Set<LiveTorrent>();
   readonly #admissions = new Map<LiveTorrent, Admission>();
@@ -68,9 +68,13 @@ export class Dormant {
   /** One that is awake stays so. */
   forget(infoHash: Uint8Array | string): boolean {
     const key = keyOf(infoHash);
-    const torrent = this.#options.find(hexOf(key));
-    if (torrent !== null) this.#awake.delete(torrent);
+    this.#awake.delete(hexOf(key));
     return this.#rows.delete(key);
+  }
+
+  /** A torrent is there no more: one that is added under this name later is its owner's. */
+  ended(infoHashHex: string): void {
+    this.#awake.delete(infoHashHex);
   }
 
   /**
@@ -88,9 +92,9 @@ export class Dormant {
   tick(nowMs: number): void {
     this.#waker.tick(nowMs);
     for (const { untilMs, end } of [...this.#admissions.values()]) if (nowMs >= untilMs) end();
-    for (const [torrent, awake] of this.#awake) {
-      if (torrent.isStopping) this.#awake.delete(torrent);
-      else if (!this.#isIdle(torrent)) awake.idleSinceMs = nowMs;
+    for (const [infoHashHex, awake] of this.#awake) {
+      const torrent = this.#options.find(infoHashHex);
+      if (torrent === null || !this.#isIdle(torrent)) awake.idleSinceMs = nowMs;
       else if (nowMs - awake.idleSinceMs >= awake.sleepAfterMs) this.#putToSleep(torrent);
     }
   }
@@ -107,7 +111,7 @@ export class Dormant {
   }
 
   #putToSleep(torrent: LiveTorrent): void {
-    this.#awake.delete(torrent);
+    this.#awake.delete(torrent.metainfo.infoHashHex);
     this.#leaving.add(torrent);
     void torrent.stop().then(() => this.#leaving.delete(torrent));
   }
@@ -144,31 +148,38 @@ export class Dormant {
     if (sleepAfterMs === undefined) return add(metainfo, options);
     this.#makeRoom();
     const torrent = add(metainfo, options);
-    this.#awake.set(torrent, { sleepAfterMs, idleSinceMs: now() });
+    this.#awake.set(metainfo.infoHashHex, { sleepAfterMs, idleSinceMs: now() });
     return torrent;
   }
 
   /** The one that has been idle for longest goes to sleep. @throws Error when none may */
   #makeRoom(): void {
     const { maxAwake } = this.#options;
-    for (const torrent of this.#awake.keys()) if (torrent.isStopping) this.#awake.delete(torrent);
-    if (this.#awake.size < maxAwake) return;
+    const running = this.#running();
+    if (running.length < maxAwake) return;
     if (this.#leaving.size >= maxAwake) throw new Error(`${maxAwake} others are just going to sleep`);
     let longest: { torrent: LiveTorrent; idleSinceMs: number } | null = null;
-    for (const [torrent, { idleSinceMs }] of this.#awake) {
+    for (const torrent of running) {
+      const { idleSinceMs } = this.#awake.get(torrent.metainfo.infoHashHex)!;
       if (this.#isIdle(torrent) && !(longest !== null && longest.idleSinceMs <= idleSinceMs))
         longest = { torrent, idleSinceMs };
     }
-    const sleepy = longest?.torrent ?? this.#longestUnused();
+    const sleepy = longest?.torrent ?? this.#longestUnused(running);
     if (sleepy === null) throw new Error(`${maxAwake} others are awake, and all are busy`);
     this.#putToSleep(sleepy);
   }
 
+  /** Of those that go back to sleep, all that have a session: one that its owner has paused takes no place. */
+  #running(): LiveTorrent[] {
+    const all = [...this.#awake.keys()].map((infoHashHex) => this.#options.find(infoHashHex));
+    return all.filter((torrent) => torrent !== null && !torrent.isStopping) as LiveTorrent[];
+  }
+
   /** Connections that neither give nor take keep no torrent awake that another one could be instead. */
-  #longestUnused(): LiveTorrent | null {
+  #longestUnused(running: readonly LiveTorrent[]): LiveTorrent | null {
     let longest: LiveTorrent | null = null;
     let usedMs = this.#options.now() - LIMITS.idlePlaceMs;
-    for (const torrent of this.#awake.keys()) {
+    for (const torrent of running) {
       if (torrent.state !== 'seeding' || this.#admissions.has(torrent)) continue;
       const lastMs = (torrent.exchange?.peers ?? []).reduce((most, peer) => Math.max(most, peer?.activeMs ?? 0), 0);
       if (lastMs > usedMs) continue;

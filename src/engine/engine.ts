@@ -268,6 +268,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     onEnded: (handle) => {
       this.#limits.forget(handle.throttles);
       this.#handles.delete(handle.metainfo.infoHashHex);
+      this.#dormant.ended(handle.metainfo.infoHashHex);
       if (handle.error !== null) emitTo(this, 'failed', handle, handle.error);
       emitTo(this, 'removed', handle);
     },
@@ -379,8 +380,8 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   async #close(): Promise<void> {
     const listening = this.#listener?.close();
     this.#dormant.close();
-    await this.#magnets.close();
-    await Promise.all([...this.#handles.values()].map((torrent) => torrent.stop()));
+    // All at once: a tracker that does not answer the goodbye of one keeps the others from nothing.
+    await Promise.all([this.#magnets.close(), ...[...this.#handles.values()].map((torrent) => torrent.stop())]);
     this.#handshakes.close();
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#limits.close();

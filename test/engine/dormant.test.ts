@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { openScope, type Scope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
 import { until, withDeadline } from '../../lab/wait.js';
-import type { Engine, WokenTorrent } from '../../src/api.js';
+import type { Engine, Torrent, WokenTorrent } from '../../src/api.js';
 import { LIMITS } from '../../src/config.js';
 import type { HaulError } from '../../src/errors.js';
 import { writeInterested, writeKeepAlive } from '../../src/wire/encoder.js';
@@ -218,6 +218,36 @@ test('one that is forgotten while it is awake does not sleep any more', async (t
   await until('the other sleeps', DEADLINE_MS, () => engine.torrents.length === 1);
   assert.equal(engine.torrents[0], torrent);
   assert.equal(torrent?.state, 'seeding');
+});
+
+test('one that was paused, checked or changed while it was awake sleeps again all the same', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 64 * KIB);
+  const engine = await startEngine(scope);
+  engine.registerDormant(set.metainfo.infoHash, async () => asSeed(set, 500));
+  const changes = [
+    async (torrent: Torrent): Promise<void> => {
+      await torrent.pause();
+      torrent.resume();
+    },
+    (torrent: Torrent): Promise<void> => torrent.recheck(),
+  ];
+  for (const change of changes) {
+    const torrent = await engine.wake(set.metainfo.infoHash);
+    await change(torrent!);
+    await until('it sleeps again', DEADLINE_MS, () => engine.torrents.length === 0);
+  }
+});
+
+test('one that its owner has paused takes no place of those that are awake', async (t) => {
+  const scope = openScope(t);
+  const [first, second] = [await fileSet(scope, 64 * KIB), await fileSet(scope, 96 * KIB)];
+  const engine = await startEngine(scope, { maxAwakeTorrents: 1 });
+  for (const set of [first, second]) engine.registerDormant(set.metainfo.infoHash, async () => asSeed(set, 60_000));
+  const torrent = await engine.wake(first.metainfo.infoHash);
+  await torrent!.pause();
+  assert.notEqual(await engine.wake(second.metainfo.infoHash), null);
+  assert.equal(torrent!.state, 'paused');
 });
 
 test('who waits for a torrent to wake and hangs up is gone at once', async (t) => {

@@ -189,3 +189,16 @@ test('a magnet can be stopped and aborted, and a link or an option that is wrong
   assert.deepEqual(await readdir(output), []);
   assert.ok((await readFile(set.path)).length > 0);
 });
+
+test('an engine that closes stops its torrents at once, not after its magnet links', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, LENGTH_BYTES, { pieceLengthBytes: PIECE_BYTES });
+  const engine = await startSeed(scope, set);
+  const magnet = engine.add(`magnet:?xt=urn:btih:${'12'.repeat(20)}`, { output: await tempFolder(scope) });
+  await until('it looks for peers', DEADLINE_MS, () => magnet.stats().waitingFor !== null);
+  const [torrent] = engine.torrents;
+  const closing = engine.close();
+  assert.equal(torrent!.state, 'stopping');
+  await withDeadline(closing, 'it closes', DEADLINE_MS);
+  assert.deepEqual([torrent!.state, magnet.state], ['stopped', 'stopped']);
+});
