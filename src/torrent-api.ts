@@ -80,6 +80,7 @@ export type HealthCode =
   | 'no-progress' // peers serve us and nothing comes
   | 'not-accepting' // connections of others could not be accepted in the last minute
   | 'port-not-mapped' // a gateway was to let peers in (`EngineOptions.nat`) and has not
+  | 'dht-alone' // the DHT is on, and no node of it is known or answers
   | 'no-trackers'
   | 'unusable-trackers' // of kinds that cannot be contacted, such as WebSocket
   | 'tracker-failing'

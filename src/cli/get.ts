@@ -290,8 +290,12 @@ function warnLonely(output: Output, metainfo: Metainfo, options: GetOptions): vo
   for (const warning of metainfo.warnings) output.warn(warning);
   const urls = metainfo.trackers.flat();
   const hasWebSeed = metainfo.webSeeds.length + (options.webSeed ?? []).length > 0;
-  const hasDht = (options.dht === true || options.dhtNode !== undefined) && !metainfo.isPrivate;
-  if (hasDht || hasWebSeed || (options.peer ?? []).length > 0 || urls.some((url) => /^(?:https?|udp):/i.test(url)))
+  if (
+    (usesDht(options) && !metainfo.isPrivate) ||
+    hasWebSeed ||
+    (options.peer ?? []).length > 0 ||
+    urls.some((url) => /^(?:https?|udp):/i.test(url))
+  )
     return;
   const [code, reason] =
     urls.length === 0
@@ -300,9 +304,13 @@ function warnLonely(output: Output, metainfo: Metainfo, options: GetOptions): vo
   output.warn(`${reason} and no --peer is given: waiting for peers that connect to us`, { code });
 }
 
+function usesDht({ dht, dhtNode }: GetOptions): boolean {
+  return dht === true || dhtNode !== undefined;
+}
+
 function warnLonelyMagnet(output: Output, { trackers, peers, warnings }: Magnet, options: GetOptions): void {
   for (const warning of warnings) output.warn(`magnet link: ${warning}`);
-  if (trackers.length + peers.length + (options.peer ?? []).length > 0) return;
+  if (usesDht(options) || trackers.length + peers.length + (options.peer ?? []).length > 0) return;
   const message = 'the magnet link names no tracker and no peer, and no --peer is given';
   output.warn(`${message}: waiting for peers that connect to us`, { code: 'no-trackers' });
 }

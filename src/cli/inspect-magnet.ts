@@ -1,6 +1,7 @@
 /** `haul inspect MAGNET`: what the link says. Nothing is fetched. */
 import { type FileRange, type Magnet, parseMagnet } from '../magnet/link.js';
 import { formatAddress } from '../net/address.js';
+import { shownUrl } from '../net/url.js';
 import { printable } from './format.js';
 
 /** The fields of the line of --json, and the text. @throws HaulError */
@@ -25,8 +26,8 @@ function textOf({ displayName, infoHashHex, trackers, webSeeds, peers, warnings 
   const lines = [
     ...rows('name', displayName === null ? [] : [`${displayName} (a hint: the torrent says its name itself)`]),
     ...rows('info-hash', [infoHashHex]),
-    ...rows('trackers', trackers),
-    ...rows('web seeds', webSeeds),
+    ...rows('trackers', trackers.map(shownUrl)),
+    ...rows('web seeds', webSeeds.map(shownUrl)),
     ...rows('peers', peers.map(formatAddress)),
     ...rows('files', wanted === null ? [] : [`${wanted} (places in the torrent, from 0)`]),
     ...warnings.map((warning) => row('warning', warning)),

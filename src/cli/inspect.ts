@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { HaulError } from '../errors.js';
 import { isMagnet } from '../magnet/link.js';
 import type { FileEntry, Metainfo } from '../metainfo/metainfo.js';
+import { shownUrl } from '../net/url.js';
 import { count, formatBinary, formatBytes, printable } from './format.js';
 import { jsonHelp } from './json-help.js';
 import { type CommonOptions, caOption, examples } from './options.js';
@@ -43,6 +44,7 @@ export function inspectCommand(run: Runner): Command {
 /** Nothing is fetched: a link is inspected before one trusts it. */
 const MAGNET_HELP = `
 
+URLs are shown without what may be secret (passkeys, passwords, queries); with --json they are whole.
 Of a magnet link only the link is shown: no peer and no tracker is asked. With --json its result has name (the hint
 dn), infoHash, trackers, webSeeds and warnings as below, and peers and selectOnly (the files that so names).`;
 
@@ -120,10 +122,10 @@ function metainfoText(metainfo: Metainfo): string {
     row('private', metainfo.isPrivate ? 'yes' : 'no'),
   ];
   metainfo.trackers.forEach((tier, index) => {
-    lines.push(row(index === 0 ? 'trackers' : '', tier.map((url) => printable(url)).join(', ')));
+    lines.push(row(index === 0 ? 'trackers' : '', tier.map((url) => printable(shownUrl(url))).join(', ')));
   });
   metainfo.webSeeds.forEach((url, index) => {
-    lines.push(row(index === 0 ? 'web seeds' : '', printable(url)));
+    lines.push(row(index === 0 ? 'web seeds' : '', printable(shownUrl(url))));
   });
   if (metainfo.comment !== null) lines.push(row('comment', printable(metainfo.comment)));
   const by = metainfo.createdBy === null ? '' : ` by ${printable(metainfo.createdBy)}`;

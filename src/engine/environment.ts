@@ -20,7 +20,7 @@ type Made =
   | 'now'
   | 'listenPort'
   | 'mappingTrouble'
-  | 'hasDht'
+  | 'dhtNodes'
   | 'makeAddresses'
   | 'resolveHost'
   | 'makeAnnounces'
@@ -76,7 +76,9 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
       return reached.mappingTrouble;
     },
     now,
-    hasDht: dht !== null,
+    get dhtNodes() {
+      return dht?.stats().nodes ?? null;
+    },
     makeAddresses: () => new AddressBook({ random }),
     resolveHost,
     makeAnnounces: (torrent, tiers, owner) => new Announcer(ownAnnounces(announces, tiers, torrent.infoHash, owner)),

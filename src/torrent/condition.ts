@@ -103,15 +103,16 @@ export class Condition {
     return this.#torrent.announces.reports();
   }
 
-  /** It is found without trackers. */
-  get #hasDht(): boolean {
-    return this.#torrent.environment.hasDht && !this.#torrent.metainfo.isPrivate;
+  /** Null: it is not found by the DHT. */
+  get #dhtNodes(): number | null {
+    return this.#torrent.metainfo.isPrivate ? null : this.#torrent.environment.dhtNodes;
   }
 
   #facts(goal: HealthFacts['goal']): HealthFacts {
     const { exchange, roster, environment, dialler } = this.#torrent;
     const nowMs = environment.now();
     const looks = this.#looks ?? new Looks();
+    const dhtNodes = this.#dhtNodes;
     let holders = 0;
     let servers = 0;
     for (const peer of exchange?.peers ?? []) {
@@ -122,7 +123,8 @@ export class Condition {
     return {
       goal,
       trackers: this.#trackers,
-      areTrackersGiven: this.#areTrackersGiven || this.#hasDht,
+      areTrackersGiven: this.#areTrackersGiven || dhtNodes !== null,
+      dhtNodes,
       peers: (exchange?.peerCount ?? 0) + (exchange?.webSeedCount ?? 0),
       webSeeds: this.#torrent.webSources.reports(),
       holders,

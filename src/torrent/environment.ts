@@ -74,8 +74,8 @@ export interface Environment {
   /** Places in a full table that one address keeps when others knock. */
   readonly maxPeersPerAddress: number;
   readonly throttles: TorrentThrottles;
-  /** Public torrents are announced in the DHT. */
-  readonly hasDht: boolean;
+  /** Nodes of the DHT that we know, in which public torrents are announced; null: it is not on. */
+  readonly dhtNodes: number | null;
   /** A seed without a peer for so long rests. */
   readonly restAfterMs: number;
   makeAddresses(): Addresses;

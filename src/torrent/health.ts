@@ -14,6 +14,8 @@ export interface HealthFacts {
   readonly trackers: readonly TrackerReport[];
   /** They were given in place of the torrent's own: a seed without any is then as it should be. */
   readonly areTrackersGiven: boolean;
+  /** Nodes of the DHT that we know; null: it is not on, or not for this torrent. */
+  readonly dhtNodes: number | null;
   readonly peers: number;
   /** `peers` counts those in use too. */
   readonly webSeeds: readonly WebSeedReport[];
@@ -79,6 +81,7 @@ export function healthOf(facts: HealthFacts): readonly HealthProblem[] {
       );
     // While data comes the trackers may be as they are.
     if (alone || facts.trackers.some(isAsked)) found.push(...trackerProblems(facts, alone));
+    if (alone && facts.dhtNodes === 0) found.push(dhtProblem());
   }
   if (facts.goal !== 'download') found.push(...badPieceProblems(facts));
   if (facts.doorTrouble !== null) found.push(doorProblem(facts.doorTrouble));
@@ -127,6 +130,12 @@ function doorProblem(trouble: string): HealthProblem {
 
 function mappingProblem(trouble: string): HealthProblem {
   return problem('port-not-mapped', false, `peers outside may not reach us: ${trouble}`);
+}
+
+export const NO_DHT_NODE = 'no node of the DHT is known; name one that is up with --dht-node (DhtOptions.nodes)';
+
+function dhtProblem(): HealthProblem {
+  return problem('dht-alone', false, NO_DHT_NODE);
 }
 
 function badPieceProblems({ badPieces }: HealthFacts): HealthProblem[] {

@@ -126,6 +126,18 @@ describe('haul inspect', () => {
     );
   });
 
+  it('shows no passkey of a tracker and no password of a web seed to people', async (context) => {
+    const path = join(await makeFolder(context), 'secret.torrent');
+    const urls = ['http://t.example/0123456789abcdef/announce?key=hidden', 'http://me:hidden@w.example/a?b=c'];
+    const info = { name: 'a', length: 1, 'piece length': 16_384, pieces: Buffer.alloc(20) };
+    await writeFile(path, encodeBencode({ info, announce: urls[0], 'url-list': urls[1] }));
+    const { stdout } = await haul('inspect', path);
+    assert.match(stdout, /^trackers +http:\/\/t\.example\/…\/announce\?…$/m);
+    assert.match(stdout, /^web seeds +http:\/\/w\.example\/a\?…$/m);
+    const [result] = (await haul('inspect', path, '--json')).lines;
+    assert.deepEqual([result!.trackers, result!.webSeeds], [[[urls[0]]], [urls[1]]]);
+  });
+
   it('notes each file that is stored under another name than the torrent gives it', async (context) => {
     const path = join(await makeFolder(context), 'odd.torrent');
     const files = ['a.txt', 'b\\c', 'a.txt', 'd//e'].map((name) => ({ path: name.split('/'), length: 5 }));

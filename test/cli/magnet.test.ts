@@ -4,7 +4,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parseMagnet } from '../../src/magnet/link.js';
-import { haul, makeFolder, start } from './harness.js';
+import { haul, haulWith, makeFolder, start } from './harness.js';
 
 const XT = `magnet:?xt=urn:btih:${'0123456789'.repeat(4)}`;
 
@@ -52,6 +52,24 @@ describe('magnet links', () => {
     const { infoHash, peers, selectOnly, warnings } = lines.find(({ type }) => type === 'result')!;
     assert.deepEqual([infoHash, peers, selectOnly], ['0123456789'.repeat(4), ['192.0.2.7:1'], '0,2-4']);
     assert.deepEqual(warnings, ['a web seed is ignored: not a URL this program can use']);
+  });
+
+  it('show no passkey of a tracker to people; machines get the whole URL', async () => {
+    const url = 'http://t.example/0123456789abcdef/announce?key=secret';
+    const link = `${XT}&tr=${encodeURIComponent(url)}`;
+    const { stdout } = await haul('inspect', link);
+    assert.match(stdout, /^trackers +http:\/\/t\.example\/…\/announce\?…$/m);
+    const { lines } = await haul('inspect', link, '--json');
+    assert.deepEqual(lines[0]!.trackers, [[url]]);
+  });
+
+  it('that find nobody in the DHT say that no node of it is known', async (context) => {
+    const folder = await makeFolder(context);
+    const args = ['-o', folder, '--port', '0', '--timeout', '1s', '--dht'];
+    const { exitCode, stderr } = await haulWith({ XDG_STATE_HOME: folder }, 'get', XT, ...args);
+    assert.equal(exitCode, 3, stderr);
+    assert.match(stderr, /\(--timeout\): no peer is known yet; no node of the DHT is known; name one[^\n]*--dht-node/);
+    assert.doesNotMatch(stderr, /names no tracker/);
   });
 
   it('that are wrong are refused with one line, and one that leads to nobody is given up in time', async (context) => {

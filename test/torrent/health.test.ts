@@ -21,6 +21,7 @@ const WELL: HealthFacts = {
   goal: 'download',
   trackers: [ANSWERED],
   areTrackersGiven: false,
+  dhtNodes: null,
   peers: 2,
   webSeeds: [],
   holders: 2,
@@ -82,6 +83,13 @@ describe('the health of a torrent', () => {
       'no-peers tracker-silent',
       /tracker http:\/\/a\/announce has not answered yet$/,
     ],
+    [
+      'a DHT of which no node is known',
+      { ...ALONE, known: 0, trackers: [], dhtNodes: 0 },
+      'no-peers no-trackers dht-alone',
+      /^no peers: none is known; .*; no node of the DHT is known; name one that is up with --dht-node/,
+    ],
+    ['a DHT that knows nobody', { ...ALONE, known: 0, dhtNodes: 9 }, 'no-peers', /know none$/],
     ['dialling', { ...ALONE, known: 3 }, 'no-peers', /^no peer has answered yet, 3 known$/],
     [
       'nobody reached',

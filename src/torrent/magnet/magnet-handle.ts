@@ -14,6 +14,7 @@ import type { Door } from '../../peer/handshakes.js';
 import { emitTo } from '../emit.js';
 import { abortedError, toHaulError, whenAborted } from '../endings.js';
 import type { Dialler } from '../environment.js';
+import { NO_DHT_NODE } from '../health.js';
 import { type FetchEnvironment, type Found, MetadataFetch } from './metadata-fetch.js';
 
 /** What it needs of its engine. */
@@ -95,7 +96,8 @@ export class MagnetHandle extends EventEmitter<MagnetEvents> implements MagnetDo
       peers: fetch?.peerCount ?? 0,
       offeringPeers: fetch?.offering ?? 0,
       knownAddresses: fetch?.knownAddresses ?? 0,
-      waitingFor: this.#state === 'fetching' && fetch !== null ? waitingFor(fetch) : null,
+      waitingFor:
+        this.#state === 'fetching' && fetch !== null ? waitingFor(fetch, this.#host.environment.dhtNodes) : null,
     };
   }
 
@@ -227,7 +229,7 @@ const NO_SOURCES: TorrentSources = {
 };
 
 /** Null: some of it comes. */
-function waitingFor(fetch: MetadataFetch): string | null {
+function waitingFor(fetch: MetadataFetch, dhtNodes: number | null): string | null {
   const { trackers, addresses } = fetch.sources();
   if (fetch.offering > 0) return fetch.progress().receivedBytes > 0 ? null : 'no peer has given metadata yet';
   if (fetch.peerCount > 0) return `none of ${fetch.peerCount} connected peers has the metadata`;
@@ -236,8 +238,9 @@ function waitingFor(fetch: MetadataFetch): string | null {
     return `no peer answers: ${failure.addresses} ${failure.reason} (${failure.example})`;
   }
   if (addresses.known > 0) return 'no peer has answered yet';
+  const noDht = dhtNodes === 0 ? `; ${NO_DHT_NODE}` : '';
   const failing = trackers.find(({ outcome }) => outcome === 'failure' || outcome === 'unsupported');
-  if (failing !== undefined) return `no peer is known: ${failing.message}`;
-  if (trackers.length > 0) return 'no peer is known yet';
+  if (failing !== undefined) return `no peer is known: ${failing.message}${noDht}`;
+  if (trackers.length > 0 || dhtNodes !== null) return `no peer is known yet${noDht}`;
   return 'the magnet link names no tracker and no peer: somebody must connect to us';
 }
