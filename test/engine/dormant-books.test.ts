@@ -14,7 +14,12 @@ class PlayedTorrent {
   isStopping = false;
   readonly roster = { isAdmitting: false };
   readonly rest = { isResting: false };
+  readonly metainfo: { readonly infoHashHex: string };
   exchange: { readonly peerCount: number; readonly peers: { activeMs: number }[] } | null = null;
+
+  constructor(infoHashHex: string) {
+    this.metainfo = { infoHashHex };
+  }
 
   async stop(): Promise<void> {
     this.isStopping = true;
@@ -51,7 +56,7 @@ class World {
     find: (infoHashHex) => (this.torrents.get(infoHashHex) ?? null) as LiveTorrent | null,
     add: ({ infoHashHex }) => {
       this.added.push(infoHashHex);
-      const torrent = new PlayedTorrent();
+      const torrent = new PlayedTorrent(infoHashHex);
       this.torrents.set(infoHashHex, torrent);
       return torrent as unknown as LiveTorrent;
     },
@@ -88,7 +93,7 @@ const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolv
 
 test('nobody waits for a known torrent that is being checked', async () => {
   const world = new World();
-  const torrent = new PlayedTorrent();
+  const torrent = new PlayedTorrent(HASH);
   world.torrents.set(HASH, torrent);
   torrent.enter('checking');
   const answers = [world.dormant.wake(HASH), world.dormant.wake(HASH)];
