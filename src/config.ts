@@ -227,6 +227,12 @@ export const LIMITS = {
   metadataSparePieces: 16,
   /** and then one piece in so long. */
   metadataPieceEveryMs: 2_000,
+  /** A host, over all its connections, is given as much as so many peers. */
+  metadataPeersPerHost: 8,
+  /** Hosts of which a torrent remembers what they were given: those that asked last. */
+  metadataHosts: 1_000,
+  /** Pieces that one peer has asked for and that wait for the upload limit: clients ask for a few at a time. */
+  metadataWaiting: 16,
   /** What is asked beyond that is rejected. So many times; then the peer is dropped. */
   metadataRejectsPerPeer: 1_000,
   /** Web seeds of a torrent in use at once (BEP 19); the others are for when one fails. */

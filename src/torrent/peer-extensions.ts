@@ -18,7 +18,7 @@ import type { PeerLink } from '../peer/link.js';
 import { writeExtended } from '../wire/encoder.js';
 import { EXTENDED_HANDSHAKE_ID, ExtendedHandshakes, pieceMessage, pieceOfMessage } from '../wire/extensions.js';
 import { encodeMetadataHead, encodeMetadataReject, parseMetadataMessage } from '../wire/metadata.js';
-import { MetadataAnswers } from './metadata-answers.js';
+import { MetadataAnswers, type MetadataAsker, type MetadataShelf } from './metadata-answers.js';
 
 /** The numbers under which we take messages. */
 export const EXTENSIONS = { haul_bad_piece: 1, lt_donthave: 2, ut_metadata: 3, ut_pex: 4 } as const;
@@ -58,13 +58,13 @@ export class PeerExtensions {
   readonly #numbers = new Map<string, number>();
   readonly #told = new Map<PieceIndex, number>();
   #handshakes = 0;
-  readonly #metadata: Buffer;
+  readonly #metadata: MetadataShelf;
   readonly #pex: PexDoor | null;
   /** Made for the first request. */
   #answers: MetadataAnswers | null = null;
 
   /** @param metadata the info dictionary @param pex null: a private torrent */
-  constructor(remote: ExtendedPeer, metadata: Buffer, pex: PexDoor | null = null) {
+  constructor(remote: ExtendedPeer, metadata: MetadataShelf, pex: PexDoor | null = null) {
     this.#remote = remote;
     this.#pex = pex;
     this.#metadata = metadata;
@@ -106,20 +106,32 @@ export class PeerExtensions {
 
   #onMetadata(payload: Uint8Array): void {
     const { link } = this.#remote;
-    const number = this.#numbers.get('ut_metadata');
-    if (number === undefined) return;
+    if (!this.#numbers.has('ut_metadata')) return;
     const message = parseMetadataMessage(payload);
     if (message === null || 'code' in message || message.type !== 'request') return;
-    this.#answers ??= new MetadataAnswers(this.#metadata, link.lastReadMs);
-    const bytes = this.#answers.take(message.piece, link.lastReadMs);
-    if (bytes !== null) {
-      writeExtended(link.out, number, encodeMetadataHead(message.piece, this.#metadata.length), bytes.length);
-      link.sendBytes(bytes);
-    } else if (this.#answers.isFlood) link.close('asks for metadata without end');
-    else {
-      writeExtended(link.out, number, encodeMetadataReject(message.piece));
-      link.touch();
-    }
+    this.#answers ??= new MetadataAnswers(this.#metadata, this.#asker(link), link.lastReadMs);
+    this.#answers.asked(message.piece, link.lastReadMs);
+    if (this.#answers.isFlood) link.close('asks for metadata without end');
+  }
+
+  /** It may change the number of the extension while it waits. */
+  #asker(link: PeerLink): MetadataAsker {
+    const { length } = this.#metadata.metadata;
+    const send = (head: Buffer, bytes: Buffer | null): void => {
+      const number = this.#numbers.get('ut_metadata');
+      if (number === undefined) return;
+      writeExtended(link.out, number, head, bytes?.length);
+      if (bytes === null) link.touch();
+      else link.sendBytes(bytes);
+    };
+    return {
+      host: link.host,
+      get isClosing() {
+        return link.isClosing;
+      },
+      give: (piece, bytes) => send(encodeMetadataHead(piece, length), bytes),
+      reject: (piece) => send(encodeMetadataReject(piece), null),
+    };
   }
 
   #send(name: ExtensionName, piece: PieceIndex): void {

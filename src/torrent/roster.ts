@@ -8,19 +8,19 @@ import { type Address, formatAddress } from '../net/address.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import { silentSources } from '../swarm/silence.js';
-import type { ExtendedGreeting } from '../wire/extensions.js';
 import type { Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import { Bans } from './bans.js';
 import { deferred } from './endings.js';
 import type { Addresses } from './environment.js';
+import { Introductions } from './introductions.js';
 import { NamedPeers } from './named-peers.js';
 import type { PeerExchange } from './pex.js';
 import { wirePeers } from './remotes.js';
 import type { HostSession } from './session.js';
 import { dropUseless, hasUseless, makeRoom, type TurnoverOptions } from './turnover.js';
 import { judgeTwin } from './twins.js';
-import { endOfId, makeGreeting, type WirePeer, WireRemote } from './wire-remote.js';
+import { endOfId, type WirePeer, type WireRemote } from './wire-remote.js';
 
 /** Time between two banned addresses that are dialled because there is nobody else. */
 const PARDON_MS = 60_000;
@@ -52,9 +52,7 @@ export class Roster implements Door {
   /** Dialled and not yet through their handshake. */
   #dialling = 0;
   /** Made for the first peer. */
-  #greeting: ExtendedGreeting | null = null;
-  #saysUploadOnly = false;
-  #greetingPort: number | null = null;
+  #introductions: Introductions | null = null;
   /** It took peers once. */
   #isOpen = false;
   #opening: ReturnType<typeof deferred> | null = null;
@@ -252,14 +250,9 @@ export class Roster implements Door {
     if (!hasPlace) return null;
     const isBetter = twin !== null && judgeTwin(link, twin, environment.peerId, nowMs) === 'replaces';
     if (isBetter) twin.remote.close('replaced by the connection that both sides keep');
-    const { infoBytes, isPrivate } = this.#torrent.metainfo;
-    const { listenPort } = environment;
     const uploadOnly = exchange.isComplete && !exchange.scheduler.isSuperSeeding;
-    if (uploadOnly !== this.#saysUploadOnly || listenPort !== this.#greetingPort) this.#greeting = null;
-    this.#saysUploadOnly = uploadOnly;
-    this.#greetingPort = listenPort;
-    this.#greeting ??= makeGreeting(listenPort, infoBytes.length, isPrivate, uploadOnly);
-    const remote = new WireRemote(link, handshake, this.#greeting, infoBytes, this.pex);
+    this.#introductions ??= new Introductions(this.#torrent);
+    const remote = this.#introductions.meet(link, handshake, uploadOnly, this.pex);
     const peer = exchange.addPeer(remote, takesPlace);
     if (peer === null) return null;
     remote.joined(peer, environment.throttles.downloads);

@@ -27,6 +27,7 @@ import {
 import { EXTENDED_HANDSHAKE_ID, ExtendedGreeting } from '../wire/extensions.js';
 import { clientName, type Handshake } from '../wire/handshake.js';
 import { isOurClient } from '../wire/peer-id.js';
+import type { MetadataShelf } from './metadata-answers.js';
 import { EXTENSIONS, PeerExtensions } from './peer-extensions.js';
 import type { PeerExchange } from './pex.js';
 
@@ -88,7 +89,7 @@ export class WireRemote implements Remote, LinkHandlers {
     link: PeerLink,
     handshake: Handshake,
     greeting: ExtendedGreeting,
-    metadata: Buffer,
+    metadata: MetadataShelf,
     pex: PeerExchange | null,
   ) {
     this.link = link;

@@ -9,8 +9,9 @@ import { LIMITS } from '../../src/config.js';
 import { HaulError } from '../../src/errors.js';
 import { Assembly } from '../../src/magnet/assembly.js';
 import { formatMagnet, parseMagnet, selectedBy } from '../../src/magnet/link.js';
+import { Throttle } from '../../src/peer/throttle.js';
 import { makeRandom } from '../../src/random.js';
-import { MetadataAnswers } from '../../src/torrent/metadata-answers.js';
+import { MetadataAnswers, MetadataShelf } from '../../src/torrent/metadata-answers.js';
 import { encodeMetadataHead, encodeMetadataRequest, parseMetadataMessage } from '../../src/wire/metadata.js';
 
 export interface FuzzOptions {
@@ -46,7 +47,16 @@ const METADATA = Buffer.alloc(40_000, 'metadata');
 
 class Fuzz {
   readonly random: () => number;
-  readonly answers = new MetadataAnswers(METADATA, 0);
+  readonly answers = new MetadataAnswers(
+    new MetadataShelf(METADATA, new Throttle([])),
+    {
+      host: '192.0.2.1',
+      isClosing: false,
+      give: (_piece, bytes) => assert.ok(bytes.length > 0),
+      reject: () => {},
+    },
+    0,
+  );
   readonly peers = new Set<number>();
   assembly = new Assembly<number>((metadata) => metadata.equals(METADATA));
   nowMs = 0;
@@ -105,7 +115,7 @@ class Fuzz {
     const message = parseMetadataMessage(this.mutate(Buffer.concat([head, this.bytes(this.below(30))])));
     if (message === null || 'code' in message) return;
     assert.ok(message.piece >= 0);
-    if (message.type === 'request') assert.ok((this.answers.take(message.piece, this.nowMs)?.length ?? 1) > 0);
+    if (message.type === 'request') this.answers.asked(message.piece, this.nowMs);
   }
 
   /** Something happens to one of the peers of an assembly. */

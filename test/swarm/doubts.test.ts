@@ -67,7 +67,7 @@ test('a complaint counts only from a peer that took data of ours', () => {
     onPieceDoubted: (_: unknown, piece: number) => doubted.push(piece),
   };
   const peer = new Peer(owner as unknown as PeerOwner<Remote>, {} as Remote, 0 as PeerSlot);
-  const extensions = new PeerExtensions({ peer } as unknown as ExtendedPeer, Buffer.alloc(0));
+  const extensions = new PeerExtensions({ peer } as unknown as ExtendedPeer, null as never);
   extensions.onMessage(EXTENSIONS.haul_bad_piece, pieceMessage(PIECE));
   assert.deepEqual(doubted, []);
   tookBytes = 16_384;
