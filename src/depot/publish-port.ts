@@ -1,5 +1,5 @@
 /** What the HTTP routes need of the depot's inside: publishing, reading, removing. Errors are `HaulError`s. */
-import type { ArtifactRow, PutRules } from './catalogue/port.js';
+import type { ArtifactRow, PutRules, RowFacts } from './catalogue/port.js';
 import type { ByteRange } from './store/port.js';
 
 export interface PublishRequest extends PutRules {
@@ -30,8 +30,11 @@ export interface Depository {
   find(name: string): Promise<ArtifactRow | null>;
   /** Bytes of a blob in slices, each valid until the next is asked for. The row counts as used. */
   read(row: ArtifactRow, range: ByteRange): AsyncIterable<Uint8Array>;
-  /** Null: it was not there. The blob goes when nothing names it. */
-  remove(name: string): Promise<ArtifactRow | null>;
+  /**
+   * Null: it was not there. The blob goes when nothing names it.
+   * @param onlyIf remove it only while this holds; else null
+   */
+  remove(name: string, onlyIf?: RowFacts): Promise<ArtifactRow | null>;
   /**
    * The .torrent of a row, or null: the blob is too short to have one.
    * @param announceUrl of the depot, with the passkey of who asks

@@ -27,12 +27,14 @@ export interface ArtifactRow {
   readonly replicas: number | null;
 }
 
-/** What `put` found. */
+/**
+ * What `put` found. A pin belongs to the name: it stays when the name is published again, until `pin` takes it away.
+ */
 export type PutOutcome =
   | { readonly kind: 'created' }
-  /** The same blob was under this name; times and pin of the new row are taken. */
+  /** The same blob was under this name; the new row is taken, and `row` is what is stored now. */
   | { readonly kind: 'unchanged'; readonly row: ArtifactRow }
-  /** Another blob was, and it was allowed to be replaced. `row` is the old one. */
+  /** Another blob was, and it was allowed to be replaced. `row` is the old one, of which a pin stays. */
   | { readonly kind: 'replaced'; readonly row: ArtifactRow }
   /** Another blob is, or (with `onlyIfNew`) anything; nothing was changed. */
   | { readonly kind: 'conflict'; readonly row: ArtifactRow };
@@ -44,10 +46,13 @@ export interface PutRules {
   readonly onlyIfNew: boolean;
 }
 
+/** What a row must still be; a field that is not given does not matter. */
+export type RowFacts = Partial<Pick<ArtifactRow, 'sha256' | 'createdMs' | 'expiresMs' | 'usedMs' | 'isPinned'>>;
+
 export interface ListQuery {
   /** Full names that begin with this. */
   readonly prefix: string;
-  /** What the page before ended with; null: from the begin. */
+  /** As the page before gave it; null: from the begin. Another text is BAD_ARGUMENT. */
   readonly cursor: string | null;
   /** At most so many rows; 1 to 1000. */
   readonly limit: number;
@@ -71,16 +76,19 @@ export interface CatalogueCounts {
   readonly blobBytes: number;
 }
 
-/** All methods reject with HaulError: IO, NO_SPACE, CLOSED; BAD_DATA where what is stored is damaged. */
+/**
+ * All methods reject with HaulError: IO, NO_SPACE, READ_ONLY, CLOSED; BAD_DATA, naming the row, where what is stored is
+ * damaged; BAD_ARGUMENT for a row that could not be read again. A name that is no Unicode text is never there.
+ */
 export interface Catalogue {
   get(name: string): Promise<ArtifactRow | null>;
   /** Durable when it resolves: it survives a crash of the machine. Of several at once for one name one wins. */
   put(row: ArtifactRow, rules: PutRules): Promise<PutOutcome>;
   /**
    * Durable when it resolves. Null: it was not there.
-   * @param onlyIf remove it only while it is this blob
+   * @param onlyIf remove it only while this holds; else null
    */
-  remove(name: string, onlyIf?: { readonly sha256: string }): Promise<ArtifactRow | null>;
+  remove(name: string, onlyIf?: RowFacts): Promise<ArtifactRow | null>;
   list(query: ListQuery): Promise<ListPage>;
   /** Whether any name points to this blob. */
   isNamed(sha256: string): Promise<boolean>;
@@ -88,13 +96,16 @@ export interface Catalogue {
   byInfoHash(infoHash: string): Promise<ArtifactRow | null>;
   /** Info-hashes of all torrents, each once, in no order: for the table of dormant ones. */
   infoHashes(): AsyncIterable<string>;
-  /** Rows that were fetched at these times; need not be durable. */
+  /** Rows that were fetched at these times; need not be durable. Unknown names and earlier times change nothing. */
   touch(used: ReadonlyMap<string, number>): Promise<void>;
   /** Null: it was not there. Durable when it resolves. */
   pin(name: string, isPinned: boolean): Promise<ArtifactRow | null>;
-  /** Rows whose `expiresMs` is before `nowMs` and that are not pinned, the oldest first. */
+  /**
+   * Rows whose `expiresMs` is before `nowMs` (Infinity: all that go by age) and that are not pinned, the oldest first.
+   * Here and below rows that are damaged are left out: house-keeping goes on without them. At most 1000.
+   */
   expiring(nowMs: number, limit: number): Promise<readonly ArtifactRow[]>;
-  /** Rows that are not pinned by when they were used last, the longest unused first. */
+  /** Rows that are not pinned by when they were used last, the longest unused first. At most 1000. */
   leastUsed(limit: number): Promise<readonly ArtifactRow[]>;
   counts(): Promise<CatalogueCounts>;
   close(): Promise<void>;

@@ -1,0 +1,95 @@
+/**
+ * The keys of the catalogue in LevelDB, and the cursors of its pages. A key is one letter, a part of fixed width, and
+ * the name at the end, so that no name can be taken for another key:
+ *
+ *   n <name>                     the row
+ *   b <sha256>                   how many names the blob has, and its length
+ *   i <info-hash> <name>         torrents
+ *   e <expiresMs, 16 digits> <name>    what goes by age: not pinned, with a time
+ *   u <usedMs, 16 digits> <name>       what goes by idleness: not pinned
+ *   v                            version of all this
+ *   t                            counts of all rows
+ *
+ * LevelDB orders keys by their bytes; so are names then, in UTF-8.
+ */
+import type { ArtifactRow } from './port.js';
+import { isWellFormed, ROW_NAME_BYTES_MAX } from './row.js';
+
+export const VERSION_KEY = 'v';
+export const COUNTS_KEY = 't';
+/** What this code writes and reads. */
+export const CATALOGUE_VERSION = 1;
+
+const TIME_DIGITS = 16;
+const HASH_DIGITS = 40;
+/** No byte of UTF-8: behind all that begins with what stands before it. */
+const BEHIND_ALL = Buffer.from([0xff]);
+
+export function rowKey(name: string): string {
+  return `n${name}`;
+}
+
+export function blobKey(sha256: string): string {
+  return `b${sha256}`;
+}
+
+function time(ms: number): string {
+  return String(ms).padStart(TIME_DIGITS, '0');
+}
+
+/** The keys, without a value, by which a row is found. */
+export function indexKeys(row: ArtifactRow): string[] {
+  const keys: string[] = [];
+  if (row.infoHash !== null) keys.push(`i${row.infoHash}${row.name}`);
+  if (row.isPinned) return keys;
+  keys.push(`u${time(row.usedMs)}${row.name}`);
+  if (row.expiresMs !== null) keys.push(`e${time(row.expiresMs)}${row.name}`);
+  return keys;
+}
+
+/** The name in a key of `i`, `e` or `u`. */
+export function nameInKey(key: string): string {
+  return key.slice(1 + (key.startsWith('i') ? HASH_DIGITS : TIME_DIGITS));
+}
+
+export function infoHashInKey(key: string): string {
+  return key.slice(1, 1 + HASH_DIGITS);
+}
+
+export interface KeyRange {
+  readonly gte?: Buffer;
+  readonly gt?: Buffer;
+  readonly lt: Buffer;
+}
+
+/** All keys that begin with this. */
+export function keysFrom(prefix: string): KeyRange {
+  const bytes = Buffer.from(prefix);
+  return { gte: bytes, lt: Buffer.concat([bytes, BEHIND_ALL]) };
+}
+
+/** Keys of `e` before a time, which may be any number. */
+export function keysBefore(nowMs: number): KeyRange {
+  const bound = nowMs > Number.MAX_SAFE_INTEGER ? BEHIND_ALL : Buffer.from(time(Math.max(0, Math.ceil(nowMs))));
+  return { gte: Buffer.from('e'), lt: Buffer.concat([Buffer.from('e'), bound]) };
+}
+
+/** Rows that begin with `prefix` and come behind the name `after`. */
+export function rowsBehind(prefix: string, after: string | null): KeyRange {
+  const range = keysFrom(rowKey(prefix));
+  if (after === null) return range;
+  const bytes = Buffer.from(rowKey(after));
+  return Buffer.compare(bytes, range.gte!) < 0 ? range : { gt: bytes, lt: range.lt };
+}
+
+/** A cursor is the last name of the page before; that is nobody's business, so it is not to be read at a glance. */
+export function cursorAt(name: string): string {
+  return Buffer.from(name).toString('base64url');
+}
+
+/** The name in a cursor; null: this is none of ours. */
+export function nameInCursor(cursor: string): string | null {
+  if (cursor.length > 2 * ROW_NAME_BYTES_MAX || !/^[A-Za-z0-9_-]+$/.test(cursor)) return null;
+  const name = Buffer.from(cursor, 'base64url').toString();
+  return isWellFormed(name) && cursorAt(name) === cursor ? name : null;
+}
