@@ -21,13 +21,11 @@ import type {
   WakeDormant,
 } from '../api.js';
 import { DEFAULTS, LIMITS } from '../config.js';
-import { Trackers } from '../discovery/trackers.js';
-import { fromSystemError, HaulError } from '../errors.js';
+import { HaulError } from '../errors.js';
 import { checkAddOptions, checkEngineOptions, checkLimits, checkRemoveOptions } from '../library/engine-options.js';
 import { asMetainfo } from '../library/metainfo-argument.js';
 import type { Log } from '../log.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { type Listener, listen } from '../net/listen.js';
 import { Flusher } from '../peer/flusher.js';
 import { type Door, Handshakes } from '../peer/handshakes.js';
 import { Limits, type TorrentThrottles } from '../peer/throttle.js';
@@ -48,11 +46,10 @@ import { Dormant, infoHashKey } from './dormant.js';
 import { makeEnvironment, type SharedEnvironment } from './environment.js';
 import type { EngineInternals } from './internals.js';
 import { alreadyThere, Magnets } from './magnets.js';
-import { Outside } from './outside.js';
+import { Network } from './network.js';
 import { makeEnginePool, roomOf } from './pool.js';
 import { sumTransfers, type Transfers } from './transfers.js';
 import { Visits } from './visits.js';
-import { EngineWebClients } from './web-clients.js';
 
 /**
  * Starts an engine: listens for peers. Worker threads start with the first torrent that needs them.
@@ -73,7 +70,6 @@ export async function startEngine(options: EngineOptions, internals: EngineInter
 export type { EngineInternals } from './internals.js';
 
 class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
-  port: number | null = null;
   readonly #options: EngineOptions;
   readonly #internals: EngineInternals;
   readonly #log: Log;
@@ -89,8 +85,6 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   readonly #handles = new Map<string, TorrentHandle>();
   /** Those that have a session. */
   readonly #torrents = new Map<string, LiveTorrent>();
-  readonly #trackers: Trackers;
-  readonly #webClients: EngineWebClients;
   readonly #limits: Limits;
   readonly #dormant: Dormant;
   readonly #magnets = new Magnets(() => ({
@@ -98,8 +92,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     dialler: this.#dialler,
     add: (metainfo, options, found) => this.#add(metainfo, options, found),
   }));
-  #listener: Listener | null = null;
-  readonly #outside: Outside;
+  readonly #network: Network;
   #timer: NodeJS.Timeout | null = null;
   #lastSecondMs = 0;
   readonly #visits = new Visits<LiveTorrent>();
@@ -115,9 +108,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#log = guarded(options.log);
     this.#limits = new Limits(options, () => performance.now());
     this.#random = makeRandom(options.seed ?? randomInt(2 ** 32 - 1));
-    this.#outside = this.#makeOutside();
-    this.#webClients = new EngineWebClients({ ca: options.ca });
-    this.#trackers = new Trackers({ random: this.#random, ca: options.ca });
+    this.#network = this.#makeNetwork();
     // Never from the seed: two engines with one seed must not take each other for themselves.
     this.#peerId = makePeerId(() => randomBytes(4).readUInt32BE() / 2 ** 32);
     const pool = internals.pool ?? makeEnginePool({ ...options, log: this.#log });
@@ -139,12 +130,17 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#dialler = new EngineDialler(this.#handshakes, this.#torrents, dialsPerSecond);
   }
 
-  #makeOutside(): Outside {
-    return new Outside({
+  #makeNetwork(): Network {
+    return new Network({
       engine: this.#options,
+      makeMappers: this.#internals.makeMappers,
       random: this.#random,
       log: this.#log,
-      makeMappers: this.#internals.makeMappers,
+      onSocket: (socket) => this.#handshakes.accept(socket),
+      onTrouble: (message) => {
+        this.#log('warn', message);
+        this.#dialler.notAccepted(message);
+      },
       onMoved: () => {
         for (const { announces } of this.#torrents.values()) announces.announceNow(performance.now());
       },
@@ -191,30 +187,16 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
 
   async open(): Promise<void> {
     try {
-      if (this.#options.port !== false) await this.#listen(this.#options.port);
-      await this.#outside.open(this.port);
+      await this.#network.open();
     } catch (error) {
-      await Promise.all([this.#listener?.close(), this.#pool.close(), this.#outside.close()]);
+      await this.#pool.close();
       throw error;
     }
     this.#timer = setInterval(() => this.#tick(), DEFAULTS.tickMs);
   }
 
-  async #listen(port: number | undefined): Promise<void> {
-    const { first, last } = DEFAULTS.portRange;
-    const range = Array.from({ length: last - first + 1 }, (_, i) => first + i);
-    this.#listener = await listen({
-      ports: port === undefined ? range : [port],
-      host: this.#options.host,
-      onSocket: (socket) => this.#handshakes.accept(socket),
-      onError: (error) => {
-        const { message } = fromSystemError(error, 'accept connections on', `port ${this.port}`);
-        this.#log('warn', message);
-        this.#dialler.notAccepted(message);
-      },
-    });
-    this.port = this.#listener.port;
-    this.#log('info', `listening for peers on port ${this.port}`);
+  get port(): number | null {
+    return this.#network.port;
   }
 
   get torrents(): readonly Torrent[] {
@@ -316,13 +298,13 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       log: this.#log,
       random: this.#random,
       peerId: this.#peerId,
-      reached: this.#outside,
+      reached: this.#network.outside,
       uploadSlots: uploadSlots === 'unlimited' ? Number.POSITIVE_INFINITY : uploadSlots,
       maxPeers,
       maxPeersPerAddress: this.#options.maxConnectionsPerAddress ?? Math.ceil(maxPeers / DEFAULTS.addressesPerTable),
-      trackers: this.#trackers,
-      webClients: this.#webClients,
-      dht: this.#outside.dht,
+      trackers: this.#network.trackers,
+      webClients: this.#network.webClients,
+      dht: this.#network.outside.dht,
       zone,
       restAfterMs: this.#internals.restAfterMs ?? DEFAULTS.restAfterMs,
       stir: (door) => {
@@ -368,7 +350,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       dormant: this.#dormant.count,
       connections: this.#handshakes.connectionCount,
       ...sumTransfers(this.#torrents.values(), this.#past),
-      ...this.#outside.stats(),
+      ...this.#network.outside.stats(),
     };
   }
 
@@ -378,7 +360,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   }
 
   async #close(): Promise<void> {
-    const listening = this.#listener?.close();
+    const listening = this.#network.stopListening();
     this.#dormant.close();
     // All at once: a tracker that does not answer the goodbye of one keeps the others from nothing.
     await Promise.all([this.#magnets.close(), ...[...this.#handles.values()].map((torrent) => torrent.stop())]);
@@ -387,7 +369,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#limits.close();
     await listening;
     await this.#memory.close();
-    await Promise.all([this.#pool.close(), this.#trackers.close(), this.#outside.close(), this.#webClients.destroy()]);
+    await Promise.all([this.#pool.close(), this.#network.close()]);
     emitTo(this, 'closed');
   }
 

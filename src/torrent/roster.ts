@@ -10,7 +10,7 @@ import type { PeerLink } from '../peer/link.js';
 import { silentSources } from '../swarm/silence.js';
 import type { Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
-import { Bans } from './bans.js';
+import { Admission, SELF } from './admission.js';
 import { deferred } from './endings.js';
 import type { Addresses } from './environment.js';
 import { Introductions } from './introductions.js';
@@ -20,7 +20,7 @@ import { wirePeers } from './remotes.js';
 import type { HostSession } from './session.js';
 import { dropUseless, hasUseless, makeRoom, type TurnoverOptions } from './turnover.js';
 import { judgeTwin } from './twins.js';
-import { endOfId, type WirePeer, type WireRemote } from './wire-remote.js';
+import type { WirePeer, WireRemote } from './wire-remote.js';
 
 /** Time between two banned addresses that are dialled because there is nobody else. */
 const PARDON_MS = 60_000;
@@ -40,9 +40,9 @@ export class Roster implements Door {
   /** What its peers tell of others; null: a private torrent. */
   pex: PeerExchange | null = null;
   readonly #torrent: HostSession;
-  /** These three are made when somebody is known: of thousands of seeds most know nobody. */
+  readonly #admission: Admission;
+  /** These two are made when somebody is known: of thousands of seeds most know nobody. */
   #book: Addresses | null = null;
-  #bans: Bans | null = null;
   #pardonedMs = Number.NEGATIVE_INFINITY;
   #soughtMs = Number.NEGATIVE_INFINITY;
   /** Peers that the user named: it should be heard why they do not answer. */
@@ -61,6 +61,7 @@ export class Roster implements Door {
 
   constructor(torrent: HostSession) {
     this.#torrent = torrent;
+    this.#admission = new Admission(torrent);
     this.infoHash = torrent.metainfo.infoHash;
   }
 
@@ -217,8 +218,9 @@ export class Roster implements Door {
     const nowMs = this.#torrent.environment.now();
     const address = { host: link.host, port: link.port };
     if (!link.isIncoming) this.#dialling--;
-    const twin = this.#twinOf(handshake);
-    const refusal = this.#refusal(link, handshake, twin);
+    const twin = this.#admission.twinOf(handshake);
+    const refusal = this.#admission.refusal(link, handshake, twin, this.#isNamed(link));
+    if (refusal === SELF && !link.isIncoming) this.#addresses.markSelf(address);
     const peer = refusal === null ? this.#seat(link, handshake, twin, nowMs) : null;
     const { contacts } = this.#torrent.condition;
     if (peer === null) {
@@ -344,8 +346,7 @@ export class Roster implements Door {
   /** It is known by content that the peer sent bad blocks. */
   ban({ link, client, peerId }: WireRemote, reason: string): void {
     const { host } = link;
-    this.#bans ??= new Bans();
-    const untilMs = this.#bans.add(host, peerId, this.#torrent.environment.now());
+    const untilMs = this.#admission.ban(host, peerId);
     // What an incoming peer says of its port is a claim: it must not close the door to somebody else at its host.
     if (!link.isIncoming) this.#addresses.ban({ host, port: link.port }, untilMs);
     const { environment, condition } = this.#torrent;
@@ -354,39 +355,4 @@ export class Roster implements Door {
     environment.log('warn', `peer ${address} banned: ${reason}`, { code: 'PEER_BANNED', address, client, reason });
     this.#torrent.tell('peer', address, 'banned', reason);
   }
-
-  /** Why the peer is kept out, or null. Never one that the user named, and nobody while there is no other peer. */
-  #banOf(link: PeerLink, handshake: Handshake): string | null {
-    const isByHand = !link.isIncoming && this.#isNamed(link);
-    if (isByHand || this.#torrent.exchange?.peerCount === 0) return null;
-    return this.#bans?.refusal(link.host, handshake.peerId, this.#torrent.environment.now()) ?? null;
-  }
-
-  /** Why this peer may not join, or null. */
-  #refusal(link: PeerLink, handshake: Handshake, twin: WirePeer | null): string | null {
-    const { environment } = this.#torrent;
-    if (handshake.peerId.equals(environment.peerId)) {
-      if (!link.isIncoming) this.#addresses.markSelf({ host: link.host, port: link.port });
-      return SELF;
-    }
-    const ban = this.#banOf(link, handshake);
-    if (ban !== null) return ban;
-    if (twin !== null && judgeTwin(link, twin, environment.peerId, environment.now()) === 'refused')
-      return 'a second connection of the same peer';
-    return null;
-  }
-
-  /** The newest connection that goes by the same id. */
-  #twinOf(handshake: Handshake): WirePeer | null {
-    let newest: WirePeer | null = null;
-    const idEnd = endOfId(handshake.peerId);
-    for (const other of this.#torrent.exchange?.peers ?? []) {
-      if (other === null || other.remote.isWebSeed || other.remote.idEnd !== idEnd || other.remote.isClosing) continue;
-      if (!other.remote.peerId.equals(handshake.peerId)) continue;
-      if (newest === null || other.joinedMs > newest.joinedMs) newest = other as unknown as WirePeer;
-    }
-    return newest;
-  }
 }
-
-const SELF = 'connected to ourselves';
