@@ -85,3 +85,40 @@ test('what is not urgent any more has its own priority again, and may be skipped
   scene.scheduler.setUrgent([3, 4] as PieceIndex[], [3] as PieceIndex[], scene.nowMs);
   scene.check();
 });
+
+/** Slot 0 gives a block and looks for something to ask for, so many times within a second. */
+function look(scene: World, times: number): void {
+  for (let i = 0; i < times; i++) {
+    scene.deliver(0);
+    scene.fill(0);
+    scene.settle();
+    scene.check();
+  }
+}
+
+test('nothing is closed for an urgent piece that the peer at hand has not got', () => {
+  const scene = world(40, { openPieces: 3 });
+  scene.join(1, [35]);
+  scene.join(
+    0,
+    Array.from({ length: 30 }, (_, piece) => piece),
+  );
+  scene.unchoke(0);
+  scene.settle();
+  scene.read([35], true);
+  look(scene, 20);
+  assert.equal(scene.closedPieces, 0);
+});
+
+test('where an urgent piece finds no room in spite of one that was closed for it, the others stay for a second', () => {
+  const scene = world(40, { openPieces: 4 });
+  seed(scene, 0);
+  scene.isFull = true;
+  scene.read([35], true);
+  look(scene, 4);
+  assert.ok(scene.closedPieces <= 1, `${scene.closedPieces} closed`);
+  scene.isFull = false;
+  scene.pass(1000);
+  fetch(scene, scene.verified.size + 3);
+  assert.ok(scene.verified.has(35));
+});

@@ -60,6 +60,10 @@ export class Filler {
   readonly #bar: RarityBar;
   /** `sink.openPiece` said no and nothing was closed since. */
   #isRefused = false;
+  /** A piece was closed for an urgent one, and none was opened since. */
+  #hasMadeRoom = false;
+  /** What was closed for it made no room: nothing more is, for a second. */
+  #isRoomInVain = false;
   /** Blocks went back since the hungry looked last. */
   #hasFreed = false;
 
@@ -219,6 +223,7 @@ export class Filler {
   tick(nowMs: number): void {
     const { peers, availability, relief } = this.#p;
     this.#isRefused = false;
+    this.#isRoomInVain = false;
     this.#p.allowance.tick(nowMs);
     this.#tickLine(nowMs);
     if (availability.hasPriorities) relief.dropAllSkipped(nowMs);
@@ -274,7 +279,7 @@ export class Filler {
   /** Opens pieces until this peer finds `goal` blocks to ask for in opening and ready ones, or room runs out. */
   #openAhead(slot: number, goal: number): void {
     const { open, picker, availability, sink, urgent } = this.#p;
-    if (urgent.isPickable && (this.#isRefused || open.count >= open.capacity)) this.#makeRoom();
+    if (urgent.isPickable && (this.#isRefused || open.count >= open.capacity)) this.#makeRoom(slot);
     if (this.#mayNotOpen()) return;
     let supply = this.#supply(slot, goal);
     while ((supply < goal || urgent.isPickable) && open.count < open.capacity) {
@@ -282,8 +287,10 @@ export class Filler {
       if (piece < 0 || (supply >= goal && !urgent.has(piece))) return;
       if (!sink.openPiece(piece as PieceIndex)) {
         this.#isRefused = true;
+        this.#isRoomInVain = this.#hasMadeRoom;
         return;
       }
+      this.#hasMadeRoom = false;
       availability.close(piece);
       picker.opened(slot, piece);
       if (picker.randomPieces > 0) picker.randomPieces--;
@@ -291,10 +298,14 @@ export class Filler {
     }
   }
 
-  /** For a piece that somebody reads: one that was opened ahead and is untouched waits. */
-  #makeRoom(): void {
-    const spare = this.#p.reading.spare();
-    if (spare >= 0) this.#p.relief.close(spare);
+  /** For a piece that somebody reads, and this peer has: one that was opened ahead and is untouched waits. */
+  #makeRoom(slot: number): void {
+    const { reading, relief, picker, urgent } = this.#p;
+    if (this.#isRoomInVain || !urgent.has(picker.pick(slot))) return;
+    const spare = reading.spare();
+    if (spare < 0) return;
+    relief.close(spare);
+    this.#hasMadeRoom = true;
   }
 
   /** Missing blocks that this peer can serve, counted up to `goal`. */
