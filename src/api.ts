@@ -78,6 +78,12 @@ export interface EngineOptions {
    * of torrents, and fails nothing. Default: nobody is asked.
    */
   readonly nat?: NatOptions;
+  /**
+   * Peers of public torrents are looked for, and ours are announced, on the networks that this machine is on (BEP 14,
+   * multicast to UDP port 6771, no further than the network itself). Of an engine with a `host` on the network of that
+   * address alone. Where that cannot be, `stats().lsd` tells why, and nothing fails. Default false.
+   */
+  readonly lsd?: boolean;
   /** Receives one line per noteworthy event; never per block. */
   readonly log?: Log;
   /** Seed of all randomness in the engine; default: from the system. 32-bit unsigned integer. */
@@ -187,6 +193,30 @@ export interface EngineStats {
   readonly dht: DhtStats | null;
   /** Null: it is not on (`EngineOptions.nat`). */
   readonly nat: NatStats | null;
+  /** Null: it is not on (`EngineOptions.lsd`). */
+  readonly lsd: LsdStats | null;
+}
+
+export interface LsdStats {
+  /** Ways out of this machine that are used: one for each address of IPv4, and for each interface with IPv6. */
+  readonly networks: number;
+  /** Datagrams that were sent to each of them. */
+  readonly sent: number;
+  /** Datagrams of others that announced a torrent of ours. */
+  readonly heard: number;
+  /** Datagrams of others that were not believed, by reason: see `LsdDropped`. */
+  readonly dropped: LsdDropped;
+  /** Why nobody of the local network is heard, one line; empty: all is well. */
+  readonly message: string;
+}
+
+export interface LsdDropped {
+  /** Not of the form of BEP 14: another method, no info-hash, port 0, too long. */
+  readonly malformed: number;
+  /** Sent from an address that is on none of our networks. */
+  readonly offLink: number;
+  /** Too many of one address or of all, too many ports of one address, too many peers of one torrent. */
+  readonly flood: number;
 }
 
 export interface NatStats {

@@ -12,6 +12,8 @@ export type {
   FileProgress,
   HealthCode,
   HealthProblem,
+  LsdDropped,
+  LsdStats,
   MagnetDownload,
   MagnetEvents,
   MagnetOptions,

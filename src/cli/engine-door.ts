@@ -61,6 +61,7 @@ export function engineOptions(output: Output, options: EngineCliOptions): Engine
     ...(memory === undefined ? {} : { memoryBytes: memory }),
     ...(options.dht === true || options.dhtNode !== undefined ? { dht: dhtOptions(options) } : {}),
     ...(options.nat === true ? { nat: {} } : {}),
+    ...(options.lsd === true ? { lsd: true } : {}),
   };
 }
 

@@ -290,12 +290,8 @@ function warnLonely(output: Output, metainfo: Metainfo, options: GetOptions): vo
   for (const warning of metainfo.warnings) output.warn(warning);
   const urls = metainfo.trackers.flat();
   const hasWebSeed = metainfo.webSeeds.length + (options.webSeed ?? []).length > 0;
-  if (
-    (usesDht(options) && !metainfo.isPrivate) ||
-    hasWebSeed ||
-    (options.peer ?? []).length > 0 ||
-    urls.some((url) => /^(?:https?|udp):/i.test(url))
-  )
+  const hasOthers = looksElsewhere(options) && !metainfo.isPrivate;
+  if (hasOthers || hasWebSeed || (options.peer ?? []).length > 0 || urls.some((url) => /^(?:https?|udp):/i.test(url)))
     return;
   const [code, reason] =
     urls.length === 0
@@ -304,13 +300,14 @@ function warnLonely(output: Output, metainfo: Metainfo, options: GetOptions): vo
   output.warn(`${reason} and no --peer is given: waiting for peers that connect to us`, { code });
 }
 
-function usesDht({ dht, dhtNode }: GetOptions): boolean {
-  return dht === true || dhtNode !== undefined;
+/** Than at trackers, for what is not private. */
+function looksElsewhere({ dht, dhtNode, lsd }: GetOptions): boolean {
+  return dht === true || dhtNode !== undefined || lsd === true;
 }
 
 function warnLonelyMagnet(output: Output, { trackers, peers, warnings }: Magnet, options: GetOptions): void {
   for (const warning of warnings) output.warn(`magnet link: ${warning}`);
-  if (usesDht(options) || trackers.length + peers.length + (options.peer ?? []).length > 0) return;
+  if (trackers.length + peers.length + (options.peer ?? []).length > 0 || looksElsewhere(options)) return;
   const message = 'the magnet link names no tracker and no peer, and no --peer is given';
   output.warn(`${message}: waiting for peers that connect to us`, { code: 'no-trackers' });
 }

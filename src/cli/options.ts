@@ -68,6 +68,7 @@ export interface EngineCliOptions {
   readonly memory?: number;
   readonly dht?: boolean;
   readonly nat?: boolean;
+  readonly lsd?: boolean;
   /** Implies `dht`. */
   readonly dhtNode?: readonly HostPort[];
   /** What trackers are told; of `haul seed`. */
@@ -77,8 +78,8 @@ export interface EngineCliOptions {
 const STORAGE_KINDS = ['mapped', 'positional'];
 
 /**
- * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address`, `--ca`, `--dht`, `--nat` and `--zone`;
- * `--download-limit` only where something is downloaded.
+ * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address`, `--ca`, `--dht`, `--lsd`, `--nat` and
+ * `--zone`; `--download-limit` only where something is downloaded.
  */
 export function addEngineOptions(command: Command, downloads: boolean): Command {
   command.addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'));
@@ -114,6 +115,12 @@ export function addEngineOptions(command: Command, downloads: boolean): Command 
       '--dht-node <host:port>',
       'a node of the DHT to begin with, besides those of the last time; implies --dht; may be repeated',
     ).argParser(repeated(parseHostPort)),
+  );
+  command.addOption(
+    new Option(
+      '--lsd',
+      'look for peers, and announce, on the local network too (multicast); never for private torrents (default: off)',
+    ),
   );
   command.addOption(
     new Option(

@@ -5,6 +5,7 @@
  */
 import type { BencodeInput } from '../metainfo/bencode.js';
 import type { Address } from '../net/address.js';
+import { Bucket, RateLimit } from '../net/rate-limit.js';
 import { isUsable, mayName } from '../net/reach.js';
 import { answerQuery, type Books } from './answers.js';
 import { DHT_LIMITS } from './limits.js';
@@ -13,7 +14,6 @@ import { decodeMessage, encodeError, encodeQuery, type Family, type NodeContact,
 import { makeNodeId, sameId } from './node-id.js';
 import { OwnAddress } from './own-address.js';
 import { PeerStore } from './peer-store.js';
-import { Bucket, RateLimit } from './rate-limit.js';
 import { RoutingTable } from './routing-table.js';
 import { type Found, type Search, SearchQueue } from './search.js';
 import { Tokens } from './tokens.js';

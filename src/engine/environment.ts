@@ -3,15 +3,15 @@ import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { LIMITS } from '../config.js';
-import type { Dht } from '../dht/dht.js';
 import { DhtSource } from '../dht/dht-source.js';
 import { AddressBook } from '../discovery/address-book.js';
 import { AnnounceGate, urgencyOf } from '../discovery/announce-gate.js';
 import { Announcer, type AnnouncerOptions } from '../discovery/announcer.js';
 import type { Trackers } from '../discovery/trackers.js';
+import { LsdSource } from '../lsd/lsd-source.js';
 import type { AnnounceOwner, Environment } from '../torrent/environment.js';
 import { type WebClients, WebSeeds } from '../webseed/web-seeds.js';
-import type { Reached } from './outside.js';
+import type { Outside, Reached } from './outside.js';
 
 /** All but the throttles, which each torrent has of its own. */
 export type SharedEnvironment = Omit<Environment, 'throttles'>;
@@ -21,6 +21,7 @@ type Made =
   | 'listenPort'
   | 'mappingTrouble'
   | 'dhtNodes'
+  | 'usesLsd'
   | 'makeAddresses'
   | 'resolveHost'
   | 'makeAnnounces'
@@ -31,18 +32,17 @@ type Made =
 export interface EnvironmentOptions extends Omit<SharedEnvironment, Made> {
   /** Those of the engine, by which all torrents announce. */
   readonly trackers: Trackers;
-  /** Null: it is not on. */
-  readonly dht: Dht | null;
   /** HTTP connections to web seeds. */
   readonly webClients: WebClients;
-  /** What others are told of us; it may change at any time. */
-  readonly reached: Reached;
+  /** The DHT and the local network; and what others are told of us, which may change at any time. */
+  readonly outside: Reached & Pick<Outside, 'dht' | 'lsd'>;
   /** Where this host is (`EngineOptions.zone`). */
   readonly zone?: string | undefined;
 }
 
 export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment {
-  const { trackers, dht, webClients, zone, reached, ...given } = options;
+  const { trackers, webClients, zone, outside, ...given } = options;
+  const { dht, lsd } = outside;
   const { log, random, peerId } = given;
   const gate = new AnnounceGate({
     atOnce: LIMITS.announcesAtOnce,
@@ -57,7 +57,7 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
     peerId,
     ...(zone === undefined ? {} : { zone }),
     get announceAs() {
-      return reached.announceAs;
+      return outside.announceAs;
     },
     announce: (url, request, signal, onSending) =>
       gate.run(url, urgencyOf(request), signal, () => {
@@ -70,24 +70,28 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
   return {
     ...given,
     get listenPort() {
-      return reached.port;
+      return outside.port;
     },
     get mappingTrouble() {
-      return reached.mappingTrouble;
+      return outside.mappingTrouble;
     },
     now,
     get dhtNodes() {
       return dht?.stats().nodes ?? null;
     },
+    usesLsd: lsd !== null,
     makeAddresses: () => new AddressBook({ random }),
     resolveHost,
     makeAnnounces: (torrent, tiers, owner) => new Announcer(ownAnnounces(announces, tiers, torrent.infoHash, owner)),
     makeSources: ({ infoHash, name, isPrivate }, owners) => {
-      if (dht === null || isPrivate) return [];
+      if (isPrivate) return [];
+      const network = { infoHash, now, random, owner: owners.ownerOf('lsd') };
+      const near = lsd === null ? [] : [new LsdSource({ ...network, network: lsd })];
+      if (dht === null) return near;
       const onFound = ({ nodes, peers }: { nodes: number; peers: number }): void =>
         log('info', `${name}: DHT: ${peers} peers, announced to ${nodes} nodes`);
       const [search, watch] = [dht.search.bind(dht), dht.watch.bind(dht)];
-      return [new DhtSource({ infoHash, owner: owners.ownerOf('dht'), now, onFound, search, watch })];
+      return [...near, new DhtSource({ infoHash, owner: owners.ownerOf('dht'), now, onFound, search, watch })];
     },
     makeWebSeeds: (metainfo, named, { downloads }) =>
       new WebSeeds({

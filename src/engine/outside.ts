@@ -1,11 +1,12 @@
 /**
- * How the world finds an engine besides its trackers' word: the DHT, and the ports that a gateway maps. Each part is
- * loaded when it is asked for. Part of the composition root.
+ * How the world finds an engine besides its trackers' word: the DHT, the local network, and the ports that a gateway
+ * maps. Each part is loaded when it is asked for. Part of the composition root.
  */
 import { performance } from 'node:perf_hooks';
 import type { EngineOptions, EngineStats } from '../api.js';
 import type { Dht } from '../dht/dht.js';
 import type { Log } from '../log.js';
+import type { Lsd } from '../lsd/lsd.js';
 import type { Nat } from '../nat/nat.js';
 import type { NatClock, PortMapper } from '../nat/port-mapper.js';
 import { openDht } from './dht.js';
@@ -35,6 +36,7 @@ export interface OutsideOptions {
 
 export class Outside implements Reached {
   dht: Dht | null = null;
+  lsd: Lsd | null = null;
   #nat: Nat | null = null;
   #peerPort: number | null = null;
   #toldAtMs = Number.NEGATIVE_INFINITY;
@@ -49,7 +51,14 @@ export class Outside implements Reached {
     const { engine, random, log } = this.#options;
     this.#peerPort = peerPort;
     if (engine.dht !== undefined) this.dht = await openDht(engine, peerPort, random, log);
+    if (engine.lsd === true) await this.#openLsd(peerPort);
     if (engine.nat !== undefined && peerPort !== null) await this.#openNat(peerPort);
+  }
+
+  /** Told is the port of this machine, whatever a gateway maps to it. */
+  async #openLsd(port: number | null): Promise<void> {
+    const { Lsd: Opened } = await import('../lsd/lsd.js');
+    this.lsd = await Opened.open({ host: this.#options.engine.host, port, log: this.#options.log });
   }
 
   async #openNat(peerPort: number): Promise<void> {
@@ -91,12 +100,12 @@ export class Outside implements Reached {
     return message === '' ? null : message;
   }
 
-  stats(): Pick<EngineStats, 'dht' | 'nat'> {
-    return { dht: this.dht?.stats() ?? null, nat: this.#nat?.report ?? null };
+  stats(): Pick<EngineStats, 'dht' | 'nat' | 'lsd'> {
+    return { dht: this.dht?.stats() ?? null, nat: this.#nat?.report ?? null, lsd: this.lsd?.stats() ?? null };
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.dht?.close(), this.#nat?.close()]);
+    await Promise.all([this.dht?.close(), this.lsd?.close(), this.#nat?.close()]);
   }
 }
 

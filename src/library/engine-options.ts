@@ -97,6 +97,7 @@ const ENGINE_RULES: Rules<EngineOptions> = {
   announceAs,
   dht,
   nat,
+  lsd: flag,
   log: callable,
   seed: wholeNumber(0, 2 ** 32 - 1),
 };

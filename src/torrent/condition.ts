@@ -108,6 +108,10 @@ export class Condition {
     return this.#torrent.metainfo.isPrivate ? null : this.#torrent.environment.dhtNodes;
   }
 
+  get #usesLsd(): boolean {
+    return this.#torrent.environment.usesLsd && !this.#torrent.metainfo.isPrivate;
+  }
+
   #facts(goal: HealthFacts['goal']): HealthFacts {
     const { exchange, roster, environment, dialler } = this.#torrent;
     const nowMs = environment.now();
@@ -123,7 +127,7 @@ export class Condition {
     return {
       goal,
       trackers: this.#trackers,
-      areTrackersGiven: this.#areTrackersGiven || dhtNodes !== null,
+      areTrackersGiven: this.#areTrackersGiven || dhtNodes !== null || this.#usesLsd,
       dhtNodes,
       peers: (exchange?.peerCount ?? 0) + (exchange?.webSeedCount ?? 0),
       webSeeds: this.#torrent.webSources.reports(),

@@ -76,6 +76,8 @@ export interface Environment {
   readonly throttles: TorrentThrottles;
   /** Nodes of the DHT that we know, in which public torrents are announced; null: it is not on. */
   readonly dhtNodes: number | null;
+  /** Public torrents are announced on the local network. */
+  readonly usesLsd: boolean;
   /** A seed without a peer for so long rests. */
   readonly restAfterMs: number;
   makeAddresses(): Addresses;

@@ -79,11 +79,10 @@ function watchedServices(scope: Scope, calls: string[], change = (_content: Disk
   const shared = makeEnvironment({
     trackers,
     webClients: { any: client, ofTrackers: client, publicOnly: client },
-    dht: null,
     log: () => {},
     random: () => 0.5,
     peerId: Buffer.alloc(20),
-    reached: { port: null, mappingTrouble: null },
+    outside: { port: null, mappingTrouble: null, dht: null, lsd: null },
     uploadSlots: 4,
     maxPeers: 4,
     maxPeersPerAddress: 4,

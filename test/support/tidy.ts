@@ -28,11 +28,12 @@ const PURE: readonly RegExp[] = [
   /^src\/torrent\/(?:contacts|health|pex)\.ts$/,
   /^src\/magnet\/(?:link|assembly)\.ts$/,
   /^src\/peer\/rates\.ts$/,
-  /^src\/net\/(?:address|advertised|private-address|reach|remote-group|siphash|url|zone)\.ts$/,
+  /^src\/net\/(?:address|advertised|private-address|rate-limit|reach|remote-group|siphash|url|zone)\.ts$/,
   /^src\/webseed\/(?:run-queue|url)\.ts$/,
   /^src\/discovery\/(?:address-book|announce|announce-gate|heap|tiers)\.ts$/,
   /^src\/discovery\/(?:tracker-(?:record|reply|url)|source|udp-messages)\.ts$/,
   /^src\/dht\/(?!(?:dht|dht-socket|node-file)\.ts$).*\.ts$/,
+  /^src\/lsd\/(?!(?:lsd|lsd-sockets)\.ts$).*\.ts$/,
   /^src\/tracker\/(?!(?:announce-door|data-shelf|http-connections|raw-socket|server|table-file|udp-door)\.ts$).*\.ts$/,
 ];
 
@@ -60,6 +61,7 @@ const SHELLS: ReadonlySet<string> = new Set([
   'tracker',
   'depot',
   'dht',
+  'lsd',
   'swarm',
   'torrent',
 ]);

@@ -2,7 +2,7 @@
  * How often something may happen: of one address, and in whole. Pure. A table of addresses of a fixed size: when it is
  * full the one that was seen first goes, and who floods from many addresses meets the limit of the whole.
  */
-import { groupOf } from '../net/remote-group.js';
+import { groupOf } from './remote-group.js';
 
 export interface Rate {
   readonly perSecond: number;
@@ -40,10 +40,15 @@ export class RateLimit {
   readonly #each: Rate;
   readonly #whole: Bucket;
   readonly #addresses: number;
+  readonly #group: (host: string) => string;
   readonly #buckets = new Map<string, Bucket>();
 
-  /** @param addresses remembered at once */
-  constructor(each: Rate, whole: Rate, addresses: number, nowMs: number) {
+  /**
+   * @param addresses remembered at once
+   * @param group whom an address stands for; default: itself, of IPv6 its /64
+   */
+  constructor(each: Rate, whole: Rate, addresses: number, nowMs: number, group: (host: string) => string = groupOf) {
+    this.#group = group;
     this.#each = each;
     this.#whole = new Bucket(whole, nowMs);
     this.#addresses = addresses;
@@ -53,9 +58,9 @@ export class RateLimit {
     return this.#buckets.size;
   }
 
-  /** False: not now. @param host an IP address; of IPv6 a /64 counts as one */
+  /** False: not now. @param host an IP address */
   take(host: string, nowMs: number): boolean {
-    const group = groupOf(host);
+    const group = this.#group(host);
     let bucket = this.#buckets.get(group);
     if (bucket === undefined) {
       if (this.#buckets.size >= this.#addresses) this.#buckets.delete(this.#buckets.keys().next().value!);
