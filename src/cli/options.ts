@@ -1,6 +1,6 @@
 /** Pieces of option definitions that several commands share. Loaded for `--help`, so it must stay light. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { TRACKER_LIMITS } from '../config.js';
+import { TRACKER_LIMITS } from '../tracker/limits.js';
 import {
   type HostPort,
   parseAdvertise,

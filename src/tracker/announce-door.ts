@@ -10,8 +10,8 @@
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { TRACKER_LIMITS } from '../config.js';
 import { groupOf } from '../net/remote-group.js';
+import { TRACKER_LIMITS } from './limits.js';
 import { isBegunAnnounce, readPlainAnnounce } from './plain-announce.js';
 import { type Endpoints, type Intercepted, interceptConnections, type RawSocket } from './raw-socket.js';
 import { ShareTable } from './share-table.js';

@@ -8,8 +8,8 @@ import { constants, createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { TRACKER_LIMITS } from '../config.js';
 import { groupOf } from '../net/remote-group.js';
+import { TRACKER_LIMITS } from './limits.js';
 
 /** A file that `TrackerServer.serveData` offers. */
 export interface SharedFile {

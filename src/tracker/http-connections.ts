@@ -5,8 +5,8 @@
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { TRACKER_LIMITS } from '../config.js';
 import { groupOf } from '../net/remote-group.js';
+import { TRACKER_LIMITS } from './limits.js';
 import { ShareTable } from './share-table.js';
 
 /** The largest reply that is made for one request; a .torrent is shared by all who fetch it. */

@@ -5,8 +5,9 @@
  * that did not announce for two intervals are found by a sweep, a few with each announce: O(1).
  * Where a limit is reached somebody else gives way (`Yielding`), and who is not let in is answered with peers.
  */
-import { TRACKER_LIMITS } from '../config.js';
+
 import { EntryShares } from './entry-shares.js';
+import { TRACKER_LIMITS } from './limits.js';
 import { REPLY_FEWEST, sampleNearFirst } from './near-first.js';
 import { isLoopback, PeerTable } from './peer-table.js';
 import type { AnnounceQuery } from './query.js';

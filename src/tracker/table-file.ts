@@ -7,9 +7,9 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { TRACKER_LIMITS } from '../config.js';
 import { fromSystemError } from '../errors.js';
 import type { Log } from '../log.js';
+import { TRACKER_LIMITS } from './limits.js';
 import type { Swarms } from './swarms.js';
 import { DIGEST_BYTES, decodeTables, encodeTables, gathered, recordTimeS } from './table-record.js';
 

@@ -8,8 +8,9 @@
  *
  * A part is made in one go, while no announce comes between; a large swarm has several.
  */
-import { TRACKER_LIMITS } from '../config.js';
+
 import { isZone, ZONE_CHARS_MAX } from '../net/zone.js';
+import { TRACKER_LIMITS } from './limits.js';
 import type { PeerTable } from './peer-table.js';
 
 const MAGIC = Buffer.from('haul tracker 1\n', 'latin1');

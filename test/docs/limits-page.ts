@@ -3,15 +3,17 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
 import { PACKAGE_ROOT } from '../../lab/root.js';
-import { DEFAULTS, LIMITS, TRACKER_LIMITS } from '../../src/config.js';
+import { DEFAULTS, LIMITS } from '../../src/config.js';
 import { DHT_LIMITS } from '../../src/dht/limits.js';
+import { TRACKER_LIMITS } from '../../src/tracker/limits.js';
 
 const CONFIG = 'src/config.ts';
 const DHT_CONFIG = 'src/dht/limits.ts';
+const TRACKER_CONFIG = 'src/tracker/limits.ts';
 const BYTE_UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 const HEAD = `# Limits and defaults
 
-This page is made from \`${CONFIG}\` and \`${DHT_CONFIG}\` by
+This page is made from \`${CONFIG}\`, \`${TRACKER_CONFIG}\` and \`${DHT_CONFIG}\` by
 \`npm run docs:pages\`. Above a limit there is a clear error, or a peer is dropped with a reason, and nothing is lost.
 Limits guard against hostile input. Some of them, and most defaults, have an option: see [commands.md](commands.md), and
 \`EngineOptions\` and \`AddOptions\` of the library.
@@ -105,7 +107,9 @@ function table({ name, title, values }: Group, text: string): string {
 }
 
 export function readConfig(): string {
-  return [CONFIG, DHT_CONFIG].map((file) => readFileSync(path.join(PACKAGE_ROOT, file), 'utf8')).join('\n');
+  return [CONFIG, TRACKER_CONFIG, DHT_CONFIG]
+    .map((file) => readFileSync(path.join(PACKAGE_ROOT, file), 'utf8'))
+    .join('\n');
 }
 
 /** The whole page. */
