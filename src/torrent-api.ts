@@ -287,7 +287,8 @@ export interface Torrent extends EventEmitter<TorrentEvents> {
   /**
    * Reads a file while it arrives: verified bytes in order, in pieces of memory of up to 256 KiB. What the reader needs
    * next is fetched before all else, from the first `next` on. Any number of readers at once; one that does not ask is
-   * not read for, and one that ends (`return`, a `break` of `for await`) is not fetched for any more. Works as well
+   * not read for, and one that ends (`return`, a `break` of `for await`), or takes nothing for 30 s until it reads
+   * again, is not fetched for any more. Works as well
    * when the file is here already, and while it seeds; while the torrent is paused by its user or checked, it waits.
    * @param file its index in `Metainfo.files`, or its path with '/' (the torrent's own folder may be left out)
    * @returns for one reader. It rejects with what ended the torrent, or paused it after trouble with the disk; with

@@ -7,7 +7,7 @@ import type { TrafficTotals } from './peers/traffic.js';
 /** Seeds hear our HAVE messages while they are at most one peer of so many. */
 const SEEDS_TOLD = 8;
 
-type Viewed = Pick<SchedulerParts, 'peers' | 'availability' | 'traffic' | 'open' | 'ledger' | 'allowance'>;
+type Viewed = Pick<SchedulerParts, 'peers' | 'availability' | 'traffic' | 'open' | 'ledger' | 'allowance' | 'holdings'>;
 
 export class SchedulerView {
   readonly #p: Viewed;
@@ -34,6 +34,11 @@ export class SchedulerView {
 
   peerHas(slot: PeerSlot, piece: PieceIndex): boolean {
     return this.#p.peers.has(slot, piece);
+  }
+
+  /** It was good once in this session: it is not fetched again, even where it has gone bad since. */
+  isVerified(piece: PieceIndex): boolean {
+    return this.#p.holdings.isVerified[piece] !== 0;
   }
 
   /** Copies of a piece among connected peers. */

@@ -31,6 +31,8 @@ export class Reader implements AsyncIterableIterator<Uint8Array> {
   atBytes: number;
   /** Bytes from there on that come before all else; 0: it has not begun, or is over. */
   windowBytes = 0;
+  /** When its consumer asked last, by the clock of its session; Infinity: there is none. */
+  askedMs = Number.POSITIVE_INFINITY;
   /** Somebody waits for the next byte, and it is not here. */
   isWaiting = false;
   readonly #host: ReaderHost;

@@ -25,6 +25,8 @@ const FIRST_WINDOW_BYTES = MIB;
 /** A window has two pieces at least: one comes while the other is made ready. */
 const LEAST_PIECES = 2;
 const MOST_WINDOW_BYTES = 64 * MIB;
+/** Whoever took nothing for so long may have been dropped without `return`: it is urgent again when it reads again. */
+const IDLE_MS = 30_000;
 /** Of the pieces that may be open, so many may be urgent. */
 const OPEN_SHARE = 0.5;
 
@@ -72,7 +74,7 @@ export class Readers implements ReaderHost {
 
   /** A piece is verified. */
   verified(piece: number): void {
-    let hasMoved = false;
+    let hasMoved = this.#forgetIdle();
     for (const reader of this.#readers) {
       const { first, end } = this.#pieces(reader);
       if (piece < first || piece >= end) continue;
@@ -80,6 +82,20 @@ export class Readers implements ReaderHost {
       if (piece === first) reader.wake();
     }
     if (hasMoved) this.#tell();
+  }
+
+  /** Only what comes shows that an urgent window costs anything: no timer is needed. */
+  #forgetIdle(): boolean {
+    const { exchange } = this.#torrent.live ?? {};
+    if (exchange == null) return false;
+    const nowMs = exchange.now();
+    const { size } = this.#readers;
+    for (const reader of this.#readers) {
+      if (reader.isWaiting || nowMs - reader.askedMs < IDLE_MS) continue;
+      reader.windowBytes = 0;
+      this.#readers.delete(reader);
+    }
+    return this.#readers.size < size;
   }
 
   /** The state is another one. */
@@ -91,9 +107,10 @@ export class Readers implements ReaderHost {
   // ---- ReaderHost ----
 
   async take(reader: Reader, atBytes: number, mostBytes: number): Promise<Uint8Array | null> {
+    const { live, metainfo } = this.#torrent;
+    reader.askedMs = live?.exchange?.now() ?? Number.POSITIVE_INFINITY;
     this.#begin(reader);
     this.#checkHope(reader);
-    const { live, metainfo } = this.#torrent;
     if (live === null || this.#torrent.isResting) return null;
     if (live.rest.isResting) return this.#rise(reader, live, () => this.take(reader, atBytes, mostBytes));
     const bytes = this.#verifiedBytes(live, metainfo.files[reader.file]!.beginBytes + atBytes, mostBytes);
@@ -145,8 +162,12 @@ export class Readers implements ReaderHost {
       throw error ?? new HaulError('CLOSED', `read ${name}: the torrent is ${state}`);
     if (priorities?.[file] === 'skip') throw skippedError(metainfo, file);
     const piece = geometry.pieceAt(files[file]!.beginBytes + atBytes);
-    // A seed that rests has forgotten nothing; one that is up does not fetch what went bad.
-    if (state !== 'seeding' || live === null || live.rest.isResting || live.have.has(piece)) return;
+    if (live === null || live.have.has(piece)) return;
+    // A seed that rests has forgotten nothing; one that is up does not fetch what went bad, and neither does a download.
+    const { exchange } = live;
+    const wasGood =
+      state === 'downloading' && exchange?.isClosed === false && exchange.scheduler.view.isVerified(piece);
+    if (!wasGood && (state !== 'seeding' || live.rest.isResting)) return;
     throw new HaulError('BAD_DATA', `read ${name}: piece ${piece} has gone bad on disk`, { piece });
   }
 
