@@ -26,17 +26,21 @@ export function findFile(metainfo: Metainfo, name: string): number {
   }
 }
 
-/** Without words about other files it is the only one that is fetched. @throws HaulError BAD_ARGUMENT: it is skipped */
+/**
+ * Without words about other files it is the only one that is fetched, whatever a magnet link would choose.
+ * @throws HaulError BAD_ARGUMENT: it is skipped
+ */
 export function chooseAlone(
   metainfo: Metainfo,
   file: number,
   { only, skip }: SelectOptions,
   choice: FileChoice,
 ): FileChoice {
-  if (choice.priorities?.[file] === 'skip') {
+  if (only !== undefined || skip !== undefined) {
+    if (choice.priorities?.[file] !== 'skip') return choice;
     throw new HaulError('BAD_ARGUMENT', '--only and --skip leave out the file of --stdout', { option: '--stdout' });
   }
-  if (only !== undefined || skip !== undefined || choice.fileCount === 1) return choice;
+  if (choice.fileCount === 1) return choice;
   const priorities = metainfo.files.map((_, index): FilePriority => (index === file ? 'normal' : 'skip'));
   return { ...choice, priorities, wantedFiles: 1 };
 }

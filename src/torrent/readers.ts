@@ -163,7 +163,7 @@ export class Readers implements ReaderHost {
     if (priorities?.[file] === 'skip') throw skippedError(metainfo, file);
     const piece = geometry.pieceAt(files[file]!.beginBytes + atBytes);
     if (live === null || live.have.has(piece)) return;
-    // A seed that rests has forgotten nothing; one that is up does not fetch what went bad, and neither does a download.
+    // A seed that rests has forgotten nothing; one that is up, and a download, do not fetch again what went bad.
     const { exchange } = live;
     const wasGood =
       state === 'downloading' && exchange?.isClosed === false && exchange.scheduler.view.isVerified(piece);

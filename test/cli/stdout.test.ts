@@ -41,7 +41,8 @@ async function shared(context: TestContext) {
   for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, 'from', name), bytes);
   const sharer = start(context, 'share', join(folder, 'from'), '--http', '0', '--port', '0', '--json');
   const listening = await sharer.line((line) => line.type === 'listening');
-  return { files, url: String(listening.loopbackUrl), output: join(folder, 'to') };
+  const { loopbackUrl, magnet } = listening;
+  return { files, url: String(loopbackUrl), link: String(magnet), output: join(folder, 'to') };
 }
 
 it('haul get --stdout writes one file in order, fetches no other, and says the rest elsewhere', async (context) => {
@@ -83,4 +84,11 @@ it('haul get --stdout says which files there are, and --sha256 decides at the en
   assert.ok(good.exitCode === 0 && good.bytes.equals(files['a.bin']), good.stderr);
   const bad = await pour([url, '--output', output, '--stdout', 'a.bin', '--sha256', 'ab'.repeat(32)]);
   assert.equal(bad.exitCode, 5, bad.stderr);
+});
+
+it('haul get --stdout fetches its file also where the magnet link names others', async (context) => {
+  const { files, output, link } = await shared(context);
+  const got = await pour([`${link}&so=2`, '--output', output, '--stdout', 'a.bin']);
+  assert.ok(got.exitCode === 0 && got.bytes.equals(files['a.bin']), got.stderr);
+  assert.ok(!existsSync(join(output, 'from', 'z.bin')));
 });
