@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { MagnetOptions } from '../api.js';
 import { HaulError } from '../errors.js';
-import { checkMagnetOptions } from '../library/engine-options.js';
+import { checkAddOptions, checkMagnetOptions } from '../library/engine-options.js';
 import { isMagnet, parseMagnet } from '../magnet/link.js';
 import type { Door } from '../peer/handshakes.js';
 import { loadKeptTorrent, saveKeptTorrent } from '../storage/kept-torrent.js';
@@ -39,6 +39,7 @@ export class Magnets {
     const handle: MagnetHandle = new MagnetHandle(magnet, own, {
       environment,
       dialler,
+      check: checkAddOptions,
       add,
       loadKept: loadKeptTorrent,
       saveKept: saveKeptTorrent,

@@ -138,6 +138,9 @@ test('so and choose say which files are wanted; a torrent without any of them fa
   const magnet = engine.add(`${link}&so=3`, { output });
   await assert.rejects(withDeadline(magnet.done, 'it fails', DEADLINE_MS), /so names none of the files.*has 3/);
   assert.deepEqual([magnet.state, magnet.error?.code, engine.magnets], ['failed', 'BAD_ARGUMENT', []]);
+  const wrong = engine.add(link, { output, choose: () => ({ priorities: ['skip'] }) });
+  await assert.rejects(withDeadline(wrong.torrent, 'it fails', DEADLINE_MS), { code: 'BAD_ARGUMENT' });
+  assert.deepEqual(await readdir(output), [], 'nothing is kept of what cannot be added');
   const thrown = engine.add(link, {
     output,
     choose: () => {

@@ -21,6 +21,8 @@ import { type FetchEnvironment, type Found, MetadataFetch } from './metadata-fet
 export interface MagnetHost {
   readonly environment: FetchEnvironment;
   readonly dialler: Dialler;
+  /** Before anything is written. @throws HaulError what `add` would say of these options */
+  check(metainfo: Metainfo, options: AddOptions): void;
   /** Adds the torrent. @param found peers of it @throws HaulError */
   add(metainfo: Metainfo, options: AddOptions, found: readonly Found[]): Torrent;
   /** The info dictionary that an earlier run kept; null: there is none. Never rejects. */
@@ -159,6 +161,7 @@ export class MagnetHandle extends EventEmitter<MagnetEvents> implements MagnetDo
       const metainfo = parseTorrent(encodeTorrent({ infoBytes, trackers, webSeeds: this.#magnet.webSeeds }));
       emitTo(this, 'metadata', metainfo);
       const options = this.#optionsFor(metainfo);
+      this.#host.check(metainfo, options);
       if (fetch !== null) await this.#keep(metainfo);
       if (this.#isOver) return;
       const torrent = this.#host.add(metainfo, options, found);
