@@ -199,6 +199,8 @@ export class SimPeer implements Remote {
   flush(): void {}
   onExtended(): void {}
 
+  onPort(): void {}
+
   /** After this event: the scheduler may be in the middle of a call. */
   close(reason: string): void {
     if (this.isClosing) return;

@@ -123,6 +123,17 @@ export class Dht {
     };
   }
 
+  /** The UDP port at which others at that address reach our node; null: it does not answer them. */
+  portFor(host: string): number | null {
+    if (this.#config.isReadOnly) return null;
+    return this.#sockets.get(isIPv4(host) ? 4 : 6)?.port ?? null;
+  }
+
+  /** A peer says that it has a node at that port of its own address: it is asked whether that is so. */
+  heardOf(host: string, port: number): void {
+    if (this.#timer !== null) this.#nodes.get(isIPv4(host) ? 4 : 6)?.heardOf({ host, port });
+  }
+
   /** Keeps what is known. Idempotent; never rejects. */
   async close(): Promise<void> {
     if (this.#timer === null) return;

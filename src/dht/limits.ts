@@ -47,6 +47,14 @@ export const DHT_LIMITS = {
   addressesWatched: 4_096,
   /** Nodes that asked us and are asked whether they answer, a second: they fill the table. */
   introductionsPerSecond: 5,
+  /** Nodes that peers tell us of and that are asked, a second: each peer has one. */
+  toldPerSecond: 2,
+  /** The same at once, after a silence: a torrent that starts. */
+  toldBurst: 20,
+  /** Of one address (IPv6: one /64) one in so many seconds: it names ports of its own at its will. */
+  toldPerAddressSeconds: 60,
+  /** The same at once: several clients behind one address. */
+  toldPerAddressBurst: 4,
   /** Peers announced to us, of all torrents: 200 bytes each or so. */
   storedPeers: 20_000,
   /** Of one torrent: more do not fit an answer. */

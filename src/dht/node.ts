@@ -57,6 +57,8 @@ export class DhtNode {
   readonly #expected: RateLimit;
   readonly #budget: Bucket;
   readonly #introductions: Bucket;
+  /** Nodes that peers tell of. */
+  readonly #told: RateLimit;
   readonly #searches: SearchQueue;
   readonly #upkeep: Upkeep;
   /** Nodes that were known the last time, or that the other family has heard of: asked first, believed later. */
@@ -95,6 +97,12 @@ export class DhtNode {
     this.#budget = new Bucket({ perSecond: DHT_LIMITS.queriesPerSecond, burst: DHT_LIMITS.queriesPerSecond }, nowMs);
     const perSecond = DHT_LIMITS.introductionsPerSecond;
     this.#introductions = new Bucket({ perSecond, burst: 2 * perSecond }, nowMs);
+    this.#told = new RateLimit(
+      { perSecond: 1 / DHT_LIMITS.toldPerAddressSeconds, burst: DHT_LIMITS.toldPerAddressBurst },
+      { perSecond: DHT_LIMITS.toldPerSecond, burst: DHT_LIMITS.toldBurst },
+      DHT_LIMITS.addressesWatched,
+      nowMs,
+    );
     this.#searches = new SearchQueue((search) => this.#begin(search));
     this.#upkeep = new Upkeep({
       table: this.table,
@@ -113,6 +121,13 @@ export class DhtNode {
   hint(nodes: readonly NodeContact[]): void {
     const usable = nodes.filter(({ address }) => isUsable(address, this.family));
     this.#hints = [...usable, ...this.#hints].slice(0, DHT_LIMITS.lookupCandidates);
+  }
+
+  /** Somebody at this host says that it has a node at this port (BEP 5, message `port`): it is asked. */
+  heardOf(address: Address): void {
+    if (!isUsable(address, this.family) || this.table.has(address)) return;
+    if (!this.#told.take(address.host, this.#options.now())) return;
+    this.#query('ping', {}, { address, onReply: () => {}, onFailure: () => {} }, null);
   }
 
   /**

@@ -121,9 +121,14 @@ export class RoutingTable {
     }
   }
 
+  /** A node at this address has a place. */
+  has(address: Address): boolean {
+    return this.#byKey.has(formatAddress(address));
+  }
+
   /** Whether a node of this id and address would find a place or be of use in waiting. */
   wants(id: Uint8Array, address: Address): boolean {
-    if (sameId(id, this.#ownId) || this.#byKey.has(formatAddress(address))) return false;
+    if (sameId(id, this.#ownId) || this.has(address)) return false;
     const group = shareGroup(address.host);
     if (group !== null && this.#byGroup.has(group)) return false;
     const bucket = this.#buckets[commonBits(this.#ownId, id)];

@@ -21,6 +21,7 @@ type Made =
   | 'listenPort'
   | 'mappingTrouble'
   | 'dhtNodes'
+  | 'dht'
   | 'usesLsd'
   | 'makeAddresses'
   | 'resolveHost'
@@ -80,6 +81,7 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
       return dht?.stats().nodes ?? null;
     },
     usesLsd: lsd !== null,
+    dht,
     makeAddresses: () => new AddressBook({ random }),
     resolveHost,
     makeAnnounces: (torrent, tiers, owner) => new Announcer(ownAnnounces(announces, tiers, torrent.infoHash, owner)),

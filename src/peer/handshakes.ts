@@ -19,6 +19,8 @@ export interface Door {
   readonly isAdmitting: boolean;
   /** Resolves when it takes peers; null: it does, or it may never. Who was dialled meanwhile is let in then. */
   readonly opening: Promise<void> | null;
+  /** Its peers are told that we have a node of the DHT (BEP 5). */
+  readonly usesDht: boolean;
   /** Takes the link over (and sets its handlers), or closes it with a reason and returns null. */
   admit(link: PeerLink, handshake: Handshake): WireSink | null;
   /** A dialled connection ended before its handshake; or before we were ready for it, which is no fault of the peer. */
@@ -238,7 +240,7 @@ export class Handshakes implements LinkHandlers {
   }
 
   #greet(link: PeerLink, door: Door): void {
-    const extensions = { extended: true, fast: true, dht: false };
+    const extensions = { extended: true, fast: true, dht: door.usesDht };
     const peerId = this.#options.makePeerId?.() ?? this.#options.peerId;
     link.sendBytes(encodeHandshake({ infoHash: door.infoHash, peerId, extensions }));
   }

@@ -278,7 +278,10 @@ export class Peer<R extends Remote = Remote> implements WireSink {
     this.#requireFast('allowed fast');
   }
 
-  onPort(): void {}
+  onPort(port: number): void {
+    this.#speaks();
+    this.remote.onPort(port);
+  }
 
   onExtended(id: number, payload: Uint8Array): void {
     this.#speaks();

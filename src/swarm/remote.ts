@@ -42,6 +42,8 @@ export interface Remote {
 
   /** A message of BEP 10 came from it. @param payload hostile */
   onExtended(id: number, payload: Uint8Array): void;
+  /** The UDP port of its DHT node (BEP 5). @param port 0 to 65535 */
+  onPort(port: number): void;
   /** How long it could have been heard of and was not. */
   silentMs(nowMs: number): number;
   /** How long a rate limit kept us from reading since last asked. */

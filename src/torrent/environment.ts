@@ -59,6 +59,14 @@ export interface AnnounceOwner extends PeerSourceOwner {
   onOutcome(url: string, outcome: 'ok' | 'warning' | 'failure', message: string): void;
 }
 
+/** The DHT as it is spoken of with peers (BEP 5, message `port`). */
+export interface DhtOfPeers {
+  /** The UDP port that a peer at that address is told; null: none, for our node answers nobody there. */
+  portFor(host: string): number | null;
+  /** A peer says where its node is. @param port 0 to 65535 */
+  heardOf(host: string, port: number): void;
+}
+
 /** What the torrents of an engine have in common, and `throttles`, which each has of its own. */
 export interface Environment {
   readonly log: Log;
@@ -78,6 +86,8 @@ export interface Environment {
   readonly dhtNodes: number | null;
   /** Public torrents are announced on the local network. */
   readonly usesLsd: boolean;
+  /** How peers of public torrents hear of our node. Null: it is not on. */
+  readonly dht: DhtOfPeers | null;
   /** A seed without a peer for so long rests. */
   readonly restAfterMs: number;
   makeAddresses(): Addresses;

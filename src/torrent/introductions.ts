@@ -5,10 +5,16 @@
 import type { PeerLink } from '../peer/link.js';
 import type { ExtendedGreeting } from '../wire/extensions.js';
 import type { Handshake } from '../wire/handshake.js';
+import type { DhtOfPeers } from './environment.js';
 import { MetadataShelf } from './metadata-answers.js';
 import type { PeerExchange } from './pex.js';
 import type { HostSession } from './session.js';
 import { makeGreeting, WireRemote } from './wire-remote.js';
+
+/** What its peers are told of the DHT, and tell; null: nothing. A private torrent keeps to its trackers (BEP 27). */
+export function dhtOf({ metainfo, environment }: HostSession): DhtOfPeers | null {
+  return metainfo.isPrivate ? null : environment.dht;
+}
 
 export class Introductions {
   readonly #torrent: HostSession;
@@ -30,6 +36,6 @@ export class Introductions {
     this.#saysUploadOnly = uploadOnly;
     this.#greetingPort = listenPort;
     this.#greeting ??= makeGreeting(listenPort, metainfo.infoBytes.length, metainfo.isPrivate, uploadOnly);
-    return new WireRemote(link, handshake, this.#greeting, this.#shelf, pex);
+    return new WireRemote(link, handshake, this.#greeting, this.#shelf, pex, dhtOf(this.#torrent));
   }
 }

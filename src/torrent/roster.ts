@@ -13,7 +13,7 @@ import type { WireSink } from '../wire/sink.js';
 import { Admission, SELF } from './admission.js';
 import { deferred } from './endings.js';
 import type { Addresses } from './environment.js';
-import { Introductions } from './introductions.js';
+import { dhtOf, Introductions } from './introductions.js';
 import { NamedPeers } from './named-peers.js';
 import type { PeerExchange } from './pex.js';
 import { wirePeers } from './remotes.js';
@@ -88,6 +88,10 @@ export class Roster implements Door {
 
   #isNamed(address: Address): boolean {
     return this.#named?.has(address) === true;
+  }
+
+  get usesDht(): boolean {
+    return dhtOf(this.#torrent) !== null;
   }
 
   get isAdmitting(): boolean {

@@ -11,6 +11,7 @@ import type { Peer } from '../swarm/peer.js';
 import type { Remote } from '../swarm/remote.js';
 import { VERSION } from '../version.js';
 import {
+  type OutBuffer,
   writeBitfield,
   writeCancel,
   writeChoke,
@@ -20,6 +21,7 @@ import {
   writeHaveNone,
   writeInterested,
   writeNotInterested,
+  writePort,
   writeReject,
   writeRequest,
   writeUnchoke,
@@ -27,6 +29,7 @@ import {
 import { EXTENDED_HANDSHAKE_ID, ExtendedGreeting } from '../wire/extensions.js';
 import { clientName, type Handshake } from '../wire/handshake.js';
 import { isOurClient } from '../wire/peer-id.js';
+import type { DhtOfPeers } from './environment.js';
 import type { MetadataShelf } from './metadata-answers.js';
 import { EXTENSIONS, PeerExtensions } from './peer-extensions.js';
 import type { PeerExchange } from './pex.js';
@@ -61,6 +64,12 @@ export function makeGreeting(
   });
 }
 
+/** Where our node of the DHT is, for a peer that has one too (BEP 5). */
+export function tellNode(out: OutBuffer, dht: DhtOfPeers | null, host: string): void {
+  const port = dht?.portFor(host) ?? null;
+  if (port !== null) writePort(out, port);
+}
+
 export class WireRemote implements Remote, LinkHandlers {
   readonly link: PeerLink;
   readonly host: string;
@@ -80,10 +89,13 @@ export class WireRemote implements Remote, LinkHandlers {
   readonly extensions: PeerExtensions;
   #peer: WirePeer | null = null;
   readonly #greeting: ExtendedGreeting;
+  readonly #dht: DhtOfPeers | null;
+  /** It says that it is in the DHT. */
+  readonly #hasNode: boolean;
 
   /**
    * @param greeting what we say of ourselves to all @param metadata the info dictionary
-   * @param pex null: peers are not exchanged
+   * @param pex null: peers are not exchanged @param dht null: nothing is said of it
    */
   constructor(
     link: PeerLink,
@@ -91,6 +103,7 @@ export class WireRemote implements Remote, LinkHandlers {
     greeting: ExtendedGreeting,
     metadata: MetadataShelf,
     pex: PeerExchange | null,
+    dht: DhtOfPeers | null,
   ) {
     this.link = link;
     this.host = link.host;
@@ -107,6 +120,8 @@ export class WireRemote implements Remote, LinkHandlers {
       pex && { joined: () => pex.joined(this), heard: (payload) => pex.heard(this, payload) },
     );
     this.#greeting = greeting;
+    this.#dht = dht;
+    this.#hasNode = handshake.supportsDht;
   }
 
   /** Null: the exchange has not taken it. */
@@ -162,6 +177,7 @@ export class WireRemote implements Remote, LinkHandlers {
     if (this.supportsFast && have?.isFull === true) writeHaveAll(out);
     else if (have !== null) writeBitfield(out, have.bytes);
     else if (this.supportsFast) writeHaveNone(out);
+    if (this.#hasNode) tellNode(out, this.#dht, this.host);
     this.link.touch();
   }
 
@@ -240,6 +256,10 @@ export class WireRemote implements Remote, LinkHandlers {
 
   onExtended(id: number, payload: Uint8Array): void {
     this.extensions.onMessage(id, payload);
+  }
+
+  onPort(port: number): void {
+    this.#dht?.heardOf(this.host, port);
   }
 
   // ---- LinkHandlers ----

@@ -121,6 +121,8 @@ export class WebRemote implements Remote, TransferOwner {
   dontHave(): void {}
   badPiece(): void {}
   onExtended(): void {}
+
+  onPort(): void {}
   flush(): void {}
 
   ask(piece: PieceIndex, begin: number, lengthBytes: number): void {

@@ -19,6 +19,7 @@ class RefusingDoor implements Door {
   readonly infoHash = INFO_HASH;
   readonly isAdmitting: boolean = true;
   readonly opening: Promise<void> | null = null;
+  readonly usesDht = false;
   readonly said: string[] = [];
 
   admit(link: Parameters<Door['admit']>[0]): null {
@@ -147,6 +148,7 @@ class OpeningDoor implements Door {
   readonly infoHash = INFO_HASH;
   isAdmitting = false;
   readonly opening: Promise<void>;
+  readonly usesDht = false;
   readonly said: string[] = [];
   readonly #scope: Scope;
   #resolve!: () => void;

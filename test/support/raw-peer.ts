@@ -18,6 +18,7 @@ export interface RawPeerOptions {
   readonly peerId: string;
   readonly fast?: boolean;
   readonly extended?: boolean;
+  readonly dht?: boolean;
   /** Called for each decoded event, e.g. `request 3 0 16384`. */
   readonly onEvent?: (peer: RawPeer, event: string) => void;
 }
@@ -25,6 +26,8 @@ export interface RawPeerOptions {
 export class RawPeer {
   readonly out = new OutBuffer();
   readonly recorder = new Recorder();
+  /** The first 68 bytes of the other side, as far as they are here. */
+  readonly handshake: number[] = [];
   /** Resolves when the other side has closed the connection. */
   readonly closed: Promise<void>;
   readonly #socket: net.Socket;
@@ -39,14 +42,15 @@ export class RawPeer {
     socket.on('data', (bytes: Buffer) => {
       const start = Math.min(skip, bytes.length);
       skip -= start;
+      this.handshake.push(...bytes.subarray(0, start));
       if (start < bytes.length) decoder.push(bytes, start, bytes.length);
     });
     this.recorder.onEvent = (event) => {
       options.onEvent?.(this, event);
       for (const waiter of [...this.#waiters]) if (waiter.accept(event)) waiter.resolve(event);
     };
-    const { metainfo, peerId, fast, extended } = options;
-    const extensions = { fast: fast ?? false, extended: extended ?? false };
+    const { metainfo, peerId, fast, extended, dht } = options;
+    const extensions = { fast: fast ?? false, extended: extended ?? false, dht: dht ?? false };
     socket.write(encodeHandshake({ infoHash: metainfo.infoHash, peerId: Buffer.from(peerId, 'latin1'), extensions }));
   }
 

@@ -244,6 +244,10 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
     return null;
   }
 
+  get usesDht(): boolean {
+    return this.#options.environment.dht !== null;
+  }
+
   admit(link: PeerLink, handshake: Handshake): WireSink | null {
     const { environment } = this.#options;
     const nowMs = environment.now();
@@ -258,7 +262,7 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
       return null;
     }
     if (!link.isIncoming) this.#book.connected(address, nowMs);
-    const peer = new MetadataPeer(link, handshake, this, nowMs);
+    const peer = new MetadataPeer(link, handshake, this, nowMs, environment.dht);
     this.#peers.add(peer);
     this.#assembly.add(peer);
     this.contacts.becamePeer(link.address);

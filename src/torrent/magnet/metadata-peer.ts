@@ -15,7 +15,9 @@ import {
   UT_METADATA,
 } from '../../wire/metadata.js';
 import type { WireSink } from '../../wire/sink.js';
+import type { DhtOfPeers } from '../environment.js';
 import { EXTENSIONS } from '../peer-extensions.js';
+import { tellNode } from '../wire-remote.js';
 
 export interface MetadataPeerOwner {
   /** It said how long its metadata is; null: not. Comes again with each handshake. */
@@ -35,11 +37,14 @@ export class MetadataPeer implements WireSink, LinkHandlers {
   usefulMs: number;
   readonly #owner: MetadataPeerOwner;
   readonly #supportsFast: boolean;
+  readonly #hasNode: boolean;
+  readonly #dht: DhtOfPeers | null;
   /** Under which it takes our requests; null: not at all. */
   #number: number | null = null;
   #handshakes = 0;
 
-  constructor(link: PeerLink, handshake: Handshake, owner: MetadataPeerOwner, nowMs: number) {
+  /** @param dht null: nothing is said of it */
+  constructor(link: PeerLink, handshake: Handshake, owner: MetadataPeerOwner, nowMs: number, dht: DhtOfPeers | null) {
     this.link = link;
     this.#owner = owner;
     this.joinedMs = nowMs;
@@ -47,6 +52,8 @@ export class MetadataPeer implements WireSink, LinkHandlers {
     this.client = clientName(handshake.peerId);
     this.listenPort = link.isIncoming ? null : link.port;
     this.#supportsFast = handshake.supportsFast;
+    this.#hasNode = handshake.supportsDht;
+    this.#dht = dht;
     link.handlers = this;
   }
 
@@ -54,6 +61,7 @@ export class MetadataPeer implements WireSink, LinkHandlers {
     const { out, host } = this.link;
     writeExtended(out, EXTENDED_HANDSHAKE_ID, greeting.to(host));
     if (this.#supportsFast) writeHaveNone(out);
+    if (this.#hasNode) tellNode(out, this.#dht, host);
     this.link.touch();
   }
 
@@ -102,6 +110,10 @@ export class MetadataPeer implements WireSink, LinkHandlers {
     }
   }
 
+  onPort(port: number): void {
+    this.#dht?.heardOf(this.link.host, port);
+  }
+
   /** It may be choked and ask all the same. */
   onRequest(piece: number, begin: number, length: number): void {
     if (!this.#supportsFast) return;
@@ -135,7 +147,6 @@ export class MetadataPeer implements WireSink, LinkHandlers {
   onCancel(): void {}
   onBlockBytes(): void {}
   onBlockEnd(): void {}
-  onPort(): void {}
   onSuggest(): void {}
   onHaveAll(): void {}
   onHaveNone(): void {}
