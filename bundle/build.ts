@@ -36,7 +36,17 @@ const NOTICES = 'LICENSES.txt';
 const COMPILE = fileURLToPath(new URL('compile.js', import.meta.url));
 
 /** What is loaded from its own place. */
-const EXTERNAL = ['koffi', 'fastify', 'light-my-request', 'undici', 'picomatch', 'cli-progress', '@napi-rs/nice'];
+const EXTERNAL = [
+  'koffi',
+  'classic-level',
+  'prom-client',
+  'fastify',
+  'light-my-request',
+  'undici',
+  'picomatch',
+  'cli-progress',
+  '@napi-rs/nice',
+];
 
 /** The part of esbuild that is used; it need not be installed. */
 interface Esbuild {

@@ -1,0 +1,228 @@
+/**
+ * All that changes the catalogue, one group after the other: what waits while a group is written makes the next one, so
+ * that many small changes share one batch and one sync. A change sees those before it; what a caller was told is on the
+ * disk. The row, the keys by which it is found, the count of its blob and the counts of all are one batch, so a crash
+ * leaves them all as they were or all as they are.
+ */
+import { HaulError } from '../../errors.js';
+import { type BlobCount, decodeBlob, encodeBlob, encodeCounts } from './counts.js';
+import { blobKey, COUNTS_KEY, indexKeys, rowKey } from './keys.js';
+import type { ArtifactRow, CatalogueCounts } from './port.js';
+import { decodeRow, encodeRow } from './row.js';
+
+/** Changes in one batch: its rows are read first, all at once. */
+const GROUP_CHANGES = 1000;
+
+export type Operation =
+  | { readonly type: 'put'; readonly key: string; readonly value: string }
+  | { readonly type: 'del'; readonly key: string };
+
+/** What the writer needs of a database. */
+export interface Backing {
+  getMany(keys: string[]): Promise<readonly (string | undefined)[]>;
+  write(operations: Operation[], sync: boolean): Promise<void>;
+}
+
+/**
+ * What one change does: told the row that is there, it says which is there after it. `undefined`: it stays.
+ */
+export interface Verdict<T> {
+  readonly next: ArtifactRow | null | undefined;
+  readonly outcome: T;
+}
+
+interface Change {
+  readonly name: string;
+  /** The blob that may come to be named. */
+  readonly sha256: string | null;
+  readonly isDurable: boolean;
+  decide(row: ArtifactRow | null): Verdict<unknown>;
+  resolve(outcome: never): void;
+  reject(error: unknown): void;
+}
+
+export class Writer {
+  readonly #backing: Backing;
+  #counts: CatalogueCounts;
+  #waiting: Change[] = [];
+  #running: Promise<void> | null = null;
+  #isClosed = false;
+
+  constructor(backing: Backing, counts: CatalogueCounts) {
+    this.#backing = backing;
+    this.#counts = counts;
+  }
+
+  /** Of what is on the disk. */
+  get counts(): CatalogueCounts {
+    return this.#counts;
+  }
+
+  /**
+   * @param sha256 the blob that the row may name when this is done
+   * @param isDurable resolves when it is synced
+   */
+  change<T>(
+    name: string,
+    sha256: string | null,
+    isDurable: boolean,
+    decide: (row: ArtifactRow | null) => Verdict<T>,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) {
+        reject(new HaulError('CLOSED', 'the catalogue is closed'));
+        return;
+      }
+      this.#waiting.push({ name, sha256, isDurable, decide, resolve, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  /** Nothing is taken any more; what waits is written. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    // Those of the same turn go together.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) await this.#writeGroup(this.#waiting.splice(0, GROUP_CHANGES));
+    this.#running = null;
+  }
+
+  /** Never rejects: each change is told. */
+  async #writeGroup(changes: readonly Change[]): Promise<void> {
+    try {
+      const group = await Group.read(this.#backing, changes, this.#counts);
+      const decided = changes.flatMap((change) => {
+        try {
+          return [{ change, outcome: group.apply(change) }];
+        } catch (error) {
+          change.reject(error);
+          return [];
+        }
+      });
+      const operations = group.operations();
+      if (operations.length > 0) {
+        await this.#backing.write(
+          operations,
+          changes.some((change) => change.isDurable),
+        );
+        this.#counts = group.counts;
+      }
+      for (const { change, outcome } of decided) change.resolve(outcome as never);
+    } catch (error) {
+      for (const change of changes) change.reject(error);
+    }
+  }
+}
+
+/** What is known while a group is made: rows and blobs as the changes before left them. */
+class Group {
+  counts: CatalogueCounts;
+  readonly #rows: Map<string, ArtifactRow | null | HaulError>;
+  readonly #blobs: Map<string, BlobCount | null | HaulError>;
+  readonly #operations: Operation[] = [];
+  readonly #changedBlobs = new Set<string>();
+
+  private constructor(
+    rows: Map<string, ArtifactRow | null | HaulError>,
+    blobs: Map<string, BlobCount | null | HaulError>,
+    counts: CatalogueCounts,
+  ) {
+    this.#rows = rows;
+    this.#blobs = blobs;
+    this.counts = counts;
+  }
+
+  static async read(backing: Backing, changes: readonly Change[], counts: CatalogueCounts): Promise<Group> {
+    const names = [...new Set(changes.map((change) => change.name))];
+    const values = await backing.getMany(names.map(rowKey));
+    const rows = new Map(names.map((name, index) => [name, readOne(name, values[index], decodeRow)]));
+    const digests = new Set(changes.flatMap(({ sha256 }) => (sha256 === null ? [] : [sha256])));
+    for (const row of rows.values()) if (row !== null && !HaulError.is(row)) digests.add(row.sha256);
+    const wanted = [...digests];
+    const found = await backing.getMany(wanted.map(blobKey));
+    const blobs = new Map(wanted.map((sha256, index) => [sha256, readOne(sha256, found[index], decodeBlob)]));
+    return new Group(rows, blobs, counts);
+  }
+
+  /** @throws HaulError BAD_DATA where the row is damaged, and whatever the change throws; nothing is changed then */
+  apply(change: Change): unknown {
+    const old = this.#rows.get(change.name)!;
+    if (HaulError.is(old)) throw old;
+    const { next, outcome } = change.decide(old);
+    if (next !== undefined) this.#replace(change.name, old, next);
+    return outcome;
+  }
+
+  /** All that is to be written. */
+  operations(): Operation[] {
+    if (this.#operations.length === 0) return [];
+    for (const sha256 of this.#changedBlobs) {
+      const blob = this.#blob(sha256);
+      this.#operations.push(
+        blob === null
+          ? { type: 'del', key: blobKey(sha256) }
+          : { type: 'put', key: blobKey(sha256), value: encodeBlob(blob) },
+      );
+    }
+    this.#operations.push({ type: 'put', key: COUNTS_KEY, value: encodeCounts(this.counts) });
+    return this.#operations;
+  }
+
+  #replace(name: string, old: ArtifactRow | null, next: ArtifactRow | null): void {
+    // What is damaged is thrown before anything is changed.
+    if (old !== null) this.#blob(old.sha256);
+    const known = next === null ? null : this.#blob(next.sha256);
+    if (next !== null && known !== null && known.lengthBytes !== next.lengthBytes) {
+      const facts = { sha256: next.sha256 };
+      throw new HaulError('BAD_ARGUMENT', `the blob ${next.sha256} has ${known.lengthBytes} bytes`, facts);
+    }
+    const oldKeys = old === null ? [] : indexKeys(old);
+    const nextKeys = next === null ? [] : indexKeys(next);
+    for (const key of oldKeys) if (!nextKeys.includes(key)) this.#operations.push({ type: 'del', key });
+    for (const key of nextKeys) if (!oldKeys.includes(key)) this.#operations.push({ type: 'put', key, value: '' });
+    this.#operations.push(
+      next === null ? { type: 'del', key: rowKey(name) } : { type: 'put', key: rowKey(name), value: encodeRow(next) },
+    );
+    this.#rows.set(name, next);
+    const names = this.counts.names + (next === null ? 0 : 1) - (old === null ? 0 : 1);
+    this.counts = { ...this.counts, names };
+    if (old?.sha256 === next?.sha256) return;
+    if (next !== null) this.#count(next, 1);
+    if (old !== null) this.#count(old, -1);
+  }
+
+  #blob(sha256: string): BlobCount | null {
+    const blob = this.#blobs.get(sha256) ?? null;
+    if (HaulError.is(blob)) throw blob;
+    return blob;
+  }
+
+  #count({ sha256, lengthBytes }: ArtifactRow, by: 1 | -1): void {
+    const before = this.#blob(sha256)?.names ?? 0;
+    const names = Math.max(0, before + by);
+    this.#blobs.set(sha256, names === 0 ? null : { names, lengthBytes });
+    this.#changedBlobs.add(sha256);
+    const step = names > 0 && before === 0 ? 1 : names === 0 && before > 0 ? -1 : 0;
+    const { blobs, blobBytes } = this.counts;
+    this.counts = { ...this.counts, blobs: blobs + step, blobBytes: blobBytes + step * lengthBytes };
+  }
+}
+
+/** A value that is damaged concerns those alone who want it. */
+function readOne<T>(
+  key: string,
+  value: string | undefined,
+  decode: (key: string, value: string) => T,
+): T | null | HaulError {
+  if (value === undefined) return null;
+  try {
+    return decode(key, value);
+  } catch (error) {
+    if (HaulError.is(error)) return error;
+    throw error;
+  }
+}

@@ -1,0 +1,110 @@
+/** A catalogue in memory: what tests of others use, and the proof that the suite asks for nothing of LevelDB's. */
+import type {
+  ArtifactRow,
+  Catalogue,
+  CatalogueCounts,
+  ListPage,
+  ListQuery,
+  PutOutcome,
+  PutRules,
+  RowFacts,
+} from '../../src/depot/catalogue/port.js';
+import { checkRow, decidePut, holdsFor, isWellFormed } from '../../src/depot/catalogue/row.js';
+import { HaulError } from '../../src/errors.js';
+
+function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+export class MemoryCatalogue implements Catalogue {
+  readonly #rows = new Map<string, ArtifactRow>();
+  #isClosed = false;
+
+  async get(name: string): Promise<ArtifactRow | null> {
+    return this.#open.get(name) ?? null;
+  }
+
+  async put(row: ArtifactRow, rules: PutRules): Promise<PutOutcome> {
+    checkRow(row);
+    const other = [...this.#open.values()].find(({ sha256 }) => sha256 === row.sha256);
+    const { outcome, stored } = decidePut(this.#rows.get(row.name) ?? null, row, rules);
+    if (stored !== null && other !== undefined && other.lengthBytes !== row.lengthBytes) {
+      throw new HaulError('BAD_ARGUMENT', `the blob ${row.sha256} has ${other.lengthBytes} bytes`);
+    }
+    if (stored !== null) this.#rows.set(row.name, stored);
+    return outcome;
+  }
+
+  async remove(name: string, onlyIf?: RowFacts): Promise<ArtifactRow | null> {
+    const row = this.#open.get(name);
+    if (row === undefined || !holdsFor(row, onlyIf)) return null;
+    this.#rows.delete(name);
+    return row;
+  }
+
+  async list({ prefix, cursor, limit }: ListQuery): Promise<ListPage> {
+    const after = cursor === null ? null : (/^~(.+)$/s.exec(cursor)?.[1] ?? '');
+    if (after === '') throw new HaulError('BAD_ARGUMENT', 'the cursor is none', { option: 'cursor' });
+    if (!isWellFormed(prefix)) return { rows: [], cursor: null };
+    const rows = [...this.#open.values()]
+      .filter(({ name }) => name.startsWith(prefix) && (after === null || byBytes(name, after) > 0))
+      .sort((a, b) => byBytes(a.name, b.name));
+    const page = rows.slice(0, limit);
+    return { rows: page, cursor: rows.length > limit ? `~${page.at(-1)!.name}` : null };
+  }
+
+  async isNamed(sha256: string): Promise<boolean> {
+    return [...this.#open.values()].some((row) => row.sha256 === sha256);
+  }
+
+  async byInfoHash(infoHash: string): Promise<ArtifactRow | null> {
+    return [...this.#open.values()].find((row) => row.infoHash === infoHash) ?? null;
+  }
+
+  async *infoHashes(): AsyncGenerator<string> {
+    yield* new Set([...this.#open.values()].flatMap(({ infoHash }) => (infoHash === null ? [] : [infoHash])));
+  }
+
+  async touch(used: ReadonlyMap<string, number>): Promise<void> {
+    for (const [name, usedMs] of used) {
+      const row = this.#open.get(name);
+      if (row !== undefined && row.usedMs < usedMs) this.#rows.set(name, { ...row, usedMs });
+    }
+  }
+
+  async pin(name: string, isPinned: boolean): Promise<ArtifactRow | null> {
+    const row = this.#open.get(name);
+    if (row === undefined) return null;
+    this.#rows.set(name, { ...row, isPinned });
+    return this.#rows.get(name)!;
+  }
+
+  async expiring(nowMs: number, limit: number): Promise<readonly ArtifactRow[]> {
+    return [...this.#open.values()]
+      .filter(({ isPinned, expiresMs }) => !isPinned && expiresMs !== null && expiresMs < nowMs)
+      .sort((a, b) => a.expiresMs! - b.expiresMs! || byBytes(a.name, b.name))
+      .slice(0, limit);
+  }
+
+  async leastUsed(limit: number): Promise<readonly ArtifactRow[]> {
+    return [...this.#open.values()]
+      .filter(({ isPinned }) => !isPinned)
+      .sort((a, b) => a.usedMs - b.usedMs || byBytes(a.name, b.name))
+      .slice(0, limit);
+  }
+
+  async counts(): Promise<CatalogueCounts> {
+    const rows = [...this.#open.values()];
+    const blobs = new Map(rows.map(({ sha256, lengthBytes }) => [sha256, lengthBytes]));
+    return { names: rows.length, blobs: blobs.size, blobBytes: [...blobs.values()].reduce((sum, n) => sum + n, 0) };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+  }
+
+  get #open(): Map<string, ArtifactRow> {
+    if (this.#isClosed) throw new HaulError('CLOSED', 'the catalogue is closed');
+    return this.#rows;
+  }
+}
