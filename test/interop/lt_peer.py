@@ -1,7 +1,7 @@
 """One libtorrent peer for interop tests: seeds or gets one torrent and talks JSON lines.
 
 usage: lt_peer.py seed|get TORRENT-OR-MAGNET FOLDER --port N [--host A] [--tracker URL]... [--peer HOST:PORT]...
-       [--only INDEX]... [--plain] [--super] [--pex]
+       [--only INDEX]... [--plain] [--super] [--pex] [--lsd]
 
 Prints {"event": "ready", "port": N} when peers can connect (as a seed: when all data is checked and complete),
 {"event": "progress", ...} twice a second, {"event": "done"} when the download is complete.
@@ -37,6 +37,7 @@ def parse_arguments():
     parser.add_argument("--plain", action="store_true", help="no protocol encryption, in or out")
     parser.add_argument("--super", action="store_true", help="super-seed (BEP 16)")
     parser.add_argument("--pex", action="store_true", help="peer exchange (BEP 11)")
+    parser.add_argument("--lsd", action="store_true", help="local service discovery (BEP 14)")
     return parser.parse_args()
 
 
@@ -44,7 +45,7 @@ def make_session(arguments):
     settings = {
         "listen_interfaces": f"{arguments.host}:{arguments.port}",
         "enable_dht": False,
-        "enable_lsd": False,
+        "enable_lsd": arguments.lsd,
         "enable_upnp": False,
         "enable_natpmp": False,
         "enable_incoming_utp": False,
@@ -75,7 +76,9 @@ def add_torrent(session, arguments):
     parameters.flags &= ~lt.torrent_flags.auto_managed
     parameters.flags &= ~lt.torrent_flags.paused
     parameters.flags |= lt.torrent_flags.override_trackers
-    parameters.flags |= lt.torrent_flags.disable_lsd | lt.torrent_flags.disable_dht
+    parameters.flags |= lt.torrent_flags.disable_dht
+    if not arguments.lsd:
+        parameters.flags |= lt.torrent_flags.disable_lsd
     if not arguments.pex:
         parameters.flags |= lt.torrent_flags.disable_pex
     if arguments.super:
