@@ -23,18 +23,29 @@ export interface Published {
 
 export interface Depository {
   /**
+   * The first chunk of the body is asked for when all that can be refused without it was: then "100 Continue" is due.
    * Rejects, with nothing kept, with BAD_ARGUMENT, FILE_EXISTS (another blob has the name), MISMATCH (`sha256`, or a
    * body shorter or longer than announced), NO_SPACE, LIMIT (too long), TIMEOUT (slower than the least rate), ABORTED.
    */
   publish(request: PublishRequest): Promise<Published>;
   find(name: string): Promise<ArtifactRow | null>;
-  /** Bytes of a blob in slices, each valid until the next is asked for. The row counts as used. */
+  /**
+   * Bytes of a blob in slices, each valid until the next is asked for. The row counts as used. Whoever answers by HTTP
+   * asks for the first slice before it sends a status: NOT_FOUND and BAD_DATA come with it. BAD_DATA later: the file
+   * was changed meanwhile, and the connection has to end.
+   */
   read(row: ArtifactRow, range: ByteRange): AsyncIterable<Uint8Array>;
   /**
    * Null: it was not there. The blob goes when nothing names it.
    * @param onlyIf remove it only while this holds; else null
    */
   remove(name: string, onlyIf?: RowFacts): Promise<ArtifactRow | null>;
+  /** Null: it was not there. */
+  pin(name: string, isPinned: boolean): Promise<ArtifactRow | null>;
+  /** Removes a blob that no row names. False: one does, or it is not there. */
+  collect(sha256: string): Promise<boolean>;
+  /** `collect` of every blob of the store: what an end without warning left. Resolves with how many are gone. */
+  sweep(): Promise<number>;
   /**
    * The .torrent of a row, or null: the blob is too short to have one.
    * @param announceUrl of the depot, with the passkey of who asks

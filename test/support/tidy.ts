@@ -44,7 +44,10 @@ const PURE_MODULES: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 
 /** Modules of a shell that others may load: bindings and arithmetic without state. */
-const SHARED_HELPERS: ReadonlySet<string> = new Set(['src/work/look.ts']);
+const SHARED_HELPERS: ReadonlySet<string> = new Set([
+  'src/work/look.ts',
+  ...['concurrently', 'force', 'no-space', 'patience', 'stamp-files'].map((name) => `src/storage/${name}.ts`),
+]);
 
 /** The library door and what stands beside it. */
 const MAY_LOAD_ENGINE: ReadonlySet<string> = new Set(['src/index.ts', 'src/library/share.ts']);

@@ -30,11 +30,8 @@ export interface BlobUpload {
   readonly writtenBytes: number;
   /** Resolves when more may come (back-pressure). The store owns the chunk from then on. */
   write(chunk: Uint8Array): Promise<void>;
-  /**
-   * All is here: hashes are finished. Nothing is visible yet.
-   * @param withPieces hash the pieces of a torrent too
-   */
-  finish(withPieces: boolean): Promise<FinishedUpload>;
+  /** All is here: hashes are finished and the bytes are durable or held. Nothing is visible yet. */
+  finish(): Promise<FinishedUpload>;
   /** Gives it up, at any time before `commit`; idempotent. */
   abort(): Promise<void>;
 }
@@ -46,15 +43,28 @@ export interface FinishedUpload {
   readonly pieceLengthBytes: number | null;
 }
 
+export interface UploadOptions {
+  /** As announced, its space is asked for at once; null: not known. */
+  readonly lengthBytes: number | null;
+  /** The pieces of a torrent are hashed too when it is at least so long. */
+  readonly piecesFromBytes: number;
+}
+
+/** A row that names a blob, for its sidecar: full name, and the row as JSON. */
+export interface NameNote {
+  readonly name: string;
+  readonly row: string;
+}
+
 /** All methods reject with HaulError: NO_SPACE, IO, READ_ONLY, NO_PERMISSION; BAD_DATA for a blob that was changed. */
 export interface BlobStore {
-  /** @param lengthBytes as announced, its space is asked for at once; null: not known */
-  create(lengthBytes: number | null): Promise<BlobUpload>;
+  create(options: UploadOptions): Promise<BlobUpload>;
   /**
-   * Durable when it resolves: data synced, renamed, folder synced. Where the blob is there already, that one stays and
-   * the upload is dropped.
+   * Durable when it resolves: data synced, renamed, folder synced, sidecar written with that note. Where the blob is
+   * there already and good, that one stays and the upload is dropped. Nobody commits or removes the same blob
+   * meanwhile: the caller's lock. The upload is over, whatever becomes of it.
    */
-  commit(upload: BlobUpload): Promise<BlobStat>;
+  commit(upload: BlobUpload, note: NameNote | null): Promise<BlobStat>;
   stat(sha256: string): Promise<BlobStat | null>;
   /**
    * The bytes, in slices of up to 1 MiB or more that are valid until the next is asked for. Throws NOT_FOUND; BAD_DATA

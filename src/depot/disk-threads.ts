@@ -1,0 +1,154 @@
+/**
+ * The threads of the store: asks them and hears what they say. One for files, and a few that hash; each starts with the
+ * first that it has to do and keeps nothing alive while it waits. A thread that ends fails what it was asked; the next
+ * question starts another one.
+ */
+import { Worker } from 'node:worker_threads';
+import { fromSystemError, HaulError } from '../errors.js';
+import type { Digests, DiskAnswer, DiskTask, Failure, Prepared, Settlement, SmallFile } from './disk-thread.cjs';
+
+export type { Digests, Prepared, Settlement, SmallFile } from './disk-thread.cjs';
+
+/** Of one entry of a batch: what became of it. */
+export type Outcome = { readonly value: unknown } | { readonly failure: HaulError };
+
+interface Asked {
+  readonly where: string;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: HaulError) => void;
+}
+
+interface Hashing {
+  readonly path: string;
+  readonly onDone: (hashedBytes: number) => void;
+  readonly onFailure: (error: HaulError) => void;
+}
+
+type Question = DiskTask extends infer Task ? (Task extends { readonly id: number } ? Omit<Task, 'id'> : never) : never;
+
+export class DiskThread {
+  #worker: Worker | null = null;
+  #lastId = 0;
+  readonly #asked = new Map<number, Asked>();
+  readonly #hashing = new Map<number, Hashing>();
+  #isClosed = false;
+
+  /** Uploads that it hashes. */
+  get load(): number {
+    return this.#hashing.size;
+  }
+
+  /** @throws HaulError as the file system says, or CLOSED */
+  async prepare(root: string): Promise<Prepared> {
+    return (await this.#ask({ kind: 'prepare', root }, root)) as Prepared;
+  }
+
+  /** For each, whether its temporary file is there now; else the place held the bytes already. */
+  async write(files: readonly SmallFile[], isForced: boolean): Promise<Outcome[]> {
+    const outcomes = await this.#ask({ kind: 'write', files, isForced }, 'the store');
+    return outcomesOf(outcomes, (index) => files[index]!.temporary);
+  }
+
+  async settle(settlements: readonly Settlement[], isForced: boolean): Promise<Outcome[]> {
+    const outcomes = await this.#ask({ kind: 'settle', settlements, isForced }, 'the store');
+    return outcomesOf(outcomes, (index) => settlements[index]!.rename?.to ?? 'the store');
+  }
+
+  beginHash(upload: number, hashing: Hashing): void {
+    this.#hashing.set(upload, hashing);
+  }
+
+  /** Hashes on, up to that byte; `onDone` and `onFailure` say how far it is. */
+  hash(upload: number, path: string, untilBytes: number, pieceLengthBytes: number | null): void {
+    this.#post({ kind: 'hash', upload, path, untilBytes, pieceLengthBytes });
+  }
+
+  async digest(upload: number, path: string, lengthBytes: number, pieceLengthBytes: number | null): Promise<Digests> {
+    try {
+      return (await this.#ask({ kind: 'digest', upload, path, lengthBytes, pieceLengthBytes }, path)) as Digests;
+    } finally {
+      this.#hashing.delete(upload);
+    }
+  }
+
+  /** It is not wanted any more. */
+  endHash(upload: number): void {
+    if (this.#hashing.delete(upload) && this.#worker !== null) this.#post({ kind: 'drop', upload });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const worker = this.#worker;
+    this.#fail(new HaulError('CLOSED', 'the store was closed'));
+    await worker?.terminate();
+  }
+
+  #ask(question: Question, where: string): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const id = ++this.#lastId;
+      this.#asked.set(id, { where, resolve, reject });
+      this.#post({ ...question, id } as DiskTask);
+    });
+  }
+
+  #post(task: DiskTask): void {
+    if (this.#isClosed) {
+      this.#fail(new HaulError('CLOSED', 'the store was closed'));
+      return;
+    }
+    try {
+      this.#worker ??= this.#start();
+    } catch (error) {
+      this.#fail(fromSystemError(error, 'start', 'a thread of the store'));
+      return;
+    }
+    if (this.#asked.size > 0) this.#worker.ref();
+    this.#worker.postMessage(task);
+  }
+
+  #start(): Worker {
+    // Named from two folders below `dist`, where this is, and where it is in a bundle.
+    const worker = new Worker(new URL('../depot/disk-thread.cjs', import.meta.url));
+    const lost = (error: unknown): void => {
+      if (this.#worker === worker) this.#fail(fromSystemError(error, 'use', 'a thread of the store'));
+    };
+    worker.on('message', (said: DiskAnswer) => this.#heard(said));
+    worker.once('error', lost);
+    worker.once('exit', () => lost(new Error('it ended')));
+    worker.unref();
+    return worker;
+  }
+
+  #heard(said: DiskAnswer): void {
+    if ('id' in said) {
+      const asked = this.#asked.get(said.id);
+      this.#asked.delete(said.id);
+      if (this.#asked.size === 0) this.#worker?.unref();
+      if ('failure' in said) asked?.reject(errorOf(said.failure, asked.where));
+      else asked?.resolve(said.value);
+      return;
+    }
+    const hashing = this.#hashing.get(said.upload);
+    if ('failure' in said) hashing?.onFailure(errorOf(said.failure, hashing.path));
+    else hashing?.onDone(said.hashedBytes);
+  }
+
+  #fail(error: HaulError): void {
+    this.#worker = null;
+    const [asked, hashing] = [[...this.#asked.values()], [...this.#hashing.values()]];
+    this.#asked.clear();
+    this.#hashing.clear();
+    for (const { reject } of asked) reject(error);
+    for (const { onFailure } of hashing) onFailure(error);
+  }
+}
+
+function errorOf({ code, message }: Failure, where: string): HaulError {
+  return fromSystemError(Object.assign(new Error(message), code === null ? {} : { code }), 'use', where);
+}
+
+function outcomesOf(said: unknown, where: (index: number) => string): Outcome[] {
+  return (said as ({ value: unknown } | { failure: Failure })[]).map((outcome, index) =>
+    'failure' in outcome ? { failure: errorOf(outcome.failure, where(index)) } : outcome,
+  );
+}

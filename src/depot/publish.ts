@@ -1,0 +1,273 @@
+/**
+ * Publishing, reading and removing over a store and a catalogue. Invariant: a blob is removed only under its lock, and
+ * only when no row names it; whoever is about to name one holds that lock from before the blob is there until its row
+ * is. What a row names is durable before the row is.
+ */
+import { HaulError } from '../errors.js';
+import { blobInfoHash, blobTorrent } from './blob-info.js';
+import type { ArtifactRow, Catalogue, PutOutcome, RowFacts } from './catalogue/port.js';
+import { rowToJson } from './catalogue/row.js';
+import { Locks } from './locks.js';
+import { fileNameOf, shortName } from './names.js';
+import type { PaceRule } from './pace.js';
+import type { Depository, Published, PublishRequest } from './publish-port.js';
+import { receive } from './receive.js';
+import type { BlobStore, BlobUpload, ByteRange, FinishedUpload } from './store/port.js';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const MIB = 1024 * 1024;
+/** Retention beyond is for ever, and keeps times exact. */
+const RETENTION_DAYS_MAX = 36_500;
+/** When a row was used is told to the catalogue in company. */
+const TOUCH_MS = 60_000;
+const TOUCHED_MAX = 10_000;
+const SWEEP_AT_ONCE = 64;
+
+export const DEPOT_DEFAULTS = {
+  torrentFromBytes: 4 * MIB,
+  blobBytesMax: 2 ** 44,
+  /** Slower than a modem for half a minute: gone, or holding us up on purpose. */
+  pace: { bytesPerSec: 4 * 1024, windowMs: 30_000 },
+} as const;
+
+/** Told of torrents as rows come and go. */
+export interface TorrentBook {
+  /** A row has this torrent from now on; it may have had it before. */
+  added(infoHash: string): void;
+  /** No row has it any more. Resolves when nothing of it is in use. */
+  removed(infoHash: string): Promise<void>;
+}
+
+export interface DepotOptions {
+  readonly store: BlobStore;
+  readonly catalogue: Catalogue;
+  readonly torrents?: TorrentBook | null;
+  /** Blobs below have no torrent. Bytes; default 4 MiB. */
+  readonly torrentFromBytes?: number;
+  /** Longest blob, bytes; default 16 TiB. */
+  readonly blobBytesMax?: number;
+  readonly pace?: PaceRule;
+  /** What a name without a wish of its own gets; null (default): it stays. */
+  readonly retentionDays?: number | null;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Milliseconds that only go on. */
+  readonly monotonic?: () => number;
+}
+
+export class Depot implements Depository {
+  readonly #options: DepotOptions;
+  readonly #store: BlobStore;
+  readonly #catalogue: Catalogue;
+  readonly #locks = new Locks();
+  readonly #used = new Map<string, number>();
+  readonly #now: () => number;
+  #touching: NodeJS.Timeout | null = null;
+  #isClosed = false;
+
+  constructor(options: DepotOptions) {
+    this.#options = options;
+    this.#store = options.store;
+    this.#catalogue = options.catalogue;
+    this.#now = options.now ?? Date.now;
+  }
+
+  async publish(request: PublishRequest): Promise<Published> {
+    this.#check();
+    const { lengthBytes, name, retentionDays } = request;
+    const lengthMax = this.#options.blobBytesMax ?? DEPOT_DEFAULTS.blobBytesMax;
+    if (lengthBytes !== null && lengthBytes > lengthMax) throw tooLong(lengthMax);
+    checkRetention(retentionDays);
+    // What can be refused is refused before the body comes.
+    const known = await this.#catalogue.get(name);
+    if (request.onlyIfNew && known !== null) throw taken(known);
+    const piecesFromBytes = this.#options.torrentFromBytes ?? DEPOT_DEFAULTS.torrentFromBytes;
+    const upload = await this.#store.create({ lengthBytes, piecesFromBytes });
+    try {
+      await receive(request, upload, {
+        lengthMax,
+        tooLong,
+        pace: this.#options.pace ?? DEPOT_DEFAULTS.pace,
+        monotonic: this.#options.monotonic ?? (() => performance.now()),
+      });
+      const finished = await upload.finish();
+      if (request.sha256 !== null && request.sha256 !== finished.sha256) {
+        const text = `the bytes have the SHA-256 ${finished.sha256}, not ${request.sha256}`;
+        throw new HaulError('MISMATCH', text, { sha256: finished.sha256, expected: request.sha256 });
+      }
+      if (request.signal.aborted) throw new HaulError('ABORTED', 'the request was given up');
+      return await this.#name(request, upload, finished);
+    } finally {
+      await upload.abort();
+    }
+  }
+
+  find(name: string): Promise<ArtifactRow | null> {
+    return this.#catalogue.get(name);
+  }
+
+  read(row: ArtifactRow, range: ByteRange): AsyncIterable<Uint8Array> {
+    this.#use(row.name);
+    return this.#store.read(row.sha256, range);
+  }
+
+  async remove(name: string, onlyIf?: RowFacts): Promise<ArtifactRow | null> {
+    this.#check();
+    const row = await this.#catalogue.remove(name, onlyIf);
+    if (row !== null) await this.#released(row);
+    return row;
+  }
+
+  async pin(name: string, isPinned: boolean): Promise<ArtifactRow | null> {
+    this.#check();
+    const row = await this.#catalogue.pin(name, isPinned);
+    if (row !== null) await this.#noteIfThere(row);
+    return row;
+  }
+
+  async torrent(row: ArtifactRow, announceUrl: string, webSeedUrl: string): Promise<Buffer | null> {
+    if (row.infoHash === null) return null;
+    const sidecar = await this.#store.sidecar(row.sha256);
+    if (sidecar === null) throw new HaulError('NOT_FOUND', `the blob ${row.sha256} is gone`, { sha256: row.sha256 });
+    const { pieces, pieceLengthBytes, lengthBytes } = sidecar;
+    if (pieces === null || pieceLengthBytes === null) return null;
+    return blobTorrent(fileNameOf(row.name), { pieces, pieceLengthBytes, lengthBytes }, announceUrl, webSeedUrl);
+  }
+
+  async collect(sha256: string): Promise<boolean> {
+    return this.#locks.run(sha256, async () => {
+      if (await this.#catalogue.isNamed(sha256)) return false;
+      return this.#store.remove(sha256);
+    });
+  }
+
+  async sweep(): Promise<number> {
+    let swept = 0;
+    let group: Promise<boolean>[] = [];
+    const settle = async (): Promise<void> => {
+      for (const isGone of await Promise.all(group)) if (isGone) swept++;
+      group = [];
+    };
+    for await (const { sha256 } of this.#store.list()) {
+      group.push(this.collect(sha256));
+      if (group.length >= SWEEP_AT_ONCE) await settle();
+    }
+    await settle();
+    return swept;
+  }
+
+  /** Ends what is under way and tells the catalogue what was used. Store and catalogue stay open. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#locks.idle();
+    await this.#touch();
+  }
+
+  #check(): void {
+    if (this.#isClosed) throw new HaulError('CLOSED', 'the depot was closed');
+  }
+
+  /** The bytes get their place, and the name its row. */
+  async #name(request: PublishRequest, upload: BlobUpload, finished: FinishedUpload): Promise<Published> {
+    const row = this.#rowOf(request, finished);
+    const { name, sha256, infoHash } = row;
+    const outcome = await this.#locks.run(sha256, async (): Promise<PutOutcome> => {
+      const known = await this.#catalogue.get(name);
+      const isOther = known !== null && known.sha256 !== sha256;
+      if (known !== null && (request.onlyIfNew || (isOther && !request.overwrite))) throw taken(known);
+      await this.#store.commit(upload, { name, row: rowToJson(row) });
+      try {
+        const found = await this.#catalogue.put(row, request);
+        if (found.kind === 'conflict') await this.#unname(row);
+        return found;
+      } catch (error) {
+        await this.#unname(row).catch(() => {});
+        throw error;
+      }
+    });
+    if (outcome.kind === 'conflict') throw taken(outcome.row);
+    if (infoHash !== null) this.#options.torrents?.added(infoHash);
+    if (outcome.kind === 'replaced') await this.#released(outcome.row);
+    return { kind: outcome.kind, row: outcome.kind === 'unchanged' ? outcome.row : row };
+  }
+
+  /** Under the lock: the catalogue did not take the row. */
+  async #unname({ name, sha256 }: ArtifactRow): Promise<void> {
+    const there = await this.#catalogue.get(name);
+    await this.#store.note(sha256, name, there?.sha256 === sha256 ? rowToJson(there) : null);
+    if (!(await this.#catalogue.isNamed(sha256))) await this.#store.remove(sha256);
+  }
+
+  /** A row is gone: so are its torrent and its blob, if no other row has them. */
+  async #released({ name, sha256, infoHash }: ArtifactRow): Promise<void> {
+    await this.#locks.run(sha256, async () => {
+      const there = await this.#catalogue.get(name);
+      if (there?.sha256 !== sha256) await this.#store.note(sha256, name, null);
+      const isNamed = await this.#catalogue.isNamed(sha256);
+      const hasTorrent = infoHash !== null && (await this.#catalogue.byInfoHash(infoHash)) !== null;
+      if (infoHash !== null && !hasTorrent) await this.#options.torrents?.removed(infoHash);
+      if (!isNamed) await this.#store.remove(sha256);
+    });
+  }
+
+  async #noteIfThere(row: ArtifactRow): Promise<void> {
+    await this.#locks.run(row.sha256, async () => {
+      const there = await this.#catalogue.get(row.name);
+      if (there?.sha256 === row.sha256) await this.#store.note(row.sha256, row.name, rowToJson(there));
+    });
+  }
+
+  #rowOf(request: PublishRequest, finished: FinishedUpload): ArtifactRow {
+    const { sha256, lengthBytes, pieces, pieceLengthBytes } = finished;
+    const { name, contentType } = request;
+    const nowMs = Math.floor(this.#now());
+    const days = request.retentionDays ?? this.#options.retentionDays ?? null;
+    const infoHash =
+      pieces === null || pieceLengthBytes === null
+        ? null
+        : blobInfoHash(fileNameOf(name), { lengthBytes, pieces, pieceLengthBytes });
+    return {
+      name,
+      sha256,
+      lengthBytes,
+      infoHash,
+      contentType,
+      createdMs: nowMs,
+      expiresMs: days === null ? null : nowMs + Math.ceil(days * DAY_MS),
+      usedMs: nowMs,
+      isPinned: false,
+      replicas: null,
+    };
+  }
+
+  #use(name: string): void {
+    this.#used.set(name, Math.floor(this.#now()));
+    if (this.#used.size >= TOUCHED_MAX) void this.#touch();
+    else if (!this.#isClosed) this.#touching ??= setTimeout(() => void this.#touch(), TOUCH_MS).unref();
+  }
+
+  /** When rows were used is worth no failure. */
+  async #touch(): Promise<void> {
+    if (this.#touching !== null) clearTimeout(this.#touching);
+    this.#touching = null;
+    if (this.#used.size === 0) return;
+    const used = new Map(this.#used);
+    this.#used.clear();
+    await this.#catalogue.touch(used).catch(() => {});
+  }
+}
+
+function tooLong(lengthMax: number): HaulError {
+  return new HaulError('LIMIT', `it is longer than the ${lengthMax} bytes that are allowed`, { lengthMax });
+}
+
+function taken(row: ArtifactRow): HaulError {
+  const { name, sha256 } = row;
+  return new HaulError('FILE_EXISTS', `there is ${shortName(name)} already`, { name, sha256 });
+}
+
+function checkRetention(days: number | null): void {
+  if (days === null || (Number.isFinite(days) && days > 0 && days <= RETENTION_DAYS_MAX)) return;
+  const text = `retention of ${days} days: it must be more than 0 and at most ${RETENTION_DAYS_MAX}`;
+  throw new HaulError('BAD_ARGUMENT', text, { option: 'retention-days' });
+}

@@ -1,0 +1,298 @@
+/**
+ * The store in a folder: `layout.ts` says where things lie. One process owns it. Invariant: a blob gets its name only
+ * when its bytes are on the device, and what is read of it is what was committed, or an error.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Stats } from 'node:fs';
+import { link, lstat, mkdir, open, readdir, rm, statfs, unlink } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { choosePieceLength } from '../../content/create.js';
+import { fromSystemError, HaulError } from '../../errors.js';
+import { isSupported } from '../../native/mmap-io.js';
+import { forEachConcurrently } from '../../storage/concurrently.js';
+import { forceFileSystem } from '../../storage/force.js';
+import { stampOf } from '../../storage/stamp-files.js';
+import { type FileStamp, isUnchanged } from '../../work/file-stamp.js';
+import { DiskThread, type Settlement } from '../disk-threads.js';
+import { isOneOf, passOver } from './codes.js';
+import { GroupCommit, type Hands } from './group.js';
+import { KnownBlobs, READ_FLAGS } from './known-blobs.js';
+import { isSha256, Layout, SMALL_BYTES } from './layout.js';
+import { claimFolder, type FolderClaim } from './own.js';
+import type { BlobStat, BlobStore, BlobUpload, ByteRange, NameNote, Sidecar, UploadOptions } from './port.js';
+import { changed, readSlices } from './reading.js';
+import { encodeNote, encodeRecord, parseNotes } from './sidecar.js';
+import { FolderUpload, type Uploads } from './upload.js';
+
+const HASH_THREADS_MAX = 4;
+const STATS_AT_ONCE = 16;
+
+export interface FolderStoreOptions {
+  /** Made when missing. One that is not a depot's is not touched. */
+  readonly folder: string;
+  /** Tests put their own steps between. */
+  readonly wrapHands?: (hands: Hands) => Hands;
+}
+
+/** @throws HaulError IN_USE, BAD_ARGUMENT (not a depot's folder), and what the file system says */
+export async function openFolderStore(options: FolderStoreOptions): Promise<FolderStore> {
+  const claim = await claimFolder(options.folder);
+  const files = new DiskThread();
+  try {
+    const prepared = await files.prepare(claim.root);
+    return new FolderStore(claim, files, prepared.blobBytes, options);
+  } catch (error) {
+    await files.close();
+    await claim.release();
+    throw error;
+  }
+}
+
+export class FolderStore implements BlobStore {
+  readonly #layout: Layout;
+  readonly #claim: FolderClaim;
+  readonly #files: DiskThread;
+  readonly #hashers: DiskThread[];
+  readonly #group: GroupCommit;
+  readonly #uploads: Uploads = { heldBytes: 0, fileBytes: 0 };
+  readonly #open = new Set<FolderUpload>();
+  readonly #known: KnownBlobs;
+  readonly #run = randomBytes(8).toString('hex');
+  #lastUpload = 0;
+  #blobBytes: number;
+  /** The latest file of lines that was read: they are asked for one after the other. */
+  #notes: { readonly file: string; readonly size: number; readonly rows: ReturnType<typeof parseNotes> } | null = null;
+  #isClosed = false;
+
+  constructor(claim: FolderClaim, files: DiskThread, blobBytes: number, { wrapHands }: FolderStoreOptions) {
+    this.#claim = claim;
+    this.#layout = new Layout(claim.root);
+    this.#files = files;
+    this.#blobBytes = blobBytes;
+    const threads = Math.min(HASH_THREADS_MAX, availableParallelism());
+    this.#hashers = Array.from({ length: threads }, () => new DiskThread());
+    const hands: Hands = {
+      write: (small, isForced) => files.write(small, isForced),
+      settle: (settlements, isForced) => files.settle(settlements, isForced),
+      forceAll: () => (isSupported() ? forceFileSystem(claim.fd) : Promise.resolve(false)),
+    };
+    this.#group = new GroupCommit(wrapHands?.(hands) ?? hands);
+    this.#known = new KnownBlobs(this.#layout, {
+      digest: (path, lengthBytes) =>
+        this.#hasher().digest(++this.#lastUpload, path, lengthBytes, choosePieceLength(lengthBytes)),
+      keep: (sha256, text) => {
+        const temporary = this.#layout.temporary(`${this.#run}-${++this.#lastUpload}.json`);
+        const beside = { temporary, place: this.#layout.sidecar(sha256), text };
+        return this.#group.commit({ small: null, settlement: { rename: null, beside, line: null } });
+      },
+    });
+  }
+
+  get usedBytes(): number {
+    return this.#blobBytes + this.#uploads.fileBytes;
+  }
+
+  async create(options: UploadOptions): Promise<BlobUpload> {
+    this.#check();
+    const number = ++this.#lastUpload;
+    const path = this.#layout.temporary(`${this.#run}-${number}`);
+    const upload = new FolderUpload(number, path, options, this.#uploads, () => this.#hasher());
+    this.#open.add(upload);
+    try {
+      await upload.begin();
+    } catch (error) {
+      await this.#drop(upload);
+      throw error;
+    }
+    upload.onOver = () => this.#open.delete(upload);
+    return upload;
+  }
+
+  async commit(given: BlobUpload, note: NameNote | null): Promise<BlobStat> {
+    const upload = given as FolderUpload;
+    try {
+      this.#check();
+      return await this.#commit(upload, note);
+    } catch (error) {
+      throw fromSystemError(error, 'store', this.#claim.root);
+    } finally {
+      await this.#drop(upload);
+    }
+  }
+
+  async #commit(upload: FolderUpload, note: NameNote | null): Promise<BlobStat> {
+    const { sha256, lengthBytes, pieces, pieceLengthBytes, stamp } = upload.finished;
+    const [place, bytes] = [this.#layout.blob(sha256), upload.bytes];
+    const line = note === null ? null : this.#line(sha256, note.name, note.row);
+    let settlement: Settlement = { rename: { from: upload.path, to: place }, beside: null, line };
+    if (stamp !== null) {
+      if (await this.#known.isGood(sha256)) settlement = { rename: null, beside: null, line };
+      else {
+        const text = encodeRecord({ lengthBytes, pieces, pieceLengthBytes, stamp });
+        const beside = { temporary: `${upload.path}.json`, place: this.#layout.sidecar(sha256), text };
+        settlement = { ...settlement, beside };
+      }
+    }
+    const small = bytes === null ? null : { temporary: upload.path, place, bytes };
+    const replacedBytes = await this.#group.commit({ small, settlement });
+    if (replacedBytes !== null) {
+      this.#blobBytes += lengthBytes - replacedBytes;
+      this.#known.committed(sha256, stamp);
+      await upload.settled();
+    }
+    return { sha256, lengthBytes };
+  }
+
+  async stat(sha256: string): Promise<BlobStat | null> {
+    const status = await this.#look(this.#layout.blob(checked(sha256)));
+    return status === null ? null : { sha256, lengthBytes: status.size };
+  }
+
+  async *read(sha256: string, range: ByteRange): AsyncGenerator<Uint8Array> {
+    const { begin, end } = range;
+    if (!(Number.isSafeInteger(begin) && Number.isSafeInteger(end) && begin >= 0 && begin <= end)) {
+      throw new HaulError('BAD_ARGUMENT', `no range of bytes: ${begin} to ${end}`, { option: 'range' });
+    }
+    const opened = await this.#known.open(checked(sha256));
+    const { handle, stamp } = opened;
+    if (end > stamp.sizeBytes) {
+      await handle.close();
+      throw new HaulError('BAD_ARGUMENT', `the blob ${sha256} ends before byte ${end}`, { option: 'range' });
+    }
+    if (stamp.sizeBytes > SMALL_BYTES) yield* readSlices(opened, range, sha256);
+    else {
+      const bytes = await this.#known.readSmall(opened, sha256);
+      if (begin < end) yield bytes.subarray(begin, end);
+    }
+  }
+
+  async place(sha256: string, fileName: string): Promise<{ output: string; hashed: FileStamp[] } | null> {
+    const record = await this.#known.trusted(checked(sha256));
+    const folder = this.#layout.view(sha256, fileName);
+    const place = join(folder, fileName);
+    try {
+      await rm(folder, { recursive: true, force: true });
+      await mkdir(folder);
+      await link(this.#layout.blob(sha256), place);
+      const stamp = stampOf(await lstat(place, { bigint: true }));
+      if (!isUnchanged(stamp, record.stamp)) throw changed(sha256);
+      return { output: folder, hashed: [stamp] };
+    } catch (error) {
+      await this.leave(sha256, fileName);
+      // Without hard links no engine finds it there.
+      if (isOneOf(error, ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'])) return null;
+      throw fromSystemError(error, 'link', place);
+    }
+  }
+
+  async leave(sha256: string, fileName: string): Promise<void> {
+    const folder = this.#layout.view(checked(sha256), fileName);
+    await rm(folder, { recursive: true, force: true }).catch(() => {});
+  }
+
+  async sidecar(sha256: string): Promise<Sidecar | null> {
+    if ((await this.stat(sha256)) === null) return null;
+    const { lengthBytes, pieces, pieceLengthBytes } = await this.#known.trusted(sha256);
+    return { lengthBytes, pieces, pieceLengthBytes, names: await this.#names(sha256) };
+  }
+
+  async note(sha256: string, name: string, row: string | null): Promise<void> {
+    this.#check();
+    const line = this.#line(checked(sha256), name, row);
+    await this.#group.commit({ small: null, settlement: { rename: null, beside: null, line } });
+  }
+
+  async remove(sha256: string): Promise<boolean> {
+    this.#check();
+    const place = this.#layout.blob(checked(sha256));
+    const status = await this.#look(place);
+    this.#known.forget(sha256);
+    if (status === null) return false;
+    try {
+      await unlink(place);
+      this.#blobBytes -= status.size;
+      await unlink(this.#layout.sidecar(sha256)).catch(passOver('ENOENT'));
+      return true;
+    } catch (error) {
+      if (isOneOf(error, ['ENOENT'])) return false;
+      throw fromSystemError(error, 'remove', place);
+    }
+  }
+
+  async *list(): AsyncGenerator<BlobStat> {
+    for (let index = 0; index < 256; index++) {
+      const folder = join(this.#layout.blobs, index.toString(16).padStart(2, '0'));
+      const names = await readdir(folder).catch((error) => {
+        throw fromSystemError(error, 'read', folder);
+      });
+      const found: BlobStat[] = [];
+      await forEachConcurrently(names.filter(isSha256), STATS_AT_ONCE, async (sha256) => {
+        const status = await this.#look(join(folder, sha256));
+        if (status !== null) found.push({ sha256, lengthBytes: status.size });
+      });
+      yield* found;
+    }
+  }
+
+  async space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number } | null> {
+    try {
+      const { bavail, blocks, bsize } = await statfs(this.#claim.root);
+      return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+    } catch (error) {
+      throw fromSystemError(error, 'look at', this.#claim.root);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#group.idle();
+    for (const upload of [...this.#open]) await this.#drop(upload);
+    await Promise.all([this.#files, ...this.#hashers].map((thread) => thread.close()));
+    await this.#claim.release();
+  }
+
+  #check(): void {
+    if (this.#isClosed) throw new HaulError('CLOSED', 'the store was closed');
+  }
+
+  async #drop(upload: FolderUpload): Promise<void> {
+    this.#open.delete(upload);
+    await upload.abort();
+  }
+
+  #line(sha256: string, name: string, row: string | null): Settlement['line'] {
+    return { file: this.#layout.names(sha256), text: encodeNote(sha256, name, row) };
+  }
+
+  #hasher(): DiskThread {
+    return this.#hashers.reduce((least, thread) => (thread.load < least.load ? thread : least));
+  }
+
+  /** Null: no file. */
+  async #look(place: string): Promise<Stats | null> {
+    const status = await lstat(place)
+      .catch(passOver('ENOENT'))
+      .catch((error) => {
+        throw fromSystemError(error, 'look at', place);
+      });
+    return status?.isFile() === true ? status : null;
+  }
+
+  async #names(sha256: string): Promise<ReadonlyMap<string, string>> {
+    const file = this.#layout.names(sha256);
+    const size = (await this.#look(file))?.size ?? 0;
+    if (this.#notes?.file !== file || this.#notes.size !== size) {
+      const handle = size === 0 ? null : await open(file, READ_FLAGS).catch(() => null);
+      const text = (await handle?.readFile('utf8').finally(() => handle.close())) ?? '';
+      this.#notes = { file, size, rows: parseNotes(text) };
+    }
+    return this.#notes.rows.get(sha256) ?? new Map();
+  }
+}
+
+function checked(sha256: string): string {
+  if (isSha256(sha256)) return sha256;
+  throw new HaulError('BAD_ARGUMENT', 'a blob is named by 64 lower-case hexadecimal digits', { option: 'sha256' });
+}

@@ -1,0 +1,99 @@
+/** A data folder has one owner, and is a depot's: nothing in any other folder is touched. */
+import { constants, existsSync } from 'node:fs';
+import { type FileHandle, mkdir, open, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fromSystemError, HaulError } from '../../errors.js';
+import { LOCK_EX, loadFlock } from '../../native/flock.js';
+import { forceFile, forceFolder } from '../../storage/force.js';
+import { Layout } from './layout.js';
+
+const FORMAT = 1;
+const LOCK_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+export interface FolderClaim {
+  /** Without links. */
+  readonly root: string;
+  /** Of the folder, open. */
+  readonly fd: number;
+  release(): Promise<void>;
+}
+
+/** @throws HaulError IN_USE, BAD_ARGUMENT, and what the file system says */
+export async function claimFolder(folder: string): Promise<FolderClaim> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const layout = new Layout(await realpath(folder));
+    const isMarked = existsSync(layout.mark);
+    if (!isMarked) checkFree(layout);
+    const lock = await takeLock(layout.lock);
+    try {
+      if (isMarked) await checkMark(layout);
+      else await mark(layout);
+      const root = await open(layout.root, constants.O_RDONLY | constants.O_DIRECTORY);
+      const release = async (): Promise<void> => {
+        await root.close();
+        await lock.close();
+      };
+      return { root: layout.root, fd: root.fd, release };
+    } catch (error) {
+      await lock.close();
+      throw error;
+    }
+  } catch (error) {
+    throw fromSystemError(error, 'use', folder);
+  }
+}
+
+/** Folders of such names that we did not make are somebody else's. */
+function checkFree({ root }: Layout): void {
+  const others = ['blobs', 'tmp', 'views'].filter((name) => existsSync(join(root, name)));
+  if (others.length === 0) return;
+  const text = `${root} is not a depot's folder, and has a ${others[0]} of its own; choose an empty one`;
+  throw new HaulError('BAD_ARGUMENT', text, { option: 'data', path: root });
+}
+
+async function mark({ root, mark: file }: Layout): Promise<void> {
+  const handle = await open(file, 'wx', 0o644);
+  try {
+    await handle.writeFile(`${JSON.stringify({ format: FORMAT })}\n`);
+    await forceFile(handle);
+  } finally {
+    await handle.close();
+  }
+  await forceFolder(root);
+}
+
+async function checkMark({ mark: file }: Layout): Promise<void> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  let format: unknown;
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(4096), 0, 4096, 0);
+    format = JSON.parse(buffer.toString('utf8', 0, bytesRead)).format;
+  } catch {
+    format = null;
+  } finally {
+    await handle.close();
+  }
+  // Its text was lost with a crash while it was made: there is nothing else yet, or it is all the same format.
+  if (format === null || format === FORMAT) return;
+  throw new HaulError('BAD_ARGUMENT', `${file} is of a newer version (format ${String(format)})`, { path: file });
+}
+
+/** The kernel gives it back when the process ends, however it ends. */
+async function takeLock(file: string): Promise<FileHandle> {
+  const handle = await open(file, LOCK_FLAGS, 0o644);
+  const outcome = loadFlock()?.(handle.fd, LOCK_EX) ?? 'unknown';
+  if (outcome !== 'busy') {
+    // What it says is for messages only.
+    await handle
+      .truncate(0)
+      .then(() => handle.write(`${process.pid}\n`, 0))
+      .catch(() => {});
+    return handle;
+  }
+  const text = await handle.readFile('utf8').catch(() => '');
+  await handle.close();
+  const pid = /^\d{1,10}\n$/.test(text) ? Number(text) : null;
+  const who = pid === null ? 'another process' : `process ${pid}`;
+  throw new HaulError('IN_USE', `${file}: ${who} uses this depot`, pid === null ? {} : { pid });
+}

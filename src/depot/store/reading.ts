@@ -1,0 +1,67 @@
+/**
+ * A file as slices. What is given out was read before the file was found unchanged, so it is what was committed: a file
+ * that is cut, written or replaced meanwhile ends the reading.
+ */
+import { fstat } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { HaulError } from '../../errors.js';
+import { stampOf } from '../../storage/stamp-files.js';
+import { type FileStamp, isUnchanged } from '../../work/file-stamp.js';
+import type { ByteRange } from './port.js';
+
+export const SLICE_BYTES: number = 1024 * 1024;
+
+/** Kept for the next reader: new memory costs a fault for each page. */
+const SPARE_MAX = 16;
+const spares: Buffer[] = [];
+
+const status = promisify(fstat) as (fd: number, options: { bigint: true }) => Promise<import('node:fs').BigIntStats>;
+
+export interface Opened {
+  readonly handle: FileHandle;
+  readonly stamp: FileStamp;
+}
+
+export function changed(sha256: string): HaulError {
+  return new HaulError('BAD_DATA', `the blob ${sha256} was changed on disk`, { sha256 });
+}
+
+/** Closes the file at its end. Each slice is valid until the next is asked for: that is read meanwhile. */
+export async function* readSlices(
+  { handle, stamp }: Opened,
+  { begin, end }: ByteRange,
+  sha256: string,
+): AsyncGenerator<Uint8Array> {
+  const buffers = [takeBuffer(), takeBuffer()];
+  let count = 0;
+  const slice = async (at: number): Promise<Uint8Array> => {
+    const target = buffers[count++ % 2]!.subarray(0, Math.min(SLICE_BYTES, end - at));
+    for (let done = 0; done < target.length; ) {
+      const { bytesRead } = await handle.read(target, done, target.length - done, at + done);
+      if (bytesRead === 0) throw changed(sha256);
+      done += bytesRead;
+    }
+    if (!isUnchanged(stampOf(await status(handle.fd, { bigint: true })), stamp)) throw changed(sha256);
+    return target;
+  };
+  let next: Promise<Uint8Array> | null = begin < end ? slice(begin) : null;
+  try {
+    for (let at = begin; next !== null; ) {
+      const ready: Uint8Array = await next;
+      at += ready.length;
+      next = at < end ? slice(at) : null;
+      // Whoever stops reading hears nothing of it.
+      next?.catch(() => {});
+      yield ready;
+    }
+  } finally {
+    await next?.catch(() => {});
+    await handle.close();
+    for (const buffer of buffers) if (spares.length < SPARE_MAX) spares.push(buffer);
+  }
+}
+
+function takeBuffer(): Buffer {
+  return spares.pop() ?? Buffer.allocUnsafeSlow(SLICE_BYTES);
+}

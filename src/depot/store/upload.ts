@@ -1,0 +1,274 @@
+/**
+ * Bytes on their way into the store. Short ones are held; longer ones go to a file of tmp/, a megabyte at a time, while
+ * a thread hashes what is there already. At most two gathered writes are in memory, less when many uploads share the
+ * allowance.
+ */
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { choosePieceLength } from '../../content/create.js';
+import { fromSystemError, HaulError } from '../../errors.js';
+import { fallocate, isSupported } from '../../native/mmap-io.js';
+import { forceFile } from '../../storage/force.js';
+import { explainNoSpace } from '../../storage/no-space.js';
+import { whenRoom } from '../../storage/patience.js';
+import { stampOf } from '../../storage/stamp-files.js';
+import type { FileStamp } from '../../work/file-stamp.js';
+import type { DiskThread } from '../disk-threads.js';
+import { SMALL_BYTES } from './layout.js';
+import type { BlobUpload, FinishedUpload, UploadOptions } from './port.js';
+
+const MIB = 1024 * 1024;
+/** One call of writev: fewer cost more, longer ones do not get faster. */
+const GATHER_BYTES = MIB;
+const GATHER_CHUNKS = 512;
+/** Of all uploads together, in memory. Beyond the half each chunk is written when it comes. */
+const HELD_BYTES_MAX = 64 * MIB;
+/** Hashing that is further behind holds the upload up: what it reads is to be in memory still. */
+const LAG_BYTES_MAX = 64 * MIB;
+/** A message to the thread for each. */
+const HASH_STEP_BYTES = 4 * MIB;
+const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+/** A file system that has no fallocate tells when it is full later on. */
+const CANNOT_RESERVE = new Set(['EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EINVAL']);
+
+/** What uploads of a store share. */
+export interface Uploads {
+  heldBytes: number;
+  /** Bytes of files in tmp/. */
+  fileBytes: number;
+}
+
+export class FolderUpload implements BlobUpload {
+  readonly #number: number;
+  readonly #options: UploadOptions;
+  readonly #shared: Uploads;
+  readonly #thread: () => DiskThread;
+  /** Where its file is, if it has one. */
+  readonly path: string;
+  #handle: FileHandle | null = null;
+  #hasFile = false;
+  #held: Uint8Array[] = [];
+  #heldBytes = 0;
+  #acceptedBytes = 0;
+  /** In the file. */
+  #fileBytes = 0;
+  #toldBytes = 0;
+  #hashedBytes = 0;
+  #hashing: DiskThread | null = null;
+  #writing: Promise<void> | null = null;
+  #failure: HaulError | null = null;
+  #onHashed: (() => void) | null = null;
+  /** Told once when it is over. */
+  onOver: () => void = () => {};
+  #state: 'open' | 'finished' | 'over' = 'open';
+  #finished: (FinishedUpload & { readonly stamp: FileStamp | null }) | null = null;
+
+  /** @param thread one that hashes, asked for when there is a file */
+  constructor(number: number, path: string, options: UploadOptions, shared: Uploads, thread: () => DiskThread) {
+    this.#number = number;
+    this.path = path;
+    this.#options = options;
+    this.#shared = shared;
+    this.#thread = thread;
+  }
+
+  get writtenBytes(): number {
+    return this.#acceptedBytes;
+  }
+
+  /** After `finish`. The stamp is that of its file. */
+  get finished(): FinishedUpload & { readonly stamp: FileStamp | null } {
+    if (this.#finished === null || this.#state !== 'finished')
+      throw new HaulError('CLOSED', 'the upload is not finished');
+    return this.#finished;
+  }
+
+  /** The bytes, where there is no file. */
+  get bytes(): Buffer | null {
+    return this.#hasFile ? null : Buffer.concat(this.#held);
+  }
+
+  /** Asks for the space of one that is known to be long. */
+  async begin(): Promise<void> {
+    const { lengthBytes } = this.#options;
+    if (lengthBytes === null || lengthBytes <= SMALL_BYTES) return;
+    await this.#open();
+    try {
+      if (isSupported()) await fallocate(this.#handle!.fd, 0, lengthBytes);
+    } catch (error) {
+      if (!CANNOT_RESERVE.has(String((error as { code?: unknown }).code))) throw await this.#fail(error, 'reserve');
+    }
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.#check();
+    if (chunk.length === 0) return;
+    const announced = this.#options.lengthBytes ?? Number.POSITIVE_INFINITY;
+    if (this.#acceptedBytes + chunk.length > announced) throw mismatch(announced, 'more');
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    this.#shared.heldBytes += chunk.length;
+    this.#acceptedBytes += chunk.length;
+    if (!this.#hasFile && this.#heldBytes <= SMALL_BYTES) return;
+    const isScarce = this.#shared.heldBytes > HELD_BYTES_MAX / 2;
+    if (!isScarce && this.#heldBytes < GATHER_BYTES && this.#held.length < GATHER_CHUNKS) return;
+    await this.#writing;
+    this.#check();
+    this.#writing = this.#flush();
+    if (isScarce) await this.#writing;
+    while (this.#fileBytes - this.#hashedBytes > LAG_BYTES_MAX && this.#failure === null) {
+      await new Promise<void>((resolve) => (this.#onHashed = resolve));
+    }
+    this.#check();
+  }
+
+  async finish(): Promise<FinishedUpload> {
+    this.#check();
+    const { lengthBytes } = this.#options;
+    if (lengthBytes !== null && this.#acceptedBytes < lengthBytes) throw mismatch(lengthBytes, 'fewer');
+    await this.#writing;
+    this.#check();
+    const isHeld = !this.#hasFile && this.#heldBytes <= SMALL_BYTES;
+    if (!isHeld) await this.#flush();
+    this.#check();
+    this.#finished = isHeld ? this.#finishHeld() : await this.#finishFile();
+    this.#state = 'finished';
+    return this.#finished;
+  }
+
+  async abort(): Promise<void> {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#failure ??= new HaulError('ABORTED', 'the upload was given up');
+    await this.#close();
+    if (this.#hasFile) await unlink(this.path).catch(() => {});
+  }
+
+  /** Its file, if it has one, has got another name: it is left alone. */
+  async settled(): Promise<void> {
+    this.#state = 'over';
+    await this.#close();
+  }
+
+  #check(): void {
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#state !== 'open') throw new HaulError('CLOSED', 'the upload is over');
+  }
+
+  async #close(): Promise<void> {
+    this.onOver();
+    this.#onHashed?.();
+    await this.#writing;
+    this.#hashing?.endHash(this.#number);
+    this.#hashing = null;
+    this.#shared.heldBytes -= this.#heldBytes;
+    this.#heldBytes = 0;
+    this.#held = [];
+    this.#shared.fileBytes -= this.#fileBytes;
+    this.#fileBytes = 0;
+    await this.#handle?.close().catch(() => {});
+    this.#handle = null;
+  }
+
+  async #open(): Promise<void> {
+    try {
+      this.#handle = await whenRoom(() => open(this.path, FLAGS, 0o444));
+      this.#hasFile = true;
+    } catch (error) {
+      throw await this.#fail(error, 'create');
+    }
+    const hashing = this.#thread();
+    this.#hashing = hashing;
+    hashing.beginHash(this.#number, {
+      path: this.path,
+      onDone: (hashedBytes) => {
+        this.#hashedBytes = hashedBytes;
+        this.#onHashed?.();
+      },
+      onFailure: (error) => {
+        this.#failure ??= error;
+        this.#onHashed?.();
+      },
+    });
+  }
+
+  /** Never rejects: what fails is told by the next call. */
+  async #flush(): Promise<void> {
+    if (this.#heldBytes === 0) return;
+    const [chunks, bytes] = [this.#held, this.#heldBytes];
+    this.#held = [];
+    this.#heldBytes = 0;
+    try {
+      if (this.#handle === null) await this.#open();
+      await writeAll(this.#handle!, chunks, this.#fileBytes);
+      this.#fileBytes += bytes;
+      this.#shared.fileBytes += bytes;
+      if (this.#fileBytes - this.#toldBytes >= HASH_STEP_BYTES) {
+        this.#toldBytes = this.#fileBytes;
+        this.#hashing!.hash(this.#number, this.path, this.#toldBytes, this.#pieceLengthBytes);
+      }
+    } catch (error) {
+      await this.#fail(error, 'write');
+    } finally {
+      this.#shared.heldBytes -= bytes;
+    }
+  }
+
+  /** Null: not known yet, or there are to be none. */
+  get #pieceLengthBytes(): number | null {
+    return pieceLengthOf(this.#options, this.#options.lengthBytes ?? 0);
+  }
+
+  #finishHeld(): FinishedUpload & { readonly stamp: null } {
+    const hash = createHash('sha256');
+    for (const chunk of this.#held) hash.update(chunk);
+    const lengthBytes = this.#acceptedBytes;
+    const pieceLengthBytes = pieceLengthOf(this.#options, lengthBytes);
+    const pieces = pieceLengthBytes === null ? null : new Uint8Array(piecesOfSmall(Buffer.concat(this.#held)));
+    return { sha256: hash.digest('hex'), lengthBytes, pieces, pieceLengthBytes, stamp: null };
+  }
+
+  async #finishFile(): Promise<FinishedUpload & { readonly stamp: FileStamp }> {
+    const [handle, lengthBytes] = [this.#handle!, this.#fileBytes];
+    const pieceLengthBytes = pieceLengthOf(this.#options, lengthBytes);
+    try {
+      const hashed = this.#hashing!.digest(this.#number, this.path, lengthBytes, pieceLengthBytes);
+      const [digests] = await Promise.all([hashed, forceFile(handle)]);
+      const stamp = stampOf(await handle.stat({ bigint: true }));
+      if (digests.inode !== stamp.inode || stamp.sizeBytes !== lengthBytes) throw new Error('it is another file now');
+      return { sha256: digests.sha256, lengthBytes, pieces: digests.pieces, pieceLengthBytes, stamp };
+    } catch (error) {
+      throw await this.#fail(error, 'finish');
+    }
+  }
+
+  async #fail(error: unknown, operation: string): Promise<HaulError> {
+    this.#failure ??= explainNoSpace(fromSystemError(error, operation, this.path), this.path);
+    return this.#failure;
+  }
+}
+
+function mismatch(announced: number, what: string): HaulError {
+  return new HaulError('MISMATCH', `${what} bytes came than the ${announced} that were announced`, { announced });
+}
+
+/** Of one that is held: a single piece, as the shortest are longer. */
+export function piecesOfSmall(bytes: Uint8Array): Buffer {
+  return createHash('sha1').update(bytes).digest();
+}
+
+function pieceLengthOf({ piecesFromBytes }: UploadOptions, lengthBytes: number): number | null {
+  return lengthBytes >= piecesFromBytes && lengthBytes > 0 ? choosePieceLength(lengthBytes) : null;
+}
+
+async function writeAll(handle: FileHandle, chunks: Uint8Array[], position: number): Promise<void> {
+  let rest = chunks;
+  for (let at = position; rest.length > 0; ) {
+    let { bytesWritten } = await handle.writev(rest, at);
+    if (bytesWritten === 0) throw new Error('nothing was written');
+    at += bytesWritten;
+    while (rest.length > 0 && bytesWritten >= rest[0]!.length) bytesWritten -= rest.shift()!.length;
+    if (bytesWritten > 0) rest = [rest[0]!.subarray(bytesWritten), ...rest.slice(1)];
+  }
+}
