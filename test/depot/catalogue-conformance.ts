@@ -234,6 +234,30 @@ export function testCatalogue(title: string, maker: CatalogueMaker): void {
     });
   });
 
+  describe(`${title}: what goes next, page after page`, () => {
+    withCatalogue('each row comes once, those of one time in the order of their names', async (catalogue) => {
+      const rows = Array.from({ length: 23 }, (_, index) =>
+        rowOf(`artifacts/${index}`, `${index}`, { expiresMs: index % 3, usedMs: index % 4 }),
+      );
+      await Promise.all(rows.map((row) => catalogue.put(row, ADD)));
+      const allOf = async (read: (after: ArtifactRow | null) => Promise<readonly ArtifactRow[]>) => {
+        const found: ArtifactRow[] = [];
+        for (let page = await read(null); page.length > 0; page = await read(found.at(-1)!)) {
+          found.push(...page);
+          // The last one may have gone meanwhile: its place is enough.
+          if (found.length === 10) await catalogue.remove(found.at(-1)!.name);
+        }
+        return names(found);
+      };
+      const order = (field: 'expiresMs' | 'usedMs', left: readonly ArtifactRow[]) =>
+        names([...left].sort((a, b) => a[field]! - b[field]! || byName(a.name, b.name)));
+      assert.deepEqual(await allOf((after) => catalogue.expiring(9, 5, after)), order('expiresMs', rows));
+      const left = await listAll(catalogue, '', 100);
+      assert.equal(left.length, 22);
+      assert.deepEqual(await allOf((after) => catalogue.leastUsed(5, after)), order('usedMs', left));
+    });
+  });
+
   describe(`${title}: lists`, () => {
     withCatalogue('rows come in the order of the bytes of their names, in pages of any size', async (catalogue) => {
       const wanted = ['a', 'a/b', 'a!', 'a\u00e9', 'a\uffee', 'a\u{10ffff}', 'a\u{10ffff}b', 'b', 'A', 'a\u0000', 'é'];

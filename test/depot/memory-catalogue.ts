@@ -79,17 +79,20 @@ export class MemoryCatalogue implements Catalogue {
     return this.#rows.get(name)!;
   }
 
-  async expiring(nowMs: number, limit: number): Promise<readonly ArtifactRow[]> {
+  async expiring(nowMs: number, limit: number, after: ArtifactRow | null = null): Promise<readonly ArtifactRow[]> {
+    const order = (a: ArtifactRow, b: ArtifactRow) => a.expiresMs! - b.expiresMs! || byBytes(a.name, b.name);
     return [...this.#open.values()]
       .filter(({ isPinned, expiresMs }) => !isPinned && expiresMs !== null && expiresMs < nowMs)
-      .sort((a, b) => a.expiresMs! - b.expiresMs! || byBytes(a.name, b.name))
+      .filter((row) => after === null || order(row, after) > 0)
+      .sort(order)
       .slice(0, limit);
   }
 
-  async leastUsed(limit: number): Promise<readonly ArtifactRow[]> {
+  async leastUsed(limit: number, after: ArtifactRow | null = null): Promise<readonly ArtifactRow[]> {
+    const order = (a: ArtifactRow, b: ArtifactRow) => a.usedMs - b.usedMs || byBytes(a.name, b.name);
     return [...this.#open.values()]
-      .filter(({ isPinned }) => !isPinned)
-      .sort((a, b) => a.usedMs - b.usedMs || byBytes(a.name, b.name))
+      .filter((row) => !row.isPinned && (after === null || order(row, after) > 0))
+      .sort(order)
       .slice(0, limit);
   }
 

@@ -42,9 +42,18 @@ export function indexKeys(row: ArtifactRow): string[] {
   const keys: string[] = [];
   if (row.infoHash !== null) keys.push(`i${row.infoHash}${row.name}`);
   if (row.isPinned) return keys;
-  keys.push(`u${time(row.usedMs)}${row.name}`);
-  if (row.expiresMs !== null) keys.push(`e${time(row.expiresMs)}${row.name}`);
+  keys.push(useKey(row));
+  if (row.expiresMs !== null) keys.push(ageKey(row));
   return keys;
+}
+
+export function useKey({ usedMs, name }: ArtifactRow): string {
+  return `u${time(usedMs)}${name}`;
+}
+
+/** A row that never goes by age is behind all that do. */
+export function ageKey({ expiresMs, name }: ArtifactRow): string {
+  return `e${time(expiresMs ?? Number.MAX_SAFE_INTEGER)}${name}`;
 }
 
 /** The name in a key of `i`, `e` or `u`. */
@@ -72,6 +81,11 @@ export function keysFrom(prefix: string): KeyRange {
 export function keysBefore(nowMs: number): KeyRange {
   const bound = nowMs > Number.MAX_SAFE_INTEGER ? BEHIND_ALL : Buffer.from(time(Math.max(0, Math.ceil(nowMs))));
   return { gte: Buffer.from('e'), lt: Buffer.concat([Buffer.from('e'), bound]) };
+}
+
+/** Of these keys those behind that one; null: all. */
+export function behind(range: KeyRange, key: string | null): KeyRange {
+  return key === null ? range : { gt: Buffer.from(key), lt: range.lt };
 }
 
 /** Rows that begin with `prefix` and come behind the name `after`. */

@@ -14,6 +14,8 @@ import { fromSystemError, HaulError } from '../../errors.js';
 import { auditRows } from './audit.js';
 import { decodeBlob, decodeCounts, encodeCounts } from './counts.js';
 import {
+  ageKey,
+  behind,
   blobKey,
   CATALOGUE_VERSION,
   COUNTS_KEY,
@@ -26,6 +28,7 @@ import {
   nameInKey,
   rowKey,
   rowsBehind,
+  useKey,
   VERSION_KEY,
 } from './keys.js';
 import { damagedCatalogue, fromLevelError } from './level-errors.js';
@@ -235,12 +238,12 @@ export class LevelCatalogue implements Catalogue {
     }
   }
 
-  async expiring(nowMs: number, limit: number): Promise<readonly ArtifactRow[]> {
-    return this.#rowsOf(keysBefore(nowMs), limit);
+  async expiring(nowMs: number, limit: number, after: ArtifactRow | null = null): Promise<readonly ArtifactRow[]> {
+    return this.#rowsOf(behind(keysBefore(nowMs), after && ageKey(after)), limit);
   }
 
-  async leastUsed(limit: number): Promise<readonly ArtifactRow[]> {
-    return this.#rowsOf(keysFrom('u'), limit);
+  async leastUsed(limit: number, after: ArtifactRow | null = null): Promise<readonly ArtifactRow[]> {
+    return this.#rowsOf(behind(keysFrom('u'), after && useKey(after)), limit);
   }
 
   async counts(): Promise<CatalogueCounts> {

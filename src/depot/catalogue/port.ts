@@ -103,10 +103,11 @@ export interface Catalogue {
   /**
    * Rows whose `expiresMs` is before `nowMs` (Infinity: all that go by age) and that are not pinned, the oldest first.
    * Here and below rows that are damaged are left out: house-keeping goes on without them. At most 1000.
+   * @param after the last one of those before, as it was read
    */
-  expiring(nowMs: number, limit: number): Promise<readonly ArtifactRow[]>;
+  expiring(nowMs: number, limit: number, after?: ArtifactRow | null): Promise<readonly ArtifactRow[]>;
   /** Rows that are not pinned by when they were used last, the longest unused first. At most 1000. */
-  leastUsed(limit: number): Promise<readonly ArtifactRow[]>;
+  leastUsed(limit: number, after?: ArtifactRow | null): Promise<readonly ArtifactRow[]>;
   counts(): Promise<CatalogueCounts>;
   close(): Promise<void>;
 }

@@ -1,0 +1,221 @@
+/**
+ * House-keeping as it runs: every minute it looks what has to go (`decide.ts`), and removes a bounded number of names
+ * through the depot, which removes blobs that nothing names. Where more has to go it comes again at once. It owns the
+ * timer and the doubt about the clock; it deletes nothing itself.
+ */
+import type { Log } from '../../log.js';
+import type { ArtifactRow, Catalogue, ExpiryReason, RowFacts } from '../catalogue/port.js';
+import { type ClockDoubt, ClockGuard, type Clocks } from './clock-guard.js';
+import {
+  excessBytes,
+  type Fullness,
+  type KeepRules,
+  planRemovals,
+  type Situation,
+  type Surroundings,
+  type Upcoming,
+  upcoming,
+} from './decide.js';
+
+/** Between two looks. */
+const TICK_MS = 60_000;
+/** Where a look did not do all: the others get a turn, then it goes on. */
+const AGAIN_MS = 50;
+/** Names that go in one look. */
+const REMOVALS_MAX = 256;
+/** Rows that are looked at in one look: most of them may be in use. */
+const ROWS_PER_LOOK = 10_000;
+const PAGE_ROWS = 500;
+/** Removals at once: each waits for syncs that the others share. */
+const AT_ONCE = 8;
+
+export interface KeeperParts extends Surroundings {
+  readonly rules: KeepRules;
+  readonly catalogue: Pick<Catalogue, 'expiring' | 'leastUsed'>;
+  /** `Depository.remove`. */
+  remove(name: string, onlyIf: RowFacts): Promise<ArtifactRow | null>;
+  fullness(): Promise<Fullness>;
+  /** What else is to be swept (uploads that nobody goes on with). */
+  sweep?(): Promise<void>;
+  clocks(): Clocks;
+  /** Time of day when it was last believed, kept over a restart. */
+  readonly lastWallMs: number | null;
+  /** Told at each look while the time is believed. */
+  keepWall?(wallMs: number): Promise<void>;
+  readonly log: Log;
+}
+
+/** What one look did. */
+export interface KeepReport {
+  readonly removed: Readonly<Record<ExpiryReason, number>>;
+  /** More has to go. */
+  readonly isMore: boolean;
+}
+
+export class Keeper {
+  readonly #parts: KeeperParts;
+  readonly #guard: ClockGuard;
+  /** Since it began. */
+  readonly #removed: Record<ExpiryReason, number> = { age: 0, idle: 0, watermark: 0 };
+  #isDraining = false;
+  #timer: NodeJS.Timeout | null = null;
+  #looking: Promise<KeepReport> | null = null;
+  #isStopped = false;
+  #isHurried = false;
+  #toldDoubt: ClockDoubt | null = null;
+
+  constructor(parts: KeeperParts) {
+    this.#parts = parts;
+    this.#guard = new ClockGuard(parts.lastWallMs, parts.clocks());
+  }
+
+  /** Names that went, by reason, since it began. */
+  get removed(): Readonly<Record<ExpiryReason, number>> {
+    return this.#removed;
+  }
+
+  /** Why nothing goes by age and idleness; null: it does. */
+  get clockDoubt(): ClockDoubt | null {
+    return this.#guard.doubt;
+  }
+
+  start(): void {
+    this.#schedule(AGAIN_MS);
+  }
+
+  /** Something was published, or there was no room: looks soon. */
+  hurry(): void {
+    if (this.#isHurried || this.#timer === null) return;
+    this.#isHurried = true;
+    if (this.#looking === null) this.#schedule(AGAIN_MS);
+  }
+
+  /** What is under way is ended. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    await this.#looking?.catch(() => {});
+  }
+
+  /** One look; one that is under way is taken. Rejects as the catalogue and the depot do. */
+  look(): Promise<KeepReport> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = null;
+    });
+    return this.#looking;
+  }
+
+  /** What goes next, the first first, with reasons and times. @param limit at most 1000 */
+  async next(limit: number): Promise<Upcoming[]> {
+    const { catalogue } = this.#parts;
+    const [byAge, byUse, fullness] = await Promise.all([
+      catalogue.expiring(Infinity, limit),
+      catalogue.leastUsed(limit),
+      this.#parts.fullness(),
+    ]);
+    return upcoming(byAge, byUse, this.#parts, { ...this.#situation(fullness), limit });
+  }
+
+  #situation(fullness: Fullness): Situation {
+    const { rules } = this.#parts;
+    return {
+      rules,
+      nowMs: this.#parts.clocks().wallMs,
+      isTimeSure: this.#guard.doubt === null,
+      excessBytes: excessBytes(rules, fullness, this.#isDraining),
+      limit: REMOVALS_MAX,
+    };
+  }
+
+  async #look(): Promise<KeepReport> {
+    const now = this.#parts.clocks();
+    if (this.#guard.look(now)) await this.#parts.keepWall?.(now.wallMs);
+    this.#tellDoubt(now);
+    await this.#parts.sweep?.();
+    const situation = this.#situation(await this.#parts.fullness());
+    this.#isDraining = situation.excessBytes > 0;
+    const report = { removed: { age: 0, idle: 0, watermark: 0 }, isMore: false };
+    let left = situation.excessBytes;
+    let limit = REMOVALS_MAX;
+    for await (const rows of this.#candidates(situation)) {
+      const plan = planRemovals(rows, this.#parts, { ...situation, excessBytes: left, limit });
+      for (let begin = 0; begin < plan.length && !this.#isStopped; begin += AT_ONCE) {
+        const group = plan.slice(begin, begin + AT_ONCE);
+        const done = await Promise.all(group.map(({ row }) => this.#parts.remove(row.name, factsOf(row))));
+        for (const [index, { row, reason }] of group.entries()) {
+          if (done[index] === null) continue;
+          report.removed[reason]++;
+          this.#removed[reason]++;
+          left -= row.lengthBytes;
+        }
+      }
+      limit -= plan.length;
+      if (limit <= 0 || this.#isStopped) break;
+    }
+    report.isMore = limit <= 0;
+    return report;
+  }
+
+  /** Rows whose turn may have come, a page at a time: over their age, then the longest unused. */
+  async *#candidates(situation: Situation): AsyncGenerator<readonly ArtifactRow[]> {
+    const { catalogue } = this.#parts;
+    const { rules, nowMs, isTimeSure } = situation;
+    if (isTimeSure) yield* pages((after) => catalogue.expiring(nowMs, PAGE_ROWS, after));
+    const isIdle = (row: ArtifactRow) => isTimeSure && rules.idleMs !== null && row.usedMs + rules.idleMs < nowMs;
+    for await (const rows of pages((after) => catalogue.leastUsed(PAGE_ROWS, after))) {
+      if (situation.excessBytes <= 0 && !isIdle(rows[0]!)) return;
+      yield rows;
+    }
+  }
+
+  #tellDoubt(now: Clocks): void {
+    const { doubt } = this.#guard;
+    if (doubt === this.#toldDoubt) return;
+    this.#toldDoubt = doubt;
+    const { log } = this.#parts;
+    if (doubt === null) log('info', 'the clock is believed again: names go by age and idleness');
+    else {
+      const minutes = Math.ceil(this.#guard.leftMs(now) / 60_000);
+      const days = (doubt.byMs / 86_400_000).toFixed(1);
+      const what = doubt.kind === 'jump' ? `the clock jumped by ${days} days` : `the last run was ${days} days ago`;
+      log('warn', `${what}: nothing goes by age or idleness for ${minutes} minutes; is the date right?`);
+    }
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#isStopped) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#run(), delayMs);
+    this.#timer.unref();
+  }
+
+  async #run(): Promise<void> {
+    this.#isHurried = false;
+    let isMore = false;
+    try {
+      isMore = (await this.look()).isMore;
+    } catch (error) {
+      this.#parts.log('warn', `house-keeping: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    this.#schedule(isMore || this.#isHurried ? AGAIN_MS : TICK_MS);
+  }
+}
+
+/** Published, fetched or pinned since it was read: it stays. */
+function factsOf({ sha256, createdMs, expiresMs, usedMs, isPinned }: ArtifactRow): RowFacts {
+  return { sha256, createdMs, expiresMs, usedMs, isPinned };
+}
+
+async function* pages(
+  read: (after: ArtifactRow | null) => Promise<readonly ArtifactRow[]>,
+): AsyncGenerator<readonly ArtifactRow[]> {
+  let after: ArtifactRow | null = null;
+  for (let seen = 0; seen < ROWS_PER_LOOK; ) {
+    const rows: readonly ArtifactRow[] = await read(after);
+    if (rows.length === 0) return;
+    yield rows;
+    seen += rows.length;
+    after = rows.at(-1)!;
+  }
+}
