@@ -36,7 +36,7 @@ export function auditRows(entries: readonly (readonly [string, string])[]): stri
     if (key.startsWith('n')) continue;
     if (!expected.delete(key)) faults.push(`nothing needs the key ${JSON.stringify(key)}`);
     else if (key.startsWith('b')) guarded(() => faults.push(...blobFaults(key.slice(1), value, blobs)));
-    else if (key === COUNTS_KEY) faults.push(...countFaults(value, rows.length, [...blobs.values()]));
+    else if (key === COUNTS_KEY) guarded(() => faults.push(...countFaults(value, rows.length, [...blobs.values()])));
   }
   for (const key of expected.keys()) faults.push(`the key ${JSON.stringify(key)} is missing`);
   return faults;
@@ -56,6 +56,6 @@ function blobFaults(
 function countFaults(value: string, names: number, blobs: readonly { readonly lengthBytes: number }[]): string[] {
   const kept = decodeCounts(value);
   const blobBytes = blobs.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
-  const isSame = kept?.names === names && kept.blobs === blobs.length && kept.blobBytes === blobBytes;
+  const isSame = kept.names === names && kept.blobs === blobs.length && kept.blobBytes === blobBytes;
   return isSame ? [] : [`the counts are kept as "${value}" and are ${names} ${blobs.length} ${blobBytes}`];
 }

@@ -31,8 +31,11 @@ export function encodeCounts({ names, blobs, blobBytes }: CatalogueCounts): stri
   return `${names} ${blobs} ${blobBytes}`;
 }
 
-/** Null: damaged. */
-export function decodeCounts(value: string): CatalogueCounts | null {
-  const parts = numbers(value, 3);
-  return parts === null ? null : { names: parts[0]!, blobs: parts[1]!, blobBytes: parts[2]! };
+/** @throws HaulError BAD_DATA */
+export function decodeCounts(value: string | undefined): CatalogueCounts {
+  const parts = value === undefined ? null : numbers(value, 3);
+  if (parts === null) {
+    throw new HaulError('BAD_DATA', "the catalogue's counts are damaged; make it anew with: haul depot rebuild");
+  }
+  return { names: parts[0]!, blobs: parts[1]!, blobBytes: parts[2]! };
 }

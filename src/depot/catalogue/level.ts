@@ -2,11 +2,12 @@
  * The catalogue in LevelDB, in one folder of the depot's own. One process has it at a time. Reads go to what is on the
  * disk; changes go through the one writer. See `keys.ts` for what is kept and how.
  *
- * A write that failed (a full disk) leaves LevelDB in a state in which it takes nothing more, or would lose what comes
- * behind the torn end of its log: it is closed and opened again then, which cuts that end off.
+ * After a write that failed (a full disk) LevelDB takes nothing more, or would lose what comes behind the torn end of
+ * its log; it can be read. With the next write it is opened anew, which cuts that end off and needs some room. What
+ * failed may show up then all the same, and is taken back: who was told no may have acted on it.
  */
-import { existsSync, readdirSync } from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, open, readdir, statfs } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import type { ClassicLevel } from 'classic-level';
@@ -48,7 +49,8 @@ import { type Operation, Writer } from './writer.js';
 const ROWS_MAX = 1000;
 /** Of one read of many: the longest keys and values of a page. Bytes. */
 const READ_BYTES = 4 * 1024 * 1024;
-const NO_COUNTS: CatalogueCounts = { names: 0, blobs: 0, blobBytes: 0 };
+/** To open it anew LevelDB writes a table of what its log holds (4 MiB), and files of a few KiB. */
+const REOPEN_BYTES = 8 * 1024 * 1024;
 /** What LevelDB leaves in its folder beside CURRENT, which names the first of them. */
 const LEVEL_FILE = /^(?:MANIFEST-\d+|\d+\.(?:ldb|sst|log))$/;
 
@@ -69,8 +71,7 @@ function loadLevel(): typeof ClassicLevel {
  */
 export async function openLevelCatalogue(folder: string, options: LevelOptions = {}): Promise<LevelCatalogue> {
   const place = resolve(folder);
-  await makeFolder(place);
-  const files = readdirSync(place);
+  const files = await filesIn(place);
   if (!files.includes('CURRENT') && files.some((name) => LEVEL_FILE.test(name))) {
     throw damagedCatalogue(place, 'its file CURRENT is missing');
   }
@@ -78,39 +79,40 @@ export async function openLevelCatalogue(folder: string, options: LevelOptions =
   const database = new Level<string, string>(place);
   try {
     await database.open();
-    const { counts, isNew } = await readHead(database, place);
-    return new LevelCatalogue(database, place, counts, isNew, options);
+    const isNew = await readHead(database, place);
+    return new LevelCatalogue(database, place, isNew, options);
   } catch (error) {
     await database.close().catch(() => {});
     throw fromLevelError(error, 'open', place);
   }
 }
 
-async function makeFolder(place: string): Promise<void> {
-  if (existsSync(place)) return;
+/** Of its folder, which is made where it is not there. */
+async function filesIn(place: string): Promise<string[]> {
   try {
-    await mkdir(place, { recursive: true });
-    const parent = await open(dirname(place));
-    await parent.sync().finally(() => parent.close());
+    if (!existsSync(place)) {
+      await mkdir(place, { recursive: true });
+      const parent = await open(dirname(place));
+      await parent.sync().finally(() => parent.close());
+    }
+    return await readdir(place);
   } catch (error) {
-    throw fromSystemError(error, 'make folder', place);
+    throw fromSystemError(error, 'open catalogue', place);
   }
 }
 
-async function readHead(
-  database: ClassicLevel<string, string>,
-  place: string,
-): Promise<{ counts: CatalogueCounts; isNew: boolean }> {
-  const [version, text] = await database.getMany([VERSION_KEY, COUNTS_KEY]);
+/** @returns whether it is new */
+async function readHead(database: ClassicLevel<string, string>, place: string): Promise<boolean> {
+  const [version, counts] = await database.getMany([VERSION_KEY, COUNTS_KEY]);
   if (version === undefined) {
     const [first] = await database.keys({ limit: 1 }).all();
     if (first !== undefined) throw damagedCatalogue(place, 'it names no version');
     const head = [
       { type: 'put' as const, key: VERSION_KEY, value: String(CATALOGUE_VERSION) },
-      { type: 'put' as const, key: COUNTS_KEY, value: encodeCounts(NO_COUNTS) },
+      { type: 'put' as const, key: COUNTS_KEY, value: encodeCounts({ names: 0, blobs: 0, blobBytes: 0 }) },
     ];
     await database.batch(head, { sync: true });
-    return { counts: NO_COUNTS, isNew: true };
+    return true;
   }
   if (!/^[1-9]\d{0,8}$/.test(version)) throw damagedCatalogue(place, 'its version is none');
   if (Number(version) > CATALOGUE_VERSION) {
@@ -119,9 +121,8 @@ async function readHead(
       'use the newer program that wrote it';
     throw new HaulError('BAD_DATA', message, { version: Number(version) });
   }
-  const counts = text === undefined ? null : decodeCounts(text);
-  if (counts === null) throw damagedCatalogue(place, 'its counts are no numbers');
-  return { counts, isNew: false };
+  decodeCounts(counts);
+  return false;
 }
 
 export class LevelCatalogue implements Catalogue {
@@ -133,23 +134,18 @@ export class LevelCatalogue implements Catalogue {
   readonly #onDamaged: (error: HaulError) => void;
   /** So often it was opened again. */
   #reopened = 0;
-  /** Under way after a write that failed. */
   #reopening: Promise<void> | null = null;
+  /** What takes a write back that failed; null: none did. */
+  #undo: Operation[] | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor(
-    database: ClassicLevel<string, string>,
-    place: string,
-    counts: CatalogueCounts,
-    isNew: boolean,
-    options: LevelOptions,
-  ) {
+  constructor(database: ClassicLevel<string, string>, place: string, isNew: boolean, options: LevelOptions) {
     this.#database = database;
     this.#place = place;
     this.isNew = isNew;
     this.#onDamaged = options.onDamaged ?? (() => {});
     const getMany = (keys: string[]) => this.#reading(() => database.getMany(keys));
-    this.#writer = new Writer({ getMany, write: (operations, sync) => this.#write(operations, sync) }, counts);
+    this.#writer = new Writer({ getMany, write: (operations, sync) => this.#write(operations, sync) });
   }
 
   async get(name: string): Promise<ArtifactRow | null> {
@@ -247,8 +243,7 @@ export class LevelCatalogue implements Catalogue {
   }
 
   async counts(): Promise<CatalogueCounts> {
-    if (this.#closing !== null) throw new HaulError('CLOSED', 'the catalogue is closed');
-    return this.#writer.counts;
+    return decodeCounts(await this.#reading(() => this.#database.get(COUNTS_KEY)));
   }
 
   /** What does not agree in all that is kept, one line each; for tests and checks: it reads everything. */
@@ -325,12 +320,40 @@ export class LevelCatalogue implements Catalogue {
   }
 
   async #write(operations: Operation[], sync: boolean): Promise<void> {
+    if (this.#undo !== null) await this.#heal(this.#undo);
     try {
-      if (this.#database.status !== 'open') await this.#reopen();
       await this.#database.batch(operations, { sync });
     } catch (error) {
-      // Whoever comes next is told if it cannot be opened.
-      await this.#reopen().catch(() => {});
+      this.#undo = await this.#before(operations);
+      throw fromLevelError(error, 'write', this.#place);
+    }
+  }
+
+  /** What restores all that these would have changed; nothing where even that cannot be read. */
+  async #before(operations: readonly Operation[]): Promise<Operation[]> {
+    const keys = [...new Set(operations.map(({ key }) => key))];
+    try {
+      const values = await this.#database.getMany(keys);
+      return keys.map((key, index) => {
+        const value = values[index];
+        return value === undefined ? { type: 'del', key } : { type: 'put', key, value };
+      });
+    } catch {
+      return [];
+    }
+  }
+
+  async #heal(undo: Operation[]): Promise<void> {
+    try {
+      const { bavail, bsize } = await statfs(this.#place);
+      if (bavail * bsize < REOPEN_BYTES) {
+        const message = `write catalogue ${this.#place}: no space left on the device; free some`;
+        throw new HaulError('NO_SPACE', message, { operation: 'write', where: this.#place });
+      }
+      await this.#reopen();
+      if (undo.length > 0) await this.#database.batch(undo, { sync: true });
+      this.#undo = null;
+    } catch (error) {
       throw fromLevelError(error, 'write', this.#place);
     }
   }

@@ -85,7 +85,7 @@ export function decodeRow(name: string, text: string): ArtifactRow {
   if (!Array.isArray(fields) || fields.length !== FIELDS) throw damaged(name, 'it is no row');
   const [sha256, lengthBytes, infoHash, contentType, createdMs, expiresMs, usedMs, pin, replicas] =
     fields as readonly unknown[];
-  const isPinned = pin === 1 ? true : pin === 0 ? false : pin;
+  const isPinned = pin === 1 ? true : pin === 0 ? false : null;
   const row = { name, sha256, lengthBytes, infoHash, contentType, createdMs, expiresMs, usedMs, isPinned, replicas };
   const why = whyBadRow(row);
   if (why !== null) throw damaged(name, why);

@@ -5,7 +5,7 @@
  * leaves them all as they were or all as they are.
  */
 import { HaulError } from '../../errors.js';
-import { type BlobCount, decodeBlob, encodeBlob, encodeCounts } from './counts.js';
+import { type BlobCount, decodeBlob, decodeCounts, encodeBlob, encodeCounts } from './counts.js';
 import { blobKey, COUNTS_KEY, indexKeys, rowKey } from './keys.js';
 import type { ArtifactRow, CatalogueCounts } from './port.js';
 import { decodeRow, encodeRow } from './row.js';
@@ -43,19 +43,12 @@ interface Change {
 
 export class Writer {
   readonly #backing: Backing;
-  #counts: CatalogueCounts;
   #waiting: Change[] = [];
   #running: Promise<void> | null = null;
   #isClosed = false;
 
-  constructor(backing: Backing, counts: CatalogueCounts) {
+  constructor(backing: Backing) {
     this.#backing = backing;
-    this.#counts = counts;
-  }
-
-  /** Of what is on the disk. */
-  get counts(): CatalogueCounts {
-    return this.#counts;
   }
 
   /**
@@ -94,7 +87,7 @@ export class Writer {
   /** Never rejects: each change is told. */
   async #writeGroup(changes: readonly Change[]): Promise<void> {
     try {
-      const group = await Group.read(this.#backing, changes, this.#counts);
+      const group = await Group.read(this.#backing, changes);
       const decided = changes.flatMap((change) => {
         try {
           return [{ change, outcome: group.apply(change) }];
@@ -109,7 +102,6 @@ export class Writer {
           operations,
           changes.some((change) => change.isDurable),
         );
-        this.#counts = group.counts;
       }
       for (const { change, outcome } of decided) change.resolve(outcome as never);
     } catch (error) {
@@ -120,7 +112,7 @@ export class Writer {
 
 /** What is known while a group is made: rows and blobs as the changes before left them. */
 class Group {
-  counts: CatalogueCounts;
+  #counts: CatalogueCounts;
   readonly #rows: Map<string, ArtifactRow | null | HaulError>;
   readonly #blobs: Map<string, BlobCount | null | HaulError>;
   readonly #operations: Operation[] = [];
@@ -133,12 +125,13 @@ class Group {
   ) {
     this.#rows = rows;
     this.#blobs = blobs;
-    this.counts = counts;
+    this.#counts = counts;
   }
 
-  static async read(backing: Backing, changes: readonly Change[], counts: CatalogueCounts): Promise<Group> {
+  static async read(backing: Backing, changes: readonly Change[]): Promise<Group> {
     const names = [...new Set(changes.map((change) => change.name))];
-    const values = await backing.getMany(names.map(rowKey));
+    const [text, ...values] = await backing.getMany([COUNTS_KEY, ...names.map(rowKey)]);
+    const counts = decodeCounts(text);
     const rows = new Map(names.map((name, index) => [name, readOne(name, values[index], decodeRow)]));
     const digests = new Set(changes.flatMap(({ sha256 }) => (sha256 === null ? [] : [sha256])));
     for (const row of rows.values()) if (row !== null && !HaulError.is(row)) digests.add(row.sha256);
@@ -168,7 +161,7 @@ class Group {
           : { type: 'put', key: blobKey(sha256), value: encodeBlob(blob) },
       );
     }
-    this.#operations.push({ type: 'put', key: COUNTS_KEY, value: encodeCounts(this.counts) });
+    this.#operations.push({ type: 'put', key: COUNTS_KEY, value: encodeCounts(this.#counts) });
     return this.#operations;
   }
 
@@ -188,8 +181,8 @@ class Group {
       next === null ? { type: 'del', key: rowKey(name) } : { type: 'put', key: rowKey(name), value: encodeRow(next) },
     );
     this.#rows.set(name, next);
-    const names = this.counts.names + (next === null ? 0 : 1) - (old === null ? 0 : 1);
-    this.counts = { ...this.counts, names };
+    const names = this.#counts.names + (next === null ? 0 : 1) - (old === null ? 0 : 1);
+    this.#counts = { ...this.#counts, names };
     if (old?.sha256 === next?.sha256) return;
     if (next !== null) this.#count(next, 1);
     if (old !== null) this.#count(old, -1);
@@ -207,8 +200,8 @@ class Group {
     this.#blobs.set(sha256, names === 0 ? null : { names, lengthBytes });
     this.#changedBlobs.add(sha256);
     const step = names > 0 && before === 0 ? 1 : names === 0 && before > 0 ? -1 : 0;
-    const { blobs, blobBytes } = this.counts;
-    this.counts = { ...this.counts, blobs: blobs + step, blobBytes: blobBytes + step * lengthBytes };
+    const { blobs, blobBytes } = this.#counts;
+    this.#counts = { ...this.#counts, blobs: blobs + step, blobBytes: blobBytes + step * lengthBytes };
   }
 }
 

@@ -1,0 +1,141 @@
+/**
+ * Sends the bytes of artifacts, slice by slice: the next is asked for when the kernel has taken the last one, so that a
+ * slow reader holds one slice and no more. Who takes next to nothing is let go of, and where all places are taken
+ * the slowest of whoever has most gives way. Requests in a row on one connection (pipelining) are answered in turn.
+ */
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { DEPOT_HTTP_LIMITS } from './limits.js';
+import { Problem } from './problems.js';
+import type { Slices } from './route.js';
+
+interface Sending {
+  readonly group: string;
+  readonly response: ServerResponse;
+  readonly beganMs: number;
+  takenBytes: number;
+  /** When the last part was taken, or the first was offered. */
+  takenMs: number;
+}
+
+/** What is written at once at first, and to who is slow; a swift reader gets whole slices. */
+const PART_BYTES = 256 * 1024;
+const SWIFT_MS = 250;
+
+export class Answers {
+  readonly #sending = new Set<Sending>();
+  readonly #now: () => number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  get count(): number {
+    return this.#sending.size;
+  }
+
+  /**
+   * Resolves when all is sent, or nobody takes it any more.
+   * @param writeHead called when the first bytes are there: what fails before is still a problem that can be told
+   * @returns bytes that the kernel has taken. @throws what `slices` does before the head; Problem 503
+   */
+  async send(response: ServerResponse, slices: Slices, group: string, writeHead: () => void): Promise<number> {
+    if (!this.#makeRoom(group))
+      throw new Problem(503, 'BUSY', 'too many downloads are under way', {
+        'retry-after': String(DEPOT_HTTP_LIMITS.retrySeconds),
+      });
+    const nowMs = this.#now();
+    const sending = { group, response, beganMs: nowMs, takenBytes: 0, takenMs: nowMs };
+    this.#sending.add(sending);
+    try {
+      await this.#sendAll(sending, slices, writeHead);
+    } catch (error) {
+      if (!response.headersSent) throw error;
+      // Half of it is out: the connection ends, so that nobody takes it for the whole.
+      response.destroy();
+    } finally {
+      this.#sending.delete(sending);
+    }
+    return sending.takenBytes;
+  }
+
+  async #sendAll(sending: Sending, slices: Slices, writeHead: () => void): Promise<void> {
+    const { response } = sending;
+    let partBytes = PART_BYTES;
+    for await (const slice of slices.open()) {
+      if (!response.headersSent) writeHead();
+      for (let at = 0; at < slice.length; ) {
+        const part = slice.subarray(at, at + partBytes);
+        const offeredMs = this.#now();
+        if (at === 0) sending.takenMs = offeredMs;
+        if (!(await write(response, part))) return;
+        at += part.length;
+        sending.takenBytes += part.length;
+        sending.takenMs = this.#now();
+        partBytes = sending.takenMs - offeredMs < SWIFT_MS ? partBytes * 2 : PART_BYTES;
+      }
+    }
+    if (!response.headersSent) writeHead();
+    if (sending.takenBytes === slices.lengthBytes) response.end();
+    else response.destroy();
+  }
+
+  /** Once a second or so. */
+  tick(): void {
+    const untilMs = this.#now() - DEPOT_HTTP_LIMITS.answerIdleMs;
+    for (const { response, takenMs } of this.#sending)
+      if (takenMs <= untilMs && response.headersSent) response.destroy();
+  }
+
+  #makeRoom(group: string): boolean {
+    if (this.#sending.size < DEPOT_HTTP_LIMITS.answers) return true;
+    const counts = new Map<string, number>();
+    for (const sending of this.#sending) counts.set(sending.group, (counts.get(sending.group) ?? 0) + 1);
+    const own = counts.get(group) ?? 0;
+    if (own >= DEPOT_HTTP_LIMITS.answersPerAddress) return false;
+    const most = Math.max(...counts.values());
+    if (most <= own + 1) return false;
+    const nowMs = this.#now();
+    const [slowest] = [...this.#sending]
+      .filter((sending) => counts.get(sending.group) === most)
+      .filter(({ beganMs }) => nowMs - beganMs >= DEPOT_HTTP_LIMITS.answerIdleMs)
+      .sort((a, b) => a.takenBytes / (nowMs - a.beganMs) - b.takenBytes / (nowMs - b.beganMs));
+    if (slowest === undefined) return false;
+    slowest.response.destroy();
+    this.#sending.delete(slowest);
+    return true;
+  }
+}
+
+/** False: the connection is gone. */
+function write(response: ServerResponse, slice: Uint8Array): Promise<boolean> {
+  if (response.destroyed) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const gone = (): void => resolve(false);
+    response.once('close', gone);
+    response.write(slice, (error) => {
+      response.off('close', gone);
+      resolve(error === null || error === undefined);
+    });
+  });
+}
+
+/**
+ * Whether this answer has its turn on the connection; false: that is closed. Node gives the connection to one answer
+ * after the other, and would keep in memory what the later ones write meanwhile.
+ */
+export function hasTurn(socket: Socket, response: ServerResponse): Promise<boolean> {
+  if (response.socket !== null || socket.destroyed) return Promise.resolve(!socket.destroyed);
+  return new Promise((resolve) => {
+    const go = (): void => {
+      socket.off('close', gone);
+      resolve(true);
+    };
+    const gone = (): void => {
+      response.off('socket', go);
+      resolve(false);
+    };
+    response.once('socket', go);
+    socket.once('close', gone);
+  });
+}

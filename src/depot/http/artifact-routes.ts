@@ -1,0 +1,346 @@
+/** Artifacts by name: put, get, remove. Also /cas (a blob under its own SHA-256) and /ac (what build tools keep). */
+import { z } from 'zod';
+import type { ArtifactRow } from '../catalogue/port.js';
+import { fileNameOf, fullName, type Space } from '../names.js';
+import { announceUrl, artifactJson, linksOf, webSeedUrl } from './artifact-json.js';
+import { etagOf, isMatch, isNoneMatch, rangeOf, reprDigest, statedSha256 } from './conditions.js';
+import type { Inside } from './inside.js';
+import { keptMediaType, safeHeaders } from './media-type.js';
+import { Problem } from './problems.js';
+import type { Answer, AnswerDoc, Exchange, Operation, Route } from './route.js';
+import { GET_QUERY, HEX64, NO_QUERY, PUT_QUERY } from './schemas.js';
+import { checkGrant } from './tokens.js';
+
+const BYTES = 'application/octet-stream';
+const DIGEST_HEADERS = {
+  'Repr-Digest': 'sha-256 of the body (RFC 9530); it is verified',
+  'X-Checksum-Sha256': 'the same in hexadecimal',
+};
+
+/** One answer after another: what is made of a row. */
+export function json(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Answer {
+  const body = `${JSON.stringify(value)}\n`;
+  return { status, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers }, body };
+}
+
+export function notFound(detail = 'there is no such artifact'): Problem {
+  return new Problem(404, 'NOT_FOUND', detail);
+}
+
+function header(exchange: Exchange, name: string): string | undefined {
+  const value = exchange.request.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+/** The bytes of a row: whole, a range, or only the head of it. */
+export function bytesOf(exchange: Exchange, row: ArtifactRow, inside: Inside, isForever: boolean): Answer {
+  const { sha256, lengthBytes, name, contentType } = row;
+  const etag = etagOf(sha256);
+  const headers = {
+    ...safeHeaders(contentType, fileNameOf(name)),
+    etag,
+    'accept-ranges': 'bytes',
+    'repr-digest': reprDigest(sha256),
+    'x-checksum-sha256': sha256,
+    'last-modified': new Date(row.createdMs).toUTCString(),
+    'cache-control': isForever ? 'private, max-age=31536000, immutable' : 'private, no-cache',
+  };
+  if (!isMatch(header(exchange, 'if-match'), etag))
+    throw new Problem(412, 'PRECONDITION', 'the artifact is not that of If-Match', { etag });
+  if (!isNoneMatch(header(exchange, 'if-none-match'), etag)) return { status: 304, headers };
+  const range = rangeOf(header(exchange, 'range'), header(exchange, 'if-range'), etag, lengthBytes);
+  if (range === 'none')
+    throw new Problem(416, 'RANGE', `the artifact has ${lengthBytes} bytes`, {
+      'content-range': `bytes */${lengthBytes}`,
+    });
+  const { begin, end } = range ?? { begin: 0, end: lengthBytes };
+  const place: Record<string, string> =
+    range === null ? {} : { 'content-range': `bytes ${begin}-${end - 1}/${lengthBytes}` };
+  const open = (): AsyncIterable<Uint8Array> => inside.depository.read(row, { begin, end });
+  return {
+    status: range === null ? 200 : 206,
+    headers: { ...headers, ...place },
+    body: { lengthBytes: end - begin, open },
+  };
+}
+
+async function torrentOf(exchange: Exchange, row: ArtifactRow, inside: Inside): Promise<Answer> {
+  const { base, grant } = exchange;
+  const announce = announceUrl(base, inside.passkeyOf(grant.token));
+  const torrent = await inside.depository.torrent(row, announce, webSeedUrl(row, base));
+  if (torrent === null) throw notFound('the artifact is too short to have a torrent');
+  const headers = {
+    ...safeHeaders('application/x-bittorrent', `${fileNameOf(row.name)}.torrent`),
+    'cache-control': 'private, no-store',
+  };
+  return { status: 200, headers, body: torrent };
+}
+
+async function getArtifact(exchange: Exchange, inside: Inside): Promise<Answer> {
+  const { query, base, grant } = exchange;
+  const path = exchange.params.path!;
+  const name = fullName('artifacts', path);
+  checkGrant(grant, 'read', name);
+  const row = await inside.depository.find(name);
+  // What really has the name comes first.
+  if (row === null && path.endsWith('.torrent') && Object.keys(query).length === 0) {
+    const of = path.slice(0, -'.torrent'.length);
+    const named = of === '' || of.endsWith('/') ? null : await inside.depository.find(fullName('artifacts', of));
+    if (named !== null) return torrentOf(exchange, named, inside);
+  }
+  if (row === null) throw notFound();
+  const passkey = inside.passkeyOf(grant.token);
+  if (query.torrent === '') return torrentOf(exchange, row, inside);
+  if (query.info === '') return json(200, artifactJson(row, base, passkey), { etag: etagOf(row.sha256) });
+  if (query.magnet === '') {
+    const { magnet } = linksOf(row, base, passkey);
+    if (magnet === null) throw notFound('the artifact is too short to have a torrent');
+    const type = 'text/plain; charset=utf-8';
+    return { status: 200, headers: { 'content-type': type, 'cache-control': 'no-store' }, body: `${magnet}\n` };
+  }
+  return bytesOf(exchange, row, inside, false);
+}
+
+/** What a body must not be, whatever its bytes. @throws Problem */
+function checkBody(exchange: Exchange, artifactBytesMax: number): number | null {
+  const encoding = header(exchange, 'content-encoding');
+  if (encoding !== undefined && !/^\s*identity\s*$/i.test(encoding))
+    throw new Problem(415, 'ENCODING', 'bytes are kept as they come: send them without Content-Encoding');
+  if (header(exchange, 'content-range') !== undefined)
+    throw new Problem(400, 'BAD_ARGUMENT', 'an artifact is put as a whole: Content-Range is not understood');
+  const stated = header(exchange, 'content-length');
+  const lengthBytes = stated === undefined ? null : Number(stated);
+  if (lengthBytes === null && header(exchange, 'transfer-encoding') === undefined) return 0;
+  if (lengthBytes !== null && lengthBytes > artifactBytesMax)
+    throw new Problem(413, 'LIMIT', `an artifact has at most ${artifactBytesMax} bytes here`);
+  return lengthBytes;
+}
+
+interface PutRules {
+  readonly space: Space;
+  readonly overwrite: boolean;
+  readonly sha256: string | null;
+}
+
+async function put(exchange: Exchange, inside: Inside, path: string, rules: PutRules): Promise<Answer> {
+  const { grant, query, signal } = exchange;
+  const { space, overwrite } = rules;
+  const name = fullName(space, path);
+  checkGrant(grant, 'write', name);
+  const lengthBytes = checkBody(exchange, inside.artifactBytesMax);
+  const stated = statedSha256(header(exchange, 'repr-digest'), header(exchange, 'x-checksum-sha256'));
+  if (typeof stated === 'object' && stated !== null) throw new Problem(400, 'BAD_ARGUMENT', stated.why);
+  if (rules.sha256 !== null && stated !== null && stated !== rules.sha256)
+    throw new Problem(422, 'MISMATCH', 'the digest of the request is not the one of the path');
+  const sha256 = rules.sha256 ?? stated;
+  const onlyIfNew = header(exchange, 'if-none-match')?.trim() === '*';
+  await checkBefore(exchange, inside, { name, overwrite, onlyIfNew, sha256, lengthBytes });
+  const published = await inside.depository
+    .publish({
+      name,
+      lengthBytes,
+      sha256,
+      contentType: space === 'artifacts' ? keptMediaType(header(exchange, 'content-type')) : null,
+      retentionDays: (query['retention-days'] as number | undefined) ?? null,
+      overwrite,
+      onlyIfNew,
+      body: exchange.body(),
+      signal,
+    })
+    .catch((error: unknown) => {
+      throw onlyIfNew && (error as { code?: unknown }).code === 'FILE_EXISTS' ? taken(true) : error;
+    });
+  const { row, kind } = published;
+  const answer = artifactJson(row, exchange.base, inside.passkeyOf(grant.token));
+  return json(kind === 'created' ? 201 : 200, answer, {
+    location: String(answer.url),
+    etag: etagOf(row.sha256),
+    'repr-digest': reprDigest(row.sha256),
+  });
+}
+
+function taken(isCondition: boolean): Problem {
+  if (isCondition) return new Problem(412, 'PRECONDITION', 'there is an artifact of this name');
+  return new Problem(409, 'FILE_EXISTS', 'other bytes have this name; ?overwrite=true replaces them');
+}
+
+interface Before {
+  readonly name: string;
+  readonly overwrite: boolean;
+  readonly onlyIfNew: boolean;
+  readonly sha256: string | null;
+  readonly lengthBytes: number | null;
+}
+
+/** What is known to fail is told before the body comes. @throws Problem */
+async function checkBefore(exchange: Exchange, inside: Inside, before: Before): Promise<void> {
+  const row = await inside.depository.find(before.name);
+  const etag = row === null ? null : etagOf(row.sha256);
+  const noneMatch = header(exchange, 'if-none-match');
+  if (!isMatch(header(exchange, 'if-match'), etag) || !isNoneMatch(noneMatch, etag)) {
+    if (row !== null && noneMatch?.trim() === '*') throw taken(true);
+    throw new Problem(412, 'PRECONDITION', 'what has this name now is not what the request expects');
+  }
+  if (row === null || before.overwrite) return;
+  const isOther = before.sha256 !== null && before.sha256 !== row.sha256;
+  const isOtherLength = before.lengthBytes !== null && before.lengthBytes !== row.lengthBytes;
+  if (isOther || isOtherLength) throw taken(false);
+}
+
+async function remove(exchange: Exchange, inside: Inside, name: string): Promise<Answer> {
+  checkGrant(exchange.grant, 'delete', name);
+  const ifMatch = header(exchange, 'if-match');
+  if (ifMatch !== undefined) {
+    const row = await inside.depository.find(name);
+    if (!isMatch(ifMatch, row === null ? null : etagOf(row.sha256)))
+      throw new Problem(412, 'PRECONDITION', 'the artifact is not that of If-Match');
+  }
+  if ((await inside.depository.remove(name)) === null) throw notFound();
+  return { status: 204 };
+}
+
+const PROBLEM = (description: string): AnswerDoc => ({
+  description,
+  type: 'application/problem+json',
+  schema: 'Problem',
+});
+export const COMMON_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
+  400: PROBLEM('the request is not understood'),
+  401: PROBLEM('a token is needed, or this one is not known'),
+  403: PROBLEM('the token does not suffice, or the page is another site’s'),
+  421: PROBLEM('the Host is not a name of this depot'),
+  503: PROBLEM('not now: come again later'),
+};
+const PUT_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
+  201: { description: 'new', type: 'application/json', schema: 'Artifact' },
+  200: {
+    description: 'the same bytes were there, or others were replaced',
+    type: 'application/json',
+    schema: 'Artifact',
+  },
+  ...COMMON_ANSWERS,
+  408: PROBLEM('the body came too slowly'),
+  409: PROBLEM('other bytes have this name'),
+  412: PROBLEM('a condition of the request does not hold'),
+  413: PROBLEM('longer than is taken here'),
+  415: PROBLEM('the body is encoded'),
+  422: PROBLEM('the bytes are not those of the digest; nothing was kept'),
+  507: PROBLEM('there is no space for it'),
+};
+const GET_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
+  200: { description: 'the bytes', type: BYTES },
+  206: { description: 'one range of them', type: BYTES },
+  304: { description: 'still the bytes of If-None-Match' },
+  ...COMMON_ANSWERS,
+  404: PROBLEM('there is no such artifact'),
+  412: PROBLEM('a condition of the request does not hold'),
+  416: PROBLEM('no byte of the range is there'),
+};
+const DELETE_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
+  204: { description: 'gone' },
+  ...COMMON_ANSWERS,
+  404: PROBLEM('there is no such artifact'),
+  412: PROBLEM('a condition of the request does not hold'),
+};
+const GET_HEADERS = {
+  Range: 'one range of bytes; several are answered with the whole',
+  'If-Range': 'the range only if the artifact is still this one',
+  'If-None-Match': '304 if it still is',
+};
+
+/** A part of a name: what may be the name of a file anywhere. */
+const NAME_PATTERN = '^(?!\\.{1,2}$)[A-Za-z0-9._~+@=-]{1,255}$';
+
+export function artifactRoutes(inside: Inside): Route[] {
+  const get: Operation = {
+    id: 'getArtifact',
+    summary: 'The bytes of an artifact, its .torrent, its magnet link, or what is known of it',
+    scope: 'read',
+    query: GET_QUERY,
+    headers: GET_HEADERS,
+    answers: GET_ANSWERS,
+    handle: (exchange) => getArtifact(exchange, inside),
+  };
+  const putting: Operation = {
+    id: 'putArtifact',
+    summary: 'Publish an artifact: its bytes are the body',
+    scope: 'write',
+    query: PUT_QUERY,
+    headers: { ...DIGEST_HEADERS, 'If-None-Match': '"*": only if nothing has the name' },
+    takesBody: true,
+    answers: PUT_ANSWERS,
+    handle: (exchange) => {
+      const overwrite = exchange.query.overwrite === true;
+      // Whoever may not delete may not make bytes of others go.
+      if (overwrite) checkGrant(exchange.grant, 'delete', fullName('artifacts', exchange.params.path!));
+      return put(exchange, inside, exchange.params.path!, { space: 'artifacts', overwrite, sha256: null });
+    },
+  };
+  const removing: Operation = {
+    id: 'removeArtifact',
+    summary: 'Remove a name; its bytes go when nothing else names them',
+    scope: 'delete',
+    query: NO_QUERY,
+    answers: DELETE_ANSWERS,
+    handle: (exchange) => remove(exchange, inside, fullName('artifacts', exchange.params.path!)),
+  };
+  const schema = z.string().regex(new RegExp(NAME_PATTERN));
+  const description = 'Name of the artifact: parts with slashes between; any Unicode but control characters and \\';
+  return [
+    {
+      template: '/artifacts/{path}',
+      params: { path: { schema, description } },
+      operations: { GET: get, PUT: putting, DELETE: removing },
+    },
+    keyRoute('cas', inside),
+    keyRoute('ac', inside),
+  ];
+}
+
+/** As Bazel, ccache and sccache speak to a cache. */
+function keyRoute(space: 'cas' | 'ac', inside: Inside): Route {
+  const isCas = space === 'cas';
+  const title = isCas ? 'Cas' : 'Ac';
+  const nameOf = (exchange: Exchange): string => fullName(space, exchange.params.key!);
+  const get: Operation = {
+    id: `get${title}`,
+    summary: isCas ? 'A blob by its SHA-256' : 'What a build tool keeps under a key',
+    scope: 'read',
+    query: NO_QUERY,
+    headers: GET_HEADERS,
+    answers: GET_ANSWERS,
+    handle: async (exchange) => {
+      checkGrant(exchange.grant, 'read', nameOf(exchange));
+      const row = await inside.depository.find(nameOf(exchange));
+      if (row === null) throw notFound();
+      return bytesOf(exchange, row, inside, isCas);
+    },
+  };
+  const putting: Operation = {
+    id: `put${title}`,
+    summary: isCas ? 'Keep a blob; its SHA-256 must be the one of the path' : 'Keep a value under a key',
+    scope: 'write',
+    query: NO_QUERY,
+    headers: DIGEST_HEADERS,
+    takesBody: true,
+    answers: PUT_ANSWERS,
+    handle: (exchange) => {
+      const { key } = exchange.params;
+      return put(exchange, inside, key!, { space, overwrite: !isCas, sha256: isCas ? key! : null });
+    },
+  };
+  const removing: Operation = {
+    id: `remove${title}`,
+    summary: 'Remove it',
+    scope: 'delete',
+    query: NO_QUERY,
+    answers: DELETE_ANSWERS,
+    handle: (exchange) => remove(exchange, inside, nameOf(exchange)),
+  };
+  const description = isCas ? 'SHA-256 of the blob' : 'Key of 64 hexadecimal digits';
+  return {
+    template: `/${space}/{key}`,
+    params: { key: { schema: HEX64, description } },
+    operations: { GET: get, PUT: putting, DELETE: removing },
+  };
+}

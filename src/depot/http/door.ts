@@ -1,0 +1,63 @@
+/** The depot's HTTP server put together: routes, handler, socket. Knows nothing of what is behind `Inside`. */
+import type { IncomingMessage } from 'node:http';
+import { hostname } from 'node:os';
+import { urlHost } from '../../net/address.js';
+import { artifactRoutes } from './artifact-routes.js';
+import type { GuardRules } from './guard.js';
+import { Handler, type RequestRecord } from './handler.js';
+import type { Inside } from './inside.js';
+import { listingRoutes } from './listing-routes.js';
+import type { Route } from './route.js';
+import { type ConnectionGuard, type HttpServer, startServer } from './server.js';
+import { serviceRoutes, withOpenApi } from './service-routes.js';
+import { swarmRoutes } from './swarm-routes.js';
+import type { Certificate } from './tls.js';
+import type { Anonymous, TokenTable } from './tokens.js';
+
+export interface DoorOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Names by which it may be reached, beside addresses, localhost and the name of this machine. */
+  readonly allowHosts: readonly string[];
+  /** Origins whose pages may read and write. */
+  readonly corsOrigins: readonly string[];
+  /** "https://depot.example.org": what links begin with; null: as the client reached us. */
+  readonly publicUrl: string | null;
+  readonly tokens: () => TokenTable;
+  readonly anonymous: Anonymous;
+  readonly certificate: Certificate | null;
+  readonly connections: ConnectionGuard;
+  readonly onRequest: (record: RequestRecord) => void;
+  readonly onTrouble: (error: unknown, method: string, path: string) => void;
+  readonly wallClockMs: () => number;
+  readonly now: () => number;
+}
+
+export function routesOf(inside: Inside): Route[] {
+  return withOpenApi(
+    [...serviceRoutes(inside), ...listingRoutes(inside), ...artifactRoutes(inside), ...swarmRoutes(inside)],
+    inside,
+  );
+}
+
+/** @throws HaulError PORT_IN_USE, NO_PERMISSION, IO */
+export function openDoor(inside: Inside, options: DoorOptions): Promise<HttpServer> {
+  const { certificate, publicUrl } = options;
+  const scheme = certificate === null ? 'http' : 'https';
+  const baseOf = (authority: string, _request: IncomingMessage): string => publicUrl ?? `${scheme}://${authority}`;
+  const handler = new Handler({ ...options, routes: routesOf(inside), rules: rulesOf(options), baseOf });
+  return startServer({ ...options, handler });
+}
+
+function rulesOf({ allowHosts, corsOrigins, publicUrl }: DoorOptions): GuardRules {
+  const machine = hostname().toLowerCase();
+  const hosts = new Set([machine, machine.split('.', 1)[0]!, ...allowHosts.map((name) => name.toLowerCase())]);
+  if (publicUrl !== null) hosts.add(new URL(publicUrl).hostname.toLowerCase());
+  return { hosts, origins: new Set(corsOrigins) };
+}
+
+/** Where it can be reached from this machine. */
+export function localUrl({ host, port }: HttpServer, isTls: boolean): string {
+  const reached = host === '::' || host === '0.0.0.0' ? '127.0.0.1' : host;
+  return `${isTls ? 'https' : 'http'}://${urlHost(reached)}:${port}`;
+}

@@ -1,0 +1,292 @@
+/**
+ * One request from head to log line: whose it is, what it asks for, whether it may, then its route. Owns nothing but
+ * what is under way. Invariant: each request ends with one answer or with the end of its connection, and a body that
+ * nobody wants is neither kept nor read for long.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { groupOf } from '../../net/remote-group.js';
+import { Answers, hasTurn } from './answers.js';
+import { checkHost, checkSameSite, corsHeaders, type GuardRules, preflightHeaders } from './guard.js';
+import { DEPOT_HTTP_LIMITS } from './limits.js';
+import { Problem, problemOf } from './problems.js';
+import type { Answer, Exchange, Method, Operation, Route, Slices } from './route.js';
+import { Router } from './router.js';
+import { parseQuery, parseTarget, type Target } from './target.js';
+import { type Anonymous, checkGrant, type Grant, grantOf, type TokenTable } from './tokens.js';
+import { UploadBody } from './upload-body.js';
+
+/** One line of the log. Nothing in it is secret. */
+export interface RequestRecord {
+  readonly method: string;
+  /** Without the query, passkeys left out; as it came, so not fit for a terminal. */
+  readonly path: string;
+  readonly status: number;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  readonly seconds: number;
+  readonly remote: string;
+  /** Id of the token, or null. */
+  readonly token: string | null;
+  /** The client went before it had its answer. */
+  readonly isAborted: boolean;
+}
+
+export interface HandlerOptions {
+  readonly routes: readonly Route[];
+  readonly rules: GuardRules;
+  readonly tokens: () => TokenTable;
+  readonly anonymous: Anonymous;
+  /** "http://host:port" for a client that said so in its Host header. */
+  readonly baseOf: (authority: string, request: IncomingMessage) => string;
+  readonly onRequest: (record: RequestRecord) => void;
+  /** Something of ours went wrong. */
+  readonly onTrouble: (error: unknown, method: string, path: string) => void;
+  /** Milliseconds since 1970, for tokens. */
+  readonly wallClockMs: () => number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+interface Underway {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly body: UploadBody;
+  readonly beganMs: number;
+  readonly abort: AbortController;
+  path: string;
+  grant: Grant | null;
+  cors: Readonly<Record<string, string>>;
+  sentBytes: number;
+}
+
+const METHODS: ReadonlySet<string> = new Set(['GET', 'PUT', 'DELETE']);
+const PASSKEY_PATH = /^\/[^/]+(\/(?:announce|scrape))$/;
+
+export class Handler {
+  readonly #options: HandlerOptions;
+  readonly #router: Router;
+  readonly #answers: Answers;
+  readonly #underway = new Set<Underway>();
+  #uploads = 0;
+  #isStopping = false;
+
+  constructor(options: HandlerOptions) {
+    this.#options = options;
+    this.#router = new Router(options.routes);
+    this.#answers = new Answers(options.now);
+  }
+
+  get underway(): number {
+    return this.#underway.size;
+  }
+
+  /** Once a second or so. */
+  tick(): void {
+    this.#answers.tick();
+  }
+
+  /** Answers from now on end their connections. */
+  stop(): void {
+    this.#isStopping = true;
+  }
+
+  /** Whatever is under way ends now. */
+  abort(): void {
+    for (const { abort, response } of this.#underway) {
+      abort.abort();
+      if (response.headersSent) response.destroy();
+    }
+  }
+
+  /** @param expectsContinue the client waits for a word before it sends the body */
+  async handle(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
+    const underway: Underway = {
+      request,
+      response,
+      body: new UploadBody(request, response, expectsContinue),
+      beganMs: this.#options.now(),
+      abort: new AbortController(),
+      path: (request.url ?? '').split('?', 1)[0]!.replace(PASSKEY_PATH, '/…$1'),
+      grant: null,
+      cors: {},
+      sentBytes: 0,
+    };
+    this.#underway.add(underway);
+    response.once('close', () => this.#closed(underway));
+    response.on('error', () => {});
+    try {
+      if (!(await hasTurn(request.socket, response))) return;
+      const answer = await this.#answerOf(underway);
+      if (answer !== null) await this.#send(underway, answer);
+    } catch (error) {
+      await this.#fail(underway, error);
+    }
+  }
+
+  #closed(underway: Underway): void {
+    const { request, response, beganMs, grant, path, sentBytes, body } = underway;
+    this.#underway.delete(underway);
+    const isAborted = !response.writableFinished;
+    underway.abort.abort();
+    this.#options.onRequest({
+      method: request.method ?? '',
+      path,
+      status: response.headersSent ? response.statusCode : 0,
+      sentBytes,
+      receivedBytes: body.receivedBytes,
+      seconds: (this.#options.now() - beganMs) / 1000,
+      remote: request.socket.remoteAddress ?? '',
+      token: grant?.token?.id ?? null,
+      isAborted,
+    });
+  }
+
+  async #answerOf(underway: Underway): Promise<Answer | null> {
+    const { request } = underway;
+    const { rules, baseOf } = this.#options;
+    const target = parseTarget(request.url ?? '');
+    if (typeof target === 'string') throw new Problem(400, 'BAD_TARGET', target);
+    const authority = authorityOf(request, target);
+    checkHost(authority, rules);
+    checkFraming(request);
+    const { origin } = request.headers;
+    underway.cors = corsHeaders(origin, rules);
+    if (request.method === 'OPTIONS') return this.#options204(request, target);
+    const { operation, params, method } = this.#operationOf(request, target);
+    if (method !== 'GET') checkSameSite({ origin, authority, fetchSite: headerOf(request, 'sec-fetch-site') }, rules);
+    const grant = this.#grantOf(request);
+    underway.grant = grant;
+    if (operation.scope !== null) checkGrant(grant, operation.scope, null);
+    const exchange: Exchange = {
+      request,
+      response: underway.response,
+      method,
+      target,
+      base: baseOf(authority!, request),
+      grant,
+      params,
+      query: queryOf(operation, target),
+      body: () => this.#bodyOf(underway),
+      signal: underway.abort.signal,
+    };
+    return operation.handle(exchange);
+  }
+
+  #grantOf(request: IncomingMessage): Grant {
+    const { tokens, anonymous, wallClockMs } = this.#options;
+    return grantOf(request.headers.authorization, tokens(), anonymous, wallClockMs());
+  }
+
+  #operationOf(request: IncomingMessage, target: Target) {
+    const found = this.#router.find(target);
+    if (found === null) throw new Problem(404, 'NOT_FOUND', 'there is nothing at this path');
+    const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
+    const operation = METHODS.has(method) ? found.route.operations[method as Method] : undefined;
+    if (operation === undefined)
+      throw new Problem(405, 'METHOD', `${request.method} is not for this path`, { allow: allowed(found.route) });
+    return { operation, params: found.params, method: method as Method };
+  }
+
+  #options204(request: IncomingMessage, target: Target): Answer {
+    const found = this.#router.find(target);
+    const allow = found === null ? 'GET, HEAD, OPTIONS' : allowed(found.route);
+    return { status: 204, headers: { allow, ...preflightHeaders(request.headers.origin, this.#options.rules) } };
+  }
+
+  async *#bodyOf(underway: Underway): AsyncGenerator<Uint8Array> {
+    if (this.#uploads >= DEPOT_HTTP_LIMITS.uploads)
+      throw new Problem(503, 'BUSY', 'too many uploads are under way', {
+        'retry-after': String(DEPOT_HTTP_LIMITS.retrySeconds),
+      });
+    this.#uploads++;
+    try {
+      yield* underway.body.read();
+    } finally {
+      this.#uploads--;
+    }
+  }
+
+  async #send(underway: Underway, { status, headers = {}, body }: Answer): Promise<void> {
+    const { request, response, cors } = underway;
+    if (response.destroyed) return;
+    const lengthBytes = body === undefined ? 0 : isSlices(body) ? body.lengthBytes : Buffer.byteLength(body);
+    const hasLength = status !== 204 && status !== 304;
+    const isLingering = underway.body.isUnread;
+    const head = {
+      ...headers,
+      ...cors,
+      ...(hasLength ? { 'content-length': lengthBytes } : {}),
+      ...(isLingering || this.#isStopping ? { connection: 'close' } : {}),
+    };
+    const isBare = request.method === 'HEAD' || !hasLength || lengthBytes === 0;
+    if (body !== undefined && isSlices(body) && !isBare) {
+      const group = groupOf(request.socket.remoteAddress ?? '');
+      const writeHead = (): void => void response.writeHead(status, head);
+      underway.sentBytes = await this.#answers.send(response, body, group, writeHead);
+      return;
+    }
+    response.writeHead(status, head);
+    if (!isBare && !isSlices(body!)) {
+      underway.sentBytes = lengthBytes;
+      response.write(body);
+    }
+    if (isLingering) await underway.body.drop();
+    response.end();
+  }
+
+  async #fail(underway: Underway, error: unknown): Promise<void> {
+    const { request, response, path } = underway;
+    const { problem, isOurFault } = problemOf(error);
+    if (isOurFault && !underway.abort.signal.aborted) this.#options.onTrouble(error, request.method ?? '', path);
+    if (response.headersSent || response.destroyed) {
+      response.destroy();
+      return;
+    }
+    const headers = { 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...problem.headers };
+    const body = `${JSON.stringify(problem.body)}\n`;
+    await this.#send(underway, { status: problem.status, headers, body }).catch(() => response.destroy());
+  }
+}
+
+function isSlices(body: string | Uint8Array | Slices): body is Slices {
+  return typeof body === 'object' && 'open' in body;
+}
+
+function headerOf({ headers }: IncomingMessage, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+function allowed({ operations }: Route): string {
+  const methods = Object.keys(operations);
+  return [...(methods.includes('GET') ? ['GET', 'HEAD'] : []), ...methods.filter((method) => method !== 'GET')]
+    .concat('OPTIONS')
+    .join(', ');
+}
+
+/** Two hosts are one too many: a proxy before us may have gone by the other. */
+function authorityOf(request: IncomingMessage, target: Target): string | undefined {
+  let hosts = 0;
+  for (let at = 0; at < request.rawHeaders.length; at += 2) if (/^host$/i.test(request.rawHeaders[at]!)) hosts++;
+  if (hosts > 1) throw new Problem(400, 'BAD_HOST', 'the request names its host more than once');
+  return target.authority ?? request.headers.host;
+}
+
+/** What a proxy before us might take for another length than we do. Node refuses both lengths at once. */
+function checkFraming(request: IncomingMessage): void {
+  const coding = headerOf(request, 'transfer-encoding');
+  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked')
+    throw new Problem(501, 'ENCODING', 'the only Transfer-Encoding that is understood is chunked');
+}
+
+function queryOf({ query, id }: Operation, target: Target): Record<string, unknown> {
+  if (query === null) return {};
+  const pairs = parseQuery(target.rawQuery);
+  if (typeof pairs === 'string') throw new Problem(400, 'BAD_QUERY', pairs);
+  // Caches are told apart by what nobody looks at; where something is changed a word that is not known is a mistake.
+  const parsed = query.safeParse(Object.fromEntries(pairs));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const where = issue === undefined || issue.path.length === 0 ? id : issue.path.join('.');
+  throw new Problem(400, 'BAD_QUERY', `query: ${where}: ${issue?.message ?? 'is not understood'}`);
+}

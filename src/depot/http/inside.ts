@@ -1,0 +1,36 @@
+/** What the routes need of the depot behind them. `depot.ts` puts it together; tests give their own. */
+import type { Catalogue } from '../catalogue/port.js';
+import type { Depository } from '../publish-port.js';
+import type { Listeners } from './listeners.js';
+import type { Token } from './tokens.js';
+
+/** Announces and scrapes, as the tracker's service has them. */
+export interface TrackerDoor {
+  /** @param query behind the "?". @param remote, local addresses of the connection. @param passkey or '' */
+  announce(query: string, remote: string, local: () => string, passkey: string): Buffer;
+  scrape(query: string, passkey: string): Buffer;
+}
+
+/** One thing that must work before requests can be served. */
+export interface Check {
+  readonly name: string;
+  readonly isReady: boolean;
+  /** For people; '' while it is ready. */
+  readonly message: string;
+}
+
+export interface Inside {
+  readonly depository: Depository;
+  readonly catalogue: Pick<Catalogue, 'list' | 'byInfoHash' | 'counts' | 'expiring'>;
+  /** Null: there is none. */
+  readonly tracker: TrackerDoor | null;
+  /** Of a token, for announce URLs; null: announces need none. */
+  readonly passkeyOf: (token: Token | null) => string | null;
+  readonly listeners: Listeners;
+  readonly readiness: () => Promise<readonly Check[]>;
+  /** In the text format of Prometheus. */
+  readonly metrics: () => Promise<{ readonly type: string; readonly text: string }>;
+  /** Longest artifact that is taken. */
+  readonly artifactBytesMax: number;
+  readonly version: string;
+}

@@ -1,0 +1,51 @@
+/** Limits of the depot's HTTP server, each with its unit and its reason. Pure. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const DEPOT_HTTP_LIMITS = {
+  /** Request line and headers of one request: a name of 1 KiB, percent-encoded, and 100 info-hashes fit. */
+  headerBytes: 16 * KIB,
+  /** Between the first byte of a request and the end of its headers. */
+  headersTimeoutMs: 10_000,
+  /** A connection without a request is kept for so long. */
+  keepAliveMs: 15_000,
+  /** Requests with a body under way at once. */
+  uploads: 256,
+  /** Artifacts being sent at once; beyond that the slowest that had time enough gives way, or 503. */
+  answers: 512,
+  /** Of one address (IPv6: one /64), once all places are taken. */
+  answersPerAddress: 128,
+  /** An answer of which no part (256 KiB) was taken in so long ends: 4 KiB/s, and a slow line takes more. */
+  answerIdleMs: 60_000,
+  /** What is read of a body that nobody wants, so that its sender sees the answer before the connection ends, */
+  unwantedBytes: MIB,
+  /** and for how long. */
+  unwantedMs: 2_000,
+  /** Whoever finds all places taken is told to come again after this. */
+  retrySeconds: 5,
+  /** Rows of one page of a listing. */
+  listRows: 1_000,
+  /** For who names no number. */
+  listRowsDefault: 100,
+  /** Rows that one request looks at for a pattern; what comes behind is the next page's. */
+  listLooked: 10_000,
+  /** Characters of a pattern. */
+  patternCharacters: 256,
+  /** Alternatives that the braces of a pattern make. */
+  patternAlternatives: 64,
+  /** Who listens to /events at once. */
+  listeners: 64,
+  /** Of one address (IPv6: one /64). */
+  listenersPerAddress: 16,
+  /** Bytes of events that wait for one listener; who is slower is let go of and may come again. */
+  listenerBytes: 256 * KIB,
+  /** A comment for each listener, so that proxies keep the connection. */
+  listenerBeatMs: 15_000,
+  /** Longest time that a name may be kept, in days: a hundred years. */
+  retentionDays: 36_500,
+  /** Uploads that are under way when the depot is told to stop may go on for so long. */
+  graceMs: 30_000,
+  /** Tokens of one file. */
+  tokens: 10_000,
+} as const;

@@ -1,0 +1,66 @@
+/**
+ * Who listens to /events (server-sent events). Bounded: so many of one address and in all, and who reads too slowly is
+ * let go of. Nobody is waited for.
+ */
+import type { ServerResponse } from 'node:http';
+import { DEPOT_HTTP_LIMITS } from './limits.js';
+
+export interface DepotEvent {
+  readonly type: 'publish' | 'remove' | 'figures';
+  /** JSON; for `publish` and `remove` it has the full name. */
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+interface Listener {
+  readonly response: ServerResponse;
+  readonly group: string;
+  /** Of names below this it hears. */
+  readonly prefix: string;
+}
+
+export class Listeners {
+  readonly #listeners = new Set<Listener>();
+  #next = 1;
+
+  get count(): number {
+    return this.#listeners.size;
+  }
+
+  /** False: there is no room. @param group of its address */
+  add(response: ServerResponse, group: string, prefix: string): boolean {
+    const ofGroup = [...this.#listeners].filter((listener) => listener.group === group).length;
+    const { listeners, listenersPerAddress } = DEPOT_HTTP_LIMITS;
+    if (this.#listeners.size >= listeners || ofGroup >= listenersPerAddress) return false;
+    const listener = { response, group, prefix };
+    this.#listeners.add(listener);
+    response.once('close', () => this.#listeners.delete(listener));
+    response.writeHead(200, {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+      'x-content-type-options': 'nosniff',
+    });
+    response.write('retry: 2000\n\n');
+    return true;
+  }
+
+  tell({ type, data }: DepotEvent): void {
+    if (this.#listeners.size === 0) return;
+    const text = `id: ${this.#next++}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+    const { name } = data;
+    for (const { response, prefix } of this.#listeners) {
+      if (typeof name === 'string' && !name.startsWith(prefix)) continue;
+      if (response.writableLength > DEPOT_HTTP_LIMITS.listenerBytes) response.destroy();
+      else response.write(text);
+    }
+  }
+
+  beat(): void {
+    for (const { response } of this.#listeners) response.write(':\n\n');
+  }
+
+  close(): void {
+    for (const { response } of this.#listeners) response.end();
+    this.#listeners.clear();
+  }
+}

@@ -1,0 +1,111 @@
+/** Names below a prefix, page by page. */
+import { z } from 'zod';
+import type { ArtifactRow } from '../catalogue/port.js';
+import { fullName } from '../names.js';
+import { artifactJson } from './artifact-json.js';
+import { COMMON_ANSWERS, json } from './artifact-routes.js';
+import type { Inside } from './inside.js';
+import { DEPOT_HTTP_LIMITS } from './limits.js';
+import { type NameTest, namePattern } from './name-pattern.js';
+import { Problem } from './problems.js';
+import type { Answer, Exchange, Operation, Route } from './route.js';
+import { LIST_QUERY } from './schemas.js';
+import { checkGrant } from './tokens.js';
+
+const SPACE = 'artifacts/';
+/** Longest time there is in a Date: every row that has an end expires before. */
+const END_OF_TIME_MS = 8_640_000_000_000_000;
+
+interface Page {
+  readonly rows: readonly ArtifactRow[];
+  readonly cursor: string | null;
+}
+
+function testOf(pattern: string | undefined, prefix: string): NameTest {
+  if (pattern === undefined) return () => true;
+  const test = namePattern(pattern);
+  if (typeof test === 'string') throw new Problem(400, 'BAD_ARGUMENT', test);
+  return (name) => test(name.slice(prefix.length));
+}
+
+/** Looks on until the page is full or it has looked at enough: then the cursor says where to go on. */
+async function pageOf(
+  inside: Inside,
+  prefix: string,
+  begin: string | null,
+  limit: number,
+  test: NameTest,
+): Promise<Page> {
+  const rows: ArtifactRow[] = [];
+  let cursor = begin;
+  let looked = 0;
+  do {
+    const page = await inside.catalogue.list({ prefix, cursor, limit: DEPOT_HTTP_LIMITS.listRows });
+    for (const row of page.rows) {
+      looked++;
+      if (!test(row.name)) continue;
+      rows.push(row);
+      if (rows.length < limit) continue;
+      const isLast = row === page.rows.at(-1) && page.cursor === null;
+      return { rows, cursor: isLast ? null : row.name };
+    }
+    cursor = page.cursor;
+  } while (cursor !== null && looked < DEPOT_HTTP_LIMITS.listLooked);
+  return { rows, cursor };
+}
+
+/** Those below the prefix of what goes next by age. */
+async function expiringOf(inside: Inside, prefix: string, limit: number, test: NameTest): Promise<Page> {
+  const rows = await inside.catalogue.expiring(END_OF_TIME_MS, DEPOT_HTTP_LIMITS.listLooked);
+  const isWanted = ({ name }: ArtifactRow): boolean => name.startsWith(prefix) && test(name);
+  return { rows: rows.filter(isWanted).slice(0, limit), cursor: null };
+}
+
+function cursorOf(text: string | undefined, prefix: string): string | null {
+  if (text === undefined) return null;
+  const name = /^[A-Za-z0-9_-]+$/.test(text) ? Buffer.from(text, 'base64url').toString('utf8') : '';
+  if (!name.startsWith(prefix)) throw new Problem(400, 'BAD_ARGUMENT', 'the cursor is not of this listing');
+  return name;
+}
+
+async function list(exchange: Exchange, inside: Inside): Promise<Answer> {
+  const { grant, base, query } = exchange;
+  const path = exchange.params.prefix!;
+  const prefix = path === '' ? SPACE : `${fullName('artifacts', path)}/`;
+  checkGrant(grant, 'read', prefix);
+  const { pattern, cursor, order } = query as { pattern?: string; cursor?: string; order?: string };
+  const limit = (query.limit as number | undefined) ?? DEPOT_HTTP_LIMITS.listRowsDefault;
+  const test = testOf(pattern, prefix);
+  const page =
+    order === 'expiring'
+      ? await expiringOf(inside, prefix, limit, test)
+      : await pageOf(inside, prefix, cursorOf(cursor, prefix), limit, test);
+  const passkey = inside.passkeyOf(grant.token);
+  return json(200, {
+    prefix: prefix.slice(SPACE.length),
+    items: page.rows.map((row) => artifactJson(row, base, passkey)),
+    cursor: page.cursor === null ? null : Buffer.from(page.cursor).toString('base64url'),
+  });
+}
+
+export function listingRoutes(inside: Inside): Route[] {
+  const get: Operation = {
+    id: 'listArtifacts',
+    summary: 'What is below a prefix; the slash at the end makes it a listing',
+    scope: 'read',
+    query: LIST_QUERY,
+    answers: {
+      200: { description: 'one page of it', type: 'application/json', schema: 'Listing' },
+      ...COMMON_ANSWERS,
+    },
+    handle: (exchange) => list(exchange, inside),
+  };
+  const schema = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._~+@=-]{1,255}$/);
+  return [
+    {
+      template: '/artifacts/{prefix}/',
+      params: { prefix: { schema, description: 'Parts of names; without any: all artifacts' } },
+      operations: { GET: get },
+    },
+  ];
+}

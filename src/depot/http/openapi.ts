@@ -1,0 +1,97 @@
+/** OpenAPI 3.1 of the routes: made of the table that serves them, with the schemas that check them. */
+import { z } from 'zod';
+import { DEPOT_HTTP_LIMITS } from './limits.js';
+import { STATUS_TITLES } from './problems.js';
+import type { AnswerDoc, Operation, Route } from './route.js';
+import { SCHEMAS } from './schemas.js';
+
+type Json = Record<string, unknown>;
+
+/** @param io what is sent to us ('input'), or what comes out of the check ('output': numbers are numbers) */
+function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, target: 'draft-2020-12' }) as Json;
+  return rest;
+}
+
+function queryParameters(query: z.ZodObject): Json[] {
+  return Object.entries(query.shape).map(([name, field]) => {
+    const schema = field as z.ZodType;
+    const { description, ...rest } = schemaOf(schema, 'output');
+    // What comes out of a flag is a boolean, what goes in is a word.
+    const shown = Object.keys(rest).length === 0 ? { type: 'string', enum: ['true', 'false'] } : rest;
+    return { name, in: 'query', required: false, description: description ?? schema.description ?? '', schema: shown };
+  });
+}
+
+function parametersOf(route: Route, { query, headers = {} }: Operation): Json[] {
+  const path = Object.entries(route.params).map(([name, { schema, description }]) => {
+    return { name, in: 'path', required: true, description, schema: schemaOf(schema, 'output') };
+  });
+  const fields = Object.entries(headers).map(([name, description]) => {
+    return { name, in: 'header', required: false, description, schema: { type: 'string' } };
+  });
+  return [...path, ...(query === null ? [] : queryParameters(query)), ...fields];
+}
+
+function answerOf({ description, type, schema }: AnswerDoc): Json {
+  if (type === undefined) return { description };
+  const isBytes = schema === undefined;
+  const shape = isBytes ? {} : { schema: { $ref: `#/components/schemas/${schema}` } };
+  return { description, content: { [type]: shape } };
+}
+
+function operationOf(route: Route, operation: Operation): Json {
+  const { id, summary, scope, takesBody, answers } = operation;
+  const body = { required: false, content: { 'application/octet-stream': { schema: {} } } };
+  return {
+    operationId: id,
+    summary,
+    ...(scope === null ? { security: [] } : { 'x-scope': scope }),
+    parameters: parametersOf(route, operation),
+    ...(takesBody === true ? { requestBody: body } : {}),
+    responses: Object.fromEntries(Object.entries(answers).map(([status, doc]) => [status, answerOf(doc)])),
+  };
+}
+
+/** HEAD is GET without bytes: its problems have none, either. */
+function headOf(route: Route, operation: Operation): Json {
+  const bare = Object.entries(operation.answers).map(([status, { description }]) => [status, { description }]);
+  return {
+    ...operationOf(route, { ...operation, id: `${operation.id}Head` }),
+    summary: `${operation.summary}: the head alone`,
+    responses: Object.fromEntries(bare),
+  };
+}
+
+function itemOf(route: Route): Json {
+  const { GET, PUT, DELETE } = route.operations;
+  return {
+    ...(GET === undefined ? {} : { get: operationOf(route, GET) }),
+    ...(GET === undefined || GET.id === 'events' ? {} : { head: headOf(route, GET) }),
+    ...(PUT === undefined ? {} : { put: operationOf(route, PUT) }),
+    ...(DELETE === undefined ? {} : { delete: operationOf(route, DELETE) }),
+  };
+}
+
+export function openApi(routes: readonly Route[], version: string): Json {
+  const titles = Object.entries(STATUS_TITLES).map(([status, title]) => `${status} ${title}`);
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Swarmhaul depot',
+      version,
+      description:
+        'Artifacts by name, over HTTP and BitTorrent. Names have slashes: in the URL they stay as they are. ' +
+        `A listing has at most ${DEPOT_HTTP_LIMITS.listRows} names. Problems: ${titles.join('; ')}.`,
+    },
+    security: [{}, { bearer: [] }, { basic: [] }],
+    paths: Object.fromEntries(routes.map((route) => [route.template, itemOf(route)])),
+    components: {
+      schemas: Object.fromEntries(Object.entries(SCHEMAS).map(([name, schema]) => [name, schemaOf(schema, 'output')])),
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer' },
+        basic: { type: 'http', scheme: 'basic', description: 'the token as password, any user' },
+      },
+    },
+  };
+}

@@ -1,0 +1,73 @@
+/** Routes as a table: what `router.ts` finds them by, what checks their parameters, and what OpenAPI is made of. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { z } from 'zod';
+import type { Target } from './target.js';
+import type { Grant, Scope } from './tokens.js';
+
+export type Method = 'GET' | 'PUT' | 'DELETE';
+
+/** One request, its head checked. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** HEAD is GET without the bytes. */
+  readonly method: Method;
+  readonly target: Target;
+  /** "http://host:port" by which the client reached us, or what the operator named; no slash at its end. */
+  readonly base: string;
+  readonly grant: Grant;
+  /** The decoded parts of the path that the template names. */
+  readonly params: Readonly<Record<string, string>>;
+  /** As its schema gives it. */
+  readonly query: Readonly<Record<string, unknown>>;
+  /** The body as it comes; asks for it first where the client waits to be asked. */
+  readonly body: () => AsyncIterable<Uint8Array>;
+  /** Fires when the client is gone before its answer, or the depot has to stop. */
+  readonly signal: AbortSignal;
+}
+
+/** Bytes that are made while they are sent. */
+export interface Slices {
+  readonly lengthBytes: number;
+  /** Each is valid until the next is asked for. */
+  readonly open: () => AsyncIterable<Uint8Array>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array | Slices;
+}
+
+/** Null: the handler has answered, or goes on answering, by itself. */
+export type Handler = (exchange: Exchange) => Promise<Answer | null> | Answer | null;
+
+export type SchemaName = 'Artifact' | 'Listing' | 'Problem' | 'Version' | 'Readiness';
+
+export interface AnswerDoc {
+  readonly description: string;
+  /** Without: no body. */
+  readonly type?: string;
+  readonly schema?: SchemaName;
+}
+
+export interface Operation {
+  readonly id: string;
+  readonly summary: string;
+  /** Null: for everybody. */
+  readonly scope: Scope | null;
+  /** Unknown keys are refused. Null: the query is not looked at. */
+  readonly query: z.ZodObject | null;
+  /** Request headers that matter, with what they mean. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly takesBody?: boolean;
+  readonly answers: Readonly<Record<number, AnswerDoc>>;
+  readonly handle: Handler;
+}
+
+export interface Route {
+  /** "/artifacts/{path}": the last part, where it is one of `greedy`, takes all that is left. */
+  readonly template: string;
+  readonly params: Readonly<Record<string, { readonly schema: z.ZodType; readonly description: string }>>;
+  readonly operations: Partial<Readonly<Record<Method, Operation>>>;
+}

@@ -1,0 +1,91 @@
+/** Shapes of parameters and answers: requests are checked with them, and OpenAPI shows them. */
+import { z } from 'zod';
+import { DEPOT_HTTP_LIMITS } from './limits.js';
+
+/** A decimal number of a query. */
+function whole(min: number, max: number) {
+  return z
+    .string()
+    .regex(/^\d{1,9}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.int().min(min).max(max));
+}
+
+const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
+/** `?torrent`, `?torrent=` */
+const mark = z.literal('');
+
+export const PUT_QUERY = z.strictObject({
+  'retention-days': whole(1, DEPOT_HTTP_LIMITS.retentionDays)
+    .optional()
+    .describe('days until the artifact goes; without it the rule of the depot holds'),
+  overwrite: flag.optional().describe('true: another artifact of this name is replaced; needs the scope delete, too'),
+});
+
+export const GET_QUERY = z.strictObject({
+  torrent: mark.optional().describe('the .torrent of the artifact instead of its bytes'),
+  magnet: mark.optional().describe('a magnet link as text'),
+  info: mark.optional().describe('what is known of the artifact, as JSON'),
+});
+
+export const LIST_QUERY = z.strictObject({
+  pattern: z
+    .string()
+    .max(DEPOT_HTTP_LIMITS.patternCharacters)
+    .optional()
+    .describe('only names that match below the prefix: `*` and `?` within a part, `**` across parts, `[…]`, `{a,b}`'),
+  limit: whole(1, DEPOT_HTTP_LIMITS.listRows).optional().describe('at most so many names'),
+  cursor: z.string().max(2048).optional().describe('as the page before gave it'),
+  order: z.enum(['name', 'expiring']).optional().describe('expiring: what goes next by age first; takes no cursor'),
+});
+
+export const NO_QUERY = z.strictObject({});
+
+export const HEX40 = z.string().regex(/^[0-9a-f]{40}$/);
+export const HEX64 = z.string().regex(/^[0-9a-f]{64}$/);
+const TIME = z.iso.datetime();
+
+export const ARTIFACT = z
+  .object({
+    name: z.string(),
+    sha256: HEX64,
+    lengthBytes: z.int().min(0),
+    contentType: z.string().nullable(),
+    created: TIME,
+    expires: TIME.nullable(),
+    isPinned: z.boolean(),
+    infoHash: HEX40.nullable().describe('null: it is too short to have a torrent'),
+    url: z.string(),
+    torrentUrl: z.string().nullable(),
+    magnet: z.string().nullable(),
+  })
+  .describe('An artifact: a name and the bytes it points to');
+
+export const LISTING = z
+  .object({ prefix: z.string(), items: z.array(ARTIFACT), cursor: z.string().nullable() })
+  .describe('Names in the order of their bytes; a cursor where there are more');
+
+export const PROBLEM = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int().min(400).max(599),
+    detail: z.string(),
+    code: z.string(),
+  })
+  .describe('What went wrong (RFC 9457)');
+
+export const VERSION = z.object({ name: z.literal('swarmhaul'), version: z.string() });
+
+export const READINESS = z.object({
+  ready: z.boolean(),
+  checks: z.array(z.object({ name: z.string(), ready: z.boolean(), message: z.string() })),
+});
+
+export const SCHEMAS = {
+  Artifact: ARTIFACT,
+  Listing: LISTING,
+  Problem: PROBLEM,
+  Version: VERSION,
+  Readiness: READINESS,
+} as const;

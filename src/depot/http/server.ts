@@ -1,0 +1,148 @@
+/**
+ * The listening socket of the depot's HTTP server, plain or TLS, and the connections on it. What is asked is the
+ * handler's; here is what comes before a request can be read, and the end of all.
+ */
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { fromSystemError, HaulError } from '../../errors.js';
+import { urlHost } from '../../net/address.js';
+import type { Handler } from './handler.js';
+import { DEPOT_HTTP_LIMITS } from './limits.js';
+import type { Certificate } from './tls.js';
+
+/** How many connections there are, and what waits on them; as the tracker keeps them. */
+export interface ConnectionGuard {
+  watch(server: Server): void;
+  guard(handler: RequestListener): RequestListener;
+}
+
+export interface ServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly handler: Handler;
+  readonly connections: ConnectionGuard;
+  /** Null: without TLS. */
+  readonly certificate: Certificate | null;
+}
+
+export interface HttpServer {
+  readonly server: Server;
+  readonly host: string;
+  readonly port: number;
+  /** Takes no more connections, waits for what is under way for so long, then ends it. */
+  close(graceMs: number): Promise<void>;
+}
+
+const SWEEP_MS = 1_000;
+
+/** @throws HaulError PORT_IN_USE, NO_PERMISSION, IO */
+export async function startServer(options: ServerOptions): Promise<HttpServer> {
+  const { handler, host, port } = options;
+  const server = makeServer(options);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) =>
+      reject(fromSystemError(error, 'depot: listen on', `${urlHost(host)} port ${port}`)),
+    );
+    server.listen({ host, port, backlog: 511 }, resolve);
+  });
+  server.on('error', () => {});
+  const timer = setInterval(() => handler.tick(), SWEEP_MS).unref();
+  const bound = server.address() as AddressInfo;
+  let closing: Promise<void> | null = null;
+  const close = async (graceMs: number): Promise<void> => {
+    handler.stop();
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
+    await withinGrace(closed, graceMs, server);
+    clearInterval(timer);
+    handler.abort();
+    server.closeAllConnections();
+    await closed;
+  };
+  return {
+    server,
+    host: bound.address,
+    port: bound.port,
+    close: (graceMs) => {
+      closing ??= close(graceMs);
+      return closing;
+    },
+  };
+}
+
+/** Connections that fall idle meanwhile are closed, too. */
+function withinGrace(closed: Promise<void>, graceMs: number, server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const sweep = setInterval(() => server.closeIdleConnections(), 50);
+    const timer = setTimeout(end, graceMs);
+    function end(): void {
+      clearTimeout(timer);
+      clearInterval(sweep);
+      resolve();
+    }
+    void closed.then(end);
+  });
+}
+
+function makeServer({ handler, connections, certificate }: ServerOptions): Server {
+  const limits = {
+    maxHeaderSize: DEPOT_HTTP_LIMITS.headerBytes,
+    // A long upload is no fault; a slow one is noticed where it is written.
+    requestTimeout: 0,
+    headersTimeout: DEPOT_HTTP_LIMITS.headersTimeoutMs,
+    keepAliveTimeout: DEPOT_HTTP_LIMITS.keepAliveMs,
+    connectionsCheckingInterval: 2_000,
+    noDelay: true,
+    insecureHTTPParser: false,
+  };
+  const listener = (expectsContinue: boolean): RequestListener =>
+    connections.guard((request: IncomingMessage, response: ServerResponse) => {
+      void handler.handle(request, response, expectsContinue);
+    });
+  const server: Server =
+    certificate === null
+      ? createServer(limits)
+      : (createSecureServer({ ...limits, ...certificate.current, minVersion: 'TLSv1.2' }) as unknown as Server);
+  certificate?.onChange((pair) => (server as unknown as import('node:https').Server).setSecureContext(pair));
+  server.on('request', listener(false));
+  server.on('checkContinue', listener(true));
+  server.on('checkExpectation', (_request, response) => {
+    response.writeHead(417, { 'content-length': 0, connection: 'close' }).end();
+  });
+  server.on('clientError', refuse);
+  connections.watch(server);
+  return server;
+}
+
+const STATUS_OF: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
+
+/** Bytes that are no HTTP request: a short answer, unless another one is on its way, and the end of the connection. */
+function refuse(error: Error & { code?: string }, socket: Socket): void {
+  const { _httpMessage: underway } = socket as Socket & { _httpMessage?: ServerResponse | null };
+  if (error.code === 'ECONNRESET' || !socket.writable || underway?.headersSent === true) {
+    socket.destroy();
+    return;
+  }
+  const status = STATUS_OF[error.code ?? ''] ?? '400 Bad Request';
+  const [code, ...title] = status.split(' ');
+  const body = `${JSON.stringify({
+    type: 'urn:swarmhaul:bad-request',
+    title: title.join(' '),
+    status: Number(code),
+    detail: 'the request cannot be read as HTTP/1.1',
+    code: 'BAD_REQUEST',
+  })}\n`;
+  const head = `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/problem+json\r\n`;
+  socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+/** @throws HaulError BAD_ARGUMENT where Node would say it in its own words, too late */
+export function checkPort(port: number): void {
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new HaulError('BAD_ARGUMENT', 'a port is a number from 0 to 65535', { option: 'http' });
+}

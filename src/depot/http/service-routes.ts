@@ -1,0 +1,111 @@
+/** What those who run a depot ask: is it well, which version, how many, what happens; and the first page. */
+import { groupOf } from '../../net/remote-group.js';
+import { COMMON_ANSWERS, json } from './artifact-routes.js';
+import { firstPage } from './first-page.js';
+import type { Inside } from './inside.js';
+import { DEPOT_HTTP_LIMITS } from './limits.js';
+import { openApi } from './openapi.js';
+import { Problem } from './problems.js';
+import type { Answer, AnswerDoc, Handler, Operation, Route } from './route.js';
+import { NO_QUERY } from './schemas.js';
+import { checkGrant } from './tokens.js';
+
+const JSON_TYPE = 'application/json';
+
+function route(template: string, operation: Omit<Operation, 'query'> & { readonly query?: null }): Route {
+  return { template, params: {}, operations: { GET: { ...operation, query: NO_QUERY } } };
+}
+
+function ok(description: string, type: string, schema?: AnswerDoc['schema']): Record<number, AnswerDoc> {
+  const doc = schema === undefined ? { description, type } : { description, type, schema };
+  return { 200: doc, ...COMMON_ANSWERS };
+}
+
+function text(body: string, type: string, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status: 200, headers: { 'content-type': type, 'cache-control': 'no-store', ...headers }, body };
+}
+
+export function serviceRoutes(inside: Inside): Route[] {
+  const routes: Route[] = [];
+  const add = (
+    template: string,
+    id: string,
+    summary: string,
+    more: Pick<Operation, 'scope' | 'answers'>,
+    handle: Handler,
+  ) => void routes.push(route(template, { id, summary, ...more, handle }));
+  add('/healthz', 'health', 'Whether the process runs', { scope: null, answers: ok('it does', 'text/plain') }, () =>
+    text('ok\n', 'text/plain'),
+  );
+  const ready = {
+    ...ok('all is ready', JSON_TYPE, 'Readiness'),
+    503: { description: 'something is not', type: JSON_TYPE, schema: 'Readiness' as const },
+  };
+  add(
+    '/readyz',
+    'readiness',
+    'Whether requests can be served, and what is missing',
+    { scope: null, answers: ready },
+    async () => {
+      const checks = await inside.readiness();
+      const isReady = checks.every((check) => check.isReady);
+      const told = checks.map(({ name, isReady: isThisReady, message }) => ({ name, ready: isThisReady, message }));
+      return json(isReady ? 200 : 503, { ready: isReady, checks: told });
+    },
+  );
+  add('/version', 'version', 'Which version runs', { scope: null, answers: ok('it', JSON_TYPE, 'Version') }, () =>
+    json(200, { name: 'swarmhaul', version: inside.version }),
+  );
+  add(
+    '/metrics',
+    'metrics',
+    'Figures for Prometheus',
+    { scope: 'read', answers: ok('figures', 'text/plain') },
+    async () => {
+      const { type, text: body } = await inside.metrics();
+      return text(body, type);
+    },
+  );
+  const stream = ok('events, as long as the client listens', 'text/event-stream');
+  add(
+    '/events',
+    'events',
+    'What happens, as server-sent events',
+    { scope: 'read', answers: stream },
+    ({ response, request, grant }) => {
+      checkGrant(grant, 'read', null);
+      const group = groupOf(request.socket.remoteAddress ?? '');
+      if (inside.listeners.add(response, group, grant.prefix)) return null;
+      const headers = { 'retry-after': String(DEPOT_HTTP_LIMITS.retrySeconds) };
+      throw new Problem(503, 'BUSY', 'too many listen already', headers);
+    },
+  );
+  add('/', 'page', 'A page for people', { scope: null, answers: ok('the page', 'text/html') }, ({ base }) =>
+    text(firstPage(base, inside.version), 'text/html; charset=utf-8', {
+      'content-security-policy':
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+    }),
+  );
+  return routes;
+}
+
+/** The description of all routes, of itself as well. */
+export function withOpenApi(routes: readonly Route[], inside: Inside): Route[] {
+  let document: string | null = null;
+  const all: Route[] = [...routes];
+  all.push(
+    route('/openapi.json', {
+      id: 'openApi',
+      summary: 'This description (OpenAPI 3.1)',
+      scope: null,
+      answers: ok('it', JSON_TYPE),
+      handle: () => {
+        document ??= JSON.stringify(openApi(all, inside.version));
+        return text(document, JSON_TYPE);
+      },
+    }),
+  );
+  return all;
+}

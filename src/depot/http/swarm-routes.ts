@@ -1,0 +1,78 @@
+/** What clients of BitTorrent come for: the tracker, and the bytes of a torrent as a web seed. */
+import { z } from 'zod';
+import { bytesOf, COMMON_ANSWERS, notFound } from './artifact-routes.js';
+import type { Inside, TrackerDoor } from './inside.js';
+import type { Answer, Exchange, Operation, Route } from './route.js';
+import { HEX40, NO_QUERY } from './schemas.js';
+import { checkGrant } from './tokens.js';
+
+const BENCODE = { description: 'bencoded (BEP 3); a failure is a reply, too', type: 'text/plain' };
+
+function sent(body: Buffer): Answer {
+  return { status: 200, headers: { 'content-type': 'text/plain', 'cache-control': 'no-store' }, body };
+}
+
+async function blob(exchange: Exchange, inside: Inside): Promise<Answer> {
+  // Whoever knows the info-hash may have the bytes, under whatever name: peers give them, too.
+  checkGrant(exchange.grant, 'read', null);
+  const row = await inside.catalogue.byInfoHash(exchange.params.infoHash!);
+  if (row === null) throw notFound('there is no such torrent');
+  return bytesOf(exchange, row, inside, true);
+}
+
+/** Announces show who they are by their passkey, so they need no token. */
+function trackerRoutes(tracker: TrackerDoor): Route[] {
+  const announce = ({ request, target, params }: Exchange): Answer => {
+    const { socket } = request;
+    const local = (): string => socket.localAddress ?? '';
+    return sent(tracker.announce(target.rawQuery, socket.remoteAddress ?? '', local, params.passkey ?? ''));
+  };
+  const scrape = ({ target, params }: Exchange): Answer => sent(tracker.scrape(target.rawQuery, params.passkey ?? ''));
+  const operation = (id: string, summary: string, handle: Operation['handle']): Operation => ({
+    id,
+    summary,
+    scope: null,
+    query: null,
+    answers: { 200: BENCODE, 400: COMMON_ANSWERS[400]!, 421: COMMON_ANSWERS[421]! },
+    handle,
+  });
+  const announcing = (id: string): Operation => operation(id, 'Announce (BEP 3, 7, 23, 24)', announce);
+  const scraping = (id: string): Operation => operation(id, 'Scrape (BEP 48)', scrape);
+  const passkey = {
+    schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+    description: 'Passkey: the announce URL has it',
+  };
+  return [
+    { template: '/announce', params: {}, operations: { GET: announcing('announce') } },
+    { template: '/scrape', params: {}, operations: { GET: scraping('scrape') } },
+    { template: '/{passkey}/announce', params: { passkey }, operations: { GET: announcing('announceWithPasskey') } },
+    { template: '/{passkey}/scrape', params: { passkey }, operations: { GET: scraping('scrapeWithPasskey') } },
+  ];
+}
+
+export function swarmRoutes(inside: Inside): Route[] {
+  const get: Operation = {
+    id: 'getBlob',
+    summary: 'The bytes of a torrent: its web seed (BEP 19)',
+    scope: 'read',
+    query: NO_QUERY,
+    headers: { Range: 'one range of bytes' },
+    answers: {
+      200: { description: 'the bytes', type: 'application/octet-stream' },
+      206: { description: 'one range of them', type: 'application/octet-stream' },
+      304: { description: 'still the bytes of If-None-Match' },
+      ...COMMON_ANSWERS,
+      404: { description: 'no such torrent', type: 'application/problem+json', schema: 'Problem' },
+      412: { description: 'a condition does not hold', type: 'application/problem+json', schema: 'Problem' },
+      416: { description: 'no byte of the range', type: 'application/problem+json', schema: 'Problem' },
+    },
+    handle: (exchange) => blob(exchange, inside),
+  };
+  const fileName = { schema: z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}$/), description: 'Any' };
+  const route: Route = {
+    template: '/blobs/{infoHash}/{fileName}',
+    params: { infoHash: { schema: HEX40, description: 'Of the torrent' }, fileName },
+    operations: { GET: get },
+  };
+  return [route, ...(inside.tracker === null ? [] : trackerRoutes(inside.tracker))];
+}
