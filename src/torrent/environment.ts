@@ -91,6 +91,8 @@ export interface Environment {
   /** A seed without a peer for so long rests. */
   readonly restAfterMs: number;
   makeAddresses(): Addresses;
+  /** Whether somebody at this address may be a peer: others are not remembered. */
+  permits(host: string): boolean;
   /** IP addresses of a host name (or of an address, itself). Rejects when there are none. */
   resolveHost(host: string): Promise<readonly string[]>;
   makeAnnounces(

@@ -81,6 +81,7 @@ function watchedServices(scope: Scope, calls: string[], change = (_content: Disk
     webClients: { any: client, ofTrackers: client, publicOnly: client },
     log: () => {},
     random: () => 0.5,
+    permits: () => true,
     peerId: Buffer.alloc(20),
     outside: { port: null, mappingTrouble: null, dht: null, lsd: null },
     uploadSlots: 4,
