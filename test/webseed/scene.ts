@@ -5,6 +5,7 @@ import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { HttpClient } from '../../src/net/http-client.js';
 import { Throttle } from '../../src/peer/throttle.js';
 import type { Peer } from '../../src/swarm/peer.js';
+import { Standings } from '../../src/webseed/standings.js';
 import type { WebRemote } from '../../src/webseed/web-remote.js';
 import { WebSeeds, type WebSeedsOptions } from '../../src/webseed/web-seeds.js';
 import { type FileScene, type Scene, sceneOf } from '../storage/scene.js';
@@ -43,6 +44,7 @@ export class WebScene {
       trackers: [],
       clients: { any, ofTrackers: any, publicOnly: any },
       downloads: this.downloads,
+      standings: new Standings(),
       now: () => this.nowMs,
       log: () => {},
       ...options,
