@@ -13,7 +13,7 @@ import type { PieceIndex } from '../metainfo/geometry.js';
 import { FileLayout, type FileSegment } from '../metainfo/layout.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Dispatches } from '../net/http-client.js';
-import { isIpLiteral, isLinkLocalAddress, isPrivateAddress } from '../net/private-address.js';
+import { isIpLiteral, isLinkLocalAddress } from '../net/private-address.js';
 import { type MovedPlace, RangeGet, type RangeSink } from '../net/range-get.js';
 import { isTrackerPort, portOf } from '../net/tracker-port.js';
 import { shownUrl } from '../net/url.js';
@@ -30,8 +30,10 @@ export interface WebClients {
   readonly any: Dispatches;
   /** What has a name is neither this machine nor of one link. */
   readonly ofTrackers: Dispatches;
-  /** To public addresses. */
+  /** To public addresses of others. */
   readonly publicOnly: Dispatches;
+  /** An address that is private, or of this machine. */
+  isInside(host: string): boolean;
 }
 
 export interface WebSeedsOptions {
@@ -245,7 +247,7 @@ export class WebSeeds {
     if (!isTrackerPort(port)) return `port ${port} is none of the web, and only the user may name it`;
     const isLiteral = isIpLiteral(host) || host === 'localhost';
     if (from === null && this.#trackers.has(url.origin)) return isLiteral ? clients.any : clients.ofTrackers;
-    if (isLiteral && isPrivateAddress(host))
+    if (isLiteral && clients.isInside(host))
       return `${host} is of a private network, which only the user or a tracker of the torrent may name`;
     return clients.publicOnly;
   }

@@ -78,7 +78,7 @@ function watchedServices(scope: Scope, calls: string[], change = (_content: Disk
   scope.defer(() => pool.close());
   const shared = makeEnvironment({
     trackers,
-    webClients: { any: client, ofTrackers: client, publicOnly: client },
+    webClients: { any: client, ofTrackers: client, publicOnly: client, isInside: () => false },
     log: () => {},
     random: () => 0.5,
     permits: () => true,

@@ -3,6 +3,7 @@ import type { Scope } from '../../lab/scope.js';
 import { BLOCK_LENGTH_BYTES } from '../../src/config.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { HttpClient } from '../../src/net/http-client.js';
+import { isPrivateAddress } from '../../src/net/private-address.js';
 import { Throttle } from '../../src/peer/throttle.js';
 import type { Peer } from '../../src/swarm/peer.js';
 import { Standings } from '../../src/webseed/standings.js';
@@ -42,7 +43,7 @@ export class WebScene {
       urls: [],
       named: [],
       trackers: [],
-      clients: { any, ofTrackers: any, publicOnly: any },
+      clients: { any, ofTrackers: any, publicOnly: any, isInside: isPrivateAddress },
       downloads: this.downloads,
       standings: new Standings(),
       now: () => this.nowMs,
