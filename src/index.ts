@@ -23,8 +23,6 @@ export type {
   MoveDataResult,
   NatOptions,
   NatStats,
-  PeerFilterOptions,
-  PeerFilterStats,
   PeerStats,
   RateLimits,
   ReadOptions,

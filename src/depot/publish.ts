@@ -169,12 +169,15 @@ export class Depot implements Depository {
 
   /** The bytes get their place, and the name its row. */
   async #name(request: PublishRequest, upload: BlobUpload, finished: FinishedUpload): Promise<Published> {
-    const row = this.#rowOf(request, finished);
-    const { name, sha256, infoHash } = row;
+    const wished = this.#rowOf(request, finished);
+    const { name, sha256, infoHash } = wished;
+    let row = wished;
     const outcome = await this.#locks.run(sha256, async (): Promise<PutOutcome> => {
       const known = await this.#catalogue.get(name);
       const isOther = known !== null && known.sha256 !== sha256;
       if (known !== null && (request.onlyIfNew || (isOther && !request.overwrite))) throw taken(known);
+      // As the catalogue will have it: a pin stays with its name.
+      if (known?.isPinned === true) row = { ...wished, isPinned: true };
       await this.#store.commit(upload, { name, row: rowToJson(row) });
       try {
         const found = await this.#catalogue.put(row, request);

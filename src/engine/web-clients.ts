@@ -2,8 +2,7 @@
 import { lookup } from 'node:dns';
 import { LIMITS } from '../config.js';
 import { HttpClient, trusting } from '../net/http-client.js';
-import { type Interfaces, makeIsInside } from '../net/own-addresses.js';
-import { isLinkLocalAddress, isLoopbackAddress } from '../net/private-address.js';
+import { isLinkLocalAddress, isLoopbackAddress, isPrivateAddress } from '../net/private-address.js';
 import { filteredLookup } from '../net/public-lookup.js';
 import type { WebClients } from '../webseed/web-seeds.js';
 
@@ -14,17 +13,14 @@ export interface WebClientsOptions {
   readonly idleMs?: number;
   /** Default that of the system. */
   readonly lookUp?: typeof lookup;
-  /** Addresses of this machine; default those of the system. */
-  readonly interfaces?: () => Interfaces;
 }
 
 export class EngineWebClients implements WebClients {
   readonly any: HttpClient;
   readonly ofTrackers: HttpClient;
   readonly publicOnly: HttpClient;
-  readonly isInside: (host: string) => boolean;
 
-  constructor({ ca, idleMs = LIMITS.webSeedIdleMs, lookUp = lookup, interfaces }: WebClientsOptions = {}) {
+  constructor({ ca, idleMs = LIMITS.webSeedIdleMs, lookUp = lookup }: WebClientsOptions = {}) {
     const connect = { timeout: LIMITS.webSeedTimeoutMs, ...trusting(ca) };
     const clientTo = (permits: (address: string) => boolean): HttpClient =>
       new HttpClient({
@@ -36,8 +32,7 @@ export class EngineWebClients implements WebClients {
       });
     this.any = clientTo(() => true);
     this.ofTrackers = clientTo((address) => !isLinkLocalAddress(address) && !isLoopbackAddress(address));
-    this.isInside = makeIsInside(() => performance.now(), interfaces);
-    this.publicOnly = clientTo((address) => !this.isInside(address));
+    this.publicOnly = clientTo((address) => !isPrivateAddress(address));
   }
 
   /** Ends what is under way. Idempotent. */

@@ -13,14 +13,13 @@ import type { PieceIndex } from '../metainfo/geometry.js';
 import { FileLayout, type FileSegment } from '../metainfo/layout.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Dispatches } from '../net/http-client.js';
-import { isIpLiteral, isLinkLocalAddress } from '../net/private-address.js';
-import { type MovedPlace, RangeGet, type RangeSink } from '../net/range-get.js';
+import { isIpLiteral, isLinkLocalAddress, isPrivateAddress } from '../net/private-address.js';
+import { type MovedPlace, type RangeFailure, RangeGet, type RangeSink } from '../net/range-get.js';
 import { isTrackerPort, portOf } from '../net/tracker-port.js';
 import { shownUrl } from '../net/url.js';
 import type { Throttle } from '../peer/throttle.js';
 import type { Peer } from '../swarm/peer.js';
 import { VERSION } from '../version.js';
-import type { Standing, Standings } from './standings.js';
 import { fileUrl } from './url.js';
 import { WebRemote } from './web-remote.js';
 
@@ -30,10 +29,8 @@ export interface WebClients {
   readonly any: Dispatches;
   /** What has a name is neither this machine nor of one link. */
   readonly ofTrackers: Dispatches;
-  /** To public addresses of others. */
+  /** To public addresses. */
   readonly publicOnly: Dispatches;
-  /** An address that is private, or of this machine. */
-  isInside(host: string): boolean;
 }
 
 export interface WebSeedsOptions {
@@ -45,8 +42,6 @@ export interface WebSeedsOptions {
   readonly trackers: readonly string[];
   readonly clients: WebClients;
   readonly downloads: Throttle;
-  /** Of all sessions of the torrent. */
-  readonly standings: Standings;
   readonly now: () => number;
   readonly log: Log;
 }
@@ -69,7 +64,14 @@ interface Source {
   slot: number;
   /** Of remotes that are gone. */
   pastBytes: number;
-  readonly standing: Standing;
+  /** In a row. */
+  failures: number;
+  message: string;
+  /** Not before that; Infinity: never again. */
+  dueMs: number;
+  isBanned: boolean;
+  /** It knows no ranges. */
+  isWhole: boolean;
   /** Where its files are, for those that moved: a few, the latest. */
   readonly moved: Map<number, MovedPlace>;
 }
@@ -105,7 +107,11 @@ export class WebSeeds {
         remote: null,
         slot: -1,
         pastBytes: 0,
-        standing: options.standings.of(url),
+        failures: 0,
+        message: '',
+        dueMs: Number.NEGATIVE_INFINITY,
+        isBanned: false,
+        isWhole: false,
         moved: new Map(),
       });
     }
@@ -123,7 +129,7 @@ export class WebSeeds {
     else this.#loneMs ??= nowMs;
     const inUse = this.#sources.filter(({ remote }) => remote !== null).length;
     const due = this.#sources
-      .filter(({ remote, standing }) => remote === null && standing.dueMs <= nowMs)
+      .filter(({ remote, dueMs }) => remote === null && dueMs <= nowMs)
       .filter((source) => this.#isWanted(source, nowMs));
     due.sort((a, b) => Number(b.isNamed) - Number(a.isNamed) || b.pastBytes - a.pastBytes);
     for (const source of due.slice(0, LIMITS.webSeeds - inUse)) this.#open(source, taker);
@@ -134,37 +140,37 @@ export class WebSeeds {
     return isNamed || !this.#trackerHosts.has(hostOf(url)) || nowMs - this.#loneMs! >= LIMITS.ownWebSeedMs;
   }
 
-  /**
-   * The remote has left its exchange.
-   * @param gaveBytes while it was there @param isOurDoing the session ends: that says nothing of the server
-   */
-  gone(remote: WebRemote, gaveBytes: number, isOurDoing = false): void {
+  /** The remote has left its exchange. @param gaveBytes while it was there */
+  gone(remote: WebRemote, gaveBytes: number): void {
     const source = this.#sources.find((each) => each.remote === remote);
     if (source === undefined) return;
     source.remote = null;
     source.pastBytes += gaveBytes;
-    const { moved, standing, shown } = source;
-    const { failure, hasGiven, closeReason } = remote;
-    if (standing.isBanned || (isOurDoing && failure === null)) return;
-    if (remote.isStale) {
-      standing.asksForParts();
-      return;
-    }
-    const reason = failure?.reason ?? closeReason;
+    if (source.isBanned) return;
+    source.failures = remote.hasGiven ? 1 : source.failures + 1;
+    const { failure } = remote;
+    source.message = failure?.reason ?? remote.closeReason;
+    const { moved } = source;
     // A place to which a file had moved may be good for a while only, as signed URLs are.
     const hasMoved = failure !== null && moved.size > 0;
     if (hasMoved) moved.clear();
-    if (standing.failed(failure, hasGiven, hasMoved, reason, this.#options.now())) this.#tellBan(source, reason);
-    const { dueMs } = standing;
+    const wasWhole = source.isWhole;
+    // It may be another server of the same name that knows ranges.
+    source.isWhole = false;
+    if (failure?.kind === 'no-ranges' && !wasWhole) {
+      source.isWhole = true;
+      source.dueMs = Number.NEGATIVE_INFINITY;
+    } else if (failure?.kind === 'lies') this.#ban(source, failure.reason);
+    else source.dueMs = this.#options.now() + pauseMs(failure, source.failures, hasMoved);
+    const { dueMs, shown } = source;
     if (failure !== null) this.#options.log('debug', `web seed ${shown}: ${failure.reason}`, { url: shown, dueMs });
   }
 
   /** It gave bad data: nothing of it is taken for this torrent any more. */
   ban(remote: WebRemote, reason: string): void {
     const source = this.#sourceOf.get(remote);
-    if (source === undefined || source.standing.isBanned) return;
-    source.standing.ban(reason);
-    this.#tellBan(source, reason);
+    if (source === undefined || source.isBanned) return;
+    this.#ban(source, reason);
     if (source.remote !== remote) source.remote?.close(reason);
   }
 
@@ -174,7 +180,7 @@ export class WebSeeds {
     return this.#sources.map((source) => ({
       url: source.shown,
       state: stateOf(source, nowMs),
-      message: source.standing.message,
+      message: source.message,
       downloadedBytes: bytesOf(source, taker),
     }));
   }
@@ -184,7 +190,11 @@ export class WebSeeds {
     return this.#sources.reduce((sum, source) => sum + bytesOf(source, taker), 0);
   }
 
-  #tellBan({ shown: url }: Source, reason: string): void {
+  #ban(source: Source, reason: string): void {
+    source.isBanned = true;
+    source.dueMs = Number.POSITIVE_INFINITY;
+    source.message = reason;
+    const url = source.shown;
     this.#options.log('warn', `web seed ${url} is not used any more: ${reason}`, {
       code: 'WEB_SEED_BANNED',
       url,
@@ -194,7 +204,6 @@ export class WebSeeds {
 
   #open(source: Source, taker: WebSeedTaker): void {
     const { metainfo, downloads, now } = this.#options;
-    const { wholeSinceMs } = source.standing;
     this.#layout ??= new FileLayout(metainfo);
     const remote = new WebRemote({
       host: source.url.hostname,
@@ -203,7 +212,7 @@ export class WebSeeds {
       layout: this.#layout,
       downloads,
       now,
-      wholeUntilMs: wholeSinceMs === null ? null : wholeSinceMs + LIMITS.webSeedRetryMaxMs,
+      isWhole: source.isWhole,
       has: (piece) => taker.have.has(piece),
       open: (segment, sink) => this.#request(source, segment, sink),
       onMoved: ({ file }, place) => {
@@ -214,7 +223,7 @@ export class WebSeeds {
     const peer = taker.addWebSeed(remote);
     if (peer === null) return;
     source.remote = remote;
-    source.standing.message = '';
+    source.message = '';
     this.#sourceOf.set(remote, source);
     source.slot = peer.slot;
     remote.joined(peer);
@@ -230,7 +239,7 @@ export class WebSeeds {
       begin: beginBytes,
       end: beginBytes + lengthBytes,
       fileBytes: entry.lengthBytes,
-      isWhole: source.standing.isWhole,
+      isWhole: source.isWhole,
       userAgent: `Swarmhaul/${VERSION}`,
       redirectsMax: LIMITS.webSeedRedirects,
       timeoutMs: LIMITS.webSeedTimeoutMs,
@@ -247,7 +256,7 @@ export class WebSeeds {
     if (!isTrackerPort(port)) return `port ${port} is none of the web, and only the user may name it`;
     const isLiteral = isIpLiteral(host) || host === 'localhost';
     if (from === null && this.#trackers.has(url.origin)) return isLiteral ? clients.any : clients.ofTrackers;
-    if (isLiteral && clients.isInside(host))
+    if (isLiteral && isPrivateAddress(host))
       return `${host} is of a private network, which only the user or a tracker of the torrent may name`;
     return clients.publicOnly;
   }
@@ -269,8 +278,13 @@ function isOrdinary(url: URL): boolean {
   return !isLinkLocalAddress(hostOf(url)) && url.origin !== 'null';
 }
 
-function stateOf({ remote, standing }: Source, nowMs: number): WebSeedReport['state'] {
-  const { isBanned, dueMs, message } = standing;
+function pauseMs(failure: RangeFailure | null, failures: number, hasMoved: boolean): number {
+  if (failure?.kind === 'absent' && !hasMoved) return LIMITS.webSeedRetryMaxMs;
+  const pause = Math.min(LIMITS.webSeedRetryMaxMs, LIMITS.webSeedRetryMs * 2 ** Math.min(20, failures - 1));
+  return Math.max(pause, failure?.retryAfterMs ?? 0);
+}
+
+function stateOf({ remote, isBanned, dueMs, message }: Source, nowMs: number): WebSeedReport['state'] {
   if (isBanned) return 'banned';
   if (remote !== null) return 'in-use';
   return dueMs > nowMs && message !== '' ? 'failing' : 'waiting';

@@ -1,9 +1,9 @@
 /** Both catalogues pass the suite. */
 import { join } from 'node:path';
-import { tempFolder } from '../../lab/temp.js';
 import { type LevelCatalogue, openLevelCatalogue } from '../../src/depot/catalogue/level.js';
 import { testCatalogue } from './catalogue-conformance.js';
 import { MemoryCatalogue } from './memory-catalogue.js';
+import { quickFolder } from './quick-folder.js';
 
 testCatalogue('in memory', {
   make: async () => new MemoryCatalogue(),
@@ -11,7 +11,7 @@ testCatalogue('in memory', {
 
 testCatalogue('LevelDB', {
   make: async (scope) => {
-    const catalogue = await openLevelCatalogue(join(await tempFolder(scope), 'catalogue'));
+    const catalogue = await openLevelCatalogue(join(await quickFolder(scope), 'catalogue'));
     scope.defer(() => catalogue.close());
     return catalogue;
   },

@@ -8,13 +8,13 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ClassicLevel } from 'classic-level';
 import { openScope, type Scope } from '../../lab/scope.js';
-import { tempFolder } from '../../lab/temp.js';
 import { blobKey, COUNTS_KEY, rowKey, VERSION_KEY } from '../../src/depot/catalogue/keys.js';
 import { type LevelCatalogue, type LevelOptions, openLevelCatalogue } from '../../src/depot/catalogue/level.js';
 import { HaulError } from '../../src/errors.js';
 import { makeRandom } from '../../src/random.js';
 import { smallDisk } from '../support/small-disk.js';
 import { ADD, listAll, OVERWRITE, rowOf } from './catalogue-conformance.js';
+import { quickFolder } from './quick-folder.js';
 
 const CHILD = fileURLToPath(new URL('catalogue-child.js', import.meta.url));
 
@@ -25,7 +25,7 @@ async function opened(scope: Scope, folder: string, options?: LevelOptions): Pro
 }
 
 async function folderOf(scope: Scope): Promise<string> {
-  return path.join(await tempFolder(scope), 'depot', 'catalogue');
+  return path.join(await quickFolder(scope), 'depot', 'catalogue');
 }
 
 /** Writes behind the back of whoever has it, while nobody has. */
@@ -210,7 +210,7 @@ describe('damaged', () => {
 
   test('a file where its folder goes is said', async (t) => {
     const scope = openScope(t);
-    const folder = path.join(await tempFolder(scope), 'file');
+    const folder = path.join(await quickFolder(scope), 'file');
     writeFileSync(folder, 'x');
     await assert.rejects(openLevelCatalogue(folder), { name: 'HaulError', message: /file/ });
     await assert.rejects(openLevelCatalogue(path.join(folder, 'below')), { name: 'HaulError' });

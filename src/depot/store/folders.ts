@@ -20,10 +20,20 @@ import { GroupCommit, type Hands } from './group.js';
 import { KnownBlobs, READ_FLAGS } from './known-blobs.js';
 import { isSha256, Layout, SMALL_BYTES } from './layout.js';
 import { claimFolder, type FolderClaim } from './own.js';
-import type { BlobStat, BlobStore, BlobUpload, ByteRange, NameNote, Sidecar, UploadOptions } from './port.js';
+import type {
+  BlobStat,
+  BlobStore,
+  BlobUpload,
+  ByteRange,
+  NameNote,
+  Sidecar,
+  UploadOptions,
+  VerifyOptions,
+} from './port.js';
 import { changed, readSlices } from './reading.js';
 import { encodeNote, encodeRecord, parseNotes } from './sidecar.js';
 import { FolderUpload, type Uploads } from './upload.js';
+import { hashFile } from './verify.js';
 
 const HASH_THREADS_MAX = 4;
 const STATS_AT_ONCE = 16;
@@ -201,6 +211,19 @@ export class FolderStore implements BlobStore {
     this.#check();
     const line = this.#line(checked(sha256), name, row);
     await this.#group.commit({ small: null, settlement: { rename: null, beside: null, line } });
+  }
+
+  async verify(sha256: string, options: VerifyOptions = {}): Promise<boolean> {
+    this.#check();
+    const place = this.#layout.blob(checked(sha256));
+    const status = await this.#look(place);
+    if (status === null) throw new HaulError('NOT_FOUND', `the blob ${sha256} is not there`, { sha256 });
+    const digest = await hashFile(this.#hasher(), ++this.#lastUpload, place, status.size, options);
+    if (digest === sha256) return true;
+    // Without its record it is hashed before it is read.
+    this.#known.forget(sha256);
+    await unlink(this.#layout.sidecar(sha256)).catch(passOver('ENOENT'));
+    return false;
   }
 
   async remove(sha256: string): Promise<boolean> {

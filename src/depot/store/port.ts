@@ -56,6 +56,13 @@ export interface NameNote {
   readonly row: string;
 }
 
+export interface VerifyOptions {
+  /** Told of bytes that were hashed since it was told last. */
+  onHashed?(lengthBytes: number): void;
+  /** ABORTED then. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** All methods reject with HaulError: NO_SPACE, IO, READ_ONLY, NO_PERMISSION; BAD_DATA for a blob that was changed. */
 export interface BlobStore {
   create(options: UploadOptions): Promise<BlobUpload>;
@@ -78,6 +85,11 @@ export interface BlobStore {
   sidecar(sha256: string): Promise<Sidecar | null>;
   /** Durable when it resolves. @param row null: the name does not point there any more */
   note(sha256: string, name: string, row: string | null): Promise<void>;
+  /**
+   * Reads and hashes it whole, off this thread, whatever is known of it. False: it is not what it is called, and will
+   * not be read before it is committed anew. Throws NOT_FOUND. Several at once share the threads.
+   */
+  verify(sha256: string, options?: VerifyOptions): Promise<boolean>;
   /** False: it was not there. Whoever reads it goes on. */
   remove(sha256: string): Promise<boolean>;
   /** All blobs, in no order. */

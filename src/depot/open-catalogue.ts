@@ -1,0 +1,29 @@
+/** The catalogue that belongs to a store: never an empty one beside blobs, which would be swept as nobody's. */
+import { rm } from 'node:fs/promises';
+import { HaulError } from '../errors.js';
+import { type LevelCatalogue, type LevelOptions, openLevelCatalogue } from './catalogue/level.js';
+import type { BlobStore } from './store/port.js';
+
+/**
+ * @param folder of the catalogue
+ * @throws HaulError as `openLevelCatalogue`; BAD_DATA too where there was no catalogue, but there are blobs
+ */
+export async function openCatalogueOf(
+  store: Pick<BlobStore, 'list'>,
+  folder: string,
+  options: LevelOptions = {},
+): Promise<LevelCatalogue> {
+  const catalogue = await openLevelCatalogue(folder, options);
+  if (!catalogue.isNew) return catalogue;
+  try {
+    for await (const { sha256 } of store.list()) {
+      const message = `the catalogue ${folder} is missing, and there are blobs; make it anew with: haul depot rebuild`;
+      throw new HaulError('BAD_DATA', message, { where: folder, sha256 });
+    }
+  } catch (error) {
+    await catalogue.close();
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+  return catalogue;
+}

@@ -1,0 +1,192 @@
+/**
+ * The catalogue made anew of what lies beside the blobs. It is written beside the old one and takes its place when it
+ * is whole; the old one is kept until the next time. A crash between the two leaves no catalogue, which
+ * `open-catalogue.ts` does not take for an empty one: it is run again then.
+ *
+ * A blob of which nobody knows a name gets one, so that it can be looked at and is not swept.
+ */
+import { existsSync } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fromSystemError, HaulError } from '../errors.js';
+import { blobInfoHash } from './blob-info.js';
+import { openLevelCatalogue } from './catalogue/level.js';
+import type { ArtifactRow } from './catalogue/port.js';
+import { rowFromJson } from './catalogue/row.js';
+import { fileNameOf, fullName } from './names.js';
+import type { BlobStat, BlobStore, Sidecar } from './store/port.js';
+
+/** Where blobs without a name go. */
+const FOUND = 'lost+found';
+const PUT_AT_ONCE = 512;
+
+export interface RebuildOptions {
+  readonly store: BlobStore;
+  /** Folder of the catalogue; nobody has it open. */
+  readonly catalogue: string;
+  readonly onProgress?: (blobs: number) => void;
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds since 1970; default now. */
+  readonly now?: () => number;
+}
+
+/** Two blobs say that they have this name: the one that was published later has it. */
+export interface NameConflict {
+  readonly name: string;
+  readonly keptSha256: string;
+  readonly otherSha256: string;
+}
+
+export interface RebuildReport {
+  readonly blobs: number;
+  readonly names: number;
+  /** Names that were made up for blobs without one: artifacts/lost+found/<SHA-256>. */
+  readonly found: readonly string[];
+  readonly conflicts: readonly NameConflict[];
+  /** What could not be believed, one line each. */
+  readonly faults: readonly string[];
+  /** Where the old catalogue is now, or null: there was none. */
+  readonly old: string | null;
+}
+
+/** @throws HaulError IN_USE, ABORTED, and those of the disk; the old catalogue is as it was then */
+export async function rebuildCatalogue(options: RebuildOptions): Promise<RebuildReport> {
+  const { catalogue: place } = options;
+  const fresh = `${place}.new`;
+  const collected = await collect(options);
+  await rm(fresh, { recursive: true, force: true });
+  await write(fresh, collected.rows);
+  const old = await swap(place, fresh);
+  const { blobs, found, conflicts, faults, rows } = collected;
+  return { blobs, names: rows.size, found, conflicts, faults, old };
+}
+
+interface Collected {
+  readonly rows: Map<string, ArtifactRow>;
+  readonly found: string[];
+  readonly conflicts: NameConflict[];
+  readonly faults: string[];
+  blobs: number;
+}
+
+async function collect({ store, onProgress, signal, now = Date.now }: RebuildOptions): Promise<Collected> {
+  const collected: Collected = { rows: new Map(), found: [], conflicts: [], faults: [], blobs: 0 };
+  for await (const blob of store.list()) {
+    if (signal?.aborted === true) throw new HaulError('ABORTED', 'the catalogue is as it was: it was stopped');
+    collected.blobs++;
+    const sidecar = await sidecarOf(store, blob, collected.faults);
+    if (sidecar !== null) addRows(blob, sidecar, collected, Math.floor(now()));
+    onProgress?.(collected.blobs);
+  }
+  return collected;
+}
+
+async function sidecarOf(store: BlobStore, { sha256 }: BlobStat, faults: string[]): Promise<Sidecar | null> {
+  try {
+    return await store.sidecar(sha256);
+  } catch (error) {
+    if (!HaulError.is(error) || error.code !== 'BAD_DATA') throw error;
+    faults.push(error.message);
+    return null;
+  }
+}
+
+function addRows(blob: BlobStat, sidecar: Sidecar, collected: Collected, nowMs: number): void {
+  let isNamed = false;
+  for (const [name, text] of sidecar.names) {
+    const row = checkedRow(name, text, blob, sidecar);
+    if (typeof row === 'string') collected.faults.push(`beside the blob ${blob.sha256}: ${row}`);
+    else {
+      isNamed = true;
+      addRow(row, collected);
+    }
+  }
+  if (isNamed) return;
+  const row = foundRow(blob, sidecar, nowMs);
+  collected.found.push(row.name);
+  collected.rows.set(row.name, row);
+}
+
+function addRow(row: ArtifactRow, { rows, conflicts }: Collected): void {
+  const other = rows.get(row.name);
+  if (other === undefined) {
+    rows.set(row.name, row);
+    return;
+  }
+  const isLater = row.createdMs > other.createdMs || (row.createdMs === other.createdMs && row.sha256 > other.sha256);
+  const [kept, gone] = isLater ? [row, other] : [other, row];
+  rows.set(row.name, kept);
+  conflicts.push({ name: row.name, keptSha256: kept.sha256, otherSha256: gone.sha256 });
+}
+
+/** Or why it cannot be believed. */
+function checkedRow(name: string, text: string, blob: BlobStat, sidecar: Sidecar): ArtifactRow | string {
+  const row = rowFromJson(text);
+  if (typeof row === 'string') return row;
+  if (row.name !== name) return 'a row has another name';
+  const [, space = '', path = ''] = /^([^/]*)\/(.*)$/s.exec(name) ?? [];
+  try {
+    if (space !== 'artifacts' && space !== 'cas' && space !== 'ac') return 'a row has a name of no kind';
+    fullName(space, path);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  if (row.sha256 !== blob.sha256 || row.lengthBytes !== blob.lengthBytes) return 'a row is of another blob';
+  return { ...row, infoHash: row.infoHash === null ? null : infoHashIn(name, sidecar) };
+}
+
+function infoHashIn(name: string, { lengthBytes, pieces, pieceLengthBytes }: Sidecar): string | null {
+  if (pieces === null || pieceLengthBytes === null) return null;
+  return blobInfoHash(fileNameOf(name), { lengthBytes, pieces, pieceLengthBytes });
+}
+
+function foundRow({ sha256, lengthBytes }: BlobStat, sidecar: Sidecar, nowMs: number): ArtifactRow {
+  const name = fullName('artifacts', `${FOUND}/${sha256}`);
+  return {
+    name,
+    sha256,
+    lengthBytes,
+    infoHash: infoHashIn(name, sidecar),
+    contentType: null,
+    createdMs: nowMs,
+    expiresMs: null,
+    usedMs: nowMs,
+    isPinned: false,
+    replicas: null,
+  };
+}
+
+async function write(folder: string, rows: ReadonlyMap<string, ArtifactRow>): Promise<void> {
+  const catalogue = await openLevelCatalogue(folder);
+  try {
+    const all = [...rows.values()];
+    for (let begin = 0; begin < all.length; begin += PUT_AT_ONCE) {
+      const group = all.slice(begin, begin + PUT_AT_ONCE);
+      await Promise.all(group.map((row) => catalogue.put(row, { overwrite: true, onlyIfNew: false })));
+    }
+  } finally {
+    await catalogue.close();
+  }
+}
+
+/** @returns where the old one is */
+async function swap(place: string, fresh: string): Promise<string | null> {
+  const old = existsSync(place) ? `${place}.old` : null;
+  try {
+    if (old !== null) {
+      await rm(old, { recursive: true, force: true });
+      await rename(place, old);
+    }
+    await rename(fresh, place);
+    const folder = await open(dirname(place));
+    await folder.sync().finally(() => folder.close());
+    return old;
+  } catch (error) {
+    throw fromSystemError(error, 'put the new catalogue at', place);
+  }
+}
+
+/** Where the catalogue is in a data folder. */
+export function catalogueIn(data: string): string {
+  return join(data, 'catalogue');
+}
