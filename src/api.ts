@@ -84,10 +84,23 @@ export interface EngineOptions {
    * address alone. Where that cannot be, `stats().lsd` tells why, and nothing fails. Default false.
    */
   readonly lsd?: boolean;
+  /** Who may be a peer at all. Default: everybody. See `Engine.setPeerFilter`. */
+  readonly peerFilter?: PeerFilterOptions;
   /** Receives one line per noteworthy event; never per block. */
   readonly log?: Log;
   /** Seed of all randomness in the engine; default: from the system. 32-bit unsigned integer. */
   readonly seed?: number;
+}
+
+/**
+ * Lists of addresses: each entry is an address, a network ("10.0.0.0/8", "fd00::/8") or a range ("10.0.0.1-10.0.0.9");
+ * 500,000 of each list at most. An IPv4-mapped IPv6 address is the IPv4 address.
+ */
+export interface PeerFilterOptions {
+  /** Only these may be peers; an empty list allows nobody. Default: everybody who is not denied. */
+  readonly allow?: readonly string[];
+  /** These may not, also where `allow` names them. Default: nobody. */
+  readonly deny?: readonly string[];
 }
 
 export interface NatOptions {
@@ -193,6 +206,8 @@ export interface EngineStats {
   readonly dht: DhtStats | null;
   /** Null: it is not on (`EngineOptions.nat`). */
   readonly nat: NatStats | null;
+  /** Null: everybody may be a peer (`setPeerFilter`). */
+  readonly peerFilter: PeerFilterStats | null;
   /** Null: it is not on (`EngineOptions.lsd`). */
   readonly lsd: LsdStats | null;
 }
@@ -217,6 +232,15 @@ export interface LsdDropped {
   readonly offLink: number;
   /** Too many of one address or of all, too many ports of one address, too many peers of one torrent. */
   readonly flood: number;
+}
+
+export interface PeerFilterStats {
+  /** Ranges of `allow`, those that touch as one; null: there is no such list. */
+  readonly allowedRanges: number | null;
+  /** Ranges of `deny`, those that touch as one. */
+  readonly deniedRanges: number;
+  /** Incoming connections that were refused. */
+  readonly refused: number;
 }
 
 export interface NatStats {
@@ -309,6 +333,14 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   remove(torrent: Torrent, options?: RemoveOptions): Promise<RemoveResult>;
   /** Other limits over all torrents, at once. @throws HaulError BAD_ARGUMENT */
   setLimits(limits: RateLimits): void;
+  /**
+   * Other lists of who may be a peer, in place of those before; null: everybody. Connections of those who may not be
+   * end at once, incoming ones are refused before anything is spent on them, and nobody else is dialled, wherever the
+   * address comes from: the lists win over peers named by hand, too. Trackers, web seeds and nodes of the DHT are no
+   * peers.
+   * @throws HaulError BAD_ARGUMENT, LIMIT: the lists stay as they were
+   */
+  setPeerFilter(filter: PeerFilterOptions | null): void;
   /**
    * Remembers a torrent by its info-hash (20 bytes, or 40 hexadecimal digits) and no more: a row in a table, without
    * timer or descriptor. When a peer shakes hands for it, `wake` says what it is, it is added, and the peer waits

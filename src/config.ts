@@ -173,6 +173,8 @@ export const LIMITS = {
   announceIntervalMaxMs: 2 * 60 * 60_000,
   /** Addresses remembered per torrent. */
   knownAddresses: 5000,
+  /** Entries of a list of peers that are allowed or denied: public ones have 300,000; so many take 16 MB at most. */
+  peerRanges: 500_000,
   /** Extended messages other than metadata are small; the handshake too. */
   extendedHandshakeBytes: 64 * KIB,
   /**

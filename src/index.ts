@@ -23,6 +23,8 @@ export type {
   MoveDataResult,
   NatOptions,
   NatStats,
+  PeerFilterOptions,
+  PeerFilterStats,
   PeerStats,
   RateLimits,
   ReadOptions,

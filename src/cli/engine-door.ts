@@ -1,5 +1,5 @@
 /** The engine as the commands open it: logs, warnings and port trouble turned into lines for people. */
-import type { DhtOptions, Engine, EngineOptions, Torrent } from '../api.js';
+import type { DhtOptions, Engine, EngineOptions, PeerFilterOptions, Torrent } from '../api.js';
 import { HaulError } from '../errors.js';
 import { boundHeaps } from '../native/malloc.js';
 import { openFilesLimit } from '../native/open-files.js';
@@ -46,6 +46,7 @@ export function engineOptions(output: Output, options: EngineCliOptions): Engine
     if (isTold) output.warn(message, { code: facts?.code ?? 'WARNING', facts: facts ?? {} });
     else output.log(level, message, facts);
   };
+  const { allowPeers, denyPeers } = options;
   const { port, host, downloadLimit, uploadLimit, zone, storage, memory, maxPerAddress, announceAs, ca } = options;
   return {
     log,
@@ -61,7 +62,17 @@ export function engineOptions(output: Output, options: EngineCliOptions): Engine
     ...(memory === undefined ? {} : { memoryBytes: memory }),
     ...(options.dht === true || options.dhtNode !== undefined ? { dht: dhtOptions(options) } : {}),
     ...(options.nat === true ? { nat: {} } : {}),
+    ...(allowPeers === undefined && denyPeers === undefined ? {} : { peerFilter: peerFilterOf(allowPeers, denyPeers) }),
     ...(options.lsd === true ? { lsd: true } : {}),
+  };
+}
+
+type Lists = EngineCliOptions['allowPeers'];
+
+function peerFilterOf(allow: Lists, deny: Lists): PeerFilterOptions {
+  return {
+    ...(allow === undefined ? {} : { allow: allow.flat() }),
+    ...(deny === undefined ? {} : { deny: deny.flat() }),
   };
 }
 

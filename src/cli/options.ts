@@ -1,6 +1,7 @@
 /** Pieces of option definitions that several commands share. Loaded for `--help`, so it must stay light. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TRACKER_LIMITS } from '../tracker/limits.js';
+import { parsePeerList } from './peer-lists.js';
 import {
   type HostPort,
   parseAdvertise,
@@ -69,6 +70,9 @@ export interface EngineCliOptions {
   readonly dht?: boolean;
   readonly nat?: boolean;
   readonly lsd?: boolean;
+  /** Entries, those of each time the option was given. */
+  readonly allowPeers?: readonly (readonly string[])[];
+  readonly denyPeers?: readonly (readonly string[])[];
   /** Implies `dht`. */
   readonly dhtNode?: readonly HostPort[];
   /** What trackers are told; of `haul seed`. */
@@ -78,7 +82,8 @@ export interface EngineCliOptions {
 const STORAGE_KINDS = ['mapped', 'positional'];
 
 /**
- * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address`, `--ca`, `--dht`, `--lsd`, `--nat` and
+ * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address`, `--ca`, the lists of peers,
+ * `--dht`, `--lsd`, `--nat` and
  * `--zone`; `--download-limit` only where something is downloaded.
  */
 export function addEngineOptions(command: Command, downloads: boolean): Command {
@@ -107,6 +112,18 @@ export function addEngineOptions(command: Command, downloads: boolean): Command 
     ).argParser(argument(parseConnections)),
   );
   command.addOption(caOption());
+  command.addOption(
+    new Option(
+      '--allow-peers <file>',
+      'only these may be peers: an address, 10.0.0.0/8, A-B, or a file of them, one a line; may be repeated',
+    ).argParser(repeated(parsePeerList)),
+  );
+  command.addOption(
+    new Option(
+      '--deny-peers <file>',
+      'these may not be peers, also those that are named or allowed; as --allow-peers; may be repeated',
+    ).argParser(repeated(parsePeerList)),
+  );
   command.addOption(
     new Option('--dht', 'look for peers, and announce, in the DHT too; never for private torrents (default: off)'),
   );

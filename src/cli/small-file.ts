@@ -7,25 +7,26 @@ const FILE_BYTES_MAX = 1024 * 1024;
 
 /**
  * As Latin-1. It may be a pipe, or without an end. @param what "read certificates". @param option that names it
- * @throws HaulError NOT_FOUND, NO_PERMISSION, IO; BAD_ARGUMENT: larger than 1 MiB
+ * @param mostBytes whole MiB
+ * @throws HaulError NOT_FOUND, NO_PERMISSION, IO; BAD_ARGUMENT: larger than that
  */
-export function readSmallFile(path: string, what: string, option: string): string {
+export function readSmallFile(path: string, what: string, option: string, mostBytes = FILE_BYTES_MAX): string {
   let text: string;
   try {
-    text = readStart(path);
+    text = readStart(path, mostBytes);
   } catch (error) {
     throw fromSystemError(error, what, path);
   }
-  if (text.length > FILE_BYTES_MAX)
-    throw new HaulError('BAD_ARGUMENT', `${option} ${path}: larger than 1 MiB`, { path });
+  if (text.length > mostBytes)
+    throw new HaulError('BAD_ARGUMENT', `${option} ${path}: larger than ${mostBytes / 1024 / 1024} MiB`, { path });
   return text;
 }
 
 /** A byte more than the limit at most: it may be a pipe, or without an end. */
-function readStart(path: string): string {
+function readStart(path: string, mostBytes: number): string {
   const file = openSync(path, 'r');
   try {
-    const bytes = Buffer.alloc(FILE_BYTES_MAX + 1);
+    const bytes = Buffer.alloc(mostBytes + 1);
     let length = 0;
     for (let read = -1; read !== 0 && length < bytes.length; length += read)
       read = readSync(file, bytes, length, bytes.length - length, null);

@@ -2,6 +2,7 @@
  * Trackers of every kind that we can talk to, by the scheme of their URL. Owns the connections and sockets to them: one
  * for each engine.
  */
+import { makeIsInside } from '../net/own-addresses.js';
 import type { AnnounceReply, AnnounceRequest, ScrapeEntry } from './announce.js';
 import { announceHttp, scrapeHttp } from './http-tracker.js';
 import { TrackerConnections } from './tracker-connections.js';
@@ -21,7 +22,7 @@ export class Trackers {
 
   constructor({ random, ca }: TrackersOptions) {
     this.#random = random;
-    this.#http = new TrackerConnections({ ca });
+    this.#http = new TrackerConnections({ ca, isPrivate: makeIsInside(() => performance.now()) });
     this.#udp = new UdpTrackers({ random });
   }
 

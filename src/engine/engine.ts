@@ -14,6 +14,7 @@ import type {
   EngineStats,
   MagnetDownload,
   MagnetOptions,
+  PeerFilterOptions,
   RateLimits,
   RemoveOptions,
   RemoveResult,
@@ -22,7 +23,13 @@ import type {
 } from '../api.js';
 import { DEFAULTS, LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
-import { checkAddOptions, checkEngineOptions, checkLimits, checkRemoveOptions } from '../library/engine-options.js';
+import {
+  checkAddOptions,
+  checkEngineOptions,
+  checkLimits,
+  checkPeerFilter,
+  checkRemoveOptions,
+} from '../library/engine-options.js';
 import { asMetainfo } from '../library/metainfo-argument.js';
 import type { Log } from '../log.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
@@ -122,6 +129,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       peerId: this.#peerId,
       makePeerId: internals.makePeerId,
       maxConnections: roomOf(options).connections,
+      filter: this.#network.filter,
       lookUp: (infoHash) => this.#visited(infoHash),
       wake: (infoHash, gone) => this.#wakeFor(infoHash, gone),
       onEvent: (message, facts) => this.#log('debug', message, facts),
@@ -281,6 +289,12 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     for (const handle of this.#handles.values()) handle.limitsChanged();
   }
 
+  setPeerFilter(filter: PeerFilterOptions | null): void {
+    if (filter !== null) checkPeerFilter(filter);
+    this.#network.filter.set(filter);
+    this.#handshakes.enforceFilter();
+  }
+
   /** What all torrents share is there once: thousands of them rest. */
   #environment(throttles: TorrentThrottles): Environment {
     return Object.assign(Object.create(this.#sharedEnvironment) as SharedEnvironment, { throttles });
@@ -299,6 +313,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       random: this.#random,
       peerId: this.#peerId,
       outside: this.#network.outside,
+      permits: (host) => this.#network.filter.permits(host),
       uploadSlots: uploadSlots === 'unlimited' ? Number.POSITIVE_INFINITY : uploadSlots,
       maxPeers,
       maxPeersPerAddress: this.#options.maxConnectionsPerAddress ?? Math.ceil(maxPeers / DEFAULTS.addressesPerTable),
@@ -350,6 +365,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       connections: this.#handshakes.connectionCount,
       ...sumTransfers(this.#torrents.values(), this.#past),
       ...this.#network.outside.stats(),
+      peerFilter: this.#network.filter.report,
     };
   }
 

@@ -95,7 +95,7 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
       const [search, watch] = [dht.search.bind(dht), dht.watch.bind(dht)];
       return [...near, new DhtSource({ infoHash, owner: owners.ownerOf('dht'), now, onFound, search, watch })];
     },
-    makeWebSeeds: (metainfo, named, { downloads }) =>
+    makeWebSeeds: (metainfo, named, standings, { downloads }) =>
       new WebSeeds({
         metainfo,
         urls: metainfo.webSeeds,
@@ -103,6 +103,7 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
         trackers: metainfo.trackers.flat(),
         clients: webClients,
         downloads,
+        standings,
         now,
         log,
       }),

@@ -9,6 +9,7 @@ import { Trackers } from '../discovery/trackers.js';
 import { fromSystemError } from '../errors.js';
 import type { Log } from '../log.js';
 import { type Listener, listen } from '../net/listen.js';
+import { PeerFilter } from '../net/peer-filter.js';
 import type { EngineInternals } from './internals.js';
 import { Outside } from './outside.js';
 import { EngineWebClients } from './web-clients.js';
@@ -32,12 +33,14 @@ export class Network {
   readonly trackers: Trackers;
   readonly webClients: EngineWebClients;
   readonly outside: Outside;
+  readonly filter = new PeerFilter();
   readonly #options: NetworkOptions;
   #listener: Listener | null = null;
 
   constructor(options: NetworkOptions) {
     this.#options = options;
     const { engine, random } = options;
+    if (engine.peerFilter !== undefined) this.filter.set(engine.peerFilter);
     this.outside = new Outside(options);
     this.webClients = new EngineWebClients({ ca: engine.ca });
     this.trackers = new Trackers({ random, ca: engine.ca });

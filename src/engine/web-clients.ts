@@ -2,7 +2,8 @@
 import { lookup } from 'node:dns';
 import { LIMITS } from '../config.js';
 import { HttpClient, trusting } from '../net/http-client.js';
-import { isLinkLocalAddress, isLoopbackAddress, isPrivateAddress } from '../net/private-address.js';
+import { type Interfaces, makeIsInside } from '../net/own-addresses.js';
+import { isLinkLocalAddress, isLoopbackAddress } from '../net/private-address.js';
 import { filteredLookup } from '../net/public-lookup.js';
 import type { WebClients } from '../webseed/web-seeds.js';
 
@@ -13,14 +14,17 @@ export interface WebClientsOptions {
   readonly idleMs?: number;
   /** Default that of the system. */
   readonly lookUp?: typeof lookup;
+  /** Addresses of this machine; default those of the system. */
+  readonly interfaces?: () => Interfaces;
 }
 
 export class EngineWebClients implements WebClients {
   readonly any: HttpClient;
   readonly ofTrackers: HttpClient;
   readonly publicOnly: HttpClient;
+  readonly isInside: (host: string) => boolean;
 
-  constructor({ ca, idleMs = LIMITS.webSeedIdleMs, lookUp = lookup }: WebClientsOptions = {}) {
+  constructor({ ca, idleMs = LIMITS.webSeedIdleMs, lookUp = lookup, interfaces }: WebClientsOptions = {}) {
     const connect = { timeout: LIMITS.webSeedTimeoutMs, ...trusting(ca) };
     const clientTo = (permits: (address: string) => boolean): HttpClient =>
       new HttpClient({
@@ -32,7 +36,8 @@ export class EngineWebClients implements WebClients {
       });
     this.any = clientTo(() => true);
     this.ofTrackers = clientTo((address) => !isLinkLocalAddress(address) && !isLoopbackAddress(address));
-    this.publicOnly = clientTo((address) => !isPrivateAddress(address));
+    this.isInside = makeIsInside(() => performance.now(), interfaces);
+    this.publicOnly = clientTo((address) => !this.isInside(address));
   }
 
   /** Ends what is under way. Idempotent. */

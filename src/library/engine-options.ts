@@ -5,6 +5,7 @@ import type {
   EngineOptions,
   MagnetOptions,
   MoveDataOptions,
+  PeerFilterOptions,
   RateLimits,
   RecheckOptions,
   RemoveOptions,
@@ -79,6 +80,17 @@ const nat: Rule = (value) => {
   return isAddress && Object.keys(others).length === 0 ? null : 'is of NatOptions: gateway, an IPv4 address';
 };
 
+const PEER_FILTER_RULES: Rules<PeerFilterOptions> = {
+  // Each entry is read when they are set, and a bad one named with its place.
+  allow: (value) => (Array.isArray(value) ? null : 'must be a list'),
+  deny: (value) => (Array.isArray(value) ? null : 'must be a list'),
+};
+
+/** @throws HaulError BAD_ARGUMENT */
+export function checkPeerFilter(filter: PeerFilterOptions): void {
+  checkOptions('peerFilter', filter, PEER_FILTER_RULES);
+}
+
 const ENGINE_RULES: Rules<EngineOptions> = {
   port: either(port, false),
   host: words,
@@ -97,6 +109,7 @@ const ENGINE_RULES: Rules<EngineOptions> = {
   announceAs,
   dht,
   nat,
+  peerFilter: (value) => (typeof value === 'object' && value !== null ? null : 'must be an object of allow and deny'),
   lsd: flag,
   log: callable,
   seed: wholeNumber(0, 2 ** 32 - 1),
@@ -105,6 +118,7 @@ const ENGINE_RULES: Rules<EngineOptions> = {
 /** @throws HaulError BAD_ARGUMENT naming the option */
 export function checkEngineOptions(options: EngineOptions): void {
   checkOptions('createEngine', options, ENGINE_RULES);
+  if (options.peerFilter !== undefined) checkPeerFilter(options.peerFilter);
 }
 
 const listOrFunction: Rule = (value) =>

@@ -1,6 +1,8 @@
 /** By which address other machines reach this one, as far as that can be known from here. */
 import { BlockList, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { ipBytes } from './address.js';
+import { isPrivateAddress } from './private-address.js';
 
 export type Interfaces = ReturnType<typeof networkInterfaces>;
 
@@ -66,6 +68,30 @@ export class OwnNetworks {
     const near = found.find(({ subnet }) => subnet.check(host, family));
     return (near ?? found.find(({ isOutside }) => isOutside))?.address ?? this.#likeliest;
   }
+}
+
+/**
+ * Says of an address whether it is private, or of this machine: its public ones lead to services that are ours too. A
+ * gateway's address is not known here. @param now milliseconds
+ */
+export function makeIsInside(now: () => number, list: () => Interfaces = networkInterfaces): (host: string) => boolean {
+  let listedAtMs = Number.NEGATIVE_INFINITY;
+  let own: ReadonlySet<string> = new Set();
+  return (host) => {
+    if (isPrivateAddress(host)) return true;
+    const nowMs = now();
+    if (nowMs - listedAtMs >= LISTED_MS) {
+      listedAtMs = nowMs;
+      const addresses = Object.values(list()).flatMap((found) => found ?? []);
+      own = new Set(addresses.map(({ address }) => spelledOnce(address)));
+    }
+    return own.has(spelledOnce(host));
+  };
+}
+
+function spelledOnce(host: string): string {
+  const bytes = ipBytes(host.split('%', 1)[0]!);
+  return bytes === null ? host : Buffer.from(bytes).toString('hex');
 }
 
 function ownNetworks(interfaces: Interfaces): OwnNetwork[] {

@@ -4,6 +4,7 @@
  */
 import type net from 'node:net';
 import { LIMITS } from '../config.js';
+import { DENIED, type PeerFilter } from '../net/peer-filter.js';
 import { groupOf } from '../net/remote-group.js';
 import { encodeHandshake, type Handshake } from '../wire/handshake.js';
 import { isOurClient } from '../wire/peer-id.js';
@@ -33,6 +34,8 @@ export interface HandshakesOptions {
   /** A name for each connection instead of `peerId`: only in a bench, where two engines hold many between them. */
   readonly makePeerId?: (() => Buffer) | undefined;
   readonly maxConnections: number;
+  /** Who may be a peer at all (`net/peer-filter.ts`). Default: everybody. */
+  readonly filter?: Pick<PeerFilter, 'permits' | 'lets'> | undefined;
   readonly lookUp: (infoHash: Buffer) => Door | null;
   /**
    * A torrent that sleeps: resolves with its door when it takes peers, null when it does not; never rejects. Null at
@@ -78,14 +81,20 @@ export class Handshakes implements LinkHandlers {
     return this.#links.size - this.#pending.size < this.#options.maxConnections;
   }
 
+  /** One that may not be dialled has failed at once. */
   dial(door: Door, host: string, port: number): void {
+    if (this.#options.filter?.permits(host) === false) {
+      door.dialFailed(host, port, DENIED, true);
+      return;
+    }
     const link = PeerLink.dial(host, port, this.#options.flusher, this);
     this.#links.add(link);
     this.#pending.set(link, door);
   }
 
   accept(socket: net.Socket): void {
-    if (!this.#letsIn() || socket.remoteAddress === undefined) {
+    const { remoteAddress } = socket;
+    if (remoteAddress === undefined || this.#options.filter?.lets(remoteAddress) === false || !this.#letsIn()) {
       socket.destroy();
       return;
     }
@@ -109,6 +118,11 @@ export class Handshakes implements LinkHandlers {
       if (nowMs - link.startedMs <= LIMITS.handshakeTimeoutMs) continue;
       link.close(this.#parked.has(link) ? NOT_READY : 'no handshake within 10 s');
     }
+  }
+
+  /** The lists of who may be a peer have changed: connections of those who may not be end. */
+  enforceFilter(): void {
+    for (const link of [...this.#links]) if (this.#options.filter?.permits(link.host) === false) link.close(DENIED);
   }
 
   /** Called by a torrent's peer when its link has closed. */

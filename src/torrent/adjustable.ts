@@ -5,6 +5,7 @@ import * as rules from '../library/engine-options.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { changedRates, type RateOptions } from '../peer/rates.js';
 import type { TorrentThrottles } from '../peer/throttle.js';
+import { Standings } from '../webseed/standings.js';
 import * as changes from './changes.js';
 import type { ContentOf } from './content.js';
 import type { LiveTorrent } from './torrent.js';
@@ -30,7 +31,7 @@ export abstract class AdjustableTorrent extends EventEmitter<TorrentEvents> {
   live: LiveTorrent | null = null;
   protected readonly host: HandleHost;
   /** What the next session is begun with. */
-  protected options: AddOptions;
+  protected options: changes.SessionOptions;
   #limits: RateOptions;
 
   constructor(metainfo: Metainfo, options: AddOptions, throttles: TorrentThrottles, host: HandleHost) {
@@ -39,7 +40,7 @@ export abstract class AdjustableTorrent extends EventEmitter<TorrentEvents> {
     this.throttles = throttles;
     this.host = host;
     const { signal: _, downloadBytesPerSec, uploadBytesPerSec, ...rest } = options;
-    this.options = rest;
+    this.options = { ...rest, standings: new Standings() };
     this.#limits = { downloadBytesPerSec, uploadBytesPerSec };
   }
 

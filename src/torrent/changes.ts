@@ -7,6 +7,7 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import { type FilePriorities, type FilePriority, Selection } from '../metainfo/selection.js';
 import type { Address } from '../net/address.js';
 import type { Priority } from '../scheduler/pieces/priority.js';
+import type { Standings } from '../webseed/standings.js';
 import { type FileStamp, isUnchanged } from '../work/file-stamp.js';
 import type { Content } from './content.js';
 import { stoppedError } from './endings.js';
@@ -19,6 +20,8 @@ export interface SessionOptions extends AddOptions {
   readonly hashesAll?: boolean;
   /** Peers that are known already, and how they were found. */
   readonly found?: readonly { readonly address: Address; readonly foundBy: FoundBy }[];
+  /** What became of its web seeds in earlier sessions. */
+  readonly standings?: Standings;
   /** Pieces that were hashed so far. */
   readonly onChecked?: (checkedPieces: number) => void;
 }

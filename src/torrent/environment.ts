@@ -11,6 +11,7 @@ import type { Address } from '../net/address.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import type { TorrentThrottles } from '../peer/throttle.js';
+import type { Standings } from '../webseed/standings.js';
 import type { WebSeeds } from '../webseed/web-seeds.js';
 import type { ContentOf } from './content.js';
 
@@ -91,6 +92,8 @@ export interface Environment {
   /** A seed without a peer for so long rests. */
   readonly restAfterMs: number;
   makeAddresses(): Addresses;
+  /** Whether somebody at this address may be a peer: others are not remembered. */
+  permits(host: string): boolean;
   /** IP addresses of a host name (or of an address, itself). Rejects when there are none. */
   resolveHost(host: string): Promise<readonly string[]>;
   makeAnnounces(
@@ -101,7 +104,12 @@ export interface Environment {
   /** What else finds peers of a torrent, besides its trackers; nothing for a private one. */
   makeSources(torrent: Pick<Metainfo, 'infoHash' | 'name' | 'isPrivate'>, owners: SourceOwners): readonly PeerSource[];
   /** The web seeds of a torrent. @param named by the user, besides those of the torrent */
-  makeWebSeeds(metainfo: Metainfo, named: readonly string[], throttles: TorrentThrottles): WebSeeds;
+  makeWebSeeds(
+    metainfo: Metainfo,
+    named: readonly string[],
+    standings: Standings,
+    throttles: TorrentThrottles,
+  ): WebSeeds;
   /** Something has happened to this torrent: it is to be ticked again, should it have been quiet. */
   stir(door: Door): void;
   /** The torrent is gone: take it off the list. */

@@ -118,9 +118,10 @@ export class Roster implements Door {
 
   /** Addresses that were found so: they are dialled as far as there is room. */
   add(addresses: readonly Address[], foundBy: FoundBy): void {
-    for (const address of addresses) this.#addresses.add(address, foundBy);
-    this.#torrent.environment.stir(this);
-    this.dialSome(this.#torrent.environment.now());
+    const { environment } = this.#torrent;
+    for (const address of addresses) if (environment.permits(address.host)) this.#addresses.add(address, foundBy);
+    environment.stir(this);
+    this.dialSome(environment.now());
   }
 
   /** A peer named by the user; a host name is looked up first. */

@@ -84,7 +84,7 @@ export class LiveTorrent implements Session {
     this.condition = new Condition(this, options.trackers !== undefined);
     this.roster = new Roster(this);
     this.#sources = new PeerSources(metainfo.isPrivate, this.roster);
-    this.webSources = new WebSources(this, options.webSeeds ?? []);
+    this.webSources = new WebSources(this, options);
     this.announces = new ChangingAnnounces(this, options.trackers ?? metainfo.trackers);
     for (const source of sourcesOf(this, this.roster, this.#sources)) this.#sources.add(source);
     this.rest = new Rest(this);

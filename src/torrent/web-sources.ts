@@ -1,19 +1,23 @@
 /** The web seeds of one session of a torrent: made when there are some, used while something is missing. */
 import type { WebSeedReport } from '../api.js';
+import { Standings } from '../webseed/standings.js';
 import type { WebRemote } from '../webseed/web-remote.js';
 import type { WebSeeds } from '../webseed/web-seeds.js';
+import type { SessionOptions } from './changes.js';
 import type { TorrentPeer } from './remotes.js';
 import type { Session } from './session.js';
 
 export class WebSources {
   readonly #session: Session;
   readonly #named: readonly string[];
+  readonly #standings: Standings;
   #seeds: WebSeeds | null = null;
 
-  /** @param named by the user */
-  constructor(session: Session, named: readonly string[]) {
+  /** @param options the web seeds that the user named, and what is known of all of them */
+  constructor(session: Session, { webSeeds = [], standings }: Pick<SessionOptions, 'webSeeds' | 'standings'>) {
     this.#session = session;
-    this.#named = named;
+    this.#named = webSeeds;
+    this.#standings = standings ?? new Standings();
   }
 
   /** Once a second, and as soon as there is an exchange. */
@@ -21,13 +25,14 @@ export class WebSources {
     const { exchange, metainfo, environment, isStopping } = this.#session;
     if (exchange === null || exchange.isComplete || isStopping) return;
     if (metainfo.webSeeds.length + this.#named.length === 0) return;
-    this.#seeds ??= environment.makeWebSeeds(metainfo, this.#named, environment.throttles);
+    this.#seeds ??= environment.makeWebSeeds(metainfo, this.#named, this.#standings, environment.throttles);
     this.#seeds.use(exchange);
   }
 
   /** It is about to leave the exchange. */
   gone(peer: TorrentPeer, remote: WebRemote): void {
-    this.#seeds?.gone(remote, this.#session.exchange?.scheduler.view.gaveBytes(peer.slot) ?? 0);
+    const { exchange, isStopping } = this.#session;
+    this.#seeds?.gone(remote, exchange?.scheduler.view.gaveBytes(peer.slot) ?? 0, isStopping);
   }
 
   ban(remote: WebRemote, reason: string): void {

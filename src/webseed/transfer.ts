@@ -23,6 +23,8 @@ export interface TransferOwner {
   onBlocks(offset: number, source: Buffer, start: number, end: number): boolean;
   /** The block at this offset cannot be handed over yet: nothing is read before `resume`. */
   mustWait(offset: number): boolean;
+  /** Whether the file that begins there is to be asked for, now that the one before it has ended. */
+  goesOn(offset: number): boolean;
   /** What was read at once is dealt with. */
   onReadEnd(): void;
   onDone(transfer: Transfer): void;
@@ -171,7 +173,9 @@ export class Transfer implements RangeSink {
     this.#cameBytes = 0;
     this.#next++;
     this.#request = null;
-    this.start();
+    // A block that has begun is there and in the next file.
+    if (this.#held === 0 && this.#skipBytes === 0 && !this.#owner.goesOn(this.at)) this.#finish();
+    else this.start();
   }
 
   onFailed(failure: RangeFailure): void {

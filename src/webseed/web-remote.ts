@@ -22,8 +22,8 @@ export interface WebRemoteOptions {
   readonly geometry: Geometry;
   readonly layout: FileLayout;
   readonly downloads: Throttle;
-  /** The server knows no ranges: files come whole, and what is not wanted of them is dropped. */
-  readonly isWhole: boolean;
+  /** Until then files come whole, for it knows no ranges, and what is not wanted of them is dropped. Null: it does. */
+  readonly wholeUntilMs: number | null;
   /** The piece is verified. */
   has(piece: PieceIndex): boolean;
   readonly now: () => number;
@@ -52,6 +52,7 @@ export class WebRemote implements Remote, TransferOwner {
   readonly link = null;
   readonly host: string;
   readonly address: string;
+  readonly client = 'web seed';
   readonly supportsFast = true;
   readonly asksAtOnce = false;
   readonly queuedBytes = 0;
@@ -66,6 +67,9 @@ export class WebRemote implements Remote, TransferOwner {
   closeReason = '';
   /** It gave a block. */
   hasGiven = false;
+  /** Whether it still knows no ranges is to be seen. */
+  isStale = false;
+  readonly #isWhole: boolean;
   readonly #options: WebRemoteOptions;
   readonly #queue = new RunQueue();
   readonly #transfers = new Set<Transfer>();
@@ -89,6 +93,7 @@ export class WebRemote implements Remote, TransferOwner {
 
   constructor(options: WebRemoteOptions) {
     this.#options = options;
+    this.#isWhole = options.wholeUntilMs !== null;
     this.host = options.host;
     this.address = options.address;
     this.geometry = options.geometry;
@@ -97,14 +102,10 @@ export class WebRemote implements Remote, TransferOwner {
     this.#blockMs = this.lastReadMs;
   }
 
-  get client(): string {
-    return 'web seed';
-  }
-
   /** The exchange has taken it. */
   joined(peer: Peer<WebRemote>): void {
     this.#peer = peer;
-    peer.setRunBlocks(BLOCKS_AT_ONCE, this.#options.isWhole ? 'from-first' : 'anywhere');
+    peer.setRunBlocks(BLOCKS_AT_ONCE, this.#isWhole ? 'from-first' : 'anywhere');
     peer.onHaveAll();
     peer.onUnchoke();
     peer.onReadEnd();
@@ -197,7 +198,7 @@ export class WebRemote implements Remote, TransferOwner {
 
   /** Nothing is asked of it: it need not give anything. */
   get #isIdle(): boolean {
-    if (this.#options.isWhole && (this.#queue.bytes === 0 || this.#waitingMs !== null)) return true;
+    if (this.#isWhole && (this.#queue.bytes === 0 || this.#waitingMs !== null)) return true;
     return this.#transfers.size === 0;
   }
 
@@ -211,14 +212,22 @@ export class WebRemote implements Remote, TransferOwner {
       for (const transfer of this.#transfers) transfer.resume();
       return;
     }
+    this.isStale = this.#options.now() >= this.#options.wholeUntilMs!;
+    if (this.isStale) {
+      this.close('is asked for parts again');
+      return;
+    }
     // From the file on in which the first block begins that is asked for.
-    const [{ file }] = this.layout.segments(this.#queue.lowest, 1) as [FileSegment];
-    const from = this.layout.files[file]!.beginBytes;
+    const from = this.#fileAt(this.#queue.lowest).beginBytes;
     const cut = this.#cut(from);
     const begin = cut === from ? from : Math.min(cut + BLOCK_LENGTH_BYTES, this.#pieceEnd(from));
     const transfer = new Transfer(this, { begin, end: this.geometry.lengthBytes }, from);
     this.#transfers.add(transfer);
     transfer.start();
+  }
+
+  #fileAt(offset: number): FileLayout['files'][number] {
+    return this.layout.files[this.layout.segments(offset, 1)[0]!.file]!;
   }
 
   #pumpSoon(): void {
@@ -231,7 +240,7 @@ export class WebRemote implements Remote, TransferOwner {
   }
 
   #pump(): void {
-    if (this.#options.isWhole) {
+    if (this.#isWhole) {
       this.#stream();
       return;
     }
@@ -261,7 +270,7 @@ export class WebRemote implements Remote, TransferOwner {
 
   get #askedBytes(): number {
     let bytes = this.#queue.bytes;
-    if (this.#options.isWhole) return bytes;
+    if (this.#isWhole) return bytes;
     for (const transfer of this.#transfers) bytes += transfer.leftBytes;
     return bytes;
   }
@@ -305,10 +314,17 @@ export class WebRemote implements Remote, TransferOwner {
     this.#pump();
   }
 
+  /** Of files that come whole the next is fetched only where something of it is asked for. */
+  goesOn(offset: number): boolean {
+    if (!this.#isWhole || offset >= this.geometry.lengthBytes) return true;
+    const { beginBytes, lengthBytes } = this.#fileAt(offset);
+    return this.#queue.runs.some(({ begin, end }) => begin < beginBytes + lengthBytes && end > offset);
+  }
+
   /** Of a file that comes whole: what will be asked for soon is waited for. */
   mustWait(offset: number): boolean {
-    const { isWhole, has, now } = this.#options;
-    if (!isWhole) return false;
+    const { has, now } = this.#options;
+    if (!this.#isWhole) return false;
     const isAsked = this.#queue.has(offset);
     if (isAsked || has(this.geometry.pieceAt(offset))) {
       this.#waitingMs = null;
@@ -322,7 +338,7 @@ export class WebRemote implements Remote, TransferOwner {
   }
 
   get blocksAtOnce(): number {
-    return this.#options.isWhole ? 1 : BLOCKS_AT_ONCE;
+    return this.#isWhole ? 1 : BLOCKS_AT_ONCE;
   }
 
   onBlocks(offset: number, source: Buffer, start: number, end: number): boolean {
@@ -330,7 +346,7 @@ export class WebRemote implements Remote, TransferOwner {
     const piece = geometry.pieceAt(offset);
     const peer = this.#peer!;
     this.#blockMs = this.#options.now();
-    if (this.#options.isWhole) {
+    if (this.#isWhole) {
       if (!this.#queue.has(offset)) return true;
       this.#queue.remove(offset, offset + end - start);
     }
@@ -362,7 +378,7 @@ export class WebRemote implements Remote, TransferOwner {
   onFailed(transfer: Transfer, failure: RangeFailure): void {
     this.#transfers.delete(transfer);
     if (this.isClosing) return;
-    if (!this.#options.isWhole) this.#queue.giveBack(transfer.at, transfer.end);
+    if (!this.#isWhole) this.#queue.giveBack(transfer.at, transfer.end);
     this.#queue.removeAll(this.#cancelled);
     if (this.#transfers.size === 0) this.#cancelled.clear();
     else if (failure.isRefusal) {

@@ -13,13 +13,14 @@ import type { PieceIndex } from '../metainfo/geometry.js';
 import { FileLayout, type FileSegment } from '../metainfo/layout.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Dispatches } from '../net/http-client.js';
-import { isIpLiteral, isLinkLocalAddress, isPrivateAddress } from '../net/private-address.js';
-import { type MovedPlace, type RangeFailure, RangeGet, type RangeSink } from '../net/range-get.js';
+import { isIpLiteral, isLinkLocalAddress } from '../net/private-address.js';
+import { type MovedPlace, RangeGet, type RangeSink } from '../net/range-get.js';
 import { isTrackerPort, portOf } from '../net/tracker-port.js';
 import { shownUrl } from '../net/url.js';
 import type { Throttle } from '../peer/throttle.js';
 import type { Peer } from '../swarm/peer.js';
 import { VERSION } from '../version.js';
+import type { Standing, Standings } from './standings.js';
 import { fileUrl } from './url.js';
 import { WebRemote } from './web-remote.js';
 
@@ -29,8 +30,10 @@ export interface WebClients {
   readonly any: Dispatches;
   /** What has a name is neither this machine nor of one link. */
   readonly ofTrackers: Dispatches;
-  /** To public addresses. */
+  /** To public addresses of others. */
   readonly publicOnly: Dispatches;
+  /** An address that is private, or of this machine. */
+  isInside(host: string): boolean;
 }
 
 export interface WebSeedsOptions {
@@ -42,6 +45,8 @@ export interface WebSeedsOptions {
   readonly trackers: readonly string[];
   readonly clients: WebClients;
   readonly downloads: Throttle;
+  /** Of all sessions of the torrent. */
+  readonly standings: Standings;
   readonly now: () => number;
   readonly log: Log;
 }
@@ -64,14 +69,7 @@ interface Source {
   slot: number;
   /** Of remotes that are gone. */
   pastBytes: number;
-  /** In a row. */
-  failures: number;
-  message: string;
-  /** Not before that; Infinity: never again. */
-  dueMs: number;
-  isBanned: boolean;
-  /** It knows no ranges. */
-  isWhole: boolean;
+  readonly standing: Standing;
   /** Where its files are, for those that moved: a few, the latest. */
   readonly moved: Map<number, MovedPlace>;
 }
@@ -107,11 +105,7 @@ export class WebSeeds {
         remote: null,
         slot: -1,
         pastBytes: 0,
-        failures: 0,
-        message: '',
-        dueMs: Number.NEGATIVE_INFINITY,
-        isBanned: false,
-        isWhole: false,
+        standing: options.standings.of(url),
         moved: new Map(),
       });
     }
@@ -129,7 +123,7 @@ export class WebSeeds {
     else this.#loneMs ??= nowMs;
     const inUse = this.#sources.filter(({ remote }) => remote !== null).length;
     const due = this.#sources
-      .filter(({ remote, dueMs }) => remote === null && dueMs <= nowMs)
+      .filter(({ remote, standing }) => remote === null && standing.dueMs <= nowMs)
       .filter((source) => this.#isWanted(source, nowMs));
     due.sort((a, b) => Number(b.isNamed) - Number(a.isNamed) || b.pastBytes - a.pastBytes);
     for (const source of due.slice(0, LIMITS.webSeeds - inUse)) this.#open(source, taker);
@@ -140,37 +134,37 @@ export class WebSeeds {
     return isNamed || !this.#trackerHosts.has(hostOf(url)) || nowMs - this.#loneMs! >= LIMITS.ownWebSeedMs;
   }
 
-  /** The remote has left its exchange. @param gaveBytes while it was there */
-  gone(remote: WebRemote, gaveBytes: number): void {
+  /**
+   * The remote has left its exchange.
+   * @param gaveBytes while it was there @param isOurDoing the session ends: that says nothing of the server
+   */
+  gone(remote: WebRemote, gaveBytes: number, isOurDoing = false): void {
     const source = this.#sources.find((each) => each.remote === remote);
     if (source === undefined) return;
     source.remote = null;
     source.pastBytes += gaveBytes;
-    if (source.isBanned) return;
-    source.failures = remote.hasGiven ? 1 : source.failures + 1;
-    const { failure } = remote;
-    source.message = failure?.reason ?? remote.closeReason;
-    const { moved } = source;
+    const { moved, standing, shown } = source;
+    const { failure, hasGiven, closeReason } = remote;
+    if (standing.isBanned || (isOurDoing && failure === null)) return;
+    if (remote.isStale) {
+      standing.asksForParts();
+      return;
+    }
+    const reason = failure?.reason ?? closeReason;
     // A place to which a file had moved may be good for a while only, as signed URLs are.
     const hasMoved = failure !== null && moved.size > 0;
     if (hasMoved) moved.clear();
-    const wasWhole = source.isWhole;
-    // It may be another server of the same name that knows ranges.
-    source.isWhole = false;
-    if (failure?.kind === 'no-ranges' && !wasWhole) {
-      source.isWhole = true;
-      source.dueMs = Number.NEGATIVE_INFINITY;
-    } else if (failure?.kind === 'lies') this.#ban(source, failure.reason);
-    else source.dueMs = this.#options.now() + pauseMs(failure, source.failures, hasMoved);
-    const { dueMs, shown } = source;
+    if (standing.failed(failure, hasGiven, hasMoved, reason, this.#options.now())) this.#tellBan(source, reason);
+    const { dueMs } = standing;
     if (failure !== null) this.#options.log('debug', `web seed ${shown}: ${failure.reason}`, { url: shown, dueMs });
   }
 
   /** It gave bad data: nothing of it is taken for this torrent any more. */
   ban(remote: WebRemote, reason: string): void {
     const source = this.#sourceOf.get(remote);
-    if (source === undefined || source.isBanned) return;
-    this.#ban(source, reason);
+    if (source === undefined || source.standing.isBanned) return;
+    source.standing.ban(reason);
+    this.#tellBan(source, reason);
     if (source.remote !== remote) source.remote?.close(reason);
   }
 
@@ -180,7 +174,7 @@ export class WebSeeds {
     return this.#sources.map((source) => ({
       url: source.shown,
       state: stateOf(source, nowMs),
-      message: source.message,
+      message: source.standing.message,
       downloadedBytes: bytesOf(source, taker),
     }));
   }
@@ -190,11 +184,7 @@ export class WebSeeds {
     return this.#sources.reduce((sum, source) => sum + bytesOf(source, taker), 0);
   }
 
-  #ban(source: Source, reason: string): void {
-    source.isBanned = true;
-    source.dueMs = Number.POSITIVE_INFINITY;
-    source.message = reason;
-    const url = source.shown;
+  #tellBan({ shown: url }: Source, reason: string): void {
     this.#options.log('warn', `web seed ${url} is not used any more: ${reason}`, {
       code: 'WEB_SEED_BANNED',
       url,
@@ -204,6 +194,7 @@ export class WebSeeds {
 
   #open(source: Source, taker: WebSeedTaker): void {
     const { metainfo, downloads, now } = this.#options;
+    const { wholeSinceMs } = source.standing;
     this.#layout ??= new FileLayout(metainfo);
     const remote = new WebRemote({
       host: source.url.hostname,
@@ -212,7 +203,7 @@ export class WebSeeds {
       layout: this.#layout,
       downloads,
       now,
-      isWhole: source.isWhole,
+      wholeUntilMs: wholeSinceMs === null ? null : wholeSinceMs + LIMITS.webSeedRetryMaxMs,
       has: (piece) => taker.have.has(piece),
       open: (segment, sink) => this.#request(source, segment, sink),
       onMoved: ({ file }, place) => {
@@ -223,7 +214,7 @@ export class WebSeeds {
     const peer = taker.addWebSeed(remote);
     if (peer === null) return;
     source.remote = remote;
-    source.message = '';
+    source.standing.message = '';
     this.#sourceOf.set(remote, source);
     source.slot = peer.slot;
     remote.joined(peer);
@@ -239,7 +230,7 @@ export class WebSeeds {
       begin: beginBytes,
       end: beginBytes + lengthBytes,
       fileBytes: entry.lengthBytes,
-      isWhole: source.isWhole,
+      isWhole: source.standing.isWhole,
       userAgent: `Swarmhaul/${VERSION}`,
       redirectsMax: LIMITS.webSeedRedirects,
       timeoutMs: LIMITS.webSeedTimeoutMs,
@@ -256,7 +247,7 @@ export class WebSeeds {
     if (!isTrackerPort(port)) return `port ${port} is none of the web, and only the user may name it`;
     const isLiteral = isIpLiteral(host) || host === 'localhost';
     if (from === null && this.#trackers.has(url.origin)) return isLiteral ? clients.any : clients.ofTrackers;
-    if (isLiteral && isPrivateAddress(host))
+    if (isLiteral && clients.isInside(host))
       return `${host} is of a private network, which only the user or a tracker of the torrent may name`;
     return clients.publicOnly;
   }
@@ -278,13 +269,8 @@ function isOrdinary(url: URL): boolean {
   return !isLinkLocalAddress(hostOf(url)) && url.origin !== 'null';
 }
 
-function pauseMs(failure: RangeFailure | null, failures: number, hasMoved: boolean): number {
-  if (failure?.kind === 'absent' && !hasMoved) return LIMITS.webSeedRetryMaxMs;
-  const pause = Math.min(LIMITS.webSeedRetryMaxMs, LIMITS.webSeedRetryMs * 2 ** Math.min(20, failures - 1));
-  return Math.max(pause, failure?.retryAfterMs ?? 0);
-}
-
-function stateOf({ remote, isBanned, dueMs, message }: Source, nowMs: number): WebSeedReport['state'] {
+function stateOf({ remote, standing }: Source, nowMs: number): WebSeedReport['state'] {
+  const { isBanned, dueMs, message } = standing;
   if (isBanned) return 'banned';
   if (remote !== null) return 'in-use';
   return dueMs > nowMs && message !== '' ? 'failing' : 'waiting';

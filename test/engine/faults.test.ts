@@ -78,9 +78,10 @@ function watchedServices(scope: Scope, calls: string[], change = (_content: Disk
   scope.defer(() => pool.close());
   const shared = makeEnvironment({
     trackers,
-    webClients: { any: client, ofTrackers: client, publicOnly: client },
+    webClients: { any: client, ofTrackers: client, publicOnly: client, isInside: () => false },
     log: () => {},
     random: () => 0.5,
+    permits: () => true,
     peerId: Buffer.alloc(20),
     outside: { port: null, mappingTrouble: null, dht: null, lsd: null },
     uploadSlots: 4,

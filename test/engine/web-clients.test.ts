@@ -66,7 +66,8 @@ test('what a name leads to is looked at when it is connected to', async (t) => {
   let address = '';
   const lookUp = ((_host: string, _options: object, callback: (error: null, found: object[]) => void) =>
     callback(null, [{ address, family: address.includes(':') ? 6 : 4 }])) as unknown as typeof lookup;
-  const clients = new EngineWebClients({ lookUp });
+  const own = { address: '203.0.113.9', netmask: '', family: 'IPv4', mac: '', internal: false, cidr: null } as const;
+  const clients = new EngineWebClients({ lookUp, interfaces: () => ({ eth0: [own] }) });
   scope.defer(() => clients.destroy());
   const ask = (client: HttpClient): Promise<unknown> =>
     client.request({ origin: `http://x.example:${port}`, path: '/', method: 'GET' });
@@ -74,8 +75,8 @@ test('what a name leads to is looked at when it is connected to', async (t) => {
     await assert.rejects(ask(clients.ofTrackers), { code: 'EPRIVATE' }, address);
     await assert.rejects(ask(clients.publicOnly), { code: 'EPRIVATE' }, address);
   }
-  address = '10.0.0.1';
-  await assert.rejects(ask(clients.publicOnly), { code: 'EPRIVATE' });
+  for (address of ['10.0.0.1', '203.0.113.9', '::ffff:203.0.113.9'])
+    await assert.rejects(ask(clients.publicOnly), { code: 'EPRIVATE' });
   address = '127.0.0.1';
   const reply = await clients.any.request({ origin: `http://x.example:${port}`, path: '/', method: 'GET' });
   assert.equal(await reply.body.text(), 'ok');

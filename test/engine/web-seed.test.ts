@@ -339,3 +339,25 @@ test('a rate limit holds for a web seed too', async (t) => {
   const seconds = (performance.now() - began) / 1000;
   assert.ok(seconds > 1.5, `2 MiB at 1 MiB/s took ${seconds.toFixed(2)} s`);
 });
+
+test('pausing, checking and other priorities neither pardon a web seed nor speak against it', async (t) => {
+  const scope = openScope(t);
+  const set = await smallSet(scope);
+  const liar = await serverOf(scope, set, LIARS['a shorter file (416)']!.hook);
+  const absent = await serverOf(scope, set, TROUBLES['no file']!.hook);
+  const good = await serverOf(scope, set, null);
+  const urls = [liar, absent, good].map(({ url }) => `${url}/image.bin`);
+  const { torrent } = await download(scope, set, { webSeeds: urls, downloadBytesPerSec: 300_000 });
+  const states = () => [liar, absent, good].map(({ url }) => stateOf(torrent, url)?.state);
+  await until('all were asked', DEADLINE_MS, () => states().join() === 'banned,failing,in-use');
+  const asked = [liar.asked.length, absent.asked.length];
+  const goodAsked = good.asked.length;
+  await torrent.pause();
+  torrent.resume();
+  await until('it goes on', DEADLINE_MS, () => good.asked.length > goodAsked);
+  assert.deepEqual(states(), ['banned', 'failing', 'in-use']);
+  await torrent.recheck();
+  torrent.setLimits({ downloadBytesPerSec: null });
+  await withDeadline(torrent.done, 'it is complete', DEADLINE_MS);
+  assert.deepEqual([liar.asked.length, absent.asked.length], asked);
+});

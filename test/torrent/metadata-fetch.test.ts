@@ -29,6 +29,7 @@ class Scene {
       peerId: Buffer.alloc(20, 9),
       listenPort: null,
       makeAddresses: () => ({ count: 0, next: () => null, add: () => {} }),
+      permits: () => true,
       resolveHost: async () => [],
       makeAnnounces: () => silent,
       makeSources: () => [],

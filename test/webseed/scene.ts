@@ -3,8 +3,10 @@ import type { Scope } from '../../lab/scope.js';
 import { BLOCK_LENGTH_BYTES } from '../../src/config.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import { HttpClient } from '../../src/net/http-client.js';
+import { isPrivateAddress } from '../../src/net/private-address.js';
 import { Throttle } from '../../src/peer/throttle.js';
 import type { Peer } from '../../src/swarm/peer.js';
+import { Standings } from '../../src/webseed/standings.js';
 import type { WebRemote } from '../../src/webseed/web-remote.js';
 import { WebSeeds, type WebSeedsOptions } from '../../src/webseed/web-seeds.js';
 import { type FileScene, type Scene, sceneOf } from '../storage/scene.js';
@@ -41,8 +43,9 @@ export class WebScene {
       urls: [],
       named: [],
       trackers: [],
-      clients: { any, ofTrackers: any, publicOnly: any },
+      clients: { any, ofTrackers: any, publicOnly: any, isInside: isPrivateAddress },
       downloads: this.downloads,
+      standings: new Standings(),
       now: () => this.nowMs,
       log: () => {},
       ...options,

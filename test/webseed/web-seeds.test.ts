@@ -6,6 +6,7 @@ import { openScope, type Scope } from '../../lab/scope.js';
 import { until } from '../../lab/wait.js';
 import { LIMITS } from '../../src/config.js';
 import type { Dispatches } from '../../src/net/http-client.js';
+import { isPrivateAddress } from '../../src/net/private-address.js';
 import type { WebClients, WebSeedsOptions } from '../../src/webseed/web-seeds.js';
 import { rangeOf } from '../support/web-server.js';
 import { startSceneServer, startWebScene } from './scene.js';
@@ -82,7 +83,7 @@ test('a server that answers in parts of its own size is used', async (t) => {
 /** How those of a torrent's URLs and of its redirects are asked, by name of the connections; and why they are not. */
 async function asked(scope: Scope, location: string | null, options: Partial<WebSeedsOptions>): Promise<string[]> {
   const heard: string[] = [];
-  const client = (name: keyof WebClients): Dispatches => ({
+  const client = (name: string): Dispatches => ({
     dispatch: ({ origin, path }, handler) => {
       heard.push(`${name} ${String(origin)}${path}`);
       const controller = {
@@ -99,7 +100,13 @@ async function asked(scope: Scope, location: string | null, options: Partial<Web
       return true;
     },
   });
-  const clients = { any: client('any'), ofTrackers: client('ofTrackers'), publicOnly: client('publicOnly') };
+  const isInside = (address: string): boolean => address === '203.0.113.9' || isPrivateAddress(address);
+  const clients: WebClients = {
+    any: client('any'),
+    ofTrackers: client('ofTrackers'),
+    publicOnly: client('publicOnly'),
+    isInside,
+  };
   const scene = startWebScene(scope, { files: IMAGE, clients, ...options });
   scene.use();
   scene.nowMs = LIMITS.ownWebSeedMs;
@@ -110,7 +117,8 @@ async function asked(scope: Scope, location: string | null, options: Partial<Web
   return message === 'answered 404' ? heard : [...heard, message];
 }
 
-const PRIVATE = /^(?:10\.0\.0\.1|127\.0\.0\.1|169\.254\.169\.254|localhost|\[?::1\]?) is of a private network/;
+const PRIVATE =
+  /^(?:203\.0\.113\.9|10\.0\.0\.1|127\.0\.0\.1|169\.254\.169\.254|localhost|\[?::1\]?) is of a private network/;
 const NO_WEB = /^port \d+ is none of the web/;
 
 /** Where a tracker and a web seed are, where that one leads, and how it is asked. */
@@ -118,6 +126,7 @@ const PLACES: readonly [what: string, Partial<WebSeedsOptions>, location: string
   ['a public URL', { urls: ['http://a/x'] }, null, 'publicOnly http://a/x'],
   ['a private URL', { urls: ['http://10.0.0.1/x'] }, null, PRIVATE],
   ['a URL of this machine', { urls: ['http://localhost/x'] }, null, PRIVATE],
+  ['a public address of this machine', { urls: ['http://203.0.113.9/x'] }, null, PRIVATE],
   ['a port of mail', { urls: ['http://a:25/x'] }, null, NO_WEB],
   ['what the user names', { named: ['http://127.0.0.1:25/x'] }, null, 'any http://127.0.0.1:25/x'],
   ['the tracker itself', { urls: ['http://a:70/x'], trackers: ['http://a:70/announce'] }, null, NO_WEB],

@@ -107,3 +107,51 @@ test('a server that failed without ranges is asked for one again', async (t) => 
   await until('a piece came', DEADLINE_MS, () => scene.came.length === 4);
   assert.equal(server.asked.at(-1)!.range, `bytes=${3 * 65_536 - 100_000}-${4 * 65_536 - 100_000 - 1}`);
 });
+
+const THREE = [
+  { path: 'tree/a.bin', lengthBytes: 128 * KIB },
+  { path: 'tree/b.bin', lengthBytes: 128 * KIB },
+  { path: 'tree/c.bin', lengthBytes: 128 * KIB },
+  { path: 'tree/d.bin', lengthBytes: 128 * KIB },
+];
+
+test('files of which nothing is wanted are not asked for, between others and behind the last', async (t) => {
+  const scope = openScope(t);
+  const server = await startSceneServer(scope, THREE);
+  server.hook = withoutRanges;
+  const scene = startWebScene(scope, { files: THREE, named: [`${server.url}/`] });
+  await untilWhole(scene, 1);
+  const asked = server.asked.length;
+  scene.ask(undefined, 0, 2);
+  scene.ask(undefined, 4, 6);
+  await until('both came', DEADLINE_MS, () => scene.came.length === 16);
+  await until('it is over', DEADLINE_MS, () => scene.remote!.silentMs(1) === 0);
+  scene.tick(2_000);
+  await new Promise((resolve) => setImmediate(resolve));
+  const paths = server.asked.slice(asked).map(({ path }) => path);
+  assert.deepEqual([paths, scene.bad], [['/tree/a.bin', '/tree/c.bin'], []]);
+});
+
+test('a server that gave whole files for ten minutes is asked for parts again', async (t) => {
+  const scope = openScope(t);
+  const server = await startSceneServer(scope, THREE);
+  server.hook = withoutRanges;
+  const scene = startWebScene(scope, { files: THREE, named: [`${server.url}/`] });
+  await untilWhole(scene, 1);
+  scene.ask(undefined, 0, 2);
+  await until('a came', DEADLINE_MS, () => scene.came.length === 8);
+  server.hook = null;
+  scene.tick(LIMITS.webSeedRetryMaxMs);
+  const asked = server.asked.length;
+  scene.ask(undefined, 5, 6);
+  await until('it is used again', DEADLINE_MS, () => {
+    scene.use();
+    return scene.remotes.length === 3;
+  });
+  scene.ask(undefined, 5, 6);
+  await until('a part came', DEADLINE_MS, () => scene.came.length === 12);
+  assert.deepEqual(
+    server.asked.slice(asked).map(({ range }) => range),
+    [`bytes=${64 * KIB}-${128 * KIB - 1}`],
+  );
+});

@@ -185,6 +185,7 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
   }
 
   #learn(address: Address, foundBy: FoundBy): void {
+    if (!this.#options.environment.permits(address.host)) return;
     this.#book.add(address, foundBy);
     const key = formatAddress(address);
     if (this.#found.size < FOUND_KEPT && !this.#found.has(key)) this.#found.set(key, { address, foundBy });
