@@ -27,6 +27,7 @@ export const {
   parseMagnet,
   parseTorrent,
   share,
+  startDepot,
   startTracker,
   VERSION,
   verifyTorrent,

@@ -41,6 +41,14 @@ export type {
   WebSeedReport,
   WokenTorrent,
 } from './api.js';
+export type {
+  AnonymousAccess,
+  Depot,
+  DepotOptions,
+  DepotRequest,
+  DepotStats,
+} from './depot/api.js';
+export { startDepot } from './depot/depot.js';
 export { createEngine } from './engine/engine.js';
 export { type ErrorCode, type ErrorFacts, HaulError } from './errors.js';
 export {

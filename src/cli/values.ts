@@ -192,3 +192,46 @@ export function parseHostPort(text: string): HostPort {
   if (port < 1 || port > 65_535 || !isHostGood) throw new ValueError('A peer is HOST:PORT or [IPV6]:PORT.');
   return { host, port };
 }
+
+export interface Listen {
+  /** Null: the default. */
+  readonly host: string | null;
+  readonly port: number;
+}
+
+/** `PORT`, `HOST:PORT` or `[IPV6]:PORT`; port 0 is any free one. */
+export function parseListen(text: string): Listen {
+  const match = /^(?:(?:\[([^\]]+)\]|([^:[\]\s/]+)):)?(\d{1,5})$/.exec(text);
+  const port = match === null ? -1 : Number(match[3]);
+  const host = match?.[1] ?? match?.[2] ?? null;
+  const isHostGood = match?.[1] === undefined || isIPv6(match[1]);
+  if (port < 0 || port > 65_535 || !isHostGood) throw new ValueError('It is PORT, HOST:PORT or [IPV6]:PORT.');
+  return { host, port };
+}
+
+/** Days, 1 to a hundred years. */
+export function parseDays(text: string): number {
+  const days = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (days < 1 || days > 36_500) throw new ValueError('A number of days, 1 to 36500.');
+  return days;
+}
+
+export function parseHostName(text: string): string {
+  if (!/^[A-Za-z0-9._-]{1,253}$/.test(text)) throw new ValueError('A name of a host, without a port.');
+  return text.toLowerCase();
+}
+
+/** As browsers send it: no path. */
+export function parseOrigin(text: string): string {
+  const origin = URL.canParse(text) ? new URL(text).origin : 'null';
+  if (origin === 'null' || origin !== text) throw new ValueError('An origin is https://HOST or https://HOST:PORT.');
+  return origin;
+}
+
+/** Of a depot: no user, query or fragment; without a slash at its end. */
+export function parsePublicUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const isPlain = url !== null && url.search === '' && url.hash === '' && url.username === '' && url.password === '';
+  if (!isPlain || !/^https?:$/.test(url.protocol)) throw new ValueError('It is an http(s) URL without user and query.');
+  return text.replace(/\/+$/, '');
+}

@@ -6,7 +6,7 @@
 import { ipBytes } from '../net/address.js';
 import { type AnnounceQuery, parseAnnounce, parseScrape } from './query.js';
 import { announceReply, failureReply, scrapeReply } from './reply.js';
-import { Swarms, type SwarmView } from './swarms.js';
+import { type Registry, Swarms, type SwarmView } from './swarms.js';
 
 /** A client may ask again this soon when it is short of peers. */
 const MIN_INTERVAL_MAX_S = 60;
@@ -25,11 +25,15 @@ export interface SeedHosts {
   readonly isForAll: boolean;
 }
 
+export type PasskeySet = Pick<ReadonlySet<string>, 'has'>;
+
 export interface ServiceOptions {
   readonly intervalS: number;
   readonly registeredOnly: boolean;
+  /** With `registeredOnly`: served beside those of `register`. */
+  readonly registry?: Registry | undefined;
   /** Who announces must name one of these in the path; null: nobody need. */
-  readonly passkeys?: ReadonlySet<string> | null;
+  readonly passkeys?: PasskeySet | null;
   readonly random: () => number;
   /** Entries that one address keeps when a table is full; default TRACKER_LIMITS.entriesPerAddress. */
   readonly entriesPerAddress?: number | undefined;
@@ -69,7 +73,7 @@ export class TrackerService {
   #emptySinceMs: number | null;
   readonly #intervalS: number;
   readonly #seedHosts: SeedHosts | undefined;
-  readonly #passkeys: ReadonlySet<string> | null;
+  readonly #passkeys: PasskeySet | null;
   #announces = 0;
   #scrapes = 0;
   #failures = 0;

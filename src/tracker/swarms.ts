@@ -9,9 +9,10 @@
 import { EntryShares } from './entry-shares.js';
 import { TRACKER_LIMITS } from './limits.js';
 import { REPLY_FEWEST, sampleNearFirst } from './near-first.js';
-import { isLoopback, PeerTable } from './peer-table.js';
+import { isLoopback, type PeerTable } from './peer-table.js';
 import type { AnnounceQuery } from './query.js';
 import { Representatives } from './representatives.js';
+import { newSwarm, type Swarm } from './swarm.js';
 import type { RecordedPeer, RecordedSwarm } from './table-record.js';
 import { leastOf, Yielding } from './yielding.js';
 
@@ -30,25 +31,20 @@ export interface SwarmView {
   table6: PeerTable;
 }
 
-interface Swarm {
-  readonly infoHash: string;
-  readonly table4: PeerTable;
-  readonly table6: PeerTable;
-  /** BEP 48: completed downloads. */
-  downloaded: number;
-  isRegistered: boolean;
-  seedPort: number | null;
-  /** Index in the list of swarms. */
-  listAt: number;
-  /** Since one address had a crowd of entries among those of table4, or table6; else null. */
-  speakers4: Representatives | null;
-  speakers6: Representatives | null;
+/** Info-hashes that somebody else keeps. */
+export interface Registry {
+  /** @param infoHash 20 Latin-1 characters */
+  has(infoHash: string): boolean;
+  /** Where our own seed of all of them listens, or null. */
+  readonly seedPort: number | null;
 }
 
 export interface SwarmsOptions {
   readonly intervalS: number;
   /** Serve registered info-hashes only. */
   readonly registeredOnly: boolean;
+  /** With `registeredOnly`: info-hashes that are served beside those of `register`, and cost nothing until then. */
+  readonly registry?: Registry | undefined;
   /** A generator of [0, 1). */
   readonly random: () => number;
   /** Entries that one address keeps when a table is full; default TRACKER_LIMITS.entriesPerAddress. */
@@ -167,7 +163,11 @@ export class Swarms {
   /** Counts of one swarm (BEP 48), or null. Reused: valid until the next call. */
   scrape(infoHash: string): SwarmView | null {
     const swarm = this.#swarms.get(infoHash);
-    return swarm === undefined ? null : this.#count(swarm);
+    if (swarm !== undefined) return this.#count(swarm);
+    const { registry } = this.#options;
+    if (registry?.has(infoHash) !== true) return null;
+    this.#absent.seedPort = registry.seedPort;
+    return this.#count(this.#absent);
   }
 
   /** Looks at up to `budget` peers and forgets the silent ones, and swarms that are empty and not registered. */
@@ -269,18 +269,20 @@ export class Swarms {
   }
 
   #swarmFor(query: AnnounceQuery, compact: Uint8Array): Swarm | string {
+    const { registeredOnly, registry } = this.#options;
     const swarm = this.#swarms.get(query.infoHash);
-    if (swarm !== undefined) {
-      if (this.#options.registeredOnly && !swarm.isRegistered) throw new Error('a swarm that is not registered');
-      return swarm;
-    }
-    if (this.#options.registeredOnly) return 'this tracker does not serve this torrent';
-    if (query.event === 'stopped' || query.port === 0) return this.#absent;
-    return this.#makeRoomForSwarm(compact) ? this.#create(query.infoHash) : this.#absent;
+    const isServed = !registeredOnly || swarm?.isRegistered === true || registry?.has(query.infoHash) === true;
+    if (!isServed) return 'this tracker does not serve this torrent';
+    if (swarm !== undefined) return swarm;
+    const isListed = query.event !== 'stopped' && query.port !== 0 && this.#makeRoomForSwarm(compact);
+    if (isListed) return this.#create(query.infoHash);
+    this.#absent.seedPort = registry?.seedPort ?? null;
+    return this.#absent;
   }
 
   #create(infoHash: string): Swarm {
     const swarm = newSwarm(infoHash, this.#list.length, this.#options.secret ?? 0);
+    swarm.seedPort = this.#options.registry?.seedPort ?? null;
     this.#list.push(swarm);
     this.#swarms.set(infoHash, swarm);
     return swarm;
@@ -381,12 +383,6 @@ export class Swarms {
     view.count6 = isOwn4 ? otherCount : ownCount;
     return view;
   }
-}
-
-function newSwarm(infoHash: string, listAt: number, secret: number): Swarm {
-  const tables = { table4: new PeerTable(6, secret), table6: new PeerTable(18, secret) };
-  const speakers = { speakers4: null, speakers6: null };
-  return { infoHash, ...tables, ...speakers, downloaded: 0, isRegistered: false, seedPort: null, listAt };
 }
 
 /** 127.0.0.1 means something else to everyone who is not on this machine. */

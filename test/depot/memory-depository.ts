@@ -1,13 +1,14 @@
 /** A depository and its catalogue in memory: for tests of what stands before them. */
 import { createHash } from 'node:crypto';
 import type { ArtifactRow, Catalogue, ListPage, ListQuery } from '../../src/depot/catalogue/port.js';
-import type { Depository, Published, PublishRequest } from '../../src/depot/publish-port.js';
+import type { Artifacts } from '../../src/depot/http/inside.js';
+import type { Published, PublishRequest } from '../../src/depot/publish-port.js';
 import type { ByteRange } from '../../src/depot/store/port.js';
 import { HaulError } from '../../src/errors.js';
 
 const TORRENT_BYTES_MIN = 64;
 
-export class MemoryDepository implements Depository {
+export class MemoryDepository implements Artifacts {
   readonly rows = new Map<string, ArtifactRow>();
   readonly blobs = new Map<string, Buffer>();
   /** Requests that are being published. */
@@ -90,16 +91,11 @@ export class MemoryDepository implements Depository {
     return row;
   }
 
-  async pin(): Promise<ArtifactRow | null> {
-    return null;
-  }
-
-  async collect(): Promise<boolean> {
-    return false;
-  }
-
-  async sweep(): Promise<number> {
-    return 0;
+  async pin(name: string, isPinned: boolean): Promise<ArtifactRow | null> {
+    const row = this.rows.get(name);
+    if (row === undefined) return null;
+    this.rows.set(name, { ...row, isPinned });
+    return this.rows.get(name)!;
   }
 
   async torrent(row: ArtifactRow, announceUrl: string, webSeedUrl: string): Promise<Buffer | null> {

@@ -51,7 +51,10 @@ const SHARED_HELPERS: ReadonlySet<string> = new Set([
 ]);
 
 /** The library door and what stands beside it. */
-const MAY_LOAD_ENGINE: ReadonlySet<string> = new Set(['src/index.ts', 'src/library/share.ts']);
+const MAY_LOAD_ENGINE: ReadonlySet<string> = new Set(['src/index.ts', 'src/library/share.ts', 'src/depot/start.ts']);
+
+/** Puts a process together, and names the concrete parts of it. */
+const COMPOSES: ReadonlySet<string> = new Set(['src/depot/start.ts']);
 
 /** What all others stand on. */
 const GROUND_FLOOR: ReadonlySet<string> = new Set(['native', 'net', 'metainfo', 'work', 'content']);
@@ -214,6 +217,7 @@ function arrow(from: string, fromFile: string, found: Import): string | null {
   if (to === 'engine' && from !== 'cli' && !MAY_LOAD_ENGINE.has(fromFile)) {
     return 'only index.ts, share and the commands load the engine';
   }
+  if (COMPOSES.has(fromFile)) return null;
   // A torrent is made of a swarm.
   if (from === 'torrent' && to === 'swarm') return null;
   const isConcrete = SHELLS.has(to) && !/\/port\.ts$/.test(found.target) && !isPure(found.target);

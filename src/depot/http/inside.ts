@@ -19,8 +19,11 @@ export interface Check {
   readonly message: string;
 }
 
+/** What routes do with artifacts. */
+export type Artifacts = Pick<Depository, 'publish' | 'find' | 'read' | 'remove' | 'pin' | 'torrent'>;
+
 export interface Inside {
-  readonly depository: Depository;
+  readonly depository: Artifacts;
   readonly catalogue: Pick<Catalogue, 'list' | 'byInfoHash' | 'counts' | 'expiring'>;
   /** Null: there is none. */
   readonly tracker: TrackerDoor | null;

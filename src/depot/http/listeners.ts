@@ -7,7 +7,9 @@ import { DEPOT_HTTP_LIMITS } from './limits.js';
 
 export interface DepotEvent {
   readonly type: 'publish' | 'remove' | 'figures';
-  /** JSON; for `publish` and `remove` it has the full name. */
+  /** Full name of what it is about; null: it is about no name. */
+  readonly name: string | null;
+  /** JSON. */
   readonly data: Readonly<Record<string, unknown>>;
 }
 
@@ -44,12 +46,11 @@ export class Listeners {
     return true;
   }
 
-  tell({ type, data }: DepotEvent): void {
+  tell({ type, name, data }: DepotEvent): void {
     if (this.#listeners.size === 0) return;
     const text = `id: ${this.#next++}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
-    const { name } = data;
     for (const { response, prefix } of this.#listeners) {
-      if (typeof name === 'string' && !name.startsWith(prefix)) continue;
+      if (name !== null && !name.startsWith(prefix)) continue;
       if (response.writableLength > DEPOT_HTTP_LIMITS.listenerBytes) response.destroy();
       else response.write(text);
     }

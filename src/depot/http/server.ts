@@ -30,6 +30,8 @@ export interface HttpServer {
   readonly server: Server;
   readonly host: string;
   readonly port: number;
+  /** Requests under way. */
+  underway(): number;
   /** Takes no more connections, waits for what is under way for so long, then ends it. */
   close(graceMs: number): Promise<void>;
 }
@@ -64,6 +66,7 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
     server,
     host: bound.address,
     port: bound.port,
+    underway: () => handler.underway,
     close: (graceMs) => {
       closing ??= close(graceMs);
       return closing;

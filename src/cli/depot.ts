@@ -1,0 +1,214 @@
+/** `haul depot`: publishes, tracks, seeds and serves artifacts from one folder, until interrupted. */
+import { Command, Option } from 'commander';
+import type { AnonymousAccess, Depot, DepotOptions, DepotRequest } from '../depot/api.js';
+import { formatBytes, formatSeconds, printable } from './format.js';
+import { jsonHelp, RESOURCE_FIELDS } from './json-help.js';
+import {
+  addEngineOptions,
+  argument,
+  type CommonOptions,
+  type EngineCliOptions,
+  examples,
+  repeated,
+} from './options.js';
+import type { Output } from './output.js';
+import type { Context, Outcome, Runner } from './run.js';
+import { tuneSoon } from './tune.js';
+import { resourceFields } from './usage.js';
+import {
+  parseDays,
+  parseDuration,
+  parseHostName,
+  parseListen,
+  parseOrigin,
+  parsePublicUrl,
+  parseSize,
+} from './values.js';
+import { delayOrAborted } from './wait.js';
+
+interface DepotCliOptions extends CommonOptions, EngineCliOptions {
+  readonly data: string;
+  readonly http?: { readonly host: string | null; readonly port: number };
+  readonly tokens?: string;
+  readonly anonymous?: AnonymousAccess;
+  readonly publicUrl?: string;
+  readonly allowHost?: readonly string[];
+  readonly corsOrigin?: readonly string[];
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly retentionDays?: number;
+  readonly maxArtifact?: number;
+  readonly torrentFrom?: number;
+  readonly udp?: boolean;
+  /** Milliseconds. */
+  readonly grace: number;
+}
+
+const GRACE_MS = 30_000;
+const DEFAULT_LISTEN = '127.0.0.1:7070';
+
+export function depotCommand(run: Runner): Command {
+  const value = <T>(flags: string, description: string, parse: (text: string) => T): Option =>
+    new Option(flags, description).argParser(argument(parse));
+  const command = new Command('depot')
+    .description('Keep artifacts: publish and fetch them by HTTP and BitTorrent, until interrupted')
+    .requiredOption('--data <dir>', 'folder of the depot alone; made when missing')
+    .addOption(
+      value(
+        '--http <[host:]port>',
+        `where HTTP listens (default: ${DEFAULT_LISTEN}); beyond loopback nothing is written without a token`,
+        parseListen,
+      ),
+    )
+    .option('--tokens <file>', 'tokens, as haul token create makes them; read again when it changes')
+    .addOption(
+      new Option(
+        '--anonymous <access>',
+        'what is permitted without a token (default: all on loopback where there are no tokens, else read)',
+      ).choices(['none', 'read', 'all']),
+    )
+    .addOption(value('--public-url <url>', 'what links begin with, behind a proxy', parsePublicUrl))
+    .addOption(
+      new Option(
+        '--allow-host <name>',
+        'a name by which clients may reach it, beside addresses and the name of this machine; may be repeated',
+      ).argParser(repeated(parseHostName)),
+    )
+    .addOption(
+      new Option('--cors-origin <origin>', 'a site whose pages may read and write; may be repeated').argParser(
+        repeated(parseOrigin),
+      ),
+    )
+    .option('--tls-cert <file>', 'certificate (PEM), read again when it changes')
+    .option('--tls-key <file>', 'its key (PEM)')
+    .addOption(
+      value(
+        '--retention-days <n>',
+        'days that an artifact stays whose publisher names none (default: for ever)',
+        parseDays,
+      ),
+    )
+    .addOption(value('--max-artifact <size>', 'longest artifact that is taken (default: 16TiB)', parseSize))
+    .addOption(value('--torrent-from <size>', 'shorter artifacts have no torrent (default: 4MiB)', parseSize))
+    .option('--udp', 'the tracker answers by UDP too, on the port of HTTP')
+    .addOption(
+      value('--grace <duration>', 'how long requests under way may go on when it is stopped', parseDuration).default(
+        GRACE_MS,
+        '30s',
+      ),
+    );
+  return addEngineOptions(command, false)
+    .addHelpText(
+      'after',
+      examples(
+        'haul depot --data /srv/depot',
+        'curl -T image.raw http://127.0.0.1:7070/artifacts/ci/42/image.raw',
+        'haul token create --tokens tokens.json --scope read,write',
+        'haul depot --data /srv/depot --tokens tokens.json --http 0.0.0.0:7070',
+        'SWARMHAUL_DEPOT_TOKENS="$SECRET read,write ci/" haul depot --data /srv/depot',
+      ) +
+        jsonHelp({
+          listening: 'what url host port peerPort anonymous names blobs blobBytes',
+          request: 'method path status sentBytes receivedBytes seconds remote token isAborted',
+          result: `outcome seconds names blobBytes uploadedBytes ${RESOURCE_FIELDS}`,
+        }),
+    )
+    .action((options: DepotCliOptions) => run('depot', options, (context) => depot(context, options), 'service'));
+}
+
+async function depot({ output, signal }: Context, options: DepotCliOptions): Promise<Outcome> {
+  const { HaulError } = await import('../errors.js');
+  if ((options.tlsCert === undefined) !== (options.tlsKey === undefined))
+    throw new HaulError('BAD_ARGUMENT', '--tls-cert and --tls-key go together', { option: 'tls-cert' });
+  const [{ startDepot }, { engineOptions, withPortHint }] = await Promise.all([
+    import('../depot/depot.js'),
+    import('./engine-door.js'),
+  ]);
+  const started = performance.now();
+  const running = await withPortHint(
+    ({ facts }) => (String(facts.operation).startsWith('depot') ? '--http' : '--port'),
+    () => startDepot(depotOptions(output, options, engineOptions(output, options))),
+  );
+  try {
+    await sayWhere(output, running);
+    tuneSoon();
+    await delayOrAborted(Number.POSITIVE_INFINITY, signal);
+    const { names, blobBytes, uploadedBytes, requests } = await running.stats();
+    if (requests > 0)
+      output.note(`${requests} requests are under way: they have ${formatSeconds(options.grace / 1000)}`);
+    const seconds = (performance.now() - started) / 1000;
+    const fields = { names, blobBytes, uploadedBytes, ...resourceFields() };
+    await running.close(options.grace);
+    output.event('result', { outcome: 'stopped', seconds, ...fields }, '');
+  } finally {
+    await running.close(0);
+  }
+  return 'interrupted';
+}
+
+function depotOptions(output: Output, options: DepotCliOptions, engine: DepotOptions['engine']): DepotOptions {
+  const { http, tokens, anonymous, publicUrl, allowHost, corsOrigin, tlsCert, tlsKey } = options;
+  const { retentionDays, maxArtifact, torrentFrom, udp } = options;
+  const lines = process.env.SWARMHAUL_DEPOT_TOKENS;
+  return {
+    data: options.data,
+    ...(http === undefined ? {} : { httpPort: http.port }),
+    ...(http?.host == null ? {} : { host: http.host }),
+    ...(tokens === undefined ? {} : { tokens }),
+    ...(lines === undefined || lines === '' ? {} : { tokenLines: lines }),
+    ...(anonymous === undefined ? {} : { anonymous }),
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+    ...(allowHost === undefined ? {} : { allowHosts: allowHost }),
+    ...(corsOrigin === undefined ? {} : { corsOrigins: corsOrigin }),
+    ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { cert: tlsCert, key: tlsKey } }),
+    ...(retentionDays === undefined ? {} : { retentionDays }),
+    ...(maxArtifact === undefined ? {} : { artifactBytesMax: maxArtifact }),
+    ...(torrentFrom === undefined ? {} : { torrentFromBytes: torrentFrom }),
+    ...(udp === true ? { udp } : {}),
+    ...(engine === undefined ? {} : { engine }),
+    log: (level, message, facts) => {
+      if (level === 'warn' || level === 'error') output.warn(message, { code: String(facts?.code ?? 'WARNING') });
+      else output.log(level, message, facts);
+    },
+    onRequest: (request) => output.event('request', { ...request }, requestLine(request)),
+  };
+}
+
+/** `2026-11-28T09:10:11Z 192.0.2.1 PUT /artifacts/ci/42/image.raw 201 received 1.2 GB in 2.4 s by 3f2a` */
+function requestLine({
+  method,
+  path,
+  status,
+  sentBytes,
+  receivedBytes,
+  seconds,
+  remote,
+  token,
+  isAborted,
+}: DepotRequest): string {
+  const time = new Date().toISOString().replace(/\.\d+/, '');
+  const from = remote.replace(/^::ffff:/, '');
+  const parts = [time, from, printable(method), printable(path, 300), status === 0 ? '-' : String(status)];
+  if (receivedBytes > 0) parts.push(`received ${formatBytes(receivedBytes)}`);
+  if (sentBytes > 0) parts.push(`sent ${formatBytes(sentBytes)}`);
+  parts.push(`in ${formatSeconds(seconds)}`);
+  if (token !== null) parts.push(`by ${token}`);
+  if (isAborted) parts.push('aborted');
+  return parts.join(' ');
+}
+
+async function sayWhere(output: Output, running: Depot): Promise<void> {
+  const { url, host, port, peerPort, anonymous } = running;
+  const { names, blobs, blobBytes } = await running.stats();
+  const token = anonymous === 'all' ? '' : '-H "Authorization: Bearer $TOKEN" ';
+  const lines = [
+    `depot at ${url}, peers on port ${peerPort ?? '-'}; ${names} artifacts, ${formatBytes(blobBytes)}; Ctrl-C ends it`,
+    '',
+    `  curl ${token}-T image.raw ${url}/artifacts/ci/42/image.raw`,
+    `  curl ${anonymous === 'none' ? token : ''}-O ${url}/artifacts/ci/42/image.raw`,
+    `  haul get ci/42/image.raw --depot ${url}`,
+    '',
+  ];
+  const fields = { what: 'depot', url, host, port, peerPort, anonymous, names, blobs, blobBytes };
+  output.event('listening', fields, lines.join('\n'));
+}

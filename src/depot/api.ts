@@ -1,0 +1,98 @@
+/** What the depot is to those who start one: its options, and what they get. */
+import type { EngineOptions } from '../api.js';
+import type { Log } from '../log.js';
+
+/** Where a depot listens unless it is told. */
+export const DEPOT_HTTP_PORT = 7070;
+
+/** What a depot may do without a token. */
+export type AnonymousAccess = 'none' | 'read' | 'all';
+
+/** One request, for a log. Nothing in it is secret. */
+export interface DepotRequest {
+  readonly method: string;
+  /** Without the query, passkeys left out; as it came, so not fit for a terminal. */
+  readonly path: string;
+  /** 0: the connection ended before there was an answer. */
+  readonly status: number;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  readonly seconds: number;
+  /** Address of the client. */
+  readonly remote: string;
+  /** Id of its token, or null. */
+  readonly token: string | null;
+  /** The client went before it had its answer. */
+  readonly isAborted: boolean;
+}
+
+/** Options of `startDepot`. */
+export interface DepotOptions {
+  /** Folder of the depot alone: blobs, catalogue, uploads under way. Made when it is missing. */
+  readonly data: string;
+  /** Local address for HTTP; default 127.0.0.1. Beyond loopback nothing is written without a token. */
+  readonly host?: string;
+  /** TCP port of HTTP, 0 for any free one; default 7070. */
+  readonly httpPort?: number;
+  /** File with tokens, as `haul token create` makes it; read again when it changes. */
+  readonly tokens?: string;
+  /** Tokens themselves, one a line: "TOKEN SCOPE,SCOPE [PREFIX]", scopes of read, write, delete and admin. */
+  readonly tokenLines?: string;
+  /** What is permitted without a token. Default: 'all' on loopback where there are no tokens, else 'read'. */
+  readonly anonymous?: AnonymousAccess;
+  /** "https://depot.example.org": what links begin with, behind a proxy. Default: as each client reached us. */
+  readonly publicUrl?: string;
+  /** Names by which clients may reach it, beside addresses, localhost, this machine's name and that of `publicUrl`. */
+  readonly allowHosts?: readonly string[];
+  /** Origins ("https://ci.example.org") whose pages may read and write. Default: none. */
+  readonly corsOrigins?: readonly string[];
+  /** PEM files; read again when they change. Default: no TLS. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Days that an artifact stays whose publisher named none; default: for ever. */
+  readonly retentionDays?: number;
+  /** Longest artifact, bytes; default 16 TiB. */
+  readonly artifactBytesMax?: number;
+  /** Artifacts shorter than this have no torrent, bytes; default 4 MiB. */
+  readonly torrentFromBytes?: number;
+  /** The tracker answers by UDP too, on the port of HTTP; default false. */
+  readonly udp?: boolean;
+  /** Of the engine that seeds. `host` is that of HTTP unless it says another. */
+  readonly engine?: EngineOptions;
+  /** Receives one line per noteworthy event; requests go to `onRequest`. */
+  readonly log?: Log;
+  /** Called when a request is over. */
+  readonly onRequest?: (request: DepotRequest) => void;
+  /** Closes it, with the usual grace; before it listens, `startDepot` rejects with ABORTED. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a depot holds and does. */
+export interface DepotStats {
+  /** Names, and blobs that are named. */
+  readonly names: number;
+  readonly blobs: number;
+  /** Each blob counted once. */
+  readonly blobBytes: number;
+  /** HTTP requests under way. */
+  readonly requests: number;
+  /** Peers that the tracker knows. */
+  readonly peers: number;
+  /** Sent to peers. */
+  readonly uploadedBytes: number;
+}
+
+/** A depot that is running. */
+export interface Depot extends AsyncDisposable {
+  /** "http://127.0.0.1:7070": where this machine reaches it. */
+  readonly url: string;
+  /** The address and port that HTTP listens on. */
+  readonly host: string;
+  readonly port: number;
+  /** Where peers reach it, or null. */
+  readonly peerPort: number | null;
+  readonly anonymous: AnonymousAccess;
+  /** Figures of now. */
+  stats(): Promise<DepotStats>;
+  /** Takes nothing new, lets what is under way end for `graceMs` (default 30 s), then ends it. Idempotent. */
+  close(graceMs?: number): Promise<void>;
+}

@@ -1,0 +1,290 @@
+/**
+ * The depot put together: store, catalogue, engine, tracker and HTTP in one process. The only file that names them all.
+ * Invariant: it is opened from the inside to the door and closed the other way round, also where the start fails half
+ * way: nobody is let in before what stands behind the door is there.
+ */
+import { randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Engine } from '../api.js';
+import { createEngine } from '../engine/engine.js';
+import { fromSystemError, HaulError } from '../errors.js';
+import { OwnNetworks } from '../net/own-addresses.js';
+import { AnnounceDoor } from '../tracker/announce-door.js';
+import { HttpConnections } from '../tracker/http-connections.js';
+import type { Endpoints } from '../tracker/raw-socket.js';
+import { TrackerService } from '../tracker/service.js';
+import { UdpDoor } from '../tracker/udp-door.js';
+import { UdpService } from '../tracker/udp-service.js';
+import { VERSION } from '../version.js';
+import { anonymousAccess } from './access.js';
+import { DEPOT_HTTP_PORT, type Depot, type DepotOptions } from './api.js';
+import { openLevelCatalogue } from './catalogue/level.js';
+import type { Catalogue } from './catalogue/port.js';
+import { localUrl, openDoor } from './http/door.js';
+import type { Inside } from './http/inside.js';
+import { DEPOT_HTTP_LIMITS } from './http/limits.js';
+import { Listeners } from './http/listeners.js';
+import { Passkeys } from './http/passkeys.js';
+import type { HttpServer } from './http/server.js';
+import { type Certificate, openCertificate } from './http/tls.js';
+import { openTokens, type TokenSource } from './http/token-file.js';
+import { Depot as Publishing } from './publish.js';
+import type { Depository } from './publish-port.js';
+import { readinessOf } from './readiness.js';
+import { Seeds } from './seeds.js';
+import { openFolderStore } from './store/folders.js';
+import type { BlobStore } from './store/port.js';
+import { telling } from './telling.js';
+
+const INTERVAL_S = 120;
+/** Entries of the tracker's table are aged by this clock, which must be far from 0. */
+const CLOCK_START_MS = 86_400_000;
+const TICK_MS = 1_000;
+/** Files are looked at for changes, and figures told, every so many ticks. */
+const LOOK_TICKS = 5;
+const SWEEP_BUDGET = 2_000;
+const KEEP_ALIVE_S = 10;
+const SECRET_BYTES = 32;
+
+/** What is closed, the last opened first. */
+class Opened {
+  readonly #closers: (() => Promise<void> | void)[] = [];
+
+  add(close: () => Promise<void> | void): void {
+    this.#closers.push(close);
+  }
+
+  /** Each is tried; the first trouble is thrown at the end. */
+  async close(): Promise<void> {
+    const failures: unknown[] = [];
+    for (const close of this.#closers.splice(0).reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+}
+
+/** @throws HaulError as `startDepot`; nothing is left open then */
+export async function openDepot(options: DepotOptions): Promise<Depot> {
+  const opened = new Opened();
+  try {
+    const depot = await open(options, opened);
+    if (options.signal?.aborted === true) throw new HaulError('ABORTED', 'start a depot: it was stopped');
+    options.signal?.addEventListener('abort', () => void depot.close(), { once: true });
+    return depot;
+  } catch (error) {
+    await opened.close().catch(() => {});
+    throw error;
+  }
+}
+
+interface Inner {
+  readonly store: BlobStore;
+  readonly catalogue: Catalogue;
+  readonly engine: Engine;
+  readonly seeds: Seeds;
+  readonly depository: Depository;
+}
+
+async function openInner(options: DepotOptions, host: string, opened: Opened): Promise<Inner> {
+  const { data, log, artifactBytesMax, torrentFromBytes, retentionDays } = options;
+  const store = await openFolderStore({ folder: data });
+  opened.add(() => store.close());
+  const catalogue = await openLevelCatalogue(join(data, 'catalogue'));
+  opened.add(() => catalogue.close());
+  const logging = log === undefined ? {} : { log };
+  const engine = await createEngine({ host, ...logging, ...options.engine });
+  opened.add(() => engine.close());
+  const seeds = new Seeds({ engine, catalogue, store });
+  await seeds.load();
+  const depository = new Publishing({
+    store,
+    catalogue,
+    torrents: seeds,
+    ...(artifactBytesMax === undefined ? {} : { blobBytesMax: artifactBytesMax }),
+    ...(torrentFromBytes === undefined ? {} : { torrentFromBytes }),
+    retentionDays: retentionDays ?? null,
+  });
+  opened.add(() => depository.close());
+  return { store, catalogue, engine, seeds, depository };
+}
+
+async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
+  const host = options.host ?? '127.0.0.1';
+  const anonymous = anonymousAccess(options, host);
+  const { log, tls, data } = options;
+  const tokens = openTokens(options.tokens ?? null, options.tokenLines ?? null, log);
+  const certificate = tls === undefined ? null : openCertificate(tls.cert, tls.key, log);
+  const inner = await openInner(options, host, opened);
+  const passkeys = new Passkeys(depotSecret(data), () => tokens.table, Date.now);
+  const tracker = new TrackerService({
+    intervalS: INTERVAL_S,
+    registeredOnly: true,
+    registry: inner.seeds,
+    passkeys: anonymous === 'none' ? passkeys : null,
+    random: Math.random,
+    now: clock,
+  });
+  const listeners = new Listeners();
+  const inside: Inside = {
+    depository: telling(inner.depository, listeners),
+    catalogue: inner.catalogue,
+    tracker,
+    passkeyOf: (token) => (token === null ? null : passkeys.of(token)),
+    listeners,
+    readiness: () => readinessOf(inner),
+    metrics: async () => ({ type: 'text/plain; version=0.0.4', text: '' }),
+    artifactBytesMax: options.artifactBytesMax ?? 2 ** 44,
+    version: VERSION,
+  };
+  const server = await openServer(options, inside, { host, anonymous, tokens, certificate });
+  opened.add(() => server.close(0));
+  const stopDoors = await openDoors(options, server, tracker, certificate !== null);
+  opened.add(stopDoors);
+  const timer = startTicking({ tracker, tokens, certificate, listeners });
+  let closing: Promise<void> | null = null;
+  const close = async (graceMs: number): Promise<void> => {
+    clearInterval(timer);
+    listeners.close();
+    stopDoors();
+    await server.close(graceMs);
+    await opened.close();
+  };
+  return {
+    url: localUrl(server, certificate !== null),
+    host: server.host,
+    port: server.port,
+    peerPort: inner.engine.port,
+    anonymous,
+    stats: async () => {
+      const counts = await inner.catalogue.counts();
+      const { uploadedBytes } = inner.engine.stats();
+      return { ...counts, requests: server.underway(), peers: tracker.counts.peers, uploadedBytes };
+    },
+    close: (graceMs = DEPOT_HTTP_LIMITS.graceMs) => {
+      closing ??= close(graceMs);
+      return closing;
+    },
+    [Symbol.asyncDispose]: () => {
+      closing ??= close(DEPOT_HTTP_LIMITS.graceMs);
+      return closing;
+    },
+  };
+}
+
+function clock(): number {
+  return performance.now() + CLOCK_START_MS;
+}
+
+interface DoorParts {
+  readonly host: string;
+  readonly anonymous: Depot['anonymous'];
+  readonly tokens: TokenSource;
+  readonly certificate: Certificate | null;
+}
+
+function openServer(options: DepotOptions, inside: Inside, parts: DoorParts): Promise<HttpServer> {
+  const { log } = options;
+  return openDoor(inside, {
+    host: parts.host,
+    port: options.httpPort ?? DEPOT_HTTP_PORT,
+    allowHosts: options.allowHosts ?? [],
+    corsOrigins: options.corsOrigins ?? [],
+    publicUrl: options.publicUrl?.replace(/\/+$/, '') ?? null,
+    tokens: () => parts.tokens.table,
+    anonymous: parts.anonymous,
+    certificate: parts.certificate,
+    connections: new HttpConnections(),
+    onRequest: (record) => options.onRequest?.(record),
+    onTrouble: (error, method) => {
+      const why = error instanceof Error ? (error instanceof HaulError ? error.message : error.stack) : String(error);
+      log?.('error', `${method}: ${why}`);
+    },
+    wallClockMs: Date.now,
+    now: () => performance.now(),
+  });
+}
+
+/** Announces straight from the bytes of their connection, and by UDP where that is asked for. */
+async function openDoors(
+  options: DepotOptions,
+  server: HttpServer,
+  tracker: TrackerService,
+  isTls: boolean,
+): Promise<() => void> {
+  const answer = (query: string, socket: Endpoints): Buffer =>
+    tracker.announce(query, socket.remoteAddress ?? '', () => socket.localAddress ?? '');
+  const door = isTls ? null : new AnnounceDoor(server.server, { idleTimeoutS: KEEP_ALIVE_S, answer });
+  const timer = setInterval(() => door?.tick(), TICK_MS).unref();
+  const { host, port } = server;
+  const own = new OwnNetworks(clock);
+  const isAny = host === '::' || host === '0.0.0.0';
+  const udpService = new UdpService(tracker, isAny ? (remote) => own.towards(remote) : () => host);
+  const udp =
+    options.udp === true
+      ? await UdpDoor.open({ host, port, service: udpService, secret: randomBytes(16), now: clock })
+      : null;
+  return () => {
+    clearInterval(timer);
+    door?.close();
+    udp?.close();
+  };
+}
+
+interface Ticking {
+  readonly tracker: TrackerService;
+  readonly tokens: TokenSource;
+  readonly certificate: Certificate | null;
+  readonly listeners: Listeners;
+}
+
+function startTicking({ tracker, tokens, certificate, listeners }: Ticking): NodeJS.Timeout {
+  let ticks = 0;
+  return setInterval(() => {
+    ticks++;
+    tracker.sweep(SWEEP_BUDGET);
+    if (ticks % LOOK_TICKS === 0) {
+      tokens.look();
+      certificate?.look();
+    }
+    if (ticks % (DEPOT_HTTP_LIMITS.listenerBeatMs / TICK_MS) === 0) listeners.beat();
+  }, TICK_MS).unref();
+}
+
+/** What passkeys are made with: kept, so that announce URLs hold over a restart. @throws HaulError */
+function depotSecret(data: string): Buffer {
+  const path = join(data, 'secret');
+  try {
+    return readSecret(path) ?? makeSecret(path);
+  } catch (error) {
+    throw fromSystemError(error, 'keep the secret of passkeys in', path);
+  }
+}
+
+function readSecret(path: string): Buffer | null {
+  try {
+    const secret = readFileSync(path);
+    if (secret.length === SECRET_BYTES) return secret;
+    throw new HaulError('BAD_DATA', `${path} is damaged: remove it, and torrents that are out need a new announce URL`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+function makeSecret(path: string): Buffer {
+  const secret = randomBytes(SECRET_BYTES);
+  const file = openSync(path, 'wx', 0o600);
+  try {
+    writeSync(file, secret);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  return secret;
+}
