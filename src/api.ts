@@ -86,6 +86,11 @@ export interface EngineOptions {
   readonly lsd?: boolean;
   /** Who may be a peer at all. Default: everybody. See `Engine.setPeerFilter`. */
   readonly peerFilter?: PeerFilterOptions;
+  /**
+   * Peers of public torrents are told of each other, and tell us of others (BEP 11, peer exchange). Never in private
+   * torrents. Default true.
+   */
+  readonly pex?: boolean;
   /** Receives one line per noteworthy event; never per block. */
   readonly log?: Log;
   /** Seed of all randomness in the engine; default: from the system. 32-bit unsigned integer. */

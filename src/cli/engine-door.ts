@@ -64,6 +64,7 @@ export function engineOptions(output: Output, options: EngineCliOptions): Engine
     ...(options.nat === true ? { nat: {} } : {}),
     ...(allowPeers === undefined && denyPeers === undefined ? {} : { peerFilter: peerFilterOf(allowPeers, denyPeers) }),
     ...(options.lsd === true ? { lsd: true } : {}),
+    ...(options.pex === false ? { pex: false } : {}),
   };
 }
 

@@ -73,6 +73,8 @@ export interface EngineCliOptions {
   /** Entries, those of each time the option was given. */
   readonly allowPeers?: readonly (readonly string[])[];
   readonly denyPeers?: readonly (readonly string[])[];
+  /** False: `--no-pex`. */
+  readonly pex?: boolean;
   /** Implies `dht`. */
   readonly dhtNode?: readonly HostPort[];
   /** What trackers are told; of `haul seed`. */
@@ -82,9 +84,8 @@ export interface EngineCliOptions {
 const STORAGE_KINDS = ['mapped', 'positional'];
 
 /**
- * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address`, `--ca`, the lists of peers,
- * `--dht`, `--lsd`, `--nat` and
- * `--zone`; `--download-limit` only where something is downloaded.
+ * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address`, `--ca`, the lists of peers, `--dht`,
+ * `--lsd`, `--no-pex`, `--nat` and `--zone`; `--download-limit` only where something is downloaded.
  */
 export function addEngineOptions(command: Command, downloads: boolean): Command {
   command.addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'));
@@ -138,6 +139,9 @@ export function addEngineOptions(command: Command, downloads: boolean): Command 
       '--lsd',
       'look for peers, and announce, on the local network too (multicast); never for private torrents (default: off)',
     ),
+  );
+  command.addOption(
+    new Option('--no-pex', 'tell peers of no others, and hear of none by them (default: on but in private torrents)'),
   );
   command.addOption(
     new Option(

@@ -319,6 +319,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       maxPeersPerAddress: this.#options.maxConnectionsPerAddress ?? Math.ceil(maxPeers / DEFAULTS.addressesPerTable),
       trackers: this.#network.trackers,
       webClients: this.#network.webClients,
+      usesPex: this.#options.pex ?? true,
       zone,
       restAfterMs: this.#internals.restAfterMs ?? DEFAULTS.restAfterMs,
       stir: (door) => {

@@ -111,6 +111,7 @@ const ENGINE_RULES: Rules<EngineOptions> = {
   nat,
   peerFilter: (value) => (typeof value === 'object' && value !== null ? null : 'must be an object of allow and deny'),
   lsd: flag,
+  pex: flag,
   log: callable,
   seed: wholeNumber(0, 2 ** 32 - 1),
 };

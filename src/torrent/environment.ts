@@ -87,6 +87,8 @@ export interface Environment {
   readonly dhtNodes: number | null;
   /** Public torrents are announced on the local network. */
   readonly usesLsd: boolean;
+  /** Peers of public torrents tell each other of others. */
+  readonly usesPex: boolean;
   /** How peers of public torrents hear of our node. Null: it is not on. */
   readonly dht: DhtOfPeers | null;
   /** A seed without a peer for so long rests. */

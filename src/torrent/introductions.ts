@@ -35,7 +35,7 @@ export class Introductions {
     if (uploadOnly !== this.#saysUploadOnly || listenPort !== this.#greetingPort) this.#greeting = null;
     this.#saysUploadOnly = uploadOnly;
     this.#greetingPort = listenPort;
-    this.#greeting ??= makeGreeting(listenPort, metainfo.infoBytes.length, metainfo.isPrivate, uploadOnly);
+    this.#greeting ??= makeGreeting(listenPort, metainfo.infoBytes.length, pex !== null, uploadOnly);
     return new WireRemote(link, handshake, this.#greeting, this.#shelf, pex, dhtOf(this.#torrent));
   }
 }

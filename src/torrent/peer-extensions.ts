@@ -63,7 +63,7 @@ export class PeerExtensions {
   /** Made for the first request. */
   #answers: MetadataAnswers | null = null;
 
-  /** @param metadata the info dictionary @param pex null: a private torrent */
+  /** @param metadata the info dictionary @param pex null: peers are not exchanged */
   constructor(remote: ExtendedPeer, metadata: MetadataShelf, pex: PexDoor | null = null) {
     this.#remote = remote;
     this.#pex = pex;

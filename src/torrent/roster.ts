@@ -37,7 +37,7 @@ const EARLY_DIALS = 4;
 
 export class Roster implements Door {
   readonly infoHash: Buffer;
-  /** What its peers tell of others; null: a private torrent. */
+  /** What its peers tell of others; null: a private torrent, or it is switched off. */
   pex: PeerExchange | null = null;
   readonly #torrent: HostSession;
   readonly #admission: Admission;

@@ -17,9 +17,9 @@ export function sourcesOf(
   return [torrent.announces, ...(roster.pex === null ? [] : [roster.pex]), ...found];
 }
 
-/** Null: a private torrent, whose peers are told by its trackers alone (BEP 27). */
+/** Null: it is switched off, or a private torrent, whose peers are told by its trackers alone (BEP 27). */
 function exchangePeers(torrent: Session, owners: SourceOwners): PeerExchange | null {
-  if (torrent.metainfo.isPrivate) return null;
+  if (torrent.metainfo.isPrivate || !torrent.environment.usesPex) return null;
   const { now, random, listenPort } = torrent.environment;
   return new PeerExchange({
     now,

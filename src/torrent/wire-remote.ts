@@ -44,17 +44,17 @@ export function endOfId(peerId: Buffer): number {
 /**
  * What we say of ourselves (BEP 10), to each peer the same but for its own address.
  * @param port we listen on @param metadataBytes of the info dictionary, which we give to who asks (BEP 9)
- * @param isPrivate peers are not exchanged @param uploadOnly we want nothing any more (BEP 21)
+ * @param pex peers are exchanged @param uploadOnly we want nothing any more (BEP 21)
  */
 export function makeGreeting(
   port: number | null,
   metadataBytes: number,
-  isPrivate: boolean,
+  pex: boolean,
   uploadOnly: boolean,
 ): ExtendedGreeting {
   const { ut_pex, ...others } = EXTENSIONS;
   return new ExtendedGreeting({
-    m: isPrivate ? others : { ...others, ut_pex },
+    m: pex ? { ...others, ut_pex } : others,
     version: `Swarmhaul ${VERSION}`,
     port,
     reqq: LIMITS.requestsPerPeer,

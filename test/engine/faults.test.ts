@@ -83,6 +83,7 @@ function watchedServices(scope: Scope, calls: string[], change = (_content: Disk
     random: () => 0.5,
     permits: () => true,
     peerId: Buffer.alloc(20),
+    usesPex: true,
     outside: { port: null, mappingTrouble: null, dht: null, lsd: null },
     uploadSlots: 4,
     maxPeers: 4,

@@ -44,3 +44,18 @@ test('in a private torrent nobody tells of others', async (t) => {
   );
   assert.deepEqual([first.stats().knownAddresses, second.stats().knownAddresses], [1, 1]);
 });
+
+test('an engine that exchanges no peers neither offers it, nor tells, nor hears', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 1_000_000, { pieceLengthBytes: 65_536 });
+  const seed = await startSeed(scope, set);
+  const middle = await startEngine(scope, { pex: false });
+  const options = { peers: [at(seed)], trackers: [], downloadBytesPerSec: 50_000 };
+  const between = middle.add(set.metainfo, { output: await tempFolder(scope), ...options });
+  const [, torrent] = await slowLeech(scope, set, middle);
+  // It knows the one in between only, which says nothing of the seed; what is said to that one it does not hear.
+  await until('both download', DEADLINE_MS, () =>
+    [between, torrent].every((each) => each.stats().downloadedBytes > 100_000),
+  );
+  assert.deepEqual([between.stats().knownAddresses, torrent.stats().knownAddresses], [1, 1]);
+});
