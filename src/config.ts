@@ -190,6 +190,8 @@ export const LIMITS = {
   pexIntervalMs: 60_000,
   /** Messages of one peer that came too soon or say nothing that can be read; then it is dropped. */
   pexIgnored: 10,
+  /** For so long one is not dialled that, as we, wants nothing more and has a part only (BEP 21). */
+  uploadOnlyPauseMs: 30 * 60_000,
   /** A magnet link: pages hold none with more than some dozens of trackers. */
   magnetCharacters: 1024 * 1024,
   /** Trackers of one that are used: as many as are announced to. */

@@ -257,7 +257,13 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
    * other. A super-seed counts on its peers.
    */
   isRedundant(peer: Peer<R>): boolean {
-    return this.isComplete && !this.scheduler.isSuperSeeding && this.scheduler.view.peerIsSeed(peer.slot);
+    return this.redundancy(peer) !== null;
+  }
+
+  /** 'partial': it has not all there is and says that it wants no more (BEP 21), which may change. Null: it is not. */
+  redundancy(peer: Peer<R>): 'seed' | 'partial' | null {
+    if (!this.isComplete || this.scheduler.isSuperSeeding) return null;
+    return this.scheduler.view.peerIsSeed(peer.slot) ? 'seed' : peer.isUploadOnly ? 'partial' : null;
   }
 
   onBanned(remote: R, reason: string): void {

@@ -49,6 +49,7 @@ export class Peer<R extends Remote = Remote> implements WireSink {
   /** It was unchoked for a while and took nothing, and that is the last we know of it. */
   #wastedTurn = false;
   #hasSaidPieces = false;
+  #isUploadOnly = false;
   /** We take it for interested; it has not said whether it is. */
   #isInterestAssumed = false;
   #isReadEndPending = false;
@@ -97,8 +98,15 @@ export class Peer<R extends Remote = Remote> implements WireSink {
       this.#wastedTurn = false;
     }
     if (this.#isInterestAssumed && nowMs - this.joinedMs > LIMITS.settleMs) this.#heardInterest(false, nowMs);
+    // Not as soon as it says so: what it has it says after that, and a seed is not met again.
+    if (this.#isUploadOnly) this.dropIfRedundant();
     remote.tick(nowMs);
     outflow.pinned.uptake.secondPassed(remote.takenBytes, remote.queuedBytes > 0);
+  }
+
+  /** It says that it wants nothing any more (BEP 21). */
+  get isUploadOnly(): boolean {
+    return this.#isUploadOnly;
   }
 
   dropIfRedundant(): void {
@@ -139,6 +147,11 @@ export class Peer<R extends Remote = Remote> implements WireSink {
     this.inflow.runBlocks = blocks;
     this.outflow.takesRuns = blocks > 1;
     this.#owner.scheduler.setRunBlocks(this.slot, blocks, runs);
+  }
+
+  /** BEP 21. */
+  setUploadOnly(isUploadOnly: boolean): void {
+    this.#isUploadOnly = isUploadOnly;
   }
 
   /** The longest queue of requests that it keeps. */

@@ -4,6 +4,8 @@
  *
  *   lt_donthave     4 bytes, a piece (BEP 54): the sender has it no more
  *   ut_metadata     pieces of the info dictionary (BEP 9): we are asked, and never ask, for a session has all of it
+ *   upload_only     1 byte, whether the sender wants nothing any more (BEP 21), which libtorrent says by it after its
+ *                   handshake; we say it by another handshake
  *   ut_pex          peers of a peer (BEP 11, `pex.ts`); not of a private torrent
  *   haul_bad_piece  4 bytes, a piece: all of it came from the receiver of this message and it failed its hash. The
  *                   receiver hashes its copy of that one piece (`swarm/spot-checks.ts`, rate limited), and if it is
@@ -21,7 +23,7 @@ import { encodeMetadataHead, encodeMetadataReject, parseMetadataMessage } from '
 import { MetadataAnswers, type MetadataAsker, type MetadataShelf } from './metadata-answers.js';
 
 /** The numbers under which we take messages. */
-export const EXTENSIONS = { haul_bad_piece: 1, lt_donthave: 2, ut_metadata: 3, ut_pex: 4 } as const;
+export const EXTENSIONS = { haul_bad_piece: 1, lt_donthave: 2, ut_metadata: 3, ut_pex: 4, upload_only: 5 } as const;
 type ExtensionName = keyof typeof EXTENSIONS;
 
 /** One peer hears of one bad piece at most this often; the receiver checks it no more often either. */
@@ -39,6 +41,7 @@ export interface ExtendedPeer {
   readonly peer: {
     setReqq(requests: number): void;
     setRunBlocks(blocks: number): void;
+    setUploadOnly(isUploadOnly: boolean): void;
     doubts(piece: number): void;
     lacks(piece: number): void;
   } | null;
@@ -76,6 +79,7 @@ export class PeerExtensions {
     if (id === EXTENDED_HANDSHAKE_ID) this.#onHandshake(payload);
     else if (id === EXTENSIONS.ut_metadata) this.#onMetadata(payload);
     else if (id === EXTENSIONS.ut_pex) this.#pex?.heard(payload);
+    else if (id === EXTENSIONS.upload_only) this.#onUploadOnly(payload);
     else {
       const piece = pieceOfMessage(payload);
       if (piece === null) return;
@@ -102,6 +106,10 @@ export class PeerExtensions {
     writeExtended(this.#remote.link.out, number, payload);
     this.#remote.link.touch();
     return true;
+  }
+
+  #onUploadOnly(payload: Uint8Array): void {
+    if (payload.length === 1) this.#remote.peer?.setUploadOnly(payload[0] !== 0);
   }
 
   #onMetadata(payload: Uint8Array): void {
@@ -162,6 +170,7 @@ export class PeerExtensions {
     if (said.port !== null && remote.link.isIncoming) remote.listenPort = said.port;
     if (said.yourIp !== null) remote.ownHost = said.yourIp;
     if (this.#numbers.has('ut_pex')) this.#pex?.joined();
+    if (said.uploadOnly !== null) remote.peer?.setUploadOnly(said.uploadOnly);
     if (said.requestBytes !== null) this.#onRequestBytes(said.requestBytes);
     if (said.reqq !== null) remote.peer?.setReqq(said.reqq);
   }

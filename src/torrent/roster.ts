@@ -257,9 +257,8 @@ export class Roster implements Door {
     if (!hasPlace) return null;
     const isBetter = twin !== null && judgeTwin(link, twin, environment.peerId, nowMs) === 'replaces';
     if (isBetter) twin.remote.close('replaced by the connection that both sides keep');
-    const uploadOnly = exchange.isComplete && !exchange.scheduler.isSuperSeeding;
     this.#introductions ??= new Introductions(this.#torrent);
-    const remote = this.#introductions.meet(link, handshake, uploadOnly, this.pex);
+    const remote = this.#introductions.meet(link, handshake, this.pex);
     const peer = exchange.addPeer(remote, takesPlace);
     if (peer === null) return null;
     remote.joined(peer, environment.throttles.downloads);
@@ -309,17 +308,21 @@ export class Roster implements Door {
     environment.log(isTold ? 'warn' : 'debug', `peer ${host}:${port}: ${reason}`, { host, port });
   }
 
-  peerGone({ link, client }: WireRemote, isRedundant: boolean, reason: string): void {
+  /** @param redundancy neither side needed the other: see `Exchange` */
+  peerGone({ link, client }: WireRemote, redundancy: 'seed' | 'partial' | null, reason: string): void {
     this.#torrent.environment.log('debug', 'peer gone', { address: link.address, client, reason });
     // From where an incoming peer connected nobody can be dialled.
     if (link.isIncoming) return;
     this.#torrent.condition.contacts.left(link.address, reason);
+    const nowMs = this.#torrent.environment.now();
     const address = { host: link.host, port: link.port };
     // Two complete sides never need each other again: not a ban in name, but the same to the dialler.
-    if (isRedundant) this.#addresses.retire(address);
+    if (redundancy === 'seed') this.#addresses.retire(address);
     // Replaced by a newer connection to the same address, which stands.
     else if (this.#isDialled(address)) return;
-    else this.#addresses.disconnected(address, this.#torrent.environment.now(), this.#isAlone);
+    else this.#addresses.disconnected(address, nowMs, this.#isAlone);
+    // Once it wants something again it comes by itself.
+    if (redundancy === 'partial') this.#addresses.ban(address, nowMs + LIMITS.uploadOnlyPauseMs);
   }
 
   /** Nobody else is connected; one that is just leaving still counts. */
@@ -334,10 +337,16 @@ export class Roster implements Door {
     });
   }
 
+  /** Once a second. */
+  tick(nowMs: number): void {
+    this.#introductions?.tick(this.pex);
+    this.#seekSilent(nowMs);
+  }
+
   /**
    * All sources are silent: to those that we dialled a second connection is tried, at once and again while it lasts.
    */
-  seekSilent(nowMs: number): void {
+  #seekSilent(nowMs: number): void {
     const { exchange } = this.#torrent;
     if (exchange === null || nowMs - this.#soughtMs < LIMITS.silentTwinMs) return;
     for (const { remote } of silentSources(exchange, nowMs)) {

@@ -28,8 +28,8 @@ function exchangePeers(torrent: Session, owners: SourceOwners): PeerExchange | n
     peers: function* (): Iterable<{ readonly remote: WireRemote; readonly isSeed: boolean }> {
       const { exchange } = torrent;
       if (exchange === null) return;
-      for (const { remote, slot } of wirePeers(exchange)) {
-        if (!remote.isClosing) yield { remote, isSeed: exchange.scheduler.view.peerIsSeed(slot) };
+      for (const { remote, slot, isUploadOnly } of wirePeers(exchange)) {
+        if (!remote.isClosing) yield { remote, isSeed: isUploadOnly || exchange.scheduler.view.peerIsSeed(slot) };
       }
     },
     isComplete: () => torrent.isComplete,

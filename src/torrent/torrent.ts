@@ -150,7 +150,7 @@ export class LiveTorrent implements Session {
     if (!isSecond) return;
     exchange?.tick(nowMs);
     this.webSources.use();
-    this.roster.seekSilent(nowMs);
+    this.roster.tick(nowMs);
     this.#sources.tick(nowMs);
     this.#workings?.tick(nowMs);
     this.condition.tick(nowMs);
@@ -356,7 +356,7 @@ export class LiveTorrent implements Session {
     if (remote.isWebSeed) this.webSources.gone(peer, remote);
     else {
       this.dialler.forget(remote.link);
-      this.roster.peerGone(remote, this.exchange?.isRedundant(peer) ?? false, reason);
+      this.roster.peerGone(remote, this.exchange?.redundancy(peer) ?? null, reason);
     }
     this.tell('peer', remote.address, 'disconnected', reason);
   }

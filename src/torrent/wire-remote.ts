@@ -34,6 +34,9 @@ import type { MetadataShelf } from './metadata-answers.js';
 import { EXTENSIONS, PeerExtensions } from './peer-extensions.js';
 import type { PeerExchange } from './pex.js';
 
+/** Handshakes (BEP 10) to one peer: others cut off who sends them without end. */
+const GREETINGS_MAX = 8;
+
 export type WirePeer = Peer<WireRemote>;
 
 /** The last four bytes of a peer id: the random part of it. */
@@ -44,13 +47,14 @@ export function endOfId(peerId: Buffer): number {
 /**
  * What we say of ourselves (BEP 10), to each peer the same but for its own address.
  * @param port we listen on @param metadataBytes of the info dictionary, which we give to who asks (BEP 9)
- * @param pex peers are exchanged @param uploadOnly we want nothing any more (BEP 21)
+ * @param pex peers are exchanged @param uploadOnly we want nothing any more (BEP 21);
+ * undefined: nothing is said of it
  */
 export function makeGreeting(
   port: number | null,
   metadataBytes: number,
   pex: boolean,
-  uploadOnly: boolean,
+  uploadOnly: boolean | undefined,
 ): ExtendedGreeting {
   const { ut_pex, ...others } = EXTENSIONS;
   return new ExtendedGreeting({
@@ -88,7 +92,8 @@ export class WireRemote implements Remote, LinkHandlers {
   ownHost: string | null = null;
   readonly extensions: PeerExtensions;
   #peer: WirePeer | null = null;
-  readonly #greeting: ExtendedGreeting;
+  #greeting: ExtendedGreeting;
+  #greetings = 1;
   readonly #dht: DhtOfPeers | null;
   /** It says that it is in the DHT. */
   readonly #hasNode: boolean;
@@ -227,6 +232,16 @@ export class WireRemote implements Remote, LinkHandlers {
 
   badPiece(piece: PieceIndex, nowMs: number): void {
     this.extensions.tellBadPiece(piece, nowMs);
+  }
+
+  /** Whether we want anything has changed (BEP 21): another handshake (BEP 10), to who knows something else. */
+  greetAgain(greeting: ExtendedGreeting): void {
+    if (!this.supportsExtended || this.isClosing || this.#greetings >= GREETINGS_MAX) return;
+    if (greeting.uploadOnly === this.#greeting.uploadOnly) return;
+    this.#greeting = greeting;
+    this.#greetings++;
+    writeExtended(this.link.out, EXTENDED_HANDSHAKE_ID, greeting.to(this.host));
+    this.link.touch();
   }
 
   // ---- how it takes that ----

@@ -53,8 +53,8 @@ export interface ExtendedHandshake {
   readonly yourIp: string | null;
   /** BEP 9, bytes, > 0; not checked against any limit. */
   readonly metadataSize: number | null;
-  /** BEP 21: a partial seed. */
-  readonly uploadOnly: boolean;
+  /** BEP 21: it wants nothing any more; null: it does not say, or says nothing new in a second handshake. */
+  readonly uploadOnly: boolean | null;
 }
 
 export interface ExtendedHandshakeOptions {
@@ -68,7 +68,8 @@ export interface ExtendedHandshakeOptions {
   /** The peer's address as text; left out when it is none. */
   readonly yourIp?: string | null;
   readonly metadataSize?: number;
-  readonly uploadOnly?: boolean;
+  /** False is said too: it was another before. */
+  readonly uploadOnly?: boolean | undefined;
 }
 
 /** @returns the payload for `writeExtended(out, EXTENDED_HANDSHAKE_ID, payload)` */
@@ -80,7 +81,7 @@ export function encodeExtendedHandshake(options: ExtendedHandshakeOptions): Buff
     metadata_size: options.metadataSize,
     p: options.port ?? undefined,
     reqq: options.reqq,
-    upload_only: options.uploadOnly === true ? 1 : undefined,
+    upload_only: options.uploadOnly === undefined ? undefined : Number(options.uploadOnly),
     v: options.version,
     yourip: (options.yourIp && ipBytes(options.yourIp)) || undefined,
   };
@@ -91,8 +92,11 @@ export function encodeExtendedHandshake(options: ExtendedHandshakeOptions): Buff
 export class ExtendedGreeting {
   /** All but what follows the last field. */
   readonly #head: Buffer;
+  /** What it says of BEP 21. */
+  readonly uploadOnly: boolean | undefined;
 
   constructor(options: Omit<ExtendedHandshakeOptions, 'yourIp'>) {
+    this.uploadOnly = options.uploadOnly;
     this.#head = encodeExtendedHandshake(options).subarray(0, -1);
   }
 
@@ -126,7 +130,7 @@ export function parseExtendedHandshake(payload: Uint8Array): ExtendedHandshake |
     requestBytes: integer(fields, 'haul_request_bytes', Number.MAX_SAFE_INTEGER),
     yourIp: address(fields.get('yourip')),
     metadataSize: integer(fields, 'metadata_size', Number.MAX_SAFE_INTEGER),
-    uploadOnly: integer(fields, 'upload_only', Number.MAX_SAFE_INTEGER) !== null,
+    uploadOnly: flag(fields, 'upload_only'),
   };
 }
 
@@ -181,6 +185,12 @@ function bad(what: string): WireError {
 function integer(fields: BencodeDictionary, key: string, max: number): number | null {
   const value = fields.get(key);
   return typeof value === 'number' && value >= 1 && value <= max ? value : null;
+}
+
+/** 0 is false, any other number true; null: it is left out, or none. */
+function flag(fields: BencodeDictionary, key: string): boolean | null {
+  const value = fields.get(key);
+  return typeof value === 'number' ? value !== 0 : null;
 }
 
 function address(value: BencodeValue | undefined): string | null {

@@ -1,12 +1,12 @@
 """One libtorrent peer for interop tests: seeds or gets one torrent and talks JSON lines.
 
 usage: lt_peer.py seed|get TORRENT-OR-MAGNET FOLDER --port N [--host A] [--tracker URL]... [--peer HOST:PORT]...
-       [--only INDEX]... [--plain] [--super] [--pex] [--lsd]
+       [--only INDEX]... [--plain] [--super] [--pex] [--lsd] [--stay]
 
 Prints {"event": "ready", "port": N} when peers can connect (as a seed: when all data is checked and complete),
 {"event": "progress", ...} twice a second, {"event": "done"} when the download is complete.
 With --only the other files are not wanted, and complete means those of the named indices (from 0).
-'get' ends by itself when done; 'seed' ends with the line "quit", the end of standard input, or SIGTERM.
+'get' ends by itself when done, unless it is to --stay; 'seed' ends with the line "quit", the end of standard input, or SIGTERM.
 """
 import argparse
 import json
@@ -38,6 +38,7 @@ def parse_arguments():
     parser.add_argument("--super", action="store_true", help="super-seed (BEP 16)")
     parser.add_argument("--pex", action="store_true", help="peer exchange (BEP 11)")
     parser.add_argument("--lsd", action="store_true", help="local service discovery (BEP 14)")
+    parser.add_argument("--stay", action="store_true", help="go on when done, and keep peers that are of no use")
     return parser.parse_args()
 
 
@@ -46,6 +47,7 @@ def make_session(arguments):
         "listen_interfaces": f"{arguments.host}:{arguments.port}",
         "enable_dht": False,
         "enable_lsd": arguments.lsd,
+        "close_redundant_connections": not arguments.stay,
         "enable_upnp": False,
         "enable_natpmp": False,
         "enable_incoming_utp": False,
@@ -117,6 +119,7 @@ def main():
     session = make_session(arguments)
     handle = add_torrent(session, arguments)
     is_ready = False
+    is_done = False
     last_report = 0.0
     while not told_to_quit():
         session.wait_for_alert(100)
@@ -129,12 +132,16 @@ def main():
             say("ready", port=session.listen_port())
         if arguments.mode == "get" and (status.is_finished if arguments.only else status.is_seeding):
             handle.flush_cache()
-            say("done", total=status.total_wanted)
-            return
+            if not is_done:
+                say("done", total=status.total_wanted)
+            is_done = True
+            if not arguments.stay:
+                return
         if time.monotonic() - last_report > 0.5:
             last_report = time.monotonic()
             say("progress", state=str(status.state), done=status.total_done, total=status.total_wanted,
-                rate=status.download_payload_rate, up=status.upload_payload_rate, peers=status.num_peers)
+                rate=status.download_payload_rate, up=status.upload_payload_rate, peers=status.num_peers,
+                upload_only=sum(1 for peer in handle.get_peer_info() if peer.flags & lt.peer_info.upload_only))
 
 
 main()

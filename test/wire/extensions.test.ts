@@ -22,7 +22,7 @@ const NOTHING: ExtendedHandshake = {
   requestBytes: null,
   yourIp: null,
   metadataSize: null,
-  uploadOnly: false,
+  uploadOnly: null,
 };
 
 function parse(payload: string | Uint8Array): ExtendedHandshake {
@@ -86,6 +86,14 @@ test('what was encoded is parsed', () => {
   });
 });
 
+test('whether a peer wants anything is told, told otherwise, or left as it was', () => {
+  const say = (uploadOnly?: boolean) => encodeExtendedHandshake({ m: {}, version: 'x', reqq: 1, uploadOnly });
+  const heard = [undefined, true, false].map((said) => parse(say(said)).uploadOnly);
+  assert.deepEqual(heard, [null, true, false]);
+  const odd = ['i-1e', 'i99999999999e', '1:1', 'le'].map((value) => parse(`d11:upload_only${value}e`).uploadOnly);
+  assert.deepEqual(odd, [true, true, null, null]);
+});
+
 test('fields that are not given are left out', () => {
   const payload = encodeExtendedHandshake({ m: {}, version: 'x', port: null, reqq: 1, yourIp: 'not an address' });
   assert.equal(payload.toString(), 'd1:mde4:reqqi1e1:v1:xe');
@@ -112,7 +120,7 @@ test('fields of a wrong type or range are ignored', () => {
   assert.deepEqual(parse('de'), NOTHING);
   assert.deepEqual(parse('d1:mi1e1:p4:68814:reqq3:2501:vi5e6:youripi7ee'), NOTHING);
   assert.deepEqual(parse('d1:mle1:pi0e4:reqqi0e1:v0:6:yourip3:abce'), NOTHING);
-  assert.deepEqual(parse('d13:metadata_sizei-5e1:pi65536e4:reqqi-1e11:upload_onlyi0ee'), NOTHING);
+  assert.deepEqual(parse('d13:metadata_sizei-5e1:pi65536e4:reqqi-1e11:upload_only1:1e'), NOTHING);
   assert.deepEqual(parse('d18:haul_request_bytes3:abce'), NOTHING);
   assert.deepEqual(parse('d18:haul_request_bytesi-16384ee'), NOTHING);
   const { m, disabled } = parse('d1:md1:ai-1e1:bi256e1:c1:x1:di0e1:ei255eee');
