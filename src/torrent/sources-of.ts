@@ -20,11 +20,14 @@ export function sourcesOf(
 /** Null: it is switched off, or a private torrent, whose peers are told by its trackers alone (BEP 27). */
 function exchangePeers(torrent: Session, owners: SourceOwners): PeerExchange | null {
   if (torrent.metainfo.isPrivate || !torrent.environment.usesPex) return null;
-  const { now, random, listenPort } = torrent.environment;
+  const { now, random } = torrent.environment;
   return new PeerExchange({
     now,
     random,
-    listenPort,
+    // A gateway may map another one at any time.
+    get listenPort() {
+      return torrent.environment.listenPort;
+    },
     peers: function* (): Iterable<{ readonly remote: WireRemote; readonly isSeed: boolean }> {
       const { exchange } = torrent;
       if (exchange === null) return;
