@@ -83,8 +83,14 @@ export type DiskAnswer =
   | { readonly upload: number; readonly hashedBytes: number }
   | { readonly upload: number; readonly failure: Failure };
 
-/** Small enough to stay in the processor's cache between the two hashes. */
-const STEP_BYTES = 256 * 1024;
+/**
+ * Both hashes see a part while it is in the processor's second cache. Regions of several pieces, hashed side by side,
+ * come from memory twice and took half as long again.
+ */
+const STEP_BYTES = 192 * 1024;
+/** Where a buffer begins in its page: see `native/page-buffer.ts`. */
+const PAGE_BYTES = 4096;
+const ALLOCATOR_BYTES = 16;
 const OPEN_FLAGS = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOFOLLOW;
 const MAKE_FLAGS = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_NOFOLLOW;
 const APPEND_FLAGS = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_APPEND | fs.constants.O_NOFOLLOW;
@@ -96,7 +102,7 @@ const SIDECAR = /^([0-9a-f]{64})\.json$/;
 const TEMPORARY = /^[0-9a-f]{16}-\d+(?:\.json)?$/;
 const VIEW = /^[0-9a-f]{40}$/;
 
-const buffer = Buffer.allocUnsafeSlow(STEP_BYTES);
+const buffer = Buffer.allocUnsafeSlow(PAGE_BYTES + STEP_BYTES).subarray(PAGE_BYTES - ALLOCATOR_BYTES, -ALLOCATOR_BYTES);
 
 class FileHash {
   readonly #fd: number;

@@ -68,12 +68,14 @@ export class DiskThread {
       return (await this.#ask({ kind: 'digest', upload, path, lengthBytes, pieceLengthBytes }, path)) as Digests;
     } finally {
       this.#hashing.delete(upload);
+      this.#hold();
     }
   }
 
   /** It is not wanted any more. */
   endHash(upload: number): void {
     if (this.#hashing.delete(upload) && this.#worker !== null) this.#post({ kind: 'drop', upload });
+    this.#hold();
   }
 
   async close(): Promise<void> {
@@ -102,8 +104,14 @@ export class DiskThread {
       this.#fail(fromSystemError(error, 'start', 'a thread of the store'));
       return;
     }
-    if (this.#asked.size > 0) this.#worker.ref();
+    this.#hold();
     this.#worker.postMessage(task);
+  }
+
+  /** Somebody waits for it: the process does not end. */
+  #hold(): void {
+    if (this.#asked.size + this.#hashing.size > 0) this.#worker?.ref();
+    else this.#worker?.unref();
   }
 
   #start(): Worker {
@@ -123,7 +131,7 @@ export class DiskThread {
     if ('id' in said) {
       const asked = this.#asked.get(said.id);
       this.#asked.delete(said.id);
-      if (this.#asked.size === 0) this.#worker?.unref();
+      this.#hold();
       if ('failure' in said) asked?.reject(errorOf(said.failure, asked.where));
       else asked?.resolve(said.value);
       return;

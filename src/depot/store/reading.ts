@@ -6,6 +6,7 @@ import { fstat } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { HaulError } from '../../errors.js';
+import { pageBuffer } from '../../native/page-buffer.js';
 import { stampOf } from '../../storage/stamp-files.js';
 import { type FileStamp, isUnchanged } from '../../work/file-stamp.js';
 import type { ByteRange } from './port.js';
@@ -63,5 +64,5 @@ export async function* readSlices(
 }
 
 function takeBuffer(): Buffer {
-  return spares.pop() ?? Buffer.allocUnsafeSlow(SLICE_BYTES);
+  return spares.pop() ?? pageBuffer(SLICE_BYTES);
 }

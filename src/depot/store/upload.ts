@@ -5,9 +5,11 @@
  */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { type FileHandle, open, statfs, unlink } from 'node:fs/promises';
 import { choosePieceLength } from '../../content/create.js';
 import { fromSystemError, HaulError } from '../../errors.js';
+import { systemError } from '../../native/errno.js';
+import { fileSystemOf } from '../../native/file-systems.js';
 import { fallocate, isSupported } from '../../native/mmap-io.js';
 import { forceFile } from '../../storage/force.js';
 import { explainNoSpace } from '../../storage/no-space.js';
@@ -15,6 +17,7 @@ import { whenRoom } from '../../storage/patience.js';
 import { stampOf } from '../../storage/stamp-files.js';
 import type { FileStamp } from '../../work/file-stamp.js';
 import type { DiskThread } from '../disk-threads.js';
+import { isOneOf } from './codes.js';
 import { SMALL_BYTES } from './layout.js';
 import type { BlobUpload, FinishedUpload, UploadOptions } from './port.js';
 
@@ -25,12 +28,13 @@ const GATHER_CHUNKS = 512;
 /** Of all uploads together, in memory. Beyond the half each chunk is written when it comes. */
 const HELD_BYTES_MAX = 64 * MIB;
 /** Hashing that is further behind holds the upload up: what it reads is to be in memory still. */
-const LAG_BYTES_MAX = 64 * MIB;
+const LAG_BYTES_MAX = 128 * MIB;
 /** A message to the thread for each. */
-const HASH_STEP_BYTES = 4 * MIB;
+const HASH_STEP_BYTES = 8 * MIB;
 const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 /** A file system that has no fallocate tells when it is full later on. */
-const CANNOT_RESERVE = new Set(['EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EINVAL']);
+const CANNOT_RESERVE = ['EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EINVAL'];
+const RESERVE_BYTES = 32 * MIB;
 
 /** What uploads of a store share. */
 export interface Uploads {
@@ -57,6 +61,7 @@ export class FolderUpload implements BlobUpload {
   #hashedBytes = 0;
   #hashing: DiskThread | null = null;
   #writing: Promise<void> | null = null;
+  #reserving: Promise<void> | null = null;
   #failure: HaulError | null = null;
   #onHashed: (() => void) | null = null;
   /** Told once when it is over. */
@@ -89,15 +94,41 @@ export class FolderUpload implements BlobUpload {
     return this.#hasFile ? null : Buffer.concat(this.#held);
   }
 
-  /** Asks for the space of one that is known to be long. */
+  /**
+   * Asks for the space of one that is known to be long. Where that takes as long as to write it (memory is cleared),
+   * a part at a time, while bytes come.
+   */
   async begin(): Promise<void> {
     const { lengthBytes } = this.#options;
     if (lengthBytes === null || lengthBytes <= SMALL_BYTES) return;
     await this.#open();
     try {
-      if (isSupported()) await fallocate(this.#handle!.fd, 0, lengthBytes);
+      const { type, bavail, bsize } = await statfs(this.path);
+      if (!isSupported()) return;
+      if (fileSystemOf(type).hasNoDevice !== true) await this.#reserve(0, lengthBytes);
+      else if (bavail * bsize < lengthBytes) throw systemError('ENOSPC', 'fallocate');
+      else this.#reserving = this.#reserveAll(lengthBytes);
     } catch (error) {
-      if (!CANNOT_RESERVE.has(String((error as { code?: unknown }).code))) throw await this.#fail(error, 'reserve');
+      throw await this.#fail(error, 'reserve');
+    }
+  }
+
+  /** Never rejects. */
+  async #reserveAll(lengthBytes: number): Promise<void> {
+    try {
+      for (let at = 0; at < lengthBytes && this.#state === 'open'; at += RESERVE_BYTES) {
+        await this.#reserve(at, Math.min(RESERVE_BYTES, lengthBytes - at));
+      }
+    } catch (error) {
+      await this.#fail(error, 'reserve');
+    }
+  }
+
+  async #reserve(at: number, lengthBytes: number): Promise<void> {
+    try {
+      await fallocate(this.#handle!.fd, at, lengthBytes);
+    } catch (error) {
+      if (!isOneOf(error, CANNOT_RESERVE)) throw error;
     }
   }
 
@@ -128,6 +159,7 @@ export class FolderUpload implements BlobUpload {
     const { lengthBytes } = this.#options;
     if (lengthBytes !== null && this.#acceptedBytes < lengthBytes) throw mismatch(lengthBytes, 'fewer');
     await this.#writing;
+    await this.#reserving;
     this.#check();
     const isHeld = !this.#hasFile && this.#heldBytes <= SMALL_BYTES;
     if (!isHeld) await this.#flush();
@@ -160,6 +192,7 @@ export class FolderUpload implements BlobUpload {
     this.onOver();
     this.#onHashed?.();
     await this.#writing;
+    await this.#reserving;
     this.#hashing?.endHash(this.#number);
     this.#hashing = null;
     this.#shared.heldBytes -= this.#heldBytes;
