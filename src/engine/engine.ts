@@ -256,7 +256,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     setLimits: (throttles, rates) => this.#limits.set(throttles, rates),
     onDone: (handle) => emitTo(this, 'done', handle),
     onEnded: (handle) => {
-      this.#limits.forget(handle.throttles);
+      this.#limits.end(handle.throttles);
       this.#handles.delete(handle.metainfo.infoHashHex);
       this.#dormant.ended(handle.metainfo.infoHashHex);
       if (handle.error !== null) emitTo(this, 'failed', handle, handle.error);

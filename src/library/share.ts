@@ -15,6 +15,7 @@ import { withTrackers } from '../metainfo/torrent.js';
 import { type Address, isDialable, makeAddress } from '../net/address.js';
 import { ADVERTISED_RULE, type Advertised, advertisedUrl, parseAdvertised } from '../net/advertised.js';
 import { hostForUrl, LOOPBACK, localAddresses, torrentUrlPath } from '../net/own-addresses.js';
+import type { TorrentHandle } from '../torrent/handle.js';
 import type { TrackerServer } from '../tracker/server.js';
 import {
   callable,
@@ -58,8 +59,9 @@ export interface ShareOptions extends TorrentFields {
   /** Of the engine that seeds: ports, limits, memory. */
   readonly engine?: EngineOptions;
   /**
-   * The data itself can be fetched by HTTP too, and the .torrent names that as a web seed (BEP 19). Default true, but
-   * not with `superSeeding` or a limit on what is sent, neither of which it would keep.
+   * The data itself can be fetched by HTTP too, and the .torrent names that as a web seed (BEP 19); limits on what is
+   * sent hold for it too. Default true, but not with `superSeeding`, nor where there is such a limit at the start: the
+   * little that may be sent is for peers, who spread it.
    */
   readonly webSeed?: boolean;
   /** BEP 16: for the first push, where nobody else has the data yet. See `AddOptions.superSeeding`. */
@@ -184,7 +186,8 @@ export async function shareAll(paths: readonly string[], options: ShareAllOption
       const isData = options.webSeed ?? (superSeeding !== true && options.engine?.uploadBytesPerSec === undefined);
       const magnet = { trackers: trackers.flat(), webSeeds: options.webSeeds ?? [], isData };
       const share = shareOf({ torrent, engine, tracker, created, host, advertised, close, magnet });
-      if (isData) tracker.serveData(sharedFiles(created, dirname(source)));
+      if (isData)
+        tracker.serveData(sharedFiles(created, dirname(source), (torrent as TorrentHandle).throttles.uploads));
       offer(share, trackers, isData ? (options.webSeeds ?? []) : null);
       shares.push(share);
     }

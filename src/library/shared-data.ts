@@ -10,8 +10,12 @@ import type { CreatedTorrent } from './create.js';
 /** Where they are below the base of the server; the prefix of `TrackerServer.serveData`. */
 const PREFIX = 'data/';
 
-/** @param folder in which the file or the torrent's folder lies */
-export function sharedFiles({ bytes, hashed }: CreatedTorrent, folder: string): SharedFile[] {
+/** @param folder in which the file or the torrent's folder lies @param uploads what the torrent may send */
+export function sharedFiles(
+  { bytes, hashed }: CreatedTorrent,
+  folder: string,
+  uploads: SharedFile['uploads'],
+): SharedFile[] {
   const metainfo = parseTorrent(bytes);
   return metainfo.files.flatMap((file, index) => {
     if (file.isPad || file.symlinkPath !== null) return [];
@@ -20,6 +24,7 @@ export function sharedFiles({ bytes, hashed }: CreatedTorrent, folder: string): 
       location: join(folder, ...file.path),
       lengthBytes: file.lengthBytes,
       etag: `"${metainfo.infoHashHex}.${index}"`,
+      uploads,
       isSame: async (handle) => {
         const status = await handle.stat({ bigint: true });
         return status.isFile() && isUnchanged(stampOf(status), hashed[index]);

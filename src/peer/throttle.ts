@@ -177,6 +177,13 @@ export class Limits {
     for (const [throttles, own] of [...this.#torrents]) this.set(throttles, own);
   }
 
+  /** The torrent is over: whoever waits goes on, and finds that out. */
+  end(throttles: TorrentThrottles): void {
+    this.forget(throttles);
+    throttles.downloads.become(NO_LIMITS);
+    throttles.uploads.become(NO_LIMITS);
+  }
+
   forget(throttles: TorrentThrottles): void {
     this.#torrents.delete(throttles);
     const { downloads, uploads } = throttles;

@@ -4,11 +4,12 @@
  * the one that was hashed any more is not served. Read by streams, off the main thread; how many at once is bounded,
  * and who takes next to nothing gives way.
  */
-import { constants, createReadStream } from 'node:fs';
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { groupOf } from '../net/remote-group.js';
+import { DataStream, type UploadLimit } from './data-stream.js';
 import { TRACKER_LIMITS } from './limits.js';
 
 /** A file that `TrackerServer.serveData` offers. */
@@ -20,6 +21,8 @@ export interface SharedFile {
   readonly lengthBytes: number;
   /** With quotes: other content, another tag. */
   readonly etag: string;
+  /** Shared with the peers of its torrent. */
+  readonly uploads: UploadLimit;
   /** Of an open file: it is the one that was hashed. */
   isSame(file: FileHandle): Promise<boolean>;
 }
@@ -27,8 +30,8 @@ export interface SharedFile {
 interface Answer {
   readonly group: string;
   readonly response: ServerResponse;
+  readonly stream: DataStream;
   readonly beganMs: number;
-  takenBytes: number;
   seenBytes: number;
   seenMs: number;
 }
@@ -80,7 +83,8 @@ export class DataShelf {
       return;
     }
     const nowMs = this.#now();
-    const answer: Answer = { group, response, beganMs: nowMs, takenBytes: 0, seenBytes: 0, seenMs: nowMs };
+    const stream = new DataStream(response, file.uploads);
+    const answer: Answer = { group, response, stream, beganMs: nowMs, seenBytes: 0, seenMs: nowMs };
     this.#answers.add(answer);
     let handle: FileHandle | null = null;
     try {
@@ -101,8 +105,9 @@ export class DataShelf {
     const nowMs = this.#now();
     for (const answer of this.#answers) {
       if (nowMs - answer.seenMs < TRACKER_LIMITS.dataIdleMs) continue;
-      if (answer.takenBytes - answer.seenBytes < TRACKER_LIMITS.dataIdleBytes) answer.response.destroy();
-      answer.seenBytes = answer.takenBytes;
+      const { takenBytes, isHeld } = answer.stream;
+      if (!isHeld && takenBytes - answer.seenBytes < TRACKER_LIMITS.dataIdleBytes) answer.response.destroy();
+      answer.seenBytes = takenBytes;
       answer.seenMs = nowMs;
     }
   }
@@ -125,7 +130,7 @@ export class DataShelf {
     const most = Math.max(...counts.values());
     if (most <= own + 1) return false;
     const nowMs = this.#now();
-    const rate = ({ takenBytes, beganMs }: Answer): number => takenBytes / (nowMs - beganMs);
+    const rate = ({ stream, beganMs }: Answer): number => stream.takenBytes / (nowMs - beganMs);
     const [slowest] = [...this.#answers]
       .filter((answer) => counts.get(answer.group) === most && nowMs - answer.beganMs >= TRACKER_LIMITS.dataIdleMs)
       .sort((a, b) => rate(a) - rate(b));
@@ -175,33 +180,8 @@ async function send(file: SharedFile, handle: FileHandle, answer: Answer, reques
   const place = range === null ? {} : { 'content-range': `bytes ${begin}-${end - 1}/${lengthBytes}` };
   response.writeHead(range === null ? 200 : 206, { ...headers, ...place, 'content-length': end - begin });
   if (request.method === 'HEAD' || end === begin) response.end();
-  else await stream(handle, begin, end, answer);
+  else await answer.stream.send(handle, begin, end);
 }
-
-/** Resolves when all is sent, or nobody takes it any more. */
-function stream(handle: FileHandle, begin: number, end: number, answer: Answer): Promise<void> {
-  const { response } = answer;
-  // Whoever has gone meanwhile is not told of again.
-  if (response.destroyed) return Promise.resolve();
-  const options = { fd: handle, start: begin, end: end - 1, autoClose: false, highWaterMark: READ_BYTES };
-  const source = createReadStream('', options);
-  return new Promise((resolve) => {
-    source.on('data', (chunk) => {
-      answer.takenBytes += chunk.length;
-    });
-    source.once('error', () => response.destroy());
-    source.once('end', () => {
-      if (answer.takenBytes < end - begin) response.destroy(); // The file was cut off: the rest does not come.
-    });
-    response.once('close', () => {
-      source.destroy();
-      resolve();
-    });
-    source.pipe(response);
-  });
-}
-
-const READ_BYTES = 256 * 1024;
 
 /** [begin, end), null for all of it; 'none': no byte of it is there. One range is answered, a list of them with all. */
 function rangeOf({ headers }: IncomingMessage, { lengthBytes, etag }: SharedFile): [number, number] | null | 'none' {

@@ -115,6 +115,25 @@ test('nothing is offered where it was not wanted, or would break a limit', async
   }
 });
 
+test('an upload limit that is set later holds for HTTP too, and is shared with peers', async (t) => {
+  const scope = openScope(t);
+  const source = path.join(await tempFolder(scope), 'image.bin');
+  await writeSeededFile(source, 900_000, 'offer');
+  const shared = await startShare(scope, source);
+  shared.torrent.setLimits({ uploadBytesPerSec: 600_000 });
+  const began = performance.now();
+  const url = `${shared.tracker.url(HOST)}/data/image.bin`;
+  const bodies = await Promise.all([fetch(url), fetch(url)].map(async (reply) => (await reply).arrayBuffer()));
+  const seconds = (performance.now() - began) / 1000;
+  const bytes = await readFile(source);
+  assert.ok(bodies.every((body) => bytes.equals(Buffer.from(body))));
+  assert.ok(seconds >= 2.5, `1.8 MB came in ${seconds} s`);
+  shared.engine.setLimits({ uploadBytesPerSec: 10_000 });
+  const cut = fetch(url).then(async (reply) => (await reply.arrayBuffer()).byteLength);
+  await shared.torrent.stop();
+  assert.equal(await withDeadline(cut, 'nobody waits for a torrent that is over', DEADLINE_MS), 900_000);
+});
+
 test('who reaches no peer fetches all of a share by HTTP', async (t) => {
   const scope = openScope(t);
   const folder = await tempFolder(scope);

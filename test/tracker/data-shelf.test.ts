@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { openScope, type Scope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
 import { until, withDeadline } from '../../lab/wait.js';
+import { Throttle } from '../../src/peer/throttle.js';
 import { deferred } from '../../src/torrent/endings.js';
 import { DataShelf } from '../../src/tracker/data-shelf.js';
 
@@ -42,7 +43,7 @@ async function startShelf(
       await look(response, location);
       return true;
     };
-    shelf.put([{ path: ['file'], location, lengthBytes, etag: '"1"', isSame }]);
+    shelf.put([{ path: ['file'], location, lengthBytes, etag: '"1"', uploads: new Throttle([]), isSame }]);
     answers.push(shelf.serve('file', request, response));
     void answers[0]!.then(resolve);
   });
