@@ -150,7 +150,10 @@ export class RangeGet implements Dispatcher.DispatchHandler {
       this.#end(failure);
       return;
     }
-    if (this.#phase === 'body' && this.#redirects > 0) this.#sink.onMoved({ url: this.#url, from: this.#from });
+    if (this.#phase === 'body' && this.#redirects > 0) {
+      const place = { url: this.#url, from: this.#from };
+      this.#call(() => this.#sink.onMoved(place));
+    }
     if (this.#isPaused) controller.pause();
   }
 
@@ -166,7 +169,7 @@ export class RangeGet implements Dispatcher.DispatchHandler {
       return;
     }
     this.#leftBytes -= chunk.length;
-    if (chunk.length > 0) this.#sink.onBytes(chunk);
+    if (chunk.length > 0) this.#call(() => this.#sink.onBytes(chunk));
   }
 
   onResponseEnd(): void {
@@ -176,8 +179,8 @@ export class RangeGet implements Dispatcher.DispatchHandler {
       this.start();
     } else if (this.#phase === 'body') {
       this.#phase = 'over';
-      if (this.#leftBytes > 0) this.#sink.onFailed(failed('trouble', 'the answer ended early'));
-      else this.#sink.onEnd();
+      if (this.#leftBytes > 0) this.#tell(failed('trouble', 'the answer ended early'));
+      else this.#call(() => this.#sink.onEnd());
     }
   }
 
@@ -271,13 +274,29 @@ export class RangeGet implements Dispatcher.DispatchHandler {
 
   #fail(kind: RangeFailureKind, reason: string): void {
     this.#phase = 'over';
-    this.#sink.onFailed(failed(kind, reason));
+    this.#tell(failed(kind, reason));
+  }
+
+  #tell(failure: RangeFailure): void {
+    this.#call(() => this.#sink.onFailed(failure));
+  }
+
+  /** undici takes what its handlers throw for trouble of the server: what is wrong with us must not hide there. */
+  #call(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.abort();
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 
   /** In the middle of an answer: the rest of it is not read. */
   #end(failure: RangeFailure): void {
     this.abort();
-    this.#sink.onFailed(failure);
+    this.#tell(failure);
   }
 }
 

@@ -35,7 +35,7 @@ const PURE: readonly RegExp[] = [
   /^src\/discovery\/(?:tracker-(?:record|reply|url)|source|udp-messages)\.ts$/,
   /^src\/dht\/(?!(?:dht|dht-socket|node-file)\.ts$).*\.ts$/,
   /^src\/lsd\/(?!(?:lsd|lsd-sockets)\.ts$).*\.ts$/,
-  /^src\/tracker\/(?!(?:announce-door|data-shelf|http-connections|raw-socket|server|table-file|udp-door)\.ts$).*\.ts$/,
+  /^src\/tracker\/(?!(?:announce-door|data-\w+|http-connections|raw-socket|server|table-file|udp-door)\.ts$).*\.ts$/,
 ];
 
 /** Pure files that may import these: they compute, and read nothing from outside. */
