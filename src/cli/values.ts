@@ -124,6 +124,14 @@ export function parseTimeLimit(text: string): number {
   return ms;
 }
 
+/** Whole seconds, up to a day, of `30s`, `10m` or `2h`. */
+export function parseSeconds(text: string): number {
+  const seconds = parseDuration(text) / 1000;
+  if (!Number.isInteger(seconds) || seconds < 1 || seconds > 86_400)
+    throw new ValueError('Whole seconds up to a day: 30s, 10m, 2h.');
+  return seconds;
+}
+
 export function parseConnections(text: string): number {
   const count = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (count < 1 || count > 65_535) throw new ValueError('A number of connections, 1 to 65535.');

@@ -12,7 +12,7 @@ const PREFIX = 'data/';
 
 /** @param folder in which the file or the torrent's folder lies @param uploads what the torrent may send */
 export function sharedFiles(
-  { bytes, hashed }: CreatedTorrent,
+  { bytes, hashed }: Pick<CreatedTorrent, 'bytes' | 'hashed'>,
   folder: string,
   uploads: SharedFile['uploads'],
 ): SharedFile[] {
@@ -34,7 +34,7 @@ export function sharedFiles(
 }
 
 /** For `url-list`: of a single file its own URL. @param baseUrl of the server */
-export function webSeedUrl(baseUrl: string, { bytes, name }: CreatedTorrent): string {
+export function webSeedUrl(baseUrl: string, { bytes, name }: Pick<CreatedTorrent, 'bytes' | 'name'>): string {
   const metainfo = parseTorrent(bytes);
   const folder = new URL(PREFIX, `${baseUrl.replace(/\/$/, '')}/`);
   return metainfo.isMultiFile ? folder.href : fileUrl(folder, { name, isMultiFile: false }, metainfo.files[0]!).href;

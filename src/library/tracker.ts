@@ -22,7 +22,10 @@ export const TRACKER_PORT = 6969;
 export const PASSKEY: RegExp = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** How a tracker behaves, wherever it listens. */
-export type TrackerSettings = Pick<TrackerOptions, 'intervalSeconds' | 'entriesPerAddress' | 'stateFile'>;
+export type TrackerSettings = Pick<
+  TrackerOptions,
+  'intervalSeconds' | 'expirySeconds' | 'entriesPerAddress' | 'stateFile'
+>;
 
 /** Options of `startTracker`. */
 export interface StartTrackerOptions
@@ -40,6 +43,7 @@ const passkey = (value: unknown): string | null =>
 /** Also those of `share`. */
 export const TRACKER_SETTING_RULES: Rules<TrackerSettings> = {
   intervalSeconds: wholeNumber(1, 86_400),
+  expirySeconds: wholeNumber(1, 2 * 86_400),
   entriesPerAddress: wholeNumber(1, Number.MAX_SAFE_INTEGER),
   stateFile: words,
 };

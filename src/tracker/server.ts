@@ -46,6 +46,8 @@ export interface TrackerOptions {
   readonly port: number;
   /** How often clients shall announce; default 300 s. */
   readonly intervalSeconds?: number;
+  /** A peer that was silent for so long is forgotten; default two intervals and a minute. */
+  readonly expirySeconds?: number;
   /** Serve registered info-hashes only; default false. */
   readonly registeredOnly?: boolean;
   /**
@@ -106,6 +108,7 @@ export async function startTracker(options: TrackerOptions): Promise<TrackerServ
   const now = options.now ?? (() => performance.now() + CLOCK_START_MS);
   const service = new TrackerService({
     intervalS: options.intervalSeconds ?? INTERVAL_DEFAULT_S,
+    expiryS: options.expirySeconds,
     registeredOnly: options.registeredOnly ?? false,
     passkeys: options.passkeys === undefined ? null : new Set(options.passkeys),
     random: options.random ?? Math.random,

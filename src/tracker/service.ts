@@ -29,6 +29,8 @@ export type PasskeySet = Pick<ReadonlySet<string>, 'has'>;
 
 export interface ServiceOptions {
   readonly intervalS: number;
+  /** A peer that was silent for so long is forgotten; default two intervals and a minute. */
+  readonly expiryS?: number | undefined;
   readonly registeredOnly: boolean;
   /** With `registeredOnly`: served beside those of `register`. */
   readonly registry?: Registry | undefined;

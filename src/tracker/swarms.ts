@@ -5,7 +5,6 @@
  * that did not announce for two intervals are found by a sweep, a few with each announce: O(1).
  * Where a limit is reached somebody else gives way (`Yielding`), and who is not let in is answered with peers.
  */
-
 import { EntryShares } from './entry-shares.js';
 import { TRACKER_LIMITS } from './limits.js';
 import { REPLY_FEWEST, sampleNearFirst } from './near-first.js';
@@ -41,6 +40,7 @@ export interface Registry {
 
 export interface SwarmsOptions {
   readonly intervalS: number;
+  readonly expiryS?: number | undefined;
   /** Serve registered info-hashes only. */
   readonly registeredOnly: boolean;
   /** With `registeredOnly`: info-hashes that are served beside those of `register`, and cost nothing until then. */
@@ -111,7 +111,7 @@ export class Swarms {
 
   /** Seconds after which a silent peer is forgotten. */
   get expiryS(): number {
-    return 2 * this.#options.intervalS + EXPIRY_SLACK_S;
+    return this.#options.expiryS ?? 2 * this.#options.intervalS + EXPIRY_SLACK_S;
   }
 
   /** Keeps a swarm for this info-hash (20 Latin-1 characters) for good. `seedPort`: our own seed listens there. */
