@@ -23,7 +23,7 @@ export const CONNECTION_ID_MS = 60_000;
 export const RESEND_FIRST_MS = 15_000;
 
 export interface ConversationOptions {
-  /** "tracker udp://…": how messages name it. */
+  /** "tracker udp://…": how an error of opening names it. Others may be at the same address: each names its own. */
   readonly where: string;
   /** Milliseconds. */
   readonly now: () => number;
@@ -37,6 +37,20 @@ interface Pending {
   readonly reject: (error: HaulError) => void;
 }
 
+/** Who asks, for how long, and how errors name the tracker. */
+export interface Asker {
+  readonly where: string;
+  readonly signal: AbortSignal;
+}
+
+/** A request for a connection id that several wait for. */
+interface Connecting {
+  readonly id: Promise<Buffer>;
+  readonly controller: AbortController;
+  readonly beganMs: number;
+  waiters: number;
+}
+
 export class Conversation {
   readonly isIPv6: boolean;
   readonly #socket: Socket;
@@ -44,6 +58,7 @@ export class Conversation {
   readonly #pending = new Map<number, Pending>();
   #connectionId: Buffer | null = null;
   #connectedAtMs = 0;
+  #connecting: Connecting | null = null;
   /** Exchanges under way, with those that wait for a connection id. */
   #users = 0;
   #usedAtMs: number;
@@ -111,7 +126,7 @@ export class Conversation {
   async ask(
     action: typeof ANNOUNCE | 2,
     make: (connectionId: Buffer, transaction: number) => Buffer,
-    signal: AbortSignal,
+    { where, signal }: Asker,
   ): Promise<Buffer> {
     this.#users++;
     this.#usedAtMs = this.#options.now();
@@ -123,6 +138,9 @@ export class Conversation {
         if (!hadId || !isRefused || signal.aborted) throw error;
         return this.#askOnce(action, make, signal);
       });
+    } catch (error) {
+      if (!(error instanceof HaulError)) throw error;
+      throw new HaulError(error.code, `${where}: ${error.message}`, error.facts, error.cause);
     } finally {
       this.#usedAtMs = this.#options.now();
       if (--this.#users === 0 && !this.isClosed) {
@@ -148,7 +166,7 @@ export class Conversation {
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.#failAll(new HaulError('ABORTED', `${this.#options.where}: given up`));
+    this.#failAll(givenUp());
     this.#socket.close();
   }
 
@@ -156,13 +174,39 @@ export class Conversation {
     return this.#options.now() - this.#connectedAtMs < CONNECTION_ID_MS ? this.#connectionId : null;
   }
 
+  /** Those who come together ask once; each leaves by its own signal, and the last one ends it. */
   async #connect(signal: AbortSignal): Promise<Buffer> {
     if (this.#validId !== null) return this.#validId;
+    const now = this.#options.now();
+    // One that is not answered yet may wait long for its repeat: who comes later does not wait with it.
+    const isFresh = this.#connecting !== null && now - this.#connecting.beganMs < this.#firstWaitMs;
+    const connecting = isFresh ? this.#connecting! : this.#beginConnect(now);
+    connecting.waiters++;
+    try {
+      return await untilAborted(connecting.id, signal);
+    } finally {
+      if (--connecting.waiters === 0) connecting.controller.abort();
+    }
+  }
+
+  #beginConnect(beganMs: number): Connecting {
+    const controller = new AbortController();
+    const connecting: Connecting = { id: this.#newId(controller.signal), controller, beganMs, waiters: 0 };
+    this.#connecting = connecting;
+    const end = (): void => {
+      if (this.#connecting === connecting) this.#connecting = null;
+    };
+    connecting.id.then(end, end);
+    controller.signal.addEventListener('abort', end, { once: true });
+    return connecting;
+  }
+
+  async #newId(signal: AbortSignal): Promise<Buffer> {
     let reply: Buffer | null = null;
     for (let waitMs = this.#firstWaitMs; reply === null; waitMs *= 2)
       reply = await this.#exchange(CONNECT, connectRequest, waitMs, signal);
     const id = readConnect(reply);
-    if (id === null) throw this.#tracker(`answered ${reply.length} bytes to a connect`);
+    if (id === null) throw trackerError(`answered ${reply.length} bytes to a connect`);
     this.#connectionId = id;
     this.#connectedAtMs = this.#options.now();
     return id;
@@ -195,7 +239,7 @@ export class Conversation {
         end();
         reject(error);
       };
-      const onAbort = (): void => fail(new HaulError('ABORTED', `${this.#options.where}: given up`));
+      const onAbort = (): void => fail(givenUp());
       if (this.isClosed || signal.aborted) {
         onAbort();
         return;
@@ -203,7 +247,7 @@ export class Conversation {
       signal.addEventListener('abort', onAbort, { once: true });
       this.#pending.set(transaction, { action, resolve: settle, reject: fail });
       this.#socket.send(make(transaction), (error) => {
-        if (error !== null) fail(networkError(this.#options.where, error));
+        if (error !== null) fail(new HaulError('NETWORK', networkText(error), {}, error));
       });
       timer = setTimeout(settle, waitMs, null);
     });
@@ -225,22 +269,38 @@ export class Conversation {
     if (head.action === ERROR) {
       // The id may be the reason: the next one is new.
       this.#connectionId = null;
-      pending.reject(this.#tracker(`refused: ${readError(bytes)}`));
+      pending.reject(trackerError(`refused: ${readError(bytes)}`));
     } else if (head.action === pending.action) pending.resolve(bytes);
-    else pending.reject(this.#tracker(`answered action ${head.action}, not ${pending.action}`));
+    else pending.reject(trackerError(`answered action ${head.action}, not ${pending.action}`));
   }
 
   #onError(error: Error): void {
-    this.#failAll(networkError(this.#options.where, error));
+    this.#failAll(new HaulError('NETWORK', networkText(error), {}, error));
   }
 
   #failAll(error: HaulError): void {
     for (const pending of [...this.#pending.values()]) pending.reject(error);
   }
+}
 
-  #tracker(text: string): HaulError {
-    return new HaulError('TRACKER', `${this.#options.where}: ${text}`);
-  }
+// Without the name of the tracker: who asked adds it.
+
+function trackerError(text: string): HaulError {
+  return new HaulError('TRACKER', text);
+}
+
+function givenUp(): HaulError {
+  return new HaulError('ABORTED', 'given up');
+}
+
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(givenUp());
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    const end = (): void => signal.removeEventListener('abort', onAbort);
+    promise.then(resolve, reject).finally(end);
+  });
 }
 
 const TEXTS: Readonly<Record<string, string>> = {
@@ -251,7 +311,11 @@ const TEXTS: Readonly<Record<string, string>> = {
 };
 
 export function networkError(where: string, error: Error): HaulError {
+  return new HaulError('NETWORK', `${where}: ${networkText(error)}`, {}, error);
+}
+
+function networkText(error: Error): string {
   const { code } = error as { code?: unknown };
   const name = typeof code === 'string' ? code : error.message.split('\n', 1)[0]!;
-  return new HaulError('NETWORK', `${where}: ${TEXTS[name] ?? name}`, {}, error);
+  return TEXTS[name] ?? name;
 }

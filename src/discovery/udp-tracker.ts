@@ -85,7 +85,7 @@ export class UdpTrackers {
     const random = this.#options.random ?? Math.random;
     return this.#call(target, options, async (conversation, signal) => {
       const make = (id: Buffer, transaction: number) => announceRequest(id, transaction, request, urlData);
-      const bytes = await conversation.ask(ANNOUNCE, make, signal);
+      const bytes = await conversation.ask(ANNOUNCE, make, { where: target.where, signal });
       const reply = readAnnounceReply(bytes, conversation.isIPv6, random);
       if (reply === null) throw new HaulError('TRACKER', `${where}: answered ${bytes.length} bytes to an announce`);
       return reply;
@@ -107,7 +107,7 @@ export class UdpTrackers {
     const target = parseUdpUrl(url);
     return this.#call(target, options, async (conversation, signal) => {
       const make = (id: Buffer, transaction: number) => scrapeRequest(id, transaction, infoHashes);
-      const bytes = await conversation.ask(SCRAPE, make, signal);
+      const bytes = await conversation.ask(SCRAPE, make, { where: target.where, signal });
       const entries = readScrapeReply(bytes, infoHashes);
       if (entries === null)
         throw new HaulError('TRACKER', `${target.where}: answered ${bytes.length} bytes to a scrape`);

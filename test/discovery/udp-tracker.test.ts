@@ -89,6 +89,39 @@ test('a connection id serves several torrents and is asked for again after a min
   assert.equal(new Set(transactions).size, 5);
 });
 
+test('torrents that announce together connect once, and who gives up takes nobody along', async (context) => {
+  let release: (() => void) | null = null;
+  const tracker = await udpStandIn(context, (bytes, from, socket) => {
+    if (bytes.readUInt32BE(8) !== 0) return honest(bytes, from, socket);
+    release = () => socket.send(replyTo(bytes, 0, CONNECTION_ID), from.port, from.address);
+    return null;
+  });
+  const trackers = client(context);
+  const controller = new AbortController();
+  const given = fails(trackers.announce(tracker.url, request, { signal: controller.signal }), 'ABORTED', /given up/);
+  const others = Array.from({ length: 5 }, () => trackers.announce(tracker.url, request));
+  await until('it was asked', 10_000, () => release !== null);
+  controller.abort();
+  await given;
+  release!();
+  for (const reply of await Promise.all(others)) assert.equal(reply.peers.length, 2);
+  assert.deepEqual(tracker.actions(), [0, 1, 1, 1, 1, 1]);
+});
+
+test('of two trackers at one address each is named by its own URL', async (context) => {
+  const refusal: Respond = (bytes) =>
+    bytes.readUInt32BE(8) === 0 ? replyTo(bytes, 0, CONNECTION_ID) : replyTo(bytes, 3, Buffer.from('no'));
+  const tracker = await udpStandIn(context, refusal);
+  const lookUp = async () => ['127.0.0.1'];
+  const trackers = client(context, { lookUp } as UdpTrackersOptions);
+  for (const name of ['one.example', 'two.example'])
+    await fails(
+      trackers.announce(`udp://${name}:${tracker.port}/announce`, request),
+      'TRACKER',
+      new RegExp(`udp://${name.replace('.', '\\.')}:\\d+.*: refused: no`),
+    );
+});
+
 test('who answers late or not is asked again, each time as another transaction', async (context) => {
   let number = 0;
   const tracker = await udpStandIn(context, (...args) => (number++ % 2 === 0 ? null : honest(...args)));
