@@ -13,7 +13,8 @@ import { parseTorrent } from '../../src/metainfo/torrent.js';
 import { startEngine } from '../support/engines.js';
 
 const HOST = '127.0.0.1';
-const DEADLINE_MS = 30_000;
+/** Beside many other processes it takes a third of a minute. */
+const DEADLINE_MS = 120_000;
 
 async function startShare(scope: Scope, source: string, options: ShareOptions = {}): Promise<Share> {
   const engine = { port: 0, host: HOST, threads: 1, ...options.engine };
