@@ -21,6 +21,11 @@ export function isOurClient(peerId: Uint8Array): boolean {
   return true;
 }
 
+/** True: the peer says that it is libTorrent of rakshasa, which is rTorrent's, and not the one of that name. */
+export function isRakshasa(peerId: Uint8Array): boolean {
+  return peerId[0] === 0x2d && peerId[1] === 0x6c && peerId[2] === 0x74;
+}
+
 const AZUREUS_CLIENTS: ReadonlyMap<string, string> = new Map([
   ['A2', 'aria2'],
   ['AZ', 'Vuze'],

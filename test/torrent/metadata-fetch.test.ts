@@ -12,6 +12,8 @@ import { encodeMetadataHead } from '../../src/wire/metadata.js';
 import type { WireSink } from '../../src/wire/sink.js';
 
 interface Guest {
+  /** What was said to it, since last asked. */
+  readonly said: () => Buffer;
   readonly sink: WireSink | null;
   readonly closed: string[];
 }
@@ -57,7 +59,7 @@ class Scene {
   }
 
   /** One that comes in. @param lengthBytes of the metadata that it says it has; null: it says nothing */
-  comes(host: string, lengthBytes: number | null): Guest {
+  comes(host: string, lengthBytes: number | null, peerId?: string): Guest {
     const closed: string[] = [];
     const n = ++this.#guests;
     const link = {
@@ -77,13 +79,14 @@ class Scene {
         this.handlers?.onClosed(this, reason);
       },
     };
-    const handshake = { peerId: Buffer.alloc(20, n + 20), supportsFast: true, supportsExtended: true };
+    const id = peerId === undefined ? Buffer.alloc(20, n + 20) : Buffer.from(peerId, 'latin1');
+    const handshake = { peerId: id, supportsFast: true, supportsExtended: true };
     const sink = this.fetch.admit(link as unknown as PeerLink, handshake as Handshake);
     if (sink !== null && lengthBytes !== null) {
       const m = { ut_metadata: 3 };
       sink.onExtended(0, encodeExtendedHandshake({ m, version: 'test', reqq: 10, metadataSize: lengthBytes }));
     }
-    return { sink, closed };
+    return { sink, closed, said: () => link.out.take() };
   }
 
   seconds(count: number, each: () => void = () => {}): void {
@@ -136,4 +139,20 @@ test('one host fills all places only while no other wants one', () => {
   }
   assert.equal(crowd.filter(({ closed }) => closed.length === 0).length, 1);
   assert.equal(scene.comes('198.51.100.1', 20_000).sink, null);
+});
+
+test('rTorrent is asked for one piece at a time, and others for several', () => {
+  const scene = new Scene();
+  const lengthBytes = 3 * 16_384;
+  const requests = ({ said }: Guest): number => said().toString('latin1').split('8:msg_typei0e').length - 1;
+  const others = scene.comes('192.0.2.1', lengthBytes, '-LT2080-somebodyelse');
+  assert.equal(requests(others), 3);
+  const alone = new Scene();
+  const one = alone.comes('192.0.2.2', lengthBytes, '-lt0D80-somebodyelse');
+  for (let piece = 0; piece < 2; piece++) {
+    assert.equal(requests(one), 1, `piece ${piece}`);
+    alone.seconds(2);
+    assert.equal(requests(one), 0, 'no second one before the answer');
+    one.sink!.onExtended(EXTENSIONS.ut_metadata, dataOf(piece, lengthBytes, 16_384));
+  }
 });

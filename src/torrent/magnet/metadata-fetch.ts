@@ -366,8 +366,9 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
 
   /** As much as may be under way. */
   #askOf(peer: MetadataPeer, nowMs: number): void {
-    if (!peer.takesRequests) return;
-    for (let piece = this.#assembly.next(peer, nowMs); piece !== -1; piece = this.#assembly.next(peer, nowMs)) {
+    while (peer.takesRequests) {
+      const piece = this.#assembly.next(peer, nowMs);
+      if (piece === -1) return;
       peer.ask(piece);
     }
   }

@@ -14,6 +14,7 @@ import {
   parseMetadataMessage,
   UT_METADATA,
 } from '../../wire/metadata.js';
+import { isRakshasa } from '../../wire/peer-id.js';
 import type { WireSink } from '../../wire/sink.js';
 import type { DhtOfPeers } from '../environment.js';
 import { EXTENSIONS } from '../peer-extensions.js';
@@ -41,6 +42,9 @@ export class MetadataPeer implements WireSink, LinkHandlers {
   readonly #dht: DhtOfPeers | null;
   /** Under which it takes our requests; null: not at all. */
   #number: number | null = null;
+  /** rTorrent reads nothing more for ever when a second request comes before it has answered the first. */
+  readonly #isAskedOneByOne: boolean;
+  #isAsked = false;
   #handshakes = 0;
 
   /** @param dht null: nothing is said of it */
@@ -53,6 +57,7 @@ export class MetadataPeer implements WireSink, LinkHandlers {
     this.listenPort = link.isIncoming ? null : link.port;
     this.#supportsFast = handshake.supportsFast;
     this.#hasNode = handshake.supportsDht;
+    this.#isAskedOneByOne = isRakshasa(handshake.peerId);
     this.#dht = dht;
     link.handlers = this;
   }
@@ -66,10 +71,11 @@ export class MetadataPeer implements WireSink, LinkHandlers {
   }
 
   get takesRequests(): boolean {
-    return this.#number !== null && !this.link.isClosing;
+    return this.#number !== null && !this.link.isClosing && !(this.#isAskedOneByOne && this.#isAsked);
   }
 
   ask(piece: number): void {
+    this.#isAsked = true;
     writeExtended(this.link.out, this.#number!, encodeMetadataRequest(piece));
     this.link.touch();
   }
@@ -100,6 +106,7 @@ export class MetadataPeer implements WireSink, LinkHandlers {
   #onMetadata(payload: Uint8Array): void {
     const message = parseMetadataMessage(payload);
     if (message === null) return;
+    if ('code' in message || message.type !== 'request') this.#isAsked = false;
     if ('code' in message) this.link.close(message.reason);
     else if (message.type === 'data') this.#owner.onData(this, message);
     else if (message.type === 'reject') this.#owner.onReject(this, message.piece);
