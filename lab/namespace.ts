@@ -100,6 +100,30 @@ export async function newNamespace(scope: Scope): Promise<string> {
   return name;
 }
 
+/** Addresses of IPv6 for both ends of the cable, made of those of IPv4. */
+export async function addIpv6({ name, hostAddress }: Namespace): Promise<Omit<Namespace, 'name'>> {
+  const [, , high, low] = hostAddress.split('.').map(Number) as [number, number, number, number];
+  const [ours, theirs] = [low, low + 1].map((last) => `fd77::${high}:${last}`) as [string, string];
+  const cable = await cableOf(hostAddress);
+  // Nobody else has the address: it need not wait to find out.
+  await ip('addr', 'add', `${ours}/64`, 'dev', cable, 'nodad', 'noprefixroute');
+  await ip('-6', 'route', 'add', `${theirs}/128`, 'dev', cable);
+  await ip('-n', name, 'addr', 'add', `${theirs}/64`, 'dev', 'eth0', 'nodad');
+  return { hostAddress: ours, address: theirs };
+}
+
+/** Another address of ours, for clients that have one peer of an address at most. */
+export async function addSecondAddress({ name, hostAddress }: Namespace): Promise<string> {
+  const address = hostAddress.replace(/^10\.77\./, '10.79.');
+  await ip('addr', 'add', `${address}/32`, 'dev', await cableOf(hostAddress));
+  await ip('-n', name, 'route', 'add', `${address}/32`, 'dev', 'eth0');
+  return address;
+}
+
+async function cableOf(hostAddress: string): Promise<string> {
+  return (await ip('-o', '-4', 'addr', 'show', 'to', hostAddress)).split(/\s+/)[1]!;
+}
+
 /** A namespace with loopback and a cable up; gone when the scope closes. */
 export async function openNamespace(scope: Scope): Promise<Namespace> {
   await removeStale();
@@ -119,6 +143,8 @@ export async function openNamespace(scope: Scope): Promise<Namespace> {
   await ip('-n', name, 'addr', 'add', `${address}/30`, 'dev', 'eth0');
   await ip('-n', name, 'link', 'set', 'lo', 'up');
   await ip('-n', name, 'link', 'set', 'eth0', 'up');
+  // Without any route to it nobody inside can speak to a multicast group.
+  await ip('-n', name, 'route', 'add', '224.0.0.0/4', 'dev', 'eth0');
   await until(`${cable} up`, 5_000, async () => (await ip('link', 'show', 'dev', cable)).includes('LOWER_UP'));
   return { name, hostAddress, address };
 }

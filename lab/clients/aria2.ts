@@ -6,17 +6,21 @@
 import { startChild } from '../child.js';
 import { freePort } from '../ports.js';
 import type { Scope } from '../scope.js';
+import { tempFolder } from '../temp.js';
 import type { PeerAddress } from '../tracker.js';
 import { until, withDeadline } from '../wait.js';
 import { type ClientJob, DOWNLOAD_TIMEOUT_MS, type ForeignClient, reachableHost } from './client.js';
 
-export const QUIET = [
-  '--no-conf=true',
+const ALONE = [
   '--enable-dht=false',
   '--enable-dht6=false',
   '--disable-ipv6=true',
   '--bt-enable-lpd=false',
   '--enable-peer-exchange=false',
+];
+
+const SILENT = [
+  '--no-conf=true',
   '--file-allocation=none',
   '--summary-interval=0',
   '--console-log-level=notice',
@@ -24,9 +28,30 @@ export const QUIET = [
   '--async-dns=false',
 ];
 
-function commonArgs(job: ClientJob, port: number): string[] {
+export const QUIET = [...ALONE, ...SILENT];
+
+/** How it finds peers, as far as the job lets it. */
+function discovery(job: ClientJob, port: number): string[] {
+  const { dhtNode, tracker, usesLsd = false, usesPex = false, address6 } = job;
+  const dht = dhtNode === undefined ? [] : [`--dht-entry-point=${dhtNode.host}:${dhtNode.port}`];
   return [
-    ...QUIET,
+    // Without its DHT it says that UDP trackers are "not supported yet".
+    `--enable-dht=${dhtNode !== undefined || tracker.startsWith('udp:')}`,
+    ...dht,
+    `--dht-listen-port=${port}`,
+    '--enable-dht6=false',
+    `--disable-ipv6=${address6 === undefined}`,
+    `--bt-enable-lpd=${usesLsd}`,
+    `--enable-peer-exchange=${usesPex}`,
+  ];
+}
+
+async function commonArgs(scope: Scope, job: ClientJob, port: number): Promise<string[]> {
+  const state = `--dht-file-path=${await tempFolder(scope)}/dht.dat`;
+  return [
+    ...discovery(job, port),
+    ...SILENT,
+    state,
     `--listen-port=${port}`,
     `--dir=${job.folder}`,
     '--bt-exclude-tracker=*',
@@ -39,7 +64,7 @@ async function download(scope: Scope, job: ClientJob): Promise<void> {
   const port = await freePort();
   const only = (job.onlyFiles ?? []).map((file) => file + 1).join(',');
   const selection = only === '' ? [] : [`--select-file=${only}`];
-  const args = [...commonArgs(job, port), ...selection, '--seed-time=0', job.torrentFile];
+  const args = [...(await commonArgs(scope, job, port)), ...selection, '--seed-time=0', job.torrentFile];
   const child = startChild(scope, 'aria2c', args, { namespace: job.namespace });
   const timeoutMs = job.timeoutMs ?? DOWNLOAD_TIMEOUT_MS;
   const { code, text } = await withDeadline(child.exited, 'aria2c download', timeoutMs).catch((error: Error) => {
@@ -64,14 +89,14 @@ async function seed(scope: Scope, job: ClientJob): Promise<PeerAddress> {
   const rpcPort = await freePort();
   const rpc = ['--enable-rpc=true', `--rpc-listen-port=${rpcPort}`, `--rpc-listen-all=${job.namespace !== undefined}`];
   const checks = ['--check-integrity=true', '--bt-hash-check-seed=true', '--seed-ratio=0.0'];
-  const args = [...commonArgs(job, port), ...rpc, ...checks, job.torrentFile];
+  const args = [...(await commonArgs(scope, job, port)), ...rpc, ...checks, job.torrentFile];
   const child = startChild(scope, 'aria2c', args, { namespace: job.namespace });
-  const host = reachableHost(job);
+  const rpcHost = job.namespace?.address ?? '127.0.0.1';
   await Promise.race([
-    until('aria2c seeds', DOWNLOAD_TIMEOUT_MS, () => isSeeding(host, rpcPort)),
+    until('aria2c seeds', DOWNLOAD_TIMEOUT_MS, () => isSeeding(rpcHost, rpcPort)),
     child.exited.then(({ text }) => Promise.reject(new Error(`aria2c ${text}\n${child.tail()}`))),
   ]);
-  return { host, port };
+  return { host: reachableHost(job), port };
 }
 
 export const aria2: ForeignClient = {

@@ -18,6 +18,15 @@ export interface ClientJob {
   readonly timeoutMs?: number;
   /** Files to download, by index from 0; default all. libtorrent and aria2 only. */
   readonly onlyFiles?: readonly number[];
+  /** What may find peers besides the tracker; default nothing. A client without it ignores it. */
+  readonly usesPex?: boolean;
+  readonly usesLsd?: boolean;
+  /** Its DHT is on and begins with this node. */
+  readonly dhtNode?: PeerAddress;
+  /** It listens on IPv6 too, and is reached at this address of its own. */
+  readonly address6?: string;
+  /** It may fetch from the web seeds of the torrent; libtorrent, aria2 and transmission do so in any case. */
+  readonly usesWebSeeds?: boolean;
 }
 
 export interface ForeignClient {
@@ -39,7 +48,7 @@ export const DOWNLOAD_TIMEOUT_MS = 60_000;
 
 /** Address where the test reaches a client that runs for this job. */
 export function reachableHost(job: ClientJob): string {
-  return job.namespace?.address ?? '127.0.0.1';
+  return job.address6 ?? job.namespace?.address ?? '127.0.0.1';
 }
 
 /** The first of the named programs that is not on the PATH, or null. */

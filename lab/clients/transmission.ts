@@ -10,7 +10,7 @@ import type { Scope } from '../scope.js';
 import { tempFolder } from '../temp.js';
 import type { PeerAddress } from '../tracker.js';
 import { until } from '../wait.js';
-import { type ClientJob, DOWNLOAD_TIMEOUT_MS, type ForeignClient } from './client.js';
+import { type ClientJob, DOWNLOAD_TIMEOUT_MS, type ForeignClient, reachableHost } from './client.js';
 
 const PEER_PORT = 51_413;
 const RPC_PORT = 9_091;
@@ -18,15 +18,15 @@ const START_TIMEOUT_MS = 20_000;
 /** `status` of torrent-get. */
 export const SEEDING = 6;
 
-export function settings(folder: string): Record<string, unknown> {
+export function settings(folder: string, job?: ClientJob): Record<string, unknown> {
   return {
     'download-dir': folder,
     'peer-port': PEER_PORT,
     'peer-port-random-on-start': false,
     'port-forwarding-enabled': false,
-    'dht-enabled': false,
-    'lpd-enabled': false,
-    'pex-enabled': false,
+    'dht-enabled': job?.dhtNode !== undefined,
+    'lpd-enabled': job?.usesLsd === true,
+    'pex-enabled': job?.usesPex === true,
     'utp-enabled': false,
     'rename-partial-files': false,
     'incomplete-dir-enabled': false,
@@ -88,7 +88,9 @@ async function start(scope: Scope, job: ClientJob): Promise<{ child: Child; rpc:
   const { namespace } = job;
   if (namespace === undefined) throw new Error('transmission needs a namespace');
   const config = await tempFolder(scope);
-  await writeFile(path.join(config, 'settings.json'), JSON.stringify(settings(job.folder)));
+  await writeFile(path.join(config, 'settings.json'), JSON.stringify(settings(job.folder, job)));
+  const { dhtNode } = job;
+  if (dhtNode !== undefined) await writeFile(path.join(config, 'dht.bootstrap'), `${dhtNode.host} ${dhtNode.port}\n`);
   // Its web client is looked for in the home folder too.
   const env = { HOME: config };
   const child = startChild(scope, 'transmission-daemon', ['--foreground', '--config-dir', config], { namespace, env });
@@ -134,7 +136,7 @@ async function seed(scope: Scope, job: ClientJob): Promise<PeerAddress> {
   await rpc.call('torrent-verify', {});
   await rpc.call('torrent-start', {});
   await untilComplete('transmission seeds', DOWNLOAD_TIMEOUT_MS, child, rpc);
-  return { host: job.namespace!.address, port: PEER_PORT };
+  return { host: reachableHost(job), port: PEER_PORT };
 }
 
 export const transmission: ForeignClient = {

@@ -151,12 +151,10 @@ describe('foreign clients', { concurrency: 4 }, () => {
   };
 
   for (const client of FOREIGN_CLIENTS) {
-    for (const [index, title] of ['a tree', 'a single file'].entries()) {
-      test(`${client.name} downloads ${title} from a Swarmhaul seed`, (t) =>
-        whenPossible(t, [client], () => clientDownloadsFromUs(t, client, payloads[index]!)));
-      test(`${client.name} seeds ${title} to a Swarmhaul leech`, (t) =>
-        whenPossible(t, [client], () => clientSeedsToUs(t, client, payloads[index]!)));
-    }
+    test(`${client.name} downloads a tree from a Swarmhaul seed`, (t) =>
+      whenPossible(t, [client], () => clientDownloadsFromUs(t, client, payloads[0]!)));
+    test(`${client.name} seeds a tree to a Swarmhaul leech`, (t) =>
+      whenPossible(t, [client], () => clientSeedsToUs(t, client, payloads[0]!)));
   }
 
   test('torrents of foreign makers have the info-hash that transmission-show and libtorrent print', (t) =>

@@ -1,7 +1,7 @@
 """One libtorrent peer for interop tests: seeds or gets one torrent and talks JSON lines.
 
 usage: lt_peer.py seed|get TORRENT-OR-MAGNET FOLDER --port N [--host A] [--tracker URL]... [--peer HOST:PORT]...
-       [--only INDEX]... [--plain] [--super] [--pex] [--lsd] [--stay]
+       [--only INDEX]... [--plain] [--super] [--pex] [--lsd] [--stay] [--dht-node HOST:PORT]
 
 Prints {"event": "ready", "port": N} when peers can connect (as a seed: when all data is checked and complete),
 {"event": "progress", ...} twice a second, {"event": "done"} when the download is complete.
@@ -36,16 +36,24 @@ def parse_arguments():
     parser.add_argument("--only", action="append", type=int, default=[])
     parser.add_argument("--plain", action="store_true", help="no protocol encryption, in or out")
     parser.add_argument("--super", action="store_true", help="super-seed (BEP 16)")
-    parser.add_argument("--pex", action="store_true", help="peer exchange (BEP 11)")
     parser.add_argument("--lsd", action="store_true", help="local service discovery (BEP 14)")
     parser.add_argument("--stay", action="store_true", help="go on when done, and keep peers that are of no use")
+    parser.add_argument("--dht-node", help="the DHT (BEP 5), beginning with this node")
+    parser.add_argument("--pex", action="store_true", help="peer exchange (BEP 11)")
     return parser.parse_args()
 
 
 def make_session(arguments):
     settings = {
         "listen_interfaces": f"{arguments.host}:{arguments.port}",
-        "enable_dht": False,
+        "enable_dht": arguments.dht_node is not None,
+        "dht_bootstrap_nodes": arguments.dht_node or "",
+        # All nodes have one address here.
+        "dht_restrict_routing_ips": False,
+        "dht_restrict_search_ips": False,
+        "dht_prefer_verified_node_ids": False,
+        "dht_enforce_node_id": False,
+        "dht_ignore_dark_internet": False,
         "enable_lsd": arguments.lsd,
         "close_redundant_connections": not arguments.stay,
         "enable_upnp": False,
@@ -78,9 +86,10 @@ def add_torrent(session, arguments):
     parameters.flags &= ~lt.torrent_flags.auto_managed
     parameters.flags &= ~lt.torrent_flags.paused
     parameters.flags |= lt.torrent_flags.override_trackers
-    parameters.flags |= lt.torrent_flags.disable_dht
     if not arguments.lsd:
         parameters.flags |= lt.torrent_flags.disable_lsd
+    if arguments.dht_node is None:
+        parameters.flags |= lt.torrent_flags.disable_dht
     if not arguments.pex:
         parameters.flags |= lt.torrent_flags.disable_pex
     if arguments.super:
@@ -110,7 +119,7 @@ def report_alerts(session):
 def connect_peers(handle, arguments):
     for peer in arguments.peer:
         host, port = peer.rsplit(":", 1)
-        handle.connect_peer((host, int(port)))
+        handle.connect_peer((host.strip("[]"), int(port)))
 
 
 def main():
@@ -121,6 +130,7 @@ def main():
     is_ready = False
     is_done = False
     last_report = 0.0
+    last_announce = 0.0
     while not told_to_quit():
         session.wait_for_alert(100)
         report_alerts(session)
@@ -137,6 +147,10 @@ def main():
             is_done = True
             if not arguments.stay:
                 return
+        # By itself it waits for a timer of its own.
+        if arguments.dht_node is not None and time.monotonic() - last_announce > 2:
+            last_announce = time.monotonic()
+            handle.force_dht_announce()
         if time.monotonic() - last_report > 0.5:
             last_report = time.monotonic()
             say("progress", state=str(status.state), done=status.total_done, total=status.total_wanted,

@@ -58,19 +58,6 @@ test('libtorrent downloads of a seed that it knows by our peer exchange alone', 
   assert.equal(await sha256Tree(path.join(output, 'image.bin')), await sha256Tree(set.path));
 });
 
-test('two libtorrent peers that know us alone find each other', async (t) => {
-  if (await requirePrograms(t, [DEBIAN_PYTHON])) return;
-  const scope = openScope(t);
-  const set = await fileSet(scope, 10_000_000, { pieceLengthBytes: 65_536 });
-  const middle = await between(scope, set);
-  const seed = await libtorrent(scope, 'seed', set, set.folder, middle);
-  await seed.line('it seeds', DEADLINE_MS, isEvent('ready'));
-  const output = await tempFolder(scope);
-  const leech = await libtorrent(scope, 'get', set, output, middle);
-  await leech.line('download complete', DEADLINE_MS, isEvent('done'));
-  assert.equal(await sha256Tree(path.join(output, 'image.bin')), await sha256Tree(set.path));
-});
-
 test('we find a peer by the word of libtorrent alone', async (t) => {
   if (await requirePrograms(t, [DEBIAN_PYTHON])) return;
   const scope = openScope(t);

@@ -1,13 +1,12 @@
 /** rtorrent as a daemon without a terminal, steered through XML-RPC over SCGI on a local socket. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
-import net from 'node:net';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { startChild } from '../../../lab/child.js';
 import { missingTool } from '../../../lab/clients/client.js';
 import { accepts, freePort } from '../../../lab/ports.js';
+import { callRtorrent, rtorrentHasAll } from '../../../lab/rtorrent-rpc.js';
 import { tempFolder } from '../../../lab/temp.js';
 import { until } from '../../../lab/wait.js';
 import { parseTorrent } from '../../../src/metainfo/torrent.js';
@@ -35,29 +34,6 @@ function settings(folder: string, socket: string, port: number): string {
   ].join('\n');
 }
 
-const escaped = (value: string) => value.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-
-/** One call; the value of the answer as text. */
-async function call(socket: string, method: string, ...parameters: readonly string[]): Promise<string> {
-  const values = parameters.map((value) => `<param><value><string>${escaped(value)}</string></value></param>`);
-  const body =
-    `<?xml version="1.0"?><methodCall><methodName>${method}</methodName>` +
-    `<params>${values.join('')}</params></methodCall>`;
-  const head = `CONTENT_LENGTH\0${Buffer.byteLength(body)}\0SCGI\x001\0`;
-  const connection = net.connect({ path: socket });
-  connection.end(`${head.length}:${head},${body}`);
-  const answer = await text(connection);
-  const value = /<value>(?:<\w+>)?([^<]*)/.exec(answer)?.[1] ?? '';
-  if (answer.includes('<fault>')) throw new Error(`rtorrent ${method}: ${/<string>([^<]*)/.exec(answer)?.[1]}`);
-  return value;
-}
-
-async function hasAll(socket: string, infoHash: string): Promise<boolean> {
-  const message = await call(socket, 'd.message', infoHash);
-  if (message !== '' && !message.startsWith('Tracker')) throw new Error(`rtorrent: ${message}`);
-  return (await call(socket, 'd.complete', infoHash)) === '1' && (await call(socket, 'd.hashing', infoHash)) === '0';
-}
-
 export const rtorrent: Rival = {
   name: 'rtorrent',
   needsNamespace: false,
@@ -81,10 +57,12 @@ export const rtorrent: Rival = {
     const ended = child.exited.then(({ text: how }) => Promise.reject(new Error(`rtorrent ${how}\n${child.tail()}`)));
     ended.catch(() => {}); // Looked at only while something waits.
     await Promise.race([until('rtorrent listens', 20_000, () => accepts('127.0.0.1', port)), ended]);
-    await call(socket, 'load.start', '', job.torrent);
+    await callRtorrent(socket, 'load.start', '', job.torrent);
     const infoHash = parseTorrent(await readFile(job.torrent)).infoHashHex.toUpperCase();
     const complete = () =>
-      Promise.race([until('rtorrent has all', DEADLINE_MS, () => hasAll(socket, infoHash)), ended]).then(() => {});
+      Promise.race([until('rtorrent has all', DEADLINE_MS, () => rtorrentHasAll(socket, infoHash)), ended]).then(
+        () => {},
+      );
     if (job.role === 'seed') await complete();
     return { pid: child.pid, port, complete, stop: async () => void (await child.stop()) };
   },

@@ -13,6 +13,12 @@ const SCRIPT = path.join(PACKAGE_ROOT, 'test/interop/lt_peer.py');
 function start(scope: Scope, mode: 'seed' | 'get', job: ClientJob, port: number, flags: readonly string[] = []): Child {
   const args = [SCRIPT, mode, job.torrentFile, job.folder, '--port', String(port), '--tracker', job.tracker, ...flags];
   for (const { host, port: peerPort } of job.peers ?? []) args.push('--peer', `${host}:${peerPort}`);
+  if (job.usesPex === true) args.push('--pex');
+  if (job.usesLsd === true) args.push('--lsd');
+  if (job.dhtNode !== undefined) args.push('--dht-node', `${job.dhtNode.host}:${job.dhtNode.port}`);
+  // On all addresses of the machine its DHT does not speak to loopback.
+  if (job.dhtNode !== undefined && job.namespace === undefined) args.push('--host', '127.0.0.1');
+  if (job.address6 !== undefined) args.push('--host', '[::]');
   for (const file of job.onlyFiles ?? []) args.push('--only', String(file));
   return startChild(scope, DEBIAN_PYTHON, args, { namespace: job.namespace });
 }

@@ -1,6 +1,6 @@
 /**
  * One webtorrent peer as a process of its own, talking JSON lines.
- * argv: seed|get TORRENT-OR-MAGNET FOLDER PORT TRACKER [HOST:PORT]...
+ * argv: seed|get TORRENT-OR-MAGNET FOLDER PORT TRACKER OPTIONS [HOST:PORT]...; OPTIONS are those of its client, as JSON
  * Prints {"event":"ready"} when it listens (as a seed: with all data checked) and {"event":"done"} when complete.
  */
 import { readFileSync } from 'node:fs';
@@ -33,10 +33,12 @@ function fail(error: Error): never {
 }
 
 function main(): void {
-  const [mode, torrentFile, folder, port, tracker, ...peers] = process.argv.slice(2);
+  const [mode, torrentFile, folder, port, tracker, given, ...peers] = process.argv.slice(2);
   // CommonJS without types; the constructor is its only export.
   const WebTorrent = createRequire(import.meta.url)('webtorrent') as WebTorrentConstructor;
-  const client = new WebTorrent({ dht: false, lsd: false, utp: false, webSeeds: false, torrentPort: Number(port) });
+  const alone = { dht: false, lsd: false, webSeeds: false };
+  const options = { ...alone, utp: false, ...(JSON.parse(given!) as object), torrentPort: Number(port) };
+  const client = new WebTorrent(options);
   client.on('error', fail);
   const source = torrentFile!.startsWith('magnet:') ? torrentFile! : readFileSync(torrentFile!);
   const torrent = client.add(source, { path: folder, announce: [tracker] });

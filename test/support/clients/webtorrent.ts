@@ -10,9 +10,23 @@ import { until } from '../../../lab/wait.js';
 
 const SCRIPT = path.join(path.dirname(fileURLToPath(import.meta.url)), 'webtorrent-child.js');
 
+function options({ dhtNode, usesLsd = false, usesWebSeeds = false }: ClientJob): object {
+  const dht = dhtNode === undefined ? false : { bootstrap: [`${dhtNode.host}:${dhtNode.port}`] };
+  return { dht, lsd: usesLsd, webSeeds: usesWebSeeds };
+}
+
 function start(scope: Scope, mode: 'seed' | 'get', job: ClientJob, port: number): Child {
   const peers = (job.peers ?? []).map((peer) => `${peer.host}:${peer.port}`);
-  const args = [SCRIPT, mode, job.torrentFile, job.folder, String(port), job.tracker, ...peers];
+  const args = [
+    SCRIPT,
+    mode,
+    job.torrentFile,
+    job.folder,
+    String(port),
+    job.tracker,
+    JSON.stringify(options(job)),
+    ...peers,
+  ];
   return startChild(scope, process.execPath, args, { namespace: job.namespace });
 }
 
