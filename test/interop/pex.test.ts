@@ -1,9 +1,12 @@
-/** Peer exchange (BEP 11) with libtorrent: it finds a peer by our word alone, and we one by its word. */
+/** Peer exchange (BEP 11) with libtorrent and aria2: they find a peer by our word alone, and we one by theirs. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { startChild } from '../../lab/child.js';
+import { QUIET } from '../../lab/clients/aria2.js';
 import { freePort } from '../../lab/ports.js';
 import { PACKAGE_ROOT } from '../../lab/root.js';
 import { openScope, type Scope } from '../../lab/scope.js';
@@ -70,4 +73,29 @@ test('we find a peer by the word of libtorrent alone', async (t) => {
   await until('the other one is found', DEADLINE_MS, () => torrent.peers().length >= 2);
   torrent.setLimits({ downloadBytesPerSec: null });
   await withDeadline(torrent.done, 'the download ends', DEADLINE_MS);
+});
+
+test('aria2 finds a peer by our word alone', async (t) => {
+  if (await requirePrograms(t, ['aria2c'])) return;
+  const scope = openScope(t);
+  const set = await fileSet(scope, 1_000_001, { pieceLengthBytes: 65_536 });
+  // The seed does not hear of it, and so cannot dial it.
+  const middle = await between(scope, set, [await startSeed(scope, set, { pex: false })]);
+  // It takes peers of trackers only: this one knows the one in between, who gives next to nothing.
+  const compact = Buffer.from([127, 0, 0, 1, middle.port! >> 8, middle.port! & 255]);
+  const reply = Buffer.concat([Buffer.from('d8:intervali1800e5:peers6:'), compact, Buffer.from('e')]);
+  const tracker = createServer((_request, response) => void response.end(reply));
+  await new Promise<void>((resolve) => tracker.listen(0, '127.0.0.1', resolve));
+  scope.defer(() => void tracker.close());
+  const torrentFile = path.join(await tempFolder(scope), 'a.torrent');
+  await writeFile(torrentFile, set.torrent);
+  const output = await tempFolder(scope);
+  const announce = `http://127.0.0.1:${(tracker.address() as AddressInfo).port}/announce`;
+  const flags = QUIET.filter((flag) => !flag.startsWith('--enable-peer-exchange'));
+  const own = [`--bt-tracker=${announce}`, '--bt-exclude-tracker=*', '--enable-peer-exchange=true', '--seed-time=0'];
+  const port = `--listen-port=${await freePort('127.0.0.1')}`;
+  const child = startChild(scope, 'aria2c', [...flags, ...own, port, `--dir=${output}`, torrentFile]);
+  const { code } = await withDeadline(child.exited, 'the download ends', DEADLINE_MS);
+  assert.equal(code, 0, child.tail());
+  assert.equal(await sha256Tree(path.join(output, 'image.bin')), await sha256Tree(set.path));
 });
