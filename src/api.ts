@@ -19,7 +19,11 @@ export interface EngineOptions {
    * 6881–6889.
    */
   readonly port?: number | false;
-  /** Local address to listen on; default: all, IPv4 and IPv6. */
+  /**
+   * Our address, or the name of an interface ("eth0": its first address of each family), or a name that leads to this
+   * machine. It is listened on, and all connections come from it: to peers, trackers, web seeds, and in the DHT.
+   * Nobody is connected to by a family of which it has no address, but this machine itself. Default: all addresses.
+   */
   readonly host?: string;
   /** Hash and prefault threads; default: cores − 1, at least 1. */
   readonly threads?: number;

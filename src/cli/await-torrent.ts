@@ -18,6 +18,8 @@ export interface TorrentWait {
   /** Milliseconds during which a fetch that failed is tried again; default RETRY_FOR_MS. */
   readonly retryForMs?: number;
   readonly patience?: Patience;
+  /** By which of our addresses. */
+  readonly host?: string | undefined;
 }
 
 /** The torrent, or the limit that ended the wait. @throws HaulError as `loadTorrent` */
@@ -25,7 +27,7 @@ export async function awaitTorrent(
   output: Output,
   source: string,
   signal: AbortSignal,
-  { retryForMs = RETRY_FOR_MS, patience }: TorrentWait = {},
+  { retryForMs = RETRY_FOR_MS, patience, host }: TorrentWait = {},
 ): Promise<Metainfo | GaveUp> {
   let last: HaulError | null = null;
   const silence = setTimeout(() => {
@@ -38,7 +40,7 @@ export async function awaitTorrent(
   };
   try {
     const within = patience === undefined ? signal : eitherSignal(signal, patience.signal);
-    return await loadTorrent(source, within, { retryForMs, onRetry });
+    return await loadTorrent(source, within, { retryForMs, onRetry, host });
   } catch (error) {
     const gaveUp = patience?.gaveUp ?? null;
     if (gaveUp === null || signal.aborted) throw error;

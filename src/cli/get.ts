@@ -8,7 +8,14 @@ import type { WorkPool } from '../work/port.js';
 import { formatBytes } from './format.js';
 import { getHelp } from './get-help.js';
 import { type Fetched, reportDone, reportGaveUp, reportStopped } from './get-report.js';
-import { addEngineOptions, argument, type CommonOptions, type EngineCliOptions, repeated } from './options.js';
+import {
+  addEngineOptions,
+  argument,
+  type CommonOptions,
+  type EngineCliOptions,
+  hostOption,
+  repeated,
+} from './options.js';
 import type { Output } from './output.js';
 import { Patience, UNATTENDED_TIMEOUT_MS } from './patience.js';
 import { chooseAlone, findFile, pour } from './pour.js';
@@ -80,7 +87,7 @@ export function getCommand(run: Runner): Command {
     .addOption(valueOption('--sha256 <hex>', 'the SHA-256 that the file must have', parsePinnedSha256))
     .option('--stdout <file>', 'write this file to standard output while it arrives; words go to standard error')
     .option('--force', 'overwrite files that are there and are not this torrent’s');
-  return addEngineOptions(command, true)
+  return addEngineOptions(command.addOption(hostOption()), true)
     .addHelpText('after', getHelp())
     .action((torrent: string, options: GetOptions) => run('get', options, (context) => get(context, torrent, options)));
 }
@@ -129,7 +136,7 @@ async function getWithin(
   const folder = await checkOutputFolder(options.output);
   // Who says how long to wait means the .torrent as well.
   const retryForMs = options.timeout === undefined ? {} : { retryForMs: Number.POSITIVE_INFINITY };
-  const metainfo = await awaitTorrent(output, source, signal, { patience, ...retryForMs });
+  const metainfo = await awaitTorrent(output, source, signal, { patience, host: options.host, ...retryForMs });
   if (typeof metainfo === 'string') return metainfo;
   if (options.infoHash !== undefined) checkInfoHash(metainfo, options.infoHash);
   // From here to the first sample it is our own work that takes time.

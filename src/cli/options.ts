@@ -81,6 +81,7 @@ export interface EngineCliOptions {
   readonly announceAs?: { readonly host: string; readonly port?: number };
 }
 
+const HOST_HELP = 'local address, or name of an interface, for all connections in and out (default: all)';
 const STORAGE_KINDS = ['mapped', 'positional'];
 
 /**
@@ -161,8 +162,9 @@ function rateOption(flags: string, description: string): Option {
   return new Option(flags, description).argParser(argument(parseRate));
 }
 
-export function hostOption(): Option {
-  return new Option('--host <address>', 'local address to listen on (default: all)');
+/** @param description of a command that runs no engine */
+export function hostOption(description = HOST_HELP): Option {
+  return new Option('--host <address>', description);
 }
 
 export function caOption(): Option {

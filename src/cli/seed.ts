@@ -71,7 +71,7 @@ async function seed(context: Context, source: string, options: SeedOptions): Pro
     import('./folders.js'),
     import('./engine-door.js'),
   ]);
-  const metainfo = await awaitTorrent(output, source, signal);
+  const metainfo = await awaitTorrent(output, source, signal, { host: options.host });
   if (typeof metainfo === 'string') return metainfo;
   for (const warning of metainfo.warnings) output.warn(warning);
   const folder = await checkDataFolder(options.data, metainfo);

@@ -5,6 +5,7 @@ import { DEFAULTS } from '../config.js';
 import type { HaulError } from '../errors.js';
 import type { Share } from '../library/share.js';
 import { hostForUrl, LOOPBACK } from '../net/own-addresses.js';
+import { findOwnHost } from '../net/own-host.js';
 import { formatBytes, printable } from './format.js';
 import { jsonHelp, RESOURCE_FIELDS, SPREAD_FIELDS, TORRENT_FIELDS, TORRENT_PROGRESS } from './json-help.js';
 import {
@@ -83,19 +84,21 @@ async function share(context: Context, paths: readonly string[], options: ShareO
     await Promise.all([import('./engine-door.js'), import('./seed.js'), import('./create.js')]);
   await loadEngine();
   const { shareAll } = await import('../library/share.js');
+  // For HTTP, and for those who are told where it is; peers may have one of each family.
+  const [host] = (await findOwnHost(options.host)).listenAt;
   let showProgress: (doneBytes: number, totalBytes: number) => void = () => {};
   const shares = await withPortHint(portOptionOf, () =>
     shareAll(paths, {
       trackers: (options.tracker ?? []).map((url) => [url]),
       ...(options.http === undefined ? {} : { httpPort: options.http }),
-      stateFileOf: (port) => stateFileOf({ ...options, host: options.host, port }),
+      stateFileOf: (port) => stateFileOf({ ...options, host, port }),
       ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
       superSeeding: options.super === true,
       ...(options.webSeed ? {} : { webSeed: false }),
       tracker: { entriesPerAddress: options.peersPerAddress },
       engine: engineOptions(output, options),
       log: output.log,
-      ...(options.host === undefined ? {} : { host: options.host }),
+      ...(host === undefined ? {} : { host }),
       ...(options.advertise === undefined ? {} : { advertise: options.advertise.text }),
       onSource: (source) => {
         showProgress = showHashing(output, basename(source));
@@ -115,7 +118,7 @@ async function share(context: Context, paths: readonly string[], options: ShareO
       const { port } = shares[0]!.tracker;
       if (options.http === undefined && port !== HTTP_FIRST)
         output.note(`port ${HTTP_FIRST} is in use: the .torrent is served at port ${port}`);
-      for (const shared of shares) announceToUser(output, shared, shares.length, options.host);
+      for (const shared of shares) announceToUser(output, shared, shares.length, host);
     });
   } finally {
     output.stopProgress();

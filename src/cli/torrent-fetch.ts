@@ -6,6 +6,7 @@
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import type { Requests } from '../net/http-client.js';
+import type { OwnHost } from '../net/own-host.js';
 import { basicAuthorization, discard, getFollowing, headerText } from '../net/redirects.js';
 import { withoutPassword } from '../net/url.js';
 import { isTransient, pauseMs, retryAfterMs } from './retry.js';
@@ -45,6 +46,8 @@ export interface FetchOptions {
   /** An attempt failed and another follows. */
   readonly onRetry?: (error: HaulError, pauseMs: number) => void;
   readonly limits?: Partial<FetchLimits>;
+  /** By which of our addresses (`EngineOptions.host`); default: whichever the system takes. */
+  readonly host?: string | undefined;
   /** A generator of [0, 1). */
   readonly random?: () => number;
 }
@@ -53,9 +56,11 @@ export interface FetchOptions {
 export async function fetchTorrent(source: string, signal: AbortSignal, options: FetchOptions): Promise<Buffer> {
   const { retryForMs = 0, onRetry, random = Math.random } = options;
   const limits = { ...FETCH_LIMITS, ...options.limits };
+  const own =
+    options.host === undefined ? undefined : await (await import('../net/own-host.js')).findOwnHost(options.host);
   const startMs = performance.now();
   for (let failures = 1; ; failures++) {
-    const outcome = await attempt(source, signal, limits);
+    const outcome = await attempt(source, signal, limits, own);
     if (!(outcome instanceof HaulError)) return outcome;
     if (!isTransient(outcome)) throw outcome;
     const pause = pauseMs(failures, random(), Number(outcome.facts.retryAfterMs ?? 0));
@@ -75,14 +80,19 @@ function interrupted(): HaulError {
 }
 
 /** One attempt with its redirects. Failures are values; only the end of `signal` throws. */
-async function attempt(source: string, signal: AbortSignal, limits: FetchLimits): Promise<Buffer | HaulError> {
+async function attempt(
+  source: string,
+  signal: AbortSignal,
+  limits: FetchLimits,
+  own: OwnHost | undefined,
+): Promise<Buffer | HaulError> {
   const { HttpClient } = await import('../net/http-client.js');
   if (signal.aborted) throw interrupted();
-  const agent = new HttpClient({
-    connect: { timeout: limits.connectMs },
-    headersTimeout: limits.silenceMs,
-    bodyTimeout: limits.silenceMs,
-  });
+  const { connectMs, silenceMs } = limits;
+  const agent = new HttpClient(
+    { connect: { timeout: connectMs }, headersTimeout: silenceMs, bodyTimeout: silenceMs },
+    own && (() => own),
+  );
   const start = new URL(source);
   const meter = new Meter(limits, signal);
   try {

@@ -38,7 +38,7 @@ const DEFAULT_PORT = 6969;
 export function trackCommand(run: Runner): Command {
   const command = new Command('track')
     .description('Run a tracker alone, until interrupted')
-    .addOption(hostOption())
+    .addOption(hostOption('local address to listen on (default: all)'))
     .addOption(advertiseOption())
     .addOption(portOption('port of the tracker, 0 for any').default(DEFAULT_PORT))
     .addOption(entriesOption())

@@ -25,8 +25,8 @@ const RESOLVE_AGAIN_MS = 60_000;
 export interface DhtConfig {
   /** The first that is free is taken, of both families if it can be; 0: any. */
   readonly ports: readonly number[];
-  /** Local address; undefined: all, of IPv4 and IPv6. */
-  readonly host?: string | undefined;
+  /** Our addresses, one of each family at most; empty: all. */
+  readonly hosts: readonly string[];
   /** Nodes to begin with, by address or name. */
   readonly nodes: readonly Address[];
   readonly stateFile?: string | undefined;
@@ -207,11 +207,11 @@ export class Dht {
   }
 
   async #bind(): Promise<void> {
-    const { host, ports } = this.#config;
+    const { hosts, ports } = this.#config;
     let failure: unknown = null;
     for (const port of ports) {
       try {
-        await this.#bindTo(host, port);
+        await this.#bindTo(hosts, port);
         return;
       } catch (error) {
         failure = error;
@@ -222,13 +222,14 @@ export class Dht {
     throw failure ?? new HaulError('BAD_ARGUMENT', 'DHT: no port given');
   }
 
-  async #bindTo(host: string | undefined, port: number): Promise<void> {
-    const isAll = host === undefined || host === '::';
-    if (isAll || isIPv4(host)) await this.#openSocket(4, isAll ? '0.0.0.0' : host, port);
-    if (!isAll && isIPv4(host)) return;
-    const inUse = this.#sockets.get(4)?.port ?? port;
+  async #bindTo(hosts: readonly string[], port: number): Promise<void> {
+    const isAll = hosts.length === 0;
+    const ipv4 = isAll ? '0.0.0.0' : hosts.find(isIPv4);
+    const ipv6 = isAll ? '::' : hosts.find((host) => !isIPv4(host));
+    if (ipv4 !== undefined) await this.#openSocket(4, ipv4, port);
+    if (ipv6 === undefined) return;
     try {
-      await this.#openSocket(6, isAll ? '::' : host, inUse);
+      await this.#openSocket(6, ipv6, this.#sockets.get(4)?.port ?? port);
     } catch (error) {
       // A machine without IPv6. A port that somebody has is another matter: both families have one.
       if (!isAll || (error instanceof HaulError && error.code === 'PORT_IN_USE')) throw error;

@@ -7,6 +7,7 @@
 import { lookup } from 'node:dns';
 import { HaulError } from '../errors.js';
 import { HttpClient, type Requests, trusting } from '../net/http-client.js';
+import type { Own } from '../net/own-host.js';
 import { isIpLiteral, isPrivateAddress } from '../net/private-address.js';
 import { filteredLookup } from '../net/public-lookup.js';
 import { isTrackerPort } from '../net/tracker-port.js';
@@ -18,6 +19,8 @@ const NAMES_KEPT = 4_096;
 export interface TrackerConnectionsOptions {
   /** Certificates that are trusted besides those of the system, PEM. */
   readonly ca?: readonly string[] | undefined;
+  /** From which of our addresses; default: whichever the system takes. */
+  readonly own?: Own | undefined;
   /** Default `isPrivateAddress`. */
   readonly isPrivate?: (address: string) => boolean;
   /** Default that of the system. */
@@ -32,14 +35,13 @@ export class TrackerConnections {
   /** False sticks. */
   readonly #arePrivate = new Map<string, boolean>();
 
-  constructor({ ca, isPrivate = isPrivateAddress, lookUp = lookup }: TrackerConnectionsOptions = {}) {
+  constructor({ ca, own, isPrivate = isPrivateAddress, lookUp = lookup }: TrackerConnectionsOptions = {}) {
     this.#isPrivate = isPrivate;
     const note = (host: string, addresses: readonly string[]): void => this.#note(host, addresses.every(isPrivate));
     const tls = trusting(ca);
-    this.#any = new HttpClient({ connect: { ...tls, lookup: filteredLookup({ lookUp, note }) } });
-    this.#publicOnly = new HttpClient({
-      connect: { ...tls, lookup: filteredLookup({ lookUp, note, permits: (address) => !isPrivate(address) }) },
-    });
+    this.#any = new HttpClient({ connect: { ...tls, lookup: filteredLookup({ lookUp, note }) } }, own);
+    const toPublic = filteredLookup({ lookUp, note, permits: (address) => !isPrivate(address) });
+    this.#publicOnly = new HttpClient({ connect: { ...tls, lookup: toPublic } }, own);
     this.any = this.#any;
   }
 

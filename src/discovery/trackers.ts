@@ -3,6 +3,7 @@
  * for each engine.
  */
 import { makeIsInside } from '../net/own-addresses.js';
+import type { Own } from '../net/own-host.js';
 import type { AnnounceReply, AnnounceRequest, ScrapeEntry } from './announce.js';
 import { announceHttp, scrapeHttp } from './http-tracker.js';
 import { TrackerConnections } from './tracker-connections.js';
@@ -13,6 +14,8 @@ export interface TrackersOptions {
   readonly random: () => number;
   /** Certificates that are trusted besides those of Node, PEM. */
   readonly ca?: readonly string[] | undefined;
+  /** From which of our addresses they are asked; default: whichever the system takes. */
+  readonly own?: Own | undefined;
 }
 
 export class Trackers {
@@ -20,10 +23,10 @@ export class Trackers {
   readonly #http: TrackerConnections;
   readonly #udp: UdpTrackers;
 
-  constructor({ random, ca }: TrackersOptions) {
+  constructor({ random, ca, own }: TrackersOptions) {
     this.#random = random;
-    this.#http = new TrackerConnections({ ca, isPrivate: makeIsInside(() => performance.now()) });
-    this.#udp = new UdpTrackers({ random });
+    this.#http = new TrackerConnections({ ca, own, isPrivate: makeIsInside(() => performance.now()) });
+    this.#udp = new UdpTrackers({ random, own });
   }
 
   /** @throws HaulError TRACKER (it refused, or answered nonsense), TIMEOUT, NETWORK, ABORTED */

@@ -25,6 +25,8 @@ export const RESEND_FIRST_MS = 15_000;
 export interface ConversationOptions {
   /** "tracker udp://…": how an error of opening names it. Others may be at the same address: each names its own. */
   readonly where: string;
+  /** One of our addresses; default: whichever the system takes. */
+  readonly from?: string | undefined;
   /** Milliseconds. */
   readonly now: () => number;
   /** Default RESEND_FIRST_MS. */
@@ -89,11 +91,15 @@ export class Conversation {
         reject(networkError(options.where, error));
       };
       socket.once('error', fail);
-      socket.connect(port, address, (error?: Error) => {
-        socket.off('error', fail);
-        if (error instanceof Error) fail(error);
-        else resolve();
-      });
+      const connect = (): void => {
+        socket.connect(port, address, (error?: Error) => {
+          socket.off('error', fail);
+          if (error instanceof Error) fail(error);
+          else resolve();
+        });
+      };
+      if (options.from === undefined) connect();
+      else socket.bind({ address: options.from, port: 0, exclusive: true }, connect);
     });
     return new Conversation(socket, isIPv6, options);
   }

@@ -6,6 +6,7 @@ import { lookup } from 'node:dns/promises';
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import { ipBytes } from '../net/address.js';
+import { NO_OWN_ADDRESS, type Own } from '../net/own-host.js';
 import { isPrivateAddress } from '../net/private-address.js';
 import { isTrackerPort } from '../net/tracker-port.js';
 import { shownUrl } from '../net/url.js';
@@ -32,6 +33,8 @@ const NAMES_KEPT = 1000;
 export interface UdpTrackersOptions {
   /** A generator of [0, 1), for who is kept of a reply that is too long; default Math.random. */
   readonly random?: () => number;
+  /** From which of our addresses they are asked; default: whichever the system takes. */
+  readonly own?: Own | undefined;
   /** IP addresses of a name; default the system's. */
   readonly lookUp?: (host: string) => Promise<readonly string[]>;
   /** Milliseconds; default performance.now. */
@@ -211,7 +214,10 @@ export class UdpTrackers {
     signal: AbortSignal,
   ): Promise<string[]> {
     const found = ipBytes(host) !== null ? [host] : await untilAborted(this.#lookUp(host, where), signal);
-    const permitted = permits === undefined ? found : found.filter(permits);
+    const own = this.#options.own?.();
+    const reached = own === undefined ? found : found.filter((address) => own.from(address) !== null);
+    if (reached.length === 0 && found.length > 0) throw new HaulError('NETWORK', `${where}: ${NO_OWN_ADDRESS}`);
+    const permitted = permits === undefined ? reached : reached.filter(permits);
     // What a torrent names in our own network gets no datagram where something else than a tracker listens.
     const allowed = isTrackerPort(port) ? permitted : permitted.filter((address) => !isPrivateAddress(address));
     if (allowed.length === 0) {
@@ -245,7 +251,8 @@ export class UdpTrackers {
     const again = this.#conversations.get(key);
     if (again !== undefined) return again;
     const { resendMs } = this.#options;
-    const opening = Conversation.open(address, port, { where, now: this.#now, resendMs });
+    const from = this.#options.own?.().from(address) ?? undefined;
+    const opening = Conversation.open(address, port, { where, now: this.#now, resendMs, from });
     this.#conversations.set(key, opening);
     opening.catch(() => this.#conversations.delete(key));
     this.#sweeper ??= setInterval(() => void this.#sweep(this.#now() - CONNECTION_ID_MS), CONNECTION_ID_MS).unref();

@@ -6,11 +6,13 @@ import { makeAddress } from '../net/address.js';
 
 /**
  * Loaded when it is asked for.
+ * @param hosts our addresses, one of each family at most; empty: all
  * @param peerPort of TCP; by the same number of UDP others guess it
  * @throws HaulError PORT_IN_USE, NO_PERMISSION, IO
  */
 export async function openDht(
-  { dht = {}, host }: EngineOptions,
+  { dht = {} }: EngineOptions,
+  hosts: readonly string[],
   peerPort: number | null,
   random: () => number,
   log: Log,
@@ -19,7 +21,7 @@ export async function openDht(
   const { port, nodes = [], stateFile, readOnly = false } = dht;
   return Opened.open({
     ports: port === undefined ? [peerPort ?? 0, 0] : [port],
-    host,
+    hosts,
     nodes: nodes.flatMap((node) => makeAddress(node.host, node.port) ?? []),
     stateFile,
     isReadOnly: readOnly,

@@ -130,6 +130,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       makePeerId: internals.makePeerId,
       maxConnections: roomOf(options).connections,
       filter: this.#network.filter,
+      own: () => this.#network.own,
       lookUp: (infoHash) => this.#visited(infoHash),
       wake: (infoHash, gone) => this.#wakeFor(infoHash, gone),
       onEvent: (message, facts) => this.#log('debug', message, facts),

@@ -9,6 +9,7 @@ import { Trackers } from '../discovery/trackers.js';
 import { fromSystemError } from '../errors.js';
 import type { Log } from '../log.js';
 import { type Listener, listen } from '../net/listen.js';
+import { EVERY_HOST, findOwnHost, type OwnHost } from '../net/own-host.js';
 import { PeerFilter } from '../net/peer-filter.js';
 import type { EngineInternals } from './internals.js';
 import { Outside } from './outside.js';
@@ -34,6 +35,8 @@ export class Network {
   readonly webClients: EngineWebClients;
   readonly outside: Outside;
   readonly filter = new PeerFilter();
+  /** By which of our addresses all goes, in and out (`EngineOptions.host`); known when it is open. */
+  own: OwnHost = EVERY_HOST;
   readonly #options: NetworkOptions;
   #listener: Listener | null = null;
 
@@ -42,17 +45,19 @@ export class Network {
     const { engine, random } = options;
     if (engine.peerFilter !== undefined) this.filter.set(engine.peerFilter);
     this.outside = new Outside(options);
-    this.webClients = new EngineWebClients({ ca: engine.ca });
-    this.trackers = new Trackers({ random, ca: engine.ca });
+    const own = (): OwnHost => this.own;
+    this.webClients = new EngineWebClients({ ca: engine.ca, own });
+    this.trackers = new Trackers({ random, ca: engine.ca, own });
   }
 
-  /** @throws HaulError PORT_IN_USE, NO_PERMISSION, IO; then nothing is left open */
+  /** @throws HaulError BAD_ARGUMENT (the host), PORT_IN_USE, NO_PERMISSION, IO; then nothing is left open */
   async open(): Promise<void> {
     const { engine, log } = this.#options;
     try {
+      this.own = await findOwnHost(engine.host);
       if (engine.port !== false) await this.#listen(engine.port);
       if (this.port !== null) log('info', `listening for peers on port ${this.port}`);
-      await this.outside.open(this.port);
+      await this.outside.open(this.port, this.own);
     } catch (error) {
       await Promise.all([this.stopListening(), this.close()]);
       throw error;
@@ -60,11 +65,11 @@ export class Network {
   }
 
   async #listen(port: number | undefined): Promise<void> {
-    const { engine, onSocket, onTrouble } = this.#options;
+    const { onSocket, onTrouble } = this.#options;
     const { first, last } = DEFAULTS.portRange;
     this.#listener = await listen({
       ports: port === undefined ? Array.from({ length: last - first + 1 }, (_, i) => first + i) : [port],
-      host: engine.host,
+      host: this.own.listenAt,
       onSocket,
       onError: (error) => onTrouble(fromSystemError(error, 'accept connections on', `port ${this.port}`).message),
     });

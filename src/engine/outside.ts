@@ -9,6 +9,7 @@ import type { Log } from '../log.js';
 import type { Lsd } from '../lsd/lsd.js';
 import type { Nat } from '../nat/nat.js';
 import type { NatClock, PortMapper } from '../nat/port-mapper.js';
+import type { OwnHost } from '../net/own-host.js';
 import { openDht } from './dht.js';
 
 /** Whoever announces everything anew with each whim of a gateway floods the trackers. */
@@ -47,18 +48,18 @@ export class Outside implements Reached {
   }
 
   /** @throws HaulError PORT_IN_USE, NO_PERMISSION, IO: of the DHT only */
-  async open(peerPort: number | null): Promise<void> {
+  async open(peerPort: number | null, own: OwnHost): Promise<void> {
     const { engine, random, log } = this.#options;
     this.#peerPort = peerPort;
-    if (engine.dht !== undefined) this.dht = await openDht(engine, peerPort, random, log);
-    if (engine.lsd === true) await this.#openLsd(peerPort);
+    if (engine.dht !== undefined) this.dht = await openDht(engine, own.listenAt, peerPort, random, log);
+    if (engine.lsd === true) await this.#openLsd(peerPort, own);
     if (engine.nat !== undefined && peerPort !== null) await this.#openNat(peerPort);
   }
 
   /** Told is the port of this machine, whatever a gateway maps to it. */
-  async #openLsd(port: number | null): Promise<void> {
+  async #openLsd(port: number | null, own: OwnHost): Promise<void> {
     const { Lsd: Opened } = await import('../lsd/lsd.js');
-    this.lsd = await Opened.open({ host: this.#options.engine.host, port, log: this.#options.log });
+    this.lsd = await Opened.open({ host: own.listenAt[0], port, log: this.#options.log });
   }
 
   async #openNat(peerPort: number): Promise<void> {

@@ -3,6 +3,7 @@ import { lookup } from 'node:dns';
 import { LIMITS } from '../config.js';
 import { HttpClient, trusting } from '../net/http-client.js';
 import { type Interfaces, makeIsInside } from '../net/own-addresses.js';
+import type { Own } from '../net/own-host.js';
 import { isLinkLocalAddress, isLoopbackAddress } from '../net/private-address.js';
 import { filteredLookup } from '../net/public-lookup.js';
 import type { WebClients } from '../webseed/web-seeds.js';
@@ -10,6 +11,8 @@ import type { WebClients } from '../webseed/web-seeds.js';
 export interface WebClientsOptions {
   /** Certificates (PEM) that are trusted besides those of Node. */
   readonly ca?: readonly string[] | undefined;
+  /** From which of our addresses; default: whichever the system takes. */
+  readonly own?: Own | undefined;
   /** Default `LIMITS.webSeedIdleMs`. */
   readonly idleMs?: number;
   /** Default that of the system. */
@@ -24,16 +27,19 @@ export class EngineWebClients implements WebClients {
   readonly publicOnly: HttpClient;
   readonly isInside: (host: string) => boolean;
 
-  constructor({ ca, idleMs = LIMITS.webSeedIdleMs, lookUp = lookup, interfaces }: WebClientsOptions = {}) {
+  constructor({ ca, own, idleMs = LIMITS.webSeedIdleMs, lookUp = lookup, interfaces }: WebClientsOptions = {}) {
     const connect = { timeout: LIMITS.webSeedTimeoutMs, ...trusting(ca) };
     const clientTo = (permits: (address: string) => boolean): HttpClient =>
-      new HttpClient({
-        // Of one origin, for all torrents: several web seeds may lie at one server.
-        connections: 2 * LIMITS.webSeedRequests,
-        keepAliveMaxTimeout: idleMs,
-        maxOrigins: LIMITS.webSeedOrigins,
-        connect: { ...connect, lookup: filteredLookup({ permits, lookUp }) },
-      });
+      new HttpClient(
+        {
+          // Of one origin, for all torrents: several web seeds may lie at one server.
+          connections: 2 * LIMITS.webSeedRequests,
+          keepAliveMaxTimeout: idleMs,
+          maxOrigins: LIMITS.webSeedOrigins,
+          connect: { ...connect, lookup: filteredLookup({ permits, lookUp }) },
+        },
+        own,
+      );
     this.any = clientTo(() => true);
     this.ofTrackers = clientTo((address) => !isLinkLocalAddress(address) && !isLoopbackAddress(address));
     this.isInside = makeIsInside(() => performance.now(), interfaces);

@@ -3,8 +3,10 @@
  * one: all of it takes 150 ms of a processor that a short download does not have.
  */
 import { createRequire } from 'node:module';
-import type { Agent, Dispatcher } from 'undici';
+import type { Agent, buildConnector, Dispatcher } from 'undici';
 import { asSystemLimit } from '../errors.js';
+import { type ConnectOptions, connectFrom } from './connect-from.js';
+import type { Own } from './own-host.js';
 
 /** What is needed of an undici `Agent`; a whole one will do. */
 export interface Requests {
@@ -21,6 +23,7 @@ type Request = (this: Dispatcher, options: Dispatcher.RequestOptions) => Promise
 interface Loaded {
   readonly Agent: new (options?: Agent.Options) => Agent;
   readonly request: Request;
+  readonly buildConnector: typeof buildConnector;
 }
 
 let loaded: Loaded | null = null;
@@ -31,21 +34,25 @@ function load(): Loaded {
     return {
       Agent: require('undici/lib/dispatcher/agent.js') as Loaded['Agent'],
       request: require('undici/lib/api/api-request.js') as Request,
+      buildConnector: require('undici/lib/core/connect.js') as Loaded['buildConnector'],
     };
   } catch {
     // Its parts have other places in this version.
-    const { Agent } = require('undici') as typeof import('undici');
-    return { Agent, request: Agent.prototype.request as Request };
+    const { Agent, buildConnector } = require('undici') as typeof import('undici');
+    return { Agent, request: Agent.prototype.request as Request, buildConnector };
   }
 }
 
 export class HttpClient implements Requests, Dispatches {
   readonly #options: Agent.Options;
+  readonly #own: Own | undefined;
   #agent: Agent | null = null;
   #isDestroyed = false;
 
-  constructor(options: Agent.Options = {}) {
+  /** @param own from which of our addresses, known with the first request; default: whichever the system takes */
+  constructor(options: Agent.Options = {}, own?: Own) {
     this.#options = options;
+    this.#own = own;
   }
 
   /**
@@ -71,8 +78,14 @@ export class HttpClient implements Requests, Dispatches {
   #open(): { readonly agent: Agent; readonly request: Request } {
     if (this.#isDestroyed) throw Object.assign(new Error('the client is destroyed'), { code: 'UND_ERR_DESTROYED' });
     loaded ??= load();
-    this.#agent ??= new loaded.Agent(this.#options);
+    this.#agent ??= new loaded.Agent(this.#optionsOf(loaded));
     return { agent: this.#agent, request: loaded.request };
+  }
+
+  #optionsOf({ buildConnector }: Loaded): Agent.Options {
+    const own = this.#own?.();
+    if (own?.isBound !== true) return this.#options;
+    return { ...this.#options, connect: connectFrom(own, this.#options.connect as ConnectOptions, buildConnector) };
   }
 
   /** Ends what is under way and closes all connections. Idempotent. */

@@ -13,8 +13,8 @@ export interface Listener {
 export interface ListenOptions {
   /** Ports to try in order; [0] for any free one. */
   readonly ports: readonly number[];
-  /** Default: all addresses, IPv6 and IPv4. */
-  readonly host?: string | undefined;
+  /** One address, or several with the same port. Default, and where there is none: all, IPv6 and IPv4. */
+  readonly host?: string | readonly string[] | undefined;
   /** Receives paused sockets. */
   readonly onSocket: (socket: net.Socket) => void;
   readonly onError: (error: Error) => void;
@@ -25,7 +25,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   let failure: HaulError | null = null;
   for (const port of options.ports) {
     try {
-      return await bindTo(options.host, (host) => tryListen(host, port, options));
+      return await listenAt(port, options);
     } catch (error) {
       failure = error as HaulError;
     }
@@ -37,6 +37,26 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     });
   }
   throw failure ?? new HaulError('BAD_ARGUMENT', 'listen for peers: no port given');
+}
+
+/** How often another port is taken where the one that was free at the first address is in use at the second. */
+const ANY_PORT_TRIES = 5;
+
+async function listenAt(port: number, options: ListenOptions): Promise<Listener> {
+  const hosts = typeof options.host === 'string' ? [options.host] : (options.host ?? []);
+  if (hosts.length < 2) return bindTo(hosts[0], (host) => tryListen(host, port, options));
+  for (let tries = 1; ; tries++) {
+    const open: Listener[] = [];
+    const close = async (): Promise<void> => void (await Promise.all(open.map((each) => each.close())));
+    try {
+      for (const host of hosts) open.push(await tryListen(host, open[0]?.port ?? port, options));
+      return { port: open[0]!.port, close };
+    } catch (error) {
+      await close();
+      const isTaken = error instanceof HaulError && error.code === 'PORT_IN_USE';
+      if (port !== 0 || !isTaken || tries === ANY_PORT_TRIES) throw error;
+    }
+  }
 }
 
 function tryListen(host: string, port: number, options: ListenOptions): Promise<Listener> {

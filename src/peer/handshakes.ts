@@ -4,6 +4,7 @@
  */
 import type net from 'node:net';
 import { LIMITS } from '../config.js';
+import { NO_OWN_ADDRESS, type Own } from '../net/own-host.js';
 import { DENIED, type PeerFilter } from '../net/peer-filter.js';
 import { groupOf } from '../net/remote-group.js';
 import { encodeHandshake, type Handshake } from '../wire/handshake.js';
@@ -36,6 +37,8 @@ export interface HandshakesOptions {
   readonly maxConnections: number;
   /** Who may be a peer at all (`net/peer-filter.ts`). Default: everybody. */
   readonly filter?: Pick<PeerFilter, 'permits' | 'lets'> | undefined;
+  /** From which of our addresses others are dialled (`net/own-host.ts`). Default: whichever the system takes. */
+  readonly own?: Own | undefined;
   readonly lookUp: (infoHash: Buffer) => Door | null;
   /**
    * A torrent that sleeps: resolves with its door when it takes peers, null when it does not; never rejects. Null at
@@ -87,7 +90,12 @@ export class Handshakes implements LinkHandlers {
       door.dialFailed(host, port, DENIED, true);
       return;
     }
-    const link = PeerLink.dial(host, port, this.#options.flusher, this);
+    const from = this.#options.own?.().from(host);
+    if (from === null) {
+      door.dialFailed(host, port, NO_OWN_ADDRESS, true);
+      return;
+    }
+    const link = PeerLink.dial(host, port, this.#options.flusher, this, from);
     this.#links.add(link);
     this.#pending.set(link, door);
   }

@@ -86,14 +86,15 @@ export class PeerLink {
   #closeReason: string | null = null;
   #isClosed = false;
 
-  /** Dials `host:port`. */
-  static dial(host: string, port: number, flusher: Flusher, handlers: LinkHandlers): PeerLink {
+  /** Dials `host:port`. @param from one of our addresses; default: whichever the system takes */
+  static dial(host: string, port: number, flusher: Flusher, handlers: LinkHandlers, from?: string): PeerLink {
     return new PeerLink(host, port, false, flusher, handlers, (link) =>
       connectSocket(
         host,
         port,
         (source, length) => link.#receive(source, length),
         () => link.#limit.mostBytes,
+        from,
       ),
     );
   }

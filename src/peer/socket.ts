@@ -35,9 +35,19 @@ function onread(onBytes: OnBytes, mostBytes: MostBytes): net.OnReadOpts {
   return { buffer: next, callback: (length: number) => onBytes(buffer, length) };
 }
 
-/** Starts a TCP connection; 'connect', 'error' and 'close' are the caller's to listen to. */
-export function connectSocket(host: string, port: number, onBytes: OnBytes, mostBytes = EVERYTHING): net.Socket {
-  return net.connect({ host, port, noDelay: true, onread: onread(onBytes, mostBytes) });
+/**
+ * Starts a TCP connection; 'connect', 'error' and 'close' are the caller's to listen to.
+ * @param from one of our addresses; undefined: whichever the system takes
+ */
+export function connectSocket(
+  host: string,
+  port: number,
+  onBytes: OnBytes,
+  mostBytes = EVERYTHING,
+  from?: string,
+): net.Socket {
+  const local = from === undefined ? {} : { localAddress: from };
+  return net.connect({ host, port, ...local, noDelay: true, onread: onread(onBytes, mostBytes) });
 }
 
 interface ServerBound {

@@ -7,11 +7,12 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type Child, startChild } from '../../lab/child.js';
+import { type Child, run, startChild } from '../../lab/child.js';
 import { writeSeededFile } from '../../lab/data.js';
 import { openScope, type Scope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
 import { sha256File } from '../../lab/tree.js';
+import { until } from '../../lab/wait.js';
 import { type Family, type Host, openHosts } from '../support/hosts.js';
 import { requireNamespaces } from '../support/requirements.js';
 
@@ -96,7 +97,35 @@ async function findThroughTracker(t: TestContext, family: Family): Promise<void>
   assert.equal(await sha256File(path.join(third.folder, NAME)), wanted);
 }
 
+/** A machine with two addresses: what goes out comes from the one that is named, or from that of the interface. */
+async function goOutBy(t: TestContext): Promise<void> {
+  if (await requireNamespaces(t)) return;
+  const scope = openScope(t);
+  const [sharer, getter] = (await openMachines(scope, 2, 'ipv4')) as [Machine, Machine];
+  const second = '10.78.0.77';
+  await run(scope, 'ip', ['-n', getter.host.name, 'addr', 'add', `${second}/24`, 'dev', 'eth0']);
+  await writeSeededFile(path.join(sharer.folder, NAME), FILE_BYTES, 'two');
+  const share = sharer.type(`haul share "${NAME}" --verbose`);
+  const line = (await share.line('the line to paste', TIMEOUT_MS, (text) => /^ +haul get /.test(text))).trim();
+  for (const [host, address] of [
+    [second, second],
+    ['eth0', getter.host.address],
+  ] as const) {
+    const typed = `${line} --host ${host} --output ${host}`;
+    await succeeds(getter.type(typed), typed);
+    await until(`a peer at ${address}`, TIMEOUT_MS, () => share.tail().includes(`peer ${address}:`));
+  }
+  const foreign = getter.type(`${line} --host 10.78.0.1`);
+  const { code, text } = await foreign.exited;
+  assert.equal(code, 1, text);
+  assert.match(
+    foreign.tail(),
+    /host 10\.78\.0\.1: this machine has no such address; it has .*10\.78\.0\.2, 10\.78\.0\.77/,
+  );
+}
+
 describe('machines on a network', { concurrency: 2 }, () => {
+  test('with two addresses the one that --host names is used for all that goes out', goOutBy);
   for (const family of ['ipv4', 'ipv6'] as const) {
     test(`the line that haul share prints works when pasted elsewhere, over ${family}`, (t) =>
       pasteFromShare(t, family));
