@@ -173,6 +173,21 @@ export const LIMITS = {
   announceIntervalMaxMs: 2 * 60 * 60_000,
   /** Addresses remembered per torrent. */
   knownAddresses: 5000,
+  /**
+   * The first ban of a peer that sent bad data, twice as long each time: a disk that was bad is replaced, and an
+   * address passes on to somebody else,
+   */
+  banFirstMs: 30 * 60_000,
+  /** up to this. */
+  banLastMs: 2 * 60 * 60_000,
+  /** Names of peers that are looked up at once: the system has few threads for that, and trackers need them too. */
+  nameLookupsAtOnce: 1,
+  /** Names that wait for their turn; one more is tried again later. */
+  nameLookupsWaiting: 256,
+  /** Name servers answer in a second or two. */
+  nameLookupMs: 10_000,
+  /** Addresses of one name of a peer: an answer holds more only where somebody wants us to knock at doors. */
+  addressesPerName: 32,
   /** Entries of a list of peers that are allowed or denied: public ones have 300,000; so many take 16 MB at most. */
   peerRanges: 500_000,
   /** Extended messages other than metadata are small; the handshake too. */

@@ -132,6 +132,8 @@ export interface AddressFailure {
 }
 
 export interface BannedPeer {
+  /** When the ban ends: after half an hour, twice as long each time, up to two hours. */
+  readonly until: Date;
   /** "host:port" */
   readonly address: string;
   readonly reason: string;

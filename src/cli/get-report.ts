@@ -98,8 +98,10 @@ export function sourceLines({ trackers, addresses }: TorrentSources): string[] {
   const why = reasons.length === 0 ? '' : `: ${reasons.join(', ')}`;
   lines.push(`peers: ${known} known, ${count(dialled, 'dial')}, ${count(connected, 'connection')}${why}`);
   if (banned > 0) {
-    const named = bans.slice(-BANS_SHOWN).map(({ address, reason }) => `${address} ${reason}`);
-    lines.push(`banned: ${banned}: ${named.join(', ')}`);
+    const named = bans.slice(-BANS_SHOWN).map(({ address, reason, until }) => {
+      return `${address} ${reason}, until ${until.toISOString().replace(/\.\d+Z$/, 'Z')}`;
+    });
+    lines.push(`banned: ${banned}${named.length === 0 ? '' : `: ${named.join('; ')}`}`);
   }
   return lines;
 }

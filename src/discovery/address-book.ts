@@ -205,6 +205,14 @@ export class AddressBook {
     this.#bar(address, 'self', Number.POSITIVE_INFINITY);
   }
 
+  /** The user names it no more: it is forgotten, or, while it is dialled or connected, becomes one like any other. */
+  disown(address: Address): void {
+    const entry = this.#open(address);
+    if (entry?.source !== 'explicit') return;
+    if (entry.state !== 'dialling' && entry.state !== 'connected') this.#forget(entry);
+    else entry.source = 'tracker';
+  }
+
   /** There is nobody else: the address whose ban ends first may be dialled now. False: none is banned. */
   pardon(): boolean {
     let first: Entry | null = null;

@@ -97,7 +97,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   readonly #magnets = new Magnets(() => ({
     environment: this.#sharedEnvironment,
     dialler: this.#dialler,
-    add: (metainfo, options, found) => this.#add(metainfo, options, found),
+    add: (metainfo, options, found, bans) => this.#add(metainfo, options, { found, bans }),
   }));
   readonly #network: Network;
   #timer: NodeJS.Timeout | null = null;
@@ -232,18 +232,14 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     return this.#magnets.add(torrent, options, (infoHashHex) => this.#handles.has(infoHashHex));
   }
 
-  /** @param found peers of it that a magnet link led to */
-  #add(metainfo: Metainfo, options: AddOptions, found?: SessionOptions['found']): TorrentHandle {
+  /** @param met whom a magnet link led to */
+  #add(metainfo: Metainfo, options: AddOptions, met: Pick<SessionOptions, 'found' | 'bans'> = {}): TorrentHandle {
     const { infoHashHex, name } = metainfo;
     if (this.#closing !== null) throw new HaulError('CLOSED', `add ${name}: the engine is closed`);
     checkAddOptions(metainfo, options);
     if (this.#handles.has(infoHashHex)) throw alreadyThere(infoHashHex, name);
     const throttles = this.#limits.forTorrent(options);
-    const own: SessionOptions = {
-      ...options,
-      output: resolve(options.output),
-      ...(found === undefined ? {} : { found }),
-    };
+    const own: SessionOptions = { ...options, ...met, output: resolve(options.output) };
     const handle = new TorrentHandle(metainfo, own, throttles, this.#host);
     this.#handles.set(infoHashHex, handle);
     emitTo(this, 'added', handle);

@@ -1,6 +1,5 @@
 /** The surroundings of the torrents of an engine: addresses, trackers, names of hosts. Part of the composition root. */
 import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { LIMITS } from '../config.js';
 import { DhtSource } from '../dht/dht-source.js';
@@ -9,6 +8,7 @@ import { AnnounceGate, urgencyOf } from '../discovery/announce-gate.js';
 import { Announcer, type AnnouncerOptions } from '../discovery/announcer.js';
 import type { Trackers } from '../discovery/trackers.js';
 import { LsdSource } from '../lsd/lsd-source.js';
+import { HostLookups } from '../net/host-lookups.js';
 import type { AnnounceOwner, Environment } from '../torrent/environment.js';
 import { type WebClients, WebSeeds } from '../webseed/web-seeds.js';
 import type { Outside, Reached } from './outside.js';
@@ -53,6 +53,7 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
     placeMs: LIMITS.announcePlaceMs,
     later,
   });
+  const names = makeLookups();
   const now = (): number => performance.now();
   const announces: SharedAnnounces = {
     peerId,
@@ -83,7 +84,7 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
     usesLsd: lsd !== null,
     dht,
     makeAddresses: () => new AddressBook({ random }),
-    resolveHost,
+    resolveHost: (host, isAgain) => names.resolve(host, isAgain),
     makeAnnounces: (torrent, tiers, owner) => new Announcer(ownAnnounces(announces, tiers, torrent.infoHash, owner)),
     makeSources: ({ infoHash, name, isPrivate }, owners) => {
       if (isPrivate) return [];
@@ -135,8 +136,11 @@ function later(ms: number, call: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-async function resolveHost(host: string): Promise<readonly string[]> {
-  if (isIP(host) !== 0) return [host];
-  const found = await lookup(host, { all: true });
-  return found.map(({ address }) => address);
+function makeLookups(): HostLookups {
+  const { nameLookupsAtOnce: atOnce, nameLookupsWaiting: waiting, nameLookupMs: timeoutMs } = LIMITS;
+  return new HostLookups({ lookUp, atOnce, waiting, timeoutMs, later });
+}
+
+async function lookUp(host: string): Promise<readonly string[]> {
+  return (await lookup(host, { all: true })).map(({ address }) => address);
 }

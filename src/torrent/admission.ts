@@ -11,10 +11,12 @@ export const SELF = 'connected to ourselves';
 export class Admission {
   readonly #torrent: Pick<HostSession, 'environment' | 'exchange'>;
   /** Made with the first ban. */
-  #bans: Bans | null = null;
+  #bans: Bans | null;
 
-  constructor(torrent: Pick<HostSession, 'environment' | 'exchange'>) {
+  /** @param bans of those who lied about the metadata */
+  constructor(torrent: Pick<HostSession, 'environment' | 'exchange'>, bans: Bans | null) {
     this.#torrent = torrent;
+    this.#bans = bans;
   }
 
   /** It is known by content that it sent bad data. Returns when the ban ends. */

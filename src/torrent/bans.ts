@@ -1,17 +1,16 @@
 /**
  * Who is kept out of one torrent, and for how long. Pure: the clock is an argument.
  *
- * A ban needs evidence by content (`suspects.ts`: a good copy shows whose blocks were bad), names one peer id at one
+ * A ban needs evidence by content (`suspects.ts`: a good copy shows whose blocks were bad;
+ * `magnet/assembly.ts`: a copy of the metadata that one alone gave has another hash), names one peer id at one
  * host, and ends by itself: a disk that was bad is replaced, an address passes on to somebody else. An address as a
  * whole is refused only when several of its peers were caught. What the user named is never refused (`roster.ts`). A
  * host of IPv6 has a new address of its /64 whenever it likes: its ban holds in all of it. But a /64 is also a whole
  * LAN: it is refused when so many of its addresses were caught that most of it is bad.
  */
+import { LIMITS } from '../config.js';
 import { groupOf } from '../net/remote-group.js';
 
-/** The first ban of a peer; each further one is twice as long, up to the last. */
-export const BAN_FIRST_MS = 30 * 60_000;
-export const BAN_LAST_MS = 2 * 60 * 60_000;
 /** Banned peers of one address before it is refused: one liar must not take its neighbours behind a NAT with it. */
 export const BANS_PER_HOST = 3;
 /**
@@ -41,7 +40,7 @@ export class Bans {
     const ban = this.#bans.get(name) ?? { group, address: '', untilMs: 0, times: 0 };
     ban.address = addressOf(host);
     this.#bans.delete(name);
-    ban.untilMs = nowMs + Math.min(BAN_LAST_MS, BAN_FIRST_MS * 2 ** ban.times);
+    ban.untilMs = nowMs + Math.min(LIMITS.banLastMs, LIMITS.banFirstMs * 2 ** ban.times);
     ban.times++;
     this.#bans.set(name, ban);
     const [oldest] = this.#bans.keys();

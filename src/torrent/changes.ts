@@ -9,6 +9,7 @@ import type { Address } from '../net/address.js';
 import type { Priority } from '../scheduler/pieces/priority.js';
 import type { Standings } from '../webseed/standings.js';
 import { type FileStamp, isUnchanged } from '../work/file-stamp.js';
+import type { Bans } from './bans.js';
 import type { Content } from './content.js';
 import { stoppedError } from './endings.js';
 import type { TorrentExchange } from './remotes.js';
@@ -20,6 +21,8 @@ export interface SessionOptions extends AddOptions {
   readonly hashesAll?: boolean;
   /** Peers that are known already, and how they were found. */
   readonly found?: readonly { readonly address: Address; readonly foundBy: FoundBy }[];
+  /** Who lied about what the torrent is. */
+  readonly bans?: Bans | null | undefined;
   /** What became of its web seeds in earlier sessions. */
   readonly standings?: Standings;
   /** Pieces that were hashed so far. */

@@ -84,7 +84,8 @@ export class Condition {
 
   sources(): TorrentSources {
     const { contacts } = this;
-    const { dialled, connected, failed, banned, bans, failures } = contacts;
+    const { dialled, connected, failed, banned, failures } = contacts;
+    const bans = contacts.bans.filter(({ until }) => until.getTime() > Date.now());
     return {
       trackers: this.#trackers,
       webSeeds: this.#torrent.webSources.reports(),

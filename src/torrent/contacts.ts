@@ -43,10 +43,11 @@ export class Contacts {
     this.#note(address, reason);
   }
 
-  ban(address: string, reason: string): void {
+  /** @param until when the ban ends */
+  ban(address: string, reason: string, until: Date): void {
     this.banned++;
     this.#forget(address);
-    this.#bans.push({ address, reason });
+    this.#bans.push({ address, reason, until });
     if (this.#bans.length > BANS_NAMED) this.#bans.shift();
   }
 

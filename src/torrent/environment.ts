@@ -38,6 +38,8 @@ export interface Addresses {
   /** The address whose ban ends first may be dialled now. False: none is banned. */
   pardon(): boolean;
   markSelf(address: Address): void;
+  /** The user names it no more: it is forgotten, or, while it is dialled or connected, becomes one like any other. */
+  disown(address: Address): void;
 }
 
 /** Talks to the trackers of one torrent. */
@@ -96,8 +98,11 @@ export interface Environment {
   makeAddresses(): Addresses;
   /** Whether somebody at this address may be a peer: others are not remembered. */
   permits(host: string): boolean;
-  /** IP addresses of a host name (or of an address, itself). Rejects when there are none. */
-  resolveHost(host: string): Promise<readonly string[]>;
+  /**
+   * IP addresses of a host name (or of an address, itself). Rejects when there are none, or none in time.
+   * @param isAgain it was asked for before: others go first
+   */
+  resolveHost(host: string, isAgain?: boolean): Promise<readonly string[]>;
   makeAnnounces(
     torrent: Pick<Metainfo, 'infoHash'>,
     trackers: readonly (readonly string[])[],

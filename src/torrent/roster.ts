@@ -11,6 +11,7 @@ import { silentSources } from '../swarm/silence.js';
 import type { Handshake } from '../wire/handshake.js';
 import type { WireSink } from '../wire/sink.js';
 import { Admission, SELF } from './admission.js';
+import type { Bans } from './bans.js';
 import { deferred } from './endings.js';
 import type { Addresses } from './environment.js';
 import { dhtOf, Introductions } from './introductions.js';
@@ -59,9 +60,10 @@ export class Roster implements Door {
   /** Whom we dialled before that. */
   #early: Set<string> | null = null;
 
-  constructor(torrent: HostSession) {
+  /** @param bans of those who lied about what the torrent is; they are kept out of the session too */
+  constructor(torrent: HostSession, bans: Bans | null = null) {
     this.#torrent = torrent;
-    this.#admission = new Admission(torrent);
+    this.#admission = new Admission(torrent, bans);
     this.infoHash = torrent.metainfo.infoHash;
   }
 
@@ -77,6 +79,7 @@ export class Roster implements Door {
       resolveHost,
       now,
       onAddress: (address) => this.#addresses.add(address, 'explicit'),
+      onGone: (address) => this.#addresses.disown(address),
       onTrouble: (peer, reason, isFirst) => log(isFirst ? 'warn' : 'debug', `peer ${peer}: ${reason}`),
       isPeer: ({ host, port }) => {
         const isIt = ({ remote }: WirePeer): boolean =>
@@ -135,7 +138,11 @@ export class Roster implements Door {
   /** The user wants nothing of this peer any more: it is not dialled until it is named again, and connections end. */
   remove(host: string, port: number): void {
     const all = [{ host, port }, ...(this.#named?.remove(host, port) ?? [])];
-    for (const address of all) this.#addresses.ban(address, Number.POSITIVE_INFINITY);
+    for (const address of all) {
+      // One that was named by hand could not be banned.
+      this.#addresses.disown(address);
+      this.#addresses.ban(address, Number.POSITIVE_INFINITY);
+    }
     for (const { remote } of wirePeers(this.#torrent.exchange)) {
       const ports = [remote.link.port, remote.listenPort];
       if (all.some((address) => address.host === remote.host && ports.includes(address.port)))
@@ -365,7 +372,8 @@ export class Roster implements Door {
     if (!link.isIncoming) this.#addresses.ban({ host, port: link.port }, untilMs);
     const { environment, condition } = this.#torrent;
     const { address } = link;
-    condition.contacts.ban(address, reason);
+    const until = new Date(Date.now() + untilMs - environment.now());
+    condition.contacts.ban(address, reason, until);
     environment.log('warn', `peer ${address} banned: ${reason}`, { code: 'PEER_BANNED', address, client, reason });
     this.#torrent.tell('peer', address, 'banned', reason);
   }

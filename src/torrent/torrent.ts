@@ -82,7 +82,7 @@ export class LiveTorrent implements Session {
     this.content = services.contentOf(metainfo, this.output, this.selection);
     this.#pinned = PinnedFile.of(this, options.sha256);
     this.condition = new Condition(this, options.trackers !== undefined);
-    this.roster = new Roster(this);
+    this.roster = new Roster(this, options.bans);
     this.#sources = new PeerSources(metainfo.isPrivate, this.roster);
     this.webSources = new WebSources(this, options);
     this.announces = new ChangingAnnounces(this, options.trackers ?? metainfo.trackers);

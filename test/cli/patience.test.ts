@@ -112,7 +112,7 @@ describe('the reasons of the sources', () => {
         failed: 4,
         banned: 1,
         failures: [{ reason: 'connection refused', addresses: 2, example: '10.0.0.1:6881' }],
-        bans: [{ address: '10.0.0.5:6881', reason: 'sent corrupt data' }],
+        bans: [{ address: '10.0.0.5:6881', reason: 'sent corrupt data', until: new Date('2026-01-02T03:04:05.678Z') }],
       },
     };
     assert.deepEqual(sourceLines(sources), [
@@ -121,7 +121,7 @@ describe('the reasons of the sources', () => {
       'tracker http://c/x: no answer yet',
       'tracker wss://d: not contacted, wss trackers are not supported yet',
       'peers: 2 known, 5 dials, 1 connection: 2 connection refused (10.0.0.1:6881)',
-      'banned: 1: 10.0.0.5:6881 sent corrupt data',
+      'banned: 1: 10.0.0.5:6881 sent corrupt data, until 2026-01-02T03:04:05Z',
     ]);
     const none = { ...sources.addresses, banned: 0, failures: [] };
     assert.equal(sourceLines({ trackers: [], webSeeds: [], addresses: none })[0], 'trackers: none');

@@ -312,3 +312,20 @@ test('a dial that did not begin for want of something of ours leaves the address
   assert.deepEqual(book.next(0), address);
   book.checkInvariants();
 });
+
+test('an address that the user names no more is forgotten, or is one like any other while it is connected', () => {
+  const known = book();
+  for (const number of [1, 2, 3]) known.add(at(number), 'explicit');
+  known.add(at(4), 'tracker');
+  known.dialled(at(2));
+  known.connected(at(2), 0);
+  known.retire(at(3));
+  for (const number of [1, 2, 3, 4, 5]) known.disown(at(number));
+  assert.deepEqual(
+    [1, 2, 3, 4].map((number) => known.state(at(number))),
+    [null, 'connected', 'retired', 'idle'],
+  );
+  known.ban(at(2), 1000);
+  assert.equal(known.state(at(2)), 'banned', 'it can be banned now');
+  known.checkInvariants();
+});

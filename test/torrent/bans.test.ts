@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BAN_FIRST_MS, BAN_LAST_MS, BANNED_ADDRESSES_PER_GROUP, BANS_PER_HOST, Bans } from '../../src/torrent/bans.js';
+import { LIMITS } from '../../src/config.js';
+import { BANNED_ADDRESSES_PER_GROUP, BANS_PER_HOST, Bans } from '../../src/torrent/bans.js';
 
 const id = (n: number): Buffer => Buffer.from(`-XX0001-${String(n).padStart(12, '0')}`);
 
 test('a ban ends, and the next one of the same peer is longer, up to two hours', () => {
   const bans = new Bans();
   let nowMs = 1000;
-  for (const lengthMs of [BAN_FIRST_MS, BAN_FIRST_MS * 2, BAN_LAST_MS, BAN_LAST_MS]) {
+  for (const lengthMs of [LIMITS.banFirstMs, LIMITS.banFirstMs * 2, LIMITS.banLastMs, LIMITS.banLastMs]) {
     assert.equal(bans.add('192.0.2.1', id(1), nowMs), nowMs + lengthMs);
     assert.equal(bans.refusal('192.0.2.1', id(1), nowMs + lengthMs - 1), 'banned: it sent corrupt data');
     nowMs += lengthMs;
@@ -22,7 +23,7 @@ test('a host is refused while several of its peers are banned, and no other host
   bans.add('192.0.2.1', id(BANS_PER_HOST), 10);
   assert.equal(bans.refusal('192.0.2.1', id(99), 11), 'banned: its host sent corrupt data');
   assert.equal(bans.refusal('192.0.2.2', id(1), 11), null);
-  assert.equal(bans.refusal('192.0.2.1', id(99), BAN_FIRST_MS), null);
+  assert.equal(bans.refusal('192.0.2.1', id(99), LIMITS.banFirstMs), null);
 });
 
 test('the ban of an IPv6 peer holds in its /64: a new address does not lift it', () => {
@@ -52,7 +53,7 @@ test('a /64 is refused when many of its addresses are banned, and until those ba
   bans.add('2001:db8:1:2::aaaa', id(97), 10);
   assert.equal(bans.refusal('2001:db8:1:2::ffff', id(99), 11), 'banned: its network sent corrupt data');
   assert.equal(bans.refusal('2001:db8:1:3::1', id(99), 11), null);
-  assert.equal(bans.refusal('2001:db8:1:2::ffff', id(99), BAN_FIRST_MS), null);
+  assert.equal(bans.refusal('2001:db8:1:2::ffff', id(99), LIMITS.banFirstMs), null);
 });
 
 test('an IPv4-mapped address is the IPv4 address', () => {

@@ -46,7 +46,8 @@ const UNREACHED = [
   { reason: 'connection refused', addresses: 2, example: '10.0.0.1:6881' },
   { reason: 'no handshake within 10 s', addresses: 1, example: '10.0.0.2:6881' },
 ];
-const LIAR = { address: '10.0.0.5:6881', reason: 'sent corrupt data' };
+const LATER = new Date(1e12);
+const LIAR = { address: '10.0.0.5:6881', reason: 'sent corrupt data', until: LATER };
 
 describe('the health of a torrent', () => {
   const cases: [title: string, facts: Partial<HealthFacts>, codes: string, waits: RegExp | null][] = [
@@ -182,19 +183,19 @@ describe('the record of contacts', () => {
       { reason: 'connection refused', addresses: 1, example: 'b:1' },
     ]);
     contacts.left('a:1', 'connection reset');
-    contacts.ban('c:1', 'sent corrupt data');
+    contacts.ban('c:1', 'sent corrupt data', LATER);
     assert.deepEqual(
       contacts.failures.map(({ reason, addresses }) => `${addresses} ${reason}`),
       ['1 connection refused', '1 host unreachable', '1 connection reset'],
     );
-    assert.deepEqual(contacts.bans, [{ address: 'c:1', reason: 'sent corrupt data' }]);
+    assert.deepEqual(contacts.bans, [{ address: 'c:1', reason: 'sent corrupt data', until: LATER }]);
     assert.deepEqual([contacts.failed, contacts.connected, contacts.banned], [5, 1, 1]);
   });
 
   test('stays small whatever is tried', () => {
     const contacts = new Contacts();
     for (let i = 0; i < LIMITS.knownAddresses + 1000; i++) contacts.dialFailed(`host${i}:1`, `reason ${i}`);
-    for (let i = 0; i < 100; i++) contacts.ban(`host${i}:2`, 'sent corrupt data');
+    for (let i = 0; i < 100; i++) contacts.ban(`host${i}:2`, 'sent corrupt data', LATER);
     const { failures, bans } = contacts;
     assert.ok(failures.length <= 33);
     assert.equal(

@@ -156,3 +156,38 @@ test('rTorrent is asked for one piece at a time, and others for several', () => 
     one.sink!.onExtended(EXTENSIONS.ut_metadata, dataOf(piece, lengthBytes, 16_384));
   }
 });
+
+test('who comes in and gives metadata that is proven wrong is kept out for a time, and nobody else is', () => {
+  const scene = new Scene();
+  const liar = '-XX0001-metadataliar';
+  const lie = (host: string, peerId: string): Guest => {
+    const guest = scene.comes(host, 100, peerId);
+    guest.sink?.onExtended(EXTENSIONS.ut_metadata, dataOf(0, 100, 100));
+    return guest;
+  };
+  assert.deepEqual(lie('192.0.2.1', liar).closed, ['gave metadata that is not that of the torrent']);
+  assert.deepEqual(scene.comes('192.0.2.1', 100, liar).closed, ['banned: it sent corrupt data']);
+  assert.deepEqual(scene.comes('192.0.2.1', 100).closed, [], 'another one at its address');
+  assert.deepEqual(scene.comes('192.0.2.2', 100, liar).closed, [], 'another one of its name');
+  const { banned, bans } = scene.fetch.sources().addresses;
+  assert.deepEqual([banned, bans.map(({ address }) => address)], [1, ['192.0.2.1:1']]);
+  const leftMs = bans[0]!.until.getTime() - Date.now();
+  assert.ok(leftMs > LIMITS.banFirstMs - 60_000 && leftMs <= LIMITS.banFirstMs, `${leftMs}`);
+  assert.match(
+    scene.fetch.bans.refusal('192.0.2.1', Buffer.from(liar), scene.nowMs) ?? '',
+    /banned/,
+    'the session is told',
+  );
+  scene.nowMs += LIMITS.banFirstMs + 1;
+  assert.deepEqual(scene.comes('192.0.2.1', 100, liar).closed, []);
+});
+
+test('a slip of the protocol is no reason for a ban', () => {
+  const scene = new Scene();
+  const peerId = '-XX0001-careless0000';
+  const guest = scene.comes('192.0.2.1', 100, peerId);
+  guest.sink!.onExtended(EXTENSIONS.ut_metadata, Buffer.from('no bencode'));
+  assert.equal(guest.closed.length, 1);
+  assert.deepEqual(scene.comes('192.0.2.1', 100, peerId).closed, []);
+  assert.equal(scene.fetch.sources().addresses.banned, 0);
+});

@@ -11,6 +11,7 @@ import type { MagnetDownload, MagnetEvents, MagnetState, MagnetStats } from '../
 import type { Metainfo } from '../../metainfo/metainfo.js';
 import { encodeTorrent, parseTorrent } from '../../metainfo/torrent.js';
 import type { Door } from '../../peer/handshakes.js';
+import type { Bans } from '../bans.js';
 import { emitTo } from '../emit.js';
 import { abortedError, toHaulError, whenAborted } from '../endings.js';
 import type { Dialler } from '../environment.js';
@@ -23,8 +24,8 @@ export interface MagnetHost {
   readonly dialler: Dialler;
   /** Before anything is written. @throws HaulError what `add` would say of these options */
   check(metainfo: Metainfo, options: AddOptions): void;
-  /** Adds the torrent. @param found peers of it @throws HaulError */
-  add(metainfo: Metainfo, options: AddOptions, found: readonly Found[]): Torrent;
+  /** Adds the torrent. @param found peers of it @param bans of those who lied about it @throws HaulError */
+  add(metainfo: Metainfo, options: AddOptions, found: readonly Found[], bans: Bans | null): Torrent;
   /** The info dictionary that an earlier run kept; null: there is none. Never rejects. */
   loadKept(infoHashHex: string, output: string): Promise<Buffer | null>;
   /** @throws HaulError */
@@ -164,7 +165,7 @@ export class MagnetHandle extends EventEmitter<MagnetEvents> implements MagnetDo
       this.#host.check(metainfo, options);
       if (fetch !== null) await this.#keep(metainfo);
       if (this.#isOver) return;
-      const torrent = this.#host.add(metainfo, options, found);
+      const torrent = this.#host.add(metainfo, options, found, fetch?.bans ?? null);
       this.#finish('added');
       emitTo(this, 'added', torrent);
       this.#resolve(torrent);

@@ -19,6 +19,7 @@ import { ExtendedGreeting } from '../../wire/extensions.js';
 import type { Handshake } from '../../wire/handshake.js';
 import type { MetadataMessage } from '../../wire/metadata.js';
 import type { WireSink } from '../../wire/sink.js';
+import { Bans } from '../bans.js';
 import { Contacts } from '../contacts.js';
 import type { Addresses, AnnounceOwner, Announces, Dialler, Environment } from '../environment.js';
 import { NamedPeers } from '../named-peers.js';
@@ -56,6 +57,8 @@ const SELF = 'connected to ourselves';
 export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
   readonly infoHash: Buffer;
   readonly contacts = new Contacts();
+  /** Who gave metadata that is not that of the torrent. */
+  readonly bans = new Bans();
   readonly #options: MetadataFetchOptions;
   readonly #book: Addresses;
   readonly #announces: Announces;
@@ -165,7 +168,8 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
   }
 
   sources(): TorrentSources {
-    const { dialled, connected, failed, banned, bans, failures } = this.contacts;
+    const { dialled, connected, failed, banned, failures } = this.contacts;
+    const bans = this.contacts.bans.filter(({ until }) => until.getTime() > Date.now());
     const addresses = { known: this.#book.count, dialled, connected, failed, banned, failures, bans };
     return { trackers: this.#announces.reports(), webSeeds: [], addresses };
   }
@@ -178,6 +182,7 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
       resolveHost: environment.resolveHost,
       now: environment.now,
       onAddress,
+      onGone: (address) => this.#book.disown(address),
       onTrouble: (peer, reason, isFirst) => environment.log(isFirst ? 'warn' : 'debug', `peer ${peer}: ${reason}`),
       isPeer: (address) =>
         [...this.#peers].some(({ link }) => link.host === address.host && link.port === address.port),
@@ -273,7 +278,12 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
   }
 
   #refusal(link: PeerLink, { peerId, supportsExtended }: Handshake): string | null {
-    if (peerId.equals(this.#options.environment.peerId)) return SELF;
+    const { environment } = this.#options;
+    if (peerId.equals(environment.peerId)) return SELF;
+    // Never one that the user named.
+    const isByHand = !link.isIncoming && this.#named.has(link);
+    const ban = isByHand ? null : this.bans.refusal(link.host, peerId, environment.now());
+    if (ban !== null) return ban;
     if (!supportsExtended) return 'knows no extensions, so it gives no metadata';
     if (this.#countOf(link.isIncoming) < LIMITS.metadataPeers) return null;
     return link.isIncoming && (this.#dropSilent() || this.#dropCrowded(groupOf(link.host)))
@@ -358,8 +368,10 @@ export class MetadataFetch implements Door, MetadataPeerOwner, AnnounceOwner {
       const { link } = peer;
       link.close(verdict.reason);
       if (!verdict.isLie) return;
-      this.contacts.ban(link.address, verdict.reason);
-      if (!link.isIncoming) this.#book.ban(link, Number.POSITIVE_INFINITY);
+      // One that came by itself, too: it is not let in again, here or by the session.
+      const untilMs = this.bans.add(link.host, peer.peerId, nowMs);
+      this.contacts.ban(link.address, verdict.reason, new Date(Date.now() + untilMs - nowMs));
+      if (!link.isIncoming) this.#book.ban(link, untilMs);
       this.#options.onPeer(link.address, 'banned', verdict.reason);
     } else this.#askOf(peer, nowMs);
   }

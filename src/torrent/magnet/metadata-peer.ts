@@ -31,6 +31,7 @@ export interface MetadataPeerOwner {
 export class MetadataPeer implements WireSink, LinkHandlers {
   readonly link: PeerLink;
   readonly joinedMs: number;
+  readonly peerId: Buffer;
   client: string;
   /** Where it can be dialled; null: not known. */
   listenPort: number | null;
@@ -52,6 +53,7 @@ export class MetadataPeer implements WireSink, LinkHandlers {
     this.link = link;
     this.#owner = owner;
     this.joinedMs = nowMs;
+    this.peerId = handshake.peerId;
     this.usefulMs = nowMs;
     this.client = clientName(handshake.peerId);
     this.listenPort = link.isIncoming ? null : link.port;
