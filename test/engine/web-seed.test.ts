@@ -51,6 +51,25 @@ test('a file comes from a web server alone, over kept connections, in long range
   assert.equal(report!.downloadedBytes, webSeedBytes);
   assert.ok(server.connections <= 8, `${server.connections} connections`);
   assert.ok(server.asked.every(({ headers }) => headers['accept-encoding'] === 'identity'));
+  const ranges = server.asked.map(({ range }) => /^bytes=(\d+)-(\d+)$/.exec(range!)!.slice(1).map(Number));
+  assert.ok(
+    ranges.every(([first]) => first! % (16 * KIB) === 0),
+    'each begins with a block',
+  );
+  // A request for each piece would be 97.
+  assert.ok(ranges.length <= 64, `${ranges.length} requests for 24 MiB`);
+  assert.ok(ranges.some(([first, last]) => last! - first! >= 4 * 256 * KIB));
+});
+
+test('a private torrent is fetched from its web seeds: it names them itself', async (t) => {
+  const scope = openScope(t);
+  const plain = await fileSet(scope, 2 * MIB + 5, { pieceLengthBytes: 64 * KIB, isPrivate: true });
+  const server = await serverOf(scope, plain, null);
+  const { torrent, output } = await download(scope, plain, { webSeeds: [`${server.url}/image.bin`] });
+  assert.equal(torrent.metainfo.isPrivate, true);
+  await withDeadline(torrent.done, 'it is complete', DEADLINE_MS);
+  await assertSame(plain, output);
+  assert.equal(torrent.stats().webSeedBytes, 2 * MIB + 5);
 });
 
 test('the files of a folder come, across their borders and with names that need escaping', async (t) => {
