@@ -1,12 +1,15 @@
 /**
  * The torrents of the depot: rows in the table of the engine's dormant ones, and what the tracker serves. One is awake
- * while somebody wants it. Invariant: a blob is no longer a file of the engine's when `removed` resolves.
+ * while somebody wants it: then its blob is linked into a folder of its own under the torrent's name, and trusted as it
+ * was hashed when it came. Invariants: a torrent is in the table as long as a row of the catalogue has it, and its link
+ * is there as long as it is awake; a blob is no longer a file of the engine's when `removed` resolves.
  */
-import type { Engine, WokenTorrent } from '../api.js';
+import type { Engine, Torrent, WokenTorrent } from '../api.js';
 import { HaulError } from '../errors.js';
 import { parseTorrent } from '../metainfo/torrent.js';
 import { blobTorrent } from './blob-info.js';
 import type { Catalogue } from './catalogue/port.js';
+import { Locks } from './locks.js';
 import { fileNameOf } from './names.js';
 import type { TorrentBook } from './publish.js';
 import type { BlobStore } from './store/port.js';
@@ -18,15 +21,24 @@ export interface SeedsOptions {
   readonly engine: Engine;
   readonly catalogue: Pick<Catalogue, 'byInfoHash' | 'infoHashes'>;
   readonly store: Pick<BlobStore, 'sidecar' | 'place' | 'leave'>;
+  /** Milliseconds; default a minute. */
+  readonly sleepAfterMs?: number;
 }
 
 export class Seeds implements TorrentBook {
   readonly #options: SeedsOptions;
   /** Twenty bytes as Latin-1: half the memory of hexadecimal. */
   readonly #hashes = new Set<string>();
+  /** Links that are there, by info-hash in hexadecimal. */
+  readonly #linked = new Map<string, { readonly sha256: string; readonly fileName: string }>();
+  readonly #locks = new Locks();
+  readonly #onGone = ({ metainfo }: Torrent): void => {
+    void this.#unlink(metainfo.infoHashHex);
+  };
 
   constructor(options: SeedsOptions) {
     this.#options = options;
+    options.engine.on('removed', this.#onGone);
   }
 
   get count(): number {
@@ -51,7 +63,7 @@ export class Seeds implements TorrentBook {
     const key = Buffer.from(infoHash, 'hex').toString('latin1');
     if (this.#hashes.has(key)) return;
     this.#hashes.add(key);
-    this.#options.engine.registerDormant(infoHash, (hash) => this.#wake(hash));
+    this.#options.engine.registerDormant(infoHash, (wanted) => this.#wake(wanted));
   }
 
   async removed(infoHash: string): Promise<void> {
@@ -60,21 +72,44 @@ export class Seeds implements TorrentBook {
     engine.forgetDormant(infoHash);
     const torrent = engine.get(infoHash);
     if (torrent !== null) await engine.remove(torrent);
+    await this.#unlink(infoHash);
   }
 
-  async #wake(infoHash: string): Promise<WokenTorrent | null> {
-    const { catalogue, store } = this.#options;
-    const row = await catalogue.byInfoHash(infoHash);
-    if (row === null) return null;
-    const fileName = fileNameOf(row.name);
-    const [sidecar, place] = await Promise.all([store.sidecar(row.sha256), store.place(row.sha256, fileName)]);
-    if (sidecar === null || place === null) return null;
-    const { pieces, pieceLengthBytes, lengthBytes } = sidecar;
-    if (pieces === null || pieceLengthBytes === null)
-      throw new HaulError('BAD_DATA', `the blob ${row.sha256} has no hashes of pieces`, { sha256: row.sha256 });
-    // The tracker names us by itself: nobody need announce to it.
-    const metainfo = parseTorrent(blobTorrent(fileName, { pieces, pieceLengthBytes, lengthBytes }, null, null));
-    const options = { ...place, mode: 'seed' as const, trustData: true, trackers: [], webSeeds: [] };
-    return { metainfo, options, sleepAfterMs: SLEEP_AFTER_MS };
+  /** The engine is closed: no link stays. */
+  async close(): Promise<void> {
+    this.#options.engine.off('removed', this.#onGone);
+    await Promise.all([...this.#linked.keys()].map((infoHash) => this.#unlink(infoHash)));
+  }
+
+  #wake(infoHash: string): Promise<WokenTorrent | null> {
+    return this.#locks.run(infoHash, async () => {
+      const { store, catalogue, sleepAfterMs = SLEEP_AFTER_MS } = this.#options;
+      const row = await catalogue.byInfoHash(infoHash);
+      if (row === null) return null;
+      const { sha256 } = row;
+      const fileName = fileNameOf(row.name);
+      const sidecar = await store.sidecar(sha256);
+      if (sidecar === null) return null;
+      const { pieces, pieceLengthBytes, lengthBytes } = sidecar;
+      if (pieces === null || pieceLengthBytes === null)
+        throw new HaulError('BAD_DATA', `the blob ${sha256} has no hashes of pieces`, { sha256 });
+      const metainfo = parseTorrent(blobTorrent(fileName, { pieces, pieceLengthBytes, lengthBytes }, null, null));
+      const place = await store.place(sha256, fileName);
+      if (place === null) return null;
+      this.#linked.set(infoHash, { sha256, fileName });
+      // The tracker names us by itself: nobody need announce to it.
+      const options = { ...place, mode: 'seed' as const, trustData: true, trackers: [], webSeeds: [] };
+      return { metainfo, options, sleepAfterMs };
+    });
+  }
+
+  #unlink(infoHash: string): Promise<void> {
+    return this.#locks.run(infoHash, async () => {
+      const link = this.#linked.get(infoHash);
+      // It may have been woken again meanwhile.
+      if (link === undefined || this.#options.engine.get(infoHash) !== null) return;
+      this.#linked.delete(infoHash);
+      await this.#options.store.leave(link.sha256, link.fileName).catch(() => {});
+    });
   }
 }

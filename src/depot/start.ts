@@ -99,8 +99,11 @@ async function openInner(options: DepotOptions, host: string, opened: Opened): P
   opened.add(() => catalogue.close());
   const logging = log === undefined ? {} : { log };
   const engine = await createEngine({ host, ...logging, ...options.engine });
-  opened.add(() => engine.close());
   const seeds = new Seeds({ engine, catalogue, store });
+  opened.add(async () => {
+    await engine.close();
+    await seeds.close();
+  });
   await seeds.load();
   const depository = new Publishing({
     store,
@@ -111,6 +114,8 @@ async function openInner(options: DepotOptions, host: string, opened: Opened): P
     retentionDays: retentionDays ?? null,
   });
   opened.add(() => depository.close());
+  // Blobs that nobody names: what was under way when the process before was ended.
+  await depository.sweep();
   return { store, catalogue, engine, seeds, depository };
 }
 

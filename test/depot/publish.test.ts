@@ -1,93 +1,14 @@
 /** Publishing over the folder store: bytes, names, races and refusals. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { describe, type TestContext, test } from 'node:test';
-import { Depot, type DepotOptions } from '../../src/depot/publish.js';
-import type { PublishRequest } from '../../src/depot/publish-port.js';
-import { type FolderStore, openFolderStore } from '../../src/depot/store/folders.js';
-import { HaulError } from '../../src/errors.js';
-import { MemoryCatalogue } from './memory-catalogue.js';
-
-const KIB = 1024;
-const MIB = 1024 * KIB;
-
-interface Bench {
-  readonly depot: Depot;
-  readonly store: FolderStore;
-  readonly catalogue: MemoryCatalogue;
-  readonly folder: string;
-}
-
-async function bench(t: TestContext, options: Partial<DepotOptions> = {}): Promise<Bench> {
-  const folder = await mkdtemp(join(tmpdir(), 'depot-'));
-  const store = await openFolderStore({ folder });
-  const catalogue = new MemoryCatalogue();
-  const depot = new Depot({ store, catalogue, ...options });
-  t.after(async () => {
-    await depot.close();
-    await store.close();
-    await rm(folder, { recursive: true, force: true });
-  });
-  return { depot, store, catalogue, folder };
-}
-
-function bytesOf(length: number, seed = 1): Buffer {
-  const bytes = Buffer.alloc(length);
-  for (let at = 0, state = seed; at < length; at++) {
-    state = (state * 1103515245 + 12345) & 0x7fffffff;
-    bytes[at] = state >> 16;
-  }
-  return bytes;
-}
-
-async function* chunksOf(bytes: Buffer, size = 64 * KIB): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
-}
-
-function request(name: string, bytes: Buffer, more: Partial<PublishRequest> = {}): PublishRequest {
-  return {
-    name: `artifacts/${name}`,
-    lengthBytes: bytes.length,
-    sha256: null,
-    contentType: null,
-    retentionDays: null,
-    overwrite: false,
-    onlyIfNew: false,
-    body: chunksOf(bytes),
-    signal: new AbortController().signal,
-    ...more,
-  };
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
-}
-
-async function contentOf({ depot }: Bench, name: string): Promise<Buffer> {
-  const row = await depot.find(`artifacts/${name}`);
-  assert.ok(row !== null);
-  return read(depot.read(row, { begin: 0, end: row.lengthBytes }));
-}
-
-async function read(slices: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const slice of slices) parts.push(Buffer.from(slice));
-  return Buffer.concat(parts);
-}
-
-function code(expected: string): (error: unknown) => boolean {
-  return (error) => HaulError.is(error) && error.code === expected;
-}
+import { describe, test } from 'node:test';
+import { bytesOf, code, contentOf, KIB, MIB, openKit, request, sha256 } from './depot-kit.js';
 
 describe('publishing', () => {
   for (const length of [0, 1, 5 * KIB, 64 * KIB, 64 * KIB + 1, 3 * MIB, 9 * MIB + 17]) {
     for (const isKnown of [true, false]) {
       const how = isKnown ? 'announced' : 'not announced';
       test(`${length} bytes, ${how}, come out as they went in`, async (t) => {
-        const made = await bench(t);
+        const made = await openKit(t);
         const bytes = bytesOf(length);
         const sent = request('a/file.bin', bytes, isKnown ? {} : { lengthBytes: null });
         const { kind, row } = await made.depot.publish(sent);
@@ -110,7 +31,7 @@ describe('publishing', () => {
   }
 
   test('other bytes need leave to replace, and what is replaced goes', async (t) => {
-    const made = await bench(t);
+    const made = await openKit(t);
     const [one, two] = [bytesOf(100), bytesOf(200, 2)];
     await made.depot.publish(request('x', one));
     await assert.rejects(made.depot.publish(request('x', two)), code('FILE_EXISTS'));
