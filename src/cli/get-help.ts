@@ -9,6 +9,7 @@ export function getHelp(): string {
     'haul get http://192.0.2.7:6969/image.iso.torrent --zone eu-1/rack7',
     "haul get build.torrent --only 'bin/**' --only '*.txt' --skip '**/*.map'",
     'haul get http://192.0.2.7:6969/image.iso.torrent --timeout 2m --deadline 1h   # unattended',
+    'haul get ci/42/image.raw --depot http://depot:7070',
     "haul get build.torrent --high 'docs/{index,start}.html' --sequential",
     'haul get http://192.0.2.7:6969/build.tar.torrent --stdout build.tar | tar x',
     "haul get 'magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567&x.pe=192.0.2.7:6881'",
@@ -47,6 +48,10 @@ waits for: peers that cannot be reached, trackers that fail, a slow disk. When -
 the reason of each tracker and of the peers is printed. Checking what is here is no waiting, and --seed-for
 comes after the limits. What is verified is kept: the same command continues.
 
+With --depot, SWARMHAUL_DEPOT or a config file NAME is an artifact of a depot, or all that is below NAME, unless a
+file of that name is here. Artifacts with a torrent come through the swarm, the depot in it; the others by HTTP,
+continued where they broke off. Each is verified by its SHA-256, and told with where its bytes came from.
+
 Exit codes: 0 done, 1 failed, 2 usage, 3 nothing was verified (default: nothing useful came) for --timeout,
 4 not complete at the --deadline, 5 not what --info-hash or --sha256 says.
 Ctrl-C while downloading exits with 130 and keeps what is verified; the same command continues.
@@ -57,6 +62,8 @@ exits with 1.${jsonHelp({
     result:
       'outcome path name infoHash wantedFiles fileCount seconds averageBytesPerSec sources[trackers,addresses] ' +
       `${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
+    receipt: `outcome artifacts seconds peerBytes webSeedBytes httpBytes localBytes ${RESOURCE_FIELDS}`,
+    fetched: 'name path sha256 lengthBytes seconds peerBytes webSeedBytes httpBytes localBytes',
     stopped: `uploadedBytes ${RESOURCE_FIELDS}`,
   })}`;
 }

@@ -1,10 +1,13 @@
 /** `haul get`: downloads what a torrent describes, continues what an earlier run left, may seed afterwards. */
+import { existsSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import type { AddOptions, Engine } from '../api.js';
 import { isMagnet, type Magnet, parseMagnet } from '../magnet/link.js';
 import { checkInfoHash } from '../metainfo/info-hash.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { WorkPool } from '../work/port.js';
+import { depotOption, tokenOption } from './depot-options.js';
+import type { DepotPlace } from './depot-place.js';
 import { formatBytes } from './format.js';
 import { getHelp } from './get-help.js';
 import { type Fetched, reportDone, reportGaveUp, reportStopped } from './get-report.js';
@@ -26,6 +29,7 @@ import { tune } from './tune.js';
 import { resourceFields } from './usage.js';
 import {
   type HostPort,
+  isHttpUrl,
   parseDuration,
   parseGlob,
   parseHostPort,
@@ -51,12 +55,16 @@ interface GetOptions extends CommonOptions, EngineCliOptions, SelectOptions {
   /** Hexadecimal. */
   readonly infoHash?: string;
   readonly sha256?: string;
+  readonly depot?: string;
+  readonly token?: string;
+  readonly pattern?: string;
+  readonly mergeMultiple?: boolean;
 }
 
 export function getCommand(run: Runner): Command {
   const command = new Command('get')
     .description('Download what a torrent describes; run it again to continue')
-    .argument('<torrent>', 'a .torrent file, an http(s) URL of one, or a magnet link')
+    .argument('<torrent>', 'a .torrent file, an http(s) URL of one, a magnet link, or a name in a depot')
     .option('-o, --output <dir>', 'folder that receives the file, or the torrent’s folder', '.')
     .addOption(listOption('--peer <host:port>', 'a peer to connect to; may be repeated', parseHostPort))
     .addOption(listOption('--web-seed <url>', 'an http(s) URL of the same data; may be repeated', parseWebSeedUrl))
@@ -86,7 +94,11 @@ export function getCommand(run: Runner): Command {
     .addOption(valueOption('--info-hash <hex>', 'the info-hash that the torrent must have', parsePinnedInfoHash))
     .addOption(valueOption('--sha256 <hex>', 'the SHA-256 that the file must have', parsePinnedSha256))
     .option('--stdout <file>', 'write this file to standard output while it arrives; words go to standard error')
-    .option('--force', 'overwrite files that are there and are not this torrent’s');
+    .option('--force', 'overwrite files that are there and are not this torrent’s')
+    .addOption(depotOption())
+    .addOption(tokenOption())
+    .option('--pattern <glob>', 'of a depot: only names below NAME that match, e.g. "*/image.raw"')
+    .option('--merge-multiple', 'of a depot: leave out the first folder of each name below NAME');
   return addEngineOptions(command.addOption(hostOption()), true)
     .addHelpText('after', getHelp())
     .action((torrent: string, options: GetOptions) => run('get', options, (context) => get(context, torrent, options)));
@@ -127,6 +139,11 @@ async function getWithin(
   const { output, signal } = context;
   const { patience } = means;
   if (isMagnet(source)) return getMagnet(context, means, source, options);
+  const place = await depotOf(source, options);
+  if (place !== null) {
+    const { getFromDepot } = await import('./get-depot.js');
+    return getFromDepot(context, { ...means, place }, source, options);
+  }
   const [{ awaitTorrent }, { checkOutputFolder }, { makeFolder }, { chooseFiles }] = await Promise.all([
     import('./await-torrent.js'),
     import('./folders.js'),
@@ -148,6 +165,14 @@ async function getWithin(
   if (signal.aborted) return 'interrupted';
   warnLonely(output, metainfo, options);
   return getInto(context, { ...means, folder, metainfo, choice, poured }, options);
+}
+
+/** The depot that is asked for what is no URL; a file of that name comes first, unless --depot is given. */
+async function depotOf(source: string, options: GetOptions): Promise<DepotPlace | null> {
+  if (isHttpUrl(source)) return null;
+  if (options.depot === undefined && existsSync(source)) return null;
+  const { findDepot } = await import('./depot-place.js');
+  return findDepot(options);
 }
 
 interface Goal {

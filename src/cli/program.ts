@@ -18,7 +18,12 @@ const COMMANDS: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   verify: async () => (await import('./verify.js')).verifyCommand,
   seed: async () => (await import('./seed.js')).seedCommand,
   depot: async () => (await import('./depot.js')).depotCommand,
+  publish: async () => (await import('./publish.js')).publishCommand,
+  ls: async () => (await import('./ls.js')).lsCommand,
+  rm: async () => (await import('./rm.js')).rmCommand,
+  token: async () => (await import('./token.js')).tokenCommand,
   track: async () => (await import('./track.js')).trackCommand,
+  config: async () => (await import('./config.js')).configCommand,
   completion: async () => {
     const { completionCommand } = await import('./completion.js');
     return (run) => completionCommand(run, () => makeProgram(run, undefined));

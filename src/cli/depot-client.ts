@@ -1,0 +1,254 @@
+/**
+ * Requests to a depot, as the commands make them. The token goes to the depot that was named and nowhere else: no
+ * redirect is followed. What fails for a moment is tried again; a problem of the depot becomes an error of ours.
+ */
+import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http';
+import type { RequestOptions } from 'node:https';
+import { type ErrorCode, fromSystemError, HaulError } from '../errors.js';
+import { trusting } from '../net/http-client.js';
+import type { DepotPlace } from './depot-place.js';
+import { isTransient, pauseMs, retryAfterMs } from './retry.js';
+import { delayOrAborted } from './wait.js';
+
+/** Without a byte either way. */
+const SILENCE_MS = 60_000;
+const RETRY_FOR_MS = 60_000;
+const CONNECTIONS = 8;
+/** Of an answer that is held whole. */
+const TEXT_BYTES_MAX = 64 * 1024 * 1024;
+
+export interface DepotArtifact {
+  readonly name: string;
+  readonly sha256: string;
+  readonly lengthBytes: number;
+  readonly created: string;
+  readonly expires: string | null;
+  readonly isPinned: boolean;
+  readonly infoHash: string | null;
+  readonly url: string;
+  readonly torrentUrl: string | null;
+  readonly magnet: string | null;
+}
+
+export interface AskOptions {
+  readonly headers?: Readonly<Record<string, string | number>>;
+  /** Called when the depot wants the body: writes all of it and ends. */
+  readonly send?: (write: (chunk: Uint8Array) => Promise<void>) => Promise<void>;
+}
+
+export class DepotClient {
+  readonly #place: DepotPlace;
+  readonly #signal: AbortSignal;
+  readonly #agent: PlainAgent;
+  readonly #request: typeof plainRequest;
+  readonly #onRetry: (error: HaulError) => void;
+
+  private constructor(place: DepotPlace, signal: AbortSignal, onRetry: (error: HaulError) => void, tls: Tls | null) {
+    this.#place = place;
+    this.#signal = signal;
+    this.#onRetry = onRetry;
+    const options = { keepAlive: true, maxSockets: CONNECTIONS };
+    const ca = place.ca === null ? {} : trusting([place.ca]);
+    this.#agent = tls === null ? new PlainAgent(options) : new tls.Agent({ ...options, ...ca });
+    this.#request = tls?.request ?? plainRequest;
+  }
+
+  static async open(
+    place: DepotPlace,
+    signal: AbortSignal,
+    onRetry: (error: HaulError) => void = () => {},
+  ): Promise<DepotClient> {
+    const tls = place.url.startsWith('https:') ? await import('node:https') : null;
+    return new DepotClient(place, signal, onRetry, tls);
+  }
+
+  get url(): string {
+    return this.#place.url;
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  /** "/artifacts/…" of a name. */
+  static path(name: string): string {
+    const encode = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
+    const parts = name.split('/').map((part) => encodeURIComponent(part).replace(/[!'()*]/g, encode));
+    return `/artifacts/${parts.join('/')}`;
+  }
+
+  /** What is known of an artifact, or null. */
+  async find(name: string): Promise<DepotArtifact | null> {
+    try {
+      return JSON.parse(await this.text('GET', `${DepotClient.path(name)}?info`)) as DepotArtifact;
+    } catch (error) {
+      if (error instanceof HaulError && error.code === 'NOT_FOUND') return null;
+      throw error;
+    }
+  }
+
+  /** All below a prefix, page by page. @param query as the listing has it, without limit and cursor */
+  async *list(prefix: string, query: Readonly<Record<string, string>> = {}): AsyncGenerator<DepotArtifact> {
+    const path = DepotClient.path(prefix).replace(/\/*$/, '/');
+    let cursor: string | null = null;
+    do {
+      const parameters = new URLSearchParams({ ...query, limit: '1000', ...(cursor === null ? {} : { cursor }) });
+      const page = JSON.parse(await this.text('GET', `${path}?${parameters}`)) as {
+        items: DepotArtifact[];
+        cursor: string | null;
+      };
+      yield* page.items;
+      cursor = page.cursor;
+    } while (cursor !== null);
+  }
+
+  /** The whole of a small answer. Tried again for a minute. */
+  async text(method: string, path: string): Promise<string> {
+    return (await this.bytes(method, path)).toString('utf8');
+  }
+
+  async bytes(method: string, path: string): Promise<Buffer> {
+    return this.trying(async () => readAll(await this.ask(method, path)));
+  }
+
+  /** Runs it again after what may pass. */
+  async trying<T>(run: () => Promise<T>): Promise<T> {
+    const startMs = performance.now();
+    for (let failures = 1; ; failures++) {
+      try {
+        return await run();
+      } catch (error) {
+        if (!(error instanceof HaulError) || !isTransient(error) || this.#signal.aborted) throw error;
+        const pause = pauseMs(failures, Math.random(), Number(error.facts.retryAfterMs ?? 0));
+        if (performance.now() - startMs + pause > RETRY_FOR_MS) throw error;
+        this.#onRetry(error);
+        if ((await delayOrAborted(pause, this.#signal)) === 'aborted') throw new HaulError('ABORTED', 'interrupted');
+      }
+    }
+  }
+
+  /** One request; a status of 400 and more is thrown. @throws HaulError */
+  ask(method: string, path: string, { headers = {}, send }: AskOptions = {}): Promise<IncomingMessage> {
+    const { url, token } = this.#place;
+    const options: RequestOptions = {
+      method,
+      agent: this.#agent,
+      signal: this.#signal,
+      headers: {
+        ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+        ...headers,
+        ...(send === undefined ? {} : { expect: '100-continue' }),
+      },
+    };
+    return new Promise((resolve, reject) => {
+      const fail = (error: unknown): void => reject(this.#errorOf(error));
+      const request = this.#request(`${url}${path}`, options);
+      request.setTimeout(SILENCE_MS, () =>
+        request.destroy(new HaulError('TIMEOUT', `${url}: nothing came for a minute`)),
+      );
+      request.once('error', fail);
+      request.once('response', (response) => {
+        const status = response.statusCode ?? 0;
+        if (status < 400) resolve(response);
+        else this.#problemOf(response, status).then(reject, fail);
+      });
+      if (send === undefined) request.end();
+      else {
+        request.flushHeaders();
+        request.once('continue', () => {
+          const write = (chunk: Uint8Array): Promise<void> => written(request, chunk);
+          send(write).then(
+            () => request.end(),
+            (error: unknown) => {
+              // The depot may have said why while we wrote.
+              setImmediate(() => request.destroy(error as Error));
+            },
+          );
+        });
+      }
+    });
+  }
+
+  #errorOf(error: unknown): HaulError {
+    if (error instanceof HaulError) return error;
+    if (this.#signal.aborted) return new HaulError('ABORTED', 'interrupted');
+    const { code, message } = error as NodeJS.ErrnoException;
+    const text = code === 'ECONNREFUSED' ? 'nobody answers there' : message;
+    return new HaulError('NETWORK', `depot ${this.url}: ${text}`, { errno: code ?? '' }, error);
+  }
+
+  async #problemOf(response: IncomingMessage, status: number): Promise<HaulError> {
+    const text = await readAll(response).then(
+      (bytes) => bytes.toString('utf8'),
+      () => '',
+    );
+    let detail = `it answered ${status}`;
+    let code = '';
+    try {
+      const problem = JSON.parse(text) as { detail?: unknown; code?: unknown };
+      if (typeof problem.detail === 'string') detail = problem.detail;
+      if (typeof problem.code === 'string') code = problem.code;
+    } catch {
+      // Somebody else answers there: a proxy, another server.
+    }
+    const ours: ErrorCode | undefined = STATUS_CODES[status];
+    const after = retryAfterMs(response.headers['retry-after'], Date.now());
+    const facts = { statusCode: status, problem: code, ...(after > 0 ? { retryAfterMs: after } : {}) };
+    return new HaulError(ours ?? 'HTTP', `depot ${this.url}: ${detail}`, facts);
+  }
+}
+
+type Tls = typeof import('node:https');
+
+const STATUS_CODES: Readonly<Record<number, ErrorCode>> = {
+  400: 'BAD_ARGUMENT',
+  401: 'NO_PERMISSION',
+  403: 'NO_PERMISSION',
+  404: 'NOT_FOUND',
+  409: 'FILE_EXISTS',
+  412: 'FILE_EXISTS',
+  413: 'LIMIT',
+  422: 'MISMATCH',
+  507: 'NO_SPACE',
+};
+
+async function readAll(response: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of response) {
+      length += (chunk as Buffer).length;
+      if (length > TEXT_BYTES_MAX) throw new HaulError('LIMIT', 'the answer of the depot is too large');
+      chunks.push(chunk as Buffer);
+    }
+  } catch (error) {
+    throw fromNetwork(error);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** A connection that broke off while it was read. */
+export function fromNetwork(error: unknown): HaulError {
+  if (error instanceof HaulError) return error;
+  const errno = (error as NodeJS.ErrnoException).code;
+  if (errno === undefined || /^(?:ECONN|EPIPE|ETIMEDOUT|ERR_STREAM)/.test(errno))
+    return new HaulError('NETWORK', 'the connection to the depot broke off', { errno: 'ECONNRESET' }, error);
+  return fromSystemError(error, 'read from', 'the depot');
+}
+
+function written(request: import('node:http').ClientRequest, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const gone = (): void =>
+      reject(new HaulError('NETWORK', 'the connection to the depot broke off', { errno: 'EPIPE' }));
+    if (request.destroyed) {
+      gone();
+      return;
+    }
+    request.once('close', gone);
+    request.write(chunk, (error) => {
+      request.off('close', gone);
+      if (error == null) resolve();
+      else reject(fromNetwork(error));
+    });
+  });
+}

@@ -1,0 +1,25 @@
+/** The options by which commands find their depot. Loaded for `--help`: light. */
+import { type Command, Option } from 'commander';
+import { caOption } from './options.js';
+
+export interface DepotPlaceOptions {
+  readonly depot?: string;
+  readonly token?: string;
+  readonly ca?: string;
+}
+
+export function depotOption(): Option {
+  return new Option('--depot <url>', 'the depot (default: $SWARMHAUL_DEPOT, else that of the config file)');
+}
+
+export function tokenOption(): Option {
+  return new Option(
+    '--token <token>',
+    'token for the depot, or @FILE that holds it (default: $SWARMHAUL_TOKEN, else that of the config file)',
+  );
+}
+
+/** `--depot`, `--token` and `--ca`. */
+export function addDepotOptions(command: Command): Command {
+  return command.addOption(depotOption()).addOption(tokenOption()).addOption(caOption());
+}

@@ -1,0 +1,301 @@
+/**
+ * `haul get NAME` from a depot: through the torrent, with the depot as tracker, seed and web seed, where there is one;
+ * else by HTTP, continued where it broke off. Each artifact gets a receipt: where its bytes came from.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream, type Stats } from 'node:fs';
+import { link, lstat, open, rename, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { Engine } from '../api.js';
+import { HaulError } from '../errors.js';
+import { parseTorrent } from '../metainfo/torrent.js';
+import { makeFolder } from '../storage/folders.js';
+import type { WorkPool } from '../work/port.js';
+import { type DepotArtifact, DepotClient, fromNetwork } from './depot-client.js';
+import type { DepotPlace } from './depot-place.js';
+import { openEngine, watchTorrent } from './engine-door.js';
+import { checkOutputFolder } from './folders.js';
+import { count, formatBytes, formatSeconds, printable } from './format.js';
+import type { EngineCliOptions } from './options.js';
+import type { Patience } from './patience.js';
+import type { Context, Outcome } from './run.js';
+import { torrentSampler } from './sample.js';
+import { resourceFields } from './usage.js';
+import { eitherSignal, settledOrAborted } from './wait.js';
+import { makeProgressLook, sayWaiting } from './waiting.js';
+
+export interface DepotGetOptions extends EngineCliOptions {
+  readonly output: string;
+  readonly pattern?: string;
+  readonly mergeMultiple?: boolean;
+  readonly force?: boolean;
+  readonly sha256?: string;
+}
+
+interface Receipt {
+  readonly peerBytes: number;
+  readonly webSeedBytes: number;
+  readonly httpBytes: number;
+  /** Was here already. */
+  readonly localBytes: number;
+}
+
+interface Wanted {
+  readonly artifact: DepotArtifact;
+  readonly path: string;
+}
+
+export interface DepotGetMeans {
+  readonly place: DepotPlace;
+  readonly patience: Patience;
+  readonly pool: WorkPool;
+}
+
+export async function getFromDepot(
+  context: Context,
+  { place, patience, pool }: DepotGetMeans,
+  name: string,
+  options: DepotGetOptions,
+): Promise<Outcome> {
+  const { output, signal } = context;
+  const folder = await checkOutputFolder(options.output);
+  const either = eitherSignal(signal, patience.signal);
+  const client = await DepotClient.open(place, either, (error) => {
+    output.warn(`${error.message}; trying again`, { code: error.code });
+  });
+  const fetching = new Fetching(context, { client, patience, pool, signal: either }, options);
+  const started = performance.now();
+  try {
+    const wanted = await wantedOf(client, name, folder, options);
+    for (const each of wanted) await fetching.one(each);
+    const seconds = (performance.now() - started) / 1000;
+    const fields = { outcome: 'done', artifacts: wanted.length, seconds, ...fetching.total, ...resourceFields() };
+    output.event(
+      'receipt',
+      fields,
+      wanted.length === 1
+        ? ''
+        : `${count(wanted.length, 'artifact')}: ${receiptText(fetching.total)} in ${formatSeconds(seconds)}`,
+    );
+    return 'done';
+  } catch (error) {
+    if (patience.gaveUp === null || signal.aborted) throw error;
+    output.error(new HaulError('TIMEOUT', `given up (--${patience.gaveUp})`, {}, error));
+    return patience.gaveUp;
+  } finally {
+    output.stopProgress();
+    await fetching.close();
+    client.close();
+  }
+}
+
+/** The one that has the name, else all below it. @throws HaulError NOT_FOUND */
+async function wantedOf(
+  client: DepotClient,
+  name: string,
+  folder: string,
+  options: DepotGetOptions,
+): Promise<Wanted[]> {
+  const { pattern, mergeMultiple } = options;
+  const below = name.replace(/^\/+|\/+$/g, '');
+  const one = pattern === undefined && !name.endsWith('/') ? await client.find(below) : null;
+  if (one !== null) return [{ artifact: one, path: join(folder, basename(one.name)) }];
+  const wanted: Wanted[] = [];
+  const start = below === '' ? '' : `${below}/`;
+  for await (const artifact of client.list(below, pattern === undefined ? {} : { pattern })) {
+    const parts = artifact.name.slice(start.length).split('/');
+    // As download-artifact merges: what several artifacts hold goes into one folder.
+    const kept = mergeMultiple === true && parts.length > 1 ? parts.slice(1) : parts;
+    wanted.push({ artifact, path: join(folder, ...kept) });
+  }
+  const seen = new Map<string, string>();
+  for (const { artifact, path } of wanted) {
+    const other = seen.get(path);
+    if (other !== undefined)
+      throw new HaulError('BAD_ARGUMENT', `${other} and ${artifact.name} would be one file: ${path}`, { path });
+    seen.set(path, artifact.name);
+  }
+  if (wanted.length > 0) return wanted;
+  throw new HaulError(
+    'NOT_FOUND',
+    `depot ${client.url}: there is nothing called ${name}${pattern === undefined ? '' : ` that matches ${pattern}`}`,
+  );
+}
+
+interface Means {
+  readonly client: DepotClient;
+  readonly patience: Patience;
+  readonly pool: WorkPool;
+  readonly signal: AbortSignal;
+}
+
+class Fetching {
+  total: Receipt = { peerBytes: 0, webSeedBytes: 0, httpBytes: 0, localBytes: 0 };
+  readonly #context: Context;
+  readonly #means: Means;
+  readonly #options: DepotGetOptions;
+  #engine: Promise<Engine> | null = null;
+
+  constructor(context: Context, means: Means, options: DepotGetOptions) {
+    this.#context = context;
+    this.#means = means;
+    this.#options = options;
+  }
+
+  async close(): Promise<void> {
+    await (await this.#engine)?.close();
+  }
+
+  async one({ artifact, path }: Wanted): Promise<void> {
+    const { sha256 } = this.#options;
+    if (sha256 !== undefined && sha256 !== artifact.sha256)
+      throw new HaulError('MISMATCH', `${artifact.name} has the SHA-256 ${artifact.sha256}, not that of --sha256`);
+    const started = performance.now();
+    await makeFolder(dirname(path));
+    // A torrent's file is called as the artifact; merged ones may be called otherwise.
+    const isTorrent = artifact.infoHash !== null && basename(path) === basename(artifact.name);
+    const receipt = isTorrent ? await this.#byTorrent(artifact, path) : await this.#byHttp(artifact, path);
+    this.#say(artifact, path, receipt, (performance.now() - started) / 1000);
+  }
+
+  #say(artifact: DepotArtifact, path: string, receipt: Receipt, seconds: number): void {
+    const { name, sha256, lengthBytes } = artifact;
+    const { total } = this;
+    this.total = {
+      peerBytes: total.peerBytes + receipt.peerBytes,
+      webSeedBytes: total.webSeedBytes + receipt.webSeedBytes,
+      httpBytes: total.httpBytes + receipt.httpBytes,
+      localBytes: total.localBytes + receipt.localBytes,
+    };
+    this.#context.output.stopProgress();
+    this.#context.output.event(
+      'fetched',
+      { name, path, sha256, lengthBytes, seconds, ...receipt },
+      `${printable(path, 4000)}: ${formatBytes(lengthBytes)} in ${formatSeconds(seconds)}; ` +
+        `${receiptText(receipt)}\n  sha256 ${sha256}`,
+    );
+  }
+
+  async #byTorrent(artifact: DepotArtifact, path: string): Promise<Receipt> {
+    const { output } = this.#context;
+    const { client, patience, signal, pool } = this.#means;
+    const bytes = await client.bytes('GET', `${DepotClient.path(artifact.name)}?torrent`);
+    const metainfo = parseTorrent(bytes);
+    this.#engine ??= openEngine(output, this.#options, pool);
+    const engine = await this.#engine;
+    const torrent = engine.add(metainfo, {
+      output: dirname(path),
+      sha256: artifact.sha256,
+      overwrite: this.#options.force === true,
+      infoHash: artifact.infoHash!,
+    });
+    watchTorrent(output, torrent);
+    output.progress(torrentSampler(torrent, 'complete'));
+    patience.watch(makeProgressLook(torrent, patience.countsBytes));
+    const waiting = sayWaiting(output, torrent);
+    const end = await settledOrAborted(torrent.done, signal).finally(waiting.end);
+    patience.watch(() => true);
+    const { downloadedBytes, webSeedBytes, lengthBytes } = torrent.stats();
+    await torrent.stop();
+    if (end === 'aborted') throw new HaulError('ABORTED', 'interrupted');
+    const fetchedBytes = Math.min(downloadedBytes, lengthBytes);
+    const fromWeb = Math.min(webSeedBytes, fetchedBytes);
+    return {
+      peerBytes: fetchedBytes - fromWeb,
+      webSeedBytes: fromWeb,
+      httpBytes: 0,
+      localBytes: lengthBytes - fetchedBytes,
+    };
+  }
+
+  async #byHttp(artifact: DepotArtifact, path: string): Promise<Receipt> {
+    const { lengthBytes, sha256, name } = artifact;
+    const none = { peerBytes: 0, webSeedBytes: 0, httpBytes: 0, localBytes: 0 };
+    const there = await lstat(path).catch(() => null);
+    if (there !== null) {
+      if (await isThis(path, there, artifact)) return { ...none, localBytes: lengthBytes };
+      if (this.#options.force !== true || !there.isFile())
+        throw new HaulError('FILE_EXISTS', `${path} is another file; --force overwrites it`, { path });
+    }
+    // A name that nobody gives a file.
+    const part = join(dirname(path), `.${sha256.slice(0, 32)}.haul-part`);
+    let httpBytes = 0;
+    await this.#means.client.trying(async () => {
+      httpBytes += await this.#continue(artifact, part);
+    });
+    const found = await hashOf(part);
+    if (found !== sha256) {
+      await unlink(part);
+      throw new HaulError('MISMATCH', `${name}: what came has the SHA-256 ${found}, not ${sha256}`, { path });
+    }
+    await place(part, path, this.#options.force === true);
+    return { ...none, httpBytes, localBytes: Math.max(0, lengthBytes - httpBytes) };
+  }
+
+  /** From where an earlier try ended. @returns bytes that came */
+  async #continue({ name, sha256, lengthBytes }: DepotArtifact, part: string): Promise<number> {
+    const file = await open(part, 'a', 0o666);
+    let received = 0;
+    try {
+      let { size } = await file.stat();
+      if (size > lengthBytes) {
+        await file.truncate(0);
+        size = 0;
+      }
+      if (size === lengthBytes) return 0;
+      const etag = `"${sha256}"`;
+      const headers: Record<string, string> =
+        size === 0 ? { 'if-match': etag } : { range: `bytes=${size}-`, 'if-match': etag };
+      const response = await this.#means.client.ask('GET', DepotClient.path(name), { headers });
+      if (size > 0 && response.statusCode !== 206) await file.truncate(0);
+      this.#means.patience.watch(() => true);
+      for await (const chunk of response) {
+        await file.appendFile(chunk as Buffer);
+        received += (chunk as Buffer).length;
+      }
+      return received;
+    } catch (error) {
+      throw fromNetwork(error);
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+async function hashOf(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+async function isThis(path: string, stats: Stats, { lengthBytes, sha256 }: DepotArtifact): Promise<boolean> {
+  return stats.isFile() && stats.size === lengthBytes && (await hashOf(path)) === sha256;
+}
+
+/** Whoever made a file there meanwhile keeps it. */
+async function place(part: string, path: string, isForced: boolean): Promise<void> {
+  if (isForced) {
+    await rename(part, path);
+    return;
+  }
+  try {
+    await link(part, path);
+    await unlink(part);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') throw new HaulError('FILE_EXISTS', `${path} is there now; --force overwrites it`, { path });
+    // A file system without hard links.
+    await rename(part, path);
+  }
+}
+
+function receiptText({ peerBytes, webSeedBytes, httpBytes, localBytes }: Receipt): string {
+  const parts = [
+    [peerBytes, 'from peers'],
+    [webSeedBytes, 'from the web seed'],
+    [httpBytes, 'by HTTP'],
+    [localBytes, 'was here'],
+  ] as const;
+  const told = parts.filter(([bytes]) => bytes > 0).map(([bytes, how]) => `${formatBytes(bytes)} ${how}`);
+  return told.length === 0 ? 'nothing to fetch' : told.join(', ');
+}

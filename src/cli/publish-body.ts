@@ -1,0 +1,66 @@
+/** The bytes of one artifact that is published: read twice, once for the digest and once to be sent. */
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { fromSystemError, HaulError } from '../errors.js';
+import type { FileToPublish } from './publish-files.js';
+import { tarEnd, tarHead, tarTail } from './tar.js';
+
+const READ_BYTES = 1024 * 1024;
+
+export interface Body {
+  readonly name: string;
+  readonly lengthBytes: number;
+  /** Each chunk is valid until the next is asked for. @throws HaulError also where a file has another length now */
+  readonly read: () => AsyncGenerator<Uint8Array>;
+}
+
+async function* readFile({ path, lengthBytes }: FileToPublish): AsyncGenerator<Uint8Array> {
+  const changed = (): HaulError => new HaulError('BAD_DATA', `${path} was changed while it was read`, { path });
+  try {
+    const file = await open(path, 'r');
+    try {
+      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, Math.max(1, lengthBytes)));
+      for (let at = 0; at < lengthBytes; ) {
+        const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, lengthBytes - at), at);
+        if (bytesRead === 0) throw changed();
+        yield buffer.subarray(0, bytesRead);
+        at += bytesRead;
+      }
+      if ((await file.read(Buffer.alloc(1), 0, 1, lengthBytes)).bytesRead > 0) throw changed();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw fromSystemError(error, 'read', path);
+  }
+}
+
+export function fileBody(file: FileToPublish): Body {
+  return { name: file.name, lengthBytes: file.lengthBytes, read: () => readFile(file) };
+}
+
+/** All files in one tar. */
+export function archiveBody(name: string, files: readonly FileToPublish[]): Body {
+  const lengthOf = (file: FileToPublish): number => tarHead(file).length + file.lengthBytes + tarTail(file).length;
+  const lengthBytes = files.reduce((sum, file) => sum + lengthOf(file), tarEnd().length);
+  async function* read(): AsyncGenerator<Uint8Array> {
+    for (const file of files) {
+      yield tarHead(file);
+      yield* readFile(file);
+      yield tarTail(file);
+    }
+    yield tarEnd();
+  }
+  return { name, lengthBytes, read };
+}
+
+/** @param onBytes so many more were hashed */
+export async function sha256Of(body: Body, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of body.read()) {
+    if (signal.aborted) throw new HaulError('ABORTED', 'interrupted');
+    hash.update(chunk);
+    onBytes(chunk.length);
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,108 @@
+/**
+ * What `haul publish` sends: the files that paths name, each with the name it gets. Links to files are followed while
+ * they stay below what was named; links to folders are not, so that the walk ends.
+ */
+import type { Stats } from 'node:fs';
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { fullName } from '../depot/names.js';
+import { fromSystemError } from '../errors.js';
+
+export interface FileToPublish {
+  /** On the disk. */
+  readonly path: string;
+  /** In the depot, or in the archive. */
+  readonly name: string;
+  readonly lengthBytes: number;
+  readonly mode: number;
+  readonly mtimeMs: number;
+}
+
+export interface Found {
+  readonly files: readonly FileToPublish[];
+  /** One per thing that is left out without being asked. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * @param name a single file is called that; a folder, several paths, or a name with a slash at its end: all is below it
+ * @throws HaulError NOT_FOUND and the like; BAD_ARGUMENT: a name that no artifact may have
+ */
+export async function findFiles(paths: readonly string[], name: string, withHidden: boolean): Promise<Found> {
+  const warnings: string[] = [];
+  const found: FileToPublish[] = [];
+  const roots = await Promise.all(paths.map(async (path) => ({ path: resolve(path), stats: await look(path) })));
+  const [only] = roots;
+  const isOne = roots.length === 1 && only!.stats.isFile() && !name.endsWith('/');
+  const base = commonFolder(roots.map(({ path, stats }) => (stats.isDirectory() ? path : dirname(path))));
+  const below = name.replace(/\/+$/, '');
+  const nameOf = (path: string): string => {
+    const parts = relative(base, path).split(sep).join('/');
+    return isOne ? below : below === '' ? parts : `${below}/${parts}`;
+  };
+  for (const { path, stats } of roots) {
+    if (stats.isDirectory())
+      for await (const file of walk(path, path, withHidden, warnings)) found.push({ ...file, name: nameOf(file.path) });
+    else if (stats.isFile()) found.push({ ...fileOf(path, stats), name: nameOf(path) });
+    else warnings.push(`${path} is no file and no folder: left out`);
+  }
+  found.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  for (const file of found) fullName('artifacts', file.name);
+  return { files: found, warnings };
+}
+
+async function look(path: string): Promise<Stats> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    throw fromSystemError(error, 'publish', path);
+  }
+}
+
+function fileOf(path: string, { size, mode, mtimeMs }: Stats): Omit<FileToPublish, 'name'> {
+  return { path, lengthBytes: size, mode: mode & 0o777, mtimeMs };
+}
+
+async function* walk(
+  root: string,
+  folder: string,
+  withHidden: boolean,
+  warnings: string[],
+): AsyncGenerator<Omit<FileToPublish, 'name'>> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
+    throw fromSystemError(error, 'publish', folder);
+  });
+  for (const entry of entries) {
+    if (!withHidden && entry.name.startsWith('.')) continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* walk(root, path, withHidden, warnings);
+    else if (entry.isFile()) yield fileOf(path, await look(path));
+    else if (entry.isSymbolicLink()) {
+      const target = await linked(root, path);
+      if (target === null) warnings.push(`${path} is a link that leads to no file below ${basename(root)}: left out`);
+      else yield fileOf(path, target);
+    } else warnings.push(`${path} is no file: left out`);
+  }
+}
+
+/** Null: it leads out, to a folder, or nowhere. */
+async function linked(root: string, path: string): Promise<Stats | null> {
+  try {
+    const [real, top] = await Promise.all([realpath(path), realpath(root)]);
+    const stats = await stat(real);
+    return stats.isFile() && real.startsWith(top + sep) ? stats : null;
+  } catch {
+    return null;
+  }
+}
+
+function commonFolder(folders: readonly string[]): string {
+  let common = folders[0]!.split(sep);
+  for (const folder of folders.slice(1)) {
+    const parts = folder.split(sep);
+    let same = 0;
+    while (same < common.length && common[same] === parts[same]) same++;
+    common = common.slice(0, same);
+  }
+  return common.join(sep) || sep;
+}

@@ -1,0 +1,229 @@
+/** `haul publish`: sends files and folders to a depot. */
+import { Command, Option } from 'commander';
+import type { DepotArtifact, DepotClient } from './depot-client.js';
+import { addDepotOptions, type DepotPlaceOptions } from './depot-options.js';
+import { count, formatBytes, formatRate, formatSeconds, printable } from './format.js';
+import { jsonHelp, PLAIN_PROGRESS, RESOURCE_FIELDS } from './json-help.js';
+import { argument, type CommonOptions, examples } from './options.js';
+import type { Output } from './output.js';
+import type { Body } from './publish-body.js';
+import type { Context, Outcome, Runner } from './run.js';
+import type { Sample } from './sample.js';
+import { resourceFields } from './usage.js';
+import { parseDays } from './values.js';
+
+interface PublishOptions extends CommonOptions, DepotPlaceOptions {
+  readonly name: string;
+  readonly ifNoFilesFound: 'warn' | 'error' | 'ignore';
+  readonly retentionDays?: number;
+  readonly overwrite?: boolean;
+  readonly includeHiddenFiles?: boolean;
+  readonly archive?: boolean;
+}
+
+const UPLOADS_AT_ONCE = 4;
+
+export function publishCommand(run: Runner): Command {
+  const command = new Command('publish')
+    .description('Send files or folders to a depot')
+    .argument('<paths...>', 'files and folders')
+    .requiredOption('--name <name>', 'of a single file; of more, or with a slash at its end, what all is below')
+    .addOption(
+      new Option('--if-no-files-found <what>', 'when there is nothing to send')
+        .choices(['warn', 'error', 'ignore'])
+        .default('warn'),
+    )
+    .addOption(
+      new Option(
+        '--retention-days <n>',
+        'days that it stays (default: as the depot or the config file says)',
+      ).argParser(argument(parseDays)),
+    )
+    .option('--overwrite', 'replace what has the name; needs the scope delete, too')
+    .option('--include-hidden-files', 'also what begins with a dot')
+    .option('--archive', 'send all as one tar, called NAME');
+  return addDepotOptions(command)
+    .addHelpText(
+      'after',
+      examples(
+        'haul publish image.raw --name ci/42/image.raw --depot http://depot:7070',
+        'haul publish dist/ --name ci/42 --retention-days 14',
+        'haul publish dist/ --name ci/42/dist.tar --archive',
+      ) +
+        `
+
+The SHA-256 of each file is computed here, sent along and verified there. What the depot has already under its name
+is not sent again, so the same command continues where one broke off.` +
+        jsonHelp({
+          ...PLAIN_PROGRESS,
+          published: 'name sha256 lengthBytes expires infoHash url torrentUrl magnet wasThere seconds',
+          result: `outcome artifacts sentBytes seconds ${RESOURCE_FIELDS}`,
+        }),
+    )
+    .action((paths: string[], options: PublishOptions) =>
+      run('publish', options, (context) => publish(context, paths, options)),
+    );
+}
+
+async function publish(context: Context, paths: readonly string[], options: PublishOptions): Promise<Outcome> {
+  const { output, signal } = context;
+  const [{ needDepot }, { DepotClient: Client }, { findFiles }, { archiveBody, fileBody }] = await Promise.all([
+    import('./depot-place.js'),
+    import('./depot-client.js'),
+    import('./publish-files.js'),
+    import('./publish-body.js'),
+  ]);
+  const place = await needDepot(options);
+  const below = options.archive === true ? '/' : options.name;
+  const { files, warnings } = await findFiles(paths, below, options.includeHiddenFiles === true);
+  for (const warning of warnings) output.warn(warning);
+  if (files.length === 0) return nothingFound(output, options.ifNoFilesFound);
+  const bodies = options.archive === true ? [archiveBody(options.name, files)] : files.map(fileBody);
+  const client = await Client.open(place, signal, (error) =>
+    output.warn(`${error.message}; trying again`, { code: error.code }),
+  );
+  const started = performance.now();
+  const retentionDays = options.retentionDays ?? place.retentionDays;
+  const sending = new Sending(output, client, { retentionDays, overwrite: options.overwrite === true, signal });
+  try {
+    await sending.all(bodies);
+  } finally {
+    output.stopProgress();
+    client.close();
+  }
+  const seconds = (performance.now() - started) / 1000;
+  const { sentBytes } = sending;
+  const rate = sentBytes === 0 ? '' : `, ${formatRate(sentBytes / seconds)}`;
+  output.event(
+    'result',
+    { outcome: 'done', artifacts: bodies.length, sentBytes, seconds, ...resourceFields() },
+    bodies.length === 1
+      ? ''
+      : `${count(bodies.length, 'artifact')}, ${formatBytes(sentBytes)} sent in ${formatSeconds(seconds)}${rate}`,
+  );
+  return 'done';
+}
+
+async function nothingFound(output: Output, what: PublishOptions['ifNoFilesFound']): Promise<Outcome> {
+  const message = 'there is no file to publish';
+  if (what === 'error') {
+    const { HaulError } = await import('../errors.js');
+    throw new HaulError('NOT_FOUND', message);
+  }
+  if (what === 'warn') output.warn(message, { code: 'no-files-found' });
+  output.event('result', { outcome: 'done', artifacts: 0, sentBytes: 0, seconds: 0, ...resourceFields() }, '');
+  return 'done';
+}
+
+interface SendRules {
+  readonly retentionDays: number | null;
+  readonly overwrite: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Some at once, each hashed, then sent unless it is there. */
+class Sending {
+  sentBytes = 0;
+  #hashedBytes = 0;
+  #doneBytes = 0;
+  #totalBytes = 0;
+  readonly #output: Output;
+  readonly #client: DepotClient;
+  readonly #rules: SendRules;
+
+  constructor(output: Output, client: DepotClient, rules: SendRules) {
+    this.#output = output;
+    this.#client = client;
+    this.#rules = rules;
+  }
+
+  async all(bodies: readonly Body[]): Promise<void> {
+    this.#totalBytes = bodies.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+    this.#output.progress(this.#sampler());
+    const left = [...bodies].reverse();
+    const worker = async (): Promise<void> => {
+      for (let body = left.pop(); body !== undefined; body = left.pop()) await this.#one(body);
+    };
+    const workers = Array.from({ length: Math.min(UPLOADS_AT_ONCE, bodies.length) }, worker);
+    try {
+      await Promise.all(workers);
+    } catch (error) {
+      left.length = 0;
+      await Promise.allSettled(workers);
+      throw error;
+    }
+  }
+
+  #sampler(): () => Sample {
+    const started = performance.now();
+    return () => {
+      const doneBytes = this.#doneBytes;
+      const isHashing = doneBytes === 0 && this.#hashedBytes < this.#totalBytes;
+      const shown = isHashing ? this.#hashedBytes : doneBytes;
+      const bytesPerSec = shown / Math.max(0.001, (performance.now() - started) / 1000);
+      const secondsLeft = bytesPerSec === 0 ? Number.POSITIVE_INFINITY : (this.#totalBytes - shown) / bytesPerSec;
+      const phase = isHashing ? 'hashing' : 'sending';
+      return { phase, doneBytes: shown, totalBytes: this.#totalBytes, bytesPerSec, secondsLeft };
+    };
+  }
+
+  async #one(body: Body): Promise<void> {
+    const { sha256Of } = await import('./publish-body.js');
+    const started = performance.now();
+    const onHashed = (bytes: number): void => {
+      this.#hashedBytes += bytes;
+    };
+    const sha256 = await sha256Of(body, onHashed, this.#rules.signal);
+    const known = await this.#client.find(body.name).catch((error: unknown) => {
+      // A token may be for writing alone.
+      if ((error as { code?: unknown }).code === 'NO_PERMISSION') return null;
+      throw error;
+    });
+    // A term that is asked for has to be told, and is with the bytes.
+    const wasThere = known?.sha256 === sha256 && this.#rules.retentionDays === null;
+    if (wasThere) this.#doneBytes += body.lengthBytes;
+    const artifact = wasThere ? known : await this.#client.trying(() => this.#put(body, sha256));
+    this.#say(artifact, wasThere, (performance.now() - started) / 1000);
+  }
+
+  async #put(body: Body, sha256: string): Promise<DepotArtifact> {
+    const { DepotClient: Client } = await import('./depot-client.js');
+    const { retentionDays, overwrite } = this.#rules;
+    const query = new URLSearchParams({
+      ...(retentionDays === null ? {} : { 'retention-days': String(retentionDays) }),
+      ...(overwrite ? { overwrite: 'true' } : {}),
+    });
+    let sent = 0;
+    try {
+      const response = await this.#client.ask('PUT', `${Client.path(body.name)}?${query}`, {
+        headers: {
+          'content-length': body.lengthBytes,
+          'repr-digest': `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`,
+        },
+        send: async (write) => {
+          for await (const chunk of body.read()) {
+            await write(chunk);
+            sent += chunk.length;
+            this.sentBytes += chunk.length;
+            this.#doneBytes += chunk.length;
+          }
+        },
+      });
+      const chunks: Buffer[] = [];
+      for await (const chunk of response) chunks.push(chunk as Buffer);
+      return JSON.parse(Buffer.concat(chunks).toString('utf8')) as DepotArtifact;
+    } catch (error) {
+      this.#doneBytes -= sent;
+      throw error;
+    }
+  }
+
+  #say(artifact: DepotArtifact, wasThere: boolean, seconds: number): void {
+    const { name, sha256, lengthBytes, expires, infoHash, url, torrentUrl, magnet } = artifact;
+    const how = wasThere ? 'was there already' : `sent in ${formatSeconds(seconds)}`;
+    const lines = [`${printable(name, 2000)}: ${formatBytes(lengthBytes)}, ${how}`, `  ${url}`, `  sha256 ${sha256}`];
+    if (magnet !== null) lines.push(`  ${magnet}`);
+    const fields = { name, sha256, lengthBytes, expires, infoHash, url, torrentUrl, magnet, wasThere, seconds };
+    this.#output.event('published', fields, lines.join('\n'));
+  }
+}
