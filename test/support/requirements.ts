@@ -46,6 +46,16 @@ export async function requirePrograms(test: TestContext, programs: readonly stri
   return skipWithout(test, await programMissing(programs));
 }
 
+/**
+ * True when the test was skipped because a program is missing that nobody has to have: too large for CI. What it would
+ * show must be shown there by other means, too.
+ */
+export async function skipUnlessInstalled(test: TestContext, programs: readonly string[]): Promise<boolean> {
+  const missing = await programMissing(programs);
+  if (missing !== null) test.skip(`${missing}; it is not asked for`);
+  return missing !== null;
+}
+
 /** True when the test was skipped because there are no network namespaces here. */
 export async function requireNamespaces(test: TestContext): Promise<boolean> {
   return skipWithout(test, await namespacesMissing());

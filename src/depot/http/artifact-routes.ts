@@ -297,7 +297,7 @@ export function artifactRoutes(inside: Inside): Route[] {
   ];
 }
 
-/** As Bazel, ccache and sccache speak to a cache. */
+/** As Bazel and ccache speak to a cache. */
 function keyRoute(space: 'cas' | 'ac', inside: Inside): Route {
   const isCas = space === 'cas';
   const title = isCas ? 'Cas' : 'Ac';
