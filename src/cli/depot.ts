@@ -1,8 +1,9 @@
 /** `haul depot`: publishes, tracks, seeds and serves artifacts from one folder, until interrupted. */
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import type { AnonymousAccess, Depot, DepotOptions, DepotRequest } from '../depot/api.js';
+import type { Task } from './depot-tasks.js';
 import { formatBytes, formatSeconds, printable } from './format.js';
-import { jsonHelp, RESOURCE_FIELDS } from './json-help.js';
+import { jsonHelp, PLAIN_PROGRESS, RESOURCE_FIELDS } from './json-help.js';
 import {
   addEngineOptions,
   argument,
@@ -21,6 +22,7 @@ import {
   parseHostName,
   parseListen,
   parseOrigin,
+  parsePercent,
   parsePublicUrl,
   parseSize,
 } from './values.js';
@@ -37,6 +39,9 @@ interface DepotCliOptions extends CommonOptions, EngineCliOptions {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly retentionDays?: number;
+  readonly idleDays?: number;
+  readonly maxStore?: number;
+  readonly maxDisk?: number;
   readonly maxArtifact?: number;
   readonly torrentFrom?: number;
   readonly udp?: boolean;
@@ -47,11 +52,22 @@ interface DepotCliOptions extends CommonOptions, EngineCliOptions {
 const GRACE_MS = 30_000;
 const DEFAULT_LISTEN = '127.0.0.1:7070';
 
+/** What may stand behind `depot`; spelt here, as the rest of it is loaded only then. */
+const TASKS = ['check', 'rebuild'];
+
+function value<T>(flags: string, description: string, parse: (text: string) => T): Option {
+  return new Option(flags, description).argParser(argument(parse));
+}
+
 export function depotCommand(run: Runner): Command {
-  const value = <T>(flags: string, description: string, parse: (text: string) => T): Option =>
-    new Option(flags, description).argParser(argument(parse));
   const command = new Command('depot')
     .description('Keep artifacts: publish and fetch them by HTTP and BitTorrent, until interrupted')
+    .addArgument(
+      new Argument(
+        '[task]',
+        'instead: check every blob against its digest, exit code 1 if anything is bad; or rebuild the catalogue',
+      ).choices(TASKS),
+    )
     .requiredOption('--data <dir>', 'folder of the depot alone; made when missing')
     .addOption(
       value(
@@ -80,7 +96,41 @@ export function depotCommand(run: Runner): Command {
       ),
     )
     .option('--tls-cert <file>', 'certificate (PEM), read again when it changes')
-    .option('--tls-key <file>', 'its key (PEM)')
+    .option('--tls-key <file>', 'its key (PEM)');
+  return addEngineOptions(addKeepOptions(command), false)
+    .addHelpText(
+      'after',
+      examples(
+        'haul depot --data /srv/depot',
+        'curl -T image.raw http://127.0.0.1:7070/artifacts/ci/42/image.raw',
+        'haul token create --tokens tokens.json --scope read,write',
+        'haul depot --data /srv/depot --tokens tokens.json --http 0.0.0.0:7070',
+        'haul depot check --data /srv/depot',
+        'SWARMHAUL_DEPOT_TOKENS="$SECRET read,write ci/" haul depot --data /srv/depot',
+      ) +
+        jsonHelp({
+          ...PLAIN_PROGRESS,
+          listening: 'what url host port peerPort anonymous names blobs blobBytes',
+          request: 'method path status sentBytes receivedBytes seconds remote token isAborted problem',
+          result: `outcome seconds names blobBytes uploadedBytes ${RESOURCE_FIELDS}`,
+          finding: 'kind message name sha256',
+          checked: `outcome isGood names blobs lengthBytes counts seconds ${RESOURCE_FIELDS}`,
+          rebuilt: `outcome blobs names found conflicts faults old seconds ${RESOURCE_FIELDS}`,
+        }),
+    )
+    .action((task: Task | undefined, options: DepotCliOptions) =>
+      task === undefined
+        ? run('depot', options, (context) => depot(context, options), 'service')
+        : run('depot', options, async (context) => {
+            const { runTask } = await import('./depot-tasks.js');
+            return runTask(task, context, options.data);
+          }),
+    );
+}
+
+/** How long things stay, and how large they may be. */
+function addKeepOptions(command: Command): Command {
+  return command
     .addOption(
       value(
         '--retention-days <n>',
@@ -88,6 +138,11 @@ export function depotCommand(run: Runner): Command {
         parseDays,
       ),
     )
+    .addOption(value('--idle-days <n>', 'days without a fetch after which an artifact goes', parseDays))
+    .addOption(
+      value('--max-store <size>', 'above so many bytes the longest unused go, until a tenth less is left', parseSize),
+    )
+    .addOption(value('--max-disk <percent>', 'the same for what is used of the disk, by anybody', parsePercent))
     .addOption(value('--max-artifact <size>', 'longest artifact that is taken (default: 16TiB)', parseSize))
     .addOption(value('--torrent-from <size>', 'shorter artifacts have no torrent (default: 4MiB)', parseSize))
     .option('--udp', 'the tracker answers by UDP too, on the port of HTTP')
@@ -97,23 +152,6 @@ export function depotCommand(run: Runner): Command {
         '30s',
       ),
     );
-  return addEngineOptions(command, false)
-    .addHelpText(
-      'after',
-      examples(
-        'haul depot --data /srv/depot',
-        'curl -T image.raw http://127.0.0.1:7070/artifacts/ci/42/image.raw',
-        'haul token create --tokens tokens.json --scope read,write',
-        'haul depot --data /srv/depot --tokens tokens.json --http 0.0.0.0:7070',
-        'SWARMHAUL_DEPOT_TOKENS="$SECRET read,write ci/" haul depot --data /srv/depot',
-      ) +
-        jsonHelp({
-          listening: 'what url host port peerPort anonymous names blobs blobBytes',
-          request: 'method path status sentBytes receivedBytes seconds remote token isAborted',
-          result: `outcome seconds names blobBytes uploadedBytes ${RESOURCE_FIELDS}`,
-        }),
-    )
-    .action((options: DepotCliOptions) => run('depot', options, (context) => depot(context, options), 'service'));
 }
 
 async function depot({ output, signal }: Context, options: DepotCliOptions): Promise<Outcome> {
@@ -148,7 +186,7 @@ async function depot({ output, signal }: Context, options: DepotCliOptions): Pro
 
 function depotOptions(output: Output, options: DepotCliOptions, engine: DepotOptions['engine']): DepotOptions {
   const { http, tokens, anonymous, publicUrl, allowHost, corsOrigin, tlsCert, tlsKey } = options;
-  const { retentionDays, maxArtifact, torrentFrom, udp } = options;
+  const { retentionDays, idleDays, maxStore, maxDisk, maxArtifact, torrentFrom, udp } = options;
   const lines = process.env.SWARMHAUL_DEPOT_TOKENS;
   return {
     data: options.data,
@@ -162,6 +200,9 @@ function depotOptions(output: Output, options: DepotCliOptions, engine: DepotOpt
     ...(corsOrigin === undefined ? {} : { corsOrigins: corsOrigin }),
     ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { cert: tlsCert, key: tlsKey } }),
     ...(retentionDays === undefined ? {} : { retentionDays }),
+    ...(idleDays === undefined ? {} : { idleDays }),
+    ...(maxStore === undefined ? {} : { maxBytes: maxStore }),
+    ...(maxDisk === undefined ? {} : { maxDiskPercent: maxDisk }),
     ...(maxArtifact === undefined ? {} : { artifactBytesMax: maxArtifact }),
     ...(torrentFrom === undefined ? {} : { torrentFromBytes: torrentFrom }),
     ...(udp === true ? { udp } : {}),

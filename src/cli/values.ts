@@ -224,6 +224,13 @@ export function parseDays(text: string): number {
   return days;
 }
 
+/** A whole percentage, 1 to 100. */
+export function parsePercent(text: string): number {
+  const percent = /^\d{1,3}%?$/.test(text) ? Number.parseInt(text, 10) : 0;
+  if (percent < 1 || percent > 100) throw new ValueError('A percentage, 1 to 100.');
+  return percent;
+}
+
 export function parseHostName(text: string): string {
   if (!/^[A-Za-z0-9._-]{1,253}$/.test(text)) throw new ValueError('A name of a host, without a port.');
   return text.toLowerCase();

@@ -24,6 +24,8 @@ export interface DepotRequest {
   readonly token: string | null;
   /** The client went before it had its answer. */
   readonly isAborted: boolean;
+  /** What kind of problem was the answer, "NOT_FOUND", or null. */
+  readonly problem: string | null;
 }
 
 /** Options of `startDepot`. */
@@ -50,6 +52,12 @@ export interface DepotOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Days that an artifact stays whose publisher named none; default: for ever. */
   readonly retentionDays?: number;
+  /** Days after which an artifact goes that nobody fetched, unless it is pinned; default: never. */
+  readonly idleDays?: number;
+  /** Above so many bytes of blobs the longest unused go until a tenth less is left; default: no bound. */
+  readonly maxBytes?: number;
+  /** The same for what is used of the disk, by anybody; 1 to 100. Default: no matter. */
+  readonly maxDiskPercent?: number;
   /** Longest artifact, bytes; default 16 TiB. */
   readonly artifactBytesMax?: number;
   /** Artifacts shorter than this have no torrent, bytes; default 4 MiB. */

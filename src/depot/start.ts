@@ -19,8 +19,8 @@ import { UdpService } from '../tracker/udp-service.js';
 import { VERSION } from '../version.js';
 import { anonymousAccess } from './access.js';
 import { DEPOT_HTTP_PORT, type Depot, type DepotOptions } from './api.js';
-import { openLevelCatalogue } from './catalogue/level.js';
 import type { Catalogue } from './catalogue/port.js';
+import { type House, openHouse } from './house.js';
 import { localUrl, openDoor } from './http/door.js';
 import type { Inside } from './http/inside.js';
 import { DEPOT_HTTP_LIMITS } from './http/limits.js';
@@ -29,9 +29,11 @@ import { Passkeys } from './http/passkeys.js';
 import type { HttpServer } from './http/server.js';
 import { type Certificate, openCertificate } from './http/tls.js';
 import { openTokens, type TokenSource } from './http/token-file.js';
+import { openCatalogueOf } from './open-catalogue.js';
 import { Depot as Publishing } from './publish.js';
 import type { Depository } from './publish-port.js';
 import { readinessOf } from './readiness.js';
+import { catalogueIn } from './rebuild.js';
 import { Seeds } from './seeds.js';
 import { openFolderStore } from './store/folders.js';
 import type { BlobStore } from './store/port.js';
@@ -95,7 +97,8 @@ async function openInner(options: DepotOptions, host: string, opened: Opened): P
   const { data, log, artifactBytesMax, torrentFromBytes, retentionDays } = options;
   const store = await openFolderStore({ folder: data });
   opened.add(() => store.close());
-  const catalogue = await openLevelCatalogue(join(data, 'catalogue'));
+  const onDamaged = (error: HaulError): void => log?.('error', error.message);
+  const catalogue = await openCatalogueOf(store, catalogueIn(data), { onDamaged });
   opened.add(() => catalogue.close());
   const logging = log === undefined ? {} : { log };
   const engine = await createEngine({ host, ...logging, ...options.engine });
@@ -136,21 +139,24 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
     now: clock,
   });
   const listeners = new Listeners();
+  const house = await openHouse({ options, ...inner, tracker, artifacts: telling(inner.depository, listeners) });
+  opened.add(() => house.close());
   const inside: Inside = {
-    depository: telling(inner.depository, listeners),
+    depository: house.artifacts,
     catalogue: inner.catalogue,
     tracker,
     passkeyOf: (token) => (token === null ? null : passkeys.of(token)),
     listeners,
     readiness: () => readinessOf(inner),
-    metrics: async () => ({ type: 'text/plain; version=0.0.4', text: '' }),
+    metrics: () => house.metrics(),
     artifactBytesMax: options.artifactBytesMax ?? 2 ** 44,
     version: VERSION,
   };
-  const server = await openServer(options, inside, { host, anonymous, tokens, certificate });
+  const server = await openServer(options, inside, house, { host, anonymous, tokens, certificate });
   opened.add(() => server.close(0));
   const stopDoors = await openDoors(options, server, tracker, certificate !== null);
   opened.add(stopDoors);
+  house.start();
   const timer = startTicking({ tracker, tokens, certificate, listeners });
   let closing: Promise<void> | null = null;
   const close = async (graceMs: number): Promise<void> => {
@@ -193,7 +199,7 @@ interface DoorParts {
   readonly certificate: Certificate | null;
 }
 
-function openServer(options: DepotOptions, inside: Inside, parts: DoorParts): Promise<HttpServer> {
+function openServer(options: DepotOptions, inside: Inside, house: House, parts: DoorParts): Promise<HttpServer> {
   const { log } = options;
   return openDoor(inside, {
     host: parts.host,
@@ -205,7 +211,10 @@ function openServer(options: DepotOptions, inside: Inside, parts: DoorParts): Pr
     anonymous: parts.anonymous,
     certificate: parts.certificate,
     connections: new HttpConnections(),
-    onRequest: (record) => options.onRequest?.(record),
+    onRequest: (record) => {
+      house.answered(record);
+      options.onRequest?.(record);
+    },
     onTrouble: (error, method) => {
       const why = error instanceof Error ? (error instanceof HaulError ? error.message : error.stack) : String(error);
       log?.('error', `${method}: ${why}`);

@@ -14,8 +14,8 @@ export function telling(inner: Artifacts, listeners: Listeners): Artifacts {
     },
     find: (name) => inner.find(name),
     read: (row, range) => inner.read(row, range),
-    remove: async (name) => {
-      const row = await inner.remove(name);
+    remove: async (name, onlyIf) => {
+      const row = await inner.remove(name, onlyIf);
       if (row !== null) listeners.tell({ type: 'remove', name, data: { name: shortName(name), sha256: row.sha256 } });
       return row;
     },

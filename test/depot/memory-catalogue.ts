@@ -43,14 +43,14 @@ export class MemoryCatalogue implements Catalogue {
   }
 
   async list({ prefix, cursor, limit }: ListQuery): Promise<ListPage> {
-    const after = cursor === null ? null : (/^~(.+)$/s.exec(cursor)?.[1] ?? '');
-    if (after === '') throw new HaulError('BAD_ARGUMENT', 'the cursor is none', { option: 'cursor' });
+    if (cursor !== null && !isWellFormed(cursor))
+      throw new HaulError('BAD_ARGUMENT', 'the cursor is none', { option: 'cursor' });
     if (!isWellFormed(prefix)) return { rows: [], cursor: null };
     const rows = [...this.#open.values()]
-      .filter(({ name }) => name.startsWith(prefix) && (after === null || byBytes(name, after) > 0))
+      .filter(({ name }) => name.startsWith(prefix) && (cursor === null || byBytes(name, cursor) > 0))
       .sort((a, b) => byBytes(a.name, b.name));
     const page = rows.slice(0, limit);
-    return { rows: page, cursor: rows.length > limit ? `~${page.at(-1)!.name}` : null };
+    return { rows: page, cursor: rows.length > limit ? page.at(-1)!.name : null };
   }
 
   async isNamed(sha256: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 /**
- * The keys of the catalogue in LevelDB, and the cursors of its pages. A key is one letter, a part of fixed width, and
+ * The keys of the catalogue in LevelDB. A key is one letter, a part of fixed width, and
  * the name at the end, so that no name can be taken for another key:
  *
  *   n <name>                     the row
@@ -13,7 +13,6 @@
  * LevelDB orders keys by their bytes; so are names then, in UTF-8.
  */
 import type { ArtifactRow } from './port.js';
-import { isWellFormed, ROW_NAME_BYTES_MAX } from './row.js';
 
 export const VERSION_KEY = 'v';
 export const COUNTS_KEY = 't';
@@ -94,16 +93,4 @@ export function rowsBehind(prefix: string, after: string | null): KeyRange {
   if (after === null) return range;
   const bytes = Buffer.from(rowKey(after));
   return Buffer.compare(bytes, range.gte!) < 0 ? range : { gt: bytes, lt: range.lt };
-}
-
-/** A cursor is the last name of the page before; that is nobody's business, so it is not to be read at a glance. */
-export function cursorAt(name: string): string {
-  return Buffer.from(name).toString('base64url');
-}
-
-/** The name in a cursor; null: this is none of ours. */
-export function nameInCursor(cursor: string): string | null {
-  if (cursor.length > 2 * ROW_NAME_BYTES_MAX || !/^[A-Za-z0-9_-]+$/.test(cursor)) return null;
-  const name = Buffer.from(cursor, 'base64url').toString();
-  return isWellFormed(name) && cursorAt(name) === cursor ? name : null;
 }

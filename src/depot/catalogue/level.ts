@@ -20,12 +20,10 @@ import {
   blobKey,
   CATALOGUE_VERSION,
   COUNTS_KEY,
-  cursorAt,
   infoHashInKey,
   type KeyRange,
   keysBefore,
   keysFrom,
-  nameInCursor,
   nameInKey,
   rowKey,
   rowsBehind,
@@ -193,14 +191,13 @@ export class LevelCatalogue implements Catalogue {
   }
 
   async list({ prefix, cursor, limit }: ListQuery): Promise<ListPage> {
-    const after = cursor === null ? null : nameInCursor(cursor);
-    if (cursor !== null && after === null)
+    if (cursor !== null && !isWellFormed(cursor))
       throw new HaulError('BAD_ARGUMENT', 'the cursor is none', { option: 'cursor' });
     if (!isWellFormed(prefix)) return { rows: [], cursor: null };
     const wanted = Math.min(ROWS_MAX, Math.max(1, Math.floor(limit) || 1));
-    const found = await this.#range(rowsBehind(prefix, after), wanted + 1);
+    const found = await this.#range(rowsBehind(prefix, cursor), wanted + 1);
     const rows = found.slice(0, wanted).map(([key, value]) => decodeRow(key.slice(1), value));
-    return { rows, cursor: found.length > wanted ? cursorAt(rows[wanted - 1]!.name) : null };
+    return { rows, cursor: found.length > wanted ? rows[wanted - 1]!.name : null };
   }
 
   async isNamed(sha256: string): Promise<boolean> {

@@ -52,7 +52,7 @@ export type RowFacts = Partial<Pick<ArtifactRow, 'sha256' | 'createdMs' | 'expir
 export interface ListQuery {
   /** Full names that begin with this. */
   readonly prefix: string;
-  /** As the page before gave it; null: from the begin. Another text is BAD_ARGUMENT. */
+  /** Rows behind this name, which need not be there (any more); null: from the begin. No Unicode is BAD_ARGUMENT. */
   readonly cursor: string | null;
   /** At most so many rows; 1 to 1000. */
   readonly limit: number;
@@ -61,7 +61,7 @@ export interface ListQuery {
 export interface ListPage {
   /** In the order of the bytes of their names. */
   readonly rows: readonly ArtifactRow[];
-  /** For the next page; null: that was the last one. */
+  /** Last name of the page, for the next one; null: there is none. */
   readonly cursor: string | null;
 }
 

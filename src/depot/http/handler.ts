@@ -29,6 +29,8 @@ export interface RequestRecord {
   readonly token: string | null;
   /** The client went before it had its answer. */
   readonly isAborted: boolean;
+  /** Code of the problem that was the answer, or null. */
+  readonly problem: string | null;
 }
 
 export interface HandlerOptions {
@@ -57,6 +59,7 @@ interface Underway {
   grant: Grant | null;
   cors: Readonly<Record<string, string>>;
   sentBytes: number;
+  problem: string | null;
 }
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'PUT', 'DELETE']);
@@ -110,6 +113,7 @@ export class Handler {
       grant: null,
       cors: {},
       sentBytes: 0,
+      problem: null,
     };
     this.#underway.add(underway);
     response.once('close', () => this.#closed(underway));
@@ -124,7 +128,7 @@ export class Handler {
   }
 
   #closed(underway: Underway): void {
-    const { request, response, beganMs, grant, path, sentBytes, body } = underway;
+    const { request, response, beganMs, grant, path, sentBytes, body, problem } = underway;
     this.#underway.delete(underway);
     const isAborted = !response.writableFinished;
     underway.abort.abort();
@@ -138,6 +142,7 @@ export class Handler {
       remote: request.socket.remoteAddress ?? '',
       token: grant?.token?.id ?? null,
       isAborted,
+      problem,
     });
   }
 
@@ -237,6 +242,7 @@ export class Handler {
   async #fail(underway: Underway, error: unknown): Promise<void> {
     const { request, response, path } = underway;
     const { problem, isOurFault } = problemOf(error);
+    underway.problem = problem.code;
     if (isOurFault && !underway.abort.signal.aborted) this.#options.onTrouble(error, request.method ?? '', path);
     if (response.headersSent || response.destroyed) {
       response.destroy();

@@ -1,0 +1,159 @@
+/**
+ * House-keeping and figures of a running depot, made of its parts: what is fetched now is known here, so that nothing
+ * in use goes, and what was answered is counted.
+ */
+import type { Engine } from '../api.js';
+import { HaulError } from '../errors.js';
+import type { TrackerService } from '../tracker/service.js';
+import type { DepotOptions } from './api.js';
+import type { ArtifactRow, Catalogue } from './catalogue/port.js';
+import type { Artifacts } from './http/inside.js';
+import { ClockFile, systemClocks } from './keep/clock-file.js';
+import type { Fullness, KeepRules, Upcoming } from './keep/decide.js';
+import { Keeper } from './keep/keeper.js';
+import { DepotMetrics } from './metrics.js';
+import type { BlobStore, ByteRange } from './store/port.js';
+
+const DAY_MS = 86_400_000;
+/** It begins above the mark and ends a tenth below: not again with the next artifact. */
+const LOW_OF_HIGH = 0.9;
+/** Paths of bytes; a listing ends with a slash. */
+const ARTIFACT_PATH = /^\/(?:artifacts|cas|ac)\/.*[^/]$/s;
+const TORRENT_PATH = /\.torrent$/;
+
+export interface HouseParts {
+  readonly options: Pick<DepotOptions, 'data' | 'idleDays' | 'maxBytes' | 'maxDiskPercent' | 'log'>;
+  readonly store: BlobStore;
+  readonly catalogue: Catalogue;
+  readonly engine: Engine;
+  readonly tracker: TrackerService;
+  /** As the routes see it: what goes is told to who listens. */
+  readonly artifacts: Artifacts;
+}
+
+/** Of a request that is over. */
+export interface AnsweredRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  readonly problem: string | null;
+}
+
+export interface House {
+  /** `artifacts`, watched. */
+  readonly artifacts: Artifacts;
+  answered(request: AnsweredRequest): void;
+  metrics(): Promise<{ readonly type: string; readonly text: string }>;
+  /** What goes next, and why. @param limit at most 1000 */
+  next(limit: number): Promise<Upcoming[]>;
+  /** From now on names go. */
+  start(): void;
+  close(): Promise<void>;
+}
+
+function rulesOf({ idleDays, maxBytes, maxDiskPercent }: HouseParts['options']): KeepRules {
+  const marks = (high: number | undefined) => (high === undefined ? null : { high, low: high * LOW_OF_HIGH });
+  return {
+    idleMs: idleDays === undefined ? null : idleDays * DAY_MS,
+    ownBytes: marks(maxBytes),
+    diskShare: marks(maxDiskPercent === undefined ? undefined : maxDiskPercent / 100),
+  };
+}
+
+/** Blobs that somebody reads by HTTP, so often. */
+class Readers {
+  readonly #counts = new Map<string, number>();
+
+  has(sha256: string): boolean {
+    return this.#counts.has(sha256);
+  }
+
+  async *read(sha256: string, slices: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    this.#counts.set(sha256, (this.#counts.get(sha256) ?? 0) + 1);
+    try {
+      yield* slices;
+    } finally {
+      const left = this.#counts.get(sha256)! - 1;
+      if (left === 0) this.#counts.delete(sha256);
+      else this.#counts.set(sha256, left);
+    }
+  }
+}
+
+export async function openHouse(parts: HouseParts): Promise<House> {
+  const { options, store, catalogue, engine, tracker, artifacts } = parts;
+  const log = options.log ?? (() => {});
+  const rules = rulesOf(options);
+  const readers = new Readers();
+  const clock = await ClockFile.open(options.data);
+  const fullness = async (): Promise<Fullness> => ({
+    usedBytes: store.usedBytes,
+    disk: rules.diskShare === null ? null : await store.space(),
+  });
+  const keeper = new Keeper({
+    rules,
+    catalogue,
+    remove: (name, onlyIf) => artifacts.remove(name, onlyIf),
+    fullness,
+    isInUse: ({ sha256, infoHash }) => readers.has(sha256) || (infoHash !== null && engine.get(infoHash) !== null),
+    copies: (row) => copiesOf(tracker, row),
+    clocks: systemClocks,
+    lastWallMs: clock.lastWallMs,
+    keepWall: (wallMs) => clock.keep(wallMs),
+    log,
+  });
+  const metrics = new DepotMetrics({
+    counts: () => catalogue.counts(),
+    storedBytes: () => store.usedBytes,
+    disk: () => store.space(),
+    swarm: () => {
+      const { torrents, connections, uploadedBytes } = engine.stats();
+      return { torrentsAwake: torrents, peers: connections, uploadedBytes };
+    },
+    tracker: () => tracker.counts,
+    keep: () => ({ removed: keeper.removed, isClockDoubted: keeper.clockDoubt !== null }),
+  });
+  const isFull = () => rules.ownBytes !== null && store.usedBytes > rules.ownBytes.high;
+  return {
+    artifacts: watched(artifacts, readers, keeper, isFull),
+    answered: (request) => answered(metrics, request),
+    metrics: () => metrics.render(),
+    next: (limit) => keeper.next(limit),
+    start: () => keeper.start(),
+    close: async () => {
+      await keeper.stop();
+      metrics.close();
+    },
+  };
+}
+
+function watched(inner: Artifacts, readers: Readers, keeper: Keeper, isFull: () => boolean): Artifacts {
+  return {
+    ...inner,
+    publish: async (request) => {
+      try {
+        const published = await inner.publish(request);
+        if (isFull()) keeper.hurry();
+        return published;
+      } catch (error) {
+        if (HaulError.is(error) && error.code === 'NO_SPACE') keeper.hurry();
+        throw error;
+      }
+    },
+    read: (row: ArtifactRow, range: ByteRange) => readers.read(row.sha256, inner.read(row, range)),
+  };
+}
+
+/** Seeds beside us; 0 where nobody can tell. */
+function copiesOf(tracker: TrackerService, { infoHash }: ArtifactRow): number {
+  if (infoHash === null) return 0;
+  const counts = tracker.swarms.scrape(Buffer.from(infoHash, 'hex').toString('latin1'));
+  return counts === null ? 0 : Math.max(0, counts.complete - (counts.seedPort === null ? 0 : 1));
+}
+
+function answered(metrics: DepotMetrics, { path, problem, ...request }: AnsweredRequest): void {
+  metrics.request({ ...request, isArtifact: ARTIFACT_PATH.test(path) && !TORRENT_PATH.test(path) });
+  if (problem !== null) metrics.problem(problem);
+}
