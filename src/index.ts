@@ -81,6 +81,7 @@ export { type ParseOptions, parseTorrent, withTrackers } from './metainfo/torren
 export type { Address } from './net/address.js';
 export type { StorageKind } from './storage/port.js';
 export type { SharedFile } from './tracker/data-shelf.js';
+export type { UploadLimit } from './tracker/data-stream.js';
 export type { TrackerOptions, TrackerServer } from './tracker/server.js';
 export type { TrackerCounts } from './tracker/service.js';
 export { VERSION } from './version.js';
