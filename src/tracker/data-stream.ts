@@ -12,6 +12,7 @@ export interface UploadLimit {
   readonly isDry: boolean;
   /** The most that should be taken at once. */
   readonly readBytes: number;
+  /** So many bytes were sent. */
   take(bytes: number): void;
   /** Calls back, once, when something may be sent. @param tookBytes in the turn that ends */
   wait(wake: () => void, tookBytes: number): void;
