@@ -13,6 +13,7 @@
  * LevelDB orders keys by their bytes; so are names then, in UTF-8.
  */
 import type { ArtifactRow } from './port.js';
+import { ROW_NAME_BYTES_MAX } from './row.js';
 
 export const VERSION_KEY = 'v';
 export const COUNTS_KEY = 't';
@@ -21,8 +22,8 @@ export const CATALOGUE_VERSION = 1;
 
 const TIME_DIGITS = 16;
 const HASH_DIGITS = 40;
-/** No byte of UTF-8: behind all that begins with what stands before it. */
-const BEHIND_ALL = Buffer.from([0xff]);
+/** More than any name has: behind all keys that begin with what stands before it. */
+const BEHIND_ALL = '\u{10ffff}'.repeat(Math.ceil(ROW_NAME_BYTES_MAX / 4) + 1);
 
 export function rowKey(name: string): string {
   return `n${name}`;
@@ -65,32 +66,31 @@ export function infoHashInKey(key: string): string {
 }
 
 export interface KeyRange {
-  readonly gte?: Buffer;
-  readonly gt?: Buffer;
-  readonly lt: Buffer;
+  readonly gte?: string;
+  readonly gt?: string;
+  readonly lt: string;
 }
 
 /** All keys that begin with this. */
 export function keysFrom(prefix: string): KeyRange {
-  const bytes = Buffer.from(prefix);
-  return { gte: bytes, lt: Buffer.concat([bytes, BEHIND_ALL]) };
+  return { gte: prefix, lt: prefix + BEHIND_ALL };
 }
 
 /** Keys of `e` before a time, which may be any number. */
 export function keysBefore(nowMs: number): KeyRange {
-  const bound = nowMs > Number.MAX_SAFE_INTEGER ? BEHIND_ALL : Buffer.from(time(Math.max(0, Math.ceil(nowMs))));
-  return { gte: Buffer.from('e'), lt: Buffer.concat([Buffer.from('e'), bound]) };
+  const bound = nowMs > Number.MAX_SAFE_INTEGER ? BEHIND_ALL : time(Math.max(0, Math.ceil(nowMs)));
+  return { gte: 'e', lt: `e${bound}` };
 }
 
 /** Of these keys those behind that one; null: all. */
 export function behind(range: KeyRange, key: string | null): KeyRange {
-  return key === null ? range : { gt: Buffer.from(key), lt: range.lt };
+  return key === null ? range : { gt: key, lt: range.lt };
 }
 
 /** Rows that begin with `prefix` and come behind the name `after`. */
 export function rowsBehind(prefix: string, after: string | null): KeyRange {
   const range = keysFrom(rowKey(prefix));
   if (after === null) return range;
-  const bytes = Buffer.from(rowKey(after));
-  return Buffer.compare(bytes, range.gte!) < 0 ? range : { gt: bytes, lt: range.lt };
+  const key = rowKey(after);
+  return Buffer.compare(Buffer.from(key), Buffer.from(range.gte!)) < 0 ? range : { gt: key, lt: range.lt };
 }

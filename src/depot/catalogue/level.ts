@@ -278,18 +278,13 @@ export class LevelCatalogue implements Catalogue {
   #range({ gte, gt, lt }: KeyRange, limit: number): Promise<[string, string][]> {
     return this.#reading(async () => {
       const bounds = gt === undefined ? { gte: gte!, lt } : { gt, lt };
-      // Keys go in as bytes and come out as such.
-      const iterator = this.#database.iterator<Buffer, string>({
-        ...bounds,
-        keyEncoding: 'buffer',
-        highWaterMarkBytes: READ_BYTES,
-      });
+      const iterator = this.#database.iterator({ ...bounds, highWaterMarkBytes: READ_BYTES });
       try {
         const entries: [string, string][] = [];
         while (entries.length < limit) {
           const more = await iterator.nextv(limit - entries.length);
           if (more.length === 0) break;
-          for (const [key, value] of more) entries.push([key.toString(), value]);
+          for (const entry of more) entries.push(entry);
         }
         return entries;
       } finally {
