@@ -27,6 +27,7 @@ export const {
   parseMagnet,
   parseTorrent,
   share,
+  startAgent,
   startDepot,
   startTracker,
   VERSION,

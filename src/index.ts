@@ -41,6 +41,8 @@ export type {
   WebSeedReport,
   WokenTorrent,
 } from './api.js';
+export { startAgent } from './depot/agent/agent.js';
+export type { Agent, AgentOptions, AgentReceipt, AgentRequest, AgentStats } from './depot/agent/api.js';
 export type {
   AnonymousAccess,
   Depot,

@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   ls: async () => (await import('./ls.js')).lsCommand,
   rm: async () => (await import('./rm.js')).rmCommand,
   token: async () => (await import('./token.js')).tokenCommand,
+  agent: async () => (await import('./agent.js')).agentCommand,
   track: async () => (await import('./track.js')).trackCommand,
   config: async () => (await import('./config.js')).configCommand,
   completion: async () => {
@@ -34,7 +35,7 @@ const BENCH = 'bench';
 const FOOTER = `
 Exit codes: 0 done, 1 failed, 2 usage, 3 and 4 given up (get --timeout, --deadline), 5 not what a hash was given for
 (get --info-hash, --sha256), 130 interrupted (Ctrl-C), 129 and 143 hung up or terminated, 141 nobody reads the
-output. share, seed, track and depot exit with 0 when they are interrupted or terminated.
+output. share, seed, track, depot and agent exit with 0 when they are interrupted or terminated.
 Sizes and rates are read as they are shown: 20M is 20 MB, 20,000,000 bytes; 20MiB is 20,971,520.
 HAUL_DEBUG=1 in the environment is the same as --verbose.
 

@@ -51,10 +51,15 @@ const SHARED_HELPERS: ReadonlySet<string> = new Set([
 ]);
 
 /** The library door and what stands beside it. */
-const MAY_LOAD_ENGINE: ReadonlySet<string> = new Set(['src/index.ts', 'src/library/share.ts', 'src/depot/start.ts']);
+const MAY_LOAD_ENGINE: ReadonlySet<string> = new Set([
+  'src/index.ts',
+  'src/library/share.ts',
+  'src/depot/start.ts',
+  'src/depot/agent/start.ts',
+]);
 
 /** Puts a process together, and names the concrete parts of it. */
-const COMPOSES: ReadonlySet<string> = new Set(['src/depot/start.ts']);
+const COMPOSES: ReadonlySet<string> = new Set(['src/depot/start.ts', 'src/depot/agent/start.ts']);
 
 /** What all others stand on. */
 const GROUND_FLOOR: ReadonlySet<string> = new Set(['native', 'net', 'metainfo', 'work', 'content']);

@@ -33,7 +33,12 @@ function header(exchange: Exchange, name: string): string | undefined {
 }
 
 /** The bytes of a row: whole, a range, or only the head of it. */
-export function bytesOf(exchange: Exchange, row: ArtifactRow, inside: Inside, isForever: boolean): Answer {
+export function bytesOf(
+  exchange: Exchange,
+  row: ArtifactRow,
+  inside: { readonly depository: Pick<Inside['depository'], 'read'> },
+  isForever: boolean,
+): Answer {
   const { sha256, lengthBytes, name, contentType } = row;
   const etag = etagOf(sha256);
   const headers = {

@@ -25,7 +25,10 @@ function text(body: string, type: string, headers: Readonly<Record<string, strin
   return { status: 200, headers: { 'content-type': type, 'cache-control': 'no-store', ...headers }, body };
 }
 
-export function serviceRoutes(inside: Inside): Route[] {
+/** What these routes need, of a depot or an agent. */
+export type Service = Pick<Inside, 'readiness' | 'metrics' | 'listeners' | 'version'>;
+
+export function serviceRoutes(inside: Service): Route[] {
   const routes: Route[] = [];
   const add = (
     template: string,

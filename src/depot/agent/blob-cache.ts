@@ -1,0 +1,282 @@
+/**
+ * The blobs of a cache: which are here, when they were used, which go next. Invariant: bytes leave only from a file
+ * that nobody has touched since it was verified, or that was hashed again a moment ago.
+ */
+import type { BigIntStats } from 'node:fs';
+import { type FileHandle, open, readdir, readFile, stat, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HaulError } from '../../errors.js';
+import type { Log } from '../../log.js';
+import { stampOf } from '../../storage/stamp-files.js';
+import type { FileStamp } from '../../work/file-stamp.js';
+import { type BlobRecord, decodeRecord, encodeRecord, isUntouched } from './blob-record.js';
+import type { CacheFolder } from './cache-folder.js';
+import { fileSha256 } from './file-sha.js';
+import { AGENT_LIMITS } from './limits.js';
+
+export interface CachedBlob {
+  readonly sha256: string;
+  /** What it takes of the cache. */
+  lengthBytes: number;
+  /** Null: a short one, or a part of one. */
+  record: BlobRecord | null;
+  readonly kind: 'small' | 'whole' | 'part';
+  /** Milliseconds since 1970. */
+  usedMs: number;
+  /** Who reads it, fetches it, gives it away. */
+  users: number;
+}
+
+export interface BlobCacheOptions {
+  readonly folder: CacheFolder;
+  /** What it may hold. */
+  readonly cacheBytes: number;
+  readonly log: Log;
+  readonly wallClockMs: () => number;
+  /** It is not here any more. */
+  readonly onGone: (blob: CachedBlob) => void;
+  /** A peer takes from it. */
+  readonly isBusy: (blob: CachedBlob) => boolean;
+}
+
+export class BlobCache {
+  readonly folder: CacheFolder;
+  readonly #options: BlobCacheOptions;
+  readonly #blobs = new Map<string, CachedBlob>();
+  #usedBytes = 0;
+  evicted = 0;
+
+  constructor(options: BlobCacheOptions) {
+    this.#options = options;
+    this.folder = options.folder;
+  }
+
+  get count(): number {
+    return this.#blobs.size;
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  get cacheBytes(): number {
+    return this.#options.cacheBytes;
+  }
+
+  get blobs(): Iterable<CachedBlob> {
+    return this.#blobs.values();
+  }
+
+  find(sha256: string): CachedBlob | null {
+    return this.#blobs.get(sha256) ?? null;
+  }
+
+  /** What is on disk. Whatever is neither whole nor worth going on with is removed. */
+  async load(): Promise<void> {
+    const { folder } = this;
+    for await (const sha256 of folder.list('small')) {
+      const status = await stat(folder.small(sha256)).catch(() => null);
+      if (status?.isFile() === true && status.size <= AGENT_LIMITS.smallBytes)
+        this.#add({ sha256, lengthBytes: status.size, record: null, kind: 'small', usedMs: status.mtimeMs, users: 0 });
+      else await folder.remove(sha256);
+    }
+    for await (const sha256 of folder.list('blobs')) {
+      const blob = await this.#look(sha256);
+      if (blob === null) await folder.remove(sha256);
+      else this.#add(blob);
+    }
+    await this.makeRoom(0);
+  }
+
+  async #look(sha256: string): Promise<CachedBlob | null> {
+    const { folder } = this;
+    const text = await readFile(folder.record(sha256), 'utf8').catch(() => null);
+    const record = text === null ? null : decodeRecord(text, sha256);
+    if (record !== null) {
+      const [data, used] = await Promise.all([
+        stat(this.path(record)).catch(() => null),
+        stat(folder.record(sha256)).catch(() => null),
+      ]);
+      if (data?.isFile() === true && data.size === record.lengthBytes && used !== null)
+        return { sha256, lengthBytes: data.size, record, kind: 'whole', usedMs: used.mtimeMs, users: 0 };
+      return null;
+    }
+    const torrent = await stat(folder.torrent(sha256)).catch(() => null);
+    if (torrent === null || this.#options.wallClockMs() - torrent.mtimeMs > AGENT_LIMITS.partAgeMs) return null;
+    return {
+      sha256,
+      lengthBytes: await heldBytes(folder.data(sha256)),
+      record: null,
+      kind: 'part',
+      usedMs: torrent.mtimeMs,
+      users: 0,
+    };
+  }
+
+  path({ sha256, fileName }: Pick<BlobRecord, 'sha256' | 'fileName'>): string {
+    return join(this.folder.data(sha256), fileName);
+  }
+
+  // ---- what comes and goes ----
+
+  /** A fetch begins: the space is spoken for. @throws HaulError NO_SPACE: all that is here is in use */
+  async reserve(sha256: string, lengthBytes: number): Promise<CachedBlob> {
+    const before = this.#blobs.get(sha256);
+    if (before !== undefined) this.#forget(before);
+    const blob: CachedBlob = {
+      sha256,
+      lengthBytes,
+      record: null,
+      kind: 'part',
+      usedMs: this.#options.wallClockMs(),
+      users: 1,
+    };
+    this.#add(blob);
+    await this.makeRoom(0);
+    if (this.#usedBytes <= this.#options.cacheBytes) return blob;
+    this.#forget(blob);
+    throw new HaulError('NO_SPACE', `the cache has no room for ${lengthBytes} bytes: what is in it is in use`);
+  }
+
+  /** The fetch is over before its end: what came stays. */
+  async leavePart(blob: CachedBlob): Promise<void> {
+    this.#usedBytes -= blob.lengthBytes;
+    blob.lengthBytes = await heldBytes(this.folder.data(blob.sha256));
+    this.#usedBytes += blob.lengthBytes;
+    blob.users--;
+  }
+
+  /** It is whole and verified. @throws HaulError */
+  async settle(part: CachedBlob, facts: Pick<BlobRecord, 'infoHash' | 'fileName'>): Promise<CachedBlob> {
+    const { sha256, lengthBytes } = part;
+    const path = this.path({ sha256, ...facts });
+    const record = { sha256, lengthBytes, ...facts, stamp: stampOf(await stat(path, { bigint: true })) };
+    if (record.stamp.sizeBytes !== lengthBytes) throw new HaulError('BAD_DATA', `${path} is not what was fetched`);
+    await this.folder.replace(this.folder.record(sha256), encodeRecord(record));
+    if (this.#blobs.get(sha256) === part) this.#forget(part);
+    const blob: CachedBlob = { ...part, record, kind: 'whole', usedMs: this.#options.wallClockMs(), users: 0 };
+    this.#add(blob);
+    return blob;
+  }
+
+  /** @throws HaulError */
+  async addSmall(sha256: string, bytes: Uint8Array): Promise<void> {
+    if (bytes.length > this.#options.cacheBytes) return;
+    await this.folder.writeSmall(sha256, bytes);
+    const before = this.#blobs.get(sha256);
+    if (before !== undefined) this.#forget(before);
+    const usedMs = this.#options.wallClockMs();
+    this.#add({ sha256, lengthBytes: bytes.length, record: null, kind: 'small', usedMs, users: 0 });
+    await this.makeRoom(0);
+  }
+
+  /** Its bytes are bad, or not wanted: nothing of it stays. */
+  async drop(blob: CachedBlob): Promise<void> {
+    if (this.#blobs.get(blob.sha256) === blob) this.#forget(blob);
+    this.#options.onGone(blob);
+    await this.folder.remove(blob.sha256);
+  }
+
+  hold(blob: CachedBlob): void {
+    blob.users++;
+  }
+
+  release(blob: CachedBlob): void {
+    blob.users--;
+    const nowMs = this.#options.wallClockMs();
+    // What is used all the time need not say so each time.
+    if (nowMs - blob.usedMs > USED_STEP_MS && this.#blobs.get(blob.sha256) === blob) {
+      const path = blob.kind === 'small' ? this.folder.small(blob.sha256) : this.folder.record(blob.sha256);
+      utimes(path, nowMs / 1000, nowMs / 1000).catch(() => {});
+    }
+    blob.usedMs = nowMs;
+    this.#blobs.delete(blob.sha256) && this.#blobs.set(blob.sha256, blob);
+    if (this.#usedBytes > this.#options.cacheBytes) void this.makeRoom(0);
+  }
+
+  /** The one used longest ago goes first, until so many bytes fit; nothing that is in use. */
+  async makeRoom(bytes: number): Promise<void> {
+    const { cacheBytes, log } = this.#options;
+    if (this.#usedBytes + bytes <= cacheBytes) return;
+    const low = cacheBytes * AGENT_LIMITS.lowMark;
+    const idle = [...this.#blobs.values()].filter(({ users }) => users === 0).sort((a, b) => a.usedMs - b.usedMs);
+    for (const blob of idle) {
+      if (this.#usedBytes + bytes <= low) return;
+      if (blob.users > 0 || this.#blobs.get(blob.sha256) !== blob || this.#options.isBusy(blob)) continue;
+      this.evicted++;
+      log('info', `${blob.sha256} leaves the cache`, { sha256: blob.sha256, lengthBytes: blob.lengthBytes });
+      await this.drop(blob);
+    }
+  }
+
+  #add(blob: CachedBlob): void {
+    this.#blobs.set(blob.sha256, blob);
+    this.#usedBytes += blob.lengthBytes;
+  }
+
+  #forget(blob: CachedBlob): void {
+    if (this.#blobs.delete(blob.sha256)) this.#usedBytes -= blob.lengthBytes;
+  }
+
+  // ---- bytes ----
+
+  /** A short blob, hashed now; null: it is not what it was, and gone. */
+  async readSmall(blob: CachedBlob, hashOf: (bytes: Uint8Array) => string): Promise<Buffer | null> {
+    const bytes = await readFile(this.folder.small(blob.sha256)).catch(() => null);
+    if (bytes !== null && bytes.length === blob.lengthBytes && hashOf(bytes) === blob.sha256) return bytes;
+    this.#sayBad(blob);
+    await this.drop(blob);
+    return null;
+  }
+
+  /**
+   * The file of a whole blob, open, and as it was verified; null: it is not, and gone. Hashed again where somebody has
+   * touched it: a hard link to it is a touch, too.
+   */
+  async openWhole(blob: CachedBlob): Promise<FileHandle | null> {
+    const { record } = blob;
+    const handle = await open(this.path(record!), 'r').catch(() => null);
+    if (handle === null) {
+      this.#sayBad(blob);
+      await this.drop(blob);
+      return null;
+    }
+    try {
+      const now = stampOf(await handle.stat({ bigint: true }));
+      if (isUntouched(now, record!.stamp)) return handle;
+      if (now.sizeBytes === record!.lengthBytes && (await this.#isGood(blob, now))) return handle;
+      this.#sayBad(blob);
+    } catch {
+      this.#sayBad(blob);
+    }
+    await handle.close();
+    await this.drop(blob);
+    return null;
+  }
+
+  async #isGood(blob: CachedBlob, before: FileStamp): Promise<boolean> {
+    const path = this.path(blob.record!);
+    if ((await fileSha256(path, blob.lengthBytes)) !== blob.sha256) return false;
+    const after = await stat(path, { bigint: true }).then((status: BigIntStats) => stampOf(status));
+    if (!isUntouched(after, before)) return false;
+    const record = { ...blob.record!, stamp: after };
+    await this.folder.replace(this.folder.record(blob.sha256), encodeRecord(record));
+    blob.record = record;
+    return true;
+  }
+
+  #sayBad({ sha256 }: CachedBlob): void {
+    const text = `the cached blob ${sha256} was changed by somebody else: it is fetched again`;
+    this.#options.log('warn', text, { code: 'CACHE_CHANGED', sha256 });
+  }
+}
+
+/** A use is written down when the last one that was is so long ago. */
+const USED_STEP_MS = 60_000;
+
+/** What the files of a folder really take: a part is full of holes. */
+async function heldBytes(folder: string): Promise<number> {
+  const names = await readdir(folder).catch(() => []);
+  const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).catch(() => null)));
+  return sizes.reduce((sum, status) => sum + (status === null ? 0 : status.blocks * 512), 0);
+}

@@ -1,0 +1,167 @@
+/**
+ * Where a cache lies on disk, and whose it is. A folder that holds anything else is not taken; one agent at a time.
+ *
+ *   DIR/swarmhaul-cache          marks it, locked while an agent runs
+ *   DIR/names                    what names pointed to (`names-file.ts`)
+ *   DIR/small/ab/<sha256>        short blobs, hashed whenever they are read
+ *   DIR/blobs/ab/<sha256>/       others: record, torrent, data/<file name>
+ *   DIR/tmp/                     what is on its way; swept at the start
+ */
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fromSystemError, HaulError } from '../../errors.js';
+import { LOCK_EX, loadFlock } from '../../native/flock.js';
+import { forceFile } from '../../storage/force.js';
+
+const MARK = 'swarmhaul-cache';
+const MARK_TEXT = 'Swarmhaul agent cache, format 1. Whatever is in this folder may be removed by the agent.\n';
+const HEX64 = /^[0-9a-f]{64}$/;
+
+export class CacheFolder {
+  readonly root: string;
+  readonly tmp: string;
+  readonly names: string;
+  readonly #lock: FileHandle;
+  #next = 0;
+
+  private constructor(root: string, lock: FileHandle) {
+    this.root = root;
+    this.tmp = join(root, 'tmp');
+    this.names = join(root, 'names');
+    this.#lock = lock;
+  }
+
+  /** @throws HaulError IN_USE, BAD_ARGUMENT: it holds something else; NO_PERMISSION, READ_ONLY, NO_SPACE, IO */
+  static async open(root: string): Promise<CacheFolder> {
+    await mkdir(root, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+      throw fromSystemError(error, 'create folder', root);
+    });
+    const mark = join(root, MARK);
+    const there = await readdir(root).catch((error: unknown) => {
+      throw fromSystemError(error, 'read', root);
+    });
+    if (there.length > 0 && !there.includes(MARK)) {
+      const text = `the cache ${root}: the folder holds something else; choose an empty one or a new one`;
+      throw new HaulError('BAD_ARGUMENT', text, { option: 'cache', path: root });
+    }
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+    const lock = await open(mark, flags, 0o600).catch((error: unknown) => {
+      throw fromSystemError(error, 'open', mark);
+    });
+    try {
+      if (loadFlock()?.(lock.fd, LOCK_EX) === 'busy')
+        throw new HaulError('IN_USE', `the cache ${root} is in use by another agent`, { path: root });
+      await lock.truncate(0);
+      await lock.write(MARK_TEXT, 0);
+      const folder = new CacheFolder(root, lock);
+      await folder.#prepare();
+      return folder;
+    } catch (error) {
+      await lock.close();
+      throw fromSystemError(error, 'open the cache', root);
+    }
+  }
+
+  async #prepare(): Promise<void> {
+    await rm(this.tmp, { recursive: true, force: true });
+    for (const name of ['tmp', 'small', 'blobs']) await mkdir(join(this.root, name), { recursive: true, mode: 0o700 });
+  }
+
+  small(sha256: string): string {
+    return join(this.root, 'small', sha256.slice(0, 2), sha256);
+  }
+
+  blob(sha256: string): string {
+    return join(this.root, 'blobs', sha256.slice(0, 2), sha256);
+  }
+
+  record(sha256: string): string {
+    return join(this.blob(sha256), 'record');
+  }
+
+  torrent(sha256: string): string {
+    return join(this.blob(sha256), 'torrent');
+  }
+
+  data(sha256: string): string {
+    return join(this.blob(sha256), 'data');
+  }
+
+  /** A new place for what is not whole. */
+  temporary(): string {
+    return join(this.tmp, String(++this.#next));
+  }
+
+  /** Makes the folder of a blob. @throws HaulError */
+  async make(sha256: string): Promise<void> {
+    await mkdir(this.data(sha256), { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+      throw fromSystemError(error, 'create folder', this.data(sha256));
+    });
+  }
+
+  /** Replaces a file at once; on the device when it resolves. @throws HaulError */
+  async replace(path: string, bytes: string | Uint8Array, isSynced = true): Promise<void> {
+    const temporary = this.temporary();
+    try {
+      const handle = await open(temporary, 'wx', 0o600);
+      try {
+        await handle.writeFile(bytes);
+        if (isSynced) await forceFile(handle);
+      } finally {
+        await handle.close();
+      }
+      await rename(temporary, path);
+    } catch (error) {
+      await unlink(temporary).catch(() => {});
+      throw fromSystemError(error, 'write', path);
+    }
+  }
+
+  /** A short blob. @throws HaulError */
+  async writeSmall(sha256: string, bytes: Uint8Array): Promise<void> {
+    const place = this.small(sha256);
+    const temporary = this.temporary();
+    try {
+      await mkdir(join(place, '..'), { recursive: true, mode: 0o700 });
+      await writeFile(temporary, bytes, { flag: 'wx', mode: 0o400 });
+      await rename(temporary, place);
+    } catch (error) {
+      await unlink(temporary).catch(() => {});
+      throw fromSystemError(error, 'write', place);
+    }
+  }
+
+  /** All blobs of a kind that are there, whatever their state. What is not named like one is removed. */
+  async *list(kind: 'small' | 'blobs'): AsyncGenerator<string> {
+    const top = join(this.root, kind);
+    for (const prefix of await readdir(top)) {
+      const folder = join(top, prefix);
+      const names = await readdir(folder).catch(() => null);
+      if (names === null || !/^[0-9a-f]{2}$/.test(prefix)) {
+        await rm(folder, { recursive: true, force: true });
+        continue;
+      }
+      for (const name of names) {
+        if (HEX64.test(name) && name.startsWith(prefix)) yield name;
+        else await rm(join(folder, name), { recursive: true, force: true });
+      }
+    }
+  }
+
+  /** Takes a blob out of sight at once, then removes it. */
+  async remove(sha256: string): Promise<void> {
+    for (const place of [this.small(sha256), this.blob(sha256)]) {
+      const grave = this.temporary();
+      const isGone = await rename(place, grave).then(
+        () => true,
+        () => false,
+      );
+      if (isGone) await rm(grave, { recursive: true, force: true }).catch(() => {});
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#lock.close();
+  }
+}

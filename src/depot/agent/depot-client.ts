@@ -1,0 +1,305 @@
+/**
+ * What the agent asks of the depot by HTTP. Nothing it answers is believed: lengths are bounded, names and digests are
+ * checked, no redirect is followed, nobody waits for ever. The token goes to the depot and nowhere else.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Dispatcher } from 'undici';
+import { HaulError } from '../../errors.js';
+import { HttpClient, trusting } from '../../net/http-client.js';
+import { headerText } from '../../net/redirects.js';
+import type { ArtifactRow } from '../catalogue/port.js';
+import { Problem } from '../http/problems.js';
+import { ARTIFACT } from '../http/schemas.js';
+import { encodePath } from '../http/target.js';
+import { shortName, spaceOf } from '../names.js';
+import type { ByteRange } from '../store/port.js';
+import { AGENT_LIMITS } from './limits.js';
+
+export interface DepotClientOptions {
+  /** "http://host:port", perhaps with a path; no slash at its end, no credentials. */
+  readonly url: string;
+  readonly token: string | null;
+  readonly ca?: readonly string[] | undefined;
+  readonly userAgent: string;
+}
+
+/** The depot cannot be reached, or is not well. */
+export class DepotAway extends Error {
+  override readonly name = 'DepotAway';
+}
+
+/** It answered something that no depot answers. */
+export class DepotLies extends Error {
+  override readonly name = 'DepotLies';
+}
+
+export interface Opened {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Dispatcher.ResponseData['body'];
+}
+
+interface Ask {
+  readonly method?: 'GET' | 'HEAD' | 'PUT' | 'DELETE';
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: AsyncIterable<Uint8Array>;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const HEX64 = /^[0-9a-f]{64}$/;
+
+export class DepotClient {
+  readonly url: string;
+  readonly #origin: string;
+  readonly #base: string;
+  readonly #options: DepotClientOptions;
+  readonly #client: HttpClient;
+  /** Null: it has not been asked. */
+  #isAway: boolean | null = null;
+  onChange: (isAway: boolean) => void = () => {};
+
+  constructor(options: DepotClientOptions) {
+    this.#options = options;
+    this.url = options.url;
+    const { origin, pathname } = new URL(options.url);
+    this.#origin = origin;
+    this.#base = pathname.replace(/\/+$/, '');
+    this.#client = new HttpClient({
+      connections: AGENT_LIMITS.connections,
+      connect: { timeout: AGENT_LIMITS.connectMs, ...trusting(options.ca) },
+      bodyTimeout: AGENT_LIMITS.silenceMs,
+    });
+  }
+
+  /** What the last answer, or none, has shown. */
+  get isAway(): boolean | null {
+    return this.#isAway;
+  }
+
+  get token(): string | null {
+    return this.#options.token;
+  }
+
+  /** Asks whether it is well. Nobody waits for that. */
+  warmUp(): void {
+    this.ask('/healthz', { timeoutMs: AGENT_LIMITS.answerMs }).then(
+      ({ body }) => drop(body),
+      () => {},
+    );
+  }
+
+  /** With the token, as the engine takes it: it is shown nowhere. */
+  webSeedUrl(infoHash: string, fileName: string): string {
+    const url = new URL(`${this.#origin}${this.#base}/blobs/${infoHash}/${encodePath(fileName)}`);
+    if (this.#options.token !== null) {
+      url.username = 'agent';
+      url.password = this.#options.token;
+    }
+    return url.href;
+  }
+
+  /**
+   * What the name points to; null: nothing.
+   * @throws DepotAway, DepotLies; Problem: the depot refuses
+   */
+  async resolve(name: string, timeoutMs: number): Promise<ArtifactRow | null> {
+    return spaceOf(name) === 'artifacts' ? this.#info(name, timeoutMs) : this.#head(name, timeoutMs);
+  }
+
+  async #info(name: string, timeoutMs: number): Promise<ArtifactRow | null> {
+    const answer = await this.ask(`/${encodePath(name)}?info`, { timeoutMs });
+    if (answer.status === 404) return gone(answer);
+    const text = await this.#small(answer, AGENT_LIMITS.infoBytes);
+    const parsed = ARTIFACT.safeParse(jsonOf(text));
+    if (!parsed.success) throw new DepotLies('what it says of the name is no description of an artifact');
+    const { sha256, lengthBytes, infoHash, contentType, created, expires, isPinned } = parsed.data;
+    // A clock, a name: what it says of others than the bytes is for show.
+    const times = { createdMs: Date.parse(created), expiresMs: expires === null ? null : Date.parse(expires) };
+    return { name, sha256, lengthBytes, infoHash, contentType, ...times, usedMs: 0, isPinned, replicas: null };
+  }
+
+  /** Of /cas and /ac: what the head of the answer tells. */
+  async #head(name: string, timeoutMs: number): Promise<ArtifactRow | null> {
+    const answer = await this.ask(`/${encodePath(name)}`, { method: 'HEAD', timeoutMs });
+    if (answer.status === 404) return gone(answer);
+    await this.#small(answer, 0);
+    const { headers } = answer;
+    const sha256 = headerText(headers['x-checksum-sha256']) ?? '';
+    const length = headerText(headers['content-length']) ?? '';
+    const isForeign = spaceOf(name) === 'cas' && sha256 !== shortName(name);
+    if (!HEX64.test(sha256) || isForeign || !/^\d{1,15}$/.test(length))
+      throw new DepotLies('the head of its answer names no length and digest, or others than were asked for');
+    const createdMs = Date.parse(headerText(headers['last-modified']) ?? '') || 0;
+    const fixed = { infoHash: null, contentType: null, expiresMs: null, usedMs: 0, isPinned: false, replicas: null };
+    return { name, sha256, lengthBytes: Number(length), createdMs, ...fixed };
+  }
+
+  /** The .torrent of an artifact; null: it has none. @throws as `resolve` */
+  async torrent(name: string): Promise<Buffer | null> {
+    const answer = await this.ask(`/${encodePath(name)}?torrent`, { timeoutMs: AGENT_LIMITS.answerMs });
+    if (answer.status === 404) return gone(answer);
+    return this.#small(answer, AGENT_LIMITS.torrentBytes);
+  }
+
+  /**
+   * The bytes of a row, if they still are what the name points to; null: the name has moved on.
+   * @throws as `resolve`
+   */
+  async open(row: ArtifactRow, range: ByteRange | null, signal: AbortSignal): Promise<Opened | null> {
+    const headers: Record<string, string> = { 'if-match': `"${row.sha256}"` };
+    if (range !== null) headers.range = `bytes=${range.begin}-${range.end - 1}`;
+    const answer = await this.ask(`/${encodePath(row.name)}`, { headers, timeoutMs: AGENT_LIMITS.answerMs, signal });
+    const { status, body } = answer;
+    if (status === 404 || status === 412) return gone(answer);
+    const bytes = range === null ? row.lengthBytes : range.end - range.begin;
+    const isRight =
+      status === (range === null ? 200 : 206) && headerText(answer.headers['content-length']) === `${bytes}`;
+    const coding = headerText(answer.headers['content-encoding']);
+    if (isRight && (coding === null || coding === 'identity')) return answer;
+    if (status >= 400) await this.#small(answer, 0);
+    drop(body);
+    throw new DepotLies(`it answered ${status} with another length than the blob has`);
+  }
+
+  /**
+   * Any request. Answers of 500 and more, other than what a full store says, are none.
+   * @throws DepotAway; what `signal` says
+   */
+  async ask(path: string, { method = 'GET', headers = {}, body, timeoutMs, signal }: Ask): Promise<Opened> {
+    const { token, userAgent } = this.#options;
+    const abort = new AbortController();
+    const onAbort = (): void => abort.abort();
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      abort.abort();
+    }, timeoutMs);
+    signal?.addEventListener('abort', onAbort);
+    if (signal?.aborted === true) abort.abort();
+    try {
+      const answer = await this.#client.request({
+        origin: this.#origin,
+        path: `${this.#base}${path}`,
+        method,
+        headers: {
+          'user-agent': userAgent,
+          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: body as unknown as Buffer }),
+        headersTimeout: 0,
+        signal: abort.signal,
+      });
+      const { statusCode: status } = answer;
+      this.#told(status < 500 || status === 507);
+      if (this.#isAway) {
+        drop(answer.body);
+        throw new DepotAway(`the depot answered ${status}`);
+      }
+      return { status, headers: answer.headers, body: answer.body };
+    } catch (error) {
+      if (error instanceof DepotAway) throw error;
+      if (signal?.aborted === true) throw new HaulError('ABORTED', 'nobody waits for the depot any more');
+      this.#told(false);
+      throw new DepotAway(isLate ? `no answer within ${timeoutMs / 1000} s` : reasonOf(error));
+    } finally {
+      // What follows of the body is watched by undici, and ended by who reads it.
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #told(isHere: boolean): void {
+    if (this.#isAway === !isHere) return;
+    this.#isAway = !isHere;
+    this.onChange(!isHere);
+  }
+
+  /** The whole of a small answer of 200. @throws Problem for a refusal; DepotLies */
+  async #small({ status, headers, body }: Opened, mostBytes: number): Promise<Buffer> {
+    if (status === 200) return mostBytes === 0 ? drained(body) : collect(body, mostBytes);
+    if (status < 400) {
+      drop(body);
+      throw new DepotLies(`it answered ${status}, which leads elsewhere; name the depot itself`);
+    }
+    throw await refusal({ status, headers, body });
+  }
+
+  async destroy(): Promise<void> {
+    await this.#client.destroy();
+  }
+}
+
+/** What the depot says no with, passed on. */
+export async function refusal({ status, body }: Opened): Promise<Problem> {
+  const text = await collect(body, AGENT_LIMITS.problemBytes).catch(() => Buffer.alloc(0));
+  const { detail, code } = (jsonOf(text) ?? {}) as { detail?: unknown; code?: unknown };
+  const said = typeof detail === 'string' ? plain(detail) : `it answered ${status}`;
+  const known = typeof code === 'string' && /^[A-Z0-9_]{1,40}$/.test(code) ? code : 'REFUSED';
+  // Whose token it is that does not do is ours to know, not the client's.
+  if (status === 401 || status === 403) return new Problem(403, known, `the depot refuses this agent: ${said}`);
+  return new Problem(status, known, `the depot says: ${said}`);
+}
+
+function plain(text: string): string {
+  return text.replace(/[^\x20-\x7e\u00a0-\ud7ff]/g, ' ').slice(0, 300);
+}
+
+function jsonOf(text: Buffer): unknown {
+  try {
+    return JSON.parse(text.toString('utf8')) as unknown;
+  } catch {
+    return null;
+  }
+}
+
+/** Reads the rest of a short answer, so that its connection can be used again; ends that of a long one. */
+export function drop(body: Opened['body']): void {
+  body.dump({ limit: AGENT_LIMITS.problemBytes }).catch(() => {});
+}
+
+function gone({ body }: Opened): null {
+  drop(body);
+  return null;
+}
+
+async function drained(body: Opened['body']): Promise<Buffer> {
+  drop(body);
+  return Buffer.alloc(0);
+}
+
+async function collect(body: Opened['body'], mostBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > mostBytes) throw new DepotLies(`its answer has more than ${mostBytes} bytes`);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof DepotLies) throw error;
+    throw new DepotAway(reasonOf(error));
+  }
+  return Buffer.concat(chunks);
+}
+
+/** For people; without addresses of inner hosts beyond what the user named. */
+export function reasonOf(error: unknown): string {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return typeof code === 'string' ? code : plain(String(message ?? error).split('\n', 1)[0]!);
+}
+
+/** The base URL of a depot as the user gives it. @throws HaulError BAD_ARGUMENT */
+export function checkDepotUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const isHttp = url !== null && (url.protocol === 'http:' || url.protocol === 'https:');
+  if (!isHttp || url.search !== '' || url.hash !== '')
+    throw new HaulError('BAD_ARGUMENT', 'the depot is an http or https URL without a query', { option: 'depot' });
+  if (url.username !== '' || url.password !== '')
+    throw new HaulError('BAD_ARGUMENT', 'the token is no part of the URL: use --token-file or SWARMHAUL_TOKEN', {
+      option: 'depot',
+    });
+  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+}

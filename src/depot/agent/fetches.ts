@@ -1,0 +1,254 @@
+/**
+ * Blobs as requests want them: from the cache, or from the one fetch that is under way for all who ask. Owns the
+ * fetches. Invariant: of a blob there is at most one fetch, and none begins before the one of before has ended.
+ *
+ * A fetch that nobody reads any more goes on where half of it or more is here; else it is stopped, and what came stays
+ * for the next who asks.
+ */
+import { createHash } from 'node:crypto';
+import { rename } from 'node:fs/promises';
+import type { Engine } from '../../api.js';
+import { HaulError } from '../../errors.js';
+import type { Log } from '../../log.js';
+import type { ArtifactRow } from '../catalogue/port.js';
+import { Problem } from '../http/problems.js';
+import type { ByteRange } from '../store/port.js';
+import type { BlobCache, CachedBlob } from './blob-cache.js';
+import type { DepotClient } from './depot-client.js';
+import type { Fetch, FetchedBytes } from './fetch.js';
+import { AGENT_LIMITS } from './limits.js';
+import { readLocal } from './local-read.js';
+import { PlainFetch } from './plain-fetch.js';
+import type { Seeds } from './seeds.js';
+import { SwarmFetch } from './swarm-fetch.js';
+
+export interface FetchesOptions {
+  readonly cache: BlobCache;
+  readonly engine: Engine;
+  readonly client: DepotClient;
+  readonly seeds: Seeds;
+  readonly log: Log;
+  readonly now: () => number;
+  readonly onFetch: (fetch: Fetch, change: 'begun' | 'done' | 'failed', reason: string) => void;
+}
+
+/** Somebody reads a blob. */
+export interface Reading {
+  readonly slices: AsyncIterable<Uint8Array>;
+  /** Null: it was here. What came since the fetch began. */
+  readonly bytes: () => FetchedBytes | null;
+}
+
+const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+export class Fetches {
+  readonly #options: FetchesOptions;
+  readonly #fetches = new Map<string, Fetch>();
+  /** What they have become, as long as somebody reads them. */
+  readonly #held = new Map<Fetch, CachedBlob>();
+  readonly #starting = new Map<string, Promise<Fetch>>();
+  #isClosed = false;
+
+  constructor(options: FetchesOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#fetches.size;
+  }
+
+  get all(): Iterable<Fetch> {
+    return this.#fetches.values();
+  }
+
+  /**
+   * The bytes of a row, from wherever.
+   * @throws HaulError, DepotAway, DepotLies, Problem
+   */
+  async read(row: ArtifactRow, range: ByteRange, signal: AbortSignal): Promise<Reading> {
+    const local = await this.#local(row, range);
+    if (local !== null) return { slices: local, bytes: () => null };
+    const fetch = await this.#fetchOf(row);
+    return { slices: this.#from(fetch, range, signal), bytes: () => fetch.bytes };
+  }
+
+  /** Once a second or so. */
+  tick(): void {
+    for (const fetch of this.#fetches.values()) if (fetch instanceof SwarmFetch) fetch.tick();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.allSettled([...this.#starting.values()]);
+    await Promise.all([...this.#fetches.values()].map((fetch) => fetch.stop()));
+  }
+
+  // ---- what is here ----
+
+  async #local(row: ArtifactRow, range: ByteRange): Promise<AsyncIterable<Uint8Array> | null> {
+    const { cache } = this.#options;
+    const blob = cache.find(row.sha256);
+    if (blob === null || blob.kind === 'part' || blob.lengthBytes !== row.lengthBytes) return null;
+    cache.hold(blob);
+    let isHandedOver = false;
+    try {
+      if (blob.kind === 'small') {
+        const bytes = await cache.readSmall(blob, hashOf);
+        return bytes === null ? null : slicesOf(bytes.subarray(range.begin, range.end));
+      }
+      const handle = await cache.openWhole(blob);
+      if (handle === null) return null;
+      isHandedOver = true;
+      return readAndClose(readLocal(handle, range), async () => {
+        await handle.close();
+        cache.release(blob);
+      });
+    } finally {
+      if (!isHandedOver) cache.release(blob);
+    }
+  }
+
+  // ---- what is not ----
+
+  async #fetchOf(row: ArtifactRow): Promise<Fetch> {
+    for (;;) {
+      if (this.#isClosed) throw new HaulError('CLOSED', 'the agent is being stopped');
+      const running = this.#fetches.get(row.sha256);
+      if (running !== undefined) {
+        running.users++;
+        return running;
+      }
+      const starting = this.#starting.get(row.sha256);
+      if (starting === undefined) break;
+      await starting.catch(() => {});
+    }
+    const starting = this.#start(row).finally(() => this.#starting.delete(row.sha256));
+    this.#starting.set(row.sha256, starting);
+    return starting;
+  }
+
+  /** With a user. */
+  async #start(row: ArtifactRow): Promise<Fetch> {
+    if (this.#fetches.size >= AGENT_LIMITS.fetches)
+      throw new Problem(503, 'BUSY', 'too many blobs are being fetched', { 'retry-after': '1' });
+    const fetch = row.infoHash === null ? this.#plain(row) : await this.#swarm(row);
+    fetch.users = 1;
+    this.#fetches.set(row.sha256, fetch);
+    this.#options.onFetch(fetch, 'begun', '');
+    fetch.done.then(
+      () => this.#ended(fetch, null),
+      (error: unknown) => this.#ended(fetch, error),
+    );
+    return fetch;
+  }
+
+  #ended(fetch: Fetch, error: unknown): void {
+    if (this.#fetches.get(fetch.row.sha256) === fetch) this.#fetches.delete(fetch.row.sha256);
+    if (fetch.users === 0) this.#over(fetch);
+    const reason = error === null ? '' : error instanceof Error ? error.message : String(error);
+    this.#options.onFetch(fetch, error === null ? 'done' : 'failed', reason);
+  }
+
+  async #swarm(row: ArtifactRow): Promise<Fetch> {
+    const { cache, engine, client, seeds, now } = this.#options;
+    let blob: CachedBlob;
+    try {
+      blob = await cache.reserve(row.sha256, row.lengthBytes);
+    } catch (error) {
+      if (error instanceof HaulError && error.code === 'NO_SPACE') return this.#plain(row);
+      throw error;
+    }
+    const fetch: SwarmFetch = new SwarmFetch({
+      row,
+      blob,
+      cache,
+      engine,
+      client,
+      now,
+      onWhole: (whole, torrent) => {
+        cache.hold(whole);
+        this.#held.set(fetch, whole);
+        seeds.add(whole, torrent ?? 'fresh');
+      },
+      onTrackers: (tiers) => {
+        seeds.trackers = tiers;
+      },
+    });
+    return fetch;
+  }
+
+  #plain(row: ArtifactRow): Fetch {
+    const { cache, client } = this.#options;
+    const temporary = cache.folder.temporary();
+    const keep = async (bytes: Buffer | null): Promise<void> => {
+      // What does not fit, or cannot be written, was served all the same.
+      if (bytes !== null) await cache.addSmall(row.sha256, bytes).catch((error: Error) => this.#sayUnkept(error));
+      else await this.#keepLong(row, temporary).catch((error: Error) => this.#sayUnkept(error));
+    };
+    return new PlainFetch({ row, client, temporary, keep });
+  }
+
+  /** A long blob without a torrent: it lies as one with a torrent does. */
+  async #keepLong(row: ArtifactRow, temporary: string): Promise<void> {
+    const { cache } = this.#options;
+    if (cache.find(row.sha256)?.users !== undefined) return;
+    const part = await cache.reserve(row.sha256, row.lengthBytes);
+    const fileName = 'blob';
+    await cache.folder.make(row.sha256);
+    await rename(temporary, cache.path({ sha256: row.sha256, fileName }));
+    await cache.settle(part, { infoHash: null, fileName });
+  }
+
+  #sayUnkept(error: Error): void {
+    this.#options.log('warn', `a blob that was fetched is not kept: ${error.message}`, { code: 'NOT_KEPT' });
+  }
+
+  async *#from(fetch: Fetch, range: ByteRange, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    try {
+      yield* fetch.read(range, signal);
+    } finally {
+      this.#leave(fetch);
+    }
+  }
+
+  #leave(fetch: Fetch): void {
+    fetch.users--;
+    if (fetch.users > 0) return;
+    const isUnderWay = this.#fetches.get(fetch.row.sha256) === fetch;
+    if (!isUnderWay) this.#over(fetch);
+    else if (fetch.share < AGENT_LIMITS.goesOnShare) this.#cancel(fetch);
+  }
+
+  #over(fetch: Fetch): void {
+    fetch.leave();
+    const blob = this.#held.get(fetch);
+    this.#held.delete(fetch);
+    if (blob !== undefined) this.#options.cache.release(blob);
+  }
+
+  /** Whoever asks for it meanwhile waits for its end, then begins anew. */
+  #cancel(fetch: Fetch): void {
+    const { sha256 } = fetch.row;
+    this.#fetches.delete(sha256);
+    const ending = fetch.stop().then((): never => {
+      throw new HaulError('ABORTED', 'the fetch of before was stopped');
+    });
+    this.#starting.set(sha256, ending);
+    ending.catch(() => this.#starting.delete(sha256));
+  }
+}
+
+async function* slicesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+async function* readAndClose(
+  slices: AsyncIterable<Uint8Array>,
+  close: () => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* slices;
+  } finally {
+    await close();
+  }
+}

@@ -1,0 +1,44 @@
+/** Bytes of a cached file in slices: one is read while the one before is sent. */
+import type { FileHandle } from 'node:fs/promises';
+import { HaulError } from '../../errors.js';
+import { stampOf } from '../../storage/stamp-files.js';
+import type { ByteRange } from '../store/port.js';
+import { isUntouched } from './blob-record.js';
+import { AGENT_LIMITS } from './limits.js';
+
+/**
+ * Each slice is valid until the next is asked for. The last one comes when the file is still the one it was: whoever
+ * writes into it meanwhile ends the answer before its end.
+ * @throws HaulError BAD_DATA, IO
+ */
+export async function* readLocal(handle: FileHandle, { begin, end }: ByteRange): AsyncGenerator<Uint8Array> {
+  const before = stampOf(await handle.stat({ bigint: true }));
+  const size = Math.min(AGENT_LIMITS.readBytes, Math.max(1, end - begin));
+  const buffers = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)] as const;
+  const read = async (at: number, which: number): Promise<Buffer> => {
+    const buffer = buffers[which]!.subarray(0, Math.min(size, end - at));
+    for (let held = 0; held < buffer.length; ) {
+      const { bytesRead } = await handle.read(buffer, held, buffer.length - held, at + held);
+      if (bytesRead === 0) throw changed();
+      held += bytesRead;
+    }
+    return buffer;
+  };
+  let next = begin < end ? read(begin, 0) : null;
+  try {
+    for (let at = begin, which = 0; next !== null; which = 1 - which) {
+      const slice: Buffer = await next;
+      at += slice.length;
+      next = at < end ? read(at, 1 - which) : null;
+      if (next === null && !isUntouched(stampOf(await handle.stat({ bigint: true })), before)) throw changed();
+      yield slice;
+    }
+  } finally {
+    // The file is closed by whoever has opened it: not while it is being read.
+    await next?.catch(() => {});
+  }
+}
+
+function changed(): HaulError {
+  return new HaulError('BAD_DATA', 'a cached file was changed while it was read');
+}

@@ -1,0 +1,25 @@
+/** What an agent is made of, for those who tell of it. Types only. */
+import type { Engine } from '../../api.js';
+import type { Listeners } from '../http/listeners.js';
+import type { BlobCache } from './blob-cache.js';
+import type { DepotClient } from './depot-client.js';
+import type { Directory } from './directory.js';
+import type { Fetches } from './fetches.js';
+import type { NamesFile } from './names-file.js';
+import type { Receipts } from './receipts.js';
+import type { Seeds } from './seeds.js';
+
+/** What stands behind the door. */
+export interface AgentParts {
+  readonly cache: BlobCache;
+  readonly engine: Engine;
+  readonly client: DepotClient;
+  readonly names: NamesFile;
+  readonly fetches: Fetches;
+  readonly receipts: Receipts;
+  readonly seeds: Seeds;
+  readonly directory: Directory;
+  readonly listeners: Listeners;
+  /** Since the start. */
+  readonly sums: { sentBytes: number; peerBytes: number; webSeedBytes: number; failures: number };
+}

@@ -1,0 +1,76 @@
+/** A request that changes something goes on to the depot as it came, with the client's own token where it sent one. */
+import type { IncomingHttpHeaders } from 'node:http';
+import { headerText } from '../../net/redirects.js';
+import type { Answer, Exchange } from '../http/route.js';
+import { encodePath } from '../http/target.js';
+import { asProblem } from './answer-read.js';
+import { type DepotClient, DepotLies, refusal } from './depot-client.js';
+import { AGENT_LIMITS } from './limits.js';
+
+/** Of the request, what means something to the depot. */
+const SENT = [
+  'authorization',
+  'content-type',
+  'content-length',
+  'content-encoding',
+  'content-range',
+  'if-match',
+  'if-none-match',
+  'repr-digest',
+  'x-checksum-sha256',
+];
+/** Of its answer. */
+const GIVEN = ['content-type', 'etag', 'repr-digest'];
+
+function pick(headers: IncomingHttpHeaders, names: readonly string[]): Record<string, string> {
+  const picked: Record<string, string> = {};
+  for (const name of names) {
+    const value = headerText(headers[name]);
+    if (value !== null) picked[name] = value;
+  }
+  return picked;
+}
+
+/** Links that announce name the key of whoever's token it was: that may be ours. */
+function withoutKeys(body: Buffer): string {
+  try {
+    const said = JSON.parse(body.toString('utf8')) as Record<string, unknown>;
+    return `${JSON.stringify({ ...said, torrentUrl: null, magnet: null })}\n`;
+  } catch {
+    return '';
+  }
+}
+
+/** @param name full. @throws Problem */
+export async function passOn(
+  exchange: Exchange,
+  client: DepotClient,
+  name: string,
+  method: 'PUT' | 'DELETE',
+): Promise<Answer> {
+  const { request, target, signal } = exchange;
+  const query = target.rawQuery === '' ? '' : `?${target.rawQuery}`;
+  const hasBody = headerText(request.headers['content-length']) !== '0' && method === 'PUT';
+  try {
+    const opened = await client.ask(`/${encodePath(name)}${query}`, {
+      method,
+      headers: pick(request.headers, SENT),
+      ...(hasBody ? { body: exchange.body() } : {}),
+      // A long upload takes its time, and the depot sees to it that something comes.
+      timeoutMs: method === 'PUT' ? 24 * 60 * 60_000 : AGENT_LIMITS.answerMs,
+      signal,
+    });
+    if (opened.status >= 400) throw await refusal(opened);
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of opened.body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > AGENT_LIMITS.infoBytes) throw new DepotLies('its answer is too long');
+      chunks.push(chunk);
+    }
+    const answer = { status: opened.status, headers: pick(opened.headers, GIVEN) };
+    return bytes === 0 ? answer : { ...answer, body: withoutKeys(Buffer.concat(chunks)) };
+  } catch (error) {
+    throw asProblem(error);
+  }
+}

@@ -1,0 +1,70 @@
+/** A blob fetched by HTTP alone: it is short, has no torrent, or does not fit into the cache. */
+import { unlink } from 'node:fs/promises';
+import type { ArtifactRow } from '../catalogue/port.js';
+import type { ByteRange } from '../store/port.js';
+import type { DepotClient } from './depot-client.js';
+import { Deferred, type Fetch, type FetchedBytes } from './fetch.js';
+import { HttpStream, isShort } from './http-stream.js';
+
+export interface PlainFetchOptions {
+  readonly row: ArtifactRow;
+  readonly client: DepotClient;
+  /** Where a long one is written to meanwhile. */
+  readonly temporary: string;
+  /** All is here and right. @param bytes of a short one; null: it is in `temporary` */
+  readonly keep: (bytes: Buffer | null) => Promise<void>;
+}
+
+export class PlainFetch implements Fetch {
+  readonly row: ArtifactRow;
+  users = 0;
+  readonly #options: PlainFetchOptions;
+  readonly #stream: HttpStream;
+  readonly #done = new Deferred<void>();
+
+  constructor(options: PlainFetchOptions) {
+    this.#options = options;
+    this.row = options.row;
+    const { row, client, temporary } = options;
+    this.#stream = new HttpStream({ row, client, path: isShort(row) ? null : temporary });
+    void this.#run();
+  }
+
+  get share(): number {
+    return this.row.lengthBytes === 0 ? 1 : this.#stream.hereBytes / this.row.lengthBytes;
+  }
+
+  get bytes(): FetchedBytes {
+    return { peers: 0, webSeed: this.#stream.hereBytes };
+  }
+
+  get done(): Promise<void> {
+    return this.#done.promise;
+  }
+
+  leave(): void {
+    void this.#stream.close();
+  }
+
+  async stop(): Promise<void> {
+    await this.#stream.close();
+    await this.#done.promise.catch(() => {});
+  }
+
+  read(range: ByteRange, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    return this.#stream.read(range, signal);
+  }
+
+  async #run(): Promise<void> {
+    const { row, temporary, keep } = this.#options;
+    try {
+      await this.#stream.whole.promise;
+      await keep(isShort(row) ? this.#stream.memory : null);
+      this.#done.resolve();
+    } catch (error) {
+      this.#done.reject(error);
+    } finally {
+      if (!isShort(row)) await unlink(temporary).catch(() => {});
+    }
+  }
+}

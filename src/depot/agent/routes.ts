@@ -1,0 +1,189 @@
+/** What the agent answers: artifacts under the names that they have at the depot, and what it has to say of itself. */
+import { z } from 'zod';
+import { bytesOf, COMMON_ANSWERS, json, notFound } from '../http/artifact-routes.js';
+import { etagOf } from '../http/conditions.js';
+import { Problem } from '../http/problems.js';
+import type { Answer, AnswerDoc, Exchange, Operation, Route } from '../http/route.js';
+import { GET_QUERY, HEX64, NO_QUERY } from '../http/schemas.js';
+import { encodePath } from '../http/target.js';
+import { fullName, type Space, shortName } from '../names.js';
+import { type AnswerReadParts, answerRead, resolveOrFail } from './answer-read.js';
+import type { DepotClient } from './depot-client.js';
+import type { Directory, Resolved } from './directory.js';
+import type { LocalPlaces } from './local-places.js';
+import { passOn } from './pass-on.js';
+
+export interface AgentInside extends AnswerReadParts {
+  readonly directory: Directory;
+  readonly client: DepotClient;
+  readonly places: LocalPlaces;
+  /** For `/status`. */
+  readonly status: () => Record<string, unknown>;
+}
+
+const PROBLEM = (description: string): AnswerDoc => ({
+  description,
+  type: 'application/problem+json',
+  schema: 'Problem',
+});
+const GET_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
+  200: { description: 'the bytes', type: 'application/octet-stream' },
+  206: { description: 'one range of them', type: 'application/octet-stream' },
+  304: { description: 'still the bytes of If-None-Match' },
+  ...COMMON_ANSWERS,
+  404: PROBLEM('there is no such artifact'),
+  412: PROBLEM('a condition does not hold'),
+  416: PROBLEM('no byte of the range is there'),
+  502: PROBLEM('the depot answered something that cannot be believed'),
+  504: PROBLEM('the depot is away, and it is not cached'),
+};
+
+/** What shows that the depot could not be asked (RFC 9111, 5.1 and 5.5). */
+export function staleHeaders({ staleSeconds }: Resolved): Record<string, string> {
+  if (staleSeconds === null) return {};
+  return {
+    age: String(staleSeconds),
+    warning: '111 swarmhaul "the depot cannot be asked: this is what it said last"',
+    'x-swarmhaul-stale': String(staleSeconds),
+  };
+}
+
+async function getBytes(exchange: Exchange, inside: AgentInside, name: string): Promise<Answer> {
+  const resolved = await resolveOrFail(inside.directory, name);
+  const { row } = resolved;
+  if (exchange.query.info === '') return json(200, infoOf(resolved, exchange.base), { etag: etagOf(row.sha256) });
+  const id = inside.receipts.newId();
+  const { signal } = exchange;
+  const depository = {
+    read: (_row: unknown, range: { begin: number; end: number }) => answerRead(inside, { id, resolved, range, signal }),
+  };
+  const answer = bytesOf(exchange, row, { depository }, name.startsWith('cas/'));
+  const hasBytes = typeof answer.body === 'object' && exchange.request.method === 'GET';
+  const receipt: Record<string, string> = hasBytes ? { 'x-swarmhaul-receipt': id } : {};
+  return { ...answer, headers: { ...answer.headers, ...staleHeaders(resolved), ...receipt } };
+}
+
+/** As the depot has it, without what names its tracker: announces are counted by who the key belongs to. */
+function infoOf({ row }: Resolved, base: string): Record<string, unknown> {
+  const { name, sha256, lengthBytes, contentType, createdMs, expiresMs, isPinned, infoHash } = row;
+  return {
+    name: shortName(name),
+    sha256,
+    lengthBytes,
+    contentType,
+    created: new Date(createdMs).toISOString(),
+    expires: expiresMs === null ? null : new Date(expiresMs).toISOString(),
+    isPinned,
+    infoHash,
+    url: `${base}/${encodePath(name)}`,
+    torrentUrl: null,
+    magnet: null,
+  };
+}
+
+function getOperation(id: string, inside: AgentInside, space: Space, key: 'path' | 'key'): Operation {
+  return {
+    id,
+    summary: 'The bytes, from the cache or from wherever they come first',
+    scope: 'read',
+    query: space === 'artifacts' ? GET_QUERY : NO_QUERY,
+    answers: GET_ANSWERS,
+    handle: (exchange) => {
+      if (exchange.query.torrent === '' || exchange.query.magnet === '')
+        throw new Problem(404, 'NOT_FOUND', `an agent gives no torrents: ask the depot at ${inside.client.url}`);
+      return getBytes(exchange, inside, fullName(space, exchange.params[key]!));
+    },
+  };
+}
+
+/** Writes go to the depot as they are: it decides whether they may. */
+function writing(
+  id: string,
+  inside: AgentInside,
+  space: Space,
+  key: 'path' | 'key',
+  method: 'PUT' | 'DELETE',
+): Operation {
+  return {
+    id,
+    summary: method === 'PUT' ? 'Passed on to the depot' : 'Removed at the depot',
+    scope: method === 'PUT' ? 'write' : 'delete',
+    query: null,
+    ...(method === 'PUT' ? { takesBody: true } : {}),
+    answers: { 200: { description: 'as the depot answers' }, ...COMMON_ANSWERS },
+    handle: (exchange) => passOn(exchange, inside.client, fullName(space, exchange.params[key]!), method),
+  };
+}
+
+function spaceRoute(inside: AgentInside, space: Space): Route {
+  const key = space === 'artifacts' ? 'path' : 'key';
+  const schema = space === 'artifacts' ? z.string().min(1) : HEX64;
+  const title = space === 'artifacts' ? 'Artifact' : space === 'cas' ? 'Cas' : 'Ac';
+  return {
+    template: `/${space}/{${key}}`,
+    params: { [key]: { schema, description: 'As at the depot' } },
+    operations: {
+      GET: getOperation(`get${title}`, inside, space, key),
+      PUT: writing(`put${title}`, inside, space, key, 'PUT'),
+      DELETE: writing(`remove${title}`, inside, space, key, 'DELETE'),
+    },
+  };
+}
+
+const RECEIPTS_QUERY = z.strictObject({
+  limit: z
+    .string()
+    .regex(/^\d{1,4}$/)
+    .transform(Number)
+    .pipe(z.int().min(1).max(1_000))
+    .optional()
+    .describe('at most so many, the latest first'),
+});
+
+export function agentRoutes(inside: AgentInside): Route[] {
+  const get = (id: string, summary: string, handle: Operation['handle'], query: Operation['query'] = NO_QUERY) => ({
+    GET: {
+      id,
+      summary,
+      scope: 'read' as const,
+      query,
+      answers: { 200: { description: 'it', type: 'application/json' }, ...COMMON_ANSWERS },
+      handle,
+    },
+  });
+  const anyText = { schema: z.string(), description: 'As a header of an answer named it' };
+  return [
+    ...(['artifacts', 'cas', 'ac'] as const).map((space) => spaceRoute(inside, space)),
+    {
+      template: '/receipts',
+      params: {},
+      operations: get(
+        'listReceipts',
+        'Where the bytes of answers came from, the latest first',
+        ({ query }) => json(200, { items: inside.receipts.latest((query.limit as number | undefined) ?? 100) }),
+        RECEIPTS_QUERY,
+      ),
+    },
+    {
+      template: '/receipts/{id}',
+      params: { id: anyText },
+      operations: get('getReceipt', 'Of one answer, once it has ended', async ({ params }) => {
+        const receipt = await inside.receipts.soon(params.id!);
+        if (receipt === null) throw notFound('there is no such receipt, or not yet, or not any more');
+        return json(200, receipt);
+      }),
+    },
+    {
+      template: '/status',
+      params: {},
+      operations: get('status', 'The cache, fetches under way, the depot', () => json(200, inside.status())),
+    },
+    {
+      template: '/local/{path}',
+      params: { path: { schema: z.string(), description: 'A full name: artifacts/…' } },
+      operations: get('local', 'Where a cached artifact lies on this machine', async ({ params, request }) =>
+        json(200, await inside.places.find(params.path!, request.socket.remoteAddress ?? '')),
+      ),
+    },
+  ];
+}

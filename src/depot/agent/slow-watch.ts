@@ -1,0 +1,40 @@
+/** Whether a stream is too slow to be waited for: a torrent would be quicker, or spare the depot. */
+import { Deferred } from './fetch.js';
+
+/** Before that nothing can be said. */
+const FIRST_MS = 300;
+const STEP_MS = 100;
+/** The rate is that of so many steps. */
+const STEPS = 3;
+/** What is over in this time is not worth a change. */
+const LEFT_SECONDS = 1;
+/** Nothing that comes over a network of 1 Gbit/s is as quick; a faster stream is not helped by peers. */
+const QUICK_BYTES_PER_SEC = 150e6;
+
+export class SlowWatch {
+  readonly #slow = new Deferred<'slow'>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(lengthBytes: number, hereBytes: () => number, now: () => number) {
+    const beganMs = now();
+    const seen: { readonly atMs: number; readonly bytes: number }[] = [{ atMs: beganMs, bytes: hereBytes() }];
+    this.#timer = setInterval(() => {
+      const nowMs = now();
+      seen.push({ atMs: nowMs, bytes: hereBytes() });
+      if (seen.length > STEPS + 1) seen.shift();
+      if (nowMs - beganMs < FIRST_MS) return;
+      const [first] = seen as [(typeof seen)[number]];
+      const bytesPerSec = ((hereBytes() - first.bytes) * 1000) / Math.max(1, nowMs - first.atMs);
+      if (bytesPerSec >= QUICK_BYTES_PER_SEC) return;
+      if (lengthBytes - hereBytes() > bytesPerSec * LEFT_SECONDS) this.#slow.resolve('slow');
+    }, STEP_MS);
+  }
+
+  get slow(): Promise<'slow'> {
+    return this.#slow.promise;
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+  }
+}

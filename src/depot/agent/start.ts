@@ -1,0 +1,213 @@
+/**
+ * The agent put together: cache, engine, depot client and HTTP in one process. The only file that names them all.
+ * Invariant: opened from the inside to the door, closed the other way round, also where the start fails half way.
+ */
+import { randomBytes } from 'node:crypto';
+import { statfs } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { createEngine } from '../../engine/engine.js';
+import { HaulError } from '../../errors.js';
+import type { Log } from '../../log.js';
+import { HttpConnections } from '../../tracker/http-connections.js';
+import { VERSION } from '../../version.js';
+import { localUrl } from '../http/door.js';
+import { Handler } from '../http/handler.js';
+import { DEPOT_HTTP_LIMITS } from '../http/limits.js';
+import { Listeners } from '../http/listeners.js';
+import { type HttpServer, startServer } from '../http/server.js';
+import { serviceRoutes } from '../http/service-routes.js';
+import { TokenTable } from '../http/tokens.js';
+import type { Agent, AgentOptions } from './api.js';
+import { BlobCache, type CachedBlob } from './blob-cache.js';
+import { CacheFolder } from './cache-folder.js';
+import { checkDepotUrl, DepotClient } from './depot-client.js';
+import { Directory } from './directory.js';
+import { Fetches } from './fetches.js';
+import { AGENT_HTTP_PORT, AGENT_LIMITS } from './limits.js';
+import { LocalPlaces } from './local-places.js';
+import { NamesFile } from './names-file.js';
+import type { AgentParts } from './parts.js';
+import { Receipts } from './receipts.js';
+import { type AgentInside, agentRoutes } from './routes.js';
+import { Seeds } from './seeds.js';
+import { agentMetrics, readinessOf, statsOf, statusOf } from './telling.js';
+
+const TICK_MS = 1_000;
+
+/** @throws HaulError as `startAgent`; nothing is left open then */
+export async function openAgent(options: AgentOptions): Promise<Agent> {
+  const closers: (() => Promise<void>)[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+  try {
+    const agent = await open(options, closers, closeAll);
+    if (options.signal?.aborted === true) throw new HaulError('ABORTED', 'start an agent: it was stopped');
+    options.signal?.addEventListener('abort', () => void agent.close(), { once: true });
+    return agent;
+  } catch (error) {
+    await closeAll().catch(() => {});
+    throw error;
+  }
+}
+
+const quiet: Log = () => {};
+
+async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]): Promise<AgentParts> {
+  const log = options.log ?? quiet;
+  const client = new DepotClient({
+    url: checkDepotUrl(options.depot),
+    token: options.token ?? null,
+    ca: options.engine?.ca,
+    userAgent: `Swarmhaul-agent/${VERSION}`,
+  });
+  closers.push(() => client.destroy());
+  client.onChange = (isAway) =>
+    isAway
+      ? log('warn', `the depot ${client.url} cannot be reached; what is cached is served`, { code: 'DEPOT_AWAY' })
+      : log('info', `the depot ${client.url} answers`);
+  const root = resolve(options.cache);
+  const folder = await CacheFolder.open(root);
+  closers.push(() => folder.close());
+  const names = await NamesFile.open(folder, log);
+  closers.push(() => names.close());
+  const engine = await createEngine({ ...(options.log === undefined ? {} : { log }), ...options.engine });
+  let seeds: Seeds | null = null;
+  const cache = new BlobCache({
+    folder,
+    cacheBytes: options.cacheBytes ?? (await defaultCacheBytes(root)),
+    log,
+    wallClockMs: Date.now,
+    onGone: (blob: CachedBlob) => void seeds?.remove(blob),
+    isBusy: (blob) => seeds?.isBusy(blob) === true,
+  });
+  closers.push(() => engine.close());
+  await cache.load();
+  const now = (): number => performance.now();
+  seeds = new Seeds({ engine, cache, log, now });
+  for (const blob of cache.blobs) seeds.add(blob, null);
+  const listeners = new Listeners();
+  const receipts = new Receipts(randomBytes(4).toString('hex'));
+  const sums = { sentBytes: 0, peerBytes: 0, webSeedBytes: 0, failures: 0 };
+  const fetches = new Fetches({
+    cache,
+    engine,
+    client,
+    seeds,
+    log,
+    now,
+    onFetch: ({ row }, change, reason) => {
+      if (change === 'failed') sums.failures++;
+      log(
+        change === 'failed' ? 'info' : 'debug',
+        `fetch of ${row.name} ${change}${reason === '' ? '' : `: ${reason}`}`,
+      );
+      listeners.tell({ type: 'fetch', name: row.name, data: { name: row.name, sha256: row.sha256, change } });
+    },
+  });
+  closers.push(() => fetches.close());
+  const isCached = (sha256: string): boolean => (cache.find(sha256)?.kind ?? 'part') !== 'part';
+  const directory = new Directory({ client, names, wallClockMs: Date.now, isCached });
+  // The first request finds the connection open, and its modules loaded.
+  client.warmUp();
+  receipts.onReceipt = (receipt) => {
+    options.onReceipt?.(receipt);
+    listeners.tell({ type: 'receipt', name: receipt.name, data: { ...receipt } });
+  };
+  return { cache, engine, client, names, fetches, receipts, seeds, directory, listeners, sums };
+}
+
+async function open(
+  options: AgentOptions,
+  closers: (() => Promise<void>)[],
+  closeAll: () => Promise<void>,
+): Promise<Agent> {
+  const parts = await openParts(options, closers);
+  const { fetches, seeds, listeners, engine } = parts;
+  const { server, handler } = await openDoor(options, parts);
+  closers.push(() => server.close(0));
+  let ticks = 0;
+  const timer = setInterval(() => {
+    fetches.tick();
+    seeds.tick();
+    if (++ticks % (DEPOT_HTTP_LIMITS.listenerBeatMs / TICK_MS) === 0) listeners.beat();
+    if (listeners.count > 0) listeners.tell({ type: 'figures', name: null, data: statusOf(parts, handler.underway) });
+  }, TICK_MS).unref();
+  let closing: Promise<void> | null = null;
+  const close = async (graceMs: number): Promise<void> => {
+    clearInterval(timer);
+    listeners.close();
+    await server.close(graceMs);
+    await closeAll();
+  };
+  return {
+    url: localUrl(server, false),
+    host: server.host,
+    port: server.port,
+    peerPort: engine.port,
+    stats: () => statsOf(parts),
+    close: (graceMs = AGENT_LIMITS.graceMs) => {
+      closing ??= close(graceMs);
+      return closing;
+    },
+    [Symbol.asyncDispose]: () => {
+      closing ??= close(AGENT_LIMITS.graceMs);
+      return closing;
+    },
+  };
+}
+
+async function openDoor(options: AgentOptions, parts: AgentParts): Promise<{ server: HttpServer; handler: Handler }> {
+  const { log = quiet, allowHosts = [], host = '127.0.0.1', httpPort = AGENT_HTTP_PORT } = options;
+  const { listeners, sums } = parts;
+  let underway = (): number => 0;
+  const inside: AgentInside = {
+    ...parts,
+    places: new LocalPlaces(parts.cache, parts.directory),
+    wallClockMs: Date.now,
+    now: () => performance.now(),
+    onSent: (bytes, from) => {
+      sums.sentBytes += bytes;
+      sums.peerBytes += from.peers;
+      sums.webSeedBytes += from.webSeed;
+    },
+    status: () => statusOf(parts, underway()),
+  };
+  const service = serviceRoutes({
+    listeners,
+    version: VERSION,
+    readiness: async () => readinessOf(parts),
+    metrics: async () => ({ type: 'text/plain; version=0.0.4', text: agentMetrics(parts, underway()) }),
+  });
+  const machine = hostname().toLowerCase();
+  const handler = new Handler({
+    routes: [...service, ...agentRoutes(inside)],
+    rules: {
+      hosts: new Set([machine, machine.split('.', 1)[0]!, ...allowHosts.map((name) => name.toLowerCase())]),
+      origins: new Set(),
+    },
+    tokens: () => new TokenTable([]),
+    // Whoever reaches it may read; what is written is the depot's to permit.
+    anonymous: 'all',
+    baseOf: (authority) => `http://${authority}`,
+    onRequest: (record) => options.onRequest?.(record),
+    onTrouble: (error, method, path) =>
+      log(
+        'error',
+        `${method} ${path}: ${error instanceof HaulError ? error.message : ((error as Error)?.stack ?? error)}`,
+      ),
+    wallClockMs: Date.now,
+    now: () => performance.now(),
+  });
+  underway = () => handler.underway;
+  const connections = new HttpConnections();
+  const server = await startServer({ host, port: httpPort, handler, connections, certificate: null });
+  return { server, handler };
+}
+
+/** Half of the disk: the other half is for the jobs. */
+async function defaultCacheBytes(root: string): Promise<number> {
+  const { blocks, bsize } = await statfs(root);
+  return Math.floor(blocks * bsize * AGENT_LIMITS.diskShare);
+}

@@ -1,0 +1,249 @@
+/**
+ * A blob fetched from the depot by HTTP and from other agents, whatever is quicker.
+ *
+ * It begins as a plain HTTP stream, which gives the first byte as soon as any client gets it, and which nothing beats
+ * where the depot has nobody else to serve. As soon as that stream turns out to be slow (the depot serves many, or a
+ * thin line leads there) what came becomes the begin of a torrent, and the rest is fetched as one: from peers, and
+ * from the depot as its web seed. Nothing that came is fetched again. Where the depot is away, or a part is here from
+ * before, it is a torrent from the start.
+ *
+ * The last bytes leave when the SHA-256 of the whole is right; pieces of a torrent are verified one by one beside that.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import type { Engine, Torrent } from '../../api.js';
+import { HaulError } from '../../errors.js';
+import type { Metainfo } from '../../metainfo/metainfo.js';
+import type { ArtifactRow } from '../catalogue/port.js';
+import { fileNameOf } from '../names.js';
+import type { ByteRange } from '../store/port.js';
+import type { BlobCache, CachedBlob } from './blob-cache.js';
+import { checkTorrent } from './check-torrent.js';
+import { DepotAway, type DepotClient, DepotLies } from './depot-client.js';
+import { Deferred, type Fetch, type FetchedBytes } from './fetch.js';
+import { HttpStream } from './http-stream.js';
+import { AGENT_LIMITS } from './limits.js';
+import { SlowWatch } from './slow-watch.js';
+import { TorrentPart } from './torrent-part.js';
+
+export interface SwarmFetchOptions {
+  readonly row: ArtifactRow;
+  readonly blob: CachedBlob;
+  readonly cache: BlobCache;
+  readonly engine: Engine;
+  readonly client: DepotClient;
+  readonly now: () => number;
+  /** It is whole. @param torrent that it was fetched with, which goes on as a seed; null: there was none */
+  readonly onWhole: (blob: CachedBlob, torrent: Torrent | null) => void;
+  /** Trackers as the depot names them now. */
+  readonly onTrackers: (tiers: readonly (readonly string[])[]) => void;
+}
+
+interface Meta {
+  readonly metainfo: Metainfo;
+  readonly bytes: Buffer;
+}
+
+export class SwarmFetch implements Fetch {
+  readonly row: ArtifactRow;
+  users = 0;
+  readonly #options: SwarmFetchOptions;
+  readonly #done = new Deferred<void>();
+  /** Only rejects. */
+  readonly #halt = new Deferred<never>();
+  /** The stream that it began as; null: it did not. */
+  readonly #head = new Deferred<HttpStream | null>();
+  #stream: HttpStream | null = null;
+  readonly #part = new Deferred<TorrentPart>();
+  #torrent: TorrentPart | null = null;
+  #failure: unknown = null;
+  /** When something came last. */
+  #movedMs: number;
+  #movedBytes = 0;
+  readonly #ended: Promise<void>;
+
+  constructor(options: SwarmFetchOptions) {
+    this.#options = options;
+    this.row = options.row;
+    this.#movedMs = options.now();
+    this.#ended = this.#run();
+  }
+
+  get share(): number {
+    if (this.#torrent !== null) return this.#torrent.share;
+    return (this.#stream?.hereBytes ?? 0) / Math.max(1, this.row.lengthBytes);
+  }
+
+  get bytes(): FetchedBytes {
+    const { peers, webSeed } = this.#torrent?.bytes ?? { peers: 0, webSeed: 0 };
+    return { peers, webSeed: webSeed + (this.#stream?.hereBytes ?? 0) };
+  }
+
+  get done(): Promise<void> {
+    return this.#done.promise;
+  }
+
+  /** Once a second or so: one that nothing comes of, while the depot is away, is given up. */
+  tick(): void {
+    const nowMs = this.#options.now();
+    const bytes = this.bytes.peers + this.bytes.webSeed;
+    if (bytes !== this.#movedBytes || this.#options.client.isAway !== true) this.#movedMs = nowMs;
+    this.#movedBytes = bytes;
+    if (nowMs - this.#movedMs >= AGENT_LIMITS.stallMs)
+      this.#fail(new DepotAway('the depot is away, and no other agent gives it'));
+  }
+
+  leave(): void {
+    void this.#stream?.close();
+  }
+
+  async stop(): Promise<void> {
+    this.#fail(new HaulError('ABORTED', 'nobody waits for it any more'));
+    await this.#ended;
+  }
+
+  async *read({ begin, end }: ByteRange, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    try {
+      let at = begin;
+      const head = await this.#head.promise;
+      // Who jumps far ahead of the stream would wait for all that lies between.
+      if (head !== null && begin <= head.hereBytes + NEAR_BYTES) {
+        for await (const slice of head.read({ begin, end }, signal)) {
+          at += slice.length;
+          yield slice;
+        }
+      } else if (head !== null) this.#hurry();
+      if (at >= end || signal.aborted) return;
+      const part = await this.#part.promise;
+      yield* part.read({ begin: at, end }, signal, head !== null && at > begin);
+    } catch (error) {
+      throw this.#failure ?? error;
+    }
+  }
+
+  readonly #jumped = new Deferred<'jumped'>();
+
+  /** Somebody reads far ahead of the stream. */
+  #hurry(): void {
+    this.#jumped.resolve('jumped');
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    for (const deferred of [this.#halt, this.#part, this.#head]) deferred.reject(this.#failure);
+  }
+
+  async #run(): Promise<void> {
+    try {
+      const { cache } = this.#options;
+      await cache.folder.make(this.row.sha256);
+      const meta = this.#meta();
+      meta.catch(() => {});
+      if (!(await this.#isBegun()) && (await Promise.race([this.#streamed(meta), this.#halt.promise]))) return;
+      this.#head.resolve(null);
+      const part = await Promise.race([this.#join(await meta), this.#halt.promise]);
+      this.#part.resolve(part);
+      await Promise.race([part.whole, this.#halt.promise]);
+      await this.#settle(part.torrent.metainfo, part.torrent);
+    } catch (error) {
+      this.#fail(error);
+      await this.#giveUp(error);
+    }
+  }
+
+  /** Something of it is here from before. */
+  async #isBegun(): Promise<boolean> {
+    const { cache } = this.#options;
+    const path = cache.path({ sha256: this.row.sha256, fileName: fileNameOf(this.row.name) });
+    return stat(path).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** By HTTP, as long as that is quick. True: all of it came so. */
+  async #streamed(meta: Promise<Meta>): Promise<boolean> {
+    const { row, cache, client, now } = this.#options;
+    const path = cache.path({ sha256: row.sha256, fileName: fileNameOf(row.name) });
+    const stream = new HttpStream({ row, client, path });
+    this.#stream = stream;
+    this.#head.resolve(stream);
+    const watch = new SlowWatch(row.lengthBytes, () => stream.hereBytes, now);
+    try {
+      const outcome = await Promise.race([
+        stream.whole.promise.then(() => 'whole' as const),
+        watch.slow,
+        this.#jumped.promise,
+        this.#halt.promise,
+      ]).catch((error: unknown) => {
+        if (error instanceof DepotAway) return 'away' as const;
+        throw error;
+      });
+      if (outcome === 'whole') {
+        await this.#settle((await meta).metainfo, null);
+        return true;
+      }
+      // Whoever reads along waits for the torrent, so what it needs comes first.
+      await meta;
+      await stream.close();
+      return false;
+    } finally {
+      watch.end();
+    }
+  }
+
+  async #join({ metainfo }: Meta): Promise<TorrentPart> {
+    const { row, cache, engine, client } = this.#options;
+    const part = new TorrentPart({
+      row,
+      path: cache.path({ sha256: row.sha256, fileName: metainfo.name }),
+      engine,
+      metainfo,
+      output: cache.folder.data(row.sha256),
+      webSeed: client.webSeedUrl(metainfo.infoHashHex, metainfo.name),
+      headBytes: this.#stream?.hereBytes ?? 0,
+    });
+    this.#torrent = part;
+    return part;
+  }
+
+  /** The .torrent of the depot, or the one that a fetch of before has left. */
+  async #meta(): Promise<Meta> {
+    const { row, cache, client, onTrackers } = this.#options;
+    const place = cache.folder.torrent(row.sha256);
+    try {
+      const given = await client.torrent(row.name);
+      if (given === null) throw new HaulError('NOT_FOUND', 'the artifact is not what it was a moment ago; ask again');
+      const meta = checkTorrent(given, row);
+      onTrackers(meta.metainfo.trackers);
+      await cache.folder.replace(place, meta.bytes, false);
+      return meta;
+    } catch (error) {
+      const kept = error instanceof DepotAway ? await readFile(place).catch(() => null) : null;
+      if (kept === null) throw error;
+      return checkTorrent(kept, row);
+    }
+  }
+
+  async #settle({ infoHashHex, name }: Metainfo, torrent: Torrent | null): Promise<void> {
+    const { blob, cache, onWhole } = this.#options;
+    const whole = await cache.settle(blob, { infoHash: infoHashHex, fileName: name });
+    onWhole(whole, torrent);
+    this.#done.resolve();
+  }
+
+  async #giveUp(error: unknown): Promise<void> {
+    const { blob, cache } = this.#options;
+    await this.#stream?.close();
+    await this.#torrent?.close();
+    const isBad = error instanceof DepotLies || (error instanceof HaulError && BAD.has(error.code));
+    const hasTorrent = await stat(cache.folder.torrent(blob.sha256)).catch(() => null);
+    if (isBad || hasTorrent === null) await cache.drop(blob);
+    else await cache.leavePart(blob);
+    this.#done.reject(error);
+  }
+}
+
+/** A reader that begins so far ahead of the stream still waits for it. */
+const NEAR_BYTES = 1024 * 1024;
+
+const BAD: ReadonlySet<string> = new Set(['MISMATCH', 'BAD_DATA', 'BAD_TORRENT', 'BAD_BENCODE', 'NOT_FOUND']);

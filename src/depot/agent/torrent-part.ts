@@ -1,0 +1,184 @@
+/**
+ * A blob as a torrent that is being fetched, and its readers. What a reader needs next is not asked for first: a
+ * hundred agents that begin together would all want the same pieces of the depot, and have nothing to give each other.
+ * Pieces come in the order that is best for all, and a reader gets what is verified from where it is on as one stretch.
+ * One that has got nothing for a while, or that began in the middle, is read for.
+ */
+import type { Engine, Torrent } from '../../api.js';
+import { FileSha256 } from '../../content/file-sha256.js';
+import type { PieceIndex } from '../../metainfo/geometry.js';
+import type { Metainfo } from '../../metainfo/metainfo.js';
+import type { ArtifactRow } from '../catalogue/port.js';
+import type { ByteRange } from '../store/port.js';
+import { DepotLies } from './depot-client.js';
+import { Deferred, type FetchedBytes } from './fetch.js';
+
+export interface TorrentPartOptions {
+  readonly row: ArtifactRow;
+  readonly engine: Engine;
+  readonly metainfo: Metainfo;
+  readonly output: string;
+  /** Path of the file of the blob. */
+  readonly path: string;
+  readonly webSeed: string;
+  /** So many bytes from the begin on were here before. */
+  readonly headBytes: number;
+}
+
+/** Held back of the whole until its SHA-256 is known to be right. */
+const HELD_BYTES = 64 * 1024;
+/** A reader that got nothing for so long is read for: what lies between it and its client may give it up. */
+const PATIENCE_MS = 10_000;
+
+export class TorrentPart {
+  readonly torrent: Torrent;
+  readonly #options: TorrentPartOptions;
+  readonly #right = new Deferred<void>();
+  readonly #whole: Promise<void>;
+  readonly #hash: FileSha256;
+  /** Pieces before this one are verified, as far as we were told. */
+  #next = 0;
+  readonly #ahead = new Set<number>();
+  #waiting: (() => void)[] = [];
+  #isJudging = false;
+  #isClosed = false;
+
+  constructor(options: TorrentPartOptions) {
+    this.#options = options;
+    const { engine, metainfo, output, path, webSeed } = options;
+    // In the folder is nothing that is anybody else's.
+    this.torrent = engine.add(metainfo, { output, webSeeds: [webSeed], overwrite: true });
+    this.#hash = new FileSha256(path);
+    this.torrent.on('verified', (piece) => this.#verified(piece));
+    this.torrent.on('state', (state) => this.#checked(state));
+    this.#whole = this.#untilWhole();
+    this.#whole.catch(() => {});
+  }
+
+  get share(): number {
+    const { verifiedBytes, lengthBytes } = this.torrent.stats();
+    return verifiedBytes / Math.max(1, lengthBytes);
+  }
+
+  get bytes(): FetchedBytes {
+    const { downloadedBytes, webSeedBytes } = this.torrent.stats();
+    return { peers: Math.max(0, downloadedBytes - webSeedBytes), webSeed: webSeedBytes };
+  }
+
+  /** Resolves when all is here, right, and on the device. */
+  get whole(): Promise<void> {
+    return this.#whole;
+  }
+
+  /** @param isPatient it got its first bytes already */
+  async *read({ begin, end }: ByteRange, signal: AbortSignal, isPatient: boolean): AsyncGenerator<Uint8Array> {
+    const { lengthBytes } = this.#options.row;
+    const held = end === lengthBytes ? Math.max(begin, end - HELD_BYTES) : end;
+    for (let at = begin; at < end && !signal.aborted; ) {
+      if (isPatient && at >= this.#prefixBytes) await this.#grown(at, signal);
+      const until = this.#stretchEnd(at, end, isPatient);
+      for await (const chunk of this.#chunks(at, until, signal)) {
+        const free = Math.max(0, Math.min(chunk.length, held - at));
+        at += chunk.length;
+        if (free > 0) yield chunk.subarray(0, free);
+        if (free === chunk.length) continue;
+        await this.#right.promise;
+        yield chunk.subarray(free);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#hash.close();
+    this.#wake();
+    await this.#options.engine.remove(this.torrent).catch(() => {});
+  }
+
+  async *#chunks(start: number, end: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const reader = this.torrent.read(0, { start, end });
+    const onAbort = (): void => void reader.return?.();
+    signal.addEventListener('abort', onAbort);
+    try {
+      yield* reader;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      void reader.return?.();
+    }
+  }
+
+  get #prefixBytes(): number {
+    const { geometry } = this.torrent.metainfo;
+    return Math.min(this.#options.row.lengthBytes, geometry.pieceBegin(this.#next as PieceIndex));
+  }
+
+  /** What is verified as one stretch; of what is not, a piece. Without patience all. */
+  #stretchEnd(at: number, end: number, isPatient: boolean): number {
+    if (!isPatient) return end;
+    const { geometry } = this.torrent.metainfo;
+    return Math.min(end, Math.max(this.#prefixBytes, geometry.pieceEnd(geometry.pieceAt(at))));
+  }
+
+  /** Resolves when what is verified reaches beyond this place, or when it took too long. */
+  async #grown(at: number, signal: AbortSignal): Promise<void> {
+    let isOver = false;
+    const timer = setTimeout(() => {
+      isOver = true;
+      this.#wake();
+    }, PATIENCE_MS);
+    signal.addEventListener('abort', this.#wake);
+    while (at >= this.#prefixBytes && !this.#isClosed && !signal.aborted && !isOver)
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    signal.removeEventListener('abort', this.#wake);
+    clearTimeout(timer);
+  }
+
+  #verified(piece: number): void {
+    if (piece >= this.#next) this.#ahead.add(piece);
+    this.#advance();
+    const { verifiedPieces, pieceCount } = this.torrent.stats();
+    if (verifiedPieces >= pieceCount) this.#judge();
+  }
+
+  /** What was here before has been looked at. Where it is not good it comes anew, and tells so. */
+  #checked(state: string): void {
+    if (state !== 'downloading' && state !== 'seeding') return;
+    const { geometry } = this.torrent.metainfo;
+    const pieces = geometry.wholePiecesIn(0, this.#options.headBytes).end;
+    if (this.torrent.stats().verifiedPieces < pieces) return;
+    this.#next = Math.max(this.#next, pieces);
+    this.#advance();
+  }
+
+  #advance(): void {
+    const before = this.#next;
+    while (this.#ahead.delete(this.#next)) this.#next++;
+    if (this.#next === before && this.#waiting.length === 0) return;
+    this.#hash.advance(this.#prefixBytes);
+    this.#wake();
+  }
+
+  /** All pieces are verified: their SHA-256 says whether they are the blob. */
+  #judge(): void {
+    if (this.#isJudging) return;
+    this.#isJudging = true;
+    const { lengthBytes, sha256, name } = this.#options.row;
+    this.#hash.digest(lengthBytes).then(
+      ({ digest }) => {
+        if (digest === sha256) this.#right.resolve();
+        else this.#right.reject(new DepotLies(`the torrent of ${name} leads to bytes of another SHA-256`));
+      },
+      (error: unknown) => this.#right.reject(error),
+    );
+  }
+
+  async #untilWhole(): Promise<void> {
+    await Promise.race([this.torrent.done, this.#right.promise.then(() => this.torrent.done)]);
+    this.#judge();
+    await this.#right.promise;
+  }
+
+  readonly #wake = (): void => {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  };
+}
