@@ -1,6 +1,7 @@
 /** A depot over a folder and a catalogue in memory, and what to publish there. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +23,7 @@ export interface Kit {
 }
 
 export async function openKit(t: TestContext, options: Partial<DepotOptions> = {}): Promise<Kit> {
-  const folder = await mkdtemp(join(tmpdir(), 'depot-'));
+  const folder = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'depot-'));
   const store = await openFolderStore({ folder });
   const catalogue = new MemoryCatalogue();
   const depot = new Depot({ store, catalogue, ...options });

@@ -166,15 +166,13 @@ export class FolderStore implements BlobStore {
     }
     const opened = await this.#known.open(checked(sha256));
     const { handle, stamp } = opened;
+    const bytes = stamp.sizeBytes > SMALL_BYTES ? null : await this.#known.readSmall(opened, sha256);
     if (end > stamp.sizeBytes) {
-      await handle.close();
+      if (bytes === null) await handle.close();
       throw new HaulError('BAD_ARGUMENT', `the blob ${sha256} ends before byte ${end}`, { option: 'range' });
     }
-    if (stamp.sizeBytes > SMALL_BYTES) yield* readSlices(opened, range, sha256);
-    else {
-      const bytes = await this.#known.readSmall(opened, sha256);
-      if (begin < end) yield bytes.subarray(begin, end);
-    }
+    if (bytes === null) yield* readSlices(opened, range, sha256);
+    else if (begin < end) yield bytes.subarray(begin, end);
   }
 
   async place(sha256: string, fileName: string): Promise<{ output: string; hashed: FileStamp[] } | null> {

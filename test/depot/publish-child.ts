@@ -1,0 +1,55 @@
+/**
+ * Publishes a few artifacts, says "NAME SHA256" of each when it is acknowledged, and kills itself before or after one
+ * of its steps. Arguments: folder, number of the step.
+ */
+import { writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { openLevelCatalogue } from '../../src/depot/catalogue/level.js';
+import type { Catalogue } from '../../src/depot/catalogue/port.js';
+import { Depot } from '../../src/depot/publish.js';
+import { openFolderStore } from '../../src/depot/store/folders.js';
+import type { Hands } from '../../src/depot/store/group.js';
+import { bytesOf, KIB, request } from './depot-kit.js';
+
+const [folder = '', lastStep = '0'] = process.argv.slice(2);
+let steps = 0;
+
+async function step<T>(work: () => Promise<T>): Promise<T> {
+  const die = (): void => {
+    if (++steps === Number(lastStep)) process.kill(process.pid, 'SIGKILL');
+  };
+  die();
+  const value = await work();
+  die();
+  return value;
+}
+
+const wrapHands = (hands: Hands): Hands => ({
+  write: (...all) => step(() => hands.write(...all)),
+  settle: (...all) => step(() => hands.settle(...all)),
+  forceAll: () => step(() => hands.forceAll()),
+});
+
+const store = await openFolderStore({ folder, wrapHands });
+const catalogue = await openLevelCatalogue(join(folder, 'catalogue'));
+const stepping = new Proxy<Catalogue>(catalogue, {
+  get: (target, key) => {
+    const value: unknown = Reflect.get(target, key);
+    if (typeof value !== 'function') return value;
+    const call = (...all: unknown[]): unknown => Reflect.apply(value, target, all);
+    return key === 'put' || key === 'remove' ? (...all: unknown[]) => step(async () => call(...all)) : call;
+  },
+});
+const depot = new Depot({ store, catalogue: stepping, torrentFromBytes: 100 * KIB });
+
+async function publish(name: string, length: number, seed: number): Promise<void> {
+  const { row } = await depot.publish(request(name, bytesOf(length, seed), { overwrite: true }));
+  writeSync(1, `${row.name} ${row.sha256}\n`);
+}
+
+await publish('large', 300 * KIB, 1);
+await Promise.all([publish('one', KIB, 2), publish('two', KIB, 3), publish('three', 150 * KIB, 4)]);
+await publish('replaced', 200 * KIB, 5);
+await publish('replaced', 210 * KIB, 6);
+await depot.remove('artifacts/one');
+process.kill(process.pid, 'SIGKILL');
