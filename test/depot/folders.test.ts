@@ -135,7 +135,7 @@ test('a sidecar that is damaged or gone is made anew', async (t) => {
   }
 });
 
-test('what is no blob is neither listed nor removed, what was under way is swept, links are not followed', async (t) => {
+test('what is no blob is not listed nor removed, what was under way is swept, no link followed', async (t) => {
   const store = await open(t);
   const name = await put(store, bytesOf(10));
   const upload = await store.create({ lengthBytes: null, piecesFromBytes: PIECES_FROM });

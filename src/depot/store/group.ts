@@ -1,7 +1,10 @@
 /**
- * Commits in company: all that wait when one group is done are the next. A group is forced to the device at once, so
- * that many small files cost as much as one. Invariant: an entry resolves only after a force that began after its files
- * were written and named.
+ * Commits in company: all that wait when one group is written are the next. A group is forced to the device at once, so
+ * that many small files cost as much as one, and while it is, the next is written. Invariant: an entry resolves only
+ * after a force that began after its files were written and named.
+ *
+ * In company a short file is named before its bytes are forced: after a crash of the machine it may hold anything, which
+ * is seen as it is hashed whenever it is read, and no row names it. Long ones are forced before they come here.
  */
 import type { HaulError } from '../../errors.js';
 import { fromSystemError } from '../../errors.js';
@@ -28,13 +31,16 @@ interface Waiting {
 }
 
 const GROUP_MAX = 512;
+const GROUPS_AT_ONCE = 2;
 /** From this many on one force of the file system costs less than one for each. */
 const FORCE_ALL_FROM = 3;
 
 export class GroupCommit {
   readonly #hands: Hands;
   #waiting: Waiting[] = [];
-  #running: Promise<void> | null = null;
+  /** Groups under way. */
+  #running = 0;
+  #onIdle: (() => void)[] = [];
   /** Null: nobody has tried. */
   #canForceAll: boolean | null = null;
 
@@ -49,19 +55,23 @@ export class GroupCommit {
   commit(commit: Commit): Promise<number | null> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ commit, resolve, reject });
-      this.#running ??= this.#run();
+      // What comes in the same turn goes along.
+      queueMicrotask(() => this.#next());
     });
   }
 
   async idle(): Promise<void> {
-    while (this.#running !== null) await this.#running;
+    while (this.#running > 0 || this.#waiting.length > 0) await new Promise<void>((done) => this.#onIdle.push(done));
   }
 
-  async #run(): Promise<void> {
-    // What comes in the same turn goes along.
-    await null;
-    while (this.#waiting.length > 0) await this.#group(this.#waiting.splice(0, GROUP_MAX));
-    this.#running = null;
+  #next(): void {
+    if (this.#waiting.length === 0 || this.#running >= GROUPS_AT_ONCE) return;
+    this.#running++;
+    void this.#group(this.#waiting.splice(0, GROUP_MAX)).then(() => {
+      this.#running--;
+      this.#next();
+      if (this.#running === 0) for (const done of this.#onIdle.splice(0)) done();
+    });
   }
 
   async #group(group: readonly Waiting[]): Promise<void> {
@@ -96,7 +106,6 @@ export class GroupCommit {
       small.map(({ commit }) => commit.small!),
       isForced,
     );
-    if (!isForced) await this.#force();
     const byEntry = new Map(small.map((entry, index) => [entry, outcomes[index]!]));
     return group.flatMap((entry) => {
       const outcome = byEntry.get(entry);
