@@ -23,6 +23,7 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
   hash: { about: 'SHA-1 in the pool against sha1sum and openssl', load: () => import('./hash.js') },
   tracker: { about: 'announces over HTTP and UDP: Swarmhaul and opentracker', load: () => import('./tracker.js') },
   webseed: { about: 'a file from nginx: haul get against curl and sha1sum', load: () => import('./webseed.js') },
+  depot: { about: 'put and get by HTTP: curl, nginx, many short artifacts', load: () => import('./depot.js') },
   swarm: { about: 'a seed and 20 leeches with rate caps: times over the ideal', load: () => import('./swarm.js') },
   scale: { about: 'start-up, CPU and memory as pieces, connections, torrents grow', load: () => import('./scale.js') },
   memory: { about: 'what an engine holds with 1, 4, 50 busy torrents, and after', load: () => import('./memory.js') },

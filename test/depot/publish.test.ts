@@ -135,7 +135,7 @@ describe('publishing', () => {
     const made = await openKit(t);
     for (const length of [500, 200 * KIB]) {
       const bytes = bytesOf(length);
-      for (let round = 0; round < 15; round++) {
+      for (let round = 0; round < 6; round++) {
         const [one, two] = [`a${round % 3}`, `b${round % 2}`];
         await made.depot.publish(request(one, bytes));
         const readers = [contentOf(made, one), contentOf(made, one)];

@@ -3,8 +3,8 @@
  * that many small files cost as much as one, and while it is, the next is written. Invariant: an entry resolves only
  * after a force that began after its files were written and named.
  *
- * In company a short file is named before its bytes are forced: after a crash of the machine it may hold anything, which
- * is seen as it is hashed whenever it is read, and no row names it. Long ones are forced before they come here.
+ * In company a short file is named before its bytes are forced. After a crash of the machine it may hold anything: no
+ * row names it, and it is hashed whenever it is read. Long ones are forced before they come here.
  */
 import type { HaulError } from '../../errors.js';
 import { fromSystemError } from '../../errors.js';
