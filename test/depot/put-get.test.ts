@@ -191,3 +191,21 @@ test('who waits to be asked for the body hears of trouble first, and is asked ot
   assert.match(await expect(10, `X-Checksum-Sha256: ${'0'.repeat(64)}\r\n`), /^HTTP\/1.1 409 /);
   assert.match(await expect(10, 'If-None-Match: *\r\n'), /^HTTP\/1.1 412 /);
 });
+
+test('/openapi.json describes every route with the schemas that check', async (context) => {
+  const { url } = await openTestDoor(context);
+  const answer = await fetch(`${url}/openapi.json`);
+  assert.equal(answer.status, 200);
+  const { openapi, paths } = (await answer.json()) as {
+    openapi: string;
+    paths: Record<string, Record<string, unknown>>;
+  };
+  assert.equal(openapi, '3.1.0');
+  assert.deepEqual(Object.keys(paths['/artifacts/{path}']!), ['get', 'head', 'put', 'delete']);
+  const { parameters } = paths['/artifacts/{prefix}/']!.get as { parameters: { name: string; schema: unknown }[] };
+  const limit = parameters.find(({ name }) => name === 'limit')!;
+  assert.deepEqual(limit.schema, { type: 'integer', minimum: 1, maximum: 1000 });
+  const put = paths['/artifacts/{path}']!.put as { parameters: { name: string; schema: unknown }[] };
+  const overwrite = put.parameters.find(({ name }) => name === 'overwrite')!;
+  assert.deepEqual(overwrite.schema, { type: 'string', enum: ['true', 'false'] });
+});

@@ -63,7 +63,7 @@ export function parseQuery(raw: string): ReadonlyMap<string, string> | string {
 
 const BAD_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
 
-/** Null: an escape is broken, or what comes out is not UTF-8. Bytes that should have been escaped are taken as such. */
+/** Null: an escape is broken, or what comes out is not UTF-8. */
 function decodePart(part: string): string | null {
   if (BAD_ESCAPE.test(part)) return null;
   const bytes = part.replace(/%([0-9A-Fa-f]{2})/g, (_, digits: string) =>
