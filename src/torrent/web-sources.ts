@@ -32,7 +32,9 @@ export class WebSources {
   /** It is about to leave the exchange. */
   gone(peer: TorrentPeer, remote: WebRemote): void {
     const { exchange, isStopping } = this.#session;
-    this.#seeds?.gone(remote, exchange?.scheduler.view.gaveBytes(peer.slot) ?? 0, isStopping);
+    // All is here: it is let go because nothing is left to ask it for.
+    const isOurDoing = isStopping || exchange?.isComplete === true;
+    this.#seeds?.gone(remote, exchange?.scheduler.view.gaveBytes(peer.slot) ?? 0, isOurDoing);
   }
 
   ban(remote: WebRemote, reason: string): void {

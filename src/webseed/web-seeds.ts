@@ -136,7 +136,8 @@ export class WebSeeds {
 
   /**
    * The remote has left its exchange.
-   * @param gaveBytes while it was there @param isOurDoing the session ends: that says nothing of the server
+   * @param gaveBytes while it was there
+   * @param isOurDoing the session ends, or all is here: that says nothing of the server
    */
   gone(remote: WebRemote, gaveBytes: number, isOurDoing = false): void {
     const source = this.#sources.find((each) => each.remote === remote);

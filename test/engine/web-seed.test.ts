@@ -36,6 +36,17 @@ async function assertSame(set: DataSet, output: string): Promise<void> {
   }
 }
 
+test('a web seed that is let go because all is here is not told of as failing', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 100_000, { pieceLengthBytes: 32 * KIB });
+  const server = await startWebServer(scope, { '/image.bin': await readFile(set.path) });
+  const { torrent } = await download(scope, set, { webSeeds: [`${server.url}/image.bin`] });
+  await withDeadline(torrent.done, 'it is complete', DEADLINE_MS);
+  const report = (): { state: string; message: string } => torrent.sources().webSeeds[0]!;
+  await until('it is let go', DEADLINE_MS, () => report().state !== 'in-use');
+  assert.deepEqual([report().state, report().message], ['waiting', '']);
+});
+
 test('a file comes from a web server alone, over kept connections, in long ranges', async (t) => {
   const scope = openScope(t);
   const set = await fileSet(scope, 24 * MIB + 12_345, { pieceLengthBytes: 256 * KIB });
