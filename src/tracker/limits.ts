@@ -61,7 +61,7 @@ export const TRACKER_LIMITS = {
   dataIdleMs: 20_000,
   /**
    * Requests of one HTTP connection without an answer; no client sends more than one at a time. Node reads 64 KiB of
-   * them at once.
+   * them at once. Of the data of what is shared clients do: there no more are read while so many wait.
    */
   httpRequestsPerConnection: 8,
 } as const;

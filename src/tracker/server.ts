@@ -282,7 +282,7 @@ function makeServer(handler: RequestListener): Server {
     connectionsCheckingInterval: 2_000,
     noDelay: true,
   };
-  const connections = new HttpConnections();
+  const connections = new HttpConnections((url) => url.startsWith(DATA_PREFIX));
   const server = createServer(limits, connections.guard(handler));
   server.timeout = CONNECTION_TIMEOUT_MS;
   connections.watch(server);

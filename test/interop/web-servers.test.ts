@@ -10,10 +10,11 @@ import { writeTree } from '../../lab/data.js';
 import { NGINX, startNginx } from '../../lab/nginx.js';
 import { openScope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
+import { treeDifferences } from '../../lab/tree.js';
 import { withDeadline } from '../../lab/wait.js';
 import { share } from '../../src/library/share.js';
 import { encodeBencode } from '../../src/metainfo/bencode.js';
-import { parseTorrent } from '../../src/metainfo/torrent.js';
+import { parseTorrent, withTrackers } from '../../src/metainfo/torrent.js';
 import { libtorrent } from '../support/clients/libtorrent.js';
 import { type DataSet, fileSet, startEngine, treeSet } from '../support/engines.js';
 import { requireClients, requirePrograms } from '../support/requirements.js';
@@ -114,6 +115,30 @@ for (const client of [aria2, libtorrent] satisfies ForeignClient[]) {
     assert.equal(shared.torrent.stats().uploadedBytes, 0);
   });
 }
+
+/** It asks for 16 MiB of files in one go, on one connection. */
+test('libtorrent fetches hundreds of small files with long names from a share by HTTP alone', async (t) => {
+  if (await requireClients(t, [libtorrent], [])) return;
+  const scope = openScope(t);
+  const source = path.join(await tempFolder(scope), 'many');
+  const files = Array.from({ length: 200 }, (_, index) => ({
+    path: String(index).padStart(120, 'x'),
+    lengthBytes: 3_000 + index,
+  }));
+  await writeTree(source, files, 'many');
+  const engine = { port: 0, host: HOST, threads: 1 };
+  const shared = await share(source, { httpPort: 0, host: HOST, threads: 1, engine });
+  scope.defer(() => shared.close());
+  const reply = await fetch(shared.torrentUrl(HOST));
+  const folder = await tempFolder(scope);
+  const torrentFile = path.join(folder, 'only-web.torrent');
+  const torrent = new Uint8Array(await reply.arrayBuffer());
+  await writeFile(torrentFile, withTrackers(torrent, [], parseTorrent(torrent).webSeeds));
+  const job = { torrentFile, folder, tracker: 'http://127.0.0.1:1/announce', timeoutMs: DEADLINE_MS };
+  await libtorrent.download(scope, job);
+  assert.deepEqual(await treeDifferences(source, path.join(folder, 'many'), { emptyMayBeMissing: false }), []);
+  assert.equal(shared.torrent.stats().uploadedBytes, 0);
+});
 
 test('curl fetches what is shared, and goes on where it was cut off', async (t) => {
   if (await requirePrograms(t, ['curl'])) return;
