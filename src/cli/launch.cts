@@ -27,6 +27,11 @@ function isHashing(words: readonly string[]): boolean {
   return HASHING.includes(words[0]!) && !words.includes('--help') && !words.includes('-h');
 }
 
+/** These are not in the bundle; a file of that name is no harm, for the modules do the same, and start slower. */
+function isService(words: readonly string[]): boolean {
+  return words.includes('depot') || words.includes('agent');
+}
+
 function cutError(): Error {
   return Object.assign(new Error('the file of the command is cut off'), { code: 'MODULE_NOT_FOUND' });
 }
@@ -54,7 +59,7 @@ async function runCommand(): Promise<void> {
       if (!isHashing(process.argv.slice(2))) return;
       (require('./early-thread.cjs') as import('./early-thread.cjs').EarlyThreads).beginThread(`${folder}/thread.cjs`);
     });
-  const run = unlessCut(load);
+  const run = isService(process.argv.slice(2)) ? null : unlessCut(load);
   if (run === undefined) throw cutError();
   await (run ?? (await import('./command.js')).runCommand)();
 }
