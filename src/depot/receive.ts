@@ -20,7 +20,7 @@ const LOOK_MS = 1_000;
 /** @throws HaulError LIMIT, TIMEOUT, ABORTED, and what the upload says; what the body throws is an ABORTED */
 export async function receive(
   { body, signal, lengthBytes }: Pick<PublishRequest, 'body' | 'signal' | 'lengthBytes'>,
-  upload: BlobUpload,
+  upload: Pick<BlobUpload, 'write'>,
   { lengthMax, tooLong, pace: rule, monotonic }: ReceiveRules,
 ): Promise<void> {
   const pace = new Pace(rule);

@@ -20,6 +20,7 @@ import { VERSION } from '../version.js';
 import { anonymousAccess } from './access.js';
 import { DEPOT_HTTP_PORT, type Depot, type DepotOptions } from './api.js';
 import type { Catalogue } from './catalogue/port.js';
+import { type OpenCacheDoor, openCacheDoor } from './doors/cache-of-depot.js';
 import { type House, openHouse } from './house.js';
 import { localUrl, openDoor } from './http/door.js';
 import type { Inside } from './http/inside.js';
@@ -152,12 +153,14 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
     artifactBytesMax: options.artifactBytesMax ?? 2 ** 44,
     version: VERSION,
   };
-  const server = await openServer(options, inside, house, { host, anonymous, tokens, certificate });
+  const cache = await openCacheDoor(data, inside);
+  opened.add(() => cache.close());
+  const server = await openServer(options, inside, house, { host, anonymous, tokens, certificate, cache });
   opened.add(() => server.close(0));
   const stopDoors = await openDoors(options, server, tracker, certificate !== null);
   opened.add(stopDoors);
   house.start();
-  const timer = startTicking({ tracker, tokens, certificate, listeners });
+  const timer = startTicking({ tracker, tokens, certificate, listeners, cache });
   let closing: Promise<void> | null = null;
   const close = async (graceMs: number): Promise<void> => {
     clearInterval(timer);
@@ -197,6 +200,7 @@ interface DoorParts {
   readonly anonymous: Depot['anonymous'];
   readonly tokens: TokenSource;
   readonly certificate: Certificate | null;
+  readonly cache: OpenCacheDoor;
 }
 
 function openServer(options: DepotOptions, inside: Inside, house: House, parts: DoorParts): Promise<HttpServer> {
@@ -211,6 +215,7 @@ function openServer(options: DepotOptions, inside: Inside, house: House, parts: 
     anonymous: parts.anonymous,
     certificate: parts.certificate,
     connections: new HttpConnections(),
+    otherRoutes: parts.cache.routes,
     onRequest: (record) => {
       house.answered(record);
       options.onRequest?.(record);
@@ -255,9 +260,10 @@ interface Ticking {
   readonly tokens: TokenSource;
   readonly certificate: Certificate | null;
   readonly listeners: Listeners;
+  readonly cache: OpenCacheDoor;
 }
 
-function startTicking({ tracker, tokens, certificate, listeners }: Ticking): NodeJS.Timeout {
+function startTicking({ tracker, tokens, certificate, listeners, cache }: Ticking): NodeJS.Timeout {
   let ticks = 0;
   return setInterval(() => {
     ticks++;
@@ -265,6 +271,7 @@ function startTicking({ tracker, tokens, certificate, listeners }: Ticking): Nod
     if (ticks % LOOK_TICKS === 0) {
       tokens.look();
       certificate?.look();
+      cache.tick();
     }
     if (ticks % (DEPOT_HTTP_LIMITS.listenerBeatMs / TICK_MS) === 0) listeners.beat();
   }, TICK_MS).unref();

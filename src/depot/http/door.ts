@@ -27,6 +27,8 @@ export interface DoorOptions {
   readonly anonymous: Anonymous;
   readonly certificate: Certificate | null;
   readonly connections: ConnectionGuard;
+  /** Protocols of others: they are no part of our OpenAPI. */
+  readonly otherRoutes?: readonly Route[];
   readonly onRequest: (record: RequestRecord) => void;
   readonly onTrouble: (error: unknown, method: string, path: string) => void;
   readonly wallClockMs: () => number;
@@ -45,7 +47,12 @@ export function openDoor(inside: Inside, options: DoorOptions): Promise<HttpServ
   const { certificate, publicUrl } = options;
   const scheme = certificate === null ? 'http' : 'https';
   const baseOf = (authority: string, _request: IncomingMessage): string => publicUrl ?? `${scheme}://${authority}`;
-  const handler = new Handler({ ...options, routes: routesOf(inside), rules: rulesOf(options), baseOf });
+  const handler = new Handler({
+    ...options,
+    routes: [...routesOf(inside), ...(options.otherRoutes ?? [])],
+    rules: rulesOf(options),
+    baseOf,
+  });
   return startServer({ ...options, handler });
 }
 

@@ -62,7 +62,7 @@ interface Underway {
   problem: string | null;
 }
 
-const METHODS: ReadonlySet<string> = new Set(['GET', 'PUT', 'DELETE']);
+const METHODS: ReadonlySet<string> = new Set(['GET', 'PUT', 'DELETE', 'POST', 'PATCH']);
 const PASSKEY_PATH = /^\/[^/]+(\/(?:announce|scrape))$/;
 
 export class Handler {

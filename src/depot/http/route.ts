@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { Target } from './target.js';
 import type { Grant, Scope } from './tokens.js';
 
-export type Method = 'GET' | 'PUT' | 'DELETE';
+export type Method = 'GET' | 'PUT' | 'DELETE' | 'POST' | 'PATCH';
 
 /** One request, its head checked. */
 export interface Exchange {

@@ -1,0 +1,81 @@
+/** Answers and errors as clients of the Actions cache read them: JSON with `message` (v1), Twirp (v2), Azure's XML. */
+import { HaulError } from '../../errors.js';
+import { json } from '../http/artifact-routes.js';
+import { Problem, problemOf } from '../http/problems.js';
+import type { Answer, Exchange } from '../http/route.js';
+
+type Work = (exchange: Exchange) => Promise<Answer>;
+
+/** Of problems of ours nothing is told that others must not know; those of our own making are thrown on, to be told. */
+function plainOf(error: unknown): Problem {
+  const { problem, isOurFault } = problemOf(error);
+  if (isOurFault && !(error instanceof HaulError && problem.status === 507)) throw error;
+  return problem;
+}
+
+export function answeringV1(work: Work): Work {
+  return async (exchange) => {
+    try {
+      return await work(exchange);
+    } catch (error) {
+      const { status, message, code, headers } = plainOf(error);
+      return json(status, { message, typeKey: code }, headers);
+    }
+  };
+}
+
+/** As Twirp names them. */
+const TWIRP_CODES: Readonly<Record<number, string>> = {
+  400: 'invalid_argument',
+  401: 'unauthenticated',
+  403: 'permission_denied',
+  404: 'not_found',
+  408: 'deadline_exceeded',
+  409: 'already_exists',
+  413: 'resource_exhausted',
+  422: 'failed_precondition',
+  503: 'unavailable',
+  507: 'resource_exhausted',
+};
+
+export function answeringTwirp(work: Work): Work {
+  return async (exchange) => {
+    try {
+      return await work(exchange);
+    } catch (error) {
+      const { status, message, headers } = plainOf(error);
+      return json(status, { code: TWIRP_CODES[status] ?? 'internal', msg: message }, headers);
+    }
+  };
+}
+
+/** The client reads the code of an error from a header. */
+export function answeringBlob(work: Work): Work {
+  return async (exchange) => {
+    try {
+      return await work(exchange);
+    } catch (failure) {
+      const { status, message, code, headers } = plainOf(failure);
+      const name = code.toLowerCase().replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+      const error = `<Error><Code>${name}</Code><Message>${text(message)}</Message></Error>`;
+      const body = `<?xml version="1.0" encoding="utf-8"?>${error}`;
+      return { status, headers: { ...headers, 'content-type': 'application/xml', 'x-ms-error-code': name }, body };
+    }
+  };
+}
+
+function text(message: string): string {
+  return message.replace(/[<>&]/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+/** The whole of a small body. @throws Problem 413 */
+export async function smallBody(exchange: Exchange, bytesMax: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of exchange.body()) {
+    bytes += chunk.length;
+    if (bytes > bytesMax) throw new Problem(413, 'LIMIT', `the body has at most ${bytesMax} bytes here`);
+    chunks.push(Buffer.from(chunk));
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,164 @@
+/**
+ * The Actions cache behind its two protocols: entries that never change, found by key or by how a key begins, newest
+ * first. An entry is an artifact; what is on its way in lies in a folder of our own, which is emptied at start.
+ */
+import { mkdir, readdir, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fromSystemError, HaulError } from '../../errors.js';
+import type { ArtifactRow } from '../catalogue/port.js';
+import type { PublishRequest } from '../publish-port.js';
+import { type CacheKey, entryName, entryPrefix, keyOf } from './cache-names.js';
+import { CacheUpload } from './cache-upload.js';
+import { CACHE_LIMITS } from './limits.js';
+import { StagedFile } from './staging.js';
+
+/** What the door needs of the depot, or of the agent before it. */
+export interface CacheStore {
+  find(name: string): Promise<ArtifactRow | null>;
+  /** Of the names that begin so the row that was made last; of as many names as `CACHE_LIMITS.lookedNames`. */
+  newest(prefix: string): Promise<ArtifactRow | null>;
+  /** Rejects with FILE_EXISTS where the name is taken. */
+  publish(request: PublishRequest): Promise<unknown>;
+}
+
+export interface CacheServiceOptions {
+  readonly store: CacheStore;
+  /** Ours alone; made when it is missing. */
+  readonly folder: string;
+  /** Milliseconds that only go on. */
+  readonly monotonic: () => number;
+}
+
+const PART = /^\d{1,15}\.part$/;
+
+export interface FoundEntry {
+  readonly key: string;
+  readonly row: ArtifactRow;
+}
+
+export class CacheService {
+  readonly #options: CacheServiceOptions;
+  readonly #uploads = new Map<number, CacheUpload>();
+  /** Names that are reserved. */
+  readonly #reserved = new Map<string, CacheUpload>();
+  /** Entries that are being opened, by name. */
+  readonly #opening = new Set<string>();
+  #nextId = 1;
+
+  private constructor(options: CacheServiceOptions) {
+    this.#options = options;
+  }
+
+  /** @throws HaulError IO and others of the file system */
+  static async open(options: CacheServiceOptions): Promise<CacheService> {
+    const { folder } = options;
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      // What an end without warning left; nothing else that may lie there.
+      for (const name of await readdir(folder)) if (PART.test(name)) await unlink(join(folder, name));
+    } catch (error) {
+      throw fromSystemError(error, 'keep uploads in', folder);
+    }
+    return new CacheService(options);
+  }
+
+  get uploads(): number {
+    return this.#uploads.size;
+  }
+
+  /** The first key, then what the others begin. @throws HaulError BAD_ARGUMENT, LIMIT */
+  async lookup(keys: readonly string[], version: string): Promise<FoundEntry | null> {
+    if (keys.length === 0 || keys.length > CACHE_LIMITS.keys)
+      throw new HaulError('BAD_ARGUMENT', `a lookup has 1 to ${CACHE_LIMITS.keys} keys`);
+    const { store } = this.#options;
+    const exact = await store.find(entryName({ key: keys[0]!, version }));
+    if (exact !== null) return { key: keys[0]!, row: exact };
+    for (const key of keys) {
+      const row = await store.newest(entryPrefix({ key, version }));
+      const found = row === null ? null : keyOf(row.name);
+      if (row !== null && found !== null) return { key: found, row };
+    }
+    return null;
+  }
+
+  /** @throws HaulError FILE_EXISTS: it is there, or on its way; BAD_ARGUMENT, LIMIT, SYSTEM_LIMIT, NO_SPACE */
+  async reserve(entry: CacheKey, lengthBytes: number | null): Promise<CacheUpload> {
+    const name = entryName(entry);
+    if ((lengthBytes ?? 0) > CACHE_LIMITS.entryBytes)
+      throw new HaulError('LIMIT', `an entry has at most ${CACHE_LIMITS.entryBytes} bytes`);
+    this.sweep();
+    if (this.#reserved.has(name) || this.#opening.has(name)) throw isReserved();
+    if (this.#uploads.size + this.#opening.size >= CACHE_LIMITS.uploads)
+      throw new HaulError('SYSTEM_LIMIT', 'too many entries are on their way');
+    this.#opening.add(name);
+    try {
+      if ((await this.#options.store.find(name)) !== null) throw isThere();
+      const id = this.#nextId++;
+      const file = await StagedFile.open(join(this.#options.folder, `${id}.part`));
+      const { monotonic } = this.#options;
+      const upload = new CacheUpload(id, { ...entry, name }, { file, monotonic, room: (bytes) => this.#room(bytes) });
+      this.#uploads.set(id, upload);
+      this.#reserved.set(name, upload);
+      return upload;
+    } finally {
+      this.#opening.delete(name);
+    }
+  }
+
+  upload(id: number): CacheUpload | null {
+    return this.#uploads.get(id) ?? null;
+  }
+
+  reserved(entry: CacheKey): CacheUpload | null {
+    return this.#reserved.get(entryName(entry)) ?? null;
+  }
+
+  /**
+   * The entry is there from now on. @throws HaulError MISMATCH: its parts are not these bytes, and it stays reserved;
+   * FILE_EXISTS, and all of `publish`
+   */
+  async commit(upload: CacheUpload, lengthBytes: number, signal: AbortSignal): Promise<void> {
+    const { name } = upload;
+    const body = upload.take(lengthBytes);
+    const fixed = { sha256: null, contentType: null, retentionDays: null, overwrite: false, onlyIfNew: true };
+    try {
+      await upload.commit(() => this.#options.store.publish({ ...fixed, name, lengthBytes, body, signal }));
+    } catch (error) {
+      // Another way led there first: this one leads nowhere any more.
+      if ((error as { code?: unknown }).code === 'FILE_EXISTS') await this.#drop(upload);
+      throw error;
+    }
+    await this.#drop(upload);
+  }
+
+  /** Once in a while: what was interrupted goes. */
+  sweep(): void {
+    const beforeMs = this.#options.monotonic() - CACHE_LIMITS.idleMs;
+    for (const upload of this.#uploads.values())
+      if (!upload.isBusy && upload.usedMs < beforeMs) void this.#drop(upload);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#uploads.values()].map((upload) => this.#drop(upload)));
+  }
+
+  #drop(upload: CacheUpload): Promise<void> {
+    this.#uploads.delete(upload.id);
+    this.#reserved.delete(upload.name);
+    return upload.remove();
+  }
+
+  #room(bytes: number): void {
+    let staged = bytes;
+    for (const upload of this.#uploads.values()) staged += upload.stagedBytes;
+    if (staged > CACHE_LIMITS.stagedBytes) throw new HaulError('NO_SPACE', 'too much is on its way');
+  }
+}
+
+function isThere(): HaulError {
+  return new HaulError('FILE_EXISTS', 'an entry with this key and version is there, and entries never change');
+}
+
+function isReserved(): HaulError {
+  return new HaulError('FILE_EXISTS', 'an entry with this key and version is on its way');
+}
