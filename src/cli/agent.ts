@@ -1,6 +1,7 @@
 /** `haul agent`: fetches artifacts for the jobs of one host, keeps them, gives them back; until interrupted. */
 import { Command, Option } from 'commander';
 import type { Agent, AgentOptions, AgentReceipt, AgentRequest } from '../depot/agent/api.js';
+import { type DepotPlaceOptions, depotOption, tokenOption } from './depot-options.js';
 import { formatBytes, formatSeconds, printable } from './format.js';
 import { jsonHelp, RESOURCE_FIELDS } from './json-help.js';
 import {
@@ -18,12 +19,10 @@ import { resourceFields } from './usage.js';
 import { parseDuration, parseHostName, parseListen, parseSize } from './values.js';
 import { delayOrAborted } from './wait.js';
 
-interface AgentCliOptions extends CommonOptions, EngineCliOptions {
-  readonly depot?: string;
+interface AgentCliOptions extends CommonOptions, EngineCliOptions, DepotPlaceOptions {
   readonly cache: string;
   readonly http?: { readonly host: string | null; readonly port: number };
   readonly cacheBytes?: number;
-  readonly tokenFile?: string;
   readonly allowHost?: readonly string[];
   /** Milliseconds. */
   readonly grace: number;
@@ -37,7 +36,7 @@ export function agentCommand(run: Runner): Command {
     new Option(flags, description).argParser(argument(parse));
   const command = new Command('agent')
     .description('Fetch artifacts of a depot for the jobs of this host, through the swarm and one cache')
-    .option('--depot <url>', 'the depot (default: SWARMHAUL_DEPOT)')
+    .addOption(depotOption())
     .requiredOption('--cache <dir>', 'folder of the agent alone; made when missing')
     .addOption(
       value(
@@ -47,7 +46,7 @@ export function agentCommand(run: Runner): Command {
       ),
     )
     .addOption(value('--cache-bytes <size>', 'what the cache may hold (default: half of the disk)', parseSize))
-    .option('--token-file <file>', 'file with the token for the depot (default: SWARMHAUL_TOKEN)')
+    .addOption(tokenOption())
     .addOption(
       new Option(
         '--allow-host <name>',
@@ -66,7 +65,7 @@ export function agentCommand(run: Runner): Command {
       examples(
         'haul agent --depot http://depot:7070 --cache /var/cache/haul',
         'curl -O http://127.0.0.1:7071/artifacts/ci/42/image.raw',
-        'haul agent --depot https://depot:7070 --cache /var/cache/haul --token-file token --zone eu-1/rack7',
+        'haul agent --depot https://depot:7070 --cache /var/cache/haul --token @token --zone eu-1/rack7',
       ) +
         jsonHelp({
           listening: 'what url host port peerPort depot blobs usedBytes cacheBytes',
@@ -111,13 +110,9 @@ async function agentOptions(
   options: AgentCliOptions,
   engine: NonNullable<AgentOptions['engine']>,
 ): Promise<AgentOptions> {
-  const { http, cache, cacheBytes, tokenFile, allowHost, depot = process.env.SWARMHAUL_DEPOT ?? '' } = options;
-  const { HaulError } = await import('../errors.js');
-  if (depot === '')
-    throw new HaulError('BAD_ARGUMENT', 'which depot? Name it with --depot URL, or with SWARMHAUL_DEPOT', {
-      option: 'depot',
-    });
-  const token = await tokenOf(tokenFile);
+  const { http, cache, cacheBytes, allowHost } = options;
+  const { needDepot } = await import('./depot-place.js');
+  const { url: depot, token, ca } = await needDepot(options);
   return {
     depot,
     cache,
@@ -126,7 +121,7 @@ async function agentOptions(
     ...(http === undefined ? {} : { httpPort: http.port }),
     ...(http?.host == null ? {} : { host: http.host }),
     ...(allowHost === undefined ? {} : { allowHosts: allowHost }),
-    engine,
+    engine: ca === null ? engine : { ...engine, ca: [ca] },
     log: (level, message, facts) => {
       if (level === 'warn' || level === 'error') output.warn(message, { code: String(facts?.code ?? 'WARNING') });
       else output.log(level, message, facts);
@@ -135,16 +130,6 @@ async function agentOptions(
     onRequest: (request) => output.event('request', { ...request }, request.sentBytes > 0 ? '' : requestLine(request)),
     onReceipt: (receipt) => output.event('receipt', { ...receipt }, receiptLine(receipt)),
   };
-}
-
-/** From the file, or the environment. @throws HaulError as `readSmallFile` */
-async function tokenOf(file: string | undefined): Promise<string | null> {
-  if (file === undefined) {
-    const token = process.env.SWARMHAUL_TOKEN?.trim() ?? '';
-    return token === '' ? null : token;
-  }
-  const { readSmallFile } = await import('./small-file.js');
-  return readSmallFile(file, 'read the token', '--token-file').trim();
 }
 
 function time(): string {

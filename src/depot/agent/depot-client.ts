@@ -81,7 +81,7 @@ export class DepotClient {
     return this.#options.token;
   }
 
-  /** Asks whether it is well. Nobody waits for that. */
+  /** Asks whether it is well: the first request finds the connection open, and its modules loaded. */
   warmUp(): void {
     this.ask('/healthz', { timeoutMs: AGENT_LIMITS.answerMs }).then(
       ({ body }) => drop(body),
@@ -298,7 +298,7 @@ export function checkDepotUrl(text: string): string {
   if (!isHttp || url.search !== '' || url.hash !== '')
     throw new HaulError('BAD_ARGUMENT', 'the depot is an http or https URL without a query', { option: 'depot' });
   if (url.username !== '' || url.password !== '')
-    throw new HaulError('BAD_ARGUMENT', 'the token is no part of the URL: use --token-file or SWARMHAUL_TOKEN', {
+    throw new HaulError('BAD_ARGUMENT', 'the token is no part of the URL: use --token @FILE or SWARMHAUL_TOKEN', {
       option: 'depot',
     });
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;

@@ -6,6 +6,7 @@ import type { DepotClient } from './depot-client.js';
 import type { Directory } from './directory.js';
 import type { Fetches } from './fetches.js';
 import type { NamesFile } from './names-file.js';
+import type { Presence } from './presence.js';
 import type { Receipts } from './receipts.js';
 import type { Seeds } from './seeds.js';
 
@@ -18,6 +19,7 @@ export interface AgentParts {
   readonly fetches: Fetches;
   readonly receipts: Receipts;
   readonly seeds: Seeds;
+  readonly presence: Presence;
   readonly directory: Directory;
   readonly listeners: Listeners;
   /** Since the start. */

@@ -63,9 +63,9 @@ async function getBytes(exchange: Exchange, inside: AgentInside, name: string): 
   return { ...answer, headers: { ...answer.headers, ...staleHeaders(resolved), ...receipt } };
 }
 
-/** As the depot has it, without what names its tracker: announces are counted by who the key belongs to. */
+/** As the depot has it, without the torrent: its announce URL has the key of the agent's token. */
 function infoOf({ row }: Resolved, base: string): Record<string, unknown> {
-  const { name, sha256, lengthBytes, contentType, createdMs, expiresMs, isPinned, infoHash } = row;
+  const { name, sha256, lengthBytes, contentType, createdMs, expiresMs, isPinned } = row;
   return {
     name: shortName(name),
     sha256,
@@ -74,7 +74,8 @@ function infoOf({ row }: Resolved, base: string): Record<string, unknown> {
     created: new Date(createdMs).toISOString(),
     expires: expiresMs === null ? null : new Date(expiresMs).toISOString(),
     isPinned,
-    infoHash,
+    // Whoever asks an agent fetches from it by HTTP.
+    infoHash: null,
     url: `${base}/${encodePath(name)}`,
     torrentUrl: null,
     magnet: null,

@@ -8,12 +8,15 @@ import type { Log } from '../../log.js';
 import { parseTorrent } from '../../metainfo/torrent.js';
 import type { BlobCache, CachedBlob } from './blob-cache.js';
 import { AGENT_LIMITS } from './limits.js';
+import type { Presence } from './presence.js';
 
 export interface SeedsOptions {
   readonly engine: Engine;
   readonly cache: BlobCache;
   readonly log: Log;
   readonly now: () => number;
+  /** Who tells the tracker of what sleeps. */
+  readonly presence: Presence;
 }
 
 interface Fetched {
@@ -30,6 +33,17 @@ export class Seeds {
 
   constructor(options: SeedsOptions) {
     this.#options = options;
+  }
+
+  /** Where blobs are announced that were cached before this agent has asked for a torrent. */
+  async knownTrackers(): Promise<readonly (readonly string[])[]> {
+    if (this.#trackers !== null) return this.#trackers;
+    for (const { sha256, record } of this.#options.cache.blobs) {
+      if (record?.infoHash == null) continue;
+      const bytes = await readFile(this.#options.cache.folder.torrent(sha256)).catch(() => null);
+      if (bytes !== null) return parseTorrent(bytes).trackers;
+    }
+    return [];
   }
 
   /** Other trackers, or another passkey, hold for all that is woken from now on. */
@@ -49,6 +63,7 @@ export class Seeds {
     const infoHash = blob.record?.infoHash ?? null;
     if (infoHash === null) return;
     this.#options.engine.registerDormant(infoHash, () => this.#wake(blob, infoHash));
+    this.#options.presence.add(infoHash);
     if (torrent === 'fresh') void this.#options.engine.wake(infoHash).catch(() => {});
     else if (torrent !== null) this.#fetched.set(infoHash, { torrent, idleSinceMs: this.#options.now() });
   }
@@ -59,6 +74,7 @@ export class Seeds {
     if (infoHash === null) return;
     const { engine } = this.#options;
     engine.forgetDormant(infoHash);
+    this.#options.presence.remove(infoHash);
     this.#fetched.delete(infoHash);
     const torrent = engine.get(infoHash);
     if (torrent !== null) await engine.remove(torrent).catch(() => {});

@@ -6,11 +6,14 @@ import { randomBytes } from 'node:crypto';
 import { statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
+import type { Engine } from '../../api.js';
+import { Trackers } from '../../discovery/trackers.js';
 import { createEngine } from '../../engine/engine.js';
 import { HaulError } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { HttpConnections } from '../../tracker/http-connections.js';
 import { VERSION } from '../../version.js';
+import { makePeerId } from '../../wire/peer-id.js';
 import { localUrl } from '../http/door.js';
 import { Handler } from '../http/handler.js';
 import { DEPOT_HTTP_LIMITS } from '../http/limits.js';
@@ -28,6 +31,7 @@ import { AGENT_HTTP_PORT, AGENT_LIMITS } from './limits.js';
 import { LocalPlaces } from './local-places.js';
 import { NamesFile } from './names-file.js';
 import type { AgentParts } from './parts.js';
+import { Presence } from './presence.js';
 import { Receipts } from './receipts.js';
 import { type AgentInside, agentRoutes } from './routes.js';
 import { Seeds } from './seeds.js';
@@ -63,10 +67,6 @@ async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]
     userAgent: `Swarmhaul-agent/${VERSION}`,
   });
   closers.push(() => client.destroy());
-  client.onChange = (isAway) =>
-    isAway
-      ? log('warn', `the depot ${client.url} cannot be reached; what is cached is served`, { code: 'DEPOT_AWAY' })
-      : log('info', `the depot ${client.url} answers`);
   const root = resolve(options.cache);
   const folder = await CacheFolder.open(root);
   closers.push(() => folder.close());
@@ -85,8 +85,19 @@ async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]
   closers.push(() => engine.close());
   await cache.load();
   const now = (): number => performance.now();
-  seeds = new Seeds({ engine, cache, log, now });
+  const presence = openPresence(
+    options,
+    { engine, client, now, trackers: async () => seeds!.knownTrackers() },
+    closers,
+  );
+  seeds = new Seeds({ engine, cache, log, now, presence });
   for (const blob of cache.blobs) seeds.add(blob, null);
+  client.onChange = (isAway) => {
+    if (isAway)
+      log('warn', `the depot ${client.url} cannot be reached; what is cached is served`, { code: 'DEPOT_AWAY' });
+    else log('info', `the depot ${client.url} answers`);
+    if (!isAway) presence.again();
+  };
   const listeners = new Listeners();
   const receipts = new Receipts(randomBytes(4).toString('hex'));
   const sums = { sentBytes: 0, peerBytes: 0, webSeedBytes: 0, failures: 0 };
@@ -109,13 +120,12 @@ async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]
   closers.push(() => fetches.close());
   const isCached = (sha256: string): boolean => (cache.find(sha256)?.kind ?? 'part') !== 'part';
   const directory = new Directory({ client, names, wallClockMs: Date.now, isCached });
-  // The first request finds the connection open, and its modules loaded.
   client.warmUp();
   receipts.onReceipt = (receipt) => {
     options.onReceipt?.(receipt);
     listeners.tell({ type: 'receipt', name: receipt.name, data: { ...receipt } });
   };
-  return { cache, engine, client, names, fetches, receipts, seeds, directory, listeners, sums };
+  return { cache, engine, client, names, fetches, receipts, seeds, presence, directory, listeners, sums };
 }
 
 async function open(
@@ -124,13 +134,14 @@ async function open(
   closeAll: () => Promise<void>,
 ): Promise<Agent> {
   const parts = await openParts(options, closers);
-  const { fetches, seeds, listeners, engine } = parts;
+  const { fetches, seeds, presence, listeners, engine } = parts;
   const { server, handler } = await openDoor(options, parts);
   closers.push(() => server.close(0));
   let ticks = 0;
   const timer = setInterval(() => {
     fetches.tick();
     seeds.tick();
+    presence.tick();
     if (++ticks % (DEPOT_HTTP_LIMITS.listenerBeatMs / TICK_MS) === 0) listeners.beat();
     if (listeners.count > 0) listeners.tell({ type: 'figures', name: null, data: statusOf(parts, handler.underway) });
   }, TICK_MS).unref();
@@ -204,6 +215,41 @@ async function openDoor(options: AgentOptions, parts: AgentParts): Promise<{ ser
   const connections = new HttpConnections();
   const server = await startServer({ host, port: httpPort, handler, connections, certificate: null });
   return { server, handler };
+}
+
+interface PresenceParts {
+  readonly engine: Engine;
+  readonly client: DepotClient;
+  readonly now: () => number;
+  readonly trackers: () => Promise<readonly (readonly string[])[]>;
+}
+
+/** Announces as the engine would, for torrents that it has none of. */
+function openPresence(options: AgentOptions, parts: PresenceParts, closers: (() => Promise<void>)[]): Presence {
+  const { engine, client, now, trackers: trackersOf } = parts;
+  const { zone, announceAs, ca } = options.engine ?? {};
+  const trackers = new Trackers({ random: Math.random, ca });
+  closers.push(() => trackers.close());
+  const peerId = makePeerId(Math.random);
+  const announce = async (infoHash: string): Promise<number | null> => {
+    const [url] = (await trackersOf()).flat();
+    const port = announceAs?.port ?? engine.port;
+    if (url === undefined || port === null) return null;
+    const request = {
+      infoHash: Buffer.from(infoHash, 'hex'),
+      peerId,
+      port,
+      uploadedBytes: 0,
+      downloadedBytes: 0,
+      leftBytes: 0,
+      numwant: 0,
+      ...(announceAs?.host === undefined ? {} : { ip: announceAs.host }),
+      ...(zone === undefined ? {} : { zone }),
+    };
+    return (await trackers.announce(url, request)).intervalMs;
+  };
+  const isAwake = (infoHash: string): boolean => engine.get(infoHash) !== null;
+  return new Presence({ announce, isAwake, isAway: () => client.isAway === true, now });
 }
 
 /** Half of the disk: the other half is for the jobs. */
