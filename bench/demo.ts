@@ -1,27 +1,25 @@
 /**
  * `npm run demo [-- PATH] [--size 512MiB] [--getters 4]`: one sharer and some getters as separate processes on
  * loopback. Shows their progress, checks every copy with SHA-256, prints rates, CPU per GB and memory. Exit code 1 if a
- * child fails or a copy differs. Everything it makes is in one temporary folder, which it removes.
+ * child fails or a copy differs. Everything it makes is in one temporary folder, which it removes. `npm run demo --
+ * depot` is another: `demo-depot.ts`.
  */
-import { createHash, randomFillSync } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, realpath, rm, stat, statfs, writeFile } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
+import { mkdir, readdir, realpath, stat, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { basename, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { MultiBar, Presets, type SingleBar } from 'cli-progress';
 import { formatBytes, formatRate, formatSeconds, percent } from '../src/cli/format.js';
 import { parseSize, ValueError } from '../src/cli/values.js';
 import { Child, type JsonLine } from './child.js';
+import { MAIN, runDemo, writeRandom } from './demo-parts.js';
 
-const MAIN = fileURLToPath(new URL('../src/cli/haul.cjs', import.meta.url));
 const DEFAULT_SIZE = '512MiB';
 const DEFAULT_GETTERS = '4';
 const GETTERS_MAX = 64;
-/** Space that must stay free beside the copies: shared memory is memory. */
-const SPARE_BYTES = 256 * 2 ** 20;
 const LINE_INTERVAL_MS = 2000;
 
 interface Plan {
@@ -58,18 +56,6 @@ function readPlan(): Plan {
   };
 }
 
-/** Memory when there is room, so that the figures are the program's and not the disk's. */
-async function chooseRoot(neededBytes: number): Promise<string> {
-  const candidates = ['/dev/shm', tmpdir()];
-  for (const folder of candidates) {
-    const space = await statfs(folder).catch(() => null);
-    if (space !== null && space.bavail * space.bsize >= neededBytes + SPARE_BYTES) return folder;
-  }
-  throw new Error(
-    `no room: ${formatBytes(neededBytes + SPARE_BYTES)} are needed in ${candidates.join(' or ')}; try --size`,
-  );
-}
-
 /** A release in small: one big image, parts of odd sizes, text, an empty file. */
 async function makeData(root: string, sizeBytes: number): Promise<void> {
   await mkdir(join(root, 'parts'), { recursive: true });
@@ -78,20 +64,6 @@ async function makeData(root: string, sizeBytes: number): Promise<void> {
   const partBytes = Math.floor(sizeBytes / 256);
   for (let i = 0; i < 8; i++) await writeRandom(join(root, 'parts', `part-${i}.bin`), partBytes + i);
   await writeRandom(join(root, 'disk.img'), Math.max(1, sizeBytes - 8 * partBytes));
-}
-
-async function writeRandom(path: string, lengthBytes: number): Promise<void> {
-  const file = await open(path, 'w');
-  const buffer = Buffer.alloc(Math.min(Math.max(lengthBytes, 1), 8 * 2 ** 20));
-  try {
-    for (let left = lengthBytes; left > 0; ) {
-      randomFillSync(buffer);
-      const { bytesWritten } = await file.write(buffer, 0, Math.min(left, buffer.length));
-      left -= bytesWritten;
-    }
-  } finally {
-    await file.close();
-  }
 }
 
 /** SHA-256 over the names, kinds and contents of everything below a path. */
@@ -254,38 +226,14 @@ async function checkCopies(wanted: string, folders: readonly string[], name: str
   return isGood;
 }
 
-async function main(): Promise<number> {
-  const children: Child[] = [];
-  let root = '';
-  let isInterrupted = false;
-  const clean = async (): Promise<void> => {
-    await Promise.all(children.map((child) => child.kill()));
-    if (root !== '') await rm(root, { recursive: true, force: true });
-  };
-  for (const [signal, code] of [
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ] as const) {
-    process.once(signal, () => {
-      isInterrupted = true;
-      void clean().finally(() => process.exit(code));
-    });
-  }
-  try {
+if (process.argv[2] === 'depot') {
+  const { depotDemo } = await import('./demo-depot.js');
+  process.exitCode = await depotDemo(process.argv.slice(3));
+} else {
+  process.exitCode = await runDemo(async ({ children, makeRoot }) => {
     const plan = readPlan();
     const bytes = plan.path === null ? plan.sizeBytes : (await digest(plan.path)).bytes;
-    root = await mkdtemp(join(await chooseRoot(bytes * (plan.getters + (plan.path === null ? 1 : 0))), 'haul-demo-'));
-    return (await run(plan, root, children)) ? 0 : 1;
-  } catch (error) {
-    // Its children were stopped by the same Ctrl-C: their failing is no news.
-    if (isInterrupted) return 130;
-    console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
-    const code = (error as { code?: unknown }).code;
-    const isUsage = error instanceof ValueError || (typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS'));
-    return isUsage ? 2 : 1;
-  } finally {
-    await clean();
-  }
+    const root = await makeRoot(bytes * (plan.getters + (plan.path === null ? 1 : 0)));
+    return run(plan, root, children);
+  });
 }
-
-process.exitCode = await main();

@@ -48,7 +48,7 @@ const ELF_MACHINES = [62, 183];
 /** 2.28 is what Node 20 itself needs. */
 const OLDEST_GLIBC = 28;
 /** Only run from a checkout: not part of the package. */
-const DEMO = new Set(['bench/child.ts', 'bench/demo.ts']);
+const DEMO = new Set(['bench/child.ts', 'bench/demo.ts', 'bench/demo-depot.ts', 'bench/demo-parts.ts']);
 
 /** What is there to be packed: the sources, and this build in the place of dist. */
 async function stage(folder: string, manifest: Manifest): Promise<void> {
