@@ -99,6 +99,7 @@ describe('the packed package', { skip: process.platform === 'win32' }, () => {
     await cp(path.join(application, 'package'), installed, { recursive: true });
     await symlink('../swarmhaul/dist/src/cli/haul.cjs', path.join(modules, '.bin', 'haul'));
     for (const name of Object.keys(manifest.dependencies)) {
+      await mkdir(path.dirname(path.join(modules, name)), { recursive: true });
       await symlink(path.join(PACKAGE_ROOT, 'node_modules', name), path.join(modules, name));
     }
   });

@@ -47,6 +47,7 @@ async function install(scope: Scope): Promise<string> {
   await cp(path.join(app, 'package'), path.join(modules, 'swarmhaul'), { recursive: true });
   const { dependencies } = JSON.parse(manifest) as { dependencies: Record<string, string> };
   for (const name of [...Object.keys(dependencies), '@types/node', 'undici-types']) {
+    await mkdir(path.dirname(path.join(modules, name)), { recursive: true });
     await symlink(path.join(PACKAGE_ROOT, 'node_modules', name), path.join(modules, name));
   }
   return app;

@@ -13,8 +13,10 @@ import { checkGrant } from './tokens.js';
 
 const BYTES = 'application/octet-stream';
 const DIGEST_HEADERS = {
-  'Repr-Digest': 'sha-256 of the body (RFC 9530); it is verified',
-  'X-Checksum-Sha256': 'the same in hexadecimal',
+  'X-Checksum-Sha256': {
+    description: 'SHA-256 of the body in hexadecimal; it is verified, as is a Repr-Digest (RFC 9530)',
+    schema: z.string().regex(/^[0-9A-Fa-f]{64}$/),
+  },
 };
 
 /** One answer after another: what is made of a row. */
@@ -214,6 +216,7 @@ export const COMMON_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   401: PROBLEM('a token is needed, or this one is not known'),
   403: PROBLEM('the token does not suffice, or the page is another site’s'),
   421: PROBLEM('the Host is not a name of this depot'),
+  431: { description: 'the URL and the headers are too long' },
   503: PROBLEM('not now: come again later'),
 };
 const PUT_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
@@ -241,6 +244,14 @@ const GET_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   412: PROBLEM('a condition of the request does not hold'),
   416: PROBLEM('no byte of the range is there'),
 };
+const ARTIFACT_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
+  ...GET_ANSWERS,
+  200: {
+    description: 'the bytes, of the type that they were put with; or what the query asks for',
+    type: BYTES,
+    others: { 'application/json': 'Artifact', 'application/x-bittorrent': null, 'text/plain': null },
+  },
+};
 const DELETE_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   204: { description: 'gone' },
   ...COMMON_ANSWERS,
@@ -263,12 +274,12 @@ export function artifactRoutes(inside: Inside): Route[] {
     scope: 'read',
     query: GET_QUERY,
     headers: GET_HEADERS,
-    answers: GET_ANSWERS,
+    answers: ARTIFACT_ANSWERS,
     handle: (exchange) => getArtifact(exchange, inside),
   };
   const putting: Operation = {
     id: 'putArtifact',
-    summary: 'Publish an artifact: its bytes are the body',
+    summary: 'Publish an artifact: its bytes are the body. A Repr-Digest with a sha-256 (RFC 9530) is verified',
     scope: 'write',
     query: PUT_QUERY,
     headers: { ...DIGEST_HEADERS, 'If-None-Match': '"*": only if nothing has the name' },

@@ -64,7 +64,8 @@ async function expiringOf(inside: Inside, prefix: string, limit: number, test: N
 function cursorOf(text: string | undefined, prefix: string): string | null {
   if (text === undefined) return null;
   const name = /^[A-Za-z0-9_-]+$/.test(text) ? Buffer.from(text, 'base64url').toString('utf8') : '';
-  if (!name.startsWith(prefix)) throw new Problem(400, 'BAD_ARGUMENT', 'the cursor is not of this listing');
+  if (!name.startsWith(prefix))
+    throw new Problem(404, 'NOT_FOUND', 'there is no such page: the cursor is not of this listing');
   return name;
 }
 
@@ -97,6 +98,7 @@ export function listingRoutes(inside: Inside): Route[] {
     answers: {
       200: { description: 'one page of it', type: 'application/json', schema: 'Listing' },
       ...COMMON_ANSWERS,
+      404: { description: 'the cursor is of another listing', type: 'application/problem+json', schema: 'Problem' },
     },
     handle: (exchange) => list(exchange, inside),
   };

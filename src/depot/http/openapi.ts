@@ -7,6 +7,8 @@ import { SCHEMAS } from './schemas.js';
 
 type Json = Record<string, unknown>;
 
+const ANY_TEXT = z.string();
+
 /** @param io what is sent to us ('input'), or what comes out of the check ('output': numbers are numbers) */
 function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, {
@@ -31,17 +33,19 @@ function parametersOf(route: Route, { query, headers = {} }: Operation): Json[] 
   const path = Object.entries(route.params).map(([name, { schema, description }]) => {
     return { name, in: 'path', required: true, description, schema: schemaOf(schema, 'output') };
   });
-  const fields = Object.entries(headers).map(([name, description]) => {
-    return { name, in: 'header', required: false, description, schema: { type: 'string' } };
+  const fields = Object.entries(headers).map(([name, doc]) => {
+    const { description, schema = ANY_TEXT } = typeof doc === 'string' ? { description: doc } : doc;
+    return { name, in: 'header', required: false, description, schema: schemaOf(schema, 'input') };
   });
   return [...path, ...(query === null ? [] : queryParameters(query)), ...fields];
 }
 
-function answerOf({ description, type, schema }: AnswerDoc): Json {
+function answerOf({ description, type, schema, others = {} }: AnswerDoc): Json {
   if (type === undefined) return { description };
-  const isBytes = schema === undefined;
-  const shape = isBytes ? {} : { schema: { $ref: `#/components/schemas/${schema}` } };
-  return { description, content: { [type]: shape } };
+  const shapes = Object.entries({ [type]: schema ?? null, ...others }).map(([media, name]) => {
+    return [media, name === null ? {} : { schema: { $ref: `#/components/schemas/${name}` } }];
+  });
+  return { description, content: Object.fromEntries(shapes) };
 }
 
 function operationOf(route: Route, operation: Operation): Json {

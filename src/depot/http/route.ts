@@ -49,6 +49,14 @@ export interface AnswerDoc {
   /** Without: no body. */
   readonly type?: string;
   readonly schema?: SchemaName;
+  /** What else it may be, by media type. */
+  readonly others?: Readonly<Record<string, SchemaName | null>>;
+}
+
+export interface HeaderDoc {
+  readonly description: string;
+  /** Default: any text. */
+  readonly schema?: z.ZodType;
 }
 
 export interface Operation {
@@ -59,7 +67,7 @@ export interface Operation {
   /** Unknown keys are refused. Null: the query is not looked at. */
   readonly query: z.ZodObject | null;
   /** Request headers that matter, with what they mean. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | HeaderDoc>>;
   readonly takesBody?: boolean;
   readonly answers: Readonly<Record<number, AnswerDoc>>;
   readonly handle: Handler;

@@ -8,6 +8,8 @@ import { checkGrant } from './tokens.js';
 
 const BENCODE = { description: 'bencoded (BEP 3); a failure is a reply, too', type: 'text/plain' };
 
+const NO_TRACKER = { description: 'no such tracker', type: 'application/problem+json', schema: 'Problem' } as const;
+
 function sent(body: Buffer): Answer {
   return { status: 200, headers: { 'content-type': 'text/plain', 'cache-control': 'no-store' }, body };
 }
@@ -20,28 +22,35 @@ async function blob(exchange: Exchange, inside: Inside): Promise<Answer> {
   return bytesOf(exchange, row, inside, true);
 }
 
+const PASSKEY = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
+
+/** @throws Problem where no announce URL of ours could have it */
+function passkeyOf({ params }: Exchange): string {
+  const passkey = params.passkey ?? '';
+  if (passkey !== '' && !PASSKEY.safeParse(passkey).success) throw notFound('there is no such tracker');
+  return passkey;
+}
+
 /** Announces show who they are by their passkey, so they need no token. */
 function trackerRoutes(tracker: TrackerDoor): Route[] {
-  const announce = ({ request, target, params }: Exchange): Answer => {
+  const announce = (exchange: Exchange): Answer => {
+    const { request, target } = exchange;
     const { socket } = request;
     const local = (): string => socket.localAddress ?? '';
-    return sent(tracker.announce(target.rawQuery, socket.remoteAddress ?? '', local, params.passkey ?? ''));
+    return sent(tracker.announce(target.rawQuery, socket.remoteAddress ?? '', local, passkeyOf(exchange)));
   };
-  const scrape = ({ target, params }: Exchange): Answer => sent(tracker.scrape(target.rawQuery, params.passkey ?? ''));
+  const scrape = (exchange: Exchange): Answer => sent(tracker.scrape(exchange.target.rawQuery, passkeyOf(exchange)));
   const operation = (id: string, summary: string, handle: Operation['handle']): Operation => ({
     id,
     summary,
     scope: null,
     query: null,
-    answers: { 200: BENCODE, 400: COMMON_ANSWERS[400]!, 421: COMMON_ANSWERS[421]! },
+    answers: { 200: BENCODE, 400: COMMON_ANSWERS[400]!, 404: NO_TRACKER, 421: COMMON_ANSWERS[421]! },
     handle,
   });
   const announcing = (id: string): Operation => operation(id, 'Announce (BEP 3, 7, 23, 24)', announce);
   const scraping = (id: string): Operation => operation(id, 'Scrape (BEP 48)', scrape);
-  const passkey = {
-    schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
-    description: 'Passkey: the announce URL has it',
-  };
+  const passkey = { schema: PASSKEY, description: 'Passkey: the announce URL has it' };
   return [
     { template: '/announce', params: {}, operations: { GET: announcing('announce') } },
     { template: '/scrape', params: {}, operations: { GET: scraping('scrape') } },
