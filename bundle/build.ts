@@ -57,8 +57,13 @@ interface Esbuild {
   }>;
 }
 
+interface Placed {
+  readonly path: string;
+  readonly namespace: string;
+}
+
 interface PluginBuild {
-  onResolve(options: { filter: RegExp }, resolve: (args: { path: string }) => { path: string; namespace: string }): void;
+  onResolve(options: { filter: RegExp }, resolve: (args: { path: string }) => Placed): void;
   onLoad(options: { filter: RegExp; namespace?: string }, load: (args: { path: string }) => { contents: string }): void;
 }
 
@@ -122,7 +127,7 @@ const CHANGED_PACKAGES = {
   },
 };
 
-/** The services of a depot run module by module (`src/cli/launch.cts`): all other commands start sooner without them. */
+/** The services of a depot run module by module (`src/cli/launch.cts`): other commands start sooner without them. */
 const LEFT_OUT = {
   name: 'left-out',
   setup({ onResolve, onLoad }: PluginBuild): void {
