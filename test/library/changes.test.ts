@@ -110,10 +110,8 @@ test('pieces come in order from when that is asked for', async (t) => {
   torrent.on('verified', (piece) => order.push(piece));
   torrent.addPeer('127.0.0.1', seedPort);
   await whole(torrent);
-  // Pieces are hashed side by side, so neighbours may change places: slow enough that few are hashed at once.
-  assert.ok(
-    order.every((piece, at) => Math.abs(piece - at) <= 8),
-    order.join(),
-  );
+  // Pieces are hashed side by side, so some change places; in any order they would be a third of all places off.
+  const off = order.reduce((sum, piece, at) => sum + Math.abs(piece - at), 0) / order.length;
+  assert.ok(off <= 3, order.join());
   assert.throws(() => torrent.setSequential(1 as never), { code: 'BAD_ARGUMENT' });
 });
