@@ -124,7 +124,7 @@ test('listings go page by page, by pattern, and by what goes next', async (conte
   assert.deepEqual(await list(`?limit=3&cursor=${cursor}`), ['other/x', null]);
   assert.equal((await fetch(`${url}/artifacts/?limit=0`)).status, 400);
   assert.equal((await fetch(`${url}/artifacts/?limit=1001`)).status, 400);
-  assert.equal((await fetch(`${url}/artifacts/?cursor=!`)).status, 400);
+  assert.equal((await fetch(`${url}/artifacts/?cursor=!`)).status, 404);
 });
 
 test('an artifact that is named x.torrent wins over the torrent of x', async (context) => {
