@@ -7,6 +7,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildBundles } from '../bundle/build.js';
+import { buildPage } from '../bundle/page.js';
 import { buildHere } from '../native/build.js';
 import { chooseTests } from './support/choose-tests.js';
 
@@ -15,6 +16,7 @@ const words = process.argv.slice(2);
 const files = chooseTests(readdirSync(folder, { recursive: true, encoding: 'utf8' }), words);
 // What is tested is what the sources say, also where only the TypeScript was compiled anew.
 await buildHere();
+buildPage();
 await buildBundles();
 if (files.length === 0) {
   process.stderr.write(`no test file below test/ has ${words.join(' or ')} in its path\n`);

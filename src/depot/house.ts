@@ -46,6 +46,7 @@ export interface House {
   readonly artifacts: Artifacts;
   answered(request: AnsweredRequest): void;
   metrics(): Promise<{ readonly type: string; readonly text: string }>;
+  readonly rules: KeepRules;
   /** What goes next, and why. @param limit at most 1000 */
   next(limit: number): Promise<Upcoming[]>;
   /** From now on names go. */
@@ -120,6 +121,7 @@ export async function openHouse(parts: HouseParts): Promise<House> {
     artifacts: watched(artifacts, readers, keeper, isFull),
     answered: (request) => answered(metrics, request),
     metrics: () => metrics.render(),
+    rules,
     next: (limit) => keeper.next(limit),
     start: () => keeper.start(),
     close: async () => {

@@ -8,6 +8,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs
 import { join } from 'node:path';
 import type { Engine } from '../api.js';
 import { createEngine } from '../engine/engine.js';
+import { pieceMapOf } from '../engine/piece-map.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import { OwnNetworks } from '../net/own-addresses.js';
 import { AnnounceDoor } from '../tracker/announce-door.js';
@@ -18,7 +19,8 @@ import { UdpDoor } from '../tracker/udp-door.js';
 import { UdpService } from '../tracker/udp-service.js';
 import { VERSION } from '../version.js';
 import { anonymousAccess } from './access.js';
-import { DEPOT_HTTP_PORT, type Depot, type DepotOptions } from './api.js';
+import { Activity } from './activity.js';
+import { DEPOT_HTTP_PORT, type Depot, type DepotOptions, type DepotStats } from './api.js';
 import type { Catalogue } from './catalogue/port.js';
 import { type OpenCacheDoor, openCacheDoor } from './doors/cache-of-depot.js';
 import { type House, openHouse } from './house.js';
@@ -36,6 +38,7 @@ import type { Depository } from './publish-port.js';
 import { readinessOf } from './readiness.js';
 import { catalogueIn } from './rebuild.js';
 import { Seeds } from './seeds.js';
+import { statusSource } from './status-of.js';
 import { openFolderStore } from './store/folders.js';
 import type { BlobStore } from './store/port.js';
 import { telling } from './telling.js';
@@ -140,8 +143,11 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
     now: clock,
   });
   const listeners = new Listeners();
-  const house = await openHouse({ options, ...inner, tracker, artifacts: telling(inner.depository, listeners) });
+  const activity = new Activity();
+  const artifacts = telling(activity.watch(inner.depository), listeners);
+  const house = await openHouse({ options, ...inner, tracker, artifacts });
   opened.add(() => house.close());
+  let requests = (): number => 0;
   const inside: Inside = {
     depository: house.artifacts,
     catalogue: inner.catalogue,
@@ -150,17 +156,20 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
     listeners,
     readiness: () => readinessOf(inner),
     metrics: () => house.metrics(),
+    status: statusSource({ ...inner, activity, house, tracker, pieceMapOf, requests: () => requests() }),
     artifactBytesMax: options.artifactBytesMax ?? 2 ** 44,
     version: VERSION,
   };
   const cache = await openCacheDoor(data, inside);
   opened.add(() => cache.close());
-  const server = await openServer(options, inside, house, { host, anonymous, tokens, certificate, cache });
+  const server = await openServer(options, inside, house, { host, anonymous, tokens, certificate, cache, activity });
+  requests = () => server.underway();
   opened.add(() => server.close(0));
   const stopDoors = await openDoors(options, server, tracker, certificate !== null);
   opened.add(stopDoors);
   house.start();
-  const timer = startTicking({ tracker, tokens, certificate, listeners, cache });
+  const { engine } = inner;
+  const timer = startTicking({ tracker, tokens, certificate, listeners, cache, activity, engine });
   let closing: Promise<void> | null = null;
   const close = async (graceMs: number): Promise<void> => {
     clearInterval(timer);
@@ -175,11 +184,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
     port: server.port,
     peerPort: inner.engine.port,
     anonymous,
-    stats: async () => {
-      const counts = await inner.catalogue.counts();
-      const { uploadedBytes } = inner.engine.stats();
-      return { ...counts, requests: server.underway(), peers: tracker.counts.peers, uploadedBytes };
-    },
+    stats: () => statsOf(inner, tracker, server),
     close: (graceMs = DEPOT_HTTP_LIMITS.graceMs) => {
       closing ??= close(graceMs);
       return closing;
@@ -189,6 +194,12 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
       return closing;
     },
   };
+}
+
+async function statsOf({ catalogue, engine }: Inner, tracker: TrackerService, server: HttpServer): Promise<DepotStats> {
+  const counts = await catalogue.counts();
+  const { uploadedBytes } = engine.stats();
+  return { ...counts, requests: server.underway(), peers: tracker.counts.peers, uploadedBytes };
 }
 
 function clock(): number {
@@ -201,6 +212,7 @@ interface DoorParts {
   readonly tokens: TokenSource;
   readonly certificate: Certificate | null;
   readonly cache: OpenCacheDoor;
+  readonly activity: Activity;
 }
 
 function openServer(options: DepotOptions, inside: Inside, house: House, parts: DoorParts): Promise<HttpServer> {
@@ -218,11 +230,13 @@ function openServer(options: DepotOptions, inside: Inside, house: House, parts: 
     otherRoutes: parts.cache.routes,
     onRequest: (record) => {
       house.answered(record);
+      parts.activity.answered(record);
       options.onRequest?.(record);
     },
     onTrouble: (error, method) => {
       const why = error instanceof Error ? (error instanceof HaulError ? error.message : error.stack) : String(error);
       log?.('error', `${method}: ${why}`);
+      parts.activity.failed(`${method}: ${error instanceof Error ? error.message : String(error)}`);
     },
     wallClockMs: Date.now,
     now: () => performance.now(),
@@ -261,9 +275,11 @@ interface Ticking {
   readonly certificate: Certificate | null;
   readonly listeners: Listeners;
   readonly cache: OpenCacheDoor;
+  readonly activity: Activity;
+  readonly engine: Engine;
 }
 
-function startTicking({ tracker, tokens, certificate, listeners, cache }: Ticking): NodeJS.Timeout {
+function startTicking({ tracker, tokens, certificate, listeners, cache, activity, engine }: Ticking): NodeJS.Timeout {
   let ticks = 0;
   return setInterval(() => {
     ticks++;
@@ -273,8 +289,19 @@ function startTicking({ tracker, tokens, certificate, listeners, cache }: Tickin
       certificate?.look();
       cache.tick();
     }
+    tellFigures(listeners, activity, engine);
     if (ticks % (DEPOT_HTTP_LIMITS.listenerBeatMs / TICK_MS) === 0) listeners.beat();
   }, TICK_MS).unref();
+}
+
+/** While something moves, and somebody listens: who wants more asks for `/status`. No names here. */
+function tellFigures(listeners: Listeners, activity: Activity, engine: Engine): void {
+  if (listeners.count === 0) return;
+  const { connections, torrents, downloadBytesPerSec, uploadBytesPerSec, uploadedBytes } = engine.stats();
+  const { uploadCount: uploads } = activity;
+  if (uploads === 0 && connections === 0 && torrents === 0 && uploadBytesPerSec === 0) return;
+  const data = { uploads, connections, torrents, downloadBytesPerSec, uploadBytesPerSec, uploadedBytes };
+  listeners.tell({ type: 'figures', name: null, data });
 }
 
 /** What passkeys are made with: kept, so that announce URLs hold over a restart. @throws HaulError */

@@ -19,7 +19,11 @@ export function telling(inner: Artifacts, listeners: Listeners): Artifacts {
       if (row !== null) listeners.tell({ type: 'remove', name, data: { name: shortName(name), sha256: row.sha256 } });
       return row;
     },
-    pin: (name, isPinned) => inner.pin(name, isPinned),
+    pin: async (name, isPinned) => {
+      const row = await inner.pin(name, isPinned);
+      if (row !== null) listeners.tell({ type: 'pin', name, data: { name: shortName(name), isPinned } });
+      return row;
+    },
     torrent: (row, announceUrl, webSeedUrl) => inner.torrent(row, announceUrl, webSeedUrl),
   };
 }

@@ -4,7 +4,8 @@ import { bytesOf, COMMON_ANSWERS, json, notFound } from '../http/artifact-routes
 import { etagOf } from '../http/conditions.js';
 import { Problem } from '../http/problems.js';
 import type { Answer, AnswerDoc, Exchange, Operation, Route } from '../http/route.js';
-import { GET_QUERY, HEX64, NO_QUERY } from '../http/schemas.js';
+import { GET_QUERY, HEX40, HEX64, NO_QUERY } from '../http/schemas.js';
+import type { PieceMapAnswer } from '../http/status-source.js';
 import { encodePath } from '../http/target.js';
 import { fullName, type Space, shortName } from '../names.js';
 import { type AnswerReadParts, answerRead, resolveOrFail } from './answer-read.js';
@@ -19,6 +20,8 @@ export interface AgentInside extends AnswerReadParts {
   readonly places: LocalPlaces;
   /** For `/status`. */
   readonly status: () => Record<string, unknown>;
+  /** Null: it is not awake. */
+  readonly pieces: (infoHash: string) => PieceMapAnswer | null;
 }
 
 const PROBLEM = (description: string): AnswerDoc => ({
@@ -178,6 +181,15 @@ export function agentRoutes(inside: AgentInside): Route[] {
       template: '/status',
       params: {},
       operations: get('status', 'The cache, fetches under way, the depot', () => json(200, inside.status())),
+    },
+    {
+      template: '/status/{infoHash}',
+      params: { infoHash: { schema: HEX40, description: 'Of a torrent that is awake' } },
+      operations: get('pieces', 'Who has what of a torrent that is awake', ({ params }) => {
+        const map = inside.pieces(params.infoHash!.toLowerCase());
+        if (map === null) throw notFound('no torrent with this info-hash is awake');
+        return json(200, map);
+      }),
     },
     {
       template: '/local/{path}',

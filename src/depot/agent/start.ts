@@ -9,6 +9,7 @@ import { resolve } from 'node:path';
 import type { Engine } from '../../api.js';
 import { Trackers } from '../../discovery/trackers.js';
 import { createEngine } from '../../engine/engine.js';
+import { pieceMapOf } from '../../engine/piece-map.js';
 import { HaulError } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { HttpConnections } from '../../tracker/http-connections.js';
@@ -30,6 +31,7 @@ import { Fetches } from './fetches.js';
 import { AGENT_HTTP_PORT, AGENT_LIMITS } from './limits.js';
 import { LocalPlaces } from './local-places.js';
 import { NamesFile } from './names-file.js';
+import { pageStatusOf, piecesOf } from './page-status.js';
 import type { AgentParts } from './parts.js';
 import { Presence } from './presence.js';
 import { Receipts } from './receipts.js';
@@ -183,7 +185,8 @@ async function openDoor(options: AgentOptions, parts: AgentParts): Promise<{ ser
       sums.peerBytes += from.peers;
       sums.webSeedBytes += from.webSeed;
     },
-    status: () => statusOf(parts, underway()),
+    status: () => ({ ...pageStatusOf(parts, underway()), ...statusOf(parts, underway()) }),
+    pieces: (infoHash) => piecesOf(parts, infoHash, pieceMapOf),
   };
   const service = serviceRoutes({
     listeners,

@@ -10,6 +10,7 @@ import { listingRoutes } from './listing-routes.js';
 import type { Route } from './route.js';
 import { type ConnectionGuard, type HttpServer, startServer } from './server.js';
 import { serviceRoutes, withOpenApi } from './service-routes.js';
+import { pinRoutes, statusRoutes } from './status-routes.js';
 import { swarmRoutes } from './swarm-routes.js';
 import type { Certificate } from './tls.js';
 import type { Anonymous, TokenTable } from './tokens.js';
@@ -37,7 +38,14 @@ export interface DoorOptions {
 
 export function routesOf(inside: Inside): Route[] {
   return withOpenApi(
-    [...serviceRoutes(inside), ...listingRoutes(inside), ...artifactRoutes(inside), ...swarmRoutes(inside)],
+    [
+      ...serviceRoutes(inside),
+      ...(inside.status === undefined ? [] : statusRoutes(inside.status)),
+      ...listingRoutes(inside),
+      ...artifactRoutes(inside),
+      ...pinRoutes(inside),
+      ...swarmRoutes(inside),
+    ],
     inside,
   );
 }

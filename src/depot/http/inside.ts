@@ -2,6 +2,7 @@
 import type { Catalogue } from '../catalogue/port.js';
 import type { Depository } from '../publish-port.js';
 import type { Listeners } from './listeners.js';
+import type { StatusSource } from './status-source.js';
 import type { Token } from './tokens.js';
 
 /** Announces and scrapes, as the tracker's service has them. */
@@ -33,6 +34,8 @@ export interface Inside {
   readonly readiness: () => Promise<readonly Check[]>;
   /** In the text format of Prometheus. */
   readonly metrics: () => Promise<{ readonly type: string; readonly text: string }>;
+  /** For the page; without it there is no `/status`. */
+  readonly status?: StatusSource;
   /** Longest artifact that is taken. */
   readonly artifactBytesMax: number;
   readonly version: string;

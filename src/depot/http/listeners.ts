@@ -6,7 +6,7 @@ import type { ServerResponse } from 'node:http';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 
 export interface DepotEvent {
-  readonly type: 'publish' | 'remove' | 'fetch' | 'receipt' | 'figures';
+  readonly type: 'publish' | 'remove' | 'pin' | 'fetch' | 'receipt' | 'figures';
   /** Full name of what it is about; null: it is about no name. */
   readonly name: string | null;
   /** JSON. */

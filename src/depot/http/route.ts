@@ -42,7 +42,7 @@ export interface Answer {
 /** Null: the handler has answered, or goes on answering, by itself. */
 export type Handler = (exchange: Exchange) => Promise<Answer | null> | Answer | null;
 
-export type SchemaName = 'Artifact' | 'Listing' | 'Problem' | 'Version' | 'Readiness';
+export type SchemaName = 'Artifact' | 'Listing' | 'Problem' | 'Version' | 'Readiness' | 'Status' | 'PieceMap';
 
 export interface AnswerDoc {
   readonly description: string;

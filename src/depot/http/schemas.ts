@@ -82,10 +82,94 @@ export const READINESS = z.object({
   checks: z.array(z.object({ name: z.string(), ready: z.boolean(), message: z.string() })),
 });
 
+/** A file of the page. */
+export const PAGE_NAME = z.string().regex(/^[a-z-]{1,32}\.[a-z]{1,8}$/);
+
+const BYTES = z.int().min(0);
+const RATE = z.number().min(0).describe('bytes per second');
+
+export const STATUS = z
+  .object({
+    kind: z.enum(['depot', 'agent']),
+    version: z.string(),
+    time: TIME,
+    stored: z.object({ names: BYTES, blobs: BYTES, blobBytes: BYTES }),
+    disk: z.object({
+      usedBytes: BYTES.describe('own ones'),
+      freeBytes: BYTES.nullable(),
+      totalBytes: BYTES.nullable(),
+      highBytes: BYTES.nullable().describe('above so many own bytes names go'),
+      lowBytes: BYTES.nullable().describe('until so many are left'),
+      highShare: z.number().nullable().describe('and above this share of the disk'),
+    }),
+    requests: BYTES,
+    connections: BYTES,
+    peers: BYTES,
+    downloadBytesPerSec: RATE,
+    uploadBytesPerSec: RATE,
+    uploadedBytes: BYTES,
+    uploads: z.array(
+      z.object({
+        name: z.string(),
+        lengthBytes: BYTES.nullable(),
+        receivedBytes: BYTES,
+        seconds: z.number().nullable(),
+      }),
+    ),
+    torrents: z.array(
+      z.object({
+        name: z.string(),
+        infoHash: HEX40,
+        lengthBytes: BYTES,
+        verifiedBytes: BYTES,
+        peers: BYTES,
+        downloadBytesPerSec: RATE,
+        uploadBytesPerSec: RATE,
+        uploadedBytes: BYTES,
+      }),
+    ),
+    torrentCount: BYTES,
+    next: z.array(
+      z.object({
+        name: z.string(),
+        lengthBytes: BYTES,
+        reason: z.enum(['age', 'idle', 'watermark']),
+        at: TIME.nullable(),
+        obstacle: z.string().nullable(),
+      }),
+    ),
+    problems: z.array(z.object({ time: TIME, count: BYTES, status: BYTES, text: z.string() })),
+  })
+  .describe('Figures of now');
+
+const SHARES = z.array(z.int().min(0).max(100)).describe('of the pieces of each column, per cent');
+
+export const PIECE_MAP = z
+  .object({
+    name: z.string(),
+    infoHash: HEX40,
+    pieceCount: BYTES,
+    own: SHARES,
+    peers: z.array(
+      z.object({
+        address: z.string(),
+        client: z.string(),
+        isSeed: z.boolean(),
+        downloadBytesPerSec: RATE,
+        uploadBytesPerSec: RATE,
+        shares: SHARES,
+      }),
+    ),
+    peerCount: BYTES,
+  })
+  .describe('Who has what of a torrent');
+
 export const SCHEMAS = {
   Artifact: ARTIFACT,
   Listing: LISTING,
   Problem: PROBLEM,
   Version: VERSION,
   Readiness: READINESS,
+  Status: STATUS,
+  PieceMap: PIECE_MAP,
 } as const;

@@ -1,10 +1,10 @@
 /** What those who run a depot ask: is it well, which version, how many, what happens; and the first page. */
 import { groupOf } from '../../net/remote-group.js';
 import { COMMON_ANSWERS, json } from './artifact-routes.js';
-import { firstPage } from './first-page.js';
 import type { Inside } from './inside.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { openApi } from './openapi.js';
+import { pageRoutes } from './page-routes.js';
 import { Problem } from './problems.js';
 import type { Answer, AnswerDoc, Handler, Operation, Route } from './route.js';
 import { NO_QUERY } from './schemas.js';
@@ -83,15 +83,7 @@ export function serviceRoutes(inside: Service): Route[] {
       throw new Problem(503, 'BUSY', 'too many listen already', headers);
     },
   );
-  add('/', 'page', 'A page for people', { scope: null, answers: ok('the page', 'text/html') }, ({ base }) =>
-    text(firstPage(base, inside.version), 'text/html; charset=utf-8', {
-      'content-security-policy':
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-      'x-content-type-options': 'nosniff',
-      'referrer-policy': 'no-referrer',
-    }),
-  );
-  return routes;
+  return [...routes, ...pageRoutes()];
 }
 
 /** The description of all routes, of itself as well. */

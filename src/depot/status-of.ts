@@ -1,0 +1,134 @@
+/** Asks the parts of a depot for what `/status` says. What a token may not see is left out. */
+import type { Engine, Torrent } from '../api.js';
+import type { PieceMap } from '../engine/piece-map.js';
+import { VERSION } from '../version.js';
+import type { Activity } from './activity.js';
+import type { ArtifactRow, Catalogue } from './catalogue/port.js';
+import type { House } from './house.js';
+import type { PieceMapAnswer, StatusSource } from './http/status-source.js';
+import { shortName } from './names.js';
+import type { Status, StatusDisk, StatusNext, StatusTorrent } from './status.js';
+import type { BlobStore } from './store/port.js';
+
+const UPLOADS_MAX = 50;
+const TORRENTS_MAX = 50;
+const NEXT_MAX = 20;
+/** Rows that are looked at for those: a token may not see them all. */
+const NEXT_LOOKED = 1_000;
+
+export type PieceMapOf = (torrent: Torrent) => PieceMap;
+
+export interface StatusParts {
+  readonly store: Pick<BlobStore, 'usedBytes' | 'space'>;
+  readonly catalogue: Pick<Catalogue, 'counts' | 'byInfoHash'>;
+  readonly engine: Pick<Engine, 'torrents' | 'stats' | 'get'>;
+  readonly activity: Activity;
+  readonly requests: () => number;
+  readonly tracker: { readonly counts: { readonly peers: number } };
+  readonly house: Pick<House, 'rules' | 'next'>;
+  readonly pieceMapOf: PieceMapOf;
+}
+
+export function statusSource(parts: StatusParts): StatusSource {
+  return {
+    status: (prefix) => statusOf(parts, prefix),
+    pieces: (infoHash, prefix) => piecesOf(parts, infoHash, prefix),
+  };
+}
+
+async function statusOf(parts: StatusParts, prefix: string): Promise<Status> {
+  const { engine, activity } = parts;
+  const [stored, disk, next, torrents] = await Promise.all([
+    parts.catalogue.counts(),
+    diskOf(parts),
+    nextOf(parts, prefix),
+    torrentsOf(parts, prefix),
+  ]);
+  const { connections, downloadBytesPerSec, uploadBytesPerSec, uploadedBytes, torrents: torrentCount } = engine.stats();
+  return {
+    kind: 'depot',
+    version: VERSION,
+    time: new Date().toISOString(),
+    stored,
+    disk,
+    requests: parts.requests(),
+    connections,
+    peers: parts.tracker.counts.peers,
+    downloadBytesPerSec,
+    uploadBytesPerSec,
+    uploadedBytes,
+    uploads: activity.uploads(prefix, UPLOADS_MAX),
+    torrents,
+    torrentCount,
+    next,
+    // They name paths of all.
+    problems: prefix === '' ? activity.problems() : [],
+  };
+}
+
+async function diskOf({ store, house }: StatusParts): Promise<StatusDisk> {
+  const space = await store.space().catch(() => null);
+  const { ownBytes, diskShare } = house.rules;
+  return {
+    usedBytes: store.usedBytes,
+    freeBytes: space?.freeBytes ?? null,
+    totalBytes: space?.totalBytes ?? null,
+    highBytes: whole(ownBytes?.high),
+    lowBytes: whole(ownBytes?.low),
+    highShare: diskShare?.high ?? null,
+  };
+}
+
+function whole(count: number | undefined): number | null {
+  return count === undefined ? null : Math.round(count);
+}
+
+async function nextOf({ house }: StatusParts, prefix: string): Promise<StatusNext[]> {
+  const found = await house.next(prefix === '' ? NEXT_MAX : NEXT_LOOKED);
+  return found
+    .filter(({ row }) => row.name.startsWith(prefix))
+    .slice(0, NEXT_MAX)
+    .map(({ row, reason, atMs, obstacle }) => ({
+      name: shortName(row.name),
+      lengthBytes: row.lengthBytes,
+      reason,
+      at: atMs === null ? null : isoOf(atMs),
+      obstacle,
+    }));
+}
+
+/** A time beyond those of a Date is never. */
+function isoOf(ms: number): string | null {
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? null : date.toISOString();
+}
+
+async function torrentsOf(parts: StatusParts, prefix: string): Promise<StatusTorrent[]> {
+  const busiest = parts.engine.torrents
+    .map((torrent) => ({ torrent, stats: torrent.stats() }))
+    .sort((a, b) => b.stats.peers - a.stats.peers || b.stats.uploadBytesPerSec - a.stats.uploadBytesPerSec)
+    .slice(0, TORRENTS_MAX);
+  const found = await Promise.all(
+    busiest.map(async ({ torrent, stats }): Promise<StatusTorrent | null> => {
+      const row = await rowOf(parts, torrent, prefix);
+      if (row === null) return null;
+      const { lengthBytes, verifiedBytes, peers, downloadBytesPerSec, uploadBytesPerSec, uploadedBytes } = stats;
+      const rates = { downloadBytesPerSec, uploadBytesPerSec, uploadedBytes };
+      return { name: shortName(row.name), infoHash: row.infoHash!, lengthBytes, verifiedBytes, peers, ...rates };
+    }),
+  );
+  return found.filter((torrent) => torrent !== null);
+}
+
+/** Null: it may not be seen. */
+async function rowOf({ catalogue }: StatusParts, torrent: Torrent, prefix: string): Promise<ArtifactRow | null> {
+  const row = await catalogue.byInfoHash(torrent.metainfo.infoHashHex);
+  return row?.name.startsWith(prefix) === true ? row : null;
+}
+
+async function piecesOf(parts: StatusParts, infoHash: string, prefix: string): Promise<PieceMapAnswer | null> {
+  const torrent = parts.engine.get(infoHash);
+  const row = torrent === null ? null : await rowOf(parts, torrent, prefix);
+  if (torrent === null || row === null) return null;
+  return { name: shortName(row.name), infoHash, ...parts.pieceMapOf(torrent) };
+}
