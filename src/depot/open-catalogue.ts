@@ -1,5 +1,6 @@
 /** The catalogue that belongs to a store: never an empty one beside blobs, which would be swept as nobody's. */
-import { rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { HaulError } from '../errors.js';
 import { type LevelCatalogue, type LevelOptions, openLevelCatalogue } from './catalogue/level.js';
 import type { BlobStore } from './store/port.js';
@@ -13,17 +14,12 @@ export async function openCatalogueOf(
   folder: string,
   options: LevelOptions = {},
 ): Promise<LevelCatalogue> {
-  const catalogue = await openLevelCatalogue(folder, options);
-  if (!catalogue.isNew) return catalogue;
-  try {
+  // Looked at before one is made: a process that is killed in between must not leave an empty one.
+  if (!existsSync(join(folder, 'CURRENT'))) {
     for await (const { sha256 } of store.list()) {
       const message = `the catalogue ${folder} is missing, and there are blobs; make it anew with: haul depot rebuild`;
       throw new HaulError('BAD_DATA', message, { where: folder, sha256 });
     }
-  } catch (error) {
-    await catalogue.close();
-    await rm(folder, { recursive: true, force: true });
-    throw error;
   }
-  return catalogue;
+  return openLevelCatalogue(folder, options);
 }

@@ -40,6 +40,8 @@ export class Pace {
   isAlive(nowMs: number): boolean {
     if (this.#sinceMs === null) return true;
     const waitedMs = this.#waitedMs + Math.max(0, nowMs - this.#sinceMs);
-    return waitedMs < this.#rule.windowMs || this.#bytes * 1000 >= this.#rule.bytesPerSec * waitedMs;
+    if (waitedMs < this.#rule.windowMs) return true;
+    // However much came before: a whole window without a byte is too slow.
+    return nowMs - this.#sinceMs < this.#rule.windowMs && this.#bytes * 1000 >= this.#rule.bytesPerSec * waitedMs;
   }
 }

@@ -9,6 +9,7 @@ import type { ArtifactRow, Catalogue, PutOutcome, RowFacts } from './catalogue/p
 import { rowToJson } from './catalogue/row.js';
 import { Locks } from './locks.js';
 import { fileNameOf, shortName } from './names.js';
+import { notedRow } from './noted-rows.js';
 import type { PaceRule } from './pace.js';
 import type { Depository, Published, PublishRequest } from './publish-port.js';
 import { receive } from './receive.js';
@@ -137,8 +138,30 @@ export class Depot implements Depository {
   async collect(sha256: string): Promise<boolean> {
     return this.#locks.run(sha256, async () => {
       if (await this.#catalogue.isNamed(sha256)) return false;
+      if (await this.#nameAgain(sha256)) return false;
       return this.#store.remove(sha256);
     });
+  }
+
+  /**
+   * Under the lock, for a blob that no row names: what is noted beside it gets its rows again where nothing else has
+   * the name. Its rows were lost with a part of the catalogue, or a publish or a removal was not answered: all may be.
+   */
+  async #nameAgain(sha256: string): Promise<boolean> {
+    const sidecar = await this.#store.sidecar(sha256).catch((error: unknown) => {
+      if (HaulError.is(error) && error.code === 'BAD_DATA') return null;
+      throw error;
+    });
+    let isNamed = false;
+    for (const [name, text] of sidecar?.names ?? []) {
+      const row = notedRow(name, text, { sha256, lengthBytes: sidecar!.lengthBytes }, sidecar!);
+      if (typeof row === 'string') continue;
+      const { kind } = await this.#catalogue.put(row, { overwrite: false, onlyIfNew: true });
+      if (kind !== 'created') continue;
+      isNamed = true;
+      if (row.infoHash !== null) this.#options.torrents?.added(row.infoHash);
+    }
+    return isNamed;
   }
 
   async sweep(): Promise<number> {
@@ -197,19 +220,32 @@ export class Depot implements Depository {
   /** Under the lock: the catalogue did not take the row. */
   async #unname({ name, sha256 }: ArtifactRow): Promise<void> {
     const there = await this.#catalogue.get(name);
-    await this.#store.note(sha256, name, there?.sha256 === sha256 ? rowToJson(there) : null);
-    if (!(await this.#catalogue.isNamed(sha256))) await this.#store.remove(sha256);
+    const isNamed = await this.#catalogue.isNamed(sha256);
+    // On a full disk a note may find no room: what frees space does not wait for it.
+    const noted = this.#store.note(sha256, name, there?.sha256 === sha256 ? rowToJson(there) : null);
+    const trouble = await noted.then(
+      () => null,
+      (error: unknown) => error,
+    );
+    if (!isNamed) await this.#store.remove(sha256);
+    if (trouble !== null) throw trouble;
   }
 
   /** A row is gone: so are its torrent and its blob, if no other row has them. */
   async #released({ name, sha256, infoHash }: ArtifactRow): Promise<void> {
     await this.#locks.run(sha256, async () => {
       const there = await this.#catalogue.get(name);
-      if (there?.sha256 !== sha256) await this.#store.note(sha256, name, null);
+      // On a full disk a note may find no room: what frees space does not wait for it.
+      const noted = there?.sha256 === sha256 ? Promise.resolve() : this.#store.note(sha256, name, null);
+      const trouble = await noted.then(
+        () => null,
+        (error: unknown) => error,
+      );
       const isNamed = await this.#catalogue.isNamed(sha256);
       const hasTorrent = infoHash !== null && (await this.#catalogue.byInfoHash(infoHash)) !== null;
       if (infoHash !== null && !hasTorrent) await this.#options.torrents?.removed(infoHash);
       if (!isNamed) await this.#store.remove(sha256);
+      if (trouble !== null && isNamed) throw trouble;
     });
   }
 

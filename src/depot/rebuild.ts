@@ -9,11 +9,10 @@ import { existsSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
-import { blobInfoHash } from './blob-info.js';
 import { openLevelCatalogue } from './catalogue/level.js';
 import type { ArtifactRow } from './catalogue/port.js';
-import { rowFromJson } from './catalogue/row.js';
-import { fileNameOf, fullName } from './names.js';
+import { fullName } from './names.js';
+import { infoHashIn, notedRow } from './noted-rows.js';
 import type { BlobStat, BlobStore, Sidecar } from './store/port.js';
 
 /** Where blobs without a name go. */
@@ -94,7 +93,7 @@ async function sidecarOf(store: BlobStore, { sha256 }: BlobStat, faults: string[
 function addRows(blob: BlobStat, sidecar: Sidecar, collected: Collected, nowMs: number): void {
   let isNamed = false;
   for (const [name, text] of sidecar.names) {
-    const row = checkedRow(name, text, blob, sidecar);
+    const row = notedRow(name, text, blob, sidecar);
     if (typeof row === 'string') collected.faults.push(`beside the blob ${blob.sha256}: ${row}`);
     else {
       isNamed = true;
@@ -117,27 +116,6 @@ function addRow(row: ArtifactRow, { rows, conflicts }: Collected): void {
   const [kept, gone] = isLater ? [row, other] : [other, row];
   rows.set(row.name, kept);
   conflicts.push({ name: row.name, keptSha256: kept.sha256, otherSha256: gone.sha256 });
-}
-
-/** Or why it cannot be believed. */
-function checkedRow(name: string, text: string, blob: BlobStat, sidecar: Sidecar): ArtifactRow | string {
-  const row = rowFromJson(text);
-  if (typeof row === 'string') return row;
-  if (row.name !== name) return 'a row has another name';
-  const [, space = '', path = ''] = /^([^/]*)\/(.*)$/s.exec(name) ?? [];
-  try {
-    if (space !== 'artifacts' && space !== 'cas' && space !== 'ac') return 'a row has a name of no kind';
-    fullName(space, path);
-  } catch (error) {
-    return (error as Error).message;
-  }
-  if (row.sha256 !== blob.sha256 || row.lengthBytes !== blob.lengthBytes) return 'a row is of another blob';
-  return { ...row, infoHash: row.infoHash === null ? null : infoHashIn(name, sidecar) };
-}
-
-function infoHashIn(name: string, { lengthBytes, pieces, pieceLengthBytes }: Sidecar): string | null {
-  if (pieces === null || pieceLengthBytes === null) return null;
-  return blobInfoHash(fileNameOf(name), { lengthBytes, pieces, pieceLengthBytes });
 }
 
 function foundRow({ sha256, lengthBytes }: BlobStat, sidecar: Sidecar, nowMs: number): ArtifactRow {

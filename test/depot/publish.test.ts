@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { Pace } from '../../src/depot/pace.js';
 import type { PublishRequest } from '../../src/depot/publish-port.js';
+import { HaulError } from '../../src/errors.js';
 import { bytesOf, chunksOf, code, contentOf, KIB, MIB, openKit, request, sha256 } from './depot-kit.js';
 
 describe('publishing', () => {
@@ -170,5 +171,39 @@ describe('publishing', () => {
     assert.equal(await made.depot.sweep(), 1);
     assert.equal(made.store.usedBytes, 10);
     assert.ok((await contentOf(made, 'x')).equals(kept));
+  });
+
+  test('rows that the catalogue lost are made again of what is noted beside blobs; nothing is swept', async (t) => {
+    const made = await openKit(t);
+    const { row } = await made.depot.publish(request('x', bytesOf(5 * MIB)));
+    await made.depot.publish(request('y', bytesOf(10)));
+    await made.depot.publish(request('again', bytesOf(10)));
+    await made.depot.remove('artifacts/again');
+    await made.catalogue.remove('artifacts/x');
+    await made.catalogue.remove('artifacts/y');
+    assert.equal(await made.depot.sweep(), 0);
+    assert.deepEqual(await made.depot.find('artifacts/x'), row);
+    assert.ok((await contentOf(made, 'y')).equals(bytesOf(10)));
+    assert.equal(await made.depot.find('artifacts/again'), null);
+  });
+
+  test('where a note finds no room a removal frees its bytes all the same', async (t) => {
+    const made = await openKit(t);
+    await made.depot.publish(request('x', bytesOf(100_000)));
+    const noRoom = t.mock.method(made.store, 'note', () =>
+      Promise.reject(new HaulError('NO_SPACE', 'the disk is full')),
+    );
+    assert.notEqual(await made.depot.remove('artifacts/x'), null);
+    assert.equal(noRoom.mock.callCount(), 1);
+    assert.equal(made.store.usedBytes, 0);
+  });
+
+  test('a sender that was quick and then falls silent is given up after a window', () => {
+    const pace = new Pace({ bytesPerSec: 1, windowMs: 1000 });
+    pace.wait(0);
+    assert.ok(pace.got(10, 1_000_000));
+    pace.wait(10);
+    assert.ok(pace.isAlive(900));
+    assert.ok(!pace.isAlive(1010));
   });
 });

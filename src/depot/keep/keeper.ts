@@ -138,13 +138,17 @@ export class Keeper {
     const report = { removed: { age: 0, idle: 0, watermark: 0 }, isMore: false };
     let left = situation.excessBytes;
     let limit = REMOVALS_MAX;
+    let failure: unknown = null;
     for await (const rows of this.#candidates(situation)) {
       const plan = planRemovals(rows, this.#parts, { ...situation, excessBytes: left, limit });
       for (let begin = 0; begin < plan.length && !this.#isStopped; begin += AT_ONCE) {
         const group = plan.slice(begin, begin + AT_ONCE);
-        const done = await Promise.all(group.map(({ row }) => this.#parts.remove(row.name, factsOf(row))));
+        const done = await Promise.allSettled(group.map(({ row }) => this.#parts.remove(row.name, factsOf(row))));
         for (const [index, { row, reason }] of group.entries()) {
-          if (done[index] === null) continue;
+          const outcome = done[index]!;
+          // One that cannot be removed keeps nobody behind it.
+          if (outcome.status === 'rejected') failure ??= outcome.reason;
+          if (outcome.status === 'rejected' || outcome.value === null) continue;
           report.removed[reason]++;
           this.#removed[reason]++;
           left -= row.lengthBytes;
@@ -153,6 +157,7 @@ export class Keeper {
       limit -= plan.length;
       if (limit <= 0 || this.#isStopped) break;
     }
+    if (failure !== null) throw failure;
     report.isMore = limit <= 0;
     return report;
   }

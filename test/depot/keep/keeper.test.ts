@@ -119,6 +119,23 @@ test('rows in use do not keep those behind them, however many they are', async (
   assert.equal(await scene.left(), 1190 - 256);
 });
 
+test('one that cannot be removed keeps nobody behind it, and is told of', async () => {
+  const scene = new Scene();
+  await scene.fill(20, (index) => ({ expiresMs: NOW - DAY + index }));
+  const keeper = scene.keeper(
+    {},
+    {
+      remove: async (name, facts) => {
+        if (name === 'artifacts/0') throw new Error('its row is damaged');
+        return scene.catalogue.remove(name, facts);
+      },
+    },
+  );
+  await assert.rejects(keeper.look(), /its row is damaged/);
+  assert.equal(await scene.left(), 1);
+  assert.equal(keeper.removed.age, 19);
+});
+
 test('what was published again, fetched or pinned between look and removal stays', async () => {
   const scene = new Scene();
   await scene.fill(3, () => ({ expiresMs: NOW - DAY }));
