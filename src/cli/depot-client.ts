@@ -4,7 +4,10 @@
  */
 import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http';
 import type { RequestOptions } from 'node:https';
+import { ARTIFACT } from '../depot/http/schemas.js';
+import { fullName } from '../depot/names.js';
 import { type ErrorCode, fromSystemError, HaulError } from '../errors.js';
+import { showName } from '../metainfo/paths.js';
 import { trusting } from '../net/http-client.js';
 import type { DepotPlace } from './depot-place.js';
 import { isTransient, pauseMs, retryAfterMs } from './retry.js';
@@ -80,7 +83,9 @@ export class DepotClient {
   /** What is known of an artifact, or null. */
   async find(name: string): Promise<DepotArtifact | null> {
     try {
-      return JSON.parse(await this.text('GET', `${DepotClient.path(name)}?info`)) as DepotArtifact;
+      const found = this.#checked(JSON.parse(await this.text('GET', `${DepotClient.path(name)}?info`)));
+      if (found.name !== name) throw this.#lies(`it gave ${showName(found.name)} for ${showName(name)}`);
+      return found;
     } catch (error) {
       if (error instanceof HaulError && error.code === 'NOT_FOUND') return null;
       throw error;
@@ -90,16 +95,38 @@ export class DepotClient {
   /** All below a prefix, page by page. @param query as the listing has it, without limit and cursor */
   async *list(prefix: string, query: Readonly<Record<string, string>> = {}): AsyncGenerator<DepotArtifact> {
     const path = DepotClient.path(prefix).replace(/\/*$/, '/');
+    const start = prefix === '' ? '' : `${prefix.replace(/\/*$/, '')}/`;
     let cursor: string | null = null;
     do {
       const parameters = new URLSearchParams({ ...query, limit: '1000', ...(cursor === null ? {} : { cursor }) });
       const page = JSON.parse(await this.text('GET', `${path}?${parameters}`)) as {
-        items: DepotArtifact[];
+        items: unknown[];
         cursor: string | null;
       };
-      yield* page.items;
+      for (const item of page.items) {
+        const artifact = this.#checked(item);
+        if (start !== '' && !artifact.name.startsWith(start))
+          throw this.#lies(`it listed ${showName(artifact.name)} below ${showName(start)}`);
+        yield artifact;
+      }
       cursor = page.cursor;
     } while (cursor !== null);
+  }
+
+  /** Its names become paths here, and its digests names of files: they are checked as a stranger's. */
+  #checked(value: unknown): DepotArtifact {
+    const found = ARTIFACT.safeParse(value);
+    if (!found.success) throw this.#lies('it told of an artifact in a way that is none');
+    try {
+      fullName('artifacts', found.data.name);
+    } catch (error) {
+      throw this.#lies(error instanceof Error ? error.message : String(error));
+    }
+    return found.data;
+  }
+
+  #lies(why: string): HaulError {
+    return new HaulError('HTTP', `depot ${this.url} cannot be believed: ${why}`);
   }
 
   /** The whole of a small answer. Tried again for a minute. */

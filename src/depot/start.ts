@@ -4,7 +4,7 @@
  * way: nobody is let in before what stands behind the door is there.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Engine } from '../api.js';
 import { createEngine } from '../engine/engine.js';
@@ -29,6 +29,7 @@ import type { Inside } from './http/inside.js';
 import { DEPOT_HTTP_LIMITS } from './http/limits.js';
 import { Listeners } from './http/listeners.js';
 import { Passkeys } from './http/passkeys.js';
+import { problemOf } from './http/problems.js';
 import type { HttpServer } from './http/server.js';
 import { type Certificate, openCertificate } from './http/tls.js';
 import { openTokens, type TokenSource } from './http/token-file.js';
@@ -236,7 +237,8 @@ function openServer(options: DepotOptions, inside: Inside, house: House, parts: 
     onTrouble: (error, method) => {
       const why = error instanceof Error ? (error instanceof HaulError ? error.message : error.stack) : String(error);
       log?.('error', `${method}: ${why}`);
-      parts.activity.failed(`${method}: ${error instanceof Error ? error.message : String(error)}`);
+      // Whoever sees the page need not know of folders.
+      parts.activity.failed(`${method}: ${problemOf(error).problem.message}`);
     },
     wallClockMs: Date.now,
     now: () => performance.now(),
@@ -327,12 +329,15 @@ function readSecret(path: string): Buffer | null {
 
 function makeSecret(path: string): Buffer {
   const secret = randomBytes(SECRET_BYTES);
-  const file = openSync(path, 'wx', 0o600);
+  // Beside it first: half of one would keep the depot from ever starting again.
+  const made = `${path}.new`;
+  const file = openSync(made, 'w', 0o600);
   try {
     writeSync(file, secret);
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
+  renameSync(made, path);
   return secret;
 }

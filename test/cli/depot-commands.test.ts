@@ -1,7 +1,10 @@
 /** `haul publish`, `get`, `ls`, `rm` and `token` against a depot that wants tokens for everything. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Finished, haul, haulWith, makeFolder, start } from './harness.js';
@@ -121,4 +124,53 @@ test('haul config check says what is wrong, and commands use what is right', asy
   const published = await run('publish', join(folder, 'x'), '--name', 'x', '--json');
   assert.ok(published.lines.find(({ type }) => type === 'published')!.expires);
   await rm(config);
+});
+
+test('a depot that lies about names or digests makes no file anywhere', async (context) => {
+  const folder = await makeFolder(context);
+  const good = {
+    name: 'ci/a',
+    sha256: 'a'.repeat(64),
+    lengthBytes: 3,
+    contentType: null,
+    created: '2026-01-01T00:00:00.000Z',
+    expires: null,
+    isPinned: false,
+    infoHash: null,
+    url: 'http://127.0.0.1/x',
+    torrentUrl: null,
+    magnet: null,
+  };
+  let item: Record<string, unknown> = good;
+  const server = createServer(({ url }, response) => {
+    const isList = url!.startsWith('/artifacts/ci/');
+    response.statusCode = isList || url!.startsWith('/artifacts/one') ? 200 : 404;
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify(isList ? { prefix: 'ci/', items: [item], cursor: null } : item));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  context.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const get = (name: string) =>
+    haul('get', name, '--depot', `http://127.0.0.1:${port}`, '--output', join(folder, 'out'), '--timeout', '20');
+  for (const lie of [
+    { name: 'ci/../../outside' },
+    { name: '/etc/outside' },
+    { name: 'other/a' },
+    { sha256: '../../outside' },
+    { lengthBytes: -1 },
+    { name: 5 },
+  ]) {
+    item = { ...good, ...lie };
+    for (const name of ['ci/', 'one']) {
+      const { exitCode, stderr } = await get(name);
+      assert.notEqual(exitCode, 0, JSON.stringify(lie));
+      assert.match(stderr, /cannot be believed/, `${name} ${JSON.stringify(lie)}`);
+    }
+  }
+  assert.deepEqual(
+    (await readdir(folder, { recursive: true })).filter((name) => name !== 'out'),
+    [],
+  );
 });

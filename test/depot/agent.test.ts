@@ -71,7 +71,8 @@ test('a depot that is away: what is cached comes marked stale, what is not is a 
   await put(depot.url, 'other', bytesOf(10));
   const first = await agentOf(context, depot.url, join(folder, 'cache'));
   for (const name of ['short', 'long']) await get(first.agent.url, `artifacts/${name}`);
-  await first.agent.close(0);
+  // What was just fetched is still being put away.
+  await first.agent.close();
   await depot.close(0);
   // Another agent on the same cache, which has never seen the depot.
   const { agent } = await agentOf(context, depot.url, join(folder, 'cache'));

@@ -121,6 +121,8 @@ export class BlobCache {
 
   /** A fetch begins: the space is spoken for. @throws HaulError NO_SPACE: all that is here is in use */
   async reserve(sha256: string, lengthBytes: number): Promise<CachedBlob> {
+    // Nothing goes for what cannot have room all the same.
+    if (this.#heldBytes(sha256) + lengthBytes > this.#options.cacheBytes) throw noRoom(lengthBytes);
     const before = this.#blobs.get(sha256);
     if (before !== undefined) this.#forget(before);
     const blob: CachedBlob = {
@@ -135,7 +137,16 @@ export class BlobCache {
     await this.makeRoom(0);
     if (this.#usedBytes <= this.#options.cacheBytes) return blob;
     this.#forget(blob);
-    throw new HaulError('NO_SPACE', `the cache has no room for ${lengthBytes} bytes: what is in it is in use`);
+    throw noRoom(lengthBytes);
+  }
+
+  /** Of blobs that are in use, but for this one. */
+  #heldBytes(sha256: string): number {
+    let bytes = 0;
+    for (const blob of this.#blobs.values()) {
+      if (blob.sha256 !== sha256 && (blob.users > 0 || this.#options.isBusy(blob))) bytes += blob.lengthBytes;
+    }
+    return bytes;
   }
 
   /** The fetch is over before its end: what came stays. */
@@ -172,7 +183,9 @@ export class BlobCache {
 
   /** Its bytes are bad, or not wanted: nothing of it stays. */
   async drop(blob: CachedBlob): Promise<void> {
-    if (this.#blobs.get(blob.sha256) === blob) this.#forget(blob);
+    // What came after it has its folder.
+    if (this.#blobs.get(blob.sha256) !== blob) return;
+    this.#forget(blob);
     this.#options.onGone(blob);
     await this.folder.remove(blob.sha256);
   }
@@ -190,7 +203,10 @@ export class BlobCache {
       utimes(path, nowMs / 1000, nowMs / 1000).catch(() => {});
     }
     blob.usedMs = nowMs;
-    this.#blobs.delete(blob.sha256) && this.#blobs.set(blob.sha256, blob);
+    if (this.#blobs.get(blob.sha256) === blob) {
+      this.#blobs.delete(blob.sha256);
+      this.#blobs.set(blob.sha256, blob);
+    }
     if (this.#usedBytes > this.#options.cacheBytes) void this.makeRoom(0);
   }
 
@@ -279,4 +295,8 @@ async function heldBytes(folder: string): Promise<number> {
   const names = await readdir(folder).catch(() => []);
   const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).catch(() => null)));
   return sizes.reduce((sum, status) => sum + (status === null ? 0 : status.blocks * 512), 0);
+}
+
+function noRoom(lengthBytes: number): HaulError {
+  return new HaulError('NO_SPACE', `the cache has no room for ${lengthBytes} bytes: what is in it is in use`);
 }

@@ -3,6 +3,7 @@ import { HaulError } from '../../errors.js';
 import { json } from '../http/artifact-routes.js';
 import { Problem, problemOf } from '../http/problems.js';
 import type { Answer, Exchange } from '../http/route.js';
+import { CACHE_LIMITS } from './limits.js';
 
 type Work = (exchange: Exchange) => Promise<Answer>;
 
@@ -68,8 +69,20 @@ function text(message: string): string {
   return message.replace(/[<>&]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** The whole of a small body. @throws Problem 413 */
+/** The whole of a small body, which has to come at once. @throws Problem 408, 413 */
 export async function smallBody(exchange: Exchange, bytesMax: number): Promise<Buffer> {
+  let late: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<never>((_, reject) => {
+    const problem = new Problem(408, 'TIMEOUT', 'the body came too slowly');
+    late = setTimeout(() => reject(problem), CACHE_LIMITS.smallBodyMs);
+  });
+  const body = collect(exchange, bytesMax);
+  // One that is waited for no more ends with its connection.
+  body.catch(() => {});
+  return Promise.race([body, tooLate]).finally(() => clearTimeout(late));
+}
+
+async function collect(exchange: Exchange, bytesMax: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of exchange.body()) {

@@ -5,6 +5,8 @@ const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 
 export const CACHE_LIMITS = {
+  /** A body that is held whole has come in that time. */
+  smallBodyMs: 10_000,
   /** Of one entry: as much as GitHub takes in all. */
   entryBytes: 10 * GIB,
   /** Entries on their way in at once. */

@@ -11,6 +11,7 @@ import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { Problem, problemOf } from './problems.js';
 import type { Answer, Exchange, Method, Operation, Route, Slices } from './route.js';
 import { Router } from './router.js';
+import { shownPath } from './shown-path.js';
 import { parseQuery, parseTarget, type Target } from './target.js';
 import { type Anonymous, checkGrant, type Grant, grantOf, type TokenTable } from './tokens.js';
 import { UploadBody } from './upload-body.js';
@@ -63,14 +64,14 @@ interface Underway {
 }
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'PUT', 'DELETE', 'POST', 'PATCH']);
-const PASSKEY_PATH = /^\/[^/]+(\/(?:announce|scrape))$/;
 
 export class Handler {
   readonly #options: HandlerOptions;
   readonly #router: Router;
   readonly #answers: Answers;
   readonly #underway = new Set<Underway>();
-  #uploads = 0;
+  readonly #uploads = new Set<Underway>();
+  readonly #questions = new Set<Underway>();
   #isStopping = false;
 
   constructor(options: HandlerOptions) {
@@ -109,7 +110,7 @@ export class Handler {
       body: new UploadBody(request, response, expectsContinue),
       beganMs: this.#options.now(),
       abort: new AbortController(),
-      path: (request.url ?? '').split('?', 1)[0]!.replace(PASSKEY_PATH, '/…$1'),
+      path: shownPath(request.url ?? ''),
       grant: null,
       cors: {},
       sentBytes: 0,
@@ -199,15 +200,17 @@ export class Handler {
   }
 
   async *#bodyOf(underway: Underway): AsyncGenerator<Uint8Array> {
-    if (this.#uploads >= DEPOT_HTTP_LIMITS.uploads)
+    // What is asked in a small body takes no place from what is published.
+    const under = underway.request.method === 'POST' ? this.#questions : this.#uploads;
+    if (under.size >= DEPOT_HTTP_LIMITS.uploads)
       throw new Problem(503, 'BUSY', 'too many uploads are under way', {
         'retry-after': String(DEPOT_HTTP_LIMITS.retrySeconds),
       });
-    this.#uploads++;
+    under.add(underway);
     try {
       yield* underway.body.read();
     } finally {
-      this.#uploads--;
+      under.delete(underway);
     }
   }
 

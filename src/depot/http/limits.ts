@@ -32,6 +32,8 @@ export const DEPOT_HTTP_LIMITS = {
   listLooked: 10_000,
   /** Characters of a pattern. */
   patternCharacters: 256,
+  /** Steps of all alternatives together: a name of 1,000 characters costs so many thousand at most. */
+  patternSteps: 512,
   /** Alternatives that the braces of a pattern make. */
   patternAlternatives: 64,
   /** Who listens to /events at once. */

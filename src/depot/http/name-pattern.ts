@@ -20,6 +20,8 @@ export function namePattern(pattern: string): NameTest | string {
   if (plain === null)
     return `the braces of a pattern make at most ${DEPOT_HTTP_LIMITS.patternAlternatives} alternatives`;
   const machines = plain.map(stepsOf);
+  if (machines.reduce((sum, steps) => sum + steps.length, 0) > DEPOT_HTTP_LIMITS.patternSteps)
+    return `the alternatives of a pattern have at most ${DEPOT_HTTP_LIMITS.patternSteps} characters together`;
   return (name) => machines.some((steps) => matches(steps, name));
 }
 
@@ -102,6 +104,7 @@ function matches(steps: readonly Step[], name: string): boolean {
     }
     skipStars(next);
     [now, next] = [next, now];
+    if (!now.includes(1)) return false;
   }
   return now[steps.length] === 1;
 }

@@ -186,8 +186,13 @@ export function openTokens(file: string | null, lines: string | null, log: Log |
   const fixed = lines === null ? [] : tokensOfLines(lines, Date.now());
   const read = (): TokenTable => new TokenTable([...fixed, ...(file === null ? [] : readTokenFile(file))]);
   const stamp = (): string => {
-    const stat = file === null ? undefined : statSync(file, { throwIfNoEntry: false, bigint: true });
-    return stat === undefined ? 'none' : `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.mode}`;
+    try {
+      const stat = file === null ? undefined : statSync(file, { throwIfNoEntry: false, bigint: true });
+      return stat === undefined ? 'none' : `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.mode}`;
+    } catch (error) {
+      // A folder above it may not be looked into any more: whoever reads the file says why.
+      return `none: ${(error as NodeJS.ErrnoException).code}`;
+    }
   };
   let last = stamp();
   let table = read();
