@@ -67,8 +67,11 @@ test('a flood of nonsense is counted and does no harm', async (t) => {
   });
   // Our own port is nobody's; of all others a few are believed.
   const hash = [set.metainfo.infoHashHex];
+  const ports = [seed.port!, 1, 2, 3];
   await until('some are believed', DEADLINE_MS, async () => {
-    for (const port of [seed.port!, 1, 2, 3]) await send(encodeSearch('x', port, hash, 'c'));
+    // What the flood left is one datagram at a time, most often the first: each port comes first in its turn.
+    ports.push(ports.shift()!);
+    for (const port of ports) await send(encodeSearch('x', port, hash, 'c'));
     return seed.torrents[0]!.stats().knownAddresses >= 1;
   });
   assert.ok(seed.torrents[0]!.stats().knownAddresses <= 8);
