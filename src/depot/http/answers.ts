@@ -1,10 +1,11 @@
 /**
  * Sends the bytes of artifacts, slice by slice: the next is asked for when the kernel has taken the last one, so that a
- * slow reader holds one slice and no more. Who takes next to nothing is let go of, and where all places are taken
- * the slowest of whoever has most gives way. Requests in a row on one connection (pipelining) are answered in turn.
+ * slow reader holds one slice and no more. Who takes next to nothing is let go of; no address takes so many places that
+ * none is left for others, and where they are scarce all the same the slowest of whoever has most gives way. Requests in a row on one connection (pipelining) are answered in turn.
  */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { mayTake, ownOf } from './fair-places.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { Problem } from './problems.js';
 import type { Slices } from './route.js';
@@ -88,11 +89,11 @@ export class Answers {
   }
 
   #makeRoom(group: string): boolean {
-    if (this.#sending.size < DEPOT_HTTP_LIMITS.answers) return true;
+    const own = ownOf(this.#sending, group);
+    if (mayTake(own, this.#sending.size, DEPOT_HTTP_LIMITS.answers)) return true;
+    if (own >= DEPOT_HTTP_LIMITS.answersPerAddress) return false;
     const counts = new Map<string, number>();
     for (const sending of this.#sending) counts.set(sending.group, (counts.get(sending.group) ?? 0) + 1);
-    const own = counts.get(group) ?? 0;
-    if (own >= DEPOT_HTTP_LIMITS.answersPerAddress) return false;
     const most = Math.max(...counts.values());
     if (most <= own + 1) return false;
     const nowMs = this.#now();

@@ -6,6 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { groupOf } from '../../net/remote-group.js';
 import { Answers, hasTurn } from './answers.js';
+import { mayTake, ownOf } from './fair-places.js';
 import { checkHost, checkSameSite, corsHeaders, type GuardRules, preflightHeaders } from './guard.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { Problem, problemOf } from './problems.js';
@@ -55,6 +56,8 @@ interface Underway {
   readonly response: ServerResponse;
   readonly body: UploadBody;
   readonly beganMs: number;
+  /** Whose it is, when places are shared out. */
+  readonly group: string;
   readonly abort: AbortController;
   path: string;
   grant: Grant | null;
@@ -109,6 +112,7 @@ export class Handler {
       response,
       body: new UploadBody(request, response, expectsContinue),
       beganMs: this.#options.now(),
+      group: groupOf(request.socket.remoteAddress ?? ''),
       abort: new AbortController(),
       path: shownPath(request.url ?? ''),
       grant: null,
@@ -202,7 +206,8 @@ export class Handler {
   async *#bodyOf(underway: Underway): AsyncGenerator<Uint8Array> {
     // What is asked in a small body takes no place from what is published.
     const under = underway.request.method === 'POST' ? this.#questions : this.#uploads;
-    if (under.size >= DEPOT_HTTP_LIMITS.uploads)
+    const own = ownOf(under, underway.group);
+    if (!mayTake(own, under.size, DEPOT_HTTP_LIMITS.uploads))
       throw new Problem(503, 'BUSY', 'too many uploads are under way', {
         'retry-after': String(DEPOT_HTTP_LIMITS.retrySeconds),
       });
@@ -228,9 +233,8 @@ export class Handler {
     };
     const isBare = request.method === 'HEAD' || !hasLength || lengthBytes === 0;
     if (body !== undefined && isSlices(body) && !isBare) {
-      const group = groupOf(request.socket.remoteAddress ?? '');
       const writeHead = (): void => void response.writeHead(status, head);
-      underway.sentBytes = await this.#answers.send(response, body, group, writeHead);
+      underway.sentBytes = await this.#answers.send(response, body, underway.group, writeHead);
       return;
     }
     response.writeHead(status, head);

@@ -10,11 +10,11 @@ export const DEPOT_HTTP_LIMITS = {
   headersTimeoutMs: 10_000,
   /** A connection without a request is kept for so long. */
   keepAliveMs: 15_000,
-  /** Requests with a body under way at once. */
+  /** Requests with a body under way at once; how many of them one address may have says `fair-places.ts`, as below. */
   uploads: 256,
   /** Artifacts being sent at once; beyond that the slowest that had time enough gives way, or 503. */
   answers: 512,
-  /** Of one address (IPv6: one /64), once all places are taken. */
+  /** With so many an address (IPv6: one /64) makes nobody give way. */
   answersPerAddress: 128,
   /** An answer of which no part (256 KiB) was taken in so long ends: 4 KiB/s, and a slow line takes more. */
   answerIdleMs: 60_000,
