@@ -73,6 +73,26 @@ export class ShareTable<Holder> {
     return this.#holdings.has(holder);
   }
 
+  sumOf(key: string): number {
+    return this.#groups.get(key)?.sum ?? 0;
+  }
+
+  /** Null: there is none. @param key of a group; without: of all */
+  oldest(key?: string): Holder | null {
+    return (key === undefined ? this.#head : this.#groups.get(key)?.head)?.next.value ?? null;
+  }
+
+  newest(key: string): Holder | null {
+    return this.#groups.get(key)?.head.previous.value ?? null;
+  }
+
+  /** The group that holds most; null: there is none. Looks at all of them. */
+  heaviest(): string | null {
+    let [heaviest, most]: [string | null, number] = [null, 0];
+    for (const [key, { sum }] of this.#groups) if (sum > most) [heaviest, most] = [key, sum];
+    return heaviest;
+  }
+
   holders(): IterableIterator<Holder> {
     return this.#holdings.keys();
   }

@@ -10,7 +10,7 @@ import { openScope, type Scope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
 import { until } from '../../lab/wait.js';
 import { Throttle } from '../../src/peer/throttle.js';
-import { HttpConnections } from '../../src/tracker/http-connections.js';
+import { type ConnectionLimits, HttpConnections } from '../../src/tracker/http-connections.js';
 import { startTracker } from '../../src/tracker/server.js';
 
 const HOST = '127.0.0.1';
@@ -29,8 +29,8 @@ async function startShelf(scope: Scope): Promise<number> {
   return tracker.port;
 }
 
-function client(scope: Scope, port: number): Socket {
-  const socket = connect(port, HOST).on('error', () => {});
+function client(scope: Scope, port: number, localAddress = HOST): Socket {
+  const socket = connect({ port, host: HOST, localAddress }).on('error', () => {});
   scope.defer(() => void socket.destroy());
   return socket;
 }
@@ -57,9 +57,13 @@ test('hundreds of parts that are asked for in one go all come, in that order', a
 });
 
 /** Counts requests; `url` begins with /turn where they wait for their turn. */
-async function startCounter(scope: Scope, answer: RequestListener): Promise<{ port: number; seen(): number }> {
+async function startCounter(
+  scope: Scope,
+  answer: RequestListener,
+  limits?: ConnectionLimits,
+): Promise<{ port: number; seen(): number; count(): number }> {
   let seen = 0;
-  const connections = new HttpConnections((url) => url.startsWith('/turn'));
+  const connections = new HttpConnections((url) => url.startsWith('/turn'), limits);
   const guarded = connections.guard((request, response) => {
     seen++;
     answer(request, response);
@@ -72,7 +76,7 @@ async function startCounter(scope: Scope, answer: RequestListener): Promise<{ po
     server.closeAllConnections();
     server.close();
   });
-  return { port: (server.address() as AddressInfo).port, seen: () => seen };
+  return { port: (server.address() as AddressInfo).port, seen: () => seen, count: () => connections.count };
 }
 
 test('of an endless row of requests no more are read than one read holds until those are answered', async (t) => {
@@ -131,4 +135,51 @@ test('who goes away with hundreds of requests waiting leaves nothing behind', as
   });
   socket.write(ask(7));
   await until('another is served', DEADLINE_MS, () => text.includes('content-range: bytes 7-16/'));
+});
+
+const NARROW: ConnectionLimits = { total: 6, share: 3, waiting: { total: 1e6, share: 1e5 } };
+
+test('a crowd of idle connections turns out none in the middle of a request, whoever they are', async (t) => {
+  const scope = openScope(t);
+  const { port, seen, count } = await startCounter(scope, () => {}, NARROW);
+  const upload = client(scope, port, '127.0.0.2');
+  upload.write('PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n123');
+  await until('the upload began', DEADLINE_MS, () => seen() === 1);
+  for (const address of ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5'])
+    for (let k = 0; k < 5; k++) await once(client(scope, port, address), 'connect');
+  await until('all places are taken', DEADLINE_MS, () => count() === NARROW.total);
+  const last = client(scope, port, '127.0.0.6');
+  last.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  await until('whoever comes later is served', DEADLINE_MS, () => seen() === 2);
+  assert.ok(!upload.destroyed && !last.destroyed);
+});
+
+test('an address whose requests take all connections makes room for others, and keeps its share', async (t) => {
+  const scope = openScope(t);
+  const { port, seen, count } = await startCounter(scope, () => {}, NARROW);
+  const ask = (address: string): Socket => {
+    const socket = client(scope, port, address).resume();
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    return socket;
+  };
+  const greedy: Socket[] = [];
+  for (let k = 0; k < NARROW.total; k++) {
+    greedy.push(ask('127.0.0.2'));
+    await until('it is busy', DEADLINE_MS, () => seen() === k + 1);
+  }
+  // It has its share: nobody goes for one more of it.
+  const refused = ask('127.0.0.2');
+  await once(refused, 'close');
+  for (let k = 0; k < 3; k++) {
+    ask('127.0.0.3');
+    await until('others are served', DEADLINE_MS, () => seen() === NARROW.total + k + 1);
+  }
+  await until('so many of it are closed', DEADLINE_MS, () => greedy.filter((socket) => socket.destroyed).length === 3);
+  assert.deepEqual(
+    greedy.map((socket) => socket.destroyed),
+    [false, false, false, true, true, true],
+  );
+  // Both have their share, and all are in the middle of a request.
+  await once(ask('127.0.0.4'), 'close');
+  assert.equal(count(), NARROW.total);
 });
