@@ -187,6 +187,27 @@ test('who takes nothing is let go of, and holds one slice until then', async (co
   socket.destroy();
 });
 
+test('who does not take a long answer that is no artifact is let go of, too', async (context) => {
+  let nowMs = 0;
+  const text = 'x'.repeat(40_000_000);
+  let asked = 0;
+  const metrics = async () => {
+    asked++;
+    return { type: 'text/plain', text };
+  };
+  const { port, records, url } = await openTestDoor(context, { door: { now: () => nowMs }, inside: { metrics } });
+  assert.equal((await (await fetch(`${url}/metrics`)).text()).length, text.length);
+  const socket = net.connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.pause();
+  socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await until('it is asked for', 10_000, () => asked === 2);
+  nowMs = 61_000;
+  await until('it is let go of', 10_000, () => records.length === 2);
+  assert.deepEqual([records[1]!.isAborted, records[1]!.sentBytes < text.length], [true, true]);
+  socket.destroy();
+});
+
 test('requests in a row are answered in their order; a flood of them ends the connection', async (context) => {
   const { port, url } = await openTestDoor(context);
   for (const name of ['a', 'b', 'c'])

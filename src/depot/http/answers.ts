@@ -1,7 +1,8 @@
 /**
  * Sends the bytes of artifacts, slice by slice: the next is asked for when the kernel has taken the last one, so that a
- * slow reader holds one slice and no more. Who takes next to nothing is let go of; no address takes so many places that
- * none is left for others, and where they are scarce all the same the slowest of whoever has most gives way. Requests in a row on one connection (pipelining) are answered in turn.
+ * slow reader holds one slice and no more. Who takes next to nothing is let go of. No address takes so many places that
+ * none is left for others; where they are scarce all the same the slowest of whoever has most gives way. Requests in a
+ * row on one connection (pipelining) are answered in turn.
  */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -127,6 +128,8 @@ function write(response: ServerResponse, slice: Uint8Array): Promise<boolean> {
  */
 export function hasTurn(socket: Socket, response: ServerResponse): Promise<boolean> {
   if (response.socket !== null || socket.destroyed) return Promise.resolve(!socket.destroyed);
+  // As many wait as one read of the connection holds.
+  socket.setMaxListeners(0);
   return new Promise((resolve) => {
     const go = (): void => {
       socket.off('close', gone);

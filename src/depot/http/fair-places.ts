@@ -1,6 +1,7 @@
 /**
  * Places that are shared by all addresses: one may take as long as it has less than twice what is free, so that some
- * are free for others, however many it asks for. Alone an address gets two thirds of all; two get two fifths each. Pure.
+ * are free for others, however many it asks for. Alone an address gets two thirds of all, two get two fifths each.
+ * Pure.
  */
 
 /** @param own places of who asks. @param taken places of all, own ones among them */

@@ -64,7 +64,12 @@ interface Underway {
   cors: Readonly<Record<string, string>>;
   sentBytes: number;
   problem: string | null;
+  /** When a short answer was given out: whoever does not take it is let go of. */
+  answeredMs: number | null;
 }
+
+/** Longer answers are sent as bytes of artifacts are: in parts, and in a place of those. */
+const SHORT_BYTES = 64 * 1024;
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'PUT', 'DELETE', 'POST', 'PATCH']);
 
@@ -90,6 +95,9 @@ export class Handler {
   /** Once a second or so. */
   tick(): void {
     this.#answers.tick();
+    const untilMs = this.#options.now() - DEPOT_HTTP_LIMITS.answerIdleMs;
+    for (const { answeredMs, response } of this.#underway)
+      if (answeredMs !== null && answeredMs <= untilMs) response.destroy();
   }
 
   /** Answers from now on end their connections. */
@@ -119,6 +127,7 @@ export class Handler {
       cors: {},
       sentBytes: 0,
       problem: null,
+      answeredMs: null,
     };
     this.#underway.add(underway);
     response.once('close', () => this.#closed(underway));
@@ -222,7 +231,8 @@ export class Handler {
   async #send(underway: Underway, { status, headers = {}, body }: Answer): Promise<void> {
     const { request, response, cors } = underway;
     if (response.destroyed) return;
-    const lengthBytes = body === undefined ? 0 : isSlices(body) ? body.lengthBytes : Buffer.byteLength(body);
+    const slices = body === undefined ? null : slicesOf(body);
+    const lengthBytes = slices?.lengthBytes ?? (body === undefined ? 0 : Buffer.byteLength(body as string));
     const hasLength = status !== 204 && status !== 304;
     const isLingering = underway.body.isUnread;
     const head = {
@@ -232,13 +242,14 @@ export class Handler {
       ...(isLingering || this.#isStopping ? { connection: 'close' } : {}),
     };
     const isBare = request.method === 'HEAD' || !hasLength || lengthBytes === 0;
-    if (body !== undefined && isSlices(body) && !isBare) {
+    if (slices !== null && !isBare) {
       const writeHead = (): void => void response.writeHead(status, head);
-      underway.sentBytes = await this.#answers.send(response, body, underway.group, writeHead);
+      underway.sentBytes = await this.#answers.send(response, slices, underway.group, writeHead);
       return;
     }
     response.writeHead(status, head);
-    if (!isBare && !isSlices(body!)) {
+    underway.answeredMs = this.#options.now();
+    if (!isBare) {
       underway.sentBytes = lengthBytes;
       response.write(body);
     }
@@ -261,8 +272,15 @@ export class Handler {
   }
 }
 
-function isSlices(body: string | Uint8Array | Slices): body is Slices {
-  return typeof body === 'object' && 'open' in body;
+/** Null: it is short, and written at once. */
+function slicesOf(body: string | Uint8Array | Slices): Slices | null {
+  if (typeof body === 'object' && 'open' in body) return body;
+  if (body.length * 3 <= SHORT_BYTES || Buffer.byteLength(body) <= SHORT_BYTES) return null;
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  const open = async function* (): AsyncGenerator<Uint8Array> {
+    yield bytes;
+  };
+  return { lengthBytes: bytes.length, open };
 }
 
 function headerOf({ headers }: IncomingMessage, name: string): string | undefined {
