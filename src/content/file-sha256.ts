@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { fromSystemError, HaulError } from '../errors.js';
-import type { Sha256Answer, Sha256Failure, Sha256Task } from './sha256-thread.cjs';
+import type { Sha256Answer, Sha256Failure, Sha256File, Sha256Task } from './sha256-thread.cjs';
 
 export type { Sha256Answer } from './sha256-thread.cjs';
 
@@ -13,13 +13,16 @@ const STEP_BYTES = 4 * 1024 * 1024;
 
 export class FileSha256 {
   readonly #path: string;
+  readonly #markBytes: number | null;
   #worker: Worker | null = null;
   #toldBytes = 0;
   #outcome: Sha256Answer | HaulError | null = null;
   #onOutcome: (() => void) | null = null;
 
-  constructor(path: string) {
+  /** @param markBytes the digest of so many bytes from the begin is wanted, too */
+  constructor(path: string, markBytes: number | null = null) {
     this.#path = path;
+    this.#markBytes = markBytes;
   }
 
   /** So many bytes from the begin of the file on are good. The thread starts with the first of them. */
@@ -59,7 +62,9 @@ export class FileSha256 {
   #start(): Worker | null {
     try {
       // Named from two folders below `dist`, where this is, and where it is in a bundle.
-      const worker = new Worker(new URL('../content/sha256-thread.cjs', import.meta.url), { workerData: this.#path });
+      const worker = new Worker(new URL('../content/sha256-thread.cjs', import.meta.url), {
+        workerData: { path: this.#path, markBytes: this.#markBytes } satisfies Sha256File,
+      });
       worker.unref();
       worker.on('message', (said: Sha256Answer | Sha256Failure) => this.#heard(said));
       worker.once('error', (error) => this.#settle(this.#failure(error)));

@@ -1,76 +1,10 @@
 /** Depots that lie: no byte-complete bad answer leaves the agent, nothing bad is kept, nothing hangs. */
 import assert from 'node:assert/strict';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { agentOf, bytesOf, folderOf, get, sha256, untilTrue } from './agent-harness.js';
 import { createTorrentBytes } from './agent-torrent.js';
-
-type Answer = (request: IncomingMessage, response: ServerResponse) => void;
-
-interface Liar {
-  readonly url: string;
-  readonly seen: IncomingMessage[];
-}
-
-/** What it answers by what is asked: 'info', 'torrent', 'bytes'. */
-async function liar(
-  context: TestContext,
-  answers: Partial<Record<'info' | 'torrent' | 'bytes', Answer>>,
-): Promise<Liar> {
-  const seen: IncomingMessage[] = [];
-  const server = createServer((request, response) => {
-    seen.push(request);
-    const { search } = new URL(request.url!, 'http://x');
-    const kind = search === '?info' ? 'info' : search === '?torrent' ? 'torrent' : 'bytes';
-    const answer = answers[kind];
-    if (request.url === '/healthz') response.end('ok');
-    else if (answer === undefined) response.writeHead(404).end();
-    else answer(request, response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  context.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
-}
-
-function info(facts: Record<string, unknown>): Answer {
-  return (_request, response) => {
-    const plain = {
-      name: 'x',
-      contentType: null,
-      created: new Date(0).toISOString(),
-      expires: null,
-      isPinned: false,
-      infoHash: null,
-      url: 'http://elsewhere.invalid/',
-      torrentUrl: null,
-      magnet: null,
-    };
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ ...plain, ...facts }));
-  };
-}
-
-const send =
-  (bytes: Uint8Array, headers: Record<string, string> = {}): Answer =>
-  (_request, response) => {
-    response.writeHead(200, { 'content-length': bytes.length, ...headers }).end(bytes);
-  };
-
-/** All of the body that came, also where it broke off. */
-async function taken(url: string): Promise<{ status: number; bytes: number; isWhole: boolean }> {
-  const answer = await fetch(url);
-  let bytes = 0;
-  try {
-    for await (const chunk of answer.body!) bytes += (chunk as Uint8Array).length;
-    return { status: answer.status, bytes, isWhole: true };
-  } catch {
-    return { status: answer.status, bytes, isWhole: false };
-  }
-}
+import { type Answers, info, liar, send, taken } from './lying-depot.js';
 
 test('bytes of another digest never come to their end, and are not kept', async (context) => {
   const folder = await folderOf(context);
@@ -107,7 +41,7 @@ const FACTS = { sha256: sha256(GOOD), lengthBytes: GOOD.length };
 const OTHER = createTorrentBytes('x', bytesOf(6 * 2 ** 20));
 const RIGHT = createTorrentBytes('x', GOOD);
 
-const LIES: Readonly<Record<string, Partial<Record<'info' | 'torrent' | 'bytes', Answer>>>> = {
+const LIES: Readonly<Record<string, Answers>> = {
   'no JSON': { info: send(Buffer.from('<html>')) },
   'an info without an end': {
     info: (_request, response) => {

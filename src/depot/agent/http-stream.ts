@@ -1,18 +1,23 @@
 /**
  * The bytes of a blob as the depot sends them, from first to last: hashed, written to a file (a short one is kept in
- * memory), and read along by any number of readers. The last byte is given out when the digest is right, so that
- * whoever reads a bad blob never gets to its end. A connection that breaks is made anew from where it was.
+ * memory), and read along by any number of readers. Who reads to the end gets the last byte when the digest is right,
+ * so that nobody gets to the end of a bad blob. Of a range that ends before, only what is known to be right is given:
+ * by the hashes of the pieces of a torrent, or all of it at the end. A connection that breaks is made anew from where
+ * it was.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { FileSha256 } from '../../content/file-sha256.js';
 import { fromSystemError, HaulError } from '../../errors.js';
+import type { Metainfo } from '../../metainfo/metainfo.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
 import { DepotAway, type DepotClient, DepotLies, reasonOf } from './depot-client.js';
 import { Deferred } from './fetch.js';
 import { AGENT_LIMITS } from './limits.js';
+import { PieceCheck } from './piece-check.js';
 import { Spool } from './spool.js';
+import type { Head } from './torrent-part.js';
 
 export interface HttpStreamOptions {
   readonly row: ArtifactRow;
@@ -39,9 +44,13 @@ export class HttpStream {
   #thread: FileSha256 | null = null;
   #hereBytes = 0;
   #isRight = false;
+  #pieces: PieceCheck | null = null;
+  #stoppedDigest: string | null = null;
   #isStopped = false;
   #failure: unknown = null;
   #waiting: (() => void)[] = [];
+  /** How often whoever waits was woken: nobody begins to wait for what has just come. */
+  #wakes = 0;
   #readers = 0;
   #isClosing = false;
   readonly #ended: Promise<void>;
@@ -64,6 +73,17 @@ export class HttpStream {
     return this.#memory;
   }
 
+  /** Of one that is stopped: what readers may have got of it. */
+  get head(): Head {
+    return { lengthBytes: this.#hereBytes, sha256: this.#isRight ? this.row.sha256 : this.#stoppedDigest };
+  }
+
+  /** By these hashes it is known what is right before all is here. */
+  checkBy(metainfo: Metainfo): void {
+    this.#pieces = new PieceCheck(metainfo);
+    this.#wake();
+  }
+
   /** Nothing more comes: readers end where they are. Resolves when what came is in the file. */
   async stop(): Promise<void> {
     this.#isStopped = true;
@@ -74,8 +94,9 @@ export class HttpStream {
 
   /** No reader will come any more; the file is closed when the last one has gone. */
   async close(): Promise<void> {
-    this.#isClosing = true;
+    // What came is in the file before a reader that leaves may close it.
     await this.stop();
+    this.#isClosing = true;
     await this.#closeFile();
   }
 
@@ -88,22 +109,34 @@ export class HttpStream {
       for (let at = begin; at < end && !signal.aborted; ) {
         // Who comes when it is closed gets nothing of it.
         if (this.#isClosing && this.#file === null && this.#memory === null) return;
-        // Of the whole the last byte waits for the verdict.
-        const most = this.#isRight ? this.#hereBytes : Math.min(this.#hereBytes, this.row.lengthBytes - 1);
-        const until = Math.min(end, most);
+        const wakes = this.#wakes;
+        const until = Math.min(end, await this.#givenUntil(at, end));
         if (at < until) {
-          const slice = this.#memory?.subarray(at, until) ?? (await this.#spool!.read(at, until));
+          const slice = await this.#bytes(at, until);
           at += slice.length;
           yield slice;
         } else if (this.#isStopped) return;
         else if (this.#failure !== null) throw this.#failure;
-        else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+        else if (wakes === this.#wakes) await new Promise<void>((resolve) => this.#waiting.push(resolve));
       }
     } finally {
       signal.removeEventListener('abort', onAbort);
       this.#readers--;
       if (this.#isClosing) await this.#closeFile();
     }
+  }
+
+  async #givenUntil(at: number, end: number): Promise<number> {
+    const { lengthBytes } = this.row;
+    if (this.#isRight) return this.#hereBytes;
+    // Of the whole the last byte waits for the verdict.
+    if (end === lengthBytes) return Math.min(this.#hereBytes, lengthBytes - 1);
+    if (this.#pieces === null) return at;
+    return this.#pieces.goodUntil(at, this.#hereBytes, (from, to) => this.#bytes(from, to));
+  }
+
+  async #bytes(at: number, until: number): Promise<Uint8Array> {
+    return this.#memory?.subarray(at, until) ?? this.#spool!.read(at, until);
   }
 
   async #closeFile(): Promise<void> {
@@ -124,20 +157,24 @@ export class HttpStream {
         if (this.#hash === null) this.#thread = new FileSha256(path);
       }
       await this.#loadAll();
-      await this.#spool?.flush();
-      const digest = this.#hash?.digest('hex') ?? (await this.#thread!.digest(this.row.lengthBytes)).digest;
-      if (digest !== this.row.sha256)
+      if ((await this.#digest()) !== this.row.sha256)
         throw new DepotLies(`the bytes of ${this.row.name} have another SHA-256 than it said`);
       this.#isRight = true;
       this.whole.resolve();
     } catch (error) {
       this.#failure = error;
-      await this.#spool?.flush().catch(() => {});
+      this.#stoppedDigest = await this.#digest().catch(() => null);
       this.whole.reject(error);
     } finally {
       this.#thread?.close();
       this.#wake();
     }
+  }
+
+  /** Of what is here. It can be asked for once. */
+  async #digest(): Promise<string> {
+    await this.#spool?.flush();
+    return this.#hash?.digest('hex') ?? (await this.#thread!.digest(this.#hereBytes)).digest;
   }
 
   async #loadAll(): Promise<void> {
@@ -191,6 +228,7 @@ export class HttpStream {
   }
 
   #wake(): void {
+    this.#wakes++;
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

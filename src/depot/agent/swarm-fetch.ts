@@ -107,14 +107,22 @@ export class SwarmFetch implements Fetch {
       const head = await this.#head.promise;
       // Who jumps far ahead of the stream would wait for all that lies between.
       if (head !== null && begin <= head.hereBytes + NEAR_BYTES) {
-        for await (const slice of head.read({ begin, end }, signal)) {
-          at += slice.length;
-          yield slice;
+        try {
+          for await (const slice of head.read({ begin, end }, signal)) {
+            at += slice.length;
+            yield slice;
+          }
+        } catch (error) {
+          // The torrent goes on where a connection broke.
+          if (!(error instanceof DepotAway)) throw error;
         }
       } else if (head !== null) this.#hurry();
       if (at >= end || signal.aborted) return;
       const part = await this.#part.promise;
-      yield* part.read({ begin: at, end }, signal, head !== null && at > begin);
+      const isPatient = at > begin;
+      // Of a range that ends before, the stream gives nothing that is not verified.
+      const tookHead = isPatient && end === this.row.lengthBytes;
+      yield* part.read({ begin: at, end }, { signal, isPatient, tookHead });
     } catch (error) {
       throw this.#failure ?? error;
     }
@@ -167,6 +175,10 @@ export class SwarmFetch implements Fetch {
     const stream = new HttpStream({ row, client, path });
     this.#stream = stream;
     this.#head.resolve(stream);
+    meta.then(
+      ({ metainfo }) => stream.checkBy(metainfo),
+      () => {},
+    );
     const watch = new SlowWatch(row.lengthBytes, () => stream.hereBytes, now);
     try {
       const outcome = await Promise.race([
@@ -200,7 +212,7 @@ export class SwarmFetch implements Fetch {
       metainfo,
       output: cache.folder.data(row.sha256),
       webSeed: client.webSeedUrl(metainfo.infoHashHex, metainfo.name),
-      headBytes: this.#stream?.hereBytes ?? 0,
+      head: this.#stream?.head ?? null,
     });
     this.#torrent = part;
     return part;

@@ -21,8 +21,23 @@ export interface TorrentPartOptions {
   /** Path of the file of the blob. */
   readonly path: string;
   readonly webSeed: string;
-  /** So many bytes from the begin on were here before. */
-  readonly headBytes: number;
+  /** What a stream brought before, and gave to readers unverified; null: there was none. */
+  readonly head: Head | null;
+}
+
+/** The begin of a blob as a stream gave it away. */
+export interface Head {
+  readonly lengthBytes: number;
+  /** SHA-256 of these bytes; null: it is not known. */
+  readonly sha256: string | null;
+}
+
+export interface PartReadOptions {
+  readonly signal: AbortSignal;
+  /** It got its first bytes already. */
+  readonly isPatient: boolean;
+  /** It got bytes of the head that nobody has verified. */
+  readonly tookHead: boolean;
 }
 
 /** Held back of the whole until its SHA-256 is known to be right. */
@@ -33,22 +48,25 @@ const PATIENCE_MS = 10_000;
 export class TorrentPart {
   readonly torrent: Torrent;
   readonly #options: TorrentPartOptions;
-  readonly #right = new Deferred<void>();
+  /** All bytes are; null: so is the head, else what is to be said to its readers. */
+  readonly #right = new Deferred<DepotLies | null>();
   readonly #whole: Promise<void>;
   readonly #hash: FileSha256;
   /** Pieces before this one are verified, as far as we were told. */
   #next = 0;
   readonly #ahead = new Set<number>();
   #waiting: (() => void)[] = [];
+  #isChecked = false;
+  #isHeadBad = false;
   #isJudging = false;
   #isClosed = false;
 
   constructor(options: TorrentPartOptions) {
     this.#options = options;
-    const { engine, metainfo, output, path, webSeed } = options;
+    const { engine, metainfo, output, path, webSeed, head } = options;
     // In the folder is nothing that is anybody else's.
     this.torrent = engine.add(metainfo, { output, webSeeds: [webSeed], overwrite: true });
-    this.#hash = new FileSha256(path);
+    this.#hash = new FileSha256(path, head?.lengthBytes ?? null);
     this.torrent.on('verified', (piece) => this.#verified(piece));
     this.torrent.on('state', (state) => this.#checked(state));
     this.#whole = this.#untilWhole();
@@ -70,19 +88,27 @@ export class TorrentPart {
     return this.#whole;
   }
 
-  /** @param isPatient it got its first bytes already */
-  async *read({ begin, end }: ByteRange, signal: AbortSignal, isPatient: boolean): AsyncGenerator<Uint8Array> {
+  /**
+   * Whoever got bytes of the head gets its last ones when those were right; else it throws.
+   * @throws DepotLies, HaulError
+   */
+  async *read({ begin, end }: ByteRange, options: PartReadOptions): AsyncGenerator<Uint8Array> {
+    const { signal, tookHead } = options;
     const { lengthBytes } = this.#options.row;
     const held = end === lengthBytes ? Math.max(begin, end - HELD_BYTES) : end;
     for (let at = begin; at < end && !signal.aborted; ) {
-      if (isPatient && at >= this.#prefixBytes) await this.#grown(at, signal);
+      if (options.isPatient && at >= this.#prefixBytes) await this.#grown(at, signal);
+      if (tookHead && this.#isHeadBad) throw this.#badHead();
+      // Of a bad one it is not known how far what is verified reaches.
+      const isPatient = options.isPatient && !this.#isHeadBad;
       const until = this.#stretchEnd(at, end, isPatient);
       for await (const chunk of this.#chunks(at, until, signal)) {
         const free = Math.max(0, Math.min(chunk.length, held - at));
         at += chunk.length;
         if (free > 0) yield chunk.subarray(0, free);
         if (free === chunk.length) continue;
-        await this.#right.promise;
+        const trouble = await this.#right.promise;
+        if (tookHead && trouble !== null) throw trouble;
         yield chunk.subarray(free);
       }
     }
@@ -127,7 +153,7 @@ export class TorrentPart {
       this.#wake();
     }, PATIENCE_MS);
     signal.addEventListener('abort', this.#wake);
-    while (at >= this.#prefixBytes && !this.#isClosed && !signal.aborted && !isOver)
+    while (at >= this.#prefixBytes && !this.#isClosed && !signal.aborted && !isOver && !this.#isHeadBad)
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     signal.removeEventListener('abort', this.#wake);
     clearTimeout(timer);
@@ -142,10 +168,15 @@ export class TorrentPart {
 
   /** What was here before has been looked at. Where it is not good it comes anew, and tells so. */
   #checked(state: string): void {
-    if (state !== 'downloading' && state !== 'seeding') return;
+    if (this.#isChecked || (state !== 'downloading' && state !== 'seeding')) return;
+    this.#isChecked = true;
     const { geometry } = this.torrent.metainfo;
-    const pieces = geometry.wholePiecesIn(0, this.#options.headBytes).end;
-    if (this.torrent.stats().verifiedPieces < pieces) return;
+    const pieces = geometry.wholePiecesIn(0, this.#options.head?.lengthBytes ?? 0).end;
+    if (this.torrent.stats().verifiedPieces < pieces) {
+      this.#isHeadBad = true;
+      this.#wake();
+      return;
+    }
     this.#next = Math.max(this.#next, pieces);
     this.#advance();
   }
@@ -162,14 +193,20 @@ export class TorrentPart {
   #judge(): void {
     if (this.#isJudging) return;
     this.#isJudging = true;
-    const { lengthBytes, sha256, name } = this.#options.row;
+    const { row, head } = this.#options;
+    const { lengthBytes, sha256, name } = row;
     this.#hash.digest(lengthBytes).then(
-      ({ digest }) => {
-        if (digest === sha256) this.#right.resolve();
+      ({ digest, markDigest }) => {
+        const isHeadRight = head === null || (head.sha256 !== null && head.sha256 === markDigest);
+        if (digest === sha256) this.#right.resolve(isHeadRight ? null : this.#badHead());
         else this.#right.reject(new DepotLies(`the torrent of ${name} leads to bytes of another SHA-256`));
       },
       (error: unknown) => this.#right.reject(error),
     );
+  }
+
+  #badHead(): DepotLies {
+    return new DepotLies(`the begin of ${this.#options.row.name} that it sent by HTTP is not that of the artifact`);
   }
 
   async #untilWhole(): Promise<void> {
