@@ -201,14 +201,16 @@ export class Depot implements Depository {
       if (known !== null && (request.onlyIfNew || (isOther && !request.overwrite))) throw taken(known);
       // As the catalogue will have it: a pin stays with its name.
       if (known?.isPinned === true) row = { ...wished, isPinned: true };
-      await this.#store.commit(upload, { name, row: rowToJson(row) });
       try {
+        await this.#store.commit(upload, { name, row: rowToJson(row) });
         const found = await this.#catalogue.put(row, request);
         if (found.kind === 'conflict') await this.#unname(row);
         return found;
       } catch (error) {
-        await this.#unname(row).catch(() => {});
-        throw error;
+        if (!(await this.#unname(row).catch(() => false))) throw error;
+        // The catalogue complained, and has taken it all the same.
+        if (known === null) return { kind: 'created' };
+        return isOther ? { kind: 'replaced', row: known } : { kind: 'unchanged', row };
       }
     });
     if (outcome.kind === 'conflict') throw taken(outcome.row);
@@ -217,9 +219,14 @@ export class Depot implements Depository {
     return { kind: outcome.kind, row: outcome.kind === 'unchanged' ? outcome.row : row };
   }
 
-  /** Under the lock: the catalogue did not take the row. */
-  async #unname({ name, sha256 }: ArtifactRow): Promise<void> {
-    const there = await this.#catalogue.get(name);
+  /**
+   * Under the lock: store or catalogue did not take it. While nobody can tell whether the catalogue will, nothing is
+   * touched: a row may come to name the blob.
+   * @returns whether the catalogue has the row after all
+   */
+  async #unname({ name, sha256, createdMs }: ArtifactRow): Promise<boolean> {
+    const there = await this.#catalogue.settled(name);
+    if (there?.sha256 === sha256 && there.createdMs === createdMs) return true;
     const isNamed = await this.#catalogue.isNamed(sha256);
     // On a full disk a note may find no room: what frees space does not wait for it.
     const noted = this.#store.note(sha256, name, there?.sha256 === sha256 ? rowToJson(there) : null);
@@ -229,6 +236,7 @@ export class Depot implements Depository {
     );
     if (!isNamed) await this.#store.remove(sha256);
     if (trouble !== null) throw trouble;
+    return false;
   }
 
   /** A row is gone: so are its torrent and its blob, if no other row has them. */

@@ -86,6 +86,8 @@ export function testCatalogue(title: string, maker: CatalogueMaker): void {
       });
       assert.deepEqual(await catalogue.put(row, ADD), { kind: 'created' });
       assert.deepEqual(await catalogue.get('artifacts/a'), row);
+      assert.deepEqual(await catalogue.settled('artifacts/a'), row);
+      assert.equal(await catalogue.settled('artifacts/b'), null);
       assert.deepEqual(await catalogue.counts(), { names: 1, blobs: 1, blobBytes: 2 ** 50 });
     });
 

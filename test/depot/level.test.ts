@@ -176,7 +176,7 @@ describe('damaged', () => {
     const random = makeRandom(4);
     for (let round = 0; round < 40; round++) {
       const folder = await filled(scope, 20);
-      const files = readdirSync(folder).filter((name) => !/^(?:LOCK|LOG.*)$/.test(name));
+      const files = readdirSync(folder).filter((name) => !/^(?:LOCK|LOG.*|ballast)$/.test(name));
       const file = path.join(folder, files[Math.floor(random() * files.length)]!);
       const bytes = readFileSync(file);
       const kind = round % 4;
@@ -217,13 +217,14 @@ describe('damaged', () => {
   });
 });
 
-test('on a full disk a put is refused, and those after it work when there is room again', async (t) => {
+test('on a full disk, without a ballast, a put is refused, and works when there is room again', async (t) => {
   const scope = openScope(t);
-  const disk = await smallDisk(t, scope, 'size=20m');
+  const disk = await smallDisk(t, scope, 'size=32m');
   if (disk === null) return;
   const catalogue = await opened(scope, path.join(disk, 'catalogue'));
   await catalogue.put(rowOf('artifacts/before', 'before'), ADD);
-  writeFileSync(path.join(disk, 'ballast'), Buffer.alloc(19_000_000));
+  rmSync(path.join(disk, 'catalogue', 'ballast'));
+  writeFileSync(path.join(disk, 'others'), Buffer.alloc(31_000_000));
   const kept = new Set(['artifacts/before']);
   let refused = 0;
   for (let round = 0; refused < 5 && round < 2000; round++) {
@@ -240,7 +241,7 @@ test('on a full disk a put is refused, and those after it work when there is roo
   }
   assert.equal(refused, 5);
   assert.equal((await listAll(catalogue, '', 1000)).length, kept.size);
-  rmSync(path.join(disk, 'ballast'));
+  rmSync(path.join(disk, 'others'));
   await catalogue.put(rowOf('artifacts/after', 'after'), ADD);
   kept.add('artifacts/after');
   assert.deepEqual(await catalogue.audit(), []);

@@ -24,6 +24,10 @@ export class MemoryCatalogue implements Catalogue {
     return this.#open.get(name) ?? null;
   }
 
+  async settled(name: string): Promise<ArtifactRow | null> {
+    return this.get(name);
+  }
+
   async put(row: ArtifactRow, rules: PutRules): Promise<PutOutcome> {
     checkRow(row);
     const other = [...this.#open.values()].find(({ sha256 }) => sha256 === row.sha256);

@@ -8,6 +8,8 @@ import type { PublishRequest } from '../../src/depot/publish-port.js';
 import { HaulError } from '../../src/errors.js';
 import { bytesOf, chunksOf, code, contentOf, KIB, MIB, openKit, request, sha256 } from './depot-kit.js';
 
+const ADD_OVER = { overwrite: true, onlyIfNew: false };
+
 describe('publishing', () => {
   for (const length of [0, 1, 5 * KIB, 64 * KIB, 64 * KIB + 1, 3 * MIB, 9 * MIB + 17]) {
     for (const isKnown of [true, false]) {
@@ -185,6 +187,33 @@ describe('publishing', () => {
     assert.deepEqual(await made.depot.find('artifacts/x'), row);
     assert.ok((await contentOf(made, 'y')).equals(bytesOf(10)));
     assert.equal(await made.depot.find('artifacts/again'), null);
+  });
+
+  test('while nobody can tell what became of a row its blob stays; then it is there or gone', async (t) => {
+    const made = await openKit(t);
+    const { depot, store, catalogue } = made;
+    const [old, other] = [bytesOf(100), bytesOf(200, 2)];
+    await depot.publish(request('x', old));
+    const complaint = () => Promise.reject(new HaulError('IO', 'Input/output error'));
+    const put = catalogue.put.bind(catalogue);
+    const overwrite = { overwrite: true };
+    t.mock.method(catalogue, 'put', complaint);
+    await assert.rejects(depot.publish(request('x', other, overwrite)), code('IO'));
+    assert.equal(store.usedBytes, 100, 'it is certain that the row is not there');
+    t.mock.method(catalogue, 'settled', complaint);
+    await assert.rejects(depot.publish(request('x', other, overwrite)), code('IO'));
+    assert.equal(store.usedBytes, 300, 'nobody knows');
+    t.mock.restoreAll();
+    // It comes true behind our back.
+    await put({ ...(await depot.find('artifacts/x'))!, sha256: sha256(other), lengthBytes: 200 }, ADD_OVER);
+    assert.ok((await contentOf(made, 'x')).equals(other));
+    t.mock.method(catalogue, 'put', async (...all: Parameters<typeof put>) => {
+      await put(...all);
+      throw new HaulError('IO', 'Input/output error');
+    });
+    assert.equal((await depot.publish(request('x', old, overwrite))).kind, 'replaced', 'it was taken all the same');
+    assert.ok((await contentOf(made, 'x')).equals(old));
+    assert.equal(store.usedBytes, 100);
   });
 
   test('where a note finds no room a removal frees its bytes all the same', async (t) => {

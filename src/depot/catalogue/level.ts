@@ -1,24 +1,14 @@
 /**
  * The catalogue in LevelDB, in one folder of the depot's own. One process has it at a time. Reads go to what is on the
  * disk; changes go through the one writer. See `keys.ts` for what is kept and how.
- *
- * After a write that failed (a full disk) LevelDB takes nothing more, or would lose what comes behind the torn end of
- * its log; it can be read. With the next write it is opened anew, which cuts that end off and needs some room. What
- * failed may show up then all the same, and is taken back: who was told no may have acted on it.
  */
-import { existsSync } from 'node:fs';
-import { mkdir, open, readdir, statfs } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { dirname, resolve } from 'node:path';
-import type { ClassicLevel } from 'classic-level';
-import { fromSystemError, HaulError } from '../../errors.js';
+import { HaulError } from '../../errors.js';
 import { auditRows } from './audit.js';
-import { decodeBlob, decodeCounts, encodeCounts } from './counts.js';
+import { decodeBlob, decodeCounts } from './counts.js';
 import {
   ageKey,
   behind,
   blobKey,
-  CATALOGUE_VERSION,
   COUNTS_KEY,
   infoHashInKey,
   type KeyRange,
@@ -28,9 +18,9 @@ import {
   rowKey,
   rowsBehind,
   useKey,
-  VERSION_KEY,
 } from './keys.js';
-import { damagedCatalogue, fromLevelError } from './level-errors.js';
+import type { LevelDatabase } from './level-database.js';
+import { openLevelDatabase } from './level-database.js';
 import type {
   ArtifactRow,
   Catalogue,
@@ -42,24 +32,15 @@ import type {
   RowFacts,
 } from './port.js';
 import { checkRow, decidePut, decodeRow, holdsFor, isWellFormed } from './row.js';
-import { type Operation, Writer } from './writer.js';
+import { Writer } from './writer.js';
 
 const ROWS_MAX = 1000;
 /** Of one read of many: the longest keys and values of a page. Bytes. */
 const READ_BYTES = 4 * 1024 * 1024;
-/** To open it anew LevelDB writes a table of what its log holds (4 MiB), and files of a few KiB. */
-const REOPEN_BYTES = 8 * 1024 * 1024;
-/** What LevelDB leaves in its folder beside CURRENT, which names the first of them. */
-const LEVEL_FILE = /^(?:MANIFEST-\d+|\d+\.(?:ldb|sst|log))$/;
 
 export interface LevelOptions {
   /** Told of each damaged row that house-keeping left out. */
   readonly onDamaged?: (error: HaulError) => void;
-}
-
-/** Only the depot needs it, and it is native: it is loaded when the first catalogue is opened. */
-function loadLevel(): typeof ClassicLevel {
-  return (createRequire(import.meta.url)('classic-level') as typeof import('classic-level')).ClassicLevel;
 }
 
 /**
@@ -68,87 +49,31 @@ function loadLevel(): typeof ClassicLevel {
  * @throws HaulError IN_USE (another process has it), BAD_DATA (damaged, or of a newer version), and those of the disk
  */
 export async function openLevelCatalogue(folder: string, options: LevelOptions = {}): Promise<LevelCatalogue> {
-  const place = resolve(folder);
-  const files = await filesIn(place);
-  if (!files.includes('CURRENT') && files.some((name) => LEVEL_FILE.test(name))) {
-    throw damagedCatalogue(place, 'its file CURRENT is missing');
-  }
-  const Level = loadLevel();
-  const database = new Level<string, string>(place);
-  try {
-    await database.open();
-    const isNew = await readHead(database, place);
-    return new LevelCatalogue(database, place, isNew, options);
-  } catch (error) {
-    await database.close().catch(() => {});
-    throw fromLevelError(error, 'open', place);
-  }
-}
-
-/** Of its folder, which is made where it is not there. */
-async function filesIn(place: string): Promise<string[]> {
-  try {
-    if (!existsSync(place)) {
-      await mkdir(place, { recursive: true });
-      const parent = await open(dirname(place));
-      await parent.sync().finally(() => parent.close());
-    }
-    return await readdir(place);
-  } catch (error) {
-    throw fromSystemError(error, 'open catalogue', place);
-  }
-}
-
-/** @returns whether it is new */
-async function readHead(database: ClassicLevel<string, string>, place: string): Promise<boolean> {
-  const [version, counts] = await database.getMany([VERSION_KEY, COUNTS_KEY]);
-  if (version === undefined) {
-    const [first] = await database.keys({ limit: 1 }).all();
-    if (first !== undefined) throw damagedCatalogue(place, 'it names no version');
-    const head = [
-      { type: 'put' as const, key: VERSION_KEY, value: String(CATALOGUE_VERSION) },
-      { type: 'put' as const, key: COUNTS_KEY, value: encodeCounts({ names: 0, blobs: 0, blobBytes: 0 }) },
-    ];
-    await database.batch(head, { sync: true });
-    return true;
-  }
-  if (!/^[1-9]\d{0,8}$/.test(version)) throw damagedCatalogue(place, 'its version is none');
-  if (Number(version) > CATALOGUE_VERSION) {
-    const message =
-      `the catalogue ${place} is of version ${version}, and this program knows up to ${CATALOGUE_VERSION}: ` +
-      'use the newer program that wrote it';
-    throw new HaulError('BAD_DATA', message, { version: Number(version) });
-  }
-  decodeCounts(counts);
-  return false;
+  return new LevelCatalogue(await openLevelDatabase(folder), options);
 }
 
 export class LevelCatalogue implements Catalogue {
   /** It was not there when it was opened: where blobs are, it was lost. */
   readonly isNew: boolean;
-  readonly #database: ClassicLevel<string, string>;
-  readonly #place: string;
+  readonly #database: LevelDatabase;
   readonly #writer: Writer;
   readonly #onDamaged: (error: HaulError) => void;
-  /** So often it was opened again. */
-  #reopened = 0;
-  #reopening: Promise<void> | null = null;
-  /** What takes a write back that failed; null: none did. */
-  #undo: Operation[] | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor(database: ClassicLevel<string, string>, place: string, isNew: boolean, options: LevelOptions) {
+  constructor(database: LevelDatabase, options: LevelOptions) {
     this.#database = database;
-    this.#place = place;
-    this.isNew = isNew;
+    this.isNew = database.isNew;
     this.#onDamaged = options.onDamaged ?? (() => {});
-    const getMany = (keys: string[]) => this.#reading(() => database.getMany(keys));
-    this.#writer = new Writer({ getMany, write: (operations, sync) => this.#write(operations, sync) });
+    this.#writer = new Writer({
+      settle: () => database.settle(),
+      getMany: (keys) => database.reading((level) => level.getMany(keys)),
+      write: (batch, sync) => database.write(batch, sync),
+    });
   }
 
   async get(name: string): Promise<ArtifactRow | null> {
     if (!isWellFormed(name)) return null;
-    const value = await this.#reading(() => this.#database.get(rowKey(name)));
+    const value = await this.#database.reading((level) => level.get(rowKey(name)));
     return value === undefined ? null : decodeRow(name, value);
   }
 
@@ -190,6 +115,11 @@ export class LevelCatalogue implements Catalogue {
     if (failure !== undefined) throw failure.reason;
   }
 
+  async settled(name: string): Promise<ArtifactRow | null> {
+    if (!isWellFormed(name)) return null;
+    return this.#writer.change(name, null, true, (row) => ({ next: undefined, outcome: row }));
+  }
+
   async list({ prefix, cursor, limit }: ListQuery): Promise<ListPage> {
     if (cursor !== null && !isWellFormed(cursor))
       throw new HaulError('BAD_ARGUMENT', 'the cursor is none', { option: 'cursor' });
@@ -201,7 +131,7 @@ export class LevelCatalogue implements Catalogue {
   }
 
   async isNamed(sha256: string): Promise<boolean> {
-    const value = await this.#reading(() => this.#database.get(blobKey(sha256)));
+    const value = await this.#database.reading((level) => level.get(blobKey(sha256)));
     return value !== undefined && decodeBlob(sha256, value).names > 0;
   }
 
@@ -240,15 +170,15 @@ export class LevelCatalogue implements Catalogue {
   }
 
   async counts(): Promise<CatalogueCounts> {
-    return decodeCounts(await this.#reading(() => this.#database.get(COUNTS_KEY)));
+    return decodeCounts(await this.#database.reading((level) => level.get(COUNTS_KEY)));
   }
 
   /** What does not agree in all that is kept, one line each; for tests and checks: it reads everything. */
   async audit(): Promise<string[]> {
     const all: [string, string][] = [];
-    await this.#reading(async () => {
+    await this.#database.reading(async (level) => {
       all.length = 0;
-      for await (const entry of this.#database.iterator()) all.push(entry);
+      for await (const entry of level.iterator()) all.push(entry);
     });
     return auditRows(all);
   }
@@ -263,7 +193,7 @@ export class LevelCatalogue implements Catalogue {
     const wanted = Math.min(ROWS_MAX, Math.max(0, Math.floor(limit)));
     if (wanted === 0) return [];
     const names = (await this.#range(range, wanted)).map(([key]) => nameInKey(key));
-    const values = await this.#reading(() => this.#database.getMany(names.map(rowKey)));
+    const values = await this.#database.reading((level) => level.getMany(names.map(rowKey)));
     return values.flatMap((value, index) => {
       if (value === undefined) return [];
       try {
@@ -276,9 +206,9 @@ export class LevelCatalogue implements Catalogue {
   }
 
   #range({ gte, gt, lt }: KeyRange, limit: number): Promise<[string, string][]> {
-    return this.#reading(async () => {
+    return this.#database.reading(async (level) => {
       const bounds = gt === undefined ? { gte: gte!, lt } : { gt, lt };
-      const iterator = this.#database.iterator({ ...bounds, highWaterMarkBytes: READ_BYTES });
+      const iterator = level.iterator({ ...bounds, highWaterMarkBytes: READ_BYTES });
       try {
         const entries: [string, string][] = [];
         while (entries.length < limit) {
@@ -291,73 +221,5 @@ export class LevelCatalogue implements Catalogue {
         await iterator.close();
       }
     });
-  }
-
-  /** One read; where it fell into a moment in which all is opened anew, it is done again behind that. */
-  async #reading<T>(read: () => Promise<T>): Promise<T> {
-    for (;;) {
-      await this.#reopening?.catch(() => {});
-      const reopened = this.#reopened;
-      if (this.#closing !== null && this.#database.status !== 'open') {
-        throw new HaulError('CLOSED', 'the catalogue is closed');
-      }
-      try {
-        if (this.#database.status !== 'open') await this.#reopen();
-        return await read();
-      } catch (error) {
-        if (this.#reopening !== null || this.#reopened !== reopened) continue;
-        throw fromLevelError(error, 'read', this.#place);
-      }
-    }
-  }
-
-  async #write(operations: Operation[], sync: boolean): Promise<void> {
-    if (this.#undo !== null) await this.#heal(this.#undo);
-    try {
-      await this.#database.batch(operations, { sync });
-    } catch (error) {
-      this.#undo = await this.#before(operations);
-      throw fromLevelError(error, 'write', this.#place);
-    }
-  }
-
-  /** What restores all that these would have changed; nothing where even that cannot be read. */
-  async #before(operations: readonly Operation[]): Promise<Operation[]> {
-    const keys = [...new Set(operations.map(({ key }) => key))];
-    try {
-      const values = await this.#database.getMany(keys);
-      return keys.map((key, index) => {
-        const value = values[index];
-        return value === undefined ? { type: 'del', key } : { type: 'put', key, value };
-      });
-    } catch {
-      return [];
-    }
-  }
-
-  async #heal(undo: Operation[]): Promise<void> {
-    try {
-      const { bavail, bsize } = await statfs(this.#place);
-      if (bavail * bsize < REOPEN_BYTES) {
-        const message = `write catalogue ${this.#place}: no space left on the device; free some`;
-        throw new HaulError('NO_SPACE', message, { operation: 'write', where: this.#place });
-      }
-      await this.#reopen();
-      if (undo.length > 0) await this.#database.batch(undo, { sync: true });
-      this.#undo = null;
-    } catch (error) {
-      throw fromLevelError(error, 'write', this.#place);
-    }
-  }
-
-  #reopen(): Promise<void> {
-    this.#reopening ??= (async () => {
-      await this.#database.close();
-      await this.#database.open();
-      this.#reopened++;
-    })().finally(() => {
-      this.#reopening = null;
-    });
-    return this.#reopening;
   }
 }

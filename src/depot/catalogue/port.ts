@@ -82,6 +82,11 @@ export interface CatalogueCounts {
  */
 export interface Catalogue {
   get(name: string): Promise<ArtifactRow | null>;
+  /**
+   * What `get` gives, for good: a change of the name that rejected before has come true or never will. Rejects while
+   * nobody can tell; whoever was told of a failure must not act on it before.
+   */
+  settled(name: string): Promise<ArtifactRow | null>;
   /** Durable when it resolves: it survives a crash of the machine. Of several at once for one name one wins. */
   put(row: ArtifactRow, rules: PutRules): Promise<PutOutcome>;
   /**

@@ -17,10 +17,18 @@ export type Operation =
   | { readonly type: 'put'; readonly key: string; readonly value: string }
   | { readonly type: 'del'; readonly key: string };
 
+/** A batch, and what takes it back. */
+export interface Batch {
+  readonly operations: Operation[];
+  readonly undo: Operation[];
+}
+
 /** What the writer needs of a database. */
 export interface Backing {
+  /** Resolves when it is certain what all changes before came to. */
+  settle(): Promise<void>;
   getMany(keys: string[]): Promise<readonly (string | undefined)[]>;
-  write(operations: Operation[], sync: boolean): Promise<void>;
+  write(batch: Batch, sync: boolean): Promise<void>;
 }
 
 /**
@@ -87,6 +95,7 @@ export class Writer {
   /** Never rejects: each change is told. */
   async #writeGroup(changes: readonly Change[]): Promise<void> {
     try {
+      await this.#backing.settle();
       const group = await Group.read(this.#backing, changes);
       const decided = changes.flatMap((change) => {
         try {
@@ -96,13 +105,9 @@ export class Writer {
           return [];
         }
       });
-      const operations = group.operations();
-      if (operations.length > 0) {
-        await this.#backing.write(
-          operations,
-          changes.some((change) => change.isDurable),
-        );
-      }
+      const batch = group.batch();
+      const isDurable = changes.some((change) => change.isDurable);
+      if (batch.operations.length > 0) await this.#backing.write(batch, isDurable);
       for (const { change, outcome } of decided) change.resolve(outcome as never);
     } catch (error) {
       for (const change of changes) change.reject(error);
@@ -116,7 +121,11 @@ class Group {
   readonly #rows: Map<string, ArtifactRow | null | HaulError>;
   readonly #blobs: Map<string, BlobCount | null | HaulError>;
   readonly #operations: Operation[] = [];
-  readonly #changedBlobs = new Set<string>();
+  /** By key: the value before all this; undefined: there was none. */
+  readonly #before = new Map<string, string | undefined>();
+  /** As they were before. */
+  readonly #changedBlobs = new Map<string, BlobCount | null>();
+  readonly #countsBefore: CatalogueCounts;
 
   private constructor(
     rows: Map<string, ArtifactRow | null | HaulError>,
@@ -126,6 +135,7 @@ class Group {
     this.#rows = rows;
     this.#blobs = blobs;
     this.#counts = counts;
+    this.#countsBefore = counts;
   }
 
   static async read(backing: Backing, changes: readonly Change[]): Promise<Group> {
@@ -151,18 +161,18 @@ class Group {
   }
 
   /** All that is to be written. */
-  operations(): Operation[] {
-    if (this.#operations.length === 0) return [];
-    for (const sha256 of this.#changedBlobs) {
-      const blob = this.#blob(sha256);
-      this.#operations.push(
-        blob === null
-          ? { type: 'del', key: blobKey(sha256) }
-          : { type: 'put', key: blobKey(sha256), value: encodeBlob(blob) },
-      );
+  batch(): Batch {
+    if (this.#operations.length === 0) return { operations: [], undo: [] };
+    for (const [sha256, before] of this.#changedBlobs) {
+      this.#change(blobKey(sha256), encoded(before, encodeBlob), encoded(this.#blob(sha256), encodeBlob));
     }
-    this.#operations.push({ type: 'put', key: COUNTS_KEY, value: encodeCounts(this.#counts) });
-    return this.#operations;
+    this.#change(COUNTS_KEY, encodeCounts(this.#countsBefore), encodeCounts(this.#counts));
+    return { operations: this.#operations, undo: [...this.#before].map(([key, value]) => operation(key, value)) };
+  }
+
+  #change(key: string, before: string | undefined, value: string | undefined): void {
+    this.#operations.push(operation(key, value));
+    if (!this.#before.has(key)) this.#before.set(key, before);
   }
 
   #replace(name: string, old: ArtifactRow | null, next: ArtifactRow | null): void {
@@ -175,11 +185,9 @@ class Group {
     }
     const oldKeys = old === null ? [] : indexKeys(old);
     const nextKeys = next === null ? [] : indexKeys(next);
-    for (const key of oldKeys) if (!nextKeys.includes(key)) this.#operations.push({ type: 'del', key });
-    for (const key of nextKeys) if (!oldKeys.includes(key)) this.#operations.push({ type: 'put', key, value: '' });
-    this.#operations.push(
-      next === null ? { type: 'del', key: rowKey(name) } : { type: 'put', key: rowKey(name), value: encodeRow(next) },
-    );
+    for (const key of oldKeys) if (!nextKeys.includes(key)) this.#change(key, '', undefined);
+    for (const key of nextKeys) if (!oldKeys.includes(key)) this.#change(key, undefined, '');
+    this.#change(rowKey(name), encoded(old, encodeRow), encoded(next, encodeRow));
     this.#rows.set(name, next);
     const names = this.#counts.names + (next === null ? 0 : 1) - (old === null ? 0 : 1);
     this.#counts = { ...this.#counts, names };
@@ -195,14 +203,23 @@ class Group {
   }
 
   #count({ sha256, lengthBytes }: ArtifactRow, by: 1 | -1): void {
-    const before = this.#blob(sha256)?.names ?? 0;
+    const blob = this.#blob(sha256);
+    const before = blob?.names ?? 0;
     const names = Math.max(0, before + by);
+    if (!this.#changedBlobs.has(sha256)) this.#changedBlobs.set(sha256, blob);
     this.#blobs.set(sha256, names === 0 ? null : { names, lengthBytes });
-    this.#changedBlobs.add(sha256);
     const step = names > 0 && before === 0 ? 1 : names === 0 && before > 0 ? -1 : 0;
     const { blobs, blobBytes } = this.#counts;
     this.#counts = { ...this.#counts, blobs: blobs + step, blobBytes: blobBytes + step * lengthBytes };
   }
+}
+
+function encoded<T>(value: T | null, encode: (value: T) => string): string | undefined {
+  return value === null ? undefined : encode(value);
+}
+
+function operation(key: string, value: string | undefined): Operation {
+  return value === undefined ? { type: 'del', key } : { type: 'put', key, value };
 }
 
 /** A value that is damaged concerns those alone who want it. */
