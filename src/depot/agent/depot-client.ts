@@ -218,7 +218,7 @@ export class DepotClient {
 
   /** The whole of a small answer of 200. @throws Problem for a refusal; DepotLies */
   async #small({ status, headers, body }: Opened, mostBytes: number): Promise<Buffer> {
-    if (status === 200) return mostBytes === 0 ? drained(body) : collect(body, mostBytes);
+    if (status === 200) return mostBytes === 0 ? drained(body) : smallBody(body, mostBytes);
     if (status < 400) {
       drop(body);
       throw new DepotLies(`it answered ${status}, which leads elsewhere; name the depot itself`);
@@ -233,7 +233,7 @@ export class DepotClient {
 
 /** What the depot says no with, passed on. */
 export async function refusal({ status, body }: Opened): Promise<Problem> {
-  const text = await collect(body, AGENT_LIMITS.problemBytes).catch(() => Buffer.alloc(0));
+  const text = await smallBody(body, AGENT_LIMITS.problemBytes).catch(() => Buffer.alloc(0));
   const { detail, code } = (jsonOf(text) ?? {}) as { detail?: unknown; code?: unknown };
   const said = typeof detail === 'string' ? plain(detail) : `it answered ${status}`;
   const known = typeof code === 'string' && /^[A-Z0-9_]{1,40}$/.test(code) ? code : 'REFUSED';
@@ -269,7 +269,8 @@ async function drained(body: Opened['body']): Promise<Buffer> {
   return Buffer.alloc(0);
 }
 
-async function collect(body: Opened['body'], mostBytes: number): Promise<Buffer> {
+/** The whole of a small body. @throws DepotLies: it is longer; DepotAway */
+export async function smallBody(body: Opened['body'], mostBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {

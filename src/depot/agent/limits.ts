@@ -17,6 +17,8 @@ export const AGENT_LIMITS = {
   answerMs: 30_000,
   /** where there is. */
   staleAnswerMs: 2_000,
+  /** For its answer to a long upload: the depot sees to it that something comes. */
+  uploadMs: 24 * 60 * 60_000,
   /** Between two parts of the bytes that the depot sends. */
   silenceMs: 15_000,
   /** What the depot may say of a name, */

@@ -57,7 +57,7 @@ export async function passOn(
       headers: pick(request.headers, SENT),
       ...(hasBody ? { body: exchange.body() } : {}),
       // A long upload takes its time, and the depot sees to it that something comes.
-      timeoutMs: method === 'PUT' ? 24 * 60 * 60_000 : AGENT_LIMITS.answerMs,
+      timeoutMs: method === 'PUT' ? AGENT_LIMITS.uploadMs : AGENT_LIMITS.answerMs,
       signal,
     });
     if (opened.status >= 400) throw await refusal(opened);

@@ -51,7 +51,8 @@ export function staleHeaders({ staleSeconds }: Resolved): Record<string, string>
   };
 }
 
-async function getBytes(exchange: Exchange, inside: AgentInside, name: string): Promise<Answer> {
+/** The answer with the bytes of a full name, or what is known of it. @throws Problem */
+export async function getBytes(exchange: Exchange, inside: AgentInside, name: string): Promise<Answer> {
   const resolved = await resolveOrFail(inside.directory, name);
   const { row } = resolved;
   if (exchange.query.info === '') return json(200, infoOf(resolved, exchange.base), { etag: etagOf(row.sha256) });

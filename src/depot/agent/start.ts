@@ -15,6 +15,7 @@ import type { Log } from '../../log.js';
 import { HttpConnections } from '../../tracker/http-connections.js';
 import { VERSION } from '../../version.js';
 import { makePeerId } from '../../wire/peer-id.js';
+import type { OpenCacheDoor } from '../doors/cache-of-depot.js';
 import { localUrl } from '../http/door.js';
 import { Handler } from '../http/handler.js';
 import { DEPOT_HTTP_LIMITS } from '../http/limits.js';
@@ -25,6 +26,7 @@ import { TokenTable } from '../http/tokens.js';
 import type { Agent, AgentOptions } from './api.js';
 import { BlobCache, type CachedBlob } from './blob-cache.js';
 import { CacheFolder } from './cache-folder.js';
+import { openCacheOfAgent } from './cache-of-agent.js';
 import { checkDepotUrl, DepotClient } from './depot-client.js';
 import { Directory } from './directory.js';
 import { Fetches } from './fetches.js';
@@ -35,7 +37,7 @@ import { pageStatusOf, piecesOf } from './page-status.js';
 import type { AgentParts } from './parts.js';
 import { Presence } from './presence.js';
 import { Receipts } from './receipts.js';
-import { type AgentInside, agentRoutes } from './routes.js';
+import { type AgentInside, agentRoutes, getBytes } from './routes.js';
 import { Seeds } from './seeds.js';
 import { agentMetrics, readinessOf, statsOf, statusOf } from './telling.js';
 
@@ -137,13 +139,14 @@ async function open(
 ): Promise<Agent> {
   const parts = await openParts(options, closers);
   const { fetches, seeds, presence, listeners, engine } = parts;
-  const { server, handler } = await openDoor(options, parts);
+  const { server, handler, cacheDoor } = await openDoor(options, parts, closers);
   closers.push(() => server.close(0));
   let ticks = 0;
   const timer = setInterval(() => {
     fetches.tick();
     seeds.tick();
     presence.tick();
+    cacheDoor.tick();
     if (++ticks % (DEPOT_HTTP_LIMITS.listenerBeatMs / TICK_MS) === 0) listeners.beat();
     if (listeners.count > 0) listeners.tell({ type: 'figures', name: null, data: statusOf(parts, handler.underway) });
   }, TICK_MS).unref();
@@ -171,9 +174,15 @@ async function open(
   };
 }
 
-async function openDoor(options: AgentOptions, parts: AgentParts): Promise<{ server: HttpServer; handler: Handler }> {
+interface Door {
+  readonly server: HttpServer;
+  readonly handler: Handler;
+  readonly cacheDoor: OpenCacheDoor;
+}
+
+async function openDoor(options: AgentOptions, parts: AgentParts, closers: (() => Promise<void>)[]): Promise<Door> {
   const { log = quiet, allowHosts = [], host = '127.0.0.1', httpPort = AGENT_HTTP_PORT } = options;
-  const { listeners, sums } = parts;
+  const { listeners, sums, client, directory } = parts;
   let underway = (): number => 0;
   const inside: AgentInside = {
     ...parts,
@@ -188,6 +197,13 @@ async function openDoor(options: AgentOptions, parts: AgentParts): Promise<{ ser
     status: () => ({ ...pageStatusOf(parts, underway()), ...statusOf(parts, underway()) }),
     pieces: (infoHash) => piecesOf(parts, infoHash, pieceMapOf),
   };
+  const cacheDoor = await openCacheOfAgent({
+    folder: parts.cache.folder.tmp,
+    client,
+    directory,
+    bytes: (exchange, name) => getBytes({ ...exchange, query: {} }, inside, name),
+  });
+  closers.push(() => cacheDoor.close());
   const service = serviceRoutes({
     listeners,
     version: VERSION,
@@ -196,7 +212,7 @@ async function openDoor(options: AgentOptions, parts: AgentParts): Promise<{ ser
   });
   const machine = hostname().toLowerCase();
   const handler = new Handler({
-    routes: [...service, ...agentRoutes(inside)],
+    routes: [...service, ...agentRoutes(inside), ...cacheDoor.routes],
     rules: {
       hosts: new Set([machine, machine.split('.', 1)[0]!, ...allowHosts.map((name) => name.toLowerCase())]),
       origins: new Set(),
@@ -217,7 +233,7 @@ async function openDoor(options: AgentOptions, parts: AgentParts): Promise<{ ser
   underway = () => handler.underway;
   const connections = new HttpConnections();
   const server = await startServer({ host, port: httpPort, handler, connections, certificate: null });
-  return { server, handler };
+  return { server, handler, cacheDoor };
 }
 
 interface PresenceParts {

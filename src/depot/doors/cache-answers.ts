@@ -35,7 +35,9 @@ const TWIRP_CODES: Readonly<Record<number, string>> = {
   409: 'already_exists',
   413: 'resource_exhausted',
   422: 'failed_precondition',
+  502: 'unavailable',
   503: 'unavailable',
+  504: 'unavailable',
   507: 'resource_exhausted',
 };
 

@@ -4,6 +4,7 @@ import type { ArtifactRow, Catalogue } from '../catalogue/port.js';
 import { bytesOf, notFound } from '../http/artifact-routes.js';
 import type { Artifacts } from '../http/inside.js';
 import type { Route } from '../http/route.js';
+import { entryPrefix } from './cache-names.js';
 import { cacheRoutes } from './cache-routes.js';
 import { CacheService } from './cache-service.js';
 import { CACHE_LIMITS } from './limits.js';
@@ -38,7 +39,7 @@ export async function openCacheDoor(
   const service = await CacheService.open({
     store: {
       find: (name) => depository.find(name),
-      newest: (prefix) => newest(catalogue, prefix),
+      newest: (entry) => newest(catalogue, entryPrefix(entry)),
       publish: (request) => depository.publish(request),
     },
     folder: join(data, '.swarmhaul-actions-cache'),

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fromSystemError, HaulError } from '../../errors.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { PublishRequest } from '../publish-port.js';
-import { type CacheKey, entryName, entryPrefix, keyOf } from './cache-names.js';
+import { type CacheKey, entryName, keyOf } from './cache-names.js';
 import { CacheUpload } from './cache-upload.js';
 import { CACHE_LIMITS } from './limits.js';
 import { StagedFile } from './staging.js';
@@ -15,8 +15,8 @@ import { StagedFile } from './staging.js';
 /** What the door needs of the depot, or of the agent before it. */
 export interface CacheStore {
   find(name: string): Promise<ArtifactRow | null>;
-  /** Of the names that begin so the row that was made last; of as many names as `CACHE_LIMITS.lookedNames`. */
-  newest(prefix: string): Promise<ArtifactRow | null>;
+  /** Of the entries whose keys begin so the one that was made last, among `CACHE_LIMITS.lookedNames` names. */
+  newest(entry: CacheKey): Promise<ArtifactRow | null>;
   /** Rejects with FILE_EXISTS where the name is taken. */
   publish(request: PublishRequest): Promise<unknown>;
 }
@@ -74,7 +74,7 @@ export class CacheService {
     const exact = await store.find(entryName({ key: keys[0]!, version }));
     if (exact !== null) return { key: keys[0]!, row: exact };
     for (const key of keys) {
-      const row = await store.newest(entryPrefix({ key, version }));
+      const row = await store.newest({ key, version });
       const found = row === null ? null : keyOf(row.name);
       if (row !== null && found !== null) return { key: found, row };
     }

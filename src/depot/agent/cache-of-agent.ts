@@ -1,0 +1,121 @@
+/**
+ * The Actions cache's door on an agent: a job's runner names the agent of its own host. What is saved is published at
+ * the depot with the agent's token, what is restored comes as any artifact does: from the cache, the swarm, the depot.
+ */
+import { join } from 'node:path';
+import { z } from 'zod';
+import { HaulError } from '../../errors.js';
+import type { ArtifactRow } from '../catalogue/port.js';
+import { type CacheKey, entryName, entryPrefix } from '../doors/cache-names.js';
+import type { OpenCacheDoor } from '../doors/cache-of-depot.js';
+import { cacheRoutes } from '../doors/cache-routes.js';
+import { CacheService, type CacheStore } from '../doors/cache-service.js';
+import { Tickets } from '../doors/tickets.js';
+import type { Answer, Exchange } from '../http/route.js';
+import { encodePath } from '../http/target.js';
+import type { PublishRequest } from '../publish-port.js';
+import { asProblem } from './answer-read.js';
+import { type DepotClient, DepotLies, drop, refusal, smallBody } from './depot-client.js';
+import type { Directory } from './directory.js';
+import { AGENT_LIMITS } from './limits.js';
+import { trickling } from './trickle.js';
+
+export interface CacheOfAgentOptions {
+  /** Ours alone; emptied at the start. */
+  readonly folder: string;
+  readonly client: DepotClient;
+  readonly directory: Directory;
+  /** The bytes of a name, or a range of them. @throws Problem */
+  readonly bytes: (exchange: Exchange, name: string) => Promise<Answer>;
+}
+
+const HIT = z.object({ cacheKey: z.string().min(1).max(512) });
+
+/** The depot's own door knows which entry is the latest: asked in the words of v1. @throws DepotAway, DepotLies */
+async function newest({ client, directory }: CacheOfAgentOptions, entry: CacheKey): Promise<ArtifactRow | null> {
+  const query = new URLSearchParams({ keys: entry.key, version: entry.version });
+  const answer = await client.ask(`/_apis/artifactcache/cache?${query}`, { timeoutMs: AGENT_LIMITS.answerMs });
+  // A depot of before has no such door.
+  if (answer.status === 204 || answer.status === 404) {
+    drop(answer.body);
+    return null;
+  }
+  if (answer.status !== 200) throw await refusal(answer);
+  const hit = HIT.safeParse(jsonOf(await smallBody(answer.body, AGENT_LIMITS.infoBytes)));
+  const found = hit.success ? nameOrNull({ key: hit.data.cacheKey, version: entry.version }) : null;
+  if (found === null || !found.startsWith(entryPrefix(entry)))
+    throw new DepotLies('it gave an entry of the Actions cache whose key begins in another way');
+  return (await directory.resolve(found))?.row ?? null;
+}
+
+function jsonOf(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8')) as unknown;
+  } catch {
+    return null;
+  }
+}
+
+function nameOrNull(entry: CacheKey): string | null {
+  try {
+    return entryName(entry);
+  } catch {
+    return null;
+  }
+}
+
+/** @throws HaulError FILE_EXISTS, Problem, DepotAway */
+async function publish(client: DepotClient, { name, lengthBytes, body, signal }: PublishRequest): Promise<void> {
+  const answer = await client.ask(`/${encodePath(name)}`, {
+    method: 'PUT',
+    headers: {
+      'if-none-match': '*',
+      'content-type': 'application/octet-stream',
+      ...(lengthBytes === null ? {} : { 'content-length': String(lengthBytes) }),
+    },
+    ...(lengthBytes === 0 ? {} : { body }),
+    timeoutMs: AGENT_LIMITS.uploadMs,
+    signal,
+  });
+  const { status } = answer;
+  if (status < 300) drop(answer.body);
+  else if (status === 409 || status === 412) {
+    drop(answer.body);
+    throw new HaulError('FILE_EXISTS', 'an entry with this key and version is there, and entries never change');
+  } else if (status < 400) {
+    drop(answer.body);
+    throw new DepotLies(`it answered ${status} to an upload`);
+  } else throw await refusal(answer);
+}
+
+/** @throws HaulError of the file system */
+export async function openCacheOfAgent(options: CacheOfAgentOptions): Promise<OpenCacheDoor> {
+  const { client, directory } = options;
+  const told = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      throw asProblem(error);
+    }
+  };
+  const store: CacheStore = {
+    find: async (name) => (await told(directory.resolve(name)))?.row ?? null,
+    newest: (entry) => told(newest(options, entry)),
+    publish: (request) => told(publish(client, request)),
+  };
+  const service = await CacheService.open({
+    store,
+    folder: join(options.folder, 'actions-cache'),
+    monotonic: () => performance.now(),
+  });
+  const routes = cacheRoutes({
+    service,
+    tickets: new Tickets(Date.now),
+    bytes: async (exchange, name) => {
+      const answer = await options.bytes(exchange, name);
+      const { body } = answer;
+      return typeof body === 'object' && 'open' in body ? { ...answer, body: trickling(body) } : answer;
+    },
+  });
+  return { routes, tick: () => service.sweep(), close: () => service.close() };
+}
