@@ -76,7 +76,7 @@ export class Lsd {
       sent,
       heard,
       dropped: { ...dropped },
-      message: this.#sockets.trouble,
+      message: this.#told,
     };
   }
 
@@ -98,13 +98,23 @@ export class Lsd {
   #look(nowMs: number): Promise<void> {
     const { host, interfaces = networkInterfaces, log } = this.#config;
     this.#lookedAtMs = nowMs;
-    this.#around = surroundingsOf(interfaces(), host);
+    try {
+      this.#around = surroundingsOf(interfaces(), host);
+    } catch (error) {
+      // Where the system does not tell (no netlink in a sandbox, no memory) those of before stay.
+      const why = error instanceof Error ? error.message : String(error);
+      this.#say(`the network interfaces are not told: ${why}`, log);
+      return Promise.resolve();
+    }
     this.#looking = this.#sockets.use(this.#around.links).then(() => {
       this.#looking = null;
-      const { trouble } = this.#sockets;
-      if (trouble !== '' && trouble !== this.#told) log('warn', `${trouble}: peers of the local network are not found`);
-      this.#told = trouble;
+      this.#say(this.#sockets.trouble, log);
     });
     return this.#looking;
+  }
+
+  #say(trouble: string, log: Log): void {
+    if (trouble !== '' && trouble !== this.#told) log('warn', `${trouble}: peers of the local network are not found`);
+    this.#told = trouble;
   }
 }

@@ -58,9 +58,11 @@ export class OwnNetworks {
     const nowMs = this.#now();
     if (nowMs - this.#listedAtMs >= LISTED_MS) {
       this.#listedAtMs = nowMs;
-      const interfaces = this.#list();
-      this.#networks = ownNetworks(interfaces);
-      this.#likeliest = localAddress(interfaces);
+      const interfaces = listed(this.#list);
+      if (interfaces !== null) {
+        this.#networks = ownNetworks(interfaces);
+        this.#likeliest = localAddress(interfaces);
+      }
     }
     const host = remote.startsWith('::ffff:') ? remote.slice('::ffff:'.length) : remote.split('%', 1)[0]!;
     const family = host.includes(':') ? 'ipv6' : 'ipv4';
@@ -82,11 +84,21 @@ export function makeIsInside(now: () => number, list: () => Interfaces = network
     const nowMs = now();
     if (nowMs - listedAtMs >= LISTED_MS) {
       listedAtMs = nowMs;
-      const addresses = Object.values(list()).flatMap((found) => found ?? []);
-      own = new Set(addresses.map(({ address }) => spelledOnce(address)));
+      const interfaces = listed(list);
+      const addresses = interfaces === null ? null : Object.values(interfaces).flatMap((found) => found ?? []);
+      if (addresses !== null) own = new Set(addresses.map(({ address }) => spelledOnce(address)));
     }
     return own.has(spelledOnce(host));
   };
+}
+
+/** Null: the system does not tell (a sandbox without netlink, no memory). Those of before hold on. */
+function listed(list: () => Interfaces): Interfaces | null {
+  try {
+    return list();
+  } catch {
+    return null;
+  }
 }
 
 function spelledOnce(host: string): string {

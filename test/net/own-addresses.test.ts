@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import type { NetworkInterfaceInfo } from 'node:os';
 import { describe, it } from 'node:test';
 import { shellWord } from '../../src/cli/shell-word.js';
-import { hostForUrl, localAddress, localAddresses } from '../../src/net/own-addresses.js';
+import { hostForUrl, localAddress, localAddresses, makeIsInside, OwnNetworks } from '../../src/net/own-addresses.js';
 
 function info(address: string, internal = false): NetworkInterfaceInfo {
   const common = { address, netmask: '', mac: '', cidr: null, internal };
@@ -36,4 +36,25 @@ describe('the address to paste elsewhere', () => {
       assert.equal(echoed, text);
     }
   });
+});
+
+it('interfaces that the system does not tell leave those of before', () => {
+  let nowMs = 0;
+  let isTold = true;
+  const list = () => {
+    if (!isTold) throw new Error('netlink says no');
+    return { eth0: [{ ...info('203.0.113.7'), cidr: '203.0.113.7/24' }] };
+  };
+  const own = new OwnNetworks(() => nowMs, list);
+  const isInside = makeIsInside(() => nowMs, list);
+  assert.deepEqual(
+    [own.towards('203.0.113.9'), isInside('203.0.113.7'), isInside('8.8.8.8')],
+    ['203.0.113.7', true, false],
+  );
+  isTold = false;
+  nowMs = 10_000;
+  assert.deepEqual(
+    [own.towards('203.0.113.9'), isInside('203.0.113.7'), isInside('8.8.8.8')],
+    ['203.0.113.7', true, false],
+  );
 });

@@ -37,8 +37,13 @@ function read(certFile: string, keyFile: string): Pair {
 function stampOf(...files: readonly string[]): string {
   return files
     .map((file) => {
-      const stat = statSync(file, { throwIfNoEntry: false, bigint: true });
-      return stat === undefined ? 'none' : `${stat.ino} ${stat.size} ${stat.mtimeNs}`;
+      try {
+        const stat = statSync(file, { throwIfNoEntry: false, bigint: true });
+        return stat === undefined ? 'none' : `${stat.ino} ${stat.size} ${stat.mtimeNs}`;
+      } catch (error) {
+        // A folder above it may not be looked into any more: whoever reads the file says why.
+        return `none: ${(error as NodeJS.ErrnoException).code}`;
+      }
     })
     .join(' ');
 }
