@@ -6,6 +6,7 @@
 
 import { isLoopbackAddress } from '../../net/private-address.js';
 import { Problem } from '../http/problems.js';
+import { fullName, type Space } from '../names.js';
 import { resolveOrFail } from './answer-read.js';
 import type { BlobCache } from './blob-cache.js';
 import type { Directory } from './directory.js';
@@ -28,12 +29,14 @@ export class LocalPlaces {
     this.#directory = directory;
   }
 
-  /** @param name full. @throws Problem 403: from elsewhere; 404; 504 */
+  /** @param name full. @throws Problem 403: from elsewhere; 404; 504; HaulError BAD_ARGUMENT: it is none */
   async find(name: string, remote: string): Promise<LocalPlace> {
     if (!isLoopbackAddress(remote.replace(/^::ffff:/i, '')))
       throw new Problem(403, 'NOT_LOCAL', 'paths of this machine are for this machine');
-    if (!/^(?:artifacts|cas|ac)\/./.test(name)) throw new Problem(404, 'NOT_FOUND', 'there is no such artifact');
-    const { row } = await resolveOrFail(this.#directory, name);
+    const [, space, path] = /^(artifacts|cas|ac)\/(.+)$/s.exec(name) ?? [];
+    if (path === undefined) throw new Problem(404, 'NOT_FOUND', 'there is no such artifact');
+    // The depot is asked for nothing that no artifact can be called: "artifacts/../status".
+    const { row } = await resolveOrFail(this.#directory, fullName(space as Space, path));
     const { sha256, lengthBytes } = row;
     const blob = this.#cache.find(sha256);
     const none = { name, sha256, lengthBytes, path: null };
