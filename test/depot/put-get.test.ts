@@ -127,6 +127,26 @@ test('listings go page by page, by pattern, and by what goes next', async (conte
   assert.equal((await fetch(`${url}/artifacts/?cursor=!`)).status, 404);
 });
 
+test('what goes next below a prefix is found behind thousands that go before, and a limit is kept', async (context) => {
+  const { url, depository } = await openTestDoor(context);
+  await fetch(`${url}/artifacts/mine/a?retention-days=30`, { method: 'PUT', body: 'a' });
+  await fetch(`${url}/artifacts/mine/b?retention-days=20`, { method: 'PUT', body: 'b' });
+  await fetch(`${url}/artifacts/mine/c`, { method: 'PUT', body: 'c' });
+  const row = depository.rows.get('artifacts/mine/a')!;
+  for (let k = 0; k < 2500; k++) {
+    const name = `artifacts/other/${k}`;
+    depository.rows.set(name, { ...row, name, expiresMs: row.createdMs + k });
+  }
+  const list = async (rest: string): Promise<string[]> => {
+    const page = (await (await fetch(`${url}/artifacts/${rest}`)).json()) as { items: { name: string }[] };
+    return page.items.map(({ name }) => name);
+  };
+  assert.deepEqual(await list('mine/?order=expiring'), ['mine/b', 'mine/a']);
+  assert.deepEqual(await list('mine/?order=expiring&limit=1'), ['mine/b']);
+  assert.deepEqual(await list('mine/?order=expiring&pattern=a'), ['mine/a']);
+  assert.deepEqual(await list('?order=expiring&limit=2'), ['other/0', 'other/1']);
+});
+
 test('an artifact that is named x.torrent wins over the torrent of x', async (context) => {
   const { url } = await openTestDoor(context);
   await fetch(`${url}/artifacts/x`, { method: 'PUT', body: 'y'.repeat(100) });

@@ -13,8 +13,6 @@ import { LIST_QUERY } from './schemas.js';
 import { checkGrant } from './tokens.js';
 
 const SPACE = 'artifacts/';
-/** Longest time there is in a Date: every row that has an end expires before. */
-const END_OF_TIME_MS = 8_640_000_000_000_000;
 
 interface Page {
   readonly rows: readonly ArtifactRow[];
@@ -54,11 +52,20 @@ async function pageOf(
   return { rows, cursor };
 }
 
-/** Those below the prefix of what goes next by age. */
+/** Those below the prefix of what goes next by age; others may go before them, so it looks at as many as a pattern. */
 async function expiringOf(inside: Inside, prefix: string, limit: number, test: NameTest): Promise<Page> {
-  const rows = await inside.catalogue.expiring(END_OF_TIME_MS, DEPOT_HTTP_LIMITS.listLooked);
-  const isWanted = ({ name }: ArtifactRow): boolean => name.startsWith(prefix) && test(name);
-  return { rows: rows.filter(isWanted).slice(0, limit), cursor: null };
+  const rows: ArtifactRow[] = [];
+  let after: ArtifactRow | null = null;
+  for (let looked = 0; looked < DEPOT_HTTP_LIMITS.listLooked; looked += DEPOT_HTTP_LIMITS.listRows) {
+    const page: readonly ArtifactRow[] = await inside.catalogue.expiring(Infinity, DEPOT_HTTP_LIMITS.listRows, after);
+    for (const row of page) {
+      if (row.name.startsWith(prefix) && test(row.name)) rows.push(row);
+      if (rows.length === limit) return { rows, cursor: null };
+    }
+    if (page.length < DEPOT_HTTP_LIMITS.listRows) break;
+    after = page.at(-1)!;
+  }
+  return { rows, cursor: null };
 }
 
 function cursorOf(text: string | undefined, prefix: string): string | null {
