@@ -6,7 +6,7 @@
 import { HaulError } from '../errors.js';
 import { blobInfoHash, blobTorrent } from './blob-info.js';
 import type { ArtifactRow, Catalogue, PutOutcome, RowFacts } from './catalogue/port.js';
-import { rowToJson } from './catalogue/row.js';
+import { rowOver, rowToJson } from './catalogue/row.js';
 import { Locks } from './locks.js';
 import { fileNameOf, shortName } from './names.js';
 import { notedRow } from './noted-rows.js';
@@ -200,7 +200,7 @@ export class Depot implements Depository {
       const isOther = known !== null && known.sha256 !== sha256;
       if (known !== null && (request.onlyIfNew || (isOther && !request.overwrite))) throw taken(known);
       // As the catalogue will have it: a pin stays with its name.
-      if (known?.isPinned === true) row = { ...wished, isPinned: true };
+      if (known !== null) row = rowOver(known, wished, request);
       try {
         await this.#store.commit(upload, { name, row: rowToJson(row) });
         const found = await this.#catalogue.put(row, request);

@@ -1,6 +1,8 @@
 /** A depository and its catalogue in memory: for tests of what stands before them. */
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { ArtifactRow, Catalogue, ListPage, ListQuery } from '../../src/depot/catalogue/port.js';
+import { rowOver } from '../../src/depot/catalogue/row.js';
 import type { Artifacts } from '../../src/depot/http/inside.js';
 import type { Published, PublishRequest } from '../../src/depot/publish-port.js';
 import type { ByteRange } from '../../src/depot/store/port.js';
@@ -65,8 +67,9 @@ export class MemoryDepository implements Artifacts {
       isPinned: false,
       replicas: null,
     };
-    this.rows.set(name, row);
-    return { kind: before === undefined ? 'created' : isSame ? 'unchanged' : 'replaced', row };
+    const stored = before === undefined ? row : rowOver(before, row, request);
+    this.rows.set(name, stored);
+    return { kind: before === undefined ? 'created' : isSame ? 'unchanged' : 'replaced', row: stored };
   }
 
   async find(name: string): Promise<ArtifactRow | null> {
@@ -112,10 +115,13 @@ export class MemoryDepository implements Artifacts {
     },
     byInfoHash: async (infoHash) => [...this.rows.values()].find((row) => row.infoHash === infoHash) ?? null,
     counts: async () => ({ names: this.rows.size, blobs: this.blobs.size, blobBytes: 0 }),
-    expiring: async (nowMs, limit) =>
-      [...this.rows.values()]
+    expiring: async (nowMs, limit, after) => {
+      assert.ok(limit <= 1000, 'as the port has it');
+      const all = [...this.rows.values()]
         .filter(({ expiresMs, isPinned }) => !isPinned && expiresMs !== null && expiresMs < nowMs)
-        .sort((a, b) => a.expiresMs! - b.expiresMs!)
-        .slice(0, limit),
+        .sort((a, b) => a.expiresMs! - b.expiresMs! || (a.name < b.name ? -1 : 1));
+      const begin = after == null ? 0 : all.findIndex(({ name }) => name === after.name) + 1;
+      return all.slice(begin, begin + limit);
+    },
   };
 }

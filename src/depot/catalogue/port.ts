@@ -44,6 +44,8 @@ export interface PutRules {
   readonly overwrite: boolean;
   /** Anything under the name is a conflict, the same blob too (`If-None-Match: *`). */
   readonly onlyIfNew: boolean;
+  /** Who puts the same blob again may only add: it goes no sooner than it would have, and keeps its content type. */
+  readonly onlyAdds?: boolean;
 }
 
 /** What a row must still be; a field that is not given does not matter. */

@@ -145,6 +145,15 @@ export function holdsFor(row: ArtifactRow, facts: RowFacts | undefined): boolean
   );
 }
 
+/** The row that `put` stores where it may: what stays of the one that has the name. */
+export function rowOver(old: ArtifactRow, row: ArtifactRow, { onlyAdds = false }: PutRules): ArtifactRow {
+  const isPinned = old.isPinned || row.isPinned;
+  if (!onlyAdds || old.sha256 !== row.sha256) return isPinned === row.isPinned ? row : { ...row, isPinned };
+  const isSooner = row.expiresMs !== null && (old.expiresMs === null || old.expiresMs > row.expiresMs);
+  const expiresMs = isSooner ? old.expiresMs : row.expiresMs;
+  return { ...row, isPinned, expiresMs, contentType: old.contentType ?? row.contentType };
+}
+
 /** What `put` does, as the port says it, and the row that is stored then: null for a conflict. */
 export function decidePut(
   old: ArtifactRow | null,
@@ -154,6 +163,6 @@ export function decidePut(
   if (old === null) return { outcome: { kind: 'created' }, stored: row };
   const isSame = old.sha256 === row.sha256;
   if (rules.onlyIfNew || !(isSame || rules.overwrite)) return { outcome: { kind: 'conflict', row: old }, stored: null };
-  const stored = old.isPinned && !row.isPinned ? { ...row, isPinned: true } : row;
+  const stored = rowOver(old, row, rules);
   return { outcome: isSame ? { kind: 'unchanged', row: stored } : { kind: 'replaced', row: old }, stored };
 }

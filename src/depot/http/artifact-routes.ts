@@ -1,7 +1,9 @@
 /** Artifacts by name: put, get, remove. Also /cas (a blob under its own SHA-256) and /ac (what build tools keep). */
 import { z } from 'zod';
+import { HaulError } from '../../errors.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import { fileNameOf, fullName, type Space } from '../names.js';
+import type { Published } from '../publish-port.js';
 import { announceUrl, artifactJson, linksOf, webSeedUrl } from './artifact-json.js';
 import { etagOf, isMatch, isNoneMatch, rangeOf, reprDigest, statedSha256 } from './conditions.js';
 import type { Inside } from './inside.js';
@@ -125,15 +127,20 @@ function checkBody(exchange: Exchange, artifactBytesMax: number): number | null 
 
 interface PutRules {
   readonly space: Space;
+  /** What is asked for: it needs the scope delete. */
   readonly overwrite: boolean;
+  /** Other bytes are read, and dropped: what is there stays, and is what the answer tells of. */
+  readonly firstStays?: boolean;
   readonly sha256: string | null;
 }
 
 async function put(exchange: Exchange, inside: Inside, path: string, rules: PutRules): Promise<Answer> {
   const { grant, query, signal } = exchange;
-  const { space, overwrite } = rules;
+  const { space, overwrite, firstStays = false } = rules;
   const name = fullName(space, path);
   checkGrant(grant, 'write', name);
+  // Whoever may not delete may not make bytes of others go.
+  if (overwrite) checkGrant(grant, 'delete', name);
   const lengthBytes = checkBody(exchange, inside.artifactBytesMax);
   const stated = statedSha256(header(exchange, 'repr-digest'), header(exchange, 'x-checksum-sha256'));
   if (typeof stated === 'object' && stated !== null) throw new Problem(400, 'BAD_ARGUMENT', stated.why);
@@ -141,8 +148,8 @@ async function put(exchange: Exchange, inside: Inside, path: string, rules: PutR
     throw new Problem(422, 'MISMATCH', 'the digest of the request is not the one of the path');
   const sha256 = rules.sha256 ?? stated;
   const onlyIfNew = header(exchange, 'if-none-match')?.trim() === '*';
-  await checkBefore(exchange, inside, { name, overwrite, onlyIfNew, sha256, lengthBytes });
-  const published = await inside.depository
+  await checkBefore(exchange, inside, { name, overwrite: overwrite || firstStays, onlyIfNew, sha256, lengthBytes });
+  const published: Pick<Published, 'kind' | 'row'> = await inside.depository
     .publish({
       name,
       lengthBytes,
@@ -151,11 +158,16 @@ async function put(exchange: Exchange, inside: Inside, path: string, rules: PutR
       retentionDays: (query['retention-days'] as number | undefined) ?? null,
       overwrite,
       onlyIfNew,
+      onlyAdds: !grant.scopes.has('delete'),
       body: exchange.body(),
       signal,
     })
-    .catch((error: unknown) => {
-      throw onlyIfNew && (error as { code?: unknown }).code === 'FILE_EXISTS' ? taken(true) : error;
+    .catch(async (error: unknown) => {
+      if (!HaulError.is(error) || error.code !== 'FILE_EXISTS') throw error;
+      if (onlyIfNew) throw taken(true);
+      const there = firstStays ? await inside.depository.find(name) : null;
+      if (there === null) throw error;
+      return { kind: 'unchanged' as const, row: there };
     });
   const { row, kind } = published;
   const answer = artifactJson(row, exchange.base, inside.passkeyOf(grant.token));
@@ -287,8 +299,6 @@ export function artifactRoutes(inside: Inside): Route[] {
     answers: PUT_ANSWERS,
     handle: (exchange) => {
       const overwrite = exchange.query.overwrite === true;
-      // Whoever may not delete may not make bytes of others go.
-      if (overwrite) checkGrant(exchange.grant, 'delete', fullName('artifacts', exchange.params.path!));
       return put(exchange, inside, exchange.params.path!, { space: 'artifacts', overwrite, sha256: null });
     },
   };
@@ -334,7 +344,9 @@ function keyRoute(space: 'cas' | 'ac', inside: Inside): Route {
   };
   const putting: Operation = {
     id: `put${title}`,
-    summary: isCas ? 'Keep a blob; its SHA-256 must be the one of the path' : 'Keep a value under a key',
+    summary: isCas
+      ? 'Keep a blob; its SHA-256 must be the one of the path'
+      : 'Keep a value under a key. With the scope delete it replaces another; else the first one stays, and is told',
     scope: 'write',
     query: NO_QUERY,
     headers: DIGEST_HEADERS,
@@ -342,7 +354,10 @@ function keyRoute(space: 'cas' | 'ac', inside: Inside): Route {
     answers: PUT_ANSWERS,
     handle: (exchange) => {
       const { key } = exchange.params;
-      return put(exchange, inside, key!, { space, overwrite: !isCas, sha256: isCas ? key! : null });
+      if (isCas) return put(exchange, inside, key!, { space, overwrite: false, sha256: key! });
+      // Tools put a key again and again. Who may delete replaces; for others the first value stays.
+      const overwrite = exchange.grant.scopes.has('delete');
+      return put(exchange, inside, key!, { space, overwrite, firstStays: !overwrite, sha256: null });
     },
   };
   const removing: Operation = {

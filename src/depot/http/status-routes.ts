@@ -58,7 +58,8 @@ export function pinRoutes(inside: Pick<Inside, 'depository' | 'passkeyOf'>): Rou
   const pinning = (isPinned: boolean): Operation => ({
     id: isPinned ? 'pinArtifact' : 'unpinArtifact',
     summary: isPinned ? 'It never goes by itself' : 'It goes when its time has come',
-    scope: 'write',
+    // What is unpinned may go: that takes more than to add.
+    scope: isPinned ? 'write' : 'delete',
     query: NO_QUERY,
     answers: {
       200: { description: 'as it is now', type: 'application/json', schema: 'Artifact' },
@@ -83,7 +84,7 @@ async function pin(
   isPinned: boolean,
 ): Promise<Answer> {
   const name = fullName('artifacts', params.path!);
-  checkGrant(grant, 'write', name);
+  checkGrant(grant, isPinned ? 'write' : 'delete', name);
   const row = await depository.pin(name, isPinned);
   if (row === null) throw notFound();
   return json(200, artifactJson(row, base, passkeyOf(grant.token)));
