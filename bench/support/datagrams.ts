@@ -5,22 +5,13 @@
  * Invariant: the kernel is told addresses of buffers that live as long as the socket.
  */
 import koffi from 'koffi';
+import { type Datagrams, receiveMany, sendMany } from '../../src/native/datagrams.js';
 import { ipBytes } from '../../src/net/address.js';
 
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
-const MSG_DONTWAIT = 0x40;
 const POLLIN = 1;
 const EAGAIN = 11;
-/**
- * struct mmsghdr: { msghdr: name, namelen, iov at 16, iovlen at 24, control, controllen, flags; len at 56 }, 64 bytes.
- * struct iovec: { base, len }.
- */
-const MESSAGE_BYTES = 64;
-const IOV_AT = 16;
-const IOV_COUNT_AT = 24;
-const LENGTH_AT = 56;
-const IOVEC_BYTES = 16;
 const SOCKADDR_BYTES = 16;
 const POLLFD_BYTES = 8;
 
@@ -28,8 +19,6 @@ const libc = koffi.load(null);
 const calls = {
   socket: libc.func('int socket(int domain, int type, int protocol)'),
   connect: libc.func('int connect(int fd, const void *address, unsigned int length)'),
-  sendmmsg: libc.func('int sendmmsg(int fd, void *messages, unsigned int count, int flags)'),
-  recvmmsg: libc.func('int recvmmsg(int fd, void *messages, unsigned int count, int flags, void *timeout)'),
   poll: libc.func('int poll(void *fds, unsigned long count, int timeout)'),
   close: libc.func('int close(int fd)'),
 };
@@ -37,38 +26,6 @@ const calls = {
 function checked(result: number, name: string): number {
   if (result >= 0) return result;
   throw new Error(`${name}: errno ${koffi.errno()}`);
-}
-
-/** Room for `count` datagrams of up to `size` bytes, laid out as the kernel wants to see it. */
-export class Datagrams {
-  readonly messages: Buffer;
-  /** Datagram i begins at i × size. */
-  readonly bytes: Buffer;
-  readonly #vectors: Buffer;
-
-  constructor(count: number, size: number) {
-    this.bytes = Buffer.alloc(count * size);
-    this.#vectors = Buffer.alloc(count * IOVEC_BYTES);
-    this.messages = Buffer.alloc(count * MESSAGE_BYTES);
-    const bytesAt = koffi.address(this.bytes);
-    const vectorsAt = koffi.address(this.#vectors);
-    for (let i = 0; i < count; i++) {
-      this.#vectors.writeBigUInt64LE(bytesAt + BigInt(i * size), i * IOVEC_BYTES);
-      this.#vectors.writeBigUInt64LE(BigInt(size), i * IOVEC_BYTES + 8);
-      this.messages.writeBigUInt64LE(vectorsAt + BigInt(i * IOVEC_BYTES), i * MESSAGE_BYTES + IOV_AT);
-      this.messages.writeBigUInt64LE(1n, i * MESSAGE_BYTES + IOV_COUNT_AT);
-    }
-  }
-
-  /** Bytes of a datagram to send; all of its place until set. */
-  setLength(index: number, length: number): void {
-    this.#vectors.writeUInt32LE(length, index * IOVEC_BYTES + 8);
-  }
-
-  /** Bytes of a datagram received. */
-  lengthOf(index: number): number {
-    return this.messages.readUInt32LE(index * MESSAGE_BYTES + LENGTH_AT);
-  }
 }
 
 export class DatagramSocket {
@@ -89,15 +46,17 @@ export class DatagramSocket {
   /** Sends the first `count`, however many calls it takes. */
   send(datagrams: Datagrams, count: number): void {
     for (let sent = 0; sent < count; ) {
-      const rest = datagrams.messages.subarray(sent * MESSAGE_BYTES);
-      sent += checked(calls.sendmmsg(this.fd, rest, count - sent, 0), 'sendmmsg');
+      const more = sendMany(this.fd, datagrams, sent, count, true);
+      if (more < 0) throw new Error(`sendmmsg: errno ${-more}`);
+      sent += more;
     }
   }
 
-  /** What has arrived, up to `count`; 0 when nothing has. */
-  receive(datagrams: Datagrams, count: number): number {
-    const received = calls.recvmmsg(this.fd, datagrams.messages, count, MSG_DONTWAIT, null);
-    return received < 0 && koffi.errno() === EAGAIN ? 0 : checked(received, 'recvmmsg');
+  /** What has arrived, as many as there is room for; 0 when nothing has. */
+  receive(datagrams: Datagrams): number {
+    const received = receiveMany(this.fd, datagrams);
+    if (received < 0 && received !== -EAGAIN) throw new Error(`recvmmsg: errno ${-received}`);
+    return Math.max(0, received);
   }
 
   close(): void {

@@ -9,7 +9,8 @@
  * own, to be compared with the tracker's.
  */
 import { parseArgs } from 'node:util';
-import { DatagramSocket, Datagrams, waitForAny } from './datagrams.js';
+import { Datagrams } from '../../src/native/datagrams.js';
+import { DatagramSocket, waitForAny } from './datagrams.js';
 
 const PROTOCOL_ID = 0x41727101980n;
 const CONNECT = 0;
@@ -100,8 +101,8 @@ class Announcer {
 
   constructor(socket: DatagramSocket, slots: number, announces: Announces, counts: LoadCounts, timeoutMs: number) {
     this.socket = socket;
-    this.#outgoing = new Datagrams(slots, ANNOUNCE_BYTES);
-    this.#incoming = new Datagrams(slots, RECEIVE_BYTES);
+    this.#outgoing = new Datagrams(slots, ANNOUNCE_BYTES, false);
+    this.#incoming = new Datagrams(slots, RECEIVE_BYTES, false);
     this.#announces = announces;
     this.#counts = counts;
     this.#timeoutMs = timeoutMs;
@@ -137,7 +138,7 @@ class Announcer {
 
   /** Takes what has arrived. Returns how many datagrams. */
   receive(): number {
-    const count = this.socket.receive(this.#incoming, this.#transactions.length);
+    const count = this.socket.receive(this.#incoming);
     for (let i = 0; i < count; i++) this.#answer(i * RECEIVE_BYTES, this.#incoming.lengthOf(i));
     return count;
   }
@@ -194,7 +195,7 @@ class Announcer {
       const sentAtMs = performance.now();
       for (let restMs = this.#timeoutMs; restMs > 0; restMs = this.#timeoutMs - (performance.now() - sentAtMs)) {
         waitForAny([this.socket], Math.ceil(restMs));
-        if (this.socket.receive(this.#incoming, 1) === 0) continue;
+        if (this.socket.receive(this.#incoming) === 0) continue;
         const answer = this.#incoming.bytes;
         const isMine = this.#incoming.lengthOf(0) >= CONNECT_BYTES && answer.readUInt32BE(4) === transaction;
         if (!isMine || answer.readUInt32BE(0) !== CONNECT) continue;

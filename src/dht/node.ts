@@ -5,6 +5,7 @@
  */
 import type { BencodeInput } from '../metainfo/bencode.js';
 import type { Address } from '../net/address.js';
+import { BelievedAddress } from '../net/believed-address.js';
 import { Bucket, RateLimit } from '../net/rate-limit.js';
 import { isUsable, mayName } from '../net/reach.js';
 import { answerQuery, type Books } from './answers.js';
@@ -12,7 +13,6 @@ import { DHT_LIMITS } from './limits.js';
 import { type Candidate, Lookup } from './lookup.js';
 import { decodeMessage, encodeError, encodeQuery, type Family, type NodeContact, type Query } from './messages.js';
 import { makeNodeId, sameId } from './node-id.js';
-import { OwnAddress } from './own-address.js';
 import { PeerStore } from './peer-store.js';
 import { RoutingTable } from './routing-table.js';
 import { type Found, type Search, SearchQueue } from './search.js';
@@ -49,7 +49,7 @@ export class DhtNode {
   readonly table: RoutingTable;
   readonly peers = new PeerStore();
   readonly transactions: Transactions;
-  readonly ownAddress: OwnAddress;
+  readonly ownAddress: BelievedAddress;
   readonly #options: DhtNodeOptions;
   readonly #books: Books;
   readonly #limit: RateLimit;
@@ -71,7 +71,7 @@ export class DhtNode {
     const nowMs = options.now();
     this.#options = options;
     this.family = options.family;
-    this.ownAddress = new OwnAddress(options.family, options.ownHost ?? null);
+    this.ownAddress = new BelievedAddress(options.family, options.ownHost ?? null);
     this.table = new RoutingTable(makeNodeId(this.ownAddress.host, options.randomBytes), nowMs);
     this.transactions = new Transactions(options.randomBytes);
     this.#books = {

@@ -49,6 +49,8 @@ interface Entry {
   hasAnswered: boolean;
   /** How often it was named: a tracker that names it again has heard of it again. Up to `NAMED_MAX`. */
   named: number;
+  /** BEP 40; 0: nothing is known that it could be computed of. */
+  priority: number;
   /** Random place among equals, so that a list in a chosen order does not choose for us. */
   readonly dice: number;
   /** When backing off, or the ban, ends. */
@@ -68,19 +70,31 @@ const isExplicit = (entry: Entry): boolean => entry.source === 'explicit';
 const demerits = (entry: Entry): number => Math.max(0, entry.failures - (entry.hasAnswered ? 1 : 0));
 
 /**
- * By hand before the rest; then few failures before many, who answered before, named often before named once, then
- * dice.
+ * By hand before the rest; then few failures before many, who answered before, named often before named once, then the
+ * canonical order (BEP 40), so that both ends of a pair prefer each other, then dice.
  */
 function dialsBefore(a: Entry, b: Entry): boolean {
   if (isExplicit(a) !== isExplicit(b)) return isExplicit(a);
   const difference = demerits(a) - demerits(b);
   if (difference !== 0) return difference < 0;
   if (a.hasAnswered !== b.hasAnswered) return a.hasAnswered;
-  return a.named !== b.named ? a.named > b.named : a.dice < b.dice;
+  if (a.named !== b.named) return a.named > b.named;
+  return a.priority !== b.priority ? a.priority > b.priority : a.dice < b.dice;
 }
+
+/** BEP 40, by where we are now. Another `version`: we are elsewhere. */
+export interface CanonicalOrder {
+  priorityOf(address: Address): number;
+  readonly version: number;
+}
+
+const NO_ORDER: CanonicalOrder = { priorityOf: () => 0, version: 0 };
 
 export class AddressBook {
   readonly #random: () => number;
+  readonly #order: CanonicalOrder;
+  /** Of the order that the entries stand in. */
+  #version: number;
   readonly #capacity: number;
   readonly #entries = new Map<string, Entry>();
   readonly #ready = new Heap<Entry>(dialsBefore);
@@ -93,9 +107,16 @@ export class AddressBook {
   /**
    * @param options.random a generator of [0, 1).
    * @param options.capacity addresses kept; default LIMITS.knownAddresses.
+   * @param options.order among equals; default none.
    */
-  constructor(options: { readonly random: () => number; readonly capacity?: number }) {
+  constructor(options: {
+    readonly random: () => number;
+    readonly capacity?: number;
+    readonly order?: CanonicalOrder;
+  }) {
     this.#random = options.random;
+    this.#order = options.order ?? NO_ORDER;
+    this.#version = this.#order.version;
     this.#capacity = options.capacity ?? LIMITS.knownAddresses;
   }
 
@@ -129,6 +150,7 @@ export class AddressBook {
     for (let entry = this.#waiting.peek(); entry !== null && entry.readyAtMs <= nowMs; entry = this.#waiting.peek()) {
       this.#move(entry, 'idle');
     }
+    if (this.#version !== this.#order.version) this.#reorder();
     return this.#ready.peek()?.address ?? null;
   }
 
@@ -260,6 +282,7 @@ export class AddressBook {
       lonely: 0,
       hasAnswered: false,
       named: 1,
+      priority: this.#order.priorityOf(address),
       dice: this.#random(),
       readyAtMs,
       connectedAtMs: 0,
@@ -313,6 +336,15 @@ export class AddressBook {
     const pauseMs = entry.lonely > 0 ? aloneMs : Math.min(firstMs * 2 ** step, RETRY_LAST_MS);
     // Up to a tenth more: a fleet that lost one machine shall not come back to it in one instant.
     return pauseMs + Math.floor((pauseMs / 10) * this.#random());
+  }
+
+  #reorder(): void {
+    this.#version = this.#order.version;
+    for (const entry of this.#entries.values()) {
+      if (entry.state === 'idle') this.#ready.remove(entry);
+      entry.priority = this.#order.priorityOf(entry.address);
+      if (entry.state === 'idle') this.#ready.push(entry);
+    }
   }
 
   #nameAgain(entry: Entry): void {

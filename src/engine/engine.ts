@@ -310,6 +310,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
       random: this.#random,
       peerId: this.#peerId,
       outside: this.#network.outside,
+      ownHost: () => this.#network.own,
       permits: (host) => this.#network.filter.permits(host),
       uploadSlots: uploadSlots === 'unlimited' ? Number.POSITIVE_INFINITY : uploadSlots,
       maxPeers,

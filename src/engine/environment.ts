@@ -9,6 +9,9 @@ import { Announcer, type AnnouncerOptions } from '../discovery/announcer.js';
 import type { Trackers } from '../discovery/trackers.js';
 import { LsdSource } from '../lsd/lsd-source.js';
 import { HostLookups } from '../net/host-lookups.js';
+import { OwnNetworks } from '../net/own-addresses.js';
+import { OwnEndpoint } from '../net/own-endpoint.js';
+import type { Own } from '../net/own-host.js';
 import type { AnnounceOwner, Environment } from '../torrent/environment.js';
 import { type WebClients, WebSeeds } from '../webseed/web-seeds.js';
 import type { Outside, Reached } from './outside.js';
@@ -23,6 +26,7 @@ type Made =
   | 'dhtNodes'
   | 'dht'
   | 'usesLsd'
+  | 'own'
   | 'makeAddresses'
   | 'resolveHost'
   | 'makeAnnounces'
@@ -37,24 +41,20 @@ export interface EnvironmentOptions extends Omit<SharedEnvironment, Made> {
   readonly webClients: WebClients;
   /** The DHT and the local network; and what others are told of us, which may change at any time. */
   readonly outside: Reached & Pick<Outside, 'dht' | 'lsd'>;
+  /** Those of its addresses that are used (`EngineOptions.host`). */
+  readonly ownHost: Own;
   /** Where this host is (`EngineOptions.zone`). */
   readonly zone?: string | undefined;
 }
 
 export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment {
-  const { trackers, webClients, zone, outside, ...given } = options;
+  const { trackers, webClients, zone, outside, ownHost, ...given } = options;
   const { dht, lsd } = outside;
   const { log, random, peerId } = given;
-  const gate = new AnnounceGate({
-    atOnce: LIMITS.announcesAtOnce,
-    perHost: LIMITS.announcesPerHost,
-    unanswered: LIMITS.announcesUnanswered,
-    keptForUrgent: LIMITS.announcesKeptForUrgent,
-    placeMs: LIMITS.announcePlaceMs,
-    later,
-  });
+  const gate = makeGate();
   const names = makeLookups();
   const now = (): number => performance.now();
+  const own = makeOwnEndpoint(outside, ownHost, now);
   const announces: SharedAnnounces = {
     peerId,
     ...(zone === undefined ? {} : { zone }),
@@ -83,7 +83,8 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
     },
     usesLsd: lsd !== null,
     dht,
-    makeAddresses: () => new AddressBook({ random }),
+    own,
+    makeAddresses: () => new AddressBook({ random, order: own }),
     resolveHost: (host, isAgain) => names.resolve(host, isAgain),
     makeAnnounces: (torrent, tiers, owner) => new Announcer(ownAnnounces(announces, tiers, torrent.infoHash, owner)),
     makeSources: ({ infoHash, name, isPrivate }, owners) => {
@@ -110,6 +111,26 @@ export function makeEnvironment(options: EnvironmentOptions): SharedEnvironment 
       }),
     onTrouble: (error) => log('error', error.message, { ...error.facts }),
   };
+}
+
+function makeGate(): AnnounceGate {
+  return new AnnounceGate({
+    atOnce: LIMITS.announcesAtOnce,
+    perHost: LIMITS.announcesPerHost,
+    unanswered: LIMITS.announcesUnanswered,
+    keptForUrgent: LIMITS.announcesKeptForUrgent,
+    placeMs: LIMITS.announcePlaceMs,
+    later,
+  });
+}
+
+function makeOwnEndpoint(outside: Reached, ownHost: Own, now: () => number): OwnEndpoint {
+  const networks = new OwnNetworks(now);
+  return new OwnEndpoint({
+    port: () => outside.port,
+    outside: () => outside.announceAs?.host ?? null,
+    towards: (host) => ownHost().from(host) ?? networks.towards(host),
+  });
 }
 
 type SharedAnnounces = Omit<AnnouncerOptions, 'trackers' | 'infoHash' | 'key' | 'onPeers' | 'onOutcome'>;

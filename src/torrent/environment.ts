@@ -8,6 +8,7 @@ import type { HaulError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { Address } from '../net/address.js';
+import type { OwnEndpoint } from '../net/own-endpoint.js';
 import type { Door } from '../peer/handshakes.js';
 import type { PeerLink } from '../peer/link.js';
 import type { TorrentThrottles } from '../peer/throttle.js';
@@ -95,6 +96,8 @@ export interface Environment {
   readonly dht: DhtOfPeers | null;
   /** A seed without a peer for so long rests. */
   readonly restAfterMs: number;
+  /** How others see us, for the order of BEP 40. */
+  readonly own: Pick<OwnEndpoint, 'heard' | 'priorityOf'>;
   makeAddresses(): Addresses;
   /** Whether somebody at this address may be a peer: others are not remembered. */
   permits(host: string): boolean;

@@ -35,7 +35,8 @@ export class Introductions {
   /** @param pex null: peers are not exchanged */
   meet(link: PeerLink, handshake: Handshake, pex: PeerExchange | null): WireRemote {
     // Those who are here hear of a change with the next `tick`.
-    return new WireRemote(link, handshake, this.#greet(pex), this.#shelf, pex, dhtOf(this.#torrent));
+    const { own } = this.#torrent.environment;
+    return new WireRemote(link, handshake, this.#greet(pex), this.#shelf, { pex, own, dht: dhtOf(this.#torrent) });
   }
 
   /** Once a second: who is connected hears whether we want anything (BEP 21), when that has changed. */

@@ -34,7 +34,7 @@ const TOLD_MAX = 64;
 /** The peer that says so. */
 export interface ExtendedPeer {
   readonly link: PeerLink;
-  ownHost: string | null;
+  saysWeAreAt(host: string): void;
   client: string;
   listenPort: number | null;
   /** Null: nobody listens to it. */
@@ -168,7 +168,7 @@ export class PeerExtensions {
     if (said.version !== null) remote.client = said.version;
     // Where we dialled it is a fact, what it says is a claim.
     if (said.port !== null && remote.link.isIncoming) remote.listenPort = said.port;
-    if (said.yourIp !== null) remote.ownHost = said.yourIp;
+    if (said.yourIp !== null) remote.saysWeAreAt(said.yourIp);
     if (this.#numbers.has('ut_pex')) this.#pex?.joined();
     if (said.uploadOnly !== null) remote.peer?.setUploadOnly(said.uploadOnly);
     if (said.requestBytes !== null) this.#onRequestBytes(said.requestBytes);

@@ -290,7 +290,7 @@ export class Roster implements Door {
     if (exchange === null) return null;
     const isNamed = ({ link, listenPort }: WireRemote): boolean =>
       this.#isNamed({ host: link.host, port: listenPort ?? link.port });
-    return { exchange, share: environment.maxPeersPerAddress, isNamed };
+    return { exchange, share: environment.maxPeersPerAddress, isNamed, own: environment.own };
   }
 
   dialFailed(host: string, port: number, reason: string, wasReady: boolean): void {

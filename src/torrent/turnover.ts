@@ -3,9 +3,9 @@
  * `seats.ts` wants them, and closes the connection that yields.
  */
 import { LIMITS } from '../config.js';
+import type { OwnEndpoint } from '../net/own-endpoint.js';
 import { groupOf } from '../net/remote-group.js';
 import type { PeerLink } from '../peer/link.js';
-import { peerPriority } from './peer-priority.js';
 import { type TorrentExchange, wirePeers } from './remotes.js';
 import { type Place, whoIsUseless, whoYields } from './seats.js';
 import type { WirePeer, WireRemote } from './wire-remote.js';
@@ -19,12 +19,14 @@ export interface TurnoverOptions {
   /** Places that one address keeps when the table is full and others knock. */
   readonly share: number;
   readonly isNamed: (remote: WireRemote) => boolean;
+  /** By which addresses of ours the order of BEP 40 goes. */
+  readonly own: Pick<OwnEndpoint, 'priorityOf'>;
 }
 
 /** Frees a place for the peer that knocks, whose handshake is done. False: everybody stays. */
 export function makeRoom(link: PeerLink, options: TurnoverOptions, nowMs: number): boolean {
   const { exchange, share } = options;
-  const newcomer = { group: groupOf(link.host), priority: () => priorityOf(link, link.port) };
+  const newcomer = { group: groupOf(link.host), priority: () => priorityOf(options, link, link.port) };
   return close(whoYields(seated(exchange, options, nowMs), newcomer, share));
 }
 
@@ -42,7 +44,7 @@ function close(yielding: SeatedPeer | null): boolean {
   return yielding !== null;
 }
 
-function seated(exchange: TorrentExchange, { isNamed }: TurnoverOptions, nowMs: number): SeatedPeer[] {
+function seated(exchange: TorrentExchange, options: TurnoverOptions, nowMs: number): SeatedPeer[] {
   const places: SeatedPeer[] = [];
   for (const peer of wirePeers(exchange)) {
     if (peer.remote.isClosing) continue;
@@ -55,17 +57,17 @@ function seated(exchange: TorrentExchange, { isNamed }: TurnoverOptions, nowMs: 
     places.push({
       peer,
       group: groupOf(link.host),
-      isNamed: isNamed(remote),
+      isNamed: options.isNamed(remote),
       ageMs: nowMs - peer.joinedMs,
       idleMs,
       isWanted: mayGive || mayTake,
       hadChance: (!mayTake || peer.hadChance(nowMs)) && (!mayGive || idleMs >= LIMITS.idlePlaceMs),
-      priority: () => priorityOf(link, remote.listenPort ?? link.port),
+      priority: () => priorityOf(options, link, remote.listenPort ?? link.port),
     });
   }
   return places;
 }
 
-function priorityOf(link: PeerLink, port: number): number {
-  return peerPriority({ host: link.localHost, port: 0 }, { host: link.host, port });
+function priorityOf({ own }: TurnoverOptions, link: PeerLink, port: number): number {
+  return own.priorityOf({ host: link.host, port }, link.localHost);
 }

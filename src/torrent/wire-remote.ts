@@ -5,6 +5,7 @@
 import { LIMITS } from '../config.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
+import type { OwnEndpoint } from '../net/own-endpoint.js';
 import type { LinkHandlers, PeerLink } from '../peer/link.js';
 import type { Throttle } from '../peer/throttle.js';
 import type { Peer } from '../swarm/peer.js';
@@ -74,6 +75,15 @@ export function tellNode(out: OutBuffer, dht: DhtOfPeers | null, host: string): 
   if (port !== null) writePort(out, port);
 }
 
+/** Who hears what a peer says of others, and of us. */
+interface Told {
+  /** Null: peers are not exchanged. */
+  readonly pex: PeerExchange | null;
+  /** Null: nothing is said of it. */
+  readonly dht: DhtOfPeers | null;
+  readonly own: Pick<OwnEndpoint, 'heard'>;
+}
+
 export class WireRemote implements Remote, LinkHandlers {
   readonly link: PeerLink;
   readonly host: string;
@@ -95,20 +105,19 @@ export class WireRemote implements Remote, LinkHandlers {
   #greeting: ExtendedGreeting;
   #greetings = 1;
   readonly #dht: DhtOfPeers | null;
+  readonly #own: Told['own'];
   /** It says that it is in the DHT. */
   readonly #hasNode: boolean;
 
   /**
    * @param greeting what we say of ourselves to all @param metadata the info dictionary
-   * @param pex null: peers are not exchanged @param dht null: nothing is said of it
    */
   constructor(
     link: PeerLink,
     handshake: Handshake,
     greeting: ExtendedGreeting,
     metadata: MetadataShelf,
-    pex: PeerExchange | null,
-    dht: DhtOfPeers | null,
+    { pex, dht, own }: Told,
   ) {
     this.link = link;
     this.host = link.host;
@@ -126,7 +135,14 @@ export class WireRemote implements Remote, LinkHandlers {
     );
     this.#greeting = greeting;
     this.#dht = dht;
+    this.#own = own;
     this.#hasNode = handshake.supportsDht;
+  }
+
+  /** Who dialled us knows where; whom we dialled may be behind anything. */
+  saysWeAreAt(host: string): void {
+    this.ownHost = host;
+    this.#own.heard(this.host, host);
   }
 
   /** Null: the exchange has not taken it. */

@@ -56,6 +56,12 @@ export interface TrackerCounts {
   readonly failures: number;
 }
 
+/** The addresses of both ends, as sockets name them: asked for only where a seed of this process is named. */
+export interface Ends {
+  readonly remote: () => string;
+  readonly local: () => string;
+}
+
 /** What an announce is answered with, whatever the protocol. `view` is valid until the next call. */
 export interface Said {
   readonly view: SwarmView;
@@ -123,7 +129,7 @@ export class TrackerService {
     if (typeof parsed === 'string') return failureReply(this.#refused(parsed));
     const compact = compactOf(remote, parsed.port);
     if (compact === null) return failureReply(this.#refused('your address cannot be used'));
-    const said = this.announceFrom(parsed, passkey, compact, remote, local);
+    const said = this.announceFrom(parsed, passkey, compact, { remote: () => remote, local });
     if (typeof said === 'string') return failureReply(said);
     return announceReply(said.view, said.localSeed, {
       intervalS: said.intervalS,
@@ -135,19 +141,13 @@ export class TrackerService {
   }
 
   /** What is answered, or the text of a failure. @param compact address of the sender and port of the announce */
-  announceFrom(
-    query: AnnounceQuery,
-    passkey: string,
-    compact: Uint8Array,
-    remote: string,
-    local: () => string,
-  ): Said | string {
+  announceFrom(query: AnnounceQuery, passkey: string, compact: Uint8Array, ends: Ends): Said | string {
     this.#announces++;
     if (!this.#permits(passkey)) return this.#failure('the passkey is not known');
     const nowMs = this.#now();
     const view = this.#swarms.announce(query, compact, nowMs);
     if (typeof view === 'string') return this.#failure(view);
-    const localSeed = view.seedPort === null ? null : compactOf(this.#seedAddress(remote, local), view.seedPort);
+    const localSeed = view.seedPort === null ? null : compactOf(this.#seedAddress(ends), view.seedPort);
     const isSettling = this.#emptySinceMs !== null && nowMs < this.#emptySinceMs + SETTLING_MS;
     const minIntervalMaxS = isSettling ? SETTLING_MIN_INTERVAL_S : MIN_INTERVAL_MAX_S;
     return {
@@ -169,7 +169,8 @@ export class TrackerService {
   }
 
   /** Who is on this machine needs no way around it. */
-  #seedAddress(remote: string, local: () => string): string {
+  #seedAddress({ remote: remoteOf, local }: Ends): string {
+    const remote = remoteOf();
     const { addresses = [], isForAll = false } = this.#seedHosts ?? {};
     const isHere = remote === '::1' || /^(?:::ffff:)?127\./.test(remote);
     if (isHere && !isForAll) return local();

@@ -2,6 +2,7 @@
  * Datagrams of UDP trackers (BEP 15) as a tracker reads and answers them, with URL data (BEP 41). Pure; every byte is
  * hostile. What is longer than needed is read as far as it is known.
  */
+import { COMPACT6_BYTES } from '../net/address.js';
 import { isZone } from '../net/zone.js';
 import type { PeerTable } from './peer-table.js';
 import type { AnnounceEventWord, AnnounceQuery } from './query.js';
@@ -26,6 +27,9 @@ const NO_OPERATION = 1;
 const URL_DATA = 2;
 /** Peers of one answer: as many bytes as go through an Ethernet frame, IPv6 and tunnels included. */
 const PEER_BYTES_MAX = 1_300;
+/** A head, the peers, and one of our own; more than 74 scraped torrents and any text of ours take. */
+export const UDP_ANSWER_BYTES_MAX = ANSWER_BYTES + PEER_BYTES_MAX + COMPACT6_BYTES;
+const NO_COUNTS: Counts = { complete: 0, downloaded: 0, incomplete: 0 };
 const EVENTS: readonly AnnounceEventWord[] = ['', 'completed', 'started', 'stopped'];
 
 export interface UdpAnnounce {
@@ -34,9 +38,9 @@ export interface UdpAnnounce {
   readonly path: string;
 }
 
-/** @param bytes a whole datagram with a head. Null: it is too short, or of an unknown event */
-export function readUdpAnnounce(bytes: Buffer, peerBytes: number): UdpAnnounce | null {
-  if (bytes.length < ANNOUNCE_BYTES) return null;
+/** @param bytes a datagram with a head, and behind `length` what is none of it. Null: too short, or an unknown event */
+export function readUdpAnnounce(bytes: Buffer, peerBytes: number, length = bytes.length): UdpAnnounce | null {
+  if (length < ANNOUNCE_BYTES) return null;
   const event = EVENTS[bytes.readUInt32BE(80)];
   if (event === undefined) return null;
   const wanted = bytes.readInt32BE(92);
@@ -52,8 +56,8 @@ export function readUdpAnnounce(bytes: Buffer, peerBytes: number): UdpAnnounce |
     noPeerId: true,
     isOneFamily: true,
   };
-  if (bytes.length <= ANNOUNCE_BYTES) return { query, path: '' };
-  const url = urlData(bytes, ANNOUNCE_BYTES);
+  if (length === ANNOUNCE_BYTES) return { query, path: '' };
+  const url = urlData(bytes, ANNOUNCE_BYTES, length);
   const mark = url.indexOf('?');
   if (mark < 0) return { query, path: url };
   const zone = /(?:^|&)zone=([^&]*)/.exec(url.slice(mark + 1))?.[1];
@@ -61,15 +65,15 @@ export function readUdpAnnounce(bytes: Buffer, peerBytes: number): UdpAnnounce |
   return { query, path: url.slice(0, mark) };
 }
 
-function urlData(bytes: Buffer, begin: number): string {
+function urlData(bytes: Buffer, begin: number, length: number): string {
   let text = '';
-  for (let at = begin; at < bytes.length; ) {
+  for (let at = begin; at < length; ) {
     const kind = bytes[at]!;
     if (kind === NO_OPERATION) at++;
-    else if (kind === END_OF_OPTIONS || at + 2 > bytes.length) break;
+    else if (kind === END_OF_OPTIONS || at + 2 > length) break;
     else {
       const end = at + 2 + bytes[at + 1]!;
-      if (end > bytes.length) break;
+      if (end > length) break;
       // Options that are not known have a length, too.
       if (kind === URL_DATA) text += bytes.toString('latin1', at + 2, end);
       at = end;
@@ -79,12 +83,11 @@ function urlData(bytes: Buffer, begin: number): string {
 }
 
 /** Info-hashes, 20 characters each; null: none, too many, or not whole. */
-export function readUdpScrape(bytes: Buffer): string[] | null {
-  const length = bytes.length - HEAD_BYTES;
-  if (length <= 0 || length % HASH_BYTES !== 0 || length > UDP_SCRAPE_HASHES_MAX * HASH_BYTES) return null;
+export function readUdpScrape(bytes: Buffer, length = bytes.length): string[] | null {
+  const hashBytes = length - HEAD_BYTES;
+  if (hashBytes <= 0 || hashBytes % HASH_BYTES !== 0 || hashBytes > UDP_SCRAPE_HASHES_MAX * HASH_BYTES) return null;
   const hashes: string[] = [];
-  for (let at = HEAD_BYTES; at < bytes.length; at += HASH_BYTES)
-    hashes.push(bytes.toString('latin1', at, at + HASH_BYTES));
+  for (let at = HEAD_BYTES; at < length; at += HASH_BYTES) hashes.push(bytes.toString('latin1', at, at + HASH_BYTES));
   return hashes;
 }
 
@@ -94,49 +97,47 @@ export function writeHead(target: Buffer, action: number, request: Buffer): void
   for (let i = 0; i < 4; i++) target[4 + i] = request[12 + i]!;
 }
 
-export function udpError(request: Buffer, text: string): Buffer {
-  const answer = Buffer.allocUnsafe(8 + text.length);
-  writeHead(answer, ERROR, request);
-  answer.write(text, 8, 'latin1');
-  return answer;
+/** Each of these writes an answer of up to UDP_ANSWER_BYTES_MAX and returns how many bytes it has. */
+export function writeUdpError(request: Buffer, text: string, target: Buffer): number {
+  writeHead(target, ERROR, request);
+  return 8 + target.write(text, 8, UDP_ANSWER_BYTES_MAX - 8, 'latin1');
 }
 
 /** @param table of the family it came by. @param localSeed compact address of a seed that is in no table, or null */
-export function udpAnnounceAnswer(
+export function writeUdpAnnounce(
   request: Buffer,
   view: SwarmView,
   isIPv6: boolean,
-  localSeed: Uint8Array | null,
-  intervalS: number,
-): Buffer {
+  { localSeed, intervalS }: { readonly localSeed: Uint8Array | null; readonly intervalS: number },
+  target: Buffer,
+): number {
   const table: PeerTable = isIPv6 ? view.table6 : view.table4;
   const count = isIPv6 ? view.count6 : view.count4;
   const seedBytes = localSeed?.length === table.recordBytes ? table.recordBytes : 0;
-  const answer = Buffer.allocUnsafe(ANSWER_BYTES + seedBytes + count * table.recordBytes);
-  writeHead(answer, ANNOUNCE, request);
-  answer.writeUInt32BE(intervalS, 8);
-  answer.writeUInt32BE(view.incomplete, 12);
-  answer.writeUInt32BE(view.complete, 16);
-  if (seedBytes > 0) answer.set(localSeed!, ANSWER_BYTES);
-  table.copyAddresses(isIPv6 ? view.picks6 : view.picks4, count, answer, ANSWER_BYTES + seedBytes);
-  return answer;
+  writeHead(target, ANNOUNCE, request);
+  target.writeUInt32BE(intervalS, 8);
+  target.writeUInt32BE(view.incomplete, 12);
+  target.writeUInt32BE(view.complete, 16);
+  if (seedBytes > 0) target.set(localSeed!, ANSWER_BYTES);
+  table.copyAddresses(isIPv6 ? view.picks6 : view.picks4, count, target, ANSWER_BYTES + seedBytes);
+  return ANSWER_BYTES + seedBytes + count * table.recordBytes;
 }
 
 /** @param countsOf null: not known, answered with zeros */
-export function udpScrapeAnswer(
+export function writeUdpScrape(
   request: Buffer,
   hashes: readonly string[],
   countsOf: (hash: string) => Counts | null,
-): Buffer {
-  const answer = Buffer.alloc(8 + hashes.length * 12);
-  writeHead(answer, SCRAPE, request);
-  for (const [index, hash] of hashes.entries()) {
-    const counts = countsOf(hash);
-    if (counts === null) continue;
-    const at = 8 + index * 12;
-    answer.writeUInt32BE(counts.complete, at);
-    answer.writeUInt32BE(counts.downloaded, at + 4);
-    answer.writeUInt32BE(counts.incomplete, at + 8);
+  target: Buffer,
+): number {
+  writeHead(target, SCRAPE, request);
+  let at = 8;
+  for (const hash of hashes) {
+    const { complete, downloaded, incomplete } = countsOf(hash) ?? NO_COUNTS;
+    target.writeUInt32BE(complete, at);
+    target.writeUInt32BE(downloaded, at + 4);
+    target.writeUInt32BE(incomplete, at + 8);
+    at += 12;
   }
-  return answer;
+  return at;
 }

@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import { DhtWorld, type Inhabitant } from '../../sim/dht-world.js';
 import { DHT_LIMITS } from '../../src/dht/limits.js';
 import { decodeMessage, encodeNodes, encodeQuery, encodeReply, type Query } from '../../src/dht/messages.js';
-import { OwnAddress } from '../../src/dht/own-address.js';
 import type { Found } from '../../src/dht/search.js';
 import type { Address } from '../../src/net/address.js';
+import { BelievedAddress } from '../../src/net/believed-address.js';
 
 const INFO_HASH = Buffer.alloc(20, 7);
 const MINUTE_MS = 60_000;
@@ -269,8 +269,8 @@ test('our address on the Internet is what many say, and our id is made for it; o
   assert.equal(node.ownAddress.host, '7.7.7.7');
   for (let count = 0; count < 10; count++) node.ownAddress.heard(`5.5.${count}.5`, '2001:db9::7');
   assert.equal(node.ownAddress.host, '7.7.7.7', 'an address of the other family is none of ours');
-  assert.equal(new OwnAddress(4, '2001:db9::7').host, null);
-  assert.equal(new OwnAddress(6, '2001:db9::7').host, '2001:db9::7');
+  assert.equal(new BelievedAddress(4, '2001:db9::7').host, null);
+  assert.equal(new BelievedAddress(6, '2001:db9::7').host, '2001:db9::7');
   assert.ok(dht.events.nowMs > 0);
 });
 

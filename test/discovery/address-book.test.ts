@@ -329,3 +329,33 @@ test('an address that the user names no more is forgotten, or is one like any ot
   assert.equal(known.state(at(2)), 'banned', 'it can be banned now');
   known.checkInvariants();
 });
+
+test('among equals the canonical order decides, and anew when we are elsewhere', () => {
+  const priorities = new Map<string, number>();
+  const order = { priorityOf: ({ host }: Address) => priorities.get(host) ?? 0, version: 1 };
+  const known = new AddressBook({ random: () => 0.5, order });
+  for (let k = 0; k < 6; k++) {
+    priorities.set(at(k).host, k % 4);
+    known.add(at(k), 'tracker');
+  }
+  const drawn = (): number[] => {
+    const found: number[] = [];
+    for (let next = known.next(0); next !== null; next = known.next(0)) {
+      found.push(Number(next.host.split('.')[3]));
+      known.dialled(next);
+    }
+    for (const k of found) known.postponed(at(k));
+    known.checkInvariants();
+    return found;
+  };
+  assert.deepEqual(drawn().slice(0, 2), [3, 2]);
+  priorities.set(at(0).host, 9);
+  assert.deepEqual(drawn().slice(0, 1), [3]);
+  order.version++;
+  assert.deepEqual(drawn().slice(0, 2), [0, 3]);
+  known.ban(at(0), 100);
+  known.add(at(5), 'tracker');
+  assert.deepEqual(drawn().slice(0, 2), [5, 3], 'named again goes before');
+  known.add(at(1), 'explicit');
+  assert.equal(drawn()[0], 1);
+});

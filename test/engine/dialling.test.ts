@@ -7,6 +7,7 @@ import { openScope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
 import { until, withDeadline } from '../../lab/wait.js';
 import type { Torrent } from '../../src/api.js';
+import { peerPriority } from '../../src/net/peer-priority.js';
 import { fileSet, liveOf, startEngine, startSeed } from '../support/engines.js';
 import { startScriptedSeed } from '../support/scripted-seed.js';
 
@@ -68,4 +69,35 @@ test('a torrent with hundreds of dead addresses does not keep another from its o
   named(other, [{ host: '127.0.0.1', port: seed.port! }]);
   await withDeadline(other.done, 'the other one is served', 8_000);
   assert.ok(sockets.size < 400, `${sockets.size} dials of the first one`);
+});
+
+test('among equal addresses the canonical order says whom it dials first (BEP 40)', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, PIECE_BYTES);
+  const dialled: string[] = [];
+  const silent = net.createServer((socket) => {
+    dialled.push(socket.localAddress ?? '');
+    socket.on('error', () => {});
+    scope.defer(() => void socket.destroy());
+  });
+  await new Promise<void>((resolve) => silent.listen(0, '0.0.0.0', resolve));
+  scope.defer(() => new Promise<void>((resolve) => silent.close(() => resolve())));
+  const { port } = silent.address() as net.AddressInfo;
+  const places = 5;
+  const leech = await startEngine(scope, { maxConnectionsPerTorrent: places });
+  const torrent = leech.add(set.metainfo, { output: await tempFolder(scope), trackers: [] });
+  await until('it takes peers', DEADLINE_MS, () => torrent.state === 'downloading');
+  const all = Array.from({ length: 40 }, (_, n) => ({ host: `127.${n + 1}.7.9`, port }));
+  named(torrent, all);
+  await until('its places are dialled', DEADLINE_MS, () => dialled.length >= places);
+  const own = { host: '127.0.0.1', port: leech.port ?? 0 };
+  const best = all.map((address) => ({ ...address, priority: peerPriority(own, address) }));
+  best.sort((a, b) => b.priority - a.priority);
+  assert.deepEqual(
+    dialled.sort(),
+    best
+      .slice(0, places)
+      .map(({ host }) => host)
+      .sort(),
+  );
 });

@@ -13,6 +13,7 @@ import { makeEnvironment } from '../../src/engine/environment.js';
 import type { HaulError } from '../../src/errors.js';
 import type { Bitfield } from '../../src/metainfo/bitfield.js';
 import { HttpClient } from '../../src/net/http-client.js';
+import { EVERY_HOST } from '../../src/net/own-host.js';
 import { Throttle } from '../../src/peer/throttle.js';
 import { engineMemory } from '../../src/storage/memory.js';
 import type { Claim } from '../../src/storage/resume.js';
@@ -84,6 +85,7 @@ function watchedServices(scope: Scope, calls: string[], change = (_content: Disk
     permits: () => true,
     peerId: Buffer.alloc(20),
     usesPex: true,
+    ownHost: () => EVERY_HOST,
     outside: { port: null, mappingTrouble: null, dht: null, lsd: null },
     uploadSlots: 4,
     maxPeers: 4,

@@ -41,6 +41,7 @@ function knock(hasSlot: boolean): string[] {
     log: () => {},
     peerId: id(9),
     maxPeersPerAddress: 1,
+    own: { heard: () => {}, priorityOf: () => 0 },
     listenPort: null,
     throttles: {},
   };

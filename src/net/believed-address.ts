@@ -1,23 +1,22 @@
 /**
- * Which address we have on the Internet, by what the nodes say that we ask (BEP 42). Pure. One node has one voice,
- * whatever its ports, and a few liars do not change who we are.
+ * Which address we have on the Internet, by what others say: nodes of the DHT (BEP 42), or peers (BEP 10, `yourip`).
+ * Pure. One host has one voice, whatever its ports, and a few liars do not change who we are.
  */
 
-import { isUsable, reachOf } from '../net/reach.js';
-import { groupOf } from '../net/remote-group.js';
-import type { Family } from './messages.js';
+import { isUsable, reachOf } from './reach.js';
+import { groupOf } from './remote-group.js';
 
 /** The last voices that count. */
 const VOICES = 16;
 const VOICES_NEEDED = 5;
 
-export class OwnAddress {
-  readonly #family: Family;
+export class BelievedAddress {
+  readonly #family: 4 | 6;
   #host: string | null;
   readonly #voices = new Map<string, string>();
 
   /** @param host what was believed the last time; of another family it is nothing */
-  constructor(family: Family, host: string | null = null) {
+  constructor(family: 4 | 6, host: string | null = null) {
     this.#family = family;
     this.#host = host !== null && this.#isOurs(host) ? host : null;
   }
@@ -40,7 +39,7 @@ export class OwnAddress {
     return true;
   }
 
-  /** An address that our node can have: what an answer says may be of the other family, or of a private network. */
+  /** An address that can be ours: what an answer says may be of the other family, or of a private network. */
   #isOurs(host: string): boolean {
     return reachOf(host) === 'public' && isUsable({ host, port: 1 }, this.#family);
   }

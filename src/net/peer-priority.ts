@@ -3,7 +3,7 @@
  * that a swarm in which all tables are full stays well connected, and who comes in the greatest number gains little.
  * Pure.
  */
-import { ipBytes } from '../net/address.js';
+import { ipBytes } from './address.js';
 
 export interface Endpoint {
   /** An IP address. */

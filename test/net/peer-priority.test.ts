@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { crc32c, peerPriority } from '../../src/torrent/peer-priority.js';
+import { crc32c, peerPriority } from '../../src/net/peer-priority.js';
 
 const priority = (a: string, b: string, portA = 1, portB = 2): number =>
   peerPriority({ host: a, port: portA }, { host: b, port: portB });
