@@ -5,9 +5,10 @@ import { type DepotPlaceOptions, depotOption, tokenOption } from './depot-option
 import { formatBytes, formatSeconds, printable } from './format.js';
 import { jsonHelp, RESOURCE_FIELDS } from './json-help.js';
 import {
-  addEngineOptions,
+  addPrivateEngineOptions,
   argument,
   type CommonOptions,
+  caOption,
   type EngineCliOptions,
   examples,
   repeated,
@@ -59,7 +60,8 @@ export function agentCommand(run: Runner): Command {
         '5s',
       ),
     );
-  return addEngineOptions(command, true)
+  return addPrivateEngineOptions(command, true)
+    .addOption(caOption())
     .addHelpText(
       'after',
       examples(

@@ -5,7 +5,7 @@ import type { Task } from './depot-tasks.js';
 import { formatBytes, formatSeconds, printable } from './format.js';
 import { jsonHelp, PLAIN_PROGRESS, RESOURCE_FIELDS } from './json-help.js';
 import {
-  addEngineOptions,
+  addPrivateEngineOptions,
   argument,
   type CommonOptions,
   type EngineCliOptions,
@@ -97,7 +97,7 @@ export function depotCommand(run: Runner): Command {
     )
     .option('--tls-cert <file>', 'certificate (PEM), read again when it changes')
     .option('--tls-key <file>', 'its key (PEM)');
-  return addEngineOptions(addKeepOptions(command), false)
+  return addPrivateEngineOptions(addKeepOptions(command), false)
     .addHelpText(
       'after',
       examples(

@@ -85,10 +85,15 @@ const HOST_HELP = 'local address, or name of an interface, for all connections i
 const STORAGE_KINDS = ['mapped', 'positional'];
 
 /**
- * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address`, `--ca`, the lists of peers, `--dht`,
- * `--lsd`, `--no-pex`, `--nat` and `--zone`; `--download-limit` only where something is downloaded.
+ * `--port`, the rate limits, `--storage`, `--memory`, `--max-per-address`, the lists of peers, `--nat`, `--zone`, and
+ * all that finds peers; `--download-limit` only where something is downloaded.
  */
 export function addEngineOptions(command: Command, downloads: boolean): Command {
+  return addDiscoveryOptions(addPrivateEngineOptions(command, downloads).addOption(caOption()));
+}
+
+/** The same of an engine that has private torrents of our own depot alone: nothing but its tracker finds peers. */
+export function addPrivateEngineOptions(command: Command, downloads: boolean): Command {
   command.addOption(portOption('port for incoming peers, 0 for any (default: first free of 6881-6889)'));
   if (downloads)
     command.addOption(
@@ -113,7 +118,6 @@ export function addEngineOptions(command: Command, downloads: boolean): Command 
       'connections of one torrent that one address keeps when all places are taken (default: an eighth of them)',
     ).argParser(argument(parseConnections)),
   );
-  command.addOption(caOption());
   command.addOption(
     new Option(
       '--allow-peers <file>',
@@ -126,6 +130,21 @@ export function addEngineOptions(command: Command, downloads: boolean): Command 
       'these may not be peers, also those that are named or allowed; as --allow-peers; may be repeated',
     ).argParser(repeated(parsePeerList)),
   );
+  command.addOption(
+    new Option(
+      '--nat',
+      'ask the router to let peers in, by NAT-PMP or UPnP, as long as the command runs (default: off)',
+    ),
+  );
+  return command.addOption(
+    new Option(
+      '--zone <name>',
+      'where this host is, e.g. rack7 or eu-1/rack7; our tracker gives peers of its own zone first',
+    ).argParser(argument(parseZone)),
+  );
+}
+
+function addDiscoveryOptions(command: Command): Command {
   command.addOption(
     new Option('--dht', 'look for peers, and announce, in the DHT too; never for private torrents (default: off)'),
   );
@@ -144,18 +163,7 @@ export function addEngineOptions(command: Command, downloads: boolean): Command 
   command.addOption(
     new Option('--no-pex', 'tell peers of no others, and hear of none by them (default: on but in private torrents)'),
   );
-  command.addOption(
-    new Option(
-      '--nat',
-      'ask the router to let peers in, by NAT-PMP or UPnP, as long as the command runs (default: off)',
-    ),
-  );
-  return command.addOption(
-    new Option(
-      '--zone <name>',
-      'where this host is, e.g. rack7 or eu-1/rack7; our tracker gives peers of its own zone first',
-    ).argParser(argument(parseZone)),
-  );
+  return command;
 }
 
 function rateOption(flags: string, description: string): Option {
@@ -168,10 +176,7 @@ export function hostOption(description = HOST_HELP): Option {
 }
 
 export function caOption(): Option {
-  return new Option(
-    '--ca <file>',
-    'certificates (PEM) to trust besides the usual ones, of https trackers and web seeds',
-  );
+  return new Option('--ca <file>', 'certificates (PEM) to trust besides the usual ones, for https');
 }
 
 /** For `haul share` and `haul track`. */
