@@ -9,6 +9,7 @@ const READ_BYTES = 1024 * 1024;
 
 export interface Body {
   readonly name: string;
+  /** Of what is read of the disk; of one that is compressed, more than is sent. */
   readonly lengthBytes: number;
   /** Each chunk is valid until the next is asked for. @throws HaulError also where a file has another length now */
   readonly read: () => AsyncGenerator<Uint8Array>;
@@ -39,8 +40,31 @@ export function fileBody(file: FileToPublish): Body {
   return { name: file.name, lengthBytes: file.lengthBytes, read: () => readFile(file) };
 }
 
-/** All files in one tar. */
-export function archiveBody(name: string, files: readonly FileToPublish[]): Body {
+/** The same bytes each time. */
+async function* gzipped(source: AsyncIterable<Uint8Array>, level: number): AsyncGenerator<Uint8Array> {
+  const { createGzip } = await import('node:zlib');
+  const gzip = createGzip({ level });
+  const ready: Uint8Array[] = [];
+  gzip.on('data', (chunk: Buffer) => ready.push(chunk));
+  const failed = new Promise<never>((_, reject) => gzip.once('error', reject));
+  failed.catch(() => {});
+  try {
+    for await (const chunk of source) {
+      // A chunk is ours until the next is asked for: it has to be compressed by then.
+      await Promise.race([failed, new Promise<void>((resolve) => gzip.write(chunk, () => resolve()))]);
+      yield* ready.splice(0);
+    }
+    const ended = new Promise<void>((resolve) => gzip.once('end', resolve));
+    gzip.end();
+    await Promise.race([failed, ended]);
+    yield* ready.splice(0);
+  } finally {
+    gzip.destroy();
+  }
+}
+
+/** All files in one tar. @param level 1 to 9: compressed with gzip; 0: as it is */
+export function archiveBody(name: string, files: readonly FileToPublish[], level: number): Body {
   const lengthOf = (file: FileToPublish): number => tarHead(file).length + file.lengthBytes + tarTail(file).length;
   const lengthBytes = files.reduce((sum, file) => sum + lengthOf(file), tarEnd().length);
   async function* read(): AsyncGenerator<Uint8Array> {
@@ -51,16 +75,24 @@ export function archiveBody(name: string, files: readonly FileToPublish[]): Body
     }
     yield tarEnd();
   }
-  return { name, lengthBytes, read };
+  return { name, lengthBytes, read: level === 0 ? read : () => gzipped(read(), level) };
+}
+
+export interface BodyDigest {
+  readonly sha256: string;
+  /** Of what is sent. */
+  readonly lengthBytes: number;
 }
 
 /** @param onBytes so many more were hashed */
-export async function sha256Of(body: Body, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<string> {
+export async function digestOf(body: Body, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<BodyDigest> {
   const hash = createHash('sha256');
+  let lengthBytes = 0;
   for await (const chunk of body.read()) {
     if (signal.aborted) throw new HaulError('ABORTED', 'interrupted');
     hash.update(chunk);
+    lengthBytes += chunk.length;
     onBytes(chunk.length);
   }
-  return hash.digest('hex');
+  return { sha256: hash.digest('hex'), lengthBytes };
 }

@@ -4,9 +4,10 @@
  */
 import type { Stats } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, join, relative, sep } from 'node:path';
 import { fullName } from '../depot/names.js';
-import { fromSystemError } from '../errors.js';
+import { fromSystemError, HaulError } from '../errors.js';
+import { isChosen, type PathRule, parsePathRule } from './publish-patterns.js';
 
 export interface FileToPublish {
   /** On the disk. */
@@ -24,31 +25,68 @@ export interface Found {
   readonly warnings: readonly string[];
 }
 
+interface FindRules {
+  readonly withHidden: boolean;
+  /** What is named plainly and not there. */
+  readonly missing: 'error' | 'warn' | 'ignore';
+}
+
 /**
+ * @param paths of files and folders, globs, and "!" before what is left out
  * @param name a single file is called that; a folder, several paths, or a name with a slash at its end: all is below it
  * @throws HaulError NOT_FOUND and the like; BAD_ARGUMENT: a name that no artifact may have
  */
-export async function findFiles(paths: readonly string[], name: string, withHidden: boolean): Promise<Found> {
+export async function findFiles(
+  paths: readonly string[],
+  name: string,
+  { withHidden, missing }: FindRules,
+): Promise<Found> {
   const warnings: string[] = [];
-  const found: FileToPublish[] = [];
-  const roots = await Promise.all(paths.map(async (path) => ({ path: resolve(path), stats: await look(path) })));
+  const found = new Map<string, FileToPublish>();
+  const rules = paths.map(parsePathRule);
+  const roots = await rootsOf(rules, missing, warnings);
   const [only] = roots;
-  const isOne = roots.length === 1 && only!.stats.isFile() && !name.endsWith('/');
+  const isAlone = rules.filter(({ isExcluded }) => !isExcluded).length === 1 && rules[0]!.test === null;
+  const isOne = isAlone && only?.stats.isFile() === true && !name.endsWith('/');
   const base = commonFolder(roots.map(({ path, stats }) => (stats.isDirectory() ? path : dirname(path))));
   const below = name.replace(/\/+$/, '');
   const nameOf = (path: string): string => {
     const parts = relative(base, path).split(sep).join('/');
     return isOne ? below : below === '' ? parts : `${below}/${parts}`;
   };
+  const add = (file: Omit<FileToPublish, 'name'>): void => {
+    const { path } = file;
+    if (!found.has(path) && isChosen(rules, path)) found.set(path, { ...file, name: nameOf(path) });
+  };
   for (const { path, stats } of roots) {
-    if (stats.isDirectory())
-      for await (const file of walk(path, path, withHidden, warnings)) found.push({ ...file, name: nameOf(file.path) });
-    else if (stats.isFile()) found.push({ ...fileOf(path, stats), name: nameOf(path) });
+    if (stats.isDirectory()) for await (const file of walk(path, path, withHidden, warnings)) add(file);
+    else if (stats.isFile()) add(fileOf(path, stats));
     else warnings.push(`${path} is no file and no folder: left out`);
   }
-  found.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  for (const file of found) fullName('artifacts', file.name);
-  return { files: found, warnings };
+  const files = [...found.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  for (const file of files) fullName('artifacts', file.name);
+  return { files, warnings };
+}
+
+interface Root {
+  readonly path: string;
+  readonly stats: Stats;
+}
+
+/** Where files are looked for; a glob whose folder is not there matches nothing. @throws HaulError NOT_FOUND, … */
+async function rootsOf(rules: readonly PathRule[], missing: FindRules['missing'], warnings: string[]): Promise<Root[]> {
+  const roots: Root[] = [];
+  for (const { root, test, text, isExcluded } of rules) {
+    if (isExcluded) continue;
+    try {
+      roots.push({ path: root, stats: await look(root) });
+    } catch (error) {
+      if (!(error instanceof HaulError) || error.code !== 'NOT_FOUND' || (test === null && missing === 'error'))
+        throw error;
+      if (test === null && missing === 'warn') warnings.push(`${text} is not there`);
+    }
+  }
+  return roots;
 }
 
 async function look(path: string): Promise<Stats> {
@@ -97,6 +135,7 @@ async function linked(root: string, path: string): Promise<Stats | null> {
 }
 
 function commonFolder(folders: readonly string[]): string {
+  if (folders.length === 0) return sep;
   let common = folders[0]!.split(sep);
   for (const folder of folders.slice(1)) {
     const parts = folder.split(sep);

@@ -6,19 +6,20 @@ import { count, formatBytes, formatRate, formatSeconds, printable } from './form
 import { jsonHelp, PLAIN_PROGRESS, RESOURCE_FIELDS } from './json-help.js';
 import { argument, type CommonOptions, examples } from './options.js';
 import type { Output } from './output.js';
-import type { Body } from './publish-body.js';
+import type { Body, BodyDigest } from './publish-body.js';
 import type { Context, Outcome, Runner } from './run.js';
 import type { Sample } from './sample.js';
 import { resourceFields } from './usage.js';
-import { parseDays } from './values.js';
+import { parseDays, parseLevel } from './values.js';
 
 interface PublishOptions extends CommonOptions, DepotPlaceOptions {
   readonly name: string;
-  readonly ifNoFilesFound: 'warn' | 'error' | 'ignore';
+  readonly ifNoFilesFound?: 'warn' | 'error' | 'ignore';
   readonly retentionDays?: number;
   readonly overwrite?: boolean;
   readonly includeHiddenFiles?: boolean;
   readonly archive?: boolean;
+  readonly compressionLevel?: number;
 }
 
 const UPLOADS_AT_ONCE = 4;
@@ -26,12 +27,13 @@ const UPLOADS_AT_ONCE = 4;
 export function publishCommand(run: Runner): Command {
   const command = new Command('publish')
     .description('Send files or folders to a depot')
-    .argument('<paths...>', 'files and folders')
+    .argument('<paths...>', 'files, folders, globs; "!" before what is left out')
     .requiredOption('--name <name>', 'of a single file; of more, or with a slash at its end, what all is below')
     .addOption(
-      new Option('--if-no-files-found <what>', 'when there is nothing to send')
-        .choices(['warn', 'error', 'ignore'])
-        .default('warn'),
+      new Option(
+        '--if-no-files-found <what>',
+        'when there is nothing to send (default: warn, and what is named plainly has to be there)',
+      ).choices(['warn', 'error', 'ignore']),
     )
     .addOption(
       new Option(
@@ -41,7 +43,12 @@ export function publishCommand(run: Runner): Command {
     )
     .option('--overwrite', 'replace what has the name; needs the scope delete, too')
     .option('--include-hidden-files', 'also what begins with a dot')
-    .option('--archive', 'send all as one tar, called NAME');
+    .option('--archive', 'send all as one tar, called NAME')
+    .addOption(
+      new Option('--compression-level <0-9>', 'of the archive, by gzip (default: 0, none)').argParser(
+        argument(parseLevel),
+      ),
+    );
   return addDepotOptions(command)
     .addHelpText(
       'after',
@@ -49,6 +56,7 @@ export function publishCommand(run: Runner): Command {
         'haul publish image.raw --name ci/42/image.raw --depot http://depot:7070',
         'haul publish dist/ --name ci/42 --retention-days 14',
         'haul publish dist/ --name ci/42/dist.tar --archive',
+        "haul publish 'dist/**/*.deb' '!dist/old/**' --name ci/42/debs/",
       ) +
         `
 
@@ -75,10 +83,17 @@ async function publish(context: Context, paths: readonly string[], options: Publ
   ]);
   const place = await needDepot(options);
   const below = options.archive === true ? '/' : options.name;
-  const { files, warnings } = await findFiles(paths, below, options.includeHiddenFiles === true);
+  const level = options.compressionLevel ?? 0;
+  if (level > 0 && options.archive !== true) {
+    const { HaulError } = await import('../errors.js');
+    throw new HaulError('BAD_ARGUMENT', '--compression-level is of --archive', { option: 'compression-level' });
+  }
+  const what = options.ifNoFilesFound;
+  const withHidden = options.includeHiddenFiles === true;
+  const { files, warnings } = await findFiles(paths, below, { withHidden, missing: what ?? 'error' });
   for (const warning of warnings) output.warn(warning);
-  if (files.length === 0) return nothingFound(output, options.ifNoFilesFound);
-  const bodies = options.archive === true ? [archiveBody(options.name, files)] : files.map(fileBody);
+  if (files.length === 0) return nothingFound(output, what ?? 'warn');
+  const bodies = options.archive === true ? [archiveBody(options.name, files, level)] : files.map(fileBody);
   const client = await Client.open(place, signal, (error) =>
     output.warn(`${error.message}; trying again`, { code: error.code }),
   );
@@ -104,7 +119,7 @@ async function publish(context: Context, paths: readonly string[], options: Publ
   return 'done';
 }
 
-async function nothingFound(output: Output, what: PublishOptions['ifNoFilesFound']): Promise<Outcome> {
+async function nothingFound(output: Output, what: 'warn' | 'error' | 'ignore'): Promise<Outcome> {
   const message = 'there is no file to publish';
   if (what === 'error') {
     const { HaulError } = await import('../errors.js');
@@ -168,12 +183,14 @@ class Sending {
   }
 
   async #one(body: Body): Promise<void> {
-    const { sha256Of } = await import('./publish-body.js');
+    const { digestOf } = await import('./publish-body.js');
     const started = performance.now();
     const onHashed = (bytes: number): void => {
       this.#hashedBytes += bytes;
     };
-    const sha256 = await sha256Of(body, onHashed, this.#rules.signal);
+    const digest = await digestOf(body, onHashed, this.#rules.signal);
+    const { sha256, lengthBytes } = digest;
+    this.#totalBytes += lengthBytes - body.lengthBytes;
     const known = await this.#client.find(body.name).catch((error: unknown) => {
       // A token may be for writing alone.
       if ((error as { code?: unknown }).code === 'NO_PERMISSION') return null;
@@ -181,12 +198,12 @@ class Sending {
     });
     // A term that is asked for has to be told, and is with the bytes.
     const wasThere = known?.sha256 === sha256 && this.#rules.retentionDays === null;
-    if (wasThere) this.#doneBytes += body.lengthBytes;
-    const artifact = wasThere ? known : await this.#client.trying(() => this.#put(body, sha256));
+    if (wasThere) this.#doneBytes += lengthBytes;
+    const artifact = wasThere ? known : await this.#client.trying(() => this.#put(body, digest));
     this.#say(artifact, wasThere, (performance.now() - started) / 1000);
   }
 
-  async #put(body: Body, sha256: string): Promise<DepotArtifact> {
+  async #put(body: Body, { sha256, lengthBytes }: BodyDigest): Promise<DepotArtifact> {
     const { DepotClient: Client } = await import('./depot-client.js');
     const { retentionDays, overwrite } = this.#rules;
     const query = new URLSearchParams({
@@ -197,7 +214,7 @@ class Sending {
     try {
       const response = await this.#client.ask('PUT', `${Client.path(body.name)}?${query}`, {
         headers: {
-          'content-length': body.lengthBytes,
+          'content-length': lengthBytes,
           'repr-digest': `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`,
         },
         send: async (write) => {

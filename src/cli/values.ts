@@ -224,6 +224,12 @@ export function parseDays(text: string): number {
   return days;
 }
 
+/** Of compression: 0 is none, 9 the most. */
+export function parseLevel(text: string): number {
+  if (!/^\d$/.test(text)) throw new ValueError('A level of compression, 0 to 9.');
+  return Number(text);
+}
+
 /** A whole percentage, 1 to 100. */
 export function parsePercent(text: string): number {
   const percent = /^\d{1,3}%?$/.test(text) ? Number.parseInt(text, 10) : 0;
