@@ -54,6 +54,8 @@ export type DiskTask =
       readonly settlements: readonly Settlement[];
       readonly isForced: boolean;
     }
+  /** Files that are not to be there. */
+  | { readonly kind: 'remove'; readonly id: number; readonly files: readonly string[] }
   | { readonly kind: 'prepare'; readonly id: number; readonly root: string };
 
 export interface Failure {
@@ -66,15 +68,18 @@ export interface Digests {
   readonly sha256: string;
   readonly pieces: Uint8Array | null;
   /** Which file it was. */
-  readonly device: bigint;
   readonly inode: bigint;
 }
 
 export interface Prepared {
-  readonly blobs: number;
   readonly blobBytes: number;
-  /** Names below the root that were swept. */
-  readonly swept: number;
+}
+
+/** What became of a settlement. */
+export interface Settled {
+  /** How long the file was that had the name before, 0 for none; null: nothing was renamed. Also where it failed. */
+  readonly replacedBytes: number | null;
+  readonly failure: Failure | null;
 }
 
 export type DiskAnswer =
@@ -137,9 +142,9 @@ class FileHash {
       }
     }
     if (this.#piece !== null) this.#pieces.push(this.#piece.digest());
-    const { dev, ino } = fs.fstatSync(this.#fd, { bigint: true });
+    const { ino } = fs.fstatSync(this.#fd, { bigint: true });
     const pieces = pieceLengthBytes === null ? null : new Uint8Array(Buffer.concat(this.#pieces));
-    return { sha256: this.#whole.digest('hex'), pieces, device: dev, inode: ino };
+    return { sha256: this.#whole.digest('hex'), pieces, inode: ino };
   }
 
   close(): void {
@@ -272,15 +277,16 @@ function appendLine({ file, text }: { readonly file: string; readonly text: stri
 function shorten(file: string): void {
   const temporary = `${file}.new`;
   try {
-    const last = new Map<string, string>();
+    const last = new Map<string, Map<string, string>>();
     for (const line of fs.readFileSync(file, 'utf8').split('\n')) {
       try {
-        const [sha256, name, row] = JSON.parse(line) as [string, string, string | null];
-        if (row === null) last.delete(`${sha256} ${name}`);
-        else last.set(`${sha256} ${name}`, line);
+        const [sha256, name, row] = JSON.parse(line) as [string, string | null, string | null];
+        if (name === null) last.delete(sha256);
+        else if (row === null) last.get(sha256)?.delete(name);
+        else last.set(sha256, (last.get(sha256) ?? new Map<string, string>()).set(name, line));
       } catch {}
     }
-    const text = [...last.values()].map((line) => `\n${line}`).join('');
+    const text = [...last.values()].flatMap((lines) => [...lines.values()].map((line) => `\n${line}`)).join('');
     fs.rmSync(temporary, { force: true });
     makeFile(temporary, text, true, 0o644);
     fs.renameSync(temporary, file);
@@ -290,20 +296,19 @@ function shorten(file: string): void {
   }
 }
 
-/** @returns how long the file was that had the name; null: nothing was renamed */
-function settleOne({ rename, beside, line }: Settlement, isForced: boolean): number | null {
-  let replacedBytes: number | null = null;
+/** @param renamed told at once, with the length of the file that had the name */
+function settleOne({ rename, beside, line }: Settlement, isForced: boolean, renamed: (bytes: number) => void): void {
   if (beside !== null) {
     fs.rmSync(beside.temporary, { force: true });
     makeFile(beside.temporary, beside.text, true, 0o644);
     fs.renameSync(beside.temporary, beside.place);
   }
   if (rename !== null) {
-    replacedBytes = fs.lstatSync(rename.to, { throwIfNoEntry: false })?.size ?? 0;
+    const replacedBytes = fs.lstatSync(rename.to, { throwIfNoEntry: false })?.size ?? 0;
     fs.renameSync(rename.from, rename.to);
+    renamed(replacedBytes);
   }
   if (line !== null) appendLine(line, isForced);
-  return replacedBytes;
 }
 
 type Outcome = { readonly value: unknown } | { readonly failure: Failure };
@@ -316,25 +321,35 @@ function attempt(work: () => unknown): Outcome {
   }
 }
 
-function settle(settlements: readonly Settlement[], isForced: boolean): Outcome[] {
-  const outcomes = settlements.map((one) => attempt(() => settleOne(one, isForced)));
-  if (!isForced) return outcomes;
-  const places = settlements.map(({ rename, beside, line }) => rename?.to ?? beside?.place ?? line?.file ?? null);
-  const forced = new Map<string, Outcome>();
-  for (const place of places) {
+function failureIn(work: () => void): Failure | null {
+  const outcome = attempt(work);
+  return 'failure' in outcome ? outcome.failure : null;
+}
+
+function settle(settlements: readonly Settlement[], isForced: boolean): Settled[] {
+  const folders = new Map<string, Failure | null>();
+  const settled = settlements.map((one) => {
+    let replacedBytes: number | null = null;
+    const failure = failureIn(() =>
+      settleOne(one, isForced, (bytes) => {
+        replacedBytes = bytes;
+      }),
+    );
+    const place = one.rename?.to ?? one.beside?.place ?? one.line?.file ?? null;
     const folder = place === null ? null : path.dirname(place);
-    if (folder !== null && !forced.has(folder))
-      forced.set(
-        folder,
-        attempt(() => forcePath(folder)),
-      );
-  }
-  return outcomes.map((outcome, index) => {
-    const place = places[index]!;
-    if ('failure' in outcome || place === null) return outcome;
-    const folder = forced.get(path.dirname(place))!;
-    return 'failure' in folder ? folder : outcome;
+    if (folder !== null) folders.set(folder, null);
+    return { replacedBytes, failure, folder };
   });
+  if (isForced)
+    for (const folder of folders.keys())
+      folders.set(
+        folder,
+        failureIn(() => forcePath(folder)),
+      );
+  return settled.map(({ replacedBytes, failure, folder }) => ({
+    replacedBytes,
+    failure: failure ?? (folder === null ? null : folders.get(folder)!),
+  }));
 }
 
 /** @returns whether it was made */
@@ -351,18 +366,14 @@ function makeFolder(folder: string): boolean {
 
 /** Folders are made, what an end without warning left is removed, blobs are counted. Links are never followed. */
 function prepare(root: string): Prepared {
-  let [blobs, blobBytes, swept] = [0, 0, 0];
-  const remove = (file: string): void => {
-    fs.unlinkSync(file);
-    swept++;
-  };
+  let blobBytes = 0;
   const [temporary, views, places] = [path.join(root, 'tmp'), path.join(root, 'views'), path.join(root, 'blobs')];
   const madeFolders = [temporary, views, places].map(makeFolder);
-  for (const name of fs.readdirSync(temporary)) if (TEMPORARY.test(name)) remove(path.join(temporary, name));
+  for (const name of fs.readdirSync(temporary)) if (TEMPORARY.test(name)) fs.unlinkSync(path.join(temporary, name));
   for (const view of fs.readdirSync(views)) {
     const folder = path.join(views, view);
     if (!VIEW.test(view) || !fs.lstatSync(folder).isDirectory()) continue;
-    for (const name of fs.readdirSync(folder)) remove(path.join(folder, name));
+    for (const name of fs.readdirSync(folder)) fs.unlinkSync(path.join(folder, name));
     fs.rmdirSync(folder);
   }
   for (let index = 0; index < 256; index++) {
@@ -373,16 +384,15 @@ function prepare(root: string): Prepared {
     for (const name of names) {
       const place = path.join(folder, name);
       const owner = SIDECAR.exec(name)?.[1];
-      if ((owner !== undefined && !names.has(owner)) || name === 'names.new') remove(place);
+      if ((owner !== undefined && !names.has(owner)) || name === 'names.new') fs.unlinkSync(place);
       if (!BLOB.test(name)) continue;
       const status = fs.lstatSync(place);
       if (!status.isFile()) continue;
-      blobs++;
       blobBytes += status.size;
     }
   }
   if (madeFolders.includes(true)) for (const folder of [root, places]) forcePath(folder);
-  return { blobs, blobBytes, swept };
+  return { blobBytes };
 }
 
 function failureOf(error: unknown): Failure {
@@ -394,6 +404,7 @@ function perform(task: DiskTask): unknown {
   if (task.kind === 'digest') return digest(task);
   if (task.kind === 'write') return task.files.map((file) => attempt(() => writeSmall(file, task.isForced)));
   if (task.kind === 'settle') return settle(task.settlements, task.isForced);
+  if (task.kind === 'remove') return task.files.map((file) => attempt(() => fs.rmSync(file, { force: true })));
   if (task.kind === 'prepare') return prepare(task.root);
   if (task.kind === 'drop') return drop(task.upload);
   const hash = hashOf(task.upload, task.path, task.pieceLengthBytes);

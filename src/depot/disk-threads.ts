@@ -5,12 +5,27 @@
  */
 import { Worker } from 'node:worker_threads';
 import { fromSystemError, HaulError } from '../errors.js';
-import type { Digests, DiskAnswer, DiskTask, Failure, Prepared, Settlement, SmallFile } from './disk-thread.cjs';
+import type {
+  Digests,
+  DiskAnswer,
+  DiskTask,
+  Failure,
+  Prepared,
+  Settled,
+  Settlement,
+  SmallFile,
+} from './disk-thread.cjs';
 
 export type { Digests, Prepared, Settlement, SmallFile } from './disk-thread.cjs';
 
 /** Of one entry of a batch: what became of it. */
 export type Outcome = { readonly value: unknown } | { readonly failure: HaulError };
+
+/** Of a settlement: see `Settled` of the thread. */
+export interface SettledOutcome {
+  readonly replacedBytes: number | null;
+  readonly failure: HaulError | null;
+}
 
 interface Asked {
   readonly where: string;
@@ -49,9 +64,17 @@ export class DiskThread {
     return outcomesOf(outcomes, (index) => files[index]!.temporary);
   }
 
-  async settle(settlements: readonly Settlement[], isForced: boolean): Promise<Outcome[]> {
-    const outcomes = await this.#ask({ kind: 'settle', settlements, isForced }, 'the store');
-    return outcomesOf(outcomes, (index) => settlements[index]!.rename?.to ?? 'the store');
+  async settle(settlements: readonly Settlement[], isForced: boolean): Promise<SettledOutcome[]> {
+    const settled = (await this.#ask({ kind: 'settle', settlements, isForced }, 'the store')) as Settled[];
+    return settled.map(({ replacedBytes, failure }, index) => {
+      const where = settlements[index]!.rename?.to ?? 'the store';
+      return { replacedBytes, failure: failure === null ? null : errorOf(failure, where) };
+    });
+  }
+
+  /** What cannot be removed stays. */
+  async remove(files: readonly string[]): Promise<void> {
+    await this.#ask({ kind: 'remove', files }, 'the store');
   }
 
   beginHash(upload: number, hashing: Hashing): void {

@@ -128,9 +128,9 @@ export class Depot implements Depository {
 
   async torrent(row: ArtifactRow, announceUrl: string, webSeedUrl: string): Promise<Buffer | null> {
     if (row.infoHash === null) return null;
-    const sidecar = await this.#store.sidecar(row.sha256);
-    if (sidecar === null) throw new HaulError('NOT_FOUND', `the blob ${row.sha256} is gone`, { sha256: row.sha256 });
-    const { pieces, pieceLengthBytes, lengthBytes } = sidecar;
+    const record = await this.#store.pieces(row.sha256);
+    if (record === null) throw new HaulError('NOT_FOUND', `the blob ${row.sha256} is gone`, { sha256: row.sha256 });
+    const { pieces, pieceLengthBytes, lengthBytes } = record;
     if (pieces === null || pieceLengthBytes === null) return null;
     return blobTorrent(fileNameOf(row.name), { pieces, pieceLengthBytes, lengthBytes }, announceUrl, webSeedUrl);
   }
@@ -172,7 +172,10 @@ export class Depot implements Depository {
       group = [];
     };
     for await (const { sha256 } of this.#store.list()) {
-      group.push(this.collect(sha256));
+      const collected = this.collect(sha256);
+      // Told when the group is waited for.
+      collected.catch(() => {});
+      group.push(collected);
       if (group.length >= SWEEP_AT_ONCE) await settle();
     }
     await settle();

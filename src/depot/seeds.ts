@@ -20,7 +20,7 @@ const SLEEP_AFTER_MS = 60_000;
 export interface SeedsOptions {
   readonly engine: Engine;
   readonly catalogue: Pick<Catalogue, 'byInfoHash' | 'infoHashes'>;
-  readonly store: Pick<BlobStore, 'sidecar' | 'place' | 'leave'>;
+  readonly store: Pick<BlobStore, 'pieces' | 'place' | 'leave'>;
   /** Milliseconds; default a minute. */
   readonly sleepAfterMs?: number;
 }
@@ -88,9 +88,9 @@ export class Seeds implements TorrentBook {
       if (row === null) return null;
       const { sha256 } = row;
       const fileName = fileNameOf(row.name);
-      const sidecar = await store.sidecar(sha256);
-      if (sidecar === null) return null;
-      const { pieces, pieceLengthBytes, lengthBytes } = sidecar;
+      const record = await store.pieces(sha256);
+      if (record === null) return null;
+      const { pieces, pieceLengthBytes, lengthBytes } = record;
       if (pieces === null || pieceLengthBytes === null)
         throw new HaulError('BAD_DATA', `the blob ${sha256} has no hashes of pieces`, { sha256 });
       const metainfo = parseTorrent(blobTorrent(fileName, { pieces, pieceLengthBytes, lengthBytes }, null, null));

@@ -67,7 +67,7 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-export async function contentOf({ depot }: Kit, name: string): Promise<Buffer> {
+export async function contentOf({ depot }: Pick<Kit, 'depot'>, name: string): Promise<Buffer> {
   const row = await depot.find(`artifacts/${name}`);
   assert.ok(row !== null);
   return read(depot.read(row, { begin: 0, end: row.lengthBytes }));

@@ -27,7 +27,11 @@ async function step<T>(work: () => Promise<T>): Promise<T> {
 const wrapHands = (hands: Hands): Hands => ({
   write: (...all) => step(() => hands.write(...all)),
   settle: (...all) => step(() => hands.settle(...all)),
-  forceAll: () => step(() => hands.forceAll()),
+  remove: (...all) => step(() => hands.remove(...all)),
+  openForce: async () => {
+    const force = await hands.openForce();
+    return force === null ? null : { ...force, all: () => step(() => force.all()) };
+  },
 });
 
 const store = await openFolderStore({ folder, wrapHands });

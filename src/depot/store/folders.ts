@@ -3,7 +3,7 @@
  * when its bytes are on the device, and what is read of it is what was committed, or an error.
  */
 import { randomBytes } from 'node:crypto';
-import type { Stats } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { link, lstat, mkdir, open, readdir, rm, statfs, unlink } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import { stampOf } from '../../storage/stamp-files.js';
 import { type FileStamp, isUnchanged } from '../../work/file-stamp.js';
 import { DiskThread, type Settlement } from '../disk-threads.js';
 import { isOneOf, passOver } from './codes.js';
-import { GroupCommit, type Hands } from './group.js';
+import { type Force, GroupCommit, type Hands } from './group.js';
 import { KnownBlobs, READ_FLAGS } from './known-blobs.js';
 import { isSha256, Layout, SMALL_BYTES } from './layout.js';
 import { claimFolder, type FolderClaim } from './own.js';
@@ -26,6 +26,7 @@ import type {
   BlobUpload,
   ByteRange,
   NameNote,
+  PieceRecord,
   Sidecar,
   UploadOptions,
   VerifyOptions,
@@ -35,6 +36,7 @@ import { encodeNote, encodeRecord, parseNotes } from './sidecar.js';
 import { FolderUpload, type Uploads } from './upload.js';
 import { hashFile } from './verify.js';
 
+const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY;
 const HASH_THREADS_MAX = 4;
 const STATS_AT_ONCE = 16;
 
@@ -73,6 +75,8 @@ export class FolderStore implements BlobStore {
   #blobBytes: number;
   /** The latest file of lines that was read: they are asked for one after the other. */
   #notes: { readonly file: string; readonly size: number; readonly rows: ReturnType<typeof parseNotes> } | null = null;
+  /** Blobs that are gone, of which the file of lines could not be told. */
+  readonly #namesToForget = new Set<string>();
   #isClosed = false;
 
   constructor(claim: FolderClaim, files: DiskThread, blobBytes: number, { wrapHands }: FolderStoreOptions) {
@@ -85,7 +89,8 @@ export class FolderStore implements BlobStore {
     const hands: Hands = {
       write: (small, isForced) => files.write(small, isForced),
       settle: (settlements, isForced) => files.settle(settlements, isForced),
-      forceAll: () => (isSupported() ? forceFileSystem(claim.fd) : Promise.resolve(false)),
+      remove: (leftovers) => files.remove(leftovers),
+      openForce: () => openForce(claim.root),
     };
     this.#group = new GroupCommit(wrapHands?.(hands) ?? hands);
     this.#known = new KnownBlobs(this.#layout, {
@@ -145,9 +150,12 @@ export class FolderStore implements BlobStore {
       }
     }
     const small = bytes === null ? null : { temporary: upload.path, place, bytes };
-    const replacedBytes = await this.#group.commit({ small, settlement });
-    if (replacedBytes !== null) {
-      this.#blobBytes += lengthBytes - replacedBytes;
+    const onReplaced = (replacedBytes: number): void => {
+      this.#blobBytes -= replacedBytes;
+      this.#known.forget(sha256);
+    };
+    if (await this.#group.commit({ small, settlement, onReplaced })) {
+      this.#blobBytes += lengthBytes;
       this.#known.committed(sha256, stamp);
       await upload.settled();
     }
@@ -199,10 +207,15 @@ export class FolderStore implements BlobStore {
     await rm(folder, { recursive: true, force: true }).catch(() => {});
   }
 
-  async sidecar(sha256: string): Promise<Sidecar | null> {
+  async pieces(sha256: string): Promise<PieceRecord | null> {
     if ((await this.stat(sha256)) === null) return null;
     const { lengthBytes, pieces, pieceLengthBytes } = await this.#known.trusted(sha256);
-    return { lengthBytes, pieces, pieceLengthBytes, names: await this.#names(sha256) };
+    return { lengthBytes, pieces, pieceLengthBytes };
+  }
+
+  async sidecar(sha256: string): Promise<Sidecar | null> {
+    const record = await this.pieces(sha256);
+    return record === null ? null : { ...record, names: await this.#names(sha256) };
   }
 
   async note(sha256: string, name: string, row: string | null): Promise<void> {
@@ -234,6 +247,7 @@ export class FolderStore implements BlobStore {
       await unlink(place);
       this.#blobBytes -= status.size;
       await unlink(this.#layout.sidecar(sha256)).catch(passOver('ENOENT'));
+      await this.#forgetNames(sha256);
       return true;
     } catch (error) {
       if (isOneOf(error, ['ENOENT'])) return false;
@@ -284,7 +298,19 @@ export class FolderStore implements BlobStore {
   }
 
   #line(sha256: string, name: string, row: string | null): Settlement['line'] {
-    return { file: this.#layout.names(sha256), text: encodeNote(sha256, name, row) };
+    const gone = this.#namesToForget.has(sha256) ? `${encodeNote(sha256, null, null)}\n` : '';
+    return { file: this.#layout.names(sha256), text: `${gone}${encodeNote(sha256, name, row)}` };
+  }
+
+  /**
+   * The blob is gone: what was noted beside it must not come true when the same bytes come again. Before its next note
+   * is time enough, so nothing is forced, and where there is no room that note says it.
+   */
+  async #forgetNames(sha256: string): Promise<void> {
+    this.#namesToForget.add(sha256);
+    const line = { file: this.#layout.names(sha256), text: encodeNote(sha256, null, null) };
+    const [outcome] = await this.#files.settle([{ rename: null, beside: null, line }], false).catch(() => []);
+    if (outcome?.failure === null) this.#namesToForget.delete(sha256);
   }
 
   #hasher(): DiskThread {
@@ -301,16 +327,31 @@ export class FolderStore implements BlobStore {
     return status?.isFile() === true ? status : null;
   }
 
+  /** @throws HaulError where they cannot be read: that is not the same as none */
   async #names(sha256: string): Promise<ReadonlyMap<string, string>> {
     const file = this.#layout.names(sha256);
-    const size = (await this.#look(file))?.size ?? 0;
-    if (this.#notes?.file !== file || this.#notes.size !== size) {
-      const handle = size === 0 ? null : await open(file, READ_FLAGS).catch(() => null);
-      const text = (await handle?.readFile('utf8').finally(() => handle.close())) ?? '';
-      this.#notes = { file, size, rows: parseNotes(text) };
+    try {
+      const handle = await open(file, READ_FLAGS).catch(passOver('ENOENT'));
+      if (handle === null) return new Map();
+      try {
+        const { size } = await handle.stat();
+        if (this.#notes?.file !== file || this.#notes.size !== size)
+          this.#notes = { file, size, rows: parseNotes(await handle.readFile('utf8')) };
+        return this.#notes.rows.get(sha256) ?? new Map();
+      } finally {
+        await handle.close();
+      }
+    } catch (error) {
+      throw fromSystemError(error, 'read', file);
     }
-    return this.#notes.rows.get(sha256) ?? new Map();
   }
+}
+
+/** Null: there is no syncfs here. */
+async function openForce(root: string): Promise<Force | null> {
+  if (!isSupported()) return null;
+  const handle = await open(root, FOLDER_FLAGS);
+  return { all: () => forceFileSystem(handle.fd), close: () => handle.close() };
 }
 
 function checked(sha256: string): string {

@@ -8,25 +8,38 @@
  */
 import type { HaulError } from '../../errors.js';
 import { fromSystemError } from '../../errors.js';
-import type { Outcome, Settlement, SmallFile } from '../disk-threads.js';
+import type { Outcome, SettledOutcome, Settlement, SmallFile } from '../disk-threads.js';
+
+/**
+ * All of the file system is forced. It must be opened before what it forces is written: the kernel tells of each error
+ * of the device once per open file, and one that was opened later, or that another group asks too, may not hear of it.
+ */
+export interface Force {
+  /** False: there is no such call here. Rejects where the device refused. */
+  all(): Promise<boolean>;
+  close(): Promise<void>;
+}
 
 /** What it is done with; tests put their own steps between. */
 export interface Hands {
   write(files: readonly SmallFile[], isForced: boolean): Promise<Outcome[]>;
-  settle(settlements: readonly Settlement[], isForced: boolean): Promise<Outcome[]>;
-  /** All of the file system. False: there is no such way, files have to be forced one by one. */
-  forceAll(): Promise<boolean>;
+  settle(settlements: readonly Settlement[], isForced: boolean): Promise<SettledOutcome[]>;
+  remove(files: readonly string[]): Promise<void>;
+  /** Null: there is no such way, files have to be forced one by one. */
+  openForce(): Promise<Force | null>;
 }
 
 export interface Commit {
   /** Null: the file is there, and durable, under its temporary name. */
   readonly small: SmallFile | null;
   readonly settlement: Settlement;
+  /** Told when a file of so many bytes lost its name to this one, whatever becomes of that. */
+  readonly onReplaced?: (lengthBytes: number) => void;
 }
 
 interface Waiting {
   readonly commit: Commit;
-  readonly resolve: (replacedBytes: number | null) => void;
+  readonly resolve: (isRenamed: boolean) => void;
   readonly reject: (error: HaulError) => void;
 }
 
@@ -49,10 +62,10 @@ export class GroupCommit {
   }
 
   /**
-   * Resolves when it is durable, with the length of what had the name before; null: nothing was renamed, as the place
-   * held the bytes already. @throws HaulError
+   * Resolves when it is durable; false: nothing was renamed, as the place held the bytes already.
+   * @throws HaulError; the name that it got is taken away again then
    */
-  commit(commit: Commit): Promise<number | null> {
+  commit(commit: Commit): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ commit, resolve, reject });
       // What comes in the same turn goes along.
@@ -75,27 +88,56 @@ export class GroupCommit {
   }
 
   async #group(group: readonly Waiting[]): Promise<void> {
+    let force: Force | null = null;
     try {
-      if (group.length >= FORCE_ALL_FROM) this.#canForceAll ??= await this.#hands.forceAll();
-      const isForced = this.#canForceAll !== true || group.length < FORCE_ALL_FROM;
-      const written = await this.#write(group, isForced);
+      if (group.length >= FORCE_ALL_FROM && (await this.#forcesAll())) force = await this.#hands.openForce();
+      const written = await this.#write(group, force === null);
       const settled = await this.#hands.settle(
         written.map(({ commit, isThere }) => {
           const { settlement } = commit;
           return isThere ? settlement : { ...settlement, rename: null };
         }),
-        isForced,
+        force === null,
       );
-      if (!isForced) await this.#force();
-      for (const [index, { resolve, reject }] of written.entries()) {
-        const outcome = settled[index]!;
-        if ('failure' in outcome) reject(outcome.failure);
-        else resolve(outcome.value as number | null);
-      }
+      await this.#tell(written, settled, force === null ? null : await refusalOf(force));
     } catch (error) {
       const failure = fromSystemError(error, 'commit to', 'the store');
       for (const { reject } of group) reject(failure);
+    } finally {
+      await force?.close().catch(() => {});
     }
+  }
+
+  /** What failed has no name any more when it is told. */
+  async #tell(
+    written: readonly Waiting[],
+    settled: readonly SettledOutcome[],
+    refusal: HaulError | null,
+  ): Promise<void> {
+    const failed: { readonly entry: Waiting; readonly failure: HaulError }[] = [];
+    for (const [index, entry] of written.entries()) {
+      const { replacedBytes, failure } = settled[index]!;
+      if (replacedBytes !== null) entry.commit.onReplaced?.(replacedBytes);
+      const trouble = failure ?? refusal;
+      if (trouble === null) entry.resolve(replacedBytes !== null);
+      else failed.push({ entry, failure: trouble });
+    }
+    if (failed.length === 0) return;
+    const leftovers = failed.flatMap(({ entry }) => leftoversOf(entry.commit, settled[written.indexOf(entry)]!));
+    await this.#hands.remove(leftovers).catch(() => {});
+    for (const { entry, failure } of failed) entry.reject(failure);
+  }
+
+  /** Whether the file system can be forced as a whole: tried once. */
+  async #forcesAll(): Promise<boolean> {
+    if (this.#canForceAll !== null) return this.#canForceAll;
+    const force = await this.#hands.openForce();
+    try {
+      this.#canForceAll = force !== null && (await force.all());
+    } finally {
+      await force?.close();
+    }
+    return this.#canForceAll;
   }
 
   /** Those that are written, and whether there is something to be renamed. */
@@ -117,9 +159,22 @@ export class GroupCommit {
       return { ...entry, isThere: outcome.value === true };
     });
   }
+}
 
-  /** @throws where the device refused */
-  async #force(): Promise<void> {
-    if (!(await this.#hands.forceAll())) throw new Error('the file system cannot be forced any more');
+/** Null: all is on the device. */
+async function refusalOf(force: Force): Promise<HaulError | null> {
+  try {
+    if (await force.all()) return null;
+    throw new Error('the file system cannot be forced any more');
+  } catch (error) {
+    return fromSystemError(error, 'commit to', 'the store');
   }
+}
+
+/** Files of one that failed. Its bytes may be lost on the way to the device, whatever can be read of them now. */
+function leftoversOf({ small, settlement }: Commit, { replacedBytes }: SettledOutcome): string[] {
+  const { rename, beside } = settlement;
+  const temporaries = [small?.temporary, beside?.temporary];
+  const named = rename === null || replacedBytes === null ? [] : [rename.to, beside?.place];
+  return [...temporaries, ...named].filter((file) => file !== undefined);
 }

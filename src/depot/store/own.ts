@@ -13,8 +13,6 @@ const LOCK_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW |
 export interface FolderClaim {
   /** Without links. */
   readonly root: string;
-  /** Of the folder, open. */
-  readonly fd: number;
   release(): Promise<void>;
 }
 
@@ -29,12 +27,7 @@ export async function claimFolder(folder: string): Promise<FolderClaim> {
     try {
       if (isMarked) await checkMark(layout);
       else await mark(layout);
-      const root = await open(layout.root, constants.O_RDONLY | constants.O_DIRECTORY);
-      const release = async (): Promise<void> => {
-        await root.close();
-        await lock.close();
-      };
-      return { root: layout.root, fd: root.fd, release };
+      return { root: layout.root, release: () => lock.close() };
     } catch (error) {
       await lock.close();
       throw error;

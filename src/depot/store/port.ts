@@ -4,12 +4,16 @@
  */
 import type { AddOptions } from '../../api.js';
 
-/** What lies beside a blob: the catalogue can be made anew of it, and a torrent needs no hashing. */
-export interface Sidecar {
+/** A torrent needs no hashing. */
+export interface PieceRecord {
   readonly lengthBytes: number;
   /** SHA-1 of the pieces, 20 bytes each; null: the blob is too short to have a torrent. */
   readonly pieces: Uint8Array | null;
   readonly pieceLengthBytes: number | null;
+}
+
+/** What lies beside a blob: the catalogue can be made anew of it. */
+export interface Sidecar extends PieceRecord {
   /** JSON texts of the rows that name it, as far as they were told: by full name. */
   readonly names: ReadonlyMap<string, string>;
 }
@@ -82,6 +86,9 @@ export interface BlobStore {
   place(sha256: string, fileName: string): Promise<Pick<AddOptions, 'output' | 'hashed'> | null>;
   /** The engine uses that place no more. */
   leave(sha256: string, fileName: string): Promise<void>;
+  /** Null: it is not there. */
+  pieces(sha256: string): Promise<PieceRecord | null>;
+  /** The same and who names it, as far as it was told since the blob is there: it takes longer. */
   sidecar(sha256: string): Promise<Sidecar | null>;
   /** Durable when it resolves. @param row null: the name does not point there any more */
   note(sha256: string, name: string, row: string | null): Promise<void>;

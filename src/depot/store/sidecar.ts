@@ -53,8 +53,12 @@ function checksum(content: string): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
-/** One word about a name, for the file of lines. @param row null: it does not point there any more */
-export function encodeNote(sha256: string, name: string, row: string | null): string {
+/**
+ * One word about a name, for the file of lines.
+ * @param name null: about all names; the blob is gone
+ * @param row null: it does not point there any more
+ */
+export function encodeNote(sha256: string, name: string | null, row: string | null): string {
   return JSON.stringify([sha256, name, row]);
 }
 
@@ -65,19 +69,21 @@ export function parseNotes(text: string): Map<string, Map<string, string>> {
     const note = parseNote(line);
     if (note === null) continue;
     const [sha256, name, row] = note;
-    const names = notes.get(sha256) ?? new Map<string, string>();
+    const names = (name === null ? undefined : notes.get(sha256)) ?? new Map<string, string>();
     notes.set(sha256, names);
+    if (name === null) continue;
     if (row === null) names.delete(name);
     else names.set(name, row);
   }
   return notes;
 }
 
-function parseNote(line: string): [string, string, string | null] | null {
+function parseNote(line: string): [string, string | null, string | null] | null {
   if (line === '') return null;
   try {
     const [sha256, name, row] = JSON.parse(line);
-    const isNote = typeof sha256 === 'string' && typeof name === 'string' && (row === null || typeof row === 'string');
+    const isName = typeof name === 'string' || (name === null && row === null);
+    const isNote = typeof sha256 === 'string' && isName && (row === null || typeof row === 'string');
     return isNote ? [sha256, name, row] : null;
   } catch {
     return null;
