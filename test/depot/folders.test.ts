@@ -21,6 +21,7 @@ import { openScope } from '../../lab/scope.js';
 import { openLevelCatalogue } from '../../src/depot/catalogue/level.js';
 import { Depot } from '../../src/depot/publish.js';
 import { type FolderStore, openFolderStore } from '../../src/depot/store/folders.js';
+import { forEachConcurrently } from '../../src/storage/concurrently.js';
 import { bytesOf, code, KIB, MIB, read, sha256 } from './depot-kit.js';
 import { quickFolder } from './quick-folder.js';
 import { fill, names, PIECES_FROM, put, testStore } from './store-conformance.js';
@@ -164,31 +165,52 @@ test('what is no blob is not listed nor removed, what was under way is swept, no
   await assert.rejects(openFolderStore({ folder }), code('NOT_A_DIRECTORY'));
 });
 
-test('a process that is killed at any step of publishing leaves the old state or the new', async (t) => {
-  for (let step = 1; step <= 14; step++) {
-    const folder = join(await quickFolder(openScope(t)), 'depot');
-    const said = await new Promise<string>((resolve) => {
-      execFile(process.execPath, [CHILD, folder, String(step)], (_, stdout) => resolve(stdout));
+/** What the child says until it is dead. @param step 0: it goes to its end */
+function runChild(folder: string, step: number): Promise<string[][]> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [CHILD, folder, String(step)], (_, stdout) => {
+      resolve(stdout.split('\n').map((line) => line.split(' ')));
     });
-    const acknowledged = said.split('\n').flatMap((line) => (line === '' ? [] : [line.split(' ')]));
-    const store = await open(t, folder);
-    const catalogue = await openLevelCatalogue(join(folder, 'catalogue'));
-    const depot = new Depot({ store, catalogue });
-    await depot.sweep();
-    const { rows } = await catalogue.list({ prefix: 'artifacts/', cursor: null, limit: 100 });
-    const named = new Map(rows.map((row) => [row.name, row]));
-    const last = new Map(acknowledged.map(([name, digest]) => [name!, digest!]));
-    for (const [name, digest] of last) assert.ok(named.has(name), `step ${step}: ${name} ${digest} is lost`);
-    for (const row of rows) {
-      const bytes = await read(depot.read(row, { begin: 0, end: row.lengthBytes }));
-      assert.equal(sha256(bytes), row.sha256, `step ${step}: ${row.name}`);
-      const digests = acknowledged.filter(([name]) => name === row.name).map(([, digest]) => digest);
-      if (digests.length > 0 && row.name !== 'artifacts/replaced') assert.equal(row.sha256, digests.at(-1));
-    }
-    assert.deepEqual(await names(store), [...new Set(rows.map((row) => row.sha256))].sort(), `step ${step}: strays`);
-    assert.deepEqual(await readdir(join(folder, 'tmp')), []);
-    await depot.close();
-    await catalogue.close();
-    await store.close();
+  });
+}
+
+function namesIn(said: readonly string[][], word: string): Map<string, string> {
+  return new Map(said.flatMap(([first, name, digest]) => (first === word ? [[name!, digest ?? '']] : [])));
+}
+
+async function killedAt(t: TestContext, step: number): Promise<void> {
+  const folder = join(await quickFolder(openScope(t)), 'depot');
+  const said = await runChild(folder, step);
+  assert.deepEqual(said.at(-2), ['at', String(step)], 'it was killed there');
+  const acknowledged = namesIn(said, 'put');
+  const store = await open(t, folder);
+  const catalogue = await openLevelCatalogue(join(folder, 'catalogue'));
+  const depot = new Depot({ store, catalogue });
+  await depot.sweep();
+  const { rows } = await catalogue.list({ prefix: 'artifacts/', cursor: null, limit: 100 });
+  const named = new Map(rows.map((row) => [row.name, row]));
+  const [removing, removed] = [namesIn(said, 'removing'), namesIn(said, 'removed')];
+  for (const [name, digest] of acknowledged)
+    assert.ok(named.has(name) !== removed.has(name) || removing.has(name), `step ${step}: ${name} ${digest}`);
+  for (const name of removed.keys()) assert.ok(!named.has(name), `step ${step}: ${name} was removed`);
+  for (const row of rows) {
+    const bytes = await read(depot.read(row, { begin: 0, end: row.lengthBytes }));
+    assert.equal(sha256(bytes), row.sha256, `step ${step}: ${row.name}`);
+    const digest = acknowledged.get(row.name);
+    if (digest !== undefined && row.name !== 'artifacts/replaced') assert.equal(row.sha256, digest);
   }
+  assert.deepEqual(await names(store), [...new Set(rows.map((row) => row.sha256))].sort(), `step ${step}: strays`);
+  assert.deepEqual(await readdir(join(folder, 'tmp')), []);
+  await depot.close();
+  await catalogue.close();
+  await store.close();
+}
+
+test('a process that is killed at any step of publishing leaves the old state or the new', async (t) => {
+  const said = await runChild(join(await quickFolder(openScope(t)), 'depot'), 0);
+  const steps = Number(namesIn(said, 'steps').keys().next().value);
+  // write, settle, force, put and remove, before and after each.
+  assert.ok(steps >= 40, `${steps} steps`);
+  const all = Array.from({ length: steps }, (_, index) => index + 1);
+  await forEachConcurrently(all, 3, (step) => killedAt(t, step));
 });

@@ -1,5 +1,5 @@
 /**
- * What is forced to the device, and when: the store and the catalogue are asked through hands that write down each step,
+ * What is forced to the device, and when: store and catalogue are asked through hands that write each step down,
  * and that refuse where a test says so.
  */
 import assert from 'node:assert/strict';
@@ -180,7 +180,7 @@ async function chmodAway(file: string): Promise<void> {
   await chmod(file, 0o500);
 }
 
-test('a disk that fills up at any moment of a publish: 507, nothing left, and it goes on when there is room', async (t) => {
+test('a disk that fills up at any moment of a publish: nothing is left, and it goes on with room', async (t) => {
   const disk = await smallDisk(t, openScope(t), 'size=24m');
   if (disk === null) return;
   const made = await watched(t, join(disk, 'depot'));
