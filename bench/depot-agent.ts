@@ -30,6 +30,7 @@ import {
   startAgent,
   startDepot,
   startLiars,
+  WRITER,
 } from './support/depot-world.js';
 import { defaultFolder } from './support/job.js';
 import { count, length, lengths, list, makeFolder, someOf } from './support/options.js';
@@ -137,7 +138,7 @@ async function turnOf(world: World, which: Case, turn: number, agent: Running): 
   try {
     await changeImage(file, `${which} ${turn} ${rate}`);
     const name = `artifacts/ci/${turn}/image.raw`;
-    await curl(scope, source, ['-T', file, `${depot.url}/${name}`]);
+    await curl(scope, source, [...WRITER, '-T', file, `${depot.url}/${name}`]);
     if (which === 'liars') {
       const torrentFile = path.join(folder, 'liars.torrent');
       await curl(scope, source, [`${depot.url}/${name}?torrent`], torrentFile);
@@ -148,7 +149,7 @@ async function turnOf(world: World, which: Case, turn: number, agent: Running): 
     }
     const theirs = await curl(scope, caps.hub, [`${nginxUrl}/image.raw`]);
     const ours = await curl(scope, caps.hub, [`${agent.url}/${name}`]);
-    await curl(scope, source, ['-X', 'DELETE', `${depot.url}/${name}`]);
+    await curl(scope, source, [...WRITER, '-X', 'DELETE', `${depot.url}/${name}`]);
     return {
       sec: ours.totalSec,
       curlSec: theirs.totalSec,
@@ -172,7 +173,7 @@ async function vanishingTurn(world: World, turn: number, lengthBytes: number): P
   try {
     await changeImage(file, `vanished ${turn} ${rate}`);
     const name = `artifacts/ci/${turn}/image.raw`;
-    await curl(scope, source, ['-T', file, `${depot.url}/${name}`]);
+    await curl(scope, source, [...WRITER, '-T', file, `${depot.url}/${name}`]);
     const [mine, theirs] = [path.join(folder, `mine-${turn}`), path.join(folder, `theirs-${turn}`)];
     const place = await caps.open({ uploadBytesPerSec: rate!, downloadBytesPerSec: 1e9 });
     const other = await startAgent(scope, place, depot.url, theirs);
@@ -195,7 +196,7 @@ async function vanishingTurn(world: World, turn: number, lengthBytes: number): P
     process.kill(other.child.pid, 'SIGCONT');
     const line = await agent.child.line('receipt', 5_000, (text) => text.includes('"type":"receipt"'));
     const { peerBytes, webSeedBytes } = JSON.parse(line) as Receipt;
-    await curl(scope, source, ['-X', 'DELETE', `${depot.url}/${name}`]);
+    await curl(scope, source, [...WRITER, '-X', 'DELETE', `${depot.url}/${name}`]);
     const idealSec = (lengthBytes - here) / rate!;
     return {
       sec: (endMs - stoppedMs) / 1000,

@@ -2,6 +2,7 @@
  * The processes of the benches of depot and agent: each is the command itself, in a place that may have a rate cap
  * (`caps.ts`). All end with their scope.
  */
+import { randomBytes } from 'node:crypto';
 import { mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,15 +23,20 @@ export interface Running {
   readonly url: string;
 }
 
+/** For what is written: beyond loopback nothing is without a token. */
+const SECRET = randomBytes(32).toString('base64url');
+export const WRITER: readonly string[] = ['-H', `authorization: Bearer ${SECRET}`];
+
 async function start(scope: Scope, { namespace }: Place, words: readonly string[]): Promise<Running> {
-  const child = startChild(scope, process.execPath, [HAUL, ...words, '--json'], { namespace });
+  const env = { SWARMHAUL_DEPOT_TOKENS: `${SECRET} read,write,delete` };
+  const child = startChild(scope, process.execPath, [HAUL, ...words, '--json'], { namespace, env });
   const line = await child.line('listening', START_MS, (text) => text.includes('"type":"listening"'));
   return { child, url: (JSON.parse(line) as { url: string }).url.replace(/\/$/, '') };
 }
 
-/** A depot that anybody may write to. */
+/** A depot that anybody may read, and `WRITER` write to. */
 export function startDepot(scope: Scope, place: Place, data: string, ...more: string[]): Promise<Running> {
-  const http = ['--http', `${place.host}:0`, '--anonymous', 'all'];
+  const http = ['--http', `${place.host}:0`, '--anonymous', 'read'];
   return start(scope, place, ['depot', '--data', data, ...http, '--port', '0', ...engineWords(place, false), ...more]);
 }
 

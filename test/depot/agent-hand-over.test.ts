@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DepotLies } from '../../src/depot/agent/depot-client.js';
 import type { Agent } from '../../src/index.js';
-import { agentOf, bytesOf, folderOf, get, sha256 } from './agent-harness.js';
+import { agentOf, bytesOf, folderOf, get, sha256, untilTrue } from './agent-harness.js';
 import { createTorrentBytes } from './agent-torrent.js';
 import { fetchScene, readAll } from './fetch-scene.js';
 import { type Answers, info, type Liar, liar, send, sendBegin, sendRange, taken } from './lying-depot.js';
@@ -55,6 +55,27 @@ test('a good stream that falls silent is gone on with as a torrent, and nothing 
   const { bytes, error } = await reading;
   assert.deepEqual([error, sha256(bytes)], [null, DIGEST]);
   assertHandedOver(depot);
+});
+
+test('a slow stream is left for a torrent when somebody else has or wants the blob, not before', async (context) => {
+  for (const isAlone of [true, false]) {
+    let goOn: () => void = () => {};
+    const bytes: Answers['bytes'] = (_request, response) => {
+      response.writeHead(200, { 'content-length': GOOD.length });
+      response.write(GOOD.subarray(0, HEAD_BYTES));
+      goOn = () => response.end(GOOD.subarray(HEAD_BYTES));
+    };
+    let looks = 0;
+    const scene = await fetchScene(context, GOOD, { bytes }, () => (++looks >= 2 && !isAlone ? 1 : 0));
+    const reading = readAll(scene.fetch.read(ALL, signal));
+    await scene.growSlow(HEAD_BYTES);
+    await untilTrue(async () => looks >= 2);
+    if (isAlone) goOn();
+    const read = await reading;
+    assert.deepEqual([read.error, sha256(read.bytes)], [null, DIGEST]);
+    const isTorrent = scene.depot.seen.some(({ url }) => url!.startsWith('/blobs/'));
+    assert.equal(isTorrent, !isAlone);
+  }
 });
 
 for (const [where, at] of Object.entries({

@@ -12,14 +12,17 @@ import { createTorrentBytes } from './agent-torrent.js';
 import { type Answers, type Liar, liar, send, sendRange } from './lying-depot.js';
 
 const MIB = 2 ** 20;
-/** No stream is thought slow before the clock has moved so far. */
-const SLOW_MS = 60_000;
+/** A stream is thought slow when the clock has moved so far, and silent after as much as that. */
+const SLOW_MS = 1_000;
+const SILENT_MS = 60_000;
 
 export interface FetchScene {
   readonly depot: Liar;
   readonly fetch: SwarmFetch;
-  /** So much of the stream is here, and no more comes: it is slow from now on. */
+  /** So much of the stream is here, and no more comes: it is silent from now on. */
   fallSilent(hereBytes: number): Promise<void>;
+  /** So much of it is here, and it is slow from now on. */
+  growSlow(hereBytes: number): Promise<void>;
 }
 
 export function rowOf(bytes: Uint8Array, infoHash: string | null): ArtifactRow {
@@ -37,8 +40,16 @@ export function rowOf(bytes: Uint8Array, infoHash: string | null): ArtifactRow {
   };
 }
 
-/** @param good of the blob and of its torrent, whatever the answers are */
-export async function fetchScene(context: TestContext, good: Buffer, answers: Answers): Promise<FetchScene> {
+/**
+ * @param good of the blob and of its torrent, whatever the answers are
+ * @param others how many of them the tracker knows
+ */
+export async function fetchScene(
+  context: TestContext,
+  good: Buffer,
+  answers: Answers,
+  others: () => number = () => 0,
+): Promise<FetchScene> {
   const { bytes: torrent, infoHash } = createTorrentBytes('x', good);
   const honest = { torrent: send(torrent), bytes: sendRange(good), seed: sendRange(good) };
   const depot = await liar(context, { ...honest, ...answers });
@@ -62,6 +73,7 @@ export async function fetchScene(context: TestContext, good: Buffer, answers: An
     engine,
     client,
     now: () => nowMs,
+    others: async () => others(),
     onWhole: () => {},
     onTrackers: () => {},
   });
@@ -76,6 +88,10 @@ export async function fetchScene(context: TestContext, good: Buffer, answers: An
     depot,
     fetch,
     fallSilent: async (hereBytes) => {
+      await untilTrue(async () => fetch.bytes.webSeed >= hereBytes);
+      nowMs = SILENT_MS;
+    },
+    growSlow: async (hereBytes) => {
       await untilTrue(async () => fetch.bytes.webSeed >= hereBytes);
       nowMs = SLOW_MS;
     },

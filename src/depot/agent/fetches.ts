@@ -10,6 +10,7 @@ import { rename } from 'node:fs/promises';
 import type { Engine } from '../../api.js';
 import { HaulError } from '../../errors.js';
 import type { Log } from '../../log.js';
+import type { Metainfo } from '../../metainfo/metainfo.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import { Problem } from '../http/problems.js';
 import type { ByteRange } from '../store/port.js';
@@ -29,6 +30,8 @@ export interface FetchesOptions {
   readonly seeds: Seeds;
   readonly log: Log;
   readonly now: () => number;
+  /** How many others have or want a torrent, as its tracker says. May reject. */
+  readonly others: (metainfo: Metainfo) => Promise<number>;
   readonly onFetch: (fetch: Fetch, change: 'begun' | 'done' | 'failed', reason: string) => void;
 }
 
@@ -150,7 +153,7 @@ export class Fetches {
   }
 
   async #swarm(row: ArtifactRow): Promise<Fetch> {
-    const { cache, engine, client, seeds, now } = this.#options;
+    const { cache, engine, client, seeds, now, others } = this.#options;
     let blob: CachedBlob;
     try {
       blob = await cache.reserve(row.sha256, row.lengthBytes);
@@ -165,6 +168,7 @@ export class Fetches {
       engine,
       client,
       now,
+      others,
       onWhole: (whole, torrent) => {
         cache.hold(whole);
         this.#held.set(fetch, whole);

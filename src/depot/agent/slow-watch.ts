@@ -1,4 +1,7 @@
-/** Whether a stream is too slow to be waited for: a torrent would be quicker, or spare the depot. */
+/**
+ * Whether a stream is slow, so that with others to fetch from a torrent may be quicker and spares the depot; or silent,
+ * so that anything would be.
+ */
 import { Deferred } from './fetch.js';
 
 /** Before that nothing can be said. */
@@ -10,16 +13,23 @@ const STEPS = 3;
 const LEFT_SECONDS = 1;
 /** Nothing that comes over a network of 1 Gbit/s is as quick; a faster stream is not helped by peers. */
 const QUICK_BYTES_PER_SEC = 150e6;
+/** Nothing came for so long. */
+const SILENT_MS = 2_000;
 
 export class SlowWatch {
   readonly #slow = new Deferred<'slow'>();
+  readonly #silent = new Deferred<'silent'>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(lengthBytes: number, hereBytes: () => number, now: () => number) {
     const beganMs = now();
     const seen: { readonly atMs: number; readonly bytes: number }[] = [{ atMs: beganMs, bytes: hereBytes() }];
+    let movedMs = beganMs;
     this.#timer = setInterval(() => {
       const nowMs = now();
+      const last = seen.at(-1)!;
+      if (hereBytes() > last.bytes) movedMs = last.atMs;
+      else if (nowMs - movedMs >= SILENT_MS) this.#silent.resolve('silent');
       seen.push({ atMs: nowMs, bytes: hereBytes() });
       if (seen.length > STEPS + 1) seen.shift();
       if (nowMs - beganMs < FIRST_MS) return;
@@ -32,6 +42,10 @@ export class SlowWatch {
 
   get slow(): Promise<'slow'> {
     return this.#slow.promise;
+  }
+
+  get silent(): Promise<'silent'> {
+    return this.#silent.promise;
   }
 
   end(): void {

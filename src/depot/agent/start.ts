@@ -14,7 +14,6 @@ import { HaulError } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { HttpConnections } from '../../tracker/http-connections.js';
 import { VERSION } from '../../version.js';
-import { makePeerId } from '../../wire/peer-id.js';
 import type { OpenCacheDoor } from '../doors/cache-of-depot.js';
 import { localUrl } from '../http/door.js';
 import { Handler } from '../http/handler.js';
@@ -23,6 +22,7 @@ import { Listeners } from '../http/listeners.js';
 import { type HttpServer, startServer } from '../http/server.js';
 import { serviceRoutes } from '../http/service-routes.js';
 import { TokenTable } from '../http/tokens.js';
+import { Announcer } from './announcer.js';
 import type { Agent, AgentOptions } from './api.js';
 import { BlobCache, type CachedBlob } from './blob-cache.js';
 import { CacheFolder } from './cache-folder.js';
@@ -89,11 +89,10 @@ async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]
   closers.push(() => engine.close());
   await cache.load();
   const now = (): number => performance.now();
-  const presence = openPresence(
-    options,
-    { engine, client, now, trackers: async () => seeds!.knownTrackers() },
-    closers,
-  );
+  const trackers = new Trackers({ random: Math.random, ca: options.engine?.ca });
+  closers.push(() => trackers.close());
+  const announcer = new Announcer({ ...options.engine, trackers, port: () => engine.port });
+  const presence = openPresence({ announcer, engine, client, now, trackers: async () => seeds!.knownTrackers() });
   seeds = new Seeds({ engine, cache, log, now, presence });
   for (const blob of cache.blobs) seeds.add(blob, null);
   client.onChange = (isAway) => {
@@ -112,6 +111,7 @@ async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]
     seeds,
     log,
     now,
+    others: (metainfo) => announcer.othersOf(metainfo),
     onFetch: ({ row }, change, reason) => {
       if (change === 'failed') sums.failures++;
       log(
@@ -237,6 +237,7 @@ async function openDoor(options: AgentOptions, parts: AgentParts, closers: (() =
 }
 
 interface PresenceParts {
+  readonly announcer: Announcer;
   readonly engine: Engine;
   readonly client: DepotClient;
   readonly now: () => number;
@@ -244,28 +245,10 @@ interface PresenceParts {
 }
 
 /** Announces as the engine would, for torrents that it has none of. */
-function openPresence(options: AgentOptions, parts: PresenceParts, closers: (() => Promise<void>)[]): Presence {
-  const { engine, client, now, trackers: trackersOf } = parts;
-  const { zone, announceAs, ca } = options.engine ?? {};
-  const trackers = new Trackers({ random: Math.random, ca });
-  closers.push(() => trackers.close());
-  const peerId = makePeerId(Math.random);
+function openPresence({ announcer, engine, client, now, trackers }: PresenceParts): Presence {
   const announce = async (infoHash: string): Promise<number | null> => {
-    const [url] = (await trackersOf()).flat();
-    const port = announceAs?.port ?? engine.port;
-    if (url === undefined || port === null) return null;
-    const request = {
-      infoHash: Buffer.from(infoHash, 'hex'),
-      peerId,
-      port,
-      uploadedBytes: 0,
-      downloadedBytes: 0,
-      leftBytes: 0,
-      numwant: 0,
-      ...(announceAs?.host === undefined ? {} : { ip: announceAs.host }),
-      ...(zone === undefined ? {} : { zone }),
-    };
-    return (await trackers.announce(url, request)).intervalMs;
+    const [url] = (await trackers()).flat();
+    return url === undefined ? null : ((await announcer.announce(url, infoHash, 0))?.intervalMs ?? null);
   };
   const isAwake = (infoHash: string): boolean => engine.get(infoHash) !== null;
   return new Presence({ announce, isAwake, isAway: () => client.isAway === true, now });

@@ -3,9 +3,10 @@
  *
  * It begins as a plain HTTP stream, which gives the first byte as soon as any client gets it, and which nothing beats
  * where the depot has nobody else to serve. As soon as that stream turns out to be slow (the depot serves many, or a
- * thin line leads there) what came becomes the begin of a torrent, and the rest is fetched as one: from peers, and
- * from the depot as its web seed. Nothing that came is fetched again. Where the depot is away, or a part is here from
- * before, it is a torrent from the start.
+ * thin line leads there), and the tracker knows others who have the blob or want it, or the stream falls silent, what
+ * came becomes the begin of a torrent, and the rest is fetched as one: from peers, and from the depot as its web seed.
+ * Nothing that came is fetched again. Where the depot is away, or a part is here from before, it is a torrent from the
+ * start.
  *
  * The last bytes leave when the SHA-256 of the whole is right; pieces of a torrent are verified one by one beside that.
  */
@@ -18,6 +19,7 @@ import { fileNameOf } from '../names.js';
 import type { ByteRange } from '../store/port.js';
 import type { BlobCache, CachedBlob } from './blob-cache.js';
 import { checkTorrent } from './check-torrent.js';
+import { Company } from './company.js';
 import { DepotAway, type DepotClient, DepotLies } from './depot-client.js';
 import { Deferred, type Fetch, type FetchedBytes } from './fetch.js';
 import { HttpStream } from './http-stream.js';
@@ -32,6 +34,8 @@ export interface SwarmFetchOptions {
   readonly engine: Engine;
   readonly client: DepotClient;
   readonly now: () => number;
+  /** How many others have or want the torrent, as its tracker says. May reject. */
+  readonly others: (metainfo: Metainfo) => Promise<number>;
   /** It is whole. @param torrent that it was fetched with, which goes on as a seed; null: there was none */
   readonly onWhole: (blob: CachedBlob, torrent: Torrent | null) => void;
   /** Trackers as the depot names them now. */
@@ -180,10 +184,13 @@ export class SwarmFetch implements Fetch {
       () => {},
     );
     const watch = new SlowWatch(row.lengthBytes, () => stream.hereBytes, now);
+    const company = new Company(async () => this.#options.others((await meta).metainfo));
     try {
       const outcome = await Promise.race([
         stream.whole.promise.then(() => 'whole' as const),
-        watch.slow,
+        // Alone with the depot a torrent could not be quicker than this stream.
+        watch.slow.then(() => company.found),
+        watch.silent,
         this.#jumped.promise,
         this.#halt.promise,
       ]).catch((error: unknown) => {
@@ -200,6 +207,7 @@ export class SwarmFetch implements Fetch {
       return false;
     } finally {
       watch.end();
+      company.end();
     }
   }
 
