@@ -18,6 +18,7 @@ interface Sending {
   takenBytes: number;
   /** When the last part was taken, or the first was offered. */
   takenMs: number;
+  readonly taken: (bytes: number) => void;
 }
 
 /** What is written at once at first, and to who is slow; a swift reader gets whole slices. */
@@ -39,15 +40,22 @@ export class Answers {
   /**
    * Resolves when all is sent, or nobody takes it any more.
    * @param writeHead called when the first bytes are there: what fails before is still a problem that can be told
-   * @returns bytes that the kernel has taken. @throws what `slices` does before the head; Problem 503
+   * @param taken told of bytes when the kernel has them: whoever has all of them may be gone before we go on
+   * @throws what `slices` does before the head; Problem 503
    */
-  async send(response: ServerResponse, slices: Slices, group: string, writeHead: () => void): Promise<number> {
+  async send(
+    response: ServerResponse,
+    slices: Slices,
+    group: string,
+    writeHead: () => void,
+    taken: (bytes: number) => void = () => {},
+  ): Promise<void> {
     if (!this.#makeRoom(group))
       throw new Problem(503, 'BUSY', 'too many downloads are under way', {
         'retry-after': String(DEPOT_HTTP_LIMITS.retrySeconds),
       });
     const nowMs = this.#now();
-    const sending = { group, response, beganMs: nowMs, takenBytes: 0, takenMs: nowMs };
+    const sending = { group, response, beganMs: nowMs, takenBytes: 0, takenMs: nowMs, taken };
     this.#sending.add(sending);
     try {
       await this.#sendAll(sending, slices, writeHead);
@@ -58,7 +66,6 @@ export class Answers {
     } finally {
       this.#sending.delete(sending);
     }
-    return sending.takenBytes;
   }
 
   async #sendAll(sending: Sending, slices: Slices, writeHead: () => void): Promise<void> {
@@ -73,13 +80,16 @@ export class Answers {
         if (!(await write(response, part))) return;
         at += part.length;
         sending.takenBytes += part.length;
+        sending.taken(part.length);
         sending.takenMs = this.#now();
         partBytes = sending.takenMs - offeredMs < SWIFT_MS ? partBytes * 2 : PART_BYTES;
       }
+      // It is whole, and the reader may go: closing what it was read from takes its time.
+      if (sending.takenBytes === slices.lengthBytes) response.end();
     }
     if (!response.headersSent) writeHead();
-    if (sending.takenBytes === slices.lengthBytes) response.end();
-    else response.destroy();
+    if (sending.takenBytes < slices.lengthBytes) response.destroy();
+    else if (!response.writableEnded) response.end();
   }
 
   /** Once a second or so. */

@@ -16,7 +16,7 @@ import { checkGrant } from './tokens.js';
 const BYTES = 'application/octet-stream';
 const DIGEST_HEADERS = {
   'X-Checksum-Sha256': {
-    description: 'SHA-256 of the body in hexadecimal; it is verified, as is a Repr-Digest (RFC 9530)',
+    description: 'SHA-256 of the body in hexadecimal; verified, as are Repr-Digest and Content-Digest (RFC 9530)',
     schema: z.string().regex(/^[0-9A-Fa-f]{64}$/),
   },
 };
@@ -142,7 +142,8 @@ async function put(exchange: Exchange, inside: Inside, path: string, rules: PutR
   // Whoever may not delete may not make bytes of others go.
   if (overwrite) checkGrant(grant, 'delete', name);
   const lengthBytes = checkBody(exchange, inside.artifactBytesMax);
-  const stated = statedSha256(header(exchange, 'repr-digest'), header(exchange, 'x-checksum-sha256'));
+  const fields = [header(exchange, 'repr-digest'), header(exchange, 'content-digest')];
+  const stated = statedSha256(fields, header(exchange, 'x-checksum-sha256'));
   if (typeof stated === 'object' && stated !== null) throw new Problem(400, 'BAD_ARGUMENT', stated.why);
   if (rules.sha256 !== null && stated !== null && stated !== rules.sha256)
     throw new Problem(422, 'MISMATCH', 'the digest of the request is not the one of the path');

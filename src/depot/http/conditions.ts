@@ -74,12 +74,13 @@ export function reprDigest(sha256: string): string {
 }
 
 /**
- * The SHA-256 that a request says its body has, in lower-case hexadecimal; null: it says none. Other algorithms beside
+ * The SHA-256 that a request says its body has, in lower-case hexadecimal; null: it says none. What is put is whole and
+ * not encoded, so that `Repr-Digest` and `Content-Digest` mean the same. Other algorithms beside
  * it are not looked at (RFC 9530 lets a receiver do so); with no SHA-256 among them nothing is promised.
  * @returns an object when what it says cannot be read
  */
 export function statedSha256(
-  digestField: HeaderValue,
+  digestFields: readonly HeaderValue[],
   checksum: HeaderValue,
 ): string | null | { readonly why: string } {
   const stated = new Set<string>();
@@ -87,7 +88,7 @@ export function statedSha256(
     if (!HEX64.test(checksum.trim())) return { why: 'X-Checksum-Sha256 is not 64 hexadecimal digits' };
     stated.add(checksum.trim().toLowerCase());
   }
-  for (const item of digestField?.split(',') ?? []) {
+  for (const item of digestFields.flatMap((field) => field?.split(',') ?? [])) {
     const member = /^[\t ]*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):[\t ]*$/.exec(item);
     if (member === null) return { why: 'a digest is "sha-256=:BASE64:" (RFC 9530)' };
     if (member[1] !== 'sha-256') continue;

@@ -163,11 +163,11 @@ export class Handler {
   async #answerOf(underway: Underway): Promise<Answer | null> {
     const { request } = underway;
     const { rules, baseOf } = this.#options;
+    checkFraming(request);
     const target = parseTarget(request.url ?? '');
     if (typeof target === 'string') throw new Problem(400, 'BAD_TARGET', target);
     const authority = authorityOf(request, target);
     checkHost(authority, rules);
-    checkFraming(request);
     const { origin } = request.headers;
     underway.cors = corsHeaders(origin, rules);
     if (request.method === 'OPTIONS') return this.#options204(request, target);
@@ -233,7 +233,9 @@ export class Handler {
     if (response.destroyed) return;
     const slices = body === undefined ? null : slicesOf(body);
     const lengthBytes = slices?.lengthBytes ?? (body === undefined ? 0 : Buffer.byteLength(body as string));
-    const hasLength = status !== 204 && status !== 304;
+    // Of what has no end the head alone states no length.
+    const isEndless = request.method === 'HEAD' && body === undefined;
+    const hasLength = status !== 204 && status !== 304 && !isEndless;
     const isLingering = underway.body.isUnread;
     const head = {
       ...headers,
@@ -244,7 +246,10 @@ export class Handler {
     const isBare = request.method === 'HEAD' || !hasLength || lengthBytes === 0;
     if (slices !== null && !isBare) {
       const writeHead = (): void => void response.writeHead(status, head);
-      underway.sentBytes = await this.#answers.send(response, slices, underway.group, writeHead);
+      const taken = (bytes: number): void => {
+        underway.sentBytes += bytes;
+      };
+      await this.#answers.send(response, slices, underway.group, writeHead, taken);
       return;
     }
     response.writeHead(status, head);
@@ -303,11 +308,18 @@ function authorityOf(request: IncomingMessage, target: Target): string | undefin
   return target.authority ?? request.headers.host;
 }
 
-/** What a proxy before us might take for another length than we do. Node refuses both lengths at once. */
+const LAST = { connection: 'close' };
+
+/**
+ * What a proxy before us might take for another length than we do: nothing behind it on this connection is read. Node
+ * refuses both lengths at once, and two of one kind.
+ */
 function checkFraming(request: IncomingMessage): void {
+  if (request.httpVersionMajor !== 1)
+    throw new Problem(505, 'HTTP_VERSION', 'HTTP/1.1 is spoken here, and HTTP/1.0', LAST);
   const coding = headerOf(request, 'transfer-encoding');
   if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked')
-    throw new Problem(501, 'ENCODING', 'the only Transfer-Encoding that is understood is chunked');
+    throw new Problem(501, 'ENCODING', 'the only Transfer-Encoding that is understood is chunked', LAST);
 }
 
 function queryOf({ query, id }: Operation, target: Target): Record<string, unknown> {

@@ -13,6 +13,13 @@ export interface DepotEvent {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
+export const EVENT_HEADERS: Readonly<Record<string, string>> = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-store',
+  'x-accel-buffering': 'no',
+  'x-content-type-options': 'nosniff',
+};
+
 interface Listener {
   readonly response: ServerResponse;
   readonly group: string;
@@ -36,12 +43,7 @@ export class Listeners {
     const listener = { response, group, prefix };
     this.#listeners.add(listener);
     response.once('close', () => this.#listeners.delete(listener));
-    response.writeHead(200, {
-      'content-type': 'text/event-stream',
-      'cache-control': 'no-store',
-      'x-accel-buffering': 'no',
-      'x-content-type-options': 'nosniff',
-    });
+    response.writeHead(200, EVENT_HEADERS);
     response.write('retry: 2000\n\n');
     return true;
   }

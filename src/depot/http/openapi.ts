@@ -75,7 +75,7 @@ function itemOf(route: Route): Json {
   const { GET, PUT, DELETE } = route.operations;
   return {
     ...(GET === undefined ? {} : { get: operationOf(route, GET) }),
-    ...(GET === undefined || GET.id === 'events' ? {} : { head: headOf(route, GET) }),
+    ...(GET === undefined ? {} : { head: headOf(route, GET) }),
     ...(PUT === undefined ? {} : { put: operationOf(route, PUT) }),
     ...(DELETE === undefined ? {} : { delete: operationOf(route, DELETE) }),
   };

@@ -9,6 +9,7 @@ export class Problem extends Error {
   readonly code: string;
   readonly headers: Readonly<Record<string, string>>;
 
+  /** @param status one of `STATUS_TITLES` */
   constructor(status: number, code: string, detail: string, headers: Readonly<Record<string, string>> = {}) {
     super(detail);
     this.status = status;
@@ -43,7 +44,10 @@ export const STATUS_TITLES: Readonly<Record<number, string>> = {
   431: 'The headers are too large',
   500: 'Internal error',
   501: 'Not implemented',
+  502: 'The depot gave no answer that can be believed',
   503: 'Not available now',
+  504: 'The depot cannot be reached',
+  505: 'Not a version of HTTP that is spoken here',
   507: 'No space',
 };
 

@@ -110,18 +110,25 @@ function makeServer({ handler, connections, certificate }: ServerOptions): Serve
   certificate?.onChange((pair) => (server as unknown as import('node:https').Server).setSecureContext(pair));
   server.on('request', listener(false));
   server.on('checkContinue', listener(true));
+  // Node keeps 2,000 and drops the others without a word, a length among them; how many there are bounds their size.
+  server.maxHeadersCount = 0;
   server.on('checkExpectation', (_request, response) => {
-    response.writeHead(417, { 'content-length': 0, connection: 'close' }).end();
+    const body = problemText(417, 'Expectation Failed', 'EXPECTATION', 'the only Expect that is met is 100-continue');
+    const headers = { 'content-type': 'application/problem+json', 'content-length': Buffer.byteLength(body) };
+    response.writeHead(417, { ...headers, connection: 'close' }).end(body);
+  });
+  server.on('connect', (_request, socket: Socket) => {
+    end(socket, 405, 'Method Not Allowed', problemText(405, 'Method Not Allowed', 'METHOD', 'this is no proxy'));
   });
   server.on('clientError', refuse);
   connections.watch(server);
   return server;
 }
 
-const STATUS_OF: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
-  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+const STATUS_OF: Readonly<Record<string, readonly [status: number, title: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'Payload Too Large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
 };
 
 /** Bytes that are no HTTP request: a short answer, unless another one is on its way, and the end of the connection. */
@@ -131,16 +138,19 @@ function refuse(error: Error & { code?: string }, socket: Socket): void {
     socket.destroy();
     return;
   }
-  const status = STATUS_OF[error.code ?? ''] ?? '400 Bad Request';
-  const [code, ...title] = status.split(' ');
-  const body = `${JSON.stringify({
-    type: 'urn:swarmhaul:bad-request',
-    title: title.join(' '),
-    status: Number(code),
-    detail: 'the request cannot be read as HTTP/1.1',
-    code: 'BAD_REQUEST',
-  })}\n`;
-  const head = `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/problem+json\r\n`;
+  const [status, title] = STATUS_OF[error.code ?? ''] ?? [400, 'Bad Request'];
+  end(socket, status, title, problemText(status, title, 'BAD_REQUEST', 'the request cannot be read as HTTP/1.1'));
+}
+
+function problemText(status: number, title: string, code: string, detail: string): string {
+  const type = `urn:swarmhaul:${code.toLowerCase().replaceAll('_', '-')}`;
+  return `${JSON.stringify({ type, title, status, detail, code })}\n`;
+}
+
+/** Where there is no request that can be answered. */
+function end(socket: Socket, status: number, title: string, body: string): void {
+  const head = `HTTP/1.1 ${status} ${title}\r\nconnection: close\r\ncontent-type: application/problem+json\r\n`;
+  socket.on('error', () => {});
   socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, () => socket.destroy());
 }
 

@@ -3,6 +3,7 @@ import { groupOf } from '../../net/remote-group.js';
 import { COMMON_ANSWERS, json } from './artifact-routes.js';
 import type { Inside } from './inside.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
+import { EVENT_HEADERS } from './listeners.js';
 import { openApi } from './openapi.js';
 import { pageRoutes } from './page-routes.js';
 import { Problem } from './problems.js';
@@ -77,6 +78,8 @@ export function serviceRoutes(inside: Service): Route[] {
     { scope: 'read', answers: stream },
     ({ response, request, grant }) => {
       checkGrant(grant, 'read', null);
+      // The head alone, and no place of those who listen.
+      if (request.method === 'HEAD') return { status: 200, headers: EVENT_HEADERS };
       const group = groupOf(request.socket.remoteAddress ?? '');
       if (inside.listeners.add(response, group, grant.prefix)) return null;
       const headers = { 'retry-after': String(DEPOT_HTTP_LIMITS.retrySeconds) };
