@@ -13,7 +13,7 @@ import { skipWithout } from '../../support/requirements.js';
 
 const exec = promisify(execFile);
 const SOURCE = join(PACKAGE_ROOT, 'test', 'depot', 'doors', 'client');
-const INSTALLED = join(PACKAGE_ROOT, 'node_modules', '.swarmhaul-test', 'actions-cache');
+export const INSTALLED = join(PACKAGE_ROOT, 'node_modules', '.swarmhaul-test', 'actions-cache');
 const MARK = join(INSTALLED, 'node_modules', '@actions', 'cache', 'package.json');
 
 /** True when the test was skipped because the client is not here. */
