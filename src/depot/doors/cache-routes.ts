@@ -20,7 +20,7 @@ import {
   RESERVE_V1,
   readJson,
 } from './cache-requests.js';
-import type { CacheService } from './cache-service.js';
+import type { CacheService, FoundEntry } from './cache-service.js';
 import type { CacheUpload, PartBody } from './cache-upload.js';
 import { CACHE_LIMITS } from './limits.js';
 import type { Tickets } from './tickets.js';
@@ -71,6 +71,20 @@ function downloadLink(door: CacheDoor, { base }: Exchange, name: string): string
   return `${base}/actions-cache/download/${door.tickets.make('download', name, CACHE_LIMITS.linkMs)}`;
 }
 
+/**
+ * What the token may read of them: asked before anything is looked for, so that the answer is the same whether an
+ * entry is there or not. @throws Problem 401, 403
+ */
+async function lookUp(
+  { grant }: Exchange,
+  service: CacheService,
+  keys: readonly string[],
+  version: string,
+): Promise<FoundEntry | null> {
+  for (const key of keys) checkGrant(grant, 'read', entryName({ key, version }));
+  return service.lookup(keys, version);
+}
+
 export function cacheRoutes(door: CacheDoor): Route[] {
   return [...routesV1(door), ...routesV2(door), ...linkRoutes(door)];
 }
@@ -89,10 +103,9 @@ function routesV1(door: CacheDoor): Route[] {
     const keys = word(exchange, 'keys')
       .split(',')
       .filter((key) => key !== '');
-    const found = await service.lookup(keys, version);
+    const found = await lookUp(exchange, service, keys, version);
     if (found === null) return { status: 204 };
     const { key, row } = found;
-    checkGrant(exchange.grant, 'read', row.name);
     const creationTime = new Date(row.createdMs).toISOString();
     const archiveLocation = downloadLink(door, exchange, row.name);
     return json(200, { result: 'hit', archiveLocation, cacheKey: key, scope: '', creationTime });
@@ -147,9 +160,8 @@ function routesV2(door: CacheDoor): Route[] {
   });
   const lookup = answeringTwirp(async (exchange) => {
     const { key, version, restoreKeys } = readJson(LOOKUP_V2, await twirpBody(exchange));
-    const found = await service.lookup([key, ...(restoreKeys ?? [])], version);
+    const found = await lookUp(exchange, service, [key, ...(restoreKeys ?? [])], version);
     if (found === null) return json(200, { ok: false, signed_download_url: '', matched_key: '' });
-    checkGrant(exchange.grant, 'read', found.row.name);
     const link = downloadLink(door, exchange, found.row.name);
     return json(200, { ok: true, signed_download_url: link, matched_key: found.key });
   });

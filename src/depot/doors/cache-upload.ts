@@ -17,7 +17,8 @@ export interface PartBody {
 }
 
 interface Block extends ByteRange {
-  readonly isWhole: boolean;
+  /** Broken: its place waits for it to be sent again. */
+  readonly state: 'written' | 'broken' | 'whole';
 }
 
 export class CacheUpload {
@@ -50,9 +51,9 @@ export class CacheUpload {
     this.usedMs = parts.monotonic();
   }
 
-  /** Bytes of its file, at most. */
+  /** Bytes of its file that take room. */
   get stagedBytes(): number {
-    return this.#file.endBytes;
+    return this.#file.diskBytes;
   }
 
   get isBusy(): boolean {
@@ -63,7 +64,8 @@ export class CacheUpload {
   async putRange(range: ByteRange, part: PartBody): Promise<void> {
     if (part.lengthBytes !== null && part.lengthBytes !== range.end - range.begin)
       throw new HaulError('MISMATCH', 'Content-Range is not as long as the body');
-    this.#grow(range.end);
+    this.#stretches.checkRoom();
+    this.#reach(range.end);
     await this.#write(range, part);
     this.#stretches.add(range);
   }
@@ -73,18 +75,18 @@ export class CacheUpload {
     const { lengthBytes } = part;
     if (lengthBytes === null) throw new HaulError('BAD_ARGUMENT', 'a block has a Content-Length');
     const known = this.#blocks.get(blockId);
-    if (known?.isWhole === false) throw new HaulError('IN_USE', 'this block is being written');
+    if (known?.state === 'written') throw new HaulError('IN_USE', 'this block is being written');
     if (known === undefined && this.#blocks.size >= 50_000) throw new HaulError('LIMIT', 'too many blocks');
     // Sent again it is as long as before, and takes no more room.
-    const begin = known !== undefined && known.end - known.begin === lengthBytes ? known.begin : this.stagedBytes;
+    const begin = known !== undefined && known.end - known.begin === lengthBytes ? known.begin : this.#file.endBytes;
     const range = { begin, end: begin + lengthBytes };
-    this.#grow(range.end);
-    this.#blocks.set(blockId, { ...range, isWhole: false });
+    this.#reach(range.end);
+    this.#blocks.set(blockId, { ...range, state: 'written' });
     try {
       await this.#write(range, part);
-      this.#blocks.set(blockId, { ...range, isWhole: true });
+      this.#blocks.set(blockId, { ...range, state: 'whole' });
     } catch (error) {
-      this.#blocks.delete(blockId);
+      this.#blocks.set(blockId, { ...range, state: 'broken' });
       throw error;
     }
   }
@@ -93,9 +95,9 @@ export class CacheUpload {
   async putWhole(part: PartBody): Promise<void> {
     const { lengthBytes } = part;
     if (lengthBytes === null) throw new HaulError('BAD_ARGUMENT', 'a blob has a Content-Length');
-    const begin = this.stagedBytes;
+    const begin = this.#file.endBytes;
     const range = { begin, end: begin + lengthBytes };
-    this.#grow(range.end);
+    this.#reach(range.end);
     await this.#write(range, part);
     this.#order = [range];
   }
@@ -105,7 +107,7 @@ export class CacheUpload {
     let lengthBytes = 0;
     this.#order = blockIds.map((id) => {
       const block = this.#blocks.get(id);
-      if (block?.isWhole !== true) throw new HaulError('BAD_ARGUMENT', 'the list names a block that did not come');
+      if (block?.state !== 'whole') throw new HaulError('BAD_ARGUMENT', 'the list names a block that did not come');
       lengthBytes += block.end - block.begin;
       if (lengthBytes > CACHE_LIMITS.entryBytes) throw tooLong();
       return { begin: block.begin, end: block.end };
@@ -143,19 +145,18 @@ export class CacheUpload {
     return this.#file.remove();
   }
 
-  #grow(endBytes: number): void {
+  /** The place is taken; room is, as bytes come. */
+  #reach(endBytes: number): void {
     if (this.#isOver) throw new HaulError('IN_USE', 'the entry is being committed');
     if (endBytes > CACHE_LIMITS.entryBytes) throw tooLong();
-    if (endBytes <= this.stagedBytes) return;
-    this.#room(endBytes - this.stagedBytes);
-    this.#file.endBytes = endBytes;
+    this.#file.endBytes = Math.max(this.#file.endBytes, endBytes);
   }
 
   async #write({ begin, end }: ByteRange, { body, signal }: PartBody): Promise<void> {
+    const lengthBytes = end - begin;
+    const writer = this.#file.writer(begin, lengthBytes, this.#room);
     this.#busy++;
     try {
-      const lengthBytes = end - begin;
-      const writer = this.#file.writer(begin, lengthBytes);
       await receive({ body, signal, lengthBytes }, writer, {
         lengthMax: lengthBytes,
         tooLong: () => new HaulError('MISMATCH', 'the body is longer than was said'),
@@ -166,6 +167,7 @@ export class CacheUpload {
     } finally {
       this.#busy--;
       this.usedMs = this.#monotonic();
+      writer.end();
     }
   }
 }

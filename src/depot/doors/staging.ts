@@ -9,12 +9,22 @@ import type { BlobUpload, ByteRange } from '../store/port.js';
 const READ_BYTES = 1024 * 1024;
 /** Stretches that do not touch: clients send long parts, nearly in order. */
 const STRETCHES_MAX = 10_000;
+const DISK_BLOCK_BYTES = 4096;
+
+export interface StagedWriter extends Pick<BlobUpload, 'write'> {
+  readonly writtenBytes: number;
+  /** It writes no more, whether it has written all or not. Once. */
+  end(): void;
+}
 
 export class StagedFile {
   readonly #path: string;
   readonly #file: FileHandle;
   #isClosed = false;
-  /** What was, or is being, written: no longer than its end. */
+  readonly #written = new Stretches();
+  /** Of writers that write now. */
+  #writingBytes = 0;
+  /** Where the next block begins: nobody writes there, or has the place. */
   endBytes = 0;
 
   private constructor(path: string, file: FileHandle) {
@@ -31,23 +41,39 @@ export class StagedFile {
     }
   }
 
-  /** Takes what follows on each other from there on, and no more than `lengthBytes`. */
-  writer(begin: number, lengthBytes: number): Pick<BlobUpload, 'write'> & { readonly writtenBytes: number } {
-    const file = this.#file;
-    const path = this.#path;
+  /** Bytes that take room: what lies between them is a hole. */
+  get diskBytes(): number {
+    return this.#written.diskBytes + this.#writingBytes;
+  }
+
+  /**
+   * Takes what follows on each other from there on, and no more than `lengthBytes`.
+   * @param room told of bytes before they are written; throws where there is no more
+   * @throws HaulError LIMIT
+   */
+  writer(begin: number, lengthBytes: number, room: (bytes: number) => void): StagedWriter {
+    this.#written.checkRoom();
+    let writtenBytes = 0;
     return {
-      writtenBytes: 0,
-      async write(chunk: Uint8Array): Promise<void> {
-        const state = this as { writtenBytes: number };
-        if (state.writtenBytes + chunk.length > lengthBytes) throw new HaulError('MISMATCH', 'more came than was said');
-        const at = begin + state.writtenBytes;
-        state.writtenBytes += chunk.length;
+      get writtenBytes() {
+        return writtenBytes;
+      },
+      write: async (chunk) => {
+        if (writtenBytes + chunk.length > lengthBytes) throw new HaulError('MISMATCH', 'more came than was said');
+        room(chunk.length);
+        const at = begin + writtenBytes;
+        writtenBytes += chunk.length;
+        this.#writingBytes += chunk.length;
         try {
           for (let done = 0; done < chunk.length; )
-            done += (await file.write(chunk, done, chunk.length - done, at + done)).bytesWritten;
+            done += (await this.#file.write(chunk, done, chunk.length - done, at + done)).bytesWritten;
         } catch (error) {
-          throw fromSystemError(error, 'keep an upload in', path);
+          throw fromSystemError(error, 'keep an upload in', this.#path);
         }
+      },
+      end: () => {
+        this.#writingBytes -= writtenBytes;
+        if (writtenBytes > 0) this.#written.add({ begin, end: begin + writtenBytes });
       },
     };
   }
@@ -77,7 +103,12 @@ export class StagedFile {
 export class Stretches {
   #stretches: ByteRange[] = [];
 
-  /** @throws HaulError LIMIT */
+  /** Whoever adds has asked before: @throws HaulError LIMIT */
+  checkRoom(): void {
+    if (this.#stretches.length >= STRETCHES_MAX)
+      throw new HaulError('LIMIT', 'too many parts that do not touch each other');
+  }
+
   add({ begin, end }: ByteRange): void {
     const before = this.#stretches.filter((stretch) => stretch.end < begin);
     const behind = this.#stretches.filter((stretch) => stretch.begin > end);
@@ -86,9 +117,15 @@ export class Stretches {
       begin: Math.min(begin, ...touched.slice(0, 1).map((stretch) => stretch.begin)),
       end: Math.max(end, ...touched.slice(-1).map((stretch) => stretch.end)),
     };
-    if (before.length + behind.length >= STRETCHES_MAX)
-      throw new HaulError('LIMIT', 'too many parts that do not touch each other');
     this.#stretches = [...before, merged, ...behind];
+  }
+
+  /** What they take on a disk, in whole blocks. */
+  get diskBytes(): number {
+    let blocks = 0;
+    for (const { begin, end } of this.#stretches)
+      blocks += Math.ceil(end / DISK_BLOCK_BYTES) - Math.floor(begin / DISK_BLOCK_BYTES);
+    return blocks * DISK_BLOCK_BYTES;
   }
 
   /** Whether it is all of so many bytes and no more. */
