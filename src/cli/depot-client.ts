@@ -4,10 +4,13 @@
  */
 import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http';
 import type { RequestOptions } from 'node:https';
+import { readProblem } from '../depot/http/problems.js';
 import { ARTIFACT } from '../depot/http/schemas.js';
+import { encodePath } from '../depot/http/target.js';
 import { fullName } from '../depot/names.js';
 import { type ErrorCode, fromSystemError, HaulError } from '../errors.js';
 import { showName } from '../metainfo/paths.js';
+import { boundedBody } from '../net/bounded-body.js';
 import { trusting } from '../net/http-client.js';
 import type { DepotPlace } from './depot-place.js';
 import { isTransient, pauseMs, retryAfterMs } from './retry.js';
@@ -75,9 +78,7 @@ export class DepotClient {
 
   /** "/artifacts/…" of a name. */
   static path(name: string): string {
-    const encode = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
-    const parts = name.split('/').map((part) => encodeURIComponent(part).replace(/[!'()*]/g, encode));
-    return `/artifacts/${parts.join('/')}`;
+    return `/artifacts/${encodePath(name)}`;
   }
 
   /** What is known of an artifact, or null. */
@@ -135,7 +136,7 @@ export class DepotClient {
   }
 
   async bytes(method: string, path: string): Promise<Buffer> {
-    return this.trying(async () => readAll(await this.ask(method, path)));
+    return this.trying(async () => readAnswer(await this.ask(method, path)));
   }
 
   /** Runs it again after what may pass. */
@@ -205,23 +206,12 @@ export class DepotClient {
   }
 
   async #problemOf(response: IncomingMessage, status: number): Promise<HaulError> {
-    const text = await readAll(response).then(
-      (bytes) => bytes.toString('utf8'),
-      () => '',
-    );
-    let detail = `it answered ${status}`;
-    let code = '';
-    try {
-      const problem = JSON.parse(text) as { detail?: unknown; code?: unknown };
-      if (typeof problem.detail === 'string') detail = problem.detail;
-      if (typeof problem.code === 'string') code = problem.code;
-    } catch {
-      // Somebody else answers there: a proxy, another server.
-    }
+    const body = await readAnswer(response).catch(() => Buffer.alloc(0));
+    const { detail, code } = readProblem(body);
     const ours: ErrorCode | undefined = STATUS_CODES[status];
     const after = retryAfterMs(response.headers['retry-after'], Date.now());
-    const facts = { statusCode: status, problem: code, ...(after > 0 ? { retryAfterMs: after } : {}) };
-    return new HaulError(ours ?? 'HTTP', `depot ${this.url}: ${detail}`, facts);
+    const facts = { statusCode: status, problem: code ?? '', ...(after > 0 ? { retryAfterMs: after } : {}) };
+    return new HaulError(ours ?? 'HTTP', `depot ${this.url}: ${detail ?? `it answered ${status}`}`, facts);
   }
 }
 
@@ -239,19 +229,12 @@ const STATUS_CODES: Readonly<Record<number, ErrorCode>> = {
   507: 'NO_SPACE',
 };
 
-async function readAll(response: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of response) {
-      length += (chunk as Buffer).length;
-      if (length > TEXT_BYTES_MAX) throw new HaulError('LIMIT', 'the answer of the depot is too large');
-      chunks.push(chunk as Buffer);
-    }
-  } catch (error) {
+/** The whole of an answer. @throws HaulError */
+export async function readAnswer(response: IncomingMessage): Promise<Buffer> {
+  const tooLong = (): HaulError => new HaulError('LIMIT', 'the answer of the depot is too large');
+  return boundedBody(response, TEXT_BYTES_MAX, tooLong).catch((error: unknown) => {
     throw fromNetwork(error);
-  }
-  return Buffer.concat(chunks);
+  });
 }
 
 /** A connection that broke off while it was read. */

@@ -204,7 +204,7 @@ class Sending {
   }
 
   async #put(body: Body, { sha256, lengthBytes }: BodyDigest): Promise<DepotArtifact> {
-    const { DepotClient: Client } = await import('./depot-client.js');
+    const { DepotClient: Client, readAnswer } = await import('./depot-client.js');
     const { retentionDays, overwrite } = this.#rules;
     const query = new URLSearchParams({
       ...(retentionDays === null ? {} : { 'retention-days': String(retentionDays) }),
@@ -226,9 +226,7 @@ class Sending {
           }
         },
       });
-      const chunks: Buffer[] = [];
-      for await (const chunk of response) chunks.push(chunk as Buffer);
-      return JSON.parse(Buffer.concat(chunks).toString('utf8')) as DepotArtifact;
+      return JSON.parse((await readAnswer(response)).toString('utf8')) as DepotArtifact;
     } catch (error) {
       this.#doneBytes -= sent;
       throw error;

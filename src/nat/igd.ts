@@ -1,5 +1,6 @@
 /** Port mappings by UPnP: an Internet gateway device with a WANIPConnection or WANPPPConnection service. */
 import { canonicalHost } from '../net/address.js';
+import { boundedBody } from '../net/bounded-body.js';
 import { HttpClient, type Requests } from '../net/http-client.js';
 import { type IgdService, type SoapReply, servicesOf, soapReply, soapRequest } from './igd-messages.js';
 import {
@@ -205,14 +206,9 @@ export class Igd implements PortMapper {
     try {
       const path = url.pathname + url.search;
       const reply = await this.#client.request({ origin: url.origin, path, ...what, signal: stop.signal });
-      const chunks: Buffer[] = [];
-      let received = 0;
-      for await (const chunk of reply.body as AsyncIterable<Buffer>) {
-        received += chunk.length;
-        if (received > BODY_BYTES_MAX) throw natError(`${where}: answers more than ${BODY_BYTES_MAX} bytes`);
-        chunks.push(chunk);
-      }
-      return { status: reply.statusCode, text: Buffer.concat(chunks).toString('utf8') };
+      const tooLong = (): Error => natError(`${where}: answers more than ${BODY_BYTES_MAX} bytes`);
+      const body = await boundedBody(reply.body, BODY_BYTES_MAX, tooLong);
+      return { status: reply.statusCode, text: body.toString('utf8') };
     } catch (error) {
       if (signal.aborted) throw natAborted(where);
       if (stop.signal.aborted) throw natError(`${where}: does not answer`, 'TIMEOUT', error);

@@ -5,6 +5,7 @@
 import { promisify } from 'node:util';
 import type { Dispatcher } from 'undici';
 import { type ErrorCode, HaulError } from '../errors.js';
+import { boundedBody } from './bounded-body.js';
 import { type Requests, sharedClient } from './http-client.js';
 import { basicAuthorization, discard, getFollowing, headerText } from './redirects.js';
 import { parseHttpUrl, shownUrl } from './url.js';
@@ -107,15 +108,7 @@ async function readBody(
     discard(reply.body);
     throw tooLarge();
   }
-  const chunks: Buffer[] = [];
-  let receivedBytes = 0;
-  for await (const chunk of reply.body as AsyncIterable<Buffer>) {
-    receivedBytes += chunk.length;
-    // Leaving the loop closes the body and with it the connection.
-    if (receivedBytes > limitBytes) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, receivedBytes);
+  return boundedBody(reply.body, limitBytes, tooLarge);
 }
 
 async function inflated(

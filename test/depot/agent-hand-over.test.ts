@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { DepotLies } from '../../src/depot/agent/depot-client.js';
+import { DepotLies } from '../../src/depot/agent/depot-trouble.js';
 import type { Agent } from '../../src/index.js';
 import { agentOf, bytesOf, folderOf, get, sha256, untilTrue } from './agent-harness.js';
 import { createTorrentBytes } from './agent-torrent.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { agentOf, bytesOf, folderOf, get, sha256, untilTrue } from './agent-harness.js';
 import { createTorrentBytes } from './agent-torrent.js';
-import { type Answers, info, liar, send, taken } from './lying-depot.js';
+import { type Answers, info, liar, send, sendRange, taken } from './lying-depot.js';
 
 test('bytes of another digest never come to their end, and are not kept', async (context) => {
   const folder = await folderOf(context);
@@ -26,7 +26,7 @@ test('a torrent whose bytes have another digest is no blob', async (context) => 
   const depot = await liar(context, {
     info: info({ sha256: 'ab'.repeat(32), lengthBytes: bad.length, infoHash }),
     torrent: send(torrent),
-    bytes: send(bad),
+    bytes: sendRange(bad),
   });
   const { agent } = await agentOf(context, depot.url, join(folder, 'cache'));
   const { status, bytes, isWhole } = await taken(`${agent.url}/artifacts/x`);

@@ -26,7 +26,8 @@ export async function liar(context: TestContext, answers: Answers): Promise<Liar
   const seen: IncomingMessage[] = [];
   const server = createServer((request, response) => {
     seen.push(request);
-    const answer = answers[kindOf(request.url!)];
+    const kind = kindOf(request.url!);
+    const answer = answers[kind] ?? (kind === 'seed' ? answers.bytes : undefined);
     if (request.url === '/healthz') response.end('ok');
     else if (answer === undefined) response.writeHead(404).end();
     else answer(request, response);

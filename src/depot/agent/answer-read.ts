@@ -2,7 +2,7 @@
 import { HaulError } from '../../errors.js';
 import { Problem } from '../http/problems.js';
 import type { ByteRange } from '../store/port.js';
-import { DepotAway, DepotLies } from './depot-client.js';
+import { DepotAway, DepotFailed, DepotLies } from './depot-trouble.js';
 import type { Directory, Resolved } from './directory.js';
 import type { FetchedBytes } from './fetch.js';
 import type { Fetches } from './fetches.js';
@@ -77,6 +77,11 @@ const RETRY = { 'retry-after': '5' };
 
 /** What the depot does wrong is not the agent's fault, nor the client's. */
 export function asProblem(error: unknown): unknown {
+  if (error instanceof DepotFailed) {
+    const retry = error.retrySeconds === null ? RETRY : { 'retry-after': String(error.retrySeconds) };
+    if (error.status === 503) return new Problem(503, 'BUSY', `${error.message}, and this is not cached`, retry);
+    return new Problem(502, 'DEPOT_FAILED', `${error.message}, and this is not cached`, retry);
+  }
   if (error instanceof DepotAway)
     return new Problem(
       504,

@@ -15,7 +15,8 @@ import type { Answer, Exchange } from '../http/route.js';
 import { encodePath } from '../http/target.js';
 import type { PublishRequest } from '../publish-port.js';
 import { asProblem } from './answer-read.js';
-import { type DepotClient, DepotLies, drop, refusal, smallBody } from './depot-client.js';
+import { type DepotClient, drop, readAnswer, refusal } from './depot-client.js';
+import { DepotLies } from './depot-trouble.js';
 import type { Directory } from './directory.js';
 import { AGENT_LIMITS } from './limits.js';
 import { trickling } from './trickle.js';
@@ -41,7 +42,8 @@ async function newest({ client, directory }: CacheOfAgentOptions, entry: CacheKe
     return null;
   }
   if (answer.status !== 200) throw await refusal(answer);
-  const hit = HIT.safeParse(jsonOf(await smallBody(answer.body, AGENT_LIMITS.infoBytes)));
+  const { infoBytes, answerMs } = AGENT_LIMITS;
+  const hit = HIT.safeParse(jsonOf(await readAnswer(answer.body, infoBytes, answerMs)));
   const found = hit.success ? nameOrNull({ key: hit.data.cacheKey, version: entry.version }) : null;
   if (found === null || !found.startsWith(entryPrefix(entry)))
     throw new DepotLies('it gave an entry of the Actions cache whose key begins in another way');
@@ -67,6 +69,7 @@ function nameOrNull(entry: CacheKey): string | null {
 /** @throws HaulError FILE_EXISTS, Problem, DepotAway */
 async function publish(client: DepotClient, { name, lengthBytes, body, signal }: PublishRequest): Promise<void> {
   const answer = await client.ask(`/${encodePath(name)}`, {
+    lane: 'upload',
     method: 'PUT',
     headers: {
       'if-none-match': '*',

@@ -3,7 +3,7 @@ import type { Metainfo } from '../../metainfo/metainfo.js';
 import { parseTorrent, withTrackers } from '../../metainfo/torrent.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import { fileNameOf } from '../names.js';
-import { DepotLies } from './depot-client.js';
+import { DepotLies } from './depot-trouble.js';
 
 /**
  * One file with the bytes of the blob, under the name of the artifact, and nothing else. Its own web seeds are left

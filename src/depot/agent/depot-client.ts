@@ -5,15 +5,18 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { HaulError } from '../../errors.js';
+import { boundedBody } from '../../net/bounded-body.js';
 import { HttpClient, trusting } from '../../net/http-client.js';
 import { headerText } from '../../net/redirects.js';
 import type { ArtifactRow } from '../catalogue/port.js';
-import { Problem } from '../http/problems.js';
+import { Problem, readProblem } from '../http/problems.js';
 import { ARTIFACT } from '../http/schemas.js';
 import { encodePath } from '../http/target.js';
 import { shortName, spaceOf } from '../names.js';
 import type { ByteRange } from '../store/port.js';
+import { DepotAway, DepotFailed, DepotLies, reasonOf, troubleOf } from './depot-trouble.js';
 import { AGENT_LIMITS } from './limits.js';
+import { plain } from './plain-text.js';
 
 export interface DepotClientOptions {
   /** "http://host:port", perhaps with a path; no slash at its end, no credentials. */
@@ -23,26 +26,24 @@ export interface DepotClientOptions {
   readonly userAgent: string;
 }
 
-/** The depot cannot be reached, or is not well. */
-export class DepotAway extends Error {
-  override readonly name = 'DepotAway';
-}
-
-/** It answered something that no depot answers. */
-export class DepotLies extends Error {
-  override readonly name = 'DepotLies';
-}
-
 export interface Opened {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Dispatcher.ResponseData['body'];
 }
 
+/**
+ * Which connections a request takes. Long streams and uploads have their own, so that a question never waits for the
+ * end of one: the depot would seem to be away.
+ */
+type Lane = 'question' | 'stream' | 'upload';
+
 interface Ask {
+  readonly lane?: Lane;
   readonly method?: 'GET' | 'HEAD' | 'PUT' | 'DELETE';
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: AsyncIterable<Uint8Array>;
+  /** Until the head of the answer is here. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -54,7 +55,7 @@ export class DepotClient {
   readonly #origin: string;
   readonly #base: string;
   readonly #options: DepotClientOptions;
-  readonly #client: HttpClient;
+  readonly #clients: Readonly<Record<Lane, HttpClient>>;
   /** Null: it has not been asked. */
   #isAway: boolean | null = null;
   onChange: (isAway: boolean) => void = () => {};
@@ -65,20 +66,20 @@ export class DepotClient {
     const { origin, pathname } = new URL(options.url);
     this.#origin = origin;
     this.#base = pathname.replace(/\/+$/, '');
-    this.#client = new HttpClient({
-      connections: AGENT_LIMITS.connections,
-      connect: { timeout: AGENT_LIMITS.connectMs, ...trusting(options.ca) },
-      bodyTimeout: AGENT_LIMITS.silenceMs,
-    });
+    const connect = { timeout: AGENT_LIMITS.connectMs, ...trusting(options.ca) };
+    const clientOf = (connections: number): HttpClient =>
+      new HttpClient({ connections, connect, bodyTimeout: AGENT_LIMITS.silenceMs });
+    this.#clients = {
+      question: clientOf(AGENT_LIMITS.connections),
+      // Each fetch has one at a time.
+      stream: clientOf(AGENT_LIMITS.fetches),
+      upload: clientOf(AGENT_LIMITS.uploads),
+    };
   }
 
   /** What the last answer, or none, has shown. */
   get isAway(): boolean | null {
     return this.#isAway;
-  }
-
-  get token(): string | null {
-    return this.#options.token;
   }
 
   /** Asks whether it is well: the first request finds the connection open, and its modules loaded. */
@@ -108,9 +109,10 @@ export class DepotClient {
   }
 
   async #info(name: string, timeoutMs: number): Promise<ArtifactRow | null> {
+    const untilMs = performance.now() + timeoutMs;
     const answer = await this.ask(`/${encodePath(name)}?info`, { timeoutMs });
     if (answer.status === 404) return gone(answer);
-    const text = await this.#small(answer, AGENT_LIMITS.infoBytes);
+    const text = await this.#small(answer, AGENT_LIMITS.infoBytes, untilMs - performance.now());
     const parsed = ARTIFACT.safeParse(jsonOf(text));
     if (!parsed.success) throw new DepotLies('what it says of the name is no description of an artifact');
     const { sha256, lengthBytes, infoHash, contentType, created, expires, isPinned } = parsed.data;
@@ -123,7 +125,7 @@ export class DepotClient {
   async #head(name: string, timeoutMs: number): Promise<ArtifactRow | null> {
     const answer = await this.ask(`/${encodePath(name)}`, { method: 'HEAD', timeoutMs });
     if (answer.status === 404) return gone(answer);
-    await this.#small(answer, 0);
+    await this.#empty(answer);
     const { headers } = answer;
     const sha256 = headerText(headers['x-checksum-sha256']) ?? '';
     const length = headerText(headers['content-length']) ?? '';
@@ -139,7 +141,7 @@ export class DepotClient {
   async torrent(name: string): Promise<Buffer | null> {
     const answer = await this.ask(`/${encodePath(name)}?torrent`, { timeoutMs: AGENT_LIMITS.answerMs });
     if (answer.status === 404) return gone(answer);
-    return this.#small(answer, AGENT_LIMITS.torrentBytes);
+    return this.#small(answer, AGENT_LIMITS.torrentBytes, AGENT_LIMITS.torrentMs);
   }
 
   /**
@@ -149,7 +151,12 @@ export class DepotClient {
   async open(row: ArtifactRow, range: ByteRange | null, signal: AbortSignal): Promise<Opened | null> {
     const headers: Record<string, string> = { 'if-match': `"${row.sha256}"` };
     if (range !== null) headers.range = `bytes=${range.begin}-${range.end - 1}`;
-    const answer = await this.ask(`/${encodePath(row.name)}`, { headers, timeoutMs: AGENT_LIMITS.answerMs, signal });
+    const answer = await this.ask(`/${encodePath(row.name)}`, {
+      lane: 'stream',
+      headers,
+      timeoutMs: AGENT_LIMITS.answerMs,
+      signal,
+    });
     const { status, body } = answer;
     if (status === 404 || status === 412) return gone(answer);
     const bytes = range === null ? row.lengthBytes : range.end - range.begin;
@@ -157,16 +164,17 @@ export class DepotClient {
       status === (range === null ? 200 : 206) && headerText(answer.headers['content-length']) === `${bytes}`;
     const coding = headerText(answer.headers['content-encoding']);
     if (isRight && (coding === null || coding === 'identity')) return answer;
-    if (status >= 400) await this.#small(answer, 0);
+    if (status >= 400) throw await refusal(answer);
     drop(body);
     throw new DepotLies(`it answered ${status} with another length than the blob has`);
   }
 
   /**
    * Any request. Answers of 500 and more, other than what a full store says, are none.
-   * @throws DepotAway; what `signal` says
+   * @throws DepotAway, DepotFailed; what `signal` says
    */
-  async ask(path: string, { method = 'GET', headers = {}, body, timeoutMs, signal }: Ask): Promise<Opened> {
+  async ask(path: string, options: Ask): Promise<Opened> {
+    const { lane = 'question', method = 'GET', headers = {}, body, timeoutMs, signal } = options;
     const { token, userAgent } = this.#options;
     const abort = new AbortController();
     const onAbort = (): void => abort.abort();
@@ -178,7 +186,7 @@ export class DepotClient {
     signal?.addEventListener('abort', onAbort);
     if (signal?.aborted === true) abort.abort();
     try {
-      const answer = await this.#client.request({
+      const answer = await this.#clients[lane].request({
         origin: this.#origin,
         path: `${this.#base}${path}`,
         method,
@@ -192,10 +200,11 @@ export class DepotClient {
         signal: abort.signal,
       });
       const { statusCode: status } = answer;
-      this.#told(status < 500 || status === 507);
-      if (this.#isAway) {
+      const trouble = troubleOf(status, headerText(answer.headers['retry-after']));
+      this.#told(trouble === null || trouble instanceof DepotFailed);
+      if (trouble !== null) {
         drop(answer.body);
-        throw new DepotAway(`the depot answered ${status}`);
+        throw trouble;
       }
       return { status, headers: answer.headers, body: answer.body };
     } catch (error) {
@@ -216,34 +225,48 @@ export class DepotClient {
     this.onChange(!isHere);
   }
 
-  /** The whole of a small answer of 200. @throws Problem for a refusal; DepotLies */
-  async #small({ status, headers, body }: Opened, mostBytes: number): Promise<Buffer> {
-    if (status === 200) return mostBytes === 0 ? drained(body) : smallBody(body, mostBytes);
-    if (status < 400) {
-      drop(body);
-      throw new DepotLies(`it answered ${status}, which leads elsewhere; name the depot itself`);
+  /** The whole of a small answer of 200. @throws Problem for a refusal; DepotLies; DepotAway: it takes longer */
+  async #small(answer: Opened, bytesMax: number, timeoutMs: number): Promise<Buffer> {
+    await checkSuccess(answer);
+    try {
+      return await readAnswer(answer.body, bytesMax, timeoutMs);
+    } catch (error) {
+      if (error instanceof DepotAway) this.#told(false);
+      throw error;
     }
-    throw await refusal({ status, headers, body });
+  }
+
+  /** One of 200 of which the head is enough. @throws as `#small` */
+  async #empty(answer: Opened): Promise<void> {
+    await checkSuccess(answer);
+    drop(answer.body);
   }
 
   async destroy(): Promise<void> {
-    await this.#client.destroy();
+    await Promise.all(Object.values(this.#clients).map((client) => client.destroy()));
   }
 }
 
-/** What the depot says no with, passed on. */
-export async function refusal({ status, body }: Opened): Promise<Problem> {
-  const text = await smallBody(body, AGENT_LIMITS.problemBytes).catch(() => Buffer.alloc(0));
-  const { detail, code } = (jsonOf(text) ?? {}) as { detail?: unknown; code?: unknown };
-  const said = typeof detail === 'string' ? plain(detail) : `it answered ${status}`;
-  const known = typeof code === 'string' && /^[A-Z0-9_]{1,40}$/.test(code) ? code : 'REFUSED';
-  // Whose token it is that does not do is ours to know, not the client's.
-  if (status === 401 || status === 403) return new Problem(403, known, `the depot refuses this agent: ${said}`);
-  return new Problem(status, known, `the depot says: ${said}`);
+async function checkSuccess(answer: Opened): Promise<void> {
+  if (answer.status === 200) return;
+  if (answer.status >= 400) throw await refusal(answer);
+  drop(answer.body);
+  throw new DepotLies(`it answered ${answer.status}, which leads elsewhere; name the depot itself`);
 }
 
-function plain(text: string): string {
-  return text.replace(/[^\x20-\x7e\u00a0-\ud7ff]/g, ' ').slice(0, 300);
+/** What the depot says no with, passed on. */
+export async function refusal({ status, headers, body }: Opened): Promise<Problem> {
+  const { problemBytes, problemMs } = AGENT_LIMITS;
+  const text = await readAnswer(body, problemBytes, problemMs).catch(() => Buffer.alloc(0));
+  const { detail, code } = readProblem(text);
+  const said = detail === null ? `it answered ${status}` : plain(detail);
+  const known = code ?? 'REFUSED';
+  // Whose token it is that does not do is ours to know, not the client's.
+  if (status === 401 || status === 403) return new Problem(403, known, `the depot refuses this agent: ${said}`);
+  const retryAfter = headerText(headers['retry-after']);
+  const retry: Record<string, string> =
+    retryAfter !== null && /^\d{1,9}$/.test(retryAfter) ? { 'retry-after': retryAfter } : {};
+  return new Problem(status, known, `the depot says: ${said}`, retry);
 }
 
 function jsonOf(text: Buffer): unknown {
@@ -256,7 +279,8 @@ function jsonOf(text: Buffer): unknown {
 
 /** Reads the rest of a short answer, so that its connection can be used again; ends that of a long one. */
 export function drop(body: Opened['body']): void {
-  body.dump({ limit: AGENT_LIMITS.problemBytes }).catch(() => {});
+  const signal = AbortSignal.timeout(AGENT_LIMITS.problemMs);
+  body.dump({ limit: AGENT_LIMITS.problemBytes, signal }).catch(() => {});
 }
 
 function gone({ body }: Opened): null {
@@ -264,32 +288,24 @@ function gone({ body }: Opened): null {
   return null;
 }
 
-async function drained(body: Opened['body']): Promise<Buffer> {
-  drop(body);
-  return Buffer.alloc(0);
-}
-
-/** The whole of a small body. @throws DepotLies: it is longer; DepotAway */
-export async function smallBody(body: Opened['body'], mostBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
+/** All of a small answer, however slowly its parts come. @throws DepotAway, DepotLies */
+export async function readAnswer(body: Opened['body'], bytesMax: number, timeoutMs: number): Promise<Buffer> {
+  let isLate = false;
+  const timer = setTimeout(
+    () => {
+      isLate = true;
+      body.destroy();
+    },
+    Math.max(0, timeoutMs),
+  );
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > mostBytes) throw new DepotLies(`its answer has more than ${mostBytes} bytes`);
-      chunks.push(chunk);
-    }
+    return await boundedBody(body, bytesMax, () => new DepotLies(`its answer has more than ${bytesMax} bytes`));
   } catch (error) {
     if (error instanceof DepotLies) throw error;
-    throw new DepotAway(reasonOf(error));
+    throw new DepotAway(isLate ? 'its answer came too slowly' : reasonOf(error));
+  } finally {
+    clearTimeout(timer);
   }
-  return Buffer.concat(chunks);
-}
-
-/** For people; without addresses of inner hosts beyond what the user named. */
-export function reasonOf(error: unknown): string {
-  const { code, message } = error as { code?: unknown; message?: unknown };
-  return typeof code === 'string' ? code : plain(String(message ?? error).split('\n', 1)[0]!);
 }
 
 /** The base URL of a depot as the user gives it. @throws HaulError BAD_ARGUMENT */

@@ -3,7 +3,8 @@
  * last is taken when it is away.
  */
 import type { ArtifactRow } from '../catalogue/port.js';
-import { DepotAway, type DepotClient } from './depot-client.js';
+import type { DepotClient } from './depot-client.js';
+import { DepotAway } from './depot-trouble.js';
 import { AGENT_LIMITS } from './limits.js';
 import type { NamesFile } from './names-file.js';
 

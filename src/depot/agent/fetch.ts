@@ -24,6 +24,8 @@ export interface Fetch {
    * @throws HaulError, DepotAway, DepotLies: what ended the fetch
    */
   read(range: ByteRange, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Once a second or so: one that nothing comes of is given up. */
+  tick(): void;
   /** It is over, and nobody reads it any more: what readers needed is given back. */
   leave(): void;
   /** Ends it; what came is kept where it can be gone on with. Resolves when nothing of it runs any more. */

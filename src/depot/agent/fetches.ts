@@ -77,7 +77,7 @@ export class Fetches {
 
   /** Once a second or so. */
   tick(): void {
-    for (const fetch of this.#fetches.values()) if (fetch instanceof SwarmFetch) fetch.tick();
+    for (const fetch of this.#fetches.values()) fetch.tick();
   }
 
   async close(): Promise<void> {
@@ -182,14 +182,14 @@ export class Fetches {
   }
 
   #plain(row: ArtifactRow): Fetch {
-    const { cache, client } = this.#options;
+    const { cache, client, now } = this.#options;
     const temporary = cache.folder.temporary();
     const keep = async (bytes: Buffer | null): Promise<void> => {
       // What does not fit, or cannot be written, was served all the same.
       if (bytes !== null) await cache.addSmall(row.sha256, bytes).catch((error: Error) => this.#sayUnkept(error));
       else await this.#keepLong(row, temporary).catch((error: Error) => this.#sayUnkept(error));
     };
-    return new PlainFetch({ row, client, temporary, keep });
+    return new PlainFetch({ row, client, temporary, keep, now });
   }
 
   /** A long blob without a torrent: it lies as one with a torrent does. */

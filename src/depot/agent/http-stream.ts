@@ -12,7 +12,8 @@ import { fromSystemError, HaulError } from '../../errors.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
-import { DepotAway, type DepotClient, DepotLies, reasonOf } from './depot-client.js';
+import type { DepotClient } from './depot-client.js';
+import { DepotAway, DepotFailed, DepotLies, reasonOf } from './depot-trouble.js';
 import { Deferred } from './fetch.js';
 import { AGENT_LIMITS } from './limits.js';
 import { PieceCheck } from './piece-check.js';
@@ -48,6 +49,8 @@ export class HttpStream {
   #stoppedDigest: string | null = null;
   #isStopped = false;
   #failure: unknown = null;
+  /** Why it was given up. */
+  #reason: Error | null = null;
   #waiting: (() => void)[] = [];
   /** How often whoever waits was woken: nobody begins to wait for what has just come. */
   #wakes = 0;
@@ -90,6 +93,12 @@ export class HttpStream {
     this.#abort.abort();
     this.#wake();
     await this.#ended;
+  }
+
+  /** It is given up for this; readers hear of it. */
+  fail(error: Error): void {
+    this.#reason ??= error;
+    this.#abort.abort();
   }
 
   /** No reader will come any more; the file is closed when the last one has gone. */
@@ -184,7 +193,8 @@ export class HttpStream {
       const before = this.#hereBytes;
       const trouble = await this.#load();
       tries = this.#hereBytes > before ? 1 : tries + 1;
-      if (trouble !== null && (tries >= TRIES || this.#abort.signal.aborted)) throw trouble;
+      const isOver = tries >= TRIES || trouble instanceof DepotFailed || this.#abort.signal.aborted;
+      if (trouble !== null && isOver) throw this.#reason ?? trouble;
     }
   }
 
@@ -212,7 +222,7 @@ export class HttpStream {
     } finally {
       signal.removeEventListener('abort', onAbort);
     }
-    if (signal.aborted) throw new HaulError('ABORTED', 'it is not wanted any more');
+    if (signal.aborted) throw this.#reason ?? new HaulError('ABORTED', 'it is not wanted any more');
     return this.#hereBytes < row.lengthBytes ? new DepotAway('its answer ended early') : null;
   }
 

@@ -25,16 +25,26 @@ export const AGENT_LIMITS = {
   infoBytes: 64 * KIB,
   /** in a .torrent (160,000 pieces, and their layers), */
   torrentBytes: 16 * MIB,
+  /** which comes within so long, at 140 KB/s, */
+  torrentMs: 120_000,
   /** and in an answer that is passed on whole: a problem. */
   problemBytes: 16 * KIB,
-  /** Connections to the depot beside those of web seeds. */
+  /** within so long. */
+  problemMs: 5_000,
+  /** Connections to the depot for questions; streams have one for each fetch. Web seeds come beside. */
   connections: 32,
+  /** Uploads that are passed on at once; the next ones wait. */
+  uploads: 32,
   /** A blob of up to so many bytes is one file without a record, hashed whenever it is read. */
   smallBytes: 4 * MIB,
   /** Read of a cached blob at once: what the kernel copies while the one before is sent. */
   readBytes: 512 * KIB,
   /** A fetch from which nothing has come for so long, while the depot is away, is given up. */
   stallMs: 20_000,
+  /** One of which less than so many bytes came, */
+  stuckBytes: 64 * KIB,
+  /** in so long, is given up wherever the depot is: nobody waits for 500 bytes a second. */
+  stuckMs: 120_000,
   /** A fetch that nobody waits for goes on when so much of it is here; else it is stopped, and what came is kept. */
   goesOnShare: 0.5,
   /** How long a torrent that nobody takes from stays awake. */

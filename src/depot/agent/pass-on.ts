@@ -4,7 +4,7 @@ import { headerText } from '../../net/redirects.js';
 import type { Answer, Exchange } from '../http/route.js';
 import { encodePath } from '../http/target.js';
 import { asProblem } from './answer-read.js';
-import { type DepotClient, DepotLies, refusal } from './depot-client.js';
+import { type DepotClient, readAnswer, refusal } from './depot-client.js';
 import { AGENT_LIMITS } from './limits.js';
 
 /** Of the request, what means something to the depot. */
@@ -53,6 +53,7 @@ export async function passOn(
   const hasBody = headerText(request.headers['content-length']) !== '0' && method === 'PUT';
   try {
     const opened = await client.ask(`/${encodePath(name)}${query}`, {
+      lane: method === 'PUT' ? 'upload' : 'question',
       method,
       headers: pick(request.headers, SENT),
       ...(hasBody ? { body: exchange.body() } : {}),
@@ -61,15 +62,9 @@ export async function passOn(
       signal,
     });
     if (opened.status >= 400) throw await refusal(opened);
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    for await (const chunk of opened.body as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > AGENT_LIMITS.infoBytes) throw new DepotLies('its answer is too long');
-      chunks.push(chunk);
-    }
+    const said = await readAnswer(opened.body, AGENT_LIMITS.infoBytes, AGENT_LIMITS.answerMs);
     const answer = { status: opened.status, headers: pick(opened.headers, GIVEN) };
-    return bytes === 0 ? answer : { ...answer, body: withoutKeys(Buffer.concat(chunks)) };
+    return said.length === 0 ? answer : { ...answer, body: withoutKeys(said) };
   } catch (error) {
     throw asProblem(error);
   }

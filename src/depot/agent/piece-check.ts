@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { type PieceIndex, pieceHash } from '../../metainfo/geometry.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
-import { DepotLies } from './depot-client.js';
+import { DepotLies } from './depot-trouble.js';
 
 /** Hashed in one go: half a millisecond of the main thread or so. */
 const STEP_BYTES = 512 * 1024;

@@ -3,14 +3,17 @@ import { unlink } from 'node:fs/promises';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
 import type { DepotClient } from './depot-client.js';
+import { DepotAway } from './depot-trouble.js';
 import { Deferred, type Fetch, type FetchedBytes } from './fetch.js';
 import { HttpStream, isShort } from './http-stream.js';
+import { StallWatch } from './stall-watch.js';
 
 export interface PlainFetchOptions {
   readonly row: ArtifactRow;
   readonly client: DepotClient;
   /** Where a long one is written to meanwhile. */
   readonly temporary: string;
+  readonly now: () => number;
   /** All is here and right. @param bytes of a short one; null: it is in `temporary` */
   readonly keep: (bytes: Buffer | null) => Promise<void>;
 }
@@ -20,12 +23,14 @@ export class PlainFetch implements Fetch {
   users = 0;
   readonly #options: PlainFetchOptions;
   readonly #stream: HttpStream;
+  readonly #stall: StallWatch;
   readonly #done = new Deferred<void>();
 
   constructor(options: PlainFetchOptions) {
     this.#options = options;
     this.row = options.row;
-    const { row, client, temporary } = options;
+    const { row, client, temporary, now } = options;
+    this.#stall = new StallWatch(now());
     this.#stream = new HttpStream({ row, client, path: isShort(row) ? null : temporary });
     void this.#run();
   }
@@ -40,6 +45,14 @@ export class PlainFetch implements Fetch {
 
   get done(): Promise<void> {
     return this.#done.promise;
+  }
+
+  tick(): void {
+    const { client, now } = this.#options;
+    const { hereBytes } = this.#stream;
+    const isWorking = hereBytes === this.row.lengthBytes;
+    if (this.#stall.look(now(), hereBytes, client.isAway === true, isWorking))
+      this.#stream.fail(new DepotAway('the depot sends next to nothing'));
   }
 
   leave(): void {

@@ -20,11 +20,12 @@ import type { ByteRange } from '../store/port.js';
 import type { BlobCache, CachedBlob } from './blob-cache.js';
 import { checkTorrent } from './check-torrent.js';
 import { Company } from './company.js';
-import { DepotAway, type DepotClient, DepotLies } from './depot-client.js';
+import type { DepotClient } from './depot-client.js';
+import { DepotAway, DepotLies } from './depot-trouble.js';
 import { Deferred, type Fetch, type FetchedBytes } from './fetch.js';
 import { HttpStream } from './http-stream.js';
-import { AGENT_LIMITS } from './limits.js';
 import { SlowWatch } from './slow-watch.js';
+import { StallWatch } from './stall-watch.js';
 import { TorrentPart } from './torrent-part.js';
 
 export interface SwarmFetchOptions {
@@ -60,15 +61,13 @@ export class SwarmFetch implements Fetch {
   readonly #part = new Deferred<TorrentPart>();
   #torrent: TorrentPart | null = null;
   #failure: unknown = null;
-  /** When something came last. */
-  #movedMs: number;
-  #movedBytes = 0;
+  readonly #stall: StallWatch;
   readonly #ended: Promise<void>;
 
   constructor(options: SwarmFetchOptions) {
     this.#options = options;
     this.row = options.row;
-    this.#movedMs = options.now();
+    this.#stall = new StallWatch(options.now());
     this.#ended = this.#run();
   }
 
@@ -86,14 +85,11 @@ export class SwarmFetch implements Fetch {
     return this.#done.promise;
   }
 
-  /** Once a second or so: one that nothing comes of, while the depot is away, is given up. */
   tick(): void {
-    const nowMs = this.#options.now();
+    const { client, now } = this.#options;
     const bytes = this.bytes.peers + this.bytes.webSeed;
-    if (bytes !== this.#movedBytes || this.#options.client.isAway !== true) this.#movedMs = nowMs;
-    this.#movedBytes = bytes;
-    if (nowMs - this.#movedMs >= AGENT_LIMITS.stallMs)
-      this.#fail(new DepotAway('the depot is away, and no other agent gives it'));
+    if (this.#stall.look(now(), bytes, client.isAway === true, this.#torrent?.isWorking === true))
+      this.#fail(new DepotAway('neither the depot nor any other agent gives it'));
   }
 
   leave(): void {

@@ -10,7 +10,7 @@ import type { PieceIndex } from '../../metainfo/geometry.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
-import { DepotLies } from './depot-client.js';
+import { DepotLies } from './depot-trouble.js';
 import { Deferred, type FetchedBytes } from './fetch.js';
 
 export interface TorrentPartOptions {
@@ -76,6 +76,12 @@ export class TorrentPart {
   get share(): number {
     const { verifiedBytes, lengthBytes } = this.torrent.stats();
     return verifiedBytes / Math.max(1, lengthBytes);
+  }
+
+  /** It is busy with what is here: what was is looked at, or all of it is forced to the device. */
+  get isWorking(): boolean {
+    const { verifiedPieces, pieceCount } = this.torrent.stats();
+    return this.torrent.state !== 'downloading' || verifiedPieces === pieceCount;
   }
 
   get bytes(): FetchedBytes {

@@ -24,6 +24,22 @@ export class Problem extends Error {
   }
 }
 
+/** What another depot's problem says; null: nothing that can be understood, a proxy may answer there. */
+export function readProblem(body: Uint8Array): { readonly detail: string | null; readonly code: string | null } {
+  const none = { detail: null, code: null };
+  try {
+    const said: unknown = JSON.parse(Buffer.from(body).toString('utf8'));
+    if (typeof said !== 'object' || said === null) return none;
+    const { detail, code } = said as { detail?: unknown; code?: unknown };
+    return {
+      detail: typeof detail === 'string' ? detail : null,
+      code: typeof code === 'string' && /^[A-Z0-9_]{1,40}$/.test(code) ? code : null,
+    };
+  } catch {
+    return none;
+  }
+}
+
 export const STATUS_TITLES: Readonly<Record<number, string>> = {
   400: 'Bad request',
   401: 'A token is needed',

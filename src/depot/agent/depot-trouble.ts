@@ -1,0 +1,48 @@
+/** Why the depot did not do what it was asked for. What it answers wrongly is never taken for what was asked. */
+import { plain } from './plain-text.js';
+
+/** The depot cannot be reached, or did not do it. */
+export class DepotAway extends Error {
+  override readonly name: string = 'DepotAway';
+}
+
+/** It is there, but busy, or failed at this one thing. */
+export class DepotFailed extends DepotAway {
+  override readonly name = 'DepotFailed';
+  readonly status: number;
+  /** Seconds after which it may be asked again; null: it did not say. */
+  readonly retrySeconds: number | null;
+
+  constructor(status: number, retrySeconds: number | null) {
+    super(status === 503 ? 'the depot is busy' : `the depot failed at it: ${status}`);
+    this.status = status;
+    this.retrySeconds = retrySeconds;
+  }
+}
+
+/** It answered something that no depot answers. */
+export class DepotLies extends Error {
+  override readonly name = 'DepotLies';
+}
+
+/** An hour: who is told to wait for longer would forget it. */
+const RETRY_SECONDS_MAX = 3_600;
+/** What a proxy says when it finds no depot behind it; 520 to 530 are of one that many use. */
+const NOBODY_BEHIND: ReadonlySet<number> = new Set([502, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530]);
+
+/** What an answer of 500 and more means; null: it is an answer, a full store says so. @param retryAfter its header */
+export function troubleOf(status: number, retryAfter: string | null): DepotAway | null {
+  if (status < 500 || status === 507) return null;
+  const retrySeconds =
+    retryAfter !== null && /^\d{1,9}$/.test(retryAfter) ? Math.min(RETRY_SECONDS_MAX, Number(retryAfter)) : null;
+  // One that does not say when it will be well is not well.
+  if (NOBODY_BEHIND.has(status) || (status === 503 && retrySeconds === null))
+    return new DepotAway(`the depot answered ${status}`);
+  return new DepotFailed(status, retrySeconds);
+}
+
+/** For people; without addresses of inner hosts beyond what the user named. */
+export function reasonOf(error: unknown): string {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return typeof code === 'string' ? code : plain(String(message ?? error).split('\n', 1)[0]!);
+}
