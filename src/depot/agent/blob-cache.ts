@@ -3,8 +3,9 @@
  * that nobody has touched since it was verified, or that was hashed again a moment ago.
  */
 import type { BigIntStats } from 'node:fs';
-import { type FileHandle, open, readdir, readFile, stat, utimes } from 'node:fs/promises';
+import { open, readdir, readFile, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { HaulError } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { stampOf } from '../../storage/stamp-files.js';
@@ -13,6 +14,7 @@ import { type BlobRecord, decodeRecord, encodeRecord, isUntouched } from './blob
 import type { CacheFolder } from './cache-folder.js';
 import { fileSha256 } from './file-sha.js';
 import { AGENT_LIMITS } from './limits.js';
+import type { WholeFile } from './local-read.js';
 
 export interface CachedBlob {
   readonly sha256: string;
@@ -249,7 +251,7 @@ export class BlobCache {
    * The file of a whole blob, open, and as it was verified; null: it is not, and gone. Hashed again where somebody has
    * touched it: a hard link to it is a touch, too.
    */
-  async openWhole(blob: CachedBlob): Promise<FileHandle | null> {
+  async openWhole(blob: CachedBlob): Promise<WholeFile | null> {
     const { record } = blob;
     const handle = await open(this.path(record!), 'r').catch(() => null);
     if (handle === null) {
@@ -259,8 +261,8 @@ export class BlobCache {
     }
     try {
       const now = stampOf(await handle.stat({ bigint: true }));
-      if (isUntouched(now, record!.stamp)) return handle;
-      if (now.sizeBytes === record!.lengthBytes && (await this.#isGood(blob, now))) return handle;
+      if (isUntouched(now, record!.stamp)) return { handle, stamp: now };
+      if (now.sizeBytes === record!.lengthBytes && (await this.#isGood(blob, now))) return { handle, stamp: now };
       this.#sayBad(blob);
     } catch {
       this.#sayBad(blob);
@@ -272,6 +274,8 @@ export class BlobCache {
 
   async #isGood(blob: CachedBlob, before: FileStamp): Promise<boolean> {
     const path = this.path(blob.record!);
+    // Who writes at once again may leave it with the same time: clocks of file systems have steps.
+    await setTimeout(CLOCK_STEP_MS);
     if ((await fileSha256(path, blob.lengthBytes)) !== blob.sha256) return false;
     const after = await stat(path, { bigint: true }).then((status: BigIntStats) => stampOf(status));
     if (!isUntouched(after, before)) return false;
@@ -287,6 +291,8 @@ export class BlobCache {
   }
 }
 
+/** A tick of the kernel is 4 or 10 ms. */
+const CLOCK_STEP_MS = 20;
 /** A use is written down when the last one that was is so long ago. */
 const USED_STEP_MS = 60_000;
 

@@ -42,19 +42,29 @@ export class Directory {
     if (isFresh) return { row: known.row, staleSeconds: null };
     let asking = this.#asking.get(name);
     if (asking === undefined) {
-      asking = this.#ask(name).finally(() => this.#asking.delete(name));
-      this.#asking.set(name, asking);
+      const isLatest = (): boolean => this.#asking.get(name) === own;
+      const own: Promise<Resolved | null> = this.#ask(name, isLatest).finally(() => {
+        if (isLatest()) this.#asking.delete(name);
+      });
+      asking = own;
+      this.#asking.set(name, own);
     }
     return asking;
   }
 
-  async #ask(name: string): Promise<Resolved | null> {
+  /** What was known of it, and what is being asked, is of before: the next one who wants it asks anew. */
+  changed(name: string): void {
+    this.#asking.delete(name);
+    this.#options.names.doubt(name);
+  }
+
+  async #ask(name: string, isLatest: () => boolean): Promise<Resolved | null> {
     const { client, names, wallClockMs, isCached } = this.#options;
     const known = names.get(name);
     const isHere = known !== null && isCached(known.row.sha256);
     try {
       const row = await client.resolve(name, isHere ? AGENT_LIMITS.staleAnswerMs : AGENT_LIMITS.answerMs);
-      names.put(name, row, wallClockMs());
+      if (isLatest()) names.put(name, row, wallClockMs());
       return row === null ? null : { row, staleSeconds: null };
     } catch (error) {
       if (!(error instanceof DepotAway) || known === null) throw error;

@@ -17,9 +17,11 @@ import type { ByteRange } from '../store/port.js';
 import type { BlobCache, CachedBlob } from './blob-cache.js';
 import type { DepotClient } from './depot-client.js';
 import type { Fetch, FetchedBytes } from './fetch.js';
+import { isShort } from './http-stream.js';
 import { AGENT_LIMITS } from './limits.js';
 import { readLocal } from './local-read.js';
 import { PlainFetch } from './plain-fetch.js';
+import { readThrough } from './read-through.js';
 import type { Seeds } from './seeds.js';
 import { SwarmFetch } from './swarm-fetch.js';
 
@@ -50,6 +52,7 @@ export class Fetches {
   /** What they have become, as long as somebody reads them. */
   readonly #held = new Map<Fetch, CachedBlob>();
   readonly #starting = new Map<string, Promise<Fetch>>();
+  #throughs = 0;
   #isClosed = false;
 
   constructor(options: FetchesOptions) {
@@ -71,8 +74,27 @@ export class Fetches {
   async read(row: ArtifactRow, range: ByteRange, signal: AbortSignal): Promise<Reading> {
     const local = await this.#local(row, range);
     if (local !== null) return { slices: local, bytes: () => null };
-    const fetch = await this.#fetchOf(row);
-    return { slices: this.#from(fetch, range, signal), bytes: () => fetch.bytes };
+    try {
+      const fetch = await this.#fetchOf(row);
+      return { slices: this.#from(fetch, range, signal), bytes: () => fetch.bytes };
+    } catch (error) {
+      if (!(error instanceof HaulError) || error.code !== 'NO_SPACE') throw error;
+    }
+    const came = { peers: 0, webSeed: 0 };
+    const options = { row, client: this.#options.client, signal, onBytes: (bytes: number) => (came.webSeed += bytes) };
+    return { slices: this.#through(readThrough(options, range)), bytes: () => ({ ...came }) };
+  }
+
+  /** What has no room in the cache is not kept, nor shared. */
+  async *#through(slices: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    if (this.#throughs >= AGENT_LIMITS.throughs)
+      throw busy('too many blobs that the cache has no room for are fetched');
+    this.#throughs++;
+    try {
+      yield* slices;
+    } finally {
+      this.#throughs--;
+    }
   }
 
   /** Once a second or so. */
@@ -99,11 +121,11 @@ export class Fetches {
         const bytes = await cache.readSmall(blob, hashOf);
         return bytes === null ? null : slicesOf(bytes.subarray(range.begin, range.end));
       }
-      const handle = await cache.openWhole(blob);
-      if (handle === null) return null;
+      const file = await cache.openWhole(blob);
+      if (file === null) return null;
       isHandedOver = true;
-      return readAndClose(readLocal(handle, range), async () => {
-        await handle.close();
+      return readAndClose(readLocal(file, range), async () => {
+        await file.handle.close();
         cache.release(blob);
       });
     } finally {
@@ -132,9 +154,8 @@ export class Fetches {
 
   /** With a user. */
   async #start(row: ArtifactRow): Promise<Fetch> {
-    if (this.#fetches.size >= AGENT_LIMITS.fetches)
-      throw new Problem(503, 'BUSY', 'too many blobs are being fetched', { 'retry-after': '1' });
-    const fetch = row.infoHash === null ? this.#plain(row) : await this.#swarm(row);
+    if (this.#fetches.size >= AGENT_LIMITS.fetches) throw busy('too many blobs are being fetched');
+    const fetch = await (row.infoHash === null ? this.#plain(row) : this.#swarm(row));
     fetch.users = 1;
     this.#fetches.set(row.sha256, fetch);
     this.#options.onFetch(fetch, 'begun', '');
@@ -154,13 +175,7 @@ export class Fetches {
 
   async #swarm(row: ArtifactRow): Promise<Fetch> {
     const { cache, engine, client, seeds, now, others } = this.#options;
-    let blob: CachedBlob;
-    try {
-      blob = await cache.reserve(row.sha256, row.lengthBytes);
-    } catch (error) {
-      if (error instanceof HaulError && error.code === 'NO_SPACE') return this.#plain(row);
-      throw error;
-    }
+    const blob = await cache.reserve(row.sha256, row.lengthBytes);
     const fetch: SwarmFetch = new SwarmFetch({
       row,
       blob,
@@ -181,25 +196,30 @@ export class Fetches {
     return fetch;
   }
 
-  #plain(row: ArtifactRow): Fetch {
+  /** @throws HaulError NO_SPACE */
+  async #plain(row: ArtifactRow): Promise<Fetch> {
     const { cache, client, now } = this.#options;
+    const part = isShort(row) ? null : await cache.reserve(row.sha256, row.lengthBytes);
     const temporary = cache.folder.temporary();
     const keep = async (bytes: Buffer | null): Promise<void> => {
-      // What does not fit, or cannot be written, was served all the same.
-      if (bytes !== null) await cache.addSmall(row.sha256, bytes).catch((error: Error) => this.#sayUnkept(error));
-      else await this.#keepLong(row, temporary).catch((error: Error) => this.#sayUnkept(error));
+      // What cannot be written was served all the same.
+      const kept = bytes !== null ? cache.addSmall(row.sha256, bytes) : this.#keepLong(part!, temporary);
+      await kept.catch((error: Error) => this.#sayUnkept(error));
     };
-    return new PlainFetch({ row, client, temporary, keep, now });
+    const free = async (): Promise<void> => {
+      // What has become of it is another one.
+      if (part !== null) await cache.drop(part);
+    };
+    return new PlainFetch({ row, client, temporary, keep, free, now });
   }
 
   /** A long blob without a torrent: it lies as one with a torrent does. */
-  async #keepLong(row: ArtifactRow, temporary: string): Promise<void> {
+  async #keepLong(part: CachedBlob, temporary: string): Promise<void> {
     const { cache } = this.#options;
-    if (cache.find(row.sha256)?.users !== undefined) return;
-    const part = await cache.reserve(row.sha256, row.lengthBytes);
+    const { sha256 } = part;
     const fileName = 'blob';
-    await cache.folder.make(row.sha256);
-    await rename(temporary, cache.path({ sha256: row.sha256, fileName }));
+    await cache.folder.make(sha256);
+    await rename(temporary, cache.path({ sha256, fileName }));
     await cache.settle(part, { infoHash: null, fileName });
   }
 
@@ -240,6 +260,10 @@ export class Fetches {
     this.#starting.set(sha256, ending);
     ending.catch(() => this.#starting.delete(sha256));
   }
+}
+
+function busy(text: string): Problem {
+  return new Problem(503, 'BUSY', text, { 'retry-after': '1' });
 }
 
 async function* slicesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -51,6 +51,8 @@ export const AGENT_LIMITS = {
   sleepMs: 30_000,
   /** Blobs that are fetched at once; who wants another is told to come again. */
   fetches: 64,
+  /** Blobs that are passed through since the cache has no room, each with a piece of its torrent in memory. */
+  throughs: 8,
   /** Part of what the cache may hold that is left after it was tidied. */
   lowMark: 0.9,
   /** Default of what the cache may hold, as part of the disk. */

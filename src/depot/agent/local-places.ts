@@ -43,9 +43,9 @@ export class LocalPlaces {
     if (blob === null || blob.kind !== 'whole') return none;
     this.#cache.hold(blob);
     try {
-      const handle = await this.#cache.openWhole(blob);
-      await handle?.close();
-      return handle === null ? none : { ...none, path: this.#cache.path(blob.record!) };
+      const file = await this.#cache.openWhole(blob);
+      await file?.handle.close();
+      return file === null ? none : { ...none, path: this.#cache.path(blob.record!) };
     } finally {
       this.#cache.release(blob);
     }

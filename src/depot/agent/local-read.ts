@@ -2,17 +2,23 @@
 import type { FileHandle } from 'node:fs/promises';
 import { HaulError } from '../../errors.js';
 import { stampOf } from '../../storage/stamp-files.js';
+import type { FileStamp } from '../../work/file-stamp.js';
 import type { ByteRange } from '../store/port.js';
 import { isUntouched } from './blob-record.js';
 import { AGENT_LIMITS } from './limits.js';
 
+/** A file that was verified, as it was then. */
+export interface WholeFile {
+  readonly handle: FileHandle;
+  readonly stamp: FileStamp;
+}
+
 /**
- * Each slice is valid until the next is asked for. The last one comes when the file is still the one it was: whoever
- * writes into it meanwhile ends the answer before its end.
+ * Each slice is valid until the next is asked for. The last one comes when the file is still the one that was verified:
+ * whoever has written into it since ends the answer before its end.
  * @throws HaulError BAD_DATA, IO
  */
-export async function* readLocal(handle: FileHandle, { begin, end }: ByteRange): AsyncGenerator<Uint8Array> {
-  const before = stampOf(await handle.stat({ bigint: true }));
+export async function* readLocal({ handle, stamp }: WholeFile, { begin, end }: ByteRange): AsyncGenerator<Uint8Array> {
   const size = Math.min(AGENT_LIMITS.readBytes, Math.max(1, end - begin));
   const buffers = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)] as const;
   const read = async (at: number, which: number): Promise<Buffer> => {
@@ -30,7 +36,7 @@ export async function* readLocal(handle: FileHandle, { begin, end }: ByteRange):
       const slice: Buffer = await next;
       at += slice.length;
       next = at < end ? read(at, 1 - which) : null;
-      if (next === null && !isUntouched(stampOf(await handle.stat({ bigint: true })), before)) throw changed();
+      if (next === null && !isUntouched(stampOf(await handle.stat({ bigint: true })), stamp)) throw changed();
       yield slice;
     }
   } finally {

@@ -67,6 +67,12 @@ export class NamesFile {
     });
   }
 
+  /** It may mean something else by now: it is asked for, and believed only where the depot cannot be. */
+  doubt(name: string): void {
+    const known = this.#names.get(name);
+    if (known !== undefined) this.#names.set(name, { ...known, isOwn: false });
+  }
+
   async close(): Promise<void> {
     await this.#writing;
     await this.#handle?.close();

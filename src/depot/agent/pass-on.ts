@@ -5,6 +5,7 @@ import type { Answer, Exchange } from '../http/route.js';
 import { encodePath } from '../http/target.js';
 import { asProblem } from './answer-read.js';
 import { type DepotClient, readAnswer, refusal } from './depot-client.js';
+import type { Directory } from './directory.js';
 import { AGENT_LIMITS } from './limits.js';
 
 /** Of the request, what means something to the depot. */
@@ -44,7 +45,7 @@ function withoutKeys(body: Buffer): string {
 /** @param name full. @throws Problem */
 export async function passOn(
   exchange: Exchange,
-  client: DepotClient,
+  { client, directory }: { readonly client: DepotClient; readonly directory: Directory },
   name: string,
   method: 'PUT' | 'DELETE',
 ): Promise<Answer> {
@@ -67,5 +68,8 @@ export async function passOn(
     return said.length === 0 ? answer : { ...answer, body: withoutKeys(said) };
   } catch (error) {
     throw asProblem(error);
+  } finally {
+    // Whoever has its answer sees what it did, also where that went wrong half way.
+    directory.changed(name);
   }
 }

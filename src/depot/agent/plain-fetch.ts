@@ -1,4 +1,4 @@
-/** A blob fetched by HTTP alone: it is short, has no torrent, or does not fit into the cache. */
+/** A blob fetched by HTTP alone: it is short, or has no torrent. */
 import { unlink } from 'node:fs/promises';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
@@ -16,6 +16,8 @@ export interface PlainFetchOptions {
   readonly now: () => number;
   /** All is here and right. @param bytes of a short one; null: it is in `temporary` */
   readonly keep: (bytes: Buffer | null) => Promise<void>;
+  /** It has ended, well or not: space that was spoken for and not taken is free again. */
+  readonly free: () => Promise<void>;
 }
 
 export class PlainFetch implements Fetch {
@@ -69,15 +71,20 @@ export class PlainFetch implements Fetch {
   }
 
   async #run(): Promise<void> {
-    const { row, temporary, keep } = this.#options;
+    const { row, keep, free } = this.#options;
     try {
       await this.#stream.whole.promise;
       await keep(isShort(row) ? this.#stream.memory : null);
+      await this.#clear(free);
       this.#done.resolve();
     } catch (error) {
+      await this.#clear(free);
       this.#done.reject(error);
-    } finally {
-      if (!isShort(row)) await unlink(temporary).catch(() => {});
     }
+  }
+
+  async #clear(free: () => Promise<void>): Promise<void> {
+    if (!isShort(this.row)) await unlink(this.#options.temporary).catch(() => {});
+    await free();
   }
 }

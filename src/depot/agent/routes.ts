@@ -116,7 +116,7 @@ function writing(
     query: null,
     ...(method === 'PUT' ? { takesBody: true } : {}),
     answers: { 200: { description: 'as the depot answers' }, ...COMMON_ANSWERS },
-    handle: (exchange) => passOn(exchange, inside.client, fullName(space, exchange.params[key]!), method),
+    handle: (exchange) => passOn(exchange, inside, fullName(space, exchange.params[key]!), method),
   };
 }
 

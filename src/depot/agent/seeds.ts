@@ -104,9 +104,9 @@ export class Seeds {
     const { cache } = this.#options;
     if (cache.find(blob.sha256) !== blob) return null;
     const bytes = await readFile(cache.folder.torrent(blob.sha256)).catch(() => null);
-    const handle = bytes === null ? null : await cache.openWhole(blob);
-    await handle?.close();
-    if (bytes === null || handle === null) return null;
+    const file = bytes === null ? null : await cache.openWhole(blob);
+    await file?.handle.close();
+    if (bytes === null || file === null) return null;
     const metainfo = parseTorrent(bytes);
     if (metainfo.infoHashHex !== infoHash) return null;
     const trackers = this.#trackers ?? metainfo.trackers;
