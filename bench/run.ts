@@ -31,6 +31,7 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
   idle: { about: 'torrents that nobody wants now: seeds without peers, dormant ones', load: () => import('./idle.js') },
   limits: { about: 'rate limits: how well they hold and what they cost', load: () => import('./limits.js') },
   'depot-agent': { about: 'an agent against curl and nginx: alone, liars, …', load: () => import('./depot-agent.js') },
+  'depot-swarm': { about: 'a depot and 20 agents behind thin links', load: () => import('./depot-swarm.js') },
   'depot-many': {
     about: 'a depot with 10,000 small artifacts: put, got, listed; its start beside so many',
     load: () => import('./depot-many.js'),

@@ -139,3 +139,10 @@ export async function openCaps(scope: Scope, name: CapName): Promise<CapMethod> 
   process.stderr.write(`caps by the engine, not by namespaces: ${missing}\n`);
   return loopbackCaps('engine');
 }
+
+/** What left the link of a place in a namespace so far, headers included. */
+export async function sentBytes({ namespace }: Place): Promise<number> {
+  const { stdout } = await exec('ip', ['-n', namespace!.name, '-s', '-j', 'link', 'show', 'eth0']);
+  const [link] = JSON.parse(stdout) as { stats64: { tx: { bytes: number } } }[];
+  return link!.stats64.tx.bytes;
+}

@@ -1,0 +1,181 @@
+/**
+ * `npm run bench -- depot-swarm [--agents 20] [--size 256M] [--rate 5M] [--depot-rate RATE] [--turns 1]
+ *   [--nginx-size 16M] [--folder DIR] [--out FILE] [--small]`
+ * One depot and many agents, each behind a link of so many bytes a second both ways (a network namespace each; needs
+ * root), asked by curl for one new image, all at once. Beside it nginx behind the depot's link, asked by as many curls
+ * for a shorter file: the ratio is what counts. Every copy is checked.
+ *   lastSec, timesIdeal   the last curl; ÷ the bound that the links set (support/swarm-ideal.ts). Bar: 1.3
+ *   copies                bytes that left the depot's link ÷ the image. Bar: 1.5
+ *   peerShare             of what agents got, from each other
+ */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { missingTool } from '../lab/clients/client.js';
+import { namespacesMissing } from '../lab/namespace.js';
+import { NGINX, startNginx } from '../lab/nginx.js';
+import { Scope } from '../lab/scope.js';
+import { tempFolder } from '../lab/temp.js';
+import { sha256File } from '../lab/tree.js';
+import { type CapMethod, openCaps, type Place, sentBytes } from './support/caps.js';
+import { changeImage, curl, makeImage, type Running, startAgent, startDepot, WRITER } from './support/depot-world.js';
+import { defaultFolder } from './support/job.js';
+import { count, length, makeFolder } from './support/options.js';
+import { Results } from './support/results.js';
+import { idealLastSec, quantile } from './support/swarm-ideal.js';
+
+const NAME = 'artifacts/ci/image.raw';
+const RECEIPT_MS = 20_000;
+
+interface Plan {
+  readonly agents: number;
+  readonly lengthBytes: number;
+  readonly nginxBytes: number;
+  readonly bytesPerSec: number;
+  readonly depotBytesPerSec: number;
+  readonly turns: number;
+  readonly folder: string;
+}
+
+function readPlan(argv: readonly string[]): Plan {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      agents: { type: 'string' },
+      size: { type: 'string' },
+      rate: { type: 'string' },
+      'depot-rate': { type: 'string' },
+      turns: { type: 'string', default: '1' },
+      'nginx-size': { type: 'string' },
+      folder: { type: 'string', default: defaultFolder() },
+      out: { type: 'string' },
+      small: { type: 'boolean', default: false },
+    },
+  });
+  const { small } = values;
+  const bytesPerSec = length('rate', values.rate ?? (small ? '8M' : '5000000'));
+  return {
+    agents: count('agents', values.agents ?? (small ? '3' : '20')),
+    lengthBytes: length('size', values.size ?? (small ? '8M' : '256M')),
+    nginxBytes: length('nginx-size', values['nginx-size'] ?? (small ? '4M' : '16M')),
+    bytesPerSec,
+    depotBytesPerSec: length('depot-rate', values['depot-rate'] ?? `${bytesPerSec}`),
+    turns: count('turns', values.turns),
+    folder: values.folder,
+  };
+}
+
+function idealSec(plan: Plan, imageBytes: number): number {
+  return idealLastSec({
+    imageBytes,
+    seedUpBytesPerSec: plan.depotBytesPerSec,
+    leechUpBytesPerSec: plan.bytesPerSec,
+    leechDownBytesPerSec: plan.bytesPerSec,
+    startsSec: new Array<number>(plan.agents).fill(0),
+  });
+}
+
+interface Machine {
+  readonly place: Place;
+  readonly folder: string;
+}
+
+async function openMachines(caps: CapMethod, plan: Plan, root: string): Promise<Machine[]> {
+  const machines: Machine[] = [];
+  for (let index = 0; index < plan.agents; index++) {
+    const { bytesPerSec } = plan;
+    const place = await caps.open({ uploadBytesPerSec: bytesPerSec, downloadBytesPerSec: bytesPerSec });
+    const folder = path.join(root, `agent-${index}`);
+    await mkdir(folder);
+    machines.push({ place, folder });
+  }
+  return machines;
+}
+
+/** All at once. @returns seconds of each */
+function fetchAll(scope: Scope, machines: readonly Machine[], urlOf: (index: number) => string): Promise<number[]> {
+  return Promise.all(
+    machines.map(async ({ place, folder }, index) => {
+      const { totalSec } = await curl(scope, place, [urlOf(index)], path.join(folder, 'copy'));
+      return totalSec;
+    }),
+  );
+}
+
+async function checkAll(machines: readonly Machine[], original: string): Promise<void> {
+  const wanted = await sha256File(original);
+  for (const { folder } of machines) {
+    if ((await sha256File(path.join(folder, 'copy'))) !== wanted) throw new Error(`a copy in ${folder} differs`);
+  }
+}
+
+async function peerShare(agents: readonly Running[]): Promise<number> {
+  let [peers, all] = [0, 0];
+  for (const { child } of agents) {
+    const line = await child.line('receipt', RECEIPT_MS, (text) => text.includes('"type":"receipt"'));
+    const { peerBytes, webSeedBytes } = JSON.parse(line) as { peerBytes: number; webSeedBytes: number };
+    peers += peerBytes;
+    all += peerBytes + webSeedBytes;
+  }
+  return peers / all;
+}
+
+async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promise<Record<string, number>> {
+  const scope = new Scope();
+  try {
+    const root = await tempFolder(scope, plan.folder);
+    const caps = await openCaps(scope, 'namespace');
+    const wide = 10_000_000_000;
+    const source = await caps.open({ uploadBytesPerSec: plan.depotBytesPerSec, downloadBytesPerSec: wide });
+    const imageBytes = who === 'depot' ? plan.lengthBytes : plan.nginxBytes;
+    const [data, work] = [path.join(root, 'data'), path.join(root, 'nginx')];
+    for (const made of [data, work]) await mkdir(made);
+    const image = path.join(data, 'image.raw');
+    await makeImage(image, imageBytes);
+    await changeImage(image, `${turn}`);
+    const machines = await openMachines(caps, plan, root);
+    let agents: Running[] = [];
+    let urlOf: (index: number) => string;
+    if (who === 'depot') {
+      const depot = await startDepot(scope, source, path.join(root, 'depot'));
+      await curl(scope, source, [...WRITER, '-T', image, `${depot.url}/${NAME}`]);
+      agents = await Promise.all(
+        machines.map(({ place, folder }) => startAgent(scope, place, depot.url, path.join(folder, 'cache'))),
+      );
+      await Promise.all(agents.map(({ url }, index) => curl(scope, machines[index]!.place, [`${url}/readyz`])));
+      urlOf = (index) => `${agents[index]!.url}/${NAME}`;
+    } else {
+      const { url } = await startNginx(scope, data, work, '', source);
+      urlOf = () => `${url}/image.raw`;
+    }
+    const before = await sentBytes(source);
+    const seconds = await fetchAll(scope, machines, urlOf);
+    const copies = ((await sentBytes(source)) - before) / imageBytes;
+    await checkAll(machines, image);
+    const lastSec = Math.max(...seconds);
+    return {
+      lastSec,
+      p50Sec: quantile(seconds, 0.5),
+      timesIdeal: lastSec / idealSec(plan, imageBytes),
+      copies,
+      ...(who === 'depot' ? { peerShare: await peerShare(agents) } : {}),
+    };
+  } finally {
+    await scope.close();
+  }
+}
+
+export async function main(argv: readonly string[]): Promise<void> {
+  const plan = readPlan(argv);
+  await makeFolder(plan.folder);
+  const { folder: _folder, ...parameters } = plan;
+  const results = new Results('depot-swarm', { argv, parameters });
+  const tool = await missingTool([NGINX, 'curl']);
+  const missing = tool === null ? await namespacesMissing() : `${tool} is not installed`;
+  if (missing === null) {
+    for (let turn = 0; turn < plan.turns; turn++)
+      results.add({ series: 'agents', turn, figures: await runTurn(plan, turn, 'depot') });
+    results.add({ series: 'curl and nginx', turn: 0, figures: await runTurn(plan, 0, 'nginx') });
+  } else results.skip('depot-swarm', missing);
+  await results.finish();
+}
