@@ -36,6 +36,8 @@ export class HttpStream {
   readonly row: ArtifactRow;
   /** Resolves when all is here, right, and in the file; rejects with why it is not. Handled. */
   readonly whole = new Deferred<void>();
+  /** Resolves when the first bytes are here, or none will come. */
+  readonly begun = new Deferred<void>();
   readonly #options: HttpStreamOptions;
   readonly #abort = new AbortController();
   readonly #memory: Buffer | null;
@@ -176,6 +178,7 @@ export class HttpStream {
       this.whole.reject(error);
     } finally {
       this.#thread?.close();
+      this.begun.resolve();
       this.#wake();
     }
   }
@@ -231,6 +234,7 @@ export class HttpStream {
     if (this.#memory !== null) chunk.copy(this.#memory, this.#hereBytes);
     const written = this.#spool?.append(chunk);
     this.#hereBytes += chunk.length;
+    this.begun.resolve();
     this.#wake();
     if (written === undefined) return;
     await written;

@@ -9,8 +9,8 @@ const FIRST_MS = 300;
 const STEP_MS = 100;
 /** The rate is that of so many steps. */
 const STEPS = 3;
-/** What is over in this time is not worth a change. */
-const LEFT_SECONDS = 1;
+/** What is over in this time is not worth a change, which takes a second or two in bad company. */
+const LEFT_SECONDS = 3;
 /** Nothing that comes over a network of 1 Gbit/s is as quick; a faster stream is not helped by peers. */
 const QUICK_BYTES_PER_SEC = 150e6;
 /** Nothing came for so long. */

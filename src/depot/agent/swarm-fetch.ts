@@ -59,6 +59,7 @@ export class SwarmFetch implements Fetch {
   readonly #head = new Deferred<HttpStream | null>();
   #stream: HttpStream | null = null;
   readonly #part = new Deferred<TorrentPart>();
+  #asked: Promise<Meta> | null = null;
   #torrent: TorrentPart | null = null;
   #failure: unknown = null;
   readonly #stall: StallWatch;
@@ -144,11 +145,9 @@ export class SwarmFetch implements Fetch {
     try {
       const { cache } = this.#options;
       await cache.folder.make(this.row.sha256);
-      const meta = this.#meta();
-      meta.catch(() => {});
-      if (!(await this.#isBegun()) && (await Promise.race([this.#streamed(meta), this.#halt.promise]))) return;
+      if (!(await this.#isBegun()) && (await Promise.race([this.#streamed(), this.#halt.promise]))) return;
       this.#head.resolve(null);
-      const part = await Promise.race([this.#join(await meta), this.#halt.promise]);
+      const part = await Promise.race([this.#join(await this.#meta()), this.#halt.promise]);
       this.#part.resolve(part);
       await Promise.race([part.whole, this.#halt.promise]);
       await this.#settle(part.torrent.metainfo, part.torrent);
@@ -169,18 +168,21 @@ export class SwarmFetch implements Fetch {
   }
 
   /** By HTTP, as long as that is quick. True: all of it came so. */
-  async #streamed(meta: Promise<Meta>): Promise<boolean> {
+  async #streamed(): Promise<boolean> {
     const { row, cache, client, now } = this.#options;
     const path = cache.path({ sha256: row.sha256, fileName: fileNameOf(row.name) });
     const stream = new HttpStream({ row, client, path });
     this.#stream = stream;
     this.#head.resolve(stream);
-    meta.then(
-      ({ metainfo }) => stream.checkBy(metainfo),
-      () => {},
-    );
+    // The depot makes it in the time in which it could send the first bytes.
+    stream.begun.promise
+      .then(() => this.#meta())
+      .then(
+        ({ metainfo }) => stream.checkBy(metainfo),
+        () => {},
+      );
     const watch = new SlowWatch(row.lengthBytes, () => stream.hereBytes, now);
-    const company = new Company(async () => this.#options.others((await meta).metainfo));
+    const company = new Company(async () => this.#options.others((await this.#meta()).metainfo));
     try {
       const outcome = await Promise.race([
         stream.whole.promise.then(() => 'whole' as const),
@@ -194,11 +196,11 @@ export class SwarmFetch implements Fetch {
         throw error;
       });
       if (outcome === 'whole') {
-        await this.#settle((await meta).metainfo, null);
+        await this.#settle((await this.#meta()).metainfo, null);
         return true;
       }
       // Whoever reads along waits for the torrent, so what it needs comes first.
-      await meta;
+      await this.#meta();
       await stream.close();
       return false;
     } finally {
@@ -222,8 +224,14 @@ export class SwarmFetch implements Fetch {
     return part;
   }
 
+  #meta(): Promise<Meta> {
+    this.#asked ??= this.#askMeta();
+    this.#asked.catch(() => {});
+    return this.#asked;
+  }
+
   /** The .torrent of the depot, or the one that a fetch of before has left. */
-  async #meta(): Promise<Meta> {
+  async #askMeta(): Promise<Meta> {
     const { row, cache, client, onTrackers } = this.#options;
     const place = cache.folder.torrent(row.sha256);
     try {

@@ -23,7 +23,12 @@ const DIGEST_HEADERS = {
 
 /** One answer after another: what is made of a row. */
 export function json(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Answer {
-  const body = `${JSON.stringify(value)}\n`;
+  return jsonText(JSON.stringify(value), status, headers);
+}
+
+/** The same of what is JSON already. */
+export function jsonText(text: string, status = 200, headers: Readonly<Record<string, string>> = {}): Answer {
+  const body = `${text}\n`;
   return { status, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers }, body };
 }
 

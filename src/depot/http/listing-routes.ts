@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import type { ArtifactRow } from '../catalogue/port.js';
 import { fullName } from '../names.js';
-import { artifactJson } from './artifact-json.js';
-import { COMMON_ANSWERS, json } from './artifact-routes.js';
+import { COMMON_ANSWERS, jsonText } from './artifact-routes.js';
 import type { Inside } from './inside.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
+import { rowTexts } from './listing-text.js';
 import { type NameTest, namePattern } from './name-pattern.js';
 import { Problem } from './problems.js';
 import type { Answer, Exchange, Operation, Route } from './route.js';
@@ -89,11 +89,13 @@ async function list(exchange: Exchange, inside: Inside): Promise<Answer> {
       ? await expiringOf(inside, prefix, limit, test)
       : await pageOf(inside, prefix, cursorOf(cursor, prefix), limit, test);
   const passkey = inside.passkeyOf(grant.token);
-  return json(200, {
-    prefix: prefix.slice(SPACE.length),
-    items: page.rows.map((row) => artifactJson(row, base, passkey)),
-    cursor: page.cursor === null ? null : Buffer.from(page.cursor).toString('base64url'),
-  });
+  const next = page.cursor === null ? null : Buffer.from(page.cursor).toString('base64url');
+  const items = page.rows.map(rowTexts(base, passkey)).join(',');
+  return jsonText(
+    `{"prefix":${JSON.stringify(prefix.slice(SPACE.length))},"items":[${items}],"cursor":${
+      next === null ? 'null' : `"${next}"`
+    }}`,
+  );
 }
 
 export function listingRoutes(inside: Inside): Route[] {

@@ -72,8 +72,16 @@ function decodePart(part: string): string | null {
   return decodeUtf8(Buffer.from(bytes, 'latin1'));
 }
 
+/** Nothing of it changes in a URL, nor in JSON: what most paths are. */
+const PLAIN_PATH = /^[A-Za-z0-9_.~/-]*$/;
+
+export function isPlainPath(path: string): boolean {
+  return PLAIN_PATH.test(path);
+}
+
 /** A path of ours for a URL: the parts encoded one by one, so that it needs no quotes in a shell. */
 export function encodePath(path: string): string {
+  if (isPlainPath(path)) return path;
   const encode = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
   return path
     .split('/')
