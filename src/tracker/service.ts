@@ -143,7 +143,7 @@ export class TrackerService {
   /** What is answered, or the text of a failure. @param compact address of the sender and port of the announce */
   announceFrom(query: AnnounceQuery, passkey: string, compact: Uint8Array, ends: Ends): Said | string {
     this.#announces++;
-    if (!this.#permits(passkey)) return this.#failure('the passkey is not known');
+    if (!this.permits(passkey)) return this.#failure('the passkey is not known');
     const nowMs = this.#now();
     const view = this.#swarms.announce(query, compact, nowMs);
     if (typeof view === 'string') return this.#failure(view);
@@ -158,7 +158,7 @@ export class TrackerService {
     };
   }
 
-  #permits(passkey: string): boolean {
+  permits(passkey: string): boolean {
     return this.#passkeys === null || this.#passkeys.has(passkey);
   }
 
@@ -196,7 +196,7 @@ export class TrackerService {
   /** One scrape: the counts of an info-hash, valid until the next call, or the text of a failure. */
   scrapeFor(passkey: string): ((hash: string) => Counts | null) | string {
     this.#scrapes++;
-    return this.#permits(passkey) ? (hash) => this.#swarms.scrape(hash) : this.#failure('the passkey is not known');
+    return this.permits(passkey) ? (hash) => this.#swarms.scrape(hash) : this.#failure('the passkey is not known');
   }
 
   /** Forgets silent peers; for a timer, since announces alone do it only while there are some. */

@@ -234,6 +234,7 @@ export const COMMON_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   401: PROBLEM('a token is needed, or this one is not known'),
   403: PROBLEM('the token does not suffice, or the page is another site’s'),
   421: PROBLEM('the Host is not a name of this depot'),
+  429: PROBLEM('too many wrong tokens came from this address'),
   431: { description: 'the URL and the headers are too long' },
   503: PROBLEM('not now: come again later'),
 };

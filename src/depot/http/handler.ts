@@ -8,9 +8,10 @@ import { groupOf } from '../../net/remote-group.js';
 import { Answers, hasTurn } from './answers.js';
 import { mayTake, ownOf } from './fair-places.js';
 import { checkHost, checkSameSite, corsHeaders, type GuardRules, preflightHeaders } from './guard.js';
+import { Guesses } from './guesses.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { Problem, problemOf } from './problems.js';
-import type { Answer, Exchange, Method, Operation, Route, Slices } from './route.js';
+import type { Answer, Exchange, Guess, Method, Operation, Route, Slices } from './route.js';
 import { Router } from './router.js';
 import { shownPath } from './shown-path.js';
 import { parseQuery, parseTarget, type Target } from './target.js';
@@ -77,6 +78,7 @@ export class Handler {
   readonly #options: HandlerOptions;
   readonly #router: Router;
   readonly #answers: Answers;
+  readonly #guesses: Guesses;
   readonly #underway = new Set<Underway>();
   readonly #uploads = new Set<Underway>();
   readonly #questions = new Set<Underway>();
@@ -86,6 +88,7 @@ export class Handler {
     this.#options = options;
     this.#router = new Router(options.routes);
     this.#answers = new Answers(options.now);
+    this.#guesses = new Guesses(options.now);
   }
 
   get underway(): number {
@@ -173,7 +176,8 @@ export class Handler {
     if (request.method === 'OPTIONS') return this.#options204(request, target);
     const { operation, params, method } = this.#operationOf(request, target);
     if (method !== 'GET') checkSameSite({ origin, authority, fetchSite: headerOf(request, 'sec-fetch-site') }, rules);
-    const grant = this.#grantOf(request);
+    const guess = this.#guessOf(underway);
+    const grant = this.#grantOf(request, guess);
     underway.grant = grant;
     if (operation.scope !== null) checkGrant(grant, operation.scope, null);
     const exchange: Exchange = {
@@ -183,6 +187,7 @@ export class Handler {
       target,
       base: baseOf(authority!, request),
       grant,
+      guess,
       params,
       query: queryOf(operation, target),
       body: () => this.#bodyOf(underway),
@@ -191,9 +196,27 @@ export class Handler {
     return operation.handle(exchange);
   }
 
-  #grantOf(request: IncomingMessage): Grant {
+  #guessOf({ group }: Underway): Guess {
+    return {
+      check: () => {
+        const seconds = this.#guesses.waitSeconds(group);
+        if (seconds === null) return;
+        const retry = { 'retry-after': String(seconds) };
+        throw new Problem(429, 'GUESSES', 'too many wrong tokens or passkeys came from this address', retry);
+      },
+      wrong: () => this.#guesses.wrong(group),
+    };
+  }
+
+  #grantOf({ headers }: IncomingMessage, guess: Guess): Grant {
     const { tokens, anonymous, wallClockMs } = this.#options;
-    return grantOf(request.headers.authorization, tokens(), anonymous, wallClockMs());
+    if (headers.authorization !== undefined) guess.check();
+    try {
+      return grantOf(headers.authorization, tokens(), anonymous, wallClockMs());
+    } catch (error) {
+      guess.wrong();
+      throw error;
+    }
   }
 
   #operationOf(request: IncomingMessage, target: Target) {

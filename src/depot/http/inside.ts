@@ -10,6 +10,8 @@ export interface TrackerDoor {
   /** @param query behind the "?". @param remote, local addresses of the connection. @param passkey or '' */
   announce(query: string, remote: string, local: () => string, passkey: string): Buffer;
   scrape(query: string, passkey: string): Buffer;
+  /** Whether it knows this passkey; any where none is needed. */
+  permits(passkey: string): boolean;
 }
 
 /** One thing that must work before requests can be served. */

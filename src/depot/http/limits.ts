@@ -48,6 +48,11 @@ export const DEPOT_HTTP_LIMITS = {
   retentionDays: 36_500,
   /** Uploads that are under way when the depot is told to stop may go on for so long. */
   graceMs: 30_000,
+  /** Wrong tokens and passkeys of one address (IPv6: one /64) in `guessesMs`: more than a fleet with an old one sends. */
+  guesses: 600,
+  guessesMs: 60_000,
+  /** Addresses whose guesses are counted at once. */
+  guessers: 4_096,
   /** Tokens of one file. */
   tokens: 10_000,
 } as const;

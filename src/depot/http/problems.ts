@@ -57,6 +57,7 @@ export const STATUS_TITLES: Readonly<Record<number, string>> = {
   417: 'Expectation failed',
   421: 'Not a name of this host',
   422: 'The bytes are not those of the digest',
+  429: 'Too many wrong tokens',
   431: 'The headers are too large',
   500: 'Internal error',
   501: 'Not implemented',

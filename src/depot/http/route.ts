@@ -6,6 +6,12 @@ import type { Grant, Scope } from './tokens.js';
 
 export type Method = 'GET' | 'PUT' | 'DELETE' | 'POST' | 'PATCH';
 
+export interface Guess {
+  /** @throws Problem 429 */
+  check(): void;
+  wrong(): void;
+}
+
 /** One request, its head checked. */
 export interface Exchange {
   readonly request: IncomingMessage;
@@ -16,6 +22,8 @@ export interface Exchange {
   /** "http://host:port" by which the client reached us, or what the operator named; no slash at its end. */
   readonly base: string;
   readonly grant: Grant;
+  /** For a passkey: whether it may be looked at, and that it was wrong. */
+  readonly guess: Guess;
   /** The decoded parts of the path that the template names. */
   readonly params: Readonly<Record<string, string>>;
   /** As its schema gives it. */

@@ -22,6 +22,10 @@ async function blob(exchange: Exchange, inside: Inside): Promise<Answer> {
   return bytesOf(exchange, row, inside, true);
 }
 
+function pick(...statuses: number[]): Operation['answers'] {
+  return Object.fromEntries(statuses.map((status) => [status, COMMON_ANSWERS[status]!]));
+}
+
 const PASSKEY = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
 
 /** @throws Problem where no announce URL of ours could have it */
@@ -31,21 +35,34 @@ function passkeyOf({ params }: Exchange): string {
   return passkey;
 }
 
+/** @throws Problem 429 */
+function noteGuess({ guess }: Exchange, tracker: TrackerDoor, passkey: string): void {
+  if (passkey === '') return;
+  guess.check();
+  if (!tracker.permits(passkey)) guess.wrong();
+}
+
 /** Announces show who they are by their passkey, so they need no token. */
 function trackerRoutes(tracker: TrackerDoor): Route[] {
   const announce = (exchange: Exchange): Answer => {
     const { request, target } = exchange;
     const { socket } = request;
     const local = (): string => socket.localAddress ?? '';
-    return sent(tracker.announce(target.rawQuery, socket.remoteAddress ?? '', local, passkeyOf(exchange)));
+    const passkey = passkeyOf(exchange);
+    noteGuess(exchange, tracker, passkey);
+    return sent(tracker.announce(target.rawQuery, socket.remoteAddress ?? '', local, passkey));
   };
-  const scrape = (exchange: Exchange): Answer => sent(tracker.scrape(exchange.target.rawQuery, passkeyOf(exchange)));
+  const scrape = (exchange: Exchange): Answer => {
+    const passkey = passkeyOf(exchange);
+    noteGuess(exchange, tracker, passkey);
+    return sent(tracker.scrape(exchange.target.rawQuery, passkey));
+  };
   const operation = (id: string, summary: string, handle: Operation['handle']): Operation => ({
     id,
     summary,
     scope: null,
     query: null,
-    answers: { 200: BENCODE, 400: COMMON_ANSWERS[400]!, 404: NO_TRACKER, 421: COMMON_ANSWERS[421]! },
+    answers: { ...pick(400, 421, 429), 200: BENCODE, 404: NO_TRACKER },
     handle,
   });
   const announcing = (id: string): Operation => operation(id, 'Announce (BEP 3, 7, 23, 24)', announce);
