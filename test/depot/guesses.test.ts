@@ -44,7 +44,7 @@ function ask(url: string, localAddress: string, authorization?: string): Promise
   });
 }
 
-test('after so many wrong tokens the right one helps nobody there, for a while, and others it does', async (context) => {
+test('after so many wrong tokens the right one helps nobody there, for a while', async (context) => {
   let nowMs = 0;
   const fixed = { id: 'x', scopes: ['read'] as const, prefix: '', expiresMs: null, note: '', createdMs: 0 };
   const tokens: Token[] = [{ ...fixed, hash: hashToken(SECRET) }];

@@ -26,7 +26,7 @@ function nameOf(port: number): Promise<string> {
   });
 }
 
-test('a certificate is renewed under load: no request fails, and half of a renewal changes nothing', async (context) => {
+test('a certificate is renewed under load: no request fails, half of a renewal changes nothing', async (context) => {
   const folder = await quickFolder(openScope(context));
   const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
   writeFileSync(certFile, CERTIFICATE);

@@ -48,7 +48,7 @@ export const DEPOT_HTTP_LIMITS = {
   retentionDays: 36_500,
   /** Uploads that are under way when the depot is told to stop may go on for so long. */
   graceMs: 30_000,
-  /** Wrong tokens and passkeys of one address (IPv6: one /64) in `guessesMs`: more than a fleet with an old one sends. */
+  /** Wrong tokens and passkeys of one address (IPv6: one /64) in `guessesMs`: more than a fleet with an old one has. */
   guesses: 600,
   guessesMs: 60_000,
   /** Addresses whose guesses are counted at once. */
