@@ -85,7 +85,10 @@ export class BlobCache {
     for await (const sha256 of folder.list('blobs')) {
       const blob = await this.#look(sha256);
       if (blob === null) await folder.remove(sha256);
-      else this.#add(blob);
+      else {
+        await folder.sweepData(sha256);
+        this.#add(blob);
+      }
     }
     await this.makeRoom(0);
   }

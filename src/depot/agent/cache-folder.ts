@@ -11,6 +11,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromSystemError, HaulError } from '../../errors.js';
+import { isStateName } from '../../metainfo/state-names.js';
 import { LOCK_EX, loadFlock } from '../../native/flock.js';
 import { forceFile } from '../../storage/force.js';
 
@@ -147,6 +148,13 @@ export class CacheFolder {
         else await rm(join(folder, name), { recursive: true, force: true });
       }
     }
+  }
+
+  /** Of an engine that was killed while it wrote down how far it was. */
+  async sweepData(sha256: string): Promise<void> {
+    const folder = this.data(sha256);
+    for (const name of await readdir(folder).catch(() => []))
+      if (isStateName(name) && name.endsWith('.tmp')) await unlink(join(folder, name)).catch(() => {});
   }
 
   /** Takes a blob out of sight at once, then removes it. */
