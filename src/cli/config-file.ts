@@ -9,6 +9,7 @@ const httpUrl = z.url({ protocol: /^https?$/ });
 
 export const CONFIG = z.strictObject({
   depot: httpUrl.optional().describe('URL of the depot'),
+  agent: httpUrl.optional().describe('URL of the agent of this host, which is asked instead'),
   token: z.string().min(1).optional().describe('token for the depot; then nobody else may read this file'),
   tokenFile: z.string().min(1).optional().describe('a file that holds the token; relative to the config file'),
   ca: z.string().min(1).optional().describe('certificates (PEM) that the depot may be signed with; relative, too'),

@@ -68,6 +68,15 @@ export class DepotClient {
     return new DepotClient(place, signal, onRetry, tls);
   }
 
+  get isAgent(): boolean {
+    return this.#place.isAgent;
+  }
+
+  /** For people: "depot http://…". */
+  get #who(): string {
+    return `${this.#place.isAgent ? 'agent' : 'depot'} ${this.#place.url}`;
+  }
+
   get url(): string {
     return this.#place.url;
   }
@@ -127,12 +136,17 @@ export class DepotClient {
   }
 
   #lies(why: string): HaulError {
-    return new HaulError('HTTP', `depot ${this.url} cannot be believed: ${why}`);
+    return new HaulError('HTTP', `${this.#who} cannot be believed: ${why}`);
   }
 
   /** The whole of a small answer. Tried again for a minute. */
   async text(method: string, path: string): Promise<string> {
     return (await this.bytes(method, path)).toString('utf8');
+  }
+
+  /** A small answer to GET, or why there is none at once. */
+  async textOnce(path: string): Promise<string> {
+    return (await readAnswer(await this.ask('GET', path))).toString('utf8');
   }
 
   async bytes(method: string, path: string): Promise<Buffer> {
@@ -157,7 +171,9 @@ export class DepotClient {
 
   /** One request; a status of 400 and more is thrown. @throws HaulError */
   ask(method: string, path: string, { headers = {}, send }: AskOptions = {}): Promise<IncomingMessage> {
-    const { url, token } = this.#place;
+    const { url } = this.#place;
+    // An agent has one of its own for what it reads.
+    const token = this.#place.isAgent && method === 'GET' ? null : this.#place.token;
     const options: RequestOptions = {
       method,
       agent: this.#agent,
@@ -202,7 +218,7 @@ export class DepotClient {
     if (this.#signal.aborted) return new HaulError('ABORTED', 'interrupted');
     const { code, message } = error as NodeJS.ErrnoException;
     const text = code === 'ECONNREFUSED' ? 'nobody answers there' : message;
-    return new HaulError('NETWORK', `depot ${this.url}: ${text}`, { errno: code ?? '' }, error);
+    return new HaulError('NETWORK', `${this.#who}: ${text}`, { errno: code ?? '' }, error);
   }
 
   async #problemOf(response: IncomingMessage, status: number): Promise<HaulError> {
@@ -211,7 +227,7 @@ export class DepotClient {
     const ours: ErrorCode | undefined = STATUS_CODES[status];
     const after = retryAfterMs(response.headers['retry-after'], Date.now());
     const facts = { statusCode: status, problem: code ?? '', ...(after > 0 ? { retryAfterMs: after } : {}) };
-    return new HaulError(ours ?? 'HTTP', `depot ${this.url}: ${detail ?? `it answered ${status}`}`, facts);
+    return new HaulError(ours ?? 'HTTP', `${this.#who}: ${detail ?? `it answered ${status}`}`, facts);
   }
 }
 

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { caOption } from './options.js';
 
 export interface DepotPlaceOptions {
+  readonly agent?: string;
   readonly depot?: string;
   readonly token?: string;
   readonly ca?: string;
@@ -12,6 +13,13 @@ export function depotOption(): Option {
   return new Option('--depot <url>', 'the depot (default: $SWARMHAUL_DEPOT, else that of the config file)');
 }
 
+export function agentOption(): Option {
+  return new Option(
+    '--agent <url>',
+    'the agent of this host instead (default: $SWARMHAUL_AGENT, else that of the config file)',
+  );
+}
+
 export function tokenOption(): Option {
   return new Option(
     '--token <token>',
@@ -19,7 +27,7 @@ export function tokenOption(): Option {
   );
 }
 
-/** `--depot`, `--token` and `--ca`. */
+/** `--depot`, `--agent`, `--token` and `--ca`. */
 export function addDepotOptions(command: Command): Command {
-  return command.addOption(depotOption()).addOption(tokenOption()).addOption(caOption());
+  return command.addOption(depotOption()).addOption(agentOption()).addOption(tokenOption()).addOption(caOption());
 }

@@ -6,6 +6,8 @@ import type { DepotPlaceOptions } from './depot-options.js';
 import { readSmallFile } from './small-file.js';
 
 export interface DepotPlace {
+  /** An agent, which asks the depot: it gets the token only for what is passed on. */
+  readonly isAgent: boolean;
   /** Without a slash at its end. */
   readonly url: string;
   readonly token: string | null;
@@ -27,6 +29,15 @@ export async function findDepot(
     options.depot !== undefined ? [options.depot, '--depot'] : [env.SWARMHAUL_DEPOT || config.depot, 'depot'];
   if (url === undefined) return null;
   checkUrl(url, from);
+  return { ...credentialsOf(options, env, config), url: url.replace(/\/+$/, ''), isAgent: false };
+}
+
+/** @throws HaulError BAD_ARGUMENT, and those of files that are named */
+export function credentialsOf(
+  options: DepotPlaceOptions,
+  env: NodeJS.ProcessEnv,
+  config: Partial<import('./config-file.js').Config>,
+): Pick<DepotPlace, 'token' | 'ca' | 'retentionDays'> {
   const given = options.token ?? (env.SWARMHAUL_TOKEN || config.token);
   const file = given === undefined ? config.tokenFile : given.startsWith('@') ? given.slice(1) : undefined;
   const token = file === undefined ? given : readSmallFile(file, 'read token', '--token').trim();
@@ -34,7 +45,6 @@ export async function findDepot(
     throw new HaulError('BAD_ARGUMENT', 'the token has characters that no token has', { option: 'token' });
   const ca = options.ca ?? config.ca;
   return {
-    url: url.replace(/\/+$/, ''),
     token: token ?? null,
     ca: ca === undefined ? null : readCertificates(ca),
     retentionDays: config.retentionDays ?? null,
@@ -48,7 +58,8 @@ export async function needDepot(options: DepotPlaceOptions): Promise<DepotPlace>
   throw new HaulError('BAD_ARGUMENT', 'which depot? Give --depot URL, or set SWARMHAUL_DEPOT', { option: 'depot' });
 }
 
-async function ownConfig(env: NodeJS.ProcessEnv): Promise<Partial<import('./config-file.js').Config>> {
+/** Empty where there is none. @throws HaulError BAD_ARGUMENT */
+export async function ownConfig(env: NodeJS.ProcessEnv): Promise<Partial<import('./config-file.js').Config>> {
   const path = env.SWARMHAUL_CONFIG || plainPath(env);
   if (path === null || (!env.SWARMHAUL_CONFIG && !existsSync(path))) return {};
   return (await import('./config-file.js')).readConfig(path);
@@ -60,10 +71,11 @@ function plainPath(env: NodeJS.ProcessEnv): string | null {
   return base === null ? null : `${base}/haul/config.json`;
 }
 
-function checkUrl(url: string, option: string): void {
+/** @throws HaulError BAD_ARGUMENT */
+export function checkUrl(url: string, option: string): void {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.search !== '' || parsed.hash !== '')
-    throw new HaulError('BAD_ARGUMENT', `${option}: a depot is an http:// or https:// URL`, { option });
+    throw new HaulError('BAD_ARGUMENT', `${option}: it is an http:// or https:// URL without a query`, { option });
   if (parsed.username !== '' || parsed.password !== '')
     throw new HaulError('BAD_ARGUMENT', `${option}: the token goes into --token or SWARMHAUL_TOKEN`, { option });
 }

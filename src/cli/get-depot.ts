@@ -16,6 +16,7 @@ import type { DepotPlace } from './depot-place.js';
 import { openEngine, watchTorrent } from './engine-door.js';
 import { checkOutputFolder } from './folders.js';
 import { count, formatBytes, formatSeconds, printable } from './format.js';
+import { cloneCached, receiptOf } from './get-agent.js';
 import type { EngineCliOptions } from './options.js';
 import type { Patience } from './patience.js';
 import type { Context, Outcome } from './run.js';
@@ -36,9 +37,13 @@ interface Receipt {
   readonly peerBytes: number;
   readonly webSeedBytes: number;
   readonly httpBytes: number;
+  /** Of the cache of the agent. */
+  readonly agentBytes: number;
   /** Was here already. */
   readonly localBytes: number;
 }
+
+const NOTHING: Receipt = { peerBytes: 0, webSeedBytes: 0, httpBytes: 0, agentBytes: 0, localBytes: 0 };
 
 interface Wanted {
   readonly artifact: DepotArtifact;
@@ -130,7 +135,7 @@ interface Means {
 }
 
 class Fetching {
-  total: Receipt = { peerBytes: 0, webSeedBytes: 0, httpBytes: 0, localBytes: 0 };
+  total: Receipt = NOTHING;
   readonly #context: Context;
   readonly #means: Means;
   readonly #options: DepotGetOptions;
@@ -161,12 +166,7 @@ class Fetching {
   #say(artifact: DepotArtifact, path: string, receipt: Receipt, seconds: number): void {
     const { name, sha256, lengthBytes } = artifact;
     const { total } = this;
-    this.total = {
-      peerBytes: total.peerBytes + receipt.peerBytes,
-      webSeedBytes: total.webSeedBytes + receipt.webSeedBytes,
-      httpBytes: total.httpBytes + receipt.httpBytes,
-      localBytes: total.localBytes + receipt.localBytes,
-    };
+    this.total = sumOf(total, receipt);
     this.#context.output.stopProgress();
     this.#context.output.event(
       'fetched',
@@ -204,24 +204,32 @@ class Fetching {
       peerBytes: fetchedBytes - fromWeb,
       webSeedBytes: fromWeb,
       httpBytes: 0,
+      agentBytes: 0,
       localBytes: lengthBytes - fetchedBytes,
     };
   }
 
   async #byHttp(artifact: DepotArtifact, path: string): Promise<Receipt> {
     const { lengthBytes, sha256, name } = artifact;
-    const none = { peerBytes: 0, webSeedBytes: 0, httpBytes: 0, localBytes: 0 };
     const there = await lstat(path).catch(() => null);
     if (there !== null) {
-      if (await isThis(path, there, artifact)) return { ...none, localBytes: lengthBytes };
+      if (await isThis(path, there, artifact)) return { ...NOTHING, localBytes: lengthBytes };
       if (this.#options.force !== true || !there.isFile())
         throw new HaulError('FILE_EXISTS', `${path} is another file; --force overwrites it`, { path });
     }
     // A name that nobody gives a file.
     const part = join(dirname(path), `.${sha256.slice(0, 32)}.haul-part`);
-    let httpBytes = 0;
-    await this.#means.client.trying(async () => {
-      httpBytes += await this.#continue(artifact, part);
+    const { client } = this.#means;
+    let came = NOTHING;
+    if (client.isAgent && (await cloneCached(client, artifact, part))) {
+      if ((await hashOf(part)) === sha256) {
+        await place(part, path, this.#options.force === true);
+        return { ...NOTHING, agentBytes: lengthBytes };
+      }
+      await unlink(part);
+    }
+    await client.trying(async () => {
+      came = sumOf(came, await this.#continue(artifact, part));
     });
     const found = await hashOf(part);
     if (found !== sha256) {
@@ -229,11 +237,12 @@ class Fetching {
       throw new HaulError('MISMATCH', `${name}: what came has the SHA-256 ${found}, not ${sha256}`, { path });
     }
     await place(part, path, this.#options.force === true);
-    return { ...none, httpBytes, localBytes: Math.max(0, lengthBytes - httpBytes) };
+    const { peerBytes, webSeedBytes, httpBytes, agentBytes } = came;
+    return { ...came, localBytes: Math.max(0, lengthBytes - peerBytes - webSeedBytes - httpBytes - agentBytes) };
   }
 
-  /** From where an earlier try ended. @returns bytes that came */
-  async #continue({ name, sha256, lengthBytes }: DepotArtifact, part: string): Promise<number> {
+  /** From where an earlier try ended. @returns what came */
+  async #continue({ name, sha256, lengthBytes }: DepotArtifact, part: string): Promise<Receipt> {
     const file = await open(part, 'a', 0o666);
     let received = 0;
     try {
@@ -242,7 +251,7 @@ class Fetching {
         await file.truncate(0);
         size = 0;
       }
-      if (size === lengthBytes) return 0;
+      if (size === lengthBytes) return NOTHING;
       const etag = `"${sha256}"`;
       const headers: Record<string, string> =
         size === 0 ? { 'if-match': etag } : { range: `bytes=${size}-`, 'if-match': etag };
@@ -253,7 +262,10 @@ class Fetching {
         await file.appendFile(chunk as Buffer);
         received += (chunk as Buffer).length;
       }
-      return received;
+      const told = await receiptOf(this.#means.client, response.headers['x-swarmhaul-receipt'], received);
+      if (told === null) return { ...NOTHING, httpBytes: received };
+      const { peerBytes, webSeedBytes, localBytes: agentBytes } = told;
+      return { ...NOTHING, peerBytes, webSeedBytes, agentBytes };
     } catch (error) {
       throw fromNetwork(error);
     } finally {
@@ -289,11 +301,22 @@ async function place(part: string, path: string, isForced: boolean): Promise<voi
   }
 }
 
-function receiptText({ peerBytes, webSeedBytes, httpBytes, localBytes }: Receipt): string {
+function sumOf(a: Receipt, b: Receipt): Receipt {
+  return {
+    peerBytes: a.peerBytes + b.peerBytes,
+    webSeedBytes: a.webSeedBytes + b.webSeedBytes,
+    httpBytes: a.httpBytes + b.httpBytes,
+    agentBytes: a.agentBytes + b.agentBytes,
+    localBytes: a.localBytes + b.localBytes,
+  };
+}
+
+function receiptText({ peerBytes, webSeedBytes, httpBytes, agentBytes, localBytes }: Receipt): string {
   const parts = [
     [peerBytes, 'from peers'],
     [webSeedBytes, 'from the web seed'],
     [httpBytes, 'by HTTP'],
+    [agentBytes, 'of the cache of the agent'],
     [localBytes, 'was here'],
   ] as const;
   const told = parts.filter(([bytes]) => bytes > 0).map(([bytes, how]) => `${formatBytes(bytes)} ${how}`);

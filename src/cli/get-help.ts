@@ -49,8 +49,9 @@ the reason of each tracker and of the peers is printed. Checking what is here is
 comes after the limits. What is verified is kept: the same command continues.
 
 With --depot, SWARMHAUL_DEPOT or a config file NAME is an artifact of a depot, or all that is below NAME, unless a
-file of that name is here. Artifacts with a torrent come through the swarm, the depot in it; the others by HTTP,
-continued where they broke off. Each is verified by its SHA-256, and told with where its bytes came from.
+file of that name is here; with --agent or SWARMHAUL_AGENT the agent of this host fetches it. Artifacts with a
+torrent come through the swarm, the depot in it; the others by HTTP, continued where they broke off. Each is verified
+by its SHA-256, and told with where its bytes came from.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 nothing was verified (default: nothing useful came) for --timeout,
 4 not complete at the --deadline, 5 not what --info-hash or --sha256 says.
@@ -62,8 +63,8 @@ exits with 1.${jsonHelp({
     result:
       'outcome path name infoHash wantedFiles fileCount seconds averageBytesPerSec sources[trackers,addresses] ' +
       `${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
-    receipt: `outcome artifacts seconds peerBytes webSeedBytes httpBytes localBytes ${RESOURCE_FIELDS}`,
-    fetched: 'name path sha256 lengthBytes seconds peerBytes webSeedBytes httpBytes localBytes',
+    receipt: `outcome artifacts seconds peerBytes webSeedBytes httpBytes agentBytes localBytes ${RESOURCE_FIELDS}`,
+    fetched: 'name path sha256 lengthBytes seconds peerBytes webSeedBytes httpBytes agentBytes localBytes',
     stopped: `uploadedBytes ${RESOURCE_FIELDS}`,
   })}`;
 }

@@ -6,7 +6,7 @@ import { isMagnet, type Magnet, parseMagnet } from '../magnet/link.js';
 import { checkInfoHash } from '../metainfo/info-hash.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { WorkPool } from '../work/port.js';
-import { depotOption, tokenOption } from './depot-options.js';
+import { agentOption, depotOption, tokenOption } from './depot-options.js';
 import type { DepotPlace } from './depot-place.js';
 import { formatBytes } from './format.js';
 import { getHelp } from './get-help.js';
@@ -56,6 +56,7 @@ interface GetOptions extends CommonOptions, EngineCliOptions, SelectOptions {
   readonly infoHash?: string;
   readonly sha256?: string;
   readonly depot?: string;
+  readonly agent?: string;
   readonly token?: string;
   readonly pattern?: string;
   readonly mergeMultiple?: boolean;
@@ -96,6 +97,7 @@ export function getCommand(run: Runner): Command {
     .option('--stdout <file>', 'write this file to standard output while it arrives; words go to standard error')
     .option('--force', 'overwrite files that are there and are not this torrent’s')
     .addOption(depotOption())
+    .addOption(agentOption())
     .addOption(tokenOption())
     .option('--pattern <glob>', 'of a depot: only names below NAME that match, e.g. "*/image.raw"')
     .option('--merge-multiple', 'of a depot: leave out the first folder of each name below NAME');
@@ -139,7 +141,7 @@ async function getWithin(
   const { output, signal } = context;
   const { patience } = means;
   if (isMagnet(source)) return getMagnet(context, means, source, options);
-  const place = await depotOf(source, options);
+  const place = await depotOf(output, source, options);
   if (place !== null) {
     const { getFromDepot } = await import('./get-depot.js');
     return getFromDepot(context, { ...means, place }, source, options);
@@ -167,12 +169,12 @@ async function getWithin(
   return getInto(context, { ...means, folder, metainfo, choice, poured }, options);
 }
 
-/** The depot that is asked for what is no URL; a file of that name comes first, unless --depot is given. */
-async function depotOf(source: string, options: GetOptions): Promise<DepotPlace | null> {
+/** The depot that is asked for what is no URL; a file of that name comes first, unless --depot or --agent is given. */
+async function depotOf(output: Output, source: string, options: GetOptions): Promise<DepotPlace | null> {
   if (isHttpUrl(source)) return null;
-  if (options.depot === undefined && existsSync(source)) return null;
-  const { findDepot } = await import('./depot-place.js');
-  return findDepot(options);
+  if (options.depot === undefined && options.agent === undefined && existsSync(source)) return null;
+  const { findPlace } = await import('./agent-place.js');
+  return findPlace(options, output);
 }
 
 interface Goal {

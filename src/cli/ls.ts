@@ -30,8 +30,8 @@ export function lsCommand(run: Runner): Command {
 }
 
 async function ls({ output, signal }: Context, prefix: string, options: LsOptions): Promise<Outcome> {
-  const [{ needDepot }, { DepotClient }] = await Promise.all([import('./depot-place.js'), import('./depot-client.js')]);
-  const client = await DepotClient.open(await needDepot(options), signal);
+  const [{ needPlace }, { DepotClient }] = await Promise.all([import('./agent-place.js'), import('./depot-client.js')]);
+  const client = await DepotClient.open(await needPlace(options, output), signal);
   const query = {
     ...(options.pattern === undefined ? {} : { pattern: options.pattern }),
     ...(options.expiring === true ? { order: 'expiring' } : {}),

@@ -75,13 +75,13 @@ is not sent again, so the same command continues where one broke off.` +
 
 async function publish(context: Context, paths: readonly string[], options: PublishOptions): Promise<Outcome> {
   const { output, signal } = context;
-  const [{ needDepot }, { DepotClient: Client }, { findFiles }, { archiveBody, fileBody }] = await Promise.all([
-    import('./depot-place.js'),
+  const [{ needPlace }, { DepotClient: Client }, { findFiles }, { archiveBody, fileBody }] = await Promise.all([
+    import('./agent-place.js'),
     import('./depot-client.js'),
     import('./publish-files.js'),
     import('./publish-body.js'),
   ]);
-  const place = await needDepot(options);
+  const place = await needPlace(options, output);
   const below = options.archive === true ? '/' : options.name;
   const level = options.compressionLevel ?? 0;
   if (level > 0 && options.archive !== true) {

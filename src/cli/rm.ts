@@ -25,12 +25,12 @@ export function rmCommand(run: Runner): Command {
 }
 
 async function rm({ output, signal }: Context, names: readonly string[], options: RmOptions): Promise<Outcome> {
-  const [{ needDepot }, { DepotClient }, { HaulError }] = await Promise.all([
-    import('./depot-place.js'),
+  const [{ needPlace }, { DepotClient }, { HaulError }] = await Promise.all([
+    import('./agent-place.js'),
     import('./depot-client.js'),
     import('../errors.js'),
   ]);
-  const client = await DepotClient.open(await needDepot(options), signal);
+  const client = await DepotClient.open(await needPlace(options, output), signal);
   let removed = 0;
   let missing = 0;
   const removeOne = async (name: string): Promise<void> => {

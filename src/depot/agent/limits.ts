@@ -23,6 +23,8 @@ export const AGENT_LIMITS = {
   silenceMs: 15_000,
   /** What the depot may say of a name, */
   infoBytes: 64 * KIB,
+  /** in a page of a listing: 1,000 names of 1 KiB, each thrice, */
+  listingBytes: 8 * MIB,
   /** in a .torrent (160,000 pieces, and their layers), */
   torrentBytes: 16 * MIB,
   /** which comes within so long, at 140 KB/s, */

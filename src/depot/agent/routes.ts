@@ -11,6 +11,7 @@ import { fullName, type Space, shortName } from '../names.js';
 import { type AnswerReadParts, answerRead, resolveOrFail } from './answer-read.js';
 import type { DepotClient } from './depot-client.js';
 import type { Directory, Resolved } from './directory.js';
+import { listingRoute } from './listing.js';
 import type { LocalPlaces } from './local-places.js';
 import { passOn } from './pass-on.js';
 
@@ -159,6 +160,7 @@ export function agentRoutes(inside: AgentInside): Route[] {
   const anyText = { schema: z.string(), description: 'As a header of an answer named it' };
   return [
     ...(['artifacts', 'cas', 'ac'] as const).map((space) => spaceRoute(inside, space)),
+    listingRoute(inside.client),
     {
       template: '/receipts',
       params: {},

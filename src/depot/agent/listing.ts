@@ -1,0 +1,73 @@
+/** Names below a prefix, as the depot lists them to the agent's token, under the addresses of the agent. */
+import { z } from 'zod';
+import { COMMON_ANSWERS, json } from '../http/artifact-routes.js';
+import { DEPOT_HTTP_LIMITS } from '../http/limits.js';
+import type { Answer, Exchange, Route } from '../http/route.js';
+import { LIST_QUERY, LISTING } from '../http/schemas.js';
+import { encodePath } from '../http/target.js';
+import { fullName } from '../names.js';
+import { asProblem } from './answer-read.js';
+import { type DepotClient, drop, readAnswer, refusal } from './depot-client.js';
+import { DepotLies } from './depot-trouble.js';
+import { AGENT_LIMITS } from './limits.js';
+
+async function list({ params, target, base }: Exchange, client: DepotClient): Promise<Answer> {
+  const prefix = params.prefix!;
+  const path = prefix === '' ? '/artifacts/' : `/${encodePath(fullName('artifacts', prefix))}/`;
+  const query = target.rawQuery === '' ? '' : `?${target.rawQuery}`;
+  const answer = await client.ask(`${path}${query}`, { timeoutMs: AGENT_LIMITS.answerMs });
+  if (answer.status >= 400) throw await refusal(answer);
+  if (answer.status !== 200) {
+    drop(answer.body);
+    throw new DepotLies(`it answered ${answer.status} to a listing`);
+  }
+  const { listingBytes, answerMs } = AGENT_LIMITS;
+  const listing = LISTING.safeParse(jsonOf(await readAnswer(answer.body, listingBytes, answerMs)));
+  const below = prefix === '' ? '' : `${prefix}/`;
+  const isRight =
+    listing.success &&
+    listing.data.items.length <= DEPOT_HTTP_LIMITS.listRows &&
+    listing.data.items.every(({ name }) => name.startsWith(below));
+  if (!isRight) throw new DepotLies('what it lists is no listing of that prefix');
+  const { items, cursor } = listing.data;
+  return json(200, {
+    prefix: below,
+    // As of one artifact: torrents name the key of the agent's token.
+    items: items.map((item) => ({
+      ...item,
+      infoHash: null,
+      url: `${base}/artifacts/${encodePath(item.name)}`,
+      torrentUrl: null,
+      magnet: null,
+    })),
+    cursor,
+  });
+}
+
+function jsonOf(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8')) as unknown;
+  } catch {
+    return null;
+  }
+}
+
+export function listingRoute(client: DepotClient): Route {
+  return {
+    template: '/artifacts/{prefix}/',
+    params: { prefix: { schema: z.string(), description: 'As at the depot' } },
+    operations: {
+      GET: {
+        id: 'listArtifacts',
+        summary: 'What the depot holds below a prefix',
+        scope: 'read',
+        query: LIST_QUERY,
+        answers: { 200: { description: 'one page of it', type: 'application/json' }, ...COMMON_ANSWERS },
+        handle: (exchange) =>
+          list(exchange, client).catch((error: unknown) => {
+            throw asProblem(error);
+          }),
+      },
+    },
+  };
+}
