@@ -6,6 +6,10 @@ const escaped = (value: string) => value.replaceAll('&', '&amp;').replaceAll('<'
 
 /** One call; the value of the answer as text. */
 export async function callRtorrent(socket: string, method: string, ...parameters: readonly string[]): Promise<string> {
+  return /<value>(?:<\w+>)?([^<]*)/.exec(await call(socket, method, parameters))?.[1] ?? '';
+}
+
+async function call(socket: string, method: string, parameters: readonly string[]): Promise<string> {
   const values = parameters.map((value) => `<param><value><string>${escaped(value)}</string></value></param>`);
   const body =
     `<?xml version="1.0"?><methodCall><methodName>${method}</methodName>` +
@@ -14,9 +18,14 @@ export async function callRtorrent(socket: string, method: string, ...parameters
   const connection = net.connect({ path: socket });
   connection.end(`${head.length}:${head},${body}`);
   const answer = await text(connection);
-  const value = /<value>(?:<\w+>)?([^<]*)/.exec(answer)?.[1] ?? '';
   if (answer.includes('<fault>')) throw new Error(`rtorrent ${method}: ${/<string>([^<]*)/.exec(answer)?.[1]}`);
-  return value;
+  return answer;
+}
+
+/** Nodes of the DHT that have answered it. */
+export async function rtorrentDhtNodes(socket: string): Promise<number> {
+  const answer = await call(socket, 'dht.statistics', ['']);
+  return Number(/<name>nodes<\/name>\s*<value><i\d>(\d+)/.exec(answer)?.[1] ?? 0);
 }
 
 /** Whether the torrent is complete and checked. @param infoHash 40 hex digits, upper case */

@@ -23,6 +23,8 @@ export interface ClientJob {
   readonly usesLsd?: boolean;
   /** Its DHT is on and begins with this node. */
   readonly dhtNode?: PeerAddress;
+  /** More of them, for a client that does nothing in a small DHT; `dhtNode` is one of them. */
+  readonly dhtNodes?: readonly PeerAddress[];
   /** It listens on IPv6 too, and is reached at this address of its own. */
   readonly address6?: string;
   /** It may fetch from the web seeds of the torrent; libtorrent, aria2 and transmission do so in any case. */
@@ -38,6 +40,12 @@ export interface ForeignClient {
   readonly takesPeers: boolean;
   /** False: it leaves the torrent's empty files out. */
   readonly makesEmptyFiles: boolean;
+  /** What it needs of a DHT before it announces anything; default one node, whatever its id. */
+  readonly dht?: {
+    readonly nodes?: number;
+    /** It announces to those nodes only whose id begins with the same 16 bits as the info-hash. */
+    readonly isNear?: boolean;
+  };
   /** Resolves when the client says that the download is complete; the client is ended then. */
   download(scope: Scope, job: ClientJob): Promise<void>;
   /** Resolves, with its address, when the client has checked the data and accepts peers; ended with the scope. */

@@ -13,10 +13,15 @@ export class Admission {
   /** Made with the first ban. */
   #bans: Bans | null;
 
-  /** @param bans of those who lied about the metadata */
+  /** @param bans of those who lied about the metadata, or in earlier sessions */
   constructor(torrent: Pick<HostSession, 'environment' | 'exchange'>, bans: Bans | null) {
     this.#torrent = torrent;
     this.#bans = bans;
+  }
+
+  /** Null: nobody was ever banned. */
+  get bans(): Bans | null {
+    return this.#bans;
   }
 
   /** It is known by content that it sent bad data. Returns when the ban ends. */

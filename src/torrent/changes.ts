@@ -21,12 +21,17 @@ export interface SessionOptions extends AddOptions {
   readonly hashesAll?: boolean;
   /** Peers that are known already, and how they were found. */
   readonly found?: readonly { readonly address: Address; readonly foundBy: FoundBy }[];
-  /** Who lied about what the torrent is. */
+  /** Who lied about what the torrent is, or in earlier sessions. */
   readonly bans?: Bans | null | undefined;
   /** What became of its web seeds in earlier sessions. */
   readonly standings?: Standings;
   /** Pieces that were hashed so far. */
   readonly onChecked?: (checkedPieces: number) => void;
+}
+
+/** A pause acquits nobody. */
+export function withBans(options: SessionOptions, bans: Bans | null): SessionOptions {
+  return bans === null ? options : { ...options, bans };
 }
 
 /** Trouble of the disk that somebody can end: space, a cable, a remount, a limit of the system, another reader. */

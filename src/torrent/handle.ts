@@ -343,6 +343,7 @@ export class TorrentHandle extends AdjustableTorrent implements Torrent {
 
   #remember(live: LiveTorrent): void {
     this.#past.add(live);
+    this.options = changes.withBans(this.options, live.roster.bans);
     this.live = null;
     this.isResting = false;
   }
@@ -352,7 +353,6 @@ export class TorrentHandle extends AdjustableTorrent implements Torrent {
     if (now != null) this.#files = new RestingFiles(now.stamps);
   }
 
-  /** Over for good. */
   #finish(live: LiveTorrent | null, failure: HaulError | null, reason = stoppedError(this.metainfo.name)): void {
     if (this.#isOver) return;
     this.#isOver = true;

@@ -60,7 +60,7 @@ export class Roster implements Door {
   /** Whom we dialled before that. */
   #early: Set<string> | null = null;
 
-  /** @param bans of those who lied about what the torrent is; they are kept out of the session too */
+  /** @param bans of those who lied about what the torrent is, or in earlier sessions; they are kept out of this too */
   constructor(torrent: HostSession, bans: Bans | null = null) {
     this.#torrent = torrent;
     this.#admission = new Admission(torrent, bans);
@@ -91,6 +91,11 @@ export class Roster implements Door {
 
   #isNamed(address: Address): boolean {
     return this.#named?.has(address) === true;
+  }
+
+  /** For the next session of this torrent; null: nobody was ever banned. */
+  get bans(): Bans | null {
+    return this.#admission.bans;
   }
 
   get usesDht(): boolean {

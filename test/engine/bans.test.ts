@@ -65,6 +65,12 @@ test('a liar under a borrowed peer id is banned, the owner of the name on anothe
   await until('it is banned', DEADLINE_MS, () => said.includes('banned'));
   const again = new RawPeer(await connectFrom(scope, '127.0.0.2', leech.port!), options);
   await withDeadline(again.closed, 'the liar is refused', DEADLINE_MS);
+  await torrent.pause();
+  torrent.resume();
+  await until('the seed is back', DEADLINE_MS, () => torrent.stats().peers === 1);
+  const later = new RawPeer(await connectFrom(scope, '127.0.0.2', leech.port!), options);
+  await withDeadline(later.closed, 'the liar is refused after a pause too', DEADLINE_MS);
+  assert.deepEqual(later.recorder.events, [], 'it is told nothing');
   new RawPeer(await connectFrom(scope, '127.0.0.3', leech.port!), options);
   await until('the owner of the name is a peer', DEADLINE_MS, () =>
     torrent.peers().some(({ address }) => address.startsWith('127.0.0.3:')),

@@ -7,12 +7,14 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { missingTool } from '../../../lab/clients/client.js';
+import { NGINX } from '../../../lab/nginx.js';
 import { PACKAGE_ROOT } from '../../../lab/root.js';
 import { openScope, Scope } from '../../../lab/scope.js';
 import { RQBIT } from '../../support/clients/rqbit.js';
+import { webtorrent } from '../../support/clients/webtorrent.js';
 import { requireClients, requirePrograms } from '../../support/requirements.js';
 import { interopPage } from './page.js';
-import { makePayload, SCENES } from './scenes.js';
+import { asksForNoOddNames, makePayload, SCENES } from './scenes.js';
 import { SERVER_SCENES } from './servers.js';
 import { COLUMNS, type Column, ROWS, type Row } from './table.js';
 
@@ -47,6 +49,11 @@ describe('interop', { concurrency: 5 }, () => {
       });
     }
   }
+  test('webtorrent asks no web server for a name that would be escaped', async (t) => {
+    if (await requirePrograms(t, [NGINX])) return;
+    const client = webtorrent;
+    await asksForNoOddNames({ scope: openScope(t), client, payload: await payload, lacks: new Set() });
+  });
   for (const { row, title, needs, shows, play } of SERVER_SCENES) {
     test(`${row} ${title}`, async (t) => {
       skipped.add(row);

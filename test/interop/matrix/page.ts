@@ -4,8 +4,8 @@ import { COLUMNS, type Column, ROWS, type Row } from './table.js';
 const HEAD = `# Interoperability
 
 Who works with us, and in what. Every "yes" is a transfer with the program itself, whose bytes are compared, in
-\`test/interop/matrix/\`: CI makes all of them, but those of rqbit, which Debian does not have. A number is a note: what
-the other side lacks, or what is not shown.
+\`test/interop/matrix/\`: CI makes all of them, but those of rqbit, which Debian does not have. A number is a note:
+what the other side lacks.
 
 `;
 
@@ -16,8 +16,11 @@ export function interopPage(): string {
     if (!notes.includes(text)) notes.push(text);
     return `[${notes.indexOf(text) + 1}]`;
   };
-  const line = ({ name, version, lacks }: Row): string => {
-    const cells = columns.map((column) => (lacks[column] === undefined ? 'yes' : note(`${lacks[column]}.`)));
+  const line = ({ name, version, lacks, notes: more = {} }: Row): string => {
+    const cells = columns.map((column) => {
+      if (lacks[column] !== undefined) return note(`${lacks[column]}.`);
+      return more[column] === undefined ? 'yes' : `yes ${note(`${more[column]}.`)}`;
+    });
     return `| ${[`${name} ${version}`.trim(), ...cells].join(' | ')} |`;
   };
   const table = [`| | ${columns.join(' | ')} |`, `|---|${columns.map(() => '---|').join('')}`, ...ROWS.map(line)];

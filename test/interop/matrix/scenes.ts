@@ -4,10 +4,12 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ForeignClient } from '../../../lab/clients/client.js';
 import { addSecondAddress } from '../../../lab/namespace.js';
+import { startNginx } from '../../../lab/nginx.js';
 import type { Scope } from '../../../lab/scope.js';
 import { tempFolder } from '../../../lab/temp.js';
 import { startTestTracker } from '../../../lab/tracker.js';
 import { until } from '../../../lab/wait.js';
+import type { Engine } from '../../../src/api.js';
 import { formatMagnet } from '../../../src/index.js';
 import { share } from '../../../src/library/share.js';
 import { withTrackers } from '../../../src/metainfo/torrent.js';
@@ -78,33 +80,28 @@ async function leechesMagnet(cell: Cell): Promise<void> {
     await stage.theyGet({ torrentFile: link, tracker: url }, await stage.seed(seed));
     return;
   }
-  const node = await stage.engine({ dht: {} });
-  const dhtNode = { host: stage.host, port: node.stats().dht!.port };
+  const { engines, nodes } = await stage.dht();
   // It asks and is not asked: the other side cannot announce itself to it.
-  const seed = await stage.engine({ dht: { nodes: [dhtNode], readOnly: true } });
+  const seed = await stage.engine({ dht: { nodes: nodes.slice(0, 1), readOnly: true } });
   const torrent = await stage.seed(seed);
-  await until('we are announced', DEADLINE_MS, () => node.stats().dht!.storedPeers > 0);
-  await stage.theyGet({ torrentFile: formatMagnet({ infoHash }), dhtNode }, torrent);
+  await until('we are announced', DEADLINE_MS, () => isAnnounced(engines));
+  const dht = { dhtNode: nodes[0]!, dhtNodes: nodes };
+  await stage.theyGet({ torrentFile: formatMagnet({ infoHash }), ...dht }, torrent);
 }
 
+const isAnnounced = (engines: readonly Engine[]): boolean =>
+  engines.some((engine) => engine.stats().dht!.storedPeers > 0);
+
 async function seedsMagnet(cell: Cell): Promise<void> {
-  const stage = await open(cell, 'tree');
+  const place = await open(cell, 'tree');
+  const { engines, nodes } = await place.dht();
+  const stage = await place.nearTo(nodes.at(-1)!);
   const { infoHash } = stage.metainfo;
-  if (cell.lacks.has('DHT')) {
-    const tracker = await stage.tracker();
-    await cell.client.seed(cell.scope, stage.job({ tracker: tracker.http }));
-    await until('it is announced', DEADLINE_MS, () => tracker.server.stats().peers === 1);
-    const engine = await stage.engine();
-    await stage.weGet((output) => engine.add(formatMagnet({ infoHash, trackers: [tracker.http] }), { output }));
-    return;
-  }
-  const node = await stage.engine({ dht: {} });
-  const dhtNode = { host: stage.host, port: node.stats().dht!.port };
-  await cell.client.seed(cell.scope, stage.job({ dhtNode }));
-  await until('it is announced', DEADLINE_MS, () => node.stats().dht!.storedPeers > 0).catch((error: Error) => {
-    throw new Error(`${error.message} ${JSON.stringify(node.stats().dht)}`);
+  await cell.client.seed(cell.scope, stage.job({ dhtNode: nodes[0]!, dhtNodes: nodes }));
+  await until('it is announced', DEADLINE_MS, () => isAnnounced(engines)).catch((error: Error) => {
+    throw new Error(`${error.message} ${JSON.stringify(engines.map((engine) => engine.stats().dht))}`);
   });
-  const leech = await stage.engine({ dht: { nodes: [dhtNode], readOnly: true } });
+  const leech = await stage.engine({ dht: { nodes: nodes.slice(0, 1), readOnly: true } });
   await stage.weGet((output) => leech.add(formatMagnet({ infoHash }), { output }));
 }
 
@@ -153,6 +150,18 @@ async function leechesFromWebSeed(cell: Cell): Promise<void> {
   await writeFile(torrentFile, withTrackers(await readFile(stage.torrentFile), [], [url]));
   await stage.theyGet({ torrentFile, usesWebSeeds: true }, null);
   assert.equal(shared.torrent.stats().uploadedBytes, 0);
+}
+
+/** The note of webtorrent's web seeds: nginx has every file, and is asked for none whose name would be escaped. */
+export async function asksForNoOddNames(cell: Cell): Promise<void> {
+  const stage = await open(cell, 'tree');
+  const nginx = await startNginx(cell.scope, stage.folder, await tempFolder(cell.scope));
+  const torrentFile = path.join(await tempFolder(cell.scope), 'only-web.torrent');
+  await writeFile(torrentFile, withTrackers(await readFile(stage.torrentFile), [], [`${nginx.url}/`]));
+  const job = { torrentFile, usesWebSeeds: true, timeoutMs: DEADLINE_MS };
+  await assert.rejects(stage.theyGet(job, null), /unescaped characters/);
+  const engine = await stage.engine();
+  await stage.weGet((output) => engine.add(stage.metainfo, { output, trackers: [], webSeeds: [`${nginx.url}/`] }));
 }
 
 export const SCENES: readonly Scene[] = [

@@ -1,5 +1,8 @@
 /** What a cell of the matrix plays on: a payload of its own, an address that both sides reach, and what is compared. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { cp, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ClientJob, ForeignClient } from '../../../lab/clients/client.js';
@@ -7,6 +10,7 @@ import { AWKWARD_FILES, writeSeededFile, writeTree } from '../../../lab/data.js'
 import { addIpv6, type Namespace, openNamespace } from '../../../lab/namespace.js';
 import type { Scope } from '../../../lab/scope.js';
 import { tempFolder } from '../../../lab/temp.js';
+import type { PeerAddress } from '../../../lab/tracker.js';
 import { treeDifferences } from '../../../lab/tree.js';
 import { withDeadline } from '../../../lab/wait.js';
 import type { Engine, EngineOptions, MagnetDownload, Torrent } from '../../../src/api.js';
@@ -60,6 +64,34 @@ function renamed(torrent: Buffer, name: string): Buffer {
   return encodeBencode(whole);
 }
 
+/** The end of a name with which the info-hash begins as this id does, 16 bits of it: one name in 65,536. */
+function nameNear(torrent: Buffer, begin: string, id: Uint8Array): string {
+  const whole = decodeChecked(renamed(torrent, `${begin}-0000000`)) as Map<string, Map<string, Uint8Array>>;
+  const info = encodeBencode(whole.get('info')!);
+  const at = info.indexOf(`${begin}-0000000`) + begin.length + 1;
+  const before = createHash('sha1').update(info.subarray(0, at));
+  const after = info.subarray(at + 7);
+  for (let k = 0; k < 10_000_000; k++) {
+    const digits = String(k).padStart(7, '0');
+    const digest = before.copy().update(digits).update(after).digest();
+    if (digest[0] === id[0] && digest[1] === id[1]) return `${begin}-${digits}`;
+  }
+  throw new Error('no name is near enough');
+}
+
+/** The id of a node of the DHT (BEP 5, `ping`). */
+async function nodeIdOf({ host, port }: PeerAddress): Promise<Buffer> {
+  const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+  try {
+    socket.send(`d1:ad2:id20:${'m'.repeat(20)}e1:q4:ping1:t2:aa1:y1:qe`, port, host);
+    const [bytes] = (await withDeadline(once(socket, 'message'), 'our node answers', DEADLINE_MS)) as [Buffer];
+    const answer = decodeChecked(bytes) as Map<string, Map<string, Uint8Array>>;
+    return Buffer.from(answer.get('r')!.get('id')!);
+  } finally {
+    socket.close();
+  }
+}
+
 export class Stage {
   readonly scope: Scope;
   readonly client: ForeignClient;
@@ -95,20 +127,25 @@ export class Stage {
     this.#kind = kind;
   }
 
-  /** @param on what lies between us: this machine, a cable in any case, or the same with IPv6 */
+  /**
+   * @param on what lies between us: this machine, a cable in any case, or the same with IPv6
+   * @param near an id that the info-hash shall be near to
+   */
   static async open(
     scope: Scope,
     client: ForeignClient,
     payload: Payload,
     kind: Kind,
     on: 'nothing' | 'cable' | 'ipv6' = 'nothing',
+    near?: Uint8Array,
   ): Promise<Stage> {
     const namespace = client.needsNamespace || on === 'cable' ? await openNamespace(scope) : undefined;
     const ends6 = on !== 'ipv6' || namespace === undefined ? null : await addIpv6(namespace);
     const own = on === 'ipv6' ? '::1' : '127.0.0.1';
     const host = ends6?.hostAddress ?? namespace?.hostAddress ?? own;
     const address6 = on === 'ipv6' ? (ends6?.address ?? own) : undefined;
-    const name = `${kind}-${++cells}`;
+    const begin = `${kind}-${++cells}`;
+    const name = near === undefined ? begin : nameNear(payload.torrents[kind], begin, near);
     const torrent = renamed(payload.torrents[kind], name);
     const folder = await tempFolder(scope);
     await cp(path.join(payload.folder, kind), path.join(folder, name), { recursive: true });
@@ -120,6 +157,24 @@ export class Stage {
 
   engine(options: EngineOptions = {}): Promise<Engine> {
     return startEngine(this.scope, { host: this.host, ...options });
+  }
+
+  /** Nodes of the DHT, as many as the other side needs before it does anything; the first one brings them together. */
+  async dht(): Promise<{ readonly engines: readonly Engine[]; readonly nodes: readonly PeerAddress[] }> {
+    const engines: Engine[] = [];
+    const nodes: PeerAddress[] = [];
+    for (let k = 0; k < (this.client.dht?.nodes ?? 1); k++) {
+      const engine = await this.engine({ dht: { nodes: nodes.slice(0, 1) } });
+      engines.push(engine);
+      nodes.push({ host: this.host, port: engine.stats().dht!.port });
+    }
+    return { engines, nodes };
+  }
+
+  /** The same place with another torrent, whose info-hash is near to a node, where the other side wants that. */
+  async nearTo(node: PeerAddress): Promise<Stage> {
+    if (this.client.dht?.isNear !== true) return this;
+    return Stage.open(this.scope, this.client, this.#payload, this.#kind, 'nothing', await nodeIdOf(node));
   }
 
   /** Our tracker, where both reach it. */

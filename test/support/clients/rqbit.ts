@@ -40,6 +40,8 @@ export const rqbit: ForeignClient = {
   needsNamespace: false,
   takesPeers: true,
   makesEmptyFiles: true,
+  // In its dht.rs: it asks no node that nobody named to it, and see `min_distance_to_announce`.
+  dht: { nodes: 3, isNear: true },
   async download(scope, job) {
     const options = { namespace: job.namespace, env: { HOME: await tempFolder(scope) } };
     const args = [...(await words(scope, job, await freePort())), '--exit-on-finish', job.torrentFile];

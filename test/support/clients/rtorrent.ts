@@ -4,7 +4,7 @@ import path from 'node:path';
 import { type Child, startChild } from '../../../lab/child.js';
 import { type ClientJob, DOWNLOAD_TIMEOUT_MS, type ForeignClient, reachableHost } from '../../../lab/clients/client.js';
 import { accepts, freePort } from '../../../lab/ports.js';
-import { callRtorrent, rtorrentHasAll } from '../../../lab/rtorrent-rpc.js';
+import { callRtorrent, rtorrentDhtNodes, rtorrentHasAll } from '../../../lab/rtorrent-rpc.js';
 import type { Scope } from '../../../lab/scope.js';
 import { tempFolder } from '../../../lab/temp.js';
 import { until } from '../../../lab/wait.js';
@@ -49,7 +49,11 @@ async function start(scope: Scope, job: ClientJob): Promise<Running> {
   const host = reachableHost(job);
   await Promise.race([until('rtorrent listens', START_TIMEOUT_MS, () => accepts(host, port)), ended]);
   const { dhtNode } = job;
-  if (dhtNode !== undefined) await callRtorrent(socket, 'dht.add_node', '', `${dhtNode.host}:${dhtNode.port}`);
+  if (dhtNode !== undefined) {
+    await callRtorrent(socket, 'dht.add_node', '', `${dhtNode.host}:${dhtNode.port}`);
+    // Where no node has answered yet a search fails at once, and the next one is minutes away.
+    await until('rtorrent has a node', START_TIMEOUT_MS, async () => (await rtorrentDhtNodes(socket)) > 0);
+  }
   const infoHash = await load(socket, job, config);
   const hasAll = async (): Promise<boolean> => {
     // Until the metadata of a magnet link is here it is a torrent of another kind, and for a moment there is none.
