@@ -53,7 +53,7 @@ export class Outside implements Reached {
     this.#peerPort = peerPort;
     if (engine.dht !== undefined) this.dht = await openDht(engine, own.listenAt, peerPort, random, log);
     if (engine.lsd === true) await this.#openLsd(peerPort, own);
-    if (engine.nat !== undefined && peerPort !== null) await this.#openNat(peerPort);
+    if (engine.nat !== undefined && peerPort !== null) await this.#openNat(peerPort, own);
   }
 
   /** Told is the port of this machine, whatever a gateway maps to it. */
@@ -62,12 +62,12 @@ export class Outside implements Reached {
     this.lsd = await Opened.open({ host: own.listenAt[0], port, log: this.#options.log });
   }
 
-  async #openNat(peerPort: number): Promise<void> {
+  async #openNat(peerPort: number, own: OwnHost): Promise<void> {
     const { engine, random, log, makeMappers } = this.#options;
     const { Nat: Opened, systemMappers } = await import('../nat/open.js');
     const udpPort = this.dht?.stats().port;
     this.#nat = new Opened({
-      mappers: makeMappers?.(CLOCK) ?? (await systemMappers(engine.nat?.gateway, CLOCK, random)),
+      mappers: makeMappers?.(CLOCK) ?? (await systemMappers(engine.nat?.gateway, CLOCK, random, own)),
       ports: [
         { protocol: 'tcp', port: peerPort },
         ...(udpPort === undefined ? [] : [{ protocol: 'udp' as const, port: udpPort }]),

@@ -2,6 +2,7 @@
 import { canonicalHost } from '../net/address.js';
 import { boundedBody } from '../net/bounded-body.js';
 import { HttpClient, type Requests } from '../net/http-client.js';
+import type { OwnHost } from '../net/own-host.js';
 import { type IgdService, type SoapReply, servicesOf, soapReply, soapRequest } from './igd-messages.js';
 import {
   type Mapping,
@@ -39,6 +40,8 @@ const FAULTS: Readonly<Record<number, string>> = {
 export interface IgdOptions {
   /** The only address that is believed; null: any of a private network. */
   readonly gateway: string | null;
+  /** By which of our addresses it is asked; default: whichever the system takes. */
+  readonly own?: OwnHost | undefined;
   /** Where the search goes to. Default: the group of SSDP. */
   readonly searchAt?: { readonly host: string; readonly port: number } | undefined;
   readonly clock: NatClock;
@@ -49,7 +52,8 @@ export interface IgdOptions {
 export class Igd implements PortMapper {
   readonly name = 'UPnP';
   readonly #options: IgdOptions;
-  readonly #client = new HttpClient();
+  readonly #client: HttpClient;
+  readonly #from: string | undefined;
   #service: (IgdService & { readonly ownHost: string }) | null = null;
   /** Outer ports by "tcp 6881": a renewal asks for what it has. */
   readonly #mapped = new Map<string, number>();
@@ -57,6 +61,9 @@ export class Igd implements PortMapper {
 
   constructor(options: IgdOptions) {
     this.#options = options;
+    const { own } = options;
+    this.#client = new HttpClient({}, own && (() => own));
+    this.#from = own?.from(SSDP_GROUP.host) ?? undefined;
   }
 
   async find(signal: AbortSignal): Promise<void> {
@@ -65,14 +72,17 @@ export class Igd implements PortMapper {
     this.#service = null;
     let fault: unknown = null;
     while (tried.size < DESCRIPTIONS_TRIED) {
-      const location = await searchGateway({ to, gateway, clock, tried }, signal).catch((error: unknown) => {
-        throw fault ?? error;
-      });
+      const location = await searchGateway({ to, gateway, from: this.#from, clock, tried }, signal).catch(
+        (error: unknown) => {
+          throw fault ?? error;
+        },
+      );
       tried.add(location.href);
       try {
         const service = await this.#describe(location, signal);
         const port = Number(service.control.port || 80);
-        this.#service = { ...service, ownHost: await addressTowards({ host: service.control.hostname, port }) };
+        const ownHost = await addressTowards({ host: service.control.hostname, port }, this.#from);
+        this.#service = { ...service, ownHost };
         return;
       } catch (error) {
         if (signal.aborted) throw error;

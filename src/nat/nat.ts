@@ -116,7 +116,7 @@ export class Nat {
         candidates = candidates.filter((other) => other !== mapper);
       }
     }
-    throw natError(faults.length > 0 ? faults.join('; ') : this.#nobody);
+    throw natError(faults.length > 0 ? faults.join('; ') : this.#nobody || 'our own address is of no gateway of IPv4');
   }
 
   /** The one that answers first; the others are not asked further. */

@@ -19,6 +19,8 @@ const TRIES = 9;
 export interface PmpOptions {
   /** An IPv4 address. */
   readonly gateway: string;
+  /** The address of ours that it is asked from; default: whichever the system takes. */
+  readonly from?: string | undefined;
   /** Default: 5351. */
   readonly port?: number | undefined;
   readonly clock: NatClock;
@@ -89,7 +91,7 @@ export class NatPmp implements PortMapper {
 
   /** A connected socket: the kernel drops what comes from elsewhere, and tells when nobody listens there. */
   #open(): Promise<Socket> {
-    const { gateway, port = PMP_PORT } = this.#options;
+    const { gateway, from, port = PMP_PORT } = this.#options;
     return new Promise((resolve, reject) => {
       const socket = createSocket('udp4');
       const onError = (error: Error): void => {
@@ -97,11 +99,14 @@ export class NatPmp implements PortMapper {
         reject(natError(`${this.#where}: cannot be asked (${error.message})`, 'NETWORK', error));
       };
       socket.once('error', onError);
-      socket.connect(port, gateway, () => {
-        socket.off('error', onError);
-        socket.on('error', () => {});
-        resolve(socket);
-      });
+      const connect = (): void =>
+        socket.connect(port, gateway, () => {
+          socket.off('error', onError);
+          socket.on('error', () => {});
+          resolve(socket);
+        });
+      if (from === undefined) connect();
+      else socket.bind({ address: from, port: 0, exclusive: true }, connect);
     });
   }
 

@@ -12,6 +12,8 @@ export interface SearchOptions {
   readonly to: Address;
   /** The only one whose answers are believed; null: any of a private network. */
   readonly gateway: string | null;
+  /** The address of ours that is searched from; default: whichever the system takes. */
+  readonly from?: string | undefined;
   readonly clock: NatClock;
   /** Descriptions that were of no use. */
   readonly tried: ReadonlySet<string>;
@@ -19,7 +21,7 @@ export interface SearchOptions {
 
 /** Where the description of a gateway is. @throws HaulError nobody answers */
 export function searchGateway(options: SearchOptions, signal: AbortSignal): Promise<URL> {
-  const { to, gateway, clock, tried } = options;
+  const { to, gateway, from, clock, tried } = options;
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(natAborted('UPnP'));
@@ -57,14 +59,20 @@ export function searchGateway(options: SearchOptions, signal: AbortSignal): Prom
       end();
       resolve(location);
     });
-    socket.bind(0, () => {
-      send();
+    socket.bind({ address: from ?? '0.0.0.0', port: 0, exclusive: true }, () => {
+      try {
+        // Bound alone it would still go out by the default route.
+        if (from !== undefined) socket.setMulticastInterface(from);
+        send();
+      } catch (error) {
+        fail(natError(`UPnP: cannot search (${(error as Error).message})`, 'NETWORK', error));
+      }
     });
   });
 }
 
-/** The address of ours from which that host is reached. @throws HaulError it cannot be reached */
-export function addressTowards({ host, port }: Address): Promise<string> {
+/** The address of ours from which that host is reached. @param from must be it @throws HaulError it is out of reach */
+export function addressTowards({ host, port }: Address, from?: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createSocket('udp4');
     socket.once('error', (error) => {
@@ -72,10 +80,13 @@ export function addressTowards({ host, port }: Address): Promise<string> {
       reject(natError(`UPnP: cannot reach ${host} (${error.message})`, 'NETWORK', error));
     });
     // Nothing is sent: the kernel only chooses the way.
-    socket.connect(port, host, () => {
-      const { address } = socket.address();
-      socket.close();
-      resolve(address);
-    });
+    const connect = (): void =>
+      socket.connect(port, host, () => {
+        const { address } = socket.address();
+        socket.close();
+        resolve(address);
+      });
+    if (from === undefined) connect();
+    else socket.bind({ address: from, port: 0, exclusive: true }, connect);
   });
 }

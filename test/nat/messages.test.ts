@@ -16,6 +16,8 @@ test('the gateway is that of the default route with the lowest metric', () => {
     'eth1\t0000000A\t00000000\t0001\t0\t0\t0\t000000FF\t0\t0\t0\n' +
     'tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0\n';
   assert.equal(defaultGateway(HEAD + routes), '10.0.0.1');
+  const by = (device: string) => defaultGateway(HEAD + routes, device);
+  assert.deepEqual([by('eth0'), by('eth1'), by('tun0'), by('eth2')], ['192.168.1.1', '10.0.0.1', null, null]);
   assert.equal(defaultGateway(HEAD), null);
   fc.assert(fc.property(fc.string(), (text) => assert.equal(defaultGateway(HEAD + text), null)));
 });

@@ -4,8 +4,11 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Igd } from '../../src/nat/igd.js';
 import { Nat } from '../../src/nat/nat.js';
+import { systemMappers } from '../../src/nat/open.js';
 import { NatPmp } from '../../src/nat/pmp.js';
 import type { MappingRequest, PortMapper } from '../../src/nat/port-mapper.js';
+import { addressTowards, searchGateway } from '../../src/nat/ssdp.js';
+import { OwnHost } from '../../src/net/own-host.js';
 import { description, FakeIgd, HandClock, type PmpAnswer, pmpReply, service, udpGateway } from './gateways.js';
 
 const REQUEST: MappingRequest = { protocol: 'tcp', internalPort: 6881, externalPort: 6881, lifetimeSeconds: 3600 };
@@ -312,4 +315,43 @@ test('UPnP: a gateway that is silent over HTTP is given up after five seconds', 
   await until(() => clock.pauses.length === 1);
   clock.pass(5000);
   await assert.rejects(mapped, /does not answer/);
+});
+
+test('a gateway is asked from the address of ours that the user named, and by IPv4 only', async (t) => {
+  const seen: string[] = [];
+  const pmp = await udpGateway((bytes, from) => {
+    seen.push(from.address);
+    return pmpReply(bytes);
+  });
+  t.after(() => pmp.close());
+  const clock = new HandClock();
+  const mapper = new NatPmp({ gateway: '127.0.0.1', port: pmp.port, from: '127.0.0.7', clock });
+  t.after(() => mapper.close());
+  await mapper.find(never);
+  const location = 'http://127.0.0.1:9/desc.xml';
+  const ssdp = await udpGateway((_bytes, from) => {
+    seen.push(from.address);
+    return Buffer.from(
+      `HTTP/1.1 200 OK\r\nST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\nLOCATION: ${location}\r\n\r\n`,
+    );
+  });
+  t.after(() => ssdp.close());
+  const to = { host: '127.0.0.1', port: ssdp.port };
+  const search = { to, gateway: null, clock, tried: new Set<string>() };
+  assert.equal((await searchGateway({ ...search, from: '127.0.0.8' }, never)).href, location);
+  assert.equal(await addressTowards(to, '127.0.0.9'), '127.0.0.9');
+  assert.deepEqual([...new Set(seen)], ['127.0.0.7', '127.0.0.8']);
+  await assert.rejects(searchGateway({ ...search, from: '192.0.2.77' }, never), /cannot search/);
+  await assert.rejects(addressTowards(to, '192.0.2.77'), /cannot reach/);
+  const away = new NatPmp({ gateway: '127.0.0.1', port: pmp.port, from: '192.0.2.77', clock });
+  await assert.rejects(away.find(never), /cannot be asked/);
+  await away.close();
+  const random = (): number => 0.5;
+  assert.deepEqual(await systemMappers('10.0.0.1', clock, random, new OwnHost(['::1'])), []);
+  const both = await systemMappers('10.0.0.1', clock, random, new OwnHost(['127.0.0.7']));
+  assert.deepEqual(
+    both.map(({ name }) => name),
+    ['NAT-PMP', 'UPnP'],
+  );
+  await Promise.all(both.map((each) => each.close()));
 });
