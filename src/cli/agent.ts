@@ -15,7 +15,7 @@ import {
 } from './options.js';
 import type { Output } from './output.js';
 import type { Context, Outcome, Runner } from './run.js';
-import { tuneSoon } from './tune.js';
+import { slim, tuneSoon } from './tune.js';
 import { resourceFields } from './usage.js';
 import { parseDuration, parseHostName, parseListen, parseSize } from './values.js';
 import { delayOrAborted } from './wait.js';
@@ -90,7 +90,7 @@ async function agent({ output, signal }: Context, options: AgentCliOptions): Pro
   const given = await agentOptions(output, options, engineOptions(output, options));
   const running = await withPortHint(
     ({ facts }) => (String(facts.operation).startsWith('depot') ? '--http' : '--port'),
-    () => startAgent(given),
+    () => slim(() => startAgent(given)),
   );
   try {
     sayWhere(output, running, given.depot);

@@ -14,7 +14,7 @@ import {
 } from './options.js';
 import type { Output } from './output.js';
 import type { Context, Outcome, Runner } from './run.js';
-import { tuneSoon } from './tune.js';
+import { slim, tuneSoon } from './tune.js';
 import { resourceFields } from './usage.js';
 import {
   parseDays,
@@ -165,7 +165,7 @@ async function depot({ output, signal }: Context, options: DepotCliOptions): Pro
   const started = performance.now();
   const running = await withPortHint(
     ({ facts }) => (String(facts.operation).startsWith('depot') ? '--http' : '--port'),
-    () => startDepot(depotOptions(output, options, engineOptions(output, options))),
+    () => slim(() => startDepot(depotOptions(output, options, engineOptions(output, options)))),
   );
   try {
     await sayWhere(output, running);
