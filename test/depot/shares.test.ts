@@ -53,6 +53,12 @@ test('one address that takes all downloads that it gets leaves some for others',
 
 test('one address that sends all uploads that it may leaves places for others', async (context) => {
   const { port, depository } = await openTestDoor(context);
+  let begun = 0;
+  const publish = depository.publish.bind(depository);
+  depository.publish = (request) => {
+    begun++;
+    return publish(request);
+  };
   const { uploads } = DEPOT_HTTP_LIMITS;
   const put = 'PUT /artifacts/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n';
   const greedy = crowd(context, port, '127.0.0.2', uploads + 10, put);
@@ -62,4 +68,6 @@ test('one address that sends all uploads that it may leaves places for others', 
   await until('others have theirs', 30_000, () => other.every((text) => text !== ''));
   assert.equal(count(other, 100), 30);
   assert.equal(depository.publishing, count(greedy, 100) + 30);
+  // Nothing was made ready for those that have no place.
+  assert.equal(begun, depository.publishing);
 });

@@ -147,6 +147,8 @@ export class Handler {
   #closed(underway: Underway): void {
     const { request, response, beganMs, grant, path, sentBytes, body, problem } = underway;
     this.#underway.delete(underway);
+    this.#uploads.delete(underway);
+    this.#questions.delete(underway);
     const isAborted = !response.writableFinished;
     underway.abort.abort();
     this.#options.onRequest({
@@ -235,20 +237,19 @@ export class Handler {
     return { status: 204, headers: { allow, ...preflightHeaders(request.headers.origin, this.#options.rules) } };
   }
 
-  async *#bodyOf(underway: Underway): AsyncGenerator<Uint8Array> {
+  /**
+   * Its place is taken before anything is made ready for it, and is free again with the end of the body, or of the
+   * request. @throws Problem 503
+   */
+  #bodyOf(underway: Underway): AsyncIterable<Uint8Array> {
     // What is asked in a small body takes no place from what is published.
     const under = underway.request.method === 'POST' ? this.#questions : this.#uploads;
-    const own = ownOf(under, underway.group);
-    if (!mayTake(own, under.size, DEPOT_HTTP_LIMITS.uploads))
+    if (!under.has(underway) && !mayTake(ownOf(under, underway.group), under.size, DEPOT_HTTP_LIMITS.uploads))
       throw new Problem(503, 'BUSY', 'too many uploads are under way', {
         'retry-after': String(DEPOT_HTTP_LIMITS.retrySeconds),
       });
-    under.add(underway);
-    try {
-      yield* underway.body.read();
-    } finally {
-      under.delete(underway);
-    }
+    if (!underway.response.destroyed) under.add(underway);
+    return readIn(underway, under);
   }
 
   async #send(underway: Underway, { status, headers = {}, body }: Answer): Promise<void> {
@@ -297,6 +298,14 @@ export class Handler {
     const headers = { 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...problem.headers };
     const body = `${JSON.stringify(problem.body)}\n`;
     await this.#send(underway, { status: problem.status, headers, body }).catch(() => response.destroy());
+  }
+}
+
+async function* readIn(underway: Underway, under: Set<Underway>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* underway.body.read();
+  } finally {
+    under.delete(underway);
   }
 }
 
