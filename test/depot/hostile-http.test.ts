@@ -263,6 +263,45 @@ test('patterns of strangers cost no time', async (context) => {
   assert.equal(many.status, 400);
 });
 
+test('a pattern that is much work gets short pages with a cursor, and nobody waits for it', async (context) => {
+  const { url, depository } = await openTestDoor(context);
+  await fetch(`${url}/artifacts/a`, { method: 'PUT', body: 'x' });
+  const row = depository.rows.get('artifacts/a')!;
+  for (let k = 0; k < 300; k++) {
+    const name = `artifacts/${`${'a'.repeat(250)}/`.repeat(3)}${k}`;
+    depository.rows.set(name, { ...row, name, expiresMs: row.createdMs + k });
+  }
+  const last = `artifacts/z/${'a'.repeat(200)}b`;
+  depository.rows.set(last, { ...row, name: last, expiresMs: row.createdMs + 9_000 });
+  const pattern = encodeURIComponent(`**${'a*'.repeat(100)}b`);
+  const names: string[] = [];
+  let cursor: string | null = '';
+  let pages = 0;
+  for (; cursor !== null; pages++) {
+    const at: string = cursor === '' ? '' : `&cursor=${cursor}`;
+    const answer = await fetch(`${url}/artifacts/?pattern=${pattern}${at}`);
+    const page = (await answer.json()) as { items: { name: string }[]; cursor: string | null };
+    names.push(...page.items.map(({ name }) => name));
+    cursor = page.cursor;
+  }
+  assert.deepEqual(names, [last.slice('artifacts/'.length)]);
+  assert.ok(pages > 10, `${pages}`);
+  // Without a cursor it goes on, and others are served meanwhile.
+  let isThere = false;
+  const listing = fetch(`${url}/artifacts/?order=expiring&pattern=${pattern}`).then(async (answer) => {
+    const { items } = (await answer.json()) as { items: unknown[] };
+    isThere = true;
+    return items.length;
+  });
+  let others = 0;
+  while (!isThere) {
+    await (await fetch(`${url}/version`)).text();
+    others++;
+  }
+  assert.equal(await listing, 1);
+  assert.ok(others > 1, `${others}`);
+});
+
 test('listeners hear of what happens, so many of them, and the slow ones are let go of', async (context) => {
   const { url, listeners } = await openTestDoor(context);
   const abort = new AbortController();

@@ -30,6 +30,8 @@ export const DEPOT_HTTP_LIMITS = {
   listRowsDefault: 100,
   /** Rows that one request looks at for a pattern; what comes behind is the next page's. */
   listLooked: 10_000,
+  /** Steps of a pattern times characters of names that one request works through: some 20 ms, others wait meanwhile. */
+  listWork: 2_000_000,
   /** Characters of a pattern. */
   patternCharacters: 256,
   /** Steps of all alternatives together: a name of 1,000 characters costs so many thousand at most. */

@@ -1,4 +1,5 @@
 /** Names below a prefix, page by page. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import type { ArtifactRow } from '../catalogue/port.js';
 import { fullName } from '../names.js';
@@ -20,13 +21,13 @@ interface Page {
 }
 
 function testOf(pattern: string | undefined, prefix: string): NameTest {
-  if (pattern === undefined) return () => true;
+  if (pattern === undefined) return Object.assign(() => true, { steps: 0 });
   const test = namePattern(pattern);
   if (typeof test === 'string') throw new Problem(400, 'BAD_ARGUMENT', test);
-  return (name) => test(name.slice(prefix.length));
+  return Object.assign((name: string) => test(name.slice(prefix.length)), { steps: test.steps });
 }
 
-/** Looks on until the page is full or it has looked at enough: then the cursor says where to go on. */
+/** Looks on until the page is full or it has done enough: then the cursor says where to go on. */
 async function pageOf(
   inside: Inside,
   prefix: string,
@@ -37,13 +38,14 @@ async function pageOf(
   const rows: ArtifactRow[] = [];
   let cursor = begin;
   let looked = 0;
+  let work = 0;
   do {
     const page = await inside.catalogue.list({ prefix, cursor, limit: DEPOT_HTTP_LIMITS.listRows });
     for (const row of page.rows) {
       looked++;
-      if (!test(row.name)) continue;
-      rows.push(row);
-      if (rows.length < limit) continue;
+      work += test.steps * row.name.length;
+      if (test(row.name)) rows.push(row);
+      if (rows.length < limit && work < DEPOT_HTTP_LIMITS.listWork) continue;
       const isLast = row === page.rows.at(-1) && page.cursor === null;
       return { rows, cursor: isLast ? null : row.name };
     }
@@ -56,11 +58,18 @@ async function pageOf(
 async function expiringOf(inside: Inside, prefix: string, limit: number, test: NameTest): Promise<Page> {
   const rows: ArtifactRow[] = [];
   let after: ArtifactRow | null = null;
+  let work = 0;
   for (let looked = 0; looked < DEPOT_HTTP_LIMITS.listLooked; looked += DEPOT_HTTP_LIMITS.listRows) {
     const page: readonly ArtifactRow[] = await inside.catalogue.expiring(Infinity, DEPOT_HTTP_LIMITS.listRows, after);
     for (const row of page) {
-      if (row.name.startsWith(prefix) && test(row.name)) rows.push(row);
+      if (!row.name.startsWith(prefix)) continue;
+      work += test.steps * row.name.length;
+      if (test(row.name)) rows.push(row);
       if (rows.length === limit) return { rows, cursor: null };
+      if (work < DEPOT_HTTP_LIMITS.listWork) continue;
+      // There is no cursor to go on with: the others get a turn.
+      work = 0;
+      await nextTurn();
     }
     if (page.length < DEPOT_HTTP_LIMITS.listRows) break;
     after = page.at(-1)!;

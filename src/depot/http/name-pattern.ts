@@ -10,7 +10,11 @@ type Step =
   /** Any number of characters; with slashes or without. */
   | { readonly kind: 'many'; readonly crosses: boolean };
 
-export type NameTest = (name: string) => boolean;
+export interface NameTest {
+  (name: string): boolean;
+  /** States of all its machines: the work of a name is so many times its characters, at most. */
+  readonly steps: number;
+}
 
 /** @returns the test, or what is wrong with the pattern */
 export function namePattern(pattern: string): NameTest | string {
@@ -20,9 +24,10 @@ export function namePattern(pattern: string): NameTest | string {
   if (plain === null)
     return `the braces of a pattern make at most ${DEPOT_HTTP_LIMITS.patternAlternatives} alternatives`;
   const machines = plain.map(stepsOf);
-  if (machines.reduce((sum, steps) => sum + steps.length, 0) > DEPOT_HTTP_LIMITS.patternSteps)
+  const total = machines.reduce((sum, steps) => sum + steps.length, 0);
+  if (total > DEPOT_HTTP_LIMITS.patternSteps)
     return `the alternatives of a pattern have at most ${DEPOT_HTTP_LIMITS.patternSteps} characters together`;
-  return (name) => machines.some((steps) => matches(steps, name));
+  return Object.assign((name: string) => machines.some((steps) => matches(steps, name)), { steps: total });
 }
 
 /** Braces taken apart, the innermost first; null: too many. A brace without its other half is itself. */
