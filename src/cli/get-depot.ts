@@ -19,6 +19,7 @@ import { count, formatBytes, formatSeconds, printable } from './format.js';
 import { cloneCached, receiptOf } from './get-agent.js';
 import type { EngineCliOptions } from './options.js';
 import type { Patience } from './patience.js';
+import { pour, pourFile } from './pour.js';
 import type { Context, Outcome } from './run.js';
 import { torrentSampler } from './sample.js';
 import { resourceFields } from './usage.js';
@@ -31,6 +32,8 @@ export interface DepotGetOptions extends EngineCliOptions {
   readonly mergeMultiple?: boolean;
   readonly force?: boolean;
   readonly sha256?: string;
+  /** The one that goes to standard output, by its name or the end of it. */
+  readonly stdout?: string;
 }
 
 interface Receipt {
@@ -71,7 +74,7 @@ export async function getFromDepot(
   const fetching = new Fetching(context, { client, patience, pool, signal: either }, options);
   const started = performance.now();
   try {
-    const wanted = await wantedOf(client, name, folder, options);
+    const wanted = onlyPoured(await wantedOf(client, name, folder, options), options.stdout);
     for (const each of wanted) await fetching.one(each);
     const seconds = (performance.now() - started) / 1000;
     const fields = { outcome: 'done', artifacts: wanted.length, seconds, ...fetching.total, ...resourceFields() };
@@ -127,6 +130,16 @@ async function wantedOf(
   );
 }
 
+/** @throws HaulError BAD_ARGUMENT: none is called so, or more than one */
+function onlyPoured(wanted: readonly Wanted[], stdout: string | undefined): readonly Wanted[] {
+  if (stdout === undefined) return wanted;
+  const called = wanted.filter(({ artifact: { name } }) => name === stdout || name.endsWith(`/${stdout}`));
+  if (called.length === 1) return called;
+  const names = wanted.slice(0, 5).map(({ artifact }) => printable(artifact.name, 200));
+  const why = called.length === 0 ? `none is called ${stdout}` : `${called.length} end with ${stdout}`;
+  throw new HaulError('BAD_ARGUMENT', `--stdout: ${why}; there is ${names.join(', ')}`, { option: '--stdout' });
+}
+
 interface Means {
   readonly client: DepotClient;
   readonly patience: Patience;
@@ -160,6 +173,7 @@ class Fetching {
     // A torrent's file is called as the artifact; merged ones may be called otherwise.
     const isTorrent = artifact.infoHash !== null && basename(path) === basename(artifact.name);
     const receipt = isTorrent ? await this.#byTorrent(artifact, path) : await this.#byHttp(artifact, path);
+    if (!isTorrent && this.#options.stdout !== undefined) await pourFile(path, this.#means.signal);
     this.#say(artifact, path, receipt, (performance.now() - started) / 1000);
   }
 
@@ -193,7 +207,9 @@ class Fetching {
     output.progress(torrentSampler(torrent, 'complete'));
     patience.watch(makeProgressLook(torrent, patience.countsBytes));
     const waiting = sayWaiting(output, torrent);
-    const end = await settledOrAborted(torrent.done, signal).finally(waiting.end);
+    const pouring = this.#options.stdout === undefined ? null : pour(torrent, 0, process.stdout, signal);
+    const all = Promise.all([torrent.done, pouring]).then(() => {});
+    const end = await settledOrAborted(all, signal).finally(waiting.end);
     patience.watch(() => true);
     const { downloadedBytes, webSeedBytes, lengthBytes } = torrent.stats();
     await torrent.stop();

@@ -51,7 +51,8 @@ comes after the limits. What is verified is kept: the same command continues.
 With --depot, SWARMHAUL_DEPOT or a config file NAME is an artifact of a depot, or all that is below NAME, unless a
 file of that name is here; with --agent or SWARMHAUL_AGENT the agent of this host fetches it. Artifacts with a
 torrent come through the swarm, the depot in it; the others by HTTP, continued where they broke off. Each is verified
-by its SHA-256, and told with where its bytes came from.
+by its SHA-256, and told with where its bytes came from. With --stdout the one of that name, or of which the name ends
+so, goes to standard output, and others are not fetched; what comes by HTTP goes there when it is verified.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 nothing was verified (default: nothing useful came) for --timeout,
 4 not complete at the --deadline, 5 not what --info-hash or --sha256 says.

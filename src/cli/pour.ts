@@ -3,8 +3,10 @@
  * standard error then. A reader of ours that has gone is noticed by the runner, which fires the signal.
  */
 import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
 import type { Torrent } from '../api.js';
-import { HaulError } from '../errors.js';
+import { fromSystemError, HaulError } from '../errors.js';
 import { checkRead } from '../library/read-options.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { FilePriority } from '../metainfo/selection.js';
@@ -59,5 +61,16 @@ export async function pour(torrent: Torrent, file: number, sink: Sink, signal: A
     }
   } finally {
     signal.removeEventListener('abort', stop);
+  }
+}
+
+/** All of a file that is here. Ends early where the signal fires. @throws HaulError where it cannot be read */
+export async function pourFile(path: string, signal: AbortSignal): Promise<void> {
+  try {
+    await pipeline(createReadStream(path, { highWaterMark: 256 * 1024 }), process.stdout, { signal, end: false });
+  } catch (error) {
+    // Who reads no more is noticed by the runner.
+    if (signal.aborted || process.stdout.errored !== null) throw new HaulError('ABORTED', 'interrupted');
+    throw fromSystemError(error, 'read', path);
   }
 }

@@ -25,6 +25,18 @@ export function interopPage(): string {
   };
   const table = [`| | ${columns.join(' | ')} |`, `|---|${columns.map(() => '---|').join('')}`, ...ROWS.map(line)];
   const meanings = columns.map((column) => `- **${column}**: ${COLUMNS[column]}.`);
-  const numbered = notes.map((text, index) => `- [${index + 1}] ${text[0]!.toUpperCase()}${text.slice(1)}`);
+  const numbered = notes.map((text, index) => wrapped(`- [${index + 1}] ${text[0]!.toUpperCase()}${text.slice(1)}`));
   return `${HEAD}${table.join('\n')}\n\n${numbered.join('\n')}\n\n## What a column says\n\n${meanings.join('\n')}\n`;
+}
+
+/** As an item of a list, in lines of at most 120 columns. */
+function wrapped(text: string): string {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)!;
+    if (line === '') lines[lines.length - 1] = word;
+    else if (line.length + 1 + word.length <= 120) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(`  ${word}`);
+  }
+  return lines.join('\n');
 }

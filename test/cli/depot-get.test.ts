@@ -1,0 +1,118 @@
+/** `haul get NAME` that is killed half way and run again, and that goes to standard output. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { buffer, text } from 'node:stream/consumers';
+import { type TestContext, test } from 'node:test';
+import { agentOf, depotOf, folderOf, put, untilTrue } from '../depot/agent-harness.js';
+import { ThinLine } from '../depot/thin-line.js';
+import { haul, MAIN, start } from './harness.js';
+
+const MIB = 2 ** 20;
+const IMAGE = randomBytes(12 * MIB);
+const TIMEOUT = { timeout: 120_000 };
+
+/** Bytes of all files of a folder. */
+async function writtenIn(folder: string): Promise<number> {
+  const names = await readdir(folder).catch(() => []);
+  const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).catch(() => null)));
+  return sizes.reduce((sum, stats) => sum + (stats?.size ?? 0), 0);
+}
+
+async function killedAndRunAgain(context: TestContext, torrentFromBytes: number): Promise<Record<string, unknown>> {
+  const folder = await folderOf(context);
+  const engine = { port: false } as const;
+  const depot = await depotOf(context, join(folder, 'data'), { engine, torrentFromBytes });
+  const line = await ThinLine.open(context, depot.port, 3 * MIB);
+  await put(depot.url, 'ci/image.raw', IMAGE);
+  const out = join(folder, 'out');
+  const words = [
+    'get',
+    'ci/image.raw',
+    '--depot',
+    line.url,
+    '--output',
+    out,
+    '--port',
+    '0',
+    '--json',
+    '--progress-interval',
+    '100',
+  ];
+  const first = start(context, ...words);
+  // A torrent's file is as long as it will be from the first moment.
+  const isTorrent = torrentFromBytes < IMAGE.length;
+  if (isTorrent) await first.line(({ type, doneBytes }) => type === 'progress' && Number(doneBytes) >= 6 * MIB);
+  else await untilTrue(async () => (await writtenIn(out)) >= 6 * MIB);
+  await first.stop('SIGKILL');
+  const again = await haul(...words);
+  assert.equal(again.exitCode, 0, again.stderr);
+  assert.ok((await readFile(join(out, 'image.raw'))).equals(IMAGE));
+  assert.deepEqual(
+    (await readdir(out)).filter((name) => name.endsWith('.haul-part')),
+    [],
+  );
+  return again.lines.find(({ type }) => type === 'fetched')!;
+}
+
+test('an artifact that comes by HTTP is gone on with after a kill', TIMEOUT, async (context) => {
+  const { localBytes, httpBytes } = await killedAndRunAgain(context, 1024 * MIB);
+  assert.ok(Number(localBytes) >= 5 * MIB, `${localBytes} were here, ${httpBytes} came`);
+  assert.equal(Number(localBytes) + Number(httpBytes), IMAGE.length);
+});
+
+test('an artifact that comes as a torrent is gone on with after a kill', TIMEOUT, async (context) => {
+  const { localBytes, webSeedBytes } = await killedAndRunAgain(context, MIB);
+  assert.ok(Number(localBytes) >= 3 * MIB, `${localBytes} were here, ${webSeedBytes} came`);
+});
+
+interface Poured {
+  readonly exitCode: number | null;
+  readonly bytes: Buffer;
+  readonly said: string;
+}
+
+async function pour(...words: string[]): Promise<Poured> {
+  const child = spawn(process.execPath, [MAIN, 'get', ...words, '--port', '0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [bytes, said, [exitCode]] = await Promise.all([buffer(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { exitCode: exitCode as number | null, bytes, said };
+}
+
+test('an artifact goes to standard output from a depot and from an agent, alone', TIMEOUT, async (context) => {
+  const folder = await folderOf(context);
+  const depot = await depotOf(context, join(folder, 'data'));
+  const { agent } = await agentOf(context, depot.url, join(folder, 'cache'));
+  await put(depot.url, 'ci/1/image.raw', IMAGE);
+  await put(depot.url, 'ci/1/log.txt', Buffer.from('words\n'));
+  await put(depot.url, 'ci/1/sub/log.txt', Buffer.from('other words\n'));
+  const out = join(folder, 'out');
+  const torrent = await pour('ci/1/image.raw', '--stdout', 'image.raw', '--depot', depot.url, '--output', out);
+  assert.equal(torrent.exitCode, 0, torrent.said);
+  assert.ok(torrent.bytes.equals(IMAGE));
+  const small = await pour('ci/1', '--stdout', 'sub/log.txt', '--depot', depot.url, '--output', out);
+  assert.deepEqual([small.exitCode, small.bytes.toString()], [0, 'other words\n'], small.said);
+  const files = (await readdir(out, { recursive: true })).filter((name) => !name.endsWith('.haul-resume'));
+  assert.deepEqual(files.sort(), ['image.raw', 'sub', 'sub/log.txt']);
+  const agents = await pour(
+    'ci/1/image.raw',
+    '--stdout',
+    'image.raw',
+    '--agent',
+    agent.url,
+    '--output',
+    join(folder, 'b'),
+  );
+  assert.equal(agents.exitCode, 0, agents.said);
+  assert.ok(agents.bytes.equals(IMAGE));
+  for (const [name, why] of [
+    ['log.txt', /2 end with log\.txt/],
+    ['none', /none is called none/],
+  ] as const) {
+    const wrong = await pour('ci/1', '--stdout', name, '--depot', depot.url, '--output', out);
+    assert.match(wrong.said, why);
+    assert.deepEqual([wrong.exitCode === 0, wrong.bytes.length], [false, 0]);
+  }
+});
