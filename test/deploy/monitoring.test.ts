@@ -53,7 +53,7 @@ async function figures(t: TestContext): Promise<Map<string, Set<string>>> {
   return found;
 }
 
-const NAME = /\b(?:up|(?:haul|swarmhaul)_[a-z_]+)\b(?:\{([^}]*)\})?/g;
+const NAME = /\b(?:up|haul_[a-z_]+)\b(?:\{([^}]*)\})?/g;
 
 function checkExpression(expression: string, known: ReadonlyMap<string, ReadonlySet<string>>): number {
   let count = 0;
@@ -98,7 +98,7 @@ test('every figure of the dashboard is exported, with its labels', async (t) => 
     if (type !== 'row') assert.ok(targets.length > 0, title);
     for (const { expr, legendFormat } of targets) {
       checkExpression(expr, known);
-      for (const [name = ''] of expr.matchAll(/\b(?:haul|swarmhaul)_[a-z_]+/g)) shown.add(name);
+      for (const [name = ''] of expr.matchAll(/\bhaul_[a-z_]+/g)) shown.add(name);
       assert.notEqual(legendFormat, '');
     }
   }

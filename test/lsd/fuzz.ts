@@ -44,6 +44,8 @@ class Fuzz {
   readonly random: () => number;
   nowMs = 0;
   told = 0;
+  /** What the rounds met: without them they show nothing. */
+  readonly met = { parsed: 0, refused: 0, found: 0 };
   readonly inMinute = new Map<number, number[]>();
   readonly neighbours: Neighbours;
   readonly hashes: string[];
@@ -62,6 +64,7 @@ class Fuzz {
     });
     this.hashes.forEach((hash, index) => {
       this.neighbours.join(Buffer.from(hash, 'hex'), ({ host, port }) => {
+        this.met.found++;
         assert.ok(isDialable({ host, port }) && HOSTS.includes(host) && host !== '8.8.8.8', `${host} ${port}`);
         assert.ok(!(host === '10.0.0.1' && port === 6881), 'ourselves');
         const times = (this.inMinute.get(index) ?? []).filter((atMs) => this.nowMs - atMs < 60_000);
@@ -113,7 +116,9 @@ class Fuzz {
     const whole = encodeSearch(GROUP, this.below(70_000), hashes, cookie);
     const bytes = this.mutate(whole);
     const search = parseSearch(bytes);
-    if (search !== null) {
+    if (search === null) this.met.refused++;
+    else {
+      this.met.parsed++;
       assert.ok(search.port >= 1 && search.port <= 65_535 && search.infoHashes.length <= 28);
       assert.ok(search.infoHashes.every((hash) => /^[0-9a-f]{40}$/.test(hash)));
       assert.equal(new Set(search.infoHashes).size, search.infoHashes.length);
@@ -131,7 +136,18 @@ class Fuzz {
   }
 }
 
-export function fuzzNeighbours({ seed, untilMs, rounds }: FuzzOptions): { readonly rounds: number } {
+export interface FuzzOutcome {
+  readonly rounds: number;
+  /** Datagrams that were understood, and not. */
+  readonly parsed: number;
+  readonly refused: number;
+  /** Peers that were told of. */
+  readonly found: number;
+  /** Datagrams that we sent. */
+  readonly told: number;
+}
+
+export function fuzzNeighbours({ seed, untilMs, rounds }: FuzzOptions): FuzzOutcome {
   const fuzz = new Fuzz(seed);
   let round = 0;
   const goesOn = (): boolean => (untilMs === null ? round < rounds : performance.now() < untilMs);
@@ -142,12 +158,13 @@ export function fuzzNeighbours({ seed, untilMs, rounds }: FuzzOptions): { readon
       throw new Error(`round ${round} of seed ${seed}`, { cause: error });
     }
   }
-  return { rounds: round };
+  return { rounds: round, told: fuzz.told, ...fuzz.met };
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const seconds = Number(process.argv[2] ?? 20);
   const seed = Number(process.argv[3] ?? Date.now() % 2 ** 31);
-  const { rounds } = fuzzNeighbours({ seed, untilMs: performance.now() + seconds * 1000, rounds: 0 });
-  process.stdout.write(`${rounds} datagrams, seed ${seed}, no fault\n`);
+  const outcome = fuzzNeighbours({ seed, untilMs: performance.now() + seconds * 1000, rounds: 0 });
+  const { rounds, parsed, found } = outcome;
+  process.stdout.write(`${rounds} datagrams, ${parsed} understood, ${found} peers, seed ${seed}, no fault\n`);
 }

@@ -59,7 +59,7 @@ export function agentMetrics(parts: AgentParts, requests: number): string {
   ];
   return rows
     .map(([name, type, help, value]) => {
-      const full = `swarmhaul_${name}`;
+      const full = `haul_${name}`;
       return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${full} ${value}\n`;
     })
     .join('');
