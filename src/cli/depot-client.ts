@@ -4,10 +4,9 @@
  */
 import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http';
 import type { RequestOptions } from 'node:https';
+import { jsonOf, saidArtifact, saidPage } from '../depot/depot-said.js';
 import { readProblem } from '../depot/http/problems.js';
-import { ARTIFACT } from '../depot/http/schemas.js';
 import { encodePath } from '../depot/http/target.js';
-import { fullName } from '../depot/names.js';
 import { type ErrorCode, fromSystemError, HaulError } from '../errors.js';
 import { showName } from '../metainfo/paths.js';
 import { boundedBody } from '../net/bounded-body.js';
@@ -93,7 +92,7 @@ export class DepotClient {
   /** What is known of an artifact, or null. */
   async find(name: string): Promise<DepotArtifact | null> {
     try {
-      const found = this.#checked(JSON.parse(await this.text('GET', `${DepotClient.path(name)}?info`)));
+      const found = this.artifactOf(await this.bytes('GET', `${DepotClient.path(name)}?info`));
       if (found.name !== name) throw this.#lies(`it gave ${showName(found.name)} for ${showName(name)}`);
       return found;
     } catch (error) {
@@ -109,10 +108,8 @@ export class DepotClient {
     let cursor: string | null = null;
     do {
       const parameters = new URLSearchParams({ ...query, limit: '1000', ...(cursor === null ? {} : { cursor }) });
-      const page = JSON.parse(await this.text('GET', `${path}?${parameters}`)) as {
-        items: unknown[];
-        cursor: string | null;
-      };
+      const page = saidPage(jsonOf(await this.bytes('GET', `${path}?${parameters}`)));
+      if (page === null || (cursor !== null && page.cursor === cursor)) throw this.#lies('its listing is none');
       for (const item of page.items) {
         const artifact = this.#checked(item);
         if (start !== '' && !artifact.name.startsWith(start))
@@ -125,14 +122,14 @@ export class DepotClient {
 
   /** Its names become paths here, and its digests names of files: they are checked as a stranger's. */
   #checked(value: unknown): DepotArtifact {
-    const found = ARTIFACT.safeParse(value);
-    if (!found.success) throw this.#lies('it told of an artifact in a way that is none');
-    try {
-      fullName('artifacts', found.data.name);
-    } catch (error) {
-      throw this.#lies(error instanceof Error ? error.message : String(error));
-    }
-    return found.data;
+    const found = saidArtifact(value);
+    if (found === null) throw this.#lies('it told of an artifact in a way that is none, or of a name that is none');
+    return found;
+  }
+
+  /** @throws HaulError HTTP: the answer describes none */
+  artifactOf(body: Uint8Array): DepotArtifact {
+    return this.#checked(jsonOf(body));
   }
 
   #lies(why: string): HaulError {

@@ -226,7 +226,7 @@ class Sending {
           }
         },
       });
-      return JSON.parse((await readAnswer(response)).toString('utf8')) as DepotArtifact;
+      return this.#client.artifactOf(await readAnswer(response));
     } catch (error) {
       this.#doneBytes -= sent;
       throw error;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { HaulError } from '../../errors.js';
 import type { ArtifactRow } from '../catalogue/port.js';
+import { jsonOf } from '../depot-said.js';
 import { type CacheKey, entryName, entryPrefix } from '../doors/cache-names.js';
 import type { OpenCacheDoor } from '../doors/cache-of-depot.js';
 import { cacheRoutes } from '../doors/cache-routes.js';
@@ -48,14 +49,6 @@ async function newest({ client, directory }: CacheOfAgentOptions, entry: CacheKe
   if (found === null || !found.startsWith(entryPrefix(entry)))
     throw new DepotLies('it gave an entry of the Actions cache whose key begins in another way');
   return (await directory.resolve(found))?.row ?? null;
-}
-
-function jsonOf(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8')) as unknown;
-  } catch {
-    return null;
-  }
 }
 
 function nameOrNull(entry: CacheKey): string | null {

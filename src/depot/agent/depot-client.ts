@@ -9,10 +9,10 @@ import { boundedBody } from '../../net/bounded-body.js';
 import { HttpClient, trusting } from '../../net/http-client.js';
 import { headerText } from '../../net/redirects.js';
 import type { ArtifactRow } from '../catalogue/port.js';
+import { rowOfHead, rowOfInfo } from '../depot-said.js';
 import { Problem, readProblem } from '../http/problems.js';
-import { ARTIFACT } from '../http/schemas.js';
 import { encodePath } from '../http/target.js';
-import { shortName, spaceOf } from '../names.js';
+import { spaceOf } from '../names.js';
 import type { ByteRange } from '../store/port.js';
 import { DepotAway, DepotFailed, DepotLies, reasonOf, troubleOf } from './depot-trouble.js';
 import { AGENT_LIMITS } from './limits.js';
@@ -47,8 +47,6 @@ interface Ask {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }
-
-const HEX64 = /^[0-9a-f]{64}$/;
 
 export class DepotClient {
   readonly url: string;
@@ -113,12 +111,9 @@ export class DepotClient {
     const answer = await this.ask(`/${encodePath(name)}?info`, { timeoutMs });
     if (answer.status === 404) return gone(answer);
     const text = await this.#small(answer, AGENT_LIMITS.infoBytes, untilMs - performance.now());
-    const parsed = ARTIFACT.safeParse(jsonOf(text));
-    if (!parsed.success) throw new DepotLies('what it says of the name is no description of an artifact');
-    const { sha256, lengthBytes, infoHash, contentType, created, expires, isPinned } = parsed.data;
-    // A clock, a name: what it says of others than the bytes is for show.
-    const times = { createdMs: Date.parse(created), expiresMs: expires === null ? null : Date.parse(expires) };
-    return { name, sha256, lengthBytes, infoHash, contentType, ...times, usedMs: 0, isPinned, replicas: null };
+    const row = rowOfInfo(name, text);
+    if (row === null) throw new DepotLies('what it says of the name is no description of this artifact');
+    return row;
   }
 
   /** Of /cas and /ac: what the head of the answer tells. */
@@ -126,15 +121,10 @@ export class DepotClient {
     const answer = await this.ask(`/${encodePath(name)}`, { method: 'HEAD', timeoutMs });
     if (answer.status === 404) return gone(answer);
     await this.#empty(answer);
-    const { headers } = answer;
-    const sha256 = headerText(headers['x-checksum-sha256']) ?? '';
-    const length = headerText(headers['content-length']) ?? '';
-    const isForeign = spaceOf(name) === 'cas' && sha256 !== shortName(name);
-    if (!HEX64.test(sha256) || isForeign || !/^\d{1,15}$/.test(length))
+    const row = rowOfHead(name, answer.headers);
+    if (row === null)
       throw new DepotLies('the head of its answer names no length and digest, or others than were asked for');
-    const createdMs = Date.parse(headerText(headers['last-modified']) ?? '') || 0;
-    const fixed = { infoHash: null, contentType: null, expiresMs: null, usedMs: 0, isPinned: false, replicas: null };
-    return { name, sha256, lengthBytes: Number(length), createdMs, ...fixed };
+    return row;
   }
 
   /** The .torrent of an artifact; null: it has none. @throws as `resolve` */
@@ -267,14 +257,6 @@ export async function refusal({ status, headers, body }: Opened): Promise<Proble
   const retry: Record<string, string> =
     retryAfter !== null && /^\d{1,9}$/.test(retryAfter) ? { 'retry-after': retryAfter } : {};
   return new Problem(status, known, `the depot says: ${said}`, retry);
-}
-
-function jsonOf(text: Buffer): unknown {
-  try {
-    return JSON.parse(text.toString('utf8')) as unknown;
-  } catch {
-    return null;
-  }
 }
 
 /** Reads the rest of a short answer, so that its connection can be used again; ends that of a long one. */

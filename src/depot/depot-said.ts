@@ -1,0 +1,77 @@
+/**
+ * What a depot says of artifacts, read by those who ask it: nothing of it is believed unchecked. Pure. Null: it is not
+ * what a depot says.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import type { z } from 'zod';
+import type { ArtifactRow } from './catalogue/port.js';
+import { keptMediaType } from './http/media-type.js';
+import { ARTIFACT } from './http/schemas.js';
+import { fullName, shortName, spaceOf } from './names.js';
+
+export type SaidArtifact = z.infer<typeof ARTIFACT>;
+
+/** Years that dates of this language and of HTTP have in common. */
+const YEAR_MAX_MS = Date.UTC(9999, 11, 31);
+
+export function jsonOf(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(body).toString('utf8')) as unknown;
+  } catch {
+    return null;
+  }
+}
+
+/** One of a listing, or of `?info`: its name is one that an artifact can have. */
+export function saidArtifact(value: unknown): SaidArtifact | null {
+  const parsed = ARTIFACT.safeParse(value);
+  if (!parsed.success || !isTime(parsed.data.created)) return null;
+  if (parsed.data.expires !== null && !isTime(parsed.data.expires)) return null;
+  try {
+    fullName('artifacts', parsed.data.name);
+  } catch {
+    return null;
+  }
+  return parsed.data;
+}
+
+/** A page of a listing; its items are to be checked one by one. */
+export function saidPage(
+  value: unknown,
+): { readonly items: readonly unknown[]; readonly cursor: string | null } | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const { items, cursor } = value as { items?: unknown; cursor?: unknown };
+  const isCursor = cursor === null || (typeof cursor === 'string' && cursor !== '' && cursor.length <= 2048);
+  return Array.isArray(items) && isCursor ? { items, cursor } : null;
+}
+
+/** The answer to `?info`. @param name full, as it was asked for */
+export function rowOfInfo(name: string, body: Uint8Array): ArtifactRow | null {
+  const said = saidArtifact(jsonOf(body));
+  if (said === null || said.name !== shortName(name)) return null;
+  const { sha256, lengthBytes, infoHash, contentType, created, expires, isPinned } = said;
+  const times = { createdMs: Date.parse(created), expiresMs: expires === null ? null : Date.parse(expires) };
+  const type = keptMediaType(contentType ?? undefined);
+  return { name, sha256, lengthBytes, infoHash, contentType: type, ...times, usedMs: 0, isPinned, replicas: null };
+}
+
+/** The head of an answer from /cas or /ac. @param name full, as it was asked for */
+export function rowOfHead(name: string, headers: IncomingHttpHeaders): ArtifactRow | null {
+  const sha256 = textOf(headers['x-checksum-sha256']);
+  const length = textOf(headers['content-length']);
+  const isForeign = spaceOf(name) === 'cas' && sha256 !== shortName(name);
+  if (!/^[0-9a-f]{64}$/.test(sha256) || isForeign || !/^\d{1,15}$/.test(length)) return null;
+  const saidMs = Date.parse(textOf(headers['last-modified']));
+  const createdMs = saidMs >= 0 && saidMs <= YEAR_MAX_MS ? saidMs : 0;
+  const fixed = { infoHash: null, contentType: null, expiresMs: null, usedMs: 0, isPinned: false, replicas: null };
+  return { name, sha256, lengthBytes: Number(length), createdMs, ...fixed };
+}
+
+function isTime(text: string): boolean {
+  const ms = Date.parse(text);
+  return ms >= 0 && ms <= YEAR_MAX_MS;
+}
+
+function textOf(value: string | readonly string[] | undefined): string {
+  return typeof value === 'string' ? value : '';
+}
