@@ -98,6 +98,17 @@ for (const [where, at] of Object.entries({
   });
 }
 
+test('a torrent that leads to bytes of another digest never brings a stream to its end', async (context) => {
+  const answers = { bytes: sendBegin(GOOD, HEAD_BYTES) };
+  const scene = await fetchScene(context, GOOD, answers, undefined, 'ab'.repeat(32));
+  const reading = readAll(scene.fetch.read(ALL, signal));
+  await scene.fallSilent(HEAD_BYTES);
+  const { bytes, error } = await reading;
+  assert.ok(error instanceof DepotLies && bytes.length < GOOD.length, `${error} after ${bytes.length} bytes`);
+  await assert.rejects(scene.fetch.done, DepotLies);
+  assertHandedOver(scene.depot);
+});
+
 test('a range of a stream that falls silent waits for the rest of its piece', async (context) => {
   const scene = await fetchScene(context, GOOD, { bytes: sendBegin(damaged(HEAD_BYTES - 1), HEAD_BYTES) });
   const reading = readAll(scene.fetch.read({ begin: 100_000, end: HEAD_BYTES }, signal));

@@ -43,12 +43,14 @@ export function rowOf(bytes: Uint8Array, infoHash: string | null): ArtifactRow {
 /**
  * @param good of the blob and of its torrent, whatever the answers are
  * @param others how many of them the tracker knows
+ * @param digest that the depot says
  */
 export async function fetchScene(
   context: TestContext,
   good: Buffer,
   answers: Answers,
   others: () => number = () => 0,
+  digest: string = sha256(good),
 ): Promise<FetchScene> {
   const { bytes: torrent, infoHash } = createTorrentBytes('x', good);
   const honest = { torrent: send(torrent), bytes: sendRange(good), seed: sendRange(good) };
@@ -64,7 +66,7 @@ export async function fetchScene(
     onGone: () => {},
     isBusy: () => false,
   });
-  const row = rowOf(good, infoHash);
+  const row = { ...rowOf(good, infoHash), sha256: digest };
   let nowMs = 0;
   const fetch = new SwarmFetch({
     row,

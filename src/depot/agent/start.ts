@@ -4,7 +4,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import { statfs } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { Engine } from '../../api.js';
 import { Trackers } from '../../discovery/trackers.js';
@@ -15,7 +14,7 @@ import type { Log } from '../../log.js';
 import { HttpConnections } from '../../tracker/http-connections.js';
 import { VERSION } from '../../version.js';
 import type { OpenCacheDoor } from '../doors/cache-of-depot.js';
-import { localUrl } from '../http/door.js';
+import { localUrl, ownHosts } from '../http/door.js';
 import { Handler } from '../http/handler.js';
 import { DEPOT_HTTP_LIMITS } from '../http/limits.js';
 import { Listeners } from '../http/listeners.js';
@@ -210,13 +209,9 @@ async function openDoor(options: AgentOptions, parts: AgentParts, closers: (() =
     readiness: async () => readinessOf(parts),
     metrics: async () => ({ type: 'text/plain; version=0.0.4', text: agentMetrics(parts, underway()) }),
   });
-  const machine = hostname().toLowerCase();
   const handler = new Handler({
     routes: [...service, ...agentRoutes(inside), ...cacheDoor.routes],
-    rules: {
-      hosts: new Set([machine, machine.split('.', 1)[0]!, ...allowHosts.map((name) => name.toLowerCase())]),
-      origins: new Set(),
-    },
+    rules: { hosts: ownHosts(allowHosts), origins: new Set() },
     tokens: () => new TokenTable([]),
     // Whoever reaches it may read; what is written is the depot's to permit.
     anonymous: 'all',

@@ -65,10 +65,15 @@ export function openDoor(inside: Inside, options: DoorOptions): Promise<HttpServ
 }
 
 function rulesOf({ allowHosts, corsOrigins, publicUrl }: DoorOptions): GuardRules {
-  const machine = hostname().toLowerCase();
-  const hosts = new Set([machine, machine.split('.', 1)[0]!, ...allowHosts.map((name) => name.toLowerCase())]);
+  const hosts = ownHosts(allowHosts);
   if (publicUrl !== null) hosts.add(new URL(publicUrl).hostname.toLowerCase());
   return { hosts, origins: new Set(corsOrigins) };
+}
+
+/** Names by which this machine is reached, and those that its user names. */
+export function ownHosts(allowHosts: readonly string[]): Set<string> {
+  const machine = hostname().toLowerCase();
+  return new Set([machine, machine.split('.', 1)[0]!, ...allowHosts.map((name) => name.toLowerCase())]);
 }
 
 /** Where it can be reached from this machine. */

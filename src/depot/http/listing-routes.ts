@@ -1,6 +1,5 @@
 /** Names below a prefix, page by page. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { z } from 'zod';
 import type { ArtifactRow } from '../catalogue/port.js';
 import { fullName } from '../names.js';
 import { COMMON_ANSWERS, jsonText } from './artifact-routes.js';
@@ -10,7 +9,7 @@ import { rowTexts } from './listing-text.js';
 import { type NameTest, namePattern } from './name-pattern.js';
 import { Problem } from './problems.js';
 import type { Answer, Exchange, Operation, Route } from './route.js';
-import { LIST_QUERY } from './schemas.js';
+import { LIST_QUERY, NAME_PART } from './schemas.js';
 import { checkGrant } from './tokens.js';
 
 const SPACE = 'artifacts/';
@@ -120,11 +119,10 @@ export function listingRoutes(inside: Inside): Route[] {
     },
     handle: (exchange) => list(exchange, inside),
   };
-  const schema = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._~+@=-]{1,255}$/);
   return [
     {
       template: '/artifacts/{prefix}/',
-      params: { prefix: { schema, description: 'Parts of names; without any: all artifacts' } },
+      params: { prefix: { schema: NAME_PART, description: 'Parts of names; without any: all artifacts' } },
       operations: { GET: get },
     },
   ];

@@ -43,6 +43,8 @@ export const NO_QUERY = z.strictObject({});
 
 export const HEX40 = z.string().regex(/^[0-9a-f]{40}$/);
 export const HEX64 = z.string().regex(/^[0-9a-f]{64}$/);
+/** A part of a name as programs may make it: what may be the name of a file anywhere. More is taken than is shown. */
+export const NAME_PART = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._~+@=-]{1,255}$/);
 const TIME = z.iso.datetime();
 
 export const ARTIFACT = z

@@ -1,11 +1,10 @@
 /** The figures of now as JSON: what the page shows. And pins, which it sets. */
-import { z } from 'zod';
 import { fullName } from '../names.js';
 import { artifactJson } from './artifact-json.js';
 import { COMMON_ANSWERS, json, notFound } from './artifact-routes.js';
 import type { Inside } from './inside.js';
 import type { Answer, AnswerDoc, Exchange, Operation, Route } from './route.js';
-import { HEX40, NO_QUERY } from './schemas.js';
+import { HEX40, NAME_PART, NO_QUERY } from './schemas.js';
 import type { StatusSource } from './status-source.js';
 import { checkGrant } from './tokens.js';
 
@@ -68,11 +67,10 @@ export function pinRoutes(inside: Pick<Inside, 'depository' | 'passkeyOf'>): Rou
     },
     handle: (exchange) => pin(exchange, inside, isPinned),
   });
-  const schema = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._~+@=-]{1,255}$/);
   return [
     {
       template: '/pins/{path}',
-      params: { path: { schema, description: 'Name of the artifact' } },
+      params: { path: { schema: NAME_PART, description: 'Name of the artifact' } },
       operations: { PUT: pinning(true), DELETE: pinning(false) },
     },
   ];
