@@ -15,15 +15,31 @@ import {
   startDepot,
 } from '../../src/index.js';
 
+const closersOf = new WeakMap<TestContext, (() => Promise<void>)[]>();
+
+/** What was opened last is closed first: the runner would remove folders before whoever writes there is closed. */
+function atEnd(context: TestContext, close: () => Promise<void>): void {
+  const closers = closersOf.get(context);
+  if (closers !== undefined) {
+    closers.push(close);
+    return;
+  }
+  const own = [close];
+  closersOf.set(context, own);
+  context.after(async () => {
+    for (const each of own.reverse()) await each();
+  });
+}
+
 export async function folderOf(context: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'haul-agent-'));
-  context.after(() => rm(folder, { recursive: true, force: true }));
+  atEnd(context, () => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
 export async function depotOf(context: TestContext, data: string, more: Partial<DepotOptions> = {}): Promise<Depot> {
   const depot = await startDepot({ data, httpPort: 0, engine: { port: 0 }, ...more });
-  context.after(() => depot.close(0));
+  atEnd(context, () => depot.close(0));
   return depot;
 }
 
@@ -53,7 +69,7 @@ export async function agentOf(
     },
     ...more,
   });
-  context.after(() => agent.close(0));
+  atEnd(context, () => agent.close(0));
   return { agent, receipts, warnings };
 }
 
