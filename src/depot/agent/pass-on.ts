@@ -18,6 +18,7 @@ const SENT = [
   'if-match',
   'if-none-match',
   'repr-digest',
+  'content-digest',
   'x-checksum-sha256',
 ];
 /** Of its answer. */
