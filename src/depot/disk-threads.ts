@@ -52,9 +52,9 @@ export class DiskThread {
   #rest: NodeJS.Timeout | null = null;
   #isClosed = false;
 
-  /** Uploads that it hashes. */
+  /** What it hashes, and what it was asked beside that. */
   get load(): number {
-    return this.#hashing.size;
+    return this.#hashing.size + this.#asked.size;
   }
 
   /** @throws HaulError as the file system says, or CLOSED */

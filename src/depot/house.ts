@@ -49,6 +49,8 @@ export interface House {
   readonly rules: KeepRules;
   /** What goes next, and why. @param limit at most 1000 */
   next(limit: number): Promise<Upcoming[]>;
+  /** Of what is published now. Milliseconds since 1970. */
+  nowMs(): number;
   /** From now on names go. */
   start(): void;
   close(): Promise<void>;
@@ -123,6 +125,7 @@ export async function openHouse(parts: HouseParts): Promise<House> {
     metrics: () => metrics.render(),
     rules,
     next: (limit) => keeper.next(limit),
+    nowMs: () => keeper.nowMs(),
     start: () => keeper.start(),
     close: async () => {
       await keeper.stop();

@@ -202,8 +202,9 @@ export class Depot implements Depository {
       const known = await this.#catalogue.get(name);
       const isOther = known !== null && known.sha256 !== sha256;
       if (known !== null && (request.onlyIfNew || (isOther && !request.overwrite))) throw taken(known);
-      // As the catalogue will have it: a pin stays with its name.
-      if (known !== null) row = rowOver(known, wished, request);
+      // As the catalogue will have it: a pin stays with its name. Of two blobs of one name a rebuild takes the later.
+      const createdMs = Math.max(wished.createdMs, (known?.createdMs ?? -1) + 1);
+      if (known !== null) row = rowOver(known, { ...wished, createdMs }, request);
       try {
         await this.#store.commit(upload, { name, row: rowToJson(row) });
         const found = await this.#catalogue.put(row, request);

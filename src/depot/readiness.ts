@@ -3,9 +3,7 @@ import type { Engine } from '../api.js';
 import type { Catalogue } from './catalogue/port.js';
 import type { Check } from './http/inside.js';
 import type { BlobStore } from './store/port.js';
-
-/** With less than this nothing can be published. Bytes. */
-const FREE_BYTES_MIN = 16 * 1024 * 1024;
+import { FREE_BYTES_MIN } from './store/room.js';
 
 interface Parts {
   readonly store: Pick<BlobStore, 'space'>;

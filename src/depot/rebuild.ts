@@ -6,9 +6,10 @@
  * A blob of which nobody knows a name gets one, so that it can be looked at and is not swept.
  */
 import { existsSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
+import { forceFolder } from '../storage/force.js';
 import { openLevelCatalogue } from './catalogue/level.js';
 import type { ArtifactRow } from './catalogue/port.js';
 import { fullName } from './names.js';
@@ -54,7 +55,12 @@ export async function rebuildCatalogue(options: RebuildOptions): Promise<Rebuild
   const fresh = `${place}.new`;
   const collected = await collect(options);
   await rm(fresh, { recursive: true, force: true });
-  await write(fresh, collected.rows);
+  try {
+    await write(fresh, collected.rows);
+  } catch (error) {
+    await rm(fresh, { recursive: true, force: true }).catch(() => {});
+    throw error;
+  }
   const old = await swap(place, fresh);
   const { blobs, found, conflicts, faults, rows } = collected;
   return { blobs, names: rows.size, found, conflicts, faults, old };
@@ -156,8 +162,7 @@ async function swap(place: string, fresh: string): Promise<string | null> {
       await rename(place, old);
     }
     await rename(fresh, place);
-    const folder = await open(dirname(place));
-    await folder.sync().finally(() => folder.close());
+    await forceFolder(dirname(place));
     return old;
   } catch (error) {
     throw fromSystemError(error, 'put the new catalogue at', place);

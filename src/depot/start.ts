@@ -4,7 +4,7 @@
  * way: nobody is let in before what stands behind the door is there.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Engine } from '../api.js';
 import { createEngine } from '../engine/engine.js';
@@ -38,6 +38,7 @@ import { Depot as Publishing } from './publish.js';
 import type { Depository } from './publish-port.js';
 import { readinessOf } from './readiness.js';
 import { catalogueIn } from './rebuild.js';
+import { replaceFile } from './replace-file.js';
 import { Seeds } from './seeds.js';
 import { statusSource } from './status-of.js';
 import { openFolderStore } from './store/folders.js';
@@ -82,7 +83,9 @@ export async function openDepot(options: DepotOptions): Promise<Depot> {
   try {
     const depot = await open(options, opened);
     if (options.signal?.aborted === true) throw new HaulError('ABORTED', 'start a depot: it was stopped');
-    options.signal?.addEventListener('abort', () => void depot.close(), { once: true });
+    const stop = (): void => void depot.close();
+    options.signal?.addEventListener('abort', stop, { once: true });
+    opened.add(() => options.signal?.removeEventListener('abort', stop));
     return depot;
   } catch (error) {
     await opened.close().catch(() => {});
@@ -91,6 +94,8 @@ export async function openDepot(options: DepotOptions): Promise<Depot> {
 }
 
 interface Inner {
+  /** Of what is published; the house knows better than the machine. */
+  readonly clock: { nowMs: () => number };
   readonly store: BlobStore;
   readonly catalogue: Catalogue;
   readonly engine: Engine;
@@ -113,7 +118,9 @@ async function openInner(options: DepotOptions, host: string, opened: Opened): P
     await seeds.close();
   });
   await seeds.load();
+  const clock = { nowMs: Date.now };
   const depository = new Publishing({
+    now: () => clock.nowMs(),
     store,
     catalogue,
     torrents: seeds,
@@ -124,7 +131,7 @@ async function openInner(options: DepotOptions, host: string, opened: Opened): P
   opened.add(() => depository.close());
   // Blobs that nobody names: what was under way when the process before was ended.
   await depository.sweep();
-  return { store, catalogue, engine, seeds, depository };
+  return { clock, store, catalogue, engine, seeds, depository };
 }
 
 async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
@@ -134,7 +141,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const tokens = openTokens(options.tokens ?? null, options.tokenLines ?? null, log);
   const certificate = tls === undefined ? null : openCertificate(tls.cert, tls.key, log);
   const inner = await openInner(options, host, opened);
-  const passkeys = new Passkeys(depotSecret(data), () => tokens.table, Date.now);
+  const passkeys = new Passkeys(await depotSecret(data), () => tokens.table, Date.now);
   const tracker = new TrackerService({
     intervalS: INTERVAL_S,
     registeredOnly: true,
@@ -148,6 +155,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const artifacts = telling(activity.watch(inner.depository), listeners);
   const house = await openHouse({ options, ...inner, tracker, artifacts });
   opened.add(() => house.close());
+  inner.clock.nowMs = () => house.nowMs();
   let requests = (): number => 0;
   const inside: Inside = {
     depository: house.artifacts,
@@ -260,15 +268,20 @@ async function openDoors(
   const own = new OwnNetworks(clock);
   const isAny = host === '::' || host === '0.0.0.0';
   const udpService = new UdpService(tracker, isAny ? (remote) => own.towards(remote) : () => host);
-  const udp =
-    options.udp === true
-      ? await UdpDoor.open({ host, port, service: udpService, secret: randomBytes(16), now: clock })
-      : null;
-  return () => {
+  let udp: UdpDoor | null = null;
+  const close = (): void => {
     clearInterval(timer);
     door?.close();
     udp?.close();
   };
+  try {
+    if (options.udp === true)
+      udp = await UdpDoor.open({ host, port, service: udpService, secret: randomBytes(16), now: clock });
+    return close;
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 interface Ticking {
@@ -307,37 +320,27 @@ function tellFigures(listeners: Listeners, activity: Activity, engine: Engine): 
 }
 
 /** What passkeys are made with: kept, so that announce URLs hold over a restart. @throws HaulError */
-function depotSecret(data: string): Buffer {
+async function depotSecret(data: string): Promise<Buffer> {
   const path = join(data, 'secret');
   try {
-    return readSecret(path) ?? makeSecret(path);
+    const known = await readSecret(path);
+    if (known !== null) return known;
+    const made = randomBytes(SECRET_BYTES);
+    // Half of one would keep the depot from ever starting again.
+    await replaceFile(path, made, 0o600);
+    return made;
   } catch (error) {
     throw fromSystemError(error, 'keep the secret of passkeys in', path);
   }
 }
 
-function readSecret(path: string): Buffer | null {
+async function readSecret(path: string): Promise<Buffer | null> {
   try {
-    const secret = readFileSync(path);
+    const secret = await readFile(path);
     if (secret.length === SECRET_BYTES) return secret;
     throw new HaulError('BAD_DATA', `${path} is damaged: remove it, and torrents that are out need a new announce URL`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
-}
-
-function makeSecret(path: string): Buffer {
-  const secret = randomBytes(SECRET_BYTES);
-  // Beside it first: half of one would keep the depot from ever starting again.
-  const made = `${path}.new`;
-  const file = openSync(made, 'w', 0o600);
-  try {
-    writeSync(file, secret);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(made, path);
-  return secret;
 }

@@ -216,6 +216,25 @@ describe('publishing', () => {
     assert.equal(store.usedBytes, 100);
   });
 
+  test('of two blobs of one name the later is later, whatever the clock says', async (t) => {
+    let nowMs = 1_000_000;
+    const made = await openKit(t, { now: () => nowMs });
+    const first = (await made.depot.publish(request('x', bytesOf(10)))).row;
+    nowMs = 5;
+    const second = (await made.depot.publish(request('x', bytesOf(20), { overwrite: true }))).row;
+    assert.equal(second.createdMs, first.createdMs + 1);
+    assert.deepEqual(await made.depot.find('artifacts/x'), second);
+    const { names: noted } = (await made.store.sidecar(second.sha256))!;
+    assert.equal(JSON.parse(noted.get('artifacts/x')!).createdMs, second.createdMs);
+  });
+
+  test('a body of single bytes is not held as thousands of chunks', async (t) => {
+    const made = await openKit(t);
+    const bytes = bytesOf(80 * KIB);
+    await made.depot.publish(request('x', bytes, { body: chunksOf(bytes, 1), lengthBytes: null }));
+    assert.ok((await contentOf(made, 'x')).equals(bytes));
+  });
+
   test('where a note finds no room a removal frees its bytes all the same', async (t) => {
     const made = await openKit(t);
     await made.depot.publish(request('x', bytesOf(100_000)));

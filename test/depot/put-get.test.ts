@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { HaulError } from '../../src/errors.js';
 import { openTestDoor, talk } from './door-harness.js';
 
 const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -228,4 +229,29 @@ test('/openapi.json describes every route with the schemas that check', async (c
   const put = paths['/artifacts/{path}']!.put as { parameters: { name: string; schema: unknown }[] };
   const overwrite = put.parameters.find(({ name }) => name === 'overwrite')!;
   assert.deepEqual(overwrite.schema, { type: 'string', enum: ['true', 'false'] });
+});
+
+test('who gets a name just while others replace it has the new bytes, with their head', async (context) => {
+  const { url, depository } = await openTestDoor(context);
+  const put = (body: string) => fetch(`${url}/artifacts/a?overwrite=true`, { method: 'PUT', body });
+  await put('old');
+  const { read } = depository;
+  const gone = new HaulError('NOT_FOUND', 'the blob is gone');
+  let reads = 0;
+  context.mock.method(depository, 'read', async function* (this: unknown, ...all: unknown[]) {
+    if (reads++ === 0) {
+      await put('new');
+      throw gone;
+    }
+    yield* Reflect.apply(read, depository, all) as AsyncIterable<Uint8Array>;
+  });
+  const answer = await fetch(`${url}/artifacts/a`);
+  assert.equal(await answer.text(), 'new');
+  assert.deepEqual([answer.status, answer.headers.get('etag')], [200, `"${sha256Of(Buffer.from('new'))}"`]);
+  // Without end it is not looked for without end.
+  // biome-ignore lint/correctness/useYield: it fails at once
+  context.mock.method(depository, 'read', async function* () {
+    throw gone;
+  });
+  assert.equal((await fetch(`${url}/artifacts/a`)).status, 404);
 });

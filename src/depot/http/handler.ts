@@ -4,6 +4,7 @@
  * nobody wants is neither kept nor read for long.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { HaulError } from '../../errors.js';
 import { groupOf } from '../../net/remote-group.js';
 import { Answers, hasTurn } from './answers.js';
 import { mayTake, ownOf } from './fair-places.js';
@@ -72,6 +73,9 @@ interface Underway {
 /** Longer answers are sent as bytes of artifacts are: in parts, and in a place of those. */
 const SHORT_BYTES = 64 * 1024;
 
+/** So often a name that is overwritten without end is looked up again. */
+const RACES_MAX = 20;
+
 const METHODS: ReadonlySet<string> = new Set(['GET', 'PUT', 'DELETE', 'POST', 'PATCH']);
 
 export class Handler {
@@ -137,10 +141,25 @@ export class Handler {
     response.on('error', () => {});
     try {
       if (!(await hasTurn(request.socket, response))) return;
-      const answer = await this.#answerOf(underway);
-      if (answer !== null) await this.#send(underway, answer);
+      await this.#answer(underway);
     } catch (error) {
       await this.#fail(underway, error);
+    }
+  }
+
+  /** Between a name and its bytes others may have replaced it: who is told 404 must not have been in time. */
+  async #answer(underway: Underway): Promise<void> {
+    for (let left = RACES_MAX; ; left--) {
+      const answer = await this.#answerOf(underway);
+      if (answer === null) return;
+      try {
+        await this.#send(underway, answer);
+        return;
+      } catch (error) {
+        const isGone = HaulError.is(error) && error.code === 'NOT_FOUND';
+        const { request, response } = underway;
+        if (!isGone || left === 0 || request.method !== 'GET' || response.headersSent) throw error;
+      }
     }
   }
 

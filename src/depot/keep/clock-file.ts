@@ -1,7 +1,8 @@
 /** The time of day when it was last believed, kept over a restart in a file of the depot's folder. */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { replaceFile } from '../replace-file.js';
 import type { Clocks } from './clock-guard.js';
 
 const NAME = 'clock';
@@ -30,8 +31,7 @@ export class ClockFile {
     if (Math.abs(wallMs - this.#writtenMs) < WRITE_MS) return;
     this.#writtenMs = wallMs;
     try {
-      await writeFile(`${this.#path}.new`, `${Math.max(0, Math.floor(wallMs))}\n`);
-      await rename(`${this.#path}.new`, this.#path);
+      await replaceFile(this.#path, `${Math.max(0, Math.floor(wallMs))}\n`);
     } catch {}
   }
 }

@@ -30,14 +30,18 @@ export type ClockDoubt =
 export class ClockGuard {
   #last: Clocks | null = null;
   #doubt: ClockDoubt | null = null;
+  /** When the time was believed last. */
+  #sure: Clocks;
 
   /** @param lastWallMs time of day when it was last known to be right, in an earlier run; null: never */
   constructor(lastWallMs: number | null, now: Clocks) {
     this.#last = now;
+    this.#sure = now;
     if (lastWallMs === null) return;
     const byMs = now.wallMs - lastWallMs;
     if (byMs <= ABSENCE_MS_MAX && byMs >= -STEP_MS_MAX) return;
     this.#doubt = { kind: 'absence', byMs, sinceElapsedMs: now.elapsedMs };
+    this.#sure = { ...now, wallMs: lastWallMs };
   }
 
   /** Null: the time may be believed. */
@@ -49,6 +53,15 @@ export class ClockGuard {
   leftMs(now: Clocks): number {
     if (this.#doubt === null) return 0;
     return Math.max(0, this.#doubt.sinceElapsedMs + CONFIRM_MS - now.elapsedMs);
+  }
+
+  /**
+   * A time of day for what is kept: one that is behind what is known would have names go before their time. Ahead of it
+   * they only stay longer.
+   */
+  nowMs(now: Clocks): number {
+    const sureMs = this.#sure.wallMs + (now.elapsedMs - this.#sure.elapsedMs);
+    return now.wallMs >= sureMs - STEP_MS_MAX ? now.wallMs : sureMs;
   }
 
   /** To be told at least every few minutes. Returns whether the time may be believed. */
@@ -64,6 +77,7 @@ export class ClockGuard {
         this.#doubt = null;
       }
     }
+    if (this.#doubt === null) this.#sure = now;
     return this.#doubt === null;
   }
 }

@@ -35,8 +35,6 @@ export interface KeeperParts extends Surroundings {
   /** `Depository.remove`. */
   remove(name: string, onlyIf: RowFacts): Promise<ArtifactRow | null>;
   fullness(): Promise<Fullness>;
-  /** What else is to be swept (uploads that nobody goes on with). */
-  sweep?(): Promise<void>;
   clocks(): Clocks;
   /** Time of day when it was last believed, kept over a restart. */
   readonly lastWallMs: number | null;
@@ -77,6 +75,11 @@ export class Keeper {
   /** Why nothing goes by age and idleness; null: it does. */
   get clockDoubt(): ClockDoubt | null {
     return this.#guard.doubt;
+  }
+
+  /** A time of day that is not behind what is known: for what is published. */
+  nowMs(): number {
+    return this.#guard.nowMs(this.#parts.clocks());
   }
 
   start(): void {
@@ -132,7 +135,6 @@ export class Keeper {
     const now = this.#parts.clocks();
     if (this.#guard.look(now)) await this.#parts.keepWall?.(now.wallMs);
     this.#tellDoubt(now);
-    await this.#parts.sweep?.();
     const situation = this.#situation(await this.#parts.fullness());
     this.#isDraining = situation.excessBytes > 0;
     const report = { removed: { age: 0, idle: 0, watermark: 0 }, isMore: false };

@@ -32,6 +32,7 @@ import type {
   VerifyOptions,
 } from './port.js';
 import { changed, readSlices } from './reading.js';
+import { Room } from './room.js';
 import { encodeNote, encodeRecord, parseNotes } from './sidecar.js';
 import { FolderUpload, type Uploads } from './upload.js';
 import { hashFile } from './verify.js';
@@ -67,7 +68,7 @@ export class FolderStore implements BlobStore {
   readonly #files: DiskThread;
   readonly #hashers: DiskThread[];
   readonly #group: GroupCommit;
-  readonly #uploads: Uploads = { heldBytes: 0, fileBytes: 0 };
+  readonly #uploads: Uploads;
   readonly #open = new Set<FolderUpload>();
   readonly #known: KnownBlobs;
   readonly #run = randomBytes(8).toString('hex');
@@ -82,6 +83,8 @@ export class FolderStore implements BlobStore {
   constructor(claim: FolderClaim, files: DiskThread, blobBytes: number, { wrapHands }: FolderStoreOptions) {
     this.#claim = claim;
     this.#layout = new Layout(claim.root);
+    const room = new Room(claim.root);
+    this.#uploads = { heldBytes: 0, fileBytes: 0, claim: (lengthBytes) => room.claim(lengthBytes) };
     this.#files = files;
     this.#blobBytes = blobBytes;
     const threads = Math.min(HASH_THREADS_MAX, availableParallelism());
@@ -94,8 +97,10 @@ export class FolderStore implements BlobStore {
     };
     this.#group = new GroupCommit(wrapHands?.(hands) ?? hands);
     this.#known = new KnownBlobs(this.#layout, {
-      digest: (path, lengthBytes) =>
-        this.#hasher().digest(++this.#lastUpload, path, lengthBytes, choosePieceLength(lengthBytes)),
+      digest: (path, lengthBytes) => {
+        const pieceLengthBytes = choosePieceLength(lengthBytes);
+        return hashFile(this.#hasher(), ++this.#lastUpload, path, { lengthBytes, pieceLengthBytes });
+      },
       keep: (sha256, text) => {
         const temporary = this.#layout.temporary(`${this.#run}-${++this.#lastUpload}.json`);
         const beside = { temporary, place: this.#layout.sidecar(sha256), text };
@@ -229,8 +234,9 @@ export class FolderStore implements BlobStore {
     const place = this.#layout.blob(checked(sha256));
     const status = await this.#look(place);
     if (status === null) throw new HaulError('NOT_FOUND', `the blob ${sha256} is not there`, { sha256 });
-    const digest = await hashFile(this.#hasher(), ++this.#lastUpload, place, status.size, options);
-    if (digest === sha256) return true;
+    const file = { lengthBytes: status.size, pieceLengthBytes: null };
+    const { sha256: found } = await hashFile(this.#hasher(), ++this.#lastUpload, place, file, options);
+    if (found === sha256) return true;
     // Without its record it is hashed before it is read.
     this.#known.forget(sha256);
     await unlink(this.#layout.sidecar(sha256)).catch(passOver('ENOENT'));

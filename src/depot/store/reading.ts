@@ -16,6 +16,10 @@ export const SLICE_BYTES: number = 1024 * 1024;
 /** Kept for the next reader: new memory costs a fault for each page. */
 const SPARE_MAX = 16;
 const spares: Buffer[] = [];
+/** In use by readers at once; whoever comes then reads in short slices. */
+const BUFFERS_MAX = 128;
+const SHORT_SLICE_BYTES = 64 * 1024;
+let buffersInUse = 0;
 
 const status = promisify(fstat) as (fd: number, options: { bigint: true }) => Promise<import('node:fs').BigIntStats>;
 
@@ -34,10 +38,12 @@ export async function* readSlices(
   { begin, end }: ByteRange,
   sha256: string,
 ): AsyncGenerator<Uint8Array> {
-  const buffers = [takeBuffer(), takeBuffer()];
+  const isShort = buffersInUse >= BUFFERS_MAX || end - begin <= SHORT_SLICE_BYTES;
+  const sliceBytes = isShort ? SHORT_SLICE_BYTES : SLICE_BYTES;
+  const buffers = isShort ? [pageBuffer(sliceBytes), pageBuffer(sliceBytes)] : [takeBuffer(), takeBuffer()];
   let count = 0;
   const slice = async (at: number): Promise<Uint8Array> => {
-    const target = buffers[count++ % 2]!.subarray(0, Math.min(SLICE_BYTES, end - at));
+    const target = buffers[count++ % 2]!.subarray(0, Math.min(sliceBytes, end - at));
     for (let done = 0; done < target.length; ) {
       const { bytesRead } = await handle.read(target, done, target.length - done, at + done);
       if (bytesRead === 0) throw changed(sha256);
@@ -59,10 +65,16 @@ export async function* readSlices(
   } finally {
     await next?.catch(() => {});
     await handle.close();
-    for (const buffer of buffers) if (spares.length < SPARE_MAX) spares.push(buffer);
+    if (!isShort) for (const buffer of buffers) giveBack(buffer);
   }
 }
 
 function takeBuffer(): Buffer {
+  buffersInUse++;
   return spares.pop() ?? pageBuffer(SLICE_BYTES);
+}
+
+function giveBack(buffer: Buffer): void {
+  buffersInUse--;
+  if (spares.length < SPARE_MAX) spares.push(buffer);
 }

@@ -25,6 +25,9 @@ const MIB = 1024 * 1024;
 /** One call of writev: fewer cost more, longer ones do not get faster. */
 const GATHER_BYTES = MIB;
 const GATHER_CHUNKS = 512;
+/** So many chunks that are shorter than so many bytes are copied together. */
+const CRUMBS = 128;
+const CRUMB_BYTES = 512;
 /** Of all uploads together, in memory. Beyond the half each chunk is written when it comes. */
 const HELD_BYTES_MAX = 64 * MIB;
 /** Hashing that is further behind holds the upload up: what it reads is to be in memory still. */
@@ -41,6 +44,8 @@ export interface Uploads {
   heldBytes: number;
   /** Bytes of files in tmp/. */
   fileBytes: number;
+  /** Rejects where so many more would fill the disk. */
+  claim(lengthBytes: number): Promise<void>;
 }
 
 export class FolderUpload implements BlobUpload {
@@ -100,6 +105,7 @@ export class FolderUpload implements BlobUpload {
    */
   async begin(): Promise<void> {
     const { lengthBytes } = this.#options;
+    await this.#shared.claim(lengthBytes ?? SMALL_BYTES);
     if (lengthBytes === null || lengthBytes <= SMALL_BYTES) return;
     await this.#open();
     try {
@@ -141,6 +147,8 @@ export class FolderUpload implements BlobUpload {
     this.#heldBytes += chunk.length;
     this.#shared.heldBytes += chunk.length;
     this.#acceptedBytes += chunk.length;
+    // Each is a view of a buffer that may be far longer.
+    if (this.#held.length >= CRUMBS && this.#heldBytes < CRUMBS * CRUMB_BYTES) this.#held = [Buffer.concat(this.#held)];
     if (!this.#hasFile && this.#heldBytes <= SMALL_BYTES) return;
     const isScarce = this.#shared.heldBytes > HELD_BYTES_MAX / 2;
     if (!isScarce && this.#heldBytes < GATHER_BYTES && this.#held.length < GATHER_CHUNKS) return;
@@ -208,6 +216,12 @@ export class FolderUpload implements BlobUpload {
     try {
       this.#handle = await whenRoom(() => open(this.path, FLAGS, 0o444));
       this.#hasFile = true;
+      if (this.#state === 'over') {
+        // It was given up meanwhile, and nobody looks here again.
+        await this.#handle.close();
+        await unlink(this.path);
+        throw this.#failure!;
+      }
     } catch (error) {
       throw await this.#fail(error, 'create');
     }
@@ -233,6 +247,7 @@ export class FolderUpload implements BlobUpload {
     this.#held = [];
     this.#heldBytes = 0;
     try {
+      if (this.#options.lengthBytes === null) await this.#shared.claim(bytes);
       if (this.#handle === null) await this.#open();
       await writeAll(this.#handle!, chunks, this.#fileBytes);
       this.#fileBytes += bytes;

@@ -1,21 +1,21 @@
-/** Hashes a file that lies there, a step at a time, so that one can see how far it is and stop. */
+/** Hashes a file that lies there, a step at a time: one sees how far it is, can stop it, and uploads get their turn. */
 import { HaulError } from '../../errors.js';
-import type { DiskThread } from '../disk-threads.js';
+import type { Digests, DiskThread } from '../disk-threads.js';
 import type { VerifyOptions } from './port.js';
 
 const STEP_BYTES = 64 * 1024 * 1024;
 
 /**
- * @returns SHA-256 of its first `lengthBytes`, in hexadecimal
+ * Hashes its first `lengthBytes`, and its pieces where they have a length.
  * @throws HaulError as the file system says, or ABORTED
  */
 export async function hashFile(
   thread: DiskThread,
   id: number,
   path: string,
-  lengthBytes: number,
-  { onHashed, signal }: VerifyOptions,
-): Promise<string> {
+  { lengthBytes, pieceLengthBytes }: { readonly lengthBytes: number; readonly pieceLengthBytes: number | null },
+  { onHashed, signal }: VerifyOptions = {},
+): Promise<Digests> {
   let toldBytes = 0;
   const tell = (doneBytes: number): void => {
     onHashed?.(doneBytes - toldBytes);
@@ -24,20 +24,26 @@ export async function hashFile(
   try {
     for (let next = STEP_BYTES; next < lengthBytes; next += STEP_BYTES) {
       if (signal?.aborted === true) throw new HaulError('ABORTED', `hash ${path}: it was stopped`);
-      await step(thread, id, path, next);
+      await step(thread, id, path, next, pieceLengthBytes);
       tell(next);
     }
-    const { sha256 } = await thread.digest(id, path, lengthBytes, null);
+    const digests = await thread.digest(id, path, lengthBytes, pieceLengthBytes);
     tell(lengthBytes);
-    return sha256;
+    return digests;
   } finally {
     thread.endHash(id);
   }
 }
 
-function step(thread: DiskThread, id: number, path: string, untilBytes: number): Promise<void> {
+function step(
+  thread: DiskThread,
+  id: number,
+  path: string,
+  untilBytes: number,
+  pieceLengthBytes: number | null,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     thread.beginHash(id, { path, onDone: () => resolve(), onFailure: reject });
-    thread.hash(id, path, untilBytes, null);
+    thread.hash(id, path, untilBytes, pieceLengthBytes);
   });
 }

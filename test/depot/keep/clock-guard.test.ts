@@ -82,3 +82,26 @@ test('a clock that says nonsense is not believed', () => {
   const guard = new ClockGuard(null, { wallMs: START, elapsedMs: 0 });
   assert.equal(guard.look({ wallMs: Number.NaN, elapsedMs: 1 }), false);
 });
+
+test('what is published while the clock is behind gets the time that it must be', () => {
+  const hands = new Hands();
+  const guard = new ClockGuard(START - MINUTE, hands);
+  assert.equal(guard.nowMs(hands), START);
+  guard.look({ ...hands.pass(MINUTE) });
+  hands.pass(MINUTE).set(-30 * YEAR);
+  assert.equal(guard.nowMs(hands), START + 2 * MINUTE, 'before anybody looked');
+  for (let minute = 0; minute < 60; minute++) {
+    guard.look({ ...hands.pass(MINUTE) });
+    assert.equal(guard.nowMs(hands), START + (minute + 3) * MINUTE);
+  }
+  guard.look({ ...hands.pass(MINUTE) });
+  assert.equal(guard.nowMs(hands), hands.wallMs, 'after an hour it is believed');
+  hands.set(YEAR);
+  assert.equal(guard.nowMs(hands), hands.wallMs, 'ahead it harms nobody');
+});
+
+test('a start with a clock of 1970 goes on with the time of the last run', () => {
+  const hands = new Hands();
+  const guard = new ClockGuard(START, hands.set(-START));
+  assert.equal(guard.nowMs({ ...hands.pass(5 * MINUTE) }), START + 5 * MINUTE);
+});

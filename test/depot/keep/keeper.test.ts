@@ -228,14 +228,14 @@ test('it looks by itself when there is a hurry, goes on after a failure, and sto
   const keeper = scene.keeper(
     {},
     {
-      sweep: async () => {
-        if (failures-- > 0) throw new Error('no sweep today');
+      keepWall: async () => {
+        if (failures-- > 0) throw new Error('no clock today');
       },
     },
   );
   keeper.start();
   await until('a failure is told', 5000, () => scene.lines.length > 0);
-  assert.deepEqual(scene.lines, ['warn house-keeping: no sweep today']);
+  assert.deepEqual(scene.lines, ['warn house-keeping: no clock today']);
   for (let times = 0; times < 100; times++) keeper.hurry();
   await until('all went, in three looks', 5000, async () => (await scene.left()) === 0);
   await keeper.stop();
