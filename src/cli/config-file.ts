@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { DEPOT_LIMITS } from '../depot/limits.js';
 import { fromSystemError, HaulError } from '../errors.js';
 
 const httpUrl = z.url({ protocol: /^https?$/ });
@@ -13,7 +14,12 @@ export const CONFIG = z.strictObject({
   token: z.string().min(1).optional().describe('token for the depot; then nobody else may read this file'),
   tokenFile: z.string().min(1).optional().describe('a file that holds the token; relative to the config file'),
   ca: z.string().min(1).optional().describe('certificates (PEM) that the depot may be signed with; relative, too'),
-  retentionDays: z.int().min(1).max(36_500).optional().describe('of `haul publish`, unless it is told another'),
+  retentionDays: z
+    .int()
+    .min(1)
+    .max(DEPOT_LIMITS.retentionDays)
+    .optional()
+    .describe('of `haul publish`, unless it is told another'),
 });
 
 export type Config = z.infer<typeof CONFIG>;

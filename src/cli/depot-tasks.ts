@@ -17,16 +17,22 @@ const SHOWN_NAMES = 20;
 
 export type Task = 'check' | 'rebuild';
 
-export function runTask(task: Task, context: Context, data: string): Promise<Outcome> {
-  return withStore(data, (store) => (task === 'check' ? check(context, store, data) : rebuild(context, store, data)));
+/** @param withholds damaged blobs are not delivered from now on; else a check only reads */
+export function runTask(task: Task, context: Context, data: string, withholds: boolean): Promise<Outcome> {
+  if (task === 'rebuild') return withStore(data, false, (store) => rebuild(context, store, data));
+  return withStore(data, !withholds, (store) => check(context, store, data));
 }
 
 /** A folder that is no depot's is not made into one. @throws HaulError NOT_FOUND, IN_USE */
-async function withStore(data: string, work: (store: BlobStore) => Promise<Outcome>): Promise<Outcome> {
+async function withStore(
+  data: string,
+  isReadOnly: boolean,
+  work: (store: BlobStore) => Promise<Outcome>,
+): Promise<Outcome> {
   if (!existsSync(join(data, 'depot.json')))
     throw new HaulError('NOT_FOUND', `there is no depot in ${data}`, { where: data });
   const { openFolderStore } = await import('../depot/store/folders.js');
-  const store = await openFolderStore({ folder: data });
+  const store = await openFolderStore({ folder: data, isReadOnly });
   try {
     return await work(store);
   } finally {
@@ -35,12 +41,12 @@ async function withStore(data: string, work: (store: BlobStore) => Promise<Outco
 }
 
 async function check({ output, signal }: Context, store: BlobStore, data: string): Promise<Outcome> {
-  const [{ checkDepot }, { openCatalogueOf }, { catalogueIn }] = await Promise.all([
+  const [{ checkDepot }, { openCatalogueCopy }, { catalogueIn }] = await Promise.all([
     import('../depot/check.js'),
     import('../depot/open-catalogue.js'),
     import('../depot/rebuild.js'),
   ]);
-  const catalogue = await openCatalogueOf(store, catalogueIn(data));
+  const copy = await openCatalogueCopy(store, catalogueIn(data));
   const started = performance.now();
   const pace = new Pace();
   let done: CheckProgress = { hashedBytes: 0, totalBytes: 0, blobs: 0, totalBlobs: 0 };
@@ -54,13 +60,13 @@ async function check({ output, signal }: Context, store: BlobStore, data: string
     done = progress;
   };
   try {
-    const report = await checkDepot({ store, catalogue, onProgress, signal });
+    const report = await checkDepot({ store, catalogue: copy.catalogue, onProgress, signal });
     view.stop();
     sayChecked(output, report, (performance.now() - started) / 1000);
     return report.isGood ? 'done' : 'failed';
   } finally {
     view.stop();
-    await catalogue.close();
+    await copy.close();
   }
 }
 

@@ -31,6 +31,7 @@ import { delayOrAborted } from './wait.js';
 interface DepotCliOptions extends CommonOptions, EngineCliOptions {
   readonly data: string;
   readonly http?: { readonly host: string | null; readonly port: number };
+  readonly withhold?: boolean;
   readonly tokens?: string;
   readonly anonymous?: AnonymousAccess;
   readonly publicUrl?: string;
@@ -65,7 +66,8 @@ export function depotCommand(run: Runner): Command {
     .addArgument(
       new Argument(
         '[task]',
-        'instead: check every blob against its digest, exit code 1 if anything is bad; or rebuild the catalogue',
+        'instead: check every blob against its digest (only reads; exit code 1 if anything is bad), or rebuild ' +
+          'the catalogue',
       ).choices(TASKS),
     )
     .requiredOption('--data <dir>', 'folder of the depot alone; made when missing')
@@ -76,6 +78,7 @@ export function depotCommand(run: Runner): Command {
         parseListen,
       ),
     )
+    .option('--withhold', 'with check: what is damaged is not delivered any more until it is published again')
     .option('--tokens <file>', 'tokens, as haul token create makes them; read again when it changes')
     .addOption(
       new Option(
@@ -123,7 +126,7 @@ export function depotCommand(run: Runner): Command {
         ? run('depot', options, (context) => depot(context, options), 'service')
         : run('depot', options, async (context) => {
             const { runTask } = await import('./depot-tasks.js');
-            return runTask(task, context, options.data);
+            return runTask(task, context, options.data, options.withhold === true);
           }),
     );
 }

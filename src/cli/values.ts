@@ -4,6 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { LIMITS } from '../config.js';
+import { DEPOT_LIMITS } from '../depot/limits.js';
 import { parseInfoHash, parseSha256 } from '../metainfo/pinned-hash.js';
 import { ADVERTISED_RULE, type Advertised, parseAdvertised } from '../net/advertised.js';
 import { isZone, ZONE_RULE } from '../net/zone.js';
@@ -220,7 +221,8 @@ export function parseListen(text: string): Listen {
 /** Days, 1 to a hundred years. */
 export function parseDays(text: string): number {
   const days = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (days < 1 || days > 36_500) throw new ValueError('A number of days, 1 to 36500.');
+  const { retentionDays } = DEPOT_LIMITS;
+  if (days < 1 || days > retentionDays) throw new ValueError(`A number of days, 1 to ${retentionDays}.`);
   return days;
 }
 

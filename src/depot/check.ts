@@ -1,7 +1,8 @@
 /**
  * Whether a depot's folder is as it must be: every blob is read and hashed, rows and blobs are held against each other,
- * and both against what lies beside the blobs. It changes nothing: what is damaged is named, and publishing the same
- * bytes again mends it. No depot runs on the folder meanwhile.
+ * and both against what lies beside the blobs. With a store that is only read it changes nothing; with another one a
+ * damaged blob is not delivered any more. Publishing the same bytes again mends it. No depot runs on the folder
+ * meanwhile.
  */
 import { HaulError } from '../errors.js';
 import { forEachConcurrently } from '../storage/concurrently.js';

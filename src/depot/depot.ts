@@ -17,8 +17,7 @@ import {
   words,
 } from '../library/check-options.js';
 import type { Depot, DepotOptions } from './api.js';
-
-const RETENTION_DAYS_MAX = 36_500;
+import { DEPOT_LIMITS } from './limits.js';
 
 const isObject: Rule = (value) => (typeof value === 'object' && value !== null ? null : 'must be an object');
 const isHttpUrl: Rule = (value) => {
@@ -40,11 +39,11 @@ const RULES: Rules<DepotOptions> = {
   allowHosts: listOf(words, 'names of hosts'),
   corsOrigins: listOf(isOrigin, 'origins, as https://ci.example.org'),
   tls: isObject,
-  retentionDays: wholeNumber(1, RETENTION_DAYS_MAX),
-  idleDays: wholeNumber(1, RETENTION_DAYS_MAX),
+  retentionDays: wholeNumber(1, DEPOT_LIMITS.retentionDays),
+  idleDays: wholeNumber(1, DEPOT_LIMITS.retentionDays),
   maxBytes: wholeNumber(1, Number.MAX_SAFE_INTEGER),
   maxDiskPercent: wholeNumber(1, 100),
-  artifactBytesMax: wholeNumber(1, 2 ** 44),
+  artifactBytesMax: wholeNumber(1, DEPOT_LIMITS.artifactBytes),
   torrentFromBytes: wholeNumber(0, Number.MAX_SAFE_INTEGER),
   udp: flag,
   engine: isObject,

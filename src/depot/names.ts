@@ -5,13 +5,11 @@
 import { LIMITS } from '../config.js';
 import { HaulError } from '../errors.js';
 import { showName, whyUnsafe } from '../metainfo/paths.js';
+import { DEPOT_LIMITS } from './limits.js';
 
 /** `artifacts`: paths of people. `cas`: a blob by its SHA-256. `ac`: whatever a build tool keeps under 64 digits. */
 export type Space = 'artifacts' | 'cas' | 'ac';
 
-/** Bytes of a whole name in UTF-8: what file systems and proxies bear in a URL. */
-const NAME_BYTES_MAX = 1024;
-const SEGMENTS_MAX = 32;
 const HEX64 = /^[0-9a-f]{64}$/;
 
 /**
@@ -40,9 +38,9 @@ export function fileNameOf(full: string): string {
 
 function whyBadPath(path: string): string | null {
   if (/\p{Surrogate}/u.test(path)) return 'is not Unicode text';
-  if (Buffer.byteLength(path) > NAME_BYTES_MAX) return `is longer than ${NAME_BYTES_MAX} bytes`;
+  if (Buffer.byteLength(path) > DEPOT_LIMITS.nameBytes) return `is longer than ${DEPOT_LIMITS.nameBytes} bytes`;
   const segments = path.split('/');
-  if (segments.length > SEGMENTS_MAX) return `has more than ${SEGMENTS_MAX} parts`;
+  if (segments.length > DEPOT_LIMITS.nameParts) return `has more than ${DEPOT_LIMITS.nameParts} parts`;
   for (const segment of segments) {
     const why = whyUnsafe(segment);
     if (why !== null) return segments.length === 1 ? why : `has a part that ${why}`;

@@ -7,6 +7,7 @@ import { HaulError } from '../errors.js';
 import { blobInfoHash, blobTorrent } from './blob-info.js';
 import type { ArtifactRow, Catalogue, PutOutcome, RowFacts } from './catalogue/port.js';
 import { rowOver, rowToJson } from './catalogue/row.js';
+import { DEPOT_LIMITS } from './limits.js';
 import { Locks } from './locks.js';
 import { fileNameOf, shortName } from './names.js';
 import { notedRow } from './noted-rows.js';
@@ -17,8 +18,6 @@ import type { BlobStore, BlobUpload, ByteRange, FinishedUpload } from './store/p
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MIB = 1024 * 1024;
-/** Retention beyond is for ever, and keeps times exact. */
-const RETENTION_DAYS_MAX = 36_500;
 /** When a row was used is told to the catalogue in company. */
 const TOUCH_MS = 60_000;
 const TOUCHED_MAX = 10_000;
@@ -26,7 +25,7 @@ const SWEEP_AT_ONCE = 64;
 
 export const DEPOT_DEFAULTS = {
   torrentFromBytes: 4 * MIB,
-  blobBytesMax: 2 ** 44,
+  blobBytesMax: DEPOT_LIMITS.artifactBytes,
   /** Slower than a modem for half a minute: gone, or holding us up on purpose. */
   pace: { bytesPerSec: 4 * 1024, windowMs: 30_000 },
 } as const;
@@ -318,7 +317,7 @@ function taken(row: ArtifactRow): HaulError {
 }
 
 function checkRetention(days: number | null): void {
-  if (days === null || (Number.isFinite(days) && days > 0 && days <= RETENTION_DAYS_MAX)) return;
-  const text = `retention of ${days} days: it must be more than 0 and at most ${RETENTION_DAYS_MAX}`;
+  if (days === null || (Number.isFinite(days) && days > 0 && days <= DEPOT_LIMITS.retentionDays)) return;
+  const text = `retention of ${days} days: it must be more than 0 and at most ${DEPOT_LIMITS.retentionDays}`;
   throw new HaulError('BAD_ARGUMENT', text, { option: 'retention-days' });
 }

@@ -2,8 +2,8 @@
 import type { Engine } from '../api.js';
 import type { Catalogue } from './catalogue/port.js';
 import type { Check } from './http/inside.js';
+import { DEPOT_LIMITS } from './limits.js';
 import type { BlobStore } from './store/port.js';
-import { FREE_BYTES_MIN } from './store/room.js';
 
 interface Parts {
   readonly store: Pick<BlobStore, 'space'>;
@@ -24,7 +24,7 @@ export function readinessOf({ store, catalogue, engine }: Parts): Promise<readon
   return Promise.all([
     check('store', async () => {
       const space = await store.space();
-      return space !== null && space.freeBytes < FREE_BYTES_MIN ? 'the disk is full' : '';
+      return space !== null && space.freeBytes < DEPOT_LIMITS.freeBytes ? 'the disk is full' : '';
     }),
     check('catalogue', async () => {
       await catalogue.counts();

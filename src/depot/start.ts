@@ -33,6 +33,7 @@ import { problemOf } from './http/problems.js';
 import type { HttpServer } from './http/server.js';
 import { type Certificate, openCertificate } from './http/tls.js';
 import { openTokens, type TokenSource } from './http/token-file.js';
+import { DEPOT_LIMITS } from './limits.js';
 import { openCatalogueOf } from './open-catalogue.js';
 import { Depot as Publishing } from './publish.js';
 import type { Depository } from './publish-port.js';
@@ -166,7 +167,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
     readiness: () => readinessOf(inner),
     metrics: () => house.metrics(),
     status: statusSource({ ...inner, activity, house, tracker, pieceMapOf, requests: () => requests() }),
-    artifactBytesMax: options.artifactBytesMax ?? 2 ** 44,
+    artifactBytesMax: options.artifactBytesMax ?? DEPOT_LIMITS.artifactBytes,
     version: VERSION,
   };
   const cache = await openCacheDoor(data, inside);

@@ -4,16 +4,21 @@ import path from 'node:path';
 import ts from 'typescript';
 import { PACKAGE_ROOT } from '../../lab/root.js';
 import { DEFAULTS, LIMITS } from '../../src/config.js';
+import { CACHE_LIMITS } from '../../src/depot/doors/limits.js';
+import { DEPOT_HTTP_LIMITS } from '../../src/depot/http/limits.js';
+import { DEPOT_LIMITS } from '../../src/depot/limits.js';
 import { DHT_LIMITS } from '../../src/dht/limits.js';
 import { TRACKER_LIMITS } from '../../src/tracker/limits.js';
 
 const CONFIG = 'src/config.ts';
 const DHT_CONFIG = 'src/dht/limits.ts';
 const TRACKER_CONFIG = 'src/tracker/limits.ts';
+const DEPOT_CONFIGS = ['src/depot/limits.ts', 'src/depot/http/limits.ts', 'src/depot/doors/limits.ts'] as const;
 const BYTE_UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 const HEAD = `# Limits and defaults
 
-This page is made from \`${CONFIG}\`, \`${TRACKER_CONFIG}\` and \`${DHT_CONFIG}\` by
+This page is made from \`${CONFIG}\`, \`${TRACKER_CONFIG}\`, \`${DHT_CONFIG}\` and
+\`${DEPOT_CONFIGS.join('`, `')}\` by
 \`npm run docs:pages\`. Above a limit there is a clear error, or a peer is dropped with a reason, and nothing is lost.
 Limits guard against hostile input. Some of them, and most defaults, have an option: see [commands.md](commands.md), and
 \`EngineOptions\` and \`AddOptions\` of the library.
@@ -32,6 +37,9 @@ const GROUPS: readonly Group[] = [
   { name: 'DEFAULTS', title: 'Defaults of the engine', values: DEFAULTS },
   { name: 'TRACKER_LIMITS', title: 'Limits of the tracker', values: TRACKER_LIMITS },
   { name: 'DHT_LIMITS', title: 'Limits of the DHT', values: DHT_LIMITS },
+  { name: 'DEPOT_LIMITS', title: 'Limits of a depot', values: DEPOT_LIMITS },
+  { name: 'DEPOT_HTTP_LIMITS', title: 'Limits of its HTTP server', values: DEPOT_HTTP_LIMITS },
+  { name: 'CACHE_LIMITS', title: 'Limits of its Actions cache', values: CACHE_LIMITS },
 ];
 
 export interface Knob {
@@ -107,7 +115,7 @@ function table({ name, title, values }: Group, text: string): string {
 }
 
 export function readConfig(): string {
-  return [CONFIG, TRACKER_CONFIG, DHT_CONFIG]
+  return [CONFIG, TRACKER_CONFIG, DHT_CONFIG, ...DEPOT_CONFIGS]
     .map((file) => readFileSync(path.join(PACKAGE_ROOT, file), 'utf8'))
     .join('\n');
 }

@@ -24,7 +24,7 @@ const PURE: readonly RegExp[] = [
   /^src\/(?:metainfo|scheduler|wire)\/.*\.ts$/,
   /^src\/storage\/port\.ts$/,
   /^src\/work\/(?:file-stamp|port)\.ts$/,
-  /^src\/depot\/(?:names|catalogue\/(?:audit|counts|keys|port|row)|keep\/(?:clock-guard|decide))\.ts$/,
+  /^src\/depot\/(?:limits|names|catalogue\/(?:audit|counts|keys|port|row)|keep\/(?:clock-guard|decide))\.ts$/,
   /^src\/library\/(?:check-options|engine-options|metainfo-argument)\.ts$/,
   /^src\/torrent\/(?:contacts|health|pex)\.ts$/,
   /^src\/magnet\/(?:link|assembly)\.ts$/,

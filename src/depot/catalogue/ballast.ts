@@ -5,10 +5,11 @@
 import { open, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fallocate, isSupported } from '../../native/mmap-io.js';
+import { DEPOT_LIMITS } from '../limits.js';
 
-/** To be opened anew LevelDB writes a table of what its log holds (4 MiB), and files of a few KiB. */
+/** What LevelDB writes to be opened anew. */
 export const REOPEN_BYTES: number = 6 * 1024 * 1024;
-const BALLAST_BYTES = 8 * 1024 * 1024;
+const BALLAST_BYTES = DEPOT_LIMITS.ballastBytes;
 /** It takes no space that somebody else is about to need. */
 const FREE_BYTES_MIN = 3 * BALLAST_BYTES;
 

@@ -46,12 +46,11 @@ export const DEPOT_HTTP_LIMITS = {
   listenerBytes: 256 * KIB,
   /** A comment for each listener, so that proxies keep the connection. */
   listenerBeatMs: 15_000,
-  /** Longest time that a name may be kept, in days: a hundred years. */
-  retentionDays: 36_500,
   /** Uploads that are under way when the depot is told to stop may go on for so long. */
   graceMs: 30_000,
-  /** Wrong tokens and passkeys of one address (IPv6: one /64) in `guessesMs`: more than a fleet with an old one has. */
+  /** Wrong tokens and passkeys of one address (IPv6: one /64), more than a fleet with an old one has, */
   guesses: 600,
+  /** in so long. */
   guessesMs: 60_000,
   /** Addresses whose guesses are counted at once. */
   guessers: 4_096,

@@ -1,5 +1,6 @@
 /** Shapes of parameters and answers: requests are checked with them, and OpenAPI shows them. */
 import { z } from 'zod';
+import { DEPOT_LIMITS } from '../limits.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 
 /** A decimal number of a query. */
@@ -16,7 +17,7 @@ const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
 const mark = z.literal('');
 
 export const PUT_QUERY = z.strictObject({
-  'retention-days': whole(1, DEPOT_HTTP_LIMITS.retentionDays)
+  'retention-days': whole(1, DEPOT_LIMITS.retentionDays)
     .optional()
     .describe('days until the artifact goes; without it the rule of the depot holds'),
   overwrite: flag.optional().describe('true: another artifact of this name is replaced; needs the scope delete, too'),

@@ -15,11 +15,12 @@ import { forceFileSystem } from '../../storage/force.js';
 import { stampOf } from '../../storage/stamp-files.js';
 import { type FileStamp, isUnchanged } from '../../work/file-stamp.js';
 import { DiskThread, type Settlement } from '../disk-threads.js';
+import { DEPOT_LIMITS } from '../limits.js';
 import { isOneOf, passOver } from './codes.js';
 import { type Force, GroupCommit, type Hands } from './group.js';
 import { KnownBlobs, READ_FLAGS } from './known-blobs.js';
 import { isSha256, Layout, SMALL_BYTES } from './layout.js';
-import { claimFolder, type FolderClaim } from './own.js';
+import { claimFolder, type FolderClaim, lookIntoFolder } from './own.js';
 import type {
   BlobStat,
   BlobStore,
@@ -38,20 +39,23 @@ import { FolderUpload, type Uploads } from './upload.js';
 import { hashFile } from './verify.js';
 
 const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY;
-const HASH_THREADS_MAX = 4;
 const STATS_AT_ONCE = 16;
 
 export interface FolderStoreOptions {
   /** Made when missing. One that is not a depot's is not touched. */
   readonly folder: string;
+  /** Nothing in the folder is changed, also nothing that was under way removed; what would change it is READ_ONLY. */
+  readonly isReadOnly?: boolean;
   /** Tests put their own steps between. */
   readonly wrapHands?: (hands: Hands) => Hands;
 }
 
 /** @throws HaulError IN_USE, BAD_ARGUMENT (not a depot's folder), and what the file system says */
 export async function openFolderStore(options: FolderStoreOptions): Promise<FolderStore> {
-  const claim = await claimFolder(options.folder);
+  const { folder, isReadOnly = false } = options;
+  const claim = await (isReadOnly ? lookIntoFolder(folder) : claimFolder(folder));
   const files = new DiskThread();
+  if (isReadOnly) return new FolderStore(claim, files, 0, options);
   try {
     const prepared = await files.prepare(claim.root);
     return new FolderStore(claim, files, prepared.blobBytes, options);
@@ -78,16 +82,17 @@ export class FolderStore implements BlobStore {
   #notes: { readonly file: string; readonly size: number; readonly rows: ReturnType<typeof parseNotes> } | null = null;
   /** Blobs that are gone, of which the file of lines could not be told. */
   readonly #namesToForget = new Set<string>();
+  readonly #isReadOnly: boolean;
   #isClosed = false;
 
-  constructor(claim: FolderClaim, files: DiskThread, blobBytes: number, { wrapHands }: FolderStoreOptions) {
+  constructor(claim: FolderClaim, files: DiskThread, blobBytes: number, options: FolderStoreOptions) {
     this.#claim = claim;
     this.#layout = new Layout(claim.root);
     const room = new Room(claim.root);
     this.#uploads = { heldBytes: 0, fileBytes: 0, claim: (lengthBytes) => room.claim(lengthBytes) };
     this.#files = files;
     this.#blobBytes = blobBytes;
-    const threads = Math.min(HASH_THREADS_MAX, availableParallelism());
+    const threads = Math.min(DEPOT_LIMITS.hashThreads, availableParallelism());
     this.#hashers = Array.from({ length: threads }, () => new DiskThread());
     const hands: Hands = {
       write: (small, isForced) => files.write(small, isForced),
@@ -95,16 +100,18 @@ export class FolderStore implements BlobStore {
       remove: (leftovers) => files.remove(leftovers),
       openForce: () => openForce(claim.root),
     };
-    this.#group = new GroupCommit(wrapHands?.(hands) ?? hands);
+    this.#isReadOnly = options.isReadOnly ?? false;
+    this.#group = new GroupCommit(options.wrapHands?.(hands) ?? hands);
     this.#known = new KnownBlobs(this.#layout, {
       digest: (path, lengthBytes) => {
         const pieceLengthBytes = choosePieceLength(lengthBytes);
         return hashFile(this.#hasher(), ++this.#lastUpload, path, { lengthBytes, pieceLengthBytes });
       },
-      keep: (sha256, text) => {
+      keep: async (sha256, text) => {
+        if (this.#isReadOnly) return;
         const temporary = this.#layout.temporary(`${this.#run}-${++this.#lastUpload}.json`);
         const beside = { temporary, place: this.#layout.sidecar(sha256), text };
-        return this.#group.commit({ small: null, settlement: { rename: null, beside, line: null } });
+        await this.#group.commit({ small: null, settlement: { rename: null, beside, line: null } });
       },
     });
   }
@@ -230,13 +237,14 @@ export class FolderStore implements BlobStore {
   }
 
   async verify(sha256: string, options: VerifyOptions = {}): Promise<boolean> {
-    this.#check();
+    this.#checkOpen();
     const place = this.#layout.blob(checked(sha256));
     const status = await this.#look(place);
     if (status === null) throw new HaulError('NOT_FOUND', `the blob ${sha256} is not there`, { sha256 });
     const file = { lengthBytes: status.size, pieceLengthBytes: null };
     const { sha256: found } = await hashFile(this.#hasher(), ++this.#lastUpload, place, file, options);
     if (found === sha256) return true;
+    if (this.#isReadOnly) return false;
     // Without its record it is hashed before it is read.
     this.#known.forget(sha256);
     await unlink(this.#layout.sidecar(sha256)).catch(passOver('ENOENT'));
@@ -264,9 +272,13 @@ export class FolderStore implements BlobStore {
   async *list(): AsyncGenerator<BlobStat> {
     for (let index = 0; index < 256; index++) {
       const folder = join(this.#layout.blobs, index.toString(16).padStart(2, '0'));
-      const names = await readdir(folder).catch((error) => {
-        throw fromSystemError(error, 'read', folder);
-      });
+      // Where nothing was made in it nothing is in it.
+      const names = await readdir(folder)
+        .catch(passOver('ENOENT'))
+        .catch((error) => {
+          throw fromSystemError(error, 'read', folder);
+        });
+      if (names === null) continue;
       const found: BlobStat[] = [];
       await forEachConcurrently(names.filter(isSha256), STATS_AT_ONCE, async (sha256) => {
         const status = await this.#look(join(folder, sha256));
@@ -295,6 +307,11 @@ export class FolderStore implements BlobStore {
   }
 
   #check(): void {
+    this.#checkOpen();
+    if (this.#isReadOnly) throw new HaulError('READ_ONLY', 'the store is only read', { where: this.#claim.root });
+  }
+
+  #checkOpen(): void {
     if (this.#isClosed) throw new HaulError('CLOSED', 'the store was closed');
   }
 

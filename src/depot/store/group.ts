@@ -9,6 +9,7 @@
 import type { HaulError } from '../../errors.js';
 import { fromSystemError } from '../../errors.js';
 import type { Outcome, SettledOutcome, Settlement, SmallFile } from '../disk-threads.js';
+import { DEPOT_LIMITS } from '../limits.js';
 
 /**
  * All of the file system is forced. It must be opened before what it forces is written: the kernel tells of each error
@@ -43,7 +44,6 @@ interface Waiting {
   readonly reject: (error: HaulError) => void;
 }
 
-const GROUP_MAX = 512;
 const GROUPS_AT_ONCE = 2;
 /** From this many on one force of the file system costs less than one for each. */
 const FORCE_ALL_FROM = 3;
@@ -80,7 +80,7 @@ export class GroupCommit {
   #next(): void {
     if (this.#waiting.length === 0 || this.#running >= GROUPS_AT_ONCE) return;
     this.#running++;
-    void this.#group(this.#waiting.splice(0, GROUP_MAX)).then(() => {
+    void this.#group(this.#waiting.splice(0, DEPOT_LIMITS.groupBlobs)).then(() => {
       this.#running--;
       this.#next();
       if (this.#running === 0) for (const done of this.#onIdle.splice(0)) done();

@@ -11,12 +11,9 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { DEPOT_LIMITS } from '../limits.js';
 
-/**
- * Blobs up to this long are held in memory while they come, are written in company, and are hashed whenever they are
- * read: that costs less than to keep a stamp of each.
- */
-export const SMALL_BYTES: number = 64 * 1024;
+export const SMALL_BYTES: number = DEPOT_LIMITS.smallBlobBytes;
 
 const SHA256 = /^[0-9a-f]{64}$/;
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fromSystemError, HaulError } from '../../errors.js';
 import { LOCK_EX, loadFlock } from '../../native/flock.js';
 import { forceFile, forceFolder } from '../../storage/force.js';
+import { passOver } from './codes.js';
 import { Layout } from './layout.js';
 
 const FORMAT = 1;
@@ -14,6 +15,21 @@ export interface FolderClaim {
   /** Without links. */
   readonly root: string;
   release(): Promise<void>;
+}
+
+/** Of a folder that is only read: nothing is made or written in it. @throws HaulError as `claimFolder`, NOT_FOUND */
+export async function lookIntoFolder(folder: string): Promise<FolderClaim> {
+  try {
+    const layout = new Layout(await realpath(folder));
+    await checkMark(layout);
+    const lock = await open(layout.lock, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+      passOver('ENOENT'),
+    );
+    if (lock !== null && loadFlock()?.(lock.fd, LOCK_EX) === 'busy') throw await inUse(lock, layout.lock);
+    return { root: layout.root, release: async () => lock?.close() };
+  } catch (error) {
+    throw fromSystemError(error, 'read', folder);
+  }
 }
 
 /** @throws HaulError IN_USE, BAD_ARGUMENT, and what the file system says */
@@ -84,9 +100,14 @@ async function takeLock(file: string): Promise<FileHandle> {
       .catch(() => {});
     return handle;
   }
+  throw await inUse(handle, file);
+}
+
+/** Closes it. */
+async function inUse(handle: FileHandle, file: string): Promise<HaulError> {
   const text = await handle.readFile('utf8').catch(() => '');
   await handle.close();
   const pid = /^\d{1,10}\n$/.test(text) ? Number(text) : null;
   const who = pid === null ? 'another process' : `process ${pid}`;
-  throw new HaulError('IN_USE', `${file}: ${who} uses this depot`, pid === null ? {} : { pid });
+  return new HaulError('IN_USE', `${file}: ${who} uses this depot`, pid === null ? {} : { pid });
 }

@@ -94,7 +94,8 @@ export interface BlobStore {
   note(sha256: string, name: string, row: string | null): Promise<void>;
   /**
    * Reads and hashes it whole, off this thread, whatever is known of it. False: it is not what it is called, and will
-   * not be read before it is committed anew. Throws NOT_FOUND. Several at once share the threads.
+   * not be read before it is committed anew (unless the store is only read). Throws NOT_FOUND. Several at once share
+   * the threads.
    */
   verify(sha256: string, options?: VerifyOptions): Promise<boolean>;
   /** False: it was not there. Whoever reads it goes on. */

@@ -9,6 +9,7 @@ import { HaulError } from '../../errors.js';
 import { pageBuffer } from '../../native/page-buffer.js';
 import { stampOf } from '../../storage/stamp-files.js';
 import { type FileStamp, isUnchanged } from '../../work/file-stamp.js';
+import { DEPOT_LIMITS } from '../limits.js';
 import type { ByteRange } from './port.js';
 
 export const SLICE_BYTES: number = 1024 * 1024;
@@ -16,8 +17,6 @@ export const SLICE_BYTES: number = 1024 * 1024;
 /** Kept for the next reader: new memory costs a fault for each page. */
 const SPARE_MAX = 16;
 const spares: Buffer[] = [];
-/** In use by readers at once; whoever comes then reads in short slices. */
-const BUFFERS_MAX = 128;
 const SHORT_SLICE_BYTES = 64 * 1024;
 let buffersInUse = 0;
 
@@ -38,7 +37,7 @@ export async function* readSlices(
   { begin, end }: ByteRange,
   sha256: string,
 ): AsyncGenerator<Uint8Array> {
-  const isShort = buffersInUse >= BUFFERS_MAX || end - begin <= SHORT_SLICE_BYTES;
+  const isShort = buffersInUse >= DEPOT_LIMITS.readerBuffers || end - begin <= SHORT_SLICE_BYTES;
   const sliceBytes = isShort ? SHORT_SLICE_BYTES : SLICE_BYTES;
   const buffers = isShort ? [pageBuffer(sliceBytes), pageBuffer(sliceBytes)] : [takeBuffer(), takeBuffer()];
   let count = 0;

@@ -4,10 +4,9 @@
  */
 import { statfs } from 'node:fs/promises';
 import { HaulError } from '../../errors.js';
+import { DEPOT_LIMITS } from '../limits.js';
 
-/** Free bytes below which nothing is taken in. Of a small file system a twentieth. */
-export const FREE_BYTES_MIN: number = 16 * 1024 * 1024;
-const SHARE_MIN = 1 / 20;
+const SHARE_MIN = 0.05;
 /** The answer of the disk holds so long, unless it says that there is little. */
 const FRESH_MS = 1_000;
 const LITTLE = 64;
@@ -16,8 +15,9 @@ export class Room {
   readonly #folder: string;
   readonly #now: () => number;
   #askedMs = -Infinity;
+  #asking: Promise<void> | null = null;
   #freeBytes = 0;
-  #minBytes = FREE_BYTES_MIN;
+  #minBytes = DEPOT_LIMITS.freeBytes;
 
   /** @param now milliseconds that only go on */
   constructor(folder: string, now: () => number = () => performance.now()) {
@@ -28,7 +28,13 @@ export class Room {
   /** So many more bytes are about to be written. @throws HaulError NO_SPACE */
   async claim(lengthBytes: number): Promise<void> {
     const isKnown = this.#now() - this.#askedMs < FRESH_MS && this.#freeBytes - lengthBytes > LITTLE * this.#minBytes;
-    if (!isKnown) await this.#ask();
+    if (!isKnown) {
+      // Those of one moment go on together.
+      this.#asking ??= this.#ask().finally(() => {
+        this.#asking = null;
+      });
+      await this.#asking;
+    }
     this.#freeBytes -= lengthBytes;
     if (this.#freeBytes >= this.#minBytes) return;
     this.#askedMs = -Infinity;
@@ -40,6 +46,6 @@ export class Room {
     const { bavail, blocks, bsize } = await statfs(this.#folder);
     this.#askedMs = this.#now();
     this.#freeBytes = bavail * bsize;
-    this.#minBytes = Math.min(FREE_BYTES_MIN, Math.floor(blocks * bsize * SHARE_MIN));
+    this.#minBytes = Math.min(DEPOT_LIMITS.freeBytes, Math.floor(blocks * bsize * SHARE_MIN));
   }
 }

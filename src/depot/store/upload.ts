@@ -17,6 +17,7 @@ import { whenRoom } from '../../storage/patience.js';
 import { stampOf } from '../../storage/stamp-files.js';
 import type { FileStamp } from '../../work/file-stamp.js';
 import type { DiskThread } from '../disk-threads.js';
+import { DEPOT_LIMITS } from '../limits.js';
 import { isOneOf } from './codes.js';
 import { SMALL_BYTES } from './layout.js';
 import type { BlobUpload, FinishedUpload, UploadOptions } from './port.js';
@@ -28,10 +29,6 @@ const GATHER_CHUNKS = 512;
 /** So many chunks that are shorter than so many bytes are copied together. */
 const CRUMBS = 128;
 const CRUMB_BYTES = 512;
-/** Of all uploads together, in memory. Beyond the half each chunk is written when it comes. */
-const HELD_BYTES_MAX = 64 * MIB;
-/** Hashing that is further behind holds the upload up: what it reads is to be in memory still. */
-const LAG_BYTES_MAX = 128 * MIB;
 /** A message to the thread for each. */
 const HASH_STEP_BYTES = 8 * MIB;
 const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -150,13 +147,13 @@ export class FolderUpload implements BlobUpload {
     // Each is a view of a buffer that may be far longer.
     if (this.#held.length >= CRUMBS && this.#heldBytes < CRUMBS * CRUMB_BYTES) this.#held = [Buffer.concat(this.#held)];
     if (!this.#hasFile && this.#heldBytes <= SMALL_BYTES) return;
-    const isScarce = this.#shared.heldBytes > HELD_BYTES_MAX / 2;
+    const isScarce = this.#shared.heldBytes > DEPOT_LIMITS.heldBytes / 2;
     if (!isScarce && this.#heldBytes < GATHER_BYTES && this.#held.length < GATHER_CHUNKS) return;
     await this.#writing;
     this.#check();
     this.#writing = this.#flush();
     if (isScarce) await this.#writing;
-    while (this.#fileBytes - this.#hashedBytes > LAG_BYTES_MAX && this.#failure === null) {
+    while (this.#fileBytes - this.#hashedBytes > DEPOT_LIMITS.hashLagBytes && this.#failure === null) {
       await new Promise<void>((resolve) => (this.#onHashed = resolve));
     }
     this.#check();
