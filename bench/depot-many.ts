@@ -118,7 +118,8 @@ async function listAll(
   return performance.now() - begin;
 }
 
-async function fill(data: string, rows: number): Promise<void> {
+/** So many artifacts of 100 bytes are there then. */
+export async function fill(data: string, rows: number): Promise<void> {
   const store = await openFolderStore({ folder: data });
   const catalogue = await openCatalogueOf(store, catalogueIn(data));
   const depot = new Depot({ store, catalogue });

@@ -7,6 +7,7 @@
  *   lastSec, timesIdeal   the last curl; ÷ the bound that the links set (support/swarm-ideal.ts). Bar: 1.3
  *   copies                bytes that left the depot's link ÷ the image. Bar: 1.5
  *   peerShare             of what agents got, from each other
+ *   machineBusyShare      of all cores: near 1 it was the machine, not the links, that set the time
  */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -17,6 +18,7 @@ import { NGINX, startNginx } from '../lab/nginx.js';
 import { Scope } from '../lab/scope.js';
 import { tempFolder } from '../lab/temp.js';
 import { sha256File } from '../lab/tree.js';
+import { busyBetween, machineTimes } from './support/busy.js';
 import { type CapMethod, openCaps, type Place, sentBytes } from './support/caps.js';
 import { changeImage, curl, makeImage, type Running, startAgent, startDepot, WRITER } from './support/depot-world.js';
 import { defaultFolder } from './support/job.js';
@@ -149,7 +151,9 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
       urlOf = () => `${url}/image.raw`;
     }
     const before = await sentBytes(source);
+    const timesBefore = machineTimes();
     const seconds = await fetchAll(scope, machines, urlOf);
+    const machineBusyShare = busyBetween(timesBefore, machineTimes());
     const copies = ((await sentBytes(source)) - before) / imageBytes;
     await checkAll(machines, image);
     const lastSec = Math.max(...seconds);
@@ -158,6 +162,7 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
       p50Sec: quantile(seconds, 0.5),
       timesIdeal: lastSec / idealSec(plan, imageBytes),
       copies,
+      machineBusyShare,
       ...(who === 'depot' ? { peerShare: await peerShare(agents) } : {}),
     };
   } finally {

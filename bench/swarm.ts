@@ -24,6 +24,7 @@ import { sha256File } from '../lab/tree.js';
 import { withDeadline } from '../lab/wait.js';
 import { createTorrent } from '../src/content/create.js';
 import { createWorkPool } from '../src/work/pool.js';
+import { busyBetween, machineTimes } from './support/busy.js';
 import { CAP_NAMES, type CapMethod, type CapName, openCaps, type Place } from './support/caps.js';
 import { removeAtEnd } from './support/job.js';
 import { makeFile } from './support/make-file.js';
@@ -228,22 +229,6 @@ class SwarmRun {
       process.stderr.write(`${this.scenario}: the machine was busy, not only the links: lower --rate or --leeches\n`);
     }
   }
-}
-
-interface MachineTimes {
-  readonly idle: number;
-  readonly all: number;
-}
-
-function machineTimes(): MachineTimes {
-  const times = os.cpus().flatMap(({ times }) => Object.entries(times));
-  const sum = (entries: typeof times) => entries.reduce((total, [, ms]) => total + ms, 0);
-  return { idle: sum(times.filter(([name]) => name === 'idle')), all: sum(times) };
-}
-
-/** Part of all cores that was not idle: with everything else that ran. */
-function busyBetween(before: MachineTimes, after: MachineTimes): number {
-  return 1 - (after.idle - before.idle) / Math.max(1, after.all - before.all);
 }
 
 async function makeImage(scope: Scope, plan: Plan): Promise<Image> {
