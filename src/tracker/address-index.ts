@@ -20,8 +20,9 @@ export class AddressIndex {
   /** @param width bytes of an address: even. @param secret 32 bits that no client knows: nobody can aim at a place */
   constructor(width: number, secret: number) {
     this.#width = width;
-    this.#seed = secret | 0;
-    this.#factor = Math.imul(secret ^ 0x2545f491, 0x9e3779b1) | 1;
+    const { seed, factor } = hashNumbers(secret);
+    this.#seed = seed;
+    this.#factor = factor;
   }
 
   /** Makes it anew. @param capacity slots that the table may have, a power of two */
@@ -91,11 +92,24 @@ export class AddressIndex {
   }
 
   #hash(bytes: Uint8Array, at: number): number {
-    let hash = this.#seed;
-    for (let i = at; i < at + this.#width; i += 2) {
-      hash = Math.imul(hash ^ (bytes[i]! | (bytes[i + 1]! << 8)), this.#factor);
-      hash ^= hash >>> 15;
-    }
-    return hash;
+    return placeHash(bytes, at, this.#width, this.#seed, this.#factor);
   }
+}
+
+/** 32 bits for the address at `at`. @param factor odd; both numbers are of a secret */
+export function placeHash(bytes: Uint8Array, at: number, width: number, seed: number, factor: number): number {
+  let hash = seed;
+  for (let i = at; i < at + width; i += 2) {
+    hash = Math.imul(hash ^ (bytes[i]! | (bytes[i + 1]! << 8)), factor);
+    hash ^= hash >>> 15;
+  }
+  // As MurmurHash3 ends: without it one factor of a hundred leaves the ports of a host side by side.
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}
+
+/** The two numbers for `placeHash`. @param secret 32 bits */
+export function hashNumbers(secret: number): { readonly seed: number; readonly factor: number } {
+  return { seed: secret | 0, factor: Math.imul(secret ^ 0x2545f491, 0x9e3779b1) | 1 };
 }

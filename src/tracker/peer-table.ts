@@ -175,9 +175,9 @@ export class PeerTable {
     const first = leechesOnly ? this.seedCount : 0;
     const size = this.sampleSize(leechesOnly, except);
     const picked = Math.min(wanted, size);
-    for (let i = 0; i < picked; i++) {
-      const low = Math.floor((i * size) / picked);
-      const high = Math.floor(((i + 1) * size) / picked);
+    for (let i = 0, low = 0, high = 0; i < picked; i++) {
+      low = high;
+      high = Math.floor(((i + 1) * size) / picked);
       const slot = first + low + (high - low === 1 ? 0 : Math.floor(random() * (high - low)));
       // The excepted slot is left out by counting past it.
       out[i] = except >= first && slot >= except ? slot + 1 : slot;
