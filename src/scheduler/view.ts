@@ -21,8 +21,9 @@ export class SchedulerView {
   }
 
   /**
-   * Our HAVE messages go to this peer. Seeds need none, but learn from them who passes pieces on (hoarders.ts); where
-   * seeds are many their choice matters little, and a HAVE to each costs us more than it is worth.
+   * Our HAVE messages go to this peer at once. Seeds need none, but learn from them who passes pieces on (hoarders.ts);
+   * where seeds are many their choice matters little, and a HAVE to each costs us more than it is worth: then they hear
+   * later (`swarm/seed-news.ts`).
    */
   isTold(slot: PeerSlot): boolean {
     return !this.#p.peers.isSeed(slot) || SEEDS_TOLD * this.#p.availability.seedCount <= this.#p.peers.active.size;

@@ -16,6 +16,7 @@ import type { Inflow } from './inflow.js';
 import { Peer, type PeerOwner } from './peer.js';
 import { Receiver, type ReceiverOwner } from './receive.js';
 import type { Remote } from './remote.js';
+import { SeedNews } from './seed-news.js';
 import { Server, type ServerOwner } from './serve.js';
 import { silentSources } from './silence.js';
 import type { Unfinished } from './unfinished.js';
@@ -84,6 +85,7 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
   readonly #name: string;
   readonly #downloads: Throttle;
   readonly #freeSlots: PeerSlot[] = [];
+  readonly #seedNews = new SeedNews();
   readonly #maxPeers: number;
   #wasSuperSeeding: boolean;
   #wasLimited = false;
@@ -181,6 +183,7 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
     else this.peerCount++;
     // What we have is said first (BEP 3, 6): a super-seed may reveal a piece as soon as the scheduler knows the peer.
     remote.greet(this.scheduler.isSuperSeeding || this.have.count === 0 ? null : this.have);
+    this.#seedNews.joined(slot);
     this.scheduler.addPeer(slot, this.now());
     if (remote.supportsFast) this.scheduler.setFast(slot, true);
     // Who comes to a seed wants something of it: unchoked behind our first words it may ask a round trip sooner.
@@ -216,6 +219,7 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
     this.scheduler.tick(nowMs);
     this.scheduler.fillHungry(nowMs);
     for (const peer of this.peers) peer?.tick(nowMs);
+    this.#seedNews.tick(this.peers);
     this.server.giveWay();
     if (!this.#wasSuperSeeding || this.scheduler.isSuperSeeding) return;
     this.#wasSuperSeeding = false;
@@ -234,7 +238,12 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
   pieceVerified(piece: PieceIndex): void {
     this.#owner.onPieceVerified(piece);
     if (this.isClosed) return;
-    for (const peer of this.peers) if (peer !== null && this.scheduler.view.isTold(peer.slot)) peer.remote.have(piece);
+    this.#seedNews.verified(piece);
+    for (const peer of this.peers) {
+      if (peer === null || !this.scheduler.view.isTold(peer.slot)) continue;
+      peer.remote.have(piece);
+      this.#seedNews.heard(peer.slot);
+    }
     if (this.isComplete) {
       this.#owner.onComplete();
       this.dropRedundantPeers();
