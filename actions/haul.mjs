@@ -29,6 +29,11 @@ export function tell(kind, message) {
   process.stdout.write(`::${kind}::${text}\n`);
 }
 
+/** What a depot says begins no line, where the runner would take it for a command. */
+export function oneLine(text) {
+  return String(text).replaceAll(/\p{Cc}/gu, ' ');
+}
+
 /** As the originals have it. */
 const FORBIDDEN = /[":<>|*?\\/\r\n]/;
 

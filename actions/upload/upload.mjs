@@ -1,5 +1,5 @@
 // Publishes files of a job as one tar below the name of the run. Inputs come as HAUL_…, see action.yml.
-import { checkName, flag, folderOfRun, haul, idOf, input, main, setOutput } from '../haul.mjs';
+import { checkName, flag, folderOfRun, haul, idOf, input, main, oneLine, setOutput } from '../haul.mjs';
 
 /** A line is a path; what is empty or behind a "#" at its begin is none. */
 function pathsOf(text) {
@@ -29,5 +29,5 @@ await main(async () => {
   setOutput('artifact-id', idOf(name));
   setOutput('artifact-url', url);
   setOutput('artifact-digest', sha256);
-  process.stdout.write(`artifact ${name}: ${lengthBytes} bytes, sha256 ${sha256}\n${url}\n`);
+  process.stdout.write(`artifact ${name}: ${lengthBytes} bytes, sha256 ${sha256}\n  ${oneLine(url)}\n`);
 });

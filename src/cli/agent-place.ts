@@ -47,12 +47,14 @@ export async function needPlace(options: DepotPlaceOptions, output: Pick<Output,
 function whyAway(url: string): Promise<string | null> {
   if (!/^http:/i.test(url)) return Promise.resolve(null);
   return new Promise((resolve) => {
-    const request = get(`${url}/healthz`, { agent: false, timeout: ANSWER_MS }, (response) => {
-      response.resume();
-      resolve(response.statusCode === 200 ? null : `it answered ${response.statusCode}`);
+    const request = get(`${url}/healthz`, { agent: false }, ({ statusCode }) => {
+      resolve(statusCode === 200 ? null : `it answered ${statusCode}`);
+      // What follows may have no end.
+      request.destroy();
     });
-    request.once('timeout', () => request.destroy(new Error(`nothing came for ${ANSWER_MS / 1000} s`)));
-    request.once('error', (error: NodeJS.ErrnoException) =>
+    const late = setTimeout(() => request.destroy(new Error(`no answer within ${ANSWER_MS / 1000} s`)), ANSWER_MS);
+    request.once('close', () => clearTimeout(late));
+    request.on('error', (error: NodeJS.ErrnoException) =>
       resolve(error.code === 'ECONNREFUSED' ? 'nobody answers there' : error.message),
     );
   });

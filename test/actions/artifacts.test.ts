@@ -44,11 +44,12 @@ test('globs, folders and excludes make an artifact, and a download gives the fil
     'out/a b/ü.txt': 'words',
     'out/tmp/scratch.txt': 'not this',
     'out/tmp/keep.txt': 'but this',
+    'out/skip/deep/x': 'not this',
     'out/.secret': 'not this',
     'README.md': 'not this',
   });
   await chmod(join(runner.workspace, 'out', 'run'), 0o755);
-  const path = '# what is built\nout/*\n  !out/tmp/*.txt\r\nout/tmp/keep.txt\n\n!out/none/**\n';
+  const path = '# what is built\nout/*\n!out/skip/\n  !out/tmp/*.txt\r\nout/tmp/keep.txt\n\n!out/none/**\n';
   const up = await runAction(runner, 'upload', { name: 'build x', path, 'retention-days': '3' });
   assert.equal(up.exitCode, 0, up.output);
   const tar = await fetch(`${url}/artifacts/actions/owner/repo/42/build%20x.tar`);

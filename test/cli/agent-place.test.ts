@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createSocketServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { agentOf, bytesOf, depotOf, folderOf, put, type TestAgent } from '../depot/agent-harness.js';
@@ -87,6 +87,25 @@ test('an agent that is away is passed over where the depot is known, else it is 
   assert.match(alone.stderr, /is haul agent running there/);
   assert.match((await run({}, 'ls', '--agent', url, '--depot', depot)).stderr, /either --agent or --depot/);
   assert.match((await run({}, 'ls', '--agent', 'ftp://x')).stderr, /--agent: it is an http/);
+  // One that answers without end, and one that hardly begins.
+  for (const [begin, why] of [
+    ['HTTP/1.1 200 OK\r\n\r\n', null],
+    ['HTTP/1.1 200 O', /no answer within 3 s; the depot is asked itself/],
+  ] as const) {
+    const odd = createSocketServer((socket) => {
+      socket.on('error', () => {});
+      socket.write(begin);
+      const timer = setInterval(() => socket.write(begin.endsWith('\n') ? 'x' : '0'), 100);
+      socket.once('close', () => clearInterval(timer));
+    });
+    await new Promise<void>((resolve) => odd.listen(0, '127.0.0.1', resolve));
+    context.after(() => odd.close());
+    const there = { ...env, SWARMHAUL_AGENT: `http://127.0.0.1:${(odd.address() as AddressInfo).port}` };
+    const listed = await run(there, 'publish', join(folder, 'none'), '--name', 'x', '--if-no-files-found', 'ignore');
+    assert.equal(listed.exitCode, 0, listed.stderr);
+    if (why === null) assert.equal(listed.stderr, '');
+    else assert.match(listed.stderr, why);
+  }
   // The depot that is named is asked, whatever the environment says.
   assert.equal((await run(env, 'ls', '--depot', depot)).exitCode, 0);
 });
