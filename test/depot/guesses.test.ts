@@ -62,6 +62,21 @@ test('after so many wrong tokens the right one helps nobody there, for a while',
   assert.equal(await get('127.0.0.2', SECRET), 200);
 });
 
+test('behind a proxy nobody locks others out: they all come from one address', async (context) => {
+  const fixed = { id: 'x', scopes: ['read'] as const, prefix: '', expiresMs: null, note: '', createdMs: 0 };
+  const tokens: Token[] = [{ ...fixed, hash: hashToken(SECRET) }];
+  const here = await openTestDoor(context, { tokens });
+  const named = await openTestDoor(context, { tokens, door: { publicUrl: 'https://depot.example' } });
+  for (const [{ url }, from] of [
+    [here, '127.0.0.1'],
+    [named, '127.0.0.2'],
+  ] as const) {
+    const wrong = await manyTimes(guesses + 1, () => ask(`${url}/artifacts/`, from, 'Bearer wrong-0123456789'));
+    assert.deepEqual([...new Set(wrong.map(({ status }) => status))], [401]);
+    assert.equal((await ask(`${url}/artifacts/`, from, `Bearer ${SECRET}`)).status, 200);
+  }
+});
+
 test('a guessed passkey is a failure that tells nothing, and guessing ends', async (context) => {
   const tokenLines = `${SECRET} read,write`;
   const { url } = await openPlace(context, { tokenLines, anonymous: 'none', torrentFromBytes: 0 });

@@ -215,6 +215,7 @@ async function openDoor(options: AgentOptions, parts: AgentParts, closers: (() =
     tokens: () => new TokenTable([]),
     // Whoever reaches it may read; what is written is the depot's to permit.
     anonymous: 'all',
+    isBehindProxy: false,
     baseOf: (authority) => `http://${authority}`,
     onRequest: (record) => options.onRequest?.(record),
     onTrouble: (error, method, path) =>

@@ -59,6 +59,7 @@ export function openDoor(inside: Inside, options: DoorOptions): Promise<HttpServ
     ...options,
     routes: [...routesOf(inside), ...(options.otherRoutes ?? [])],
     rules: rulesOf(options),
+    isBehindProxy: publicUrl !== null,
     baseOf,
   });
   return startServer({ ...options, handler });

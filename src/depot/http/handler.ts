@@ -45,6 +45,8 @@ export interface HandlerOptions {
   /** "http://host:port" for a client that said so in its Host header. */
   readonly baseOf: (authority: string, request: IncomingMessage) => string;
   readonly onRequest: (record: RequestRecord) => void;
+  /** Addresses of connections are those of a proxy. */
+  readonly isBehindProxy: boolean;
   /** Something of ours went wrong. */
   readonly onTrouble: (error: unknown, method: string, path: string) => void;
   /** Milliseconds since 1970, for tokens. */
@@ -75,6 +77,10 @@ const SHORT_BYTES = 64 * 1024;
 
 /** So often a name that is overwritten without end is looked up again. */
 const RACES_MAX = 20;
+
+/** As `groupOf` has them. */
+const PROXIES_HERE: ReadonlySet<string> = new Set(['127.0.0.1', groupOf('::1')]);
+const NO_LIMIT: Guess = { check: () => {}, wrong: () => {} };
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'PUT', 'DELETE', 'POST', 'PATCH']);
 
@@ -217,7 +223,9 @@ export class Handler {
     return operation.handle(exchange);
   }
 
+  /** Where all come by a proxy, guesses of one would lock everybody out: the proxy has to count them. */
   #guessOf({ group }: Underway): Guess {
+    if (this.#options.isBehindProxy || PROXIES_HERE.has(group)) return NO_LIMIT;
     return {
       check: () => {
         const seconds = this.#guesses.waitSeconds(group);
