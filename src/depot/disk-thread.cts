@@ -6,9 +6,15 @@
 const { createHash } = require('node:crypto') as typeof import('node:crypto');
 const fs = require('node:fs') as typeof import('node:fs');
 const path = require('node:path') as typeof import('node:path');
-const { parentPort } = require('node:worker_threads') as typeof import('node:worker_threads');
+const { parentPort, workerData } = require('node:worker_threads') as typeof import('node:worker_threads');
 
 type Hash = import('node:crypto').Hash;
+
+/** What a thread is started with. */
+export interface DiskThreadData {
+  /** Codes by which a file system says that it has no fsync. */
+  readonly cannotForce: readonly string[];
+}
 
 /** A file that is written to its place under another name first. */
 export interface SmallFile {
@@ -101,7 +107,7 @@ const MAKE_FLAGS = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O
 const APPEND_FLAGS = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_APPEND | fs.constants.O_NOFOLLOW;
 /** Lines are written anew, without those that are over, when there are twice as many as then. */
 const LINES_MIN_BYTES = 256 * 1024;
-const CANNOT_FORCE = new Set(['EINVAL', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP']);
+const CANNOT_FORCE: ReadonlySet<string> = new Set((workerData as DiskThreadData).cannotForce);
 const BLOB = /^[0-9a-f]{64}$/;
 const SIDECAR = /^([0-9a-f]{64})\.json$/;
 const TEMPORARY = /^[0-9a-f]{16}-\d+(?:\.json)?$/;

@@ -5,10 +5,12 @@
  */
 import { Worker } from 'node:worker_threads';
 import { fromSystemError, HaulError } from '../errors.js';
+import { CANNOT_FORCE } from '../native/errno.js';
 import type {
   Digests,
   DiskAnswer,
   DiskTask,
+  DiskThreadData,
   Failure,
   Prepared,
   Settled,
@@ -156,7 +158,8 @@ export class DiskThread {
 
   #start(): Worker {
     // Named from two folders below `dist`, where this is, and where it is in a bundle.
-    const worker = new Worker(new URL('../depot/disk-thread.cjs', import.meta.url));
+    const workerData: DiskThreadData = { cannotForce: [...CANNOT_FORCE].map(String) };
+    const worker = new Worker(new URL('../depot/disk-thread.cjs', import.meta.url), { workerData });
     const lost = (error: unknown): void => {
       if (this.#worker === worker) this.#fail(fromSystemError(error, 'use', 'a thread of the store'));
     };

@@ -3,10 +3,10 @@ import { blobInfoHash } from './blob-info.js';
 import type { ArtifactRow } from './catalogue/port.js';
 import { rowFromJson } from './catalogue/row.js';
 import { fileNameOf, fullName } from './names.js';
-import type { BlobStat, Sidecar } from './store/port.js';
+import type { BlobStat, PieceRecord } from './store/port.js';
 
 /** @returns the row that was noted under this name, or why it cannot be believed */
-export function notedRow(name: string, text: string, blob: BlobStat, sidecar: Sidecar): ArtifactRow | string {
+export function notedRow(name: string, text: string, blob: BlobStat, sidecar: PieceRecord): ArtifactRow | string {
   const row = rowFromJson(text);
   if (typeof row === 'string') return row;
   if (row.name !== name) return 'a row has another name';
@@ -22,7 +22,7 @@ export function notedRow(name: string, text: string, blob: BlobStat, sidecar: Si
 }
 
 /** Of the torrent that the blob has under this name. */
-export function infoHashIn(name: string, { lengthBytes, pieces, pieceLengthBytes }: Sidecar): string | null {
+export function infoHashIn(name: string, { lengthBytes, pieces, pieceLengthBytes }: PieceRecord): string | null {
   if (pieces === null || pieceLengthBytes === null) return null;
   return blobInfoHash(fileNameOf(name), { lengthBytes, pieces, pieceLengthBytes });
 }

@@ -147,13 +147,17 @@ export class Depot implements Depository {
    * the name. Its rows were lost with a part of the catalogue, or a publish or a removal was not answered: all may be.
    */
   async #nameAgain(sha256: string): Promise<boolean> {
-    const sidecar = await this.#store.sidecar(sha256).catch((error: unknown) => {
+    const noted = await this.#store.names(sha256);
+    // Most have none: they go without being hashed.
+    if (noted.size === 0) return false;
+    const record = await this.#store.pieces(sha256).catch((error: unknown) => {
       if (HaulError.is(error) && error.code === 'BAD_DATA') return null;
       throw error;
     });
+    if (record === null) return false;
     let isNamed = false;
-    for (const [name, text] of sidecar?.names ?? []) {
-      const row = notedRow(name, text, { sha256, lengthBytes: sidecar!.lengthBytes }, sidecar!);
+    for (const [name, text] of noted) {
+      const row = notedRow(name, text, { sha256, lengthBytes: record.lengthBytes }, record);
       if (typeof row === 'string') continue;
       const { kind } = await this.#catalogue.put(row, { overwrite: false, onlyIfNew: true });
       if (kind !== 'created') continue;

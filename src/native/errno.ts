@@ -40,7 +40,8 @@ export function errnoOf(error: unknown): number {
   return typeof errno === 'number' && errno !== 0 ? Math.abs(errno) : constants.errno.EIO;
 }
 
-const CANNOT_FORCE: ReadonlySet<unknown> = new Set(['EINVAL', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP']);
+/** Codes by which a file system says that it has no such call: see `cannotForce`. */
+export const CANNOT_FORCE: ReadonlySet<unknown> = new Set(['EINVAL', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP']);
 
 /**
  * True: the file system has no fsync for this file (some of FUSE and SMB, special files). That is no complaint of a

@@ -216,6 +216,17 @@ describe('publishing', () => {
     assert.equal(store.usedBytes, 100);
   });
 
+  test('what nobody names is swept without being hashed first', async (t) => {
+    const made = await openKit(t);
+    const upload = await made.store.create({ lengthBytes: null, piecesFromBytes: MIB });
+    await upload.write(bytesOf(300 * KIB));
+    await upload.finish();
+    await made.store.commit(upload, null);
+    const pieces = t.mock.method(made.store, 'pieces');
+    assert.equal(await made.depot.sweep(), 1);
+    assert.equal(pieces.mock.callCount(), 0);
+  });
+
   test('of two blobs of one name the later is later, whatever the clock says', async (t) => {
     let nowMs = 1_000_000;
     const made = await openKit(t, { now: () => nowMs });

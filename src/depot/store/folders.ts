@@ -227,7 +227,7 @@ export class FolderStore implements BlobStore {
 
   async sidecar(sha256: string): Promise<Sidecar | null> {
     const record = await this.pieces(sha256);
-    return record === null ? null : { ...record, names: await this.#names(sha256) };
+    return record === null ? null : { ...record, names: await this.names(sha256) };
   }
 
   async note(sha256: string, name: string, row: string | null): Promise<void> {
@@ -351,8 +351,8 @@ export class FolderStore implements BlobStore {
   }
 
   /** @throws HaulError where they cannot be read: that is not the same as none */
-  async #names(sha256: string): Promise<ReadonlyMap<string, string>> {
-    const file = this.#layout.names(sha256);
+  async names(sha256: string): Promise<ReadonlyMap<string, string>> {
+    const file = this.#layout.names(checked(sha256));
     try {
       const handle = await open(file, READ_FLAGS).catch(passOver('ENOENT'));
       if (handle === null) return new Map();

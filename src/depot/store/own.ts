@@ -4,7 +4,7 @@ import { type FileHandle, mkdir, open, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromSystemError, HaulError } from '../../errors.js';
 import { LOCK_EX, loadFlock } from '../../native/flock.js';
-import { forceFile, forceFolder } from '../../storage/force.js';
+import { replaceFile } from '../replace-file.js';
 import { passOver } from './codes.js';
 import { Layout } from './layout.js';
 
@@ -61,15 +61,8 @@ function checkFree({ root }: Layout): void {
   throw new HaulError('BAD_ARGUMENT', text, { option: 'data', path: root });
 }
 
-async function mark({ root, mark: file }: Layout): Promise<void> {
-  const handle = await open(file, 'wx', 0o644);
-  try {
-    await handle.writeFile(`${JSON.stringify({ format: FORMAT })}\n`);
-    await forceFile(handle);
-  } finally {
-    await handle.close();
-  }
-  await forceFolder(root);
+async function mark({ mark: file }: Layout): Promise<void> {
+  await replaceFile(file, `${JSON.stringify({ format: FORMAT })}\n`);
 }
 
 async function checkMark({ mark: file }: Layout): Promise<void> {

@@ -88,7 +88,9 @@ export interface BlobStore {
   leave(sha256: string, fileName: string): Promise<void>;
   /** Null: it is not there. */
   pieces(sha256: string): Promise<PieceRecord | null>;
-  /** The same and who names it, as far as it was told since the blob is there: it takes longer. */
+  /** JSON texts of the rows that name it, by full name, as far as they were told since it is there. Hashes nothing. */
+  names(sha256: string): Promise<ReadonlyMap<string, string>>;
+  /** Both: it takes longer. */
   sidecar(sha256: string): Promise<Sidecar | null>;
   /** Durable when it resolves. @param row null: the name does not point there any more */
   note(sha256: string, name: string, row: string | null): Promise<void>;
