@@ -12,22 +12,29 @@ const DAY_MS = 86_400_000;
 const LAST_MS = Date.UTC(9999, 11, 31);
 const TWO = Array.from({ length: 100 }, (_, number) => String(number).padStart(2, '0'));
 
-let dayNumber = -1;
-let dayText = '';
+/** Days that were told last: those of a row's begin and end take turns. */
+const DAYS_MAX = 1024;
+const days = new Map<number, string>();
+const THREE = Array.from({ length: 1000 }, (_, number) => String(number).padStart(3, '0'));
+
+function dayText(day: number): string {
+  let text = days.get(day);
+  if (text !== undefined) return text;
+  text = new Date(day * DAY_MS).toISOString().slice(0, 11);
+  if (days.size >= DAYS_MAX) days.clear();
+  days.set(day, text);
+  return text;
+}
 
 /** As `Date.toISOString`; most rows of a listing are of the same days. */
 export function isoText(ms: number): string {
   if (!(ms >= 0 && ms < LAST_MS) || !Number.isInteger(ms)) return new Date(ms).toISOString();
   const day = Math.floor(ms / DAY_MS);
-  if (day !== dayNumber) {
-    dayText = new Date(day * DAY_MS).toISOString().slice(0, 11);
-    dayNumber = day;
-  }
   const rest = ms - day * DAY_MS;
   const seconds = Math.floor(rest / 1000);
   const minutes = Math.floor(seconds / 60);
-  const [hour, minute, second] = [TWO[Math.floor(minutes / 60)]!, TWO[minutes % 60]!, TWO[seconds % 60]!];
-  return `${dayText}${hour}:${minute}:${second}.${String(rest % 1000).padStart(3, '0')}Z`;
+  const hour = TWO[Math.floor(minutes / 60)]!;
+  return `${dayText(day)}${hour}:${TWO[minutes % 60]!}:${TWO[seconds % 60]!}.${THREE[rest % 1000]!}Z`;
 }
 
 function quoted(text: string): string {
