@@ -1,22 +1,28 @@
-/** Peer exchange (BEP 11) with libtorrent and aria2: they find a peer by our word alone, and we one by theirs. */
+/**
+ * Peer exchange (BEP 11): others find a peer by our word alone, and we one by the word of libtorrent and transmission.
+ * That transmission and rtorrent heed ours is in the matrix.
+ */
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { cp, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { startChild } from '../../lab/child.js';
 import { QUIET } from '../../lab/clients/aria2.js';
+import { transmission } from '../../lab/clients/transmission.js';
+import { addSecondAddress, openNamespace } from '../../lab/namespace.js';
 import { freePort } from '../../lab/ports.js';
 import { PACKAGE_ROOT } from '../../lab/root.js';
 import { openScope, type Scope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
+import { startTestTracker } from '../../lab/tracker.js';
 import { sha256Tree } from '../../lab/tree.js';
 import { until, withDeadline } from '../../lab/wait.js';
 import type { Engine } from '../../src/api.js';
 import { DEBIAN_PYTHON } from '../support/clients/libtorrent.js';
 import { type DataSet, fileSet, startEngine, startSeed } from '../support/engines.js';
-import { requirePrograms } from '../support/requirements.js';
+import { requireClients, requirePrograms } from '../support/requirements.js';
 
 const SCRIPT = path.join(PACKAGE_ROOT, 'test/interop/lt_peer.py');
 /** libtorrent says nothing in the first minute or so. */
@@ -99,3 +105,34 @@ test('aria2 finds a peer by our word alone', async (t) => {
   assert.equal(code, 0, child.tail());
   assert.equal(await sha256Tree(path.join(output, 'image.bin')), await sha256Tree(set.path));
 });
+
+for (const client of [transmission]) {
+  test(`we find a peer by the word of ${client.name} alone`, async (t) => {
+    if (await requireClients(t, [client], [])) return;
+    const scope = openScope(t);
+    const set = await fileSet(scope, 10_000_000, { pieceLengthBytes: 65_536 });
+    const namespace = client.needsNamespace ? await openNamespace(scope) : undefined;
+    const host = namespace?.hostAddress ?? '127.0.0.1';
+    // Some have one peer of an address at most.
+    const other = namespace === undefined ? '127.0.0.2' : await addSecondAddress(namespace);
+    const told = await startEngine(scope, { host, uploadBytesPerSec: 1_000 });
+    told.add(set.metainfo, { output: await tempFolder(scope), trackers: [], ...slow });
+    const tracker = await startTestTracker(scope);
+    tracker.pinned.push({ host, port: told.port! });
+    const torrentFile = path.join(await tempFolder(scope), 'a.torrent');
+    await writeFile(torrentFile, set.torrent);
+    const folder = await tempFolder(scope);
+    await cp(set.path, path.join(folder, 'image.bin'));
+    const hub = await client.seed(scope, { torrentFile, folder, tracker: tracker.url(host), namespace, usesPex: true });
+    const engine = await startEngine(scope, { host: other });
+    const options = { output: await tempFolder(scope), peers: [hub], trackers: [], ...slow };
+    const torrent = engine.add(set.metainfo, options);
+    // Whichever of the two hears of the other first dials it: nobody else tells them.
+    const found = () => torrent.peers().length >= 2;
+    await until('the other one is found', DEADLINE_MS, found).catch((error: Error) => {
+      throw new Error(`${error.message} ${JSON.stringify([torrent.peers(), torrent.sources()])}`);
+    });
+    torrent.setLimits({ downloadBytesPerSec: null });
+    await withDeadline(torrent.done, 'the download ends', DEADLINE_MS);
+  });
+}
