@@ -1,6 +1,6 @@
 /**
- * Peer exchange (BEP 11): others find a peer by our word alone, and we one by the word of libtorrent and transmission.
- * That transmission and rtorrent heed ours is in the matrix.
+ * Peer exchange (BEP 11): others find a peer by our word alone, and we one by the word of libtorrent, transmission and
+ * rtorrent. That the latter two heed ours is in the matrix.
  */
 import assert from 'node:assert/strict';
 import { cp, writeFile } from 'node:fs/promises';
@@ -21,6 +21,7 @@ import { sha256Tree } from '../../lab/tree.js';
 import { until, withDeadline } from '../../lab/wait.js';
 import type { Engine } from '../../src/api.js';
 import { DEBIAN_PYTHON } from '../support/clients/libtorrent.js';
+import { rtorrent } from '../support/clients/rtorrent.js';
 import { type DataSet, fileSet, startEngine, startSeed } from '../support/engines.js';
 import { requireClients, requirePrograms } from '../support/requirements.js';
 
@@ -106,7 +107,7 @@ test('aria2 finds a peer by our word alone', async (t) => {
   assert.equal(await sha256Tree(path.join(output, 'image.bin')), await sha256Tree(set.path));
 });
 
-for (const client of [transmission]) {
+for (const client of [transmission, rtorrent]) {
   test(`we find a peer by the word of ${client.name} alone`, async (t) => {
     if (await requireClients(t, [client], [])) return;
     const scope = openScope(t);
@@ -116,7 +117,7 @@ for (const client of [transmission]) {
     // Some have one peer of an address at most.
     const other = namespace === undefined ? '127.0.0.2' : await addSecondAddress(namespace);
     const told = await startEngine(scope, { host, uploadBytesPerSec: 1_000 });
-    told.add(set.metainfo, { output: await tempFolder(scope), trackers: [], ...slow });
+    const taught = told.add(set.metainfo, { output: await tempFolder(scope), trackers: [], ...slow });
     const tracker = await startTestTracker(scope);
     tracker.pinned.push({ host, port: told.port! });
     const torrentFile = path.join(await tempFolder(scope), 'a.torrent');
@@ -124,6 +125,8 @@ for (const client of [transmission]) {
     const folder = await tempFolder(scope);
     await cp(set.path, path.join(folder, 'image.bin'));
     const hub = await client.seed(scope, { torrentFile, folder, tracker: tracker.url(host), namespace, usesPex: true });
+    // As a seed rtorrent asks its trackers for nobody.
+    taught.addPeer(hub.host, hub.port);
     const engine = await startEngine(scope, { host: other });
     const options = { output: await tempFolder(scope), peers: [hub], trackers: [], ...slow };
     const torrent = engine.add(set.metainfo, options);
