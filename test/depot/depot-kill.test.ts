@@ -208,14 +208,16 @@ test(`killed at ${KILLS} moments under load: nothing acknowledged is lost, no ba
       break;
     }
     let left = 1 + Math.floor(random() * EVENTS_MAX);
+    // Every other one is killed when something was acknowledged: else it might never be there to be lost.
+    const before = kill % 2 === 0 ? load.acknowledged : -1;
     load.onEvent = () => {
-      if (--left === 0) running.child.kill('SIGKILL');
+      if (load.acknowledged > before && --left === 0) running.child.kill('SIGKILL');
     };
     await Promise.all(Array.from({ length: WORKERS }, (_, worker) => load.work(url, worker)));
     await running.finished;
   }
   t.diagnostic(`${load.acknowledged} changes acknowledged, ${load.fetched} artifacts fetched, ${checked} after a kill`);
-  assert.ok(load.acknowledged > KILLS);
+  assert.ok(load.acknowledged >= KILLS / 2);
   const check = new Running(['depot', 'check', '--data', folder, '--json']);
   const { lines } = await check.finished;
   const { counts } = lines.find(({ type }) => type === 'checked') as unknown as { counts: Record<string, number> };

@@ -13,7 +13,7 @@ import { openScope, Scope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
 import { startTestTracker } from '../../lab/tracker.js';
 import { sha256Tree, treeDifferences } from '../../lab/tree.js';
-import { chooseTests } from './choose-tests.js';
+import { chooseTests, spreadTests } from './choose-tests.js';
 import { requireNamespaces, skipWithout } from './requirements.js';
 
 const TIMEOUT_MS = 10_000;
@@ -175,6 +175,19 @@ test('tests are chosen by parts of their paths, also as the sources are named', 
   assert.deepEqual(chooseTests(files, ['test/wire/decoder.test.ts']), ['wire/decoder.test.js']);
   assert.deepEqual(chooseTests(files, ['./test/wire']), ['wire/decoder.test.js']);
   assert.deepEqual(chooseTests(files, ['nothing']), []);
+});
+
+test('test files that wait most of their time run beside others', () => {
+  assert.deepEqual(spreadTests(['a', 'interop/x', 'interop/y', 'k', 'l', 'm']), [
+    'interop/x',
+    'a',
+    'k',
+    'interop/y',
+    'l',
+    'm',
+  ]);
+  assert.deepEqual(spreadTests(['interop/x', 'interop/y']), ['interop/x', 'interop/y']);
+  assert.deepEqual(spreadTests([]), []);
 });
 
 test('process samples see the CPU that was used', { skip: process.platform !== 'linux' }, () => {

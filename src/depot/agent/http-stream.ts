@@ -73,6 +73,11 @@ export class HttpStream {
     return this.#hereBytes;
   }
 
+  /** All is here, and right. */
+  get isWhole(): boolean {
+    return this.#isRight;
+  }
+
   /** Of one in memory, once it is whole. */
   get memory(): Buffer | null {
     return this.#memory;

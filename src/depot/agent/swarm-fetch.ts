@@ -11,6 +11,7 @@
  * The last bytes leave when the SHA-256 of the whole is right; pieces of a torrent are verified one by one beside that.
  */
 import { readFile, stat } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Engine, Torrent } from '../../api.js';
 import { HaulError } from '../../errors.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
@@ -98,6 +99,12 @@ export class SwarmFetch implements Fetch {
   }
 
   async stop(): Promise<void> {
+    // All of it is here and right: it is put away as soon as its .torrent is here.
+    if (this.#stream?.isWhole === true) {
+      const over = new AbortController();
+      await Promise.race([this.#ended, delay(PUT_AWAY_MS, null, { signal: over.signal }).catch(() => {})]);
+      over.abort();
+    }
     this.#fail(new HaulError('ABORTED', 'nobody waits for it any more'));
     await this.#ended;
   }
@@ -266,6 +273,9 @@ export class SwarmFetch implements Fetch {
     this.#done.reject(error);
   }
 }
+
+/** The depot gives a .torrent within milliseconds, or it is in trouble. */
+const PUT_AWAY_MS = 2_000;
 
 /** A reader that begins so far ahead of the stream still waits for it. */
 const NEAR_BYTES = 1024 * 1024;

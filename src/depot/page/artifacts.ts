@@ -66,8 +66,7 @@ export async function refreshArtifacts(): Promise<void> {
     if (own === question) drawListing(listing, text);
   } catch (error) {
     if (own !== question) return;
-    if (error instanceof Refused)
-      drawNone(error.status === 404 ? 'An agent lists nothing: its depot does.' : error.message);
+    if (error instanceof Refused) drawNone(error.message);
   }
 }
 

@@ -4,8 +4,8 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { PACKAGE_ROOT } from '../../../lab/root.js';
@@ -20,14 +20,22 @@ const MARK = join(INSTALLED, 'node_modules', '@actions', 'cache', 'package.json'
 export async function requireActionsClient(test: TestContext): Promise<boolean> {
   const mayInstall = process.env.SWARMHAUL_INTEROP === 'required' || process.env.SWARMHAUL_INSTALL === '1';
   if (!existsSync(MARK) && mayInstall) {
-    await mkdir(INSTALLED, { recursive: true });
-    for (const name of ['package.json', 'package-lock.json']) await cp(join(SOURCE, name), join(INSTALLED, name));
-    await exec('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: INSTALLED });
+    // Other test files do the same at the same time: each in a folder of its own, and the first one stays.
+    await mkdir(dirname(INSTALLED), { recursive: true });
+    const own = await mkdtemp(`${INSTALLED}-`);
+    for (const name of ['package.json', 'package-lock.json']) await cp(join(SOURCE, name), join(own, name));
+    await exec('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: own });
+    await rename(own, INSTALLED).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+    });
+    await rm(own, { recursive: true, force: true });
   }
   const reason = existsSync(MARK) ? null : '@actions/cache is not installed (SWARMHAUL_INSTALL=1 does it)';
   if (skipWithout(test, reason)) return true;
-  await rm(join(INSTALLED, 'cache.mjs'), { force: true });
-  await cp(join(SOURCE, 'cache.mjs'), join(INSTALLED, 'cache.mjs'));
+  // It may be read by another test right now.
+  const script = join(INSTALLED, `cache-${process.pid}.mjs`);
+  await cp(join(SOURCE, 'cache.mjs'), script);
+  await rename(script, join(INSTALLED, 'cache.mjs'));
   return false;
 }
 

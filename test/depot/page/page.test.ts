@@ -200,7 +200,7 @@ test('names are text, whatever is in them, and many of them are pages', async (c
   assert.deepEqual(complaints, []);
 });
 
-test("an agent's page shows what it has, and lists no names", async (context) => {
+test("an agent's page shows what it has, and the names of its depot", async (context) => {
   if (await requirePrograms(context, [CHROMIUM])) return;
   const scene = await openScene(context);
   const { depot, folder, scope } = scene;
@@ -218,7 +218,7 @@ test("an agent's page shows what it has, and lists no names", async (context) =>
   await page.locator('#link.live').waitFor();
   await page.getByRole('heading', { name: 'Swarmhaul agent' }).waitFor();
   await page.locator('#figures').getByText('4.9 KiB').waitFor();
-  await page.locator('#rows-none', { hasText: 'An agent lists nothing' }).waitFor();
+  await page.locator('#rows tr', { hasText: 'a.raw' }).waitFor();
   assert.equal((await fetch(`${agent.url}/status/${'0'.repeat(40)}`)).status, 404);
   assert.deepEqual(await axe(page), []);
   assert.deepEqual(complaints, []);
