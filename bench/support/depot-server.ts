@@ -25,6 +25,7 @@ const server = await openDoor(
   {
     depository,
     catalogue,
+    upcoming: async () => [],
     tracker: null,
     passkeyOf: () => null,
     listeners,

@@ -4,7 +4,7 @@
  */
 import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http';
 import type { RequestOptions } from 'node:https';
-import { jsonOf, saidArtifact, saidPage } from '../depot/depot-said.js';
+import { jsonOf, type SaidArtifact, saidArtifact, saidPage } from '../depot/depot-said.js';
 import { readProblem } from '../depot/http/problems.js';
 import { encodePath } from '../depot/http/target.js';
 import { type ErrorCode, fromSystemError, HaulError } from '../errors.js';
@@ -22,18 +22,7 @@ const CONNECTIONS = 8;
 /** Of an answer that is held whole. */
 const TEXT_BYTES_MAX = 64 * 1024 * 1024;
 
-export interface DepotArtifact {
-  readonly name: string;
-  readonly sha256: string;
-  readonly lengthBytes: number;
-  readonly created: string;
-  readonly expires: string | null;
-  readonly isPinned: boolean;
-  readonly infoHash: string | null;
-  readonly url: string;
-  readonly torrentUrl: string | null;
-  readonly magnet: string | null;
-}
+export type DepotArtifact = SaidArtifact;
 
 export interface AskOptions {
   readonly headers?: Readonly<Record<string, string | number>>;

@@ -1,10 +1,14 @@
 /** `haul ls`: what a depot holds. */
 import { Command } from 'commander';
+import type { DepotArtifact } from './depot-client.js';
 import { addDepotOptions, type DepotPlaceOptions } from './depot-options.js';
 import { formatBytes, printable } from './format.js';
 import { jsonHelp } from './json-help.js';
 import { type CommonOptions, examples } from './options.js';
 import type { Context, Outcome, Runner } from './run.js';
+
+/** What is in the way of one that should go. */
+const WAITS = { 'in use': 'in use', replicas: 'too few copies', clock: 'the clock is doubted' } as const;
 
 interface LsOptions extends CommonOptions, DepotPlaceOptions {
   readonly expiring?: boolean;
@@ -12,14 +16,14 @@ interface LsOptions extends CommonOptions, DepotPlaceOptions {
 }
 
 export const ARTIFACT_FIELDS =
-  'name sha256 lengthBytes contentType created expires isPinned infoHash url torrentUrl magnet';
+  'name sha256 lengthBytes contentType created expires isPinned infoHash url torrentUrl magnet next';
 
 export function lsCommand(run: Runner): Command {
   const command = new Command('ls')
     .description('List the artifacts of a depot')
     .argument('[prefix]', 'only those below it', '')
     .option('--pattern <glob>', 'only names that match below the prefix: * and ? within a part, ** across parts')
-    .option('--expiring', 'those that go by age, the next one first');
+    .option('--expiring', 'what goes next by itself, with the reason, the first first');
   return addDepotOptions(command)
     .addHelpText(
       'after',
@@ -39,17 +43,24 @@ async function ls({ output, signal }: Context, prefix: string, options: LsOption
   let artifacts = 0;
   let totalBytes = 0;
   for await (const artifact of client.list(prefix.replace(/^\/+/, ''), query)) {
-    const { name, lengthBytes, expires, isPinned } = artifact;
+    const { name, lengthBytes } = artifact;
     artifacts++;
     totalBytes += lengthBytes;
-    const until = isPinned ? 'pinned' : expires === null ? '-' : expires.slice(0, 16).replace('T', ' ');
     output.event(
       'artifact',
       { ...artifact },
-      `${formatBytes(lengthBytes).padStart(10)}  ${until.padEnd(16)}  ${printable(name, 2000)}`,
+      `${formatBytes(lengthBytes).padStart(10)}  ${goesText(artifact)}  ${printable(name, 2000)}`,
     );
   }
   client.close();
   output.event('result', { outcome: 'done', artifacts, totalBytes }, '');
   return 'done';
+}
+
+/** When it goes, and why where that was asked for. */
+function goesText({ expires, isPinned, next }: DepotArtifact): string {
+  const minutes = (time: string | null) => (time === null ? '-' : time.slice(0, 16).replace('T', ' ')).padEnd(16);
+  if (next === undefined) return isPinned ? 'pinned'.padEnd(16) : minutes(expires);
+  const why = next.obstacle === null ? next.reason : `${next.reason}, but ${WAITS[next.obstacle]}`;
+  return `${minutes(next.at)}  ${why.padEnd(9)}`;
 }

@@ -6,10 +6,10 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { z } from 'zod';
 import type { ArtifactRow } from './catalogue/port.js';
 import { keptMediaType } from './http/media-type.js';
-import { ARTIFACT } from './http/schemas.js';
+import { LISTED } from './http/schemas.js';
 import { fullName, shortName, spaceOf } from './names.js';
 
-export type SaidArtifact = z.infer<typeof ARTIFACT>;
+export type SaidArtifact = z.infer<typeof LISTED>;
 
 /** Years that dates of this language and of HTTP have in common. */
 const YEAR_MAX_MS = Date.UTC(9999, 11, 31);
@@ -24,9 +24,10 @@ export function jsonOf(body: Uint8Array): unknown {
 
 /** One of a listing, or of `?info`: its name is one that an artifact can have. */
 export function saidArtifact(value: unknown): SaidArtifact | null {
-  const parsed = ARTIFACT.safeParse(value);
+  const parsed = LISTED.safeParse(value);
   if (!parsed.success || !isTime(parsed.data.created)) return null;
-  if (parsed.data.expires !== null && !isTime(parsed.data.expires)) return null;
+  const at = parsed.data.next?.at ?? null;
+  for (const time of [parsed.data.expires, at]) if (time !== null && !isTime(time)) return null;
   try {
     fullName('artifacts', parsed.data.name);
   } catch {

@@ -10,7 +10,7 @@ import type { ArtifactRow, Catalogue } from './catalogue/port.js';
 import type { Artifacts } from './http/inside.js';
 import { ClockFile, systemClocks } from './keep/clock-file.js';
 import type { Fullness, KeepRules, Upcoming } from './keep/decide.js';
-import { Keeper } from './keep/keeper.js';
+import { Keeper, type NameFilter } from './keep/keeper.js';
 import { DepotMetrics } from './metrics.js';
 import type { BlobStore, ByteRange } from './store/port.js';
 
@@ -47,8 +47,8 @@ export interface House {
   answered(request: AnsweredRequest): void;
   metrics(): Promise<{ readonly type: string; readonly text: string }>;
   readonly rules: KeepRules;
-  /** What goes next, and why. @param limit at most 1000 */
-  next(limit: number): Promise<Upcoming[]>;
+  /** What goes next, and why. @param isWanted only of these names */
+  next(limit: number, isWanted?: NameFilter): Promise<Upcoming[]>;
   /** Of what is published now. Milliseconds since 1970. */
   nowMs(): number;
   /** From now on names go. */
@@ -124,7 +124,7 @@ export async function openHouse(parts: HouseParts): Promise<House> {
     answered: (request) => answered(metrics, request),
     metrics: () => metrics.render(),
     rules,
-    next: (limit) => keeper.next(limit),
+    next: (limit, isWanted) => keeper.next(limit, isWanted),
     nowMs: () => keeper.nowMs(),
     start: () => keeper.start(),
     close: async () => {

@@ -161,6 +161,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const inside: Inside = {
     depository: house.artifacts,
     catalogue: inner.catalogue,
+    upcoming: (limit, isWanted) => house.next(limit, isWanted),
     tracker,
     passkeyOf: (token) => (token === null ? null : passkeys.of(token)),
     listeners,
@@ -180,7 +181,6 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   house.start();
   const { engine } = inner;
   const timer = startTicking({ tracker, tokens, certificate, listeners, cache, activity, engine });
-  let closing: Promise<void> | null = null;
   const close = async (graceMs: number): Promise<void> => {
     clearInterval(timer);
     listeners.close();
@@ -188,22 +188,23 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
     await server.close(graceMs);
     await opened.close();
   };
-  return {
-    url: localUrl(server, certificate !== null),
-    host: server.host,
-    port: server.port,
-    peerPort: inner.engine.port,
-    anonymous,
-    stats: () => statsOf(inner, tracker, server),
-    close: (graceMs = DEPOT_HTTP_LIMITS.graceMs) => {
-      closing ??= close(graceMs);
-      return closing;
-    },
-    [Symbol.asyncDispose]: () => {
-      closing ??= close(DEPOT_HTTP_LIMITS.graceMs);
-      return closing;
-    },
+  const stats = () => statsOf(inner, tracker, server);
+  const url = localUrl(server, certificate !== null);
+  const { host: boundHost, port } = server;
+  return running({ url, host: boundHost, port, peerPort: engine.port, anonymous, stats }, close);
+}
+
+/** @param close called once */
+function running(
+  facts: Omit<Depot, 'close' | typeof Symbol.asyncDispose>,
+  close: (graceMs: number) => Promise<void>,
+): Depot {
+  let closing: Promise<void> | null = null;
+  const end = (graceMs: number = DEPOT_HTTP_LIMITS.graceMs): Promise<void> => {
+    closing ??= close(graceMs);
+    return closing;
   };
+  return { ...facts, close: end, [Symbol.asyncDispose]: () => end() };
 }
 
 async function statsOf({ catalogue, engine }: Inner, tracker: TrackerService, server: HttpServer): Promise<DepotStats> {

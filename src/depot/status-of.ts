@@ -5,6 +5,7 @@ import { VERSION } from '../version.js';
 import type { Activity } from './activity.js';
 import type { ArtifactRow, Catalogue } from './catalogue/port.js';
 import type { House } from './house.js';
+import { timeOrNever } from './http/listing-text.js';
 import type { PieceMapAnswer, StatusSource } from './http/status-source.js';
 import { shortName } from './names.js';
 import type { Status, StatusDisk, StatusNext, StatusTorrent } from './status.js';
@@ -13,8 +14,6 @@ import type { BlobStore } from './store/port.js';
 const UPLOADS_MAX = 50;
 const TORRENTS_MAX = 50;
 const NEXT_MAX = 20;
-/** Rows that are looked at for those: a token may not see them all. */
-const NEXT_LOOKED = 1_000;
 
 export type PieceMapOf = (torrent: Torrent) => PieceMap;
 
@@ -84,23 +83,14 @@ function whole(count: number | undefined): number | null {
 }
 
 async function nextOf({ house }: StatusParts, prefix: string): Promise<StatusNext[]> {
-  const found = await house.next(prefix === '' ? NEXT_MAX : NEXT_LOOKED);
-  return found
-    .filter(({ row }) => row.name.startsWith(prefix))
-    .slice(0, NEXT_MAX)
-    .map(({ row, reason, atMs, obstacle }) => ({
-      name: shortName(row.name),
-      lengthBytes: row.lengthBytes,
-      reason,
-      at: atMs === null ? null : isoOf(atMs),
-      obstacle,
-    }));
-}
-
-/** A time beyond those of a Date is never. */
-function isoOf(ms: number): string | null {
-  const date = new Date(ms);
-  return Number.isNaN(date.getTime()) ? null : date.toISOString();
+  const found = await house.next(NEXT_MAX, (name) => name.startsWith(prefix));
+  return found.map(({ row, reason, atMs, obstacle }) => ({
+    name: shortName(row.name),
+    lengthBytes: row.lengthBytes,
+    reason,
+    at: timeOrNever(atMs),
+    obstacle,
+  }));
 }
 
 async function torrentsOf(parts: StatusParts, prefix: string): Promise<StatusTorrent[]> {

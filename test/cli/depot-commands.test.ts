@@ -84,6 +84,34 @@ test('a file that is somebody’s is not overwritten, and what has another diges
   assert.equal(await readFile(mine, 'utf8'), 'from the depot');
 });
 
+test('what goes next is listed with the reason: by age, unused, and what is pinned not at all', async (context) => {
+  const folder = await makeFolder(context);
+  const running = start(context, 'depot', '--data', folder, '--http', '0', '--port', '0', '--idle-days', '2', '--json');
+  const { url } = await running.line(({ type }) => type === 'listening');
+  const put = (name: string) => fetch(`${url}/artifacts/${name}`, { method: 'PUT', body: name });
+  await put('ci/old?retention-days=1');
+  await put('ci/unused');
+  await put('ci/kept');
+  await put('other');
+  await fetch(`${url}/pins/ci/kept`, { method: 'PUT' });
+  const env = { SWARMHAUL_DEPOT: String(url), XDG_CONFIG_HOME: folder };
+  const told = await haulWith(env, 'ls', 'ci', '--expiring', '--json');
+  const next = told.lines
+    .filter(({ type }) => type === 'artifact')
+    .map(({ name, next }) => [name, next as undefined | { reason: string; obstacle: null }] as const);
+  assert.deepEqual(
+    next.map(([name, found]) => [name, found?.reason, found?.obstacle]),
+    [
+      ['ci/old', 'age', null],
+      ['ci/unused', 'idle', null],
+    ],
+  );
+  const lines = (await haulWith(env, 'ls', 'ci', '--expiring')).stdout.trimEnd().split('\n');
+  assert.equal(lines.length, 2);
+  assert.match(lines[0]!, /^ *23 B {2}\d{4}-\d\d-\d\d \d\d:\d\d {2}age {8}ci\/old$/);
+  assert.match(lines[1]!, / {2}idle {7}ci\/unused$/);
+});
+
 test('a token that is revoked, or for another prefix, does not suffice', async (context) => {
   const { folder, tokens, url } = await openScene(context);
   assert.equal((await stat(tokens)).mode & 0o777, 0o600);

@@ -34,6 +34,7 @@ export async function openTestDoor(context: TestContext, options: TestDoorOption
   const inside: Inside = {
     depository,
     catalogue: depository.catalogue,
+    upcoming: (limit, isWanted) => depository.upcoming(limit, isWanted),
     tracker: null,
     passkeyOf: () => null,
     listeners,

@@ -1,9 +1,10 @@
 /** A depository and its catalogue in memory: for tests of what stands before them. */
-import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { ArtifactRow, Catalogue, ListPage, ListQuery } from '../../src/depot/catalogue/port.js';
 import { rowOver } from '../../src/depot/catalogue/row.js';
 import type { Artifacts } from '../../src/depot/http/inside.js';
+import type { Upcoming } from '../../src/depot/keep/decide.js';
+import type { NameFilter } from '../../src/depot/keep/keeper.js';
 import type { Published, PublishRequest } from '../../src/depot/publish-port.js';
 import type { ByteRange } from '../../src/depot/store/port.js';
 import { HaulError } from '../../src/errors.js';
@@ -105,7 +106,7 @@ export class MemoryDepository implements Artifacts {
     return row.infoHash === null ? null : Buffer.from(JSON.stringify({ announceUrl, webSeedUrl }));
   }
 
-  readonly catalogue: Pick<Catalogue, 'list' | 'byInfoHash' | 'counts' | 'expiring'> = {
+  readonly catalogue: Pick<Catalogue, 'list' | 'byInfoHash' | 'counts'> = {
     list: async ({ prefix, cursor, limit }: ListQuery): Promise<ListPage> => {
       const all = [...this.rows.values()]
         .filter(({ name }) => name.startsWith(prefix) && (cursor === null || name > cursor))
@@ -115,13 +116,18 @@ export class MemoryDepository implements Artifacts {
     },
     byInfoHash: async (infoHash) => [...this.rows.values()].find((row) => row.infoHash === infoHash) ?? null,
     counts: async () => ({ names: this.rows.size, blobs: this.blobs.size, blobBytes: 0 }),
-    expiring: async (nowMs, limit, after) => {
-      assert.ok(limit <= 1000, 'as the port has it');
-      const all = [...this.rows.values()]
-        .filter(({ expiresMs, isPinned }) => !isPinned && expiresMs !== null && expiresMs < nowMs)
-        .sort((a, b) => a.expiresMs! - b.expiresMs! || (a.name < b.name ? -1 : 1));
-      const begin = after == null ? 0 : all.findIndex(({ name }) => name === after.name) + 1;
-      return all.slice(begin, begin + limit);
-    },
   };
+
+  /** By age alone. */
+  async upcoming(limit: number, isWanted: NameFilter): Promise<readonly Upcoming[]> {
+    const all = [...this.rows.values()]
+      .filter(({ expiresMs, isPinned }) => !isPinned && expiresMs !== null)
+      .sort((a, b) => a.expiresMs! - b.expiresMs! || (a.name < b.name ? -1 : 1));
+    const found: Upcoming[] = [];
+    for (const row of all) {
+      if (found.length < limit && (await isWanted(row.name)))
+        found.push({ row, reason: 'age', atMs: row.expiresMs, obstacle: null });
+    }
+    return found;
+  }
 }

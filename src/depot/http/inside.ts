@@ -1,5 +1,7 @@
 /** What the routes need of the depot behind them. `depot.ts` puts it together; tests give their own. */
 import type { Catalogue } from '../catalogue/port.js';
+import type { Upcoming } from '../keep/decide.js';
+import type { NameFilter } from '../keep/keeper.js';
 import type { Depository } from '../publish-port.js';
 import type { Listeners } from './listeners.js';
 import type { StatusSource } from './status-source.js';
@@ -27,7 +29,9 @@ export type Artifacts = Pick<Depository, 'publish' | 'find' | 'read' | 'remove' 
 
 export interface Inside {
   readonly depository: Artifacts;
-  readonly catalogue: Pick<Catalogue, 'list' | 'byInfoHash' | 'counts' | 'expiring'>;
+  readonly catalogue: Pick<Catalogue, 'list' | 'byInfoHash' | 'counts'>;
+  /** What goes next by itself, the first first, of the names that are wanted. */
+  readonly upcoming: (limit: number, isWanted: NameFilter) => Promise<readonly Upcoming[]>;
   /** Null: there is none. */
   readonly tracker: TrackerDoor | null;
   /** Of a token, for announce URLs; null: announces need none. */

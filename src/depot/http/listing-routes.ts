@@ -5,7 +5,7 @@ import { fullName } from '../names.js';
 import { COMMON_ANSWERS, jsonText } from './artifact-routes.js';
 import type { Inside } from './inside.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
-import { rowTexts } from './listing-text.js';
+import { rowTexts, timeOrNever } from './listing-text.js';
 import { type NameTest, namePattern } from './name-pattern.js';
 import { Problem } from './problems.js';
 import type { Answer, Exchange, Operation, Route } from './route.js';
@@ -53,27 +53,28 @@ async function pageOf(
   return { rows, cursor };
 }
 
-/** Those below the prefix of what goes next by age; others may go before them, so it looks at as many as a pattern. */
-async function expiringOf(inside: Inside, prefix: string, limit: number, test: NameTest): Promise<Page> {
-  const rows: ArtifactRow[] = [];
-  let after: ArtifactRow | null = null;
+/** Of what goes next by itself, as JSON texts. */
+async function upcomingOf(
+  inside: Inside,
+  prefix: string,
+  limit: number,
+  test: NameTest,
+  textOf: (row: ArtifactRow) => string,
+): Promise<string[]> {
   let work = 0;
-  for (let looked = 0; looked < DEPOT_HTTP_LIMITS.listLooked; looked += DEPOT_HTTP_LIMITS.listRows) {
-    const page: readonly ArtifactRow[] = await inside.catalogue.expiring(Infinity, DEPOT_HTTP_LIMITS.listRows, after);
-    for (const row of page) {
-      if (!row.name.startsWith(prefix)) continue;
-      work += test.steps * row.name.length;
-      if (test(row.name)) rows.push(row);
-      if (rows.length === limit) return { rows, cursor: null };
-      if (work < DEPOT_HTTP_LIMITS.listWork) continue;
-      // There is no cursor to go on with: the others get a turn.
-      work = 0;
-      await nextTurn();
-    }
-    if (page.length < DEPOT_HTTP_LIMITS.listRows) break;
-    after = page.at(-1)!;
-  }
-  return { rows, cursor: null };
+  const isWanted = (name: string): boolean | Promise<boolean> => {
+    if (!name.startsWith(prefix)) return false;
+    work += test.steps * name.length;
+    const answer = test(name);
+    if (work < DEPOT_HTTP_LIMITS.listWork) return answer;
+    // There is no cursor to go on with: the others get a turn.
+    work = 0;
+    return nextTurn(answer);
+  };
+  return (await inside.upcoming(limit, isWanted)).map(({ row, reason, atMs, obstacle }) => {
+    const next = { reason, at: timeOrNever(atMs), obstacle };
+    return `${textOf(row).slice(0, -1)},"next":${JSON.stringify(next)}}`;
+  });
 }
 
 function cursorOf(text: string | undefined, prefix: string): string | null {
@@ -92,17 +93,16 @@ async function list(exchange: Exchange, inside: Inside): Promise<Answer> {
   const { pattern, cursor, order } = query as { pattern?: string; cursor?: string; order?: string };
   const limit = (query.limit as number | undefined) ?? DEPOT_HTTP_LIMITS.listRowsDefault;
   const test = testOf(pattern, prefix);
-  const page =
-    order === 'expiring'
-      ? await expiringOf(inside, prefix, limit, test)
-      : await pageOf(inside, prefix, cursorOf(cursor, prefix), limit, test);
-  const passkey = inside.passkeyOf(grant.token);
-  const next = page.cursor === null ? null : Buffer.from(page.cursor).toString('base64url');
-  const items = page.rows.map(rowTexts(base, passkey)).join(',');
+  const textOf = rowTexts(base, inside.passkeyOf(grant.token));
+  if (order === 'expiring') return listingText(prefix, await upcomingOf(inside, prefix, limit, test, textOf), null);
+  const page = await pageOf(inside, prefix, cursorOf(cursor, prefix), limit, test);
+  return listingText(prefix, page.rows.map(textOf), page.cursor);
+}
+
+function listingText(prefix: string, items: readonly string[], cursor: string | null): Answer {
+  const next = cursor === null ? 'null' : `"${Buffer.from(cursor).toString('base64url')}"`;
   return jsonText(
-    `{"prefix":${JSON.stringify(prefix.slice(SPACE.length))},"items":[${items}],"cursor":${
-      next === null ? 'null' : `"${next}"`
-    }}`,
+    `{"prefix":${JSON.stringify(prefix.slice(SPACE.length))},"items":[${items.join(',')}],"cursor":${next}}`,
   );
 }
 

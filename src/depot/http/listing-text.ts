@@ -37,6 +37,12 @@ export function isoText(ms: number): string {
   return `${dayText(day)}${hour}:${TWO[minutes % 60]!}:${TWO[seconds % 60]!}.${THREE[rest % 1000]!}Z`;
 }
 
+/** A time beyond those of a Date is never, as none is: null. */
+export function timeOrNever(ms: number | null): string | null {
+  const date = new Date(ms ?? Number.NaN);
+  return Number.isNaN(date.getTime()) ? null : date.toISOString();
+}
+
 function quoted(text: string): string {
   return isPlainPath(text) ? `"${text}"` : JSON.stringify(text);
 }

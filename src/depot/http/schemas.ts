@@ -37,7 +37,7 @@ export const LIST_QUERY = z.strictObject({
     .describe('only names that match below the prefix: `*` and `?` within a part, `**` across parts, `[…]`, `{a,b}`'),
   limit: whole(1, DEPOT_HTTP_LIMITS.listRows).optional().describe('at most so many names'),
   cursor: z.string().max(2048).optional().describe('as the page before gave it'),
-  order: z.enum(['name', 'expiring']).optional().describe('expiring: what goes next by age first; takes no cursor'),
+  order: z.enum(['name', 'expiring']).optional().describe('expiring: what goes next first, with `next`; no cursor'),
 });
 
 export const NO_QUERY = z.strictObject({});
@@ -64,8 +64,18 @@ export const ARTIFACT = z
   })
   .describe('An artifact: a name and the bytes it points to');
 
+const REMOVAL = z
+  .object({
+    reason: z.enum(['age', 'idle', 'watermark']),
+    at: TIME.nullable().describe('null: when the watermark is reached'),
+    obstacle: z.enum(['in use', 'replicas', 'clock']).nullable().describe('what is in its way now'),
+  })
+  .describe('Why and when it goes by itself');
+
+export const LISTED = ARTIFACT.extend({ next: REMOVAL.optional().describe('where they are asked for in this order') });
+
 export const LISTING = z
-  .object({ prefix: z.string(), items: z.array(ARTIFACT), cursor: z.string().nullable() })
+  .object({ prefix: z.string(), items: z.array(LISTED), cursor: z.string().nullable() })
   .describe('Names in the order of their bytes; a cursor where there are more');
 
 export const PROBLEM = z
@@ -136,9 +146,7 @@ export const STATUS = z
       z.object({
         name: z.string(),
         lengthBytes: BYTES,
-        reason: z.enum(['age', 'idle', 'watermark']),
-        at: TIME.nullable(),
-        obstacle: z.string().nullable(),
+        ...REMOVAL.shape,
       }),
     ),
     problems: z.array(z.object({ time: TIME, count: BYTES, status: BYTES, text: z.string() })),

@@ -43,6 +43,9 @@ export interface KeeperParts extends Surroundings {
   readonly log: Log;
 }
 
+/** Whether a name is asked for. Where that took long the answer comes in a later turn of the event loop. */
+export type NameFilter = (name: string) => boolean | Promise<boolean>;
+
 /** What one look did. */
 export interface KeepReport {
   readonly removed: Readonly<Record<ExpiryReason, number>>;
@@ -109,15 +112,23 @@ export class Keeper {
     return this.#looking;
   }
 
-  /** What goes next, the first first, with reasons and times. @param limit at most 1000 */
-  async next(limit: number): Promise<Upcoming[]> {
-    const { catalogue } = this.#parts;
-    const [byAge, byUse, fullness] = await Promise.all([
-      catalogue.expiring(Infinity, limit),
-      catalogue.leastUsed(limit),
-      this.#parts.fullness(),
-    ]);
-    return upcoming(byAge, byUse, this.#parts, { ...this.#situation(fullness), limit });
+  /**
+   * What goes next, the first first, with reasons and times. Of names that are wanted nowhere among the next
+   * `ROWS_PER_LOOK` it tells nothing.
+   * @param isWanted only these; it may take turns
+   */
+  async next(limit: number, isWanted: NameFilter = () => true): Promise<Upcoming[]> {
+    const { catalogue, rules } = this.#parts;
+    const byAge = await nextOf(limit, isWanted, (after) => catalogue.expiring(Infinity, PAGE_ROWS, after));
+    const goesUnused = rules.idleMs !== null || rules.ownBytes !== null || rules.diskShare !== null;
+    const byUse = goesUnused
+      ? await nextOf(limit, isWanted, (after) => catalogue.leastUsed(PAGE_ROWS, after))
+      : { rows: [], wanted: [] };
+    const wanted = new Set([...byAge.wanted, ...byUse.wanted]);
+    const situation = { ...this.#situation(await this.#parts.fullness()), limit: Infinity };
+    // Those that are not wanted take their share of what has to go.
+    const found = upcoming(byAge.rows, byUse.rows, this.#parts, situation);
+    return found.filter(({ row }) => wanted.has(row.name)).slice(0, limit);
   }
 
   #situation(fullness: Fullness): Situation {
@@ -225,4 +236,23 @@ async function* pages(
     seen += rows.length;
     after = rows.at(-1)!;
   }
+}
+
+/** Rows in their order until so many of them are wanted, with the names of those. */
+async function nextOf(
+  limit: number,
+  isWanted: NameFilter,
+  read: (after: ArtifactRow | null) => Promise<readonly ArtifactRow[]>,
+): Promise<{ readonly rows: readonly ArtifactRow[]; readonly wanted: readonly string[] }> {
+  const rows: ArtifactRow[] = [];
+  const wanted: string[] = [];
+  for await (const page of pages(read)) {
+    for (const row of page) {
+      if (wanted.length >= limit) return { rows, wanted };
+      const answer = isWanted(row.name);
+      if (typeof answer === 'boolean' ? answer : await answer) wanted.push(row.name);
+      rows.push(row);
+    }
+  }
+  return { rows, wanted };
 }

@@ -187,6 +187,24 @@ test('a clock that jumps by years deletes nothing for an hour, says so once, and
   assert.match(scene.lines.at(-1)!, /^info the clock is believed again/);
 });
 
+test('what goes next of some names is found behind hundreds of others, whose bytes count', async () => {
+  const scene = new Scene();
+  await scene.fill(1_200, (index) => ({ usedMs: NOW + index, expiresMs: index < 700 ? NOW + DAY + index : null }));
+  const mine = (name: string) => Promise.resolve(/[/](?:699|1100|1199)$/.test(name));
+  // 100 bytes each: a thousand and one must go until the low mark.
+  const keeper = scene.keeper({ ownBytes: { high: 100_000, low: 19_900 } });
+  const found = (await keeper.next(2, mine)).map(({ row, reason, atMs }) => [row.name, reason, atMs]);
+  assert.deepEqual(found, [
+    ['artifacts/699', 'watermark', NOW],
+    ['artifacts/1100', 'watermark', null],
+  ]);
+  const byAge = await scene.keeper({}).next(5, mine);
+  assert.deepEqual(
+    byAge.map(({ row, reason, atMs }) => [row.name, reason, atMs]),
+    [['artifacts/699', 'age', NOW + DAY + 699]],
+  );
+});
+
 test('a clock that stays years ahead is taken to be right after an hour', async () => {
   const scene = new Scene();
   await scene.fill(10, () => ({ expiresMs: NOW + 30 * DAY }));
