@@ -15,12 +15,22 @@ import { resourceFields } from './usage.js';
 const SHOWN_FINDINGS = 100;
 const SHOWN_NAMES = 20;
 
-export type Task = 'check' | 'rebuild';
+export type Task = 'check' | 'rebuild' | 'migrate';
 
-/** @param withholds damaged blobs are not delivered from now on; else a check only reads */
-export function runTask(task: Task, context: Context, data: string, withholds: boolean): Promise<Outcome> {
+export interface TaskOptions {
+  readonly data: string;
+  /** Damaged blobs are not delivered from now on; else a check only reads. */
+  readonly withhold?: boolean;
+  readonly from?: string;
+  readonly mirror?: boolean;
+}
+
+export async function runTask(task: Task, context: Context, options: TaskOptions): Promise<Outcome> {
+  const { data, withhold } = options;
   if (task === 'rebuild') return withStore(data, false, (store) => rebuild(context, store, data));
-  return withStore(data, !withholds, (store) => check(context, store, data));
+  if (task === 'check') return withStore(data, withhold !== true, (store) => check(context, store, data));
+  const { checkPlaces, migrate } = await import('./depot-migrate.js');
+  return migrate(context, { from: checkPlaces(options.from, data), data, isMirror: options.mirror === true });
 }
 
 /** A folder that is no depot's is not made into one. @throws HaulError NOT_FOUND, IN_USE */

@@ -29,7 +29,10 @@ import {
 import { delayOrAborted } from './wait.js';
 
 interface DepotCliOptions extends CommonOptions, EngineCliOptions {
-  readonly data: string;
+  readonly data?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly mirror?: boolean;
   readonly http?: { readonly host: string | null; readonly port: number };
   readonly withhold?: boolean;
   readonly tokens?: string;
@@ -54,7 +57,7 @@ const GRACE_MS = 30_000;
 const DEFAULT_LISTEN = '127.0.0.1:7070';
 
 /** What may stand behind `depot`; spelt here, as the rest of it is loaded only then. */
-const TASKS = ['check', 'rebuild'];
+const TASKS = ['check', 'rebuild', 'migrate'];
 
 function value<T>(flags: string, description: string, parse: (text: string) => T): Option {
   return new Option(flags, description).argParser(argument(parse));
@@ -66,11 +69,11 @@ export function depotCommand(run: Runner): Command {
     .addArgument(
       new Argument(
         '[task]',
-        'instead: check every blob against its digest (only reads; exit code 1 if anything is bad), or rebuild ' +
-          'the catalogue',
+        'instead: check every blob against its digest (only reads; exit code 1 if anything is bad), rebuild ' +
+          'the catalogue, or migrate all that another depot keeps, which may serve meanwhile',
       ).choices(TASKS),
     )
-    .requiredOption('--data <dir>', 'folder of the depot alone; made when missing')
+    .option('--data <dir>', 'folder of the depot alone; made when missing')
     .addOption(
       value(
         '--http <[host:]port>',
@@ -78,6 +81,9 @@ export function depotCommand(run: Runner): Command {
         parseListen,
       ),
     )
+    .option('--from <dir>', 'with migrate: the folder of the old depot, which is only read')
+    .option('--to <dir>', 'with migrate: the same as --data')
+    .option('--mirror', 'with migrate: what the old depot does not have goes')
     .option('--withhold', 'with check: what is damaged is not delivered any more until it is published again')
     .option('--tokens <file>', 'tokens, as haul token create makes them; read again when it changes')
     .addOption(
@@ -101,34 +107,42 @@ export function depotCommand(run: Runner): Command {
     .option('--tls-cert <file>', 'certificate (PEM), read again when it changes')
     .option('--tls-key <file>', 'its key (PEM)');
   return addPrivateEngineOptions(addKeepOptions(command), false)
-    .addHelpText(
-      'after',
-      examples(
-        'haul depot --data /srv/depot',
-        'curl -T image.raw http://127.0.0.1:7070/artifacts/ci/42/image.raw',
-        'haul token create --tokens tokens.json --scope read,write',
-        'haul depot --data /srv/depot --tokens tokens.json --http 0.0.0.0:7070',
-        'haul depot check --data /srv/depot',
-        'SWARMHAUL_DEPOT_TOKENS="$SECRET read,write ci/" haul depot --data /srv/depot',
-      ) +
-        jsonHelp({
-          ...PLAIN_PROGRESS,
-          listening: 'what url host port peerPort anonymous names blobs blobBytes',
-          request: 'method path status sentBytes receivedBytes seconds remote token isAborted problem',
-          result: `outcome seconds names blobBytes uploadedBytes ${RESOURCE_FIELDS}`,
-          finding: 'kind message name sha256',
-          checked: `outcome isGood names blobs lengthBytes counts seconds ${RESOURCE_FIELDS}`,
-          rebuilt: `outcome blobs names found conflicts faults old seconds ${RESOURCE_FIELDS}`,
-        }),
-    )
+    .addHelpText('after', helpAfter())
     .action((task: Task | undefined, options: DepotCliOptions) =>
       task === undefined
         ? run('depot', options, (context) => depot(context, options), 'service')
         : run('depot', options, async (context) => {
             const { runTask } = await import('./depot-tasks.js');
-            return runTask(task, context, options.data, options.withhold === true);
+            return runTask(task, context, { ...options, data: await dataOf(options) });
           }),
     );
+}
+
+/** Examples, and what the lines of --json hold. */
+function helpAfter(): string {
+  return (
+    examples(
+      'haul depot --data /srv/depot',
+      'curl -T image.raw http://127.0.0.1:7070/artifacts/ci/42/image.raw',
+      'haul token create --tokens tokens.json --scope read,write',
+      'haul depot --data /srv/depot --tokens tokens.json --http 0.0.0.0:7070',
+      'haul depot check --data /srv/depot',
+      'haul depot migrate --from /srv/depot --to /srv/new',
+      'SWARMHAUL_DEPOT_TOKENS="$SECRET read,write ci/" haul depot --data /srv/depot',
+    ) +
+    jsonHelp({
+      ...PLAIN_PROGRESS,
+      listening: 'what url host port peerPort anonymous names blobs blobBytes',
+      request: 'method path status sentBytes receivedBytes seconds remote token isAborted problem',
+      result: `outcome seconds names blobBytes uploadedBytes ${RESOURCE_FIELDS}`,
+      finding: 'kind message name sha256',
+      checked: `outcome isGood names blobs lengthBytes counts seconds ${RESOURCE_FIELDS}`,
+      migrated:
+        'outcome passes blobs names copiedBlobs copiedBytes putNames removedNames isSettled conflicts faults ' +
+        `faultCount seconds ${RESOURCE_FIELDS}`,
+      rebuilt: `outcome blobs names found conflicts faults old seconds ${RESOURCE_FIELDS}`,
+    })
+  );
 }
 
 /** How long things stay, and how large they may be. */
@@ -157,6 +171,13 @@ function addKeepOptions(command: Command): Command {
     );
 }
 
+async function dataOf({ data, to }: DepotCliOptions): Promise<string> {
+  const folder = data ?? to;
+  if (folder !== undefined) return folder;
+  const { HaulError } = await import('../errors.js');
+  throw new HaulError('BAD_ARGUMENT', '--data: name the folder of the depot', { option: 'data' });
+}
+
 async function depot({ output, signal }: Context, options: DepotCliOptions): Promise<Outcome> {
   const { HaulError } = await import('../errors.js');
   if ((options.tlsCert === undefined) !== (options.tlsKey === undefined))
@@ -165,10 +186,11 @@ async function depot({ output, signal }: Context, options: DepotCliOptions): Pro
     import('../depot/depot.js'),
     import('./engine-door.js'),
   ]);
+  const data = await dataOf(options);
   const started = performance.now();
   const running = await withPortHint(
     ({ facts }) => (String(facts.operation).startsWith('depot') ? '--http' : '--port'),
-    () => slim(() => startDepot(depotOptions(output, options, engineOptions(output, options)))),
+    () => slim(() => startDepot(depotOptions(output, { ...options, data }, engineOptions(output, options)))),
   );
   try {
     await sayWhere(output, running);
@@ -187,7 +209,11 @@ async function depot({ output, signal }: Context, options: DepotCliOptions): Pro
   return 'interrupted';
 }
 
-function depotOptions(output: Output, options: DepotCliOptions, engine: DepotOptions['engine']): DepotOptions {
+function depotOptions(
+  output: Output,
+  options: DepotCliOptions & { readonly data: string },
+  engine: DepotOptions['engine'],
+): DepotOptions {
   const { http, tokens, anonymous, publicUrl, allowHost, corsOrigin, tlsCert, tlsKey } = options;
   const { retentionDays, idleDays, maxStore, maxDisk, maxArtifact, torrentFrom, udp } = options;
   const lines = process.env.SWARMHAUL_DEPOT_TOKENS;

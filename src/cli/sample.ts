@@ -3,7 +3,15 @@ import type { Torrent, TorrentStats } from '../api.js';
 import { waitingFor } from '../torrent/health.js';
 import { count, formatBytes, formatRate, formatSeconds, percent } from './format.js';
 
-export type Phase = 'preparing' | 'sending' | 'hashing' | 'checking' | 'downloading' | 'seeding' | 'stopping';
+export type Phase =
+  | 'preparing'
+  | 'sending'
+  | 'copying'
+  | 'hashing'
+  | 'checking'
+  | 'downloading'
+  | 'seeding'
+  | 'stopping';
 
 export interface Sample {
   /** Of what is worked on. */

@@ -1,7 +1,7 @@
 /** `haul depot check` and `haul depot rebuild` as a person runs them, beside a depot and after it. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readdir, rm, truncate } from 'node:fs/promises';
+import { readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { until } from '../../lab/wait.js';
@@ -94,4 +94,47 @@ test('a depot with a bound on its bytes lets the longest unused go, and tells it
     assert.ok(text.split('\n').includes(line), `${line} is not in\n${text}`);
   }
   assert.equal((await running.stop()).exitCode, 0);
+});
+
+test('a depot moves while it serves, and once more when it was stopped', async (context) => {
+  const folder = await makeFolder(context);
+  const [old, data] = [join(folder, 'old'), join(folder, 'new')];
+  const [first, url] = await startDepot(context, old);
+  await put(url, 'ci/1/log.txt', 'short');
+  const image = Buffer.alloc(5_000_000, 'image');
+  await put(url, 'ci/1/image.raw', image);
+  const infoHashOf = async (depot: string): Promise<unknown> =>
+    ((await (await fetch(`${depot}/artifacts/ci/1/image.raw?info`)).json()) as { infoHash: string }).infoHash;
+  const infoHash = await infoHashOf(url);
+  const moved = await haul('depot', 'migrate', '--from', old, '--to', data, '--json');
+  assert.equal(moved.exitCode, 0, moved.stderr);
+  const report = moved.lines.find(({ type }) => type === 'migrated')!;
+  assert.deepEqual([report.names, report.copiedBytes, report.isSettled], [2, 5_000_005, true]);
+  // It goes on meanwhile.
+  await put(url, 'ci/2/log.txt', 'later');
+  await fetch(`${url}/artifacts/ci/1/log.txt`, { method: 'DELETE' });
+  await first.stop();
+  const rest = await haul('depot', 'migrate', '--from', old, '--to', data, '--mirror');
+  assert.match(
+    rest.stdout,
+    /1 name that the old depot does not have removed\n2 names of 2 blobs are there; 1 blob copied/,
+  );
+  const [, again] = await startDepot(context, data);
+  assert.equal(await (await fetch(`${again}/artifacts/ci/2/log.txt`)).text(), 'later');
+  assert.equal((await fetch(`${again}/artifacts/ci/1/log.txt`)).status, 404);
+  assert.equal(image.compare(Buffer.from(await (await fetch(`${again}/artifacts/ci/1/image.raw`)).arrayBuffer())), 0);
+  assert.equal(await infoHashOf(again), infoHash);
+  assert.deepEqual(await readFile(join(data, 'secret')), await readFile(join(old, 'secret')));
+  const busy = await haul('depot', 'migrate', '--from', old, '--to', data);
+  assert.match(busy.stderr, /process \d+ uses this depot/);
+  for (const words of [
+    ['--to', data],
+    ['--from', data, '--to', data],
+    ['--from', join(folder, 'none'), '--to', data],
+    [],
+  ]) {
+    const refused = await haul('depot', 'migrate', ...words);
+    assert.notEqual(refused.exitCode, 0, words.join(' '));
+    assert.match(refused.stderr, /^[^\n]+\n$/);
+  }
 });

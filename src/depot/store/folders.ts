@@ -46,6 +46,8 @@ export interface FolderStoreOptions {
   readonly folder: string;
   /** Nothing in the folder is changed, also nothing that was under way removed; what would change it is READ_ONLY. */
   readonly isReadOnly?: boolean;
+  /** With `isReadOnly`: the depot that has it may run on. What it changes meanwhile is seen, or not. */
+  readonly isBeside?: boolean;
   /** Tests put their own steps between. */
   readonly wrapHands?: (hands: Hands) => Hands;
 }
@@ -53,7 +55,7 @@ export interface FolderStoreOptions {
 /** @throws HaulError IN_USE, BAD_ARGUMENT (not a depot's folder), and what the file system says */
 export async function openFolderStore(options: FolderStoreOptions): Promise<FolderStore> {
   const { folder, isReadOnly = false } = options;
-  const claim = await (isReadOnly ? lookIntoFolder(folder) : claimFolder(folder));
+  const claim = await (isReadOnly ? lookIntoFolder(folder, options.isBeside ?? false) : claimFolder(folder));
   const files = new DiskThread();
   if (isReadOnly) return new FolderStore(claim, files, 0, options);
   try {

@@ -17,11 +17,16 @@ export interface FolderClaim {
   release(): Promise<void>;
 }
 
-/** Of a folder that is only read: nothing is made or written in it. @throws HaulError as `claimFolder`, NOT_FOUND */
-export async function lookIntoFolder(folder: string): Promise<FolderClaim> {
+/**
+ * Of a folder that is only read: nothing is made or written in it.
+ * @param isBeside its owner may run meanwhile
+ * @throws HaulError as `claimFolder`, NOT_FOUND
+ */
+export async function lookIntoFolder(folder: string, isBeside: boolean): Promise<FolderClaim> {
   try {
     const layout = new Layout(await realpath(folder));
     await checkMark(layout);
+    if (isBeside) return { root: layout.root, release: async () => {} };
     const lock = await open(layout.lock, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
       passOver('ENOENT'),
     );
