@@ -1,4 +1,4 @@
-/** `npm run build` of a small checkout, whose compiler is a script: nothing is made twice, and nothing stale is left. */
+/** `npm run build` of a small checkout, whose compiler is a script: nothing is made twice, nothing stale is left. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
