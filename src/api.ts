@@ -358,6 +358,13 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * @throws HaulError BAD_ARGUMENT, CLOSED
    */
   registerDormant(infoHash: Uint8Array | string, wake: WakeDormant): void;
+  /**
+   * As `registerDormant`, for every info-hash that is neither there nor registered: what a peer wants is looked up when
+   * it comes, and nothing is kept here of what sleeps. Strangers can ask for anything, at any rate: 8 are asked for at
+   * once, 256 wait, and one that was not found is not asked for again for 10 s. Null: nobody is asked.
+   * @throws HaulError CLOSED
+   */
+  registerUnknown(wake: WakeDormant | null): void;
   /** Not woken any more; one that is awake stays. False: it was not there. */
   forgetDormant(infoHash: Uint8Array | string): boolean;
   /**

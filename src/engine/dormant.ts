@@ -37,6 +37,8 @@ export class Dormant {
   readonly #options: DormantOptions;
   /** By the twenty bytes as latin1: 32 bytes of memory, where hexadecimal takes 56. */
   readonly #rows = new Map<string, WakeDormant>();
+  /** Asked for what is in no row; null: nobody is. */
+  #wakeOther: WakeDormant | null = null;
   readonly #waker: Waker<LiveTorrent>;
   /** Those that go back to sleep, by info-hash in hex: each pause of one, or check, ends its session for another. */
   readonly #awake = new Map<string, Awake>();
@@ -65,6 +67,11 @@ export class Dormant {
     this.#rows.set(keyOf(infoHash), wake);
   }
 
+  /** For all that is in no row. */
+  registerOther(wake: WakeDormant | null): void {
+    this.#wakeOther = wake;
+  }
+
   /** One that is awake stays so. */
   forget(infoHash: Uint8Array | string): boolean {
     const key = keyOf(infoHash);
@@ -79,12 +86,13 @@ export class Dormant {
 
   /**
    * Resolves when the torrent takes peers; with null when it cannot be had in time. Null at once: it is neither in the
-   * table nor a seed that rests.
+   * table nor a seed that rests, and nobody is asked for others.
    * @param gone whoever asks waits no longer
    */
   wake(infoHash: Uint8Array | string, gone?: AbortSignal): Promise<LiveTorrent | null> | null {
     const key = keyOf(infoHash);
-    const isHere = this.#rows.has(key) || this.#options.find(hexOf(key))?.rest.isResting === true;
+    const found = this.#options.find(hexOf(key));
+    const isHere = this.#wakeOf(key) !== null || found?.rest.isResting === true;
     return isHere ? this.#waker.wake(key, (yieldTurn) => this.#rouse(key, yieldTurn), gone) : null;
   }
 
@@ -99,8 +107,13 @@ export class Dormant {
     }
   }
 
+  #wakeOf(key: string): WakeDormant | null {
+    return this.#rows.get(key) ?? this.#wakeOther;
+  }
+
   close(): void {
     this.#rows.clear();
+    this.#wakeOther = null;
     this.#waker.close();
     for (const { end } of [...this.#admissions.values()]) end();
   }
@@ -126,10 +139,10 @@ export class Dormant {
       // The owner's own, or one that somebody waited for before: who knows how long it is checked.
       if (known?.rest.isResting === true) await known.rest.rise(yieldTurn);
       if (known !== null) return known.state === 'checking' ? null : await this.#admitting(known);
-      const wake = this.#rows.get(key);
+      const wake = this.#wakeOf(key);
       const found = (await wake?.(infoHashHex)) ?? null;
       // It may have been forgotten, or be somebody else's, since.
-      if (found === null || this.#rows.get(key) !== wake) return null;
+      if (found === null || this.#wakeOf(key) !== wake) return null;
       if (found.metainfo.infoHashHex !== infoHashHex)
         throw new HaulError('BAD_ARGUMENT', `it was woken as torrent ${found.metainfo.infoHashHex}`, {
           infoHash: infoHashHex,

@@ -185,6 +185,11 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#dormant.register(infoHash, wake);
   }
 
+  registerUnknown(wake: WakeDormant | null): void {
+    if (this.#closing !== null) throw new HaulError('CLOSED', 'wake unknown torrents: the engine is closed');
+    this.#dormant.registerOther(wake);
+  }
+
   forgetDormant(infoHash: Uint8Array | string): boolean {
     return this.#dormant.forget(infoHash);
   }

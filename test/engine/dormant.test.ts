@@ -292,3 +292,29 @@ test('what one may send before the torrent is awake is bounded, and up to there 
   most.sendBytes(rest);
   await until('it was heard', DEADLINE_MS, heard);
 });
+
+test('what is in no row is looked up when a peer wants it, once in ten seconds where it is not found', async (t) => {
+  const scope = openScope(t);
+  const set = await fileSet(scope, 300 * KIB, { pieceLengthBytes: 64 * KIB });
+  const other = await fileSet(scope, 64 * KIB, { pieceLengthBytes: 64 * KIB });
+  const engine = await startEngine(scope);
+  const asked: string[] = [];
+  engine.registerUnknown(async (infoHash) => {
+    asked.push(infoHash);
+    return infoHash === set.metainfo.infoHashHex ? asSeed(set, 0) : null;
+  });
+  assert.equal(engine.stats().dormant, 0);
+  await fetchFrom(scope, engine, set);
+  await until('it sleeps again', DEADLINE_MS, () => engine.torrents.length === 0);
+  await fetchFrom(scope, engine, set);
+  assert.deepEqual(asked, [set.metainfo.infoHashHex, set.metainfo.infoHashHex]);
+  for (let time = 0; time < 2; time++) assert.equal(await engine.wake(other.metainfo.infoHashHex), null);
+  assert.equal(asked.length, 3);
+  // A row goes first.
+  const second = await startEngine(scope);
+  second.registerDormant(other.metainfo.infoHashHex, async () => asSeed(other));
+  second.registerUnknown(async () => assert.fail('it is not asked'));
+  assert.equal((await second.wake(other.metainfo.infoHashHex))?.metainfo, other.metainfo);
+  second.registerUnknown(null);
+  assert.equal(await second.wake(set.metainfo.infoHashHex), null);
+});
