@@ -47,6 +47,7 @@ const EXTERNAL = [
   'picomatch',
   'cli-progress',
   '@napi-rs/nice',
+  '@redis/client',
 ];
 
 /** The part of esbuild that is used; it need not be installed. */

@@ -49,6 +49,7 @@ interface DepotCliOptions extends CommonOptions, EngineCliOptions {
   readonly maxArtifact?: number;
   readonly torrentFrom?: number;
   readonly udp?: boolean;
+  readonly peers?: string;
   /** Milliseconds. */
   readonly grace: number;
 }
@@ -163,6 +164,11 @@ function addKeepOptions(command: Command): Command {
     .addOption(value('--max-artifact <size>', 'longest artifact that is taken (default: 16TiB)', parseSize))
     .addOption(value('--torrent-from <size>', 'shorter artifacts have no torrent (default: 4MiB)', parseSize))
     .option('--udp', 'the tracker answers by UDP too, on the port of HTTP')
+    .option(
+      '--peers <url>',
+      'Redis or Valkey by which several depots know the same peers: redis://[user:password@]host[:port][/database] ' +
+        '(default: $SWARMHAUL_PEERS, which other users of this machine do not see; else each depot for itself)',
+    )
     .addOption(
       value('--grace <duration>', 'how long requests under way may go on when it is stopped', parseDuration).default(
         GRACE_MS,
@@ -216,6 +222,7 @@ function depotOptions(
 ): DepotOptions {
   const { http, tokens, anonymous, publicUrl, allowHost, corsOrigin, tlsCert, tlsKey } = options;
   const { retentionDays, idleDays, maxStore, maxDisk, maxArtifact, torrentFrom, udp } = options;
+  const peers = options.peers ?? process.env.SWARMHAUL_PEERS;
   const lines = process.env.SWARMHAUL_DEPOT_TOKENS;
   return {
     data: options.data,
@@ -235,6 +242,7 @@ function depotOptions(
     ...(maxArtifact === undefined ? {} : { artifactBytesMax: maxArtifact }),
     ...(torrentFrom === undefined ? {} : { torrentFromBytes: torrentFrom }),
     ...(udp === true ? { udp } : {}),
+    ...(peers === undefined || peers === '' ? {} : { peers }),
     ...(engine === undefined ? {} : { engine }),
     log: (level, message, facts) => {
       if (level === 'warn' || level === 'error') output.warn(message, { code: String(facts?.code ?? 'WARNING') });

@@ -64,6 +64,11 @@ export interface DepotOptions {
   readonly torrentFromBytes?: number;
   /** The tracker answers by UDP too, on the port of HTTP; default false. */
   readonly udp?: boolean;
+  /**
+   * "redis://cache.example.org": Redis or Valkey, by which the trackers of several depots know each other's peers.
+   * Needs the package `@redis/client`. Default: this tracker is on its own.
+   */
+  readonly peers?: string;
   /** Of the engine that seeds. `host` is that of HTTP unless it says another. */
   readonly engine?: EngineOptions;
   /** Receives one line per noteworthy event; requests go to `onRequest`. */

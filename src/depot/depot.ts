@@ -46,6 +46,7 @@ const RULES: Rules<DepotOptions> = {
   artifactBytesMax: wholeNumber(1, DEPOT_LIMITS.artifactBytes),
   torrentFromBytes: wholeNumber(0, Number.MAX_SAFE_INTEGER),
   udp: flag,
+  peers: words,
   engine: isObject,
   log: callable,
   onRequest: callable,

@@ -5,6 +5,7 @@
 import type { Engine } from '../api.js';
 import { HaulError } from '../errors.js';
 import type { TrackerService } from '../tracker/service.js';
+import type { SharingState } from '../tracker/shared/sharing.js';
 import type { DepotOptions } from './api.js';
 import type { ArtifactRow, Catalogue } from './catalogue/port.js';
 import type { Artifacts } from './http/inside.js';
@@ -27,6 +28,8 @@ export interface HouseParts {
   readonly catalogue: Catalogue;
   readonly engine: Engine;
   readonly tracker: TrackerService;
+  /** What other trackers know; null: this one is on its own. */
+  readonly peers: { readonly state: SharingState } | null;
   /** As the routes see it: what goes is told to who listens. */
   readonly artifacts: Artifacts;
 }
@@ -86,7 +89,7 @@ class Readers {
 }
 
 export async function openHouse(parts: HouseParts): Promise<House> {
-  const { options, store, catalogue, engine, tracker, artifacts } = parts;
+  const { options, store, catalogue, engine, tracker, peers, artifacts } = parts;
   const log = options.log ?? (() => {});
   const rules = rulesOf(options);
   const readers = new Readers();
@@ -116,6 +119,7 @@ export async function openHouse(parts: HouseParts): Promise<House> {
       return { torrentsAwake: torrents, peers: connections, uploadedBytes };
     },
     tracker: () => tracker.counts,
+    sharing: () => peers?.state ?? null,
     keep: () => ({ removed: keeper.removed, isClockDoubted: keeper.clockDoubt !== null }),
   });
   const isFull = () => rules.ownBytes !== null && store.usedBytes > rules.ownBytes.high;

@@ -5,6 +5,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { SharingState } from '../tracker/shared/sharing.js';
 import type { CatalogueCounts, ExpiryReason } from './catalogue/port.js';
 
 const PREFIX = 'haul_depot_';
@@ -26,6 +27,8 @@ export interface DepotFigures {
   swarm(): { readonly torrentsAwake: number; readonly peers: number; readonly uploadedBytes: number };
   /** Peers that the tracker knows, and announces that it answered since the start. */
   tracker(): { readonly peers: number; readonly announces: number } | null;
+  /** Peers that several trackers know together; null: this one is on its own. */
+  sharing(): SharingState | null;
   /** Names that house-keeping removed since the start, and whether it does not believe the clock. */
   keep(): { readonly removed: Readonly<Record<ExpiryReason, number>>; readonly isClockDoubted: boolean } | null;
 }
@@ -63,6 +66,7 @@ export class DepotMetrics {
     this.#problems = counter('problems_total', 'Answers that were problems, by type', ['type']);
     this.#stored(figures, registers);
     this.#swarm(figures, registers);
+    this.#shared(figures, registers);
     this.#house(figures, registers);
     this.#process(registers);
     this.#loop.enable();
@@ -118,6 +122,20 @@ export class DepotMetrics {
     total(registers, 'downloaded_bytes_total', 'Bytes of artifacts that left, by how', ['source'], (set) => {
       set({ source: 'http' }, this.#httpBytes);
       set({ source: 'peers' }, figures.swarm().uploadedBytes);
+    });
+  }
+
+  #shared(figures: DepotFigures, registers: Registry[]): void {
+    const asked = () => figures.sharing() ?? undefined;
+    gauge(registers, 'shared_peers_up', '1 while peers are shared with other depots', () => {
+      const state = asked();
+      return state === undefined ? undefined : Number(state.trouble === null);
+    });
+    gauge(registers, 'shared_peers_waiting', 'Words about peers that wait to be told', () => asked()?.waiting);
+    total(registers, 'shared_peers_words_total', 'Words about peers, by what became of them', ['what'], (set) => {
+      const state = asked();
+      if (state === undefined) return;
+      for (const what of ['written', 'read', 'dropped', 'foreign'] as const) set({ what }, state[what]);
     });
   }
 

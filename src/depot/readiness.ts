@@ -1,5 +1,6 @@
 /** Whether a depot can serve, by what it stands on. */
 import type { Engine } from '../api.js';
+import type { SharingState } from '../tracker/shared/sharing.js';
 import type { Catalogue } from './catalogue/port.js';
 import type { Check } from './http/inside.js';
 import { DEPOT_LIMITS } from './limits.js';
@@ -9,6 +10,8 @@ interface Parts {
   readonly store: Pick<BlobStore, 'space'>;
   readonly catalogue: Pick<Catalogue, 'counts'>;
   readonly engine: Pick<Engine, 'stats'>;
+  /** Null: the tracker is on its own. */
+  readonly peers: { readonly state: Pick<SharingState, 'trouble'> } | null;
 }
 
 async function check(name: string, look: () => Promise<string>): Promise<Check> {
@@ -20,7 +23,7 @@ async function check(name: string, look: () => Promise<string>): Promise<Check> 
   }
 }
 
-export function readinessOf({ store, catalogue, engine }: Parts): Promise<readonly Check[]> {
+export function readinessOf({ store, catalogue, engine, peers }: Parts): Promise<readonly Check[]> {
   return Promise.all([
     check('store', async () => {
       const space = await store.space();
@@ -34,5 +37,12 @@ export function readinessOf({ store, catalogue, engine }: Parts): Promise<readon
       engine.stats();
       return '';
     }),
+    ...(peers === null ? [] : [sharedPeers(peers.state)]),
   ]);
+}
+
+/** Without the others a depot serves as it would alone: to be sent no requests would make it worse. */
+function sharedPeers({ trouble }: Pick<SharingState, 'trouble'>): Check {
+  const message = trouble === null ? '' : `redis: ${trouble}; only peers that announce here are named`;
+  return { name: 'peers', isReady: true, message };
 }

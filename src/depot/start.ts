@@ -35,6 +35,7 @@ import { type Certificate, openCertificate } from './http/tls.js';
 import { openTokens, type TokenSource } from './http/token-file.js';
 import { DEPOT_LIMITS } from './limits.js';
 import { openCatalogueOf } from './open-catalogue.js';
+import { type OpenPeers, openPeers } from './peers/open.js';
 import { Depot as Publishing } from './publish.js';
 import type { Depository } from './publish-port.js';
 import { readinessOf } from './readiness.js';
@@ -143,18 +144,13 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const certificate = tls === undefined ? null : openCertificate(tls.cert, tls.key, log);
   const inner = await openInner(options, host, opened);
   const passkeys = new Passkeys(await depotSecret(data), () => tokens.table, Date.now);
-  const tracker = new TrackerService({
-    intervalS: INTERVAL_S,
-    registeredOnly: true,
-    registry: inner.seeds,
-    passkeys: anonymous === 'none' ? passkeys : null,
-    random: Math.random,
-    now: clock,
-  });
+  const tracker = trackerOf(inner, anonymous === 'none' ? passkeys : null);
+  const peers = await openPeersOf(options, tracker, host);
+  opened.add(() => peers?.close());
   const listeners = new Listeners();
   const activity = new Activity();
   const artifacts = telling(activity.watch(inner.depository), listeners);
-  const house = await openHouse({ options, ...inner, tracker, artifacts });
+  const house = await openHouse({ options, ...inner, tracker, peers, artifacts });
   opened.add(() => house.close());
   inner.clock.nowMs = () => house.nowMs();
   let requests = (): number => 0;
@@ -165,7 +161,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
     tracker,
     passkeyOf: (token) => (token === null ? null : passkeys.of(token)),
     listeners,
-    readiness: () => readinessOf(inner),
+    readiness: () => readinessOf({ ...inner, peers }),
     metrics: () => house.metrics(),
     status: statusSource({ ...inner, activity, house, tracker, pieceMapOf, requests: () => requests() }),
     artifactBytesMax: options.artifactBytesMax ?? DEPOT_LIMITS.artifactBytes,
@@ -205,6 +201,27 @@ function running(
     return closing;
   };
   return { ...facts, close: end, [Symbol.asyncDispose]: () => end() };
+}
+
+function trackerOf({ seeds }: Inner, passkeys: Passkeys | null): TrackerService {
+  return new TrackerService({
+    intervalS: INTERVAL_S,
+    registeredOnly: true,
+    registry: seeds,
+    passkeys,
+    random: Math.random,
+    now: clock,
+  });
+}
+
+async function openPeersOf(
+  { peers: url, log }: DepotOptions,
+  { swarms }: TrackerService,
+  host: string,
+): Promise<OpenPeers | null> {
+  if (url === undefined) return null;
+  const sharesLoopback = host === '::1' || host.startsWith('127.');
+  return openPeers({ url, swarms, now: clock, sharesLoopback, log });
 }
 
 async function statsOf({ catalogue, engine }: Inner, tracker: TrackerService, server: HttpServer): Promise<DepotStats> {

@@ -29,6 +29,8 @@ export class PeerTable {
   #addresses = NO_BYTES;
   #ids = NO_BYTES;
   #seenAtS = NO_NUMBERS;
+  /** Null: none was ever shared. */
+  #sharedAtS: Uint32Array | null = null;
   readonly #index: AddressIndex;
   #zones: ZoneIndex | null = null;
 
@@ -53,6 +55,26 @@ export class PeerTable {
 
   seenAtS(slot: number): number {
     return this.#seenAtS[slot]!;
+  }
+
+  /** When other trackers were told of this peer; 0: we did not. */
+  sharedAtS(slot: number): number {
+    return this.#sharedAtS === null ? 0 : this.#sharedAtS[slot]!;
+  }
+
+  markShared(slot: number, nowS: number): void {
+    if (this.#sharedAtS === null && nowS === 0) return;
+    this.#sharedAtS ??= new Uint32Array(this.#capacity);
+    this.#sharedAtS[slot] = nowS;
+  }
+
+  /** Whether the peer in this slot said the same before. @param zone '' for none */
+  isSame(slot: number, peerId: string, isSeed: boolean, zone: string): boolean {
+    if (isSeed !== this.isSeed(slot) || (this.#zones !== null && zone !== this.zoneOf(slot))) return false;
+    if (this.#zones === null && zone !== '') return false;
+    const idAt = slot * PEER_ID_BYTES;
+    for (let i = 0; i < PEER_ID_BYTES; i++) if (this.#ids[idAt + i] !== peerId.charCodeAt(i)) return false;
+    return true;
   }
 
   /**
@@ -107,6 +129,7 @@ export class PeerTable {
       if (slot === this.#capacity) this.#resize(Math.max(CAPACITY_FIRST, this.#capacity * 2));
       this.#addresses.set(compact, slot * this.recordBytes);
       this.#index.add(this.#addresses, slot);
+      if (this.#sharedAtS !== null) this.#sharedAtS[slot] = 0;
       this.count++;
     }
     const idAt = slot * PEER_ID_BYTES;
@@ -195,6 +218,10 @@ export class PeerTable {
     const seenAtS = this.#seenAtS[a]!;
     this.#seenAtS[a] = this.#seenAtS[b]!;
     this.#seenAtS[b] = seenAtS;
+    if (this.#sharedAtS === null) return;
+    const sharedAtS = this.#sharedAtS[a]!;
+    this.#sharedAtS[a] = this.#sharedAtS[b]!;
+    this.#sharedAtS[b] = sharedAtS;
   }
 
   #resize(capacity: number): void {
@@ -208,6 +235,11 @@ export class PeerTable {
     const seenAtS = new Uint32Array(capacity);
     seenAtS.set(this.#seenAtS.subarray(0, this.count));
     this.#seenAtS = seenAtS;
+    if (this.#sharedAtS !== null) {
+      const sharedAtS = new Uint32Array(capacity);
+      sharedAtS.set(this.#sharedAtS.subarray(0, this.count));
+      this.#sharedAtS = sharedAtS;
+    }
     this.#capacity = capacity;
   }
 }

@@ -4,7 +4,7 @@
  */
 import { ipText } from '../net/address.js';
 import type { PeerTable } from './peer-table.js';
-import type { SwarmView } from './swarms.js';
+import type { SwarmView } from './swarm-view.js';
 
 export interface ReplyShape {
   readonly intervalS: number;

@@ -6,7 +6,8 @@
 import { ipBytes } from '../net/address.js';
 import { type AnnounceQuery, parseAnnounce, parseScrape } from './query.js';
 import { announceReply, failureReply, scrapeReply } from './reply.js';
-import { type Registry, Swarms, type SwarmView } from './swarms.js';
+import type { SwarmView } from './swarm-view.js';
+import { type Registry, Swarms } from './swarms.js';
 
 /** A client may ask again this soon when it is short of peers. */
 const MIN_INTERVAL_MAX_S = 60;
@@ -196,7 +197,9 @@ export class TrackerService {
   /** One scrape: the counts of an info-hash, valid until the next call, or the text of a failure. */
   scrapeFor(passkey: string): ((hash: string) => Counts | null) | string {
     this.#scrapes++;
-    return this.permits(passkey) ? (hash) => this.#swarms.scrape(hash) : this.#failure('the passkey is not known');
+    return this.permits(passkey)
+      ? (hash) => this.#swarms.scrape(hash, this.#now())
+      : this.#failure('the passkey is not known');
   }
 
   /** Forgets silent peers; for a timer, since announces alone do it only while there are some. */

@@ -7,28 +7,15 @@
  */
 import { EntryShares } from './entry-shares.js';
 import { TRACKER_LIMITS } from './limits.js';
-import { REPLY_FEWEST, sampleNearFirst } from './near-first.js';
-import { isLoopback, type PeerTable } from './peer-table.js';
+import type { PeerTable } from './peer-table.js';
+import { fillPicks } from './picks.js';
 import type { AnnounceQuery } from './query.js';
 import { Representatives } from './representatives.js';
+import type { Sharing } from './shared/port.js';
 import { newSwarm, type Swarm } from './swarm.js';
+import type { SwarmView } from './swarm-view.js';
 import type { RecordedPeer, RecordedSwarm } from './table-record.js';
 import { leastOf, Yielding } from './yielding.js';
-
-/** What a reply is made of. Reused: valid until the next call. */
-export interface SwarmView {
-  complete: number;
-  incomplete: number;
-  downloaded: number;
-  /** Where the seed of this process listens, or null (see `register`). */
-  seedPort: number | null;
-  readonly picks4: number[];
-  readonly picks6: number[];
-  count4: number;
-  count6: number;
-  table4: PeerTable;
-  table6: PeerTable;
-}
 
 /** Info-hashes that somebody else keeps. */
 export interface Registry {
@@ -63,6 +50,9 @@ const LOOKS_IN_SWARM = 16;
 const LOOKS_ANYWHERE = 64;
 /** A swarm of more peers than this does not give way to another. */
 const SMALL_SWARM_PEERS = 16;
+/** Another's word counts against what was announced here when it is so much newer: ours comes back to us, rounded. */
+const TIE_S = 2;
+const CLOCK_SLACK_S = 0.25;
 /** Entries of one address that are a crowd, and peers of a swarm that it can hide. */
 const CROWD_ENTRIES = 256;
 const CROWDED_SWARM_PEERS = 64;
@@ -83,6 +73,7 @@ export class Swarms {
   #handSlot = 0;
   readonly #shares: EntryShares;
   readonly #yielding: Yielding;
+  #sharing: Sharing | null = null;
   peerCount = 0;
   /** Counts every change of a table. */
   changes = 0;
@@ -105,13 +96,18 @@ export class Swarms {
   }
 
   /** All swarms, to be read. */
-  get list(): readonly Readonly<Pick<Swarm, 'infoHash' | 'downloaded' | 'table4' | 'table6'>>[] {
+  get list(): readonly Readonly<Pick<Swarm, 'infoHash' | 'downloaded' | 'table4' | 'table6' | 'copy'>>[] {
     return this.#list;
   }
 
   /** Seconds after which a silent peer is forgotten. */
   get expiryS(): number {
     return this.#options.expiryS ?? 2 * this.#options.intervalS + EXPIRY_SLACK_S;
+  }
+
+  /** From now on others are told of what is announced here, and asked for what they know. */
+  share(sharing: Sharing): void {
+    this.#sharing = sharing;
   }
 
   /** Keeps a swarm for this info-hash (20 Latin-1 characters) for good. `seedPort`: our own seed listens there. */
@@ -134,24 +130,31 @@ export class Swarms {
     let slot = table.find(compact);
     if (query.event === 'stopped') {
       // A late farewell of an earlier run on this port must not remove the present one.
-      if (slot >= 0 && table.peerId(slot).toString('latin1') === query.peerId) this.#remove(table, slot);
+      const isKnown = slot >= 0 && table.peerId(slot).toString('latin1') === query.peerId;
+      if (isKnown) this.#remove(table, slot);
+      if (query.port !== 0) this.#sharing?.left(query.infoHash, compact, query, isKnown);
       return this.#fill(swarm, table, -1, 0, query, compact);
     }
     const isListed = slot >= 0 || (query.port !== 0 && swarm !== this.#absent && this.#makeRoom(swarm, compact));
     if (isListed && query.port !== 0) {
       const wasSeed = slot >= 0 && table.isSeed(slot);
       if (query.event === 'completed' && query.isSeed && !wasSeed) swarm.downloaded++;
+      const before = this.#sharing?.before(table, slot, query) ?? null;
       slot = this.#put(swarm, table, slot, compact, query, nowS);
+      this.#sharing?.announced(swarm, table, slot, query, nowS, before);
     }
     const wanted =
       query.numwant < 0 ? TRACKER_LIMITS.numwantDefault : Math.min(query.numwant, TRACKER_LIMITS.numwantMax);
+    this.#sharing?.wanted(query.infoHash, swarm === this.#absent ? null : swarm.copy, nowMs);
     return this.#fill(swarm, table, slot, wanted, query, compact);
   }
 
   /** A peer from before a restart, `ageS` after its announce, unless it is known, expired, unserved or one too many. */
   restore(recorded: RecordedSwarm, peer: RecordedPeer, nowMs: number, ageS: number): void {
     const known = this.#swarms.get(recorded.infoHash);
-    const isRefused = known === undefined && (this.#options.registeredOnly || this.#list.length >= this.#limits.swarms);
+    const { registeredOnly, registry } = this.#options;
+    const isServed = known !== undefined || !registeredOnly || registry?.has(recorded.infoHash) === true;
+    const isRefused = !isServed || (known === undefined && this.#list.length >= this.#limits.swarms);
     if (ageS > this.expiryS || this.peerCount >= this.#limits.peers || isRefused) return;
     const swarm = known ?? this.#create(recorded.infoHash);
     swarm.downloaded = Math.max(swarm.downloaded, recorded.downloaded);
@@ -160,9 +163,37 @@ export class Swarms {
     this.#put(swarm, table, -1, peer.compact, peer, Math.max(0, Math.floor(nowMs / 1000 - ageS)));
   }
 
-  /** Counts of one swarm (BEP 48), or null. Reused: valid until the next call. */
-  scrape(infoHash: string): SwarmView | null {
+  /**
+   * What another tracker was told of a peer; the newest word about an address counts. Never makes room.
+   * @param compact copied. @param ageS since that announce
+   */
+  learn(infoHash: string, { compact, peerId, isSeed, zone, ageS }: RecordedPeer, nowMs: number): void {
+    const seenAtS = Math.max(0, Math.floor(nowMs / 1000 - ageS));
     const swarm = this.#swarms.get(infoHash);
+    const table = compact.length === 6 ? swarm?.table4 : swarm?.table6;
+    const slot = table?.find(compact) ?? -1;
+    if (swarm === undefined || table === undefined || slot < 0) {
+      this.restore({ infoHash, downloaded: 0 }, { compact, peerId, isSeed, zone, ageS }, nowMs, ageS);
+    } else if (seenAtS >= table.seenAtS(slot) + (table.sharedAtS(slot) > 0 ? TIE_S : 0)) {
+      table.markShared(this.#put(swarm, table, slot, compact, { peerId, isSeed, zone }, seenAtS), 0);
+    }
+  }
+
+  /** Another tracker was told that a peer stopped, so long ago. @param peerId of 20 Latin-1 characters */
+  unlearn(infoHash: string, { compact, peerId, ageS }: RecordedPeer, nowMs: number): void {
+    const swarm = this.#swarms.get(infoHash);
+    const table = compact.length === 6 ? swarm?.table4 : swarm?.table6;
+    const slot = table?.find(compact) ?? -1;
+    if (table === undefined || slot < 0 || table.peerId(slot).toString('latin1') !== peerId) return;
+    // Of one second the farewell counts: clocks are known a little less well than what they are compared with.
+    if (Math.floor(nowMs / 1000 - ageS + CLOCK_SLACK_S) >= table.seenAtS(slot)) this.#remove(table, slot);
+  }
+
+  /** Counts of one swarm (BEP 48), or null. Reused: valid until the next call. */
+  scrape(infoHash: string, nowMs = 0): SwarmView | null {
+    const swarm = this.#swarms.get(infoHash);
+    if (swarm !== undefined || this.#options.registry?.has(infoHash) === true)
+      this.#sharing?.wanted(infoHash, swarm?.copy ?? null, nowMs);
     if (swarm !== undefined) return this.#count(swarm);
     const { registry } = this.#options;
     if (registry?.has(infoHash) !== true) return null;
@@ -319,78 +350,16 @@ export class Swarms {
     return view;
   }
 
-  /**
-   * Counts, and a random sample: no seeds for seeds; a quarter of the other family when there is enough of ours.
-   * A peer that says where it is gets mostly its neighbours.
-   */
   #fill(
     swarm: Swarm,
     own: PeerTable,
     ownSlot: number,
     wanted: number,
-    { isSeed, zone, isOneFamily }: AnnounceQuery,
+    query: AnnounceQuery,
     compact: Uint8Array,
   ): SwarmView {
     const view = this.#count(swarm);
-    if (wanted === 0) {
-      view.seedPort = null;
-      return view;
-    }
-    if (isSeed) view.seedPort = null;
-    const isOwn4 = own === swarm.table4;
-    const other = isOwn4 ? swarm.table6 : swarm.table4;
-    const reserved = isOneFamily ? 0 : Math.min(other.sampleSize(isSeed, -1), wanted >> 2);
-    const ownPicks = isOwn4 ? view.picks4 : view.picks6;
-    const otherPicks = isOwn4 ? view.picks6 : view.picks4;
-    const { random } = this.#options;
-    const key = zone === undefined || zone === '' ? '' : own.zoneKey(zone, ownSlot);
-    let ownCount: number;
-    let otherCount: number;
-    if (key === '') {
-      ownCount = own.sample(isSeed, ownSlot, wanted - reserved, random, ownPicks);
-      otherCount = other.sample(isSeed, -1, wanted - ownCount, random, otherPicks);
-    } else {
-      const needsSeed = !isSeed && view.seedPort === null && !own.hasSeedIn(key) && !other.hasSeedIn(key);
-      const ask = {
-        key,
-        leechesOnly: isSeed,
-        needsSeed,
-        except: ownSlot,
-        wanted: wanted - reserved,
-        fewest: REPLY_FEWEST,
-      };
-      ownCount = sampleNearFirst(own.zones(), ask, random, ownPicks);
-      otherCount = 0;
-      if (other.count > 0) {
-        ask.needsSeed = needsSeed && own.seedCount === 0;
-        ask.except = -1;
-        ask.wanted = wanted - ownCount;
-        ask.fewest = REPLY_FEWEST - ownCount;
-        otherCount = sampleNearFirst(other.zones(), ask, random, otherPicks);
-      }
-    }
-    const ownSpeakers = isOwn4 ? swarm.speakers4 : swarm.speakers6;
-    const otherSpeakers = isOwn4 ? swarm.speakers6 : swarm.speakers4;
-    if (ownSpeakers !== null)
-      ownCount = ownSpeakers.mixInto(ownPicks, ownCount, wanted - reserved, isSeed, ownSlot, random());
-    if (otherSpeakers !== null)
-      otherCount = otherSpeakers.mixInto(otherPicks, otherCount, wanted - ownCount, isSeed, -1, random());
-    if (!isLoopback(compact, 0, compact.length)) {
-      ownCount = dropLoopback(own, ownPicks, ownCount);
-      otherCount = dropLoopback(other, otherPicks, otherCount);
-    }
-    view.count4 = isOwn4 ? ownCount : otherCount;
-    view.count6 = isOwn4 ? otherCount : ownCount;
+    fillPicks(view, swarm, { own, ownSlot, compact, query }, wanted, this.#options.random);
     return view;
   }
-}
-
-/** 127.0.0.1 means something else to everyone who is not on this machine. */
-function dropLoopback(table: PeerTable, picks: number[], count: number): number {
-  let kept = 0;
-  for (let i = 0; i < count; i++) {
-    const slot = picks[i]!;
-    if (!table.isLoopback(slot)) picks[kept++] = slot;
-  }
-  return kept;
 }

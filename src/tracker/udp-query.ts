@@ -7,7 +7,7 @@ import { isZone } from '../net/zone.js';
 import type { PeerTable } from './peer-table.js';
 import type { AnnounceEventWord, AnnounceQuery } from './query.js';
 import type { Counts } from './service.js';
-import type { SwarmView } from './swarms.js';
+import type { SwarmView } from './swarm-view.js';
 
 export const PROTOCOL_ID_HIGH = 0x417;
 export const PROTOCOL_ID_LOW = 0x27101980;

@@ -20,6 +20,7 @@ async function depotFigures(t: TestContext): Promise<string> {
     disk: async () => ({ freeBytes: 1, totalBytes: 1 }),
     swarm: () => ({ torrentsAwake: 1, peers: 1, uploadedBytes: 1 }),
     tracker: () => ({ peers: 1, announces: 1 }),
+    sharing: () => ({ trouble: null, written: 1, read: 1, dropped: 1, foreign: 1, waiting: 1 }),
     keep: () => ({ removed: { age: 1, idle: 1, watermark: 1 }, isClockDoubted: false }),
   });
   t.after(() => metrics.close());

@@ -8,6 +8,7 @@ const FIGURES: DepotFigures = {
   disk: async () => ({ freeBytes: 7, totalBytes: 9 }),
   swarm: () => ({ torrentsAwake: 1, peers: 4, uploadedBytes: 11 }),
   tracker: () => ({ peers: 6, announces: 100 }),
+  sharing: () => ({ trouble: null, written: 21, read: 22, dropped: 23, foreign: 24, waiting: 25 }),
   keep: () => ({ removed: { age: 1, idle: 2, watermark: 3 }, isClockDoubted: false }),
 };
 
@@ -39,6 +40,12 @@ test('every figure is told, and again at each look', async (t) => {
       ['peers', '4'],
       ['tracker_peers', '6'],
       ['tracker_announces_total', '100'],
+      ['shared_peers_up', '1'],
+      ['shared_peers_waiting', '25'],
+      ['shared_peers_words_total{what="written"}', '21'],
+      ['shared_peers_words_total{what="read"}', '22'],
+      ['shared_peers_words_total{what="dropped"}', '23'],
+      ['shared_peers_words_total{what="foreign"}', '24'],
       ['downloaded_bytes_total{source="peers"}', '11'],
       ['downloaded_bytes_total{source="http"}', '0'],
       ['removals_total{reason="age"}', '1'],
@@ -98,11 +105,13 @@ test('a figure that cannot be had is left out, and is no failure of the rest', a
       throw new Error('closed');
     },
     tracker: () => null,
+    sharing: () => null,
     keep: () => null,
   });
   const values = await valuesOf(metrics);
   const absent =
-    'artifacts blobs disk_free_bytes torrents_awake peers tracker_peers tracker_announces_total clock_doubted';
+    'artifacts blobs disk_free_bytes torrents_awake peers tracker_peers tracker_announces_total ' +
+    'shared_peers_up shared_peers_waiting clock_doubted';
   for (const name of absent.split(' ')) assert.equal(values.get(`haul_depot_${name}`), undefined, name);
   assert.equal(values.get('haul_depot_stored_bytes'), '1125899906842629');
 });

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PeerTable } from '../../src/tracker/peer-table.js';
 import type { AnnounceQuery } from '../../src/tracker/query.js';
-import { Swarms, type SwarmView } from '../../src/tracker/swarms.js';
+import type { SwarmView } from '../../src/tracker/swarm-view.js';
+import { Swarms } from '../../src/tracker/swarms.js';
 
 const HASH = 'a'.repeat(20);
 

@@ -20,6 +20,7 @@ import { HaulError } from '../../src/errors.js';
 import { makeRandom } from '../../src/random.js';
 import { readPlainAnnounce } from '../../src/tracker/plain-announce.js';
 import { parseAnnounce, parseScrape, SCRAPE_HASHES_MAX } from '../../src/tracker/query.js';
+import { encodeWord, parseWord } from '../../src/tracker/shared/word.js';
 import { HEAD_BYTES, readUdpAnnounce, readUdpScrape, UDP_SCRAPE_HASHES_MAX } from '../../src/tracker/udp-query.js';
 import { printable } from '../../src/wire/text.js';
 
@@ -43,6 +44,7 @@ const QUERY_WORDS = [
   'zone=a/b',
   'event=x',
 ];
+const WORD_WORDS = [' ', '/', '=', 's', 'x', 'AAAA', ' a/b', '\u0000'];
 const REPLY_WORDS = ['i-1e', 'i0e', '0:', 'le', 'de', '99999999999:', 'e', 'd', 'l', '5:peers', 'i9007199254740993e'];
 const REPLY =
   'd8:completei3e10:incompletei4e8:intervali1800e12:min intervali60e5:peers12:\u000a\u0000\u0000\u0001\u001aa' +
@@ -79,6 +81,7 @@ class Fuzz {
     this.#answer();
     this.#query();
     this.#reply();
+    this.#word();
   }
 
   /** What a client says by UDP, as the tracker reads it. */
@@ -134,6 +137,22 @@ class Fuzz {
     const plain = readPlainAnnounce(text, 0);
     assert.ok(plain === null || (plain.query === query && plain.end === text.length));
     readPlainAnnounce(this.#mutate(Buffer.from(text, 'latin1'), ['\r\n', 'Host: b\r\n']).toString('latin1'), 0);
+  }
+
+  /** What trackers tell each other of a peer, through a table in which anybody may write. */
+  #word(): void {
+    const compact = this.#bytes(this.#below(2) === 0 ? 6 : 18);
+    const kind = (['seed', 'leech', 'stopped'] as const)[this.#below(3)]!;
+    const zone = this.#below(2) === 0 ? '' : 'eu-1/rack7';
+    const text = encodeWord(kind, compact, this.#bytes(20).toString('latin1'), zone);
+    const changed = this.#mutate(Buffer.from(text, 'latin1'), WORD_WORDS).toString('utf8');
+    for (const each of [text, changed]) {
+      const word = parseWord(each);
+      if (word === null) continue;
+      // Who reads one would write the same.
+      assert.equal(encodeWord(word.kind, word.compact, word.peerId, word.zone), each);
+      assert.ok(word.compact.at(-1) !== 0 || word.compact.at(-2) !== 0);
+    }
   }
 
   /** What a tracker says by HTTP. */

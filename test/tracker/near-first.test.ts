@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { makeRandom } from '../../src/random.js';
 import type { AnnounceQuery } from '../../src/tracker/query.js';
-import { Swarms, type SwarmView } from '../../src/tracker/swarms.js';
+import type { SwarmView } from '../../src/tracker/swarm-view.js';
+import { Swarms } from '../../src/tracker/swarms.js';
 
 const INTERVAL_S = 100;
 

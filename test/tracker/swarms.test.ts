@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { PeerTable } from '../../src/tracker/peer-table.js';
 import { type AnnounceQuery, parseAnnounce, parseScrape } from '../../src/tracker/query.js';
-import { Swarms, type SwarmView } from '../../src/tracker/swarms.js';
+import type { SwarmView } from '../../src/tracker/swarm-view.js';
+import { Swarms } from '../../src/tracker/swarms.js';
 
 const HASH = 'a'.repeat(20);
 const INTERVAL_S = 100;

@@ -20,7 +20,7 @@ export interface TrackerDoor {
 export interface Check {
   readonly name: string;
   readonly isReady: boolean;
-  /** For people; '' while it is ready. */
+  /** For people; '' where there is nothing to say. What is ready may still lack something. */
   readonly message: string;
 }
 

@@ -1,0 +1,356 @@
+/** Trackers that share a table: with a clock that is set, and a table in memory. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AnnounceQuery } from '../../src/tracker/query.js';
+import { PeerSharing } from '../../src/tracker/shared/sharing.js';
+import { WAITING_MAX } from '../../src/tracker/shared/waiting.js';
+import type { SwarmView } from '../../src/tracker/swarm-view.js';
+import { Swarms, type SwarmsOptions } from '../../src/tracker/swarms.js';
+import { SharedModel } from './shared-model.js';
+
+const HASH = 'h'.repeat(20);
+const START_MS = 86_400_000;
+
+class Clock {
+  nowMs = START_MS;
+  readonly now = (): number => this.nowMs;
+}
+
+let made = 0;
+
+class Tracker {
+  readonly swarms: Swarms;
+  readonly sharing: PeerSharing;
+  readonly lines: string[] = [];
+  readonly #clock: Clock;
+
+  constructor(clock: Clock, model: SharedModel, more: Partial<SwarmsOptions> = {}, sharesLoopback = true) {
+    this.#clock = clock;
+    this.swarms = new Swarms({ intervalS: 120, registeredOnly: false, random: () => 0.5, ...more });
+    this.sharing = new PeerSharing({
+      table: model.door(),
+      swarms: this.swarms,
+      now: clock.now,
+      pause: async () => {},
+      sharesLoopback,
+      id: `t${++made}`,
+      name: 'peers',
+      log: (level, message) => this.lines.push(`${level} ${message}`),
+    });
+    this.swarms.share(this.sharing);
+  }
+
+  announce(last: number, more: Partial<AnnounceQuery> = {}, infoHash = HASH): SwarmView {
+    const peerId = `-XX0001-${last}`.padEnd(20, 'p');
+    const plain = { infoHash, peerId, port: 6881, isSeed: false, event: '' as const, numwant: 50 };
+    const query = { ...plain, isCompact: true, noPeerId: true, ...more };
+    const view = this.swarms.announce(query, compact(last), this.#clock.nowMs);
+    assert.ok(typeof view !== 'string', String(view));
+    return view;
+  }
+
+  names(last: number, more: Partial<AnnounceQuery> = {}, infoHash = HASH): number[] {
+    const { picks4, table4, count4 } = this.announce(last, more, infoHash);
+    return picks4
+      .slice(0, count4)
+      .map((slot) => table4.address(slot)[3]!)
+      .sort((a, b) => a - b);
+  }
+
+  counts(infoHash = HASH): [number, number] {
+    const { complete = 0, incomplete = 0 } = this.swarms.scrape(infoHash, this.#clock.nowMs) ?? {};
+    return [complete, incomplete];
+  }
+
+  async tick(): Promise<void> {
+    this.sharing.tick();
+    await this.sharing.settled();
+  }
+}
+
+function compact(last: number): Uint8Array {
+  return Uint8Array.of(192, 0, 2, last, 26, 225);
+}
+
+async function pass(clock: Clock, ms: number, ...trackers: Tracker[]): Promise<void> {
+  for (const endMs = clock.nowMs + ms; clock.nowMs < endMs; ) {
+    clock.nowMs = Math.min(endMs, clock.nowMs + 250);
+    for (const tracker of trackers) await tracker.tick();
+  }
+}
+
+/** Two that have reached the table, and its beginnings are over. */
+async function two(more: Partial<SwarmsOptions> = {}) {
+  const clock = new Clock();
+  const model = new SharedModel(clock.now);
+  const [one, other] = [new Tracker(clock, model, more), new Tracker(clock, model, more)];
+  await pass(clock, 6_000, one, other);
+  return { clock, model, one, other };
+}
+
+test('peers of the other are named a second later, and no announce asks the table', async () => {
+  const { clock, model, one, other } = await two();
+  one.announce(1);
+  other.announce(2, { isSeed: true });
+  const before = model.exchangeCount;
+  assert.deepEqual(one.names(1), []);
+  assert.equal(model.exchangeCount, before);
+  await pass(clock, 1_250, one, other);
+  assert.deepEqual([one.names(1), other.names(2)], [[2], [1]]);
+});
+
+test('a scrape counts the peers of all, each once, whoever they announced to', async () => {
+  const { clock, one, other } = await two();
+  for (let last = 1; last <= 6; last++) one.announce(last, { isSeed: last > 4 });
+  for (let last = 5; last <= 9; last++) other.announce(last, { isSeed: true });
+  await pass(clock, 6_000, one, other);
+  assert.deepEqual(
+    [one.counts(), other.counts()],
+    [
+      [5, 4],
+      [5, 4],
+    ],
+  );
+});
+
+test('a swarm of which a tracker has no peer is scraped with those of the others, a second later', async () => {
+  const { clock, one, other } = await two({ registeredOnly: true, registry: { has: () => true, seedPort: null } });
+  one.announce(1);
+  await pass(clock, 250, one, other);
+  assert.deepEqual(other.counts(), [0, 0]);
+  await pass(clock, 250, one, other);
+  assert.deepEqual(other.counts(), [0, 1]);
+});
+
+test('what a tracker does not serve it does not learn', async () => {
+  const clock = new Clock();
+  const model = new SharedModel(clock.now);
+  const one = new Tracker(clock, model);
+  const few = new Tracker(clock, model, { registeredOnly: true });
+  await one.tick();
+  one.announce(1);
+  await pass(clock, 500, one, few);
+  few.sharing.wanted(HASH, null, clock.nowMs);
+  await pass(clock, 500, few);
+  assert.equal(few.swarms.peerCount, 0);
+});
+
+test('who stops is gone everywhere, and who comes back is there', async () => {
+  const { clock, one, other, model } = await two();
+  one.announce(1);
+  other.announce(2);
+  await pass(clock, 2_000, one, other);
+  one.announce(1, { event: 'stopped' });
+  await pass(clock, 1_250, one, other);
+  assert.deepEqual(other.names(2), []);
+  assert.deepEqual(
+    model
+      .wordsOf(HASH)
+      .map((word) => word[0])
+      .sort(),
+    ['l', 'x'],
+  );
+  one.announce(1, { event: 'started' });
+  await pass(clock, 6_000, one, other);
+  assert.deepEqual([other.names(2), other.counts()], [[1], [0, 2]]);
+});
+
+test('who stops at another tracker than it announced to is gone from both', async () => {
+  const { clock, one, other } = await two();
+  one.announce(1);
+  other.announce(2);
+  await pass(clock, 5_000, one, other);
+  other.announce(1, { event: 'stopped' });
+  await pass(clock, 6_000, one, other);
+  assert.deepEqual(
+    [one.counts(), other.counts()],
+    [
+      [0, 1],
+      [0, 1],
+    ],
+  );
+});
+
+test('who stops and comes back in the same moment is there', async () => {
+  const { clock, one, other } = await two();
+  other.announce(2);
+  for (const event of ['started', 'stopped', 'started'] as const) {
+    one.announce(1, { event });
+    clock.nowMs += 20;
+  }
+  await pass(clock, 6_000, one, other);
+  assert.deepEqual(
+    [one.counts(), other.counts()],
+    [
+      [0, 2],
+      [0, 2],
+    ],
+  );
+});
+
+test('farewells in the name of strangers leave nothing behind', async () => {
+  const { clock, one, model } = await two();
+  for (let last = 1; last < 200; last++) one.announce(last, { event: 'stopped' });
+  await pass(clock, 1_000, one);
+  assert.deepEqual(model.wordsOf(HASH), []);
+});
+
+test('a leech that completes is a seed for the others, and one peer', async () => {
+  const { clock, one, other, model } = await two();
+  one.announce(1);
+  other.announce(2);
+  await pass(clock, 2_000, one, other);
+  one.announce(1, { isSeed: true, event: 'completed' });
+  await pass(clock, 6_000, one, other);
+  assert.deepEqual(other.counts(), [1, 1]);
+  assert.deepEqual(
+    model
+      .wordsOf(HASH)
+      .map((word) => word[0])
+      .sort(),
+    ['l', 's'],
+  );
+});
+
+test('zones are those of the peer, wherever it announced', async () => {
+  const { clock, one, other } = await two();
+  for (let last = 10; last < 60; last++) one.announce(last, { zone: last < 30 ? 'eu/r1' : 'us/r1' });
+  await pass(clock, 250, one);
+  other.announce(1, { zone: 'eu/r1' });
+  await pass(clock, 1_250, one, other);
+  const named = other.names(1, { zone: 'eu/r1', numwant: 20 });
+  assert.ok(named.filter((last) => last < 30).length >= 16, named.join());
+});
+
+test('a peer that falls silent is forgotten everywhere, as by the tracker it announced to', async () => {
+  const { clock, one, other } = await two();
+  one.announce(1);
+  await pass(clock, 500, one, other);
+  for (let k = 0; k < 10; k++) {
+    other.announce(2);
+    await pass(clock, 32_000, one, other);
+    other.swarms.sweep(clock.nowMs, 1000);
+    one.swarms.sweep(clock.nowMs, 1000);
+  }
+  assert.deepEqual(
+    [one.counts(), other.counts()],
+    [
+      [0, 1],
+      [0, 1],
+    ],
+  );
+});
+
+test('a client that hammers is written every half minute, and lives on', async () => {
+  const { clock, one, other } = await two();
+  other.announce(2);
+  const { written } = one.sharing.state;
+  for (let k = 0; k < 400; k++) {
+    one.announce(1);
+    other.announce(2);
+    await pass(clock, 1_000, one, other);
+  }
+  assert.ok(one.sharing.state.written - written <= 14, `${one.sharing.state.written - written} words`);
+  assert.deepEqual(other.names(2), [1]);
+});
+
+test('while the table is away each names its own; once back it is told all again, and asked for all', async () => {
+  const { clock, one, other, model } = await two();
+  model.away = 'nobody listens there';
+  await pass(clock, 2_000, one, other);
+  assert.equal(one.sharing.state.trouble, 'nobody listens there');
+  for (let last = 1; last <= 20; last++) one.announce(last);
+  other.announce(99);
+  await pass(clock, 60_000, one, other);
+  assert.deepEqual(other.names(99), []);
+  // It comes back empty.
+  model.kept.clear();
+  model.away = null;
+  await pass(clock, 5_000, one, other);
+  assert.equal(one.sharing.state.trouble, null);
+  assert.equal(other.names(99).length, 20);
+  assert.deepEqual(
+    [one.counts(), other.counts()],
+    [
+      [0, 21],
+      [0, 21],
+    ],
+  );
+  assert.deepEqual(one.lines, [
+    'info peers: peers are shared',
+    'warn peers: nobody listens there; meanwhile only peers that announce here are named',
+    'info peers: peers are shared',
+  ]);
+});
+
+test('a table that takes nothing is told of, and read on', async () => {
+  const { clock, one, other, model } = await two();
+  one.announce(1);
+  await pass(clock, 500, one, other);
+  model.refuses = 'its memory is full';
+  other.announce(2);
+  await pass(clock, 1_250, one, other);
+  assert.equal(other.sharing.state.trouble, 'its memory is full');
+  model.refuses = null;
+  await pass(clock, 3_000, one, other);
+  assert.equal(other.sharing.state.trouble, null);
+  await pass(clock, 3_000, one, other);
+  assert.deepEqual([one.names(1), other.names(2)], [[2], [1]]);
+});
+
+test('what waits is bounded while the table is away, and counted', async () => {
+  const { clock, one, model } = await two();
+  model.away = 'away';
+  await pass(clock, 1_250, one);
+  for (let k = 0; k < WAITING_MAX + 10; k++) one.announce(1, { event: 'stopped' });
+  assert.equal(one.sharing.state.waiting, WAITING_MAX);
+  assert.equal(one.sharing.state.dropped, 10);
+});
+
+test('words that are none, or of the future, change nothing and are counted', async () => {
+  const { clock, one, model } = await two();
+  one.announce(1);
+  const texts = ['', 'x', 's', 'l'.repeat(1000), `l${'A'.repeat(35)}`, `s${'_'.repeat(35)} a/../b`, '\u0000\uffff'];
+  for (const text of texts) model.put(HASH, text);
+  await pass(clock, 1_250, one);
+  assert.deepEqual(one.counts(), [0, 1]);
+  assert.ok(one.sharing.state.foreign >= texts.length);
+});
+
+test('peers at 127.0.0.1 are shared only where all trackers are on one machine', async () => {
+  const clock = new Clock();
+  const model = new SharedModel(clock.now);
+  for (const sharesLoopback of [false, true]) {
+    const tracker = new Tracker(clock, model, {}, sharesLoopback);
+    await tracker.tick();
+    const query = { infoHash: HASH, peerId: 'p'.repeat(20), port: 1, isSeed: false, event: '' as const, numwant: 0 };
+    tracker.swarms.announce(
+      { ...query, isCompact: true, noPeerId: true },
+      Uint8Array.of(127, 0, 0, 1, 0, 1),
+      clock.nowMs,
+    );
+    await pass(clock, 500, tracker);
+    assert.equal(model.wordsOf(HASH).length, Number(sharesLoopback));
+  }
+});
+
+test('many swarms are kept warm in turn, none more often than it should be', async () => {
+  const { clock, one, other, model } = await two();
+  const hashes = Array.from({ length: 600 }, (_, k) => `${k}`.padEnd(20, 'h'));
+  for (const hash of hashes) {
+    one.announce(1, {}, hash);
+    other.announce(2, {}, hash);
+  }
+  await pass(clock, 7_000, one, other);
+  for (const hash of hashes) assert.deepEqual(other.counts(hash), [0, 2]);
+  const before = model.exchangeCount;
+  await pass(clock, 1_000, one);
+  assert.ok(model.exchangeCount - before < 20, `${model.exchangeCount - before} exchanges`);
+});
+
+test('what is said last is said before it closes', async () => {
+  const { one, model } = await two();
+  one.announce(1);
+  await one.sharing.close();
+  assert.equal(model.wordsOf(HASH).length, 1);
+});
