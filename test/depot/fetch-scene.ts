@@ -70,7 +70,8 @@ export async function fetchScene(
   let nowMs = 0;
   const fetch = new SwarmFetch({
     row,
-    blob: await cache.reserve(row.sha256, row.lengthBytes),
+    reserved: cache.reserve(row.sha256, row.lengthBytes),
+    opened: null,
     cache,
     engine,
     client,

@@ -35,12 +35,10 @@ export async function* answerRead(parts: AnswerReadParts, request: AnswerReadReq
   let sentBytes = 0;
   let outcome: 'done' | 'gone' | 'failed' = 'gone';
   let bytesNow = (): FetchedBytes | null => null;
-  let before: FetchedBytes | null = null;
   receipts.begin(id);
   try {
-    const reading = await fetches.read(resolved.row, range, signal);
+    const reading = await fetches.read(resolved, range, signal);
     bytesNow = reading.bytes;
-    before = reading.bytes();
     for await (const slice of reading.slices) {
       firstByteSeconds ??= (now() - beganMs) / 1000;
       sentBytes += slice.length;
@@ -51,9 +49,7 @@ export async function* answerRead(parts: AnswerReadParts, request: AnswerReadReq
     outcome = 'failed';
     throw asProblem(error);
   } finally {
-    const after = bytesNow() ?? NONE;
-    const peerBytes = Math.max(0, after.peers - (before?.peers ?? 0));
-    const webSeedBytes = Math.max(0, after.webSeed - (before?.webSeed ?? 0));
+    const { peers: peerBytes, webSeed: webSeedBytes } = bytesNow() ?? NONE;
     onSent(sentBytes, { peers: peerBytes, webSeed: webSeedBytes });
     receipts.add({
       id,
@@ -97,8 +93,12 @@ export function asProblem(error: unknown): unknown {
 }
 
 /** @throws Problem */
-export async function resolveOrFail(directory: Directory, name: string): Promise<Resolved> {
-  const resolved = await directory.resolve(name).catch((error: unknown) => {
+export async function resolveOrFail(
+  directory: Directory,
+  name: string,
+  wants: 'row' | 'bytes' = 'row',
+): Promise<Resolved> {
+  const resolved = await directory.resolve(name, wants).catch((error: unknown) => {
     throw asProblem(error);
   });
   if (resolved === null) throw new Problem(404, 'NOT_FOUND', 'there is no such artifact');

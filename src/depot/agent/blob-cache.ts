@@ -29,6 +29,15 @@ export interface CachedBlob {
   users: number;
 }
 
+/** Space that is spoken for. */
+export interface Reservation {
+  readonly blob: CachedBlob;
+  /** Something of it may be on disk from before. */
+  readonly wasHere: boolean;
+  /** Resolves when what had to go for it is gone. Handled. */
+  readonly room: Promise<void>;
+}
+
 export interface BlobCacheOptions {
   readonly folder: CacheFolder;
   /** What it may hold. */
@@ -45,6 +54,8 @@ export class BlobCache {
   readonly folder: CacheFolder;
   readonly #options: BlobCacheOptions;
   readonly #blobs = new Map<string, CachedBlob>();
+  /** On their way out of the folder. */
+  readonly #leaving = new Map<string, Promise<void>>();
   #usedBytes = 0;
   evicted = 0;
 
@@ -125,24 +136,27 @@ export class BlobCache {
   // ---- what comes and goes ----
 
   /** A fetch begins: the space is spoken for. @throws HaulError NO_SPACE: all that is here is in use */
-  async reserve(sha256: string, lengthBytes: number): Promise<CachedBlob> {
+  reserve(sha256: string, lengthBytes: number): Reservation {
     // Nothing goes for what cannot have room all the same.
     if (this.#heldBytes(sha256) + lengthBytes > this.#options.cacheBytes) throw noRoom(lengthBytes);
     const before = this.#blobs.get(sha256);
     if (before !== undefined) this.#forget(before);
-    const blob: CachedBlob = {
-      sha256,
-      lengthBytes,
-      record: null,
-      kind: 'part',
-      usedMs: this.#options.wallClockMs(),
-      users: 1,
-    };
+    const usedMs = this.#options.wallClockMs();
+    const blob: CachedBlob = { sha256, lengthBytes, record: null, kind: 'part', usedMs, users: 1 };
     this.#add(blob);
-    await this.makeRoom(0);
-    if (this.#usedBytes <= this.#options.cacheBytes) return blob;
-    this.#forget(blob);
-    throw noRoom(lengthBytes);
+    const made = this.makeRoom(0);
+    if (this.#usedBytes > this.#options.cacheBytes) {
+      this.#forget(blob);
+      throw noRoom(lengthBytes);
+    }
+    const room = Promise.all([made, this.#gone(sha256)]).then(() => {});
+    room.catch(() => {});
+    return { blob, wasHere: before !== undefined, room };
+  }
+
+  /** Files of before that are just being removed would take new ones with them. */
+  async #gone(sha256: string): Promise<void> {
+    await this.#leaving.get(sha256);
   }
 
   /** Of blobs that are in use, but for this one. */
@@ -178,6 +192,7 @@ export class BlobCache {
   /** @throws HaulError */
   async addSmall(sha256: string, bytes: Uint8Array): Promise<void> {
     if (bytes.length > this.#options.cacheBytes) return;
+    await this.#gone(sha256);
     await this.folder.writeSmall(sha256, bytes);
     const before = this.#blobs.get(sha256);
     if (before !== undefined) this.#forget(before);
@@ -188,11 +203,22 @@ export class BlobCache {
 
   /** Its bytes are bad, or not wanted: nothing of it stays. */
   async drop(blob: CachedBlob): Promise<void> {
+    await this.#drop(blob, null);
+  }
+
+  /** Counted as gone at once; its files go after others. Never rejects. */
+  #drop(blob: CachedBlob, after: Promise<void> | null): Promise<void> {
+    const { sha256 } = blob;
     // What came after it has its folder.
-    if (this.#blobs.get(blob.sha256) !== blob) return;
+    if (this.#blobs.get(sha256) !== blob) return Promise.resolve();
     this.#forget(blob);
     this.#options.onGone(blob);
-    await this.folder.remove(blob.sha256);
+    const removed = after === null ? this.folder.remove(sha256) : after.then(() => this.folder.remove(sha256));
+    const leaving = removed.finally(() => {
+      if (this.#leaving.get(sha256) === leaving) this.#leaving.delete(sha256);
+    });
+    this.#leaving.set(sha256, leaving);
+    return leaving;
   }
 
   hold(blob: CachedBlob): void {
@@ -215,19 +241,25 @@ export class BlobCache {
     if (this.#usedBytes > this.#options.cacheBytes) void this.makeRoom(0);
   }
 
-  /** The one used longest ago goes first, until so many bytes fit; nothing that is in use. */
+  /**
+   * The one used longest ago goes first, until so many bytes fit; nothing that is in use. Counted as gone at once;
+   * resolves when it is.
+   */
   async makeRoom(bytes: number): Promise<void> {
     const { cacheBytes, log } = this.#options;
     if (this.#usedBytes + bytes <= cacheBytes) return;
     const low = cacheBytes * AGENT_LIMITS.lowMark;
     const idle = [...this.#blobs.values()].filter(({ users }) => users === 0).sort((a, b) => a.usedMs - b.usedMs);
+    // One after the other: a thousand at once would keep all else waiting for the disk.
+    let leaving: Promise<void> | null = null;
     for (const blob of idle) {
-      if (this.#usedBytes + bytes <= low) return;
-      if (blob.users > 0 || this.#blobs.get(blob.sha256) !== blob || this.#options.isBusy(blob)) continue;
+      if (this.#usedBytes + bytes <= low) break;
+      if (this.#options.isBusy(blob)) continue;
       this.evicted++;
       log('info', `${blob.sha256} leaves the cache`, { sha256: blob.sha256, lengthBytes: blob.lengthBytes });
-      await this.drop(blob);
+      leaving = this.#drop(blob, leaving);
     }
+    await leaving;
   }
 
   #add(blob: CachedBlob): void {

@@ -3,17 +3,17 @@
  * checked, no redirect is followed, nobody waits for ever. The token goes to the depot and nowhere else.
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Dispatcher } from 'undici';
 import { HaulError } from '../../errors.js';
 import { boundedBody } from '../../net/bounded-body.js';
 import { HttpClient, trusting } from '../../net/http-client.js';
 import { headerText } from '../../net/redirects.js';
 import type { ArtifactRow } from '../catalogue/port.js';
-import { rowOfHead, rowOfInfo } from '../depot-said.js';
+import { INFO_HEADER, rowOfHead, rowOfInfo } from '../depot-said.js';
 import { Problem, readProblem } from '../http/problems.js';
 import { encodePath } from '../http/target.js';
 import { spaceOf } from '../names.js';
 import type { ByteRange } from '../store/port.js';
+import { DepotGets, type GetBody } from './depot-gets.js';
 import { DepotAway, DepotFailed, DepotLies, reasonOf, troubleOf } from './depot-trouble.js';
 import { AGENT_LIMITS } from './limits.js';
 import { plain } from './plain-text.js';
@@ -26,17 +26,32 @@ export interface DepotClientOptions {
   readonly userAgent: string;
 }
 
-export interface Opened {
+/** The body of an answer, whoever has asked. */
+export interface AnswerBody extends AsyncIterable<Buffer> {
+  destroy(): unknown;
+  dump(options: { readonly limit: number; readonly signal?: AbortSignal }): Promise<void>;
+}
+
+export interface Opened<Body extends AnswerBody = AnswerBody> {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  readonly body: Dispatcher.ResponseData['body'];
+  readonly body: Body;
+}
+
+/** Bytes of a blob, on their way. */
+export type OpenedBytes = Opened<GetBody>;
+
+/** What a name points to, with its bytes behind it. */
+export interface Named {
+  readonly row: ArtifactRow;
+  readonly opened: OpenedBytes;
 }
 
 /**
- * Which connections a request takes. Long streams and uploads have their own, so that a question never waits for the
+ * Which connections a request takes. Uploads have their own, as streams have, so that a question never waits for the
  * end of one: the depot would seem to be away.
  */
-type Lane = 'question' | 'stream' | 'upload';
+type Lane = 'question' | 'upload';
 
 interface Ask {
   readonly lane?: Lane;
@@ -54,6 +69,9 @@ export class DepotClient {
   readonly #base: string;
   readonly #options: DepotClientOptions;
   readonly #clients: Readonly<Record<Lane, HttpClient>>;
+  readonly #gets: DepotGets;
+  /** It has said that it tells what an artifact is beside its bytes. */
+  #tellsInfo = false;
   /** Null: it has not been asked. */
   #isAway: boolean | null = null;
   onChange: (isAway: boolean) => void = () => {};
@@ -69,10 +87,10 @@ export class DepotClient {
       new HttpClient({ connections, connect, bodyTimeout: AGENT_LIMITS.silenceMs });
     this.#clients = {
       question: clientOf(AGENT_LIMITS.connections),
-      // Each fetch has one at a time.
-      stream: clientOf(AGENT_LIMITS.fetches),
       upload: clientOf(AGENT_LIMITS.uploads),
     };
+    const { connectMs, silenceMs } = AGENT_LIMITS;
+    this.#gets = new DepotGets({ origin, ca: connect.ca, connectMs, silenceMs });
   }
 
   /** What the last answer, or none, has shown. */
@@ -80,12 +98,21 @@ export class DepotClient {
     return this.#isAway;
   }
 
-  /** Asks whether it is well: the first request finds the connection open, and its modules loaded. */
+  /** Asks whether it is well: the first request finds connections open, modules loaded, and knows what it can do. */
   warmUp(): void {
+    this.#gets.warm();
     this.ask('/healthz', { timeoutMs: AGENT_LIMITS.answerMs }).then(
-      ({ body }) => drop(body),
+      ({ headers, body }) => {
+        this.#tellsInfo = headerText(headers[INFO_HEADER]) !== null;
+        drop(body);
+      },
       () => {},
     );
+  }
+
+  /** One question is enough for name and bytes, and there is a connection for it. */
+  get canOpenNamed(): boolean {
+    return this.#tellsInfo && this.#gets.count < AGENT_LIMITS.fetches;
   }
 
   /** With the token, as the engine takes it: it is shown nowhere. */
@@ -127,6 +154,36 @@ export class DepotClient {
     return row;
   }
 
+  /**
+   * What the name points to, with its bytes: whoever does not want them destroys the body. Null: nothing;
+   * 'ask': it has to be asked in two steps. @throws as `resolve`
+   */
+  async openNamed(name: string): Promise<Named | 'ask' | null> {
+    const isArtifact = spaceOf(name) === 'artifacts';
+    const headers: Record<string, string> = isArtifact ? { [INFO_HEADER]: '1' } : {};
+    const answer = await this.#stream(`/${encodePath(name)}`, headers, undefined).catch((error: unknown) => {
+      // It may be too busy for bytes, and still tell.
+      if (error instanceof DepotFailed) return 'ask' as const;
+      throw error;
+    });
+    if (answer === 'ask') return 'ask';
+    if (answer.status === 404) return gone(answer);
+    if (answer.status >= 400) throw await refusal(answer);
+    const info = headerText(answer.headers[INFO_HEADER]);
+    const row = isArtifact
+      ? info === null
+        ? null
+        : rowOfInfo(name, Buffer.from(info, 'base64'))
+      : rowOfHead(name, answer.headers);
+    if (row !== null && isAllOf(answer, row.lengthBytes, 200)) return { row, opened: answer };
+    answer.body.destroy();
+    if (isArtifact && info === null) {
+      this.#tellsInfo = false;
+      return 'ask';
+    }
+    throw new DepotLies('what it says of the artifact is not what it sends');
+  }
+
   /** The .torrent of an artifact; null: it has none. @throws as `resolve` */
   async torrent(name: string): Promise<Buffer | null> {
     const answer = await this.ask(`/${encodePath(name)}?torrent`, { timeoutMs: AGENT_LIMITS.answerMs });
@@ -138,25 +195,33 @@ export class DepotClient {
    * The bytes of a row, if they still are what the name points to; null: the name has moved on.
    * @throws as `resolve`
    */
-  async open(row: ArtifactRow, range: ByteRange | null, signal: AbortSignal): Promise<Opened | null> {
+  async open(row: ArtifactRow, range: ByteRange | null, signal: AbortSignal): Promise<OpenedBytes | null> {
     const headers: Record<string, string> = { 'if-match': `"${row.sha256}"` };
     if (range !== null) headers.range = `bytes=${range.begin}-${range.end - 1}`;
-    const answer = await this.ask(`/${encodePath(row.name)}`, {
-      lane: 'stream',
-      headers,
-      timeoutMs: AGENT_LIMITS.answerMs,
-      signal,
-    });
+    const answer = await this.#stream(`/${encodePath(row.name)}`, headers, signal);
     const { status, body } = answer;
     if (status === 404 || status === 412) return gone(answer);
     const bytes = range === null ? row.lengthBytes : range.end - range.begin;
-    const isRight =
-      status === (range === null ? 200 : 206) && headerText(answer.headers['content-length']) === `${bytes}`;
-    const coding = headerText(answer.headers['content-encoding']);
-    if (isRight && (coding === null || coding === 'identity')) return answer;
+    if (isAllOf(answer, bytes, range === null ? 200 : 206)) return answer;
     if (status >= 400) throw await refusal(answer);
     drop(body);
     throw new DepotLies(`it answered ${status} with another length than the blob has`);
+  }
+
+  #stream(path: string, headers: Record<string, string>, signal: AbortSignal | undefined): Promise<OpenedBytes> {
+    return this.#answered({ timeoutMs: AGENT_LIMITS.answerMs, signal }, async (abort) => {
+      const { status, headers: given, body } = await this.#gets.get(
+        `${this.#base}${path}`,
+        { ...this.#ownHeaders(), ...headers },
+        abort,
+      );
+      return { status, headers: given, body };
+    });
+  }
+
+  #ownHeaders(): Record<string, string> {
+    const { token, userAgent } = this.#options;
+    return { 'user-agent': userAgent, ...(token === null ? {} : { authorization: `Bearer ${token}` }) };
   }
 
   /**
@@ -164,8 +229,26 @@ export class DepotClient {
    * @throws DepotAway, DepotFailed; what `signal` says
    */
   async ask(path: string, options: Ask): Promise<Opened> {
-    const { lane = 'question', method = 'GET', headers = {}, body, timeoutMs, signal } = options;
-    const { token, userAgent } = this.#options;
+    const { lane = 'question', method = 'GET', headers = {}, body } = options;
+    return this.#answered(options, async (signal) => {
+      const answer = await this.#clients[lane].request({
+        origin: this.#origin,
+        path: `${this.#base}${path}`,
+        method,
+        headers: { ...this.#ownHeaders(), ...headers },
+        ...(body === undefined ? {} : { body: body as unknown as Buffer }),
+        headersTimeout: 0,
+        signal,
+      });
+      return { status: answer.statusCode, headers: answer.headers, body: answer.body as AnswerBody };
+    });
+  }
+
+  /** What comes in time, and is an answer. @throws as `ask` */
+  async #answered<Answer extends Opened>(
+    { timeoutMs, signal }: Pick<Ask, 'timeoutMs' | 'signal'>,
+    request: (signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer> {
     const abort = new AbortController();
     const onAbort = (): void => abort.abort();
     let isLate = false;
@@ -176,34 +259,21 @@ export class DepotClient {
     signal?.addEventListener('abort', onAbort);
     if (signal?.aborted === true) abort.abort();
     try {
-      const answer = await this.#clients[lane].request({
-        origin: this.#origin,
-        path: `${this.#base}${path}`,
-        method,
-        headers: {
-          'user-agent': userAgent,
-          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
-          ...headers,
-        },
-        ...(body === undefined ? {} : { body: body as unknown as Buffer }),
-        headersTimeout: 0,
-        signal: abort.signal,
-      });
-      const { statusCode: status } = answer;
-      const trouble = troubleOf(status, headerText(answer.headers['retry-after']));
+      const answer = await request(abort.signal);
+      const trouble = troubleOf(answer.status, headerText(answer.headers['retry-after']));
       this.#told(trouble === null || trouble instanceof DepotFailed);
       if (trouble !== null) {
         drop(answer.body);
         throw trouble;
       }
-      return { status, headers: answer.headers, body: answer.body };
+      return answer;
     } catch (error) {
       if (error instanceof DepotAway) throw error;
       if (signal?.aborted === true) throw new HaulError('ABORTED', 'nobody waits for the depot any more');
       this.#told(false);
       throw new DepotAway(isLate ? `no answer within ${timeoutMs / 1000} s` : reasonOf(error));
     } finally {
-      // What follows of the body is watched by undici, and ended by who reads it.
+      // What follows of the body is watched where it is read, and ended by who reads it.
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
     }
@@ -233,8 +303,15 @@ export class DepotClient {
   }
 
   async destroy(): Promise<void> {
-    await Promise.all(Object.values(this.#clients).map((client) => client.destroy()));
+    await Promise.all([...Object.values(this.#clients), this.#gets].map((client) => client.destroy()));
   }
+}
+
+/** Exactly so many bytes, as they are. */
+function isAllOf({ status, headers }: Opened, bytes: number, wanted: number): boolean {
+  const coding = headerText(headers['content-encoding']);
+  const isPlain = coding === null || coding === 'identity';
+  return status === wanted && headerText(headers['content-length']) === `${bytes}` && isPlain;
 }
 
 async function checkSuccess(answer: Opened): Promise<void> {
@@ -260,18 +337,18 @@ export async function refusal({ status, headers, body }: Opened): Promise<Proble
 }
 
 /** Reads the rest of a short answer, so that its connection can be used again; ends that of a long one. */
-export function drop(body: Opened['body']): void {
+export function drop(body: AnswerBody): void {
   const signal = AbortSignal.timeout(AGENT_LIMITS.problemMs);
   body.dump({ limit: AGENT_LIMITS.problemBytes, signal }).catch(() => {});
 }
 
-function gone({ body }: Opened): null {
+function gone({ body }: { readonly body: AnswerBody }): null {
   drop(body);
   return null;
 }
 
 /** All of a small answer, however slowly its parts come. @throws DepotAway, DepotLies */
-export async function readAnswer(body: Opened['body'], bytesMax: number, timeoutMs: number): Promise<Buffer> {
+export async function readAnswer(body: AnswerBody, bytesMax: number, timeoutMs: number): Promise<Buffer> {
   let isLate = false;
   const timer = setTimeout(
     () => {

@@ -1,9 +1,10 @@
 /**
  * What a name points to: asked of the depot, believed for a second, one question at a time for each name; what it said
- * last is taken when it is away.
+ * last is taken when it is away. Who wants the bytes gets them with the answer where the depot can do that: one way
+ * there and back less.
  */
 import type { ArtifactRow } from '../catalogue/port.js';
-import type { DepotClient } from './depot-client.js';
+import type { DepotClient, OpenedBytes } from './depot-client.js';
 import { DepotAway } from './depot-trouble.js';
 import { AGENT_LIMITS } from './limits.js';
 import type { NamesFile } from './names-file.js';
@@ -12,14 +13,36 @@ export interface Resolved {
   readonly row: ArtifactRow;
   /** The depot could not be asked. Seconds since it was; null: it has just said so. */
   readonly staleSeconds: number | null;
+  /** Its bytes, from first to last, which came with the answer. Whoever may have one drops it in the end. */
+  readonly offer?: Offer;
+}
+
+/** For the first who takes it. */
+export class Offer {
+  #opened: OpenedBytes | null;
+
+  constructor(opened: OpenedBytes) {
+    this.#opened = opened;
+  }
+
+  /** Null: it is gone. */
+  take(): OpenedBytes | null {
+    const opened = this.#opened;
+    this.#opened = null;
+    return opened;
+  }
+
+  drop(): void {
+    this.take()?.body.destroy();
+  }
 }
 
 export interface DirectoryOptions {
   readonly client: DepotClient;
   readonly names: NamesFile;
   readonly wallClockMs: () => number;
-  /** Whether the blob is here, so that not much time is spent on asking. */
-  readonly isCached: (sha256: string) => boolean;
+  /** Whether the blob is here, so that not much time is spent on asking; or a part of it. */
+  readonly held: (sha256: string) => 'whole' | 'part' | null;
 }
 
 export class Directory {
@@ -32,9 +55,10 @@ export class Directory {
 
   /**
    * Null: nothing has the name.
+   * @param wants 'bytes': perhaps with an offer
    * @throws DepotAway: and nothing is known of it; DepotLies; Problem: the depot refuses
    */
-  async resolve(name: string): Promise<Resolved | null> {
+  async resolve(name: string, wants: 'row' | 'bytes' = 'row'): Promise<Resolved | null> {
     const { names, wallClockMs } = this.#options;
     const known = names.get(name);
     const ageMs = known === null ? Number.POSITIVE_INFINITY : wallClockMs() - known.checkedMs;
@@ -43,7 +67,7 @@ export class Directory {
     let asking = this.#asking.get(name);
     if (asking === undefined) {
       const isLatest = (): boolean => this.#asking.get(name) === own;
-      const own: Promise<Resolved | null> = this.#ask(name, isLatest).finally(() => {
+      const own: Promise<Resolved | null> = this.#ask(name, wants, isLatest).finally(() => {
         if (isLatest()) this.#asking.delete(name);
       });
       asking = own;
@@ -58,14 +82,18 @@ export class Directory {
     this.#options.names.doubt(name);
   }
 
-  async #ask(name: string, isLatest: () => boolean): Promise<Resolved | null> {
-    const { client, names, wallClockMs, isCached } = this.#options;
+  async #ask(name: string, wants: 'row' | 'bytes', isLatest: () => boolean): Promise<Resolved | null> {
+    const { client, names, wallClockMs, held } = this.#options;
     const known = names.get(name);
-    const isHere = known !== null && isCached(known.row.sha256);
+    const here = known === null ? null : held(known.row.sha256);
     try {
-      const row = await client.resolve(name, isHere ? AGENT_LIMITS.staleAnswerMs : AGENT_LIMITS.answerMs);
+      const found = wants === 'bytes' && here === null && client.canOpenNamed ? await client.openNamed(name) : 'ask';
+      const timeoutMs = here === 'whole' ? AGENT_LIMITS.staleAnswerMs : AGENT_LIMITS.answerMs;
+      const row = found === 'ask' ? await client.resolve(name, timeoutMs) : (found?.row ?? null);
       if (isLatest()) names.put(name, row, wallClockMs());
-      return row === null ? null : { row, staleSeconds: null };
+      if (row === null) return null;
+      const resolved = { row, staleSeconds: null };
+      return found === 'ask' || found === null ? resolved : { ...resolved, offer: new Offer(found.opened) };
     } catch (error) {
       if (!(error instanceof DepotAway) || known === null) throw error;
       return { row: known.row, staleSeconds: Math.max(0, Math.round((wallClockMs() - known.checkedMs) / 1000)) };

@@ -16,6 +16,7 @@ import { Problem } from '../http/problems.js';
 import type { ByteRange } from '../store/port.js';
 import type { BlobCache, CachedBlob } from './blob-cache.js';
 import type { DepotClient } from './depot-client.js';
+import type { Offer } from './directory.js';
 import type { Fetch, FetchedBytes } from './fetch.js';
 import { isShort } from './http-stream.js';
 import { AGENT_LIMITS } from './limits.js';
@@ -40,8 +41,16 @@ export interface FetchesOptions {
 /** Somebody reads a blob. */
 export interface Reading {
   readonly slices: AsyncIterable<Uint8Array>;
-  /** Null: it was here. What came since the fetch began. */
+  /** What came since it is read; null: it was here. */
   readonly bytes: () => FetchedBytes | null;
+}
+
+const NONE: FetchedBytes = { peers: 0, webSeed: 0 };
+
+/** A fetch, and what it had when somebody began to read it. */
+interface Joined {
+  readonly fetch: Fetch;
+  readonly before: FetchedBytes;
 }
 
 const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -69,17 +78,27 @@ export class Fetches {
 
   /**
    * The bytes of a row, from wherever.
+   * @param offer where they are on their way already
    * @throws HaulError, DepotAway, DepotLies, Problem
    */
-  async read(row: ArtifactRow, range: ByteRange, signal: AbortSignal): Promise<Reading> {
+  async read(
+    { row, offer }: { readonly row: ArtifactRow; readonly offer?: Offer },
+    range: ByteRange,
+    signal: AbortSignal,
+  ): Promise<Reading> {
     const local = await this.#local(row, range);
-    if (local !== null) return { slices: local, bytes: () => null };
+    if (local !== null) {
+      offer?.drop();
+      return { slices: local, bytes: () => null };
+    }
     try {
-      const fetch = await this.#fetchOf(row);
-      return { slices: this.#from(fetch, range, signal), bytes: () => fetch.bytes };
+      const { fetch, before } = await this.#fetchOf(row, offer ?? null);
+      offer?.drop();
+      return { slices: this.#from(fetch, range, signal), bytes: () => since(fetch.bytes, before) };
     } catch (error) {
       if (!(error instanceof HaulError) || error.code !== 'NO_SPACE') throw error;
     }
+    offer?.drop();
     const came = { peers: 0, webSeed: 0 };
     const options = { row, client: this.#options.client, signal, onBytes: (bytes: number) => (came.webSeed += bytes) };
     return { slices: this.#through(readThrough(options, range)), bytes: () => ({ ...came }) };
@@ -135,27 +154,27 @@ export class Fetches {
 
   // ---- what is not ----
 
-  async #fetchOf(row: ArtifactRow): Promise<Fetch> {
+  async #fetchOf(row: ArtifactRow, offer: Offer | null): Promise<Joined> {
     for (;;) {
       if (this.#isClosed) throw new HaulError('CLOSED', 'the agent is being stopped');
       const running = this.#fetches.get(row.sha256);
       if (running !== undefined) {
         running.users++;
-        return running;
+        return { fetch: running, before: running.bytes };
       }
       const starting = this.#starting.get(row.sha256);
       if (starting === undefined) break;
       await starting.catch(() => {});
     }
-    const starting = this.#start(row).finally(() => this.#starting.delete(row.sha256));
+    const starting = this.#start(row, offer).finally(() => this.#starting.delete(row.sha256));
     this.#starting.set(row.sha256, starting);
-    return starting;
+    return { fetch: await starting, before: NONE };
   }
 
   /** With a user. */
-  async #start(row: ArtifactRow): Promise<Fetch> {
+  async #start(row: ArtifactRow, offer: Offer | null): Promise<Fetch> {
     if (this.#fetches.size >= AGENT_LIMITS.fetches) throw busy('too many blobs are being fetched');
-    const fetch = await (row.infoHash === null ? this.#plain(row) : this.#swarm(row));
+    const fetch = await (row.infoHash === null ? this.#plain(row, offer) : this.#swarm(row, offer));
     fetch.users = 1;
     this.#fetches.set(row.sha256, fetch);
     this.#options.onFetch(fetch, 'begun', '');
@@ -173,12 +192,13 @@ export class Fetches {
     this.#options.onFetch(fetch, error === null ? 'done' : 'failed', reason);
   }
 
-  async #swarm(row: ArtifactRow): Promise<Fetch> {
+  async #swarm(row: ArtifactRow, offer: Offer | null): Promise<Fetch> {
     const { cache, engine, client, seeds, now, others } = this.#options;
-    const blob = await cache.reserve(row.sha256, row.lengthBytes);
+    const reserved = cache.reserve(row.sha256, row.lengthBytes);
     const fetch: SwarmFetch = new SwarmFetch({
       row,
-      blob,
+      reserved,
+      opened: offer?.take() ?? null,
       cache,
       engine,
       client,
@@ -197,9 +217,10 @@ export class Fetches {
   }
 
   /** @throws HaulError NO_SPACE */
-  async #plain(row: ArtifactRow): Promise<Fetch> {
+  async #plain(row: ArtifactRow, offer: Offer | null): Promise<Fetch> {
     const { cache, client, now } = this.#options;
-    const part = isShort(row) ? null : await cache.reserve(row.sha256, row.lengthBytes);
+    const reserved = isShort(row) ? null : cache.reserve(row.sha256, row.lengthBytes);
+    const part = reserved?.blob ?? null;
     const temporary = cache.folder.temporary();
     const keep = async (bytes: Buffer | null): Promise<void> => {
       // What cannot be written was served all the same.
@@ -210,7 +231,9 @@ export class Fetches {
       // What has become of it is another one.
       if (part !== null) await cache.drop(part);
     };
-    return new PlainFetch({ row, client, temporary, keep, free, now });
+    const opened = offer?.take() ?? null;
+    const ready = reserved?.room ?? Promise.resolve();
+    return new PlainFetch({ row, client, temporary, ready, opened, keep, free, now });
   }
 
   /** A long blob without a torrent: it lies as one with a torrent does. */
@@ -260,6 +283,14 @@ export class Fetches {
     this.#starting.set(sha256, ending);
     ending.catch(() => this.#starting.delete(sha256));
   }
+}
+
+/** Never less than nothing. */
+function since(now: FetchedBytes, before: FetchedBytes): FetchedBytes {
+  return {
+    peers: Math.max(0, now.peers - before.peers),
+    webSeed: Math.max(0, now.webSeed - before.webSeed),
+  };
 }
 
 function busy(text: string): Problem {

@@ -12,12 +12,13 @@ import { fromSystemError, HaulError } from '../../errors.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
-import type { DepotClient } from './depot-client.js';
+import type { DepotClient, OpenedBytes } from './depot-client.js';
 import { DepotAway, DepotFailed, DepotLies, reasonOf } from './depot-trouble.js';
 import { Deferred } from './fetch.js';
+import type { Sink } from './get-connection.js';
 import { AGENT_LIMITS } from './limits.js';
 import { PieceCheck } from './piece-check.js';
-import { Spool } from './spool.js';
+import { Spool, type SpoolPart } from './spool.js';
 import type { Head } from './torrent-part.js';
 
 export interface HttpStreamOptions {
@@ -25,6 +26,10 @@ export interface HttpStreamOptions {
   readonly client: DepotClient;
   /** Of the file that is written, which must not be there. Null: in memory. */
   readonly path: string | null;
+  /** Its folder is there, and space for it; until then bytes wait in memory. Default: at once. */
+  readonly ready?: Promise<void>;
+  /** The begin of the bytes is on its way already. */
+  readonly opened?: OpenedBytes | null;
 }
 
 /** Tries in a row that bring nothing. */
@@ -42,9 +47,10 @@ export class HttpStream {
   readonly #abort = new AbortController();
   readonly #memory: Buffer | null;
   #file: FileHandle | null = null;
-  #spool: Spool | null = null;
+  readonly #spool: Spool | null;
   readonly #hash: Hash | null;
-  #thread: FileSha256 | null = null;
+  readonly #thread: FileSha256 | null;
+  #offered: OpenedBytes | null;
   #hereBytes = 0;
   #isRight = false;
   #pieces: PieceCheck | null = null;
@@ -63,9 +69,13 @@ export class HttpStream {
   constructor(options: HttpStreamOptions) {
     this.#options = options;
     this.row = options.row;
+    const { path, opened = null } = options;
     const { lengthBytes } = options.row;
-    this.#memory = options.path === null ? Buffer.allocUnsafeSlow(lengthBytes) : null;
-    this.#hash = lengthBytes <= THREAD_BYTES || options.path === null ? createHash('sha256') : null;
+    this.#offered = opened;
+    this.#memory = path === null ? Buffer.allocUnsafeSlow(lengthBytes) : null;
+    this.#spool = path === null ? null : new Spool(path);
+    this.#thread = path === null || lengthBytes <= THREAD_BYTES ? null : new FileSha256(path);
+    this.#hash = this.#thread === null ? createHash('sha256') : null;
     this.#ended = this.#run();
   }
 
@@ -126,11 +136,16 @@ export class HttpStream {
         // Who comes when it is closed gets nothing of it.
         if (this.#isClosing && this.#file === null && this.#memory === null) return;
         const wakes = this.#wakes;
-        const until = Math.min(end, await this.#givenUntil(at, end));
+        const given = this.#givenUntil(at, end);
+        const until = Math.min(end, typeof given === 'number' ? given : await given);
         if (at < until) {
-          const slice = await this.#bytes(at, until);
-          at += slice.length;
-          yield slice;
+          const { bytes, free } = this.#here(at, until) ?? (await this.#spool!.inFile(at, until));
+          at += bytes.length;
+          try {
+            yield bytes;
+          } finally {
+            free();
+          }
         } else if (this.#isStopped) return;
         else if (this.#failure !== null) throw this.#failure;
         else if (wakes === this.#wakes) await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -142,17 +157,24 @@ export class HttpStream {
     }
   }
 
-  async #givenUntil(at: number, end: number): Promise<number> {
+  #givenUntil(at: number, end: number): number | Promise<number> {
     const { lengthBytes } = this.row;
     if (this.#isRight) return this.#hereBytes;
     // Of the whole the last byte waits for the verdict.
     if (end === lengthBytes) return Math.min(this.#hereBytes, lengthBytes - 1);
     if (this.#pieces === null) return at;
-    return this.#pieces.goodUntil(at, this.#hereBytes, (from, to) => this.#bytes(from, to));
+    return this.#pieces.goodUntil(at, this.#hereBytes, (from, to, use) => this.#with(from, to, use));
   }
 
-  async #bytes(at: number, until: number): Promise<Uint8Array> {
-    return this.#memory?.subarray(at, until) ?? this.#spool!.read(at, until);
+  #here(at: number, until: number): SpoolPart | null {
+    if (this.#memory !== null) return { bytes: this.#memory.subarray(at, until), free: () => {} };
+    return this.#spool!.inMemory(at, until);
+  }
+
+  async #with(at: number, until: number, use: (bytes: Uint8Array) => void): Promise<void> {
+    const { bytes, free } = this.#here(at, until) ?? (await this.#spool!.inFile(at, until));
+    use(bytes);
+    free();
   }
 
   async #closeFile(): Promise<void> {
@@ -163,21 +185,16 @@ export class HttpStream {
   }
 
   async #run(): Promise<void> {
-    const { path } = this.#options;
+    const opening = this.#open();
     try {
-      if (path !== null) {
-        this.#file = await open(path, 'wx+', 0o600).catch((error: unknown) => {
-          throw fromSystemError(error, 'create', path);
-        });
-        this.#spool = new Spool(this.#file, path);
-        if (this.#hash === null) this.#thread = new FileSha256(path);
-      }
       await this.#loadAll();
+      await opening;
       if ((await this.#digest()) !== this.row.sha256)
         throw new DepotLies(`the bytes of ${this.row.name} have another SHA-256 than it said`);
       this.#isRight = true;
       this.whole.resolve();
     } catch (error) {
+      await opening;
       this.#failure = error;
       this.#stoppedDigest = await this.#digest().catch(() => null);
       this.whole.reject(error);
@@ -185,6 +202,23 @@ export class HttpStream {
       this.#thread?.close();
       this.begun.resolve();
       this.#wake();
+    }
+  }
+
+  /** The file, beside the first bytes. Never rejects: what is wrong with it the spool has to say. */
+  async #open(): Promise<void> {
+    const { path, ready } = this.#options;
+    const spool = this.#spool;
+    if (path === null || spool === null) return;
+    spool.onWritten = (bytes) => this.#thread?.advance(bytes);
+    try {
+      await ready;
+      this.#file = await open(path, 'wx+', 0o600).catch((error: unknown) => {
+        throw fromSystemError(error, 'create', path);
+      });
+      spool.start(this.#file);
+    } catch (error) {
+      spool.fail(error);
     }
   }
 
@@ -208,42 +242,64 @@ export class HttpStream {
 
   /** From where it is. Null: all is here; else why it broke off. */
   async #load(): Promise<DepotAway | null> {
-    const { row, client } = this.#options;
+    const { row } = this.#options;
     const { signal } = this.#abort;
-    const range = this.#hereBytes === 0 ? null : { begin: this.#hereBytes, end: row.lengthBytes };
-    const opened = await client.open(row, range, signal).catch((error: unknown) => {
+    const opened = await this.#opened().catch((error: unknown) => {
       if (error instanceof DepotAway) return error;
       throw error;
     });
     if (opened instanceof DepotAway) return opened;
     if (opened === null) throw new HaulError('NOT_FOUND', 'the artifact is not what it was a moment ago; ask again');
-    const onAbort = (): void => void opened.body.destroy();
+    const { body } = opened;
+    const onAbort = (): void => void body.destroy();
     signal.addEventListener('abort', onAbort);
     try {
-      for await (const chunk of opened.body as AsyncIterable<Buffer>) {
-        if (this.#hereBytes + chunk.length > row.lengthBytes) throw new DepotLies('it sent more than it had said');
-        await this.#take(chunk);
-      }
+      if (signal.aborted) onAbort();
+      await body.pour(this.#sinkOf(body));
     } catch (error) {
-      if (error instanceof DepotLies || error instanceof HaulError) throw error;
-      if (!signal.aborted) return new DepotAway(reasonOf(error));
+      if (!signal.aborted && this.#spool?.failure == null) return new DepotAway(reasonOf(error));
     } finally {
       signal.removeEventListener('abort', onAbort);
     }
+    if (this.#spool?.failure != null) throw this.#spool.failure;
     if (signal.aborted) throw this.#reason ?? new HaulError('ABORTED', 'it is not wanted any more');
     return this.#hereBytes < row.lengthBytes ? new DepotAway('its answer ended early') : null;
   }
 
-  async #take(chunk: Buffer): Promise<void> {
-    this.#hash?.update(chunk);
-    if (this.#memory !== null) chunk.copy(this.#memory, this.#hereBytes);
-    const written = this.#spool?.append(chunk);
-    this.#hereBytes += chunk.length;
-    this.begun.resolve();
-    this.#wake();
-    if (written === undefined) return;
-    await written;
-    this.#thread?.advance(this.#spool!.writtenBytes);
+  async #opened(): Promise<OpenedBytes | null> {
+    const { row, client } = this.#options;
+    const offered = this.#offered;
+    this.#offered = null;
+    if (offered !== null) return offered;
+    const range = this.#hereBytes === 0 ? null : { begin: this.#hereBytes, end: row.lengthBytes };
+    return client.open(row, range, this.#abort.signal);
+  }
+
+  /** Where bytes of the depot go: exactly as many as are missing come. */
+  #sinkOf(body: OpenedBytes['body']): Sink {
+    const memory = this.#memory;
+    const spool = this.#spool;
+    if (spool !== null)
+      spool.onRoom = () => {
+        if (spool.failure === null) body.resume();
+        else body.destroy();
+      };
+    let room: Uint8Array = new Uint8Array(0);
+    return {
+      room: () => {
+        room = memory?.subarray(this.#hereBytes) ?? spool!.room();
+        return room;
+      },
+      came: (bytes) => {
+        this.#hash?.update(room.subarray(0, bytes));
+        this.#hereBytes += bytes;
+        const goesOn = spool?.came(bytes) ?? true;
+        this.begun.resolve();
+        this.#wake();
+        if (spool?.failure != null) body.destroy();
+        return goesOn;
+      },
+    };
   }
 
   #wake(): void {

@@ -21,13 +21,13 @@ export class PieceCheck {
 
   /**
    * The end of the piece that this byte is in, once that is here and right; else `at`.
-   * @param read gives at least one byte from `from` on, not beyond `to`
+   * @param read gives at least one byte from `from` on, not beyond `to`, for as long as `use` runs
    * @throws DepotLies the piece is bad
    */
   async goodUntil(
     at: number,
     hereBytes: number,
-    read: (from: number, to: number) => Promise<Uint8Array>,
+    read: (from: number, to: number, use: (bytes: Uint8Array) => void) => Promise<void>,
   ): Promise<number> {
     const { geometry, pieceHashes } = this.#metainfo;
     const piece = geometry.pieceAt(at);
@@ -36,9 +36,10 @@ export class PieceCheck {
     if (this.#good.has(piece)) return end;
     const hash = createHash('sha1');
     for (let from = geometry.pieceBegin(piece); from < end; ) {
-      const bytes = await read(from, Math.min(end, from + STEP_BYTES));
-      hash.update(bytes);
-      from += bytes.length;
+      await read(from, Math.min(end, from + STEP_BYTES), (bytes) => {
+        hash.update(bytes);
+        from += bytes.length;
+      });
       await setImmediate();
     }
     if (!hash.digest().equals(pieceHash(pieceHashes, piece)))

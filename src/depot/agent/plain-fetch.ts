@@ -2,7 +2,7 @@
 import { unlink } from 'node:fs/promises';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
-import type { DepotClient } from './depot-client.js';
+import type { DepotClient, OpenedBytes } from './depot-client.js';
 import { DepotAway } from './depot-trouble.js';
 import { Deferred, type Fetch, type FetchedBytes } from './fetch.js';
 import { HttpStream, isShort } from './http-stream.js';
@@ -11,8 +11,12 @@ import { StallWatch } from './stall-watch.js';
 export interface PlainFetchOptions {
   readonly row: ArtifactRow;
   readonly client: DepotClient;
-  /** Where a long one is written to meanwhile. */
+  /** Where a long one is written to meanwhile, */
   readonly temporary: string;
+  /** once there is space for it. */
+  readonly ready: Promise<void>;
+  /** Its bytes are on their way already; null: they are asked for. */
+  readonly opened: OpenedBytes | null;
   readonly now: () => number;
   /** All is here and right. @param bytes of a short one; null: it is in `temporary` */
   readonly keep: (bytes: Buffer | null) => Promise<void>;
@@ -31,9 +35,9 @@ export class PlainFetch implements Fetch {
   constructor(options: PlainFetchOptions) {
     this.#options = options;
     this.row = options.row;
-    const { row, client, temporary, now } = options;
+    const { row, client, temporary, ready, opened, now } = options;
     this.#stall = new StallWatch(now());
-    this.#stream = new HttpStream({ row, client, path: isShort(row) ? null : temporary });
+    this.#stream = new HttpStream({ row, client, path: isShort(row) ? null : temporary, ready, opened });
     void this.#run();
   }
 

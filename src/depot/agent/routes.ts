@@ -10,7 +10,7 @@ import { encodePath } from '../http/target.js';
 import { fullName, type Space, shortName } from '../names.js';
 import { type AnswerReadParts, answerRead, resolveOrFail } from './answer-read.js';
 import type { DepotClient } from './depot-client.js';
-import type { Directory, Resolved } from './directory.js';
+import type { Directory, Offer, Resolved } from './directory.js';
 import { listingRoute } from './listing.js';
 import type { LocalPlaces } from './local-places.js';
 import { passOn } from './pass-on.js';
@@ -52,11 +52,23 @@ export function staleHeaders({ staleSeconds }: Resolved): Record<string, string>
   };
 }
 
+const CONDITIONS = ['range', 'if-match', 'if-none-match'];
+
+/** Whatever comes of the request. */
+function dropAtEnd({ signal }: Exchange, offer: Offer): void {
+  if (signal.aborted) offer.drop();
+  else signal.addEventListener('abort', () => offer.drop(), { once: true });
+}
+
 /** The answer with the bytes of a full name, or what is known of it. @throws Problem */
 export async function getBytes(exchange: Exchange, inside: AgentInside, name: string): Promise<Answer> {
-  const resolved = await resolveOrFail(inside.directory, name);
-  const { row } = resolved;
-  if (exchange.query.info === '') return json(200, infoOf(resolved, exchange.base), { etag: etagOf(row.sha256) });
+  const { request, query } = exchange;
+  // Of these all bytes will be wanted, if they are not here.
+  const isPlain = request.method === 'GET' && query.info === undefined && !CONDITIONS.some((one) => one in request.headers);
+  const resolved = await resolveOrFail(inside.directory, name, isPlain ? 'bytes' : 'row');
+  const { row, offer } = resolved;
+  if (offer !== undefined) dropAtEnd(exchange, offer);
+  if (query.info === '') return json(200, infoOf(resolved, exchange.base), { etag: etagOf(row.sha256) });
   const id = inside.receipts.newId();
   const { signal } = exchange;
   const depository = {

@@ -98,7 +98,9 @@ async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]
     if (isAway)
       log('warn', `the depot ${client.url} cannot be reached; what is cached is served`, { code: 'DEPOT_AWAY' });
     else log('info', `the depot ${client.url} answers`);
-    if (!isAway) presence.again();
+    if (isAway) return;
+    presence.again();
+    client.warmUp();
   };
   const listeners = new Listeners();
   const receipts = new Receipts(randomBytes(4).toString('hex'));
@@ -121,8 +123,11 @@ async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]
     },
   });
   closers.push(() => fetches.close());
-  const isCached = (sha256: string): boolean => (cache.find(sha256)?.kind ?? 'part') !== 'part';
-  const directory = new Directory({ client, names, wallClockMs: Date.now, isCached });
+  const held = (sha256: string): 'whole' | 'part' | null => {
+    const kind = cache.find(sha256)?.kind ?? null;
+    return kind === 'small' ? 'whole' : kind;
+  };
+  const directory = new Directory({ client, names, wallClockMs: Date.now, held });
   client.warmUp();
   receipts.onReceipt = (receipt) => {
     options.onReceipt?.(receipt);

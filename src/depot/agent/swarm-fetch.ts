@@ -18,10 +18,10 @@ import type { Metainfo } from '../../metainfo/metainfo.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import { fileNameOf } from '../names.js';
 import type { ByteRange } from '../store/port.js';
-import type { BlobCache, CachedBlob } from './blob-cache.js';
+import type { BlobCache, CachedBlob, Reservation } from './blob-cache.js';
 import { checkTorrent } from './check-torrent.js';
 import { Company } from './company.js';
-import type { DepotClient } from './depot-client.js';
+import type { DepotClient, OpenedBytes } from './depot-client.js';
 import { DepotAway, DepotLies } from './depot-trouble.js';
 import { Deferred, type Fetch, type FetchedBytes } from './fetch.js';
 import { HttpStream } from './http-stream.js';
@@ -31,7 +31,9 @@ import { TorrentPart } from './torrent-part.js';
 
 export interface SwarmFetchOptions {
   readonly row: ArtifactRow;
-  readonly blob: CachedBlob;
+  readonly reserved: Reservation;
+  /** Its bytes are on their way already; null: they are asked for. */
+  readonly opened: OpenedBytes | null;
   readonly cache: BlobCache;
   readonly engine: Engine;
   readonly client: DepotClient;
@@ -54,6 +56,8 @@ export class SwarmFetch implements Fetch {
   users = 0;
   readonly #options: SwarmFetchOptions;
   readonly #done = new Deferred<void>();
+  /** There are space and a folder. */
+  readonly #ready: Promise<void>;
   /** Only rejects. */
   readonly #halt = new Deferred<never>();
   /** The stream that it began as; null: it did not. */
@@ -70,6 +74,9 @@ export class SwarmFetch implements Fetch {
     this.#options = options;
     this.row = options.row;
     this.#stall = new StallWatch(options.now());
+    const { reserved, cache, row } = options;
+    this.#ready = reserved.room.then(() => cache.folder.make(row.sha256));
+    this.#ready.catch(() => {});
     this.#ended = this.#run();
   }
 
@@ -150,9 +157,10 @@ export class SwarmFetch implements Fetch {
 
   async #run(): Promise<void> {
     try {
-      const { cache } = this.#options;
-      await cache.folder.make(this.row.sha256);
-      if (!(await this.#isBegun()) && (await Promise.race([this.#streamed(), this.#halt.promise]))) return;
+      const { reserved, opened } = this.#options;
+      if (reserved.wasHere && (await this.#ready.then(() => this.#isBegun()))) opened?.body.destroy();
+      else if (await Promise.race([this.#streamed(), this.#halt.promise])) return;
+      await this.#ready;
       this.#head.resolve(null);
       const part = await Promise.race([this.#join(await this.#meta()), this.#halt.promise]);
       this.#part.resolve(part);
@@ -176,9 +184,9 @@ export class SwarmFetch implements Fetch {
 
   /** By HTTP, as long as that is quick. True: all of it came so. */
   async #streamed(): Promise<boolean> {
-    const { row, cache, client, now } = this.#options;
+    const { row, cache, client, opened, now } = this.#options;
     const path = cache.path({ sha256: row.sha256, fileName: fileNameOf(row.name) });
-    const stream = new HttpStream({ row, client, path });
+    const stream = new HttpStream({ row, client, path, ready: this.#ready, opened });
     this.#stream = stream;
     this.#head.resolve(stream);
     // The depot makes it in the time in which it could send the first bytes.
@@ -246,6 +254,7 @@ export class SwarmFetch implements Fetch {
       if (given === null) throw new HaulError('NOT_FOUND', 'the artifact is not what it was a moment ago; ask again');
       const meta = checkTorrent(given, row);
       onTrackers(meta.metainfo.trackers);
+      await this.#ready;
       await cache.folder.replace(place, meta.bytes, false);
       return meta;
     } catch (error) {
@@ -256,14 +265,17 @@ export class SwarmFetch implements Fetch {
   }
 
   async #settle({ infoHashHex, name }: Metainfo, torrent: Torrent | null): Promise<void> {
-    const { blob, cache, onWhole } = this.#options;
-    const whole = await cache.settle(blob, { infoHash: infoHashHex, fileName: name });
+    const { reserved, cache, onWhole } = this.#options;
+    const whole = await cache.settle(reserved.blob, { infoHash: infoHashHex, fileName: name });
     onWhole(whole, torrent);
     this.#done.resolve();
   }
 
   async #giveUp(error: unknown): Promise<void> {
-    const { blob, cache } = this.#options;
+    const { cache, opened } = this.#options;
+    const { blob } = this.#options.reserved;
+    await this.#ready.catch(() => {});
+    opened?.body.destroy();
     await this.#stream?.close();
     await this.#torrent?.close();
     const isBad = error instanceof DepotLies || (error instanceof HaulError && BAD.has(error.code));

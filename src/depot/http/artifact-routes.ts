@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { HaulError } from '../../errors.js';
 import type { ArtifactRow } from '../catalogue/port.js';
+import { INFO_HEADER } from '../depot-said.js';
 import { fileNameOf, fullName, type Space } from '../names.js';
 import type { Published } from '../publish-port.js';
 import { announceUrl, artifactJson, linksOf, webSeedUrl } from './artifact-json.js';
@@ -112,7 +113,15 @@ async function getArtifact(exchange: Exchange, inside: Inside): Promise<Answer> 
     const type = 'text/plain; charset=utf-8';
     return { status: 200, headers: { 'content-type': type, 'cache-control': 'no-store' }, body: `${magnet}\n` };
   }
-  return bytesOf(exchange, row, inside, false);
+  const answer = bytesOf(exchange, row, inside, false);
+  if (header(exchange, INFO_HEADER) === undefined) return answer;
+  return { ...answer, headers: { ...answer.headers, [INFO_HEADER]: infoHeader(row) } };
+}
+
+/** Without links: they are as long as the name, thrice. */
+function infoHeader(row: ArtifactRow): string {
+  const said = { ...artifactJson(row, '', null), url: '', torrentUrl: null, magnet: null };
+  return Buffer.from(JSON.stringify(said)).toString('base64');
 }
 
 /** What a body must not be, whatever its bytes. @throws Problem */
@@ -289,7 +298,7 @@ export function artifactRoutes(inside: Inside): Route[] {
     summary: 'The bytes of an artifact, its .torrent, its magnet link, or what is known of it',
     scope: 'read',
     query: GET_QUERY,
-    headers: GET_HEADERS,
+    headers: { ...GET_HEADERS, 'X-Swarmhaul-Info': 'tell what ?info tells in a header, too: base64 of the same JSON' },
     answers: ARTIFACT_ANSWERS,
     handle: (exchange) => getArtifact(exchange, inside),
   };

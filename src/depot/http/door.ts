@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { hostname } from 'node:os';
 import { urlHost } from '../../net/address.js';
+import { INFO_HEADER } from '../depot-said.js';
 import { artifactRoutes } from './artifact-routes.js';
 import type { GuardRules } from './guard.js';
 import { Handler, type RequestRecord } from './handler.js';
@@ -39,7 +40,7 @@ export interface DoorOptions {
 export function routesOf(inside: Inside): Route[] {
   return withOpenApi(
     [
-      ...serviceRoutes(inside),
+      ...serviceRoutes(inside, { [INFO_HEADER]: '1' }),
       ...(inside.status === undefined ? [] : statusRoutes(inside.status)),
       ...listingRoutes(inside),
       ...artifactRoutes(inside),

@@ -29,7 +29,8 @@ function text(body: string, type: string, headers: Readonly<Record<string, strin
 /** What these routes need, of a depot or an agent. */
 export type Service = Pick<Inside, 'readiness' | 'metrics' | 'listeners' | 'version'>;
 
-export function serviceRoutes(inside: Service): Route[] {
+/** @param abilities headers that tell who asks whether it is well what it can do */
+export function serviceRoutes(inside: Service, abilities: Readonly<Record<string, string>> = {}): Route[] {
   const routes: Route[] = [];
   const add = (
     template: string,
@@ -39,7 +40,7 @@ export function serviceRoutes(inside: Service): Route[] {
     handle: Handler,
   ) => void routes.push(route(template, { id, summary, ...more, handle }));
   add('/healthz', 'health', 'Whether the process runs', { scope: null, answers: ok('it does', 'text/plain') }, () =>
-    text('ok\n', 'text/plain'),
+    text('ok\n', 'text/plain', abilities),
   );
   const ready = {
     ...ok('all is ready', JSON_TYPE, 'Readiness'),
