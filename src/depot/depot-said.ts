@@ -10,8 +10,8 @@ import { LISTED } from './http/schemas.js';
 import { fullName, shortName, spaceOf } from './names.js';
 
 /**
- * Asked for, a GET of an artifact tells what `?info` tells in a header of this name beside the bytes: base64 of the same
- * JSON. A depot that does so has it in the answer to /healthz.
+ * Asked for, a GET of an artifact tells what `?info` tells in a header of this name beside the bytes: base64 of the
+ * same JSON. A depot that does so has it in the answer to /healthz.
  */
 export const INFO_HEADER = 'x-swarmhaul-info';
 

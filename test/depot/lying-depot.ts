@@ -21,14 +21,18 @@ function kindOf(url: string): Asked {
   return search === '?info' ? 'info' : search === '?torrent' ? 'torrent' : 'bytes';
 }
 
-/** What it answers by what is asked. */
-export async function liar(context: TestContext, answers: Answers): Promise<Liar> {
+/** What it answers by what is asked. @param abilities headers with which it says what it can do */
+export async function liar(
+  context: TestContext,
+  answers: Answers,
+  abilities: Readonly<Record<string, string>> = {},
+): Promise<Liar> {
   const seen: IncomingMessage[] = [];
   const server = createServer((request, response) => {
     seen.push(request);
     const kind = kindOf(request.url!);
     const answer = answers[kind] ?? (kind === 'seed' ? answers.bytes : undefined);
-    if (request.url === '/healthz') response.end('ok');
+    if (request.url === '/healthz') response.writeHead(200, abilities).end('ok');
     else if (answer === undefined) response.writeHead(404).end();
     else answer(request, response);
   });
@@ -40,20 +44,25 @@ export async function liar(context: TestContext, answers: Answers): Promise<Liar
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
 }
 
+/** As `?info` tells it, but for these. */
+export function infoText(facts: Record<string, unknown>): string {
+  const plain = {
+    name: 'x',
+    contentType: null,
+    created: new Date(0).toISOString(),
+    expires: null,
+    isPinned: false,
+    infoHash: null,
+    url: 'http://elsewhere.invalid/',
+    torrentUrl: null,
+    magnet: null,
+  };
+  return JSON.stringify({ ...plain, ...facts });
+}
+
 export function info(facts: Record<string, unknown>): Answer {
   return (_request, response) => {
-    const plain = {
-      name: 'x',
-      contentType: null,
-      created: new Date(0).toISOString(),
-      expires: null,
-      isPinned: false,
-      infoHash: null,
-      url: 'http://elsewhere.invalid/',
-      torrentUrl: null,
-      magnet: null,
-    };
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ ...plain, ...facts }));
+    response.writeHead(200, { 'content-type': 'application/json' }).end(infoText(facts));
   };
 }
 

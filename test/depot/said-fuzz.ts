@@ -11,6 +11,7 @@ import { decodeRecord, encodeRecord } from '../../src/depot/agent/blob-record.js
 import { checkTorrent } from '../../src/depot/agent/check-torrent.js';
 import { DepotFailed, DepotLies, troubleOf } from '../../src/depot/agent/depot-trouble.js';
 import { plain } from '../../src/depot/agent/plain-text.js';
+import { HEAD_BYTES_MAX, readHead } from '../../src/depot/agent/response-head.js';
 import type { ArtifactRow } from '../../src/depot/catalogue/port.js';
 import { jsonOf, rowOfHead, rowOfInfo, saidArtifact, saidPage } from '../../src/depot/depot-said.js';
 import { safeHeaders } from '../../src/depot/http/media-type.js';
@@ -32,6 +33,7 @@ export interface FuzzOutcome {
   readonly artifacts: number;
   readonly pages: number;
   readonly heads: number;
+  readonly written: number;
   readonly problems: number;
   readonly torrents: number;
   readonly lies: number;
@@ -83,7 +85,7 @@ const WORDS = [
 ];
 
 class Fuzz {
-  readonly met = { artifacts: 0, pages: 0, heads: 0, problems: 0, torrents: 0, lies: 0 };
+  readonly met = { artifacts: 0, pages: 0, heads: 0, written: 0, problems: 0, torrents: 0, lies: 0 };
   readonly #random: () => number;
   readonly #texts: readonly string[];
 
@@ -161,6 +163,26 @@ class Fuzz {
     const row = rowOfHead(`cas/${SHA256}`, headers);
     if (row !== null) assert.equal(row.sha256, SHA256);
     this.#checkRow(row, 'heads');
+    this.#written(headers);
+  }
+
+  /** The same as it comes over the wire. */
+  #written(headers: Readonly<Record<string, string>>): void {
+    const lines = Object.entries(headers).map(([name, text]) => `${name}: ${text}\r\n`);
+    const bytes = this.#mutate(Buffer.from(`HTTP/1.1 200 OK\r\n${lines.join('')}\r\nbody`));
+    const head = readHead(bytes);
+    if (head === 'more') assert.ok(bytes.length < HEAD_BYTES_MAX);
+    if (head === 'more' || head === null) return;
+    this.met.written++;
+    assert.ok(head.headBytes <= bytes.length && head.headBytes <= HEAD_BYTES_MAX && head.status >= 100);
+    for (const [name, text] of Object.entries(head.headers)) {
+      assert.equal(name, name.toLowerCase());
+      validateHeaderValue(name, text);
+    }
+    assert.ok(head.lengthBytes === null || Number.isSafeInteger(head.lengthBytes));
+    // However it is cut it is the same.
+    const cut = readHead(bytes.subarray(0, this.#below(head.headBytes)));
+    assert.ok(cut === 'more' || cut === null);
   }
 
   #trouble(): void {

@@ -84,6 +84,12 @@ export class BlobCache {
     return this.#blobs.get(sha256) ?? null;
   }
 
+  /** Whether all of it is here, or a part, or nothing. */
+  held(sha256: string): 'whole' | 'part' | null {
+    const kind = this.#blobs.get(sha256)?.kind ?? null;
+    return kind === 'small' ? 'whole' : kind;
+  }
+
   /** What is on disk. Whatever is neither whole nor worth going on with is removed. */
   async load(): Promise<void> {
     const { folder } = this;
@@ -275,7 +281,7 @@ export class BlobCache {
 
   /** A short blob, hashed now; null: it is not what it was, and gone. */
   async readSmall(blob: CachedBlob, hashOf: (bytes: Uint8Array) => string): Promise<Buffer | null> {
-    const bytes = await readFile(this.folder.small(blob.sha256)).catch(() => null);
+    const bytes = await readAtMost(this.folder.small(blob.sha256), blob.lengthBytes).catch(() => null);
     if (bytes !== null && bytes.length === blob.lengthBytes && hashOf(bytes) === blob.sha256) return bytes;
     this.#sayBad(blob);
     await this.drop(blob);
@@ -323,6 +329,24 @@ export class BlobCache {
   #sayBad({ sha256 }: CachedBlob): void {
     const text = `the cached blob ${sha256} was changed by somebody else: it is fetched again`;
     this.#options.log('warn', text, { code: 'CACHE_CHANGED', sha256 });
+  }
+}
+
+/** So many bytes and no more, in as few steps as may be: each one waits for a thread. */
+async function readAtMost(path: string, bytes: number): Promise<Buffer> {
+  const handle = await open(path, 'r');
+  try {
+    // A byte more, so that a longer file shows.
+    const buffer = Buffer.allocUnsafe(bytes + 1);
+    let held = 0;
+    while (held < bytes || held === 0) {
+      const { bytesRead } = await handle.read(buffer, held, buffer.length - held, held);
+      if (bytesRead === 0) break;
+      held += bytesRead;
+    }
+    return buffer.subarray(0, held);
+  } finally {
+    void handle.close().catch(() => {});
   }
 }
 

@@ -210,11 +210,11 @@ export class DepotClient {
 
   #stream(path: string, headers: Record<string, string>, signal: AbortSignal | undefined): Promise<OpenedBytes> {
     return this.#answered({ timeoutMs: AGENT_LIMITS.answerMs, signal }, async (abort) => {
-      const { status, headers: given, body } = await this.#gets.get(
-        `${this.#base}${path}`,
-        { ...this.#ownHeaders(), ...headers },
-        abort,
-      );
+      const {
+        status,
+        headers: given,
+        body,
+      } = await this.#gets.get(`${this.#base}${path}`, { ...this.#ownHeaders(), ...headers }, abort);
       return { status, headers: given, body };
     });
   }

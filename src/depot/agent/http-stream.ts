@@ -54,6 +54,7 @@ export class HttpStream {
   #hereBytes = 0;
   #isRight = false;
   #pieces: PieceCheck | null = null;
+  #digested: string | null = null;
   #stoppedDigest: string | null = null;
   #isStopped = false;
   #failure: unknown = null;
@@ -222,10 +223,17 @@ export class HttpStream {
     }
   }
 
-  /** Of what is here. It can be asked for once. */
+  /** The last byte is here: it may leave with those before it. */
+  #judge(hash: Hash): void {
+    this.#digested = hash.digest('hex');
+    this.#isRight = this.#digested === this.row.sha256;
+  }
+
+  /** Of what is here, once that is in the file. */
   async #digest(): Promise<string> {
     await this.#spool?.flush();
-    return this.#hash?.digest('hex') ?? (await this.#thread!.digest(this.#hereBytes)).digest;
+    this.#digested ??= this.#hash?.digest('hex') ?? (await this.#thread!.digest(this.#hereBytes)).digest;
+    return this.#digested;
   }
 
   async #loadAll(): Promise<void> {
@@ -293,6 +301,7 @@ export class HttpStream {
       came: (bytes) => {
         this.#hash?.update(room.subarray(0, bytes));
         this.#hereBytes += bytes;
+        if (this.#hash !== null && this.#hereBytes === this.row.lengthBytes) this.#judge(this.#hash);
         const goesOn = spool?.came(bytes) ?? true;
         this.begun.resolve();
         this.#wake();

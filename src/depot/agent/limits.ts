@@ -41,6 +41,8 @@ export const AGENT_LIMITS = {
   smallBytes: 4 * MIB,
   /** Read of a cached blob at once: what the kernel copies while the one before is sent. */
   readBytes: 512 * KIB,
+  /** The first one, so that somebody has the first byte while the next is read. */
+  firstReadBytes: 128 * KIB,
   /** A fetch from which nothing has come for so long, while the depot is away, is given up. */
   stallMs: 20_000,
   /** One of which less than so many bytes came, */

@@ -22,7 +22,8 @@ export async function* readLocal({ handle, stamp }: WholeFile, { begin, end }: B
   const size = Math.min(AGENT_LIMITS.readBytes, Math.max(1, end - begin));
   const buffers = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)] as const;
   const read = async (at: number, which: number): Promise<Buffer> => {
-    const buffer = buffers[which]!.subarray(0, Math.min(size, end - at));
+    const most = at === begin ? Math.min(size, AGENT_LIMITS.firstReadBytes) : size;
+    const buffer = buffers[which]!.subarray(0, Math.min(most, end - at));
     for (let held = 0; held < buffer.length; ) {
       const { bytesRead } = await handle.read(buffer, held, buffer.length - held, at + held);
       if (bytesRead === 0) throw changed();

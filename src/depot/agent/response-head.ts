@@ -1,6 +1,6 @@
 /**
- * The head of an HTTP/1.1 answer, read strictly: what two readers could take for two things is refused. Pure. Nothing in
- * it is believed beyond its form.
+ * The head of an HTTP/1.1 answer, read strictly: what two readers could take for two things is refused. Pure. Nothing
+ * in it is believed beyond its form.
  */
 
 export interface ResponseHead {

@@ -64,7 +64,8 @@ function dropAtEnd({ signal }: Exchange, offer: Offer): void {
 export async function getBytes(exchange: Exchange, inside: AgentInside, name: string): Promise<Answer> {
   const { request, query } = exchange;
   // Of these all bytes will be wanted, if they are not here.
-  const isPlain = request.method === 'GET' && query.info === undefined && !CONDITIONS.some((one) => one in request.headers);
+  const isPlain =
+    request.method === 'GET' && query.info === undefined && !CONDITIONS.some((one) => one in request.headers);
   const resolved = await resolveOrFail(inside.directory, name, isPlain ? 'bytes' : 'row');
   const { row, offer } = resolved;
   if (offer !== undefined) dropAtEnd(exchange, offer);

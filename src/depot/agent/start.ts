@@ -123,11 +123,7 @@ async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]
     },
   });
   closers.push(() => fetches.close());
-  const held = (sha256: string): 'whole' | 'part' | null => {
-    const kind = cache.find(sha256)?.kind ?? null;
-    return kind === 'small' ? 'whole' : kind;
-  };
-  const directory = new Directory({ client, names, wallClockMs: Date.now, held });
+  const directory = new Directory({ client, names, wallClockMs: Date.now, held: (sha256) => cache.held(sha256) });
   client.warmUp();
   receipts.onReceipt = (receipt) => {
     options.onReceipt?.(receipt);

@@ -18,6 +18,8 @@ export const SLICE_BYTES: number = 1024 * 1024;
 const SPARE_MAX = 16;
 const spares: Buffer[] = [];
 const SHORT_SLICE_BYTES = 64 * 1024;
+/** The first slice, so that somebody has the first byte while the next one is read. */
+const FIRST_SLICE_BYTES = 128 * 1024;
 let buffersInUse = 0;
 
 const status = promisify(fstat) as (fd: number, options: { bigint: true }) => Promise<import('node:fs').BigIntStats>;
@@ -42,7 +44,8 @@ export async function* readSlices(
   const buffers = isShort ? [pageBuffer(sliceBytes), pageBuffer(sliceBytes)] : [takeBuffer(), takeBuffer()];
   let count = 0;
   const slice = async (at: number): Promise<Uint8Array> => {
-    const target = buffers[count++ % 2]!.subarray(0, Math.min(sliceBytes, end - at));
+    const size = count === 0 ? Math.min(sliceBytes, FIRST_SLICE_BYTES) : sliceBytes;
+    const target = buffers[count++ % 2]!.subarray(0, Math.min(size, end - at));
     for (let done = 0; done < target.length; ) {
       const { bytesRead } = await handle.read(target, done, target.length - done, at + done);
       if (bytesRead === 0) throw changed(sha256);
