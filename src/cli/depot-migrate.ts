@@ -18,16 +18,18 @@ export interface MigratePlaces {
   readonly from: string;
   /** The folder of the new one. */
   readonly data: string;
+  /** URL of PostgreSQL for the names of the new one; else they are in the folder. */
+  readonly catalogue: string | undefined;
+  readonly torrentFromBytes: number | undefined;
   readonly isMirror: boolean;
 }
 
 export async function migrate({ output, signal }: Context, places: MigratePlaces): Promise<Outcome> {
   const { from, data, isMirror } = places;
-  const [{ migrateDepot }, { openFolderStore }, { openCatalogueOf }, { catalogueIn }] = await Promise.all([
+  const [{ migrateDepot }, { openFolderStore }, { openChosenCatalogue }] = await Promise.all([
     import('../depot/migrate.js'),
     import('../depot/store/folders.js'),
     import('../depot/open-catalogue.js'),
-    import('../depot/rebuild.js'),
   ]);
   const closers: (() => Promise<void>)[] = [];
   const started = performance.now();
@@ -44,7 +46,7 @@ export async function migrate({ output, signal }: Context, places: MigratePlaces
     closers.push(() => old.close());
     const store: BlobStore = await openFolderStore({ folder: data });
     closers.push(() => store.close());
-    const catalogue = await openCatalogueOf(store, catalogueIn(data));
+    const catalogue = await openChosenCatalogue(store, places);
     closers.push(() => catalogue.close());
     const onProgress = (progress: MigrateProgress): void => {
       done = progress;

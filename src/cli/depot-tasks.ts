@@ -19,18 +19,24 @@ export type Task = 'check' | 'rebuild' | 'migrate';
 
 export interface TaskOptions {
   readonly data: string;
+  /** URL of PostgreSQL; else it is in the folder. */
+  readonly catalogue: string | undefined;
   /** Damaged blobs are not delivered from now on; else a check only reads. */
   readonly withhold?: boolean;
+  /** Of what is made in PostgreSQL. */
+  readonly torrentFrom?: number;
   readonly from?: string;
   readonly mirror?: boolean;
 }
 
 export async function runTask(task: Task, context: Context, options: TaskOptions): Promise<Outcome> {
   const { data, withhold } = options;
-  if (task === 'rebuild') return withStore(data, false, (store) => rebuild(context, store, data));
-  if (task === 'check') return withStore(data, withhold !== true, (store) => check(context, store, data));
+  if (task === 'rebuild') return withStore(data, false, (store) => rebuild(context, store, options));
+  if (task === 'check') return withStore(data, withhold !== true, (store) => check(context, store, options));
   const { checkPlaces, migrate } = await import('./depot-migrate.js');
-  return migrate(context, { from: checkPlaces(options.from, data), data, isMirror: options.mirror === true });
+  const { catalogue, torrentFrom, mirror } = options;
+  const from = checkPlaces(options.from, data);
+  return migrate(context, { from, data, catalogue, torrentFromBytes: torrentFrom, isMirror: mirror === true });
 }
 
 /** A folder that is no depot's is not made into one. @throws HaulError NOT_FOUND, IN_USE */
@@ -50,13 +56,13 @@ async function withStore(
   }
 }
 
-async function check({ output, signal }: Context, store: BlobStore, data: string): Promise<Outcome> {
-  const [{ checkDepot }, { openCatalogueCopy }, { catalogueIn }] = await Promise.all([
+async function check({ output, signal }: Context, store: BlobStore, options: TaskOptions): Promise<Outcome> {
+  const [{ checkDepot }, { lookIntoCatalogue }] = await Promise.all([
     import('../depot/check.js'),
     import('../depot/open-catalogue.js'),
-    import('../depot/rebuild.js'),
   ]);
-  const copy = await openCatalogueCopy(store, catalogueIn(data));
+  const { data } = options;
+  const copy = await lookIntoCatalogue(store, options);
   const started = performance.now();
   const pace = new Pace();
   let done: CheckProgress = { hashedBytes: 0, totalBytes: 0, blobs: 0, totalBlobs: 0 };
@@ -98,10 +104,13 @@ function findingText({ kind, message }: Finding): string {
   return `${kind}: ${printable(message, 4000)}`;
 }
 
-async function rebuild({ output, signal }: Context, store: BlobStore, data: string): Promise<Outcome> {
-  const { catalogueIn, rebuildCatalogue } = await import('../depot/rebuild.js');
+async function rebuild({ output, signal }: Context, store: BlobStore, options: TaskOptions): Promise<Outcome> {
+  const [{ rebuildCatalogue }, { rebuildTarget }] = await Promise.all([
+    import('../depot/rebuild.js'),
+    import('../depot/open-catalogue.js'),
+  ]);
   const started = performance.now();
-  const report = await rebuildCatalogue({ store, catalogue: catalogueIn(data), signal });
+  const report = await rebuildCatalogue({ store, catalogue: await rebuildTarget({ ...options, torrentFromBytes: options.torrentFrom }), signal });
   const seconds = (performance.now() - started) / 1000;
   const { blobs, names, found, conflicts, faults, old } = report;
   for (const fault of faults) output.warn(fault);

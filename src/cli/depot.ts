@@ -33,6 +33,7 @@ interface DepotCliOptions extends CommonOptions, EngineCliOptions {
   readonly from?: string;
   readonly to?: string;
   readonly mirror?: boolean;
+  readonly catalogue?: string;
   readonly http?: { readonly host: string | null; readonly port: number };
   readonly withhold?: boolean;
   readonly tokens?: string;
@@ -76,6 +77,13 @@ export function depotCommand(run: Runner): Command {
     )
     .option('--data <dir>', 'folder of the depot alone; made when missing')
     .addOption(
+      new Option(
+        '--catalogue <url>',
+        'names in PostgreSQL, postgres://USER@HOST/DATABASE, which several depots may share ' +
+          '(default: $SWARMHAUL_CATALOGUE, else LevelDB in the folder)',
+      ),
+    )
+    .addOption(
       value(
         '--http <[host:]port>',
         `where HTTP listens (default: ${DEFAULT_LISTEN}); beyond loopback nothing is written without a token`,
@@ -114,7 +122,8 @@ export function depotCommand(run: Runner): Command {
         ? run('depot', options, (context) => depot(context, options), 'service')
         : run('depot', options, async (context) => {
             const { runTask } = await import('./depot-tasks.js');
-            return runTask(task, context, { ...options, data: await dataOf(options) });
+            const data = await dataOf(options);
+            return runTask(task, context, { ...options, data, catalogue: catalogueOf(options) });
           }),
     );
 }
@@ -130,6 +139,7 @@ function helpAfter(): string {
       'haul depot check --data /srv/depot',
       'haul depot migrate --from /srv/depot --to /srv/new',
       'SWARMHAUL_DEPOT_TOKENS="$SECRET read,write ci/" haul depot --data /srv/depot',
+    'haul depot --data /srv/depot --catalogue postgres://haul@db.example.org/depot',
     ) +
     jsonHelp({
       ...PLAIN_PROGRESS,
@@ -215,6 +225,11 @@ async function depot({ output, signal }: Context, options: DepotCliOptions): Pro
   return 'interrupted';
 }
 
+/** A URL may hold a password, which others of the machine could read in a command line. */
+function catalogueOf({ catalogue }: DepotCliOptions): string | undefined {
+  return catalogue ?? (process.env.SWARMHAUL_CATALOGUE || undefined);
+}
+
 function depotOptions(
   output: Output,
   options: DepotCliOptions & { readonly data: string },
@@ -224,8 +239,10 @@ function depotOptions(
   const { retentionDays, idleDays, maxStore, maxDisk, maxArtifact, torrentFrom, udp } = options;
   const peers = options.peers ?? process.env.SWARMHAUL_PEERS;
   const lines = process.env.SWARMHAUL_DEPOT_TOKENS;
+  const catalogue = catalogueOf(options);
   return {
     data: options.data,
+    ...(catalogue === undefined ? {} : { catalogue }),
     ...(http === undefined ? {} : { httpPort: http.port }),
     ...(http?.host == null ? {} : { host: http.host }),
     ...(tokens === undefined ? {} : { tokens }),

@@ -32,6 +32,11 @@ export interface DepotRequest {
 export interface DepotOptions {
   /** Folder of the depot alone: blobs, catalogue, uploads under way. Made when it is missing. */
   readonly data: string;
+  /**
+   * "postgres://user@host/database": where the catalogue is, instead of LevelDB in `data`. Needs the package `pg`.
+   * Several depots may share it. Never logged or shown.
+   */
+  readonly catalogue?: string;
   /** Local address for HTTP; default 127.0.0.1. Beyond loopback nothing is written without a token. */
   readonly host?: string;
   /** TCP port of HTTP, 0 for any free one; default 7070. */

@@ -6,8 +6,7 @@
  */
 import { HaulError } from '../errors.js';
 import { forEachConcurrently } from '../storage/concurrently.js';
-import type { LevelCatalogue } from './catalogue/level.js';
-import type { ArtifactRow } from './catalogue/port.js';
+import type { ArtifactRow, Catalogue } from './catalogue/port.js';
 import { rowFromJson } from './catalogue/row.js';
 import type { BlobStat, BlobStore } from './store/port.js';
 
@@ -56,7 +55,7 @@ export interface CheckReport {
 
 export interface CheckOptions {
   readonly store: BlobStore;
-  readonly catalogue: Pick<LevelCatalogue, 'list' | 'audit'>;
+  readonly catalogue: Pick<Catalogue, 'list'> & { audit(): Promise<string[]> };
   readonly onProgress?: (progress: CheckProgress) => void;
   readonly signal?: AbortSignal | undefined;
 }

@@ -30,6 +30,7 @@ const isOrigin: Rule = (value) =>
 
 const RULES: Rules<DepotOptions> = {
   data: words,
+  catalogue: words,
   host: words,
   httpPort: port,
   tokens: words,
@@ -56,8 +57,8 @@ const RULES: Rules<DepotOptions> = {
 /**
  * Starts a depot; resolves when it takes requests.
  * @throws HaulError BAD_ARGUMENT (also: it would listen beyond loopback, and let anybody write), IN_USE (another
- * process has the folder), PORT_IN_USE, NO_PERMISSION, NOT_FOUND (a file that is named), BAD_DATA (the catalogue is
- * damaged), IO, ABORTED
+ * process has the folder), PORT_IN_USE, NO_PERMISSION, NOT_FOUND (a file that is named, or a database), BAD_DATA (the
+ * catalogue is damaged), NETWORK (its server is not reached), READ_ONLY, IO, ABORTED
  */
 export async function startDepot(options: DepotOptions): Promise<Depot> {
   checkOptions('startDepot', options, RULES);

@@ -95,7 +95,8 @@ export async function openHouse(parts: HouseParts): Promise<House> {
   const readers = new Readers();
   const clock = await ClockFile.open(options.data);
   const fullness = async (): Promise<Fullness> => ({
-    usedBytes: store.usedBytes,
+    // What all depots of a catalogue keep, once.
+    usedBytes: catalogue.isShared ? (await catalogue.counts()).blobBytes : store.usedBytes,
     disk: rules.diskShare === null ? null : await store.space(),
   });
   const keeper = new Keeper({
@@ -103,6 +104,7 @@ export async function openHouse(parts: HouseParts): Promise<House> {
     catalogue,
     remove: (name, onlyIf) => artifacts.remove(name, onlyIf),
     fullness,
+    turn: (look) => catalogue.turn('keep', look),
     isInUse: ({ sha256, infoHash }) => readers.has(sha256) || (infoHash !== null && engine.get(infoHash) !== null),
     copies: (row) => copiesOf(tracker, row),
     clocks: systemClocks,

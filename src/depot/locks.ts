@@ -19,3 +19,24 @@ export class Locks {
     while (this.#last.size > 0) await Promise.all(this.#last.values());
   }
 }
+
+/** `locked` and `turn` of a catalogue that one process has. */
+export class OwnLocks {
+  readonly isShared = false;
+  readonly #blobs = new Locks();
+  readonly #tasks = new Set<string>();
+
+  locked<T>(sha256: string, body: (lock: { isSure(): boolean }) => Promise<T>): Promise<T> {
+    return this.#blobs.run(sha256, () => body({ isSure: () => true }));
+  }
+
+  async turn<T>(task: string, body: () => Promise<T>): Promise<T | null> {
+    if (this.#tasks.has(task)) return null;
+    this.#tasks.add(task);
+    try {
+      return await body();
+    } finally {
+      this.#tasks.delete(task);
+    }
+  }
+}

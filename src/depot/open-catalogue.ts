@@ -1,10 +1,17 @@
 /** The catalogue that belongs to a store: never an empty one beside blobs, which would be swept as nobody's. */
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
+import type { Log } from '../log.js';
 import { type LevelCatalogue, type LevelOptions, openLevelCatalogue } from './catalogue/level.js';
+import type { Catalogue } from './catalogue/port.js';
+import { postgresPlace } from './catalogue/postgres/place.js';
+import { DEPOT_DEFAULTS } from './publish.js';
+import { catalogueIn, type RebuildOptions } from './rebuild.js';
+import { replaceFile } from './replace-file.js';
 import type { BlobStore } from './store/port.js';
 
 /** Of the catalogue's files. */
@@ -55,4 +62,98 @@ export async function openCatalogueCopy(
     if (!HaulError.is(error)) throw fromSystemError(error, 'copy catalogue', folder);
     throw new HaulError(error.code, error.message.replaceAll(temporary, folder), { where: folder }, error);
   }
+}
+
+export interface CatalogueChoice {
+  /** Folder of the depot. */
+  readonly data: string;
+  /** URL of PostgreSQL; else LevelDB in `data`. */
+  readonly catalogue?: string | undefined;
+  readonly torrentFromBytes?: number | undefined;
+  readonly log?: Log;
+}
+
+/**
+ * The one that a depot is to have.
+ * @throws HaulError as `openCatalogueOf`, or as `openPostgresCatalogue`
+ */
+export async function openChosenCatalogue(
+  store: Pick<BlobStore, 'list'>,
+  { data, catalogue, torrentFromBytes = DEPOT_DEFAULTS.torrentFromBytes, log }: CatalogueChoice,
+): Promise<Catalogue> {
+  const onDamaged = (error: HaulError): void => log?.('error', error.message);
+  if (catalogue === undefined) return openCatalogueOf(store, catalogueIn(data), { onDamaged });
+  // What is wrong with it is said before anything is loaded.
+  postgresPlace(catalogue);
+  const { openPostgresCatalogue } = await import('./catalogue/postgres/open.js');
+  return openPostgresCatalogue(catalogue, {
+    onDamaged,
+    onWarning: (message) => log?.('warn', message),
+    settings: { store: `folder ${await storeIdOf(data)}`, torrentFromBytes },
+    hasBlobs: () => hasBlobs(store),
+  });
+}
+
+export interface CataloguePlace {
+  readonly data: string;
+  /** URL of PostgreSQL; else LevelDB in `data`. */
+  readonly catalogue: string | undefined;
+}
+
+interface Looked {
+  readonly catalogue: Pick<Catalogue, 'list'> & { audit(): Promise<string[]> };
+  close(): Promise<void>;
+}
+
+/** To be read only. @throws HaulError as `openCatalogueCopy`, or as `lookIntoPostgres` */
+export async function lookIntoCatalogue(
+  store: Pick<BlobStore, 'list'>,
+  { data, catalogue }: CataloguePlace,
+): Promise<Looked> {
+  if (catalogue === undefined) return openCatalogueCopy(store, catalogueIn(data));
+  const { lookIntoPostgres } = await import('./catalogue/postgres/open.js');
+  const id = await knownId(join(data, 'store-id'));
+  const looked = await lookIntoPostgres(catalogue, id === '' ? null : `folder ${id}`);
+  return { catalogue: looked, close: () => looked.close() };
+}
+
+/** Where a rebuilt one goes. @throws HaulError BAD_ARGUMENT */
+export async function rebuildTarget({
+  data,
+  catalogue,
+  torrentFromBytes = DEPOT_DEFAULTS.torrentFromBytes,
+}: CataloguePlace & { readonly torrentFromBytes: number | undefined }): Promise<RebuildOptions['catalogue']> {
+  if (catalogue === undefined) return catalogueIn(data);
+  postgresPlace(catalogue);
+  const { rebuildPostgres } = await import('./catalogue/postgres/open.js');
+  const settings = { store: `folder ${await storeIdOf(data)}`, torrentFromBytes };
+  return (rows) => rebuildPostgres(catalogue, settings, rows);
+}
+
+async function hasBlobs(store: Pick<BlobStore, 'list'>): Promise<boolean> {
+  for await (const _blob of store.list()) return true;
+  return false;
+}
+
+/** What a store in a folder is known by wherever the folder is put. @throws HaulError */
+async function storeIdOf(data: string): Promise<string> {
+  const file = join(data, 'store-id');
+  try {
+    const known = await knownId(file);
+    if (known !== '') return known;
+    const made = randomBytes(16).toString('hex');
+    await replaceFile(file, `${made}\n`);
+    return made;
+  } catch (error) {
+    throw fromSystemError(error, 'keep the name of the store in', file);
+  }
+}
+
+/** '': there is none. */
+async function knownId(file: string): Promise<string> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  return /^[0-9a-f]{32}$/.test(text.trim()) ? text.trim() : '';
 }

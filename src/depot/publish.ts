@@ -1,11 +1,12 @@
 /**
  * Publishing, reading and removing over a store and a catalogue. Invariant: a blob is removed only under its lock, and
  * only when no row names it; whoever is about to name one holds that lock from before the blob is there until its row
- * is. What a row names is durable before the row is.
+ * is. The lock is the catalogue's: it holds between all depots that share one. What a row names is durable before the
+ * row is.
  */
 import { HaulError } from '../errors.js';
 import { blobInfoHash, blobTorrent } from './blob-info.js';
-import type { ArtifactRow, Catalogue, PutOutcome, RowFacts } from './catalogue/port.js';
+import type { ArtifactRow, BlobLock, Catalogue, PutOutcome, RowFacts } from './catalogue/port.js';
 import { rowOver, rowToJson } from './catalogue/row.js';
 import { DEPOT_LIMITS } from './limits.js';
 import { Locks } from './locks.js';
@@ -135,10 +136,12 @@ export class Depot implements Depository {
   }
 
   async collect(sha256: string): Promise<boolean> {
-    return this.#locks.run(sha256, async () => {
+    // Most are: they need no lock.
+    if (await this.#catalogue.isNamed(sha256)) return false;
+    return this.#locked(sha256, async (lock) => {
       if (await this.#catalogue.isNamed(sha256)) return false;
       if (await this.#nameAgain(sha256)) return false;
-      return this.#store.remove(sha256);
+      return this.#removeBlob(sha256, lock);
     });
   }
 
@@ -192,6 +195,16 @@ export class Depot implements Depository {
     await this.#touch();
   }
 
+  #locked<T>(sha256: string, body: (lock: BlobLock) => Promise<T>): Promise<T> {
+    return this.#locks.run(sha256, () => this.#catalogue.locked(sha256, body));
+  }
+
+  /** Under the lock. What nobody removes now is swept when a depot starts. */
+  async #removeBlob(sha256: string, lock: BlobLock): Promise<boolean> {
+    if (lock.isSure()) return this.#store.remove(sha256);
+    throw new HaulError('IN_USE', `the blob ${sha256} is left: the catalogue is not reached`, { sha256 });
+  }
+
   #check(): void {
     if (this.#isClosed) throw new HaulError('CLOSED', 'the depot was closed');
   }
@@ -201,7 +214,7 @@ export class Depot implements Depository {
     const wished = this.#rowOf(request, finished);
     const { name, sha256, infoHash } = wished;
     let row = wished;
-    const outcome = await this.#locks.run(sha256, async (): Promise<PutOutcome> => {
+    const outcome = await this.#locked(sha256, async (lock): Promise<PutOutcome> => {
       const known = await this.#catalogue.get(name);
       const isOther = known !== null && known.sha256 !== sha256;
       if (known !== null && (request.onlyIfNew || (isOther && !request.overwrite))) throw taken(known);
@@ -211,10 +224,10 @@ export class Depot implements Depository {
       try {
         await this.#store.commit(upload, { name, row: rowToJson(row) });
         const found = await this.#catalogue.put(row, request);
-        if (found.kind === 'conflict') await this.#unname(row);
+        if (found.kind === 'conflict') await this.#unname(row, lock);
         return found;
       } catch (error) {
-        if (!(await this.#unname(row).catch(() => false))) throw error;
+        if (!(await this.#unname(row, lock).catch(() => false))) throw error;
         // The catalogue complained, and has taken it all the same.
         if (known === null) return { kind: 'created' };
         return isOther ? { kind: 'replaced', row: known } : { kind: 'unchanged', row };
@@ -231,7 +244,7 @@ export class Depot implements Depository {
    * touched: a row may come to name the blob.
    * @returns whether the catalogue has the row after all
    */
-  async #unname({ name, sha256, createdMs }: ArtifactRow): Promise<boolean> {
+  async #unname({ name, sha256, createdMs }: ArtifactRow, lock: BlobLock): Promise<boolean> {
     const there = await this.#catalogue.settled(name);
     if (there?.sha256 === sha256 && there.createdMs === createdMs) return true;
     const isNamed = await this.#catalogue.isNamed(sha256);
@@ -241,14 +254,14 @@ export class Depot implements Depository {
       () => null,
       (error: unknown) => error,
     );
-    if (!isNamed) await this.#store.remove(sha256);
+    if (!isNamed) await this.#removeBlob(sha256, lock);
     if (trouble !== null) throw trouble;
     return false;
   }
 
   /** A row is gone: so are its torrent and its blob, if no other row has them. */
   async #released({ name, sha256, infoHash }: ArtifactRow): Promise<void> {
-    await this.#locks.run(sha256, async () => {
+    await this.#locked(sha256, async (lock) => {
       const there = await this.#catalogue.get(name);
       // On a full disk a note may find no room: what frees space does not wait for it.
       const noted = there?.sha256 === sha256 ? Promise.resolve() : this.#store.note(sha256, name, null);
@@ -259,13 +272,13 @@ export class Depot implements Depository {
       const isNamed = await this.#catalogue.isNamed(sha256);
       const hasTorrent = infoHash !== null && (await this.#catalogue.byInfoHash(infoHash)) !== null;
       if (infoHash !== null && !hasTorrent) await this.#options.torrents?.removed(infoHash);
-      if (!isNamed) await this.#store.remove(sha256);
+      if (!isNamed) await this.#removeBlob(sha256, lock);
       if (trouble !== null && isNamed) throw trouble;
     });
   }
 
   async #noteIfThere(row: ArtifactRow): Promise<void> {
-    await this.#locks.run(row.sha256, async () => {
+    await this.#locked(row.sha256, async () => {
       const there = await this.#catalogue.get(row.name);
       if (there?.sha256 === row.sha256) await this.#store.note(row.sha256, row.name, rowToJson(there));
     });

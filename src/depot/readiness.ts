@@ -1,5 +1,6 @@
 /** Whether a depot can serve, by what it stands on. */
 import type { Engine } from '../api.js';
+import { HaulError } from '../errors.js';
 import type { SharingState } from '../tracker/shared/sharing.js';
 import type { Catalogue } from './catalogue/port.js';
 import type { Check } from './http/inside.js';
@@ -8,10 +9,23 @@ import type { BlobStore } from './store/port.js';
 
 interface Parts {
   readonly store: Pick<BlobStore, 'space'>;
-  readonly catalogue: Pick<Catalogue, 'counts'>;
+  readonly catalogue: Pick<Catalogue, 'counts' | 'isShared'>;
   readonly engine: Pick<Engine, 'stats'>;
   /** Null: the tracker is on its own. */
   readonly peers: { readonly state: Pick<SharingState, 'trouble'> } | null;
+}
+
+/** Who asks whether we are ready does not wait as long as a request does. */
+const LATE_MS = 2_000;
+const UNREACHED = 'PostgreSQL cannot be reached, or does not answer in time';
+
+function late(): Promise<string> {
+  return new Promise((resolve) => setTimeout(resolve, LATE_MS, UNREACHED).unref());
+}
+
+function troubleText(error: unknown): string {
+  if (HaulError.is(error) && error.code === 'NETWORK') return UNREACHED;
+  throw error;
 }
 
 async function check(name: string, look: () => Promise<string>): Promise<Check> {
@@ -30,8 +44,11 @@ export function readinessOf({ store, catalogue, engine, peers }: Parts): Promise
       return space !== null && space.freeBytes < DEPOT_LIMITS.freeBytes ? 'the disk is full' : '';
     }),
     check('catalogue', async () => {
-      await catalogue.counts();
-      return '';
+      const asked = catalogue.counts().then(
+        () => '',
+        (error: unknown) => troubleText(error),
+      );
+      return catalogue.isShared ? await Promise.race([asked, late()]) : await asked;
     }),
     check('engine', async () => {
       engine.stats();

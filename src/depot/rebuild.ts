@@ -22,8 +22,8 @@ const PUT_AT_ONCE = 512;
 
 export interface RebuildOptions {
   readonly store: BlobStore;
-  /** Folder of the catalogue; nobody has it open. */
-  readonly catalogue: string;
+  /** Folder of the catalogue; nobody has it open. Or what puts the rows where they belong, and says where the old are. */
+  readonly catalogue: string | ((rows: readonly ArtifactRow[]) => Promise<string | null>);
   readonly onProgress?: (blobs: number) => void;
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds since 1970; default now. */
@@ -51,19 +51,25 @@ export interface RebuildReport {
 
 /** @throws HaulError IN_USE, ABORTED, and those of the disk; the old catalogue is as it was then */
 export async function rebuildCatalogue(options: RebuildOptions): Promise<RebuildReport> {
-  const { catalogue: place } = options;
-  const fresh = `${place}.new`;
+  const { catalogue } = options;
   const collected = await collect(options);
+  const rows = [...collected.rows.values()];
+  const old = typeof catalogue === 'string' ? await writeBeside(catalogue, rows) : await catalogue(rows);
+  const { blobs, found, conflicts, faults } = collected;
+  return { blobs, names: rows.length, found, conflicts, faults, old };
+}
+
+/** @returns where the old one is */
+async function writeBeside(place: string, rows: readonly ArtifactRow[]): Promise<string | null> {
+  const fresh = `${place}.new`;
   await rm(fresh, { recursive: true, force: true });
   try {
-    await write(fresh, collected.rows);
+    await write(fresh, rows);
   } catch (error) {
     await rm(fresh, { recursive: true, force: true }).catch(() => {});
     throw error;
   }
-  const old = await swap(place, fresh);
-  const { blobs, found, conflicts, faults, rows } = collected;
-  return { blobs, names: rows.size, found, conflicts, faults, old };
+  return swap(place, fresh);
 }
 
 interface Collected {
@@ -140,10 +146,9 @@ function foundRow({ sha256, lengthBytes }: BlobStat, sidecar: Sidecar, nowMs: nu
   };
 }
 
-async function write(folder: string, rows: ReadonlyMap<string, ArtifactRow>): Promise<void> {
+async function write(folder: string, all: readonly ArtifactRow[]): Promise<void> {
   const catalogue = await openLevelCatalogue(folder);
   try {
-    const all = [...rows.values()];
     for (let begin = 0; begin < all.length; begin += PUT_AT_ONCE) {
       const group = all.slice(begin, begin + PUT_AT_ONCE);
       await Promise.all(group.map((row) => catalogue.put(row, { overwrite: true, onlyIfNew: false })));

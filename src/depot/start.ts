@@ -34,12 +34,11 @@ import type { HttpServer } from './http/server.js';
 import { type Certificate, openCertificate } from './http/tls.js';
 import { openTokens, type TokenSource } from './http/token-file.js';
 import { DEPOT_LIMITS } from './limits.js';
-import { openCatalogueOf } from './open-catalogue.js';
+import { openChosenCatalogue } from './open-catalogue.js';
 import { type OpenPeers, openPeers } from './peers/open.js';
-import { Depot as Publishing } from './publish.js';
+import { DEPOT_DEFAULTS, Depot as Publishing } from './publish.js';
 import type { Depository } from './publish-port.js';
 import { readinessOf } from './readiness.js';
-import { catalogueIn } from './rebuild.js';
 import { replaceFile } from './replace-file.js';
 import { Seeds } from './seeds.js';
 import { statusSource } from './status-of.js';
@@ -106,11 +105,11 @@ interface Inner {
 }
 
 async function openInner(options: DepotOptions, host: string, opened: Opened): Promise<Inner> {
-  const { data, log, artifactBytesMax, torrentFromBytes, retentionDays } = options;
+  const { data, log, artifactBytesMax, retentionDays } = options;
+  const { torrentFromBytes = DEPOT_DEFAULTS.torrentFromBytes } = options;
   const store = await openFolderStore({ folder: data });
   opened.add(() => store.close());
-  const onDamaged = (error: HaulError): void => log?.('error', error.message);
-  const catalogue = await openCatalogueOf(store, catalogueIn(data), { onDamaged });
+  const catalogue = await openChosenCatalogue(store, { ...options, torrentFromBytes });
   opened.add(() => catalogue.close());
   const logging = log === undefined ? {} : { log };
   const engine = await createEngine({ host, ...logging, ...options.engine });
@@ -127,7 +126,7 @@ async function openInner(options: DepotOptions, host: string, opened: Opened): P
     catalogue,
     torrents: seeds,
     ...(artifactBytesMax === undefined ? {} : { blobBytesMax: artifactBytesMax }),
-    ...(torrentFromBytes === undefined ? {} : { torrentFromBytes }),
+    torrentFromBytes,
     retentionDays: retentionDays ?? null,
   });
   opened.add(() => depository.close());

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type LevelCatalogue, openLevelCatalogue } from '../../src/depot/catalogue/level.js';
 import { testAdding } from './catalogue-adds.js';
 import { type CatalogueMaker, testCatalogue } from './catalogue-conformance.js';
+import { testLocks } from './catalogue-locks.js';
 import { MemoryCatalogue } from './memory-catalogue.js';
 import { quickFolder } from './quick-folder.js';
 
@@ -23,4 +24,5 @@ const MAKERS: Readonly<Record<string, CatalogueMaker>> = {
 for (const [title, maker] of Object.entries(MAKERS)) {
   testCatalogue(title, maker);
   testAdding(title, maker);
+  testLocks(title, maker);
 }

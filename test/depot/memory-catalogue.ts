@@ -10,13 +10,14 @@ import type {
   RowFacts,
 } from '../../src/depot/catalogue/port.js';
 import { checkRow, decidePut, holdsFor, isWellFormed } from '../../src/depot/catalogue/row.js';
+import { OwnLocks } from '../../src/depot/locks.js';
 import { HaulError } from '../../src/errors.js';
 
 function byBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
-export class MemoryCatalogue implements Catalogue {
+export class MemoryCatalogue extends OwnLocks implements Catalogue {
   readonly #rows = new Map<string, ArtifactRow>();
   #isClosed = false;
 

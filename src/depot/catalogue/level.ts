@@ -3,6 +3,7 @@
  * disk; changes go through the one writer. See `keys.ts` for what is kept and how.
  */
 import { HaulError } from '../../errors.js';
+import { OwnLocks } from '../locks.js';
 import { auditRows } from './audit.js';
 import { decodeBlob, decodeCounts } from './counts.js';
 import {
@@ -52,7 +53,7 @@ export async function openLevelCatalogue(folder: string, options: LevelOptions =
   return new LevelCatalogue(await openLevelDatabase(folder), options);
 }
 
-export class LevelCatalogue implements Catalogue {
+export class LevelCatalogue extends OwnLocks implements Catalogue {
   /** It was not there when it was opened: where blobs are, it was lost. */
   readonly isNew: boolean;
   readonly #database: LevelDatabase;
@@ -61,6 +62,7 @@ export class LevelCatalogue implements Catalogue {
   #closing: Promise<void> | null = null;
 
   constructor(database: LevelDatabase, options: LevelOptions) {
+    super();
     this.#database = database;
     this.isNew = database.isNew;
     this.#onDamaged = options.onDamaged ?? (() => {});

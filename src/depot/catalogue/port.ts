@@ -78,11 +78,26 @@ export interface CatalogueCounts {
   readonly blobBytes: number;
 }
 
+/** A lock that is held, as far as this process can tell. */
+export interface BlobLock {
+  /**
+   * Nobody else gets it for the next seconds whatever happens. What cannot be taken back is done only then: between
+   * processes a lock ends by itself when its holder is silent for long.
+   */
+  isSure(): boolean;
+}
+
+/** What one depot at a time does for all that share a catalogue. */
+export type HouseTask = 'keep';
+
 /**
- * All methods reject with HaulError: IO, NO_SPACE, READ_ONLY, CLOSED; BAD_DATA, naming the row, where what is stored is
+ * All methods reject with HaulError: IO, NO_SPACE, READ_ONLY, CLOSED; where it is on another machine NETWORK (it is not
+ * reached, or does not answer in time) and IN_USE (others are in the way: the same again may work); BAD_DATA, naming the row, where what is stored is
  * damaged; BAD_ARGUMENT for a row that could not be read again. A name that is no Unicode text is never there.
  */
 export interface Catalogue {
+  /** Other processes may have it too. */
+  readonly isShared: boolean;
   get(name: string): Promise<ArtifactRow | null>;
   /**
    * What `get` gives, for good: a change of the name that rejected before has come true or never will. Rejects while
@@ -116,5 +131,13 @@ export interface Catalogue {
   /** Rows that are not pinned by when they were used last, the longest unused first. At most 1000. */
   leastUsed(limit: number, after?: ArtifactRow | null): Promise<readonly ArtifactRow[]>;
   counts(): Promise<CatalogueCounts>;
+  /**
+   * Runs `body` while nobody else, in any process that has this catalogue, is in one for the same blob: in the order of
+   * asking within a process. A `put` of that blob in it rejects with IN_USE where the lock was lost. What throws in
+   * `body` is thrown. @throws HaulError IN_USE: another depot has it for too long; and those of all methods
+   */
+  locked<T>(sha256: string, body: (lock: BlobLock) => Promise<T>): Promise<T>;
+  /** Runs `body`, unless somebody is at that task: null then. */
+  turn<T>(task: HouseTask, body: () => Promise<T>): Promise<T | null>;
   close(): Promise<void>;
 }

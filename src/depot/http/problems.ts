@@ -81,10 +81,11 @@ const BY_CODE: Partial<
   LIMIT: [413],
   MISMATCH: [422],
   NO_SPACE: [507],
-  READ_ONLY: [503],
+  READ_ONLY: [503, RETRY],
   SYSTEM_LIMIT: [503, RETRY],
   POOL: [503, RETRY],
   IN_USE: [503, RETRY],
+  NETWORK: [503, RETRY],
   CLOSED: [503, RETRY],
   ABORTED: [503, RETRY],
 };
@@ -95,7 +96,9 @@ const SHOWN: ReadonlySet<ErrorCode> = new Set(['BAD_ARGUMENT', 'FILE_EXISTS', 'L
 const PLAIN_DETAIL: Partial<Readonly<Record<ErrorCode, string>>> = {
   NOT_FOUND: 'there is no such artifact',
   NO_SPACE: 'the depot has no space for it',
-  READ_ONLY: 'the store of the depot is read-only',
+  READ_ONLY: 'the store or the catalogue of the depot is read-only',
+  NETWORK: 'what the depot stands on is not reached now: try again',
+  IN_USE: 'somebody else is busy with the same: try again',
   BAD_DATA: 'the stored bytes are not those that were published',
   CLOSED: 'the depot is being stopped',
   ABORTED: 'the depot is being stopped',

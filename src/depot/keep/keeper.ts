@@ -35,6 +35,11 @@ export interface KeeperParts extends Surroundings {
   /** `Depository.remove`. */
   remove(name: string, onlyIf: RowFacts): Promise<ArtifactRow | null>;
   fullness(): Promise<Fullness>;
+  /**
+   * Runs it, unless another depot of the same catalogue does: null then. Two that look at once would both remove what is
+   * too much. Default: there is no other.
+   */
+  turn?(look: () => Promise<KeepReport>): Promise<KeepReport | null>;
   clocks(): Clocks;
   /** Time of day when it was last believed, kept over a restart. */
   readonly lastWallMs: number | null;
@@ -146,6 +151,12 @@ export class Keeper {
     const now = this.#parts.clocks();
     if (this.#guard.look(now)) await this.#parts.keepWall?.(now.wallMs);
     this.#tellDoubt(now);
+    const work = (): Promise<KeepReport> => this.#removeDue();
+    const report = this.#parts.turn === undefined ? await work() : await this.#parts.turn(work);
+    return report ?? { removed: { age: 0, idle: 0, watermark: 0 }, isMore: false };
+  }
+
+  async #removeDue(): Promise<KeepReport> {
     const situation = this.#situation(await this.#parts.fullness());
     this.#isDraining = situation.excessBytes > 0;
     const report = { removed: { age: 0, idle: 0, watermark: 0 }, isMore: false };
