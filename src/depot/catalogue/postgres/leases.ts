@@ -42,15 +42,19 @@ interface Asked {
   reject(error: unknown): void;
 }
 
+interface Released {
+  readonly key: string;
+  readonly nonce: number;
+  resolve(): void;
+}
+
 export class Leases {
   readonly #connections: Connections;
   readonly #holder: string;
   readonly #times: LeaseTimes;
   readonly #held = new Map<string, Held>();
   readonly #asked = new Company<Asked>(GROUP_LEASES, (group) => this.#ask(group));
-  readonly #released = new Company<readonly [key: string, nonce: number]>(GROUP_LEASES, (group) =>
-    this.#giveBack(group),
-  );
+  readonly #released = new Company<Released>(GROUP_LEASES, (group) => this.#giveBack(group));
   readonly #timer: NodeJS.Timeout;
   #renewing: Promise<void> | null = null;
   /** Of each taking: what is given back late takes nothing from the one who has it then. */
@@ -94,11 +98,12 @@ export class Leases {
     }
   }
 
-  release(key: string): void {
+  /** Resolves when others can have it; never rejects. */
+  release(key: string): Promise<void> {
     const held = this.#held.get(key);
-    if (held === undefined) return;
+    if (held === undefined) return Promise.resolve();
     this.#held.delete(key);
-    this.#released.add([key, held.nonce]);
+    return new Promise((resolve) => this.#released.add({ key, nonce: held.nonce, resolve }));
   }
 
   /** Gives all back. */
@@ -106,7 +111,7 @@ export class Leases {
     clearInterval(this.#timer);
     await this.#asked.idle();
     await this.#renewing;
-    for (const key of [...this.#held.keys()]) this.release(key);
+    for (const key of [...this.#held.keys()]) void this.release(key);
     await this.#released.idle();
   }
 
@@ -133,12 +138,13 @@ export class Leases {
   }
 
   /** Never rejects: those that are not given back end by themselves. */
-  async #giveBack(group: readonly (readonly [string, number])[]): Promise<void> {
+  async #giveBack(group: readonly Released[]): Promise<void> {
     const text = `
       delete from haul.leases where holder = $3
         and (key, nonce) in (select * from unnest($1::text[], $2::bigint[]))`;
-    const values = [group.map(([key]) => key), group.map(([, nonce]) => nonce), this.#holder];
+    const values = [group.map(({ key }) => key), group.map(({ nonce }) => nonce), this.#holder];
     await this.#connections.read(this.#sql(text), values, 'write').catch(() => {});
+    for (const { resolve } of group) resolve();
   }
 
   /** Never rejects. */

@@ -208,7 +208,8 @@ export class PostgresCatalogue implements Catalogue {
       try {
         return await body({ isSure: () => leases.isSure(key) });
       } finally {
-        leases.release(key);
+        // Others look again soon: nobody here waits for that.
+        void leases.release(key);
       }
     });
   }
@@ -223,7 +224,7 @@ export class PostgresCatalogue implements Catalogue {
       return await body();
     } finally {
       this.#turns.delete(task);
-      this.#leases.release(key);
+      await this.#leases.release(key);
     }
   }
 
