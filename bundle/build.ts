@@ -39,6 +39,7 @@ const COMPILE = fileURLToPath(new URL('compile.js', import.meta.url));
 const EXTERNAL = [
   'koffi',
   'classic-level',
+  'pg',
   'zod',
   'prom-client',
   'fastify',

@@ -110,7 +110,11 @@ async function rebuild({ output, signal }: Context, store: BlobStore, options: T
     import('../depot/open-catalogue.js'),
   ]);
   const started = performance.now();
-  const report = await rebuildCatalogue({ store, catalogue: await rebuildTarget({ ...options, torrentFromBytes: options.torrentFrom }), signal });
+  const report = await rebuildCatalogue({
+    store,
+    catalogue: await rebuildTarget({ ...options, torrentFromBytes: options.torrentFrom }),
+    signal,
+  });
   const seconds = (performance.now() - started) / 1000;
   const { blobs, names, found, conflicts, faults, old } = report;
   for (const fault of faults) output.warn(fault);

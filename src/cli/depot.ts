@@ -139,7 +139,7 @@ function helpAfter(): string {
       'haul depot check --data /srv/depot',
       'haul depot migrate --from /srv/depot --to /srv/new',
       'SWARMHAUL_DEPOT_TOKENS="$SECRET read,write ci/" haul depot --data /srv/depot',
-    'haul depot --data /srv/depot --catalogue postgres://haul@db.example.org/depot',
+      'haul depot --data /srv/depot --catalogue postgres://haul@db.example.org/depot',
     ) +
     jsonHelp({
       ...PLAIN_PROGRESS,
