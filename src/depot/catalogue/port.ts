@@ -92,8 +92,9 @@ export type HouseTask = 'keep';
 
 /**
  * All methods reject with HaulError: IO, NO_SPACE, READ_ONLY, CLOSED; where it is on another machine NETWORK (it is not
- * reached, or does not answer in time) and IN_USE (others are in the way: the same again may work); BAD_DATA, naming the row, where what is stored is
- * damaged; BAD_ARGUMENT for a row that could not be read again. A name that is no Unicode text is never there.
+ * reached, or does not answer in time) and IN_USE (others are in the way: the same again may work); BAD_DATA, naming
+ * the row, where what is stored is damaged; BAD_ARGUMENT for a row that could not be read again. A name that is no
+ * Unicode text is never there.
  */
 export interface Catalogue {
   /** Other processes may have it too. */

@@ -39,8 +39,8 @@ const CLOCK_APART_MS = 2 * 60_000;
 
 /**
  * @param url as `pg` knows it
- * @throws HaulError BAD_ARGUMENT (the URL, or settings that others do not have), NOT_FOUND (no such database, or `pg` is
- * not installed), NO_PERMISSION, NETWORK, READ_ONLY, BAD_DATA (of a newer version, damaged, or lost beside blobs)
+ * @throws HaulError BAD_ARGUMENT (the URL, or settings that others do not have), NOT_FOUND (no such database, or no
+ * package `pg`), NO_PERMISSION, NETWORK, READ_ONLY, BAD_DATA (of a newer version, damaged, or lost beside blobs)
  */
 export async function openPostgresCatalogue(url: string, options: OpenOptions): Promise<PostgresCatalogue> {
   const place = postgresPlace(url);
