@@ -22,7 +22,7 @@ const PUT_AT_ONCE = 512;
 
 export interface RebuildOptions {
   readonly store: BlobStore;
-  /** Folder of the catalogue; nobody has it open. Or what puts the rows where they belong, and says where the old are. */
+  /** Folder of the catalogue; nobody has it open. Or what puts the rows in their place, and says where the old are. */
   readonly catalogue: string | ((rows: readonly ArtifactRow[]) => Promise<string | null>);
   readonly onProgress?: (blobs: number) => void;
   readonly signal?: AbortSignal | undefined;

@@ -36,8 +36,8 @@ export interface KeeperParts extends Surroundings {
   remove(name: string, onlyIf: RowFacts): Promise<ArtifactRow | null>;
   fullness(): Promise<Fullness>;
   /**
-   * Runs it, unless another depot of the same catalogue does: null then. Two that look at once would both remove what is
-   * too much. Default: there is no other.
+   * Runs it, unless another depot of the same catalogue does: null then. Two that look at once would both remove what
+   * is too much. Default: there is no other.
    */
   turn?(look: () => Promise<KeepReport>): Promise<KeepReport | null>;
   clocks(): Clocks;

@@ -2,7 +2,7 @@
 import { HaulError } from '../../../errors.js';
 import { decodeCounts } from '../counts.js';
 import type { Connections, Run } from './connections.js';
-import { sql } from './migrations.js';
+import { SUMS, sql } from './migrations.js';
 import { bytesOf, COLUMNS, numberOf, rowOfText } from './row-text.js';
 
 const PAGE_ROWS = 2_000;
@@ -58,9 +58,7 @@ async function blobFaults(ask: Run): Promise<string[]> {
 }
 
 async function countFaults(ask: Run): Promise<string[]> {
-  const sums = await ask(
-    'select coalesce(sum(names), 0), coalesce(sum(blobs), 0), coalesce(sum(blob_bytes), 0) from haul.writers',
-  );
+  const sums = await ask(SUMS);
   const real = await ask(
     `select (select count(*) from haul.artifacts), count(*), coalesce(sum(length_bytes), 0) from haul.blobs`,
   );

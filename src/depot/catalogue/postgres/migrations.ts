@@ -51,6 +51,10 @@ export const STEPS: readonly string[] = [
    );`,
 ];
 
+/** Counts of all: each process has a row of its own, so that none waits for another. */
+export const SUMS =
+  'select coalesce(sum(names), 0), coalesce(sum(blobs), 0), coalesce(sum(blob_bytes), 0) from haul.writers';
+
 export const SCHEMA_VERSION: number = STEPS.length;
 
 export function sql(text: string, schema: string): string {

@@ -1,6 +1,6 @@
 /**
  * The catalogue in PostgreSQL, which several depots share. Reads are single statements; changes go through one writer
- * of this process (`pg-writer.ts`), what no two depots may do at once through leases. See `migrations.ts` for the tables.
+ * of this process (`pg-writer.ts`), what no two depots may do at once through leases. `migrations.ts` has the tables.
  */
 import { HaulError } from '../../../errors.js';
 import { Locks } from '../../locks.js';
@@ -22,7 +22,7 @@ import { auditPostgres } from './audit.js';
 import { Lookup } from './company.js';
 import type { Connections, Row } from './connections.js';
 import { Leases, type LeaseTimes } from './leases.js';
-import { sql } from './migrations.js';
+import { SUMS, sql } from './migrations.js';
 import { PgWriter } from './pg-writer.js';
 import { bytesOf, COLUMNS, numberOf, rowOfText } from './row-text.js';
 
@@ -194,8 +194,7 @@ export class PostgresCatalogue implements Catalogue {
 
   async counts(): Promise<CatalogueCounts> {
     this.#check();
-    const text = `select coalesce(sum(names), 0), coalesce(sum(blobs), 0), coalesce(sum(blob_bytes), 0) from haul.writers`;
-    const [sums] = await this.#read(text, []);
+    const [sums] = await this.#read(SUMS, []);
     return decodeCounts(sums!.join(' '));
   }
 
