@@ -24,12 +24,11 @@ const DIGEST_HEADERS = {
 
 /** One answer after another: what is made of a row. */
 export function json(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Answer {
-  return jsonText(JSON.stringify(value), status, headers);
+  return jsonBody(`${JSON.stringify(value)}\n`, status, headers);
 }
 
-/** The same of what is JSON already. */
-export function jsonText(text: string, status = 200, headers: Readonly<Record<string, string>> = {}): Answer {
-  const body = `${text}\n`;
+/** The same of what is a line of JSON already. */
+export function jsonBody(body: string, status = 200, headers: Readonly<Record<string, string>> = {}): Answer {
   return { status, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers }, body };
 }
 

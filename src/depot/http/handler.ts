@@ -339,7 +339,8 @@ async function* readIn(underway: Underway, under: Set<Underway>): AsyncGenerator
 /** Null: it is short, and written at once. */
 function slicesOf(body: string | Uint8Array | Slices): Slices | null {
   if (typeof body === 'object' && 'open' in body) return body;
-  if (body.length * 3 <= SHORT_BYTES || Buffer.byteLength(body) <= SHORT_BYTES) return null;
+  const isShort = body.length <= SHORT_BYTES && Buffer.byteLength(body) <= SHORT_BYTES;
+  if (isShort) return null;
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   const open = async function* (): AsyncGenerator<Uint8Array> {
     yield bytes;

@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ArtifactRow } from '../catalogue/port.js';
 import { fullName } from '../names.js';
-import { COMMON_ANSWERS, jsonText } from './artifact-routes.js';
+import { COMMON_ANSWERS, jsonBody } from './artifact-routes.js';
 import type { Inside } from './inside.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { rowTexts, timeOrNever } from './listing-text.js';
@@ -99,11 +99,16 @@ async function list(exchange: Exchange, inside: Inside): Promise<Answer> {
   return listingText(prefix, page.rows.map(textOf), page.cursor);
 }
 
+/** Begin and end are put into the first and the last text: a page is joined once, and not copied again. */
 function listingText(prefix: string, items: readonly string[], cursor: string | null): Answer {
   const next = cursor === null ? 'null' : `"${Buffer.from(cursor).toString('base64url')}"`;
-  return jsonText(
-    `{"prefix":${JSON.stringify(prefix.slice(SPACE.length))},"items":[${items.join(',')}],"cursor":${next}}`,
-  );
+  const begin = `{"prefix":${JSON.stringify(prefix.slice(SPACE.length))},"items":[`;
+  const end = `],"cursor":${next}}\n`;
+  if (items.length === 0) return jsonBody(begin + end);
+  const texts = [...items];
+  texts[0] = begin + texts[0]!;
+  texts[texts.length - 1] += end;
+  return jsonBody(texts.join(','));
 }
 
 export function listingRoutes(inside: Inside): Route[] {
