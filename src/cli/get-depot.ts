@@ -2,11 +2,9 @@
  * `haul get NAME` from a depot: through the torrent, with the depot as tracker, seed and web seed, where there is one;
  * else by HTTP, continued where it broke off. Each artifact gets a receipt: where its bytes came from.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream, type Stats } from 'node:fs';
-import { link, lstat, open, rename, unlink } from 'node:fs/promises';
+import { open, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { Engine } from '../api.js';
+import type { Engine, Torrent } from '../api.js';
 import { HaulError } from '../errors.js';
 import { parseTorrent } from '../metainfo/torrent.js';
 import { makeFolder } from '../storage/folders.js';
@@ -17,6 +15,8 @@ import { openEngine, watchTorrent } from './engine-door.js';
 import { checkOutputFolder } from './folders.js';
 import { count, formatBytes, formatSeconds, printable } from './format.js';
 import { cloneCached, receiptOf } from './get-agent.js';
+import { hashOf, placeFile, whatIsThere } from './get-files.js';
+import { getFolder, type Wanted } from './get-folder.js';
 import type { EngineCliOptions } from './options.js';
 import type { Patience } from './patience.js';
 import { pour, pourFile } from './pour.js';
@@ -48,11 +48,6 @@ interface Receipt {
 
 const NOTHING: Receipt = { peerBytes: 0, webSeedBytes: 0, httpBytes: 0, agentBytes: 0, localBytes: 0 };
 
-interface Wanted {
-  readonly artifact: DepotArtifact;
-  readonly path: string;
-}
-
 export interface DepotGetMeans {
   readonly place: DepotPlace;
   readonly patience: Patience;
@@ -75,7 +70,7 @@ export async function getFromDepot(
   const started = performance.now();
   try {
     const wanted = onlyPoured(await wantedOf(client, name, folder, options), options.stdout);
-    for (const each of wanted) await fetching.one(each);
+    if (!(await fetching.folder(name, folder, wanted))) for (const each of wanted) await fetching.one(each);
     const seconds = (performance.now() - started) / 1000;
     const fields = { outcome: 'done', artifacts: wanted.length, seconds, ...fetching.total, ...resourceFields() };
     output.event(
@@ -105,7 +100,7 @@ async function wantedOf(
   options: DepotGetOptions,
 ): Promise<Wanted[]> {
   const { pattern, mergeMultiple } = options;
-  const below = name.replace(/^\/+|\/+$/g, '');
+  const below = bare(name);
   const one = pattern === undefined && !name.endsWith('/') ? await client.find(below) : null;
   if (one !== null) return [{ artifact: one, path: join(folder, basename(one.name)) }];
   const wanted: Wanted[] = [];
@@ -128,6 +123,10 @@ async function wantedOf(
     'NOT_FOUND',
     `depot ${client.url}: there is nothing called ${name}${pattern === undefined ? '' : ` that matches ${pattern}`}`,
   );
+}
+
+function bare(name: string): string {
+  return name.replace(/^\/+|\/+$/g, '');
 }
 
 /** @throws HaulError BAD_ARGUMENT: none is called so, or more than one */
@@ -177,6 +176,38 @@ class Fetching {
     this.#say(artifact, path, receipt, (performance.now() - started) / 1000);
   }
 
+  /** All of it by one torrent. @returns false: one by one, then; what is in its place is found there */
+  async folder(name: string, output: string, wanted: readonly Wanted[]): Promise<boolean> {
+    const { client, signal } = this.#means;
+    const { sha256, stdout, force, pattern } = this.#options;
+    const below = bare(name);
+    if (wanted.length < 2 || below === '' || client.isAgent || sha256 !== undefined || stdout !== undefined)
+      return false;
+    const started = performance.now();
+    const engine = (): Promise<Engine> => {
+      this.#engine ??= openEngine(this.#context.output, this.#options, this.#means.pool);
+      return this.#engine;
+    };
+    const watch = (torrent: Torrent, done: Promise<unknown>) => this.#watch(torrent, done);
+    const placed = ({ artifact, path }: Wanted, wasHere: boolean): void => {
+      const { name: full, sha256: digest, lengthBytes } = artifact;
+      this.#context.output.event('fetched', { name: full, path, sha256: digest, lengthBytes, wasHere }, '');
+    };
+    const rules = { below, output, isForced: force === true, isPart: pattern !== undefined };
+    const fetched = await getFolder({ client, signal, engine, watch, placed }, wanted, rules);
+    if (fetched === null) return false;
+    const { infoHash, lengthBytes, ...bytes } = fetched;
+    const receipt = { ...NOTHING, ...bytes };
+    this.total = sumOf(this.total, receipt);
+    this.#context.output.stopProgress();
+    const seconds = (performance.now() - started) / 1000;
+    const fields = { name: below, path: output, infoHash, files: wanted.length, lengthBytes, seconds, ...receipt };
+    const what = `${count(wanted.length, 'file')}, ${formatBytes(lengthBytes)} in ${formatSeconds(seconds)}`;
+    const text = `${printable(output, 4000)}: ${what}; ${receiptText(receipt)}\n  torrent ${infoHash}`;
+    this.#context.output.event('folder', fields, text);
+    return true;
+  }
+
   #say(artifact: DepotArtifact, path: string, receipt: Receipt, seconds: number): void {
     const { name, sha256, lengthBytes } = artifact;
     const { total } = this;
@@ -192,7 +223,7 @@ class Fetching {
 
   async #byTorrent(artifact: DepotArtifact, path: string): Promise<Receipt> {
     const { output } = this.#context;
-    const { client, patience, signal, pool } = this.#means;
+    const { client, signal, pool } = this.#means;
     const bytes = await client.bytes('GET', `${DepotClient.path(artifact.name)}?torrent`);
     const metainfo = parseTorrent(bytes);
     this.#engine ??= openEngine(output, this.#options, pool);
@@ -203,14 +234,8 @@ class Fetching {
       overwrite: this.#options.force === true,
       infoHash: artifact.infoHash!,
     });
-    watchTorrent(output, torrent);
-    output.progress(torrentSampler(torrent, 'complete'));
-    patience.watch(makeProgressLook(torrent, patience.countsBytes));
-    const waiting = sayWaiting(output, torrent);
     const pouring = this.#options.stdout === undefined ? null : pour(torrent, 0, process.stdout, signal);
-    const all = Promise.all([torrent.done, pouring]).then(() => {});
-    const end = await settledOrAborted(all, signal).finally(waiting.end);
-    patience.watch(() => true);
+    const end = await this.#watch(torrent, Promise.all([torrent.done, pouring]));
     const { downloadedBytes, webSeedBytes, lengthBytes } = torrent.stats();
     await torrent.stop();
     if (end === 'aborted') throw new HaulError('ABORTED', 'interrupted');
@@ -225,21 +250,32 @@ class Fetching {
     };
   }
 
+  async #watch(torrent: Torrent, done: Promise<unknown>): Promise<'settled' | 'aborted'> {
+    const { output } = this.#context;
+    const { patience, signal } = this.#means;
+    watchTorrent(output, torrent);
+    output.progress(torrentSampler(torrent, 'complete'));
+    patience.watch(makeProgressLook(torrent, patience.countsBytes));
+    const waiting = sayWaiting(output, torrent);
+    const end = await settledOrAborted(
+      done.then(() => {}),
+      signal,
+    ).finally(waiting.end);
+    patience.watch(() => true);
+    return end;
+  }
+
   async #byHttp(artifact: DepotArtifact, path: string): Promise<Receipt> {
     const { lengthBytes, sha256, name } = artifact;
-    const there = await lstat(path).catch(() => null);
-    if (there !== null) {
-      if (await isThis(path, there, artifact)) return { ...NOTHING, localBytes: lengthBytes };
-      if (this.#options.force !== true || !there.isFile())
-        throw new HaulError('FILE_EXISTS', `${path} is another file; --force overwrites it`, { path });
-    }
+    if ((await whatIsThere(path, artifact, this.#options.force === true)) === 'it')
+      return { ...NOTHING, localBytes: lengthBytes };
     // A name that nobody gives a file.
     const part = join(dirname(path), `.${sha256.slice(0, 32)}.haul-part`);
     const { client } = this.#means;
     let came = NOTHING;
     if (client.isAgent && (await cloneCached(client, artifact, part))) {
       if ((await hashOf(part)) === sha256) {
-        await place(part, path, this.#options.force === true);
+        await placeFile(part, path, this.#options.force === true);
         return { ...NOTHING, agentBytes: lengthBytes };
       }
       await unlink(part);
@@ -252,7 +288,7 @@ class Fetching {
       await unlink(part);
       throw new HaulError('MISMATCH', `${name}: what came has the SHA-256 ${found}, not ${sha256}`, { path });
     }
-    await place(part, path, this.#options.force === true);
+    await placeFile(part, path, this.#options.force === true);
     const { peerBytes, webSeedBytes, httpBytes, agentBytes } = came;
     return { ...came, localBytes: Math.max(0, lengthBytes - peerBytes - webSeedBytes - httpBytes - agentBytes) };
   }
@@ -287,33 +323,6 @@ class Fetching {
     } finally {
       await file.close();
     }
-  }
-}
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(chunk as Buffer);
-  return hash.digest('hex');
-}
-
-async function isThis(path: string, stats: Stats, { lengthBytes, sha256 }: DepotArtifact): Promise<boolean> {
-  return stats.isFile() && stats.size === lengthBytes && (await hashOf(path)) === sha256;
-}
-
-/** Whoever made a file there meanwhile keeps it. */
-async function place(part: string, path: string, isForced: boolean): Promise<void> {
-  if (isForced) {
-    await rename(part, path);
-    return;
-  }
-  try {
-    await link(part, path);
-    await unlink(part);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') throw new HaulError('FILE_EXISTS', `${path} is there now; --force overwrites it`, { path });
-    // A file system without hard links.
-    await rename(part, path);
   }
 }
 

@@ -53,6 +53,8 @@ file of that name is here; with --agent or SWARMHAUL_AGENT the agent of this hos
 torrent come through the swarm, the depot in it; the others by HTTP, continued where they broke off. Each is verified
 by its SHA-256, and told with where its bytes came from. With --stdout the one of that name, or of which the name ends
 so, goes to standard output, and others are not fetched; what comes by HTTP goes there when it is verified.
+All that is below NAME comes by one torrent where the depot has or makes one of the folder; else, and through an agent,
+one by one. What is verified lies in a hidden folder until the file has its SHA-256, also when the command ends early.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 nothing was verified (default: nothing useful came) for --timeout,
 4 not complete at the --deadline, 5 not what --info-hash or --sha256 says.
@@ -66,6 +68,7 @@ exits with 1.${jsonHelp({
       `${TORRENT_FIELDS} ${RESOURCE_FIELDS}`,
     receipt: `outcome artifacts seconds peerBytes webSeedBytes httpBytes agentBytes localBytes ${RESOURCE_FIELDS}`,
     fetched: 'name path sha256 lengthBytes seconds peerBytes webSeedBytes httpBytes agentBytes localBytes',
+    folder: 'name path infoHash files lengthBytes seconds and bytes as receipt; fetched has wasHere instead of them',
     stopped: `uploadedBytes ${RESOURCE_FIELDS}`,
   })}`;
 }

@@ -20,6 +20,8 @@ interface PublishOptions extends CommonOptions, DepotPlaceOptions {
   readonly includeHiddenFiles?: boolean;
   readonly archive?: boolean;
   readonly compressionLevel?: number;
+  /** False: no torrent is asked for. */
+  readonly folderTorrent?: boolean;
 }
 
 const UPLOADS_AT_ONCE = 4;
@@ -43,6 +45,7 @@ export function publishCommand(run: Runner): Command {
     )
     .option('--overwrite', 'replace what has the name; needs the scope delete, too')
     .option('--include-hidden-files', 'also what begins with a dot')
+    .option('--no-folder-torrent', 'ask for no torrent of all that is below NAME')
     .option('--archive', 'send all as one tar, called NAME')
     .addOption(
       new Option('--compression-level <0-9>', 'of the archive, by gzip (default: 0, none)').argParser(
@@ -61,10 +64,14 @@ export function publishCommand(run: Runner): Command {
         `
 
 The SHA-256 of each file is computed here, sent along and verified there. What the depot has already under its name
-is not sent again, so the same command continues where one broke off.` +
+is not sent again, so the same command continues where one broke off.
+
+Of several files the depot makes one torrent beside those of each, of all that is below NAME then: its magnet link is
+told at the end. It goes when one of them is removed or replaced; who asks again gets that of the new files.` +
         jsonHelp({
           ...PLAIN_PROGRESS,
           published: 'name sha256 lengthBytes expires infoHash url torrentUrl magnet wasThere seconds',
+          folder: 'prefix infoHash files lengthBytes torrentUrl magnet',
           result: `outcome artifacts sentBytes seconds ${RESOURCE_FIELDS}`,
         }),
     )
@@ -102,6 +109,8 @@ async function publish(context: Context, paths: readonly string[], options: Publ
   const sending = new Sending(output, client, { retentionDays, overwrite: options.overwrite === true, signal });
   try {
     await sending.all(bodies);
+    const isFolder = bodies.length > 1 && !place.isAgent && options.folderTorrent !== false;
+    if (isFolder) await (await import('./publish-folder.js')).tellFolder(output, client, options.name, signal);
   } finally {
     output.stopProgress();
     client.close();

@@ -379,8 +379,7 @@ function prepare(root: string): Prepared {
   for (const view of fs.readdirSync(views)) {
     const folder = path.join(views, view);
     if (!VIEW.test(view) || !fs.lstatSync(folder).isDirectory()) continue;
-    for (const name of fs.readdirSync(folder)) fs.unlinkSync(path.join(folder, name));
-    fs.rmdirSync(folder);
+    fs.rmSync(folder, { recursive: true });
   }
   for (let index = 0; index < 256; index++) {
     const folder = path.join(places, index.toString(16).padStart(2, '0'));

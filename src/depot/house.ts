@@ -30,6 +30,7 @@ export interface HouseParts {
   readonly tracker: TrackerService;
   /** What other trackers know; null: this one is on its own. */
   readonly peers: { readonly state: SharingState } | null;
+  readonly folders: { isInUse(name: string): boolean };
   /** As the routes see it: what goes is told to who listens. */
   readonly artifacts: Artifacts;
 }
@@ -89,7 +90,7 @@ class Readers {
 }
 
 export async function openHouse(parts: HouseParts): Promise<House> {
-  const { options, store, catalogue, engine, tracker, peers, artifacts } = parts;
+  const { options, store, catalogue, engine, tracker, peers, folders, artifacts } = parts;
   const log = options.log ?? (() => {});
   const rules = rulesOf(options);
   const readers = new Readers();
@@ -105,7 +106,8 @@ export async function openHouse(parts: HouseParts): Promise<House> {
     remove: (name, onlyIf) => artifacts.remove(name, onlyIf),
     fullness,
     turn: (look) => catalogue.turn('keep', look),
-    isInUse: ({ sha256, infoHash }) => readers.has(sha256) || (infoHash !== null && engine.get(infoHash) !== null),
+    isInUse: ({ name, sha256, infoHash }) =>
+      readers.has(sha256) || (infoHash !== null && engine.get(infoHash) !== null) || folders.isInUse(name),
     copies: (row) => copiesOf(tracker, row),
     clocks: systemClocks,
     lastWallMs: clock.lastWallMs,

@@ -35,6 +35,22 @@ export const DEPOT_LIMITS = {
   readerBuffers: 128,
   /** Blobs that are forced to the device together. */
   groupBlobs: 512,
+  /** Artifacts of one folder's torrent: each is a link in a folder while it is awake. */
+  folderFiles: 10_000,
+  /** Of all of them together: hashing as much takes some twenty minutes. */
+  folderBytes: 2 ** 40,
+  /** Torrents of folders that are kept; the one wanted least lately makes room. */
+  folderTorrents: 1_000,
+  /** Of what is kept of them, on disk. */
+  folderRecordBytes: 256 * MIB,
+  /** Folders that are hashed at once, for all who ask. */
+  folderHashings: 2,
+  /** That wait for it; an address may have as many as `fair-places.ts` says. */
+  folderHashingsWaiting: 64,
+  /** Who asks for a folder that is being hashed is told to come again after this. */
+  folderWaitMs: 20_000,
+  /** Nobody has asked for it for so long: it is hashed no further. */
+  folderLingerMs: 30_000,
   /** Threads that hash, where there are so many processors. */
   hashThreads: 4,
 } as const;

@@ -39,10 +39,17 @@ export interface TorrentBook {
   removed(infoHash: string): Promise<void>;
 }
 
+/** Told of rows that are gone: torrents of folders hold them. */
+export interface FolderBook {
+  /** Resolves when nothing uses the blob because of that name. @param name full */
+  released(name: string, sha256: string): Promise<void>;
+}
+
 export interface DepotOptions {
   readonly store: BlobStore;
   readonly catalogue: Catalogue;
   readonly torrents?: TorrentBook | null;
+  readonly folders?: FolderBook | null;
   /** Blobs below have no torrent. Bytes; default 4 MiB. */
   readonly torrentFromBytes?: number;
   /** Longest blob, bytes; default 16 TiB. */
@@ -269,6 +276,7 @@ export class Depot implements Depository {
         () => null,
         (error: unknown) => error,
       );
+      await this.#options.folders?.released(name, sha256);
       const isNamed = await this.#catalogue.isNamed(sha256);
       const hasTorrent = infoHash !== null && (await this.#catalogue.byInfoHash(infoHash)) !== null;
       if (infoHash !== null && !hasTorrent) await this.#options.torrents?.removed(infoHash);

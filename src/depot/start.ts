@@ -15,6 +15,7 @@ import { AnnounceDoor } from '../tracker/announce-door.js';
 import { HttpConnections } from '../tracker/http-connections.js';
 import type { Endpoints } from '../tracker/raw-socket.js';
 import { TrackerService } from '../tracker/service.js';
+import type { Registry } from '../tracker/swarms.js';
 import { UdpDoor } from '../tracker/udp-door.js';
 import { UdpService } from '../tracker/udp-service.js';
 import { VERSION } from '../version.js';
@@ -23,6 +24,7 @@ import { Activity } from './activity.js';
 import { DEPOT_HTTP_PORT, type Depot, type DepotOptions, type DepotStats } from './api.js';
 import type { Catalogue } from './catalogue/port.js';
 import { type OpenCacheDoor, openCacheDoor } from './doors/cache-of-depot.js';
+import { FolderTorrents } from './folders/folder-torrents.js';
 import { type House, openHouse } from './house.js';
 import { localUrl, openDoor } from './http/door.js';
 import type { Inside } from './http/inside.js';
@@ -101,6 +103,7 @@ interface Inner {
   readonly catalogue: Catalogue;
   readonly engine: Engine;
   readonly seeds: Seeds;
+  readonly folders: FolderTorrents;
   readonly depository: Depository;
 }
 
@@ -114,17 +117,20 @@ async function openInner(options: DepotOptions, host: string, opened: Opened): P
   const logging = log === undefined ? {} : { log };
   const engine = await createEngine({ host, ...logging, ...options.engine });
   const seeds = new Seeds({ engine, catalogue, store });
+  const folders = new FolderTorrents({ data, engine, catalogue, store, torrentFromBytes });
   opened.add(async () => {
+    await folders.stop();
     await engine.close();
-    await seeds.close();
+    await Promise.all([seeds.close(), folders.close()]);
   });
-  await seeds.load();
+  await Promise.all([seeds.load(), folders.load()]);
   const clock = { nowMs: Date.now };
   const depository = new Publishing({
     now: () => clock.nowMs(),
     store,
     catalogue,
     torrents: seeds,
+    folders,
     ...(artifactBytesMax === undefined ? {} : { blobBytesMax: artifactBytesMax }),
     torrentFromBytes,
     retentionDays: retentionDays ?? null,
@@ -132,7 +138,7 @@ async function openInner(options: DepotOptions, host: string, opened: Opened): P
   opened.add(() => depository.close());
   // Blobs that nobody names: what was under way when the process before was ended.
   await depository.sweep();
-  return { clock, store, catalogue, engine, seeds, depository };
+  return { clock, store, catalogue, engine, seeds, folders, depository };
 }
 
 async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
@@ -157,6 +163,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
     depository: house.artifacts,
     catalogue: inner.catalogue,
     upcoming: (limit, isWanted) => house.next(limit, isWanted),
+    folders: inner.folders,
     tracker,
     passkeyOf: (token) => (token === null ? null : passkeys.of(token)),
     listeners,
@@ -202,11 +209,11 @@ function running(
   return { ...facts, close: end, [Symbol.asyncDispose]: () => end() };
 }
 
-function trackerOf({ seeds }: Inner, passkeys: Passkeys | null): TrackerService {
+function trackerOf(inner: Inner, passkeys: Passkeys | null): TrackerService {
   return new TrackerService({
     intervalS: INTERVAL_S,
     registeredOnly: true,
-    registry: seeds,
+    registry: registryOf(inner),
     passkeys,
     random: Math.random,
     now: clock,
@@ -221,6 +228,16 @@ async function openPeersOf(
   if (url === undefined) return null;
   const sharesLoopback = host === '::1' || host.startsWith('127.');
   return openPeers({ url, swarms, now: clock, sharesLoopback, log });
+}
+
+/** What the tracker serves. */
+function registryOf({ seeds, folders }: Inner): Registry {
+  return {
+    has: (infoHash) => seeds.has(infoHash) || folders.has(infoHash),
+    get seedPort() {
+      return seeds.seedPort;
+    },
+  };
 }
 
 async function statsOf({ catalogue, engine }: Inner, tracker: TrackerService, server: HttpServer): Promise<DepotStats> {

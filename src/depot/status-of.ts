@@ -3,7 +3,7 @@ import type { Engine, Torrent } from '../api.js';
 import type { PieceMap } from '../engine/piece-map.js';
 import { VERSION } from '../version.js';
 import type { Activity } from './activity.js';
-import type { ArtifactRow, Catalogue } from './catalogue/port.js';
+import type { Catalogue } from './catalogue/port.js';
 import type { House } from './house.js';
 import { timeOrNever } from './http/listing-text.js';
 import type { PieceMapAnswer, StatusSource } from './http/status-source.js';
@@ -26,6 +26,8 @@ export interface StatusParts {
   readonly tracker: { readonly counts: { readonly peers: number } };
   readonly house: Pick<House, 'rules' | 'next'>;
   readonly pieceMapOf: PieceMapOf;
+  /** Full prefixes of the folders that a torrent is of. */
+  readonly folders?: { prefixesOf(infoHash: string): string[] };
 }
 
 export function statusSource(parts: StatusParts): StatusSource {
@@ -100,25 +102,27 @@ async function torrentsOf(parts: StatusParts, prefix: string): Promise<StatusTor
     .slice(0, TORRENTS_MAX);
   const found = await Promise.all(
     busiest.map(async ({ torrent, stats }): Promise<StatusTorrent | null> => {
-      const row = await rowOf(parts, torrent, prefix);
-      if (row === null) return null;
+      const name = await nameOf(parts, torrent, prefix);
+      if (name === null) return null;
       const { lengthBytes, verifiedBytes, peers, downloadBytesPerSec, uploadBytesPerSec, uploadedBytes } = stats;
       const rates = { downloadBytesPerSec, uploadBytesPerSec, uploadedBytes };
-      return { name: shortName(row.name), infoHash: row.infoHash!, lengthBytes, verifiedBytes, peers, ...rates };
+      return { name, infoHash: torrent.metainfo.infoHashHex, lengthBytes, verifiedBytes, peers, ...rates };
     }),
   );
   return found.filter((torrent) => torrent !== null);
 }
 
-/** Null: it may not be seen. */
-async function rowOf({ catalogue }: StatusParts, torrent: Torrent, prefix: string): Promise<ArtifactRow | null> {
-  const row = await catalogue.byInfoHash(torrent.metainfo.infoHashHex);
-  return row?.name.startsWith(prefix) === true ? row : null;
+/** A folder's ends with a slash. Null: it may not be seen. */
+async function nameOf({ catalogue, folders }: StatusParts, torrent: Torrent, prefix: string): Promise<string | null> {
+  const { infoHashHex } = torrent.metainfo;
+  const folder = folders?.prefixesOf(infoHashHex).find((name) => name.startsWith(prefix));
+  const name = folder ?? (await catalogue.byInfoHash(infoHashHex))?.name;
+  return name?.startsWith(prefix) === true ? shortName(name) : null;
 }
 
 async function piecesOf(parts: StatusParts, infoHash: string, prefix: string): Promise<PieceMapAnswer | null> {
   const torrent = parts.engine.get(infoHash);
-  const row = torrent === null ? null : await rowOf(parts, torrent, prefix);
-  if (torrent === null || row === null) return null;
-  return { name: shortName(row.name), infoHash, ...parts.pieceMapOf(torrent) };
+  const name = torrent === null ? null : await nameOf(parts, torrent, prefix);
+  if (torrent === null || name === null) return null;
+  return { name, infoHash, ...parts.pieceMapOf(torrent) };
 }

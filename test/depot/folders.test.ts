@@ -5,8 +5,10 @@ import {
   appendFile,
   chmod,
   cp,
+  link,
   mkdir,
   readdir,
+  readFile,
   rename,
   rm,
   symlink,
@@ -148,6 +150,10 @@ test('what is no blob is not listed nor removed, what was under way is swept, no
   await writeFile(join(folder, 'tmp', 'feedfeedfeedfeed-7'), 'left over');
   await symlink(outside, join(folder, 'tmp', 'feedfeedfeedfeed-8'));
   await writeFile(join(folder, 'tmp', 'notes.txt'), 'mine');
+  const view = join(folder, 'views', 'f'.repeat(40));
+  await mkdir(join(view, 'dist', 'sub'), { recursive: true });
+  await link(placeOf(folder, name), join(view, 'dist', 'sub', 'file'));
+  await symlink(outside, join(view, 'dist', 'away'));
   await symlink(outside, placeOf(folder, 'a'.repeat(64)));
   await mkdir(placeOf(folder, 'b'.repeat(64)));
   await writeFile(join(folder, 'blobs', 'aa', 'README'), 'mine');
@@ -156,6 +162,8 @@ test('what is no blob is not listed nor removed, what was under way is swept, no
   assert.deepEqual(await names(again), [name]);
   assert.equal(again.usedBytes, 10);
   assert.deepEqual(await readdir(join(folder, 'tmp')), ['notes.txt']);
+  assert.deepEqual(await readdir(join(folder, 'views')), []);
+  assert.equal(await readFile(outside, 'utf8'), 'precious');
   assert.deepEqual(await readdir(join(folder, 'blobs', 'cc')), []);
   assert.equal(await again.stat('a'.repeat(64)), null);
   await assert.rejects(read(again.read('a'.repeat(64), { begin: 0, end: 1 })), code('BAD_DATA'));

@@ -1,5 +1,7 @@
 /** What every store keeps to. Whoever implements `BlobStore` calls `testStore` with a way to open one. */
 import assert from 'node:assert/strict';
+import { access, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import type { BlobStore, BlobUpload } from '../../src/depot/store/port.js';
 import { bytesOf, code, KIB, MIB, read, sha256 } from './depot-kit.js';
@@ -130,6 +132,32 @@ export function testStore(title: string, maker: StoreMaker): void {
         const expected = { 'artifacts/a "ü"\n': '{"row":1}', 'artifacts/b': '{"row":3}' };
         assert.deepEqual(Object.fromEntries(sidecar!.names), expected);
       }
+    });
+
+    test('blobs are placed as files of one folder, in their order, until they are left', async (t) => {
+      const store = await maker.open(t);
+      const sizes = [0, 10, 3 * MIB];
+      const blobs = await Promise.all(sizes.map((length) => put(store, bytesOf(length))));
+      const paths = ['top/z', 'top/ü [1] #%20/b', 'top/long'];
+      const files = [...blobs.keys()].map((index) => ({ sha256: blobs[index]!, path: paths[index]! }));
+      const copy = { sha256: blobs[1]!, path: 'top/copy' };
+      const id = 'f'.repeat(40);
+      for (let round = 0; round < 2; round++) {
+        const place = await store.placeAll(id, [...files, copy]);
+        if (place === null) return;
+        assert.deepEqual(
+          place.hashed.map(({ sizeBytes }) => sizeBytes),
+          [...sizes, 10],
+        );
+        for (const { sha256: name, path } of [...files, copy])
+          assert.equal(sha256(await readFile(join(place.output, path))), name);
+        if (round === 0) continue;
+        await store.leaveAll(id);
+        await assert.rejects(access(place.output));
+      }
+      const missing = { sha256: 'a'.repeat(64), path: 'top/none' };
+      await assert.rejects(store.placeAll(id, [...files, missing]), code('NOT_FOUND'));
+      for (const name of blobs) assert.equal(await store.remove(name), true);
     });
 
     test('many uploads at once, of a few blobs, all come through', async (t) => {

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { urlHost } from '../../net/address.js';
 import { INFO_HEADER } from '../depot-said.js';
 import { artifactRoutes } from './artifact-routes.js';
+import { folderRoutes } from './folder-routes.js';
 import type { GuardRules } from './guard.js';
 import { Handler, type RequestRecord } from './handler.js';
 import type { Inside } from './inside.js';
@@ -46,6 +47,7 @@ export function routesOf(inside: Inside): Route[] {
       ...artifactRoutes(inside),
       ...pinRoutes(inside),
       ...swarmRoutes(inside),
+      ...folderRoutes(inside),
     ],
     inside,
   );

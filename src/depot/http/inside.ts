@@ -1,5 +1,6 @@
 /** What the routes need of the depot behind them. `depot.ts` puts it together; tests give their own. */
 import type { Catalogue } from '../catalogue/port.js';
+import type { FolderTorrents } from '../folders/folder-torrents.js';
 import type { Upcoming } from '../keep/decide.js';
 import type { NameFilter } from '../keep/keeper.js';
 import type { Depository } from '../publish-port.js';
@@ -32,6 +33,8 @@ export interface Inside {
   readonly catalogue: Pick<Catalogue, 'list' | 'byInfoHash' | 'counts'>;
   /** What goes next by itself, the first first, of the names that are wanted. */
   readonly upcoming: (limit: number, isWanted: NameFilter) => Promise<readonly Upcoming[]>;
+  /** Without: folders have no torrents. */
+  readonly folders?: Pick<FolderTorrents, 'request' | 'find' | 'torrent'>;
   /** Null: there is none. */
   readonly tracker: TrackerDoor | null;
   /** Of a token, for announce URLs; null: announces need none. */

@@ -3,16 +3,18 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ArtifactRow } from '../catalogue/port.js';
 import { fullName } from '../names.js';
 import { COMMON_ANSWERS, jsonBody } from './artifact-routes.js';
+import { folderOf, folderWish } from './folder-routes.js';
 import type { Inside } from './inside.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { rowTexts, timeOrNever } from './listing-text.js';
 import { type NameTest, namePattern } from './name-pattern.js';
 import { Problem } from './problems.js';
 import type { Answer, Exchange, Operation, Route } from './route.js';
-import { LIST_QUERY, NAME_PART } from './schemas.js';
+import { FOLDER_QUERY, NAME_PART } from './schemas.js';
 import { checkGrant } from './tokens.js';
 
 const SPACE = 'artifacts/';
+const PROBLEM = { type: 'application/problem+json', schema: 'Problem' } as const;
 
 interface Page {
   readonly rows: readonly ArtifactRow[];
@@ -90,6 +92,8 @@ async function list(exchange: Exchange, inside: Inside): Promise<Answer> {
   const path = exchange.params.prefix!;
   const prefix = path === '' ? SPACE : `${fullName('artifacts', path)}/`;
   checkGrant(grant, 'read', prefix);
+  const wish = folderWish(query);
+  if (wish !== null) return folderOf(exchange, inside, prefix, wish);
   const { pattern, cursor, order } = query as { pattern?: string; cursor?: string; order?: string };
   const limit = (query.limit as number | undefined) ?? DEPOT_HTTP_LIMITS.listRowsDefault;
   const test = testOf(pattern, prefix);
@@ -114,13 +118,21 @@ function listingText(prefix: string, items: readonly string[], cursor: string | 
 export function listingRoutes(inside: Inside): Route[] {
   const get: Operation = {
     id: 'listArtifacts',
-    summary: 'What is below a prefix; the slash at the end makes it a listing',
+    summary: 'What is below a prefix; the slash at the end makes it a listing. Or all of it as one torrent',
     scope: 'read',
-    query: LIST_QUERY,
+    query: FOLDER_QUERY,
     answers: {
-      200: { description: 'one page of it', type: 'application/json', schema: 'Listing' },
+      200: {
+        description: 'one page of it; with ?info what is known of its torrent',
+        type: 'application/json',
+        schema: 'ListingOrFolder',
+        others: { 'application/x-bittorrent': null, 'text/plain': null },
+      },
       ...COMMON_ANSWERS,
-      404: { description: 'the cursor is of another listing', type: 'application/problem+json', schema: 'Problem' },
+      404: { description: 'the cursor is of another listing, or there is no torrent', ...PROBLEM },
+      409: { description: 'no torrent: a name is an artifact and a folder at once', ...PROBLEM },
+      413: { description: 'no torrent: there is too much below the prefix', ...PROBLEM },
+      507: { description: 'no torrent: there is no space to keep it', ...PROBLEM },
     },
     handle: (exchange) => list(exchange, inside),
   };

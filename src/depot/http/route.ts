@@ -50,7 +50,16 @@ export interface Answer {
 /** Null: the handler has answered, or goes on answering, by itself. */
 export type Handler = (exchange: Exchange) => Promise<Answer | null> | Answer | null;
 
-export type SchemaName = 'Artifact' | 'Listing' | 'Problem' | 'Version' | 'Readiness' | 'Status' | 'PieceMap';
+export type SchemaName =
+  | 'Artifact'
+  | 'Listing'
+  | 'Folder'
+  | 'ListingOrFolder'
+  | 'Problem'
+  | 'Version'
+  | 'Readiness'
+  | 'Status'
+  | 'PieceMap';
 
 export interface AnswerDoc {
   readonly description: string;

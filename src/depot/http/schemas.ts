@@ -40,6 +40,14 @@ export const LIST_QUERY = z.strictObject({
   order: z.enum(['name', 'expiring']).optional().describe('expiring: what goes next first, with `next`; no cursor'),
 });
 
+/** Of the depot; an agent lists, and has no torrents of folders. */
+export const FOLDER_QUERY = LIST_QUERY.extend({
+  torrent: mark.optional().describe('the .torrent of all below the prefix, as it is now, instead of a listing'),
+  magnet: mark.optional().describe('its magnet link as text'),
+  info: mark.optional().describe('what is known of that torrent, as JSON'),
+  made: mark.optional().describe('with these: only a torrent that was made before; nothing is hashed for it'),
+});
+
 export const NO_QUERY = z.strictObject({});
 
 export const HEX40 = z.string().regex(/^[0-9a-f]{40}$/);
@@ -73,6 +81,17 @@ const REMOVAL = z
   .describe('Why and when it goes by itself');
 
 export const LISTED = ARTIFACT.extend({ next: REMOVAL.optional().describe('where they are asked for in this order') });
+
+export const FOLDER = z
+  .object({
+    prefix: z.string(),
+    infoHash: HEX40,
+    files: z.int().min(1),
+    lengthBytes: z.int().min(1),
+    torrentUrl: z.string(),
+    magnet: z.string(),
+  })
+  .describe('The torrent of all artifacts below a prefix');
 
 export const LISTING = z
   .object({ prefix: z.string(), items: z.array(LISTED), cursor: z.string().nullable() })
@@ -178,6 +197,8 @@ export const PIECE_MAP = z
 export const SCHEMAS = {
   Artifact: ARTIFACT,
   Listing: LISTING,
+  Folder: FOLDER,
+  ListingOrFolder: z.union([LISTING, FOLDER]),
   Problem: PROBLEM,
   Version: VERSION,
   Readiness: READINESS,

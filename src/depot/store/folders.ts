@@ -13,7 +13,7 @@ import { isSupported } from '../../native/mmap-io.js';
 import { forEachConcurrently } from '../../storage/concurrently.js';
 import { forceFileSystem } from '../../storage/force.js';
 import { stampOf } from '../../storage/stamp-files.js';
-import { type FileStamp, isUnchanged } from '../../work/file-stamp.js';
+import { isUnchanged } from '../../work/file-stamp.js';
 import { DiskThread, type Settlement } from '../disk-threads.js';
 import { DEPOT_LIMITS } from '../limits.js';
 import { isOneOf, passOver } from './codes.js';
@@ -28,6 +28,8 @@ import type {
   ByteRange,
   NameNote,
   PieceRecord,
+  Placed,
+  PlacedFile,
   Sidecar,
   UploadOptions,
   VerifyOptions,
@@ -37,6 +39,7 @@ import { Room } from './room.js';
 import { encodeNote, encodeRecord, parseNotes } from './sidecar.js';
 import { FolderUpload, type Uploads } from './upload.js';
 import { hashFile } from './verify.js';
+import { leaveFiles, placeFiles } from './view-folder.js';
 
 const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY;
 const STATS_AT_ONCE = 16;
@@ -197,7 +200,7 @@ export class FolderStore implements BlobStore {
     else if (begin < end) yield bytes.subarray(begin, end);
   }
 
-  async place(sha256: string, fileName: string): Promise<{ output: string; hashed: FileStamp[] } | null> {
+  async place(sha256: string, fileName: string): Promise<Placed | null> {
     const record = await this.#known.trusted(checked(sha256));
     const folder = this.#layout.view(sha256, fileName);
     const place = join(folder, fileName);
@@ -219,6 +222,14 @@ export class FolderStore implements BlobStore {
   async leave(sha256: string, fileName: string): Promise<void> {
     const folder = this.#layout.view(checked(sha256), fileName);
     await rm(folder, { recursive: true, force: true }).catch(() => {});
+  }
+
+  placeAll(id: string, files: readonly PlacedFile[]): Promise<Placed | null> {
+    return placeFiles(this.#layout, this.#known, id, files);
+  }
+
+  leaveAll(id: string): Promise<void> {
+    return leaveFiles(this.#layout, id);
   }
 
   async pieces(sha256: string): Promise<PieceRecord | null> {

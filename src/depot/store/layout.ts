@@ -7,7 +7,8 @@
  *   blobs/ab/<sha256>        the bytes, read-only
  *   blobs/ab/<sha256>.json   beside those of more than SMALL_BYTES: length, stamp, hashes of pieces
  *   blobs/ab/names           lines ["sha256","name","row" or null]: the last about a pair counts
- *   views/<id>/<file name>   hard links for the engine; swept at start
+ *   views/<id>/<path>        hard links for the engine; swept at start
+ *   folders/<info-hash>      torrents of folders: see `folders/record.ts`
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';

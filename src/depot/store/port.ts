@@ -60,6 +60,15 @@ export interface NameNote {
   readonly row: string;
 }
 
+/** A blob as a file of a folder that an engine reads. */
+export interface PlacedFile {
+  readonly sha256: string;
+  /** Below the folder, slashes between its parts: checked as names of artifacts are. No two are one file. */
+  readonly path: string;
+}
+
+export type Placed = Required<Pick<AddOptions, 'output' | 'hashed'>>;
+
 export interface VerifyOptions {
   /** Told of bytes that were hashed since it was told last. */
   onHashed?(lengthBytes: number): void;
@@ -83,9 +92,16 @@ export interface BlobStore {
    */
   read(sha256: string, range: ByteRange): AsyncIterable<Uint8Array>;
   /** Where an engine finds the blob as a file of this name, or null: not without fetching it. */
-  place(sha256: string, fileName: string): Promise<Pick<AddOptions, 'output' | 'hashed'> | null>;
+  place(sha256: string, fileName: string): Promise<Placed | null>;
   /** The engine uses that place no more. */
   leave(sha256: string, fileName: string): Promise<void>;
+  /**
+   * As `place`, of many blobs in one folder of their own. `hashed` is in their order.
+   * @param id 40 hexadecimal digits: what is placed under the same one again is placed anew
+   */
+  placeAll(id: string, files: readonly PlacedFile[]): Promise<Placed | null>;
+  /** The engine uses that folder no more. */
+  leaveAll(id: string): Promise<void>;
   /** Null: it is not there. */
   pieces(sha256: string): Promise<PieceRecord | null>;
   /** JSON texts of the rows that name it, by full name, as far as they were told since it is there. Hashes nothing. */
