@@ -25,9 +25,11 @@ export function auditPostgres(connections: Connections): Promise<string[]> {
 
 async function rowFaults(ask: Run): Promise<string[]> {
   const faults: string[] = [];
-  for (let last: Buffer = Buffer.alloc(0); ; ) {
-    const text = `select ${COLUMNS} from haul.artifacts where name > $1 order by name limit ${PAGE_ROWS}`;
-    const { rows } = await ask(text, [last]);
+  for (let last: Buffer | null = null; ; ) {
+    // A name without a byte is a fault too.
+    const behind: string = last === null ? '' : 'where name > $1';
+    const text = `select ${COLUMNS} from haul.artifacts ${behind} order by name limit ${PAGE_ROWS}`;
+    const { rows } = await ask(text, last === null ? [] : [last]);
     for (const row of rows) {
       try {
         rowOfText(row);

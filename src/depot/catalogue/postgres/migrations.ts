@@ -51,6 +51,10 @@ export const STEPS: readonly string[] = [
    );`,
 ];
 
+/** Not `to_regclass`: what that knows may be older than the lock that was waited for. */
+const FIND = `select 1 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where n.nspname = $1 and c.relname = 'depot'`;
+
 /** Counts of all: each process has a row of its own, so that none waits for another. */
 export const SUMS =
   'select coalesce(sum(names), 0), coalesce(sum(blobs), 0), coalesce(sum(blob_bytes), 0) from haul.writers';
@@ -68,8 +72,8 @@ export function sql(text: string, schema: string): string {
  */
 export async function migrate(connections: Connections, steps: readonly string[] = STEPS): Promise<boolean> {
   const { schema } = connections;
-  const isThere = await connections.read('select to_regclass($1)', [`${schema}.depot`], 'open');
-  const version = isThere.rows[0]?.[0] == null ? 0 : await versionIn((text) => connections.read(text), connections);
+  const isThere = (await connections.read(FIND, [schema], 'open')).rows.length > 0;
+  const version = isThere ? await versionIn((text) => connections.read(text), connections) : 0;
   if (version === steps.length) return false;
   return connections.trying('open', () =>
     connections.transaction({ isDurable: true }, (run) => step(run, connections, steps)),
@@ -79,8 +83,8 @@ export async function migrate(connections: Connections, steps: readonly string[]
 /** Whether there are tables, of our version. @throws HaulError BAD_DATA (of another version) */
 export async function isMade(connections: Connections): Promise<boolean> {
   const { schema, shown } = connections;
-  const found = await connections.read('select to_regclass($1)', [`${schema}.depot`], 'open');
-  if (found.rows[0]?.[0] == null) return false;
+  const found = await connections.read(FIND, [schema], 'open');
+  if (found.rows.length === 0) return false;
   const version = await versionIn((text) => connections.read(text), connections);
   if (version === SCHEMA_VERSION) return true;
   const message = `the catalogue ${shown} is of version ${version}: a depot that starts brings it to ${SCHEMA_VERSION}`;
@@ -91,7 +95,7 @@ async function step(run: Run, connections: Connections, steps: readonly string[]
   const { schema } = connections;
   await run('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`haul catalogue ${schema}`]);
   await run('set local lock_timeout = 0; set local statement_timeout = 0');
-  const isThere = (await run('select to_regclass($1)', [`${schema}.depot`])).rows[0]?.[0] != null;
+  const isThere = (await run(FIND, [schema])).rows.length > 0;
   const version = isThere ? await versionIn(run, connections) : 0;
   if (version === 0) await makeSchema(run, schema);
   for (const text of steps.slice(version)) await run(sql(text, schema));
