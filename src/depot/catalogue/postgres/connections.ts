@@ -33,6 +33,7 @@ const CONNECT_MS = 3_000;
 const IDLE_MS = 30_000;
 /** Behind the server's own limit: it is gone, or the way to it swallows everything. */
 const SILENCE_MS = 2_000;
+const HURRY_MS = 500;
 const AGAIN_FIRST_MS = 20;
 const AGAIN_MAX_MS = 400;
 
@@ -58,11 +59,13 @@ export class Connections {
   #mustSync = false;
   /** It worked once: what is refused now may be let in again. */
   #hasWorked = false;
+  #tryMs: number;
   #closing: Promise<void> | null = null;
 
   constructor(pg: Pg, place: PostgresPlace, patience: Patience = PATIENCE) {
     this.#place = place;
     this.#patience = patience;
+    this.#tryMs = patience.tryMs;
     this.#pool = new pg.Pool({
       connectionString: place.connectionString,
       max: CONNECTIONS_MAX,
@@ -88,11 +91,16 @@ export class Connections {
   }
 
   get tryMs(): number {
-    return this.#patience.tryMs;
+    return this.#tryMs;
   }
 
   get isClosed(): boolean {
     return this.#closing !== null;
+  }
+
+  /** From now on things are tried for a moment only: it is about to be closed. */
+  hurry(): void {
+    this.#tryMs = Math.min(HURRY_MS, this.#tryMs);
   }
 
   /** The server answers before it is on its device: where it matters it is told otherwise. */
@@ -107,7 +115,7 @@ export class Connections {
 
   /** Does it again while there is hope and time. @throws HaulError */
   async trying<T>(operation: string, attempt: () => Promise<T>, untilMs?: number): Promise<T> {
-    const deadlineMs = untilMs ?? performance.now() + this.#patience.tryMs;
+    const deadlineMs = untilMs ?? performance.now() + this.#tryMs;
     for (let waitMs = AGAIN_FIRST_MS; ; waitMs = Math.min(AGAIN_MAX_MS, 2 * waitMs)) {
       if (this.#closing !== null) throw new HaulError('CLOSED', 'the catalogue is closed');
       try {

@@ -244,6 +244,7 @@ export class PostgresCatalogue implements Catalogue {
 
   async #close(): Promise<void> {
     await this.#writer.close();
+    this.connections.hurry();
     await this.#leases.close();
     await this.connections.close();
   }
