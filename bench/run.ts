@@ -38,6 +38,10 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
     about: 'a depot with 10,000 small artifacts: put, got, listed; its start beside so many',
     load: () => import('./depot-many.js'),
   },
+  'depot-scale-pg': {
+    about: 'a million names in PostgreSQL: listed, published, expired',
+    load: () => import('./depot-scale-pg.js'),
+  },
   cold: {
     about: 'a seed whose file is not in memory: who waits for the disk, and who must not',
     load: () => import('./cold.js'),

@@ -32,9 +32,9 @@ export class PostgresServer {
     this.folder = folder;
   }
 
-  /** Makes a cluster and starts it; both end with the scope. */
-  static async start(scope: Scope, settings: readonly string[] = []): Promise<PostgresServer> {
-    const folder = await tempFolder(scope, existsSync('/dev/shm') ? '/dev/shm' : undefined);
+  /** Makes a cluster and starts it; both end with the scope. @param parent of its folder; else it is in memory */
+  static async start(scope: Scope, settings: readonly string[] = [], parent?: string): Promise<PostgresServer> {
+    const folder = await tempFolder(scope, parent ?? (existsSync('/dev/shm') ? '/dev/shm' : undefined));
     const server = new PostgresServer(scope, folder);
     if (process.getuid?.() === 0) {
       const [uid, gid] = await idsOf(scope);
