@@ -22,7 +22,7 @@ export class Locks {
 
 /** `locked` and `turn` of a catalogue that one process has. */
 export class OwnLocks {
-  readonly isShared = false;
+  readonly isShared: boolean = false;
   readonly #blobs = new Locks();
   readonly #tasks = new Set<string>();
 

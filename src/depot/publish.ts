@@ -110,8 +110,11 @@ export class Depot implements Depository {
     }
   }
 
-  find(name: string): Promise<ArtifactRow | null> {
-    return this.#catalogue.get(name);
+  async find(name: string): Promise<ArtifactRow | null> {
+    const row = await this.#catalogue.get(name);
+    // Another depot may have published it: who asks for it here is about to announce here.
+    if (this.#catalogue.isShared && row?.infoHash != null) this.#options.torrents?.added(row.infoHash);
+    return row;
   }
 
   read(row: ArtifactRow, range: ByteRange): AsyncIterable<Uint8Array> {

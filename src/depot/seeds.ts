@@ -16,10 +16,12 @@ import type { BlobStore } from './store/port.js';
 
 /** Nobody took anything for so long: it sleeps again. */
 const SLEEP_AFTER_MS = 60_000;
+/** Unknown info-hashes that the catalogue is asked for at once: anybody may announce anything. */
+const ASKED_MAX = 8;
 
 export interface SeedsOptions {
   readonly engine: Engine;
-  readonly catalogue: Pick<Catalogue, 'byInfoHash' | 'infoHashes'>;
+  readonly catalogue: Pick<Catalogue, 'byInfoHash' | 'infoHashes' | 'isShared'>;
   readonly store: Pick<BlobStore, 'pieces' | 'place' | 'leave'>;
   /** Milliseconds; default a minute. */
   readonly sleepAfterMs?: number;
@@ -32,6 +34,7 @@ export class Seeds implements TorrentBook {
   /** Links that are there, by info-hash in hexadecimal. */
   readonly #linked = new Map<string, { readonly sha256: string; readonly fileName: string }>();
   readonly #locks = new Locks();
+  readonly #asked = new Set<string>();
   readonly #onGone = ({ metainfo }: Torrent): void => {
     void this.#unlink(metainfo.infoHashHex);
   };
@@ -49,9 +52,28 @@ export class Seeds implements TorrentBook {
     return this.#options.engine.port;
   }
 
-  /** For the tracker. @param infoHash 20 Latin-1 characters */
+  /**
+   * For the tracker. What another depot published may not be known here yet: it is asked for, and known when the peer
+   * announces again. @param infoHash 20 Latin-1 characters
+   */
   has(infoHash: string): boolean {
-    return this.#hashes.has(infoHash);
+    const isKnown = this.#hashes.has(infoHash);
+    if (!isKnown && this.#options.catalogue.isShared) void this.#ask(infoHash);
+    return isKnown;
+  }
+
+  /** Never rejects: who announces again asks again. */
+  async #ask(key: string): Promise<void> {
+    if (this.#asked.size >= ASKED_MAX || this.#asked.has(key)) return;
+    this.#asked.add(key);
+    try {
+      const infoHash = Buffer.from(key, 'latin1').toString('hex');
+      if ((await this.#options.catalogue.byInfoHash(infoHash)) !== null) this.added(infoHash);
+    } catch {
+      // The catalogue is away.
+    } finally {
+      this.#asked.delete(key);
+    }
   }
 
   /** What the catalogue has. */

@@ -21,6 +21,11 @@ import { MemoryCatalogue } from './memory-catalogue.js';
 const DEADLINE_MS = 60_000;
 const LENGTH = 5 * MIB + 3;
 
+/** As one that another depot has, too. */
+class SharedCatalogue extends MemoryCatalogue {
+  override readonly isShared = true;
+}
+
 interface Swarm {
   readonly depot: Depot;
   readonly seeds: Seeds;
@@ -138,3 +143,23 @@ for (const client of clients) {
     assert.ok((await readFile(join(folder, 'image.raw'))).equals(bytes));
   });
 }
+
+test('a torrent that another depot published is known here once its name was asked for, or it was announced', async (t) => {
+  const scope = openScope(t);
+  const folder = await tempFolder(scope);
+  const store = await openFolderStore({ folder });
+  scope.defer(() => store.close());
+  const catalogue = new SharedCatalogue();
+  const engine = await startEngine(scope);
+  const other = new Depot({ store, catalogue });
+  const here = ['asked', 'announced'].map(() => new Seeds({ engine, store, catalogue, sleepAfterMs: 0 }));
+  const { row } = await other.publish(request('a.bin', bytesOf(LENGTH)));
+  const key = Buffer.from(row.infoHash!, 'hex').toString('latin1');
+  assert.equal(here[1]!.has('x'.repeat(20)), false);
+  assert.equal(here[1]!.has(key), false);
+  await until('it is known', DEADLINE_MS, () => here[1]!.has(key));
+  assert.equal(here[1]!.has('x'.repeat(20)), false);
+  await new Depot({ store, catalogue, torrents: here[0]! }).find(row.name);
+  assert.equal(here[0]!.has(key), true);
+  for (const seeds of here) await seeds.close();
+});
