@@ -31,9 +31,8 @@ suite('tables', () => {
       const connections = await connect(scope, url);
       assert.equal(await migrate(connections, STEPS.slice(0, version)), true);
       const { schema } = connections;
-      await kit.sql(
-        `insert into ${schema}.artifacts values ('artifacts/a', '\\x${'ab'.repeat(32)}', 5, null, null, 1, null, 1, false, null)`,
-      );
+      const row = `'artifacts/a', '\\x${'ab'.repeat(32)}', 5, null, null, 1, null, 1, false, null`;
+      await kit.sql(`insert into ${schema}.artifacts values (${row})`);
       await kit.sql(`insert into ${schema}.blobs values ('\\x${'ab'.repeat(32)}', 1, 5)`);
       await kit.sql(`insert into ${schema}.writers values (gen_random_uuid(), 1, now(), 1, 1, 5)`);
       const catalogue = await kit.open(scope, url);

@@ -144,7 +144,7 @@ for (const client of clients) {
   });
 }
 
-test('a torrent that another depot published is known here once its name was asked for, or it was announced', async (t) => {
+test('a torrent that another depot published is known once its name was asked for, or it was announced', async (t) => {
   const scope = openScope(t);
   const folder = await tempFolder(scope);
   const store = await openFolderStore({ folder });
