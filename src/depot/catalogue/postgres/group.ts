@@ -24,7 +24,7 @@ export interface GroupChange {
   decide(row: ArtifactRow | null): Verdict<unknown>;
 }
 
-/** Who writes: `turn` is one more than what its row holds, so no transaction that was given up comes true later. */
+/** Who writes: `turn` is one more than what its row holds. */
 export interface WriterId {
   readonly id: string;
   /** Whose leases are ours. */

@@ -3,8 +3,9 @@
  * COMMIT was not answered is neither told done nor failed while there is time to find out; who had to be told that
  * nobody knows can ask `settled`, which waits until it is known for good.
  *
- * Each group takes a turn, a number in this process's own row of `writers`. Who holds the lock of that row knows
- * whether the last one came true; when it did not, a higher number keeps it from ever coming true.
+ * Each group takes a turn, a number in this process's own row of `writers`, as the last thing before COMMIT. So a
+ * transaction that was not answered holds the lock of that row while it hangs somewhere: who has got the lock knows
+ * whether the group came true, and that nothing comes later.
  */
 import { randomUUID } from 'node:crypto';
 import { HaulError } from '../../../errors.js';
@@ -137,15 +138,11 @@ export class PgWriter {
     const open = this.#unsettled;
     const row = this.#row;
     if (open === null || row === null) return null;
-    const isDone = await this.#connections.transaction({ isDurable: true }, async (run) => {
-      const turn = await this.#turnOf(run, row.id);
-      if (turn === open.turn - 1)
-        await run(this.#sql('update haul.writers set turn = $2 where id = $1'), [row.id, open.turn + 1]);
-      return turn === open.turn;
-    });
+    const turn = await this.#connections.transaction({ isDurable: false }, (run) => this.#turnOf(run, row.id));
     this.#unsettled = null;
-    row.turn = isDone ? open.turn : open.turn + 1;
-    return isDone ? open : null;
+    if (turn !== open.turn) return null;
+    row.turn = turn;
+    return open;
   }
 
   /** Under its lock: whoever had it is over. NaN: it is not there. */
