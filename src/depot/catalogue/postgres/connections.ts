@@ -33,6 +33,8 @@ const CONNECT_MS = 3_000;
 const IDLE_MS = 30_000;
 /** Behind the server's own limit: it is gone, or the way to it swallows everything. */
 const SILENCE_MS = 2_000;
+/** 0 would be none of its own. */
+const UNBOUNDED_MS = 2 ** 31 - 1;
 const HURRY_MS = 500;
 const AGAIN_FIRST_MS = 20;
 const AGAIN_MAX_MS = 400;
@@ -44,6 +46,8 @@ export type Run = (text: string, values?: readonly unknown[]) => Promise<PgResul
 export interface TransactionRules {
   /** What is lost when the server's machine crashes matters. */
   readonly isDurable: boolean;
+  /** It may take as long as it takes, and wait as long for others. */
+  readonly isLong?: boolean;
   /** It sees all as it was at one moment, and changes nothing. */
   readonly isSnapshot?: boolean;
 }
@@ -147,7 +151,7 @@ export class Connections {
   async #once(text: string, values: readonly unknown[]): Promise<PgResult> {
     const client = await this.#connect();
     try {
-      const result = await runOn(client)(text, values);
+      const result = await runOn(client, this.#tryMs + SILENCE_MS)(text, values);
       client.release();
       return result;
     } catch (error) {
@@ -162,7 +166,7 @@ export class Connections {
    */
   async transaction<T>(rules: TransactionRules, body: (run: Run) => Promise<T>): Promise<T> {
     const client = await this.#connect();
-    const run = runOn(client);
+    const run = runOn(client, rules.isLong === true ? UNBOUNDED_MS : undefined);
     let isBroken = true;
     try {
       await run(this.#begin(rules));
@@ -179,12 +183,12 @@ export class Connections {
     }
   }
 
-  #begin({ isDurable, isSnapshot = false }: TransactionRules): string {
-    const { statementMs } = this.#patience;
+  #begin({ isDurable, isSnapshot = false, isLong = false }: TransactionRules): string {
+    const statementMs = isLong ? 0 : this.#patience.statementMs;
     const words = [
       isSnapshot ? 'begin isolation level repeatable read, read only' : 'begin',
       `set local statement_timeout = ${statementMs}`,
-      `set local lock_timeout = ${Math.min(statementMs, this.#patience.tryMs)}`,
+      `set local lock_timeout = ${isLong ? 0 : Math.min(statementMs, this.#patience.tryMs)}`,
       `set local idle_in_transaction_session_timeout = ${statementMs}`,
     ];
     if (!isDurable) words.push('set local synchronous_commit = off');
@@ -218,10 +222,11 @@ function isRefused(error: unknown): boolean {
   return error instanceof PgFailure && /^(?:28...|3D000)$/.test(sqlStateOf(error.cause) ?? '');
 }
 
-function runOn(client: PgClient): Run {
+function runOn(client: PgClient, timeoutMs?: number): Run {
   return async (text, values) => {
     try {
-      const plain = { text, rowMode: 'array' as const, types: TYPES };
+      const bound = timeoutMs === undefined ? {} : { query_timeout: timeoutMs };
+      const plain = { text, rowMode: 'array' as const, types: TYPES, ...bound };
       return await client.query(values === undefined ? plain : { ...plain, values });
     } catch (error) {
       throw new PgFailure(error);

@@ -12,6 +12,8 @@ export interface PgQuery {
   readonly text: string;
   readonly values?: readonly unknown[];
   readonly rowMode: 'array';
+  /** Milliseconds until it is given up here; else that of the pool. */
+  readonly query_timeout?: number;
   readonly types: { getTypeParser(): (text: string) => string };
 }
 

@@ -76,7 +76,7 @@ export async function migrate(connections: Connections, steps: readonly string[]
   const version = isThere ? await versionIn((text) => connections.read(text), connections) : 0;
   if (version === steps.length) return false;
   return connections.trying('open', () =>
-    connections.transaction({ isDurable: true }, (run) => step(run, connections, steps)),
+    connections.transaction({ isDurable: true, isLong: true }, (run) => step(run, connections, steps)),
   );
 }
 
@@ -94,7 +94,6 @@ export async function isMade(connections: Connections): Promise<boolean> {
 async function step(run: Run, connections: Connections, steps: readonly string[]): Promise<boolean> {
   const { schema } = connections;
   await run('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`haul catalogue ${schema}`]);
-  await run('set local lock_timeout = 0; set local statement_timeout = 0');
   const isThere = (await run(FIND, [schema])).rows.length > 0;
   const version = isThere ? await versionIn(run, connections) : 0;
   if (version === 0) await makeSchema(run, schema);

@@ -20,8 +20,7 @@ export async function replaceAll(
 ): Promise<string> {
   const { schema } = connections;
   await connections.trying('write', () =>
-    connections.transaction({ isDurable: true }, async (run) => {
-      await run('set local statement_timeout = 0');
+    connections.transaction({ isDurable: true, isLong: true }, async (run) => {
       const query = (text: string, values?: readonly unknown[]) => run(sql(text, schema), values);
       await query('lock table haul.depot, haul.artifacts, haul.blobs, haul.writers in access exclusive mode');
       await query('drop table if exists haul.artifacts_old');
