@@ -78,3 +78,23 @@ test('peers that hold back the last block of each piece hold it for seconds', ()
   });
   assert.ok(seconds <= 5, `${seconds} s`);
 });
+
+test('a quick peer that vanishes inside a block holds it for a second', () => {
+  const alone = finish(world(0), 0, () => {});
+  const seconds = finish(world(1), 1, (scene, slot, step) => {
+    if (step < 3) scene.deliver(slot);
+    else scene.begin(slot);
+    scene.fill(slot);
+  });
+  assert.ok(seconds <= alone + 1.2, `${seconds} s, ${alone} s without it`);
+});
+
+test('one whose blocks took a second before is waited for as long as four of them', () => {
+  const scene = world(1);
+  const seconds = finish(scene, 1, (own, slot, step) => {
+    if (step === 10 || step === 45) own.end(slot);
+    own.begin(slot);
+    own.fill(slot);
+  });
+  assert.ok(!scene.dropped.has(1 as PeerSlot) && seconds > 4, `dropped, ${seconds} s`);
+});

@@ -35,8 +35,13 @@ const AGED_MS = 2_000;
  */
 const STUCK_UNPROVEN_MS = 5_000;
 const STUCK_MS = 10_000;
-/** The same of the former at the end, for somebody who did give: the download waits for that block alone. */
+/**
+ * The same of the former at the end, for somebody who did give: the download waits for that block alone. Of the latter
+ * so many times what it took for a block before, and a second at least: a quick one that vanished is not waited for.
+ */
 const STUCK_AT_END_MS = 3_000;
+const ANSWERS_AT_END = 4;
+const ANSWERS_AT_END_MIN_MS = 1_000;
 
 export interface EndgameParts {
   readonly peers: Peers;
@@ -148,7 +153,11 @@ export class Endgame {
 
   #stuckMs(sender: number, isHurried: boolean, nowMs: number): number {
     const { peers, pipeline } = this.#p;
-    if (pipeline.hasAnswered(sender)) return Math.max(STUCK_MS, pipeline.timeoutMs(sender));
+    if (pipeline.hasAnswered(sender)) {
+      const limitMs = Math.max(STUCK_MS, pipeline.timeoutMs(sender));
+      if (!isHurried) return limitMs;
+      return Math.min(limitMs, Math.max(ANSWERS_AT_END_MIN_MS, ANSWERS_AT_END * pipeline.answerMs(sender)));
+    }
     // Many that stall must not take a block over from each other for that time each.
     const limitMs = isHurried ? STUCK_AT_END_MS : STUCK_UNPROVEN_MS;
     return nowMs - peers.unchokedMs[sender]! > limitMs + AGED_MS ? AGED_MS : limitMs;
