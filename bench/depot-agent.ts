@@ -1,26 +1,31 @@
 /**
  * `npm run bench -- depot-agent [--sizes 1M,100M,1G] [--turns 5] [--rate none,50M] [--only CASE]... [--liars 3]
- *   [--folder DIR] [--out FILE] [--small]`
+ *   [--at 0.5] [--vanish stop|link] [--folder DIR] [--out FILE] [--small]`
  * An agent that has nothing yet, asked by curl; beside it curl asks nginx for the same file, in turns. With a rate, the
  * depot and nginx are behind an uplink of so many bytes a second (a network namespace; needs root), so that the agent
  * goes on by torrent; with none all are on loopback, where HTTP alone is fastest.
  *   alone         no other agent has anything
  *   dead-tracker  announces lead to a port that accepts and never answers
  *   liars         peers that announce themselves, claim to have all and send other bytes
- *   vanished      another agent has it all, behind an uplink as wide; in the middle it stops without a word
+ *   vanished      another agent has it all, behind an uplink as wide; at a part of it (`--at`) it stops without a word:
+ *                 its process is stopped, or its link is cut (`--vanish`)
  *   timesCurl     time of the whole curl from the agent ÷ that from nginx. Bar: 1.10
+ *   timesChecked  the same ÷ curl from nginx into a file, and sha256sum of that: what who is careful does
  *   laterMs       first byte from the agent, after that from nginx. Bar: 20
+ *   warm…         the same of what the agent has, asked for once more
  *   noticedSec    what the end of the fetch was late, for one that knew at once. Bar: 1
  */
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { run } from '../lab/child.js';
 import { missingTool } from '../lab/clients/client.js';
 import { NGINX, startNginx } from '../lab/nginx.js';
 import { Scope } from '../lab/scope.js';
 import { tempFolder } from '../lab/temp.js';
-import { type CapMethod, openCaps, type Place } from './support/caps.js';
+import { ValueError } from '../src/cli/values.js';
+import { type CapMethod, cutLink, openCaps, type Place } from './support/caps.js';
 import {
   changeImage,
   curl,
@@ -50,6 +55,9 @@ interface Plan {
   readonly rates: readonly (number | null)[];
   readonly cases: readonly Case[];
   readonly liars: number;
+  /** Part of it that is there when the other one vanishes, and how it does. */
+  readonly at: number;
+  readonly vanish: 'stop' | 'link';
   readonly folder: string;
 }
 
@@ -62,6 +70,8 @@ function readPlan(argv: readonly string[]): Plan {
       rate: { type: 'string' },
       only: { type: 'string', multiple: true, default: [...CASES] },
       liars: { type: 'string', default: '3' },
+      at: { type: 'string', default: '0.5' },
+      vanish: { type: 'string', default: 'stop' },
       folder: { type: 'string', default: defaultFolder() },
       out: { type: 'string' },
       small: { type: 'boolean', default: false },
@@ -76,8 +86,16 @@ function readPlan(argv: readonly string[]): Plan {
     ),
     cases: someOf('only', values.only, CASES),
     liars: count('liars', values.liars),
+    at: share('at', values.at),
+    vanish: someOf('vanish', [values.vanish], ['stop', 'link'] as const)[0]!,
     folder: values.folder,
   };
+}
+
+function share(name: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value < 1)) throw new ValueError(`--${name} is a number between 0 and 1`);
+  return value;
 }
 
 /** Accepts, and never answers. */
@@ -131,6 +149,18 @@ async function isHealthy(scope: Scope, place: Place, agent: Running): Promise<vo
   await new Promise((resolve) => setTimeout(resolve, HEALTH_MS));
 }
 
+/** Into a file, and hashed. Seconds, without those in which the programs start. */
+async function careful(scope: Scope, place: Place, url: string, file: string): Promise<number> {
+  const { totalSec } = await curl(scope, place, [url], file);
+  const startMs = performance.now();
+  await run(scope, 'sha256sum', ['/dev/null']);
+  const hashMs = performance.now();
+  await run(scope, 'sha256sum', [file]);
+  const hashSec = (performance.now() - hashMs - (hashMs - startMs)) / 1000;
+  await rm(file);
+  return totalSec + Math.max(0, hashSec);
+}
+
 /** The figures of one turn: publish, both fetches, remove. */
 async function turnOf(world: World, which: Case, turn: number, agent: Running): Promise<Record<string, number>> {
   const { scope, caps, source, folder, depot, nginxUrl, file, liars, rate } = world;
@@ -149,12 +179,19 @@ async function turnOf(world: World, which: Case, turn: number, agent: Running): 
     }
     const theirs = await curl(scope, caps.hub, [`${nginxUrl}/image.raw`]);
     const ours = await curl(scope, caps.hub, [`${agent.url}/${name}`]);
+    const checkedSec = await careful(scope, caps.hub, `${nginxUrl}/image.raw`, path.join(folder, 'careful'));
+    const warm = await curl(scope, caps.hub, [`${agent.url}/${name}`]);
     await curl(scope, source, [...WRITER, '-X', 'DELETE', `${depot.url}/${name}`]);
     return {
       sec: ours.totalSec,
       curlSec: theirs.totalSec,
+      checkedSec,
+      warmSec: warm.totalSec,
       timesCurl: ours.totalSec / theirs.totalSec,
+      timesChecked: ours.totalSec / checkedSec,
       laterMs: (ours.firstByteSec - theirs.firstByteSec) * 1000,
+      warmTimesCurl: warm.totalSec / theirs.totalSec,
+      warmLaterMs: (warm.firstByteSec - theirs.firstByteSec) * 1000,
     };
   } finally {
     await inner.close();
@@ -166,8 +203,13 @@ interface Receipt {
   readonly webSeedBytes: number;
 }
 
-/** The other agent stops at the half: frozen, so that its connections stay open and say nothing. */
-async function vanishingTurn(world: World, turn: number, lengthBytes: number): Promise<Record<string, number>> {
+/** The other agent stops on the way: frozen, or cut off, so that its connections stay open and say nothing. */
+async function vanishingTurn(
+  world: World,
+  { at, vanish }: Plan,
+  turn: number,
+  lengthBytes: number,
+): Promise<Record<string, number>> {
   const { caps, source, folder, depot, file, rate } = world;
   const scope = new Scope();
   try {
@@ -189,11 +231,12 @@ async function vanishingTurn(world: World, turn: number, lengthBytes: number): P
       const [fetch] = status.fetches;
       return fetch === undefined ? 0 : fetch.share * lengthBytes;
     };
-    while (here < lengthBytes / 2) here = Math.max(here, await sample());
-    process.kill(other.child.pid, 'SIGSTOP');
+    while (here < lengthBytes * at) here = Math.max(here, await sample());
+    if (vanish === 'stop') process.kill(other.child.pid, 'SIGSTOP');
+    else await cutLink(place);
     const stoppedMs = performance.now();
     const endMs = await ended;
-    process.kill(other.child.pid, 'SIGCONT');
+    if (vanish === 'stop') process.kill(other.child.pid, 'SIGCONT');
     const line = await agent.child.line('receipt', 5_000, (text) => text.includes('"type":"receipt"'));
     const { peerBytes, webSeedBytes } = JSON.parse(line) as Receipt;
     await curl(scope, source, [...WRITER, '-X', 'DELETE', `${depot.url}/${name}`]);
@@ -222,11 +265,15 @@ async function runCase(
   const scope = new Scope();
   try {
     const world = await openWorld(scope, plan, which, rate, lengthBytes);
-    const parameters = { size: `${lengthBytes / 2 ** 20} MiB`, rate: rate === null ? 'none' : `${rate / 1e6} MB/s` };
+    const parameters = {
+      size: `${lengthBytes / 2 ** 20} MiB`,
+      rate: rate === null ? 'none' : `${rate / 1e6} MB/s`,
+      ...(which === 'vanished' ? { at: plan.at, vanish: plan.vanish } : {}),
+    };
     const add = (turn: number, figures: Record<string, number>) =>
       results.add({ series: which, turn, parameters, figures });
     if (which === 'vanished') {
-      for (let turn = 0; turn < plan.turns; turn++) add(turn, await vanishingTurn(world, turn, lengthBytes));
+      for (let turn = 0; turn < plan.turns; turn++) add(turn, await vanishingTurn(world, plan, turn, lengthBytes));
       return;
     }
     const cache = path.join(world.folder, 'cache');

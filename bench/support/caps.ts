@@ -140,6 +140,11 @@ export async function openCaps(scope: Scope, name: CapName): Promise<CapMethod> 
   return loopbackCaps('engine');
 }
 
+/** Nothing gets to a place in a namespace, or from it, any more. */
+export async function cutLink({ namespace }: Place): Promise<void> {
+  await exec('ip', ['-n', namespace!.name, 'link', 'set', 'eth0', 'down']);
+}
+
 /** What left the link of a place in a namespace so far, headers included. */
 export async function sentBytes({ namespace }: Place): Promise<number> {
   const { stdout } = await exec('ip', ['-n', namespace!.name, '-s', '-j', 'link', 'show', 'eth0']);

@@ -89,12 +89,12 @@ test('a quick peer that vanishes inside a block holds it for a second', () => {
   assert.ok(seconds <= alone + 1.2, `${seconds} s, ${alone} s without it`);
 });
 
-test('one whose blocks took a second before is waited for as long as four of them', () => {
+test('one whose blocks took a second before is waited for as long as two of them', () => {
   const scene = world(1);
   const seconds = finish(scene, 1, (own, slot, step) => {
-    if (step === 10 || step === 45) own.end(slot);
+    if (step === 10 || step === 28) own.end(slot);
     own.begin(slot);
     own.fill(slot);
   });
-  assert.ok(!scene.dropped.has(1 as PeerSlot) && seconds > 4, `dropped, ${seconds} s`);
+  assert.ok(!scene.dropped.has(1 as PeerSlot) && seconds > 2.5, `dropped, ${seconds} s`);
 });

@@ -40,7 +40,7 @@ const STUCK_MS = 10_000;
  * so many times what it took for a block before, and a second at least: a quick one that vanished is not waited for.
  */
 const STUCK_AT_END_MS = 3_000;
-const ANSWERS_AT_END = 4;
+const ANSWERS_AT_END = 2;
 const ANSWERS_AT_END_MIN_MS = 1_000;
 
 export interface EndgameParts {
