@@ -21,7 +21,7 @@ import type { EngineCliOptions } from './options.js';
 import type { Patience } from './patience.js';
 import { pour, pourFile } from './pour.js';
 import type { Context, Outcome } from './run.js';
-import { torrentSampler } from './sample.js';
+import { fileSampler, torrentSampler } from './sample.js';
 import { resourceFields } from './usage.js';
 import { eitherSignal, settledOrAborted } from './wait.js';
 import { makeProgressLook, sayWaiting } from './waiting.js';
@@ -145,6 +145,9 @@ interface Means {
   readonly pool: WorkPool;
   readonly signal: AbortSignal;
 }
+
+/** Of shorter ones the end is all that is told: there may be thousands. */
+const PROGRESS_BYTES = 1024 * 1024;
 
 class Fetching {
   total: Receipt = NOTHING;
@@ -280,8 +283,9 @@ class Fetching {
       }
       await unlink(part);
     }
+    const here = this.#tell(artifact);
     await client.trying(async () => {
-      came = sumOf(came, await this.#continue(artifact, part));
+      came = sumOf(came, await this.#continue(artifact, part, here));
     });
     const found = await hashOf(part);
     if (found !== sha256) {
@@ -293,8 +297,23 @@ class Fetching {
     return { ...came, localBytes: Math.max(0, lengthBytes - peerBytes - webSeedBytes - httpBytes - agentBytes) };
   }
 
-  /** From where an earlier try ended. @returns what came */
-  async #continue({ name, sha256, lengthBytes }: DepotArtifact, part: string): Promise<Receipt> {
+  /** Progress from the first word on; told of bytes that are there. */
+  #tell({ name, lengthBytes }: DepotArtifact): (hereBytes: number) => void {
+    let here: number | null = null;
+    return (bytes) => {
+      const isFirst = here === null;
+      here = bytes;
+      if (!isFirst || lengthBytes < PROGRESS_BYTES) return;
+      this.#context.output.progress(fileSampler(name, lengthBytes, () => here ?? 0));
+    };
+  }
+
+  /** From where an earlier try ended. @param here told of bytes that are there. @returns what came */
+  async #continue(
+    { name, sha256, lengthBytes }: DepotArtifact,
+    part: string,
+    here: (bytes: number) => void,
+  ): Promise<Receipt> {
     const file = await open(part, 'a', 0o666);
     let received = 0;
     try {
@@ -308,11 +327,16 @@ class Fetching {
       const headers: Record<string, string> =
         size === 0 ? { 'if-match': etag } : { range: `bytes=${size}-`, 'if-match': etag };
       const response = await this.#means.client.ask('GET', DepotClient.path(name), { headers });
-      if (size > 0 && response.statusCode !== 206) await file.truncate(0);
+      if (size > 0 && response.statusCode !== 206) {
+        await file.truncate(0);
+        size = 0;
+      }
+      here(size);
       this.#means.patience.watch(() => true);
       for await (const chunk of response) {
         await file.appendFile(chunk as Buffer);
         received += (chunk as Buffer).length;
+        here(size + received);
       }
       const told = await receiptOf(this.#means.client, response.headers['x-swarmhaul-receipt'], received);
       if (told === null) return { ...NOTHING, httpBytes: received };

@@ -117,6 +117,22 @@ export function torrentSampler(
   };
 }
 
+/** Of a file that comes by HTTP. @param doneBytes of it that are here */
+export function fileSampler(
+  name: string,
+  totalBytes: number,
+  doneBytes: () => number,
+  now: () => number = () => performance.now(),
+): () => Sample {
+  const rate = new RecentRate();
+  return () => {
+    const done = Math.min(totalBytes, doneBytes());
+    const bytesPerSec = rate.at(done, now());
+    const secondsLeft = secondsFor(totalBytes - done, bytesPerSec);
+    return { name, phase: 'downloading', doneBytes: done, totalBytes, bytesPerSec, secondsLeft };
+  };
+}
+
 const SUMMED = [
   'lengthBytes',
   'wantedBytes',

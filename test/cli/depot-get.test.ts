@@ -3,24 +3,17 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { agentOf, depotOf, folderOf, put, untilTrue } from '../depot/agent-harness.js';
+import { agentOf, depotOf, folderOf, put } from '../depot/agent-harness.js';
 import { ThinLine } from '../depot/thin-line.js';
 import { haul, MAIN, start } from './harness.js';
 
 const MIB = 2 ** 20;
 const IMAGE = randomBytes(12 * MIB);
 const TIMEOUT = { timeout: 120_000 };
-
-/** Bytes of all files of a folder. */
-async function writtenIn(folder: string): Promise<number> {
-  const names = await readdir(folder).catch(() => []);
-  const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).catch(() => null)));
-  return sizes.reduce((sum, stats) => sum + (stats?.size ?? 0), 0);
-}
 
 async function killedAndRunAgain(context: TestContext, torrentFromBytes: number): Promise<Record<string, unknown>> {
   const folder = await folderOf(context);
@@ -43,10 +36,7 @@ async function killedAndRunAgain(context: TestContext, torrentFromBytes: number)
     '100',
   ];
   const first = start(context, ...words);
-  // A torrent's file is as long as it will be from the first moment.
-  const isTorrent = torrentFromBytes < IMAGE.length;
-  if (isTorrent) await first.line(({ type, doneBytes }) => type === 'progress' && Number(doneBytes) >= 6 * MIB);
-  else await untilTrue(async () => (await writtenIn(out)) >= 6 * MIB);
+  await first.line(({ type, doneBytes }) => type === 'progress' && Number(doneBytes) >= 6 * MIB);
   await first.stop('SIGKILL');
   const again = await haul(...words);
   assert.equal(again.exitCode, 0, again.stderr);
@@ -55,8 +45,29 @@ async function killedAndRunAgain(context: TestContext, torrentFromBytes: number)
     (await readdir(out)).filter((name) => name.endsWith('.haul-part')),
     [],
   );
+  const progress = again.lines.filter(({ type }) => type === 'progress');
+  for (const { totalBytes } of progress) assert.equal(totalBytes, IMAGE.length);
+  assert.equal(progress.at(-1)!.doneBytes, IMAGE.length);
   return again.lines.find(({ type }) => type === 'fetched')!;
 }
+
+test('of what comes by HTTP progress is told from where it goes on, of what is short only the end', async (context) => {
+  const folder = await folderOf(context);
+  const depot = await depotOf(context, join(folder, 'data'), { torrentFromBytes: 1024 * MIB });
+  await put(depot.url, 'long', IMAGE);
+  await put(depot.url, 'short', IMAGE.subarray(0, 1000));
+  for (const [name, count] of [
+    ['long', 2],
+    ['short', 0],
+  ] as const) {
+    const words = ['get', name, '--depot', depot.url, '--output', join(folder, 'out'), '--port', '0', '--json'];
+    const { lines, exitCode, stderr } = await haul(...words);
+    assert.equal(exitCode, 0, stderr);
+    const progress = lines.filter(({ type }) => type === 'progress');
+    assert.ok(progress.length >= count && (count > 0 || progress.length === 0), `${progress.length} lines`);
+    if (count > 0) assert.deepEqual([progress[0]!.phase, progress.at(-1)!.percent], ['downloading', 100]);
+  }
+});
 
 test('an artifact that comes by HTTP is gone on with after a kill', TIMEOUT, async (context) => {
   const { localBytes, httpBytes } = await killedAndRunAgain(context, 1024 * MIB);
