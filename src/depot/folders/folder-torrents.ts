@@ -16,7 +16,7 @@ import { DEPOT_LIMITS } from '../limits.js';
 import { Locks } from '../locks.js';
 import type { BlobStore } from '../store/port.js';
 import { folderTorrent } from './info.js';
-import { Jobs } from './jobs.js';
+import { type Job, Jobs } from './jobs.js';
 import { type FolderFile, layOutFolder } from './layout.js';
 import { hashFolder } from './pieces.js';
 import { type FolderRecord, folderKey, recordOf, torrentNameOf } from './record.js';
@@ -24,6 +24,8 @@ import { FolderRecords, type KeptFolder } from './records.js';
 
 const SLEEP_AFTER_MS = 60_000;
 const ROWS_AT_ONCE = 1_000;
+/** Each holds up to so many rows as a folder may have. */
+const LISTINGS_AT_ONCE = 8;
 /** Of rows that change while the folder is hashed. */
 const TRIES = 3;
 /** When one was wanted is written down so often. */
@@ -84,6 +86,8 @@ export class FolderTorrents {
   readonly #locks = new Locks();
   readonly #jobs: Jobs<Entry>;
   readonly #now: () => number;
+  readonly #lanes = new Locks();
+  #asked = 0;
   readonly #onGone = ({ metainfo }: Torrent): void => {
     if (this.#linked.has(metainfo.infoHashHex)) void this.#unlink(metainfo.infoHashHex);
   };
@@ -134,28 +138,35 @@ export class FolderTorrents {
    * @throws HaulError LIMIT, FILE_EXISTS (a path is a file and a folder), IN_USE (too many ask), and those of the store
    */
   async request(request: FolderRequest): Promise<FolderRecord | 'none' | 'hashing'> {
-    const { prefix, group, signal, onlyMade } = request;
-    for (let left = TRIES; ; left--) {
-      const files = await this.#filesBelow(prefix);
-      const lengthBytes = files.reduce((sum, file) => sum + file.lengthBytes, 0);
-      if (lengthBytes > this.#limits.folderBytes) throw tooMuch(this.#limits.folderBytes, 'bytes');
-      if (lengthBytes === 0 || lengthBytes < this.#options.torrentFromBytes) return 'none';
-      const key = folderKey(prefix, files);
-      const made = await this.#made(prefix, key);
-      if (made !== null) return made;
-      if (onlyMade) return 'none';
+    for (let left = TRIES; left > 0; left--) {
+      // Whoever waits longer holds no list of files.
+      const looked = await this.#lanes.run(String(this.#asked++ % LISTINGS_AT_ONCE), () => this.#look(request));
+      if (looked === 'none' || 'layout' in looked) return looked;
       try {
-        const waits = { waitMs: this.#limits.folderWaitMs, signal };
-        const entry = await this.#jobs.wait(key, group, (until) => this.#make(prefix, files, until), waits);
-        if (entry === null) return 'hashing';
+        const entry = await this.#jobs.wait(looked, this.#limits.folderWaitMs, request.signal);
+        if (entry === 'late') return 'hashing';
         const record = await this.#records.get(entry.id);
-        if (record !== null && this.#entries.get(entry.id) === entry) return record;
+        if (record !== null && this.#entries.has(entry.id)) return record;
       } catch (error) {
         const isChanged = HaulError.is(error) && (error.code === 'NOT_FOUND' || error.code === 'ABORTED');
-        if (!isChanged || left === 0) throw error;
+        if (!isChanged || left === 1) throw error;
       }
-      if (left === 0) throw new HaulError('IN_USE', 'the folder is being changed all the time');
     }
+    throw new HaulError('IN_USE', 'the folder is being changed all the time');
+  }
+
+  /** What is there, or the job that makes it. */
+  async #look({ prefix, group, signal, onlyMade }: FolderRequest): Promise<FolderRecord | 'none' | Job<Entry>> {
+    if (signal.aborted) throw new HaulError('ABORTED', 'the request was given up');
+    const files = await this.#filesBelow(prefix);
+    const lengthBytes = files.reduce((sum, file) => sum + file.lengthBytes, 0);
+    if (lengthBytes > this.#limits.folderBytes) throw tooMuch(this.#limits.folderBytes, 'bytes');
+    if (lengthBytes === 0 || lengthBytes < this.#options.torrentFromBytes) return 'none';
+    const key = folderKey(prefix, files);
+    const made = await this.#made(prefix, key);
+    if (made !== null) return made;
+    if (onlyMade) return 'none';
+    return this.#jobs.begin(key, group, (until) => this.#make(prefix, files, until));
   }
 
   /** Those that are kept, for their web seed: the same files under other prefixes. */

@@ -13,7 +13,8 @@ export interface JobLimits {
   readonly lingerMs: number;
 }
 
-interface Job<T> {
+/** As `Jobs` knows it: others only hand it on. */
+export interface Job<T> {
   readonly key: string;
   /** Who asked for it first. */
   readonly group: string;
@@ -39,21 +40,25 @@ export class Jobs<T> {
   }
 
   /**
-   * The result, or null: it is not there within that time, or whoever waits is gone.
+   * It is being worked on from now on, and until nobody has waited for it for a while.
    * @param group of whom asks, as places are shared
-   * @param work is told when nobody wants it any more
-   * @throws HaulError IN_USE: all places are taken; and what the work throws
+   * @param work is told when nobody wants it any more; not called where it is worked on already
+   * @throws HaulError IN_USE: all places are taken; CLOSED
    */
-  async wait(
-    key: string,
-    group: string,
-    work: (signal: AbortSignal) => Promise<T>,
-    { waitMs, signal }: { readonly waitMs: number; readonly signal: AbortSignal },
-  ): Promise<T | null> {
+  async begin(key: string, group: string, work: (signal: AbortSignal) => Promise<T>): Promise<Job<T>> {
     let known = this.#jobs.get(key);
     // One that was given up ends soon, and gives nothing.
     for (; known?.abort.signal.aborted === true; known = this.#jobs.get(key)) await known.result.catch(() => {});
     const job = known ?? this.#add(key, group, work);
+    this.#linger(job);
+    return job;
+  }
+
+  /**
+   * The result. 'late': it is not there within that time, or whoever waits is gone.
+   * @throws what the work throws
+   */
+  async wait(job: Job<T>, waitMs: number, signal: AbortSignal): Promise<T | 'late'> {
     job.waiters++;
     if (job.linger !== null) clearTimeout(job.linger);
     job.linger = null;
@@ -61,8 +66,7 @@ export class Jobs<T> {
       return await within(job.result, waitMs, signal);
     } finally {
       job.waiters--;
-      if (job.waiters === 0 && this.#jobs.get(key) === job)
-        job.linger = setTimeout(() => job.abort.abort(), this.#limits.lingerMs).unref();
+      this.#linger(job);
     }
   }
 
@@ -94,6 +98,11 @@ export class Jobs<T> {
     return job;
   }
 
+  #linger(job: Job<T>): void {
+    if (job.waiters > 0 || this.#jobs.get(job.key) !== job) return;
+    job.linger ??= setTimeout(() => job.abort.abort(), this.#limits.lingerMs).unref();
+  }
+
   #ended(job: Job<T>): void {
     if (job.linger !== null) clearTimeout(job.linger);
     if (this.#jobs.get(job.key) === job) this.#jobs.delete(job.key);
@@ -119,12 +128,11 @@ function givenUp(): HaulError {
   return new HaulError('ABORTED', 'nobody waits for it');
 }
 
-/** Null: it takes longer, or the signal fired. */
-async function within<T>(result: Promise<T>, waitMs: number, signal: AbortSignal): Promise<T | null> {
+async function within<T>(result: Promise<T>, waitMs: number, signal: AbortSignal): Promise<T | 'late'> {
   let timer: NodeJS.Timeout | undefined;
   let onAbort!: () => void;
-  const over = new Promise<null>((resolve) => {
-    onAbort = () => resolve(null);
+  const over = new Promise<'late'>((resolve) => {
+    onAbort = () => resolve('late');
     timer = setTimeout(onAbort, waitMs);
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
