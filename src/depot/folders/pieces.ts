@@ -5,11 +5,13 @@
 import { webcrypto } from 'node:crypto';
 import { HaulError } from '../../errors.js';
 import { type Geometry, PIECE_HASH_BYTES, type PieceIndex, pieceHash } from '../../metainfo/geometry.js';
+import { DEPOT_LIMITS } from '../limits.js';
 import type { BlobStore } from '../store/port.js';
 import { type FolderEntry, type FolderLayout, isAligned } from './layout.js';
 
 /** Pieces that are hashed while the next one is read. */
 const PIECES_AT_ONCE = 3;
+const SHORT_AT_ONCE = 8;
 
 export interface HashOptions {
   readonly store: Pick<BlobStore, 'read' | 'pieces'>;
@@ -23,7 +25,8 @@ export async function hashFolder(layout: FolderLayout, options: HashOptions): Pr
   const { store, signal, onDone = () => {} } = options;
   const { geometry } = layout;
   const hasher = new PieceHasher(geometry);
-  for (const entry of layout.entries) {
+  const ahead = new ReadAhead(layout.entries, store);
+  for (const [index, entry] of layout.entries.entries()) {
     const { sha256, lengthBytes, beginBytes } = entry;
     if (sha256 === null) {
       await hasher.feed(new Uint8Array(lengthBytes));
@@ -32,7 +35,7 @@ export async function hashFolder(layout: FolderLayout, options: HashOptions): Pr
     const knownBytes = await takeKnown(entry, geometry, store, hasher);
     onDone(hasher.doneBytes);
     if (knownBytes === lengthBytes) continue;
-    for await (const slice of store.read(sha256, { begin: knownBytes, end: lengthBytes })) {
+    for await (const slice of ahead.read(index, knownBytes)) {
       if (signal.aborted) throw new HaulError('ABORTED', 'nobody waits for the torrent of the folder');
       await hasher.feed(slice);
       onDone(hasher.doneBytes);
@@ -41,6 +44,47 @@ export async function hashFolder(layout: FolderLayout, options: HashOptions): Pr
       throw new HaulError('BAD_DATA', `the blob ${sha256} is not as long as it was`, { sha256 });
   }
   return hasher.end();
+}
+
+/** Short blobs are read some at a time: opening each costs more than its bytes. */
+class ReadAhead {
+  readonly #entries: readonly FolderEntry[];
+  readonly #store: HashOptions['store'];
+  readonly #begun = new Map<number, Promise<Buffer>>();
+  #next = 0;
+
+  constructor(entries: readonly FolderEntry[], store: HashOptions['store']) {
+    this.#entries = entries;
+    this.#store = store;
+  }
+
+  /** From that byte on; entries in their order. */
+  async *read(index: number, begin: number): AsyncGenerator<Uint8Array> {
+    const { sha256, lengthBytes } = this.#entries[index]!;
+    this.#next = Math.max(this.#next, index);
+    for (; this.#begun.size < SHORT_AT_ONCE && this.#next < this.#entries.length; this.#next++) {
+      const entry = this.#entries[this.#next]!;
+      if (!isShort(entry)) break;
+      const bytes = this.#whole(entry);
+      // Told when it is its turn.
+      bytes.catch(() => {});
+      this.#begun.set(this.#next, bytes);
+    }
+    const begun = this.#begun.get(index);
+    this.#begun.delete(index);
+    if (begun === undefined) yield* this.#store.read(sha256!, { begin, end: lengthBytes });
+    else yield await begun;
+  }
+
+  async #whole({ sha256, lengthBytes }: FolderEntry): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    for await (const slice of this.#store.read(sha256!, { begin: 0, end: lengthBytes })) parts.push(Buffer.from(slice));
+    return Buffer.concat(parts);
+  }
+}
+
+function isShort({ sha256, lengthBytes }: FolderEntry): boolean {
+  return sha256 !== null && lengthBytes > 0 && lengthBytes <= DEPOT_LIMITS.smallBlobBytes;
 }
 
 /** Whole pieces that the blob's own torrent has, too. @returns their bytes */
