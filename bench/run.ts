@@ -34,6 +34,10 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
   'depot-swarm': { about: 'a depot and 20 agents behind thin links', load: () => import('./depot-swarm.js') },
   'depot-idle': { about: 'a depot with 10,000 artifacts and an agent, at rest', load: () => import('./depot-idle.js') },
   'depot-first': { about: 'npm ci to the first artifact by an agent', load: () => import('./depot-first.js') },
+  'depot-folder': {
+    about: 'haul get of a folder of a depot: one by one, and by its torrent',
+    load: () => import('./depot-folder.js'),
+  },
   'depot-many': {
     about: 'a depot with 10,000 small artifacts: put, got, listed; its start beside so many',
     load: () => import('./depot-many.js'),
