@@ -219,7 +219,7 @@ export class DepotClient {
 
 type Tls = typeof import('node:https');
 
-const STATUS_CODES: Readonly<Record<number, ErrorCode>> = {
+export const STATUS_CODES: Readonly<Record<number, ErrorCode>> = {
   400: 'BAD_ARGUMENT',
   401: 'NO_PERMISSION',
   403: 'NO_PERMISSION',

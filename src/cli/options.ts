@@ -166,7 +166,7 @@ function addDiscoveryOptions(command: Command): Command {
   return command;
 }
 
-function rateOption(flags: string, description: string): Option {
+export function rateOption(flags: string, description: string): Option {
   return new Option(flags, description).argParser(argument(parseRate));
 }
 

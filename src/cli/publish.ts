@@ -7,12 +7,14 @@ import { jsonHelp, PLAIN_PROGRESS, RESOURCE_FIELDS } from './json-help.js';
 import { argument, type CommonOptions, examples } from './options.js';
 import type { Output } from './output.js';
 import type { Body, BodyDigest } from './publish-body.js';
+import type { Giving } from './publish-p2p.js';
+import { addPeerOptions, checkGiving, type GiveOptions, gaveUp, openGiving } from './publish-peers.js';
 import type { Context, Outcome, Runner } from './run.js';
 import type { Sample } from './sample.js';
 import { resourceFields } from './usage.js';
 import { parseDays, parseLevel } from './values.js';
 
-interface PublishOptions extends CommonOptions, DepotPlaceOptions {
+interface PublishOptions extends CommonOptions, DepotPlaceOptions, GiveOptions {
   readonly name: string;
   readonly ifNoFilesFound?: 'warn' | 'error' | 'ignore';
   readonly retentionDays?: number;
@@ -52,7 +54,7 @@ export function publishCommand(run: Runner): Command {
         argument(parseLevel),
       ),
     );
-  return addDepotOptions(command)
+  return addDepotOptions(addPeerOptions(command))
     .addHelpText(
       'after',
       examples(
@@ -60,23 +62,27 @@ export function publishCommand(run: Runner): Command {
         'haul publish dist/ --name ci/42 --retention-days 14',
         'haul publish dist/ --name ci/42/dist.tar --archive',
         "haul publish 'dist/**/*.deb' '!dist/old/**' --name ci/42/debs/",
+        'haul publish image.raw --name ci/42/image.raw --p2p   # seed it until the depot has it',
       ) +
         `
 
 The SHA-256 of each file is computed here, sent along and verified there. What the depot has already under its name
-is not sent again, so the same command continues where one broke off.
+is not sent again, so the same command continues where one broke off. With --p2p it continues in the middle of a file:
+the depot fetches files of 4 MiB and more from here as a peer, from whoever else seeds them too, and keeps what came.
+Exit codes: 0 done, 1 failed, 2 usage, 3 nothing came to the depot for --timeout, 5 not the bytes of the digest.
 
 Of several files the depot makes one torrent beside those of each, of all that is below NAME then: its magnet link is
 told at the end. It goes when one of them is removed or replaced; who asks again gets that of the new files.` +
         jsonHelp({
           ...PLAIN_PROGRESS,
-          published: 'name sha256 lengthBytes expires infoHash url torrentUrl magnet wasThere seconds',
+          seeding: 'name infoHash port arrival',
+          published: 'name sha256 lengthBytes expires infoHash url torrentUrl magnet wasThere byPeers seconds',
           folder: 'prefix infoHash files lengthBytes torrentUrl magnet',
           result: `outcome artifacts sentBytes seconds ${RESOURCE_FIELDS}`,
         }),
     )
     .action((paths: string[], options: PublishOptions) =>
-      run('publish', options, (context) => publish(context, paths, options)),
+      run('publish', options, (context) => publish(context, paths, options).catch((error) => gaveUp(context, error))),
     );
 }
 
@@ -95,6 +101,7 @@ async function publish(context: Context, paths: readonly string[], options: Publ
     const { HaulError } = await import('../errors.js');
     throw new HaulError('BAD_ARGUMENT', '--compression-level is of --archive', { option: 'compression-level' });
   }
+  if (options.p2p === true) await checkGiving(options, place);
   const what = options.ifNoFilesFound;
   const withHidden = options.includeHiddenFiles === true;
   const { files, warnings } = await findFiles(paths, below, { withHidden, missing: what ?? 'error' });
@@ -106,13 +113,18 @@ async function publish(context: Context, paths: readonly string[], options: Publ
   );
   const started = performance.now();
   const retentionDays = options.retentionDays ?? place.retentionDays;
-  const sending = new Sending(output, client, { retentionDays, overwrite: options.overwrite === true, signal });
+  const rules = { retentionDays, overwrite: options.overwrite === true, signal };
+  const giving = options.p2p === true ? await openGiving(output, client, options, rules) : null;
+  const pathOf = new Map(files.map(({ name, path }) => [name, path]));
+  const give = giving && { by: giving, pathOf: (name: string) => pathOf.get(name)! };
+  const sending = new Sending(output, client, rules, give);
   try {
     await sending.all(bodies);
     const isFolder = bodies.length > 1 && !place.isAgent && options.folderTorrent !== false;
     if (isFolder) await (await import('./publish-folder.js')).tellFolder(output, client, options.name, signal);
   } finally {
     output.stopProgress();
+    await giving?.close();
     client.close();
   }
   const seconds = (performance.now() - started) / 1000;
@@ -145,6 +157,13 @@ interface SendRules {
   readonly signal: AbortSignal;
 }
 
+/** With `--p2p`. */
+interface Give {
+  readonly by: Giving;
+  /** On the disk. */
+  readonly pathOf: (name: string) => string;
+}
+
 /** Some at once, each hashed, then sent unless it is there. */
 class Sending {
   sentBytes = 0;
@@ -154,8 +173,10 @@ class Sending {
   readonly #output: Output;
   readonly #client: DepotClient;
   readonly #rules: SendRules;
+  readonly #give: Give | null;
 
-  constructor(output: Output, client: DepotClient, rules: SendRules) {
+  constructor(output: Output, client: DepotClient, rules: SendRules, give: Give | null) {
+    this.#give = give;
     this.#output = output;
     this.#client = client;
     this.#rules = rules;
@@ -186,7 +207,7 @@ class Sending {
       const shown = isHashing ? this.#hashedBytes : doneBytes;
       const bytesPerSec = shown / Math.max(0.001, (performance.now() - started) / 1000);
       const secondsLeft = bytesPerSec === 0 ? Number.POSITIVE_INFINITY : (this.#totalBytes - shown) / bytesPerSec;
-      const phase = isHashing ? 'hashing' : 'sending';
+      const phase = isHashing ? 'hashing' : this.#give === null ? 'sending' : 'seeding';
       return { phase, doneBytes: shown, totalBytes: this.#totalBytes, bytesPerSec, secondsLeft };
     };
   }
@@ -197,6 +218,7 @@ class Sending {
     const onHashed = (bytes: number): void => {
       this.#hashedBytes += bytes;
     };
+    if (this.#give !== null && (await this.#given(body, this.#give, onHashed, started))) return;
     const digest = await digestOf(body, onHashed, this.#rules.signal);
     const { sha256, lengthBytes } = digest;
     this.#totalBytes += lengthBytes - body.lengthBytes;
@@ -209,7 +231,28 @@ class Sending {
     const wasThere = known?.sha256 === sha256 && this.#rules.retentionDays === null;
     if (wasThere) this.#doneBytes += lengthBytes;
     const artifact = wasThere ? known : await this.#client.trying(() => this.#put(body, digest));
-    this.#say(artifact, wasThere, (performance.now() - started) / 1000);
+    this.#say(artifact, { wasThere, byPeers: false, seconds: (performance.now() - started) / 1000 });
+  }
+
+  /** False: it has to be sent. */
+  async #given(body: Body, give: Give, hashed: (bytes: number) => void, started: number): Promise<boolean> {
+    if (!give.by.isLong(body.lengthBytes)) return false;
+    const { artifact, wasThere } = await give.by.give(give.pathOf(body.name), body.name, {
+      hashed,
+      received: (bytes) => {
+        this.#doneBytes += bytes;
+      },
+      given: (bytes) => {
+        this.sentBytes += bytes;
+      },
+    });
+    if (artifact === null) {
+      this.#hashedBytes -= body.lengthBytes;
+      return false;
+    }
+    if (wasThere) this.#doneBytes += artifact.lengthBytes;
+    this.#say(artifact, { wasThere, byPeers: !wasThere, seconds: (performance.now() - started) / 1000 });
+    return true;
   }
 
   async #put(body: Body, { sha256, lengthBytes }: BodyDigest): Promise<DepotArtifact> {
@@ -242,12 +285,27 @@ class Sending {
     }
   }
 
-  #say(artifact: DepotArtifact, wasThere: boolean, seconds: number): void {
+  #say(
+    artifact: DepotArtifact,
+    { wasThere, byPeers, seconds }: { wasThere: boolean; byPeers: boolean; seconds: number },
+  ): void {
     const { name, sha256, lengthBytes, expires, infoHash, url, torrentUrl, magnet } = artifact;
-    const how = wasThere ? 'was there already' : `sent in ${formatSeconds(seconds)}`;
+    const how = wasThere ? 'was there already' : `${byPeers ? 'given' : 'sent'} in ${formatSeconds(seconds)}`;
     const lines = [`${printable(name, 2000)}: ${formatBytes(lengthBytes)}, ${how}`, `  ${url}`, `  sha256 ${sha256}`];
     if (magnet !== null) lines.push(`  ${magnet}`);
-    const fields = { name, sha256, lengthBytes, expires, infoHash, url, torrentUrl, magnet, wasThere, seconds };
+    const fields = {
+      name,
+      sha256,
+      lengthBytes,
+      expires,
+      infoHash,
+      url,
+      torrentUrl,
+      magnet,
+      wasThere,
+      byPeers,
+      seconds,
+    };
     this.#output.event('published', fields, lines.join('\n'));
   }
 }

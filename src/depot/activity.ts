@@ -16,7 +16,7 @@ interface Upload {
   readonly name: string;
   readonly lengthBytes: number | null;
   readonly beganMs: number;
-  receivedBytes: number;
+  readonly receivedBytes: () => number;
 }
 
 interface Answered {
@@ -52,7 +52,7 @@ export class Activity {
     const found = [...this.#uploads].filter(({ name }) => name.startsWith(prefix)).slice(0, limit);
     return found.map(({ name, lengthBytes, beganMs, receivedBytes }) => {
       const seconds = Math.max(0, this.#now() - beganMs) / 1000;
-      return { name: shortName(name), lengthBytes, receivedBytes, seconds };
+      return { name: shortName(name), lengthBytes, receivedBytes: receivedBytes(), seconds };
     });
   }
 
@@ -74,17 +74,28 @@ export class Activity {
     this.#note(500, text);
   }
 
+  /** One that comes from peers. @returns its end */
+  began(upload: Omit<Upload, 'beganMs'>): () => void {
+    const shown = { ...upload, beganMs: this.#now() };
+    this.#uploads.add(shown);
+    return () => void this.#uploads.delete(shown);
+  }
+
   /** The same, with uploads counted while they come. */
   watch(inner: Artifacts): Artifacts {
     return {
       publish: async (request) => {
-        const { name, lengthBytes, body } = request;
-        const upload = { name, lengthBytes, beganMs: this.#now(), receivedBytes: 0 };
-        this.#uploads.add(upload);
+        const { name, lengthBytes, body, file } = request;
+        // What is taken over as a file is all here.
+        let receivedBytes = file === undefined ? 0 : (lengthBytes ?? 0);
+        const end = this.began({ name, lengthBytes, receivedBytes: () => receivedBytes });
+        const count = (bytes: number): void => {
+          if (file === undefined) receivedBytes += bytes;
+        };
         try {
-          return await inner.publish({ ...request, body: counted(body, upload) });
+          return await inner.publish({ ...request, body: counted(body, count) });
         } finally {
-          this.#uploads.delete(upload);
+          end();
         }
       },
       find: (name) => inner.find(name),
@@ -105,9 +116,9 @@ export class Activity {
   }
 }
 
-async function* counted(body: AsyncIterable<Uint8Array>, upload: Upload): AsyncGenerator<Uint8Array> {
+async function* counted(body: AsyncIterable<Uint8Array>, count: (bytes: number) => void): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) {
-    upload.receivedBytes += chunk.length;
+    count(chunk.length);
     yield chunk;
   }
 }

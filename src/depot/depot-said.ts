@@ -4,9 +4,10 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { z } from 'zod';
+import { isTrackerUrl } from '../metainfo/urls.js';
 import type { ArtifactRow } from './catalogue/port.js';
 import { keptMediaType } from './http/media-type.js';
-import { LISTED } from './http/schemas.js';
+import { ARRIVAL, LISTED } from './http/schemas.js';
 import { fullName, shortName, spaceOf } from './names.js';
 
 /**
@@ -81,4 +82,19 @@ function isTime(text: string): boolean {
 
 function textOf(value: string | readonly string[] | undefined): string {
   return typeof value === 'string' ? value : '';
+}
+
+export type SaidArrival = z.infer<typeof ARRIVAL> & { readonly id: string };
+
+/** An artifact on its way from peers; its tracker is one that can be asked. */
+export function saidArrival(value: unknown): SaidArrival | null {
+  const parsed = ARRIVAL.safeParse(value);
+  if (!parsed.success) return null;
+  const { url, announceUrl, peerPort, artifact } = parsed.data;
+  // Only what stands at its end is used: it is asked where the depot is.
+  const id = /\/arrivals\/([0-9a-f]{32})$/.exec(url)?.[1];
+  const isPort = peerPort === null || (peerPort > 0 && peerPort <= 65_535);
+  if (id === undefined || !isPort || announceUrl.length > 2048 || !isTrackerUrl(announceUrl)) return null;
+  if (artifact !== null && saidArtifact(artifact) === null) return null;
+  return { ...parsed.data, id };
 }

@@ -13,6 +13,8 @@ export interface PublishRequest extends PutRules {
   /** Days until it goes; null: as the depot's own rule says. */
   readonly retentionDays: number | null;
   readonly body: AsyncIterable<Uint8Array>;
+  /** A file of ours that holds those bytes, and that nobody writes to: a store that can takes it as it is. */
+  readonly file?: string;
   readonly signal: AbortSignal;
 }
 

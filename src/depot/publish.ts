@@ -90,15 +90,18 @@ export class Depot implements Depository {
     const known = await this.#catalogue.get(name);
     if (request.onlyIfNew && known !== null) throw taken(known);
     const piecesFromBytes = this.#options.torrentFromBytes ?? DEPOT_DEFAULTS.torrentFromBytes;
-    const upload = await this.#store.create({ lengthBytes, piecesFromBytes });
+    const options = { lengthBytes, piecesFromBytes };
+    const adopted = request.file === undefined ? null : ((await this.#store.adopt?.(request.file, options)) ?? null);
+    const upload = adopted ?? (await this.#store.create(options));
     try {
-      await receive(request, upload, {
+      const rules = {
         lengthMax,
         tooLong,
         pace: this.#options.pace ?? DEPOT_DEFAULTS.pace,
         monotonic: this.#options.monotonic ?? (() => performance.now()),
-      });
-      const finished = await upload.finish();
+      };
+      if (adopted === null) await receive(request, upload, rules);
+      const finished = await unlessAborted(request.signal, upload);
       if (request.sha256 !== null && request.sha256 !== finished.sha256) {
         const text = `the bytes have the SHA-256 ${finished.sha256}, not ${request.sha256}`;
         throw new HaulError('MISMATCH', text, { sha256: finished.sha256, expected: request.sha256 });
@@ -332,6 +335,17 @@ export class Depot implements Depository {
     const used = new Map(this.#used);
     this.#used.clear();
     await this.#catalogue.touch(used).catch(() => {});
+  }
+}
+
+/** All of a file may have to be hashed yet. */
+async function unlessAborted(signal: AbortSignal, upload: BlobUpload): Promise<FinishedUpload> {
+  const giveUp = (): void => void upload.abort();
+  signal.addEventListener('abort', giveUp, { once: true });
+  try {
+    return await upload.finish();
+  } finally {
+    signal.removeEventListener('abort', giveUp);
   }
 }
 

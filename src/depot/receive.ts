@@ -6,7 +6,7 @@ import type { BlobUpload } from './store/port.js';
 
 export interface ReceiveRules {
   readonly lengthMax: number;
-  readonly tooLong: (lengthMax: number) => HaulError;
+  readonly tooLong: (lengthMax: number) => Error;
   readonly pace: PaceRule;
   /** Milliseconds that only go on. */
   readonly monotonic: () => number;

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Engine } from '../api.js';
 import { createEngine } from '../engine/engine.js';
+import { peersFound } from '../engine/found-peers.js';
 import { pieceMapOf } from '../engine/piece-map.js';
 import { fromSystemError, HaulError } from '../errors.js';
 import { OwnNetworks } from '../net/own-addresses.js';
@@ -37,6 +38,7 @@ import { type Certificate, openCertificate } from './http/tls.js';
 import { openTokens, type TokenSource } from './http/token-file.js';
 import { DEPOT_LIMITS } from './limits.js';
 import { openChosenCatalogue } from './open-catalogue.js';
+import { OwnTorrents, openByPeers } from './p2p/of-depot.js';
 import { type OpenPeers, openPeers } from './peers/open.js';
 import { DEPOT_DEFAULTS, Depot as Publishing } from './publish.js';
 import type { Depository } from './publish-port.js';
@@ -149,7 +151,8 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const certificate = tls === undefined ? null : openCertificate(tls.cert, tls.key, log);
   const inner = await openInner(options, host, opened);
   const passkeys = new Passkeys(await depotSecret(data), () => tokens.table, Date.now);
-  const tracker = trackerOf(inner, anonymous === 'none' ? passkeys : null);
+  const torrents = new OwnTorrents(registryOf(inner));
+  const tracker = trackerOf(torrents, anonymous === 'none' ? passkeys : null);
   const peers = await openPeersOf(options, tracker, host);
   opened.add(() => peers?.close());
   const listeners = new Listeners();
@@ -158,9 +161,14 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const house = await openHouse({ options, ...inner, tracker, peers, artifacts });
   opened.add(() => house.close());
   inner.clock.nowMs = () => house.nowMs();
+  const { artifacts: stored } = house;
+  const parts = { options, ...inner, tracker, torrents, activity, artifacts: stored, peersFound, now: clock };
+  const byPeers = await openByPeers(parts);
+  opened.add(() => byPeers.close());
   let requests = (): number => 0;
   const inside: Inside = {
-    depository: house.artifacts,
+    depository: byPeers.watch(stored),
+    byPeers,
     catalogue: inner.catalogue,
     upcoming: (limit, isWanted) => house.next(limit, isWanted),
     folders: inner.folders,
@@ -182,7 +190,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   opened.add(stopDoors);
   house.start();
   const { engine } = inner;
-  const timer = startTicking({ tracker, tokens, certificate, listeners, cache, activity, engine });
+  const timer = startTicking({ tracker, tokens, certificate, listeners, cache, activity, engine, byPeers });
   const close = async (graceMs: number): Promise<void> => {
     clearInterval(timer);
     listeners.close();
@@ -209,11 +217,11 @@ function running(
   return { ...facts, close: end, [Symbol.asyncDispose]: () => end() };
 }
 
-function trackerOf(inner: Inner, passkeys: Passkeys | null): TrackerService {
+function trackerOf(registry: Registry, passkeys: Passkeys | null): TrackerService {
   return new TrackerService({
     intervalS: INTERVAL_S,
     registeredOnly: true,
-    registry: registryOf(inner),
+    registry,
     passkeys,
     random: Math.random,
     now: clock,
@@ -327,13 +335,16 @@ interface Ticking {
   readonly cache: OpenCacheDoor;
   readonly activity: Activity;
   readonly engine: Engine;
+  readonly byPeers: { tick(): void };
 }
 
-function startTicking({ tracker, tokens, certificate, listeners, cache, activity, engine }: Ticking): NodeJS.Timeout {
+function startTicking(ticking: Ticking): NodeJS.Timeout {
+  const { tracker, tokens, certificate, listeners, cache, activity, engine, byPeers } = ticking;
   let ticks = 0;
   return setInterval(() => {
     ticks++;
     tracker.sweep(SWEEP_BUDGET);
+    byPeers.tick();
     if (ticks % LOOK_TICKS === 0) {
       tokens.look();
       certificate?.look();

@@ -28,7 +28,7 @@ export function fillPicks(view: SwarmView, swarm: Swarm, asker: Asker, wanted: n
     view.seedPort = null;
     return;
   }
-  if (isSeed) view.seedPort = null;
+  if (isSeed && !view.isOurLeech) view.seedPort = null;
   const isOwn4 = own === swarm.table4;
   const other = isOwn4 ? swarm.table6 : swarm.table4;
   const reserved = isOneFamily ? 0 : Math.min(other.sampleSize(isSeed, -1), wanted >> 2);

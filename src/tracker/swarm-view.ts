@@ -8,6 +8,8 @@ export interface SwarmView {
   downloaded: number;
   /** Where the seed of this process listens, or null (see `Swarms.register`). */
   seedPort: number | null;
+  /** It is no seed yet: seeds are told of it, too. */
+  isOurLeech: boolean;
   readonly picks4: number[];
   readonly picks6: number[];
   count4: number;

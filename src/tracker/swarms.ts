@@ -23,6 +23,8 @@ export interface Registry {
   has(infoHash: string): boolean;
   /** Where our own seed of all of them listens, or null. */
   readonly seedPort: number | null;
+  /** Ours is no seed of it yet: seeds are told of it, too. Default: of none. */
+  isLeech?(infoHash: string): boolean;
 }
 
 export interface SwarmsOptions {
@@ -88,7 +90,7 @@ export class Swarms {
     this.#yielding = new Yielding(this.#shares);
     const { table4, table6 } = this.#absent;
     const counts = { complete: 0, incomplete: 0, downloaded: 0, count4: 0, count6: 0 };
-    this.#view = { ...counts, seedPort: null, picks4: [], picks6: [], table4, table6 };
+    this.#view = { ...counts, seedPort: null, isOurLeech: false, picks4: [], picks6: [], table4, table6 };
   }
 
   get swarmCount(): number {
@@ -339,8 +341,10 @@ export class Swarms {
 
   #count(swarm: Swarm): SwarmView {
     const view = this.#view;
-    view.complete = swarm.table4.seedCount + swarm.table6.seedCount + (swarm.seedPort === null ? 0 : 1);
-    view.incomplete = swarm.table4.leechCount + swarm.table6.leechCount;
+    const ours = swarm.seedPort === null ? 0 : 1;
+    view.isOurLeech = ours === 1 && this.#options.registry?.isLeech?.(swarm.infoHash) === true;
+    view.complete = swarm.table4.seedCount + swarm.table6.seedCount + (view.isOurLeech ? 0 : ours);
+    view.incomplete = swarm.table4.leechCount + swarm.table6.leechCount + (view.isOurLeech ? ours : 0);
     view.downloaded = swarm.downloaded;
     view.seedPort = swarm.seedPort;
     view.table4 = swarm.table4;

@@ -170,6 +170,7 @@ function strays(folder: string, digests: ReadonlySet<string>): string[] {
     'secret',
     'clock',
     '.swarmhaul-actions-cache',
+    '.swarmhaul-p2p',
   ]);
   for (const name of readdirSync(folder)) if (!known.has(name)) found.push(name);
   for (const place of ['tmp', 'views']) for (const name of readdirSync(join(folder, place))) found.push(name);

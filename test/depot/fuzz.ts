@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
+import { blobInfo, blobTorrent } from '../../src/depot/blob-info.js';
 import { entryName, keyOf } from '../../src/depot/doors/cache-names.js';
 import {
   BLOCKS_MAX,
@@ -32,7 +33,9 @@ import { encodePath, parseQuery, parseTarget } from '../../src/depot/http/target
 import { prefixOf, tokensOfLines } from '../../src/depot/http/token-file.js';
 import { grantOf, hashToken, secretOf, TokenTable } from '../../src/depot/http/tokens.js';
 import { fullName, type Space } from '../../src/depot/names.js';
+import { ownTorrent } from '../../src/depot/p2p/own-torrent.js';
 import { HaulError } from '../../src/errors.js';
+import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import { makeRandom } from '../../src/random.js';
 
 export interface FuzzOptions {
@@ -50,6 +53,13 @@ const BASE64 = Buffer.from(SHA256, 'hex').toString('base64');
 const TABLE = new TokenTable(tokensOfLines(`${SECRET} read,write ci/`, 0));
 const NOW_MS = 1_800_000_000_000;
 const TICKETS = new Tickets(() => NOW_MS);
+
+const OWN_TORRENT = blobTorrent(
+  'x',
+  { lengthBytes: 300_000, pieces: Buffer.alloc(40, 7), pieceLengthBytes: 262_144 },
+  'http://a/announce',
+  null,
+).toString('latin1');
 
 const TARGETS = [
   '/artifacts/ci/42/im%20age.raw?torrent',
@@ -131,6 +141,26 @@ class Fuzz {
     this.#head();
     this.#cacheBody();
     this.#cacheNames();
+    this.#torrent();
+  }
+
+  /** What publishes by peers send: whatever is read is the torrent of a depot. */
+  #torrent(): void {
+    let torrent: Metainfo;
+    try {
+      torrent = ownTorrent(Buffer.from(this.#some([OWN_TORRENT]), 'latin1'), 'x');
+    } catch (error) {
+      assert.ok(HaulError.is(error) && error.code === 'MISMATCH', String(error));
+      return;
+    }
+    const { infoBytes, geometry, pieceHashes } = torrent;
+    assert.equal(pieceHashes.length, geometry.pieceCount * 20);
+    const blob = {
+      lengthBytes: geometry.lengthBytes,
+      pieces: pieceHashes,
+      pieceLengthBytes: geometry.pieceLengthBytes,
+    };
+    assert.ok(infoBytes.equals(blobInfo('x', blob)));
   }
 
   #target(): void {

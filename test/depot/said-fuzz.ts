@@ -13,7 +13,7 @@ import { DepotFailed, DepotLies, troubleOf } from '../../src/depot/agent/depot-t
 import { plain } from '../../src/depot/agent/plain-text.js';
 import { HEAD_BYTES_MAX, readHead } from '../../src/depot/agent/response-head.js';
 import type { ArtifactRow } from '../../src/depot/catalogue/port.js';
-import { jsonOf, rowOfHead, rowOfInfo, saidArtifact, saidPage } from '../../src/depot/depot-said.js';
+import { jsonOf, rowOfHead, rowOfInfo, saidArrival, saidArtifact, saidPage } from '../../src/depot/depot-said.js';
 import { safeHeaders } from '../../src/depot/http/media-type.js';
 import { readProblem } from '../../src/depot/http/problems.js';
 import { fileNameOf, fullName } from '../../src/depot/names.js';
@@ -32,6 +32,7 @@ export interface FuzzOutcome {
   readonly rounds: number;
   readonly artifacts: number;
   readonly pages: number;
+  readonly arrivals: number;
   readonly heads: number;
   readonly written: number;
   readonly problems: number;
@@ -55,6 +56,20 @@ const ARTIFACT = {
   url: 'http://depot/artifacts/ci/1/x',
   torrentUrl: null,
   magnet: null,
+};
+const ARRIVAL = {
+  name: NAME,
+  sha256: SHA256,
+  lengthBytes: BYTES.length,
+  infoHash,
+  state: 'done',
+  receivedBytes: BYTES.length,
+  peers: 1,
+  url: `http://depot/arrivals/${'0'.repeat(32)}`,
+  announceUrl: 'http://depot/announce',
+  peerPort: 6881,
+  artifact: ARTIFACT,
+  problem: null,
 };
 const WORDS = [
   'null',
@@ -85,7 +100,7 @@ const WORDS = [
 ];
 
 class Fuzz {
-  readonly met = { artifacts: 0, pages: 0, heads: 0, written: 0, problems: 0, torrents: 0, lies: 0 };
+  readonly met = { artifacts: 0, pages: 0, arrivals: 0, heads: 0, written: 0, problems: 0, torrents: 0, lies: 0 };
   readonly #random: () => number;
   readonly #texts: readonly string[];
 
@@ -93,7 +108,7 @@ class Fuzz {
     this.#random = makeRandom(seed);
     const problem = { type: 'urn:x', title: 'x', status: 404, detail: 'there is none', code: 'NOT_FOUND' };
     const page = { prefix: '', items: [ARTIFACT, ARTIFACT], cursor: 'abc' };
-    this.#texts = [ARTIFACT, page, problem].map((value) => JSON.stringify(value));
+    this.#texts = [ARTIFACT, page, problem, ARRIVAL].map((value) => JSON.stringify(value));
   }
 
   #below(count: number): number {
@@ -131,6 +146,12 @@ class Fuzz {
     for (const item of page?.items ?? []) {
       const artifact = saidArtifact(item);
       if (artifact !== null) assert.equal(fullName('artifacts', artifact.name), `artifacts/${artifact.name}`);
+    }
+    const arrival = saidArrival(jsonOf(body));
+    if (arrival !== null) {
+      this.met.arrivals++;
+      assert.match(arrival.id, /^[0-9a-f]{32}$/);
+      assert.ok(URL.canParse(arrival.announceUrl) && (arrival.peerPort ?? 1) > 0 && (arrival.peerPort ?? 1) < 65_536);
     }
     const { detail, code } = readProblem(body);
     if (code !== null) this.met.problems++;

@@ -7,13 +7,19 @@ import { DEFAULTS, LIMITS } from '../../src/config.js';
 import { CACHE_LIMITS } from '../../src/depot/doors/limits.js';
 import { DEPOT_HTTP_LIMITS } from '../../src/depot/http/limits.js';
 import { DEPOT_LIMITS } from '../../src/depot/limits.js';
+import { P2P_LIMITS } from '../../src/depot/p2p/limits.js';
 import { DHT_LIMITS } from '../../src/dht/limits.js';
 import { TRACKER_LIMITS } from '../../src/tracker/limits.js';
 
 const CONFIG = 'src/config.ts';
 const DHT_CONFIG = 'src/dht/limits.ts';
 const TRACKER_CONFIG = 'src/tracker/limits.ts';
-const DEPOT_CONFIGS = ['src/depot/limits.ts', 'src/depot/http/limits.ts', 'src/depot/doors/limits.ts'] as const;
+const DEPOT_CONFIGS = [
+  'src/depot/limits.ts',
+  'src/depot/http/limits.ts',
+  'src/depot/doors/limits.ts',
+  'src/depot/p2p/limits.ts',
+] as const;
 const BYTE_UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 const HEAD = `# Limits and defaults
 
@@ -40,6 +46,7 @@ const GROUPS: readonly Group[] = [
   { name: 'DEPOT_LIMITS', title: 'Limits of a depot', values: DEPOT_LIMITS },
   { name: 'DEPOT_HTTP_LIMITS', title: 'Limits of its HTTP server', values: DEPOT_HTTP_LIMITS },
   { name: 'CACHE_LIMITS', title: 'Limits of its Actions cache', values: CACHE_LIMITS },
+  { name: 'P2P_LIMITS', title: 'Limits of its uploads by peers', values: P2P_LIMITS },
 ];
 
 export interface Knob {

@@ -183,6 +183,17 @@ test('a registered-only tracker refuses other torrents and remembers nothing of 
   assert.equal((swarms.announce(query({ event: 'stopped' }), compact(1), 0) as SwarmView).seedPort, null);
 });
 
+test('where ours is no seed yet, seeds are told of it, and it counts as a leech', () => {
+  const leeching = new Set([HASH]);
+  const registry = { has: () => true, seedPort: 7000, isLeech: (infoHash: string) => leeching.has(infoHash) };
+  const swarms = make({ registeredOnly: true, registry });
+  const seed = swarms.announce(query({ isSeed: true }), compact(1), 0) as SwarmView;
+  assert.deepEqual([seed.seedPort, seed.complete, seed.incomplete], [7000, 1, 1]);
+  leeching.clear();
+  const again = swarms.announce(query({ isSeed: true }), compact(1), 0) as SwarmView;
+  assert.deepEqual([again.seedPort, again.complete, again.incomplete], [null, 2, 0]);
+});
+
 test('a table behaves like a map from address to peer through any sequence of changes', () => {
   const change = fc.record({
     last: fc.integer({ min: 0, max: 40 }),

@@ -9,10 +9,15 @@ import { announceUrl, artifactJson, linksOf, webSeedUrl } from './artifact-json.
 import { etagOf, isMatch, isNoneMatch, rangeOf, reprDigest, statedSha256 } from './conditions.js';
 import type { Inside } from './inside.js';
 import { keptMediaType, safeHeaders } from './media-type.js';
+import { json, notFound } from './plain-answers.js';
 import { Problem } from './problems.js';
+import { putByPeers } from './put-by-peers.js';
+import { checkBefore, checkBody, header, taken } from './put-checks.js';
 import type { Answer, AnswerDoc, Exchange, Operation, Route } from './route.js';
 import { GET_QUERY, HEX64, NAME_PART, NO_QUERY, PUT_QUERY } from './schemas.js';
 import { checkGrant } from './tokens.js';
+
+export { json, jsonBody, notFound } from './plain-answers.js';
 
 const BYTES = 'application/octet-stream';
 const DIGEST_HEADERS = {
@@ -21,25 +26,6 @@ const DIGEST_HEADERS = {
     schema: z.string().regex(/^[0-9A-Fa-f]{64}$/),
   },
 };
-
-/** One answer after another: what is made of a row. */
-export function json(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Answer {
-  return jsonBody(`${JSON.stringify(value)}\n`, status, headers);
-}
-
-/** The same of what is a line of JSON already. */
-export function jsonBody(body: string, status = 200, headers: Readonly<Record<string, string>> = {}): Answer {
-  return { status, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers }, body };
-}
-
-export function notFound(detail = 'there is no such artifact'): Problem {
-  return new Problem(404, 'NOT_FOUND', detail);
-}
-
-function header(exchange: Exchange, name: string): string | undefined {
-  const value = exchange.request.headers[name];
-  return Array.isArray(value) ? value.join(', ') : value;
-}
 
 /** The bytes of a row: whole, a range, or only the head of it. */
 export function bytesOf(
@@ -123,21 +109,6 @@ function infoHeader(row: ArtifactRow): string {
   return Buffer.from(JSON.stringify(said)).toString('base64');
 }
 
-/** What a body must not be, whatever its bytes. @throws Problem */
-function checkBody(exchange: Exchange, artifactBytesMax: number): number | null {
-  const encoding = header(exchange, 'content-encoding');
-  if (encoding !== undefined && !/^\s*identity\s*$/i.test(encoding))
-    throw new Problem(415, 'ENCODING', 'bytes are kept as they come: send them without Content-Encoding');
-  if (header(exchange, 'content-range') !== undefined)
-    throw new Problem(400, 'BAD_ARGUMENT', 'an artifact is put as a whole: Content-Range is not understood');
-  const stated = header(exchange, 'content-length');
-  const lengthBytes = stated === undefined ? null : Number(stated);
-  if (lengthBytes === null && header(exchange, 'transfer-encoding') === undefined) return 0;
-  if (lengthBytes !== null && lengthBytes > artifactBytesMax)
-    throw new Problem(413, 'LIMIT', `an artifact has at most ${artifactBytesMax} bytes here`);
-  return lengthBytes;
-}
-
 interface PutRules {
   readonly space: Space;
   /** What is asked for: it needs the scope delete. */
@@ -192,34 +163,6 @@ async function put(exchange: Exchange, inside: Inside, path: string, rules: PutR
   });
 }
 
-function taken(isCondition: boolean): Problem {
-  if (isCondition) return new Problem(412, 'PRECONDITION', 'there is an artifact of this name');
-  return new Problem(409, 'FILE_EXISTS', 'other bytes have this name; ?overwrite=true replaces them');
-}
-
-interface Before {
-  readonly name: string;
-  readonly overwrite: boolean;
-  readonly onlyIfNew: boolean;
-  readonly sha256: string | null;
-  readonly lengthBytes: number | null;
-}
-
-/** What is known to fail is told before the body comes. @throws Problem */
-async function checkBefore(exchange: Exchange, inside: Inside, before: Before): Promise<void> {
-  const row = await inside.depository.find(before.name);
-  const etag = row === null ? null : etagOf(row.sha256);
-  const noneMatch = header(exchange, 'if-none-match');
-  if (!isMatch(header(exchange, 'if-match'), etag) || !isNoneMatch(noneMatch, etag)) {
-    if (row !== null && noneMatch?.trim() === '*') throw taken(true);
-    throw new Problem(412, 'PRECONDITION', 'what has this name now is not what the request expects');
-  }
-  if (row === null || before.overwrite) return;
-  const isOther = before.sha256 !== null && before.sha256 !== row.sha256;
-  const isOtherLength = before.lengthBytes !== null && before.lengthBytes !== row.lengthBytes;
-  if (isOther || isOtherLength) throw taken(false);
-}
-
 async function remove(exchange: Exchange, inside: Inside, name: string): Promise<Answer> {
   checkGrant(exchange.grant, 'delete', name);
   const ifMatch = header(exchange, 'if-match');
@@ -247,6 +190,7 @@ export const COMMON_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   503: PROBLEM('not now: come again later'),
 };
 const PUT_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
+  202: { description: 'with `p2p`: the bytes are fetched from peers', type: 'application/json', schema: 'Arrival' },
   201: { description: 'new', type: 'application/json', schema: 'Artifact' },
   200: {
     description: 'the same bytes were there, or others were replaced',
@@ -311,6 +255,7 @@ export function artifactRoutes(inside: Inside): Route[] {
     answers: PUT_ANSWERS,
     handle: (exchange) => {
       const overwrite = exchange.query.overwrite === true;
+      if (exchange.query.p2p === '') return putByPeers(exchange, inside, exchange.params.path!);
       return put(exchange, inside, exchange.params.path!, { space: 'artifacts', overwrite, sha256: null });
     },
   };

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { hostname } from 'node:os';
 import { urlHost } from '../../net/address.js';
 import { INFO_HEADER } from '../depot-said.js';
+import { arrivalRoutes } from './arrival-routes.js';
 import { artifactRoutes } from './artifact-routes.js';
 import { folderRoutes } from './folder-routes.js';
 import type { GuardRules } from './guard.js';
@@ -45,6 +46,7 @@ export function routesOf(inside: Inside): Route[] {
       ...(inside.status === undefined ? [] : statusRoutes(inside.status)),
       ...listingRoutes(inside),
       ...artifactRoutes(inside),
+      ...arrivalRoutes(inside),
       ...pinRoutes(inside),
       ...swarmRoutes(inside),
       ...folderRoutes(inside),

@@ -3,6 +3,7 @@ import type { Catalogue } from '../catalogue/port.js';
 import type { FolderTorrents } from '../folders/folder-torrents.js';
 import type { Upcoming } from '../keep/decide.js';
 import type { NameFilter } from '../keep/keeper.js';
+import type { ByPeers } from '../p2p/port.js';
 import type { Depository } from '../publish-port.js';
 import type { Listeners } from './listeners.js';
 import type { StatusSource } from './status-source.js';
@@ -30,6 +31,8 @@ export type Artifacts = Pick<Depository, 'publish' | 'find' | 'read' | 'remove' 
 
 export interface Inside {
   readonly depository: Artifacts;
+  /** Without it nothing is published by peers. */
+  readonly byPeers?: ByPeers;
   readonly catalogue: Pick<Catalogue, 'list' | 'byInfoHash' | 'counts'>;
   /** What goes next by itself, the first first, of the names that are wanted. */
   readonly upcoming: (limit: number, isWanted: NameFilter) => Promise<readonly Upcoming[]>;

@@ -48,7 +48,7 @@ export const STATUS_TITLES: Readonly<Record<number, string>> = {
   405: 'Method not allowed',
   406: 'Not acceptable',
   408: 'Too slow',
-  409: 'Another artifact has this name',
+  409: 'Not as things are now',
   412: 'Precondition failed',
   413: 'Too large',
   414: 'The URL is too long',

@@ -52,6 +52,7 @@ export type Handler = (exchange: Exchange) => Promise<Answer | null> | Answer | 
 
 export type SchemaName =
   | 'Artifact'
+  | 'Arrival'
   | 'Listing'
   | 'Folder'
   | 'ListingOrFolder'

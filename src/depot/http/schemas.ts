@@ -20,6 +20,9 @@ export const PUT_QUERY = z.strictObject({
   'retention-days': whole(1, DEPOT_LIMITS.retentionDays)
     .optional()
     .describe('days until the artifact goes; without it the rule of the depot holds'),
+  p2p: mark
+    .optional()
+    .describe('the body is a .torrent of the bytes, as this depot would make it; they are then fetched from peers'),
   overwrite: flag.optional().describe('true: another artifact of this name is replaced; needs the scope delete, too'),
 });
 
@@ -52,6 +55,7 @@ export const NO_QUERY = z.strictObject({});
 
 export const HEX40 = z.string().regex(/^[0-9a-f]{40}$/);
 export const HEX64 = z.string().regex(/^[0-9a-f]{64}$/);
+export const HEX32 = z.string().regex(/^[0-9a-f]{32}$/);
 /** A part of a name as programs may make it: what may be the name of a file anywhere. More is taken than is shown. */
 export const NAME_PART = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._~+@=-]{1,255}$/);
 const TIME = z.iso.datetime();
@@ -106,6 +110,25 @@ export const PROBLEM = z
     code: z.string(),
   })
   .describe('What went wrong (RFC 9457)');
+
+export const ARRIVAL = z
+  .object({
+    name: z.string(),
+    sha256: HEX64.nullable().describe('as it was announced'),
+    lengthBytes: z.int().min(0),
+    infoHash: HEX40,
+    state: z
+      .enum(['receiving', 'resting', 'storing', 'done', 'failed'])
+      .describe('resting: nobody gave anything for a while; the same PUT goes on with what came'),
+    receivedBytes: z.int().min(0).describe('verified'),
+    peers: z.int().min(0),
+    url: z.string().describe('where this is told'),
+    announceUrl: z.string().describe('tracker: whoever announces there is found by the depot'),
+    peerPort: z.int().nullable().describe('where the depot itself takes peers; null: nowhere'),
+    artifact: ARTIFACT.nullable().describe('of one that is done'),
+    problem: PROBLEM.nullable().describe('of one that has failed; its status is that of a PUT of the bytes'),
+  })
+  .describe('An artifact on its way from peers');
 
 export const VERSION = z.object({ name: z.literal('swarmhaul'), version: z.string() });
 
@@ -200,6 +223,7 @@ export const SCHEMAS = {
   Folder: FOLDER,
   ListingOrFolder: z.union([LISTING, FOLDER]),
   Problem: PROBLEM,
+  Arrival: ARRIVAL,
   Version: VERSION,
   Readiness: READINESS,
   Status: STATUS,

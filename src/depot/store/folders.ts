@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { link, lstat, mkdir, open, readdir, rm, statfs, unlink } from 'node:fs/promises';
+import { link, lstat, mkdir, open, readdir, rm, unlink } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { choosePieceLength } from '../../content/create.js';
@@ -16,7 +16,7 @@ import { stampOf } from '../../storage/stamp-files.js';
 import { isUnchanged } from '../../work/file-stamp.js';
 import { DiskThread, type Settlement } from '../disk-threads.js';
 import { DEPOT_LIMITS } from '../limits.js';
-import { isOneOf, passOver } from './codes.js';
+import { CANNOT_LINK, isOneOf, passOver } from './codes.js';
 import { type Force, GroupCommit, type Hands } from './group.js';
 import { KnownBlobs, READ_FLAGS } from './known-blobs.js';
 import { isSha256, Layout, SMALL_BYTES } from './layout.js';
@@ -35,7 +35,7 @@ import type {
   VerifyOptions,
 } from './port.js';
 import { changed, readSlices } from './reading.js';
-import { Room } from './room.js';
+import { Room, spaceOf } from './room.js';
 import { encodeNote, encodeRecord, parseNotes } from './sidecar.js';
 import { FolderUpload, type Uploads } from './upload.js';
 import { hashFile } from './verify.js';
@@ -126,19 +126,28 @@ export class FolderStore implements BlobStore {
   }
 
   async create(options: UploadOptions): Promise<BlobUpload> {
+    return (await this.#begin(options, (upload) => upload.begin()))!;
+  }
+
+  adopt(file: string, options: UploadOptions): Promise<BlobUpload | null> {
+    return this.#begin(options, (upload) => upload.adopt(file));
+  }
+
+  /** @param begin false: nothing came of it */
+  async #begin(options: UploadOptions, begin: (upload: FolderUpload) => Promise<boolean>): Promise<BlobUpload | null> {
     this.#check();
     const number = ++this.#lastUpload;
     const path = this.#layout.temporary(`${this.#run}-${number}`);
     const upload = new FolderUpload(number, path, options, this.#uploads, () => this.#hasher());
     this.#open.add(upload);
+    let isBegun = false;
     try {
-      await upload.begin();
-    } catch (error) {
-      await this.#drop(upload);
-      throw error;
+      isBegun = await begin(upload);
+    } finally {
+      if (!isBegun) await this.#drop(upload);
     }
     upload.onOver = () => this.#open.delete(upload);
-    return upload;
+    return isBegun ? upload : null;
   }
 
   async commit(given: BlobUpload, note: NameNote | null): Promise<BlobStat> {
@@ -214,7 +223,7 @@ export class FolderStore implements BlobStore {
     } catch (error) {
       await this.leave(sha256, fileName);
       // Without hard links no engine finds it there.
-      if (isOneOf(error, ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'])) return null;
+      if (isOneOf(error, CANNOT_LINK)) return null;
       throw fromSystemError(error, 'link', place);
     }
   }
@@ -301,13 +310,8 @@ export class FolderStore implements BlobStore {
     }
   }
 
-  async space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number } | null> {
-    try {
-      const { bavail, blocks, bsize } = await statfs(this.#claim.root);
-      return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
-    } catch (error) {
-      throw fromSystemError(error, 'look at', this.#claim.root);
-    }
+  space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
+    return spaceOf(this.#claim.root);
   }
 
   async close(): Promise<void> {

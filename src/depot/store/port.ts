@@ -80,6 +80,12 @@ export interface VerifyOptions {
 export interface BlobStore {
   create(options: UploadOptions): Promise<BlobUpload>;
   /**
+   * An upload whose bytes are all written: those of this file of ours, which nobody writes to any more. It stays where
+   * it is, and is the caller's to remove; after `commit` it may be the blob itself. Null: this store (which may leave
+   * the method out), or this file system, cannot, and the bytes have to be written.
+   */
+  adopt?(file: string, options: UploadOptions): Promise<BlobUpload | null>;
+  /**
    * Durable when it resolves: data synced, renamed, folder synced, sidecar written with that note. Where the blob is
    * there already and good, that one stays and the upload is dropped. Nobody commits or removes the same blob
    * meanwhile: the caller's lock. The upload is over, whatever becomes of it.

@@ -3,13 +3,23 @@
  * room again. The disk is asked now and then, and at each time when there is little left.
  */
 import { statfs } from 'node:fs/promises';
-import { HaulError } from '../../errors.js';
+import { fromSystemError, HaulError } from '../../errors.js';
 import { DEPOT_LIMITS } from '../limits.js';
 
 const SHARE_MIN = 0.05;
 /** The answer of the disk holds so long, unless it says that there is little. */
 const FRESH_MS = 1_000;
 const LITTLE = 64;
+
+/** @throws HaulError of the file system */
+export async function spaceOf(folder: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
+  try {
+    const { bavail, blocks, bsize } = await statfs(folder);
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+  } catch (error) {
+    throw fromSystemError(error, 'look at', folder);
+  }
+}
 
 export class Room {
   readonly #folder: string;

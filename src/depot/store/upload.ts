@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, open, statfs, unlink } from 'node:fs/promises';
+import { type FileHandle, link, open, statfs, unlink } from 'node:fs/promises';
 import { choosePieceLength } from '../../content/create.js';
 import { fromSystemError, HaulError } from '../../errors.js';
 import { systemError } from '../../native/errno.js';
@@ -18,7 +18,7 @@ import { stampOf } from '../../storage/stamp-files.js';
 import type { FileStamp } from '../../work/file-stamp.js';
 import type { DiskThread } from '../disk-threads.js';
 import { DEPOT_LIMITS } from '../limits.js';
-import { isOneOf } from './codes.js';
+import { CANNOT_LINK, isOneOf } from './codes.js';
 import { SMALL_BYTES } from './layout.js';
 import type { BlobUpload, FinishedUpload, UploadOptions } from './port.js';
 
@@ -31,6 +31,9 @@ const CRUMBS = 128;
 const CRUMB_BYTES = 512;
 /** A message to the thread for each. */
 const HASH_STEP_BYTES = 8 * MIB;
+/** Of a file that lay there already: it is not read as it comes. */
+const HASH_MOST_BYTES = 64 * MIB;
+const MODE = 0o444;
 const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 /** A file system that has no fallocate tells when it is full later on. */
 const CANNOT_RESERVE = ['EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EINVAL'];
@@ -100,20 +103,45 @@ export class FolderUpload implements BlobUpload {
    * Asks for the space of one that is known to be long. Where that takes as long as to write it (memory is cleared),
    * a part at a time, while bytes come.
    */
-  async begin(): Promise<void> {
+  async begin(): Promise<true> {
     const { lengthBytes } = this.#options;
     await this.#shared.claim(lengthBytes ?? SMALL_BYTES);
-    if (lengthBytes === null || lengthBytes <= SMALL_BYTES) return;
+    if (lengthBytes === null || lengthBytes <= SMALL_BYTES) return true;
     await this.#open();
     try {
       const { type, bavail, bsize } = await statfs(this.path);
-      if (!isSupported()) return;
+      if (!isSupported()) return true;
       if (fileSystemOf(type).hasNoDevice !== true) await this.#reserve(0, lengthBytes);
       else if (bavail * bsize < lengthBytes) throw systemError('ENOSPC', 'fallocate');
       else this.#reserving = this.#reserveAll(lengthBytes);
+      return true;
     } catch (error) {
       throw await this.#fail(error, 'reserve');
     }
+  }
+
+  /**
+   * Instead of `begin` and `write`: its bytes are those of a file that is there, and gets a second name here. False: it
+   * cannot have one, or is short, and lies elsewhere in another way.
+   */
+  async adopt(file: string): Promise<boolean> {
+    try {
+      await link(file, this.path);
+      this.#hasFile = true;
+      this.#handle = await whenRoom(() => open(this.path, constants.O_RDONLY | constants.O_NOFOLLOW));
+      const status = await this.#handle.stat();
+      if (!status.isFile()) throw new Error('it is no file');
+      if (status.size <= SMALL_BYTES) return false;
+      await this.#handle.chmod(MODE);
+      this.#fileBytes = status.size;
+      this.#acceptedBytes = status.size;
+      this.#shared.fileBytes += status.size;
+    } catch (error) {
+      if (!this.#hasFile && isOneOf(error, CANNOT_LINK)) return false;
+      throw await this.#fail(error, 'take over');
+    }
+    this.#beginHashing();
+    return true;
   }
 
   /** Never rejects. */
@@ -163,11 +191,13 @@ export class FolderUpload implements BlobUpload {
     this.#check();
     const { lengthBytes } = this.#options;
     if (lengthBytes !== null && this.#acceptedBytes < lengthBytes) throw mismatch(lengthBytes, 'fewer');
+    if (lengthBytes !== null && this.#acceptedBytes > lengthBytes) throw mismatch(lengthBytes, 'more');
     await this.#writing;
     await this.#reserving;
     this.#check();
     const isHeld = !this.#hasFile && this.#heldBytes <= SMALL_BYTES;
     if (!isHeld) await this.#flush();
+    await this.#hashMost();
     this.#check();
     this.#finished = isHeld ? this.#finishHeld() : await this.#finishFile();
     this.#state = 'finished';
@@ -211,7 +241,7 @@ export class FolderUpload implements BlobUpload {
 
   async #open(): Promise<void> {
     try {
-      this.#handle = await whenRoom(() => open(this.path, FLAGS, 0o444));
+      this.#handle = await whenRoom(() => open(this.path, FLAGS, MODE));
       this.#hasFile = true;
       if (this.#state === 'over') {
         // It was given up meanwhile, and nobody looks here again.
@@ -222,6 +252,10 @@ export class FolderUpload implements BlobUpload {
     } catch (error) {
       throw await this.#fail(error, 'create');
     }
+    this.#beginHashing();
+  }
+
+  #beginHashing(): void {
     const hashing = this.#thread();
     this.#hashing = hashing;
     hashing.beginHash(this.#number, {
@@ -235,6 +269,16 @@ export class FolderUpload implements BlobUpload {
         this.#onHashed?.();
       },
     });
+  }
+
+  /** What was not hashed while it came is, in steps: others have that thread, too, and it can be given up. */
+  async #hashMost(): Promise<void> {
+    while (this.#fileBytes - this.#toldBytes > HASH_MOST_BYTES && this.#failure === null) {
+      this.#toldBytes += HASH_MOST_BYTES;
+      this.#hashing!.hash(this.#number, this.path, this.#toldBytes, this.#pieceLengthBytes);
+      while (this.#hashedBytes < this.#toldBytes && this.#failure === null)
+        await new Promise<void>((resolve) => (this.#onHashed = resolve));
+    }
   }
 
   /** Never rejects: what fails is told by the next call. */
