@@ -7,6 +7,7 @@
  *   lastSec, timesIdeal   the last curl; ÷ the bound that the links set (support/swarm-ideal.ts). Bar: 1.3
  *   copies                bytes that left the depot's link ÷ the image. Bar: 1.5
  *   peerShare             of what agents got, from each other
+ *   cpuSecPerGb           of an agent: what it fetched, gave to others and handed to its curl, per GB of the image
  *   machineBusyShare      of all cores: near 1 it was the machine, not the links, that set the time
  */
 import { mkdir } from 'node:fs/promises';
@@ -23,6 +24,7 @@ import { type CapMethod, openCaps, type Place, sentBytes } from './support/caps.
 import { changeImage, curl, makeImage, type Running, startAgent, startDepot, WRITER } from './support/depot-world.js';
 import { defaultFolder } from './support/job.js';
 import { count, length, makeFolder } from './support/options.js';
+import { sampleProcess } from './support/procstat.js';
 import { Results } from './support/results.js';
 import { idealLastSec, quantile } from './support/swarm-ideal.js';
 
@@ -111,6 +113,11 @@ async function checkAll(machines: readonly Machine[], original: string): Promise
   }
 }
 
+function cpuSecOf({ child }: Running): number {
+  const { userSeconds, systemSeconds } = sampleProcess(child.pid).process;
+  return userSeconds + systemSeconds;
+}
+
 async function peerShare(agents: readonly Running[]): Promise<number> {
   let [peers, all] = [0, 0];
   for (const { child } of agents) {
@@ -151,19 +158,23 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
       urlOf = () => `${url}/image.raw`;
     }
     const before = await sentBytes(source);
+    const cpuBefore = agents.map(cpuSecOf);
     const timesBefore = machineTimes();
     const seconds = await fetchAll(scope, machines, urlOf);
     const machineBusyShare = busyBetween(timesBefore, machineTimes());
     const copies = ((await sentBytes(source)) - before) / imageBytes;
     await checkAll(machines, image);
     const lastSec = Math.max(...seconds);
+    const cpuSec = agents.reduce((sum, agent, index) => sum + cpuSecOf(agent) - cpuBefore[index]!, 0);
     return {
       lastSec,
       p50Sec: quantile(seconds, 0.5),
       timesIdeal: lastSec / idealSec(plan, imageBytes),
       copies,
       machineBusyShare,
-      ...(who === 'depot' ? { peerShare: await peerShare(agents) } : {}),
+      ...(who === 'depot'
+        ? { peerShare: await peerShare(agents), cpuSecPerGb: (cpuSec * 1e9) / imageBytes / plan.agents }
+        : {}),
     };
   } finally {
     await scope.close();
