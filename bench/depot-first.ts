@@ -39,7 +39,13 @@ async function first(scope: Scope, root: string, lengthBytes: number, steps: Fir
   const image = path.join(work, path.basename(steps.image));
   await makeImage(image, lengthBytes);
   await run(scope, 'git', ['clone', '-q', PACKAGE_ROOT, clone], { timeoutMs: STEP_MS });
-  const env = { npm_config_prefix: prefix, PATH: `${path.join(prefix, 'bin')}:${process.env.PATH}` };
+  // Another prefix would hide the global configuration, with it the certificate of a registry: each try fails then.
+  const globalConfig = (await run(scope, 'npm', ['config', 'get', 'globalconfig'])).trim();
+  const env = {
+    npm_config_prefix: prefix,
+    npm_config_globalconfig: globalConfig,
+    PATH: `${path.join(prefix, 'bin')}:${process.env.PATH}`,
+  };
   const shell = (line: string, cwd: string) => run(scope, 'sh', ['-c', line], { cwd, env, timeoutMs: STEP_MS });
   const daemon = (line: string) => startChild(scope, 'sh', ['-c', `exec ${line} ${ANYWHERE}`], { cwd: work, env });
   const figures: Record<string, number> = {};
