@@ -32,6 +32,10 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
   limits: { about: 'rate limits: how well they hold and what they cost', load: () => import('./limits.js') },
   'depot-agent': { about: 'an agent against curl and nginx: alone, liars, …', load: () => import('./depot-agent.js') },
   'depot-swarm': { about: 'a depot and 20 agents behind thin links', load: () => import('./depot-swarm.js') },
+  'depot-peers': {
+    about: 'announces with Redis behind, and with Redis stopped',
+    load: () => import('./depot-peers.js'),
+  },
   'depot-idle': { about: 'a depot with 10,000 artifacts and an agent, at rest', load: () => import('./depot-idle.js') },
   'depot-first': { about: 'npm ci to the first artifact by an agent', load: () => import('./depot-first.js') },
   'depot-folder': {

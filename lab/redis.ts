@@ -9,13 +9,18 @@ import { until } from './wait.js';
 export const REDIS = '/usr/bin/redis-server';
 const START_MS = 10_000;
 
+/** The whole command line, changed. */
+type Launch = (words: readonly string[]) => [string, string[]];
+
 export class RedisServer {
   readonly port: number;
   readonly #folder: string;
   readonly #words: readonly string[];
+  readonly #launch: Launch;
   #running: { readonly scope: Scope; readonly child: Child } | null = null;
 
-  constructor(folder: string, port: number, words: readonly string[]) {
+  constructor(folder: string, port: number, words: readonly string[], launch: Launch) {
+    this.#launch = launch;
     this.#folder = folder;
     this.port = port;
     this.#words = words;
@@ -34,7 +39,7 @@ export class RedisServer {
     const scope = new Scope();
     const words = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder];
     words.push('--save', '', '--appendonly', 'no', '--logfile', path.join(this.#folder, 'log'), ...this.#words);
-    this.#running = { scope, child: startChild(scope, REDIS, words) };
+    this.#running = { scope, child: startChild(scope, ...this.#launch([REDIS, ...words])) };
     await until('redis listens', START_MS, () => accepts('127.0.0.1', this.port));
   }
 
@@ -46,8 +51,12 @@ export class RedisServer {
 }
 
 /** Ends with the scope. @param words more of its command line */
-export async function startRedis(scope: Scope, words: readonly string[] = []): Promise<RedisServer> {
-  const server = new RedisServer(await tempFolder(scope), await freePort('127.0.0.1'), words);
+export async function startRedis(
+  scope: Scope,
+  words: readonly string[] = [],
+  launch: Launch = ([command = '', ...rest]) => [command, rest],
+): Promise<RedisServer> {
+  const server = new RedisServer(await tempFolder(scope), await freePort('127.0.0.1'), words, launch);
   scope.defer(() => server.stop());
   await server.start();
   return server;
