@@ -98,16 +98,19 @@ async function measureNew(kind: Kind, crowd: number, cores: Cores): Promise<Reco
     const shape = { swarms, peers: Math.ceil(crowd / swarms), connections: 1, sockets: 4, outstanding: 32 };
     const announces = swarms * shape.peers;
     const running = await start(scope, kind, swarms, cores);
-    const before = performance.now();
+    const began = performance.now();
+    const before = sampleProcess(running.pid);
     const { seconds } = await udpLoad(running.port, shape, { seconds: 300, announces }, cores);
+    const cpu = cpuSeconds(usedBetween(before, sampleProcess(running.pid)).process);
     const told = await until('all is told', SETTLE_MS, async () => {
       const state = await running.state();
       return (state.waiting ?? 0) === 0 || kind === 'redis stopped' ? state : false;
     });
-    const settledSec = (performance.now() - before) / 1000;
+    const settledSec = (performance.now() - began) / 1000;
     if (told.peers !== announces) throw new Error(`${kind}: ${told.peers} peers`);
     const residentMiB = sampleProcess(running.pid).residentBytes / 2 ** 20;
-    const figures: Record<string, number> = { announcesPerSec: announces / seconds, residentMiB };
+    const cpuMicrosPerAnnounce = (cpu * 1e6) / announces;
+    const figures: Record<string, number> = { announcesPerSec: announces / seconds, cpuMicrosPerAnnounce, residentMiB };
     if (kind !== 'redis') return figures;
     const redisMiB = sampleProcess(running.redis!.pid).residentBytes / 2 ** 20;
     return { ...figures, redisMiB, settledSec, droppedPeers: told.dropped ?? 0 };

@@ -52,7 +52,7 @@ const LOOKS_IN_SWARM = 16;
 const LOOKS_ANYWHERE = 64;
 /** A swarm of more peers than this does not give way to another. */
 const SMALL_SWARM_PEERS = 16;
-/** Another's word counts against what was announced here when it is so much newer: ours comes back to us, rounded. */
+/** Another's word counts when it is so much newer than ours, which comes back to us. */
 const TIE_S = 2;
 const CLOCK_SLACK_S = 0.25;
 /** Entries of one address that are a crowd, and peers of a swarm that it can hide. */
@@ -176,7 +176,7 @@ export class Swarms {
     const slot = table?.find(compact) ?? -1;
     if (swarm === undefined || table === undefined || slot < 0) {
       this.restore({ infoHash, downloaded: 0 }, { compact, peerId, isSeed, zone, ageS }, nowMs, ageS);
-    } else if (seenAtS >= table.seenAtS(slot) + (table.sharedAtS(slot) > 0 ? TIE_S : 0)) {
+    } else if (seenAtS >= table.seenAtS(slot) && seenAtS >= table.sharedAtS(slot) + TIE_S) {
       table.markShared(this.#put(swarm, table, slot, compact, { peerId, isSeed, zone }, seenAtS), 0);
     }
   }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AnnounceQuery } from '../../src/tracker/query.js';
 import { PeerSharing } from '../../src/tracker/shared/sharing.js';
-import { WAITING_MAX } from '../../src/tracker/shared/waiting.js';
+import { WAITING_MAX, WaitingWrites } from '../../src/tracker/shared/waiting.js';
 import type { SwarmView } from '../../src/tracker/swarm-view.js';
 import { Swarms, type SwarmsOptions } from '../../src/tracker/swarms.js';
 import { SharedModel } from './shared-model.js';
@@ -298,13 +298,42 @@ test('a table that takes nothing is told of, and read on', async () => {
   assert.deepEqual([one.names(1), other.names(2)], [[2], [1]]);
 });
 
-test('what waits is bounded while the table is away, and counted', async () => {
-  const { clock, one, model } = await two();
-  model.away = 'away';
-  await pass(clock, 1_250, one);
+test('of more than can be told at once nothing is lost, and what waits is bounded', async () => {
+  const { clock, one, other } = await two();
+  const hashes = Array.from({ length: 200 }, (_, k) => `${k}`.padEnd(20, 'h'));
+  for (const hash of hashes) for (let last = 1; last <= 200; last++) one.announce(last, {}, hash);
+  assert.ok(one.sharing.state.waiting <= 10_001, `${one.sharing.state.waiting}`);
+  for (const hash of hashes) other.announce(250, {}, hash);
+  await pass(clock, 15_000, one, other);
+  for (const hash of hashes) assert.deepEqual(other.counts(hash), [0, 201]);
+  assert.deepEqual([one.sharing.state.dropped, one.sharing.state.waiting], [0, 0]);
+});
+
+test('words of one batch are read in the order in which they were said', () => {
+  const waiting = new WaitingWrites();
+  const words = ['l', 'x', 'l', 'm', 's', 'n'];
+  for (const word of words) waiting.push({ infoHash: HASH, word, drops: word === 'x' || word === 's' ? ['l'] : [] });
+  const taken = waiting.take(100);
+  assert.deepEqual(
+    taken.map(({ word }) => word),
+    words,
+  );
+  // The last of them now, and those that say the same of the order together.
+  assert.deepEqual(
+    taken.map(({ ageMs }) => ageMs),
+    [4, 3, 2, 2, 1, 0].map((turns) => turns / 16),
+  );
+  assert.equal(waiting.count, 0);
+});
+
+test('farewells beyond the bound are dropped, the oldest first, and counted', async () => {
+  const { clock, one, other, model } = await two();
   for (let k = 0; k < WAITING_MAX + 10; k++) one.announce(1, { event: 'stopped' });
-  assert.equal(one.sharing.state.waiting, WAITING_MAX);
-  assert.equal(one.sharing.state.dropped, 10);
+  assert.deepEqual([one.sharing.state.waiting, one.sharing.state.dropped], [WAITING_MAX, 10]);
+  model.away = 'away';
+  await pass(clock, 1_250, one, other);
+  one.announce(1, { event: 'stopped' });
+  assert.equal(one.sharing.state.waiting, 0);
 });
 
 test('words that are none, or of the future, change nothing and are counted', async () => {

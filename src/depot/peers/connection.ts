@@ -59,6 +59,8 @@ async function connect(
     // We connect anew ourselves, and keep what waits ourselves.
     socket: { ...socket, connectTimeout: timeoutMs, reconnectStrategy: false },
     disableOfflineQueue: true,
+    // An exchange has one time-out, not each of its commands one.
+    commandOptions: { timeout: 0 },
     RESP: 2,
     maintNotifications: 'disabled',
     disableClientInfo: true,

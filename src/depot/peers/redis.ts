@@ -30,7 +30,7 @@ const PAGE_WORDS = 500;
 /** Words of one command. */
 const WORDS_PER_COMMAND = 500;
 /** Words come a little out of order: by the way to Redis, and as its clock is only known so well. */
-const OVERLAP_MS = 1_000;
+const OVERLAP_MS = 500;
 /** Words this far in the future are of a clock a little ahead; what is beyond is nobody's. */
 const AHEAD_MS = 5_000;
 /** A key is tidied after this, or after so many words. */
@@ -178,7 +178,7 @@ export class RedisTable implements SharedTable {
       if (drops.size > 0) send(0, ['ZREM', key, ...drops]);
       let command = ['ZADD', key];
       for (const [word, ageMs] of words) {
-        command.push(String(Math.round(nowMs + SHARED_FOR_MS - ageMs)), word);
+        command.push(String(nowMs + SHARED_FOR_MS - ageMs), word);
         if (command.length < 2 + 2 * WORDS_PER_COMMAND) continue;
         send(WORDS_PER_COMMAND, command);
         command = ['ZADD', key];

@@ -27,11 +27,19 @@ const WARM_LOOKS = 250;
 const BEAT_MS = 1_000;
 /** An announce that says what is known already is written again after this: a hammering client costs nothing. */
 const REFRESH_S = 30;
-/** Of one exchange: a few milliseconds of work. */
+/** Of one exchange, a few milliseconds of work: words of one swarm go together, and commands cost more than words. */
 const WRITES_AT_ONCE = 2_000;
 const READS_AT_ONCE = 64;
-/** Exchanges of one tick while there is more to do. */
+/** Of one tick, however much there is to do: announces have the rest of the core. */
+const WRITES_PER_TICK = 8_000;
+const WORDS_READ_PER_TICK = 12_000;
 const EXCHANGES_PER_TICK = 32;
+/** Above so many that wait peers are marked instead, and told when these are. */
+const QUEUED_MAX = 10_000;
+/** What `PeerTable.sharedAtS` says of a peer that waits to be told. */
+const UNTOLD_S = 1;
+/** Who was silent for longer is not told of later: it may be gone, and would seem to have spoken now. */
+const UNTOLD_SILENT_S = 150;
 /** Words taken in one go; then announces have their turn. */
 const WORDS_AT_ONCE = 1_000;
 /** Swarms that wait to be read; who asks for one more is answered from our own table alone. */
@@ -67,6 +75,7 @@ export interface SharingState {
   readonly read: number;
   /** Words that were none, and keys that hold something else. */
   readonly foreign: number;
+  /** Words that wait; at least 1 while peers do that are told when these are. */
   readonly waiting: number;
 }
 
@@ -89,6 +98,9 @@ export class PeerSharing implements Sharing {
   #warmAt = 0;
   /** What is said again, while it is. */
   #retold: Generator<void> | null = null;
+  #hasUntold = false;
+  #writesLeft = WRITES_AT_ONCE;
+  #readsLeft = 0;
   #writtenCount = 0;
   #lostCount = 0;
   #readCount = 0;
@@ -105,7 +117,7 @@ export class PeerSharing implements Sharing {
       dropped: this.#waiting.droppedCount + this.#lostCount,
       read: this.#readCount,
       foreign: this.#foreignCount,
-      waiting: this.#waiting.count,
+      waiting: this.#waiting.count + Number(this.#hasUntold || this.#retold !== null),
     };
   }
 
@@ -123,11 +135,14 @@ export class PeerSharing implements Sharing {
   ): void {
     if (before === null && nowS - table.sharedAtS(slot) < REFRESH_S) return;
     if (!this.#options.sharesLoopback && table.isLoopback(slot)) return;
+    if (this.#trouble !== null || this.#waiting.count >= QUEUED_MAX) {
+      table.markShared(slot, UNTOLD_S);
+      this.#hasUntold = true;
+      return;
+    }
     table.markShared(slot, nowS);
-    // All of it is said again when the table is back.
-    if (this.#trouble !== null) return;
     const word = encodeWord(said.isSeed ? 'seed' : 'leech', table.address(slot), said.peerId, said.zone ?? '');
-    this.#waiting.push({ infoHash, word, saidAtMs: this.#options.now(), drops: before === null ? [] : [before] });
+    this.#waiting.push({ infoHash, word, drops: before === null ? [] : [before] });
   }
 
   left(
@@ -137,10 +152,12 @@ export class PeerSharing implements Sharing {
     isKnown: boolean,
   ): void {
     if (!this.#options.sharesLoopback && isLoopback(compact, 0, compact.length)) return;
+    // Said later it would end what began meanwhile.
+    if (this.#trouble !== null) return;
     const drops = [encodeWord('seed', compact, peerId, zone), encodeWord('leech', compact, peerId, zone)];
     // Who was never here leaves no word: anybody can say goodbye in any name.
     const word = isKnown ? encodeWord('stopped', compact, peerId, this.#options.id) : null;
-    this.#waiting.push({ infoHash, word, saidAtMs: this.#options.now(), drops });
+    this.#waiting.push({ infoHash, word, drops });
   }
 
   wanted(infoHash: string, known: SwarmCopy | null, nowMs: number): void {
@@ -185,11 +202,15 @@ export class PeerSharing implements Sharing {
       this.#beatAtMs = nowMs;
       if (!(await this.#beat())) return;
     }
+    this.#writesLeft = WRITES_PER_TICK;
+    this.#readsLeft = WORDS_READ_PER_TICK;
     for (let k = 0; k < EXCHANGES_PER_TICK && this.#trouble === null; k++) {
+      if (this.#hasUntold && this.#retold === null && this.#waiting.count === 0) this.#retold = this.#retell(UNTOLD_S);
       while (this.#retold !== null && this.#waiting.count < WRITES_AT_ONCE) {
         if (this.#retold.next().done === true) this.#retold = null;
       }
-      if (this.#waiting.count === 0 && this.#wanted.length === 0) return;
+      const canWrite = this.#waiting.count > 0 && this.#writesLeft > 0;
+      if (!canWrite && (this.#wanted.length === 0 || this.#readsLeft <= 0)) return;
       await this.#exchange();
     }
   }
@@ -206,12 +227,9 @@ export class PeerSharing implements Sharing {
 
   async #exchange(): Promise<void> {
     const nowMs = this.#options.now();
-    const writes = this.#waiting.take(WRITES_AT_ONCE).map(({ saidAtMs, ...write }) => ({
-      ...write,
-      ageMs: Math.max(0, nowMs - saidAtMs),
-    }));
-    const reads = this.#wanted.slice(0, READS_AT_ONCE);
-    this.#wanted = this.#wanted.slice(READS_AT_ONCE);
+    const writes = this.#waiting.take(Math.min(WRITES_AT_ONCE, this.#writesLeft));
+    this.#writesLeft -= writes.length;
+    const reads = this.#wanted.splice(0, this.#readsLeft > 0 ? READS_AT_ONCE : 0);
     for (const { copy } of reads) copy.readAtMs = nowMs;
     try {
       const asked = reads.map(({ infoHash, copy }) => ({ infoHash, cursor: this.#cursorOf(copy) }));
@@ -243,6 +261,7 @@ export class PeerSharing implements Sharing {
       copy.isQueued = false;
       if (!page.isLast) this.#want(infoHash, copy, nowMs);
       inOneGo += page.words.length;
+      this.#readsLeft -= page.words.length;
       if (inOneGo < WORDS_AT_ONCE) continue;
       inOneGo = 0;
       await this.#options.pause();
@@ -308,11 +327,12 @@ export class PeerSharing implements Sharing {
       if (!this.#isTold) log?.('warn', `${name}: ${trouble}; meanwhile only peers that announce here are named`);
       this.#isTold = true;
       for (const { copy } of this.#wanted.splice(0)) copy.isQueued = false;
+      this.#waiting.clear();
       return;
     }
     this.#isTold = false;
     log?.('info', `${name}: peers are shared`);
-    this.#retold = this.#retell();
+    this.#retold = this.#retell(Number.POSITIVE_INFINITY);
     this.#readAgain(now() + AGAIN_MS);
   }
 
@@ -321,16 +341,22 @@ export class PeerSharing implements Sharing {
     this.#againAtMs = nextMs;
   }
 
-  /** Says again what was announced here, swarm by swarm. Tables may change meanwhile: who is missed comes again. */
-  *#retell(): Generator<void> {
+  /**
+   * Says again what was announced here and told up to then, swarm by swarm. Tables may change meanwhile: who is missed
+   * comes again. It is said as of now, or nobody would read it who has read what was said since.
+   */
+  *#retell(toldUntilS: number): Generator<void> {
     const { swarms, now } = this.#options;
+    this.#hasUntold = false;
     for (let at = 0; at < swarms.list.length; at++) {
       const { infoHash, table4, table6 } = swarms.list[at]!;
       for (const table of [table4, table6]) {
         for (let slot = 0; slot < table.count; slot++) {
-          if (table.sharedAtS(slot) === 0) continue;
-          const saidAtMs = Math.min(now(), table.seenAtS(slot) * 1000);
-          this.#waiting.push({ infoHash, word: wordOf(table, slot), saidAtMs, drops: [] });
+          const nowS = Math.floor(now() / 1000);
+          const toldS = table.sharedAtS(slot);
+          if (toldS === 0 || toldS > toldUntilS || table.seenAtS(slot) < nowS - UNTOLD_SILENT_S) continue;
+          table.markShared(slot, nowS);
+          this.#waiting.push({ infoHash, word: wordOf(table, slot), drops: [] });
           yield;
         }
       }
