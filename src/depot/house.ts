@@ -12,6 +12,7 @@ import type { Artifacts } from './http/inside.js';
 import { ClockFile, systemClocks } from './keep/clock-file.js';
 import type { Fullness, KeepRules, Upcoming } from './keep/decide.js';
 import { Keeper, type NameFilter } from './keep/keeper.js';
+import { isUsedElsewhere, tellUse, USE_TOLD_MS } from './keep/shared-use.js';
 import { DepotMetrics } from './metrics.js';
 import type { BlobStore, ByteRange } from './store/port.js';
 
@@ -69,22 +70,29 @@ function rulesOf({ idleDays, maxBytes, maxDiskPercent }: HouseParts['options']):
   };
 }
 
-/** Blobs that somebody reads by HTTP, so often. */
+/** Who reads by HTTP: how often each blob, and each name. */
 class Readers {
   readonly #counts = new Map<string, number>();
 
-  has(sha256: string): boolean {
-    return this.#counts.has(sha256);
+  /** @param key SHA-256 or full name */
+  has(key: string): boolean {
+    return this.#counts.has(key);
   }
 
-  async *read(sha256: string, slices: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    this.#counts.set(sha256, (this.#counts.get(sha256) ?? 0) + 1);
+  get names(): string[] {
+    return [...this.#counts.keys()].filter((key) => key.includes('/'));
+  }
+
+  async *read({ sha256, name }: ArtifactRow, slices: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for (const key of [sha256, name]) this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
     try {
       yield* slices;
     } finally {
-      const left = this.#counts.get(sha256)! - 1;
-      if (left === 0) this.#counts.delete(sha256);
-      else this.#counts.set(sha256, left);
+      for (const key of [sha256, name]) {
+        const left = this.#counts.get(key)! - 1;
+        if (left === 0) this.#counts.delete(key);
+        else this.#counts.set(key, left);
+      }
     }
   }
 }
@@ -100,14 +108,18 @@ export async function openHouse(parts: HouseParts): Promise<House> {
     usedBytes: catalogue.isShared ? (await catalogue.counts()).blobBytes : store.usedBytes,
     disk: rules.diskShare === null ? null : await store.space(),
   });
-  const keeper = new Keeper({
+  let using: NodeJS.Timeout | undefined;
+  const keeper: Keeper = new Keeper({
     rules,
     catalogue,
     remove: (name, onlyIf) => artifacts.remove(name, onlyIf),
     fullness,
     turn: (look) => catalogue.turn('keep', look),
-    isInUse: ({ name, sha256, infoHash }) =>
-      readers.has(sha256) || (infoHash !== null && engine.get(infoHash) !== null) || folders.isInUse(name),
+    isInUse: ({ name, sha256, infoHash, usedMs }) =>
+      readers.has(sha256) ||
+      (infoHash !== null && engine.get(infoHash) !== null) ||
+      folders.isInUse(name) ||
+      (catalogue.isShared && isUsedElsewhere(usedMs, keeper.nowMs())),
     copies: (row) => copiesOf(tracker, row),
     clocks: systemClocks,
     lastWallMs: clock.lastWallMs,
@@ -134,8 +146,14 @@ export async function openHouse(parts: HouseParts): Promise<House> {
     rules,
     next: (limit, isWanted) => keeper.next(limit, isWanted),
     nowMs: () => keeper.nowMs(),
-    start: () => keeper.start(),
+    start: () => {
+      keeper.start();
+      if (!catalogue.isShared) return;
+      using = setInterval(() => void tellUse(parts, readers.names, keeper.nowMs()), USE_TOLD_MS);
+      using.unref();
+    },
     close: async () => {
+      clearInterval(using);
       await keeper.stop();
       metrics.close();
     },
@@ -155,7 +173,7 @@ function watched(inner: Artifacts, readers: Readers, keeper: Keeper, isFull: () 
         throw error;
       }
     },
-    read: (row: ArtifactRow, range: ByteRange) => readers.read(row.sha256, inner.read(row, range)),
+    read: (row: ArtifactRow, range: ByteRange) => readers.read(row, inner.read(row, range)),
   };
 }
 

@@ -12,12 +12,11 @@ import type { Catalogue } from './catalogue/port.js';
 import { Locks } from './locks.js';
 import { fileNameOf } from './names.js';
 import type { TorrentBook } from './publish.js';
+import { SharedTorrents } from './shared-torrents.js';
 import type { BlobStore } from './store/port.js';
 
 /** Nobody took anything for so long: it sleeps again. */
 const SLEEP_AFTER_MS = 60_000;
-/** Unknown info-hashes that the catalogue is asked for at once: anybody may announce anything. */
-const ASKED_MAX = 8;
 
 export interface SeedsOptions {
   readonly engine: Engine;
@@ -25,16 +24,19 @@ export interface SeedsOptions {
   readonly store: Pick<BlobStore, 'pieces' | 'place' | 'leave'>;
   /** Milliseconds; default a minute. */
   readonly sleepAfterMs?: number;
+  /** Milliseconds that only go on. */
+  readonly now?: () => number;
 }
 
 export class Seeds implements TorrentBook {
   readonly #options: SeedsOptions;
-  /** Twenty bytes as Latin-1: half the memory of hexadecimal. */
+  /** Twenty bytes as Latin-1: half the memory of hexadecimal. Empty where the catalogue is shared. */
   readonly #hashes = new Set<string>();
+  /** Where others publish too. */
+  readonly #shared: SharedTorrents | null;
   /** Links that are there, by info-hash in hexadecimal. */
   readonly #linked = new Map<string, { readonly sha256: string; readonly fileName: string }>();
   readonly #locks = new Locks();
-  readonly #asked = new Set<string>();
   readonly #onGone = ({ metainfo }: Torrent): void => {
     void this.#unlink(metainfo.infoHashHex);
   };
@@ -42,46 +44,35 @@ export class Seeds implements TorrentBook {
   constructor(options: SeedsOptions) {
     this.#options = options;
     options.engine.on('removed', this.#onGone);
+    const { catalogue, now = () => performance.now() } = options;
+    const onGone = (infoHash: string): void => void this.#drop(infoHash).catch(() => {});
+    this.#shared = catalogue.isShared ? new SharedTorrents({ catalogue, now, onGone }) : null;
   }
 
+  /** Of those that are shared only what was asked for. */
   get count(): number {
-    return this.#hashes.size;
+    return this.#shared?.count ?? this.#hashes.size;
   }
 
   get seedPort(): number | null {
     return this.#options.engine.port;
   }
 
-  /**
-   * For the tracker. What another depot published may not be known here yet: it is asked for, and known when the peer
-   * announces again. @param infoHash 20 Latin-1 characters
-   */
+  /** For the tracker. @param infoHash 20 Latin-1 characters */
   has(infoHash: string): boolean {
-    const isKnown = this.#hashes.has(infoHash);
-    if (!isKnown && this.#options.catalogue.isShared) void this.#ask(infoHash);
-    return isKnown;
+    return this.#shared?.has(infoHash) ?? this.#hashes.has(infoHash);
   }
 
-  /** Never rejects: who announces again asks again. */
-  async #ask(key: string): Promise<void> {
-    if (this.#asked.size >= ASKED_MAX || this.#asked.has(key)) return;
-    this.#asked.add(key);
-    try {
-      const infoHash = Buffer.from(key, 'latin1').toString('hex');
-      if ((await this.#options.catalogue.byInfoHash(infoHash)) !== null) this.added(infoHash);
-    } catch {
-      // The catalogue is away.
-    } finally {
-      this.#asked.delete(key);
-    }
-  }
-
-  /** What the catalogue has. */
+  /** What the catalogue has; of one that is shared nothing: it is asked when something is wanted. */
   async load(): Promise<void> {
-    for await (const infoHash of this.#options.catalogue.infoHashes()) this.added(infoHash);
+    const { engine } = this.#options;
+    if (this.#shared !== null) engine.registerUnknown((wanted) => this.#wake(wanted));
+    else for await (const infoHash of this.#options.catalogue.infoHashes()) this.added(infoHash);
   }
 
   added(infoHash: string): void {
+    this.#shared?.added(infoHash);
+    if (this.#shared !== null) return;
     const key = Buffer.from(infoHash, 'hex').toString('latin1');
     if (this.#hashes.has(key)) return;
     this.#hashes.add(key);
@@ -89,9 +80,20 @@ export class Seeds implements TorrentBook {
   }
 
   async removed(infoHash: string): Promise<void> {
-    const { engine } = this.#options;
+    this.#shared?.removed(infoHash);
     this.#hashes.delete(Buffer.from(infoHash, 'hex').toString('latin1'));
-    engine.forgetDormant(infoHash);
+    this.#options.engine.forgetDormant(infoHash);
+    await this.#drop(infoHash);
+  }
+
+  /** Now and then: those that are awake may have been removed by another depot. */
+  look(): void {
+    if (this.#shared !== null) for (const infoHash of this.#linked.keys()) this.#shared.use(infoHash);
+  }
+
+  /** No row has it. */
+  async #drop(infoHash: string): Promise<void> {
+    const { engine } = this.#options;
     const torrent = engine.get(infoHash);
     if (torrent !== null) await engine.remove(torrent);
     await this.#unlink(infoHash);
@@ -119,6 +121,7 @@ export class Seeds implements TorrentBook {
       const place = await store.place(sha256, fileName);
       if (place === null) return null;
       this.#linked.set(infoHash, { sha256, fileName });
+      this.#shared?.added(infoHash);
       // The tracker names us by itself: nobody need announce to it.
       const options = { ...place, mode: 'seed' as const, trustData: true, trackers: [], webSeeds: [] };
       return { metainfo, options, sleepAfterMs };

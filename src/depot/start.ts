@@ -190,7 +190,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   opened.add(stopDoors);
   house.start();
   const { engine } = inner;
-  const timer = startTicking({ tracker, tokens, certificate, listeners, cache, activity, engine, byPeers });
+  const timer = startTicking({ ...inner, tracker, tokens, certificate, listeners, cache, activity, byPeers });
   const close = async (graceMs: number): Promise<void> => {
     clearInterval(timer);
     listeners.close();
@@ -241,7 +241,8 @@ async function openPeersOf(
 /** What the tracker serves. */
 function registryOf({ seeds, folders }: Inner): Registry {
   return {
-    has: (infoHash) => seeds.has(infoHash) || folders.has(infoHash),
+    // Where the catalogue is shared the other one may have to be looked for.
+    has: (infoHash) => folders.has(infoHash) || seeds.has(infoHash),
     get seedPort() {
       return seeds.seedPort;
     },
@@ -336,10 +337,11 @@ interface Ticking {
   readonly activity: Activity;
   readonly engine: Engine;
   readonly byPeers: { tick(): void };
+  readonly seeds: Seeds;
 }
 
 function startTicking(ticking: Ticking): NodeJS.Timeout {
-  const { tracker, tokens, certificate, listeners, cache, activity, engine, byPeers } = ticking;
+  const { tracker, tokens, certificate, listeners, cache, activity, engine, byPeers, seeds } = ticking;
   let ticks = 0;
   return setInterval(() => {
     ticks++;
@@ -349,6 +351,7 @@ function startTicking(ticking: Ticking): NodeJS.Timeout {
       tokens.look();
       certificate?.look();
       cache.tick();
+      seeds.look();
     }
     tellFigures(listeners, activity, engine);
     if (ticks % (DEPOT_HTTP_LIMITS.listenerBeatMs / TICK_MS) === 0) listeners.beat();

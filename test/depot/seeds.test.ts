@@ -10,6 +10,7 @@ import { until, withDeadline } from '../../lab/wait.js';
 import type { Engine } from '../../src/api.js';
 import { Depot } from '../../src/depot/publish.js';
 import { Seeds, type SeedsOptions } from '../../src/depot/seeds.js';
+import { SHARED_TORRENT_TIMES } from '../../src/depot/shared-torrents.js';
 import { openFolderStore } from '../../src/depot/store/folders.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 import { FOREIGN_CLIENTS } from '../support/clients/all.js';
@@ -144,22 +145,39 @@ for (const client of clients) {
   });
 }
 
-test('a torrent that another depot published is known once its name was asked for, or it was announced', async (t) => {
+test('what one depot publishes another of the same catalogue seeds, until it is removed', async (t) => {
   const scope = openScope(t);
-  const folder = await tempFolder(scope);
-  const store = await openFolderStore({ folder });
-  scope.defer(() => store.close());
   const catalogue = new SharedCatalogue();
-  const engine = await startEngine(scope);
-  const other = new Depot({ store, catalogue });
-  const here = ['asked', 'announced'].map(() => new Seeds({ engine, store, catalogue, sleepAfterMs: 0 }));
-  const { row } = await other.publish(request('a.bin', bytesOf(LENGTH)));
+  const store = await openFolderStore({ folder: await tempFolder(scope) });
+  scope.defer(() => store.close());
+  let nowMs = 0;
+  const open = async (): Promise<{ readonly depot: Depot; readonly seeds: Seeds; readonly engine: Engine }> => {
+    const engine = await startEngine(scope);
+    const seeds = new Seeds({ engine, store, catalogue, now: () => nowMs });
+    const depot = new Depot({ store, catalogue, torrents: seeds });
+    scope.defer(async () => {
+      await seeds.close();
+      await depot.close();
+    });
+    await seeds.load();
+    return { depot, seeds, engine };
+  };
+  const [first, second] = [await open(), await open()];
+  const bytes = bytesOf(LENGTH);
+  await first.depot.publish(request('image.raw', bytes));
+  const row = (await first.depot.find('artifacts/image.raw'))!;
   const key = Buffer.from(row.infoHash!, 'hex').toString('latin1');
-  assert.equal(here[1]!.has('x'.repeat(20)), false);
-  assert.equal(here[1]!.has(key), false);
-  await until('it is known', DEADLINE_MS, () => here[1]!.has(key));
-  assert.equal(here[1]!.has('x'.repeat(20)), false);
-  await new Depot({ store, catalogue, torrents: here[0]! }).find(row.name);
-  assert.equal(here[0]!.has(key), true);
-  for (const seeds of here) await seeds.close();
+  assert.equal(second.engine.stats().dormant, 0, 'nothing is kept of what sleeps');
+  assert.equal(second.seeds.has(key), true);
+  const torrent = (await second.depot.torrent(row, 'http://127.0.0.1:9/announce', 'http://127.0.0.1:9/none'))!;
+  const got = await fetchFrom(scope, { ...second, folder: '' }, torrent);
+  assert.equal(got.compare(bytes), 0);
+  assert.notEqual(second.engine.get(row.infoHash!), null);
+  await first.depot.remove('artifacts/image.raw');
+  second.seeds.look();
+  assert.notEqual(second.engine.get(row.infoHash!), null, 'it was looked for a moment ago');
+  nowMs += SHARED_TORRENT_TIMES.thereMs;
+  second.seeds.look();
+  await until('it is gone', DEADLINE_MS, () => second.engine.get(row.infoHash!) === null);
+  assert.equal(second.seeds.has(key), false);
 });
