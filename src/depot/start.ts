@@ -4,13 +4,11 @@
  * way: nobody is let in before what stands behind the door is there.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Engine } from '../api.js';
 import { createEngine } from '../engine/engine.js';
 import { peersFound } from '../engine/found-peers.js';
 import { pieceMapOf } from '../engine/piece-map.js';
-import { fromSystemError, HaulError } from '../errors.js';
+import { HaulError } from '../errors.js';
 import { OwnNetworks } from '../net/own-addresses.js';
 import { AnnounceDoor } from '../tracker/announce-door.js';
 import { HttpConnections } from '../tracker/http-connections.js';
@@ -43,7 +41,7 @@ import { type OpenPeers, openPeers } from './peers/open.js';
 import { DEPOT_DEFAULTS, Depot as Publishing } from './publish.js';
 import type { Depository } from './publish-port.js';
 import { readinessOf } from './readiness.js';
-import { replaceFile } from './replace-file.js';
+import { secretOf } from './secret.js';
 import { Seeds } from './seeds.js';
 import { statusSource } from './status-of.js';
 import { openFolderStore } from './store/folders.js';
@@ -58,7 +56,6 @@ const TICK_MS = 1_000;
 const LOOK_TICKS = 5;
 const SWEEP_BUDGET = 2_000;
 const KEEP_ALIVE_S = 10;
-const SECRET_BYTES = 32;
 
 /** What is closed, the last opened first. */
 class Opened {
@@ -150,7 +147,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const tokens = openTokens(options.tokens ?? null, options.tokenLines ?? null, log);
   const certificate = tls === undefined ? null : openCertificate(tls.cert, tls.key, log);
   const inner = await openInner(options, host, opened);
-  const passkeys = new Passkeys(await depotSecret(data), () => tokens.table, Date.now);
+  const passkeys = new Passkeys(await secretOf(data, inner.catalogue), () => tokens.table, Date.now);
   const torrents = new OwnTorrents(registryOf(inner));
   const tracker = trackerOf(torrents, anonymous === 'none' ? passkeys : null);
   const peers = await openPeersOf(options, tracker, host);
@@ -366,30 +363,4 @@ function tellFigures(listeners: Listeners, activity: Activity, engine: Engine): 
   if (uploads === 0 && connections === 0 && torrents === 0 && uploadBytesPerSec === 0) return;
   const data = { uploads, connections, torrents, downloadBytesPerSec, uploadBytesPerSec, uploadedBytes };
   listeners.tell({ type: 'figures', name: null, data });
-}
-
-/** What passkeys are made with: kept, so that announce URLs hold over a restart. @throws HaulError */
-async function depotSecret(data: string): Promise<Buffer> {
-  const path = join(data, 'secret');
-  try {
-    const known = await readSecret(path);
-    if (known !== null) return known;
-    const made = randomBytes(SECRET_BYTES);
-    // Half of one would keep the depot from ever starting again.
-    await replaceFile(path, made, 0o600);
-    return made;
-  } catch (error) {
-    throw fromSystemError(error, 'keep the secret of passkeys in', path);
-  }
-}
-
-async function readSecret(path: string): Promise<Buffer | null> {
-  try {
-    const secret = await readFile(path);
-    if (secret.length === SECRET_BYTES) return secret;
-    throw new HaulError('BAD_DATA', `${path} is damaged: remove it, and torrents that are out need a new announce URL`);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
 }

@@ -36,6 +36,19 @@ function withBetween(store: FolderStore, beforeRemoval: (() => Promise<void>) | 
 const suite = MISSING === null ? describe : describe.skip;
 if (MISSING !== null) test('PostgreSQL', (t) => void skipWithout(t, MISSING));
 
+test('two depots make passkeys of one secret, which the first of them brought', {
+  skip: MISSING !== null,
+}, async (t) => {
+  const [first, second] = await two(openScope(t));
+  const [ours, theirs] = [bytesOf(32, 1), bytesOf(32, 2)];
+  const found = await Promise.all([first.secret(ours), second.secret(theirs)]);
+  assert.deepEqual(found[0], found[1]);
+  assert.ok([ours, theirs].some((secret) => secret.equals(found[0]!)));
+  assert.deepEqual(await second.secret(bytesOf(32, 3)), found[0]);
+  await first.connections.read(`update ${first.connections.schema}.depot set secret = 'short'`);
+  await assert.rejects(second.secret(ours), { code: 'BAD_DATA', message: /its secret has 5 bytes/ });
+});
+
 suite('two depots change names', () => {
   test('of puts for one name one wins, each replaced row is told once, and the counts agree', async (t) => {
     const both = await two(openScope(t));

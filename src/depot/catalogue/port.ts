@@ -138,6 +138,10 @@ export interface Catalogue {
    * `body` is thrown. @throws HaulError IN_USE: another depot has it for too long; and those of all methods
    */
   locked<T>(sha256: string, body: (lock: BlobLock) => Promise<T>): Promise<T>;
+  /**
+   * Where it is shared: the secret of all that have it, 32 bytes; ours, if there is none yet. Durable when it resolves.
+   */
+  secret?(ours: Uint8Array): Promise<Uint8Array>;
   /** Runs `body`, unless somebody is at that task: null then. */
   turn<T>(task: HouseTask, body: () => Promise<T>): Promise<T | null>;
   close(): Promise<void>;

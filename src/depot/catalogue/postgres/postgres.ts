@@ -227,6 +227,20 @@ export class PostgresCatalogue implements Catalogue {
     }
   }
 
+  async secret(ours: Uint8Array): Promise<Uint8Array> {
+    this.#check();
+    const { connections } = this;
+    const text = sql('update haul.depot set secret = coalesce(secret, $1) returning secret', connections.schema);
+    const rules = { isDurable: true };
+    const { rows } = await connections.trying('open', () =>
+      connections.transaction(rules, (run) => run(text, [Buffer.from(ours)])),
+    );
+    const secret = bytesOf(rows[0]?.[0]);
+    if (secret.length === ours.length) return secret;
+    const message = `the catalogue ${connections.shown} is damaged: its secret has ${secret.length} bytes; set it to null`;
+    throw new HaulError('BAD_DATA', message, { where: connections.shown });
+  }
+
   /** What does not agree in all that is kept, one line each; for tests and checks: it reads everything. */
   audit(): Promise<string[]> {
     return auditPostgres(this.connections);
