@@ -237,8 +237,9 @@ export class PostgresCatalogue implements Catalogue {
     );
     const secret = bytesOf(rows[0]?.[0]);
     if (secret.length === ours.length) return secret;
-    const message = `the catalogue ${connections.shown} is damaged: its secret has ${secret.length} bytes; set it to null`;
-    throw new HaulError('BAD_DATA', message, { where: connections.shown });
+    const where = connections.shown;
+    const message = `the catalogue ${where} is damaged: its secret has ${secret.length} bytes; set it to null`;
+    throw new HaulError('BAD_DATA', message, { where });
   }
 
   /** What does not agree in all that is kept, one line each; for tests and checks: it reads everything. */
