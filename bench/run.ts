@@ -50,6 +50,10 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
     about: 'a million names in PostgreSQL: listed, published, expired',
     load: () => import('./depot-scale-pg.js'),
   },
+  'depot-scale-s3': {
+    about: 'a depot whose store is on S3, against the AWS SDK at the same server',
+    load: () => import('./depot-scale-s3.js'),
+  },
   cold: {
     about: 'a seed whose file is not in memory: who waits for the disk, and who must not',
     load: () => import('./cold.js'),

@@ -49,6 +49,7 @@ const EXTERNAL = [
   'cli-progress',
   '@napi-rs/nice',
   '@redis/client',
+  '@aws-sdk/client-s3',
 ];
 
 /** The part of esbuild that is used; it need not be installed. */

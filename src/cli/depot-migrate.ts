@@ -20,15 +20,19 @@ export interface MigratePlaces {
   readonly data: string;
   /** URL of PostgreSQL for the names of the new one; else they are in the folder. */
   readonly catalogue: string | undefined;
+  /** "s3://bucket/prefix" for the blobs of the new one; else they are in the folder. */
+  readonly store: string | undefined;
+  readonly storeCacheBytes: number | undefined;
   readonly torrentFromBytes: number | undefined;
   readonly isMirror: boolean;
 }
 
 export async function migrate({ output, signal }: Context, places: MigratePlaces): Promise<Outcome> {
   const { from, data, isMirror } = places;
-  const [{ migrateDepot }, { openFolderStore }, { openChosenCatalogue }] = await Promise.all([
+  const [{ migrateDepot }, { openFolderStore }, { openStoreOf }, { openChosenCatalogue }] = await Promise.all([
     import('../depot/migrate.js'),
     import('../depot/store/folders.js'),
+    import('../depot/open-store.js'),
     import('../depot/open-catalogue.js'),
   ]);
   const closers: (() => Promise<void>)[] = [];
@@ -44,7 +48,7 @@ export async function migrate({ output, signal }: Context, places: MigratePlaces
   try {
     const old: BlobStore = await openFolderStore({ folder: from, isReadOnly: true, isBeside: true });
     closers.push(() => old.close());
-    const store: BlobStore = await openFolderStore({ folder: data });
+    const store: BlobStore = await openStoreOf(places);
     closers.push(() => store.close());
     const catalogue = await openChosenCatalogue(store, places);
     closers.push(() => catalogue.close());

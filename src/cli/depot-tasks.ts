@@ -1,6 +1,4 @@
 /** `haul depot check` and `haul depot rebuild`: work on a depot's folder while no depot runs on it. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { CheckProgress, CheckReport, Finding } from '../depot/check.js';
 import type { RebuildReport } from '../depot/rebuild.js';
 import type { BlobStore } from '../depot/store/port.js';
@@ -21,6 +19,9 @@ export interface TaskOptions {
   readonly data: string;
   /** URL of PostgreSQL; else it is in the folder. */
   readonly catalogue: string | undefined;
+  /** "s3://bucket/prefix"; else blobs are in the folder. */
+  readonly store?: string;
+  readonly storeCache?: number;
   /** Damaged blobs are not delivered from now on; else a check only reads. */
   readonly withhold?: boolean;
   /** Of what is made in PostgreSQL. */
@@ -31,24 +32,30 @@ export interface TaskOptions {
 
 export async function runTask(task: Task, context: Context, options: TaskOptions): Promise<Outcome> {
   const { data, withhold } = options;
-  if (task === 'rebuild') return withStore(data, false, (store) => rebuild(context, store, options));
-  if (task === 'check') return withStore(data, withhold !== true, (store) => check(context, store, options));
+  if (task === 'rebuild')
+    return withStore(options, { isReadOnly: false, takesOver: true }, (store) => rebuild(context, store, options));
+  if (task === 'check') {
+    const rules = { isReadOnly: withhold !== true, takesOver: false };
+    return withStore(options, rules, (store) => check(context, store, options));
+  }
   const { checkPlaces, migrate } = await import('./depot-migrate.js');
-  const { catalogue, torrentFrom, mirror } = options;
+  const { catalogue, torrentFrom: torrentFromBytes, mirror, store, storeCache: storeCacheBytes } = options;
   const from = checkPlaces(options.from, data);
-  return migrate(context, { from, data, catalogue, torrentFromBytes: torrentFrom, isMirror: mirror === true });
+  const isMirror = mirror === true;
+  return migrate(context, { from, data, catalogue, store, storeCacheBytes, torrentFromBytes, isMirror });
 }
 
 /** A folder that is no depot's is not made into one. @throws HaulError NOT_FOUND, IN_USE */
 async function withStore(
-  data: string,
-  isReadOnly: boolean,
+  { data, store: url, storeCache, catalogue }: TaskOptions,
+  rules: { readonly isReadOnly: boolean; readonly takesOver: boolean },
   work: (store: BlobStore) => Promise<Outcome>,
 ): Promise<Outcome> {
-  if (!existsSync(join(data, 'depot.json')))
+  const { isDepot, openStoreOf } = await import('../depot/open-store.js');
+  // One that is elsewhere is there, whatever became of the folder.
+  if (url === undefined && !isDepot(data))
     throw new HaulError('NOT_FOUND', `there is no depot in ${data}`, { where: data });
-  const { openFolderStore } = await import('../depot/store/folders.js');
-  const store = await openFolderStore({ folder: data, isReadOnly });
+  const store = await openStoreOf({ data, store: url, storeCacheBytes: storeCache, catalogue, ...rules });
   try {
     return await work(store);
   } finally {
@@ -112,7 +119,7 @@ async function rebuild({ output, signal }: Context, store: BlobStore, options: T
   const started = performance.now();
   const report = await rebuildCatalogue({
     store,
-    catalogue: await rebuildTarget({ ...options, torrentFromBytes: options.torrentFrom }),
+    catalogue: await rebuildTarget(store, { ...options, torrentFromBytes: options.torrentFrom }),
     signal,
   });
   const seconds = (performance.now() - started) / 1000;

@@ -34,6 +34,8 @@ interface DepotCliOptions extends CommonOptions, EngineCliOptions {
   readonly to?: string;
   readonly mirror?: boolean;
   readonly catalogue?: string;
+  readonly store?: string;
+  readonly storeCache?: number;
   readonly http?: { readonly host: string | null; readonly port: number };
   readonly withhold?: boolean;
   readonly tokens?: string;
@@ -83,6 +85,12 @@ export function depotCommand(run: Runner): Command {
           '(default: $SWARMHAUL_CATALOGUE, else LevelDB in the folder)',
       ),
     )
+    .option(
+      '--store <url>',
+      'blobs on S3, s3://BUCKET/PREFIX, with ?endpoint=URL&region=NAME&path-style=true where it is not Amazon ' +
+        '(default: in the folder)',
+    )
+    .addOption(value('--store-cache <size>', 'what of S3 is kept in the folder (default: 16GiB)', parseSize))
     .addOption(
       value(
         '--http <[host:]port>',
@@ -140,6 +148,7 @@ function helpAfter(): string {
       'haul depot migrate --from /srv/depot --to /srv/new',
       'SWARMHAUL_DEPOT_TOKENS="$SECRET read,write ci/" haul depot --data /srv/depot',
       'haul depot --data /srv/depot --catalogue postgres://haul@db.example.org/depot',
+      "haul depot --data /srv/depot --store 's3://artifacts/ci?region=eu-central-1'",
     ) +
     jsonHelp({
       ...PLAIN_PROGRESS,
@@ -243,6 +252,8 @@ function depotOptions(
   return {
     data: options.data,
     ...(catalogue === undefined ? {} : { catalogue }),
+    ...(options.store === undefined ? {} : { store: options.store }),
+    ...(options.storeCache === undefined ? {} : { storeCacheBytes: options.storeCache }),
     ...(http === undefined ? {} : { httpPort: http.port }),
     ...(http?.host == null ? {} : { host: http.host }),
     ...(tokens === undefined ? {} : { tokens }),

@@ -37,6 +37,14 @@ export interface DepotOptions {
    * Several depots may share it. Never logged or shown.
    */
   readonly catalogue?: string;
+  /**
+   * "s3://bucket/prefix?endpoint=https://host&region=name&path-style=true": where blobs lie, not in `data`, which has
+   * a cache then. Needs the package \@aws-sdk/client-s3, which finds keys in its own ways. Several depots may share
+   * it with their catalogue.
+   */
+  readonly store?: string;
+  /** Bytes of the cache in `data` of blobs that lie elsewhere; 64 MiB or more, default 16 GiB. */
+  readonly storeCacheBytes?: number;
   /** Local address for HTTP; default 127.0.0.1. Beyond loopback nothing is written without a token. */
   readonly host?: string;
   /** TCP port of HTTP, 0 for any free one; default 7070. */

@@ -31,6 +31,8 @@ const isOrigin: Rule = (value) =>
 const RULES: Rules<DepotOptions> = {
   data: words,
   catalogue: words,
+  store: words,
+  storeCacheBytes: wholeNumber(64 * 2 ** 20, Number.MAX_SAFE_INTEGER),
   host: words,
   httpPort: port,
   tokens: words,

@@ -51,6 +51,13 @@ export type DiskTask =
       readonly lengthBytes: number;
       readonly pieceLengthBytes: number | null;
     }
+  /** SHA-1 of the pieces of bytes in shared memory, or SHA-256 of all of them where they have no length. */
+  | {
+      readonly kind: 'memory';
+      readonly id: number;
+      readonly bytes: Uint8Array;
+      readonly pieceLengthBytes: number | null;
+    }
   | { readonly kind: 'drop'; readonly upload: number }
   /** @param isForced each file is forced to the device; else who asks forces all */
   | { readonly kind: 'write'; readonly id: number; readonly files: readonly SmallFile[]; readonly isForced: boolean }
@@ -405,7 +412,20 @@ function failureOf(error: unknown): Failure {
   return { code: code ?? null, message };
 }
 
+function digestMemory(bytes: Uint8Array, pieceLengthBytes: number | null): Uint8Array {
+  if (pieceLengthBytes === null) return new Uint8Array(createHash('sha256').update(bytes).digest());
+  const digests: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += pieceLengthBytes)
+    digests.push(
+      createHash('sha1')
+        .update(bytes.subarray(at, at + pieceLengthBytes))
+        .digest(),
+    );
+  return new Uint8Array(Buffer.concat(digests));
+}
+
 function perform(task: DiskTask): unknown {
+  if (task.kind === 'memory') return digestMemory(task.bytes, task.pieceLengthBytes);
   if (task.kind === 'digest') return digest(task);
   if (task.kind === 'write') return task.files.map((file) => attempt(() => writeSmall(file, task.isForced)));
   if (task.kind === 'settle') return settle(task.settlements, task.isForced);

@@ -101,6 +101,11 @@ export class DiskThread {
     }
   }
 
+  /** SHA-1 of the pieces one after the other, or SHA-256 of all. @param bytes in shared memory, left alone meanwhile */
+  async digestMemory(bytes: Uint8Array, pieceLengthBytes: number | null): Promise<Uint8Array> {
+    return (await this.#ask({ kind: 'memory', bytes, pieceLengthBytes }, 'memory')) as Uint8Array;
+  }
+
   /** It is not wanted any more. */
   endHash(upload: number): void {
     if (this.#hashing.delete(upload) && this.#worker !== null) this.#post({ kind: 'drop', upload });

@@ -197,7 +197,7 @@ class Migration {
     const { from, to, signal } = this.#options;
     const { sha256, lengthBytes } = blob;
     const piecesFromBytes = record.pieces === null ? Number.POSITIVE_INFINITY : 0;
-    const upload = await to.store.create({ lengthBytes, piecesFromBytes });
+    const upload = await to.store.create({ lengthBytes, piecesFromBytes, sha256 });
     try {
       for await (const slice of from.read(sha256, { begin: 0, end: lengthBytes })) {
         this.#throwIfStopped();

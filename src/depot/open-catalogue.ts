@@ -78,7 +78,7 @@ export interface CatalogueChoice {
  * @throws HaulError as `openCatalogueOf`, or as `openPostgresCatalogue`
  */
 export async function openChosenCatalogue(
-  store: Pick<BlobStore, 'list'>,
+  store: Pick<BlobStore, 'list' | 'elsewhere'>,
   { data, catalogue, torrentFromBytes = DEPOT_DEFAULTS.torrentFromBytes, log }: CatalogueChoice,
 ): Promise<Catalogue> {
   const onDamaged = (error: HaulError): void => log?.('error', error.message);
@@ -89,7 +89,7 @@ export async function openChosenCatalogue(
   return openPostgresCatalogue(catalogue, {
     onDamaged,
     onWarning: (message) => log?.('warn', message),
-    settings: { store: `folder ${await storeIdOf(data)}`, torrentFromBytes },
+    settings: { store: await storeNameOf(store, data), torrentFromBytes },
     hasBlobs: () => hasBlobs(store),
   });
 }
@@ -107,32 +107,40 @@ interface Looked {
 
 /** To be read only. @throws HaulError as `openCatalogueCopy`, or as `lookIntoPostgres` */
 export async function lookIntoCatalogue(
-  store: Pick<BlobStore, 'list'>,
+  store: Pick<BlobStore, 'list' | 'elsewhere'>,
   { data, catalogue }: CataloguePlace,
 ): Promise<Looked> {
   if (catalogue === undefined) return openCatalogueCopy(store, catalogueIn(data));
   const { lookIntoPostgres } = await import('./catalogue/postgres/open.js');
-  const id = await knownId(join(data, 'store-id'));
-  const looked = await lookIntoPostgres(catalogue, id === '' ? null : `folder ${id}`);
+  const isKnown = store.elsewhere !== undefined || (await knownId(join(data, 'store-id'))) !== '';
+  const looked = await lookIntoPostgres(catalogue, isKnown ? await storeNameOf(store, data) : null);
   return { catalogue: looked, close: () => looked.close() };
 }
 
 /** Where a rebuilt one goes. @throws HaulError BAD_ARGUMENT */
-export async function rebuildTarget({
-  data,
-  catalogue,
-  torrentFromBytes = DEPOT_DEFAULTS.torrentFromBytes,
-}: CataloguePlace & { readonly torrentFromBytes: number | undefined }): Promise<RebuildOptions['catalogue']> {
+export async function rebuildTarget(
+  store: Pick<BlobStore, 'elsewhere'>,
+  {
+    data,
+    catalogue,
+    torrentFromBytes = DEPOT_DEFAULTS.torrentFromBytes,
+  }: CataloguePlace & { readonly torrentFromBytes: number | undefined },
+): Promise<RebuildOptions['catalogue']> {
   if (catalogue === undefined) return catalogueIn(data);
   postgresPlace(catalogue);
   const { rebuildPostgres } = await import('./catalogue/postgres/open.js');
-  const settings = { store: `folder ${await storeIdOf(data)}`, torrentFromBytes };
+  const settings = { store: await storeNameOf(store, data), torrentFromBytes };
   return (rows) => rebuildPostgres(catalogue, settings, rows);
 }
 
 async function hasBlobs(store: Pick<BlobStore, 'list'>): Promise<boolean> {
   for await (const _blob of store.list()) return true;
   return false;
+}
+
+/** By which depots that share a catalogue see whether they share the store, too. */
+async function storeNameOf({ elsewhere }: Pick<BlobStore, 'elsewhere'>, data: string): Promise<string> {
+  return elsewhere === undefined ? `folder ${await storeIdOf(data)}` : `${elsewhere.kind} ${elsewhere.id}`;
 }
 
 /** What a store in a folder is known by wherever the folder is put. @throws HaulError */

@@ -90,7 +90,7 @@ export class Depot implements Depository {
     const known = await this.#catalogue.get(name);
     if (request.onlyIfNew && known !== null) throw taken(known);
     const piecesFromBytes = this.#options.torrentFromBytes ?? DEPOT_DEFAULTS.torrentFromBytes;
-    const options = { lengthBytes, piecesFromBytes };
+    const options = { lengthBytes, piecesFromBytes, sha256: request.sha256 };
     const adopted = request.file === undefined ? null : ((await this.#store.adopt?.(request.file, options)) ?? null);
     const upload = adopted ?? (await this.#store.create(options));
     try {

@@ -8,7 +8,7 @@ import { DEPOT_LIMITS } from './limits.js';
 import type { BlobStore } from './store/port.js';
 
 interface Parts {
-  readonly store: Pick<BlobStore, 'space'>;
+  readonly store: Pick<BlobStore, 'space' | 'elsewhere'>;
   readonly catalogue: Pick<Catalogue, 'counts' | 'isShared'>;
   readonly engine: Pick<Engine, 'stats'>;
   /** Null: the tracker is on its own. */
@@ -39,7 +39,8 @@ async function check(name: string, look: () => Promise<string>): Promise<Check> 
 
 export function readinessOf({ store, catalogue, engine, peers }: Parts): Promise<readonly Check[]> {
   return Promise.all([
-    check('store', async () => {
+    check(store.elsewhere === undefined ? 'store' : `store ${store.elsewhere.kind}`, async () => {
+      if (store.elsewhere !== undefined) return store.elsewhere.ready();
       const space = await store.space();
       return space !== null && space.freeBytes < DEPOT_LIMITS.freeBytes ? 'the disk is full' : '';
     }),

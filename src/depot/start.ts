@@ -36,6 +36,7 @@ import { type Certificate, openCertificate } from './http/tls.js';
 import { openTokens, type TokenSource } from './http/token-file.js';
 import { DEPOT_LIMITS } from './limits.js';
 import { openChosenCatalogue } from './open-catalogue.js';
+import { openStoreOf } from './open-store.js';
 import { OwnTorrents, openByPeers } from './p2p/of-depot.js';
 import { type OpenPeers, openPeers } from './peers/open.js';
 import { DEPOT_DEFAULTS, Depot as Publishing } from './publish.js';
@@ -44,7 +45,6 @@ import { readinessOf } from './readiness.js';
 import { secretOf } from './secret.js';
 import { Seeds } from './seeds.js';
 import { statusSource } from './status-of.js';
-import { openFolderStore } from './store/folders.js';
 import type { BlobStore } from './store/port.js';
 import { telling } from './telling.js';
 
@@ -109,7 +109,7 @@ interface Inner {
 async function openInner(options: DepotOptions, host: string, opened: Opened): Promise<Inner> {
   const { data, log, artifactBytesMax, retentionDays } = options;
   const { torrentFromBytes = DEPOT_DEFAULTS.torrentFromBytes } = options;
-  const store = await openFolderStore({ folder: data });
+  const store = await openStoreOf(options);
   opened.add(() => store.close());
   const catalogue = await openChosenCatalogue(store, { ...options, torrentFromBytes });
   opened.add(() => catalogue.close());

@@ -3,21 +3,19 @@
  * when its bytes are on the device, and what is read of it is what was committed, or an error.
  */
 import { randomBytes } from 'node:crypto';
-import { constants, type Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { link, lstat, mkdir, open, readdir, rm, unlink } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { choosePieceLength } from '../../content/create.js';
 import { fromSystemError, HaulError } from '../../errors.js';
-import { isSupported } from '../../native/mmap-io.js';
 import { forEachConcurrently } from '../../storage/concurrently.js';
-import { forceFileSystem } from '../../storage/force.js';
 import { stampOf } from '../../storage/stamp-files.js';
 import { isUnchanged } from '../../work/file-stamp.js';
 import { DiskThread, type Settlement } from '../disk-threads.js';
 import { DEPOT_LIMITS } from '../limits.js';
 import { CANNOT_LINK, isOneOf, passOver } from './codes.js';
-import { type Force, GroupCommit, type Hands } from './group.js';
+import { GroupCommit, type Hands, openForce } from './group.js';
 import { KnownBlobs, READ_FLAGS } from './known-blobs.js';
 import { isSha256, Layout, SMALL_BYTES } from './layout.js';
 import { claimFolder, type FolderClaim, lookIntoFolder } from './own.js';
@@ -41,7 +39,6 @@ import { FolderUpload, type Uploads } from './upload.js';
 import { hashFile } from './verify.js';
 import { leaveFiles, placeFiles } from './view-folder.js';
 
-const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY;
 const STATS_AT_ONCE = 16;
 
 export interface FolderStoreOptions {
@@ -51,6 +48,8 @@ export interface FolderStoreOptions {
   readonly isReadOnly?: boolean;
   /** With `isReadOnly`: the depot that has it may run on. What it changes meanwhile is seen, or not. */
   readonly isBeside?: boolean;
+  /** It can be had again from elsewhere: nothing is forced to the device. */
+  readonly isCache?: boolean;
   /** Tests put their own steps between. */
   readonly wrapHands?: (hands: Hands) => Hands;
 }
@@ -94,16 +93,17 @@ export class FolderStore implements BlobStore {
     this.#claim = claim;
     this.#layout = new Layout(claim.root);
     const room = new Room(claim.root);
-    this.#uploads = { heldBytes: 0, fileBytes: 0, claim: (lengthBytes) => room.claim(lengthBytes) };
+    const isForced = options.isCache !== true;
+    this.#uploads = { heldBytes: 0, fileBytes: 0, isForced, claim: (lengthBytes) => room.claim(lengthBytes) };
     this.#files = files;
     this.#blobBytes = blobBytes;
     const threads = Math.min(DEPOT_LIMITS.hashThreads, availableParallelism());
     this.#hashers = Array.from({ length: threads }, () => new DiskThread());
     const hands: Hands = {
-      write: (small, isForced) => files.write(small, isForced),
-      settle: (settlements, isForced) => files.settle(settlements, isForced),
+      write: (small, isAlone) => files.write(small, isForced && isAlone),
+      settle: (settlements, isAlone) => files.settle(settlements, isForced && isAlone),
       remove: (leftovers) => files.remove(leftovers),
-      openForce: () => openForce(claim.root),
+      openForce: async () => (isForced ? openForce(claim.root) : null),
     };
     this.#isReadOnly = options.isReadOnly ?? false;
     this.#group = new GroupCommit(options.wrapHands?.(hands) ?? hands);
@@ -125,7 +125,11 @@ export class FolderStore implements BlobStore {
     return this.#blobBytes + this.#uploads.fileBytes;
   }
 
-  async create(options: UploadOptions): Promise<BlobUpload> {
+  get uploadBytes(): number {
+    return this.#uploads.fileBytes;
+  }
+
+  async create(options: UploadOptions): Promise<FolderUpload> {
     return (await this.#begin(options, (upload) => upload.begin()))!;
   }
 
@@ -134,7 +138,10 @@ export class FolderStore implements BlobStore {
   }
 
   /** @param begin false: nothing came of it */
-  async #begin(options: UploadOptions, begin: (upload: FolderUpload) => Promise<boolean>): Promise<BlobUpload | null> {
+  async #begin(
+    options: UploadOptions,
+    begin: (upload: FolderUpload) => Promise<boolean>,
+  ): Promise<FolderUpload | null> {
     this.#check();
     const number = ++this.#lastUpload;
     const path = this.#layout.temporary(`${this.#run}-${number}`);
@@ -385,13 +392,6 @@ export class FolderStore implements BlobStore {
       throw fromSystemError(error, 'read', file);
     }
   }
-}
-
-/** Null: there is no syncfs here. */
-async function openForce(root: string): Promise<Force | null> {
-  if (!isSupported()) return null;
-  const handle = await open(root, FOLDER_FLAGS);
-  return { all: () => forceFileSystem(handle.fd), close: () => handle.close() };
 }
 
 function checked(sha256: string): string {

@@ -6,8 +6,12 @@
  * In company a short file is named before its bytes are forced. After a crash of the machine it may hold anything: no
  * row names it, and it is hashed whenever it is read. Long ones are forced before they come here.
  */
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { HaulError } from '../../errors.js';
 import { fromSystemError } from '../../errors.js';
+import { isSupported } from '../../native/mmap-io.js';
+import { forceFileSystem } from '../../storage/force.js';
 import type { Outcome, SettledOutcome, Settlement, SmallFile } from '../disk-threads.js';
 import { DEPOT_LIMITS } from '../limits.js';
 
@@ -44,6 +48,7 @@ interface Waiting {
   readonly reject: (error: HaulError) => void;
 }
 
+const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY;
 const GROUPS_AT_ONCE = 2;
 /** From this many on one force of the file system costs less than one for each. */
 const FORCE_ALL_FROM = 3;
@@ -177,4 +182,11 @@ function leftoversOf({ small, settlement }: Commit, { replacedBytes }: SettledOu
   const temporaries = [small?.temporary, beside?.temporary];
   const named = rename === null || replacedBytes === null ? [] : [rename.to, beside?.place];
   return [...temporaries, ...named].filter((file) => file !== undefined);
+}
+
+/** Null: there is no syncfs here. */
+export async function openForce(root: string): Promise<Force | null> {
+  if (!isSupported()) return null;
+  const handle = await open(root, FOLDER_FLAGS);
+  return { all: () => forceFileSystem(handle.fd), close: () => handle.close() };
 }

@@ -52,6 +52,8 @@ export interface UploadOptions {
   readonly lengthBytes: number | null;
   /** The pieces of a torrent are hashed too when it is at least so long. */
   readonly piecesFromBytes: number;
+  /** What they are announced to hash to, if anything; `finish` says what it was. */
+  readonly sha256?: string | null;
 }
 
 /** A row that names a blob, for its sidecar: full name, and the row as JSON. */
@@ -76,7 +78,17 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** All methods reject with HaulError: NO_SPACE, IO, READ_ONLY, NO_PERMISSION; BAD_DATA for a blob that was changed. */
+/** A store that several depots can reach, if they share a catalogue. */
+export interface StoreElsewhere {
+  /** "s3". */
+  readonly kind: string;
+  /** The same wherever it is reached from. */
+  readonly id: string;
+  /** For `/readyz`: empty, or why it cannot be used now; nothing secret. */
+  ready(): Promise<string>;
+}
+
+/** All methods reject with HaulError: NO_SPACE, IO, READ_ONLY, NO_PERMISSION, NETWORK; BAD_DATA for one that was changed. */
 export interface BlobStore {
   create(options: UploadOptions): Promise<BlobUpload>;
   /**
@@ -130,5 +142,7 @@ export interface BlobStore {
   readonly usedBytes: number;
   /** Free and whole bytes of where it lies; null: without bound. */
   space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number } | null>;
+  /** Where it is not in a folder. */
+  readonly elsewhere?: StoreElsewhere;
   close(): Promise<void>;
 }

@@ -44,6 +44,8 @@ export interface Uploads {
   heldBytes: number;
   /** Bytes of files in tmp/. */
   fileBytes: number;
+  /** Files are forced to the device when they are whole. */
+  readonly isForced: boolean;
   /** Rejects where so many more would fill the disk. */
   claim(lengthBytes: number): Promise<void>;
 }
@@ -85,6 +87,11 @@ export class FolderUpload implements BlobUpload {
 
   get writtenBytes(): number {
     return this.#acceptedBytes;
+  }
+
+  /** What can be read of its file. */
+  get storedBytes(): number {
+    return this.#fileBytes;
   }
 
   /** After `finish`. The stamp is that of its file. */
@@ -323,7 +330,7 @@ export class FolderUpload implements BlobUpload {
     const pieceLengthBytes = pieceLengthOf(this.#options, lengthBytes);
     try {
       const hashed = this.#hashing!.digest(this.#number, this.path, lengthBytes, pieceLengthBytes);
-      const [digests] = await Promise.all([hashed, forceFile(handle)]);
+      const [digests] = await Promise.all([hashed, this.#shared.isForced ? forceFile(handle) : null]);
       const stamp = stampOf(await handle.stat({ bigint: true }));
       if (digests.inode !== stamp.inode || stamp.sizeBytes !== lengthBytes) throw new Error('it is another file now');
       return { sha256: digests.sha256, lengthBytes, pieces: digests.pieces, pieceLengthBytes, stamp };

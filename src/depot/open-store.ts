@@ -1,0 +1,53 @@
+/** The store of a depot: in its folder, unless an option names another place, which is loaded only then. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { HaulError } from '../errors.js';
+import { openFolderStore } from './store/folders.js';
+import type { BlobStore } from './store/port.js';
+
+export interface StoreOptions {
+  /** Folder of the depot. */
+  readonly data: string;
+  /** "s3://bucket/prefix?endpoint=URL"; default: in the folder. */
+  readonly store?: string | undefined;
+  readonly storeCacheBytes?: number | undefined;
+  /** Of a catalogue that depots share, or none. */
+  readonly catalogue?: string | undefined;
+  /** Nothing that is kept is changed. */
+  readonly isReadOnly?: boolean;
+  /** Of a store that several depots can reach: it is this one's from now on. */
+  readonly takesOver?: boolean;
+}
+
+/** @throws HaulError as `openFolderStore` and `openS3Store`; BAD_ARGUMENT: the folder is of the other kind */
+export async function openStoreOf(options: StoreOptions): Promise<BlobStore> {
+  const { data, store, storeCacheBytes, catalogue, isReadOnly = false, takesOver = false } = options;
+  if (store === undefined) {
+    if (isOfOther(data)) throw other(`the blobs of the depot in ${data} are in another store; name it with --store`);
+    return openFolderStore({ folder: data, isReadOnly });
+  }
+  if (hasBlobs(data))
+    throw other(`the depot in ${data} keeps its blobs in that folder; choose another one for a store elsewhere`);
+  if (!/^s3:/i.test(store)) throw other('a store is s3://BUCKET/PREFIX');
+  const { openS3Store } = await import('./store/s3/open.js');
+  const cache = storeCacheBytes === undefined ? {} : { cacheBytes: storeCacheBytes };
+  const owner = catalogue === undefined ? {} : { owner: 'shared' };
+  return openS3Store({ url: store, data, isReadOnly, takesOver, ...cache, ...owner });
+}
+
+/** Whether there is a depot at all. */
+export function isDepot(data: string): boolean {
+  return hasBlobs(data) || isOfOther(data);
+}
+
+function hasBlobs(data: string): boolean {
+  return existsSync(join(data, 'depot.json'));
+}
+
+function isOfOther(data: string): boolean {
+  return !hasBlobs(data) && existsSync(join(data, 'cache', 'depot.json'));
+}
+
+function other(message: string): HaulError {
+  return new HaulError('BAD_ARGUMENT', message, { option: 'store' });
+}
