@@ -88,7 +88,7 @@ export interface StoreElsewhere {
   ready(): Promise<string>;
 }
 
-/** All methods reject with HaulError: NO_SPACE, IO, READ_ONLY, NO_PERMISSION, NETWORK; BAD_DATA for one that was changed. */
+/** All methods reject with HaulError: NO_SPACE, IO, READ_ONLY, NO_PERMISSION, NETWORK; BAD_DATA: it was changed. */
 export interface BlobStore {
   create(options: UploadOptions): Promise<BlobUpload>;
   /**

@@ -91,7 +91,7 @@ test('bodies that are cut or silent are asked for again from there; lies are nev
   assert.ok((await whole(store, name)).equals(bytes), 'and it is read again when it is good');
 });
 
-test('a blob that was changed in the bucket is BAD_DATA and mended by a publish; one that is lost NOT_FOUND', async (t) => {
+test('a blob that was changed in the bucket is BAD_DATA, mended by a publish; one that is lost NOT_FOUND', async (t) => {
   const scene = await open(t);
   if (scene === null) return;
   const { objects } = scene;

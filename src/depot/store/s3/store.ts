@@ -1,5 +1,5 @@
 /**
- * The store on S3. Blobs are objects by their digest; what is on the disk of the depot is a cache: uploads on their way,
+ * The store on S3. Blobs are objects by their digest; what is on the depot's disk is a cache: uploads on their way,
  * chunks that were fetched, blobs that were published or are seeded. Invariant: a blob is there when its object is, and
  * that is put last; what is given out was verified, whole or by its pieces.
  */

@@ -1,5 +1,5 @@
 /**
- * What goes wrong with S3, in words of ours: messages of servers and of the SDK may hold keys, so none of them is passed
+ * What goes wrong with S3, in words of ours: messages of servers and of the SDK may hold keys, so none is passed
  * on, nor kept as a cause.
  */
 import { HaulError } from '../../../errors.js';
