@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { MOTO, S3_KEYS, type S3Server, startAnyS3 } from '../../../lab/s3-server.js';
 import { openScope, Scope } from '../../../lab/scope.js';
+import { until } from '../../../lab/wait.js';
 import { Objects } from '../../../src/depot/store/s3/objects.js';
 import { openS3Store, type S3StoreOptions } from '../../../src/depot/store/s3/open.js';
 import { parseS3Url } from '../../../src/depot/store/s3/place.js';
@@ -246,8 +247,10 @@ test('uploads of this depot that were not ended are swept at its start, those of
   await fill(upload, bytes);
   const theirs = await objects.beginMultipart(`blobs/aa/${'a'.repeat(64)}`);
   const left = join(options.data, 'cache', 'multiparts');
-  const journal = await readdir(left);
-  assert.equal(journal.length, 1);
+  const journal = await until('the upload is noted', 30_000, async () => {
+    const found = await readdir(left);
+    return found.length === 1 ? found : undefined;
+  });
   const noted = await readFile(join(left, journal[0]!));
   assert.equal((await multiparts(objects)).length, 2, 'parts are sent while they come');
   await store.close();
