@@ -261,7 +261,8 @@ test('uploads of this depot that were not ended are swept at its start, those of
   await writeFile(join(left, 'damaged'), '{');
   const later = await openS3Store(options);
   openScope(t).defer(() => later.close());
-  assert.deepEqual(await multiparts(objects), [theirs.id]);
+  // Moto says that all were begun in 2010: that is long ago.
+  assert.deepEqual(await multiparts(objects), server.checksKeys ? [theirs.id] : []);
   assert.deepEqual(await names(later), []);
 });
 
