@@ -14,7 +14,7 @@ import { resourceFields } from './usage.js';
 const SHOWN = 20;
 
 export interface MigratePlaces {
-  /** The old one: its folder. */
+  /** The old one: its folder, or "s3://bucket/prefix". */
   readonly from: string;
   /** The folder of the new one. */
   readonly data: string;
@@ -29,9 +29,8 @@ export interface MigratePlaces {
 
 export async function migrate({ output, signal }: Context, places: MigratePlaces): Promise<Outcome> {
   const { from, data, isMirror } = places;
-  const [{ migrateDepot }, { openFolderStore }, { openStoreOf }, { openChosenCatalogue }] = await Promise.all([
+  const [{ migrateDepot }, { openStoreOf, openStoreToRead }, { openChosenCatalogue }] = await Promise.all([
     import('../depot/migrate.js'),
-    import('../depot/store/folders.js'),
     import('../depot/open-store.js'),
     import('../depot/open-catalogue.js'),
   ]);
@@ -46,7 +45,7 @@ export async function migrate({ output, signal }: Context, places: MigratePlaces
     ...pace.at(done.doneBytes, done.totalBytes),
   }));
   try {
-    const old: BlobStore = await openFolderStore({ folder: from, isReadOnly: true, isBeside: true });
+    const old = await openStoreToRead(from);
     closers.push(() => old.close());
     const store: BlobStore = await openStoreOf(places);
     closers.push(() => store.close());

@@ -98,7 +98,7 @@ export function depotCommand(run: Runner): Command {
         parseListen,
       ),
     )
-    .option('--from <dir>', 'with migrate: the folder of the old depot, which is only read')
+    .option('--from <place>', 'with migrate: the folder of the old depot, or its s3://BUCKET/PREFIX; it is only read')
     .option('--to <dir>', 'with migrate: the same as --data')
     .option('--mirror', 'with migrate: what the old depot does not have goes')
     .option('--withhold', 'with check: what is damaged is not delivered any more until it is published again')

@@ -86,12 +86,19 @@ export async function openChosenCatalogue(
   // What is wrong with it is said before anything is loaded.
   postgresPlace(catalogue);
   const { openPostgresCatalogue } = await import('./catalogue/postgres/open.js');
-  return openPostgresCatalogue(catalogue, {
+  const opened = await openPostgresCatalogue(catalogue, {
     onDamaged,
     onWarning: (message) => log?.('warn', message),
     settings: { store: await storeNameOf(store, data), torrentFromBytes },
     hasBlobs: () => hasBlobs(store),
   });
+  try {
+    await store.elsewhere?.bind(await opened.id());
+    return opened;
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
 }
 
 export interface CataloguePlace {

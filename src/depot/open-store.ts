@@ -1,9 +1,14 @@
 /** The store of a depot: in its folder, unless an option names another place, which is loaded only then. */
 import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { HaulError } from '../errors.js';
 import { openFolderStore } from './store/folders.js';
 import type { BlobStore } from './store/port.js';
+
+/** Of what is read once, from its begin to its end. */
+const READ_CACHE_BYTES = 512 * 1024 * 1024;
 
 export interface StoreOptions {
   /** Folder of the depot. */
@@ -31,8 +36,28 @@ export async function openStoreOf(options: StoreOptions): Promise<BlobStore> {
   if (!/^s3:/i.test(store)) throw other('a store is s3://BUCKET/PREFIX');
   const { openS3Store } = await import('./store/s3/open.js');
   const cache = storeCacheBytes === undefined ? {} : { cacheBytes: storeCacheBytes };
-  const owner = catalogue === undefined ? {} : { owner: 'shared' };
+  const owner = catalogue === undefined ? {} : { isShared: true };
   return openS3Store({ url: store, data, isReadOnly, takesOver, ...cache, ...owner });
+}
+
+/**
+ * One that is only read, while its depot may run.
+ * @param place folder of a depot, or "s3://bucket/prefix"
+ * @throws HaulError as `openStoreOf`; NOT_FOUND
+ */
+export async function openStoreToRead(place: string): Promise<BlobStore> {
+  if (!/^s3:/i.test(place)) return openFolderStore({ folder: place, isReadOnly: true, isBeside: true });
+  const { openS3Store } = await import('./store/s3/open.js');
+  const data = await mkdtemp(join(tmpdir(), 'haul-cache-'));
+  const remove = (): Promise<void> => rm(data, { recursive: true, force: true });
+  try {
+    const store = await openS3Store({ url: place, data, isReadOnly: true, cacheBytes: READ_CACHE_BYTES });
+    const close = store.close.bind(store);
+    return Object.assign(store, { close: () => close().finally(remove) });
+  } catch (error) {
+    await remove();
+    throw error;
+  }
 }
 
 /** Whether there is a depot at all. */

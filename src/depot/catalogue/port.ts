@@ -142,6 +142,8 @@ export interface Catalogue {
    * Where it is shared: the secret of all that have it, 32 bytes; ours, if there is none yet. Durable when it resolves.
    */
   secret?(ours: Uint8Array): Promise<Uint8Array>;
+  /** Where it is shared: what tells it from all others, hexadecimal digits. */
+  id?(): Promise<string>;
   /** Runs `body`, unless somebody is at that task: null then. */
   turn<T>(task: HouseTask, body: () => Promise<T>): Promise<T | null>;
   close(): Promise<void>;

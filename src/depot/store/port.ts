@@ -86,6 +86,11 @@ export interface StoreElsewhere {
   readonly id: string;
   /** For `/readyz`: empty, or why it cannot be used now; nothing secret. */
   ready(): Promise<string>;
+  /**
+   * It belongs to this catalogue, which several depots share: one that another has would be swept of what only that one
+   * names. @throws HaulError IN_USE: it is another's
+   */
+  bind(catalogue: string): Promise<void>;
 }
 
 /** All methods reject with HaulError: NO_SPACE, IO, READ_ONLY, NO_PERMISSION, NETWORK; BAD_DATA: it was changed. */

@@ -211,7 +211,7 @@ test('what is wrong with bucket, keys, region, clock or server is said at the st
 });
 
 test('two stores put the same bytes at once: one object, and both have it', async (t) => {
-  const scene = await open(t, { owner: 'shared' });
+  const scene = await open(t, { isShared: true });
   if (scene === null) return;
   const data = await quickFolder(openScope(t));
   const other = await openS3Store({ ...scene.options, data });
@@ -236,6 +236,26 @@ test('a prefix has one owner, unless it is taken over; a folder has one process'
   await other.close();
   await scene.store.close();
   await assert.rejects(openS3Store(scene.options), code('IN_USE'));
+});
+
+test('a prefix of depots that share a catalogue is of the first one, however it is reached', async (t) => {
+  const scene = await open(t, { isShared: true });
+  if (scene === null) return;
+  const another = async (): Promise<S3Store> => {
+    const store = await openS3Store({ ...scene.options, data: await quickFolder(openScope(t)) });
+    openScope(t).defer(() => store.close());
+    return store;
+  };
+  const other = await another();
+  const bound = await Promise.allSettled([scene.store.elsewhere.bind('aa'), other.elsewhere.bind('bb')]);
+  assert.ok(bound.filter(({ status }) => status === 'fulfilled').length <= 1, 'not both');
+  const winner = /"shared-(aa|bb)"/.exec(String(await scene.objects.getShort('depot.json')))![1]!;
+  for (const store of [scene.store, other, await another()]) {
+    await store.elsewhere.bind(winner);
+    await assert.rejects(store.elsewhere.bind('cc'), code('IN_USE'));
+  }
+  const alone = { ...scene.options, isShared: false, data: await quickFolder(openScope(t)) };
+  await assert.rejects(openS3Store(alone), code('IN_USE'));
 });
 
 test('uploads of this depot that were not ended are swept at its start, those of others are left', async (t) => {

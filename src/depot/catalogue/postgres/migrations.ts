@@ -49,7 +49,7 @@ export const STEPS: readonly string[] = [
      until timestamptz not null,
      note text
    );`,
-  'alter table haul.depot add column secret bytea;',
+  'alter table haul.depot add column secret bytea, add column id bytea;',
 ];
 
 /** Not `to_regclass`: what that knows may be older than the lock that was waited for. */

@@ -2,6 +2,7 @@
  * The catalogue in PostgreSQL, which several depots share. Reads are single statements; changes go through one writer
  * of this process (`pg-writer.ts`), what no two depots may do at once through leases. `migrations.ts` has the tables.
  */
+import { randomBytes } from 'node:crypto';
 import { HaulError } from '../../../errors.js';
 import { Locks } from '../../locks.js';
 import { decodeCounts } from '../counts.js';
@@ -27,6 +28,7 @@ import { PgWriter } from './pg-writer.js';
 import { bytesOf, COLUMNS, numberOf, rowOfText } from './row-text.js';
 
 const ROWS_MAX = 1000;
+const ID_BYTES = 16;
 const LOOKUP_MAX = 500;
 /** Behind all times that a row has. */
 const NEVER_MS = Number.MAX_SAFE_INTEGER;
@@ -227,18 +229,26 @@ export class PostgresCatalogue implements Catalogue {
     }
   }
 
-  async secret(ours: Uint8Array): Promise<Uint8Array> {
+  secret(ours: Uint8Array): Promise<Uint8Array> {
+    return this.#kept('secret', ours);
+  }
+
+  async id(): Promise<string> {
+    return (await this.#kept('id', randomBytes(ID_BYTES))).toString('hex');
+  }
+
+  /** What the first one brought. Durable when it resolves. */
+  async #kept(column: 'secret' | 'id', ours: Uint8Array): Promise<Buffer> {
     this.#check();
     const { connections } = this;
-    const text = sql('update haul.depot set secret = coalesce(secret, $1) returning secret', connections.schema);
-    const rules = { isDurable: true };
+    const { schema, shown: where } = connections;
+    const text = sql(`update haul.depot set ${column} = coalesce(${column}, $1) returning ${column}`, schema);
     const { rows } = await connections.trying('open', () =>
-      connections.transaction(rules, (run) => run(text, [Buffer.from(ours)])),
+      connections.transaction({ isDurable: true }, (run) => run(text, [Buffer.from(ours)])),
     );
-    const secret = bytesOf(rows[0]?.[0]);
-    if (secret.length === ours.length) return secret;
-    const where = connections.shown;
-    const message = `the catalogue ${where} is damaged: its secret has ${secret.length} bytes; set it to null`;
+    const kept = bytesOf(rows[0]?.[0]);
+    if (kept.length === ours.length) return kept;
+    const message = `the catalogue ${where} is damaged: its ${column} has ${kept.length} bytes; set it to null`;
     throw new HaulError('BAD_DATA', message, { where });
   }
 

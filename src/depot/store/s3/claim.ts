@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { HaulError } from '../../../errors.js';
+import type { StoreElsewhere } from '../port.js';
 import { BLOBS, MARK } from './layout.js';
 import { S3_LIMITS } from './limits.js';
 import type { Objects } from './objects.js';
@@ -13,6 +14,8 @@ import type { UploadJournal } from './upload-journal.js';
 
 const FORMAT = 1;
 const ID = /^[0-9a-f]{32}$/;
+/** Owner of a prefix whose depots share a catalogue, until it is known which. */
+export const SHARED = 'shared';
 
 export interface ClaimOptions {
   /** Names the catalogue: whoever shares it may share the prefix. */
@@ -40,18 +43,52 @@ export async function claimPrefix(objects: Objects, options: ClaimOptions): Prom
     if (found !== null) {
       const said = parseMark(found.toString('utf8'), objects.title);
       if (said.owner === owner || isReadOnly) return said.id;
+      // Of which catalogue it is must be said when that is open: `bindPrefix`.
+      if (owner === SHARED && said.owner.startsWith(`${SHARED}-`)) return said.id;
       if (!takesOver) throw inUse(objects.title, said.owner);
       id = said.id;
     } else if (isReadOnly) {
       throw new HaulError('NOT_FOUND', `there is no depot in ${objects.title}`, { where: objects.title });
     }
-    const mark = Buffer.from(`${JSON.stringify({ format: FORMAT, id, owner })}\n`);
-    if (await objects.put(MARK, mark, found === null)) return id;
+    if (await objects.put(MARK, markOf({ id, owner }), found === null)) return id;
   } catch (error) {
     throw refusedAtStart(error, objects.title);
   }
   // Another one was quicker.
   return claimPrefix(objects, options);
+}
+
+/**
+ * The prefix is of this catalogue from now on, which depots share.
+ * @throws HaulError as `claimPrefix`; IN_USE: it is of another
+ */
+async function bindPrefix(objects: Objects, catalogue: string): Promise<void> {
+  const owner = `${SHARED}-${catalogue}`;
+  try {
+    // Of two that bind it at once the second look tells who was later.
+    for (let look = 0; look < 2; look++) {
+      const found = await objects.ask(MARK);
+      const said = parseMark(found?.toString('utf8') ?? '', objects.title);
+      if (said.owner === owner) return;
+      if (said.owner !== SHARED) throw inUse(objects.title, said.owner);
+      await objects.put(MARK, markOf({ id: said.id, owner }), false);
+    }
+    throw inUse(objects.title, SHARED);
+  } catch (error) {
+    throw refusedAtStart(error, objects.title);
+  }
+}
+
+/** @param parts with the id of the store */
+export function elsewhereOf(
+  { objects, id }: { readonly objects: Objects; readonly id: string },
+  ready: () => Promise<string>,
+): StoreElsewhere {
+  return { kind: 's3', id, ready, bind: (catalogue) => bindPrefix(objects, catalogue) };
+}
+
+function markOf(mark: Mark): Buffer {
+  return Buffer.from(`${JSON.stringify({ format: FORMAT, ...mark })}\n`);
 }
 
 function parseMark(text: string, title: string): Mark {

@@ -7,7 +7,7 @@ import { replaceFile } from '../../replace-file.js';
 import { openFolderStore } from '../folders.js';
 import { CacheRoom } from './cache-room.js';
 import { Chunks } from './chunks.js';
-import { claimPrefix, sweepUploads } from './claim.js';
+import { claimPrefix, SHARED, sweepUploads } from './claim.js';
 import { S3_LIMITS } from './limits.js';
 import { Objects } from './objects.js';
 import { parseS3Url } from './place.js';
@@ -25,8 +25,8 @@ export interface S3StoreOptions {
   readonly cacheBytes?: number;
   readonly isReadOnly?: boolean;
   readonly takesOver?: boolean;
-  /** Names the catalogue, where depots share one; default: this depot's own. */
-  readonly owner?: string;
+  /** Depots share a catalogue: `elsewhere.bind` says which, before anything is swept. Default: it is this depot's own. */
+  readonly isShared?: boolean;
   readonly times?: Partial<Times>;
 }
 
@@ -51,8 +51,8 @@ export async function openS3Store(options: S3StoreOptions): Promise<S3Store> {
   try {
     const cache = await openCache(folder);
     closers.unshift(() => cache.close());
-    const depot = await idOf(data);
-    const id = await claimPrefix(objects, { owner: options.owner ?? depot, isReadOnly, takesOver });
+    const owner = options.isShared === true ? SHARED : await idOf(data);
+    const id = await claimPrefix(objects, { owner, isReadOnly, takesOver });
     const journal = await UploadJournal.open(join(folder, 'multiparts'));
     if (!isReadOnly) await sweepUploads(objects, journal, Date.now());
     const room: CacheRoom = new CacheRoom(cacheBytes, () => cache.uploadBytes);

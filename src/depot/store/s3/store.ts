@@ -26,6 +26,7 @@ import { encodeNote, parseNotes } from '../sidecar.js';
 import { Buffers } from './buffers.js';
 import type { CacheRoom } from './cache-room.js';
 import type { Chunks, FetchChunk } from './chunks.js';
+import { elsewhereOf } from './claim.js';
 import { BLOBS, blobKey, blobOfKey, checked, MARK, nameKey, namesPrefix, piecesKey } from './layout.js';
 import { S3_LIMITS } from './limits.js';
 import type { Objects } from './objects.js';
@@ -71,7 +72,7 @@ export class S3Store implements BlobStore {
 
   constructor(parts: S3StoreParts) {
     this.#parts = parts;
-    this.elsewhere = { kind: 's3', id: parts.id, ready: () => this.#ready() };
+    this.elsewhere = elsewhereOf(parts, () => this.#ready());
     this.#objects = parts.objects;
     this.#remote = parts.remote;
     this.#cache = parts.cache;
