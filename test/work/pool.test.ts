@@ -346,12 +346,15 @@ test('close answers every job: those under way are waited for, the rest cancelle
   // The worker has begun.
   assert.equal((await run(pool, { kind: 'release', ranges: [] })).ok, true);
   const results: WorkResult[] = [];
-  for (let count = 0; count < 12; count++) {
-    pool.submit({ kind: 'verify', ranges, digest: Buffer.alloc(20) }, (result) => results.push(result));
+  let submitted = 0;
+  while (submitted < 200 && pool.room > 0) {
+    if (!pool.submit({ kind: 'verify', ranges, digest: Buffer.alloc(20) }, (result) => results.push(result))) break;
+    submitted++;
   }
-  await new Promise((resolve) => setImmediate(resolve));
+  // However busy the machine is: the worker is at them.
+  while (results.length === 0) await new Promise((resolve) => setImmediate(resolve));
   await Promise.all([pool.close(), pool.close()]);
-  assert.equal(results.length, 12);
+  assert.equal(results.length, submitted);
   assert.ok(results.some((result) => result.ok));
   assert.ok(results.some((result) => !result.ok && result.errno === 'ECANCELED'));
   assert.equal(pool.room, 0);

@@ -12,6 +12,7 @@ import { startDepot } from '../../../src/depot/depot.js';
 import { openStoreOf } from '../../../src/depot/open-store.js';
 import { catalogueIn, rebuildCatalogue } from '../../../src/depot/rebuild.js';
 import { parseTorrent } from '../../../src/metainfo/torrent.js';
+import { haulWith } from '../../cli/harness.js';
 import { startEngine } from '../../support/engines.js';
 import { requirePrograms } from '../../support/requirements.js';
 import { bytesOf, code, KIB, MIB } from '../depot-kit.js';
@@ -161,4 +162,24 @@ test('a folder that is lost is made anew of the bucket; one of the other kind is
   await (await start(scene, { ...plain, data })).close(0);
   await assert.rejects(startDepot({ ...options, data }), code('BAD_ARGUMENT'));
   await assert.rejects(startDepot({ ...plain, store: 'ftp://x', data: join(data, 'x') }), code('BAD_ARGUMENT'));
+});
+
+test('what lies on S3 moves into a folder while its depot serves', async (t) => {
+  const scene = await open(t);
+  if (scene === null) return;
+  const { scope, options } = scene;
+  const old = await start(scene, options);
+  const [long, short] = [bytesOf(LENGTH, 21), bytesOf(3 * KIB, 21)];
+  await put(old, 'ci/1/image.raw', long);
+  await put(old, 'ci/1/log.txt', short);
+  const data = join(await quickFolder(scope), 'new');
+  const moved = await haulWith(S3_KEYS, 'depot', 'migrate', '--from', options.store!, '--to', data, '--json');
+  assert.equal(moved.exitCode, 0, moved.stderr);
+  const { names, copiedBytes, isSettled } = moved.lines.find(({ type }) => type === 'migrated')!;
+  assert.deepEqual([names, copiedBytes, isSettled], [2, LENGTH + 3 * KIB, true]);
+  const depot = await start(scene, { data, httpPort: 0, engine: { port: 0 } });
+  assert.ok((await get(depot, 'ci/1/image.raw')).equals(long));
+  assert.ok((await get(depot, 'ci/1/log.txt')).equals(short));
+  const none = await haulWith(S3_KEYS, 'depot', 'migrate', '--from', `${options.store}&x=y`, '--to', data);
+  assert.match(none.stderr, /^[^\n]*behind the question mark go endpoint, region and path-style[^\n]*\n$/);
 });
