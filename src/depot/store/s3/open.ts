@@ -25,7 +25,7 @@ export interface S3StoreOptions {
   readonly cacheBytes?: number;
   readonly isReadOnly?: boolean;
   readonly takesOver?: boolean;
-  /** Depots share a catalogue: `elsewhere.bind` says which, before anything is swept. Default: it is this depot's own. */
+  /** Depots share a catalogue, and `elsewhere.bind` says which. Default: it is this depot's own. */
   readonly isShared?: boolean;
   readonly times?: Partial<Times>;
 }

@@ -55,7 +55,6 @@ export interface S3StoreParts {
 export class S3Store implements BlobStore {
   readonly elsewhere: StoreElsewhere;
   readonly #objects: Objects;
-  readonly #remote: RemoteBlobs;
   readonly #cache: FolderStore;
   readonly #room: CacheRoom;
   readonly #chunks: Chunks;
@@ -74,7 +73,6 @@ export class S3Store implements BlobStore {
     this.#parts = parts;
     this.elsewhere = elsewhereOf(parts, () => this.#ready());
     this.#objects = parts.objects;
-    this.#remote = parts.remote;
     this.#cache = parts.cache;
     this.#room = parts.room;
     this.#chunks = parts.chunks;
@@ -117,18 +115,18 @@ export class S3Store implements BlobStore {
   async #commit(upload: S3Upload, note: NameNote | null): Promise<BlobStat> {
     const { sha256, lengthBytes } = upload.finished;
     const { pieces, pieceLengthBytes } = upload.spool.finished;
-    const thereBytes = this.#remote.bad.has(sha256) ? null : await this.#objects.head(blobKey(sha256));
+    const thereBytes = this.#parts.remote.bad.has(sha256) ? null : await this.#objects.head(blobKey(sha256));
     const isThere = thereBytes === lengthBytes;
     if (note !== null) await this.note(sha256, note.name, note.row);
     if (pieces !== null && pieceLengthBytes !== null)
-      await this.#remote.keepRecord(sha256, { lengthBytes, pieces, pieceLengthBytes });
+      await this.#parts.remote.keepRecord(sha256, { lengthBytes, pieces, pieceLengthBytes });
     if (!isThere) {
-      const isNew = thereBytes === null && !this.#remote.bad.has(sha256);
+      const isNew = thereBytes === null && !this.#parts.remote.bad.has(sha256);
       if (await upload.place(sha256, isNew)) this.#blobBytes += lengthBytes - (thereBytes ?? 0);
       await this.#dropChunks(sha256);
     }
-    this.#remote.bad.delete(sha256);
-    this.#remote.there(sha256, lengthBytes);
+    this.#parts.remote.bad.delete(sha256);
+    this.#parts.remote.there(sha256, lengthBytes);
     // What was published just now is wanted soon.
     const spool = upload.spool;
     await upload.settled();
@@ -138,14 +136,14 @@ export class S3Store implements BlobStore {
   }
 
   async stat(sha256: string): Promise<BlobStat | null> {
-    return this.#remote.stat(checked(sha256));
+    return this.#parts.remote.stat(checked(sha256));
   }
 
   async *read(sha256: string, range: ByteRange): AsyncGenerator<Uint8Array> {
     const { begin, end } = range;
     if (!(Number.isSafeInteger(begin) && Number.isSafeInteger(end) && begin >= 0 && begin <= end))
       throw new HaulError('BAD_ARGUMENT', `no range of bytes: ${begin} to ${end}`, { option: 'range' });
-    const lengthBytes = await this.#remote.lengthOf(checked(sha256));
+    const lengthBytes = await this.#parts.remote.lengthOf(checked(sha256));
     if (end > lengthBytes)
       throw new HaulError('BAD_ARGUMENT', `the blob ${sha256} ends before byte ${end}`, { option: 'range' });
     let at = begin;
@@ -167,12 +165,12 @@ export class S3Store implements BlobStore {
   }
 
   async *#readChunks(sha256: string, lengthBytes: number, begin: number, end: number): AsyncGenerator<Uint8Array> {
-    const chunks = await this.#remote.chunks(sha256, lengthBytes, begin, end);
+    const chunks = await this.#parts.remote.chunks(sha256, lengthBytes, begin, end);
     for (const [index, chunk] of chunks.entries()) {
       const fetch =
         (one: typeof chunk): FetchChunk =>
         (use) =>
-          this.#remote.fetch(sha256, lengthBytes, one, use);
+          this.#parts.remote.fetch(sha256, lengthBytes, one, use);
       const opening = this.#chunks.open(chunk.key, fetch(chunk));
       for (const next of chunks.slice(index + 1, index + 1 + S3_LIMITS.chunksAhead))
         this.#chunks.bring(next.key, fetch(next)).catch(() => {});
@@ -213,7 +211,7 @@ export class S3Store implements BlobStore {
     };
     try {
       for (const sha256 of blobs) {
-        const lengthBytes = await this.#remote.lengthOf(checked(sha256));
+        const lengthBytes = await this.#parts.remote.lengthOf(checked(sha256));
         const isHere = await this.#fetching.run(sha256, async () => {
           if (!this.#room.has(sha256) && !(await this.#materialise(sha256, lengthBytes))) return false;
           releases.push(this.#room.use(sha256));
@@ -255,7 +253,7 @@ export class S3Store implements BlobStore {
     if (!(await this.#room.make(lengthBytes))) return false;
     const spool = await this.#cache.create({ lengthBytes, piecesFromBytes: Number.POSITIVE_INFINITY });
     try {
-      for (const chunk of await this.#remote.chunks(sha256, lengthBytes, 0, lengthBytes)) {
+      for (const chunk of await this.#parts.remote.chunks(sha256, lengthBytes, 0, lengthBytes)) {
         for await (const slice of this.#readChunks(sha256, lengthBytes, chunk.begin, chunk.end))
           await spool.write(Buffer.from(slice));
         await this.#chunks.forget(chunk.key);
@@ -277,7 +275,7 @@ export class S3Store implements BlobStore {
     if (found === null) return null;
     const { lengthBytes } = found;
     if (lengthBytes === 0) return { lengthBytes, pieces: null, pieceLengthBytes: null };
-    const record = await this.#remote.record(sha256, lengthBytes);
+    const record = await this.#parts.remote.record(sha256, lengthBytes);
     if (record !== null) return record;
     const parts: Buffer[] = [];
     for await (const slice of this.read(sha256, { begin: 0, end: lengthBytes })) parts.push(Buffer.from(slice));
@@ -308,7 +306,7 @@ export class S3Store implements BlobStore {
 
   async verify(sha256: string, options: VerifyOptions = {}): Promise<boolean> {
     this.#checkOpen();
-    if (await this.#remote.verify(checked(sha256), options)) return true;
+    if (await this.#parts.remote.verify(checked(sha256), options)) return true;
     await Promise.all([this.#drop(sha256), this.#dropChunks(sha256)]);
     return false;
   }
@@ -318,10 +316,10 @@ export class S3Store implements BlobStore {
     const found = await this.stat(sha256);
     await this.#drop(sha256);
     await this.#dropChunks(sha256);
-    this.#remote.bad.delete(sha256);
+    this.#parts.remote.bad.delete(sha256);
     if (found === null) return false;
     await this.#objects.remove(blobKey(sha256));
-    this.#remote.forget(sha256);
+    this.#parts.remote.forget(sha256);
     this.#blobBytes -= found.lengthBytes;
     await this.#objects.remove(piecesKey(sha256));
     for await (const page of this.#objects.list(namesPrefix(sha256)))
@@ -367,7 +365,7 @@ export class S3Store implements BlobStore {
     this.#isClosed = true;
     await Promise.all([...this.#open].map((upload) => upload.abort()));
     this.#objects.close();
-    await Promise.all([this.#remote.close(), this.#cache.close()]);
+    await Promise.all([this.#parts.remote.close(), this.#cache.close()]);
   }
 
   #check(): void {
