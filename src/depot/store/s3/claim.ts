@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { HaulError } from '../../../errors.js';
 import type { StoreElsewhere } from '../port.js';
-import { BLOBS, MARK } from './layout.js';
+import { BLOBS, CATALOGUE, MARK } from './layout.js';
 import { S3_LIMITS } from './limits.js';
 import type { Objects } from './objects.js';
 import { refusedAtStart } from './trouble.js';
@@ -14,7 +14,7 @@ import type { UploadJournal } from './upload-journal.js';
 
 const FORMAT = 1;
 const ID = /^[0-9a-f]{32}$/;
-/** Owner of a prefix whose depots share a catalogue, until it is known which. */
+/** Owner of a prefix whose depots share a catalogue. */
 export const SHARED = 'shared';
 
 export interface ClaimOptions {
@@ -43,14 +43,14 @@ export async function claimPrefix(objects: Objects, options: ClaimOptions): Prom
     if (found !== null) {
       const said = parseMark(found.toString('utf8'), objects.title);
       if (said.owner === owner || isReadOnly) return said.id;
-      // Of which catalogue it is must be said when that is open: `bindPrefix`.
-      if (owner === SHARED && said.owner.startsWith(`${SHARED}-`)) return said.id;
       if (!takesOver) throw inUse(objects.title, said.owner);
       id = said.id;
     } else if (isReadOnly) {
       throw new HaulError('NOT_FOUND', `there is no depot in ${objects.title}`, { where: objects.title });
     }
-    if (await objects.put(MARK, markOf({ id, owner }), found === null)) return id;
+    const mark = Buffer.from(`${JSON.stringify({ format: FORMAT, id, owner })}\n`);
+    if (found !== null) await objects.remove(CATALOGUE);
+    if (await objects.put(MARK, mark, found === null)) return id;
   } catch (error) {
     throw refusedAtStart(error, objects.title);
   }
@@ -59,21 +59,18 @@ export async function claimPrefix(objects: Objects, options: ClaimOptions): Prom
 }
 
 /**
- * The prefix is of this catalogue from now on, which depots share.
+ * The prefix is of this catalogue from now on, which depots share. An object of its own says so: of several that make it
+ * at once one does.
  * @throws HaulError as `claimPrefix`; IN_USE: it is of another
  */
 async function bindPrefix(objects: Objects, catalogue: string): Promise<void> {
-  const owner = `${SHARED}-${catalogue}`;
   try {
-    // Of two that bind it at once the second look tells who was later.
-    for (let look = 0; look < 2; look++) {
-      const found = await objects.ask(MARK);
-      const said = parseMark(found?.toString('utf8') ?? '', objects.title);
-      if (said.owner === owner) return;
-      if (said.owner !== SHARED) throw inUse(objects.title, said.owner);
-      await objects.put(MARK, markOf({ id: said.id, owner }), false);
+    for (;;) {
+      const said = (await objects.ask(CATALOGUE))?.toString('utf8').trim();
+      if (said === catalogue) return;
+      if (said !== undefined) throw inUse(objects.title, SHARED);
+      await objects.put(CATALOGUE, Buffer.from(`${catalogue}\n`), true);
     }
-    throw inUse(objects.title, SHARED);
   } catch (error) {
     throw refusedAtStart(error, objects.title);
   }
@@ -85,10 +82,6 @@ export function elsewhereOf(
   ready: () => Promise<string>,
 ): StoreElsewhere {
   return { kind: 's3', id, ready, bind: (catalogue) => bindPrefix(objects, catalogue) };
-}
-
-function markOf(mark: Mark): Buffer {
-  return Buffer.from(`${JSON.stringify({ format: FORMAT, ...mark })}\n`);
 }
 
 function parseMark(text: string, title: string): Mark {

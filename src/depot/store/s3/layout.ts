@@ -11,6 +11,8 @@ import { HaulError } from '../../../errors.js';
 import { isSha256 } from '../layout.js';
 
 export const MARK = 'depot.json';
+/** Of which catalogue it is, where depots share one. */
+export const CATALOGUE = 'catalogue';
 export const BLOBS = 'blobs/';
 
 export function blobKey(sha256: string): string {
