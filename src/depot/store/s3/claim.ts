@@ -42,7 +42,7 @@ export async function claimPrefix(objects: Objects, options: ClaimOptions): Prom
     const found = await objects.ask(MARK);
     if (found !== null) {
       const said = parseMark(found.toString('utf8'), objects.title);
-      if (said.owner === owner || isReadOnly) return said.id;
+      if (isReadOnly || (said.owner === owner && !takesOver)) return said.id;
       if (!takesOver) throw inUse(objects.title, said.owner);
       id = said.id;
     } else if (isReadOnly) {
@@ -59,8 +59,8 @@ export async function claimPrefix(objects: Objects, options: ClaimOptions): Prom
 }
 
 /**
- * The prefix is of this catalogue from now on, which depots share. An object of its own says so: of several that make it
- * at once one does.
+ * The prefix is of this catalogue from now on, which depots share. An object of its own says so: of several that make
+ * it at once one does.
  * @throws HaulError as `claimPrefix`; IN_USE: it is of another
  */
 async function bindPrefix(objects: Objects, catalogue: string): Promise<void> {
