@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { startChild } from './child.js';
+import { type Child, startChild } from './child.js';
 import { missingTool } from './clients/client.js';
 import { freePort } from './ports.js';
 import type { Scope } from './scope.js';
@@ -32,11 +32,17 @@ export interface S3Server {
   readonly checksKeys: boolean;
   /** Of the store of a depot. */
   url(prefix: string): string;
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
 }
 
-function server(endpoint: string, checksKeys: boolean): S3Server {
+function server(endpoint: string, checksKeys: boolean, child: Child): S3Server {
   const bucket = 'artifacts';
-  return { endpoint, bucket, checksKeys, url: (prefix) => `s3://${bucket}/${prefix}?endpoint=${endpoint}` };
+  const kill = async (): Promise<void> => {
+    process.kill(child.pid, 'SIGKILL');
+    await child.exited;
+  };
+  return { endpoint, bucket, checksKeys, kill, url: (prefix) => `s3://${bucket}/${prefix}?endpoint=${endpoint}` };
 }
 
 /** Versitygw where it is installed, else moto; null: neither is. */
@@ -54,7 +60,7 @@ export async function startVersitygw(scope: Scope, port?: number, root?: string)
   const env = { ROOT_ACCESS_KEY: access, ROOT_SECRET_KEY: secret };
   const child = startChild(scope, VERSITYGW, ['--port', address, '--quiet', '--keep-alive', 'posix', folder], { env });
   await untilUp(`http://${address}/`, () => child.tail());
-  return server(`http://${address}`, true);
+  return server(`http://${address}`, true, child);
 }
 
 /** Of any keys. With one bucket; ends with the scope. */
@@ -65,7 +71,7 @@ export async function startMoto(scope: Scope): Promise<S3Server> {
   await untilUp(`${endpoint}/moto-api/data.json`, () => child.tail());
   const made = await fetch(`${endpoint}/artifacts`, { method: 'PUT', headers: { authorization: anonymous } });
   if (!made.ok) throw new Error(`moto makes no bucket: ${made.status}`);
-  return server(endpoint, false);
+  return server(endpoint, false, child);
 }
 
 const anonymous = 'AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0';

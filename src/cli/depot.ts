@@ -41,6 +41,7 @@ interface DepotCliOptions extends CommonOptions, EngineCliOptions {
   readonly tokens?: string;
   readonly anonymous?: AnonymousAccess;
   readonly publicUrl?: string;
+  readonly otherDepot?: readonly string[];
   readonly allowHost?: readonly string[];
   readonly corsOrigin?: readonly string[];
   readonly tlsCert?: string;
@@ -110,6 +111,12 @@ export function depotCommand(run: Runner): Command {
       ).choices(['none', 'read', 'all']),
     )
     .addOption(value('--public-url <url>', 'what links begin with, behind a proxy', parsePublicUrl))
+    .addOption(
+      new Option(
+        '--other-depot <url>',
+        'a depot with the same catalogue and store, which torrents name too; may be repeated',
+      ).argParser(repeated(parsePublicUrl)),
+    )
     .addOption(
       new Option(
         '--allow-host <name>',
@@ -244,7 +251,7 @@ function depotOptions(
   options: DepotCliOptions & { readonly data: string },
   engine: DepotOptions['engine'],
 ): DepotOptions {
-  const { http, tokens, anonymous, publicUrl, allowHost, corsOrigin, tlsCert, tlsKey } = options;
+  const { http, tokens, anonymous, publicUrl, otherDepot, allowHost, corsOrigin, tlsCert, tlsKey } = options;
   const { retentionDays, idleDays, maxStore, maxDisk, maxArtifact, torrentFrom, udp } = options;
   const peers = options.peers ?? process.env.SWARMHAUL_PEERS;
   const lines = process.env.SWARMHAUL_DEPOT_TOKENS;
@@ -260,6 +267,7 @@ function depotOptions(
     ...(lines === undefined || lines === '' ? {} : { tokenLines: lines }),
     ...(anonymous === undefined ? {} : { anonymous }),
     ...(publicUrl === undefined ? {} : { publicUrl }),
+    ...(otherDepot === undefined ? {} : { otherDepots: otherDepot }),
     ...(allowHost === undefined ? {} : { allowHosts: allowHost }),
     ...(corsOrigin === undefined ? {} : { corsOrigins: corsOrigin }),
     ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: { cert: tlsCert, key: tlsKey } }),

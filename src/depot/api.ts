@@ -57,6 +57,11 @@ export interface DepotOptions {
   readonly anonymous?: AnonymousAccess;
   /** "https://depot.example.org": what links begin with, behind a proxy. Default: as each client reached us. */
   readonly publicUrl?: string;
+  /**
+   * "http://depot-2:7070": depots with the same catalogue and store. Torrents name their trackers (BEP 12, a tier each)
+   * and web seeds behind ours. Default: none.
+   */
+  readonly otherDepots?: readonly string[];
   /** Names by which clients may reach it, beside addresses, localhost, this machine's name and that of `publicUrl`. */
   readonly allowHosts?: readonly string[];
   /** Origins ("https://ci.example.org") whose pages may read and write. Default: none. */

@@ -39,6 +39,7 @@ const RULES: Rules<DepotOptions> = {
   tokenLines: words,
   anonymous: oneOf('none', 'read', 'all'),
   publicUrl: isHttpUrl,
+  otherDepots: listOf(isHttpUrl, 'URLs of depots'),
   allowHosts: listOf(words, 'names of hosts'),
   corsOrigins: listOf(isOrigin, 'origins, as https://ci.example.org'),
   tls: isObject,

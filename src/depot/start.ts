@@ -171,6 +171,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
     folders: inner.folders,
     tracker,
     passkeyOf: (token) => (token === null ? null : passkeys.of(token)),
+    others: (options.otherDepots ?? []).map((url) => url.replace(/\/+$/, '')),
     listeners,
     readiness: () => readinessOf({ ...inner, peers }),
     metrics: () => house.metrics(),

@@ -19,14 +19,20 @@ export function announceUrl(base: string, passkey: string | null): string {
   return passkey === null ? `${base}/announce` : `${base}/${passkey}/announce`;
 }
 
-export function linksOf(row: ArtifactRow, base: string, passkey: string | null): Links {
+/** Ours first, then each other depot of the same catalogue once. */
+export function basesOf(base: string, others: readonly string[] = []): string[] {
+  return [...new Set([base, ...others])];
+}
+
+/** @param others base URLs of depots with the same catalogue, for the magnet link */
+export function linksOf(row: ArtifactRow, base: string, passkey: string | null, others: readonly string[] = []): Links {
   const url = `${base}/${encodePath(row.name)}`;
   if (row.infoHash === null) return { url, torrentUrl: null, magnet: null };
   const magnet = formatMagnet({
     infoHash: Buffer.from(row.infoHash, 'hex'),
     displayName: fileNameOf(row.name),
-    trackers: [announceUrl(base, passkey)],
-    webSeeds: [webSeedUrl(row, base)],
+    trackers: basesOf(base, others).map((one) => announceUrl(one, passkey)),
+    webSeeds: basesOf(base, others).map((one) => webSeedUrl(row, one)),
   });
   return { url, torrentUrl: `${url}?torrent`, magnet };
 }

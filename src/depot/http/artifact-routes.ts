@@ -1,11 +1,12 @@
 /** Artifacts by name: put, get, remove. Also /cas (a blob under its own SHA-256) and /ac (what build tools keep). */
 import { z } from 'zod';
 import { HaulError } from '../../errors.js';
+import { withTrackers } from '../../metainfo/torrent.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import { INFO_HEADER } from '../depot-said.js';
 import { fileNameOf, fullName, type Space } from '../names.js';
 import type { Published } from '../publish-port.js';
-import { announceUrl, artifactJson, linksOf, webSeedUrl } from './artifact-json.js';
+import { announceUrl, artifactJson, basesOf, linksOf, webSeedUrl } from './artifact-json.js';
 import { etagOf, isMatch, isNoneMatch, rangeOf, reprDigest, statedSha256 } from './conditions.js';
 import type { Inside } from './inside.js';
 import { keptMediaType, safeHeaders } from './media-type.js';
@@ -64,10 +65,19 @@ export function bytesOf(
   };
 }
 
+/** What a depot gave that is gone comes from another one. */
+function withOthers(torrent: Buffer, row: ArtifactRow, bases: readonly string[], passkey: string | null): Buffer {
+  const tiers = bases.map((base) => [announceUrl(base, passkey)]);
+  const webSeeds = bases.map((base) => webSeedUrl(row, base));
+  return withTrackers(torrent, tiers, webSeeds);
+}
+
 async function torrentOf(exchange: Exchange, row: ArtifactRow, inside: Inside): Promise<Answer> {
   const { base, grant } = exchange;
-  const announce = announceUrl(base, inside.passkeyOf(grant.token));
-  const torrent = await inside.depository.torrent(row, announce, webSeedUrl(row, base));
+  const passkey = inside.passkeyOf(grant.token);
+  const own = await inside.depository.torrent(row, announceUrl(base, passkey), webSeedUrl(row, base));
+  const bases = basesOf(base, inside.others);
+  const torrent = own === null || bases.length === 1 ? own : withOthers(own, row, bases, passkey);
   if (torrent === null) throw notFound('the artifact is too short to have a torrent');
   const headers = {
     ...safeHeaders('application/x-bittorrent', `${fileNameOf(row.name)}.torrent`),
@@ -93,7 +103,7 @@ async function getArtifact(exchange: Exchange, inside: Inside): Promise<Answer> 
   if (query.torrent === '') return torrentOf(exchange, row, inside);
   if (query.info === '') return json(200, artifactJson(row, base, passkey), { etag: etagOf(row.sha256) });
   if (query.magnet === '') {
-    const { magnet } = linksOf(row, base, passkey);
+    const { magnet } = linksOf(row, base, passkey, inside.others);
     if (magnet === null) throw notFound('the artifact is too short to have a torrent');
     const type = 'text/plain; charset=utf-8';
     return { status: 200, headers: { 'content-type': type, 'cache-control': 'no-store' }, body: `${magnet}\n` };

@@ -42,6 +42,8 @@ export interface Inside {
   readonly tracker: TrackerDoor | null;
   /** Of a token, for announce URLs; null: announces need none. */
   readonly passkeyOf: (token: Token | null) => string | null;
+  /** Base URLs of depots with the same catalogue and store. */
+  readonly others?: readonly string[];
   readonly listeners: Listeners;
   readonly readiness: () => Promise<readonly Check[]>;
   /** In the text format of Prometheus. */

@@ -1,0 +1,90 @@
+/**
+ * Compose file and manifests of several depots. Neither runs here: what they name is there, all depots are named by
+ * each, and nothing secret is in them.
+ */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { parse, parseAllDocuments } from 'yaml';
+import { PACKAGE_ROOT } from '../../lab/root.js';
+import { haul } from '../cli/harness.js';
+
+const read = (file: string): Promise<string> => readFile(path.join(PACKAGE_ROOT, 'deploy/scale', file), 'utf8');
+
+interface Service {
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly volumes: readonly string[];
+  readonly build: { readonly dockerfile: string; readonly args: Readonly<Record<string, string>> };
+}
+
+/** Of a depot: each option is one of the command, its words are what the shell would give. */
+async function checkWords(words: readonly string[]): Promise<void> {
+  assert.equal(words[0], 'depot');
+  const { stdout } = await haul('depot', '--help');
+  for (const word of words.slice(1)) {
+    const [option] = word.split('=');
+    assert.match(stdout, new RegExp(`\\s${option} `), word);
+  }
+}
+
+const valuesOf = (words: readonly string[], option: string): string[] =>
+  words.filter((word) => word.startsWith(`--${option}=`)).map((word) => word.slice(option.length + 3));
+
+test('each depot of the compose file names all of them, by names that it lets in', async () => {
+  const { services, volumes } = parse(await read('compose.yaml'), { merge: true }) as {
+    services: Record<string, Service>;
+    volumes: Record<string, null>;
+  };
+  const depots = Object.keys(services).filter((name) => name.startsWith('depot-'));
+  assert.equal(depots.length, 3);
+  for (const name of depots) {
+    const { command, environment, volumes: own, build } = services[name]!;
+    await checkWords(command);
+    assert.deepEqual(
+      valuesOf(command, 'other-depot'),
+      depots.map((depot) => `http://${depot}:7070`),
+    );
+    assert.deepEqual(valuesOf(command, 'allow-host'), depots);
+    assert.deepEqual(own, [`${name}:/data`], 'a folder of its own');
+    assert.equal(new URL(environment.SWARMHAUL_CATALOGUE!).hostname, 'postgres');
+    assert.equal(new URL(environment.SWARMHAUL_PEERS!).hostname, 'valkey');
+    assert.match(valuesOf(command, 'store')[0]!, /endpoint=http:\/\/s3:7070/);
+    const secrets = ['PGPASSWORD', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'SWARMHAUL_DEPOT_TOKENS'];
+    for (const secret of secrets) assert.match(environment[secret]!, /^\$\{[A-Z0-9_]+:\?/, secret);
+    const { peerDependencies } = JSON.parse(await readFile(path.join(PACKAGE_ROOT, 'package.json'), 'utf8')) as {
+      peerDependencies: Record<string, string>;
+    };
+    assert.deepEqual(build.args.PACKAGES!.split(' ').sort(), Object.keys(peerDependencies).sort());
+  }
+  for (const { volumes: used } of Object.values(services))
+    for (const volume of used ?? []) assert.ok(volume.split(':')[0]! in volumes, volume);
+});
+
+test('the manifests name all replicas, take secrets from a secret, and one goes at a time', async () => {
+  const documents = parseAllDocuments(await read('kubernetes.yaml'));
+  for (const document of documents) assert.deepEqual(document.errors, []);
+  const all = documents.map((document) => document.toJS());
+  assert.deepEqual(
+    all.map(({ kind }) => kind),
+    ['Service', 'PodDisruptionBudget', 'StatefulSet'],
+  );
+  const [service, budget, set] = all;
+  assert.equal(service.spec.clusterIP, 'None');
+  assert.equal(set.spec.serviceName, service.metadata.name);
+  assert.deepEqual(budget.spec.selector.matchLabels, set.spec.selector.matchLabels);
+  const [{ args, env, securityContext }] = set.spec.template.spec.containers;
+  await checkWords(args);
+  const hosts = Array.from(
+    { length: set.spec.replicas },
+    (_, k) => `${set.metadata.name}-${k}.${service.metadata.name}`,
+  );
+  assert.deepEqual(
+    valuesOf(args, 'other-depot'),
+    hosts.map((host) => `http://${host}:7070`),
+  );
+  for (const host of hosts) assert.ok(valuesOf(args, 'allow-host').includes(host), host);
+  for (const { name, value, valueFrom } of env) assert.ok(value === undefined && valueFrom.secretKeyRef, name);
+  assert.deepEqual(securityContext.capabilities, { drop: ['ALL'] });
+});
