@@ -13,7 +13,7 @@ import type { Engine, Torrent } from '../../api.js';
 import { HaulError } from '../../errors.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
 import type { Address } from '../../net/address.js';
-import type { ArtifactRow } from '../catalogue/port.js';
+import type { ArtifactRow, Catalogue } from '../catalogue/port.js';
 import type { Artifacts } from '../http/inside.js';
 import { Locks } from '../locks.js';
 import { fileNameOf, shortName } from '../names.js';
@@ -32,8 +32,7 @@ export interface ArrivalsOptions {
   readonly store: Pick<BlobStore, 'space'>;
   /** Where they are published, watched and told. */
   readonly artifacts: Pick<Artifacts, 'publish' | 'find'>;
-  /** Torrents of the catalogue. @param infoHash 20 Latin-1 characters */
-  readonly seeds: { has(infoHash: string): boolean };
+  readonly catalogue: Pick<Catalogue, 'byInfoHash'>;
   /** Whom the tracker knows of a torrent, and how its torrent hears of them. */
   readonly peersOf: (infoHash: Buffer, limit: number) => readonly Address[];
   readonly peersFound: (torrent: Torrent, addresses: readonly Address[]) => void;
@@ -187,7 +186,7 @@ export class Arrivals implements ByPeers {
         : { kind: 'send', why: 'a term of what is there already is told with the bytes' };
     if (row !== null && row.infoHash !== metainfo.infoHashHex && !request.overwrite) throw taken(row.name);
     // Who knows a digest has not shown that the bytes are his to have.
-    if (this.#options.seeds.has(metainfo.infoHash.toString('latin1')))
+    if ((await this.#options.catalogue.byInfoHash(metainfo.infoHashHex)) !== null)
       return { kind: 'send', why: 'another artifact here has this torrent' };
     return this.#places.open(request.owner, metainfo.geometry.lengthBytes, async () => {
       const kept: Kept = { id: randomBytes(16).toString('hex'), request, metainfo, rest: null };

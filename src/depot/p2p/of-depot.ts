@@ -6,10 +6,10 @@ import type { TrackerService } from '../../tracker/service.js';
 import type { Registry } from '../../tracker/swarms.js';
 import type { Activity } from '../activity.js';
 import type { DepotOptions } from '../api.js';
+import type { Catalogue } from '../catalogue/port.js';
 import type { Artifacts } from '../http/inside.js';
 import { DEPOT_LIMITS } from '../limits.js';
 import { DEPOT_DEFAULTS } from '../publish.js';
-import type { Seeds } from '../seeds.js';
 import { spaceOf } from '../store/room.js';
 import { Arrivals } from './arrivals.js';
 import { trackerPeers } from './tracker-peers.js';
@@ -29,7 +29,7 @@ export class OwnTorrents implements Registry {
   }
 
   has(infoHash: string): boolean {
-    return this.#seeds.has(infoHash) || this.isLeech(infoHash);
+    return this.isLeech(infoHash) || this.#seeds.has(infoHash);
   }
 
   isLeech(infoHash: string): boolean {
@@ -40,7 +40,7 @@ export class OwnTorrents implements Registry {
 export interface ByPeersParts {
   readonly options: Pick<DepotOptions, 'data' | 'artifactBytesMax' | 'torrentFromBytes' | 'log'>;
   readonly engine: Engine;
-  readonly seeds: Seeds;
+  readonly catalogue: Catalogue;
   readonly tracker: TrackerService;
   readonly torrents: OwnTorrents;
   readonly activity: Activity;
@@ -53,14 +53,14 @@ export interface ByPeersParts {
 
 /** @throws HaulError of the file system */
 export async function openByPeers(parts: ByPeersParts): Promise<Arrivals> {
-  const { options, engine, seeds, tracker, torrents, activity, artifacts, now } = parts;
+  const { options, engine, catalogue, tracker, torrents, activity, artifacts, now } = parts;
   const arrivals = await Arrivals.open({
     folder: join(options.data, '.swarmhaul-p2p'),
     engine,
     // Of where the halves lie: a store may be elsewhere, and without bound.
     store: { space: () => spaceOf(options.data) },
     artifacts,
-    seeds,
+    catalogue,
     peersOf: (infoHash, limit) => trackerPeers(tracker.swarms, now(), infoHash, limit),
     peersFound: parts.peersFound,
     shown: (upload) => activity.began(upload),

@@ -97,7 +97,7 @@ export class Scene {
       engine,
       store,
       artifacts: depot,
-      seeds,
+      catalogue: this.catalogue,
       peersOf: () => this.peers,
       peersFound,
       shown: () => () => {},
