@@ -107,7 +107,10 @@ delete process.env.NODE_EXTRA_CA_CERTS;
 
 const words = process.argv.slice(2);
 const [name, ...argv] = [...(ALIASES.get(words[0] ?? '') ?? words.slice(0, 1)), ...words.slice(1)];
-if (name === '--small') for (const each of Object.keys(BENCHES)) await runBench(each, ['--small']);
+/** `depot --scale`: the benches of a depot whose parts lie elsewhere, one after another. */
+const SCALE = ['depot-scale-s3', 'depot-scale-pg', 'depot-peers'];
+if (name === 'depot' && argv[0] === '--scale') for (const each of SCALE) await runNamed(each, argv.slice(1));
+else if (name === '--small') for (const each of Object.keys(BENCHES)) await runBench(each, ['--small']);
 else if (name === '--help') process.stdout.write(usage(abouts()));
 else if (name !== undefined && Object.hasOwn(BENCHES, name)) {
   if (argv.includes('--help')) process.stdout.write(descriptionOf(name) ?? usage(abouts()));
