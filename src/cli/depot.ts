@@ -99,10 +99,6 @@ export function depotCommand(run: Runner): Command {
         parseListen,
       ),
     )
-    .option('--from <place>', 'with migrate: the folder of the old depot, or its s3://BUCKET/PREFIX; it is only read')
-    .option('--to <dir>', 'with migrate: the same as --data')
-    .option('--mirror', 'with migrate: what the old depot does not have goes')
-    .option('--withhold', 'with check: what is damaged is not delivered any more until it is published again')
     .option('--tokens <file>', 'tokens, as haul token create makes them; read again when it changes')
     .addOption(
       new Option(
@@ -130,7 +126,7 @@ export function depotCommand(run: Runner): Command {
     )
     .option('--tls-cert <file>', 'certificate (PEM), read again when it changes')
     .option('--tls-key <file>', 'its key (PEM)');
-  return addPrivateEngineOptions(addKeepOptions(command), false)
+  return addPrivateEngineOptions(addKeepOptions(addTaskOptions(command)), false)
     .addHelpText('after', helpAfter())
     .action((task: Task | undefined, options: DepotCliOptions) =>
       task === undefined
@@ -170,6 +166,15 @@ function helpAfter(): string {
       rebuilt: `outcome blobs names found conflicts faults old seconds ${RESOURCE_FIELDS}`,
     })
   );
+}
+
+/** Of check and migrate. */
+function addTaskOptions(command: Command): Command {
+  return command
+    .option('--from <place>', 'with migrate: the folder of the old depot, or its s3://BUCKET/PREFIX; it is only read')
+    .option('--to <dir>', 'with migrate: the same as --data')
+    .option('--mirror', 'with migrate: what the old depot does not have goes')
+    .option('--withhold', 'with check: what is damaged is not delivered any more until it is published again');
 }
 
 /** How long things stay, and how large they may be. */

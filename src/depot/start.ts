@@ -42,6 +42,7 @@ import { type OpenPeers, openPeers } from './peers/open.js';
 import { DEPOT_DEFAULTS, Depot as Publishing } from './publish.js';
 import type { Depository } from './publish-port.js';
 import { readinessOf } from './readiness.js';
+import { sweepHalfWritten } from './replace-file.js';
 import { secretOf } from './secret.js';
 import { Seeds } from './seeds.js';
 import { statusSource } from './status-of.js';
@@ -56,6 +57,8 @@ const TICK_MS = 1_000;
 const LOOK_TICKS = 5;
 const SWEEP_BUDGET = 2_000;
 const KEEP_ALIVE_S = 10;
+/** Of the folder: replaced as a whole when they change. */
+const SMALL_FILES = ['clock', 'secret', 'store-id', 'depot-id', 'depot.json'];
 
 /** What is closed, the last opened first. */
 class Opened {
@@ -111,6 +114,7 @@ async function openInner(options: DepotOptions, host: string, opened: Opened): P
   const { torrentFromBytes = DEPOT_DEFAULTS.torrentFromBytes } = options;
   const store = await openStoreOf(options);
   opened.add(() => store.close());
+  await sweepHalfWritten(data, SMALL_FILES);
   const catalogue = await openChosenCatalogue(store, { ...options, torrentFromBytes });
   opened.add(() => catalogue.close());
   const logging = log === undefined ? {} : { log };
