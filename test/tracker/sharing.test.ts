@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { AnnounceQuery } from '../../src/tracker/query.js';
 import { PeerSharing } from '../../src/tracker/shared/sharing.js';
 import { WAITING_MAX, WaitingWrites } from '../../src/tracker/shared/waiting.js';
+import { encodeWord } from '../../src/tracker/shared/word.js';
 import type { SwarmView } from '../../src/tracker/swarm-view.js';
 import { Swarms, type SwarmsOptions } from '../../src/tracker/swarms.js';
 import { SharedModel } from './shared-model.js';
@@ -184,6 +185,26 @@ test('who stops and comes back in the same moment is there', async () => {
     [
       [0, 2],
       [0, 2],
+    ],
+  );
+});
+
+test('what was said of a peer before it stopped, and is written late, brings it back nowhere', async () => {
+  const { clock, one, other, model } = await two();
+  one.announce(1);
+  other.announce(2);
+  await pass(clock, 2_000, one, other);
+  one.announce(1, { event: 'stopped' });
+  await pass(clock, 500, one, other);
+  const peerId = '-XX0001-1'.padEnd(20, 'p');
+  const word = encodeWord('leech', compact(1), peerId, '');
+  await model.door().exchange([{ infoHash: HASH, word, ageMs: 600, drops: [] }], []);
+  await pass(clock, 3_000, one, other);
+  assert.deepEqual(
+    [one.counts(), other.counts()],
+    [
+      [0, 1],
+      [0, 1],
     ],
   );
 });

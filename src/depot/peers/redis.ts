@@ -40,6 +40,8 @@ const TIDY_WORDS = 20_000;
 const KEY_SLACK_S = 120;
 /** Words of one key; the newest stay. As many as a tracker keeps peers of one swarm. */
 const WORDS_PER_KEY = 100_000;
+/** Looks at the clock of Redis that count. */
+const OFFSETS = 16;
 /** Keys of which it is known when they were tidied. */
 const TIDIED_MAX = 100_000;
 
@@ -67,6 +69,7 @@ export class RedisTable implements SharedTable {
   #lastTrouble: HaulError = new HaulError('NETWORK', 'it was not reached yet');
   /** The clock of Redis is ours and this. */
   #offsetMs = 0;
+  readonly #offsets: number[] = [];
   #isClosed = false;
   readonly #tidied = new Map<string, Tidied>();
 
@@ -161,7 +164,10 @@ export class RedisTable implements SharedTable {
     const [seconds, micros] = Array.isArray(reply) ? reply.map(Number) : [];
     const timeMs = (seconds ?? Number.NaN) * 1000 + (micros ?? Number.NaN) / 1000;
     if (!Number.isFinite(timeMs)) throw new HaulError('NETWORK', 'it does not speak as Redis does');
-    this.#offsetMs = timeMs - this.#options.now();
+    // What comes late makes it smaller, and nothing makes it larger: the largest of some is the best.
+    this.#offsets.push(timeMs - this.#options.now());
+    if (this.#offsets.length > OFFSETS) this.#offsets.shift();
+    this.#offsetMs = Math.max(...this.#offsets);
   }
 
   async #write(

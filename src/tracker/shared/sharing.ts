@@ -48,6 +48,8 @@ const WANTED_MAX = 10_000;
 const ABSENT_MAX = 10_000;
 /** Words from this far in the future are of a clock a little ahead. */
 const AHEAD_MS = 5_000;
+/** Of peers that stopped, the latest. */
+const FAREWELLS_MAX = 10_000;
 /** After the table is back all is read again, and once more when the others have said all they know to it. */
 const AGAIN_MS = 5_000;
 
@@ -88,6 +90,8 @@ export class PeerSharing implements Sharing {
   readonly #waiting = new WaitingWrites();
   #wanted: Wanted[] = [];
   readonly #absent = new Map<string, SwarmCopy>();
+  /** Peers that stopped, and when that was said: what was said of them before may be read later. */
+  readonly #farewells = new Map<string, number>();
   #running: Promise<void> | null = null;
   #isClosed = false;
   #trouble: string | null = 'it was not reached yet';
@@ -154,6 +158,7 @@ export class PeerSharing implements Sharing {
     if (!this.#options.sharesLoopback && isLoopback(compact, 0, compact.length)) return;
     // Said later it would end what began meanwhile.
     if (this.#trouble !== null) return;
+    this.#farewell(infoHash, compact, peerId, this.#options.now());
     const drops = [encodeWord('seed', compact, peerId, zone), encodeWord('leech', compact, peerId, zone)];
     // Who was never here leaves no word: anybody can say goodbye in any name.
     const word = isKnown ? encodeWord('stopped', compact, peerId, this.#options.id) : null;
@@ -280,8 +285,21 @@ export class PeerSharing implements Sharing {
     const peer = { compact, peerId, zone, isSeed: kind === 'seed', ageS: Math.max(0, ageMs / 1000) };
     const { swarms, id } = this.#options;
     // Our own comes back as well, maybe after the peer did.
-    if (kind === 'stopped' && zone !== id) swarms.unlearn(infoHash, peer, nowMs);
-    else if (kind !== 'stopped') swarms.learn(infoHash, peer, nowMs);
+    const saidAtMs = nowMs - ageMs;
+    if (kind === 'stopped' && zone !== id) {
+      this.#farewell(infoHash, compact, peerId, saidAtMs);
+      swarms.unlearn(infoHash, peer, nowMs);
+    } else if (kind !== 'stopped') {
+      const leftAtMs = this.#farewells.get(peerKey(infoHash, compact, peerId));
+      if (leftAtMs === undefined || saidAtMs >= leftAtMs) swarms.learn(infoHash, peer, nowMs);
+    }
+  }
+
+  #farewell(infoHash: string, compact: Uint8Array, peerId: string, saidAtMs: number): void {
+    const key = peerKey(infoHash, compact, peerId);
+    this.#farewells.delete(key);
+    this.#farewells.set(key, saidAtMs);
+    if (this.#farewells.size > FAREWELLS_MAX) this.#farewells.delete(this.#farewells.keys().next().value!);
   }
 
   #cursorOf(copy: SwarmCopy): number | null {
@@ -363,6 +381,10 @@ export class PeerSharing implements Sharing {
       yield;
     }
   }
+}
+
+function peerKey(infoHash: string, compact: Uint8Array, peerId: string): string {
+  return infoHash + Buffer.from(compact).toString('latin1') + peerId;
 }
 
 /** What a peer of our table says to the others. */
