@@ -55,6 +55,8 @@ const SMALL_SWARM_PEERS = 16;
 /** Another's word counts when it is so much newer than ours, which comes back to us. */
 const TIE_S = 2;
 const CLOCK_SLACK_S = 0.25;
+/** What waits to be told is told within this. */
+const TOLD_LATE_S = 3;
 /** Entries of one address that are a crowd, and peers of a swarm that it can hide. */
 const CROWD_ENTRIES = 256;
 const CROWDED_SWARM_PEERS = 64;
@@ -181,14 +183,23 @@ export class Swarms {
     }
   }
 
-  /** Another tracker was told that a peer stopped, so long ago. @param peerId of 20 Latin-1 characters */
-  unlearn(infoHash: string, { compact, peerId, ageS }: RecordedPeer, nowMs: number): void {
+  /**
+   * A tracker was told that a peer stopped, so long ago. @param peerId of 20 Latin-1 characters
+   * @param isOwnWord it is what we said ourselves: who announced here since is back
+   * @returns null, or the zone of one that went though we told of it lately: that may be read after this
+   */
+  unlearn(infoHash: string, { compact, peerId, ageS }: RecordedPeer, nowMs: number, isOwnWord: boolean): string | null {
     const swarm = this.#swarms.get(infoHash);
     const table = compact.length === 6 ? swarm?.table4 : swarm?.table6;
     const slot = table?.find(compact) ?? -1;
-    if (table === undefined || slot < 0 || table.peerId(slot).toString('latin1') !== peerId) return;
+    if (table === undefined || slot < 0 || table.peerId(slot).toString('latin1') !== peerId) return null;
+    const toldAtS = table.sharedAtS(slot);
     // Of one second the farewell counts: clocks are known a little less well than what they are compared with.
-    if (Math.floor(nowMs / 1000 - ageS + CLOCK_SLACK_S) >= table.seenAtS(slot)) this.#remove(table, slot);
+    const isBack = Math.floor(nowMs / 1000 - ageS + CLOCK_SLACK_S) < table.seenAtS(slot);
+    if (isBack || (isOwnWord && toldAtS > 0)) return null;
+    const zone = toldAtS > 0 && toldAtS >= nowMs / 1000 - ageS - TOLD_LATE_S ? table.zoneOf(slot) : null;
+    this.#remove(table, slot);
+    return zone;
   }
 
   /** Counts of one swarm (BEP 48), or null. Reused: valid until the next call. */

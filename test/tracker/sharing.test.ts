@@ -126,6 +126,31 @@ test('what was said of a peer before it stopped, and is written late, brings it 
   );
 });
 
+test('who announces to one and stops at another before either has told of it is gone from all', async () => {
+  for (const isToldFirst of [true, false]) {
+    const { clock, one, other, model } = await two();
+    const third = new Tracker(clock, model);
+    const all = isToldFirst ? [one, other, third] : [third, other, one];
+    one.announce(1);
+    other.announce(2);
+    third.announce(3);
+    await pass(clock, 8_000, ...all);
+    other.announce(1, { zone: 'rack' });
+    clock.nowMs += 5;
+    one.announce(1, { event: 'stopped' });
+    await pass(clock, 8_000, ...all);
+    const gone = [0, 2];
+    assert.deepEqual([one.counts(), other.counts(), third.counts()], [gone, gone, gone], `${isToldFirst}`);
+    // And is there again when it comes back.
+    third.announce(1, { event: 'started' });
+    await pass(clock, 8_000, ...all);
+    assert.deepEqual(
+      [one.counts(), other.counts(), third.counts()].map(([, leeches]) => leeches),
+      [3, 3, 3],
+    );
+  }
+});
+
 test('farewells in the name of strangers leave nothing behind', async () => {
   const { clock, one, model } = await two();
   for (let last = 1; last < 200; last++) one.announce(last, { event: 'stopped' });

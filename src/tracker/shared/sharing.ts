@@ -81,6 +81,8 @@ export interface SharingState {
   readonly waiting: number;
 }
 
+type Said = Pick<AnnounceQuery, 'peerId' | 'zone'>;
+
 interface Wanted extends SharedRead {
   readonly copy: SwarmCopy;
 }
@@ -149,16 +151,15 @@ export class PeerSharing implements Sharing {
     this.#waiting.push({ infoHash, word, drops: before === null ? [] : [before] });
   }
 
-  left(
-    infoHash: string,
-    compact: Uint8Array,
-    { peerId, zone = '' }: Pick<AnnounceQuery, 'peerId' | 'zone'>,
-    isKnown: boolean,
-  ): void {
+  left(infoHash: string, compact: Uint8Array, { peerId, zone = '' }: Said, isKnown: boolean): void {
     if (!this.#options.sharesLoopback && isLoopback(compact, 0, compact.length)) return;
     // Said later it would end what began meanwhile.
     if (this.#trouble !== null) return;
     this.#farewell(infoHash, compact, peerId, this.#options.now());
+    this.#sayStopped(infoHash, compact, { peerId, zone }, isKnown);
+  }
+
+  #sayStopped(infoHash: string, compact: Uint8Array, { peerId, zone = '' }: Said, isKnown = true): void {
     const drops = [encodeWord('seed', compact, peerId, zone), encodeWord('leech', compact, peerId, zone)];
     // Who was never here leaves no word: anybody can say goodbye in any name.
     const word = isKnown ? encodeWord('stopped', compact, peerId, this.#options.id) : null;
@@ -284,15 +285,16 @@ export class PeerSharing implements Sharing {
     this.#readCount++;
     const peer = { compact, peerId, zone, isSeed: kind === 'seed', ageS: Math.max(0, ageMs / 1000) };
     const { swarms, id } = this.#options;
-    // Our own comes back as well, maybe after the peer did.
     const saidAtMs = nowMs - ageMs;
-    if (kind === 'stopped' && zone !== id) {
-      this.#farewell(infoHash, compact, peerId, saidAtMs);
-      swarms.unlearn(infoHash, peer, nowMs);
-    } else if (kind !== 'stopped') {
+    if (kind !== 'stopped') {
       const leftAtMs = this.#farewells.get(peerKey(infoHash, compact, peerId));
       if (leftAtMs === undefined || saidAtMs >= leftAtMs) swarms.learn(infoHash, peer, nowMs);
+      return;
     }
+    this.#farewell(infoHash, compact, peerId, saidAtMs);
+    // What was announced here before may be read by the others only after it: they are told once more.
+    const told = swarms.unlearn(infoHash, peer, nowMs, zone === id);
+    if (told !== null) this.#sayStopped(infoHash, compact, { peerId, zone: told });
   }
 
   #farewell(infoHash: string, compact: Uint8Array, peerId: string, saidAtMs: number): void {
