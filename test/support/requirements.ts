@@ -47,8 +47,8 @@ export async function requirePrograms(test: TestContext, programs: readonly stri
 }
 
 /**
- * True when the test was skipped because a program is missing that nobody has to have: too large for CI. What it would
- * show must be shown there by other means, too.
+ * True when the test was skipped because a program is missing that nobody has to have: it is built from source, for
+ * which a machine may lack the compiler. What it would show must be shown by other means, too.
  */
 export async function skipUnlessInstalled(test: TestContext, programs: readonly string[]): Promise<boolean> {
   const missing = await programMissing(programs);

@@ -6,7 +6,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
-import { requirePrograms, skipUnlessInstalled } from '../../support/requirements.js';
+import { requirePrograms } from '../../support/requirements.js';
 import { type DepotPlace, openPlace } from './depot-place.js';
 
 const exec = promisify(execFile);
@@ -80,8 +80,7 @@ test('ccache that may not write goes on, and one with a token in its URL may', a
 });
 
 test('Bazel builds once, and takes what it built from the depot after that', { timeout: 180_000 }, async (context) => {
-  // 200 MB and a JDK: asked for nowhere, so that what Bazel says is shown below for everybody.
-  if (await skipUnlessInstalled(context, ['bazel'])) return;
+  if (await requirePrograms(context, ['bazel'])) return;
   const place = await openPlace(context);
   const workspace = join(place.folder, 'workspace');
   await mkdir(workspace);
