@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- depot [--size 2G] [--turns 3] [--count 10000] [--at-once 32] [--folder DIR] [--small] [--out FILE]`
- * `npm run bench -- depot --scale [--small]`: instead, depot-scale-s3, depot-scale-pg and depot-peers in turn.
+ * `npm run bench -- depot --scale [--small]`: instead, depot-scale-s3, -pg, depot-peers and depot-scale-swarm.
  * The depot by HTTP on loopback, curl as its client and Debian's nginx beside it, in turns; data and depot in one
  * folder, by default in memory.
  *   put, get     MB/s of the whole curl, from its start to its end; a put is hashed and synced when it is answered

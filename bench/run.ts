@@ -54,6 +54,10 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
     about: 'a depot whose store is on S3, against the AWS SDK at the same server',
     load: () => import('./depot-scale-s3.js'),
   },
+  'depot-scale-swarm': {
+    about: 'three depots on S3, PostgreSQL and Redis, and 12 agents behind thin links; one depot is killed',
+    load: () => import('./depot-scale-swarm.js'),
+  },
   cold: {
     about: 'a seed whose file is not in memory: who waits for the disk, and who must not',
     load: () => import('./cold.js'),
@@ -108,7 +112,7 @@ delete process.env.NODE_EXTRA_CA_CERTS;
 const words = process.argv.slice(2);
 const [name, ...argv] = [...(ALIASES.get(words[0] ?? '') ?? words.slice(0, 1)), ...words.slice(1)];
 /** `depot --scale`: the benches of a depot whose parts lie elsewhere, one after another. */
-const SCALE = ['depot-scale-s3', 'depot-scale-pg', 'depot-peers'];
+const SCALE = ['depot-scale-s3', 'depot-scale-pg', 'depot-peers', 'depot-scale-swarm'];
 if (name === 'depot' && argv[0] === '--scale') for (const each of SCALE) await runNamed(each, argv.slice(1));
 else if (name === '--small') for (const each of Object.keys(BENCHES)) await runBench(each, ['--small']);
 else if (name === '--help') process.stdout.write(usage(abouts()));
