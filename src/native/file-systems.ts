@@ -15,18 +15,23 @@ export interface FileSystem {
    * the last write.
    */
   readonly isExact?: boolean;
+  /** What the kernel knows of an open file it says without asking another machine or process. */
+  readonly isLocal?: boolean;
 }
 
 /** f_type of statfs(2), as in Linux's linux/magic.h and the file systems' own headers. */
 const FILE_SYSTEMS: ReadonlyMap<number, FileSystem> = new Map([
-  [0xef53, { name: 'ext2/3/4', kind: 'mapped', writesFasterFrom: [6, 16], isExact: true }],
-  [0x58465342, { name: 'XFS', kind: 'mapped', writesFasterFrom: [6, 6], isExact: true }],
-  [0x01021994, { name: 'tmpfs', kind: 'mapped', writesFasterFrom: [3, 0], hasNoDevice: true, isExact: true }],
-  [0xf2f52010, { name: 'F2FS', kind: 'mapped' }],
-  [0x3153464a, { name: 'JFS', kind: 'mapped' }],
-  [0x9123683e, { name: 'Btrfs', kind: 'positional' }],
-  [0x2fc12fc1, { name: 'ZFS', kind: 'positional' }],
-  [0xca451a4e, { name: 'bcachefs', kind: 'positional' }],
+  [0xef53, { name: 'ext2/3/4', kind: 'mapped', writesFasterFrom: [6, 16], isExact: true, isLocal: true }],
+  [0x58465342, { name: 'XFS', kind: 'mapped', writesFasterFrom: [6, 6], isExact: true, isLocal: true }],
+  [
+    0x01021994,
+    { name: 'tmpfs', kind: 'mapped', writesFasterFrom: [3, 0], hasNoDevice: true, isExact: true, isLocal: true },
+  ],
+  [0xf2f52010, { name: 'F2FS', kind: 'mapped', isLocal: true }],
+  [0x3153464a, { name: 'JFS', kind: 'mapped', isLocal: true }],
+  [0x9123683e, { name: 'Btrfs', kind: 'positional', isLocal: true }],
+  [0x2fc12fc1, { name: 'ZFS', kind: 'positional', isLocal: true }],
+  [0xca451a4e, { name: 'bcachefs', kind: 'positional', isLocal: true }],
   [0x794c7630, { name: 'overlayfs', kind: 'positional' }],
   [0x6969, { name: 'NFS', kind: 'positional' }],
   [0x517b, { name: 'SMB', kind: 'positional', makesUpInodes: true }],

@@ -3,7 +3,7 @@
  * that nobody has touched since it was verified, or that was hashed again a moment ago.
  */
 import type { BigIntStats } from 'node:fs';
-import { open, readdir, readFile, stat, utimes } from 'node:fs/promises';
+import { open, readFile, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { HaulError } from '../../errors.js';
@@ -11,7 +11,7 @@ import type { Log } from '../../log.js';
 import { stampOf } from '../../storage/stamp-files.js';
 import type { FileStamp } from '../../work/file-stamp.js';
 import { type BlobRecord, decodeRecord, encodeRecord, isUntouched } from './blob-record.js';
-import type { CacheFolder } from './cache-folder.js';
+import { type CacheFolder, heldBytes } from './cache-folder.js';
 import { fileSha256 } from './file-sha.js';
 import { AGENT_LIMITS } from './limits.js';
 import type { WholeFile } from './local-read.js';
@@ -34,7 +34,7 @@ export interface Reservation {
   readonly blob: CachedBlob;
   /** Something of it may be on disk from before. */
   readonly wasHere: boolean;
-  /** Resolves when what had to go for it is gone. Handled. */
+  /** Resolves when the disk has room for it, and nothing of before is in its place. Handled. */
   readonly room: Promise<void>;
 }
 
@@ -48,6 +48,11 @@ export interface BlobCacheOptions {
   readonly onGone: (blob: CachedBlob) => void;
   /** A peer takes from it. */
   readonly isBusy: (blob: CachedBlob) => boolean;
+  /**
+   * When what is evicted for a fetch goes, where the disk has room for both: a gigabyte keeps a processor busy for 40 ms,
+   * and somebody waits for the first byte. Default: after 100 ms, or when the signal fires.
+   */
+  readonly calm?: (signal: AbortSignal) => Promise<void>;
 }
 
 export class BlobCache {
@@ -57,6 +62,8 @@ export class BlobCache {
   /** On their way out of the folder. */
   readonly #leaving = new Map<string, Promise<void>>();
   #usedBytes = 0;
+  /** What waits with removing waits no longer. */
+  readonly #closing = new AbortController();
   evicted = 0;
 
   constructor(options: BlobCacheOptions) {
@@ -150,14 +157,36 @@ export class BlobCache {
     const usedMs = this.#options.wallClockMs();
     const blob: CachedBlob = { sha256, lengthBytes, record: null, kind: 'part', usedMs, users: 1 };
     this.#add(blob);
-    const made = this.makeRoom(0);
+    const hasRoom = this.#hasRoom();
+    const { calm = soon } = this.#options;
+    const isTime = hasRoom.then((has) => (has ? calm(this.#closing.signal) : undefined));
+    const made = this.makeRoom(0, isTime);
     if (this.#usedBytes > this.#options.cacheBytes) {
       this.#forget(blob);
       throw noRoom(lengthBytes);
     }
-    const room = Promise.all([made, this.#gone(sha256)]).then(() => {});
+    const gone = this.#gone(sha256);
+    const room = hasRoom.then(async (has) => {
+      if (!has) await made;
+      await gone;
+    });
     room.catch(() => {});
     return { blob, wasHere: before !== undefined, room };
+  }
+
+  /** The disk has room for all that is under way, also while nothing has gone for it yet. Never rejects. */
+  async #hasRoom(): Promise<boolean> {
+    const freeBytes = await this.folder.freeBytes();
+    let comingBytes = SPARE_BYTES;
+    for (const { kind, users, lengthBytes } of this.#blobs.values())
+      if (kind === 'part' && users > 0) comingBytes += lengthBytes;
+    return freeBytes >= comingBytes;
+  }
+
+  /** Resolves when nothing is being removed any more. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    while (this.#leaving.size > 0) await Promise.all(this.#leaving.values());
   }
 
   /** Files of before that are just being removed would take new ones with them. */
@@ -218,9 +247,12 @@ export class BlobCache {
     // What came after it has its folder.
     if (this.#blobs.get(sha256) !== blob) return Promise.resolve();
     this.#forget(blob);
-    this.#options.onGone(blob);
-    const removed = after === null ? this.folder.remove(sha256) : after.then(() => this.folder.remove(sha256));
-    const leaving = removed.finally(() => {
+    const remove = (): Promise<void> => {
+      this.#options.onGone(blob);
+      return this.folder.remove(sha256);
+    };
+    const before = after ?? this.#leaving.get(sha256);
+    const leaving = (before === undefined ? remove() : before.then(remove)).finally(() => {
       if (this.#leaving.get(sha256) === leaving) this.#leaving.delete(sha256);
     });
     this.#leaving.set(sha256, leaving);
@@ -250,14 +282,15 @@ export class BlobCache {
   /**
    * The one used longest ago goes first, until so many bytes fit; nothing that is in use. Counted as gone at once;
    * resolves when it is.
+   * @param after nothing is removed before that
    */
-  async makeRoom(bytes: number): Promise<void> {
+  async makeRoom(bytes: number, after: Promise<void> | null = null): Promise<void> {
     const { cacheBytes, log } = this.#options;
     if (this.#usedBytes + bytes <= cacheBytes) return;
     const low = cacheBytes * AGENT_LIMITS.lowMark;
     const idle = [...this.#blobs.values()].filter(({ users }) => users === 0).sort((a, b) => a.usedMs - b.usedMs);
     // One after the other: a thousand at once would keep all else waiting for the disk.
-    let leaving: Promise<void> | null = null;
+    let leaving = after;
     for (const blob of idle) {
       if (this.#usedBytes + bytes <= low) break;
       if (this.#options.isBusy(blob)) continue;
@@ -350,17 +383,16 @@ async function readAtMost(path: string, bytes: number): Promise<Buffer> {
   }
 }
 
+const EVICT_AFTER_MS = 100;
+
+const soon = (signal: AbortSignal): Promise<void> => setTimeout(EVICT_AFTER_MS, undefined, { signal }).catch(() => {});
+
+/** Of the disk, for records, torrents and others. */
+const SPARE_BYTES = 64 * 1024 * 1024;
 /** A tick of the kernel is 4 or 10 ms. */
 const CLOCK_STEP_MS = 20;
 /** A use is written down when the last one that was is so long ago. */
 const USED_STEP_MS = 60_000;
-
-/** What the files of a folder really take: a part is full of holes. */
-async function heldBytes(folder: string): Promise<number> {
-  const names = await readdir(folder).catch(() => []);
-  const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).catch(() => null)));
-  return sizes.reduce((sum, status) => sum + (status === null ? 0 : status.blocks * 512), 0);
-}
 
 function noRoom(lengthBytes: number): HaulError {
   return new HaulError('NO_SPACE', `the cache has no room for ${lengthBytes} bytes: what is in it is in use`);

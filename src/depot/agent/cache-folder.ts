@@ -8,7 +8,7 @@
  *   DIR/tmp/                     what is on its way; swept at the start
  */
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromSystemError, HaulError } from '../../errors.js';
 import { isStateName } from '../../metainfo/state-names.js';
@@ -87,6 +87,12 @@ export class CacheFolder {
 
   data(sha256: string): string {
     return join(this.blob(sha256), 'data');
+  }
+
+  /** Of its disk; 0: nobody knows. */
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.root).catch(() => ({ bavail: 0, bsize: 0 }));
+    return bavail * bsize;
   }
 
   /** A new place for what is not whole. */
@@ -172,4 +178,11 @@ export class CacheFolder {
   async close(): Promise<void> {
     await this.#lock.close();
   }
+}
+
+/** What the files of a folder really take: a part is full of holes. */
+export async function heldBytes(folder: string): Promise<number> {
+  const names = await readdir(folder).catch(() => []);
+  const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).catch(() => null)));
+  return sizes.reduce((sum, status) => sum + (status === null ? 0 : status.blocks * 512), 0);
 }

@@ -86,6 +86,7 @@ async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]
     isBusy: (blob) => seeds?.isBusy(blob) === true,
   });
   closers.push(() => engine.close());
+  closers.push(() => cache.close());
   await cache.load();
   const now = (): number => performance.now();
   const trackers = new Trackers({ random: Math.random, ca: options.engine?.ca });

@@ -11,7 +11,7 @@
  * The last bytes leave when the SHA-256 of the whole is right; pieces of a torrent are verified one by one beside that.
  */
 import { readFile, stat } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import type { Engine, Torrent } from '../../api.js';
 import { HaulError } from '../../errors.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
@@ -189,8 +189,9 @@ export class SwarmFetch implements Fetch {
     const stream = new HttpStream({ row, client, path, ready: this.#ready, opened });
     this.#stream = stream;
     this.#head.resolve(stream);
-    // The depot makes it in the time in which it could send the first bytes.
+    // The depot makes it in the time in which it could send the first bytes, which leave here before we ask for it.
     stream.begun.promise
+      .then(() => setImmediate())
       .then(() => this.#meta())
       .then(
         ({ metainfo }) => stream.checkBy(metainfo),

@@ -32,6 +32,7 @@ import type {
   PutRules,
   RowFacts,
 } from './port.js';
+import { RecentRows } from './recent-rows.js';
 import { checkRow, decidePut, decodeRow, holdsFor, isWellFormed } from './row.js';
 import { Writer } from './writer.js';
 
@@ -60,6 +61,7 @@ export class LevelCatalogue extends OwnLocks implements Catalogue {
   readonly isNew: boolean;
   readonly #database: LevelDatabase;
   readonly #writer: Writer;
+  readonly #recent = new RecentRows();
   readonly #onDamaged: (error: HaulError) => void;
   #closing: Promise<void> | null = null;
 
@@ -72,13 +74,21 @@ export class LevelCatalogue extends OwnLocks implements Catalogue {
       settle: () => database.settle(),
       getMany: (keys) => database.reading((level) => level.getMany(keys)),
       write: (batch, sync) => database.write(batch, sync),
+      changed: (rows) => this.#recent.changed(rows),
+      failed: () => this.#recent.clear(),
     });
   }
 
   async get(name: string): Promise<ArtifactRow | null> {
     if (!isWellFormed(name)) return null;
+    const recent = this.#closing === null ? this.#recent.get(name) : null;
+    if (recent !== null) return recent;
+    const { groups } = this.#recent;
     const value = await this.#database.reading((level) => level.get(rowKey(name)));
-    return value === undefined ? null : decodeRow(name, value);
+    if (value === undefined) return null;
+    const row = decodeRow(name, value);
+    this.#recent.found(row, groups);
+    return row;
   }
 
   async put(row: ArtifactRow, rules: PutRules): Promise<PutOutcome> {

@@ -29,6 +29,10 @@ export interface Backing {
   settle(): Promise<void>;
   getMany(keys: string[]): Promise<readonly (string | undefined)[]>;
   write(batch: Batch, sync: boolean): Promise<void>;
+  /** All of a group is there now, and nobody has been told. */
+  changed(rows: ReadonlyMap<string, ArtifactRow | null | HaulError>): void;
+  /** It may be there or not. */
+  failed(): void;
 }
 
 /**
@@ -108,8 +112,10 @@ export class Writer {
       const batch = group.batch();
       const isDurable = changes.some((change) => change.isDurable);
       if (batch.operations.length > 0) await this.#backing.write(batch, isDurable);
+      this.#backing.changed(group.rows);
       for (const { change, outcome } of decided) change.resolve(outcome as never);
     } catch (error) {
+      this.#backing.failed();
       for (const change of changes) change.reject(error);
     }
   }
@@ -149,6 +155,10 @@ class Group {
     const found = await backing.getMany(wanted.map(blobKey));
     const blobs = new Map(wanted.map((sha256, index) => [sha256, readOne(sha256, found[index], decodeBlob)]));
     return new Group(rows, blobs, counts);
+  }
+
+  get rows(): ReadonlyMap<string, ArtifactRow | null | HaulError> {
+    return this.#rows;
   }
 
   /** @throws HaulError BAD_DATA where the row is damaged, and whatever the change throws; nothing is changed then */

@@ -12,10 +12,11 @@ import { checkHost, checkSameSite, corsHeaders, type GuardRules, preflightHeader
 import { Guesses } from './guesses.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { Problem, problemOf } from './problems.js';
-import type { Answer, Exchange, Guess, Method, Operation, Route, Slices } from './route.js';
+import { queryOf } from './query.js';
+import type { Answer, Exchange, Guess, Method, Route, Slices } from './route.js';
 import { Router } from './router.js';
 import { shownPath } from './shown-path.js';
-import { parseQuery, parseTarget, type Target } from './target.js';
+import { parseTarget, type Target } from './target.js';
 import { type Anonymous, checkGrant, type Grant, grantOf, type TokenTable } from './tokens.js';
 import { UploadBody } from './upload-body.js';
 
@@ -216,7 +217,7 @@ export class Handler {
       grant,
       guess,
       params,
-      query: queryOf(operation, target),
+      query: queryOf(operation, target.rawQuery),
       body: () => this.#bodyOf(underway),
       signal: underway.abort.signal,
     };
@@ -380,16 +381,4 @@ function checkFraming(request: IncomingMessage): void {
   const coding = headerOf(request, 'transfer-encoding');
   if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked')
     throw new Problem(501, 'ENCODING', 'the only Transfer-Encoding that is understood is chunked', LAST);
-}
-
-function queryOf({ query, id }: Operation, target: Target): Record<string, unknown> {
-  if (query === null) return {};
-  const pairs = parseQuery(target.rawQuery);
-  if (typeof pairs === 'string') throw new Problem(400, 'BAD_QUERY', pairs);
-  // Caches are told apart by what nobody looks at; where something is changed a word that is not known is a mistake.
-  const parsed = query.safeParse(Object.fromEntries(pairs));
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const where = issue === undefined || issue.path.length === 0 ? id : issue.path.join('.');
-  throw new Problem(400, 'BAD_QUERY', `query: ${where}: ${issue?.message ?? 'is not understood'}`);
 }

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, open, readFile } from 'node:fs/promises';
+import { lstat, open, readFile } from 'node:fs/promises';
 import { choosePieceLength } from '../../content/create.js';
 import { fromSystemError, HaulError } from '../../errors.js';
 import { whenRoom } from '../../storage/patience.js';
@@ -13,6 +13,7 @@ import { type FileStamp, isUnchanged } from '../../work/file-stamp.js';
 import type { Digests } from '../disk-threads.js';
 import { isOneOf } from './codes.js';
 import { type Layout, SMALL_BYTES } from './layout.js';
+import { type Nearness, nearnessOf, type OpenFile, openNow, readNow, stampOfOpen } from './near.js';
 import { changed, type Opened } from './reading.js';
 import { type BlobRecord, encodeRecord, parseRecord } from './sidecar.js';
 import { piecesOfSmall } from './upload.js';
@@ -29,6 +30,8 @@ export interface Verifier {
 
 export class KnownBlobs {
   readonly #layout: Layout;
+  /** Null: nobody has looked. */
+  #nearness: Nearness | null = null;
   readonly #verifier: Verifier;
   /** Of files that were found to be what they are called, the latest used last. */
   readonly #stamps = new Map<string, FileStamp>();
@@ -79,25 +82,36 @@ export class KnownBlobs {
 
   async #openFile(sha256: string): Promise<Opened> {
     const place = this.#layout.blob(sha256);
-    let handle: FileHandle;
+    this.#nearness ??= await nearnessOf(this.#layout.blobs);
+    const nearness = this.#nearness;
+    let handle: OpenFile;
     try {
-      handle = await whenRoom(() => open(place, READ_FLAGS));
+      // Of one that was here a moment ago the kernel knows the place still.
+      const isNear = nearness !== 'far' && this.#stamps.has(sha256);
+      handle = await whenRoom(async () => (isNear ? openNow(place, READ_FLAGS) : open(place, READ_FLAGS)));
     } catch (error) {
       // A link in the place of the blob.
       if (isOneOf(error, ['ELOOP', 'EMLINK', 'ENXIO'])) throw changed(sha256);
       throw fromSystemError(error, 'open', place);
     }
-    const stamp = stampOf(await handle.stat({ bigint: true }));
-    if (stamp.sizeBytes >= 0) return { handle, stamp };
-    await handle.close();
-    throw changed(sha256);
+    let isGiven = false;
+    try {
+      const stamp = await stampOfOpen(handle.fd, nearness);
+      if (stamp.sizeBytes < 0) throw changed(sha256);
+      isGiven = true;
+      return { handle, stamp, nearness };
+    } finally {
+      if (!isGiven) await handle.close();
+    }
   }
 
-  async readSmall({ handle, stamp }: Opened, sha256: string): Promise<Buffer> {
+  async readSmall({ handle, stamp, nearness }: Opened, sha256: string): Promise<Buffer> {
     try {
       const bytes = Buffer.alloc(stamp.sizeBytes);
-      const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0);
-      if (bytesRead < bytes.length || createHash('sha256').update(bytes).digest('hex') !== sha256) {
+      const readBytes = readNow(handle.fd, bytes, 0, nearness);
+      const isRead =
+        readBytes === bytes.length || (await handle.read(bytes, 0, bytes.length, 0)).bytesRead === bytes.length;
+      if (!isRead || createHash('sha256').update(bytes).digest('hex') !== sha256) {
         throw changed(sha256);
       }
       return bytes;

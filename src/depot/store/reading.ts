@@ -2,14 +2,11 @@
  * A file as slices. What is given out was read before the file was found unchanged, so it is what was committed: a file
  * that is cut, written or replaced meanwhile ends the reading.
  */
-import { fstat } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
-import { promisify } from 'node:util';
 import { HaulError } from '../../errors.js';
 import { pageBuffer } from '../../native/page-buffer.js';
-import { stampOf } from '../../storage/stamp-files.js';
 import { type FileStamp, isUnchanged } from '../../work/file-stamp.js';
 import { DEPOT_LIMITS } from '../limits.js';
+import { type Nearness, type OpenFile, readNow, stampOfOpen } from './near.js';
 import type { ByteRange } from './port.js';
 
 export const SLICE_BYTES: number = 1024 * 1024;
@@ -22,11 +19,10 @@ const SHORT_SLICE_BYTES = 64 * 1024;
 const FIRST_SLICE_BYTES = 128 * 1024;
 let buffersInUse = 0;
 
-const status = promisify(fstat) as (fd: number, options: { bigint: true }) => Promise<import('node:fs').BigIntStats>;
-
 export interface Opened {
-  readonly handle: FileHandle;
+  readonly handle: OpenFile;
   readonly stamp: FileStamp;
+  readonly nearness: Nearness;
 }
 
 export function changed(sha256: string): HaulError {
@@ -35,7 +31,7 @@ export function changed(sha256: string): HaulError {
 
 /** Closes the file at its end. Each slice is valid until the next is asked for: that is read meanwhile. */
 export async function* readSlices(
-  { handle, stamp }: Opened,
+  { handle, stamp, nearness }: Opened,
   { begin, end }: ByteRange,
   sha256: string,
 ): AsyncGenerator<Uint8Array> {
@@ -44,14 +40,16 @@ export async function* readSlices(
   const buffers = isShort ? [pageBuffer(sliceBytes), pageBuffer(sliceBytes)] : [takeBuffer(), takeBuffer()];
   let count = 0;
   const slice = async (at: number): Promise<Uint8Array> => {
-    const size = count === 0 ? Math.min(sliceBytes, FIRST_SLICE_BYTES) : sliceBytes;
+    const isFirst = count === 0;
+    const size = isFirst ? Math.min(sliceBytes, FIRST_SLICE_BYTES) : sliceBytes;
     const target = buffers[count++ % 2]!.subarray(0, Math.min(size, end - at));
-    for (let done = 0; done < target.length; ) {
+    // Somebody waits for the first; of the others one is read while the one before is sent.
+    for (let done = isFirst ? readNow(handle.fd, target, at, nearness) : 0; done < target.length; ) {
       const { bytesRead } = await handle.read(target, done, target.length - done, at + done);
       if (bytesRead === 0) throw changed(sha256);
       done += bytesRead;
     }
-    if (!isUnchanged(stampOf(await status(handle.fd, { bigint: true })), stamp)) throw changed(sha256);
+    if (!isUnchanged(await stampOfOpen(handle.fd, nearness), stamp)) throw changed(sha256);
     return target;
   };
   let next: Promise<Uint8Array> | null = begin < end ? slice(begin) : null;

@@ -75,7 +75,8 @@ export class Chunks {
     const release = this.#room.use(key);
     try {
       const handle = await whenRoom(() => open(file, FLAGS));
-      if (isUnchanged(stampOf(await handle.stat({ bigint: true })), stamp)) return { handle, stamp, release };
+      if (isUnchanged(stampOf(await handle.stat({ bigint: true })), stamp))
+        return { handle, stamp, nearness: 'far', release };
       await handle.close();
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {

@@ -1,0 +1,27 @@
+/** The query of a request, checked against what its operation takes. */
+import { Problem } from './problems.js';
+import type { Operation } from './route.js';
+import { parseQuery } from './target.js';
+
+type Query = Readonly<Record<string, unknown>>;
+
+/** Of operations that may be asked without one: what comes of that. Most requests have none. */
+const empty = new WeakMap<object, Query>();
+
+/** @throws Problem 400 */
+export function queryOf({ query, id }: Pick<Operation, 'query' | 'id'>, raw: string): Query {
+  if (query === null) return {};
+  const known = raw === '' ? empty.get(query) : undefined;
+  if (known !== undefined) return known;
+  const pairs = parseQuery(raw);
+  if (typeof pairs === 'string') throw new Problem(400, 'BAD_QUERY', pairs);
+  // Caches are told apart by what nobody looks at; where something is changed a word that is not known is a mistake.
+  const parsed = query.safeParse(Object.fromEntries(pairs));
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const where = issue === undefined || issue.path.length === 0 ? id : issue.path.join('.');
+    throw new Problem(400, 'BAD_QUERY', `query: ${where}: ${issue?.message ?? 'is not understood'}`);
+  }
+  if (raw === '') empty.set(query, Object.freeze(parsed.data));
+  return parsed.data;
+}
