@@ -2,9 +2,9 @@
  * SHA-256 of a file that is still being written: a thread of its own hashes it from its begin as far as it is known to
  * be good. What it failed at is told at the end, when it is asked for.
  */
-import { Worker } from 'node:worker_threads';
 import { fromSystemError, HaulError } from '../errors.js';
-import type { Sha256Answer, Sha256Failure, Sha256File, Sha256Task } from './sha256-thread.cjs';
+import { HashThread } from './hash-thread.js';
+import type { Sha256Answer, Sha256Failure } from './sha256-thread.cjs';
 
 export type { Sha256Answer } from './sha256-thread.cjs';
 
@@ -14,7 +14,7 @@ const STEP_BYTES = 4 * 1024 * 1024;
 export class FileSha256 {
   readonly #path: string;
   readonly #markBytes: number | null;
-  #worker: Worker | null = null;
+  #thread: HashThread | null = null;
   #toldBytes = 0;
   #outcome: Sha256Answer | HaulError | null = null;
   #onOutcome: (() => void) | null = null;
@@ -34,7 +34,7 @@ export class FileSha256 {
   async digest(lengthBytes: number): Promise<Sha256Answer> {
     this.#tell(lengthBytes);
     this.#tell(null);
-    this.#worker?.ref();
+    this.#thread?.ref();
     while (this.#outcome === null) {
       await new Promise<void>((resolve) => {
         this.#onOutcome = resolve;
@@ -48,28 +48,25 @@ export class FileSha256 {
   /** Gives the thread up; whoever waits hears that it is closed. */
   close(): void {
     this.#settle(new HaulError('CLOSED', `hash ${this.#path}: closed`));
-    void this.#worker?.terminate();
-    this.#worker = null;
+    this.#thread?.end();
+    this.#thread = null;
   }
 
-  #tell(task: Sha256Task): void {
+  #tell(task: number | null): void {
     if (this.#outcome !== null) return;
-    this.#worker ??= this.#start();
+    this.#thread ??= this.#start();
     if (task !== null) this.#toldBytes = task;
-    this.#worker?.postMessage(task);
+    this.#thread?.tell(task);
   }
 
-  #start(): Worker | null {
+  #start(): HashThread | null {
     try {
-      // Named from two folders below `dist`, where this is, and where it is in a bundle.
-      const worker = new Worker(new URL('../content/sha256-thread.cjs', import.meta.url), {
-        workerData: { path: this.#path, markBytes: this.#markBytes } satisfies Sha256File,
+      const thread = HashThread.take({
+        said: (answer) => this.#heard(answer),
+        ended: (error) => this.#settle(this.#failure(error)),
       });
-      worker.unref();
-      worker.on('message', (said: Sha256Answer | Sha256Failure) => this.#heard(said));
-      worker.once('error', (error) => this.#settle(this.#failure(error)));
-      worker.once('exit', () => this.#settle(this.#failure(new Error('the thread ended'))));
-      return worker;
+      thread.tell({ path: this.#path, markBytes: this.#markBytes });
+      return thread;
     } catch (error) {
       this.#settle(this.#failure(error));
       return null;
@@ -78,6 +75,9 @@ export class FileSha256 {
 
   #heard(said: Sha256Answer | Sha256Failure): void {
     this.#settle('digest' in said ? said : this.#failure(said));
+    if (!('digest' in said)) return;
+    this.#thread?.rest();
+    this.#thread = null;
   }
 
   #failure(error: unknown): HaulError {
