@@ -1,6 +1,6 @@
 /**
- * Threads that hash files, one file each at a time. One that has come to the end of its file rests for a while and takes
- * the next: to begin takes a thread longer than it takes to hash 30 MiB.
+ * Threads that hash files, one file each at a time. One that has come to the end of its file rests for a while and
+ * takes the next: to begin takes a thread longer than it takes to hash 30 MiB.
  */
 import { Worker } from 'node:worker_threads';
 import type { Sha256Answer, Sha256Failure, Sha256Task } from './sha256-thread.cjs';

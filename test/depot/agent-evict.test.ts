@@ -37,7 +37,7 @@ async function scene(context: TestContext, freeBytes: number, isTimed = false): 
   return { cache, calm, isOldThere: () => existsSync(folder.small(OLD_SHA)) };
 }
 
-test('where the disk has room a fetch waits for nothing; what goes for it is not counted, and goes later', async (context) => {
+test('where the disk has room a fetch waits for nothing; what goes for it goes later', async (context) => {
   const { cache, calm, isOldThere } = await scene(context, 2 ** 40);
   const { room } = cache.reserve(NEW_SHA, NEW.length);
   assert.deepEqual([cache.usedBytes, cache.find(OLD_SHA)], [NEW.length, null]);

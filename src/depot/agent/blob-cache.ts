@@ -49,8 +49,8 @@ export interface BlobCacheOptions {
   /** A peer takes from it. */
   readonly isBusy: (blob: CachedBlob) => boolean;
   /**
-   * When what is evicted for a fetch goes, where the disk has room for both: a gigabyte keeps a processor busy for 40 ms,
-   * and somebody waits for the first byte. Default: after 100 ms, or when the signal fires.
+   * When what is evicted for a fetch goes, where the disk has room for both: a gigabyte keeps a processor busy for
+   * 40 ms, and somebody waits for the first byte. Default: after 100 ms, or when the signal fires.
    */
   readonly calm?: (signal: AbortSignal) => Promise<void>;
 }

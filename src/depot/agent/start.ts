@@ -85,8 +85,7 @@ async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]
     onGone: (blob: CachedBlob) => void seeds?.remove(blob),
     isBusy: (blob) => seeds?.isBusy(blob) === true,
   });
-  closers.push(() => engine.close());
-  closers.push(() => cache.close());
+  closers.push(() => cache.close().then(() => engine.close()));
   await cache.load();
   const now = (): number => performance.now();
   const trackers = new Trackers({ random: Math.random, ca: options.engine?.ca });
