@@ -357,6 +357,11 @@ export interface Torrent extends EventEmitter<TorrentEvents> {
    * @param trackers tiers of URLs (BEP 12) @throws HaulError BAD_ARGUMENT
    */
   setTrackers(trackers: readonly (readonly string[])[]): void;
+  /**
+   * Other web seeds in the place of those of `AddOptions.webSeeds`: one that is not among them is left at once, and
+   * what it was asked for is asked of others. Those of the torrent itself stay. @throws HaulError BAD_ARGUMENT
+   */
+  setWebSeeds(webSeeds: readonly string[]): void;
   /** The trackers that it announces to, in tiers. */
   readonly trackers: readonly (readonly string[])[];
   /** Announces now, whatever the interval; nothing happens while it is paused. */

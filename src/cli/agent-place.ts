@@ -28,7 +28,7 @@ export async function findPlace(
   checkUrl(named, from);
   const url = named.replace(/\/+$/, '');
   const why = await whyAway(url);
-  if (why === null) return { ...credentialsOf(options, env, config), url, isAgent: true };
+  if (why === null) return { ...credentialsOf(options, env, config), url, urls: [url], isAgent: true };
   if (options.agent === undefined && depot !== null) {
     output.warn(`agent ${url}: ${why}; the depot is asked itself`, { code: 'AGENT_AWAY' });
     return depot;

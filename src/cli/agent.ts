@@ -67,10 +67,11 @@ export function agentCommand(run: Runner): Command {
       examples(
         'haul agent --depot http://depot:7070 --cache /var/cache/haul',
         'curl -O http://127.0.0.1:7071/artifacts/ci/42/image.raw',
+        'haul agent --depot http://depot-1:7070 --depot http://depot-2:7070 --cache /var/cache/haul',
         'haul agent --depot https://depot:7070 --cache /var/cache/haul --token @token --zone eu-1/rack7',
       ) +
         jsonHelp({
-          listening: 'what url host port peerPort depot blobs usedBytes cacheBytes',
+          listening: 'what url host port peerPort depot depots blobs usedBytes cacheBytes',
           request: 'method path status sentBytes receivedBytes seconds remote isAborted',
           receipt:
             'id name sha256 lengthBytes startedMs firstByteSeconds seconds sentBytes peerBytes webSeedBytes ' +
@@ -93,7 +94,7 @@ async function agent({ output, signal }: Context, options: AgentCliOptions): Pro
     () => slim(() => startAgent(given)),
   );
   try {
-    sayWhere(output, running, given.depot);
+    sayWhere(output, running);
     tuneSoon();
     await delayOrAborted(Number.POSITIVE_INFINITY, signal);
     const { sentBytes, peerBytes, webSeedBytes, uploadedBytes } = running.stats();
@@ -114,7 +115,7 @@ async function agentOptions(
 ): Promise<AgentOptions> {
   const { http, cache, cacheBytes, allowHost } = options;
   const { needDepot } = await import('./depot-place.js');
-  const { url: depot, token, ca } = await needDepot(options);
+  const { urls: depot, token, ca } = await needDepot(options);
   return {
     depot,
     cache,
@@ -157,16 +158,18 @@ function receiptLine(receipt: AgentReceipt): string {
   return `${shown}${from === '' ? '' : `: ${from}`}${how}${stale}`;
 }
 
-function sayWhere(output: Output, running: Agent, depot: string): void {
+function sayWhere(output: Output, running: Agent): void {
   const { url, host, port, peerPort } = running;
-  const { blobs, usedBytes, cacheBytes } = running.stats();
+  const { blobs, usedBytes, cacheBytes, depots: known } = running.stats();
+  const depots = known.map((one) => one.url);
+  const [depot] = depots;
   const held = `${formatBytes(usedBytes)} of ${formatBytes(cacheBytes)} cached`;
   const lines = [
-    `agent at ${url} for ${printable(depot)}, peers on port ${peerPort ?? '-'}; ${held}; Ctrl-C ends it`,
+    `agent at ${url} for ${printable(depots.join(', '), 2000)}, peers on port ${peerPort ?? '-'}; ${held}; Ctrl-C ends it`,
     '',
     `  curl -O ${url}/artifacts/ci/42/image.raw`,
     '',
   ];
-  const fields = { what: 'agent', url, host, port, peerPort, depot, blobs, usedBytes, cacheBytes };
+  const fields = { what: 'agent', url, host, port, peerPort, depot, depots, blobs, usedBytes, cacheBytes };
   output.event('listening', fields, lines.join('\n'));
 }

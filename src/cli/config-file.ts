@@ -9,7 +9,10 @@ import { fromSystemError, HaulError } from '../errors.js';
 const httpUrl = z.url({ protocol: /^https?$/ });
 
 export const CONFIG = z.strictObject({
-  depot: httpUrl.optional().describe('URL of the depot'),
+  depot: z
+    .union([httpUrl, z.array(httpUrl).min(1).max(16)])
+    .optional()
+    .describe('URL of the depot; or a list of those of several that share what they have'),
   agent: httpUrl.optional().describe('URL of the agent of this host, which is asked instead'),
   token: z.string().min(1).optional().describe('token for the depot; then nobody else may read this file'),
   tokenFile: z.string().min(1).optional().describe('a file that holds the token; relative to the config file'),

@@ -29,7 +29,8 @@ async function check({ output }: Context, file: string | undefined): Promise<Out
     throw new HaulError('NOT_FOUND', `there is no config file${path === null ? '' : ` ${path}`}`);
   const { depot, token, tokenFile, retentionDays } = readConfig(path);
   const hasToken = token !== undefined || tokenFile !== undefined;
-  const about = `depot ${depot ?? 'not named'}, ${hasToken ? 'with' : 'without'} a token`;
+  const named = depot === undefined ? 'not named' : [depot].flat().join(', ');
+  const about = `depot ${named}, ${hasToken ? 'with' : 'without'} a token`;
   const fields = { outcome: 'done', path, depot: depot ?? null, hasToken, retentionDays: retentionDays ?? null };
   output.event('result', fields, `${printable(path, 4000)} is right: ${about}`);
   return 'done';

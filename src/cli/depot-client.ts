@@ -2,7 +2,7 @@
  * Requests to a depot, as the commands make them. The token goes to the depot that was named and nowhere else: no
  * redirect is followed. What fails for a moment is tried again; a problem of the depot becomes an error of ours.
  */
-import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http';
+import { type ClientRequest, type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import { jsonOf, type SaidArtifact, saidArtifact, saidPage } from '../depot/depot-said.js';
 import { readProblem } from '../depot/http/problems.js';
@@ -18,6 +18,11 @@ import { delayOrAborted } from './wait.js';
 /** Without a byte either way. */
 const SILENCE_MS = 60_000;
 const RETRY_FOR_MS = 60_000;
+/** The same of a question, where another depot can be asked it. */
+const OTHER_MS = 10_000;
+/** Which depot is the nearest: how long one has to answer, and what those named later give those before them. */
+const LOOK_MS = 3_000;
+const START_MS = 30;
 const CONNECTIONS = 8;
 /** Of an answer that is held whole. */
 const TEXT_BYTES_MAX = 64 * 1024 * 1024;
@@ -33,18 +38,25 @@ export interface AskOptions {
 export class DepotClient {
   readonly #place: DepotPlace;
   readonly #signal: AbortSignal;
-  readonly #agent: PlainAgent;
-  readonly #request: typeof plainRequest;
+  /** Of depots that share what they have; the one that is asked now. */
+  #urls: readonly string[];
+  #at = 0;
+  readonly #agents: { readonly plain: PlainAgent; readonly tls: PlainAgent | null };
+  readonly #tls: Tls | null;
   readonly #onRetry: (error: HaulError) => void;
 
   private constructor(place: DepotPlace, signal: AbortSignal, onRetry: (error: HaulError) => void, tls: Tls | null) {
     this.#place = place;
     this.#signal = signal;
     this.#onRetry = onRetry;
+    this.#urls = place.urls;
+    this.#tls = tls;
     const options = { keepAlive: true, maxSockets: CONNECTIONS };
     const ca = place.ca === null ? {} : trusting([place.ca]);
-    this.#agent = tls === null ? new PlainAgent(options) : new tls.Agent({ ...options, ...ca });
-    this.#request = tls?.request ?? plainRequest;
+    this.#agents = {
+      plain: new PlainAgent(options),
+      tls: tls === null ? null : new tls.Agent({ ...options, ...ca }),
+    };
   }
 
   static async open(
@@ -52,8 +64,10 @@ export class DepotClient {
     signal: AbortSignal,
     onRetry: (error: HaulError) => void = () => {},
   ): Promise<DepotClient> {
-    const tls = place.url.startsWith('https:') ? await import('node:https') : null;
-    return new DepotClient(place, signal, onRetry, tls);
+    const tls = place.urls.some((url) => url.startsWith('https:')) ? await import('node:https') : null;
+    const client = new DepotClient(place, signal, onRetry, tls);
+    if (place.urls.length > 1) await client.#findNearest();
+    return client;
   }
 
   get isAgent(): boolean {
@@ -62,15 +76,56 @@ export class DepotClient {
 
   /** For people: "depot http://…". */
   get #who(): string {
-    return `${this.#place.isAgent ? 'agent' : 'depot'} ${this.#place.url}`;
+    return `${this.#place.isAgent ? 'agent' : 'depot'} ${this.url}`;
   }
 
   get url(): string {
-    return this.#place.url;
+    return this.#urls[this.#at]!;
+  }
+
+  /** What begins at one depot goes on there alone. */
+  stay(): void {
+    this.#urls = [this.url];
+    this.#at = 0;
   }
 
   close(): void {
-    this.#agent.destroy();
+    this.#agents.plain.destroy();
+    this.#agents.tls?.destroy();
+  }
+
+  /** The one that answers first, each with a little less of a start; where none does, the first. */
+  async #findNearest(): Promise<void> {
+    const over = new AbortController();
+    const looks = this.#urls.map(async (url, at) => {
+      if (at > 0) await delayOrAborted(at * START_MS, over.signal);
+      await this.#look(url, over.signal);
+      return at;
+    });
+    this.#at = await Promise.any(looks).catch(() => 0);
+    over.abort();
+  }
+
+  /** @throws it is not there, or not well */
+  #look(url: string, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const request = this.#begin(`${url}/healthz`, { signal: AbortSignal.any([signal, this.#signal]) });
+      request.setTimeout(LOOK_MS, () => request.destroy(new Error('late')));
+      request.once('error', reject);
+      request.once('response', (response) => {
+        response.resume();
+        if (response.statusCode === 200) resolve();
+        else reject(new Error(`it answered ${response.statusCode}`));
+      });
+      request.end();
+    });
+  }
+
+  #begin(url: string, options: RequestOptions): ClientRequest {
+    const { plain, tls } = this.#agents;
+    const isTls = url.startsWith('https:');
+    const request = isTls ? this.#tls!.request : plainRequest;
+    return request(url, { ...options, agent: isTls ? tls! : plain });
   }
 
   /** "/artifacts/…" of a name. */
@@ -143,11 +198,16 @@ export class DepotClient {
   async trying<T>(run: () => Promise<T>): Promise<T> {
     const startMs = performance.now();
     for (let failures = 1; ; failures++) {
+      const asked = this.#at;
       try {
         return await run();
       } catch (error) {
         if (!(error instanceof HaulError) || !isTransient(error) || this.#signal.aborted) throw error;
-        const pause = pauseMs(failures, Math.random(), Number(error.facts.retryAfterMs ?? 0));
+        // Another depot can be asked at once.
+        const { length } = this.#urls;
+        if (this.#at === asked) this.#at = (asked + 1) % length;
+        const round = Math.ceil(failures / length);
+        const pause = failures % length !== 0 ? 0 : pauseMs(round, Math.random(), Number(error.facts.retryAfterMs ?? 0));
         if (performance.now() - startMs + pause > RETRY_FOR_MS) throw error;
         this.#onRetry(error);
         if ((await delayOrAborted(pause, this.#signal)) === 'aborted') throw new HaulError('ABORTED', 'interrupted');
@@ -157,12 +217,11 @@ export class DepotClient {
 
   /** One request; a status of 400 and more is thrown. @throws HaulError */
   ask(method: string, path: string, { headers = {}, send }: AskOptions = {}): Promise<IncomingMessage> {
-    const { url } = this.#place;
+    const { url } = this;
     // An agent has one of its own for what it reads.
     const token = this.#place.isAgent && method === 'GET' ? null : this.#place.token;
     const options: RequestOptions = {
       method,
-      agent: this.#agent,
       signal: this.#signal,
       headers: {
         ...(token === null ? {} : { authorization: `Bearer ${token}` }),
@@ -172,9 +231,11 @@ export class DepotClient {
     };
     return new Promise((resolve, reject) => {
       const fail = (error: unknown): void => reject(this.#errorOf(error));
-      const request = this.#request(`${url}${path}`, options);
-      request.setTimeout(SILENCE_MS, () =>
-        request.destroy(new HaulError('TIMEOUT', `${url}: nothing came for a minute`)),
+      const request = this.#begin(`${url}${path}`, options);
+      // Where another one can be asked nobody waits for long; one that is sent to may have to work first.
+      const silenceMs = this.#urls.length > 1 && method === 'GET' ? OTHER_MS : SILENCE_MS;
+      request.setTimeout(silenceMs, () =>
+        request.destroy(new HaulError('TIMEOUT', `${url}: nothing came for ${silenceMs / 1000} s`)),
       );
       request.once('error', fail);
       request.once('response', (response) => {

@@ -1,16 +1,19 @@
 /** The options by which commands find their depot. Loaded for `--help`: light. */
 import { type Command, Option } from 'commander';
-import { caOption } from './options.js';
+import { caOption, repeated } from './options.js';
 
 export interface DepotPlaceOptions {
   readonly agent?: string;
-  readonly depot?: string;
+  readonly depot?: readonly string[];
   readonly token?: string;
   readonly ca?: string;
 }
 
 export function depotOption(): Option {
-  return new Option('--depot <url>', 'the depot (default: $SWARMHAUL_DEPOT, else that of the config file)');
+  return new Option(
+    '--depot <url>',
+    'the depot; repeated for several that share what they have (default: $SWARMHAUL_DEPOT, else the config file)',
+  ).argParser(repeated((text) => text));
 }
 
 export function agentOption(): Option {

@@ -8,14 +8,18 @@ import { readSmallFile } from './small-file.js';
 export interface DepotPlace {
   /** An agent, which asks the depot: it gets the token only for what is passed on. */
   readonly isAgent: boolean;
-  /** Without a slash at its end. */
+  /** Without a slash at its end; the first of `urls`. */
   readonly url: string;
+  /** Of depots that share what they have: any of them does. One at least, each once. */
+  readonly urls: readonly string[];
   readonly token: string | null;
   /** PEM, beside the usual ones. */
   readonly ca: string | null;
   readonly retentionDays: number | null;
 }
 
+/** That may be named: as many as an agent knows. */
+const DEPOTS_MAX = 16;
 /** What an Authorization header can hold. */
 const TOKEN = /^[A-Za-z0-9._~+/=-]{1,512}$/;
 
@@ -25,11 +29,23 @@ export async function findDepot(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<DepotPlace | null> {
   const config = await ownConfig(env);
-  const [url, from] =
+  const [given, from] =
     options.depot !== undefined ? [options.depot, '--depot'] : [env.SWARMHAUL_DEPOT || config.depot, 'depot'];
-  if (url === undefined) return null;
-  checkUrl(url, from);
-  return { ...credentialsOf(options, env, config), url: url.replace(/\/+$/, ''), isAgent: false };
+  const urls = given === undefined ? [] : checkUrls(given, from);
+  const [url] = urls;
+  return url === undefined ? null : { ...credentialsOf(options, env, config), url, urls, isAgent: false };
+}
+
+/** Each once, without slashes at their ends. A text may name several, with commas between. @throws HaulError BAD_ARGUMENT */
+function checkUrls(given: string | readonly string[], from: string): readonly string[] {
+  const named = typeof given === 'string' ? given.split(/[\s,]+/).filter((text) => text !== '') : given;
+  for (const text of named) checkUrl(text, from);
+  const urls = new Set(named.map((text) => new URL(text).href.replace(/\/+$/, '')));
+  if (urls.size > DEPOTS_MAX)
+    throw new HaulError('BAD_ARGUMENT', `${from}: ${urls.size} depots are named, ${DEPOTS_MAX} may be`, {
+      option: from,
+    });
+  return [...urls];
 }
 
 /** @throws HaulError BAD_ARGUMENT, and those of files that are named */

@@ -55,7 +55,7 @@ interface GetOptions extends CommonOptions, EngineCliOptions, SelectOptions {
   /** Hexadecimal. */
   readonly infoHash?: string;
   readonly sha256?: string;
-  readonly depot?: string;
+  readonly depot?: readonly string[];
   readonly agent?: string;
   readonly token?: string;
   readonly pattern?: string;

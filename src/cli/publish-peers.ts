@@ -56,6 +56,8 @@ export async function openGiving(
     import('./publish-p2p.js'),
     import('./patience.js'),
   ]);
+  // An upload by peers is of the depot at which it began.
+  client.stay();
   const { port, uploadLimit, ca } = options;
   const timeoutMs = options.timeout ?? (output.isTerminal ? Number.POSITIVE_INFINITY : UNATTENDED_TIMEOUT_MS);
   const given = { port, uploadLimit, ca };

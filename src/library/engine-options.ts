@@ -136,11 +136,16 @@ const infoHash: Rule = (value) =>
 const sha256: Rule = (value) =>
   typeof value === 'string' && parseSha256(value) !== null ? null : 'must be 64 hexadecimal digits';
 
+const webSeeds: Rule = listOf(
+  (value) => (typeof value === 'string' && isWebSeedUrl(value) ? null : ''),
+  'http or https URLs',
+);
+
 const ADD_RULES: Rules<AddOptions> = {
   output: words,
   peers: listOf(address, 'a host and a port from 1 to 65535 each'),
   trackers: tiers,
-  webSeeds: listOf((value) => (typeof value === 'string' && isWebSeedUrl(value) ? null : ''), 'http or https URLs'),
+  webSeeds,
   mode: oneOf('download', 'seed'),
   trustData: flag,
   hashed: stamps,
@@ -172,6 +177,10 @@ const LIMIT_RULES: Rules<RateLimits> = {
   downloadBytesPerSec: either(bytesPerSec, null),
   uploadBytesPerSec: either(bytesPerSec, null),
 };
+
+export function checkWebSeeds(urls: readonly string[]): void {
+  checkValue('setWebSeeds', 'webSeeds', urls, webSeeds);
+}
 
 export function checkLimits(limits: RateLimits): void {
   checkOptions('setLimits', limits, LIMIT_RULES);

@@ -100,6 +100,13 @@ export abstract class AdjustableTorrent extends EventEmitter<TorrentEvents> {
     this.stir();
   }
 
+  setWebSeeds(webSeeds: readonly string[]): void {
+    rules.checkWebSeeds(webSeeds);
+    this.options = { ...this.options, webSeeds };
+    this.live?.webSources.name(webSeeds);
+    this.stir();
+  }
+
   announce(): void {
     if (this.live === null || this.isResting) return;
     this.live.announces.announceNow(this.live.environment.now());

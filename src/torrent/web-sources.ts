@@ -9,7 +9,7 @@ import type { Session } from './session.js';
 
 export class WebSources {
   readonly #session: Session;
-  readonly #named: readonly string[];
+  #named: readonly string[];
   readonly #standings: Standings;
   #seeds: WebSeeds | null = null;
 
@@ -27,6 +27,13 @@ export class WebSources {
     if (metainfo.webSeeds.length + this.#named.length === 0) return;
     this.#seeds ??= environment.makeWebSeeds(metainfo, this.#named, this.#standings, environment.throttles);
     this.#seeds.use(exchange);
+  }
+
+  /** Others are named by the user from now on. */
+  name(urls: readonly string[]): void {
+    this.#named = urls;
+    this.#seeds?.name(urls);
+    this.use();
   }
 
   /** It is about to leave the exchange. */

@@ -64,7 +64,9 @@ export interface WebSeedTaker {
 interface Source {
   readonly url: URL;
   readonly shown: string;
-  readonly isNamed: boolean;
+  /** By the user; and by the torrent. One that nobody names any more is left. */
+  isNamed: boolean;
+  isOfTorrent: boolean;
   remote: WebRemote | null;
   slot: number;
   /** Of remotes that are gone. */
@@ -82,7 +84,7 @@ export class WebSeeds {
   /** Also of remotes that are gone: what they gave may be found to be bad later. */
   readonly #sourceOf = new WeakMap<WebRemote, Source>();
   /** Origins that the user named, and those of trackers. */
-  readonly #named: ReadonlySet<string>;
+  #named: ReadonlySet<string> = new Set();
   readonly #trackers: ReadonlySet<string>;
   readonly #trackerHosts: ReadonlySet<string>;
   #layout: FileLayout | null = null;
@@ -91,24 +93,43 @@ export class WebSeeds {
 
   constructor(options: WebSeedsOptions) {
     this.#options = options;
-    const named = new Set(options.named);
     const trackers = options.trackers.filter((url) => URL.canParse(url)).map((url) => new URL(url));
-    this.#named = new Set(options.named.filter((url) => URL.canParse(url)).map((url) => new URL(url).origin));
     this.#trackers = new Set(trackers.filter(isOrdinary).map(({ origin }) => origin));
     this.#trackerHosts = new Set(trackers.map(hostOf));
-    for (const url of new Set([...named, ...options.urls])) {
-      if (!URL.canParse(url)) continue;
-      this.#sources.push({
-        url: new URL(url),
-        shown: shownUrl(url),
-        isNamed: named.has(url),
-        remote: null,
-        slot: -1,
-        pastBytes: 0,
-        standing: options.standings.of(url),
-        moved: new Map(),
-      });
+    this.name(options.named);
+    for (const url of options.urls) this.#add(url, false);
+  }
+
+  /** These are named by the user, and those of before are not: they are left. */
+  name(urls: readonly string[]): void {
+    const wanted = urls.filter((url) => URL.canParse(url)).map((url) => new URL(url));
+    this.#named = new Set(wanted.map(({ origin }) => origin));
+    const hrefs = new Set(wanted.map(({ href }) => href));
+    for (const source of this.#sources) {
+      source.isNamed = hrefs.has(source.url.href);
+      if (isLeft(source)) source.remote?.close('is not named any more');
     }
+    for (const url of urls) this.#add(url, true);
+  }
+
+  #add(url: string, isNamed: boolean): void {
+    if (!URL.canParse(url)) return;
+    const known = this.#sources.find((source) => source.url.href === new URL(url).href);
+    if (known !== undefined) {
+      known.isOfTorrent ||= !isNamed;
+      return;
+    }
+    this.#sources.push({
+      url: new URL(url),
+      shown: shownUrl(url),
+      isNamed,
+      isOfTorrent: !isNamed,
+      remote: null,
+      slot: -1,
+      pastBytes: 0,
+      standing: this.#options.standings.of(url),
+      moved: new Map(),
+    });
   }
 
   get count(): number {
@@ -123,7 +144,7 @@ export class WebSeeds {
     else this.#loneMs ??= nowMs;
     const inUse = this.#sources.filter(({ remote }) => remote !== null).length;
     const due = this.#sources
-      .filter(({ remote, standing }) => remote === null && standing.dueMs <= nowMs)
+      .filter((source) => source.remote === null && !isLeft(source) && source.standing.dueMs <= nowMs)
       .filter((source) => this.#isWanted(source, nowMs));
     due.sort((a, b) => Number(b.isNamed) - Number(a.isNamed) || b.pastBytes - a.pastBytes);
     for (const source of due.slice(0, LIMITS.webSeeds - inUse)) this.#open(source, taker);
@@ -146,7 +167,7 @@ export class WebSeeds {
     source.pastBytes += gaveBytes;
     const { moved, standing, shown } = source;
     const { failure, hasGiven, closeReason } = remote;
-    if (standing.isBanned || (isOurDoing && failure === null)) return;
+    if (standing.isBanned || isLeft(source) || (isOurDoing && failure === null)) return;
     if (remote.isStale) {
       standing.asksForParts();
       return;
@@ -172,7 +193,8 @@ export class WebSeeds {
   /** @param taker null: nothing is exchanged */
   reports(taker: WebSeedTaker | null): WebSeedReport[] {
     const nowMs = this.#options.now();
-    return this.#sources.map((source) => ({
+    const named = this.#sources.filter((source) => !isLeft(source));
+    return named.map((source) => ({
       url: source.shown,
       state: stateOf(source, nowMs),
       message: source.standing.message,
@@ -259,6 +281,10 @@ export class WebSeeds {
     if (!this.#named.has(from.origin)) return false;
     return this.#named.has(url.origin) || (hostOf(from) === hostOf(url) && isTrackerPort(portOf(url)));
   }
+}
+
+function isLeft({ isNamed, isOfTorrent }: Source): boolean {
+  return !isNamed && !isOfTorrent;
 }
 
 function hostOf({ hostname }: URL): string {

@@ -51,7 +51,7 @@ export interface TestAgent {
 
 export async function agentOf(
   context: TestContext,
-  depot: string,
+  depot: string | readonly string[],
   cache: string,
   more: Partial<AgentOptions> = {},
 ): Promise<TestAgent> {

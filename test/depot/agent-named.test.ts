@@ -52,6 +52,8 @@ test('what nobody has asked for before costs one question, short or long, of any
     for (const path of [`artifacts/a/${length}`, `cas/${key}`]) {
       asked.length = 0;
       const direct = await get(depot.url, path);
+      // It is told of when it has ended.
+      await untilTrue(async () => asked.length > 0);
       asked.length = 0;
       const answer = await get(agent.url, path);
       assert.equal(answer.status, direct.status, path);

@@ -204,3 +204,34 @@ for (const [what, options, location, ...expected] of PLACES) {
     }
   });
 }
+
+test('one that is not named any more is left at once, and is used again when it is named again', async (t) => {
+  const scope = openScope(t);
+  const [first, second] = [await startSceneServer(scope, IMAGE), await startSceneServer(scope, IMAGE)];
+  const silent = new Promise<void>((resolve) => {
+    first.hook = () => {
+      resolve();
+      return true;
+    };
+  });
+  const [one, other] = [`${first.url}/image.bin`, `${second.url}/image.bin`];
+  const scene = startWebScene(scope, { files: IMAGE, named: [one] });
+  scene.use();
+  scene.ask();
+  await silent;
+  scene.seeds.name([other]);
+  assert.equal(scene.remote, undefined);
+  await until('it has left', DEADLINE_MS, () => scene.remotes.length === 1 && scene.remotes[0]!.isClosing);
+  scene.use();
+  scene.ask();
+  await until('all came', DEADLINE_MS, () => scene.came.length === 16);
+  assert.deepEqual(
+    scene.seeds.reports(null).map(({ url }) => url),
+    [other],
+  );
+  // It was left, which says nothing of it.
+  scene.seeds.name([one]);
+  await until('the other has left', DEADLINE_MS, () => scene.remote === undefined);
+  scene.use();
+  assert.equal(scene.remotes.at(-1)?.address, one);
+});

@@ -24,7 +24,7 @@ const isToken: Rule = (value) =>
 const CACHE_BYTES_MIN = 64 * 1024 * 1024;
 
 const RULES: Rules<AgentOptions> = {
-  depot: words,
+  depot: (value) => (typeof value === 'string' ? words(value) : listOf(words, 'URLs')(value)),
   token: isToken,
   cache: words,
   cacheBytes: wholeNumber(CACHE_BYTES_MIN, Number.MAX_SAFE_INTEGER),

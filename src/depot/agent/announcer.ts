@@ -6,6 +6,7 @@ import type { AnnounceReply } from '../../discovery/announce.js';
 import type { Trackers } from '../../discovery/trackers.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
 import { makePeerId } from '../../wire/peer-id.js';
+import type { Tiers } from './depot-port.js';
 
 export interface AnnouncerOptions {
   /** Where peers reach us; null: nowhere. */
@@ -13,10 +14,22 @@ export interface AnnouncerOptions {
   readonly zone?: string | undefined;
   readonly announceAs?: { readonly host?: string | undefined; readonly port?: number | undefined } | undefined;
   readonly trackers: Pick<Trackers, 'announce'>;
+  /** The tracker to ask first comes first. */
+  readonly inOrder: (tiers: Tiers) => Tiers;
 }
+
+/** Trackers that are told, one after the other, until one answers; and how long the next waits for that. */
+const TRIES = 3;
+const NEXT_MS = 3_000;
 
 /** The depot, which names itself as a seed, and this agent. */
 const KNOWN = 2;
+
+interface Told {
+  readonly infoHash: string;
+  readonly leftBytes: number;
+  readonly port: number;
+}
 
 export class Announcer {
   readonly #options: AnnouncerOptions;
@@ -27,14 +40,28 @@ export class Announcer {
   }
 
   /**
-   * Null: no peer could reach us, so nobody is told.
-   * @param infoHash in hexadecimal. @throws HaulError as `Trackers.announce`
+   * To one of them. Null: there is none, or no peer could reach us, so nobody is told.
+   * @param infoHash in hexadecimal. @throws HaulError as `Trackers.announce`, of the last one
    */
-  async announce(url: string, infoHash: string, leftBytes: number): Promise<AnnounceReply | null> {
-    const { zone, announceAs } = this.#options;
-    const port = announceAs?.port ?? this.#options.port();
-    if (port === null) return null;
-    return this.#options.trackers.announce(url, {
+  async announce(tiers: Tiers, infoHash: string, leftBytes: number): Promise<AnnounceReply | null> {
+    const port = this.#options.announceAs?.port ?? this.#options.port();
+    const urls = port === null ? [] : this.#options.inOrder(tiers).flat().slice(0, TRIES);
+    for (const [at, url] of urls.entries()) {
+      const isLast = at === urls.length - 1;
+      const signal = isLast ? undefined : AbortSignal.timeout(NEXT_MS);
+      try {
+        return await this.#tell(url, { infoHash, leftBytes, port: port! }, signal);
+      } catch (error) {
+        if (isLast) throw error;
+      }
+    }
+    return null;
+  }
+
+  #tell(url: string, told: Told, signal: AbortSignal | undefined): Promise<AnnounceReply> {
+    const { zone, announceAs, trackers } = this.#options;
+    const { infoHash, leftBytes, port } = told;
+    const request = {
       infoHash: Buffer.from(infoHash, 'hex'),
       peerId: this.#peerId,
       port,
@@ -44,14 +71,14 @@ export class Announcer {
       numwant: 0,
       ...(announceAs?.host === undefined ? {} : { ip: announceAs.host }),
       ...(zone === undefined ? {} : { zone }),
-    });
+    };
+    return trackers.announce(url, request, signal);
   }
 
   /** How many others have the torrent, or want it, beside the depot: they hear of us, too. @throws as `announce` */
   async othersOf({ infoHashHex, trackers, geometry }: Metainfo): Promise<number> {
-    const [url] = trackers.flat();
-    if (url === undefined) return 0;
-    const reply = await this.announce(url, infoHashHex, geometry.lengthBytes);
-    return Math.max(0, (reply?.complete ?? 0) + (reply?.incomplete ?? 0) - KNOWN);
+    const reply = await this.announce(trackers, infoHashHex, geometry.lengthBytes);
+    if (reply === null) return 0;
+    return Math.max(0, (reply.complete ?? 0) + (reply.incomplete ?? 0) - KNOWN);
   }
 }

@@ -2,7 +2,7 @@
 import { HaulError } from '../../errors.js';
 import { Problem } from '../http/problems.js';
 import type { ByteRange } from '../store/port.js';
-import { DepotAway, DepotFailed, DepotLies } from './depot-trouble.js';
+import { DepotAway, DepotBroke, DepotFailed, DepotLies } from './depot-trouble.js';
 import type { Directory, Resolved } from './directory.js';
 import type { FetchedBytes } from './fetch.js';
 import type { Fetches } from './fetches.js';
@@ -78,6 +78,10 @@ export function asProblem(error: unknown): unknown {
     if (error.status === 503) return new Problem(503, 'BUSY', `${error.message}, and this is not cached`, retry);
     return new Problem(502, 'DEPOT_FAILED', `${error.message}, and this is not cached`, retry);
   }
+  if (error instanceof DepotBroke)
+    return new Problem(503, 'DEPOT_AWAY', `the depot went away in the middle of it (${error.message}); send it again`, {
+      'retry-after': '1',
+    });
   if (error instanceof DepotAway)
     return new Problem(
       504,

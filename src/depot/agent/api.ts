@@ -46,9 +46,12 @@ export interface AgentReceipt {
 
 /** Options of `startAgent`. */
 export interface AgentOptions {
-  /** "http://depot:7070": an http(s) URL without user and query. */
-  readonly depot: string;
-  /** Of the depot; sent to it and to nobody else. Default: none. */
+  /**
+   * "http://depot:7070": an http(s) URL without user and query. Or several, of depots that share what they have, 16 at
+   * most: the nearest that answers is asked, and what breaks off is gone on with at another.
+   */
+  readonly depot: string | readonly string[];
+  /** Of the depots; sent to them and to nobody else. Default: none. */
   readonly token?: string;
   /** Folder of the agent alone. Made when it is missing. One agent at a time. */
   readonly cache: string;
@@ -87,8 +90,21 @@ export interface AgentStats {
   readonly webSeedBytes: number;
   /** Given to other peers. */
   readonly uploadedBytes: number;
-  /** Null: it has not been asked yet. */
+  /** None of its depots answers. Null: it has not been asked yet. */
   readonly isDepotAway: boolean | null;
+  /** In the order in which they were named. */
+  readonly depots: readonly AgentDepot[];
+}
+
+/** What an agent knows of one of its depots. */
+export interface AgentDepot {
+  readonly url: string;
+  /** It does not answer. Null: it has not been asked yet. */
+  readonly isAway: boolean | null;
+  /** How long it takes to answer, a mean of the latest; null: not measured, as where there is one depot alone. */
+  readonly answerMs: number | null;
+  /** It is asked first. */
+  readonly isFirst: boolean;
 }
 
 /** An agent that is running. */

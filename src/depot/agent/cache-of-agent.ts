@@ -16,7 +16,8 @@ import type { Answer, Exchange } from '../http/route.js';
 import { encodePath } from '../http/target.js';
 import type { PublishRequest } from '../publish-port.js';
 import { asProblem } from './answer-read.js';
-import { type DepotClient, drop, readAnswer, refusal } from './depot-client.js';
+import { drop, readAnswer, refusal } from './depot-answers.js';
+import type { DepotPort } from './depot-port.js';
 import { DepotLies } from './depot-trouble.js';
 import type { Directory } from './directory.js';
 import { AGENT_LIMITS } from './limits.js';
@@ -25,7 +26,7 @@ import { trickling } from './trickle.js';
 export interface CacheOfAgentOptions {
   /** Ours alone; emptied at the start. */
   readonly folder: string;
-  readonly client: DepotClient;
+  readonly client: DepotPort;
   readonly directory: Directory;
   /** The bytes of a name, or a range of them. @throws Problem */
   readonly bytes: (exchange: Exchange, name: string) => Promise<Answer>;
@@ -60,7 +61,7 @@ function nameOrNull(entry: CacheKey): string | null {
 }
 
 /** @throws HaulError FILE_EXISTS, Problem, DepotAway */
-async function publish(client: DepotClient, { name, lengthBytes, body, signal }: PublishRequest): Promise<void> {
+async function publish(client: DepotPort, { name, lengthBytes, body, signal }: PublishRequest): Promise<void> {
   const answer = await client.ask(`/${encodePath(name)}`, {
     lane: 'upload',
     method: 'PUT',

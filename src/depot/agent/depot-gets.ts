@@ -151,44 +151,48 @@ class Body implements GetBody {
     signal?.removeEventListener('abort', onAbort);
   }
 
-  /** Leaving early ends the connection. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
-    const chunks: Buffer[] = [];
-    let room: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-    let waitingBytes = 0;
-    let outcome: { readonly error: unknown } | null = null;
-    let wake: () => void = () => {};
-    const ended = (error: unknown): void => {
-      outcome = { error };
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer> {
+    return poured(this);
+  }
+}
+
+/** What comes, chunk by chunk. Leaving early ends the connection. */
+export async function* poured(body: Pick<GetBody, 'pour' | 'resume' | 'destroy'>): AsyncGenerator<Buffer> {
+  const chunks: Buffer[] = [];
+  let room: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  let waitingBytes = 0;
+  let outcome: { readonly error: unknown } | null = null;
+  let wake: () => void = () => {};
+  const ended = (error: unknown): void => {
+    outcome = { error };
+    wake();
+  };
+  body.pour({
+    room: () => room,
+    came: (bytes) => {
+      chunks.push(room.subarray(0, bytes));
+      room = bytes < room.length / 2 ? room.subarray(bytes) : Buffer.allocUnsafeSlow(CHUNK_BYTES);
+      waitingBytes += bytes;
       wake();
-    };
-    this.pour({
-      room: () => room,
-      came: (bytes) => {
-        chunks.push(room.subarray(0, bytes));
-        room = bytes < room.length / 2 ? room.subarray(bytes) : Buffer.allocUnsafeSlow(CHUNK_BYTES);
-        waitingBytes += bytes;
-        wake();
-        return waitingBytes < WAITING_BYTES;
-      },
-    }).then(() => ended(null), ended);
-    try {
-      for (;;) {
-        const chunk = chunks.shift();
-        if (chunk !== undefined) {
-          waitingBytes -= chunk.length;
-          if (waitingBytes < WAITING_BYTES) this.resume();
-          yield chunk;
-        } else if (outcome !== null) break;
-        else
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-      }
-      const { error } = outcome as { readonly error: unknown };
-      if (error !== null) throw error;
-    } finally {
-      if (outcome === null) this.destroy();
+      return waitingBytes < WAITING_BYTES;
+    },
+  }).then(() => ended(null), ended);
+  try {
+    for (;;) {
+      const chunk = chunks.shift();
+      if (chunk !== undefined) {
+        waitingBytes -= chunk.length;
+        if (waitingBytes < WAITING_BYTES) body.resume();
+        yield chunk;
+      } else if (outcome !== null) break;
+      else
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
     }
+    const { error } = outcome as { readonly error: unknown };
+    if (error !== null) throw error;
+  } finally {
+    if (outcome === null) body.destroy();
   }
 }

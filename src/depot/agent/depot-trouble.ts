@@ -4,6 +4,18 @@ import { plain } from './plain-text.js';
 /** The depot cannot be reached, or did not do it. */
 export class DepotAway extends Error {
   override readonly name: string = 'DepotAway';
+  /** Nothing of what was asked has left: it can be asked elsewhere, whatever it was. */
+  readonly isUnsent: boolean;
+
+  constructor(message: string, isUnsent = false) {
+    super(message);
+    this.isUnsent = isUnsent;
+  }
+}
+
+/** It went away while it took something, of which too much had left to begin anew elsewhere. */
+export class DepotBroke extends DepotAway {
+  override readonly name = 'DepotBroke';
 }
 
 /** It is there, but busy, or failed at this one thing. */
@@ -41,8 +53,34 @@ export function troubleOf(status: number, retryAfter: string | null): DepotAway 
   return new DepotFailed(status, retrySeconds);
 }
 
+const UNSENT: ReadonlySet<unknown> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'ENETDOWN',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+/** There was no connection. */
+export function isUnsent(error: unknown): boolean {
+  return UNSENT.has((error as { readonly code?: unknown }).code);
+}
+
 /** For people; without addresses of inner hosts beyond what the user named. */
 export function reasonOf(error: unknown): string {
   const { code, message } = error as { code?: unknown; message?: unknown };
   return typeof code === 'string' ? code : plain(String(message ?? error).split('\n', 1)[0]!);
+}
+
+/** What is to be said where none has done it: one that is busy will do it later. @param errors one at least */
+export function togetherOf(errors: readonly unknown[]): unknown {
+  const failed = errors.filter((error) => error instanceof DepotFailed);
+  if (failed.length > 0) return failed.find(({ status }) => status === 503) ?? failed[0]!;
+  const away = errors.find((error) => error instanceof DepotAway);
+  if (away === undefined) return errors[0];
+  const reasons = new Set(errors.map((error) => (error as Error).message));
+  return new DepotAway(`none of ${errors.length}: ${[...reasons].slice(0, 3).join(', ')}`);
 }

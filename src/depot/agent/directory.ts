@@ -4,7 +4,7 @@
  * there and back less.
  */
 import type { ArtifactRow } from '../catalogue/port.js';
-import type { DepotClient, OpenedBytes } from './depot-client.js';
+import type { DepotPort, OpenedBytes } from './depot-port.js';
 import { DepotAway } from './depot-trouble.js';
 import { AGENT_LIMITS } from './limits.js';
 import type { NamesFile } from './names-file.js';
@@ -38,7 +38,7 @@ export class Offer {
 }
 
 export interface DirectoryOptions {
-  readonly client: DepotClient;
+  readonly client: DepotPort;
   readonly names: NamesFile;
   readonly wallClockMs: () => number;
   /** Whether the blob is here, so that not much time is spent on asking; or a part of it. */

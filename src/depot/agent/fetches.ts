@@ -15,7 +15,7 @@ import type { ArtifactRow } from '../catalogue/port.js';
 import { Problem } from '../http/problems.js';
 import type { ByteRange } from '../store/port.js';
 import type { BlobCache, CachedBlob } from './blob-cache.js';
-import type { DepotClient } from './depot-client.js';
+import type { DepotPort } from './depot-port.js';
 import type { Offer } from './directory.js';
 import type { Fetch, FetchedBytes } from './fetch.js';
 import { isShort } from './http-stream.js';
@@ -29,7 +29,7 @@ import { SwarmFetch } from './swarm-fetch.js';
 export interface FetchesOptions {
   readonly cache: BlobCache;
   readonly engine: Engine;
-  readonly client: DepotClient;
+  readonly client: DepotPort;
   readonly seeds: Seeds;
   readonly log: Log;
   readonly now: () => number;

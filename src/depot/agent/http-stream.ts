@@ -12,7 +12,7 @@ import { fromSystemError, HaulError } from '../../errors.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
-import type { DepotClient, OpenedBytes } from './depot-client.js';
+import type { DepotPort, OpenedBytes } from './depot-port.js';
 import { DepotAway, DepotFailed, DepotLies, reasonOf } from './depot-trouble.js';
 import { Deferred } from './fetch.js';
 import type { Sink } from './get-connection.js';
@@ -23,7 +23,7 @@ import type { Head } from './torrent-part.js';
 
 export interface HttpStreamOptions {
   readonly row: ArtifactRow;
-  readonly client: DepotClient;
+  readonly client: DepotPort;
   /** Of the file that is written, which must not be there. Null: in memory. */
   readonly path: string | null;
   /** Its folder is there, and space for it; until then bytes wait in memory. Default: at once. */
@@ -51,6 +51,8 @@ export class HttpStream {
   readonly #hash: Hash | null;
   readonly #thread: FileSha256 | null;
   #offered: OpenedBytes | null;
+  /** Depots that sent of it. */
+  readonly #senders = new Set<string>();
   #hereBytes = 0;
   #isRight = false;
   #pieces: PieceCheck | null = null;
@@ -190,8 +192,10 @@ export class HttpStream {
     try {
       await this.#loadAll();
       await opening;
-      if ((await this.#digest()) !== this.row.sha256)
+      if ((await this.#digest()) !== this.row.sha256) {
+        this.#options.client.blame([...this.#senders]);
         throw new DepotLies(`the bytes of ${this.row.name} have another SHA-256 than it said`);
+      }
       this.#isRight = true;
       this.whole.resolve();
     } catch (error) {
@@ -259,6 +263,7 @@ export class HttpStream {
     if (opened instanceof DepotAway) return opened;
     if (opened === null) throw new HaulError('NOT_FOUND', 'the artifact is not what it was a moment ago; ask again');
     const { body } = opened;
+    this.#senders.add(opened.from);
     const onAbort = (): void => void body.destroy();
     signal.addEventListener('abort', onAbort);
     try {

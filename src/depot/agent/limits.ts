@@ -7,6 +7,8 @@ const MIB = 1024 * KIB;
 export const AGENT_HTTP_PORT = 7071;
 
 export const AGENT_LIMITS = {
+  /** That an agent may be told of. */
+  depots: 16,
   /** What a name points to is believed for so long without asking the depot again: a job asks for one many times. */
   nameAgeMs: 1_000,
   /** Names that are remembered, for when the depot is away; the ones asked for longest ago go first. */

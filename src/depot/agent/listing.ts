@@ -7,11 +7,12 @@ import { LIST_QUERY, LISTING } from '../http/schemas.js';
 import { encodePath } from '../http/target.js';
 import { fullName } from '../names.js';
 import { asProblem } from './answer-read.js';
-import { type DepotClient, drop, readAnswer, refusal } from './depot-client.js';
+import { drop, readAnswer, refusal } from './depot-answers.js';
+import type { DepotPort } from './depot-port.js';
 import { DepotLies } from './depot-trouble.js';
 import { AGENT_LIMITS } from './limits.js';
 
-async function list({ params, target, base }: Exchange, client: DepotClient): Promise<Answer> {
+async function list({ params, target, base }: Exchange, client: DepotPort): Promise<Answer> {
   const prefix = params.prefix!;
   const path = prefix === '' ? '/artifacts/' : `/${encodePath(fullName('artifacts', prefix))}/`;
   const query = target.rawQuery === '' ? '' : `?${target.rawQuery}`;
@@ -52,7 +53,7 @@ function jsonOf(bytes: Buffer): unknown {
   }
 }
 
-export function listingRoute(client: DepotClient): Route {
+export function listingRoute(client: DepotPort): Route {
   return {
     template: '/artifacts/{prefix}/',
     params: { prefix: { schema: z.string(), description: 'As at the depot' } },

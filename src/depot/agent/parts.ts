@@ -2,7 +2,7 @@
 import type { Engine } from '../../api.js';
 import type { Listeners } from '../http/listeners.js';
 import type { BlobCache } from './blob-cache.js';
-import type { DepotClient } from './depot-client.js';
+import type { DepotPort } from './depot-port.js';
 import type { Directory } from './directory.js';
 import type { Fetches } from './fetches.js';
 import type { NamesFile } from './names-file.js';
@@ -14,7 +14,7 @@ import type { Seeds } from './seeds.js';
 export interface AgentParts {
   readonly cache: BlobCache;
   readonly engine: Engine;
-  readonly client: DepotClient;
+  readonly client: DepotPort;
   readonly names: NamesFile;
   readonly fetches: Fetches;
   readonly receipts: Receipts;

@@ -4,7 +4,8 @@ import { headerText } from '../../net/redirects.js';
 import type { Answer, Exchange } from '../http/route.js';
 import { encodePath } from '../http/target.js';
 import { asProblem } from './answer-read.js';
-import { type DepotClient, readAnswer, refusal } from './depot-client.js';
+import { readAnswer, refusal } from './depot-answers.js';
+import type { DepotPort } from './depot-port.js';
 import type { Directory } from './directory.js';
 import { AGENT_LIMITS } from './limits.js';
 
@@ -46,7 +47,7 @@ function withoutKeys(body: Buffer): string {
 /** @param name full. @throws Problem */
 export async function passOn(
   exchange: Exchange,
-  { client, directory }: { readonly client: DepotClient; readonly directory: Directory },
+  { client, directory }: { readonly client: DepotPort; readonly directory: Directory },
   name: string,
   method: 'PUT' | 'DELETE',
 ): Promise<Answer> {

@@ -2,7 +2,7 @@
 import { unlink } from 'node:fs/promises';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
-import type { DepotClient, OpenedBytes } from './depot-client.js';
+import type { DepotPort, OpenedBytes } from './depot-port.js';
 import { DepotAway } from './depot-trouble.js';
 import { Deferred, type Fetch, type FetchedBytes } from './fetch.js';
 import { HttpStream, isShort } from './http-stream.js';
@@ -10,7 +10,7 @@ import { StallWatch } from './stall-watch.js';
 
 export interface PlainFetchOptions {
   readonly row: ArtifactRow;
-  readonly client: DepotClient;
+  readonly client: DepotPort;
   /** Where a long one is written to meanwhile, */
   readonly temporary: string;
   /** once there is space for it. */

@@ -9,12 +9,12 @@ import type { Metainfo } from '../../metainfo/metainfo.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
 import { checkTorrent } from './check-torrent.js';
-import type { DepotClient } from './depot-client.js';
-import { DepotAway, DepotLies, reasonOf } from './depot-trouble.js';
+import type { DepotPort } from './depot-port.js';
+import { DepotAway, DepotFailed, DepotLies, reasonOf } from './depot-trouble.js';
 
 export interface ReadThroughOptions {
   readonly row: ArtifactRow;
-  readonly client: DepotClient;
+  readonly client: DepotPort;
   readonly signal: AbortSignal;
   /** So many more have come. */
   readonly onBytes: (bytes: number) => void;
@@ -81,8 +81,28 @@ async function* whole(options: ReadThroughOptions, { begin, end }: ByteRange): A
   if (last !== null) yield last;
 }
 
-/** Exactly these bytes, from one answer. */
+/** Tries in a row that bring nothing. */
+const TRIES = 3;
+
+/** Exactly these bytes; a connection that breaks is made anew from where it was. */
 async function* chunksOf(options: ReadThroughOptions, { begin, end }: ByteRange): AsyncGenerator<Buffer> {
+  let at = begin;
+  for (let tries = 1; at < end; tries++) {
+    try {
+      for await (const chunk of answerOf(options, { begin: at, end })) {
+        at += chunk.length;
+        tries = 0;
+        yield chunk;
+      }
+    } catch (error) {
+      const isOver = tries >= TRIES || error instanceof DepotFailed || options.signal.aborted;
+      if (!(error instanceof DepotAway) || isOver) throw error;
+    }
+  }
+}
+
+/** From one answer. */
+async function* answerOf(options: ReadThroughOptions, { begin, end }: ByteRange): AsyncGenerator<Buffer> {
   const { row, client, signal, onBytes } = options;
   const opened = await client.open(row, begin === 0 && end === row.lengthBytes ? null : { begin, end }, signal);
   if (opened === null) throw movedOn();

@@ -9,7 +9,7 @@ import type { PieceMapAnswer } from '../http/status-source.js';
 import { encodePath } from '../http/target.js';
 import { fullName, type Space, shortName } from '../names.js';
 import { type AnswerReadParts, answerRead, resolveOrFail } from './answer-read.js';
-import type { DepotClient } from './depot-client.js';
+import type { DepotPort } from './depot-port.js';
 import type { Directory, Offer, Resolved } from './directory.js';
 import { listingRoute } from './listing.js';
 import type { LocalPlaces } from './local-places.js';
@@ -17,7 +17,7 @@ import { passOn } from './pass-on.js';
 
 export interface AgentInside extends AnswerReadParts {
   readonly directory: Directory;
-  readonly client: DepotClient;
+  readonly client: DepotPort;
   readonly places: LocalPlaces;
   /** For `/status`. */
   readonly status: () => Record<string, unknown>;

@@ -7,6 +7,7 @@ import type { Engine, Torrent, WokenTorrent } from '../../api.js';
 import type { Log } from '../../log.js';
 import { parseTorrent } from '../../metainfo/torrent.js';
 import type { BlobCache, CachedBlob } from './blob-cache.js';
+import type { Tiers } from './depot-port.js';
 import { AGENT_LIMITS } from './limits.js';
 import type { Presence } from './presence.js';
 
@@ -17,6 +18,8 @@ export interface SeedsOptions {
   readonly now: () => number;
   /** Who tells the tracker of what sleeps. */
   readonly presence: Presence;
+  /** The tracker to ask first comes first. */
+  readonly inOrder: (tiers: Tiers) => Tiers;
 }
 
 interface Fetched {
@@ -109,7 +112,7 @@ export class Seeds {
     if (bytes === null || file === null) return null;
     const metainfo = parseTorrent(bytes);
     if (metainfo.infoHashHex !== infoHash) return null;
-    const trackers = this.#trackers ?? metainfo.trackers;
+    const trackers = this.#options.inOrder(this.#trackers ?? metainfo.trackers);
     const output = cache.folder.data(blob.sha256);
     const { stamp } = blob.record!;
     return {

@@ -26,12 +26,13 @@ import type { Agent, AgentOptions } from './api.js';
 import { BlobCache, type CachedBlob } from './blob-cache.js';
 import { CacheFolder } from './cache-folder.js';
 import { openCacheOfAgent } from './cache-of-agent.js';
-import { checkDepotUrl, DepotClient } from './depot-client.js';
+import type { DepotPort } from './depot-port.js';
 import { Directory } from './directory.js';
 import { Fetches } from './fetches.js';
 import { AGENT_HTTP_PORT, AGENT_LIMITS } from './limits.js';
 import { LocalPlaces } from './local-places.js';
 import { NamesFile } from './names-file.js';
+import { openDepots } from './open-depots.js';
 import { pageStatusOf, piecesOf } from './page-status.js';
 import type { AgentParts } from './parts.js';
 import { Presence } from './presence.js';
@@ -63,12 +64,7 @@ const quiet: Log = () => {};
 
 async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]): Promise<AgentParts> {
   const log = options.log ?? quiet;
-  const client = new DepotClient({
-    url: checkDepotUrl(options.depot),
-    token: options.token ?? null,
-    ca: options.engine?.ca,
-    userAgent: `Swarmhaul-agent/${VERSION}`,
-  });
+  const { client, listen } = openDepots(options, log);
   closers.push(() => client.destroy());
   const root = resolve(options.cache);
   const folder = await CacheFolder.open(root);
@@ -90,18 +86,17 @@ async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]
   const now = (): number => performance.now();
   const trackers = new Trackers({ random: Math.random, ca: options.engine?.ca });
   closers.push(() => trackers.close());
-  const announcer = new Announcer({ ...options.engine, trackers, port: () => engine.port });
+  const announcer = new Announcer({
+    ...options.engine,
+    trackers,
+    port: () => engine.port,
+    inOrder: (tiers) => client.inOrder(tiers),
+  });
   const presence = openPresence({ announcer, engine, client, now, trackers: async () => seeds!.knownTrackers() });
-  seeds = new Seeds({ engine, cache, log, now, presence });
+  seeds = new Seeds({ engine, cache, log, now, presence, inOrder: (tiers) => client.inOrder(tiers) });
   for (const blob of cache.blobs) seeds.add(blob, null);
-  client.onChange = (isAway) => {
-    if (isAway)
-      log('warn', `the depot ${client.url} cannot be reached; what is cached is served`, { code: 'DEPOT_AWAY' });
-    else log('info', `the depot ${client.url} answers`);
-    if (isAway) return;
-    presence.again();
-    client.warmUp();
-  };
+  // Its tracker may have forgotten us, or never heard of us.
+  listen(() => presence.again());
   const listeners = new Listeners();
   const receipts = new Receipts(randomBytes(4).toString('hex'));
   const sums = { sentBytes: 0, peerBytes: 0, webSeedBytes: 0, failures: 0 };
@@ -138,11 +133,12 @@ async function open(
   closeAll: () => Promise<void>,
 ): Promise<Agent> {
   const parts = await openParts(options, closers);
-  const { fetches, seeds, presence, listeners, engine } = parts;
+  const { fetches, seeds, presence, listeners, engine, client } = parts;
   const { server, handler, cacheDoor } = await openDoor(options, parts, closers);
   closers.push(() => server.close(0));
   let ticks = 0;
   const timer = setInterval(() => {
+    client.tick();
     fetches.tick();
     seeds.tick();
     presence.tick();
@@ -236,7 +232,7 @@ async function openDoor(options: AgentOptions, parts: AgentParts, closers: (() =
 interface PresenceParts {
   readonly announcer: Announcer;
   readonly engine: Engine;
-  readonly client: DepotClient;
+  readonly client: DepotPort;
   readonly now: () => number;
   readonly trackers: () => Promise<readonly (readonly string[])[]>;
 }
@@ -244,8 +240,8 @@ interface PresenceParts {
 /** Announces as the engine would, for torrents that it has none of. */
 function openPresence({ announcer, engine, client, now, trackers }: PresenceParts): Presence {
   const announce = async (infoHash: string): Promise<number | null> => {
-    const [url] = (await trackers()).flat();
-    return url === undefined ? null : ((await announcer.announce(url, infoHash, 0))?.intervalMs ?? null);
+    const reply = await announcer.announce(await trackers(), infoHash, 0);
+    return reply?.intervalMs ?? null;
   };
   const isAwake = (infoHash: string): boolean => engine.get(infoHash) !== null;
   return new Presence({ announce, isAwake, isAway: () => client.isAway === true, now });

@@ -21,7 +21,7 @@ import type { ByteRange } from '../store/port.js';
 import type { BlobCache, CachedBlob, Reservation } from './blob-cache.js';
 import { checkTorrent } from './check-torrent.js';
 import { Company } from './company.js';
-import type { DepotClient, OpenedBytes } from './depot-client.js';
+import type { DepotPort, OpenedBytes } from './depot-port.js';
 import { DepotAway, DepotLies } from './depot-trouble.js';
 import { Deferred, type Fetch, type FetchedBytes } from './fetch.js';
 import { HttpStream } from './http-stream.js';
@@ -36,7 +36,7 @@ export interface SwarmFetchOptions {
   readonly opened: OpenedBytes | null;
   readonly cache: BlobCache;
   readonly engine: Engine;
-  readonly client: DepotClient;
+  readonly client: DepotPort;
   readonly now: () => number;
   /** How many others have or want the torrent, as its tracker says. May reject. */
   readonly others: (metainfo: Metainfo) => Promise<number>;
@@ -96,6 +96,7 @@ export class SwarmFetch implements Fetch {
 
   tick(): void {
     const { client, now } = this.#options;
+    this.#torrent?.tick();
     const bytes = this.bytes.peers + this.bytes.webSeed;
     if (this.#stall.look(now(), bytes, client.isAway === true, this.#torrent?.isWorking === true))
       this.#fail(new DepotAway('neither the depot nor any other agent gives it'));
@@ -233,7 +234,7 @@ export class SwarmFetch implements Fetch {
       engine,
       metainfo,
       output: cache.folder.data(row.sha256),
-      webSeed: client.webSeedUrl(metainfo.infoHashHex, metainfo.name),
+      depots: client,
       head: this.#stream?.head ?? null,
     });
     this.#torrent = part;

@@ -1,6 +1,7 @@
 /** What an agent says of itself: status for pages, readiness, metrics. */
 import type { Check } from '../http/inside.js';
-import type { AgentStats } from './api.js';
+import type { AgentDepot, AgentStats } from './api.js';
+import type { DepotPort } from './depot-port.js';
 import type { AgentParts } from './parts.js';
 
 /** As `/status` gives it, and the event `figures`. */
@@ -10,6 +11,7 @@ export function statusOf(parts: AgentParts, requests: number): Record<string, un
     engine.stats();
   return {
     depot: { url: client.url, isAway: client.isAway },
+    depots: client.states,
     cache: { blobs: cache.count, usedBytes: cache.usedBytes, cacheBytes: cache.cacheBytes, evicted: cache.evicted },
     requests,
     sums: { ...sums, uploadedBytes },
@@ -28,10 +30,15 @@ export function statusOf(parts: AgentParts, requests: number): Record<string, un
 
 /** An agent without its depot serves what it has: it is ready, and says so. */
 export function readinessOf({ cache, client }: AgentParts): readonly Check[] {
-  const isAway = client.isAway === true;
+  const { states } = client;
+  const others = client.isAway === true ? 'what is cached is served' : 'others are asked';
   return [
     { name: 'cache', isReady: cache.cacheBytes > 0, message: '' },
-    { name: 'depot', isReady: true, message: isAway ? 'it cannot be reached: what is cached is served' : '' },
+    ...states.map(({ url, isAway }) => ({
+      name: states.length === 1 ? 'depot' : `depot ${url}`,
+      isReady: true,
+      message: isAway === true ? `it cannot be reached: ${others}` : '',
+    })),
   ];
 }
 
@@ -55,14 +62,32 @@ export function agentMetrics(parts: AgentParts, requests: number): string {
     ['agent_peers', 'gauge', 'Connections to peers', connections],
     ['agent_torrents_awake', 'gauge', 'Torrents that are awake', torrents],
     ['agent_torrents_dormant', 'gauge', 'Torrents that can be woken', dormant],
-    ['agent_depot_up', 'gauge', '0: the depot cannot be reached', client.isAway === true ? 0 : 1],
+    ['agent_depot_up', 'gauge', '0: no depot can be reached', client.isAway === true ? 0 : 1],
+    ['agent_depot_changes_total', 'counter', 'Another depot became the one that is asked first', client.changes],
   ];
-  return rows
-    .map(([name, type, help, value]) => {
-      const full = `haul_${name}`;
-      return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${full} ${value}\n`;
-    })
-    .join('');
+  const plain = rows.map(([name, type, help, value]) => {
+    const full = `haul_${name}`;
+    return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${full} ${value}\n`;
+  });
+  return [...plain, ...depotMetrics(client)].join('');
+}
+
+/** Where there are several: each as it was named, which is no client's choice. */
+function depotMetrics({ states }: DepotPort): string[] {
+  if (states.length === 1) return [];
+  const series = (name: string, help: string, value: (depot: AgentDepot) => number | null): string => {
+    const full = `haul_agent_each_depot_${name}`;
+    const rows = states.map((depot) => [depot.url, value(depot)] as const).filter(([, figure]) => figure !== null);
+    const lines = rows.map(([url, figure]) => `${full}{depot="${url.replace(/["\\]/g, '')}"} ${figure}\n`);
+    return `# HELP ${full} ${help}\n# TYPE ${full} gauge\n${lines.join('')}`;
+  };
+  return [
+    series('up', '0: this depot cannot be reached', ({ isAway }) => (isAway === true ? 0 : 1)),
+    series('first', '1: this depot is asked first', ({ isFirst }) => Number(isFirst)),
+    series('answer_seconds', 'How long it takes to answer, a mean', ({ answerMs }) =>
+      answerMs === null ? null : answerMs / 1000,
+    ),
+  ];
 }
 
 export function statsOf({ cache, engine, client, fetches, sums }: AgentParts): AgentStats {
@@ -76,5 +101,6 @@ export function statsOf({ cache, engine, client, fetches, sums }: AgentParts): A
     webSeedBytes: sums.webSeedBytes,
     uploadedBytes: engine.stats().uploadedBytes,
     isDepotAway: client.isAway,
+    depots: client.states,
   };
 }

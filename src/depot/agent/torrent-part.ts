@@ -10,8 +10,10 @@ import type { PieceIndex } from '../../metainfo/geometry.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
+import type { DepotPort } from './depot-port.js';
 import { DepotLies } from './depot-trouble.js';
 import { Deferred, type FetchedBytes } from './fetch.js';
+import { PartSeeds } from './part-seeds.js';
 
 export interface TorrentPartOptions {
   readonly row: ArtifactRow;
@@ -20,7 +22,8 @@ export interface TorrentPartOptions {
   readonly output: string;
   /** Path of the file of the blob. */
   readonly path: string;
-  readonly webSeed: string;
+  /** They are its web seeds: the first, and another one when that is away or gives none. */
+  readonly depots: Pick<DepotPort, 'webSeedUrls' | 'follow' | 'inOrder'>;
   /** What a stream brought before, and gave to readers unverified; null: there was none. */
   readonly head: Head | null;
 }
@@ -60,12 +63,16 @@ export class TorrentPart {
   #isHeadBad = false;
   #isJudging = false;
   #isClosed = false;
+  readonly #seeds: PartSeeds;
 
   constructor(options: TorrentPartOptions) {
     this.#options = options;
-    const { engine, metainfo, output, path, webSeed, head } = options;
+    const { engine, metainfo, output, path, depots, head } = options;
+    const trackers = depots.inOrder(metainfo.trackers);
+    this.#seeds = new PartSeeds(depots, metainfo);
     // In the folder is nothing that is anybody else's.
-    this.torrent = engine.add(metainfo, { output, webSeeds: [webSeed], overwrite: true });
+    this.torrent = engine.add(metainfo, { output, trackers, webSeeds: this.#seeds.named, overwrite: true });
+    this.#seeds.begin(this.torrent);
     this.#hash = new FileSha256(path, head?.lengthBytes ?? null);
     this.torrent.on('verified', (piece) => this.#verified(piece));
     this.torrent.on('state', (state) => this.#checked(state));
@@ -87,6 +94,11 @@ export class TorrentPart {
   get bytes(): FetchedBytes {
     const { downloadedBytes, webSeedBytes } = this.torrent.stats();
     return { peers: Math.max(0, downloadedBytes - webSeedBytes), webSeed: webSeedBytes };
+  }
+
+  /** Once a second or so. */
+  tick(): void {
+    this.#seeds.look();
   }
 
   /** Resolves when all is here, right, and on the device. */
@@ -122,6 +134,7 @@ export class TorrentPart {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#seeds.end();
     this.#hash.close();
     this.#wake();
     await this.#options.engine.remove(this.torrent).catch(() => {});
