@@ -205,9 +205,12 @@ export class DepotClient {
         if (!(error instanceof HaulError) || !isTransient(error) || this.#signal.aborted) throw error;
         // Another depot can be asked at once.
         const { length } = this.#urls;
-        if (this.#at === asked) this.#at = (asked + 1) % length;
+        // One that says when to come again may be at it: it is asked once more before another one is.
+        const stays = Number(error.facts.retryAfterMs ?? 0) > 0 && failures % 2 === 1;
+        if (this.#at === asked && !stays) this.#at = (asked + 1) % length;
         const round = Math.ceil(failures / length);
-        const pause = failures % length !== 0 ? 0 : pauseMs(round, Math.random(), Number(error.facts.retryAfterMs ?? 0));
+        const pause =
+          failures % length !== 0 && !stays ? 0 : pauseMs(round, Math.random(), Number(error.facts.retryAfterMs ?? 0));
         if (performance.now() - startMs + pause > RETRY_FOR_MS) throw error;
         this.#onRetry(error);
         if ((await delayOrAborted(pause, this.#signal)) === 'aborted') throw new HaulError('ABORTED', 'interrupted');

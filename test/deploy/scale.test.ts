@@ -19,10 +19,10 @@ interface Service {
   readonly build: { readonly dockerfile: string; readonly args: Readonly<Record<string, string>> };
 }
 
-/** Of a depot: each option is one of the command, its words are what the shell would give. */
-async function checkWords(words: readonly string[]): Promise<void> {
-  assert.equal(words[0], 'depot');
-  const { stdout } = await haul('depot', '--help');
+/** Each option is one of the command, its words are what the shell would give. */
+async function checkWords(words: readonly string[], command = 'depot'): Promise<void> {
+  assert.equal(words[0], command);
+  const { stdout } = await haul(command, '--help');
   for (const word of words.slice(1)) {
     const [option] = word.split('=');
     assert.match(stdout, new RegExp(`\\s${option} `), word);
@@ -58,6 +58,12 @@ test('each depot of the compose file names all of them, by names that it lets in
     };
     assert.deepEqual(build.args.PACKAGES!.split(' ').sort(), Object.keys(peerDependencies).sort());
   }
+  const agent = services.agent!.command;
+  await checkWords(agent, 'agent');
+  assert.deepEqual(
+    valuesOf(agent, 'depot'),
+    depots.map((depot) => `http://${depot}:7070`),
+  );
   for (const { volumes: used } of Object.values(services))
     for (const volume of used ?? []) assert.ok(volume.split(':')[0]! in volumes, volume);
 });

@@ -31,7 +31,9 @@ async function worldOf(context: TestContext): Promise<World> {
   const depot = gates.map(({ url }) => url);
   const made = await agentOf(context, depot, join(folder, 'cache'));
   const { agent } = made;
-  await untilTrue(async () => agent.stats().depots.every(({ isAway, answerMs }) => isAway === false && answerMs !== null));
+  await untilTrue(async () =>
+    agent.stats().depots.every(({ isAway, answerMs }) => isAway === false && answerMs !== null),
+  );
   if (!agent.stats().depots[0]!.isFirst) gates.reverse();
   return { ...made, gates: gates as [Gate, Gate] };
 }
@@ -149,9 +151,16 @@ test('a depot with other bytes under the name: they come to no end, and the log 
   for (let tries = 0; tries < 4 && !last.isWhole; tries++) last = await taken(`${agent.url}/artifacts/x`);
   assert.equal(last.isWhole, true);
   assert.equal(last.sha256, sha256(BYTES));
-  const alone = await agentOf(t, [lying.url, `${lying.url}/.`.replace('127.0.0.1', 'localhost')], join(folder, 'other'));
+  const alone = await agentOf(
+    t,
+    [lying.url, `${lying.url}/.`.replace('127.0.0.1', 'localhost')],
+    join(folder, 'other'),
+  );
   assert.equal((await taken(`${alone.agent.url}/artifacts/x`)).isWhole, false);
-  assert.ok(alone.warnings.some((text) => /gave bytes that are not those/.test(text)), `${alone.warnings}`);
+  assert.ok(
+    alone.warnings.some((text) => /gave bytes that are not those/.test(text)),
+    `${alone.warnings}`,
+  );
   assert.ok(warnings.every((text) => !text.includes(`${honest.url} gave bytes`)));
 });
 
@@ -170,8 +179,7 @@ test('the same token goes to all of them, and trouble with it is an answer', asy
   assert.equal((await get(agent.url, 'artifacts/x')).status, 403);
   const infos = depots.flatMap(({ seen }) => seen.filter(({ url }) => url!.endsWith('?info')));
   assert.equal(infos.length, 1);
-  for (const { seen } of depots)
-    for (const { headers } of seen) assert.equal(headers.authorization, 'Bearer a-secret');
+  for (const { seen } of depots) for (const { headers } of seen) assert.equal(headers.authorization, 'Bearer a-secret');
 });
 
 test('what is named is checked in a line; each counts once', async (t) => {
@@ -208,7 +216,12 @@ test('trackers of depots that answer come first, as the depots do; what nobody k
   const depots = (...rows: readonly (readonly [string, boolean])[]) => rows.map(([url, isAway]) => ({ url, isAway }));
   const order = (...rows: readonly (readonly [string, boolean])[]) =>
     trackersInOrder(tiers, depots(...rows)).map(([url]) => url![url!.indexOf('/') + 2]);
-  assert.deepEqual(order(['http://b:1', false], ['http://c:1/base', false], ['http://a:1', true]), ['b', 'c', 'x', 'a']);
+  assert.deepEqual(order(['http://b:1', false], ['http://c:1/base', false], ['http://a:1', true]), [
+    'b',
+    'c',
+    'x',
+    'a',
+  ]);
   // A name that begins alike is another one.
   assert.deepEqual(order(['http://a:10', false]), ['a', 'b', 'x', 'c']);
 });

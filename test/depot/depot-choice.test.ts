@@ -61,6 +61,7 @@ test('what has to be loaded for the first look is none of the distance', () => {
 
 test('one that breaks off is asked last at once, and looked at soon; back it has to answer a few times', () => {
   const choice = choiceOf(2, 40);
+  look(choice, 0, 2, 0, trustedLooks);
   choice.broke(0, 1_000);
   assert.deepEqual(choice.order(1_000), [1, 0]);
   assert.equal(choice.isAway(0), true);
@@ -166,7 +167,10 @@ test('whatever happens all are in the order, and one that is well before one tha
         const honest = order.filter((each) => !(lyingMs[each]! > nowMs));
         assert.deepEqual(order.slice(0, honest.length), honest);
         const away = honest.map((each) => choice.isAway(each) === true);
-        assert.deepEqual(away, [...away].sort((a, b) => Number(a) - Number(b)));
+        assert.deepEqual(
+          away,
+          [...away].sort((a, b) => Number(a) - Number(b)),
+        );
         if (away.includes(false)) assert.equal(choice.isAway(choice.first) === true, false);
       }
     }),

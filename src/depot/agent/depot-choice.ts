@@ -232,8 +232,7 @@ export class DepotChoice {
     const well = [...this.#depots.keys()].filter((depot) => this.#isWell(depot, nowMs));
     let next: number | undefined = this.#first;
     if (!this.#isWell(this.#first, nowMs)) {
-      const isHere = (depot: number): boolean =>
-        this.#depots[depot]!.isAway !== true && !this.#isLying(depot, nowMs);
+      const isHere = (depot: number): boolean => this.#depots[depot]!.isAway !== true && !this.#isLying(depot, nowMs);
       const rest = [...this.#depots.keys()].filter((depot) => isHere(depot) && depot !== this.#first);
       const unknown = this.#depots[this.#first]!.isAway === null && isHere(this.#first) ? this.#first : undefined;
       // One that is busy is better than one that is away.

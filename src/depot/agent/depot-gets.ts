@@ -167,16 +167,18 @@ export async function* poured(body: Pick<GetBody, 'pour' | 'resume' | 'destroy'>
     outcome = { error };
     wake();
   };
-  body.pour({
-    room: () => room,
-    came: (bytes) => {
-      chunks.push(room.subarray(0, bytes));
-      room = bytes < room.length / 2 ? room.subarray(bytes) : Buffer.allocUnsafeSlow(CHUNK_BYTES);
-      waitingBytes += bytes;
-      wake();
-      return waitingBytes < WAITING_BYTES;
-    },
-  }).then(() => ended(null), ended);
+  body
+    .pour({
+      room: () => room,
+      came: (bytes) => {
+        chunks.push(room.subarray(0, bytes));
+        room = bytes < room.length / 2 ? room.subarray(bytes) : Buffer.allocUnsafeSlow(CHUNK_BYTES);
+        waitingBytes += bytes;
+        wake();
+        return waitingBytes < WAITING_BYTES;
+      },
+    })
+    .then(() => ended(null), ended);
   try {
     for (;;) {
       const chunk = chunks.shift();

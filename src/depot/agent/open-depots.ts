@@ -23,7 +23,9 @@ export function openDepots(options: AgentOptions, log: Log): OpenDepots {
   if (token !== null && urls.some((url) => url.startsWith('https:')))
     for (const url of urls.filter((one) => one.startsWith('http:') && !LOOPBACK.test(one)))
       log('warn', `the token goes to ${url} without TLS, beside depots that have it`, { code: 'PLAIN_TOKEN' });
-  return urls.length === 1 ? openOne(new DepotClient({ ...common, url: urls[0]! }), log) : openSeveral(common, urls, log);
+  return urls.length === 1
+    ? openOne(new DepotClient({ ...common, url: urls[0]! }), log)
+    : openSeveral(common, urls, log);
 }
 
 function openOne(client: DepotClient, log: Log): OpenDepots {

@@ -9,7 +9,7 @@ import type { AgentParts } from './parts.js';
 
 const ROWS_MAX = 50;
 
-export function pageStatusOf({ cache, engine, fetches }: AgentParts, requests: number): Status {
+export function pageStatusOf({ cache, engine, fetches, client }: AgentParts, requests: number): Status {
   const { connections, downloadBytesPerSec, uploadBytesPerSec, uploadedBytes, torrents: torrentCount } = engine.stats();
   const { count, usedBytes, cacheBytes } = cache;
   const uploads = [...fetches.all].slice(0, ROWS_MAX).map(({ row, bytes }) => ({
@@ -18,10 +18,12 @@ export function pageStatusOf({ cache, engine, fetches }: AgentParts, requests: n
     receivedBytes: bytes.peers + bytes.webSeed,
     seconds: null,
   }));
+  const time = new Date().toISOString();
+  const away = client.states.filter(({ isAway }) => isAway === true);
   return {
     kind: 'agent',
     version: VERSION,
-    time: new Date().toISOString(),
+    time,
     stored: { names: count, blobs: count, blobBytes: usedBytes },
     disk: {
       usedBytes,
@@ -41,7 +43,7 @@ export function pageStatusOf({ cache, engine, fetches }: AgentParts, requests: n
     torrents: engine.torrents.slice(0, ROWS_MAX).map(torrentOf),
     torrentCount,
     next: [],
-    problems: [],
+    problems: away.map(({ url }) => ({ time, count: 1, status: 0, text: `the depot ${url} cannot be reached` })),
   };
 }
 
