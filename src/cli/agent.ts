@@ -163,9 +163,10 @@ function sayWhere(output: Output, running: Agent): void {
   const { blobs, usedBytes, cacheBytes, depots: known } = running.stats();
   const depots = known.map((one) => one.url);
   const [depot] = depots;
+  const who = printable(depots.join(', '), 2000);
   const held = `${formatBytes(usedBytes)} of ${formatBytes(cacheBytes)} cached`;
   const lines = [
-    `agent at ${url} for ${printable(depots.join(', '), 2000)}, peers on port ${peerPort ?? '-'}; ${held}; Ctrl-C ends it`,
+    `agent at ${url} for ${who}, peers on port ${peerPort ?? '-'}; ${held}; Ctrl-C ends it`,
     '',
     `  curl -O ${url}/artifacts/ci/42/image.raw`,
     '',

@@ -36,7 +36,7 @@ export async function findDepot(
   return url === undefined ? null : { ...credentialsOf(options, env, config), url, urls, isAgent: false };
 }
 
-/** Each once, without slashes at their ends. A text may name several, with commas between. @throws HaulError BAD_ARGUMENT */
+/** Each once, without slashes at their ends. A text may name several, commas between. @throws HaulError BAD_ARGUMENT */
 function checkUrls(given: string | readonly string[], from: string): readonly string[] {
   const named = typeof given === 'string' ? given.split(/[\s,]+/).filter((text) => text !== '') : given;
   for (const text of named) checkUrl(text, from);

@@ -226,7 +226,7 @@ test('trackers of depots that answer come first, as the depots do; what nobody k
   assert.deepEqual(order(['http://a:10', false]), ['a', 'b', 'x', 'c']);
 });
 
-test('one depot at a time is the web seed of a torrent: another one where it fails, lies, or is not first any more', () => {
+test('one depot at a time is the web seed of a torrent: another where it fails, lies, or is not first any more', () => {
   let urls = ['http://agent:t@a/blobs/1/x', 'http://agent:t@b/blobs/1/x', 'http://agent:t@c/blobs/1/x'];
   let changed = (): void => {};
   let state = 'in-use';

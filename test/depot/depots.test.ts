@@ -188,7 +188,7 @@ test('a reader that takes nothing is no silence of the depot', async (t) => {
   assert.equal(opened.from, world.gates[0].url);
 });
 
-test('a depot that accepts and says nothing: a question goes to the next beside it, and it is found away', async (t) => {
+test('a depot that accepts and says nothing: a question goes to the next, too, and it is found away', async (t) => {
   const world = await worldOf(t);
   const [first, second] = world.gates;
   first.isFrozen = true;

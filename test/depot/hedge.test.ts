@@ -50,7 +50,7 @@ test('the first is asked alone; the next when it fails', async () => {
   assert.equal(await outcome, 'it');
 });
 
-test('who lets us wait is asked on beside the next; the first answer counts, the other is ended and dropped', async () => {
+test('who lets us wait is asked on beside the next; the first answer counts, the other is ended', async () => {
   const { asked, dropped, outcome } = scene([7, 8, 9]);
   asked[0]!.late();
   await settle();

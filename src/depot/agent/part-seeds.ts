@@ -1,6 +1,6 @@
 /**
- * The depots as web seeds of a torrent that is being fetched: one at a time. All at once would each bring all of it from
- * where they keep it.
+ * The depots as web seeds of a torrent that is being fetched: one at a time. All at once would each bring all of it
+ * from where they keep it.
  */
 import type { Torrent } from '../../api.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
