@@ -42,7 +42,14 @@ export type {
   WokenTorrent,
 } from './api.js';
 export { startAgent } from './depot/agent/agent.js';
-export type { Agent, AgentOptions, AgentReceipt, AgentRequest, AgentStats } from './depot/agent/api.js';
+export type {
+  Agent,
+  AgentDepot,
+  AgentOptions,
+  AgentReceipt,
+  AgentRequest,
+  AgentStats,
+} from './depot/agent/api.js';
 export type {
   AnonymousAccess,
   Depot,

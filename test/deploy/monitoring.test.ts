@@ -29,10 +29,15 @@ async function depotFigures(t: TestContext): Promise<string> {
   return (await metrics.render()).text;
 }
 
-/** Of one whose depot is away. */
+/** Of one whose depots are away. */
 async function agentFigures(t: TestContext): Promise<string> {
   const cache = await tempFolder(openScope(t));
-  const agent = await startAgent({ depot: 'http://127.0.0.1:1', cache, httpPort: 0, engine: { port: 0 } });
+  const agent = await startAgent({
+    depot: ['http://127.0.0.1:1', 'http://127.0.0.1:2'],
+    cache,
+    httpPort: 0,
+    engine: { port: 0 },
+  });
   try {
     return await (await fetch(`${agent.url}/metrics`)).text();
   } finally {

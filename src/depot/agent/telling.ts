@@ -75,17 +75,17 @@ export function agentMetrics(parts: AgentParts, requests: number): string {
 /** Where there are several: each as it was named, which is no client's choice. */
 function depotMetrics({ states }: DepotPort): string[] {
   if (states.length === 1) return [];
-  const series = (name: string, help: string, value: (depot: AgentDepot) => number | null): string => {
+  const series = (name: string, help: string, value: (depot: AgentDepot) => number): string => {
     const full = `haul_agent_each_depot_${name}`;
-    const rows = states.map((depot) => [depot.url, value(depot)] as const).filter(([, figure]) => figure !== null);
-    const lines = rows.map(([url, figure]) => `${full}{depot="${url.replace(/["\\]/g, '')}"} ${figure}\n`);
+    // A URL as it is parsed has neither quotes nor backslashes.
+    const lines = states.map((depot) => `${full}{depot="${depot.url}"} ${value(depot)}\n`);
     return `# HELP ${full} ${help}\n# TYPE ${full} gauge\n${lines.join('')}`;
   };
   return [
     series('up', '0: this depot cannot be reached', ({ isAway }) => (isAway === true ? 0 : 1)),
     series('first', '1: this depot is asked first', ({ isFirst }) => Number(isFirst)),
     series('answer_seconds', 'How long it takes to answer, a mean', ({ answerMs }) =>
-      answerMs === null ? null : answerMs / 1000,
+      answerMs === null ? Number.NaN : answerMs / 1000,
     ),
   ];
 }
