@@ -77,8 +77,8 @@ function depotMetrics({ states }: DepotPort): string[] {
   if (states.length === 1) return [];
   const series = (name: string, help: string, value: (depot: AgentDepot) => number): string => {
     const full = `haul_agent_each_depot_${name}`;
-    // A URL as it is parsed has neither quotes nor backslashes.
-    const lines = states.map((depot) => `${full}{depot="${depot.url}"} ${value(depot)}\n`);
+    const label = (url: string): string => url.replace(/["\\]/g, '\\$&');
+    const lines = states.map((depot) => `${full}{depot="${label(depot.url)}"} ${value(depot)}\n`);
     return `# HELP ${full} ${help}\n# TYPE ${full} gauge\n${lines.join('')}`;
   };
   return [
