@@ -110,7 +110,7 @@ export function depotCommand(run: Runner): Command {
     .addOption(
       new Option(
         '--other-depot <url>',
-        'a depot with the same catalogue and store, which torrents name too; may be repeated',
+        'a depot with the same catalogue and store: torrents name it, and it is asked before S3 is; may be repeated',
       ).argParser(repeated(parsePublicUrl)),
     )
     .addOption(

@@ -59,7 +59,7 @@ export interface DepotOptions {
   readonly publicUrl?: string;
   /**
    * "http://depot-2:7070": depots with the same catalogue and store. Torrents name their trackers (BEP 12, a tier each)
-   * and web seeds behind ours. Default: none.
+   * and web seeds behind ours; of a store on S3 these depots are asked first. Default: none.
    */
   readonly otherDepots?: readonly string[];
   /** Names by which clients may reach it, beside addresses, localhost, this machine's name and that of `publicUrl`. */

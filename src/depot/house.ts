@@ -31,6 +31,8 @@ export interface HouseParts {
   readonly tracker: TrackerService;
   /** What other trackers know; null: this one is on its own. */
   readonly peers: { readonly state: SharingState } | null;
+  /** Null: it is the only one of its store. */
+  readonly siblings: { readonly siblings: { readonly count: number; readonly lies: number } } | null;
   readonly folders: { isInUse(name: string): boolean };
   /** As the routes see it: what goes is told to who listens. */
   readonly artifacts: Artifacts;
@@ -98,7 +100,7 @@ class Readers {
 }
 
 export async function openHouse(parts: HouseParts): Promise<House> {
-  const { options, store, catalogue, engine, tracker, peers, folders, artifacts } = parts;
+  const { options, store, catalogue, engine, tracker, peers, siblings, folders, artifacts } = parts;
   const log = options.log ?? (() => {});
   const rules = rulesOf(options);
   const readers = new Readers();
@@ -136,6 +138,8 @@ export async function openHouse(parts: HouseParts): Promise<House> {
     },
     tracker: () => tracker.counts,
     sharing: () => peers?.state ?? null,
+    elsewhere: () => store.elsewhere?.traffic ?? null,
+    siblings: () => siblings?.siblings ?? null,
     keep: () => ({ removed: keeper.removed, isClockDoubted: keeper.clockDoubt !== null }),
   });
   const isFull = () => rules.ownBytes !== null && store.usedBytes > rules.ownBytes.high;

@@ -7,6 +7,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { SharingState } from '../tracker/shared/sharing.js';
 import type { CatalogueCounts, ExpiryReason } from './catalogue/port.js';
+import type { StoreTraffic } from './store/port.js';
 
 const PREFIX = 'haul_depot_';
 /** An idle depot is not to be woken often for its own figures; a stall shorter than that is none. */
@@ -29,6 +30,10 @@ export interface DepotFigures {
   tracker(): { readonly peers: number; readonly announces: number } | null;
   /** Peers that several trackers know together; null: this one is on its own. */
   sharing(): SharingState | null;
+  /** Bytes of blobs between this depot, a store elsewhere and the other depots of that; null: it is in a folder. */
+  elsewhere(): StoreTraffic | null;
+  /** Other depots of the store that are there, and wrong chunks that they gave; null: there are none. */
+  siblings(): { readonly count: number; readonly lies: number } | null;
   /** Names that house-keeping removed since the start, and whether it does not believe the clock. */
   keep(): { readonly removed: Readonly<Record<ExpiryReason, number>>; readonly isClockDoubted: boolean } | null;
 }
@@ -67,6 +72,7 @@ export class DepotMetrics {
     this.#stored(figures, registers);
     this.#swarm(figures, registers);
     this.#shared(figures, registers);
+    this.#elsewhere(figures, registers);
     this.#house(figures, registers);
     this.#process(registers);
     this.#loop.enable();
@@ -136,6 +142,30 @@ export class DepotMetrics {
       const state = asked();
       if (state === undefined) return;
       for (const what of ['written', 'read', 'dropped', 'foreign'] as const) set({ what }, state[what]);
+    });
+  }
+
+  #elsewhere(figures: DepotFigures, registers: Registry[]): void {
+    total(
+      registers,
+      'brought_bytes_total',
+      'Bytes of blobs that came into the cache, by where from',
+      ['from'],
+      (set) => {
+        const traffic = figures.elsewhere();
+        if (traffic === null) return;
+        set({ from: 'store' }, traffic.fromStore);
+        set({ from: 'depots' }, traffic.fromDepots);
+      },
+    );
+    total(registers, 'given_bytes_total', 'Bytes of blobs that other depots of the store took', [], (set) => {
+      const traffic = figures.elsewhere();
+      if (traffic !== null) set({}, traffic.toDepots);
+    });
+    gauge(registers, 'other_depots', 'Other depots of the store that are there', () => figures.siblings()?.count);
+    total(registers, 'wrong_parts_total', 'Wrong bytes that other depots gave, which nobody saw', [], (set) => {
+      const siblings = figures.siblings();
+      if (siblings !== null) set({}, siblings.lies);
     });
   }
 

@@ -13,6 +13,8 @@ interface Parts {
   readonly engine: Pick<Engine, 'stats'>;
   /** Null: the tracker is on its own. */
   readonly peers: { readonly state: Pick<SharingState, 'trouble'> } | null;
+  /** Null: it is the only one of its store. */
+  readonly siblings: { readonly siblings: { readonly count: number; readonly missing: number } } | null;
 }
 
 /** Who asks whether we are ready does not wait as long as a request does. */
@@ -37,7 +39,7 @@ async function check(name: string, look: () => Promise<string>): Promise<Check> 
   }
 }
 
-export function readinessOf({ store, catalogue, engine, peers }: Parts): Promise<readonly Check[]> {
+export function readinessOf({ store, catalogue, engine, peers, siblings }: Parts): Promise<readonly Check[]> {
   return Promise.all([
     check(store.elsewhere === undefined ? 'store' : `store ${store.elsewhere.kind}`, async () => {
       if (store.elsewhere !== undefined) return store.elsewhere.ready();
@@ -56,6 +58,7 @@ export function readinessOf({ store, catalogue, engine, peers }: Parts): Promise
       return '';
     }),
     ...(peers === null ? [] : [sharedPeers(peers.state)]),
+    ...(siblings === null ? [] : [otherDepots(siblings.siblings)]),
   ]);
 }
 
@@ -63,4 +66,10 @@ export function readinessOf({ store, catalogue, engine, peers }: Parts): Promise
 function sharedPeers({ trouble }: Pick<SharingState, 'trouble'>): Check {
   const message = trouble === null ? '' : `redis: ${trouble}; only peers that announce here are named`;
   return { name: 'peers', isReady: true, message };
+}
+
+/** All is in the store, so nothing is lacking but speed. */
+function otherDepots({ count, missing }: { readonly count: number; readonly missing: number }): Check {
+  const message = missing === 0 ? '' : `${count} other depots are there, ${missing} addresses lead to none of them`;
+  return { name: 'depots', isReady: true, message };
 }

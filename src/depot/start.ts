@@ -31,7 +31,9 @@ import { DEPOT_HTTP_LIMITS } from './http/limits.js';
 import { Listeners } from './http/listeners.js';
 import { Passkeys } from './http/passkeys.js';
 import { problemOf } from './http/problems.js';
+import type { Route } from './http/route.js';
 import type { HttpServer } from './http/server.js';
+import { siblingRoutes } from './http/sibling-routes.js';
 import { type Certificate, openCertificate } from './http/tls.js';
 import { openTokens, type TokenSource } from './http/token-file.js';
 import { DEPOT_LIMITS } from './limits.js';
@@ -45,6 +47,7 @@ import { readinessOf } from './readiness.js';
 import { sweepHalfWritten } from './replace-file.js';
 import { secretOf } from './secret.js';
 import { Seeds } from './seeds.js';
+import { openSiblings } from './siblings/open.js';
 import { statusSource } from './status-of.js';
 import type { BlobStore } from './store/port.js';
 import { telling } from './telling.js';
@@ -151,7 +154,9 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const tokens = openTokens(options.tokens ?? null, options.tokenLines ?? null, log);
   const certificate = tls === undefined ? null : openCertificate(tls.cert, tls.key, log);
   const inner = await openInner(options, host, opened);
-  const passkeys = new Passkeys(await secretOf(data, inner.catalogue), () => tokens.table, Date.now);
+  const secret = await secretOf(data, inner.catalogue);
+  const passkeys = new Passkeys(secret, () => tokens.table, Date.now);
+  const others = (options.otherDepots ?? []).map((url) => url.replace(/\/+$/, ''));
   const torrents = new OwnTorrents(registryOf(inner));
   const tracker = trackerOf(torrents, anonymous === 'none' ? passkeys : null);
   const peers = await openPeersOf(options, tracker, host);
@@ -159,7 +164,9 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const listeners = new Listeners();
   const activity = new Activity();
   const artifacts = telling(activity.watch(inner.depository), listeners);
-  const house = await openHouse({ options, ...inner, tracker, peers, artifacts });
+  const siblings = openSiblings({ ...inner, secret, urls: others, log });
+  opened.add(() => siblings?.siblings.close());
+  const house = await openHouse({ options, ...inner, tracker, peers, siblings, artifacts });
   opened.add(() => house.close());
   inner.clock.nowMs = () => house.nowMs();
   const { artifacts: stored } = house;
@@ -175,9 +182,9 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
     folders: inner.folders,
     tracker,
     passkeyOf: (token) => (token === null ? null : passkeys.of(token)),
-    others: (options.otherDepots ?? []).map((url) => url.replace(/\/+$/, '')),
+    others,
     listeners,
-    readiness: () => readinessOf({ ...inner, peers }),
+    readiness: () => readinessOf({ ...inner, peers, siblings: others.length > 0 ? siblings : null }),
     metrics: () => house.metrics(),
     status: statusSource({ ...inner, activity, house, tracker, pieceMapOf, requests: () => requests() }),
     artifactBytesMax: options.artifactBytesMax ?? DEPOT_LIMITS.artifactBytes,
@@ -185,11 +192,13 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   };
   const cache = await openCacheDoor(data, inside);
   opened.add(() => cache.close());
-  const server = await openServer(options, inside, house, { host, anonymous, tokens, certificate, cache, activity });
+  const routes = [...cache.routes, ...(siblings === null ? [] : siblingRoutes(siblings))];
+  const server = await openServer(options, inside, house, { host, anonymous, tokens, certificate, routes, activity });
   requests = () => server.underway();
   opened.add(() => server.close(0));
   const stopDoors = await openDoors(options, server, tracker, certificate !== null);
   opened.add(stopDoors);
+  siblings?.siblings.start();
   house.start();
   const { engine } = inner;
   const timer = startTicking({ ...inner, tracker, tokens, certificate, listeners, cache, activity, byPeers });
@@ -266,7 +275,7 @@ interface DoorParts {
   readonly anonymous: Depot['anonymous'];
   readonly tokens: TokenSource;
   readonly certificate: Certificate | null;
-  readonly cache: OpenCacheDoor;
+  readonly routes: readonly Route[];
   readonly activity: Activity;
 }
 
@@ -282,7 +291,7 @@ function openServer(options: DepotOptions, inside: Inside, house: House, parts: 
     anonymous: parts.anonymous,
     certificate: parts.certificate,
     connections: new HttpConnections(),
-    otherRoutes: parts.cache.routes,
+    otherRoutes: parts.routes,
     onRequest: (record) => {
       house.answered(record);
       parts.activity.answered(record);

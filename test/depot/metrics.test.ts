@@ -9,6 +9,8 @@ const FIGURES: DepotFigures = {
   swarm: () => ({ torrentsAwake: 1, peers: 4, uploadedBytes: 11 }),
   tracker: () => ({ peers: 6, announces: 100 }),
   sharing: () => ({ trouble: null, written: 21, read: 22, dropped: 23, foreign: 24, waiting: 25 }),
+  elsewhere: () => ({ fromStore: 31, fromDepots: 32, toDepots: 33 }),
+  siblings: () => ({ count: 2, lies: 34 }),
   keep: () => ({ removed: { age: 1, idle: 2, watermark: 3 }, isClockDoubted: false }),
 };
 
@@ -46,6 +48,11 @@ test('every figure is told, and again at each look', async (t) => {
       ['shared_peers_words_total{what="read"}', '22'],
       ['shared_peers_words_total{what="dropped"}', '23'],
       ['shared_peers_words_total{what="foreign"}', '24'],
+      ['brought_bytes_total{from="store"}', '31'],
+      ['brought_bytes_total{from="depots"}', '32'],
+      ['given_bytes_total', '33'],
+      ['other_depots', '2'],
+      ['wrong_parts_total', '34'],
       ['downloaded_bytes_total{source="peers"}', '11'],
       ['downloaded_bytes_total{source="http"}', '0'],
       ['removals_total{reason="age"}', '1'],

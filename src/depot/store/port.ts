@@ -78,6 +78,35 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Bytes of a blob that are verified on their own: from `begin` to before `end`. */
+export interface BlobPart extends ByteRange {
+  readonly sha256: string;
+}
+
+/** Other depots of a store. */
+export interface PartSource {
+  /** It is not another depot's to bring it from the store. */
+  isOurs(part: BlobPart): Promise<boolean>;
+  /**
+   * False: nobody has it. Never rejects.
+   * @param mayPassOn whose it is may be asked to bring it from the store
+   * @param into of the length of the part
+   */
+  bring(
+    part: BlobPart,
+    mayPassOn: boolean,
+    into: Buffer,
+    isGood: (bytes: Buffer) => Promise<boolean>,
+  ): Promise<boolean>;
+}
+
+/** Bytes of blobs since the start. */
+export interface StoreTraffic {
+  readonly fromStore: number;
+  readonly fromDepots: number;
+  readonly toDepots: number;
+}
+
 /** A store that several depots can reach, if they share a catalogue. */
 export interface StoreElsewhere {
   /** "s3". */
@@ -91,6 +120,14 @@ export interface StoreElsewhere {
    * names. @throws HaulError IN_USE: it is another's
    */
   bind(catalogue: string): Promise<void>;
+  /** From now on others are asked before the store is. */
+  asksFirst(others: PartSource): void;
+  /**
+   * For another depot. Null: it is not here.
+   * @param mayFetch it is brought from the store where it is not here
+   */
+  give(part: BlobPart, mayFetch: boolean): AsyncIterable<Uint8Array> | null;
+  readonly traffic: StoreTraffic;
 }
 
 /** All methods reject with HaulError: NO_SPACE, IO, READ_ONLY, NO_PERMISSION, NETWORK; BAD_DATA: it was changed. */

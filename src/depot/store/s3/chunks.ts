@@ -40,6 +40,10 @@ export class Chunks {
     }
   }
 
+  has(key: string): boolean {
+    return this.#files.has(key);
+  }
+
   /** Resolves when it is there. @throws HaulError */
   async bring(key: string, fetch: FetchChunk): Promise<void> {
     if (this.#files.has(key)) return;

@@ -5,7 +5,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import { HaulError } from '../../../errors.js';
-import type { StoreElsewhere } from '../port.js';
 import { BLOBS, CATALOGUE, MARK } from './layout.js';
 import { S3_LIMITS } from './limits.js';
 import type { Objects } from './objects.js';
@@ -63,7 +62,7 @@ export async function claimPrefix(objects: Objects, options: ClaimOptions): Prom
  * it at once one does.
  * @throws HaulError as `claimPrefix`; IN_USE: it is of another
  */
-async function bindPrefix(objects: Objects, catalogue: string): Promise<void> {
+export async function bindPrefix(objects: Objects, catalogue: string): Promise<void> {
   try {
     for (;;) {
       const said = (await objects.ask(CATALOGUE))?.toString('utf8').trim();
@@ -74,14 +73,6 @@ async function bindPrefix(objects: Objects, catalogue: string): Promise<void> {
   } catch (error) {
     throw refusedAtStart(error, objects.title);
   }
-}
-
-/** @param parts with the id of the store */
-export function elsewhereOf(
-  { objects, id }: { readonly objects: Objects; readonly id: string },
-  ready: () => Promise<string>,
-): StoreElsewhere {
-  return { kind: 's3', id, ready, bind: (catalogue) => bindPrefix(objects, catalogue) };
 }
 
 function parseMark(text: string, title: string): Mark {

@@ -27,6 +27,8 @@ export const S3_LIMITS = {
   /** Chunks that are fetched before a reader comes to them; each is in memory while it is fetched. */
   chunksAhead: 2,
   chunksAtOnce: 12,
+  /** Chunks that other depots are asked for at once, for us and for each other. */
+  partsAsked: 6,
   /** Buffers of a chunk or a part that are kept for the next. */
   spareBuffers: 8,
   /** Threads that hash chunks. */

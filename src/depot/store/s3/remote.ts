@@ -7,8 +7,9 @@ import { choosePieceLength } from '../../../content/create.js';
 import { HaulError } from '../../../errors.js';
 import { Geometry, PIECE_HASH_BYTES } from '../../../metainfo/geometry.js';
 import { DiskThread } from '../../disk-threads.js';
-import type { BlobStat, VerifyOptions } from '../port.js';
+import type { BlobPart, BlobStat, PartSource, VerifyOptions } from '../port.js';
 import { Buffers } from './buffers.js';
+import type { FetchChunk } from './chunks.js';
 import { fetchRange } from './fetch-range.js';
 import { blobKey, piecesKey } from './layout.js';
 import { S3_LIMITS } from './limits.js';
@@ -19,23 +20,31 @@ import { Turns } from './turns.js';
 
 const HASH_STEP_BYTES = 1024 * 1024;
 
-export interface Chunk {
-  readonly key: string;
-  readonly begin: number;
-  readonly end: number;
+interface Wanted extends BlobPart {
+  readonly lengthBytes: number;
 }
 
-interface Wanted {
-  readonly sha256: string;
-  readonly lengthBytes: number;
-  readonly begin: number;
-  readonly end: number;
+/** Of a chunk, in the cache. */
+export function keyOf({ sha256, begin, end }: BlobPart): string {
+  return `${sha256}/${begin}-${end}`;
 }
 
 export class RemoteBlobs {
   readonly #objects: Objects;
   readonly #times: Times;
   readonly #turns = new Turns(S3_LIMITS.chunksAtOnce);
+  /**
+   * Of chunks that another depot is asked to bring, and of those that are ours to bring, which others may wait for:
+   * each has turns of its own, else two depots could wait for each other's turns.
+   */
+  readonly #turnsPassedOn = new Turns(S3_LIMITS.partsAsked);
+  readonly #turnsOfOurs = new Turns(S3_LIMITS.partsAsked);
+  #others: PartSource | null = null;
+  /** Chunks that come from the bucket. */
+  readonly #coming = new Set<string>();
+  /** Bytes that were good, since the start. */
+  fromStore = 0;
+  fromDepots = 0;
   readonly #buffers = new Buffers();
   readonly #hashers = Array.from({ length: S3_LIMITS.hashThreads }, () => new DiskThread());
   readonly #lengths = new Map<string, number>();
@@ -108,25 +117,80 @@ export class RemoteBlobs {
   }
 
   /** Those that hold the bytes from `begin` to `end`. */
-  async chunks(sha256: string, lengthBytes: number, begin: number, end: number): Promise<Chunk[]> {
-    const record = lengthBytes <= S3_LIMITS.chunkBytes ? null : await this.record(sha256, lengthBytes);
-    const step = Math.max(S3_LIMITS.chunkBytes, record?.pieceLengthBytes ?? 0);
-    const found: Chunk[] = [];
+  async chunks(sha256: string, lengthBytes: number, begin: number, end: number): Promise<BlobPart[]> {
+    const step = Math.max(S3_LIMITS.chunkBytes, await this.#pieceLength(sha256, lengthBytes));
+    const found: BlobPart[] = [];
     for (let at = Math.floor(begin / step) * step; at < end; at += step)
-      found.push({ key: `${sha256}/${at}`, begin: at, end: Math.min(at + step, lengthBytes) });
+      found.push({ sha256, begin: at, end: Math.min(at + step, lengthBytes) });
     return found;
   }
 
-  /** Gives the bytes to `use`, who has them until it resolves. @throws HaulError NOT_FOUND, BAD_DATA, NETWORK */
-  fetch<T>(sha256: string, lengthBytes: number, { begin, end }: Chunk, use: (bytes: Buffer) => Promise<T>): Promise<T> {
-    return this.#raw({ sha256, lengthBytes, begin, end }, async (bytes) => {
-      const isWhole = begin === 0 && end === lengthBytes;
-      const record = isWhole ? null : await this.record(sha256, lengthBytes);
-      const found = await this.#digest(bytes, record?.pieceLengthBytes ?? null);
-      if (!found.equals(record === null ? Buffer.from(sha256, 'hex') : hashesOf(record, begin, end)))
-        throw this.#condemn(sha256);
-      return use(bytes);
+  /** Whether it can be verified, and is no longer than a chunk is. */
+  async isPart({ sha256, begin, end }: BlobPart, lengthBytes: number): Promise<boolean> {
+    const length = await this.#pieceLength(sha256, lengthBytes);
+    if (length === 0) return begin === 0 && end === lengthBytes;
+    const isWhole = begin % length === 0 && (end % length === 0 || end === lengthBytes);
+    return isWhole && end - begin <= Math.max(S3_LIMITS.chunkBytes, length);
+  }
+
+  /** 0: it is one chunk. */
+  async #pieceLength(sha256: string, lengthBytes: number): Promise<number> {
+    if (lengthBytes <= S3_LIMITS.chunkBytes) return 0;
+    return (await this.record(sha256, lengthBytes))?.pieceLengthBytes ?? 0;
+  }
+
+  asksFirst(others: PartSource): void {
+    this.#others = others;
+  }
+
+  /** Whether it is on its way from the bucket. */
+  isComing(key: string): boolean {
+    return this.#coming.has(key);
+  }
+
+  /**
+   * What brings it: gives the bytes to `use`, who has them until it resolves.
+   * @param isOurs false: another depot asked
+   * @throws HaulError NOT_FOUND, BAD_DATA, NETWORK
+   */
+  fetching(part: BlobPart, lengthBytes: number, isOurs: boolean): FetchChunk {
+    return async (use) => {
+      if (await this.#fromDepots({ ...part, lengthBytes }, isOurs, use)) return;
+      const key = keyOf(part);
+      this.#coming.add(key);
+      try {
+        await this.#raw({ ...part, lengthBytes }, async (bytes) => {
+          this.fromStore += bytes.length;
+          if (!(await this.#isGood({ ...part, lengthBytes }, bytes))) throw this.#condemn(part.sha256);
+          await use(bytes);
+        });
+      } finally {
+        this.#coming.delete(key);
+      }
+    };
+  }
+
+  async #fromDepots(wanted: Wanted, isOurs: boolean, use: (bytes: Buffer) => Promise<void>): Promise<boolean> {
+    const others = this.#others;
+    if (others === null || wanted.end === wanted.begin) return false;
+    const mayPassOn = isOurs && !(await others.isOurs(wanted));
+    return (mayPassOn ? this.#turnsPassedOn : this.#turnsOfOurs).run(async () => {
+      const bytes = this.#buffers.take(wanted.end - wanted.begin);
+      const isThere = await others.bring(wanted, mayPassOn, bytes, (given) => this.#isGood(wanted, given));
+      if (isThere) {
+        this.fromDepots += bytes.length;
+        await use(bytes);
+      }
+      this.#buffers.giveBack(bytes);
+      return isThere;
     });
+  }
+
+  async #isGood({ sha256, lengthBytes, begin, end }: Wanted, bytes: Buffer): Promise<boolean> {
+    const isWhole = begin === 0 && end === lengthBytes;
+    const record = isWhole ? null : await this.record(sha256, lengthBytes);
+    const found = await this.#digest(bytes, record?.pieceLengthBytes ?? null);
+    return found.equals(record === null ? Buffer.from(sha256, 'hex') : hashesOf(record, begin, end));
   }
 
   /** Reads and hashes all of it. @throws HaulError NOT_FOUND */

@@ -21,29 +21,23 @@ import type {
   UploadOptions,
   VerifyOptions,
 } from '../port.js';
-import { readSlices } from '../reading.js';
 import { encodeNote, parseNotes } from '../sidecar.js';
 import { Buffers } from './buffers.js';
 import type { CacheRoom } from './cache-room.js';
-import type { Chunks, FetchChunk } from './chunks.js';
-import { elsewhereOf } from './claim.js';
+import { elsewhereOf } from './elsewhere.js';
 import { BLOBS, blobKey, blobOfKey, checked, MARK, nameKey, namesPrefix, piecesKey } from './layout.js';
 import { S3_LIMITS } from './limits.js';
 import type { Objects } from './objects.js';
+import { BlobReader, isLost, type ReaderParts } from './reader.js';
 import { piecesOf } from './records.js';
-import type { RemoteBlobs } from './remote.js';
+import { keyOf } from './remote.js';
 import { Turns } from './turns.js';
 import { S3Upload } from './upload.js';
 import type { UploadJournal } from './upload-journal.js';
 import { within } from './within.js';
 
-export interface S3StoreParts {
+export interface S3StoreParts extends ReaderParts {
   readonly objects: Objects;
-  readonly remote: RemoteBlobs;
-  /** Whole blobs, and uploads on their way. */
-  readonly cache: FolderStore;
-  readonly room: CacheRoom;
-  readonly chunks: Chunks;
   readonly journal: UploadJournal;
   /** Of the prefix, for ever. */
   readonly id: string;
@@ -57,7 +51,7 @@ export class S3Store implements BlobStore {
   readonly #objects: Objects;
   readonly #cache: FolderStore;
   readonly #room: CacheRoom;
-  readonly #chunks: Chunks;
+  readonly #reader: BlobReader;
   readonly #parts: S3StoreParts;
   readonly #turns = new Turns(S3_LIMITS.allPartsAtOnce);
   readonly #buffers = new Buffers();
@@ -71,11 +65,11 @@ export class S3Store implements BlobStore {
 
   constructor(parts: S3StoreParts) {
     this.#parts = parts;
-    this.elsewhere = elsewhereOf(parts, () => this.#ready());
+    this.#reader = new BlobReader(parts);
+    this.elsewhere = elsewhereOf({ ...parts, reader: this.#reader }, () => this.#ready());
     this.#objects = parts.objects;
     this.#cache = parts.cache;
     this.#room = parts.room;
-    this.#chunks = parts.chunks;
   }
 
   /** What is in the bucket, and whole in the cache. */
@@ -123,7 +117,7 @@ export class S3Store implements BlobStore {
     if (!isThere) {
       const isNew = thereBytes === null && !this.#parts.remote.bad.has(sha256);
       if (await upload.place(sha256, isNew)) this.#blobBytes += lengthBytes - (thereBytes ?? 0);
-      await this.#dropChunks(sha256);
+      await this.#reader.dropChunks(sha256);
     }
     this.#parts.remote.bad.delete(sha256);
     this.#parts.remote.there(sha256, lengthBytes);
@@ -139,49 +133,8 @@ export class S3Store implements BlobStore {
     return this.#parts.remote.stat(checked(sha256));
   }
 
-  async *read(sha256: string, range: ByteRange): AsyncGenerator<Uint8Array> {
-    const { begin, end } = range;
-    if (!(Number.isSafeInteger(begin) && Number.isSafeInteger(end) && begin >= 0 && begin <= end))
-      throw new HaulError('BAD_ARGUMENT', `no range of bytes: ${begin} to ${end}`, { option: 'range' });
-    const lengthBytes = await this.#parts.remote.lengthOf(checked(sha256));
-    if (end > lengthBytes)
-      throw new HaulError('BAD_ARGUMENT', `the blob ${sha256} ends before byte ${end}`, { option: 'range' });
-    let at = begin;
-    if (this.#room.has(sha256)) {
-      const release = this.#room.use(sha256);
-      try {
-        for await (const slice of this.#cache.read(sha256, range)) {
-          yield slice;
-          at += slice.length;
-        }
-      } catch (error) {
-        if (!isLost(error)) throw error;
-        await this.#drop(sha256);
-      } finally {
-        release();
-      }
-    }
-    if (at < end) yield* this.#readChunks(sha256, lengthBytes, at, end);
-  }
-
-  async *#readChunks(sha256: string, lengthBytes: number, begin: number, end: number): AsyncGenerator<Uint8Array> {
-    const chunks = await this.#parts.remote.chunks(sha256, lengthBytes, begin, end);
-    for (const [index, chunk] of chunks.entries()) {
-      const fetch =
-        (one: typeof chunk): FetchChunk =>
-        (use) =>
-          this.#parts.remote.fetch(sha256, lengthBytes, one, use);
-      const opening = this.#chunks.open(chunk.key, fetch(chunk));
-      for (const next of chunks.slice(index + 1, index + 1 + S3_LIMITS.chunksAhead))
-        this.#chunks.bring(next.key, fetch(next)).catch(() => {});
-      const { release, ...opened } = await opening;
-      const part = { begin: Math.max(begin, chunk.begin) - chunk.begin, end: Math.min(end, chunk.end) - chunk.begin };
-      try {
-        yield* readSlices(opened, part, sha256);
-      } finally {
-        release();
-      }
-    }
+  read(sha256: string, range: ByteRange): AsyncIterable<Uint8Array> {
+    return this.#reader.read(sha256, range);
   }
 
   place(sha256: string, fileName: string): Promise<Placed | null> {
@@ -238,7 +191,7 @@ export class S3Store implements BlobStore {
     } catch (error) {
       if (!isLost(error)) throw error;
       // The copy of one is not what it was: the next time it is fetched.
-      for (const sha256 of blobs) await this.#drop(sha256);
+      for (const sha256 of blobs) await this.#reader.drop(sha256);
       return null;
     }
   }
@@ -254,9 +207,9 @@ export class S3Store implements BlobStore {
     const spool = await this.#cache.create({ lengthBytes, piecesFromBytes: Number.POSITIVE_INFINITY });
     try {
       for (const chunk of await this.#parts.remote.chunks(sha256, lengthBytes, 0, lengthBytes)) {
-        for await (const slice of this.#readChunks(sha256, lengthBytes, chunk.begin, chunk.end))
+        for await (const slice of this.#reader.readChunks(sha256, lengthBytes, chunk.begin, chunk.end))
           await spool.write(Buffer.from(slice));
-        await this.#chunks.forget(chunk.key);
+        await this.#parts.chunks.forget(keyOf(chunk));
       }
       if ((await spool.finish()).sha256 !== sha256) throw new HaulError('BAD_DATA', `the blob ${sha256} was changed`);
       await this.#cache.commit(spool, null);
@@ -307,15 +260,15 @@ export class S3Store implements BlobStore {
   async verify(sha256: string, options: VerifyOptions = {}): Promise<boolean> {
     this.#checkOpen();
     if (await this.#parts.remote.verify(checked(sha256), options)) return true;
-    await Promise.all([this.#drop(sha256), this.#dropChunks(sha256)]);
+    await Promise.all([this.#reader.drop(sha256), this.#reader.dropChunks(sha256)]);
     return false;
   }
 
   async remove(sha256: string): Promise<boolean> {
     this.#check();
     const found = await this.stat(sha256);
-    await this.#drop(sha256);
-    await this.#dropChunks(sha256);
+    await this.#reader.drop(sha256);
+    await this.#reader.dropChunks(sha256);
     this.#parts.remote.bad.delete(sha256);
     if (found === null) return false;
     await this.#objects.remove(blobKey(sha256));
@@ -382,18 +335,4 @@ export class S3Store implements BlobStore {
   #keep(sha256: string, lengthBytes: number): void {
     this.#room.add(sha256, lengthBytes, () => this.#cache.remove(sha256));
   }
-
-  async #drop(sha256: string): Promise<void> {
-    this.#room.forget(sha256);
-    await this.#cache.remove(sha256).catch(() => {});
-  }
-
-  async #dropChunks(sha256: string): Promise<void> {
-    await this.#chunks.forgetAll(`${sha256}/`);
-  }
-}
-
-/** The copy in the cache is not what it was. */
-function isLost(error: unknown): boolean {
-  return HaulError.is(error) && (error.code === 'NOT_FOUND' || error.code === 'BAD_DATA');
 }

@@ -1,0 +1,120 @@
+/** Depots of one store ask each other before they ask S3: what leaves the bucket is counted. */
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import http from 'node:http';
+import { type TestContext, test } from 'node:test';
+import { MOTO, S3_KEYS, startMoto, startVersitygw, VERSITYGW } from '../../../lab/s3-server.js';
+import { openScope, type Scope } from '../../../lab/scope.js';
+import { until } from '../../../lab/wait.js';
+import { DEPOT_DEFAULTS } from '../../../src/depot/publish.js';
+import { Proofs } from '../../../src/depot/siblings/proofs.js';
+import type { Depot } from '../../../src/index.js';
+import { skipUnlessInstalled, skipWithout } from '../../support/requirements.js';
+import { bytesOf, MIB } from '../depot-kit.js';
+import { MISSING, postgresKit } from '../postgres-kit.js';
+import { digestFrom, type Family, type FamilyOptions, metricOf, openFamily } from './family.js';
+
+Object.assign(process.env, S3_KEYS);
+
+const kit = postgresKit();
+const DEADLINE_MS = 30_000;
+const LENGTH = 40 * MIB + 5;
+const bytes = bytesOf(LENGTH);
+const DIGEST = createHash('sha256').update(bytes).digest('hex');
+const MOST_COPIES = 1.2;
+
+/** Null: skipped. */
+async function open(t: TestContext, more: Partial<FamilyOptions> = {}, isMoto = false): Promise<Family | null> {
+  if (skipWithout(t, MISSING) || (await skipUnlessInstalled(t, [isMoto ? MOTO : VERSITYGW]))) return null;
+  const scope = openScope(t);
+  const server = await (isMoto ? startMoto(scope) : startVersitygw(scope));
+  const family = await openFamily(scope, { server, catalogue: kit.freshUrl(), bytes, count: 3, ...more });
+  await known(family.depots, family.depots.length - 1);
+  return family;
+}
+
+/** They have found each other. */
+async function known(depots: readonly Depot[], others: number): Promise<void> {
+  for (const depot of depots)
+    await until('the others are known', DEADLINE_MS, async () => (await metricOf(depot, 'other_depots')) === others);
+}
+
+function copies({ proxy }: Family): number {
+  return proxy.sentBytes / LENGTH;
+}
+
+for (const name of ['versitygw', 'moto']) {
+  test(`three cold depots give a blob at once: it leaves ${name} once`, async (t) => {
+    const family = await open(t, {}, name === 'moto');
+    if (family === null) return;
+    assert.deepEqual(await Promise.all(family.depots.map(digestFrom)), [DIGEST, DIGEST, DIGEST]);
+    assert.ok(copies(family) < MOST_COPIES, `${copies(family)} copies`);
+    const given = await Promise.all(family.depots.map((depot) => metricOf(depot, 'given_bytes_total')));
+    const brought = await Promise.all(
+      family.depots.map((depot) => metricOf(depot, 'brought_bytes_total{from="depots"}')),
+    );
+    const sum = (all: readonly (number | null)[]): number => all.reduce<number>((one, other) => one + (other ?? 0), 0);
+    assert.ok(sum(given) >= 1.9 * LENGTH, `${given}`);
+    assert.equal(sum(given), sum(brought));
+  });
+}
+
+test('depots that come one after another, with caches of nothing, take it from those before them', async (t) => {
+  const family = await open(t, { count: 1 });
+  if (family === null) return;
+  const depots = [...family.depots];
+  for (let count = 1; count <= 3; count++) {
+    if (count > 1) depots.push(await family.start(count - 1));
+    await known(depots, count - 1);
+    assert.equal(await digestFrom(depots.at(-1)!), DIGEST);
+  }
+  assert.ok(copies(family) < MOST_COPIES, `${copies(family)} copies`);
+});
+
+test('one that is gone half way is missed by nobody, and takes from the others when it is back', async (t) => {
+  const family = await open(t);
+  if (family === null) return;
+  const [first, second, third] = family.depots as [Depot, Depot, Depot];
+  const left = [digestFrom(first), digestFrom(second)];
+  const lost = digestFrom(third).catch(() => 'lost');
+  await until('half of it is there', DEADLINE_MS, () => copies(family) > 0.5);
+  await third.close(0);
+  assert.deepEqual(await Promise.all(left), [DIGEST, DIGEST]);
+  await lost;
+  const back = await family.start(2);
+  await known([first, second, back], 2);
+  assert.equal(await digestFrom(back), DIGEST);
+  // What it had brought and not given is brought again: two chunks of five at most, and what it was just bringing.
+  assert.ok(copies(family) < 1.9, `${copies(family)} copies`);
+});
+
+/** At a port of the family: a depot by all that it says, but its bytes are others. */
+async function startLiar(scope: Scope, port: number, proofs: Proofs): Promise<void> {
+  const id = randomBytes(16).toString('hex');
+  const server = http.createServer(({ url = '' }, response) => {
+    const { pathname, searchParams } = new URL(url, 'http://liar');
+    const nonce = searchParams.get('nonce') ?? '';
+    if (pathname === '/siblings/hello') response.end(JSON.stringify({ id, proof: proofs.hello(nonce, id) }));
+    else response.end(Buffer.alloc(Number(searchParams.get('end')) - Number(searchParams.get('begin'))));
+  });
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  scope.defer(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+}
+
+test('one that lies is found out by all, and S3 is asked', async (t) => {
+  const catalogue = kit.freshUrl();
+  const family = await open(t, { count: 2, catalogue });
+  if (family === null) return;
+  const scope = openScope(t);
+  const { id } = JSON.parse(await family.mark());
+  const settings = { store: `s3 ${id}`, torrentFromBytes: DEPOT_DEFAULTS.torrentFromBytes };
+  const secret = await (await kit.open(scope, catalogue, { settings })).secret(randomBytes(32));
+  await startLiar(scope, family.ports[2]!, new Proofs(secret, id));
+  await known(family.depots, 2);
+  assert.deepEqual(await Promise.all(family.depots.map(digestFrom)), [DIGEST, DIGEST]);
+  for (const depot of family.depots) assert.ok((await metricOf(depot, 'wrong_parts_total'))! >= 1);
+  await known(family.depots, 1);
+});
