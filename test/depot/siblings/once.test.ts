@@ -7,6 +7,7 @@ import { MOTO, S3_KEYS, startMoto, startVersitygw, VERSITYGW } from '../../../la
 import { openScope, type Scope } from '../../../lab/scope.js';
 import { until } from '../../../lab/wait.js';
 import { DEPOT_DEFAULTS } from '../../../src/depot/publish.js';
+import { SIBLING_LIMITS } from '../../../src/depot/siblings/limits.js';
 import { Proofs } from '../../../src/depot/siblings/proofs.js';
 import type { Depot } from '../../../src/index.js';
 import { skipUnlessInstalled, skipWithout } from '../../support/requirements.js';
@@ -15,6 +16,8 @@ import { MISSING, postgresKit } from '../postgres-kit.js';
 import { digestFrom, type Family, type FamilyOptions, metricOf, openFamily } from './family.js';
 
 Object.assign(process.env, S3_KEYS);
+// All of them are one process here, which may have to wait for a processor longer than a depot may be silent.
+Object.assign(SIBLING_LIMITS, { silenceMs: 20_000 });
 
 const kit = postgresKit();
 const DEADLINE_MS = 30_000;
