@@ -150,6 +150,11 @@ export interface AddOptions {
    */
   readonly hashed?: readonly FileStamp[];
   /**
+   * Seed mode with `trustData`: bytes come from there, and nothing is on disk; `output` is a name only. Default: from
+   * the files in `output`.
+   */
+  readonly source?: ContentSource;
+  /**
    * BEP 16, for the first push of an image: pieces are revealed to one peer at a time until each was seen at some peer,
    * then the torrent is an ordinary seed ('spread'). Without effect unless the data is complete at the start; of no use
    * where others already have it.
@@ -190,6 +195,17 @@ export interface AddOptions {
   readonly sha256?: string;
   /** Stops the torrent; `done` rejects with ABORTED. */
   readonly signal?: AbortSignal;
+}
+
+/** Where the bytes of a seed are, if not in files. */
+export interface ContentSource {
+  /**
+   * Fills all of `target` with what the torrent has there, verified: what is wrong is a bad piece of ours to all peers.
+   * What rejects with the code NETWORK is tried again; anything else ends the torrent.
+   * @param file as in `Metainfo.files`
+   * @param signal nobody waits any more: `target` is not written to after it rejected
+   */
+  read(file: number, beginBytes: number, target: Uint8Array, signal: AbortSignal): Promise<void>;
 }
 
 /** Options of `Engine.add` with a magnet link. */

@@ -3,6 +3,7 @@ export type {
   AddOptions,
   AddressFailure,
   BannedPeer,
+  ContentSource,
   DhtOptions,
   DhtStats,
   Engine,

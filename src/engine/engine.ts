@@ -55,6 +55,7 @@ import type { EngineInternals } from './internals.js';
 import { alreadyThere, Magnets } from './magnets.js';
 import { Network } from './network.js';
 import { makeEnginePool, roomOf } from './pool.js';
+import { SourceContent } from './source-content.js';
 import { sumTransfers, type Transfers } from './transfers.js';
 import { Visits } from './visits.js';
 
@@ -254,7 +255,10 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   /** What torrents need of their engine. */
   readonly #host: HandleHost = {
     begin: (handle, session) => this.#begin(handle.metainfo, session, this.#environment(handle.throttles)),
-    contentOf: (metainfo, output, selection) => new DiskContent(this.#disks, metainfo, output, selection),
+    contentOf: (metainfo, output, selection, source) =>
+      source === undefined
+        ? new DiskContent(this.#disks, metainfo, output, selection)
+        : new SourceContent(metainfo, source, this.#disks.memory),
     setLimits: (throttles, rates) => this.#limits.set(throttles, rates),
     onDone: (handle) => emitTo(this, 'done', handle),
     onEnded: (handle) => {

@@ -1,6 +1,7 @@
 /** The rules of `EngineOptions` and `AddOptions`. Pure. */
 import type {
   AddOptions,
+  ContentSource,
   DhtOptions,
   EngineOptions,
   MagnetOptions,
@@ -149,6 +150,7 @@ const ADD_RULES: Rules<AddOptions> = {
   mode: oneOf('download', 'seed'),
   trustData: flag,
   hashed: stamps,
+  source: (value) => (typeof value === 'object' && value !== null ? null : 'must be an object'),
   superSeeding: flag,
   priorities: listOrFunction,
   sequential: flag,
@@ -223,9 +225,18 @@ export function checkAddOptions(metainfo: Metainfo, options: AddOptions): void {
   checkOutput(options);
   if (hashed !== undefined && hashed.length !== metainfo.files.length)
     throw new HaulError('BAD_ARGUMENT', 'hashed has one stamp for each file', { option: 'hashed' });
+  if (options.source !== undefined) checkSource(options, options.source);
   if (priorities !== undefined) checkPriorities(metainfo, priorities, mode === 'seed');
   if (options.sha256 !== undefined) checkPinned(metainfo, options);
   if (options.infoHash !== undefined) checkInfoHash(metainfo, infoHashHex(options.infoHash)!);
+}
+
+/** @throws HaulError BAD_ARGUMENT */
+function checkSource({ mode, trustData, hashed }: AddOptions, { read }: ContentSource): void {
+  const option = { option: 'source' };
+  if (typeof read !== 'function') throw new HaulError('BAD_ARGUMENT', 'source has a function read', option);
+  if (mode !== 'seed' || trustData !== true || hashed !== undefined)
+    throw new HaulError('BAD_ARGUMENT', 'source is for seeds whose data is trusted and has no files', option);
 }
 
 /** @throws HaulError BAD_ARGUMENT: a SHA-256 is of one file */

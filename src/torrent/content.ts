@@ -2,6 +2,7 @@
  * The data of a torrent where it lies: everything that takes the torrent, the folder and the selection is asked of one
  * object.
  */
+import type { ContentSource } from '../api.js';
 import type { HaulError } from '../errors.js';
 import type { Bitfield } from '../metainfo/bitfield.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
@@ -63,5 +64,13 @@ export interface Content {
   explain(error: HaulError): HaulError;
 }
 
-/** @param selection which files are left out and so where pieces lie; null: all files are there */
-export type ContentOf = (metainfo: Metainfo, output: string, selection: Selection | null) => Content;
+/**
+ * @param selection which files are left out and so where pieces lie; null: all files are there
+ * @param source of a seed that has no files
+ */
+export type ContentOf = (
+  metainfo: Metainfo,
+  output: string,
+  selection: Selection | null,
+  source: ContentSource | undefined,
+) => Content;

@@ -198,7 +198,7 @@ export class TorrentHandle extends AdjustableTorrent implements Torrent {
 
   #content(): Content {
     const selection = this.priorities === null ? null : Selection.of(this.metainfo, this.priorities);
-    return this.host.contentOf(this.metainfo, this.output, selection);
+    return this.host.contentOf(this.metainfo, this.output, selection, this.options.source);
   }
 
   async setPriorities(priorities: FilePriorities): Promise<void> {
@@ -287,7 +287,7 @@ export class TorrentHandle extends AdjustableTorrent implements Torrent {
   async #trustUnchanged(): Promise<void> {
     const { stamps, metainfo, output } = this;
     if (!this.isSeed || this.#wasTrusted || this.#check !== null || stamps === null) return;
-    const content = this.host.contentOf(metainfo, output, null);
+    const content = this.host.contentOf(metainfo, output, null, this.options.source);
     this.options = await changes.trustedSeed(content, metainfo, this.options, stamps);
   }
 

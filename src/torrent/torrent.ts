@@ -79,7 +79,7 @@ export class LiveTorrent implements Session {
     this.have = new Bitfield(metainfo.geometry.pieceCount);
     this.unfinished = new Unfinished(this.have);
     this.selection = options.priorities === undefined ? null : Selection.of(metainfo, options.priorities);
-    this.content = services.contentOf(metainfo, this.output, this.selection);
+    this.content = services.contentOf(metainfo, this.output, this.selection, options.source);
     this.#pinned = PinnedFile.of(this, options.sha256);
     this.condition = new Condition(this, options.trackers !== undefined);
     this.roster = new Roster(this, options.bans);

@@ -14,7 +14,7 @@ import { ABSENT } from '../../work/file-stamp.js';
 import type { Catalogue } from '../catalogue/port.js';
 import { DEPOT_LIMITS } from '../limits.js';
 import { Locks } from '../locks.js';
-import type { BlobStore } from '../store/port.js';
+import type { BlobStore, Placed } from '../store/port.js';
 import { folderTorrent } from './info.js';
 import { type Job, Jobs } from './jobs.js';
 import { type FolderFile, layOutFolder } from './layout.js';
@@ -336,10 +336,8 @@ export class FolderTorrents {
       this.#linked.add(infoHash);
       const place = await this.#options.store.placeAll(infoHash, placed);
       if (place === null) return null;
-      let next = 0;
-      const hashed = entries.map(({ sha256 }) => (sha256 === null ? ABSENT : place.hashed[next++]!));
       const metainfo = parseTorrent(folderTorrent(record.infoBytes, null, null));
-      const options = { output: place.output, hashed, mode: 'seed' as const, trustData: true };
+      const options = { ...withPadding(place, entries), mode: 'seed' as const, trustData: true };
       const { sleepAfterMs = SLEEP_AFTER_MS } = this.#options;
       return { metainfo, options: { ...options, trackers: [], webSeeds: [] }, sleepAfterMs };
     });
@@ -365,6 +363,15 @@ export class FolderTorrents {
       await this.#options.store.leaveAll(infoHash).catch(() => {});
     });
   }
+}
+
+/** What is placed is in the order of the blobs; the torrent has padding between them. */
+function withPadding(place: Placed, entries: readonly { readonly sha256: string | null }[]): Placed {
+  const { output } = place;
+  let next = 0;
+  const placed = entries.map(({ sha256 }) => (sha256 === null ? null : next++));
+  if ('hashed' in place) return { output, hashed: placed.map((at) => (at === null ? ABSENT : place.hashed[at]!)) };
+  return { output, source: { read: (file, ...range) => place.source.read(placed[file]!, ...range) } };
 }
 
 function tooMuch(limit: number, what: string): HaulError {

@@ -69,7 +69,8 @@ export interface PlacedFile {
   readonly path: string;
 }
 
-export type Placed = Required<Pick<AddOptions, 'output' | 'hashed'>>;
+/** As files, or to be read from the store. */
+export type Placed = Required<Pick<AddOptions, 'output' | 'hashed'>> | Required<Pick<AddOptions, 'output' | 'source'>>;
 
 export interface VerifyOptions {
   /** Told of bytes that were hashed since it was told last. */
@@ -151,12 +152,12 @@ export interface BlobStore {
    * where the file is not the one that was committed (length, stamp).
    */
   read(sha256: string, range: ByteRange): AsyncIterable<Uint8Array>;
-  /** Where an engine finds the blob as a file of this name, or null: not without fetching it. */
+  /** Where an engine finds the blob as a file of this name. Null: nowhere. */
   place(sha256: string, fileName: string): Promise<Placed | null>;
   /** The engine uses that place no more. */
   leave(sha256: string, fileName: string): Promise<void>;
   /**
-   * As `place`, of many blobs in one folder of their own. `hashed` is in their order.
+   * As `place`, of many blobs in one folder of their own. `hashed`, and the files of `source`, are in their order.
    * @param id 40 hexadecimal digits: what is placed under the same one again is placed anew
    */
   placeAll(id: string, files: readonly PlacedFile[]): Promise<Placed | null>;

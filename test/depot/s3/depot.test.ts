@@ -1,7 +1,7 @@
 /** A depot whose blobs are on S3: by HTTP, by the swarm, without S3, and begun anew beside an empty folder. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { MOTO, S3_KEYS, type S3Server, startAnyS3 } from '../../../lab/s3-server.js';
@@ -76,6 +76,7 @@ test('artifacts on S3 are put, got and seeded, also by a depot that has none of 
   const first = await start(scene, options);
   await put(first, 'ci/1/image.raw', long);
   await put(first, 'ci/1/log.txt', short);
+  await put(first, 'ci/1/a.txt', short);
   proxy.sentBytes = 0;
   assert.ok((await get(first, 'ci/1/image.raw')).equals(long));
   assert.ok(proxy.sentBytes < 100 * KIB, 'what was published just now is at hand');
@@ -98,9 +99,19 @@ test('artifacts on S3 are put, got and seeded, also by a depot that has none of 
   assert.ok((await get(depot, 'ci/1/image.raw')).equals(long));
   assert.ok(proxy.sentBytes < LENGTH + MIB, `${proxy.sentBytes} bytes came, each once`);
   assert.ok((await get(depot, 'ci/1/log.txt')).equals(short));
+  // All of it as one torrent, with padding between the short one and the long.
+  const folder = Buffer.from(await (await fetch(`${depot.url}/artifacts/ci/1/?torrent`)).arrayBuffer());
+  assert.ok(parseTorrent(folder).files.some(({ isPad }) => isPad));
+  const all = leech.add(folder, { output, trackers: [], webSeeds: [], peers });
+  await withDeadline(all.done, 'the download of the folder', DEADLINE_MS);
+  const { name } = parseTorrent(folder);
+  assert.ok((await readFile(join(output, name, 'image.raw'))).equals(long));
+  assert.ok((await readFile(join(output, name, 'a.txt'))).equals(short));
+  const kept = await readdir(join(options.data, 'cache', 'blobs'), { recursive: true });
+  assert.ok(!kept.some((path) => /[0-9a-f]{64}$/.test(path)), 'nothing is whole on its disk');
   const removed = await fetch(`${depot.url}/artifacts/ci/1/image.raw`, { method: 'DELETE' });
   assert.equal(removed.status, 204);
-  assert.equal((await depot.stats()).names, 1);
+  assert.equal((await depot.stats()).names, 2);
 });
 
 test('without S3 requests are 503 with a time, nothing secret is told, and all is well when it is back', async (t) => {

@@ -24,6 +24,8 @@ export const S3_LIMITS = {
   lagBytes: 64 * MIB,
   /** What is fetched, verified and kept in the cache at a time, or one piece where that is longer. */
   chunkBytes: 8 * MIB,
+  /** The same for peers, of a blob that is longer than the cache. */
+  shortChunkBytes: MIB,
   /** Chunks that are fetched before a reader comes to them; each is in memory while it is fetched. */
   chunksAhead: 2,
   chunksAtOnce: 12,

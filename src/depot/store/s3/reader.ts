@@ -40,7 +40,7 @@ export class BlobReader {
       yield slice;
       at += slice.length;
     }
-    if (at < end) yield* this.readChunks(sha256, lengthBytes, at, end);
+    if (at < end) yield* this.#readChunks(sha256, lengthBytes, { begin: at, end }, false);
   }
 
   /** As much as the copy in the cache gives, if there is one. */
@@ -58,9 +58,15 @@ export class BlobReader {
     }
   }
 
-  async *readChunks(sha256: string, lengthBytes: number, begin: number, end: number): AsyncGenerator<Uint8Array> {
+  /** @param isShort chunks are as short as they can be */
+  async *#readChunks(
+    sha256: string,
+    lengthBytes: number,
+    { begin, end }: ByteRange,
+    isShort: boolean,
+  ): AsyncGenerator<Uint8Array> {
     const { remote, chunks } = this.#parts;
-    const parts = await remote.chunks(sha256, lengthBytes, begin, end);
+    const parts = await remote.chunks({ sha256, begin, end }, lengthBytes, isShort);
     for (const [index, part] of parts.entries()) {
       const opening = chunks.open(keyOf(part), remote.fetching(part, lengthBytes, true));
       for (const next of parts.slice(index + 1, index + 1 + S3_LIMITS.chunksAhead))
@@ -73,6 +79,25 @@ export class BlobReader {
         release();
       }
     }
+  }
+
+  /**
+   * For an engine, which asks all over the blob. Of one that is longer than the cache no more is fetched than is asked
+   * for: the rest would be gone before somebody wants it.
+   */
+  async fill(sha256: string, begin: number, target: Uint8Array, signal: AbortSignal): Promise<void> {
+    const end = begin + target.length;
+    const lengthBytes = await this.#parts.remote.lengthOf(sha256);
+    const isShort = lengthBytes > this.#parts.room.maxBytes;
+    let at = begin;
+    const take = async (slices: AsyncGenerator<Uint8Array>): Promise<void> => {
+      for await (const slice of untilAborted(slices, signal)) {
+        target.set(slice, at - begin);
+        at += slice.length;
+      }
+    };
+    await take(this.#readWhole(sha256, { begin, end }));
+    if (at < end) await take(this.#readChunks(sha256, lengthBytes, { begin: at, end }, isShort));
   }
 
   /** See `StoreElsewhere`. What is on its way from another depot is not here: two would wait for each other. */
@@ -114,6 +139,28 @@ export class BlobReader {
 
   async dropChunks(sha256: string): Promise<void> {
     await this.#parts.chunks.forgetAll(`${sha256}/`);
+  }
+}
+
+/** Ends with the signal, whatever is waited for, and takes nothing then. @throws HaulError ABORTED */
+async function* untilAborted(slices: AsyncGenerator<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  let stop = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(new HaulError('ABORTED', 'nobody waits for it any more'));
+  });
+  aborted.catch(() => {});
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    for (;;) {
+      const { value, done } = await Promise.race([slices.next(), aborted]);
+      if (done === true) return;
+      yield value;
+    }
+  } finally {
+    signal.removeEventListener('abort', stop);
+    // Not awaited: it may hang where we did.
+    slices.return(undefined).catch(() => {});
   }
 }
 

@@ -116,9 +116,10 @@ export class RemoteBlobs {
     return made;
   }
 
-  /** Those that hold the bytes from `begin` to `end`. */
-  async chunks(sha256: string, lengthBytes: number, begin: number, end: number): Promise<BlobPart[]> {
-    const step = Math.max(S3_LIMITS.chunkBytes, await this.#pieceLength(sha256, lengthBytes));
+  /** Those that hold the part. @param isShort as short as they can be */
+  async chunks({ sha256, begin, end }: BlobPart, lengthBytes: number, isShort: boolean): Promise<BlobPart[]> {
+    const leastBytes = isShort ? S3_LIMITS.shortChunkBytes : S3_LIMITS.chunkBytes;
+    const step = Math.max(leastBytes, await this.#pieceLength(sha256, lengthBytes));
     const found: BlobPart[] = [];
     for (let at = Math.floor(begin / step) * step; at < end; at += step)
       found.push({ sha256, begin: at, end: Math.min(at + step, lengthBytes) });

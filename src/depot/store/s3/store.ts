@@ -3,9 +3,9 @@
  * chunks that were fetched, blobs that were published or are seeded. Invariant: a blob is there when its object is, and
  * that is put last; what is given out was verified, whole or by its pieces.
  */
+import type { ContentSource } from '../../../api.js';
 import { HaulError } from '../../../errors.js';
 import { forEachConcurrently } from '../../../storage/concurrently.js';
-import { Locks } from '../../locks.js';
 import type { FolderStore } from '../folders.js';
 import type {
   BlobStat,
@@ -30,7 +30,6 @@ import { S3_LIMITS } from './limits.js';
 import type { Objects } from './objects.js';
 import { BlobReader, isLost, type ReaderParts } from './reader.js';
 import { piecesOf } from './records.js';
-import { keyOf } from './remote.js';
 import { Turns } from './turns.js';
 import { S3Upload } from './upload.js';
 import type { UploadJournal } from './upload-journal.js';
@@ -55,7 +54,6 @@ export class S3Store implements BlobStore {
   readonly #parts: S3StoreParts;
   readonly #turns = new Turns(S3_LIMITS.allPartsAtOnce);
   readonly #buffers = new Buffers();
-  readonly #fetching = new Locks();
   readonly #open = new Set<S3Upload>();
   /** Files that the engine has: they stay. By view. */
   readonly #views = new Map<string, () => void>();
@@ -137,7 +135,7 @@ export class S3Store implements BlobStore {
     return this.#reader.read(sha256, range);
   }
 
-  place(sha256: string, fileName: string): Promise<Placed | null> {
+  async place(sha256: string, fileName: string): Promise<Placed> {
     return this.#placed(`${sha256}/${fileName}`, [sha256], () => this.#cache.place(sha256, fileName));
   }
 
@@ -146,9 +144,9 @@ export class S3Store implements BlobStore {
     this.#letGo(`${sha256}/${fileName}`);
   }
 
-  placeAll(id: string, files: readonly PlacedFile[]): Promise<Placed | null> {
-    const blobs = new Set(files.map(({ sha256 }) => sha256));
-    return this.#placed(id, [...blobs], () => this.#cache.placeAll(id, files));
+  placeAll(id: string, files: readonly PlacedFile[]): Promise<Placed> {
+    const blobs = files.map(({ sha256 }) => sha256);
+    return this.#placed(id, blobs, () => this.#cache.placeAll(id, files));
   }
 
   async leaveAll(id: string): Promise<void> {
@@ -156,71 +154,32 @@ export class S3Store implements BlobStore {
     this.#letGo(id);
   }
 
-  /** Brings all of them into the cache, where they stay until that view is left. Null: they do not fit. */
-  async #placed(view: string, blobs: readonly string[], place: () => Promise<Placed | null>): Promise<Placed | null> {
-    const releases: (() => void)[] = [];
-    const release = (): void => {
-      for (const one of releases) one();
+  /** As files where all are whole in the cache, where they stay until that view is left: that is faster. */
+  async #placed(view: string, blobs: readonly string[], place: () => Promise<Placed | null>): Promise<Placed> {
+    for (const sha256 of new Set(blobs)) await this.#parts.remote.lengthOf(checked(sha256));
+    const source: ContentSource = {
+      read: (file, begin, target, signal) => this.#reader.fill(blobs[file]!, begin, target, signal),
     };
-    try {
-      for (const sha256 of blobs) {
-        const lengthBytes = await this.#parts.remote.lengthOf(checked(sha256));
-        const isHere = await this.#fetching.run(sha256, async () => {
-          if (!this.#room.has(sha256) && !(await this.#materialise(sha256, lengthBytes))) return false;
-          releases.push(this.#room.use(sha256));
-          return true;
-        });
-        if (!isHere) break;
-      }
-      const placed = releases.length < blobs.length ? null : await this.#placeHere(blobs, place);
-      if (placed === null) release();
-      else {
-        this.#letGo(view);
-        this.#views.set(view, release);
-      }
-      return placed;
-    } catch (error) {
-      release();
+    if (!blobs.every((sha256) => this.#room.has(sha256))) return { output: view, source };
+    const releases = blobs.map((sha256) => this.#room.use(sha256));
+    const placed = await place().catch((error: unknown) => {
+      if (isLost(error)) return null;
       throw error;
-    }
-  }
-
-  async #placeHere(blobs: readonly string[], place: () => Promise<Placed | null>): Promise<Placed | null> {
-    try {
-      return await place();
-    } catch (error) {
-      if (!isLost(error)) throw error;
-      // The copy of one is not what it was: the next time it is fetched.
-      for (const sha256 of blobs) await this.#reader.drop(sha256);
-      return null;
-    }
+    });
+    this.#letGo(view);
+    this.#views.set(view, () => {
+      for (const release of releases) release();
+    });
+    if (placed !== null) return placed;
+    // The copy of one is not what it was.
+    this.#letGo(view);
+    for (const sha256 of blobs) await this.#reader.drop(sha256);
+    return { output: view, source };
   }
 
   #letGo(view: string): void {
     this.#views.get(view)?.();
     this.#views.delete(view);
-  }
-
-  /** The whole blob comes into the cache. False: it does not fit. */
-  async #materialise(sha256: string, lengthBytes: number): Promise<boolean> {
-    if (!(await this.#room.make(lengthBytes))) return false;
-    const spool = await this.#cache.create({ lengthBytes, piecesFromBytes: Number.POSITIVE_INFINITY });
-    try {
-      for (const chunk of await this.#parts.remote.chunks(sha256, lengthBytes, 0, lengthBytes)) {
-        for await (const slice of this.#reader.readChunks(sha256, lengthBytes, chunk.begin, chunk.end))
-          await spool.write(Buffer.from(slice));
-        await this.#parts.chunks.forget(keyOf(chunk));
-      }
-      if ((await spool.finish()).sha256 !== sha256) throw new HaulError('BAD_DATA', `the blob ${sha256} was changed`);
-      await this.#cache.commit(spool, null);
-      this.#keep(sha256, lengthBytes);
-      return true;
-    } catch (error) {
-      if (HaulError.is(error) && error.code === 'NO_SPACE') return false;
-      throw error;
-    } finally {
-      await spool.abort();
-    }
   }
 
   async pieces(sha256: string): Promise<PieceRecord | null> {
