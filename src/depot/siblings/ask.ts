@@ -17,6 +17,8 @@ export interface Said {
   readonly lengthBytes: number;
 }
 
+const STALE = new Error('the connection was closed before the question came');
+
 export class Connections {
   readonly #times: SiblingTimes;
   readonly #plain: http.Agent;
@@ -35,18 +37,35 @@ export class Connections {
   }
 
   /** @param isWhole the body of a 200 has to fill `into`. @throws Error: it is away, silent, slow, or says nonsense */
-  ask({ url, method, headers, into, signal }: Question, isWhole: boolean): Promise<Said> {
+  async ask(question: Question, isWhole: boolean): Promise<Said> {
+    try {
+      return await this.#ask(question, isWhole);
+    } catch (error) {
+      // A connection that the other side was just closing, as nothing had been asked on it for a while.
+      if (error !== STALE) throw error;
+      return this.#ask(question, isWhole);
+    }
+  }
+
+  #ask({ url, method, headers, into, signal }: Question, isWhole: boolean): Promise<Said> {
     const isSecure = url.protocol === 'https:';
     return new Promise((resolve, reject) => {
       const options = { method, headers, signal, agent: isSecure ? this.#secure : this.#plain };
       const asking = (isSecure ? https : http).request(url, options as http.RequestOptions);
       const clock = new Clock(asking, this.#times);
-      asking.on('information', () => clock.sign());
+      let hasSaid = false;
+      asking.on('information', () => {
+        hasSaid = true;
+        clock.sign();
+      });
       asking.on('response', (answer) => {
+        hasSaid = true;
         clock.answered(into.length);
         takeBody(answer, { into, isWhole: isWhole && method === 'GET', clock }, resolve, reject);
       });
-      asking.on('error', reject);
+      asking.on('error', (error: NodeJS.ErrnoException) => {
+        reject(error.code === 'ECONNRESET' && asking.reusedSocket && !hasSaid ? STALE : error);
+      });
       asking.on('close', () => {
         clock.stop();
         reject(new Error('the connection ended'));

@@ -1,7 +1,7 @@
 /** Depots of one store on S3 and one catalogue in PostgreSQL, and what they fetch from the store, counted. */
 import { createHash } from 'node:crypto';
+import net from 'node:net';
 import { join } from 'node:path';
-import { freePort } from '../../../lab/ports.js';
 import type { S3Server } from '../../../lab/s3-server.js';
 import type { Scope } from '../../../lab/scope.js';
 import { startDepot } from '../../../src/depot/depot.js';
@@ -20,8 +20,8 @@ export interface Family {
   readonly depots: readonly Depot[];
   /** Before the bucket: what goes through it is counted. */
   readonly proxy: FaultProxy;
-  /** Of all that are named, whether they were started or not. */
-  readonly ports: readonly number[];
+  /** By which they know each other, of all that are named, whether they were started or not. */
+  readonly addresses: readonly Address[];
   /** What is in the bucket about the store. */
   mark(): Promise<string>;
   /** Of depots that are started later. */
@@ -43,14 +43,14 @@ export async function openFamily(scope: Scope, options: FamilyOptions): Promise<
   const { server, catalogue, bytes, count, more = () => ({}) } = options;
   const proxy = await startFaultProxy(scope, server.endpoint);
   const store = `s3://${server.bucket}/family?endpoint=${proxy.endpoint}`;
-  const ports: number[] = [];
-  for (let index = 0; index < Math.max(3, count); index++) ports.push(await freePort('127.0.0.1'));
-  const otherDepots = ports.map((port) => `http://127.0.0.1:${port}`);
+  const addresses = [await openAddress(scope), await openAddress(scope), await openAddress(scope)];
+  const otherDepots = addresses.map(({ port }) => `http://127.0.0.1:${port}`);
   const start = async (index: number, other: Partial<DepotOptions> = {}): Promise<Depot> => {
     const common = { catalogue, store, tokenLines: `${SECRET} read,write,delete`, anonymous: 'none' } as const;
     const data = join(await quickFolder(scope), 'data');
-    const own = { data, httpPort: ports[index]!, otherDepots, engine: { port: 0 } };
+    const own = { data, httpPort: 0, otherDepots, engine: { port: 0 } };
     const depot = await startDepot({ ...common, ...own, ...other });
+    addresses[index]!.leadsTo = depot.port;
     scope.defer(() => depot.close(0));
     return depot;
   };
@@ -64,7 +64,39 @@ export async function openFamily(scope: Scope, options: FamilyOptions): Promise<
     return String(await objects.ask('depot.json').finally(() => objects.close()));
   };
   proxy.sentBytes = 0;
-  return { depots, proxy, ports, start, mark };
+  return { depots, proxy, addresses, start, mark };
+}
+
+/** A port that is known before its depot is there, and that nobody else takes meanwhile. */
+export interface Address {
+  readonly port: number;
+  leadsTo: number | null;
+}
+
+async function openAddress(scope: Scope): Promise<Address> {
+  const server = net.createServer((socket) => {
+    const { leadsTo } = address;
+    socket.on('error', () => {});
+    if (leadsTo === null) {
+      socket.destroy();
+      return;
+    }
+    const onward = net.connect({ host: '127.0.0.1', port: leadsTo, allowHalfOpen: false });
+    onward.on('error', () => socket.destroy());
+    onward.on('close', () => socket.destroy());
+    socket.on('close', () => onward.destroy());
+    socket.pipe(onward).pipe(socket);
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  const sockets = new Set<net.Socket>();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  scope.defer(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const address: Address = { port: (server.address() as net.AddressInfo).port, leadsTo: null };
+  return address;
 }
 
 /** SHA-256 of what it gives, or the status. */
