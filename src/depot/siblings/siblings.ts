@@ -5,6 +5,7 @@
  * answer is that nobody has it: the store is there for that.
  */
 import { createHash, randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import type { Log } from '../../log.js';
 import type { BlobPart, PartSource } from '../store/port.js';
 import { Connections } from './ask.js';
@@ -52,9 +53,8 @@ export class Siblings implements PartSource {
   readonly #connections: Connections;
   readonly #closing = new AbortController();
   #timer: NodeJS.Timeout | undefined;
-  /** Resolves when all were looked for once. */
-  readonly #first: Promise<void>;
-  #looked!: () => void;
+  /** Resolves when all were looked for once, after the start. */
+  #first: Promise<void> = Promise.resolve();
   #hurriedMs = Number.NEGATIVE_INFINITY;
   /** Chunks that were not what they were given for. */
   lies = 0;
@@ -66,14 +66,13 @@ export class Siblings implements PartSource {
     const never = Number.NEGATIVE_INFINITY;
     const away = { id: null, isLooking: false, lookedMs: never, awayUntilMs: never, failures: 0 };
     this.#siblings = options.urls.map((url) => ({ url, ...away }));
-    this.#first = new Promise((resolve) => {
-      this.#looked = resolve;
-    });
+    // As many questions listen to it as are asked at once.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   /** They can ask us, too. */
   start(): void {
-    void this.#look(0).then(this.#looked);
+    this.#first = this.#look(0);
     this.#timer = setInterval(() => void this.#look(this.#times.lookMs / 2), this.#times.lookMs).unref();
   }
 
@@ -97,7 +96,6 @@ export class Siblings implements PartSource {
 
   close(): void {
     clearInterval(this.#timer);
-    this.#looked();
     this.#closing.abort();
     this.#connections.close();
   }
@@ -232,7 +230,7 @@ export class Siblings implements PartSource {
     const nonce = randomBytes(NONCE_DIGITS / 2).toString('hex');
     const into = Buffer.alloc(this.#times.answerBytes);
     const url = new URL(`${base}/siblings/hello?nonce=${nonce}`);
-    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#times.silenceMs)]);
+    const { signal } = this.#closing;
     try {
       const asked = { url, method: 'GET', headers: {}, into, signal } as const;
       const { status, lengthBytes } = await this.#connections.ask(asked, false);
