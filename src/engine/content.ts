@@ -17,9 +17,10 @@ import type { Storage, StorageKind } from '../storage/port.js';
 import { type Claim, loadResume, type ResumeVerdict, removePartFile, saveResume } from '../storage/resume.js';
 import { stampFiles } from '../storage/stamp-files.js';
 import { syncData } from '../storage/sync-data.js';
-import type { CheckOptions, Content, MoveRequest, Place } from '../torrent/content.js';
+import type { CheckOptions, Content, ContentOf, MoveRequest, Place } from '../torrent/content.js';
 import type { FileStamp } from '../work/file-stamp.js';
 import type { WorkPool } from '../work/port.js';
+import { SourceContent } from './source-content.js';
 
 /** What the contents of an engine share. */
 export interface Disks {
@@ -36,6 +37,11 @@ export type OpenStorage = (
   forWriting: boolean,
   selection: Selection | null,
 ) => Promise<Storage>;
+
+export function contentOf(disks: Disks, ...[metainfo, output, selection, source]: Parameters<ContentOf>): Content {
+  if (source !== undefined) return new SourceContent(metainfo, source, disks.memory);
+  return new DiskContent(disks, metainfo, output, selection);
+}
 
 export class DiskContent implements Content {
   readonly #disks: Disks;

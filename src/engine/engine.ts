@@ -47,7 +47,7 @@ import { TorrentHandle } from '../torrent/handle.js';
 import { LiveTorrent } from '../torrent/torrent.js';
 import { makePeerId } from '../wire/handshake.js';
 import type { WorkPool } from '../work/port.js';
-import { DiskContent, type Disks } from './content.js';
+import { contentOf, type Disks } from './content.js';
 import { EngineDialler } from './dialler.js';
 import { Dormant, infoHashKey } from './dormant.js';
 import { makeEnvironment, type SharedEnvironment } from './environment.js';
@@ -55,7 +55,6 @@ import type { EngineInternals } from './internals.js';
 import { alreadyThere, Magnets } from './magnets.js';
 import { Network } from './network.js';
 import { makeEnginePool, roomOf } from './pool.js';
-import { SourceContent } from './source-content.js';
 import { sumTransfers, type Transfers } from './transfers.js';
 import { Visits } from './visits.js';
 
@@ -255,10 +254,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   /** What torrents need of their engine. */
   readonly #host: HandleHost = {
     begin: (handle, session) => this.#begin(handle.metainfo, session, this.#environment(handle.throttles)),
-    contentOf: (metainfo, output, selection, source) =>
-      source === undefined
-        ? new DiskContent(this.#disks, metainfo, output, selection)
-        : new SourceContent(metainfo, source, this.#disks.memory),
+    contentOf: (...asked) => contentOf(this.#disks, ...asked),
     setLimits: (throttles, rates) => this.#limits.set(throttles, rates),
     onDone: (handle) => emitTo(this, 'done', handle),
     onEnded: (handle) => {

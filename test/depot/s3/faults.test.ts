@@ -309,7 +309,7 @@ test('bytes that are not those that were announced are put under what they are',
   }
 });
 
-test('a blob longer than the cache is read in chunks through it, each fetched once, and seeded in short ones', async (t) => {
+test('a blob longer than the cache is read in chunks, each fetched once, and seeded in short ones', async (t) => {
   const scene = await open(t, { cacheBytes: 64 * MIB });
   if (scene === null) return;
   const length = 72 * MIB + 1;
