@@ -80,6 +80,7 @@ class Clock {
   readonly #asking: ClientRequest;
   readonly times: SiblingTimes;
   #silence: NodeJS.Timeout | undefined;
+  #signs = 0;
   #end: NodeJS.Timeout | undefined;
 
   constructor(asking: ClientRequest, times: SiblingTimes) {
@@ -90,8 +91,17 @@ class Clock {
   }
 
   sign(): void {
+    this.#signs++;
     clearTimeout(this.#silence);
-    this.#silence = this.#after(this.times.silenceMs, 'it is silent');
+    this.#silence = setTimeout(() => this.#suspect(this.#signs), this.times.silenceMs);
+  }
+
+  /** It may be this process that had no time: what has come meanwhile is read first. */
+  #suspect(signs: number): void {
+    const look = (): void => {
+      if (signs === this.#signs) this.#asking.destroy(new Error('it is silent'));
+    };
+    setImmediate(() => setImmediate(look));
   }
 
   answered(lengthBytes: number): void {

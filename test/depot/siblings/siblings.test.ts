@@ -15,8 +15,9 @@ const ID = 'a'.repeat(32);
 const OWN_ID = 'b'.repeat(32);
 const BYTES = Buffer.from('bytes of the blob');
 const DEADLINE_MS = 20_000;
-/** Silence is short, all else long. */
-const TIMES = { silenceMs: 300, waitMs: 60_000, awayMs: 60_000 };
+/** What is waited for is not long, all else is. */
+const TIMES = { silenceMs: 2_000, waitMs: 60_000, awayMs: 60_000 };
+const SIGN_MS = 100;
 
 type Answer = (response: ServerResponse) => void;
 
@@ -57,6 +58,7 @@ function open(t: TestContext, urls: readonly string[], log: string[] = []): Sibl
 
 /** One that the other depot has to bring. */
 async function foreignPart(siblings: Siblings): Promise<BlobPart> {
+  await until('the other is known', DEADLINE_MS, () => siblings.count === 1);
   for (let k = 0; ; k++) {
     const part = { sha256: k.toString(16).padStart(64, '0'), begin: 0, end: BYTES.length };
     if (!(await siblings.isOurs(part))) return part;
@@ -88,10 +90,10 @@ test('who waits for S3 and says so is waited for, past the time of silence', asy
   const fake = await startFake(openScope(t), (response) => {
     let signs = 0;
     const timer = setInterval(() => {
-      if (++signs * 100 <= 3 * TIMES.silenceMs) return response.writeProcessing();
+      if (++signs * SIGN_MS <= 1.5 * TIMES.silenceMs) return response.writeProcessing();
       clearInterval(timer);
       return response.end(BYTES);
-    }, 100);
+    }, SIGN_MS);
   });
   const siblings = open(t, [fake.url]);
   assert.deepEqual(await bring(siblings, await foreignPart(siblings)), BYTES);
