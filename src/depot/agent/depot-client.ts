@@ -6,7 +6,7 @@ import { HaulError } from '../../errors.js';
 import { HttpClient, trusting } from '../../net/http-client.js';
 import { headerText } from '../../net/redirects.js';
 import type { ArtifactRow } from '../catalogue/port.js';
-import { INFO_HEADER, rowOfHead, rowOfInfo } from '../depot-said.js';
+import { INFO_HEADER, prepareToRead, rowOfHead, rowOfInfo } from '../depot-said.js';
 import { encodePath } from '../http/target.js';
 import { spaceOf } from '../names.js';
 import type { ByteRange } from '../store/port.js';
@@ -71,6 +71,7 @@ export class DepotClient implements DepotPort {
 
   /** Asks whether it is well. */
   warmUp(): void {
+    prepareToRead();
     this.openOne();
     this.look('question', AGENT_LIMITS.answerMs).catch(nothing);
   }

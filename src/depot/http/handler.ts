@@ -12,7 +12,7 @@ import { checkHost, checkSameSite, corsHeaders, type GuardRules, preflightHeader
 import { Guesses } from './guesses.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { Problem, problemOf } from './problems.js';
-import { queryOf } from './query.js';
+import { prepareQuery, queryOf } from './query.js';
 import type { Answer, Exchange, Guess, Method, Route, Slices } from './route.js';
 import { Router } from './router.js';
 import { shownPath } from './shown-path.js';
@@ -98,6 +98,7 @@ export class Handler {
   constructor(options: HandlerOptions) {
     this.#options = options;
     this.#router = new Router(options.routes);
+    for (const { operations } of options.routes) Object.values(operations).forEach(prepareQuery);
     this.#answers = new Answers(options.now);
     this.#guesses = new Guesses(options.now);
   }
