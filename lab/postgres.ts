@@ -24,22 +24,29 @@ export function postgresPrograms(): string | null {
 export class PostgresServer {
   /** Holds the data and the socket. */
   readonly folder: string;
+  readonly port: number;
   readonly #scope: Scope;
   #child: Child | null = null;
 
-  private constructor(scope: Scope, folder: string) {
+  private constructor(scope: Scope, folder: string, port: number) {
     this.#scope = scope;
     this.folder = folder;
+    this.port = port;
   }
 
-  /** Makes a cluster and starts it; both end with the scope. @param parent of its folder; else it is in memory */
-  static async start(scope: Scope, settings: readonly string[] = [], parent?: string): Promise<PostgresServer> {
+  /**
+   * Makes a cluster and starts it; both end with the scope.
+   * @param parent of its folder; else it is in memory. @param port of TCP too, where settings make it listen
+   */
+  static async start(
+    scope: Scope,
+    settings: readonly string[] = [],
+    parent?: string,
+    port = PORT,
+  ): Promise<PostgresServer> {
     const folder = await tempFolder(scope, parent ?? (existsSync('/dev/shm') ? '/dev/shm' : undefined));
-    const server = new PostgresServer(scope, folder);
-    if (process.getuid?.() === 0) {
-      const [uid, gid] = await idsOf(scope);
-      chownSync(folder, uid, gid);
-    }
+    const server = new PostgresServer(scope, folder, port);
+    await server.#own(folder);
     chmodSync(folder, 0o755);
     await run(
       scope,
@@ -49,6 +56,39 @@ export class PostgresServer {
     writeFileSync(path.join(server.data, 'pg_hba.conf'), 'local all guarded scram-sha-256\nlocal all all trust\n');
     await server.restart(settings);
     return server;
+  }
+
+  /** A hot standby of this one, by pg_basebackup and streaming. */
+  async standby(settings: readonly string[] = []): Promise<PostgresServer> {
+    const folder = await tempFolder(this.#scope, path.dirname(this.folder));
+    const other = new PostgresServer(this.#scope, folder, this.port);
+    await other.#own(folder);
+    chmodSync(folder, 0o755);
+    const from = ['-h', this.folder, '-p', String(this.port), '-U', 'haul'];
+    await run(this.#scope, ...asUser(['pg_basebackup', ...from, '-D', other.data, '-R', '-X', 'stream', '-c', 'fast']));
+    await other.restart(settings);
+    return other;
+  }
+
+  /** Runs a program of PostgreSQL's as this server's user, at this server. @returns its last lines */
+  run(name: string, ...args: string[]): Promise<string> {
+    const at = ['-h', this.folder, '-p', String(this.port), '-U', 'haul'];
+    return run(this.#scope, ...asUser([name, ...at, ...args]));
+  }
+
+  /** Makes a file or folder the server's, whoever we are. */
+  async #own(place: string): Promise<void> {
+    if (process.getuid?.() !== 0) return;
+    const [uid, gid] = await idsOf(this.#scope);
+    chownSync(place, uid, gid);
+  }
+
+  /** @returns path of a file that only the server reads */
+  async write(name: string, content: string): Promise<string> {
+    const file = path.join(this.folder, name);
+    writeFileSync(file, content, { mode: 0o600 });
+    await this.#own(file);
+    return file;
   }
 
   get data(): string {
@@ -61,7 +101,9 @@ export class PostgresServer {
 
   /** @param query "schema=a&…" */
   url(query = '', { user = 'haul', database = 'postgres', folder = this.folder } = {}): string {
-    return `postgres:///${database}?host=${encodeURIComponent(folder)}&user=${user}${query === '' ? '' : `&${query}`}`;
+    const port = this.port === PORT ? '' : `&port=${this.port}`;
+    const more = `${port}${query === '' ? '' : `&${query}`}`;
+    return `postgres:///${database}?host=${encodeURIComponent(folder)}&user=${user}${more}`;
   }
 
   /** Of a server that is not running. */
@@ -76,13 +118,13 @@ export class PostgresServer {
       ...settings,
     ].flatMap((word) => ['-c', word]);
     const start = (): Child =>
-      startChild(this.#scope, ...asUser(['postgres', '-D', this.data, '-p', String(PORT), ...words]));
+      startChild(this.#scope, ...asUser(['postgres', '-D', this.data, '-p', String(this.port), ...words]));
     this.#child = start();
     // Else it would wait for its clients.
     this.#scope.defer(() => this.signal('SIGINT'));
     await until('PostgreSQL takes connections', START_MS, async () => {
       const child = this.#child!;
-      if (!(await hasEnded(child))) return isReady(this.#scope, this.folder);
+      if (!(await hasEnded(child))) return isReady(this.#scope, this.folder, this.port);
       // One that was killed a moment ago leaves processes that end by themselves.
       if (!/still in use|already exists|already in use/.test(child.tail()))
         throw new Error(`PostgreSQL ended\n${child.tail()}`);
@@ -135,8 +177,8 @@ function hasEnded(child: Child): Promise<boolean> {
   return Promise.race([child.exited.then(() => true), now]);
 }
 
-function isReady(scope: Scope, folder: string): Promise<boolean> {
-  const args = ['-q', '-h', folder, '-p', String(PORT), '-U', 'haul', '-d', 'postgres'];
+function isReady(scope: Scope, folder: string, port: number): Promise<boolean> {
+  const args = ['-q', '-h', folder, '-p', String(port), '-U', 'haul', '-d', 'postgres'];
   return run(scope, program('pg_isready'), args).then(
     () => true,
     () => false,

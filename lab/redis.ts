@@ -6,7 +6,8 @@ import { Scope } from './scope.js';
 import { tempFolder } from './temp.js';
 import { until } from './wait.js';
 
-export const REDIS = '/usr/bin/redis-server';
+/** Or what speaks as it does: Valkey. */
+export const REDIS: string = process.env.REDIS_SERVER ?? '/usr/bin/redis-server';
 const START_MS = 10_000;
 
 /** The whole command line, changed. */

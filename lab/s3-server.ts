@@ -5,7 +5,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { type Child, startChild } from './child.js';
 import { missingTool } from './clients/client.js';
-import { freePort } from './ports.js';
+import { accepts, freePort } from './ports.js';
 import type { Scope } from './scope.js';
 import { tempFolder } from './temp.js';
 import { until } from './wait.js';
@@ -51,16 +51,27 @@ export async function startAnyS3(scope: Scope): Promise<S3Server | null> {
   return (await missingTool([MOTO])) === null ? startMoto(scope) : null;
 }
 
-/** With one bucket. Ends with the scope. */
-export async function startVersitygw(scope: Scope, port?: number, root?: string): Promise<S3Server> {
+/** With one bucket. Ends with the scope. @param tls files of PEM; else it is plain */
+export async function startVersitygw(
+  scope: Scope,
+  port?: number,
+  root?: string,
+  tls?: { readonly cert: string; readonly key: string },
+): Promise<S3Server> {
   const folder = root ?? (await tempFolder(scope, existsSync('/dev/shm') ? '/dev/shm' : undefined));
   await mkdir(path.join(folder, 'artifacts'), { recursive: true });
-  const address = `127.0.0.1:${port ?? (await freePort('127.0.0.1'))}`;
+  // One that speaks TLS is reached under a name that its certificate does not have, too.
+  const [host, scheme] = tls === undefined ? ['127.0.0.1', 'http'] : ['', 'https'];
+  const bound = port ?? (await freePort('127.0.0.1'));
   const { AWS_ACCESS_KEY_ID: access, AWS_SECRET_ACCESS_KEY: secret } = S3_KEYS;
   const env = { ROOT_ACCESS_KEY: access, ROOT_SECRET_KEY: secret };
-  const child = startChild(scope, VERSITYGW, ['--port', address, '--quiet', '--keep-alive', 'posix', folder], { env });
-  await untilUp(`http://${address}/`, () => child.tail());
-  return server(`http://${address}`, true, child);
+  const words = ['--port', `${host}:${bound}`, '--quiet', '--keep-alive'];
+  if (tls !== undefined) words.push('--cert', tls.cert, '--key', tls.key);
+  const child = startChild(scope, VERSITYGW, [...words, 'posix', folder], { env });
+  const endpoint = `${scheme}://127.0.0.1:${bound}`;
+  if (tls === undefined) await untilUp(`${endpoint}/`, () => child.tail());
+  else await until(`a server of S3 listens\n${child.tail()}`, START_MS, () => accepts('127.0.0.1', bound));
+  return server(endpoint, true, child);
 }
 
 /** Of any keys. With one bucket; ends with the scope. */

@@ -1,6 +1,6 @@
 /** `haul depot`: publishes, tracks, seeds and serves artifacts from one folder, until interrupted. */
 import { Argument, Command, Option } from 'commander';
-import type { AnonymousAccess, Depot, DepotOptions, DepotRequest } from '../depot/api.js';
+import type { AnonymousAccess, Depot, DepotOptions, DepotRequest, DepotStats } from '../depot/api.js';
 import type { Task } from './depot-tasks.js';
 import { formatBytes, formatSeconds, printable } from './format.js';
 import { jsonHelp, PLAIN_PROGRESS, RESOURCE_FIELDS } from './json-help.js';
@@ -55,10 +55,12 @@ interface DepotCliOptions extends CommonOptions, EngineCliOptions {
   readonly udp?: boolean;
   readonly peers?: string;
   /** Milliseconds. */
+  readonly drain: number;
   readonly grace: number;
 }
 
 const GRACE_MS = 30_000;
+const STATS_MS = 1_000;
 const DEFAULT_LISTEN = '127.0.0.1:7070';
 
 /** What may stand behind `depot`; spelt here, as the rest of it is loaded only then. */
@@ -201,6 +203,13 @@ function addKeepOptions(command: Command): Command {
         '(default: $SWARMHAUL_PEERS, which other users of this machine do not see; else each depot for itself)',
     )
     .addOption(
+      value(
+        '--drain <duration>',
+        'how long it goes on when it is stopped, not ready for those who ask, before it takes no more',
+        parseDuration,
+      ).default(0, '0s'),
+    )
+    .addOption(
       value('--grace <duration>', 'how long requests under way may go on when it is stopped', parseDuration).default(
         GRACE_MS,
         '30s',
@@ -233,8 +242,10 @@ async function depot({ output, signal }: Context, options: DepotCliOptions): Pro
     await sayWhere(output, running);
     tuneSoon();
     await delayOrAborted(Number.POSITIVE_INFINITY, signal);
-    const { names, blobBytes, uploadedBytes, requests } = await running.stats();
-    if (requests > 0)
+    running.drain();
+    if (options.drain > 0) await delayOrAborted(options.drain, new AbortController().signal);
+    const { names, blobBytes, uploadedBytes, requests } = await lastStats(running);
+    if (requests !== null && requests > 0)
       output.note(`${requests} requests are under way: they have ${formatSeconds(options.grace / 1000)}`);
     const seconds = (performance.now() - started) / 1000;
     const fields = { names, blobBytes, uploadedBytes, ...resourceFields() };
@@ -244,6 +255,13 @@ async function depot({ output, signal }: Context, options: DepotCliOptions): Pro
     await running.close(0);
   }
   return 'interrupted';
+}
+
+/** What it keeps its names in may be away: requests that are under way must not wait, or suffer, for the figures. */
+async function lastStats(running: Depot): Promise<{ [Name in keyof DepotStats]: DepotStats[Name] | null }> {
+  const late = delayOrAborted(STATS_MS, new AbortController().signal).then(() => null);
+  const known = await Promise.race([running.stats().catch(() => null), late]);
+  return known ?? { names: null, blobs: null, blobBytes: null, requests: null, peers: null, uploadedBytes: null };
 }
 
 /** A URL may hold a password, which others of the machine could read in a command line. */

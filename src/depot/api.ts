@@ -124,6 +124,11 @@ export interface Depot extends AsyncDisposable {
   readonly anonymous: AnonymousAccess;
   /** Figures of now. */
   stats(): Promise<DepotStats>;
+  /**
+   * To be called some seconds before `close`, so that whoever shares out requests goes elsewhere: `/readyz` is 503 from
+   * now on, and answers end their connections. All else goes on.
+   */
+  drain(): void;
   /** Takes nothing new, lets what is under way end for `graceMs` (default 30 s), then ends it. Idempotent. */
   close(graceMs?: number): Promise<void>;
 }

@@ -8,13 +8,14 @@ import type { TrackerService } from '../tracker/service.js';
 import type { SharingState } from '../tracker/shared/sharing.js';
 import type { DepotOptions } from './api.js';
 import type { ArtifactRow, Catalogue } from './catalogue/port.js';
-import type { Artifacts } from './http/inside.js';
+import type { Artifacts, Check } from './http/inside.js';
 import { ClockFile, systemClocks } from './keep/clock-file.js';
 import type { Fullness, KeepRules, Upcoming } from './keep/decide.js';
 import { Keeper, type NameFilter } from './keep/keeper.js';
 import { isUsedElsewhere, tellUse, USE_TOLD_MS } from './keep/shared-use.js';
 import { DepotMetrics } from './metrics.js';
 import type { BlobStore, ByteRange } from './store/port.js';
+import { spaceOf } from './store/room.js';
 
 const DAY_MS = 86_400_000;
 /** It begins above the mark and ends a tenth below: not again with the next artifact. */
@@ -34,6 +35,7 @@ export interface HouseParts {
   /** Null: it is the only one of its store. */
   readonly siblings: { readonly siblings: { readonly count: number; readonly lies: number } } | null;
   readonly folders: { isInUse(name: string): boolean };
+  readonly readiness: () => Promise<readonly Check[]>;
   /** As the routes see it: what goes is told to who listens. */
   readonly artifacts: Artifacts;
 }
@@ -100,7 +102,7 @@ class Readers {
 }
 
 export async function openHouse(parts: HouseParts): Promise<House> {
-  const { options, store, catalogue, engine, tracker, peers, siblings, folders, artifacts } = parts;
+  const { options, store, catalogue, engine, tracker, peers, siblings, folders, artifacts, readiness } = parts;
   const log = options.log ?? (() => {});
   const rules = rulesOf(options);
   const readers = new Readers();
@@ -131,7 +133,8 @@ export async function openHouse(parts: HouseParts): Promise<House> {
   const metrics = new DepotMetrics({
     counts: () => catalogue.counts(),
     storedBytes: () => store.usedBytes,
-    disk: () => store.space(),
+    // Where blobs are elsewhere it holds their cache, and uploads under way.
+    disk: () => (store.elsewhere === undefined ? store.space() : spaceOf(options.data)),
     swarm: () => {
       const { torrents, connections, uploadedBytes } = engine.stats();
       return { torrentsAwake: torrents, peers: connections, uploadedBytes };
@@ -140,6 +143,7 @@ export async function openHouse(parts: HouseParts): Promise<House> {
     sharing: () => peers?.state ?? null,
     elsewhere: () => store.elsewhere?.traffic ?? null,
     siblings: () => siblings?.siblings ?? null,
+    ready: readiness,
     keep: () => ({ removed: keeper.removed, isClockDoubted: keeper.clockDoubt !== null }),
   });
   const isFull = () => rules.ownBytes !== null && store.usedBytes > rules.ownBytes.high;

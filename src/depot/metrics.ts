@@ -7,6 +7,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { SharingState } from '../tracker/shared/sharing.js';
 import type { CatalogueCounts, ExpiryReason } from './catalogue/port.js';
+import type { Check } from './http/inside.js';
 import type { StoreTraffic } from './store/port.js';
 
 const PREFIX = 'haul_depot_';
@@ -34,6 +35,8 @@ export interface DepotFigures {
   elsewhere(): StoreTraffic | null;
   /** Other depots of the store that are there, and wrong chunks that they gave; null: there are none. */
   siblings(): { readonly count: number; readonly lies: number } | null;
+  /** What `/readyz` says of each thing that it stands on. */
+  ready(): Promise<readonly Pick<Check, 'name' | 'isReady'>[]>;
   /** Names that house-keeping removed since the start, and whether it does not believe the clock. */
   keep(): { readonly removed: Readonly<Record<ExpiryReason, number>>; readonly isClockDoubted: boolean } | null;
 }
@@ -73,6 +76,7 @@ export class DepotMetrics {
     this.#swarm(figures, registers);
     this.#shared(figures, registers);
     this.#elsewhere(figures, registers);
+    this.#ready(figures, registers);
     this.#house(figures, registers);
     this.#process(registers);
     this.#loop.enable();
@@ -166,6 +170,20 @@ export class DepotMetrics {
     total(registers, 'wrong_parts_total', 'Wrong bytes that other depots gave, which nobody saw', [], (set) => {
       const siblings = figures.siblings();
       if (siblings !== null) set({}, siblings.lies);
+    });
+  }
+
+  #ready({ ready }: DepotFigures, registers: Registry[]): void {
+    new Gauge({
+      name: `${PREFIX}ready`,
+      help: '1 where what it stands on works, as /readyz has it',
+      labelNames: ['check'],
+      registers,
+      async collect() {
+        const checks = await ready().catch(() => []);
+        this.reset();
+        for (const { name, isReady } of checks) this.set({ check: name }, Number(isReady));
+      },
     });
   }
 

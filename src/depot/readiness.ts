@@ -6,8 +6,11 @@ import type { Catalogue } from './catalogue/port.js';
 import type { Check } from './http/inside.js';
 import { DEPOT_LIMITS } from './limits.js';
 import type { BlobStore } from './store/port.js';
+import { spaceOf } from './store/room.js';
 
 interface Parts {
+  /** Folder of the depot. */
+  readonly data: string;
   readonly store: Pick<BlobStore, 'space' | 'elsewhere'>;
   readonly catalogue: Pick<Catalogue, 'counts' | 'isShared'>;
   readonly engine: Pick<Engine, 'stats'>;
@@ -15,6 +18,8 @@ interface Parts {
   readonly peers: { readonly state: Pick<SharingState, 'trouble'> } | null;
   /** Null: it is the only one of its store. */
   readonly siblings: { readonly siblings: { readonly count: number; readonly missing: number } } | null;
+  /** It was told to stop: whoever shares out requests is to go elsewhere. */
+  readonly isStopping: boolean;
 }
 
 /** Who asks whether we are ready does not wait as long as a request does. */
@@ -39,12 +44,17 @@ async function check(name: string, look: () => Promise<string>): Promise<Check> 
   }
 }
 
-export function readinessOf({ store, catalogue, engine, peers, siblings }: Parts): Promise<readonly Check[]> {
+function fullText(space: { readonly freeBytes: number } | null): string {
+  return space !== null && space.freeBytes < DEPOT_LIMITS.freeBytes ? 'the disk is full' : '';
+}
+
+export function readinessOf(parts: Parts): Promise<readonly Check[]> {
+  const { data, store, catalogue, engine, peers, siblings, isStopping } = parts;
   return Promise.all([
     check(store.elsewhere === undefined ? 'store' : `store ${store.elsewhere.kind}`, async () => {
-      if (store.elsewhere !== undefined) return store.elsewhere.ready();
-      const space = await store.space();
-      return space !== null && space.freeBytes < DEPOT_LIMITS.freeBytes ? 'the disk is full' : '';
+      if (store.elsewhere === undefined) return fullText(await store.space());
+      // What comes from there goes by a cache in the folder.
+      return (await store.elsewhere.ready()) || fullText(await spaceOf(data));
     }),
     check('catalogue', async () => {
       const asked = catalogue.counts().then(
@@ -59,6 +69,7 @@ export function readinessOf({ store, catalogue, engine, peers, siblings }: Parts
     }),
     ...(peers === null ? [] : [sharedPeers(peers.state)]),
     ...(siblings === null ? [] : [otherDepots(siblings.siblings)]),
+    ...(isStopping ? [{ name: 'depot', isReady: false, message: 'it is being stopped' }] : []),
   ]);
 }
 

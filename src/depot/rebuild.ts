@@ -12,6 +12,7 @@ import { fromSystemError, HaulError } from '../errors.js';
 import { forceFolder } from '../storage/force.js';
 import { openLevelCatalogue } from './catalogue/level.js';
 import type { ArtifactRow } from './catalogue/port.js';
+import { rowToJson } from './catalogue/row.js';
 import { fullName } from './names.js';
 import { infoHashIn, notedRow } from './noted-rows.js';
 import type { BlobStat, BlobStore, Sidecar } from './store/port.js';
@@ -55,6 +56,7 @@ export async function rebuildCatalogue(options: RebuildOptions): Promise<Rebuild
   const collected = await collect(options);
   const rows = [...collected.rows.values()];
   const old = typeof catalogue === 'string' ? await writeBeside(catalogue, rows) : await catalogue(rows);
+  await noteWhatIsNew(options.store, collected);
   const { blobs, found, conflicts, faults } = collected;
   return { blobs, names: rows.length, found, conflicts, faults, old };
 }
@@ -90,6 +92,25 @@ async function collect({ store, onProgress, signal, now = Date.now }: RebuildOpt
     onProgress?.(collected.blobs);
   }
   return collected;
+}
+
+/** Beside the blobs, so that the next time gives the same. The catalogue is in its place: what fails here is said. */
+async function noteWhatIsNew(store: BlobStore, { rows, found, conflicts, faults }: Collected): Promise<void> {
+  const note = async (sha256: string, name: string, row: ArtifactRow | null): Promise<void> => {
+    try {
+      await store.note(sha256, name, row === null ? null : rowToJson(row));
+    } catch (error) {
+      if (!HaulError.is(error)) throw error;
+      faults.push(error.message);
+    }
+  };
+  for (const name of found) {
+    const row = rows.get(name)!;
+    await note(row.sha256, name, row);
+  }
+  // A blob that lost its only name is swept with its notes when the depot starts, unless somebody looks at it before.
+  const named = new Set([...rows.values()].map(({ sha256 }) => sha256));
+  for (const { name, otherSha256 } of conflicts) if (named.has(otherSha256)) await note(otherSha256, name, null);
 }
 
 async function sidecarOf(store: BlobStore, { sha256 }: BlobStat, faults: string[]): Promise<Sidecar | null> {

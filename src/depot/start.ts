@@ -166,7 +166,10 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const artifacts = telling(activity.watch(inner.depository), listeners);
   const siblings = openSiblings({ ...inner, secret, urls: others, log });
   opened.add(() => siblings?.siblings.close());
-  const house = await openHouse({ options, ...inner, tracker, peers, siblings, artifacts });
+  let isStopping = false;
+  const told = others.length > 0 ? siblings : null;
+  const readiness = () => readinessOf({ ...inner, data, peers, siblings: told, isStopping });
+  const house = await openHouse({ options, ...inner, tracker, peers, siblings, artifacts, readiness });
   opened.add(() => house.close());
   inner.clock.nowMs = () => house.nowMs();
   const { artifacts: stored } = house;
@@ -184,7 +187,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
     passkeyOf: (token) => (token === null ? null : passkeys.of(token)),
     others,
     listeners,
-    readiness: () => readinessOf({ ...inner, peers, siblings: others.length > 0 ? siblings : null }),
+    readiness,
     metrics: () => house.metrics(),
     status: statusSource({ ...inner, activity, house, tracker, pieceMapOf, requests: () => requests() }),
     artifactBytesMax: options.artifactBytesMax ?? DEPOT_LIMITS.artifactBytes,
@@ -196,23 +199,29 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const server = await openServer(options, inside, house, { host, anonymous, tokens, certificate, routes, activity });
   requests = () => server.underway();
   opened.add(() => server.close(0));
-  const stopDoors = await openDoors(options, server, tracker, certificate !== null);
-  opened.add(stopDoors);
+  const doors = await openDoors(options, server, tracker, certificate !== null);
+  opened.add(doors.close);
   siblings?.siblings.start();
   house.start();
   const { engine } = inner;
   const timer = startTicking({ ...inner, tracker, tokens, certificate, listeners, cache, activity, byPeers });
+  const drain = (): void => {
+    isStopping = true;
+    server.drain();
+    doors.drain();
+  };
   const close = async (graceMs: number): Promise<void> => {
+    drain();
     clearInterval(timer);
     listeners.close();
-    stopDoors();
+    doors.close();
     await server.close(graceMs);
     await opened.close();
   };
   const stats = () => statsOf(inner, tracker, server);
   const url = localUrl(server, certificate !== null);
   const { host: boundHost, port } = server;
-  return running({ url, host: boundHost, port, peerPort: engine.port, anonymous, stats }, close);
+  return running({ url, host: boundHost, port, peerPort: engine.port, anonymous, stats, drain }, close);
 }
 
 /** @param close called once */
@@ -308,13 +317,18 @@ function openServer(options: DepotOptions, inside: Inside, house: House, parts: 
   });
 }
 
+interface Doors {
+  drain(): void;
+  close(): void;
+}
+
 /** Announces straight from the bytes of their connection, and by UDP where that is asked for. */
 async function openDoors(
   options: DepotOptions,
   server: HttpServer,
   tracker: TrackerService,
   isTls: boolean,
-): Promise<() => void> {
+): Promise<Doors> {
   const answer = (query: string, socket: Endpoints): Buffer =>
     tracker.announce(query, socket.remoteAddress ?? '', () => socket.localAddress ?? '');
   const door = isTls ? null : new AnnounceDoor(server.server, { idleTimeoutS: KEEP_ALIVE_S, answer });
@@ -329,10 +343,11 @@ async function openDoors(
     door?.close();
     udp?.close();
   };
+  const drain = (): void => door?.drain();
   try {
     if (options.udp === true)
       udp = await UdpDoor.open({ host, port, service: udpService, secret: randomBytes(16), now: clock });
-    return close;
+    return { drain, close };
   } catch (error) {
     close();
     throw error;

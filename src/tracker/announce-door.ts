@@ -50,6 +50,7 @@ export class AnnounceDoor {
   #length = 0;
   #keptHead = '';
   #lastHead = '';
+  #isDraining = false;
   #isClosed = false;
 
   /** @param server listens already. */
@@ -86,6 +87,11 @@ export class AnnounceDoor {
   tick(): void {
     this.#writeHeads();
     for (const socket of this.#sockets.holders()) if (++socket.silentTicks > this.#options.idleTimeoutS) socket.close();
+  }
+
+  /** Answers from now on end their connections. */
+  drain(): void {
+    this.#isDraining = true;
   }
 
   /** Ends the connections that are still here, and those that come. */
@@ -146,7 +152,7 @@ export class AnnounceDoor {
       const request = readPlainAnnounce(text, at);
       if (request === null) break;
       at = request.end;
-      isLast = request.isLast;
+      isLast = request.isLast || this.#isDraining;
       this.#append(isLast ? this.#lastHead : this.#keptHead, this.#options.answer(request.query, socket));
     }
     const isFull = this.#length >= REPLY_BYTES;

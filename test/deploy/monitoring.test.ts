@@ -23,6 +23,7 @@ async function depotFigures(t: TestContext): Promise<string> {
     sharing: () => ({ trouble: null, written: 1, read: 1, dropped: 1, foreign: 1, waiting: 1 }),
     elsewhere: () => ({ fromStore: 1, fromDepots: 1, toDepots: 1 }),
     siblings: () => ({ count: 1, lies: 1 }),
+    ready: async () => [{ name: 'catalogue', isReady: true }],
     keep: () => ({ removed: { age: 1, idle: 1, watermark: 1 }, isClockDoubted: false }),
   });
   t.after(() => metrics.close());

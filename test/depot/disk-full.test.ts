@@ -1,7 +1,6 @@
 /** A depot on a disk that others fill to the last byte, by HTTP: right status, nothing lost, names go, it starts. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { rmSync, statfsSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { request as ask } from 'node:http';
 import { join } from 'node:path';
@@ -9,26 +8,8 @@ import { test } from 'node:test';
 import { openScope } from '../../lab/scope.js';
 import { Room } from '../../src/depot/store/room.js';
 import { startDepot } from '../../src/index.js';
-import { smallDisk } from '../support/small-disk.js';
+import { fill, smallDisk } from '../support/small-disk.js';
 import { bytesOf, code, KIB, MIB, sha256 } from './depot-kit.js';
-
-/** Whatever is free goes to others, but so much. */
-function fill(disk: string, freeBytes = 0): void {
-  const { bavail, bsize } = statfsSync(disk);
-  const count = Math.floor((bavail * bsize - freeBytes) / (4 * KIB)) + (freeBytes === 0 ? 1000 : 0);
-  const words = [
-    'if=/dev/zero',
-    `of=${join(disk, 'others')}`,
-    'bs=4k',
-    `count=${count}`,
-    'oflag=append',
-    'conv=notrunc',
-  ];
-  try {
-    execFileSync('dd', words, { stdio: 'ignore' });
-  } catch {}
-  if (freeBytes === 0) assert.equal(statfsSync(disk).bavail, 0);
-}
 
 interface Told {
   readonly status: number;

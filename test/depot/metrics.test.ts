@@ -8,6 +8,10 @@ const FIGURES: DepotFigures = {
   disk: async () => ({ freeBytes: 7, totalBytes: 9 }),
   swarm: () => ({ torrentsAwake: 1, peers: 4, uploadedBytes: 11 }),
   tracker: () => ({ peers: 6, announces: 100 }),
+  ready: async () => [
+    { name: 'store s3', isReady: true },
+    { name: 'catalogue', isReady: false },
+  ],
   sharing: () => ({ trouble: null, written: 21, read: 22, dropped: 23, foreign: 24, waiting: 25 }),
   elsewhere: () => ({ fromStore: 31, fromDepots: 32, toDepots: 33 }),
   siblings: () => ({ count: 2, lies: 34 }),
@@ -57,6 +61,8 @@ test('every figure is told, and again at each look', async (t) => {
       ['downloaded_bytes_total{source="http"}', '0'],
       ['removals_total{reason="age"}', '1'],
       ['removals_total{reason="watermark"}', '3'],
+      ['ready{check="store s3"}', '1'],
+      ['ready{check="catalogue"}', '0'],
       ['clock_doubted', '0'],
     ]) {
       assert.equal(values.get(`haul_depot_${name}`), value, name);
@@ -113,6 +119,7 @@ test('a figure that cannot be had is left out, and is no failure of the rest', a
     },
     tracker: () => null,
     sharing: () => null,
+    ready: async () => Promise.reject(new Error('nobody knows')),
     keep: () => null,
   });
   const values = await valuesOf(metrics);

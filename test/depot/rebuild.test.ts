@@ -96,6 +96,9 @@ test('a blob of which nobody knows the name gets one, and is not swept', async (
     assert.notEqual(row.infoHash, null);
     assert.notEqual(await open.depot.torrent(row, 'http://a/announce', 'http://a/b'), null);
   });
+  // Beside the blob it has that name, too.
+  const again = await rebuild(scene);
+  assert.deepEqual([again.found, again.names], [[], report.names]);
 });
 
 test('of two blobs that have one name the later has it, and the other is not lost', async (t) => {

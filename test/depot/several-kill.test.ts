@@ -5,21 +5,17 @@
  *   SEVERAL_KILLS=100 node --test dist/test/depot/several-kill.test.js     more of them; SEVERAL_KILL_SEED: another run
  */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Child, startChild } from '../../lab/child.js';
-import { freePort } from '../../lab/ports.js';
-import { REDIS, type RedisServer, startRedis } from '../../lab/redis.js';
-import { S3_KEYS, type S3Server, startVersitygw, VERSITYGW } from '../../lab/s3-server.js';
-import { openScope, type Scope } from '../../lab/scope.js';
+import { REDIS } from '../../lab/redis.js';
+import { S3_KEYS, VERSITYGW } from '../../lab/s3-server.js';
+import { openScope } from '../../lab/scope.js';
 import { until } from '../../lab/wait.js';
 import { makeRandom } from '../../src/random.js';
-import { haulWith, MAIN } from '../cli/harness.js';
+import { haulWith } from '../cli/harness.js';
 import { requirePrograms, skipUnlessInstalled, skipWithout } from '../support/requirements.js';
-import { bytesOf, KIB } from './depot-kit.js';
+import { ask, Cluster } from './cluster.js';
+import { bytesOf, KIB, sha256 } from './depot-kit.js';
 import { MISSING, postgresKit } from './postgres-kit.js';
-import { quickFolder } from './quick-folder.js';
 
 const SEED = Number(process.env.SEVERAL_KILL_SEED ?? 20_261_128);
 const KILLS = Number(process.env.SEVERAL_KILLS ?? 4);
@@ -27,83 +23,9 @@ const LANES = 4;
 /** A kill comes after so many answers at most. */
 const ANSWERS_MAX = 60;
 const RECOVERY_MS = 5_000;
-const START_MS = 60_000;
-const REQUEST_MS = 20_000;
 const LENGTHS = [0, 5 * KIB, 5 * KIB, 70 * KIB, 300 * KIB, 5000 * KIB];
 
 const kit = postgresKit();
-
-class Cluster {
-  readonly scope: Scope;
-  readonly folder: string;
-  readonly #ports: readonly number[];
-  readonly #depots: (Child | null)[] = [null, null, null];
-  readonly redis: RedisServer;
-  readonly #s3: { readonly port: number; readonly root: string };
-  #gateway: S3Server;
-  readonly catalogue: string = kit.freshUrl();
-
-  private constructor(scope: Scope, folder: string, ports: readonly number[], redis: RedisServer, gateway: S3Server) {
-    this.scope = scope;
-    this.folder = folder;
-    this.#ports = ports.slice(0, 3);
-    this.redis = redis;
-    this.#s3 = { port: ports[3]!, root: join(folder, 's3') };
-    this.#gateway = gateway;
-  }
-
-  static async open(scope: Scope): Promise<Cluster> {
-    const folder = await quickFolder(scope);
-    const ports: number[] = [];
-    for (let k = 0; k < 4; k++) ports.push(await freePort('127.0.0.1'));
-    const gateway = await startVersitygw(scope, ports[3]!, join(folder, 's3'));
-    const cluster = new Cluster(scope, folder, ports, await startRedis(scope), gateway);
-    for (let depot = 0; depot < 3; depot++) await cluster.start(depot);
-    return cluster;
-  }
-
-  url(depot: number): string {
-    return `http://127.0.0.1:${this.#ports[depot]}`;
-  }
-
-  words(depot: number): string[] {
-    const data = join(this.folder, `depot-${depot}`);
-    return ['--data', data, '--store', this.#gateway.url('several'), '--catalogue', this.catalogue];
-  }
-
-  async start(depot: number): Promise<void> {
-    const more = ['--peers', this.redis.url, '--http', `127.0.0.1:${this.#ports[depot]}`, '--port', '0', '--json'];
-    const words = [MAIN, 'depot', ...this.words(depot), ...more];
-    const child = startChild(this.scope, process.execPath, words, { env: S3_KEYS });
-    this.#depots[depot] = child;
-    await child.line('it listens', START_MS, (line) => line.includes('"listening"'));
-  }
-
-  async stop(depot: number, signal: NodeJS.Signals): Promise<void> {
-    const child = this.#depots[depot]!;
-    process.kill(child.pid, signal);
-    await child.exited;
-  }
-
-  /** What is killed and comes back, in turn. */
-  async kill(turn: number, pick: (count: number) => number): Promise<void> {
-    if (turn % 4 === 0) {
-      const depot = pick(3);
-      await this.stop(depot, 'SIGKILL');
-      await this.start(depot);
-    } else if (turn % 4 === 1) {
-      await kit.server.kill();
-      await kit.server.restart();
-    } else if (turn % 4 === 2) {
-      await this.#gateway.kill();
-      this.#gateway = await startVersitygw(this.scope, this.#s3.port, this.#s3.root);
-    } else {
-      process.kill(this.redis.pid, 'SIGKILL');
-      await this.redis.stop();
-      await this.redis.start();
-    }
-  }
-}
 
 class Load {
   readonly acknowledged = new Map<string, string>();
@@ -136,7 +58,7 @@ class Load {
     for (let depot = this.#pick(3); !this.isStopped; depot = (depot + 1) % 3) {
       const status = await ask(`${this.#cluster.url(depot)}/artifacts/${name}`, { method: 'PUT', body: bytes });
       if (status?.status === 201 || status?.status === 200) {
-        this.acknowledged.set(name, digestOf(bytes));
+        this.acknowledged.set(name, sha256(bytes));
         return;
       }
       this.refused++;
@@ -154,23 +76,9 @@ class Load {
     const answer = await ask(`${this.#cluster.url(depot)}/artifacts/${name}`);
     if (answer === null || answer.status >= 500) return false;
     assert.equal(answer.status, 200, `${name}: ${answer.bytes.toString()}`);
-    assert.equal(digestOf(answer.bytes), this.acknowledged.get(name), name);
+    assert.equal(sha256(answer.bytes), this.acknowledged.get(name), name);
     this.fetched++;
     return true;
-  }
-}
-
-function digestOf(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
-}
-
-/** Null: no whole answer came. */
-async function ask(url: string, init: RequestInit = {}): Promise<{ status: number; bytes: Buffer } | null> {
-  try {
-    const answer = await fetch(url, { ...init, signal: AbortSignal.timeout(REQUEST_MS) });
-    return { status: answer.status, bytes: Buffer.from(await answer.arrayBuffer()) };
-  } catch {
-    return null;
   }
 }
 
@@ -179,7 +87,7 @@ test('three depots and their servers, killed at any moment, lose nothing that wa
   if (await skipUnlessInstalled(t, [VERSITYGW])) return;
   const random = makeRandom(SEED);
   const pick = (count: number): number => Math.floor(random() * count);
-  const cluster = await Cluster.open(openScope(t));
+  const cluster = await Cluster.open(openScope(t), kit);
   const load = new Load(cluster, pick);
   const lanes = Array.from({ length: LANES }, () => load.lane());
   const broken = Promise.all(lanes);
@@ -209,5 +117,5 @@ test('three depots and their servers, killed at any moment, lose nothing that wa
   await cluster.start(0);
   await cluster.stop(0, 'SIGTERM');
   const checked = await haulWith(S3_KEYS, 'depot', 'check', ...cluster.words(0));
-  assert.equal(checked.exitCode, 0, checked.stdout);
+  assert.equal(checked.exitCode, 0, `${checked.stdout}${checked.stderr}`);
 });

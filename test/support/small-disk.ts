@@ -1,11 +1,15 @@
 /** A file system of a size that a test says. */
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { statfsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Scope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
 import { skipWithout } from './requirements.js';
+
+const BLOCK_BYTES = 4096;
 
 /**
  * @param options of mount(8) for tmpfs, as 'size=1m'
@@ -22,4 +26,22 @@ export async function smallDisk(t: TestContext, scope: Scope, options: string): 
   }
   scope.defer(() => void execFileSync('umount', ['-l', mount]));
   return mount;
+}
+
+/** Whatever is free goes to others, but so much. */
+export function fill(disk: string, freeBytes = 0): void {
+  const { bavail, bsize } = statfsSync(disk);
+  const count = Math.floor((bavail * bsize - freeBytes) / BLOCK_BYTES) + (freeBytes === 0 ? 1000 : 0);
+  const words = [
+    'if=/dev/zero',
+    `of=${path.join(disk, 'others')}`,
+    `bs=${BLOCK_BYTES}`,
+    `count=${count}`,
+    'oflag=append',
+    'conv=notrunc',
+  ];
+  try {
+    execFileSync('dd', words, { stdio: 'ignore' });
+  } catch {}
+  if (freeBytes === 0) assert.equal(statfsSync(disk).bavail, 0);
 }

@@ -32,11 +32,14 @@ export interface HttpServer {
   readonly port: number;
   /** Requests under way. */
   underway(): number;
+  /** Answers from now on end their connections; more are taken. */
+  drain(): void;
   /** Takes no more connections, waits for what is under way for so long, then ends it. */
   close(graceMs: number): Promise<void>;
 }
 
 const SWEEP_MS = 1_000;
+const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** @throws HaulError PORT_IN_USE, NO_PERMISSION, IO */
 export async function startServer(options: ServerOptions): Promise<HttpServer> {
@@ -67,6 +70,7 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
     host: bound.address,
     port: bound.port,
     underway: () => handler.underway,
+    drain: () => handler.stop(),
     close: (graceMs) => {
       closing ??= close(graceMs);
       return closing;
@@ -78,7 +82,8 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
 function withinGrace(closed: Promise<void>, graceMs: number, server: Server): Promise<void> {
   return new Promise((resolve) => {
     const sweep = setInterval(() => server.closeIdleConnections(), 50);
-    const timer = setTimeout(end, graceMs);
+    // For ever is no number of a timer, which would take it for no time at all.
+    const timer = graceMs > TIMER_MAX_MS ? undefined : setTimeout(end, graceMs);
     function end(): void {
       clearTimeout(timer);
       clearInterval(sweep);

@@ -1,5 +1,6 @@
 /** What Redis, or the way to it, has to say when something does not work: one line for people, nothing secret in it. */
 import { type ErrorCode, HaulError } from '../../errors.js';
+import { tlsTroubleOf } from '../../net/tls-trouble.js';
 
 interface Kind {
   readonly code: ErrorCode;
@@ -55,8 +56,8 @@ export function troubleOf(error: unknown): HaulError {
   if (kind !== undefined) return new HaulError(kind.code, kind.text);
   const { code, name } = error as { readonly code?: unknown; readonly name?: unknown };
   if (typeof code === 'string' && SYSTEM[code] !== undefined) return new HaulError('NETWORK', SYSTEM[code]);
-  if (typeof code === 'string' && /^(?:ERR_TLS|CERT|DEPTH|SELF|UNABLE|ERR_SSL|EPROTO)/.test(code))
-    return new HaulError('NETWORK', `TLS fails there (${code})`);
+  const tls = tlsTroubleOf(error);
+  if (tls !== null) return new HaulError('NETWORK', tls);
   if (name === 'ConnectionTimeoutError') return new HaulError('TIMEOUT', 'it does not answer');
   if (/^[A-Z]+ /.test(messageOf(error))) return new HaulError('IO', 'it refuses a command that is needed');
   return new HaulError('NETWORK', 'the connection failed, or it does not speak as Redis does');

@@ -5,12 +5,14 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { HaulError } from '../../../errors.js';
+import { tlsTroubleOf } from '../../../net/tls-trouble.js';
 import type { Pg, PgClient, PgPool, PgResult } from './driver.js';
 import {
   Again,
   fromPgError,
   isOutcomeUnknown,
   isRefusedParameter,
+  isUnreadFile,
   OutcomeUnknown,
   PgFailure,
   sqlStateOf,
@@ -217,9 +219,11 @@ export class Connections {
 
 const isNever = (): boolean => false;
 
-/** Wrong password, no such role or database, not let in. */
+/** Wrong password, no such role or database, not let in; or it is not the one whose certificate is trusted. */
 function isRefused(error: unknown): boolean {
-  return error instanceof PgFailure && /^(?:28...|3D000)$/.test(sqlStateOf(error.cause) ?? '');
+  if (!(error instanceof PgFailure)) return false;
+  const isLetIn = !/^(?:28...|3D000)$/.test(sqlStateOf(error.cause) ?? '') && tlsTroubleOf(error.cause) === null;
+  return !isLetIn || isUnreadFile(error.cause);
 }
 
 function runOn(client: PgClient, timeoutMs?: number): Run {

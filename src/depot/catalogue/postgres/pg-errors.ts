@@ -3,6 +3,7 @@
  * SQLSTATEs are those of the manual's appendix "PostgreSQL Error Codes". Pure.
  */
 import { type ErrorCode, HaulError } from '../../../errors.js';
+import { tlsTroubleOf } from '../../../net/tls-trouble.js';
 
 /** What to make of an error. */
 export type PgTrouble =
@@ -81,7 +82,14 @@ export function isRefusedParameter(error: unknown): boolean {
   return sqlStateOf(error) !== null && /unsupported startup parameter/i.test(String((error as PgError).message));
 }
 
+/** Of a certificate, an authority or a key that the URL names. */
+export function isUnreadFile(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException | null)?.syscall === 'open';
+}
+
 function textOf(error: unknown): string {
+  const tls = tlsTroubleOf(error);
+  if (tls !== null) return tls;
   const { message, code } = (error ?? {}) as PgError;
   const several = (error as { readonly errors?: readonly unknown[] } | null)?.errors;
   // A host with two addresses: the message is empty, the errors say it.
@@ -96,6 +104,10 @@ function textOf(error: unknown): string {
  */
 export function fromPgError(error: unknown, operation: string, shown: string): HaulError {
   const facts = { operation, where: shown };
+  if (isUnreadFile(error)) {
+    const message = `${operation} catalogue ${shown}: a file that its URL names cannot be read: ${textOf(error)}`;
+    return new HaulError('BAD_ARGUMENT', message, { ...facts, option: 'catalogue' }, error);
+  }
   const state = sqlStateOf(error);
   const [, code, hint] = KNOWN.find(([pattern]) => state !== null && pattern.test(state)) ?? [];
   const isPlain = hint !== undefined && hint !== '' && !hint.endsWith(': ');

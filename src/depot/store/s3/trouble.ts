@@ -3,6 +3,7 @@
  * on, nor kept as a cause.
  */
 import { HaulError } from '../../../errors.js';
+import { tlsTroubleOf } from '../../../net/tls-trouble.js';
 
 /** By the name that S3 gives an error: what is wrong, and whether it mends itself is another question. */
 const BY_NAME: Readonly<Record<string, string>> = {
@@ -119,8 +120,8 @@ export function isNotImplemented(error: unknown): boolean {
 export function whyOf(error: unknown): string {
   const name = nameOf(error);
   const { code, message } = (error ?? {}) as SdkError;
-  const known = BY_NAME[name] ?? BY_SYSTEM_CODE[String(code)];
-  if (known !== undefined) return known;
+  const known = BY_NAME[name] ?? BY_SYSTEM_CODE[String(code)] ?? tlsTroubleOf(error);
+  if (known !== undefined && known !== null) return known;
   if (/Region is missing/.test(String(message)))
     return 'no region is set; name it with region= in the URL of the store';
   if (/could not load credentials|credential/i.test(String(message))) return BY_NAME.CredentialsProviderError!;
@@ -128,7 +129,6 @@ export function whyOf(error: unknown): string {
   if (status === 403) return BY_NAME.Forbidden!;
   if (status === 301 || status === 307) return BY_NAME.PermanentRedirect!;
   if (status === 503) return BY_NAME.SlowDown!;
-  if (/certificate|self-signed/i.test(String(message))) return 'its certificate is not trusted';
   return status >= 300 ? `it answers ${status} (${name})` : `it cannot be used (${name})`;
 }
 
