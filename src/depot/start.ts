@@ -23,6 +23,7 @@ import { Activity } from './activity.js';
 import { DEPOT_HTTP_PORT, type Depot, type DepotOptions, type DepotStats } from './api.js';
 import type { Catalogue } from './catalogue/port.js';
 import { type OpenCacheDoor, openCacheDoor } from './doors/cache-of-depot.js';
+import { endingOf } from './ending.js';
 import { FolderTorrents } from './folders/folder-torrents.js';
 import { type House, openHouse } from './house.js';
 import { localUrl, openDoor } from './http/door.js';
@@ -205,36 +206,14 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   house.start();
   const { engine } = inner;
   const timer = startTicking({ ...inner, tracker, tokens, certificate, listeners, cache, activity, byPeers });
-  const drain = (): void => {
+  const onDrain = (): void => {
     isStopping = true;
-    server.drain();
-    doors.drain();
-  };
-  const close = async (graceMs: number): Promise<void> => {
-    drain();
-    clearInterval(timer);
-    listeners.close();
-    doors.close();
-    await server.close(graceMs);
-    await opened.close();
   };
   const stats = () => statsOf(inner, tracker, server);
   const url = localUrl(server, certificate !== null);
   const { host: boundHost, port } = server;
-  return running({ url, host: boundHost, port, peerPort: engine.port, anonymous, stats, drain }, close);
-}
-
-/** @param close called once */
-function running(
-  facts: Omit<Depot, 'close' | typeof Symbol.asyncDispose>,
-  close: (graceMs: number) => Promise<void>,
-): Depot {
-  let closing: Promise<void> | null = null;
-  const end = (graceMs: number = DEPOT_HTTP_LIMITS.graceMs): Promise<void> => {
-    closing ??= close(graceMs);
-    return closing;
-  };
-  return { ...facts, close: end, [Symbol.asyncDispose]: () => end() };
+  const ending = endingOf({ server, doors, listeners, timer, opened, onDrain });
+  return { url, host: boundHost, port, peerPort: engine.port, anonymous, stats, ...ending };
 }
 
 function trackerOf(registry: Registry, passkeys: Passkeys | null): TrackerService {

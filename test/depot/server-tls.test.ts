@@ -1,4 +1,4 @@
-/** PostgreSQL, Redis and S3 by TLS with an authority of one's own: who is not trusted gets nothing, and a line says so. */
+/** PostgreSQL, Redis and S3 by TLS with an authority of one's own: who is not trusted is told in a line. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
