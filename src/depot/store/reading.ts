@@ -69,6 +69,21 @@ export async function* readSlices(
   }
 }
 
+/** Fills all of `target` from there on. The file stays open. */
+export async function readInto(
+  { handle, stamp, nearness }: Opened,
+  begin: number,
+  target: Uint8Array,
+  sha256: string,
+): Promise<void> {
+  for (let done = 0; done < target.length; ) {
+    const { bytesRead } = await handle.read(target, done, target.length - done, begin + done);
+    if (bytesRead === 0) throw changed(sha256);
+    done += bytesRead;
+  }
+  if (!isUnchanged(await stampOfOpen(handle.fd, nearness), stamp)) throw changed(sha256);
+}
+
 function takeBuffer(): Buffer {
   buffersInUse++;
   return spares.pop() ?? pageBuffer(SLICE_BYTES);

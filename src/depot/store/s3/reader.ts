@@ -5,7 +5,7 @@
 import { HaulError } from '../../../errors.js';
 import type { FolderStore } from '../folders.js';
 import type { BlobPart, ByteRange } from '../port.js';
-import { readSlices } from '../reading.js';
+import { type Opened, readInto, readSlices } from '../reading.js';
 import type { CacheRoom } from './cache-room.js';
 import type { Chunks } from './chunks.js';
 import { checked } from './layout.js';
@@ -40,7 +40,7 @@ export class BlobReader {
       yield slice;
       at += slice.length;
     }
-    if (at < end) yield* this.#readChunks(sha256, lengthBytes, { begin: at, end }, false);
+    if (at < end) yield* this.#readChunks(sha256, lengthBytes, { begin: at, end });
   }
 
   /** As much as the copy in the cache gives, if there is one. */
@@ -58,15 +58,9 @@ export class BlobReader {
     }
   }
 
-  /** @param isShort chunks are as short as they can be */
-  async *#readChunks(
-    sha256: string,
-    lengthBytes: number,
-    { begin, end }: ByteRange,
-    isShort: boolean,
-  ): AsyncGenerator<Uint8Array> {
+  async *#readChunks(sha256: string, lengthBytes: number, { begin, end }: ByteRange): AsyncGenerator<Uint8Array> {
     const { remote, chunks } = this.#parts;
-    const parts = await remote.chunks({ sha256, begin, end }, lengthBytes, isShort);
+    const parts = await remote.chunks({ sha256, begin, end }, lengthBytes, false);
     for (const [index, part] of parts.entries()) {
       const opening = chunks.open(keyOf(part), remote.fetching(part, lengthBytes, true));
       for (const next of parts.slice(index + 1, index + 1 + S3_LIMITS.chunksAhead))
@@ -86,18 +80,31 @@ export class BlobReader {
    * for: the rest would be gone before somebody wants it.
    */
   async fill(sha256: string, begin: number, target: Uint8Array, signal: AbortSignal): Promise<void> {
+    const { remote, room, chunks } = this.#parts;
     const end = begin + target.length;
-    const lengthBytes = await this.#parts.remote.lengthOf(sha256);
-    const isShort = lengthBytes > this.#parts.room.maxBytes;
+    const lengthBytes = await untilAborted(remote.lengthOf(sha256), signal);
     let at = begin;
-    const take = async (slices: AsyncGenerator<Uint8Array>): Promise<void> => {
-      for await (const slice of untilAborted(slices, signal)) {
-        target.set(slice, at - begin);
-        at += slice.length;
+    for await (const slice of this.#readWhole(sha256, { begin, end })) {
+      target.set(slice, at - begin);
+      at += slice.length;
+    }
+    if (at === end) return;
+    const isShort = lengthBytes > room.maxBytes;
+    for (const part of await untilAborted(remote.chunks({ sha256, begin: at, end }, lengthBytes, isShort), signal)) {
+      const opening = chunks.open(keyOf(part), remote.fetching(part, lengthBytes, true));
+      const opened = await untilAborted(opening, signal).catch((error: unknown) => {
+        // It may come all the same.
+        opening.then(letGo, () => {});
+        throw error;
+      });
+      try {
+        const to = target.subarray(at - begin, Math.min(end, part.end) - begin);
+        await readInto(opened, at - part.begin, to, sha256);
+        at += to.length;
+      } finally {
+        await letGo(opened);
       }
-    };
-    await take(this.#readWhole(sha256, { begin, end }));
-    if (at < end) await take(this.#readChunks(sha256, lengthBytes, { begin: at, end }, isShort));
+    }
   }
 
   /** See `StoreElsewhere`. What is on its way from another depot is not here: two would wait for each other. */
@@ -142,8 +149,13 @@ export class BlobReader {
   }
 }
 
-/** Ends with the signal, whatever is waited for, and takes nothing then. @throws HaulError ABORTED */
-async function* untilAborted(slices: AsyncGenerator<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+async function letGo({ handle, release }: Opened & { readonly release: () => void }): Promise<void> {
+  release();
+  await handle.close();
+}
+
+/** What it resolves with, unless the signal comes first. @throws HaulError ABORTED */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   let stop = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
     stop = () => reject(new HaulError('ABORTED', 'nobody waits for it any more'));
@@ -151,17 +163,7 @@ async function* untilAborted(slices: AsyncGenerator<Uint8Array>, signal: AbortSi
   aborted.catch(() => {});
   if (signal.aborted) stop();
   signal.addEventListener('abort', stop, { once: true });
-  try {
-    for (;;) {
-      const { value, done } = await Promise.race([slices.next(), aborted]);
-      if (done === true) return;
-      yield value;
-    }
-  } finally {
-    signal.removeEventListener('abort', stop);
-    // Not awaited: it may hang where we did.
-    slices.return(undefined).catch(() => {});
-  }
+  return Promise.race([promise, aborted]).finally(() => signal.removeEventListener('abort', stop));
 }
 
 /** The copy in the cache is not what it was. */
