@@ -1,9 +1,10 @@
 /**
  * `npm run bench -- depot-swarm [--agents 20] [--size 256M] [--rate 5M] [--depot-rate RATE] [--turns 1]
- *   [--nginx-size 16M] [--folder DIR] [--out FILE] [--small]`
+ *   [--nginx-size 16M] [--floor] [--folder DIR] [--out FILE] [--small]`
  * One depot and many agents, each behind a link of so many bytes a second both ways (a network namespace each; needs
  * root), asked by curl for one new image, all at once. Beside it nginx behind the depot's link, asked by as many curls
- * for a shorter file: the ratio is what counts. Every copy is checked.
+ * for a shorter file: the ratio is what counts. Every copy is checked. With `--floor` also what the machine does at
+ * best: for each agent a process that only passes as many bytes on (support/copy-peer.ts), from eight others each.
  *   lastSec, timesIdeal   the last curl; ÷ the bound that the links set (support/swarm-ideal.ts). Bar: 1.3
  *   copies                bytes that left the depot's link ÷ the image. Bar: 1.5
  *   peerShare             of what agents got, from each other
@@ -12,7 +13,9 @@
  */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { type Child, startChild } from '../lab/child.js';
 import { missingTool } from '../lab/clients/client.js';
 import { namespacesMissing } from '../lab/namespace.js';
 import { NGINX, startNginx } from '../lab/nginx.js';
@@ -21,6 +24,7 @@ import { tempFolder } from '../lab/temp.js';
 import { sha256File } from '../lab/tree.js';
 import { busyBetween, machineTimes } from './support/busy.js';
 import { type CapMethod, openCaps, type Place, sentBytes } from './support/caps.js';
+import { COPY_HTTP_PORT } from './support/copy-ports.js';
 import { changeImage, curl, makeImage, type Running, startAgent, startDepot, WRITER } from './support/depot-world.js';
 import { defaultFolder } from './support/job.js';
 import { count, length, makeFolder } from './support/options.js';
@@ -30,6 +34,9 @@ import { idealLastSec, quantile } from './support/swarm-ideal.js';
 
 const NAME = 'artifacts/ci/image.raw';
 const RECEIPT_MS = 20_000;
+const COPY_PEER = fileURLToPath(new URL('support/copy-peer.js', import.meta.url));
+/** As many as an agent has upload slots. */
+const FLOOR_PARTNERS = 8;
 
 interface Plan {
   readonly agents: number;
@@ -38,6 +45,7 @@ interface Plan {
   readonly bytesPerSec: number;
   readonly depotBytesPerSec: number;
   readonly turns: number;
+  readonly hasFloor: boolean;
   readonly folder: string;
 }
 
@@ -51,6 +59,7 @@ function readPlan(argv: readonly string[]): Plan {
       'depot-rate': { type: 'string' },
       turns: { type: 'string', default: '1' },
       'nginx-size': { type: 'string' },
+      floor: { type: 'boolean', default: false },
       folder: { type: 'string', default: defaultFolder() },
       out: { type: 'string' },
       small: { type: 'boolean', default: false },
@@ -65,6 +74,7 @@ function readPlan(argv: readonly string[]): Plan {
     bytesPerSec,
     depotBytesPerSec: length('depot-rate', values['depot-rate'] ?? `${bytesPerSec}`),
     turns: count('turns', values.turns),
+    hasFloor: values.floor || small,
     folder: values.folder,
   };
 }
@@ -113,7 +123,7 @@ async function checkAll(machines: readonly Machine[], original: string): Promise
   }
 }
 
-function cpuSecOf({ child }: Running): number {
+function cpuSecOf(child: Child): number {
   const { userSeconds, systemSeconds } = sampleProcess(child.pid).process;
   return userSeconds + systemSeconds;
 }
@@ -158,14 +168,14 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
       urlOf = () => `${url}/image.raw`;
     }
     const before = await sentBytes(source);
-    const cpuBefore = agents.map(cpuSecOf);
+    const cpuBefore = agents.map(({ child }) => cpuSecOf(child));
     const timesBefore = machineTimes();
     const seconds = await fetchAll(scope, machines, urlOf);
     const machineBusyShare = busyBetween(timesBefore, machineTimes());
     const copies = ((await sentBytes(source)) - before) / imageBytes;
     await checkAll(machines, image);
     const lastSec = Math.max(...seconds);
-    const cpuSec = agents.reduce((sum, agent, index) => sum + cpuSecOf(agent) - cpuBefore[index]!, 0);
+    const cpuSec = agents.reduce((sum, agent, index) => sum + cpuSecOf(agent.child) - cpuBefore[index]!, 0);
     return {
       lastSec,
       p50Sec: quantile(seconds, 0.5),
@@ -181,6 +191,57 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
   }
 }
 
+/** Each place passes the image on in shares, to so many others; the depot's place gives one copy to all together. */
+async function runFloor(plan: Plan): Promise<Record<string, number>> {
+  const scope = new Scope();
+  try {
+    const root = await tempFolder(scope, plan.folder);
+    const caps = await openCaps(scope, 'namespace');
+    const { agents, lengthBytes } = plan;
+    const source = await caps.open({ uploadBytesPerSec: plan.depotBytesPerSec, downloadBytesPerSec: 10_000_000_000 });
+    const machines = await openMachines(caps, plan, root);
+    const partners = Math.min(FLOOR_PARTNERS, agents - 1);
+    const first = Math.ceil(lengthBytes / agents);
+    const start = (place: Place, shareBytes: number, from: readonly string[]): Child =>
+      startCopier(scope, place, shareBytes, lengthBytes, from);
+    const share = partners === 0 ? 0 : Math.ceil((lengthBytes - first) / partners);
+    const copiers = machines.map(({ place }, index) => {
+      const before = Array.from({ length: partners }, (_, step) => machines[(index + 1 + step) % agents]!.place.host);
+      return start(place, share, [source.host, ...before]);
+    });
+    const all = [start(source, partners === 0 ? lengthBytes : first, []), ...copiers];
+    await Promise.all(all.map((child) => child.line('ready', RECEIPT_MS, (text) => text === 'ready')));
+    const before = copiers.map(cpuSecOf);
+    const timesBefore = machineTimes();
+    const seconds = await fetchAll(scope, machines, () => `http://127.0.0.1:${COPY_HTTP_PORT}/`);
+    const machineBusyShare = busyBetween(timesBefore, machineTimes());
+    const lastSec = Math.max(...seconds);
+    const cpuSec = copiers.reduce((sum, child, index) => sum + cpuSecOf(child) - before[index]!, 0);
+    const cpuSecPerGb = (cpuSec * 1e9) / lengthBytes / agents;
+    return {
+      lastSec,
+      p50Sec: quantile(seconds, 0.5),
+      timesIdeal: lastSec / idealSec(plan, lengthBytes),
+      machineBusyShare,
+      cpuSecPerGb,
+    };
+  } finally {
+    await scope.close();
+  }
+}
+
+function startCopier(
+  scope: Scope,
+  { host, namespace }: Place,
+  shareBytes: number,
+  imageBytes: number,
+  from: readonly string[],
+): Child {
+  return startChild(scope, process.execPath, [COPY_PEER, host, `${shareBytes}`, `${imageBytes}`, ...from], {
+    namespace,
+  });
+}
+
 export async function main(argv: readonly string[]): Promise<void> {
   const plan = readPlan(argv);
   await makeFolder(plan.folder);
@@ -191,6 +252,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   if (missing === null) {
     for (let turn = 0; turn < plan.turns; turn++)
       results.add({ series: 'agents', turn, figures: await runTurn(plan, turn, 'depot') });
+    if (plan.hasFloor) results.add({ series: 'plain copies', turn: 0, figures: await runFloor(plan) });
     results.add({ series: 'curl and nginx', turn: 0, figures: await runTurn(plan, 0, 'nginx') });
   } else results.skip('depot-swarm', missing);
   await results.finish();

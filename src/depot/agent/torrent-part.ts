@@ -180,7 +180,9 @@ export class TorrentPart {
 
   #verified(piece: number): void {
     if (piece >= this.#next) this.#ahead.add(piece);
-    this.#advance();
+    this.#advance(this.#next);
+    // Statistics are not asked for with each piece: they look at all peers. What was here before is not counted here.
+    if (this.#next + this.#ahead.size < this.torrent.metainfo.geometry.pieceCount) return;
     const { verifiedPieces, pieceCount } = this.torrent.stats();
     if (verifiedPieces >= pieceCount) this.#judge();
   }
@@ -196,14 +198,15 @@ export class TorrentPart {
       this.#wake();
       return;
     }
-    this.#next = Math.max(this.#next, pieces);
-    this.#advance();
+    const before = this.#next;
+    this.#next = Math.max(before, pieces);
+    this.#advance(before);
   }
 
-  #advance(): void {
-    const before = this.#next;
+  /** @param before what `#next` was; who waits is woken only when it has moved */
+  #advance(before: number): void {
     while (this.#ahead.delete(this.#next)) this.#next++;
-    if (this.#next === before && this.#waiting.length === 0) return;
+    if (this.#next === before) return;
     this.#hash.advance(this.#prefixBytes);
     this.#wake();
   }
