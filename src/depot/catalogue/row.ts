@@ -10,12 +10,20 @@ import type { ArtifactRow, PutOutcome, PutRules, RowFacts } from './port.js';
 export const ROW_NAME_BYTES_MAX = 1100;
 const CONTENT_TYPE_MAX = 1024;
 const REPLICAS_MAX = 1_000_000;
-const HEX64 = /^[0-9a-f]{64}$/;
-const HEX40 = /^[0-9a-f]{40}$/;
 
 /** Text of whole characters: what UTF-8 can keep. A name with half of a surrogate pair is nobody's. */
 export function isWellFormed(text: string): boolean {
   return !/\p{Surrogate}/u.test(text);
+}
+
+/** Lower-case hexadecimal digits. A loop: for a listing of thousands it takes a third of what a RegExp does. */
+function isHex(value: unknown, digits: number): boolean {
+  if (typeof value !== 'string' || value.length !== digits) return false;
+  for (let at = 0; at < digits; at++) {
+    const code = value.charCodeAt(at);
+    if (!((code >= 0x30 && code <= 0x39) || (code >= 0x61 && code <= 0x66))) return false;
+  }
+  return true;
 }
 
 function isCount(value: unknown): value is number {
@@ -33,11 +41,9 @@ export function whyBadRow(row: { readonly [Field in keyof ArtifactRow]: unknown 
 /** The same without the name, for one that is known to be good: lists decode a thousand rows at a time. */
 function whyBadFields(row: { readonly [Field in keyof ArtifactRow]: unknown }): string | null {
   const { sha256, infoHash, contentType, replicas } = row;
-  if (typeof sha256 !== 'string' || !HEX64.test(sha256)) return 'its digest is not 64 hexadecimal digits';
+  if (!isHex(sha256, 64)) return 'its digest is not 64 hexadecimal digits';
   if (!isCount(row.lengthBytes)) return 'its length is no number of bytes';
-  if (infoHash !== null && (typeof infoHash !== 'string' || !HEX40.test(infoHash))) {
-    return 'its info-hash is not 40 hexadecimal digits';
-  }
+  if (infoHash !== null && !isHex(infoHash, 40)) return 'its info-hash is not 40 hexadecimal digits';
   if (contentType !== null && (typeof contentType !== 'string' || contentType.length > CONTENT_TYPE_MAX)) {
     return 'its content type is no text';
   }

@@ -11,6 +11,7 @@ import { type NameTest, namePattern } from './name-pattern.js';
 import { Problem } from './problems.js';
 import type { Answer, Exchange, Operation, Route } from './route.js';
 import { FOLDER_QUERY, NAME_PART } from './schemas.js';
+import { TextSlices } from './text-slices.js';
 import { checkGrant } from './tokens.js';
 
 const SPACE = 'artifacts/';
@@ -100,19 +101,23 @@ async function list(exchange: Exchange, inside: Inside): Promise<Answer> {
   const textOf = rowTexts(base, inside.passkeyOf(grant.token));
   if (order === 'expiring') return listingText(prefix, await upcomingOf(inside, prefix, limit, test, textOf), null);
   const page = await pageOf(inside, prefix, cursorOf(cursor, prefix), limit, test);
-  return listingText(prefix, page.rows.map(textOf), page.cursor);
+  return listingText(prefix, texts(page.rows, textOf), page.cursor);
 }
 
-/** Begin and end are put into the first and the last text: a page is joined once, and not copied again. */
-function listingText(prefix: string, items: readonly string[], cursor: string | null): Answer {
-  const next = cursor === null ? 'null' : `"${Buffer.from(cursor).toString('base64url')}"`;
-  const begin = `{"prefix":${JSON.stringify(prefix.slice(SPACE.length))},"items":[`;
-  const end = `],"cursor":${next}}\n`;
-  if (items.length === 0) return jsonBody(begin + end);
-  const texts = [...items];
-  texts[0] = begin + texts[0]!;
-  texts[texts.length - 1] += end;
-  return jsonBody(texts.join(','));
+function listingText(prefix: string, items: Iterable<string>, cursor: string | null): Answer {
+  const text = new TextSlices();
+  text.add(`{"prefix":${JSON.stringify(prefix.slice(SPACE.length))},"items":[`);
+  let isFirst = true;
+  for (const item of items) {
+    text.add(isFirst ? item : `,${item}`);
+    isFirst = false;
+  }
+  text.add(`],"cursor":${cursor === null ? 'null' : `"${Buffer.from(cursor).toString('base64url')}"`}}\n`);
+  return jsonBody(text.body());
+}
+
+function* texts(rows: readonly ArtifactRow[], textOf: (row: ArtifactRow) => string): Generator<string> {
+  for (const row of rows) yield textOf(row);
 }
 
 export function listingRoutes(inside: Inside): Route[] {

@@ -8,7 +8,11 @@ export function json(status: number, value: unknown, headers: Readonly<Record<st
 }
 
 /** The same of what is a line of JSON already. */
-export function jsonBody(body: string, status = 200, headers: Readonly<Record<string, string>> = {}): Answer {
+export function jsonBody(
+  body: NonNullable<Answer['body']>,
+  status = 200,
+  headers: Readonly<Record<string, string>> = {},
+): Answer {
   return { status, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers }, body };
 }
 
