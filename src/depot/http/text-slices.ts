@@ -1,7 +1,7 @@
 /**
  * Many short texts as the body of one answer, in UTF-8: each is written where it leaves from. Joined they would be a
- * long text, and that copied to bytes: most of what a listing took, and garbage whose collection stopped everything. The
- * chunks of an answer that was sent are used for the next one.
+ * long text, and that copied to bytes: most of what a listing took, and garbage whose collection stopped everything.
+ * The chunks of an answer that was sent are used for the next one.
  */
 import type { Slices } from './route.js';
 
