@@ -274,14 +274,22 @@ export class DepotClient {
   async #problemOf(response: IncomingMessage, status: number): Promise<HaulError> {
     const body = await readAnswer(response).catch(() => Buffer.alloc(0));
     const { detail, code } = readProblem(body);
-    const ours: ErrorCode | undefined = STATUS_CODES[status];
+    // It stays so, however often it is asked.
+    const isDamaged = code === 'BAD_DATA';
+    const ours: ErrorCode | undefined = isDamaged ? 'BAD_DATA' : STATUS_CODES[status];
     const after = retryAfterMs(response.headers['retry-after'], Date.now());
     const facts = { statusCode: status, problem: code ?? '', ...(after > 0 ? { retryAfterMs: after } : {}) };
-    return new HaulError(ours ?? 'HTTP', `${this.#who}: ${detail ?? `it answered ${status}`}`, facts);
+    return new HaulError(
+      ours ?? 'HTTP',
+      `${this.#who}: ${detail ?? `it answered ${status}`}${isDamaged ? MEND : ''}`,
+      facts,
+    );
   }
 }
 
 type Tls = typeof import('node:https');
+
+const MEND = '; publish it again, or look for what else is damaged: haul depot check';
 
 export const STATUS_CODES: Readonly<Record<number, ErrorCode>> = {
   400: 'BAD_ARGUMENT',

@@ -8,6 +8,7 @@ import type { TrackerService } from '../tracker/service.js';
 import type { SharingState } from '../tracker/shared/sharing.js';
 import type { DepotOptions } from './api.js';
 import type { ArtifactRow, Catalogue } from './catalogue/port.js';
+import type { FolderTorrents } from './folders/folder-torrents.js';
 import type { Artifacts, Check } from './http/inside.js';
 import { ClockFile, systemClocks } from './keep/clock-file.js';
 import type { Fullness, KeepRules, Upcoming } from './keep/decide.js';
@@ -34,7 +35,7 @@ export interface HouseParts {
   readonly peers: { readonly state: SharingState } | null;
   /** Null: it is the only one of its store. */
   readonly siblings: { readonly siblings: { readonly count: number; readonly lies: number } } | null;
-  readonly folders: { isInUse(name: string): boolean };
+  readonly folders: Pick<FolderTorrents, 'isInUse' | 'namesInUse'>;
   readonly readiness: () => Promise<readonly Check[]>;
   /** As the routes see it: what goes is told to who listens. */
   readonly artifacts: Artifacts;

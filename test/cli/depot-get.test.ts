@@ -1,9 +1,9 @@
 /** `haul get NAME` that is killed half way and run again, and that goes to standard output. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readdir, readFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
@@ -125,5 +125,34 @@ test('an artifact goes to standard output from a depot and from an agent, alone'
     const wrong = await pour('ci/1', '--stdout', name, '--depot', depot.url, '--output', out);
     assert.match(wrong.said, why);
     assert.deepEqual([wrong.exitCode === 0, wrong.bytes.length], [false, 0]);
+  }
+});
+
+test('a blob that is damaged at the depot is said at once, by agents too', TIMEOUT, async (context) => {
+  const folder = await folderOf(context);
+  const data = join(folder, 'data');
+  const depot = await depotOf(context, data, { torrentFromBytes: MIB });
+  const { agent } = await agentOf(context, depot.url, join(folder, 'cache'));
+  for (const bytes of [IMAGE, IMAGE.subarray(0, 1000)]) {
+    await put(depot.url, 'a?overwrite=true', bytes);
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    const blob = join(data, 'blobs', sha256.slice(0, 2), sha256);
+    await chmod(blob, 0o600);
+    await writeFile(blob, Buffer.from(bytes).fill('x', 500, 510));
+    for (const [where, url] of [
+      ['--depot', depot.url],
+      ['--agent', agent.url],
+    ] as const) {
+      const words = ['get', 'a', where, url, '--output', join(folder, 'out'), '--port', '0', '--json'];
+      const { exitCode, lines, stderr } = await haul(...words);
+      assert.equal(exitCode, 1, stderr);
+      assert.deepEqual(
+        lines.filter(({ type }) => type === 'warning'),
+        [],
+      );
+      const error = lines.find(({ type }) => type === 'error');
+      assert.equal(error?.code, 'BAD_DATA', JSON.stringify(lines));
+      assert.match(String(error?.message), /published|damaged/);
+    }
   }
 });

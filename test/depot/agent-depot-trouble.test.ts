@@ -15,9 +15,9 @@ const FACTS = { sha256: sha256(SHORT), lengthBytes: SHORT.length };
 const HONEST: Answers = { info: info(FACTS), bytes: send(SHORT) };
 
 const answering =
-  (status: number, headers: Record<string, string> = {}): Answer =>
+  (status: number, headers: Record<string, string> = {}, body = '{}'): Answer =>
   (_request, response) =>
-    void response.writeHead(status, headers).end('{}');
+    void response.writeHead(status, headers).end(body);
 
 /** A byte now and then, for ever. */
 const dripping: Answer = (_request, response) => {
@@ -39,6 +39,7 @@ for (const [what, answer, status, code, retryAfter, isAway] of [
   ['503 alone', answering(503), 504, 'DEPOT_AWAY', '5', true],
   ['503 with a date', answering(503, { 'retry-after': 'Sat, 28 Nov' }), 504, 'DEPOT_AWAY', '5', true],
   ['500', answering(500), 502, 'DEPOT_FAILED', '5', false],
+  ['500 for damaged bytes', answering(500, {}, '{"code":"BAD_DATA"}'), 502, 'BAD_DATA', null, false],
   ['502 of a proxy', answering(502), 504, 'DEPOT_AWAY', '5', true],
   ['504 of a proxy', answering(504), 504, 'DEPOT_AWAY', '5', true],
   ['429', answering(429, { 'retry-after': '3' }), 429, 'REFUSED', '3', false],

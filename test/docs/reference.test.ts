@@ -19,6 +19,9 @@ test('every exported symbol is documented', async (t) => {
     t.skip('typedoc is not installed: npm ci');
     return;
   }
-  const said = await run(openScope(t), process.execPath, [TYPEDOC, '--emit', 'none'], { cwd: PACKAGE_ROOT });
+  const said = await run(openScope(t), process.execPath, [TYPEDOC, '--emit', 'none'], {
+    cwd: PACKAGE_ROOT,
+    timeoutMs: 240_000,
+  });
   assert.doesNotMatch(said, /warning|error/i);
 });

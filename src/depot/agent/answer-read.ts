@@ -2,7 +2,7 @@
 import { HaulError } from '../../errors.js';
 import { Problem } from '../http/problems.js';
 import type { ByteRange } from '../store/port.js';
-import { DepotAway, DepotBroke, DepotFailed, DepotLies } from './depot-trouble.js';
+import { DepotAway, DepotBroke, DepotDamaged, DepotFailed, DepotLies } from './depot-trouble.js';
 import type { Directory, Resolved } from './directory.js';
 import type { FetchedBytes } from './fetch.js';
 import type { Fetches } from './fetches.js';
@@ -73,6 +73,7 @@ const RETRY = { 'retry-after': '5' };
 
 /** What the depot does wrong is not the agent's fault, nor the client's. */
 export function asProblem(error: unknown): unknown {
+  if (error instanceof DepotDamaged) return new Problem(502, 'BAD_DATA', `${error.message}, and this is not cached`);
   if (error instanceof DepotFailed) {
     const retry = error.retrySeconds === null ? RETRY : { 'retry-after': String(error.retrySeconds) };
     if (error.status === 503) return new Problem(503, 'BUSY', `${error.message}, and this is not cached`, retry);

@@ -12,6 +12,7 @@ import type { OpenCacheDoor } from '../doors/cache-of-depot.js';
 import { cacheRoutes } from '../doors/cache-routes.js';
 import { CacheService, type CacheStore } from '../doors/cache-service.js';
 import { Tickets } from '../doors/tickets.js';
+import { Problem } from '../http/problems.js';
 import type { Answer, Exchange } from '../http/route.js';
 import { encodePath } from '../http/target.js';
 import type { PublishRequest } from '../publish-port.js';
@@ -50,6 +51,19 @@ async function newest({ client, directory }: CacheOfAgentOptions, entry: CacheKe
   if (found === null || !found.startsWith(entryPrefix(entry)))
     throw new DepotLies('it gave an entry of the Actions cache whose key begins in another way');
   return (await directory.resolve(found))?.row ?? null;
+}
+
+function isAway(failure: unknown): boolean {
+  return failure instanceof Problem && failure.code === 'DEPOT_AWAY';
+}
+
+/** Only what can be given out: a job that restores nothing goes on, one that is promised an entry waits for it. */
+function newestHere(directory: Directory, entries: readonly CacheKey[]): ArtifactRow | null {
+  for (const entry of entries) {
+    const row = directory.newestHere(entryPrefix(entry));
+    if (row !== null) return row;
+  }
+  return null;
 }
 
 function nameOrNull(entry: CacheKey): string | null {
@@ -98,6 +112,7 @@ export async function openCacheOfAgent(options: CacheOfAgentOptions): Promise<Op
   const store: CacheStore = {
     find: async (name) => (await told(directory.resolve(name)))?.row ?? null,
     newest: (entry) => told(newest(options, entry)),
+    without: (failure, entries) => (isAway(failure) ? newestHere(directory, entries) : null),
     publish: (request) => told(publish(client, request)),
   };
   const service = await CacheService.open({

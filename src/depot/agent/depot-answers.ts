@@ -22,11 +22,15 @@ export async function checkSuccess(answer: Opened): Promise<void> {
   throw new DepotLies(`it answered ${answer.status}, which leads elsewhere; name the depot itself`);
 }
 
+/** Of a problem, as far as it could be read. */
+export function problemText(body: AnswerBody): Promise<Buffer> {
+  const { problemBytes, problemMs } = AGENT_LIMITS;
+  return readAnswer(body, problemBytes, problemMs).catch(() => Buffer.alloc(0));
+}
+
 /** What the depot says no with, passed on. */
 export async function refusal({ status, headers, body }: Opened): Promise<Problem> {
-  const { problemBytes, problemMs } = AGENT_LIMITS;
-  const text = await readAnswer(body, problemBytes, problemMs).catch(() => Buffer.alloc(0));
-  const { detail, code } = readProblem(text);
+  const { detail, code } = readProblem(await problemText(body));
   const said = detail === null ? `it answered ${status}` : plain(detail);
   const known = code ?? 'REFUSED';
   // Whose token it is that does not do is ours to know, not the client's.

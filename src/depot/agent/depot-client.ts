@@ -7,11 +7,12 @@ import { HttpClient, trusting } from '../../net/http-client.js';
 import { headerText } from '../../net/redirects.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import { INFO_HEADER, prepareToRead, rowOfHead, rowOfInfo } from '../depot-said.js';
+import { readProblem } from '../http/problems.js';
 import { encodePath } from '../http/target.js';
 import { spaceOf } from '../names.js';
 import type { ByteRange } from '../store/port.js';
 import type { AgentDepot } from './api.js';
-import { checkSuccess, drop, gone, isAllOf, readAnswer, refusal } from './depot-answers.js';
+import { checkSuccess, drop, gone, isAllOf, problemText, readAnswer, refusal } from './depot-answers.js';
 import { DepotGets } from './depot-gets.js';
 import type { AnswerBody, Ask, DepotPort, Lane, Named, Opened, OpenedBytes, Tiers } from './depot-port.js';
 import { DepotAway, DepotFailed, DepotLies, isUnsent, reasonOf, troubleOf } from './depot-trouble.js';
@@ -231,7 +232,8 @@ export class DepotClient implements DepotPort {
     if (signal?.aborted === true) abort.abort();
     try {
       const answer = await request(abort.signal);
-      const trouble = troubleOf(answer.status, headerText(answer.headers['retry-after']));
+      const problem = answer.status === 500 ? readProblem(await problemText(answer.body)).code : null;
+      const trouble = troubleOf(answer.status, headerText(answer.headers['retry-after']), problem);
       this.#told(trouble === null || trouble instanceof DepotFailed);
       if (trouble !== null) {
         drop(answer.body);

@@ -25,10 +25,17 @@ export class DepotFailed extends DepotAway {
   /** Seconds after which it may be asked again; null: it did not say. */
   readonly retrySeconds: number | null;
 
-  constructor(status: number, retrySeconds: number | null) {
-    super(status === 503 ? 'the depot is busy' : `the depot failed at it: ${status}`);
+  constructor(status: number, retrySeconds: number | null, why?: string) {
+    super(why ?? (status === 503 ? 'the depot is busy' : `the depot failed at it: ${status}`));
     this.status = status;
     this.retrySeconds = retrySeconds;
+  }
+}
+
+/** What it has stored is not what was published: that stays so, however often it is asked. */
+export class DepotDamaged extends DepotFailed {
+  constructor() {
+    super(500, null, 'the bytes that the depot has stored are damaged');
   }
 }
 
@@ -42,9 +49,13 @@ const RETRY_SECONDS_MAX = 3_600;
 /** What a proxy says when it finds no depot behind it; 520 to 530 are of one that many use. */
 const NOBODY_BEHIND: ReadonlySet<number> = new Set([502, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530]);
 
-/** What an answer of 500 and more means; null: it is an answer, a full store says so. @param retryAfter its header */
-export function troubleOf(status: number, retryAfter: string | null): DepotAway | null {
+/**
+ * What an answer of 500 and more means; null: it is an answer, a full store says so.
+ * @param retryAfter its header. @param problem code of the problem that it told
+ */
+export function troubleOf(status: number, retryAfter: string | null, problem: string | null = null): DepotAway | null {
   if (status < 500 || status === 507) return null;
+  if (status === 500 && problem === 'BAD_DATA') return new DepotDamaged();
   const retrySeconds =
     retryAfter !== null && /^\d{1,9}$/.test(retryAfter) ? Math.min(RETRY_SECONDS_MAX, Number(retryAfter)) : null;
   // One that does not say when it will be well is not well.

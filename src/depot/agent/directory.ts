@@ -76,6 +76,18 @@ export class Directory {
     return asking;
   }
 
+  /**
+   * Of the names that begin so, and of which all bytes are here, the one that was made last as far as is known: for
+   * when the depot is away.
+   */
+  newestHere(prefix: string): ArtifactRow | null {
+    const { names, held } = this.#options;
+    let latest: ArtifactRow | null = null;
+    for (const row of names.below(prefix))
+      if ((latest === null || row.createdMs >= latest.createdMs) && held(row.sha256) === 'whole') latest = row;
+    return latest;
+  }
+
   /** What was known of it, and what is being asked, is of before: the next one who wants it asks anew. */
   changed(name: string): void {
     this.#asking.delete(name);

@@ -55,6 +55,11 @@ export class NamesFile {
     return this.#names.get(name) ?? null;
   }
 
+  /** All that begin so; it looks at every name: some milliseconds for the most that there may be. */
+  *below(prefix: string): Generator<ArtifactRow> {
+    for (const [name, { row }] of this.#names) if (name.startsWith(prefix)) yield row;
+  }
+
   /** @param row null: nothing has the name */
   put(name: string, row: ArtifactRow | null, checkedMs: number): void {
     const before = this.#names.get(name)?.row ?? null;

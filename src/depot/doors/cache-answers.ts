@@ -1,29 +1,11 @@
-/** Answers and errors as clients of the Actions cache read them: JSON with `message` (v1), Twirp (v2), Azure's XML. */
-import { HaulError } from '../../errors.js';
+/** Errors as clients of the Actions cache read them: JSON with `message` (v1), Twirp (v2), Azure's XML. */
 import { json } from '../http/artifact-routes.js';
-import { Problem, problemOf } from '../http/problems.js';
-import type { Answer, Exchange } from '../http/route.js';
+import { Problem } from '../http/problems.js';
+import type { Exchange, Refusal } from '../http/route.js';
 import { CACHE_LIMITS } from './limits.js';
 
-type Work = (exchange: Exchange) => Promise<Answer>;
-
-/** Of problems of ours nothing is told that others must not know; those of our own making are thrown on, to be told. */
-function plainOf(error: unknown): Problem {
-  const { problem, isOurFault } = problemOf(error);
-  if (isOurFault && !(error instanceof HaulError && problem.status === 507)) throw error;
-  return problem;
-}
-
-export function answeringV1(work: Work): Work {
-  return async (exchange) => {
-    try {
-      return await work(exchange);
-    } catch (error) {
-      const { status, message, code, headers } = plainOf(error);
-      return json(status, { message, typeKey: code }, headers);
-    }
-  };
-}
+export const refusalV1: Refusal = ({ status, message, code, headers }) =>
+  json(status, { message, typeKey: code }, headers);
 
 /** As Twirp names them. */
 const TWIRP_CODES: Readonly<Record<number, string>> = {
@@ -41,31 +23,16 @@ const TWIRP_CODES: Readonly<Record<number, string>> = {
   507: 'resource_exhausted',
 };
 
-export function answeringTwirp(work: Work): Work {
-  return async (exchange) => {
-    try {
-      return await work(exchange);
-    } catch (error) {
-      const { status, message, headers } = plainOf(error);
-      return json(status, { code: TWIRP_CODES[status] ?? 'internal', msg: message }, headers);
-    }
-  };
-}
+export const refusalTwirp: Refusal = ({ status, message, headers }) =>
+  json(status, { code: TWIRP_CODES[status] ?? 'internal', msg: message }, headers);
 
 /** The client reads the code of an error from a header. */
-export function answeringBlob(work: Work): Work {
-  return async (exchange) => {
-    try {
-      return await work(exchange);
-    } catch (failure) {
-      const { status, message, code, headers } = plainOf(failure);
-      const name = code.toLowerCase().replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
-      const error = `<Error><Code>${name}</Code><Message>${text(message)}</Message></Error>`;
-      const body = `<?xml version="1.0" encoding="utf-8"?>${error}`;
-      return { status, headers: { ...headers, 'content-type': 'application/xml', 'x-ms-error-code': name }, body };
-    }
-  };
-}
+export const refusalBlob: Refusal = ({ status, message, code, headers }) => {
+  const name = code.toLowerCase().replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  const error = `<Error><Code>${name}</Code><Message>${text(message)}</Message></Error>`;
+  const body = `<?xml version="1.0" encoding="utf-8"?>${error}`;
+  return { status, headers: { ...headers, 'content-type': 'application/xml', 'x-ms-error-code': name }, body };
+};
 
 function text(message: string): string {
   return message.replace(/[<>&]/g, (character) => `&#${character.charCodeAt(0)};`);

@@ -5,9 +5,9 @@
 import { z } from 'zod';
 import { COMMON_ANSWERS, json, notFound } from '../http/artifact-routes.js';
 import { Problem } from '../http/problems.js';
-import type { Answer, Exchange, Method, Operation, Route } from '../http/route.js';
+import type { Answer, Exchange, Method, Operation, Refusal, Route } from '../http/route.js';
 import { checkGrant, type Scope } from '../http/tokens.js';
-import { answeringBlob, answeringTwirp, answeringV1, smallBody } from './cache-answers.js';
+import { refusalBlob, refusalTwirp, refusalV1, smallBody } from './cache-answers.js';
 import { entryName } from './cache-names.js';
 import {
   blockIdOf,
@@ -34,7 +34,11 @@ export interface CacheDoor {
 
 type Work = (exchange: Exchange) => Promise<Answer>;
 
-function route(template: string, operations: Partial<Record<Method, [scope: Scope | null, work: Work]>>): Route {
+function route(
+  refusal: Refusal,
+  template: string,
+  operations: Partial<Record<Method, [scope: Scope | null, work: Work]>>,
+): Route {
   const names = [...template.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
   return {
     template,
@@ -48,6 +52,7 @@ function route(template: string, operations: Partial<Record<Method, [scope: Scop
           query: z.object({}).loose(),
           answers: COMMON_ANSWERS,
           handle,
+          refusal,
         };
         return [method, operation];
       }),
@@ -98,7 +103,7 @@ function routesV1(door: CacheDoor): Route[] {
     checkGrant(exchange.grant, 'write', upload.name);
     return upload;
   };
-  const lookup = answeringV1(async (exchange) => {
+  const lookup = async (exchange: Exchange) => {
     const version = word(exchange, 'version');
     const keys = word(exchange, 'keys')
       .split(',')
@@ -109,67 +114,67 @@ function routesV1(door: CacheDoor): Route[] {
     const creationTime = new Date(row.createdMs).toISOString();
     const archiveLocation = downloadLink(door, exchange, row.name);
     return json(200, { result: 'hit', archiveLocation, cacheKey: key, scope: '', creationTime });
-  });
-  const reserve = answeringV1(async (exchange) => {
+  };
+  const reserve = async (exchange: Exchange) => {
     const bytes = await smallBody(exchange, CACHE_LIMITS.jsonBytes);
     const { key, version, cacheSize } = readJson(RESERVE_V1, bytes);
     checkGrant(exchange.grant, 'write', entryName({ key, version }));
     const { id } = await service.reserve({ key, version }, cacheSize ?? null);
     return json(201, { cacheId: id });
-  });
-  const part = answeringV1(async (exchange) => {
+  };
+  const part = async (exchange: Exchange) => {
     const upload = uploadOf(exchange);
     const range = contentRangeOf(exchange.request.headers['content-range'] as string | undefined);
     await upload.putRange(range, bodyOf(exchange));
     return { status: 204 };
-  });
-  const commit = answeringV1(async (exchange) => {
+  };
+  const commit = async (exchange: Exchange) => {
     const upload = uploadOf(exchange);
     const { size } = readJson(COMMIT_V1, await smallBody(exchange, CACHE_LIMITS.jsonBytes));
     await service.commit(upload, size, exchange.signal);
     return { status: 204 };
-  });
+  };
   const root = '/_apis/artifactcache';
   return [
-    route(`${root}/cache`, { GET: ['read', lookup] }),
-    route(`${root}/caches`, {
+    route(refusalV1, `${root}/cache`, { GET: ['read', lookup] }),
+    route(refusalV1, `${root}/caches`, {
       // What a client shows when it looked for an entry in vain, and only while it is debugged.
       GET: ['read', async () => json(200, { totalCount: 0, artifactCaches: [] })],
       POST: ['write', reserve],
     }),
-    route(`${root}/caches/{id}`, { PATCH: ['write', part], POST: ['write', commit] }),
+    route(refusalV1, `${root}/caches/{id}`, { PATCH: ['write', part], POST: ['write', commit] }),
   ];
 }
 
 function routesV2(door: CacheDoor): Route[] {
   const { service, tickets } = door;
-  const create = answeringTwirp(async (exchange) => {
+  const create = async (exchange: Exchange) => {
     const entry = readJson(CREATE_V2, await twirpBody(exchange));
     checkGrant(exchange.grant, 'write', entryName(entry));
     const { id } = await service.reserve(entry, null);
     const ticket = tickets.make('upload', String(id), CACHE_LIMITS.linkMs);
     return json(200, { ok: true, signed_upload_url: `${exchange.base}/actions-cache/upload/${ticket}` });
-  });
-  const finalize = answeringTwirp(async (exchange) => {
+  };
+  const finalize = async (exchange: Exchange) => {
     const { size, ...entry } = readJson(FINALIZE_V2, await twirpBody(exchange));
     checkGrant(exchange.grant, 'write', entryName(entry));
     const upload = service.reserved(entry);
     if (upload === null) throw notFound('nobody has reserved this key and version, or it was given up');
     await service.commit(upload, size, exchange.signal);
     return json(200, { ok: true, entry_id: String(upload.id) });
-  });
-  const lookup = answeringTwirp(async (exchange) => {
+  };
+  const lookup = async (exchange: Exchange) => {
     const { key, version, restoreKeys } = readJson(LOOKUP_V2, await twirpBody(exchange));
     const found = await lookUp(exchange, service, [key, ...(restoreKeys ?? [])], version);
     if (found === null) return json(200, { ok: false, signed_download_url: '', matched_key: '' });
     const link = downloadLink(door, exchange, found.row.name);
     return json(200, { ok: true, signed_download_url: link, matched_key: found.key });
-  });
+  };
   const root = '/twirp/github.actions.results.api.v1.CacheService';
   return [
-    route(`${root}/CreateCacheEntry`, { POST: ['write', create] }),
-    route(`${root}/FinalizeCacheEntryUpload`, { POST: ['write', finalize] }),
-    route(`${root}/GetCacheEntryDownloadURL`, { POST: ['read', lookup] }),
+    route(refusalTwirp, `${root}/CreateCacheEntry`, { POST: ['write', create] }),
+    route(refusalTwirp, `${root}/FinalizeCacheEntryUpload`, { POST: ['write', finalize] }),
+    route(refusalTwirp, `${root}/GetCacheEntryDownloadURL`, { POST: ['read', lookup] }),
   ];
 }
 
@@ -183,7 +188,7 @@ function twirpBody(exchange: Exchange): Promise<Buffer> {
 
 function linkRoutes({ service, tickets, bytes }: CacheDoor): Route[] {
   const created: Answer = { status: 201, headers: { 'x-ms-request-server-encrypted': 'false' } };
-  const upload = answeringBlob(async (exchange) => {
+  const upload = async (exchange: Exchange) => {
     const id = tickets.read('upload', exchange.params.ticket!);
     const to = id === null ? null : service.upload(Number(id));
     if (to === null) throw notFound('this link leads nowhere, or not any more');
@@ -194,8 +199,8 @@ function linkRoutes({ service, tickets, bytes }: CacheDoor): Route[] {
     else if (comp === undefined) await to.putWhole(bodyOf(exchange));
     else throw new Problem(400, 'BAD_ARGUMENT', 'comp is block, blocklist, or is not there');
     return created;
-  });
-  const download = answeringBlob(async (exchange) => {
+  };
+  const download = async (exchange: Exchange) => {
     const name = tickets.read('download', exchange.params.ticket!);
     if (name === null) throw notFound('this link leads nowhere, or not any more');
     // Azure's client asks for ranges so.
@@ -203,9 +208,9 @@ function linkRoutes({ service, tickets, bytes }: CacheDoor): Route[] {
     const range = headers['x-ms-range'];
     if (headers.range === undefined && typeof range === 'string') headers.range = range;
     return bytes(exchange, name);
-  });
+  };
   return [
-    route('/actions-cache/upload/{ticket}', { PUT: [null, upload] }),
-    route('/actions-cache/download/{ticket}', { GET: [null, download] }),
+    route(refusalBlob, '/actions-cache/upload/{ticket}', { PUT: [null, upload] }),
+    route(refusalBlob, '/actions-cache/download/{ticket}', { GET: [null, download] }),
   ];
 }

@@ -17,6 +17,11 @@ export interface CacheStore {
   find(name: string): Promise<ArtifactRow | null>;
   /** Of the entries whose keys begin so the one that was made last, among `CACHE_LIMITS.lookedNames` names. */
   newest(entry: CacheKey): Promise<ArtifactRow | null>;
+  /**
+   * What a lookup that failed finds all the same, without those who were asked: an entry under the first key, or the
+   * newest whose key begins as one of the keys does, in their order. Null: nothing, or they did answer.
+   */
+  without?(failure: unknown, entries: readonly CacheKey[]): ArtifactRow | null;
   /** Rejects with FILE_EXISTS where the name is taken. */
   publish(request: PublishRequest): Promise<unknown>;
 }
@@ -70,13 +75,23 @@ export class CacheService {
   async lookup(keys: readonly string[], version: string): Promise<FoundEntry | null> {
     if (keys.length === 0 || keys.length > CACHE_LIMITS.keys)
       throw new HaulError('BAD_ARGUMENT', `a lookup has 1 to ${CACHE_LIMITS.keys} keys`);
+    try {
+      return await this.#find(keys, version);
+    } catch (error) {
+      const entries = keys.map((key) => ({ key, version }));
+      const found = foundOf(this.#options.store.without?.(error, entries) ?? null);
+      if (found === null) throw error;
+      return found;
+    }
+  }
+
+  async #find(keys: readonly string[], version: string): Promise<FoundEntry | null> {
     const { store } = this.#options;
     const exact = await store.find(entryName({ key: keys[0]!, version }));
     if (exact !== null) return { key: keys[0]!, row: exact };
     for (const key of keys) {
-      const row = await store.newest({ key, version });
-      const found = row === null ? null : keyOf(row.name);
-      if (row !== null && found !== null) return { key: found, row };
+      const found = foundOf(await store.newest({ key, version }));
+      if (found !== null) return found;
     }
     return null;
   }
@@ -157,6 +172,11 @@ export class CacheService {
 
 function isThere(): HaulError {
   return new HaulError('FILE_EXISTS', 'an entry with this key and version is there, and entries never change');
+}
+
+function foundOf(row: ArtifactRow | null): FoundEntry | null {
+  const key = row === null ? null : keyOf(row.name);
+  return row === null || key === null ? null : { key, row };
 }
 
 function isReserved(): HaulError {

@@ -82,7 +82,8 @@ export class FolderTorrents {
   readonly #byPrefix = new Map<string, Set<Entry>>();
   /** Folders of the same name that hold the same have one torrent. */
   readonly #byInfoHash = new Map<string, Set<Entry>>();
-  readonly #linked = new Set<string>();
+  /** Paths of their members, by info-hash. */
+  readonly #linked = new Map<string, readonly string[]>();
   readonly #locks = new Locks();
   readonly #jobs: Jobs<Entry>;
   readonly #now: () => number;
@@ -130,6 +131,14 @@ export class FolderTorrents {
   isInUse(name: string): boolean {
     if (this.#linked.size === 0) return false;
     return this.#over(name).some(({ infoHash }) => this.#options.engine.get(infoHash) !== null);
+  }
+
+  /** Full names of all that torrents that are awake hold. */
+  *namesInUse(): Generator<string> {
+    for (const [infoHash, paths] of this.#linked) {
+      if (this.#options.engine.get(infoHash) === null) continue;
+      for (const prefix of this.prefixesOf(infoHash)) for (const path of paths) yield prefix + path;
+    }
   }
 
   /**
@@ -204,7 +213,7 @@ export class FolderTorrents {
   /** The engine is closed: no link stays. */
   async close(): Promise<void> {
     this.#options.engine.off('removed', this.#onGone);
-    await Promise.all([...this.#linked].map((infoHash) => this.#unlink(infoHash)));
+    await Promise.all([...this.#linked.keys()].map((infoHash) => this.#unlink(infoHash)));
   }
 
   async #filesBelow(prefix: string): Promise<FolderFile[]> {
@@ -333,7 +342,7 @@ export class FolderTorrents {
       const name = record.layout.name;
       const stored = [...record.members.values()];
       const placed = stored.map(({ path, sha256 }) => ({ path: `${name}/${path}`, sha256: sha256! }));
-      this.#linked.add(infoHash);
+      this.#linked.set(infoHash, [...record.members.keys()]);
       const place = await this.#options.store.placeAll(infoHash, placed);
       if (place === null) return null;
       const metainfo = parseTorrent(folderTorrent(record.infoBytes, null, null));

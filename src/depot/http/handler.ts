@@ -11,9 +11,10 @@ import { mayTake, ownOf } from './fair-places.js';
 import { checkHost, checkSameSite, corsHeaders, type GuardRules, preflightHeaders } from './guard.js';
 import { Guesses } from './guesses.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
+import { problemAnswer } from './plain-answers.js';
 import { Problem, problemOf } from './problems.js';
 import { prepareQuery, queryOf } from './query.js';
-import type { Answer, Exchange, Guess, Method, Route, Slices } from './route.js';
+import type { Answer, Exchange, Guess, Method, Refusal, Route, Slices } from './route.js';
 import { Router } from './router.js';
 import { shownPath } from './shown-path.js';
 import { parseTarget, type Target } from './target.js';
@@ -66,6 +67,7 @@ interface Underway {
   readonly abort: AbortController;
   path: string;
   grant: Grant | null;
+  refusal: Refusal;
   cors: Readonly<Record<string, string>>;
   sentBytes: number;
   problem: string | null;
@@ -139,6 +141,7 @@ export class Handler {
       abort: new AbortController(),
       path: shownPath(request.url ?? ''),
       grant: null,
+      refusal: problemAnswer,
       cors: {},
       sentBytes: 0,
       problem: null,
@@ -204,6 +207,7 @@ export class Handler {
     underway.cors = corsHeaders(origin, rules);
     if (request.method === 'OPTIONS') return this.#options204(request, target);
     const { operation, params, method } = this.#operationOf(request, target);
+    underway.refusal = operation.refusal ?? problemAnswer;
     if (method !== 'GET') checkSameSite({ origin, authority, fetchSite: headerOf(request, 'sec-fetch-site') }, rules);
     const guess = this.#guessOf(underway);
     const grant = this.#grantOf(request, guess);
@@ -324,9 +328,7 @@ export class Handler {
       response.destroy();
       return;
     }
-    const headers = { 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...problem.headers };
-    const body = `${JSON.stringify(problem.body)}\n`;
-    await this.#send(underway, { status: problem.status, headers, body }).catch(() => response.destroy());
+    await this.#send(underway, underway.refusal(problem)).catch(() => response.destroy());
   }
 }
 

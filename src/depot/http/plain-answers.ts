@@ -16,6 +16,12 @@ export function jsonBody(
   return { status, headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers }, body };
 }
 
+/** RFC 9457. */
+export function problemAnswer({ status, headers, body }: Problem): Answer {
+  const own = { 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...headers };
+  return { status, headers: own, body: `${JSON.stringify(body)}\n` };
+}
+
 export function notFound(detail = 'there is no such artifact'): Problem {
   return new Problem(404, 'NOT_FOUND', detail);
 }

@@ -1,6 +1,7 @@
 /** Routes as a table: what `router.ts` finds them by, what checks their parameters, and what OpenAPI is made of. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { z } from 'zod';
+import type { Problem } from './problems.js';
 import type { Target } from './target.js';
 import type { Grant, Scope } from './tokens.js';
 
@@ -47,6 +48,8 @@ export interface Answer {
   readonly body?: string | Uint8Array | Slices;
 }
 
+export type Refusal = (problem: Problem) => Answer;
+
 /** Null: the handler has answered, or goes on answering, by itself. */
 export type Handler = (exchange: Exchange) => Promise<Answer | null> | Answer | null;
 
@@ -89,6 +92,8 @@ export interface Operation {
   readonly takesBody?: boolean;
   readonly answers: Readonly<Record<number, AnswerDoc>>;
   readonly handle: Handler;
+  /** How it says no to clients of another protocol; default: a problem (RFC 9457). */
+  readonly refusal?: Refusal;
 }
 
 export interface Route {

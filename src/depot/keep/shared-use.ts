@@ -4,6 +4,7 @@
  */
 import type { Engine } from '../../api.js';
 import type { Catalogue } from '../catalogue/port.js';
+import type { FolderTorrents } from '../folders/folder-torrents.js';
 
 export const USE_TOLD_MS = 60_000;
 const USE_BELIEVED_MS = 4 * USE_TOLD_MS;
@@ -18,15 +19,21 @@ export function isUsedElsewhere(usedMs: number, nowMs: number): boolean {
  * @param readNames full names that are read by HTTP
  */
 export async function tellUse(
-  parts: { readonly catalogue: Pick<Catalogue, 'byInfoHash' | 'touch'>; readonly engine: Pick<Engine, 'torrents'> },
+  parts: {
+    readonly catalogue: Pick<Catalogue, 'byInfoHash' | 'touch'>;
+    readonly engine: Pick<Engine, 'torrents'>;
+    readonly folders: Pick<FolderTorrents, 'namesInUse'>;
+  },
   readNames: readonly string[],
   nowMs: number,
 ): Promise<void> {
-  const { catalogue, engine } = parts;
+  const { catalogue, engine, folders } = parts;
   try {
     const awake = engine.torrents.map(({ metainfo }) => catalogue.byInfoHash(metainfo.infoHashHex));
     const names = (await Promise.all(awake)).flatMap((row) => row?.name ?? []);
-    await catalogue.touch(new Map([...readNames, ...names].map((name) => [name, nowMs])));
+    const used = new Map<string, number>();
+    for (const group of [readNames, names, folders.namesInUse()]) for (const name of group) used.set(name, nowMs);
+    await catalogue.touch(used);
   } catch {
     // The catalogue is away: nobody removes anything meanwhile.
   }

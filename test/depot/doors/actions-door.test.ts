@@ -146,19 +146,29 @@ test('what cannot be understood is refused, and nothing of it is kept', async (c
 });
 
 test('with tokens a stranger reserves nothing, and links need none', async (context) => {
-  const token = 'a'.repeat(43);
+  const [token, reader] = ['a'.repeat(43), 'b'.repeat(43)];
   const { url } = await openPlace(context, {
-    tokenLines: `${token} read,write actions-cache/`,
+    tokenLines: `${token} read,write actions-cache/\n${reader} read actions-cache/`,
     anonymous: 'none',
   });
   const { post, lookup } = clientOf(url);
   assert.equal((await post(`${V1}/caches`, { key: 'a', version: 'v' })).status, 401);
   assert.equal((await lookup('keys=a&version=v')).status, 401);
-  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-  const call = async (method: string, body: unknown): Promise<Record<string, string>> => {
+  const call = async (method: string, body: unknown, by = token): Promise<Record<string, string>> => {
+    const headers = { authorization: `Bearer ${by}`, 'content-type': 'application/json' };
     const answer = await fetch(`${url}${TWIRP}/${method}`, { method: 'POST', headers, body: JSON.stringify(body) });
     return (await answer.json()) as Record<string, string>;
   };
+  // As clients of Twirp read them, whoever of us says no.
+  for (const [by, code] of [
+    ['x', 'unauthenticated'],
+    [reader, 'permission_denied'],
+  ] as const) {
+    const { code: said, msg, ...rest } = await call('CreateCacheEntry', { key: 'a', version: 'v' }, by);
+    assert.deepEqual([said, typeof msg, rest], [code, 'string', {}]);
+  }
+  const anonymous = await post(`${TWIRP}/GetCacheEntryDownloadURL`, { key: 'a', version: 'v' });
+  assert.deepEqual([anonymous.status, anonymous.body.code], [401, 'unauthenticated']);
   const entry = { key: 'a', version: 'v' };
   const { signed_upload_url } = await call('CreateCacheEntry', entry);
   assert.equal((await fetch(signed_upload_url!, { method: 'PUT', body: 'bytes' })).status, 201);

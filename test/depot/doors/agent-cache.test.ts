@@ -110,6 +110,12 @@ test('an entry saved by an agent is an artifact, and comes by agents while the d
   assert.equal(stale.body.cacheKey, 'a-1');
   const cached = await fetch(String(stale.body.archiveLocation), { headers: { 'x-ms-range': 'bytes=10-19' } });
   assert.deepEqual(Buffer.from(await cached.arrayBuffer()), bytes.subarray(10, 20));
+  // Of what begins so the newest whose bytes are here: those of a-2 never were.
+  assert.equal((await lookup(two.agent.url, 'b', 'a-')).body.cacheKey, 'a-1');
+  const request = { key: 'b', version: 'v', restore_keys: ['x', 'a'] };
+  const restored = await post(two.agent.url, `${TWIRP}/GetCacheEntryDownloadURL`, request);
+  assert.deepEqual([restored.body.ok, restored.body.matched_key], [true, 'a-1']);
+  assert.deepEqual(Buffer.from(await (await fetch(String(restored.body.signed_download_url))).arrayBuffer()), bytes);
   const away = await lookup(two.agent.url, 'c-1');
   assert.deepEqual([away.status, away.body.typeKey], [504, 'DEPOT_AWAY']);
   const created = await post(two.agent.url, `${TWIRP}/CreateCacheEntry`, { key: 'd', version: 'v' });

@@ -78,9 +78,12 @@ test('it goes with any of its rows, before the blob does; who asks again gets th
     seen.add(infoHash);
     assert.ok((await engine.wake(infoHash)) !== null);
     assert.ok(folders.isInUse('artifacts/a/dist/y') && !folders.isInUse('artifacts/a/other'));
+    const members = seen.size === 1 ? ['artifacts/a/dist/x', 'artifacts/a/dist/y'] : ['artifacts/a/dist/y'];
+    assert.deepEqual([...folders.namesInUse()], members);
     await change();
     assert.deepEqual([engine.get(infoHash), folders.count, await engine.wake(infoHash)], [null, 0, null]);
     assert.equal(folders.has(Buffer.from(infoHash, 'hex').toString('latin1')), false);
+    assert.deepEqual([...folders.namesInUse()], []);
     for (const name of ['views', 'folders']) assert.deepEqual(await readdir(join(data, name)), []);
   }
   seen.add((await recordOf(book, 'a/dist')).infoHash);
