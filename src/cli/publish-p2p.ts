@@ -3,9 +3,8 @@
  * keeps: the same command goes on where one broke off. Owns the engine that seeds, and files of ours under the names
  * that they have in their torrents.
  */
-import { mkdtemp, realpath, rm, stat, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { realpath, stat } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import type { Engine, Torrent } from '../api.js';
 import { choosePieceLength } from '../content/create.js';
 import { type BlobPieces, blobTorrent } from '../depot/blob-info.js';
@@ -25,6 +24,7 @@ import { printable } from './format.js';
 import type { EngineCliOptions } from './options.js';
 import type { Output } from './output.js';
 import { TimeLimits } from './patience.js';
+import { type LinkFolder, linkFolder } from './publish-links.js';
 import { isTransient } from './retry.js';
 import { delayOrAborted } from './wait.js';
 
@@ -158,16 +158,9 @@ export class Giving {
   }
 
   /** Where the file has the name of its torrent. A link to it does, where it is called otherwise. */
-  async #folderOf(path: string, name: string): Promise<{ readonly path: string; remove(): Promise<void> }> {
+  async #folderOf(path: string, name: string): Promise<LinkFolder> {
     if (basename(path) === name) return { path: dirname(path), remove: async () => {} };
-    const folder = await mkdtemp(join(tmpdir(), 'haul-publish-'));
-    try {
-      await symlink(path, join(folder, name));
-    } catch (error) {
-      await rm(folder, { recursive: true, force: true });
-      throw fromSystemError(error, 'link to', path);
-    }
-    return { path: folder, remove: () => rm(folder, { recursive: true, force: true }) };
+    return linkFolder(path, name);
   }
 
   async #seed(

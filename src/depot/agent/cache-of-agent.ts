@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { HaulError } from '../../errors.js';
 import type { ArtifactRow } from '../catalogue/port.js';
-import { jsonOf } from '../depot-said.js';
+import { jsonOf, rowOfInfo } from '../depot-said.js';
 import { type CacheKey, entryName, entryPrefix } from '../doors/cache-names.js';
 import type { OpenCacheDoor } from '../doors/cache-of-depot.js';
 import { cacheRoutes } from '../doors/cache-routes.js';
@@ -18,10 +18,11 @@ import { encodePath } from '../http/target.js';
 import type { PublishRequest } from '../publish-port.js';
 import { asProblem } from './answer-read.js';
 import { drop, readAnswer, refusal } from './depot-answers.js';
-import type { DepotPort } from './depot-port.js';
+import type { AnswerBody, DepotPort } from './depot-port.js';
 import { DepotLies } from './depot-trouble.js';
 import type { Directory } from './directory.js';
 import { AGENT_LIMITS } from './limits.js';
+import type { PutFill } from './put-fill.js';
 import { trickling } from './trickle.js';
 
 export interface CacheOfAgentOptions {
@@ -29,6 +30,7 @@ export interface CacheOfAgentOptions {
   readonly folder: string;
   readonly client: DepotPort;
   readonly directory: Directory;
+  readonly fill: PutFill;
   /** The bytes of a name, or a range of them. @throws Problem */
   readonly bytes: (exchange: Exchange, name: string) => Promise<Answer>;
 }
@@ -75,7 +77,27 @@ function nameOrNull(entry: CacheKey): string | null {
 }
 
 /** @throws HaulError FILE_EXISTS, Problem, DepotAway */
-async function publish(client: DepotPort, { name, lengthBytes, body, signal }: PublishRequest): Promise<void> {
+async function publish(
+  { client, directory, fill }: CacheOfAgentOptions,
+  { name, lengthBytes, body, signal }: PublishRequest,
+): Promise<void> {
+  const copy = fill.copy(lengthBytes);
+  let row: ArtifactRow | null = null;
+  try {
+    const answer = await put(client, { name, lengthBytes, body: copy?.passing(body) ?? body, signal });
+    const said = await readAnswer(answer, AGENT_LIMITS.infoBytes, AGENT_LIMITS.answerMs).catch(() => null);
+    // It is there, whatever of the answer could be read.
+    row = said === null ? null : rowOfInfo(name, said);
+  } finally {
+    directory.changed(name, row);
+    if (copy !== null) void fill.ended(copy, row);
+  }
+}
+
+type Put = Pick<PublishRequest, 'name' | 'lengthBytes' | 'body' | 'signal'>;
+
+/** The body of the answer to what was taken. @throws as `publish` */
+async function put(client: DepotPort, { name, lengthBytes, body, signal }: Put): Promise<AnswerBody> {
   const answer = await client.ask(`/${encodePath(name)}`, {
     lane: 'upload',
     method: 'PUT',
@@ -89,19 +111,19 @@ async function publish(client: DepotPort, { name, lengthBytes, body, signal }: P
     signal,
   });
   const { status } = answer;
-  if (status < 300) drop(answer.body);
-  else if (status === 409 || status === 412) {
+  if (status < 300) return answer.body;
+  if (status === 409 || status === 412) {
     drop(answer.body);
     throw new HaulError('FILE_EXISTS', 'an entry with this key and version is there, and entries never change');
-  } else if (status < 400) {
-    drop(answer.body);
-    throw new DepotLies(`it answered ${status} to an upload`);
-  } else throw await refusal(answer);
+  }
+  if (status >= 400) throw await refusal(answer);
+  drop(answer.body);
+  throw new DepotLies(`it answered ${status} to an upload`);
 }
 
 /** @throws HaulError of the file system */
 export async function openCacheOfAgent(options: CacheOfAgentOptions): Promise<OpenCacheDoor> {
-  const { client, directory } = options;
+  const { directory } = options;
   const told = async <T>(work: Promise<T>): Promise<T> => {
     try {
       return await work;
@@ -113,7 +135,7 @@ export async function openCacheOfAgent(options: CacheOfAgentOptions): Promise<Op
     find: async (name) => (await told(directory.resolve(name)))?.row ?? null,
     newest: (entry) => told(newest(options, entry)),
     without: (failure, entries) => (isAway(failure) ? newestHere(directory, entries) : null),
-    publish: (request) => told(publish(client, request)),
+    publish: (request) => told(publish(options, request)),
   };
   const service = await CacheService.open({
     store,

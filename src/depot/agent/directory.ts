@@ -88,10 +88,15 @@ export class Directory {
     return latest;
   }
 
-  /** What was known of it, and what is being asked, is of before: the next one who wants it asks anew. */
-  changed(name: string): void {
+  /**
+   * What was known of it, and what is being asked, is of before: the next one who wants it asks anew.
+   * @param row what the depot has made of it, for when it is away
+   */
+  changed(name: string, row: ArtifactRow | null = null): void {
+    const { names, wallClockMs } = this.#options;
     this.#asking.delete(name);
-    this.#options.names.doubt(name);
+    if (row !== null) names.put(name, row, wallClockMs());
+    names.doubt(name);
   }
 
   async #ask(name: string, wants: 'row' | 'bytes', isLatest: () => boolean): Promise<Resolved | null> {

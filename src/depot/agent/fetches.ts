@@ -61,6 +61,8 @@ export class Fetches {
   /** What they have become, as long as somebody reads them. */
   readonly #held = new Map<Fetch, CachedBlob>();
   readonly #starting = new Map<string, Promise<Fetch>>();
+  /** Blobs that come into the cache by another way. */
+  readonly #adopting = new Map<string, Promise<void>>();
   #throughs = 0;
   #isClosed = false;
 
@@ -86,10 +88,14 @@ export class Fetches {
     range: ByteRange,
     signal: AbortSignal,
   ): Promise<Reading> {
-    const local = await this.#local(row, range);
-    if (local !== null) {
-      offer?.drop();
-      return { slices: local, bytes: () => null };
+    for (;;) {
+      await this.#adopting.get(row.sha256)?.catch(() => {});
+      const local = await this.#local(row, range);
+      if (local !== null) {
+        offer?.drop();
+        return { slices: local, bytes: () => null };
+      }
+      if (!this.#adopting.has(row.sha256)) break;
     }
     try {
       const { fetch, before } = await this.#fetchOf(row, offer ?? null);
@@ -102,6 +108,17 @@ export class Fetches {
     const came = { peers: 0, webSeed: 0 };
     const options = { row, client: this.#options.client, signal, onBytes: (bytes: number) => (came.webSeed += bytes) };
     return { slices: this.#through(readThrough(options, range)), bytes: () => ({ ...came }) };
+  }
+
+  /**
+   * Puts a blob into the cache that came by another way. Whoever wants it meanwhile waits for that; where it is being
+   * fetched already nothing is done. @throws what `keep` does
+   */
+  async adopt(sha256: string, keep: () => Promise<void>): Promise<void> {
+    if (this.#isClosed || [this.#fetches, this.#starting, this.#adopting].some((map) => map.has(sha256))) return;
+    const adopting = keep().finally(() => this.#adopting.delete(sha256));
+    this.#adopting.set(sha256, adopting);
+    await adopting;
   }
 
   /** What has no room in the cache is not kept, nor shared. */
@@ -123,7 +140,7 @@ export class Fetches {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.allSettled([...this.#starting.values()]);
+    await Promise.allSettled([...this.#starting.values(), ...this.#adopting.values()]);
     await Promise.all([...this.#fetches.values()].map((fetch) => fetch.stop()));
   }
 

@@ -39,6 +39,10 @@ export const AGENT_LIMITS = {
   connections: 32,
   /** Uploads that are passed on at once; the next ones wait. */
   uploads: 32,
+  /** Uploads of which a copy is made for the cache, at once; */
+  copies: 4,
+  /** longer ones than this part of the cache are not kept: what is in use there stays. */
+  copyShare: 0.1,
   /** A blob of up to so many bytes is one file without a record, hashed whenever it is read. */
   smallBytes: 4 * MIB,
   /** Read of a cached blob at once: what the kernel copies while the one before is sent. */

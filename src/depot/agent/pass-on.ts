@@ -1,6 +1,8 @@
 /** A request that changes something goes on to the depot as it came, with the client's own token where it sent one. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { headerText } from '../../net/redirects.js';
+import type { ArtifactRow } from '../catalogue/port.js';
+import { rowOfInfo } from '../depot-said.js';
 import type { Answer, Exchange } from '../http/route.js';
 import { encodePath } from '../http/target.js';
 import { asProblem } from './answer-read.js';
@@ -8,6 +10,8 @@ import { readAnswer, refusal } from './depot-answers.js';
 import type { DepotPort } from './depot-port.js';
 import type { Directory } from './directory.js';
 import { AGENT_LIMITS } from './limits.js';
+import type { PutCopy } from './put-copy.js';
+import type { PutFill } from './put-fill.js';
 
 /** Of the request, what means something to the depot. */
 const SENT = [
@@ -44,34 +48,51 @@ function withoutKeys(body: Buffer): string {
   }
 }
 
+export interface PassOnParts {
+  readonly client: DepotPort;
+  readonly directory: Directory;
+  readonly fill: PutFill;
+}
+
+/** Only of bytes as they are stored: of a range, or of a compressed body, the depot makes something else. */
+function copyOf({ request: { headers } }: Exchange, fill: PutFill): PutCopy | null {
+  if (headers['content-encoding'] !== undefined || headers['content-range'] !== undefined) return null;
+  const stated = headers['content-length'];
+  return fill.copy(stated === undefined ? null : Number(stated));
+}
+
 /** @param name full. @throws Problem */
 export async function passOn(
   exchange: Exchange,
-  { client, directory }: { readonly client: DepotPort; readonly directory: Directory },
+  { client, directory, fill }: PassOnParts,
   name: string,
   method: 'PUT' | 'DELETE',
 ): Promise<Answer> {
   const { request, target, signal } = exchange;
   const query = target.rawQuery === '' ? '' : `?${target.rawQuery}`;
   const hasBody = headerText(request.headers['content-length']) !== '0' && method === 'PUT';
+  const copy = hasBody ? copyOf(exchange, fill) : null;
+  let row: ArtifactRow | null = null;
   try {
     const opened = await client.ask(`/${encodePath(name)}${query}`, {
       lane: method === 'PUT' ? 'upload' : 'question',
       method,
       headers: pick(request.headers, SENT),
-      ...(hasBody ? { body: exchange.body() } : {}),
+      ...(hasBody ? { body: copy === null ? exchange.body() : copy.passing(exchange.body()) } : {}),
       // A long upload takes its time, and the depot sees to it that something comes.
       timeoutMs: method === 'PUT' ? AGENT_LIMITS.uploadMs : AGENT_LIMITS.answerMs,
       signal,
     });
     if (opened.status >= 400) throw await refusal(opened);
     const said = await readAnswer(opened.body, AGENT_LIMITS.infoBytes, AGENT_LIMITS.answerMs);
+    row = opened.status < 300 ? rowOfInfo(name, said) : null;
     const answer = { status: opened.status, headers: pick(opened.headers, GIVEN) };
     return said.length === 0 ? answer : { ...answer, body: withoutKeys(said) };
   } catch (error) {
     throw asProblem(error);
   } finally {
     // Whoever has its answer sees what it did, also where that went wrong half way.
-    directory.changed(name);
+    directory.changed(name, row);
+    if (copy !== null) void fill.ended(copy, row);
   }
 }

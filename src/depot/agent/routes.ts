@@ -14,10 +14,12 @@ import type { Directory, Offer, Resolved } from './directory.js';
 import { listingRoute } from './listing.js';
 import type { LocalPlaces } from './local-places.js';
 import { passOn } from './pass-on.js';
+import type { PutFill } from './put-fill.js';
 
 export interface AgentInside extends AnswerReadParts {
   readonly directory: Directory;
   readonly client: DepotPort;
+  readonly fill: PutFill;
   readonly places: LocalPlaces;
   /** For `/status`. */
   readonly status: () => Record<string, unknown>;

@@ -36,6 +36,7 @@ import { openDepots } from './open-depots.js';
 import { pageStatusOf, piecesOf } from './page-status.js';
 import type { AgentParts } from './parts.js';
 import { Presence } from './presence.js';
+import { PutFill } from './put-fill.js';
 import { Receipts } from './receipts.js';
 import { type AgentInside, agentRoutes, getBytes } from './routes.js';
 import { Seeds } from './seeds.js';
@@ -180,8 +181,11 @@ async function openDoor(options: AgentOptions, parts: AgentParts, closers: (() =
   const { log = quiet, allowHosts = [], host = '127.0.0.1', httpPort = AGENT_HTTP_PORT } = options;
   const { listeners, sums, client, directory } = parts;
   let underway = (): number => 0;
+  const fill = new PutFill({ ...parts, log });
+  closers.push(() => fill.close());
   const inside: AgentInside = {
     ...parts,
+    fill,
     places: new LocalPlaces(parts.cache, parts.directory),
     wallClockMs: Date.now,
     now: () => performance.now(),
@@ -197,6 +201,7 @@ async function openDoor(options: AgentOptions, parts: AgentParts, closers: (() =
     folder: parts.cache.folder.tmp,
     client,
     directory,
+    fill,
     bytes: (exchange, name) => getBytes({ ...exchange, query: {} }, inside, name),
   });
   closers.push(() => cacheDoor.close());
