@@ -1,8 +1,8 @@
 /** The depot's HTTP door before a depository in memory, and raw connections to it. */
 import net from 'node:net';
 import type { TestContext } from 'node:test';
+import type { DepotRequest } from '../../src/depot/api.js';
 import { type DoorOptions, openDoor } from '../../src/depot/http/door.js';
-import type { RequestRecord } from '../../src/depot/http/handler.js';
 import type { Inside } from '../../src/depot/http/inside.js';
 import { Listeners } from '../../src/depot/http/listeners.js';
 import { type Token, TokenTable } from '../../src/depot/http/tokens.js';
@@ -14,7 +14,7 @@ export interface TestDoor {
   readonly port: number;
   readonly depository: MemoryDepository;
   readonly listeners: Listeners;
-  readonly records: RequestRecord[];
+  readonly records: DepotRequest[];
   readonly troubles: unknown[];
   close(graceMs?: number): Promise<void>;
 }
@@ -28,7 +28,7 @@ export interface TestDoorOptions {
 export async function openTestDoor(context: TestContext, options: TestDoorOptions = {}): Promise<TestDoor> {
   const depository = new MemoryDepository();
   const listeners = new Listeners();
-  const records: RequestRecord[] = [];
+  const records: DepotRequest[] = [];
   const troubles: unknown[] = [];
   const table = new TokenTable(options.tokens ?? []);
   const inside: Inside = {

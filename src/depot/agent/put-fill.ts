@@ -43,7 +43,10 @@ export class PutFill {
     return new PutCopy(cache.folder.temporary(), bytesMax);
   }
 
-  /** The upload has ended. @param row what the depot stored of it; null: nothing. Never rejects, nor need it be awaited */
+  /**
+   * The upload has ended. Never rejects, nor need it be awaited.
+   * @param row what the depot stored of it; null: nothing
+   */
   async ended(copy: PutCopy, row: ArtifactRow | null): Promise<void> {
     const keeping = this.#ended(copy, row).catch((error: Error) => {
       const text = `what was published is not kept in the cache: ${error.message}`;

@@ -1,13 +1,13 @@
 /** What the agent answers: artifacts under the names that they have at the depot, and what it has to say of itself. */
 import { z } from 'zod';
+import { artifactJson } from '../http/artifact-json.js';
 import { bytesOf, COMMON_ANSWERS, json, notFound } from '../http/artifact-routes.js';
 import { etagOf } from '../http/conditions.js';
 import { Problem } from '../http/problems.js';
 import type { Answer, AnswerDoc, Exchange, Operation, Route } from '../http/route.js';
 import { GET_QUERY, HEX40, HEX64, NO_QUERY } from '../http/schemas.js';
 import type { PieceMapAnswer } from '../http/status-source.js';
-import { encodePath } from '../http/target.js';
-import { fullName, type Space, shortName } from '../names.js';
+import { fullName, type Space } from '../names.js';
 import { type AnswerReadParts, answerRead, resolveOrFail } from './answer-read.js';
 import type { DepotPort } from './depot-port.js';
 import type { Directory, Offer, Resolved } from './directory.js';
@@ -85,21 +85,8 @@ export async function getBytes(exchange: Exchange, inside: AgentInside, name: st
 
 /** As the depot has it, without the torrent: its announce URL has the key of the agent's token. */
 function infoOf({ row }: Resolved, base: string): Record<string, unknown> {
-  const { name, sha256, lengthBytes, contentType, createdMs, expiresMs, isPinned } = row;
-  return {
-    name: shortName(name),
-    sha256,
-    lengthBytes,
-    contentType,
-    created: new Date(createdMs).toISOString(),
-    expires: expiresMs === null ? null : new Date(expiresMs).toISOString(),
-    isPinned,
-    // Whoever asks an agent fetches from it by HTTP.
-    infoHash: null,
-    url: `${base}/${encodePath(name)}`,
-    torrentUrl: null,
-    magnet: null,
-  };
+  // Whoever asks an agent fetches from it by HTTP.
+  return artifactJson({ ...row, infoHash: null }, base, null);
 }
 
 function getOperation(id: string, inside: AgentInside, space: Space, key: 'path' | 'key'): Operation {

@@ -1,13 +1,15 @@
 /** The depot's HTTP server put together: routes, handler, socket. Knows nothing of what is behind `Inside`. */
+
 import type { IncomingMessage } from 'node:http';
 import { hostname } from 'node:os';
 import { urlHost } from '../../net/address.js';
+import type { DepotRequest } from '../api.js';
 import { INFO_HEADER } from '../depot-said.js';
 import { arrivalRoutes } from './arrival-routes.js';
 import { artifactRoutes } from './artifact-routes.js';
 import { folderRoutes } from './folder-routes.js';
 import type { GuardRules } from './guard.js';
-import { Handler, type RequestRecord } from './handler.js';
+import { Handler } from './handler.js';
 import type { Inside } from './inside.js';
 import { listingRoutes } from './listing-routes.js';
 import type { Route } from './route.js';
@@ -33,7 +35,7 @@ export interface DoorOptions {
   readonly connections: ConnectionGuard;
   /** Protocols of others: they are no part of our OpenAPI. */
   readonly otherRoutes?: readonly Route[];
-  readonly onRequest: (record: RequestRecord) => void;
+  readonly onRequest: (record: DepotRequest) => void;
   readonly onTrouble: (error: unknown, method: string, path: string) => void;
   readonly wallClockMs: () => number;
   readonly now: () => number;

@@ -3,9 +3,11 @@
  * what is under way. Invariant: each request ends with one answer or with the end of its connection, and a body that
  * nobody wants is neither kept nor read for long.
  */
+
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HaulError } from '../../errors.js';
 import { groupOf } from '../../net/remote-group.js';
+import type { DepotRequest } from '../api.js';
 import { Answers, hasTurn } from './answers.js';
 import { mayTake, ownOf } from './fair-places.js';
 import { checkHost, checkSameSite, corsHeaders, type GuardRules, preflightHeaders } from './guard.js';
@@ -21,24 +23,6 @@ import { parseTarget, type Target } from './target.js';
 import { type Anonymous, checkGrant, type Grant, grantOf, type TokenTable } from './tokens.js';
 import { UploadBody } from './upload-body.js';
 
-/** One line of the log. Nothing in it is secret. */
-export interface RequestRecord {
-  readonly method: string;
-  /** Without the query, passkeys left out; as it came, so not fit for a terminal. */
-  readonly path: string;
-  readonly status: number;
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
-  readonly seconds: number;
-  readonly remote: string;
-  /** Id of the token, or null. */
-  readonly token: string | null;
-  /** The client went before it had its answer. */
-  readonly isAborted: boolean;
-  /** Code of the problem that was the answer, or null. */
-  readonly problem: string | null;
-}
-
 export interface HandlerOptions {
   readonly routes: readonly Route[];
   readonly rules: GuardRules;
@@ -46,7 +30,7 @@ export interface HandlerOptions {
   readonly anonymous: Anonymous;
   /** "http://host:port" for a client that said so in its Host header. */
   readonly baseOf: (authority: string, request: IncomingMessage) => string;
-  readonly onRequest: (record: RequestRecord) => void;
+  readonly onRequest: (record: DepotRequest) => void;
   /** Addresses of connections are those of a proxy. */
   readonly isBehindProxy: boolean;
   /** Something of ours went wrong. */
