@@ -105,3 +105,20 @@ test('a copy that cannot be kept is given up, and the bytes pass all the same', 
   assert.deepEqual((await short.end())?.bytes, Buffer.from(SHORT));
   assert.ok(LONG.length > AGENT_LIMITS.smallBytes);
 });
+
+test('what a client put by its own token is given to nobody whom the depot would not let read it', async (context) => {
+  const folder = await folderOf(context);
+  const [reader, writer] = ['r'.repeat(43), 'w'.repeat(43)];
+  const depot = await depotOf(context, join(folder, 'depot'), {
+    tokenLines: `${reader} read a/\n${writer} read,write`,
+    anonymous: 'none',
+  });
+  const { agent } = await agentOf(context, depot.url, join(folder, 'cache'), { token: reader });
+  const headers = { authorization: `Bearer ${writer}` };
+  const { status } = await fetch(`${agent.url}/artifacts/b/secret`, { method: 'PUT', body: SHORT, headers });
+  assert.equal(status, 201);
+  await untilTrue(async () => agent.stats().blobs === 1);
+  assert.equal((await get(agent.url, 'artifacts/b/secret')).status, 403);
+  await depot.close(0);
+  assert.equal((await get(agent.url, 'artifacts/b/secret')).status, 504);
+});

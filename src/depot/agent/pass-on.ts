@@ -92,7 +92,8 @@ export async function passOn(
     throw asProblem(error);
   } finally {
     // Whoever has its answer sees what it did, also where that went wrong half way.
-    directory.changed(name, row);
+    // What the client's own token could write ours may not be permitted to read.
+    directory.changed(name, request.headers.authorization === undefined ? row : null);
     if (copy !== null) void fill.ended(copy, row);
   }
 }
