@@ -13,6 +13,8 @@ const MIB = 1024 * 1024;
 const SHORT = bytesOf(100_000);
 const LONG = bytesOf(6 * MIB + 5);
 
+const copyTo = (path: string, bytesMax: number): PutCopy => new PutCopy(path, { bytesMax, bookedBytes: 0 });
+
 async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += 100_000) yield bytes.subarray(at, at + 100_000);
 }
@@ -89,18 +91,18 @@ test('a copy that cannot be kept is given up, and the bytes pass all the same', 
     return sha256(Buffer.concat(parts));
   };
   const path = join(folder, 'copy');
-  for (const copy of [new PutCopy(path, LONG.length - 1), new PutCopy(join(folder, 'none', 'copy'), MIB ** 2)]) {
+  for (const copy of [copyTo(path, LONG.length - 1), copyTo(join(folder, 'none', 'copy'), MIB ** 2)]) {
     assert.equal(await passed(copy), sha256(LONG));
     assert.equal(await copy.end(), null);
   }
-  const dropped = new PutCopy(path, MIB ** 2);
+  const dropped = copyTo(path, MIB ** 2);
   await passed(dropped);
   await dropped.drop();
   assert.deepEqual(await readdir(folder), []);
-  const kept = new PutCopy(path, LONG.length);
+  const kept = copyTo(path, LONG.length);
   await passed(kept);
   assert.deepEqual(await kept.end(), { lengthBytes: LONG.length, bytes: null, path });
-  const short = new PutCopy(path, MIB);
+  const short = copyTo(path, MIB);
   for await (const _ of short.passing(chunksOf(SHORT)));
   assert.deepEqual((await short.end())?.bytes, Buffer.from(SHORT));
   assert.ok(LONG.length > AGENT_LIMITS.smallBytes);

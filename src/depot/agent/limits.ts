@@ -39,8 +39,10 @@ export const AGENT_LIMITS = {
   connections: 32,
   /** Uploads that are passed on at once; the next ones wait. */
   uploads: 32,
-  /** Uploads of which a copy is made for the cache, at once; */
-  copies: 4,
+  /** What copies of uploads for the cache may take of memory together: four long ones; */
+  copiesBytes: 40 * MIB,
+  /** a long one: what waits for the disk, and what a spool keeps; */
+  copyBytes: 10 * MIB,
   /** longer ones than this part of the cache are not kept: what is in use there stays. */
   copyShare: 0.1,
   /** A blob of up to so many bytes is one file without a record, hashed whenever it is read. */

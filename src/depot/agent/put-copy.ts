@@ -15,7 +15,15 @@ export interface Copied {
   readonly path: string;
 }
 
+export interface PutCopyLimits {
+  /** Longer ones are not kept. */
+  readonly bytesMax: number;
+  /** Memory that is spoken for. */
+  readonly bookedBytes: number;
+}
+
 export class PutCopy {
+  readonly bookedBytes: number;
   readonly #path: string;
   readonly #bytesMax: number;
   readonly #spool: Spool;
@@ -26,8 +34,9 @@ export class PutCopy {
   #file: Promise<FileHandle | null> | null = null;
   #state: 'noting' | 'ended' | 'given up' = 'noting';
 
-  /** @param path where a long one lies meanwhile. @param bytesMax longer ones are not kept */
-  constructor(path: string, bytesMax: number) {
+  /** @param path where a long one lies meanwhile */
+  constructor(path: string, { bytesMax, bookedBytes }: PutCopyLimits) {
+    this.bookedBytes = bookedBytes;
     this.#path = path;
     this.#bytesMax = bytesMax;
     this.#spool = new Spool(path);

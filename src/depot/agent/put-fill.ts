@@ -28,7 +28,8 @@ export interface PutFillParts {
 export class PutFill {
   readonly #parts: PutFillParts;
   readonly #keeping = new Set<Promise<void>>();
-  #copies = 0;
+  /** Of memory. */
+  #bookedBytes = 0;
 
   constructor(parts: PutFillParts) {
     this.#parts = parts;
@@ -38,9 +39,11 @@ export class PutFill {
   copy(lengthBytes: number | null): PutCopy | null {
     const { cache } = this.#parts;
     const bytesMax = Math.floor(cache.cacheBytes * AGENT_LIMITS.copyShare);
-    if (this.#copies >= AGENT_LIMITS.copies || (lengthBytes ?? 0) > bytesMax) return null;
-    this.#copies++;
-    return new PutCopy(cache.folder.temporary(), bytesMax);
+    const bookedBytes = Math.min(lengthBytes ?? AGENT_LIMITS.copyBytes, AGENT_LIMITS.copyBytes);
+    const isFull = this.#bookedBytes + bookedBytes > AGENT_LIMITS.copiesBytes;
+    if (isFull || (lengthBytes ?? 0) > bytesMax) return null;
+    this.#bookedBytes += bookedBytes;
+    return new PutCopy(cache.folder.temporary(), { bytesMax, bookedBytes });
   }
 
   /**
@@ -55,7 +58,7 @@ export class PutFill {
     this.#keeping.add(keeping);
     await keeping;
     this.#keeping.delete(keeping);
-    this.#copies--;
+    this.#bookedBytes -= copy.bookedBytes;
   }
 
   async close(): Promise<void> {
