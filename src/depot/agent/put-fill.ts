@@ -25,6 +25,8 @@ export interface PutFillParts {
   readonly log: Log;
 }
 
+type Torrent = ReturnType<typeof checkTorrent>;
+
 export class PutFill {
   readonly #parts: PutFillParts;
   readonly #keeping = new Set<Promise<void>>();
@@ -75,22 +77,25 @@ export class PutFill {
     try {
       if (copied.lengthBytes !== row.lengthBytes || (await digestOf(copied)) !== row.sha256)
         throw new HaulError('MISMATCH', 'the depot has stored other bytes than those that passed');
-      await this.#parts.fetches.adopt(row.sha256, () => this.#keep(copied, row));
+      // Who wants the blob while it is put away waits for the disk alone, not for the depot.
+      const { cache, client, fetches } = this.#parts;
+      const isTorrent = copied.bytes === null && row.infoHash !== null && cache.held(row.sha256) === null;
+      const given = isTorrent ? await client.torrent(row.name) : null;
+      const torrent = given === null ? null : checkTorrent(given, row);
+      await fetches.adopt(row.sha256, () => this.#keep(copied, row, torrent));
     } finally {
       if (copied.bytes === null) await unlink(copied.path).catch(() => {});
     }
   }
 
-  async #keep({ bytes, path }: Copied, row: ArtifactRow): Promise<void> {
-    const { cache, client, seeds } = this.#parts;
+  async #keep({ bytes, path }: Copied, row: ArtifactRow, torrent: Torrent | null): Promise<void> {
+    const { cache, seeds } = this.#parts;
     const { sha256 } = row;
     if (cache.held(sha256) !== null) return;
     if (bytes !== null) {
       await cache.addSmall(sha256, bytes);
       return;
     }
-    const given = row.infoHash === null ? null : await client.torrent(row.name);
-    const torrent = given === null ? null : checkTorrent(given, row);
     const { blob, room } = cache.reserve(sha256, row.lengthBytes);
     try {
       await room;
