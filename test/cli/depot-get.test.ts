@@ -133,8 +133,11 @@ test('a blob that is damaged at the depot is said at once, by agents too', TIMEO
   const data = join(folder, 'data');
   const depot = await depotOf(context, data, { torrentFromBytes: MIB });
   const { agent } = await agentOf(context, depot.url, join(folder, 'cache'));
-  for (const bytes of [IMAGE, IMAGE.subarray(0, 1000)]) {
-    await put(depot.url, 'a?overwrite=true', bytes);
+  for (const [name, bytes] of [
+    ['long', IMAGE],
+    ['short', IMAGE.subarray(0, 1000)],
+  ] as const) {
+    await put(depot.url, name, bytes);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     const blob = join(data, 'blobs', sha256.slice(0, 2), sha256);
     await chmod(blob, 0o600);
@@ -143,7 +146,7 @@ test('a blob that is damaged at the depot is said at once, by agents too', TIMEO
       ['--depot', depot.url],
       ['--agent', agent.url],
     ] as const) {
-      const words = ['get', 'a', where, url, '--output', join(folder, 'out'), '--port', '0', '--json'];
+      const words = ['get', name, where, url, '--output', join(folder, 'out'), '--port', '0', '--json'];
       const { exitCode, lines, stderr } = await haul(...words);
       assert.equal(exitCode, 1, stderr);
       assert.deepEqual(
