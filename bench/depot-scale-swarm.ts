@@ -1,12 +1,13 @@
 /**
  * `npm run bench -- depot-scale-swarm [--depots 3] [--agents 12] [--size 256M] [--rate 5M] [--turns 1] [--no-kill]
  *   [--folder DIR] [--out FILE] [--small]`
- * Several depots on one S3 (versitygw), one PostgreSQL and one Redis, and many agents, each behind a link of so many
- * bytes a second both ways (a network namespace each; needs root). One new image, which no depot has in its cache, is
- * asked for by curl at all agents at once; half way one depot is killed. Every copy is checked.
+ * Several depots on one S3 (versitygw), one PostgreSQL and one Redis, and many agents (a network namespace each; needs
+ * root). Each agent has a link of so many bytes a second both ways, and so has each depot to the agents; depots and
+ * servers stand in one room, without a cap between them. One new image, which no depot has in its cache, is asked for
+ * by curl at all agents at once; half way one depot is killed. Every copy is checked.
  *   lastSec, timesIdeal   the last curl; ÷ the bound that the links set with all depots alive. Bar: 1.4
  *   egressCopies          bytes that left the link of S3 ÷ the image. Bar: 1.2
- *   depotCopies           bytes that left the links of the depots ÷ the image
+ *   depotCopies           bytes from depots to agents ÷ the image
  *   machineBusyShare      of all cores: near 1 it was the machine, not the links, that set the time
  */
 import { mkdir } from 'node:fs/promises';
@@ -23,7 +24,7 @@ import { Scope } from '../lab/scope.js';
 import { tempFolder } from '../lab/temp.js';
 import { sha256File } from '../lab/tree.js';
 import { busyBetween, machineTimes } from './support/busy.js';
-import { type CapMethod, openCaps, type Place, sentBytes } from './support/caps.js';
+import { type CapMethod, cappedBytes, freeTowards, openCaps, type Place, sentBytes } from './support/caps.js';
 import { changeImage, curl, makeImage, type Running, startAgent, startDepot, WRITER } from './support/depot-world.js';
 import { defaultFolder } from './support/job.js';
 import { count, length, makeFolder } from './support/options.js';
@@ -81,8 +82,16 @@ function idealSec({ depots, agents, lengthBytes, bytesPerSec }: Plan): number {
   });
 }
 
-/** The words of a depot on all three servers; those have wide links. */
-async function startServers(scope: Scope, caps: CapMethod, root: string): Promise<{ s3: Place; words: string[] }> {
+interface Servers {
+  readonly s3: Place;
+  /** All that have an address. */
+  readonly servers: readonly Place[];
+  /** Of a depot. */
+  readonly words: readonly string[];
+}
+
+/** All three. */
+async function startServers(scope: Scope, caps: CapMethod, root: string): Promise<Servers> {
   const [s3, peers] = [await caps.open(wide), await caps.open(wide)];
   const folder = path.join(root, 's3');
   await mkdir(path.join(folder, 'artifacts'), { recursive: true });
@@ -101,6 +110,7 @@ async function startServers(scope: Scope, caps: CapMethod, root: string): Promis
   const store = `s3://artifacts/bench?endpoint=http://${address}`;
   return {
     s3,
+    servers: [s3, peers],
     words: ['--store', store, '--catalogue', postgres.url(), '--peers', `redis://${peers.host}:6379`],
   };
 }
@@ -117,12 +127,20 @@ async function publish(scope: Scope, caps: CapMethod, words: readonly string[], 
   await own.close();
 }
 
-async function startDepots(scope: Scope, caps: CapMethod, words: readonly string[], plan: Plan, root: string) {
+async function startDepots(
+  scope: Scope,
+  caps: CapMethod,
+  { words, servers }: Servers,
+  plan: Plan,
+  root: string,
+): Promise<{ places: Place[]; depots: Running[] }> {
   const { bytesPerSec } = plan;
   const places: Place[] = [];
   for (let k = 0; k < plan.depots; k++) {
     places.push(await caps.open({ uploadBytesPerSec: bytesPerSec, downloadBytesPerSec: WIDE }));
   }
+  const room = [...servers, ...places].map(({ host }) => host);
+  for (const place of places) await freeTowards(place, room, bytesPerSec);
   const urls = places.map(({ host }) => `http://${host}:${PORT}`);
   const depots = await Promise.all(
     places.map((place, k) => {
@@ -155,9 +173,9 @@ async function startAgents(scope: Scope, caps: CapMethod, plan: Plan, root: stri
   return machines;
 }
 
-async function sumSent(places: readonly Place[]): Promise<number> {
+async function sumCapped(places: readonly Place[]): Promise<number> {
   let sum = 0;
-  for (const place of places) sum += await sentBytes(place);
+  for (const place of places) sum += await cappedBytes(place);
   return sum;
 }
 
@@ -169,12 +187,13 @@ async function runTurn(plan: Plan, turn: number): Promise<Record<string, number>
     const image = path.join(root, 'image.raw');
     await makeImage(image, plan.lengthBytes);
     await changeImage(image, `${turn}`);
-    const { s3, words } = await startServers(scope, caps, root);
-    await publish(scope, caps, words, root, image);
-    const { places, depots } = await startDepots(scope, caps, words, plan, root);
+    const servers = await startServers(scope, caps, root);
+    const { s3 } = servers;
+    await publish(scope, caps, servers.words, root, image);
+    const { places, depots } = await startDepots(scope, caps, servers, plan, root);
     const urls = depots.map(({ url }) => url);
     const machines = await startAgents(scope, caps, plan, root, urls);
-    const before = { s3: await sentBytes(s3), depots: await sumSent(places), times: machineTimes() };
+    const before = { s3: await sentBytes(s3), depots: await sumCapped(places), times: machineTimes() };
     const ideal = idealSec(plan);
     const ended = new AbortController();
     const killing = plan.kill ? killAt(depots[0]!, (ideal / 2) * 1000, ended.signal) : null;
@@ -197,7 +216,7 @@ async function runTurn(plan: Plan, turn: number): Promise<Record<string, number>
       p50Sec: quantile(seconds, 0.5),
       timesIdeal: lastSec / ideal,
       egressCopies: ((await sentBytes(s3)) - before.s3) / plan.lengthBytes,
-      depotCopies: ((await sumSent(places)) - before.depots) / plan.lengthBytes,
+      depotCopies: ((await sumCapped(places)) - before.depots) / plan.lengthBytes,
       machineBusyShare,
     };
   } finally {

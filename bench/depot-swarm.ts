@@ -1,10 +1,12 @@
 /**
  * `npm run bench -- depot-swarm [--agents 20] [--size 256M] [--rate 5M] [--depot-rate RATE] [--turns 1]
- *   [--nginx-size 16M] [--floor] [--folder DIR] [--out FILE] [--small]`
+ *   [--nginx-size 16M] [--cap namespace|engine] [--floor] [--folder DIR] [--out FILE] [--small]`
  * One depot and many agents, each behind a link of so many bytes a second both ways (a network namespace each; needs
  * root), asked by curl for one new image, all at once. Beside it nginx behind the depot's link, asked by as many curls
- * for a shorter file: the ratio is what counts. Every copy is checked. With `--floor` also what the machine does at
- * best: for each agent a process that only passes as many bytes on (support/copy-peer.ts), from eight others each.
+ * for a shorter file: the ratio is what counts. Every copy is checked. With `--cap engine` the limits are those of
+ * depot and agents themselves, on loopback; nginx has none such, and stays behind a link. With `--floor` also what the
+ * machine does at best: for each agent a process that only passes as many bytes on (support/copy-peer.ts), from eight
+ * others.
  *   lastSec, timesIdeal   the last curl; ÷ the bound that the links set (support/swarm-ideal.ts). Bar: 1.3
  *   copies                bytes that left the depot's link ÷ the image. Bar: 1.5
  *   peerShare             of what agents got, from each other
@@ -22,10 +24,20 @@ import { NGINX, startNginx } from '../lab/nginx.js';
 import { Scope } from '../lab/scope.js';
 import { tempFolder } from '../lab/temp.js';
 import { sha256File } from '../lab/tree.js';
+import { ValueError } from '../src/cli/values.js';
 import { busyBetween, machineTimes } from './support/busy.js';
 import { type CapMethod, openCaps, type Place, sentBytes } from './support/caps.js';
 import { COPY_HTTP_PORT } from './support/copy-ports.js';
-import { changeImage, curl, makeImage, type Running, startAgent, startDepot, WRITER } from './support/depot-world.js';
+import {
+  changeImage,
+  curl,
+  curlText,
+  makeImage,
+  type Running,
+  startAgent,
+  startDepot,
+  WRITER,
+} from './support/depot-world.js';
 import { defaultFolder } from './support/job.js';
 import { count, length, makeFolder } from './support/options.js';
 import { sampleProcess } from './support/procstat.js';
@@ -46,6 +58,7 @@ interface Plan {
   readonly depotBytesPerSec: number;
   readonly turns: number;
   readonly hasFloor: boolean;
+  readonly cap: 'namespace' | 'engine';
   readonly folder: string;
 }
 
@@ -59,13 +72,15 @@ function readPlan(argv: readonly string[]): Plan {
       'depot-rate': { type: 'string' },
       turns: { type: 'string', default: '1' },
       'nginx-size': { type: 'string' },
+      cap: { type: 'string', default: 'namespace' },
       floor: { type: 'boolean', default: false },
       folder: { type: 'string', default: defaultFolder() },
       out: { type: 'string' },
       small: { type: 'boolean', default: false },
     },
   });
-  const { small } = values;
+  const { small, cap } = values;
+  if (cap !== 'namespace' && cap !== 'engine') throw new ValueError(`--cap ${cap}: namespace or engine`);
   const bytesPerSec = length('rate', values.rate ?? (small ? '8M' : '5000000'));
   return {
     agents: count('agents', values.agents ?? (small ? '3' : '20')),
@@ -75,6 +90,7 @@ function readPlan(argv: readonly string[]): Plan {
     depotBytesPerSec: length('depot-rate', values['depot-rate'] ?? `${bytesPerSec}`),
     turns: count('turns', values.turns),
     hasFloor: values.floor || small,
+    cap,
     folder: values.folder,
   };
 }
@@ -139,11 +155,17 @@ async function peerShare(agents: readonly Running[]): Promise<number> {
   return peers / all;
 }
 
+/** By all ways, as the depot counts. */
+function sentOf(metrics: string): number {
+  const lines = metrics.matchAll(/^haul_depot_downloaded_bytes_total\{.*\} (\S+)$/gm);
+  return [...lines].reduce((sum, [, bytes]) => sum + Number(bytes), 0);
+}
+
 async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promise<Record<string, number>> {
   const scope = new Scope();
   try {
     const root = await tempFolder(scope, plan.folder);
-    const caps = await openCaps(scope, 'namespace');
+    const caps = await openCaps(scope, who === 'depot' ? plan.cap : 'namespace');
     const wide = 10_000_000_000;
     const source = await caps.open({ uploadBytesPerSec: plan.depotBytesPerSec, downloadBytesPerSec: wide });
     const imageBytes = who === 'depot' ? plan.lengthBytes : plan.nginxBytes;
@@ -155,6 +177,7 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
     const machines = await openMachines(caps, plan, root);
     let agents: Running[] = [];
     let urlOf: (index: number) => string;
+    let sent = () => sentBytes(source);
     if (who === 'depot') {
       const depot = await startDepot(scope, source, path.join(root, 'depot'));
       await curl(scope, source, [...WRITER, '-T', image, `${depot.url}/${NAME}`]);
@@ -163,16 +186,17 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
       );
       await Promise.all(agents.map(({ url }, index) => curl(scope, machines[index]!.place, [`${url}/readyz`])));
       urlOf = (index) => `${agents[index]!.url}/${NAME}`;
+      if (plan.cap === 'engine') sent = async () => sentOf(await curlText(scope, source, `${depot.url}/metrics`));
     } else {
       const { url } = await startNginx(scope, data, work, '', source);
       urlOf = () => `${url}/image.raw`;
     }
-    const before = await sentBytes(source);
+    const before = await sent();
     const cpuBefore = agents.map(({ child }) => cpuSecOf(child));
     const timesBefore = machineTimes();
     const seconds = await fetchAll(scope, machines, urlOf);
     const machineBusyShare = busyBetween(timesBefore, machineTimes());
-    const copies = ((await sentBytes(source)) - before) / imageBytes;
+    const copies = ((await sent()) - before) / imageBytes;
     await checkAll(machines, image);
     const lastSec = Math.max(...seconds);
     const cpuSec = agents.reduce((sum, agent, index) => sum + cpuSecOf(agent.child) - cpuBefore[index]!, 0);

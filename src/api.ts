@@ -7,7 +7,7 @@ import type { MagnetDownload } from './magnet-api.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import type { FilePriorities } from './metainfo/selection.js';
 import type { StorageKind } from './storage/port.js';
-import type { RateLimits, RemoveOptions, RemoveResult, Torrent } from './torrent-api.js';
+import type { RateGate, RateLimits, RemoveOptions, RemoveResult, Torrent } from './torrent-api.js';
 import type { FileStamp } from './work/file-stamp.js';
 
 export type * from './magnet-api.js';
@@ -358,6 +358,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   remove(torrent: Torrent, options?: RemoveOptions): Promise<RemoveResult>;
   /** Other limits over all torrents, at once. @throws HaulError BAD_ARGUMENT */
   setLimits(limits: RateLimits): void;
+  /** Others of this process share the limits by these. */
+  readonly gates: { readonly downloads: RateGate; readonly uploads: RateGate };
   /**
    * Other lists of who may be a peer, in place of those before; null: everybody. Connections of those who may not be
    * end at once, incoming ones are refused before anything is spent on them, and nobody else is dialled, wherever the

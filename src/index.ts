@@ -27,6 +27,7 @@ export type {
   PeerFilterOptions,
   PeerFilterStats,
   PeerStats,
+  RateGate,
   RateLimits,
   ReadOptions,
   RecheckOptions,

@@ -214,6 +214,12 @@ export interface RateLimits {
   readonly uploadBytesPerSec?: number | null;
 }
 
+/** One direction of what is transferred beside torrents, within the limits of the engine. */
+export interface RateGate {
+  /** Counts bytes. Null: go on at once; else resolves when the next may pass, or the engine closes. */
+  pass(bytes: number): Promise<void> | null;
+}
+
 /** Options of `Engine.remove`. */
 export interface RemoveOptions {
   /**

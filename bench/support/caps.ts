@@ -151,3 +151,27 @@ export async function sentBytes({ namespace }: Place): Promise<number> {
   const [link] = JSON.parse(stdout) as { stats64: { tx: { bytes: number } } }[];
   return link!.stats64.tx.bytes;
 }
+
+const CAPPED = 'bfifo';
+
+/** What leaves a place in a namespace is capped anew, but for what goes to these hosts. Headers count. */
+export async function freeTowards({ namespace }: Place, hosts: readonly string[], bytesPerSec: number): Promise<void> {
+  const tc = (...words: string[]) => exec('tc', ['-n', namespace!.name, ...words.join(' ').split(' ')]);
+  const burst = `burst ${BURST_BYTES_MIN} cburst ${BURST_BYTES_MIN} quantum 60000`;
+  const rate = `rate ${Math.round(bytesPerSec * 8)}bit ${burst}`;
+  await tc('qdisc replace dev eth0 root handle 1: htb default 10');
+  await tc('class add dev eth0 parent 1: classid 1:10 htb', rate);
+  await tc('class add dev eth0 parent 1: classid 1:20 htb rate 10gbit quantum 60000');
+  // As deep as QUEUE_LATENCY.
+  await tc(`qdisc add dev eth0 parent 1:10 handle 10: ${CAPPED} limit`, String(Math.round(bytesPerSec / 10)));
+  for (const host of hosts) {
+    await tc(`filter add dev eth0 parent 1: protocol ip prio 1 u32 match ip dst ${host}/32 flowid 1:20`);
+  }
+}
+
+/** Of such a place: what left it under the cap, headers included. */
+export async function cappedBytes({ namespace }: Place): Promise<number> {
+  const { stdout } = await exec('tc', ['-n', namespace!.name, '-s', '-j', 'qdisc', 'show', 'dev', 'eth0']);
+  const all = JSON.parse(stdout) as { kind: string; bytes: number }[];
+  return all.find(({ kind }) => kind === CAPPED)!.bytes;
+}

@@ -10,6 +10,7 @@ import { peersFound } from '../engine/found-peers.js';
 import { pieceMapOf } from '../engine/piece-map.js';
 import { HaulError } from '../errors.js';
 import { OwnNetworks } from '../net/own-addresses.js';
+import type { RateGate } from '../torrent-api.js';
 import { AnnounceDoor } from '../tracker/announce-door.js';
 import { HttpConnections } from '../tracker/http-connections.js';
 import type { Endpoints } from '../tracker/raw-socket.js';
@@ -197,7 +198,9 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const cache = await openCacheDoor(data, inside);
   opened.add(() => cache.close());
   const routes = [...cache.routes, ...(siblings === null ? [] : siblingRoutes(siblings))];
-  const server = await openServer(options, inside, house, { host, anonymous, tokens, certificate, routes, activity });
+  const gate = inner.engine.gates.uploads;
+  const doorParts = { host, anonymous, tokens, certificate, routes, activity, gate };
+  const server = await openServer(options, inside, house, doorParts);
   requests = () => server.underway();
   opened.add(() => server.close(0));
   const doors = await openDoors(options, server, tracker, certificate !== null);
@@ -265,6 +268,7 @@ interface DoorParts {
   readonly certificate: Certificate | null;
   readonly routes: readonly Route[];
   readonly activity: Activity;
+  readonly gate: RateGate;
 }
 
 function openServer(options: DepotOptions, inside: Inside, house: House, parts: DoorParts): Promise<HttpServer> {
@@ -293,6 +297,7 @@ function openServer(options: DepotOptions, inside: Inside, house: House, parts: 
     },
     wallClockMs: Date.now,
     now: () => performance.now(),
+    gate: parts.gate,
   });
 }
 

@@ -93,6 +93,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
   /** Those that have a session. */
   readonly #torrents = new Map<string, LiveTorrent>();
   readonly #limits: Limits;
+  readonly gates: Engine['gates'];
   readonly #dormant: Dormant;
   readonly #magnets = new Magnets(() => ({
     environment: this.#sharedEnvironment,
@@ -114,6 +115,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     this.#internals = internals;
     this.#log = guarded(options.log);
     this.#limits = new Limits(options, () => performance.now());
+    this.gates = this.#limits.gates();
     this.#random = makeRandom(options.seed ?? randomInt(2 ** 32 - 1));
     this.#network = this.#makeNetwork();
     // Never from the seed: two engines with one seed must not take each other for themselves.

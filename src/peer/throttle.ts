@@ -3,8 +3,9 @@
  * out. So the average holds exactly however large one read is. Refilled by the engine's throttle timer, which runs only
  * while a limit is set. Invariant: tokens never exceed BURST_MS worth of the rate.
  */
-import type { RateLimits } from '../api.js';
+
 import { BLOCK_LENGTH_BYTES } from '../config.js';
+import type { RateGate, RateLimits } from '../torrent-api.js';
 import { changedRates, type RateOptions } from './rates.js';
 
 /** Tokens kept for a late timer: a tenth of a second, 1 % of the 10 s over which a limit must hold. */
@@ -126,6 +127,23 @@ function nextOf(waiting: Waiting[]): () => void {
   }
 }
 
+/** What passes beside torrents. */
+class ThrottleGate implements RateGate {
+  readonly #throttle: Throttle;
+
+  constructor(throttle: Throttle) {
+    this.#throttle = throttle;
+  }
+
+  pass(bytes: number): Promise<void> | null {
+    const throttle = this.#throttle;
+    if (!throttle.isLimited) return null;
+    throttle.take(bytes);
+    if (!throttle.isDry) return null;
+    return new Promise((resolve) => throttle.wait(resolve, bytes));
+  }
+}
+
 /** The throttles of one torrent. */
 export interface TorrentThrottles {
   readonly downloads: Throttle;
@@ -155,6 +173,12 @@ export class Limits {
     const throttles = { downloads: new Throttle(NO_LIMITS), uploads: new Throttle(NO_LIMITS) };
     this.set(throttles, options);
     return throttles;
+  }
+
+  /** For what is no torrent. */
+  gates(): { readonly downloads: RateGate; readonly uploads: RateGate } {
+    const { downloads, uploads } = this.forTorrent({});
+    return { downloads: new ThrottleGate(downloads), uploads: new ThrottleGate(uploads) };
   }
 
   /** The limits of a torrent are others from now on. */
@@ -192,7 +216,7 @@ export class Limits {
       this.#throttles.delete(throttle);
       for (const limit of throttle.limits) if (!shared.includes(limit)) this.#limits.delete(limit);
     }
-    if (this.#throttles.size === 0) this.close();
+    if (this.#throttles.size === 0) this.#stop();
   }
 
   refill(): void {
@@ -206,7 +230,13 @@ export class Limits {
     this.#throttles.add(first);
   }
 
+  /** Whoever waits goes on. */
   close(): void {
+    for (const throttles of this.#torrents.keys()) this.end(throttles);
+    this.#stop();
+  }
+
+  #stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
   }

@@ -50,8 +50,15 @@ test('a file is published, listed, fetched, cloned and removed through an agent'
   const reading = { SWARMHAUL_AGENT: one.agent.url };
   const first = await run(reading, 'get', 'ci/ü 1', '--output', join(folder, 'a'), '--json');
   assert.equal(first.exitCode, 0, first.stderr);
-  const { webSeedBytes, peerBytes, httpBytes } = fetchedOf(first);
-  assert.deepEqual([Number(webSeedBytes) + Number(peerBytes), httpBytes], [image.length, 0]);
+  // It went through this agent, which has kept it.
+  assert.equal(fetchedOf(first).agentBytes, image.length);
+  const other = join(folder, 'other.raw');
+  await writeFile(other, bytesOf(6_000_001));
+  const direct = await run({ SWARMHAUL_DEPOT: depot, SWARMHAUL_TOKEN: WRITER }, 'publish', other, '--name', 'ci/other');
+  assert.equal(direct.exitCode, 0, direct.stderr);
+  const strange = await run(reading, 'get', 'ci/other', '--output', join(folder, 'd'), '--json');
+  const { webSeedBytes, peerBytes, httpBytes } = fetchedOf(strange);
+  assert.deepEqual([Number(webSeedBytes) + Number(peerBytes), httpBytes], [6_000_001, 0], strange.stderr);
   const again = await run(reading, 'get', 'ci/ü 1/image.raw', '--output', join(folder, 'b'), '--json');
   assert.equal(fetchedOf(again).agentBytes, image.length);
   for (const name of ['a', 'b']) {

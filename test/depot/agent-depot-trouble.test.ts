@@ -1,7 +1,10 @@
 /** What a depot that is not well means for the agent: away, busy, failed at one thing, slow without an end. */
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { DepotClient } from '../../src/depot/agent/depot-client.js';
 import { DepotAway, DepotFailed } from '../../src/depot/agent/depot-trouble.js';
 import { AGENT_LIMITS } from '../../src/depot/agent/limits.js';
@@ -136,4 +139,25 @@ test('a stream that breaks in the middle, and that the depot fails to go on with
   // What the depot failed at is not asked again at once.
   assert.equal(asked, 2);
   await untilTrue(async () => agent.stats().fetches === 0);
+});
+
+test('an answer that comes late does not say that a depot is well which has said otherwise since', async (context) => {
+  let answerHealth = (): void => {};
+  const server = createServer((request, response) => {
+    if (request.url === '/healthz') answerHealth = () => void response.end('ok');
+    else response.writeHead(503).end('{}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  context.after(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const client = new DepotClient({ url, token: null, userAgent: 'test' });
+  context.after(() => client.destroy());
+  const look = client.look('look', 10_000);
+  await assert.rejects(client.resolve('artifacts/x', 10_000), DepotAway);
+  assert.equal(client.isAway, true);
+  await untilTrue(async () => {
+    answerHealth();
+    return Promise.race([look.then(() => true), setImmediate(false)]);
+  });
+  assert.equal(client.isAway, true);
 });

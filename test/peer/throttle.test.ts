@@ -200,3 +200,41 @@ test('limits of a torrent end with it, those of the engine stay', () => {
   assert.equal(later.uploads.isLimited, false);
   limits.forget(later);
 });
+
+test('what passes beside torrents is within the limits, also others, and goes on when all is closed', async () => {
+  let nowMs = 0;
+  const limits = new Limits({ uploadBytesPerSec: 1e6 }, () => nowMs);
+  const { uploads, downloads } = limits.gates();
+  const torrent = limits.forTorrent({});
+  assert.equal(downloads.pass(1e9), null);
+  let passed = 0;
+  let isOver = false;
+  const send = async (): Promise<void> => {
+    while (!isOver) {
+      await uploads.pass(50_000);
+      passed += 50_000;
+    }
+  };
+  void send();
+  let took = 0;
+  const run = async (ms: number): Promise<void> => {
+    for (const endMs = nowMs + ms; nowMs < endMs; ) {
+      nowMs += 10;
+      limits.refill();
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      if (!torrent.uploads.isDry) took += 16_384;
+      if (!torrent.uploads.isDry) torrent.uploads.take(16_384);
+    }
+  };
+  await run(10_000);
+  assert.ok(Math.abs(passed + took - 1e7) < 200_000, `${passed} + ${took}`);
+  limits.setShared({ uploadBytesPerSec: 2e6 });
+  [passed, took] = [0, 0];
+  await run(10_000);
+  assert.ok(Math.abs(passed + took - 2e7) < 400_000, `${passed} + ${took}`);
+  isOver = true;
+  const held = uploads.pass(1e9);
+  limits.close();
+  await held;
+  assert.equal(uploads.pass(1), null);
+});

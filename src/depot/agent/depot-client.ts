@@ -40,6 +40,9 @@ export class DepotClient implements DepotPort {
   #tellsInfo = false;
   /** Null: it has not been asked. */
   #isAway: boolean | null = null;
+  #questions = 0;
+  /** The question by which it is known. */
+  #toldBy = 0;
   onChange: (isAway: boolean) => void = nothing;
   readonly changes = 0;
 
@@ -221,6 +224,7 @@ export class DepotClient implements DepotPort {
     { timeoutMs, signal }: Pick<Ask, 'timeoutMs' | 'signal'>,
     request: (signal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer> {
+    const question = ++this.#questions;
     const abort = new AbortController();
     const onAbort = (): void => abort.abort();
     let isLate = false;
@@ -234,7 +238,7 @@ export class DepotClient implements DepotPort {
       const answer = await request(abort.signal);
       const problem = answer.status === 500 ? readProblem(await problemText(answer.body)).code : null;
       const trouble = troubleOf(answer.status, headerText(answer.headers['retry-after']), problem);
-      this.#told(trouble === null || trouble instanceof DepotFailed);
+      this.#told(question, trouble === null || trouble instanceof DepotFailed);
       if (trouble !== null) {
         drop(answer.body);
         throw trouble;
@@ -243,7 +247,7 @@ export class DepotClient implements DepotPort {
     } catch (error) {
       if (error instanceof DepotAway) throw error;
       if (signal?.aborted === true) throw new HaulError('ABORTED', 'nobody waits for the depot any more');
-      this.#told(false);
+      this.#told(question, false);
       throw isLate
         ? new DepotAway(`no answer within ${timeoutMs / 1000} s`)
         : new DepotAway(reasonOf(error), isUnsent(error));
@@ -254,7 +258,10 @@ export class DepotClient implements DepotPort {
     }
   }
 
-  #told(isHere: boolean): void {
+  /** What came of a later question counts more, whichever was answered first. */
+  #told(question: number, isHere: boolean): void {
+    if (question < this.#toldBy) return;
+    this.#toldBy = question;
     if (this.#isAway === !isHere) return;
     this.#isAway = !isHere;
     this.onChange(!isHere);
@@ -266,7 +273,7 @@ export class DepotClient implements DepotPort {
     try {
       return await readAnswer(answer.body, bytesMax, timeoutMs);
     } catch (error) {
-      if (error instanceof DepotAway) this.#told(false);
+      if (error instanceof DepotAway) this.#told(this.#questions, false);
       throw error;
     }
   }

@@ -235,7 +235,8 @@ export class Fetches {
 
   /** @throws HaulError NO_SPACE */
   async #plain(row: ArtifactRow, offer: Offer | null): Promise<Fetch> {
-    const { cache, client, now } = this.#options;
+    const { cache, client, now, engine } = this.#options;
+    const gate = engine.gates.downloads;
     const reserved = isShort(row) ? null : cache.reserve(row.sha256, row.lengthBytes);
     const part = reserved?.blob ?? null;
     const temporary = cache.folder.temporary();
@@ -250,7 +251,7 @@ export class Fetches {
     };
     const opened = offer?.take() ?? null;
     const ready = reserved?.room ?? Promise.resolve();
-    return new PlainFetch({ row, client, temporary, ready, opened, keep, free, now });
+    return new PlainFetch({ row, client, temporary, ready, opened, keep, free, now, gate });
   }
 
   /** A long blob without a torrent: it lies as one with a torrent does. */

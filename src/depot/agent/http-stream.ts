@@ -10,6 +10,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { FileSha256 } from '../../content/file-sha256.js';
 import { fromSystemError, HaulError } from '../../errors.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
+import type { RateGate } from '../../torrent-api.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
 import type { DepotPort, OpenedBytes } from './depot-port.js';
@@ -30,6 +31,8 @@ export interface HttpStreamOptions {
   readonly ready?: Promise<void>;
   /** The begin of the bytes is on its way already. */
   readonly opened?: OpenedBytes | null;
+  /** What comes passes it. */
+  readonly gate?: RateGate;
 }
 
 /** Tries in a row that bring nothing. */
@@ -292,10 +295,15 @@ export class HttpStream {
   #sinkOf(body: OpenedBytes['body']): Sink {
     const memory = this.#memory;
     const spool = this.#spool;
+    let [isFull, isHeld] = [false, false];
+    const goOn = (): void => {
+      if (spool?.failure != null) body.destroy();
+      else if (!isFull && !isHeld) body.resume();
+    };
     if (spool !== null)
       spool.onRoom = () => {
-        if (spool.failure === null) body.resume();
-        else body.destroy();
+        isFull = false;
+        goOn();
       };
     let room: Uint8Array = new Uint8Array(0);
     return {
@@ -307,11 +315,17 @@ export class HttpStream {
         this.#hash?.update(room.subarray(0, bytes));
         this.#hereBytes += bytes;
         if (this.#hash !== null && this.#hereBytes === this.row.lengthBytes) this.#judge(this.#hash);
-        const goesOn = spool?.came(bytes) ?? true;
+        isFull = spool?.came(bytes) === false;
+        const held = this.#options.gate?.pass(bytes) ?? null;
+        isHeld = held !== null;
+        held?.then(() => {
+          isHeld = false;
+          goOn();
+        });
         this.begun.resolve();
         this.#wake();
         if (spool?.failure != null) body.destroy();
-        return goesOn;
+        return !isFull && !isHeld;
       },
     };
   }

@@ -1,5 +1,6 @@
 /** A blob fetched by HTTP alone: it is short, or has no torrent. */
 import { unlink } from 'node:fs/promises';
+import type { RateGate } from '../../torrent-api.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
 import type { DepotPort, OpenedBytes } from './depot-port.js';
@@ -18,6 +19,7 @@ export interface PlainFetchOptions {
   /** Its bytes are on their way already; null: they are asked for. */
   readonly opened: OpenedBytes | null;
   readonly now: () => number;
+  readonly gate: RateGate;
   /** All is here and right. @param bytes of a short one; null: it is in `temporary` */
   readonly keep: (bytes: Buffer | null) => Promise<void>;
   /** It has ended, well or not: space that was spoken for and not taken is free again. */
@@ -35,9 +37,9 @@ export class PlainFetch implements Fetch {
   constructor(options: PlainFetchOptions) {
     this.#options = options;
     this.row = options.row;
-    const { row, client, temporary, ready, opened, now } = options;
+    const { row, client, temporary, ready, opened, now, gate } = options;
     this.#stall = new StallWatch(now());
-    this.#stream = new HttpStream({ row, client, path: isShort(row) ? null : temporary, ready, opened });
+    this.#stream = new HttpStream({ row, client, path: isShort(row) ? null : temporary, ready, opened, gate });
     void this.#run();
   }
 

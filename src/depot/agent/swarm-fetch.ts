@@ -185,9 +185,10 @@ export class SwarmFetch implements Fetch {
 
   /** By HTTP, as long as that is quick. True: all of it came so. */
   async #streamed(): Promise<boolean> {
-    const { row, cache, client, opened, now } = this.#options;
+    const { row, cache, client, opened, now, engine } = this.#options;
     const path = cache.path({ sha256: row.sha256, fileName: fileNameOf(row.name) });
-    const stream = new HttpStream({ row, client, path, ready: this.#ready, opened });
+    const gate = engine.gates.downloads;
+    const stream = new HttpStream({ row, client, path, ready: this.#ready, opened, gate });
     this.#stream = stream;
     this.#head.resolve(stream);
     // The depot makes it in the time in which it could send the first bytes, which leave here before we ask for it.

@@ -6,6 +6,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { RateGate } from '../../torrent-api.js';
 import { mayTake, ownOf } from './fair-places.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { Problem } from './problems.js';
@@ -28,9 +29,12 @@ const SWIFT_MS = 250;
 export class Answers {
   readonly #sending = new Set<Sending>();
   readonly #now: () => number;
+  readonly #gate: RateGate | null;
 
-  constructor(now: () => number) {
+  /** @param gate what is sent passes it; null: there is no limit */
+  constructor(now: () => number, gate: RateGate | null) {
     this.#now = now;
+    this.#gate = gate;
   }
 
   get count(): number {
@@ -83,6 +87,13 @@ export class Answers {
         sending.taken(part.length);
         sending.takenMs = this.#now();
         partBytes = sending.takenMs - offeredMs < SWIFT_MS ? partBytes * 2 : PART_BYTES;
+        const held = this.#gate?.pass(part.length) ?? null;
+        if (held === null) continue;
+        // Who waits for us is not slow.
+        sending.takenMs = Number.POSITIVE_INFINITY;
+        await unlessGone(response, held);
+        sending.takenMs = this.#now();
+        partBytes = PART_BYTES;
       }
       // It is whole, and the reader may go: closing what it was read from takes its time.
       if (sending.takenBytes === slices.lengthBytes) response.end();
@@ -117,6 +128,19 @@ export class Answers {
     this.#sending.delete(slowest);
     return true;
   }
+}
+
+/** Resolves with it, or when the connection is gone. */
+function unlessGone(response: ServerResponse, held: Promise<void>): Promise<void> {
+  if (response.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('close', done);
+      resolve();
+    };
+    response.once('close', done);
+    held.then(done);
+  });
 }
 
 /** False: the connection is gone. */

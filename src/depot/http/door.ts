@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { hostname } from 'node:os';
 import { urlHost } from '../../net/address.js';
+import type { RateGate } from '../../torrent-api.js';
 import type { DepotRequest } from '../api.js';
 import { INFO_HEADER } from '../depot-said.js';
 import { arrivalRoutes } from './arrival-routes.js';
@@ -39,6 +40,8 @@ export interface DoorOptions {
   readonly onTrouble: (error: unknown, method: string, path: string) => void;
   readonly wallClockMs: () => number;
   readonly now: () => number;
+  /** What is sent passes it. */
+  readonly gate?: RateGate;
 }
 
 export function routesOf(inside: Inside): Route[] {

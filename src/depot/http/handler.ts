@@ -7,6 +7,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HaulError } from '../../errors.js';
 import { groupOf } from '../../net/remote-group.js';
+import type { RateGate } from '../../torrent-api.js';
 import type { DepotRequest } from '../api.js';
 import { Answers, hasTurn } from './answers.js';
 import { mayTake, ownOf } from './fair-places.js';
@@ -39,6 +40,8 @@ export interface HandlerOptions {
   readonly wallClockMs: () => number;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** What is sent passes it. */
+  readonly gate?: RateGate;
 }
 
 interface Underway {
@@ -85,7 +88,7 @@ export class Handler {
     this.#options = options;
     this.#router = new Router(options.routes);
     for (const { operations } of options.routes) Object.values(operations).forEach(prepareQuery);
-    this.#answers = new Answers(options.now);
+    this.#answers = new Answers(options.now, options.gate ?? null);
     this.#guesses = new Guesses(options.now);
   }
 
