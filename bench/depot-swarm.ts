@@ -8,7 +8,7 @@
  * machine does at best: for each agent a process that only passes as many bytes on (support/copy-peer.ts), from eight
  * others.
  *   lastSec, timesIdeal   the last curl; ÷ the bound that the links set (support/swarm-ideal.ts). Bar: 1.3
- *   copies                bytes that left the depot's link ÷ the image. Bar: 1.5
+ *   copies                bytes that left the depot's link ÷ the image, where it has one. Bar: 1.5
  *   peerShare             of what agents got, from each other
  *   cpuSecPerGb           of an agent: what it fetched, gave to others and handed to its curl, per GB of the image
  *   machineBusyShare      of all cores: near 1 it was the machine, not the links, that set the time
@@ -28,16 +28,7 @@ import { ValueError } from '../src/cli/values.js';
 import { busyBetween, machineTimes } from './support/busy.js';
 import { type CapMethod, openCaps, type Place, sentBytes } from './support/caps.js';
 import { COPY_HTTP_PORT } from './support/copy-ports.js';
-import {
-  changeImage,
-  curl,
-  curlText,
-  makeImage,
-  type Running,
-  startAgent,
-  startDepot,
-  WRITER,
-} from './support/depot-world.js';
+import { changeImage, curl, makeImage, type Running, startAgent, startDepot, WRITER } from './support/depot-world.js';
 import { defaultFolder } from './support/job.js';
 import { count, length, makeFolder } from './support/options.js';
 import { sampleProcess } from './support/procstat.js';
@@ -155,12 +146,6 @@ async function peerShare(agents: readonly Running[]): Promise<number> {
   return peers / all;
 }
 
-/** By all ways, as the depot counts. */
-function sentOf(metrics: string): number {
-  const lines = metrics.matchAll(/^haul_depot_downloaded_bytes_total\{.*\} (\S+)$/gm);
-  return [...lines].reduce((sum, [, bytes]) => sum + Number(bytes), 0);
-}
-
 async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promise<Record<string, number>> {
   const scope = new Scope();
   try {
@@ -177,7 +162,6 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
     const machines = await openMachines(caps, plan, root);
     let agents: Running[] = [];
     let urlOf: (index: number) => string;
-    let sent = () => sentBytes(source);
     if (who === 'depot') {
       const depot = await startDepot(scope, source, path.join(root, 'depot'));
       await curl(scope, source, [...WRITER, '-T', image, `${depot.url}/${NAME}`]);
@@ -186,17 +170,17 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
       );
       await Promise.all(agents.map(({ url }, index) => curl(scope, machines[index]!.place, [`${url}/readyz`])));
       urlOf = (index) => `${agents[index]!.url}/${NAME}`;
-      if (plan.cap === 'engine') sent = async () => sentOf(await curlText(scope, source, `${depot.url}/metrics`));
     } else {
       const { url } = await startNginx(scope, data, work, '', source);
       urlOf = () => `${url}/image.raw`;
     }
-    const before = await sent();
+    const isCounted = source.namespace !== undefined;
+    const before = isCounted ? await sentBytes(source) : 0;
     const cpuBefore = agents.map(({ child }) => cpuSecOf(child));
     const timesBefore = machineTimes();
     const seconds = await fetchAll(scope, machines, urlOf);
     const machineBusyShare = busyBetween(timesBefore, machineTimes());
-    const copies = ((await sent()) - before) / imageBytes;
+    const copies = isCounted ? ((await sentBytes(source)) - before) / imageBytes : null;
     await checkAll(machines, image);
     const lastSec = Math.max(...seconds);
     const cpuSec = agents.reduce((sum, agent, index) => sum + cpuSecOf(agent.child) - cpuBefore[index]!, 0);
@@ -204,7 +188,7 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
       lastSec,
       p50Sec: quantile(seconds, 0.5),
       timesIdeal: lastSec / idealSec(plan, imageBytes),
-      copies,
+      ...(copies === null ? {} : { copies }),
       machineBusyShare,
       ...(who === 'depot'
         ? { peerShare: await peerShare(agents), cpuSecPerGb: (cpuSec * 1e9) / imageBytes / plan.agents }
