@@ -216,6 +216,8 @@ export interface RateLimits {
 
 /** One direction of what is transferred beside torrents, within the limits of the engine. */
 export interface RateGate {
+  /** The most that should be read at once; infinite where there is no limit. */
+  readonly readBytes: number;
   /** Counts bytes. Null: go on at once; else resolves when the next may pass, or the engine closes. */
   pass(bytes: number): Promise<void> | null;
 }

@@ -387,7 +387,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     await Promise.all([this.#magnets.close(), ...[...this.#handles.values()].map((torrent) => torrent.stop())]);
     this.#handshakes.close();
     if (this.#timer !== null) clearInterval(this.#timer);
-    this.#limits.close();
+    this.#limits.closeGates();
     await listening;
     await this.#memory.close();
     await Promise.all([this.#pool.close(), this.#network.close()]);

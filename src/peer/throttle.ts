@@ -135,6 +135,10 @@ class ThrottleGate implements RateGate {
     this.#throttle = throttle;
   }
 
+  get readBytes(): number {
+    return this.#throttle.readBytes;
+  }
+
   pass(bytes: number): Promise<void> | null {
     const throttle = this.#throttle;
     if (!throttle.isLimited) return null;
@@ -162,6 +166,7 @@ export class Limits {
   readonly #limits = new Set<RateLimit>();
   readonly #throttles = new Set<Throttle>();
   #timer: NodeJS.Timeout | null = null;
+  #gates: TorrentThrottles | null = null;
 
   constructor(options: RateOptions, now: () => number) {
     this.#now = now;
@@ -177,7 +182,8 @@ export class Limits {
 
   /** For what is no torrent. */
   gates(): { readonly downloads: RateGate; readonly uploads: RateGate } {
-    const { downloads, uploads } = this.forTorrent({});
+    this.#gates ??= this.forTorrent({});
+    const { downloads, uploads } = this.#gates;
     return { downloads: new ThrottleGate(downloads), uploads: new ThrottleGate(uploads) };
   }
 
@@ -216,7 +222,7 @@ export class Limits {
       this.#throttles.delete(throttle);
       for (const limit of throttle.limits) if (!shared.includes(limit)) this.#limits.delete(limit);
     }
-    if (this.#throttles.size === 0) this.#stop();
+    if (this.#throttles.size === 0) this.close();
   }
 
   refill(): void {
@@ -230,13 +236,13 @@ export class Limits {
     this.#throttles.add(first);
   }
 
-  /** Whoever waits goes on. */
-  close(): void {
-    for (const throttles of this.#torrents.keys()) this.end(throttles);
-    this.#stop();
+  /** The engine closes: who waits at a gate goes on. */
+  closeGates(): void {
+    if (this.#gates !== null) this.end(this.#gates);
+    this.close();
   }
 
-  #stop(): void {
+  close(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
   }

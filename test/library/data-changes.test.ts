@@ -33,6 +33,10 @@ async function download(scope: Scope, set: DataSet, options: Partial<AddOptions>
 
 const whole = (torrent: Torrent): Promise<void> => withDeadline(torrent.done, 'the download', LIMIT_MS);
 
+/** Resolves when its state changes: a check of so little is over within milliseconds. */
+const nextState = (torrent: Torrent): Promise<void> =>
+  withDeadline(new Promise((resolve) => torrent.once('state', () => resolve())), 'another state', LIMIT_MS);
+
 /** Other bytes in the middle of a file, which keeps its length and its time. */
 async function spoil(file: string): Promise<void> {
   const { atime, mtime } = await stat(file);
@@ -95,9 +99,10 @@ test('a check that is cut short by a pause or the end says so, and is made up fo
   const set = await fileSet(scope, LENGTH, { pieceLengthBytes: PIECE });
   const torrent = await download(scope, set);
   await whole(torrent);
+  const isUnderWay = nextState(torrent);
   const checked = torrent.recheck();
   checked.catch(() => {});
-  await until('it is under way', LIMIT_MS, () => torrent.state !== 'seeding');
+  await isUnderWay;
   await torrent.pause();
   await checked.then(
     () => {},
@@ -304,8 +309,8 @@ test('a check is made up for when other files are wanted or it is paused meanwhi
     await handle.write(Buffer.alloc(100, 'x'), 0, 100, 5 * PIECE);
     await handle.close();
     await utimes(file, atime, mtime);
+    const checking = nextState(torrent);
     const checked = torrent.recheck();
-    const checking = until('it is under way', LIMIT_MS, () => torrent.state !== 'seeding');
     if (isPaused) {
       checked.catch(() => {});
       await checking;

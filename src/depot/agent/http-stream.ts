@@ -295,6 +295,7 @@ export class HttpStream {
   #sinkOf(body: OpenedBytes['body']): Sink {
     const memory = this.#memory;
     const spool = this.#spool;
+    const readBytes = (): number => this.#options.gate?.readBytes ?? Number.POSITIVE_INFINITY;
     let [isFull, isHeld] = [false, false];
     const goOn = (): void => {
       if (spool?.failure != null) body.destroy();
@@ -308,7 +309,7 @@ export class HttpStream {
     let room: Uint8Array = new Uint8Array(0);
     return {
       room: () => {
-        room = memory?.subarray(this.#hereBytes) ?? spool!.room();
+        room = memory?.subarray(this.#hereBytes, this.#hereBytes + readBytes()) ?? spool!.room();
         return room;
       },
       came: (bytes) => {
