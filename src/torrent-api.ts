@@ -245,6 +245,8 @@ export interface ReadOptions {
   readonly start?: number;
   /** Behind the last byte, as in `Array.slice`. */
   readonly end?: number;
+  /** Chunks come in the same memory, and hold until the next is asked for. Default: each in memory of its own. */
+  readonly reusesMemory?: boolean;
 }
 
 /** Options of `Torrent.recheck`. */

@@ -4,6 +4,7 @@
  * Invariant: calls of `next` are answered in order, each once, also when `return` comes in between.
  */
 import type { HaulError } from '../errors.js';
+import { pageBuffer } from '../native/page-buffer.js';
 
 /** Of a read: what a consumer gets at once, at most. */
 export const CHUNK_BYTES = 256 * 1024;
@@ -14,8 +15,8 @@ const DONE: Result = { done: true, value: undefined };
 /** What a reader needs of the torrent. */
 export interface ReaderHost {
   /**
-   * Fills what is verified from this place of the file on into new memory, at most so many bytes; null: nothing is, and
-   * `wake` follows when that may have changed.
+   * Fills what is verified from this place of the file on into `reader.memory`, at most so many bytes; null: nothing
+   * is, and `wake` follows when that may have changed.
    * @throws HaulError it never will be
    */
   take(reader: Reader, atBytes: number, mostBytes: number): Promise<Uint8Array | null>;
@@ -40,9 +41,12 @@ export class Reader implements AsyncIterableIterator<Uint8Array> {
   #wake: (() => void) | null = null;
   #wasWoken = false;
   #turn: Promise<unknown> = Promise.resolve();
+  readonly #reusesMemory: boolean;
+  #memory: Buffer | null = null;
 
-  constructor(host: ReaderHost, file: number, startBytes: number, endBytes: number) {
+  constructor(host: ReaderHost, file: number, startBytes: number, endBytes: number, reusesMemory: boolean) {
     this.#host = host;
+    this.#reusesMemory = reusesMemory;
     this.file = file;
     this.atBytes = startBytes;
     this.endBytes = endBytes;
@@ -54,6 +58,13 @@ export class Reader implements AsyncIterableIterator<Uint8Array> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  /** For the next chunk. New memory for each costs more than the read: it is cleared, and the collector runs for it. */
+  memory(lengthBytes: number): Buffer {
+    if (!this.#reusesMemory) return Buffer.allocUnsafeSlow(lengthBytes);
+    this.#memory ??= pageBuffer(Math.min(CHUNK_BYTES, this.endBytes - this.atBytes));
+    return this.#memory.subarray(0, lengthBytes);
   }
 
   next(): Promise<Result> {

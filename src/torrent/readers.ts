@@ -67,9 +67,9 @@ export class Readers implements ReaderHost {
   /** @throws HaulError BAD_ARGUMENT */
   open(name: number | string, options: ReadOptions): Reader {
     const { metainfo, priorities } = this.#torrent;
-    const { file, start, end } = checkRead(metainfo, name, options);
+    const { file, start, end, reusesMemory } = checkRead(metainfo, name, options);
     if (priorities?.[file] === 'skip') throw skippedError(metainfo, file);
-    return new Reader(this, file, start, end);
+    return new Reader(this, file, start, end, reusesMemory);
   }
 
   /** A piece is verified. */
@@ -119,7 +119,7 @@ export class Readers implements ReaderHost {
       this.#waits(reader);
       return null;
     }
-    const target = Buffer.allocUnsafeSlow(bytes);
+    const target = reader.memory(bytes);
     try {
       await storage.files.read(reader.file, atBytes, target);
       return target;

@@ -93,3 +93,24 @@ test('a reader does not wait for a piece that was good and has gone bad', async 
   scene.have.clear(0 as PieceIndex);
   await assert.rejects(scene.readers.open(0, {}).next(), { code: 'BAD_DATA', message: /piece 0 has gone bad/ });
 });
+
+test('a reader that reuses its memory gives every chunk in the same, any other in memory of its own', async () => {
+  const scene = new Scene();
+  scene.comes(0);
+  for (const reusesMemory of [true, false]) {
+    const reader = scene.readers.open(0, { reusesMemory, end: PIECE_BYTES });
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of reader) chunks.push(chunk);
+    assert.equal(chunks.length, 4);
+    const places = new Set(chunks.map(({ buffer }) => buffer));
+    assert.equal(places.size, reusesMemory ? 1 : 4);
+  }
+});
+
+test('a reader that reuses its memory takes no more than it reads', async () => {
+  const scene = new Scene();
+  scene.comes(0);
+  const { value } = await scene.readers.open(0, { reusesMemory: true, start: 5, end: 105 }).next();
+  assert.equal(value?.length, 100);
+  assert.ok(value.buffer.byteLength < 8192);
+});

@@ -141,7 +141,7 @@ export class TorrentPart {
   }
 
   async *#chunks(start: number, end: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    const reader = this.torrent.read(0, { start, end });
+    const reader = this.torrent.read(0, { start, end, reusesMemory: true });
     const onAbort = (): void => void reader.return?.();
     signal.addEventListener('abort', onAbort);
     try {
