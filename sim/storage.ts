@@ -6,7 +6,8 @@
 import { BLOCK_LENGTH_BYTES } from '../src/config.js';
 import { HaulError } from '../src/errors.js';
 import type { Geometry, PieceIndex } from '../src/metainfo/geometry.js';
-import type { PinOutcome, Storage } from '../src/storage/port.js';
+import type { Storage, StorageReads } from '../src/storage/port.js';
+import type { ResidentUnits } from '../src/storage/units.js';
 import { VirtualMemory, type VirtualMemoryOptions } from './memory.js';
 
 export const GOOD = 1;
@@ -54,7 +55,7 @@ export class VirtualStorage implements Storage {
   readonly isBehind = false;
   /** Null: there is always enough for `mostPieces`, and all that is read is resident. */
   readonly memory: VirtualMemory | null;
-  readonly readUnits: Storage['readUnits'];
+  readonly reads: StorageReads;
   readonly suspects = [];
   onRoom: (() => void) | null = null;
   onPiecesWanted: (() => void) | null = null;
@@ -68,9 +69,7 @@ export class VirtualStorage implements Storage {
     this.#options = options;
     this.#geometry = options.geometry;
     this.memory = options.memory === undefined ? null : new VirtualMemory(options.memory, this);
-    const count = Number.POSITIVE_INFINITY;
-    const lengthBytes = this.#geometry.pieceLengthBytes;
-    this.readUnits = this.memory?.units ?? { lengthBytes, count, residentBytes: count };
+    this.reads = readsOf(this.memory?.units ?? null, this.#geometry.pieceLengthBytes);
   }
 
   // ---- for the books ----
@@ -211,26 +210,6 @@ export class VirtualStorage implements Storage {
     if (entry.isReady) this.memory?.units.adopt(piece);
   }
 
-  // ---- reading ----
-
-  get pinnedUnits(): number {
-    return this.memory?.units.pinnedUnits ?? 0;
-  }
-
-  pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
-    return this.memory?.units.pin(piece, begin, length) ?? 'ready';
-  }
-
-  readAhead(piece: PieceIndex, begin: number, length: number): void {
-    this.memory?.units.readAhead(piece, begin, length);
-  }
-
-  slices(): void {}
-
-  unpin(piece: PieceIndex, begin: number, length: number): void {
-    this.memory?.units.unpin(piece, begin, length);
-  }
-
   // ---- what a disk is asked beside ----
 
   async prepare(): Promise<void> {}
@@ -260,4 +239,19 @@ export class VirtualStorage implements Storage {
 
 function isGood({ contents }: OpenPiece): boolean {
   return contents.every((content) => content === GOOD);
+}
+
+/** @param units null: all that is read is resident */
+function readsOf(units: ResidentUnits | null, lengthBytes: number): StorageReads {
+  const all = { lengthBytes, count: Number.POSITIVE_INFINITY, residentBytes: Number.POSITIVE_INFINITY };
+  return {
+    units: units ?? all,
+    get pinnedUnits() {
+      return units?.pinnedUnits ?? 0;
+    },
+    pin: (piece, begin, length) => units?.pin(piece, begin, length) ?? 'ready',
+    readAhead: (piece, begin, length) => units?.readAhead(piece, begin, length),
+    slices: () => {},
+    unpin: (piece, begin, length) => units?.unpin(piece, begin, length),
+  };
 }

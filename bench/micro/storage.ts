@@ -157,18 +157,18 @@ async function benchStorage(pool: WorkPool, kind: StorageKind, parent: string): 
 
 async function benchServing(storage: Storage): Promise<number> {
   const piece = 0 as PieceIndex;
-  while (storage.pin(piece, 0, PIECE_BYTES) !== 'ready')
+  while (storage.reads.pin(piece, 0, PIECE_BYTES) !== 'ready')
     await new Promise<void>((resolve) => (storage.onReadable = resolve));
-  storage.unpin(piece, 0, PIECE_BYTES);
+  storage.reads.unpin(piece, 0, PIECE_BYTES);
   const rounds = isSmall ? 20 : 2000;
   const slices: Buffer[] = [];
   const begin = performance.now();
   for (let round = 0; round < rounds; round++) {
     for (let at = 0; at < PIECE_BYTES; at += BLOCK_LENGTH_BYTES) {
-      storage.pin(piece, at, BLOCK_LENGTH_BYTES);
+      storage.reads.pin(piece, at, BLOCK_LENGTH_BYTES);
       slices.length = 0;
-      storage.slices(piece, at, BLOCK_LENGTH_BYTES, slices);
-      storage.unpin(piece, at, BLOCK_LENGTH_BYTES);
+      storage.reads.slices(piece, at, BLOCK_LENGTH_BYTES, slices);
+      storage.reads.unpin(piece, at, BLOCK_LENGTH_BYTES);
     }
   }
   const blocks = rounds * (PIECE_BYTES / BLOCK_LENGTH_BYTES);

@@ -7,7 +7,7 @@ import { LIMITS } from '../../src/config.js';
 import type { HaulError } from '../../src/errors.js';
 import type { PieceIndex } from '../../src/metainfo/geometry.js';
 import type { FilesNow } from '../../src/storage/identities.js';
-import type { PinOutcome, Storage } from '../../src/storage/port.js';
+import type { Storage, StorageReads } from '../../src/storage/port.js';
 import { ABSENT } from '../../src/work/file-stamp.js';
 
 /** As many as the real storages keep open of 1 MiB pieces. */
@@ -76,20 +76,14 @@ export class NullStorage implements Storage {
     this.#open.delete(piece);
   }
 
-  pin(): PinOutcome {
-    return 'ready';
-  }
-
-  readAhead(): void {}
-
-  slices(_piece: PieceIndex, _begin: number, length: number, out: Buffer[]): void {
-    out.push(ZEROS.subarray(0, length));
-  }
-
-  unpin(): void {}
-
-  readonly readUnits = { lengthBytes: 1024 * 1024, count: OPEN_PIECES, residentBytes: 0 };
-  readonly pinnedUnits = 0;
+  readonly reads: StorageReads = {
+    pin: () => 'ready',
+    readAhead: () => {},
+    slices: (_piece, _begin, length, out) => void out.push(ZEROS.subarray(0, length)),
+    unpin: () => {},
+    units: { lengthBytes: 1024 * 1024, count: OPEN_PIECES, residentBytes: 0 },
+    pinnedUnits: 0,
+  };
 
   sync(): Promise<readonly PieceIndex[]> {
     const pieces = this.#unsynced;

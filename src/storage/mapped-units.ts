@@ -3,13 +3,15 @@
  * Invariant: a unit with a slot holds its windows.
  */
 import { setImmediate } from 'node:timers';
+import { DEFAULTS } from '../config.js';
 import type { HaulError } from '../errors.js';
 import type { Geometry, PieceIndex } from '../metainfo/geometry.js';
 import * as mmap from '../native/mmap-io.js';
 import type { MemoryRange, WorkFailure } from '../work/port.js';
 import { type Budgets, evenUnit } from './budgets.js';
-import type { ExtentTable } from './extents.js';
+import { type ExtentTable, NO_WINDOW } from './extents.js';
 import type { Jobs } from './jobs.js';
+import type { PinOutcome, StorageReads } from './port.js';
 import { memoryRanges, pageRanges } from './ranges.js';
 import type { Loading, UnitOwner, UnitRoom } from './unit-owner.js';
 import { ResidentUnits } from './units.js';
@@ -17,6 +19,8 @@ import type { Windows } from './windows.js';
 
 /** Units given back by one job: a job costs some 20 µs, giving back 1 MiB 30 µs. */
 const RELEASE_UNITS = 8;
+
+const ZEROS = Buffer.alloc(DEFAULTS.residentUnitBytes);
 
 export interface MappedUnitsOptions {
   readonly geometry: Geometry;
@@ -26,12 +30,15 @@ export interface MappedUnitsOptions {
   readonly budgets: Budgets;
   readonly room: UnitRoom;
   readonly isOpen: (piece: PieceIndex) => boolean;
+  readonly isClosing: () => boolean;
+  /** Memory was lost: nothing that a window holds proves anything. */
+  readonly hasLost: () => boolean;
   readonly onReadable: () => void;
   readonly onError: (error: HaulError) => void;
   readonly failure: (result: WorkFailure, piece: PieceIndex) => HaulError;
 }
 
-export class MappedUnits implements UnitOwner {
+export class MappedUnits implements StorageReads, UnitOwner {
   readonly units: ResidentUnits;
   readonly #options: MappedUnitsOptions;
   /** Evicted slots to be let go, unless they are wanted again before. */
@@ -47,6 +54,40 @@ export class MappedUnits implements UnitOwner {
     const unitBytes = evenUnit(geometry.pieceLengthBytes, budgets.residentUnitBytes);
     this.units = new ResidentUnits(geometry, unitBytes, budgets.readCacheBytes, this, room);
     this.#releaseUnits = Math.max(1, Math.min(RELEASE_UNITS, Math.floor(this.units.evictedLimit / 2)));
+  }
+
+  get pinnedUnits(): number {
+    return this.units.pinnedUnits;
+  }
+
+  pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
+    const { isClosing, hasLost } = this.#options;
+    return isClosing() || hasLost() ? 'full' : this.units.pin(piece, begin, length);
+  }
+
+  readAhead(piece: PieceIndex, begin: number, length: number): void {
+    if (!this.#options.isClosing()) this.units.readAhead(piece, begin, length);
+  }
+
+  unpin(piece: PieceIndex, begin: number, length: number): void {
+    this.units.unpin(piece, begin, length);
+  }
+
+  slices(piece: PieceIndex, begin: number, length: number, out: Buffer[]): void {
+    const { extents, windows, geometry } = this.#options;
+    let offset = geometry.pieceBegin(piece) + begin;
+    const end = offset + length;
+    for (let extent = extents.find(offset); offset < end; extent++) {
+      const inside = offset - extents.begin[extent]!;
+      const part = Math.min(end - offset, extents.lengthBytes[extent]! - inside);
+      const window = extents.window[extent]!;
+      if (window === NO_WINDOW) pushZeros(part, out);
+      else {
+        const at = extents.windowBegin[extent]! + inside;
+        out.push(windows.buffer(window).subarray(at, at + part));
+      }
+      offset += part;
+    }
   }
 
   load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): Loading {
@@ -190,4 +231,9 @@ export class MappedUnits implements UnitOwner {
     const piece = geometry.pieceAt(offset);
     return isOpen(piece) || this.units.isKnown(piece, offset - geometry.pieceBegin(piece));
   }
+}
+
+function pushZeros(lengthBytes: number, out: Buffer[]): void {
+  for (let left = lengthBytes; left > 0; left -= ZEROS.length)
+    out.push(ZEROS.subarray(0, Math.min(left, ZEROS.length)));
 }

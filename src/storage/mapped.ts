@@ -8,7 +8,6 @@
  * then on. It is looked for before each store and after each job, and a piece is good only when none was lost up to the
  * end of its hash. No view of this memory leaves, except the slices of pinned ranges.
  */
-import { DEFAULTS } from '../config.js';
 import type { HaulError } from '../errors.js';
 import { type Geometry, type PieceIndex, pieceHash } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
@@ -27,19 +26,16 @@ import type { StorageMemory, StorageParts } from './memory.js';
 import type { Suspect } from './other-writers.js';
 import { OPENING, type OpenPiece, PieceTable } from './piece-table.js';
 import type { Share } from './pool-share.js';
-import type { PinOutcome, Storage } from './port.js';
+import type { Storage } from './port.js';
 import { memoryRanges } from './ranges.js';
 import { RunningTransfers } from './running-transfers.js';
 import { tenantOf } from './tenant.js';
-import type { ResidentUnits } from './units.js';
 import { Windows } from './windows.js';
 
 interface MappedPiece extends OpenPiece {
   readonly windows: readonly number[];
   readonly ranges: readonly MemoryRange[];
 }
-
-const ZEROS = Buffer.alloc(DEFAULTS.residentUnitBytes);
 
 export class MappedStorage implements Storage {
   readonly kind = 'mapped';
@@ -108,6 +104,8 @@ export class MappedStorage implements Storage {
       budgets: this.#budgets,
       room: this.#share,
       isOpen: (piece) => this.#open.has(piece),
+      isClosing: () => this.#closing !== null,
+      hasLost: () => this.#losses!.hasAny,
       onReadable: () => this.onReadable?.(),
       onError: (error) => this.onError?.(error),
       failure: (result, piece) => this.#failure(result, piece),
@@ -235,43 +233,8 @@ export class MappedStorage implements Storage {
     this.#open.close(piece);
   }
 
-  pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
-    if (this.#closing !== null || this.#losses!.hasAny) return 'full';
-    return this.#residents().units.pin(piece, begin, length);
-  }
-
-  readAhead(piece: PieceIndex, begin: number, length: number): void {
-    if (this.#closing === null) this.#residents().units.readAhead(piece, begin, length);
-  }
-
-  unpin(piece: PieceIndex, begin: number, length: number): void {
-    this.#residents().units.unpin(piece, begin, length);
-  }
-
-  get readUnits(): ResidentUnits {
-    return this.#residents().units;
-  }
-
-  get pinnedUnits(): number {
-    return this.#units?.units.pinnedUnits ?? 0;
-  }
-
-  slices(piece: PieceIndex, begin: number, length: number, out: Buffer[]): void {
-    const extents = this.#extents;
-    const windows = this.#windows!;
-    let offset = this.#geometry.pieceBegin(piece) + begin;
-    const end = offset + length;
-    for (let extent = extents.find(offset); offset < end; extent++) {
-      const inside = offset - extents.begin[extent]!;
-      const part = Math.min(end - offset, extents.lengthBytes[extent]! - inside);
-      const window = extents.window[extent]!;
-      if (window === NO_WINDOW) pushZeros(part, out);
-      else {
-        const at = extents.windowBegin[extent]! + inside;
-        out.push(windows.buffer(window).subarray(at, at + part));
-      }
-      offset += part;
-    }
+  get reads(): MappedUnits {
+    return this.#residents();
   }
 
   sync(): Promise<readonly PieceIndex[]> {
@@ -303,11 +266,6 @@ export class MappedStorage implements Storage {
     const begin = this.#geometry.pieceBegin(piece);
     const segments = this.files.layout.segments(begin, this.#geometry.pieceLength(piece));
     return segments.some(({ file, isStored }) => isStored && writers.wasSuspected(file));
-  }
-
-  /** For tests and metrics. */
-  get residentBytes(): number {
-    return this.#units?.units.residentBytes ?? 0;
   }
 
   close(): Promise<void> {
@@ -378,9 +336,4 @@ export class MappedStorage implements Storage {
     const { path, endBytes } = cut ?? parts[0]!;
     return jobFailure(result, path, endBytes);
   }
-}
-
-function pushZeros(lengthBytes: number, out: Buffer[]): void {
-  for (let left = lengthBytes; left > 0; left -= ZEROS.length)
-    out.push(ZEROS.subarray(0, Math.min(left, ZEROS.length)));
 }

@@ -34,6 +34,24 @@ export interface PrepareRequest {
   readonly signal?: AbortSignal;
 }
 
+/** What is in memory of verified pieces, for serving. The path of a block. */
+export interface StorageReads {
+  /** Asks that a range of a verified piece be resident for reading. On 'ready' the range is pinned until `unpin`. */
+  pin(piece: PieceIndex, begin: number, length: number): PinOutcome;
+  /** Like `pin` but only starts the read-ahead. */
+  readAhead(piece: PieceIndex, begin: number, length: number): void;
+  /** Appends the memory of a pinned range to `out`: one slice for each file it touches. */
+  slices(piece: PieceIndex, begin: number, length: number, out: Buffer[]): void;
+  unpin(piece: PieceIndex, begin: number, length: number): void;
+  /**
+   * Ranges become resident for reading in units of so many bytes, counted from the begin of their piece; at most
+   * `count` at once. `residentBytes`: of those that are, or are on their way in or out.
+   */
+  readonly units: { readonly lengthBytes: number; readonly count: number; readonly residentBytes: number };
+  /** Units that are pinned now. */
+  readonly pinnedUnits: number;
+}
+
 export interface Storage {
   readonly kind: StorageKind;
 
@@ -104,20 +122,8 @@ export interface Storage {
   /** Gives an open piece up, after it verified good or when the download stops. */
   closePiece(piece: PieceIndex): void;
 
-  /** Asks that a range of a verified piece be resident for reading. On 'ready' the range is pinned until `unpin`. */
-  pin(piece: PieceIndex, begin: number, length: number): PinOutcome;
-  /** Like `pin` but only starts the read-ahead. */
-  readAhead(piece: PieceIndex, begin: number, length: number): void;
-  /** Appends the memory of a pinned range to `out`: one slice for each file it touches. */
-  slices(piece: PieceIndex, begin: number, length: number, out: Buffer[]): void;
-  unpin(piece: PieceIndex, begin: number, length: number): void;
-  /**
-   * Ranges become resident for reading in units of so many bytes, counted from the begin of their piece; at most
-   * `count` at once. `residentBytes`: of those that are, or are on their way in or out.
-   */
-  readonly readUnits: { readonly lengthBytes: number; readonly count: number; readonly residentBytes: number };
-  /** Units that are pinned now. */
-  readonly pinnedUnits: number;
+  /** From `prepare` on. */
+  readonly reads: StorageReads;
   /**
    * Called when something that was 'loading' or 'full' may now be asked for again, or failed (then `onError` came
    * first).

@@ -2,14 +2,14 @@
  * Storage over pread and pwrite in workers: pieces are assembled in buffers of their own and written out when they
  * verified. For file systems where mapping is not safe or not fast. Costs a copy each way, and memory twice.
  *
- * Invariant: a place in the slab belongs to one open piece or one resident unit; no job runs over one given back.
+ * Invariant: a place in the slab belongs to one open piece, or to `reads`; no job runs over one given back.
  */
 import { HaulError } from '../errors.js';
 import { runsOf } from '../metainfo/bitfield.js';
 import { type BlockIndex, type Geometry, type PieceIndex, pieceHash } from '../metainfo/geometry.js';
 import type { UnfinishedPiece } from '../metainfo/unfinished.js';
 import type { MemoryRange, WorkFailure } from '../work/port.js';
-import { evenUnit, openPieceLimit } from './budgets.js';
+import { openPieceLimit } from './budgets.js';
 import { Durable } from './durable.js';
 import { jobFailure } from './failures.js';
 import type { DataFiles, PrepareOptions } from './files.js';
@@ -19,45 +19,40 @@ import type { StorageParts } from './memory.js';
 import type { Suspect } from './other-writers.js';
 import { OPENING, type OpenPiece, PieceTable } from './piece-table.js';
 import type { Share } from './pool-share.js';
-import type { PinOutcome, Storage } from './port.js';
+import type { Storage } from './port.js';
 import { Reserver } from './reserver.js';
 import { RunningTransfers } from './running-transfers.js';
 import { type Place, placeRange, type Slab } from './slab.js';
-import { tenantOf } from './tenant.js';
+import { SlabUnits } from './slab-units.js';
 import { Transfer } from './transfer.js';
-import type { UnitOwner } from './unit-owner.js';
-import { ResidentUnits } from './units.js';
 
 interface PositionalPiece extends OpenPiece {
   readonly place: Place;
 }
 
-export class PositionalStorage implements Storage, UnitOwner {
+export class PositionalStorage implements Storage {
   readonly kind = 'positional';
   onRoom: (() => void) | null = null;
   onPiecesWanted: (() => void) | null = null;
   onReadable: (() => void) | null = null;
   onError: ((error: HaulError) => void) | null = null;
   readonly files: DataFiles;
+  readonly reads: SlabUnits;
   readonly #geometry: Geometry;
   readonly #jobs: Jobs;
   readonly #transfer: Transfer;
   readonly #durable: Durable;
-  readonly #units: ResidentUnits;
   readonly #openLimit: number;
   readonly #open: PieceTable<PositionalPiece>;
   readonly #slab: Slab;
   readonly #share: Share;
   readonly #closeMemory: StorageParts['closeMemory'];
-  /** By slot of the units. */
-  readonly #unitPlaces: (Place | undefined)[] = [];
   readonly #running = new RunningTransfers();
   #isForWriting = false;
   #reserver: Reserver | null = null;
   #storePiece = -1;
   #storeIn: Buffer = Buffer.alloc(0);
   #storeAt = 0;
-  #readableIsScheduled = false;
   #closing: Promise<void> | null = null;
 
   constructor({ files, pool, budgets, memory, closeMemory }: StorageParts) {
@@ -68,18 +63,19 @@ export class PositionalStorage implements Storage, UnitOwner {
     this.#transfer = new Transfer(files, layout, this.#jobs);
     this.#durable = new Durable(files, layout, this.#jobs, { budgets, dirty: memory.dirty });
     this.#durable.onRoom = () => this.onRoom?.();
-    const mostBytes = memory.anonymous.unitBytesFor(budgets.residentUnitBytes);
-    const unitBytes = evenUnit(this.#geometry.pieceLengthBytes, mostBytes);
     this.#slab = memory.slab;
     this.#closeMemory = closeMemory;
-    const tenant = tenantOf(this, {
-      units: () => this.#units,
-      // Nothing is ever on its way out.
-      hurry: () => {},
+    this.reads = new SlabUnits(this, {
+      geometry: this.#geometry,
+      budgets,
+      memory,
+      where: files.output,
+      running: this.#running,
       isClosing: () => this.#closing !== null,
+      hasRoom: () => this.#hasRoomForJob(),
+      read: (beginBytes, place, lengthBytes) => this.#transfer.run('read', beginBytes, placeRange(place, lengthBytes)),
     });
-    this.#share = memory.anonymous.join(this.#geometry.pieceLengthBytes, unitBytes, tenant);
-    this.#units = new ResidentUnits(this.#geometry, unitBytes, budgets.readCacheBytes, this, this.#share);
+    this.#share = this.reads.share;
     this.#openLimit = openPieceLimit(this.#geometry, budgets);
     this.#open = new PieceTable({
       stopStores: (piece) => this.#stopStores(piece),
@@ -87,7 +83,7 @@ export class PositionalStorage implements Storage, UnitOwner {
       roomCame: () => this.onRoom?.(),
     });
     this.#jobs.onProgress = () => {
-      this.#units.retry();
+      this.reads.units.retry();
       this.#reserver?.step();
       this.#open.progress();
     };
@@ -123,10 +119,7 @@ export class PositionalStorage implements Storage, UnitOwner {
     if (!this.#isForWriting) throw new Error('storage was not prepared for writing');
     const hasRoom = this.#closing === null && !this.#durable.isBehind && this.#open.size < this.#openLimit;
     if (!hasRoom || this.#open.has(piece)) return false;
-    if (this.#jobs.room === 0) {
-      this.#jobs.watch();
-      return this.#open.refuse();
-    }
+    if (!this.#hasRoomForJob()) return this.#open.refuse();
     const place = this.#placePiece(piece);
     if (place instanceof HaulError) this.#running.track(Promise.reject(place), done, done);
     if (place === null || place instanceof HaulError) return place !== null;
@@ -148,7 +141,7 @@ export class PositionalStorage implements Storage, UnitOwner {
   #placePiece(piece: PieceIndex): Place | HaulError | null {
     if (!this.#share.takePiece()) return null;
     const bytes = this.#geometry.pieceLengthBytes;
-    const place = this.#units.forget(piece) ? this.#slab.tryTake(bytes, this.files.output) : null;
+    const place = this.reads.units.forget(piece) ? this.#slab.tryTake(bytes, this.files.output) : null;
     if (place === null || place instanceof HaulError) this.#share.givePiece();
     return place;
   }
@@ -219,37 +212,6 @@ export class PositionalStorage implements Storage, UnitOwner {
     this.#open.close(piece);
   }
 
-  pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
-    return this.#closing === null ? this.#units.pin(piece, begin, length) : 'full';
-  }
-
-  readAhead(piece: PieceIndex, begin: number, length: number): void {
-    if (this.#closing === null) this.#units.readAhead(piece, begin, length);
-  }
-
-  unpin(piece: PieceIndex, begin: number, length: number): void {
-    this.#units.unpin(piece, begin, length);
-  }
-
-  slices(piece: PieceIndex, begin: number, length: number, out: Buffer[]): void {
-    const { unitBytes } = this.#units;
-    for (let at = begin; at < begin + length; ) {
-      const inside = at % unitBytes;
-      const part = Math.min(begin + length - at, unitBytes - inside);
-      const { region, beginBytes } = this.#unitPlaces[this.#units.slotAt(piece, at)]!;
-      out.push(region.buffer.subarray(beginBytes + inside, beginBytes + inside + part));
-      at += part;
-    }
-  }
-
-  get readUnits(): ResidentUnits {
-    return this.#units;
-  }
-
-  get pinnedUnits(): number {
-    return this.#units.pinnedUnits;
-  }
-
   sync(): Promise<readonly PieceIndex[]> {
     return this.#durable.sync();
   }
@@ -280,61 +242,9 @@ export class PositionalStorage implements Storage, UnitOwner {
     return false;
   }
 
-  /** For tests and metrics. */
-  get residentBytes(): number {
-    return this.#units.residentBytes;
-  }
-
   close(): Promise<void> {
     this.#closing ??= this.#shutDown();
     return this.#closing;
-  }
-
-  /** `UnitOwner`: reads the unit into its slot. */
-  load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): boolean {
-    if (this.#jobs.room === 0) {
-      this.#jobs.watch();
-      return false;
-    }
-    const place = this.#slab.tryTake(this.#units.unitBytes, this.files.output);
-    if (place instanceof HaulError) {
-      const tell = (error: HaulError): void => this.onError?.(error);
-      this.#running.track(Promise.reject(place), tell, tell);
-      return false;
-    }
-    this.#unitPlaces[slot] = place;
-    const memory = placeRange(place, lengthBytes);
-    const finish = (error: HaulError | null): void => {
-      if (error !== null) this.onError?.(error);
-      if (error !== null) this.forgotten(slot);
-      this.#units.loaded(slot, error === null);
-      this.onReadable?.();
-    };
-    const reading = this.#transfer.run('read', this.#geometry.pieceBegin(piece) + begin, memory);
-    this.#running.track(reading, () => finish(null), finish);
-    return true;
-  }
-
-  /** `UnitOwner`: its place can be used again at once, nobody holds it. */
-  evict(slot: number): boolean {
-    this.forgotten(slot);
-    return true;
-  }
-
-  /** `UnitOwner` */
-  forgotten(slot: number): void {
-    this.#slab.give(this.#unitPlaces[slot]!);
-    this.#unitPlaces[slot] = undefined;
-  }
-
-  /** `UnitOwner` */
-  roomCame(): void {
-    if (this.#readableIsScheduled) return;
-    this.#readableIsScheduled = true;
-    setImmediate(() => {
-      this.#readableIsScheduled = false;
-      if (this.#closing === null) this.onReadable?.();
-    });
   }
 
   async #shutDown(): Promise<void> {
@@ -345,11 +255,15 @@ export class PositionalStorage implements Storage, UnitOwner {
       await this.#running.idle();
       await this.#jobs.idle();
     }
-    if (this.#units.pinnedUnits > 0) throw new Error(`storage closed with ${this.#units.pinnedUnits} pinned units`);
-    for (const place of this.#unitPlaces) if (place !== undefined) this.#slab.give(place);
-    this.#share.leave();
+    this.reads.close();
     await this.#closeMemory();
     await this.files.close();
+  }
+
+  #hasRoomForJob(): boolean {
+    if (this.#jobs.room > 0) return true;
+    this.#jobs.watch();
+    return false;
   }
 
   #memoryOf(piece: PieceIndex, open: PositionalPiece): MemoryRange {

@@ -1,8 +1,6 @@
 /**
  * Storage of a seed whose bytes come from somewhere else than files: whoever adds it reads them. Nothing is written.
  * What was read is kept in memory as long as it is of use, like that of files without mapping.
- *
- * Invariant: a place in the slab belongs to one resident unit; no read runs into one given back.
  */
 import { setMaxListeners } from 'node:events';
 import type { ContentSource } from '../api.js';
@@ -10,18 +8,14 @@ import { HaulError } from '../errors.js';
 import type { PieceIndex } from '../metainfo/geometry.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { FileStamp } from '../work/file-stamp.js';
-import { DEFAULT_BUDGETS, evenUnit } from './budgets.js';
+import { DEFAULT_BUDGETS } from './budgets.js';
 import { forEachConcurrently } from './concurrently.js';
 import type { FilesNow } from './identities.js';
 import type { StorageMemory } from './memory.js';
 import type { Suspect } from './other-writers.js';
-import type { Share } from './pool-share.js';
-import type { PinOutcome, Storage } from './port.js';
+import type { Storage } from './port.js';
 import { RunningTransfers } from './running-transfers.js';
-import type { Place, Slab } from './slab.js';
-import { tenantOf } from './tenant.js';
-import type { UnitOwner } from './unit-owner.js';
-import { ResidentUnits } from './units.js';
+import { SlabUnits } from './slab-units.js';
 
 /** Of one unit, which may touch many short files. */
 const FILES_AT_ONCE = 8;
@@ -32,7 +26,7 @@ export function stampsOf({ files }: Metainfo): FileStamp[] {
   return [...files.map(({ lengthBytes }) => stamp(lengthBytes)), stamp(0)];
 }
 
-export class SourceStorage implements Storage, UnitOwner {
+export class SourceStorage implements Storage {
   readonly kind = 'positional';
   onRoom: (() => void) | null = null;
   onPiecesWanted: (() => void) | null = null;
@@ -44,15 +38,10 @@ export class SourceStorage implements Storage, UnitOwner {
   readonly isShortOfMemory = false;
   readonly suspects: readonly Suspect[] = [];
   readonly files: Storage['files'];
+  readonly reads: SlabUnits;
   readonly #metainfo: Metainfo;
   readonly #source: ContentSource;
-  readonly #units: ResidentUnits;
-  readonly #slab: Slab;
-  readonly #share: Share;
-  /** By slot of the units. */
-  readonly #places: (Place | undefined)[] = [];
   readonly #running = new RunningTransfers();
-  #readableIsScheduled = false;
   readonly #ending = new AbortController();
   #closing: Promise<void> | null = null;
 
@@ -62,48 +51,20 @@ export class SourceStorage implements Storage, UnitOwner {
     // As many reads listen to it as run at once.
     setMaxListeners(0, this.#ending.signal);
     this.files = { read: (file, beginBytes, target) => this.#readFile(file, beginBytes, target) };
-    this.#slab = memory.slab;
-    const { geometry } = metainfo;
-    const mostBytes = memory.anonymous.unitBytesFor(DEFAULT_BUDGETS.residentUnitBytes);
-    const unitBytes = evenUnit(geometry.pieceLengthBytes, mostBytes);
-    const isClosing = (): boolean => this.#closing !== null;
-    const tenant = tenantOf(this, { units: () => this.#units, hurry: () => {}, isClosing });
-    this.#share = memory.anonymous.join(geometry.pieceLengthBytes, unitBytes, tenant);
-    this.#units = new ResidentUnits(geometry, unitBytes, DEFAULT_BUDGETS.readCacheBytes, this, this.#share);
+    this.reads = new SlabUnits(this, {
+      geometry: metainfo.geometry,
+      budgets: DEFAULT_BUDGETS,
+      memory,
+      where: metainfo.name,
+      running: this.#running,
+      isClosing: () => this.#closing !== null,
+      hasRoom: () => true,
+      read: (beginBytes, { region, beginBytes: at }, lengthBytes) =>
+        this.#read(beginBytes, region.buffer.subarray(at, at + lengthBytes)),
+    });
   }
 
   async prepare(): Promise<void> {}
-
-  pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
-    return this.#closing === null ? this.#units.pin(piece, begin, length) : 'full';
-  }
-
-  readAhead(piece: PieceIndex, begin: number, length: number): void {
-    if (this.#closing === null) this.#units.readAhead(piece, begin, length);
-  }
-
-  unpin(piece: PieceIndex, begin: number, length: number): void {
-    this.#units.unpin(piece, begin, length);
-  }
-
-  slices(piece: PieceIndex, begin: number, length: number, out: Buffer[]): void {
-    const { unitBytes } = this.#units;
-    for (let at = begin; at < begin + length; ) {
-      const inside = at % unitBytes;
-      const part = Math.min(begin + length - at, unitBytes - inside);
-      const { region, beginBytes } = this.#places[this.#units.slotAt(piece, at)]!;
-      out.push(region.buffer.subarray(beginBytes + inside, beginBytes + inside + part));
-      at += part;
-    }
-  }
-
-  get readUnits(): ResidentUnits {
-    return this.#units;
-  }
-
-  get pinnedUnits(): number {
-    return this.#units.pinnedUnits;
-  }
 
   async inspect(): Promise<FilesNow> {
     return { stamps: stampsOf(this.#metainfo), trouble: null };
@@ -161,55 +122,7 @@ export class SourceStorage implements Storage, UnitOwner {
   async #shutDown(): Promise<void> {
     this.#ending.abort();
     while (this.#running.size > 0) await this.#running.idle();
-    if (this.#units.pinnedUnits > 0) throw new Error(`storage closed with ${this.#units.pinnedUnits} pinned units`);
-    for (const place of this.#places) if (place !== undefined) this.#slab.give(place);
-    this.#share.leave();
-  }
-
-  /** `UnitOwner`: reads the unit into its slot. */
-  load(slot: number, piece: PieceIndex, begin: number, lengthBytes: number): boolean {
-    const place = this.#slab.tryTake(this.#units.unitBytes, this.#metainfo.name);
-    if (place instanceof HaulError) {
-      const tell = (error: HaulError): void => this.onError?.(error);
-      this.#running.track(Promise.reject(place), tell, tell);
-      return false;
-    }
-    this.#places[slot] = place;
-    const { region, beginBytes } = place;
-    const target = region.buffer.subarray(beginBytes, beginBytes + lengthBytes);
-    const finish = (error: HaulError | null): void => {
-      if (error !== null) {
-        this.onError?.(error);
-        this.forgotten(slot);
-      }
-      this.#units.loaded(slot, error === null);
-      this.onReadable?.();
-    };
-    const reading = this.#read(this.#metainfo.geometry.pieceBegin(piece) + begin, target);
-    this.#running.track(reading, () => finish(null), finish);
-    return true;
-  }
-
-  /** `UnitOwner`: its place can be used again at once, nobody holds it. */
-  evict(slot: number): boolean {
-    this.forgotten(slot);
-    return true;
-  }
-
-  /** `UnitOwner` */
-  forgotten(slot: number): void {
-    this.#slab.give(this.#places[slot]!);
-    this.#places[slot] = undefined;
-  }
-
-  /** `UnitOwner` */
-  roomCame(): void {
-    if (this.#readableIsScheduled) return;
-    this.#readableIsScheduled = true;
-    setImmediate(() => {
-      this.#readableIsScheduled = false;
-      if (this.#closing === null) this.onReadable?.();
-    });
+    this.reads.close();
   }
 
   /** Bytes of the torrent, which may be of several files, and padding between them. */

@@ -1,7 +1,7 @@
 /**
  * What the unsent blocks of one peer keep resident, and what of it one torrent allows. Without a bound a few peers that
  * ask for a block of each unit and then read nothing would pin all the memory there is for serving, and nobody else
- * would be served. A unit is what becomes resident as one (see `Storage.readUnits`).
+ * would be served. A unit is what becomes resident as one (see `StorageReads.units`).
  *
  * A peer that reads briskly may pin 8 MiB; one that is new, or slow to read, two units. Together they leave a quarter
  * of the units free, the slow ones half, so that whoever reads on always finds room. One address (IPv6: one /64) holds
@@ -12,7 +12,7 @@
 import { BLOCK_LENGTH_BYTES, LIMITS } from '../config.js';
 import type { Geometry } from '../metainfo/geometry.js';
 import { groupOf } from '../net/remote-group.js';
-import type { Storage } from '../storage/port.js';
+import type { StorageReads } from '../storage/port.js';
 import { Uptake } from './uptake.js';
 
 /** Of all units, this share may be pinned; by peers that do not read briskly; by peers of one address. */
@@ -53,15 +53,15 @@ export class PinBook {
   mostBlocks: number;
   /** Looks in a row that found somebody without room while all that is resident is pinned. */
   #stuckLooks = 0;
-  readonly #storage: Storage;
+  readonly #reads: StorageReads;
   readonly #hosts = new Map<string, Host>();
 
-  constructor(geometry: Geometry, storage: Storage) {
-    this.#storage = storage;
-    this.unitBytes = storage.readUnits.lengthBytes;
+  constructor(geometry: Geometry, reads: StorageReads) {
+    this.#reads = reads;
+    this.unitBytes = reads.units.lengthBytes;
     this.unitsPerPiece = Math.ceil(geometry.pieceLengthBytes / this.unitBytes);
     this.slowUnits = Math.max(SLOW_UNITS, Math.floor(LIMITS.slowSendBytesPerPeer / this.unitBytes));
-    this.mostBlocks = this.#blocksIn(storage.readUnits.count);
+    this.mostBlocks = this.#blocksIn(reads.units.count);
   }
 
   /** At least one. */
@@ -95,9 +95,9 @@ export class PinBook {
    * is pinned here can make place.
    */
   lookForRoom(isWaited: boolean): void {
-    const { count, lengthBytes, residentBytes } = this.#storage.readUnits;
+    const { count, lengthBytes, residentBytes } = this.#reads.units;
     this.mostBlocks = this.#blocksIn(count);
-    const { pinnedUnits } = this.#storage;
+    const { pinnedUnits } = this.#reads;
     const isStuck = isWaited && pinnedUnits > 0 && pinnedUnits * lengthBytes >= residentBytes;
     this.#stuckLooks = isStuck ? this.#stuckLooks + 1 : 0;
     if (this.#stuckLooks < 2) return;
@@ -107,10 +107,10 @@ export class PinBook {
 
   /** Whether this many more units may be pinned. If not, somebody waits from now on. */
   hasRoomFor(units: number, host: Host, isSlow: boolean): boolean {
-    const { count } = this.#storage.readUnits;
+    const { count } = this.#reads.units;
     this.mostBlocks = this.#blocksIn(count);
     const most = Math.floor(count * (isSlow ? SLOW_SHARE : PINNED_SHARE));
-    const isShort = this.#storage.pinnedUnits + units > most;
+    const isShort = this.#reads.pinnedUnits + units > most;
     // Whoever holds nothing may begin: a range may lie in more units than the share of an address is.
     const isCrowded = this.#hosts.size > 1 && host.units > 0 && host.units + units > Math.floor(count * ADDRESS_SHARE);
     if (!isShort && !isCrowded) return true;

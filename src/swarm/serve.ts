@@ -75,7 +75,7 @@ export class Server {
 
   constructor(owner: ServerOwner) {
     this.#owner = owner;
-    this.pins = new PinBook(owner.geometry, owner.storage);
+    this.pins = new PinBook(owner.geometry, owner.storage.reads);
   }
 
   join(slot: PeerSlot, remote: Remote): Outflow {
@@ -187,7 +187,7 @@ export class Server {
         this.#waitForTokens(outflow, sentBytes);
         break;
       }
-      const outcome = storage.pin(piece, begin, length);
+      const outcome = storage.reads.pin(piece, begin, length);
       if (outcome !== 'ready') {
         outflow.waitsFor = outcome === 'full' ? 'room' : 'load';
         break;
@@ -195,7 +195,7 @@ export class Server {
       requests.shift();
       pinned.add(piece, begin, length);
       slices.length = 0;
-      storage.slices(piece, begin, length, slices);
+      storage.reads.slices(piece, begin, length, slices);
       remote.sendBlock(piece, begin, length, slices);
       uploads.take(length);
       scheduler.blockServed(outflow.slot, piece);
@@ -224,7 +224,7 @@ export class Server {
     const { storage } = this.#owner;
     // A small request reads a whole unit: who asks all over must not push out what others are about to be sent.
     while (requests.advance(mostBytes, this.pins.unitsIn(mostBytes) + 1)) {
-      storage.readAhead(requests.aheadPiece as PieceIndex, requests.aheadBegin, requests.aheadLengthBytes);
+      storage.reads.readAhead(requests.aheadPiece as PieceIndex, requests.aheadBegin, requests.aheadLengthBytes);
     }
   }
 
@@ -257,7 +257,7 @@ export class Server {
     const { storage } = this.#owner;
     const { pinned } = outflow;
     for (let i = 0; i < blocks.length; i += 3) {
-      storage.unpin(blocks[i] as PieceIndex, blocks[i + 1]!, blocks[i + 2]!);
+      storage.reads.unpin(blocks[i] as PieceIndex, blocks[i + 1]!, blocks[i + 2]!);
       pinned.remove(blocks[i]!, blocks[i + 1]!, blocks[i + 2]!);
     }
     pinned.uptake.took(outflow.remote.takenBytes);

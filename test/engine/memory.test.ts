@@ -121,7 +121,7 @@ test('where the system gives no memory a piece is not opened and nothing is read
   const error = await scenes.openPiece(storage, second);
   assert.equal(error?.facts.errno, 'ENOMEM');
   const told = new Promise<HaulError>((resolve) => (storage.onError = resolve));
-  assert.equal(storage.pin(first, 0, 1000), 'full');
+  assert.equal(storage.reads.pin(first, 0, 1000), 'full');
   assert.equal((await withDeadline(told, 'the read fails', DEADLINE_MS)).facts.errno, 'ENOMEM');
   assert.equal(memory.anonymous.liveBytes, heldBytes);
   slab.take = take;

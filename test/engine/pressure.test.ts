@@ -99,7 +99,7 @@ for (const storage of STORAGES) {
     const { server, storage: store } = live(seed).exchange!;
     const { pins } = server;
     await until('they hold what they may', DEADLINE_MS, () => pins.hasWaiting || hasYielded);
-    assert.ok(store.pinnedUnits <= 72, `${store.pinnedUnits} units are pinned`);
+    assert.ok(store.reads.pinnedUnits <= 72, `${store.reads.pinnedUnits} units are pinned`);
     const leech = await startEngine(scope);
     const addresses = [{ host: '127.0.0.1', port: seed.port! }];
     const torrent = leech.add(set.metainfo, { output: await tempFolder(scope), trackers: [], peers: addresses });
@@ -156,7 +156,7 @@ test('who lets lie what it asked for is let go of while others wait for memory',
     await withDeadline(gone, 'it is dropped', DEADLINE_MS),
     'reads nothing of what it asked for while others wait',
   );
-  assert.equal(exchange!.storage.pinnedUnits, 0);
+  assert.equal(exchange!.storage.reads.pinnedUnits, 0);
 });
 
 test('a peer that makes us answer and does not read the answers is not read any more', async (t) => {

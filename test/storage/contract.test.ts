@@ -218,7 +218,7 @@ function contract(kind: StorageKind, parent: string): void {
     const output = fresh();
     scenes.writeScene(scene, output);
     const storage = await open(scene, output, false, SMALL_BUDGETS);
-    const resident = (): number => (storage as unknown as { residentBytes: number }).residentBytes;
+    const resident = (): number => storage.reads.units.residentBytes;
     await scenes.pinned(storage, P0, 1000, 5000);
     let most = 0;
     for (let round = 0; round < 2; round++) {
@@ -228,10 +228,10 @@ function contract(kind: StorageKind, parent: string): void {
     }
     assert.ok(most <= 512 * KIB * 1.25, `${most} bytes were resident`);
     const slices: Buffer[] = [];
-    storage.slices(P0, 1000, 5000, slices);
+    storage.reads.slices(P0, 1000, 5000, slices);
     assert.deepEqual(Buffer.concat(slices), scene.bytes.subarray(1000, 6000));
-    storage.unpin(P0, 1000, 5000);
-    assert.throws(() => storage.unpin(P0, 1000, 5000), /not pinned/);
+    storage.reads.unpin(P0, 1000, 5000);
+    assert.throws(() => storage.reads.unpin(P0, 1000, 5000), /not pinned/);
     await storage.close();
   });
 
@@ -242,17 +242,17 @@ function contract(kind: StorageKind, parent: string): void {
     const storage = await open(scene, output, false, SMALL_BUDGETS);
     const order = scenes.pieces(scene.metainfo);
     for (const piece of order.slice(0, 8)) await scenes.pinned(storage, piece, 0, 100);
-    assert.equal(storage.pin(order[8]!, 0, 100), 'full');
+    assert.equal(storage.reads.pin(order[8]!, 0, 100), 'full');
     const readable = new Promise<void>((resolve) => {
       storage.onReadable = resolve;
     });
-    storage.unpin(order[3]!, 0, 100);
+    storage.reads.unpin(order[3]!, 0, 100);
     await readable;
     assert.deepEqual(
       await scenes.readRange(storage, order[8]!, 0, 64 * KIB),
       scene.bytes.subarray(512 * KIB, 576 * KIB),
     );
-    for (const piece of order.slice(0, 8)) if (piece !== 3) storage.unpin(piece, 0, 100);
+    for (const piece of order.slice(0, 8)) if (piece !== 3) storage.reads.unpin(piece, 0, 100);
     await storage.close();
   });
 
@@ -264,11 +264,11 @@ function contract(kind: StorageKind, parent: string): void {
     const readable = new Promise<void>((resolve) => {
       storage.onReadable = resolve;
     });
-    storage.readAhead(P1, 10, 100);
-    storage.readAhead(P1, 50, 100);
+    storage.reads.readAhead(P1, 10, 100);
+    storage.reads.readAhead(P1, 50, 100);
     await readable;
-    assert.equal(storage.pin(P1, 0, 64 * KIB), 'ready');
-    storage.unpin(P1, 0, 64 * KIB);
+    assert.equal(storage.reads.pin(P1, 0, 64 * KIB), 'ready');
+    storage.reads.unpin(P1, 0, 64 * KIB);
     await storage.close();
   });
 
@@ -345,7 +345,7 @@ function contract(kind: StorageKind, parent: string): void {
       storage.openPiece(P1, () => assert.fail('opened after close')),
       false,
     );
-    assert.equal(storage.pin(P0, 0, 10), 'full');
+    assert.equal(storage.reads.pin(P0, 0, 10), 'full');
   });
 
   test('a piece that is being opened has its answer before the end, and nothing of it is left', async () => {

@@ -131,14 +131,14 @@ test('what was lost is not handed out', { skip }, async () => {
   await scenes.pinned(storage, FIRST, 0, 100);
   storage.onError = (error) => told.push(error);
   const slices: Buffer[] = [];
-  storage.slices(FIRST, 0, 100, slices);
+  storage.reads.slices(FIRST, 0, 100, slices);
   fs.truncateSync(path, 0);
   // A copy of our own, where mostly the kernel reads.
   assert.equal(Buffer.concat(slices)[0], 0);
-  assert.equal(storage.pin(FIRST, 0, 100), 'full');
+  assert.equal(storage.reads.pin(FIRST, 0, 100), 'full');
   await until('the torrent is told', 5000, () => told.length > 0);
   assertNames(told[0], path);
-  storage.unpin(FIRST, 0, 100);
+  storage.reads.unpin(FIRST, 0, 100);
   await storage.close();
 });
 

@@ -190,12 +190,12 @@ test('pages of a finished piece stay for serving, those of an old one go', async
   await storage.prepare({ forWriting: true });
   for (const piece of scenes.pieces(scene.metainfo)) {
     assert.equal(await scenes.download(storage, scene, piece), true);
-    assert.equal(storage.pin(piece, 0, MIB), 'ready');
-    storage.unpin(piece, 0, MIB);
+    assert.equal(storage.reads.pin(piece, 0, MIB), 'ready');
+    storage.reads.unpin(piece, 0, MIB);
   }
   const resident = residentBytesOf(join(output, 'written'));
   assert.ok(resident <= 8 * MIB, `${resident} bytes were resident`);
-  assert.notEqual(storage.pin(0 as PieceIndex, 0, 10), 'ready');
+  assert.notEqual(storage.reads.pin(0 as PieceIndex, 0, 10), 'ready');
   await storage.close();
 });
 

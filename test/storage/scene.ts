@@ -181,7 +181,7 @@ export async function pinned(storage: Storage, piece: PieceIndex, begin: number,
       storage.onReadable = resolve;
       storage.onError = reject;
     });
-    if (storage.pin(piece, begin, length) === 'ready') return;
+    if (storage.reads.pin(piece, begin, length) === 'ready') return;
     await readable;
   }
 }
@@ -190,9 +190,9 @@ export async function pinned(storage: Storage, piece: PieceIndex, begin: number,
 export async function readRange(storage: Storage, piece: PieceIndex, begin: number, length: number): Promise<Buffer> {
   await pinned(storage, piece, begin, length);
   const slices: Buffer[] = [];
-  storage.slices(piece, begin, length, slices);
+  storage.reads.slices(piece, begin, length, slices);
   const copy = Buffer.concat(slices);
-  storage.unpin(piece, begin, length);
+  storage.reads.unpin(piece, begin, length);
   return copy;
 }
 

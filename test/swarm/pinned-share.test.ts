@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/config.js';
 import { Geometry } from '../../src/metainfo/geometry.js';
-import type { Storage } from '../../src/storage/port.js';
+import type { StorageReads } from '../../src/storage/port.js';
 import { PinBook, type PinnedShare } from '../../src/swarm/pinned-share.js';
 import { Uptake } from '../../src/swarm/uptake.js';
 
@@ -10,8 +10,8 @@ const MIB = 1024 * 1024;
 const BLOCK = 16 * 1024;
 
 function scene(count: number) {
-  const storage = { readUnits: { lengthBytes: MIB, count }, pinnedUnits: 0 };
-  const book = new PinBook(new Geometry(1000 * MIB, MIB), storage as unknown as Storage);
+  const storage = { units: { lengthBytes: MIB, count }, pinnedUnits: 0 };
+  const book = new PinBook(new Geometry(1000 * MIB, MIB), storage as unknown as StorageReads);
   /** Pins a block of each piece from `first` on until it is refused; returns how many it got, and why no more. */
   const fill = (share: PinnedShare, first: number): string => {
     for (let piece = first; ; piece++) {
@@ -38,9 +38,9 @@ test('a peer that reads briskly pins eight units, a new one two', () => {
 test('a range over two units counts as two', () => {
   const { join } = scene(96);
   const book = new PinBook(new Geometry(8 * 4 * MIB, 4 * MIB), {
-    readUnits: { lengthBytes: MIB, count: 96 },
+    units: { lengthBytes: MIB, count: 96 },
     pinnedUnits: 0,
-  } as unknown as Storage);
+  } as unknown as StorageReads);
   const share = book.join('192.0.2.1');
   share.add(0, MIB - BLOCK, 2 * BLOCK);
   assert.equal(share.units, 2);
@@ -98,7 +98,7 @@ test('one address holds a quarter of the units while others are there, and more 
 
 test('an address that holds nothing may begin a range, however few units there are', () => {
   for (const count of [4, 5, 6, 7]) {
-    const storage = { readUnits: { lengthBytes: 128 * 1024, count }, pinnedUnits: 0 } as unknown as Storage;
+    const storage = { units: { lengthBytes: 128 * 1024, count }, pinnedUnits: 0 } as unknown as StorageReads;
     const book = new PinBook(new Geometry(100 * MIB, MIB), storage);
     const [run] = [book.join('192.0.2.1'), book.join('192.0.2.2')];
     assert.equal(run!.verdict(0, 0, 256 * 1024), 'free', `${count} units`);

@@ -15,7 +15,7 @@ const NOBODYS_PIECE = 1_000_000;
  * Writes down whose turn it was: peer N asks for piece N.
  */
 class NarrowStorage {
-  readonly readUnits = { lengthBytes: PIECE_BYTES, count: 1000 };
+  readonly units = { lengthBytes: PIECE_BYTES, count: 1000 };
   readonly pinnedUnits = 0;
   readonly turns: number[] = [];
   asked = 0;
@@ -44,11 +44,11 @@ class NarrowStorage {
   slices(): void {}
 }
 
-/** A server over that storage, for which nothing else is in the way. */
-function serverOver(geometry: Geometry, storage: unknown): Server {
+/** A server that reads of it, for which nothing else is in the way. */
+function serverOver(geometry: Geometry, reads: unknown): Server {
   const owner = {
     geometry,
-    storage,
+    storage: { reads },
     isClosed: false,
     trouble: { isHolding: false },
     scheduler: { bytesUploaded: () => {}, blockServed: () => {} },
@@ -102,7 +102,7 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate
 function shortOfMemory(peerCount: number, mostUnits = Number.POSITIVE_INFINITY) {
   const geometry = new Geometry(peerCount * 100 * UNIT_BYTES, UNIT_BYTES);
   const storage = {
-    get readUnits() {
+    get units() {
       return { lengthBytes: UNIT_BYTES, count: 8, residentBytes: this.pinnedUnits * UNIT_BYTES };
     },
     pinnedUnits: 0,
