@@ -11,6 +11,7 @@ import type { MemoryRange, WorkFailure } from '../work/port.js';
 import { type Budgets, evenUnit } from './budgets.js';
 import { type ExtentTable, NO_WINDOW } from './extents.js';
 import type { Jobs } from './jobs.js';
+import type { Losses } from './losses.js';
 import type { PinOutcome, StorageReads } from './port.js';
 import { memoryRanges, pageRanges } from './ranges.js';
 import type { Loading, UnitOwner, UnitRoom } from './unit-owner.js';
@@ -30,9 +31,8 @@ export interface MappedUnitsOptions {
   readonly budgets: Budgets;
   readonly room: UnitRoom;
   readonly isOpen: (piece: PieceIndex) => boolean;
-  readonly isClosing: () => boolean;
-  /** Memory was lost: nothing that a window holds proves anything. */
-  readonly hasLost: () => boolean;
+  /** Where there are any, nothing that a window holds proves anything. */
+  readonly losses: Pick<Losses, 'hasAny'>;
   readonly onReadable: () => void;
   readonly onError: (error: HaulError) => void;
   readonly failure: (result: WorkFailure, piece: PieceIndex) => HaulError;
@@ -46,10 +46,13 @@ export class MappedUnits implements StorageReads, UnitOwner {
   readonly #releaseUnits: number;
   #flushIsScheduled = false;
   #readableIsScheduled = false;
+  readonly #losses: MappedUnitsOptions['losses'];
+  #isRefusing = false;
   #isClosed = false;
 
   constructor(options: MappedUnitsOptions) {
     this.#options = options;
+    this.#losses = options.losses;
     const { geometry, budgets, room } = options;
     const unitBytes = evenUnit(geometry.pieceLengthBytes, budgets.residentUnitBytes);
     this.units = new ResidentUnits(geometry, unitBytes, budgets.readCacheBytes, this, room);
@@ -61,12 +64,11 @@ export class MappedUnits implements StorageReads, UnitOwner {
   }
 
   pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
-    const { isClosing, hasLost } = this.#options;
-    return isClosing() || hasLost() ? 'full' : this.units.pin(piece, begin, length);
+    return this.#isRefusing || this.#losses.hasAny ? 'full' : this.units.pin(piece, begin, length);
   }
 
   readAhead(piece: PieceIndex, begin: number, length: number): void {
-    if (!this.#options.isClosing()) this.units.readAhead(piece, begin, length);
+    if (!this.#isRefusing) this.units.readAhead(piece, begin, length);
   }
 
   unpin(piece: PieceIndex, begin: number, length: number): void {
@@ -165,6 +167,11 @@ export class MappedUnits implements StorageReads, UnitOwner {
   progress(): void {
     if (this.#evicted.length >= this.#releaseUnits || this.units.isStarved) this.#scheduleFlush();
     this.units.retry();
+  }
+
+  /** Nothing is pinned any more. */
+  refuse(): void {
+    this.#isRefusing = true;
   }
 
   close(): void {

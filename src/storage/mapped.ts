@@ -104,8 +104,7 @@ export class MappedStorage implements Storage {
       budgets: this.#budgets,
       room: this.#share,
       isOpen: (piece) => this.#open.has(piece),
-      isClosing: () => this.#closing !== null,
-      hasLost: () => this.#losses!.hasAny,
+      losses: this.#losses,
       onReadable: () => this.onReadable?.(),
       onError: (error) => this.onError?.(error),
       failure: (result, piece) => this.#failure(result, piece),
@@ -274,6 +273,7 @@ export class MappedStorage implements Storage {
   }
 
   async #shutDown(): Promise<void> {
+    this.#units?.refuse();
     this.#open.closeAll();
     await this.#durable.close();
     // The end of one may begin another.

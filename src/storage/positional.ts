@@ -71,7 +71,6 @@ export class PositionalStorage implements Storage {
       memory,
       where: files.output,
       running: this.#running,
-      isClosing: () => this.#closing !== null,
       hasRoom: () => this.#hasRoomForJob(),
       read: (beginBytes, place, lengthBytes) => this.#transfer.run('read', beginBytes, placeRange(place, lengthBytes)),
     });
@@ -248,6 +247,7 @@ export class PositionalStorage implements Storage {
   }
 
   async #shutDown(): Promise<void> {
+    this.reads.refuse();
     this.#open.closeAll();
     await this.#reserver?.close();
     await this.#durable.close();

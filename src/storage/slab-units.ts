@@ -29,7 +29,6 @@ export interface SlabUnitsParts {
   /** Whose memory it is, for errors. */
   readonly where: string;
   readonly running: RunningTransfers;
-  isClosing(): boolean;
   /** False: no read can begin now, `units.retry` follows. */
   hasRoom(): boolean;
   /** Fills so many bytes of the place with those of the torrent from `beginBytes` on. */
@@ -45,16 +44,21 @@ export class SlabUnits implements StorageReads, UnitOwner {
   /** By slot of the units. */
   readonly #places: (Place | undefined)[] = [];
   #readableIsScheduled = false;
+  #isClosing = false;
 
   constructor(owner: SlabUnitsOwner, parts: SlabUnitsParts) {
-    const { geometry, budgets, memory, isClosing } = parts;
+    const { geometry, budgets, memory } = parts;
     this.#owner = owner;
     this.#parts = parts;
     this.#slab = memory.slab;
     const mostBytes = memory.anonymous.unitBytesFor(budgets.residentUnitBytes);
     const unitBytes = evenUnit(geometry.pieceLengthBytes, mostBytes);
-    // Nothing is ever on its way out.
-    const tenant = tenantOf(owner, { units: () => this.units, hurry: () => {}, isClosing });
+    const tenant = tenantOf(owner, {
+      units: () => this.units,
+      // Nothing is ever on its way out.
+      hurry: () => {},
+      isClosing: () => this.#isClosing,
+    });
     this.share = memory.anonymous.join(geometry.pieceLengthBytes, unitBytes, tenant);
     this.units = new ResidentUnits(geometry, unitBytes, budgets.readCacheBytes, this, this.share);
   }
@@ -64,11 +68,11 @@ export class SlabUnits implements StorageReads, UnitOwner {
   }
 
   pin(piece: PieceIndex, begin: number, length: number): PinOutcome {
-    return this.#parts.isClosing() ? 'full' : this.units.pin(piece, begin, length);
+    return this.#isClosing ? 'full' : this.units.pin(piece, begin, length);
   }
 
   readAhead(piece: PieceIndex, begin: number, length: number): void {
-    if (!this.#parts.isClosing()) this.units.readAhead(piece, begin, length);
+    if (!this.#isClosing) this.units.readAhead(piece, begin, length);
   }
 
   unpin(piece: PieceIndex, begin: number, length: number): void {
@@ -84,6 +88,11 @@ export class SlabUnits implements StorageReads, UnitOwner {
       out.push(region.buffer.subarray(beginBytes + inside, beginBytes + inside + part));
       at += part;
     }
+  }
+
+  /** Nothing is pinned any more, and nobody is told. What is pinned stays until it is unpinned. */
+  refuse(): void {
+    this.#isClosing = true;
   }
 
   /** All reads have ended. */
@@ -136,7 +145,7 @@ export class SlabUnits implements StorageReads, UnitOwner {
     this.#readableIsScheduled = true;
     setImmediate(() => {
       this.#readableIsScheduled = false;
-      if (!this.#parts.isClosing()) this.#owner.onReadable?.();
+      if (!this.#isClosing) this.#owner.onReadable?.();
     });
   }
 }

@@ -57,7 +57,6 @@ export class SourceStorage implements Storage {
       memory,
       where: metainfo.name,
       running: this.#running,
-      isClosing: () => this.#closing !== null,
       hasRoom: () => true,
       read: (beginBytes, { region, beginBytes: at }, lengthBytes) =>
         this.#read(beginBytes, region.buffer.subarray(at, at + lengthBytes)),
@@ -120,6 +119,7 @@ export class SourceStorage implements Storage {
   }
 
   async #shutDown(): Promise<void> {
+    this.reads.refuse();
     this.#ending.abort();
     while (this.#running.size > 0) await this.#running.idle();
     this.reads.close();
