@@ -1,10 +1,12 @@
 /**
  * `npm run bench -- depot-swarm [--agents 20] [--size 256M] [--rate 5M] [--depot-rate RATE] [--turns 1]
- *   [--nginx-size 16M] [--cap namespace|engine] [--floor] [--folder DIR] [--out FILE] [--small]`
+ *   [--nginx-size 16M] [--cap namespace|engine] [--processes N] [--floor] [--folder DIR] [--out FILE] [--small]`
  * One depot and many agents, each behind a link of so many bytes a second both ways (a network namespace each; needs
  * root), asked by curl for one new image, all at once. Beside it nginx behind the depot's link, asked by as many curls
  * for a shorter file: the ratio is what counts. Every copy is checked. With `--cap engine` the limits are those of
- * depot and agents themselves, on loopback; nginx has none such, and stays behind a link. With `--floor` also what the
+ * depot and agents themselves, on loopback; nginx has none such, and stays behind a link. With `--processes` the agents
+ * share so many processes, each with an engine, a cache and limits of its own, and the depot stays behind its link:
+ * twenty processes on two cores are short of them as twenty hosts are not. With `--floor` also what the
  * machine does at best: for each agent a process that only passes as many bytes on (support/copy-peer.ts), from eight
  * others.
  *   lastSec, timesIdeal   the last curl; ÷ the bound that the links set (support/swarm-ideal.ts). Bar: 1.3
@@ -25,10 +27,12 @@ import { Scope } from '../lab/scope.js';
 import { tempFolder } from '../lab/temp.js';
 import { sha256File } from '../lab/tree.js';
 import { ValueError } from '../src/cli/values.js';
+import type { AgentReceipt } from '../src/index.js';
+import { AGENTS, type AgentsReady, type AgentsTask } from './support/agents-task.js';
 import { busyBetween, machineTimes } from './support/busy.js';
 import { type CapMethod, openCaps, type Place, sentBytes } from './support/caps.js';
 import { COPY_HTTP_PORT } from './support/copy-ports.js';
-import { changeImage, curl, makeImage, type Running, startAgent, startDepot, WRITER } from './support/depot-world.js';
+import { changeImage, curl, curlText, makeImage, startAgent, startDepot, WRITER } from './support/depot-world.js';
 import { defaultFolder } from './support/job.js';
 import { count, length, makeFolder } from './support/options.js';
 import { sampleProcess } from './support/procstat.js';
@@ -36,7 +40,9 @@ import { Results } from './support/results.js';
 import { idealLastSec, quantile } from './support/swarm-ideal.js';
 
 const NAME = 'artifacts/ci/image.raw';
-const RECEIPT_MS = 20_000;
+const READY_MS = 60_000;
+/** A link that caps nothing, bytes per second. */
+const WIDE = 10_000_000_000;
 const COPY_PEER = fileURLToPath(new URL('support/copy-peer.js', import.meta.url));
 /** As many as an agent has upload slots. */
 const FLOOR_PARTNERS = 8;
@@ -50,6 +56,8 @@ interface Plan {
   readonly turns: number;
   readonly hasFloor: boolean;
   readonly cap: 'namespace' | 'engine';
+  /** Of the agents, with their own limits; null: one each, behind what `cap` says. */
+  readonly processes: number | null;
   readonly folder: string;
 }
 
@@ -64,6 +72,7 @@ function readPlan(argv: readonly string[]): Plan {
       turns: { type: 'string', default: '1' },
       'nginx-size': { type: 'string' },
       cap: { type: 'string', default: 'namespace' },
+      processes: { type: 'string' },
       floor: { type: 'boolean', default: false },
       folder: { type: 'string', default: defaultFolder() },
       out: { type: 'string' },
@@ -82,6 +91,7 @@ function readPlan(argv: readonly string[]): Plan {
     turns: count('turns', values.turns),
     hasFloor: values.floor || small,
     cap,
+    processes: values.processes === undefined ? null : count('processes', values.processes),
     folder: values.folder,
   };
 }
@@ -101,11 +111,14 @@ interface Machine {
   readonly folder: string;
 }
 
-async function openMachines(caps: CapMethod, plan: Plan, root: string): Promise<Machine[]> {
+/** @param isShared all in one place without a cap */
+async function openMachines(caps: CapMethod, plan: Plan, root: string, isShared = false): Promise<Machine[]> {
   const machines: Machine[] = [];
+  const bytesPerSec = isShared ? WIDE : plan.bytesPerSec;
+  const open = (): Promise<Place> => caps.open({ uploadBytesPerSec: bytesPerSec, downloadBytesPerSec: bytesPerSec });
+  const shared = isShared ? await open() : null;
   for (let index = 0; index < plan.agents; index++) {
-    const { bytesPerSec } = plan;
-    const place = await caps.open({ uploadBytesPerSec: bytesPerSec, downloadBytesPerSec: bytesPerSec });
+    const place = shared ?? (await open());
     const folder = path.join(root, `agent-${index}`);
     await mkdir(folder);
     machines.push({ place, folder });
@@ -135,13 +148,50 @@ function cpuSecOf(child: Child): number {
   return userSeconds + systemSeconds;
 }
 
-async function peerShare(agents: readonly Running[]): Promise<number> {
+interface Group {
+  readonly children: readonly Child[];
+  /** Of each agent, as it is reached from its machine. */
+  readonly urls: readonly string[];
+}
+
+async function startEach(scope: Scope, machines: readonly Machine[], depotUrl: string): Promise<Group> {
+  const agents = await Promise.all(
+    machines.map(({ place, folder }) => startAgent(scope, place, depotUrl, path.join(folder, 'cache'))),
+  );
+  return { children: agents.map(({ child }) => child), urls: agents.map(({ url }) => url) };
+}
+
+/** In turns, so that no process has one more than others. */
+async function startShared(
+  scope: Scope,
+  machines: readonly Machine[],
+  depot: string,
+  { processes, bytesPerSec }: Plan,
+): Promise<Group> {
+  const urls: string[] = [];
+  const start = async (first: number): Promise<Child> => {
+    const own = machines.flatMap((_, index) => (index % processes! === first ? [index] : []));
+    const caches = own.map((index) => path.join(machines[index]!.folder, 'cache'));
+    const task: AgentsTask = { depot, caches, bytesPerSec };
+    const { namespace } = machines[0]!.place;
+    const child = startChild(scope, process.execPath, [AGENTS, JSON.stringify(task)], { namespace });
+    const ready = JSON.parse(await child.line('agents', READY_MS, (line) => line.startsWith('{'))) as AgentsReady;
+    own.forEach((index, at) => {
+      urls[index] = ready.urls[at]!;
+    });
+    return child;
+  };
+  const wanted = Math.min(processes!, machines.length);
+  return { children: await Promise.all(Array.from({ length: wanted }, (_, first) => start(first))), urls };
+}
+
+async function peerShare(scope: Scope, machines: readonly Machine[], urls: readonly string[]): Promise<number> {
   let [peers, all] = [0, 0];
-  for (const { child } of agents) {
-    const line = await child.line('receipt', RECEIPT_MS, (text) => text.includes('"type":"receipt"'));
-    const { peerBytes, webSeedBytes } = JSON.parse(line) as { peerBytes: number; webSeedBytes: number };
-    peers += peerBytes;
-    all += peerBytes + webSeedBytes;
+  for (const [index, url] of urls.entries()) {
+    const said = await curlText(scope, machines[index]!.place, `${url}/receipts?limit=1`);
+    const [receipt] = (JSON.parse(said) as { items: AgentReceipt[] }).items;
+    peers += receipt!.peerBytes;
+    all += receipt!.peerBytes + receipt!.webSeedBytes;
   }
   return peers / all;
 }
@@ -150,40 +200,40 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
   const scope = new Scope();
   try {
     const root = await tempFolder(scope, plan.folder);
-    const caps = await openCaps(scope, who === 'depot' ? plan.cap : 'namespace');
-    const wide = 10_000_000_000;
-    const source = await caps.open({ uploadBytesPerSec: plan.depotBytesPerSec, downloadBytesPerSec: wide });
+    const isShared = who === 'depot' && plan.processes !== null;
+    const caps = await openCaps(scope, who === 'depot' && !isShared ? plan.cap : 'namespace');
+    const source = await caps.open({ uploadBytesPerSec: plan.depotBytesPerSec, downloadBytesPerSec: WIDE });
     const imageBytes = who === 'depot' ? plan.lengthBytes : plan.nginxBytes;
     const [data, work] = [path.join(root, 'data'), path.join(root, 'nginx')];
     for (const made of [data, work]) await mkdir(made);
     const image = path.join(data, 'image.raw');
     await makeImage(image, imageBytes);
     await changeImage(image, `${turn}`);
-    const machines = await openMachines(caps, plan, root);
-    let agents: Running[] = [];
+    const machines = await openMachines(caps, plan, root, isShared);
+    let group: Group = { children: [], urls: [] };
     let urlOf: (index: number) => string;
     if (who === 'depot') {
       const depot = await startDepot(scope, source, path.join(root, 'depot'));
       await curl(scope, source, [...WRITER, '-T', image, `${depot.url}/${NAME}`]);
-      agents = await Promise.all(
-        machines.map(({ place, folder }) => startAgent(scope, place, depot.url, path.join(folder, 'cache'))),
-      );
-      await Promise.all(agents.map(({ url }, index) => curl(scope, machines[index]!.place, [`${url}/readyz`])));
-      urlOf = (index) => `${agents[index]!.url}/${NAME}`;
+      group = isShared
+        ? await startShared(scope, machines, depot.url, plan)
+        : await startEach(scope, machines, depot.url);
+      await Promise.all(group.urls.map((url, index) => curl(scope, machines[index]!.place, [`${url}/readyz`])));
+      urlOf = (index) => `${group.urls[index]}/${NAME}`;
     } else {
       const { url } = await startNginx(scope, data, work, '', source);
       urlOf = () => `${url}/image.raw`;
     }
     const isCounted = source.namespace !== undefined;
     const before = isCounted ? await sentBytes(source) : 0;
-    const cpuBefore = agents.map(({ child }) => cpuSecOf(child));
+    const cpuBefore = group.children.map(cpuSecOf);
     const timesBefore = machineTimes();
     const seconds = await fetchAll(scope, machines, urlOf);
     const machineBusyShare = busyBetween(timesBefore, machineTimes());
     const copies = isCounted ? ((await sentBytes(source)) - before) / imageBytes : null;
     await checkAll(machines, image);
     const lastSec = Math.max(...seconds);
-    const cpuSec = agents.reduce((sum, agent, index) => sum + cpuSecOf(agent.child) - cpuBefore[index]!, 0);
+    const cpuSec = group.children.reduce((sum, child, index) => sum + cpuSecOf(child) - cpuBefore[index]!, 0);
     return {
       lastSec,
       p50Sec: quantile(seconds, 0.5),
@@ -191,7 +241,10 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
       ...(copies === null ? {} : { copies }),
       machineBusyShare,
       ...(who === 'depot'
-        ? { peerShare: await peerShare(agents), cpuSecPerGb: (cpuSec * 1e9) / imageBytes / plan.agents }
+        ? {
+            peerShare: await peerShare(scope, machines, group.urls),
+            cpuSecPerGb: (cpuSec * 1e9) / imageBytes / plan.agents,
+          }
         : {}),
     };
   } finally {
@@ -206,7 +259,7 @@ async function runFloor(plan: Plan): Promise<Record<string, number>> {
     const root = await tempFolder(scope, plan.folder);
     const caps = await openCaps(scope, 'namespace');
     const { agents, lengthBytes } = plan;
-    const source = await caps.open({ uploadBytesPerSec: plan.depotBytesPerSec, downloadBytesPerSec: 10_000_000_000 });
+    const source = await caps.open({ uploadBytesPerSec: plan.depotBytesPerSec, downloadBytesPerSec: WIDE });
     const machines = await openMachines(caps, plan, root);
     const partners = Math.min(FLOOR_PARTNERS, agents - 1);
     const first = Math.ceil(lengthBytes / agents);
@@ -218,7 +271,7 @@ async function runFloor(plan: Plan): Promise<Record<string, number>> {
       return start(place, share, [source.host, ...before]);
     });
     const all = [start(source, partners === 0 ? lengthBytes : first, []), ...copiers];
-    await Promise.all(all.map((child) => child.line('ready', RECEIPT_MS, (text) => text === 'ready')));
+    await Promise.all(all.map((child) => child.line('ready', READY_MS, (text) => text === 'ready')));
     const before = copiers.map(cpuSecOf);
     const timesBefore = machineTimes();
     const seconds = await fetchAll(scope, machines, () => `http://127.0.0.1:${COPY_HTTP_PORT}/`);
