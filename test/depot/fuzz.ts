@@ -6,7 +6,6 @@
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { pathToFileURL } from 'node:url';
 import { blobInfo, blobTorrent } from '../../src/depot/blob-info.js';
 import { entryName, keyOf } from '../../src/depot/doors/cache-names.js';
 import {
@@ -37,13 +36,7 @@ import { ownTorrent } from '../../src/depot/p2p/own-torrent.js';
 import { HaulError } from '../../src/errors.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import { makeRandom } from '../../src/random.js';
-
-export interface FuzzOptions {
-  readonly seed: number;
-  /** Of `performance.now()`; null: so many rounds. */
-  readonly untilMs: number | null;
-  readonly rounds: number;
-}
+import { type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
 
 const HEX64 = /^[0-9a-f]{64}$/;
 const LENGTH = 1000;
@@ -297,23 +290,9 @@ function refused<T>(read: () => T): T | null {
   }
 }
 
-export function fuzzDepot({ seed, untilMs, rounds }: FuzzOptions): { readonly rounds: number } {
-  const fuzz = new Fuzz(seed);
-  let round = 0;
-  const goesOn = (): boolean => (untilMs === null ? round < rounds : performance.now() < untilMs);
-  for (; goesOn(); round++) {
-    try {
-      fuzz.round();
-    } catch (error) {
-      throw new Error(`round ${round} of seed ${seed}`, { cause: error });
-    }
-  }
-  return { rounds: round };
+export function fuzzDepot(options: FuzzOptions): { readonly rounds: number } {
+  const fuzz = new Fuzz(options.seed);
+  return { rounds: fuzzRounds(() => fuzz.round(), options) };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const seconds = Number(process.argv[2] ?? 20);
-  const seed = Number(process.argv[3] ?? Date.now() % 2 ** 31);
-  const { rounds } = fuzzDepot({ seed, untilMs: performance.now() + seconds * 1000, rounds: 0 });
-  process.stdout.write(`${rounds} rounds, seed ${seed}, no fault\n`);
-}
+fuzzFromShell(import.meta.url, (options) => `${fuzzDepot(options).rounds} rounds`);

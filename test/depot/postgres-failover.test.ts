@@ -10,7 +10,8 @@ import { until } from '../../lab/wait.js';
 import { openPostgresCatalogue } from '../../src/depot/catalogue/postgres/open.js';
 import { makeRandom } from '../../src/random.js';
 import { skipWithout } from '../support/requirements.js';
-import { ADD, OVERWRITE, rowOf } from './catalogue-conformance.js';
+import { ADD, rowOf } from './catalogue-conformance.js';
+import { CatalogueLoad } from './catalogue-load.js';
 import { MISSING, SETTINGS } from './postgres-kit.js';
 
 const SOON_MS = 30_000;
@@ -64,24 +65,10 @@ suite('a standby that takes over', () => {
     const catalogue = await openPostgresCatalogue(url, options);
     scope.defer(() => catalogue.close());
 
-    const model = new Map<string, string | null>();
-    const random = makeRandom(20_261_128);
-    let [done, isOver] = [0, false];
-    const work = async (worker: number): Promise<void> => {
-      while (!isOver) {
-        const row = `artifacts/${worker}/${Math.floor(random() * 20)}`;
-        const blob = random() < 0.7 ? `${Math.floor(random() * 30)}` : null;
-        if (blob === null) await catalogue.remove(row);
-        else await catalogue.put(rowOf(row, blob), OVERWRITE);
-        model.set(row, blob);
-        done++;
-      }
-    };
-    const workers = Promise.all(Array.from({ length: WORKERS }, (_, worker) => work(worker)));
-    workers.catch(() => {});
+    const load = new CatalogueLoad(catalogue, WORKERS, makeRandom(20_261_128));
     const changed = async (count: number): Promise<void> => {
-      const enough = done + count;
-      await Promise.race([until('more is changed', SOON_MS, () => done >= enough), workers]);
+      const enough = load.done + count;
+      await Promise.race([until('more is changed', SOON_MS, () => load.done >= enough), load.broken]);
     };
     await changed(CHANGES);
     await primary.kill();
@@ -92,11 +79,8 @@ suite('a standby that takes over', () => {
     await assert.rejects(openPostgresCatalogue(url, short), { code: 'READ_ONLY', message: /the server is a standby/ });
     await standby.run('psql', '-d', 'postgres', '-qc', 'select pg_promote()');
     await changed(CHANGES);
-    isOver = true;
-    await workers;
-    for (const [row, blob] of model)
-      assert.deepEqual(await catalogue.get(row), blob === null ? null : rowOf(row, blob), row);
-    assert.deepEqual(await catalogue.audit(), []);
+    await load.stop();
+    await load.check();
     const other = await openPostgresCatalogue(url, options);
     assert.deepEqual(await other.put(rowOf('artifacts/new', 'x'), ADD), { kind: 'created' });
     await other.close();

@@ -5,7 +5,8 @@ import { openScope } from '../../lab/scope.js';
 import type { HaulError } from '../../src/errors.js';
 import { makeRandom } from '../../src/random.js';
 import { skipWithout } from '../support/requirements.js';
-import { ADD, listAll, OVERWRITE, rowOf } from './catalogue-conformance.js';
+import { ADD, listAll, rowOf } from './catalogue-conformance.js';
+import { CatalogueLoad } from './catalogue-load.js';
 import { type CommitFate, CutProxy } from './cut-proxy.js';
 import { MISSING, postgresKit } from './postgres-kit.js';
 
@@ -81,33 +82,15 @@ suite('a server in trouble', () => {
     const url = kit.freshUrl();
     const catalogue = await kit.open(scope, url, { patience: { tryMs: 20_000, statementMs: 20_000 } });
     const random = makeRandom(20_261_128);
-    const model = new Map<string, string | null>();
-    let isOver = false;
-    let done = 0;
-    const work = async (worker: number): Promise<void> => {
-      while (!isOver) {
-        const name = `artifacts/${worker}/${Math.floor(random() * 20)}`;
-        const blob = random() < 0.7 ? `${Math.floor(random() * 30)}` : null;
-        if (blob === null) await catalogue.remove(name);
-        else await catalogue.put(rowOf(name, blob), OVERWRITE);
-        model.set(name, blob);
-        done++;
-      }
-    };
-    const workers = Array.from({ length: 8 }, (_, worker) => work(worker));
+    const load = new CatalogueLoad(catalogue, 8, random);
     for (let kills = 0; kills < 3; kills++) {
-      const enough = done + 40 + Math.floor(random() * 40);
-      while (done < enough) await catalogue.counts();
+      const enough = load.done + 40 + Math.floor(random() * 40);
+      while (load.done < enough) await catalogue.counts();
       await kit.server.kill();
       await kit.server.restart();
     }
-    isOver = true;
-    await Promise.all(workers);
-    for (const [name, blob] of model) {
-      const row = await catalogue.get(name);
-      assert.deepEqual(row, blob === null ? null : rowOf(name, blob), name);
-    }
-    assert.deepEqual(await catalogue.audit(), []);
+    await load.stop();
+    await load.check();
   });
 
   test('that is away is said after a while, and what was asked for comes true or never does', async (t) => {

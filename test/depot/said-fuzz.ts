@@ -6,7 +6,6 @@
  */
 import assert from 'node:assert/strict';
 import { validateHeaderValue } from 'node:http';
-import { pathToFileURL } from 'node:url';
 import { decodeRecord, encodeRecord } from '../../src/depot/agent/blob-record.js';
 import { checkTorrent } from '../../src/depot/agent/check-torrent.js';
 import { DepotFailed, DepotLies, troubleOf } from '../../src/depot/agent/depot-trouble.js';
@@ -19,13 +18,7 @@ import { readProblem } from '../../src/depot/http/problems.js';
 import { fileNameOf, fullName } from '../../src/depot/names.js';
 import { makeRandom } from '../../src/random.js';
 import { createTorrentBytes } from './agent-torrent.js';
-
-export interface FuzzOptions {
-  readonly seed: number;
-  /** Of `performance.now()`; null: so many rounds. */
-  readonly untilMs: number | null;
-  readonly rounds: number;
-}
+import { type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
 
 /** What the rounds met: how many of each kind were believed. */
 export interface FuzzOutcome {
@@ -236,23 +229,10 @@ class Fuzz {
   }
 }
 
-export function fuzzSaid({ seed, untilMs, rounds }: FuzzOptions): FuzzOutcome {
-  const fuzz = new Fuzz(seed);
-  let round = 0;
-  const goesOn = (): boolean => (untilMs === null ? round < rounds : performance.now() < untilMs);
-  for (; goesOn(); round++) {
-    try {
-      fuzz.round();
-    } catch (error) {
-      throw new Error(`round ${round} of seed ${seed}`, { cause: error });
-    }
-  }
-  return { rounds: round, ...fuzz.met };
+export function fuzzSaid(options: FuzzOptions): FuzzOutcome {
+  const fuzz = new Fuzz(options.seed);
+  const rounds = fuzzRounds(() => fuzz.round(), options);
+  return { rounds, ...fuzz.met };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const seconds = Number(process.argv[2] ?? 20);
-  const seed = Number(process.argv[3] ?? Date.now() % 2 ** 31);
-  const outcome = fuzzSaid({ seed, untilMs: performance.now() + seconds * 1000, rounds: 0 });
-  process.stdout.write(`${JSON.stringify(outcome)}, seed ${seed}, no fault\n`);
-}
+fuzzFromShell(import.meta.url, (options) => JSON.stringify(fuzzSaid(options)));

@@ -4,19 +4,12 @@
  * [SEED]` goes on for so long; a failure prints the round and the seed.
  */
 import assert from 'node:assert/strict';
-import { pathToFileURL } from 'node:url';
 import { DHT_LIMITS } from '../../src/dht/limits.js';
 import { decodeMessage, encodeNodes, encodeQuery, encodeReply } from '../../src/dht/messages.js';
 import { DhtNode } from '../../src/dht/node.js';
 import type { Address } from '../../src/net/address.js';
 import { makeRandom } from '../../src/random.js';
-
-export interface FuzzOptions {
-  readonly seed: number;
-  /** Of `performance.now()`; null: so many rounds. */
-  readonly untilMs: number | null;
-  readonly rounds: number;
-}
+import { type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
 
 const HOSTS = ['8.8.8.8', '8.8.8.9', '1.1.1.1', '192.168.1.9', '127.0.0.1', '45.33.2.1'];
 const WORDS = [
@@ -127,23 +120,9 @@ class Fuzz {
   }
 }
 
-export function fuzzMessages({ seed, untilMs, rounds }: FuzzOptions): { readonly rounds: number } {
-  const fuzz = new Fuzz(seed);
-  let round = 0;
-  const goesOn = (): boolean => (untilMs === null ? round < rounds : performance.now() < untilMs);
-  for (; goesOn(); round++) {
-    try {
-      fuzz.round();
-    } catch (error) {
-      throw new Error(`round ${round} of seed ${seed}`, { cause: error });
-    }
-  }
-  return { rounds: round };
+export function fuzzMessages(options: FuzzOptions): { readonly rounds: number } {
+  const fuzz = new Fuzz(options.seed);
+  return { rounds: fuzzRounds(() => fuzz.round(), options) };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const seconds = Number(process.argv[2] ?? 20);
-  const seed = Number(process.argv[3] ?? Date.now() % 2 ** 31);
-  const { rounds } = fuzzMessages({ seed, untilMs: performance.now() + seconds * 1000, rounds: 0 });
-  process.stdout.write(`${rounds} messages, seed ${seed}, no fault\n`);
-}
+fuzzFromShell(import.meta.url, (options) => `${fuzzMessages(options).rounds} messages`);

@@ -4,19 +4,12 @@
  * `node dist/test/lsd/fuzz.js SECONDS [SEED]` goes on for so long; a failure prints the round and the seed.
  */
 import assert from 'node:assert/strict';
-import { pathToFileURL } from 'node:url';
 import { LSD_LIMITS } from '../../src/lsd/limits.js';
 import { encodeSearch, hashesPerDatagram, parseSearch } from '../../src/lsd/messages.js';
 import { Neighbours } from '../../src/lsd/neighbours.js';
 import { isDialable } from '../../src/net/address.js';
 import { makeRandom } from '../../src/random.js';
-
-export interface FuzzOptions {
-  readonly seed: number;
-  /** Of `performance.now()`; null: so many rounds. */
-  readonly untilMs: number | null;
-  readonly rounds: number;
-}
+import { type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
 
 const HOSTS = ['10.0.0.1', '10.0.0.2', '10.0.0.3', 'fe80::1%eth0', '8.8.8.8', '224.0.0.1', '0.0.0.0', '10.0.0.4'];
 const WORDS = [
@@ -147,24 +140,13 @@ export interface FuzzOutcome {
   readonly told: number;
 }
 
-export function fuzzNeighbours({ seed, untilMs, rounds }: FuzzOptions): FuzzOutcome {
-  const fuzz = new Fuzz(seed);
-  let round = 0;
-  const goesOn = (): boolean => (untilMs === null ? round < rounds : performance.now() < untilMs);
-  for (; goesOn(); round++) {
-    try {
-      fuzz.round();
-    } catch (error) {
-      throw new Error(`round ${round} of seed ${seed}`, { cause: error });
-    }
-  }
-  return { rounds: round, told: fuzz.told, ...fuzz.met };
+export function fuzzNeighbours(options: FuzzOptions): FuzzOutcome {
+  const fuzz = new Fuzz(options.seed);
+  const rounds = fuzzRounds(() => fuzz.round(), options);
+  return { rounds, told: fuzz.told, ...fuzz.met };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const seconds = Number(process.argv[2] ?? 20);
-  const seed = Number(process.argv[3] ?? Date.now() % 2 ** 31);
-  const outcome = fuzzNeighbours({ seed, untilMs: performance.now() + seconds * 1000, rounds: 0 });
-  const { rounds, parsed, found } = outcome;
-  process.stdout.write(`${rounds} datagrams, ${parsed} understood, ${found} peers, seed ${seed}, no fault\n`);
-}
+fuzzFromShell(import.meta.url, (options) => {
+  const { rounds, parsed, found } = fuzzNeighbours(options);
+  return `${rounds} datagrams, ${parsed} understood, ${found} peers`;
+});

@@ -4,7 +4,6 @@
  * for so long; a failure prints the round and the seed.
  */
 import assert from 'node:assert/strict';
-import { pathToFileURL } from 'node:url';
 import { LIMITS } from '../../src/config.js';
 import { HaulError } from '../../src/errors.js';
 import { Assembly } from '../../src/magnet/assembly.js';
@@ -13,13 +12,7 @@ import { Throttle } from '../../src/peer/throttle.js';
 import { makeRandom } from '../../src/random.js';
 import { MetadataAnswers, MetadataShelf } from '../../src/torrent/metadata-answers.js';
 import { encodeMetadataHead, encodeMetadataRequest, parseMetadataMessage } from '../../src/wire/metadata.js';
-
-export interface FuzzOptions {
-  readonly seed: number;
-  /** Of `performance.now()`; null: so many rounds. */
-  readonly untilMs: number | null;
-  readonly rounds: number;
-}
+import { type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
 
 const WORDS = [
   '&xt=urn:btih:',
@@ -165,23 +158,9 @@ class Fuzz {
   }
 }
 
-export function fuzzMagnets({ seed, untilMs, rounds }: FuzzOptions): { readonly rounds: number } {
-  const fuzz = new Fuzz(seed);
-  let round = 0;
-  const goesOn = (): boolean => (untilMs === null ? round < rounds : performance.now() < untilMs);
-  for (; goesOn(); round++) {
-    try {
-      fuzz.round();
-    } catch (error) {
-      throw new Error(`round ${round} of seed ${seed}`, { cause: error });
-    }
-  }
-  return { rounds: round };
+export function fuzzMagnets(options: FuzzOptions): { readonly rounds: number } {
+  const fuzz = new Fuzz(options.seed);
+  return { rounds: fuzzRounds(() => fuzz.round(), options) };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const seconds = Number(process.argv[2] ?? 20);
-  const seed = Number(process.argv[3] ?? Date.now() % 2 ** 31);
-  const { rounds } = fuzzMagnets({ seed, untilMs: performance.now() + seconds * 1000, rounds: 0 });
-  process.stdout.write(`${rounds} rounds, seed ${seed}, no fault\n`);
-}
+fuzzFromShell(import.meta.url, (options) => `${fuzzMagnets(options).rounds} rounds`);

@@ -4,19 +4,12 @@
  * `node dist/test/nat/fuzz.js SECONDS [SEED]` goes on for so long; a failure prints the round and the seed.
  */
 import assert from 'node:assert/strict';
-import { pathToFileURL } from 'node:url';
 import { locationOf, servicesOf, soapReply } from '../../src/nat/igd-messages.js';
 import { decodeReply } from '../../src/nat/pmp-messages.js';
 import { xmlLeaves } from '../../src/nat/xml.js';
 import { makeRandom } from '../../src/random.js';
 import { description, envelope, fault, service, WAN_IP } from './gateways.js';
-
-export interface FuzzOptions {
-  readonly seed: number;
-  /** Of `performance.now()`; null: so many rounds. */
-  readonly untilMs: number | null;
-  readonly rounds: number;
-}
+import { type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
 
 const HOST = '192.168.1.1';
 const LOCATION = new URL(`http://${HOST}:49152/x.xml`);
@@ -107,23 +100,9 @@ class Fuzz {
   }
 }
 
-export function fuzzGateways({ seed, untilMs, rounds }: FuzzOptions): { readonly rounds: number } {
-  const fuzz = new Fuzz(seed);
-  let round = 0;
-  const goesOn = (): boolean => (untilMs === null ? round < rounds : performance.now() < untilMs);
-  for (; goesOn(); round++) {
-    try {
-      fuzz.round();
-    } catch (error) {
-      throw new Error(`round ${round} of seed ${seed}`, { cause: error });
-    }
-  }
-  return { rounds: round };
+export function fuzzGateways(options: FuzzOptions): { readonly rounds: number } {
+  const fuzz = new Fuzz(options.seed);
+  return { rounds: fuzzRounds(() => fuzz.round(), options) };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const seconds = Number(process.argv[2] ?? 20);
-  const seed = Number(process.argv[3] ?? Date.now() % 2 ** 31);
-  const { rounds } = fuzzGateways({ seed, untilMs: performance.now() + seconds * 1000, rounds: 0 });
-  process.stdout.write(`${rounds} answers, seed ${seed}, no fault\n`);
-}
+fuzzFromShell(import.meta.url, (options) => `${fuzzGateways(options).rounds} answers`);

@@ -5,7 +5,6 @@
  * the seed.
  */
 import assert from 'node:assert/strict';
-import { pathToFileURL } from 'node:url';
 import { readAnnounce, readReply, readScrape } from '../../src/discovery/tracker-reply.js';
 import {
   announceRequest,
@@ -23,13 +22,7 @@ import { parseAnnounce, parseScrape, SCRAPE_HASHES_MAX } from '../../src/tracker
 import { encodeWord, parseWord } from '../../src/tracker/shared/word.js';
 import { HEAD_BYTES, readUdpAnnounce, readUdpScrape, UDP_SCRAPE_HASHES_MAX } from '../../src/tracker/udp-query.js';
 import { printable } from '../../src/wire/text.js';
-
-export interface FuzzOptions {
-  readonly seed: number;
-  /** Of `performance.now()`; null: so many rounds. */
-  readonly untilMs: number | null;
-  readonly rounds: number;
-}
+import { type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
 
 const QUERY_WORDS = [
   '&',
@@ -171,23 +164,9 @@ class Fuzz {
   }
 }
 
-export function fuzzTrackers({ seed, untilMs, rounds }: FuzzOptions): { readonly rounds: number } {
-  const fuzz = new Fuzz(seed);
-  let round = 0;
-  const goesOn = (): boolean => (untilMs === null ? round < rounds : performance.now() < untilMs);
-  for (; goesOn(); round++) {
-    try {
-      fuzz.round();
-    } catch (error) {
-      throw new Error(`round ${round} of seed ${seed}`, { cause: error });
-    }
-  }
-  return { rounds: round };
+export function fuzzTrackers(options: FuzzOptions): { readonly rounds: number } {
+  const fuzz = new Fuzz(options.seed);
+  return { rounds: fuzzRounds(() => fuzz.round(), options) };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const seconds = Number(process.argv[2] ?? 20);
-  const seed = Number(process.argv[3] ?? Date.now() % 2 ** 31);
-  const { rounds } = fuzzTrackers({ seed, untilMs: performance.now() + seconds * 1000, rounds: 0 });
-  process.stdout.write(`${rounds} rounds, seed ${seed}, no fault\n`);
-}
+fuzzFromShell(import.meta.url, (options) => `${fuzzTrackers(options).rounds} rounds`);

@@ -3,20 +3,13 @@
  * what it promises. `node dist/test/wire/fuzz.js SECONDS [SEED]` goes on for so long; a failure prints round and seed.
  */
 import assert from 'node:assert/strict';
-import { pathToFileURL } from 'node:url';
 import { LIMITS } from '../../src/config.js';
 import { type Address, isDialable, toCompact } from '../../src/net/address.js';
 import { mayName } from '../../src/net/reach.js';
 import { makeRandom } from '../../src/random.js';
 import { PeerExchange, type PexRemote } from '../../src/torrent/pex.js';
 import { encodePex, parsePex } from '../../src/wire/pex.js';
-
-export interface FuzzOptions {
-  readonly seed: number;
-  /** Of `performance.now()`; null: so many rounds. */
-  readonly untilMs: number | null;
-  readonly rounds: number;
-}
+import { type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
 
 const HOSTS = ['8.8.8.8', '10.0.0.1', '127.0.0.1', '2001:db8::1', '224.0.0.1', '::1', '1.2.3.4', 'fe80::1'];
 const WORDS = ['i-1e', '0:', 'le', 'de', '6:', '18:', '99999999999:', 'e', 'd', '5:added', '7:added.f', '6:added6'];
@@ -41,8 +34,8 @@ function message(random: () => number): Buffer {
 }
 
 /** @returns how many rounds there were */
-export function fuzzPex({ seed, untilMs, rounds }: FuzzOptions): number {
-  const random = makeRandom(seed);
+export function fuzzPex(options: FuzzOptions): number {
+  const random = makeRandom(options.seed);
   let nowMs = 0;
   let found: readonly Address[] = [];
   let isClosed = false;
@@ -70,29 +63,19 @@ export function fuzzPex({ seed, untilMs, rounds }: FuzzOptions): number {
     },
   });
   let remote = makeRemote('8.8.8.8');
-  let round = 0;
-  for (; untilMs === null ? round < rounds : performance.now() < untilMs; round++) {
-    try {
-      const bytes = message(random);
-      const parsed = parsePex(bytes, 50, random);
-      assert.ok(parsed === null || parsed.length <= 50);
-      for (const { address } of parsed ?? []) assert.ok(isDialable(address));
-      if (isClosed || random() < 0.05) remote = makeRemote(HOSTS[Math.floor(random() * 3)]!);
-      isClosed = false;
-      found = [];
-      nowMs += random() * 2 * LIMITS.pexIntervalMs;
-      exchange.heard(remote, bytes);
-      assert.ok(found.length <= LIMITS.pexAddresses);
-      for (const { host } of found) assert.ok(mayName(remote.host, host));
-    } catch (error) {
-      throw new Error(`round ${round}, seed ${seed}`, { cause: error });
-    }
-  }
-  return round;
+  return fuzzRounds(() => {
+    const bytes = message(random);
+    const parsed = parsePex(bytes, 50, random);
+    assert.ok(parsed === null || parsed.length <= 50);
+    for (const { address } of parsed ?? []) assert.ok(isDialable(address));
+    if (isClosed || random() < 0.05) remote = makeRemote(HOSTS[Math.floor(random() * 3)]!);
+    isClosed = false;
+    found = [];
+    nowMs += random() * 2 * LIMITS.pexIntervalMs;
+    exchange.heard(remote, bytes);
+    assert.ok(found.length <= LIMITS.pexAddresses);
+    for (const { host } of found) assert.ok(mayName(remote.host, host));
+  }, options);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const [seconds = '20', seed = String(Date.now() % 1e9)] = process.argv.slice(2);
-  const rounds = fuzzPex({ seed: Number(seed), untilMs: performance.now() + Number(seconds) * 1000, rounds: 0 });
-  console.log(`peer exchange: ${rounds} messages, seed ${seed}`);
-}
+fuzzFromShell(import.meta.url, (options) => `peer exchange: ${fuzzPex(options)} messages`);

@@ -1,0 +1,32 @@
+/** Rounds of a fuzzer: so many in a test, so many seconds from the shell. */
+import { pathToFileURL } from 'node:url';
+
+export interface FuzzOptions {
+  readonly seed: number;
+  /** Of `performance.now()`; null: so many rounds. */
+  readonly untilMs: number | null;
+  readonly rounds: number;
+}
+
+/** @returns how many rounds there were */
+export function fuzzRounds(round: () => void, { seed, untilMs, rounds }: FuzzOptions): number {
+  let count = 0;
+  const goesOn = (): boolean => (untilMs === null ? count < rounds : performance.now() < untilMs);
+  for (; goesOn(); count++) {
+    try {
+      round();
+    } catch (error) {
+      throw new Error(`round ${count} of seed ${seed}`, { cause: error });
+    }
+  }
+  return count;
+}
+
+/** `node FILE [SECONDS] [SEED]`. @param fuzz says what it did */
+export function fuzzFromShell(moduleUrl: string, fuzz: (options: FuzzOptions) => string): void {
+  if (moduleUrl !== pathToFileURL(process.argv[1] ?? '').href) return;
+  const seconds = Number(process.argv[2] ?? 20);
+  const seed = Number(process.argv[3] ?? Date.now() % 2 ** 31);
+  const done = fuzz({ seed, untilMs: performance.now() + seconds * 1000, rounds: 0 });
+  process.stdout.write(`${done}, seed ${seed}, no fault\n`);
+}
