@@ -17,8 +17,8 @@ import { safeHeaders } from '../../src/depot/http/media-type.js';
 import { readProblem } from '../../src/depot/http/problems.js';
 import { fileNameOf, fullName } from '../../src/depot/names.js';
 import { makeRandom } from '../../src/random.js';
-import { createTorrentBytes } from './agent-torrent.js';
 import { type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
+import { createTorrentBytes } from './agent-torrent.js';
 
 /** What the rounds met: how many of each kind were believed. */
 export interface FuzzOutcome {

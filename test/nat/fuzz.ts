@@ -8,8 +8,8 @@ import { locationOf, servicesOf, soapReply } from '../../src/nat/igd-messages.js
 import { decodeReply } from '../../src/nat/pmp-messages.js';
 import { xmlLeaves } from '../../src/nat/xml.js';
 import { makeRandom } from '../../src/random.js';
-import { description, envelope, fault, service, WAN_IP } from './gateways.js';
 import { type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
+import { description, envelope, fault, service, WAN_IP } from './gateways.js';
 
 const HOST = '192.168.1.1';
 const LOCATION = new URL(`http://${HOST}:49152/x.xml`);
