@@ -16,12 +16,10 @@ import type { PaceRule } from './pace.js';
 import type { Depository, Published, PublishRequest } from './publish-port.js';
 import { receive } from './receive.js';
 import type { BlobStore, BlobUpload, ByteRange, FinishedUpload } from './store/port.js';
+import { Uses } from './uses.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MIB = 1024 * 1024;
-/** When a row was used is told to the catalogue in company. */
-const TOUCH_MS = 60_000;
-const TOUCHED_MAX = 10_000;
 const SWEEP_AT_ONCE = 64;
 
 export const DEPOT_DEFAULTS = {
@@ -68,15 +66,15 @@ export class Depot implements Depository {
   readonly #store: BlobStore;
   readonly #catalogue: Catalogue;
   readonly #locks = new Locks();
-  readonly #used = new Map<string, number>();
+  readonly #uses: Uses;
   readonly #now: () => number;
-  #touching: NodeJS.Timeout | null = null;
   #isClosed = false;
 
   constructor(options: DepotOptions) {
     this.#options = options;
     this.#store = options.store;
     this.#catalogue = options.catalogue;
+    this.#uses = new Uses({ catalogue: options.catalogue });
     this.#now = options.now ?? Date.now;
   }
 
@@ -121,7 +119,7 @@ export class Depot implements Depository {
   }
 
   read(row: ArtifactRow, range: ByteRange): AsyncIterable<Uint8Array> {
-    this.#use(row.name);
+    this.#uses.note(row.name, Math.floor(this.#now()));
     return this.#store.read(row.sha256, range);
   }
 
@@ -205,7 +203,7 @@ export class Depot implements Depository {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#locks.idle();
-    await this.#touch();
+    await this.#uses.close();
   }
 
   #locked<T>(sha256: string, body: (lock: BlobLock) => Promise<T>): Promise<T> {
@@ -319,22 +317,6 @@ export class Depot implements Depository {
       isPinned: false,
       replicas: null,
     };
-  }
-
-  #use(name: string): void {
-    this.#used.set(name, Math.floor(this.#now()));
-    if (this.#used.size >= TOUCHED_MAX) void this.#touch();
-    else if (!this.#isClosed) this.#touching ??= setTimeout(() => void this.#touch(), TOUCH_MS).unref();
-  }
-
-  /** When rows were used is worth no failure. */
-  async #touch(): Promise<void> {
-    if (this.#touching !== null) clearTimeout(this.#touching);
-    this.#touching = null;
-    if (this.#used.size === 0) return;
-    const used = new Map(this.#used);
-    this.#used.clear();
-    await this.#catalogue.touch(used).catch(() => {});
   }
 }
 

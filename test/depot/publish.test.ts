@@ -49,6 +49,17 @@ describe('publishing', () => {
     assert.equal(made.store.usedBytes, 200);
   });
 
+  test('when a name was read last is in the catalogue at the latest when the depot is closed', async (t) => {
+    let nowMs = 1_000;
+    const made = await openKit(t, { now: () => nowMs });
+    await made.depot.publish(request('x', bytesOf(100)));
+    nowMs = 2_000.7;
+    await contentOf(made, 'x');
+    assert.equal((await made.catalogue.get('artifacts/x'))?.usedMs, 1_000);
+    await made.depot.close();
+    assert.equal((await made.catalogue.get('artifacts/x'))?.usedMs, 2_000);
+  });
+
   test('what was refused or ended leaves nothing: digest, length, limit, abort, a body that breaks', async (t) => {
     const made = await openKit(t, { blobBytesMax: 3 * MIB });
     const { depot, store, folder } = made;

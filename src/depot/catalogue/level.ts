@@ -228,8 +228,8 @@ export class LevelCatalogue extends OwnLocks implements Catalogue {
       const bounds = gt === undefined ? { gte: gte!, lt } : { gt, lt };
       const iterator = level.iterator({ ...bounds, highWaterMarkBytes: READ_BYTES });
       try {
-        const entries: [string, string][] = [];
-        while (entries.length < limit) {
+        const entries = await iterator.nextv(limit);
+        while (entries.length > 0 && entries.length < limit) {
           const more = await iterator.nextv(limit - entries.length);
           if (more.length === 0) break;
           for (const entry of more) entries.push(entry);

@@ -16,14 +16,18 @@ export function isWellFormed(text: string): boolean {
   return !/\p{Surrogate}/u.test(text);
 }
 
-/** Lower-case hexadecimal digits. A loop: for a listing of thousands it takes a third of what a RegExp does. */
+/** By character code below 256: 0 for a lower-case hexadecimal digit. */
+const NO_DIGIT = Uint8Array.from({ length: 256 }, (_, code) => Number(!/[0-9a-f]/.test(String.fromCharCode(code))));
+
+/** Lower-case hexadecimal digits, without a branch for each: for a listing of thousands a RegExp takes many times that. */
 function isHex(value: unknown, digits: number): boolean {
   if (typeof value !== 'string' || value.length !== digits) return false;
+  let bad = 0;
   for (let at = 0; at < digits; at++) {
     const code = value.charCodeAt(at);
-    if (!((code >= 0x30 && code <= 0x39) || (code >= 0x61 && code <= 0x66))) return false;
+    bad |= NO_DIGIT[code & 0xff]! | (code >> 8);
   }
-  return true;
+  return bad === 0;
 }
 
 function isCount(value: unknown): value is number {
