@@ -31,7 +31,7 @@ function scene() {
   return { uses, told, waits, noteMany, pass: () => waits.shift()!.call() };
 }
 
-test('uses: told a minute later, the last time of each name, a hundred names at a time with pauses between', async () => {
+test('uses: told a minute later, the last time of each name, a hundred at a time with pauses between', async () => {
   const { uses, told, waits, noteMany, pass } = scene();
   noteMany(0, 250);
   uses.note('artifacts/0', 1_000);
@@ -62,7 +62,7 @@ test('uses: told a minute later, the last time of each name, a hundred names at 
   );
 });
 
-test('uses: ten thousand names that wait are told without a pause, portion by portion, until there are fewer', async () => {
+test('uses: ten thousand names that wait are told without a pause, until there are fewer', async () => {
   const { told, waits, noteMany } = scene();
   noteMany(0, 10_050);
   assert.deepEqual([told.length, told[0]!.used.size, waits.length], [1, 100, 0], 'and none of them at once');

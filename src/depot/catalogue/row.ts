@@ -19,7 +19,7 @@ export function isWellFormed(text: string): boolean {
 /** By character code below 256: 0 for a lower-case hexadecimal digit. */
 const NO_DIGIT = Uint8Array.from({ length: 256 }, (_, code) => Number(!/[0-9a-f]/.test(String.fromCharCode(code))));
 
-/** Lower-case hexadecimal digits, without a branch for each: for a listing of thousands a RegExp takes many times that. */
+/** Lower-case hexadecimal digits, without a branch for each: a RegExp takes many times that, and listings are long. */
 function isHex(value: unknown, digits: number): boolean {
   if (typeof value !== 'string' || value.length !== digits) return false;
   let bad = 0;
