@@ -10,7 +10,7 @@ const FIRST_MS = 60_000;
 const PORTION_NAMES = 100;
 /** Between portions: all that may wait is told in less than a minute, with a hundredth of the main thread. */
 const PAUSE_MS = 500;
-/** From so many on there is no pause. */
+/** From so many on there is no pause, and what is beyond goes in one portion. */
 const FULL_NAMES = 10_000;
 /** A catalogue takes none of them: the oldest go. */
 const NAMES_MAX = 2 * FULL_NAMES;
@@ -60,7 +60,8 @@ export class Uses {
   #tell(): void {
     this.#prevent?.();
     this.#prevent = null;
-    this.#telling = this.#touch(this.#take(PORTION_NAMES)).then(() => {
+    const names = Math.max(PORTION_NAMES, this.#waiting.size - FULL_NAMES);
+    this.#telling = this.#touch(this.#take(names)).then(() => {
       this.#telling = null;
       this.#goOn(PAUSE_MS);
     });
