@@ -70,6 +70,7 @@ export class Cluster {
 
   async start(depot: number): Promise<void> {
     const more = ['--peers', this.redis.url, '--http', `127.0.0.1:${this.#ports[depot]}`, '--port', '0', '--json'];
+    for (let other = 0; other < 3; other++) if (other !== depot) more.push('--other-depot', this.url(other));
     more.push(...this.#more);
     const words = [MAIN, 'depot', ...this.words(depot), ...more];
     const child = startChild(this.scope, process.execPath, words, { env: S3_KEYS });
