@@ -23,6 +23,8 @@ const DAY_MS = 86_400_000;
 const LOW_OF_HIGH = 0.9;
 /** Paths of bytes; a listing ends with a slash. */
 const ARTIFACT_PATH = /^\/(?:artifacts|cas|ac)\/.*[^/]$/s;
+/** The same bytes in parts: for the web seeds of torrents (BEP 19), and of the Actions cache. */
+const PART_PATH = /^\/(?:blobs|folders|actions-cache)\//;
 const TORRENT_PATH = /\.torrent$/;
 
 export interface HouseParts {
@@ -194,6 +196,7 @@ function copiesOf(tracker: TrackerService, { infoHash }: ArtifactRow): number {
 }
 
 function answered(metrics: DepotMetrics, { path, problem, ...request }: AnsweredRequest): void {
-  metrics.request({ ...request, isArtifact: ARTIFACT_PATH.test(path) && !TORRENT_PATH.test(path) });
+  const isArtifact = ARTIFACT_PATH.test(path) && !TORRENT_PATH.test(path);
+  metrics.request({ ...request, isArtifact, isPart: PART_PATH.test(path) });
   if (problem !== null) metrics.problem(problem);
 }

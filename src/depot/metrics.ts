@@ -49,6 +49,8 @@ export interface RequestFigures {
   readonly receivedBytes: number;
   /** It is about bytes of an artifact: not a listing, a page or a torrent. */
   readonly isArtifact: boolean;
+  /** Parts of one, for a torrent: no download of its own, but bytes of one. */
+  readonly isPart: boolean;
 }
 
 export class DepotMetrics {
@@ -82,10 +84,10 @@ export class DepotMetrics {
     this.#loop.enable();
   }
 
-  request({ method, status, sentBytes, receivedBytes, isArtifact }: RequestFigures): void {
+  request({ method, status, sentBytes, receivedBytes, isArtifact, isPart }: RequestFigures): void {
     this.#requests.inc({ method: METHODS.has(method) ? method : OTHER, status: statusLabel(status) });
+    if (method === 'GET' && (isArtifact || isPart)) this.#httpBytes += sentBytes;
     if (!isArtifact) return;
-    if (method === 'GET') this.#httpBytes += sentBytes;
     if (status < 200 || status > 299) return;
     if (method === 'PUT') {
       this.#uploads.inc();

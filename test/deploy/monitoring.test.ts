@@ -27,7 +27,7 @@ async function depotFigures(t: TestContext): Promise<string> {
     keep: () => ({ removed: { age: 1, idle: 1, watermark: 1 }, isClockDoubted: false }),
   });
   t.after(() => metrics.close());
-  metrics.request({ method: 'GET', status: 200, sentBytes: 1, receivedBytes: 0, isArtifact: true });
+  metrics.request({ method: 'GET', status: 200, sentBytes: 1, receivedBytes: 0, isArtifact: true, isPart: false });
   metrics.problem('NOT_FOUND');
   return (await metrics.render()).text;
 }

@@ -79,24 +79,25 @@ test('every figure is told, and again at each look', async (t) => {
 
 test('requests are counted by method and status, uploads and downloads where they succeeded', async (t) => {
   const metrics = metricsOf(t);
-  const request = { sentBytes: 10, receivedBytes: 20, isArtifact: true };
+  const request = { sentBytes: 10, receivedBytes: 20, isArtifact: true, isPart: false };
   metrics.request({ ...request, method: 'PUT', status: 201 });
   metrics.request({ ...request, method: 'PUT', status: 409 });
   metrics.request({ ...request, method: 'GET', status: 206 });
   metrics.request({ ...request, method: 'GET', status: 404 });
   metrics.request({ ...request, method: 'HEAD', status: 200 });
   metrics.request({ ...request, method: 'GET', status: 200, isArtifact: false });
+  metrics.request({ ...request, method: 'GET', status: 206, isArtifact: false, isPart: true });
   const values = await valuesOf(metrics);
   assert.equal(values.get('haul_depot_uploads_total'), '1');
   assert.equal(values.get('haul_depot_uploaded_bytes_total'), '20');
   assert.equal(values.get('haul_depot_downloads_total{source="http"}'), '1');
-  assert.equal(values.get('haul_depot_downloaded_bytes_total{source="http"}'), '20');
+  assert.equal(values.get('haul_depot_downloaded_bytes_total{source="http"}'), '30');
   assert.equal(values.get('haul_depot_requests_total{method="PUT",status="409"}'), '1');
 });
 
 test('no client chooses a label, however many it invents', async (t) => {
   const metrics = metricsOf(t);
-  const request = { sentBytes: 0, receivedBytes: 0, isArtifact: true };
+  const request = { sentBytes: 0, receivedBytes: 0, isArtifact: true, isPart: false };
   for (let index = 0; index < 5000; index++) {
     metrics.request({ ...request, method: `X${index}"\n`, status: index });
     metrics.problem(
