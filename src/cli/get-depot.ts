@@ -7,7 +7,9 @@ import { basename, dirname, join } from 'node:path';
 import type { Engine, Torrent } from '../api.js';
 import { HaulError } from '../errors.js';
 import { parseTorrent } from '../metainfo/torrent.js';
+import { Limits } from '../peer/throttle.js';
 import { makeFolder } from '../storage/folders.js';
+import type { RateGate } from '../torrent-api.js';
 import type { WorkPool } from '../work/port.js';
 import { type DepotArtifact, DepotClient, fromNetwork } from './depot-client.js';
 import type { DepotPlace } from './depot-place.js';
@@ -155,14 +157,25 @@ class Fetching {
   readonly #means: Means;
   readonly #options: DepotGetOptions;
   #engine: Promise<Engine> | null = null;
+  /** Of what comes without an engine. */
+  readonly #limits: Limits;
+  readonly #gate: RateGate;
 
   constructor(context: Context, means: Means, options: DepotGetOptions) {
     this.#context = context;
     this.#means = means;
     this.#options = options;
+    const { downloadLimit } = options;
+    const rates = downloadLimit === undefined ? {} : { downloadBytesPerSec: downloadLimit };
+    this.#limits = new Limits(rates, () => performance.now());
+    this.#gate = this.#limits.gates().downloads;
+    const { signal } = means;
+    // Who waits for the limit goes on, and finds that it is over.
+    signal.addEventListener('abort', () => this.#limits.closeGates(), { once: true });
   }
 
   async close(): Promise<void> {
+    this.#limits.closeGates();
     await (await this.#engine)?.close();
   }
 
@@ -337,12 +350,14 @@ class Fetching {
         await file.appendFile(chunk as Buffer);
         received += (chunk as Buffer).length;
         here(size + received);
+        await this.#gate.pass((chunk as Buffer).length);
       }
       const told = await receiptOf(this.#means.client, response.headers['x-swarmhaul-receipt'], received);
       if (told === null) return { ...NOTHING, httpBytes: received };
       const { peerBytes, webSeedBytes, localBytes: agentBytes } = told;
       return { ...NOTHING, peerBytes, webSeedBytes, agentBytes };
     } catch (error) {
+      if (this.#means.signal.aborted) throw new HaulError('ABORTED', 'interrupted', {}, error);
       throw fromNetwork(error);
     } finally {
       await file.close();

@@ -51,6 +51,33 @@ async function killedAndRunAgain(context: TestContext, torrentFromBytes: number)
   return again.lines.find(({ type }) => type === 'fetched')!;
 }
 
+test('--download-limit holds for what comes by HTTP alone', async (context) => {
+  const folder = await folderOf(context);
+  const engine = { port: false } as const;
+  const depot = await depotOf(context, join(folder, 'data'), { engine, torrentFromBytes: 1024 * MIB });
+  await put(depot.url, 'ci/a', IMAGE.subarray(0, 1_500_000));
+  const words = ['--depot', depot.url, '--output', join(folder, 'out'), '--download-limit', '1M', '--json'];
+  const { exitCode, lines, stderr } = await haul('get', 'ci/a', ...words);
+  assert.equal(exitCode, 0, stderr);
+  const { httpBytes, seconds } = lines.find(({ type }) => type === 'fetched')!;
+  assert.equal(httpBytes, 1_500_000);
+  // A tenth of a second is kept.
+  assert.ok(Number(seconds) >= 1.3, `${seconds} s`);
+});
+
+test('what the limit holds is interrupted at once', { timeout: 30_000 }, async (context) => {
+  const folder = await folderOf(context);
+  const engine = { port: false } as const;
+  const depot = await depotOf(context, join(folder, 'data'), { engine, torrentFromBytes: 1024 * MIB });
+  await put(depot.url, 'ci/a', IMAGE);
+  const words = ['--depot', depot.url, '--output', join(folder, 'out'), '--json', '--progress-interval', '100'];
+  const fetching = start(context, 'get', 'ci/a', ...words, '--download-limit', '500');
+  await fetching.line(({ type, doneBytes }) => type === 'progress' && Number(doneBytes) > 0);
+  const { exitCode, lines, stderr } = await fetching.stop('SIGINT');
+  assert.equal(exitCode, 130, stderr);
+  assert.equal(lines.filter(({ type }) => type === 'error').length, 0);
+});
+
 test('of what comes by HTTP progress is told from where it goes on, of what is short only the end', async (context) => {
   const folder = await folderOf(context);
   const depot = await depotOf(context, join(folder, 'data'), { torrentFromBytes: 1024 * MIB });
