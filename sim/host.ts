@@ -111,9 +111,13 @@ export class Host implements ExchangeOwner<SimPeer>, BooksHost, RosterHost {
       now: () => this.nowMs,
       soon: (call) => this.#soon(call),
       maxPeers: swarm.maxPeers,
-      uploadSlots: spec.uploadSlots ?? swarm.spec.uploadSlots ?? DEFAULTS.uploadSlots,
+      uploadSlots:
+        spec.isWebSeed === true
+          ? Number.POSITIVE_INFINITY
+          : (spec.uploadSlots ?? swarm.spec.uploadSlots ?? DEFAULTS.uploadSlots),
       isSequential: spec.isSequential ?? false,
       isSuperSeeding: spec.isSuperSeeding ?? false,
+      forward: spec.isForward === true ? { ownNumber: id } : null,
       priorities: spec.priorities === undefined ? undefined : Uint8Array.from(spec.priorities),
       throttles: swarm.throttles,
       owner: this,

@@ -102,7 +102,9 @@ export class SimPeer implements Remote {
   readonly other: PeerHost;
   readonly isDialled: boolean;
   readonly host: string;
-  readonly isWebSeed = false;
+  /** Of a host that is like one: seen from others it only gives, and runs of pieces suit it best. */
+  readonly isWebSeed: boolean;
+  readonly idEnd: number | null;
   readonly supportsFast: boolean;
   readonly asksAtOnce: boolean;
   /** Set when the connection is made. */
@@ -127,6 +129,8 @@ export class SimPeer implements Remote {
     this.local = local;
     this.other = other;
     this.isDialled = isDialled;
+    this.isWebSeed = other.spec.isWebSeed === true;
+    this.idEnd = this.isWebSeed ? null : other.id;
     this.host = addressOf(other.id).host;
     this.supportsFast = local.isFast && other.isFast;
     this.asksAtOnce = !isDialled;
@@ -329,7 +333,7 @@ export class SimPeer implements Remote {
 
   /** It serves so many blocks in a row in one message (`haul_request_bytes`). */
   onRunBlocks(blocks: number): void {
-    this.peer.setRunBlocks(blocks);
+    this.peer.setRunBlocks(blocks, this.isWebSeed ? 'anywhere' : 'none');
   }
 
   /** Everything that came at once was taken. */

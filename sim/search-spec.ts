@@ -96,6 +96,7 @@ export function searchSpec(seed: number, canary?: Canary): SearchSpec {
   const isSeedRemoved = dice.chance(0.2);
   someKnowRuns(seed, hosts);
   someAreShortOfMemory(seed, hosts, pieceBytes);
+  someGoForward(seed, hosts);
   return { swarm, leaves, changes: someChanges(dice, swarm, pieces), isSeedRemoved };
 }
 
@@ -107,6 +108,15 @@ function someKnowRuns(seed: number, hosts: HostSpec[]): void {
     // Short ones, for small pieces and queues.
     if (dice.chance(0.7)) hosts[id] = { ...host, runBlocks: dice.of([2, 2, 4]) };
   }
+}
+
+/** The same. The staying seed is like a web seed then, which says its pieces to all. */
+function someGoForward(seed: number, hosts: HostSpec[]): void {
+  const dice = new Dice(seed ^ 0x0f02a2d5);
+  if (dice.chance(0.6)) return;
+  hosts[0] = { ...hosts[0]!, isWebSeed: true, isSuperSeeding: false, runBlocks: dice.of([2, 4]) };
+  for (const [id, host] of hosts.entries())
+    if (id > 0 && dice.chance(0.7)) hosts[id] = { ...host, isForward: true, runBlocks: dice.of([2, 4]) };
 }
 
 /** The same. Memory for two pieces or so, which other torrents of the engine want too. */

@@ -21,6 +21,10 @@ export interface HostSpec {
   readonly uploadSlots?: number;
   readonly isSuperSeeding?: boolean;
   readonly isSequential?: boolean;
+  /** Pieces from the front to the back in a swarm with a web seed (`forward.ts`). */
+  readonly isForward?: boolean;
+  /** Others take it for a web seed: it chokes nobody, and needs `runBlocks`. */
+  readonly isWebSeed?: boolean;
   /** Of every piece; default: normal. */
   readonly priorities?: readonly Priority[];
   /** Supports BEP 6. Default true. */

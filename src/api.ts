@@ -170,6 +170,12 @@ export interface AddOptions {
   readonly priorities?: FilePriorities;
   /** Pieces of equal priority in order instead of rarest first: for reading along, at the cost of the swarm. */
   readonly sequential?: boolean;
+  /**
+   * From the front to the back, as far as that costs a swarm with a web seed nothing: for one who takes the bytes as
+   * they become verified and can wait, of an image that all fetch at once. Downloads that do so take turns at the web
+   * seed, so that it gives fewer bytes twice. Without a web seed: rarest first, as ever. Default false.
+   */
+  readonly forward?: boolean;
   /** Rate limits of this torrent, within those of the engine, bytes per second, > 0. Default: none. */
   readonly downloadBytesPerSec?: number;
   readonly uploadBytesPerSec?: number;

@@ -59,6 +59,10 @@ export const SCENARIOS: Readonly<Record<string, ScenarioEntry>> = {
     title: 'leeches read while it arrives, and one begins elsewhere',
     load: async () => (await import('./reading.js')).reading,
   },
+  forward: {
+    title: 'a web seed and leeches that hand the image over while it arrives',
+    load: async () => (await import('./forward.js')).forward,
+  },
   endgame: {
     title: 'duplicates and the time of the last pieces',
     load: async () => (await import('./endgame.js')).endgame,

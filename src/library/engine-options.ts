@@ -154,6 +154,7 @@ const ADD_RULES: Rules<AddOptions> = {
   superSeeding: flag,
   priorities: listOrFunction,
   sequential: flag,
+  forward: flag,
   downloadBytesPerSec: bytesPerSec,
   uploadBytesPerSec: bytesPerSec,
   overwrite: flag,

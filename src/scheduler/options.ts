@@ -28,6 +28,11 @@ export interface SchedulerOptions {
   readonly priorities?: Uint8Array;
   /** Inside a priority pieces are opened by index instead of rarest first. */
   readonly isSequential?: boolean;
+  /**
+   * Pieces from the front to the back as far as that costs a swarm with a web seed nothing (`forward.ts`), and the
+   * number by which others know us (`Scheduler.addPeer`). Default: rarest first.
+   */
+  readonly forward?: { readonly ownNumber: number } | null;
   /** Pieces of which blocks are here from an earlier run: opened first. Default: none. */
   readonly begun?: readonly PieceIndex[];
   /** BEP 16: say to nobody what we have, and reveal it by `sink.reveal`. Without effect unless `have` is full. */

@@ -23,6 +23,7 @@ import { Peers } from './peers/peers.js';
 import { SlotRows } from './peers/slot-rows.js';
 import { Traffic } from './peers/traffic.js';
 import { Availability } from './pieces/availability.js';
+import { Forward } from './pieces/forward.js';
 import { OpenPieces } from './pieces/open-pieces.js';
 import { Picker } from './pieces/picker.js';
 import { checkPriorities } from './pieces/priority.js';
@@ -49,6 +50,7 @@ export interface SchedulerParts {
   readonly filler: Filler;
   readonly relief: Relief;
   readonly urgent: Urgent;
+  readonly forward: Forward | null;
   readonly reading: Reading;
   readonly arrivals: Arrivals;
   readonly choker: Choker;
@@ -81,6 +83,9 @@ export function makeParts(options: SchedulerOptions): SchedulerParts {
   const roomBlocks = Math.max(1, limits.openPieces) * geometry.blocksPerPiece;
   const line = new RequestLine(roomBlocks);
   const urgent = new Urgent({ availability, holdings, open });
+  const { forward: turns = null } = options;
+  const forward = turns && new Forward({ peers, holdings, availability, open, urgent }, turns.ownNumber);
+  picker.turns = forward;
   const told = { peers, holdings, availability, picker, open, sink, random, urgent };
   const asking = { ...told, ledger, incoming, requests, pipeline, snubbing, allowance, roomBlocks, line };
   const endgame = new Endgame(asking);
@@ -117,5 +122,5 @@ export function makeParts(options: SchedulerOptions): SchedulerParts {
   ];
   const rows = new SlotRows(maxSlots, superSeed === null ? tables : [...tables, superSeed]);
   const serving = { traffic, choker, hoarders, superSeed };
-  return { ...asking, ...serving, clock, endgame, filler, relief, reading, arrivals, rows };
+  return { ...asking, ...serving, clock, forward, endgame, filler, relief, reading, arrivals, rows };
 }

@@ -69,7 +69,8 @@ export class Scheduler {
 
   // Peers come and go
 
-  addPeer(slot: PeerSlot, nowMs: number): void {
+  /** @param number that all who know the peer know of it; null: there is none */
+  addPeer(slot: PeerSlot, nowMs: number, number: number | null = null): void {
     this.#p.clock.tell(nowMs);
     this.#p.rows.include(slot);
     this.#p.peers.join(slot, nowMs);
@@ -85,6 +86,7 @@ export class Scheduler {
     this.#p.choker.joined(slot, nowMs);
     this.#p.hoarders.joined(slot);
     this.#p.superSeed?.joined(slot);
+    this.#p.forward?.joined(slot, number);
   }
 
   /** All its requests go back, a block under way is missing again. Nothing is sent to it any more. */
@@ -99,6 +101,7 @@ export class Scheduler {
     this.#p.hoarders.left(slot);
     this.#p.choker.left(slot, nowMs);
     this.#p.peers.leave(slot);
+    this.#p.forward?.left(slot);
   }
 
   /** Both sides support the fast extension (BEP 6): a choke leaves requests standing until answered or rejected. */
@@ -115,6 +118,7 @@ export class Scheduler {
   setRunBlocks(slot: PeerSlot, blocks: number, runs: Runs = 'none'): void {
     this.#p.pipeline.setRunBlocks(slot, blocks);
     this.#p.picker.setRuns(slot, runs);
+    if (runs === 'anywhere') this.#p.forward?.isWebSeed(slot);
   }
 
   // What peers have
@@ -123,6 +127,7 @@ export class Scheduler {
   peerBitfield(slot: PeerSlot, bits: Uint8Array): void {
     this.#p.requests.releaseAll(slot, true);
     this.#p.holdings.bitfield(slot, bits);
+    this.#p.forward?.changed();
     this.#p.superSeed?.hadMany(slot);
   }
 
@@ -137,11 +142,13 @@ export class Scheduler {
     if (this.isSuperSeeding) return;
     this.#p.requests.releaseRecord(slot, this.#p.open.recordOf(piece));
     this.#p.holdings.lack(slot, piece);
+    this.#p.forward?.changed();
   }
 
   /** BEP 6 */
   peerHaveAll(slot: PeerSlot): void {
     this.#p.holdings.haveAll(slot);
+    this.#p.forward?.changed();
     this.#p.superSeed?.hadMany(slot);
   }
 
@@ -316,6 +323,7 @@ export class Scheduler {
     this.#p.open.close(this.#recordIn(piece, VERIFYING));
     this.#p.filler.roomFreed();
     this.#p.holdings.verified(piece);
+    this.#p.forward?.verified();
   }
 
   /**

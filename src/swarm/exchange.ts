@@ -59,6 +59,8 @@ export interface ExchangeOptions<R extends Remote> {
   readonly priorities: Uint8Array | undefined;
   /** Pieces in order instead of rarest first. */
   readonly isSequential: boolean;
+  /** From the front to the back in a swarm with a web seed (`forward.ts`), and the end of our peer id; null: no. */
+  readonly forward: { readonly ownNumber: number } | null;
   readonly throttles: TorrentThrottles;
   readonly owner: ExchangeOwner<R>;
 }
@@ -121,6 +123,7 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
       },
       isSuperSeeding: options.isSuperSeeding,
       isSequential: options.isSequential,
+      forward: options.forward,
       begun: options.unfinished.waiting.map(({ piece }) => piece),
       ...(options.priorities === undefined ? {} : { priorities: options.priorities }),
     });
@@ -184,7 +187,7 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
     // What we have is said first (BEP 3, 6): a super-seed may reveal a piece as soon as the scheduler knows the peer.
     remote.greet(this.scheduler.isSuperSeeding || this.have.count === 0 ? null : this.have);
     this.#seedNews.joined(slot);
-    this.scheduler.addPeer(slot, this.now());
+    this.scheduler.addPeer(slot, this.now(), remote.idEnd);
     if (remote.supportsFast) this.scheduler.setFast(slot, true);
     // Who comes to a seed wants something of it: unchoked behind our first words it may ask a round trip sooner.
     if (remote.asksAtOnce && this.isComplete && !this.scheduler.isSuperSeeding) peer.assumeInterest();

@@ -190,7 +190,7 @@ export class LiveTorrent implements Session {
 
   takeUp(storage: Storage): void {
     this.#workings = new Workings(this, storage, this.#options.mode !== 'seed');
-    this.exchange = makeExchange(this, storage, { isSuperSeeding: false, isSequential: false });
+    this.exchange = makeExchange(this, storage, {});
     this.enter('seeding');
     this.environment.stir(this.roster);
   }
@@ -228,10 +228,7 @@ export class LiveTorrent implements Session {
   }
 
   #begin(): void {
-    this.exchange = makeExchange(this, this.storage!, {
-      isSuperSeeding: this.#options.superSeeding === true,
-      isSequential: this.#options.sequential === true,
-    });
+    this.exchange = makeExchange(this, this.storage!, this.#options);
     this.enter('downloading');
     this.#sources.start(this.environment.now(), () => announceFigures(this));
     if (this.isComplete) void this.#finish(false);

@@ -1,4 +1,5 @@
 /** What a torrent needs to exchange data: its storage and what goes with it. A seed that rests has none of it. */
+import type { AddOptions } from '../api.js';
 import type { HaulError } from '../errors.js';
 import type { Storage } from '../storage/port.js';
 import { Exchange } from '../swarm/exchange.js';
@@ -9,6 +10,7 @@ import { OnDisk, type OnDiskOptions } from './on-disk.js';
 import type { TorrentExchange } from './remotes.js';
 import type { Session } from './session.js';
 import { proveSuspects } from './suspicion.js';
+import { endOfId } from './wire-remote.js';
 
 export class Workings {
   readonly storage: Storage;
@@ -80,7 +82,7 @@ export function lookOnDisk(
 export function makeExchange(
   torrent: Session,
   storage: Storage,
-  { isSuperSeeding, isSequential }: { readonly isSuperSeeding: boolean; readonly isSequential: boolean },
+  { superSeeding, sequential, forward }: Pick<AddOptions, 'superSeeding' | 'sequential' | 'forward'>,
 ): TorrentExchange {
   const { environment, metainfo, have, unfinished, selection } = torrent;
   return new Exchange({
@@ -93,9 +95,10 @@ export function makeExchange(
     now: environment.now,
     maxPeers: environment.maxPeers,
     uploadSlots: environment.uploadSlots,
-    isSuperSeeding,
+    isSuperSeeding: superSeeding === true,
     priorities: selection?.pieces,
-    isSequential,
+    isSequential: sequential === true,
+    forward: forward === true ? { ownNumber: endOfId(environment.peerId) } : null,
     throttles: environment.throttles,
     owner: torrent,
   });

@@ -70,7 +70,12 @@ const WORLD_EVENTS: readonly Happening[] = [
 function join(world: World, slot: number, pick: number): void {
   const { pieceCount } = world.geometry;
   const some = Array.from({ length: pieceCount }, (_, piece) => piece).filter(() => world.random() < 0.5);
-  world.join(slot, pick % 3 === 0 ? 'all' : some, { fast: pick % 2 === 0, runBlocks: 2 ** (pick % 4) });
+  world.join(slot, pick % 3 === 0 ? 'all' : some, {
+    fast: pick % 2 === 0,
+    runBlocks: 2 ** (pick % 4),
+    runs: pick % 5 === 0 ? 'anywhere' : 'none',
+    number: pick % 7 === 0 ? null : pick,
+  });
 }
 
 /** One random event; an event for a peer that is not there brings it. */
@@ -91,6 +96,7 @@ test('whatever happens in whatever order, nothing is asked twice, asked in vain 
     uploadSlots: fc.constantFrom(0, 1, 2, 4, Number.POSITIVE_INFINITY),
     isSequential: fc.boolean(),
     hasPriorities: fc.boolean(),
+    forward: fc.constantFrom(null, { ownNumber: 100 }),
     events: fc.array(event, { minLength: 1, maxLength: 400, size: 'max' }),
   });
   fc.assert(

@@ -1,6 +1,16 @@
 /** What a scheduler may do, told from the world around it: slow and plain. */
 import type { PeerSlot, PieceIndex } from '../../src/metainfo/geometry.js';
+import type { Runs } from '../../src/scheduler/pieces/picker.js';
 import type { World } from './world.js';
+
+export interface JoinOptions {
+  readonly fast?: boolean;
+  readonly runBlocks?: number;
+  /** What has runs 'anywhere' is a web seed. */
+  readonly runs?: Runs;
+  /** That everybody knows of it. */
+  readonly number?: number | null;
+}
 
 /** A reader waits for its piece, and one peer alone was asked for it in time. */
 export function isAwaited(world: World, key: number): boolean {

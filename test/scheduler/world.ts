@@ -11,7 +11,7 @@ import { Scheduler } from '../../src/scheduler/scheduler.js';
 import type { DropReason, SchedulerSink } from '../../src/scheduler/sink.js';
 import { checkRun } from './run-steps.js';
 import { seeded } from './seeded.js';
-import { isAwaited, isEndgame } from './world-reference.js';
+import { isAwaited, isEndgame, type JoinOptions } from './world-reference.js';
 
 export { seeded };
 
@@ -27,6 +27,7 @@ export interface WorldOptions {
   readonly have?: readonly number[];
   readonly priorities?: Uint8Array;
   readonly isSequential?: boolean;
+  readonly forward?: { readonly ownNumber: number } | null;
 }
 
 interface Ask {
@@ -96,6 +97,7 @@ export class World implements SchedulerSink {
       },
       ...(options.priorities === undefined ? {} : { priorities: options.priorities }),
       isSequential: options.isSequential ?? false,
+      forward: options.forward ?? null,
     });
   }
 
@@ -205,13 +207,13 @@ export class World implements SchedulerSink {
 
   // The network
 
-  join(slot: number, pieces: 'all' | readonly number[], options: { fast?: boolean; runBlocks?: number } = {}): void {
+  join(slot: number, pieces: 'all' | readonly number[], options: JoinOptions = {}): void {
     const all = pieces === 'all' ? Array.from({ length: this.geometry.pieceCount }, (_, index) => index) : pieces;
     const isFast = options.fast ?? false;
     const runBlocks = options.runBlocks ?? 1;
     this.peers.set(slot, { has: new Set(all), queue: [], asked: new Map(), isFast, isChoking: true, runBlocks });
-    this.scheduler.addPeer(slot as PeerSlot, this.nowMs);
-    this.scheduler.setRunBlocks(slot as PeerSlot, runBlocks);
+    this.scheduler.addPeer(slot as PeerSlot, this.nowMs, options.number ?? null);
+    this.scheduler.setRunBlocks(slot as PeerSlot, runBlocks, options.runs ?? 'none');
     this.scheduler.setFast(slot as PeerSlot, isFast);
     const bits = new Bitfield(this.geometry.pieceCount);
     for (const piece of all) bits.set(piece);

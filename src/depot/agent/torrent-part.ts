@@ -71,7 +71,8 @@ export class TorrentPart {
     const trackers = depots.inOrder(metainfo.trackers);
     this.#seeds = new PartSeeds(depots, metainfo);
     // In the folder is nothing that is anybody else's.
-    this.torrent = engine.add(metainfo, { output, trackers, webSeeds: this.#seeds.named, overwrite: true });
+    const webSeeds = this.#seeds.named;
+    this.torrent = engine.add(metainfo, { output, trackers, webSeeds, overwrite: true, forward: true });
     this.#seeds.begin(this.torrent);
     this.#hash = new FileSha256(path, head?.lengthBytes ?? null);
     this.torrent.on('verified', (piece) => this.#verified(piece));

@@ -17,7 +17,7 @@
 import type { Peers } from '../peers/peers.js';
 import { grown } from '../peers/slot-rows.js';
 import type { Availability } from './availability.js';
-import { LEVELS, type Level, LOW, URGENT } from './priority.js';
+import { HIGH, LEVELS, type Level, LOW, URGENT } from './priority.js';
 import type { RarityOrder } from './rarity-order.js';
 
 /** Pieces taken at random before rarity counts. */
@@ -34,6 +34,13 @@ export type Runs = 'none' | 'anywhere' | 'from-first';
 /** In place of the piece that a run goes on with: the peer has no use for runs. */
 const NO_RUNS = -2;
 
+/** Leeches take turns at some of those that have everything (`forward.ts`). */
+export interface Turns {
+  has(slot: number): boolean;
+  /** A piece that no leech has, or -1. */
+  pick(): number;
+}
+
 export class Picker {
   /** Pieces still to be taken at random. */
   randomPieces: number;
@@ -43,6 +50,8 @@ export class Picker {
   /** By index instead of rarest first. */
   isSequential: boolean;
   readonly #wordCount: number;
+  /** At web seeds; null: there are none. */
+  turns: Turns | null = null;
   /** Pieces of which some blocks are here; those that were opened since are taken off when they are met. */
   #begun: number[] = [];
   #nextBegun = 0;
@@ -77,6 +86,11 @@ export class Picker {
   /** Of these some blocks are here. */
   prefer(pieces: readonly number[]): void {
     this.#begun = [...pieces];
+  }
+
+  /** Leeches take turns at this one: what one of them has already is the last to ask it for. */
+  hasTurns(slot: number): boolean {
+    return this.turns !== null && !this.isSequential && this.#peers.isUniform[slot] !== 0 && this.turns.has(slot);
   }
 
   /** Slots may be up to `rows` from now on. */
@@ -127,7 +141,12 @@ export class Picker {
   /** A pickable piece that the peer has, or -1. @param highest no piece above that */
   pick(slot: number, highest: Level = URGENT): number {
     let mayBeRandom = this.randomPieces > 0 && !this.isSequential;
+    const hasTurns = this.hasTurns(slot);
     for (let priority: number = highest; priority >= LOW; priority--) {
+      if (priority === HIGH && hasTurns) {
+        const piece = this.turns!.pick();
+        if (piece !== NOTHING) return piece;
+      }
       const order = this.#availability.order(priority);
       if (order === null || order.size === 0) continue;
       const row = slot * LEVELS + priority;
@@ -135,7 +154,7 @@ export class Picker {
         // Somebody reads those one after the other.
         const isInOrder = this.isSequential || priority === URGENT;
         let piece = this.#begun.length > 0 && !isInOrder ? this.#ofBegun(slot, priority) : NOTHING;
-        if (piece === NOTHING && this.#runNext[slot]! >= 0) piece = this.#ofRun(slot, order, priority);
+        if (piece === NOTHING && this.#runNext[slot]! >= 0 && !hasTurns) piece = this.#ofRun(slot, order, priority);
         if (piece === NOTHING && mayBeRandom && !isInOrder) piece = this.#any(slot, order);
         if (piece === NOTHING) piece = isInOrder ? this.#lowest(slot, order, row) : this.#rarest(slot, order, row);
         if (piece !== NOTHING) return piece;

@@ -7,7 +7,7 @@
 import type { Peers } from '../peers/peers.js';
 import type { Availability } from './availability.js';
 import type { Picker } from './picker.js';
-import { HIGH } from './priority.js';
+import { HIGH, URGENT } from './priority.js';
 
 export class RarityBar {
   readonly #peers: Peers;
@@ -16,6 +16,8 @@ export class RarityBar {
   /** Copies and priority of the piece that the peer could open; Infinity: none, or it does not matter. */
   #copies = Number.POSITIVE_INFINITY;
   #priority = 0;
+  /** Leeches take turns at the peer: only copies count. */
+  #hasTurns = false;
 
   constructor(peers: Peers, picker: Picker, availability: Availability) {
     this.#peers = peers;
@@ -32,6 +34,7 @@ export class RarityBar {
     if (piece < 0) return;
     this.#copies = this.#availability.copies(piece);
     this.#priority = this.#availability.priority(piece);
+    this.#hasTurns = this.#picker.hasTurns(slot);
   }
 
   clear(): void {
@@ -46,6 +49,7 @@ export class RarityBar {
   admits(piece: number): boolean {
     if (!this.isSet) return true;
     const priority = this.#availability.priority(piece);
-    return priority === this.#priority ? this.#availability.copies(piece) <= this.#copies : priority > this.#priority;
+    const isEqual = priority === this.#priority || (this.#hasTurns && priority < URGENT);
+    return isEqual ? this.#availability.copies(piece) <= this.#copies : priority > this.#priority;
   }
 }

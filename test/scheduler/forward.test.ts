@@ -1,0 +1,154 @@
+/** Pieces from the front to the back in a swarm with a web seed: the window, and the turns of the leeches at it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HIGH, LOW, SKIP } from '../../src/scheduler/pieces/priority.js';
+import { World, type WorldOptions } from './world.js';
+
+const KIB = 1024;
+const WEB = { fast: true, runs: 'anywhere' } as const;
+
+/** Pieces of one block; ours is the number 20. */
+function world(pieces: number, options: Partial<WorldOptions> = {}): World {
+  const size = { lengthBytes: pieces * 16 * KIB, pieceLengthBytes: 16 * KIB };
+  // What is here from the start keeps the first pieces from being taken at random.
+  const have = Array.from({ length: 4 }, (_, piece) => piece);
+  return new World({ seed: 1, ...size, have, openPieces: 2, forward: { ownNumber: 20 }, ...options });
+}
+
+/** The slot gives until so many more pieces are verified: which they are, in order. */
+function fetch(scene: World, slot: number, count: number): number[] {
+  const before = scene.verified.size;
+  for (let idle = 0; idle < 5 && scene.verified.size < before + count; idle++) {
+    scene.settle();
+    scene.fill(slot);
+    scene.settle();
+    if (scene.deliver(slot) !== null) idle = 0;
+    scene.settle();
+    scene.check();
+  }
+  return [...scene.verified].slice(before, before + count);
+}
+
+function webSeed(scene: World, slot: number): void {
+  scene.join(slot, 'all', WEB);
+  scene.unchoke(slot);
+}
+
+test('alone at a web seed all comes in order', () => {
+  const scene = world(40);
+  webSeed(scene, 0);
+  assert.deepEqual(
+    fetch(scene, 0, 36),
+    [...Array(36).keys()].map((step) => step + 4),
+  );
+});
+
+test('leeches take turns at a web seed: of three the second one is asked for every third piece, in order', () => {
+  const scene = world(400);
+  scene.join(1, [], { number: 10 });
+  scene.join(2, [], { number: 30 });
+  webSeed(scene, 0);
+  assert.deepEqual(
+    fetch(scene, 0, 20),
+    [...Array(20).keys()].map((step) => 4 + 3 * step),
+  );
+});
+
+test('who has everything takes no turn, nor does one without a number, nor one that left', () => {
+  const scene = world(400);
+  scene.join(1, [], { number: 10 });
+  scene.join(2, 'all', { number: 11, fast: true });
+  scene.join(3, [], { number: null });
+  scene.join(4, [], { number: 12 });
+  scene.leave(4);
+  webSeed(scene, 0);
+  assert.deepEqual(
+    fetch(scene, 0, 10),
+    [...Array(10).keys()].map((step) => 5 + 2 * step),
+  );
+  // Two more were open already.
+  scene.leave(1);
+  assert.deepEqual(fetch(scene, 0, 10), [25, 27, 4, 6, 8, 10, 12, 14, 16, 18]);
+});
+
+test('what others have left in the window is taken when our own is done, and only then what lies behind', () => {
+  const scene = world(100);
+  scene.join(1, [], { number: 10 });
+  webSeed(scene, 0);
+  // 38 pieces from the first missing one, 4, on: those at odd places are ours.
+  const own = fetch(scene, 0, 19);
+  assert.deepEqual(
+    own,
+    [...Array(19).keys()].map((step) => 5 + 2 * step),
+  );
+  const others = fetch(scene, 0, 10);
+  assert.ok(
+    others.every((piece) => piece < 4 + 2 * 38),
+    `${others}`,
+  );
+  assert.ok(
+    others.some((piece) => piece % 2 === 0),
+    `${others}`,
+  );
+});
+
+test('a piece that a leech has is not asked of the web seed while there are new ones', () => {
+  const scene = world(40);
+  scene.join(1, [4, 5, 6, 9], { number: null });
+  webSeed(scene, 0);
+  assert.deepEqual(
+    fetch(scene, 0, 36)
+      .slice(-4)
+      .sort((a, b) => a - b),
+    [4, 5, 6, 9],
+  );
+});
+
+test('of a peer the pieces of the window come before rarer ones behind it', () => {
+  const scene = world(200, { openPieces: 1 });
+  webSeed(scene, 0);
+  const all = [...Array(200).keys()];
+  scene.join(1, all, { number: 10 });
+  scene.join(2, all.slice(0, 100), { number: 30 });
+  scene.unchoke(1);
+  scene.leave(0);
+  // 75 pieces from 4 on are the window; it stays where it was when the web seed left.
+  const got = fetch(scene, 1, 60);
+  assert.ok(
+    got.every((piece) => piece < 79),
+    `${got}`,
+  );
+});
+
+test('what is urgent goes first, and the user’s own priorities stay', () => {
+  const priorities = new Uint8Array(40).fill(2);
+  priorities[10] = LOW;
+  priorities[11] = SKIP;
+  priorities[39] = HIGH;
+  const scene = world(40, { priorities });
+  scene.read([30], false);
+  webSeed(scene, 0);
+  const got = fetch(scene, 0, 35);
+  assert.equal(got[0], 30);
+  assert.equal(got.at(-1), 10);
+  assert.equal(got.length, 35);
+  assert.ok(!got.includes(11));
+  assert.ok(scene.scheduler.isComplete);
+});
+
+test('without a web seed it is rarest first', () => {
+  const scene = world(100, { openPieces: 1 });
+  const all = [...Array(100).keys()];
+  scene.join(1, all, { number: 10 });
+  scene.join(2, all.slice(0, 90), { number: 30 });
+  scene.unchoke(1);
+  assert.ok(fetch(scene, 1, 10).every((piece) => piece >= 90));
+});
+
+test('more leeches than pieces: all of it still comes', () => {
+  const scene = world(12, { maxSlots: 40, have: [] });
+  for (let slot = 1; slot < 40; slot++) scene.join(slot, [], { number: slot });
+  webSeed(scene, 0);
+  assert.equal(fetch(scene, 0, 12).length, 12);
+  assert.ok(scene.scheduler.isComplete);
+});
