@@ -7,7 +7,7 @@ import type { MagnetDownload } from './magnet-api.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import type { FilePriorities } from './metainfo/selection.js';
 import type { StorageKind } from './storage/port.js';
-import type { RateGate, RateLimits, RemoveOptions, RemoveResult, Torrent } from './torrent-api.js';
+import type { PieceOrder, RateGate, RateLimits, RemoveOptions, RemoveResult, Torrent } from './torrent-api.js';
 import type { FileStamp } from './work/file-stamp.js';
 
 export type * from './magnet-api.js';
@@ -128,7 +128,7 @@ export interface DhtOptions {
   readonly readOnly?: boolean;
 }
 
-export interface AddOptions {
+export interface AddOptions extends PieceOrder {
   /** Folder that receives the data (the file, or the torrent's folder). Made when missing. */
   readonly output: string;
   /** Peers to connect to besides those of the trackers. */
@@ -168,14 +168,6 @@ export interface AddOptions {
    * then lie elsewhere. Download mode only. Default: all 'normal'.
    */
   readonly priorities?: FilePriorities;
-  /** Pieces of equal priority in order instead of rarest first: for reading along, at the cost of the swarm. */
-  readonly sequential?: boolean;
-  /**
-   * From the front to the back, as far as that costs a swarm with a web seed nothing: for one who takes the bytes as
-   * they become verified and can wait, of an image that all fetch at once. Downloads that do so take turns at the web
-   * seed, so that it gives fewer bytes twice. Without a web seed: rarest first, as ever. Default false.
-   */
-  readonly forward?: boolean;
   /** Rate limits of this torrent, within those of the engine, bytes per second, > 0. Default: none. */
   readonly downloadBytesPerSec?: number;
   readonly uploadBytesPerSec?: number;

@@ -27,6 +27,7 @@ export type {
   PeerFilterOptions,
   PeerFilterStats,
   PeerStats,
+  PieceOrder,
   RateGate,
   RateLimits,
   ReadOptions,

@@ -249,6 +249,18 @@ export interface ReadOptions {
   readonly reusesMemory?: boolean;
 }
 
+/** Which pieces come first, of equal priority. Default: the rarest. */
+export interface PieceOrder {
+  /** Pieces of equal priority in order instead of rarest first: for reading along, at the cost of the swarm. */
+  readonly sequential?: boolean;
+  /**
+   * From the front to the back, as far as that costs a swarm with a web seed nothing: for one who takes the bytes as
+   * they become verified and can wait, of an image that all fetch at once. Downloads that do so take turns at the web
+   * seed, so that it gives fewer bytes twice. Without a web seed: rarest first, as ever. Default false.
+   */
+  readonly forward?: boolean;
+}
+
 /** Options of `Torrent.recheck`. */
 export interface RecheckOptions {
   /** How many of the wanted bytes are checked. An error thrown here calls the check off. */

@@ -187,7 +187,7 @@ export class Exchange<R extends Remote = Remote> implements SchedulerSink, PeerO
     // What we have is said first (BEP 3, 6): a super-seed may reveal a piece as soon as the scheduler knows the peer.
     remote.greet(this.scheduler.isSuperSeeding || this.have.count === 0 ? null : this.have);
     this.#seedNews.joined(slot);
-    this.scheduler.addPeer(slot, this.now(), remote.idEnd);
+    this.scheduler.addPeer(slot, this.now(), remote.idEnd ?? null);
     if (remote.supportsFast) this.scheduler.setFast(slot, true);
     // Who comes to a seed wants something of it: unchoked behind our first words it may ask a round trip sooner.
     if (remote.asksAtOnce && this.isComplete && !this.scheduler.isSuperSeeding) peer.assumeInterest();

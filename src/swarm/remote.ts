@@ -11,8 +11,8 @@ export interface Remote {
   readonly host: string;
   /** A web server (BEP 19): it only gives, and is counted apart from peers. */
   readonly isWebSeed: boolean;
-  /** A number that everybody knows of it, from its peer id; null: it has none. */
-  readonly idEnd: number | null;
+  /** A number that everybody knows of it, from its peer id, where it has one. */
+  readonly idEnd?: number | null;
   /** It speaks BEP 6: a request that is refused is said to be. */
   readonly supportsFast: boolean;
   /** It came to us and hears an unchoke that follows our first words at once. */

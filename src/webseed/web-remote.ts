@@ -48,7 +48,6 @@ const FAILURES_MAX = 3;
 
 export class WebRemote implements Remote, TransferOwner {
   readonly isWebSeed = true;
-  readonly idEnd = null;
   /** No link of the wire: told apart from those that have one. */
   readonly link = null;
   readonly host: string;
