@@ -87,8 +87,13 @@ test('three depots and their servers, killed at any moment, lose nothing that wa
   if (await skipUnlessInstalled(t, [VERSITYGW])) return;
   const random = makeRandom(SEED);
   const pick = (count: number): number => Math.floor(random() * count);
-  const cluster = await Cluster.open(openScope(t), kit);
+  const scope = openScope(t);
+  const cluster = await Cluster.open(scope, kit);
   const load = new Load(cluster, pick);
+  // A failure must not leave it running.
+  scope.defer(() => {
+    load.isStopped = true;
+  });
   const lanes = Array.from({ length: LANES }, () => load.lane());
   const broken = Promise.all(lanes);
   broken.catch(() => {});
