@@ -38,6 +38,7 @@ export interface GivingOptions {
   readonly client: DepotClient;
   readonly engine: EngineCliOptions;
   readonly retentionDays: number | null;
+  readonly replicas: number | null;
   readonly overwrite: boolean;
   /** Nothing came to the depot for so long: it is given up. */
   readonly timeoutMs: number;
@@ -125,10 +126,11 @@ export class Giving {
 
   /** An artifact: it was there. Null: the bytes have to be sent. */
   async #put(name: string, sha256: string, torrent: Buffer): Promise<DepotArtifact | SaidArrival | null> {
-    const { client, retentionDays, overwrite } = this.#options;
+    const { client, retentionDays, replicas, overwrite } = this.#options;
     const query = new URLSearchParams({
       p2p: '',
       ...(retentionDays === null ? {} : { 'retention-days': String(retentionDays) }),
+      ...(replicas === null ? {} : { replicas: String(replicas) }),
       ...(overwrite ? { overwrite: 'true' } : {}),
     });
     try {

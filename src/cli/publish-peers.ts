@@ -50,7 +50,7 @@ export async function openGiving(
   output: Output,
   client: DepotClient,
   options: GiveOptions,
-  rules: Pick<GivingOptions, 'retentionDays' | 'overwrite' | 'signal'>,
+  rules: Pick<GivingOptions, 'retentionDays' | 'replicas' | 'overwrite' | 'signal'>,
 ): Promise<Giving> {
   const [{ Giving: Opened }, { UNATTENDED_TIMEOUT_MS }] = await Promise.all([
     import('./publish-p2p.js'),

@@ -12,12 +12,13 @@ import { addPeerOptions, checkGiving, type GiveOptions, gaveUp, openGiving } fro
 import type { Context, Outcome, Runner } from './run.js';
 import type { Sample } from './sample.js';
 import { resourceFields } from './usage.js';
-import { parseDays, parseLevel } from './values.js';
+import { parseDays, parseLevel, parseReplicas } from './values.js';
 
 interface PublishOptions extends CommonOptions, DepotPlaceOptions, GiveOptions {
   readonly name: string;
   readonly ifNoFilesFound?: 'warn' | 'error' | 'ignore';
   readonly retentionDays?: number;
+  readonly replicas?: number;
   readonly overwrite?: boolean;
   readonly includeHiddenFiles?: boolean;
   readonly archive?: boolean;
@@ -44,6 +45,11 @@ export function publishCommand(run: Runner): Command {
         '--retention-days <n>',
         'days that it stays (default: as the depot or the config file says)',
       ).argParser(argument(parseDays)),
+    )
+    .addOption(
+      new Option('--replicas <n>', 'goes for want of space only while so many others seed it').argParser(
+        argument(parseReplicas),
+      ),
     )
     .option('--overwrite', 'replace what has the name; needs the scope delete, too')
     .option('--include-hidden-files', 'also what begins with a dot')
@@ -113,7 +119,8 @@ async function publish(context: Context, paths: readonly string[], options: Publ
   );
   const started = performance.now();
   const retentionDays = options.retentionDays ?? place.retentionDays;
-  const rules = { retentionDays, overwrite: options.overwrite === true, signal };
+  const { replicas = null } = options;
+  const rules = { retentionDays, replicas, overwrite: options.overwrite === true, signal };
   const giving = options.p2p === true ? await openGiving(output, client, options, rules) : null;
   const pathOf = new Map(files.map(({ name, path }) => [name, path]));
   const give = giving && { by: giving, pathOf: (name: string) => pathOf.get(name)! };
@@ -153,6 +160,7 @@ async function nothingFound(output: Output, what: 'warn' | 'error' | 'ignore'): 
 
 interface SendRules {
   readonly retentionDays: number | null;
+  readonly replicas: number | null;
   readonly overwrite: boolean;
   readonly signal: AbortSignal;
 }
@@ -228,7 +236,7 @@ class Sending {
       throw error;
     });
     // A term that is asked for has to be told, and is with the bytes.
-    const wasThere = known?.sha256 === sha256 && this.#rules.retentionDays === null;
+    const wasThere = known?.sha256 === sha256 && this.#rules.retentionDays === null && this.#rules.replicas === null;
     if (wasThere) this.#doneBytes += lengthBytes;
     const artifact = wasThere ? known : await this.#client.trying(() => this.#put(body, digest));
     this.#say(artifact, { wasThere, byPeers: false, seconds: (performance.now() - started) / 1000 });
@@ -257,9 +265,10 @@ class Sending {
 
   async #put(body: Body, { sha256, lengthBytes }: BodyDigest): Promise<DepotArtifact> {
     const { DepotClient: Client, readAnswer } = await import('./depot-client.js');
-    const { retentionDays, overwrite } = this.#rules;
+    const { retentionDays, replicas, overwrite } = this.#rules;
     const query = new URLSearchParams({
       ...(retentionDays === null ? {} : { 'retention-days': String(retentionDays) }),
+      ...(replicas === null ? {} : { replicas: String(replicas) }),
       ...(overwrite ? { overwrite: 'true' } : {}),
     });
     let sent = 0;

@@ -226,6 +226,14 @@ export function parseDays(text: string): number {
   return days;
 }
 
+/** Copies that others have, 1 to a thousand. */
+export function parseReplicas(text: string): number {
+  const replicas = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  const most = DEPOT_LIMITS.replicas;
+  if (replicas < 1 || replicas > most) throw new ValueError(`A number of copies, 1 to ${most}.`);
+  return replicas;
+}
+
 /** Of compression: 0 is none, 9 the most. */
 export function parseLevel(text: string): number {
   if (!/^\d$/.test(text)) throw new ValueError('A level of compression, 0 to 9.');

@@ -8,6 +8,8 @@ export const DEPOT_LIMITS = {
   artifactBytes: 2 ** 44,
   /** Days that an artifact stays at most, unless it is for ever: a hundred years, and times stay exact. */
   retentionDays: 36_500,
+  /** Copies that may be asked for: as many hosts as one swarm has with ease. */
+  replicas: 1000,
   /** Of a whole name in UTF-8: what file systems and proxies bear in a URL. */
   nameBytes: 1024,
   /** Parts of a name, with slashes between. */

@@ -12,6 +12,8 @@ export interface PublishRequest extends PutRules {
   readonly contentType: string | null;
   /** Days until it goes; null: as the depot's own rule says. */
   readonly retentionDays: number | null;
+  /** It goes by watermark only while so many others have all of it; null: nobody minds. Without a torrent no matter. */
+  readonly replicas?: number | null;
   readonly body: AsyncIterable<Uint8Array>;
   /** A file of ours that holds those bytes, and that nobody writes to: a store that can takes it as it is. */
   readonly file?: string;

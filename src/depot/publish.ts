@@ -315,7 +315,8 @@ export class Depot implements Depository {
       expiresMs: days === null ? null : nowMs + Math.ceil(days * DAY_MS),
       usedMs: nowMs,
       isPinned: false,
-      replicas: null,
+      // Of what has no torrent nobody can tell how many have it.
+      replicas: infoHash === null ? null : (request.replicas ?? null),
     };
   }
 }

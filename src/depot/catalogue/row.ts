@@ -161,7 +161,8 @@ export function rowOver(old: ArtifactRow, row: ArtifactRow, { onlyAdds = false }
   if (!onlyAdds || old.sha256 !== row.sha256) return isPinned === row.isPinned ? row : { ...row, isPinned };
   const isSooner = row.expiresMs !== null && (old.expiresMs === null || old.expiresMs > row.expiresMs);
   const expiresMs = isSooner ? old.expiresMs : row.expiresMs;
-  return { ...row, isPinned, expiresMs, contentType: old.contentType ?? row.contentType };
+  const replicas = old.replicas === null ? row.replicas : Math.max(old.replicas, row.replicas ?? 0);
+  return { ...row, isPinned, expiresMs, replicas, contentType: old.contentType ?? row.contentType };
 }
 
 /** What `put` does, as the port says it, and the row that is stored then: null for a conflict. */

@@ -151,6 +151,7 @@ async function put(exchange: Exchange, inside: Inside, path: string, rules: PutR
       sha256,
       contentType: space === 'artifacts' ? keptMediaType(header(exchange, 'content-type')) : null,
       retentionDays: (query['retention-days'] as number | undefined) ?? null,
+      replicas: (query.replicas as number | undefined) ?? null,
       overwrite,
       onlyIfNew,
       onlyAdds: !grant.scopes.has('delete'),

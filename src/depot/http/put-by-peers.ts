@@ -42,6 +42,7 @@ export async function putByPeers(exchange: Exchange, inside: Inside, path: strin
     sha256,
     contentType: null,
     retentionDays: (query['retention-days'] as number | undefined) ?? null,
+    replicas: (query.replicas as number | undefined) ?? null,
     overwrite,
     onlyIfNew,
     onlyAdds: !grant.scopes.has('delete'),

@@ -20,6 +20,9 @@ export const PUT_QUERY = z.strictObject({
   'retention-days': whole(1, DEPOT_LIMITS.retentionDays)
     .optional()
     .describe('days until the artifact goes; without it the rule of the depot holds'),
+  replicas: whole(1, DEPOT_LIMITS.replicas)
+    .optional()
+    .describe('it goes for want of space only while so many others seed it; of artifacts that have a torrent'),
   p2p: mark
     .optional()
     .describe('the body is a .torrent of the bytes, as this depot would make it; they are then fetched from peers'),

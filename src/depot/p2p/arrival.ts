@@ -107,6 +107,7 @@ export function isSameWish(a: ArrivalRequest, b: ArrivalRequest): boolean {
     a.sha256 === b.sha256 &&
     a.contentType === b.contentType &&
     a.retentionDays === b.retentionDays &&
+    (a.replicas ?? null) === (b.replicas ?? null) &&
     a.overwrite === b.overwrite &&
     a.onlyIfNew === b.onlyIfNew &&
     (a.onlyAdds ?? false) === (b.onlyAdds ?? false)

@@ -181,7 +181,7 @@ export class Arrivals implements ByPeers {
     }
     const row = await this.#options.artifacts.find(request.name);
     if (row?.infoHash === metainfo.infoHashHex && (request.sha256 ?? row.sha256) === row.sha256)
-      return request.retentionDays === null
+      return request.retentionDays === null && (request.replicas ?? null) === null
         ? { kind: 'there', row }
         : { kind: 'send', why: 'a term of what is there already is told with the bytes' };
     if (row !== null && row.infoHash !== metainfo.infoHashHex && !request.overwrite) throw taken(row.name);

@@ -16,6 +16,7 @@ export interface ArrivalRequest extends PutRules {
   readonly sha256: string | null;
   readonly contentType: string | null;
   readonly retentionDays: number | null;
+  readonly replicas?: number | null;
   /** Id of the token, or the address of who has none: whose share of the places it takes. */
   readonly owner: string;
 }

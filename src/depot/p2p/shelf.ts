@@ -32,6 +32,7 @@ const RECORD = z.strictObject({
     .nullable(),
   contentType: z.string().nullable(),
   retentionDays: z.number().positive().nullable(),
+  replicas: z.int().positive().nullable().default(null),
   overwrite: z.boolean(),
   onlyIfNew: z.boolean(),
   onlyAdds: z.boolean(),
@@ -94,8 +95,9 @@ export class Shelf {
 
   /** What is asked for, and whether it rests. @throws what the file system says */
   async note({ id, request, rest }: Pick<Kept, 'id' | 'request' | 'rest'>): Promise<void> {
-    const { name, sha256, contentType, retentionDays, overwrite, onlyIfNew, onlyAdds = false, owner } = request;
-    const wish = { name, sha256, contentType, retentionDays, overwrite, onlyIfNew, onlyAdds, owner };
+    const { name, sha256, contentType, retentionDays, overwrite, onlyIfNew, owner } = request;
+    const { replicas = null, onlyAdds = false } = request;
+    const wish = { name, sha256, contentType, retentionDays, replicas, overwrite, onlyIfNew, onlyAdds, owner };
     const record: z.infer<typeof RECORD> = { format: 1, ...wish, rest };
     await replaceFile(join(this.#root, id, 'publish.json'), JSON.stringify(record), 0o600);
   }
