@@ -16,6 +16,8 @@ await main(async () => {
   if (!paths.some((path) => !path.startsWith('!'))) throw new Error('path names no file');
   const missing = input('if-no-files-found') || 'warn';
   if (!['warn', 'error', 'ignore'].includes(missing)) throw new Error('if-no-files-found is warn, error or ignore');
+  if (input('archive') !== '' && !flag('archive'))
+    throw new Error('archive: an artifact is always one tar here; send a file as it is with haul publish');
   const days = input('retention-days') || '0';
   const words = ['--archive', '--name', `${folderOfRun()}${name}.tar`, '--if-no-files-found', missing];
   if (days !== '0') words.push('--retention-days', days);

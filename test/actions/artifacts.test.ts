@@ -132,6 +132,7 @@ test('names and inputs that are none are refused, and no name leads out of its f
     { 'retention-days': 'x' },
     { 'compression-level': '10' },
     { overwrite: 'yes' },
+    { archive: 'false' },
     { 'if-no-files-found': 'maybe' },
     { path: '!a' },
     { path: '' },
@@ -150,11 +151,12 @@ test('names and inputs that are none are refused, and no name leads out of its f
 
 test('inputs and outputs are called as in the originals', async () => {
   const upload = await readAction('upload');
-  for (const name of ['name', 'path', 'if-no-files-found', 'retention-days', 'compression-level', 'overwrite'])
-    assert.ok(name in upload.inputs, name);
+  const UPLOADS = ['name', 'path', 'if-no-files-found', 'retention-days', 'compression-level', 'overwrite'];
+  for (const name of [...UPLOADS, 'include-hidden-files', 'archive']) assert.ok(name in upload.inputs, name);
   assert.deepEqual(Object.keys(upload.outputs), ['artifact-id', 'artifact-url', 'artifact-digest']);
   const download = await readAction('download');
-  for (const name of ['name', 'artifact-ids', 'path', 'pattern', 'merge-multiple', 'repository', 'run-id'])
+  const DOWNLOADS = ['name', 'artifact-ids', 'path', 'pattern', 'merge-multiple', 'repository', 'run-id'];
+  for (const name of [...DOWNLOADS, 'github-token', 'skip-decompress', 'digest-mismatch'])
     assert.ok(name in download.inputs, name);
   assert.deepEqual(Object.keys(download.outputs), ['download-path']);
   assert.deepEqual([upload.runs.using, download.runs.using], ['composite', 'composite']);
