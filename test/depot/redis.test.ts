@@ -183,6 +183,24 @@ test('a full and a read-only server are told while reading goes on', async (t) =
   );
 });
 
+test('one that evicts loses what it must, and that is no trouble', async (t) => {
+  if (await requirePrograms(t, [REDIS])) return;
+  const scope = openScope(t);
+  const server = await startRedis(scope, ['--maxmemory-policy', 'allkeys-lru']);
+  const [table, client] = [await opened(scope, server.url), await stranger(scope, server)];
+  await table.exchange([write(word(1))], []);
+  const used = /used_memory:(\d+)/.exec(String(await client.sendCommand(['INFO', 'memory'])))![1]!;
+  await client.sendCommand(['CONFIG', 'SET', 'maxmemory', String(Number(used) + 300_000)]);
+  for (let k = 0; k < 40; k++) {
+    const infoHash = String(k).padStart(20, 'e');
+    const words = Array.from({ length: 200 }, (_, n) => write(word(n), { infoHash }));
+    assert.equal((await table.exchange(words, [])).trouble, null);
+  }
+  assert.ok((await client.dbSize()) < 41, 'sets were evicted');
+  await table.exchange([write(word(1))], []);
+  assert.deepEqual((await readAll(table)).words, [word(1)], 'said again, it is there again');
+});
+
 test('who does not answer is given up in time, and who speaks otherwise at once', async (t) => {
   if (await requirePrograms(t, [REDIS])) return;
   const scope = openScope(t);
@@ -202,10 +220,15 @@ test('who does not answer is given up in time, and who speaks otherwise at once'
   await assert.rejects(foreign.open(), ofError('NETWORK', /does not speak as Redis does$/));
 });
 
-test('a package that is missing is named', async () => {
+test('a package that is missing is named, and another failure of it is told as it is', async () => {
+  const missing = Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' });
   await assert.rejects(
-    loadRedis(() => Promise.reject(new Error('Cannot find package'))),
+    loadRedis(() => Promise.reject(missing)),
     ofError('NOT_FOUND', /^--peers needs a package that is not installed: npm install @redis\/client$/),
+  );
+  await assert.rejects(
+    loadRedis(() => Promise.reject(new SyntaxError('broken'))),
+    SyntaxError,
   );
 });
 

@@ -43,6 +43,7 @@ export async function loadRedis(load: () => Promise<unknown> = () => import('@re
   try {
     loaded = (await load()) as Package;
   } catch (error) {
+    if (!/MODULE_NOT_FOUND$/.test(String((error as NodeJS.ErrnoException | null)?.code))) throw error;
     const message = '--peers needs a package that is not installed: npm install @redis/client';
     throw new HaulError('NOT_FOUND', message, { option: 'peers' }, error);
   }

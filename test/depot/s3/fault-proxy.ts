@@ -10,8 +10,8 @@ export type Fault =
   | { readonly kind: 'reset' }
   /** So many bytes of the body, then the connection ends, or nothing comes any more. */
   | { readonly kind: 'cut' | 'silent'; readonly afterBytes: number }
-  /** Every byte of the body another one. */
-  | { readonly kind: 'lie' };
+  /** Every byte of the body another one, or an ETag that is of other bytes. */
+  | { readonly kind: 'lie' | 'etag' };
 
 export interface FaultProxy {
   readonly endpoint: string;
@@ -40,7 +40,8 @@ export async function startFaultProxy(scope: Scope, target: string): Promise<Fau
     }
     const { method, url: path, headers } = request;
     const onward = http.request({ host, port, method, path, headers, agent }, (answer) => {
-      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      const etag = fault?.kind === 'etag' ? { etag: `"${'0'.repeat(32)}"` } : {};
+      response.writeHead(answer.statusCode ?? 500, { ...answer.headers, ...etag });
       let sent = 0;
       answer.on('data', (chunk: Buffer) => {
         const isCut = (fault?.kind === 'cut' || fault?.kind === 'silent') && sent + chunk.length > fault.afterBytes;

@@ -119,6 +119,23 @@ test('a blob that was changed in the bucket is BAD_DATA, mended by a publish; a 
   }
 });
 
+test('a wrong ETag makes no bytes wrong: parts that have one are no object, a read does not ask for it', async (t) => {
+  const scene = await open(t);
+  if (scene === null) return;
+  const { store, proxy, objects } = scene;
+  const bytes = bytesOf(LENGTH, 19);
+  proxy.fault = () => ({ kind: 'etag' });
+  await failure(() => put(store, bytes));
+  assert.deepEqual([await names(store), await multiparts(objects)], [[], []], 'nothing half is left');
+  const short = await put(store, bytesOf(KIB, 19));
+  proxy.fault = () => null;
+  const name = await put(store, bytes);
+  const other = await again(t, scene);
+  proxy.fault = () => ({ kind: 'etag' });
+  assert.ok((await whole(other, name)).equals(bytes));
+  assert.ok((await whole(other, short, KIB)).equals(bytesOf(KIB, 19)));
+});
+
 test('hashes of pieces that are lost or damaged are made anew', async (t) => {
   const scene = await open(t);
   if (scene === null) return;
@@ -179,9 +196,10 @@ test('what is wrong with bucket, keys, region, clock or server is said at the st
   const scene = await open(t);
   if (scene === null) return;
   const { proxy } = scene;
-  const refused = async (expected: string, pattern: RegExp, bucket = server.bucket): Promise<void> => {
+  const refused = async (expected: string, pattern: RegExp, bucket = server.bucket, more = ''): Promise<void> => {
     const data = await quickFolder(openScope(t));
-    const opening = openS3Store({ url: `s3://${bucket}/start?endpoint=${proxy.endpoint}`, data, times: TIMES });
+    const url = `s3://${bucket}/start?endpoint=${proxy.endpoint}${more}`;
+    const opening = openS3Store({ url, data, times: TIMES });
     await assert.rejects(opening, (error: unknown) => {
       assert.ok(HaulError.is(error), String(error));
       assert.equal(error.code, expected, error.message);
@@ -194,12 +212,15 @@ test('what is wrong with bucket, keys, region, clock or server is said at the st
   const answer = (status: number, word: string) => () => ({ kind: 'answer', status, code: word }) as const;
   proxy.fault = answer(403, 'RequestTimeTooSkewed');
   await refused('NO_PERMISSION', /clock/);
+  proxy.fault = answer(400, 'ExpiredToken');
+  await refused('NO_PERMISSION', /credentials have expired/);
   proxy.fault = answer(301, 'PermanentRedirect');
   await refused('BAD_ARGUMENT', /region/);
   proxy.fault = answer(403, 'AccessDenied');
   await refused('NO_PERMISSION', /may not/);
   proxy.fault = () => null;
   if (!server.checksKeys) return;
+  await refused('BAD_ARGUMENT', /region=/, server.bucket, '&region=eu-north-1');
   process.env.AWS_SECRET_ACCESS_KEY = 'wrong-secret';
   try {
     await refused('NO_PERMISSION', /secret key/);
