@@ -1,4 +1,4 @@
-/** A depot that outgrows its folder: moved to S3 and PostgreSQL while it serves, and on from there, as a person does. */
+/** A depot that outgrows its folder: moved to S3 and PostgreSQL while it serves, and on from there. */
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -253,5 +253,6 @@ test('who gets a name just while others replace it has the new bytes, with their
   context.mock.method(depository, 'read', async function* () {
     throw gone;
   });
-  assert.equal((await fetch(`${url}/artifacts/a`)).status, 404);
+  const lost = await fetch(`${url}/artifacts/a`);
+  assert.deepEqual([lost.status, /its bytes are gone: publish them again/.test(await lost.text())], [404, true]);
 });

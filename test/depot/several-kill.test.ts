@@ -62,7 +62,7 @@ class Load {
         return;
       }
       this.refused++;
-      assert.ok(status === null || status.status >= 500, `${name}: ${status?.status} ${status?.bytes.toString()}`);
+      assert.ok(status === null || status.status === 503, `${name}: ${status?.status} ${status?.bytes.toString()}`);
     }
   }
 
@@ -74,7 +74,7 @@ class Load {
   /** @returns whether it was answered, with the right bytes */
   async check(name: string, depot: number): Promise<boolean> {
     const answer = await ask(`${this.#cluster.url(depot)}/artifacts/${name}`);
-    if (answer === null || answer.status >= 500) return false;
+    if (answer === null || answer.status === 503) return false;
     assert.equal(answer.status, 200, `${name}: ${answer.bytes.toString()}`);
     assert.equal(sha256(answer.bytes), this.acknowledged.get(name), name);
     this.fetched++;

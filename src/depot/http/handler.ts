@@ -156,9 +156,17 @@ export class Handler {
       } catch (error) {
         const isGone = HaulError.is(error) && error.code === 'NOT_FOUND';
         const { request, response } = underway;
-        if (!isGone || left === 0 || request.method !== 'GET' || response.headersSent) throw error;
+        if (!isGone || request.method !== 'GET' || response.headersSent) throw error;
+        if (left === 0) throw this.#lost(underway, error.message);
       }
     }
+  }
+
+  /** A name is there again and again, and its bytes never are: 404 has clients publish them, which mends it. */
+  #lost({ request, path }: Underway, why: string): Problem {
+    const message = `${path}: the store has lost its bytes (${why}): publish them again, and see haul depot check`;
+    this.#options.onTrouble(new HaulError('BAD_DATA', message), request.method ?? '', path);
+    return new Problem(404, 'NOT_FOUND', 'its bytes are gone: publish them again');
   }
 
   #closed(underway: Underway): void {

@@ -11,11 +11,15 @@ import type { Depot, DepotOptions } from '../../../src/depot/api.js';
 import { startDepot } from '../../../src/depot/depot.js';
 import { openStoreOf } from '../../../src/depot/open-store.js';
 import { catalogueIn, rebuildCatalogue } from '../../../src/depot/rebuild.js';
+import { S3_LIMITS } from '../../../src/depot/store/s3/limits.js';
+import { Objects } from '../../../src/depot/store/s3/objects.js';
+import { parseS3Url } from '../../../src/depot/store/s3/place.js';
+import { loadSdk } from '../../../src/depot/store/s3/sdk.js';
 import { parseTorrent } from '../../../src/metainfo/torrent.js';
 import { haulWith } from '../../cli/harness.js';
 import { startEngine } from '../../support/engines.js';
 import { requirePrograms } from '../../support/requirements.js';
-import { bytesOf, code, KIB, MIB } from '../depot-kit.js';
+import { bytesOf, code, KIB, MIB, sha256 } from '../depot-kit.js';
 import { quickFolder } from '../quick-folder.js';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.js';
 
@@ -147,6 +151,30 @@ test('without S3 requests are 503 with a time, nothing secret is told, and all i
   proxy.fault = () => null;
   assert.equal(await (await fetch(`${url}/artifacts/kept`)).text(), bytes.toString());
   assert.equal((await fetch(`${url}/artifacts/new`)).status, 404, 'what was not acknowledged is not there');
+});
+
+test('an object that the bucket lost is a 404 of which the log says why, mended by whoever publishes it', async (t) => {
+  const scene = await open(t);
+  if (scene === null) return;
+  const { options, said } = scene;
+  const bytes = bytesOf(5 * KIB, 23);
+  const depot = await start(scene, options);
+  await put(depot, 'lost', bytes);
+  await depot.close(0);
+  await rm(join(options.data, 'cache'), { recursive: true });
+  const objects = new Objects(await loadSdk(), parseS3Url(options.store!), S3_LIMITS);
+  scene.scope.defer(() => objects.close());
+  const name = sha256(bytes);
+  await objects.remove(`blobs/${name.slice(0, 2)}/${name}`);
+  const later = await start(scene, options);
+  const answer = await fetch(`${later.url}/artifacts/lost`);
+  assert.equal(answer.status, 404);
+  assert.match(await answer.text(), /its bytes are gone: publish them again/);
+  assert.match(said.join('\n'), new RegExp(`error GET: .*lost: the store has lost its bytes .*${name}`));
+  const again = await fetch(`${later.url}/artifacts/lost`, { method: 'PUT', body: new Uint8Array(bytes) });
+  assert.equal(again.status, 200);
+  assert.ok(await objects.getShort(`blobs/${name.slice(0, 2)}/${name}`), 'the bucket has it again');
+  assert.ok((await get(later, 'lost')).equals(bytes));
 });
 
 test('a folder that is lost is made anew of the bucket; one of the other kind is refused', async (t) => {
