@@ -1,4 +1,5 @@
 /** Whether a depot can serve, by what it stands on. */
+import { access, constants } from 'node:fs/promises';
 import type { Engine } from '../api.js';
 import { HaulError } from '../errors.js';
 import type { SharingState } from '../tracker/shared/sharing.js';
@@ -44,17 +45,23 @@ async function check(name: string, look: () => Promise<string>): Promise<Check> 
   }
 }
 
-function fullText(space: { readonly freeBytes: number } | null): string {
-  return space !== null && space.freeBytes < DEPOT_LIMITS.freeBytes ? 'the disk is full' : '';
+/** Of the disk below the folder, by what a kernel makes of an ailing one, too: read-only. */
+async function diskText(data: string, space: { readonly freeBytes: number } | null): Promise<string> {
+  if (space !== null && space.freeBytes < DEPOT_LIMITS.freeBytes) return 'the disk is full';
+  const error = await access(data, constants.W_OK).then(
+    () => null,
+    (failed: NodeJS.ErrnoException) => failed,
+  );
+  return error?.code === 'EROFS' ? 'the disk is read-only' : '';
 }
 
 export function readinessOf(parts: Parts): Promise<readonly Check[]> {
   const { data, store, catalogue, engine, peers, siblings, isStopping } = parts;
   return Promise.all([
     check(store.elsewhere === undefined ? 'store' : `store ${store.elsewhere.kind}`, async () => {
-      if (store.elsewhere === undefined) return fullText(await store.space());
+      if (store.elsewhere === undefined) return diskText(data, await store.space());
       // What comes from there goes by a cache in the folder.
-      return (await store.elsewhere.ready()) || fullText(await spaceOf(data));
+      return (await store.elsewhere.ready()) || diskText(data, await spaceOf(data));
     }),
     check('catalogue', async () => {
       const asked = catalogue.counts().then(
