@@ -94,3 +94,34 @@ test('the manifests name all replicas, take secrets from a secret, and one goes 
   for (const { name, value, valueFrom } of env) assert.ok(value === undefined && valueFrom.secretKeyRef, name);
   assert.deepEqual(securityContext.capabilities, { drop: ['ALL'] });
 });
+
+test('the servers for a cluster are the ones that its depots name, with secrets from the same secret', async () => {
+  const documents = parseAllDocuments(await read('kubernetes-servers.yaml'));
+  for (const document of documents) assert.deepEqual(document.errors, []);
+  const all = documents.map((document) => document.toJS());
+  const services = all.filter(({ kind }) => kind === 'Service');
+  const depots = await read('kubernetes.yaml');
+  const compose = (
+    parse(await read('compose.yaml'), { merge: true }) as { services: Record<string, { image: string }> }
+  ).services;
+  assert.deepEqual(services.map(({ metadata }) => metadata.name).sort(), ['postgres', 's3', 'valkey']);
+  for (const { metadata, spec } of services) {
+    const { name } = metadata;
+    const { template, selector } = all.find((one) => one.kind !== 'Service' && one.metadata.name === name).spec;
+    assert.deepEqual(selector.matchLabels, spec.selector);
+    assert.deepEqual(template.metadata.labels, spec.selector);
+    const [{ image, env, ports, securityContext, volumeMounts = [] }] = template.spec.containers;
+    assert.equal(image, compose[name]!.image, 'as in the compose file');
+    assert.deepEqual(ports, [{ name, containerPort: spec.ports[0].port }]);
+    assert.equal(template.spec.securityContext.runAsNonRoot, true);
+    assert.deepEqual(securityContext.capabilities, { drop: ['ALL'] });
+    for (const { name: variable, valueFrom } of env as {
+      name: string;
+      valueFrom?: { secretKeyRef: { name: string } };
+    }[])
+      if (/PASSWORD|KEY/.test(variable)) assert.equal(valueFrom?.secretKeyRef.name, 'haul-depots', variable);
+    for (const { name: volume } of volumeMounts) assert.equal(volume, 'data');
+  }
+  for (const url of ['postgres://haul:PASSWORD@postgres/depot', 'redis://:PASSWORD@valkey'])
+    assert.ok(depots.includes(url), url);
+});
