@@ -71,25 +71,25 @@ test('who has everything takes no turn, nor does one without a number, nor one t
   assert.deepEqual(fetch(scene, 0, 10), [25, 27, 4, 6, 8, 10, 12, 14, 16, 18]);
 });
 
-test('what others have left in the window is taken when our own is done, and only then what lies behind', () => {
+test('our own pieces behind the window come next, and only then what others have left in it', () => {
   const scene = world(100);
   scene.join(1, [], { number: 10 });
   webSeed(scene, 0);
-  // 38 pieces from the first missing one, 4, on: those at odd places are ours.
-  const own = fetch(scene, 0, 19);
+  // 38 pieces from the first missing one, 4, on are the window; those at odd places are ours.
   assert.deepEqual(
-    own,
-    [...Array(19).keys()].map((step) => 5 + 2 * step),
+    fetch(scene, 0, 48),
+    [...Array(48).keys()].map((step) => 5 + 2 * step),
   );
-  const others = fetch(scene, 0, 10);
-  assert.ok(
-    others.every((piece) => piece < 4 + 2 * 38),
-    `${others}`,
-  );
-  assert.ok(
-    others.some((piece) => piece % 2 === 0),
-    `${others}`,
-  );
+  for (const piece of fetch(scene, 0, 10)) assert.ok(piece < 100 && piece % 2 === 0, `${piece}`);
+});
+
+test('there are turns at a seed of the wire beside a web seed', () => {
+  const scene = world(100);
+  scene.join(1, [], { number: 10 });
+  webSeed(scene, 0);
+  scene.join(2, 'all', { number: 20, fast: true });
+  scene.unchoke(2);
+  assert.deepEqual(fetch(scene, 2, 3), [5, 7, 9]);
 });
 
 test('a piece that a leech has is not asked of the web seed while there are new ones', () => {

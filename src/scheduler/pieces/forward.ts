@@ -8,8 +8,8 @@
  *
  * All leeches want the same pieces then, and whoever asks the web seed for one that another has just asked for brings
  * the swarm nothing new. So they take turns at it: those without everything are ranked by a number that all know of
- * each, and the piece `i` is for the one of rank `i` modulo their count. Each takes its own in order; whoever is
- * through with those of the window takes what others have left there, so that nobody is waited for.
+ * each, and the piece `i` is for the one of rank `i` modulo their count. Each takes its own in order, those of the
+ * window first; whoever is through with them takes what others have left in the window, so that nobody is waited for.
  * Nobody has to agree: with other views of who is there, or peers that know nothing of turns, some pieces come twice.
  *
  * Invariant: `#first` is the first piece that is wanted and missing, and what is raised lies before `#end`.
@@ -71,14 +71,15 @@ export class Forward implements Turns {
     this.#isRanked = false;
   }
 
-  /** We take turns at this one, which chokes nobody. */
+  /** It chokes nobody. From now on there are turns. */
   isWebSeed(slot: number): void {
     this.#webSeeds.add(slot);
     this.verified();
   }
 
-  has(slot: number): boolean {
-    return this.#webSeeds.has(slot);
+  /** Also at a seed of the wire, but with a web seed at hand: most of those whose turn it is are choked there. */
+  hasTurns(): boolean {
+    return this.#webSeeds.size > 0;
   }
 
   /** A piece more is here. Without a web seed there is no window. */
@@ -96,16 +97,17 @@ export class Forward implements Turns {
     }
   }
 
-  /** For a web seed: a piece that no leech has, if there is one. */
+  /** For one that has everything: a piece that no leech has, if there is one. */
   pick(): number {
-    const own = this.#ownIn(this.#first, this.#end, HIGH);
-    if (own !== NOTHING) return own;
+    const { pieceCount } = this.#p.peers;
+    for (const own of [this.#ownIn(this.#first, this.#end, HIGH), this.#ownIn(this.#end, pieceCount, NORMAL)])
+      if (own !== NOTHING) return own;
     const order = this.#p.availability.order(HIGH);
     if (order !== null && order.size > 0) {
       const rarest = order.pieceAt(order.firstIndex(0));
       if (this.#isNew(rarest)) return rarest;
     }
-    return this.#ownIn(this.#end, this.#p.peers.pieceCount, NORMAL);
+    return NOTHING;
   }
 
   #ownIn(begin: number, end: number, priority: number): number {

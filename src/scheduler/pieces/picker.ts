@@ -34,9 +34,10 @@ export type Runs = 'none' | 'anywhere' | 'from-first';
 /** In place of the piece that a run goes on with: the peer has no use for runs. */
 const NO_RUNS = -2;
 
-/** Leeches take turns at some of those that have everything (`forward.ts`). */
+/** Leeches take turns at those that have everything (`forward.ts`). */
 export interface Turns {
-  has(slot: number): boolean;
+  /** There are turns. */
+  hasTurns(): boolean;
   /** A piece that no leech has, or -1. */
   pick(): number;
 }
@@ -50,7 +51,7 @@ export class Picker {
   /** By index instead of rarest first. */
   isSequential: boolean;
   readonly #wordCount: number;
-  /** At web seeds; null: there are none. */
+  /** Null: there are none. */
   turns: Turns | null = null;
   /** Pieces of which some blocks are here; those that were opened since are taken off when they are met. */
   #begun: number[] = [];
@@ -90,7 +91,7 @@ export class Picker {
 
   /** Leeches take turns at this one: what one of them has already is the last to ask it for. */
   hasTurns(slot: number): boolean {
-    return this.turns !== null && !this.isSequential && this.#peers.isUniform[slot] !== 0 && this.turns.has(slot);
+    return this.turns !== null && !this.isSequential && this.#peers.isUniform[slot] !== 0 && this.turns.hasTurns();
   }
 
   /** Slots may be up to `rows` from now on. */
