@@ -55,6 +55,9 @@ interface Joined {
 
 const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
+/** For the torrent, and notes beside a blob. */
+const SPARE_BYTES = 2 ** 20;
+
 export class Fetches {
   readonly #options: FetchesOptions;
   readonly #fetches = new Map<string, Fetch>();
@@ -211,6 +214,7 @@ export class Fetches {
 
   async #swarm(row: ArtifactRow, offer: Offer | null): Promise<Fetch> {
     const { cache, engine, client, seeds, now, others } = this.#options;
+    await this.#checkDisk(row);
     const reserved = cache.reserve(row.sha256, row.lengthBytes);
     const fetch: SwarmFetch = new SwarmFetch({
       row,
@@ -237,6 +241,7 @@ export class Fetches {
   async #plain(row: ArtifactRow, offer: Offer | null): Promise<Fetch> {
     const { cache, client, now, engine } = this.#options;
     const gate = engine.gates.downloads;
+    if (!isShort(row)) await this.#checkDisk(row);
     const reserved = isShort(row) ? null : cache.reserve(row.sha256, row.lengthBytes);
     const part = reserved?.blob ?? null;
     const temporary = cache.folder.temporary();
@@ -252,6 +257,17 @@ export class Fetches {
     const opened = offer?.take() ?? null;
     const ready = reserved?.room ?? Promise.resolve();
     return new PlainFetch({ row, client, temporary, ready, opened, keep, free, now, gate });
+  }
+
+  /** Others may have filled the disk. What goes for it is free; what has begun goes on. @throws HaulError NO_SPACE */
+  async #checkDisk({ name, sha256, lengthBytes }: ArtifactRow): Promise<void> {
+    const { cache, log } = this.#options;
+    if (cache.held(sha256) === 'part') return;
+    const leavingBytes = Math.max(0, cache.usedBytes + lengthBytes - cache.cacheBytes);
+    if ((await cache.folder.freeBytes()) + leavingBytes >= lengthBytes + SPARE_BYTES) return;
+    const message = 'the disk of the cache has no room for what is fetched: it is passed on and not kept';
+    log('warn', message, { code: 'NO_SPACE', name, lengthBytes });
+    throw new HaulError('NO_SPACE', message, { lengthBytes });
   }
 
   /** A long blob without a torrent: it lies as one with a torrent does. */
