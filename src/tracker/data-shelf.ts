@@ -6,7 +6,7 @@
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { groupOf } from '../net/remote-group.js';
 import { DataStream, type UploadLimit } from './data-stream.js';
@@ -164,7 +164,7 @@ function hasConnection(socket: Socket, response: ServerResponse): Promise<boolea
 async function send(file: SharedFile, handle: FileHandle, answer: Answer, request: IncomingMessage): Promise<void> {
   const { response } = answer;
   const { lengthBytes, etag, path } = file;
-  const range = rangeOf(request, file);
+  const range = rangeOf(request.headers, file);
   const headers = {
     'accept-ranges': 'bytes',
     'content-type': 'application/octet-stream',
@@ -184,7 +184,10 @@ async function send(file: SharedFile, handle: FileHandle, answer: Answer, reques
 }
 
 /** [begin, end), null for all of it; 'none': no byte of it is there. One range is answered, a list of them with all. */
-function rangeOf({ headers }: IncomingMessage, { lengthBytes, etag }: SharedFile): [number, number] | null | 'none' {
+export function rangeOf(
+  headers: IncomingHttpHeaders,
+  { lengthBytes, etag }: Pick<SharedFile, 'lengthBytes' | 'etag'>,
+): [number, number] | null | 'none' {
   const match = /^bytes=(\d{0,16})-(\d{0,16})$/.exec(headers.range?.trim() ?? '');
   const condition = headers['if-range'];
   if (match === null || (condition !== undefined && condition !== etag)) return null;
