@@ -2,7 +2,7 @@
  * Publishing, reading and removing over a store and a catalogue. Invariant: a blob is removed only under its lock, and
  * only when no row names it; whoever is about to name one holds that lock from before the blob is there until its row
  * is. The lock is the catalogue's: it holds between all depots that share one. What a row names is durable before the
- * row is.
+ * row is. What is noted beside a blob follows its rows (`notes.ts`).
  */
 import { HaulError } from '../errors.js';
 import { blobInfoHash, blobTorrent } from './blob-info.js';
@@ -12,6 +12,7 @@ import { DEPOT_LIMITS } from './limits.js';
 import { Locks } from './locks.js';
 import { fileNameOf, shortName } from './names.js';
 import { notedRow } from './noted-rows.js';
+import { Notes } from './notes.js';
 import type { PaceRule } from './pace.js';
 import type { Depository, Published, PublishRequest } from './publish-port.js';
 import { receive } from './receive.js';
@@ -67,6 +68,7 @@ export class Depot implements Depository {
   readonly #catalogue: Catalogue;
   readonly #locks = new Locks();
   readonly #uses: Uses;
+  readonly #notes: Notes;
   readonly #now: () => number;
   #isClosed = false;
 
@@ -75,6 +77,7 @@ export class Depot implements Depository {
     this.#store = options.store;
     this.#catalogue = options.catalogue;
     this.#uses = new Uses({ catalogue: options.catalogue });
+    this.#notes = new Notes({ ...options, locked: (sha256, body) => this.#locked(sha256, body) });
     this.#now = options.now ?? Date.now;
   }
 
@@ -125,15 +128,19 @@ export class Depot implements Depository {
 
   async remove(name: string, onlyIf?: RowFacts): Promise<ArtifactRow | null> {
     this.#check();
-    const row = await this.#catalogue.remove(name, onlyIf);
-    if (row !== null) await this.#released(row);
+    const mark = this.#notes.mark();
+    const row = await this.#catalogue.remove(name, onlyIf, mark);
+    if (row !== null) await this.#released(row, mark);
     return row;
   }
 
   async pin(name: string, isPinned: boolean): Promise<ArtifactRow | null> {
     this.#check();
-    const row = await this.#catalogue.pin(name, isPinned);
-    if (row !== null) await this.#noteIfThere(row);
+    const mark = this.#notes.mark();
+    const row = await this.#catalogue.pin(name, isPinned, mark);
+    if (row === null) return null;
+    const { sha256 } = row;
+    await this.#locked(sha256, () => this.#notes.settle({ mark, sha256, name }));
     return row;
   }
 
@@ -158,7 +165,8 @@ export class Depot implements Depository {
 
   /**
    * Under the lock, for a blob that no row names: what is noted beside it gets its rows again where nothing else has
-   * the name. Its rows were lost with a part of the catalogue, or a publish or a removal was not answered: all may be.
+   * the name, and the note is not marked. Its rows were lost with a part of the catalogue, or a publish was not
+   * answered just before the depot ended: all may be.
    */
   async #nameAgain(sha256: string): Promise<boolean> {
     const noted = await this.#store.names(sha256);
@@ -169,8 +177,10 @@ export class Depot implements Depository {
       throw error;
     });
     if (record === null) return false;
+    const marked = await this.#notes.marked(sha256);
     let isNamed = false;
     for (const [name, text] of noted) {
+      if (marked.has(name)) continue;
       const row = notedRow(name, text, { sha256, lengthBytes: record.lengthBytes }, record);
       if (typeof row === 'string') continue;
       const { kind } = await this.#catalogue.put(row, { overwrite: false, onlyIfNew: true });
@@ -182,6 +192,7 @@ export class Depot implements Depository {
   }
 
   async sweep(): Promise<number> {
+    await this.#notes.settleAll();
     let swept = 0;
     let group: Promise<boolean>[] = [];
     const settle = async (): Promise<void> => {
@@ -203,7 +214,7 @@ export class Depot implements Depository {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#locks.idle();
-    await this.#uses.close();
+    await Promise.all([this.#uses.close(), this.#notes.close()]);
   }
 
   #locked<T>(sha256: string, body: (lock: BlobLock) => Promise<T>): Promise<T> {
@@ -225,6 +236,7 @@ export class Depot implements Depository {
     const wished = this.#rowOf(request, finished);
     const { name, sha256, infoHash } = wished;
     let row = wished;
+    const mark = this.#notes.mark();
     const outcome = await this.#locked(sha256, async (lock): Promise<PutOutcome> => {
       const known = await this.#catalogue.get(name);
       const isOther = known !== null && known.sha256 !== sha256;
@@ -232,13 +244,18 @@ export class Depot implements Depository {
       // As the catalogue will have it: a pin stays with its name. Of two blobs of one name a rebuild takes the later.
       const createdMs = Math.max(wished.createdMs, (known?.createdMs ?? -1) + 1);
       if (known !== null) row = rowOver(known, { ...wished, createdMs }, request);
+      // A note without its row must not outlive this process unmarked. Beside a blob that nobody names it does not.
+      const isNoted = !this.#catalogue.isShared && !(await this.#catalogue.isNamed(sha256));
+      const { overwrite, onlyIfNew, onlyAdds = false } = request;
       try {
-        await this.#store.commit(upload, { name, row: rowToJson(row) });
-        const found = await this.#catalogue.put(row, request);
-        if (found.kind === 'conflict') await this.#unname(row, lock);
+        await this.#store.commit(upload, isNoted ? { name, row: rowToJson(row) } : null);
+        const found = await this.#catalogue.put(row, { overwrite, onlyIfNew, onlyAdds, mark, isNoted });
+        if (found.kind === 'conflict') await this.#unname(row, isNoted, lock);
+        else if (!isNoted) await this.#notes.settle({ mark, sha256, name });
         return found;
       } catch (error) {
-        if (!(await this.#unname(row, lock).catch(() => false))) throw error;
+        if (!(await this.#unname(row, isNoted, lock).catch(() => false))) throw error;
+        if (!isNoted) await this.#notes.settle({ mark, sha256, name }).catch(() => {});
         // The catalogue complained, and has taken it all the same.
         if (known === null) return { kind: 'created' };
         return isOther ? { kind: 'replaced', row: known } : { kind: 'unchanged', row };
@@ -246,21 +263,23 @@ export class Depot implements Depository {
     });
     if (outcome.kind === 'conflict') throw taken(outcome.row);
     if (infoHash !== null) this.#options.torrents?.added(infoHash);
-    if (outcome.kind === 'replaced') await this.#released(outcome.row);
+    if (outcome.kind === 'replaced') await this.#released(outcome.row, mark);
     return { kind: outcome.kind, row: outcome.kind === 'unchanged' ? outcome.row : row };
   }
 
   /**
    * Under the lock: store or catalogue did not take it. While nobody can tell whether the catalogue will, nothing is
    * touched: a row may come to name the blob.
+   * @param isNoted beside the blob
    * @returns whether the catalogue has the row after all
    */
-  async #unname({ name, sha256, createdMs }: ArtifactRow, lock: BlobLock): Promise<boolean> {
+  async #unname({ name, sha256, createdMs }: ArtifactRow, isNoted: boolean, lock: BlobLock): Promise<boolean> {
     const there = await this.#catalogue.settled(name);
     if (there?.sha256 === sha256 && there.createdMs === createdMs) return true;
     const isNamed = await this.#catalogue.isNamed(sha256);
     // On a full disk a note may find no room: what frees space does not wait for it.
-    const noted = this.#store.note(sha256, name, there?.sha256 === sha256 ? rowToJson(there) : null);
+    const text = there?.sha256 === sha256 ? rowToJson(there) : null;
+    const noted = isNoted ? this.#store.note(sha256, name, text) : Promise.resolve();
     const trouble = await noted.then(
       () => null,
       (error: unknown) => error,
@@ -270,29 +289,20 @@ export class Depot implements Depository {
     return false;
   }
 
-  /** A row is gone: so are its torrent and its blob, if no other row has them. */
-  async #released({ name, sha256, infoHash }: ArtifactRow): Promise<void> {
+  /** A row is gone: so are its torrent and its blob, if no other row has them. @param mark of its note */
+  async #released({ name, sha256, infoHash }: ArtifactRow, mark: string): Promise<void> {
+    const noteMark = { mark, sha256, name };
     await this.#locked(sha256, async (lock) => {
-      const there = await this.#catalogue.get(name);
       // On a full disk a note may find no room: what frees space does not wait for it.
-      const noted = there?.sha256 === sha256 ? Promise.resolve() : this.#store.note(sha256, name, null);
-      const trouble = await noted.then(
-        () => null,
-        (error: unknown) => error,
-      );
+      const isNoted = await this.#notes.settle(noteMark);
       await this.#options.folders?.released(name, sha256);
       const isNamed = await this.#catalogue.isNamed(sha256);
       const hasTorrent = infoHash !== null && (await this.#catalogue.byInfoHash(infoHash)) !== null;
       if (infoHash !== null && !hasTorrent) await this.#options.torrents?.removed(infoHash);
-      if (!isNamed) await this.#removeBlob(sha256, lock);
-      if (trouble !== null && isNamed) throw trouble;
-    });
-  }
-
-  async #noteIfThere(row: ArtifactRow): Promise<void> {
-    await this.#locked(row.sha256, async () => {
-      const there = await this.#catalogue.get(row.name);
-      if (there?.sha256 === row.sha256) await this.#store.note(row.sha256, row.name, rowToJson(there));
+      if (isNamed) return;
+      await this.#removeBlob(sha256, lock);
+      // What was noted went with it.
+      if (!isNoted) this.#notes.unmark(noteMark);
     });
   }
 

@@ -1,6 +1,7 @@
 /**
  * What any catalogue must do (`src/depot/catalogue/port.ts`). Whoever writes one calls `testCatalogue`, and
- * `testAdding` of `catalogue-adds.ts` and `testLocks` of `catalogue-locks.ts`, in a test file.
+ * `testAdding` of `catalogue-adds.ts`, `testMarks` of `catalogue-marks.ts` and `testLocks` of `catalogue-locks.ts`, in
+ * a test file.
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';

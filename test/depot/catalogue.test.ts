@@ -4,6 +4,7 @@ import { type LevelCatalogue, openLevelCatalogue } from '../../src/depot/catalog
 import { testAdding } from './catalogue-adds.js';
 import { type CatalogueMaker, testCatalogue } from './catalogue-conformance.js';
 import { testLocks } from './catalogue-locks.js';
+import { testMarks } from './catalogue-marks.js';
 import { MemoryCatalogue } from './memory-catalogue.js';
 import { quickFolder } from './quick-folder.js';
 
@@ -24,5 +25,6 @@ const MAKERS: Readonly<Record<string, CatalogueMaker>> = {
 for (const [title, maker] of Object.entries(MAKERS)) {
   testCatalogue(title, maker);
   testAdding(title, maker);
+  testMarks(title, maker);
   testLocks(title, maker);
 }

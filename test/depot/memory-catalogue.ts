@@ -1,15 +1,18 @@
 /** A catalogue in memory: what tests of others use, and the proof that the suite asks for nothing of LevelDB's. */
+import { markKey } from '../../src/depot/catalogue/keys.js';
 import type {
   ArtifactRow,
   Catalogue,
   CatalogueCounts,
   ListPage,
   ListQuery,
+  MarkQuery,
+  NoteMark,
   PutOutcome,
   PutRules,
   RowFacts,
 } from '../../src/depot/catalogue/port.js';
-import { checkRow, decidePut, holdsFor, isWellFormed } from '../../src/depot/catalogue/row.js';
+import { checkRow, decidePut, holdsFor, isWellFormed, marksOf } from '../../src/depot/catalogue/row.js';
 import { OwnLocks } from '../../src/depot/locks.js';
 import { HaulError } from '../../src/errors.js';
 
@@ -19,6 +22,7 @@ function byBytes(a: string, b: string): number {
 
 export class MemoryCatalogue extends OwnLocks implements Catalogue {
   readonly #rows = new Map<string, ArtifactRow>();
+  readonly #marks = new Map<string, NoteMark>();
   #isClosed = false;
 
   async get(name: string): Promise<ArtifactRow | null> {
@@ -36,13 +40,16 @@ export class MemoryCatalogue extends OwnLocks implements Catalogue {
     if (stored !== null && other !== undefined && other.lengthBytes !== row.lengthBytes) {
       throw new HaulError('BAD_ARGUMENT', `the blob ${row.sha256} has ${other.lengthBytes} bytes`);
     }
-    if (stored !== null) this.#rows.set(row.name, stored);
+    if (stored === null) return outcome;
+    this.#mark(marksOf(this.#rows.get(row.name) ?? null, stored, rules.mark, rules.isNoted));
+    this.#rows.set(row.name, stored);
     return outcome;
   }
 
-  async remove(name: string, onlyIf?: RowFacts): Promise<ArtifactRow | null> {
+  async remove(name: string, onlyIf?: RowFacts, mark?: string): Promise<ArtifactRow | null> {
     const row = this.#open.get(name);
     if (row === undefined || !holdsFor(row, onlyIf)) return null;
+    this.#mark(marksOf(row, null, mark));
     this.#rows.delete(name);
     return row;
   }
@@ -77,11 +84,30 @@ export class MemoryCatalogue extends OwnLocks implements Catalogue {
     }
   }
 
-  async pin(name: string, isPinned: boolean): Promise<ArtifactRow | null> {
+  async pin(name: string, isPinned: boolean, mark?: string): Promise<ArtifactRow | null> {
     const row = this.#open.get(name);
     if (row === undefined) return null;
-    this.#rows.set(name, { ...row, isPinned });
-    return this.#rows.get(name)!;
+    const next = { ...row, isPinned };
+    if (row.isPinned !== isPinned) this.#mark(marksOf(row, next, mark, false));
+    this.#rows.set(name, next);
+    return next;
+  }
+
+  async marks({ sha256, after, limit }: MarkQuery): Promise<readonly NoteMark[]> {
+    const found = [...this.#marks].filter(([, mark]) => sha256 === undefined || mark.sha256 === sha256);
+    const behind = after === null ? found : found.filter(([key]) => byBytes(key, markKey(after)) > 0);
+    return behind
+      .sort(([a], [b]) => byBytes(a, b))
+      .slice(0, limit)
+      .map(([, mark]) => mark);
+  }
+
+  async unmark(marks: readonly NoteMark[]): Promise<void> {
+    for (const mark of marks) this.#marks.delete(markKey(mark));
+  }
+
+  #mark(marks: readonly NoteMark[]): void {
+    for (const mark of marks) this.#marks.set(markKey(mark), mark);
   }
 
   async expiring(nowMs: number, limit: number, after: ArtifactRow | null = null): Promise<readonly ArtifactRow[]> {

@@ -5,6 +5,7 @@ import { skipWithout } from '../support/requirements.js';
 import { testAdding } from './catalogue-adds.js';
 import { type CatalogueMaker, testCatalogue } from './catalogue-conformance.js';
 import { testLocks } from './catalogue-locks.js';
+import { testMarks } from './catalogue-marks.js';
 import { MISSING, postgresKit } from './postgres-kit.js';
 
 // Whether rows outlive the server is for others to find out.
@@ -18,6 +19,7 @@ const maker: CatalogueMaker = {
 if (MISSING === null) {
   testCatalogue('PostgreSQL', maker);
   testAdding('PostgreSQL', maker);
+  testMarks('PostgreSQL', maker);
   testLocks('PostgreSQL', maker);
 } else {
   test('PostgreSQL', (t) => void skipWithout(t, MISSING));

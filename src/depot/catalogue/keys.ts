@@ -7,12 +7,13 @@
  *   i <info-hash> <name>         torrents
  *   e <expiresMs, 16 digits> <name>    what goes by age: not pinned, with a time
  *   u <usedMs, 16 digits> <name>       what goes by idleness: not pinned
+ *   p <sha256> <mark, 16 digits> <name>   notes that may not agree with the row; no value
  *   v                            version of all this
  *   t                            counts of all rows
  *
  * LevelDB orders keys by their bytes; so are names then, in UTF-8.
  */
-import type { ArtifactRow } from './port.js';
+import type { ArtifactRow, NoteMark } from './port.js';
 import { ROW_NAME_BYTES_MAX } from './row.js';
 
 export const VERSION_KEY = 'v';
@@ -22,6 +23,9 @@ export const CATALOGUE_VERSION = 1;
 
 const TIME_DIGITS = 16;
 const HASH_DIGITS = 40;
+const SHA256_DIGITS = 64;
+const MARK_DIGITS = 16;
+const MARK_KEY = /^p[0-9a-f]{80}./s;
 /** More than any name has: behind all keys that begin with what stands before it. */
 const BEHIND_ALL = '\u{10ffff}'.repeat(Math.ceil(ROW_NAME_BYTES_MAX / 4) + 1);
 
@@ -31,6 +35,17 @@ export function rowKey(name: string): string {
 
 export function blobKey(sha256: string): string {
   return `b${sha256}`;
+}
+
+export function markKey({ mark, sha256, name }: NoteMark): string {
+  return `p${sha256}${mark}${name}`;
+}
+
+/** Null: the key is none of a mark. */
+export function markInKey(key: string): NoteMark | null {
+  if (!MARK_KEY.test(key)) return null;
+  const [sha256End, markEnd] = [1 + SHA256_DIGITS, 1 + SHA256_DIGITS + MARK_DIGITS];
+  return { mark: key.slice(sha256End, markEnd), sha256: key.slice(1, sha256End), name: key.slice(markEnd) };
 }
 
 function time(ms: number): string {

@@ -15,6 +15,8 @@ import {
   type KeyRange,
   keysBefore,
   keysFrom,
+  markInKey,
+  markKey,
   nameInKey,
   rowKey,
   rowsBehind,
@@ -28,12 +30,14 @@ import type {
   CatalogueCounts,
   ListPage,
   ListQuery,
+  MarkQuery,
+  NoteMark,
   PutOutcome,
   PutRules,
   RowFacts,
 } from './port.js';
 import { RecentRows } from './recent-rows.js';
-import { checkRow, decidePut, decodeRow, holdsFor, isWellFormed } from './row.js';
+import { checkRow, decidePut, decodeRow, holdsFor, isWellFormed, marksOf } from './row.js';
 import { Writer } from './writer.js';
 
 const ROWS_MAX = 1000;
@@ -95,24 +99,39 @@ export class LevelCatalogue extends OwnLocks implements Catalogue {
     checkRow(row);
     return this.#writer.change(row.name, row.sha256, true, (old) => {
       const { outcome, stored } = decidePut(old, row, rules);
-      return { next: stored ?? undefined, outcome };
+      if (stored === null) return { next: undefined, outcome };
+      return { next: stored, outcome, marks: marksOf(old, stored, rules.mark, rules.isNoted) };
     });
   }
 
-  async remove(name: string, onlyIf?: RowFacts): Promise<ArtifactRow | null> {
+  async remove(name: string, onlyIf?: RowFacts, mark?: string): Promise<ArtifactRow | null> {
     if (!isWellFormed(name)) return null;
     return this.#writer.change(name, null, true, (row) =>
-      row === null || !holdsFor(row, onlyIf) ? { next: undefined, outcome: null } : { next: null, outcome: row },
+      row === null || !holdsFor(row, onlyIf)
+        ? { next: undefined, outcome: null }
+        : { next: null, outcome: row, marks: marksOf(row, null, mark) },
     );
   }
 
-  async pin(name: string, isPinned: boolean): Promise<ArtifactRow | null> {
+  async pin(name: string, isPinned: boolean, mark?: string): Promise<ArtifactRow | null> {
     if (!isWellFormed(name)) return null;
     return this.#writer.change(name, null, true, (row) => {
       if (row === null || row.isPinned === isPinned) return { next: undefined, outcome: row };
       const next = { ...row, isPinned };
-      return { next, outcome: next };
+      return { next, outcome: next, marks: marksOf(row, next, mark, false) };
     });
+  }
+
+  async marks({ sha256 = '', after, limit }: MarkQuery): Promise<readonly NoteMark[]> {
+    const range = behind(keysFrom(`p${sha256}`), after && markKey(after));
+    const found = await this.#range(range, Math.min(ROWS_MAX, Math.max(1, limit)));
+    return found.flatMap(([key]) => markInKey(key) ?? []);
+  }
+
+  async unmark(marks: readonly NoteMark[]): Promise<void> {
+    const [first] = marks;
+    if (first === undefined) return;
+    await this.#writer.change(first.name, null, false, () => ({ next: undefined, outcome: null, unmarks: marks }));
   }
 
   async touch(used: ReadonlyMap<string, number>): Promise<void> {

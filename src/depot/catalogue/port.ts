@@ -39,6 +39,27 @@ export type PutOutcome =
   /** Another blob is, or (with `onlyIfNew`) anything; nothing was changed. */
   | { readonly kind: 'conflict'; readonly row: ArtifactRow };
 
+/**
+ * What is noted beside a blob about a name may not agree with the name's row. It is written with the change of the row
+ * that makes it so, and goes when the note was written: a process that ends in between leaves it to the next one.
+ */
+export interface NoteMark {
+  /** 16 hexadecimal digits; of one change. */
+  readonly mark: string;
+  readonly sha256: string;
+  /** Full name. */
+  readonly name: string;
+}
+
+export interface MarkQuery {
+  /** Of this blob alone. */
+  readonly sha256?: string;
+  /** The last one of those before; null: from the begin. */
+  readonly after: NoteMark | null;
+  /** At most so many; 1 to 1000. */
+  readonly limit: number;
+}
+
 export interface PutRules {
   /** Another blob under the name is replaced. */
   readonly overwrite: boolean;
@@ -46,6 +67,9 @@ export interface PutRules {
   readonly onlyIfNew: boolean;
   /** Who puts the same blob again may only add: it goes no sooner than it would have, and keeps its content type. */
   readonly onlyAdds?: boolean;
+  /** The note beside a blob that is replaced, and with `isNoted` false that of the new one, is marked so. */
+  readonly mark?: string;
+  readonly isNoted?: boolean;
 }
 
 /** What a row must still be; a field that is not given does not matter. */
@@ -110,8 +134,9 @@ export interface Catalogue {
   /**
    * Durable when it resolves. Null: it was not there.
    * @param onlyIf remove it only while this holds; else null
+   * @param mark of the note beside its blob
    */
-  remove(name: string, onlyIf?: RowFacts): Promise<ArtifactRow | null>;
+  remove(name: string, onlyIf?: RowFacts, mark?: string): Promise<ArtifactRow | null>;
   list(query: ListQuery): Promise<ListPage>;
   /** Whether any name points to this blob. */
   isNamed(sha256: string): Promise<boolean>;
@@ -121,8 +146,12 @@ export interface Catalogue {
   infoHashes(): AsyncIterable<string>;
   /** Rows that were fetched at these times; need not be durable. Unknown names and earlier times change nothing. */
   touch(used: ReadonlyMap<string, number>): Promise<void>;
-  /** Null: it was not there. Durable when it resolves. */
-  pin(name: string, isPinned: boolean): Promise<ArtifactRow | null>;
+  /** Null: it was not there. Durable when it resolves. @param mark of the note beside its blob, where it changes */
+  pin(name: string, isPinned: boolean, mark?: string): Promise<ArtifactRow | null>;
+  /** Notes that may not agree with the rows, in the order of blob, mark and name. */
+  marks(query: MarkQuery): Promise<readonly NoteMark[]>;
+  /** These notes agree now; need not be durable. */
+  unmark(marks: readonly NoteMark[]): Promise<void>;
   /**
    * Rows whose `expiresMs` is before `nowMs` (Infinity: all that go by age) and that are not pinned, the oldest first.
    * Here and below rows that are damaged are left out: house-keeping goes on without them. At most 1000.

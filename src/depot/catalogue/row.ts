@@ -4,7 +4,7 @@
  */
 import { HaulError } from '../../errors.js';
 import { showName } from '../../metainfo/paths.js';
-import type { ArtifactRow, PutOutcome, PutRules, RowFacts } from './port.js';
+import type { ArtifactRow, NoteMark, PutOutcome, PutRules, RowFacts } from './port.js';
 
 /** Bytes of a full name in UTF-8: what `depot/names.ts` lets through, and its space. */
 export const ROW_NAME_BYTES_MAX = 1100;
@@ -163,6 +163,20 @@ export function rowOver(old: ArtifactRow, row: ArtifactRow, { onlyAdds = false }
   const expiresMs = isSooner ? old.expiresMs : row.expiresMs;
   const replicas = old.replicas === null ? row.replicas : Math.max(old.replicas, row.replicas ?? 0);
   return { ...row, isPinned, expiresMs, replicas, contentType: old.contentType ?? row.contentType };
+}
+
+/** What a change of a row leaves to be noted. @param mark undefined: nobody notes anything */
+export function marksOf(
+  old: ArtifactRow | null,
+  next: ArtifactRow | null,
+  mark: string | undefined,
+  isNoted = true,
+): readonly NoteMark[] {
+  if (mark === undefined) return [];
+  const marks: NoteMark[] = [];
+  if (old !== null && old.sha256 !== next?.sha256) marks.push({ mark, sha256: old.sha256, name: old.name });
+  if (next !== null && !isNoted) marks.push({ mark, sha256: next.sha256, name: next.name });
+  return marks;
 }
 
 /** What `put` does, as the port says it, and the row that is stored then: null for a conflict. */

@@ -6,8 +6,8 @@
  */
 import { HaulError } from '../../errors.js';
 import { type BlobCount, decodeBlob, decodeCounts, encodeBlob, encodeCounts } from './counts.js';
-import { blobKey, COUNTS_KEY, indexKeys, rowKey } from './keys.js';
-import type { ArtifactRow, CatalogueCounts } from './port.js';
+import { blobKey, COUNTS_KEY, indexKeys, markKey, rowKey } from './keys.js';
+import type { ArtifactRow, CatalogueCounts, NoteMark } from './port.js';
 import { decodeRow, encodeRow } from './row.js';
 
 /** Changes in one batch: its rows are read first, all at once. */
@@ -41,6 +41,9 @@ export interface Backing {
 export interface Verdict<T> {
   readonly next: ArtifactRow | null | undefined;
   readonly outcome: T;
+  /** Notes that may not agree then. */
+  readonly marks?: readonly NoteMark[];
+  readonly unmarks?: readonly NoteMark[];
 }
 
 interface Change {
@@ -165,8 +168,10 @@ class Group {
   apply(change: Change): unknown {
     const old = this.#rows.get(change.name)!;
     if (HaulError.is(old)) throw old;
-    const { next, outcome } = change.decide(old);
+    const { next, outcome, marks = [], unmarks = [] } = change.decide(old);
     if (next !== undefined) this.#replace(change.name, old, next);
+    for (const mark of marks) this.#change(markKey(mark), undefined, '');
+    for (const mark of unmarks) this.#change(markKey(mark), '', undefined);
     return outcome;
   }
 

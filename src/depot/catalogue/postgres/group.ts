@@ -7,11 +7,12 @@
  * and the group is decided anew.
  */
 import { HaulError } from '../../../errors.js';
-import type { ArtifactRow } from '../port.js';
+import type { ArtifactRow, NoteMark } from '../port.js';
 import type { Verdict } from '../writer.js';
 import type { Row, Run } from './connections.js';
 import type { PgResult } from './driver.js';
 import { sql } from './migrations.js';
+import { columnsOfMarks } from './note-marks.js';
 import { Again } from './pg-errors.js';
 import { bytesOf, COLUMN_TYPES, COLUMNS, columnsOf, numberOf, rowOfText } from './row-text.js';
 
@@ -72,6 +73,7 @@ class Group {
   readonly #blobs = new Map<string, Blob | HaulError>();
   /** How many names more or less. */
   readonly #deltas = new Map<string, { delta: number; readonly lengthBytes: number }>();
+  readonly #marks: NoteMark[] = [];
   #leases: ReadonlySet<string> = new Set();
   #names = 0;
 
@@ -131,10 +133,11 @@ class Group {
   apply(change: GroupChange): unknown {
     const old = this.#rows.get(change.name)!;
     if (HaulError.is(old)) throw old;
-    const { next, outcome } = change.decide(old);
+    const { next, outcome, marks = [] } = change.decide(old);
     if (next === undefined) return outcome;
     if (change.lease !== null && !this.#leases.has(change.lease)) throw lostLease(change.sha256!);
     this.#replace(change.name, old, next);
+    this.#marks.push(...marks);
     return outcome;
   }
 
@@ -169,9 +172,11 @@ class Group {
   /** @returns whether there was anything to write */
   async write({ id, turn }: WriterId): Promise<boolean> {
     const changed = [...this.#rows].filter(([name, row]) => row !== this.#before.get(name));
-    if (changed.length === 0) return false;
+    // What was put and removed in one group leaves its mark.
+    if (changed.length === 0 && this.#marks.length === 0) return false;
     await this.#writeNames(changed as [string, ArtifactRow | null][]);
     const { blobs, blobBytes } = await this.#writeBlobs();
+    await this.#writeMarks();
     const taken = await this.#query(
       `update haul.writers set turn = $2, seen = now(), names = names + $3, blobs = blobs + $4,
          blob_bytes = blob_bytes + $5 where id = $1 and turn = $2 - 1`,
@@ -211,6 +216,15 @@ class Group {
       columnsOf(fresh),
     );
     if (made.rowCount !== fresh.length) throw new Again();
+  }
+
+  async #writeMarks(): Promise<void> {
+    if (this.#marks.length === 0) return;
+    await this.#query(
+      `insert into haul.note_marks (sha256, mark, name)
+       select * from unnest($1::bytea[], $2::bytea[], $3::bytea[]) on conflict do nothing`,
+      columnsOfMarks(this.#marks),
+    );
   }
 
   /** @returns how many blobs more are named, and their bytes */

@@ -50,6 +50,12 @@ export const STEPS: readonly string[] = [
      note text
    );`,
   'alter table haul.depot add column secret bytea, add column id bytea;',
+  `create table haul.note_marks (
+     sha256 bytea not null,
+     mark bytea not null,
+     name bytea not null,
+     primary key (sha256, mark, name)
+   );`,
 ];
 
 /** Not `to_regclass`: what that knows may be older than the lock that was waited for. */

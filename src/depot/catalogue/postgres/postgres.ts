@@ -14,16 +14,19 @@ import type {
   HouseTask,
   ListPage,
   ListQuery,
+  MarkQuery,
+  NoteMark,
   PutOutcome,
   PutRules,
   RowFacts,
 } from '../port.js';
-import { checkRow, decidePut, holdsFor, isWellFormed } from '../row.js';
+import { checkRow, decidePut, holdsFor, isWellFormed, marksOf } from '../row.js';
 import { auditPostgres } from './audit.js';
 import { Lookup } from './company.js';
 import type { Connections, Row } from './connections.js';
 import { Leases, type LeaseTimes } from './leases.js';
 import { SUMS, sql } from './migrations.js';
+import { PgNoteMarks } from './note-marks.js';
 import { PgWriter } from './pg-writer.js';
 import { bytesOf, COLUMNS, numberOf, rowOfText } from './row-text.js';
 
@@ -44,6 +47,7 @@ export class PostgresCatalogue implements Catalogue {
   readonly connections: Connections;
   readonly #writer: PgWriter;
   readonly #leases: Leases;
+  readonly #marks: PgNoteMarks;
   readonly #locks = new Locks();
   readonly #turns = new Set<HouseTask>();
   readonly #onDamaged: (error: HaulError) => void;
@@ -56,6 +60,7 @@ export class PostgresCatalogue implements Catalogue {
     this.connections = connections;
     this.#onDamaged = options.onDamaged ?? (() => {});
     this.#writer = new PgWriter(connections);
+    this.#marks = new PgNoteMarks(connections);
     this.#leases = new Leases(connections, this.#writer.holder, options.leaseTimes);
     this.#rows = new Lookup(LOOKUP_MAX, async (names) => {
       const text = `select ${COLUMNS} from haul.artifacts where name = any($1::bytea[])`;
@@ -92,24 +97,37 @@ export class PostgresCatalogue implements Catalogue {
     const lease = this.#leases.has(key) ? key : null;
     return this.#writer.change(row.name, { sha256: row.sha256, lease, isDurable: true }, (old) => {
       const { outcome, stored } = decidePut(old, row, rules);
-      return { next: stored ?? undefined, outcome };
+      if (stored === null) return { next: undefined, outcome };
+      return { next: stored, outcome, marks: marksOf(old, stored, rules.mark, rules.isNoted) };
     });
   }
 
-  async remove(name: string, onlyIf?: RowFacts): Promise<ArtifactRow | null> {
+  async remove(name: string, onlyIf?: RowFacts, mark?: string): Promise<ArtifactRow | null> {
     if (!isWellFormed(name)) return null;
     return this.#writer.change(name, DURABLE, (row) =>
-      row === null || !holdsFor(row, onlyIf) ? { next: undefined, outcome: null } : { next: null, outcome: row },
+      row === null || !holdsFor(row, onlyIf)
+        ? { next: undefined, outcome: null }
+        : { next: null, outcome: row, marks: marksOf(row, null, mark) },
     );
   }
 
-  async pin(name: string, isPinned: boolean): Promise<ArtifactRow | null> {
+  async pin(name: string, isPinned: boolean, mark?: string): Promise<ArtifactRow | null> {
     if (!isWellFormed(name)) return null;
     return this.#writer.change(name, DURABLE, (row) => {
       if (row === null || row.isPinned === isPinned) return { next: undefined, outcome: row };
       const next = { ...row, isPinned };
-      return { next, outcome: next };
+      return { next, outcome: next, marks: marksOf(row, next, mark, false) };
     });
+  }
+
+  async marks(query: MarkQuery): Promise<readonly NoteMark[]> {
+    this.#check();
+    return this.#marks.find({ ...query, limit: Math.min(ROWS_MAX, Math.max(1, query.limit)) });
+  }
+
+  async unmark(marks: readonly NoteMark[]): Promise<void> {
+    this.#check();
+    await Promise.all(marks.map((mark) => this.#marks.remove(mark)));
   }
 
   async touch(used: ReadonlyMap<string, number>): Promise<void> {
@@ -270,7 +288,7 @@ export class PostgresCatalogue implements Catalogue {
   async #close(): Promise<void> {
     await this.#writer.close();
     this.connections.hurry();
-    await this.#leases.close();
+    await Promise.all([this.#leases.close(), this.#marks.idle()]);
     await this.connections.close();
   }
 

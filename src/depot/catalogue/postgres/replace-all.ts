@@ -25,7 +25,7 @@ export async function replaceAll(
       await query('lock table haul.depot, haul.artifacts, haul.blobs, haul.writers in access exclusive mode');
       await query('drop table if exists haul.artifacts_old');
       await query('create table haul.artifacts_old as table haul.artifacts');
-      await query('truncate haul.artifacts, haul.blobs, haul.writers');
+      await query('truncate haul.artifacts, haul.blobs, haul.writers, haul.note_marks');
       await insertRows(query, rows);
       await query('update haul.depot set settings = $1', [JSON.stringify(settings)]);
     }),
