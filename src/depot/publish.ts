@@ -238,14 +238,18 @@ export class Depot implements Depository {
     let row = wished;
     const mark = this.#notes.mark();
     const outcome = await this.#locked(sha256, async (lock): Promise<PutOutcome> => {
-      const known = await this.#catalogue.get(name);
+      const { isShared } = this.#catalogue;
+      const [known, isNamed] = await Promise.all([
+        this.#catalogue.get(name),
+        isShared || this.#catalogue.isNamed(sha256),
+      ]);
       const isOther = known !== null && known.sha256 !== sha256;
       if (known !== null && (request.onlyIfNew || (isOther && !request.overwrite))) throw taken(known);
       // As the catalogue will have it: a pin stays with its name. Of two blobs of one name a rebuild takes the later.
       const createdMs = Math.max(wished.createdMs, (known?.createdMs ?? -1) + 1);
       if (known !== null) row = rowOver(known, { ...wished, createdMs }, request);
       // A note without its row must not outlive this process unmarked. Beside a blob that nobody names it does not.
-      const isNoted = !this.#catalogue.isShared && !(await this.#catalogue.isNamed(sha256));
+      const isNoted = !isShared && !isNamed;
       const { overwrite, onlyIfNew, onlyAdds = false } = request;
       try {
         await this.#store.commit(upload, isNoted ? { name, row: rowToJson(row) } : null);
