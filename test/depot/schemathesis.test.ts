@@ -1,32 +1,91 @@
-/** schemathesis asks a real depot what its OpenAPI document allows, and what it forbids: no answer may differ. */
+/**
+ * schemathesis asks a real depot what its OpenAPI document allows, and what it forbids: no answer may differ. The same
+ * requests each time; SCHEMATHESIS_EXAMPLES=500 SCHEMATHESIS_SEED=7 asks others, so many of each operation.
+ */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { startChild } from '../../lab/child.js';
 import { PACKAGE_ROOT } from '../../lab/root.js';
-import { openScope } from '../../lab/scope.js';
+import { openScope, type Scope } from '../../lab/scope.js';
 import { withDeadline } from '../../lab/wait.js';
-import { startDepot } from '../../src/index.js';
+import { type DepotOptions, startDepot } from '../../src/index.js';
 import { requirePrograms } from '../support/requirements.js';
+import { torrentOf } from './p2p/scene.js';
 import { quickFolder } from './quick-folder.js';
 
 /** Where .ci/run puts it; else on the PATH. */
 const PROGRAM = process.env.SCHEMATHESIS ?? 'schemathesis';
-const LIMITS = ['--max-examples', '8', '--max-time', '20', '--request-timeout', '10'];
-/** The same requests each time. */
-const SAME = ['--generation-deterministic', '--phases', 'coverage,fuzzing'];
+const { SCHEMATHESIS_EXAMPLES: EXAMPLES, SCHEMATHESIS_SEED: SEED } = process.env;
+const SAME = SEED === undefined ? ['--generation-deterministic'] : ['--seed', SEED];
+const FIXED = ['--no-color', '--warnings', 'off', '--checks', 'all', '--request-timeout', '10', ...SAME];
+const DEADLINE_MS = EXAMPLES === undefined ? 180_000 : 3_600_000;
+const OWN = path.join(PACKAGE_ROOT, 'test/depot');
 
-test('the depot answers as its OpenAPI document says', async (context) => {
-  if (await requirePrograms(context, [PROGRAM])) return;
-  const scope = openScope(context);
+const CHIEF = 'haul_chief_0123456789abcdef';
+const READER = 'haul_reader_0123456789abcde';
+const TOKENS: Partial<DepotOptions> = { tokenLines: `${CHIEF} admin\n${READER} read`, anonymous: 'none' };
+const STRANGER = 'haul_nobody_0123456789abcde';
+
+interface Place {
+  readonly scope: Scope;
+  readonly url: string;
+  readonly folder: string;
+}
+
+/** A depot with something in it; schemathesis is told of it. */
+async function openStocked(scope: Scope, options: Partial<DepotOptions>): Promise<Place> {
   const folder = await quickFolder(scope);
-  const depot = await startDepot({ data: path.join(folder, 'depot'), httpPort: 0, engine: { port: false } });
-  scope.defer(() => depot.close());
-  const config = path.join(PACKAGE_ROOT, 'test/depot/schemathesis.toml');
-  assert.ok(existsSync(config));
-  const words = ['--config-file', config, 'run', `${depot.url}/openapi.json`, '--no-color', ...LIMITS, ...SAME];
+  const data = path.join(folder, 'depot');
+  const depot = await startDepot({ data, httpPort: 0, engine: { port: 0 }, torrentFromBytes: 1, ...options });
+  scope.defer(() => depot.close(0));
+  const put = async (name: string, body: Buffer): Promise<Record<string, string>> => {
+    const headers = { authorization: `Bearer ${CHIEF}`, 'content-type': 'text/plain' };
+    const answer = await fetch(`${depot.url}/artifacts/${name}`, { method: 'PUT', body, headers });
+    assert.ok(answer.status === 201 || answer.status === 202, `${name}: ${answer.status}`);
+    return (await answer.json()) as Record<string, string>;
+  };
+  // No test names the last one: its torrent stays.
+  for (const name of ['goes', 'stays', 'folder/a', 'folder/b']) await put(name, Buffer.alloc(50_000, name));
+  const { infoHash } = await put('last', Buffer.alloc(50_000, 'last'));
+  const arrival = await put('coming?p2p', torrentOf('coming', Buffer.alloc(300_000, 'coming')));
+  const known: Readonly<Record<string, string>> = {
+    HOOKS: path.join(OWN, 'schemathesis_hooks.py'),
+    TORRENT: infoHash!,
+    ARRIVAL: arrival.url!.split('/').at(-1)!,
+  };
+  const config = await readFile(path.join(OWN, 'schemathesis.toml'), 'utf8');
+  const filled = config.replaceAll(/\{([A-Z]+)\}/g, (_, word: string) => known[word]!);
+  await writeFile(path.join(folder, 'schemathesis.toml'), filled);
+  await writeFile(path.join(folder, 'openapi.json'), await (await fetch(`${depot.url}/openapi.json`)).text());
+  return { scope, url: depot.url, folder };
+}
+
+/** @throws what it found */
+async function ask({ scope, url, folder }: Place, token: string | null, examples: number): Promise<void> {
+  const who = token === null ? [] : ['--header', `Authorization: Bearer ${token}`];
+  const many = ['--max-examples', EXAMPLES ?? String(examples)];
+  // Else a wrong token would not get it.
+  const words = ['--config-file', 'schemathesis.toml', 'run', 'openapi.json', '--url', url, ...FIXED, ...many, ...who];
   const program = startChild(scope, PROGRAM, words, { cwd: folder, env: { PYTHONHASHSEED: '0' } });
-  const { code } = await withDeadline(program.exited, PROGRAM, 180_000);
+  const { code } = await withDeadline(program.exited, PROGRAM, DEADLINE_MS);
   assert.equal(code, 0, program.tail());
+  // Else nothing was shown.
+  assert.match(program.tail(), /\b\d{4,} generated/);
+}
+
+const isMissing = (context: TestContext): Promise<boolean> => requirePrograms(context, [PROGRAM]);
+
+test('a depot answers as its OpenAPI document says', async (context) => {
+  if (await isMissing(context)) return;
+  await ask(await openStocked(openScope(context), {}), null, 25);
+});
+
+test('a depot with tokens does so too, for who has all scopes, one, a wrong token or none', async (context) => {
+  if (await isMissing(context)) return;
+  const place = await openStocked(openScope(context), TOKENS);
+  // Who changes nothing comes first.
+  for (const token of [STRANGER, null, READER]) await ask(place, token, 10);
+  await ask(place, CHIEF, 40);
 });

@@ -76,6 +76,31 @@ test('a scope does what it says and no more, by every method', async (context) =
   assert.deepEqual([...depository.rows.keys()], [`cas/${key}`, `ac/${key}`]);
 });
 
+test('/openapi.json says what needs a token, and that is true of every operation', async (context) => {
+  type Operations = Record<string, { readonly security?: unknown[]; readonly 'x-scope'?: string }>;
+  for (const [anonymous, expected] of [
+    ['none', ['read', 'write', 'delete']],
+    ['read', ['write', 'delete']],
+    ['all', []],
+  ] as const) {
+    const { url } = await openWith(context, [], { anonymous });
+    const { paths } = (await (await fetch(`${url}/openapi.json`)).json()) as { paths: Record<string, Operations> };
+    const needing = new Set<string>();
+    for (const [template, operations] of Object.entries(paths)) {
+      const path = template.replaceAll('{key}', '0'.repeat(64)).replaceAll(/\{\w+\}/g, 'a');
+      for (const [method, { security, 'x-scope': scope }] of Object.entries(operations)) {
+        const isNeeded = security !== undefined && security.length > 0;
+        if (isNeeded) needing.add(scope!);
+        if (template === '/events' || template.startsWith('/arrivals/')) continue;
+        const answer = await fetch(url + path, { method: method.toUpperCase() });
+        await answer.arrayBuffer();
+        assert.equal(answer.status === 401, isNeeded, `${anonymous} ${method} ${path}: ${answer.status}`);
+      }
+    }
+    assert.deepEqual([...needing].sort(), [...expected].sort());
+  }
+});
+
 test('a token of another path reaches nothing, and the beginning of a name is none', async (context) => {
   const tokens = [tokenOf('ci-0123456789abc', ['read', 'write', 'delete'], { prefix: 'artifacts/ci/' })];
   const { ask, status } = await openWith(context, tokens, { anonymous: 'none' });

@@ -14,7 +14,7 @@ import { json, notFound } from './plain-answers.js';
 import { Problem } from './problems.js';
 import { putByPeers } from './put-by-peers.js';
 import { checkBefore, checkBody, header, taken } from './put-checks.js';
-import type { Answer, AnswerDoc, Exchange, Operation, Route } from './route.js';
+import type { Answer, AnswerDoc, Exchange, Links, Operation, Route } from './route.js';
 import { GET_QUERY, HEX64, NAME_PART, NO_QUERY, PUT_QUERY } from './schemas.js';
 import { checkGrant } from './tokens.js';
 
@@ -200,6 +200,17 @@ export const COMMON_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   431: { description: 'the URL and the headers are too long' },
   503: PROBLEM('not now: come again later'),
 };
+const AS_KEY = { key: '$request.path.key' } as const;
+const AS_PUT = { path: '$request.path.path' } as const;
+const OF_TORRENT = { infoHash: '$response.body#/infoHash' } as const;
+const ARTIFACT_LINKS: Links = {
+  getArtifact: AS_PUT,
+  removeArtifact: AS_PUT,
+  pinArtifact: AS_PUT,
+  unpinArtifact: AS_PUT,
+  getBlob: { ...OF_TORRENT, fileName: 'any' },
+  pieces: OF_TORRENT,
+};
 const PUT_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   202: { description: 'with `p2p`: the bytes are fetched from peers', type: 'application/json', schema: 'Arrival' },
   201: { description: 'new', type: 'application/json', schema: 'Artifact' },
@@ -217,6 +228,11 @@ const PUT_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   422: PROBLEM('the bytes are not those of the digest; nothing was kept'),
   507: PROBLEM('there is no space for it'),
 };
+
+function putAnswers(links: Links): Operation['answers'] {
+  return { ...PUT_ANSWERS, 200: { ...PUT_ANSWERS[200]!, links }, 201: { ...PUT_ANSWERS[201]!, links } };
+}
+
 const GET_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   200: { description: 'the bytes', type: BYTES },
   206: { description: 'one range of them', type: BYTES },
@@ -226,11 +242,17 @@ const GET_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   412: PROBLEM('a condition of the request does not hold'),
   416: PROBLEM('no byte of the range is there'),
 };
-const ARTIFACT_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
+/** Bytes of artifacts: of the type that they were put with. */
+export const TYPED_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   ...GET_ANSWERS,
+  200: { description: 'the bytes', type: '*/*' },
+  206: { description: 'one range of them', type: '*/*' },
+};
+const ARTIFACT_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
+  ...TYPED_ANSWERS,
   200: {
     description: 'the bytes, of the type that they were put with; or what the query asks for',
-    type: BYTES,
+    type: '*/*',
     others: { 'application/json': 'Artifact', 'application/x-bittorrent': null, 'text/plain': null },
   },
 };
@@ -263,7 +285,7 @@ export function artifactRoutes(inside: Inside): Route[] {
     query: PUT_QUERY,
     headers: { ...DIGEST_HEADERS, 'If-None-Match': '"*": only if nothing has the name' },
     takesBody: true,
-    answers: PUT_ANSWERS,
+    answers: putAnswers(ARTIFACT_LINKS),
     handle: (exchange) => {
       const overwrite = exchange.query.overwrite === true;
       if (exchange.query.p2p === '') return putByPeers(exchange, inside, exchange.params.path!);
@@ -318,7 +340,7 @@ function keyRoute(space: 'cas' | 'ac', inside: Inside): Route {
     query: NO_QUERY,
     headers: DIGEST_HEADERS,
     takesBody: true,
-    answers: PUT_ANSWERS,
+    answers: putAnswers({ [`get${title}`]: AS_KEY, [`remove${title}`]: AS_KEY }),
     handle: (exchange) => {
       const { key } = exchange.params;
       if (isCas) return put(exchange, inside, key!, { space, overwrite: false, sha256: key! });

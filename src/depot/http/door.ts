@@ -44,7 +44,7 @@ export interface DoorOptions {
   readonly gate?: RateGate;
 }
 
-export function routesOf(inside: Inside): Route[] {
+export function routesOf(inside: Inside, anonymous: Anonymous): Route[] {
   return withOpenApi(
     [
       ...serviceRoutes(inside, { [INFO_HEADER]: '1' }),
@@ -57,6 +57,7 @@ export function routesOf(inside: Inside): Route[] {
       ...folderRoutes(inside),
     ],
     inside,
+    anonymous,
   );
 }
 
@@ -67,7 +68,7 @@ export function openDoor(inside: Inside, options: DoorOptions): Promise<HttpServ
   const baseOf = (authority: string, _request: IncomingMessage): string => publicUrl ?? `${scheme}://${authority}`;
   const handler = new Handler({
     ...options,
-    routes: [...routesOf(inside), ...(options.otherRoutes ?? [])],
+    routes: [...routesOf(inside, options.anonymous), ...(options.otherRoutes ?? [])],
     rules: rulesOf(options),
     isBehindProxy: publicUrl !== null,
     baseOf,

@@ -5,7 +5,7 @@ import { groupOf } from '../../net/remote-group.js';
 import type { FolderRecord } from '../folders/record.js';
 import { shortName } from '../names.js';
 import { announceUrl } from './artifact-json.js';
-import { bytesOf, COMMON_ANSWERS, json, notFound } from './artifact-routes.js';
+import { bytesOf, json, notFound, TYPED_ANSWERS } from './artifact-routes.js';
 import { rangeOf } from './conditions.js';
 import type { Inside } from './inside.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
@@ -119,13 +119,8 @@ export function folderRoutes(inside: Inside): Route[] {
           query: NO_QUERY,
           headers: { Range: 'one range of bytes' },
           answers: {
-            200: { description: 'the bytes', type: 'application/octet-stream' },
-            206: { description: 'one range of them', type: 'application/octet-stream' },
-            304: { description: 'still the bytes of If-None-Match' },
-            ...COMMON_ANSWERS,
+            ...TYPED_ANSWERS,
             404: { description: 'no such torrent, or no such file in it', ...problem },
-            412: { description: 'a condition does not hold', ...problem },
-            416: { description: 'no byte of the range', ...problem },
           },
           handle: (exchange) => fileOf(exchange, inside),
         },

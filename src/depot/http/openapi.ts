@@ -4,6 +4,7 @@ import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { STATUS_TITLES } from './problems.js';
 import type { AnswerDoc, Operation, Route } from './route.js';
 import { SCHEMAS } from './schemas.js';
+import { type Anonymous, needsToken } from './tokens.js';
 
 type Json = Record<string, unknown>;
 
@@ -40,21 +41,33 @@ function parametersOf(route: Route, { query, headers = {} }: Operation): Json[] 
   return [...path, ...(query === null ? [] : queryParameters(query)), ...fields];
 }
 
-function answerOf({ description, type, schema, others = {} }: AnswerDoc): Json {
+function answerOf({ description, type, schema, others = {}, links }: AnswerDoc): Json {
   if (type === undefined) return { description };
   const shapes = Object.entries({ [type]: schema ?? null, ...others }).map(([media, name]) => {
     return [media, name === null ? {} : { schema: { $ref: `#/components/schemas/${name}` } }];
   });
-  return { description, content: Object.fromEntries(shapes) };
+  const next = Object.entries(links ?? {}).map(([operationId, parameters]) => {
+    return [operationId, { operationId, parameters }];
+  });
+  const content = Object.fromEntries(shapes);
+  return { description, content, ...(links === undefined ? {} : { links: Object.fromEntries(next) }) };
 }
 
-function operationOf(route: Route, operation: Operation): Json {
-  const { id, summary, scope, takesBody, answers } = operation;
+const TOKENS = [{ bearer: [] }, { basic: [] }];
+
+/** Nothing: as the whole document has it. */
+function securityOf({ scope }: Operation, anonymous: Anonymous): Json {
+  if (scope === null) return { security: [] };
+  return { ...(needsToken(anonymous, scope) ? { security: TOKENS } : {}), 'x-scope': scope };
+}
+
+function operationOf(route: Route, operation: Operation, anonymous: Anonymous): Json {
+  const { id, summary, takesBody, answers } = operation;
   const body = { required: false, content: { 'application/octet-stream': { schema: {} } } };
   return {
     operationId: id,
     summary,
-    ...(scope === null ? { security: [] } : { 'x-scope': scope }),
+    ...securityOf(operation, anonymous),
     parameters: parametersOf(route, operation),
     ...(takesBody === true ? { requestBody: body } : {}),
     responses: Object.fromEntries(Object.entries(answers).map(([status, doc]) => [status, answerOf(doc)])),
@@ -62,26 +75,27 @@ function operationOf(route: Route, operation: Operation): Json {
 }
 
 /** HEAD is GET without bytes: its problems have none, either. */
-function headOf(route: Route, operation: Operation): Json {
+function headOf(route: Route, operation: Operation, anonymous: Anonymous): Json {
   const bare = Object.entries(operation.answers).map(([status, { description }]) => [status, { description }]);
   return {
-    ...operationOf(route, { ...operation, id: `${operation.id}Head` }),
+    ...operationOf(route, { ...operation, id: `${operation.id}Head` }, anonymous),
     summary: `${operation.summary}: the head alone`,
     responses: Object.fromEntries(bare),
   };
 }
 
-function itemOf(route: Route): Json {
+function itemOf(route: Route, anonymous: Anonymous): Json {
   const { GET, PUT, DELETE } = route.operations;
   return {
-    ...(GET === undefined ? {} : { get: operationOf(route, GET) }),
-    ...(GET === undefined ? {} : { head: headOf(route, GET) }),
-    ...(PUT === undefined ? {} : { put: operationOf(route, PUT) }),
-    ...(DELETE === undefined ? {} : { delete: operationOf(route, DELETE) }),
+    ...(GET === undefined ? {} : { get: operationOf(route, GET, anonymous) }),
+    ...(GET === undefined ? {} : { head: headOf(route, GET, anonymous) }),
+    ...(PUT === undefined ? {} : { put: operationOf(route, PUT, anonymous) }),
+    ...(DELETE === undefined ? {} : { delete: operationOf(route, DELETE, anonymous) }),
   };
 }
 
-export function openApi(routes: readonly Route[], version: string): Json {
+/** @param anonymous what is permitted without a token: what needs one is told */
+export function openApi(routes: readonly Route[], version: string, anonymous: Anonymous): Json {
   const titles = Object.entries(STATUS_TITLES).map(([status, title]) => `${status} ${title}`);
   return {
     openapi: '3.1.0',
@@ -92,8 +106,8 @@ export function openApi(routes: readonly Route[], version: string): Json {
         'Artifacts by name, over HTTP and BitTorrent. Names have slashes: in the URL they stay as they are. ' +
         `A listing has at most ${DEPOT_HTTP_LIMITS.listRows} names. Problems: ${titles.join('; ')}.`,
     },
-    security: [{}, { bearer: [] }, { basic: [] }],
-    paths: Object.fromEntries(routes.map((route) => [route.template, itemOf(route)])),
+    security: [{}, ...TOKENS],
+    paths: Object.fromEntries(routes.map((route) => [route.template, itemOf(route, anonymous)])),
     components: {
       schemas: Object.fromEntries(Object.entries(SCHEMAS).map(([name, schema]) => [name, schemaOf(schema, 'output')])),
       securitySchemes: {

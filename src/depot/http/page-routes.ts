@@ -1,9 +1,9 @@
 /** The page at "/" and its files, from memory. Everything it loads is ours, and nothing in it is of a stranger. */
+import { z } from 'zod';
 import { PAGE_FILES, type PageFile, pageFile } from '../page-files.js';
 import { COMMON_ANSWERS, notFound } from './artifact-routes.js';
 import { isNoneMatch } from './conditions.js';
-import type { Answer, Exchange, Operation, Route } from './route.js';
-import { PAGE_NAME } from './schemas.js';
+import type { Answer, AnswerDoc, Exchange, Operation, Route } from './route.js';
 
 const POLICY = [
   "default-src 'none'",
@@ -32,23 +32,27 @@ function answerOf({ request }: Exchange, { type, etag, body }: PageFile): Answer
   return { status: 200, headers: { ...headers, 'content-type': type }, body };
 }
 
+type Media = Required<Pick<AnswerDoc, 'type'>> & Pick<AnswerDoc, 'others'>;
+const HTML = 'text/html';
+const OF_FILES: Media = { type: 'text/javascript', others: { 'text/css': null, 'image/svg+xml': null, [HTML]: null } };
+
 export function pageRoutes(): Route[] {
-  const operation = (id: string, summary: string, type: string, handle: Operation['handle']): Operation => ({
+  const operation = (id: string, summary: string, page: Media, handle: Operation['handle']): Operation => ({
     id,
     summary,
     scope: null,
     query: null,
     answers: {
-      200: { description: 'it', type },
+      200: { description: 'it', ...page },
       304: { description: 'still that of If-None-Match' },
       ...COMMON_ANSWERS,
     },
     handle,
   });
-  const first = operation('page', 'A page for people', 'text/html', (exchange) =>
+  const first = operation('page', 'A page for people', { type: HTML }, (exchange) =>
     answerOf(exchange, pageFile('page.html')!),
   );
-  const file = operation('pageFile', 'What the page is made of', 'text/javascript', (exchange) => {
+  const file = operation('pageFile', 'What the page is made of', OF_FILES, (exchange) => {
     const found = pageFile(exchange.params.file!);
     if (found === null) throw notFound('the page has no such file');
     return answerOf(exchange, found);
@@ -57,12 +61,11 @@ export function pageRoutes(): Route[] {
     ...file.answers,
     404: { description: 'there is none', type: 'application/problem+json', schema: 'Problem' as const },
   };
-  const description = `One of ${PAGE_FILES.join(', ')}`;
   return [
     { template: '/', params: {}, operations: { GET: first } },
     {
       template: '/page/{file}',
-      params: { file: { schema: PAGE_NAME, description } },
+      params: { file: { schema: z.enum(PAGE_FILES), description: 'A file of the page' } },
       operations: { GET: { ...file, answers } },
     },
   ];

@@ -65,6 +65,9 @@ export type SchemaName =
   | 'Status'
   | 'PieceMap';
 
+/** By the id of an operation: its parameters, as runtime expressions of OpenAPI. */
+export type Links = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
 export interface AnswerDoc {
   readonly description: string;
   /** Without: no body. */
@@ -72,6 +75,8 @@ export interface AnswerDoc {
   readonly schema?: SchemaName;
   /** What else it may be, by media type. */
   readonly others?: Readonly<Record<string, SchemaName | null>>;
+  /** What can be asked for next. */
+  readonly links?: Links;
 }
 
 export interface HeaderDoc {

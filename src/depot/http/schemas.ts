@@ -59,8 +59,9 @@ export const NO_QUERY = z.strictObject({});
 export const HEX40 = z.string().regex(/^[0-9a-f]{40}$/);
 export const HEX64 = z.string().regex(/^[0-9a-f]{64}$/);
 export const HEX32 = z.string().regex(/^[0-9a-f]{32}$/);
-/** A part of a name as programs may make it: what may be the name of a file anywhere. More is taken than is shown. */
-export const NAME_PART = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._~+@=-]{1,255}$/);
+/** A part of a name, as `names.ts` has it; it may have 255 bytes, which a pattern cannot say. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it leaves out
+export const NAME_PART = z.string().regex(/^(?!\.{1,2}$|[A-Za-z]:)[^\x00-\x1f\x7f-\x9f/\\]{1,255}$/u);
 const TIME = z.iso.datetime();
 
 export const ARTIFACT = z
@@ -139,9 +140,6 @@ export const READINESS = z.object({
   ready: z.boolean(),
   checks: z.array(z.object({ name: z.string(), ready: z.boolean(), message: z.string() })),
 });
-
-/** A file of the page. */
-export const PAGE_NAME = z.string().regex(/^[a-z-]{1,32}\.[a-z]{1,8}$/);
 
 const BYTES = z.int().min(0);
 const RATE = z.number().min(0).describe('bytes per second');

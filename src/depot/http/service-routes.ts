@@ -9,7 +9,7 @@ import { pageRoutes } from './page-routes.js';
 import { Problem } from './problems.js';
 import type { Answer, AnswerDoc, Handler, Operation, Route } from './route.js';
 import { NO_QUERY } from './schemas.js';
-import { checkGrant } from './tokens.js';
+import { type Anonymous, checkGrant } from './tokens.js';
 
 const JSON_TYPE = 'application/json';
 
@@ -91,7 +91,7 @@ export function serviceRoutes(inside: Service, abilities: Readonly<Record<string
 }
 
 /** The description of all routes, of itself as well. */
-export function withOpenApi(routes: readonly Route[], inside: Inside): Route[] {
+export function withOpenApi(routes: readonly Route[], { version }: Inside, anonymous: Anonymous): Route[] {
   let document: string | null = null;
   const all: Route[] = [...routes];
   all.push(
@@ -101,7 +101,7 @@ export function withOpenApi(routes: readonly Route[], inside: Inside): Route[] {
       scope: null,
       answers: ok('it', JSON_TYPE),
       handle: () => {
-        document ??= JSON.stringify(openApi(all, inside.version));
+        document ??= JSON.stringify(openApi(all, version, anonymous));
         return text(document, JSON_TYPE);
       },
     }),

@@ -1,6 +1,6 @@
 /** What clients of BitTorrent come for: the tracker, and the bytes of a torrent as a web seed. */
 import { z } from 'zod';
-import { bytesOf, COMMON_ANSWERS, notFound } from './artifact-routes.js';
+import { bytesOf, COMMON_ANSWERS, notFound, TYPED_ANSWERS } from './artifact-routes.js';
 import type { Inside, TrackerDoor } from './inside.js';
 import type { Answer, Exchange, Operation, Route } from './route.js';
 import { HEX40, NO_QUERY } from './schemas.js';
@@ -62,7 +62,7 @@ function trackerRoutes(tracker: TrackerDoor): Route[] {
     summary,
     scope: null,
     query: null,
-    answers: { ...pick(400, 421, 429), 200: BENCODE, 404: NO_TRACKER },
+    answers: { ...pick(400, 401, 421, 429), 200: BENCODE, 404: NO_TRACKER },
     handle,
   });
   const announcing = (id: string): Operation => operation(id, 'Announce (BEP 3, 7, 23, 24)', announce);
@@ -84,13 +84,8 @@ export function swarmRoutes(inside: Inside): Route[] {
     query: NO_QUERY,
     headers: { Range: 'one range of bytes' },
     answers: {
-      200: { description: 'the bytes', type: 'application/octet-stream' },
-      206: { description: 'one range of them', type: 'application/octet-stream' },
-      304: { description: 'still the bytes of If-None-Match' },
-      ...COMMON_ANSWERS,
+      ...TYPED_ANSWERS,
       404: { description: 'no such torrent', type: 'application/problem+json', schema: 'Problem' },
-      412: { description: 'a condition does not hold', type: 'application/problem+json', schema: 'Problem' },
-      416: { description: 'no byte of the range', type: 'application/problem+json', schema: 'Problem' },
     },
     handle: (exchange) => blob(exchange, inside),
   };

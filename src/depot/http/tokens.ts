@@ -40,6 +40,12 @@ const ANONYMOUS: Readonly<Record<Anonymous, ReadonlySet<Scope>>> = {
   read: new Set(['read']),
   all: ALL,
 };
+
+/** Whether it needs a token. */
+export function needsToken(anonymous: Anonymous, scope: Scope): boolean {
+  return !ANONYMOUS[anonymous].has(scope);
+}
+
 const CHALLENGE = { 'www-authenticate': 'Bearer realm="depot", Basic realm="depot", charset="UTF-8"' };
 const TOKEN_CHARACTERS_MAX = 512;
 
