@@ -45,8 +45,8 @@ async function check(name: string, look: () => Promise<string>): Promise<Check> 
   }
 }
 
-/** Of the disk below the folder, by what a kernel makes of an ailing one, too: read-only. */
-async function diskText(data: string, space: { readonly freeBytes: number } | null): Promise<string> {
+/** '', or what is wrong with the disk below the folder: also what a kernel makes of an ailing one, read-only. */
+export async function diskText(data: string, space: { readonly freeBytes: number } | null): Promise<string> {
   if (space !== null && space.freeBytes < DEPOT_LIMITS.freeBytes) return 'the disk is full';
   const error = await access(data, constants.W_OK).then(
     () => null,

@@ -282,7 +282,8 @@ function openServer(options: DepotOptions, inside: Inside, house: House, parts: 
     tokens: () => parts.tokens.table,
     anonymous: parts.anonymous,
     certificate: parts.certificate,
-    connections: new HttpConnections(),
+    // All requests are answered in turn.
+    connections: new HttpConnections(() => true),
     otherRoutes: parts.routes,
     onRequest: (record) => {
       house.answered(record);

@@ -53,7 +53,7 @@ export async function openTestDoor(context: TestContext, options: TestDoorOption
     tokens: () => table,
     anonymous: options.tokens === undefined ? 'all' : 'read',
     certificate: null,
-    connections: new HttpConnections(),
+    connections: new HttpConnections(() => true),
     onRequest: (record) => records.push(record),
     onTrouble: (error) => troubles.push(error),
     wallClockMs: Date.now,

@@ -2,6 +2,7 @@
 import { boundedBody } from '../../net/bounded-body.js';
 import { headerText } from '../../net/redirects.js';
 import { Problem, readProblem } from '../http/problems.js';
+import { CHALLENGE } from '../http/tokens.js';
 import type { AnswerBody, Opened } from './depot-port.js';
 import { DepotAway, DepotLies, reasonOf } from './depot-trouble.js';
 import { AGENT_LIMITS } from './limits.js';
@@ -28,13 +29,19 @@ export function problemText(body: AnswerBody): Promise<Buffer> {
   return readAnswer(body, problemBytes, problemMs).catch(() => Buffer.alloc(0));
 }
 
-/** What the depot says no with, passed on. */
-export async function refusal({ status, headers, body }: Opened): Promise<Problem> {
+/**
+ * What the depot says no with, passed on.
+ * @param isClients it was asked with the token of the client, if any
+ */
+export async function refusal({ status, headers, body }: Opened, isClients = false): Promise<Problem> {
   const { detail, code } = readProblem(await problemText(body));
   const said = detail === null ? `it answered ${status}` : plain(detail);
   const known = code ?? 'REFUSED';
+  // Clients send a token, or another one, when they are asked for it.
+  if (isClients && status === 401) return new Problem(401, known, `the depot says: ${said}`, CHALLENGE);
   // Whose token it is that does not do is ours to know, not the client's.
-  if (status === 401 || status === 403) return new Problem(403, known, `the depot refuses this agent: ${said}`);
+  if (!isClients && (status === 401 || status === 403))
+    return new Problem(403, known, `the depot refuses this agent: ${said}`);
   const retryAfter = headerText(headers['retry-after']);
   const retry: Record<string, string> =
     retryAfter !== null && /^\d{1,9}$/.test(retryAfter) ? { 'retry-after': retryAfter } : {};

@@ -1,6 +1,7 @@
 /** A blob on its way into the cache, as those who read it see it. Types, and what all kinds of fetch share. */
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
+import type { GivenAway } from './go-on.js';
 
 /** Bytes that came, by where from. */
 export interface FetchedBytes {
@@ -24,6 +25,8 @@ export interface Fetch {
    * @throws HaulError, DepotAway, DepotLies: what ended the fetch
    */
   read(range: ByteRange, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** It ended since the cache could not be written to: what is known of the bytes that readers have got. */
+  givenAway(): Promise<GivenAway>;
   /** Once a second or so: one that nothing comes of is given up. */
   tick(): void;
   /** It is over, and nobody reads it any more: what readers needed is given back. */

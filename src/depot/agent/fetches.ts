@@ -18,13 +18,15 @@ import type { BlobCache, CachedBlob } from './blob-cache.js';
 import type { DepotPort } from './depot-port.js';
 import type { Offer } from './directory.js';
 import type { Fetch, FetchedBytes } from './fetch.js';
+import { isUnkept, restOf } from './go-on.js';
 import { isShort } from './http-stream.js';
 import { AGENT_LIMITS } from './limits.js';
 import { readLocal } from './local-read.js';
 import { PlainFetch } from './plain-fetch.js';
-import { readThrough } from './read-through.js';
+import { type ReadThroughOptions, readThrough } from './read-through.js';
 import type { Seeds } from './seeds.js';
 import { SwarmFetch } from './swarm-fetch.js';
+import { ThroughPlaces } from './through-places.js';
 
 export interface FetchesOptions {
   readonly cache: BlobCache;
@@ -66,7 +68,9 @@ export class Fetches {
   readonly #starting = new Map<string, Promise<Fetch>>();
   /** Blobs that come into the cache by another way. */
   readonly #adopting = new Map<string, Promise<void>>();
-  #throughs = 0;
+  readonly #throughs = new ThroughPlaces(AGENT_LIMITS.throughs);
+  /** Answers that were passed through, or gone on with so. */
+  unkept = 0;
   #isClosed = false;
 
   constructor(options: FetchesOptions) {
@@ -100,17 +104,21 @@ export class Fetches {
       }
       if (!this.#adopting.has(row.sha256)) break;
     }
+    const passed = { peers: 0, webSeed: 0 };
+    const onBytes = (bytes: number): void => {
+      passed.webSeed += bytes;
+    };
+    const options = { row, client: this.#options.client, signal, onBytes };
     try {
       const { fetch, before } = await this.#fetchOf(row, offer ?? null);
       offer?.drop();
-      return { slices: this.#from(fetch, range, signal), bytes: () => since(fetch.bytes, before) };
+      const slices = this.#from(fetch, range, options);
+      return { slices, bytes: () => sum(since(fetch.bytes, before), passed) };
     } catch (error) {
       if (!(error instanceof HaulError) || error.code !== 'NO_SPACE') throw error;
     }
     offer?.drop();
-    const came = { peers: 0, webSeed: 0 };
-    const options = { row, client: this.#options.client, signal, onBytes: (bytes: number) => (came.webSeed += bytes) };
-    return { slices: this.#through(readThrough(options, range)), bytes: () => ({ ...came }) };
+    return { slices: this.#through(readThrough(options, range)), bytes: () => ({ ...passed }) };
   }
 
   /**
@@ -126,13 +134,16 @@ export class Fetches {
 
   /** What has no room in the cache is not kept, nor shared. */
   async *#through(slices: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    if (this.#throughs >= AGENT_LIMITS.throughs)
-      throw busy('too many blobs that the cache has no room for are fetched');
-    this.#throughs++;
+    if (!this.#throughs.take()) throw busy('too many blobs that the cache has no room for are fetched');
+    yield* this.#inPlace(slices);
+  }
+
+  async *#inPlace(slices: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    this.unkept++;
     try {
       yield* slices;
     } finally {
-      this.#throughs--;
+      this.#throughs.free();
     }
   }
 
@@ -208,6 +219,7 @@ export class Fetches {
   #ended(fetch: Fetch, error: unknown): void {
     if (this.#fetches.get(fetch.row.sha256) === fetch) this.#fetches.delete(fetch.row.sha256);
     if (fetch.users === 0) this.#over(fetch);
+    if (isUnkept(error)) this.#sayUnkept(error);
     const reason = error === null ? '' : error instanceof Error ? error.message : String(error);
     this.#options.onFetch(fetch, error === null ? 'done' : 'failed', reason);
   }
@@ -284,12 +296,25 @@ export class Fetches {
     this.#options.log('warn', `a blob that was fetched is not kept: ${error.message}`, { code: 'NOT_KEPT' });
   }
 
-  async *#from(fetch: Fetch, range: ByteRange, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  /** Where the cache cannot be written to half way the rest is passed through: the client need not know. */
+  async *#from(fetch: Fetch, range: ByteRange, options: ReadThroughOptions): AsyncGenerator<Uint8Array> {
+    const { signal } = options;
+    let at = range.begin;
+    let rest: AsyncIterable<Uint8Array> | null = null;
     try {
-      yield* fetch.read(range, signal);
+      for await (const slice of fetch.read(range, signal)) {
+        at += slice.length;
+        yield slice;
+      }
+      return;
+    } catch (error) {
+      if (!isUnkept(error) || signal.aborted) throw error;
+      rest = await restOf(options, range, at, () => fetch.givenAway());
+      if (rest === null) throw error;
     } finally {
       this.#leave(fetch);
     }
+    if (await this.#throughs.wait(signal)) yield* this.#inPlace(rest);
   }
 
   #leave(fetch: Fetch): void {
@@ -317,6 +342,10 @@ export class Fetches {
     this.#starting.set(sha256, ending);
     ending.catch(() => this.#starting.delete(sha256));
   }
+}
+
+function sum(a: FetchedBytes, b: FetchedBytes): FetchedBytes {
+  return { peers: a.peers + b.peers, webSeed: a.webSeed + b.webSeed };
 }
 
 /** Never less than nothing. */

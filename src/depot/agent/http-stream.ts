@@ -17,6 +17,7 @@ import type { DepotPort, OpenedBytes } from './depot-port.js';
 import { DepotAway, DepotFailed, DepotLies, reasonOf } from './depot-trouble.js';
 import { Deferred } from './fetch.js';
 import type { Sink } from './get-connection.js';
+import type { Given } from './go-on.js';
 import { AGENT_LIMITS } from './limits.js';
 import { PieceCheck } from './piece-check.js';
 import { Spool, type SpoolPart } from './spool.js';
@@ -71,6 +72,7 @@ export class HttpStream {
   #readers = 0;
   #isClosing = false;
   readonly #ended: Promise<void>;
+  #given: Promise<Given | null> | null = null;
 
   constructor(options: HttpStreamOptions) {
     this.#options = options;
@@ -102,6 +104,12 @@ export class HttpStream {
   /** Of one that is stopped: what readers may have got of it. */
   get head(): Head {
     return { lengthBytes: this.#hereBytes, sha256: this.#isRight ? this.row.sha256 : this.#stoppedDigest };
+  }
+
+  /** Of one that has failed or was stopped: what readers may have got, for who goes on from there. Null: unknown. */
+  given(): Promise<Given | null> {
+    this.#given ??= this.#ended.then(() => this.#hashHere()).catch(() => null);
+    return this.#given;
   }
 
   /** By these hashes it is known what is right before all is here. */
@@ -241,6 +249,20 @@ export class HttpStream {
     await this.#spool?.flush();
     this.#digested ??= this.#hash?.digest('hex') ?? (await this.#thread!.digest(this.#hereBytes)).digest;
     return this.#digested;
+  }
+
+  /** The last byte of all has not left. */
+  async #hashHere(): Promise<Given> {
+    const lengthBytes = Math.min(this.#hereBytes, this.row.lengthBytes - 1);
+    if (this.#hash !== null && this.#digested === null && lengthBytes === this.#hereBytes)
+      return { lengthBytes, hash: this.#hash.copy() };
+    const hash = createHash('sha256');
+    for (let at = 0; at < lengthBytes; )
+      await this.#with(at, lengthBytes, (bytes) => {
+        hash.update(bytes);
+        at += bytes.length;
+      });
+    return { lengthBytes, hash };
   }
 
   async #loadAll(): Promise<void> {

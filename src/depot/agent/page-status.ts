@@ -9,7 +9,7 @@ import type { AgentParts } from './parts.js';
 
 const ROWS_MAX = 50;
 
-export function pageStatusOf({ cache, engine, fetches, client }: AgentParts, requests: number): Status {
+export function pageStatusOf({ cache, disk, engine, fetches, client }: AgentParts, requests: number): Status {
   const { connections, downloadBytesPerSec, uploadBytesPerSec, uploadedBytes, torrents: torrentCount } = engine.stats();
   const { count, usedBytes, cacheBytes } = cache;
   const uploads = [...fetches.all].slice(0, ROWS_MAX).map(({ row, bytes }) => ({
@@ -19,6 +19,7 @@ export function pageStatusOf({ cache, engine, fetches, client }: AgentParts, req
     seconds: null,
   }));
   const time = new Date().toISOString();
+  const { freeBytes, totalBytes, trouble } = disk.last;
   const away = client.states.filter(({ isAway }) => isAway === true);
   return {
     kind: 'agent',
@@ -27,8 +28,8 @@ export function pageStatusOf({ cache, engine, fetches, client }: AgentParts, req
     stored: { names: count, blobs: count, blobBytes: usedBytes },
     disk: {
       usedBytes,
-      freeBytes: null,
-      totalBytes: null,
+      freeBytes,
+      totalBytes,
       highBytes: cacheBytes,
       lowBytes: cacheBytes,
       highShare: null,
@@ -43,7 +44,10 @@ export function pageStatusOf({ cache, engine, fetches, client }: AgentParts, req
     torrents: engine.torrents.slice(0, ROWS_MAX).map(torrentOf),
     torrentCount,
     next: [],
-    problems: away.map(({ url }) => ({ time, count: 1, status: 0, text: `the depot ${url} cannot be reached` })),
+    problems: [
+      ...away.map(({ url }) => `the depot ${url} cannot be reached`),
+      ...(trouble === '' ? [] : [`the cache: ${trouble}`]),
+    ].map((text) => ({ time, count: 1, status: 0, text })),
   };
 }
 

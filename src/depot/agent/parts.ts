@@ -2,6 +2,7 @@
 import type { Engine } from '../../api.js';
 import type { Listeners } from '../http/listeners.js';
 import type { BlobCache } from './blob-cache.js';
+import type { CacheDisk } from './cache-disk.js';
 import type { DepotPort } from './depot-port.js';
 import type { Directory } from './directory.js';
 import type { Fetches } from './fetches.js';
@@ -13,6 +14,7 @@ import type { Seeds } from './seeds.js';
 /** What stands behind the door. */
 export interface AgentParts {
   readonly cache: BlobCache;
+  readonly disk: CacheDisk;
   readonly engine: Engine;
   readonly client: DepotPort;
   readonly names: NamesFile;

@@ -83,7 +83,7 @@ export async function passOn(
       timeoutMs: method === 'PUT' ? AGENT_LIMITS.uploadMs : AGENT_LIMITS.answerMs,
       signal,
     });
-    if (opened.status >= 400) throw await refusal(opened);
+    if (opened.status >= 400) throw await refusal(opened, request.headers.authorization !== undefined);
     const said = await readAnswer(opened.body, AGENT_LIMITS.infoBytes, AGENT_LIMITS.answerMs);
     row = opened.status < 300 ? rowOfInfo(name, said) : null;
     const answer = { status: opened.status, headers: pick(opened.headers, GIVEN) };

@@ -6,6 +6,7 @@ import type { ByteRange } from '../store/port.js';
 import type { DepotPort, OpenedBytes } from './depot-port.js';
 import { DepotAway } from './depot-trouble.js';
 import { Deferred, type Fetch, type FetchedBytes } from './fetch.js';
+import type { GivenAway } from './go-on.js';
 import { HttpStream, isShort } from './http-stream.js';
 import { StallWatch } from './stall-watch.js';
 
@@ -74,6 +75,10 @@ export class PlainFetch implements Fetch {
 
   read(range: ByteRange, signal: AbortSignal): AsyncIterable<Uint8Array> {
     return this.#stream.read(range, signal);
+  }
+
+  givenAway(): Promise<GivenAway> {
+    return this.#stream.given();
   }
 
   async #run(): Promise<void> {

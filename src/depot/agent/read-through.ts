@@ -2,7 +2,7 @@
  * The bytes of a blob for which the cache has no room: passed on as they come, kept nowhere. Nothing leaves unverified:
  * what has a torrent goes piece by piece; of what has none all is read, and the last byte waits for the digest.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { HaulError } from '../../errors.js';
 import { pieceHash } from '../../metainfo/geometry.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
@@ -24,7 +24,7 @@ export interface ReadThroughOptions {
 export async function* readThrough(options: ReadThroughOptions, range: ByteRange): AsyncGenerator<Uint8Array> {
   const { row, client } = options;
   if (row.infoHash === null) {
-    yield* whole(options, range);
+    yield* readRest(options, range, { lengthBytes: 0, hash: createHash('sha256') });
     return;
   }
   const given = await client.torrent(row.name);
@@ -61,12 +61,21 @@ async function* byPieces(
   }
 }
 
-async function* whole(options: ReadThroughOptions, { begin, end }: ByteRange): AsyncGenerator<Uint8Array> {
+/**
+ * All of it is read from where the digest is known on; the last byte waits for the digest of the whole.
+ * @param before what it begins with, of which nothing has to be read again; it stays as it is
+ * @throws as `readThrough`
+ */
+export async function* readRest(
+  options: ReadThroughOptions,
+  { begin, end }: ByteRange,
+  before: { readonly lengthBytes: number; readonly hash: Hash },
+): AsyncGenerator<Uint8Array> {
   const { sha256, lengthBytes } = options.row;
-  const hash = createHash('sha256');
-  let at = 0;
+  const hash = before.hash.copy();
+  let at = before.lengthBytes;
   let last: Uint8Array | null = null;
-  for await (const chunk of chunksOf(options, { begin: 0, end: lengthBytes })) {
+  for await (const chunk of chunksOf(options, { begin: at, end: lengthBytes })) {
     hash.update(chunk);
     const part = chunk.subarray(Math.max(0, begin - at), Math.max(0, end - at));
     at += chunk.length;

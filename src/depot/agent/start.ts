@@ -24,6 +24,7 @@ import { TokenTable } from '../http/tokens.js';
 import { Announcer } from './announcer.js';
 import type { Agent, AgentOptions } from './api.js';
 import { BlobCache, type CachedBlob } from './blob-cache.js';
+import { CacheDisk } from './cache-disk.js';
 import { CacheFolder } from './cache-folder.js';
 import { openCacheOfAgent } from './cache-of-agent.js';
 import type { DepotPort } from './depot-port.js';
@@ -43,6 +44,8 @@ import { Seeds } from './seeds.js';
 import { agentMetrics, readinessOf, statsOf, statusOf } from './telling.js';
 
 const TICK_MS = 1_000;
+/** For the page; who asks for readiness or figures has it looked at. */
+const DISK_TICKS = 10;
 
 /** @throws HaulError as `startAgent`; nothing is left open then */
 export async function openAgent(options: AgentOptions): Promise<Agent> {
@@ -125,7 +128,9 @@ async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]
     options.onReceipt?.(receipt);
     listeners.tell({ type: 'receipt', name: receipt.name, data: { ...receipt } });
   };
-  return { cache, engine, client, names, fetches, receipts, seeds, presence, directory, listeners, sums };
+  const disk = new CacheDisk(root);
+  await disk.look();
+  return { cache, disk, engine, client, names, fetches, receipts, seeds, presence, directory, listeners, sums };
 }
 
 async function open(
@@ -134,7 +139,7 @@ async function open(
   closeAll: () => Promise<void>,
 ): Promise<Agent> {
   const parts = await openParts(options, closers);
-  const { fetches, seeds, presence, listeners, engine, client } = parts;
+  const { fetches, seeds, presence, listeners, engine, client, disk } = parts;
   const { server, handler, cacheDoor } = await openDoor(options, parts, closers);
   closers.push(() => server.close(0));
   let ticks = 0;
@@ -144,6 +149,7 @@ async function open(
     seeds.tick();
     presence.tick();
     cacheDoor.tick();
+    if (ticks % DISK_TICKS === 0) void disk.look();
     if (++ticks % (DEPOT_HTTP_LIMITS.listenerBeatMs / TICK_MS) === 0) listeners.beat();
     if (listeners.count > 0) listeners.tell({ type: 'figures', name: null, data: statusOf(parts, handler.underway) });
   }, TICK_MS).unref();
@@ -179,7 +185,7 @@ interface Door {
 
 async function openDoor(options: AgentOptions, parts: AgentParts, closers: (() => Promise<void>)[]): Promise<Door> {
   const { log = quiet, allowHosts = [], host = '127.0.0.1', httpPort = AGENT_HTTP_PORT } = options;
-  const { listeners, sums, client, directory } = parts;
+  const { listeners, sums, client, directory, disk } = parts;
   let underway = (): number => 0;
   const fill = new PutFill({ ...parts, log });
   closers.push(() => fill.close());
@@ -208,8 +214,11 @@ async function openDoor(options: AgentOptions, parts: AgentParts, closers: (() =
   const service = serviceRoutes({
     listeners,
     version: VERSION,
-    readiness: async () => readinessOf(parts),
-    metrics: async () => ({ type: 'text/plain; version=0.0.4', text: agentMetrics(parts, underway()) }),
+    readiness: async () => readinessOf(parts, await disk.look()),
+    metrics: async () => ({
+      type: 'text/plain; version=0.0.4',
+      text: agentMetrics(parts, await disk.look(), underway()),
+    }),
   });
   const handler = new Handler({
     routes: [...service, ...agentRoutes(inside), ...cacheDoor.routes],
@@ -229,7 +238,8 @@ async function openDoor(options: AgentOptions, parts: AgentParts, closers: (() =
     now: () => performance.now(),
   });
   underway = () => handler.underway;
-  const connections = new HttpConnections();
+  // All requests are answered in turn.
+  const connections = new HttpConnections(() => true);
   const server = await startServer({ host, port: httpPort, handler, connections, certificate: null });
   return { server, handler, cacheDoor };
 }

@@ -24,6 +24,7 @@ import { Company } from './company.js';
 import type { DepotPort, OpenedBytes } from './depot-port.js';
 import { DepotAway, DepotLies } from './depot-trouble.js';
 import { Deferred, type Fetch, type FetchedBytes } from './fetch.js';
+import { type GivenAway, isUnkept } from './go-on.js';
 import { HttpStream } from './http-stream.js';
 import { SlowWatch } from './slow-watch.js';
 import { StallWatch } from './stall-watch.js';
@@ -67,6 +68,7 @@ export class SwarmFetch implements Fetch {
   #asked: Promise<Meta> | null = null;
   #torrent: TorrentPart | null = null;
   #failure: unknown = null;
+  #givenAway: GivenAway = null;
   readonly #stall: StallWatch;
   readonly #ended: Promise<void>;
 
@@ -142,6 +144,11 @@ export class SwarmFetch implements Fetch {
     } catch (error) {
       throw this.#failure ?? error;
     }
+  }
+
+  async givenAway(): Promise<GivenAway> {
+    await this.#ended;
+    return this.#givenAway;
   }
 
   readonly #jumped = new Deferred<'jumped'>();
@@ -279,13 +286,22 @@ export class SwarmFetch implements Fetch {
     const { blob } = this.#options.reserved;
     await this.#ready.catch(() => {});
     opened?.body.destroy();
+    await this.#stream?.stop();
+    if (isUnkept(error)) this.#givenAway = await this.#knownOfGiven();
     await this.#stream?.close();
     await this.#torrent?.close();
-    const isBad = error instanceof DepotLies || (error instanceof HaulError && BAD.has(error.code));
+    const isBad = error instanceof DepotLies || (error instanceof HaulError && BAD.has(error.code)) || isUnkept(error);
     const hasTorrent = await stat(cache.folder.torrent(blob.sha256)).catch(() => null);
     if (isBad || hasTorrent === null) await cache.drop(blob);
     else await cache.leavePart(blob);
     this.#done.reject(error);
+  }
+
+  /** What a torrent gave is verified, what a stream gave need not be. */
+  async #knownOfGiven(): Promise<GivenAway> {
+    if (this.#stream === null) return 'verified';
+    if (this.#torrent === null) return this.#stream.given();
+    return (await this.#torrent.isHeadRight()) ? 'verified' : null;
   }
 }
 

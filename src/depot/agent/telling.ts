@@ -1,6 +1,7 @@
 /** What an agent says of itself: status for pages, readiness, metrics. */
 import type { Check } from '../http/inside.js';
 import type { AgentDepot, AgentStats } from './api.js';
+import type { DiskState } from './cache-disk.js';
 import type { DepotPort } from './depot-port.js';
 import type { AgentParts } from './parts.js';
 
@@ -28,12 +29,15 @@ export function statusOf(parts: AgentParts, requests: number): Record<string, un
   };
 }
 
-/** An agent without its depot serves what it has: it is ready, and says so. */
-export function readinessOf({ cache, client }: AgentParts): readonly Check[] {
+/**
+ * An agent without its depot serves what it has, and one that can keep nothing passes on what the depot sends: it is
+ * ready, and says so.
+ */
+export function readinessOf({ client }: AgentParts, { trouble }: DiskState): readonly Check[] {
   const { states } = client;
   const others = client.isAway === true ? 'what is cached is served' : 'others are asked';
   return [
-    { name: 'cache', isReady: cache.cacheBytes > 0, message: '' },
+    { name: 'cache', isReady: true, message: trouble },
     ...states.map(({ url, isAway }) => ({
       name: states.length === 1 ? 'depot' : `depot ${url}`,
       isReady: true,
@@ -43,13 +47,16 @@ export function readinessOf({ cache, client }: AgentParts): readonly Check[] {
 }
 
 /** In the text format of Prometheus. No label per name or peer. */
-export function agentMetrics(parts: AgentParts, requests: number): string {
+export function agentMetrics(parts: AgentParts, { freeBytes, trouble }: DiskState, requests: number): string {
   const { cache, engine, client, fetches, sums, receipts } = parts;
   const { uploadedBytes, connections, torrents, dormant } = engine.stats();
   const rows: readonly (readonly [name: string, type: 'counter' | 'gauge', help: string, value: number])[] = [
     ['agent_cache_bytes', 'gauge', 'Bytes of blobs in the cache', cache.usedBytes],
     ['agent_cache_limit_bytes', 'gauge', 'Bytes that the cache may hold', cache.cacheBytes],
     ['agent_cache_blobs', 'gauge', 'Blobs in the cache, parts included', cache.count],
+    ['agent_cache_ready', 'gauge', '0: nothing is kept, since its disk is full or read-only', trouble === '' ? 1 : 0],
+    ['agent_cache_disk_free_bytes', 'gauge', 'Free on the disk of the cache', freeBytes ?? Number.NaN],
+    ['agent_passed_on_total', 'counter', 'Answers with bytes for which the cache had no room', fetches.unkept],
     ['agent_cache_evicted_total', 'counter', 'Blobs that made room for others', cache.evicted],
     ['agent_sent_bytes_total', 'counter', 'Bytes sent to clients by HTTP', sums.sentBytes],
     ['agent_peer_bytes_total', 'counter', 'Bytes that came from peers', sums.peerBytes],

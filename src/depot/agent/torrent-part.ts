@@ -13,6 +13,7 @@ import type { ByteRange } from '../store/port.js';
 import type { DepotPort } from './depot-port.js';
 import { DepotLies } from './depot-trouble.js';
 import { Deferred, type FetchedBytes } from './fetch.js';
+import { fileSha256 } from './file-sha.js';
 import { PartSeeds } from './part-seeds.js';
 
 export interface TorrentPartOptions {
@@ -131,6 +132,15 @@ export class TorrentPart {
         yield chunk.subarray(free);
       }
     }
+  }
+
+  /** What the stream gave away is what has been verified in its place; false: it is not, or not yet. */
+  async isHeadRight(): Promise<boolean> {
+    const { head, path } = this.#options;
+    if (head === null) return true;
+    const isVerified = this.#isChecked && !this.#isHeadBad && this.#prefixBytes >= head.lengthBytes;
+    if (!isVerified || head.sha256 === null) return false;
+    return head.sha256 === (await fileSha256(path, head.lengthBytes).catch(() => null));
   }
 
   async close(): Promise<void> {

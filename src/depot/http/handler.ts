@@ -5,6 +5,7 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { HaulError } from '../../errors.js';
 import { groupOf } from '../../net/remote-group.js';
 import type { RateGate } from '../../torrent-api.js';
@@ -96,6 +97,14 @@ export class Handler {
     return this.#underway.size;
   }
 
+  /** The answer to the last request that came whole on this connection; null: none is under way. */
+  lastWholeOn(socket: Socket): ServerResponse | null {
+    let last: ServerResponse | null = null;
+    for (const { request, response } of this.#underway)
+      if (request.socket === socket && request.complete) last = response;
+    return last;
+  }
+
   /** Once a second or so. */
   tick(): void {
     this.#answers.tick();
@@ -138,7 +147,11 @@ export class Handler {
     response.once('close', () => this.#closed(underway));
     response.on('error', () => {});
     try {
-      if (!(await hasTurn(request.socket, response))) return;
+      if (!(await hasTurn(request.socket, response))) {
+        // Node does not tell of the end of an answer that never had the connection.
+        this.#closed(underway);
+        return;
+      }
       await this.#answer(underway);
     } catch (error) {
       await this.#fail(underway, error);
@@ -171,7 +184,7 @@ export class Handler {
 
   #closed(underway: Underway): void {
     const { request, response, beganMs, grant, path, sentBytes, body, problem } = underway;
-    this.#underway.delete(underway);
+    if (!this.#underway.delete(underway)) return;
     this.#uploads.delete(underway);
     this.#questions.delete(underway);
     const isAborted = !response.writableFinished;

@@ -10,6 +10,11 @@ export const DEPOT_HTTP_LIMITS = {
   headersTimeoutMs: 10_000,
   /** A connection without a request is kept for so long. */
   keepAliveMs: 15_000,
+  /**
+   * Who has ended its side of a connection still gets its answer; one for whom we have had nothing for so long is taken
+   * to be gone: what it asked for is no longer looked for.
+   */
+  halfClosedMs: 5_000,
   /** Requests with a body under way at once; how many of them one address may have says `fair-places.ts`, as below. */
   uploads: 256,
   /** Artifacts being sent at once; beyond that the slowest that had time enough gives way, or 503. */

@@ -103,6 +103,8 @@ function makeServer({ handler, connections, certificate }: ServerOptions): Serve
     connectionsCheckingInterval: 2_000,
     noDelay: true,
     insecureHTTPParser: false,
+    // Node's own refusal of none is no problem (RFC 9457): ours is.
+    requireHostHeader: false,
   };
   const listener = (expectsContinue: boolean): RequestListener =>
     connections.guard((request: IncomingMessage, response: ServerResponse) => {
@@ -125,9 +127,25 @@ function makeServer({ handler, connections, certificate }: ServerOptions): Serve
   server.on('connect', (_request, socket: Socket) => {
     end(socket, 405, 'Method Not Allowed', problemText(405, 'Method Not Allowed', 'METHOD', 'this is no proxy'));
   });
-  server.on('clientError', refuse);
+  // `printf … | nc -N` says that it has said all, and wants its answer.
+  (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
+  server.on(certificate === null ? 'connection' : 'secureConnection', (socket: Socket) => {
+    socket.once('end', () => watchHalfClosed(socket));
+  });
+  server.on('clientError', (error, socket: Socket) => refuseInTurn(error, socket, handler));
   connections.watch(server);
   return server;
+}
+
+/** It may be half closed, or its client gone: that shows only when something is sent. */
+function watchHalfClosed(socket: Socket): void {
+  let sentBytes = socket.bytesWritten;
+  const timer = setInterval(() => {
+    // What is waiting to be taken is watched elsewhere.
+    if (socket.bytesWritten === sentBytes && socket.writableLength === 0) socket.destroy();
+    sentBytes = socket.bytesWritten;
+  }, DEPOT_HTTP_LIMITS.halfClosedMs).unref();
+  socket.once('close', () => clearInterval(timer));
 }
 
 const STATUS_OF: Readonly<Record<string, readonly [status: number, title: string]>> = {
@@ -135,6 +153,25 @@ const STATUS_OF: Readonly<Record<string, readonly [status: number, title: string
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'Payload Too Large'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
 };
+
+/** Connections that end with the answers to what came before bytes that are no request. */
+const ending = new WeakSet<Socket>();
+
+/**
+ * What came whole before has its answer first: else the refusal would be taken for it, and a PUT that was done for one
+ * that was not.
+ */
+function refuseInTurn(error: Error & { code?: string }, socket: Socket, handler: Handler): void {
+  const before = error.code === 'ECONNRESET' ? null : handler.lastWholeOn(socket);
+  if (before === null) {
+    refuse(error, socket);
+    return;
+  }
+  if (ending.has(socket)) return;
+  ending.add(socket);
+  socket.pause();
+  before.once('close', () => refuse(error, socket));
+}
 
 /** Bytes that are no HTTP request: a short answer, unless another one is on its way, and the end of the connection. */
 function refuse(error: Error & { code?: string }, socket: Socket): void {

@@ -46,7 +46,10 @@ export function needsToken(anonymous: Anonymous, scope: Scope): boolean {
   return !ANONYMOUS[anonymous].has(scope);
 }
 
-const CHALLENGE = { 'www-authenticate': 'Bearer realm="depot", Basic realm="depot", charset="UTF-8"' };
+/** How a token is sent (RFC 9110, 11.6.1). */
+export const CHALLENGE: Readonly<Record<string, string>> = {
+  'www-authenticate': 'Bearer realm="depot", Basic realm="depot", charset="UTF-8"',
+};
 const TOKEN_CHARACTERS_MAX = 512;
 
 export function hashToken(secret: string): string {
