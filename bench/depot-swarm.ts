@@ -1,14 +1,15 @@
 /**
  * `npm run bench -- depot-swarm [--agents 20] [--size 256M] [--rate 5M] [--depot-rate RATE] [--turns 1]
- *   [--nginx-size 16M] [--cap namespace|engine] [--processes N] [--floor] [--aria2]
- *   [--folder DIR] [--out FILE] [--small]`
+ *   [--nginx-size 16M] [--cap namespace|engine] [--processes N] [--floor] [--aria2] [--rqbit]
+ *   [--no-nginx] [--folder DIR] [--out FILE] [--small]`
  * One depot and many agents, each behind a link of so many bytes a second both ways (a network namespace each; needs
  * root), asked by curl for one new image, all at once. Beside it nginx behind the depot's link, asked by as many curls
  * for a shorter file: the ratio is what counts. Every copy is checked. With `--cap engine` the limits are those of
  * depot and agents themselves, on loopback; nginx has none such, and stays behind a link. With `--processes` the agents
  * share so many processes, each with an engine, a cache and limits of its own, and the depot stays behind its link:
- * twenty processes on two cores are short of them as twenty hosts are not. With `--aria2` as many aria2c fetch the
- * depot's .torrent behind the same links, and end when they have all. With `--floor` also what the
+ * twenty processes on two cores are short of them as twenty hosts are not. With `--aria2` and
+ * `--rqbit` as many of these fetch the depot's .torrent behind the same links, in turns with the agents; they go on
+ * giving as agents do (rqbit has no web seeds, and takes the depot for a peer only). With `--floor` also what the
  * machine does at best: for each agent a process that only passes as many bytes on (support/copy-peer.ts), from eight
  * others.
  *   lastSec, timesIdeal   the last curl; ÷ the bound that the links set (support/swarm-ideal.ts). Bar: 1.3
@@ -21,8 +22,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type Child, run, startChild } from '../lab/child.js';
-import { QUIET } from '../lab/clients/aria2.js';
+import { type Child, startChild } from '../lab/child.js';
 import { missingTool } from '../lab/clients/client.js';
 import { namespacesMissing } from '../lab/namespace.js';
 import { NGINX, startNginx } from '../lab/nginx.js';
@@ -40,11 +40,11 @@ import { defaultFolder } from './support/job.js';
 import { count, length, makeFolder } from './support/options.js';
 import { sampleProcess } from './support/procstat.js';
 import { Results } from './support/results.js';
+import { fetchBy, SWARM_CLIENTS, type SwarmClient } from './support/swarm-clients.js';
 import { idealLastSec, quantile } from './support/swarm-ideal.js';
 
 const NAME = 'artifacts/ci/image.raw';
 const READY_MS = 60_000;
-const ARIA2_MS = 600_000;
 /** A link that caps nothing, bytes per second. */
 const WIDE = 10_000_000_000;
 const COPY_PEER = fileURLToPath(new URL('support/copy-peer.js', import.meta.url));
@@ -59,7 +59,9 @@ interface Plan {
   readonly depotBytesPerSec: number;
   readonly turns: number;
   readonly hasFloor: boolean;
-  readonly hasAria2: boolean;
+  /** Names of clients of others that fetch the depot's .torrent. */
+  readonly others: readonly string[];
+  readonly hasNginx: boolean;
   readonly cap: 'namespace' | 'engine';
   /** Of the agents, with their own limits; null: one each, behind what `cap` says. */
   readonly processes: number | null;
@@ -80,6 +82,8 @@ function readPlan(argv: readonly string[]): Plan {
       processes: { type: 'string' },
       floor: { type: 'boolean', default: false },
       aria2: { type: 'boolean', default: false },
+      rqbit: { type: 'boolean', default: false },
+      'no-nginx': { type: 'boolean', default: false },
       folder: { type: 'string', default: defaultFolder() },
       out: { type: 'string' },
       small: { type: 'boolean', default: false },
@@ -96,7 +100,8 @@ function readPlan(argv: readonly string[]): Plan {
     depotBytesPerSec: length('depot-rate', values['depot-rate'] ?? `${bytesPerSec}`),
     turns: count('turns', values.turns),
     hasFloor: values.floor || small,
-    hasAria2: values.aria2,
+    others: SWARM_CLIENTS.map(({ name }) => name).filter((name) => values[name as 'aria2' | 'rqbit']),
+    hasNginx: !values['no-nginx'],
     cap,
     processes: values.processes === undefined ? null : count('processes', values.processes),
     folder: values.folder,
@@ -143,11 +148,9 @@ function fetchAll(scope: Scope, machines: readonly Machine[], urlOf: (index: num
   );
 }
 
-async function checkAll(machines: readonly Machine[], original: string): Promise<void> {
+async function checkCopies(files: readonly string[], original: string): Promise<void> {
   const wanted = await sha256File(original);
-  for (const { folder } of machines) {
-    if ((await sha256File(path.join(folder, 'copy'))) !== wanted) throw new Error(`a copy in ${folder} differs`);
-  }
+  for (const file of files) if ((await sha256File(file)) !== wanted) throw new Error(`the copy ${file} differs`);
 }
 
 function cpuSecOf(child: Child): number {
@@ -238,7 +241,10 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
     const seconds = await fetchAll(scope, machines, urlOf);
     const machineBusyShare = busyBetween(timesBefore, machineTimes());
     const copies = isCounted ? ((await sentBytes(source)) - before) / imageBytes : null;
-    await checkAll(machines, image);
+    await checkCopies(
+      machines.map(({ folder }) => path.join(folder, 'copy')),
+      image,
+    );
     const lastSec = Math.max(...seconds);
     const cpuSec = group.children.reduce((sum, child, index) => sum + cpuSecOf(child) - cpuBefore[index]!, 0);
     return {
@@ -259,8 +265,8 @@ async function runTurn(plan: Plan, turn: number, who: 'depot' | 'nginx'): Promis
   }
 }
 
-/** The depot and its .torrent, and aria2c in place of agents and curl. */
-async function runAria2(plan: Plan): Promise<Record<string, number>> {
+/** The depot and its .torrent, and clients of others in place of agents and curl. */
+async function runOthers(plan: Plan, client: SwarmClient, turn: number): Promise<Record<string, number>> {
   const scope = new Scope();
   try {
     const root = await tempFolder(scope, plan.folder);
@@ -268,23 +274,23 @@ async function runAria2(plan: Plan): Promise<Record<string, number>> {
     const source = await caps.open({ uploadBytesPerSec: plan.depotBytesPerSec, downloadBytesPerSec: WIDE });
     const [image, torrent] = [path.join(root, 'image.raw'), path.join(root, 'image.torrent')];
     await makeImage(image, plan.lengthBytes);
+    await changeImage(image, `${turn}`);
     const machines = await openMachines(caps, plan, root);
     const depot = await startDepot(scope, source, path.join(root, 'depot'));
     await curl(scope, source, [...WRITER, '-T', image, `${depot.url}/${NAME}`]);
     await curl(scope, source, [`${depot.url}/${NAME}?torrent`], torrent);
     const before = await sentBytes(source);
     const timesBefore = machineTimes();
-    const seconds = await Promise.all(
-      machines.map(async ({ place: { namespace }, folder }) => {
-        const beganMs = performance.now();
-        const words = [...QUIET, '--seed-time=0', `--dir=${folder}`, '--index-out=1=copy', torrent];
-        await run(scope, 'aria2c', words, { namespace, timeoutMs: ARIA2_MS });
-        return (performance.now() - beganMs) / 1000;
-      }),
+    const fetched = await Promise.all(
+      machines.map(({ place, folder }) => fetchBy(client, scope, place, torrent, folder)),
     );
     const machineBusyShare = busyBetween(timesBefore, machineTimes());
     const copies = ((await sentBytes(source)) - before) / plan.lengthBytes;
-    await checkAll(machines, image);
+    await checkCopies(
+      fetched.map(({ file }) => file),
+      image,
+    );
+    const seconds = fetched.map((each) => each.seconds);
     const lastSec = Math.max(...seconds);
     const timesIdeal = lastSec / idealSec(plan, plan.lengthBytes);
     return { lastSec, p50Sec: quantile(seconds, 0.5), timesIdeal, copies, machineBusyShare };
@@ -349,14 +355,26 @@ export async function main(argv: readonly string[]): Promise<void> {
   await makeFolder(plan.folder);
   const { folder: _folder, ...parameters } = plan;
   const results = new Results('depot-swarm', { argv, parameters });
-  const tool = await missingTool([NGINX, 'curl', ...(plan.hasAria2 ? ['aria2c'] : [])]);
+  const tool = await missingTool([NGINX, 'curl']);
   const missing = tool === null ? await namespacesMissing() : `${tool} is not installed`;
-  if (missing === null) {
-    for (let turn = 0; turn < plan.turns; turn++)
-      results.add({ series: 'agents', turn, figures: await runTurn(plan, turn, 'depot') });
-    if (plan.hasAria2) results.add({ series: 'aria2c', turn: 0, figures: await runAria2(plan) });
-    if (plan.hasFloor) results.add({ series: 'plain copies', turn: 0, figures: await runFloor(plan) });
-    results.add({ series: 'curl and nginx', turn: 0, figures: await runTurn(plan, 0, 'nginx') });
-  } else results.skip('depot-swarm', missing);
+  if (missing === null) await runAll(plan, results);
+  else results.skip('depot-swarm', missing);
   await results.finish();
+}
+
+async function runAll(plan: Plan, results: Results): Promise<void> {
+  const others: SwarmClient[] = [];
+  for (const client of SWARM_CLIENTS.filter(({ name }) => plan.others.includes(name))) {
+    const missing = await client.missing();
+    if (missing !== null) results.skip(client.name, missing);
+    else others.push(client);
+    if (missing === null) results.version(client.name, await client.version());
+  }
+  for (let turn = 0; turn < plan.turns; turn++) {
+    results.add({ series: 'agents', turn, figures: await runTurn(plan, turn, 'depot') });
+    for (const client of others)
+      results.add({ series: client.name, turn, figures: await runOthers(plan, client, turn) });
+  }
+  if (plan.hasFloor) results.add({ series: 'plain copies', turn: 0, figures: await runFloor(plan) });
+  if (plan.hasNginx) results.add({ series: 'curl and nginx', turn: 0, figures: await runTurn(plan, 0, 'nginx') });
 }
