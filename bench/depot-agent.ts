@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- depot-agent [--sizes 1M,100M,1G] [--turns 5] [--rate none,50M] [--only CASE]... [--liars 3]
- *   [--at 0.5] [--vanish stop|link] [--folder DIR] [--out FILE] [--small]`
+ *   [--at 0.5] [--vanish stop|link] [--no-checked] [--folder DIR] [--out FILE] [--small]`
  * An agent that has nothing yet, asked by curl; beside it curl asks nginx for the same file, in turns. With a rate, the
  * depot and nginx are behind an uplink of so many bytes a second (a network namespace; needs root), so that the agent
  * goes on by torrent; with none all are on loopback, where HTTP alone is fastest.
@@ -11,6 +11,7 @@
  *                 its process is stopped, or its link is cut (`--vanish`)
  *   timesCurl     time of the whole curl from the agent ÷ that from nginx. Bar: 1.10
  *   timesChecked  the same ÷ curl from nginx into a file, and sha256sum of that: what who is careful does
+ *                 (`--no-checked` leaves it out)
  *   laterMs       first byte from the agent, after that from nginx. Bar: 20
  *   warm…         the same of what the agent has, asked for once more
  *   noticedSec    what the end of the fetch was late, for one that knew at once. Bar: 1
@@ -58,6 +59,7 @@ interface Plan {
   /** Part of it that is there when the other one vanishes, and how it does. */
   readonly at: number;
   readonly vanish: 'stop' | 'link';
+  readonly isChecked: boolean;
   readonly folder: string;
 }
 
@@ -72,6 +74,7 @@ function readPlan(argv: readonly string[]): Plan {
       liars: { type: 'string', default: '3' },
       at: { type: 'string', default: '0.5' },
       vanish: { type: 'string', default: 'stop' },
+      'no-checked': { type: 'boolean', default: false },
       folder: { type: 'string', default: defaultFolder() },
       out: { type: 'string' },
       small: { type: 'boolean', default: false },
@@ -88,6 +91,7 @@ function readPlan(argv: readonly string[]): Plan {
     liars: count('liars', values.liars),
     at: share('at', values.at),
     vanish: someOf('vanish', [values.vanish], ['stop', 'link'] as const)[0]!,
+    isChecked: !values['no-checked'],
     folder: values.folder,
   };
 }
@@ -117,6 +121,7 @@ interface World {
   readonly file: string;
   readonly rate: number | null;
   readonly liars: number;
+  readonly isChecked: boolean;
 }
 
 async function openWorld(
@@ -141,7 +146,8 @@ async function openWorld(
       ? ['--public-url', rate === null ? `http://127.0.0.1:${await silentPort(scope)}` : 'http://10.78.0.251:1']
       : [];
   const depot = await startDepot(scope, source, path.join(folder, 'depot'), ...dead);
-  return { scope, caps, source, folder, depot, nginxUrl: nginx.url, file, rate, liars: plan.liars };
+  const { liars, isChecked } = plan;
+  return { scope, caps, source, folder, depot, nginxUrl: nginx.url, file, rate, liars, isChecked };
 }
 
 async function isHealthy(scope: Scope, place: Place, agent: Running): Promise<void> {
@@ -163,7 +169,7 @@ async function careful(scope: Scope, place: Place, url: string, file: string): P
 
 /** The figures of one turn: publish, both fetches, remove. */
 async function turnOf(world: World, which: Case, turn: number, agent: Running): Promise<Record<string, number>> {
-  const { scope, caps, source, folder, depot, nginxUrl, file, liars, rate } = world;
+  const { scope, caps, source, folder, depot, nginxUrl, file, liars, rate, isChecked } = world;
   const inner = new Scope();
   try {
     await changeImage(file, `${which} ${turn} ${rate}`);
@@ -179,16 +185,17 @@ async function turnOf(world: World, which: Case, turn: number, agent: Running): 
     }
     const theirs = await curl(scope, caps.hub, [`${nginxUrl}/image.raw`]);
     const ours = await curl(scope, caps.hub, [`${agent.url}/${name}`]);
-    const checkedSec = await careful(scope, caps.hub, `${nginxUrl}/image.raw`, path.join(folder, 'careful'));
+    const checkedSec = isChecked
+      ? await careful(scope, caps.hub, `${nginxUrl}/image.raw`, path.join(folder, 'careful'))
+      : null;
     const warm = await curl(scope, caps.hub, [`${agent.url}/${name}`]);
     await curl(scope, source, [...WRITER, '-X', 'DELETE', `${depot.url}/${name}`]);
     return {
       sec: ours.totalSec,
       curlSec: theirs.totalSec,
-      checkedSec,
+      ...(checkedSec === null ? {} : { checkedSec, timesChecked: ours.totalSec / checkedSec }),
       warmSec: warm.totalSec,
       timesCurl: ours.totalSec / theirs.totalSec,
-      timesChecked: ours.totalSec / checkedSec,
       laterMs: (ours.firstByteSec - theirs.firstByteSec) * 1000,
       warmTimesCurl: warm.totalSec / theirs.totalSec,
       warmLaterMs: (warm.firstByteSec - theirs.firstByteSec) * 1000,

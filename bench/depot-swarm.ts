@@ -1,17 +1,16 @@
 /**
  * `npm run bench -- depot-swarm [--agents 20] [--size 256M] [--rate 5M] [--depot-rate RATE] [--turns 1]
  *   [--nginx-size 16M] [--cap namespace|engine] [--processes N] [--floor] [--aria2] [--rqbit]
- *   [--no-nginx] [--folder DIR] [--out FILE] [--small]`
+ *   [--no-agents] [--no-nginx] [--folder DIR] [--out FILE] [--small]`
  * One depot and many agents, each behind a link of so many bytes a second both ways (a network namespace each; needs
  * root), asked by curl for one new image, all at once. Beside it nginx behind the depot's link, asked by as many curls
  * for a shorter file: the ratio is what counts. Every copy is checked. With `--cap engine` the limits are those of
  * depot and agents themselves, on loopback; nginx has none such, and stays behind a link. With `--processes` the agents
  * share so many processes, each with an engine, a cache and limits of its own, and the depot stays behind its link:
- * twenty processes on two cores are short of them as twenty hosts are not. With `--aria2` and
- * `--rqbit` as many of these fetch the depot's .torrent behind the same links, in turns with the agents; they go on
- * giving as agents do (rqbit has no web seeds, and takes the depot for a peer only). With `--floor` also what the
- * machine does at best: for each agent a process that only passes as many bytes on (support/copy-peer.ts), from eight
- * others.
+ * twenty processes on two cores are short of them as twenty hosts are not. With `--aria2` and `--rqbit` as many of these
+ * fetch the depot's .torrent behind the same links, in turns with the agents; they go on giving as agents do (rqbit has
+ * no web seeds, and takes the depot for a peer only). With `--floor` also what the machine does at best: for each agent
+ * a process that only passes as many bytes on (support/copy-peer.ts), from eight others.
  *   lastSec, timesIdeal   the last curl; ÷ the bound that the links set (support/swarm-ideal.ts). Bar: 1.3
  *   copies                bytes that left the depot's link ÷ the image, where it has one. Bar: 1.5
  *   peerShare             of what agents got, from each other
@@ -61,6 +60,7 @@ interface Plan {
   readonly hasFloor: boolean;
   /** Names of clients of others that fetch the depot's .torrent. */
   readonly others: readonly string[];
+  readonly hasAgents: boolean;
   readonly hasNginx: boolean;
   readonly cap: 'namespace' | 'engine';
   /** Of the agents, with their own limits; null: one each, behind what `cap` says. */
@@ -83,6 +83,7 @@ function readPlan(argv: readonly string[]): Plan {
       floor: { type: 'boolean', default: false },
       aria2: { type: 'boolean', default: false },
       rqbit: { type: 'boolean', default: false },
+      'no-agents': { type: 'boolean', default: false },
       'no-nginx': { type: 'boolean', default: false },
       folder: { type: 'string', default: defaultFolder() },
       out: { type: 'string' },
@@ -101,6 +102,7 @@ function readPlan(argv: readonly string[]): Plan {
     turns: count('turns', values.turns),
     hasFloor: values.floor || small,
     others: SWARM_CLIENTS.map(({ name }) => name).filter((name) => values[name as 'aria2' | 'rqbit']),
+    hasAgents: !values['no-agents'],
     hasNginx: !values['no-nginx'],
     cap,
     processes: values.processes === undefined ? null : count('processes', values.processes),
@@ -371,7 +373,7 @@ async function runAll(plan: Plan, results: Results): Promise<void> {
     if (missing === null) results.version(client.name, await client.version());
   }
   for (let turn = 0; turn < plan.turns; turn++) {
-    results.add({ series: 'agents', turn, figures: await runTurn(plan, turn, 'depot') });
+    if (plan.hasAgents) results.add({ series: 'agents', turn, figures: await runTurn(plan, turn, 'depot') });
     for (const client of others)
       results.add({ series: client.name, turn, figures: await runOthers(plan, client, turn) });
   }

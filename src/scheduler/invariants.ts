@@ -7,7 +7,7 @@ import { SKIP } from './pieces/priority.js';
 
 type Checked = Pick<
   SchedulerParts,
-  'peers' | 'availability' | 'picker' | 'open' | 'ledger' | 'incoming' | 'choker' | 'holdings' | 'superSeed'
+  'peers' | 'availability' | 'picker' | 'open' | 'ledger' | 'incoming' | 'choker' | 'holdings' | 'superSeed' | 'forward'
 >;
 
 export function checkInvariants(parts: Checked): void {
@@ -16,6 +16,7 @@ export function checkInvariants(parts: Checked): void {
   parts.open.checkInvariants();
   parts.choker.checkInvariants();
   parts.superSeed?.checkInvariants();
+  parts.forward?.checkInvariants();
   checkPieces(parts);
   checkPeers(parts);
   checkRequests(parts);

@@ -45,6 +45,7 @@ export class Scheduler {
     this.#p.clock.tell(nowMs);
     checkPriority(priority);
     const record = this.#p.open.recordOf(piece);
+    this.#p.forward?.priorityChanged(piece, priority);
     if (this.#p.urgent.keep(piece, priority)) return;
     this.#p.holdings.setPriority(piece, priority, record >= 0);
     if (record >= 0) this.#p.relief.dropSkipped(record, nowMs);
@@ -133,6 +134,7 @@ export class Scheduler {
 
   peerHave(slot: PeerSlot, piece: PieceIndex): void {
     if (!this.#p.holdings.have(slot, piece)) return;
+    if (this.#p.forward !== null && this.#p.peers.isSeed(slot)) this.#p.forward.changed();
     if (this.isComplete) this.#p.hoarders.had(slot, piece, this.#p.availability.copies(piece));
     this.#p.superSeed?.had(slot, piece);
   }
@@ -323,7 +325,7 @@ export class Scheduler {
     this.#p.open.close(this.#recordIn(piece, VERIFYING));
     this.#p.filler.roomFreed();
     this.#p.holdings.verified(piece);
-    this.#p.forward?.verified();
+    this.#p.forward?.verified(piece);
   }
 
   /**

@@ -1,7 +1,8 @@
 /** Pieces from the front to the back in a swarm with a web seed: the window, and the turns of the leeches at it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HIGH, LOW, SKIP } from '../../src/scheduler/pieces/priority.js';
+import type { PeerSlot, PieceIndex } from '../../src/metainfo/geometry.js';
+import { HIGH, LOW, NORMAL, type Priority, SKIP } from '../../src/scheduler/pieces/priority.js';
 import { World, type WorldOptions } from './world.js';
 
 const KIB = 1024;
@@ -134,6 +135,53 @@ test('what is urgent goes first, and the user’s own priorities stay', () => {
   assert.equal(got.length, 35);
   assert.ok(!got.includes(11));
   assert.ok(scene.scheduler.isComplete);
+});
+
+test('what the user wants before others comes first of all, and turns begin behind it', () => {
+  const priorities = new Uint8Array(100).fill(2).fill(HIGH, 90, 95);
+  const scene = world(100, { priorities, openPieces: 1 });
+  scene.join(1, [], { number: 10 });
+  webSeed(scene, 0);
+  assert.deepEqual(
+    fetch(scene, 0, 5).sort((a, b) => a - b),
+    [90, 91, 92, 93, 94],
+  );
+  assert.deepEqual(fetch(scene, 0, 4), [5, 7, 9, 11]);
+});
+
+test('other priorities of the user’s begin the window anew', () => {
+  const scene = world(100, { openPieces: 1 });
+  webSeed(scene, 0);
+  assert.deepEqual(fetch(scene, 0, 3), [4, 5, 6]);
+  const set = (piece: number, priority: Priority): void =>
+    scene.scheduler.setPriority(piece as PieceIndex, priority, scene.nowMs);
+  for (let piece = 0; piece < 100; piece++) set(piece, piece >= 60 && piece < 63 ? HIGH : NORMAL);
+  // One was open already.
+  assert.deepEqual(
+    fetch(scene, 0, 4).sort((a, b) => a - b),
+    [7, 60, 61, 62],
+  );
+  assert.deepEqual(fetch(scene, 0, 3), [8, 9, 10]);
+});
+
+test('a peer that says it has nearly everything, and gives nothing, does not end the turns', () => {
+  const scene = world(100, { openPieces: 1 });
+  const all = [...Array(100).keys()];
+  scene.join(1, all.slice(5), { number: 10 });
+  scene.join(2, [], { number: 30 });
+  webSeed(scene, 0);
+  // Piece 4 is what nobody has.
+  assert.deepEqual(fetch(scene, 0, 6), [4, 7, 10, 13, 16, 19]);
+});
+
+test('one that has got everything takes no turn any more', () => {
+  const scene = world(100, { openPieces: 1 });
+  scene.join(1, [...Array(99).keys()], { number: 10 });
+  scene.join(2, [], { number: 30 });
+  scene.scheduler.peerHave(1 as PeerSlot, 99 as PieceIndex);
+  scene.peers.get(1)!.has.add(99);
+  webSeed(scene, 0);
+  assert.deepEqual(fetch(scene, 0, 4), [4, 6, 8, 10]);
 });
 
 test('without a web seed it is rarest first', () => {

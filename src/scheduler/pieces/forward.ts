@@ -19,7 +19,8 @@ import type { Peers } from '../peers/peers.js';
 import type { Availability } from './availability.js';
 import type { OpenPieces } from './open-pieces.js';
 import type { Turns } from './picker.js';
-import { HIGH, NORMAL } from './priority.js';
+import { HIGH, NORMAL, type Priority } from './priority.js';
+import type { RarityOrder } from './rarity-order.js';
 import type { Urgent } from './urgent.js';
 
 /** Of all pieces. Smaller: more of them are asked for twice. Larger: more is left to hand over in the end. */
@@ -36,6 +37,12 @@ export interface ForwardParts {
   readonly urgent: Urgent;
 }
 
+/** Of our own pieces of one priority with so many copies none before `from` can be had. */
+interface Cursor {
+  from: number;
+  copies: number;
+}
+
 export class Forward implements Turns {
   readonly #p: ForwardParts;
   readonly #ownNumber: number;
@@ -47,11 +54,19 @@ export class Forward implements Turns {
   #rank = 0;
   #leeches = 1;
   #isRanked = false;
+  readonly #ownHigh: Cursor = { from: 0, copies: 0 };
+  readonly #ownNormal: Cursor = { from: 0, copies: 0 };
+  /** Pieces that the user wants before others, not here yet: while there are any, they come first, the rarest first. */
+  readonly #wanted = new Set<number>();
 
   /** @param ownNumber by which others know us. */
   constructor(parts: ForwardParts, ownNumber: number) {
     this.#p = parts;
     this.#ownNumber = ownNumber;
+    const { peers, holdings, availability } = parts;
+    if (availability.hasPriorities)
+      for (let piece = 0; piece < peers.pieceCount; piece++)
+        if (holdings.isNeeded[piece] !== 0 && availability.priority(piece) === HIGH) this.#wanted.add(piece);
   }
 
   /** @param number null: it has none. */
@@ -74,68 +89,113 @@ export class Forward implements Turns {
   /** It chokes nobody. From now on there are turns. */
   isWebSeed(slot: number): void {
     this.#webSeeds.add(slot);
-    this.verified();
+    this.#moveWindow();
+  }
+
+  /** The user's own priority of it is another one. What the window did is undone for it; the window begins anew. */
+  priorityChanged(piece: number, priority: Priority): void {
+    if (priority === HIGH && this.#p.holdings.isNeeded[piece] !== 0) this.#wanted.add(piece);
+    else this.#wanted.delete(piece);
+    this.#first = Math.min(this.#first, piece);
+    this.#end = Math.min(this.#end, piece);
+  }
+
+  /** `Turns` */
+  offered(piece: number): void {
+    this.#ownHigh.from = Math.min(this.#ownHigh.from, piece);
+    this.#ownNormal.from = Math.min(this.#ownNormal.from, piece);
   }
 
   /** Also at a seed of the wire, but with a web seed at hand: most of those whose turn it is are choked there. */
   hasTurns(): boolean {
-    return this.#webSeeds.size > 0;
+    return this.#webSeeds.size > 0 && this.#wanted.size === 0;
   }
 
-  /** A piece more is here. Without a web seed there is no window. */
-  verified(): void {
-    if (this.#webSeeds.size === 0) return;
+  verified(piece: number): void {
+    this.#wanted.delete(piece);
+    this.#moveWindow();
+  }
+
+  /** Without a web seed there is none. */
+  #moveWindow(): void {
+    if (!this.hasTurns()) return;
     const { peers, holdings, availability, open, urgent } = this.#p;
     while (this.#first < peers.pieceCount && holdings.isNeeded[this.#first] === 0) this.#first++;
     if (!this.#isRanked) this.#findRank();
     const pieces = Math.max(Math.ceil(peers.pieceCount * SHARE), TURNS * this.#leeches);
     const end = Math.min(peers.pieceCount, this.#first + pieces);
+    const { from } = this.#ownNormal;
     for (; this.#end < end; this.#end++) {
       const piece = this.#end;
       if (holdings.isNeeded[piece] === 0 || urgent.keep(piece, HIGH)) continue;
       if (availability.priority(piece) === NORMAL) holdings.setPriority(piece, HIGH, open.recordOf(piece) >= 0);
     }
+    // What comes into the window can be had as before.
+    this.#ownNormal.from = from;
   }
 
-  /** For one that has everything: a piece that no leech has, if there is one. */
+  /**
+   * For one that has everything: a piece that no leech has, if there is one. What few have stands for that where some
+   * say that they have nearly all.
+   */
   pick(): number {
-    const { pieceCount } = this.#p.peers;
-    for (const own of [this.#ownIn(this.#first, this.#end, HIGH), this.#ownIn(this.#end, pieceCount, NORMAL)])
-      if (own !== NOTHING) return own;
-    const order = this.#p.availability.order(HIGH);
-    if (order !== null && order.size > 0) {
-      const rarest = order.pieceAt(order.firstIndex(0));
-      if (this.#isNew(rarest)) return rarest;
-    }
-    return NOTHING;
-  }
-
-  #ownIn(begin: number, end: number, priority: number): number {
-    const order = this.#p.availability.order(priority);
-    if (order === null || order.size === 0) return NOTHING;
+    const { availability, peers } = this.#p;
+    const [high, normal] = [availability.order(HIGH), availability.order(NORMAL)];
+    const [highCopies, normalCopies] = [fewestIn(high, availability), fewestIn(normal, availability)];
     if (!this.#isRanked) this.#findRank();
-    const over = begin % this.#leeches;
-    let piece = begin - over + this.#rank;
-    if (piece < begin) piece += this.#leeches;
-    for (; piece < end; piece += this.#leeches) if (order.has(piece) && this.#isNew(piece)) return piece;
-    return NOTHING;
+    const isWindowNew = highCopies <= normalCopies;
+    let piece = isWindowNew ? this.#own(high, this.#ownHigh, highCopies, this.#first, this.#end) : NOTHING;
+    if (piece === NOTHING && normalCopies <= highCopies)
+      piece = this.#own(normal, this.#ownNormal, normalCopies, this.#end, peers.pieceCount);
+    if (piece !== NOTHING || !isWindowNew || high === null || high.size === 0) return piece;
+    // What others have left.
+    return high.pieceAt(high.firstIndex(0));
   }
 
-  #isNew(piece: number): boolean {
+  #own(order: RarityOrder | null, own: Cursor, copies: number, begin: number, end: number): number {
+    if (order === null || order.size === 0) return NOTHING;
     const { availability } = this.#p;
-    return availability.copies(piece) === availability.seedCount;
+    const from = Math.max(begin, copies === own.copies ? own.from : 0);
+    let piece = from - (from % this.#leeches) + this.#rank;
+    if (piece < from) piece += this.#leeches;
+    while (piece < end && !(order.has(piece) && availability.copies(piece) === copies)) piece += this.#leeches;
+    own.copies = copies;
+    own.from = piece;
+    return piece < end ? piece : NOTHING;
   }
 
   #findRank(): void {
-    const { partial } = this.#p.peers;
+    const { peers } = this.#p;
+    const { partial } = peers;
     this.#rank = 0;
     this.#leeches = 1;
     for (let index = 0; index < partial.size; index++) {
-      const number = this.#numbers.get(partial.at(index));
-      if (number === undefined) continue;
+      const slot = partial.at(index);
+      const number = this.#numbers.get(slot);
+      // Who got the last piece from others needs no turn.
+      if (number === undefined || peers.isSeed(slot)) continue;
       this.#leeches++;
       if (number < this.#ownNumber) this.#rank++;
     }
     this.#isRanked = true;
+    this.#ownHigh.from = 0;
+    this.#ownNormal.from = 0;
   }
+
+  /** Throws when one of our own pieces that can be had would not be found. For tests: O(pieces). */
+  checkInvariants(): void {
+    if (!this.#isRanked) return;
+    const { availability, peers } = this.#p;
+    for (let piece = this.#rank; piece < peers.pieceCount; piece += this.#leeches) {
+      const [own, priority] = piece < this.#end ? [this.#ownHigh, HIGH] : [this.#ownNormal, NORMAL];
+      if (piece < this.#first || piece >= own.from || availability.order(priority)?.has(piece) !== true) continue;
+      if (availability.copies(piece) === own.copies) throw new Error(`our own piece ${piece} would not be found`);
+    }
+  }
+}
+
+/** Copies of the rarest of them. */
+function fewestIn(order: RarityOrder | null, availability: Availability): number {
+  if (order === null || order.size === 0) return Number.POSITIVE_INFINITY;
+  return availability.copies(order.pieceAt(order.firstIndex(0)));
 }

@@ -40,6 +40,8 @@ export interface Turns {
   hasTurns(): boolean;
   /** A piece that no leech has, or -1. */
   pick(): number;
+  /** A piece became pickable. */
+  offered(piece: number): void;
 }
 
 export class Picker {
@@ -129,6 +131,7 @@ export class Picker {
   /** A piece became pickable, for everybody. */
   offered(piece: number): void {
     if (!this.#availability.isPickable(piece)) return;
+    this.turns?.offered(piece);
     for (let row = this.#availability.priority(piece); row < this.#from.length; row += LEVELS)
       this.#include(row, piece);
   }
