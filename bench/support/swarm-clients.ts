@@ -33,8 +33,8 @@ const ARIA2: SwarmClient = {
     ...[...QUIET, '--seed-ratio=0.0', '--disk-cache=64M', `--on-bt-download-complete=${ECHO}`],
     ...[`--dir=${folder}`, torrent],
   ],
-  // Its number of the download, of its files, and where the first one is.
-  ended: /^[0-9a-f]{16} 1 \//,
+  // Its number of the download, of its files, and where the first one is, behind a line of its own that is not ended.
+  ended: /[0-9a-f]{16} 1 \//,
 };
 
 /** It has no web seeds: the depot serves it as a peer. */
