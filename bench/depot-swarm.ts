@@ -7,10 +7,10 @@
  * for a shorter file: the ratio is what counts. Every copy is checked. With `--cap engine` the limits are those of
  * depot and agents themselves, on loopback; nginx has none such, and stays behind a link. With `--processes` the agents
  * share so many processes, each with an engine, a cache and limits of its own, and the depot stays behind its link:
- * twenty processes on two cores are short of them as twenty hosts are not. With `--aria2` and `--rqbit` as many of these
- * fetch the depot's .torrent behind the same links, in turns with the agents; they go on giving as agents do (rqbit has
- * no web seeds, and takes the depot for a peer only). With `--floor` also what the machine does at best: for each agent
- * a process that only passes as many bytes on (support/copy-peer.ts), from eight others.
+ * twenty processes on two cores are short of them as twenty hosts are not. With `--aria2` and `--rqbit` as many of
+ * these fetch the depot's .torrent behind the same links, in turns with the agents; they go on giving as agents do
+ * (rqbit has no web seeds, and takes the depot for a peer only). With `--floor` also what the machine does at best: for
+ * each agent a process that only passes as many bytes on (support/copy-peer.ts), from eight others.
  *   lastSec, timesIdeal   the last curl; ÷ the bound that the links set (support/swarm-ideal.ts). Bar: 1.3
  *   copies                bytes that left the depot's link ÷ the image, where it has one. Bar: 1.5
  *   peerShare             of what agents got, from each other

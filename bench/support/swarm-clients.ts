@@ -1,6 +1,6 @@
 /**
- * Clients of others that fetch a depot's .torrent in `depot-swarm`, in place of an agent and its curl: each a process in
- * a place of its own. They tell when they have all, and go on giving, as agents do.
+ * Clients of others that fetch a depot's .torrent in `depot-swarm`, in place of an agent and its curl: a process each,
+ * in a place of its own. They tell when they have all, and go on giving, as agents do.
  */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
