@@ -137,6 +137,18 @@ test('what is urgent goes first, and the user’s own priorities stay', () => {
   assert.ok(scene.scheduler.isComplete);
 });
 
+test('a piece of low priority that was read for a while is of low priority again', () => {
+  const priorities = new Uint8Array(40).fill(NORMAL);
+  priorities[10] = LOW;
+  const scene = world(40, { priorities });
+  scene.isFull = true;
+  scene.read([10], false);
+  webSeed(scene, 0);
+  scene.read([], false);
+  scene.isFull = false;
+  assert.equal(fetch(scene, 0, 36).at(-1), 10);
+});
+
 test('what the user wants before others comes first of all, and turns begin behind it', () => {
   const priorities = new Uint8Array(100).fill(2).fill(HIGH, 90, 95);
   const scene = world(100, { priorities, openPieces: 1 });

@@ -127,8 +127,9 @@ export class Forward implements Turns {
     const { from } = this.#ownNormal;
     for (; this.#end < end; this.#end++) {
       const piece = this.#end;
-      if (holdings.isNeeded[piece] === 0 || urgent.keep(piece, HIGH)) continue;
-      if (availability.priority(piece) === NORMAL) holdings.setPriority(piece, HIGH, open.recordOf(piece) >= 0);
+      const own = urgent.ownOf(piece) ?? availability.priority(piece);
+      if (holdings.isNeeded[piece] === 0 || own !== NORMAL || urgent.keep(piece, HIGH)) continue;
+      holdings.setPriority(piece, HIGH, open.recordOf(piece) >= 0);
     }
     // What comes into the window can be had as before.
     this.#ownNormal.from = from;

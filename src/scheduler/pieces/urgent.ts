@@ -53,6 +53,11 @@ export class Urgent {
     return this.#own.has(piece);
   }
 
+  /** Its own priority, which it has again when it is urgent no more; null: it is not urgent. */
+  ownOf(piece: number): Priority | null {
+    return this.#own.get(piece) ?? null;
+  }
+
   /** Its own priority changes. True: that is for later, it is urgent now. */
   keep(piece: number, priority: Priority): boolean {
     if (!this.#own.has(piece)) return false;
