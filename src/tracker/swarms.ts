@@ -3,6 +3,7 @@
  * Owns every swarm and its peers. Must not know HTTP or bencode.
  * Invariant: a swarm without peers is kept only while it is registered; `peerCount` is the sum over all tables. Peers
  * that did not announce for two intervals are found by a sweep, a few with each announce: O(1).
+ * It passes the suite of `test/tracker/peer-table-conformance.ts`, alone and with what several trackers share.
  * Where a limit is reached somebody else gives way (`Yielding`), and who is not let in is answered with peers.
  */
 import { EntryShares } from './entry-shares.js';

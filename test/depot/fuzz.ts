@@ -35,8 +35,7 @@ import { fullName, type Space } from '../../src/depot/names.js';
 import { ownTorrent } from '../../src/depot/p2p/own-torrent.js';
 import { HaulError } from '../../src/errors.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
-import { makeRandom } from '../../src/random.js';
-import { type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
+import { Dice, type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
 
 const HEX64 = /^[0-9a-f]{64}$/;
 const LENGTH = 1000;
@@ -97,31 +96,17 @@ const WORDS = [
   ...['<Latest>', '</BlockList>', '&#97;', '<!--', '"key":', '[]', '{}', '-1', '~2F', '~zz', ';', 'haul_'],
 ];
 
-class Fuzz {
-  readonly #random: () => number;
-
-  constructor(seed: number) {
-    this.#random = makeRandom(seed);
-  }
-
-  #below(count: number): number {
-    return Math.floor(this.#random() * count);
-  }
-
-  #pick<T>(list: readonly T[]): T {
-    return list[this.#below(list.length)]!;
-  }
-
+class Fuzz extends Dice {
   /** One of them, changed in up to four places. */
   #some(list: readonly string[]): string {
-    let text = this.#pick(list);
-    for (let times = this.#below(5); times > 0; times--) {
-      const at = this.#below(text.length + 1);
-      const word = this.#below(4) === 0 ? String.fromCharCode(this.#below(256)) : this.#pick(WORDS);
-      const repeated = this.#below(50) === 0 ? word.repeat(this.#below(300)) : word;
-      text = text.slice(0, at) + repeated + text.slice(at + this.#below(6));
+    let text = this.pick(list);
+    for (let times = this.below(5); times > 0; times--) {
+      const at = this.below(text.length + 1);
+      const word = this.below(4) === 0 ? String.fromCharCode(this.below(256)) : this.pick(WORDS);
+      const repeated = this.below(50) === 0 ? word.repeat(this.below(300)) : word;
+      text = text.slice(0, at) + repeated + text.slice(at + this.below(6));
     }
-    return this.#below(10) === 0 ? text.slice(0, this.#below(text.length + 1)) : text;
+    return this.below(10) === 0 ? text.slice(0, this.below(text.length + 1)) : text;
   }
 
   round(): void {
@@ -196,9 +181,9 @@ class Fuzz {
   #conditions(): void {
     const etag = etagOf(SHA256);
     const value = this.#some(HEADERS);
-    assert.equal(typeof isMatch(value, this.#below(2) === 0 ? etag : null), 'boolean');
+    assert.equal(typeof isMatch(value, this.below(2) === 0 ? etag : null), 'boolean');
     assert.equal(typeof isNoneMatch(value, etag), 'boolean');
-    const range = rangeOf(this.#some(HEADERS), this.#below(2) === 0 ? undefined : value, etag, LENGTH);
+    const range = rangeOf(this.#some(HEADERS), this.below(2) === 0 ? undefined : value, etag, LENGTH);
     if (range !== null && range !== 'none')
       assert.ok(range.begin >= 0 && range.begin < range.end && range.end <= LENGTH, JSON.stringify(range));
     const part = refused(() => contentRangeOf(this.#some(HEADERS)));
@@ -207,8 +192,8 @@ class Fuzz {
 
   /** Repr-Digest, Content-Digest, X-Checksum-Sha256. */
   #digests(): void {
-    const fields = [this.#below(3) === 0 ? undefined : this.#some(HEADERS), this.#some(HEADERS)];
-    const stated = statedSha256(fields, this.#below(2) === 0 ? undefined : this.#some(HEADERS));
+    const fields = [this.below(3) === 0 ? undefined : this.#some(HEADERS), this.#some(HEADERS)];
+    const stated = statedSha256(fields, this.below(2) === 0 ? undefined : this.#some(HEADERS));
     if (typeof stated !== 'string') assert.ok(stated === null || stated.why !== '');
     else {
       assert.match(stated, HEX64);

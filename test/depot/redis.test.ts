@@ -10,7 +10,9 @@ import { parsePeersAddress } from '../../src/depot/peers/address.js';
 import { loadRedis } from '../../src/depot/peers/connection.js';
 import { RedisTable, type RedisTableOptions } from '../../src/depot/peers/redis.js';
 import { requirePrograms } from '../support/requirements.js';
+import { testPeerTable } from '../tracker/peer-table-conformance.js';
 import { HASH, readAll, testSharedTable, word, write } from '../tracker/shared-conformance.js';
+import { Clock, sharedPair } from '../tracker/sharing-scene.js';
 
 const KEY = `haul:peers:1:${Buffer.from(HASH, 'latin1').toString('hex')}`;
 const SOON_MS = 10_000;
@@ -49,6 +51,15 @@ testSharedTable('Redis', {
   make: async (scope) => {
     const { url } = await startRedis(scope);
     return [await opened(scope, url), await opened(scope, url)];
+  },
+});
+
+testPeerTable('that of trackers with Redis', {
+  isTimed: false,
+  isSkipped: (t) => requirePrograms(t, [REDIS]),
+  make: async (scope) => {
+    const { url } = await startRedis(scope);
+    return sharedPair(new Clock(), [await opened(scope, url), await opened(scope, url)]);
   },
 });
 

@@ -16,8 +16,7 @@ import { jsonOf, rowOfHead, rowOfInfo, saidArrival, saidArtifact, saidPage } fro
 import { safeHeaders } from '../../src/depot/http/media-type.js';
 import { readProblem } from '../../src/depot/http/problems.js';
 import { fileNameOf, fullName } from '../../src/depot/names.js';
-import { makeRandom } from '../../src/random.js';
-import { type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
+import { Dice, type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
 import { createTorrentBytes } from './agent-torrent.js';
 
 /** What the rounds met: how many of each kind were believed. */
@@ -92,32 +91,23 @@ const WORDS = [
   'x'.repeat(3000),
 ];
 
-class Fuzz {
+class Fuzz extends Dice {
   readonly met = { artifacts: 0, pages: 0, arrivals: 0, heads: 0, written: 0, problems: 0, torrents: 0, lies: 0 };
-  readonly #random: () => number;
   readonly #texts: readonly string[];
 
   constructor(seed: number) {
-    this.#random = makeRandom(seed);
+    super(seed);
     const problem = { type: 'urn:x', title: 'x', status: 404, detail: 'there is none', code: 'NOT_FOUND' };
     const page = { prefix: '', items: [ARTIFACT, ARTIFACT], cursor: 'abc' };
     this.#texts = [ARTIFACT, page, problem, ARRIVAL].map((value) => JSON.stringify(value));
   }
 
-  #below(count: number): number {
-    return Math.floor(this.#random() * count);
-  }
-
-  #pick<T>(list: readonly T[]): T {
-    return list[this.#below(list.length)]!;
-  }
-
   #mutate(bytes: Buffer): Buffer {
     let changed = bytes;
-    for (let times = this.#below(4); times > 0; times--) {
-      const at = this.#below(changed.length + 1);
-      const word = this.#below(3) === 0 ? Buffer.from([this.#below(256)]) : Buffer.from(this.#pick(WORDS));
-      changed = Buffer.concat([changed.subarray(0, at), word, changed.subarray(at + this.#below(40))]);
+    for (let times = this.below(4); times > 0; times--) {
+      const at = this.below(changed.length + 1);
+      const word = this.below(3) === 0 ? Buffer.from([this.below(256)]) : Buffer.from(this.pick(WORDS));
+      changed = Buffer.concat([changed.subarray(0, at), word, changed.subarray(at + this.below(40))]);
     }
     return changed;
   }
@@ -125,14 +115,14 @@ class Fuzz {
   /** A value in the place of another, so that what it is in stays JSON. */
   #swap(text: string): string {
     const values = [...text.matchAll(/:("[^"]*"|null|true|false|\d+)/g)];
-    const found = this.#pick(values);
+    const found = this.pick(values);
     const at = found.index + 1;
-    return text.slice(0, at) + this.#pick(WORDS.slice(0, 18)) + text.slice(at + found[1]!.length);
+    return text.slice(0, at) + this.pick(WORDS.slice(0, 18)) + text.slice(at + found[1]!.length);
   }
 
   round(): void {
-    const text = this.#pick(this.#texts);
-    const body = this.#mutate(Buffer.from(this.#below(2) === 0 ? text : this.#swap(text)));
+    const text = this.pick(this.#texts);
+    const body = this.#mutate(Buffer.from(this.below(2) === 0 ? text : this.#swap(text)));
     this.#checkRow(rowOfInfo(`artifacts/${NAME}`, body), 'artifacts');
     const page = saidPage(jsonOf(body));
     if (page !== null) this.met.pages++;
@@ -152,7 +142,7 @@ class Fuzz {
     assert.match(plain(detail ?? ''), /^[^\p{Cc}\p{Cs}]{0,300}$/u);
     this.#head();
     this.#trouble();
-    if (this.#below(8) === 0) this.#torrent();
+    if (this.below(8) === 0) this.#torrent();
     this.#record();
   }
 
@@ -168,7 +158,7 @@ class Fuzz {
   }
 
   #head(): void {
-    const value = (text: string): string => (this.#below(3) === 0 ? this.#mutate(Buffer.from(text)).toString() : text);
+    const value = (text: string): string => (this.below(3) === 0 ? this.#mutate(Buffer.from(text)).toString() : text);
     const headers = {
       'x-checksum-sha256': value(SHA256),
       'content-length': value('1000'),
@@ -195,13 +185,13 @@ class Fuzz {
     }
     assert.ok(head.lengthBytes === null || Number.isSafeInteger(head.lengthBytes));
     // However it is cut it is the same.
-    const cut = readHead(bytes.subarray(0, this.#below(head.headBytes)));
+    const cut = readHead(bytes.subarray(0, this.below(head.headBytes)));
     assert.ok(cut === 'more' || cut === null);
   }
 
   #trouble(): void {
-    const status = 100 + this.#below(900);
-    const trouble = troubleOf(status, this.#below(2) === 0 ? null : this.#mutate(Buffer.from('120')).toString());
+    const status = 100 + this.below(900);
+    const trouble = troubleOf(status, this.below(2) === 0 ? null : this.#mutate(Buffer.from('120')).toString());
     assert.equal(trouble === null, status < 500 || status === 507);
     if (trouble instanceof DepotFailed && trouble.retrySeconds !== null)
       assert.ok(trouble.retrySeconds >= 0 && trouble.retrySeconds <= 3600);

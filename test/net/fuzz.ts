@@ -8,9 +8,8 @@ import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { RangeGet } from '../../src/net/range-get.js';
-import { makeRandom } from '../../src/random.js';
 import { rangeOf } from '../../src/tracker/data-shelf.js';
-import { type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
+import { Dice, type FuzzOptions, fuzzFromShell, fuzzRounds } from '../support/fuzz.js';
 
 /** What the rounds met. */
 export interface FuzzOutcome {
@@ -40,48 +39,35 @@ const LOCATIONS = [
 const RETRIES = ['5', '999999999', '-3', 'Fri, 31 Dec 9999 23:59:59 GMT', 'Thu, 01 Jan 1970 00:00:00 GMT', 'soon', ''];
 const ENCODINGS = ['identity', 'gzip', ' Identity ', ''];
 
-class Fuzz {
+class Fuzz extends Dice {
   readonly met = { whole: 0, failed: 0, moved: 0, parts: 0, none: 0 };
-  readonly #random: () => number;
-
-  constructor(seed: number) {
-    this.#random = makeRandom(seed);
-  }
-
-  #below(count: number): number {
-    return Math.floor(this.#random() * count);
-  }
-
-  #pick<T>(list: readonly T[]): T {
-    return list[this.#below(list.length)]!;
-  }
 
   #place(begin: number, end: number): string {
-    const isRight = this.#below(3) > 0;
-    const [first, last] = isRight ? [`${begin}`, `${end - 1}`] : [this.#pick(NUMBERS), this.#pick(NUMBERS)];
-    const length = this.#below(3) > 0 ? this.#pick([`${FILE_BYTES}`, '*']) : this.#pick(NUMBERS);
-    return this.#below(8) === 0
+    const isRight = this.below(3) > 0;
+    const [first, last] = isRight ? [`${begin}`, `${end - 1}`] : [this.pick(NUMBERS), this.pick(NUMBERS)];
+    const length = this.below(3) > 0 ? this.pick([`${FILE_BYTES}`, '*']) : this.pick(NUMBERS);
+    return this.below(8) === 0
       ? `bytes */${length}`
-      : `${this.#pick(['bytes ', 'bytes  ', 'Bytes '])}${first}-${last}/${length}`;
+      : `${this.pick(['bytes ', 'bytes  ', 'Bytes '])}${first}-${last}/${length}`;
   }
 
   #headers(begin: number, end: number): IncomingHttpHeaders {
-    const may = <T>(value: T): T | undefined => (this.#below(4) === 0 ? value : undefined);
-    const length = this.#below(2) === 0 ? `${end - begin}` : this.#pick(NUMBERS);
+    const may = <T>(value: T): T | undefined => (this.below(4) === 0 ? value : undefined);
+    const length = this.below(2) === 0 ? `${end - begin}` : this.pick(NUMBERS);
     return {
-      'content-range': this.#below(8) > 0 ? this.#place(begin, end) : undefined,
+      'content-range': this.below(8) > 0 ? this.#place(begin, end) : undefined,
       'content-length': may(length),
-      'content-encoding': may(this.#pick(ENCODINGS)),
-      'content-type': may(this.#pick(['text/html; charset=x', 'a/b'])),
-      'retry-after': may(this.#pick(RETRIES)),
-      location: this.#below(3) > 0 ? this.#pick(LOCATIONS) : undefined,
+      'content-encoding': may(this.pick(ENCODINGS)),
+      'content-type': may(this.pick(['text/html; charset=x', 'a/b'])),
+      'retry-after': may(this.pick(RETRIES)),
+      location: this.below(3) > 0 ? this.pick(LOCATIONS) : undefined,
     };
   }
 
   /** One answer after the other, as many as are asked for. */
   answer(): void {
-    const begin = this.#below(FILE_BYTES);
-    const end = begin + 1 + this.#below(FILE_BYTES - begin);
+    const begin = this.below(FILE_BYTES);
+    const end = begin + 1 + this.below(FILE_BYTES - begin);
     let [gotBytes, ends, requests] = [0, 0, 0];
     // What a sink throws would come to light later, and nobody would know the round.
     const faults: string[] = [];
@@ -148,24 +134,24 @@ class Fuzz {
       resume: () => {},
     } as unknown as Dispatcher.DispatchController;
     handler.onRequestStart?.(controller, {});
-    handler.onResponseStart?.(controller, this.#pick(STATUSES), this.#headers(begin, end), '');
-    let left = this.#below(5) > 0 ? end - begin : this.#below(2 * FILE_BYTES);
+    handler.onResponseStart?.(controller, this.pick(STATUSES), this.#headers(begin, end), '');
+    let left = this.below(5) > 0 ? end - begin : this.below(2 * FILE_BYTES);
     while (left > 0 && !isAborted) {
-      const bytes = Math.min(left, 1 + this.#below(40_000));
+      const bytes = Math.min(left, 1 + this.below(40_000));
       handler.onResponseData?.(controller, Buffer.alloc(bytes));
       left -= bytes;
     }
     if (isAborted) return;
-    if (this.#below(6) === 0) handler.onResponseError?.(controller, Object.assign(new Error('x'), { code: 'EPIPE' }));
+    if (this.below(6) === 0) handler.onResponseError?.(controller, Object.assign(new Error('x'), { code: 'EPIPE' }));
     else handler.onResponseEnd?.(controller, {});
   }
 
   /** What a client asks a shelf for. */
   request(): void {
-    const lengthBytes = this.#pick([0, 1, FILE_BYTES]);
-    const unit = this.#pick(['bytes=', ' bytes=', 'bytes =', 'lines=', '']);
-    const text = `${unit}${this.#pick(NUMBERS)}${this.#pick(['-', '--', ',', ''])}${this.#pick(NUMBERS)}`;
-    const condition = this.#pick([{}, {}, { 'if-range': '"tag"' }, { 'if-range': '"other"' }]);
+    const lengthBytes = this.pick([0, 1, FILE_BYTES]);
+    const unit = this.pick(['bytes=', ' bytes=', 'bytes =', 'lines=', '']);
+    const text = `${unit}${this.pick(NUMBERS)}${this.pick(['-', '--', ',', ''])}${this.pick(NUMBERS)}`;
+    const condition = this.pick([{}, {}, { 'if-range': '"tag"' }, { 'if-range': '"other"' }]);
     const headers = { range: text, ...condition };
     const range = rangeOf(headers, { lengthBytes, etag: '"tag"' });
     if (range === 'none') this.met.none++;

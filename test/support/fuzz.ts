@@ -1,11 +1,34 @@
 /** Rounds of a fuzzer: so many in a test, so many seconds from the shell. */
 import { pathToFileURL } from 'node:url';
+import { makeRandom } from '../../src/random.js';
 
 export interface FuzzOptions {
   readonly seed: number;
   /** Of `performance.now()`; null: so many rounds. */
   readonly untilMs: number | null;
   readonly rounds: number;
+}
+
+/** What a fuzzer throws. */
+export abstract class Dice {
+  /** A generator of [0, 1). */
+  protected readonly random: () => number;
+
+  constructor(seed: number) {
+    this.random = makeRandom(seed);
+  }
+
+  protected below(count: number): number {
+    return Math.floor(this.random() * count);
+  }
+
+  protected pick<T>(list: readonly T[]): T {
+    return list[this.below(list.length)]!;
+  }
+
+  protected bytes(count: number): Buffer {
+    return Buffer.from(Uint8Array.from({ length: count }, () => this.below(256)));
+  }
 }
 
 /** @returns how many rounds there were */

@@ -1,6 +1,7 @@
 /** Trackers that share a table in memory, with a clock that is set. */
 import assert from 'node:assert/strict';
 import type { AnnounceQuery } from '../../src/tracker/query.js';
+import type { SharedTable } from '../../src/tracker/shared/port.js';
 import { PeerSharing } from '../../src/tracker/shared/sharing.js';
 import type { SwarmView } from '../../src/tracker/swarm-view.js';
 import { Swarms, type SwarmsOptions } from '../../src/tracker/swarms.js';
@@ -22,7 +23,7 @@ export class Tracker {
   readonly lines: string[] = [];
   readonly #clock: Clock;
 
-  constructor(clock: Clock, model: SharedModel, more: Partial<SwarmsOptions> = {}, sharesLoopback = true) {
+  constructor(clock: Clock, model: { door(): SharedTable }, more: Partial<SwarmsOptions> = {}, sharesLoopback = true) {
     this.#clock = clock;
     this.swarms = new Swarms({ intervalS: 120, registeredOnly: false, random: () => 0.5, ...more });
     this.sharing = new PeerSharing({
@@ -84,4 +85,17 @@ export async function two(more: Partial<SwarmsOptions> = {}) {
   const [one, other] = [new Tracker(clock, model, more), new Tracker(clock, model, more)];
   await pass(clock, 6_000, one, other);
   return { clock, model, one, other };
+}
+
+/** Two of them as one table for `testPeerTable`: what one is told the other knows a little later. */
+export async function sharedPair(clock: Clock, doors: readonly SharedTable[], random = Math.random) {
+  const trackers = doors.map((table) => new Tracker(clock, { door: () => table }, { random }));
+  const [one, other] = trackers.map(({ swarms }) => swarms) as [Swarms, Swarms];
+  const wait = (ms: number): Promise<void> => pass(clock, ms, ...trackers);
+  await wait(6_000);
+  const later = async (ms: number): Promise<void> => {
+    await wait(ms);
+    for (const swarms of [one, other]) swarms.sweep(clock.nowMs, 10_000);
+  };
+  return { one, other, now: clock.now, settle: () => wait(1_500), pass: later };
 }
