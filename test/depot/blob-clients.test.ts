@@ -48,7 +48,7 @@ function withoutWebSeeds(torrent: Buffer): Buffer {
   return bare;
 }
 
-test('rtorrent, which knows no web seeds, fetches a blob from the peer that the tracker names', async (t: TestContext) => {
+test('rtorrent, which knows no web seeds, fetches a blob from the swarm alone', async (t: TestContext) => {
   if (await requireClients(t, [rtorrent])) return;
   assert.ok((await fetchBy(openScope(t), rtorrent)) >= BYTES.length);
 });

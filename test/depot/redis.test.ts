@@ -216,7 +216,8 @@ test('who does not answer is given up in time, and who speaks otherwise at once'
   if (await requirePrograms(t, [REDIS])) return;
   const scope = openScope(t);
   const server = await startRedis(scope);
-  const table = await opened(scope, server.url, { exchangeMs: 100 });
+  // Long enough to get there on a busy machine.
+  const table = await opened(scope, server.url, { exchangeMs: 1_000 });
   process.kill(server.pid, 'SIGSTOP');
   scope.defer(() => void process.kill(server.pid, 'SIGCONT'));
   await assert.rejects(table.exchange([write(word(1))], []), ofError('TIMEOUT', /^it does not answer in time$/));
@@ -227,7 +228,7 @@ test('who does not answer is given up in time, and who speaks otherwise at once'
   await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
   scope.defer(() => void web.close());
   const { port } = web.address() as { port: number };
-  const foreign = await tableAt(scope, `redis://127.0.0.1:${port}`, { exchangeMs: 500 });
+  const foreign = await tableAt(scope, `redis://127.0.0.1:${port}`, { exchangeMs: 5_000 });
   await assert.rejects(foreign.open(), ofError('NETWORK', /does not speak as Redis does$/));
 });
 
