@@ -52,6 +52,9 @@ export function folderOfRun() {
   return [input('prefix').replace(/^\/+|\/+$/g, '') || 'actions', repository, run, ''].join('/');
 }
 
+/** Of what was uploaded as it is, below the folder of the run: a file that is called "x.tar" is no artifact "x". */
+export const AS_IT_IS = 'file/';
+
 /** A number of 48 bits that is the same for the same name. */
 export function idOf(name) {
   return String(Number.parseInt(createHash('sha256').update(name).digest('hex').slice(0, 12), 16));
@@ -83,8 +86,9 @@ export async function haul(command, ...words) {
   const lines = out.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
   for (const { type, message } of lines) if (type === 'warning') tell('warning', message);
   if (code === 0) return lines;
-  const why = lines.find(({ type }) => type === 'error')?.message ?? said.trim();
-  throw Object.assign(new Error(why || `haul ended with ${code}`), { exitCode: code });
+  const failure = lines.find(({ type }) => type === 'error');
+  const why = failure?.message ?? said.trim();
+  throw Object.assign(new Error(why || `haul ended with ${code}`), { code: failure?.code });
 }
 
 /** What goes wrong is the step's error. */

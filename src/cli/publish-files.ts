@@ -29,6 +29,8 @@ interface FindRules {
   readonly withHidden: boolean;
   /** What is named plainly and not there. */
   readonly missing: 'error' | 'warn' | 'ignore';
+  /** More than one file is refused; below a name with a slash at its end it keeps its own, whatever folder it is in. */
+  readonly isSingle?: boolean;
 }
 
 /**
@@ -39,7 +41,7 @@ interface FindRules {
 export async function findFiles(
   paths: readonly string[],
   name: string,
-  { withHidden, missing }: FindRules,
+  { withHidden, missing, isSingle = false }: FindRules,
 ): Promise<Found> {
   const warnings: string[] = [];
   const found = new Map<string, FileToPublish>();
@@ -47,11 +49,11 @@ export async function findFiles(
   const roots = await rootsOf(rules, missing, warnings);
   const [only] = roots;
   const isAlone = rules.filter(({ isExcluded }) => !isExcluded).length === 1 && rules[0]!.test === null;
-  const isOne = isAlone && only?.stats.isFile() === true && !name.endsWith('/');
+  const isOne = (isSingle || (isAlone && only?.stats.isFile() === true)) && !name.endsWith('/');
   const base = commonFolder(roots.map(({ path, stats }) => (stats.isDirectory() ? path : dirname(path))));
   const below = name.replace(/\/+$/, '');
   const nameOf = (path: string): string => {
-    const parts = relative(base, path).split(sep).join('/');
+    const parts = isSingle ? basename(path) : relative(base, path).split(sep).join('/');
     return isOne ? below : below === '' ? parts : `${below}/${parts}`;
   };
   const add = (file: Omit<FileToPublish, 'name'>): void => {
@@ -64,6 +66,8 @@ export async function findFiles(
     else warnings.push(`${path} is no file and no folder: left out`);
   }
   const files = [...found.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  if (isSingle && files.length > 1)
+    throw new HaulError('BAD_ARGUMENT', `--single sends one file, and these are ${files.length}`, { option: 'single' });
   for (const file of files) fullName('artifacts', file.name);
   return { files, warnings };
 }

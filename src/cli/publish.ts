@@ -22,6 +22,7 @@ interface PublishOptions extends CommonOptions, DepotPlaceOptions, GiveOptions {
   readonly overwrite?: boolean;
   readonly includeHiddenFiles?: boolean;
   readonly archive?: boolean;
+  readonly single?: boolean;
   readonly compressionLevel?: number;
   /** False: no torrent is asked for. */
   readonly folderTorrent?: boolean;
@@ -54,7 +55,8 @@ export function publishCommand(run: Runner): Command {
     .option('--overwrite', 'replace what has the name; needs the scope delete, too')
     .option('--include-hidden-files', 'also what begins with a dot')
     .option('--no-folder-torrent', 'ask for no torrent of all that is below NAME')
-    .option('--archive', 'send all as one tar, called NAME')
+    .addOption(new Option('--archive', 'send all as one tar, called NAME').conflicts('single'))
+    .option('--single', 'fail where more than one file is found; below NAME/ it keeps its file name')
     .addOption(
       new Option('--compression-level <0-9>', 'of the archive, by gzip (default: 0, none)').argParser(
         argument(parseLevel),
@@ -110,7 +112,8 @@ async function publish(context: Context, paths: readonly string[], options: Publ
   if (options.p2p === true) await checkGiving(options, place);
   const what = options.ifNoFilesFound;
   const withHidden = options.includeHiddenFiles === true;
-  const { files, warnings } = await findFiles(paths, below, { withHidden, missing: what ?? 'error' });
+  const finding = { withHidden, missing: what ?? 'error', isSingle: options.single === true };
+  const { files, warnings } = await findFiles(paths, below, finding);
   for (const warning of warnings) output.warn(warning);
   if (files.length === 0) return nothingFound(output, what ?? 'warn');
   const bodies = options.archive === true ? [archiveBody(options.name, files, level)] : files.map(fileBody);

@@ -123,6 +123,44 @@ test('an artifact is replaced where that is asked for, and nothing to send is wh
   }
 });
 
+test('a single file is uploaded as it is under its own name, and comes back so', async (context) => {
+  const { url, runner } = await openScene(context);
+  const files = { 'out/deep/app-1.2.tar': 'no tar at all', 'out/b': 'b', 'out/c d.txt': 'words' };
+  await write(runner, files);
+  const send = (path: string, more = {}) => runAction(runner, 'upload', { name: 'x', path, archive: 'false', ...more });
+  const many = await send('out/');
+  assert.deepEqual([many.exitCode, /::error::.*one file, and these are 3/.test(many.output)], [1, true], many.output);
+  const up = await send('out/**/*.tar');
+  assert.equal(up.exitCode, 0, up.output);
+  const bytes = Buffer.from(files['out/deep/app-1.2.tar']);
+  assert.equal(up.outputs['artifact-digest'], createHash('sha256').update(bytes).digest('hex'));
+  assert.equal(up.outputs['artifact-url'], `${url}/artifacts/actions/owner/repo/42/file/app-1.2.tar`);
+  assert.equal(await (await fetch(up.outputs['artifact-url'])).text(), bytes.toString());
+  assert.equal((await send('out/c d.txt', { name: 'a/b is not looked at' })).exitCode, 0);
+  // An archive of nearly that name is another one.
+  const archive = await runAction(runner, 'upload', { name: 'app-1.2', path: 'out/b' });
+  assert.equal(archive.exitCode, 0, archive.output);
+  assert.notEqual(archive.outputs['artifact-id'], up.outputs['artifact-id']);
+  const get = async (path: string, given: Record<string, string>): Promise<string[]> => {
+    const { exitCode, output, outputs } = await runAction(runner, 'download', { path, ...given });
+    assert.equal(exitCode, 0, output);
+    return filesOf(outputs['download-path']!);
+  };
+  assert.deepEqual(await get('named', { name: 'app-1.2.tar' }), ['app-1.2.tar']);
+  assert.equal(await readFile(join(runner.workspace, 'named/app-1.2.tar'), 'utf8'), bytes.toString());
+  assert.deepEqual(await get('id', { 'artifact-ids': up.outputs['artifact-id']! }), ['app-1.2.tar']);
+  assert.deepEqual(await get('archive', { name: 'app-1.2' }), ['b']);
+  const all = ['app-1.2.tar/app-1.2.tar', 'app-1.2/b', 'c d.txt/c d.txt'];
+  assert.deepEqual(await get('all', {}), all);
+  assert.deepEqual(await get('some', { pattern: 'c*', 'merge-multiple': 'true' }), ['c d.txt']);
+  await write(runner, { 'out/b': 'other' });
+  assert.equal((await send('out/b')).exitCode, 0);
+  await write(runner, { 'out/b': 'changed' });
+  assert.equal((await send('out/b')).exitCode, 1);
+  assert.equal((await send('out/b', { overwrite: 'true' })).exitCode, 0);
+  assert.equal((await send('none', { 'if-no-files-found': 'error' })).exitCode, 1);
+});
+
 test('names and inputs that are none are refused, and no name leads out of its folder', async (context) => {
   const { url, runner } = await openScene(context);
   await write(runner, { a: 'one' });
@@ -132,7 +170,7 @@ test('names and inputs that are none are refused, and no name leads out of its f
     { 'retention-days': 'x' },
     { 'compression-level': '10' },
     { overwrite: 'yes' },
-    { archive: 'false' },
+    { archive: 'no' },
     { 'if-no-files-found': 'maybe' },
     { path: '!a' },
     { path: '' },
