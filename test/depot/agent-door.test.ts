@@ -184,6 +184,29 @@ test('hundreds of requests, forty in one write, are answered by an agent as by i
   assert.deepEqual([...statuses].sort(), [200, 204, 206, 304, 400, 404, 405, 412, 416, 421]);
 });
 
+test('the description of the door names what it has, and the statuses that it answers with', async (context) => {
+  const { depot, agent } = await pairOf(context);
+  interface Document {
+    readonly openapi: string;
+    readonly info: { title: string };
+    readonly paths: Record<string, Record<string, { responses: Record<string, unknown> }>>;
+  }
+  const read = async (url: string): Promise<Document> =>
+    JSON.parse(String((await get(url, 'openapi.json')).bytes)) as Document;
+  const [ofDepot, { openapi, info, paths }] = [await read(depot.url), await read(agent.url)];
+  assert.deepEqual([openapi, info.title], ['3.1.0', 'Swarmhaul agent']);
+  const [artifact, key] = ['/artifacts/{path}', '/cas/{key}'];
+  for (const path of [artifact, key, '/ac/{key}', '/artifacts/{prefix}/', '/receipts/{id}', '/local/{path}', '/readyz'])
+    assert.ok(path in paths, path);
+  for (const path of [artifact, key])
+    for (const [method, { responses }] of Object.entries(ofDepot.paths[path]!)) {
+      const own = Object.keys(paths[path]![method]!.responses);
+      // What the depot says, and that it may be away.
+      for (const status of [...Object.keys(responses), '502', '504'])
+        assert.ok(own.includes(status), `${method} ${status}`);
+    }
+});
+
 describe('what is no good request is refused by an agent as by its depot', () => {
   const plain = 'Host: localhost\r\n';
   const texts: Record<string, string> = {

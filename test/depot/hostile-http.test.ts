@@ -187,6 +187,25 @@ test('who takes nothing is let go of, and holds one slice until then', async (co
   socket.destroy();
 });
 
+test('who is gone while there is nothing for it yet is let go of after a while', async (context) => {
+  context.mock.timers.enable({ apis: ['setInterval'] });
+  let asked = 0;
+  const metrics = (): Promise<never> => {
+    asked++;
+    return new Promise(() => {});
+  };
+  const { port, records } = await openTestDoor(context, { inside: { metrics } });
+  const socket = net.connect(port, '127.0.0.1');
+  socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await until('it is asked for', 10_000, () => asked === 1);
+  socket.destroy();
+  await until('it is let go of', 10_000, () => {
+    context.mock.timers.tick(5_000);
+    return records.length === 1;
+  });
+  assert.deepEqual([records[0]!.status, records[0]!.isAborted], [0, true]);
+});
+
 test('who does not take a long answer that is no artifact is let go of, too', async (context) => {
   let nowMs = 0;
   const text = 'x'.repeat(40_000_000);

@@ -1,6 +1,6 @@
 /** Names below a prefix, as the depot lists them to the agent's token, under the addresses of the agent. */
 import { z } from 'zod';
-import { COMMON_ANSWERS, json } from '../http/artifact-routes.js';
+import { COMMON_ANSWERS, json, PROBLEM } from '../http/artifact-routes.js';
 import { DEPOT_HTTP_LIMITS } from '../http/limits.js';
 import type { Answer, Exchange, Route } from '../http/route.js';
 import { LIST_QUERY, LISTING } from '../http/schemas.js';
@@ -63,7 +63,13 @@ export function listingRoute(client: DepotPort): Route {
         summary: 'What the depot holds below a prefix',
         scope: 'read',
         query: LIST_QUERY,
-        answers: { 200: { description: 'one page of it', type: 'application/json' }, ...COMMON_ANSWERS },
+        answers: {
+          200: { description: 'one page of it', type: 'application/json', schema: 'Listing' },
+          ...COMMON_ANSWERS,
+          404: PROBLEM('the cursor is of another listing'),
+          502: PROBLEM('the depot answered something that cannot be believed, or failed at it'),
+          504: PROBLEM('the depot is away'),
+        },
         handle: (exchange) =>
           list(exchange, client).catch((error: unknown) => {
             throw asProblem(error);

@@ -1,11 +1,20 @@
 /** What the agent answers: artifacts under the names that they have at the depot, and what it has to say of itself. */
 import { z } from 'zod';
 import { artifactJson } from '../http/artifact-json.js';
-import { bytesOf, COMMON_ANSWERS, json, notFound } from '../http/artifact-routes.js';
+import {
+  bytesOf,
+  COMMON_ANSWERS,
+  DELETE_ANSWERS,
+  GET_ANSWERS as DEPOT_GET_ANSWERS,
+  json,
+  notFound,
+  PROBLEM,
+  PUT_ANSWERS,
+} from '../http/artifact-routes.js';
 import { etagOf } from '../http/conditions.js';
 import { Problem } from '../http/problems.js';
 import type { Answer, AnswerDoc, Exchange, Operation, Route } from '../http/route.js';
-import { GET_QUERY, HEX40, HEX64, NO_QUERY } from '../http/schemas.js';
+import { GET_QUERY, HEX40, HEX64, NAME_PART, NO_QUERY } from '../http/schemas.js';
 import type { PieceMapAnswer } from '../http/status-source.js';
 import { fullName, type Space } from '../names.js';
 import { type AnswerReadParts, answerRead, resolveOrFail } from './answer-read.js';
@@ -27,21 +36,15 @@ export interface AgentInside extends AnswerReadParts {
   readonly pieces: (infoHash: string) => PieceMapAnswer | null;
 }
 
-const PROBLEM = (description: string): AnswerDoc => ({
-  description,
-  type: 'application/problem+json',
-  schema: 'Problem',
-});
-const GET_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
-  200: { description: 'the bytes', type: 'application/octet-stream' },
-  206: { description: 'one range of them', type: 'application/octet-stream' },
-  304: { description: 'still the bytes of If-None-Match' },
-  ...COMMON_ANSWERS,
-  404: PROBLEM('there is no such artifact'),
-  412: PROBLEM('a condition does not hold'),
-  416: PROBLEM('no byte of the range is there'),
-  502: PROBLEM('the depot answered something that cannot be believed'),
+/** What comes of asking the depot. */
+const FROM_DEPOT: Readonly<Record<number, AnswerDoc>> = {
+  502: PROBLEM('the depot answered something that cannot be believed, or failed at it'),
   504: PROBLEM('the depot is away, and it is not cached'),
+};
+const GET_ANSWERS: Readonly<Record<number, AnswerDoc>> = { ...DEPOT_GET_ANSWERS, ...FROM_DEPOT };
+const ARTIFACT_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
+  ...GET_ANSWERS,
+  200: { ...DEPOT_GET_ANSWERS[200]!, others: { 'application/json': 'Artifact' } },
 };
 
 /** What shows that the depot could not be asked (RFC 9111, 5.1 and 5.5). */
@@ -95,9 +98,10 @@ function getOperation(id: string, inside: AgentInside, space: Space, key: 'path'
     summary: 'The bytes, from the cache or from wherever they come first',
     scope: 'read',
     query: space === 'artifacts' ? GET_QUERY : NO_QUERY,
-    answers: GET_ANSWERS,
+    answers: space === 'artifacts' ? ARTIFACT_ANSWERS : GET_ANSWERS,
     handle: (exchange) => {
-      if (exchange.query.torrent === '' || exchange.query.magnet === '')
+      const { torrent, info, magnet } = exchange.query;
+      if (torrent === '' || (magnet === '' && info !== ''))
         throw new Problem(404, 'NOT_FOUND', `an agent gives no torrents: ask the depot at ${inside.client.url}`);
       return getBytes(exchange, inside, fullName(space, exchange.params[key]!));
     },
@@ -118,14 +122,14 @@ function writing(
     scope: method === 'PUT' ? 'write' : 'delete',
     query: null,
     ...(method === 'PUT' ? { takesBody: true } : {}),
-    answers: { 200: { description: 'as the depot answers' }, ...COMMON_ANSWERS },
+    answers: { ...(method === 'PUT' ? PUT_ANSWERS : DELETE_ANSWERS), ...FROM_DEPOT },
     handle: (exchange) => passOn(exchange, inside, fullName(space, exchange.params[key]!), method),
   };
 }
 
 function spaceRoute(inside: AgentInside, space: Space): Route {
   const key = space === 'artifacts' ? 'path' : 'key';
-  const schema = space === 'artifacts' ? z.string().min(1) : HEX64;
+  const schema = space === 'artifacts' ? NAME_PART : HEX64;
   const title = space === 'artifacts' ? 'Artifact' : space === 'cas' ? 'Cas' : 'Ac';
   return {
     template: `/${space}/{${key}}`,

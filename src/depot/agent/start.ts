@@ -19,7 +19,7 @@ import { Handler } from '../http/handler.js';
 import { DEPOT_HTTP_LIMITS } from '../http/limits.js';
 import { Listeners } from '../http/listeners.js';
 import { type HttpServer, startServer } from '../http/server.js';
-import { serviceRoutes } from '../http/service-routes.js';
+import { serviceRoutes, withOpenApi } from '../http/service-routes.js';
 import { TokenTable } from '../http/tokens.js';
 import { Announcer } from './announcer.js';
 import type { Agent, AgentOptions } from './api.js';
@@ -220,8 +220,9 @@ async function openDoor(options: AgentOptions, parts: AgentParts, closers: (() =
       text: agentMetrics(parts, await disk.look(), underway()),
     }),
   });
+  const ownRoutes = [...service, ...agentRoutes(inside)];
   const handler = new Handler({
-    routes: [...service, ...agentRoutes(inside), ...cacheDoor.routes],
+    routes: [...withOpenApi(ownRoutes, { version: VERSION }, 'all', 'Swarmhaul agent'), ...cacheDoor.routes],
     rules: { hosts: ownHosts(allowHosts), origins: new Set() },
     tokens: () => new TokenTable([]),
     // Whoever reaches it may read; what is written is the depot's to permit.

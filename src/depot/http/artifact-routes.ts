@@ -186,7 +186,7 @@ async function remove(exchange: Exchange, inside: Inside, name: string): Promise
   return { status: 204 };
 }
 
-const PROBLEM = (description: string): AnswerDoc => ({
+export const PROBLEM = (description: string): AnswerDoc => ({
   description,
   type: 'application/problem+json',
   schema: 'Problem',
@@ -211,7 +211,7 @@ const ARTIFACT_LINKS: Links = {
   getBlob: { ...OF_TORRENT, fileName: 'any' },
   pieces: OF_TORRENT,
 };
-const PUT_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
+export const PUT_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   202: { description: 'with `p2p`: the bytes are fetched from peers', type: 'application/json', schema: 'Arrival' },
   201: { description: 'new', type: 'application/json', schema: 'Artifact' },
   200: {
@@ -233,7 +233,7 @@ function putAnswers(links: Links): Operation['answers'] {
   return { ...PUT_ANSWERS, 200: { ...PUT_ANSWERS[200]!, links }, 201: { ...PUT_ANSWERS[201]!, links } };
 }
 
-const GET_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
+export const GET_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   200: { description: 'the bytes', type: BYTES },
   206: { description: 'one range of them', type: BYTES },
   304: { description: 'still the bytes of If-None-Match' },
@@ -256,7 +256,7 @@ const ARTIFACT_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
     others: { 'application/json': 'Artifact', 'application/x-bittorrent': null, 'text/plain': null },
   },
 };
-const DELETE_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
+export const DELETE_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   204: { description: 'gone' },
   ...COMMON_ANSWERS,
   404: PROBLEM('there is no such artifact'),

@@ -94,13 +94,13 @@ function itemOf(route: Route, anonymous: Anonymous): Json {
   };
 }
 
-/** @param anonymous what is permitted without a token: what needs one is told */
-export function openApi(routes: readonly Route[], version: string, anonymous: Anonymous): Json {
+/** @param anonymous what is permitted without a token: what needs one is told. @param title of whose door it is */
+export function openApi(routes: readonly Route[], version: string, anonymous: Anonymous, title: string): Json {
   const titles = Object.entries(STATUS_TITLES).map(([status, title]) => `${status} ${title}`);
   return {
     openapi: '3.1.0',
     info: {
-      title: 'Swarmhaul depot',
+      title,
       version,
       description:
         'Artifacts by name, over HTTP and BitTorrent. Names have slashes: in the URL they stay as they are. ' +

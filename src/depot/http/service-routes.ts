@@ -91,7 +91,12 @@ export function serviceRoutes(inside: Service, abilities: Readonly<Record<string
 }
 
 /** The description of all routes, of itself as well. */
-export function withOpenApi(routes: readonly Route[], { version }: Inside, anonymous: Anonymous): Route[] {
+export function withOpenApi(
+  routes: readonly Route[],
+  { version }: Pick<Service, 'version'>,
+  anonymous: Anonymous,
+  title = 'Swarmhaul depot',
+): Route[] {
   let document: string | null = null;
   const all: Route[] = [...routes];
   all.push(
@@ -101,7 +106,7 @@ export function withOpenApi(routes: readonly Route[], { version }: Inside, anony
       scope: null,
       answers: ok('it', JSON_TYPE),
       handle: () => {
-        document ??= JSON.stringify(openApi(all, version, anonymous));
+        document ??= JSON.stringify(openApi(all, version, anonymous, title));
         return text(document, JSON_TYPE);
       },
     }),
