@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
+import { openScope } from '../../lab/scope.js';
 import { stateFileOf } from '../../src/cli/state-file.js';
 import { announceHttp, scrapeHttp } from '../../src/discovery/http-tracker.js';
 import { startTracker, type TrackerOptions } from '../../src/tracker/server.js';
@@ -23,7 +24,9 @@ const START_MS = 86_400_000;
 
 async function scene(context: TestContext) {
   const folder = await mkdtemp(join(tmpdir(), 'swarmhaul-tables-'));
-  context.after(() => rm(folder, { recursive: true, force: true }));
+  // Before it trackers are closed, which write.
+  const scope = openScope(context);
+  scope.defer(() => rm(folder, { recursive: true, force: true }));
   const stateFile = join(folder, 'state', 'tables');
   const logs: string[] = [];
   /** Runs a tracker, does something with its URL, and ends it. */
@@ -37,7 +40,7 @@ async function scene(context: TestContext) {
       await tracker.close();
     }
   };
-  return { folder, stateFile, logs, run };
+  return { folder, stateFile, logs, run, scope };
 }
 
 function announce(url: string, last: number, leftBytes = 1, zone?: string) {
@@ -95,9 +98,9 @@ function request(last: number) {
 }
 
 test('the file is written while the tracker runs, so that one that is killed loses seconds', async (context) => {
-  const { stateFile, logs } = await scene(context);
+  const { stateFile, logs, scope } = await scene(context);
   const tracker = await startTracker({ port: 0, host: '127.0.0.1', stateFile });
-  context.after(() => tracker.close());
+  scope.defer(() => tracker.close());
   await announce(`${tracker.url('127.0.0.1')}/announce`, 1, 0);
   let names: string[] = [];
   while (names.length === 0) {
@@ -107,7 +110,7 @@ test('the file is written while the tracker runs, so that one that is killed los
   const copy = `${stateFile}-copy`;
   await writeFile(copy, await readFile(stateFile));
   const next = await startTracker({ port: 0, host: '127.0.0.1', stateFile: copy, log: (_, text) => logs.push(text) });
-  context.after(() => next.close());
+  scope.defer(() => next.close());
   assert.equal((await announce(`${next.url('127.0.0.1')}/announce`, 2)).peers[0]?.port, 7001);
 });
 
