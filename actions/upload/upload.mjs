@@ -1,4 +1,5 @@
-// Publishes files of a job below the name of the run: as one tar, or a single file as it is. Inputs come as HAUL_…, see action.yml.
+// Publishes files of a job below the name of the run: as one tar, or a single file as it is.
+// Inputs come as HAUL_…, see action.yml.
 import { AS_IT_IS, checkName, flag, folderOfRun, haul, idOf, input, main, oneLine, setOutput } from '../haul.mjs';
 
 /** A line is a path; what is empty or behind a "#" at its begin is none. */

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { openScope } from '../../lab/scope.js';
 import { agentOf, bytesOf, depotOf, folderOf, put } from '../depot/agent-harness.js';
-import { cloneDisk, exclusiveBytes } from '../support/clone-disk.js';
+import { exclusiveBytes, loopDisk } from '../support/loop-disk.js';
 import { haulWith } from './harness.js';
 
 test('a cached artifact and the file that haul get makes share their blocks', async (t) => {
-  const disk = await cloneDisk(t, openScope(t));
+  const disk = await loopDisk(t, openScope(t), 'btrfs');
   if (disk === null) return;
   const folder = await folderOf(t);
   const depot = await depotOf(t, join(folder, 'data'));

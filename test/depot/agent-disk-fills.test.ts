@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { openScope } from '../../lab/scope.js';
 import { until } from '../../lab/wait.js';
+import { loopDisk } from '../support/loop-disk.js';
 import { fill, smallDisk } from '../support/small-disk.js';
 import { agentOf, bytesOf, get, sha256, type TestAgent } from './agent-harness.js';
 import { createTorrentBytes } from './agent-torrent.js';
@@ -54,7 +55,16 @@ interface Scene extends TestAgent {
 }
 
 async function sceneOf(t: TestContext, good: Buffer, answers: Answers, hasTorrent: boolean): Promise<Scene | null> {
-  const disk = await smallDisk(t, openScope(t), 'size=64m');
+  return sceneOn(t, await smallDisk(t, openScope(t), 'size=64m'), good, answers, hasTorrent);
+}
+
+async function sceneOn(
+  t: TestContext,
+  disk: string | null,
+  good: Buffer,
+  answers: Answers,
+  hasTorrent: boolean,
+): Promise<Scene | null> {
   if (disk === null) return null;
   const { bytes: torrent, infoHash } = createTorrentBytes('x', good);
   const facts = { sha256: sha256(good), lengthBytes: good.length, infoHash: hasTorrent ? infoHash : null };
@@ -145,8 +155,9 @@ describe('the disk is full half way', () => {
       let disk: string | null = null;
       let isFull = false;
       let seeds = 0;
-      const scene = await sceneOf(
+      const scene = await sceneOn(
         t,
+        await loopDisk(t, openScope(t), 'ext2'),
         SHORT,
         {
           bytes: (request, response) => {

@@ -6,6 +6,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { seededBytes } from '../../lab/data.js';
 import { until } from '../../lab/wait.js';
 import type { Agent, Depot } from '../../src/index.js';
+import { makeRandom } from '../../src/random.js';
 import { agentOf, depotOf, folderOf, get, put, sha256 } from './agent-harness.js';
 import { answersIn, essence, exchange, requestText, statusesOf } from './raw-answers.js';
 
@@ -32,16 +33,6 @@ async function pairOf(context: TestContext): Promise<Pair> {
     assert.equal(answer.status, 201, path);
   }
   return { depot, agent };
-}
-
-/** The same every time. */
-function diceOf(seed: number): (below: number) => number {
-  const bytes = seededBytes(seed, 40_000);
-  let at = 0;
-  return (below) => {
-    at += 4;
-    return bytes.readUInt32LE(at) % below;
-  };
 }
 
 const TARGETS = [
@@ -135,7 +126,8 @@ interface Asked {
 }
 
 function someRequests(seed: number, count: number): Asked[] {
-  const dice = diceOf(seed);
+  const random = makeRandom(seed);
+  const dice = (below: number): number => Math.floor(random() * below);
   const one = <T>(of: readonly T[]): T => of[dice(of.length)]!;
   return Array.from({ length: count }, () => {
     const kind = dice(10);
@@ -189,7 +181,7 @@ test('the description of the door names what it has, and the statuses that it an
   interface Document {
     readonly openapi: string;
     readonly info: { title: string };
-    readonly paths: Record<string, Record<string, { responses: Record<string, unknown> }>>;
+    readonly paths: Record<string, Record<string, { responses: Record<string, { content?: object }> }>>;
   }
   const read = async (url: string): Promise<Document> =>
     JSON.parse(String((await get(url, 'openapi.json')).bytes)) as Document;
@@ -200,10 +192,11 @@ test('the description of the door names what it has, and the statuses that it an
     assert.ok(path in paths, path);
   for (const path of [artifact, key])
     for (const [method, { responses }] of Object.entries(ofDepot.paths[path]!)) {
-      const own = Object.keys(paths[path]![method]!.responses);
-      // What the depot says, and that it may be away.
-      for (const status of [...Object.keys(responses), '502', '504'])
-        assert.ok(own.includes(status), `${method} ${status}`);
+      const own = paths[path]![method]!.responses;
+      // What the depot says, of the same type, and that it may be away.
+      for (const status of [...Object.keys(responses), '502', '504']) assert.ok(status in own, `${method} ${status}`);
+      for (const [status, { content = {} }] of Object.entries(responses))
+        assert.equal(Object.keys(own[status]!.content ?? {})[0], Object.keys(content)[0], `${method} ${status}`);
     }
 });
 

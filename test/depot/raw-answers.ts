@@ -14,12 +14,6 @@ export function requestText(method: string, target: string, lines: readonly stri
   return [`${method} ${target} HTTP/1.1`, 'Host: localhost', ...lines, '', body].join('\r\n');
 }
 
-export interface Exchanged {
-  readonly bytes: Buffer;
-  /** The other side ended the connection, or broke it; else it was cut here. */
-  readonly isEnded: boolean;
-}
-
 /**
  * All that comes back until the other side ends the connection.
  * @param closes end our side at once: the connection is half closed then

@@ -10,6 +10,7 @@ import {
   notFound,
   PROBLEM,
   PUT_ANSWERS,
+  TYPED_ANSWERS,
 } from '../http/artifact-routes.js';
 import { etagOf } from '../http/conditions.js';
 import { Problem } from '../http/problems.js';
@@ -44,7 +45,8 @@ const FROM_DEPOT: Readonly<Record<number, AnswerDoc>> = {
 const GET_ANSWERS: Readonly<Record<number, AnswerDoc>> = { ...DEPOT_GET_ANSWERS, ...FROM_DEPOT };
 const ARTIFACT_ANSWERS: Readonly<Record<number, AnswerDoc>> = {
   ...GET_ANSWERS,
-  200: { ...DEPOT_GET_ANSWERS[200]!, others: { 'application/json': 'Artifact' } },
+  ...TYPED_ANSWERS,
+  200: { ...TYPED_ANSWERS[200]!, others: { 'application/json': 'Artifact' } },
 };
 
 /** What shows that the depot could not be asked (RFC 9111, 5.1 and 5.5). */
