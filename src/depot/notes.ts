@@ -65,13 +65,13 @@ export class Notes {
   /** Names under which nothing that is noted beside this blob can be believed. */
   async marked(sha256: string): Promise<ReadonlySet<string>> {
     const names = new Set<string>();
-    for await (const page of this.#pages(sha256)) for (const { name } of page) names.add(name);
+    for await (const page of pagesOf(this.#parts.catalogue, sha256)) for (const { name } of page) names.add(name);
     return names;
   }
 
   /** Sees to all that processes before left. What cannot be done now stays marked. */
   async settleAll(): Promise<void> {
-    for await (const page of this.#pages()) {
+    for await (const page of pagesOf(this.#parts.catalogue)) {
       for (let begin = 0; begin < page.length; begin += SETTLED_AT_ONCE) {
         await Promise.all(page.slice(begin, begin + SETTLED_AT_ONCE).map((mark) => this.#settleAlone(mark)));
       }
@@ -101,14 +101,20 @@ export class Notes {
     this.#unmarking.add(done);
     void done.then(() => this.#unmarking.delete(done));
   }
+}
 
-  async *#pages(sha256?: string): AsyncGenerator<readonly NoteMark[]> {
-    const blob = sha256 === undefined ? {} : { sha256 };
-    for (let after: NoteMark | null = null; ; ) {
-      const page: readonly NoteMark[] = await this.#parts.catalogue.marks({ ...blob, after, limit: PAGE_MARKS });
-      if (page.length > 0) yield page;
-      if (page.length < PAGE_MARKS) return;
-      after = page.at(-1)!;
-    }
+/** A page at a time. @param sha256 of this blob alone */
+async function* pagesOf(catalogue: Pick<Catalogue, 'marks'>, sha256?: string): AsyncGenerator<readonly NoteMark[]> {
+  const blob = sha256 === undefined ? {} : { sha256 };
+  for (let after: NoteMark | null = null; ; ) {
+    const page: readonly NoteMark[] = await catalogue.marks({ ...blob, after, limit: PAGE_MARKS });
+    if (page.length > 0) yield page;
+    if (page.length < PAGE_MARKS) return;
+    after = page.at(-1)!;
   }
+}
+
+/** What processes before left, one after the other. @throws HaulError of the catalogue */
+export async function* everyMark(catalogue: Pick<Catalogue, 'marks'>): AsyncGenerator<NoteMark> {
+  for await (const page of pagesOf(catalogue)) yield* page;
 }

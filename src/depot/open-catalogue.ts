@@ -1,21 +1,17 @@
 /** The catalogue that belongs to a store: never an empty one beside blobs, which would be swept as nobody's. */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
-import { fromSystemError, HaulError } from '../errors.js';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fromSystemError, type HaulError } from '../errors.js';
 import type { Log } from '../log.js';
 import { type LevelCatalogue, type LevelOptions, openLevelCatalogue } from './catalogue/level.js';
 import type { Catalogue } from './catalogue/port.js';
 import { postgresPlace } from './catalogue/postgres/place.js';
+import { checkThere, openCatalogueCopy } from './catalogue-copy.js';
 import { DEPOT_DEFAULTS } from './publish.js';
 import { catalogueIn, type RebuildOptions } from './rebuild.js';
 import { replaceFile } from './replace-file.js';
 import type { BlobStore } from './store/port.js';
-
-/** Of the catalogue's files. */
-const NOT_COPIED: ReadonlySet<string> = new Set(['LOCK', 'ballast']);
 
 /**
  * @param folder of the catalogue
@@ -28,40 +24,6 @@ export async function openCatalogueOf(
 ): Promise<LevelCatalogue> {
   await checkThere(store, folder);
   return openLevelCatalogue(folder, options);
-}
-
-/** Looked at before one is made: a process that is killed in between must not leave an empty one. */
-async function checkThere(store: Pick<BlobStore, 'list'>, folder: string): Promise<void> {
-  if (existsSync(join(folder, 'CURRENT'))) return;
-  for await (const { sha256 } of store.list()) {
-    const message = `the catalogue ${folder} is missing, and there are blobs; make it anew with: haul depot rebuild`;
-    throw new HaulError('BAD_DATA', message, { where: folder, sha256 });
-  }
-}
-
-/**
- * A copy of it, opened: LevelDB writes into the folder of whatever it opens.
- * @param folder of the catalogue, which nobody has open; only read
- * @throws HaulError as `openCatalogueOf`
- */
-export async function openCatalogueCopy(
-  store: Pick<BlobStore, 'list'>,
-  folder: string,
-): Promise<{ readonly catalogue: LevelCatalogue; close(): Promise<void> }> {
-  await checkThere(store, folder);
-  const temporary = await mkdtemp(join(tmpdir(), 'haul-catalogue-'));
-  const remove = (): Promise<void> => rm(temporary, { recursive: true, force: true });
-  try {
-    const isWanted = (file: string): boolean => !NOT_COPIED.has(basename(file));
-    if (existsSync(folder)) await cp(folder, temporary, { recursive: true, filter: isWanted });
-    const catalogue = await openLevelCatalogue(temporary);
-    const close = (): Promise<void> => catalogue.close().finally(remove);
-    return { catalogue, close };
-  } catch (error) {
-    await remove();
-    if (!HaulError.is(error)) throw fromSystemError(error, 'copy catalogue', folder);
-    throw new HaulError(error.code, error.message.replaceAll(temporary, folder), { where: folder }, error);
-  }
 }
 
 export interface CatalogueChoice {

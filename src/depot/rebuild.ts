@@ -3,7 +3,9 @@
  * is whole; the old one is kept until the next time. A crash between the two leaves no catalogue, which
  * `open-catalogue.ts` does not take for an empty one: it is run again then.
  *
- * A blob of which nobody knows a name gets one, so that it can be looked at and is not swept.
+ * A blob of which nobody knows a name gets one, so that it can be looked at and is not swept. What was noted is first
+ * brought up to the old catalogue's marks where those can be read, as a start would do it: a name whose removal was
+ * acknowledged just before the depot was killed does not come back.
  */
 import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
@@ -13,8 +15,10 @@ import { forceFolder } from '../storage/force.js';
 import { openLevelCatalogue } from './catalogue/level.js';
 import type { ArtifactRow } from './catalogue/port.js';
 import { rowToJson } from './catalogue/row.js';
+import { openCatalogueCopy } from './catalogue-copy.js';
 import { fullName } from './names.js';
 import { infoHashIn, notedRow } from './noted-rows.js';
+import { everyMark } from './notes.js';
 import type { BlobStat, BlobStore, Sidecar } from './store/port.js';
 
 /** Where blobs without a name go. */
@@ -53,12 +57,38 @@ export interface RebuildReport {
 /** @throws HaulError IN_USE, ABORTED, and those of the disk; the old catalogue is as it was then */
 export async function rebuildCatalogue(options: RebuildOptions): Promise<RebuildReport> {
   const { catalogue } = options;
-  const collected = await collect(options);
+  const removed = typeof catalogue === 'string' ? await settleMarks(options.store, catalogue) : new Set<string>();
+  const collected = await collect(options, removed);
   const rows = [...collected.rows.values()];
   const old = typeof catalogue === 'string' ? await writeBeside(catalogue, rows) : await catalogue(rows);
   await noteWhatIsNew(options.store, collected);
   const { blobs, found, conflicts, faults } = collected;
   return { blobs, names: rows.length, found, conflicts, faults, old };
+}
+
+/** @returns blobs that lost a name */
+async function settleMarks(store: BlobStore, place: string): Promise<ReadonlySet<string>> {
+  const removed = new Set<string>();
+  const old = await openCatalogueCopy(store, place).catch((error: unknown) => {
+    if (HaulError.is(error)) return null;
+    throw error;
+  });
+  if (old === null) return removed;
+  try {
+    for await (const { sha256, name } of everyMark(old.catalogue)) {
+      const row = await old.catalogue.get(name);
+      const isNamed = row?.sha256 === sha256;
+      // A note beside what is not there would be the first word about a blob that comes later.
+      if ((await store.stat(sha256)) !== null) await store.note(sha256, name, isNamed ? rowToJson(row) : null);
+      if (!isNamed) removed.add(sha256);
+    }
+  } catch (error) {
+    // It is damaged, which is why it is made anew.
+    if (!HaulError.is(error) || error.code !== 'BAD_DATA') throw error;
+  } finally {
+    await old.close();
+  }
+  return removed;
 }
 
 /** @returns where the old one is */
@@ -82,13 +112,18 @@ interface Collected {
   blobs: number;
 }
 
-async function collect({ store, onProgress, signal, now = Date.now }: RebuildOptions): Promise<Collected> {
+/** @param removed blobs whose last name was removed: what has none is to go */
+async function collect(
+  { store, onProgress, signal, now = Date.now }: RebuildOptions,
+  removed: ReadonlySet<string>,
+): Promise<Collected> {
   const collected: Collected = { rows: new Map(), found: [], conflicts: [], faults: [], blobs: 0 };
   for await (const blob of store.list()) {
     if (signal?.aborted === true) throw new HaulError('ABORTED', 'the catalogue is as it was: it was stopped');
     collected.blobs++;
     const sidecar = await sidecarOf(store, blob, collected.faults);
-    if (sidecar !== null) addRows(blob, sidecar, collected, Math.floor(now()));
+    if (sidecar !== null && !(removed.has(blob.sha256) && sidecar.names.size === 0))
+      addRows(blob, sidecar, collected, Math.floor(now()));
     onProgress?.(collected.blobs);
   }
   return collected;

@@ -146,6 +146,25 @@ test('what is beside the blobs and cannot be believed is said, and harms nothing
   assert.deepEqual(await rowsOf(scene), before);
 });
 
+test('a depot that was killed before its notes were written is made anew as it was', async (t) => {
+  const scene = await DepotScene.make(openScope(t));
+  const gone = await filled(scene);
+  await scene.with(async (open) => {
+    // As when the process ends behind the row.
+    const mark = 'ab'.repeat(8);
+    for (const name of ['ci/1/image.raw', 'changed']) await open.catalogue.remove(`artifacts/${name}`, undefined, mark);
+    await open.catalogue.pin('artifacts/ci/2/image.raw', true, mark);
+  });
+  const before = await rowsOf(scene);
+  assert.equal(before.length, gone.length - 2);
+  for (let round = 0; round < 2; round++) {
+    const { found, faults } = await rebuild(scene);
+    assert.deepEqual([found, faults], [[], []]);
+    assert.deepEqual(await rowsOf(scene), before);
+    await scene.with(({ depot }) => depot.sweep());
+  }
+});
+
 test('it is refused while a depot runs there, and stopped it leaves all as it was', async (t) => {
   const scene = await DepotScene.make(openScope(t));
   const before = await filled(scene);

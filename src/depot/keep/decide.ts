@@ -121,8 +121,13 @@ export interface Upcoming {
   readonly obstacle: Obstacle | 'clock' | null;
 }
 
+function isSooner(known: Upcoming | undefined, atMs: number | null): boolean {
+  return known !== undefined && (known.atMs ?? Infinity) <= (atMs ?? Infinity);
+}
+
 /**
- * What goes next, the first first: what is due, then by time; then, where there are watermarks, the longest unused.
+ * What goes next, the first first: what is due, as `planRemovals` has it; then by time; then, where there are
+ * watermarks, the longest unused.
  * @param byAge in the order of `expiresMs`, not pinned
  * @param byUse in the order of `usedMs`, not pinned
  */
@@ -133,22 +138,29 @@ export function upcoming(
   situation: Situation,
 ): Upcoming[] {
   const found = new Map<string, Upcoming>();
-  const add = (row: ArtifactRow, reason: ExpiryReason, atMs: number | null) => {
-    const known = found.get(row.name);
-    if (known !== undefined && (known.atMs ?? Infinity) <= (atMs ?? Infinity)) return;
-    const isDoubted = reason !== 'watermark' && !situation.isTimeSure && atMs !== null && atMs < situation.nowMs;
-    const inTheWay = obstacle(row, reason, around) ?? (isDoubted ? 'clock' : null);
+  const { rules, nowMs, isTimeSure } = situation;
+  const timeOf = (row: ArtifactRow, reason: ExpiryReason): number =>
+    reason === 'age' ? row.expiresMs! : reason === 'idle' ? row.usedMs + rules.idleMs! : nowMs;
+  let left = situation.excessBytes;
+  const overAge = isTimeSure ? byAge.filter(({ expiresMs }) => expiresMs! < nowMs) : [];
+  for (const row of [...overAge, ...byUse]) {
+    const reason = found.has(row.name) ? null : dueFor(row, situation, left);
+    if (reason === null) continue;
+    const inTheWay = obstacle(row, reason, around);
+    found.set(row.name, { row, reason, atMs: timeOf(row, reason), obstacle: inTheWay });
+    if (inTheWay === null) left -= row.lengthBytes;
+  }
+  const due = new Set(found.keys());
+  const add = (row: ArtifactRow, reason: ExpiryReason, atMs: number | null): void => {
+    if (due.has(row.name) || isSooner(found.get(row.name), atMs)) return;
+    // What is over its time, and not due, is doubted.
+    const inTheWay = obstacle(row, reason, around) ?? (atMs !== null && atMs < nowMs ? 'clock' : null);
     found.set(row.name, { row, reason, atMs, obstacle: inTheWay });
   };
-  const { rules, nowMs } = situation;
-  let left = situation.excessBytes;
+  const hasMark = rules.ownBytes !== null || rules.diskShare !== null;
   for (const row of byUse) {
-    if (left > 0) {
-      add(row, 'watermark', nowMs);
-      if (obstacle(row, 'watermark', around) === null) left -= row.lengthBytes;
-    }
-    if (rules.idleMs !== null) add(row, 'idle', row.usedMs + rules.idleMs);
-    else if (rules.ownBytes !== null || rules.diskShare !== null) add(row, 'watermark', null);
+    if (rules.idleMs !== null) add(row, 'idle', timeOf(row, 'idle'));
+    else if (hasMark) add(row, 'watermark', null);
   }
   for (const row of byAge) add(row, 'age', row.expiresMs);
   const order = [...found.values()].sort((a, b) => {

@@ -1,0 +1,44 @@
+/** A catalogue that is there and is only read: a copy of it is opened, for LevelDB writes into whatever it opens. */
+import { existsSync } from 'node:fs';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fromSystemError, HaulError } from '../errors.js';
+import { type LevelCatalogue, openLevelCatalogue } from './catalogue/level.js';
+import type { BlobStore } from './store/port.js';
+
+/** Of the catalogue's files. */
+const NOT_COPIED: ReadonlySet<string> = new Set(['LOCK', 'ballast']);
+
+/** Looked at before one is made: a process that is killed in between must not leave an empty one. */
+export async function checkThere(store: Pick<BlobStore, 'list'>, folder: string): Promise<void> {
+  if (existsSync(join(folder, 'CURRENT'))) return;
+  for await (const { sha256 } of store.list()) {
+    const message = `the catalogue ${folder} is missing, and there are blobs; make it anew with: haul depot rebuild`;
+    throw new HaulError('BAD_DATA', message, { where: folder, sha256 });
+  }
+}
+
+/**
+ * @param folder of the catalogue, which nobody has open; only read
+ * @throws HaulError as `openCatalogueOf`
+ */
+export async function openCatalogueCopy(
+  store: Pick<BlobStore, 'list'>,
+  folder: string,
+): Promise<{ readonly catalogue: LevelCatalogue; close(): Promise<void> }> {
+  await checkThere(store, folder);
+  const temporary = await mkdtemp(join(tmpdir(), 'haul-catalogue-'));
+  const remove = (): Promise<void> => rm(temporary, { recursive: true, force: true });
+  try {
+    const isWanted = (file: string): boolean => !NOT_COPIED.has(basename(file));
+    if (existsSync(folder)) await cp(folder, temporary, { recursive: true, filter: isWanted });
+    const catalogue = await openLevelCatalogue(temporary);
+    const close = (): Promise<void> => catalogue.close().finally(remove);
+    return { catalogue, close };
+  } catch (error) {
+    await remove();
+    if (!HaulError.is(error)) throw fromSystemError(error, 'copy catalogue', folder);
+    throw new HaulError(error.code, error.message.replaceAll(temporary, folder), { where: folder }, error);
+  }
+}
