@@ -39,7 +39,7 @@ const HIT = z.object({ cacheKey: z.string().min(1).max(512) });
 
 /** The depot's own door knows which entry is the latest: asked in the words of v1. @throws DepotAway, DepotLies */
 async function newest({ client, directory }: CacheOfAgentOptions, entry: CacheKey): Promise<ArtifactRow | null> {
-  const query = new URLSearchParams({ keys: entry.key, version: entry.version });
+  const query = new URLSearchParams({ keys: entry.key, version: entry.version, begins: 'true' });
   const answer = await client.ask(`/_apis/artifactcache/cache?${query}`, { timeoutMs: AGENT_LIMITS.answerMs });
   // A depot of before has no such door.
   if (answer.status === 204 || answer.status === 404) {

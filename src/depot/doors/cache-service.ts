@@ -2,6 +2,7 @@
  * The Actions cache behind its two protocols: entries that never change, found by key or by how a key begins, newest
  * first. An entry is an artifact; what is on its way in lies in a folder of our own, which is emptied at start.
  */
+import { randomInt } from 'node:crypto';
 import { mkdir, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromSystemError, HaulError } from '../../errors.js';
@@ -41,6 +42,16 @@ export interface FoundEntry {
   readonly row: ArtifactRow;
 }
 
+/** Of an entry that was committed here, for who asks again since the answer was lost. */
+export interface Committed {
+  readonly id: number;
+  readonly name: string;
+  readonly lengthBytes: number;
+}
+
+/** 47 bits: clients hold them as a number. By chance, so that one of before a restart names nobody else's upload. */
+const IDS = 2 ** 47;
+
 export class CacheService {
   readonly #options: CacheServiceOptions;
   readonly #uploads = new Map<number, CacheUpload>();
@@ -48,7 +59,8 @@ export class CacheService {
   readonly #reserved = new Map<string, CacheUpload>();
   /** Entries that are being opened, by name. */
   readonly #opening = new Set<string>();
-  #nextId = 1;
+  /** The latest at the end. */
+  readonly #committed: Committed[] = [];
 
   private constructor(options: CacheServiceOptions) {
     this.#options = options;
@@ -71,12 +83,16 @@ export class CacheService {
     return this.#uploads.size;
   }
 
-  /** The first key, then what the others begin. @throws HaulError BAD_ARGUMENT, LIMIT */
-  async lookup(keys: readonly string[], version: string): Promise<FoundEntry | null> {
+  /**
+   * The first key, then what each of them begins.
+   * @param wholeKey false: the first one is no more than a beginning, either
+   * @throws HaulError BAD_ARGUMENT, LIMIT
+   */
+  async lookup(keys: readonly string[], version: string, wholeKey = true): Promise<FoundEntry | null> {
     if (keys.length === 0 || keys.length > CACHE_LIMITS.keys)
       throw new HaulError('BAD_ARGUMENT', `a lookup has 1 to ${CACHE_LIMITS.keys} keys`);
     try {
-      return await this.#find(keys, version);
+      return await this.#find(keys, version, wholeKey);
     } catch (error) {
       const entries = keys.map((key) => ({ key, version }));
       const found = foundOf(this.#options.store.without?.(error, entries) ?? null);
@@ -85,9 +101,9 @@ export class CacheService {
     }
   }
 
-  async #find(keys: readonly string[], version: string): Promise<FoundEntry | null> {
+  async #find(keys: readonly string[], version: string, wholeKey: boolean): Promise<FoundEntry | null> {
     const { store } = this.#options;
-    const exact = await store.find(entryName({ key: keys[0]!, version }));
+    const exact = wholeKey ? await store.find(entryName({ key: keys[0]!, version })) : null;
     if (exact !== null) return { key: keys[0]!, row: exact };
     for (const key of keys) {
       const found = foundOf(await store.newest({ key, version }));
@@ -108,7 +124,7 @@ export class CacheService {
     this.#opening.add(name);
     try {
       if ((await this.#options.store.find(name)) !== null) throw isThere();
-      const id = this.#nextId++;
+      const id = randomInt(1, IDS);
       const file = await StagedFile.open(join(this.#options.folder, `${id}.part`));
       const { monotonic } = this.#options;
       const upload = new CacheUpload(id, { ...entry, name }, { file, monotonic, room: (bytes) => this.#room(bytes) });
@@ -122,6 +138,12 @@ export class CacheService {
 
   upload(id: number): CacheUpload | null {
     return this.#uploads.get(id) ?? null;
+  }
+
+  /** Null: it was not committed here, or long ago. */
+  committed(of: { readonly id: number } | CacheKey): Committed | null {
+    const name = 'id' in of ? null : entryName(of);
+    return this.#committed.findLast((done) => ('id' in of ? done.id === of.id : done.name === name)) ?? null;
   }
 
   reserved(entry: CacheKey): CacheUpload | null {
@@ -143,6 +165,8 @@ export class CacheService {
       if ((error as { code?: unknown }).code === 'FILE_EXISTS') await this.#drop(upload);
       throw error;
     }
+    this.#committed.push({ id: upload.id, name, lengthBytes });
+    if (this.#committed.length > CACHE_LIMITS.uploads) this.#committed.shift();
     await this.#drop(upload);
   }
 

@@ -62,7 +62,7 @@ test('parts of v1 come in any order, and an entry is there when they are whole',
   assert.equal((await lookup('keys=a&version=v')).status, 204);
   assert.equal((await post(`${V1}/caches/${id}`, { size: 2_999_999 })).status, 422);
   assert.equal((await post(`${V1}/caches/${id}`, { size: 3_000_000 })).status, 204);
-  assert.equal((await post(`${V1}/caches/${id}`, { size: 3_000_000 })).status, 404);
+  assert.equal((await post(`${V1}/caches/${id}`, { size: 2_999_999 })).status, 404);
   const { body } = await lookup('keys=a&version=v');
   assert.deepEqual([body.result, body.cacheKey], ['hit', 'a']);
   const link = String(body.archiveLocation);
@@ -201,6 +201,37 @@ test('what was interrupted is swept, its key is free again, and a start sweeps, 
   assert.equal(service.uploads, 1);
   assert.equal(service.upload(upload.id), null);
   await next.remove();
+});
+
+test('a commit that is sent again, since its answer was lost, is answered as the first one', async (context) => {
+  const { url } = await openPlace(context);
+  const { post, patch, put } = clientOf(url);
+  const { cacheId } = (await post(`${V1}/caches`, { key: 'a', version: 'v' })).body;
+  assert.equal(await patch(cacheId, 'bytes 0-4/*', '12345'), 204);
+  const commit = async (size: number) => (await post(`${V1}/caches/${cacheId}`, { size })).status;
+  assert.deepEqual([await commit(5), await commit(5), await commit(6)], [204, 204, 404]);
+  assert.equal(await patch(cacheId, 'bytes 0-4/*', '67890'), 404);
+  const entry = { key: 'b', version: 'v' };
+  const link = String((await post(`${TWIRP}/CreateCacheEntry`, entry)).body.signed_upload_url);
+  await put(link, 'bytes');
+  const finalize = (size: string) => post(`${TWIRP}/FinalizeCacheEntryUpload`, { ...entry, size_bytes: size });
+  const first = await finalize('5');
+  assert.equal(first.status, 200);
+  assert.deepEqual(await finalize('5'), first);
+  assert.equal((await finalize('6')).status, 404);
+});
+
+test('an id of before a restart, or of another depot, is nobody else’s upload', async (context) => {
+  const store = { find: async () => null, newest: async () => null, publish: async () => {} };
+  const ids = new Set<number>();
+  for (let start = 0; start < 3; start++) {
+    const folder = await quickFolder(openScope(context));
+    const service = await CacheService.open({ store, folder, monotonic: () => 0 });
+    for (const key of ['a', 'b']) ids.add((await service.reserve({ key, version: 'v' }, null)).id);
+    await service.close();
+  }
+  assert.equal(ids.size, 6);
+  for (const id of ids) assert.ok(Number.isSafeInteger(id) && id > 0 && String(id).length <= 15);
 });
 
 test('names keep how keys begin, and give the key back', () => {

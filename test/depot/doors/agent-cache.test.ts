@@ -101,6 +101,9 @@ test('an entry saved by an agent is an artifact, and comes by agents while the d
   assert.deepEqual([found.status, found.body.cacheKey], [200, 'a-2']);
   const exact = await lookup(two.agent.url, 'a-1', 'a-');
   assert.equal(exact.body.cacheKey, 'a-1');
+  // A restore key that is a key, too, finds the newest that begins so, at an agent as at a depot.
+  assert.equal(await save(one.agent.url, 'a-11', bytes), 200);
+  for (const { url } of [depot, one.agent]) assert.equal((await lookup(url, 'b', 'a-1')).body.cacheKey, 'a-11');
   const link = String(exact.body.archiveLocation);
   assert.equal(new URL(link).host, new URL(two.agent.url).host);
   assert.deepEqual(Buffer.from(await (await fetch(link)).arrayBuffer()), bytes);
