@@ -15,7 +15,8 @@ export interface Body {
   readonly read: () => AsyncGenerator<Uint8Array>;
 }
 
-async function* readFile({ path, lengthBytes }: FileToPublish): AsyncGenerator<Uint8Array> {
+/** @param onGrown takes one that is longer now as it was found; without it that is an error */
+async function* readFile({ path, lengthBytes }: FileToPublish, onGrown?: () => void): AsyncGenerator<Uint8Array> {
   const changed = (): HaulError => new HaulError('BAD_DATA', `${path} was changed while it was read`, { path });
   try {
     const file = await open(path, 'r');
@@ -27,7 +28,9 @@ async function* readFile({ path, lengthBytes }: FileToPublish): AsyncGenerator<U
         yield buffer.subarray(0, bytesRead);
         at += bytesRead;
       }
-      if ((await file.read(Buffer.alloc(1), 0, 1, lengthBytes)).bytesRead > 0) throw changed();
+      if ((await file.read(Buffer.alloc(1), 0, 1, lengthBytes)).bytesRead === 0) return;
+      if (onGrown === undefined) throw changed();
+      onGrown();
     } finally {
       await file.close();
     }
@@ -63,14 +66,28 @@ async function* gzipped(source: AsyncIterable<Uint8Array>, level: number): Async
   }
 }
 
-/** All files in one tar. @param level 1 to 9: compressed with gzip; 0: as it is */
-export function archiveBody(name: string, files: readonly FileToPublish[], level: number): Body {
+/**
+ * All files in one tar. What is only written on at its end, as logs are, is in it as long as it was found.
+ * @param level 1 to 9: compressed with gzip; 0: as it is
+ * @param onGrown told of such a file, once
+ */
+export function archiveBody(
+  name: string,
+  files: readonly FileToPublish[],
+  level: number,
+  onGrown: (path: string) => void = () => {},
+): Body {
   const lengthOf = (file: FileToPublish): number => tarHead(file).length + file.lengthBytes + tarTail(file).length;
   const lengthBytes = files.reduce((sum, file) => sum + lengthOf(file), tarEnd().length);
+  const grown = new Set<string>();
+  const grows = (path: string): void => {
+    if (!grown.has(path)) onGrown(path);
+    grown.add(path);
+  };
   async function* read(): AsyncGenerator<Uint8Array> {
     for (const file of files) {
       yield tarHead(file);
-      yield* readFile(file);
+      yield* readFile(file, () => grows(file.path));
       yield tarTail(file);
     }
     yield tarEnd();

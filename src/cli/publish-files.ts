@@ -3,7 +3,7 @@
  * they stay below what was named; links to folders are not, so that the walk ends.
  */
 import type { Stats } from 'node:fs';
-import { readdir, realpath, stat } from 'node:fs/promises';
+import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { fullName } from '../depot/names.js';
 import { fromSystemError, HaulError } from '../errors.js';
@@ -46,11 +46,11 @@ export async function findFiles(
   const warnings: string[] = [];
   const found = new Map<string, FileToPublish>();
   const rules = paths.map(parsePathRule);
-  const roots = await rootsOf(rules, missing, warnings);
+  const { roots, bases } = await rootsOf(rules, missing, warnings);
   const [only] = roots;
   const isAlone = rules.filter(({ isExcluded }) => !isExcluded).length === 1 && rules[0]!.test === null;
   const isOne = (isSingle || (isAlone && only?.stats.isFile() === true)) && !name.endsWith('/');
-  const base = commonFolder(roots.map(({ path, stats }) => (stats.isDirectory() ? path : dirname(path))));
+  const base = commonFolder(bases);
   const below = name.replace(/\/+$/, '');
   const nameOf = (path: string): string => {
     const parts = isSingle ? basename(path) : relative(base, path).split(sep).join('/');
@@ -62,14 +62,23 @@ export async function findFiles(
   };
   for (const { path, stats } of roots) {
     if (stats.isDirectory()) for await (const file of walk(path, path, withHidden, warnings)) add(file);
-    else if (stats.isFile()) add(fileOf(path, stats));
-    else warnings.push(`${path} is no file and no folder: left out`);
+    else add(fileOf(path, stats));
   }
   const files = [...found.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   if (isSingle && files.length > 1)
     throw new HaulError('BAD_ARGUMENT', `--single sends one file, and these are ${files.length}`, { option: 'single' });
-  for (const file of files) fullName('artifacts', file.name);
+  if (below !== '') fullName('artifacts', below);
+  for (const file of files) checkName(file);
   return { files, warnings };
+}
+
+/** @throws HaulError BAD_ARGUMENT */
+function checkName({ name, path }: FileToPublish): void {
+  try {
+    fullName('artifacts', name);
+  } catch (error) {
+    throw new HaulError('BAD_ARGUMENT', `${path}: ${(error as Error).message}`, { option: 'name', path });
+  }
 }
 
 interface Root {
@@ -77,20 +86,37 @@ interface Root {
   readonly stats: Stats;
 }
 
-/** Where files are looked for; a glob whose folder is not there matches nothing. @throws HaulError NOT_FOUND, … */
-async function rootsOf(rules: readonly PathRule[], missing: FindRules['missing'], warnings: string[]): Promise<Root[]> {
+interface Roots {
+  readonly roots: readonly Root[];
+  /** Folders of all that is named, there or not: names are the same whatever of it a build has made. */
+  readonly bases: readonly string[];
+}
+
+/**
+ * Where files are looked for; a glob whose folder is not there matches nothing.
+ * @throws HaulError NOT_FOUND, BAD_ARGUMENT, …
+ */
+async function rootsOf(rules: readonly PathRule[], missing: FindRules['missing'], warnings: string[]): Promise<Roots> {
   const roots: Root[] = [];
+  const bases: string[] = [];
   for (const { root, test, text, isExcluded } of rules) {
     if (isExcluded) continue;
+    const isPlain = test === null;
     try {
-      roots.push({ path: root, stats: await look(root) });
+      const stats = await look(root);
+      if (isPlain && !stats.isDirectory() && !stats.isFile())
+        throw new HaulError('BAD_ARGUMENT', `${text} is no file and no folder; - is standard input`, { path: root });
+      roots.push({ path: root, stats });
+      bases.push(stats.isDirectory() ? root : dirname(root));
     } catch (error) {
-      if (!(error instanceof HaulError) || error.code !== 'NOT_FOUND' || (test === null && missing === 'error'))
-        throw error;
-      if (test === null && missing === 'warn') warnings.push(`${text} is not there`);
+      const isLeftOut = error instanceof HaulError && (error.code === 'NOT_FOUND' || error.code === 'BAD_ARGUMENT');
+      if (!isLeftOut || (isPlain && missing === 'error')) throw error;
+      bases.push(isPlain ? dirname(root) : root);
+      const why = error.code === 'NOT_FOUND' ? 'is not there' : 'is no file and no folder: left out';
+      if (isPlain && missing === 'warn') warnings.push(`${text} ${why}`);
     }
   }
-  return roots;
+  return { roots, bases };
 }
 
 async function look(path: string): Promise<Stats> {
@@ -117,6 +143,7 @@ async function* walk(
   for (const entry of entries) {
     if (!withHidden && entry.name.startsWith('.')) continue;
     const path = join(folder, entry.name);
+    if (entry.name.includes('\uFFFD')) await checkUtf8(path);
     if (entry.isDirectory()) yield* walk(root, path, withHidden, warnings);
     else if (entry.isFile()) yield fileOf(path, await look(path));
     else if (entry.isSymbolicLink()) {
@@ -125,6 +152,15 @@ async function* walk(
       else yield fileOf(path, target);
     } else warnings.push(`${path} is no file: left out`);
   }
+}
+
+/** Bytes that are no UTF-8 come as U+FFFD, under which there is nothing. @throws HaulError BAD_ARGUMENT */
+async function checkUtf8(path: string): Promise<void> {
+  const isThere = await lstat(path).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) throw new HaulError('BAD_ARGUMENT', `${path}: its name is not UTF-8; rename it`, { path });
 }
 
 /** Null: it leads out, to a folder, or nowhere. */

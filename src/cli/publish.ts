@@ -116,7 +116,9 @@ async function publish(context: Context, paths: readonly string[], options: Publ
   const { files, warnings } = await findFiles(paths, below, finding);
   for (const warning of warnings) output.warn(warning);
   if (files.length === 0) return nothingFound(output, what ?? 'warn');
-  const bodies = options.archive === true ? [archiveBody(options.name, files, level)] : files.map(fileBody);
+  const grown = (path: string): void =>
+    output.warn(`${path} has grown meanwhile: sent as long as it was when it was found`);
+  const bodies = options.archive === true ? [archiveBody(options.name, files, level, grown)] : files.map(fileBody);
   const client = await Client.open(place, signal, (error) =>
     output.warn(`${error.message}; trying again`, { code: error.code }),
   );
