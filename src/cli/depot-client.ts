@@ -75,7 +75,7 @@ export class DepotClient {
   }
 
   /** For people: "depot http://…". */
-  get #who(): string {
+  get who(): string {
     return `${this.#place.isAgent ? 'agent' : 'depot'} ${this.url}`;
   }
 
@@ -128,8 +128,10 @@ export class DepotClient {
     return request(url, { ...options, agent: isTls ? tls! : plain });
   }
 
-  /** "/artifacts/…" of a name. */
+  /** "/artifacts/…" of a name, or of what is below it. @throws HaulError BAD_ARGUMENT: a URL would lead elsewhere */
   static path(name: string): string {
+    if (/(?:^|\/)\.\.?(?:\/|$)/.test(name))
+      throw new HaulError('BAD_ARGUMENT', `the name ${showName(name)} has a part that leads to another folder`);
     return `/artifacts/${encodePath(name)}`;
   }
 
@@ -177,7 +179,7 @@ export class DepotClient {
   }
 
   #lies(why: string): HaulError {
-    return new HaulError('HTTP', `${this.#who} cannot be believed: ${why}`);
+    return new HaulError('HTTP', `${this.who} cannot be believed: ${why}`);
   }
 
   /** The whole of a small answer. Tried again for a minute. */
@@ -268,7 +270,7 @@ export class DepotClient {
     if (this.#signal.aborted) return new HaulError('ABORTED', 'interrupted');
     const { code, message } = error as NodeJS.ErrnoException;
     const text = code === 'ECONNREFUSED' ? 'nobody answers there' : message;
-    return new HaulError('NETWORK', `${this.#who}: ${text}`, { errno: code ?? '' }, error);
+    return new HaulError('NETWORK', `${this.who}: ${text}`, { errno: code ?? '' }, error);
   }
 
   async #problemOf(response: IncomingMessage, status: number): Promise<HaulError> {
@@ -279,16 +281,14 @@ export class DepotClient {
     const ours: ErrorCode | undefined = isDamaged ? 'BAD_DATA' : STATUS_CODES[status];
     const after = retryAfterMs(response.headers['retry-after'], Date.now());
     const facts = { statusCode: status, problem: code ?? '', ...(after > 0 ? { retryAfterMs: after } : {}) };
-    return new HaulError(
-      ours ?? 'HTTP',
-      `${this.#who}: ${detail ?? `it answered ${status}`}${isDamaged ? MEND : ''}`,
-      facts,
-    );
+    const what = isDamaged ? MEND : status === 401 && this.#place.token === null ? TOKEN : '';
+    return new HaulError(ours ?? 'HTTP', `${this.who}: ${detail ?? `it answered ${status}`}${what}`, facts);
   }
 }
 
 type Tls = typeof import('node:https');
 
+const TOKEN = '; give --token, or set SWARMHAUL_TOKEN';
 const MEND = '; publish it again, or look for what else is damaged: haul depot check';
 
 export const STATUS_CODES: Readonly<Record<number, ErrorCode>> = {

@@ -54,7 +54,8 @@ export function credentialsOf(
   env: NodeJS.ProcessEnv,
   config: Partial<import('./config-file.js').Config>,
 ): Pick<DepotPlace, 'token' | 'ca' | 'retentionDays'> {
-  const given = options.token ?? (env.SWARMHAUL_TOKEN || config.token);
+  // What a secret was read from mostly ends with a line.
+  const given = (options.token ?? (env.SWARMHAUL_TOKEN?.trim() || config.token))?.trim();
   const file = given === undefined ? config.tokenFile : given.startsWith('@') ? given.slice(1) : undefined;
   const token = file === undefined ? given : readSmallFile(file, 'read token', '--token').trim();
   if (token !== undefined && !TOKEN.test(token))

@@ -26,6 +26,11 @@ export async function checkDataFolder(path: string, metainfo: Metainfo): Promise
 
 /** The folder to download to, absolute; need not exist yet. */
 export async function checkOutputFolder(path: string): Promise<string> {
+  // As many other commands have it.
+  if (path === '-')
+    throw new HaulError('BAD_ARGUMENT', '--output - is no folder: --stdout FILE writes to standard output', {
+      option: '--output',
+    });
   const folder = resolve(path);
   const found = await stat(folder).catch(() => null);
   if (found !== null && !found.isDirectory()) {

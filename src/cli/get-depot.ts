@@ -2,7 +2,7 @@
  * `haul get NAME` from a depot: through the torrent, with the depot as tracker, seed and web seed, where there is one;
  * else by HTTP, continued where it broke off. Each artifact gets a receipt: where its bytes came from.
  */
-import { open, unlink } from 'node:fs/promises';
+import { unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Engine, Torrent } from '../api.js';
 import { HaulError } from '../errors.js';
@@ -17,7 +17,7 @@ import { openEngine, watchTorrent } from './engine-door.js';
 import { checkOutputFolder } from './folders.js';
 import { count, formatBytes, formatSeconds, printable } from './format.js';
 import { cloneCached, receiptOf } from './get-agent.js';
-import { hashOf, placeFile, whatIsThere } from './get-files.js';
+import { append, hashOf, openPart, placeFile, whatIsThere } from './get-files.js';
 import { getFolder, type Wanted } from './get-folder.js';
 import type { EngineCliOptions } from './options.js';
 import type { Patience } from './patience.js';
@@ -123,7 +123,7 @@ async function wantedOf(
   if (wanted.length > 0) return wanted;
   throw new HaulError(
     'NOT_FOUND',
-    `depot ${client.url}: there is nothing called ${name}${pattern === undefined ? '' : ` that matches ${pattern}`}`,
+    `${client.who}: there is nothing called ${name}${pattern === undefined ? '' : ` that matches ${pattern}`}`,
   );
 }
 
@@ -134,6 +134,7 @@ function bare(name: string): string {
 /** @throws HaulError BAD_ARGUMENT: none is called so, or more than one */
 function onlyPoured(wanted: readonly Wanted[], stdout: string | undefined): readonly Wanted[] {
   if (stdout === undefined) return wanted;
+  if (stdout === '-' && wanted.length === 1) return wanted;
   const called = wanted.filter(({ artifact: { name } }) => name === stdout || name.endsWith(`/${stdout}`));
   if (called.length === 1) return called;
   const names = wanted.slice(0, 5).map(({ artifact }) => printable(artifact.name, 200));
@@ -327,7 +328,8 @@ class Fetching {
     part: string,
     here: (bytes: number) => void,
   ): Promise<Receipt> {
-    const file = await open(part, 'a', 0o666);
+    const kept = await openPart(part);
+    const { file } = kept;
     let received = 0;
     try {
       let { size } = await file.stat();
@@ -347,7 +349,7 @@ class Fetching {
       here(size);
       this.#means.patience.watch(() => true);
       for await (const chunk of response) {
-        await file.appendFile(chunk as Buffer);
+        await append(kept, chunk as Buffer);
         received += (chunk as Buffer).length;
         here(size + received);
         await this.#gate.pass((chunk as Buffer).length);

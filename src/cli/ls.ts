@@ -21,7 +21,7 @@ export const ARTIFACT_FIELDS =
 export function lsCommand(run: Runner): Command {
   const command = new Command('ls')
     .description('List the artifacts of a depot')
-    .argument('[prefix]', 'only those below it', '')
+    .argument('[prefix]', 'only those below it, or the one that is called so', '')
     .option('--pattern <glob>', 'only names that match below the prefix: * and ? within a part, ** across parts')
     .option('--expiring', 'what goes next by itself, with the reason, the first first');
   return addDepotOptions(command)
@@ -42,7 +42,7 @@ async function ls({ output, signal }: Context, prefix: string, options: LsOption
   };
   let artifacts = 0;
   let totalBytes = 0;
-  for await (const artifact of client.list(prefix.replace(/^\/+/, ''), query)) {
+  const tell = (artifact: DepotArtifact): void => {
     const { name, lengthBytes } = artifact;
     artifacts++;
     totalBytes += lengthBytes;
@@ -51,7 +51,13 @@ async function ls({ output, signal }: Context, prefix: string, options: LsOption
       { ...artifact },
       `${formatBytes(lengthBytes).padStart(10)}  ${goesText(artifact)}  ${printable(name, 2000)}`,
     );
-  }
+  };
+  const below = prefix.replace(/^\/+/, '');
+  for await (const artifact of client.list(below, query)) tell(artifact);
+  // Its own name was meant.
+  const isName = artifacts === 0 && Object.keys(query).length === 0 && below !== '' && !below.endsWith('/');
+  const one = isName ? await client.find(below) : null;
+  if (one !== null) tell(one);
   client.close();
   output.event('result', { outcome: 'done', artifacts, totalBytes }, '');
   return 'done';

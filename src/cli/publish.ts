@@ -33,7 +33,7 @@ const UPLOADS_AT_ONCE = 4;
 export function publishCommand(run: Runner): Command {
   const command = new Command('publish')
     .description('Send files or folders to a depot')
-    .argument('<paths...>', 'files, folders, globs; "!" before what is left out')
+    .argument('<paths...>', 'files, folders, globs; "!" before what is left out; "-": standard input')
     .requiredOption('--name <name>', 'of a single file; of more, or with a slash at its end, what all is below')
     .addOption(
       new Option(
@@ -70,6 +70,7 @@ export function publishCommand(run: Runner): Command {
         'haul publish dist/ --name ci/42 --retention-days 14',
         'haul publish dist/ --name ci/42/dist.tar --archive',
         "haul publish 'dist/**/*.deb' '!dist/old/**' --name ci/42/debs/",
+        'tar c rootfs | haul publish - --name ci/42/rootfs.tar',
         'haul publish image.raw --name ci/42/image.raw --p2p   # seed it until the depot has it',
       ) +
         `
@@ -94,8 +95,11 @@ told at the end. It goes when one of them is removed or replaced; who asks again
     );
 }
 
-async function publish(context: Context, paths: readonly string[], options: PublishOptions): Promise<Outcome> {
-  const { output, signal } = context;
+async function publish(
+  { output, signal }: Context,
+  paths: readonly string[],
+  options: PublishOptions,
+): Promise<Outcome> {
   const [{ needPlace }, { DepotClient: Client }, { findFiles }, { archiveBody, fileBody }] = await Promise.all([
     import('./agent-place.js'),
     import('./depot-client.js'),
@@ -109,11 +113,13 @@ async function publish(context: Context, paths: readonly string[], options: Publ
     const { HaulError } = await import('../errors.js');
     throw new HaulError('BAD_ARGUMENT', '--compression-level is of --archive', { option: 'compression-level' });
   }
+  const input = paths.includes('-') ? await keptInput(paths, options, signal) : null;
   if (options.p2p === true) await checkGiving(options, place);
   const what = options.ifNoFilesFound;
   const withHidden = options.includeHiddenFiles === true;
   const finding = { withHidden, missing: what ?? 'error', isSingle: options.single === true };
-  const { files, warnings } = await findFiles(paths, below, finding);
+  const { files, warnings } =
+    input === null ? await findFiles(paths, below, finding) : { files: [input], warnings: [] };
   for (const warning of warnings) output.warn(warning);
   if (files.length === 0) return nothingFound(output, what ?? 'warn');
   const grown = (path: string): void =>
@@ -137,6 +143,7 @@ async function publish(context: Context, paths: readonly string[], options: Publ
   } finally {
     output.stopProgress();
     await giving?.close();
+    await input?.close();
     client.close();
   }
   const seconds = (performance.now() - started) / 1000;
@@ -150,6 +157,21 @@ async function publish(context: Context, paths: readonly string[], options: Publ
       : `${count(bodies.length, 'artifact')}, ${formatBytes(sentBytes)} sent in ${formatSeconds(seconds)}${rate}`,
   );
   return 'done';
+}
+
+async function keptInput(
+  paths: readonly string[],
+  options: PublishOptions,
+  signal: AbortSignal,
+): Promise<import('./publish-input.js').KeptInput> {
+  const { checkInput, keepInput } = await import('./publish-input.js');
+  checkInput(paths, options);
+  return keepInput(options.name, process.stdin, signal);
+}
+
+/** The depot tells of its URL. */
+function asOption(message: string): string {
+  return message.replace(/; \?overwrite=true.*$/, '');
 }
 
 async function nothingFound(output: Output, what: 'warn' | 'error' | 'ignore'): Promise<Outcome> {
@@ -269,7 +291,10 @@ class Sending {
   }
 
   async #put(body: Body, { sha256, lengthBytes }: BodyDigest): Promise<DepotArtifact> {
-    const { DepotClient: Client, readAnswer } = await import('./depot-client.js');
+    const [{ DepotClient: Client, readAnswer }, { HaulError }] = await Promise.all([
+      import('./depot-client.js'),
+      import('../errors.js'),
+    ]);
     const { retentionDays, replicas, overwrite } = this.#rules;
     const query = new URLSearchParams({
       ...(retentionDays === null ? {} : { 'retention-days': String(retentionDays) }),
@@ -295,6 +320,10 @@ class Sending {
       return this.#client.artifactOf(await readAnswer(response));
     } catch (error) {
       this.#doneBytes -= sent;
+      if (HaulError.is(error) && error.facts.statusCode === 409 && !overwrite)
+        throw new HaulError(error.code, `${asOption(error.message)}; --overwrite replaces it`, error.facts, error);
+      if (HaulError.is(error) && error.code === 'MISMATCH')
+        throw new HaulError(error.code, `${error.message}: was a file changed meanwhile?`, error.facts, error);
       throw error;
     }
   }

@@ -41,7 +41,10 @@ test('what is named plainly and is no file is an error, as what is not there', a
 test('a name that cannot be is told with the file that has it', async (context) => {
   const folder = await makeFolder(context);
   await writeFile(join(folder, 'a:b'), 'x');
-  await assert.rejects(namesOf([folder]), { code: 'BAD_ARGUMENT', message: /\/a:b: the name "a:b" begins with a drive/ });
+  await assert.rejects(namesOf([folder]), {
+    code: 'BAD_ARGUMENT',
+    message: /\/a:b: the name "a:b" begins with a drive/,
+  });
   await writeFile(Buffer.concat([Buffer.from(`${folder}/a`), Buffer.from([0xff])]), 'x');
   await assert.rejects(namesOf([folder]), { code: 'BAD_ARGUMENT', message: /its name is not UTF-8; rename it/ });
 });
@@ -59,5 +62,8 @@ test('a log that grows is in an archive as long as it was, the same each time it
   assert.deepEqual(await digestOf(body, () => {}, never), first);
   assert.deepEqual(grown, [join(folder, 'log')]);
   await writeFile(join(folder, 'log'), 'x');
-  await assert.rejects(digestOf(body, () => {}, never), { code: 'BAD_DATA' });
+  await assert.rejects(
+    digestOf(body, () => {}, never),
+    { code: 'BAD_DATA' },
+  );
 });

@@ -124,6 +124,7 @@ export function checkGrant(grant: Grant, scope: Scope, name: string | null): voi
   const isScope = grant.scopes.has(scope);
   if (isScope && (name === null || name.startsWith(grant.prefix))) return;
   if (grant.token === null) throw new Problem(401, 'NO_TOKEN', `this needs a token with the scope ${scope}`, CHALLENGE);
-  const why = isScope ? 'is not for this name' : `has not the scope ${scope}`;
+  const below = grant.prefix.replace(/^artifacts\/|^(?=[^/]+\/)/, (space) => (space === '' ? '/' : ''));
+  const why = isScope ? `is not for this name, only for those below ${below}` : `has not the scope ${scope}`;
   throw new Problem(403, 'TOKEN_SCOPE', `the token ${grant.token.id} ${why}`);
 }
