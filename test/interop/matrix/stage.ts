@@ -12,7 +12,7 @@ import type { Scope } from '../../../lab/scope.js';
 import { tempFolder } from '../../../lab/temp.js';
 import type { PeerAddress } from '../../../lab/tracker.js';
 import { treeDifferences } from '../../../lab/tree.js';
-import { withDeadline } from '../../../lab/wait.js';
+import { until, withDeadline } from '../../../lab/wait.js';
 import type { Engine, EngineOptions, MagnetDownload, Torrent } from '../../../src/api.js';
 import { createTorrent } from '../../../src/content/create.js';
 import { startTracker, type TrackerServer } from '../../../src/index.js';
@@ -168,6 +168,10 @@ export class Stage {
       engines.push(engine);
       nodes.push({ host: this.host, port: engine.stats().dht!.port });
     }
+    // Who comes sooner hears of none of the others, and some never ask again. Of many, buckets do not hold all.
+    const count = Math.min(2, nodes.length - 1);
+    const knows = (engine: Engine): boolean => engine.stats().dht!.nodes >= count;
+    await until('our nodes know of others', DEADLINE_MS, () => engines.every(knows));
     return { engines, nodes };
   }
 
