@@ -111,7 +111,13 @@ const PAGE_BYTES = 4096;
 const ALLOCATOR_BYTES = 16;
 const OPEN_FLAGS = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOFOLLOW;
 const MAKE_FLAGS = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_NOFOLLOW;
-const APPEND_FLAGS = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_APPEND | fs.constants.O_NOFOLLOW;
+/** A pipe in the place of the file is an error: it would be waited for, and with it all that is published. */
+const APPEND_FLAGS =
+  fs.constants.O_WRONLY |
+  fs.constants.O_CREAT |
+  fs.constants.O_APPEND |
+  fs.constants.O_NOFOLLOW |
+  fs.constants.O_NONBLOCK;
 /** Lines are written anew, without those that are over, when there are twice as many as then. */
 const LINES_MIN_BYTES = 256 * 1024;
 const CANNOT_FORCE: ReadonlySet<string> = new Set((workerData as DiskThreadData).cannotForce);

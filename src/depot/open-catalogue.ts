@@ -1,6 +1,5 @@
 /** The catalogue that belongs to a store: never an empty one beside blobs, which would be swept as nobody's. */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromSystemError, type HaulError } from '../errors.js';
 import type { Log } from '../log.js';
@@ -9,6 +8,7 @@ import type { Catalogue } from './catalogue/port.js';
 import { postgresPlace } from './catalogue/postgres/place.js';
 import { checkThere, openCatalogueCopy } from './catalogue-copy.js';
 import { DEPOT_DEFAULTS } from './publish.js';
+import { readOwnText } from './read-own.js';
 import { catalogueIn, type RebuildOptions } from './rebuild.js';
 import { replaceFile } from './replace-file.js';
 import type { BlobStore } from './store/port.js';
@@ -128,7 +128,7 @@ async function storeIdOf(data: string): Promise<string> {
 
 /** '': there is none. */
 async function knownId(file: string): Promise<string> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const text = await readOwnText(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '';
     throw error;
   });

@@ -1,9 +1,9 @@
 /** What the passkeys in announce URLs are made with. */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromSystemError, HaulError } from '../errors.js';
 import type { Catalogue } from './catalogue/port.js';
+import { readOwnFile } from './read-own.js';
 import { replaceFile } from './replace-file.js';
 
 const SECRET_BYTES = 32;
@@ -31,7 +31,7 @@ async function depotSecret(data: string): Promise<Buffer> {
 
 async function readSecret(path: string): Promise<Buffer | null> {
   try {
-    const secret = await readFile(path);
+    const secret = await readOwnFile(path);
     if (secret.length === SECRET_BYTES) return secret;
     throw new HaulError('BAD_DATA', `${path} is damaged: remove it, and torrents that are out need a new announce URL`);
   } catch (error) {

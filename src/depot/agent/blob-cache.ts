@@ -3,13 +3,14 @@
  * that nobody has touched since it was verified, or that was hashed again a moment ago.
  */
 import type { BigIntStats } from 'node:fs';
-import { open, readFile, stat, utimes } from 'node:fs/promises';
+import { open, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { HaulError } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { stampOf } from '../../storage/stamp-files.js';
 import type { FileStamp } from '../../work/file-stamp.js';
+import { readOwnText } from '../read-own.js';
 import { type BlobRecord, decodeRecord, encodeRecord, isUntouched } from './blob-record.js';
 import { type CacheFolder, heldBytes } from './cache-folder.js';
 import { fileSha256 } from './file-sha.js';
@@ -119,7 +120,7 @@ export class BlobCache {
 
   async #look(sha256: string): Promise<CachedBlob | null> {
     const { folder } = this;
-    const text = await readFile(folder.record(sha256), 'utf8').catch(() => null);
+    const text = await readOwnText(folder.record(sha256)).catch(() => null);
     const record = text === null ? null : decodeRecord(text, sha256);
     if (record !== null) {
       const [data, used] = await Promise.all([

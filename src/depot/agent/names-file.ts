@@ -3,9 +3,10 @@
  * for when it is away. Kept in a file of one line each, the latest of a name counts; a line that is torn or damaged is
  * none.
  */
-import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { Log } from '../../log.js';
 import type { ArtifactRow } from '../catalogue/port.js';
+import { readOwnText } from '../read-own.js';
 import type { CacheFolder } from './cache-folder.js';
 import { AGENT_LIMITS } from './limits.js';
 
@@ -38,7 +39,7 @@ export class NamesFile {
 
   static async open(folder: CacheFolder, log: Log): Promise<NamesFile> {
     const names = new NamesFile(folder, log);
-    const text = await readFile(folder.names, 'utf8').catch(() => '');
+    const text = await readOwnText(folder.names).catch(() => '');
     for (const line of text.split('\n')) {
       const known = line === '' ? null : decode(line);
       if (known !== null) names.#keep(known.row.name, known.row.sha256 === '' ? null : known);

@@ -2,10 +2,11 @@
  * What is cached is given to others: each whole blob that has a torrent is a row in the engine, woken when a peer comes
  * for it, asleep again when nobody takes from it. The torrent of a fetch that has ended goes the same way.
  */
-import { readFile } from 'node:fs/promises';
+
 import type { Engine, Torrent, WokenTorrent } from '../../api.js';
 import type { Log } from '../../log.js';
 import { parseTorrent } from '../../metainfo/torrent.js';
+import { readOwnFile } from '../read-own.js';
 import type { BlobCache, CachedBlob } from './blob-cache.js';
 import type { Tiers } from './depot-port.js';
 import { AGENT_LIMITS } from './limits.js';
@@ -43,7 +44,7 @@ export class Seeds {
     if (this.#trackers !== null) return this.#trackers;
     for (const { sha256, record } of this.#options.cache.blobs) {
       if (record?.infoHash == null) continue;
-      const bytes = await readFile(this.#options.cache.folder.torrent(sha256)).catch(() => null);
+      const bytes = await readOwnFile(this.#options.cache.folder.torrent(sha256)).catch(() => null);
       if (bytes !== null) return parseTorrent(bytes).trackers;
     }
     return [];
@@ -106,7 +107,7 @@ export class Seeds {
   async #wake(blob: CachedBlob, infoHash: string): Promise<WokenTorrent | null> {
     const { cache } = this.#options;
     if (cache.find(blob.sha256) !== blob) return null;
-    const bytes = await readFile(cache.folder.torrent(blob.sha256)).catch(() => null);
+    const bytes = await readOwnFile(cache.folder.torrent(blob.sha256)).catch(() => null);
     const file = bytes === null ? null : await cache.openWhole(blob);
     await file?.handle.close();
     if (bytes === null || file === null) return null;

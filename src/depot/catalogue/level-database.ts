@@ -23,6 +23,8 @@ import type { Batch, Operation } from './writer.js';
 /** What LevelDB leaves in its folder beside CURRENT, which names the first of them. */
 const LEVEL_FILE = /^(?:MANIFEST-\d+|\d+\.(?:ldb|sst|log))$/;
 
+const OWN_FILE = /^(?:CURRENT|LOCK|LOG|LOG\.old|undo|ballast|MANIFEST-\d+|\d+\.(?:ldb|sst|log))$/;
+
 type Level = ClassicLevel<string, string>;
 
 /** Only the depot needs it, and it is native: it is loaded when the first catalogue is opened. */
@@ -84,7 +86,11 @@ async function filesIn(place: string): Promise<string[]> {
       await mkdir(place, { recursive: true });
       await forceFolder(dirname(place));
     }
-    return await readdir(place);
+    const entries = await readdir(place, { withFileTypes: true });
+    // Of a pipe LevelDB would wait for the other end, and never come to an end itself.
+    const other = entries.find((entry) => OWN_FILE.test(entry.name) && !entry.isFile() && !entry.isSymbolicLink());
+    if (other !== undefined) throw damagedCatalogue(place, `${other.name} is no file`);
+    return entries.map(({ name }) => name);
   } catch (error) {
     throw fromSystemError(error, 'open catalogue', place);
   }

@@ -3,9 +3,10 @@
  * LevelDB may find the batch in its log at the next start, and who was told no must not find it done. A crash between
  * the undoing and the end of the file undoes it again, which changes nothing: nobody writes in between.
  */
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { forceFolder } from '../../storage/force.js';
+import { readOwnText } from '../read-own.js';
 import { replaceFile } from '../replace-file.js';
 import type { Operation } from './writer.js';
 
@@ -19,7 +20,7 @@ export async function writeUndo(folder: string, undo: readonly Operation[]): Pro
 export async function readUndo(folder: string): Promise<Operation[] | null> {
   let text: string;
   try {
-    text = await readFile(join(folder, NAME), 'utf8');
+    text = await readOwnText(join(folder, NAME));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;

@@ -1,7 +1,8 @@
 /** The files in `folders/`: one for each torrent and prefix. Those in use are kept in memory, a few. */
-import { mkdir, open, readdir, readFile, rm, utimes } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromSystemError } from '../../errors.js';
+import { readOwnText } from '../read-own.js';
 import { replaceFile } from '../replace-file.js';
 import { passOver } from '../store/codes.js';
 import { READ_FLAGS } from '../store/known-blobs.js';
@@ -72,7 +73,7 @@ export class FolderRecords {
   /** Null: it is not there, or damaged. */
   async get(id: string): Promise<FolderRecord | null> {
     const known = this.#loaded.get(id);
-    const text = known === undefined ? await readFile(join(this.#folder, id), 'utf8').catch(() => null) : null;
+    const text = known === undefined ? await readOwnText(join(this.#folder, id)).catch(() => null) : null;
     const record = known ?? (text === null ? null : await parseFolder(text));
     if (record === null || recordId(record) !== id) return null;
     this.#remember(id, record);

@@ -1,7 +1,7 @@
 /** The time of day when it was last believed, kept over a restart in a file of the depot's folder. */
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { readOwnText } from '../read-own.js';
 import { replaceFile } from '../replace-file.js';
 import type { Clocks } from './clock-guard.js';
 
@@ -22,7 +22,7 @@ export class ClockFile {
 
   static async open(folder: string): Promise<ClockFile> {
     const file = path.join(folder, NAME);
-    const text = await readFile(file, 'utf8').catch(() => '');
+    const text = await readOwnText(file).catch(() => '');
     return new ClockFile(file, /^\d{1,15}\n$/.test(text) ? Number(text) : null);
   }
 

@@ -82,7 +82,7 @@ export class FolderStore implements BlobStore {
   readonly #run = randomBytes(8).toString('hex');
   #lastUpload = 0;
   #blobBytes: number;
-  /** The latest file of lines that was read: they are asked for one after the other. */
+  /** The latest file of lines that was read. */
   #notes: { readonly file: string; readonly size: number; readonly rows: ReturnType<typeof parseNotes> } | null = null;
   /** Blobs that are gone, of which the file of lines could not be told. */
   readonly #namesToForget = new Set<string>();
@@ -366,11 +366,10 @@ export class FolderStore implements BlobStore {
 
   /** Null: no file. */
   async #look(place: string): Promise<Stats | null> {
-    const status = await lstat(place)
-      .catch(passOver('ENOENT'))
-      .catch((error) => {
-        throw fromSystemError(error, 'look at', place);
-      });
+    const found = lstat(place).catch(passOver('ENOENT'));
+    const status = await found.catch((error) => {
+      throw fromSystemError(error, 'look at', place);
+    });
     return status?.isFile() === true ? status : null;
   }
 
@@ -381,7 +380,8 @@ export class FolderStore implements BlobStore {
       const handle = await open(file, READ_FLAGS).catch(passOver('ENOENT'));
       if (handle === null) return new Map();
       try {
-        const { size } = await handle.stat();
+        const size = await handle.stat().then((status) => (status.isFile() ? status.size : null));
+        if (size === null) throw new HaulError('IO', `read ${file}: it is no file`, { where: file });
         if (this.#notes?.file !== file || this.#notes.size !== size)
           this.#notes = { file, size, rows: parseNotes(await handle.readFile('utf8')) };
         return this.#notes.rows.get(sha256) ?? new Map();

@@ -4,13 +4,14 @@
  */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { lstat, open, readFile } from 'node:fs/promises';
+import { lstat, open } from 'node:fs/promises';
 import { choosePieceLength } from '../../content/create.js';
 import { fromSystemError, HaulError } from '../../errors.js';
 import { whenRoom } from '../../storage/patience.js';
 import { stampOf } from '../../storage/stamp-files.js';
 import { type FileStamp, isUnchanged } from '../../work/file-stamp.js';
 import type { Digests } from '../disk-threads.js';
+import { readOwnText } from '../read-own.js';
 import { isOneOf } from './codes.js';
 import { type Layout, SMALL_BYTES } from './layout.js';
 import { type Nearness, nearnessOf, type OpenFile, openNow, readNow, stampOfOpen } from './near.js';
@@ -139,7 +140,7 @@ export class KnownBlobs {
 
   /** The record beside a long blob if it is about this very file; else the file is hashed. */
   async #known(sha256: string, now: FileStamp): Promise<BlobRecord> {
-    const text = await readFile(this.#layout.sidecar(sha256), 'utf8').catch(() => '');
+    const text = await readOwnText(this.#layout.sidecar(sha256)).catch(() => '');
     const record = parseRecord(text);
     if (record !== null && isUnchanged(now, record.stamp)) {
       this.#remember(sha256, now);
