@@ -106,6 +106,7 @@ export class DirectLink implements PeerOut, Source, TimedLink {
   }
 
   #send(type: number, piece: number, begin: number, lengthBytes = 0): void {
+    if (this.#host.manner === 'frozen') return;
     const { events } = this.#host.swarm;
     const atMs = events.nowMs + this.flow.latencyMs;
     if (this.#messages.length === 0 || this.#messages.lastMs !== atMs) {
@@ -151,7 +152,7 @@ export class DirectLink implements PeerOut, Source, TimedLink {
   // ---- Source ----
 
   get isReady(): boolean {
-    return this.#waiting.length > 0 && this.#host.manner !== 'stall';
+    return this.#waiting.length > 0 && this.#host.manner !== 'stall' && this.#host.manner !== 'frozen';
   }
 
   /** A run leaves block by block, so that others have their turn between. */

@@ -54,7 +54,8 @@ export class Host implements ExchangeOwner<SimPeer>, BooksHost, RosterHost {
   readonly swarm: HostSwarm;
   readonly spec: HostSpec;
   readonly isFast: boolean;
-  readonly manner: Manner;
+  /** A scenario may change it. */
+  manner: Manner;
   readonly zone: string | undefined;
   readonly geometry: Geometry;
   readonly have: Bitfield;
@@ -205,7 +206,7 @@ export class Host implements ExchangeOwner<SimPeer>, BooksHost, RosterHost {
   }
 
   tick(): void {
-    if (!this.isAlive) return;
+    if (!this.isAlive || this.manner === 'frozen') return;
     this.storage.memory?.tick(this.nowMs);
     this.exchange.tick(this.nowMs);
     this.roster.tick(this.nowMs);
@@ -229,6 +230,7 @@ export class Host implements ExchangeOwner<SimPeer>, BooksHost, RosterHost {
    * HAVE to all peers as one event, for the first of them that is told. False: it is to be said to each.
    */
   broadcasts(piece: number): boolean {
+    if (this.manner === 'frozen') return true;
     if (this.spec.isSuperSeeding === true) return false;
     if (piece === this.#broadcastPiece) return true;
     if (!this.swarm.broadcast(this, piece)) return false;

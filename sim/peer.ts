@@ -168,6 +168,7 @@ export class SimPeer implements Remote {
     this.local.books?.requested(this, piece, begin, lengthBytes);
     const { canary } = this.local.swarm.spec;
     if (canary === 'lost-request' && this.local.random() < 0.01) return;
+    if (this.local.manner === 'idle' || this.local.manner === 'again') return;
     this.out.request(piece, begin, lengthBytes);
     if (canary === 'twice') this.local.askAnother(this, piece, begin, lengthBytes);
   }
@@ -223,6 +224,10 @@ export class SimPeer implements Remote {
   // ---- what it says ----
 
   onBlockBegin(index: number, begin: number, length: number): void {
+    if (this.local.manner === 'again') {
+      this.out.request(index, begin, length);
+      return;
+    }
     const { geometry, books } = this.local;
     const piece = geometry.asPiece(index);
     if (piece === NONE || geometry.asRun(piece, begin, length) === 0)
@@ -238,6 +243,7 @@ export class SimPeer implements Remote {
 
   onBlockBytes(source: Buffer, start: number, end: number): void {
     const { local, other } = this;
+    if (local.manner === 'again') return;
     if (local.zone !== other.zone) local.farBytes += end - start;
     if (local.books !== null) this.#count(end - start);
     this.peer.onBlockBytes(source, start, end);

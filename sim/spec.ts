@@ -4,10 +4,14 @@
  */
 import type { Priority } from '../src/scheduler/pieces/priority.js';
 
+/** The last three are not for checked swarms: requests get lost. */
 export type Manner =
   | 'good'
   | 'stall' // takes requests and sends nothing
-  | 'corrupt'; // some of the blocks it sends are not what they should be
+  | 'corrupt' // some of the blocks it sends are not what they should be
+  | 'idle' // it is interested, and asks for nothing
+  | 'again' // what it got it asks for once more, and keeps nothing
+  | 'frozen'; // it says nothing at all any more, and its connections stay
 
 export interface HostSpec {
   readonly upBytesPerSec: number;

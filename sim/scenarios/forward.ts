@@ -4,8 +4,6 @@
  * comes on top of the time of the swarm. Bars are against the same swarm with rarest first, too.
  */
 import { idealLastSec } from '../../bench/support/swarm-ideal.js';
-import type { PieceIndex } from '../../src/metainfo/geometry.js';
-import type { Host } from '../host.js';
 import {
   atMost,
   type Check,
@@ -18,6 +16,7 @@ import {
   type ScenarioOptions,
 } from '../scenario.js';
 import type { Swarm } from '../swarm.js';
+import { HandOver } from './hand-over.js';
 import { KIB, MIB, machine, mean, simulateUntil } from './support.js';
 
 const TITLE = 'from the front to the back';
@@ -46,34 +45,6 @@ interface Figures {
   readonly left: readonly number[];
   readonly seconds: readonly number[];
   readonly idealSec: number;
-}
-
-/** How much a client of the host has not got yet. */
-class HandOver {
-  leftBytes: number;
-  readonly #host: Host;
-  readonly #bytesPerMs: number;
-  #piece = 0;
-  #prefixBytes = 0;
-  #givenBytes = 0;
-  #atMs = 0;
-
-  constructor(host: Host, bytesPerMs: number) {
-    this.#host = host;
-    this.#bytesPerMs = bytesPerMs;
-    this.leftBytes = host.geometry.lengthBytes;
-    host.onVerified = () => this.#verified();
-  }
-
-  #verified(): void {
-    const { have, geometry, nowMs } = this.#host;
-    const most = this.#givenBytes + (nowMs - this.#atMs) * this.#bytesPerMs;
-    this.#givenBytes = Math.min(this.#prefixBytes, most);
-    this.#atMs = nowMs;
-    this.leftBytes = geometry.lengthBytes - this.#givenBytes;
-    while (this.#piece < geometry.pieceCount && have.has(this.#piece))
-      this.#prefixBytes += geometry.pieceLength(this.#piece++ as PieceIndex);
-  }
 }
 
 async function figuresOf(

@@ -63,6 +63,10 @@ export const SCENARIOS: Readonly<Record<string, ScenarioEntry>> = {
     title: 'a web seed and leeches that hand the image over while it arrives',
     load: async () => (await import('./forward.js')).forward,
   },
+  company: {
+    title: 'bad company from the front to the back',
+    load: async () => (await import('./company.js')).company,
+  },
   endgame: {
     title: 'duplicates and the time of the last pieces',
     load: async () => (await import('./endgame.js')).endgame,

@@ -97,12 +97,12 @@ export class Scheduler {
     this.#p.requests.abort(slot);
     this.#p.requests.releaseAll(slot, false);
     this.#p.peers.isInterested[slot] = 0;
+    this.#p.forward?.left(slot);
     this.#p.holdings.haveNone(slot);
     this.#p.superSeed?.left(slot);
     this.#p.hoarders.left(slot);
     this.#p.choker.left(slot, nowMs);
     this.#p.peers.leave(slot);
-    this.#p.forward?.left(slot);
   }
 
   /** Both sides support the fast extension (BEP 6): a choke leaves requests standing until answered or rejected. */
@@ -127,14 +127,15 @@ export class Scheduler {
   /** A canonical bitfield (see `isCanonicalBitfield`) of this torrent; replaces what the peer had. */
   peerBitfield(slot: PeerSlot, bits: Uint8Array): void {
     this.#p.requests.releaseAll(slot, true);
+    this.#p.forward?.forget(slot);
     this.#p.holdings.bitfield(slot, bits);
-    this.#p.forward?.changed();
+    this.#p.forward?.saidAnew(slot);
     this.#p.superSeed?.hadMany(slot);
   }
 
   peerHave(slot: PeerSlot, piece: PieceIndex): void {
     if (!this.#p.holdings.have(slot, piece)) return;
-    if (this.#p.forward !== null && this.#p.peers.isSeed(slot)) this.#p.forward.changed();
+    this.#p.forward?.gained(slot, piece);
     if (this.isComplete) this.#p.hoarders.had(slot, piece, this.#p.availability.copies(piece));
     this.#p.superSeed?.had(slot, piece);
   }
@@ -143,14 +144,15 @@ export class Scheduler {
   peerLacks(slot: PeerSlot, piece: PieceIndex): void {
     if (this.isSuperSeeding) return;
     this.#p.requests.releaseRecord(slot, this.#p.open.recordOf(piece));
+    if (this.#p.peers.has(slot, piece)) this.#p.forward?.lost(slot, piece);
     this.#p.holdings.lack(slot, piece);
-    this.#p.forward?.changed();
   }
 
   /** BEP 6 */
   peerHaveAll(slot: PeerSlot): void {
+    this.#p.forward?.forget(slot);
     this.#p.holdings.haveAll(slot);
-    this.#p.forward?.changed();
+    this.#p.forward?.saidAnew(slot);
     this.#p.superSeed?.hadMany(slot);
   }
 
@@ -322,10 +324,13 @@ export class Scheduler {
   }
 
   pieceVerified(piece: PieceIndex): void {
-    this.#p.open.close(this.#recordIn(piece, VERIFYING));
+    const { forward, open } = this.#p;
+    const record = this.#recordIn(piece, VERIFYING);
+    const senders = forward === null ? [] : open.senders(record);
+    open.close(record);
     this.#p.filler.roomFreed();
     this.#p.holdings.verified(piece);
-    this.#p.forward?.verified(piece);
+    forward?.verified(piece, senders);
   }
 
   /**

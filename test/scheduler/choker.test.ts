@@ -125,6 +125,24 @@ test('who has something for us and gives nothing is not lifted', () => {
   for (const slot of [0, 1, 2, 3, 4, 5, 6]) assert.ok(scene.unchoked.includes(slot), `giver ${slot}`);
 });
 
+test('who gives little and has fallen behind is lifted, who has nearly as much as others is not', () => {
+  const served = (pieces: number): boolean => {
+    const scene = crowd(12, 8);
+    for (let slot = 0; slot < 12; slot++) scene.peers.isInterested[slot] = 1;
+    scene.peers.pieces.fill(100);
+    scene.peers.pieces[11] = pieces;
+    const gives = (slot: number): number => (slot < 11 ? 100 - slot : 1);
+    scene.pass(40, gives);
+    const before = scene.servedSec[11]! - scene.optimisticSec[11]!;
+    for (let round = 0; round < 10; round++) {
+      scene.peers.pieces[11]!++;
+      scene.pass(10, gives);
+    }
+    return scene.servedSec[11]! - scene.optimisticSec[11]! - before >= 60;
+  };
+  assert.deepEqual([served(40), served(95)], [true, false]);
+});
+
 test('a peer that was asked and did not answer gets no regular slot and is not lifted', () => {
   const scene = withPoor();
   for (const slot of [0, 11]) scene.peers.isSnubbed[slot] = 1;

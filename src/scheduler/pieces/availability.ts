@@ -19,6 +19,8 @@ export class Availability {
   #priorities: Uint8Array | null;
   #maxPeers: number;
   #pickableCount = 0;
+  /** Hears of the same pieces, and has copies of its own. */
+  #twin: Availability | null = null;
   /** Peers that have every piece and are not counted piece by piece. */
   seedCount = 0;
 
@@ -52,10 +54,18 @@ export class Availability {
     this.#pickableCount += order.size;
   }
 
+  /** Of the same pieces, pickable ones and priorities, from now on; without copies. */
+  makeTwin(): Availability {
+    const isPickable = (piece: number): boolean => this.isPickable(piece);
+    this.#twin = new Availability(this.#copies.length, this.#maxPeers, isPickable, this.#random, this.#priorities);
+    return this.#twin;
+  }
+
   /** At most `maxPeers` are counted from now on. */
   grow(maxPeers: number): void {
     this.#maxPeers = maxPeers;
     for (const order of this.#orders) order?.grow(maxPeers);
+    this.#twin?.grow(maxPeers);
   }
 
   /** Copies of a piece among connected peers. */
@@ -101,6 +111,7 @@ export class Availability {
   close(piece: number): void {
     this.#orderOf(piece)!.remove(piece);
     this.#pickableCount--;
+    this.#twin?.close(piece);
   }
 
   /** The piece was given up: it may be picked again, unless it is skipped. */
@@ -109,11 +120,13 @@ export class Availability {
     if (order === null) return;
     order.add(piece);
     this.#pickableCount++;
+    this.#twin?.reopen(piece);
   }
 
   /** A pickable piece is taken out of its old order; `reopen` puts it into the new one. */
   setPriority(piece: number, priority: Level): void {
     if (this.isPickable(piece)) this.close(piece);
+    this.#twin?.setPriority(piece, priority);
     this.#priorities ??= new Uint8Array(this.#copies.length).fill(NORMAL);
     this.#priorities[piece] = priority;
     if (priority !== SKIP && this.#orders[priority] === null) this.#make(priority, () => false);

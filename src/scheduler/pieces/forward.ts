@@ -7,20 +7,23 @@
  *   turn           0 1 2 3 0 1 2 3 0 1 2 3 0 1 2 3     four leeches, ours is one of them
  *
  * All leeches want the same pieces then, and whoever asks the web seed for one that another has just asked for brings
- * the swarm nothing new. So they take turns at it: those without everything are ranked by a number that all know of
- * each, and the piece `i` is for the one of rank `i` modulo their count. Each takes its own in order, those of the
- * window first; whoever is through with them takes what others have left in the window, so that nobody is waited for.
- * Nobody has to agree: with other views of who is there, or peers that know nothing of turns, some pieces come twice.
+ * the swarm nothing new. So they take turns at it: each piece is for one of them (`turn-takers.ts`). Each takes its own
+ * in order, those of the window first, as long as nobody who passes pieces on has them (`proven-copies.ts`); whoever is
+ * through with them takes what others have left in the window, so that nobody is waited for. Nobody has to agree: with
+ * other views of who is there, or peers that know nothing of turns, some pieces come twice.
  *
  * Invariant: `#first` is the first piece that is wanted and missing, and what is raised lies before `#end`.
  */
+import type { PeerSlot } from '../../metainfo/geometry.js';
 import type { Holdings } from '../peers/holdings.js';
 import type { Peers } from '../peers/peers.js';
 import type { Availability } from './availability.js';
 import type { OpenPieces } from './open-pieces.js';
 import type { Turns } from './picker.js';
 import { HIGH, NORMAL, type Priority } from './priority.js';
+import { ProvenCopies } from './proven-copies.js';
 import type { RarityOrder } from './rarity-order.js';
+import { TurnTakers } from './turn-takers.js';
 import type { Urgent } from './urgent.js';
 
 /** Of all pieces. Smaller: more of them are asked for twice. Larger: more is left to hand over in the end. */
@@ -45,15 +48,11 @@ interface Cursor {
 
 export class Forward implements Turns {
   readonly #p: ForwardParts;
-  readonly #ownNumber: number;
-  /** By slot; of a peer without a number nobody knows the rank. */
-  readonly #numbers = new Map<number, number>();
+  readonly #takers: TurnTakers;
+  readonly #proven: ProvenCopies;
   readonly #webSeeds = new Set<number>();
   #first = 0;
   #end = 0;
-  #rank = 0;
-  #leeches = 1;
-  #isRanked = false;
   readonly #ownHigh: Cursor = { from: 0, copies: 0 };
   readonly #ownNormal: Cursor = { from: 0, copies: 0 };
   /** Pieces that the user wants before others, not here yet: while there are any, they come first, the rarest first. */
@@ -62,8 +61,9 @@ export class Forward implements Turns {
   /** @param ownNumber by which others know us. */
   constructor(parts: ForwardParts, ownNumber: number) {
     this.#p = parts;
-    this.#ownNumber = ownNumber;
     const { peers, holdings, availability } = parts;
+    this.#takers = new TurnTakers(peers, ownNumber);
+    this.#proven = new ProvenCopies(peers, availability);
     if (availability.hasPriorities)
       for (let piece = 0; piece < peers.pieceCount; piece++)
         if (holdings.isNeeded[piece] !== 0 && availability.priority(piece) === HIGH) this.#wanted.add(piece);
@@ -71,19 +71,34 @@ export class Forward implements Turns {
 
   /** @param number null: it has none. */
   joined(slot: number, number: number | null): void {
-    if (number !== null) this.#numbers.set(slot, number);
-    this.#isRanked = false;
+    this.#takers.joined(slot, number);
   }
 
+  /** What it has is still known. */
   left(slot: number): void {
-    this.#numbers.delete(slot);
+    this.#takers.left(slot);
+    this.forget(slot);
     this.#webSeeds.delete(slot);
-    this.#isRanked = false;
   }
 
-  /** A peer has everything now, or no longer. */
-  changed(): void {
-    this.#isRanked = false;
+  /** The peer has a piece more. */
+  gained(slot: number, piece: number): void {
+    this.#proven.gained(slot, piece);
+    this.#takers.peerGot(slot);
+  }
+
+  /** The peer has a piece less. */
+  lost(slot: number, piece: number): void {
+    if (this.#proven.lost(slot, piece)) this.#searchAnew();
+  }
+
+  /** Call it before the peer's pieces are others altogether, and `saidAnew` then. */
+  forget(slot: number): void {
+    if (this.#proven.forget(slot)) this.#searchAnew();
+  }
+
+  saidAnew(slot: number): void {
+    this.#takers.peerGot(slot);
   }
 
   /** It chokes nobody. From now on there are turns. */
@@ -111,8 +126,11 @@ export class Forward implements Turns {
     return this.#webSeeds.size > 0 && this.#wanted.size === 0;
   }
 
-  verified(piece: number): void {
+  /** @param senders of its blocks */
+  verified(piece: number, senders: readonly PeerSlot[]): void {
     this.#wanted.delete(piece);
+    for (const slot of senders) this.#proven.gave(slot);
+    this.#takers.got();
     this.#moveWindow();
   }
 
@@ -121,8 +139,8 @@ export class Forward implements Turns {
     if (!this.hasTurns()) return;
     const { peers, holdings, availability, open, urgent } = this.#p;
     while (this.#first < peers.pieceCount && holdings.isNeeded[this.#first] === 0) this.#first++;
-    if (!this.#isRanked) this.#findRank();
-    const pieces = Math.max(Math.ceil(peers.pieceCount * SHARE), TURNS * this.#leeches);
+    this.#updateTakers();
+    const pieces = Math.max(Math.ceil(peers.pieceCount * SHARE), TURNS * this.#takers.count);
     const end = Math.min(peers.pieceCount, this.#first + pieces);
     const { from } = this.#ownNormal;
     for (; this.#end < end; this.#end++) {
@@ -136,14 +154,15 @@ export class Forward implements Turns {
   }
 
   /**
-   * For one that has everything: a piece that no leech has, if there is one. What few have stands for that where some
-   * say that they have nearly all.
+   * For one that has everything: a piece that no proven leech has, if there is one. What few have stands for that where
+   * some have nearly all.
    */
   pick(): number {
-    const { availability, peers } = this.#p;
+    const { peers } = this.#p;
+    const { availability } = this.#proven;
     const [high, normal] = [availability.order(HIGH), availability.order(NORMAL)];
     const [highCopies, normalCopies] = [fewestIn(high, availability), fewestIn(normal, availability)];
-    if (!this.#isRanked) this.#findRank();
+    this.#updateTakers();
     const isWindowNew = highCopies <= normalCopies;
     let piece = isWindowNew ? this.#own(high, this.#ownHigh, highCopies, this.#first, this.#end) : NOTHING;
     if (piece === NOTHING && normalCopies <= highCopies)
@@ -155,39 +174,32 @@ export class Forward implements Turns {
 
   #own(order: RarityOrder | null, own: Cursor, copies: number, begin: number, end: number): number {
     if (order === null || order.size === 0) return NOTHING;
-    const { availability } = this.#p;
+    const { availability } = this.#proven;
     const from = Math.max(begin, copies === own.copies ? own.from : 0);
-    let piece = from - (from % this.#leeches) + this.#rank;
-    if (piece < from) piece += this.#leeches;
-    while (piece < end && !(order.has(piece) && availability.copies(piece) === copies)) piece += this.#leeches;
+    let piece = this.#takers.firstOwn(from);
+    while (piece < end && !(order.has(piece) && availability.copies(piece) === copies))
+      piece = this.#takers.firstOwn(piece + 1);
     own.copies = copies;
     own.from = piece;
     return piece < end ? piece : NOTHING;
   }
 
-  #findRank(): void {
-    const { peers } = this.#p;
-    const { partial } = peers;
-    this.#rank = 0;
-    this.#leeches = 1;
-    for (let index = 0; index < partial.size; index++) {
-      const slot = partial.at(index);
-      const number = this.#numbers.get(slot);
-      // Who got the last piece from others needs no turn.
-      if (number === undefined || peers.isSeed(slot)) continue;
-      this.#leeches++;
-      if (number < this.#ownNumber) this.#rank++;
-    }
-    this.#isRanked = true;
+  #updateTakers(): void {
+    if (this.#takers.update()) this.#searchAnew();
+  }
+
+  #searchAnew(): void {
     this.#ownHigh.from = 0;
     this.#ownNormal.from = 0;
   }
 
   /** Throws when one of our own pieces that can be had would not be found. For tests: O(pieces). */
   checkInvariants(): void {
-    if (!this.#isRanked) return;
-    const { availability, peers } = this.#p;
-    for (let piece = this.#rank; piece < peers.pieceCount; piece += this.#leeches) {
+    this.#proven.checkInvariants();
+    this.#updateTakers();
+    const { availability } = this.#proven;
+    const { pieceCount } = this.#p.peers;
+    for (let piece = this.#takers.firstOwn(0); piece < pieceCount; piece = this.#takers.firstOwn(piece + 1)) {
       const [own, priority] = piece < this.#end ? [this.#ownHigh, HIGH] : [this.#ownNormal, NORMAL];
       if (piece < this.#first || piece >= own.from || availability.order(priority)?.has(piece) !== true) continue;
       if (availability.copies(piece) === own.copies) throw new Error(`our own piece ${piece} would not be found`);

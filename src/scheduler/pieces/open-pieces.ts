@@ -156,7 +156,7 @@ export class OpenPieces {
 
   /** A bad piece: every block is missing again. Returns who sent them. */
   restart(record: number): PeerSlot[] {
-    const senders = this.#senders(record);
+    const senders = this.senders(record);
     this.#clear(record);
     this.supplyBlocks += this.blockCount[record]!;
     this.ready(record);
@@ -230,7 +230,7 @@ export class OpenPieces {
   }
 
   /** Who sent blocks of the record, each once. */
-  #senders(record: number): PeerSlot[] {
+  senders(record: number): PeerSlot[] {
     const begin = this.indexOf(record, 0);
     const senders = new Set(this.sender.subarray(begin, begin + this.blockCount[record]!));
     senders.delete(-1);

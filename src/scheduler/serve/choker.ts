@@ -15,6 +15,7 @@ import { grown } from '../peers/slot-rows.js';
 import type { SchedulerSink } from '../sink.js';
 import type { Hoarders } from './hoarders.js';
 import { IdleSlots, LOOK_SECONDS } from './idle-slots.js';
+import { Lifting } from './lifting.js';
 import { NOBODY, OptimisticSlot } from './optimistic-slot.js';
 import type { SuperSeed } from './super-seed.js';
 
@@ -59,8 +60,7 @@ export class Choker {
   readonly #superSeed: SuperSeed | null;
   /** When the peer was last choked or unchoked by us. */
   #sinceMs: Float64Array;
-  /** Pieces that the peer had when it was last lifted (see `#liftOne`); -1 before that. */
-  #liftedPieces: Int32Array;
+  readonly #lifting: Lifting;
   readonly #optimistic: OptimisticSlot;
   #unchoked = 0;
   readonly #idle: IdleSlots;
@@ -96,7 +96,7 @@ export class Choker {
     this.#idle.grow(options.rows);
     this.#sinceMs = new Float64Array(options.rows);
     this.#optimistic = new OptimisticSlot(peers, options.rows);
-    this.#liftedPieces = new Int32Array(options.rows);
+    this.#lifting = new Lifting(peers, rates.given, options.rows);
   }
 
   /** Slots may be up to `rows` from now on. */
@@ -104,7 +104,7 @@ export class Choker {
     this.#idle.grow(rows);
     this.#sinceMs = grown(this.#sinceMs, rows);
     this.#optimistic.grow(rows);
-    this.#liftedPieces = grown(this.#liftedPieces, rows);
+    this.#lifting.grow(rows);
   }
 
   /** Slot that is unchoked whatever it gives, or -1. */
@@ -116,7 +116,7 @@ export class Choker {
     this.#idle.joined(slot);
     this.#sinceMs[slot] = nowMs;
     this.#optimistic.joined(slot);
-    this.#liftedPieces[slot] = -1;
+    this.#lifting.joined(slot);
   }
 
   /** The peer's row is still readable; nothing is sent to it. */
@@ -153,7 +153,7 @@ export class Choker {
     this.#optimistic.roundBegins();
     if (this.#slots === Number.POSITIVE_INFINITY || this.#slots === 0) return;
     const { isTurnOver } = this.#optimistic;
-    const ranked = isComplete ? this.#rankTakers(nowMs, isTurnOver) : this.#liftOne(this.#rankGivers(nowMs));
+    const ranked = isComplete ? this.#rankTakers(nowMs, isTurnOver) : this.#liftOne(this.#rankGivers(nowMs), nowMs);
     this.#award(ranked, isTurnOver, nowMs);
   }
 
@@ -256,24 +256,14 @@ export class Choker {
     return [...ranked.filter((slot) => slot !== oldest), oldest];
   }
 
-  /**
-   * The last regular slot goes to the peer that has least among those that have nothing for us. Where all trade, who
-   * falls behind has nothing to trade with and stays behind: one host of 400 stood still for 8 of 10 s. It must have
-   * got on since we last lifted it: who hides what it has gets one round.
-   */
-  #liftOne(ranked: number[]): number[] {
+  /** The last regular slot goes to the one that is lifted. */
+  #liftOne(ranked: number[], nowMs: number): number[] {
     if (this.#slots < LIFTING_SLOTS) return ranked;
+    const lifted = this.#lifting.next(this.#interested(), nowMs);
+    if (lifted === NOBODY) return ranked;
     const last = this.#slots - 2;
-    const { isInterested, isSnubbed, pieces } = this.#peers;
-    let poorest = NOBODY;
-    for (const slot of this.#interested()) {
-      if (isInterested[slot] !== 0 || isSnubbed[slot] !== 0 || pieces[slot]! <= this.#liftedPieces[slot]!) continue;
-      if (poorest === NOBODY || pieces[slot]! < pieces[poorest]!) poorest = slot;
-    }
-    if (poorest === NOBODY) return ranked;
-    this.#liftedPieces[poorest] = pieces[poorest]!;
-    const others = ranked.filter((slot) => slot !== poorest);
-    return [...others.slice(0, last), poorest, ...others.slice(last)];
+    const others = ranked.filter((slot) => slot !== lifted);
+    return [...others.slice(0, last), lifted, ...others.slice(last)];
   }
 
   #isRegular(slot: number): boolean {
