@@ -1,12 +1,23 @@
 // Fetches artifacts of a run and unpacks those that are tars. Inputs come as HAUL_…, see action.yml.
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
 import { AS_IT_IS, checkName, flag, folderOfRun, haul, idOf, input, main, oneLine, setOutput, tell } from '../haul.mjs';
 
-const exec = promisify(execFile);
+/** Of what tar says; it may have a line for each file. */
+const TOLD_CHARACTERS = 1_000;
+
+/** @throws with the first lines of what tar said */
+async function unpack(name, file, into) {
+  const tar = spawn('tar', ['-xf', file, '-C', into], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  tar.stderr.setEncoding('utf8').on('data', (text) => {
+    said += text.slice(0, TOLD_CHARACTERS - said.length);
+  });
+  const code = await new Promise((resolve, reject) => tar.once('error', reject).once('close', resolve));
+  if (code !== 0) throw new Error(`artifact ${name} cannot be unpacked: ${said.trim() || `tar ended with ${code}`}`);
+}
 
 const tarOf = (name) => ({ name, key: name, path: `${name}.tar`, isTar: true });
 const fileOf = (name) => ({ name, key: AS_IT_IS + name, path: AS_IT_IS + name, isTar: false });
@@ -66,8 +77,8 @@ await main(async () => {
       const file = isTar ? `${name}.tar` : name;
       const into = isOne || merges ? path : join(path, name);
       await mkdir(into, { recursive: true });
-      if (isTar && !keeps) await exec('tar', ['-xf', join(temporary, file), '-C', into]);
-      else await exec('cp', ['--', join(temporary, file), join(into, file)]);
+      if (isTar && !keeps) await unpack(name, join(temporary, file), into);
+      else await copyFile(join(temporary, file), join(into, file));
       await rm(join(temporary, file));
       const from = `${peerBytes} bytes from peers, ${webSeedBytes + httpBytes} by HTTP`;
       process.stdout.write(`artifact ${oneLine(name)}: ${from}, ${seconds.toFixed(1)} s; sha256 ${sha256}\n`);

@@ -187,6 +187,23 @@ test('names and inputs that are none are refused, and no name leads out of its f
   assert.equal(odd.exitCode, 0, odd.output);
 });
 
+test('whatever tar says while it unpacks, a download ends as tar does, and tells the first lines of it', async (context) => {
+  const { runner } = await openScene(context);
+  await write(runner, { a: 'one' });
+  assert.equal((await runAction(runner, 'upload', { path: 'a' })).exitCode, 0);
+  const tar = join(runner.folder, 'bin', 'tar');
+  const saying = (exitCode: number) =>
+    `#!/bin/sh\nyes 'tar: a: 9 s in the future' | head -n 90000 >&2\nexit ${exitCode}\n`;
+  await writeFile(tar, saying(0), { mode: 0o755 });
+  const down = await runAction(runner, 'download', { name: 'artifact', path: 'got' });
+  assert.deepEqual([down.exitCode, down.outputs['download-path']], [0, join(runner.workspace, 'got')], down.output);
+  await writeFile(tar, saying(2));
+  const failed = await runAction(runner, 'download', { name: 'artifact', path: 'got' });
+  assert.equal(failed.exitCode, 1);
+  assert.match(failed.output, /^::error::artifact artifact cannot be unpacked: tar: a: 9 s in the future/m);
+  assert.ok(failed.output.length < 4_000, String(failed.output.length));
+});
+
 test('inputs and outputs are called as in the originals', async () => {
   const upload = await readAction('upload');
   const UPLOADS = ['name', 'path', 'if-no-files-found', 'retention-days', 'compression-level', 'overwrite'];
