@@ -64,6 +64,20 @@ test('ccache keeps everything at the depot and nothing here', async (context) =>
   await compileTwice(context, { CCACHE_REMOTE_ONLY: 'true' });
 });
 
+test('ccache lays its own folders out below a name, which may have a token of its own', async (context) => {
+  if (await requirePrograms(context, ['ccache', 'gcc'])) return;
+  const token = 'a'.repeat(43);
+  const place = await openPlace(context, { tokenLines: `${token} read,write ccache/`, anonymous: 'none' });
+  await writeFile(join(place.folder, 'one.c'), 'int one = 1;\n');
+  const url = `${place.url.replace('//', `//u:${token}@`)}/artifacts/ccache`;
+  const ccache = ccacheOf(place, { CCACHE_REMOTE_STORAGE: `${url}|layout=subdirs` });
+  await ccache.compile('one.c');
+  await ccache.forget();
+  await ccache.compile('one.c');
+  const { cache_miss, remote_storage_hit, remote_storage_error } = await ccache.figures();
+  assert.deepEqual([cache_miss, remote_storage_hit, remote_storage_error], [0, 1, 0]);
+});
+
 test('ccache that may not write goes on, and one with a token in its URL may', async (context) => {
   if (await requirePrograms(context, ['ccache', 'gcc'])) return;
   const token = 'a'.repeat(43);
