@@ -192,8 +192,8 @@ test('whatever tar says while it unpacks, a download ends as tar does, and tells
   await write(runner, { a: 'one' });
   assert.equal((await runAction(runner, 'upload', { path: 'a' })).exitCode, 0);
   const tar = join(runner.folder, 'bin', 'tar');
-  const saying = (exitCode: number) =>
-    `#!/bin/sh\nyes 'tar: a: 9 s in the future' | head -n 90000 >&2\nexit ${exitCode}\n`;
+  const lines = `yes 'tar: a: 9 s in the future' | head -n 90000 >&2`;
+  const saying = (exitCode: number) => `#!/bin/sh\n${lines}\nexit ${exitCode}\n`;
   await writeFile(tar, saying(0), { mode: 0o755 });
   const down = await runAction(runner, 'download', { name: 'artifact', path: 'got' });
   assert.deepEqual([down.exitCode, down.outputs['download-path']], [0, join(runner.workspace, 'got')], down.output);
