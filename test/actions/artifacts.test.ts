@@ -187,7 +187,7 @@ test('names and inputs that are none are refused, and no name leads out of its f
   assert.equal(odd.exitCode, 0, odd.output);
 });
 
-test('whatever tar says while it unpacks, a download ends as tar does, and tells the first lines of it', async (context) => {
+test('whatever tar says, a download ends as tar does, and tells the first lines of it', async (context) => {
   const { runner } = await openScene(context);
   await write(runner, { a: 'one' });
   assert.equal((await runAction(runner, 'upload', { path: 'a' })).exitCode, 0);
