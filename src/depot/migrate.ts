@@ -123,8 +123,19 @@ class Migration {
       doneBytes += blob.lengthBytes - copiedBytes;
       onProgress?.({ ...told, doneBytes, blobs: pass.blobs });
     });
-    if (this.#options.isMirror === true) await this.#removeOthers(pass);
+    const isMirror = this.#options.isMirror === true;
+    // A name that moved from a blob that was not looked at yet to one that was not listed was seen nowhere.
+    const isMoving = (isMirror || pass.changes === 0) && (await this.#hasOtherBlobs(all));
+    if (isMoving) pass.changes++;
+    else if (isMirror) await this.#removeOthers(pass);
     return pass;
+  }
+
+  /** The old depot has others than those. */
+  async #hasOtherBlobs(all: readonly BlobStat[]): Promise<boolean> {
+    const gone = new Set(all.map(({ sha256 }) => sha256));
+    for await (const { sha256 } of this.#options.from.list()) if (!gone.delete(sha256)) return true;
+    return gone.size > 0;
   }
 
   report(last: Pass): MigrateReport {

@@ -6,6 +6,7 @@ import type { ArtifactRow } from '../../src/depot/catalogue/port.js';
 import { checkDepot } from '../../src/depot/check.js';
 import { type MigrateOptions, type MigrateReport, migrateDepot } from '../../src/depot/migrate.js';
 import { openFolderStore } from '../../src/depot/store/folders.js';
+import type { BlobStat } from '../../src/depot/store/port.js';
 import { HaulError } from '../../src/errors.js';
 import { allRows, DepotScene, publish } from './depot-scene.js';
 
@@ -89,6 +90,37 @@ test('what the old depot does meanwhile is found by the next pass', async (t) =>
   // Once it was stopped.
   await move(both, { isMirror: true });
   assert.deepEqual(await rowsOf(both.to), await rowsOf(both.from));
+  await assertGood(both.to);
+});
+
+test('a name that gets other bytes whenever one looks is not said to be there, and does not go for a mirror', async (t) => {
+  const both = await makeMove(openScope(t));
+  await move(both);
+  const store = await openFolderStore({ folder: both.from.folder, isReadOnly: true, isBeside: true });
+  await both.from.with(async (open) => {
+    let count = 0;
+    let isBusy = true;
+    const from: MigrateOptions['from'] = {
+      names: (sha256) => store.names(sha256),
+      pieces: (sha256) => store.pieces(sha256),
+      read: (sha256, range) => store.read(sha256, range),
+      list: async function* () {
+        const all: BlobStat[] = [];
+        for await (const blob of store.list()) all.push(blob);
+        both.from.nowMs += 1000;
+        if (isBusy) await publish(open, 'changed', Buffer.from(`${count++}`));
+        yield* all;
+      },
+    };
+    const busy = await move(both, { from, isMirror: true });
+    assert.equal(busy.isSettled, false);
+    const names = (await rowsOf(both.to)).map(({ name }) => name);
+    assert.ok(names.includes('artifacts/changed'), names.join());
+    isBusy = false;
+    assert.equal((await move(both, { from, isMirror: true })).isSettled, true);
+    assert.deepEqual(await rowsOf(both.to), await allRows(open));
+  });
+  await store.close();
   await assertGood(both.to);
 });
 
