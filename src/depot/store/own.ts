@@ -83,7 +83,11 @@ async function checkMark({ mark: file }: Layout): Promise<void> {
   }
   // Its text was lost with a crash while it was made: there is nothing else yet, or it is all the same format.
   if (format === null || format === FORMAT) return;
-  throw new HaulError('BAD_ARGUMENT', `${file} is of a newer version (format ${String(format)}): use the newer program`, { path: file });
+  throw new HaulError(
+    'BAD_ARGUMENT',
+    `${file} is of a newer version (format ${String(format)}): use the newer program`,
+    { path: file },
+  );
 }
 
 /** The kernel gives it back when the process ends, however it ends. */
