@@ -93,7 +93,7 @@ test('what the old depot does meanwhile is found by the next pass', async (t) =>
   await assertGood(both.to);
 });
 
-test('a name that gets other bytes whenever one looks is not said to be there, and does not go for a mirror', async (t) => {
+test('a name that always gets other bytes is not said to be there, and does not go for a mirror', async (t) => {
   const both = await makeMove(openScope(t));
   await move(both);
   const store = await openFolderStore({ folder: both.from.folder, isReadOnly: true, isBeside: true });
