@@ -200,6 +200,24 @@ test('the description of the door names what it has, and the statuses that it an
     }
 });
 
+test('what may stand in a query is told also where another one reads it', async (context) => {
+  const { depot, agent } = await pairOf(context);
+  interface Document {
+    readonly paths: Record<string, Record<string, { parameters: { in: string; name: string }[] }>>;
+  }
+  const wordsOf = async (url: string, path: string, method: string): Promise<string[]> => {
+    const { paths } = JSON.parse(String((await get(url, 'openapi.json')).bytes)) as Document;
+    return paths[path]![method]!.parameters.filter((one) => one.in === 'query').map(({ name }) => name);
+  };
+  for (const path of ['/announce', '/{passkey}/announce'])
+    for (const word of ['info_hash', 'peer_id', 'port', 'left', 'event', 'numwant', 'compact', 'zone'])
+      assert.ok((await wordsOf(depot.url, path, 'get')).includes(word), `${path} ${word}`);
+  assert.deepEqual(await wordsOf(depot.url, '/scrape', 'get'), ['info_hash']);
+  const [ofDepot, ofAgent] = [depot.url, agent.url].map((url) => wordsOf(url, '/artifacts/{path}', 'put'));
+  assert.ok((await ofAgent!).length > 0);
+  assert.deepEqual(await ofAgent, await ofDepot);
+});
+
 describe('what is no good request is refused by an agent as by its depot', () => {
   const plain = 'Host: localhost\r\n';
   const texts: Record<string, string> = {

@@ -15,7 +15,7 @@ import {
 import { etagOf } from '../http/conditions.js';
 import { Problem } from '../http/problems.js';
 import type { Answer, AnswerDoc, Exchange, Operation, Route } from '../http/route.js';
-import { GET_QUERY, HEX40, HEX64, NAME_PART, NO_QUERY } from '../http/schemas.js';
+import { GET_QUERY, HEX40, HEX64, NAME_PART, NO_QUERY, PUT_QUERY } from '../http/schemas.js';
 import type { PieceMapAnswer } from '../http/status-source.js';
 import { fullName, type Space } from '../names.js';
 import { type AnswerReadParts, answerRead, resolveOrFail } from './answer-read.js';
@@ -123,6 +123,7 @@ function writing(
     summary: method === 'PUT' ? 'Passed on to the depot' : 'Removed at the depot',
     scope: method === 'PUT' ? 'write' : 'delete',
     query: null,
+    ...(method === 'PUT' && space === 'artifacts' ? { told: PUT_QUERY } : {}),
     ...(method === 'PUT' ? { takesBody: true } : {}),
     answers: { ...(method === 'PUT' ? PUT_ANSWERS : DELETE_ANSWERS), ...FROM_DEPOT },
     handle: (exchange) => passOn(exchange, inside, fullName(space, exchange.params[key]!), method),

@@ -228,6 +228,7 @@ async function openDoor(options: AgentOptions, parts: AgentParts, closers: (() =
     // Whoever reaches it may read; what is written is the depot's to permit.
     anonymous: 'all',
     isBehindProxy: false,
+    uploadsAtOnce: AGENT_LIMITS.uploads,
     baseOf: (authority) => `http://${authority}`,
     onRequest: (record) => options.onRequest?.(record),
     onTrouble: (error, method, path) =>

@@ -17,7 +17,7 @@ interface Sending {
   readonly response: ServerResponse;
   readonly beganMs: number;
   takenBytes: number;
-  /** When the last part was taken, or the first was offered. */
+  /** When the last part was taken, or the first was offered; without end while the reader waits for us. */
   takenMs: number;
   readonly taken: (bytes: number) => void;
 }
@@ -59,7 +59,7 @@ export class Answers {
         'retry-after': String(DEPOT_HTTP_LIMITS.retrySeconds),
       });
     const nowMs = this.#now();
-    const sending = { group, response, beganMs: nowMs, takenBytes: 0, takenMs: nowMs, taken };
+    const sending = { group, response, beganMs: nowMs, takenBytes: 0, takenMs: Number.POSITIVE_INFINITY, taken };
     this.#sending.add(sending);
     try {
       await this.#sendAll(sending, slices, writeHead);
@@ -97,6 +97,7 @@ export class Answers {
       }
       // It is whole, and the reader may go: closing what it was read from takes its time.
       if (sending.takenBytes === slices.lengthBytes) response.end();
+      sending.takenMs = Number.POSITIVE_INFINITY;
     }
     if (!response.headersSent) writeHead();
     if (sending.takenBytes < slices.lengthBytes) response.destroy();
@@ -113,20 +114,38 @@ export class Answers {
   #makeRoom(group: string): boolean {
     const own = ownOf(this.#sending, group);
     if (mayTake(own, this.#sending.size, DEPOT_HTTP_LIMITS.answers)) return true;
-    if (own >= DEPOT_HTTP_LIMITS.answersPerAddress) return false;
+    const slowest = this.#stuckOf(group) ?? this.#slowestOfMost(own);
+    if (slowest === null) return false;
+    slowest.response.destroy();
+    this.#sending.delete(slowest);
+    return true;
+  }
+
+  /** Of its own the one that has taken nothing for longest. */
+  #stuckOf(group: string): Sending | null {
+    let stuck: Sending | null = null;
+    let untilMs = this.#now() - DEPOT_HTTP_LIMITS.answerStuckMs;
+    for (const sending of this.#sending) {
+      if (sending.group !== group || sending.takenMs > untilMs || !sending.response.headersSent) continue;
+      stuck = sending;
+      untilMs = sending.takenMs;
+    }
+    return stuck;
+  }
+
+  /** @param own places of who wants one */
+  #slowestOfMost(own: number): Sending | null {
+    if (own >= DEPOT_HTTP_LIMITS.answersPerAddress) return null;
     const counts = new Map<string, number>();
     for (const sending of this.#sending) counts.set(sending.group, (counts.get(sending.group) ?? 0) + 1);
     const most = Math.max(...counts.values());
-    if (most <= own + 1) return false;
+    if (most <= own + 1) return null;
     const nowMs = this.#now();
     const [slowest] = [...this.#sending]
       .filter((sending) => counts.get(sending.group) === most)
       .filter(({ beganMs }) => nowMs - beganMs >= DEPOT_HTTP_LIMITS.answerIdleMs)
       .sort((a, b) => a.takenBytes / (nowMs - a.beganMs) - b.takenBytes / (nowMs - b.beganMs));
-    if (slowest === undefined) return false;
-    slowest.response.destroy();
-    this.#sending.delete(slowest);
-    return true;
+    return slowest ?? null;
   }
 }
 

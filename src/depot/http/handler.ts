@@ -11,7 +11,7 @@ import { groupOf } from '../../net/remote-group.js';
 import type { RateGate } from '../../torrent-api.js';
 import type { DepotRequest } from '../api.js';
 import { Answers, hasTurn } from './answers.js';
-import { mayTake, ownOf } from './fair-places.js';
+import { BodyPlaces } from './body-places.js';
 import { checkHost, checkSameSite, corsHeaders, type GuardRules, preflightHeaders } from './guard.js';
 import { Guesses } from './guesses.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
@@ -43,6 +43,8 @@ export interface HandlerOptions {
   readonly now: () => number;
   /** What is sent passes it. */
   readonly gate?: RateGate;
+  /** Uploads that are read at once, where others wait for them. */
+  readonly uploadsAtOnce?: number;
 }
 
 interface Underway {
@@ -81,13 +83,15 @@ export class Handler {
   readonly #answers: Answers;
   readonly #guesses: Guesses;
   readonly #underway = new Set<Underway>();
-  readonly #uploads = new Set<Underway>();
-  readonly #questions = new Set<Underway>();
+  readonly #uploads: BodyPlaces;
+  readonly #questions: BodyPlaces;
   #isStopping = false;
 
   constructor(options: HandlerOptions) {
     this.#options = options;
     this.#router = new Router(options.routes);
+    this.#uploads = new BodyPlaces(options.uploadsAtOnce ?? DEPOT_HTTP_LIMITS.uploads, options.now);
+    this.#questions = new BodyPlaces(DEPOT_HTTP_LIMITS.uploads, options.now);
     for (const { operations } of options.routes) Object.values(operations).forEach(prepareQuery);
     this.#answers = new Answers(options.now, options.gate ?? null);
     this.#guesses = new Guesses(options.now);
@@ -108,6 +112,7 @@ export class Handler {
   /** Once a second or so. */
   tick(): void {
     this.#answers.tick();
+    this.#uploads.tick();
     const untilMs = this.#options.now() - DEPOT_HTTP_LIMITS.answerIdleMs;
     for (const { answeredMs, response } of this.#underway)
       if (answeredMs !== null && answeredMs <= untilMs) response.destroy();
@@ -131,7 +136,7 @@ export class Handler {
     const underway: Underway = {
       request,
       response,
-      body: new UploadBody(request, response, expectsContinue),
+      body: new UploadBody(request, response, expectsContinue, this.#options.now),
       beganMs: this.#options.now(),
       group: groupOf(request.socket.remoteAddress ?? ''),
       abort: new AbortController(),
@@ -154,7 +159,7 @@ export class Handler {
       }
       await this.#answer(underway);
     } catch (error) {
-      await this.#fail(underway, error);
+      await this.#fail(underway, underway.body.givenUp ?? error);
     }
   }
 
@@ -185,8 +190,8 @@ export class Handler {
   #closed(underway: Underway): void {
     const { request, response, beganMs, grant, path, sentBytes, body, problem } = underway;
     if (!this.#underway.delete(underway)) return;
-    this.#uploads.delete(underway);
-    this.#questions.delete(underway);
+    this.#uploads.leave(underway);
+    this.#questions.leave(underway);
     const isAborted = !response.writableFinished;
     underway.abort.abort();
     this.#options.onRequest({
@@ -278,19 +283,10 @@ export class Handler {
     return { status: 204, headers: { allow, ...preflightHeaders(request.headers.origin, this.#options.rules) } };
   }
 
-  /**
-   * Its place is taken before anything is made ready for it, and is free again with the end of the body, or of the
-   * request. @throws Problem 503
-   */
+  /** Its place is taken before anything is made ready for it. @throws Problem 503 */
   #bodyOf(underway: Underway): AsyncIterable<Uint8Array> {
     // What is asked in a small body takes no place from what is published.
-    const under = underway.request.method === 'POST' ? this.#questions : this.#uploads;
-    if (!under.has(underway) && !mayTake(ownOf(under, underway.group), under.size, DEPOT_HTTP_LIMITS.uploads))
-      throw new Problem(503, 'BUSY', 'too many uploads are under way', {
-        'retry-after': String(DEPOT_HTTP_LIMITS.retrySeconds),
-      });
-    if (!underway.response.destroyed) under.add(underway);
-    return readIn(underway, under);
+    return (underway.request.method === 'POST' ? this.#questions : this.#uploads).take(underway);
   }
 
   async #send(underway: Underway, { status, headers = {}, body }: Answer): Promise<void> {
@@ -337,14 +333,6 @@ export class Handler {
       return;
     }
     await this.#send(underway, underway.refusal(problem)).catch(() => response.destroy());
-  }
-}
-
-async function* readIn(underway: Underway, under: Set<Underway>): AsyncGenerator<Uint8Array> {
-  try {
-    yield* underway.body.read();
-  } finally {
-    under.delete(underway);
   }
 }
 

@@ -17,10 +17,16 @@ export const DEPOT_HTTP_LIMITS = {
   halfClosedMs: 5_000,
   /** Requests with a body under way at once; how many of them one address may have says `fair-places.ts`, as below. */
   uploads: 256,
+  /** Of an upload that was waited for that long less than */
+  slowUploadMs: 10_000,
+  /** so much a second came: where no place is left it gives its own to who wants one. */
+  slowUploadBytesPerSec: 64 * KIB,
   /** Artifacts being sent at once; beyond that the slowest that had time enough gives way, or 503. */
   answers: 512,
   /** With so many an address (IPv6: one /64) makes nobody give way. */
   answersPerAddress: 128,
+  /** Of its own answers one gives way then, of which no part (256 KiB) was taken in so long. */
+  answerStuckMs: 10_000,
   /** An answer of which no part (256 KiB) was taken in so long ends: 4 KiB/s, and a slow line takes more. */
   answerIdleMs: 60_000,
   /** What is read of a body that nobody wants, so that its sender sees the answer before the connection ends, */

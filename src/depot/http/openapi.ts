@@ -30,7 +30,7 @@ function queryParameters(query: z.ZodObject): Json[] {
   });
 }
 
-function parametersOf(route: Route, { query, headers = {} }: Operation): Json[] {
+function parametersOf(route: Route, { query, told, headers = {} }: Operation): Json[] {
   const path = Object.entries(route.params).map(([name, { schema, description }]) => {
     return { name, in: 'path', required: true, description, schema: schemaOf(schema, 'output') };
   });
@@ -38,7 +38,8 @@ function parametersOf(route: Route, { query, headers = {} }: Operation): Json[] 
     const { description, schema = ANY_TEXT } = typeof doc === 'string' ? { description: doc } : doc;
     return { name, in: 'header', required: false, description, schema: schemaOf(schema, 'input') };
   });
-  return [...path, ...(query === null ? [] : queryParameters(query)), ...fields];
+  const words = query ?? told;
+  return [...path, ...(words === undefined ? [] : queryParameters(words)), ...fields];
 }
 
 function answerOf({ description, type, schema, others = {}, links }: AnswerDoc): Json {

@@ -92,6 +92,8 @@ export interface Operation {
   readonly scope: Scope | null;
   /** Unknown keys are refused. Null: the query is not looked at. */
   readonly query: z.ZodObject | null;
+  /** What is in a query that somebody else reads, for the description only. */
+  readonly told?: z.ZodObject;
   /** Request headers that matter, with what they mean. */
   readonly headers?: Readonly<Record<string, string | HeaderDoc>>;
   readonly takesBody?: boolean;

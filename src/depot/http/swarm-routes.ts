@@ -26,6 +26,25 @@ function pick(...statuses: number[]): Operation['answers'] {
   return Object.fromEntries(statuses.map((status) => [status, COMMON_ANSWERS[status]!]));
 }
 
+/** The tracker reads it by itself (`tracker/query.ts`): bytes that are no UTF-8; what is wrong is a bencoded failure. */
+const word = (means: string): z.ZodOptional<z.ZodString> => z.string().optional().describe(means);
+const ANNOUNCE_WORDS = z.object({
+  info_hash: word('20 bytes, percent-encoded; must be there'),
+  peer_id: word('20 bytes, percent-encoded; must be there'),
+  port: word('where the peer listens, 0: nowhere; must be there'),
+  uploaded: word('bytes; not looked at further'),
+  downloaded: word('bytes; not looked at further'),
+  left: word('bytes that are missing, 0: a seed'),
+  event: word('started, stopped, completed, or nothing'),
+  numwant: word('so many peers at most; -1: as many as is usual'),
+  compact: word('0: peers as dictionaries (BEP 3), else as bytes (BEP 23, 7)'),
+  no_peer_id: word('1: dictionaries without peer ids'),
+  zone: word('where the peer is: those of its zone come first'),
+});
+const SCRAPE_WORDS = z.object({
+  info_hash: word('20 bytes, percent-encoded; must be there, more than once for several'),
+});
+
 const PASSKEY = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
 
 /** @throws Problem where no announce URL of ours could have it */
@@ -57,16 +76,17 @@ function trackerRoutes(tracker: TrackerDoor): Route[] {
     noteGuess(exchange, tracker, passkey);
     return sent(tracker.scrape(exchange.target.rawQuery, passkey));
   };
-  const operation = (id: string, summary: string, handle: Operation['handle']): Operation => ({
+  const operation = (id: string, summary: string, told: z.ZodObject, handle: Operation['handle']): Operation => ({
     id,
     summary,
     scope: null,
     query: null,
+    told,
     answers: { ...pick(400, 401, 421, 429), 200: BENCODE, 404: NO_TRACKER },
     handle,
   });
-  const announcing = (id: string): Operation => operation(id, 'Announce (BEP 3, 7, 23, 24)', announce);
-  const scraping = (id: string): Operation => operation(id, 'Scrape (BEP 48)', scrape);
+  const announcing = (id: string): Operation => operation(id, 'Announce (BEP 3, 7, 23, 24)', ANNOUNCE_WORDS, announce);
+  const scraping = (id: string): Operation => operation(id, 'Scrape (BEP 48)', SCRAPE_WORDS, scrape);
   const passkey = { schema: PASSKEY, description: 'Passkey: the announce URL has it' };
   return [
     { template: '/announce', params: {}, operations: { GET: announcing('announce') } },

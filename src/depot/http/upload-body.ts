@@ -2,17 +2,39 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HaulError } from '../../errors.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
+import type { Problem } from './problems.js';
+import { SenderRate } from './sender-rate.js';
 
 export class UploadBody {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  readonly #now: () => number;
+  readonly #rate = new SenderRate(DEPOT_HTTP_LIMITS.slowUploadMs);
   #waits: boolean;
+  #wake: (error: Error) => void = () => {};
   receivedBytes = 0;
+  /** Somebody has asked for its first bytes. */
+  isBegun = false;
+  /** Why it is read no more. */
+  givenUp: Problem | null = null;
 
-  constructor(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) {
+  /** @param now monotonic milliseconds */
+  constructor(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean, now: () => number) {
     this.#request = request;
     this.#response = response;
     this.#waits = expectsContinue;
+    this.#now = now;
+  }
+
+  /** Without end where that cannot be said yet. */
+  bytesPerSec(nowMs: number): number {
+    return this.#rate.bytesPerSec(nowMs);
+  }
+
+  /** Who reads it takes its client for gone. */
+  giveUp(problem: Problem): void {
+    this.givenUp = problem;
+    this.#wake(problem);
   }
 
   /** Bytes of it are, or may be, still to come. */
@@ -25,18 +47,36 @@ export class UploadBody {
 
   /** @throws HaulError ABORTED: the client is gone before the end of it */
   async *read(): AsyncGenerator<Uint8Array> {
+    this.isBegun = true;
     if (this.#waits) {
       this.#waits = false;
       this.#response.writeContinue();
     }
+    const chunks: AsyncIterator<Uint8Array> = this.#request.iterator({ destroyOnReturn: false });
     try {
-      for await (const chunk of this.#request.iterator({ destroyOnReturn: false })) {
-        this.receivedBytes += (chunk as Uint8Array).length;
-        yield chunk as Uint8Array;
+      for (;;) {
+        const next = await this.#next(chunks);
+        if (next.done === true) return;
+        yield next.value;
       }
     } catch (error) {
       throw new HaulError('ABORTED', 'the client is gone before the end of the body', {}, error);
     }
+  }
+
+  #next(chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
+    this.#rate.wait(this.#now());
+    return new Promise((resolve, reject) => {
+      this.#wake = reject;
+      if (this.givenUp !== null) reject(this.givenUp);
+      else
+        chunks.next().then((next) => {
+          const bytes = next.done === true ? 0 : next.value.length;
+          this.#rate.got(this.#now(), bytes);
+          this.receivedBytes += bytes;
+          resolve(next);
+        }, reject);
+    });
   }
 
   /**

@@ -1,0 +1,181 @@
+/** A few clients that hardly send, or take nothing, and those who come after them: nobody is kept out for long. */
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { until } from '../../lab/wait.js';
+import { Answers } from '../../src/depot/http/answers.js';
+import { DEPOT_HTTP_LIMITS } from '../../src/depot/http/limits.js';
+import { SenderRate } from '../../src/depot/http/sender-rate.js';
+import { agentOf, depotOf, folderOf, get, put } from './agent-harness.js';
+import { ask, openTestDoor, statusOf } from './door-harness.js';
+
+const { slowUploadMs, slowUploadBytesPerSec: LEAST, answerStuckMs, answerIdleMs, uploads } = DEPOT_HTTP_LIMITS;
+
+interface Client {
+  readonly socket: net.Socket;
+  got: string;
+}
+
+function clientsOf(context: TestContext, port: number, count: number, head: string): Client[] {
+  return Array.from({ length: count }, (_, at) => {
+    const socket = net.connect(port, '127.0.0.1').on('error', () => {});
+    context.after(() => void socket.destroy());
+    const client: Client = { socket, got: '' };
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      client.got += text.slice(0, 1000);
+    });
+    socket.write(head.replace('NAME', `n${at}`));
+    return client;
+  });
+}
+
+const slowPut = 'PUT /artifacts/NAME HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx';
+async function* counted(body: AsyncIterable<Uint8Array>, count: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    count(chunk.length);
+    yield chunk;
+  }
+}
+
+const answered = (clients: readonly Client[], status: number): number =>
+  clients.filter(({ got }) => got.startsWith(`HTTP/1.1 ${status}`)).length;
+
+test('a rate is that of the time that was spent waiting, of the last window or of the one that goes on', () => {
+  const rate = new SenderRate(10_000);
+  rate.wait(0);
+  assert.equal(rate.bytesPerSec(9_999), Number.POSITIVE_INFINITY);
+  assert.equal(rate.bytesPerSec(10_000), 0);
+  rate.got(5_000, 50_000);
+  // We were slow: that is not the sender's.
+  rate.wait(100_000);
+  assert.equal(rate.bytesPerSec(104_999), Number.POSITIVE_INFINITY);
+  rate.got(105_000, 150_000);
+  assert.equal(rate.bytesPerSec(105_000), 20_000);
+  rate.wait(105_000);
+  assert.equal(rate.bytesPerSec(114_000), 20_000);
+  assert.equal(rate.bytesPerSec(125_000), 0);
+});
+
+test('where all places for uploads are taken the slowest that had its time gives way, and hears why', async (context) => {
+  let nowMs = 0;
+  const { port, depository } = await openTestDoor(context, { door: { now: () => nowMs } });
+  const slow = clientsOf(context, port, uploads, slowPut);
+  await until('all have a place or none', 20_000, () => depository.publishing + answered(slow, 503) === uploads);
+  const held = depository.publishing;
+  const honest = (): Promise<string> => ask(port, 'PUT /artifacts/honest\nContent-Length: 5', 'bytes');
+  assert.equal(statusOf(await honest()), 503);
+  nowMs = slowUploadMs + 1;
+  assert.equal(statusOf(await honest()), 201);
+  await until('one has given way', 10_000, () => answered(slow, 408) === 1);
+  assert.match(
+    slow.find(({ got }) => got.startsWith('HTTP/1.1 408'))!.got,
+    /retry-after: 5\r[^]*others want its place/i,
+  );
+  assert.equal(depository.publishing, held - 1);
+});
+
+test('who sends fast enough keeps its place', async (context) => {
+  let nowMs = 0;
+  const { port, depository } = await openTestDoor(context, { door: { now: () => nowMs } });
+  const publish = depository.publish.bind(depository);
+  let receivedBytes = 0;
+  depository.publish = (request) =>
+    publish({ ...request, body: counted(request.body, (more) => (receivedBytes += more)) });
+  const all = clientsOf(context, port, uploads, slowPut);
+  await until('all have a place or none', 20_000, () => depository.publishing + answered(all, 503) === uploads);
+  const before = depository.publishing;
+  const [first] = all.filter(({ got }) => got === '');
+  const bytes = Buffer.alloc((LEAST * slowUploadMs) / 1000 + 1000);
+  first!.socket.write(bytes);
+  await until('they have come', 10_000, () => receivedBytes === before + bytes.length);
+  nowMs = slowUploadMs + 1;
+  clientsOf(context, port, before - 1, 'PUT /artifacts/NAME HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx');
+  await until('the others give way', 10_000, () => answered(all, 408) === before - 1);
+  assert.equal(first!.got, '');
+  assert.equal(statusOf(await ask(port, 'PUT /artifacts/honest\nContent-Length: 5', 'bytes')), 503);
+});
+
+test('an agent whose connections for uploads are all held by slow ones gives their place to who waits', async (context) => {
+  const folder = await folderOf(context);
+  const depot = await depotOf(context, join(folder, 'depot'));
+  const { agent } = await agentOf(context, depot.url, join(folder, 'cache'));
+  const slow = clientsOf(context, agent.port, 40, slowPut);
+  const underWay = async (): Promise<number> =>
+    ((await (await fetch(`${depot.url}/status`)).json()) as { uploads: unknown[] }).uploads.length;
+  await until('they are under way', 20_000, async () => (await underWay()) >= 20);
+  const began = performance.now();
+  await put(agent.url, 'honest', Buffer.from('bytes'));
+  assert.equal(String((await get(depot.url, 'artifacts/honest')).bytes), 'bytes');
+  assert.ok(performance.now() - began < 3 * slowUploadMs);
+  assert.ok(answered(slow, 408) >= 1);
+});
+
+/** What an answer is written to. @param takes whether its reader takes what is written */
+function readerOf(takes: boolean) {
+  const ignored = (): void => {};
+  return {
+    headersSent: false,
+    destroyed: false,
+    writableEnded: false,
+    gone: ignored,
+    once(_: string, gone: () => void): void {
+      this.gone = gone;
+    },
+    off: ignored,
+    end: ignored,
+    write: (_: unknown, done: () => void) => (takes ? done() : undefined),
+    destroy(): void {
+      this.destroyed = true;
+      this.gone();
+    },
+  };
+}
+
+type Reader = ReturnType<typeof readerOf>;
+
+function send(answers: Answers, reader: Reader, bytes: AsyncIterable<Uint8Array>, group: string): Promise<void> {
+  const slices = { lengthBytes: 2, open: () => bytes as AsyncGenerator<Uint8Array> };
+  return answers.send(reader as never, slices, group, () => {
+    reader.headersSent = true;
+  });
+}
+
+async function* two(middle?: Promise<void>): AsyncGenerator<Uint8Array> {
+  yield Buffer.from('a');
+  await middle;
+  yield Buffer.from('b');
+}
+
+test('of answers that all take nothing one gives way to the next of its own address', async () => {
+  let nowMs = 0;
+  const answers = new Answers(() => nowMs, null);
+  const idle = Array.from({ length: DEPOT_HTTP_LIMITS.answers }, () => readerOf(false));
+  const sent = Promise.allSettled(idle.map((reader) => send(answers, reader, two(), 'own')));
+  const gone = (): number => idle.filter(({ destroyed }) => destroyed).length;
+  await until('as many as may are sent', 5_000, () => idle.filter(({ headersSent }) => headersSent).length > 300);
+  const held = answers.count;
+  await assert.rejects(send(answers, readerOf(true), two(), 'own'), /too many downloads/);
+  nowMs = answerStuckMs + 1;
+  await send(answers, readerOf(true), two(), 'own');
+  assert.deepEqual([gone(), answers.count], [1, held - 1]);
+  for (const reader of idle) reader.destroy();
+  await sent;
+});
+
+test('who waits for bytes that we do not have yet is not slow', async () => {
+  let nowMs = 0;
+  const answers = new Answers(() => nowMs, null);
+  let goOn = (): void => {};
+  const middle = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const reader = readerOf(true);
+  const sent = send(answers, reader, two(middle), 'own');
+  await until('the first is sent', 5_000, () => reader.headersSent);
+  nowMs = answerIdleMs + 1;
+  answers.tick();
+  assert.equal(reader.destroyed, false);
+  goOn();
+  await sent;
+});
