@@ -70,7 +70,7 @@ test('where all places for uploads are taken the slowest that had its time gives
   await until('one has given way', 10_000, () => answered(slow, 408) === 1);
   assert.match(
     slow.find(({ got }) => got.startsWith('HTTP/1.1 408'))!.got,
-    /retry-after: 5\r[^]*others want its place/i,
+    /retry-after: 5\r[\s\S]*others want its place/i,
   );
   assert.equal(depository.publishing, held - 1);
 });

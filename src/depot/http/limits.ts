@@ -25,7 +25,7 @@ export const DEPOT_HTTP_LIMITS = {
   answers: 512,
   /** With so many an address (IPv6: one /64) makes nobody give way. */
   answersPerAddress: 128,
-  /** Of its own answers one gives way then, of which no part (256 KiB) was taken in so long. */
+  /** An answer of which no part (256 KiB) was taken in so long gives way to the next one of its own address. */
   answerStuckMs: 10_000,
   /** An answer of which no part (256 KiB) was taken in so long ends: 4 KiB/s, and a slow line takes more. */
   answerIdleMs: 60_000,
