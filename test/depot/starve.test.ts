@@ -57,7 +57,7 @@ test('a rate is that of the time that was spent waiting, of the last window or o
   assert.equal(rate.bytesPerSec(125_000), 0);
 });
 
-test('where all places for uploads are taken the slowest that had its time gives way, and hears why', async (context) => {
+test('where all places for uploads are taken the slowest gives way, and hears why', async (context) => {
   let nowMs = 0;
   const { port, depository } = await openTestDoor(context, { door: { now: () => nowMs } });
   const slow = clientsOf(context, port, uploads, slowPut);
@@ -96,7 +96,7 @@ test('who sends fast enough keeps its place', async (context) => {
   assert.equal(statusOf(await ask(port, 'PUT /artifacts/honest\nContent-Length: 5', 'bytes')), 503);
 });
 
-test('an agent whose connections for uploads are all held by slow ones gives their place to who waits', async (context) => {
+test('an agent whose uploads are all slow gives their place to who waits', async (context) => {
   const folder = await folderOf(context);
   const depot = await depotOf(context, join(folder, 'depot'));
   const { agent } = await agentOf(context, depot.url, join(folder, 'cache'));
@@ -146,6 +146,30 @@ async function* two(middle?: Promise<void>): AsyncGenerator<Uint8Array> {
   await middle;
   yield Buffer.from('b');
 }
+
+test('a body of tiny chunks is refused when they are many, a few are as good as any', async (context) => {
+  const { port, url, records, depository } = await openTestDoor(context);
+  const head = 'Host: localhost\r\nTransfer-Encoding: chunked\r\n\r\n';
+  const few = await ask(
+    port,
+    'PUT /artifacts/few\nTransfer-Encoding: chunked',
+    `${'1\r\nx\r\n'.repeat(10_000)}0\r\n\r\n`,
+  );
+  assert.equal(statusOf(few), 201);
+  const many = Buffer.from('1\r\nx\r\n'.repeat(1_000_000));
+  for (const target of ['PUT /artifacts/many', 'POST /artifacts/nobody-wants-it']) {
+    const [client] = clientsOf(context, port, 1, `${target} HTTP/1.1\r\n${head}`);
+    client!.socket.write(many);
+    await until('the connection is ended', 20_000, () => client!.socket.closed);
+  }
+  assert.deepEqual(
+    records.map(({ status }) => status),
+    [201, 400, 405],
+  );
+  assert.ok(records[1]!.receivedBytes < 150_000);
+  assert.equal((await fetch(`${url}/artifacts/many`)).status, 404);
+  assert.equal(depository.publishing, 0);
+});
 
 test('of answers that all take nothing one gives way to the next of its own address', async () => {
   let nowMs = 0;

@@ -42,7 +42,7 @@ const ANNOUNCE_WORDS = z.object({
   zone: word('where the peer is: those of its zone come first'),
 });
 const SCRAPE_WORDS = z.object({
-  info_hash: word('20 bytes, percent-encoded; must be there, more than once for several'),
+  info_hash: word('20 bytes, percent-encoded; once for each torrent'),
 });
 
 const PASSKEY = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);

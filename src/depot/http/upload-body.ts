@@ -2,8 +2,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HaulError } from '../../errors.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
-import type { Problem } from './problems.js';
+import { Problem } from './problems.js';
 import { SenderRate } from './sender-rate.js';
+
+const CHATTY = new Problem(400, 'BAD_REQUEST', 'the chunks of the body are too small: send larger ones');
 
 export class UploadBody {
   readonly #request: IncomingMessage;
@@ -11,6 +13,8 @@ export class UploadBody {
   readonly #now: () => number;
   readonly #rate = new SenderRate(DEPOT_HTTP_LIMITS.slowUploadMs);
   #waits: boolean;
+  /** Of what the connection had brought. */
+  #begunAt = 0;
   #wake: (error: Error) => void = () => {};
   receivedBytes = 0;
   /** Somebody has asked for its first bytes. */
@@ -48,6 +52,7 @@ export class UploadBody {
   /** @throws HaulError ABORTED: the client is gone before the end of it */
   async *read(): AsyncGenerator<Uint8Array> {
     this.isBegun = true;
+    this.#begunAt = this.#request.socket.bytesRead;
     if (this.#waits) {
       this.#waits = false;
       this.#response.writeContinue();
@@ -64,6 +69,16 @@ export class UploadBody {
     }
   }
 
+  /** Each chunk costs as much time as a packet, and its sender six bytes. */
+  #isChatty(): boolean {
+    const { headers, socket } = this.#request;
+    if (headers['transfer-encoding'] === undefined) return false;
+    const overheadBytes = socket.bytesRead - this.#begunAt - this.receivedBytes;
+    const isChatty = overheadBytes > Math.max(this.receivedBytes, DEPOT_HTTP_LIMITS.chunkOverheadBytes);
+    if (isChatty) this.givenUp = CHATTY;
+    return isChatty;
+  }
+
   #next(chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
     this.#rate.wait(this.#now());
     return new Promise((resolve, reject) => {
@@ -74,7 +89,8 @@ export class UploadBody {
           const bytes = next.done === true ? 0 : next.value.length;
           this.#rate.got(this.#now(), bytes);
           this.receivedBytes += bytes;
-          resolve(next);
+          if (bytes > 0 && this.#isChatty()) reject(CHATTY);
+          else resolve(next);
         }, reject);
     });
   }
@@ -85,18 +101,19 @@ export class UploadBody {
    */
   drop(): Promise<void> {
     // Nobody asked for it, so it does not come.
-    if (this.#waits) return Promise.resolve();
+    if (this.#waits || this.givenUp === CHATTY) return Promise.resolve();
     const request = this.#request;
     return new Promise((resolve) => {
-      let left = DEPOT_HTTP_LIMITS.unwantedBytes;
+      const { socket } = request;
+      // With what tells the chunks apart: a million of them may be of a byte each.
+      const untilBytes = socket.bytesRead + DEPOT_HTTP_LIMITS.unwantedBytes;
       const end = (): void => {
         clearTimeout(timer);
         request.off('data', take).off('end', end).off('close', end);
         resolve();
       };
-      const take = (chunk: Uint8Array): void => {
-        left -= chunk.length;
-        if (left <= 0) end();
+      const take = (): void => {
+        if (socket.bytesRead >= untilBytes) end();
       };
       const timer = setTimeout(end, DEPOT_HTTP_LIMITS.unwantedMs);
       request.on('error', () => {});
