@@ -1,7 +1,7 @@
 /**
  * Places of bodies on their way in. They are shared by addresses (`fair-places.ts`); where one is wanted and there
- * is none, the slowest sender gives way: of whoever has most, or of the address itself. Else a few that send a byte now and
- * then would keep others out for as long as they like.
+ * is none, the slowest sender gives way: of whoever has most, or of the address itself. Else a few that send a byte now
+ * and then would keep others out for as long as they like.
  */
 import { mayTake, ownOf } from './fair-places.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';

@@ -26,7 +26,7 @@ function pick(...statuses: number[]): Operation['answers'] {
   return Object.fromEntries(statuses.map((status) => [status, COMMON_ANSWERS[status]!]));
 }
 
-/** The tracker reads it by itself (`tracker/query.ts`): bytes that are no UTF-8; what is wrong is a bencoded failure. */
+/** The tracker reads it by itself (`tracker/query.ts`): bytes, no UTF-8; what is wrong is a bencoded failure. */
 const word = (means: string): z.ZodOptional<z.ZodString> => z.string().optional().describe(means);
 const ANNOUNCE_WORDS = z.object({
   info_hash: word('20 bytes, percent-encoded; must be there'),
