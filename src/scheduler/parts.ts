@@ -103,7 +103,8 @@ export function makeParts(options: SchedulerOptions): SchedulerParts {
   const { pieceLengthBytes } = geometry;
   const hoarders = new Hoarders(geometry.pieceCount, pieceLengthBytes);
   const { uploadSlots, maxSlots } = limits;
-  const choking = { rows: 0, uploadSlots, pieceLengthBytes, random, hoarders, superSeed };
+  const liftsGivers = forward !== null;
+  const choking = { rows: 0, uploadSlots, pieceLengthBytes, random, hoarders, superSeed, liftsGivers };
   const choker = new Choker(peers, traffic, sink, choking);
 
   const tables = [

@@ -1,5 +1,6 @@
 /** A few clients that hardly send, or take nothing, and those who come after them: nobody is kept out for long. */
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -7,6 +8,7 @@ import { until } from '../../lab/wait.js';
 import { Answers } from '../../src/depot/http/answers.js';
 import { DEPOT_HTTP_LIMITS } from '../../src/depot/http/limits.js';
 import { SenderRate } from '../../src/depot/http/sender-rate.js';
+import { UploadBody } from '../../src/depot/http/upload-body.js';
 import { agentOf, depotOf, folderOf, get, put } from './agent-harness.js';
 import { ask, openTestDoor, statusOf } from './door-harness.js';
 
@@ -202,4 +204,28 @@ test('who waits for bytes that we do not have yet is not slow', async () => {
   assert.equal(reader.destroyed, false);
   goOn();
   await sent;
+});
+
+test('what is left of a body of which only the begin was read still comes, and is dropped', async (context) => {
+  const dropped = new Promise<boolean>((resolve, reject) => {
+    const server = http.createServer(async (request, response) => {
+      try {
+        const body = new UploadBody(request, response, false, () => 0);
+        for await (const _chunk of body.read()) break;
+        await body.drop();
+        resolve(request.readableEnded);
+      } catch (error) {
+        reject(error);
+      }
+    });
+    context.after(() => void server.close().closeAllConnections());
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as net.AddressInfo;
+      http
+        .request({ port, method: 'PUT' })
+        .on('error', () => {})
+        .end(Buffer.alloc(900_000));
+    });
+  });
+  assert.equal(await dropped, true);
 });

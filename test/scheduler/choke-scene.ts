@@ -32,7 +32,7 @@ export class Scene {
   nowMs = 0;
   isComplete = false;
 
-  constructor(peerCount: number, uploadSlots: number, seed = 1) {
+  constructor(peerCount: number, uploadSlots: number, seed = 1, liftsGivers = false) {
     this.peers = new Peers(peerCount, 8);
     this.given = new RollingRates(peerCount);
     this.taken = new RollingRates(peerCount);
@@ -43,7 +43,8 @@ export class Scene {
     const hoarders = new Hoarders(8, PIECE_BYTES);
     hoarders.grow(peerCount);
     this.hoarders = hoarders;
-    const options = { rows: peerCount, uploadSlots, pieceLengthBytes: PIECE_BYTES, random: seeded(seed), hoarders };
+    const serving = { rows: peerCount, uploadSlots, pieceLengthBytes: PIECE_BYTES, hoarders, liftsGivers };
+    const options = { ...serving, random: seeded(seed) };
     this.tookBytes = new Array<number>(peerCount).fill(0);
     const tookBytes = (slot: number): number => this.tookBytes[slot]!;
     const rates = { given: this.given, taken: this.taken, uploadedBytes: 0, tookBytes };
@@ -105,8 +106,8 @@ export class Scene {
 }
 
 /** Everyone joins and is interested at time 0. */
-export function crowd(peerCount: number, uploadSlots: number, seed = 1): Scene {
-  const scene = new Scene(peerCount, uploadSlots, seed);
+export function crowd(peerCount: number, uploadSlots: number, seed = 1, liftsGivers = false): Scene {
+  const scene = new Scene(peerCount, uploadSlots, seed, liftsGivers);
   for (let slot = 0; slot < peerCount; slot++) scene.join(slot);
   for (let slot = 0; slot < peerCount; slot++) scene.interest(slot);
   return scene;

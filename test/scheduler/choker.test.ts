@@ -125,9 +125,9 @@ test('who has something for us and gives nothing is not lifted', () => {
   for (const slot of [0, 1, 2, 3, 4, 5, 6]) assert.ok(scene.unchoked.includes(slot), `giver ${slot}`);
 });
 
-test('who gives little and has fallen behind is lifted, who has nearly as much as others is not', () => {
-  const served = (pieces: number): boolean => {
-    const scene = crowd(12, 8);
+test('who gives little and has fallen behind is lifted where that is wanted, who has nearly as much is not', () => {
+  const served = (pieces: number, liftsGivers: boolean): boolean => {
+    const scene = crowd(12, 8, 1, liftsGivers);
     for (let slot = 0; slot < 12; slot++) scene.peers.isInterested[slot] = 1;
     scene.peers.pieces.fill(100);
     scene.peers.pieces[11] = pieces;
@@ -140,7 +140,7 @@ test('who gives little and has fallen behind is lifted, who has nearly as much a
     }
     return scene.servedSec[11]! - scene.optimisticSec[11]! - before >= 60;
   };
-  assert.deepEqual([served(40), served(95)], [true, false]);
+  assert.deepEqual([served(40, true), served(95, true), served(40, false)], [true, false, false]);
 });
 
 test('a peer that was asked and did not answer gets no regular slot and is not lifted', () => {

@@ -29,7 +29,7 @@ export const DEPOT_HTTP_LIMITS = {
   answerStuckMs: 10_000,
   /** An answer of which no part (256 KiB) was taken in so long ends: 4 KiB/s, and a slow line takes more. */
   answerIdleMs: 60_000,
-  /** What tells chunks apart is as long as the body at most, or so long: 40,000 of a byte cost a tenth of a second. */
+  /** What tells chunks apart is as long as the body at most, or so long: some 40,000 chunks of a byte. */
   chunkOverheadBytes: 256 * KIB,
   /** What is read of a body that nobody wants, so that its sender sees the answer before the connection ends, */
   unwantedBytes: MIB,

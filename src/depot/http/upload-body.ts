@@ -66,6 +66,9 @@ export class UploadBody {
       }
     } catch (error) {
       throw new HaulError('ABORTED', 'the client is gone before the end of the body', {}, error);
+    } finally {
+      // Else the rest of the body would never come: `drop` waits for it.
+      chunks.return?.().catch(() => {});
     }
   }
 

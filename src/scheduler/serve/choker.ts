@@ -80,6 +80,8 @@ export class Choker {
       readonly random: () => number;
       readonly hoarders: Hoarders;
       readonly superSeed?: SuperSeed | null;
+      /** See `Lifting`. */
+      readonly liftsGivers?: boolean;
     },
   ) {
     this.#peers = peers;
@@ -96,7 +98,7 @@ export class Choker {
     this.#idle.grow(options.rows);
     this.#sinceMs = new Float64Array(options.rows);
     this.#optimistic = new OptimisticSlot(peers, options.rows);
-    this.#lifting = new Lifting(peers, rates.given, options.rows);
+    this.#lifting = new Lifting(peers, options.liftsGivers === true ? rates.given : null, options.rows);
   }
 
   /** Slots may be up to `rows` from now on. */
