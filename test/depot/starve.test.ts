@@ -173,6 +173,19 @@ test('a body of tiny chunks is refused when they are many, a few are as good as 
   assert.equal(depository.publishing, 0);
 });
 
+test('a body that an agent refuses on its way says nothing of the depot', async (context) => {
+  const depot = await depotOf(context, await folderOf(context));
+  const { agent } = await agentOf(context, depot.url, await folderOf(context));
+  await put(agent.url, 'first', Buffer.from('bytes'));
+  assert.equal(agent.stats().isDepotAway, false);
+  const head = 'Host: localhost\r\nTransfer-Encoding: chunked\r\n\r\n';
+  const [client] = clientsOf(context, agent.port, 1, `PUT /artifacts/many HTTP/1.1\r\n${head}`);
+  client!.socket.write('1\r\nx\r\n'.repeat(100_000));
+  await until('the connection is ended', 20_000, () => client!.socket.closed);
+  assert.equal(answered([client!], 400), 1, client!.got.slice(0, 200));
+  assert.equal(agent.stats().isDepotAway, false);
+});
+
 test('of answers that all take nothing one gives way to the next of its own address', async () => {
   let nowMs = 0;
   const answers = new Answers(() => nowMs, null);

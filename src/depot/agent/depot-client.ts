@@ -16,6 +16,7 @@ import { checkSuccess, drop, gone, isAllOf, problemText, readAnswer, refusal } f
 import { DepotGets } from './depot-gets.js';
 import type { AnswerBody, Ask, DepotPort, Lane, Named, Opened, OpenedBytes, Tiers } from './depot-port.js';
 import { DepotAway, DepotFailed, DepotLies, isUnsent, reasonOf, troubleOf } from './depot-trouble.js';
+import { GivenBody } from './given-body.js';
 import { AGENT_LIMITS } from './limits.js';
 
 export interface DepotClientOptions {
@@ -204,14 +205,15 @@ export class DepotClient implements DepotPort {
   }
 
   async ask(path: string, options: Ask): Promise<Opened> {
-    const { lane = 'question', method = 'GET', headers = {}, body } = options;
-    return this.#answered(options, async (signal) => {
+    const { lane = 'question', method = 'GET', headers = {} } = options;
+    const body = options.body === undefined ? undefined : new GivenBody(options.body);
+    return this.#answered({ ...options, body }, async (signal) => {
       const answer = await this.#clients[lane].request({
         origin: this.#origin,
         path: `${this.#base}${path}`,
         method,
         headers: { ...this.#ownHeaders(), ...headers },
-        ...(body === undefined ? {} : { body: body as unknown as Buffer }),
+        ...(body === undefined ? {} : { body: body.read() as unknown as Buffer }),
         headersTimeout: 0,
         signal,
       });
@@ -221,7 +223,7 @@ export class DepotClient implements DepotPort {
 
   /** What comes in time, and is an answer. @throws as `ask` */
   async #answered<Answer extends Opened>(
-    { timeoutMs, signal }: Pick<Ask, 'timeoutMs' | 'signal'>,
+    { timeoutMs, signal, body }: Pick<Ask, 'timeoutMs' | 'signal'> & { readonly body?: GivenBody | undefined },
     request: (signal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer> {
     const question = ++this.#questions;
@@ -247,6 +249,7 @@ export class DepotClient implements DepotPort {
     } catch (error) {
       if (error instanceof DepotAway) throw error;
       if (signal?.aborted === true) throw new HaulError('ABORTED', 'nobody waits for the depot any more');
+      if (body?.hasFailed === true) throw new HaulError('ABORTED', 'the body did not come to its end', {}, error);
       this.#told(question, false);
       throw isLate
         ? new DepotAway(`no answer within ${timeoutMs / 1000} s`)
