@@ -66,6 +66,13 @@ function mixed(a: readonly Member[], b: readonly Member[]): Member[] {
   return members;
 }
 
+/** It ends all its connections, and opens them again. */
+function comesAnew(swarm: Swarm, host: Host): void {
+  for (const peer of host.exchange.peers) if (peer !== null) swarm.disconnect(peer.remote, 'again');
+  for (const other of swarm.hosts)
+    if (other !== host && other.isAlive && host.peerAt(other.id) === null) swarm.connect(host, other);
+}
+
 const CROWDS: Readonly<Record<string, Crowd>> = {
   alone: { members: () => good(20) },
   idle: { members: () => mixed(good(20), times(20, { manner: 'idle' })) },
@@ -149,11 +156,7 @@ const CROWDS: Readonly<Record<string, Crowd>> = {
     members: () => mixed(good(20), times(5, { manner: 'idle' })),
     happens: (swarm, _company, bad) =>
       pollEvery(swarm, 1000, () => {
-        for (const host of bad) {
-          for (const peer of host.exchange.peers) if (peer !== null) swarm.disconnect(peer.remote, 'again');
-          for (const other of swarm.hosts)
-            if (other !== host && other.isAlive && host.peerAt(other.id) === null) swarm.connect(host, other);
-        }
+        for (const host of bad) comesAnew(swarm, host);
         return false;
       }),
   },
@@ -163,10 +166,7 @@ const CROWDS: Readonly<Record<string, Crowd>> = {
     happens: (swarm, _company, bad) => {
       let next = 0;
       pollEvery(swarm, 50, () => {
-        const host = bad[next++ % bad.length]!;
-        for (const peer of host.exchange.peers) if (peer !== null) swarm.disconnect(peer.remote, 'again');
-        for (const other of swarm.hosts)
-          if (other !== host && other.isAlive && host.peerAt(other.id) === null) swarm.connect(host, other);
+        comesAnew(swarm, bad[next++ % bad.length]!);
         return false;
       });
     },

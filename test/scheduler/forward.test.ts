@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PeerSlot, PieceIndex } from '../../src/metainfo/geometry.js';
 import { HIGH, LOW, NORMAL, type Priority, SKIP } from '../../src/scheduler/pieces/priority.js';
+import { chokes, fetch, getsOn, webSeed } from './forward-scene.js';
 import { World, type WorldOptions } from './world.js';
 
 const KIB = 1024;
-const WEB = { fast: true, runs: 'anywhere' } as const;
 
 /** Pieces of one block; ours is the number 20. */
 function world(pieces: number, options: Partial<WorldOptions> = {}): World {
@@ -14,39 +14,6 @@ function world(pieces: number, options: Partial<WorldOptions> = {}): World {
   // What is here from the start keeps the first pieces from being taken at random.
   const have = Array.from({ length: 4 }, (_, piece) => piece);
   return new World({ seed: 1, ...size, have, openPieces: 2, forward: { ownNumber: 20 }, ...options });
-}
-
-/** The slot gives until so many more pieces are verified: which they are, in order. */
-function fetch(scene: World, slot: number, count: number): number[] {
-  const before = scene.verified.size;
-  for (let idle = 0; idle < 5 && scene.verified.size < before + count; idle++) {
-    scene.settle();
-    scene.fill(slot);
-    scene.settle();
-    if (scene.deliver(slot) !== null) idle = 0;
-    scene.settle();
-    scene.check();
-  }
-  return [...scene.verified].slice(before, before + count);
-}
-
-/** A leech says that it got a piece, so that it keeps its turns. */
-function getsOn(scene: World, slot: number, piece: number): void {
-  scene.scheduler.peerHave(slot as PeerSlot, piece as PieceIndex);
-  scene.peers.get(slot)!.has.add(piece);
-}
-
-/** What was asked of it goes back. */
-function chokes(scene: World, slot: number): void {
-  const peer = scene.peers.get(slot)!;
-  peer.asked.clear();
-  peer.queue.length = 0;
-  scene.scheduler.peerChoked(slot as PeerSlot, scene.nowMs);
-}
-
-function webSeed(scene: World, slot: number): void {
-  scene.join(slot, 'all', WEB);
-  scene.unchoke(slot);
 }
 
 test('alone at a web seed all comes in order', () => {
