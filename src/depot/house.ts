@@ -15,8 +15,10 @@ import type { Fullness, KeepRules, Upcoming } from './keep/decide.js';
 import { Keeper, type NameFilter } from './keep/keeper.js';
 import { isUsedElsewhere, tellUse, USE_TOLD_MS } from './keep/shared-use.js';
 import { DepotMetrics } from './metrics.js';
+import { Readers } from './readers.js';
 import type { BlobStore, ByteRange } from './store/port.js';
 import { spaceOf } from './store/room.js';
+import type { Uses } from './uses.js';
 
 const DAY_MS = 86_400_000;
 /** It begins above the mark and ends a tenth below: not again with the next artifact. */
@@ -39,6 +41,7 @@ export interface HouseParts {
   readonly siblings: { readonly siblings: { readonly count: number; readonly lies: number } } | null;
   readonly folders: Pick<FolderTorrents, 'isInUse' | 'namesInUse'>;
   readonly readiness: () => Promise<readonly Check[]>;
+  readonly uses: Pick<Uses, 'untold' | 'tell'>;
   /** As the routes see it: what goes is told to who listens. */
   readonly artifacts: Artifacts;
 }
@@ -77,33 +80,6 @@ function rulesOf({ idleDays, maxBytes, maxDiskPercent }: HouseParts['options']):
   };
 }
 
-/** Who reads by HTTP: how often each blob, and each name. */
-class Readers {
-  readonly #counts = new Map<string, number>();
-
-  /** @param key SHA-256 or full name */
-  has(key: string): boolean {
-    return this.#counts.has(key);
-  }
-
-  get names(): string[] {
-    return [...this.#counts.keys()].filter((key) => key.includes('/'));
-  }
-
-  async *read({ sha256, name }: ArtifactRow, slices: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for (const key of [sha256, name]) this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
-    try {
-      yield* slices;
-    } finally {
-      for (const key of [sha256, name]) {
-        const left = this.#counts.get(key)! - 1;
-        if (left === 0) this.#counts.delete(key);
-        else this.#counts.set(key, left);
-      }
-    }
-  }
-}
-
 export async function openHouse(parts: HouseParts): Promise<House> {
   const { options, store, catalogue, engine, tracker, peers, siblings, folders, artifacts, readiness } = parts;
   const log = options.log ?? (() => {});
@@ -121,6 +97,7 @@ export async function openHouse(parts: HouseParts): Promise<House> {
     catalogue,
     remove: (name, onlyIf) => artifacts.remove(name, onlyIf),
     fullness,
+    uses: parts.uses,
     turn: (look) => catalogue.turn('keep', look),
     isInUse: ({ name, sha256, infoHash, usedMs }) =>
       readers.has(sha256) ||

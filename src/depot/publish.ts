@@ -67,7 +67,8 @@ export class Depot implements Depository {
   readonly #store: BlobStore;
   readonly #catalogue: Catalogue;
   readonly #locks = new Locks();
-  readonly #uses: Uses;
+  /** When names were read, of which the catalogue may not have heard yet. */
+  readonly uses: Uses;
   readonly #notes: Notes;
   readonly #now: () => number;
   #isClosed = false;
@@ -76,7 +77,7 @@ export class Depot implements Depository {
     this.#options = options;
     this.#store = options.store;
     this.#catalogue = options.catalogue;
-    this.#uses = new Uses({ catalogue: options.catalogue });
+    this.uses = new Uses({ catalogue: options.catalogue });
     this.#notes = new Notes({ ...options, locked: (sha256, body) => this.#locked(sha256, body) });
     this.#now = options.now ?? Date.now;
   }
@@ -122,7 +123,7 @@ export class Depot implements Depository {
   }
 
   read(row: ArtifactRow, range: ByteRange): AsyncIterable<Uint8Array> {
-    this.#uses.note(row.name, Math.floor(this.#now()));
+    this.uses.note(row.name, Math.floor(this.#now()));
     return this.#store.read(row.sha256, range);
   }
 
@@ -214,7 +215,7 @@ export class Depot implements Depository {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#locks.idle();
-    await Promise.all([this.#uses.close(), this.#notes.close()]);
+    await Promise.all([this.uses.close(), this.#notes.close()]);
   }
 
   #locked<T>(sha256: string, body: (lock: BlobLock) => Promise<T>): Promise<T> {
@@ -245,9 +246,8 @@ export class Depot implements Depository {
       ]);
       const isOther = known !== null && known.sha256 !== sha256;
       if (known !== null && (request.onlyIfNew || (isOther && !request.overwrite))) throw taken(known);
-      // As the catalogue will have it: a pin stays with its name. Of two blobs of one name a rebuild takes the later.
-      const createdMs = Math.max(wished.createdMs, (known?.createdMs ?? -1) + 1);
-      if (known !== null) row = rowOver(known, { ...wished, createdMs }, request);
+      // Of two blobs of one name a rebuild takes the later. What stays of the row before the catalogue alone can tell.
+      row = { ...wished, createdMs: Math.max(wished.createdMs, (known?.createdMs ?? -1) + 1) };
       // A note without its row must not outlive this process unmarked. Beside a blob that nobody names it does not.
       const isNoted = !isShared && !isNamed;
       const { overwrite, onlyIfNew, onlyAdds = false } = request;
@@ -255,20 +255,22 @@ export class Depot implements Depository {
         await this.#store.commit(upload, isNoted ? { name, row: rowToJson(row) } : null);
         const found = await this.#catalogue.put(row, { overwrite, onlyIfNew, onlyAdds, mark, isNoted });
         if (found.kind === 'conflict') await this.#unname(row, isNoted, lock);
-        else if (!isNoted) await this.#notes.settle({ mark, sha256, name });
+        else if (!isNoted || (found.kind === 'replaced' && found.row.isPinned))
+          await this.#notes.settle({ mark, sha256, name });
         return found;
       } catch (error) {
         if (!(await this.#unname(row, isNoted, lock).catch(() => false))) throw error;
-        if (!isNoted) await this.#notes.settle({ mark, sha256, name }).catch(() => {});
+        await this.#notes.settle({ mark, sha256, name }).catch(() => {});
         // The catalogue complained, and has taken it all the same.
         if (known === null) return { kind: 'created' };
-        return isOther ? { kind: 'replaced', row: known } : { kind: 'unchanged', row };
+        return isOther ? { kind: 'replaced', row: known } : { kind: 'unchanged', row: rowOver(known, row, request) };
       }
     });
     if (outcome.kind === 'conflict') throw taken(outcome.row);
     if (infoHash !== null) this.#options.torrents?.added(infoHash);
     if (outcome.kind === 'replaced') await this.#released(outcome.row, mark);
-    return { kind: outcome.kind, row: outcome.kind === 'unchanged' ? outcome.row : row };
+    if (outcome.kind === 'created') return { kind: 'created', row };
+    return { kind: outcome.kind, row: outcome.kind === 'unchanged' ? outcome.row : rowOver(outcome.row, row, request) };
   }
 
   /**

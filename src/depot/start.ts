@@ -53,6 +53,7 @@ import { openSiblings } from './siblings/open.js';
 import { statusSource } from './status-of.js';
 import type { BlobStore } from './store/port.js';
 import { telling } from './telling.js';
+import type { Uses } from './uses.js';
 
 const INTERVAL_S = 120;
 /** Entries of the tracker's table are aged by this clock, which must be far from 0. */
@@ -112,6 +113,7 @@ interface Inner {
   readonly seeds: Seeds;
   readonly folders: FolderTorrents;
   readonly depository: Depository;
+  readonly uses: Uses;
 }
 
 async function openInner(options: DepotOptions, host: string, opened: Opened): Promise<Inner> {
@@ -146,7 +148,8 @@ async function openInner(options: DepotOptions, host: string, opened: Opened): P
   opened.add(() => depository.close());
   // Blobs that nobody names: what was under way when the process before was ended.
   await depository.sweep();
-  return { clock, store, catalogue, engine, seeds, folders, depository };
+  const { uses } = depository;
+  return { clock, store, catalogue, engine, seeds, folders, depository, uses };
 }
 
 async function open(options: DepotOptions, opened: Opened): Promise<Depot> {

@@ -1,7 +1,8 @@
 /**
  * When names were fetched, on its way to the catalogue. It is told a minute later, in company, and a few names at a
  * time: ten thousand at once took the main thread half a second, of which everybody had a part who asked for something
- * just then. Invariant: one portion is under way at most; a name is either waiting or in it, and is forgotten at worst.
+ * just then. Invariant: one portion is under way at most, beside those that house-keeping asks for; a name is either
+ * waiting or in one, and is forgotten at worst.
  */
 import type { Catalogue } from './catalogue/port.js';
 
@@ -26,6 +27,8 @@ export class Uses {
   readonly #after: (ms: number, call: () => void) => () => void;
   /** In the order in which they came to wait. */
   readonly #waiting = new Map<string, number>();
+  /** Being told. */
+  readonly #portions = new Set<ReadonlyMap<string, number>>();
   #prevent: (() => void) | null = null;
   #telling: Promise<void> | null = null;
   #isClosed = false;
@@ -41,6 +44,29 @@ export class Uses {
     this.#waiting.set(name, atMs);
     if (this.#waiting.size > NAMES_MAX) this.#waiting.delete(this.#waiting.keys().next().value!);
     this.#goOn(FIRST_MS);
+  }
+
+  /** When it was used, where the catalogue has not heard of it; null: it has. Milliseconds since 1970. */
+  untold(name: string): number | null {
+    const waiting = this.#waiting.get(name);
+    if (waiting !== undefined) return waiting;
+    for (const portion of this.#portions) {
+      const told = portion.get(name);
+      if (told !== undefined) return told;
+    }
+    return null;
+  }
+
+  /** At once, of these. */
+  async tell(names: readonly string[]): Promise<void> {
+    const taken = new Map<string, number>();
+    for (const name of names) {
+      const atMs = this.#waiting.get(name);
+      if (atMs === undefined) continue;
+      taken.set(name, atMs);
+      this.#waiting.delete(name);
+    }
+    await Promise.all([this.#telling, taken.size > 0 ? this.#touch(taken) : null]);
   }
 
   /** What waits is told at once. */
@@ -79,7 +105,9 @@ export class Uses {
 
   /** When rows were used is worth no failure. */
   async #touch(used: ReadonlyMap<string, number>): Promise<void> {
+    this.#portions.add(used);
     await this.#catalogue.touch(used).catch(() => {});
+    this.#portions.delete(used);
   }
 }
 

@@ -12,7 +12,7 @@ import type {
   PutRules,
   RowFacts,
 } from '../../src/depot/catalogue/port.js';
-import { checkRow, decidePut, holdsFor, isWellFormed, marksOf } from '../../src/depot/catalogue/row.js';
+import { checkRow, decidePut, holdsFor, isNotedAs, isWellFormed, marksOf } from '../../src/depot/catalogue/row.js';
 import { OwnLocks } from '../../src/depot/locks.js';
 import { HaulError } from '../../src/errors.js';
 
@@ -41,7 +41,7 @@ export class MemoryCatalogue extends OwnLocks implements Catalogue {
       throw new HaulError('BAD_ARGUMENT', `the blob ${row.sha256} has ${other.lengthBytes} bytes`);
     }
     if (stored === null) return outcome;
-    this.#mark(marksOf(this.#rows.get(row.name) ?? null, stored, rules.mark, rules.isNoted));
+    this.#mark(marksOf(this.#rows.get(row.name) ?? null, stored, rules.mark, isNotedAs(row, stored, rules)));
     this.#rows.set(row.name, stored);
     return outcome;
   }

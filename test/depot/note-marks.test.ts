@@ -246,3 +246,38 @@ describe('a depot that ends between any two of its steps', () => {
     }
   });
 });
+
+test('a name that is pinned, let go or removed while other bytes come for it has that, and the note says so', async (t) => {
+  const { depot, store, catalogue } = await openKit(t);
+  const name = 'artifacts/a';
+  const whiles: readonly (readonly [isPinned: boolean, deed: () => Promise<unknown>, isPinnedThen: boolean])[] = [
+    [false, () => depot.pin(name, true), true],
+    [true, () => depot.pin(name, false), false],
+    [true, () => depot.remove(name), false],
+  ];
+  for (const [index, [isPinned, deed, isPinnedThen]] of whiles.entries()) {
+    await depot.publish(request('a', bytesOf(10, index), { overwrite: true }));
+    await depot.pin(name, isPinned);
+    const commit = store.commit.bind(store);
+    let deeds: Promise<unknown> = Promise.resolve();
+    t.mock.method(
+      store,
+      'commit',
+      async (...given: Parameters<typeof commit>) => {
+        const committed = await commit(...given);
+        // Of what the deed waits for is the lock of the other blob.
+        deeds = deed();
+        return committed;
+      },
+      { times: 1 },
+    );
+    const { row } = await depot.publish(request('a', bytesOf(20, index), { overwrite: true }));
+    await deeds;
+    const text = (await store.names(row.sha256)).get(name)!;
+    const noted = rowFromJson(text) as ArtifactRow;
+    const told = [row.isPinned, (await depot.find(name))?.isPinned, noted.isPinned];
+    assert.deepEqual(told, [isPinnedThen, isPinnedThen, isPinnedThen], `${index}`);
+  }
+  await depot.close();
+  assert.deepEqual(await catalogue.marks({ after: null, limit: 10 }), []);
+});

@@ -37,7 +37,7 @@ import type {
   RowFacts,
 } from './port.js';
 import { RecentRows } from './recent-rows.js';
-import { checkRow, decidePut, decodeRow, holdsFor, isWellFormed, marksOf } from './row.js';
+import { checkRow, decidePut, decodeRow, holdsFor, isNotedAs, isWellFormed, marksOf } from './row.js';
 import { Writer } from './writer.js';
 
 const ROWS_MAX = 1000;
@@ -100,7 +100,7 @@ export class LevelCatalogue extends OwnLocks implements Catalogue {
     return this.#writer.change(row.name, row.sha256, true, (old) => {
       const { outcome, stored } = decidePut(old, row, rules);
       if (stored === null) return { next: undefined, outcome };
-      return { next: stored, outcome, marks: marksOf(old, stored, rules.mark, rules.isNoted) };
+      return { next: stored, outcome, marks: marksOf(old, stored, rules.mark, isNotedAs(row, stored, rules)) };
     });
   }
 

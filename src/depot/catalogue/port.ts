@@ -67,7 +67,10 @@ export interface PutRules {
   readonly onlyIfNew: boolean;
   /** Who puts the same blob again may only add: it goes no sooner than it would have, and keeps its content type. */
   readonly onlyAdds?: boolean;
-  /** The note beside a blob that is replaced, and with `isNoted` false that of the new one, is marked so. */
+  /**
+   * The note beside a blob that is replaced is marked so; with `isNoted` false, or where another row is stored than was
+   * put (a pin stays), that of the new one, too.
+   */
   readonly mark?: string;
   readonly isNoted?: boolean;
 }

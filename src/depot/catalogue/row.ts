@@ -165,6 +165,11 @@ export function rowOver(old: ArtifactRow, row: ArtifactRow, { onlyAdds = false }
   return { ...row, isPinned, expiresMs, replicas, contentType: old.contentType ?? row.contentType };
 }
 
+/** Whether what is noted beside the blob is what is stored: a pin of the row before may have come along. */
+export function isNotedAs(row: ArtifactRow, stored: ArtifactRow, { isNoted = true }: PutRules): boolean {
+  return isNoted && stored === row;
+}
+
 /** What a change of a row leaves to be noted. @param mark undefined: nobody notes anything */
 export function marksOf(
   old: ArtifactRow | null,

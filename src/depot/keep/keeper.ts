@@ -5,12 +5,15 @@
  */
 import type { Log } from '../../log.js';
 import type { ArtifactRow, Catalogue, ExpiryReason, RowFacts } from '../catalogue/port.js';
+import type { Uses } from '../uses.js';
 import { type ClockDoubt, ClockGuard, type Clocks } from './clock-guard.js';
 import {
   excessBytes,
   type Fullness,
   type KeepRules,
+  obstacle,
   planRemovals,
+  type Removal,
   type Situation,
   type Surroundings,
   type Upcoming,
@@ -28,6 +31,8 @@ const ROWS_PER_LOOK = 10_000;
 const PAGE_ROWS = 500;
 /** Removals at once: each waits for syncs that the others share. */
 const AT_ONCE = 8;
+/** Uses that the catalogue is told of in one look, where they are in the way of what has to go. */
+const TOLD_MAX = 100;
 
 export interface KeeperParts extends Surroundings {
   readonly rules: KeepRules;
@@ -35,6 +40,8 @@ export interface KeeperParts extends Surroundings {
   /** `Depository.remove`. */
   remove(name: string, onlyIf: RowFacts): Promise<ArtifactRow | null>;
   fullness(): Promise<Fullness>;
+  /** When names were used, of which the catalogue hears later: `Uses`. Default: it has heard of all. */
+  readonly uses?: Pick<Uses, 'untold' | 'tell'>;
   /**
    * Runs it, unless another depot of the same catalogue does: null then. Two that look at once would both remove what
    * is too much. Default: there is no other.
@@ -132,7 +139,8 @@ export class Keeper {
     const wanted = new Set([...byAge.wanted, ...byUse.wanted]);
     const situation = { ...this.#situation(await this.#parts.fullness()), limit: Infinity };
     // Those that are not wanted take their share of what has to go.
-    const found = upcoming(byAge.rows, byUse.rows, this.#parts, situation);
+    const used = byUse.rows.map((row) => this.#asUsed(row)).sort((a, b) => a.usedMs - b.usedMs);
+    const found = upcoming(byAge.rows, used, this.#parts, situation);
     return found.filter(({ row }) => wanted.has(row.name)).slice(0, limit);
   }
 
@@ -163,10 +171,11 @@ export class Keeper {
     let left = situation.excessBytes;
     let limit = REMOVALS_MAX;
     let failure: unknown = null;
-    for await (const rows of this.#candidates(situation)) {
+    const untold: string[] = [];
+    for await (const rows of this.#candidates(situation, untold)) {
       const plan = planRemovals(rows, this.#parts, { ...situation, excessBytes: left, limit });
       for (let begin = 0; begin < plan.length && !this.#isStopped; begin += AT_ONCE) {
-        const group = plan.slice(begin, begin + AT_ONCE);
+        const group = plan.slice(begin, begin + AT_ONCE).filter((removal) => this.#stillGoes(removal));
         const done = await Promise.allSettled(group.map(({ row }) => this.#parts.remove(row.name, factsOf(row))));
         for (const [index, { row, reason }] of group.entries()) {
           const outcome = done[index]!;
@@ -183,18 +192,40 @@ export class Keeper {
     }
     if (failure !== null) throw failure;
     report.isMore = limit <= 0;
+    if (left > 0 && untold.length > 0) {
+      // What was used last goes, too, where nothing else is left: in its turn.
+      await this.#parts.uses?.tell(untold.slice(0, TOLD_MAX));
+      report.isMore = true;
+    }
     return report;
   }
 
-  /** Rows whose turn may have come, a page at a time: over their age, then the longest unused. */
-  async *#candidates(situation: Situation): AsyncGenerator<readonly ArtifactRow[]> {
-    const { catalogue } = this.#parts;
+  /** It has not been wanted since it was looked at. */
+  #stillGoes({ row, reason }: Removal): boolean {
+    const isUntold = reason !== 'age' && (this.#parts.uses?.untold(row.name) ?? null) !== null;
+    return !isUntold && obstacle(row, reason, this.#parts) === null;
+  }
+
+  #asUsed(row: ArtifactRow): ArtifactRow {
+    return { ...row, usedMs: Math.max(row.usedMs, this.#parts.uses?.untold(row.name) ?? 0) };
+  }
+
+  /**
+   * Rows whose turn may have come, a page at a time: over their age, then the longest unused.
+   * @param untold gets the names that were used, and of which the catalogue does not know it: they are left out
+   */
+  async *#candidates(situation: Situation, untold: string[]): AsyncGenerator<readonly ArtifactRow[]> {
+    const { catalogue, uses } = this.#parts;
     const { rules, nowMs, isTimeSure } = situation;
     if (isTimeSure) yield* pages((after) => catalogue.expiring(nowMs, PAGE_ROWS, after));
     const isIdle = (row: ArtifactRow) => isTimeSure && rules.idleMs !== null && row.usedMs + rules.idleMs < nowMs;
     for await (const rows of pages((after) => catalogue.leastUsed(PAGE_ROWS, after))) {
       if (situation.excessBytes <= 0 && !isIdle(rows[0]!)) return;
-      yield rows;
+      yield rows.filter(({ name }) => {
+        if ((uses?.untold(name) ?? null) === null) return true;
+        untold.push(name);
+        return false;
+      });
     }
   }
 

@@ -10,6 +10,7 @@ import { ClockFile } from '../../../src/depot/keep/clock-file.js';
 import { CONFIRM_MS } from '../../../src/depot/keep/clock-guard.js';
 import { type KeepRules, NO_RULES } from '../../../src/depot/keep/decide.js';
 import { Keeper, type KeeperParts } from '../../../src/depot/keep/keeper.js';
+import { Uses } from '../../../src/depot/uses.js';
 import { ADD, rowOf } from '../catalogue-conformance.js';
 import { MemoryCatalogue } from '../memory-catalogue.js';
 
@@ -156,6 +157,27 @@ test('what was published again, fetched or pinned between look and removal stays
   const { removed } = await keeper.look();
   assert.deepEqual(removed, { age: 0, idle: 0, watermark: 0 });
   assert.equal(await scene.left(), 3);
+});
+
+test('what was fetched a moment ago is not unused, though the catalogue hears of it later', async () => {
+  const scene = new Scene();
+  await scene.fill(4, (index) => ({ usedMs: NOW - 5 * DAY + index }));
+  const uses = new Uses({ catalogue: scene.catalogue, after: () => () => {} });
+  const keeper = scene.keeper({ idleMs: DAY, ownBytes: { high: 300, low: 200 } }, { uses });
+  uses.note('artifacts/0', NOW);
+  uses.note('artifacts/3', NOW - 2 * DAY);
+  const shown = (await keeper.next(4)).map(({ row, reason }) => `${row.name} ${reason}`);
+  assert.deepEqual(shown, ['artifacts/1 idle', 'artifacts/2 idle', 'artifacts/3 idle', 'artifacts/0 idle']);
+  // Two are enough for the space; of the others the catalogue hears first.
+  assert.deepEqual((await keeper.look()).removed, { age: 0, idle: 2, watermark: 0 });
+  assert.deepEqual(scene.gone, ['artifacts/1', 'artifacts/2']);
+  await scene.fill(4, (index) => ({ usedMs: NOW - index }));
+  uses.note('artifacts/0', NOW - 1_000);
+  // All are wanted, and too many: the longest unused goes when the catalogue knows which that is.
+  for (let index = 1; index < 4; index++) uses.note(`artifacts/${index}`, NOW + index);
+  assert.deepEqual(await keeper.look(), { removed: { age: 0, idle: 0, watermark: 0 }, isMore: true });
+  assert.equal((await keeper.look()).removed.watermark, 2);
+  assert.deepEqual(scene.gone.slice(2), ['artifacts/0', 'artifacts/1']);
 });
 
 test('a clock that jumps by years deletes nothing for an hour, says so once, and the page shows why', async () => {

@@ -20,7 +20,7 @@ import type {
   PutRules,
   RowFacts,
 } from '../port.js';
-import { checkRow, decidePut, holdsFor, isWellFormed, marksOf } from '../row.js';
+import { checkRow, decidePut, holdsFor, isNotedAs, isWellFormed, marksOf } from '../row.js';
 import { auditPostgres } from './audit.js';
 import { Lookup } from './company.js';
 import type { Connections, Row } from './connections.js';
@@ -98,7 +98,7 @@ export class PostgresCatalogue implements Catalogue {
     return this.#writer.change(row.name, { sha256: row.sha256, lease, isDurable: true }, (old) => {
       const { outcome, stored } = decidePut(old, row, rules);
       if (stored === null) return { next: undefined, outcome };
-      return { next: stored, outcome, marks: marksOf(old, stored, rules.mark, rules.isNoted) };
+      return { next: stored, outcome, marks: marksOf(old, stored, rules.mark, isNotedAs(row, stored, rules)) };
     });
   }
 
