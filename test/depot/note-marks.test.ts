@@ -247,7 +247,7 @@ describe('a depot that ends between any two of its steps', () => {
   });
 });
 
-test('a name that is pinned, let go or removed while other bytes come for it has that, and the note says so', async (t) => {
+test('a name pinned, let go or removed while other bytes come for it is so, and the note says it', async (t) => {
   const { depot, store, catalogue } = await openKit(t);
   const name = 'artifacts/a';
   const whiles: readonly (readonly [isPinned: boolean, deed: () => Promise<unknown>, isPinnedThen: boolean])[] = [
