@@ -69,8 +69,3 @@ export function readConfig(path: string): Config {
   };
   return { ...parsed.data, ...beside(tokenFile, 'tokenFile'), ...beside(ca, 'ca') };
 }
-
-/** For the docs: name, what it is, and how it is checked. */
-export function configTable(): readonly { readonly name: string; readonly description: string }[] {
-  return Object.entries(CONFIG.shape).map(([name, schema]) => ({ name, description: schema.description ?? '' }));
-}

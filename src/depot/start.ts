@@ -204,7 +204,8 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const gate = inner.engine.gates.uploads;
   const doorParts = { host, anonymous, tokens, certificate, routes, activity, gate };
   const server = await openServer(options, inside, house, doorParts);
-  requests = () => server.underway();
+  // Who listens to events asks for nothing, and would not be waited for.
+  requests = () => server.underway() - listeners.count;
   opened.add(() => server.close(0));
   const doors = await openDoors(options, server, tracker, certificate !== null);
   opened.add(doors.close);
@@ -215,7 +216,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const onDrain = (): void => {
     isStopping = true;
   };
-  const stats = () => statsOf(inner, tracker, server);
+  const stats = () => statsOf(inner, tracker, requests());
   const url = localUrl(server, certificate !== null);
   const { host: boundHost, port } = server;
   const ending = endingOf({ server, doors, listeners, timer, opened, onDrain });
@@ -254,10 +255,10 @@ function registryOf({ seeds, folders }: Inner): Registry {
   };
 }
 
-async function statsOf({ catalogue, engine }: Inner, tracker: TrackerService, server: HttpServer): Promise<DepotStats> {
+async function statsOf({ catalogue, engine }: Inner, tracker: TrackerService, requests: number): Promise<DepotStats> {
   const counts = await catalogue.counts();
   const { uploadedBytes } = engine.stats();
-  return { ...counts, requests: server.underway(), peers: tracker.counts.peers, uploadedBytes };
+  return { ...counts, requests, peers: tracker.counts.peers, uploadedBytes };
 }
 
 function clock(): number {

@@ -98,6 +98,9 @@ test('at SIGTERM uploads and downloads that are under way end whole, and idle co
   assert.equal((await put(url, 'long', bytes)).status, 201);
   const [idle, upload, download] = [new Line(t, url), new Line(t, url), new Line(t, url)];
   await idle.ask('/healthz', /^HTTP\/1\.1 200 [\s\S]*ok\n$/);
+  // As a page does: nobody waits for it, and it is not said to be waited for.
+  const listening = new Line(t, url);
+  await listening.ask('/events', /^HTTP\/1\.1 200 [\s\S]*retry/);
   upload.socket.write('PUT /artifacts/half HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n');
   upload.socket.write('content-length: 10\r\n\r\n');
   await until('the upload began', SOON_MS, () => upload.text.includes('100 Continue'));
@@ -117,8 +120,10 @@ test('at SIGTERM uploads and downloads that are under way end whole, and idle co
   download.socket.resume();
   await download.ended();
   assert.equal(download.body.compare(bytes), 0);
+  await listening.ended();
   const { exitCode, stderr } = await running.finished;
   assert.equal(exitCode, 0, stderr);
+  assert.match(stderr, /2 requests are under way/);
 });
 
 test('--drain goes on before nobody listens, and --grace ends what never ends', async (t) => {

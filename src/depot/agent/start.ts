@@ -239,7 +239,8 @@ async function openDoor(options: AgentOptions, parts: AgentParts, closers: (() =
     wallClockMs: Date.now,
     now: () => performance.now(),
   });
-  underway = () => handler.underway;
+  // Who listens to events asks for nothing.
+  underway = () => handler.underway - listeners.count;
   // All requests are answered in turn.
   const connections = new HttpConnections(() => true);
   const server = await startServer({ host, port: httpPort, handler, connections, certificate: null });

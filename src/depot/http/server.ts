@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { fromSystemError, HaulError } from '../../errors.js';
+import { fromSystemError } from '../../errors.js';
 import { urlHost } from '../../net/address.js';
 import type { Handler } from './handler.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
@@ -194,10 +194,4 @@ function end(socket: Socket, status: number, title: string, body: string): void 
   const head = `HTTP/1.1 ${status} ${title}\r\nconnection: close\r\ncontent-type: application/problem+json\r\n`;
   socket.on('error', () => {});
   socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, () => socket.destroy());
-}
-
-/** @throws HaulError BAD_ARGUMENT where Node would say it in its own words, too late */
-export function checkPort(port: number): void {
-  if (!Number.isInteger(port) || port < 0 || port > 65_535)
-    throw new HaulError('BAD_ARGUMENT', 'a port is a number from 0 to 65535', { option: 'http' });
 }

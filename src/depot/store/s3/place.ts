@@ -22,10 +22,6 @@ const PREFIX_BYTES = 512;
 const REGION = /^[a-z0-9-]{1,64}$/;
 const QUERY: ReadonlySet<string> = new Set(['endpoint', 'region', 'path-style']);
 
-export function isS3Url(text: string): boolean {
-  return /^s3:/i.test(text);
-}
-
 /** @throws HaulError BAD_ARGUMENT; what was given is not in it, as it may hold a password */
 export function parseS3Url(text: string): S3Place {
   const url = URL.canParse(text) ? new URL(text) : null;
