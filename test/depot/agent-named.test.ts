@@ -143,3 +143,26 @@ test('bytes that nobody needs are not waited for: of a blob that is here, of a c
   assert.deepEqual((await get(agent.url, 'artifacts/other')).bytes, GOOD);
   await untilTrue(async () => open.size === 0);
 });
+
+test('a name that got other bytes at the depot just after it was asked for gives those, and no 404', async (context) => {
+  const folder = await folderOf(context);
+  const depot = await depotOf(context, join(folder, 'depot'));
+  const made = await agentOf(context, depot.url, join(folder, 'cache'));
+  await ready(made);
+  const { agent, warnings } = made;
+  for (const length of [1, 300_000, 5 * MIB]) {
+    const path = `b/${length}`;
+    await put(depot.url, path, bytesOf(length));
+    const known = await get(agent.url, `artifacts/${path}?info`);
+    assert.equal(known.status, 200);
+    const other = bytesOf(length + 1);
+    await put(depot.url, `${path}?overwrite=true`, other);
+    const answer = await get(agent.url, `artifacts/${path}`);
+    assert.deepEqual(
+      [answer.status, answer.bytes.equals(other)],
+      [200, true],
+      `${length}: ${answer.bytes.length} bytes`,
+    );
+  }
+  assert.deepEqual(warnings, []);
+});

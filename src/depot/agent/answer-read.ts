@@ -11,6 +11,7 @@ import type { Receipts } from './receipts.js';
 export interface AnswerReadParts {
   readonly fetches: Fetches;
   readonly receipts: Receipts;
+  readonly directory: Pick<Directory, 'changed'>;
   readonly wallClockMs: () => number;
   readonly now: () => number;
   readonly onSent: (bytes: number, from: FetchedBytes) => void;
@@ -47,6 +48,8 @@ export async function* answerRead(parts: AnswerReadParts, request: AnswerReadReq
     if (sentBytes === range.end - range.begin) outcome = 'done';
   } catch (error) {
     outcome = 'failed';
+    // It has other bytes by now, or is gone: who asks next is told so by the depot.
+    if (error instanceof HaulError && error.code === 'NOT_FOUND') parts.directory.changed(name);
     throw asProblem(error);
   } finally {
     const { peers: peerBytes, webSeed: webSeedBytes } = bytesNow() ?? NONE;
