@@ -144,7 +144,7 @@ test('bytes that nobody needs are not waited for: of a blob that is here, of a c
   await untilTrue(async () => open.size === 0);
 });
 
-test('a name that got other bytes at the depot just after it was asked for gives those, and no 404', async (context) => {
+test('a name that got other bytes at the depot after it was asked for gives those, and no 404', async (context) => {
   const folder = await folderOf(context);
   const depot = await depotOf(context, join(folder, 'depot'));
   const made = await agentOf(context, depot.url, join(folder, 'cache'));
