@@ -21,6 +21,7 @@ import { prepareQuery, queryOf } from './query.js';
 import type { Answer, Exchange, Guess, Method, Refusal, Route, Slices } from './route.js';
 import { Router } from './router.js';
 import { shownPath } from './shown-path.js';
+import { ChunkTurns } from './small-chunks.js';
 import { parseTarget, type Target } from './target.js';
 import { type Anonymous, checkGrant, type Grant, grantOf, type TokenTable } from './tokens.js';
 import { UploadBody } from './upload-body.js';
@@ -85,6 +86,7 @@ export class Handler {
   readonly #underway = new Set<Underway>();
   readonly #uploads: BodyPlaces;
   readonly #questions: BodyPlaces;
+  readonly #turns: ChunkTurns;
   #isStopping = false;
 
   constructor(options: HandlerOptions) {
@@ -92,6 +94,7 @@ export class Handler {
     this.#router = new Router(options.routes);
     this.#uploads = new BodyPlaces(options.uploadsAtOnce ?? DEPOT_HTTP_LIMITS.uploads, options.now);
     this.#questions = new BodyPlaces(DEPOT_HTTP_LIMITS.uploads, options.now);
+    this.#turns = new ChunkTurns(options.now);
     for (const { operations } of options.routes) Object.values(operations).forEach(prepareQuery);
     this.#answers = new Answers(options.now, options.gate ?? null);
     this.#guesses = new Guesses(options.now);
@@ -136,7 +139,7 @@ export class Handler {
     const underway: Underway = {
       request,
       response,
-      body: new UploadBody(request, response, expectsContinue, this.#options.now),
+      body: new UploadBody({ request, response, expectsContinue, turns: this.#turns, now: this.#options.now }),
       beganMs: this.#options.now(),
       group: groupOf(request.socket.remoteAddress ?? ''),
       abort: new AbortController(),

@@ -29,8 +29,12 @@ export const DEPOT_HTTP_LIMITS = {
   answerStuckMs: 10_000,
   /** An answer of which no part (256 KiB) was taken in so long ends: 4 KiB/s, and a slow line takes more. */
   answerIdleMs: 60_000,
-  /** What tells chunks apart is as long as the body at most, or so long: some 40,000 chunks of a byte. */
-  chunkOverheadBytes: 256 * KIB,
+  /** What tells chunks apart is as long as the body at most, or so long: some 13,000 chunks of a byte. */
+  chunkOverheadBytes: 64 * KIB,
+  /** Chunks of less than 1 KiB that all bodies together may bring a second: each takes a microsecond, a quarter in all. */
+  smallChunksPerSec: 250_000,
+  /** Who has brought such chunks is read again after so long at most. */
+  smallChunksMs: 2_000,
   /** What is read of a body that nobody wants, so that its sender sees the answer before the connection ends, */
   unwantedBytes: MIB,
   /** and for how long. */

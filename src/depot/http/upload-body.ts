@@ -4,14 +4,27 @@ import { HaulError } from '../../errors.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { Problem } from './problems.js';
 import { SenderRate } from './sender-rate.js';
+import { type ChunkTurns, SmallChunks } from './small-chunks.js';
 
 const CHATTY = new Problem(400, 'BAD_REQUEST', 'the chunks of the body are too small: send larger ones');
+
+export interface UploadBodyOptions {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** The client waits for a word before it sends the body. */
+  readonly expectsContinue: boolean;
+  readonly turns: ChunkTurns;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
 
 export class UploadBody {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #now: () => number;
   readonly #rate = new SenderRate(DEPOT_HTTP_LIMITS.slowUploadMs);
+  readonly #small: SmallChunks;
+  readonly #turns: ChunkTurns;
   #waits: boolean;
   /** Of what the connection had brought. */
   #begunAt = 0;
@@ -22,12 +35,14 @@ export class UploadBody {
   /** Why it is read no more. */
   givenUp: Problem | null = null;
 
-  /** @param now monotonic milliseconds */
-  constructor(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean, now: () => number) {
+  /** In time: before any of it is parsed. */
+  constructor({ request, response, expectsContinue, turns, now }: UploadBodyOptions) {
     this.#request = request;
     this.#response = response;
     this.#waits = expectsContinue;
+    this.#turns = turns;
     this.#now = now;
+    this.#small = new SmallChunks(request);
   }
 
   /** Without end where that cannot be said yet. */
@@ -83,11 +98,15 @@ export class UploadBody {
   }
 
   #next(chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
+    // Who has to wait for its turn is slow by its own doing.
     this.#rate.wait(this.#now());
     return new Promise((resolve, reject) => {
       this.#wake = reject;
-      if (this.givenUp !== null) reject(this.givenUp);
-      else
+      const take = (): void => {
+        if (this.givenUp !== null) {
+          reject(this.givenUp);
+          return;
+        }
         chunks.next().then((next) => {
           const bytes = next.done === true ? 0 : next.value.length;
           this.#rate.got(this.#now(), bytes);
@@ -95,7 +114,17 @@ export class UploadBody {
           if (bytes > 0 && this.#isChatty()) reject(CHATTY);
           else resolve(next);
         }, reject);
+      };
+      const waitMs = this.#turnMs();
+      if (waitMs === 0) take();
+      else setTimeout(take, waitMs);
     });
+  }
+
+  /** Whole milliseconds until more may be read. */
+  #turnMs(): number {
+    const small = this.#small.takeFresh();
+    return small === 0 ? 0 : Math.floor(this.#turns.waitMs(small));
   }
 
   /**
@@ -116,7 +145,12 @@ export class UploadBody {
         resolve();
       };
       const take = (): void => {
+        const waitMs = this.#turnMs();
         if (socket.bytesRead >= untilBytes) end();
+        else if (waitMs > 0) {
+          request.pause();
+          setTimeout(() => request.resume(), waitMs);
+        }
       };
       const timer = setTimeout(end, DEPOT_HTTP_LIMITS.unwantedMs);
       request.on('error', () => {});
