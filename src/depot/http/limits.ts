@@ -31,7 +31,7 @@ export const DEPOT_HTTP_LIMITS = {
   answerIdleMs: 60_000,
   /** What tells chunks apart is as long as the body at most, or so long: some 13,000 chunks of a byte. */
   chunkOverheadBytes: 64 * KIB,
-  /** Chunks of less than 1 KiB that all bodies together may bring a second: each takes a microsecond, a quarter in all. */
+  /** Chunks of less than 1 KiB that all bodies together may bring a second: each takes a microsecond. */
   smallChunksPerSec: 250_000,
   /** Who has brought such chunks is read again after so long at most. */
   smallChunksMs: 2_000,
