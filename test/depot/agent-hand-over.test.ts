@@ -2,7 +2,11 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { DepotLies } from '../../src/depot/agent/depot-trouble.js';
+import { GoneWatch } from '../../src/depot/agent/gone-watch.js';
+import { AGENT_LIMITS } from '../../src/depot/agent/limits.js';
+import { HaulError } from '../../src/errors.js';
 import type { Agent } from '../../src/index.js';
 import { agentOf, bytesOf, folderOf, get, sha256, untilTrue } from './agent-harness.js';
 import { createTorrentBytes } from './agent-torrent.js';
@@ -163,4 +167,48 @@ test('a range of a long blob without a torrent comes when all of it is right', a
   const answer = await get(agent.url, 'artifacts/x', RANGE);
   assert.equal(answer.status, 206);
   assert.equal(sha256(answer.bytes), PART);
+});
+
+test('a fetch of what the depot has not any more ends soon; what it has is waited for', async (context) => {
+  for (const isThere of [true, false]) {
+    const said = isThere ? info({ sha256: sha256(GOOD), lengthBytes: GOOD.length }) : undefined;
+    const { fetch, depot, fallSilent, pass } = await fetchScene(context, GOOD, {
+      bytes: sendBegin(GOOD, HEAD_BYTES),
+      // It has a place for it, and nothing comes.
+      seed: () => {},
+      ...(said === undefined ? {} : { info: said }),
+    });
+    const reading = readAll(fetch.read({ begin: 0, end: GOOD.length }, new AbortController().signal));
+    await fallSilent(HEAD_BYTES);
+    await untilTrue(async () => depot.seen.some(({ url }) => url!.startsWith('/blobs/')));
+    // Of what is there it is asked again.
+    await untilTrue(async () => {
+      pass(AGENT_LIMITS.goneMs);
+      return depot.seen.filter(({ url }) => url!.endsWith('?info')).length >= (isThere ? 2 : 1);
+    });
+    if (isThere) continue;
+    const { bytes, error } = await reading;
+    assert.ok(HaulError.is(error) && error.code === 'NOT_FOUND', String(error));
+    assert.ok(GOOD.subarray(0, bytes.length).equals(bytes));
+  }
+});
+
+test('what comes while the depot is asked, or is being looked at here, is not given up', async () => {
+  const { goneMs } = AGENT_LIMITS;
+  const answers: ((isGone: boolean) => void)[] = [];
+  let ends = 0;
+  const asked = (): Promise<boolean> => new Promise((resolve) => answers.push(resolve));
+  const watch = new GoneWatch(0, asked, () => ends++);
+  watch.look(goneMs - 1, 0, false);
+  watch.look(goneMs * 2, 0, true);
+  assert.equal(answers.length, 0);
+  watch.look(goneMs * 3, 0, false);
+  watch.look(goneMs * 4, 1, false);
+  answers[0]!(true);
+  await setImmediate();
+  assert.deepEqual([answers.length, ends], [1, 0]);
+  watch.look(goneMs * 5, 1, false);
+  answers[1]!(true);
+  await setImmediate();
+  assert.deepEqual([answers.length, ends], [2, 1]);
 });

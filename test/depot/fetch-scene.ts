@@ -23,6 +23,8 @@ export interface FetchScene {
   fallSilent(hereBytes: number): Promise<void>;
   /** So much of it is here, and it is slow from now on. */
   growSlow(hereBytes: number): Promise<void>;
+  /** Time goes by, and the fetch is looked at. */
+  pass(ms: number): void;
 }
 
 export function rowOf(bytes: Uint8Array, infoHash: string | null): ArtifactRow {
@@ -97,6 +99,10 @@ export async function fetchScene(
     growSlow: async (hereBytes) => {
       await untilTrue(async () => fetch.bytes.webSeed >= hereBytes);
       nowMs = SLOW_MS;
+    },
+    pass: (ms) => {
+      nowMs += ms;
+      fetch.tick();
     },
   };
 }

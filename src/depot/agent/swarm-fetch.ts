@@ -25,7 +25,9 @@ import type { DepotPort, OpenedBytes } from './depot-port.js';
 import { DepotAway, DepotLies } from './depot-trouble.js';
 import { Deferred, type Fetch, type FetchedBytes } from './fetch.js';
 import { type GivenAway, isUnkept } from './go-on.js';
+import { GoneWatch } from './gone-watch.js';
 import { HttpStream } from './http-stream.js';
+import { AGENT_LIMITS } from './limits.js';
 import { SlowWatch } from './slow-watch.js';
 import { StallWatch } from './stall-watch.js';
 import { TorrentPart } from './torrent-part.js';
@@ -70,13 +72,16 @@ export class SwarmFetch implements Fetch {
   #failure: unknown = null;
   #givenAway: GivenAway = null;
   readonly #stall: StallWatch;
+  readonly #gone: GoneWatch;
   readonly #ended: Promise<void>;
 
   constructor(options: SwarmFetchOptions) {
     this.#options = options;
     this.row = options.row;
+    const { reserved, cache, row, client } = options;
     this.#stall = new StallWatch(options.now());
-    const { reserved, cache, row } = options;
+    const isGone = async () => (await client.resolve(row.name, AGENT_LIMITS.answerMs))?.sha256 !== row.sha256;
+    this.#gone = new GoneWatch(options.now(), isGone, () => this.#fail(notAnyMore()));
     this.#ready = reserved.room.then(() => cache.folder.make(row.sha256));
     this.#ready.catch(() => {});
     this.#ended = this.#run();
@@ -100,7 +105,9 @@ export class SwarmFetch implements Fetch {
     const { client, now } = this.#options;
     this.#torrent?.tick();
     const bytes = this.bytes.peers + this.bytes.webSeed;
-    if (this.#stall.look(now(), bytes, client.isAway === true, this.#torrent?.isWorking === true))
+    const isWorking = this.#torrent?.isWorking === true;
+    if (this.#torrent !== null) this.#gone.look(now(), bytes, isWorking);
+    if (this.#stall.look(now(), bytes, client.isAway === true, isWorking))
       this.#fail(new DepotAway('neither the depot nor any other agent gives it'));
   }
 
@@ -261,7 +268,7 @@ export class SwarmFetch implements Fetch {
     const place = cache.folder.torrent(row.sha256);
     try {
       const given = await client.torrent(row.name);
-      if (given === null) throw new HaulError('NOT_FOUND', 'the artifact is not what it was a moment ago; ask again');
+      if (given === null) throw notAnyMore();
       const meta = checkTorrent(given, row);
       onTrackers(meta.metainfo.trackers);
       await this.#ready;
@@ -303,6 +310,10 @@ export class SwarmFetch implements Fetch {
     if (this.#torrent === null) return this.#stream.given();
     return (await this.#torrent.isHeadRight()) ? 'verified' : null;
   }
+}
+
+function notAnyMore(): HaulError {
+  return new HaulError('NOT_FOUND', 'the artifact is not what it was a moment ago; ask again');
 }
 
 /** The depot gives a .torrent within milliseconds, or it is in trouble. */
