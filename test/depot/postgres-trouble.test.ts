@@ -13,6 +13,8 @@ import { MISSING, postgresKit } from './postgres-kit.js';
 const kit = postgresKit();
 /** Of tests that wait for the end of it. */
 const SHORT = { tryMs: 400, statementMs: 2_000 };
+/** Of those in which it is not to end, on a slow machine either. */
+const LONG = { tryMs: 20_000, statementMs: 20_000 };
 
 const suite = MISSING === null ? describe : describe.skip;
 if (MISSING !== null) test('PostgreSQL', (t) => void skipWithout(t, MISSING));
@@ -36,7 +38,7 @@ suite('a connection that breaks at COMMIT', () => {
     ['answer is lost', 'is lost'],
   ] as const)
     test(`is mended, and what was asked for is done once: ${fates.join(', then ')}`, async (t) => {
-      const { catalogue, other } = await scene(t, fates, { tryMs: 5_000, statementMs: 5_000 });
+      const { catalogue, other } = await scene(t, fates, LONG);
       const put = await catalogue.put(rowOf('artifacts/a', 'x'), ADD);
       assert.deepEqual(put, { kind: 'created' });
       assert.deepEqual(await other.get('artifacts/a'), rowOf('artifacts/a', 'x'));
@@ -65,7 +67,7 @@ suite('a connection that breaks at COMMIT', () => {
     });
 
   test('reads go on over another connection, and a list is whole', async (t) => {
-    const { proxy, catalogue } = await scene(t, []);
+    const { proxy, catalogue } = await scene(t, [], LONG);
     const rows = Array.from({ length: 300 }, (_, index) => rowOf(`artifacts/${index}`, `${index}`));
     await Promise.all(rows.map((row) => catalogue.put(row, ADD)));
     const lists = Array.from({ length: 20 }, async () => {
@@ -80,7 +82,7 @@ suite('a server in trouble', () => {
   test('that is killed, and killed again, has all that was acknowledged', async (t) => {
     const scope = openScope(t);
     const url = kit.freshUrl();
-    const catalogue = await kit.open(scope, url, { patience: { tryMs: 20_000, statementMs: 20_000 } });
+    const catalogue = await kit.open(scope, url, { patience: LONG });
     const random = makeRandom(20_261_128);
     const load = new CatalogueLoad(catalogue, 8, random);
     for (let kills = 0; kills < 3; kills++) {
