@@ -1,8 +1,9 @@
 /** What `haul get` does beside HTTP where it asks an agent: clones what is cached, and tells where bytes came from. */
 import { constants } from 'node:fs';
-import { copyFile, lstat, unlink } from 'node:fs/promises';
+import { copyFile, lstat } from 'node:fs/promises';
 import { z } from 'zod';
 import { type DepotArtifact, DepotClient } from './depot-client.js';
+import type { Part } from './get-files.js';
 
 const PLACE = z.object({ path: z.string().startsWith('/').nullable() });
 const bytes = z.int().min(0);
@@ -12,17 +13,22 @@ export type AgentReceipt = z.infer<typeof RECEIPT>;
 
 /**
  * Copies what the agent has cached on this machine, by reflink where the file system can. Whether these are the bytes
- * is for the caller to find out. @returns false: it is not cached, or not for us to read
+ * is for the caller to find out. What an earlier try left is gone on with by HTTP.
+ * @returns false: it is not cached, or not for us to read
  */
-export async function cloneCached(client: DepotClient, artifact: DepotArtifact, part: string): Promise<boolean> {
+export async function cloneCached(
+  client: DepotClient,
+  artifact: DepotArtifact,
+  { path, file }: Part,
+): Promise<boolean> {
+  if ((await file.stat()).size > 0) return false;
   const from = await cachedAt(client, artifact);
   if (from === null) return false;
   try {
-    await copyFile(from, part, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+    await copyFile(from, path, constants.COPYFILE_FICLONE);
     return true;
-  } catch (error) {
-    // What an earlier try left is gone on with by HTTP.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') await unlink(part).catch(() => {});
+  } catch {
+    await file.truncate(0);
     return false;
   }
 }

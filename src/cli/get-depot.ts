@@ -17,7 +17,7 @@ import { openEngine, watchTorrent } from './engine-door.js';
 import { checkOutputFolder } from './folders.js';
 import { count, formatBytes, formatSeconds, printable } from './format.js';
 import { cloneCached, receiptOf } from './get-agent.js';
-import { append, hashOf, openPart, placeFile, whatIsThere } from './get-files.js';
+import { append, hashOf, makeWay, openPart, type Part, placeFile, sweepParts, whatIsThere } from './get-files.js';
 import { getFolder, type Wanted } from './get-folder.js';
 import type { EngineCliOptions } from './options.js';
 import type { Patience } from './patience.js';
@@ -241,6 +241,7 @@ class Fetching {
   async #byTorrent(artifact: DepotArtifact, path: string): Promise<Receipt> {
     const { output } = this.#context;
     const { client, signal, pool } = this.#means;
+    await makeWay(path, artifact, this.#options.force === true);
     const bytes = await client.bytes('GET', `${DepotClient.path(artifact.name)}?torrent`);
     const metainfo = parseTorrent(bytes);
     this.#engine ??= openEngine(output, this.#options, pool);
@@ -283,30 +284,39 @@ class Fetching {
   }
 
   async #byHttp(artifact: DepotArtifact, path: string): Promise<Receipt> {
-    const { lengthBytes, sha256, name } = artifact;
+    const { lengthBytes, sha256 } = artifact;
     if ((await whatIsThere(path, artifact, this.#options.force === true)) === 'it')
       return { ...NOTHING, localBytes: lengthBytes };
-    // A name that nobody gives a file.
-    const part = join(dirname(path), `.${sha256.slice(0, 32)}.haul-part`);
+    const part = await openPart(path, sha256);
+    let came: Receipt;
+    try {
+      came = await this.#into(part, artifact, path);
+      await placeFile(part.path, path, artifact, this.#options.force === true);
+    } finally {
+      await part.file.close();
+    }
+    await sweepParts(path, sha256);
+    return came;
+  }
+
+  /** All of it, verified. */
+  async #into(part: Part, artifact: DepotArtifact, path: string): Promise<Receipt> {
+    const { lengthBytes, sha256, name } = artifact;
     const { client } = this.#means;
     let came = NOTHING;
     if (client.isAgent && (await cloneCached(client, artifact, part))) {
-      if ((await hashOf(part)) === sha256) {
-        await placeFile(part, path, this.#options.force === true);
-        return { ...NOTHING, agentBytes: lengthBytes };
-      }
-      await unlink(part);
+      if ((await hashOf(part.path)) === sha256) return { ...NOTHING, agentBytes: lengthBytes };
+      await part.file.truncate(0);
     }
     const here = this.#tell(artifact);
     await client.trying(async () => {
       came = sumOf(came, await this.#continue(artifact, part, here));
     });
-    const found = await hashOf(part);
+    const found = await hashOf(part.path);
     if (found !== sha256) {
-      await unlink(part);
+      await unlink(part.path);
       throw new HaulError('MISMATCH', `${name}: what came has the SHA-256 ${found}, not ${sha256}`, { path });
     }
-    await placeFile(part, path, this.#options.force === true);
     const { peerBytes, webSeedBytes, httpBytes, agentBytes } = came;
     return { ...came, localBytes: Math.max(0, lengthBytes - peerBytes - webSeedBytes - httpBytes - agentBytes) };
   }
@@ -325,11 +335,10 @@ class Fetching {
   /** From where an earlier try ended. @param here told of bytes that are there. @returns what came */
   async #continue(
     { name, sha256, lengthBytes }: DepotArtifact,
-    part: string,
+    part: Part,
     here: (bytes: number) => void,
   ): Promise<Receipt> {
-    const kept = await openPart(part);
-    const { file } = kept;
+    const { file } = part;
     let received = 0;
     try {
       let { size } = await file.stat();
@@ -349,7 +358,7 @@ class Fetching {
       here(size);
       this.#means.patience.watch(() => true);
       for await (const chunk of response) {
-        await append(kept, chunk as Buffer);
+        await append(part, chunk as Buffer);
         received += (chunk as Buffer).length;
         here(size + received);
         await this.#gate.pass((chunk as Buffer).length);
@@ -361,8 +370,6 @@ class Fetching {
     } catch (error) {
       if (this.#means.signal.aborted) throw new HaulError('ABORTED', 'interrupted', {}, error);
       throw fromNetwork(error);
-    } finally {
-      await file.close();
     }
   }
 }

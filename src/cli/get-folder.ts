@@ -192,7 +192,7 @@ async function placeAll(
         const text = `${artifact.name}: what came has the SHA-256 ${found}, not ${artifact.sha256}`;
         throw new HaulError('MISMATCH', text, { path });
       }
-      await placeFile(from, path, isForced);
+      await placeFile(from, path, artifact, isForced);
       means.placed(each, false);
     }
   };
