@@ -10,7 +10,7 @@ import { DepotAway, DepotFailed } from '../../src/depot/agent/depot-trouble.js';
 import { AGENT_LIMITS } from '../../src/depot/agent/limits.js';
 import { StallWatch } from '../../src/depot/agent/stall-watch.js';
 import { agentOf, bytesOf, folderOf, get, sha256, untilTrue } from './agent-harness.js';
-import { rowOf } from './fetch-scene.js';
+import { fetchScene, rowOf } from './fetch-scene.js';
 import { type Answer, type Answers, info, liar, send, sendBegin } from './lying-depot.js';
 
 const SHORT = bytesOf(1000);
@@ -116,6 +116,32 @@ test('a fetch of which next to nothing comes is given up, sooner while the depot
   // What is here is being looked at.
   const working = new StallWatch(0);
   assert.equal(working.look(stuckMs * 2, 0, false, true), false);
+});
+
+test('a torrent of which nothing comes any more, and whose depot is gone, is given up soon', {
+  timeout: 60_000,
+}, async (context) => {
+  const good = bytesOf(6 * 2 ** 20);
+  const stuck = sendBegin(good, 2 ** 20);
+  const answers = { bytes: stuck, seed: stuck };
+  const { depot, fetch, client, growSlow, tickAfter } = await fetchScene(context, good, answers, () => 1);
+  await growSlow(2 ** 20);
+  await untilTrue(async () => depot.seen.some(({ url }) => url!.startsWith('/blobs/')));
+  assert.equal(client.isAway, false);
+  depot.vanish();
+  tickAfter(0);
+  tickAfter(AGENT_LIMITS.goneMs);
+  await untilTrue(async () => client.isAway === true);
+  tickAfter(0);
+  let isOver = false;
+  fetch.done.catch(() => {
+    isOver = true;
+  });
+  tickAfter(AGENT_LIMITS.stallMs - 1);
+  await setImmediate();
+  assert.equal(isOver, false);
+  tickAfter(AGENT_LIMITS.stallMs);
+  await assert.rejects(fetch.done, DepotAway);
 });
 
 test('a stream that breaks in the middle, and that the depot fails to go on with, ends its answer', async (context) => {

@@ -21,6 +21,9 @@ export interface FetchScene {
   readonly fetch: SwarmFetch;
   /** So much of the stream is here, and no more comes: it is silent from now on. */
   fallSilent(hereBytes: number): Promise<void>;
+  readonly client: DepotClient;
+  /** What it does once a second, so much later. */
+  tickAfter(ms: number): void;
   /** So much of it is here, and it is slow from now on. */
   growSlow(hereBytes: number): Promise<void>;
   /** Time goes by, and the fetch is looked at. */
@@ -92,6 +95,11 @@ export async function fetchScene(
   return {
     depot,
     fetch,
+    client,
+    tickAfter: (ms) => {
+      nowMs += ms;
+      fetch.tick();
+    },
     fallSilent: async (hereBytes) => {
       await untilTrue(async () => fetch.bytes.webSeed >= hereBytes);
       nowMs = SILENT_MS;

@@ -13,6 +13,8 @@ export type Answers = Partial<Record<Asked, Answer>>;
 export interface Liar {
   readonly url: string;
   readonly seen: IncomingMessage[];
+  /** Nobody answers any more. */
+  vanish(): void;
 }
 
 function kindOf(url: string): Asked {
@@ -37,11 +39,12 @@ export async function liar(
     else answer(request, response);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  context.after(() => {
+  const vanish = (): void => {
     server.closeAllConnections();
     server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+  };
+  context.after(vanish);
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen, vanish };
 }
 
 /** As `?info` tells it, but for these. */

@@ -55,6 +55,8 @@ export const AGENT_LIMITS = {
   stallMs: 20_000,
   /** One from which nothing has come for so long is asked for at the depot: it may be gone there. */
   goneMs: 2_000,
+  /** It is taken for away where it does not answer that within so long. */
+  goneAnswerMs: 10_000,
   /** One of which less than so many bytes came, */
   stuckBytes: 64 * KIB,
   /** in so long, is given up wherever the depot is: nobody waits for 500 bytes a second. */

@@ -80,7 +80,7 @@ export class SwarmFetch implements Fetch {
     this.row = options.row;
     const { reserved, cache, row, client } = options;
     this.#stall = new StallWatch(options.now());
-    const isGone = async () => (await client.resolve(row.name, AGENT_LIMITS.answerMs))?.sha256 !== row.sha256;
+    const isGone = async () => (await client.resolve(row.name, AGENT_LIMITS.goneAnswerMs))?.sha256 !== row.sha256;
     this.#gone = new GoneWatch(options.now(), isGone, () => this.#fail(notAnyMore()));
     this.#ready = reserved.room.then(() => cache.folder.make(row.sha256));
     this.#ready.catch(() => {});
