@@ -71,6 +71,7 @@ export async function passOn(
   const { request, target, signal } = exchange;
   const query = target.rawQuery === '' ? '' : `?${target.rawQuery}`;
   const hasBody = headerText(request.headers['content-length']) !== '0' && method === 'PUT';
+  const body = hasBody ? await exchange.body() : null;
   const copy = hasBody ? copyOf(exchange, fill) : null;
   let row: ArtifactRow | null = null;
   try {
@@ -78,7 +79,7 @@ export async function passOn(
       lane: method === 'PUT' ? 'upload' : 'question',
       method,
       headers: pick(request.headers, SENT),
-      ...(hasBody ? { body: copy === null ? exchange.body() : copy.passing(exchange.body()) } : {}),
+      ...(body === null ? {} : { body: copy?.passing(body) ?? body }),
       // A long upload takes its time, and the depot sees to it that something comes.
       timeoutMs: method === 'PUT' ? AGENT_LIMITS.uploadMs : AGENT_LIMITS.answerMs,
       signal,

@@ -40,21 +40,22 @@ function text(message: string): string {
 
 /** The whole of a small body, which has to come at once. @throws Problem 408, 413 */
 export async function smallBody(exchange: Exchange, bytesMax: number): Promise<Buffer> {
+  const given = await exchange.body();
   let late: NodeJS.Timeout | undefined;
   const tooLate = new Promise<never>((_, reject) => {
     const problem = new Problem(408, 'TIMEOUT', 'the body came too slowly');
     late = setTimeout(() => reject(problem), CACHE_LIMITS.smallBodyMs);
   });
-  const body = collect(exchange, bytesMax);
+  const body = collect(given, bytesMax);
   // One that is waited for no more ends with its connection.
   body.catch(() => {});
   return Promise.race([body, tooLate]).finally(() => clearTimeout(late));
 }
 
-async function collect(exchange: Exchange, bytesMax: number): Promise<Buffer> {
+async function collect(body: AsyncIterable<Uint8Array>, bytesMax: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of exchange.body()) {
+  for await (const chunk of body) {
     bytes += chunk.length;
     if (bytes > bytesMax) throw new Problem(413, 'LIMIT', `the body has at most ${bytesMax} bytes here`);
     chunks.push(Buffer.from(chunk));

@@ -60,10 +60,10 @@ function route(
   };
 }
 
-function bodyOf({ request, body, signal }: Exchange): PartBody {
+async function bodyOf({ request, body, signal }: Exchange): Promise<PartBody> {
   const stated = request.headers['content-length'];
   const isEmpty = stated === undefined && request.headers['transfer-encoding'] === undefined;
-  return { body: body(), signal, lengthBytes: isEmpty ? 0 : stated === undefined ? null : Number(stated) };
+  return { body: await body(), signal, lengthBytes: isEmpty ? 0 : stated === undefined ? null : Number(stated) };
 }
 
 function word(exchange: Exchange, name: string): string {
@@ -128,7 +128,7 @@ function routesV1(door: CacheDoor): Route[] {
   const part = async (exchange: Exchange) => {
     const upload = uploadOf(exchange);
     const range = contentRangeOf(exchange.request.headers['content-range'] as string | undefined);
-    await upload.putRange(range, bodyOf(exchange));
+    await upload.putRange(range, await bodyOf(exchange));
     return { status: 204 };
   };
   const commit = async (exchange: Exchange) => {
@@ -203,10 +203,10 @@ function linkRoutes({ service, tickets, bytes }: CacheDoor): Route[] {
     const to = id === null ? null : service.upload(Number(id));
     if (to === null) throw notFound('this link leads nowhere, or not any more');
     const { comp } = exchange.query;
-    if (comp === 'block') await to.putBlock(blockIdOf(exchange.query.blockid), bodyOf(exchange));
+    if (comp === 'block') await to.putBlock(blockIdOf(exchange.query.blockid), await bodyOf(exchange));
     else if (comp === 'blocklist')
       to.order(blockListOf((await smallBody(exchange, CACHE_LIMITS.blockListBytes)).toString('utf8')));
-    else if (comp === undefined) await to.putWhole(bodyOf(exchange));
+    else if (comp === undefined) await to.putWhole(await bodyOf(exchange));
     else throw new Problem(400, 'BAD_ARGUMENT', 'comp is block, blocklist, or is not there');
     return created;
   };

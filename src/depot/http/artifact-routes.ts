@@ -144,6 +144,7 @@ async function put(exchange: Exchange, inside: Inside, path: string, rules: PutR
   const sha256 = rules.sha256 ?? stated;
   const onlyIfNew = header(exchange, 'if-none-match')?.trim() === '*';
   await checkBefore(exchange, inside, { name, overwrite: overwrite || firstStays, onlyIfNew, sha256, lengthBytes });
+  const body = await exchange.body();
   const published: Pick<Published, 'kind' | 'row'> = await inside.depository
     .publish({
       name,
@@ -155,7 +156,7 @@ async function put(exchange: Exchange, inside: Inside, path: string, rules: PutR
       overwrite,
       onlyIfNew,
       onlyAdds: !grant.scopes.has('delete'),
-      body: exchange.body(),
+      body,
       signal,
     })
     .catch(async (error: unknown) => {

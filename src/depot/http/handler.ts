@@ -116,6 +116,7 @@ export class Handler {
   tick(): void {
     this.#answers.tick();
     this.#uploads.tick();
+    this.#questions.tick();
     const untilMs = this.#options.now() - DEPOT_HTTP_LIMITS.answerIdleMs;
     for (const { answeredMs, response } of this.#underway)
       if (answeredMs !== null && answeredMs <= untilMs) response.destroy();
@@ -287,7 +288,7 @@ export class Handler {
   }
 
   /** Its place is taken before anything is made ready for it. @throws Problem 503 */
-  #bodyOf(underway: Underway): AsyncIterable<Uint8Array> {
+  #bodyOf(underway: Underway): Promise<AsyncIterable<Uint8Array>> {
     // What is asked in a small body takes no place from what is published.
     return (underway.request.method === 'POST' ? this.#questions : this.#uploads).take(underway);
   }

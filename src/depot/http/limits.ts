@@ -17,6 +17,10 @@ export const DEPOT_HTTP_LIMITS = {
   halfClosedMs: 5_000,
   /** Requests with a body under way at once; how many of them one address may have says `fair-places.ts`, as below. */
   uploads: 256,
+  /** Requests that wait for such a place, shared in the same way; others are told to come again, */
+  uploadsWaiting: 1_024,
+  /** and so are these after so long: a slow upload has given way by then. */
+  uploadWaitMs: 15_000,
   /** Of an upload that was waited for that long less than */
   slowUploadMs: 10_000,
   /** so much a second came: where no place is left it gives its own to who wants one. */

@@ -77,12 +77,13 @@ function busy(): Problem {
 
 /** No slower than a body of bytes may be. */
 async function bodyOf(exchange: Exchange): Promise<Buffer> {
+  const body = await exchange.body();
   if (reading >= READ_AT_ONCE) throw busy();
   reading++;
   const chunks: Uint8Array[] = [];
   try {
     await receive(
-      { body: exchange.body(), signal: exchange.signal, lengthBytes: null },
+      { body, signal: exchange.signal, lengthBytes: null },
       { write: async (chunk) => void chunks.push(chunk) },
       {
         lengthMax: P2P_LIMITS.torrentBytes,

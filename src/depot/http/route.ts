@@ -29,8 +29,11 @@ export interface Exchange {
   readonly params: Readonly<Record<string, string>>;
   /** As its schema gives it. */
   readonly query: Readonly<Record<string, unknown>>;
-  /** The body as it comes; asks for it first where the client waits to be asked. */
-  readonly body: () => AsyncIterable<Uint8Array>;
+  /**
+   * The body as it comes; asks for it first where the client waits to be asked. Resolves when there is a place for it.
+   * Rejects with a Problem 503 where there is none for long, and when the client is gone.
+   */
+  readonly body: () => Promise<AsyncIterable<Uint8Array>>;
   /** Fires when the client is gone before its answer, or the depot has to stop. */
   readonly signal: AbortSignal;
 }
