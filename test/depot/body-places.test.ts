@@ -86,7 +86,7 @@ test('a crowd that waits keeps no place from others, and as many may wait', asyn
   assert.equal(late.state, 'reads');
 });
 
-test('who sends fast enough keeps its place, whoever comes; the slow ones give theirs, the slowest first', async (context) => {
+test('who sends fast enough keeps its place, whoever comes; the slowest gives its own first', async (context) => {
   const places = open(context);
   const fast = crowd(places, 100, 'a', LEAST);
   const slow = crowd(places, 71, 'a', LEAST - 1);

@@ -55,7 +55,7 @@ test('a rate is that of the time that was spent waiting, of the last window or o
   assert.equal(rate.bytesPerSec(125_000), 0);
 });
 
-test('where all places for uploads are taken one waits until the slowest gives way, which hears why', async (context) => {
+test('where all places for uploads are taken one waits till the slowest gives way and hears why', async (context) => {
   let nowMs = 0;
   const { port, depository } = await openTestDoor(context, { door: { now: () => nowMs } });
   const slow = clientsOf(context, port, MOST, slowPut);
