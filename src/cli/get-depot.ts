@@ -19,6 +19,7 @@ import { count, formatBytes, formatSeconds, printable } from './format.js';
 import { cloneCached, receiptOf } from './get-agent.js';
 import { append, hashOf, makeWay, openPart, type Part, placeFile, sweepParts, whatIsThere } from './get-files.js';
 import { getFolder, type Wanted } from './get-folder.js';
+import { unlessGone } from './get-gone.js';
 import type { EngineCliOptions } from './options.js';
 import type { Patience } from './patience.js';
 import { pour, pourFile } from './pour.js';
@@ -253,7 +254,8 @@ class Fetching {
       infoHash: artifact.infoHash!,
     });
     const pouring = this.#options.stdout === undefined ? null : pour(torrent, 0, process.stdout, signal);
-    const end = await this.#watch(torrent, Promise.all([torrent.done, pouring]));
+    const whole = unlessGone(client, artifact, torrent, Promise.all([torrent.done, pouring]));
+    const end = await this.#watch(torrent, whole);
     const { downloadedBytes, webSeedBytes, lengthBytes } = torrent.stats();
     await torrent.stop();
     if (end === 'aborted') throw new HaulError('ABORTED', 'interrupted');

@@ -107,6 +107,21 @@ test('an artifact that comes as a torrent is gone on with after a kill', TIMEOUT
   assert.ok(Number(localBytes) >= 3 * MIB, `${localBytes} were here, ${webSeedBytes} came`);
 });
 
+test('an artifact that is removed while it comes as a torrent is not waited for', TIMEOUT, async (context) => {
+  const folder = await folderOf(context);
+  const engine = { port: 0, uploadBytesPerSec: 2 * MIB };
+  const depot = await depotOf(context, join(folder, 'data'), { engine, torrentFromBytes: MIB });
+  await put(depot.url, 'ci/image.raw', IMAGE);
+  const words = ['--depot', depot.url, '--output', join(folder, 'out'), '--port', '0', '--json'];
+  const fetching = start(context, 'get', 'ci/image.raw', ...words, '--progress-interval', '100');
+  await fetching.line(({ type, doneBytes }) => type === 'progress' && Number(doneBytes) >= MIB);
+  await fetch(`${depot.url}/artifacts/ci/image.raw`, { method: 'DELETE' });
+  const { exitCode, lines, stderr } = await fetching.finished;
+  const error = lines.find(({ type }) => type === 'error');
+  assert.deepEqual([exitCode, error?.code], [1, 'NOT_FOUND'], stderr);
+  assert.match(String(error?.message), /ci\/image\.raw was removed, or got other bytes, while it was fetched/);
+});
+
 interface Poured {
   readonly exitCode: number | null;
   readonly bytes: Buffer;

@@ -9,6 +9,7 @@ import { DepotClient } from '../../src/depot/agent/depot-client.js';
 import { DepotAway, DepotFailed } from '../../src/depot/agent/depot-trouble.js';
 import { AGENT_LIMITS } from '../../src/depot/agent/limits.js';
 import { StallWatch } from '../../src/depot/agent/stall-watch.js';
+import { GONE_MS } from '../../src/depot/gone-watch.js';
 import { agentOf, bytesOf, folderOf, get, sha256, untilTrue } from './agent-harness.js';
 import { fetchScene, rowOf } from './fetch-scene.js';
 import { type Answer, type Answers, info, liar, send, sendBegin } from './lying-depot.js';
@@ -130,7 +131,7 @@ test('a torrent of which nothing comes any more, and whose depot is gone, is giv
   assert.equal(client.isAway, false);
   depot.vanish();
   tickAfter(0);
-  tickAfter(AGENT_LIMITS.goneMs);
+  tickAfter(GONE_MS);
   await untilTrue(async () => client.isAway === true);
   tickAfter(0);
   let isOver = false;

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { DepotLies } from '../../src/depot/agent/depot-trouble.js';
-import { GoneWatch } from '../../src/depot/agent/gone-watch.js';
-import { AGENT_LIMITS } from '../../src/depot/agent/limits.js';
+import { GONE_MS, GoneWatch } from '../../src/depot/gone-watch.js';
 import { HaulError } from '../../src/errors.js';
 import type { Agent } from '../../src/index.js';
 import { agentOf, bytesOf, folderOf, get, sha256, untilTrue } from './agent-harness.js';
@@ -183,7 +182,7 @@ test('a fetch of what the depot has not any more ends soon; what it has is waite
     await untilTrue(async () => depot.seen.some(({ url }) => url!.startsWith('/blobs/')));
     // Of what is there it is asked again.
     await untilTrue(async () => {
-      pass(AGENT_LIMITS.goneMs);
+      pass(GONE_MS);
       return depot.seen.filter(({ url }) => url!.endsWith('?info')).length >= (isThere ? 2 : 1);
     });
     if (isThere) continue;
@@ -194,20 +193,19 @@ test('a fetch of what the depot has not any more ends soon; what it has is waite
 });
 
 test('what comes while the depot is asked, or is being looked at here, is not given up', async () => {
-  const { goneMs } = AGENT_LIMITS;
   const answers: ((isGone: boolean) => void)[] = [];
   let ends = 0;
   const asked = (): Promise<boolean> => new Promise((resolve) => answers.push(resolve));
   const watch = new GoneWatch(0, asked, () => ends++);
-  watch.look(goneMs - 1, 0, false);
-  watch.look(goneMs * 2, 0, true);
+  watch.look(GONE_MS - 1, 0, false);
+  watch.look(GONE_MS * 2, 0, true);
   assert.equal(answers.length, 0);
-  watch.look(goneMs * 3, 0, false);
-  watch.look(goneMs * 4, 1, false);
+  watch.look(GONE_MS * 3, 0, false);
+  watch.look(GONE_MS * 4, 1, false);
   answers[0]!(true);
   await setImmediate();
   assert.deepEqual([answers.length, ends], [1, 0]);
-  watch.look(goneMs * 5, 1, false);
+  watch.look(GONE_MS * 5, 1, false);
   answers[1]!(true);
   await setImmediate();
   assert.deepEqual([answers.length, ends], [2, 1]);

@@ -53,9 +53,7 @@ export const AGENT_LIMITS = {
   firstReadBytes: 128 * KIB,
   /** A fetch from which nothing has come for so long, while the depot is away, is given up. */
   stallMs: 20_000,
-  /** One from which nothing has come for so long is asked for at the depot: it may be gone there. */
-  goneMs: 2_000,
-  /** It is taken for away where it does not answer that within so long. */
+  /** It is taken for away where it does not answer within so long what is asked since nothing comes: is it gone? */
   goneAnswerMs: 10_000,
   /** One of which less than so many bytes came, */
   stuckBytes: 64 * KIB,

@@ -2,7 +2,9 @@
  * A fetch of which nothing comes may be of something that the depot has removed, or replaced, since it began: nobody
  * gives it any more then, and who reads it is not to wait for that. Asked of the depot, once in a while. Pure.
  */
-import { AGENT_LIMITS } from './limits.js';
+
+/** Nothing came for so long: it is asked. */
+export const GONE_MS = 2_000;
 
 export class GoneWatch {
   readonly #isGone: () => Promise<boolean>;
@@ -23,7 +25,7 @@ export class GoneWatch {
   look(nowMs: number, bytes: number, isWorking: boolean): void {
     if (bytes !== this.#movedBytes || isWorking) this.#sinceMs = nowMs;
     this.#movedBytes = bytes;
-    if (this.#isAsking || nowMs - this.#sinceMs < AGENT_LIMITS.goneMs) return;
+    if (this.#isAsking || nowMs - this.#sinceMs < GONE_MS) return;
     this.#isAsking = true;
     void this.#ask(nowMs);
   }
