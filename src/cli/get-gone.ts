@@ -1,4 +1,4 @@
-/** An artifact that goes at the depot while it is fetched as a torrent: nobody may give the rest, and who waits is told. */
+/** An artifact that goes at the depot while it comes as a torrent: nobody may give the rest, and who waits is told. */
 import type { Torrent } from '../api.js';
 import { GoneWatch } from '../depot/gone-watch.js';
 import { HaulError } from '../errors.js';
