@@ -8,7 +8,7 @@ import { until } from '../../lab/wait.js';
 import { Answers } from '../../src/depot/http/answers.js';
 import { DEPOT_HTTP_LIMITS } from '../../src/depot/http/limits.js';
 import { SenderRate } from '../../src/depot/http/sender-rate.js';
-import { ChunkTurns } from '../../src/depot/http/small-chunks.js';
+import { ChunkTurns, SmallChunks } from '../../src/depot/http/small-chunks.js';
 import { UploadBody } from '../../src/depot/http/upload-body.js';
 import { agentOf, depotOf, folderOf, get, put } from './agent-harness.js';
 import { ask, openTestDoor, statusOf } from './door-harness.js';
@@ -197,7 +197,14 @@ test('what is left of a body of which only the begin was read still comes, and i
   const dropped = new Promise<boolean>((resolve, reject) => {
     const server = http.createServer(async (request, response) => {
       try {
-        const body = new UploadBody({ request, response, expectsContinue: false, turns, now: () => 0 });
+        const body = new UploadBody({
+          request,
+          response,
+          expectsContinue: false,
+          small: new SmallChunks(request),
+          turns,
+          now: () => 0,
+        });
         for await (const _chunk of body.read()) break;
         await body.drop();
         resolve(request.readableEnded);

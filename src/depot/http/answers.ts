@@ -1,11 +1,9 @@
 /**
  * Sends the bytes of artifacts, slice by slice: the next is asked for when the kernel has taken the last one, so that a
  * slow reader holds one slice and no more. Who takes next to nothing is let go of. No address takes so many places that
- * none is left for others; where they are scarce all the same the slowest of whoever has most gives way. Requests in a
- * row on one connection (pipelining) are answered in turn.
+ * none is left for others; where they are scarce all the same the slowest of whoever has most gives way.
  */
 import type { ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { RateGate } from '../../torrent-api.js';
 import { mayTake, ownOf } from './fair-places.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
@@ -172,27 +170,5 @@ function write(response: ServerResponse, slice: Uint8Array): Promise<boolean> {
       response.off('close', gone);
       resolve(error === null || error === undefined);
     });
-  });
-}
-
-/**
- * Whether this answer has its turn on the connection; false: that is closed. Node gives the connection to one answer
- * after the other, and would keep in memory what the later ones write meanwhile.
- */
-export function hasTurn(socket: Socket, response: ServerResponse): Promise<boolean> {
-  if (response.socket !== null || socket.destroyed) return Promise.resolve(!socket.destroyed);
-  // As many wait as one read of the connection holds.
-  socket.setMaxListeners(0);
-  return new Promise((resolve) => {
-    const go = (): void => {
-      socket.off('close', gone);
-      resolve(true);
-    };
-    const gone = (): void => {
-      response.off('socket', go);
-      resolve(false);
-    };
-    response.once('socket', go);
-    socket.once('close', gone);
   });
 }

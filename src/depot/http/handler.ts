@@ -10,7 +10,8 @@ import { HaulError } from '../../errors.js';
 import { groupOf } from '../../net/remote-group.js';
 import type { RateGate } from '../../torrent-api.js';
 import type { DepotRequest } from '../api.js';
-import { Answers, hasTurn } from './answers.js';
+import { AnswerTurns } from './answer-turns.js';
+import { Answers } from './answers.js';
 import { BodyPlaces } from './body-places.js';
 import { checkHost, checkSameSite, corsHeaders, type GuardRules, preflightHeaders } from './guard.js';
 import { Guesses } from './guesses.js';
@@ -21,7 +22,7 @@ import { prepareQuery, queryOf } from './query.js';
 import type { Answer, Exchange, Guess, Method, Refusal, Route, Slices } from './route.js';
 import { Router } from './router.js';
 import { shownPath } from './shown-path.js';
-import { ChunkTurns } from './small-chunks.js';
+import { ChunkTurns, SmallChunks } from './small-chunks.js';
 import { parseTarget, type Target } from './target.js';
 import { type Anonymous, checkGrant, type Grant, grantOf, type TokenTable } from './tokens.js';
 import { UploadBody } from './upload-body.js';
@@ -74,6 +75,8 @@ const RACES_MAX = 20;
 
 /** As `groupOf` has them. */
 const PROXIES_HERE: ReadonlySet<string> = new Set(['127.0.0.1', groupOf('::1')]);
+/** One for all: each would be made with its stack. */
+const OVER = new DOMException('the request is over', 'AbortError');
 const NO_LIMIT: Guess = { check: () => {}, wrong: () => {} };
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'PUT', 'DELETE', 'POST', 'PATCH']);
@@ -86,7 +89,8 @@ export class Handler {
   readonly #underway = new Set<Underway>();
   readonly #uploads: BodyPlaces;
   readonly #questions: BodyPlaces;
-  readonly #turns: ChunkTurns;
+  readonly #turns = new AnswerTurns();
+  readonly #chunkTurns: ChunkTurns;
   #isStopping = false;
 
   constructor(options: HandlerOptions) {
@@ -94,7 +98,7 @@ export class Handler {
     this.#router = new Router(options.routes);
     this.#uploads = new BodyPlaces(options.uploadsAtOnce ?? DEPOT_HTTP_LIMITS.uploads, options.now);
     this.#questions = new BodyPlaces(DEPOT_HTTP_LIMITS.uploads, options.now);
-    this.#turns = new ChunkTurns(options.now);
+    this.#chunkTurns = new ChunkTurns(options.now);
     for (const { operations } of options.routes) Object.values(operations).forEach(prepareQuery);
     this.#answers = new Answers(options.now, options.gate ?? null);
     this.#guesses = new Guesses(options.now);
@@ -106,10 +110,7 @@ export class Handler {
 
   /** The answer to the last request that came whole on this connection; null: none is under way. */
   lastWholeOn(socket: Socket): ServerResponse | null {
-    let last: ServerResponse | null = null;
-    for (const { request, response } of this.#underway)
-      if (request.socket === socket && request.complete) last = response;
-    return last;
+    return this.#turns.lastWholeOn(socket);
   }
 
   /** Once a second or so. */
@@ -137,11 +138,15 @@ export class Handler {
 
   /** @param expectsContinue the client waits for a word before it sends the body */
   async handle(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): Promise<void> {
+    response.on('error', () => {});
+    const small = new SmallChunks(request);
+    if (!(await this.#turns.wait(request, response))) return;
+    const { now } = this.#options;
     const underway: Underway = {
       request,
       response,
-      body: new UploadBody({ request, response, expectsContinue, turns: this.#turns, now: this.#options.now }),
-      beganMs: this.#options.now(),
+      body: new UploadBody({ request, response, expectsContinue, small, turns: this.#chunkTurns, now }),
+      beganMs: now(),
       group: groupOf(request.socket.remoteAddress ?? ''),
       abort: new AbortController(),
       path: shownPath(request.url ?? ''),
@@ -154,13 +159,7 @@ export class Handler {
     };
     this.#underway.add(underway);
     response.once('close', () => this.#closed(underway));
-    response.on('error', () => {});
     try {
-      if (!(await hasTurn(request.socket, response))) {
-        // Node does not tell of the end of an answer that never had the connection.
-        this.#closed(underway);
-        return;
-      }
       await this.#answer(underway);
     } catch (error) {
       await this.#fail(underway, underway.body.givenUp ?? error);
@@ -196,8 +195,9 @@ export class Handler {
     if (!this.#underway.delete(underway)) return;
     this.#uploads.leave(underway);
     this.#questions.leave(underway);
+    this.#turns.over(request, response);
     const isAborted = !response.writableFinished;
-    underway.abort.abort();
+    underway.abort.abort(OVER);
     this.#options.onRequest({
       method: request.method ?? '',
       path,

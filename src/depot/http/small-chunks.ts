@@ -14,7 +14,7 @@ const JOINED_BYTES = 4 * 1024;
 /** The chunks of one request. */
 export class SmallChunks {
   readonly #request: IncomingMessage;
-  readonly #push: (chunk: Uint8Array | null) => boolean;
+  #push: (chunk: Uint8Array | null) => boolean = () => true;
   #joined: Buffer | null = null;
   #joinedBytes = 0;
   #fresh = 0;
@@ -22,8 +22,9 @@ export class SmallChunks {
   /** In time: before any of its body is parsed. */
   constructor(request: IncomingMessage) {
     this.#request = request;
+    if (request.headers['transfer-encoding'] === undefined) return;
     this.#push = request.push.bind(request);
-    if (request.headers['transfer-encoding'] !== undefined) request.push = (chunk) => this.#came(chunk);
+    request.push = (chunk) => this.#came(chunk);
   }
 
   /** How many came since this was asked last. */

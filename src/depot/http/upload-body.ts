@@ -4,7 +4,7 @@ import { HaulError } from '../../errors.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { Problem } from './problems.js';
 import { SenderRate } from './sender-rate.js';
-import { type ChunkTurns, SmallChunks } from './small-chunks.js';
+import type { ChunkTurns, SmallChunks } from './small-chunks.js';
 
 const CHATTY = new Problem(400, 'BAD_REQUEST', 'the chunks of the body are too small: send larger ones');
 
@@ -13,6 +13,7 @@ export interface UploadBodyOptions {
   readonly response: ServerResponse;
   /** The client waits for a word before it sends the body. */
   readonly expectsContinue: boolean;
+  readonly small: SmallChunks;
   readonly turns: ChunkTurns;
   /** Monotonic milliseconds. */
   readonly now: () => number;
@@ -35,14 +36,13 @@ export class UploadBody {
   /** Why it is read no more. */
   givenUp: Problem | null = null;
 
-  /** In time: before any of it is parsed. */
-  constructor({ request, response, expectsContinue, turns, now }: UploadBodyOptions) {
+  constructor({ request, response, expectsContinue, small, turns, now }: UploadBodyOptions) {
     this.#request = request;
     this.#response = response;
     this.#waits = expectsContinue;
     this.#turns = turns;
     this.#now = now;
-    this.#small = new SmallChunks(request);
+    this.#small = small;
   }
 
   /** Without end where that cannot be said yet. */
