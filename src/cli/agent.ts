@@ -14,6 +14,7 @@ import {
   repeated,
 } from './options.js';
 import type { Output } from './output.js';
+import { tidyAtRest } from './rest.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { slim, tuneSoon } from './tune.js';
 import { resourceFields } from './usage.js';
@@ -96,6 +97,7 @@ async function agent({ output, signal }: Context, options: AgentCliOptions): Pro
   try {
     sayWhere(output, running);
     tuneSoon();
+    tidyAtRest();
     await delayOrAborted(Number.POSITIVE_INFINITY, signal);
     const { sentBytes, peerBytes, webSeedBytes, uploadedBytes } = running.stats();
     const seconds = (performance.now() - started) / 1000;

@@ -13,6 +13,7 @@ import {
   repeated,
 } from './options.js';
 import type { Output } from './output.js';
+import { tidyAtRest } from './rest.js';
 import type { Context, Outcome, Runner } from './run.js';
 import { slim, tuneSoon } from './tune.js';
 import { resourceFields } from './usage.js';
@@ -241,6 +242,7 @@ async function depot({ output, signal }: Context, options: DepotCliOptions): Pro
   try {
     await sayWhere(output, running);
     tuneSoon();
+    tidyAtRest();
     await delayOrAborted(Number.POSITIVE_INFINITY, signal);
     running.drain();
     if (options.drain > 0) await delayOrAborted(options.drain, new AbortController().signal);

@@ -25,3 +25,16 @@ export function boundHeaps(): void {
     // No koffi or no mallopt: the heap is as it is.
   }
 }
+
+/** What is free goes back to the system, wherever it lies in the heaps. In another thread. Never rejects. */
+export async function trimHeaps(): Promise<void> {
+  try {
+    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    const trim = koffi.load(null).func('int malloc_trim(size_t pad)') as unknown as {
+      async(pad: number, done: (error: unknown) => void): void;
+    };
+    await new Promise((resolve) => trim.async(0, resolve));
+  } catch {
+    // As above.
+  }
+}
