@@ -32,6 +32,10 @@ const BENCHES: Readonly<Record<string, { readonly about: string; readonly load: 
   limits: { about: 'rate limits: how well they hold and what they cost', load: () => import('./limits.js') },
   'depot-agent': { about: 'an agent against curl and nginx: alone, liars, …', load: () => import('./depot-agent.js') },
   'depot-swarm': { about: 'a depot and 20 agents behind thin links', load: () => import('./depot-swarm.js') },
+  'depot-company': {
+    about: 'a depot and agents in bad company, one case each',
+    load: () => import('./depot-company.js'),
+  },
   'depot-peers': {
     about: 'announces with Redis behind, and with Redis stopped',
     load: () => import('./depot-peers.js'),

@@ -97,6 +97,10 @@ const CROWDS: Readonly<Record<string, Crowd>> = {
     lastBar: 1.5,
     members: () => mixed(good(10), times(10, { upBytesPerSec: CAP / 10, downBytesPerSec: CAP / 10 })),
   },
+  /** Good ones but for their uplinks. */
+  'thin-uplink': { members: () => mixed(good(19), times(1, { upBytesPerSec: CAP / 10 })) },
+  few: { members: () => good(6) },
+  'few-thin-uplink': { members: () => mixed(good(5), times(1, { upBytesPerSec: CAP / 10 })) },
   late: { members: () => [...good(15), ...times(5, { isGood: true, startCopies: 0.9 })] },
   'liar-all': {
     members: (company) =>
