@@ -26,7 +26,7 @@ import { PlainFetch } from './plain-fetch.js';
 import { type ReadThroughOptions, readThrough } from './read-through.js';
 import type { Seeds } from './seeds.js';
 import { SwarmFetch } from './swarm-fetch.js';
-import { ThroughPlaces } from './through-places.js';
+import { Turns } from './turns.js';
 
 export interface FetchesOptions {
   readonly cache: BlobCache;
@@ -68,7 +68,8 @@ export class Fetches {
   readonly #starting = new Map<string, Promise<Fetch>>();
   /** Blobs that come into the cache by another way. */
   readonly #adopting = new Map<string, Promise<void>>();
-  readonly #throughs = new ThroughPlaces(AGENT_LIMITS.throughs);
+  readonly #turns = new Turns(AGENT_LIMITS.fetches);
+  readonly #throughs = new Turns(AGENT_LIMITS.throughs);
   /** Answers that were passed through, or gone on with so. */
   unkept = 0;
   #isClosed = false;
@@ -110,7 +111,7 @@ export class Fetches {
     };
     const options = { row, client: this.#options.client, signal, onBytes };
     try {
-      const { fetch, before } = await this.#fetchOf(row, offer ?? null);
+      const { fetch, before } = await this.#fetchOf(row, offer ?? null, signal);
       offer?.drop();
       const slices = this.#from(fetch, range, options);
       return { slices, bytes: () => sum(since(fetch.bytes, before), passed) };
@@ -118,7 +119,7 @@ export class Fetches {
       if (!(error instanceof HaulError) || error.code !== 'NO_SPACE') throw error;
     }
     offer?.drop();
-    return { slices: this.#through(readThrough(options, range)), bytes: () => ({ ...passed }) };
+    return { slices: this.#through(readThrough(options, range), signal), bytes: () => ({ ...passed }) };
   }
 
   /**
@@ -133,9 +134,15 @@ export class Fetches {
   }
 
   /** What has no room in the cache is not kept, nor shared. */
-  async *#through(slices: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    if (!this.#throughs.take()) throw busy('too many blobs that the cache has no room for are fetched');
-    yield* this.#inPlace(slices);
+  async *#through(slices: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    if (await this.#throughs.wait(signal, AGENT_LIMITS.turnMs)) yield* this.#inPlace(slices);
+    else throw this.#noTurn(signal, 'too many blobs that the cache has no room for are fetched');
+  }
+
+  #noTurn({ aborted }: AbortSignal, text: string): Error {
+    if (this.#isClosed) return new HaulError('CLOSED', 'the agent is being stopped');
+    if (aborted) return new HaulError('ABORTED', 'nobody waits for it any more');
+    return new Problem(503, 'BUSY', text, { 'retry-after': '1' });
   }
 
   async *#inPlace(slices: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -154,6 +161,8 @@ export class Fetches {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#turns.close();
+    this.#throughs.close();
     await Promise.allSettled([...this.#starting.values(), ...this.#adopting.values()]);
     await Promise.all([...this.#fetches.values()].map((fetch) => fetch.stop()));
   }
@@ -185,7 +194,7 @@ export class Fetches {
 
   // ---- what is not ----
 
-  async #fetchOf(row: ArtifactRow, offer: Offer | null): Promise<Joined> {
+  async #fetchOf(row: ArtifactRow, offer: Offer | null, signal: AbortSignal): Promise<Joined> {
     for (;;) {
       if (this.#isClosed) throw new HaulError('CLOSED', 'the agent is being stopped');
       const running = this.#fetches.get(row.sha256);
@@ -197,15 +206,21 @@ export class Fetches {
       if (starting === undefined) break;
       await starting.catch(() => {});
     }
-    const starting = this.#start(row, offer).finally(() => this.#starting.delete(row.sha256));
+    const starting = this.#start(row, offer, signal).finally(() => this.#starting.delete(row.sha256));
     this.#starting.set(row.sha256, starting);
     return { fetch: await starting, before: NONE };
   }
 
   /** With a user. */
-  async #start(row: ArtifactRow, offer: Offer | null): Promise<Fetch> {
-    if (this.#fetches.size >= AGENT_LIMITS.fetches) throw busy('too many blobs are being fetched');
-    const fetch = await (row.infoHash === null ? this.#plain(row, offer) : this.#swarm(row, offer));
+  async #start(row: ArtifactRow, offer: Offer | null, signal: AbortSignal): Promise<Fetch> {
+    // Its bytes would come meanwhile, and nobody takes them.
+    if (!this.#turns.isFree) offer?.drop();
+    if (!(await this.#turns.wait(signal, AGENT_LIMITS.turnMs)))
+      throw this.#noTurn(signal, 'too many blobs are being fetched');
+    const fetch = await (row.infoHash === null ? this.#plain(row, offer) : this.#swarm(row, offer)).catch((error) => {
+      this.#turns.free();
+      throw error;
+    });
     fetch.users = 1;
     this.#fetches.set(row.sha256, fetch);
     this.#options.onFetch(fetch, 'begun', '');
@@ -217,6 +232,7 @@ export class Fetches {
   }
 
   #ended(fetch: Fetch, error: unknown): void {
+    this.#turns.free();
     if (this.#fetches.get(fetch.row.sha256) === fetch) this.#fetches.delete(fetch.row.sha256);
     if (fetch.users === 0) this.#over(fetch);
     if (isUnkept(error)) this.#sayUnkept(error);
@@ -354,10 +370,6 @@ function since(now: FetchedBytes, before: FetchedBytes): FetchedBytes {
     peers: Math.max(0, now.peers - before.peers),
     webSeed: Math.max(0, now.webSeed - before.webSeed),
   };
-}
-
-function busy(text: string): Problem {
-  return new Problem(503, 'BUSY', text, { 'retry-after': '1' });
 }
 
 async function* slicesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -63,10 +63,12 @@ export const AGENT_LIMITS = {
   goesOnShare: 0.5,
   /** How long a torrent that nobody takes from stays awake. */
   sleepMs: 30_000,
-  /** Blobs that are fetched at once; who wants another is told to come again. */
+  /** Blobs that are fetched at once; who wants another waits. */
   fetches: 64,
   /** Blobs that are passed through since the cache has no room, each with a piece of its torrent in memory. */
   throughs: 8,
+  /** Who has waited so long for one of these is told to come again. */
+  turnMs: 60_000,
   /** Part of what the cache may hold that is left after it was tidied. */
   lowMark: 0.9,
   /** Default of what the cache may hold, as part of the disk. */

@@ -1,9 +1,8 @@
 /** Names below a prefix, as the depot lists them to the agent's token, under the addresses of the agent. */
-import { z } from 'zod';
 import { COMMON_ANSWERS, json, PROBLEM } from '../http/artifact-routes.js';
 import { DEPOT_HTTP_LIMITS } from '../http/limits.js';
 import type { Answer, Exchange, Route } from '../http/route.js';
-import { LIST_QUERY, LISTING } from '../http/schemas.js';
+import { LIST_QUERY, LISTING, NAME_PART } from '../http/schemas.js';
 import { encodePath } from '../http/target.js';
 import { fullName } from '../names.js';
 import { asProblem } from './answer-read.js';
@@ -56,7 +55,7 @@ function jsonOf(bytes: Buffer): unknown {
 export function listingRoute(client: DepotPort): Route {
   return {
     template: '/artifacts/{prefix}/',
-    params: { prefix: { schema: z.string(), description: 'As at the depot' } },
+    params: { prefix: { schema: NAME_PART, description: 'As at the depot' } },
     operations: {
       GET: {
         id: 'listArtifacts',

@@ -156,16 +156,11 @@ const RECEIPTS_QUERY = z.strictObject({
 });
 
 export function agentRoutes(inside: AgentInside): Route[] {
-  const get = (id: string, summary: string, handle: Operation['handle'], query: Operation['query'] = NO_QUERY) => ({
-    GET: {
-      id,
-      summary,
-      scope: 'read' as const,
-      query,
-      answers: { 200: { description: 'it', type: 'application/json' }, ...COMMON_ANSWERS },
-      handle,
-    },
-  });
+  const get = (id: string, summary: string, handle: Operation['handle'], more: Partial<Operation> = {}) => {
+    const { query = NO_QUERY, answers = {} } = more;
+    const all = { 200: { description: 'it', type: 'application/json' }, ...COMMON_ANSWERS, ...answers };
+    return { GET: { id, summary, scope: 'read' as const, query, answers: all, handle } };
+  };
   const anyText = { schema: z.string(), description: 'As a header of an answer named it' };
   return [
     ...(['artifacts', 'cas', 'ac'] as const).map((space) => spaceRoute(inside, space)),
@@ -177,17 +172,22 @@ export function agentRoutes(inside: AgentInside): Route[] {
         'listReceipts',
         'Where the bytes of answers came from, the latest first',
         ({ query }) => json(200, { items: inside.receipts.latest((query.limit as number | undefined) ?? 100) }),
-        RECEIPTS_QUERY,
+        { query: RECEIPTS_QUERY },
       ),
     },
     {
       template: '/receipts/{id}',
       params: { id: anyText },
-      operations: get('getReceipt', 'Of one answer, once it has ended', async ({ params }) => {
-        const receipt = await inside.receipts.soon(params.id!);
-        if (receipt === null) throw notFound('there is no such receipt, or not yet, or not any more');
-        return json(200, receipt);
-      }),
+      operations: get(
+        'getReceipt',
+        'Of one answer, once it has ended',
+        async ({ params }) => {
+          const receipt = await inside.receipts.soon(params.id!);
+          if (receipt === null) throw notFound('there is no such receipt, or not yet, or not any more');
+          return json(200, receipt);
+        },
+        { answers: { 404: PROBLEM('there is none') } },
+      ),
     },
     {
       template: '/status',
@@ -197,17 +197,26 @@ export function agentRoutes(inside: AgentInside): Route[] {
     {
       template: '/status/{infoHash}',
       params: { infoHash: { schema: HEX40, description: 'Of a torrent that is awake' } },
-      operations: get('pieces', 'Who has what of a torrent that is awake', ({ params }) => {
-        const map = inside.pieces(params.infoHash!.toLowerCase());
-        if (map === null) throw notFound('no torrent with this info-hash is awake');
-        return json(200, map);
-      }),
+      operations: get(
+        'pieces',
+        'Who has what of a torrent that is awake',
+        ({ params }) => {
+          const map = inside.pieces(params.infoHash!.toLowerCase());
+          if (map === null) throw notFound('no torrent with this info-hash is awake');
+          return json(200, map);
+        },
+        { answers: { 404: PROBLEM('it is not awake') } },
+      ),
     },
     {
       template: '/local/{path}',
       params: { path: { schema: z.string(), description: 'A full name: artifacts/…' } },
-      operations: get('local', 'Where a cached artifact lies on this machine', async ({ params, request }) =>
-        json(200, await inside.places.find(params.path!, request.socket.remoteAddress ?? '')),
+      operations: get(
+        'local',
+        'Where a cached artifact lies on this machine',
+        async ({ params, request }) =>
+          json(200, await inside.places.find(params.path!, request.socket.remoteAddress ?? '')),
+        { answers: { 404: PROBLEM('there is no such artifact'), ...FROM_DEPOT } },
       ),
     },
   ];
