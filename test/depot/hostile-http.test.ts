@@ -16,6 +16,7 @@ describe('requests that two readers could take for two things are refused', () =
     ['two lengths', rawPut('Content-Length: 4\r\nContent-Length: 5', 'abcd'), 400],
     ['a length that is no number', rawPut('Content-Length: +4', 'abcd'), 400],
     ['a coding before chunked', rawPut('Transfer-Encoding: gzip, chunked', '0\r\n\r\n'), 501],
+    ['a coding of HTTP/1.0', rawPut('Transfer-Encoding: chunked', '0\r\n\r\n').replace('/1.1', '/1.0'), 400],
     ['a coding that is not chunked', rawPut('Transfer-Encoding: xchunked', '0\r\n\r\n'), 400],
     ['a chunk length that is no number', rawPut('Transfer-Encoding: chunked', 'zz\r\n'), 400],
     ['a space before the colon', 'GET / HTTP/1.1\r\nHost : localhost\r\n\r\n', 400],

@@ -382,6 +382,9 @@ function checkFraming(request: IncomingMessage): void {
   if (request.httpVersionMajor !== 1)
     throw new Problem(505, 'HTTP_VERSION', 'HTTP/1.1 is spoken here, and HTTP/1.0', LAST);
   const coding = headerOf(request, 'transfer-encoding');
+  // Who knows no more than 1.0 takes such a body for one that ends with the connection (RFC 9112, 6.1).
+  if (coding !== undefined && request.httpVersionMinor === 0)
+    throw new Problem(400, 'BAD_REQUEST', 'HTTP/1.0 has no Transfer-Encoding', LAST);
   if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked')
     throw new Problem(501, 'ENCODING', 'the only Transfer-Encoding that is understood is chunked', LAST);
 }
