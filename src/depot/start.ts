@@ -184,6 +184,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   let requests = (): number => 0;
   const inside: Inside = {
     depository: byPeers.watch(stored),
+    used: (name) => inner.uses.note(name, Math.floor(inner.clock.nowMs())),
     byPeers,
     catalogue: inner.catalogue,
     upcoming: (limit, isWanted) => house.next(limit, isWanted),

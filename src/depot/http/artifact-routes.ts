@@ -6,6 +6,7 @@ import type { ArtifactRow } from '../catalogue/port.js';
 import { INFO_HEADER } from '../depot-said.js';
 import { fileNameOf, fullName, type Space } from '../names.js';
 import type { Published } from '../publish-port.js';
+import { hasOutputs } from './action-check.js';
 import { announceUrl, artifactJson, basesOf, linksOf, webSeedUrl } from './artifact-json.js';
 import { etagOf, isMatch, isNoneMatch, rangeOf, reprDigest, statedSha256 } from './conditions.js';
 import type { Inside } from './inside.js';
@@ -313,6 +314,14 @@ export function artifactRoutes(inside: Inside): Route[] {
   ];
 }
 
+/** A result that nobody gets any more, since its outputs are gone, is in nobody's way. */
+async function dropDead({ grant }: Exchange, inside: Inside, name: string): Promise<void> {
+  checkGrant(grant, 'write', name);
+  const row = await inside.depository.find(name);
+  if (row === null || (await hasOutputs(row, inside))) return;
+  await inside.depository.remove(name, { sha256: row.sha256, createdMs: row.createdMs });
+}
+
 /** As Bazel and ccache speak to a cache. */
 function keyRoute(space: 'cas' | 'ac', inside: Inside): Route {
   const isCas = space === 'cas';
@@ -320,7 +329,9 @@ function keyRoute(space: 'cas' | 'ac', inside: Inside): Route {
   const nameOf = (exchange: Exchange): string => fullName(space, exchange.params.key!);
   const get: Operation = {
     id: `get${title}`,
-    summary: isCas ? 'A blob by its SHA-256' : 'What a build tool keeps under a key',
+    summary: isCas
+      ? 'A blob by its SHA-256'
+      : 'What a build tool keeps under a key; an ActionResult of Bazel only while all its outputs are there',
     scope: 'read',
     query: NO_QUERY,
     headers: GET_HEADERS,
@@ -329,6 +340,7 @@ function keyRoute(space: 'cas' | 'ac', inside: Inside): Route {
       checkGrant(exchange.grant, 'read', nameOf(exchange));
       const row = await inside.depository.find(nameOf(exchange));
       if (row === null) throw notFound();
+      if (!isCas && !(await hasOutputs(row, inside))) throw notFound('outputs of this action are gone: run it again');
       return bytesOf(exchange, row, inside, isCas);
     },
   };
@@ -342,11 +354,12 @@ function keyRoute(space: 'cas' | 'ac', inside: Inside): Route {
     headers: DIGEST_HEADERS,
     takesBody: true,
     answers: putAnswers({ [`get${title}`]: AS_KEY, [`remove${title}`]: AS_KEY }),
-    handle: (exchange) => {
+    handle: async (exchange) => {
       const { key } = exchange.params;
       if (isCas) return put(exchange, inside, key!, { space, overwrite: false, sha256: key! });
       // Tools put a key again and again. Who may delete replaces; for others the first value stays.
       const overwrite = exchange.grant.scopes.has('delete');
+      if (!overwrite) await dropDead(exchange, inside, nameOf(exchange));
       return put(exchange, inside, key!, { space, overwrite, firstStays: !overwrite, sha256: null });
     },
   };

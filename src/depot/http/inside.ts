@@ -31,6 +31,8 @@ export type Artifacts = Pick<Depository, 'publish' | 'find' | 'read' | 'remove' 
 
 export interface Inside {
   readonly depository: Artifacts;
+  /** It counts as fetched now. @param name full */
+  readonly used?: (name: string) => void;
   /** Without it nothing is published by peers. */
   readonly byPeers?: ByPeers;
   readonly catalogue: Pick<Catalogue, 'list' | 'byInfoHash' | 'counts'>;

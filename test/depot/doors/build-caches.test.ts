@@ -105,8 +105,9 @@ test('Bazel builds once, and takes what it built from the depot after that', { t
   // Debian's own settings stay: where its install base is.
   const bazel = (...words: string[]) =>
     exec('bazel', [`--output_user_root=${root}`, '--nohome_rc', ...words], { cwd: workspace });
-  const build = async () => {
-    const { stderr } = await bazel('build', `--remote_cache=${place.url}`, '--spawn_strategy=local', '//:g');
+  const build = async (...more: string[]) => {
+    const words = [`--remote_cache=${place.url}`, '--spawn_strategy=local', ...more, '//:g'];
+    const { stderr } = await bazel('build', ...words);
     return { stderr, bytes: await readFile(join(workspace, 'bazel-bin', 'out.bin')) };
   };
   try {
@@ -117,6 +118,14 @@ test('Bazel builds once, and takes what it built from the depot after that', { t
     assert.match(second.stderr, /1 remote cache hit/);
     // It has the time in it: whoever builds it again gets another.
     assert.deepEqual(second.bytes, first.bytes);
+    // Its outputs went: the action is run again, and what it makes is put.
+    for (const path of new Set(place.requests.map((request) => request.path)))
+      if (path.startsWith('/cas/')) await fetch(`${place.url}${path}`, { method: 'DELETE' });
+    await bazel('clean');
+    const third = await build('--remote_download_minimal');
+    assert.doesNotMatch(third.stderr, /remote cache hit|WARNING/);
+    await bazel('clean');
+    assert.match((await build()).stderr, /1 remote cache hit/);
   } finally {
     await bazel('shutdown').catch(() => {});
     await exec('chmod', ['-R', 'u+w', root]);
