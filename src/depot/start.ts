@@ -177,13 +177,12 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const house = await openHouse({ options, ...inner, tracker, peers, siblings, artifacts, readiness });
   opened.add(() => house.close());
   inner.clock.nowMs = () => house.nowMs();
-  const { artifacts: stored } = house;
-  const parts = { options, ...inner, tracker, torrents, activity, artifacts: stored, peersFound, now: clock };
+  const parts = { options, ...inner, tracker, torrents, activity, artifacts: house.artifacts, peersFound, now: clock };
   const byPeers = await openByPeers(parts);
   opened.add(() => byPeers.close());
   let requests = (): number => 0;
   const inside: Inside = {
-    depository: byPeers.watch(stored),
+    depository: byPeers.watch(house.artifacts),
     used: (name) => inner.uses.note(name, Math.floor(inner.clock.nowMs())),
     byPeers,
     catalogue: inner.catalogue,
