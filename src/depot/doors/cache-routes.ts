@@ -197,11 +197,17 @@ function twirpBody(exchange: Exchange): Promise<Buffer> {
 }
 
 function linkRoutes({ service, tickets, bytes }: CacheDoor): Route[] {
+  const subjectOf = (purpose: string, { params }: Exchange): string => {
+    const subject = tickets.read(purpose, params.ticket!);
+    // As the service that clients know has it.
+    if (subject === null)
+      throw new Problem(403, 'AUTHENTICATION_FAILED', 'the time of this link is over, or it is none of ours: ask anew');
+    return subject;
+  };
   const created: Answer = { status: 201, headers: { 'x-ms-request-server-encrypted': 'false' } };
   const upload = async (exchange: Exchange) => {
-    const id = tickets.read('upload', exchange.params.ticket!);
-    const to = id === null ? null : service.upload(Number(id));
-    if (to === null) throw notFound('this link leads nowhere, or not any more');
+    const to = service.upload(Number(subjectOf('upload', exchange)));
+    if (to === null) throw notFound(GONE);
     const { comp } = exchange.query;
     if (comp === 'block') await to.putBlock(blockIdOf(exchange.query.blockid), await bodyOf(exchange));
     else if (comp === 'blocklist')
@@ -211,8 +217,7 @@ function linkRoutes({ service, tickets, bytes }: CacheDoor): Route[] {
     return created;
   };
   const download = async (exchange: Exchange) => {
-    const name = tickets.read('download', exchange.params.ticket!);
-    if (name === null) throw notFound('this link leads nowhere, or not any more');
+    const name = subjectOf('download', exchange);
     // Azure's client asks for ranges so.
     const { headers } = exchange.request;
     const range = headers['x-ms-range'];

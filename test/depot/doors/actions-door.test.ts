@@ -138,9 +138,9 @@ test('what cannot be understood is refused, and nothing of it is kept', async (c
   assert.equal(await put(`${link}?comp=block&blockid=%00`, 'x'), 400);
   assert.equal(await put(`${link}?comp=lease`, 'x'), 400);
   assert.equal(await put(`${link}?comp=blocklist`, '<!DOCTYPE x [<!ENTITY a "b">]><BlockList>&a;</BlockList>'), 400);
-  assert.equal(await put(`${link}x`, 'x'), 404);
+  assert.equal(await put(`${link}x`, 'x'), 403);
   assert.equal(await put(link.replace('/upload/', '/download/'), 'x'), 405);
-  assert.equal((await fetch(link.replace('/upload/', '/download/'))).status, 404);
+  assert.equal((await fetch(link.replace('/upload/', '/download/'))).status, 403);
   const names = (await (await fetch(`${url}/artifacts/`)).json()) as { items: unknown[] };
   assert.deepEqual(names.items, []);
 });

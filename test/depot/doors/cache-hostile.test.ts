@@ -142,20 +142,20 @@ test('a body that stalls is given up, and its entry can be finished by another',
   assert.equal((await fetch(`${url}${V1}/caches/${cacheId}`, { method: 'POST', body: '{"size":10}' })).status, 204);
 });
 
-test('a link whose time is over leads nowhere, for uploads and downloads', async (context) => {
+test('a link whose time is over is refused, for uploads and downloads', async (context) => {
   const { post, clock } = await openCache(context);
   const entry = { key: 'a', version: 'v' };
   const upload = String((await post(`${TWIRP}/CreateCacheEntry`, entry)).signed_upload_url);
   const put = async (): Promise<number> => (await fetch(upload, { method: 'PUT', body: 'bytes' })).status;
   assert.equal(await put(), 201);
   clock.wallMs += CACHE_LIMITS.linkMs + 2_000;
-  assert.equal(await put(), 404);
+  assert.equal(await put(), 403);
   await post(`${TWIRP}/FinalizeCacheEntryUpload`, { ...entry, size_bytes: '5' });
   const download = String((await post(`${TWIRP}/GetCacheEntryDownloadURL`, entry)).signed_download_url);
   assert.equal((await fetch(download)).status, 200);
   clock.wallMs += CACHE_LIMITS.linkMs + 2_000;
   const late = await fetch(download);
-  assert.deepEqual([late.status, late.headers.get('x-ms-error-code')], [404, 'NotFound']);
+  assert.deepEqual([late.status, late.headers.get('x-ms-error-code')], [403, 'AuthenticationFailed']);
 });
 
 test('who may not read entries hears the same whether one is there or not', async (context) => {
