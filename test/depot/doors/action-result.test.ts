@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { ArtifactRow } from '../../../src/depot/catalogue/port.js';
 import { filesOfTree, outputsOf } from '../../../src/depot/doors/action-result.js';
+import { hasOutputs } from '../../../src/depot/http/action-check.js';
 import { makeRandom } from '../../../src/random.js';
 import { agentOf, bytesOf, depotOf, folderOf, get, sha256 } from '../agent-harness.js';
 
@@ -102,6 +104,35 @@ test('what others keep under a key is none of our business, and no bytes are too
     for (const { sha256: named } of [...(outputsOf(bytes)?.files ?? []), ...(filesOfTree(bytes) ?? [])])
       assert.match(named, /^[0-9a-f]{64}$/);
   }
+});
+
+test('of a result that names very much, or the same again and again, not all is looked at', async () => {
+  const looked: string[] = [];
+  let readBytes = 0;
+  const check = (result: Buffer, treeBytes = 0): Promise<boolean> => {
+    looked.length = readBytes = 0;
+    const find = async (name: string): Promise<ArtifactRow> => {
+      looked.push(name);
+      return { name, lengthBytes: treeBytes || 6 } as ArtifactRow;
+    };
+    const read = async function* ({ name, lengthBytes }: ArtifactRow): AsyncGenerator<Uint8Array> {
+      readBytes += lengthBytes;
+      yield name.startsWith('ac/') ? result : Buffer.alloc(0);
+    };
+    return hasOutputs({ name: 'ac/x', lengthBytes: result.length } as ArtifactRow, { depository: { find, read } });
+  };
+  const named = Array.from({ length: 6_000 }, (_, index) => file(Buffer.from(String(index).padStart(6))));
+  assert.equal(await check(Buffer.concat(named)), true);
+  assert.equal(looked.length, 5_000);
+  assert.equal(await check(Buffer.concat(Array.from({ length: 6_000 }, () => named[0]!))), true);
+  assert.equal(looked.length, 1);
+  const lengthBytes = 1024 * 1024;
+  const trees = Array.from({ length: 50 }, (_, index) => {
+    const digestOfTree = Buffer.concat([field(1, sha256(Buffer.from(`${index}`))), field(2, lengthBytes)]);
+    return field(3, field(3, digestOfTree));
+  });
+  await check(Buffer.concat(trees), lengthBytes);
+  assert.ok(readBytes > 3 * lengthBytes && readBytes < 4 * lengthBytes, `${readBytes}`);
 });
 
 function said(bytes: Uint8Array): { sha256: string; lengthBytes: number } {
