@@ -6,7 +6,7 @@ const MIB = 1024 * KIB;
 export const DEPOT_HTTP_LIMITS = {
   /** Request line and headers of one request: a name of 1 KiB, percent-encoded, and 100 info-hashes fit. */
   headerBytes: 16 * KIB,
-  /** Between the first byte of a request and the end of its headers. */
+  /** Between the first byte of a request and the end of its headers; and for a handshake of TLS. */
   headersTimeoutMs: 10_000,
   /** A connection without a request is kept for so long. */
   keepAliveMs: 15_000,

@@ -113,7 +113,12 @@ function makeServer({ handler, connections, certificate }: ServerOptions): Serve
   const server: Server =
     certificate === null
       ? createServer(limits)
-      : (createSecureServer({ ...limits, ...certificate.current, minVersion: 'TLSv1.2' }) as unknown as Server);
+      : (createSecureServer({
+          ...limits,
+          ...certificate.current,
+          minVersion: 'TLSv1.2',
+          handshakeTimeout: DEPOT_HTTP_LIMITS.headersTimeoutMs,
+        }) as unknown as Server);
   certificate?.onChange((pair) => (server as unknown as import('node:https').Server).setSecureContext(pair));
   server.on('request', listener(false));
   server.on('checkContinue', listener(true));
