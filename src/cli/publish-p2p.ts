@@ -28,6 +28,8 @@ import { type LinkFolder, linkFolder } from './publish-links.js';
 import { isTransient } from './retry.js';
 import { delayOrAborted } from './wait.js';
 
+/** Where nothing comes to the depot for so long the file is looked at: it may be another one by now. */
+const QUIET_MS = 2_000;
 /** How often the depot is asked how far it is. */
 const ASK_MS = 500;
 /** A depot that was started anew, or a line that fell, is dialled again. */
@@ -187,7 +189,7 @@ export class Giving {
       const { infoHashHex: infoHash } = torrent.metainfo;
       const text = `seeding ${printable(name, 2000)} on port ${engine.port} until the depot has it; Ctrl-C stops it`;
       output.event('seeding', { name, infoHash, port: engine.port, arrival: first.id }, text);
-      return await this.#untilThere(first, put, torrent, what.progress);
+      return await this.#untilThere(first, put, torrent, what);
     } finally {
       what.progress.given(torrent.stats().uploadedBytes);
       await engine.remove(torrent);
@@ -199,12 +201,13 @@ export class Giving {
     first: SaidArrival,
     put: () => Promise<DepotArtifact | SaidArrival | null>,
     torrent: Torrent,
-    progress: GivingProgress,
+    { digest, progress }: Seeding,
   ): Promise<DepotArtifact> {
     const { output, signal, timeoutMs } = this.#options;
     const limits = new TimeLimits({ timeoutMs, deadlineMs: Number.POSITIVE_INFINITY }, performance.now());
     const dial = this.#dialler(torrent);
     let [said, receivedBytes]: [SaidArrival, number] = [first, 0];
+    let movedMs = performance.now();
     for (;;) {
       if (said.artifact !== null && said.state === 'done') return this.#told(said, receivedBytes, progress).artifact!;
       if (said.state === 'failed' && !isStale(said)) throw this.#errorOf(said);
@@ -212,7 +215,9 @@ export class Giving {
       if (torrent.error !== null) throw torrent.error;
       if (said.receivedBytes > receivedBytes || said.state === 'storing') limits.progress(performance.now());
       progress.received(said.receivedBytes - receivedBytes);
+      if (said.receivedBytes !== receivedBytes || said.state !== 'receiving') movedMs = performance.now();
       receivedBytes = said.receivedBytes;
+      if (performance.now() - movedMs > QUIET_MS && (await isWritten(digest))) throw changed(digest.path);
       dial(said);
       if (limits.exceeded(performance.now()) !== null) throw gaveUp(timeoutMs);
       if ((await delayOrAborted(ASK_MS, signal)) === 'aborted') throw new HaulError('ABORTED', 'interrupted');
@@ -278,6 +283,17 @@ interface Seeding {
   readonly digest: Digest;
   readonly folder: string;
   readonly progress: GivingProgress;
+}
+
+/** The depot takes none of it then. */
+async function isWritten({ path, stamp }: Digest): Promise<boolean> {
+  const status = await stat(path, { bigint: true }).catch(() => null);
+  return status !== null && !isUnchanged(stampOf(status), stamp);
+}
+
+function changed(path: string): HaulError {
+  const text = `${path} was changed while it was published: run the same command again when nobody writes to it`;
+  return new HaulError('BAD_DATA', text, { path });
 }
 
 /** Nobody gave anything for so long that it made room: it begins anew. */

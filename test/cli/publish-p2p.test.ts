@@ -1,7 +1,7 @@
 /** `haul publish --p2p` between processes: killed on either side it goes on, and the bytes are the same. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { seededBytes } from '../../lab/data.js';
@@ -63,6 +63,24 @@ test('publisher and depot are killed half way, each goes on with what came', asy
   assert.deepEqual([again.exitCode, again.lines.at(-1)!.sentBytes], [0, 0]);
   assert.equal(again.lines.find(({ type }) => type === 'published')!.wasThere, true);
   assert.deepEqual(await readdir(join(folder, 'data', '.swarmhaul-p2p')), []);
+});
+
+test('a file that is written into while it is given is told of, and not waited for', async (context) => {
+  const folder = await makeFolder(context);
+  const file = join(folder, 'a.raw');
+  await writeFile(file, seededBytes('before', LENGTH));
+  const [, url] = await startDepot(context, folder);
+  const words = [file, '--name', 'a', '--p2p', '--depot', url, '--port', '0', '--json', ...SLOW];
+  const publishing = start(context, 'publish', ...words);
+  await publishing.line(({ type }) => type === 'seeding');
+  const handle = await open(file, 'r+');
+  await handle.write(seededBytes('after', LENGTH), 0, LENGTH, 0);
+  await handle.close();
+  const { exitCode, lines, stderr } = await publishing.finished;
+  const error = lines.find(({ type }) => type === 'error');
+  assert.deepEqual([exitCode, error?.code], [1, 'BAD_DATA'], stderr);
+  assert.match(String(error?.message), /a\.raw was changed while it was published: run the same command again/);
+  assert.equal((await fetch(`${url}/artifacts/a`)).status, 404);
 });
 
 test('of a folder long files are given and short ones sent; what cannot be is said in one line', async (context) => {
