@@ -8,7 +8,7 @@ import { type LevelCatalogue, openLevelCatalogue } from './catalogue/level.js';
 import type { BlobStore } from './store/port.js';
 
 /** Of the catalogue's files. */
-const NOT_COPIED: ReadonlySet<string> = new Set(['LOCK', 'ballast']);
+const NOT_COPIED = /^(?:LOCK|ballast(?:\.\d)?)$/;
 
 /** Looked at before one is made: a process that is killed in between must not leave an empty one. */
 export async function checkThere(store: Pick<BlobStore, 'list'>, folder: string): Promise<void> {
@@ -31,7 +31,7 @@ export async function openCatalogueCopy(
   const temporary = await mkdtemp(join(tmpdir(), 'haul-catalogue-'));
   const remove = (): Promise<void> => rm(temporary, { recursive: true, force: true });
   try {
-    const isWanted = (file: string): boolean => !NOT_COPIED.has(basename(file));
+    const isWanted = (file: string): boolean => !NOT_COPIED.test(basename(file));
     if (existsSync(folder)) await cp(folder, temporary, { recursive: true, filter: isWanted });
     const catalogue = await openLevelCatalogue(temporary);
     const close = (): Promise<void> => catalogue.close().finally(remove);

@@ -117,6 +117,8 @@ export class Depot implements Depository {
 
   async find(name: string): Promise<ArtifactRow | null> {
     const row = await this.#catalogue.get(name);
+    // On the empty mount point of its disk a depot knows nothing, and must not say that it is not there.
+    if (row === null) await this.#store.check?.();
     // Another depot may have published it: who asks for it here is about to announce here.
     if (this.#catalogue.isShared && row?.infoHash != null) this.#options.torrents?.added(row.infoHash);
     return row;
@@ -129,6 +131,7 @@ export class Depot implements Depository {
 
   async remove(name: string, onlyIf?: RowFacts): Promise<ArtifactRow | null> {
     this.#check();
+    await this.#store.check?.();
     const mark = this.#notes.mark();
     const row = await this.#catalogue.remove(name, onlyIf, mark);
     if (row !== null) await this.#released(row, mark);
@@ -137,6 +140,7 @@ export class Depot implements Depository {
 
   async pin(name: string, isPinned: boolean): Promise<ArtifactRow | null> {
     this.#check();
+    await this.#store.check?.();
     const mark = this.#notes.mark();
     const row = await this.#catalogue.pin(name, isPinned, mark);
     if (row === null) return null;

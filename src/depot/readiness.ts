@@ -1,9 +1,10 @@
 /** Whether a depot can serve, by what it stands on. */
-import { access, constants } from 'node:fs/promises';
 import type { Engine } from '../api.js';
 import { HaulError } from '../errors.js';
+import type { Log } from '../log.js';
 import type { SharingState } from '../tracker/shared/sharing.js';
 import type { Catalogue } from './catalogue/port.js';
+import type { DiskProbe } from './disk-probe.js';
 import type { Check } from './http/inside.js';
 import { DEPOT_LIMITS } from './limits.js';
 import type { BlobStore } from './store/port.js';
@@ -12,6 +13,8 @@ import { spaceOf } from './store/room.js';
 interface Parts {
   /** Folder of the depot. */
   readonly data: string;
+  /** In it. */
+  readonly probe: DiskProbe;
   readonly store: Pick<BlobStore, 'space' | 'elsewhere'>;
   readonly catalogue: Pick<Catalogue, 'counts' | 'isShared'>;
   readonly engine: Pick<Engine, 'stats'>;
@@ -21,6 +24,8 @@ interface Parts {
   readonly siblings: { readonly siblings: { readonly count: number; readonly missing: number } } | null;
   /** It was told to stop: whoever shares out requests is to go elsewhere. */
   readonly isStopping: boolean;
+  /** For the operator alone: what was thrown, or null where nothing was. */
+  readonly onLook: (name: string, error: unknown) => void;
 }
 
 /** Who asks whether we are ready does not wait as long as a request does. */
@@ -36,32 +41,41 @@ function troubleText(error: unknown): string {
   throw error;
 }
 
-async function check(name: string, look: () => Promise<string>): Promise<Check> {
+async function look(name: string, ask: () => Promise<string>, onLook: Parts['onLook']): Promise<Check> {
   try {
-    const message = await look();
+    const message = await ask();
+    onLook(name, null);
     return { name, isReady: message === '', message };
-  } catch {
-    return { name, isReady: false, message: 'it does not answer as it should' };
+  } catch (error) {
+    onLook(name, error);
+    return { name, isReady: false, message: 'it does not answer as it should: the log of the depot says why' };
   }
 }
 
-/** '', or what is wrong with the disk below the folder: also what a kernel makes of an ailing one, read-only. */
-export async function diskText(data: string, space: { readonly freeBytes: number } | null): Promise<string> {
+/** '', or what is wrong with the disk: also what a kernel makes of an ailing one, read-only. */
+export async function diskText(probe: DiskProbe, space: { readonly freeBytes: number } | null): Promise<string> {
   if (space !== null && space.freeBytes < DEPOT_LIMITS.freeBytes) return 'the disk is full';
-  const error = await access(data, constants.W_OK).then(
-    () => null,
-    (failed: NodeJS.ErrnoException) => failed,
-  );
-  return error?.code === 'EROFS' ? 'the disk is read-only' : '';
+  return probe.look();
+}
+
+/** Tells a trouble once, however often somebody looks. */
+export function tellOnce(log: Log): Parts['onLook'] {
+  const told = new Map<string, string>();
+  return (name, error) => {
+    const message = error === null ? '' : error instanceof Error ? error.message : String(error);
+    if (message !== '' && told.get(name) !== message) log('error', `not ready: ${name}: ${message}`);
+    told.set(name, message);
+  };
 }
 
 export function readinessOf(parts: Parts): Promise<readonly Check[]> {
-  const { data, store, catalogue, engine, peers, siblings, isStopping } = parts;
+  const { data, probe, store, catalogue, engine, peers, siblings, isStopping, onLook } = parts;
+  const check = (name: string, ask: () => Promise<string>): Promise<Check> => look(name, ask, onLook);
   return Promise.all([
     check(store.elsewhere === undefined ? 'store' : `store ${store.elsewhere.kind}`, async () => {
-      if (store.elsewhere === undefined) return diskText(data, await store.space());
+      if (store.elsewhere === undefined) return diskText(probe, await store.space());
       // What comes from there goes by a cache in the folder.
-      return (await store.elsewhere.ready()) || diskText(data, await spaceOf(data));
+      return (await store.elsewhere.ready()) || diskText(probe, await spaceOf(data));
     }),
     check('catalogue', async () => {
       const asked = catalogue.counts().then(

@@ -4,6 +4,7 @@
  * way: nobody is let in before what stands behind the door is there.
  */
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import type { Engine } from '../api.js';
 import { createEngine } from '../engine/engine.js';
 import { peersFound } from '../engine/found-peers.js';
@@ -23,6 +24,7 @@ import { anonymousAccess } from './access.js';
 import { Activity } from './activity.js';
 import { DEPOT_HTTP_PORT, type Depot, type DepotOptions, type DepotStats } from './api.js';
 import type { Catalogue } from './catalogue/port.js';
+import { DiskProbe } from './disk-probe.js';
 import { type OpenCacheDoor, openCacheDoor } from './doors/cache-of-depot.js';
 import { endingOf } from './ending.js';
 import { FolderTorrents } from './folders/folder-torrents.js';
@@ -45,7 +47,7 @@ import { OwnTorrents, openByPeers } from './p2p/of-depot.js';
 import { type OpenPeers, openPeers } from './peers/open.js';
 import { DEPOT_DEFAULTS, Depot as Publishing } from './publish.js';
 import type { Depository } from './publish-port.js';
-import { readinessOf } from './readiness.js';
+import { readinessOf, tellOnce } from './readiness.js';
 import { sweepHalfWritten } from './replace-file.js';
 import { secretOf } from './secret.js';
 import { Seeds } from './seeds.js';
@@ -64,7 +66,7 @@ const LOOK_TICKS = 5;
 const SWEEP_BUDGET = 2_000;
 const KEEP_ALIVE_S = 10;
 /** Of the folder: replaced as a whole when they change. */
-const SMALL_FILES = ['clock', 'secret', 'store-id', 'depot-id', 'depot.json'];
+const SMALL_FILES = ['clock', 'secret', 'store-id', 'depot-id', 'depot.json', 'probe'];
 
 /** What is closed, the last opened first. */
 class Opened {
@@ -173,7 +175,8 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   opened.add(() => siblings?.siblings.close());
   let isStopping = false;
   const told = others.length > 0 ? siblings : null;
-  const readiness = () => readinessOf({ ...inner, data, peers, siblings: told, isStopping });
+  const looks = { probe: new DiskProbe(join(data, 'probe.new')), onLook: tellOnce(log ?? (() => {})) };
+  const readiness = () => readinessOf({ ...inner, ...looks, data, peers, siblings: told, isStopping });
   const house = await openHouse({ options, ...inner, tracker, peers, siblings, artifacts, readiness });
   opened.add(() => house.close());
   inner.clock.nowMs = () => house.nowMs();

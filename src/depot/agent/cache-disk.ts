@@ -1,6 +1,9 @@
 /** The disk below the cache: whether what is fetched can be kept. An agent that cannot keep it passes it on. */
+import { join } from 'node:path';
+import { DiskProbe } from '../disk-probe.js';
 import { diskText } from '../readiness.js';
 import { spaceOf } from '../store/room.js';
+import type { CacheFolder } from './cache-folder.js';
 
 export interface DiskState {
   /** Null: nobody knows. */
@@ -11,22 +14,29 @@ export interface DiskState {
 }
 
 export class CacheDisk {
-  readonly #root: string;
+  readonly #folder: CacheFolder;
+  readonly #probe: DiskProbe;
   /** What was found when somebody looked last. */
   last: DiskState = { freeBytes: null, totalBytes: null, trouble: '' };
 
-  constructor(root: string) {
-    this.#root = root;
+  constructor(folder: CacheFolder) {
+    this.#folder = folder;
+    this.#probe = new DiskProbe(join(folder.tmp, 'probe'));
   }
 
   /** Never rejects. */
   async look(): Promise<DiskState> {
     try {
-      const space = await spaceOf(this.#root);
-      const text = await diskText(this.#root, space);
+      await this.#folder.check();
+      const space = await spaceOf(this.#folder.root);
+      const text = await diskText(this.#probe, space);
       this.last = { ...space, trouble: text === '' ? '' : `${text}: ${PASSED_ON}` };
     } catch {
-      this.last = { freeBytes: null, totalBytes: null, trouble: `its folder cannot be looked at: ${PASSED_ON}` };
+      this.last = {
+        freeBytes: null,
+        totalBytes: null,
+        trouble: `its folder is not there, or its disk fails: ${PASSED_ON}`,
+      };
     }
     return this.last;
   }

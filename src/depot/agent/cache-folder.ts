@@ -8,12 +8,28 @@
  *   DIR/tmp/                     what is on its way; swept at the start
  */
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs, unlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  stat,
+  statfs,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fromSystemError, HaulError } from '../../errors.js';
 import { isStateName } from '../../metainfo/state-names.js';
 import { LOCK_EX, loadFlock } from '../../native/flock.js';
 import { forceFile } from '../../storage/force.js';
+import { explainNoSpace } from '../../storage/no-space.js';
+import { HeldLock } from '../held-lock.js';
+import { isOneOf } from '../store/codes.js';
+import { checkMounted } from '../store/mounts.js';
 
 const MARK = 'swarmhaul-cache';
 const MARK_TEXT = 'Swarmhaul agent cache, format 1. Whatever is in this folder may be removed by the agent.\n';
@@ -24,10 +40,12 @@ export class CacheFolder {
   readonly tmp: string;
   readonly names: string;
   readonly #lock: FileHandle;
+  readonly #held: HeldLock;
   #next = 0;
 
-  private constructor(root: string, lock: FileHandle) {
+  private constructor(root: string, lock: FileHandle, held: HeldLock) {
     this.root = root;
+    this.#held = held;
     this.tmp = join(root, 'tmp');
     this.names = join(root, 'names');
     this.#lock = lock;
@@ -46,7 +64,8 @@ export class CacheFolder {
       const text = `the cache ${root}: the folder holds something else; choose an empty one or a new one`;
       throw new HaulError('BAD_ARGUMENT', text, { option: 'cache', path: root });
     }
-    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+    if (there.length === 0) await checkMounted(await realpath(root), 'cache');
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
     const lock = await open(mark, flags, 0o600).catch((error: unknown) => {
       throw fromSystemError(error, 'open', mark);
     });
@@ -55,7 +74,7 @@ export class CacheFolder {
         throw new HaulError('IN_USE', `the cache ${root} is in use by another agent`, { path: root });
       await lock.truncate(0);
       await lock.write(MARK_TEXT, 0);
-      const folder = new CacheFolder(root, lock);
+      const folder = new CacheFolder(root, lock, await HeldLock.of(root, mark));
       await folder.#prepare();
       return folder;
     } catch (error) {
@@ -67,6 +86,11 @@ export class CacheFolder {
   async #prepare(): Promise<void> {
     await rm(this.tmp, { recursive: true, force: true });
     for (const name of ['tmp', 'small', 'blobs']) await mkdir(join(this.root, name), { recursive: true, mode: 0o700 });
+  }
+
+  /** Before something is put there. @throws HaulError IO: its disk was unmounted, or another is mounted over it */
+  check(): Promise<void> {
+    return this.#held.check();
   }
 
   small(sha256: string): string {
@@ -102,9 +126,9 @@ export class CacheFolder {
 
   /** Makes the folder of a blob. @throws HaulError */
   async make(sha256: string): Promise<void> {
-    await mkdir(this.data(sha256), { recursive: true, mode: 0o700 }).catch((error: unknown) => {
-      throw fromSystemError(error, 'create folder', this.data(sha256));
-    });
+    await this.check();
+    const [blob, data] = [this.blob(sha256), this.data(sha256)];
+    for (const folder of [dirname(blob), blob, data]) await makeOne(folder);
   }
 
   /** Replaces a file at once; on the device when it resolves. @throws HaulError */
@@ -129,8 +153,9 @@ export class CacheFolder {
   async writeSmall(sha256: string, bytes: Uint8Array): Promise<void> {
     const place = this.small(sha256);
     const temporary = this.temporary();
+    await this.check();
     try {
-      await mkdir(join(place, '..'), { recursive: true, mode: 0o700 });
+      await makeOne(dirname(place));
       await writeFile(temporary, bytes, { flag: 'wx', mode: 0o400 });
       await rename(temporary, place);
     } catch (error) {
@@ -177,6 +202,15 @@ export class CacheFolder {
 
   async close(): Promise<void> {
     await this.#lock.close();
+  }
+}
+
+/** Without `recursive`, which says of a full disk that there is no such folder. @throws HaulError */
+async function makeOne(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { mode: 0o700 });
+  } catch (error) {
+    if (!isOneOf(error, ['EEXIST'])) throw explainNoSpace(fromSystemError(error, 'create folder', folder), folder);
   }
 }
 

@@ -116,7 +116,7 @@ export class Fetches {
       const slices = this.#from(fetch, range, options);
       return { slices, bytes: () => sum(since(fetch.bytes, before), passed) };
     } catch (error) {
-      if (!(error instanceof HaulError) || error.code !== 'NO_SPACE') throw error;
+      if (!isUnkept(error)) throw error;
     }
     offer?.drop();
     return { slices: this.#through(readThrough(options, range), signal), bytes: () => ({ ...passed }) };

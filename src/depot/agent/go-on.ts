@@ -22,9 +22,12 @@ export type GivenAway = Given | 'verified' | null;
 
 const UNKEPT: ReadonlySet<ErrorCode> = new Set(['NO_SPACE', 'READ_ONLY', 'NO_PERMISSION', 'IO']);
 
-/** It is the cache that cannot be written to: the depot is not to blame, and is asked for the rest. */
+/**
+ * It is the cache that cannot be written to, whatever the file system says of it: the depot is not to blame, and is
+ * asked for the rest.
+ */
 export function isUnkept(error: unknown): error is HaulError {
-  return error instanceof HaulError && UNKEPT.has(error.code);
+  return error instanceof HaulError && (UNKEPT.has(error.code) || error.facts.errno !== undefined);
 }
 
 /**

@@ -128,7 +128,7 @@ async function openParts(options: AgentOptions, closers: (() => Promise<void>)[]
     options.onReceipt?.(receipt);
     listeners.tell({ type: 'receipt', name: receipt.name, data: { ...receipt } });
   };
-  const disk = new CacheDisk(root);
+  const disk = new CacheDisk(folder);
   await disk.look();
   return { cache, disk, engine, client, names, fetches, receipts, seeds, presence, directory, listeners, sums };
 }

@@ -6,8 +6,8 @@
  * failed may show up then all the same, and is taken back before anybody is told: who is told no may act on it. Where
  * it cannot be taken back at once, what does it is kept in a file, and nothing is written before it was done.
  */
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, statfs } from 'node:fs/promises';
+import { type BigIntStats, existsSync } from 'node:fs';
+import { mkdir, readdir, stat, statfs } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import type { ClassicLevel } from 'classic-level';
@@ -45,7 +45,7 @@ export async function openLevelDatabase(folder: string): Promise<LevelDatabase> 
     await undoWhatFailed(level, place);
     const isNew = await readHead(level, place);
     await ballast.lay();
-    return new LevelDatabase(level, place, ballast, isNew);
+    return new LevelDatabase(level, await PlaceOf.open(place), ballast, isNew);
   } catch (error) {
     await level.close().catch(() => {});
     throw fromLevelError(error, 'open', place);
@@ -120,11 +120,52 @@ async function readHead(level: Level, place: string): Promise<boolean> {
   return false;
 }
 
+/** Which folder was opened: its disk may be unmounted, and another one mounted there. */
+class PlaceOf {
+  readonly path: string;
+  readonly #inode: bigint;
+  readonly #device: bigint;
+
+  private constructor(path: string, { dev, ino }: BigIntStats) {
+    this.path = path;
+    this.#device = dev;
+    this.#inode = ino;
+  }
+
+  static async open(path: string): Promise<PlaceOf> {
+    return new PlaceOf(path, await stat(path, { bigint: true }));
+  }
+
+  /** What went wrong, seen with what is there now. */
+  async failure(error: unknown, operation: string): Promise<HaulError> {
+    return (await this.#moved(operation)) ?? fromLevelError(error, operation, this.path);
+  }
+
+  /** An empty one would be made in another folder, and believed. @throws HaulError IO */
+  async check(): Promise<void> {
+    const moved = await this.#moved('open');
+    if (moved !== null) throw moved;
+  }
+
+  async #moved(operation: string): Promise<HaulError | null> {
+    try {
+      const { dev, ino } = await stat(this.path, { bigint: true });
+      if (dev === this.#device && ino === this.#inode) return null;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return fromLevelError(error, operation, this.path);
+    }
+    const message =
+      `${operation} catalogue ${this.path}: it is not the folder that was opened: it was unmounted or moved, or ` +
+      'something is mounted over it; bring it back, or start anew';
+    return new HaulError('IO', message, { operation, where: this.path });
+  }
+}
+
 export class LevelDatabase {
   /** It was not there when it was opened: where blobs are, it was lost. */
   readonly isNew: boolean;
   readonly #level: Level;
-  readonly #place: string;
+  readonly #place: PlaceOf;
   readonly #ballast: Ballast;
   /** So often it was opened again. */
   #reopened = 0;
@@ -135,7 +176,7 @@ export class LevelDatabase {
   #isMisleading = false;
   #isClosing = false;
 
-  constructor(level: Level, place: string, ballast: Ballast, isNew: boolean) {
+  constructor(level: Level, place: PlaceOf, ballast: Ballast, isNew: boolean) {
     this.#level = level;
     this.#place = place;
     this.#ballast = ballast;
@@ -153,7 +194,7 @@ export class LevelDatabase {
         return await read(this.#level);
       } catch (error) {
         if (this.#mending !== null || this.#reopened !== reopened) continue;
-        throw fromLevelError(error, 'read', this.#place);
+        throw await this.#place.failure(error, 'read');
       }
     }
   }
@@ -171,7 +212,7 @@ export class LevelDatabase {
         await this.#level.batch(operations, { sync });
         return;
       } catch (error) {
-        const failure = fromLevelError(error, 'write', this.#place);
+        const failure = await this.#place.failure(error, 'write');
         const isFreed = failure.code === 'NO_SPACE' && (await this.#ballast.drop());
         await this.#takeBack(undo);
         // In the room that the ballast had there is enough for it.
@@ -190,7 +231,7 @@ export class LevelDatabase {
   /** Never rejects. */
   async #takeBack(undo: readonly Operation[]): Promise<void> {
     this.#undo = undo;
-    await writeUndo(this.#place, undo).catch(() => {});
+    await writeUndo(this.#place.path, undo).catch(() => {});
     await this.#mend().catch(() => {});
   }
 
@@ -203,28 +244,29 @@ export class LevelDatabase {
 
   async #reopen(): Promise<void> {
     try {
+      await this.#place.check();
       await this.#makeRoom();
       await this.#level.close();
-      await this.#level.open();
+      await this.#level.open({ createIfMissing: false });
       this.#reopened++;
       if (this.#undo === null) return;
       this.#isMisleading = true;
       if (this.#undo.length > 0) await this.#level.batch([...this.#undo], { sync: true });
       this.#isMisleading = false;
-      await dropUndo(this.#place);
+      await dropUndo(this.#place.path);
       this.#undo = null;
     } catch (error) {
-      throw fromLevelError(error, 'write', this.#place);
+      throw await this.#place.failure(error, 'write');
     }
   }
 
   async #makeRoom(): Promise<void> {
     const hasRoom = async (): Promise<boolean> => {
-      const { bavail, bsize } = await statfs(this.#place);
+      const { bavail, bsize } = await statfs(this.#place.path);
       return bavail * bsize >= REOPEN_BYTES;
     };
     if ((await hasRoom()) || ((await this.#ballast.drop()) && (await hasRoom()))) return;
-    const message = `write catalogue ${this.#place}: no space left on the device; free some`;
-    throw new HaulError('NO_SPACE', message, { operation: 'write', where: this.#place });
+    const message = `write catalogue ${this.#place.path}: no space left on the device; free some`;
+    throw new HaulError('NO_SPACE', message, { operation: 'write', where: this.#place.path });
   }
 }

@@ -104,18 +104,20 @@ const PLAIN_DETAIL: Partial<Readonly<Record<ErrorCode, string>>> = {
   ABORTED: 'the depot is being stopped',
 };
 
+const INSIDE = 'something went wrong inside; the log of the depot has more';
+
 /** @returns the answer, and whether the operator should hear of it */
 export function problemOf(error: unknown): { readonly problem: Problem; readonly isOurFault: boolean } {
   if (error instanceof Problem) return { problem: error, isOurFault: error.status === 500 };
   if (!(error instanceof HaulError))
     return {
-      problem: new Problem(500, 'INTERNAL', 'something went wrong inside; the log of the depot has more'),
+      problem: new Problem(500, 'INTERNAL', INSIDE),
       isOurFault: true,
     };
-  const [status, headers] = BY_CODE[error.code] ?? [500];
-  const detail = SHOWN.has(error.code)
-    ? error.message
-    : (PLAIN_DETAIL[error.code] ?? 'something went wrong inside; the log of the depot has more');
+  // A file that the depot needs is none that was asked for.
+  const isOurFile = error.code === 'NOT_FOUND' && error.facts.errno !== undefined;
+  const [status, headers] = (isOurFile ? undefined : BY_CODE[error.code]) ?? [500];
+  const detail = SHOWN.has(error.code) ? error.message : ((isOurFile ? undefined : PLAIN_DETAIL[error.code]) ?? INSIDE);
   const isOurFault = status >= 500 && error.code !== 'CLOSED' && error.code !== 'ABORTED';
-  return { problem: new Problem(status, error.code, detail, headers), isOurFault };
+  return { problem: new Problem(status, isOurFile ? 'IO' : error.code, detail, headers), isOurFault };
 }

@@ -4,20 +4,19 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Stats } from 'node:fs';
-import { link, lstat, mkdir, open, readdir, rm, unlink } from 'node:fs/promises';
+import { lstat, readdir, unlink } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { choosePieceLength } from '../../content/create.js';
 import { fromSystemError, HaulError } from '../../errors.js';
 import { forEachConcurrently } from '../../storage/concurrently.js';
-import { stampOf } from '../../storage/stamp-files.js';
-import { isUnchanged } from '../../work/file-stamp.js';
 import { DiskThread, type Settlement } from '../disk-threads.js';
 import { DEPOT_LIMITS } from '../limits.js';
-import { CANNOT_LINK, isOneOf, passOver } from './codes.js';
+import { isOneOf, passOver } from './codes.js';
 import { GroupCommit, type Hands, openForce } from './group.js';
-import { KnownBlobs, READ_FLAGS } from './known-blobs.js';
+import { KnownBlobs } from './known-blobs.js';
 import { isSha256, Layout, SMALL_BYTES } from './layout.js';
+import { NotedNames } from './noted-names.js';
 import { claimFolder, type FolderClaim, lookIntoFolder } from './own.js';
 import type {
   BlobStat,
@@ -32,12 +31,12 @@ import type {
   UploadOptions,
   VerifyOptions,
 } from './port.js';
-import { changed, readSlices } from './reading.js';
+import { readSlices } from './reading.js';
 import { Room, spaceOf } from './room.js';
-import { encodeNote, encodeRecord, parseNotes } from './sidecar.js';
+import { encodeNote, encodeRecord } from './sidecar.js';
 import { FolderUpload, type Uploads } from './upload.js';
 import { hashFile } from './verify.js';
-import { leaveFiles, placeFiles } from './view-folder.js';
+import { leaveFile, leaveFiles, placeFile, placeFiles } from './view-folder.js';
 
 const STATS_AT_ONCE = 16;
 
@@ -82,8 +81,7 @@ export class FolderStore implements BlobStore {
   readonly #run = randomBytes(8).toString('hex');
   #lastUpload = 0;
   #blobBytes: number;
-  /** The latest file of lines that was read. */
-  #notes: { readonly file: string; readonly size: number; readonly rows: ReturnType<typeof parseNotes> } | null = null;
+  readonly #noted: NotedNames;
   /** Blobs that are gone, of which the file of lines could not be told. */
   readonly #namesToForget = new Set<string>();
   readonly #isReadOnly: boolean;
@@ -92,6 +90,7 @@ export class FolderStore implements BlobStore {
   constructor(claim: FolderClaim, files: DiskThread, blobBytes: number, options: FolderStoreOptions) {
     this.#claim = claim;
     this.#layout = new Layout(claim.root);
+    this.#noted = new NotedNames(this.#layout);
     const room = new Room(claim.root);
     const isForced = options.isCache !== true;
     this.#uploads = { heldBytes: 0, fileBytes: 0, isForced, claim: (lengthBytes) => room.claim(lengthBytes) };
@@ -99,10 +98,12 @@ export class FolderStore implements BlobStore {
     this.#blobBytes = blobBytes;
     const threads = Math.min(DEPOT_LIMITS.hashThreads, availableParallelism());
     this.#hashers = Array.from({ length: threads }, () => new DiskThread());
+    // Where another folder is in the place of ours it may hold the same blobs, and they are not ours to touch.
+    const there = <T>(work: () => Promise<T>): Promise<T> => claim.check().then(work);
     const hands: Hands = {
-      write: (small, isAlone) => files.write(small, isForced && isAlone),
-      settle: (settlements, isAlone) => files.settle(settlements, isForced && isAlone),
-      remove: (leftovers) => files.remove(leftovers),
+      write: (small, isAlone) => there(() => files.write(small, isForced && isAlone)),
+      settle: (settlements, isAlone) => there(() => files.settle(settlements, isForced && isAlone)),
+      remove: (leftovers) => there(() => files.remove(leftovers)),
       openForce: async () => (isForced ? openForce(claim.root) : null),
     };
     this.#isReadOnly = options.isReadOnly ?? false;
@@ -143,6 +144,7 @@ export class FolderStore implements BlobStore {
     begin: (upload: FolderUpload) => Promise<boolean>,
   ): Promise<FolderUpload | null> {
     this.#check();
+    await this.#claim.check();
     const number = ++this.#lastUpload;
     const path = this.#layout.temporary(`${this.#run}-${number}`);
     const upload = new FolderUpload(number, path, options, this.#uploads, () => this.#hasher());
@@ -205,7 +207,7 @@ export class FolderStore implements BlobStore {
     if (!(Number.isSafeInteger(begin) && Number.isSafeInteger(end) && begin >= 0 && begin <= end)) {
       throw new HaulError('BAD_ARGUMENT', `no range of bytes: ${begin} to ${end}`, { option: 'range' });
     }
-    const opened = await this.#known.open(checked(sha256));
+    const opened = await this.#known.open(checked(sha256)).catch((error: unknown) => this.#gone(error));
     const { handle, stamp } = opened;
     const bytes = stamp.sizeBytes > SMALL_BYTES ? null : await this.#known.readSmall(opened, sha256);
     if (end > stamp.sizeBytes) {
@@ -216,28 +218,12 @@ export class FolderStore implements BlobStore {
     else if (begin < end) yield bytes.subarray(begin, end);
   }
 
-  async place(sha256: string, fileName: string): Promise<Placed | null> {
-    const record = await this.#known.trusted(checked(sha256));
-    const folder = this.#layout.view(sha256, fileName);
-    const place = join(folder, fileName);
-    try {
-      await rm(folder, { recursive: true, force: true });
-      await mkdir(folder);
-      await link(this.#layout.blob(sha256), place);
-      const stamp = stampOf(await lstat(place, { bigint: true }));
-      if (!isUnchanged(stamp, record.stamp)) throw changed(sha256);
-      return { output: folder, hashed: [stamp] };
-    } catch (error) {
-      await this.leave(sha256, fileName);
-      // Without hard links no engine finds it there.
-      if (isOneOf(error, CANNOT_LINK)) return null;
-      throw fromSystemError(error, 'link', place);
-    }
+  place(sha256: string, fileName: string): Promise<Placed | null> {
+    return placeFile(this.#layout, this.#known, checked(sha256), fileName);
   }
 
-  async leave(sha256: string, fileName: string): Promise<void> {
-    const folder = this.#layout.view(checked(sha256), fileName);
-    await rm(folder, { recursive: true, force: true }).catch(() => {});
+  leave(sha256: string, fileName: string): Promise<void> {
+    return leaveFile(this.#layout, checked(sha256), fileName);
   }
 
   placeAll(id: string, files: readonly PlacedFile[]): Promise<Placed | null> {
@@ -286,6 +272,7 @@ export class FolderStore implements BlobStore {
     const status = await this.#look(place);
     this.#known.forget(sha256);
     if (status === null) return false;
+    await this.#claim.check();
     try {
       await unlink(place);
       this.#blobBytes -= status.size;
@@ -317,7 +304,12 @@ export class FolderStore implements BlobStore {
     }
   }
 
-  space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
+  check(): Promise<void> {
+    return this.#claim.check();
+  }
+
+  async space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
+    await this.#claim.check();
     return spaceOf(this.#claim.root);
   }
 
@@ -370,27 +362,19 @@ export class FolderStore implements BlobStore {
     const status = await found.catch((error) => {
       throw fromSystemError(error, 'look at', place);
     });
-    return status?.isFile() === true ? status : null;
+    if (status?.isFile() === true) return status;
+    await this.#claim.check();
+    return null;
   }
 
-  /** @throws HaulError where they cannot be read: that is not the same as none */
-  async names(sha256: string): Promise<ReadonlyMap<string, string>> {
-    const file = this.#layout.names(checked(sha256));
-    try {
-      const handle = await open(file, READ_FLAGS).catch(passOver('ENOENT'));
-      if (handle === null) return new Map();
-      try {
-        const size = await handle.stat().then((status) => (status.isFile() ? status.size : null));
-        if (size === null) throw new HaulError('IO', `read ${file}: it is no file`, { where: file });
-        if (this.#notes?.file !== file || this.#notes.size !== size)
-          this.#notes = { file, size, rows: parseNotes(await handle.readFile('utf8')) };
-        return this.#notes.rows.get(sha256) ?? new Map();
-      } finally {
-        await handle.close();
-      }
-    } catch (error) {
-      throw fromSystemError(error, 'read', file);
-    }
+  /** What is not there is lost only where the folder is. */
+  async #gone(error: unknown): Promise<never> {
+    if (HaulError.is(error) && error.code === 'NOT_FOUND') await this.#claim.check();
+    throw error;
+  }
+
+  names(sha256: string): Promise<ReadonlyMap<string, string>> {
+    return this.#noted.of(checked(sha256));
   }
 }
 

@@ -4,9 +4,11 @@ import { type FileHandle, mkdir, open, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromSystemError, HaulError } from '../../errors.js';
 import { LOCK_EX, loadFlock } from '../../native/flock.js';
+import { HeldLock } from '../held-lock.js';
 import { replaceFile } from '../replace-file.js';
 import { passOver } from './codes.js';
 import { Layout } from './layout.js';
+import { checkMounted } from './mounts.js';
 
 const FORMAT = 1;
 const LOCK_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -14,6 +16,8 @@ const LOCK_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW |
 export interface FolderClaim {
   /** Without links. */
   readonly root: string;
+  /** Before anything is written or removed. @throws HaulError IO: `root` leads elsewhere now, see `held-lock.ts` */
+  check(): Promise<void>;
   release(): Promise<void>;
 }
 
@@ -26,12 +30,13 @@ export async function lookIntoFolder(folder: string, isBeside: boolean): Promise
   try {
     const layout = new Layout(await realpath(folder));
     await checkMark(layout);
-    if (isBeside) return { root: layout.root, release: async () => {} };
+    const unchanged = { root: layout.root, check: async () => {} };
+    if (isBeside) return { ...unchanged, release: async () => {} };
     const lock = await open(layout.lock, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
       passOver('ENOENT'),
     );
     if (lock !== null && loadFlock()?.(lock.fd, LOCK_EX) === 'busy') throw await inUse(lock, layout.lock);
-    return { root: layout.root, release: async () => lock?.close() };
+    return { ...unchanged, release: async () => lock?.close() };
   } catch (error) {
     throw fromSystemError(error, 'read', folder);
   }
@@ -43,12 +48,16 @@ export async function claimFolder(folder: string): Promise<FolderClaim> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const layout = new Layout(await realpath(folder));
     const isMarked = existsSync(layout.mark);
-    if (!isMarked) checkFree(layout);
+    if (!isMarked) {
+      checkFree(layout);
+      await checkMounted(layout.root, 'data');
+    }
     const lock = await takeLock(layout.lock);
     try {
       if (isMarked) await checkMark(layout);
       else await mark(layout);
-      return { root: layout.root, release: () => lock.close() };
+      const held = await HeldLock.of(layout.root, layout.lock);
+      return { root: layout.root, check: () => held.check(), release: () => lock.close() };
     } catch (error) {
       await lock.close();
       throw error;

@@ -181,6 +181,8 @@ export interface BlobStore {
   remove(sha256: string): Promise<boolean>;
   /** All blobs, in no order. */
   list(): AsyncIterable<BlobStat>;
+  /** Where it may lead elsewhere now. @throws HaulError IO: what is not there may not be gone */
+  check?(): Promise<void>;
   /** Bytes of blobs and uploads; own ones, not the disk's. */
   readonly usedBytes: number;
   /** Free and whole bytes of where it lies; null: without bound. */

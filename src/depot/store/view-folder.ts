@@ -1,17 +1,45 @@
-/** Many blobs as files of one folder, hard links as those of a single one are. */
+/** Blobs where an engine finds them as files: hard links, each in a folder of its own, or many in one. */
 import { link, lstat, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromSystemError } from '../../errors.js';
 import { forEachConcurrently } from '../../storage/concurrently.js';
 import { stampOf } from '../../storage/stamp-files.js';
 import { type FileStamp, isUnchanged } from '../../work/file-stamp.js';
-import { isOneOf } from './codes.js';
+import { CANNOT_LINK, isOneOf } from './codes.js';
 import type { KnownBlobs } from './known-blobs.js';
 import type { Layout } from './layout.js';
 import type { Placed, PlacedFile } from './port.js';
 import { changed } from './reading.js';
 
 const LINKS_AT_ONCE = 16;
+
+/** @returns null: this file system has no hard links. @throws HaulError NOT_FOUND, BAD_DATA: nothing is left then */
+export async function placeFile(
+  layout: Layout,
+  known: Pick<KnownBlobs, 'trusted'>,
+  sha256: string,
+  fileName: string,
+): Promise<Placed | null> {
+  const record = await known.trusted(sha256);
+  const folder = layout.view(sha256, fileName);
+  const place = join(folder, fileName);
+  try {
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder);
+    await link(layout.blob(sha256), place);
+    const stamp = stampOf(await lstat(place, { bigint: true }));
+    if (!isUnchanged(stamp, record.stamp)) throw changed(sha256);
+    return { output: folder, hashed: [stamp] };
+  } catch (error) {
+    await leaveFile(layout, sha256, fileName);
+    if (isOneOf(error, CANNOT_LINK)) return null;
+    throw fromSystemError(error, 'link', place);
+  }
+}
+
+export async function leaveFile(layout: Layout, sha256: string, fileName: string): Promise<void> {
+  await rm(layout.view(sha256, fileName), { recursive: true, force: true }).catch(() => {});
+}
 
 /** @returns null: this file system has no hard links. @throws HaulError NOT_FOUND, BAD_DATA: nothing is left then */
 export async function placeFiles(
