@@ -117,7 +117,7 @@ export class Depot implements Depository {
 
   async find(name: string): Promise<ArtifactRow | null> {
     const row = await this.#catalogue.get(name);
-    // On the empty mount point of its disk a depot knows nothing, and must not say that it is not there.
+    // A depot over which a disk was mounted knows nothing of what is on it.
     if (row === null) await this.#store.check?.();
     // Another depot may have published it: who asks for it here is about to announce here.
     if (this.#catalogue.isShared && row?.infoHash != null) this.#options.torrents?.added(row.infoHash);
@@ -131,16 +131,15 @@ export class Depot implements Depository {
 
   async remove(name: string, onlyIf?: RowFacts): Promise<ArtifactRow | null> {
     this.#check();
-    await this.#store.check?.();
     const mark = this.#notes.mark();
     const row = await this.#catalogue.remove(name, onlyIf, mark);
-    if (row !== null) await this.#released(row, mark);
+    if (row === null) await this.#store.check?.();
+    else await this.#released(row, mark);
     return row;
   }
 
   async pin(name: string, isPinned: boolean): Promise<ArtifactRow | null> {
     this.#check();
-    await this.#store.check?.();
     const mark = this.#notes.mark();
     const row = await this.#catalogue.pin(name, isPinned, mark);
     if (row === null) return null;
