@@ -8,6 +8,7 @@ import { HaulError } from '../errors.js';
 import { forEachConcurrently } from '../storage/concurrently.js';
 import type { ArtifactRow, Catalogue } from './catalogue/port.js';
 import { rowFromJson } from './catalogue/row.js';
+import { isUnreadable } from './store/codes.js';
 import type { BlobStat, BlobStore } from './store/port.js';
 
 /** Blobs hashed at once: the store shares them among its threads. */
@@ -17,7 +18,7 @@ const PAGE_ROWS = 1000;
 const FINDINGS_MAX = 1000;
 
 export type FindingKind =
-  /** The bytes are not those that the blob is called after. */
+  /** The bytes are not those that the blob is called after, or cannot be read. */
   | 'damaged'
   /** A row names it, and it is not there. */
   | 'missing'
@@ -151,9 +152,10 @@ class Check {
     const { store, signal } = this.#options;
     const rows = this.#rows.get(sha256) ?? [];
     this.#rows.delete(sha256);
-    if (!(await store.verify(sha256, { onHashed, signal }))) {
+    const fault = await faultOf(store.verify(sha256, { onHashed, signal }));
+    if (fault !== null) {
       const names = rows.map(({ name }) => name).join(', ');
-      const message = `the blob ${sha256} is damaged${names === '' ? '' : `: ${names}`}`;
+      const message = `the blob ${sha256} ${fault}${names === '' ? '' : `: ${names}`}`;
       this.#find('damaged', message, sha256, rows[0]?.name ?? null);
       return;
     }
@@ -167,7 +169,11 @@ class Check {
   }
 
   async #checkSidecar(sha256: string, rows: readonly ArtifactRow[]): Promise<void> {
-    const sidecar = await this.#options.store.sidecar(sha256);
+    const sidecar = await this.#options.store.sidecar(sha256).catch((error: unknown) => {
+      if (!isUnreadable(error)) throw error;
+      this.#find('sidecar', error.message, sha256, rows[0]?.name ?? null);
+      return null;
+    });
     if (sidecar === null) return;
     const names = new Set(rows.map(({ name }) => name));
     for (const row of rows) {
@@ -189,6 +195,16 @@ class Check {
 
   #throwIfStopped(): void {
     if (this.#options.signal?.aborted === true) throw new HaulError('ABORTED', 'the check was stopped');
+  }
+}
+
+/** Null: it is good. @throws what is not about this blob alone */
+async function faultOf(verified: Promise<boolean>): Promise<string | null> {
+  try {
+    return (await verified) ? null : 'is damaged';
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    return `cannot be read (${error.message})`;
   }
 }
 

@@ -14,6 +14,7 @@ import { rowToJson } from './catalogue/row.js';
 import { Locks } from './locks.js';
 import { shortName } from './names.js';
 import { notedRow } from './noted-rows.js';
+import { isUnreadable } from './store/codes.js';
 import type { BlobStat, BlobStore, FinishedUpload, PieceRecord } from './store/port.js';
 
 const BLOBS_AT_ONCE = 8;
@@ -171,10 +172,10 @@ class Migration {
   async #move(blob: BlobStat, pass: Pass, onCopied: (bytes: number) => void): Promise<ArtifactRow[]> {
     const { from, to } = this.#options;
     const { sha256, lengthBytes } = blob;
-    const notes = await from.names(sha256);
+    const notes = await asDamage(sha256, from.names(sha256));
     // Nobody's: an upload that is not named yet, or one that is about to be removed.
     if (notes.size === 0) return [];
-    const record = await from.pieces(sha256);
+    const record = await asDamage(sha256, from.pieces(sha256));
     if (record === null) return [];
     const rows: ArtifactRow[] = [];
     for (const [name, text] of notes) {
@@ -210,11 +211,18 @@ class Migration {
     const piecesFromBytes = record.pieces === null ? Number.POSITIVE_INFINITY : 0;
     const upload = await to.store.create({ lengthBytes, piecesFromBytes, sha256 });
     try {
-      for await (const slice of from.read(sha256, { begin: 0, end: lengthBytes })) {
-        this.#throwIfStopped();
-        // What was read is valid until the next; what is written is the store's.
-        await upload.write(Buffer.from(slice));
-        onCopied(slice.length);
+      const slices = from.read(sha256, { begin: 0, end: lengthBytes })[Symbol.asyncIterator]();
+      try {
+        for (;;) {
+          this.#throwIfStopped();
+          const { value, done } = await asDamage(sha256, slices.next());
+          if (done === true) break;
+          // What was read is valid until the next; what is written is the store's.
+          await upload.write(Buffer.from(value));
+          onCopied(value.length);
+        }
+      } finally {
+        await slices.return?.();
       }
       const finished = await upload.finish();
       if (finished.sha256 !== sha256 || !hasPieces(finished, record))
@@ -271,6 +279,16 @@ class Migration {
   #throwIfStopped(): void {
     if (this.#options.signal?.aborted === true)
       throw new HaulError('ABORTED', 'the move was stopped; run it again to go on');
+  }
+}
+
+/** What the disk of the old depot does not give is a fault of that blob; one of the new depot's ends the move. */
+async function asDamage<T>(sha256: string, asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    throw new HaulError('BAD_DATA', `the blob ${sha256} cannot be read: ${error.message}`, { sha256 }, error);
   }
 }
 

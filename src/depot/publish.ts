@@ -16,6 +16,7 @@ import { Notes } from './notes.js';
 import type { PaceRule } from './pace.js';
 import type { Depository, Published, PublishRequest } from './publish-port.js';
 import { receive } from './receive.js';
+import { isUnreadable } from './store/codes.js';
 import type { BlobStore, BlobUpload, ByteRange, FinishedUpload } from './store/port.js';
 import { Uses } from './uses.js';
 
@@ -56,6 +57,8 @@ export interface DepotOptions {
   readonly pace?: PaceRule;
   /** What a name without a wish of its own gets; null (default): it stays. */
   readonly retentionDays?: number | null;
+  /** A blob that may be nobody's was left where it is, as that cannot be read. */
+  readonly onLeft?: (error: HaulError) => void;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
   /** Milliseconds that only go on. */
@@ -204,7 +207,12 @@ export class Depot implements Depository {
       group = [];
     };
     for await (const { sha256 } of this.#store.list()) {
-      const collected = this.collect(sha256);
+      // One that the disk does not give stays, and keeps no depot from starting.
+      const collected = this.collect(sha256).catch((error: unknown) => {
+        if (!isUnreadable(error)) throw error;
+        this.#options.onLeft?.(error);
+        return false;
+      });
       // Told when the group is waited for.
       collected.catch(() => {});
       group.push(collected);

@@ -59,7 +59,7 @@ export async function diskText(probe: DiskProbe, space: { readonly freeBytes: nu
 }
 
 /** Tells a trouble once, however often somebody looks. */
-export function tellOnce(log: Log): Parts['onLook'] {
+export function tellOnce(log: Log = () => {}): Parts['onLook'] {
   const told = new Map<string, string>();
   return (name, error) => {
     const message = error === null ? '' : error instanceof Error ? error.message : String(error);

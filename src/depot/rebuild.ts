@@ -19,6 +19,7 @@ import { openCatalogueCopy } from './catalogue-copy.js';
 import { fullName } from './names.js';
 import { infoHashIn, notedRow } from './noted-rows.js';
 import { everyMark } from './notes.js';
+import { isUnreadable } from './store/codes.js';
 import type { BlobStat, BlobStore, Sidecar } from './store/port.js';
 
 /** Where blobs without a name go. */
@@ -152,7 +153,7 @@ async function sidecarOf(store: BlobStore, { sha256 }: BlobStat, faults: string[
   try {
     return await store.sidecar(sha256);
   } catch (error) {
-    if (!HaulError.is(error) || error.code !== 'BAD_DATA') throw error;
+    if (!isUnreadable(error)) throw error;
     faults.push(error.message);
     return null;
   }

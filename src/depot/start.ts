@@ -109,6 +109,7 @@ export async function openDepot(options: DepotOptions): Promise<Depot> {
 interface Inner {
   /** Of what is published; the house knows better than the machine. */
   readonly clock: { nowMs: () => number };
+  readonly probe: DiskProbe;
   readonly store: BlobStore;
   readonly catalogue: Catalogue;
   readonly engine: Engine;
@@ -143,6 +144,7 @@ async function openInner(options: DepotOptions, host: string, opened: Opened): P
     catalogue,
     torrents: seeds,
     folders,
+    onLeft: ({ message }) => log?.('error', `it is not known whether somebody needs it: ${message}`),
     ...(artifactBytesMax === undefined ? {} : { blobBytesMax: artifactBytesMax }),
     torrentFromBytes,
     retentionDays: retentionDays ?? null,
@@ -151,7 +153,8 @@ async function openInner(options: DepotOptions, host: string, opened: Opened): P
   // Blobs that nobody names: what was under way when the process before was ended.
   await depository.sweep();
   const { uses } = depository;
-  return { clock, store, catalogue, engine, seeds, folders, depository, uses };
+  const probe = new DiskProbe(join(data, 'probe.new'));
+  return { clock, probe, store, catalogue, engine, seeds, folders, depository, uses };
 }
 
 async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
@@ -174,9 +177,8 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const siblings = openSiblings({ ...inner, secret, urls: others, log });
   opened.add(() => siblings?.siblings.close());
   let isStopping = false;
-  const told = others.length > 0 ? siblings : null;
-  const looks = { probe: new DiskProbe(join(data, 'probe.new')), onLook: tellOnce(log ?? (() => {})) };
-  const readiness = () => readinessOf({ ...inner, ...looks, data, peers, siblings: told, isStopping });
+  const told = { peers, siblings: others.length > 0 ? siblings : null, onLook: tellOnce(log) };
+  const readiness = () => readinessOf({ ...inner, ...told, data, isStopping });
   const house = await openHouse({ options, ...inner, tracker, peers, siblings, artifacts, readiness });
   opened.add(() => house.close());
   inner.clock.nowMs = () => house.nowMs();

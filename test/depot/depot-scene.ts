@@ -25,8 +25,9 @@ export class DepotScene {
     this.folder = folder;
   }
 
-  static async make(scope: Scope): Promise<DepotScene> {
-    return new DepotScene(path.join(await quickFolder(scope), 'depot'));
+  /** @param where default: wherever that is quick */
+  static async make(scope: Scope, where?: string): Promise<DepotScene> {
+    return new DepotScene(path.join(where ?? (await quickFolder(scope)), 'depot'));
   }
 
   get catalogueFolder(): string {

@@ -11,11 +11,12 @@ import type { Log } from '../../log.js';
 import { stampOf } from '../../storage/stamp-files.js';
 import type { FileStamp } from '../../work/file-stamp.js';
 import { readOwnText } from '../read-own.js';
+import { READ_FLAGS } from '../store/known-blobs.js';
 import { type BlobRecord, decodeRecord, encodeRecord, isUntouched } from './blob-record.js';
 import { type CacheFolder, heldBytes } from './cache-folder.js';
 import { fileSha256 } from './file-sha.js';
 import { AGENT_LIMITS } from './limits.js';
-import type { WholeFile } from './local-read.js';
+import { readAtMost, type WholeFile } from './local-read.js';
 
 export interface CachedBlob {
   readonly sha256: string;
@@ -132,7 +133,8 @@ export class BlobCache {
       return null;
     }
     const torrent = await stat(folder.torrent(sha256)).catch(() => null);
-    if (torrent === null || this.#options.wallClockMs() - torrent.mtimeMs > AGENT_LIMITS.partAgeMs) return null;
+    if (torrent?.isFile() !== true || !(await folder.hasOwnData(sha256))) return null;
+    if (this.#options.wallClockMs() - torrent.mtimeMs > AGENT_LIMITS.partAgeMs) return null;
     return {
       sha256,
       lengthBytes: await heldBytes(folder.data(sha256)),
@@ -328,7 +330,7 @@ export class BlobCache {
    */
   async openWhole(blob: CachedBlob): Promise<WholeFile | null> {
     const { record } = blob;
-    const handle = await open(this.path(record!), 'r').catch(() => null);
+    const handle = await open(this.path(record!), READ_FLAGS).catch(() => null);
     if (handle === null) {
       this.#sayBad(blob);
       await this.drop(blob);
@@ -363,24 +365,6 @@ export class BlobCache {
   #sayBad({ sha256 }: CachedBlob): void {
     const text = `the cached blob ${sha256} was changed by somebody else: it is fetched again`;
     this.#options.log('warn', text, { code: 'CACHE_CHANGED', sha256 });
-  }
-}
-
-/** So many bytes and no more, in as few steps as may be: each one waits for a thread. */
-async function readAtMost(path: string, bytes: number): Promise<Buffer> {
-  const handle = await open(path, 'r');
-  try {
-    // A byte more, so that a longer file shows.
-    const buffer = Buffer.allocUnsafe(bytes + 1);
-    let held = 0;
-    while (held < bytes || held === 0) {
-      const { bytesRead } = await handle.read(buffer, held, buffer.length - held, held);
-      if (bytesRead === 0) break;
-      held += bytesRead;
-    }
-    return buffer.subarray(0, held);
-  } finally {
-    void handle.close().catch(() => {});
   }
 }
 

@@ -1,5 +1,4 @@
 /** The disk below the cache: whether what is fetched can be kept. An agent that cannot keep it passes it on. */
-import { join } from 'node:path';
 import { DiskProbe } from '../disk-probe.js';
 import { diskText } from '../readiness.js';
 import { spaceOf } from '../store/room.js';
@@ -21,7 +20,7 @@ export class CacheDisk {
 
   constructor(folder: CacheFolder) {
     this.#folder = folder;
-    this.#probe = new DiskProbe(join(folder.tmp, 'probe'));
+    this.#probe = new DiskProbe(folder.probe);
   }
 
   /** Never rejects. */

@@ -6,10 +6,12 @@
  *   DIR/small/ab/<sha256>        short blobs, hashed whenever they are read
  *   DIR/blobs/ab/<sha256>/       others: record, torrent, data/<file name>
  *   DIR/tmp/                     what is on its way; swept at the start
+ *   DIR/probe                    made and removed, to see whether that can be done
  */
 import { constants } from 'node:fs';
 import {
   type FileHandle,
+  lstat,
   mkdir,
   open,
   readdir,
@@ -39,6 +41,7 @@ export class CacheFolder {
   readonly root: string;
   readonly tmp: string;
   readonly names: string;
+  readonly probe: string;
   readonly #lock: FileHandle;
   readonly #held: HeldLock;
   #next = 0;
@@ -48,6 +51,7 @@ export class CacheFolder {
     this.#held = held;
     this.tmp = join(root, 'tmp');
     this.names = join(root, 'names');
+    this.probe = join(root, 'probe');
     this.#lock = lock;
   }
 
@@ -84,7 +88,10 @@ export class CacheFolder {
   }
 
   async #prepare(): Promise<void> {
-    await rm(this.tmp, { recursive: true, force: true });
+    for (const place of [this.tmp, this.probe]) await rm(place, { recursive: true, force: true });
+    // A file that is renamed takes the place of anything but a folder.
+    const names = await lstat(this.names).catch(() => null);
+    if (names?.isDirectory() === true) await rm(this.names, { recursive: true });
     for (const name of ['tmp', 'small', 'blobs']) await mkdir(join(this.root, name), { recursive: true, mode: 0o700 });
   }
 
@@ -179,6 +186,12 @@ export class CacheFolder {
         else await rm(join(folder, name), { recursive: true, force: true });
       }
     }
+  }
+
+  /** Nothing but files: others may have put something else there. */
+  async hasOwnData(sha256: string): Promise<boolean> {
+    const entries = await readdir(this.data(sha256), { withFileTypes: true }).catch(() => []);
+    return entries.every((entry) => entry.isFile());
   }
 
   /** Of an engine that was killed while it wrote down how far it was. */

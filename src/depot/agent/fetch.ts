@@ -49,3 +49,15 @@ export class Deferred<T> {
     this.promise.catch(() => {});
   }
 }
+
+export function sum(a: FetchedBytes, b: FetchedBytes): FetchedBytes {
+  return { peers: a.peers + b.peers, webSeed: a.webSeed + b.webSeed };
+}
+
+/** Never less than nothing. */
+export function since(now: FetchedBytes, before: FetchedBytes): FetchedBytes {
+  return {
+    peers: Math.max(0, now.peers - before.peers),
+    webSeed: Math.max(0, now.webSeed - before.webSeed),
+  };
+}

@@ -17,11 +17,11 @@ import type { ByteRange } from '../store/port.js';
 import type { BlobCache, CachedBlob } from './blob-cache.js';
 import type { DepotPort } from './depot-port.js';
 import type { Offer } from './directory.js';
-import type { Fetch, FetchedBytes } from './fetch.js';
+import { type Fetch, type FetchedBytes, since, sum } from './fetch.js';
 import { isUnkept, restOf } from './go-on.js';
 import { isShort } from './http-stream.js';
 import { AGENT_LIMITS } from './limits.js';
-import { readLocal } from './local-read.js';
+import { isStill, readLocal, type WholeFile } from './local-read.js';
 import { PlainFetch } from './plain-fetch.js';
 import { type ReadThroughOptions, readThrough } from './read-through.js';
 import type { Seeds } from './seeds.js';
@@ -96,20 +96,20 @@ export class Fetches {
     range: ByteRange,
     signal: AbortSignal,
   ): Promise<Reading> {
-    for (;;) {
-      await this.#adopting.get(row.sha256)?.catch(() => {});
-      const local = await this.#local(row, range);
-      if (local !== null) {
-        offer?.drop();
-        return { slices: local, bytes: () => null };
-      }
-      if (!this.#adopting.has(row.sha256)) break;
-    }
     const passed = { peers: 0, webSeed: 0 };
     const onBytes = (bytes: number): void => {
       passed.webSeed += bytes;
     };
     const options = { row, client: this.#options.client, signal, onBytes };
+    for (;;) {
+      await this.#adopting.get(row.sha256)?.catch(() => {});
+      const local = await this.#local(options, range);
+      if (local !== null) {
+        offer?.drop();
+        return { slices: local, bytes: () => (passed.webSeed === 0 ? null : { ...passed }) };
+      }
+      if (!this.#adopting.has(row.sha256)) break;
+    }
     try {
       const { fetch, before } = await this.#fetchOf(row, offer ?? null, signal);
       offer?.drop();
@@ -169,8 +169,9 @@ export class Fetches {
 
   // ---- what is here ----
 
-  async #local(row: ArtifactRow, range: ByteRange): Promise<AsyncIterable<Uint8Array> | null> {
+  async #local(options: ReadThroughOptions, range: ByteRange): Promise<AsyncIterable<Uint8Array> | null> {
     const { cache } = this.#options;
+    const { row } = options;
     const blob = cache.find(row.sha256);
     if (blob === null || blob.kind === 'part' || blob.lengthBytes !== row.lengthBytes) return null;
     cache.hold(blob);
@@ -183,13 +184,38 @@ export class Fetches {
       const file = await cache.openWhole(blob);
       if (file === null) return null;
       isHandedOver = true;
-      return readAndClose(readLocal(file, range), async () => {
+      return readAndClose(this.#fromFile(file, blob, options, range), async () => {
         await file.handle.close();
         cache.release(blob);
       });
     } finally {
       if (!isHandedOver) cache.release(blob);
     }
+  }
+
+  /** What the disk of the cache does not give leaves the cache, and its rest is passed through. */
+  async *#fromFile(
+    file: WholeFile,
+    blob: CachedBlob,
+    options: ReadThroughOptions,
+    range: ByteRange,
+  ): AsyncGenerator<Uint8Array> {
+    const { cache, log } = this.#options;
+    let at = range.begin;
+    try {
+      for await (const slice of readLocal(file, range)) {
+        at += slice.length;
+        yield slice;
+      }
+      return;
+    } catch (error) {
+      if (!isUnkept(error)) throw error;
+      log('warn', `the cached blob ${blob.sha256}: ${error.message}; it is fetched again`, { code: 'CACHE_UNREAD' });
+      const isRight = await isStill(file);
+      void cache.drop(blob);
+      if (!isRight) throw error;
+    }
+    if (await this.#throughs.wait(options.signal)) yield* this.#inPlace(readThrough(options, { ...range, begin: at }));
   }
 
   // ---- what is not ----
@@ -358,18 +384,6 @@ export class Fetches {
     this.#starting.set(sha256, ending);
     ending.catch(() => this.#starting.delete(sha256));
   }
-}
-
-function sum(a: FetchedBytes, b: FetchedBytes): FetchedBytes {
-  return { peers: a.peers + b.peers, webSeed: a.webSeed + b.webSeed };
-}
-
-/** Never less than nothing. */
-function since(now: FetchedBytes, before: FetchedBytes): FetchedBytes {
-  return {
-    peers: Math.max(0, now.peers - before.peers),
-    webSeed: Math.max(0, now.webSeed - before.webSeed),
-  };
 }
 
 async function* slicesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

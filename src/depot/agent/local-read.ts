@@ -1,8 +1,9 @@
 /** Bytes of a cached file in slices: one is read while the one before is sent. */
-import type { FileHandle } from 'node:fs/promises';
-import { HaulError } from '../../errors.js';
+import { type FileHandle, open } from 'node:fs/promises';
+import { fromSystemError, HaulError } from '../../errors.js';
 import { stampOf } from '../../storage/stamp-files.js';
 import type { FileStamp } from '../../work/file-stamp.js';
+import { READ_FLAGS } from '../store/known-blobs.js';
 import type { ByteRange } from '../store/port.js';
 import { isUntouched } from './blob-record.js';
 import { AGENT_LIMITS } from './limits.js';
@@ -25,7 +26,7 @@ export async function* readLocal({ handle, stamp }: WholeFile, { begin, end }: B
     const most = at === begin ? Math.min(size, AGENT_LIMITS.firstReadBytes) : size;
     const buffer = buffers[which]!.subarray(0, Math.min(most, end - at));
     for (let held = 0; held < buffer.length; ) {
-      const { bytesRead } = await handle.read(buffer, held, buffer.length - held, at + held);
+      const { bytesRead } = await handle.read(buffer, held, buffer.length - held, at + held).catch(unread);
       if (bytesRead === 0) throw changed();
       held += bytesRead;
     }
@@ -46,6 +47,34 @@ export async function* readLocal({ handle, stamp }: WholeFile, { begin, end }: B
   }
 }
 
+function unread(error: unknown): never {
+  throw fromSystemError(error, 'read', 'a cached file');
+}
+
+/** What has left of it is right: it is as it was when it was verified. Never rejects. */
+export async function isStill({ handle, stamp }: WholeFile): Promise<boolean> {
+  const now = await handle.stat({ bigint: true }).catch(() => null);
+  return now !== null && isUntouched(stampOf(now), stamp);
+}
+
 function changed(): HaulError {
   return new HaulError('BAD_DATA', 'a cached file was changed while it was read');
+}
+
+/** So many bytes and no more, in as few steps as may be: each one waits for a thread. */
+export async function readAtMost(path: string, bytes: number): Promise<Buffer> {
+  const handle = await open(path, READ_FLAGS);
+  try {
+    // A byte more, so that a longer file shows.
+    const buffer = Buffer.allocUnsafe(bytes + 1);
+    let held = 0;
+    while (held < bytes || held === 0) {
+      const { bytesRead } = await handle.read(buffer, held, buffer.length - held, held);
+      if (bytesRead === 0) break;
+      held += bytesRead;
+    }
+    return buffer.subarray(0, held);
+  } finally {
+    void handle.close().catch(() => {});
+  }
 }

@@ -10,7 +10,7 @@
  *
  * The last bytes leave when the SHA-256 of the whole is right; pieces of a torrent are verified one by one beside that.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import type { Engine, Torrent } from '../../api.js';
 import { HaulError } from '../../errors.js';
@@ -18,6 +18,7 @@ import type { Metainfo } from '../../metainfo/metainfo.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import { GoneWatch } from '../gone-watch.js';
 import { fileNameOf } from '../names.js';
+import { readOwnFile } from '../read-own.js';
 import type { ByteRange } from '../store/port.js';
 import type { BlobCache, CachedBlob, Reservation } from './blob-cache.js';
 import { checkTorrent } from './check-torrent.js';
@@ -275,7 +276,7 @@ export class SwarmFetch implements Fetch {
       await cache.folder.replace(place, meta.bytes, false);
       return meta;
     } catch (error) {
-      const kept = error instanceof DepotAway ? await readFile(place).catch(() => null) : null;
+      const kept = error instanceof DepotAway ? await readOwnFile(place).catch(() => null) : null;
       if (kept === null) throw error;
       return checkTorrent(kept, row);
     }

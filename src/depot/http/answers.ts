@@ -61,10 +61,6 @@ export class Answers {
     this.#sending.add(sending);
     try {
       await this.#sendAll(sending, slices, writeHead);
-    } catch (error) {
-      if (!response.headersSent) throw error;
-      // Half of it is out: the connection ends, so that nobody takes it for the whole.
-      response.destroy();
     } finally {
       this.#sending.delete(sending);
     }

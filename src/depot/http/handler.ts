@@ -333,6 +333,7 @@ export class Handler {
     underway.problem = problem.code;
     if (isOurFault && !underway.abort.signal.aborted) this.#options.onTrouble(error, request.method ?? '', path);
     if (response.headersSent || response.destroyed) {
+      // Where half of it is out nobody is to take it for the whole.
       response.destroy();
       return;
     }

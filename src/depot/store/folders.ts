@@ -12,7 +12,7 @@ import { fromSystemError, HaulError } from '../../errors.js';
 import { forEachConcurrently } from '../../storage/concurrently.js';
 import { DiskThread, type Settlement } from '../disk-threads.js';
 import { DEPOT_LIMITS } from '../limits.js';
-import { isOneOf, passOver } from './codes.js';
+import { isOneOf, isUnreadable, passOver } from './codes.js';
 import { GroupCommit, type Hands, openForce } from './group.js';
 import { KnownBlobs } from './known-blobs.js';
 import { isSha256, Layout, SMALL_BYTES } from './layout.js';
@@ -31,7 +31,7 @@ import type {
   UploadOptions,
   VerifyOptions,
 } from './port.js';
-import { readSlices } from './reading.js';
+import { type Opened, readSlices } from './reading.js';
 import { Room, spaceOf } from './room.js';
 import { encodeNote, encodeRecord } from './sidecar.js';
 import { FolderUpload, type Uploads } from './upload.js';
@@ -214,8 +214,17 @@ export class FolderStore implements BlobStore {
       if (bytes === null) await handle.close();
       throw new HaulError('BAD_ARGUMENT', `the blob ${sha256} ends before byte ${end}`, { option: 'range' });
     }
-    if (bytes === null) yield* readSlices(opened, range, sha256);
+    if (bytes === null) yield* this.#slices(opened, range, sha256);
     else if (begin < end) yield bytes.subarray(begin, end);
+  }
+
+  async *#slices(opened: Opened, range: ByteRange, sha256: string): AsyncGenerator<Uint8Array> {
+    try {
+      yield* readSlices(opened, range, sha256);
+    } catch (error) {
+      this.#known.doubt(sha256);
+      throw fromSystemError(error, 'read', this.#layout.blob(sha256));
+    }
   }
 
   place(sha256: string, fileName: string): Promise<Placed | null> {
@@ -257,7 +266,11 @@ export class FolderStore implements BlobStore {
     const status = await this.#look(place);
     if (status === null) throw new HaulError('NOT_FOUND', `the blob ${sha256} is not there`, { sha256 });
     const file = { lengthBytes: status.size, pieceLengthBytes: null };
-    const { sha256: found } = await hashFile(this.#hasher(), ++this.#lastUpload, place, file, options);
+    const hashing = hashFile(this.#hasher(), ++this.#lastUpload, place, file, options);
+    const { sha256: found } = await hashing.catch((error: unknown) => {
+      if (isUnreadable(error)) this.#known.doubt(sha256);
+      throw error;
+    });
     if (found === sha256) return true;
     if (this.#isReadOnly) return false;
     // Without its record it is hashed before it is read.

@@ -12,7 +12,7 @@ import { stampOf } from '../../storage/stamp-files.js';
 import { type FileStamp, isUnchanged } from '../../work/file-stamp.js';
 import type { Digests } from '../disk-threads.js';
 import { readOwnText } from '../read-own.js';
-import { isOneOf } from './codes.js';
+import { isOneOf, isUnreadable } from './codes.js';
 import { type Layout, SMALL_BYTES } from './layout.js';
 import { type Nearness, nearnessOf, type OpenFile, openNow, readNow, stampOfOpen } from './near.js';
 import { changed, type Opened } from './reading.js';
@@ -38,6 +38,8 @@ export class KnownBlobs {
   readonly #stamps = new Map<string, FileStamp>();
   /** Files that were hashed and are not: they are not hashed again. */
   readonly #bad = new Map<string, FileStamp>();
+  /** The disk did not give all of them: their stamps alone say nothing. */
+  readonly #doubted = new Set<string>();
   readonly #verifying = new Map<string, Promise<BlobRecord>>();
 
   constructor(layout: Layout, verifier: Verifier) {
@@ -49,21 +51,38 @@ export class KnownBlobs {
   committed(sha256: string, stamp: FileStamp | null): void {
     if (stamp !== null) this.#remember(sha256, stamp);
     this.#bad.delete(sha256);
+    this.#doubted.delete(sha256);
   }
 
   forget(sha256: string): void {
     this.#stamps.delete(sha256);
     this.#bad.delete(sha256);
+    this.#doubted.delete(sha256);
   }
 
+  /** Reading it failed. Bytes that come again for it take its place, unless all of it can be read then. */
+  doubt(sha256: string): void {
+    this.#doubted.add(sha256);
+    if (this.#doubted.size > STAMPS_MAX) this.#doubted.delete(this.#doubted.keys().next().value!);
+  }
+
+  /** Whether it is there, and need not be written again. */
   async isGood(sha256: string): Promise<boolean> {
     try {
-      await this.trusted(sha256);
+      if (this.#doubted.has(sha256)) await this.#readAgain(sha256);
+      else await this.trusted(sha256);
       return true;
     } catch (error) {
-      if (HaulError.is(error) && (error.code === 'NOT_FOUND' || error.code === 'BAD_DATA')) return false;
+      if (isUnreadable(error) || (HaulError.is(error) && error.code === 'NOT_FOUND')) return false;
       throw error;
     }
+  }
+
+  async #readAgain(sha256: string): Promise<void> {
+    const { handle, stamp } = await this.#openFile(sha256);
+    await handle.close();
+    await this.#verify(sha256, stamp);
+    this.#doubted.delete(sha256);
   }
 
   /** The file, open, and its stamp: of a long one it is known to be that of what was committed. */
@@ -163,8 +182,9 @@ export class KnownBlobs {
       throw changed(sha256);
     }
     const record = { lengthBytes, pieces: digests.pieces, pieceLengthBytes, stamp };
-    await this.#verifier.keep(sha256, encodeRecord(record));
     this.#remember(sha256, stamp);
+    // On a full disk, or one that is read-only, it is hashed again after a restart, and that is all.
+    await this.#verifier.keep(sha256, encodeRecord(record)).catch(() => {});
     return record;
   }
 
