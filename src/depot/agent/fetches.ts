@@ -21,7 +21,7 @@ import { type Fetch, type FetchedBytes, since, sum } from './fetch.js';
 import { isUnkept, restOf } from './go-on.js';
 import { isShort } from './http-stream.js';
 import { AGENT_LIMITS } from './limits.js';
-import { isStill, readLocal, type WholeFile } from './local-read.js';
+import { isStill, readAndClose, readLocal, type WholeFile } from './local-read.js';
 import { PlainFetch } from './plain-fetch.js';
 import { type ReadThroughOptions, readThrough } from './read-through.js';
 import type { Seeds } from './seeds.js';
@@ -388,15 +388,4 @@ export class Fetches {
 
 async function* slicesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
-}
-
-async function* readAndClose(
-  slices: AsyncIterable<Uint8Array>,
-  close: () => Promise<void>,
-): AsyncGenerator<Uint8Array> {
-  try {
-    yield* slices;
-  } finally {
-    await close();
-  }
 }

@@ -78,3 +78,14 @@ export async function readAtMost(path: string, bytes: number): Promise<Buffer> {
     void handle.close().catch(() => {});
   }
 }
+
+export async function* readAndClose(
+  slices: AsyncIterable<Uint8Array>,
+  close: () => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* slices;
+  } finally {
+    await close();
+  }
+}
