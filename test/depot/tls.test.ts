@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { chmod, rm } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
+import { connect as tcpConnect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
 import { openScope } from '../../lab/scope.js';
-import { until } from '../../lab/wait.js';
+import { until, withDeadline } from '../../lab/wait.js';
 import { openCertificate } from '../../src/depot/http/tls.js';
 import { HttpConnections } from '../../src/tracker/http-connections.js';
 import { CERTIFICATE, PRIVATE_KEY, RENEWED_CERTIFICATE, RENEWED_KEY } from '../support/certificate.js';
@@ -127,4 +128,21 @@ test('below TLS, too, a crowd of idle connections ends no request', async (conte
   upload.write('4567890');
   await until('the upload has its answer', 10_000, () => text.includes('\r\n\r\n'));
   assert.match(text, /^HTTP\/1\.1 201 /);
+});
+
+test('a handshake that does not go on, or is none, ends with its connection', async (context) => {
+  const folder = await quickFolder(openScope(context));
+  const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  writeFileSync(certFile, CERTIFICATE);
+  writeFileSync(keyFile, PRIVATE_KEY);
+  const certificate = openCertificate(certFile, keyFile, () => {});
+  const connections = new HttpConnections();
+  const { port } = await openTestDoor(context, { door: { certificate, connections } });
+  const ended = ['\x16\x03\x01', 'GET / HTTP/1.1\r\n\r\n'].map((bytes) => {
+    const socket = tcpConnect(port, '127.0.0.1', () => void socket.write(bytes)).on('error', () => {});
+    context.after(() => void socket.destroy());
+    return new Promise((resolve) => socket.resume().once('close', resolve));
+  });
+  await withDeadline(Promise.all(ended), 'the end of both', 30_000);
+  await until('none is left', 5_000, () => connections.count === 0);
 });

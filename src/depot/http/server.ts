@@ -138,6 +138,8 @@ function makeServer({ handler, connections, certificate }: ServerOptions): Serve
     socket.once('end', () => watchHalfClosed(socket));
   });
   server.on('clientError', (error, socket: Socket) => refuseInTurn(error, socket, handler));
+  // Before the handshake is over nothing can be said: an answer would wait for its end, and the connection with it.
+  server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy());
   connections.watch(server);
   return server;
 }
