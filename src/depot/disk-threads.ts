@@ -73,7 +73,8 @@ export class DiskThread {
   async settle(settlements: readonly Settlement[], isForced: boolean): Promise<SettledOutcome[]> {
     const settled = (await this.#ask({ kind: 'settle', settlements, isForced }, 'the store')) as Settled[];
     return settled.map(({ replacedBytes, failure }, index) => {
-      const where = settlements[index]!.rename?.to ?? 'the store';
+      const { rename, beside, line } = settlements[index]!;
+      const where = rename?.to ?? beside?.place ?? line?.file ?? 'the store';
       return { replacedBytes, failure: failure === null ? null : errorOf(failure, where) };
     });
   }
