@@ -11,8 +11,9 @@ import { AGENT_LIMITS } from '../../src/depot/agent/limits.js';
 import { StallWatch } from '../../src/depot/agent/stall-watch.js';
 import { GONE_MS } from '../../src/depot/gone-watch.js';
 import { agentOf, bytesOf, folderOf, get, sha256, untilTrue } from './agent-harness.js';
-import { fetchScene, rowOf } from './fetch-scene.js';
-import { type Answer, type Answers, info, liar, send, sendBegin } from './lying-depot.js';
+import { createTorrentBytes } from './agent-torrent.js';
+import { fetchScene, readAll, rowOf } from './fetch-scene.js';
+import { type Answer, type Answers, info, liar, send, sendBegin, sendRange } from './lying-depot.js';
 
 const SHORT = bytesOf(1000);
 const FACTS = { sha256: sha256(SHORT), lengthBytes: SHORT.length };
@@ -144,6 +145,49 @@ test('a torrent of which nothing comes any more, and whose depot is gone, is giv
   tickAfter(AGENT_LIMITS.stallMs);
   await assert.rejects(fetch.done, DepotAway);
 });
+
+for (const comesBack of [true, false])
+  test(`a depot that goes with its .torrent unasked for, and ${comesBack ? 'is back soon' : 'stays away'}`, {
+    timeout: 60_000,
+  }, async (context) => {
+    const good = bytesOf(6 * 2 ** 20);
+    let isAway = false;
+    const unlessAway =
+      (answer: Answer): Answer =>
+      (request, response) =>
+        isAway ? void response.destroy() : answer(request, response);
+    const breaking: Answer = (_request, response) => {
+      response.writeHead(200, { 'content-length': good.length });
+      isAway = true;
+      response.write(good.subarray(0, 2 ** 20), () => void response.destroy());
+    };
+    const answers = {
+      bytes: unlessAway(breaking),
+      torrent: unlessAway(send(createTorrentBytes('x', good).bytes)),
+      seed: unlessAway(sendRange(good)),
+    };
+    const { depot, fetch, client, tickAfter } = await fetchScene(context, good, answers);
+    const read = readAll(fetch.read({ begin: 0, end: good.length }, new AbortController().signal));
+    fetch.done.catch(() => {});
+    const askedFor = (): number => depot.seen.filter(({ url }) => url!.endsWith('?torrent')).length;
+    const untilAsked = (times: number): Promise<void> =>
+      untilTrue(async () => {
+        tickAfter(0);
+        return askedFor() >= times;
+      });
+    // Once beside the stream, and again when that is over.
+    await untilAsked(2);
+    isAway = !comesBack;
+    await untilAsked(3);
+    if (comesBack) {
+      assert.equal((await read).bytes.compare(good), 0);
+      return;
+    }
+    await untilTrue(async () => client.isAway === true);
+    tickAfter(0);
+    tickAfter(AGENT_LIMITS.stallMs);
+    assert.ok((await read).error instanceof DepotAway);
+  });
 
 test('a stream that breaks in the middle, and that the depot fails to go on with, ends its answer', async (context) => {
   const folder = await folderOf(context);

@@ -72,6 +72,7 @@ export class SwarmFetch implements Fetch {
   #torrent: TorrentPart | null = null;
   #failure: unknown = null;
   #givenAway: GivenAway = null;
+  #ticked = new Deferred<void>();
   readonly #stall: StallWatch;
   readonly #gone: GoneWatch;
   readonly #ended: Promise<void>;
@@ -104,6 +105,7 @@ export class SwarmFetch implements Fetch {
 
   tick(): void {
     const { client, now } = this.#options;
+    this.#ticked.resolve();
     this.#torrent?.tick();
     const bytes = this.bytes.peers + this.bytes.webSeed;
     const isWorking = this.#torrent?.isWorking === true;
@@ -178,7 +180,7 @@ export class SwarmFetch implements Fetch {
       else if (await Promise.race([this.#streamed(), this.#halt.promise])) return;
       await this.#ready;
       this.#head.resolve(null);
-      const part = await Promise.race([this.#join(await this.#meta()), this.#halt.promise]);
+      const part = await Promise.race([this.#join(await this.#metaAtLast()), this.#halt.promise]);
       this.#part.resolve(part);
       await Promise.race([part.whole, this.#halt.promise]);
       await this.#settle(part.torrent.metainfo, part.torrent);
@@ -229,11 +231,11 @@ export class SwarmFetch implements Fetch {
         throw error;
       });
       if (outcome === 'whole') {
-        await this.#settle((await this.#meta()).metainfo, null);
+        await this.#settle((await this.#metaAtLast()).metainfo, null);
         return true;
       }
       // Whoever reads along waits for the torrent, so what it needs comes first.
-      await this.#meta();
+      await this.#metaAtLast();
       await stream.close();
       return false;
     } finally {
@@ -261,6 +263,24 @@ export class SwarmFetch implements Fetch {
     this.#asked ??= this.#askMeta();
     this.#asked.catch(() => {});
     return this.#asked;
+  }
+
+  /**
+   * Of a depot that went away with the .torrent unasked for: who reads what the stream gave waits for it to come back,
+   * as long as for anything else.
+   */
+  async #metaAtLast(): Promise<Meta> {
+    for (;;) {
+      try {
+        return await Promise.race([this.#meta(), this.#halt.promise]);
+      } catch (error) {
+        const hasGiven = (this.#stream?.hereBytes ?? 0) > 0;
+        if (!hasGiven || this.#failure !== null || !(error instanceof DepotAway)) throw error;
+      }
+      this.#asked = null;
+      this.#ticked = new Deferred();
+      await Promise.race([this.#ticked.promise, this.#halt.promise]);
+    }
   }
 
   /** The .torrent of the depot, or the one that a fetch of before has left. */
