@@ -165,7 +165,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const certificate = tls === undefined ? null : openCertificate(tls.cert, tls.key, log);
   const inner = await openInner(options, host, opened);
   const secret = await secretOf(data, inner.catalogue);
-  const passkeys = new Passkeys(secret, () => tokens.table, Date.now);
+  const passkeys = new Passkeys(secret, () => tokens.table, () => inner.clock.nowMs());
   const others = (options.otherDepots ?? []).map((url) => url.replace(/\/+$/, ''));
   const torrents = new OwnTorrents(registryOf(inner));
   const tracker = trackerOf(torrents, anonymous === 'none' ? passkeys : null);
@@ -305,7 +305,8 @@ function openServer(options: DepotOptions, inside: Inside, house: House, parts: 
       // Whoever sees the page need not know of folders.
       parts.activity.failed(`${method}: ${problemOf(error).problem.message}`);
     },
-    wallClockMs: Date.now,
+    // A clock that fell back revives no token.
+    wallClockMs: () => house.nowMs(),
     now: () => performance.now(),
     gate: parts.gate,
   });

@@ -161,6 +161,19 @@ test('a revoked token is refused by a depot that runs, and the others hold', asy
   assert.equal(await get(second.secret), 200);
 });
 
+test('a clock that falls back to 1970 revives no token', async (context) => {
+  const folder = await quickFolder(openScope(context));
+  const file = join(folder, 'tokens.json');
+  const wish = { scopes: ['read'] as Scope[], prefix: '', expiresMs: Date.now() - 1000, note: '' };
+  const { secret } = createToken(file, wish, Date.now() - 2000);
+  const { url } = await openPlace(context, { tokens: file, anonymous: 'none' });
+  const get = async (): Promise<number> =>
+    (await fetch(`${url}/artifacts/`, { headers: { authorization: `Bearer ${secret}` } })).status;
+  assert.equal(await get(), 401);
+  context.mock.timers.enable({ apis: ['Date'], now: 1000 });
+  assert.equal(await get(), 401);
+});
+
 test('who may only write shortens no time, unpins nothing and replaces nothing', async (context) => {
   const tokens = [
     tokenOf('writer-0123456789', ['read', 'write']),
