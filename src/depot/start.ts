@@ -165,7 +165,11 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const certificate = tls === undefined ? null : openCertificate(tls.cert, tls.key, log);
   const inner = await openInner(options, host, opened);
   const secret = await secretOf(data, inner.catalogue);
-  const passkeys = new Passkeys(secret, () => tokens.table, () => inner.clock.nowMs());
+  const passkeys = new Passkeys(
+    secret,
+    () => tokens.table,
+    () => inner.clock.nowMs(),
+  );
   const others = (options.otherDepots ?? []).map((url) => url.replace(/\/+$/, ''));
   const torrents = new OwnTorrents(registryOf(inner));
   const tracker = trackerOf(torrents, anonymous === 'none' ? passkeys : null);
