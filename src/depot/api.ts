@@ -104,7 +104,7 @@ export interface DepotStats {
   readonly blobs: number;
   /** Each blob counted once. */
   readonly blobBytes: number;
-  /** HTTP requests under way. */
+  /** HTTP requests under way, but for those that listen to events. */
   readonly requests: number;
   /** Peers that the tracker knows. */
   readonly peers: number;

@@ -165,11 +165,8 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const certificate = tls === undefined ? null : openCertificate(tls.cert, tls.key, log);
   const inner = await openInner(options, host, opened);
   const secret = await secretOf(data, inner.catalogue);
-  const passkeys = new Passkeys(
-    secret,
-    () => tokens.table,
-    () => inner.clock.nowMs(),
-  );
+  const nowMs = (): number => inner.clock.nowMs();
+  const passkeys = new Passkeys(secret, () => tokens.table, nowMs);
   const others = (options.otherDepots ?? []).map((url) => url.replace(/\/+$/, ''));
   const torrents = new OwnTorrents(registryOf(inner));
   const tracker = trackerOf(torrents, anonymous === 'none' ? passkeys : null);
@@ -192,7 +189,7 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   let requests = (): number => 0;
   const inside: Inside = {
     depository: byPeers.watch(house.artifacts),
-    used: (name) => inner.uses.note(name, Math.floor(inner.clock.nowMs())),
+    used: (name) => inner.uses.note(name, Math.floor(nowMs())),
     byPeers,
     catalogue: inner.catalogue,
     upcoming: (limit, isWanted) => house.next(limit, isWanted),
@@ -213,7 +210,6 @@ async function open(options: DepotOptions, opened: Opened): Promise<Depot> {
   const gate = inner.engine.gates.uploads;
   const doorParts = { host, anonymous, tokens, certificate, routes, activity, gate };
   const server = await openServer(options, inside, house, doorParts);
-  // Who listens to events asks for nothing, and would not be waited for.
   requests = () => server.underway() - listeners.count;
   opened.add(() => server.close(0));
   const doors = await openDoors(options, server, tracker, certificate !== null);

@@ -63,7 +63,7 @@ export interface Status {
   readonly time: string;
   readonly stored: { readonly names: number; readonly blobs: number; readonly blobBytes: number };
   readonly disk: StatusDisk;
-  /** HTTP requests under way. */
+  /** HTTP requests under way, but for those that listen to events. */
   readonly requests: number;
   /** Peers that are connected, and that the tracker knows. */
   readonly connections: number;
