@@ -1,11 +1,14 @@
 /** An agent whose disk is full half way through a fetch: who is served goes on, nothing unverified comes to its end. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { openScope } from '../../lab/scope.js';
 import { until } from '../../lab/wait.js';
+import { restOf } from '../../src/depot/agent/go-on.js';
+import type { ReadThroughOptions } from '../../src/depot/agent/read-through.js';
 import { loopDisk } from '../support/loop-disk.js';
 import { fill, smallDisk } from '../support/small-disk.js';
 import { agentOf, bytesOf, get, sha256, type TestAgent } from './agent-harness.js';
@@ -145,13 +148,15 @@ describe('the disk is full half way', () => {
     });
   }
 
-  for (const [what, isBad] of [
-    ['as a torrent, what a stream had begun', false],
-    ['as a torrent, what a stream had begun with a bad byte', true],
+  for (const [what, spareBytes, fullAtSeed, isBad] of [
+    ['what a stream had begun', 0, 6, false],
+    // Whether the begin of a piece is right is known when the piece is here, which it never is.
+    ['what a stream had begun within a piece', 5, 1, false],
+    ['what a stream had begun with a bad byte', 5, 6, true],
+    ['what a stream had begun with a bad byte within a piece', 5, 1, true],
   ] as const) {
-    test(`${what}: ${isBad ? 'it breaks off' : 'it goes on'}`, async (t) => {
-      // Whether the begin of a piece is right is known when the piece is here, which may be after the disk is full.
-      const begin = Buffer.from(SHORT.subarray(0, 3 * MIB + (isBad ? 5 : 0)));
+    test(`as a torrent, ${what}: ${isBad ? 'it breaks off' : 'it goes on'}`, async (t) => {
+      const begin = Buffer.from(SHORT.subarray(0, 3 * MIB + spareBytes));
       if (isBad) begin[begin.length - 1]! ^= 1;
       let disk: string | null = null;
       let isFull = false;
@@ -170,7 +175,7 @@ describe('the disk is full half way', () => {
             }
           },
           seed: (request, response) => {
-            if (++seeds === 6) {
+            if (++seeds === fullAtSeed) {
               fill(disk!);
               isFull = true;
             }
@@ -188,4 +193,11 @@ describe('the disk is full half way', () => {
       assert.equal((await taken(scene.url)).sha256, sha256(SHORT));
     });
   }
+});
+
+test('a reader that is not as far as what is known of it misses nothing: it breaks off', async () => {
+  const options = { row: { infoHash: null, lengthBytes: 10 } } as ReadThroughOptions;
+  const given = async () => ({ lengthBytes: 5, hash: createHash('sha256') });
+  assert.equal(await restOf(options, { begin: 0, end: 10 }, 4, given), null);
+  assert.notEqual(await restOf(options, { begin: 0, end: 10 }, 5, given), null);
 });

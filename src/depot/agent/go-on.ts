@@ -46,6 +46,7 @@ export async function restOf(
   // Of a range that ends before, nothing leaves that is not verified.
   if (at === begin || end < options.row.lengthBytes) return readThrough(options, rest);
   const given = await givenAway();
-  if (given === null) return null;
+  // A reader that is not as far as that would miss what lies between.
+  if (given === null || (given !== 'verified' && at < given.lengthBytes)) return null;
   return given === 'verified' ? readThrough(options, rest) : readRest(options, rest, given);
 }

@@ -328,8 +328,7 @@ export class SwarmFetch implements Fetch {
   /** What a torrent gave is verified, what a stream gave need not be. */
   async #knownOfGiven(): Promise<GivenAway> {
     if (this.#stream === null) return 'verified';
-    if (this.#torrent === null) return this.#stream.given();
-    return (await this.#torrent.isHeadRight()) ? 'verified' : null;
+    return (this.#torrent ?? this.#stream).given();
   }
 }
 

@@ -13,7 +13,8 @@ import type { ByteRange } from '../store/port.js';
 import type { DepotPort } from './depot-port.js';
 import { DepotLies } from './depot-trouble.js';
 import { Deferred, type FetchedBytes } from './fetch.js';
-import { fileSha256 } from './file-sha.js';
+import { fileSha256, hashBegin } from './file-sha.js';
+import type { Given, GivenAway } from './go-on.js';
 import { PartSeeds } from './part-seeds.js';
 
 export interface TorrentPartOptions {
@@ -134,13 +135,15 @@ export class TorrentPart {
     }
   }
 
-  /** What the stream gave away is what has been verified in its place; false: it is not, or not yet. */
-  async isHeadRight(): Promise<boolean> {
+  /** What readers got of the head, as far as the file has the same in its place; null: it does not, or nobody knows. */
+  async given(): Promise<GivenAway> {
     const { head, path } = this.#options;
-    if (head === null) return true;
-    const isVerified = this.#isChecked && !this.#isHeadBad && this.#prefixBytes >= head.lengthBytes;
-    if (!isVerified || head.sha256 === null) return false;
-    return head.sha256 === (await fileSha256(path, head.lengthBytes).catch(() => null));
+    if (head === null) return 'verified';
+    const { lengthBytes, sha256 } = head;
+    if (sha256 === null || this.#isHeadBad) return null;
+    // The piece in which it ends need not be here yet.
+    if (!this.#isChecked || this.#prefixBytes < lengthBytes) return hashedBegin(path, head).catch(() => null);
+    return sha256 === (await fileSha256(path, lengthBytes).catch(() => null)) ? 'verified' : null;
   }
 
   async close(): Promise<void> {
@@ -251,4 +254,10 @@ export class TorrentPart {
   readonly #wake = (): void => {
     for (const resolve of this.#waiting.splice(0)) resolve();
   };
+}
+
+/** Null: the file begins with something else. @throws what the file system says */
+async function hashedBegin(path: string, { lengthBytes, sha256 }: Head): Promise<Given | null> {
+  const hash = await hashBegin(path, lengthBytes);
+  return hash.copy().digest('hex') === sha256 ? { lengthBytes, hash } : null;
 }
