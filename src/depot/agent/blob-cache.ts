@@ -112,7 +112,7 @@ export class BlobCache {
       const blob = await this.#look(sha256);
       if (blob === null) await folder.remove(sha256);
       else {
-        await folder.sweepData(sha256);
+        await folder.sweepData(sha256, blob.record?.fileName ?? null);
         this.#add(blob);
       }
     }
@@ -156,7 +156,6 @@ export class BlobCache {
     // Nothing goes for what cannot have room all the same.
     if (this.#heldBytes(sha256) + lengthBytes > this.#options.cacheBytes) throw noRoom(lengthBytes);
     const before = this.#blobs.get(sha256);
-    if (before !== undefined) this.#forget(before);
     const usedMs = this.#options.wallClockMs();
     const blob: CachedBlob = { sha256, lengthBytes, record: null, kind: 'part', usedMs, users: 1 };
     this.#add(blob);
@@ -208,21 +207,23 @@ export class BlobCache {
 
   /** The fetch is over before its end: what came stays. */
   async leavePart(blob: CachedBlob): Promise<void> {
-    this.#usedBytes -= blob.lengthBytes;
-    blob.lengthBytes = await heldBytes(this.folder.data(blob.sha256));
-    this.#usedBytes += blob.lengthBytes;
+    // Until that is known all of it is counted: others would be given the room else.
+    const lengthBytes = await heldBytes(this.folder.data(blob.sha256));
+    if (this.#blobs.get(blob.sha256) === blob) this.#usedBytes += lengthBytes - blob.lengthBytes;
+    blob.lengthBytes = lengthBytes;
     blob.users--;
+    if (this.#usedBytes > this.#options.cacheBytes) void this.makeRoom(0);
   }
 
-  /** It is whole and verified. @throws HaulError */
+  /** It is whole and verified. In use: whoever settles it has it until it is released. @throws HaulError */
   async settle(part: CachedBlob, facts: Pick<BlobRecord, 'infoHash' | 'fileName'>): Promise<CachedBlob> {
     const { sha256, lengthBytes } = part;
     const path = this.path({ sha256, ...facts });
     const record = { sha256, lengthBytes, ...facts, stamp: stampOf(await stat(path, { bigint: true })) };
     if (record.stamp.sizeBytes !== lengthBytes) throw new HaulError('BAD_DATA', `${path} is not what was fetched`);
     await this.folder.replace(this.folder.record(sha256), encodeRecord(record));
-    if (this.#blobs.get(sha256) === part) this.#forget(part);
-    const blob: CachedBlob = { ...part, record, kind: 'whole', usedMs: this.#options.wallClockMs(), users: 0 };
+    await this.folder.sweepData(sha256, facts.fileName);
+    const blob: CachedBlob = { ...part, record, kind: 'whole', usedMs: this.#options.wallClockMs(), users: 1 };
     this.#add(blob);
     return blob;
   }
@@ -232,8 +233,6 @@ export class BlobCache {
     if (bytes.length > this.#options.cacheBytes) return;
     await this.#gone(sha256);
     await this.folder.writeSmall(sha256, bytes);
-    const before = this.#blobs.get(sha256);
-    if (before !== undefined) this.#forget(before);
     const usedMs = this.#options.wallClockMs();
     this.#add({ sha256, lengthBytes: bytes.length, record: null, kind: 'small', usedMs, users: 0 });
     await this.makeRoom(0);
@@ -304,7 +303,10 @@ export class BlobCache {
     await leaving;
   }
 
+  /** In the place of what is known of it so far. */
   #add(blob: CachedBlob): void {
+    const before = this.#blobs.get(blob.sha256);
+    if (before !== undefined) this.#forget(before);
     this.#blobs.set(blob.sha256, blob);
     this.#usedBytes += blob.lengthBytes;
   }

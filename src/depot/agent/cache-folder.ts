@@ -83,7 +83,9 @@ export class CacheFolder {
       return folder;
     } catch (error) {
       await lock.close();
-      throw fromSystemError(error, 'open the cache', root);
+      // What it is about may be in it.
+      const { path = root } = error as NodeJS.ErrnoException;
+      throw fromSystemError(error, 'open the cache', path);
     }
   }
 
@@ -194,11 +196,16 @@ export class CacheFolder {
     return entries.every((entry) => entry.isFile());
   }
 
-  /** Of an engine that was killed while it wrote down how far it was. */
-  async sweepData(sha256: string): Promise<void> {
+  /**
+   * Of an engine that was killed while it wrote down how far it was; and parts that were fetched by other names.
+   * @param fileName of all of it; null: it is not whole
+   */
+  async sweepData(sha256: string, fileName: string | null): Promise<void> {
     const folder = this.data(sha256);
-    for (const name of await readdir(folder).catch(() => []))
-      if (isStateName(name) && name.endsWith('.tmp')) await unlink(join(folder, name)).catch(() => {});
+    for (const name of await readdir(folder).catch(() => [])) {
+      const isOther = isStateName(name) ? name.endsWith('.tmp') : fileName !== null && name !== fileName;
+      if (isOther) await rm(join(folder, name), { recursive: true, force: true }).catch(() => {});
+    }
   }
 
   /** Takes a blob out of sight at once, then removes it. */

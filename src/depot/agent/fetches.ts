@@ -280,7 +280,6 @@ export class Fetches {
       now,
       others,
       onWhole: (whole, torrent) => {
-        cache.hold(whole);
         this.#held.set(fetch, whole);
         seeds.add(whole, torrent ?? 'fresh');
       },
@@ -331,7 +330,7 @@ export class Fetches {
     const fileName = 'blob';
     await cache.folder.make(sha256);
     await rename(temporary, cache.path({ sha256, fileName }));
-    await cache.settle(part, { infoHash: null, fileName });
+    cache.release(await cache.settle(part, { infoHash: null, fileName }));
   }
 
   #sayUnkept(error: Error): void {

@@ -105,6 +105,7 @@ export class PutFill {
       await rename(path, cache.path({ sha256, fileName }));
       const whole = await cache.settle(blob, { infoHash: torrent?.metainfo.infoHashHex ?? null, fileName });
       seeds.add(whole, 'fresh');
+      cache.release(whole);
     } catch (error) {
       await cache.drop(blob);
       throw error;

@@ -107,8 +107,11 @@ export class Seeds {
   async #wake(blob: CachedBlob, infoHash: string): Promise<WokenTorrent | null> {
     const { cache } = this.#options;
     if (cache.find(blob.sha256) !== blob) return null;
+    // It is not evicted while it is looked at.
+    cache.hold(blob);
     const bytes = await readOwnFile(cache.folder.torrent(blob.sha256)).catch(() => null);
     const file = bytes === null ? null : await cache.openWhole(blob);
+    cache.release(blob);
     await file?.handle.close();
     if (bytes === null || file === null) return null;
     const metainfo = parseTorrent(bytes);

@@ -44,7 +44,7 @@ export interface SwarmFetchOptions {
   readonly now: () => number;
   /** How many others have or want the torrent, as its tracker says. May reject. */
   readonly others: (metainfo: Metainfo) => Promise<number>;
-  /** It is whole. @param torrent that it was fetched with, which goes on as a seed; null: there was none */
+  /** It is whole, and in use. @param torrent that it was fetched with, which goes on as a seed; null: there was none */
   readonly onWhole: (blob: CachedBlob, torrent: Torrent | null) => void;
   /** Trackers as the depot names them now. */
   readonly onTrackers: (tiers: readonly (readonly string[])[]) => void;
@@ -235,7 +235,7 @@ export class SwarmFetch implements Fetch {
         return true;
       }
       // Whoever reads along waits for the torrent, so what it needs comes first.
-      await this.#metaAtLast();
+      await this.#makeWay(await this.#metaAtLast());
       await stream.close();
       return false;
     } finally {
@@ -244,8 +244,19 @@ export class SwarmFetch implements Fetch {
     }
   }
 
-  async #join({ metainfo }: Meta): Promise<TorrentPart> {
+  /** The torrent of a blob that was evicted a moment ago may be saying goodbye to its tracker still. */
+  async #makeWay({ metainfo }: Meta): Promise<void> {
+    const { engine } = this.#options;
+    const before = engine.get(metainfo.infoHashHex);
+    if (before !== null) await engine.remove(before).catch(() => {});
+  }
+
+  async #join(meta: Meta): Promise<TorrentPart> {
     const { row, cache, engine, client } = this.#options;
+    const { metainfo } = meta;
+    await this.#makeWay(meta);
+    // It was stopped meanwhile, and nobody would close the torrent.
+    if (this.#failure !== null) throw this.#failure;
     const part = new TorrentPart({
       row,
       path: cache.path({ sha256: row.sha256, fileName: metainfo.name }),
