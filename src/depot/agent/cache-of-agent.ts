@@ -144,7 +144,7 @@ export async function openCacheOfAgent(options: CacheOfAgentOptions): Promise<Op
   });
   const routes = cacheRoutes({
     service,
-    tickets: new Tickets(Date.now),
+    tickets: new Tickets(() => performance.now()),
     bytes: async (exchange, name) => {
       const answer = await options.bytes(exchange, name);
       const { body } = answer;

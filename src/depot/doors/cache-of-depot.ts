@@ -47,7 +47,7 @@ export async function openCacheDoor(
   });
   const routes = cacheRoutes({
     service,
-    tickets: new Tickets(Date.now),
+    tickets: new Tickets(() => performance.now()),
     bytes: async (exchange, name) => {
       const row = await depository.find(name);
       if (row === null) throw notFound();
