@@ -73,6 +73,8 @@ export type DiskTask =
 
 export interface Failure {
   readonly code: string | null;
+  /** That it is about, where the system says so. */
+  readonly path?: string;
   readonly message: string;
 }
 
@@ -311,8 +313,31 @@ function shorten(file: string): void {
     fs.renameSync(temporary, file);
     lineLimits.set(file, Math.max(LINES_MIN_BYTES, 2 * Buffer.byteLength(text)));
   } catch {
-    fs.rmSync(temporary, { force: true });
+    attempt(() => fs.rmSync(temporary, { force: true }));
   }
+}
+
+/** Of a folder that somebody made in the place of a file of ours; more of them have a number behind it. */
+const ASIDE = 'in-the-way';
+
+/** As `rename`; a folder cannot be replaced by a file, and what is in it is somebody's: it gets another name. */
+function takePlace(from: string, to: string): void {
+  try {
+    fs.renameSync(from, to);
+  } catch (error) {
+    if (fs.lstatSync(to, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
+    let aside = `${to}.${ASIDE}`;
+    for (let number = 2; fs.lstatSync(aside, { throwIfNoEntry: false }) !== undefined; number++)
+      aside = `${to}.${ASIDE}-${number}`;
+    fs.renameSync(to, aside);
+    fs.renameSync(from, to);
+  }
+}
+
+/** What we left; a folder of that name is somebody else's, and stays. */
+function sweepFile(file: string): void {
+  if (fs.lstatSync(file).isDirectory()) return;
+  fs.unlinkSync(file);
 }
 
 /** @param renamed told at once, with the length of the file that had the name */
@@ -320,12 +345,12 @@ function settleOne({ rename, beside, line }: Settlement, isForced: boolean, rena
   if (beside !== null) {
     fs.rmSync(beside.temporary, { force: true });
     makeFile(beside.temporary, beside.text, true, 0o644);
-    fs.renameSync(beside.temporary, beside.place);
+    takePlace(beside.temporary, beside.place);
   }
   if (rename !== null) {
-    const replacedBytes = fs.lstatSync(rename.to, { throwIfNoEntry: false })?.size ?? 0;
-    fs.renameSync(rename.from, rename.to);
-    renamed(replacedBytes);
+    const before = fs.lstatSync(rename.to, { throwIfNoEntry: false });
+    takePlace(rename.from, rename.to);
+    renamed(before?.isFile() === true ? before.size : 0);
   }
   if (line !== null) appendLine(line, isForced);
 }
@@ -374,7 +399,8 @@ function settle(settlements: readonly Settlement[], isForced: boolean): Settled[
 /** @returns whether it was made */
 function makeFolder(folder: string): boolean {
   try {
-    fs.mkdirSync(folder);
+    // Under no umask anybody else may write there.
+    fs.mkdirSync(folder, 0o755);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
@@ -388,7 +414,7 @@ function prepare(root: string): Prepared {
   let blobBytes = 0;
   const [temporary, views, places] = [path.join(root, 'tmp'), path.join(root, 'views'), path.join(root, 'blobs')];
   const madeFolders = [temporary, views, places].map(makeFolder);
-  for (const name of fs.readdirSync(temporary)) if (TEMPORARY.test(name)) fs.unlinkSync(path.join(temporary, name));
+  for (const name of fs.readdirSync(temporary)) if (TEMPORARY.test(name)) sweepFile(path.join(temporary, name));
   for (const view of fs.readdirSync(views)) {
     const folder = path.join(views, view);
     if (!VIEW.test(view) || !fs.lstatSync(folder).isDirectory()) continue;
@@ -402,7 +428,7 @@ function prepare(root: string): Prepared {
     for (const name of names) {
       const place = path.join(folder, name);
       const owner = SIDECAR.exec(name)?.[1];
-      if ((owner !== undefined && !names.has(owner)) || name === 'names.new') fs.unlinkSync(place);
+      if ((owner !== undefined && !names.has(owner)) || name === 'names.new') sweepFile(place);
       if (!BLOB.test(name)) continue;
       const status = fs.lstatSync(place);
       if (!status.isFile()) continue;
@@ -414,8 +440,8 @@ function prepare(root: string): Prepared {
 }
 
 function failureOf(error: unknown): Failure {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return { code: code ?? null, message };
+  const { code, message, path: file } = error as NodeJS.ErrnoException;
+  return { code: code ?? null, message, ...(file === undefined ? {} : { path: file }) };
 }
 
 function digestMemory(bytes: Uint8Array, pieceLengthBytes: number | null): Uint8Array {

@@ -83,7 +83,7 @@ async function undoWhatFailed(level: Level, place: string): Promise<void> {
 async function filesIn(place: string): Promise<string[]> {
   try {
     if (!existsSync(place)) {
-      await mkdir(place, { recursive: true });
+      await mkdir(place, { recursive: true, mode: 0o755 });
       await forceFolder(dirname(place));
     }
     const entries = await readdir(place, { withFileTypes: true });

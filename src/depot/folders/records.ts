@@ -59,7 +59,7 @@ export class FolderRecords {
     const id = recordId(record);
     const file = join(this.#folder, id);
     try {
-      await mkdir(this.#folder, { recursive: true });
+      await mkdir(this.#folder, { recursive: true, mode: 0o755 });
       await replaceFile(file, text);
     } catch (error) {
       throw fromSystemError(error, 'write', file);

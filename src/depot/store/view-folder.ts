@@ -25,7 +25,7 @@ export async function placeFile(
   const place = join(folder, fileName);
   try {
     await rm(folder, { recursive: true, force: true });
-    await mkdir(folder);
+    await mkdir(folder, { mode: 0o755 });
     await link(layout.blob(sha256), place);
     const stamp = stampOf(await lstat(place, { bigint: true }));
     if (!isUnchanged(stamp, record.stamp)) throw changed(sha256);
@@ -52,9 +52,9 @@ export async function placeFiles(
   const hashed: FileStamp[] = new Array(files.length);
   try {
     await rm(output, { recursive: true, force: true });
-    await mkdir(output);
+    await mkdir(output, { mode: 0o755 });
     for (const folder of new Set(files.map(({ path }) => dirname(join(output, path)))))
-      await mkdir(folder, { recursive: true });
+      await mkdir(folder, { recursive: true, mode: 0o755 });
     await forEachConcurrently([...files.keys()], LINKS_AT_ONCE, async (index) => {
       const { sha256, path } = files[index]!;
       const record = await known.trusted(sha256);
