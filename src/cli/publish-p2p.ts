@@ -10,6 +10,7 @@ import { choosePieceLength } from '../content/create.js';
 import { type BlobPieces, blobTorrent } from '../depot/blob-info.js';
 import { jsonOf, type SaidArrival, saidArrival } from '../depot/depot-said.js';
 import { DiskThread } from '../depot/disk-threads.js';
+import type { HeldFolder } from '../depot/held-folder.js';
 import { reprDigest } from '../depot/http/conditions.js';
 import { fileNameOf } from '../depot/names.js';
 import { DEPOT_DEFAULTS } from '../depot/publish.js';
@@ -24,7 +25,7 @@ import { printable } from './format.js';
 import type { EngineCliOptions } from './options.js';
 import type { Output } from './output.js';
 import { TimeLimits } from './patience.js';
-import { type LinkFolder, linkFolder } from './publish-links.js';
+import { linkFolder } from './publish-links.js';
 import { isTransient } from './retry.js';
 import { delayOrAborted } from './wait.js';
 
@@ -162,7 +163,7 @@ export class Giving {
   }
 
   /** Where the file has the name of its torrent. A link to it does, where it is called otherwise. */
-  async #folderOf(path: string, name: string): Promise<LinkFolder> {
+  async #folderOf(path: string, name: string): Promise<HeldFolder> {
     if (basename(path) === name) return { path: dirname(path), remove: async () => {} };
     return linkFolder(path, name);
   }

@@ -1,9 +1,8 @@
 /** The store of a depot: in its folder, unless an option names another place, which is loaded only then. */
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { HaulError } from '../errors.js';
+import { holdFolder } from './held-folder.js';
+import { isThere } from './is-there.js';
 import { openFolderStore } from './store/folders.js';
 import type { BlobStore } from './store/port.js';
 
@@ -48,8 +47,7 @@ export async function openStoreOf(options: StoreOptions): Promise<BlobStore> {
 export async function openStoreToRead(place: string): Promise<BlobStore> {
   if (!/^s3:/i.test(place)) return openFolderStore({ folder: place, isReadOnly: true, isBeside: true });
   const { openS3Store } = await import('./store/s3/open.js');
-  const data = await mkdtemp(join(tmpdir(), 'haul-cache-'));
-  const remove = (): Promise<void> => rm(data, { recursive: true, force: true });
+  const { path: data, remove } = await holdFolder('haul-cache-');
   try {
     const store = await openS3Store({ url: place, data, isReadOnly: true, cacheBytes: READ_CACHE_BYTES });
     const close = store.close.bind(store);
@@ -66,11 +64,11 @@ export function isDepot(data: string): boolean {
 }
 
 function hasBlobs(data: string): boolean {
-  return existsSync(join(data, 'depot.json'));
+  return isThere(join(data, 'depot.json'));
 }
 
 function isOfOther(data: string): boolean {
-  return !hasBlobs(data) && existsSync(join(data, 'cache', 'depot.json'));
+  return !hasBlobs(data) && isThere(join(data, 'cache', 'depot.json'));
 }
 
 function other(message: string): HaulError {

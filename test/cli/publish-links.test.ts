@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { openScope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
-import { linkFolder, sweepLinks } from '../../src/cli/publish-links.js';
+import { linkFolder } from '../../src/cli/publish-links.js';
+import { sweepHeld } from '../../src/depot/held-folder.js';
 
 const HOUR_MS = 3_600_000;
 
@@ -38,17 +39,17 @@ test('what a killed process left is swept when it is old, and nothing that is in
   await mkdir(join(root, 'else'));
   const all = await readdir(root);
   const now = Date.now();
-  await sweepLinks(root, now);
+  await sweepHeld('haul-publish-', root, now);
   assert.deepEqual(await readdir(root), all, 'all are young');
-  await sweepLinks(root, now + 2 * HOUR_MS);
+  await sweepHeld('haul-publish-', root, now + 2 * HOUR_MS);
   const without = (...names: string[]): string[] => all.filter((name) => !names.includes(name));
   assert.deepEqual(await readdir(root), without('haul-publish-killed'));
-  await sweepLinks(root, now + 31 * 24 * HOUR_MS);
+  await sweepHeld('haul-publish-', root, now + 31 * 24 * HOUR_MS);
   assert.deepEqual(await readdir(root), without('haul-publish-killed', 'haul-publish-before'));
   assert.equal(await readFile(file, 'utf8'), 'bytes');
   await utimes(join(inUse.path, '..'), 0, 0);
-  await sweepLinks(root, now);
+  await sweepHeld('haul-publish-', root, now);
   assert.ok((await readdir(inUse.path)).includes('a'));
   await inUse.remove();
-  await sweepLinks(join(root, 'none'), now);
+  await sweepHeld('haul-publish-', join(root, 'none'), now);
 });
