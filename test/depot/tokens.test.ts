@@ -1,11 +1,12 @@
 /** Tokens by real requests: who may do what, below which path, until when, and what a scope never does. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { chmodSync, chownSync, lstatSync, readdirSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openScope } from '../../lab/scope.js';
 import { until } from '../../lab/wait.js';
-import { createToken, revokeToken } from '../../src/depot/http/token-file.js';
+import { createToken, readTokenFile, revokeToken } from '../../src/depot/http/token-file.js';
 import { hashToken, type Scope, type Token } from '../../src/depot/http/tokens.js';
 import { openTestDoor, type TestDoor, type TestDoorOptions } from './door-harness.js';
 import { openPlace } from './doors/depot-place.js';
@@ -159,6 +160,25 @@ test('a revoked token is refused by a depot that runs, and the others hold', asy
   revokeToken(file, first.token.id);
   await until('it is refused', 30_000, async () => (await get(first.secret)) === 401);
   assert.equal(await get(second.secret), 200);
+});
+
+test('who may read a file of tokens still may when it is changed, also behind a link', async (context) => {
+  const folder = await quickFolder(openScope(context));
+  const [file, link] = [join(folder, 'tokens.json'), join(folder, 'link')];
+  const wish = { scopes: ['read'] as Scope[], prefix: '', expiresMs: null, note: '' };
+  const { token } = createToken(file, wish, Date.now());
+  const isRoot = process.getuid?.() === 0;
+  const [uid, gid] = isRoot ? [65_534, 65_533] : [process.getuid!(), process.getgid!()];
+  chownSync(file, uid, gid);
+  chmodSync(file, 0o640);
+  symlinkSync('tokens.json', link);
+  createToken(link, wish, Date.now());
+  revokeToken(file, token.id);
+  const now = statSync(file);
+  assert.deepEqual([now.uid, now.gid, now.mode & 0o777], [uid, gid, 0o640]);
+  assert.equal(readTokenFile(link).length, 1);
+  assert.ok(lstatSync(link).isSymbolicLink());
+  assert.deepEqual(readdirSync(folder).sort(), ['link', 'tokens.json']);
 });
 
 test('a clock that falls back to 1970 revives no token', async (context) => {

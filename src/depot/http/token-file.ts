@@ -7,11 +7,15 @@ import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
+  fchmodSync,
+  fchownSync,
   fstatSync,
   fsyncSync,
   openSync,
   readFileSync,
+  realpathSync,
   renameSync,
+  type Stats,
   statSync,
   unlinkSync,
   writeSync,
@@ -93,8 +97,12 @@ function readGuarded(path: string): string {
   }
 }
 
-/** Durable when it returns. The new file stands beside the old one until it is whole, and locks others out. */
-function changeTokenFile(path: string, change: (tokens: readonly Token[]) => readonly Token[]): void {
+/**
+ * Durable when it returns. The new file stands beside the old one until it is whole, and locks others out. Whoever may
+ * read the old one may read it: root changes what a depot reads that runs as another user.
+ */
+function changeTokenFile(named: string, change: (tokens: readonly Token[]) => readonly Token[]): void {
+  const path = placeOf(named);
   const beside = `${path}.new`;
   let file: number;
   try {
@@ -106,8 +114,9 @@ function changeTokenFile(path: string, change: (tokens: readonly Token[]) => rea
     });
   }
   try {
-    const isThere = statSync(path, { throwIfNoEntry: false }) !== undefined;
-    const tokens = change(isThere ? readTokenFile(path) : []).map(({ expiresMs, createdMs, ...rest }) => {
+    const before = statSync(path, { throwIfNoEntry: false });
+    if (before !== undefined) keepAccess(file, before);
+    const tokens = change(before === undefined ? [] : readTokenFile(path)).map(({ expiresMs, createdMs, ...rest }) => {
       const expires = expiresMs === null ? null : new Date(expiresMs).toISOString();
       return { ...rest, expires, created: new Date(createdMs).toISOString() };
     });
@@ -120,6 +129,29 @@ function changeTokenFile(path: string, change: (tokens: readonly Token[]) => rea
   } finally {
     closeSync(file);
   }
+}
+
+/** Where a link leads, if it is one: what has it as its own name would keep the old tokens. */
+function placeOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    // It is made, or whoever opens it says what is wrong.
+    return path;
+  }
+}
+
+function keepAccess(file: number, { uid, gid, mode }: Stats): void {
+  const give = (to: number): boolean => {
+    try {
+      fchownSync(file, to, gid);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  // Who is not root can give it to a group of its own at most; else it is for whoever changes it.
+  if (give(uid) || give(-1)) fchmodSync(file, mode & 0o777);
 }
 
 /** @returns the token itself, which nobody can be told again. @throws HaulError as `readTokenFile`, IN_USE, LIMIT */
