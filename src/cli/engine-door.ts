@@ -109,7 +109,9 @@ export async function withPortHint<T>(
     return await open();
   } catch (error) {
     if (!(error instanceof HaulError)) throw error;
-    if (error.code !== 'PORT_IN_USE' && error.code !== 'NO_PERMISSION') throw error;
+    // Permission may be wanted for a file, too.
+    const isPort = error.code === 'NO_PERMISSION' && /\blisten\b/.test(String(error.facts.operation));
+    if (error.code !== 'PORT_IN_USE' && !isPort) throw error;
     const option = typeof name === 'string' ? name : name(error);
     if (error.message.includes(option)) throw error;
     throw new HaulError(error.code, `${error.message} (${option} N; 0 takes any free port)`, error.facts, error);

@@ -200,8 +200,8 @@ export class DiskThread {
   }
 }
 
-function errorOf({ code, message }: Failure, where: string): HaulError {
-  return fromSystemError(Object.assign(new Error(message), code === null ? {} : { code }), 'use', where);
+function errorOf({ code, message, path }: Failure, where: string): HaulError {
+  return fromSystemError(Object.assign(new Error(message), code === null ? {} : { code }), 'use', path ?? where);
 }
 
 function outcomesOf(said: unknown, where: (index: number) => string): Outcome[] {

@@ -63,7 +63,9 @@ export async function claimFolder(folder: string): Promise<FolderClaim> {
       throw error;
     }
   } catch (error) {
-    throw fromSystemError(error, 'use', folder);
+    // What it is about may be in it.
+    const { path = folder } = error as NodeJS.ErrnoException;
+    throw fromSystemError(error, 'use', path);
   }
 }
 
