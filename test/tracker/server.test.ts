@@ -57,6 +57,18 @@ const get = (tracker: TrackerServer, path: string, headers = '') =>
   raw(tracker, `GET ${path} HTTP/1.1\r\nhost: tracker.test:99\r\nconnection: close\r\n${headers}\r\n`);
 const bodyOf = (answer: string): string => answer.slice(answer.indexOf('\r\n\r\n') + 4);
 
+test('a request with a body is refused, whatever its kind, and its connection ends', async (context) => {
+  const { tracker } = await scene(context);
+  const chunked = `transfer-encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(1_000)}`;
+  for (const start of ['POST /stats.json', 'GET /stats.json', 'GET /announce?a', 'PUT /x'])
+    for (const rest of [chunked, 'content-length: 3\r\n\r\nabc']) {
+      const answer = await raw(tracker, `${start} HTTP/1.1\r\nhost: tracker.test\r\n${rest}`);
+      assert.match(answer, /^HTTP\/1\.1 413 /, start);
+      assert.equal(answer.split('HTTP/1.1').length, 2);
+    }
+  assert.match(await get(tracker, '/stats.json', 'content-length: 0\r\n'), /^HTTP\/1\.1 200 /);
+});
+
 test('our client and our tracker understand each other', async (context) => {
   const { tracker, dispatcher, url, announce } = await scene(context, { intervalSeconds: 120 });
   const first = await announce(requestOf(1, { event: 'started' }));
@@ -198,7 +210,7 @@ test('garbage gets a short refusal and the server lives on', async (context) => 
   assert.match(await get(tracker, `/${'a'.repeat(3000)}`), /^HTTP\/1\.1 4\d\d /);
   assert.match(
     await raw(tracker, 'POST /announce?x HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 3\r\n\r\nabc'),
-    /^HTTP\/1\.1 404 /,
+    /^HTTP\/1\.1 413 /,
   );
   assert.match(await raw(tracker, 'GET /announce?x HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 /);
   assert.equal((await announce(requestOf(1))).incomplete, 1);
