@@ -175,7 +175,8 @@ export interface AddOptions extends PieceOrder {
    * Download mode: overwrite what is in the place of the torrent's files. Default false: a file is overwritten, and cut
    * when it is longer, only if our own record knows it, a piece of it matches (an earlier version) or it holds nothing
    * but zeros, and only if it has no other name on disk (a hard link) that would change with it; otherwise `done`
-   * rejects with FILE_EXISTS and nothing was changed.
+   * rejects with FILE_EXISTS and nothing was changed. What is overwritten gets bytes of its own where it has another
+   * name.
    */
   readonly overwrite?: boolean;
   /**

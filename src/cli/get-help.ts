@@ -24,7 +24,7 @@ skipped file may be fetched anew.
 A file that is there already is checked. What matches is kept: a new version of an image may be fetched into the
 place of the old one, and a longer file is then cut to size. A file in which no piece matches is not touched,
 nor one with a second name (a hard link) that would change with it: the command says so and exits with 1, unless
---force is given.
+--force is given. With that it gets bytes of its own first, and its other names keep what they have.
 
 A magnet link is a hash and where to ask: trackers (tr), peers (x.pe), web seeds (ws). What the torrent is comes
 from its peers, and is kept in the output folder, so that the same command needs none of them for it again. so

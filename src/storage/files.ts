@@ -22,6 +22,7 @@ import type { PrepareRequest } from './port.js';
 import type { SpaceLedger } from './space-ledger.js';
 import { stampedFiles } from './stamp-files.js';
 import { type Survey, survey } from './survey.js';
+import { unshare } from './unshare.js';
 
 /** Somebody who replaces files faster than they can be looked at is told so. */
 const TRIES = 3;
@@ -42,6 +43,8 @@ export class DataFiles {
   readonly #selection: Selection | null;
   readonly #budget: FileBudget | undefined;
   readonly #realPaths = new Map<number, string>();
+  /** Files that got bytes of their own: a file system may say all the same that they have other names. */
+  readonly #unshared = new Set<number>();
   #descriptors: Descriptors | null = null;
   #identities: Identities | null = null;
   #hasNoDevice = false;
@@ -144,7 +147,10 @@ export class DataFiles {
     for (const [file, path] of found.realPaths) this.#realPaths.set(file, path);
     if (!forWriting) return new Map();
     const empty = await this.#refuseForeign(found, options);
-    await this.#refuseOneFile(found, options);
+    const linked = (await this.#refuseOneFile(found, options)).filter((file) => !this.#unshared.has(file));
+    for (const file of linked) await this.#unshare(file, options);
+    // They are others now.
+    if (linked.length > 0) return new Changed(this.path(linked[0]!));
     this.#hasNoDevice = fileSystemOf((await statfs(this.output)).type).hasNoDevice === true;
     const make = (device: number): Promise<Made | Changed> => this.#make(found, empty, options, device);
     const { dev } = await stat(this.output);
@@ -238,7 +244,13 @@ export class DataFiles {
     });
   }
 
-  async #refuseOneFile({ files }: Survey, { isFinished, isOverwriting }: PrepareOptions): Promise<void> {
+  async #unshare(file: number, { signal = new AbortController().signal }: PrepareOptions): Promise<void> {
+    const { makesUpInodes } = fileSystemOf((await statfs(this.output)).type);
+    await unshare({ path: this.path(file), hasInodes: makesUpInodes !== true, signal });
+    this.#unshared.add(file);
+  }
+
+  async #refuseOneFile({ files }: Survey, { isFinished, isOverwriting }: PrepareOptions): Promise<readonly number[]> {
     const { makesUpInodes } = fileSystemOf((await statfs(this.output)).type);
     const { partFile } = this.layout;
     const there = files.filter(
@@ -247,7 +259,7 @@ export class DataFiles {
     const longer = new Set(
       there.filter(({ file, lengthBytes }) => lengthBytes > this.#entry(file).lengthBytes).map(({ file }) => file),
     );
-    await refuseOneFile({
+    return refuseOneFile({
       files: there.map(({ file }) => file),
       path: (file) => this.path(file),
       name: (file) => join(...this.#entry(file).path),

@@ -19,16 +19,17 @@ export interface OneFileQuestion {
   readonly isLeftAlone: (file: number) => boolean;
   /** False: an inode number says nothing here. */
   readonly hasInodes: boolean;
-  /** Names outside the torrent may be written through. */
+  /** Files with names outside the torrent are told. */
   readonly isOverwriting: boolean;
 }
 
 /**
  * Before anything is changed.
+ * @returns files that have names elsewhere and will be written to: they need bytes of their own first
  * @throws HaulError BAD_DATA naming two files of the torrent that are one, FILE_EXISTS naming a file that has a name
  * elsewhere
  */
-export async function refuseOneFile(question: OneFileQuestion): Promise<void> {
+export async function refuseOneFile(question: OneFileQuestion): Promise<readonly number[]> {
   const { files, path, isLeftAlone, hasInodes, isOverwriting } = question;
   const seen = new Map<string, number>();
   const linked: number[] = [];
@@ -46,6 +47,7 @@ export async function refuseOneFile(question: OneFileQuestion): Promise<void> {
   });
   if (pair !== null) throw twoNames(question, ...(pair as readonly [number, number]));
   if (linked.length > 0 && !isOverwriting) throw nameElsewhere(question, linked);
+  return linked;
 }
 
 function twoNames({ output, name }: OneFileQuestion, first: number, second: number): HaulError {
@@ -65,5 +67,5 @@ function nameElsewhere({ output, name }: OneFileQuestion, linked: readonly numbe
         'writing would change that one too; put a copy in its place'
       : `${path} and ${left} more have other names on this disk (hard links): ` +
         'writing would change those too; put copies in their places';
-  return new HaulError('FILE_EXISTS', `${what}, or --force writes to both`, { path, fileCount: linked.length });
+  return new HaulError('FILE_EXISTS', `${what}, or --force does`, { path, fileCount: linked.length });
 }

@@ -27,8 +27,8 @@ export interface PrepareRequest {
   /** By file: all its pieces are good, nothing will be written to it. Default: none is. */
   readonly isFinished?: (file: number) => boolean;
   /**
-   * A file that has another name outside the torrent (a hard link) may be written, and that one with it. Default: it is
-   * refused.
+   * A file that has another name outside the torrent (a hard link) gets bytes of its own before it is written to.
+   * Default: it is refused.
    */
   readonly isOverwriting?: boolean;
   readonly signal?: AbortSignal;

@@ -186,8 +186,12 @@ test('a file with a name elsewhere is not written through, unless it is finished
   await write({ isFinished });
   fs.truncateSync(join(output, 't/a'), 9_000);
   await refused('has another name on this disk (a hard link)');
+  const { mode } = fs.statSync(join(output, 't/a'));
   await write({ isOverwriting: true });
-  assert.equal(fs.statSync(join(output, 'snap-a')).size, 10_000);
+  const [own, other] = [fs.statSync(join(output, 't/a')), fs.statSync(join(output, 'snap-a'))];
+  assert.deepEqual([own.size, own.nlink, own.mode], [10_000, 1, mode]);
+  assert.deepEqual([other.size, other.nlink], [9_000, 1]);
+  assert.deepEqual(fs.readdirSync(join(output, 't')).sort(), ['a', 'sub']);
 });
 
 test('an output folder that is a file is refused by name', async () => {
