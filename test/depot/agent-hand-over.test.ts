@@ -60,6 +60,17 @@ test('a good stream that falls silent is gone on with as a torrent, and nothing 
   assertHandedOver(depot);
 });
 
+test('the torrent of before is still about to go, when a stream becomes one', async (context) => {
+  const scene = await fetchScene(context, GOOD, { bytes: sendBegin(GOOD, HEAD_BYTES) });
+  const before = scene.engine.add(createTorrentBytes('x', GOOD).bytes, { output: await folderOf(context) });
+  before.done.catch(() => {});
+  const reading = readAll(scene.fetch.read(ALL, signal));
+  await scene.fallSilent(HEAD_BYTES);
+  const { bytes, error } = await reading;
+  assert.deepEqual([error, sha256(bytes)], [null, DIGEST]);
+  assertHandedOver(scene.depot);
+});
+
 test('a slow stream is left for a torrent when somebody else has or wants the blob, not before', async (context) => {
   for (const isAlone of [true, false]) {
     let goOn: () => void = () => {};

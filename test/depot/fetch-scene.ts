@@ -6,7 +6,7 @@ import { CacheFolder } from '../../src/depot/agent/cache-folder.js';
 import { DepotClient } from '../../src/depot/agent/depot-client.js';
 import { SwarmFetch } from '../../src/depot/agent/swarm-fetch.js';
 import type { ArtifactRow } from '../../src/depot/catalogue/port.js';
-import { createEngine } from '../../src/index.js';
+import { createEngine, type Engine } from '../../src/index.js';
 import { folderOf, sha256, untilTrue } from './agent-harness.js';
 import { createTorrentBytes } from './agent-torrent.js';
 import { type Answers, type Liar, liar, send, sendRange } from './lying-depot.js';
@@ -22,6 +22,7 @@ export interface FetchScene {
   /** So much of the stream is here, and no more comes: it is silent from now on. */
   fallSilent(hereBytes: number): Promise<void>;
   readonly client: DepotClient;
+  readonly engine: Engine;
   /** What it does once a second, so much later. */
   tickAfter(ms: number): void;
   /** So much of it is here, and it is slow from now on. */
@@ -96,6 +97,7 @@ export async function fetchScene(
     depot,
     fetch,
     client,
+    engine,
     tickAfter: (ms) => {
       nowMs += ms;
       fetch.tick();

@@ -173,19 +173,27 @@ export class CacheFolder {
     }
   }
 
-  /** All blobs of a kind that are there, whatever their state. What is not named like one is removed. */
+  /**
+   * All blobs of a kind that are there, whatever their state. What is not named like one is removed.
+   * @throws HaulError
+   */
   async *list(kind: 'small' | 'blobs'): AsyncGenerator<string> {
     const top = join(this.root, kind);
-    for (const prefix of await readdir(top)) {
+    const prefixes = await readdir(top).catch((error: unknown) => {
+      throw fromSystemError(error, 'read', top);
+    });
+    // What cannot be removed, as it is another user's, stays: it is in nobody's way, or whoever writes there is told.
+    const clear = (place: string): Promise<void> => rm(place, { recursive: true, force: true }).catch(() => {});
+    for (const prefix of prefixes) {
       const folder = join(top, prefix);
       const names = await readdir(folder).catch(() => null);
       if (names === null || !/^[0-9a-f]{2}$/.test(prefix)) {
-        await rm(folder, { recursive: true, force: true });
+        await clear(folder);
         continue;
       }
       for (const name of names) {
         if (HEX64.test(name) && name.startsWith(prefix)) yield name;
-        else await rm(join(folder, name), { recursive: true, force: true });
+        else await clear(join(folder, name));
       }
     }
   }

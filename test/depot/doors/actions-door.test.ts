@@ -145,6 +145,19 @@ test('what cannot be understood is refused, and nothing of it is kept', async (c
   assert.deepEqual(names.items, []);
 });
 
+test('a clock that is set ends no link', async (context) => {
+  const { url } = await openPlace(context);
+  const { post, put } = clientOf(url);
+  const entry = { key: 'a', version: 'v' };
+  const created = await post(`${TWIRP}/CreateCacheEntry`, entry);
+  context.mock.timers.enable({ apis: ['Date'], now: Date.now() + 2 * CACHE_LIMITS.linkMs });
+  assert.equal(await put(String(created.body.signed_upload_url), 'one'), 201);
+  await post(`${TWIRP}/FinalizeCacheEntryUpload`, { ...entry, size_bytes: '3' });
+  const found = await post(`${TWIRP}/GetCacheEntryDownloadURL`, entry);
+  context.mock.timers.setTime(1000);
+  assert.equal(await (await fetch(String(found.body.signed_download_url))).text(), 'one');
+});
+
 test('with tokens a stranger reserves nothing, and links need none', async (context) => {
   const [token, reader] = ['a'.repeat(43), 'b'.repeat(43)];
   const { url } = await openPlace(context, {
