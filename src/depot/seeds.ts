@@ -6,6 +6,7 @@
  */
 import type { Engine, Torrent, WokenTorrent } from '../api.js';
 import { HaulError } from '../errors.js';
+import type { Log } from '../log.js';
 import { parseTorrent } from '../metainfo/torrent.js';
 import { blobTorrent } from './blob-info.js';
 import type { Catalogue } from './catalogue/port.js';
@@ -17,15 +18,25 @@ import type { BlobStore } from './store/port.js';
 
 /** Nobody took anything for so long: it sleeps again. */
 const SLEEP_AFTER_MS = 60_000;
+/** A torrent of which the disk did not give a piece is not woken for so long: its peers have the web seed. */
+const UNREAD_MS = 60_000;
 
 export interface SeedsOptions {
   readonly engine: Engine;
   readonly catalogue: Pick<Catalogue, 'byInfoHash' | 'infoHashes' | 'isShared'>;
-  readonly store: Pick<BlobStore, 'pieces' | 'place' | 'leave'>;
+  readonly store: Pick<BlobStore, 'pieces' | 'place' | 'leave' | 'verify'>;
   /** Milliseconds; default a minute. */
   readonly sleepAfterMs?: number;
   /** Milliseconds that only go on. */
   readonly now?: () => number;
+  readonly log?: Log | undefined;
+}
+
+interface Link {
+  readonly sha256: string;
+  readonly fileName: string;
+  /** It is a file here; else its bytes come from elsewhere. */
+  readonly isFile: boolean;
 }
 
 export class Seeds implements TorrentBook {
@@ -35,14 +46,20 @@ export class Seeds implements TorrentBook {
   /** Where others publish too. */
   readonly #shared: SharedTorrents | null;
   /** Links that are there, by info-hash in hexadecimal. */
-  readonly #linked = new Map<string, { readonly sha256: string; readonly fileName: string }>();
+  readonly #linked = new Map<string, Link>();
+  /** By info-hash in hexadecimal: until when they are left alone. */
+  readonly #unread = new Map<string, number>();
   readonly #locks = new Locks();
+  readonly #onAdded = (torrent: Torrent): void => {
+    torrent.on('warning', (error) => this.#troubled(torrent, error));
+  };
   readonly #onGone = ({ metainfo }: Torrent): void => {
     void this.#unlink(metainfo.infoHashHex);
   };
 
   constructor(options: SeedsOptions) {
     this.#options = options;
+    options.engine.on('added', this.#onAdded);
     options.engine.on('removed', this.#onGone);
     const { catalogue, now = () => performance.now() } = options;
     const onGone = (infoHash: string): void => void this.#drop(infoHash).catch(() => {});
@@ -82,6 +99,7 @@ export class Seeds implements TorrentBook {
   async removed(infoHash: string): Promise<void> {
     this.#shared?.removed(infoHash);
     this.#hashes.delete(Buffer.from(infoHash, 'hex').toString('latin1'));
+    this.#unread.delete(infoHash);
     this.#options.engine.forgetDormant(infoHash);
     await this.#drop(infoHash);
   }
@@ -101,12 +119,39 @@ export class Seeds implements TorrentBook {
 
   /** The engine is closed: no link stays. */
   async close(): Promise<void> {
+    this.#options.engine.off('added', this.#onAdded);
     this.#options.engine.off('removed', this.#onGone);
     await Promise.all([...this.#linked.keys()].map((infoHash) => this.#unlink(infoHash)));
   }
 
+  /**
+   * One piece that cannot be read holds up all that peers ask for: a torrent waits for its disk. So it ends, and they
+   * have the rest from the web seed. Bytes that are published again take the place of a blob that was found bad.
+   */
+  #troubled(torrent: Torrent, { facts, message }: HaulError): void {
+    const { infoHashHex } = torrent.metainfo;
+    const link = this.#linked.get(infoHashHex);
+    if (link?.isFile !== true || facts.errno !== 'EIO') return;
+    const { engine, store, log } = this.#options;
+    log?.('error', `the blob ${link.sha256}: ${message}; for a minute it is given by HTTP alone`);
+    this.#unread.set(infoHashHex, this.#nowMs() + UNREAD_MS);
+    void engine.remove(torrent).catch(() => {});
+    void store.verify(link.sha256).catch(() => {});
+  }
+
+  #isUnread(infoHash: string): boolean {
+    const isUnread = (this.#unread.get(infoHash) ?? Number.NEGATIVE_INFINITY) > this.#nowMs();
+    if (!isUnread) this.#unread.delete(infoHash);
+    return isUnread;
+  }
+
+  #nowMs(): number {
+    return this.#options.now?.() ?? performance.now();
+  }
+
   #wake(infoHash: string): Promise<WokenTorrent | null> {
     return this.#locks.run(infoHash, async () => {
+      if (this.#isUnread(infoHash)) return null;
       const { store, catalogue, sleepAfterMs = SLEEP_AFTER_MS } = this.#options;
       const row = await catalogue.byInfoHash(infoHash);
       if (row === null) return null;
@@ -120,7 +165,7 @@ export class Seeds implements TorrentBook {
       const metainfo = parseTorrent(blobTorrent(fileName, { pieces, pieceLengthBytes, lengthBytes }, null, null));
       const place = await store.place(sha256, fileName);
       if (place === null) return null;
-      this.#linked.set(infoHash, { sha256, fileName });
+      this.#linked.set(infoHash, { sha256, fileName, isFile: 'hashed' in place });
       this.#shared?.added(infoHash);
       // The tracker names us by itself: nobody need announce to it.
       const options = { ...place, mode: 'seed' as const, trustData: true, trackers: [], webSeeds: [] };

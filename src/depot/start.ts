@@ -129,7 +129,7 @@ async function openInner(options: DepotOptions, host: string, opened: Opened): P
   opened.add(() => catalogue.close());
   const logging = log === undefined ? {} : { log };
   const engine = await createEngine({ host, ...logging, ...options.engine });
-  const seeds = new Seeds({ engine, catalogue, store });
+  const seeds = new Seeds({ engine, catalogue, store, log });
   const folders = new FolderTorrents({ data, engine, catalogue, store, torrentFromBytes });
   opened.add(async () => {
     await folders.stop();

@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { BlobCache, type Reservation } from '../../src/depot/agent/blob-cache.js';
 import { CacheFolder } from '../../src/depot/agent/cache-folder.js';
+import type { Presence } from '../../src/depot/agent/presence.js';
+import { Seeds } from '../../src/depot/agent/seeds.js';
+import { HaulError } from '../../src/errors.js';
+import { createEngine } from '../../src/index.js';
 import { bytesOf, folderOf, sha256 } from './agent-harness.js';
+import { createTorrentBytes } from './agent-torrent.js';
 
 const FACTS = { infoHash: null, fileName: 'blob' };
 const BYTES = bytesOf(8_000);
@@ -61,6 +66,23 @@ test('of what is whole only one file stays, whatever other names it was fetched 
   for (const name of left) await writeFile(join(data, name), 'part');
   await cache.load();
   assert.deepEqual([await readdir(data), cache.usedBytes], [['blob'], BYTES.length]);
+});
+
+test('a cached blob of which the disk gives a peer nothing leaves the cache', async (context) => {
+  const { cache, reserved } = await scene(context);
+  const engine = await createEngine({ port: false });
+  context.after(() => engine.close());
+  const presence = { add: () => {}, remove: () => {} } as unknown as Presence;
+  const seeds = new Seeds({ engine, cache, log: () => {}, now: () => 0, presence, inOrder: (tiers) => tiers });
+  const { bytes, infoHash } = createTorrentBytes('blob', BYTES);
+  const whole = await cache.settle(reserved.blob, { ...FACTS, infoHash });
+  seeds.add(whole, null);
+  cache.release(whole);
+  const torrent = engine.add(bytes, { output: cache.folder.data(DIGEST), mode: 'seed', trustData: true });
+  torrent.emit('warning', new HaulError('SYSTEM_LIMIT', 'paused', { errno: 'EMFILE' }));
+  assert.equal(cache.find(DIGEST), whole);
+  torrent.emit('warning', new HaulError('IO', 'paused', { errno: 'EIO' }));
+  assert.equal(cache.find(DIGEST), null);
 });
 
 test('a part that goes while it is counted what of it stays is not counted', async (context) => {

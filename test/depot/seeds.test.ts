@@ -12,6 +12,7 @@ import { Depot } from '../../src/depot/publish.js';
 import { Seeds, type SeedsOptions } from '../../src/depot/seeds.js';
 import { SHARED_TORRENT_TIMES } from '../../src/depot/shared-torrents.js';
 import { openFolderStore } from '../../src/depot/store/folders.js';
+import { HaulError } from '../../src/errors.js';
 import { parseTorrent } from '../../src/metainfo/torrent.js';
 import { FOREIGN_CLIENTS } from '../support/clients/all.js';
 import { startEngine } from '../support/engines.js';
@@ -70,6 +71,24 @@ async function asleep(swarm: Swarm): Promise<void> {
   await until('it sleeps', DEADLINE_MS, () => swarm.engine.torrents.length === 0);
   await until('its link is gone', DEADLINE_MS, async () => (await readdir(join(swarm.folder, 'views'))).length === 0);
 }
+
+test('a torrent of which the disk does not give a piece ends, and is left alone for a minute', async (t) => {
+  const scope = openScope(t);
+  let nowMs = 0;
+  const swarm = await openSwarm(scope, { now: () => nowMs });
+  const { depot, engine } = swarm;
+  const { row } = await depot.publish(request('a', bytesOf(LENGTH)));
+  const torrent = await engine.wake(row.infoHash!);
+  // Trouble that passes by itself is none of this.
+  torrent!.emit('warning', new HaulError('SYSTEM_LIMIT', 'a: paused', { errno: 'EMFILE' }));
+  assert.equal(engine.get(row.infoHash!), torrent);
+  torrent!.emit('warning', new HaulError('IO', 'a: paused', { errno: 'EIO' }));
+  await asleep(swarm);
+  assert.equal(await engine.wake(row.infoHash!), null);
+  nowMs = 60_001;
+  const retry = (): Promise<boolean> => engine.wake(row.infoHash!).then((found) => found !== null);
+  await until('it is woken again', DEADLINE_MS, retry);
+});
 
 test('the same bytes under the same file name are one torrent, private, tracker and web seed outside', async (t) => {
   const scope = openScope(t);

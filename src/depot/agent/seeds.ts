@@ -4,6 +4,7 @@
  */
 
 import type { Engine, Torrent, WokenTorrent } from '../../api.js';
+import type { HaulError } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { parseTorrent } from '../../metainfo/torrent.js';
 import { readOwnFile } from '../read-own.js';
@@ -35,8 +36,23 @@ export class Seeds {
   /** As the depot named them last; null: it has not yet. */
   #trackers: readonly (readonly string[])[] | null = null;
 
+  /** Whole ones, by info-hash. */
+  readonly #blobs = new Map<string, CachedBlob>();
+
   constructor(options: SeedsOptions) {
     this.#options = options;
+    options.engine.on('added', (torrent) => {
+      torrent.on('warning', (error) => this.#troubled(torrent, error));
+    });
+  }
+
+  /** The disk does not give a piece: it is thrown away, and fetched anew by whoever wants it. */
+  #troubled({ metainfo }: Torrent, { facts, message }: HaulError): void {
+    const blob = this.#blobs.get(metainfo.infoHashHex);
+    if (blob === undefined || facts.errno !== 'EIO') return;
+    const { cache, log } = this.#options;
+    log('warn', `the cached blob ${blob.sha256}: ${message}; it is fetched anew`, { code: 'CACHE_UNREAD' });
+    void cache.drop(blob);
   }
 
   /** Where blobs are announced that were cached before this agent has asked for a torrent. */
@@ -66,6 +82,7 @@ export class Seeds {
   add(blob: CachedBlob, torrent: Torrent | 'fresh' | null): void {
     const infoHash = blob.record?.infoHash ?? null;
     if (infoHash === null) return;
+    this.#blobs.set(infoHash, blob);
     this.#options.engine.registerDormant(infoHash, () => this.#wake(blob, infoHash));
     this.#options.presence.add(infoHash);
     if (torrent === 'fresh') void this.#options.engine.wake(infoHash).catch(() => {});
@@ -77,6 +94,7 @@ export class Seeds {
     const infoHash = blob.record?.infoHash ?? null;
     if (infoHash === null) return;
     const { engine } = this.#options;
+    if (this.#blobs.get(infoHash) === blob) this.#blobs.delete(infoHash);
     engine.forgetDormant(infoHash);
     this.#options.presence.remove(infoHash);
     this.#fetched.delete(infoHash);

@@ -146,11 +146,13 @@ test('what cannot be understood is refused, and nothing of it is kept', async (c
 });
 
 test('a clock that is set ends no link', async (context) => {
+  const nowMs = Date.now();
+  context.mock.timers.enable({ apis: ['Date'], now: nowMs });
   const { url } = await openPlace(context);
   const { post, put } = clientOf(url);
   const entry = { key: 'a', version: 'v' };
   const created = await post(`${TWIRP}/CreateCacheEntry`, entry);
-  context.mock.timers.enable({ apis: ['Date'], now: Date.now() + 2 * CACHE_LIMITS.linkMs });
+  context.mock.timers.setTime(nowMs + 2 * CACHE_LIMITS.linkMs);
   assert.equal(await put(String(created.body.signed_upload_url), 'one'), 201);
   await post(`${TWIRP}/FinalizeCacheEntryUpload`, { ...entry, size_bytes: '3' });
   const found = await post(`${TWIRP}/GetCacheEntryDownloadURL`, entry);
