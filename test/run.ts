@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 import { buildBundles } from '../bundle/build.js';
 import { buildPage } from '../bundle/page.js';
 import { buildHere } from '../native/build.js';
-import { chooseTests, spreadTests } from './support/choose-tests.js';
+import { chooseTests, lanesOf } from './support/choose-tests.js';
+import { together } from './support/lanes.js';
 
 const folder = path.dirname(fileURLToPath(import.meta.url));
 const words = process.argv.slice(2);
@@ -23,12 +24,12 @@ if (files.length === 0) {
   process.stderr.write(`no test file below test/ has ${words.join(' or ')} in its path\n`);
   process.exitCode = 2;
 } else {
-  // `node --test` would sort them.
-  const paths = spreadTests(files).map((file) => path.join(folder, file));
-  run({ files: paths, concurrency: 3 })
-    .on('test:fail', ({ todo }) => {
+  const runs = lanesOf(files).map((lane) =>
+    run({ files: lane.files.map((file) => path.join(folder, file)), concurrency: lane.atOnce }),
+  );
+  for (const one of runs)
+    one.on('test:fail', ({ todo }) => {
       if (todo === undefined || todo === false) process.exitCode = 1;
-    })
-    .compose(new spec())
-    .pipe(process.stdout);
+    });
+  together(runs).compose(new spec()).pipe(process.stdout);
 }

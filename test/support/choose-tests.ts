@@ -13,12 +13,21 @@ export function chooseTests(files: readonly string[], words: readonly string[]):
 /** Those that meet foreign programs, or a server that is late, wait most of their time. */
 const WAITING = /^(?:interop\/|cli\/give-up|engine\/foreign|tracker\/foreign)/;
 
-/** The same files so that one that waits runs beside others that compute, from the first to the last. */
-export function spreadTests(files: readonly string[]): string[] {
+export interface Lane {
+  readonly files: readonly string[];
+  /** So many of them run at once. */
+  readonly atOnce: number;
+}
+
+const AT_ONCE = 3;
+
+/** Those that wait run one by one beside the others, which compute. */
+export function lanesOf(files: readonly string[]): Lane[] {
   const waiting = files.filter((file) => WAITING.test(file));
-  const spread = files.filter((file) => !WAITING.test(file));
-  const each = Math.ceil((spread.length + 1) / (waiting.length + 1));
-  // From the end on, so that places before stay where they are.
-  for (let k = waiting.length - 1; k >= 0; k--) spread.splice(k * each, 0, waiting[k]!);
-  return spread;
+  const others = files.filter((file) => !WAITING.test(file));
+  const lanes = [
+    { files: waiting, atOnce: others.length === 0 ? AT_ONCE : 1 },
+    { files: others, atOnce: AT_ONCE },
+  ];
+  return lanes.filter((lane) => lane.files.length > 0);
 }

@@ -4,7 +4,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { cpuSeconds, sampleProcess, usedBetween } from '../../bench/support/procstat.js';
 import { run, startChild } from '../../lab/child.js';
 import { AWKWARD_FILES, SeededBytes, seededBytes, writeTree } from '../../lab/data.js';
@@ -13,7 +15,8 @@ import { openScope, Scope } from '../../lab/scope.js';
 import { tempFolder } from '../../lab/temp.js';
 import { startTestTracker } from '../../lab/tracker.js';
 import { sha256Tree, treeDifferences } from '../../lab/tree.js';
-import { chooseTests, spreadTests } from './choose-tests.js';
+import { chooseTests, lanesOf } from './choose-tests.js';
+import { together } from './lanes.js';
 import { requireNamespaces, skipWithout } from './requirements.js';
 
 const TIMEOUT_MS = 10_000;
@@ -177,17 +180,39 @@ test('tests are chosen by parts of their paths, also as the sources are named', 
   assert.deepEqual(chooseTests(files, ['nothing']), []);
 });
 
-test('test files that wait most of their time run beside others', () => {
-  assert.deepEqual(spreadTests(['a', 'interop/x', 'interop/y', 'k', 'l', 'm']), [
-    'interop/x',
-    'a',
-    'k',
-    'interop/y',
-    'l',
-    'm',
+test('test files that wait most of their time run one by one beside others', () => {
+  assert.deepEqual(lanesOf(['a', 'interop/x', 'interop/y', 'k']), [
+    { files: ['interop/x', 'interop/y'], atOnce: 1 },
+    { files: ['a', 'k'], atOnce: 3 },
   ]);
-  assert.deepEqual(spreadTests(['interop/x', 'interop/y']), ['interop/x', 'interop/y']);
-  assert.deepEqual(spreadTests([]), []);
+  assert.deepEqual(lanesOf(['interop/x', 'interop/y']), [{ files: ['interop/x', 'interop/y'], atOnce: 3 }]);
+  assert.deepEqual(lanesOf(['a']), [{ files: ['a'], atOnce: 3 }]);
+  assert.deepEqual(lanesOf([]), []);
+});
+
+test('runs of tests are told as one: each test as a whole, then the sums', async () => {
+  const event = (type: string, name: string, nesting = 0) => ({ type: `test:${type}`, data: { name, nesting } });
+  const said = (message: string, file?: string) => ({
+    type: 'test:diagnostic',
+    data: { nesting: 0, message, ...(file === undefined ? {} : { file }) },
+  });
+  const [one, two] = [new PassThrough({ objectMode: true }), new PassThrough({ objectMode: true })];
+  const told = together([one, two]).toArray();
+  one.write(event('start', 'a'));
+  await setImmediate();
+  for (const given of [event('start', 'b'), event('start', 'c', 1), event('fail', 'c', 1), event('fail', 'b')])
+    two.write(given);
+  await setImmediate();
+  for (const given of [event('pass', 'a'), said('tests 9', 'a.js'), said('tests 1'), said('duration_ms 1.5')])
+    one.write(given);
+  one.end();
+  for (const given of [said('tests 2'), said('duration_ms 2.5')]) two.write(given);
+  two.end();
+  const lines = (await told).map(({ type, data }) => `${type.slice(5)} ${data.name ?? data.message}`);
+  assert.deepEqual(lines, [
+    ...['start b', 'start c', 'fail c', 'fail b', 'start a', 'pass a', 'diagnostic tests 9'],
+    ...['diagnostic tests 3', 'diagnostic duration_ms 2.5'],
+  ]);
 });
 
 test('process samples see the CPU that was used', { skip: process.platform !== 'linux' }, () => {
