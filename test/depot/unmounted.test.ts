@@ -1,13 +1,15 @@
 /** A disk that is unmounted under a depot or an agent, and another one mounted over it: nothing is taken for lost. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ClassicLevel } from 'classic-level';
 import { openScope, type Scope } from '../../lab/scope.js';
 import { until } from '../../lab/wait.js';
 import { openLevelCatalogue } from '../../src/depot/catalogue/level.js';
+import { openFolderStore } from '../../src/depot/store/folders.js';
+import { Layout } from '../../src/depot/store/layout.js';
 import { unmountedAbove } from '../../src/depot/store/mounts.js';
 import { skipWithout } from '../support/requirements.js';
 import { agentOf, bytesOf, depotOf, folderOf, get, put } from './agent-harness.js';
@@ -101,6 +103,28 @@ test('a disk mounted over a depot that runs: nothing of it is touched', async (t
   assert.equal((await get(again.url, 'artifacts/more')).status, 404);
 });
 
+test('a store in the place of another: its views and records are not touched', async (t) => {
+  const folder = join(await quickFolder(openScope(t)), 'store');
+  const store = await openFolderStore({ folder });
+  t.after(() => store.close());
+  const upload = await store.create({ lengthBytes: LONG.length, piecesFromBytes: 1 });
+  await upload.write(LONG);
+  const { sha256 } = await upload.finish();
+  await store.commit(upload, null);
+  await store.place(sha256, 'x');
+  execFileSync('mv', [folder, `${folder}.aside`]);
+  execFileSync('cp', ['-r', `${folder}.aside`, folder]);
+  const layout = new Layout(folder);
+  truncateSync(layout.blob(sha256), 5);
+  const files = (): string[] => readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
+  const before = files();
+  await assert.rejects(store.place(sha256, 'y'), { code: 'IO' });
+  await assert.rejects(store.placeAll('z', [{ path: 'x', sha256 }]), { code: 'IO' });
+  await assert.rejects(store.verify(sha256), { code: 'IO' });
+  await store.leave(sha256, 'x');
+  assert.deepEqual(files(), before);
+});
+
 test('where a disk is to be mounted, and is not, nothing new is made', () => {
   const fstab = [
     '# /dev/sdz /srv/comment ext4 defaults 0 2',
@@ -129,9 +153,10 @@ test('a catalogue whose folder is gone is not made anew in its place, nor called
   await catalogue.put(rowOf('artifacts/a', 'a'), ADD);
   execFileSync('mv', [place, aside]);
   // As a device does that is gone.
-  t.mock.method(ClassicLevel.prototype, 'batch', async () => {
+  const batch = async (): Promise<void> => {
     throw Object.assign(new Error('IO error: 000003.log: Input/output error'), { code: 'LEVEL_IO_ERROR' });
-  });
+  };
+  t.mock.method(ClassicLevel.prototype, 'batch', batch);
   await assert.rejects(catalogue.put(rowOf('artifacts/b', 'b'), ADD), {
     code: 'IO',
     message: /was unmounted or moved/,
@@ -141,6 +166,15 @@ test('a catalogue whose folder is gone is not made anew in its place, nor called
   execFileSync('mv', [aside, place]);
   await catalogue.put(rowOf('artifacts/b', 'b'), ADD);
   assert.notEqual(await catalogue.get('artifacts/a'), null);
+  // Another one in its place would do what such a file says, when it is opened.
+  execFileSync('mv', [place, aside]);
+  mkdirSync(place);
+  t.mock.method(ClassicLevel.prototype, 'batch', batch);
+  await assert.rejects(catalogue.put(rowOf('artifacts/c', 'c'), ADD), { code: 'IO' });
+  assert.deepEqual(readdirSync(place), []);
+  t.mock.restoreAll();
+  rmdirSync(place);
+  execFileSync('mv', [aside, place]);
   await catalogue.close();
 });
 

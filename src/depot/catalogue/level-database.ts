@@ -231,7 +231,9 @@ export class LevelDatabase {
   /** Never rejects. */
   async #takeBack(undo: readonly Operation[]): Promise<void> {
     this.#undo = undo;
-    await writeUndo(this.#place.path, undo).catch(() => {});
+    // Another catalogue that is in its place now would believe it.
+    const written = this.#place.check().then(() => writeUndo(this.#place.path, undo));
+    await written.catch(() => {});
     await this.#mend().catch(() => {});
   }
 

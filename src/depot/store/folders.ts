@@ -98,12 +98,10 @@ export class FolderStore implements BlobStore {
     this.#blobBytes = blobBytes;
     const threads = Math.min(DEPOT_LIMITS.hashThreads, availableParallelism());
     this.#hashers = Array.from({ length: threads }, () => new DiskThread());
-    // Where another folder is in the place of ours it may hold the same blobs, and they are not ours to touch.
-    const there = <T>(work: () => Promise<T>): Promise<T> => claim.check().then(work);
     const hands: Hands = {
-      write: (small, isAlone) => there(() => files.write(small, isForced && isAlone)),
-      settle: (settlements, isAlone) => there(() => files.settle(settlements, isForced && isAlone)),
-      remove: (leftovers) => there(() => files.remove(leftovers)),
+      write: (small, isAlone) => this.#there(() => files.write(small, isForced && isAlone)),
+      settle: (settlements, isAlone) => this.#there(() => files.settle(settlements, isForced && isAlone)),
+      remove: (leftovers) => this.#there(() => files.remove(leftovers)),
       openForce: async () => (isForced ? openForce(claim.root) : null),
     };
     this.#isReadOnly = options.isReadOnly ?? false;
@@ -228,19 +226,19 @@ export class FolderStore implements BlobStore {
   }
 
   place(sha256: string, fileName: string): Promise<Placed | null> {
-    return placeFile(this.#layout, this.#known, checked(sha256), fileName);
+    return this.#there(() => placeFile(this.#layout, this.#known, checked(sha256), fileName));
   }
 
   leave(sha256: string, fileName: string): Promise<void> {
-    return leaveFile(this.#layout, checked(sha256), fileName);
+    return this.#there(() => leaveFile(this.#layout, checked(sha256), fileName)).catch(() => {});
   }
 
   placeAll(id: string, files: readonly PlacedFile[]): Promise<Placed | null> {
-    return placeFiles(this.#layout, this.#known, id, files);
+    return this.#there(() => placeFiles(this.#layout, this.#known, id, files));
   }
 
   leaveAll(id: string): Promise<void> {
-    return leaveFiles(this.#layout, id);
+    return this.#there(() => leaveFiles(this.#layout, id)).catch(() => {});
   }
 
   async pieces(sha256: string): Promise<PieceRecord | null> {
@@ -274,6 +272,7 @@ export class FolderStore implements BlobStore {
     if (found === sha256) return true;
     if (this.#isReadOnly) return false;
     // Without its record it is hashed before it is read.
+    await this.#claim.check();
     this.#known.forget(sha256);
     await unlink(this.#layout.sidecar(sha256)).catch(passOver('ENOENT'));
     return false;
@@ -321,9 +320,8 @@ export class FolderStore implements BlobStore {
     return this.#claim.check();
   }
 
-  async space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
-    await this.#claim.check();
-    return spaceOf(this.#claim.root);
+  space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
+    return this.#there(() => spaceOf(this.#claim.root));
   }
 
   async close(): Promise<void> {
@@ -333,6 +331,11 @@ export class FolderStore implements BlobStore {
     for (const upload of [...this.#open]) await this.#drop(upload);
     await Promise.all([this.#files, ...this.#hashers].map((thread) => thread.close()));
     await this.#claim.release();
+  }
+
+  /** Where another folder is in the place of ours it may hold the same blobs, and they are not ours to touch. */
+  #there<T>(work: () => Promise<T>): Promise<T> {
+    return this.#claim.check().then(work);
   }
 
   #check(): void {
