@@ -1,8 +1,8 @@
 /**
- * `node dist/bundle/build.js`: puts the compiled modules of the command into one file, those of a worker into another,
- * those of undici that make a request into a third, and beside each the code that V8 makes of it (`src/cli/bundle.cts`
- * loads them). Says in a line when there is no
- * esbuild, and that is no failure: the command runs module by module then, and starts slower.
+ * `node dist/bundle/build.js`: puts the compiled modules of the command into one file, and with those of depots and
+ * agents into another, those of a worker into a third, those of undici that make a request into a fourth, and beside
+ * each the code that V8 makes of it (`src/cli/bundle.cts` loads them). Says in a line when there is no esbuild, and
+ * that is no failure: the command runs module by module then, and starts slower.
  *
  * Of the packages only those are put in that every command needs; what is native, large or seldom used is loaded from
  * its own place. Not made smaller: names and order of the sources stay, so that a stack trace can be read.
@@ -130,7 +130,7 @@ const CHANGED_PACKAGES = {
   },
 };
 
-/** The services of a depot run module by module (`src/cli/launch.cts`): other commands start sooner without them. */
+/** Depots and agents have a bundle of their own (`src/cli/launch.cts`): other commands start sooner without them. */
 const LEFT_OUT = {
   name: 'left-out',
   setup({ onResolve, onLoad }: PluginBuild): void {
@@ -157,11 +157,13 @@ interface Entry {
   readonly entryPoints?: readonly string[];
   /** Packages of `EXTERNAL` that are put in all the same. */
   readonly with?: string;
+  /** With depots and agents. */
+  readonly isService?: boolean;
 }
 
 /** @returns the files it was made of */
 async function bundle(esbuild: Esbuild, entry: Entry, target: string): Promise<string[]> {
-  const { with: included, ...source } = entry;
+  const { with: included, isService = false, ...source } = entry;
   const external = EXTERNAL.filter((name) => name !== included);
   const { metafile, outputFiles } = await esbuild.build({
     ...source,
@@ -178,7 +180,7 @@ async function bundle(esbuild: Esbuild, entry: Entry, target: string): Promise<s
     external: [...external, ...external.map((name) => `${name}/*`), EARLY_THREAD, HTTP_ENTRY],
     banner: { js: `const ${URL_OF_THIS} = require('node:url').pathToFileURL(__filename).href;` },
     define: { 'import.meta.url': URL_OF_THIS },
-    plugins: [CHANGED_PACKAGES, LEFT_OUT],
+    plugins: isService ? [CHANGED_PACKAGES] : [CHANGED_PACKAGES, LEFT_OUT],
     logLevel: 'warning',
   });
   writeFileSync(target, toAscii(outputFiles[0]!.text));
@@ -241,13 +243,15 @@ async function make(esbuild: Esbuild, work: string): Promise<void> {
   const only = (file: string): Entry => ({ entryPoints: [file] });
   const http: Entry = { stdin: { contents: HTTP_PARTS, resolveDir: ROOT }, with: 'undici' };
   const thread = path.join(path.dirname(require.resolve('piscina')), 'worker.js');
+  const command = only(path.join(MODULES, 'cli/command.js'));
   const inputs = [
-    await bundle(esbuild, only(path.join(MODULES, 'cli/command.js')), filesOf(work, 'command').source),
+    await bundle(esbuild, command, filesOf(work, 'command').source),
+    await bundle(esbuild, { ...command, isService: true }, filesOf(work, 'service').source),
     await bundle(esbuild, only(path.join(MODULES, 'work/worker.js')), filesOf(work, 'worker').source),
     await bundle(esbuild, http, filesOf(work, 'http').source),
     await bundle(esbuild, only(thread), path.join(work, 'thread.cjs')),
   ];
-  for (const name of ['command', 'worker', 'http']) {
+  for (const name of ['command', 'service', 'worker', 'http']) {
     const { source, code } = filesOf(work, name);
     writeFileSync(code, compiled(source));
   }

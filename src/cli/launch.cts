@@ -27,7 +27,7 @@ function isHashing(words: readonly string[]): boolean {
   return HASHING.includes(words[0]!) && !words.includes('--help') && !words.includes('-h');
 }
 
-/** These are not in the bundle; a file of that name is no harm, for the modules do the same, and start slower. */
+/** These are in a bundle of their own, with all others; a file of that name is no harm: it only takes longer to read. */
 function isService(words: readonly string[]): boolean {
   return words.includes('depot') || words.includes('agent');
 }
@@ -54,12 +54,13 @@ function unlessCut(load: () => unknown): Command['runCommand'] | null | undefine
 async function runCommand(): Promise<void> {
   const { loadBundle } = require('./bundle.cjs') as import('./bundle.cjs').Bundles;
   const folder = `${__dirname}/../bundle`;
+  const words = process.argv.slice(2);
   const load = (): unknown =>
-    loadBundle(folder, 'command', () => {
-      if (!isHashing(process.argv.slice(2))) return;
+    loadBundle(folder, isService(words) ? 'service' : 'command', () => {
+      if (!isHashing(words)) return;
       (require('./early-thread.cjs') as import('./early-thread.cjs').EarlyThreads).beginThread(`${folder}/thread.cjs`);
     });
-  const run = isService(process.argv.slice(2)) ? null : unlessCut(load);
+  const run = unlessCut(load);
   if (run === undefined) throw cutError();
   await (run ?? (await import('./command.js')).runCommand)();
 }

@@ -107,7 +107,7 @@ describe('a bundle', () => {
     if (!isBuilt) return t.skip('there is no esbuild');
     const notices = await readFile(path.join(FOLDER, 'LICENSES.txt'), 'utf8');
     const packages = new Set<string>();
-    for (const name of ['command.cjs', 'worker.cjs', 'http.cjs', 'thread.cjs']) {
+    for (const name of ['command.cjs', 'service.cjs', 'worker.cjs', 'http.cjs', 'thread.cjs']) {
       const text = await readFile(path.join(FOLDER, name), 'utf8');
       for (const [, found] of text.matchAll(/^\s*\/\/ node_modules\/((?:@[^/\n]+\/)?[^/\n]+)\//gm))
         packages.add(found!);
@@ -118,9 +118,12 @@ describe('a bundle', () => {
 
   test('is what the command runs, and a stack trace names it', async (t) => {
     if (!isBuilt) return t.skip('there is no esbuild');
-    const words = [HAUL, 'inspect', '/nowhere/a.torrent', '--verbose'];
-    const { stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
-    assert.match(stderr, /^ +at readTorrent \(swarmhaul\/dist\/src\/bundle\/command\.cjs:\d+:\d+\)$/m);
+    const run = (...words: string[]): string =>
+      spawnSync(process.execPath, [HAUL, ...words, '--verbose'], { encoding: 'utf8' }).stderr;
+    const command = run('inspect', '/nowhere/a.torrent');
+    assert.match(command, /^ +at readTorrent \(swarmhaul\/dist\/src\/bundle\/command\.cjs:\d+:\d+\)$/m);
+    const service = run('depot', 'check', '--data', '/nowhere');
+    assert.match(service, /^ +at .* \(swarmhaul\/dist\/src\/bundle\/service\.cjs:\d+:\d+\)$/m);
   });
 
   test('does not stand in the way where it cannot be read', async (t) => {

@@ -174,6 +174,8 @@ describe('the packed package', { skip: process.platform === 'win32' }, () => {
       'http-entry.cjs',
       'http.cjs',
       'http.code',
+      'service.cjs',
+      'service.code',
       'thread.cjs',
       'worker-entry.cjs',
       'worker.cjs',
