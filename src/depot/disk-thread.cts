@@ -405,7 +405,7 @@ function makeFolder(folder: string): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     if (fs.lstatSync(folder).isDirectory()) return false;
-    throw Object.assign(new Error(`${folder} is no folder`), { code: 'ENOTDIR' });
+    throw Object.assign(new Error(`${folder} is no folder`), { code: 'ENOTDIR', path: folder });
   }
 }
 

@@ -83,7 +83,8 @@ async function undoWhatFailed(level: Level, place: string): Promise<void> {
 async function filesIn(place: string): Promise<string[]> {
   try {
     if (!existsSync(place)) {
-      await mkdir(place, { recursive: true, mode: 0o755 });
+      // LevelDB makes files that a umask of 0 lets others write to.
+      await mkdir(place, { recursive: true, mode: 0o700 });
       await forceFolder(dirname(place));
     }
     const entries = await readdir(place, { withFileTypes: true });
