@@ -2,7 +2,7 @@
  * Downloads that are disturbed, from a seed: `npm run faults -- --seed N --count 200`.
  * With --cuts: mapped files that are cut off beside another torrent of the same engine; --unguarded does so without the
  * native library. Options: --only K runs case K alone; --jobs N cases at a time (default 2); --haul FILE tests another
- * build (its dist/src/cli/main.js). Exits with 1 when a case was lost.
+ * build (its dist/src/cli/haul.cjs). Exits with 1 when a case was lost.
  */
 import { parseArgs } from 'node:util';
 import { runCuts } from './cuts.js';

@@ -16,7 +16,7 @@ const MIB = 1024 * KIB;
 export const LENGTH_BYTES = 12 * MIB;
 const PIECE_BYTES = 64 * KIB;
 const READY_MS = 30_000;
-const OUR_HAUL = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+const OUR_HAUL = fileURLToPath(new URL('../../src/cli/haul.cjs', import.meta.url));
 
 /** Large files, small ones, one that is empty; they share pieces. */
 const TREE: readonly TreeFile[] = [

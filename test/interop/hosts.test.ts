@@ -16,7 +16,7 @@ import { until } from '../../lab/wait.js';
 import { type Family, type Host, openHosts } from '../support/hosts.js';
 import { requireNamespaces } from '../support/requirements.js';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../src/cli/haul.cjs', import.meta.url));
 const TIMEOUT_MS = 30_000;
 const FILE_BYTES = 5_000_001;
 /** Needs encoding in a URL, and care in a shell. */

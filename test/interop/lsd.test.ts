@@ -22,7 +22,7 @@ import { type Family, type Host, openHosts } from '../support/hosts.js';
 import { requireNamespaces, requirePrograms } from '../support/requirements.js';
 
 const exec = promisify(execFile);
-const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../src/cli/haul.cjs', import.meta.url));
 const LIBTORRENT = path.join(PACKAGE_ROOT, 'test/interop/lt_peer.py');
 const PORT = 6_881;
 /** The others announce at their start, and again only after minutes. */
