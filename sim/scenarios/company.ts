@@ -101,6 +101,8 @@ const CROWDS: Readonly<Record<string, Crowd>> = {
   'thin-uplink': { members: () => mixed(good(19), times(1, { upBytesPerSec: CAP / 10 })) },
   few: { members: () => good(6) },
   'few-thin-uplink': { members: () => mixed(good(5), times(1, { upBytesPerSec: CAP / 10 })) },
+  /** Nobody waits for what it has: it is not to wait for them. */
+  'slow-others': { members: () => mixed(good(1), times(5, { upBytesPerSec: CAP / 50, downBytesPerSec: CAP / 50 })) },
   late: { members: () => [...good(15), ...times(5, { isGood: true, startCopies: 0.9 })] },
   'liar-all': {
     members: (company) =>

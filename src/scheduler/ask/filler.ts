@@ -90,13 +90,17 @@ export class Filler {
 
   /** Returns how many requests were made, of this peer or of those before it in the line. */
   fill(slot: number, nowMs: number): number {
-    const { peers, holdings } = this.#p;
+    const { peers, holdings, picker } = this.#p;
     if (this.#hasFreed && !this.#mayAsk(slot, nowMs)) this.fillHungry(nowMs);
     if (!peers.active.has(slot) || peers.isPeerChoking[slot] !== 0 || holdings.wantedOf(slot) === 0) {
       peers.hungry.delete(slot);
       return 0;
     }
     if (peers.pausedUntilMs[slot]! > nowMs) {
+      peers.hungry.add(slot);
+      return 0;
+    }
+    if (picker.restsAt(slot)) {
       peers.hungry.add(slot);
       return 0;
     }

@@ -18,6 +18,7 @@ import type { PeerSlot } from '../../metainfo/geometry.js';
 import type { Holdings } from '../peers/holdings.js';
 import type { Peers } from '../peers/peers.js';
 import type { Availability } from './availability.js';
+import { Backlog, OURS } from './backlog.js';
 import type { OpenPieces } from './open-pieces.js';
 import type { Turns } from './picker.js';
 import { HIGH, NORMAL, type Priority } from './priority.js';
@@ -30,6 +31,14 @@ import type { Urgent } from './urgent.js';
 const SHARE = 3 / 8;
 /** Pieces of the window that are for each leech, at least: where they are many the window is large. */
 const TURNS = 8;
+/** So many leeches, and half of all, must have something for us before we ask no seed. */
+const LEAST_LEECHES = 2;
+/** Who has so many times what others have on average, and some pieces more or less, gets on as they do; */
+const LEAST_SHARE = 0.95;
+const MOST_SHARE = 1.15;
+const SPARE_PIECES = 4;
+/** before that it cannot be told. */
+const FIRST_PIECES = 8;
 const NOTHING = -1;
 
 export interface ForwardParts {
@@ -50,6 +59,7 @@ export class Forward implements Turns {
   readonly #p: ForwardParts;
   readonly #takers: TurnTakers;
   readonly #proven: ProvenCopies;
+  readonly #backlog: Backlog;
   readonly #webSeeds = new Set<number>();
   #first = 0;
   #end = 0;
@@ -62,8 +72,13 @@ export class Forward implements Turns {
   constructor(parts: ForwardParts, ownNumber: number) {
     this.#p = parts;
     const { peers, holdings, availability } = parts;
-    this.#takers = new TurnTakers(peers, ownNumber);
+    this.#backlog = new Backlog(peers);
+    this.#takers = new TurnTakers(peers, ownNumber, this.#backlog);
     this.#proven = new ProvenCopies(peers, availability);
+    // What it has alone is fetched by somebody else, in turns, before all ask a seed for it in the end.
+    this.#takers.onOut = (slot) => {
+      if (this.#proven.forget(slot)) this.#searchAnew();
+    };
     if (availability.hasPriorities)
       for (let piece = 0; piece < peers.pieceCount; piece++)
         if (holdings.isNeeded[piece] !== 0 && availability.priority(piece) === HIGH) this.#wanted.add(piece);
@@ -84,16 +99,19 @@ export class Forward implements Turns {
   /** The peer has a piece more. */
   gained(slot: number, piece: number): void {
     this.#proven.gained(slot, piece);
+    this.#backlog.gained(slot, piece);
     this.#takers.peerGot(slot);
   }
 
   /** The peer has a piece less. */
   lost(slot: number, piece: number): void {
+    this.#backlog.lost(slot, piece);
     if (this.#proven.lost(slot, piece)) this.#searchAnew();
   }
 
   /** Call it before the peer's pieces are others altogether, and `saidAnew` then. */
   forget(slot: number): void {
+    this.#backlog.forget(slot);
     if (this.#proven.forget(slot)) this.#searchAnew();
   }
 
@@ -126,10 +144,26 @@ export class Forward implements Turns {
     return this.#webSeeds.size > 0 && this.#wanted.size === 0;
   }
 
+  /**
+   * `Turns`. Our own backlog is too large, and leeches have enough for us: a seed is for what nobody has. Who gets on as
+   * others do, no better and no worse: who is ahead has slow peers and not a thin uplink.
+   */
+  rests(): boolean {
+    if (!this.#takers.isOut || !this.hasTurns()) return false;
+    const { peers, holdings, availability } = this.#p;
+    const leeches = holdings.servingCount - availability.seedCount;
+    const { count, meanPieces } = this.#takers.others();
+    if (leeches < LEAST_LEECHES || 2 * leeches < count) return false;
+    const own = peers.pieceCount - holdings.needCount;
+    const [least, most] = [LEAST_SHARE * meanPieces - SPARE_PIECES, MOST_SHARE * meanPieces + SPARE_PIECES];
+    return meanPieces >= FIRST_PIECES && own >= least && own <= most;
+  }
+
   /** @param senders of its blocks */
   verified(piece: number, senders: readonly PeerSlot[]): void {
     this.#wanted.delete(piece);
-    for (const slot of senders) this.#proven.gave(slot);
+    for (const slot of senders) if (!this.#takers.isOutAt(slot)) this.#proven.gave(slot);
+    this.#backlog.gained(OURS, piece);
     this.#takers.got();
     this.#moveWindow();
   }
@@ -154,7 +188,7 @@ export class Forward implements Turns {
   }
 
   /**
-   * For one that has everything: a piece that no proven leech has, if there is one. What few have stands for that where
+   * For one that has everything: a piece that no proven leech has, if there is one and our backlog is small. What few have stands for that where
    * some have nearly all.
    */
   pick(): number {
@@ -163,6 +197,8 @@ export class Forward implements Turns {
     const [high, normal] = [availability.order(HIGH), availability.order(NORMAL)];
     const [highCopies, normalCopies] = [fewestIn(high, availability), fewestIn(normal, availability)];
     this.#updateTakers();
+    const had = this.#takers.isOut ? (rarestHad(high) ?? rarestHad(normal)) : null;
+    if (had !== null) return had;
     const isWindowNew = highCopies <= normalCopies;
     let piece = isWindowNew ? this.#own(high, this.#ownHigh, highCopies, this.#first, this.#end) : NOTHING;
     if (piece === NOTHING && normalCopies <= highCopies)
@@ -205,6 +241,12 @@ export class Forward implements Turns {
       if (availability.copies(piece) === own.copies) throw new Error(`our own piece ${piece} would not be found`);
     }
   }
+}
+
+/** The rarest of them that a proven leech has; null: there is none. */
+function rarestHad(order: RarityOrder | null): number | null {
+  const at = order?.firstIndex(1) ?? 0;
+  return order === null || at >= order.end ? null : order.pieceAt(at);
 }
 
 /** Copies of the rarest of them. */

@@ -38,6 +38,8 @@ const NO_RUNS = -2;
 export interface Turns {
   /** There are turns. */
   hasTurns(): boolean;
+  /** Nothing is asked of those that have everything: leeches have enough for us, and wait for what we have. */
+  rests(): boolean;
   /** A piece that no leech has, or -1. */
   pick(): number;
   /** A piece became pickable. */
@@ -94,6 +96,11 @@ export class Picker {
   /** Leeches take turns at this one: what one of them has already is the last to ask it for. */
   hasTurns(slot: number): boolean {
     return this.turns !== null && !this.isSequential && this.#peers.isUniform[slot] !== 0 && this.turns.hasTurns();
+  }
+
+  /** This one is left to others (`Turns.rests`). */
+  restsAt(slot: number): boolean {
+    return this.turns !== null && this.#peers.isUniform[slot] !== 0 && this.turns.rests();
   }
 
   /** Slots may be up to `rows` from now on. */
