@@ -145,8 +145,8 @@ export class Forward implements Turns {
   }
 
   /**
-   * `Turns`. Our own backlog is too large, and leeches have enough for us: a seed is for what nobody has. Who gets on as
-   * others do, no better and no worse: who is ahead has slow peers and not a thin uplink.
+   * `Turns`. Our own backlog is too large, and leeches have enough for us: a seed is for what nobody has. Only while we
+   * get on as others do, no better and no worse: who is ahead has slow peers and not a thin uplink.
    */
   rests(): boolean {
     if (!this.#takers.isOut || !this.hasTurns()) return false;
@@ -188,8 +188,8 @@ export class Forward implements Turns {
   }
 
   /**
-   * For one that has everything: a piece that no proven leech has, if there is one and our backlog is small. What few have stands for that where
-   * some have nearly all.
+   * For one that has everything: a piece that no proven leech has, if there is one and our backlog is small. What few
+   * have stands for that where some have nearly all.
    */
   pick(): number {
     const { peers } = this.#p;
