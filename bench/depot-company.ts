@@ -1,12 +1,13 @@
 /**
  * `npm run bench -- depot-company [--only CASE]... [--agents 6] [--size 64M] [--rate 5M] [--depot-rate RATE]
- *   [--short 10M] [--at 0.4] [--bad 3] [--turns 1] [--folder DIR] [--out FILE] [--small]`
+ *   [--short 10M] [--depot-limit RATE] [--at 0.4] [--bad 3] [--turns 1] [--folder DIR] [--out FILE] [--small]`
  * A depot and agents as in depot-swarm, each a process behind a link of its own (network namespaces; needs root),
  * asked for one image by curl, all at once; and somebody or something that disturbs them, when a part (`--at`) of the
  * ideal time is over. Every copy is checked.
  *   alone               nobody disturbs
  *   slow-readers        three more clients of two agents read 100 kB/s
  *   small, small-one    a short artifact (`--short`) is wanted meanwhile, of all agents or of one: smallSec
+ *   small-curl          the same of the depot itself; `--depot-limit` is a limit of its own, below its link
  *   stop-5, stop-30     an agent is stopped for so many seconds; agentSec is its own time
  *   kill-again          one is killed and started again: againSec
  *   depot-again         the depot is killed, and started again after 3 s
@@ -48,6 +49,8 @@ interface Plan {
   readonly bytesPerSec: number;
   readonly depotBytesPerSec: number;
   readonly shortBytes: number;
+  /** `--upload-limit` of the depot, bytes per second; null: none. */
+  readonly depotLimit: number | null;
   readonly at: number;
   readonly bad: number;
   readonly turns: number;
@@ -64,6 +67,7 @@ function readPlan(argv: readonly string[]): Plan {
       rate: { type: 'string' },
       'depot-rate': { type: 'string' },
       short: { type: 'string' },
+      'depot-limit': { type: 'string' },
       at: { type: 'string', default: '0.4' },
       bad: { type: 'string', default: '3' },
       turns: { type: 'string', default: '1' },
@@ -82,6 +86,7 @@ function readPlan(argv: readonly string[]): Plan {
     bytesPerSec,
     depotBytesPerSec: length('depot-rate', values['depot-rate'] ?? `${bytesPerSec}`),
     shortBytes: length('short', values.short ?? (small ? '1M' : '10M')),
+    depotLimit: values['depot-limit'] === undefined ? null : length('depot-limit', values['depot-limit']),
     at: positive('at', values.at),
     bad: count('bad', values.bad),
     turns: count('turns', values.turns),
@@ -111,6 +116,7 @@ async function openWorld(scope: Scope, plan: Plan, one: Case, content: string): 
     await changeImage(file, `${content} ${bytes}`);
   }
   const depotWords = ['--http', `${source.host}:${await freePort('127.0.0.1')}`];
+  if (plan.depotLimit !== null) depotWords.push('--upload-limit', `${plan.depotLimit}`);
   const depot = await startDepot(scope, source, path.join(root, 'depot'), ...depotWords);
   await curl(scope, source, [...WRITER, '-T', image!, `${depot.url}/${NAME}`]);
   await curl(scope, source, [...WRITER, '-T', short!, `${depot.url}/${SMALL}`]);

@@ -6,7 +6,7 @@ import { DEFAULTS } from '../src/config.js';
 import type { HaulError } from '../src/errors.js';
 import { Bitfield } from '../src/metainfo/bitfield.js';
 import type { BlockIndex, Geometry, PieceIndex } from '../src/metainfo/geometry.js';
-import type { TorrentThrottles } from '../src/peer/throttle.js';
+import type { TorrentThrottles } from '../src/peer/limits.js';
 import { makeRandom } from '../src/random.js';
 import { NORMAL, type Priority, SKIP } from '../src/scheduler/pieces/priority.js';
 import type { Scheduler } from '../src/scheduler/scheduler.js';

@@ -4,7 +4,8 @@
  */
 import { BLOCK_LENGTH_BYTES, DEFAULTS } from '../src/config.js';
 import { Geometry, type PieceIndex } from '../src/metainfo/geometry.js';
-import { Throttle, type TorrentThrottles } from '../src/peer/throttle.js';
+import type { TorrentThrottles } from '../src/peer/limits.js';
+import { Throttle } from '../src/peer/throttle.js';
 import { makeRandom } from '../src/random.js';
 import { Books } from './books.js';
 import { DirectLink } from './direct-link.js';

@@ -6,11 +6,13 @@ import type { Log } from './log.js';
 import type { MagnetDownload } from './magnet-api.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import type { FilePriorities } from './metainfo/selection.js';
+import type { RateGate, RateLimits } from './rates-api.js';
 import type { StorageKind } from './storage/port.js';
-import type { PieceOrder, RateGate, RateLimits, RemoveOptions, RemoveResult, Torrent } from './torrent-api.js';
+import type { PieceOrder, RemoveOptions, RemoveResult, Torrent } from './torrent-api.js';
 import type { FileStamp } from './work/file-stamp.js';
 
 export type * from './magnet-api.js';
+export type * from './rates-api.js';
 export type * from './torrent-api.js';
 
 export interface EngineOptions {

@@ -34,6 +34,7 @@ export type {
   RecheckOptions,
   RemoveOptions,
   RemoveResult,
+  ShareGate,
   Torrent,
   TorrentEvents,
   TorrentSources,

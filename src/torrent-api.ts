@@ -6,6 +6,7 @@ import type { EventEmitter } from 'node:events';
 import type { ErrorFacts, HaulError } from './errors.js';
 import type { Metainfo } from './metainfo/metainfo.js';
 import type { FilePriorities, FilePriority } from './metainfo/selection.js';
+import type { RateLimits } from './rates-api.js';
 
 /**
  * Where a torrent is in its life.
@@ -206,20 +207,6 @@ export interface FileProgress {
   readonly verifiedBytes: number;
   readonly priority: FilePriority;
   readonly isComplete: boolean;
-}
-
-/** Rate limits, bytes per second, > 0; null: none; not given: as it is. */
-export interface RateLimits {
-  readonly downloadBytesPerSec?: number | null;
-  readonly uploadBytesPerSec?: number | null;
-}
-
-/** One direction of what is transferred beside torrents, within the limits of the engine. */
-export interface RateGate {
-  /** The most that should be read at once; infinite where there is no limit. */
-  readonly readBytes: number;
-  /** Counts bytes. Null: go on at once; else resolves when the next may pass, or the engine closes. */
-  pass(bytes: number): Promise<void> | null;
 }
 
 /** Options of `Engine.remove`. */

@@ -128,6 +128,13 @@ function small(fromAll: boolean): Case {
   };
 }
 
+async function smallByCurl({ scope, depot, figures, atPart, place }: World): Promise<void> {
+  const own = await place();
+  await atPart();
+  const { totalSec, firstByteSec } = await curl(scope, own, [`${depot.url}/${SMALL}`]);
+  Object.assign(figures, { smallSec: totalSec, smallFirstByteSec: firstByteSec });
+}
+
 async function slowReaders({ scope, members }: World): Promise<void> {
   for (const { place, agent } of [members[0]!, members[0]!, members[1]!]) {
     const words = ['-sS', '--limit-rate', '100k', '-o', '/dev/null', `${agent.url}/${NAME}`];
@@ -164,6 +171,7 @@ export const CASES: Readonly<Record<string, Case>> = {
   'slow-readers': { happens: slowReaders },
   small: small(true),
   'small-one': small(false),
+  'small-curl': { happens: smallByCurl },
   'stop-5': stopped(5),
   'stop-30': stopped(30),
   'kill-again': { hasVictim: true, happens: killedAgain },

@@ -11,7 +11,7 @@ import { peersFound } from '../engine/found-peers.js';
 import { pieceMapOf } from '../engine/piece-map.js';
 import { HaulError } from '../errors.js';
 import { OwnNetworks } from '../net/own-addresses.js';
-import type { RateGate } from '../torrent-api.js';
+import type { RateGate } from '../rates-api.js';
 import { AnnounceDoor } from '../tracker/announce-door.js';
 import { HttpConnections } from '../tracker/http-connections.js';
 import type { Endpoints } from '../tracker/raw-socket.js';

@@ -35,7 +35,7 @@ import type { Log } from '../log.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { Flusher } from '../peer/flusher.js';
 import { type Door, Handshakes } from '../peer/handshakes.js';
-import { Limits, type TorrentThrottles } from '../peer/throttle.js';
+import { Limits, type TorrentThrottles } from '../peer/limits.js';
 import { makeRandom } from '../random.js';
 import { engineMemory, type StorageMemory } from '../storage/memory.js';
 import { removeData } from '../storage/remove-data.js';
@@ -245,7 +245,7 @@ class LiveEngine extends EventEmitter<EngineEvents> implements Engine {
     if (this.#closing !== null) throw new HaulError('CLOSED', `add ${name}: the engine is closed`);
     checkAddOptions(metainfo, options);
     if (this.#handles.has(infoHashHex)) throw alreadyThere(infoHashHex, name);
-    const throttles = this.#limits.forTorrent(options);
+    const throttles = this.#limits.forTorrent(options, infoHashHex);
     const own: SessionOptions = { ...options, ...met, output: resolve(options.output) };
     const handle = new TorrentHandle(metainfo, own, throttles, this.#host);
     this.#handles.set(infoHashHex, handle);

@@ -23,7 +23,7 @@ import { HaulError } from '../errors.js';
 import * as rules from '../library/engine-options.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { type FilePriorities, type FilePriority, Selection } from '../metainfo/selection.js';
-import type { TorrentThrottles } from '../peer/throttle.js';
+import type { TorrentThrottles } from '../peer/limits.js';
 import type { FileStamp } from '../work/file-stamp.js';
 import { AdjustableTorrent, type HandleHost } from './adjustable.js';
 import * as changes from './changes.js';

@@ -54,7 +54,9 @@ test('an answer that the limit holds is not slow, and gives its place back when 
     setImmediate(() => gate.emit('held'));
     return new Promise((resolve) => void held.push(resolve));
   };
-  const answers = new Answers(() => nowMs, { readBytes: 1000, pass });
+  let ended = 0;
+  const end = (): void => void ended++;
+  const answers = new Answers(() => nowMs, { readBytes: 1000, pass, of: () => ({ readBytes: 1000, pass, end }) });
   const lengthBytes = 2000;
   const slices = { lengthBytes, open: () => Readable.from([Buffer.alloc(1000, 'a'), Buffer.alloc(1000, 'b')]) };
   let sent = Promise.resolve();
@@ -81,4 +83,5 @@ test('an answer that the limit holds is not slow, and gives its place back when 
   await sent;
   assert.equal(answers.count, 0);
   assert.equal(held.length, 1, 'the limit has not let it go');
+  assert.equal(ended, 2, 'and need not any more');
 });

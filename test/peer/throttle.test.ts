@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Limits, RateLimit, Throttle } from '../../src/peer/throttle.js';
+import { Limits } from '../../src/peer/limits.js';
+import { RateLimit, Throttle } from '../../src/peer/throttle.js';
 
 const MIB = 2 ** 20;
 
@@ -103,30 +104,23 @@ test('those who wait are woken in turn, and who finds the bucket dry goes behind
 });
 
 test('who takes sixteen blocks at a time gets as much as those who take one, and all of it when it waits alone', () => {
-  const limit = new RateLimit(1e6, 0);
-  const throttle = new Throttle([limit]);
+  let nowMs = 0;
+  const limits = new Limits({ uploadBytesPerSec: 1e6 }, () => nowMs);
+  const throttles = limits.forTorrent({});
+  const throttle = throttles.uploads;
   const got = [0, 0, 0, 0];
   const turn = (peer: number, bytes: number): void => {
     throttle.take(bytes);
     got[peer]! += bytes;
     if (peer === 0 || nowMs < 30_000) throttle.wait(() => turn(peer, bytes), bytes);
   };
-  let nowMs = 0;
   for (const [peer, blocks] of [16, 1, 1, 1].entries()) throttle.wait(() => turn(peer, blocks * 16_384));
-  for (; nowMs < 30_000; nowMs += 10) {
-    limit.refill(nowMs);
-    throttle.wakeSome();
-  }
+  for (; nowMs < 30_000; nowMs += 10) limits.refill();
   assert.ok(Math.max(...got) / Math.min(...got) < 1.1, got.join(' '));
-  for (; nowMs < 31_000; nowMs += 10) {
-    limit.refill(nowMs);
-    throttle.wakeSome();
-  }
+  for (; nowMs < 31_000; nowMs += 10) limits.refill();
   got.fill(0);
-  for (; nowMs < 41_000; nowMs += 10) {
-    limit.refill(nowMs);
-    throttle.wakeSome();
-  }
+  for (; nowMs < 41_000; nowMs += 10) limits.refill();
+  limits.forget(throttles);
   assert.ok(Math.abs(got[0]! / 10e6 - 1) < 0.05, `alone it gets ${got[0]} in 10 s`);
 });
 

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { PeerSlot } from '../../src/metainfo/geometry.js';
 import { RateLimit, Throttle } from '../../src/peer/throttle.js';
+import { Turns } from '../../src/peer/turns.js';
 import { World } from './world.js';
 
 const KIB = 1024;
@@ -23,6 +24,7 @@ interface Reader {
 /** A world whose owner reads through a real throttle. Who is not `mayGive` sends nothing now. */
 class LimitedWorld {
   readonly world: World;
+  readonly turns = new Turns(true);
   readonly throttle: Throttle;
   readonly readers = new Map<number, Reader>();
   mostAsked = 0;
@@ -37,7 +39,7 @@ class LimitedWorld {
       maxSlots: peers,
       downloadBytesPerSec: bytesPerSec,
     });
-    this.throttle = new Throttle([new RateLimit(bytesPerSec, 0)]);
+    this.throttle = new Throttle([new RateLimit(bytesPerSec, 0)], this.turns);
     for (let slot = 0; slot < peers; slot++) {
       this.readers.set(slot, { isHeld: false, sinceMs: 0, heldMs: 0, leftBytes: 0 });
       this.world.join(slot, 'all', { fast: true });
@@ -51,11 +53,11 @@ class LimitedWorld {
 
   /** Until complete; the virtual seconds. */
   run(mostSeconds: number): number {
-    const { world, throttle } = this;
+    const { world, throttle, turns } = this;
     for (let step = 1; !world.scheduler.isComplete; step++) {
       assert.ok(step < mostSeconds * 10, `${world.verified.size} of ${world.geometry.pieceCount} in ${mostSeconds} s`);
       for (const limit of throttle.limits) limit.refill(world.nowMs);
-      throttle.wakeSome();
+      turns.serve(throttle.readBytes, () => throttle.isDry);
       for (const [slot, reader] of this.readers) {
         if (world.dropped.has(slot)) this.#leave(slot);
         else if (!reader.isHeld && this.mayGive(slot, world.nowMs)) this.#read(slot, reader);

@@ -20,7 +20,7 @@ const OPENING_COMMENT_LINES = 100;
 
 /** Files that hold no I/O, clock or dice. Patterns match the whole path. */
 const PURE: readonly RegExp[] = [
-  /^src\/(?:api|torrent-api|config|errors|log|random|version)\.ts$/,
+  /^src\/(?:api|rates-api|torrent-api|config|errors|log|random|version)\.ts$/,
   /^src\/(?:metainfo|scheduler|wire)\/.*\.ts$/,
   /^src\/storage\/port\.ts$/,
   /^src\/work\/(?:file-stamp|port)\.ts$/,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/config.js';
-import { Limits } from '../../src/peer/throttle.js';
+import { Limits } from '../../src/peer/limits.js';
 import { MetadataAnswers, MetadataShelf } from '../../src/torrent/metadata-answers.js';
 
 const METADATA = Buffer.alloc(2 * 16_384 + 100, 'metadata');

@@ -6,6 +6,7 @@ import { openScope, type Scope } from '../../lab/scope.js';
 import { until } from '../../lab/wait.js';
 import { LIMITS } from '../../src/config.js';
 import { RateLimit, Throttle } from '../../src/peer/throttle.js';
+import { Turns } from '../../src/peer/turns.js';
 import { rangeOf, type WebServer } from '../support/web-server.js';
 import { startSceneServer, startWebScene, type WebScene, type WebSceneOptions } from './scene.js';
 
@@ -61,16 +62,17 @@ test('a request that is refused beside others ends nothing; so many at once are 
 test('a limit is passed by no transfer', async (t) => {
   const scope = openScope(t);
   const limit = new RateLimit(640 * KIB, 0);
-  const { scene } = await start(scope, { downloads: new Throttle([limit]) });
+  const turns = new Turns(true);
+  const { scene } = await start(scope, { downloads: new Throttle([limit], turns) });
   let least = 0;
   scene.use();
   scene.ask();
   await until('all came', DEADLINE_MS, () => {
-    for (let turns = 0; turns < 16 && scene.downloads.isDry; turns++) {
+    for (let refills = 0; refills < 16 && scene.downloads.isDry; refills++) {
       least = Math.min(least, limit.tokens);
       scene.nowMs += 100;
       limit.refill(scene.nowMs);
-      scene.downloads.wakeSome();
+      turns.serve(scene.downloads.readBytes, () => scene.downloads.isDry);
     }
     return scene.came.length === 512;
   });

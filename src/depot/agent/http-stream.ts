@@ -10,7 +10,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { FileSha256 } from '../../content/file-sha256.js';
 import { fromSystemError, HaulError } from '../../errors.js';
 import type { Metainfo } from '../../metainfo/metainfo.js';
-import type { RateGate } from '../../torrent-api.js';
+import type { RateGate, ShareGate } from '../../rates-api.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
 import type { DepotPort, OpenedBytes } from './depot-port.js';
@@ -48,6 +48,7 @@ export class HttpStream {
   /** Resolves when the first bytes are here, or none will come. */
   readonly begun = new Deferred<void>();
   readonly #options: HttpStreamOptions;
+  readonly #gate: ShareGate | null;
   readonly #abort = new AbortController();
   readonly #memory: Buffer | null;
   #file: FileHandle | null = null;
@@ -78,7 +79,8 @@ export class HttpStream {
     this.#options = options;
     this.row = options.row;
     const { path, opened = null } = options;
-    const { lengthBytes } = options.row;
+    const { lengthBytes, infoHash, sha256 } = options.row;
+    this.#gate = options.gate?.of(infoHash ?? sha256) ?? null;
     this.#offered = opened;
     this.#memory = path === null ? Buffer.allocUnsafeSlow(lengthBytes) : null;
     this.#spool = path === null ? null : new Spool(path);
@@ -216,6 +218,7 @@ export class HttpStream {
       this.whole.reject(error);
     } finally {
       this.#thread?.close();
+      this.#gate?.end();
       this.begun.resolve();
       this.#wake();
     }
@@ -317,7 +320,7 @@ export class HttpStream {
   #sinkOf(body: OpenedBytes['body']): Sink {
     const memory = this.#memory;
     const spool = this.#spool;
-    const readBytes = (): number => this.#options.gate?.readBytes ?? Number.POSITIVE_INFINITY;
+    const readBytes = (): number => this.#gate?.readBytes ?? Number.POSITIVE_INFINITY;
     let [isFull, isHeld] = [false, false];
     const goOn = (): void => {
       if (spool?.failure != null) body.destroy();
@@ -339,7 +342,7 @@ export class HttpStream {
         this.#hereBytes += bytes;
         if (this.#hash !== null && this.#hereBytes === this.row.lengthBytes) this.#judge(this.#hash);
         isFull = spool?.came(bytes) === false;
-        const held = this.#options.gate?.pass(bytes) ?? null;
+        const held = this.#gate?.pass(bytes) ?? null;
         isHeld = held !== null;
         held?.then(() => {
           isHeld = false;

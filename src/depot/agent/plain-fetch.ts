@@ -1,6 +1,6 @@
 /** A blob fetched by HTTP alone: it is short, or has no torrent. */
 import { unlink } from 'node:fs/promises';
-import type { RateGate } from '../../torrent-api.js';
+import type { RateGate } from '../../rates-api.js';
 import type { ArtifactRow } from '../catalogue/port.js';
 import type { ByteRange } from '../store/port.js';
 import type { DepotPort, OpenedBytes } from './depot-port.js';

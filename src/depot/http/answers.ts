@@ -4,7 +4,8 @@
  * none is left for others; where they are scarce all the same the slowest of whoever has most gives way.
  */
 import type { ServerResponse } from 'node:http';
-import type { RateGate } from '../../torrent-api.js';
+import type { RateGate } from '../../rates-api.js';
+import { Allowance } from './allowance.js';
 import { mayTake, ownOf } from './fair-places.js';
 import { DEPOT_HTTP_LIMITS } from './limits.js';
 import { Problem } from './problems.js';
@@ -18,6 +19,8 @@ interface Sending {
   /** When the last part was taken, or the first was offered; without end while the reader waits for us. */
   takenMs: number;
   readonly taken: (bytes: number) => void;
+  /** Null: there is no limit, and never will be. */
+  readonly allowance: Allowance | null;
 }
 
 /** What is written at once at first, and to who is slow; a swift reader gets whole slices. */
@@ -57,37 +60,42 @@ export class Answers {
         'retry-after': String(DEPOT_HTTP_LIMITS.retrySeconds),
       });
     const nowMs = this.#now();
-    const sending = { group, response, beganMs: nowMs, takenBytes: 0, takenMs: Number.POSITIVE_INFINITY, taken };
+    const gate = this.#gate?.of(slices.share ?? '') ?? null;
+    const allowance = gate === null ? null : new Allowance(gate, slices.lengthBytes);
+    const begun = { group, response, beganMs: nowMs, takenBytes: 0, takenMs: Number.POSITIVE_INFINITY, taken };
+    const sending = { ...begun, allowance };
     this.#sending.add(sending);
     try {
       await this.#sendAll(sending, slices, writeHead);
     } finally {
       this.#sending.delete(sending);
+      allowance?.end();
     }
   }
 
   async #sendAll(sending: Sending, slices: Slices, writeHead: () => void): Promise<void> {
-    const { response } = sending;
+    const { response, allowance } = sending;
     let partBytes = PART_BYTES;
     for await (const slice of slices.open()) {
       if (!response.headersSent) writeHead();
       for (let at = 0; at < slice.length; ) {
-        const part = slice.subarray(at, at + partBytes);
+        const held = allowance?.more(partBytes) ?? null;
+        if (held !== null) {
+          await this.#hold(sending, held);
+          partBytes = PART_BYTES;
+          if (response.destroyed) return;
+        }
+        const part = slice.subarray(at, at + Math.min(partBytes, allowance?.bytes ?? partBytes));
         const offeredMs = this.#now();
-        if (at === 0) sending.takenMs = offeredMs;
-        if (!(await write(response, part))) return;
+        if (at === 0 || held !== null) sending.takenMs = offeredMs;
+        const written = write(response, part);
+        allowance?.sent(part.length, partBytes);
+        if (!(await written)) return;
         at += part.length;
         sending.takenBytes += part.length;
         sending.taken(part.length);
         sending.takenMs = this.#now();
         partBytes = sending.takenMs - offeredMs < SWIFT_MS ? partBytes * 2 : PART_BYTES;
-        const held = this.#gate?.pass(part.length) ?? null;
-        if (held === null) continue;
-        // Who waits for us is not slow.
-        sending.takenMs = Number.POSITIVE_INFINITY;
-        await unlessGone(response, held);
-        sending.takenMs = this.#now();
-        partBytes = PART_BYTES;
       }
       // It is whole, and the reader may go: closing what it was read from takes its time.
       if (sending.takenBytes === slices.lengthBytes) response.end();
@@ -96,6 +104,15 @@ export class Answers {
     if (!response.headersSent) writeHead();
     if (sending.takenBytes < slices.lengthBytes) response.destroy();
     else if (!response.writableEnded) response.end();
+  }
+
+  /** Who waits for us is not slow. */
+  async #hold(sending: Sending, held: Promise<void>): Promise<void> {
+    const { response } = sending;
+    sending.takenMs = Number.POSITIVE_INFINITY;
+    // The client sees meanwhile that its answer is under way.
+    response.flushHeaders();
+    await unlessGone(response, held);
   }
 
   /** Once a second or so. */

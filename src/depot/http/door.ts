@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { hostname } from 'node:os';
 import { urlHost } from '../../net/address.js';
-import type { RateGate } from '../../torrent-api.js';
+import type { RateGate } from '../../rates-api.js';
 import type { DepotRequest } from '../api.js';
 import { INFO_HEADER } from '../depot-said.js';
 import { arrivalRoutes } from './arrival-routes.js';

@@ -79,9 +79,16 @@ async function fileOf(exchange: Exchange, inside: Inside): Promise<Answer> {
     const member = members.get(below);
     if (member === undefined) return paddingOf(exchange, record, below);
     const row = await inside.depository.find(`${prefix}${below}`);
-    if (row !== null && row.sha256 === member.sha256) return bytesOf(exchange, row, inside, true);
+    if (row !== null && row.sha256 === member.sha256)
+      return sharedBy(params.infoHash!, bytesOf(exchange, row, inside, true));
   }
   throw notFound('there is no such torrent, or no such file in it');
+}
+
+/** It shares the upload limit with what goes by the folder's torrent. */
+function sharedBy(infoHash: string, answer: Answer): Answer {
+  const { body } = answer;
+  return typeof body === 'object' && 'open' in body ? { ...answer, body: { ...body, share: infoHash } } : answer;
 }
 
 /** For clients that know no padding: its bytes are zeros. */

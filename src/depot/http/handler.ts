@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { HaulError } from '../../errors.js';
 import { groupOf } from '../../net/remote-group.js';
-import type { RateGate } from '../../torrent-api.js';
+import type { RateGate } from '../../rates-api.js';
 import type { DepotRequest } from '../api.js';
 import { AnswerTurns } from './answer-turns.js';
 import { Answers } from './answers.js';

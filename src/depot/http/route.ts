@@ -43,6 +43,8 @@ export interface Slices {
   readonly lengthBytes: number;
   /** Each is valid until the next is asked for. */
   readonly open: () => AsyncIterable<Uint8Array>;
+  /** Whose they are, where an upload limit is shared: the info-hash of what else gives them, or another name. */
+  readonly share?: string;
 }
 
 export interface Answer {
