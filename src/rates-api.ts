@@ -6,25 +6,33 @@ export interface RateLimits {
   readonly uploadBytesPerSec?: number | null;
 }
 
-/** One direction of what is transferred beside torrents, within the limits of the engine. */
+/**
+ * One direction of what is transferred beside torrents, within the limits of the engine. Upwards bytes are asked for,
+ * and counted when they may be sent; downwards they are told of when they have come, and counted at once.
+ */
 export interface RateGate {
   /** The most that should pass at once; infinite where there is no limit. */
   readonly readBytes: number;
   /**
-   * Upwards: so many bytes are to be sent, and are counted when they may be. Downwards: so many came, and are counted.
-   * Null: they may be sent, or more may come, at once; else resolves when that is so, or the engine closes.
+   * Null: so many bytes may be sent, or more may come, at once; else resolves when that is so, or the engine closes.
    */
   pass(bytes: number): Promise<void> | null;
   /**
-   * The same for one of many transfers. Names share the limits evenly, and so do the transfers of one name. Without a
-   * name all share as one.
-   * @param name an info-hash in hexadecimal, for what shares with that torrent of the engine; or any other
+   * For one of many transfers. Names share the limits evenly, and so do transfers of one name. What goes without a name
+   * shares as one.
+   * @param name an info-hash in hexadecimal: one with that torrent of the engine; or any other
    */
   of(name: string): ShareGate;
 }
 
 /** A gate of one transfer. */
-export interface ShareGate extends Pick<RateGate, 'readBytes' | 'pass'> {
-  /** The transfer is over: who waits goes on. @param unusedBytes were counted, and not sent */
+export interface ShareGate {
+  readonly readBytes: number;
+  /**
+   * As `RateGate.pass`. True: at once; else calls back when that is so. Who asks again in the call stays in the queue.
+   * @param allowed not called when `end` was
+   */
+  ask(bytes: number, allowed: () => void): boolean;
+  /** The transfer is over. @param unusedBytes were allowed, and not sent */
   end(unusedBytes?: number): void;
 }

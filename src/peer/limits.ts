@@ -165,13 +165,16 @@ export class Limits {
 }
 
 /** What passes beside torrents. */
-class Gate implements ShareGate {
+class Gate implements RateGate, ShareGate {
   readonly #limits: Limits;
   readonly #direction: Direction;
   readonly #name: string | null;
   /** It counts among those of its name. */
   #isIn = false;
-  #waiting: Set<() => void> | null = null;
+  /** Somebody is told that he may go on: what he asks for now is for his next turn. */
+  #isAllowing = false;
+  /** How to leave the queues in which it stands. */
+  #leave: Set<() => void> | null = null;
 
   constructor(limits: Limits, direction: Direction, name: string | null) {
     this.#limits = limits;
@@ -188,37 +191,47 @@ class Gate implements ShareGate {
   }
 
   pass(bytes: number): Promise<void> | null {
-    if (!this.#throttle.isLimited) return null;
+    let goOn = (): void => {};
+    if (this.ask(bytes, () => goOn())) return null;
+    return new Promise((resolve) => {
+      goOn = resolve;
+    });
+  }
+
+  ask(bytes: number, allowed: () => void): boolean {
+    if (!this.#throttle.isLimited) return true;
     if (this.#name !== null && !this.#isIn) this.#limits.enter(this.#name);
     this.#isIn = this.#name !== null;
     const throttle = this.#throttle;
     const hasCome = this.#direction === 'downloads';
     if (hasCome) throttle.take(bytes);
-    if (throttle.isDry) return new Promise((resolve) => this.#wait(throttle, bytes, resolve));
+    if (throttle.isDry || this.#isAllowing) {
+      this.#wait(throttle, bytes, allowed);
+      return false;
+    }
     if (!hasCome) throttle.take(bytes);
-    return null;
+    return true;
   }
 
-  #wait(throttle: Throttle, bytes: number, resolve: () => void): void {
+  #wait(throttle: Throttle, bytes: number, allowed: () => void): void {
     const waiting: Waiting = throttle.wait(() => {
-      this.#waiting?.delete(leave);
+      this.#leave?.delete(leave);
       // Another one, where a torrent of this name came or went.
       const now = this.#throttle;
-      if (now.isDry) return this.#wait(now, bytes, resolve);
+      if (now.isDry) return this.#wait(now, bytes, allowed);
       if (this.#direction === 'uploads') now.take(bytes);
-      resolve();
+      this.#isAllowing = true;
+      allowed();
+      this.#isAllowing = false;
     }, bytes);
-    const leave = (): void => {
-      throttle.unwait(waiting);
-      resolve();
-    };
-    this.#waiting ??= new Set();
-    this.#waiting.add(leave);
+    const leave = (): void => throttle.unwait(waiting);
+    this.#leave ??= new Set();
+    this.#leave.add(leave);
   }
 
   end(unusedBytes = 0): void {
-    for (const leave of this.#waiting ?? []) leave();
-    this.#waiting = null;
+    for (const leave of this.#leave ?? []) leave();
+    this.#leave = null;
     if (unusedBytes > 0) this.#throttle.take(-unusedBytes);
     if (this.#isIn) this.#limits.leave(this.#name!);
     this.#isIn = false;

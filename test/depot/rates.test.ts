@@ -50,13 +50,18 @@ test('an answer that the limit holds is not slow, and gives its place back when 
   let nowMs = 0;
   const held: (() => void)[] = [];
   const gate = new EventEmitter();
-  const pass = (): Promise<void> => {
+  const ask = (_: number, allowed: () => void): boolean => {
     setImmediate(() => gate.emit('held'));
-    return new Promise((resolve) => void held.push(resolve));
+    held.push(allowed);
+    return false;
   };
   let ended = 0;
   const end = (): void => void ended++;
-  const answers = new Answers(() => nowMs, { readBytes: 1000, pass, of: () => ({ readBytes: 1000, pass, end }) });
+  const answers = new Answers(() => nowMs, {
+    readBytes: 1000,
+    pass: () => null,
+    of: () => ({ readBytes: 1000, ask, end }),
+  });
   const lengthBytes = 2000;
   const slices = { lengthBytes, open: () => Readable.from([Buffer.alloc(1000, 'a'), Buffer.alloc(1000, 'b')]) };
   let sent = Promise.resolve();

@@ -326,6 +326,10 @@ export class HttpStream {
       if (spool?.failure != null) body.destroy();
       else if (!isFull && !isHeld) body.resume();
     };
+    const goOnReading = (): void => {
+      isHeld = false;
+      goOn();
+    };
     if (spool !== null)
       spool.onRoom = () => {
         isFull = false;
@@ -342,12 +346,7 @@ export class HttpStream {
         this.#hereBytes += bytes;
         if (this.#hash !== null && this.#hereBytes === this.row.lengthBytes) this.#judge(this.#hash);
         isFull = spool?.came(bytes) === false;
-        const held = this.#gate?.pass(bytes) ?? null;
-        isHeld = held !== null;
-        held?.then(() => {
-          isHeld = false;
-          goOn();
-        });
+        isHeld = this.#gate?.ask(bytes, goOnReading) === false;
         this.begun.resolve();
         this.#wake();
         if (spool?.failure != null) body.destroy();
