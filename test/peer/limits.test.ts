@@ -140,7 +140,7 @@ test('another limit holds for what is under way, and so does none', async (conte
   await world.run(5_000);
   assert.equal(world.of('image') + world.of('short'), 0, 'a byte a second');
   const gate = world.uploads.of('more');
-  let isAllowed = gate.ask(16_384, () => {
+  let isAllowed = gate.ask(16_385, () => {
     isAllowed = true;
   });
   assert.equal(isAllowed, false);
@@ -164,6 +164,35 @@ test('who leaves the queue is counted for nothing, and gives back what it did no
   world.nowMs += 10;
   world.limits.refill();
   assert.ok(world.uploads.of('d').ask(50_000, fail), 'and nobody waits');
+});
+
+test('a block waits for nobody while such are few, and starves nobody when they are many', async (context) => {
+  const world = new World(context, RATE);
+  world.peer(world.limits.forTorrent({}, 'image').uploads, 'image');
+  await world.run(1_000);
+  /** How many of so many are allowed at once; the others leave. */
+  const ask = (count: number, bytes: number): number => {
+    let atOnce = 0;
+    for (let index = 0; index < count; index++) {
+      const gate = world.uploads.of(`short ${index}`);
+      if (gate.ask(bytes, () => {})) atOnce++;
+      gate.end();
+    }
+    return atOnce;
+  };
+  for (let index = 0; index < 100; index++) {
+    assert.equal(ask(2, 5_000), 2);
+    await world.run(10);
+  }
+  assert.equal(ask(1, 16_385), 0, 'longer ones wait');
+  world.sent.clear();
+  let atOnce = 0;
+  for (let index = 0; index < 100; index++) {
+    atOnce += ask(100, 5_000);
+    await world.run(10);
+  }
+  assertNear(atOnce * 5_000, RATE / 4, 0.15, 'ahead');
+  assertNear(world.of('image'), (RATE * 3) / 4, 0.15, 'image');
 });
 
 test('a thousand artifacts that are wanted at once are served alike', async (context) => {
