@@ -1,4 +1,4 @@
-/** A short artifact does not wait behind a big one: a depot shares its upload limit by artifacts, not by connections. */
+/** A short artifact waits behind no big one: a depot shares its upload limit by artifacts, not by connections. */
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { join } from 'node:path';
