@@ -18,7 +18,7 @@ import {
 const closersOf = new WeakMap<TestContext, (() => Promise<void>)[]>();
 
 /** What was opened last is closed first: the runner would remove folders before whoever writes there is closed. */
-function atEnd(context: TestContext, close: () => Promise<void>): void {
+export function atEnd(context: TestContext, close: () => Promise<void>): void {
   const closers = closersOf.get(context);
   if (closers !== undefined) {
     closers.push(close);

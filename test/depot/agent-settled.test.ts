@@ -9,7 +9,7 @@ import type { Presence } from '../../src/depot/agent/presence.js';
 import { Seeds } from '../../src/depot/agent/seeds.js';
 import { HaulError } from '../../src/errors.js';
 import { createEngine } from '../../src/index.js';
-import { bytesOf, folderOf, sha256 } from './agent-harness.js';
+import { atEnd, bytesOf, folderOf, sha256 } from './agent-harness.js';
 import { createTorrentBytes } from './agent-torrent.js';
 
 const FACTS = { infoHash: null, fileName: 'blob' };
@@ -18,7 +18,7 @@ const DIGEST = sha256(BYTES);
 
 async function scene(context: TestContext): Promise<{ cache: BlobCache; reserved: Reservation }> {
   const folder = await CacheFolder.open(join(await folderOf(context), 'cache'));
-  context.after(() => folder.close());
+  atEnd(context, () => folder.close());
   const cache = new BlobCache({
     folder,
     cacheBytes: 10_000,
@@ -71,7 +71,7 @@ test('of what is whole only one file stays, whatever other names it was fetched 
 test('a cached blob of which the disk gives a peer nothing leaves the cache', async (context) => {
   const { cache, reserved } = await scene(context);
   const engine = await createEngine({ port: false });
-  context.after(() => engine.close());
+  atEnd(context, () => engine.close());
   const presence = { add: () => {}, remove: () => {} } as unknown as Presence;
   const seeds = new Seeds({ engine, cache, log: () => {}, now: () => 0, presence, inOrder: (tiers) => tiers });
   const { bytes, infoHash } = createTorrentBytes('blob', BYTES);

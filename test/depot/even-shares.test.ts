@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createEngine } from '../../src/index.js';
-import { bytesOf, depotOf, folderOf, get, put, untilTrue } from './agent-harness.js';
+import { atEnd, bytesOf, depotOf, folderOf, get, put, untilTrue } from './agent-harness.js';
 
 const RATE = 4_000_000;
 const MIB = 2 ** 20;
@@ -48,7 +48,7 @@ test('a short artifact has half of the limit beside one that many fetch by peers
   const leeches = await Promise.all(
     [0, 1].map(async (index) => {
       const engine = await createEngine({ port: 0, host: '127.0.0.1' });
-      context.after(() => engine.close());
+      atEnd(context, () => engine.close());
       const output = join(folder, `leech-${index}`);
       return engine.add(torrent, { output, trackers: [], webSeeds: [], peers });
     }),

@@ -7,7 +7,7 @@ import { DepotClient } from '../../src/depot/agent/depot-client.js';
 import { SwarmFetch } from '../../src/depot/agent/swarm-fetch.js';
 import type { ArtifactRow } from '../../src/depot/catalogue/port.js';
 import { createEngine, type Engine } from '../../src/index.js';
-import { folderOf, sha256, untilTrue } from './agent-harness.js';
+import { atEnd, folderOf, sha256, untilTrue } from './agent-harness.js';
 import { createTorrentBytes } from './agent-torrent.js';
 import { type Answers, type Liar, liar, send, sendRange } from './lying-depot.js';
 
@@ -86,7 +86,7 @@ export async function fetchScene(
     onWhole: () => {},
     onTrackers: () => {},
   });
-  context.after(async () => {
+  atEnd(context, async () => {
     await fetch.stop();
     fetch.leave();
     await engine.close();
